@@ -1,0 +1,76 @@
+import { DurableObject } from 'cloudflare:workers';
+import { PASS_CHANGES_MAX, relayPass } from '../../src/pipeline/relay.ts';
+import { systemNow } from '../../src/platform/clock.ts';
+import { log } from '../../src/platform/logger.ts';
+import { type RelayEnv, relayPorts } from './ports.ts';
+
+/** How soon an armed relay looks by itself: long enough for the writer to have relayed its own commit. */
+const ARMED_DELAY_MS = 2_000;
+const RETRY_DELAY_MS_MAX = 60_000;
+
+export interface SweepOutcome {
+  readonly relayed: number;
+}
+
+/**
+ * Moves the outbox of the database to the clock and the `changes` queue. Named `main`: being one object, it is
+ * the one sweeper. It keeps no state but its alarm; what is pending stands in Postgres.
+ */
+export class OutboxRelay extends DurableObject<RelayEnv> {
+  #sweeping: Promise<SweepOutcome> | undefined;
+  /** A commit that came after the running sweep had read may have been missed by it. */
+  #again = false;
+  /** Somebody wanted an alarm while one was set that may fire before their commit. */
+  #armedAgain = false;
+  #failures = 0;
+
+  /** Makes sure of a sweep soon, whatever becomes of the caller. To be called before a commit. */
+  async arm(): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) === null) await this.#setAlarm(ARMED_DELAY_MS);
+    else this.#armedAgain = true;
+  }
+
+  /** Relays everything that was committed before the call. */
+  async sweep(): Promise<SweepOutcome> {
+    await this.arm();
+    return await this.#joinSweep();
+  }
+
+  override async alarm(): Promise<void> {
+    this.#armedAgain = false;
+    try {
+      const { relayed } = await this.#joinSweep();
+      // An idle relay sets no further alarm, so that a database which sleeps when it is idle may do so.
+      if (relayed > 0 || this.#armedAgain) await this.#setAlarm(ARMED_DELAY_MS);
+    } catch (error) {
+      log('warn', 'The outbox could not be relayed; trying again.', { 'event.action': 'outbox-relay' }, error);
+      this.#failures += 1;
+      await this.#setAlarm(Math.min(RETRY_DELAY_MS_MAX, ARMED_DELAY_MS * 2 ** this.#failures));
+    }
+  }
+
+  async #joinSweep(): Promise<SweepOutcome> {
+    if (this.#sweeping !== undefined) this.#again = true;
+    this.#sweeping ??= this.#sweepAll().finally(() => {
+      this.#sweeping = undefined;
+    });
+    return await this.#sweeping;
+  }
+
+  async #sweepAll(): Promise<SweepOutcome> {
+    const ports = relayPorts(this.env);
+    let relayed = 0;
+    for (;;) {
+      this.#again = false;
+      const pass = await relayPass(ports);
+      relayed += pass;
+      if (pass < PASS_CHANGES_MAX && !this.#again) break;
+    }
+    this.#failures = 0;
+    return { relayed };
+  }
+
+  async #setAlarm(delayMs: number): Promise<void> {
+    await this.ctx.storage.setAlarm(systemNow() + delayMs);
+  }
+}

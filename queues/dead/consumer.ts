@@ -1,0 +1,28 @@
+import { sha256Hex } from '../../src/platform/digest.ts';
+import type { Services } from '../../src/services.ts';
+import { keepRefused } from '../../src/storage/postgres/quarantine.ts';
+import { log } from '../../src/platform/logger.ts';
+
+/** Keeps what no consumer could handle, as a whole message, in quarantine under the reason `dead_letter`. */
+export async function consumeDead(batch: MessageBatch, services: Services): Promise<void> {
+  for (const message of batch.messages) {
+    try {
+      await keepRefused(services.db, [
+        {
+          fingerprint: await sha256Hex(JSON.stringify(['dead_letter', message.body])),
+          source: null,
+          eventId: null,
+          type: null,
+          reason: 'dead_letter',
+          pointer: '',
+          detail: 'No consumer could handle this message within its tries.',
+          raw: message.body,
+        },
+      ]);
+      message.ack();
+    } catch (error) {
+      log('error', 'A dead letter could not be kept yet.', { 'event.action': 'dead-letter' }, error);
+      message.retry({ delaySeconds: 600 });
+    }
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * Trains the shop's ranker from its purchase history and writes (or publishes) the bundle.
+ *
+ *   node scripts/train.ts [--csv FILE(.gz)] [--out models/ranker] [--seed 1]
+ *                         [--publish --url http://127.0.0.1:8787 --key KEY]
+ *
+ * Without --csv the history is read from Postgres: DATABASE_URL, and MILLRACE_DB_ENDPOINT where the database is
+ * reached over another HTTP address than Neon's own.
+ */
+import { createReadStream } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { createGunzip } from 'node:zlib';
+import { neon, neonConfig } from '@neondatabase/serverless';
+import { parse } from 'csv-parse';
+import * as z from 'zod';
+import { DAY_MS } from '../src/catalog/ranker.ts';
+import type { ModelBundle } from '../src/training/model.ts';
+import type { Purchase } from '../src/training/purchases.ts';
+import { metricsTable, modelCard } from '../src/training/report.ts';
+import { type TrainingReport, trainRanker } from '../src/training/train.ts';
+
+/** One query reads a week: pages by time need no offset, and a busy week still fits in one HTTP answer. */
+const PAGE_DAYS = 7;
+/** Codes of goods start with five digits; the others are postage, fees, samples and corrections. */
+const PRODUCT_CODE = /^\d{5}/;
+/** A publication uploads a few hundred kilobytes and lets the registry measure the model. */
+const PUBLISH_TIMEOUT_MS = 60_000;
+
+/** A trained bundle and what the run found. */
+export interface TrainingResult {
+  readonly bundle: ModelBundle;
+  readonly report: TrainingReport;
+}
+
+/**
+ * Trains from purchases in memory; the same purchases (in any order) and seed give the same bytes.
+ *
+ * @throws Error when the history does not allow a model. Whether the model beats popularity is in the report.
+ */
+export async function trainFromPurchases(
+  purchases: Iterable<Purchase>,
+  options: { readonly seed: number },
+): Promise<TrainingResult> {
+  const outcome = await trainRanker(purchases, options);
+  if (!outcome.ok) throw new Error(outcome.message);
+  return { bundle: outcome.bundle, report: outcome.report };
+}
+
+/**
+ * Publishes a bundle as the champion: `PUT {url}/v1/admin/models/ranker/champion`.
+ *
+ * @returns the registry's JSON answer.
+ * @throws Error with the problem details when the registry refuses it.
+ */
+export async function publishBundle(
+  bundle: ModelBundle,
+  target: { readonly url: string; readonly key: string },
+): Promise<unknown> {
+  const address = new URL(`/v1/admin/models/${bundle.name}/champion`, target.url);
+  const response = await fetch(address, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${target.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      manifest: bundle.manifest,
+      golden: bundle.golden,
+      model: Buffer.from(bundle.model).toString('base64'),
+      candidates: Buffer.from(bundle.candidates).toString('base64'),
+    }),
+    signal: AbortSignal.timeout(PUBLISH_TIMEOUT_MS),
+  });
+  const text = await response.text();
+  if (response.status !== 200 && response.status !== 201) {
+    throw new Error(`The registry answered ${response.status}: ${text}`);
+  }
+  return JSON.parse(text) as unknown;
+}
+
+const csvRowSchema = z.object({
+  Invoice: z.string(),
+  StockCode: z.string(),
+  Quantity: z.coerce.number(),
+  InvoiceDate: z.string(),
+  Price: z.coerce.number(),
+  'Customer ID': z.string(),
+});
+
+/**
+ * Reads a file in the format of UCI's Online Retail II, gzipped or not. Left out are cancelled invoices, lines
+ * without a customer, without a price or without a quantity, and codes that are not products. Times are read
+ * as UTC.
+ */
+export async function purchasesFromCsv(file: string): Promise<Purchase[]> {
+  const raw = createReadStream(file);
+  const text = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
+  const rows = text.pipe(parse({ columns: true, bom: true }));
+  // A stream that fails does not end what it is piped into: the parser is told, so that the loop below throws.
+  raw.on('error', (error) => rows.destroy(error));
+  text.on('error', (error: Error) => rows.destroy(error));
+  const purchases: Purchase[] = [];
+  for await (const row of rows) {
+    const line = csvRowSchema.parse(row);
+    const customer = line['Customer ID'];
+    if (line.Invoice.startsWith('C') || customer === '' || line.Price <= 0 || line.Quantity <= 0) continue;
+    if (!PRODUCT_CODE.test(line.StockCode)) continue;
+    const at = Date.parse(`${line.InvoiceDate.replace(' ', 'T')}Z`);
+    if (Number.isNaN(at)) throw new Error(`Not a date in ${file}: ${line.InvoiceDate}`);
+    purchases.push({ sku: line.StockCode, customer, quantity: line.Quantity, at });
+  }
+  return purchases;
+}
+
+const spanSchema = z.tuple([
+  z.object({ first: z.coerce.number().nullable(), last: z.coerce.number().nullable() }),
+]);
+const pageSchema = z.array(
+  z.object({
+    sku: z.string(),
+    customer_id: z.string(),
+    quantity: z.coerce.number(),
+    at: z.coerce.number(),
+  }),
+);
+
+/**
+ * Reads the purchases of known customers from Postgres, one query per week of history.
+ *
+ * @param endpoint the SQL-over-HTTP address, when it is not the one that the driver derives from the URL.
+ */
+export async function purchasesFromPostgres(databaseUrl: string, endpoint?: string): Promise<Purchase[]> {
+  if (endpoint !== undefined && endpoint !== '') neonConfig.fetchEndpoint = endpoint;
+  const sql = neon(databaseUrl);
+  const [span] = spanSchema.parse(
+    await sql`select extract(epoch from min(occurred_at)) * 1000 as first,
+      extract(epoch from max(occurred_at)) * 1000 as last
+      from purchases where customer_id is not null`,
+  );
+  const purchases: Purchase[] = [];
+  if (span.first === null || span.last === null) return purchases;
+  for (let from = Math.floor(span.first); from <= span.last; from += PAGE_DAYS * DAY_MS) {
+    const until = new Date(from + PAGE_DAYS * DAY_MS).toISOString();
+    const page = await sql`select sku, customer_id, quantity,
+      floor(extract(epoch from occurred_at) * 1000) as at
+      from purchases
+      where customer_id is not null
+        and occurred_at >= ${new Date(from).toISOString()}::timestamptz
+        and occurred_at < ${until}::timestamptz
+      order by occurred_at`;
+    for (const row of pageSchema.parse(page)) {
+      purchases.push({ sku: row.sku, customer: row.customer_id, quantity: row.quantity, at: row.at });
+    }
+  }
+  return purchases;
+}
+
+/** Writes a bundle's five files into a folder, which is made if need be. */
+export async function writeBundle(result: TrainingResult, folder: string): Promise<void> {
+  const { bundle, report } = result;
+  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
+  await mkdir(folder, { recursive: true });
+  await Promise.all([
+    writeFile(path.join(folder, 'manifest.json'), json(bundle.manifest)),
+    writeFile(path.join(folder, 'model.onnx'), bundle.model),
+    writeFile(path.join(folder, 'candidates.json'), bundle.candidates),
+    writeFile(path.join(folder, 'golden.json'), json(bundle.golden)),
+    writeFile(path.join(folder, 'card.md'), modelCard(bundle, report)),
+  ]);
+}
+
+async function loadPurchases(csv: string | undefined): Promise<Purchase[]> {
+  if (csv !== undefined) return purchasesFromCsv(csv);
+  const url = process.env['DATABASE_URL'];
+  if (url === undefined || url === '') {
+    throw new Error('Set DATABASE_URL to the shop’s Postgres, or name a file with --csv.');
+  }
+  return purchasesFromPostgres(url, process.env['MILLRACE_DB_ENDPOINT']);
+}
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      csv: { type: 'string' },
+      out: { type: 'string', default: 'models/ranker' },
+      seed: { type: 'string', default: '1' },
+      publish: { type: 'boolean', default: false },
+      url: { type: 'string', default: 'http://127.0.0.1:8787' },
+      key: { type: 'string' },
+    },
+  });
+  const seed = Number(values.seed);
+  if (!Number.isSafeInteger(seed) || seed < 0) throw new Error('--seed must be a whole number, 0 or more.');
+  if (values.publish && values.key === undefined) throw new Error('--publish needs --key.');
+  return { ...values, seed };
+}
+
+async function main(): Promise<void> {
+  const options = readArguments();
+  const started = performance.now();
+  const purchases = await loadPurchases(options.csv);
+  const loaded = performance.now();
+  const result = await trainFromPurchases(purchases, { seed: options.seed });
+  const { bundle, report } = result;
+  console.log(
+    `Read ${report.purchases} purchase lines of ${report.customers} customers (${seconds(loaded - started)}),`,
+    `trained on ${report.trainingRows} rows as of ${report.trainingCutoffs.length} moments (${seconds(performance.now() - loaded)}).`,
+  );
+  console.log(metricsTable(report));
+  if (!report.beatsPopularity) {
+    throw new Error('The model does not beat popularity on the held-out weeks: nothing was written.');
+  }
+  await writeBundle(result, options.out);
+  console.log(`Wrote version ${bundle.manifest.version} to ${options.out}.`);
+  if (options.publish && options.key !== undefined) {
+    console.log('Published:', await publishBundle(bundle, { url: options.url, key: options.key }));
+  }
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1_000).toFixed(1)} s`;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  try {
+    await main();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}

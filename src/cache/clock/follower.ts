@@ -1,0 +1,137 @@
+import { Failure } from '../../platform/failure.ts';
+import { type Now, withTimeout } from '../../platform/clock.ts';
+import { ageMs, applySync, type ClockParent, type Mirror, newMirror, type SyncRequest } from './mirror.ts';
+import type { Token } from './token.ts';
+
+/** What one request brings: the parent by its own stub, and a way to outlive itself. */
+export interface FollowerContext {
+  readonly parent: ClockParent;
+  /** Keeps a promise alive that other requests may wait on after this one is gone. */
+  readonly keepAlive: (promise: Promise<unknown>) => void;
+}
+
+export interface FreshnessNeed {
+  readonly maxAgeMs: number;
+  readonly atLeast: Token | undefined;
+}
+
+/** Longer than any sync that still serves a 100 ms answer; then the caller's policy for an unreachable clock applies. */
+const SYNC_TIMEOUT_MS = 1_500;
+
+interface SyncInFlight {
+  readonly sentTicket: number;
+  readonly request: SyncRequest;
+  readonly settled: Promise<SyncOutcome>;
+}
+type SyncOutcome = { readonly ok: true } | { readonly ok: false; readonly error: unknown };
+
+/**
+ * Keeps a mirror close to its parent, with as few calls as the readers' needs allow: at most one sync is in
+ * flight, and a reader may join it only if it was sent after the reader began. Order among both is told by a
+ * counter, not by a clock.
+ *
+ * A request that is cancelled takes its calls with it, so nobody waits on another's sync without a limit.
+ */
+export class ClockFollower {
+  readonly mirror: Mirror = newMirror();
+  readonly #now: Now;
+  #ticket = 0;
+  #inFlight: SyncInFlight | undefined;
+
+  constructor(now: Now) {
+    this.#now = now;
+  }
+
+  /** Marks the beginning of a request. */
+  begin(): number {
+    this.#ticket += 1;
+    return this.#ticket;
+  }
+
+  /**
+   * Returns once the mirror is as fresh as needed by the request that began at `ticket`.
+   *
+   * @throws Failure `clock_unavailable`, `token_from_another_epoch`, `token_from_the_future`.
+   */
+  async ensure(need: FreshnessNeed, ticket: number, context: FollowerContext): Promise<void> {
+    if (!this.#satisfies(need)) {
+      await this.#syncAfter(ticket, need, context);
+      this.#checkToken(need.atLeast);
+      return;
+    }
+    // Half-way to the bound the next sync starts in the background, so that busy readers seldom wait for one.
+    const halfWay = ageMs(this.mirror, this.#now()) > need.maxAgeMs / 2;
+    if (halfWay && this.#inFlight === undefined) void this.#send(need, context);
+  }
+
+  #satisfies({ maxAgeMs, atLeast }: FreshnessNeed): boolean {
+    const { clock } = this.mirror;
+    if (maxAgeMs <= 0 || ageMs(this.mirror, this.#now()) > maxAgeMs) return false;
+    return atLeast === undefined || (atLeast.epoch === clock.epoch && atLeast.seq <= clock.seq);
+  }
+
+  #checkToken(token: Token | undefined): void {
+    const { clock } = this.mirror;
+    if (token === undefined) return;
+    if (token.epoch !== clock.epoch) {
+      throw new Failure('token_from_another_epoch', 'The clock was made anew since this token was given out.', {
+        pointer: 'Millrace-Token',
+      });
+    }
+    if (token.seq > clock.seq) {
+      throw new Failure('token_from_the_future', 'No answer with this token has been given out.', {
+        pointer: 'Millrace-Token',
+      });
+    }
+  }
+
+  /** Ends with a sync that was sent after `ticket` and asked for at least what is needed. */
+  async #syncAfter(ticket: number, need: FreshnessNeed, context: FollowerContext): Promise<void> {
+    let earlier = this.#inFlight;
+    while (earlier !== undefined && !this.#mayJoin(earlier, ticket, need)) {
+      await this.#outcome(earlier);
+      earlier = this.#inFlight;
+    }
+    const outcome = await this.#outcome(earlier ?? this.#send(need, context));
+    if (outcome.ok) return;
+    throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause: outcome.error });
+  }
+
+  #mayJoin({ sentTicket, request }: SyncInFlight, ticket: number, need: FreshnessNeed): boolean {
+    return sentTicket > ticket && request.maxAgeMs <= need.maxAgeMs && request.minSeq >= (need.atLeast?.seq ?? 0);
+  }
+
+  #send(need: FreshnessNeed, { parent, keepAlive }: FollowerContext): SyncInFlight {
+    const { clock } = this.mirror;
+    const sentAtMs = this.#now();
+    const request: SyncRequest = {
+      epoch: clock.epoch,
+      sinceSeq: clock.seq,
+      maxAgeMs: need.maxAgeMs,
+      minSeq: need.atLeast?.seq ?? 0,
+    };
+    const settled = withTimeout(parent.sync(request), SYNC_TIMEOUT_MS, () => new Error('The sync took too long.'))
+      .then((answer): SyncOutcome => {
+        applySync(this.mirror, answer, sentAtMs);
+        return { ok: true };
+      })
+      .catch((error: unknown): SyncOutcome => ({ ok: false, error }))
+      .finally(() => {
+        if (this.#inFlight === sync) this.#inFlight = undefined;
+      });
+    const sync: SyncInFlight = { sentTicket: this.begin(), request, settled };
+    this.#inFlight = sync;
+    keepAlive(settled);
+    return sync;
+  }
+
+  /** Waits for a sync that may belong to a request which is gone: then its place is freed for the next. */
+  async #outcome(sync: SyncInFlight): Promise<SyncOutcome> {
+    try {
+      return await withTimeout(sync.settled, SYNC_TIMEOUT_MS * 2, () => new Error('The sync never came back.'));
+    } catch (error) {
+      if (this.#inFlight === sync) this.#inFlight = undefined;
+      return { ok: false, error };
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import * as z from 'zod';
+import { SLOT_COUNT } from './clock/slots.ts';
+
+/** The most tags of one answer: more would make every look-up slow, and mean that it depends on too much. */
+export const ENTRY_TAGS_MAX = 256;
+
+/** A stored answer. Tiers hold it, the clock judges it. */
+export const Entry = z.object({
+  /** The answer as JSON text; `null` stands for "there is no such thing". */
+  body: z.string(),
+  /** Strong entity tag (RFC 9110 §8.8.3), with its quotes. */
+  etag: z.string(),
+  slots: z.array(z.int().min(0).max(SLOT_COUNT - 1)).max(ENTRY_TAGS_MAX),
+  epoch: z.string(),
+  /** The mirror's `seq` before the origin was read. */
+  stamp: z.int().nonnegative(),
+  /** By the filler's clock, milliseconds since the Unix epoch: for `Age` and TTL, never for coherence. */
+  filledAt: z.number(),
+});
+export type Entry = z.output<typeof Entry>;

@@ -1,0 +1,40 @@
+import { log } from '../../platform/logger.ts';
+import { Entry } from '../entry.ts';
+import type { Tier } from './tier.ts';
+
+/** The least that KV takes, in seconds. */
+const KV_TTL_S_MIN = 60;
+/** KV's bound is 512 bytes a key. */
+const KEY_BYTES_MAX = 500;
+
+/** Workers KV, shared by all isolates. It lags by a minute and takes one write a second per key: that costs hits. */
+export class KvTier implements Tier {
+  readonly name = 'kv';
+  readonly #kv: KVNamespace;
+  readonly #ttlS: number;
+
+  constructor(kv: KVNamespace, ttlS: number) {
+    this.#kv = kv;
+    this.#ttlS = Math.max(KV_TTL_S_MIN, ttlS);
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    if (key.length > KEY_BYTES_MAX) return undefined;
+    try {
+      const parsed = Entry.safeParse(await this.#kv.get(key, 'json'));
+      return parsed.success ? parsed.data : undefined;
+    } catch (error) {
+      log('warn', 'KV could not be read.', { 'event.action': 'cache-get' }, error);
+      return undefined;
+    }
+  }
+
+  async put(key: string, entry: Entry): Promise<void> {
+    if (key.length > KEY_BYTES_MAX) return;
+    try {
+      await this.#kv.put(key, JSON.stringify(entry), { expirationTtl: this.#ttlS });
+    } catch (error) {
+      log('info', 'KV did not take an entry.', { 'event.action': 'cache-put' }, error);
+    }
+  }
+}

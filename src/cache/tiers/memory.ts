@@ -1,0 +1,50 @@
+import type { Entry } from '../entry.ts';
+import type { Tier } from './tier.ts';
+
+/** What an entry takes beside its text, roughly: keys, numbers and the map's own node. */
+const ENTRY_OVERHEAD_BYTES = 512;
+const BYTES_PER_CHARACTER = 2;
+
+/** The isolate's own memory: least recently used first out, bounded in bytes. */
+export class MemoryTier implements Tier {
+  readonly name = 'memory';
+  readonly #bytesMax: number;
+  readonly #entries = new Map<string, Entry>();
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get(key: string): Entry | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    // A map keeps the order of insertion: what is used is moved to its end.
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  put(key: string, entry: Entry): void {
+    this.#drop(key);
+    const size = sizeOf(key, entry);
+    if (size > this.#bytesMax) return;
+    this.#entries.set(key, entry);
+    this.#bytes += size;
+    for (const oldest of this.#entries.keys()) {
+      if (this.#bytes <= this.#bytesMax) break;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    this.#bytes -= sizeOf(key, entry);
+  }
+}
+
+function sizeOf(key: string, entry: Entry): number {
+  return (key.length + entry.body.length) * BYTES_PER_CHARACTER + entry.slots.length * 8 + ENTRY_OVERHEAD_BYTES;
+}

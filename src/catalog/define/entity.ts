@@ -1,0 +1,70 @@
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import type * as z from 'zod';
+
+/** What an API client may write of an entity: `PUT /v1/<path>/{key}` replaces these fields. */
+export interface EntityWrite {
+  readonly path: string;
+  /** The body of the `PUT`: property names are those of the drizzle table. */
+  readonly body: z.ZodObject;
+}
+
+/** A thing with a key, one row each, that answers depend on. */
+export interface EntityDefinition {
+  readonly kind: 'entity';
+  readonly name: string;
+  readonly table: PgTable;
+  readonly key: PgColumn;
+  readonly keySchema: z.ZodType<string>;
+  readonly write: EntityWrite | undefined;
+  /** What an answer about one row depends on, e.g. `product:85123A`. */
+  row(key: string): string;
+  /** What an answer about "all of them" depends on: inserts, deletes and changes of order. */
+  readonly collection: string;
+}
+
+/** A log of things that happened, appended to by events, read through the entities that it belongs to. */
+export interface HistoryDefinition {
+  readonly kind: 'history';
+  readonly name: string;
+  readonly table: PgTable;
+  /** For each owning entity, the property of a row that holds its key. */
+  readonly owners: readonly { readonly entity: EntityDefinition; readonly property: string }[];
+  /** What an answer about one owner's part of the history depends on, e.g. `purchase@customer:17850`. */
+  of(owner: EntityDefinition, key: string): string;
+}
+
+/** Declares an entity: its drizzle table, its key and, where clients may write it, the body of the write. */
+export function entity(declaration: {
+  name: string;
+  table: PgTable;
+  key: PgColumn;
+  keySchema: z.ZodType<string>;
+  write?: EntityWrite;
+}): EntityDefinition {
+  const { name } = declaration;
+  return {
+    kind: 'entity',
+    ...declaration,
+    write: declaration.write,
+    row: (key) => `${name}:${key}`,
+    collection: name,
+  };
+}
+
+/** Declares a history and whom its rows belong to. */
+export function history(declaration: {
+  name: string;
+  table: PgTable;
+  owners: readonly { entity: EntityDefinition; property: string }[];
+}): HistoryDefinition {
+  const { name } = declaration;
+  return { kind: 'history', ...declaration, of: (owner, key) => `${name}@${owner.row(key)}` };
+}
+
+/** The tags that one appended row invalidates: its part of the history for each owner that it names. */
+export function tagsOfAppend(definition: HistoryDefinition, row: Readonly<Record<string, unknown>>): string[] {
+  return definition.owners.flatMap(({ entity: owner, property }) => {
+    const key = row[property];
+    return typeof key === 'string' ? [definition.of(owner, key)] : [];
+  });
+}

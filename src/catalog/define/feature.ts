@@ -1,0 +1,87 @@
+import type { EntityDefinition } from './entity.ts';
+import type { EventDefinition } from './event.ts';
+
+/**
+ * How events become a value. All four are commutative and keep exact integers, so that the result does not
+ * depend on the order of arrival.
+ * - `count`: the number of events in the window;
+ * - `sum`: the sum of a safe integer taken from each (money in minor units);
+ * - `last`: when the newest one happened, milliseconds since the Unix epoch;
+ * - `items`: per item, how often and when last, newest first, at most `limit` of them.
+ */
+export type Aggregate = 'count' | 'sum' | 'last' | 'items';
+
+/** What one event adds to one feature of one entity. */
+export interface Contribution {
+  readonly key: string;
+  /** 1 for `count`, `last` and `items`. */
+  readonly amount: number;
+  /** Empty unless the aggregate is `items`. */
+  readonly item: string;
+}
+
+export interface FeatureDefinition {
+  readonly kind: 'feature';
+  /** Unique within its entity; a windowed feature is read as `<name>_<days>d`. */
+  readonly name: string;
+  readonly entity: EntityDefinition;
+  readonly eventType: string;
+  readonly aggregate: Aggregate;
+  /** Lengths of the windows in days, ending now; empty for all time. */
+  readonly windowsDays: readonly number[];
+  /** How many items are read, newest first; 0 unless the aggregate is `items`. */
+  readonly limit: number;
+  readonly contribution: (data: unknown) => Contribution | null;
+}
+
+interface Declaration<Data> {
+  name: string;
+  entity: EntityDefinition;
+  event: EventDefinition<Data>;
+  /** The entity that this event counts for, or `null` where it counts for none. */
+  key: (data: Data) => string | null;
+}
+
+/** Declares features over one event type. */
+export const feature = {
+  count: <Data>(declaration: Declaration<Data> & { windowsDays: readonly number[] }): FeatureDefinition =>
+    define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
+
+  sum: <Data>(
+    declaration: Declaration<Data> & { windowsDays: readonly number[]; value: (data: Data) => number },
+  ): FeatureDefinition =>
+    define(declaration, 'sum', declaration.windowsDays, (data) => ({ amount: declaration.value(data), item: '' })),
+
+  last: <Data>(declaration: Declaration<Data>): FeatureDefinition =>
+    define(declaration, 'last', [], () => ({ amount: 1, item: '' })),
+
+  items: <Data>(
+    declaration: Declaration<Data> & { item: (data: Data) => string; limit: number },
+  ): FeatureDefinition =>
+    define(declaration, 'items', [], (data) => ({ amount: 1, item: declaration.item(data) }), declaration.limit),
+};
+
+function define<Data>(
+  declaration: Declaration<Data>,
+  aggregate: Aggregate,
+  windowsDays: readonly number[],
+  measure: (data: Data) => { amount: number; item: string },
+  limit = 0,
+): FeatureDefinition {
+  const { name, entity, event } = declaration;
+  return {
+    kind: 'feature',
+    name,
+    entity,
+    eventType: event.type,
+    aggregate,
+    windowsDays,
+    limit,
+    contribution: (data) => {
+      const parsed = event.parse(data);
+      if (parsed === null) return null;
+      const key = declaration.key(parsed);
+      return key === null ? null : { key, ...measure(parsed) };
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import type { EntityDefinition } from './entity.ts';
+
+/** One request's rows, assembled from an entity's features: what the graph takes, and what each row stands for. */
+export interface AssembledRows {
+  readonly items: readonly string[];
+  /** Row-major, `items.length` × the number of columns. */
+  readonly rows: Float32Array;
+}
+
+/**
+ * A ranking model: it scores candidate items for one entity. Its answers depend on the entity's features and
+ * on the model's version alone, so that an event of one entity leaves the others' answers as they are.
+ */
+export interface ModelDefinition {
+  readonly kind: 'model';
+  readonly name: string;
+  readonly description: string;
+  readonly entity: EntityDefinition;
+  /** What the items are. */
+  readonly itemEntity: EntityDefinition;
+  /** Names of the input's columns, in order. A model with other columns is refused. */
+  readonly columns: readonly string[];
+  /** Checks the artifact that is shipped beside the graph and returns what `assemble` takes. */
+  readonly parseCandidates: (json: unknown) => Candidates;
+}
+
+/** The static side of a ranking model: what there is to recommend, as of its training. */
+export interface Candidates {
+  has(item: string): boolean;
+  /** The most popular items, best first: the answer where the model cannot give one. */
+  popular(limit: number): { readonly item: string; readonly score: number }[];
+  /** Rows for the given items, or for the candidates of this entity where none are given. */
+  assemble(
+    features: Readonly<Record<string, unknown>>,
+    items: readonly string[] | undefined,
+    now: number,
+  ): AssembledRows;
+}
+
+/** Declares a ranking model. */
+export function model(declaration: Omit<ModelDefinition, 'kind'>): ModelDefinition {
+  return { kind: 'model', ...declaration };
+}

@@ -1,0 +1,37 @@
+import * as z from 'zod';
+import type { Env } from './env.ts';
+import type { DatabaseTarget } from './storage/postgres/connect.ts';
+
+export interface Config {
+  readonly database: DatabaseTarget;
+  /** SHA-256 of the key for writes, lower case. */
+  readonly apiKeySha256: string;
+}
+
+const Vars = z.object({
+  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected a postgres:// URL'),
+  DATABASE_ENDPOINT: z.url().optional(),
+  API_KEY_SHA256: z.string().regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits').toLowerCase(),
+});
+
+/** Reads variables and secrets. Throws with the names of what is missing or wrong, never with their values. */
+export function readConfig(env: Env): Config {
+  const vars = parse(Vars, env);
+  return Object.freeze({ database: targetOf(vars), apiKeySha256: vars.API_KEY_SHA256 });
+}
+
+/** The database alone, for an object that needs nothing else. */
+export function databaseTarget(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT'>): DatabaseTarget {
+  return targetOf(parse(Vars.pick({ DATABASE_URL: true, DATABASE_ENDPOINT: true }), env));
+}
+
+function targetOf(vars: { DATABASE_URL: string; DATABASE_ENDPOINT?: string | undefined }): DatabaseTarget {
+  return { url: vars.DATABASE_URL, endpoint: vars.DATABASE_ENDPOINT };
+}
+
+function parse<Schema extends z.ZodType>(schema: Schema, env: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(env);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  throw new Error(`The configuration is not complete: ${faults.join('; ')}`);
+}

@@ -1,0 +1,22 @@
+import type { FeatureShard } from '../durable-objects/feature-shard/object.ts';
+import type { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
+import type { TagClock } from '../durable-objects/tag-clock/object.ts';
+import type { ChangesMessage } from '../queues/changes/message.ts';
+import type { EventsMessage } from '../queues/events/message.ts';
+
+/** What wrangler.toml binds, and the secrets beside it. */
+export interface Env {
+  /** Postgres connection string of Neon (secret). */
+  readonly DATABASE_URL: string;
+  /** SQL-over-HTTP endpoint where it is not Neon's own: local development sets it. */
+  readonly DATABASE_ENDPOINT?: string;
+  /** SHA-256 of the key for writes and administration, 64 hexadecimal digits (secret). */
+  readonly API_KEY_SHA256: string;
+  readonly CACHE: KVNamespace;
+  readonly MODELS: R2Bucket;
+  readonly EVENTS: Queue<EventsMessage>;
+  readonly CHANGES: Queue<ChangesMessage>;
+  readonly TAG_CLOCK: DurableObjectNamespace<TagClock>;
+  readonly FEATURE_SHARD: DurableObjectNamespace<FeatureShard>;
+  readonly OUTBOX_RELAY: DurableObjectNamespace<OutboxRelay>;
+}

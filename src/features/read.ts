@@ -1,0 +1,70 @@
+import type { FeatureDefinition } from '../catalog/define/feature.ts';
+import { BUCKET_MS, type Cell } from './fold.ts';
+
+/** An item of an `items` feature. */
+export interface ItemCount {
+  readonly item: string;
+  readonly count: number;
+  readonly lastAt: number;
+}
+
+export type FeatureStatus = 'PRESENT' | 'NOT_FOUND';
+
+export interface FeatureValue {
+  readonly value: number | null | readonly ItemCount[];
+  /** `NOT_FOUND`: no event has ever counted for it; a count is 0 then, and a time is null. */
+  readonly status: FeatureStatus;
+  /** When the newest event behind the value happened, milliseconds since the Unix epoch. */
+  readonly eventAt: number | null;
+}
+
+/** The names under which a feature is read: one a window, or its own. */
+export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
+  return windowsDays.length === 0 ? [name] : windowsDays.map((days) => `${name}_${days}d`);
+}
+
+/**
+ * The values of one feature from its cells, as of `now`. A window of n days holds today and the n - 1 days
+ * before it, in UTC, up to `now`.
+ */
+export function readFeature(
+  definition: FeatureDefinition,
+  cells: readonly Cell[],
+  now: number,
+): Record<string, FeatureValue> {
+  const today = Math.floor(now / BUCKET_MS);
+  const eventAt = cells.reduce<number | null>((latest, { lastAt }) => Math.max(latest ?? lastAt, lastAt), null);
+  const status: FeatureStatus = cells.length === 0 ? 'NOT_FOUND' : 'PRESENT';
+  if (definition.windowsDays.length === 0) {
+    return { [definition.name]: { value: wholeValue(definition, cells, eventAt), status, eventAt } };
+  }
+  const values: Record<string, FeatureValue> = {};
+  for (const days of definition.windowsDays) {
+    let total = 0;
+    for (const { bucket, amount } of cells) {
+      if (bucket > today - days && bucket <= today) total += amount;
+    }
+    values[`${definition.name}_${days}d`] = { value: total, status, eventAt };
+  }
+  return values;
+}
+
+function wholeValue(definition: FeatureDefinition, cells: readonly Cell[], eventAt: number | null) {
+  switch (definition.aggregate) {
+    case 'last':
+      return eventAt;
+    case 'items':
+      return newestItems(cells, definition.limit);
+    case 'count':
+    case 'sum':
+      return cells.reduce((total, { amount }) => total + amount, 0);
+  }
+}
+
+/** Newest first; equal times in the order of the items' names, so that the answer is always the same. */
+function newestItems(cells: readonly Cell[], limit: number): ItemCount[] {
+  return cells
+    .map(({ item, amount, lastAt }) => ({ item, count: amount, lastAt }))
+    .sort((a, b) => b.lastAt - a.lastAt || (a.item < b.item ? -1 : 1))
+    .slice(0, limit);
+}

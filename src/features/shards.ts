@@ -1,0 +1,49 @@
+import type { FeatureDefinition } from '../catalog/define/feature.ts';
+import { type FoldableEvent, keysOf } from './fold.ts';
+
+/**
+ * Shards an entity's keys over this many objects. It is part of the objects' names: with another number the
+ * features have to be made anew from history.
+ */
+export const SHARDS_PER_ENTITY = 8;
+
+/** The name of the shard that holds one key: `customer/3`. */
+export function shardOf(entity: string, key: string): string {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < key.length; index += 1) {
+    hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
+  }
+  return `${entity}/${(hash >>> 0) % SHARDS_PER_ENTITY}`;
+}
+
+/** The names of all shards of an entity. */
+export function shardsOf(entity: string): string[] {
+  return Array.from({ length: SHARDS_PER_ENTITY }, (_, index) => `${entity}/${index}`);
+}
+
+/** What an answer made from one key's features depends on. */
+export function featureTag(entity: string, key: string): string {
+  return `features:${entity}:${key}`;
+}
+
+/** Which shards have to fold which events. */
+export function routeEvents(
+  features: readonly FeatureDefinition[],
+  events: readonly FoldableEvent[],
+): Map<string, { entity: string; events: FoldableEvent[] }> {
+  const routes = new Map<string, { entity: string; events: FoldableEvent[] }>();
+  const entities = new Set(features.map(({ entity }) => entity.name));
+  for (const entity of entities) {
+    const ofEntity = features.filter((definition) => definition.entity.name === entity);
+    for (const event of events) {
+      for (const key of keysOf(ofEntity, event)) {
+        const shard = shardOf(entity, key);
+        const route = routes.get(shard) ?? { entity, events: [] };
+        // An event may count for several keys of one shard; the shard sorts that out, so it is sent once.
+        if (route.events.at(-1) !== event) route.events.push(event);
+        routes.set(shard, route);
+      }
+    }
+  }
+  return routes;
+}

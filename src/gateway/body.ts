@@ -1,0 +1,78 @@
+import { Failure } from '../platform/failure.ts';
+
+/** Deeper JSON than this is no data of ours, and costs stack wherever it is walked. */
+const JSON_DEPTH_MAX = 64;
+
+/**
+ * Reads a JSON body within a limit.
+ *
+ * @throws Failure `unsupported_media_type`, `body_too_large`, `malformed_json`.
+ */
+export async function readJson(
+  request: Request,
+  options: { readonly bytesMax: number; readonly types: readonly string[] },
+): Promise<unknown> {
+  const type = mediaType(request);
+  if (!options.types.includes(type)) {
+    await request.body?.cancel();
+    throw new Failure('unsupported_media_type', `Send ${options.types.join(' or ')}, not ${type || 'nothing'}.`, {
+      pointer: 'Content-Type',
+    });
+  }
+  const text = decode(await readBytes(request, options.bytesMax));
+  assertDepth(text);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Failure('malformed_json', error instanceof Error ? error.message : 'The body is not JSON.');
+  }
+}
+
+/** The media type of a request without its parameters, lower case. */
+export function mediaType(request: Request): string {
+  return (request.headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
+async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  // A body that is too large is still read to its end, unheld: a proxy that is cut off may break other requests.
+  for await (const chunk of request.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes <= bytesMax) chunks.push(chunk);
+  }
+  if (bytes > bytesMax) {
+    throw new Failure('body_too_large', `The body has ${bytes} bytes; ${bytesMax} are the most.`);
+  }
+  const whole = new Uint8Array(bytes);
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return whole;
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes);
+  } catch {
+    throw new Failure('malformed_json', 'The body is not UTF-8.');
+  }
+}
+
+function assertDepth(text: string): void {
+  let depth = 0;
+  let inString = false;
+  for (let index = 0; index < text.length; index += 1) {
+    const character = text[index];
+    if (inString) {
+      if (character === '\\') index += 1;
+      else if (character === '"') inString = false;
+    } else if (character === '"') inString = true;
+    else if (character === '{' || character === '[') {
+      depth += 1;
+      if (depth > JSON_DEPTH_MAX) throw new Failure('malformed_json', `The body is nested deeper than ${JSON_DEPTH_MAX}.`);
+    } else if (character === '}' || character === ']') depth -= 1;
+  }
+}

@@ -1,0 +1,67 @@
+import { parseToken } from '../cache/clock/token.ts';
+import type { CachedAnswer, Consistency } from '../cache/read-through.ts';
+import { CONSISTENCY_LEVELS } from '../catalog/define/view.ts';
+import { Failure } from '../platform/failure.ts';
+import { problemResponse } from './problem.ts';
+
+/** What the reader asks for, from its headers. */
+export function consistencyOf(request: Request): Consistency {
+  const wanted = request.headers.get('millrace-consistency');
+  const level = CONSISTENCY_LEVELS.find((known) => known === wanted);
+  if (wanted !== null && level === undefined) {
+    throw new Failure('invalid_request', `Millrace-Consistency is one of ${CONSISTENCY_LEVELS.join(', ')}.`, {
+      pointer: 'Millrace-Consistency',
+    });
+  }
+  const token = request.headers.get('millrace-token');
+  return { level, atLeast: token === null ? undefined : parseToken(token) };
+}
+
+/** A cached answer as a response, with everything that tells how fresh it is. */
+export function cachedResponse(answer: CachedAnswer, request: Request, startedAt: number, now: number): Response {
+  const { entry } = answer;
+  const missing = entry.body === 'null';
+  const headers = new Headers({
+    'content-type': 'application/json',
+    etag: entry.etag,
+    age: String(answer.ageS),
+    'cache-status': cacheStatus(answer),
+    // Caches that we cannot invalidate may keep the answer, but have to ask whether it still holds.
+    'cache-control': 'private, max-age=0, must-revalidate',
+    vary: 'Millrace-Consistency, Millrace-Token',
+    'server-timing': `total;dur=${now - startedAt}`,
+  });
+  if (answer.token !== undefined) headers.set('millrace-token', answer.token);
+  if (!missing && matches(request.headers.get('if-none-match'), entry.etag)) {
+    headers.delete('content-type');
+    return new Response(null, { status: 304, headers });
+  }
+  return new Response(entry.body, { status: 200, headers });
+}
+
+/** A cached "there is no such thing": a problem document that carries the cache's headers. */
+export function missingResponse(response: Response, what: string, requestId: string): Response {
+  const problem = problemResponse(new Failure('not_found', what), requestId);
+  const headers = new Headers(response.headers);
+  headers.set('content-type', 'application/problem+json');
+  headers.delete('etag');
+  return new Response(problem.body, { status: problem.status, headers });
+}
+
+/** RFC 9211. */
+function cacheStatus({ source, ttlS, unverified }: CachedAnswer): string {
+  const parts = source.hit
+    ? ['millrace', 'hit', `ttl=${ttlS}`, `detail=${unverified === undefined ? source.tier : 'unverified'}`]
+    : ['millrace', `fwd=${source.forward}`, ...(source.stored ? ['stored'] : [])];
+  if (!source.hit && unverified !== undefined) parts.push(`detail=${unverified}`);
+  return parts.join('; ');
+}
+
+/** Weak comparison (RFC 9110 §13.1.2). */
+function matches(ifNoneMatch: string | null, etag: string): boolean {
+  if (ifNoneMatch === null) return false;
+  return ifNoneMatch.split(',').some((candidate) => {
+    const tag = candidate.trim();
+    return tag === '*' || tag.replace(/^W\//, '') === etag;
+  });
+}

@@ -1,0 +1,39 @@
+import type { Consistency } from '../cache/read-through.ts';
+import type { ModelDefinition } from '../catalog/define/model.ts';
+import { DEFAULT_CACHE_POLICY } from '../catalog/define/view.ts';
+import { Manifest } from '../inference/bundle.ts';
+import type { LoadedModel } from '../inference/loaded-models.ts';
+import { modelTag, readChampion } from '../inference/registry.ts';
+import { Failure } from '../platform/failure.ts';
+import type { Services } from '../services.ts';
+
+/** A clock that is away changes nothing about which model is the best known. */
+const POLICY = { ...DEFAULT_CACHE_POLICY, ttlS: 3_600, whenUnverified: 'stale' as const };
+
+/**
+ * The version of a model that answers. Which one that is, is itself a cached answer under the model's tag, so
+ * that a new version is seen as soon as everything else that changed.
+ *
+ * @throws Failure `model_unavailable`.
+ */
+export async function championOf(
+  services: Services,
+  definition: ModelDefinition,
+  consistency: Consistency,
+): Promise<LoadedModel> {
+  const { entry } = await services.read({
+    key: `champion/${definition.name}`,
+    policy: POLICY,
+    consistency,
+    load: async () => ({
+      value: (await readChampion(definition.name, services.registry.store)) ?? null,
+      tags: [modelTag(definition.name)],
+      storable: true,
+    }),
+  });
+  const manifest = Manifest.nullable().parse(JSON.parse(entry.body));
+  if (manifest === null) {
+    throw new Failure('model_unavailable', `No version of "${definition.name}" has been published yet.`, { retryAfterS: 60 });
+  }
+  return await services.models.get(definition, manifest, services.registry, services.keepAlive);
+}

@@ -1,0 +1,26 @@
+import { z } from '@hono/zod-openapi';
+
+/** The body of every failure. */
+export const problemSchema = {
+  'application/problem+json': {
+    schema: z
+      .object({
+        type: z.string(),
+        title: z.string(),
+        status: z.int(),
+        detail: z.string(),
+        code: z.string(),
+        requestId: z.string(),
+        pointer: z.string().optional(),
+      })
+      .openapi('Problem'),
+  },
+};
+
+/** Documents a status that ends with a problem. */
+export function problem(description: string) {
+  return { description, content: problemSchema };
+}
+
+/** What routes that ask for the key say of it. */
+export const keySecurity = [{ key: [] }];

@@ -1,0 +1,62 @@
+import { Failure, type FailureCode } from '../platform/failure.ts';
+
+/** A problem document (RFC 9457). `code` is what clients should branch on. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: FailureCode;
+  readonly requestId: string;
+  /** Where in the request it is wrong: a JSON Pointer into the body, or the name of a parameter or header. */
+  readonly pointer?: string;
+}
+
+const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: string]>> = {
+  malformed_json: [400, 'The body is not JSON'],
+  body_too_large: [413, 'The body is too large'],
+  unsupported_media_type: [415, 'The content type is not supported'],
+  invalid_request: [400, 'The request is not valid'],
+  invalid_event: [422, 'Not a CloudEvents 1.0 event'],
+  event_too_large: [422, 'The event is too large'],
+  unknown_event_type: [422, 'The event type is not declared'],
+  contract_violation: [422, 'The event breaks its contract'],
+  quality_violation: [422, 'The event breaks a quality rule'],
+  too_many_events: [413, 'The batch has too many events'],
+  invalid_token: [400, 'The token is not valid'],
+  token_from_another_epoch: [412, 'The token is from another epoch'],
+  token_from_the_future: [412, 'The token is from the future'],
+  unauthorized: [401, 'A key is needed'],
+  not_found: [404, 'There is no such thing'],
+  unknown_model: [404, 'The model is not declared'],
+  model_unavailable: [503, 'The model is not available'],
+  invalid_model: [422, 'The model is not valid'],
+  tensor_mismatch: [422, 'The tensor does not fit the model'],
+  unknown_feature: [422, 'The feature is not declared'],
+  unknown_entity: [422, 'The entity is not declared'],
+  unknown_item: [422, 'The item does not exist'],
+  database_unavailable: [503, 'The database is not available'],
+  clock_unavailable: [503, 'The tag clock is not available'],
+  queue_unavailable: [503, 'The queue is not available'],
+  internal: [500, 'Something went wrong'],
+};
+
+/** Any error as an answer. What is not a `Failure` is a bug: it shows nothing but the request's id. */
+export function problemResponse(error: unknown, requestId: string): Response {
+  const failure =
+    error instanceof Failure ? error : new Failure('internal', 'The fault is ours; the request id helps to find it.');
+  const [status, title] = PROBLEMS[failure.code];
+  const problem: Problem = {
+    type: `urn:millrace:problem:${failure.code}`,
+    title,
+    status,
+    detail: failure.message,
+    code: failure.code,
+    requestId,
+    ...(failure.pointer === undefined ? {} : { pointer: failure.pointer }),
+  };
+  const headers = new Headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' });
+  if (failure.retryAfterS !== undefined) headers.set('retry-after', String(failure.retryAfterS));
+  if (failure.code === 'unauthorized') headers.set('www-authenticate', 'Bearer realm="millrace"');
+  return new Response(JSON.stringify(problem), { status, headers });
+}

@@ -1,0 +1,79 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { formatToken } from '../../cache/clock/token.ts';
+import { catalog } from '../../catalog/index.ts';
+import { CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
+import { modelTag, publish } from '../../inference/registry.ts';
+import { Failure } from '../../platform/failure.ts';
+import { guarded } from '../../storage/postgres/connect.ts';
+import { countPending } from '../../storage/postgres/outbox.ts';
+import { countByReason } from '../../storage/postgres/quarantine.ts';
+import { shardsOf } from '../../features/shards.ts';
+import type { Services } from '../../services.ts';
+import { readJson } from '../body.ts';
+import type { AppEnv } from '../context.ts';
+import { keySecurity, problem } from '../openapi.ts';
+
+/** Both artifacts in base64, and room for the manifest and the golden rows. */
+const BUNDLE_BYTES_MAX = Math.ceil(((MODEL_BYTES_MAX + CANDIDATES_BYTES_MAX) * 4) / 3) + 1024 * 1024;
+
+export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'put',
+    path: '/v1/admin/models/{model}/champion',
+    summary: 'Publishes a model bundle and makes it the version that answers',
+    tags: ['admin'],
+    security: keySecurity,
+    request: { params: z.object({ model: z.string() }) },
+    responses: {
+      201: { description: 'It answers from now on; `Millrace-Token` names the change.' },
+      404: problem('The catalog declares no such model.'),
+      422: problem('The bundle is not whole, or its golden outputs are not reproduced.'),
+    },
+  });
+  app.put('/v1/admin/models/:model/champion', async (c) => {
+    const { services } = c.var;
+    const definition = catalog.models.find(({ name }) => name === c.req.param('model'));
+    const body = await readJson(c.req.raw, { bytesMax: BUNDLE_BYTES_MAX, types: ['application/json'] });
+    if (definition === undefined) throw new Failure('unknown_model', 'The catalog declares no such model.', { pointer: 'model' });
+    const bundle = parseBundle(body);
+    await publish(definition, bundle, services.registry);
+    const token = formatToken(await services.invalidate([modelTag(definition.name)]));
+    return c.json({ name: definition.name, version: bundle.manifest.version }, 201, { 'millrace-token': token });
+  });
+
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/admin/outbox/sweep',
+    summary: 'Relays all committed changes now',
+    tags: ['admin'],
+    security: keySecurity,
+    responses: { 200: { description: 'How many changes were relayed.' } },
+  });
+  app.post('/v1/admin/outbox/sweep', async (c) => c.json(await c.var.services.relay().sweep()));
+
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path: '/v1/admin/pipeline',
+    summary: 'What waits to be relayed, what is in quarantine by reason, and how many events each entity has folded',
+    tags: ['admin'],
+    security: keySecurity,
+    responses: { 200: { description: 'Counts.' } },
+  });
+  app.get('/v1/admin/pipeline', async (c) => {
+    const { db } = c.var.services;
+    const [pending, quarantined] = await guarded(() => Promise.all([countPending(db), countByReason(db)]));
+    const folded = await foldedByEntity(c.var.services);
+    return c.json({ outbox: { pending }, quarantine: quarantined, folded }, 200, { 'cache-control': 'no-store' });
+  });
+}
+
+async function foldedByEntity({ shards }: Services): Promise<Record<string, number>> {
+  const entities = [...new Set(catalog.features.map(({ entity }) => entity.name))];
+  const counts = await Promise.all(
+    entities.map(async (entity) => {
+      const perShard = await Promise.all(shardsOf(entity).map((shard) => shards.foldedEvents(shard)));
+      return [entity, perShard.reduce((sum, events) => sum + events, 0)] as const;
+    }),
+  );
+  return Object.fromEntries(counts);
+}

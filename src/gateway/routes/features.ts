@@ -1,0 +1,66 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { READ_KEYS_MAX } from '../../../durable-objects/feature-shard/object.ts';
+import { catalog } from '../../catalog/index.ts';
+import { readNames } from '../../features/read.ts';
+import { type FeatureRow, readFeatures } from '../../features/store.ts';
+import { Failure, jsonPointer } from '../../platform/failure.ts';
+import { readJson } from '../body.ts';
+import type { AppEnv } from '../context.ts';
+import { problem } from '../openapi.ts';
+
+const BODY_BYTES_MAX = 65_536;
+
+const ReadRequest = z.strictObject({
+  entity: z.string().min(1).max(64),
+  keys: z.array(z.string().min(1).max(64)).min(1).max(READ_KEYS_MAX),
+  features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
+});
+
+/** The online features of up to a hundred entities. */
+export function registerFeatures(app: OpenAPIHono<AppEnv>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/features/read',
+    summary: 'Features of up to a hundred entities, each with its status and the time of its newest event',
+    tags: ['features'],
+    request: { body: { required: true, content: { 'application/json': { schema: ReadRequest } } } },
+    responses: {
+      200: { description: 'One result a key, in the order of the keys; times in milliseconds since the Unix epoch.' },
+      400: problem('The body is not valid.'),
+      422: problem('The entity or a feature is not declared.'),
+    },
+  });
+  app.post('/v1/features/read', async (c) => {
+    const { services } = c.var;
+    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+    const parsed = ReadRequest.safeParse(body);
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0];
+      throw new Failure('invalid_request', issue?.message ?? 'Not valid.', { pointer: jsonPointer(issue?.path ?? []) });
+    }
+    const { entity, keys } = parsed.data;
+    const names = wantedNames(entity, parsed.data.features);
+    const asOf = services.now();
+    const rows = await readFeatures(entity, keys, asOf, services.shards);
+    return c.json({ entity, asOf, results: keys.map((key, index) => ({ key, features: pick(rows[index], names) })) });
+  });
+}
+
+function wantedNames(entity: string, wanted: readonly string[] | undefined): string[] {
+  const declared = catalog.features.filter((definition) => definition.entity.name === entity).flatMap(readNames);
+  if (declared.length === 0) {
+    throw new Failure('unknown_entity', `The catalog declares no features of "${entity}".`, { pointer: '/entity' });
+  }
+  if (wanted === undefined) return declared;
+  const unknown = wanted.findIndex((name) => !declared.includes(name));
+  if (unknown >= 0) {
+    throw new Failure('unknown_feature', `"${entity}" has the features ${declared.join(', ')}.`, {
+      pointer: `/features/${unknown}`,
+    });
+  }
+  return [...wanted];
+}
+
+function pick(row: FeatureRow | undefined, names: readonly string[]): FeatureRow {
+  return Object.fromEntries(names.flatMap((name) => (row?.[name] === undefined ? [] : [[name, row[name]]])));
+}

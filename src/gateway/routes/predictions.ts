@@ -1,0 +1,109 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { catalog } from '../../catalog/index.ts';
+import type { ModelDefinition } from '../../catalog/define/model.ts';
+import { readFeatures } from '../../features/store.ts';
+import type { LoadedModel } from '../../inference/loaded-models.ts';
+import { rank } from '../../inference/rank.ts';
+import { inputTensor, TensorRequest } from '../../inference/tensors.ts';
+import { Failure, jsonPointer } from '../../platform/failure.ts';
+import type { Services } from '../../services.ts';
+import { guarded } from '../../storage/postgres/connect.ts';
+import { missingKeys } from '../../storage/postgres/entity-writes.ts';
+import { readJson } from '../body.ts';
+import { consistencyOf } from '../cached-response.ts';
+import { championOf } from '../champion.ts';
+import type { AppEnv } from '../context.ts';
+import { problem } from '../openapi.ts';
+
+const BODY_BYTES_MAX = 4 * 1024 * 1024;
+const ITEMS_MAX = 200;
+
+const EntityRequest = z.strictObject({
+  key: z.string().min(1).max(64),
+  items: z.array(z.string().min(1).max(64)).min(1).max(ITEMS_MAX).optional(),
+});
+
+/** Predictions for an entity whose features we fetch, or for a tensor as it is. */
+export function registerPredictions(app: OpenAPIHono<AppEnv>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/predictions/{model}',
+    summary: 'Scores items for an entity by its key, or runs the graph on a tensor',
+    tags: ['models'],
+    request: {
+      params: z.object({ model: z.string() }),
+      body: { required: true, content: { 'application/json': { schema: z.union([EntityRequest, TensorRequest]) } } },
+    },
+    responses: {
+      200: { description: 'Items with scores, or the output tensor.' },
+      404: problem('The catalog declares no such model.'),
+      422: problem('The tensor does not fit, or an item does not exist.'),
+      503: problem('No version has been published, or it cannot be loaded.'),
+    },
+  });
+  app.post('/v1/predictions/:model', async (c) => {
+    const { services } = c.var;
+    const definition = catalog.models.find(({ name }) => name === c.req.param('model'));
+    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+    if (definition === undefined) {
+      throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, { pointer: 'model' });
+    }
+    const model = await championOf(services, definition, consistencyOf(c.req.raw));
+    const { name, version } = model.manifest;
+    const answer = isTensorRequest(body)
+      ? await runTensor(model, body)
+      : await scoreItems(definition, model, parseEntityRequest(body), services);
+    return c.json({ model: { name, version }, ...answer });
+  });
+}
+
+function isTensorRequest(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'inputs' in body;
+}
+
+async function runTensor({ graph }: LoadedModel, body: unknown): Promise<object> {
+  const { shape, data } = await graph.run(inputTensor(body, graph));
+  return { outputs: [{ name: graph.output.name, datatype: 'FP32', shape, data: [...data] }] };
+}
+
+async function scoreItems(
+  definition: ModelDefinition,
+  model: LoadedModel,
+  { key, items }: z.output<typeof EntityRequest>,
+  services: Services,
+): Promise<object> {
+  await assertItemsExist(definition, model, items ?? [], services);
+  const now = services.now();
+  const [features] = await readFeatures(definition.entity.name, [key], now, services.shards);
+  const ranking = await rank(model, features ?? {}, items, ITEMS_MAX, now);
+  return {
+    [definition.entity.name]: key,
+    items: ranking.items,
+    source: ranking.source,
+    ...(ranking.degraded === undefined ? {} : { degraded: ranking.degraded }),
+  };
+}
+
+/** The model knows the items of its training; for newer ones the database is asked. */
+async function assertItemsExist(
+  { itemEntity }: ModelDefinition,
+  { candidates }: LoadedModel,
+  items: readonly string[],
+  { db }: Services,
+): Promise<void> {
+  const newer = items.filter((item) => !candidates.has(item));
+  const [missing] = await guarded(() => missingKeys(db, itemEntity, newer));
+  if (missing === undefined) return;
+  throw new Failure('unknown_item', `There is no ${itemEntity.name} "${missing}".`, {
+    pointer: `/items/${items.indexOf(missing)}`,
+  });
+}
+
+function parseEntityRequest(body: unknown): z.output<typeof EntityRequest> {
+  const parsed = EntityRequest.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new Failure('invalid_request', issue?.message ?? 'Not a prediction request.', {
+    pointer: jsonPointer(issue?.path ?? []),
+  });
+}

@@ -1,0 +1,46 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { ViewDefinition } from '../../catalog/define/view.ts';
+import { guarded } from '../../storage/postgres/connect.ts';
+import { cachedResponse, consistencyOf, missingResponse } from '../cached-response.ts';
+import type { AppEnv } from '../context.ts';
+import { problemSchema } from '../openapi.ts';
+
+/** Serves every view of the catalog: `GET` of its path, through the cache. */
+export function registerViews(app: OpenAPIHono<AppEnv>, views: readonly ViewDefinition[]): void {
+  for (const view of views) registerView(app, view);
+}
+
+function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
+  const route = createRoute({
+    method: 'get',
+    path: view.path,
+    summary: view.description,
+    tags: ['views'],
+    request: { params: view.params, query: view.query, headers: consistencyHeaders },
+    responses: {
+      200: { description: view.description, content: { 'application/json': { schema: view.response } } },
+      304: { description: 'The answer that the client has is still right.' },
+      400: { description: 'A parameter or header is wrong.', content: problemSchema },
+      404: { description: 'There is no such thing.', content: problemSchema },
+      503: { description: 'The origin does not answer, and the cache may not.', content: problemSchema },
+    },
+  });
+  app.openapi(route, async (c) => {
+    const { services, requestId } = c.var;
+    const startedAt = services.now();
+    const input = { ...c.req.valid('param'), ...c.req.valid('query') };
+    const answer = await services.read({
+      key: `view/${view.name}/${JSON.stringify(input)}`,
+      policy: view.policy,
+      consistency: consistencyOf(c.req.raw),
+      load: () => guarded(() => view.load(services.db, input)),
+    });
+    const response = cachedResponse(answer, c.req.raw, startedAt, services.now());
+    return answer.entry.body === 'null' ? missingResponse(response, `No ${view.name} is there.`, requestId) : response;
+  });
+}
+
+const consistencyHeaders = z.object({
+  'millrace-consistency': z.string().optional().openapi({ description: '`strong` or `bounded`; see docs/coherence.md.' }),
+  'millrace-token': z.string().optional().openapi({ description: 'The answer is at least as fresh as this earlier one.' }),
+});

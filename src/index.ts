@@ -1,0 +1,30 @@
+import { consumeChanges } from '../queues/changes/consumer.ts';
+import { consumeDead } from '../queues/dead/consumer.ts';
+import { consumeEvents } from '../queues/events/consumer.ts';
+import type { Env } from './env.ts';
+import { app } from './gateway/app.ts';
+import { createServices } from './services.ts';
+
+export { FeatureShard } from '../durable-objects/feature-shard/object.ts';
+export { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
+export { TagClock } from '../durable-objects/tag-clock/object.ts';
+
+const consumers: Readonly<Record<string, typeof consumeEvents>> = {
+  'millrace-events': consumeEvents,
+  'millrace-changes': consumeChanges,
+  'millrace-dead': consumeDead,
+};
+
+export default {
+  fetch: app.fetch,
+
+  async queue(batch, env, ctx): Promise<void> {
+    const consume = consumers[batch.queue];
+    if (consume === undefined) throw new Error(`Queue ${batch.queue} has no consumer.`);
+    await consume(batch, createServices(env, (promise) => ctx.waitUntil(promise)));
+  },
+
+  async scheduled(_controller, env, ctx): Promise<void> {
+    await createServices(env, (promise) => ctx.waitUntil(promise)).relay().sweep();
+  },
+} satisfies ExportedHandler<Env>;

@@ -1,0 +1,56 @@
+import type { EventDefinition } from '../catalog/define/event.ts';
+import { type FailureCode, jsonPointer } from '../platform/failure.ts';
+import { CloudEvent } from './cloud-event.ts';
+
+/** An event that may be stored. */
+export interface AcceptedEvent {
+  readonly source: string;
+  readonly id: string;
+  readonly type: string;
+  readonly subject: string | null;
+  /** RFC 3339, in UTC. */
+  readonly time: string;
+  readonly data: unknown;
+}
+
+/** Why an event may not be stored. */
+export interface Refusal {
+  readonly code: Extract<
+    FailureCode,
+    'invalid_event' | 'event_too_large' | 'unknown_event_type' | 'contract_violation' | 'quality_violation'
+  >;
+  /** The code, or the name of the broken rule. */
+  readonly reason: string;
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+export type Judgement =
+  | { readonly verdict: 'accepted'; readonly event: AcceptedEvent }
+  | { readonly verdict: 'quarantined'; readonly refusal: Refusal };
+
+/** Judges one event: envelope, type, contract, blocking rules. `now` is in milliseconds since the Unix epoch. */
+export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown, now: number): Judgement {
+  const envelope = CloudEvent.safeParse(raw);
+  if (!envelope.success) {
+    const issue = envelope.error.issues[0];
+    return refuse('invalid_event', jsonPointer(issue?.path ?? []), issue?.message ?? 'Not a CloudEvents 1.0 event.');
+  }
+  const { source, id, type, subject, time, data } = envelope.data;
+  const definition = types.get(type);
+  if (definition === undefined) {
+    return refuse('unknown_event_type', '/type', `No event type "${type}" is declared; see /v1/events/types.`);
+  }
+  const occurredAt = time === undefined ? now : Date.parse(time);
+  const judged = definition.interpret(data, { occurredAt, now });
+  if (!judged.ok) {
+    const { code, reason, pointer, detail } = judged;
+    return { verdict: 'quarantined', refusal: { code, reason, pointer, detail } };
+  }
+  const event = { source, id, type, subject: subject ?? null, time: new Date(occurredAt).toISOString(), data };
+  return { verdict: 'accepted', event };
+}
+
+function refuse(code: Refusal['code'], pointer: string, detail: string): Judgement {
+  return { verdict: 'quarantined', refusal: { code, reason: code, pointer, detail } };
+}

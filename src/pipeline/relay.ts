@@ -1,0 +1,28 @@
+import type { PendingChange } from '../storage/postgres/outbox.ts';
+
+/** Changes of one pass; their tags make one invalidation. */
+export const PASS_CHANGES_MAX = 2_000;
+
+export interface RelayPorts {
+  readonly readPending: (limit: number) => Promise<readonly PendingChange[]>;
+  /** Returns once the root clock has the invalidation on disk. */
+  readonly invalidate: (tags: readonly string[]) => Promise<void>;
+  /** Returns once the `changes` queue has taken them. */
+  readonly publish: (changes: readonly PendingChange[]) => Promise<void>;
+  readonly markRelayed: (outboxIds: readonly number[]) => Promise<void>;
+}
+
+/**
+ * One pass over the outbox: what is pending is invalidated, published and then marked. A crash between any two
+ * steps repeats the pass, which costs refills and folds that change nothing.
+ *
+ * @returns how many changes were relayed; `PASS_CHANGES_MAX` means that there may be more.
+ */
+export async function relayPass(ports: RelayPorts): Promise<number> {
+  const changes = await ports.readPending(PASS_CHANGES_MAX);
+  if (changes.length === 0) return 0;
+  await ports.invalidate(changes.flatMap(({ tags }) => tags));
+  await ports.publish(changes);
+  await ports.markRelayed(changes.map(({ outboxId }) => outboxId));
+  return changes.length;
+}

@@ -1,0 +1,20 @@
+/** Wall-clock time in milliseconds since the Unix epoch. Passed in wherever a rule needs time. */
+export type Now = () => number;
+
+/** The system clock. In workerd it stands still while code runs and moves on at each I/O. */
+export const systemNow: Now = () => Date.now();
+
+/** Settles with `promise`, or rejects with `onTimeout()` after `timeoutMs`; the timer never outlives it. */
+export async function withTimeout<T>(
+  promise: Promise<T>,
+  timeoutMs: number,
+  onTimeout: () => Error,
+): Promise<T> {
+  const { promise: expired, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(onTimeout()), timeoutMs);
+  try {
+    return await Promise.race([promise, expired]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

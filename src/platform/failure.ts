@@ -1,0 +1,56 @@
+/**
+ * Every way in which a request can fail as far as a caller is concerned. The set is closed: the gateway maps
+ * each code to a status and a title, and a code without one does not compile.
+ */
+export type FailureCode =
+  | 'malformed_json'
+  | 'body_too_large'
+  | 'unsupported_media_type'
+  | 'invalid_request'
+  | 'invalid_event'
+  | 'event_too_large'
+  | 'unknown_event_type'
+  | 'contract_violation'
+  | 'quality_violation'
+  | 'too_many_events'
+  | 'invalid_token'
+  | 'token_from_another_epoch'
+  | 'token_from_the_future'
+  | 'unauthorized'
+  | 'not_found'
+  | 'unknown_model'
+  | 'model_unavailable'
+  | 'invalid_model'
+  | 'tensor_mismatch'
+  | 'unknown_feature'
+  | 'unknown_entity'
+  | 'unknown_item'
+  | 'database_unavailable'
+  | 'clock_unavailable'
+  | 'queue_unavailable'
+  | 'internal';
+
+/** An expected failure, as a value or thrown where a call chain ends. It holds nothing that a caller may not see. */
+export class Failure extends Error {
+  readonly code: FailureCode;
+  /** JSON Pointer (RFC 6901) into the request body, or the name of a parameter or header. */
+  readonly pointer: string | undefined;
+  readonly retryAfterS: number | undefined;
+
+  constructor(
+    code: FailureCode,
+    detail: string,
+    options: { pointer?: string | undefined; retryAfterS?: number; cause?: unknown } = {},
+  ) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'Failure';
+    this.code = code;
+    this.pointer = options.pointer;
+    this.retryAfterS = options.retryAfterS;
+  }
+}
+
+/** A JSON Pointer (RFC 6901) from the path that a schema library reports. */
+export function jsonPointer(path: readonly PropertyKey[]): string {
+  return path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+}

@@ -1,0 +1,82 @@
+import { ClockFollower, type FollowerContext } from './cache/clock/follower.ts';
+import { slotsOf } from './cache/clock/slots.ts';
+import type { Token } from './cache/clock/token.ts';
+import { type CachedAnswer, type ReadRequest, readThrough } from './cache/read-through.ts';
+import { KvTier } from './cache/tiers/kv.ts';
+import { MemoryTier } from './cache/tiers/memory.ts';
+import { type Config, readConfig } from './config.ts';
+import type { Env } from './env.ts';
+import type { ShardPort } from './features/store.ts';
+import { LoadedModels } from './inference/loaded-models.ts';
+import { loadGraph } from './inference/onnx-runtime.ts';
+import type { RegistryPorts } from './inference/registry.ts';
+import { systemNow } from './platform/clock.ts';
+import { sha256Hex } from './platform/digest.ts';
+import { Failure } from './platform/failure.ts';
+import { r2Artifacts } from './storage/artifacts.ts';
+import { featureShard, outboxRelay, rootClock } from './storage/objects.ts';
+import { connect } from './storage/postgres/connect.ts';
+
+/** The isolate's share of memory for answers; 128 MB hold the runtime, the models and everything else, too. */
+const MEMORY_TIER_BYTES = 24 * 1024 * 1024;
+/** Longest time to live of any view, so that KV does not drop what may still be served, in seconds. */
+const KV_TTL_S = 3_600;
+
+/** What an isolate keeps between requests: values only, nothing that belongs to a request. */
+const isolate = {
+  follower: new ClockFollower(systemNow),
+  memory: new MemoryTier(MEMORY_TIER_BYTES),
+  models: new LoadedModels(),
+};
+
+export interface Services {
+  readonly config: Config;
+  readonly env: Env;
+  readonly db: ReturnType<typeof connect>;
+  readonly now: () => number;
+  readonly registry: RegistryPorts;
+  readonly models: LoadedModels;
+  readonly shards: ShardPort;
+  /** Lets work outlive its request. */
+  readonly keepAlive: (promise: Promise<unknown>) => void;
+  readonly read: (request: ReadRequest) => Promise<CachedAnswer>;
+  /** Returns the token once the root clock has the invalidation on disk. */
+  readonly invalidate: (tags: readonly string[]) => Promise<Token>;
+  readonly relay: () => ReturnType<typeof outboxRelay>;
+}
+
+/** Ties the rules to this request's bindings: the one place where effects are chosen. */
+export function createServices(env: Env, keepAlive: (promise: Promise<unknown>) => void): Services {
+  const config = readConfig(env);
+  const context: FollowerContext = { parent: { sync: (request) => rootClock(env).sync(request) }, keepAlive };
+  return {
+    config,
+    env,
+    db: connect(config.database),
+    now: systemNow,
+    registry: { store: r2Artifacts(env.MODELS), loadGraph },
+    models: isolate.models,
+    shards: {
+      fold: (shard, entity, events) => featureShard(env, shard).fold(shard, entity, [...events]),
+      read: (shard, entity, keys, now) => featureShard(env, shard).read(entity, [...keys], now),
+      foldedEvents: (shard) => featureShard(env, shard).foldedEvents(),
+    },
+    keepAlive,
+    read: (request) =>
+      readThrough(request, {
+        follower: isolate.follower,
+        context,
+        tiers: [isolate.memory, new KvTier(env.CACHE, KV_TTL_S)],
+        now: systemNow,
+        digest: sha256Hex,
+      }),
+    invalidate: async (tags) => {
+      try {
+        return await rootClock(env).invalidate(slotsOf(tags));
+      } catch (error) {
+        throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause: error });
+      }
+    },
+    relay: () => outboxRelay(env),
+  };
+}

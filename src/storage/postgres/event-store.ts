@@ -1,0 +1,122 @@
+import { type SQL, sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import type { EntityDefinition } from '../../catalog/define/entity.ts';
+import type { Effect } from '../../catalog/define/event.ts';
+import { type EventRow, recordset } from './recordset.ts';
+
+/** An event that kept its contract, with what it does to the tables and the tags that this invalidates. */
+export interface StorableEvent {
+  readonly source: string;
+  readonly id: string;
+  readonly type: string;
+  readonly subject: string | null;
+  /** RFC 3339. */
+  readonly time: string;
+  readonly data: unknown;
+  readonly effects: readonly Effect[];
+  readonly tags: readonly string[];
+}
+
+/**
+ * Stores events with their effects and their outbox rows in one transaction of a handful of statements,
+ * whatever their number. Events that are there already (by source and id) change nothing.
+ *
+ * Over HTTP a transaction is a fixed list of statements, so later ones find what was new to the first by the
+ * `batch` that it wrote: a fresh UUID per call.
+ */
+export async function storeEvents(
+  db: NeonHttpDatabase,
+  incoming: readonly StorableEvent[],
+  batch: string,
+): Promise<void> {
+  const events = withoutDoubles(incoming);
+  if (events.length === 0) return;
+  await db.batch([
+    db.execute(insertEvents(events, batch)),
+    ...ensureStatements(events, batch).map((statement) => db.execute(statement)),
+    ...appendStatements(events, batch).map((statement) => db.execute(statement)),
+    db.execute(insertOutbox(events, batch)),
+  ]);
+}
+
+/** One statement may not insert the same key twice, and a batch may well hold a client's own retry. */
+function withoutDoubles(events: readonly StorableEvent[]): StorableEvent[] {
+  const byIdentity = new Map<string, StorableEvent>();
+  for (const event of events) {
+    const identity = JSON.stringify([event.source, event.id]);
+    if (!byIdentity.has(identity)) byIdentity.set(identity, event);
+  }
+  return [...byIdentity.values()];
+}
+
+function insertEvents(events: readonly StorableEvent[], batch: string): SQL {
+  const json = events.map(({ source, id, type, subject, time, data }) => ({ source, id, type, subject, time, data }));
+  return sql`
+    insert into events (source, id, type, subject, data, occurred_at, batch)
+    select r.source, r.id, r.type, r.subject, r.data, r.time, ${batch}::uuid
+    from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
+      as r(source text, id text, type text, subject text, data jsonb, time timestamptz)
+    on conflict (source, id) do nothing`;
+}
+
+/** What is inserted here is known to the database alone, so it writes the outbox rows for it, too. */
+function ensureStatements(events: readonly StorableEvent[], batch: string): SQL[] {
+  const rows = group(events, (effect) => (effect.kind === 'ensure' ? effect.entity : undefined));
+  return [...rows].map(([entity, entityRows]) => {
+    const set = recordset(entity.table, entityRows);
+    const key = sql.identifier(entity.key.name);
+    return sql`
+      with inserted as (
+        insert into ${entity.table} (${set.columns})
+        select distinct on (r.${key}) ${set.values} from ${set.from}
+        join events e on e.source = r.event_source and e.id = r.event_id and e.batch = ${batch}::uuid
+        order by r.${key}, e.seq
+        on conflict (${key}) do nothing
+        returning ${key} as key
+      )
+      insert into outbox (tags) select ${insertTags(entity, sql`key`)} from inserted`;
+  });
+}
+
+/** The tags of an inserted row: its own, for the answers that said it was missing, and its collection's. */
+export function insertTags(entity: EntityDefinition, key: SQL): SQL {
+  return sql`array[${entity.collection}::text, ${entity.row('')}::text || ${key}]`;
+}
+
+function appendStatements(events: readonly StorableEvent[], batch: string): SQL[] {
+  const rows = group(events, (effect) => (effect.kind === 'append' ? effect.history : undefined));
+  return [...rows].map(([history, historyRows]) => {
+    const set = recordset(history.table, historyRows);
+    return sql`
+      insert into ${history.table} (event_seq, ${set.columns})
+      select e.seq, ${set.values} from ${set.from}
+      join events e on e.source = r.event_source and e.id = r.event_id and e.batch = ${batch}::uuid`;
+  });
+}
+
+function insertOutbox(events: readonly StorableEvent[], batch: string): SQL {
+  const json = events.map(({ source, id, tags }) => ({ source, id, tags }));
+  return sql`
+    insert into outbox (event_seq, tags)
+    select e.seq, array(select jsonb_array_elements_text(r.tags))
+    from jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(source text, id text, tags jsonb)
+    join events e on e.source = r.source and e.id = r.id and e.batch = ${batch}::uuid
+    order by e.seq`;
+}
+
+function group<Target>(
+  events: readonly StorableEvent[],
+  target: (effect: Effect) => Target | undefined,
+): Map<Target, EventRow[]> {
+  const groups = new Map<Target, EventRow[]>();
+  for (const { source, id, effects } of events) {
+    for (const effect of effects) {
+      const key = target(effect);
+      if (key === undefined) continue;
+      const rows = groups.get(key) ?? [];
+      rows.push({ source, id, row: effect.row });
+      groups.set(key, rows);
+    }
+  }
+  return groups;
+}

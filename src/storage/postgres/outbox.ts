@@ -1,0 +1,62 @@
+import { sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import * as z from 'zod';
+
+/** A committed change that has not been relayed yet. */
+export interface PendingChange {
+  readonly outboxId: number;
+  readonly tags: readonly string[];
+  readonly event: ChangedEvent | null;
+}
+
+/** The event behind a change, as far as features need it. */
+export interface ChangedEvent {
+  /** Unique and dense enough to remember: the idempotency key of a fold. */
+  readonly seq: number;
+  readonly type: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly occurredAt: number;
+  readonly data: unknown;
+}
+
+const Row = z.object({
+  id: z.coerce.number().int(),
+  tags: z.array(z.string()),
+  event_seq: z.coerce.number().int().nullable(),
+  type: z.string().nullable(),
+  occurred_at_ms: z.coerce.number().nullable(),
+  data: z.unknown(),
+});
+
+/** The oldest pending changes, at most `limit`. */
+export async function readPending(db: NeonHttpDatabase, limit: number): Promise<PendingChange[]> {
+  const { rows } = await db.execute(sql`
+    select o.id, o.tags, o.event_seq, e.type, extract(epoch from e.occurred_at) * 1000 as occurred_at_ms, e.data
+    from outbox o left join events e on e.seq = o.event_seq
+    where o.relayed_at is null
+    order by o.id
+    limit ${limit}`);
+  return rows.map((raw) => {
+    const row = Row.parse(raw);
+    const event =
+      row.event_seq === null || row.type === null || row.occurred_at_ms === null
+        ? null
+        : { seq: row.event_seq, type: row.type, occurredAt: Math.round(row.occurred_at_ms), data: row.data };
+    return { outboxId: row.id, tags: row.tags, event };
+  });
+}
+
+/** Marks changes as relayed: invalidated at the root clock and taken by the `changes` queue. */
+export async function markRelayed(db: NeonHttpDatabase, outboxIds: readonly number[]): Promise<void> {
+  if (outboxIds.length === 0) return;
+  await db.execute(sql`
+    update outbox set relayed_at = now()
+    where relayed_at is null
+      and id in (select value::bigint from jsonb_array_elements_text(${JSON.stringify(outboxIds)}::jsonb))`);
+}
+
+/** How many changes wait to be relayed. */
+export async function countPending(db: NeonHttpDatabase): Promise<number> {
+  const { rows } = await db.execute(sql`select count(*) as pending from outbox where relayed_at is null`);
+  return z.object({ pending: z.coerce.number().int() }).parse(rows[0]).pending;
+}

@@ -1,0 +1,32 @@
+import { Failure } from '../platform/failure.ts';
+import { packBySize } from '../platform/pack.ts';
+
+/** A message may have 128 KB and a send 256 KB; what is left is for the platform's own framing. */
+const MESSAGE_BYTES_MAX = 110_000;
+const SEND_BYTES_MAX = 240_000;
+const SEND_MESSAGES_MAX = 100;
+/** Keeps a consumer's batch of ten messages within what one transaction and one fold take. */
+const MESSAGE_ITEMS_MAX = 400;
+
+/**
+ * Sends items to a queue, many to a message, and returns once the queue has taken all of them.
+ *
+ * @throws Failure `queue_unavailable`; then some of the items may have been taken. Consumers are idempotent.
+ */
+export async function sendChunked<Item, Message>(
+  queue: Queue<Message>,
+  items: readonly Item[],
+  toMessage: (items: readonly Item[]) => Message,
+): Promise<void> {
+  const messages = packBySize(items, MESSAGE_BYTES_MAX, MESSAGE_ITEMS_MAX).map(toMessage);
+  for (const group of packBySize(messages, SEND_BYTES_MAX, SEND_MESSAGES_MAX)) {
+    try {
+      await queue.sendBatch(group.map((body) => ({ body, contentType: 'json' as const })));
+    } catch (error) {
+      throw new Failure('queue_unavailable', 'The queue does not take messages. Try again shortly.', {
+        retryAfterS: 5,
+        cause: error,
+      });
+    }
+  }
+}

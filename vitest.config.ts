@@ -1,14 +1,28 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
+/** No database listens there: what these tests need of one, the end-to-end tests have. */
+const WORKER_VARS = {
+  DATABASE_URL: 'postgres://nobody:nothing@127.0.0.1:9/none',
+  DATABASE_ENDPOINT: 'http://127.0.0.1:9/sql',
+  // SHA-256 of "test-key".
+  API_KEY_SHA256: '62af8704764faf8ea82fc61ce9c4c3908b6cb97d463a634e9e587d7c885db0ef',
+};
+
 export default defineConfig({
   test: {
+    silent: 'passed-only',
     projects: [
       {
         test: { name: 'unit', environment: 'node', include: ['test/unit/**/*.test.ts'] },
       },
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: { bindings: WORKER_VARS },
+          }),
+        ],
         test: { name: 'workers', include: ['test/workers/**/*.test.ts'] },
       },
       {

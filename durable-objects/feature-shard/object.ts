@@ -3,12 +3,8 @@ import { catalog } from '../../src/catalog/index.ts';
 import type { FeatureDefinition } from '../../src/catalog/define/feature.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../src/features/fold.ts';
 import { type FeatureValue, readFeature } from '../../src/features/read.ts';
-import { shardOf } from '../../src/features/shards.ts';
+import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
 import { CellStore } from './store.ts';
-
-/** Bounds of one call; the `changes` consumer and the feature reader keep to them. */
-export const FOLD_EVENTS_MAX = 5_000;
-export const READ_KEYS_MAX = 100;
 
 export interface FoldOutcome {
   /** How many of the events were new to this shard. */

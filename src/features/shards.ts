@@ -7,6 +7,10 @@ import { type FoldableEvent, keysOf } from './fold.ts';
  */
 export const SHARDS_PER_ENTITY = 8;
 
+/** Bounds of one call to a shard; the `changes` consumer and the feature reader keep to them. */
+export const FOLD_EVENTS_MAX = 5_000;
+export const READ_KEYS_MAX = 100;
+
 /** The name of the shard that holds one key: `customer/3`. */
 export function shardOf(entity: string, key: string): string {
   let hash = 0x811c9dc5;

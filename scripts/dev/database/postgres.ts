@@ -25,7 +25,9 @@ export async function openPostgres(databaseUrl: string, migrationsDir: string): 
   // their errors on; a session that ends while it is lent fails its query and also emits the event itself.
   pool.on('error', () => {});
   pool.on('connect', (session) => {
-    session.on('error', (error) => console.warn(`A database session ended: ${error.message}`));
+    session.on('error', (error) => {
+      if (!pool.ending) console.warn(`A database session ended: ${error.message}`);
+    });
   });
   try {
     await migratePostgres(pool, migrationsDir);

@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { READ_KEYS_MAX } from '../../../durable-objects/feature-shard/object.ts';
 import { catalog } from '../../catalog/index.ts';
 import { readNames } from '../../features/read.ts';
+import { READ_KEYS_MAX } from '../../features/shards.ts';
 import { type FeatureRow, readFeatures } from '../../features/store.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';

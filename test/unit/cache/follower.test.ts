@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
+import { encodeDelta } from '../../../src/cache/clock/delta.ts';
+import { ClockFollower, type FollowerContext } from '../../../src/cache/clock/follower.ts';
+import type { SyncAnswer, SyncRequest } from '../../../src/cache/clock/mirror.ts';
+
+/** A root whose answers are given when the test says so: each as of the moment at which the call arrived. */
+function controlledRoot(root: Clock = newClock('e')) {
+  const calls: { request: SyncRequest; answer: () => void; fail: (error: Error) => void }[] = [];
+  const context: FollowerContext = {
+    keepAlive: () => undefined,
+    parent: {
+      sync: (request) => {
+        const { promise, resolve, reject } = Promise.withResolvers<SyncAnswer>();
+        const answer = { epoch: root.epoch, seq: root.seq, ageMs: 0, delta: encodeDelta(root, request.sinceSeq) };
+        calls.push({ request, answer: () => resolve(answer), fail: reject });
+        return promise;
+      },
+    },
+  };
+  return { root, calls, context };
+}
+
+const STRONG = { maxAgeMs: 0, atLeast: undefined };
+const BOUNDED = { maxAgeMs: 2_000, atLeast: undefined };
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('a follower', () => {
+  it('does not join a sync that was sent before the reader began', async () => {
+    const { root, calls, context } = controlledRoot();
+    const follower = new ClockFollower(() => 1_000);
+    const first = follower.ensure(STRONG, follower.begin(), context);
+    invalidate(root, [7]);
+    const second = follower.ensure(STRONG, follower.begin(), context);
+    await settle();
+    expect(calls).toHaveLength(1);
+    calls[0]?.answer();
+    await first;
+    await settle();
+    expect(calls).toHaveLength(2);
+    calls[1]?.answer();
+    await second;
+    expect(follower.mirror.clock.changed[7]).toBe(1);
+  });
+
+  it('has many waiting readers share the one next sync', async () => {
+    const { calls, context } = controlledRoot();
+    const follower = new ClockFollower(() => 1_000);
+    const first = follower.ensure(STRONG, follower.begin(), context);
+    const waiting = Array.from({ length: 50 }, () => follower.ensure(STRONG, follower.begin(), context));
+    await settle();
+    calls[0]?.answer();
+    await first;
+    await settle();
+    expect(calls).toHaveLength(2);
+    calls[1]?.answer();
+    await Promise.all(waiting);
+    expect(calls).toHaveLength(2);
+  });
+
+  it('asks nobody while the bound holds, refreshes in the background half-way, and waits beyond it', async () => {
+    const { calls, context } = controlledRoot();
+    let now = 0;
+    const follower = new ClockFollower(() => now);
+    const first = follower.ensure(BOUNDED, follower.begin(), context);
+    calls[0]?.answer();
+    await first;
+    now = 900;
+    await follower.ensure(BOUNDED, follower.begin(), context);
+    expect(calls).toHaveLength(1);
+    now = 1_100;
+    await follower.ensure(BOUNDED, follower.begin(), context);
+    expect(calls).toHaveLength(2);
+    calls[1]?.answer();
+    await settle();
+    now = 3_200;
+    const late = follower.ensure(BOUNDED, follower.begin(), context);
+    expect(calls).toHaveLength(3);
+    calls[2]?.answer();
+    await late;
+  });
+
+  it('syncs for a token that is ahead of it, and refuses one of the future or of another epoch', async () => {
+    const { root, calls, context } = controlledRoot();
+    const follower = new ClockFollower(() => 0);
+    const first = follower.ensure(BOUNDED, follower.begin(), context);
+    calls[0]?.answer();
+    await first;
+    const seq = invalidate(root, [1]);
+    const session = follower.ensure({ maxAgeMs: 2_000, atLeast: { epoch: 'e', seq } }, follower.begin(), context);
+    expect(calls[1]?.request.minSeq).toBe(seq);
+    calls[1]?.answer();
+    await session;
+    const future = follower.ensure({ maxAgeMs: 2_000, atLeast: { epoch: 'e', seq: 99 } }, follower.begin(), context);
+    calls[2]?.answer();
+    await expect(future).rejects.toMatchObject({ code: 'token_from_the_future' });
+    const foreign = follower.ensure({ maxAgeMs: 2_000, atLeast: { epoch: 'f', seq: 0 } }, follower.begin(), context);
+    calls[3]?.answer();
+    await expect(foreign).rejects.toMatchObject({ code: 'token_from_another_epoch' });
+  });
+
+  it('reports a clock that is away, and recovers with the next sync', async () => {
+    const { calls, context } = controlledRoot();
+    const follower = new ClockFollower(() => 0);
+    const first = follower.ensure(BOUNDED, follower.begin(), context);
+    calls[0]?.fail(new Error('gone'));
+    await expect(first).rejects.toMatchObject({ code: 'clock_unavailable' });
+    const second = follower.ensure(BOUNDED, follower.begin(), context);
+    calls[1]?.answer();
+    await second;
+  });
+});

@@ -1,0 +1,180 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
+import { encodeDelta } from '../../../src/cache/clock/delta.ts';
+import { ClockFollower } from '../../../src/cache/clock/follower.ts';
+import { slotsOf } from '../../../src/cache/clock/slots.ts';
+import { type Consistency, type ReadThroughPorts, readThrough } from '../../../src/cache/read-through.ts';
+import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
+import { DEFAULT_CACHE_POLICY } from '../../../src/catalog/define/view.ts';
+import { sha256Hex } from '../../../src/platform/digest.ts';
+import { Failure } from '../../../src/platform/failure.ts';
+
+/** One isolate with its own memory over a shared far tier, an origin of one value, and a clock one may cut off. */
+class World {
+  root: Clock = newClock('e');
+  clockIsAway = false;
+  now = 1_000_000;
+  value = 'v1';
+  originFails: Error | undefined;
+  loads = 0;
+  readonly far = new MemoryTier(1_000_000);
+
+  invalidate(tag: string): void {
+    invalidate(this.root, slotsOf([tag]));
+  }
+
+  isolate(): ReadThroughPorts {
+    return {
+      follower: new ClockFollower(() => this.now),
+      context: {
+        keepAlive: () => undefined,
+        parent: {
+          sync: async ({ epoch, sinceSeq }) => {
+            if (this.clockIsAway) throw new Error('unreachable');
+            const delta = encodeDelta(this.root, epoch === this.root.epoch ? sinceSeq : 0);
+            return { epoch: this.root.epoch, seq: this.root.seq, ageMs: 0, delta };
+          },
+        },
+      },
+      tiers: [new MemoryTier(1_000_000), this.far],
+      now: () => this.now,
+      digest: sha256Hex,
+    };
+  }
+
+  async read(
+    isolate: ReadThroughPorts,
+    options: { level?: Consistency['level']; policy?: object; during?: () => void } = {},
+  ) {
+    return await readThrough(
+      {
+        key: 'k',
+        policy: { ...DEFAULT_CACHE_POLICY, ...options.policy },
+        consistency: { level: options.level, atLeast: undefined },
+        load: async () => {
+          this.loads += 1;
+          if (this.originFails !== undefined) throw this.originFails;
+          const value = this.value;
+          options.during?.();
+          return { value, tags: ['product:1'], storable: true };
+        },
+      },
+      isolate,
+    );
+  }
+}
+
+const outage = () => new Failure('database_unavailable', 'down', { retryAfterS: 5 });
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+
+describe('read-through', () => {
+  it('fills once, then hits memory; another isolate hits the tier that both share', async () => {
+    const one = world.isolate();
+    expect((await world.read(one)).source).toEqual({ hit: false, forward: 'uri-miss', stored: true });
+    expect((await world.read(one)).source).toEqual({ hit: true, tier: 'memory' });
+    expect((await world.read(world.isolate())).source).toMatchObject({ hit: true });
+    expect(world.loads).toBe(1);
+  });
+
+  it('leaves an entry alone when another tag is invalidated, and refills when its own is', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.invalidate('product:2');
+    expect((await world.read(one, { level: 'strong' })).source.hit).toBe(true);
+    world.invalidate('product:1');
+    world.value = 'v2';
+    const answer = await world.read(one, { level: 'strong' });
+    expect(answer.source).toEqual({ hit: false, forward: 'stale', stored: true });
+    expect(answer.entry.body).toBe('"v2"');
+  });
+
+  it('lets a bounded read see an invalidation once the bound has passed', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.value = 'v2';
+    world.invalidate('product:1');
+    expect((await world.read(one)).entry.body).toBe('"v1"');
+    world.now += DEFAULT_CACHE_POLICY.boundMs + 1;
+    expect((await world.read(one)).entry.body).toBe('"v2"');
+  });
+
+  it('stores what races with an invalidation as stale from birth', async () => {
+    const one = world.isolate();
+    await world.read(one, {
+      during: () => {
+        world.value = 'v2';
+        world.invalidate('product:1');
+      },
+    });
+    expect((await world.read(one, { level: 'strong' })).entry.body).toBe('"v2"');
+  });
+
+  it('voids everything with a new epoch', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.root = newClock('restored');
+    world.value = 'v2';
+    expect((await world.read(one, { level: 'strong' })).entry.body).toBe('"v2"');
+  });
+
+  it('keeps an entry no longer than its time to live', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.now += DEFAULT_CACHE_POLICY.ttlS * 1_000;
+    expect((await world.read(one)).source).toMatchObject({ hit: false, forward: 'stale' });
+  });
+});
+
+describe('read-through without its clock', () => {
+  it('asks the origin and stores nothing, or serves an entry marked unverified, as the policy says', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.clockIsAway = true;
+    world.now += 5_000;
+    world.value = 'v2';
+    const correct = await world.read(one);
+    expect(correct).toMatchObject({ source: { forward: 'bypass', stored: false }, unverified: 'clock-unavailable' });
+    expect(correct.entry.body).toBe('"v2"');
+    const fast = await world.read(one, { policy: { whenUnverified: 'stale' } });
+    expect(fast).toMatchObject({ source: { hit: true }, unverified: 'clock-unavailable', token: undefined });
+    expect(fast.entry.body).toBe('"v1"');
+  });
+
+  it('never serves a strong read from an entry', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.clockIsAway = true;
+    world.value = 'v2';
+    const answer = await world.read(one, { level: 'strong', policy: { whenUnverified: 'stale' } });
+    expect(answer.entry.body).toBe('"v2"');
+  });
+});
+
+describe('read-through without its origin', () => {
+  it('still hits; a stale entry stands in for an outage and says so; a bug shows', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.originFails = outage();
+    expect((await world.read(one)).source.hit).toBe(true);
+    world.invalidate('product:1');
+    const standIn = await world.read(one, { level: 'strong' });
+    expect(standIn).toMatchObject({ source: { hit: false, forward: 'stale' }, unverified: 'origin-unavailable' });
+    expect(standIn.entry.body).toBe('"v1"');
+    world.originFails = new Error('a bug in the query');
+    await expect(world.read(one, { level: 'strong' })).rejects.toThrow('a bug in the query');
+  });
+
+  it('fails where there is nothing to stand in, or where that is too old', async () => {
+    const one = world.isolate();
+    world.originFails = outage();
+    await expect(world.read(one)).rejects.toMatchObject({ code: 'database_unavailable' });
+    world.originFails = undefined;
+    await world.read(one);
+    world.originFails = outage();
+    world.now += (DEFAULT_CACHE_POLICY.staleIfErrorS + 1) * 1_000;
+    await expect(world.read(one)).rejects.toMatchObject({ code: 'database_unavailable' });
+  });
+});

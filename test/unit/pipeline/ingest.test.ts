@@ -1,0 +1,171 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { catalog } from '../../../src/catalog/index.ts';
+import { ingest, type QueueItem } from '../../../src/pipeline/ingest.ts';
+import { judge } from '../../../src/pipeline/judge.ts';
+import { type StorePorts, storeMessages } from '../../../src/pipeline/store.ts';
+import { packBySize } from '../../../src/platform/pack.ts';
+import type { StorableEvent } from '../../../src/storage/postgres/event-store.ts';
+import type { RefusedEvent } from '../../../src/storage/postgres/quarantine.ts';
+
+const NOW = Date.UTC(2026, 10, 23, 12);
+
+const line = {
+  invoice: '489434',
+  sku: '85123A',
+  description: 'A heart',
+  quantity: 6,
+  unitPrice: 2.55,
+  customerId: '17850',
+  country: 'United Kingdom',
+};
+function eventOf(data: object, attributes: object = {}): Record<string, unknown> {
+  return { specversion: '1.0', id: '1', source: '/test', type: 'shop.purchase.v1', data, ...attributes };
+}
+function reasonOf(raw: unknown): string {
+  const judgement = judge(catalog.eventTypes, raw, NOW);
+  return judgement.verdict === 'accepted' ? 'accepted' : `${judgement.refusal.reason} ${judgement.refusal.pointer}`;
+}
+
+describe('the judge', () => {
+  it.each([
+    ['a good event', eventOf(line), 'accepted'],
+    ['no customer', eventOf({ ...line, customerId: null }), 'accepted'],
+    ['a negative quantity', eventOf({ ...line, quantity: -1 }), 'quality_not /data/quantity'],
+    ['a price of zero', eventOf({ ...line, unitPrice: 0 }), 'price_not_positive /data/unitPrice'],
+    ['a quantity in words', eventOf({ ...line, quantity: 'six' }), 'contract_violation /data/quantity'],
+    ['no SKU', eventOf({ ...line, sku: undefined }), 'contract_violation /data/sku'],
+    ['data that is no object', eventOf([]), 'contract_violation /data'],
+    ['another type', eventOf(line, { type: 'shop.unheard-of.v1' }), 'unknown_event_type /type'],
+    ['a type of the prototype', eventOf(line, { type: '__proto__' }), 'unknown_event_type /type'],
+    ['no id', eventOf(line, { id: undefined }), 'invalid_event /id'],
+    ['another version of the specification', eventOf(line, { specversion: '0.3' }), 'invalid_event /specversion'],
+    ['a time in words', eventOf(line, { time: 'yesterday' }), 'invalid_event /time'],
+    ['a NUL in the source', eventOf(line, { source: '/te\u0000st' }), 'invalid_event /source'],
+    ['half a surrogate pair', eventOf(line, { id: '\ud800' }), 'invalid_event /id'],
+    ['a time in the future', eventOf(line, { time: '2026-11-23T12:06:00Z' }), 'occurred_in_the_future /time'],
+    ['no event at all', 'event', 'invalid_event '],
+  ])('%s', (_, raw, expected) => {
+    expect(reasonOf(raw)).toBe(expected.replace('quality_not', 'quantity_not_positive'));
+  });
+
+  it('never throws, whatever it is given', () => {
+    fc.assert(
+      fc.property(fc.anything(), (raw) => {
+        expect(['accepted', 'quarantined']).toContain(judge(catalog.eventTypes, raw, NOW).verdict);
+      }),
+    );
+  });
+});
+
+describe('ingest', () => {
+  it('hands every event to the queue, the bad ones with their reason, and reports each that is bad', async () => {
+    const queued: QueueItem[] = [];
+    const raw = Array.from({ length: 1_000 }, (_, index) => eventOf(line, { id: String(index) }));
+    raw[500] = eventOf({ ...line, quantity: 0 }, { id: '500' });
+    const report = await ingest(raw, NOW, {
+      types: catalog.eventTypes,
+      enqueue: async (items) => void queued.push(...items),
+    });
+    expect(report).toMatchObject({ accepted: 999, quarantined: 1 });
+    expect(report.verdicts).toMatchObject([{ index: 500, id: '500', reason: 'quantity_not_positive' }]);
+    expect(queued).toHaveLength(1_000);
+    expect(queued[500]).toMatchObject({ refused: { raw: raw[500] } });
+  });
+
+  it('keeps an excerpt of an event that no message could carry', async () => {
+    const queued: QueueItem[] = [];
+    const report = await ingest([eventOf({ ...line, note: 'x'.repeat(200_000) })], NOW, {
+      types: catalog.eventTypes,
+      enqueue: async (items) => void queued.push(...items),
+    });
+    expect(report.verdicts[0]?.reason).toBe('event_too_large');
+    expect(JSON.stringify(queued).length).toBeLessThan(5_000);
+  });
+});
+
+/** A database that refuses the data of some events, as Postgres would: the whole transaction at once. */
+function pickyDatabase(refuses: (event: StorableEvent) => boolean) {
+  const stored: StorableEvent[] = [];
+  const refused: RefusedEvent[] = [];
+  const ports: StorePorts = {
+    types: catalog.eventTypes,
+    storeEvents: async (events) => {
+      if (events.some(refuses)) throw new Error('22003');
+      stored.push(...events);
+    },
+    keepRefused: async (events) => void refused.push(...events),
+    classifyFault: (error) => (error instanceof Error && error.message === '22003' ? 'data' : 'unavailable'),
+    fingerprint: async (text) => text,
+  };
+  return { stored, refused, ports };
+}
+
+function messageOf(count: number) {
+  const accepted = Array.from({ length: count }, (_, index) => ({
+    source: '/test',
+    id: String(index),
+    type: 'shop.purchase.v1',
+    subject: null,
+    time: '2026-11-23T11:00:00.000Z',
+    data: line,
+  }));
+  return { v: 1 as const, receivedAt: NOW, accepted, refused: [] };
+}
+
+describe('storing', () => {
+  it('puts aside exactly the events that the database itself refuses', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 60 }), fc.uniqueArray(fc.nat(59)), async (count, bad) => {
+        const { stored, refused, ports } = pickyDatabase(({ id }) => bad.includes(Number(id)));
+        await storeMessages([messageOf(count)], ports);
+        const badIds = bad.filter((id) => id < count).map(String).sort();
+        expect(refused.map(({ eventId }) => eventId).sort()).toEqual(badIds);
+        expect(stored).toHaveLength(count - badIds.length);
+        expect(refused.every(({ reason }) => reason === 'not_storable')).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('judges what comes from the queue again', async () => {
+    const { stored, refused, ports } = pickyDatabase(() => false);
+    const message = messageOf(2);
+    message.accepted[1] = { ...message.accepted[0], ...{ id: 'x', data: { ...line, quantity: -5 } } } as never;
+    await storeMessages([message], ports);
+    expect(stored).toHaveLength(1);
+    expect(refused).toMatchObject([{ eventId: 'x', reason: 'quantity_not_positive' }]);
+  });
+
+  it('makes what Postgres cannot hold of a refused event storable', async () => {
+    const { refused, ports } = pickyDatabase(() => false);
+    const raw = { id: 'a\u0000b', note: '\ud800' };
+    await storeMessages(
+      [{ v: 1, receivedAt: NOW, accepted: [], refused: [{ raw, reason: 'invalid_event', pointer: '/id', detail: '' }] }],
+      ports,
+    );
+    expect(refused[0]).toMatchObject({ eventId: 'a\uFFFDb', raw: { id: 'a\uFFFDb', note: '\uFFFD' } });
+  });
+
+  it('gives the tags that follow from the storage', async () => {
+    const { stored, ports } = pickyDatabase(() => false);
+    await storeMessages([messageOf(1)], ports);
+    expect(stored[0]?.tags).toEqual(['purchase@customer:17850', 'purchase@product:85123A']);
+    expect(stored[0]?.effects.map(({ kind }) => kind)).toEqual(['ensure', 'append', 'ensure']);
+  });
+});
+
+describe('packing', () => {
+  it('keeps order and limits, and loses nothing', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ maxLength: 50 })), fc.integer({ min: 20, max: 500 }), (items, bytesMax) => {
+        const groups = packBySize(items, bytesMax, 7);
+        expect(groups.flat()).toEqual(items);
+        for (const group of groups) {
+          expect(group.length).toBeLessThanOrEqual(7);
+          if (group.length > 1) expect(Buffer.byteLength(JSON.stringify(group))).toBeLessThanOrEqual(bytesMax + 1);
+        }
+      }),
+    );
+  });
+});

@@ -25,8 +25,6 @@ import { type TrainingReport, trainRanker } from '../src/training/train.ts';
 
 /** One query reads a week: pages by time need no offset, and a busy week still fits in one HTTP answer. */
 const PAGE_DAYS = 7;
-/** Codes of goods start with five digits; the others are postage, fees, samples and corrections. */
-const PRODUCT_CODE = /^\d{5}/;
 /** A publication uploads a few hundred kilobytes and lets the registry measure the model. */
 const PUBLISH_TIMEOUT_MS = 60_000;
 
@@ -90,8 +88,7 @@ const csvRowSchema = z.object({
 
 /**
  * Reads a file in the format of UCI's Online Retail II, gzipped or not. Left out are cancelled invoices, lines
- * without a customer, without a price or without a quantity, and codes that are not products. Times are read
- * as UTC.
+ * without a customer, without a price or without a quantity. Times are read as UTC.
  */
 export async function purchasesFromCsv(file: string): Promise<Purchase[]> {
   const raw = createReadStream(file);
@@ -105,7 +102,6 @@ export async function purchasesFromCsv(file: string): Promise<Purchase[]> {
     const line = csvRowSchema.parse(row);
     const customer = line['Customer ID'];
     if (line.Invoice.startsWith('C') || customer === '' || line.Price <= 0 || line.Quantity <= 0) continue;
-    if (!PRODUCT_CODE.test(line.StockCode)) continue;
     const at = Date.parse(`${line.InvoiceDate.replace(' ', 'T')}Z`);
     if (Number.isNaN(at)) throw new Error(`Not a date in ${file}: ${line.InvoiceDate}`);
     purchases.push({ sku: line.StockCode, customer, quantity: line.Quantity, at });

@@ -35,7 +35,7 @@ interface CommonOptions {
 }
 
 /** Either an embedded database, kept in `dataDir` ('memory://' keeps nothing), or a Postgres at `databaseUrl`. */
-export type DevDatabaseOptions =
+type DevDatabaseOptions =
   | (CommonOptions & { readonly dataDir: string })
   | (CommonOptions & { readonly databaseUrl: string });
 

@@ -77,6 +77,8 @@ function launch(port: number, stateDir: string, envFile: string, log: NodeJS.Wri
       WRANGLER_SEND_METRICS: 'false',
       WRANGLER_HIDE_BANNER: 'true',
       CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+      // Kept traces of every request grow by gigabytes during an import; set it to true to have them.
+      X_LOCAL_OBSERVABILITY: process.env['X_LOCAL_OBSERVABILITY'] ?? 'false',
       NO_COLOR: '1',
     },
   });

@@ -9,7 +9,7 @@ const SHOWN_CHARACTERS_MAX = 500;
 
 const Receipt = z.object({
   accepted: z.int().min(0),
-  duplicates: z.int().min(0),
+  duplicates: z.int().min(0).default(0),
   quarantined: z.int().min(0),
   verdicts: z.array(z.object({ verdict: z.string(), reason: z.string().optional() })),
 });

@@ -40,19 +40,19 @@ const SKIPPED_INVOICE_SHARE = 0.2;
 
 // The shares of the dirt were measured in the real file (526 thousand lines) and turned into shares of invoices.
 /** Invoices of buyers that the till does not know; their baskets are larger, so they make a fifth of all lines. */
-const STRANGER_SHARE = 0.115;
+const STRANGER_SHARE = 0.155;
 const STRANGER_BASKET_MEDIAN = 1.5;
 const STRANGER_BASKET_SIGMA = 0.6;
 /** Stock that was written off: a negative quantity at no price and without a customer. */
-const WRITE_OFF_SHARE = 0.027;
+const WRITE_OFF_SHARE = 0.033;
 /** Stock that was found: the same with a positive quantity. */
-const STOCK_FOUND_SHARE = 0.02;
+const STOCK_FOUND_SHARE = 0.025;
 const NO_DESCRIPTION_SHARE = 0.75;
 const BAD_DEBT_SHARE = 0.000_04;
 /** Baskets with a line that is no product, such as postage. */
-const ODD_CODE_SHARE = 0.036;
+const ODD_CODE_SHARE = 0.04;
 /** Baskets of which something comes back. */
-const RETURN_SHARE = 0.09;
+const RETURN_SHARE = 0.12;
 const RETURNED_LINES_MAX = 3;
 const RETURN_DELAY_DAYS_MEAN = 10;
 const ODD_PRICE_SIGMA = 0.8;

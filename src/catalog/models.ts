@@ -27,6 +27,7 @@ export const ranker = model({
         table.popular.slice(0, limit).map(({ sku, popularity }) => ({ item: sku, score: popularity / buyers })),
       assemble: (features, items, now) => {
         const snapshot = Snapshot.parse(features);
+        if (items === undefined && snapshot.items.length === 0) return null;
         const skus = items ?? candidatesFor(snapshot, table);
         return { items: skus, rows: rankerRows(snapshot, skus, table, now) };
       },

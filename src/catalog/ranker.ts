@@ -26,6 +26,15 @@ const INTEREST_HALF_LIFE_DAYS = 28;
 /** A product is due at 1 (its usual gap has passed); beyond 4 gaps it counts as abandoned. */
 const DUE_LIMIT_GAPS = 4;
 
+/** The shop's codes for what is billed but is no article: postage, fees, corrections, vouchers, samples. */
+const CHARGES =
+  /^(?:post|dot|m|d|b|s|c[23]|pads|cruk|amazonfee|bank charges|adjust\d?|test\d+|sp\d+|gift(?:_.*)?)$/i;
+
+/** Whether a code is an article that can be recommended; the lines of others still count as purchases. */
+export function isProduct(sku: string): boolean {
+  return !CHARGES.test(sku);
+}
+
 /** What the feature store returns for a customer as of a moment; times are milliseconds since the epoch. */
 export interface CustomerSnapshot {
   /** Purchase lines today and on the 29 days before, in UTC. */
@@ -206,13 +215,14 @@ export function candidatesFor(
   limit: number = MAX_CANDIDATES,
 ): string[] {
   const chosen = new Set<string>();
-  for (const own of customer.items.slice(0, Math.min(limit, MAX_CUSTOMER_ITEMS))) chosen.add(own.item);
   const take = (skus: Iterable<string>, upTo: number) => {
     for (const sku of skus) {
       if (chosen.size >= upTo) return;
       chosen.add(sku);
     }
   };
+  const own = customer.items.slice(0, MAX_CUSTOMER_ITEMS).map((item) => item.item);
+  take(own.filter(isProduct), limit);
   const popular = table.popular.map((product) => product.sku);
   take(popular.slice(0, POPULAR_RESERVED), limit);
   const ranked = [...affinities(customer, indexOf(table), customer.last_purchase_at ?? 0)].sort(

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, lt, max, or, sql, sum } from 'drizzle-orm';
+import { and, asc, count, desc, eq, gt, lt, max, or, sql, sum } from 'drizzle-orm';
 import * as z from 'zod';
 import { view } from './define/view.ts';
 import { CustomerId, customer, product, purchaseHistory, Sku } from './entities.ts';
@@ -7,6 +7,11 @@ import { customers, products, purchases } from './tables.ts';
 /** Fits the greatest number of tags of one entry: a page depends on each of its rows. */
 const PAGE_ROWS_MAX = 100;
 const PageSize = z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(50);
+
+/** RFC 3339 from whatever Postgres writes. */
+function timestamp(text: string | null | undefined): string | null {
+  return text === null || text === undefined ? null : new Date(text).toISOString();
+}
 
 const Product = z.object({
   sku: Sku,
@@ -23,19 +28,18 @@ export const productPage = view({
     sold: z.object({ units: z.int(), lastAt: z.string().nullable() }),
   }),
   load: async (db, { sku }) => {
-    const [row] = await db
-      .select({
-        sku: products.sku,
-        description: products.description,
-        unitPrice: products.unitPrice,
-        units: sql<number>`(select coalesce(sum(${purchases.quantity}), 0) from ${purchases} where ${purchases.sku} = ${products.sku})`.mapWith(Number),
-        lastAt: sql<string | null>`(select max(${purchases.occurredAt}) from ${purchases} where ${purchases.sku} = ${products.sku})`,
-      })
-      .from(products)
-      .where(eq(products.sku, sku));
+    const [[row], [sold]] = await db.batch([
+      db
+        .select({ sku: products.sku, description: products.description, unitPrice: products.unitPrice })
+        .from(products)
+        .where(eq(products.sku, sku)),
+      db
+        .select({ units: sum(purchases.quantity).mapWith(Number), lastAt: max(purchases.occurredAt) })
+        .from(purchases)
+        .where(eq(purchases.sku, sku)),
+    ]);
     if (row === undefined) return null;
-    const { units, lastAt, ...rest } = row;
-    return { ...rest, sold: { units, lastAt: lastAt === null ? null : new Date(lastAt).toISOString() } };
+    return { ...row, sold: { units: sold?.units ?? 0, lastAt: timestamp(sold?.lastAt) } };
   },
   tags: ({ sku }) => [product.row(sku), purchaseHistory.of(product, sku)],
 });
@@ -69,25 +73,20 @@ export const customerPage = view({
     purchases: z.object({ lines: z.int(), value: z.number(), lastAt: z.string().nullable() }),
   }),
   load: async (db, { id }) => {
-    const [found] = await db.select({ id: customers.id, country: customers.country }).from(customers).where(eq(customers.id, id));
+    const [[found], [total]] = await db.batch([
+      db.select({ id: customers.id, country: customers.country }).from(customers).where(eq(customers.id, id)),
+      db
+        .select({
+          lines: count(),
+          value: sum(sql`${purchases.quantity} * ${purchases.unitPrice}`).mapWith(Number),
+          lastAt: max(purchases.occurredAt),
+        })
+        .from(purchases)
+        .where(eq(purchases.customerId, id)),
+    ]);
     if (found === undefined) return null;
-    const [total] = await db
-      .select({
-        lines: sql<number>`count(*)`.mapWith(Number),
-        value: sum(sql`${purchases.quantity} * ${purchases.unitPrice}`).mapWith(Number),
-        lastAt: max(purchases.occurredAt),
-      })
-      .from(purchases)
-      .where(eq(purchases.customerId, id));
-    const lastAt = total?.lastAt ?? null;
-    return {
-      ...found,
-      purchases: {
-        lines: total?.lines ?? 0,
-        value: total?.value ?? 0,
-        lastAt: lastAt === null ? null : new Date(lastAt).toISOString(),
-      },
-    };
+    const { lines = 0, value, lastAt } = total ?? {};
+    return { ...found, purchases: { lines, value: value ?? 0, lastAt: timestamp(lastAt) } };
   },
   tags: ({ id }) => [customer.row(id), purchaseHistory.of(customer, id)],
 });

@@ -9,8 +9,9 @@ export interface RankedItem {
 
 export interface Ranking {
   readonly items: readonly RankedItem[];
+  /** `popularity` is no degradation for an entity that nothing is known of. */
   readonly source: 'model' | 'popularity';
-  /** Why something other than the model answered. */
+  /** Why popularity answers where the model should. */
   readonly degraded: 'model_failed' | undefined;
 }
 
@@ -30,6 +31,7 @@ export async function rank(
   try {
     const values = Object.fromEntries(Object.entries(features).map(([name, { value }]) => [name, value]));
     const assembled = candidates.assemble(values, items, now);
+    if (assembled === null) return { items: candidates.popular(limit), source: 'popularity', degraded: undefined };
     if (assembled.items.length === 0) return { items: [], source: 'model', degraded: undefined };
     const width = assembled.rows.length / assembled.items.length;
     const { data } = await graph.run({ shape: [assembled.items.length, width], data: assembled.rows });

@@ -4,6 +4,7 @@ import {
   type CandidateTable,
   compareText,
   DAY_MS,
+  isProduct,
   MAX_NEIGHBOURS,
   MAX_TABLE_PRODUCTS,
 } from '../catalog/ranker.ts';
@@ -91,6 +92,7 @@ function tallyCustomer(
 ): string[] {
   const visits = new Map<string, number[]>();
   for (const line of lines) {
+    if (!isProduct(line.sku)) continue;
     const tally = tallies.get(line.sku) ?? newTally(line);
     tally.firstAt = Math.min(tally.firstAt, line.at);
     tallies.set(line.sku, tally);

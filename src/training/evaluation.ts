@@ -3,6 +3,7 @@ import {
   type CandidateTable,
   type CustomerSnapshot,
   candidatesFor,
+  isProduct,
   rankerRows,
   topByScore,
 } from '../catalog/ranker.ts';
@@ -99,7 +100,9 @@ export function popularityRanker(table: CandidateTable): Ranker {
 export function repurchaseRanker(table: CandidateTable): Ranker {
   const popular = table.popular.slice(0, TOP_K).map((product) => product.sku);
   return (snapshot) => {
-    const own = [...snapshot.items].sort((a, b) => b.count - a.count || b.lastAt - a.lastAt);
+    const own = snapshot.items
+      .filter((item) => isProduct(item.item))
+      .sort((a, b) => b.count - a.count || b.lastAt - a.lastAt);
     return [...new Set([...own.slice(0, TOP_K).map((item) => item.item), ...popular])].slice(0, TOP_K);
   };
 }

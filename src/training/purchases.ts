@@ -1,5 +1,11 @@
 /** The purchase history as training reads it, and the customer's features as of any past moment. */
-import { type CustomerSnapshot, compareText, DAY_MS, MAX_CUSTOMER_ITEMS } from '../catalog/ranker.ts';
+import {
+  type CustomerSnapshot,
+  compareText,
+  DAY_MS,
+  isProduct,
+  MAX_CUSTOMER_ITEMS,
+} from '../catalog/ranker.ts';
 
 /** One purchase line. */
 export interface Purchase {
@@ -87,12 +93,12 @@ export function snapshotAsOf(lines: readonly PurchaseLine[], now: number): Custo
   };
 }
 
-/** The distinct products that a customer bought in `[from, to)`: the labels of a row. */
+/** The distinct products (not charges) that a customer bought in `[from, to)`: the labels of a row. */
 export function boughtBetween(lines: readonly PurchaseLine[], from: number, to: number): Set<string> {
   const bought = new Set<string>();
   for (const line of lines) {
     if (line.at >= to) break;
-    if (line.at >= from) bought.add(line.sku);
+    if (line.at >= from && isProduct(line.sku)) bought.add(line.sku);
   }
   return bought;
 }

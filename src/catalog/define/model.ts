@@ -29,12 +29,15 @@ export interface Candidates {
   has(item: string): boolean;
   /** The most popular items, best first: the answer where the model cannot give one. */
   popular(limit: number): { readonly item: string; readonly score: number }[];
-  /** Rows for the given items, or for the candidates of this entity where none are given. */
+  /**
+   * Rows for the given items, or for the candidates of this entity where none are given; `null` where nothing
+   * is known of the entity that a model could go by, so that popularity is the better answer.
+   */
   assemble(
     features: Readonly<Record<string, unknown>>,
     items: readonly string[] | undefined,
     now: number,
-  ): AssembledRows;
+  ): AssembledRows | null;
 }
 
 /** Declares a ranking model. */

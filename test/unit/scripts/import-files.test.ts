@@ -114,10 +114,19 @@ describe('XLSX', () => {
   const header = HEADER_II.split(',');
   // 2010-12-06 08:26 as Excel keeps it: a binary fraction of a day.
   const serial = 40518 + (8 * 60 + 26) / 1440;
-  const row = ['537434', '85123A', ' WHITE CUP, 7" "GOOD" ', 12, serial, 2.5499999999999998, 13085, 'EIRE'];
+  const row = [
+    '537434',
+    '85123A',
+    ' WHITE CUP, 7" "GOOD" ',
+    12,
+    serial,
+    'raw:2.5499999999999998',
+    13085,
+    'EIRE',
+  ];
 
   test('two sheets, shared and inline strings, serial dates, missing cells', async () => {
-    const plain = [537435, 22041, 'inline:A & B', -1, serial + 1, 0, null, 'inline:EIRE'];
+    const plain = ['raw:5.37435E5', 'raw:22041.0', 'inline:A & B', -1, serial + 1, 0, null, 'inline:EIRE'];
     const lines = await linesOf(
       await write(
         'x.xlsx',

@@ -102,7 +102,7 @@ export function csvOf(count: number): string {
   return [HEADER_II, ...rows, ''].join('\n');
 }
 
-/** A cell of a test workbook: numbers become number cells, texts shared strings, `inline:…` inline strings. */
+/** A cell of a test workbook: numbers become number cells, texts shared strings, `inline:…` and `raw:…` say otherwise. */
 type CellValue = number | string | null;
 
 /** A workbook as Excel lays it out: the sheets stand before the shared strings. */
@@ -112,6 +112,7 @@ export function xlsxOf(sheets: readonly (readonly (readonly CellValue[])[])[], w
     const reference = `${String.fromCharCode(65 + column)}${row + 1}`;
     if (value === null) return '';
     if (typeof value === 'number') return `<c r="${reference}" s="1"><v>${value}</v></c>`;
+    if (value.startsWith('raw:')) return `<c r="${reference}"><v>${value.slice(4)}</v></c>`;
     if (value.startsWith('inline:')) {
       return `<c r="${reference}" t="inlineStr"><is><t>${escapeXml(value.slice(7))}</t></is></c>`;
     }

@@ -6,9 +6,8 @@ import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createReporter, describeProgress, type Reporter } from '../../../scripts/import/progress.ts';
-import { backoffMs, retryAfterMs } from '../../../scripts/import/retry.ts';
-import { type ImportDeps, type ImportOptions, runImport, shiftToToday } from '../../../scripts/import/run.ts';
+import type { Reporter } from '../../../scripts/import/progress.ts';
+import { type ImportDeps, type ImportOptions, runImport } from '../../../scripts/import/run.ts';
 import { summarise } from '../../../scripts/import/summary.ts';
 import { csvOf, type Endpoint, HEADER_II, startEndpoint, xlsxOf } from './import-fixtures.ts';
 
@@ -99,10 +98,11 @@ describe('a whole file', () => {
   });
 
   test('a limit is a place to go on from', async () => {
-    const limited = await run({ limit: 130 });
-    expect(limited).toMatchObject({ kind: 'limit_reached', state: { acknowledged: 130 } });
-    expect(endpoint.stored.size).toBe(130);
-    expect(await run()).toMatchObject({ kind: 'complete', linesOfRun: LINES - 130 });
+    // Line 129 is the first of two equal lines: the next run has to know that it was sent.
+    const limited = await run({ limit: 129 });
+    expect(limited).toMatchObject({ kind: 'limit_reached', state: { acknowledged: 129 } });
+    expect(endpoint.stored.size).toBe(129);
+    expect(await run()).toMatchObject({ kind: 'complete', linesOfRun: LINES - 129 });
     expect(endpoint.stored.size).toBe(LINES);
     expect(endpoint.duplicates()).toBe(0);
   });
@@ -175,6 +175,18 @@ describe('back-pressure', () => {
     expect(endpoint.duplicates()).toBe(0);
   });
 
+  test('a server that comes back now and then is not given up', async () => {
+    endpoint.intercept = (count, response) => {
+      if (count % 3 === 0) response.writeHead(503, { 'retry-after': '120' }).end();
+      return count % 3 === 0;
+    };
+    const deps = testDeps();
+    const began = deps.now();
+    expect((await run({}, deps)).kind).toBe('complete');
+    expect(deps.now() - began).toBeGreaterThan(10 * 60_000);
+    expect(endpoint.stored.size).toBe(LINES);
+  });
+
   test('a refusal stops the import and shows the problem', async () => {
     endpoint.intercept = (count, response) => {
       if (count !== 4) return false;
@@ -189,6 +201,9 @@ describe('back-pressure', () => {
     );
     expect(result.state.acknowledged % BATCH_LINES).toBe(0);
     expect(endpoint.received.length).toBeLessThanOrEqual(8);
+    endpoint.intercept = () => false;
+    expect((await run()).kind).toBe('complete');
+    expect(endpoint.stored.size).toBe(LINES);
   });
 
   test.each([
@@ -297,17 +312,6 @@ describe('as if today', () => {
     await run({ limit: 50 });
     await expect(run({ asIfToday: true })).rejects.toThrow('--restart');
   });
-
-  test('no line is moved into the future', () => {
-    const instant = fc.integer({ min: 0, max: 2_000_000_000_000 });
-    fc.assert(
-      fc.property(instant, instant, (latest, now) => {
-        const moved = latest + shiftToToday(latest, now);
-        expect(moved).toBeLessThanOrEqual(now);
-        expect(Math.floor(moved / 86_400_000)).toBe(Math.floor(now / 86_400_000));
-      }),
-    );
-  });
 });
 
 describe('the program', () => {
@@ -349,44 +353,5 @@ describe('the program', () => {
       expect(output).toMatch(said[index] ?? /./);
       expect(output).not.toMatch(/^ +at /m);
     }
-  });
-});
-
-describe('pure rules', () => {
-  test('backoff has full jitter under a cap and never undercuts the server', () => {
-    const failures = fc.integer({ min: 1, max: 1e6 });
-    const random = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
-    fc.assert(
-      fc.property(failures, fc.option(fc.nat(600_000)), random, (count, asked, fraction) => {
-        const wait = backoffMs(count, asked, () => fraction);
-        expect(wait).toBeGreaterThanOrEqual(asked ?? 0);
-        expect(wait).toBeLessThanOrEqual((asked ?? 0) + Math.min(30_000, 500 * 2 ** Math.min(count - 1, 20)));
-      }),
-    );
-  });
-
-  test('Retry-After is seconds or a date', () => {
-    const now = Date.UTC(2026, 0, 1);
-    expect(retryAfterMs('120', now)).toBe(120_000);
-    expect(retryAfterMs('Thu, 01 Jan 2026 00:00:30 GMT', now)).toBe(30_000);
-    expect(retryAfterMs('Thu, 01 Jan 2015 00:00:30 GMT', now)).toBe(0);
-    expect(retryAfterMs('soon', now)).toBeNull();
-    expect(retryAfterMs(null, now)).toBeNull();
-  });
-
-  test('progress is a bar in a terminal and a line now and then elsewhere', () => {
-    const progress = { lines: 5000, linesOfRun: 2000, fraction: 0.5, fractionAtStart: 0.25, elapsedMs: 4000 };
-    expect(describeProgress(progress)).toBe(' 50.0 %  5,000 lines  500/s  ETA 0:08');
-    const shown = (isTTY: boolean): string => {
-      let now = 0;
-      let output = '';
-      const reporter = createReporter({ isTTY, write: (text) => (output += text) }, () => now);
-      for (; now < 25_000; now += 1000) reporter.progress(progress);
-      reporter.finish();
-      return output;
-    };
-    expect(shown(false).split('\n')).toHaveLength(3);
-    expect(shown(true).split('\r')).toHaveLength(27);
-    expect(shown(true)).toContain('[############............]');
   });
 });

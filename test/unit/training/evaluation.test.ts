@@ -60,17 +60,17 @@ describe('baselines', () => {
   const table: CandidateTable = {
     asOf: 0,
     activeBuyers: { d28: 9, d91: 9, d365: 9 },
-    popular: ['A', 'B', 'C'].map((sku, rank) => ({ sku, popularity: 9 - rank, ...facts })),
+    popular: ['A1', 'B1', 'C1'].map((sku, rank) => ({ sku, popularity: 9 - rank, ...facts })),
     neighbours: {},
   };
   const items = [
     { item: 'x', count: 1, lastAt: 5 },
-    { item: 'B', count: 3, lastAt: 1 },
+    { item: 'B1', count: 3, lastAt: 1 },
   ];
   const customer: CustomerSnapshot = { purchases_30d: 4, purchases_365d: 4, last_purchase_at: 5, items };
 
   test('popularity answers everybody alike, repurchases come first in the other', () => {
-    expect(popularityRanker(table)(customer)).toEqual(['A', 'B', 'C']);
-    expect(repurchaseRanker(table)(customer)).toEqual(['B', 'x', 'A', 'C']);
+    expect(popularityRanker(table)(customer)).toEqual(['A1', 'B1', 'C1']);
+    expect(repurchaseRanker(table)(customer)).toEqual(['B1', 'x', 'A1', 'C1']);
   });
 });

@@ -5,6 +5,7 @@ import {
   type CustomerSnapshot,
   candidatesFor,
   DAY_MS,
+  isProduct,
   MAX_CUSTOMER_ITEMS,
   parseCandidateTable,
   RANKER_COLUMNS,
@@ -30,8 +31,8 @@ function product(sku: string, popularity: number) {
 const table: CandidateTable = {
   asOf: NOW,
   activeBuyers: { d28: 100, d91: 100, d365: 100 },
-  popular: [product('A', 30), product('B', 20), product('C', 10), product('D', 1)],
-  neighbours: { A: [['D', 0.5]], B: [['C', 0.25]] },
+  popular: [product('A1', 30), product('B1', 20), product('C1', 10), product('D1', 1)],
+  neighbours: { A1: [['D1', 0.5]], B1: [['C1', 0.25]] },
 };
 
 const nobody: CustomerSnapshot = { purchases_30d: 0, purchases_365d: 0, last_purchase_at: null, items: [] };
@@ -52,15 +53,21 @@ function named(row: readonly number[]): Record<string, number> {
 
 describe('candidatesFor', () => {
   test('offers popular products to a new customer, most popular first', () => {
-    expect(candidatesFor(nobody, table, 3)).toEqual(['A', 'B', 'C']);
+    expect(candidatesFor(nobody, table, 3)).toEqual(['A1', 'B1', 'C1']);
   });
 
   test('offers own products first, also when the table does not know them', () => {
-    expect(candidatesFor(buyerOf('old', 'B'), table, 3)).toEqual(['old', 'B', 'A']);
+    expect(candidatesFor(buyerOf('old', 'B1'), table, 3)).toEqual(['old', 'B1', 'A1']);
+  });
+
+  test('offers no charges, although customers pay them', () => {
+    expect(isProduct('85048')).toBe(true);
+    expect(['POST', 'M', 'm', 'BANK CHARGES', 'gift_0001_20'].filter(isProduct)).toEqual([]);
+    expect(candidatesFor(buyerOf('POST', 'B1'), table, 2)).toEqual(['B1', 'A1']);
   });
 
   test('never exceeds the limit and never repeats a product', () => {
-    const skus = fc.constantFrom('A', 'B', 'C', 'D', 'x', 'constructor', '__proto__');
+    const skus = fc.constantFrom('A1', 'B1', 'C1', 'D1', 'x', 'constructor', '__proto__');
     fc.assert(
       fc.property(fc.uniqueArray(skus), fc.integer({ min: 0, max: 8 }), (items, limit) => {
         const found = candidatesFor(buyerOf(...items), table, limit);
@@ -73,9 +80,9 @@ describe('candidatesFor', () => {
 
 describe('rankerRow', () => {
   test('tells an own product from one that its buyers also buy', () => {
-    const own = named(rankerRow(buyerOf('A'), 'A', table, NOW));
+    const own = named(rankerRow(buyerOf('A1'), 'A1', table, NOW));
     expect(own).toMatchObject({ own_bought: 1, own_due: 0.5, own_in_last_visit: 1, affinity_max: 0 });
-    const neighbour = named(rankerRow(buyerOf('A'), 'D', table, NOW));
+    const neighbour = named(rankerRow(buyerOf('A1'), 'D1', table, NOW));
     expect(neighbour).toMatchObject({ own_bought: 0, affinity_max: 0.5, product_rank_log: Math.log1p(3) });
   });
 
@@ -86,14 +93,14 @@ describe('rankerRow', () => {
       last_purchase_at: fc.option(fc.nat({ max: 4e12 })),
       items: fc.array(
         fc.record({
-          item: fc.constantFrom('A', 'B', 'x'),
+          item: fc.constantFrom('A1', 'B1', 'x'),
           count: fc.integer({ min: 1 }),
           lastAt: fc.nat({ max: 4e12 }),
         }),
         { maxLength: MAX_CUSTOMER_ITEMS + 10 },
       ),
     });
-    const skus = ['A', 'D', 'unknown', 'toString'];
+    const skus = ['A1', 'D1', 'unknown', 'toString'];
     fc.assert(
       fc.property(snapshot, fc.nat({ max: 4e12 }), (customer, now) => {
         const batch = rankerRows(customer, skus, table, now);
@@ -122,9 +129,9 @@ describe('parseCandidateTable', () => {
 
   test.each([
     ['a missing field', { ...table, popular: undefined }],
-    ['a similarity above 1', { ...table, neighbours: { A: [['B', 1.5]] } }],
-    ['too many neighbours', { ...table, neighbours: { A: Array.from({ length: 21 }, () => ['B', 0.1]) } }],
-    ['too many products', { ...table, popular: Array.from({ length: 1_001 }, () => product('A', 1)) }],
+    ['a similarity above 1', { ...table, neighbours: { A1: [['B1', 1.5]] } }],
+    ['too many neighbours', { ...table, neighbours: { A: Array.from({ length: 21 }, () => ['B1', 0.1]) } }],
+    ['too many products', { ...table, popular: Array.from({ length: 1_001 }, () => product('A1', 1)) }],
     ['another shape', []],
   ])('refuses %s', (_, value) => {
     expect(() => parseCandidateTable(value)).toThrow();

@@ -1,0 +1,276 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+
+const MODEL_DIR = join(import.meta.dirname, '../../models/ranker');
+const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack();
+  expect((await publishModel()).status).toBe(201);
+});
+afterAll(async () => {
+  await stack[Symbol.asyncDispose]();
+});
+
+async function publishModel(change: (bundle: Record<string, unknown>) => void = () => undefined): Promise<Response> {
+  const read = (name: string) => readFileSync(join(MODEL_DIR, name));
+  const bundle: Record<string, unknown> = {
+    manifest: JSON.parse(read('manifest.json').toString('utf8')),
+    golden: JSON.parse(read('golden.json').toString('utf8')),
+    model: read('model.onnx').toString('base64'),
+    candidates: read('candidates.json').toString('base64'),
+  };
+  change(bundle);
+  return await stack.fetch('/v1/admin/models/ranker/champion', {
+    method: 'PUT',
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+    body: JSON.stringify(bundle),
+  });
+}
+
+let nextId = 0;
+function purchaseOf(customerId: string | null, sku: string, data: object = {}): Record<string, unknown> {
+  nextId += 1;
+  return {
+    specversion: '1.0',
+    id: `e2e-${nextId}`,
+    source: '/e2e',
+    type: 'shop.purchase.v1',
+    data: { invoice: '1', sku, description: `About ${sku}`, quantity: 2, unitPrice: 2.5, customerId, country: 'UK', ...data },
+  };
+}
+async function send(events: readonly object[]): Promise<Response> {
+  return await stack.fetch('/v1/events', {
+    method: 'POST',
+    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json' },
+    body: JSON.stringify(events),
+  });
+}
+async function get(path: string, headers: Record<string, string> = {}) {
+  const response = await stack.fetch(path, { headers });
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    cache: response.headers.get('cache-status') ?? '',
+    token: response.headers.get('millrace-token') ?? '',
+    json: text === '' ? {} : (JSON.parse(text) as Record<string, never>),
+  };
+}
+const strong = { 'millrace-consistency': 'strong' };
+
+async function featuresOf(customer: string): Promise<Record<string, { value: unknown }>> {
+  const response = await stack.fetch('/v1/features/read', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ entity: 'customer', keys: [customer] }),
+  });
+  const body = (await response.json()) as { results: { features: Record<string, { value: unknown }> }[] };
+  return body.results[0]?.features ?? {};
+}
+async function folded(customer: string, purchases: number): Promise<void> {
+  await eventually(
+    () => featuresOf(customer),
+    (features) => features['purchases_30d']?.value === purchases,
+  );
+}
+
+describe('the path of an event', () => {
+  it('makes what it touches fresh, and leaves the rest cached', async () => {
+    expect((await send([purchaseOf('alice', '10001A'), purchaseOf('bob', '10002B')])).status).toBe(202);
+    await folded('alice', 1);
+    await folded('bob', 1);
+
+    const paths = {
+      product: '/v1/products/10001A',
+      other: '/v1/products/10002B',
+      alice: '/v1/customers/alice/recommendations',
+      bob: '/v1/customers/bob/recommendations',
+      alicePurchases: '/v1/customers/alice/purchases',
+      bobPurchases: '/v1/customers/bob/purchases',
+      list: '/v1/products',
+    };
+    const read = async () =>
+      Object.fromEntries(
+        await Promise.all(Object.entries(paths).map(async ([name, path]) => [name, await get(path, strong)] as const)),
+      );
+    const first = await read();
+    expect(first['product']?.json).toMatchObject({ sku: '10001A', sold: { units: 2 } });
+    expect(first['alice']?.json).toMatchObject({ customer: 'alice', source: 'model' });
+    for (const answer of Object.values(await read())) expect(answer.cache).toContain('; hit');
+
+    expect((await send([purchaseOf('alice', '10001A', { quantity: 5 })])).status).toBe(202);
+    await folded('alice', 2);
+    await eventually(
+      () => get(paths.alice, strong),
+      ({ json }) => JSON.stringify(json) !== JSON.stringify(first['alice']?.json),
+    );
+    const second = await read();
+    expect(second['product']?.json).toMatchObject({ sold: { units: 7 } });
+    expect(second['alicePurchases']?.json['purchases']).toHaveLength(2);
+    for (const name of ['other', 'bob', 'bobPurchases', 'list']) {
+      expect([name, second[name]?.cache]).toEqual([name, expect.stringContaining('; hit')]);
+      expect(second[name]?.json).toEqual(first[name]?.json);
+    }
+  });
+
+  it('counts an event once, however often it is sent', async () => {
+    const event = purchaseOf('carol', '10003C');
+    await send([event, event]);
+    await send([event]);
+    await folded('carol', 1);
+    await send([purchaseOf('carol', '10003C')]);
+    await folded('carol', 2);
+    expect((await get('/v1/products/10003C', strong)).json).toMatchObject({ sold: { units: 4 } });
+  });
+
+  it('turns a cached 404 into the product that appears', async () => {
+    expect((await get('/v1/products/10004D')).status).toBe(404);
+    const again = await get('/v1/products/10004D');
+    expect(again.status).toBe(404);
+    expect(again.cache).toContain('; hit');
+    await send([purchaseOf(null, '10004D')]);
+    await eventually(
+      () => get('/v1/products/10004D', strong),
+      ({ status }) => status === 200,
+    );
+    const list = await get('/v1/products', strong);
+    expect(JSON.stringify(list.json)).toContain('10004D');
+  });
+
+  it('keeps a bad event among good ones with its reason, and lets the rest through', async () => {
+    const events = [purchaseOf('dave', '10005E'), purchaseOf('dave', '10005E', { quantity: -3 })];
+    const response = await send(events);
+    expect(response.status).toBe(207);
+    expect(await response.json()).toMatchObject({
+      accepted: 1,
+      quarantined: 1,
+      verdicts: [{ index: 1, reason: 'quantity_not_positive', pointer: '/data/quantity' }],
+    });
+    await send(events);
+    await folded('dave', 1);
+    const pipeline = await eventually(
+      () => get('/v1/admin/pipeline', AUTHORIZED),
+      ({ json }) => JSON.stringify(json['quarantine']) !== '{}',
+    );
+    expect(pipeline.json['quarantine']).toEqual({ quantity_not_positive: 1 });
+  });
+
+  it('puts aside alone what the database itself cannot hold', async () => {
+    const events = [purchaseOf('erin', '10006F'), purchaseOf('erin', '10006F', { country: 'a\u0000b' })];
+    expect((await send(events)).status).toBe(202);
+    await folded('erin', 1);
+    await eventually(
+      () => get('/v1/admin/pipeline', AUTHORIZED),
+      ({ json }) => Object.keys(json['quarantine'] ?? {}).includes('not_storable'),
+    );
+  });
+});
+
+describe('a write', () => {
+  const put = (sku: string, body: object) =>
+    stack.fetch(`/v1/products/${sku}`, {
+      method: 'PUT',
+      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+
+  it('is seen by whoever carries its token, at once', async () => {
+    expect((await put('20001A', { description: 'First', unitPrice: 1 })).status).toBe(201);
+    await get('/v1/products/20001A');
+    const written = await put('20001A', { description: 'Second', unitPrice: 2.25 });
+    expect(written.status).toBe(200);
+    const token = written.headers.get('millrace-token') ?? '';
+    const seen = await get('/v1/products/20001A', { 'millrace-token': token });
+    expect(seen.json).toMatchObject({ description: 'Second', unitPrice: 2.25 });
+    expect(seen.cache).toContain('fwd=stale');
+    const [epoch, seq] = token.split('.');
+    const future = await get('/v1/products/20001A', { 'millrace-token': `${epoch}.${Number(seq) + 1_000}` });
+    expect(future.json).toMatchObject({ code: 'token_from_the_future' });
+  });
+
+  it('is seen by a bounded read within its bound, and answers 304 while nothing changed', async () => {
+    const before = await get('/v1/products/20001A');
+    const etag = before.headers.get('etag') ?? '';
+    expect((await get('/v1/products/20001A', { 'if-none-match': etag })).status).toBe(304);
+    await put('20001A', { description: 'Third', unitPrice: 3 });
+    const seen = await eventually(
+      () => get('/v1/products/20001A', { 'if-none-match': etag }),
+      ({ status }) => status === 200,
+      4_000,
+    );
+    expect(seen.json).toMatchObject({ description: 'Third' });
+  });
+
+  it('into a list changes the pages that hold it, and the collection when it is new', async () => {
+    await put('90001A', { description: 'On the first page', unitPrice: 1 });
+    await put('90002A', { description: 'On the second page', unitPrice: 1 });
+    const first = '/v1/products?after=9&limit=1';
+    const second = '/v1/products?after=90001A&limit=1';
+    await get(first, strong);
+    await get(second, strong);
+    await put('90001A', { description: 'Changed', unitPrice: 1 });
+    expect((await get(second, strong)).cache).toContain('; hit');
+    expect((await get(first, strong)).cache).toContain('fwd=stale');
+    await put('90003A', { description: 'New', unitPrice: 1 });
+    expect((await get(second, strong)).cache).toContain('fwd=stale');
+  });
+});
+
+describe('the model', () => {
+  it('scores what it is asked, and runs tensors of its shape only', async () => {
+    const post = async (body: object) => {
+      const response = await stack.fetch('/v1/predictions/ranker', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      return { status: response.status, json: (await response.json()) as Record<string, unknown> };
+    };
+    const scored = await post({ key: 'alice', items: ['10001A', '10002B'] });
+    expect(scored.status).toBe(200);
+    expect(scored.json['items']).toHaveLength(2);
+    expect(await post({ key: 'alice', items: ['10001A', 'no-such-product'] })).toMatchObject({
+      status: 422,
+      json: { code: 'unknown_item', pointer: '/items/1' },
+    });
+    const golden = JSON.parse(readFileSync(join(MODEL_DIR, 'golden.json'), 'utf8')) as {
+      inputs: { features: number[][] };
+      outputs: { score: number[] };
+    };
+    const rows = golden.inputs.features;
+    const width = rows[0]?.length ?? 0;
+    const tensor = { name: 'features', datatype: 'FP32', shape: [rows.length, width], data: rows.flat() };
+    const ran = await post({ inputs: [tensor] });
+    const [output] = ran.json['outputs'] as { data: number[] }[];
+    for (const [index, expected] of golden.outputs.score.entries()) expect(output?.data[index]).toBeCloseTo(expected, 4);
+    expect(await post({ inputs: [{ ...tensor, shape: [rows.length, width + 1] }] })).toMatchObject({
+      status: 422,
+      json: { code: 'tensor_mismatch', pointer: '/inputs/0/shape' },
+    });
+    expect(await post({ inputs: [{ ...tensor, data: [1] }] })).toMatchObject({ json: { pointer: '/inputs/0/data' } });
+  });
+
+  it('is refused where it is not whole, and the one that answers stays', async () => {
+    const broken = await publishModel((bundle) => {
+      bundle['model'] = Buffer.from('not a graph').toString('base64');
+    });
+    expect(broken.status).toBe(422);
+    expect(await broken.json()).toMatchObject({ code: 'invalid_model', pointer: '/manifest/model/sha256' });
+    const wrong = await publishModel((bundle) => {
+      const golden = bundle['golden'] as { outputs: { score: number[] } };
+      golden.outputs.score = golden.outputs.score.map((score) => score + 0.5);
+    });
+    expect(await wrong.json()).toMatchObject({ code: 'invalid_model', pointer: '/golden/outputs' });
+    expect((await get('/v1/customers/alice/recommendations', strong)).json).toMatchObject({ source: 'model' });
+  });
+
+  it('makes all recommendations void when another version is published', async () => {
+    await get('/v1/customers/bob/recommendations', strong);
+    expect((await publishModel()).status).toBe(201);
+    expect((await get('/v1/customers/bob/recommendations', strong)).cache).toContain('fwd=stale');
+  });
+});

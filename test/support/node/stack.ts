@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createTestHarness } from 'wrangler';
+import { startDevDatabase } from '../../../scripts/dev/database.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+export const KEY = 'end-to-end-key';
+
+export interface Stack extends AsyncDisposable {
+  /** Takes the database away, as an outage would. */
+  stopDatabase(): Promise<void>;
+  fetch(path: string, init?: RequestInit): Promise<Response>;
+}
+
+/** The built worker on a real Postgres (PGlite, in memory), with real queues, objects, KV and R2 of the local platform. */
+export async function startStack(): Promise<Stack> {
+  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: join(ROOT, 'migrations') });
+  const harness = createTestHarness({
+    root: ROOT,
+    workers: [
+      {
+        configPath: 'wrangler.toml',
+        secrets: {
+          DATABASE_URL: database.connectionString,
+          DATABASE_ENDPOINT: database.endpoint,
+          API_KEY_SHA256: createHash('sha256').update(KEY).digest('hex'),
+        },
+      },
+    ],
+  });
+  const { url } = await harness.listen();
+  let databaseIsUp = true;
+  const stopDatabase = async () => {
+    if (databaseIsUp) await database.close();
+    databaseIsUp = false;
+  };
+  return {
+    stopDatabase,
+    fetch: async (path, init) => await fetch(new URL(path, url), init),
+    [Symbol.asyncDispose]: async () => {
+      await harness.close();
+      await stopDatabase();
+    },
+  };
+}
+
+/** Asks until `check` holds, for what happens behind a queue. Fails with the last answer after `timeoutMs`. */
+export async function eventually<T>(ask: () => Promise<T>, check: (answer: T) => boolean, timeoutMs = 15_000): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const answer = await ask();
+    if (check(answer)) return answer;
+    if (performance.now() > deadline) throw new Error(`It never came to that; the last answer was ${JSON.stringify(answer)}`);
+    await sleep(100);
+  }
+}

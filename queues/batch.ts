@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import type * as z from 'zod';
 import { log } from '../src/platform/logger.ts';
 
 const RETRY_DELAY_S_MAX = 600;
@@ -27,7 +27,12 @@ export async function handleBatch<Schema extends z.ZodType>(
     await handle(valid.map(({ body }) => body));
     for (const { message } of valid) message.ack();
   } catch (error) {
-    log('warn', 'A batch failed and is tried again.', { 'event.action': 'queue', 'queue.name': batch.queue }, error);
+    log(
+      'warn',
+      'A batch failed and is tried again.',
+      { 'event.action': 'queue', 'queue.name': batch.queue },
+      error,
+    );
     for (const { message } of valid) {
       message.retry({ delaySeconds: Math.min(RETRY_DELAY_S_MAX, 2 ** Math.min(message.attempts, 10)) });
     }

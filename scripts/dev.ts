@@ -31,7 +31,8 @@ const { values: options } = parseArgs({
 async function main(): Promise<void> {
   const port = Number(options.port);
   if (options.help) return console.log(USAGE);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new Error(`--port ${options.port} is not a port.\n${USAGE}`);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new Error(`--port ${options.port} is not a port.\n${USAGE}`);
 
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
@@ -48,11 +49,19 @@ async function main(): Promise<void> {
     migrationsDir: 'migrations',
     ...(external === undefined ? { dataDir: `${STATE_DIR}/postgres` } : { databaseUrl: external }),
   });
-  step(external === undefined ? 'Postgres (embedded) is up and migrated' : 'Postgres (DATABASE_URL) is migrated');
+  step(
+    external === undefined ? 'Postgres (embedded) is up and migrated' : 'Postgres (DATABASE_URL) is migrated',
+  );
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => database.close());
 
-  const worker = await startWorker({ port, stateDir: STATE_DIR, database, apiKeySha256: sha256, signal: stop.signal });
+  const worker = await startWorker({
+    port,
+    stateDir: STATE_DIR,
+    database,
+    apiKeySha256: sha256,
+    signal: stop.signal,
+  });
   cleanup.defer(() => worker.stop());
   const url = `http://127.0.0.1:${port}`;
   step('the worker is up');
@@ -61,7 +70,15 @@ async function main(): Promise<void> {
   if (!stop.signal.aborted) await ensureModel({ database, url, key, stateDir: STATE_DIR, step });
   if (!stop.signal.aborted) {
     const example = await ready({ url, key, database, step });
-    console.log(readyBlock({ url, key, endpoint: database.endpoint, seconds: (performance.now() - startedAt) / 1000, ...example }));
+    console.log(
+      readyBlock({
+        url,
+        key,
+        endpoint: database.endpoint,
+        seconds: (performance.now() - startedAt) / 1000,
+        ...example,
+      }),
+    );
   }
   await worker.ended;
   console.log('\nStopped. The data is kept in .millrace/; start again with npm run dev.');
@@ -80,7 +97,14 @@ function readyBlock(at: {
     id: 'try-1',
     source: '/try',
     type: 'shop.purchase.v1',
-    data: { invoice: 'TRY1', sku: at.sku, quantity: 1, unitPrice: 9.5, customerId: at.customer, country: 'United Kingdom' },
+    data: {
+      invoice: 'TRY1',
+      sku: at.sku,
+      quantity: 1,
+      unitPrice: 9.5,
+      customerId: at.customer,
+      country: 'United Kingdom',
+    },
   });
   return `
 Millrace is ready after ${at.seconds.toFixed(1)} s. Ctrl-C stops everything.

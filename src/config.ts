@@ -11,7 +11,10 @@ export interface Config {
 const Vars = z.object({
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected a postgres:// URL'),
   DATABASE_ENDPOINT: z.url().optional(),
-  API_KEY_SHA256: z.string().regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits').toLowerCase(),
+  API_KEY_SHA256: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits')
+    .toLowerCase(),
 });
 
 /** Reads variables and secrets. Throws with the names of what is missing or wrong, never with their values. */

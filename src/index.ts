@@ -21,10 +21,15 @@ export default {
   async queue(batch, env, ctx): Promise<void> {
     const consume = consumers[batch.queue];
     if (consume === undefined) throw new Error(`Queue ${batch.queue} has no consumer.`);
-    await consume(batch, createServices(env, (promise) => ctx.waitUntil(promise)));
+    await consume(
+      batch,
+      createServices(env, (promise) => ctx.waitUntil(promise)),
+    );
   },
 
   async scheduled(_controller, env, ctx): Promise<void> {
-    await createServices(env, (promise) => ctx.waitUntil(promise)).relay().sweep();
+    await createServices(env, (promise) => ctx.waitUntil(promise))
+      .relay()
+      .sweep();
   },
 } satisfies ExportedHandler<Env>;

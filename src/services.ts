@@ -74,7 +74,10 @@ export function createServices(env: Env, keepAlive: (promise: Promise<unknown>) 
       try {
         return await rootClock(env).invalidate(slotsOf(tags));
       } catch (error) {
-        throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause: error });
+        throw new Failure('clock_unavailable', 'The tag clock does not answer.', {
+          retryAfterS: 1,
+          cause: error,
+        });
       }
     },
     relay: () => outboxRelay(env),

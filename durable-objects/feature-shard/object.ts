@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
-import { catalog } from '../../src/catalog/index.ts';
 import type { FeatureDefinition } from '../../src/catalog/define/feature.ts';
+import { catalog } from '../../src/catalog/index.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../src/features/fold.ts';
 import { type FeatureValue, readFeature } from '../../src/features/read.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
@@ -24,7 +24,8 @@ export class FeatureShard extends DurableObject {
 
   /** Folds events; those folded before change nothing. Safe to repeat. */
   async fold(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<FoldOutcome> {
-    if (events.length > FOLD_EVENTS_MAX) throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
+    if (events.length > FOLD_EVENTS_MAX)
+      throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
     const features = featuresOf(entity);
     const own = (fresh: readonly FoldableEvent[]) =>
       fresh.flatMap((event) => cellsOf(features, event)).filter(({ key }) => shardOf(entity, key) === shard);
@@ -38,7 +39,10 @@ export class FeatureShard extends DurableObject {
     const features = featuresOf(entity);
     return keys.map((key) => {
       const cells = Map.groupBy(this.#store.read(key), ({ feature }) => feature);
-      return Object.assign({}, ...features.map((definition) => readFeature(definition, cells.get(definition.name) ?? [], now)));
+      return Object.assign(
+        {},
+        ...features.map((definition) => readFeature(definition, cells.get(definition.name) ?? [], now)),
+      );
     });
   }
 

@@ -12,11 +12,15 @@ export class CellStore {
   }
 
   /** Folds the events that have not been folded yet, all or none of them, and returns how many those were. */
-  fold(events: readonly FoldableEvent[], cellsOf: (fresh: readonly FoldableEvent[]) => readonly Cell[]): number {
+  fold(
+    events: readonly FoldableEvent[],
+    cellsOf: (fresh: readonly FoldableEvent[]) => readonly Cell[],
+  ): number {
     const { sql } = this.#storage;
     return this.#storage.transactionSync(() => {
       const fresh = events.filter(
-        ({ seq }) => sql.exec('insert into folded (seq) values (?) on conflict do nothing', seq).rowsWritten > 0,
+        ({ seq }) =>
+          sql.exec('insert into folded (seq) values (?) on conflict do nothing', seq).rowsWritten > 0,
       );
       for (const { key, feature, bucket, item, amount, lastAt } of cellsOf(fresh)) {
         sql.exec(

@@ -43,7 +43,12 @@ export class OutboxRelay extends DurableObject<RelayEnv> {
       // An idle relay sets no further alarm, so that a database which sleeps when it is idle may do so.
       if (relayed > 0 || this.#armedAgain) await this.#setAlarm(ARMED_DELAY_MS);
     } catch (error) {
-      log('warn', 'The outbox could not be relayed; trying again.', { 'event.action': 'outbox-relay' }, error);
+      log(
+        'warn',
+        'The outbox could not be relayed; trying again.',
+        { 'event.action': 'outbox-relay' },
+        error,
+      );
       this.#failures += 1;
       await this.#setAlarm(Math.min(RETRY_DELAY_MS_MAX, ARMED_DELAY_MS * 2 ** this.#failures));
     }

@@ -1,12 +1,12 @@
 import type { ChangesMessage } from '../../queues/changes/message.ts';
 import { slotsOf } from '../../src/cache/clock/slots.ts';
 import { databaseTarget } from '../../src/config.ts';
+import type { Env } from '../../src/env.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { rootClock } from '../../src/storage/objects.ts';
 import { connect } from '../../src/storage/postgres/connect.ts';
 import { markRelayed, readPending } from '../../src/storage/postgres/outbox.ts';
 import { sendChunked } from '../../src/storage/queue.ts';
-import type { Env } from '../../src/env.ts';
 
 export type RelayEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'TAG_CLOCK' | 'CHANGES'>;
 

@@ -30,7 +30,8 @@ export class TagClock extends DurableObject implements ClockParent {
   async invalidate(slots: readonly number[]): Promise<Token> {
     if (slots.length > SLOT_COUNT) throw new RangeError(`${slots.length} slots are more than there are.`);
     for (const slot of slots) {
-      if (!Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT) throw new RangeError(`${slot} is no slot.`);
+      if (!Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT)
+        throw new RangeError(`${slot} is no slot.`);
     }
     // Disk first: a write that throws must leave memory as it was, or readers would see what is not kept.
     this.#store.save(this.#clock.seq + 1, slots);
@@ -41,6 +42,11 @@ export class TagClock extends DurableObject implements ClockParent {
   /** What changed since a mirror's last sync. The root is never behind, so its age is zero. */
   async sync({ epoch, sinceSeq }: SyncRequest): Promise<SyncAnswer> {
     const since = epoch === this.#clock.epoch ? sinceSeq : 0;
-    return { epoch: this.#clock.epoch, seq: this.#clock.seq, ageMs: 0, delta: encodeDelta(this.#clock, since) };
+    return {
+      epoch: this.#clock.epoch,
+      seq: this.#clock.seq,
+      ageMs: 0,
+      delta: encodeDelta(this.#clock, since),
+    };
   }
 }

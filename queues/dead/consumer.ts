@@ -1,7 +1,7 @@
 import { sha256Hex } from '../../src/platform/digest.ts';
+import { log } from '../../src/platform/logger.ts';
 import type { Services } from '../../src/services.ts';
 import { keepRefused } from '../../src/storage/postgres/quarantine.ts';
-import { log } from '../../src/platform/logger.ts';
 
 /** Keeps what no consumer could handle, as a whole message, in quarantine under the reason `dead_letter`. */
 export async function consumeDead(batch: MessageBatch, services: Services): Promise<void> {

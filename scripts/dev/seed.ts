@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'drizzle-orm';
-import { catalog } from '../../src/catalog/index.ts';
 import type { EventsMessage } from '../../queues/events/message.ts';
+import { catalog } from '../../src/catalog/index.ts';
 import { judge } from '../../src/pipeline/judge.ts';
 import { storeMessages } from '../../src/pipeline/store.ts';
 import { sha256Hex } from '../../src/platform/digest.ts';
 import { classifyFault, connect } from '../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../src/storage/postgres/event-store.ts';
 import { keepRefused } from '../../src/storage/postgres/quarantine.ts';
-import { toCloudEvent } from '../import/event.ts';
+import { LineIdentity, toCloudEvent } from '../import/event.ts';
 import { generateLines } from '../seed/generator.ts';
 import type { DevDatabase } from './database.ts';
 
-const LINES = 40_000;
+const SHOP = { seed: 1, customers: 4_500, lines: 60_000 };
 const BATCH_LINES = 2_000;
 
 /**
@@ -35,9 +35,10 @@ export async function ensureSeed(database: DevDatabase, step: (text: string) => 
     });
     message = { v: 1, receivedAt: now, accepted: [], refused: [] };
   };
+  const identity = new LineIdentity();
   let lines = 0;
-  for (const line of generateLines({ seed: 1, until: new Date(now), lines: LINES })) {
-    const raw = toCloudEvent(line, '/seed');
+  for (const line of generateLines({ ...SHOP, until: new Date(now) })) {
+    const raw = toCloudEvent(line, { source: '/seed', id: identity.idOf(line) });
     const judged = judge(catalog.eventTypes, raw, now);
     if (judged.verdict === 'accepted') message.accepted.push(judged.event);
     else message.refused.push({ raw, ...judged.refusal });

@@ -33,7 +33,13 @@ export async function startWorker(options: {
     DATABASE_ENDPOINT: database.endpoint,
     API_KEY_SHA256: apiKeySha256,
   };
-  writeFileSync(envFile, Object.entries(vars).map(([name, value]) => `${name}="${value}"\n`).join(''), { mode: 0o600 });
+  writeFileSync(
+    envFile,
+    Object.entries(vars)
+      .map(([name, value]) => `${name}="${value}"\n`)
+      .join(''),
+    { mode: 0o600 },
+  );
 
   const log = createWriteStream(join(stateDir, 'wrangler.log'), { flags: 'w' });
   let child: ChildProcess | undefined;
@@ -104,9 +110,9 @@ function stopGroup(child: ChildProcess | undefined): void {
 async function untilLive(port: number, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + START_TIMEOUT_MS;
   while (!signal.aborted) {
-    const response = await fetch(`http://127.0.0.1:${port}/health/live`, { signal: AbortSignal.timeout(5_000) }).catch(
-      () => undefined,
-    );
+    const response = await fetch(`http://127.0.0.1:${port}/health/live`, {
+      signal: AbortSignal.timeout(5_000),
+    }).catch(() => undefined);
     if (response?.ok) return;
     if (performance.now() > deadline) throw new Error(`The worker does not answer on port ${port}.`);
     await sleep(200);

@@ -10,7 +10,14 @@ export const Entry = z.object({
   body: z.string(),
   /** Strong entity tag (RFC 9110 §8.8.3), with its quotes. */
   etag: z.string(),
-  slots: z.array(z.int().min(0).max(SLOT_COUNT - 1)).max(ENTRY_TAGS_MAX),
+  slots: z
+    .array(
+      z
+        .int()
+        .min(0)
+        .max(SLOT_COUNT - 1),
+    )
+    .max(ENTRY_TAGS_MAX),
   epoch: z.string(),
   /** The mirror's `seq` before the origin was read. */
   stamp: z.int().nonnegative(),

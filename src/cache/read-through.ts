@@ -88,14 +88,16 @@ async function lookUp(request: ReadRequest, ports: ReadThroughPorts, clockAway: 
   const { clock } = ports.follower.mirror;
   // Strong and session reads are promises about the clock: without it no entry can keep them.
   const level = consistency.level ?? policy.level;
-  const mayBeUnverified = policy.whenUnverified === 'stale' && level !== 'strong' && consistency.atLeast === undefined;
+  const mayBeUnverified =
+    policy.whenUnverified === 'stale' && level !== 'strong' && consistency.atLeast === undefined;
   let stale: Entry | undefined;
   for (const [index, tier] of ports.tiers.entries()) {
     const entry = await tier.get(key);
     if (entry === undefined) continue;
     const fresh = secondsSince(entry.filledAt, ports.now()) < policy.ttlS;
     if (fresh && (clockAway ? mayBeUnverified : isValid(clock, entry, entry.slots))) {
-      for (const nearer of ports.tiers.slice(0, index)) ports.context.keepAlive(Promise.resolve(nearer.put(key, entry)));
+      for (const nearer of ports.tiers.slice(0, index))
+        ports.context.keepAlive(Promise.resolve(nearer.put(key, entry)));
       const unverified = clockAway ? 'clock-unavailable' : undefined;
       return { usable: answer(entry, { hit: true, tier: tier.name }, request, ports, unverified), stale };
     }
@@ -104,7 +106,11 @@ async function lookUp(request: ReadRequest, ports: ReadThroughPorts, clockAway: 
   return { usable: undefined, stale };
 }
 
-async function fill(request: ReadRequest, ports: ReadThroughPorts, stale: Entry | undefined): Promise<CachedAnswer> {
+async function fill(
+  request: ReadRequest,
+  ports: ReadThroughPorts,
+  stale: Entry | undefined,
+): Promise<CachedAnswer> {
   const { key, policy } = request;
   // Copied before the read: the mirror moves on while the origin answers.
   const { epoch, seq: stamp } = ports.follower.mirror.clock;
@@ -115,11 +121,19 @@ async function fill(request: ReadRequest, ports: ReadThroughPorts, stale: Entry 
     storable = loaded.storable;
     entry = await toEntry(loaded, { epoch, stamp }, ports);
   } catch (error) {
-    const staleFor = stale === undefined ? Number.POSITIVE_INFINITY : secondsSince(stale.filledAt, ports.now());
+    const staleFor =
+      stale === undefined ? Number.POSITIVE_INFINITY : secondsSince(stale.filledAt, ports.now());
     if (stale === undefined || staleFor > policy.staleIfErrorS || !isOutage(error)) throw error;
-    return answer(stale, { hit: false, forward: 'stale', stored: false }, request, ports, 'origin-unavailable');
+    return answer(
+      stale,
+      { hit: false, forward: 'stale', stored: false },
+      request,
+      ports,
+      'origin-unavailable',
+    );
   }
-  if (storable) for (const tier of ports.tiers) ports.context.keepAlive(Promise.resolve(tier.put(key, entry)));
+  if (storable)
+    for (const tier of ports.tiers) ports.context.keepAlive(Promise.resolve(tier.put(key, entry)));
   const forward = stale === undefined ? 'uri-miss' : 'stale';
   return answer(entry, { hit: false, forward, stored: storable }, request, ports, undefined);
 }
@@ -136,7 +150,8 @@ async function toEntry(
   ports: ReadThroughPorts,
 ): Promise<Entry> {
   const slots = slotsOf(tags);
-  if (slots.length > ENTRY_TAGS_MAX) throw new Error(`An answer depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most.`);
+  if (slots.length > ENTRY_TAGS_MAX)
+    throw new Error(`An answer depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most.`);
   const body = JSON.stringify(value);
   const etag = `"${(await ports.digest(body)).slice(0, 32)}"`;
   return { body, etag, slots, ...at, filledAt: ports.now() };
@@ -157,7 +172,9 @@ function answer(
 
 /** An origin that is down may be stood in for; a bug in a query may not hide behind old answers. */
 function isOutage(error: unknown): boolean {
-  return error instanceof Failure && (error.code === 'database_unavailable' || error.code === 'model_unavailable');
+  return (
+    error instanceof Failure && (error.code === 'database_unavailable' || error.code === 'model_unavailable')
+  );
 }
 
 function secondsSince(thenMs: number, nowMs: number): number {

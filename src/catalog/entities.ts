@@ -3,8 +3,18 @@ import { entity, history } from './define/entity.ts';
 import { customers, products, productViews, purchases, returns } from './tables.ts';
 
 /** Stock codes of the shop: `85123A`, `POST`, `gift_0001_20`. */
-export const Sku = z.string().trim().min(1).max(32).regex(/^[\w .&-]+$/, 'A SKU has letters, digits and _ . & - only.');
-export const CustomerId = z.string().trim().min(1).max(32).regex(/^[\w-]+$/, 'A customer id has letters, digits, _ and - only.');
+export const Sku = z
+  .string()
+  .trim()
+  .min(1)
+  .max(32)
+  .regex(/^[\w .&-]+$/, 'A SKU has letters, digits and _ . & - only.');
+export const CustomerId = z
+  .string()
+  .trim()
+  .min(1)
+  .max(32)
+  .regex(/^[\w-]+$/, 'A customer id has letters, digits, _ and - only.');
 
 export const product = entity({
   name: 'product',

@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { append, type Effect, ensure, event, type EventContext, type QualityRule } from './define/event.ts';
 import type { HistoryDefinition } from './define/entity.ts';
+import { append, type Effect, type EventContext, ensure, event, type QualityRule } from './define/event.ts';
 import {
   CustomerId,
   customer,

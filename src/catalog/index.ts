@@ -25,7 +25,9 @@ export interface Catalog {
 export const catalog: Catalog = assemble();
 
 function assemble(): Catalog {
-  const declared: readonly unknown[] = [entities, events, views, features, models].flatMap((file) => Object.values(file));
+  const declared: readonly unknown[] = [entities, events, views, features, models].flatMap((file) =>
+    Object.values(file),
+  );
   const ofKind = <Definition extends { kind: string }>(kind: Definition['kind']): Definition[] =>
     declared.filter((value): value is Definition => isKind(value, kind));
   const eventDefinitions = ofKind<EventDefinition>('event');
@@ -37,12 +39,30 @@ function assemble(): Catalog {
     features: ofKind<FeatureDefinition>('feature'),
     models: ofKind<ModelDefinition>('model'),
   };
-  assertUnique('entity', assembled.entities.map(({ name }) => name));
-  assertUnique('event type', eventDefinitions.map(({ type }) => type));
-  assertUnique('view', assembled.views.map(({ name }) => name));
-  assertUnique('path', assembled.views.map(({ path }) => path));
-  assertUnique('feature', assembled.features.map(({ entity, name }) => `${entity.name}.${name}`));
-  assertUnique('model', assembled.models.map(({ name }) => name));
+  assertUnique(
+    'entity',
+    assembled.entities.map(({ name }) => name),
+  );
+  assertUnique(
+    'event type',
+    eventDefinitions.map(({ type }) => type),
+  );
+  assertUnique(
+    'view',
+    assembled.views.map(({ name }) => name),
+  );
+  assertUnique(
+    'path',
+    assembled.views.map(({ path }) => path),
+  );
+  assertUnique(
+    'feature',
+    assembled.features.map(({ entity, name }) => `${entity.name}.${name}`),
+  );
+  assertUnique(
+    'model',
+    assembled.models.map(({ name }) => name),
+  );
   return assembled;
 }
 

@@ -15,6 +15,7 @@ export const ranker = model({
   name: 'ranker',
   description: 'Which products a customer will buy next.',
   entity: customer,
+  path: '/v1/customers/{id}/recommendations',
   itemEntity: product,
   columns: RANKER_COLUMNS,
   parseCandidates: (json) => {
@@ -24,7 +25,9 @@ export const ranker = model({
     return {
       has: (item) => known.has(item),
       popular: (limit) =>
-        table.popular.slice(0, limit).map(({ sku, popularity }) => ({ item: sku, score: popularity / buyers })),
+        table.popular
+          .slice(0, limit)
+          .map(({ sku, popularity }) => ({ item: sku, score: popularity / buyers })),
       assemble: (features, items, now) => {
         const snapshot = Snapshot.parse(features);
         if (items === undefined && snapshot.items.length === 0) return null;

@@ -2,15 +2,12 @@ import { bigint, index, integer, numeric, pgTable, text, timestamp } from 'drizz
 
 /** The shop's own tables. `npm run db:generate` writes a migration after a change. */
 
-export const products = pgTable(
-  'products',
-  {
-    sku: text('sku').primaryKey(),
-    description: text('description'),
-    unitPrice: numeric('unit_price', { precision: 12, scale: 4, mode: 'number' }).notNull(),
-    updatedAt: timestamp('updated_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
-  },
-);
+export const products = pgTable('products', {
+  sku: text('sku').primaryKey(),
+  description: text('description'),
+  unitPrice: numeric('unit_price', { precision: 12, scale: 4, mode: 'number' }).notNull(),
+  updatedAt: timestamp('updated_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+});
 
 export const customers = pgTable('customers', {
   id: text('id').primaryKey(),

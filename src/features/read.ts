@@ -33,7 +33,10 @@ export function readFeature(
   now: number,
 ): Record<string, FeatureValue> {
   const today = Math.floor(now / BUCKET_MS);
-  const eventAt = cells.reduce<number | null>((latest, { lastAt }) => Math.max(latest ?? lastAt, lastAt), null);
+  const eventAt = cells.reduce<number | null>(
+    (latest, { lastAt }) => Math.max(latest ?? lastAt, lastAt),
+    null,
+  );
   const status: FeatureStatus = cells.length === 0 ? 'NOT_FOUND' : 'PRESENT';
   if (definition.windowsDays.length === 0) {
     return { [definition.name]: { value: wholeValue(definition, cells, eventAt), status, eventAt } };

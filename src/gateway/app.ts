@@ -20,24 +20,35 @@ export const app = new OpenAPIHono<AppEnv>({
   defaultHook: (result) => {
     if (result.success) return;
     const issue = result.error.issues[0];
-    throw new Failure('invalid_request', issue?.message ?? 'Not valid.', { pointer: issue?.path.map(String).join('.') });
+    throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
+      pointer: issue?.path.map(String).join('.'),
+    });
   },
 });
 
 app.onError((error, c) => {
   const requestId = c.var.requestId ?? newId();
   if (!(error instanceof Failure) || error.cause !== undefined) {
-    const fields = { 'http.request.method': c.req.method, 'url.path': c.req.path, 'http.request.id': requestId };
+    const fields = {
+      'http.request.method': c.req.method,
+      'url.path': c.req.path,
+      'http.request.id': requestId,
+    };
     log(error instanceof Failure ? 'warn' : 'error', 'A request failed.', fields, error);
   }
   return problemResponse(error, requestId);
 });
 
-app.notFound((c) => problemResponse(new Failure('not_found', 'No route is here; see /openapi.json.'), c.var.requestId));
+app.notFound((c) =>
+  problemResponse(new Failure('not_found', 'No route is here; see /openapi.json.'), c.var.requestId),
+);
 
 app.use(async (c, next) => {
   c.set('requestId', c.req.header('cf-ray') ?? newId());
-  c.set('services', createServices(c.env, (promise) => c.executionCtx.waitUntil(promise)));
+  c.set(
+    'services',
+    createServices(c.env, (promise) => c.executionCtx.waitUntil(promise)),
+  );
   await next();
   c.res.headers.set('x-request-id', c.var.requestId);
 });
@@ -48,7 +59,7 @@ registerViews(app, catalog.views);
 registerEntityWrites(app, catalog.entities);
 registerEvents(app);
 registerFeatures(app);
-registerRecommendations(app);
+registerRecommendations(app, catalog.models);
 registerPredictions(app);
 registerAdmin(app);
 

@@ -15,9 +15,13 @@ export async function readJson(
   const type = mediaType(request);
   if (!options.types.includes(type)) {
     await request.body?.cancel();
-    throw new Failure('unsupported_media_type', `Send ${options.types.join(' or ')}, not ${type || 'nothing'}.`, {
-      pointer: 'Content-Type',
-    });
+    throw new Failure(
+      'unsupported_media_type',
+      `Send ${options.types.join(' or ')}, not ${type || 'nothing'}.`,
+      {
+        pointer: 'Content-Type',
+      },
+    );
   }
   const text = decode(await readBytes(request, options.bytesMax));
   assertDepth(text);
@@ -72,7 +76,8 @@ function assertDepth(text: string): void {
     } else if (character === '"') inString = true;
     else if (character === '{' || character === '[') {
       depth += 1;
-      if (depth > JSON_DEPTH_MAX) throw new Failure('malformed_json', `The body is nested deeper than ${JSON_DEPTH_MAX}.`);
+      if (depth > JSON_DEPTH_MAX)
+        throw new Failure('malformed_json', `The body is nested deeper than ${JSON_DEPTH_MAX}.`);
     } else if (character === '}' || character === ']') depth -= 1;
   }
 }

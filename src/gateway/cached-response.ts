@@ -18,7 +18,12 @@ export function consistencyOf(request: Request): Consistency {
 }
 
 /** A cached answer as a response, with everything that tells how fresh it is. */
-export function cachedResponse(answer: CachedAnswer, request: Request, startedAt: number, now: number): Response {
+export function cachedResponse(
+  answer: CachedAnswer,
+  request: Request,
+  startedAt: number,
+  now: number,
+): Response {
   const { entry } = answer;
   const missing = entry.body === 'null';
   const headers = new Headers({

@@ -33,7 +33,9 @@ export async function championOf(
   });
   const manifest = Manifest.nullable().parse(JSON.parse(entry.body));
   if (manifest === null) {
-    throw new Failure('model_unavailable', `No version of "${definition.name}" has been published yet.`, { retryAfterS: 60 });
+    throw new Failure('model_unavailable', `No version of "${definition.name}" has been published yet.`, {
+      retryAfterS: 60,
+    });
   }
   return await services.models.get(definition, manifest, services.registry, services.keepAlive);
 }

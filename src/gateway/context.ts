@@ -1,5 +1,5 @@
-import type { Services } from '../services.ts';
 import type { Env } from '../env.ts';
+import type { Services } from '../services.ts';
 
 /** What every handler finds in hono's context. */
 export interface AppEnv {

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 
 /** The body of every failure. */
-export const problemSchema = {
+const problemSchema = {
   'application/problem+json': {
     schema: z
       .object({
@@ -24,3 +24,15 @@ export function problem(description: string) {
 
 /** What routes that ask for the key say of it. */
 export const keySecurity = [{ key: [] }];
+
+/** What every cached read takes. */
+export const consistencyHeaders = z.object({
+  'millrace-consistency': z
+    .string()
+    .optional()
+    .openapi({ description: '`strong` or `bounded`; see docs/coherence.md.' }),
+  'millrace-token': z
+    .string()
+    .optional()
+    .openapi({ description: 'The answer is at least as fresh as the one that carried this token.' }),
+});

@@ -44,7 +44,9 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
 /** Any error as an answer. What is not a `Failure` is a bug: it shows nothing but the request's id. */
 export function problemResponse(error: unknown, requestId: string): Response {
   const failure =
-    error instanceof Failure ? error : new Failure('internal', 'The fault is ours; the request id helps to find it.');
+    error instanceof Failure
+      ? error
+      : new Failure('internal', 'The fault is ours; the request id helps to find it.');
   const [status, title] = PROBLEMS[failure.code];
   const problem: Problem = {
     type: `urn:millrace:problem:${failure.code}`,

@@ -62,11 +62,17 @@ export function parseBundle(body: unknown): Bundle {
   const parsed = Bundle.safeParse(body);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new Failure('invalid_model', issue?.message ?? 'Not a model bundle.', { pointer: jsonPointer(issue?.path ?? []) });
+  throw new Failure('invalid_model', issue?.message ?? 'Not a model bundle.', {
+    pointer: jsonPointer(issue?.path ?? []),
+  });
 }
 
 /** @throws Failure `invalid_model` where bytes are not those that the manifest names. */
-export async function assertDigest(what: 'model' | 'candidates', bytes: Uint8Array<ArrayBuffer>, manifest: Manifest): Promise<void> {
+export async function assertDigest(
+  what: 'model' | 'candidates',
+  bytes: Uint8Array<ArrayBuffer>,
+  manifest: Manifest,
+): Promise<void> {
   const digest = await sha256Hex(bytes);
   if (digest !== manifest[what].sha256) {
     throw new Failure('invalid_model', `The ${what}'s SHA-256 is not the one in the manifest.`, {

@@ -57,7 +57,11 @@ export class LoadedModels {
   }
 }
 
-async function load(definition: ModelDefinition, manifest: Manifest, ports: RegistryPorts): Promise<LoadedModel> {
+async function load(
+  definition: ModelDefinition,
+  manifest: Manifest,
+  ports: RegistryPorts,
+): Promise<LoadedModel> {
   try {
     const [model, candidates] = await Promise.all(
       [manifest.model, manifest.candidates].map(async ({ sha256 }) => {
@@ -69,7 +73,11 @@ async function load(definition: ModelDefinition, manifest: Manifest, ports: Regi
     if (model === undefined || candidates === undefined) throw new Error('an artifact is missing');
     await assertDigest('model', model, manifest);
     await assertDigest('candidates', candidates, manifest);
-    return { manifest, graph: await ports.loadGraph(model), candidates: parseCandidates(definition, candidates) };
+    return {
+      manifest,
+      graph: await ports.loadGraph(model),
+      candidates: parseCandidates(definition, candidates),
+    };
   } catch (error) {
     throw new Failure('model_unavailable', 'The model cannot be loaded.', { retryAfterS: 5, cause: error });
   }

@@ -1,5 +1,5 @@
-import * as ort from 'onnxruntime-web/wasm';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
+import * as ort from 'onnxruntime-web/wasm';
 import { Failure } from '../platform/failure.ts';
 
 /** A float tensor, row-major. */
@@ -33,10 +33,14 @@ let initialised: Promise<void> | undefined;
  * @throws Failure `invalid_model` where the bytes are no graph of one float input and one float output.
  */
 export async function loadGraph(bytes: Uint8Array<ArrayBuffer>): Promise<Graph> {
-  await (initialised ??= initialise());
+  initialised ??= initialise();
+  await initialised;
   let session: ort.InferenceSession;
   try {
-    session = await ort.InferenceSession.create(bytes, { executionProviders: ['wasm'], graphOptimizationLevel: 'all' });
+    session = await ort.InferenceSession.create(bytes, {
+      executionProviders: ['wasm'],
+      graphOptimizationLevel: 'all',
+    });
   } catch (error) {
     throw new Failure('invalid_model', 'The runtime cannot load this graph.', { cause: error });
   }

@@ -31,7 +31,8 @@ export async function rank(
   try {
     const values = Object.fromEntries(Object.entries(features).map(([name, { value }]) => [name, value]));
     const assembled = candidates.assemble(values, items, now);
-    if (assembled === null) return { items: candidates.popular(limit), source: 'popularity', degraded: undefined };
+    if (assembled === null)
+      return { items: candidates.popular(limit), source: 'popularity', degraded: undefined };
     if (assembled.items.length === 0) return { items: [], source: 'model', degraded: undefined };
     const width = assembled.rows.length / assembled.items.length;
     const { data } = await graph.run({ shape: [assembled.items.length, width], data: assembled.rows });

@@ -28,7 +28,13 @@ export async function recommend(
   const { items, source, degraded } = await rank(model, features[0] ?? {}, undefined, limit, now);
   const { name, version } = model.manifest;
   return {
-    value: { [entity]: key, items, model: { name, version }, source, ...(degraded === undefined ? {} : { degraded }) },
+    value: {
+      [entity]: key,
+      items,
+      model: { name, version },
+      source,
+      ...(degraded === undefined ? {} : { degraded }),
+    },
     tags: [featureTag(entity, key), modelTag(definition.name)],
     storable: degraded === undefined,
   };

@@ -34,10 +34,16 @@ function championKey(name: string): string {
  *
  * @throws Failure `invalid_model` with the field that is wrong.
  */
-export async function publish(definition: ModelDefinition, bundle: Bundle, ports: RegistryPorts): Promise<void> {
+export async function publish(
+  definition: ModelDefinition,
+  bundle: Bundle,
+  ports: RegistryPorts,
+): Promise<void> {
   const { manifest } = bundle;
   if (manifest.name !== definition.name) {
-    throw new Failure('invalid_model', `The bundle is for "${manifest.name}".`, { pointer: '/manifest/name' });
+    throw new Failure('invalid_model', `The bundle is for "${manifest.name}".`, {
+      pointer: '/manifest/name',
+    });
   }
   if (manifest.columns.join('\n') !== definition.columns.join('\n')) {
     throw new Failure('invalid_model', 'The columns are not those that the catalog declares.', {
@@ -51,7 +57,10 @@ export async function publish(definition: ModelDefinition, bundle: Bundle, ports
 
   await ports.store.put(artifactKey(manifest.model.sha256), bundle.model);
   await ports.store.put(artifactKey(manifest.candidates.sha256), bundle.candidates);
-  await ports.store.put(championKey(manifest.name), Uint8Array.from(new TextEncoder().encode(JSON.stringify(manifest))));
+  await ports.store.put(
+    championKey(manifest.name),
+    Uint8Array.from(new TextEncoder().encode(JSON.stringify(manifest))),
+  );
 }
 
 /** The manifest of the version that answers, or `undefined` where none has been published. */
@@ -61,9 +70,14 @@ export async function readChampion(name: string, store: ArtifactStore): Promise<
 }
 
 /** @throws Failure `invalid_model` where the artifact is not what the catalog's model takes. */
-export function parseCandidates(definition: ModelDefinition, bytes: Uint8Array): ReturnType<ModelDefinition['parseCandidates']> {
+export function parseCandidates(
+  definition: ModelDefinition,
+  bytes: Uint8Array,
+): ReturnType<ModelDefinition['parseCandidates']> {
   try {
-    return definition.parseCandidates(JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)));
+    return definition.parseCandidates(
+      JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)),
+    );
   } catch (error) {
     throw new Failure('invalid_model', 'The candidates are not what the catalog declares.', {
       pointer: '/candidates',
@@ -75,18 +89,24 @@ export function parseCandidates(definition: ModelDefinition, bytes: Uint8Array):
 async function assertGolden({ manifest, golden }: Bundle, graph: Graph): Promise<void> {
   const width = manifest.columns.length;
   if (graph.input.shape.length !== 2 || graph.input.shape[1] !== width) {
-    throw new Failure('invalid_model', `The graph takes [${graph.input.shape}], not [-1,${width}].`, { pointer: '/model' });
+    throw new Failure('invalid_model', `The graph takes [${graph.input.shape}], not [-1,${width}].`, {
+      pointer: '/model',
+    });
   }
   const inputs = golden.inputs[graph.input.name];
   const expected = golden.outputs[graph.output.name];
   if (inputs === undefined || expected === undefined || inputs.some((row) => row.length !== width)) {
-    throw new Failure('invalid_model', 'The golden rows are not of the shape of the graph.', { pointer: '/golden' });
+    throw new Failure('invalid_model', 'The golden rows are not of the shape of the graph.', {
+      pointer: '/golden',
+    });
   }
   const { data } = await graph.run({ shape: [inputs.length, width], data: Float32Array.from(inputs.flat()) });
   const reproduced =
     data.length === expected.length &&
     expected.every((value, index) => Math.abs(value - (data[index] ?? Number.NaN)) <= golden.tolerance);
   if (!reproduced) {
-    throw new Failure('invalid_model', 'The runtime does not reproduce the golden outputs.', { pointer: '/golden/outputs' });
+    throw new Failure('invalid_model', 'The runtime does not reproduce the golden outputs.', {
+      pointer: '/golden/outputs',
+    });
   }
 }

@@ -25,11 +25,15 @@ export function inputTensor(body: unknown, { input }: Pick<Graph, 'input'>): Flo
   const parsed = TensorRequest.safeParse(body);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new Failure('tensor_mismatch', issue?.message ?? 'Not a tensor.', { pointer: jsonPointer(issue?.path ?? []) });
+    throw new Failure('tensor_mismatch', issue?.message ?? 'Not a tensor.', {
+      pointer: jsonPointer(issue?.path ?? []),
+    });
   }
   const [tensor] = parsed.data.inputs;
   if (tensor === undefined || tensor.name !== input.name) {
-    throw new Failure('tensor_mismatch', `The model's input is named "${input.name}".`, { pointer: '/inputs/0/name' });
+    throw new Failure('tensor_mismatch', `The model's input is named "${input.name}".`, {
+      pointer: '/inputs/0/name',
+    });
   }
   const fits =
     tensor.shape.length === input.shape.length &&
@@ -41,9 +45,13 @@ export function inputTensor(body: unknown, { input }: Pick<Graph, 'input'>): Flo
   }
   const elements = tensor.shape.reduce((product, dimension) => product * dimension, 1);
   if (elements !== tensor.data.length || elements === 0) {
-    throw new Failure('tensor_mismatch', `The shape wants ${elements} values (at least 1); data has ${tensor.data.length}.`, {
-      pointer: '/inputs/0/data',
-    });
+    throw new Failure(
+      'tensor_mismatch',
+      `The shape wants ${elements} values (at least 1); data has ${tensor.data.length}.`,
+      {
+        pointer: '/inputs/0/data',
+      },
+    );
   }
   return { shape: tensor.shape, data: Float32Array.from(tensor.data) };
 }

@@ -14,7 +14,11 @@ export async function checkHealth(checks: Readonly<Record<string, () => Promise<
   const results = await Promise.all(
     Object.entries(checks).map(async ([name, check]) => {
       try {
-        await withTimeout(check(), CHECK_TIMEOUT_MS, () => new Error(`${name} took longer than ${CHECK_TIMEOUT_MS} ms`));
+        await withTimeout(
+          check(),
+          CHECK_TIMEOUT_MS,
+          () => new Error(`${name} took longer than ${CHECK_TIMEOUT_MS} ms`),
+        );
         return [name, 'ok'] as const;
       } catch (error) {
         log('warn', 'A dependency is not available.', { 'event.action': 'health', dependency: name }, error);

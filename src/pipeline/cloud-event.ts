@@ -22,7 +22,11 @@ export const CloudEvent = z.object({
   type: Text(256),
   subject: Text(512).nullish(),
   time: z.iso.datetime({ offset: true, message: 'Expected an RFC 3339 timestamp.' }).optional(),
-  datacontenttype: z.string().max(128).regex(/^application\/([\w.+-]+\+)?json\b/i, 'Only JSON data is taken.').optional(),
+  datacontenttype: z
+    .string()
+    .max(128)
+    .regex(/^application\/([\w.+-]+\+)?json\b/i, 'Only JSON data is taken.')
+    .optional(),
   data: z.unknown(),
 });
 export type CloudEvent = z.output<typeof CloudEvent>;

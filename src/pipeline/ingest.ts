@@ -1,7 +1,7 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
 import type { EventDefinition } from '../catalog/define/event.ts';
 import { EVENT_BYTES_MAX } from './cloud-event.ts';
-import { type AcceptedEvent, judge, type Judgement, type Refusal } from './judge.ts';
+import { type AcceptedEvent, type Judgement, judge, type Refusal } from './judge.ts';
 
 const encoder = new TextEncoder();
 const EXCERPT_CHARACTERS = 1_024;
@@ -35,7 +35,11 @@ export interface IngestPorts {
  * Judges events and hands every one of them to the queue, the refused ones with their reason: nothing is
  * dropped. The report is returned only after the queue has taken them.
  */
-export async function ingest(raw: readonly unknown[], now: number, ports: IngestPorts): Promise<IngestReport> {
+export async function ingest(
+  raw: readonly unknown[],
+  now: number,
+  ports: IngestPorts,
+): Promise<IngestReport> {
   const verdicts: EventVerdict[] = [];
   const items: QueueItem[] = raw.map((event, index) => {
     const size = encoder.encode(JSON.stringify(event)).byteLength;

@@ -34,12 +34,20 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
   const envelope = CloudEvent.safeParse(raw);
   if (!envelope.success) {
     const issue = envelope.error.issues[0];
-    return refuse('invalid_event', jsonPointer(issue?.path ?? []), issue?.message ?? 'Not a CloudEvents 1.0 event.');
+    return refuse(
+      'invalid_event',
+      jsonPointer(issue?.path ?? []),
+      issue?.message ?? 'Not a CloudEvents 1.0 event.',
+    );
   }
   const { source, id, type, subject, time, data } = envelope.data;
   const definition = types.get(type);
   if (definition === undefined) {
-    return refuse('unknown_event_type', '/type', `No event type "${type}" is declared; see /v1/events/types.`);
+    return refuse(
+      'unknown_event_type',
+      '/type',
+      `No event type "${type}" is declared; see /v1/events/types.`,
+    );
   }
   const occurredAt = time === undefined ? now : Date.parse(time);
   const judged = definition.interpret(data, { occurredAt, now });
@@ -47,7 +55,14 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
     const { code, reason, pointer, detail } = judged;
     return { verdict: 'quarantined', refusal: { code, reason, pointer, detail } };
   }
-  const event = { source, id, type, subject: subject ?? null, time: new Date(occurredAt).toISOString(), data };
+  const event = {
+    source,
+    id,
+    type,
+    subject: subject ?? null,
+    time: new Date(occurredAt).toISOString(),
+    data,
+  };
   return { verdict: 'accepted', event };
 }
 

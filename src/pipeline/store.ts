@@ -1,8 +1,8 @@
+import type { EventsMessage } from '../../queues/events/message.ts';
 import type { EventDefinition } from '../catalog/define/event.ts';
 import type { DatabaseFault } from '../storage/postgres/connect.ts';
 import type { StorableEvent } from '../storage/postgres/event-store.ts';
 import type { RefusedEvent } from '../storage/postgres/quarantine.ts';
-import type { EventsMessage } from '../../queues/events/message.ts';
 import { judge } from './judge.ts';
 
 /** Events of one transaction: enough to share its cost, few enough to stay within the statement's time limit. */

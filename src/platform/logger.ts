@@ -7,7 +7,12 @@ export interface LogFields {
 
 /** Writes one line. `error` is reduced to its message and stack: never pass request bodies or secrets. */
 export function log(level: LogLevel, message: string, fields: LogFields = {}, error?: unknown): void {
-  const line: Record<string, unknown> = { 'log.level': level, message, 'service.name': 'millrace', ...fields };
+  const line: Record<string, unknown> = {
+    'log.level': level,
+    message,
+    'service.name': 'millrace',
+    ...fields,
+  };
   if (error instanceof Error) {
     line['error.type'] = error.name;
     line['error.message'] = error.message;

@@ -6,7 +6,11 @@ it('answers from the cache while the database is away, and says so; writes ask t
   try {
     const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
     const put = (unitPrice: number) =>
-      stack.fetch('/v1/products/1', { method: 'PUT', headers, body: JSON.stringify({ description: null, unitPrice }) });
+      stack.fetch('/v1/products/1', {
+        method: 'PUT',
+        headers,
+        body: JSON.stringify({ description: null, unitPrice }),
+      });
     expect((await put(1)).status).toBe(201);
     expect((await put(2)).status).toBe(200);
     expect((await stack.fetch('/v1/products/1')).status).toBe(200);

@@ -15,7 +15,9 @@ afterAll(async () => {
   await stack[Symbol.asyncDispose]();
 });
 
-async function publishModel(change: (bundle: Record<string, unknown>) => void = () => undefined): Promise<Response> {
+async function publishModel(
+  change: (bundle: Record<string, unknown>) => void = () => undefined,
+): Promise<Response> {
   const read = (name: string) => readFileSync(join(MODEL_DIR, name));
   const bundle: Record<string, unknown> = {
     manifest: JSON.parse(read('manifest.json').toString('utf8')),
@@ -39,7 +41,16 @@ function purchaseOf(customerId: string | null, sku: string, data: object = {}): 
     id: `e2e-${nextId}`,
     source: '/e2e',
     type: 'shop.purchase.v1',
-    data: { invoice: '1', sku, description: `About ${sku}`, quantity: 2, unitPrice: 2.5, customerId, country: 'UK', ...data },
+    data: {
+      invoice: '1',
+      sku,
+      description: `About ${sku}`,
+      quantity: 2,
+      unitPrice: 2.5,
+      customerId,
+      country: 'UK',
+      ...data,
+    },
   };
 }
 async function send(events: readonly object[]): Promise<Response> {
@@ -95,7 +106,9 @@ describe('the path of an event', () => {
     };
     const read = async () =>
       Object.fromEntries(
-        await Promise.all(Object.entries(paths).map(async ([name, path]) => [name, await get(path, strong)] as const)),
+        await Promise.all(
+          Object.entries(paths).map(async ([name, path]) => [name, await get(path, strong)] as const),
+        ),
       );
     const first = await read();
     expect(first['product']?.json).toMatchObject({ sku: '10001A', sold: { units: 2 } });
@@ -246,12 +259,15 @@ describe('the model', () => {
     const tensor = { name: 'features', datatype: 'FP32', shape: [rows.length, width], data: rows.flat() };
     const ran = await post({ inputs: [tensor] });
     const [output] = ran.json['outputs'] as { data: number[] }[];
-    for (const [index, expected] of golden.outputs.score.entries()) expect(output?.data[index]).toBeCloseTo(expected, 4);
+    for (const [index, expected] of golden.outputs.score.entries())
+      expect(output?.data[index]).toBeCloseTo(expected, 4);
     expect(await post({ inputs: [{ ...tensor, shape: [rows.length, width + 1] }] })).toMatchObject({
       status: 422,
       json: { code: 'tensor_mismatch', pointer: '/inputs/0/shape' },
     });
-    expect(await post({ inputs: [{ ...tensor, data: [1] }] })).toMatchObject({ json: { pointer: '/inputs/0/data' } });
+    expect(await post({ inputs: [{ ...tensor, data: [1] }] })).toMatchObject({
+      json: { pointer: '/inputs/0/data' },
+    });
   });
 
   it('is refused where it is not whole, and the one that answers stays', async () => {
@@ -265,7 +281,9 @@ describe('the model', () => {
       golden.outputs.score = golden.outputs.score.map((score) => score + 0.5);
     });
     expect(await wrong.json()).toMatchObject({ code: 'invalid_model', pointer: '/golden/outputs' });
-    expect((await get('/v1/customers/alice/recommendations', strong)).json).toMatchObject({ source: 'model' });
+    expect((await get('/v1/customers/alice/recommendations', strong)).json).toMatchObject({
+      source: 'model',
+    });
   });
 
   it('makes all recommendations void when another version is published', async () => {

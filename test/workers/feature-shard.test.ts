@@ -8,7 +8,12 @@ const NOW = Date.UTC(2026, 10, 23, 12);
 const CUSTOMER = '17850';
 const SHARD = shardOf('customer', CUSTOMER);
 
-function purchaseOf(seq: number, sku: string, daysAgo = 0, customerId: string | null = CUSTOMER): FoldableEvent {
+function purchaseOf(
+  seq: number,
+  sku: string,
+  daysAgo = 0,
+  customerId: string | null = CUSTOMER,
+): FoldableEvent {
   const data = { invoice: 'A', sku, quantity: 2, unitPrice: 1.5, customerId, country: 'UK' };
   return { seq, type: 'shop.purchase.v1', occurredAt: NOW - daysAgo * 86_400_000, data };
 }
@@ -21,7 +26,10 @@ describe('a feature shard', () => {
     const before = await shard.read('customer', [CUSTOMER], NOW);
     await evictDurableObject(shard);
     const again = env.FEATURE_SHARD.getByName(SHARD);
-    expect(await again.fold(SHARD, 'customer', [...events].reverse())).toEqual({ folded: 0, keys: [CUSTOMER] });
+    expect(await again.fold(SHARD, 'customer', [...events].reverse())).toEqual({
+      folded: 0,
+      keys: [CUSTOMER],
+    });
     expect(await again.read('customer', [CUSTOMER], NOW)).toEqual(before);
     expect(before[0]).toMatchObject({
       purchases_30d: { value: 2, status: 'PRESENT' },
@@ -39,7 +47,9 @@ describe('a feature shard', () => {
   });
 
   it('keeps out keys that belong to another shard', async () => {
-    const stranger = Array.from({ length: 50 }, (_, index) => `c${index}`).find((key) => shardOf('customer', key) !== SHARD);
+    const stranger = Array.from({ length: 50 }, (_, index) => `c${index}`).find(
+      (key) => shardOf('customer', key) !== SHARD,
+    );
     const shard = env.FEATURE_SHARD.getByName(SHARD);
     const { keys } = await shard.fold(SHARD, 'customer', [purchaseOf(10, 'A', 0, stranger ?? '')]);
     expect(keys).toEqual([]);

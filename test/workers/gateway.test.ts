@@ -28,7 +28,11 @@ describe('what is closed', () => {
     ['POST', '/v1/features/write'],
     ['POST', '/anything'],
   ])('%s %s asks for the key', async (method, path) => {
-    const headers: HeadersInit[] = [{}, { authorization: 'Bearer wrong' }, { authorization: 'Basic dGVzdA==' }];
+    const headers: HeadersInit[] = [
+      {},
+      { authorization: 'Bearer wrong' },
+      { authorization: 'Basic dGVzdA==' },
+    ];
     for (const header of headers) {
       const answer = await call(method, path, { headers: header });
       expect(answer.status).toBe(401);
@@ -43,27 +47,190 @@ describe('bad input', () => {
   const bytes = (...values: number[]) => Uint8Array.from(values);
 
   it.each([
-    ['JSON that is none', 'POST', '/v1/events', { headers: cloudEvent, body: '{"a"' }, 400, 'malformed_json', undefined],
-    ['broken UTF-8', 'POST', '/v1/events', { headers: cloudEvent, body: bytes(0x22, 0xff, 0x22) }, 400, 'malformed_json', undefined],
-    ['deep JSON', 'POST', '/v1/events', { headers: cloudEvent, body: '['.repeat(100_000) }, 400, 'malformed_json', undefined],
-    ['another content type', 'POST', '/v1/events', { headers: { ...KEY, 'content-type': 'text/plain' }, body: 'x' }, 415, 'unsupported_media_type', 'Content-Type'],
-    ['a huge body', 'POST', '/v1/events', { headers: cloudEvent, body: `"${'x'.repeat(5_000_000)}"` }, 413, 'body_too_large', undefined],
-    ['a batch that is none', 'POST', '/v1/events', { headers: { ...KEY, 'content-type': 'application/cloudevents-batch+json' }, body: '{}' }, 400, 'invalid_request', ''],
-    ['too many events', 'POST', '/v1/events', { headers: { ...KEY, 'content-type': 'application/cloudevents-batch+json' }, body: `[${'1,'.repeat(1000)}1]` }, 413, 'too_many_events', undefined],
-    ['a price in words', 'PUT', '/v1/products/1', jsonBody({ description: 'x', unitPrice: 'much' }, KEY), 400, 'invalid_request', '/unitPrice'],
-    ['an unknown field', 'PUT', '/v1/products/1', jsonBody({ description: 'x', unitPrice: 1, owner: 'me' }, KEY), 400, 'invalid_request', ''],
-    ['a SKU that is none', 'PUT', '/v1/products/%3Cb%3E', jsonBody({ description: 'x', unitPrice: 1 }, KEY), 400, 'invalid_request', '/key'],
+    [
+      'JSON that is none',
+      'POST',
+      '/v1/events',
+      { headers: cloudEvent, body: '{"a"' },
+      400,
+      'malformed_json',
+      undefined,
+    ],
+    [
+      'broken UTF-8',
+      'POST',
+      '/v1/events',
+      { headers: cloudEvent, body: bytes(0x22, 0xff, 0x22) },
+      400,
+      'malformed_json',
+      undefined,
+    ],
+    [
+      'deep JSON',
+      'POST',
+      '/v1/events',
+      { headers: cloudEvent, body: '['.repeat(100_000) },
+      400,
+      'malformed_json',
+      undefined,
+    ],
+    [
+      'another content type',
+      'POST',
+      '/v1/events',
+      { headers: { ...KEY, 'content-type': 'text/plain' }, body: 'x' },
+      415,
+      'unsupported_media_type',
+      'Content-Type',
+    ],
+    [
+      'a huge body',
+      'POST',
+      '/v1/events',
+      { headers: cloudEvent, body: `"${'x'.repeat(5_000_000)}"` },
+      413,
+      'body_too_large',
+      undefined,
+    ],
+    [
+      'a batch that is none',
+      'POST',
+      '/v1/events',
+      { headers: { ...KEY, 'content-type': 'application/cloudevents-batch+json' }, body: '{}' },
+      400,
+      'invalid_request',
+      '',
+    ],
+    [
+      'too many events',
+      'POST',
+      '/v1/events',
+      {
+        headers: { ...KEY, 'content-type': 'application/cloudevents-batch+json' },
+        body: `[${'1,'.repeat(1000)}1]`,
+      },
+      413,
+      'too_many_events',
+      undefined,
+    ],
+    [
+      'a price in words',
+      'PUT',
+      '/v1/products/1',
+      jsonBody({ description: 'x', unitPrice: 'much' }, KEY),
+      400,
+      'invalid_request',
+      '/unitPrice',
+    ],
+    [
+      'an unknown field',
+      'PUT',
+      '/v1/products/1',
+      jsonBody({ description: 'x', unitPrice: 1, owner: 'me' }, KEY),
+      400,
+      'invalid_request',
+      '',
+    ],
+    [
+      'a SKU that is none',
+      'PUT',
+      '/v1/products/%3Cb%3E',
+      jsonBody({ description: 'x', unitPrice: 1 }, KEY),
+      400,
+      'invalid_request',
+      '/key',
+    ],
     ['a page that is too long', 'GET', '/v1/products?limit=101', {}, 400, 'invalid_request', 'limit'],
-    ['a cursor from nowhere', 'GET', '/v1/customers/1/purchases?before=x', {}, 400, 'invalid_request', 'before'],
-    ['an unknown level', 'GET', '/v1/products/1', { headers: { 'millrace-consistency': 'perfect' } }, 400, 'invalid_request', 'Millrace-Consistency'],
-    ['a token that is none', 'GET', '/v1/products/1', { headers: { 'millrace-token': 'x' } }, 400, 'invalid_token', 'Millrace-Token'],
-    ['a token of another epoch', 'GET', '/v1/products/1', { headers: { 'millrace-token': 'abc.1' } }, 412, 'token_from_another_epoch', 'Millrace-Token'],
-    ['an unknown entity', 'POST', '/v1/features/read', jsonBody({ entity: 'ghost', keys: ['1'] }), 422, 'unknown_entity', '/entity'],
-    ['an unknown feature', 'POST', '/v1/features/read', jsonBody({ entity: 'customer', keys: ['1'], features: ['x'] }), 422, 'unknown_feature', '/features/0'],
-    ['too many keys', 'POST', '/v1/features/read', jsonBody({ entity: 'customer', keys: Array.from({ length: 101 }, String) }), 400, 'invalid_request', '/keys'],
-    ['an unknown model', 'POST', '/v1/predictions/oracle', jsonBody({ key: '1' }), 404, 'unknown_model', 'model'],
-    ['a model that nobody published', 'POST', '/v1/predictions/ranker', jsonBody({ key: '1' }), 503, 'model_unavailable', undefined],
-    ['a model that is none', 'PUT', '/v1/admin/models/ranker/champion', jsonBody({ manifest: {} }, KEY), 422, 'invalid_model', '/manifest/name'],
+    [
+      'a cursor from nowhere',
+      'GET',
+      '/v1/customers/1/purchases?before=x',
+      {},
+      400,
+      'invalid_request',
+      'before',
+    ],
+    [
+      'an unknown level',
+      'GET',
+      '/v1/products/1',
+      { headers: { 'millrace-consistency': 'perfect' } },
+      400,
+      'invalid_request',
+      'Millrace-Consistency',
+    ],
+    [
+      'a token that is none',
+      'GET',
+      '/v1/products/1',
+      { headers: { 'millrace-token': 'x' } },
+      400,
+      'invalid_token',
+      'Millrace-Token',
+    ],
+    [
+      'a token of another epoch',
+      'GET',
+      '/v1/products/1',
+      { headers: { 'millrace-token': 'abc.1' } },
+      412,
+      'token_from_another_epoch',
+      'Millrace-Token',
+    ],
+    [
+      'an unknown entity',
+      'POST',
+      '/v1/features/read',
+      jsonBody({ entity: 'ghost', keys: ['1'] }),
+      422,
+      'unknown_entity',
+      '/entity',
+    ],
+    [
+      'an unknown feature',
+      'POST',
+      '/v1/features/read',
+      jsonBody({ entity: 'customer', keys: ['1'], features: ['x'] }),
+      422,
+      'unknown_feature',
+      '/features/0',
+    ],
+    [
+      'too many keys',
+      'POST',
+      '/v1/features/read',
+      jsonBody({ entity: 'customer', keys: Array.from({ length: 101 }, String) }),
+      400,
+      'invalid_request',
+      '/keys',
+    ],
+    [
+      'an unknown model',
+      'POST',
+      '/v1/predictions/oracle',
+      jsonBody({ key: '1' }),
+      404,
+      'unknown_model',
+      'model',
+    ],
+    [
+      'a model that nobody published',
+      'POST',
+      '/v1/predictions/ranker',
+      jsonBody({ key: '1' }),
+      503,
+      'model_unavailable',
+      undefined,
+    ],
+    [
+      'a model that is none',
+      'PUT',
+      '/v1/admin/models/ranker/champion',
+      jsonBody({ manifest: {} }, KEY),
+      422,
+      'invalid_model',
+      '/manifest/name',
+    ],
     ['a path that is none', 'GET', '/v1/nothing', {}, 404, 'not_found', undefined],
   ] as const)('%s', async (_, method, path, options, status, code, pointer) => {
     const answer = await call(method, path, options);
@@ -89,7 +256,11 @@ describe('without a database', () => {
   });
 
   it('features are read all the same', async () => {
-    const answer = await call('POST', '/v1/features/read', jsonBody({ entity: 'customer', keys: ['b', 'a'] }));
+    const answer = await call(
+      'POST',
+      '/v1/features/read',
+      jsonBody({ entity: 'customer', keys: ['b', 'a'] }),
+    );
     expect(answer.status).toBe(200);
     expect(answer.json['results']).toMatchObject([{ key: 'b' }, { key: 'a' }]);
   });
@@ -99,9 +270,18 @@ describe('what describes itself', () => {
   it('has every view and write of the catalog in OpenAPI, and a schema for every event type', async () => {
     const { json } = await call('GET', '/openapi.json');
     expect(Object.keys(json['paths'] as object)).toEqual(
-      expect.arrayContaining(['/v1/products/{sku}', '/v1/customers/{id}/recommendations', '/v1/products/{key}', '/v1/events']),
+      expect.arrayContaining([
+        '/v1/products/{sku}',
+        '/v1/customers/{id}/recommendations',
+        '/v1/products/{key}',
+        '/v1/events',
+      ]),
     );
     const types = await call('GET', '/v1/events/types');
-    expect(types.json['types']).toMatchObject([{ type: 'shop.purchase.v1', schema: { type: 'object' } }, {}, {}]);
+    expect(types.json['types']).toMatchObject([
+      { type: 'shop.purchase.v1', schema: { type: 'object' } },
+      {},
+      {},
+    ]);
   });
 });

@@ -1,5 +1,5 @@
-import { Failure } from '../../platform/failure.ts';
 import { type Now, withTimeout } from '../../platform/clock.ts';
+import { Failure } from '../../platform/failure.ts';
 import { ageMs, applySync, type ClockParent, type Mirror, newMirror, type SyncRequest } from './mirror.ts';
 import type { Token } from './token.ts';
 
@@ -74,9 +74,13 @@ export class ClockFollower {
     const { clock } = this.mirror;
     if (token === undefined) return;
     if (token.epoch !== clock.epoch) {
-      throw new Failure('token_from_another_epoch', 'The clock was made anew since this token was given out.', {
-        pointer: 'Millrace-Token',
-      });
+      throw new Failure(
+        'token_from_another_epoch',
+        'The clock was made anew since this token was given out.',
+        {
+          pointer: 'Millrace-Token',
+        },
+      );
     }
     if (token.seq > clock.seq) {
       throw new Failure('token_from_the_future', 'No answer with this token has been given out.', {
@@ -94,11 +98,16 @@ export class ClockFollower {
     }
     const outcome = await this.#outcome(earlier ?? this.#send(need, context));
     if (outcome.ok) return;
-    throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause: outcome.error });
+    throw new Failure('clock_unavailable', 'The tag clock does not answer.', {
+      retryAfterS: 1,
+      cause: outcome.error,
+    });
   }
 
   #mayJoin({ sentTicket, request }: SyncInFlight, ticket: number, need: FreshnessNeed): boolean {
-    return sentTicket > ticket && request.maxAgeMs <= need.maxAgeMs && request.minSeq >= (need.atLeast?.seq ?? 0);
+    return (
+      sentTicket > ticket && request.maxAgeMs <= need.maxAgeMs && request.minSeq >= (need.atLeast?.seq ?? 0)
+    );
   }
 
   #send(need: FreshnessNeed, { parent, keepAlive }: FollowerContext): SyncInFlight {
@@ -110,7 +119,11 @@ export class ClockFollower {
       maxAgeMs: need.maxAgeMs,
       minSeq: need.atLeast?.seq ?? 0,
     };
-    const settled = withTimeout(parent.sync(request), SYNC_TIMEOUT_MS, () => new Error('The sync took too long.'))
+    const settled = withTimeout(
+      parent.sync(request),
+      SYNC_TIMEOUT_MS,
+      () => new Error('The sync took too long.'),
+    )
       .then((answer): SyncOutcome => {
         applySync(this.mirror, answer, sentAtMs);
         return { ok: true };
@@ -128,7 +141,11 @@ export class ClockFollower {
   /** Waits for a sync that may belong to a request which is gone: then its place is freed for the next. */
   async #outcome(sync: SyncInFlight): Promise<SyncOutcome> {
     try {
-      return await withTimeout(sync.settled, SYNC_TIMEOUT_MS * 2, () => new Error('The sync never came back.'));
+      return await withTimeout(
+        sync.settled,
+        SYNC_TIMEOUT_MS * 2,
+        () => new Error('The sync never came back.'),
+      );
     } catch (error) {
       if (this.#inFlight === sync) this.#inFlight = undefined;
       return { ok: false, error };

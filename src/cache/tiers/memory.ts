@@ -46,5 +46,7 @@ export class MemoryTier implements Tier {
 }
 
 function sizeOf(key: string, entry: Entry): number {
-  return (key.length + entry.body.length) * BYTES_PER_CHARACTER + entry.slots.length * 8 + ENTRY_OVERHEAD_BYTES;
+  return (
+    (key.length + entry.body.length) * BYTES_PER_CHARACTER + entry.slots.length * 8 + ENTRY_OVERHEAD_BYTES
+  );
 }

@@ -62,7 +62,10 @@ export function history(declaration: {
 }
 
 /** The tags that one appended row invalidates: its part of the history for each owner that it names. */
-export function tagsOfAppend(definition: HistoryDefinition, row: Readonly<Record<string, unknown>>): string[] {
+export function tagsOfAppend(
+  definition: HistoryDefinition,
+  row: Readonly<Record<string, unknown>>,
+): string[] {
   return definition.owners.flatMap(({ entity: owner, property }) => {
     const key = row[property];
     return typeof key === 'string' ? [definition.of(owner, key)] : [];

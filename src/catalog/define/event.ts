@@ -103,7 +103,9 @@ export function ensure(definition: EntityDefinition, row: StoredRow): Effect {
 
 /** Tags of what is certain beforehand. What `ensure` inserts is known to the database alone, which tags it there. */
 function tagsOf(effects: readonly Effect[]): string[] {
-  return effects.flatMap((effect) => (effect.kind === 'append' ? tagsOfAppend(effect.history, effect.row) : []));
+  return effects.flatMap((effect) =>
+    effect.kind === 'append' ? tagsOfAppend(effect.history, effect.row) : [],
+  );
 }
 
 function contractViolation(error: z.ZodError): Verdict {

@@ -50,7 +50,10 @@ export const feature = {
   sum: <Data>(
     declaration: Declaration<Data> & { windowsDays: readonly number[]; value: (data: Data) => number },
   ): FeatureDefinition =>
-    define(declaration, 'sum', declaration.windowsDays, (data) => ({ amount: declaration.value(data), item: '' })),
+    define(declaration, 'sum', declaration.windowsDays, (data) => ({
+      amount: declaration.value(data),
+      item: '',
+    })),
 
   last: <Data>(declaration: Declaration<Data>): FeatureDefinition =>
     define(declaration, 'last', [], () => ({ amount: 1, item: '' })),
@@ -58,7 +61,13 @@ export const feature = {
   items: <Data>(
     declaration: Declaration<Data> & { item: (data: Data) => string; limit: number },
   ): FeatureDefinition =>
-    define(declaration, 'items', [], (data) => ({ amount: 1, item: declaration.item(data) }), declaration.limit),
+    define(
+      declaration,
+      'items',
+      [],
+      (data) => ({ amount: 1, item: declaration.item(data) }),
+      declaration.limit,
+    ),
 };
 
 function define<Data>(

@@ -16,6 +16,8 @@ export interface ModelDefinition {
   readonly name: string;
   readonly description: string;
   readonly entity: EntityDefinition;
+  /** Where the entity's ranking is served: `/v1/customers/{id}/recommendations`, with one parameter, the key. */
+  readonly path: `/v1/${string}`;
   /** What the items are. */
   readonly itemEntity: EntityDefinition;
   /** Names of the input's columns, in order. A model with other columns is refused. */

@@ -54,26 +54,28 @@ export interface ViewDefinition {
  * Declares a view: a route, its query, what it depends on, and how it may be cached. The route, its OpenAPI
  * entry, its cache keys and its invalidation follow from this alone.
  */
-export function view<Params extends z.ZodRawShape, Query extends z.ZodRawShape, Response extends z.ZodType>(
-  declaration: {
-    name: string;
-    path: `/v1/${string}`;
-    description: string;
-    params?: Params;
-    query?: Query;
-    response: Response;
-    cache?: Partial<CachePolicy>;
-    load: (
-      db: Database,
-      input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
-    ) => Promise<z.input<Response> | null>;
-    /** `answer` is `null` where nothing was found: name what would make it appear. */
-    tags: (
-      input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
-      answer: z.output<Response> | null,
-    ) => readonly string[];
-  },
-): ViewDefinition {
+export function view<
+  Params extends z.ZodRawShape,
+  Query extends z.ZodRawShape,
+  Response extends z.ZodType,
+>(declaration: {
+  name: string;
+  path: `/v1/${string}`;
+  description: string;
+  params?: Params;
+  query?: Query;
+  response: Response;
+  cache?: Partial<CachePolicy>;
+  load: (
+    db: Database,
+    input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
+  ) => Promise<z.input<Response> | null>;
+  /** `answer` is `null` where nothing was found: name what would make it appear. */
+  tags: (
+    input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
+    answer: z.output<Response> | null,
+  ) => readonly string[];
+}): ViewDefinition {
   const params = z.object(declaration.params ?? ({} as Params));
   const query = z.object(declaration.query ?? ({} as Query));
   return {

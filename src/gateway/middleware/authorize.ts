@@ -15,7 +15,9 @@ export const authorize = createMiddleware<AppEnv>(async (c, next) => {
     const key = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
     const { apiKeySha256 } = c.var.services.config;
     if (!equalInConstantTime(await sha256Hex(key), apiKeySha256)) {
-      throw new Failure('unauthorized', 'Send the key as "Authorization: Bearer <key>".', { pointer: 'Authorization' });
+      throw new Failure('unauthorized', 'Send the key as "Authorization: Bearer <key>".', {
+        pointer: 'Authorization',
+      });
     }
   }
   await next();

@@ -1,14 +1,14 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
 import { catalog } from '../../catalog/index.ts';
+import { shardsOf } from '../../features/shards.ts';
 import { CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
 import { modelTag, publish } from '../../inference/registry.ts';
 import { Failure } from '../../platform/failure.ts';
+import type { Services } from '../../services.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { countPending } from '../../storage/postgres/outbox.ts';
 import { countByReason } from '../../storage/postgres/quarantine.ts';
-import { shardsOf } from '../../features/shards.ts';
-import type { Services } from '../../services.ts';
 import { readJson } from '../body.ts';
 import type { AppEnv } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
@@ -34,11 +34,14 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
     const { services } = c.var;
     const definition = catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BUNDLE_BYTES_MAX, types: ['application/json'] });
-    if (definition === undefined) throw new Failure('unknown_model', 'The catalog declares no such model.', { pointer: 'model' });
+    if (definition === undefined)
+      throw new Failure('unknown_model', 'The catalog declares no such model.', { pointer: 'model' });
     const bundle = parseBundle(body);
     await publish(definition, bundle, services.registry);
     const token = formatToken(await services.invalidate([modelTag(definition.name)]));
-    return c.json({ name: definition.name, version: bundle.manifest.version }, 201, { 'millrace-token': token });
+    return c.json({ name: definition.name, version: bundle.manifest.version }, 201, {
+      'millrace-token': token,
+    });
   });
 
   app.openAPIRegistry.registerPath({
@@ -54,7 +57,8 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/pipeline',
-    summary: 'What waits to be relayed, what is in quarantine by reason, and how many events each entity has folded',
+    summary:
+      'What waits to be relayed, what is in quarantine by reason, and how many events each entity has folded',
     tags: ['admin'],
     security: keySecurity,
     responses: { 200: { description: 'Counts.' } },
@@ -63,7 +67,9 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
     const { db } = c.var.services;
     const [pending, quarantined] = await guarded(() => Promise.all([countPending(db), countByReason(db)]));
     const folded = await foldedByEntity(c.var.services);
-    return c.json({ outbox: { pending }, quarantine: quarantined, folded }, 200, { 'cache-control': 'no-store' });
+    return c.json({ outbox: { pending }, quarantine: quarantined, folded }, 200, {
+      'cache-control': 'no-store',
+    });
   });
 }
 

@@ -35,7 +35,9 @@ function registerWrite(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write
       201: { description: 'Inserted; `Millrace-Token` names the write.' },
       400: problem('The key or a field is wrong.'),
       401: problem('A key is needed.'),
-      503: problem('Nothing was written, or it was and the outbox will invalidate it: sending it again is safe.'),
+      503: problem(
+        'Nothing was written, or it was and the outbox will invalidate it: sending it again is safe.',
+      ),
     },
   });
   app.put(`/v1/${write.path}/:key`, async (c) => {
@@ -52,7 +54,11 @@ function registerWrite(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write
   });
 }
 
-function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown, path: readonly string[]): z.output<Schema> {
+function parsed<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  path: readonly string[],
+): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

@@ -37,13 +37,17 @@ export function registerEvents(app: OpenAPIHono<AppEnv>): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/events',
-    summary: 'Takes CloudEvents 1.0, one or up to a thousand; each is stored or kept in quarantine with the reason',
+    summary:
+      'Takes CloudEvents 1.0, one or up to a thousand; each is stored or kept in quarantine with the reason',
     tags: ['events'],
     security: keySecurity,
     request: {
       body: {
         required: true,
-        content: { [SINGLE]: { schema: CloudEvent }, [BATCH]: { schema: z.array(CloudEvent).max(BATCH_EVENTS_MAX) } },
+        content: {
+          [SINGLE]: { schema: CloudEvent },
+          [BATCH]: { schema: z.array(CloudEvent).max(BATCH_EVENTS_MAX) },
+        },
       },
     },
     responses: {
@@ -67,7 +71,9 @@ export function registerEvents(app: OpenAPIHono<AppEnv>): void {
     });
     const [verdict] = outcome.verdicts;
     if (single && verdict !== undefined) {
-      throw new Failure(verdict.code, `${verdict.detail} The event is kept in quarantine.`, { pointer: verdict.pointer });
+      throw new Failure(verdict.code, `${verdict.detail} The event is kept in quarantine.`, {
+        pointer: verdict.pointer,
+      });
     }
     return c.json(outcome, outcome.quarantined > 0 ? 207 : 202);
   });
@@ -81,7 +87,11 @@ export function registerEvents(app: OpenAPIHono<AppEnv>): void {
   });
   app.get('/v1/events/types', (c) =>
     c.json({
-      types: catalog.events.map(({ type, description, jsonSchema }) => ({ type, description, schema: jsonSchema() })),
+      types: catalog.events.map(({ type, description, jsonSchema }) => ({
+        type,
+        description,
+        schema: jsonSchema(),
+      })),
     }),
   );
 }
@@ -91,7 +101,10 @@ function batchOf(body: unknown): unknown[] {
     throw new Failure('invalid_request', `${BATCH} is a JSON array of events.`, { pointer: '' });
   }
   if (body.length > BATCH_EVENTS_MAX) {
-    throw new Failure('too_many_events', `A batch has at most ${BATCH_EVENTS_MAX} events, not ${body.length}.`);
+    throw new Failure(
+      'too_many_events',
+      `A batch has at most ${BATCH_EVENTS_MAX} events, not ${body.length}.`,
+    );
   }
   return body;
 }

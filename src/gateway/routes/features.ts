@@ -25,7 +25,10 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>): void {
     tags: ['features'],
     request: { body: { required: true, content: { 'application/json': { schema: ReadRequest } } } },
     responses: {
-      200: { description: 'One result a key, in the order of the keys; times in milliseconds since the Unix epoch.' },
+      200: {
+        description:
+          'One result a key, in the order of the keys; times in milliseconds since the Unix epoch.',
+      },
       400: problem('The body is not valid.'),
       422: problem('The entity or a feature is not declared.'),
     },
@@ -36,20 +39,30 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>): void {
     const parsed = ReadRequest.safeParse(body);
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      throw new Failure('invalid_request', issue?.message ?? 'Not valid.', { pointer: jsonPointer(issue?.path ?? []) });
+      throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
+        pointer: jsonPointer(issue?.path ?? []),
+      });
     }
     const { entity, keys } = parsed.data;
     const names = wantedNames(entity, parsed.data.features);
     const asOf = services.now();
     const rows = await readFeatures(entity, keys, asOf, services.shards);
-    return c.json({ entity, asOf, results: keys.map((key, index) => ({ key, features: pick(rows[index], names) })) });
+    return c.json({
+      entity,
+      asOf,
+      results: keys.map((key, index) => ({ key, features: pick(rows[index], names) })),
+    });
   });
 }
 
 function wantedNames(entity: string, wanted: readonly string[] | undefined): string[] {
-  const declared = catalog.features.filter((definition) => definition.entity.name === entity).flatMap(readNames);
+  const declared = catalog.features
+    .filter((definition) => definition.entity.name === entity)
+    .flatMap(readNames);
   if (declared.length === 0) {
-    throw new Failure('unknown_entity', `The catalog declares no features of "${entity}".`, { pointer: '/entity' });
+    throw new Failure('unknown_entity', `The catalog declares no features of "${entity}".`, {
+      pointer: '/entity',
+    });
   }
   if (wanted === undefined) return declared;
   const unknown = wanted.findIndex((name) => !declared.includes(name));

@@ -20,14 +20,17 @@ export function registerHealth(app: OpenAPIHono<AppEnv>): void {
     path: '/health/ready',
     summary: 'Everything that a fresh answer needs is in reach',
     tags: ['health'],
-    responses: { 200: { description: 'It is.' }, 503: { description: 'Something is not; `checks` tells what.' } },
+    responses: {
+      200: { description: 'It is.' },
+      503: { description: 'Something is not; `checks` tells what.' },
+    },
   });
   app.get('/health/ready', async (c) => {
     const { db, env } = c.var.services;
     const health = await checkHealth({
       database: async () => void (await db.execute(sql`select 1`)),
       clock: async () => void (await rootClock(env).sync({ epoch: '', sinceSeq: 0, maxAgeMs: 0, minSeq: 0 })),
-      artifacts: async () => void (await env.MODELS.head('models/ranker/champion.json')),
+      artifacts: async () => void (await env.MODELS.head('health')),
     });
     return c.json(health, health.status === 'ok' ? 200 : 503, { 'cache-control': 'no-store' });
   });

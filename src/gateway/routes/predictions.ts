@@ -1,6 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { catalog } from '../../catalog/index.ts';
 import type { ModelDefinition } from '../../catalog/define/model.ts';
+import { catalog } from '../../catalog/index.ts';
 import { readFeatures } from '../../features/store.ts';
 import type { LoadedModel } from '../../inference/loaded-models.ts';
 import { rank } from '../../inference/rank.ts';
@@ -32,7 +32,10 @@ export function registerPredictions(app: OpenAPIHono<AppEnv>): void {
     tags: ['models'],
     request: {
       params: z.object({ model: z.string() }),
-      body: { required: true, content: { 'application/json': { schema: z.union([EntityRequest, TensorRequest]) } } },
+      body: {
+        required: true,
+        content: { 'application/json': { schema: z.union([EntityRequest, TensorRequest]) } },
+      },
     },
     responses: {
       200: { description: 'Items with scores, or the output tensor.' },
@@ -46,7 +49,9 @@ export function registerPredictions(app: OpenAPIHono<AppEnv>): void {
     const definition = catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
-      throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, { pointer: 'model' });
+      throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, {
+        pointer: 'model',
+      });
     }
     const model = await championOf(services, definition, consistencyOf(c.req.raw));
     const { name, version } = model.manifest;

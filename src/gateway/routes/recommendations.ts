@@ -1,71 +1,72 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { ModelDefinition } from '../../catalog/define/model.ts';
 import { DEFAULT_CACHE_POLICY } from '../../catalog/define/view.ts';
-import { CustomerId } from '../../catalog/entities.ts';
-import { ranker } from '../../catalog/models.ts';
 import { recommend } from '../../inference/recommend.ts';
 import { cachedResponse, consistencyOf } from '../cached-response.ts';
-import type { AppEnv } from '../context.ts';
 import { championOf } from '../champion.ts';
-import { problem } from '../openapi.ts';
+import type { AppEnv } from '../context.ts';
+import { consistencyHeaders, problem } from '../openapi.ts';
 
-/** A page of recommendations is at most as long as the candidates of one batch through the model. */
+/** A page of recommendations is at most half of the candidates of one batch through the model. */
 const LIMIT_MAX = 100;
-
-const Recommendations: z.ZodType = z
-  .object({
-    customer: z.string(),
-    items: z.array(z.object({ item: z.string(), score: z.number() })),
-    model: z.object({ name: z.string(), version: z.string() }),
-    source: z.enum(['model', 'popularity']),
-    degraded: z.string().optional(),
-  })
-  .openapi('Recommendations');
-
-const route = createRoute({
-  method: 'get',
-  path: '/v1/customers/{id}/recommendations',
-  summary: 'What this customer will buy next, best first',
-  tags: ['models'],
-  request: {
-    params: z.object({ id: CustomerId }),
-    query: z.object({ limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(10) }),
-  },
-  responses: {
-    200: {
-      description: 'Items with scores. `source` tells who ranked them, `degraded` why it was not the model.',
-      content: {
-        'application/json': {
-          schema: Recommendations,
-        },
-      },
-    },
-    304: { description: 'The answer that the client has is still right.' },
-    400: problem('A parameter or header is wrong.'),
-    503: problem('No model has been published, or it cannot be loaded.'),
-  },
-});
 
 /** Scores move with the days since a purchase: an hour is well within what a ranking notices. */
 const POLICY = { ...DEFAULT_CACHE_POLICY, ttlS: 3_600 };
 
-export function registerRecommendations(app: OpenAPIHono<AppEnv>): void {
+/** Serves the ranking of every model of the catalog at its path, through the cache. */
+export function registerRecommendations(app: OpenAPIHono<AppEnv>, models: readonly ModelDefinition[]): void {
+  for (const model of models) registerRanking(app, model);
+}
+
+function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void {
+  const parameter = /\{(\w+)\}/.exec(model.path)?.[1];
+  if (parameter === undefined) throw new Error(`The path of the model "${model.name}" has no parameter.`);
+  const Params: z.ZodObject = z.object({ [parameter]: model.entity.keySchema });
+  const Query: z.ZodObject = z.object({ limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(10) });
+  const route = createRoute({
+    method: 'get',
+    path: model.path,
+    summary: model.description,
+    tags: ['models'],
+    request: { params: Params, query: Query, headers: consistencyHeaders },
+    responses: {
+      200: {
+        description:
+          'Items with scores, best first. `source` tells who ranked them, `degraded` why it was not the model.',
+        content: { 'application/json': { schema: rankingSchema(model) } },
+      },
+      304: { description: 'The answer that the client has is still right.' },
+      400: problem('A parameter or header is wrong.'),
+      503: problem('No model has been published, or it cannot be loaded.'),
+    },
+  });
   app.openapi(route, async (c) => {
     const { services } = c.var;
     const startedAt = services.now();
-    const { id } = c.req.valid('param');
-    const { limit } = c.req.valid('query');
+    const key = String(c.req.valid('param')[parameter]);
+    const limit = Number(c.req.valid('query')['limit']);
     const consistency = consistencyOf(c.req.raw);
     const answer = await services.read({
-      key: `recommendations/${ranker.name}/${id}/${limit}`,
+      key: `ranking/${model.name}/${key}/${limit}`,
       policy: POLICY,
       consistency,
       load: async () =>
-        await recommend(ranker, id, limit, {
-          champion: () => championOf(services, ranker, consistency),
+        await recommend(model, key, limit, {
+          champion: () => championOf(services, model, consistency),
           shards: services.shards,
           now: services.now,
         }),
     });
     return cachedResponse(answer, c.req.raw, startedAt, services.now());
+  });
+}
+
+function rankingSchema(model: ModelDefinition): z.ZodType {
+  return z.object({
+    [model.entity.name]: model.entity.keySchema,
+    items: z.array(z.object({ item: z.string(), score: z.number() })),
+    model: z.object({ name: z.string(), version: z.string() }),
+    source: z.enum(['model', 'popularity']),
+    degraded: z.string().optional(),
   });
 }

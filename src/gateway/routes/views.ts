@@ -1,9 +1,9 @@
-import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ViewDefinition } from '../../catalog/define/view.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { cachedResponse, consistencyOf, missingResponse } from '../cached-response.ts';
 import type { AppEnv } from '../context.ts';
-import { problemSchema } from '../openapi.ts';
+import { consistencyHeaders, problem } from '../openapi.ts';
 
 /** Serves every view of the catalog: `GET` of its path, through the cache. */
 export function registerViews(app: OpenAPIHono<AppEnv>, views: readonly ViewDefinition[]): void {
@@ -20,9 +20,9 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
     responses: {
       200: { description: view.description, content: { 'application/json': { schema: view.response } } },
       304: { description: 'The answer that the client has is still right.' },
-      400: { description: 'A parameter or header is wrong.', content: problemSchema },
-      404: { description: 'There is no such thing.', content: problemSchema },
-      503: { description: 'The origin does not answer, and the cache may not.', content: problemSchema },
+      400: problem('A parameter or header is wrong.'),
+      404: problem('There is no such thing.'),
+      503: problem('The origin does not answer, and the cache may not.'),
     },
   });
   app.openapi(route, async (c) => {
@@ -36,11 +36,8 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
       load: () => guarded(() => view.load(services.db, input)),
     });
     const response = cachedResponse(answer, c.req.raw, startedAt, services.now());
-    return answer.entry.body === 'null' ? missingResponse(response, `No ${view.name} is there.`, requestId) : response;
+    return answer.entry.body === 'null'
+      ? missingResponse(response, `No ${view.name} is there.`, requestId)
+      : response;
   });
 }
-
-const consistencyHeaders = z.object({
-  'millrace-consistency': z.string().optional().openapi({ description: '`strong` or `bounded`; see docs/coherence.md.' }),
-  'millrace-token': z.string().optional().openapi({ description: 'The answer is at least as fresh as this earlier one.' }),
-});

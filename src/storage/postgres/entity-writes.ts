@@ -29,7 +29,8 @@ export async function putEntity(
   const columns: Record<string, PgColumn> = getTableColumns(entity.table);
   const entries = Object.entries(values).map(([property, value]) => {
     const column = columns[property];
-    if (column === undefined) throw new Error(`The catalog writes "${property}", which its table does not have.`);
+    if (column === undefined)
+      throw new Error(`The catalog writes "${property}", which its table does not have.`);
     return { name: sql.identifier(column.name), value: sql`${value}` };
   });
   const updatedAt = columns['updatedAt'];
@@ -66,5 +67,8 @@ export async function missingKeys(
   const { rows } = await db.execute(sql`
     select wanted.key from jsonb_array_elements_text(${JSON.stringify(keys)}::jsonb) as wanted(key)
     where not exists (select 1 from ${entity.table} where ${entity.key} = wanted.key)`);
-  return z.array(z.object({ key: z.string() })).parse(rows).map(({ key }) => key);
+  return z
+    .array(z.object({ key: z.string() }))
+    .parse(rows)
+    .map(({ key }) => key);
 }

@@ -50,7 +50,14 @@ function withoutDoubles(events: readonly StorableEvent[]): StorableEvent[] {
 }
 
 function insertEvents(events: readonly StorableEvent[], batch: string): SQL {
-  const json = events.map(({ source, id, type, subject, time, data }) => ({ source, id, type, subject, time, data }));
+  const json = events.map(({ source, id, type, subject, time, data }) => ({
+    source,
+    id,
+    type,
+    subject,
+    time,
+    data,
+  }));
   return sql`
     insert into events (source, id, type, subject, data, occurred_at, batch)
     select r.source, r.id, r.type, r.subject, r.data, r.time, ${batch}::uuid

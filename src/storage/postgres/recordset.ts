@@ -29,7 +29,9 @@ export function recordset(table: PgTable, rows: readonly EventRow[]): Recordset 
     return record;
   });
   const names = columns.map(([, column]) => sql.identifier(column.name));
-  const types = columns.map(([, column]) => sql`${sql.identifier(column.name)} ${sql.raw(column.getSQLType())}`);
+  const types = columns.map(
+    ([, column]) => sql`${sql.identifier(column.name)} ${sql.raw(column.getSQLType())}`,
+  );
   return {
     from: sql`jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(event_source text, event_id text, ${join(types)})`,
     columns: join(names),
@@ -42,7 +44,8 @@ function columnsOf(table: PgTable, rows: readonly EventRow[]): [string, PgColumn
   const used = Object.keys(rows[0]?.row ?? {});
   return used.map((property) => {
     const column = all[property];
-    if (column === undefined) throw new Error(`The catalog stores "${property}", which its table does not have.`);
+    if (column === undefined)
+      throw new Error(`The catalog stores "${property}", which its table does not have.`);
     return [property, column];
   });
 }

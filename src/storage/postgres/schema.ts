@@ -1,5 +1,15 @@
 import { sql } from 'drizzle-orm';
-import { bigint, bigserial, index, jsonb, pgTable, text, timestamp, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
+import {
+  bigint,
+  bigserial,
+  index,
+  jsonb,
+  pgTable,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core';
 
 /** The tables that Millrace keeps for itself, beside those of the catalog. */
 
@@ -57,5 +67,8 @@ export const quarantine = pgTable(
     raw: jsonb('raw').notNull(),
     receivedAt: timestamp('received_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
   },
-  (table) => [uniqueIndex('quarantine_fingerprint').on(table.fingerprint), index('quarantine_reason').on(table.reason)],
+  (table) => [
+    uniqueIndex('quarantine_fingerprint').on(table.fingerprint),
+    index('quarantine_reason').on(table.reason),
+  ],
 );

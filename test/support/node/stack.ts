@@ -46,12 +46,17 @@ export async function startStack(): Promise<Stack> {
 }
 
 /** Asks until `check` holds, for what happens behind a queue. Fails with the last answer after `timeoutMs`. */
-export async function eventually<T>(ask: () => Promise<T>, check: (answer: T) => boolean, timeoutMs = 15_000): Promise<T> {
+export async function eventually<T>(
+  ask: () => Promise<T>,
+  check: (answer: T) => boolean,
+  timeoutMs = 15_000,
+): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const answer = await ask();
     if (check(answer)) return answer;
-    if (performance.now() > deadline) throw new Error(`It never came to that; the last answer was ${JSON.stringify(answer)}`);
+    if (performance.now() > deadline)
+      throw new Error(`It never came to that; the last answer was ${JSON.stringify(answer)}`);
     await sleep(100);
   }
 }

@@ -19,7 +19,9 @@ const LAYERS = [
 const FOR_ALL_LAYERS = ['src/catalog', 'src/catalog/define', 'src/env', 'message'];
 
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  ...Object.fromEntries(LAYERS.map((layer, index) => [layer, [...LAYERS.slice(0, index), ...FOR_ALL_LAYERS]])),
+  ...Object.fromEntries(
+    LAYERS.map((layer, index) => [layer, [...LAYERS.slice(0, index), ...FOR_ALL_LAYERS]]),
+  ),
   'src/platform': [],
   'src/catalog/define': [],
   // A deployment's declarations: the builders, and nothing of the machine.
@@ -71,7 +73,9 @@ describe('who may import whom', () => {
   it('has the clock, randomness and ids in src/platform alone', () => {
     const impure = files
       .filter((file) => !file.startsWith('src/platform/'))
-      .filter((file) => /Date\.now\(|new Date\(\)|Math\.random\(|randomUUID\(/.test(readFileSync(join(ROOT, file), 'utf8')));
+      .filter((file) =>
+        /Date\.now\(|new Date\(\)|Math\.random\(|randomUUID\(/.test(readFileSync(join(ROOT, file), 'utf8')),
+      );
     expect(impure).toEqual([]);
   });
 

@@ -40,7 +40,8 @@ describe('the clock', () => {
             touchedSince = false;
           }
           invalidate(clock, slots);
-          if (index >= fillAt || fillAt >= batches.length) touchedSince ||= slots.some((s) => dependsOn.includes(s));
+          if (index >= fillAt || fillAt >= batches.length)
+            touchedSince ||= slots.some((s) => dependsOn.includes(s));
         }
         if (fillAt >= batches.length) {
           stamp = clock.seq;
@@ -92,22 +93,26 @@ describe('deltas', () => {
 
   it('may come twice, late and out of order', () => {
     fc.assert(
-      fc.property(fc.array(batch, { minLength: 1, maxLength: 8 }), fc.infiniteStream(fc.nat(7)), (batches, order) => {
-        const root = newClock('e');
-        const answers = batches.map((slots) => {
-          const since = root.seq;
-          invalidate(root, slots);
-          return { since, seq: root.seq, delta: encodeDelta(root, 0) };
-        });
-        const mirror = newClock('e');
-        for (const index of order.take(20)) {
-          const answer = answers[index % answers.length];
-          if (answer !== undefined) applyDelta(mirror, answer.seq, answer.delta);
-        }
-        const last = answers.at(-1);
-        if (last !== undefined) applyDelta(mirror, last.seq, last.delta);
-        expect(mirror.changed).toEqual(root.changed);
-      }),
+      fc.property(
+        fc.array(batch, { minLength: 1, maxLength: 8 }),
+        fc.infiniteStream(fc.nat(7)),
+        (batches, order) => {
+          const root = newClock('e');
+          const answers = batches.map((slots) => {
+            const since = root.seq;
+            invalidate(root, slots);
+            return { since, seq: root.seq, delta: encodeDelta(root, 0) };
+          });
+          const mirror = newClock('e');
+          for (const index of order.take(20)) {
+            const answer = answers[index % answers.length];
+            if (answer !== undefined) applyDelta(mirror, answer.seq, answer.delta);
+          }
+          const last = answers.at(-1);
+          if (last !== undefined) applyDelta(mirror, last.seq, last.delta);
+          expect(mirror.changed).toEqual(root.changed);
+        },
+      ),
     );
   });
 

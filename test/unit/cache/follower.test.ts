@@ -12,7 +12,12 @@ function controlledRoot(root: Clock = newClock('e')) {
     parent: {
       sync: (request) => {
         const { promise, resolve, reject } = Promise.withResolvers<SyncAnswer>();
-        const answer = { epoch: root.epoch, seq: root.seq, ageMs: 0, delta: encodeDelta(root, request.sinceSeq) };
+        const answer = {
+          epoch: root.epoch,
+          seq: root.seq,
+          ageMs: 0,
+          delta: encodeDelta(root, request.sinceSeq),
+        };
         calls.push({ request, answer: () => resolve(answer), fail: reject });
         return promise;
       },
@@ -87,14 +92,26 @@ describe('a follower', () => {
     calls[0]?.answer();
     await first;
     const seq = invalidate(root, [1]);
-    const session = follower.ensure({ maxAgeMs: 2_000, atLeast: { epoch: 'e', seq } }, follower.begin(), context);
+    const session = follower.ensure(
+      { maxAgeMs: 2_000, atLeast: { epoch: 'e', seq } },
+      follower.begin(),
+      context,
+    );
     expect(calls[1]?.request.minSeq).toBe(seq);
     calls[1]?.answer();
     await session;
-    const future = follower.ensure({ maxAgeMs: 2_000, atLeast: { epoch: 'e', seq: 99 } }, follower.begin(), context);
+    const future = follower.ensure(
+      { maxAgeMs: 2_000, atLeast: { epoch: 'e', seq: 99 } },
+      follower.begin(),
+      context,
+    );
     calls[2]?.answer();
     await expect(future).rejects.toMatchObject({ code: 'token_from_the_future' });
-    const foreign = follower.ensure({ maxAgeMs: 2_000, atLeast: { epoch: 'f', seq: 0 } }, follower.begin(), context);
+    const foreign = follower.ensure(
+      { maxAgeMs: 2_000, atLeast: { epoch: 'f', seq: 0 } },
+      follower.begin(),
+      context,
+    );
     calls[3]?.answer();
     await expect(foreign).rejects.toMatchObject({ code: 'token_from_another_epoch' });
   });

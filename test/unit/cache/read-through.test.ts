@@ -136,7 +136,10 @@ describe('read-through without its clock', () => {
     world.now += 5_000;
     world.value = 'v2';
     const correct = await world.read(one);
-    expect(correct).toMatchObject({ source: { forward: 'bypass', stored: false }, unverified: 'clock-unavailable' });
+    expect(correct).toMatchObject({
+      source: { forward: 'bypass', stored: false },
+      unverified: 'clock-unavailable',
+    });
     expect(correct.entry.body).toBe('"v2"');
     const fast = await world.read(one, { policy: { whenUnverified: 'stale' } });
     expect(fast).toMatchObject({ source: { hit: true }, unverified: 'clock-unavailable', token: undefined });
@@ -161,7 +164,10 @@ describe('read-through without its origin', () => {
     expect((await world.read(one)).source.hit).toBe(true);
     world.invalidate('product:1');
     const standIn = await world.read(one, { level: 'strong' });
-    expect(standIn).toMatchObject({ source: { hit: false, forward: 'stale' }, unverified: 'origin-unavailable' });
+    expect(standIn).toMatchObject({
+      source: { hit: false, forward: 'stale' },
+      unverified: 'origin-unavailable',
+    });
     expect(standIn.entry.body).toBe('"v1"');
     world.originFails = new Error('a bug in the query');
     await expect(world.read(one, { level: 'strong' })).rejects.toThrow('a bug in the query');

@@ -36,7 +36,9 @@ function read(events: readonly FoldableEvent[], customer: string, now: number) {
   const byFeature = Map.groupBy(cells, ({ feature }) => feature);
   return Object.assign(
     {},
-    ...customerFeatures.map((definition) => readFeature(definition, byFeature.get(definition.name) ?? [], now)),
+    ...customerFeatures.map((definition) =>
+      readFeature(definition, byFeature.get(definition.name) ?? [], now),
+    ),
   );
 }
 
@@ -44,9 +46,13 @@ describe('features', () => {
   it('are the same whatever the order of arrival and however it is cut into batches', () => {
     fc.assert(
       fc.property(history, fc.nat(), (events, seed) => {
-        const shuffled = [...events].sort((a, b) => ((a.seq * 7919 + seed) % 101) - ((b.seq * 7919 + seed) % 101));
+        const shuffled = [...events].sort(
+          (a, b) => ((a.seq * 7919 + seed) % 101) - ((b.seq * 7919 + seed) % 101),
+        );
         const halves = [shuffled.slice(0, shuffled.length / 2), shuffled.slice(shuffled.length / 2)];
-        const inParts = mergeCells(halves.flatMap((half) => mergeCells(half.flatMap((e) => cellsOf(customerFeatures, e)))));
+        const inParts = mergeCells(
+          halves.flatMap((half) => mergeCells(half.flatMap((e) => cellsOf(customerFeatures, e)))),
+        );
         const atOnce = mergeCells(events.flatMap((e) => cellsOf(customerFeatures, e)));
         const sorted = (cells: typeof atOnce) => cells.map((cell) => JSON.stringify(cell)).sort();
         expect(sorted(inParts)).toEqual(sorted(atOnce));
@@ -59,7 +65,11 @@ describe('features', () => {
       fc.property(history, (events) => {
         const lines = events
           .filter((event) => Reflect.get(Object(event.data), 'customerId') === '17850')
-          .map((event) => ({ sku: String(Reflect.get(Object(event.data), 'sku')), at: event.occurredAt, quantity: 1 }))
+          .map((event) => ({
+            sku: String(Reflect.get(Object(event.data), 'sku')),
+            at: event.occurredAt,
+            quantity: 1,
+          }))
           .sort((a, b) => a.at - b.at);
         const online = read(events, '17850', NOW + 1);
         const snapshot = snapshotAsOf(lines, NOW + 1);

@@ -24,7 +24,9 @@ function eventOf(data: object, attributes: object = {}): Record<string, unknown>
 }
 function reasonOf(raw: unknown): string {
   const judgement = judge(catalog.eventTypes, raw, NOW);
-  return judgement.verdict === 'accepted' ? 'accepted' : `${judgement.refusal.reason} ${judgement.refusal.pointer}`;
+  return judgement.verdict === 'accepted'
+    ? 'accepted'
+    : `${judgement.refusal.reason} ${judgement.refusal.pointer}`;
 }
 
 describe('the judge', () => {
@@ -39,7 +41,11 @@ describe('the judge', () => {
     ['another type', eventOf(line, { type: 'shop.unheard-of.v1' }), 'unknown_event_type /type'],
     ['a type of the prototype', eventOf(line, { type: '__proto__' }), 'unknown_event_type /type'],
     ['no id', eventOf(line, { id: undefined }), 'invalid_event /id'],
-    ['another version of the specification', eventOf(line, { specversion: '0.3' }), 'invalid_event /specversion'],
+    [
+      'another version of the specification',
+      eventOf(line, { specversion: '0.3' }),
+      'invalid_event /specversion',
+    ],
     ['a time in words', eventOf(line, { time: 'yesterday' }), 'invalid_event /time'],
     ['a NUL in the source', eventOf(line, { source: '/te\u0000st' }), 'invalid_event /source'],
     ['half a surrogate pair', eventOf(line, { id: '\ud800' }), 'invalid_event /id'],
@@ -119,7 +125,10 @@ describe('storing', () => {
       fc.asyncProperty(fc.integer({ min: 1, max: 60 }), fc.uniqueArray(fc.nat(59)), async (count, bad) => {
         const { stored, refused, ports } = pickyDatabase(({ id }) => bad.includes(Number(id)));
         await storeMessages([messageOf(count)], ports);
-        const badIds = bad.filter((id) => id < count).map(String).sort();
+        const badIds = bad
+          .filter((id) => id < count)
+          .map(String)
+          .sort();
         expect(refused.map(({ eventId }) => eventId).sort()).toEqual(badIds);
         expect(stored).toHaveLength(count - badIds.length);
         expect(refused.every(({ reason }) => reason === 'not_storable')).toBe(true);
@@ -131,7 +140,10 @@ describe('storing', () => {
   it('judges what comes from the queue again', async () => {
     const { stored, refused, ports } = pickyDatabase(() => false);
     const message = messageOf(2);
-    message.accepted[1] = { ...message.accepted[0], ...{ id: 'x', data: { ...line, quantity: -5 } } } as never;
+    message.accepted[1] = {
+      ...message.accepted[0],
+      ...{ id: 'x', data: { ...line, quantity: -5 } },
+    } as never;
     await storeMessages([message], ports);
     expect(stored).toHaveLength(1);
     expect(refused).toMatchObject([{ eventId: 'x', reason: 'quantity_not_positive' }]);
@@ -141,7 +153,14 @@ describe('storing', () => {
     const { refused, ports } = pickyDatabase(() => false);
     const raw = { id: 'a\u0000b', note: '\ud800' };
     await storeMessages(
-      [{ v: 1, receivedAt: NOW, accepted: [], refused: [{ raw, reason: 'invalid_event', pointer: '/id', detail: '' }] }],
+      [
+        {
+          v: 1,
+          receivedAt: NOW,
+          accepted: [],
+          refused: [{ raw, reason: 'invalid_event', pointer: '/id', detail: '' }],
+        },
+      ],
       ports,
     );
     expect(refused[0]).toMatchObject({ eventId: 'a\uFFFDb', raw: { id: 'a\uFFFDb', note: '\uFFFD' } });
@@ -158,14 +177,19 @@ describe('storing', () => {
 describe('packing', () => {
   it('keeps order and limits, and loses nothing', () => {
     fc.assert(
-      fc.property(fc.array(fc.string({ maxLength: 50 })), fc.integer({ min: 20, max: 500 }), (items, bytesMax) => {
-        const groups = packBySize(items, bytesMax, 7);
-        expect(groups.flat()).toEqual(items);
-        for (const group of groups) {
-          expect(group.length).toBeLessThanOrEqual(7);
-          if (group.length > 1) expect(Buffer.byteLength(JSON.stringify(group))).toBeLessThanOrEqual(bytesMax + 1);
-        }
-      }),
+      fc.property(
+        fc.array(fc.string({ maxLength: 50 })),
+        fc.integer({ min: 20, max: 500 }),
+        (items, bytesMax) => {
+          const groups = packBySize(items, bytesMax, 7);
+          expect(groups.flat()).toEqual(items);
+          for (const group of groups) {
+            expect(group.length).toBeLessThanOrEqual(7);
+            if (group.length > 1)
+              expect(Buffer.byteLength(JSON.stringify(group))).toBeLessThanOrEqual(bytesMax + 1);
+          }
+        },
+      ),
     );
   });
 });

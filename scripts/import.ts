@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { ImportError } from './import/failure.ts';
 import { createReporter } from './import/progress.ts';
 import { type ImportOptions, type ImportResult, runImport } from './import/run.ts';
+import { describeStored, type StoredCounts, type StoredDeps, waitUntilStored } from './import/stored.ts';
 import { summarise } from './import/summary.ts';
 
 const DIRECTORY = '.millrace';
@@ -48,7 +49,8 @@ async function main(): Promise<number> {
   };
   const deps = { fetch, now: Date.now, random: Math.random, sleep, reporter };
   try {
-    return conclude(await runImport(options, deps, controller.signal));
+    const result = await runImport(options, deps, controller.signal);
+    return conclude(result, await storedAfter(result, options, deps, controller.signal));
   } finally {
     reporter.finish();
   }
@@ -95,8 +97,25 @@ function wholeNumber(option: string, text: string, max: number): number {
   throw new ImportError(`${option} takes a whole number from 1 to ${max}, not ${text}.`);
 }
 
+/** What the server has stored, once that is everything it took; nothing where the run ended before its time. */
+async function storedAfter(
+  { kind, state }: ImportResult,
+  { key }: ImportOptions,
+  deps: StoredDeps,
+  signal: AbortSignal,
+): Promise<StoredCounts | null> {
+  if (kind === 'failed' || kind === 'interrupted') return null;
+  return await waitUntilStored({ url: new URL(state.url), key, lines: state.acknowledged }, deps, signal);
+}
+
 /** Tells how the run ended; returns the exit code. */
-function conclude({ kind, state, statePath, stepsBack, message }: ImportResult): number {
+function conclude(result: ImportResult, stored: StoredCounts | null): number {
+  const exitCode = describeEnd(result);
+  if (stored !== null) console.log(describeStored(stored));
+  return exitCode === 0 && stored !== null && !stored.complete ? 1 : exitCode;
+}
+
+function describeEnd({ kind, state, statePath, stepsBack, message }: ImportResult): number {
   if (kind === 'already_complete') {
     console.log(`This file is complete at ${state.url}; --restart sends it anew.\n\n${summarise(state)}`);
     return 0;

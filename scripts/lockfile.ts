@@ -80,8 +80,9 @@ function entryOf({ name, range, dev }: Missing): object {
 }
 
 const { values: options } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
-const lockfile = Lockfile.parse(JSON.parse(readFileSync(LOCKFILE, 'utf8')));
-const missing = missingFrom(lockfile);
+// What is parsed is only looked at: the file keeps npm's own order of fields.
+const lockfile: { packages: Record<string, object> } = JSON.parse(readFileSync(LOCKFILE, 'utf8'));
+const missing = missingFrom(Lockfile.parse(lockfile));
 if (options.check && missing.length > 0) {
   console.error(`${LOCKFILE} lacks ${missing.map(({ name }) => name).join(', ')}: run \`npm run lockfile\`.`);
   process.exitCode = 1;

@@ -10,7 +10,7 @@ export function summarise(state: ImportState): string {
   const rows: [string, string][] = [
     ['lines', count(state.acknowledged)],
     ['accepted', count(state.accepted)],
-    ['known before', count(state.duplicates)],
+    ...(state.duplicates > 0 ? [['known before', count(state.duplicates)] satisfies [string, string]] : []),
     ['quarantined', count(quarantined)],
     ...reasons.map(([reason, lines]): [string, string] => [`  ${reason}`, count(lines)]),
     ['retries', count(state.retries)],

@@ -7,6 +7,7 @@ import { modelTag, publish } from '../../inference/registry.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { Services } from '../../services.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
+import { countStored } from '../../storage/postgres/event-store.ts';
 import { countPending } from '../../storage/postgres/outbox.ts';
 import { countByReason } from '../../storage/postgres/quarantine.ts';
 import { readJson } from '../body.ts';
@@ -57,19 +58,23 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/pipeline',
-    summary:
-      'What waits to be relayed, what is in quarantine by reason, and how many events each entity has folded',
+    summary: 'What is stored, in quarantine by reason, waiting to be relayed, and folded into features',
     tags: ['admin'],
     security: keySecurity,
-    responses: { 200: { description: 'Counts.' } },
+    request: { query: z.object({ source: z.string().max(512).optional() }) },
+    responses: {
+      200: { description: 'Counts; with `source`, those of its events alone where they have one.' },
+    },
   });
   app.get('/v1/admin/pipeline', async (c) => {
     const { db } = c.var.services;
-    const [pending, quarantined] = await guarded(() => Promise.all([countPending(db), countByReason(db)]));
-    const folded = await foldedByEntity(c.var.services);
-    return c.json({ outbox: { pending }, quarantine: quarantined, folded }, 200, {
-      'cache-control': 'no-store',
-    });
+    const source = c.req.query('source');
+    const [stored, quarantine, pending] = await guarded(() =>
+      Promise.all([countStored(db, source), countByReason(db, source), countPending(db)]),
+    );
+    const features = { folded: await foldedByEntity(c.var.services) };
+    const state = { events: { stored }, quarantine, outbox: { pending }, features };
+    return c.json(state, 200, { 'cache-control': 'no-store' });
   });
 }
 

@@ -1,5 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import * as z from 'zod';
 import type { EntityDefinition } from '../../catalog/define/entity.ts';
 import type { Effect } from '../../catalog/define/event.ts';
 import { type EventRow, recordset } from './recordset.ts';
@@ -37,6 +38,14 @@ export async function storeEvents(
     ...appendStatements(events, batch).map((statement) => db.execute(statement)),
     db.execute(insertOutbox(events, batch)),
   ]);
+}
+
+/** How many events are stored, of one source or of all. */
+export async function countStored(db: NeonHttpDatabase, source: string | undefined): Promise<number> {
+  const { rows } = await db.execute(
+    sql`select count(*) as stored from events where ${source === undefined ? sql`true` : sql`source = ${source}`}`,
+  );
+  return z.object({ stored: z.coerce.number().int() }).parse(rows[0]).stored;
 }
 
 /** One statement may not insert the same key twice, and a batch may well hold a client's own retry. */
@@ -86,7 +95,7 @@ function ensureStatements(events: readonly StorableEvent[], batch: string): SQL[
 }
 
 /** The tags of an inserted row: its own, for the answers that said it was missing, and its collection's. */
-export function insertTags(entity: EntityDefinition, key: SQL): SQL {
+function insertTags(entity: EntityDefinition, key: SQL): SQL {
   return sql`array[${entity.collection}::text, ${entity.row('')}::text || ${key}]`;
 }
 

@@ -24,11 +24,15 @@ export async function keepRefused(db: NeonHttpDatabase, refused: readonly Refuse
     .onConflictDoNothing({ target: quarantine.fingerprint });
 }
 
-/** Counts of quarantined events by reason. */
-export async function countByReason(db: NeonHttpDatabase): Promise<Record<string, number>> {
-  const { rows } = await db.execute(
-    sql`select reason, count(*) as events from quarantine group by reason order by reason`,
-  );
+/** Counts of quarantined events by reason, of one source or of all. */
+export async function countByReason(
+  db: NeonHttpDatabase,
+  source: string | undefined,
+): Promise<Record<string, number>> {
+  const { rows } = await db.execute(sql`
+    select reason, count(*) as events from quarantine
+    where ${source === undefined ? sql`true` : sql`source = ${source}`}
+    group by reason order by reason`);
   const counts = z.array(z.object({ reason: z.string(), events: z.coerce.number().int() })).parse(rows);
   return Object.fromEntries(counts.map(({ reason, events }) => [reason, events]));
 }

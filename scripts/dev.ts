@@ -12,24 +12,25 @@ import { ready } from './dev/ready.ts';
 import { ensureSeed } from './dev/seed.ts';
 import { startWorker } from './dev/worker.ts';
 
-const STATE_DIR = '.millrace';
-
-const USAGE = `Usage: npm run dev -- [--port 8787] [--fresh]
+const USAGE = `Usage: npm run dev -- [--port 8787] [--fresh] [--state .millrace]
 
   --port N    where the worker listens (8787)
-  --fresh     throw away .millrace/ first: database, caches, features, model, key
+  --state DIR where everything is kept (.millrace)
+  --fresh     throw that away first: database, caches, features, model, key
   DATABASE_URL=postgres://…  use this Postgres or Neon instead of the embedded one`;
 
 const { values: options } = parseArgs({
   options: {
     port: { type: 'string', default: '8787' },
     fresh: { type: 'boolean', default: false },
+    state: { type: 'string', default: '.millrace' },
     help: { type: 'boolean', default: false },
   },
 });
 
 async function main(): Promise<void> {
   const port = Number(options.port);
+  const stateDir = options.state;
   if (options.help) return console.log(USAGE);
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw new Error(`--port ${options.port} is not a port.\n${USAGE}`);
@@ -37,17 +38,17 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 
-  if (options.fresh) rmSync(STATE_DIR, { recursive: true, force: true });
-  mkdirSync(STATE_DIR, { recursive: true });
+  if (options.fresh) rmSync(stateDir, { recursive: true, force: true });
+  mkdirSync(stateDir, { recursive: true });
   const startedAt = performance.now();
   const step = (text: string) => console.log(`  ${text}`);
   console.log('Starting Millrace …');
 
-  const { key, sha256 } = ensureKey(STATE_DIR);
+  const { key, sha256 } = ensureKey(stateDir);
   const external = process.env['DATABASE_URL'];
   const database = await startDevDatabase({
     migrationsDir: 'migrations',
-    ...(external === undefined ? { dataDir: `${STATE_DIR}/postgres` } : { databaseUrl: external }),
+    ...(external === undefined ? { dataDir: `${stateDir}/postgres` } : { databaseUrl: external }),
   });
   step(
     external === undefined ? 'Postgres (embedded) is up and migrated' : 'Postgres (DATABASE_URL) is migrated',
@@ -57,7 +58,7 @@ async function main(): Promise<void> {
 
   const worker = await startWorker({
     port,
-    stateDir: STATE_DIR,
+    stateDir,
     database,
     apiKeySha256: sha256,
     signal: stop.signal,
@@ -67,7 +68,7 @@ async function main(): Promise<void> {
   step('the worker is up');
 
   await ensureSeed(database, step);
-  if (!stop.signal.aborted) await ensureModel({ database, url, key, stateDir: STATE_DIR, step });
+  if (!stop.signal.aborted) await ensureModel({ database, url, key, stateDir, step });
   if (!stop.signal.aborted) {
     const example = await ready({ url, key, database, step });
     console.log(
@@ -81,7 +82,7 @@ async function main(): Promise<void> {
     );
   }
   await worker.ended;
-  console.log('\nStopped. The data is kept in .millrace/; start again with npm run dev.');
+  console.log(`\nStopped. The data is kept in ${stateDir}/.`);
 }
 
 function readyBlock(at: {

@@ -5,11 +5,12 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { claimState } from './dev/claim.ts';
 import { startDevDatabase } from './dev/database.ts';
 import { ensureKey } from './dev/key.ts';
 import { ensureModel } from './dev/model.ts';
 import { ready } from './dev/ready.ts';
-import { ensureSeed } from './dev/seed.ts';
+import { ensureSeed, relayHistory } from './dev/seed.ts';
 import { startWorker } from './dev/worker.ts';
 
 const USAGE = `Usage: npm run dev -- [--port 8787] [--fresh] [--state .millrace]
@@ -44,8 +45,9 @@ async function main(): Promise<void> {
   const step = (text: string) => console.log(`  ${text}`);
   console.log('Starting Millrace …');
 
-  const { key, sha256 } = ensureKey(stateDir);
   const external = process.env['DATABASE_URL'];
+  const isNewState = claimState(stateDir, external);
+  const { key, sha256 } = ensureKey(stateDir);
   const database = await startDevDatabase({
     migrationsDir: 'migrations',
     ...(external === undefined ? { dataDir: `${stateDir}/postgres` } : { databaseUrl: external }),
@@ -67,7 +69,8 @@ async function main(): Promise<void> {
   const url = `http://127.0.0.1:${port}`;
   step('the worker is up');
 
-  await ensureSeed(database, step);
+  const seeded = await ensureSeed(database, step);
+  if (isNewState && !seeded) await relayHistory(database, step);
   if (!stop.signal.aborted) await ensureModel({ database, url, key, stateDir, step });
   if (!stop.signal.aborted) {
     const example = await ready({ url, key, database, step });

@@ -18,11 +18,13 @@ const BATCH_LINES = 2_000;
 /**
  * Fills an empty database with a made-up shop. The lines take the way that the queue's consumer gives events,
  * contract and quarantine and outbox included; only HTTP and the queue are left out, for speed.
+ *
+ * @returns whether the database was empty.
  */
-export async function ensureSeed(database: DevDatabase, step: (text: string) => void): Promise<void> {
+export async function ensureSeed(database: DevDatabase, step: (text: string) => void): Promise<boolean> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
   const { rows } = await db.execute(sql`select exists(select 1 from events) as filled`);
-  if (String(rows[0]?.['filled']).startsWith('t')) return;
+  if (String(rows[0]?.['filled']).startsWith('t')) return false;
   const now = Date.now();
   let message: EventsMessage = { v: 1, receivedAt: now, accepted: [], refused: [] };
   const flush = async () => {
@@ -47,4 +49,12 @@ export async function ensureSeed(database: DevDatabase, step: (text: string) => 
   }
   await flush();
   step(`the shop is seeded with ${lines.toLocaleString('en')} invoice lines of 13 months`);
+  return true;
+}
+
+/** Has all of history folded once more, for feature shards that are new to a database which is not. */
+export async function relayHistory(database: DevDatabase, step: (text: string) => void): Promise<void> {
+  const db = connect({ url: database.connectionString, endpoint: database.endpoint });
+  await db.execute(sql`update outbox set relayed_at = null where event_seq is not null`);
+  step('the state folder is new to this database: all of its history is being folded');
 }

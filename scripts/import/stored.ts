@@ -44,6 +44,8 @@ export async function waitUntilStored(
   let noticedAt = startedAt;
   while (!signal.aborted && now() - movedAt < STALL_MS) {
     const response = await fetch(address, { headers: { authorization: `Bearer ${key}` } }).catch(() => null);
+    // Another server than ours, or another key: it will not say more by being asked again.
+    if (response !== null && response.status >= 400 && response.status < 500) return null;
     const parsed = Pipeline.safeParse(response?.ok ? await response.json() : null);
     if (parsed.success) {
       const { events, quarantine, outbox } = parsed.data;

@@ -218,6 +218,18 @@ describe('a write', () => {
     expect(seen.json).toMatchObject({ description: 'Third' });
   });
 
+  it('that died between its commit and its invalidation is finished by the outbox', async () => {
+    await put('20002B', { description: 'Before', unitPrice: 1 });
+    await get('/v1/products/20002B', strong);
+    await stack.sql(`
+      with written as (update products set description = 'After' where sku = '20002B')
+      insert into outbox (tags) values (array['product:20002B'])`);
+    expect((await get('/v1/products/20002B', strong)).json).toMatchObject({ description: 'Before' });
+    const swept = await stack.fetch('/v1/admin/outbox/sweep', { method: 'POST', headers: AUTHORIZED });
+    expect(await swept.json()).toEqual({ relayed: 1 });
+    expect((await get('/v1/products/20002B', strong)).json).toMatchObject({ description: 'After' });
+  });
+
   it('into a list changes the pages that hold it, and the collection when it is new', async () => {
     await put('90001A', { description: 'On the first page', unitPrice: 1 });
     await put('90002A', { description: 'On the second page', unitPrice: 1 });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { neon, neonConfig } from '@neondatabase/serverless';
 import { createTestHarness } from 'wrangler';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
 
@@ -8,6 +9,8 @@ const ROOT = join(import.meta.dirname, '../../..');
 export const KEY = 'end-to-end-key';
 
 export interface Stack extends AsyncDisposable {
+  /** Another writer to the same database. */
+  sql(text: string, params?: unknown[]): Promise<Record<string, unknown>[]>;
   /** Takes the database away, as an outage would. */
   stopDatabase(): Promise<void>;
   fetch(path: string, init?: RequestInit): Promise<Response>;
@@ -35,7 +38,10 @@ export async function startStack(): Promise<Stack> {
     if (databaseIsUp) await database.close();
     databaseIsUp = false;
   };
+  neonConfig.fetchEndpoint = () => database.endpoint;
+  const client = neon(database.connectionString);
   return {
+    sql: (text, params = []) => client.query(text, params),
     stopDatabase,
     fetch: async (path, init) => await fetch(new URL(path, url), init),
     [Symbol.asyncDispose]: async () => {

@@ -338,7 +338,7 @@ describe('the program', () => {
     const finished = await start(...args).done;
     expect(finished).toMatchObject({
       code: 0,
-      output: expect.stringMatching(/Going on after line.*lines +400/s),
+      output: expect.stringMatching(/Going on after line.*lines +400.*In the database: 400 events/s),
     });
     expect(endpoint.stored.size).toBe(LINES);
     expect(endpoint.duplicates()).toBe(0);

@@ -1,0 +1,62 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { PASS_CHANGES_MAX, type RelayPorts, relayPass } from '../../../src/pipeline/relay.ts';
+import type { PendingChange } from '../../../src/storage/postgres/outbox.ts';
+
+/** An outbox, a clock and a queue that may each fail at any step. */
+function world(changes: number, failsAt: (step: number) => boolean) {
+  const pending = new Map<number, PendingChange>(
+    Array.from({ length: changes }, (_, id) => [id, { outboxId: id, tags: [`t:${id}`], event: null }]),
+  );
+  const invalidated = new Set<string>();
+  const published = new Set<number>();
+  let step = 0;
+  const mayFail = () => {
+    step += 1;
+    if (failsAt(step)) throw new Error(`step ${step}`);
+  };
+  const ports: RelayPorts = {
+    readPending: async (limit) => {
+      mayFail();
+      return [...pending.values()].slice(0, limit);
+    },
+    invalidate: async (tags) => {
+      mayFail();
+      for (const tag of tags) invalidated.add(tag);
+    },
+    publish: async (batch) => {
+      // What is published may have no event yet has been invalidated before: never the other way round.
+      for (const { tags } of batch) expect(tags.every((tag) => invalidated.has(tag))).toBe(true);
+      mayFail();
+      for (const { outboxId } of batch) published.add(outboxId);
+    },
+    markRelayed: async (ids) => {
+      mayFail();
+      for (const id of ids) {
+        expect(published.has(id)).toBe(true);
+        pending.delete(id);
+      }
+    },
+  };
+  return { pending, invalidated, published, ports };
+}
+
+it('loses nothing, wherever it is killed, and marks nothing that it has not seen through', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat(50), fc.uniqueArray(fc.integer({ min: 1, max: 30 })), async (changes, faults) => {
+      const { pending, invalidated, published, ports } = world(changes, (step) => faults.includes(step));
+      for (let tries = 0; tries < 60; tries += 1) await relayPass(ports).catch(() => 0);
+      expect(pending.size).toBe(0);
+      expect(invalidated.size).toBe(changes);
+      expect(published.size).toBe(changes);
+    }),
+  );
+});
+
+it('takes a bounded number of changes a pass', async () => {
+  const { pending, ports } = world(PASS_CHANGES_MAX + 1, () => false);
+  expect(await relayPass(ports)).toBe(PASS_CHANGES_MAX);
+  expect(pending.size).toBe(1);
+  expect(await relayPass(ports)).toBe(1);
+  expect(await relayPass(ports)).toBe(0);
+});

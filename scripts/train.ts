@@ -1,13 +1,14 @@
 /**
  * Trains the shop's ranker from its purchase history and writes (or publishes) the bundle.
  *
- *   node scripts/train.ts [--csv FILE(.gz)] [--out models/ranker] [--seed 1]
+ *   node scripts/train.ts [--csv FILE(.gz)] [--out .millrace/models/ranker] [--seed 1]
  *                         [--publish --url http://127.0.0.1:8787 --key KEY]
  *
- * Without --csv the history is read from Postgres: DATABASE_URL, and MILLRACE_DB_ENDPOINT where the database is
- * reached over another HTTP address than Neon's own.
+ * Without --csv the history is read from Postgres: DATABASE_URL, and DATABASE_ENDPOINT where the database is
+ * reached over another HTTP address than Neon's own. Without those, and without a key, the ones of the running
+ * development stack are taken from .millrace/.
  */
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -17,14 +18,18 @@ import { createGunzip } from 'node:zlib';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { parse } from 'csv-parse';
 import * as z from 'zod';
-import { DAY_MS } from '../src/catalog/ranker.ts';
 import type { ModelBundle } from '../src/training/model.ts';
 import type { Purchase } from '../src/training/purchases.ts';
 import { metricsTable, modelCard } from '../src/training/report.ts';
 import { type TrainingReport, trainRanker } from '../src/training/train.ts';
 
-/** One query reads a week: pages by time need no offset, and a busy week still fits in one HTTP answer. */
-const PAGE_DAYS = 7;
+/** What the development stack leaves for its tools. */
+const STATE_DIR = '.millrace';
+const DEV_VARS = `${STATE_DIR}/worker.env`;
+const DEV_KEY = `${STATE_DIR}/key`;
+
+/** Rows of a query: a few megabytes of answer. */
+const PAGE_ROWS = 20_000;
 /** A publication uploads a few hundred kilobytes and lets the registry measure the model. */
 const PUBLISH_TIMEOUT_MS = 60_000;
 
@@ -109,11 +114,9 @@ export async function purchasesFromCsv(file: string): Promise<Purchase[]> {
   return purchases;
 }
 
-const spanSchema = z.tuple([
-  z.object({ first: z.coerce.number().nullable(), last: z.coerce.number().nullable() }),
-]);
 const pageSchema = z.array(
   z.object({
+    event_seq: z.coerce.number(),
     sku: z.string(),
     customer_id: z.string(),
     quantity: z.coerce.number(),
@@ -122,34 +125,29 @@ const pageSchema = z.array(
 );
 
 /**
- * Reads the purchases of known customers from Postgres, one query per week of history.
+ * Reads the purchases of known customers from Postgres, in the order in which they were stored.
  *
  * @param endpoint the SQL-over-HTTP address, when it is not the one that the driver derives from the URL.
  */
 export async function purchasesFromPostgres(databaseUrl: string, endpoint?: string): Promise<Purchase[]> {
   if (endpoint !== undefined && endpoint !== '') neonConfig.fetchEndpoint = endpoint;
   const sql = neon(databaseUrl);
-  const [span] = spanSchema.parse(
-    await sql`select extract(epoch from min(occurred_at)) * 1000 as first,
-      extract(epoch from max(occurred_at)) * 1000 as last
-      from purchases where customer_id is not null`,
-  );
   const purchases: Purchase[] = [];
-  if (span.first === null || span.last === null) return purchases;
-  for (let from = Math.floor(span.first); from <= span.last; from += PAGE_DAYS * DAY_MS) {
-    const until = new Date(from + PAGE_DAYS * DAY_MS).toISOString();
-    const page = await sql`select sku, customer_id, quantity,
-      floor(extract(epoch from occurred_at) * 1000) as at
-      from purchases
-      where customer_id is not null
-        and occurred_at >= ${new Date(from).toISOString()}::timestamptz
-        and occurred_at < ${until}::timestamptz
-      order by occurred_at`;
-    for (const row of pageSchema.parse(page)) {
+  for (let after = 0; ; ) {
+    const page = pageSchema.parse(
+      await sql`select event_seq, sku, customer_id, quantity, floor(extract(epoch from occurred_at) * 1000) as at
+        from purchases
+        where event_seq > ${after} and customer_id is not null
+        order by event_seq
+        limit ${PAGE_ROWS}`,
+    );
+    for (const row of page) {
       purchases.push({ sku: row.sku, customer: row.customer_id, quantity: row.quantity, at: row.at });
     }
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE_ROWS) return purchases;
+    after = last.event_seq;
   }
-  return purchases;
 }
 
 /** Writes a bundle's five files into a folder, which is made if need be. */
@@ -170,16 +168,16 @@ async function loadPurchases(csv: string | undefined): Promise<Purchase[]> {
   if (csv !== undefined) return purchasesFromCsv(csv);
   const url = process.env['DATABASE_URL'];
   if (url === undefined || url === '') {
-    throw new Error('Set DATABASE_URL to the shop’s Postgres, or name a file with --csv.');
+    throw new Error('Start npm run dev, set DATABASE_URL to the shop’s Postgres, or name a file with --csv.');
   }
-  return purchasesFromPostgres(url, process.env['MILLRACE_DB_ENDPOINT']);
+  return purchasesFromPostgres(url, process.env['DATABASE_ENDPOINT']);
 }
 
 function readArguments() {
   const { values } = parseArgs({
     options: {
       csv: { type: 'string' },
-      out: { type: 'string', default: 'models/ranker' },
+      out: { type: 'string', default: `${STATE_DIR}/models/ranker` },
       seed: { type: 'string', default: '1' },
       publish: { type: 'boolean', default: false },
       url: { type: 'string', default: 'http://127.0.0.1:8787' },
@@ -188,11 +186,13 @@ function readArguments() {
   });
   const seed = Number(values.seed);
   if (!Number.isSafeInteger(seed) || seed < 0) throw new Error('--seed must be a whole number, 0 or more.');
-  if (values.publish && values.key === undefined) throw new Error('--publish needs --key.');
-  return { ...values, seed };
+  const key = values.key ?? (existsSync(DEV_KEY) ? readFileSync(DEV_KEY, 'utf8').trim() : undefined);
+  if (values.publish && key === undefined) throw new Error('--publish needs --key.');
+  return { ...values, key, seed };
 }
 
 async function main(): Promise<void> {
+  if (!process.env['DATABASE_URL'] && existsSync(DEV_VARS)) process.loadEnvFile(DEV_VARS);
   const options = readArguments();
   const started = performance.now();
   const purchases = await loadPurchases(options.csv);

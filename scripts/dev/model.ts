@@ -21,7 +21,7 @@ export async function ensureModel(options: {
   const out = ['--out', join(stateDir, 'models', 'ranker')];
   const child = spawn('node', ['scripts/train.ts', ...out, '--publish', '--url', url, '--key', key], {
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, DATABASE_URL: database.connectionString, MILLRACE_DB_ENDPOINT: database.endpoint },
+    env: { ...process.env, DATABASE_URL: database.connectionString, DATABASE_ENDPOINT: database.endpoint },
   });
   const [code]: unknown[] = await once(child, 'exit');
   if (code === 0) step('a first model is trained and published');

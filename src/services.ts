@@ -1,4 +1,5 @@
 import { ClockFollower, type FollowerContext } from './cache/clock/follower.ts';
+import type { ClockParent } from './cache/clock/mirror.ts';
 import { slotsOf } from './cache/clock/slots.ts';
 import type { Token } from './cache/clock/token.ts';
 import { type CachedAnswer, type ReadRequest, readThrough } from './cache/read-through.ts';
@@ -10,11 +11,13 @@ import type { ShardPort } from './features/store.ts';
 import { LoadedModels } from './inference/loaded-models.ts';
 import { loadGraph } from './inference/onnx-runtime.ts';
 import type { RegistryPorts } from './inference/registry.ts';
-import { systemNow } from './platform/clock.ts';
+import { systemNow, systemTime } from './platform/clock.ts';
 import { sha256Hex } from './platform/digest.ts';
 import { Failure } from './platform/failure.ts';
+import { log } from './platform/logger.ts';
+import { type Region, type RequestPlace, regionOf } from './platform/regions.ts';
 import { r2Artifacts } from './storage/artifacts.ts';
-import { featureShard, outboxRelay, rootClock } from './storage/objects.ts';
+import { featureShard, outboxRelay, regionalClock, rootClock } from './storage/objects.ts';
 import { connect } from './storage/postgres/connect.ts';
 
 /** The isolate's share of memory for answers; 128 MB hold the runtime, the models and everything else, too. */
@@ -24,7 +27,7 @@ const KV_TTL_S = 3_600;
 
 /** What an isolate keeps between requests: values only, nothing that belongs to a request. */
 const isolate = {
-  follower: new ClockFollower(systemNow),
+  follower: new ClockFollower(systemTime),
   memory: new MemoryTier(MEMORY_TIER_BYTES),
   models: new LoadedModels(),
 };
@@ -45,10 +48,33 @@ export interface Services {
   readonly relay: () => ReturnType<typeof outboxRelay>;
 }
 
+/** The clock of the region, or the root itself while that is out of reach. */
+function clockAbove(env: Env, region: Region): ClockParent {
+  return {
+    sync: async (request) => {
+      try {
+        return await regionalClock(env, region).sync(request);
+      } catch (error) {
+        log(
+          'warn',
+          'A regional clock does not answer; asking the root.',
+          { 'event.action': 'clock-sync', region },
+          error,
+        );
+        return await rootClock(env).sync(request);
+      }
+    },
+  };
+}
+
 /** Ties the rules to this request's bindings: the one place where effects are chosen. */
-export function createServices(env: Env, keepAlive: (promise: Promise<unknown>) => void): Services {
+export function createServices(
+  env: Env,
+  keepAlive: (promise: Promise<unknown>) => void,
+  place: RequestPlace = {},
+): Services {
   const config = readConfig(env);
-  const context: FollowerContext = { parent: { sync: (request) => rootClock(env).sync(request) }, keepAlive };
+  const context: FollowerContext = { parent: clockAbove(env, regionOf(place)), keepAlive };
   return {
     config,
     env,

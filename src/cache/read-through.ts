@@ -6,6 +6,7 @@ import type { ClockFollower, FollowerContext } from './clock/follower.ts';
 import { slotsOf } from './clock/slots.ts';
 import { formatToken, type Token } from './clock/token.ts';
 import { ENTRY_TAGS_MAX, type Entry } from './entry.ts';
+import { purgeTags } from './purge.ts';
 import type { Tier } from './tiers/tier.ts';
 
 /** What the reader asks for, beyond what the policy gives. */
@@ -15,6 +16,8 @@ export interface Consistency {
 }
 
 export interface ReadRequest {
+  /** The view that the answer belongs to, by which it may be purged. */
+  readonly view: string;
   readonly key: string;
   readonly policy: CachePolicy;
   readonly consistency: Consistency;
@@ -119,7 +122,7 @@ async function fill(
   try {
     const loaded = await request.load();
     storable = loaded.storable;
-    entry = await toEntry(loaded, { epoch, stamp }, ports);
+    entry = await toEntry(loaded, request, { epoch, stamp }, ports);
   } catch (error) {
     const staleFor =
       stale === undefined ? Number.POSITIVE_INFINITY : secondsSince(stale.filledAt, ports.now());
@@ -140,16 +143,17 @@ async function fill(
 
 /** Correct without the clock, and not stored: there is no stamp to store it with. */
 async function fromOriginUnstored(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
-  const entry = await toEntry(await request.load(), { epoch: '', stamp: 0 }, ports);
+  const entry = await toEntry(await request.load(), request, { epoch: '', stamp: 0 }, ports);
   return answer(entry, { hit: false, forward: 'bypass', stored: false }, request, ports, 'clock-unavailable');
 }
 
 async function toEntry(
   { value, tags }: Loaded,
+  { view, key }: ReadRequest,
   at: { epoch: string; stamp: number },
   ports: ReadThroughPorts,
 ): Promise<Entry> {
-  const slots = slotsOf(tags);
+  const slots = slotsOf([...tags, ...purgeTags(view, key)]);
   if (slots.length > ENTRY_TAGS_MAX)
     throw new Error(`An answer depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most.`);
   const body = JSON.stringify(value);

@@ -3,11 +3,13 @@ import { catalog } from '../catalog/index.ts';
 import { Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
+import type { RequestPlace } from '../platform/regions.ts';
 import { createServices } from '../services.ts';
 import type { AppEnv } from './context.ts';
 import { authorize } from './middleware/authorize.ts';
 import { problemResponse } from './problem.ts';
 import { registerAdmin } from './routes/admin.ts';
+import { registerCacheAdmin } from './routes/admin-cache.ts';
 import { registerEntityWrites } from './routes/entities.ts';
 import { registerEvents } from './routes/events.ts';
 import { registerFeatures } from './routes/features.ts';
@@ -47,7 +49,7 @@ app.use(async (c, next) => {
   c.set('requestId', c.req.header('cf-ray') ?? newId());
   c.set(
     'services',
-    createServices(c.env, (promise) => c.executionCtx.waitUntil(promise)),
+    createServices(c.env, (promise) => c.executionCtx.waitUntil(promise), placeOf(c.req.raw)),
   );
   await next();
   c.res.headers.set('x-request-id', c.var.requestId);
@@ -62,9 +64,19 @@ registerFeatures(app);
 registerRecommendations(app, catalog.models);
 registerPredictions(app);
 registerAdmin(app);
+registerCacheAdmin(app);
 
 app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });
 app.doc31('/openapi.json', {
   openapi: '3.1.0',
   info: { title: 'Millrace', version: '1', description: 'A Postgres database and ONNX models at the edge.' },
 });
+
+/** Where the request came in, as the platform tells; nothing where it does not. */
+function placeOf({ cf }: Request): RequestPlace {
+  const told = (name: string): string | undefined => {
+    const value: unknown = cf === undefined ? undefined : Reflect.get(cf, name);
+    return typeof value === 'string' ? value : undefined;
+  };
+  return { continent: told('continent'), country: told('country'), longitude: told('longitude') };
+}

@@ -22,6 +22,7 @@ export async function championOf(
   consistency: Consistency,
 ): Promise<LoadedModel> {
   const { entry } = await services.read({
+    view: 'champion',
     key: `champion/${definition.name}`,
     policy: POLICY,
     consistency,

@@ -4,6 +4,12 @@ export type Now = () => number;
 /** The system clock. In workerd it stands still while code runs and moves on at each I/O. */
 export const systemNow: Now = () => Date.now();
 
+/** Time as code that waits needs it: tests and the simulator bring their own. */
+export interface Time {
+  readonly now: Now;
+  readonly withTimeout: typeof withTimeout;
+}
+
 /** Settles with `promise`, or rejects with `onTimeout()` after `timeoutMs`; the timer never outlives it. */
 export async function withTimeout<T>(
   promise: Promise<T>,
@@ -18,3 +24,5 @@ export async function withTimeout<T>(
     clearTimeout(timer);
   }
 }
+
+export const systemTime: Time = { now: systemNow, withTimeout };

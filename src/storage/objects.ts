@@ -1,9 +1,17 @@
 import type { Env } from '../env.ts';
+import type { Region } from '../platform/regions.ts';
 
 /** Typed stubs of the Durable Objects: the one place that knows their names. */
 
-export function rootClock(env: Pick<Env, 'TAG_CLOCK'>) {
+export type ClockEnv = Pick<Env, 'TAG_CLOCK'>;
+
+export function rootClock(env: ClockEnv) {
   return env.TAG_CLOCK.getByName('root');
+}
+
+/** The clock of a region, placed there on its first use. */
+export function regionalClock(env: ClockEnv, region: Region) {
+  return env.TAG_CLOCK.getByName(region, { locationHint: region });
 }
 
 /** A shard by its name, `<entity>/<n>`. */

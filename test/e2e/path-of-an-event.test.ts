@@ -304,3 +304,46 @@ describe('the model', () => {
     expect((await get('/v1/customers/bob/recommendations', strong)).cache).toContain('fwd=stale');
   });
 });
+
+describe('a purge', () => {
+  const purge = async (body: object) => {
+    const response = await stack.fetch('/v1/admin/cache/purge', {
+      method: 'POST',
+      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    return { status: response.status, json: (await response.json()) as { token?: string; code?: string } };
+  };
+  const paths = [
+    '/v1/products/10001A',
+    '/v1/products/10002B',
+    '/v1/products?limit=2',
+    '/v1/customers/bob/recommendations',
+  ];
+  /** Fills all, purges, and returns which of them are still hits for a reader with the purge's token. */
+  const hitsAfter = async (body: object) => {
+    for (const path of paths) await get(path, strong);
+    const { status, json } = await purge(body);
+    expect(status).toBe(200);
+    const headers = { 'millrace-token': json.token ?? '' };
+    const hits: boolean[] = [];
+    for (const path of paths) hits.push((await get(path, headers)).cache.includes('; hit'));
+    return hits;
+  };
+
+  it('voids what it names and nothing else, for whoever carries its token', async () => {
+    expect(await hitsAfter({ tags: ['product:10001A'] })).toEqual([false, true, false, true]);
+    expect(await hitsAfter({ path: '/v1/products?limit=2' })).toEqual([true, true, false, true]);
+    expect(await hitsAfter({ path: '/v1/products/10002B' })).toEqual([true, false, true, true]);
+    expect(await hitsAfter({ view: 'product' })).toEqual([false, false, true, true]);
+    expect(await hitsAfter({ view: 'ranker' })).toEqual([true, true, true, false]);
+    expect(await hitsAfter({ everything: true })).toEqual([false, false, false, false]);
+  });
+
+  it('of what is not there is refused', async () => {
+    expect(await purge({ path: '/v1/nothing' })).toMatchObject({ status: 404 });
+    expect(await purge({ path: '/v1/products?limit=1000' })).toMatchObject({ status: 400 });
+    expect(await purge({ view: 'nothing' })).toMatchObject({ status: 404 });
+    expect(await purge({})).toMatchObject({ status: 400, json: { code: 'invalid_request' } });
+  });
+});

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { newClock } from '../../src/cache/clock/clock.ts';
 import { applyDelta } from '../../src/cache/clock/delta.ts';
 
-const WHOLE = { epoch: '', sinceSeq: 0, maxAgeMs: 0, minSeq: 0 };
+const WHOLE = { epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined };
 
 function clockNamed(name: string) {
   return env.TAG_CLOCK.getByName(name);

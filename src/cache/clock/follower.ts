@@ -1,4 +1,4 @@
-import { type Now, withTimeout } from '../../platform/clock.ts';
+import type { Time } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import { ageMs, applySync, type ClockParent, type Mirror, newMirror, type SyncRequest } from './mirror.ts';
 import type { Token } from './token.ts';
@@ -34,12 +34,12 @@ type SyncOutcome = { readonly ok: true } | { readonly ok: false; readonly error:
  */
 export class ClockFollower {
   readonly mirror: Mirror = newMirror();
-  readonly #now: Now;
+  readonly #time: Time;
   #ticket = 0;
   #inFlight: SyncInFlight | undefined;
 
-  constructor(now: Now) {
-    this.#now = now;
+  constructor(time: Time) {
+    this.#time = time;
   }
 
   /** Marks the beginning of a request. */
@@ -54,19 +54,26 @@ export class ClockFollower {
    * @throws Failure `clock_unavailable`, `token_from_another_epoch`, `token_from_the_future`.
    */
   async ensure(need: FreshnessNeed, ticket: number, context: FollowerContext): Promise<void> {
-    if (!this.#satisfies(need)) {
-      await this.#syncAfter(ticket, need, context);
-      this.#checkToken(need.atLeast);
-      return;
-    }
-    // Half-way to the bound the next sync starts in the background, so that busy readers seldom wait for one.
-    const halfWay = ageMs(this.mirror, this.#now()) > need.maxAgeMs / 2;
-    if (halfWay && this.#inFlight === undefined) void this.#send(need, context);
+    await this.follow(need, ticket, context);
+    this.#checkToken(need.atLeast);
+  }
+
+  /**
+   * As `ensure`, without a verdict on the token: what a clock between does, for its askers judge by themselves.
+   *
+   * @throws Failure `clock_unavailable`.
+   */
+  async follow(need: FreshnessNeed, ticket: number, context: FollowerContext): Promise<void> {
+    if (!this.#satisfies(need)) return await this.#syncAfter(ticket, need, context);
+    // In the background the mirror asks as often as its parent can bear, so that readers seldom have to wait.
+    const { syncSentAtMs, askAgainMs } = this.mirror;
+    const due = this.#time.now() - syncSentAtMs >= Math.min(askAgainMs, need.maxAgeMs / 2);
+    if (due && this.#inFlight === undefined) this.#send(need, context);
   }
 
   #satisfies({ maxAgeMs, atLeast }: FreshnessNeed): boolean {
     const { clock } = this.mirror;
-    if (maxAgeMs <= 0 || ageMs(this.mirror, this.#now()) > maxAgeMs) return false;
+    if (maxAgeMs <= 0 || ageMs(this.mirror, this.#time.now()) > maxAgeMs) return false;
     return atLeast === undefined || (atLeast.epoch === clock.epoch && atLeast.seq <= clock.seq);
   }
 
@@ -92,8 +99,9 @@ export class ClockFollower {
   /** Ends with a sync that was sent after `ticket` and asked for at least what is needed. */
   async #syncAfter(ticket: number, need: FreshnessNeed, context: FollowerContext): Promise<void> {
     let earlier = this.#inFlight;
-    while (earlier !== undefined && !this.#mayJoin(earlier, ticket, need)) {
+    while (earlier !== undefined && !mayJoin(earlier, ticket, need)) {
       await this.#outcome(earlier);
+      if (this.#satisfies(need)) return;
       earlier = this.#inFlight;
     }
     const outcome = await this.#outcome(earlier ?? this.#send(need, context));
@@ -104,26 +112,17 @@ export class ClockFollower {
     });
   }
 
-  #mayJoin({ sentTicket, request }: SyncInFlight, ticket: number, need: FreshnessNeed): boolean {
-    return (
-      sentTicket > ticket && request.maxAgeMs <= need.maxAgeMs && request.minSeq >= (need.atLeast?.seq ?? 0)
-    );
-  }
-
   #send(need: FreshnessNeed, { parent, keepAlive }: FollowerContext): SyncInFlight {
     const { clock } = this.mirror;
-    const sentAtMs = this.#now();
+    const sentAtMs = this.#time.now();
     const request: SyncRequest = {
       epoch: clock.epoch,
       sinceSeq: clock.seq,
       maxAgeMs: need.maxAgeMs,
-      minSeq: need.atLeast?.seq ?? 0,
+      atLeast: need.atLeast,
     };
-    const settled = withTimeout(
-      parent.sync(request),
-      SYNC_TIMEOUT_MS,
-      () => new Error('The sync took too long.'),
-    )
+    const settled = this.#time
+      .withTimeout(parent.sync(request), SYNC_TIMEOUT_MS, () => new Error('The sync took too long.'))
       .then((answer): SyncOutcome => {
         applySync(this.mirror, answer, sentAtMs);
         return { ok: true };
@@ -141,7 +140,7 @@ export class ClockFollower {
   /** Waits for a sync that may belong to a request which is gone: then its place is freed for the next. */
   async #outcome(sync: SyncInFlight): Promise<SyncOutcome> {
     try {
-      return await withTimeout(
+      return await this.#time.withTimeout(
         sync.settled,
         SYNC_TIMEOUT_MS * 2,
         () => new Error('The sync never came back.'),
@@ -151,4 +150,14 @@ export class ClockFollower {
       return { ok: false, error };
     }
   }
+}
+
+/** A sync that was sent before the reader began may have been answered before what the reader has to see. */
+function mayJoin({ sentTicket, request }: SyncInFlight, ticket: number, need: FreshnessNeed): boolean {
+  return sentTicket > ticket && request.maxAgeMs <= need.maxAgeMs && covers(request, need.atLeast);
+}
+
+function covers({ maxAgeMs, atLeast }: SyncRequest, token: Token | undefined): boolean {
+  if (token === undefined || maxAgeMs <= 0) return true;
+  return atLeast !== undefined && atLeast.epoch === token.epoch && atLeast.seq >= token.seq;
 }

@@ -1,5 +1,7 @@
+import type { Region } from '../../platform/regions.ts';
 import { type Clock, newClock } from './clock.ts';
-import { applyDelta } from './delta.ts';
+import { applyDelta, encodeDelta } from './delta.ts';
+import type { Token } from './token.ts';
 
 /** What a mirror asks of the clock above it. */
 export interface SyncRequest {
@@ -8,8 +10,10 @@ export interface SyncRequest {
   readonly sinceSeq: number;
   /** How old the parent's own knowledge may be, in milliseconds; 0 asks for the root's word. */
   readonly maxAgeMs: number;
-  /** The parent has to know at least this `seq`. */
-  readonly minSeq: number;
+  /** The parent has to know at least this moment, or to have asked its own parent. */
+  readonly atLeast: Token | undefined;
+  /** The region that asks, where it is one: the root pushes to those that asked lately. */
+  readonly region?: Region;
 }
 
 /** The answer. With another epoch than the one asked about, `delta` begins at zero. */
@@ -18,6 +22,17 @@ export interface SyncAnswer {
   readonly seq: number;
   /** How old the parent's knowledge was when it answered, in milliseconds; 0 at the root. */
   readonly ageMs: number;
+  readonly delta: Uint8Array;
+  /** How soon the mirror may ask again in the background, in milliseconds. */
+  readonly askAgainMs: number;
+}
+
+/** What the root tells a region without having been asked. */
+export interface PushedDelta {
+  readonly epoch: string;
+  /** The delta begins here: a mirror that knows less has missed a push, and ignores this one. */
+  readonly sinceSeq: number;
+  readonly seq: number;
   readonly delta: Uint8Array;
 }
 
@@ -35,10 +50,12 @@ export interface Mirror {
   /** Local time at which the newest applied sync was sent; `-Infinity` before the first. */
   syncSentAtMs: number;
   parentAgeMs: number;
+  /** As the parent asked for with its last answer. */
+  askAgainMs: number;
 }
 
 export function newMirror(): Mirror {
-  return { clock: newClock(''), syncSentAtMs: Number.NEGATIVE_INFINITY, parentAgeMs: 0 };
+  return { clock: newClock(''), syncSentAtMs: Number.NEGATIVE_INFINITY, parentAgeMs: 0, askAgainMs: 0 };
 }
 
 /** Upper bound of how old the mirror's knowledge is, in milliseconds. */
@@ -59,4 +76,36 @@ export function applySync(mirror: Mirror, answer: SyncAnswer, sentAtMs: number):
     mirror.syncSentAtMs = sentAtMs;
     mirror.parentAgeMs = answer.ageMs;
   }
+  mirror.askAgainMs = answer.askAgainMs;
+}
+
+/**
+ * Takes in what was pushed. It makes answers fresher and the mirror no younger: how long a push was under way
+ * nobody knows, and only a sync that the mirror sent itself tells its age.
+ *
+ * @returns whether it could be used.
+ */
+export function applyPush(mirror: Mirror, pushed: PushedDelta): boolean {
+  const { clock } = mirror;
+  if (pushed.epoch !== clock.epoch || clock.seq < pushed.sinceSeq) return false;
+  applyDelta(clock, pushed.seq, pushed.delta);
+  return true;
+}
+
+/** What a mirror answers to those below it, as of now. */
+export function answerFrom(
+  mirror: Mirror,
+  request: SyncRequest,
+  nowMs: number,
+  askAgainMs: number,
+): SyncAnswer {
+  const { clock } = mirror;
+  const since = request.epoch === clock.epoch ? request.sinceSeq : 0;
+  return {
+    epoch: clock.epoch,
+    seq: clock.seq,
+    ageMs: ageMs(mirror, nowMs),
+    delta: encodeDelta(clock, since),
+    askAgainMs,
+  };
 }

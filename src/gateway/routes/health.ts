@@ -29,7 +29,8 @@ export function registerHealth(app: OpenAPIHono<AppEnv>): void {
     const { db, env } = c.var.services;
     const health = await checkHealth({
       database: async () => void (await db.execute(sql`select 1`)),
-      clock: async () => void (await rootClock(env).sync({ epoch: '', sinceSeq: 0, maxAgeMs: 0, minSeq: 0 })),
+      clock: async () =>
+        void (await rootClock(env).sync({ epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined })),
       artifacts: async () => void (await env.MODELS.head('health')),
     });
     return c.json(health, health.status === 'ok' ? 200 : 503, { 'cache-control': 'no-store' });

@@ -3,6 +3,7 @@ import type { ModelDefinition } from '../../catalog/define/model.ts';
 import { DEFAULT_CACHE_POLICY } from '../../catalog/define/view.ts';
 import { recommend } from '../../inference/recommend.ts';
 import { cachedResponse, consistencyOf } from '../cached-response.ts';
+import { type CachedRoute, keyOf } from '../cached-routes.ts';
 import { championOf } from '../champion.ts';
 import type { AppEnv } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
@@ -18,17 +19,23 @@ export function registerRecommendations(app: OpenAPIHono<AppEnv>, models: readon
   for (const model of models) registerRanking(app, model);
 }
 
-function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void {
+/** The ranking of a model as a cached route, named after the model. */
+export function rankingRoute(model: ModelDefinition): CachedRoute & { readonly parameter: string } {
   const parameter = /\{(\w+)\}/.exec(model.path)?.[1];
   if (parameter === undefined) throw new Error(`The path of the model "${model.name}" has no parameter.`);
-  const Params: z.ZodObject = z.object({ [parameter]: model.entity.keySchema });
-  const Query: z.ZodObject = z.object({ limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(10) });
+  const params = z.object({ [parameter]: model.entity.keySchema });
+  const query = z.object({ limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(10) });
+  return { view: model.name, path: model.path, params, query, parameter };
+}
+
+function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void {
+  const { parameter, params, query } = rankingRoute(model);
   const route = createRoute({
     method: 'get',
     path: model.path,
     summary: model.description,
     tags: ['models'],
-    request: { params: Params, query: Query, headers: consistencyHeaders },
+    request: { params, query, headers: consistencyHeaders },
     responses: {
       200: {
         description:
@@ -43,11 +50,13 @@ function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void
   app.openapi(route, async (c) => {
     const { services } = c.var;
     const startedAt = services.now();
-    const key = String(c.req.valid('param')[parameter]);
-    const limit = Number(c.req.valid('query')['limit']);
+    const input: Record<string, unknown> = { ...c.req.valid('param'), ...c.req.valid('query') };
+    const key = String(input[parameter]);
+    const limit = Number(input['limit']);
     const consistency = consistencyOf(c.req.raw);
     const answer = await services.read({
-      key: `ranking/${model.name}/${key}/${limit}`,
+      view: model.name,
+      key: keyOf({ view: model.name }, input),
       policy: POLICY,
       consistency,
       load: async () =>

@@ -2,6 +2,7 @@ import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ViewDefinition } from '../../catalog/define/view.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { cachedResponse, consistencyOf, missingResponse } from '../cached-response.ts';
+import { keyOf } from '../cached-routes.ts';
 import type { AppEnv } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
 
@@ -30,7 +31,8 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
     const startedAt = services.now();
     const input = { ...c.req.valid('param'), ...c.req.valid('query') };
     const answer = await services.read({
-      key: `view/${view.name}/${JSON.stringify(input)}`,
+      view: view.name,
+      key: keyOf({ view: view.name }, input),
       policy: view.policy,
       consistency: consistencyOf(c.req.raw),
       load: () => guarded(() => view.load(services.db, input)),

@@ -9,7 +9,7 @@ const slot = fc.integer({ min: 0, max: SLOT_COUNT - 1 });
 const batch = fc.array(slot, { maxLength: 20 });
 
 function answerOf(root: Clock, since: number): SyncAnswer {
-  return { epoch: root.epoch, seq: root.seq, ageMs: 0, delta: encodeDelta(root, since) };
+  return { epoch: root.epoch, seq: root.seq, ageMs: 0, delta: encodeDelta(root, since), askAgainMs: 50 };
 }
 
 describe('slots', () => {

@@ -3,6 +3,7 @@ import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock
 import { encodeDelta } from '../../../src/cache/clock/delta.ts';
 import { ClockFollower, type FollowerContext } from '../../../src/cache/clock/follower.ts';
 import type { SyncAnswer, SyncRequest } from '../../../src/cache/clock/mirror.ts';
+import { withTimeout } from '../../../src/platform/clock.ts';
 
 /** A root whose answers are given when the test says so: each as of the moment at which the call arrived. */
 function controlledRoot(root: Clock = newClock('e')) {
@@ -17,6 +18,7 @@ function controlledRoot(root: Clock = newClock('e')) {
           seq: root.seq,
           ageMs: 0,
           delta: encodeDelta(root, request.sinceSeq),
+          askAgainMs: 1_000,
         };
         calls.push({ request, answer: () => resolve(answer), fail: reject });
         return promise;
@@ -26,6 +28,7 @@ function controlledRoot(root: Clock = newClock('e')) {
   return { root, calls, context };
 }
 
+const timeOf = (now: () => number) => ({ now, withTimeout });
 const STRONG = { maxAgeMs: 0, atLeast: undefined };
 const BOUNDED = { maxAgeMs: 2_000, atLeast: undefined };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
@@ -33,7 +36,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 describe('a follower', () => {
   it('does not join a sync that was sent before the reader began', async () => {
     const { root, calls, context } = controlledRoot();
-    const follower = new ClockFollower(() => 1_000);
+    const follower = new ClockFollower(timeOf(() => 1_000));
     const first = follower.ensure(STRONG, follower.begin(), context);
     invalidate(root, [7]);
     const second = follower.ensure(STRONG, follower.begin(), context);
@@ -50,7 +53,7 @@ describe('a follower', () => {
 
   it('has many waiting readers share the one next sync', async () => {
     const { calls, context } = controlledRoot();
-    const follower = new ClockFollower(() => 1_000);
+    const follower = new ClockFollower(timeOf(() => 1_000));
     const first = follower.ensure(STRONG, follower.begin(), context);
     const waiting = Array.from({ length: 50 }, () => follower.ensure(STRONG, follower.begin(), context));
     await settle();
@@ -66,7 +69,7 @@ describe('a follower', () => {
   it('asks nobody while the bound holds, refreshes in the background half-way, and waits beyond it', async () => {
     const { calls, context } = controlledRoot();
     let now = 0;
-    const follower = new ClockFollower(() => now);
+    const follower = new ClockFollower(timeOf(() => now));
     const first = follower.ensure(BOUNDED, follower.begin(), context);
     calls[0]?.answer();
     await first;
@@ -87,7 +90,7 @@ describe('a follower', () => {
 
   it('syncs for a token that is ahead of it, and refuses one of the future or of another epoch', async () => {
     const { root, calls, context } = controlledRoot();
-    const follower = new ClockFollower(() => 0);
+    const follower = new ClockFollower(timeOf(() => 0));
     const first = follower.ensure(BOUNDED, follower.begin(), context);
     calls[0]?.answer();
     await first;
@@ -97,7 +100,7 @@ describe('a follower', () => {
       follower.begin(),
       context,
     );
-    expect(calls[1]?.request.minSeq).toBe(seq);
+    expect(calls[1]?.request.atLeast).toEqual({ epoch: 'e', seq });
     calls[1]?.answer();
     await session;
     const future = follower.ensure(
@@ -118,7 +121,7 @@ describe('a follower', () => {
 
   it('reports a clock that is away, and recovers with the next sync', async () => {
     const { calls, context } = controlledRoot();
-    const follower = new ClockFollower(() => 0);
+    const follower = new ClockFollower(timeOf(() => 0));
     const first = follower.ensure(BOUNDED, follower.begin(), context);
     calls[0]?.fail(new Error('gone'));
     await expect(first).rejects.toMatchObject({ code: 'clock_unavailable' });

@@ -6,6 +6,7 @@ import { slotsOf } from '../../../src/cache/clock/slots.ts';
 import { type Consistency, type ReadThroughPorts, readThrough } from '../../../src/cache/read-through.ts';
 import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
 import { DEFAULT_CACHE_POLICY } from '../../../src/catalog/define/view.ts';
+import { withTimeout } from '../../../src/platform/clock.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 
@@ -25,14 +26,14 @@ class World {
 
   isolate(): ReadThroughPorts {
     return {
-      follower: new ClockFollower(() => this.now),
+      follower: new ClockFollower({ now: () => this.now, withTimeout }),
       context: {
         keepAlive: () => undefined,
         parent: {
           sync: async ({ epoch, sinceSeq }) => {
             if (this.clockIsAway) throw new Error('unreachable');
             const delta = encodeDelta(this.root, epoch === this.root.epoch ? sinceSeq : 0);
-            return { epoch: this.root.epoch, seq: this.root.seq, ageMs: 0, delta };
+            return { epoch: this.root.epoch, seq: this.root.seq, ageMs: 0, delta, askAgainMs: 1_000 };
           },
         },
       },
@@ -48,6 +49,7 @@ class World {
   ) {
     return await readThrough(
       {
+        view: 'v',
         key: 'k',
         policy: { ...DEFAULT_CACHE_POLICY, ...options.policy },
         consistency: { level: options.level, atLeast: undefined },

@@ -1,0 +1,62 @@
+import type { Clock } from '../../src/cache/clock/clock.ts';
+import { encodeDelta } from '../../src/cache/clock/delta.ts';
+import type { PushedDelta } from '../../src/cache/clock/mirror.ts';
+import { log } from '../../src/platform/logger.ts';
+import type { Region } from '../../src/platform/regions.ts';
+
+/** A region that has not asked for this long has no readers to be fresh for, in milliseconds. */
+const ACTIVE_MS = 60_000;
+
+interface Subscriber {
+  askedAtMs: number;
+  /** What has been pushed up to here arrived; what is under way may not. */
+  pushedSeq: number;
+  busy: boolean;
+}
+
+/**
+ * The regions that the root pushes to: those that asked lately. One push a region is under way at a time; what
+ * comes meanwhile goes with the next. A push that is lost costs freshness until the region's own next sync.
+ */
+export class PushList {
+  readonly #subscribers = new Map<Region, Subscriber>();
+
+  /** Remembers a region that asks, and is answered up to `seq`. */
+  add(region: Region, seq: number, nowMs: number): void {
+    const known = this.#subscribers.get(region);
+    if (known === undefined) this.#subscribers.set(region, { askedAtMs: nowMs, pushedSeq: seq, busy: false });
+    else {
+      known.askedAtMs = nowMs;
+      known.pushedSeq = Math.max(known.pushedSeq, seq);
+    }
+  }
+
+  /** Tells every active region what is new, and forgets the others. Returns at once. */
+  push(clock: Clock, nowMs: number, send: (region: Region, pushed: PushedDelta) => Promise<void>): void {
+    for (const [region, subscriber] of this.#subscribers) {
+      if (nowMs - subscriber.askedAtMs > ACTIVE_MS) this.#subscribers.delete(region);
+      else if (!subscriber.busy) void this.#drain(region, subscriber, clock, send);
+    }
+  }
+
+  async #drain(
+    region: Region,
+    subscriber: Subscriber,
+    clock: Clock,
+    send: (region: Region, pushed: PushedDelta) => Promise<void>,
+  ): Promise<void> {
+    subscriber.busy = true;
+    try {
+      while (subscriber.pushedSeq < clock.seq) {
+        const { epoch, seq } = clock;
+        const sinceSeq = subscriber.pushedSeq;
+        await send(region, { epoch, sinceSeq, seq, delta: encodeDelta(clock, sinceSeq) });
+        subscriber.pushedSeq = Math.max(subscriber.pushedSeq, seq);
+      }
+    } catch (error) {
+      log('info', 'A push did not arrive.', { 'event.action': 'clock-push', region }, error);
+    } finally {
+      subscriber.busy = false;
+    }
+  }
+}

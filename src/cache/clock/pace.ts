@@ -1,0 +1,33 @@
+/** Shortest pause between two background syncs of one isolate, in milliseconds: an idle region bears it. */
+export const ASK_AGAIN_MS_MIN = 50;
+/** Longest one: half of the default bound, so that background syncs alone keep a bounded reader within it. */
+export const ASK_AGAIN_MS_MAX = 1_000;
+/** Syncs a second that a region wants to see: well below the thousand requests that one object bears. */
+const SYNCS_PER_SECOND_TARGET = 200;
+/** How long syncs are counted before the pace is set anew, in milliseconds. */
+const PERIOD_MS = 1_000;
+
+/** How busy a clock is, and how soon its mirrors may ask again. */
+export interface Pace {
+  readonly askAgainMs: number;
+  readonly periodStartMs: number;
+  readonly syncs: number;
+}
+
+export function newPace(nowMs: number): Pace {
+  return { askAgainMs: ASK_AGAIN_MS_MIN, periodStartMs: nowMs, syncs: 0 };
+}
+
+/**
+ * Counts one sync. With n mirrors that all wait `askAgainMs`, the load is n / askAgainMs: so the pause that
+ * brings it to the target is the present one times the load over the target.
+ */
+export function countSync(pace: Pace, nowMs: number): Pace {
+  const elapsedMs = nowMs - pace.periodStartMs;
+  const syncs = pace.syncs + 1;
+  if (elapsedMs < PERIOD_MS) return { ...pace, syncs };
+  const perSecond = (syncs * 1_000) / elapsedMs;
+  const wanted = (pace.askAgainMs * perSecond) / SYNCS_PER_SECOND_TARGET;
+  const askAgainMs = Math.round(Math.min(ASK_AGAIN_MS_MAX, Math.max(ASK_AGAIN_MS_MIN, wanted)));
+  return { askAgainMs, periodStartMs: nowMs, syncs: 0 };
+}

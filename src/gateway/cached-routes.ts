@@ -1,0 +1,61 @@
+import type { z } from '@hono/zod-openapi';
+import type { Catalog } from '../catalog/index.ts';
+import { Failure, jsonPointer } from '../platform/failure.ts';
+
+/** A route whose answers are cached, and how its input becomes a key. */
+export interface CachedRoute {
+  /** What it is called in purges and metrics. */
+  readonly view: string;
+  /** With parameters in braces. */
+  readonly path: string;
+  readonly params: z.ZodObject;
+  readonly query: z.ZodObject;
+}
+
+/** The key of an answer; `input` has been parsed, so equal requests have equal keys. */
+export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown): string {
+  return `${view}/${JSON.stringify(input)}`;
+}
+
+/**
+ * The view and the key of a path with its query, as a client would ask for it.
+ *
+ * @throws Failure `not_found` where no cached route has it, `invalid_request` where its parameters are wrong.
+ */
+export function resolvePath(routes: readonly CachedRoute[], path: string): { view: string; key: string } {
+  const url = URL.parse(path, 'https://cache.invalid');
+  if (url === null) throw new Failure('invalid_request', 'Not a path.', { pointer: '/path' });
+  for (const route of routes) {
+    const match = patternOf(route.path).exec(url.pathname);
+    if (match === null) continue;
+    const parameters = Object.entries(match.groups ?? {}).map(([name, text]) => [
+      name,
+      decodeURIComponent(text),
+    ]);
+    const input = {
+      ...parsed(route.params, Object.fromEntries(parameters)),
+      ...parsed(route.query, Object.fromEntries(url.searchParams)),
+    };
+    return { view: route.view, key: keyOf(route, input) };
+  }
+  throw new Failure('not_found', 'No cached route has this path.', { pointer: '/path' });
+}
+
+function patternOf(path: string): RegExp {
+  const literal = path.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&');
+  return new RegExp(`^${literal.replaceAll(/\{(\w+)\}/g, '(?<$1>[^/]+)')}$`);
+}
+
+function parsed(schema: z.ZodObject, value: unknown): object {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
+    pointer: `/path${jsonPointer(issue?.path ?? [])}`,
+  });
+}
+
+/** The names of all views and rankings that a purge may name. */
+export function viewNames(catalog: Catalog): string[] {
+  return [...catalog.views.map(({ name }) => name), ...catalog.models.map(({ name }) => name)];
+}

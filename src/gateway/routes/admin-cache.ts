@@ -1,0 +1,62 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { formatToken } from '../../cache/clock/token.ts';
+import { EVERYTHING, keyTag, viewTag } from '../../cache/purge.ts';
+import { catalog } from '../../catalog/index.ts';
+import { Failure, jsonPointer } from '../../platform/failure.ts';
+import { readJson } from '../body.ts';
+import { resolvePath, viewNames } from '../cached-routes.ts';
+import type { AppEnv } from '../context.ts';
+import { keySecurity, problem } from '../openapi.ts';
+import { rankingRoute } from './recommendations.ts';
+
+const BODY_BYTES_MAX = 65_536;
+const TAGS_MAX = 1_000;
+
+const Purge = z.union([
+  z.strictObject({ tags: z.array(z.string().min(1).max(512)).min(1).max(TAGS_MAX) }),
+  z.strictObject({ path: z.string().startsWith('/').max(2_048) }),
+  z.strictObject({ view: z.string().max(128) }),
+  z.strictObject({ everything: z.literal(true) }),
+]);
+
+/** Purges cached answers by tag, by path, by view, or all of them. */
+export function registerCacheAdmin(app: OpenAPIHono<AppEnv>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/admin/cache/purge',
+    summary: 'Makes cached answers void: by tags, by path, by view, or everything',
+    tags: ['admin'],
+    security: keySecurity,
+    request: { body: { required: true, content: { 'application/json': { schema: Purge } } } },
+    responses: {
+      200: { description: 'It has taken effect for every read that carries the token, or is strong.' },
+      400: problem('The body is none of the four.'),
+      404: problem('No cached route has the path, or no view the name.'),
+    },
+  });
+  app.post('/v1/admin/cache/purge', async (c) => {
+    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+    const parsed = Purge.safeParse(body);
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0];
+      throw new Failure('invalid_request', 'Send tags, path, view, or everything: true.', {
+        pointer: jsonPointer(issue?.path ?? []),
+      });
+    }
+    const token = formatToken(await c.var.services.invalidate(tagsOf(parsed.data)));
+    return c.json({ token }, 200, { 'millrace-token': token });
+  });
+}
+
+function tagsOf(purge: z.output<typeof Purge>): string[] {
+  if ('tags' in purge) return purge.tags;
+  if ('everything' in purge) return [EVERYTHING];
+  if ('path' in purge) return [keyTag(resolvePath(cachedRoutes, purge.path).key)];
+  if (viewNames(catalog).includes(purge.view)) return [viewTag(purge.view)];
+  throw new Failure('not_found', `The views are ${viewNames(catalog).join(', ')}.`, { pointer: '/view' });
+}
+
+const cachedRoutes = [
+  ...catalog.views.map(({ name, path, params, query }) => ({ view: name, path, params, query })),
+  ...catalog.models.map(rankingRoute),
+];

@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import {
+  ASK_AGAIN_MS_MAX,
+  ASK_AGAIN_MS_MIN,
+  countSync,
+  newPace,
+  type Pace,
+} from '../../../src/cache/clock/pace.ts';
+
+/** A region of `isolates` that each ask as soon as they may, for some seconds. Returns the last second's load. */
+function run(isolates: number, seconds: number): { pace: Pace; perSecond: number } {
+  let pace = newPace(0);
+  let perSecond = 0;
+  for (let second = 0; second < seconds; second += 1) {
+    perSecond = Math.round((isolates * 1_000) / pace.askAgainMs);
+    for (let sync = 1; sync <= perSecond; sync += 1)
+      pace = countSync(pace, (second + sync / perSecond) * 1_000);
+  }
+  return { pace, perSecond };
+}
+
+it('lets the isolates of an idle region ask at once, and those of a busy one wait', () => {
+  expect(run(2, 5).pace.askAgainMs).toBe(ASK_AGAIN_MS_MIN);
+  expect(run(100, 10).pace.askAgainMs).toBeGreaterThan(ASK_AGAIN_MS_MIN);
+  expect(run(5_000, 10).pace.askAgainMs).toBe(ASK_AGAIN_MS_MAX);
+});
+
+it('settles near the load that it wants', () => {
+  const { perSecond } = run(120, 20);
+  expect(perSecond).toBeGreaterThan(150);
+  expect(perSecond).toBeLessThan(260);
+});

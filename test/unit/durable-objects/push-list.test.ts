@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import { PushList } from '../../../durable-objects/tag-clock/push-list.ts';
+import { invalidate, newClock } from '../../../src/cache/clock/clock.ts';
+import { applyPush, applySync, newMirror, type PushedDelta } from '../../../src/cache/clock/mirror.ts';
+
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A root with one region that has asked, and pushes that arrive when the test says so. */
+function world() {
+  const root = newClock('e');
+  const list = new PushList();
+  list.add('weur', root.seq, 0);
+  const sent: { pushed: PushedDelta; arrive: () => void; lose: () => void }[] = [];
+  const send = (_: string, pushed: PushedDelta) => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    sent.push({ pushed, arrive: resolve, lose: () => reject(new Error('lost')) });
+    return promise;
+  };
+  return { root, list, sent, send };
+}
+
+describe('the push list', () => {
+  it('has one push a region under way, and what comes meanwhile goes with the next', async () => {
+    const { root, list, sent, send } = world();
+    for (let slot = 0; slot < 10; slot += 1) {
+      invalidate(root, [slot]);
+      list.push(root, 0, send);
+    }
+    expect(sent).toHaveLength(1);
+    sent[0]?.arrive();
+    await settle();
+    expect(sent).toHaveLength(2);
+    expect(sent[1]?.pushed).toMatchObject({ sinceSeq: 1, seq: 10 });
+  });
+
+  it('begins after a lost push where that began, so that the region has no gap', async () => {
+    const { root, list, sent, send } = world();
+    invalidate(root, [1]);
+    list.push(root, 0, send);
+    sent[0]?.lose();
+    await settle();
+    invalidate(root, [2]);
+    list.push(root, 0, send);
+    expect(sent[1]?.pushed).toMatchObject({ sinceSeq: 0, seq: 2 });
+  });
+
+  it('forgets a region that has not asked for a minute', () => {
+    const { root, list, sent, send } = world();
+    invalidate(root, [1]);
+    list.push(root, 60_001, send);
+    expect(sent).toHaveLength(0);
+  });
+});
+
+describe('a pushed delta', () => {
+  it('is ignored where one before it is missing, or where it is of another epoch', () => {
+    const mirror = newMirror();
+    applySync(mirror, { epoch: 'e', seq: 3, ageMs: 0, delta: new Uint8Array(0), askAgainMs: 50 }, 1_000);
+    expect(applyPush(mirror, { epoch: 'e', sinceSeq: 4, seq: 9, delta: new Uint8Array(0) })).toBe(false);
+    expect(applyPush(mirror, { epoch: 'f', sinceSeq: 0, seq: 9, delta: new Uint8Array(0) })).toBe(false);
+    expect(mirror.clock.seq).toBe(3);
+    expect(applyPush(mirror, { epoch: 'e', sinceSeq: 2, seq: 9, delta: new Uint8Array(0) })).toBe(true);
+    expect(mirror.clock.seq).toBe(9);
+    expect(mirror.syncSentAtMs).toBe(1_000);
+  });
+});

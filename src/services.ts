@@ -48,6 +48,18 @@ export interface Services {
   readonly relay: () => ReturnType<typeof outboxRelay>;
 }
 
+/** Config and database client of this isolate: neither holds anything that belongs to a request. */
+const settings = new WeakMap<Env, { readonly config: Config; readonly db: ReturnType<typeof connect> }>();
+
+function settingsOf(env: Env) {
+  const known = settings.get(env);
+  if (known !== undefined) return known;
+  const config = readConfig(env);
+  const made = { config, db: connect(config.database) };
+  settings.set(env, made);
+  return made;
+}
+
 /** The clock of the region, or the root itself while that is out of reach. */
 function clockAbove(env: Env, region: Region): ClockParent {
   return {
@@ -73,12 +85,12 @@ export function createServices(
   keepAlive: (promise: Promise<unknown>) => void,
   place: RequestPlace = {},
 ): Services {
-  const config = readConfig(env);
+  const { config, db } = settingsOf(env);
   const context: FollowerContext = { parent: clockAbove(env, regionOf(place)), keepAlive };
   return {
     config,
     env,
-    db: connect(config.database),
+    db,
     now: systemNow,
     registry: { store: r2Artifacts(env.MODELS), loadGraph },
     models: isolate.models,

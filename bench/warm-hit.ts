@@ -1,0 +1,122 @@
+/**
+ * A warm hit in isolate memory against an empty Hono route, in one runtime and in turns: `npm run bench:hit`.
+ * Both workers are the bundles that `wrangler deploy` would upload, each on a socket of its own, without the
+ * local platform's proxy in front.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { startDevDatabase } from '../scripts/dev/database.ts';
+import { load, median, type Round, type Target } from './support/load.ts';
+
+const ROUNDS = 8;
+const ROUND_SECONDS = 2;
+const CONNECTIONS = 16;
+const KEY = 'bench';
+const COMPATIBILITY_DATE = '2026-10-01';
+const SKU = '85123A';
+
+function bundle(...args: string[]): void {
+  execFileSync('wrangler', ['deploy', '--dry-run', ...args], { stdio: 'ignore' });
+}
+
+function workersOf(database: { connectionString: string; endpoint: string }): Miniflare {
+  const common = {
+    compatibilityDate: COMPATIBILITY_DATE,
+    unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+  };
+  const options = convertV4MiniflareOptions({
+    workers: [
+      {
+        ...common,
+        name: 'millrace',
+        ...modulesOf('dist/millrace', 'index.js'),
+        bindings: {
+          DATABASE_URL: database.connectionString,
+          DATABASE_ENDPOINT: database.endpoint,
+          API_KEY_SHA256: createHash('sha256').update(KEY).digest('hex'),
+        },
+        kvNamespaces: ['CACHE'],
+        r2Buckets: ['MODELS'],
+        queueProducers: { EVENTS: 'millrace-events', CHANGES: 'millrace-changes' },
+        durableObjects: durableObjects(),
+      },
+      { ...common, name: 'empty', ...modulesOf('dist/empty', 'empty-worker.js') },
+    ],
+  });
+  return new Miniflare(options);
+}
+
+/** The modules of an upload, the entry first. */
+function modulesOf(folder: string, entry: string) {
+  const wasm = readdirSync(folder).filter((name) => name.endsWith('.wasm'));
+  return {
+    modulesRoot: folder,
+    modules: [
+      { type: 'ESModule' as const, path: join(folder, entry) },
+      ...wasm.map((name) => ({ type: 'CompiledWasm' as const, path: join(folder, name) })),
+    ],
+  };
+}
+
+/** The bindings of wrangler.toml, so that this list cannot lag behind it. */
+function durableObjects() {
+  const text = readFileSync('wrangler.toml', 'utf8');
+  const bindings = [...text.matchAll(/^name = "([A-Z_]+)"\nclass_name = "(\w+)"/gm)];
+  return Object.fromEntries(
+    bindings.map(([, name = '', className = '']) => [name, { className, useSQLite: true }]),
+  );
+}
+
+/** The runtime's process: the newest child of this one that is called workerd. */
+function runtimePid(): number {
+  const children = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
+  return Number(children.trim().split('\n').at(-1));
+}
+
+bundle('--outdir', 'dist/millrace');
+bundle('--config', 'bench/empty.toml', '--outdir', '../dist/empty');
+const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+const runtime = workersOf(database);
+try {
+  await runtime.ready;
+  const pid = runtimePid();
+  const at = async (worker: string, path: string): Promise<Target> => ({
+    url: new URL(path, await runtime.unsafeGetDirectURL(worker)),
+    pid,
+  });
+  const hit = await at('millrace', `/v1/products/${SKU}`);
+  const empty = await at('empty', '/');
+  const put = await fetch(hit.url, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ description: 'WHITE HANGING HEART T-LIGHT HOLDER', unitPrice: 2.95 }),
+  });
+  if (put.status !== 201) throw new Error(`The product was not written: ${put.status} ${await put.text()}`);
+  for (const target of [hit, empty]) await load(target, CONNECTIONS, ROUND_SECONDS);
+  const rounds: { hit: Round; empty: Round }[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    rounds.push({
+      hit: await load(hit, CONNECTIONS, ROUND_SECONDS),
+      empty: await load(empty, CONNECTIONS, ROUND_SECONDS),
+    });
+  }
+  const proof = await fetch(hit.url);
+  console.log(`cache-status of the measured route: ${proof.headers.get('cache-status')}`);
+  const row = (name: string, pick: (round: { hit: Round; empty: Round }) => number) =>
+    console.log(`${name.padEnd(44)} ${median(rounds.map(pick)).toFixed(2).padStart(12)}`);
+  row('empty Hono route, requests/s', ({ empty: { requestsPerSecond } }) => requestsPerSecond);
+  row('warm hit, requests/s', ({ hit: { requestsPerSecond } }) => requestsPerSecond);
+  row('empty Hono route, CPU µs a request', ({ empty: { cpuMicrosPerRequest } }) => cpuMicrosPerRequest);
+  row('warm hit, CPU µs a request', ({ hit: { cpuMicrosPerRequest } }) => cpuMicrosPerRequest);
+  row('throughput, hit / empty', (round) => round.hit.requestsPerSecond / round.empty.requestsPerSecond);
+  row(
+    'CPU a request, hit / empty',
+    (round) => round.hit.cpuMicrosPerRequest / round.empty.cpuMicrosPerRequest,
+  );
+} finally {
+  await runtime.dispose();
+  await database.close();
+}

@@ -1,4 +1,5 @@
 import type { FeatureShard } from '../durable-objects/feature-shard/object.ts';
+import type { FillGate } from '../durable-objects/fill-gate/object.ts';
 import type { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
 import type { TagClock } from '../durable-objects/tag-clock/object.ts';
 import type { ChangesMessage } from '../queues/changes/message.ts';
@@ -19,4 +20,5 @@ export interface Env {
   readonly TAG_CLOCK: DurableObjectNamespace<TagClock>;
   readonly FEATURE_SHARD: DurableObjectNamespace<FeatureShard>;
   readonly OUTBOX_RELAY: DurableObjectNamespace<OutboxRelay>;
+  readonly FILL_GATE: DurableObjectNamespace<FillGate>;
 }

@@ -6,6 +6,7 @@ import { app } from './gateway/app.ts';
 import { createServices } from './services.ts';
 
 export { FeatureShard } from '../durable-objects/feature-shard/object.ts';
+export { FillGate } from '../durable-objects/fill-gate/object.ts';
 export { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
 export { TagClock } from '../durable-objects/tag-clock/object.ts';
 

@@ -2,9 +2,13 @@ import { ClockFollower, type FollowerContext } from './cache/clock/follower.ts';
 import type { ClockParent } from './cache/clock/mirror.ts';
 import { slotsOf } from './cache/clock/slots.ts';
 import type { Token } from './cache/clock/token.ts';
+import { keepForS } from './cache/freshness.ts';
 import { type CachedAnswer, type ReadRequest, readThrough } from './cache/read-through.ts';
+import { ColoTier } from './cache/tiers/colo.ts';
 import { KvTier } from './cache/tiers/kv.ts';
 import { MemoryTier } from './cache/tiers/memory.ts';
+import { cachePolicy } from './catalog/define/cache-policy.ts';
+import { catalog } from './catalog/index.ts';
 import { type Config, readConfig } from './config.ts';
 import type { Env } from './env.ts';
 import type { ShardPort } from './features/store.ts';
@@ -15,21 +19,26 @@ import { systemNow, systemTime } from './platform/clock.ts';
 import { sha256Hex } from './platform/digest.ts';
 import { Failure } from './platform/failure.ts';
 import { log } from './platform/logger.ts';
+import { systemRandom } from './platform/random.ts';
 import { type Region, type RequestPlace, regionOf } from './platform/regions.ts';
 import { r2Artifacts } from './storage/artifacts.ts';
-import { featureShard, outboxRelay, regionalClock, rootClock } from './storage/objects.ts';
+import { featureShard, fillGate, outboxRelay, regionalClock, rootClock } from './storage/objects.ts';
 import { connect } from './storage/postgres/connect.ts';
 
 /** The isolate's share of memory for answers; 128 MB hold the runtime, the models and everything else, too. */
 const MEMORY_TIER_BYTES = 24 * 1024 * 1024;
-/** Longest time to live of any view, so that KV does not drop what may still be served, in seconds. */
-const KV_TTL_S = 3_600;
+/** How long the shared tiers keep what may still be served or stand in, in seconds. */
+const KEEP_S = Math.max(
+  ...catalog.views.map(({ policy }) => keepForS(policy)),
+  keepForS(cachePolicy({ ttlS: 3_600 })),
+);
 
 /** What an isolate keeps between requests: values only, nothing that belongs to a request. */
 const isolate = {
   follower: new ClockFollower(systemTime),
   memory: new MemoryTier(MEMORY_TIER_BYTES),
   models: new LoadedModels(),
+  refreshing: new Map<string, number>(),
 };
 
 export interface Services {
@@ -61,9 +70,10 @@ function settingsOf(env: Env) {
 }
 
 /** The clock of the region, or the root itself while that is out of reach. */
-function clockAbove(env: Env, region: Region): ClockParent {
+function clockAbove(env: Env, regionOfRequest: () => Region): ClockParent {
   return {
     sync: async (request) => {
+      const region = regionOfRequest();
       try {
         return await regionalClock(env, region).sync(request);
       } catch (error) {
@@ -83,10 +93,11 @@ function clockAbove(env: Env, region: Region): ClockParent {
 export function createServices(
   env: Env,
   keepAlive: (promise: Promise<unknown>) => void,
-  place: RequestPlace = {},
+  /** Asked for only where it matters: reading it costs more than a hit. */
+  placeOf: () => RequestPlace = () => ({}),
 ): Services {
   const { config, db } = settingsOf(env);
-  const context: FollowerContext = { parent: clockAbove(env, regionOf(place)), keepAlive };
+  const context: FollowerContext = { parent: clockAbove(env, () => regionOf(placeOf())), keepAlive };
   return {
     config,
     env,
@@ -104,9 +115,12 @@ export function createServices(
       readThrough(request, {
         follower: isolate.follower,
         context,
-        tiers: [isolate.memory, new KvTier(env.CACHE, KV_TTL_S)],
-        now: systemNow,
+        tiers: [isolate.memory, new ColoTier(caches.default, KEEP_S), new KvTier(env.CACHE, KEEP_S)],
+        time: systemTime,
+        gateOf: (key) => fillGate(env, key),
         digest: sha256Hex,
+        random: systemRandom,
+        refreshing: isolate.refreshing,
       }),
     invalidate: async (tags) => {
       try {

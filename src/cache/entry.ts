@@ -23,5 +23,7 @@ export const Entry = z.object({
   stamp: z.int().nonnegative(),
   /** By the filler's clock, milliseconds since the Unix epoch: for `Age` and TTL, never for coherence. */
   filledAt: z.number(),
+  /** How long the origin took, in milliseconds: what takes long is refreshed earlier. */
+  fillMs: z.number().nonnegative().optional(),
 });
 export type Entry = z.output<typeof Entry>;

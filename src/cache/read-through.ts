@@ -1,12 +1,23 @@
-import type { CachePolicy, ConsistencyLevel, Loaded } from '../catalog/define/view.ts';
-import type { Now } from '../platform/clock.ts';
+import type { CachePolicy, ConsistencyLevel } from '../catalog/define/cache-policy.ts';
+import type { Loaded } from '../catalog/define/view.ts';
+import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { isValid } from './clock/clock.ts';
 import type { ClockFollower, FollowerContext } from './clock/follower.ts';
+import { ageMs } from './clock/mirror.ts';
 import { slotsOf } from './clock/slots.ts';
 import { formatToken, type Token } from './clock/token.ts';
 import { ENTRY_TAGS_MAX, type Entry } from './entry.ts';
+import {
+  type Decision,
+  decide,
+  maxAgeForOthers,
+  mayStandIn,
+  type ReadLevel,
+  type TagVerdict,
+} from './freshness.ts';
 import { purgeTags } from './purge.ts';
+import { type Filled, type FillGatePort, type Flight, singleFlight } from './single-flight.ts';
 import type { Tier } from './tiers/tier.ts';
 
 /** What the reader asks for, beyond what the policy gives. */
@@ -30,12 +41,14 @@ export type ForwardReason = 'uri-miss' | 'stale' | 'bypass';
 export interface CachedAnswer {
   readonly entry: Entry;
   readonly source:
-    | { readonly hit: true; readonly tier: Tier['name'] }
+    | { readonly hit: true; readonly tier: Tier['name']; readonly stale: boolean }
     | { readonly hit: false; readonly forward: ForwardReason; readonly stored: boolean };
   /** Set where the answer is not known to keep the level's promise, with the reason. */
   readonly unverified: 'clock-unavailable' | 'origin-unavailable' | undefined;
   readonly ageS: number;
   readonly ttlS: number;
+  /** What caches that we do not own may keep it for, in seconds, counted from `Age`. */
+  readonly maxAgeS: number;
   /** Where the clock stood for this answer; absent while it cannot be reached. */
   readonly token: string | undefined;
 }
@@ -45,12 +58,21 @@ export interface ReadThroughPorts {
   readonly context: FollowerContext;
   /** Nearest first. */
   readonly tiers: readonly Tier[];
-  readonly now: Now;
+  readonly time: Time;
+  /** The gate of one key, which all isolates share. */
+  readonly gateOf: (key: string) => FillGatePort | undefined;
   readonly digest: (text: string) => Promise<string>;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** When the isolate began to refresh which key in the background, milliseconds since the Unix epoch. */
+  readonly refreshing: Map<string, number>;
 }
 
+/** A refresh that has not come back after this long has died with its request. */
+const REFRESH_LEASE_MS = 10_000;
+
 /**
- * Answers from the nearest valid entry, else from the origin. A tier's word is never trusted: the clock's
+ * Answers from the nearest entry that holds, else from the origin. A tier's word is never trusted: the clock's
  * mirror, made as fresh as the level asks, judges every entry. The stamp of a fill is taken before the origin
  * is read, so an invalidation that races with it leaves an entry that is stale from birth.
  *
@@ -65,11 +87,15 @@ export async function readThrough(request: ReadRequest, ports: ReadThroughPorts)
   return await fill(request, ports, found.stale);
 }
 
+function levelOf({ policy, consistency }: ReadRequest): ReadLevel {
+  const level = consistency.level ?? policy.level;
+  return level !== 'strong' && consistency.atLeast !== undefined ? 'session' : level;
+}
+
 /** Makes the mirror as fresh as needed; returns the failure where the clock is out of reach. */
 async function clockFailure(request: ReadRequest, ports: ReadThroughPorts): Promise<Failure | undefined> {
   const { policy, consistency } = request;
-  const level = consistency.level ?? policy.level;
-  const maxAgeMs = level === 'strong' ? 0 : policy.boundMs;
+  const maxAgeMs = levelOf(request) === 'strong' ? 0 : policy.boundMs;
   const ticket = ports.follower.begin();
   try {
     await ports.follower.ensure({ maxAgeMs, atLeast: consistency.atLeast }, ticket, ports.context);
@@ -80,77 +106,107 @@ async function clockFailure(request: ReadRequest, ports: ReadThroughPorts): Prom
   }
 }
 
+/** An entry that may not be served as it is, with the clock's verdict on it. */
+interface Stale {
+  readonly entry: Entry;
+  readonly tags: TagVerdict;
+}
+
 interface Found {
   readonly usable: CachedAnswer | undefined;
   /** The newest entry that may not be served as it is. */
-  readonly stale: Entry | undefined;
+  readonly stale: Stale | undefined;
 }
 
 async function lookUp(request: ReadRequest, ports: ReadThroughPorts, clockAway: boolean): Promise<Found> {
-  const { key, policy, consistency } = request;
-  const { clock } = ports.follower.mirror;
-  // Strong and session reads are promises about the clock: without it no entry can keep them.
-  const level = consistency.level ?? policy.level;
-  const mayBeUnverified =
-    policy.whenUnverified === 'stale' && level !== 'strong' && consistency.atLeast === undefined;
-  let stale: Entry | undefined;
-  for (const [index, tier] of ports.tiers.entries()) {
+  const { key, policy } = request;
+  const level = levelOf(request);
+  const tiers = tiersOf(request, ports);
+  let stale: Stale | undefined;
+  for (const [index, tier] of tiers.entries()) {
     const entry = await tier.get(key);
     if (entry === undefined) continue;
-    const fresh = secondsSince(entry.filledAt, ports.now()) < policy.ttlS;
-    if (fresh && (clockAway ? mayBeUnverified : isValid(clock, entry, entry.slots))) {
-      for (const nearer of ports.tiers.slice(0, index))
-        ports.context.keepAlive(Promise.resolve(nearer.put(key, entry)));
-      const unverified = clockAway ? 'clock-unavailable' : undefined;
-      return { usable: answer(entry, { hit: true, tier: tier.name }, request, ports, unverified), stale };
+    const tags = verdictOn(entry, request, ports, clockAway);
+    const decision = decide({ policy, level, key, entry, tags }, ports.time.now(), ports.random());
+    if (decision.serve === 'no') {
+      if (stale === undefined || entry.filledAt > stale.entry.filledAt) stale = { entry, tags };
+      continue;
     }
-    if (stale === undefined || entry.filledAt > stale.filledAt) stale = entry;
+    for (const nearer of tiers.slice(0, index))
+      ports.context.keepAlive(Promise.resolve(nearer.put(key, entry)));
+    if (decision.refresh === 'background') refreshInBackground(request, ports);
+    const source = { hit: true, tier: tier.name, stale: decision.serve === 'stale' } as const;
+    const unverified = clockAway ? 'clock-unavailable' : undefined;
+    return { usable: answer(entry, source, request, ports, { decision, unverified }), stale };
   }
   return { usable: undefined, stale };
+}
+
+function tiersOf({ policy }: ReadRequest, { tiers }: ReadThroughPorts): Tier[] {
+  return tiers.filter(({ name }) => policy.tiers.includes(name));
+}
+
+function verdictOn(
+  entry: Entry,
+  { policy }: ReadRequest,
+  ports: ReadThroughPorts,
+  clockAway: boolean,
+): TagVerdict {
+  if (clockAway) return policy.whenUnverified === 'stale' ? 'unverified' : 'invalidated';
+  return isValid(ports.follower.mirror.clock, entry, entry.slots) ? 'valid' : 'invalidated';
+}
+
+/** Refills behind an answer that is given already; one refresh a key and isolate is under way at a time. */
+function refreshInBackground(request: ReadRequest, ports: ReadThroughPorts): void {
+  const { refreshing, time } = ports;
+  if (time.now() - (refreshing.get(request.key) ?? Number.NEGATIVE_INFINITY) < REFRESH_LEASE_MS) return;
+  refreshing.set(request.key, time.now());
+  const refresh = fill(request, ports, undefined)
+    .catch(() => undefined)
+    .finally(() => refreshing.delete(request.key));
+  ports.context.keepAlive(refresh);
 }
 
 async function fill(
   request: ReadRequest,
   ports: ReadThroughPorts,
-  stale: Entry | undefined,
+  stale: Stale | undefined,
 ): Promise<CachedAnswer> {
   const { key, policy } = request;
-  // Copied before the read: the mirror moves on while the origin answers.
-  const { epoch, seq: stamp } = ports.follower.mirror.clock;
-  let entry: Entry;
-  let storable: boolean;
+  // What this reader has to see: every invalidation that its mirror knows of now.
+  const { epoch, seq: minStamp } = ports.follower.mirror.clock;
+  const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
+  let flight: Flight;
   try {
-    const loaded = await request.load();
-    storable = loaded.storable;
-    entry = await toEntry(loaded, request, { epoch, stamp }, ports);
+    const fillOnce = () => readOrigin(request, ports);
+    const { time, context } = ports;
+    flight = await singleFlight(gate, { epoch, minStamp }, fillOnce, { time, keepAlive: context.keepAlive });
   } catch (error) {
-    const staleFor =
-      stale === undefined ? Number.POSITIVE_INFINITY : secondsSince(stale.filledAt, ports.now());
-    if (stale === undefined || staleFor > policy.staleIfErrorS || !isOutage(error)) throw error;
-    return answer(
-      stale,
-      { hit: false, forward: 'stale', stored: false },
-      request,
-      ports,
-      'origin-unavailable',
-    );
+    if (stale === undefined || !isOutage(error) || !mayStandIn({ policy, key, ...stale }, ports.time.now()))
+      throw error;
+    const source = { hit: false, forward: 'stale', stored: false } as const;
+    return answer(stale.entry, source, request, ports, { unverified: 'origin-unavailable' });
   }
-  if (storable)
-    for (const tier of ports.tiers) ports.context.keepAlive(Promise.resolve(tier.put(key, entry)));
+  const { entry, storable } = flight;
+  if (storable) {
+    for (const tier of tiersOf(request, ports))
+      ports.context.keepAlive(Promise.resolve(tier.put(key, entry)));
+  }
   const forward = stale === undefined ? 'uri-miss' : 'stale';
-  return answer(entry, { hit: false, forward, stored: storable }, request, ports, undefined);
+  return answer(entry, { hit: false, forward, stored: storable }, request, ports, {});
 }
 
 /** Correct without the clock, and not stored: there is no stamp to store it with. */
 async function fromOriginUnstored(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
-  const entry = await toEntry(await request.load(), request, { epoch: '', stamp: 0 }, ports);
-  return answer(entry, { hit: false, forward: 'bypass', stored: false }, request, ports, 'clock-unavailable');
+  const entry = await toEntry(await request.load(), request, { epoch: '', stamp: 0, fillMs: 0 }, ports);
+  const source = { hit: false, forward: 'bypass', stored: false } as const;
+  return answer(entry, source, request, ports, { unverified: 'clock-unavailable' });
 }
 
 async function toEntry(
   { value, tags }: Loaded,
   { view, key }: ReadRequest,
-  at: { epoch: string; stamp: number },
+  at: { epoch: string; stamp: number; fillMs: number },
   ports: ReadThroughPorts,
 ): Promise<Entry> {
   const slots = slotsOf([...tags, ...purgeTags(view, key)]);
@@ -158,20 +214,46 @@ async function toEntry(
     throw new Error(`An answer depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most.`);
   const body = JSON.stringify(value);
   const etag = `"${(await ports.digest(body)).slice(0, 32)}"`;
-  return { body, etag, slots, ...at, filledAt: ports.now() };
+  return { body, etag, slots, ...at, filledAt: ports.time.now() };
 }
+
+/** Reads the origin. The stamp is copied before: the mirror moves on while the origin answers. */
+async function readOrigin(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
+  const { epoch, seq: stamp } = ports.follower.mirror.clock;
+  const startedAt = ports.time.now();
+  const loaded = await request.load();
+  const fillMs = Math.max(0, ports.time.now() - startedAt);
+  return {
+    entry: await toEntry(loaded, request, { epoch, stamp, fillMs }, ports),
+    storable: loaded.storable,
+  };
+}
+
+/** What a freshly filled entry would be decided to be. */
+const JUST_FILLED = { serve: 'fresh', reason: 'fresh', ageS: 0 } as const;
 
 function answer(
   entry: Entry,
   source: CachedAnswer['source'],
-  { policy }: ReadRequest,
-  ports: ReadThroughPorts,
-  unverified: CachedAnswer['unverified'],
+  request: ReadRequest,
+  { follower, time }: ReadThroughPorts,
+  how: { decision?: Decision; unverified?: CachedAnswer['unverified'] },
 ): CachedAnswer {
-  const ageS = secondsSince(entry.filledAt, ports.now());
-  const { clock } = ports.follower.mirror;
-  const token = unverified === undefined ? formatToken(clock) : undefined;
-  return { entry, source, unverified, ageS, ttlS: policy.ttlS - ageS, token };
+  const { unverified, decision = { ...JUST_FILLED, ttlLeftS: request.policy.ttlS } } = how;
+  const { boundMs } = request.policy;
+  const mirrorAgeMs = ageMs(follower.mirror, time.now());
+  return {
+    entry,
+    source,
+    unverified,
+    ageS: Math.max(0, Math.floor((time.now() - entry.filledAt) / 1_000)),
+    ttlS: decision.ttlLeftS,
+    maxAgeS:
+      unverified === undefined
+        ? maxAgeForOthers({ level: levelOf(request), boundMs, mirrorAgeMs, decision })
+        : 0,
+    token: unverified === undefined ? formatToken(follower.mirror.clock) : undefined,
+  };
 }
 
 /** An origin that is down may be stood in for; a bug in a query may not hide behind old answers. */
@@ -179,8 +261,4 @@ function isOutage(error: unknown): boolean {
   return (
     error instanceof Failure && (error.code === 'database_unavailable' || error.code === 'model_unavailable')
   );
-}
-
-function secondsSince(thenMs: number, nowMs: number): number {
-  return Math.max(0, Math.floor((nowMs - thenMs) / 1000));
 }

@@ -18,15 +18,7 @@ import { registerPredictions } from './routes/predictions.ts';
 import { registerRecommendations } from './routes/recommendations.ts';
 import { registerViews } from './routes/views.ts';
 
-export const app = new OpenAPIHono<AppEnv>({
-  defaultHook: (result) => {
-    if (result.success) return;
-    const issue = result.error.issues[0];
-    throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
-      pointer: issue?.path.map(String).join('.'),
-    });
-  },
-});
+export const app = new OpenAPIHono<AppEnv>();
 
 app.onError((error, c) => {
   const requestId = c.var.requestId ?? newId();
@@ -49,7 +41,11 @@ app.use(async (c, next) => {
   c.set('requestId', c.req.header('cf-ray') ?? newId());
   c.set(
     'services',
-    createServices(c.env, (promise) => c.executionCtx.waitUntil(promise), placeOf(c.req.raw)),
+    createServices(
+      c.env,
+      (promise) => c.executionCtx.waitUntil(promise),
+      () => placeOf(c.req.raw),
+    ),
   );
   await next();
   c.res.headers.set('x-request-id', c.var.requestId);

@@ -1,6 +1,6 @@
 import { parseToken } from '../cache/clock/token.ts';
 import type { CachedAnswer, Consistency } from '../cache/read-through.ts';
-import { CONSISTENCY_LEVELS } from '../catalog/define/view.ts';
+import { CONSISTENCY_LEVELS } from '../catalog/define/cache-policy.ts';
 import { Failure } from '../platform/failure.ts';
 import { problemResponse } from './problem.ts';
 
@@ -26,19 +26,19 @@ export function cachedResponse(
 ): Response {
   const { entry } = answer;
   const missing = entry.body === 'null';
-  const headers = new Headers({
+  const headers: Record<string, string> = {
     'content-type': 'application/json',
     etag: entry.etag,
     age: String(answer.ageS),
     'cache-status': cacheStatus(answer),
-    // Caches that we cannot invalidate may keep the answer, but have to ask whether it still holds.
-    'cache-control': 'private, max-age=0, must-revalidate',
+    // Caches that we cannot invalidate may keep the answer for what is left of its bound, and then have to ask.
+    'cache-control': `private, max-age=${answer.maxAgeS}, must-revalidate`,
     vary: 'Millrace-Consistency, Millrace-Token',
     'server-timing': `total;dur=${now - startedAt}`,
-  });
-  if (answer.token !== undefined) headers.set('millrace-token', answer.token);
+  };
+  if (answer.token !== undefined) headers['millrace-token'] = answer.token;
   if (!missing && matches(request.headers.get('if-none-match'), entry.etag)) {
-    headers.delete('content-type');
+    delete headers['content-type'];
     return new Response(null, { status: 304, headers });
   }
   return new Response(entry.body, { status: 200, headers });
@@ -56,10 +56,19 @@ export function missingResponse(response: Response, what: string, requestId: str
 /** RFC 9211. */
 function cacheStatus({ source, ttlS, unverified }: CachedAnswer): string {
   const parts = source.hit
-    ? ['millrace', 'hit', `ttl=${ttlS}`, `detail=${unverified === undefined ? source.tier : 'unverified'}`]
+    ? ['millrace', 'hit', `ttl=${ttlS}`, `detail=${detailOf(source, unverified)}`]
     : ['millrace', `fwd=${source.forward}`, ...(source.stored ? ['stored'] : [])];
   if (!source.hit && unverified !== undefined) parts.push(`detail=${unverified}`);
   return parts.join('; ');
+}
+
+/** The tier that had it, unless there is more to know: that nobody could verify it, or that it is being renewed. */
+function detailOf(
+  source: Extract<CachedAnswer['source'], { hit: true }>,
+  unverified: CachedAnswer['unverified'],
+) {
+  if (unverified !== undefined) return 'unverified';
+  return source.stale ? `${source.tier}-stale` : source.tier;
 }
 
 /** Weak comparison (RFC 9110 §13.1.2). */

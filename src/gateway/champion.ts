@@ -1,6 +1,6 @@
 import type { Consistency } from '../cache/read-through.ts';
+import { cachePolicy } from '../catalog/define/cache-policy.ts';
 import type { ModelDefinition } from '../catalog/define/model.ts';
-import { DEFAULT_CACHE_POLICY } from '../catalog/define/view.ts';
 import { Manifest } from '../inference/bundle.ts';
 import type { LoadedModel } from '../inference/loaded-models.ts';
 import { modelTag, readChampion } from '../inference/registry.ts';
@@ -8,7 +8,7 @@ import { Failure } from '../platform/failure.ts';
 import type { Services } from '../services.ts';
 
 /** A clock that is away changes nothing about which model is the best known. */
-const POLICY = { ...DEFAULT_CACHE_POLICY, ttlS: 3_600, whenUnverified: 'stale' as const };
+const POLICY = cachePolicy({ ttlS: 3_600, whenUnverified: 'stale', singleFlight: false });
 
 /**
  * The version of a model that answers. Which one that is, is itself a cached answer under the model's tag, so

@@ -22,3 +22,8 @@ export function featureShard(env: Pick<Env, 'FEATURE_SHARD'>, shard: string) {
 export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'>) {
   return env.OUTBOX_RELAY.getByName('main');
 }
+
+/** The gate of one cache key, named by it. */
+export function fillGate(env: Pick<Env, 'FILL_GATE'>, key: string) {
+  return env.FILL_GATE.getByName(key);
+}

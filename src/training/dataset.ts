@@ -10,9 +10,9 @@ import {
   RANKER_WIDTH,
   rankerRows,
 } from '../catalog/ranker.ts';
+import { hashedFraction, hashText } from '../platform/random.ts';
 import { buildCandidateTable, type TableLimits } from './candidate-table.ts';
 import { boughtBetween, type PurchaseHistory, snapshotAsOf } from './purchases.ts';
-import { hashedFraction, hashText } from './random.ts';
 
 /** The label: bought within this many days after the cutoff; also the length of the held-out period. */
 export const LABEL_DAYS = 28;

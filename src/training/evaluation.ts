@@ -7,9 +7,9 @@ import {
   rankerRows,
   topByScore,
 } from '../catalog/ranker.ts';
+import { seededRandom } from '../platform/random.ts';
 import type { Case } from './dataset.ts';
 import { type Network, scoreRows } from './network.ts';
-import { seededRandom } from './random.ts';
 
 /** Length of the judged list. */
 export const TOP_K = 10;

@@ -2,7 +2,7 @@
  * The ranking network: standardised columns → one ReLU layer → a logistic unit. Plain arithmetic on one thread
  * in a fixed order, so that the same rows and seed give the same bytes.
  */
-import { type Random, seededRandom, shuffledIndices } from './random.ts';
+import { type Random, seededRandom, shuffledIndices } from '../platform/random.ts';
 
 /** A trained network; every number is already a float32 value. */
 export interface Network {

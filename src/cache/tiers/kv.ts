@@ -19,7 +19,7 @@ export class KvTier implements Tier {
   }
 
   async get(key: string): Promise<Entry | undefined> {
-    if (key.length > KEY_BYTES_MAX) return undefined;
+    if (bytesOf(key) > KEY_BYTES_MAX) return undefined;
     try {
       const parsed = Entry.safeParse(await this.#kv.get(key, 'json'));
       return parsed.success ? parsed.data : undefined;
@@ -30,11 +30,17 @@ export class KvTier implements Tier {
   }
 
   async put(key: string, entry: Entry): Promise<void> {
-    if (key.length > KEY_BYTES_MAX) return;
+    if (bytesOf(key) > KEY_BYTES_MAX) return;
     try {
       await this.#kv.put(key, JSON.stringify(entry), { expirationTtl: this.#ttlS });
     } catch (error) {
       log('info', 'KV did not take an entry.', { 'event.action': 'cache-put' }, error);
     }
   }
+}
+
+const encoder = new TextEncoder();
+
+function bytesOf(text: string): number {
+  return encoder.encode(text).byteLength;
 }

@@ -1,32 +1,9 @@
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import { type CachePolicy, cachePolicy } from './cache-policy.ts';
 
 /** The database as a view's query sees it. */
 export type Database = NeonHttpDatabase;
-
-/** What a reader is promised when it asks for nothing else; see docs/coherence.md. */
-export const CONSISTENCY_LEVELS = ['strong', 'bounded'] as const;
-export type ConsistencyLevel = (typeof CONSISTENCY_LEVELS)[number];
-
-export interface CachePolicy {
-  readonly level: ConsistencyLevel;
-  /** How long an entry may be served at most, in seconds, however valid its tags are. */
-  readonly ttlS: number;
-  /** Greatest age of the clock's mirror for `bounded` reads, in milliseconds. */
-  readonly boundMs: number;
-  /** What answers while the clock is out of reach: the origin (correct, slower) or the entry, marked unverified. */
-  readonly whenUnverified: 'origin' | 'stale';
-  /** How long a stale entry may stand in for a failing origin, in seconds; 0 for never. */
-  readonly staleIfErrorS: number;
-}
-
-export const DEFAULT_CACHE_POLICY: CachePolicy = {
-  level: 'bounded',
-  ttlS: 300,
-  boundMs: 2_000,
-  whenUnverified: 'origin',
-  staleIfErrorS: 3_600,
-};
 
 /** An answer and what it depends on. `value: null` means that the thing does not exist, which is cached too. */
 export interface Loaded {
@@ -86,7 +63,7 @@ export function view<
     params,
     query,
     response: declaration.response,
-    policy: { ...DEFAULT_CACHE_POLICY, ...declaration.cache },
+    policy: cachePolicy(declaration.cache),
     load: async (db, raw) => {
       const input = { ...params.parse(raw), ...query.parse(raw) };
       const found = await declaration.load(db, input);

@@ -1,9 +1,9 @@
-import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { cachePolicy } from '../../catalog/define/cache-policy.ts';
 import type { ModelDefinition } from '../../catalog/define/model.ts';
-import { DEFAULT_CACHE_POLICY } from '../../catalog/define/view.ts';
 import { recommend } from '../../inference/recommend.ts';
 import { cachedResponse, consistencyOf } from '../cached-response.ts';
-import { type CachedRoute, keyOf } from '../cached-routes.ts';
+import { type CachedRoute, honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { championOf } from '../champion.ts';
 import type { AppEnv } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
@@ -12,7 +12,7 @@ import { consistencyHeaders, problem } from '../openapi.ts';
 const LIMIT_MAX = 100;
 
 /** Scores move with the days since a purchase: an hour is well within what a ranking notices. */
-const POLICY = { ...DEFAULT_CACHE_POLICY, ttlS: 3_600 };
+const POLICY = cachePolicy({ ttlS: 3_600 });
 
 /** Serves the ranking of every model of the catalog at its path, through the cache. */
 export function registerRecommendations(app: OpenAPIHono<AppEnv>, models: readonly ModelDefinition[]): void {
@@ -30,7 +30,7 @@ export function rankingRoute(model: ModelDefinition): CachedRoute & { readonly p
 
 function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void {
   const { parameter, params, query } = rankingRoute(model);
-  const route = createRoute({
+  app.openAPIRegistry.registerPath({
     method: 'get',
     path: model.path,
     summary: model.description,
@@ -47,10 +47,10 @@ function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void
       503: problem('No model has been published, or it cannot be loaded.'),
     },
   });
-  app.openapi(route, async (c) => {
+  app.get(honoPath(model.path), async (c) => {
     const { services } = c.var;
     const startedAt = services.now();
-    const input: Record<string, unknown> = { ...c.req.valid('param'), ...c.req.valid('query') };
+    const input = inputOf({ params, query }, c.req);
     const key = String(input[parameter]);
     const limit = Number(input['limit']);
     const consistency = consistencyOf(c.req.raw);

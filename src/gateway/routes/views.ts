@@ -1,8 +1,8 @@
-import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
+import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { ViewDefinition } from '../../catalog/define/view.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { cachedResponse, consistencyOf, missingResponse } from '../cached-response.ts';
-import { keyOf } from '../cached-routes.ts';
+import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import type { AppEnv } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
 
@@ -12,7 +12,7 @@ export function registerViews(app: OpenAPIHono<AppEnv>, views: readonly ViewDefi
 }
 
 function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
-  const route = createRoute({
+  app.openAPIRegistry.registerPath({
     method: 'get',
     path: view.path,
     summary: view.description,
@@ -26,10 +26,10 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
       503: problem('The origin does not answer, and the cache may not.'),
     },
   });
-  app.openapi(route, async (c) => {
+  app.get(honoPath(view.path), async (c) => {
     const { services, requestId } = c.var;
     const startedAt = services.now();
-    const input = { ...c.req.valid('param'), ...c.req.valid('query') };
+    const input = inputOf(view, c.req);
     const answer = await services.read({
       view: view.name,
       key: keyOf({ view: view.name }, input),

@@ -5,7 +5,7 @@ import { ClockFollower } from '../../../src/cache/clock/follower.ts';
 import { slotsOf } from '../../../src/cache/clock/slots.ts';
 import { type Consistency, type ReadThroughPorts, readThrough } from '../../../src/cache/read-through.ts';
 import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
-import { DEFAULT_CACHE_POLICY } from '../../../src/catalog/define/view.ts';
+import { type CachePolicy, cachePolicy } from '../../../src/catalog/define/cache-policy.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
@@ -15,9 +15,11 @@ class World {
   root: Clock = newClock('e');
   clockIsAway = false;
   now = 1_000_000;
-  value = 'v1';
+  value: string | null = 'v1';
   originFails: Error | undefined;
   loads = 0;
+  /** The origin answers once this settles. */
+  originIsSlow: Promise<void> = Promise.resolve();
   readonly far = new MemoryTier(1_000_000);
 
   invalidate(tag: string): void {
@@ -38,23 +40,28 @@ class World {
         },
       },
       tiers: [new MemoryTier(1_000_000), this.far],
-      now: () => this.now,
+      time: { now: () => this.now, withTimeout },
+      gateOf: () => undefined,
       digest: sha256Hex,
+      // No early refresh: those have tests of their own.
+      random: () => 0,
+      refreshing: new Map(),
     };
   }
 
   async read(
     isolate: ReadThroughPorts,
-    options: { level?: Consistency['level']; policy?: object; during?: () => void } = {},
+    options: { level?: Consistency['level']; policy?: Partial<CachePolicy>; during?: () => void } = {},
   ) {
     return await readThrough(
       {
         view: 'v',
         key: 'k',
-        policy: { ...DEFAULT_CACHE_POLICY, ...options.policy },
+        policy: cachePolicy(options.policy),
         consistency: { level: options.level, atLeast: undefined },
         load: async () => {
           this.loads += 1;
+          await this.originIsSlow;
           if (this.originFails !== undefined) throw this.originFails;
           const value = this.value;
           options.during?.();
@@ -66,6 +73,8 @@ class World {
   }
 }
 
+const POLICY = cachePolicy();
+const refreshed = (isolate: ReadThroughPorts) => expect.poll(() => isolate.refreshing.size).toBe(0);
 const outage = () => new Failure('database_unavailable', 'down', { retryAfterS: 5 });
 let world: World;
 beforeEach(() => {
@@ -76,7 +85,7 @@ describe('read-through', () => {
   it('fills once, then hits memory; another isolate hits the tier that both share', async () => {
     const one = world.isolate();
     expect((await world.read(one)).source).toEqual({ hit: false, forward: 'uri-miss', stored: true });
-    expect((await world.read(one)).source).toEqual({ hit: true, tier: 'memory' });
+    expect((await world.read(one)).source).toEqual({ hit: true, tier: 'memory', stale: false });
     expect((await world.read(world.isolate())).source).toMatchObject({ hit: true });
     expect(world.loads).toBe(1);
   });
@@ -99,7 +108,7 @@ describe('read-through', () => {
     world.value = 'v2';
     world.invalidate('product:1');
     expect((await world.read(one)).entry.body).toBe('"v1"');
-    world.now += DEFAULT_CACHE_POLICY.boundMs + 1;
+    world.now += POLICY.boundMs + 1;
     expect((await world.read(one)).entry.body).toBe('"v2"');
   });
 
@@ -125,8 +134,68 @@ describe('read-through', () => {
   it('keeps an entry no longer than its time to live', async () => {
     const one = world.isolate();
     await world.read(one);
-    world.now += DEFAULT_CACHE_POLICY.ttlS * 1_000;
+    world.now += (POLICY.ttlS + POLICY.staleWhileRevalidateS) * 1_000;
     expect((await world.read(one)).source).toMatchObject({ hit: false, forward: 'stale' });
+  });
+});
+
+describe('read-through after the time to live', () => {
+  const expired = (POLICY.ttlS + 1) * 1_000;
+
+  it('serves what is expired but not invalidated, and refreshes it behind, once', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.now += expired;
+    world.value = 'v2';
+    const { promise, resolve } = Promise.withResolvers<void>();
+    world.originIsSlow = promise;
+    // Wider than the jitter, which may take a tenth off the time to live.
+    const read = () => world.read(one, { policy: { staleWhileRevalidateS: 60 } });
+    const answers = await Promise.all([read(), read(), read()]);
+    expect(answers.map(({ source }) => source)).toEqual(
+      Array(3).fill({ hit: true, tier: 'memory', stale: true }),
+    );
+    expect(answers[0]?.entry.body).toBe('"v1"');
+    expect(world.loads).toBe(2);
+    resolve();
+    await refreshed(one);
+    expect((await world.read(one)).entry.body).toBe('"v2"');
+    expect(world.loads).toBe(2);
+  });
+
+  it('serves what is invalidated to eventual readers alone', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.value = 'v2';
+    world.invalidate('product:1');
+    world.now += 5_000;
+    const eventual = await world.read(one, { level: 'eventual' });
+    expect(eventual).toMatchObject({ source: { hit: true, stale: true }, maxAgeS: 0 });
+    expect(eventual.entry.body).toBe('"v1"');
+    await refreshed(one);
+    expect((await world.read(one)).entry.body).toBe('"v2"');
+  });
+
+  it('keeps "there is no such thing" for its own, shorter time', async () => {
+    const one = world.isolate();
+    world.value = null;
+    await world.read(one, { policy: { staleWhileRevalidateS: 0 } });
+    world.now += (POLICY.negativeTtlS + 1) * 1_000;
+    const answer = await world.read(one, { policy: { staleWhileRevalidateS: 0 } });
+    expect(answer.source).toMatchObject({ hit: false, forward: 'stale' });
+  });
+
+  it('tells other caches to keep an answer for what is left of the bound, and strong ones not at all', async () => {
+    const one = world.isolate();
+    const first = await world.read(one, { policy: { boundMs: 10_000 } });
+    expect(first.maxAgeS).toBe(10);
+    expect((await world.read(one, { level: 'strong' })).maxAgeS).toBe(0);
+  });
+
+  it('keeps entries only where the policy says', async () => {
+    const one = world.isolate();
+    await world.read(one, { policy: { tiers: ['kv'] } });
+    expect((await world.read(one, { policy: { tiers: ['kv'] } })).source.hit).toBe(false);
   });
 });
 
@@ -182,7 +251,7 @@ describe('read-through without its origin', () => {
     world.originFails = undefined;
     await world.read(one);
     world.originFails = outage();
-    world.now += (DEFAULT_CACHE_POLICY.staleIfErrorS + 1) * 1_000;
+    world.now += (POLICY.ttlS + POLICY.staleIfErrorS + 1) * 1_000;
     await expect(world.read(one)).rejects.toMatchObject({ code: 'database_unavailable' });
   });
 });

@@ -8,12 +8,12 @@ import {
   RANKER_WIDTH,
   rankerRows,
 } from '../../../src/catalog/ranker.ts';
+import { seededRandom } from '../../../src/platform/random.ts';
 import { MIN_HISTORY_DAYS } from '../../../src/training/dataset.ts';
 import { GOLDEN_TOLERANCE, type ModelBundle } from '../../../src/training/model.ts';
 import { type Network, parameterLayout, scoreRows } from '../../../src/training/network.ts';
 import { writeOnnx } from '../../../src/training/onnx-writer.ts';
 import { groupPurchases, snapshotAsOf } from '../../../src/training/purchases.ts';
-import { seededRandom } from '../../../src/training/random.ts';
 import { type TrainingReport, trainRanker } from '../../../src/training/train.ts';
 import { syntheticPurchases } from './shop.ts';
 

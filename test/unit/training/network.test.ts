@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { seededRandom } from '../../../src/platform/random.ts';
 import {
   lossAndGradient,
   parameterLayout,
@@ -6,7 +7,6 @@ import {
   TRAINER_DEFAULTS,
   trainNetwork,
 } from '../../../src/training/network.ts';
-import { seededRandom } from '../../../src/training/random.ts';
 
 const WIDTH = 4;
 

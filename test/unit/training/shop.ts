@@ -1,7 +1,7 @@
 /** A made-up shop with structure to find: tastes, favourites that are bought again, and a few best sellers. */
 import { DAY_MS } from '../../../src/catalog/ranker.ts';
+import { type Random, seededRandom } from '../../../src/platform/random.ts';
 import type { Purchase } from '../../../src/training/purchases.ts';
-import { type Random, seededRandom } from '../../../src/training/random.ts';
 
 export const SHOP_START = Date.UTC(2025, 0, 1);
 const GROUPS = 6;

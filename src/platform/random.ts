@@ -42,3 +42,6 @@ export function shuffledIndices(length: number, random: Random): Uint32Array {
   }
   return order;
 }
+
+/** The system's own randomness, for what need not be told again. */
+export const systemRandom: Random = () => Math.random();

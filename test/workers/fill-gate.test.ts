@@ -1,0 +1,179 @@
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { describe, expect, it } from 'vitest';
+import type { Entry } from '../../src/cache/entry.ts';
+import { type Filled, type FillGatePort, singleFlight } from '../../src/cache/single-flight.ts';
+import { systemNow, systemTime } from '../../src/platform/clock.ts';
+import { fillGate } from '../../src/storage/objects.ts';
+
+const NEED = { epoch: 'e', minStamp: 5 };
+const LEASE_MS = 400;
+/** What a busy machine may add to a timer, in milliseconds. */
+const SLACK_MS = 1_000;
+
+function entryAt(stamp: number): Entry {
+  return { body: `{"stamp":${stamp}}`, etag: '"x"', slots: [1, 2], epoch: 'e', stamp, filledAt: 1_000 };
+}
+
+function gateOf(key: string): FillGatePort {
+  return fillGate(env, key);
+}
+
+async function ticketOf(gate: FillGatePort, leaseMs = LEASE_MS): Promise<string> {
+  const verdict = await gate.enter(NEED, leaseMs);
+  if (verdict.verdict !== 'fill') throw new Error('Somebody else has filled.');
+  return verdict.ticketId;
+}
+
+/** What has settled by now, and what becomes of a promise later. */
+function watch<T>(promise: Promise<T>) {
+  const watched: { promise: Promise<T>; value: T | undefined } = { promise, value: undefined };
+  void promise.then((value) => {
+    watched.value = value;
+  });
+  return watched;
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe('the gate of a key', () => {
+  it('tells one of a thousand to fill, and gives the others what that one brings', async () => {
+    const gate = gateOf('thousand');
+    const entering = Array.from({ length: 1_000 }, () => gate.enter(NEED, 10_000));
+    const first = await Promise.race(entering);
+    if (first.verdict !== 'fill') throw new Error('Nobody has filled yet.');
+    await gate.complete(first.ticketId, entryAt(5));
+    const verdicts = await Promise.all(entering);
+    expect(verdicts.filter(({ verdict }) => verdict === 'fill')).toHaveLength(1);
+    const values = verdicts.filter((given) => given.verdict === 'value');
+    expect(values).toHaveLength(999);
+    expect(values.every(({ entry }) => entry.stamp === 5 && entry.slots.length === 2)).toBe(true);
+  });
+
+  it('carries single flights of real callers: one read for all', async () => {
+    let reads = 0;
+    const fill = async (): Promise<Filled> => {
+      reads += 1;
+      await pause(50);
+      return { entry: entryAt(6), storable: true };
+    };
+    const kept: Promise<unknown>[] = [];
+    const context = { time: systemTime, keepAlive: (promise: Promise<unknown>) => void kept.push(promise) };
+    const flights = await Promise.all(
+      Array.from({ length: 300 }, () => singleFlight(gateOf('flights'), NEED, fill, context)),
+    );
+    await Promise.all(kept);
+    expect(reads).toBe(1);
+    expect(flights.filter(({ shared }) => shared)).toHaveLength(299);
+    expect(flights.every(({ entry }) => entry.stamp === 6)).toBe(true);
+  });
+
+  it('frees the waiters of a filler that never comes back, within its lease', async () => {
+    const gate = gateOf('hanging');
+    const sentAtMs = systemNow();
+    await ticketOf(gate);
+    const waiting = Array.from({ length: 20 }, () => gate.enter(NEED, LEASE_MS));
+    const first = await Promise.race(waiting);
+    const waitedMs = systemNow() - sentAtMs;
+    expect(waitedMs).toBeGreaterThanOrEqual(LEASE_MS - 20);
+    expect(waitedMs).toBeLessThan(LEASE_MS + SLACK_MS);
+    if (first.verdict !== 'fill') throw new Error('Nobody has filled.');
+    await gate.complete(first.ticketId, entryAt(5));
+    const verdicts = await Promise.all(waiting);
+    expect(verdicts.filter(({ verdict }) => verdict === 'value')).toHaveLength(19);
+  });
+
+  it('lets everybody go when the next filler hangs, too', async () => {
+    const gate = gateOf('hanging-twice');
+    const sentAtMs = systemNow();
+    await ticketOf(gate);
+    const verdicts = await Promise.all(Array.from({ length: 10 }, () => gate.enter(NEED, LEASE_MS)));
+    expect(verdicts.every(({ verdict }) => verdict === 'fill')).toBe(true);
+    expect(systemNow() - sentAtMs).toBeLessThan(LEASE_MS * 2 + SLACK_MS);
+  });
+
+  it('does not give an older value to those that need a newer one', async () => {
+    const gate = gateOf('newer');
+    const ticketId = await ticketOf(gate, 10_000);
+    const old = watch(gate.enter(NEED, 10_000));
+    const newer = [7, 8].map((minStamp) => watch(gate.enter({ epoch: 'e', minStamp }, 10_000)));
+    await gate.complete(ticketId, entryAt(6));
+    expect(await old.promise).toMatchObject({ verdict: 'value', entry: { stamp: 6 } });
+    // The newest need reads next, and its entry serves the other one.
+    const next = await newer[1]?.promise;
+    if (next?.verdict !== 'fill') throw new Error('The newest need has to read by itself.');
+    expect(newer[0]?.value).toBeUndefined();
+    await gate.complete(next.ticketId, entryAt(8));
+    expect(await newer[0]?.promise).toMatchObject({ verdict: 'value', entry: { stamp: 8 } });
+  });
+
+  it('hands over when a fill fails', async () => {
+    const gate = gateOf('failing');
+    const ticketId = await ticketOf(gate, 10_000);
+    const waiting = Array.from({ length: 3 }, () => gate.enter(NEED, 10_000));
+    await gate.fail(ticketId);
+    const next = await Promise.race(waiting);
+    if (next.verdict !== 'fill') throw new Error('There is no value yet.');
+    await gate.complete(next.ticketId, entryAt(5));
+    const verdicts = await Promise.all(waiting);
+    expect(verdicts.filter(({ verdict }) => verdict === 'value')).toHaveLength(2);
+  });
+
+  it('lets all read by themselves when the answer is not to be shared', async () => {
+    const gate = gateOf('disbanded');
+    const ticketId = await ticketOf(gate, 10_000);
+    const waiting = Array.from({ length: 5 }, () => gate.enter(NEED, 10_000));
+    // Calls of one stub arrive in their order, so all five wait when the report comes.
+    await gate.disband(ticketId);
+    const verdicts = await Promise.all(waiting);
+    expect(verdicts.every(({ verdict }) => verdict === 'fill')).toBe(true);
+  });
+
+  it('gives late-comers the result for a moment, and then forgets it', async () => {
+    const gate = gateOf('late');
+    await gate.complete(await ticketOf(gate), entryAt(5));
+    expect(await gate.enter(NEED, LEASE_MS)).toMatchObject({ verdict: 'value' });
+    await pause(1_100);
+    expect(await gate.enter(NEED, LEASE_MS)).toMatchObject({ verdict: 'fill' });
+  });
+
+  it('forgets everything with an eviction, and goes on', async () => {
+    const stub = fillGate(env, 'evicted');
+    const ticketId = await ticketOf(stub, 10_000);
+    await evictDurableObject(stub);
+    const next = await ticketOf(stub, 10_000);
+    const waiting = stub.enter(NEED, 10_000);
+    // A ticket of before the eviction holds nothing any more, and what it brings is as good as its stamp.
+    await stub.fail(ticketId);
+    await stub.complete(ticketId, entryAt(4));
+    await stub.complete(next, entryAt(5));
+    expect(await waiting).toMatchObject({ verdict: 'value', entry: { stamp: 5 } });
+  });
+
+  it('lets a waiting caller read by itself when the object dies', async () => {
+    const stub = fillGate(env, 'dying');
+    await ticketOf(stub, 10_000);
+    const sentAtMs = systemNow();
+    const own: Filled = { entry: entryAt(9), storable: true };
+    const context = { time: systemTime, keepAlive: () => undefined };
+    const flight = singleFlight(gateOf('dying'), NEED, async () => own, context);
+    await pause(50);
+    await runInDurableObject(stub, (_, state) => state.abort('The test ends this object.')).catch(
+      () => undefined,
+    );
+    expect(await flight).toEqual({ ...own, shared: false });
+    expect(systemNow() - sentAtMs).toBeLessThan(SLACK_MS);
+  });
+
+  it('refuses what is no need, no lease and no entry, and goes on', async () => {
+    const stub = fillGate(env, 'refusing');
+    // Inside the object: a rejection that crosses the call is reported a second time by the test runtime.
+    await runInDurableObject(stub, async (object) => {
+      await expect(object.enter({ epoch: '', minStamp: 0 }, LEASE_MS)).rejects.toThrow();
+      await expect(object.enter({ epoch: 'e', minStamp: -1 }, LEASE_MS)).rejects.toThrow();
+      await expect(object.enter(NEED, 3_600_000)).rejects.toThrow();
+      await expect(object.complete('nobody', { ...entryAt(5), slots: [-1] })).rejects.toThrow();
+    });
+    expect(await stub.enter(NEED, LEASE_MS)).toMatchObject({ verdict: 'fill' });
+  });
+});

@@ -42,7 +42,13 @@ export interface CachedAnswer {
   readonly entry: Entry;
   readonly source:
     | { readonly hit: true; readonly tier: Tier['name']; readonly stale: boolean }
-    | { readonly hit: false; readonly forward: ForwardReason; readonly stored: boolean };
+    | {
+        readonly hit: false;
+        readonly forward: ForwardReason;
+        readonly stored: boolean;
+        /** Another request read the origin for this one. */
+        readonly collapsed: boolean;
+      };
   /** Set where the answer is not known to keep the level's promise, with the reason. */
   readonly unverified: 'clock-unavailable' | 'origin-unavailable' | undefined;
   readonly ageS: number;
@@ -184,22 +190,22 @@ async function fill(
   } catch (error) {
     if (stale === undefined || !isOutage(error) || !mayStandIn({ policy, key, ...stale }, ports.time.now()))
       throw error;
-    const source = { hit: false, forward: 'stale', stored: false } as const;
+    const source = { hit: false, forward: 'stale', stored: false, collapsed: false } as const;
     return answer(stale.entry, source, request, ports, { unverified: 'origin-unavailable' });
   }
-  const { entry, storable } = flight;
+  const { entry, storable, shared: collapsed } = flight;
   if (storable) {
     for (const tier of tiersOf(request, ports))
       ports.context.keepAlive(Promise.resolve(tier.put(key, entry)));
   }
   const forward = stale === undefined ? 'uri-miss' : 'stale';
-  return answer(entry, { hit: false, forward, stored: storable }, request, ports, {});
+  return answer(entry, { hit: false, forward, stored: storable, collapsed }, request, ports, {});
 }
 
 /** Correct without the clock, and not stored: there is no stamp to store it with. */
 async function fromOriginUnstored(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
   const entry = await toEntry(await request.load(), request, { epoch: '', stamp: 0, fillMs: 0 }, ports);
-  const source = { hit: false, forward: 'bypass', stored: false } as const;
+  const source = { hit: false, forward: 'bypass', stored: false, collapsed: false } as const;
   return answer(entry, source, request, ports, { unverified: 'clock-unavailable' });
 }
 

@@ -57,9 +57,13 @@ export function missingResponse(response: Response, what: string, requestId: str
 function cacheStatus({ source, ttlS, unverified }: CachedAnswer): string {
   const parts = source.hit
     ? ['millrace', 'hit', `ttl=${ttlS}`, `detail=${detailOf(source, unverified)}`]
-    : ['millrace', `fwd=${source.forward}`, ...(source.stored ? ['stored'] : [])];
+    : ['millrace', `fwd=${source.forward}`, ...flags(source)];
   if (!source.hit && unverified !== undefined) parts.push(`detail=${unverified}`);
   return parts.join('; ');
+}
+
+function flags({ stored, collapsed }: Extract<CachedAnswer['source'], { hit: false }>): string[] {
+  return [...(stored ? ['stored'] : []), ...(collapsed ? ['collapsed'] : [])];
 }
 
 /** The tier that had it, unless there is more to know: that nobody could verify it, or that it is being renewed. */

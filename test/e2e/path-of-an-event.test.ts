@@ -305,6 +305,23 @@ describe('the model', () => {
   });
 });
 
+describe('a crowd', () => {
+  it('of five hundred misses of one key makes one read of the origin', async () => {
+    const path = '/v1/products/10002B?';
+    await get(path, strong);
+    await stack.fetch('/v1/admin/cache/purge', {
+      method: 'POST',
+      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+      body: JSON.stringify({ path }),
+    });
+    const answers = await Promise.all(Array.from({ length: 500 }, () => get(path, strong)));
+    expect(new Set(answers.map(({ json }) => JSON.stringify(json))).size).toBe(1);
+    const readers = answers.filter(({ cache }) => cache.includes('fwd=') && !cache.includes('collapsed'));
+    expect(readers).toHaveLength(1);
+    expect(answers.some(({ cache }) => cache.includes('collapsed'))).toBe(true);
+  });
+});
+
 describe('a purge', () => {
   const purge = async (body: object) => {
     const response = await stack.fetch('/v1/admin/cache/purge', {

@@ -84,7 +84,12 @@ beforeEach(() => {
 describe('read-through', () => {
   it('fills once, then hits memory; another isolate hits the tier that both share', async () => {
     const one = world.isolate();
-    expect((await world.read(one)).source).toEqual({ hit: false, forward: 'uri-miss', stored: true });
+    expect((await world.read(one)).source).toEqual({
+      hit: false,
+      forward: 'uri-miss',
+      stored: true,
+      collapsed: false,
+    });
     expect((await world.read(one)).source).toEqual({ hit: true, tier: 'memory', stale: false });
     expect((await world.read(world.isolate())).source).toMatchObject({ hit: true });
     expect(world.loads).toBe(1);
@@ -98,7 +103,7 @@ describe('read-through', () => {
     world.invalidate('product:1');
     world.value = 'v2';
     const answer = await world.read(one, { level: 'strong' });
-    expect(answer.source).toEqual({ hit: false, forward: 'stale', stored: true });
+    expect(answer.source).toEqual({ hit: false, forward: 'stale', stored: true, collapsed: false });
     expect(answer.entry.body).toBe('"v2"');
   });
 

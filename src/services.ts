@@ -7,6 +7,7 @@ import { type CachedAnswer, type ReadRequest, readThrough } from './cache/read-t
 import { ColoTier } from './cache/tiers/colo.ts';
 import { KvTier } from './cache/tiers/kv.ts';
 import { MemoryTier } from './cache/tiers/memory.ts';
+import type { Tier } from './cache/tiers/tier.ts';
 import { cachePolicy } from './catalog/define/cache-policy.ts';
 import { catalog } from './catalog/index.ts';
 import { type Config, readConfig } from './config.ts';
@@ -57,14 +58,26 @@ export interface Services {
   readonly relay: () => ReturnType<typeof outboxRelay>;
 }
 
-/** Config and database client of this isolate: neither holds anything that belongs to a request. */
-const settings = new WeakMap<Env, { readonly config: Config; readonly db: ReturnType<typeof connect> }>();
+/** What is made once for an isolate's bindings: none of it holds anything that belongs to a request. */
+interface Settings {
+  readonly config: Config;
+  readonly db: ReturnType<typeof connect>;
+  readonly registry: RegistryPorts;
+  readonly tiers: readonly Tier[];
+}
 
-function settingsOf(env: Env) {
+const settings = new WeakMap<Env, Settings>();
+
+function settingsOf(env: Env): Settings {
   const known = settings.get(env);
   if (known !== undefined) return known;
   const config = readConfig(env);
-  const made = { config, db: connect(config.database) };
+  const made: Settings = {
+    config,
+    db: connect(config.database),
+    registry: { store: r2Artifacts(env.MODELS), loadGraph },
+    tiers: [isolate.memory, new ColoTier(caches.default, KEEP_S), new KvTier(env.CACHE, KEEP_S)],
+  };
   settings.set(env, made);
   return made;
 }
@@ -96,14 +109,14 @@ export function createServices(
   /** Asked for only where it matters: reading it costs more than a hit. */
   placeOf: () => RequestPlace = () => ({}),
 ): Services {
-  const { config, db } = settingsOf(env);
+  const { config, db, registry, tiers } = settingsOf(env);
   const context: FollowerContext = { parent: clockAbove(env, () => regionOf(placeOf())), keepAlive };
   return {
     config,
     env,
     db,
     now: systemNow,
-    registry: { store: r2Artifacts(env.MODELS), loadGraph },
+    registry,
     models: isolate.models,
     shards: {
       fold: (shard, entity, events) => featureShard(env, shard).fold(shard, entity, [...events]),
@@ -115,7 +128,7 @@ export function createServices(
       readThrough(request, {
         follower: isolate.follower,
         context,
-        tiers: [isolate.memory, new ColoTier(caches.default, KEEP_S), new KvTier(env.CACHE, KEEP_S)],
+        tiers,
         time: systemTime,
         gateOf: (key) => fillGate(env, key),
         digest: sha256Hex,

@@ -17,6 +17,9 @@ export default defineConfig({
         test: { name: 'unit', environment: 'node', include: ['test/unit/**/*.test.ts'] },
       },
       {
+        test: { name: 'simulation', environment: 'node', include: ['test/simulation/**/*.test.ts'] },
+      },
+      {
         plugins: [
           cloudflareTest({
             wrangler: { configPath: './wrangler.toml' },

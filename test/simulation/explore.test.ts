@@ -1,0 +1,21 @@
+import { describe, expect, it } from 'vitest';
+import { explore, type Fault } from './explore.ts';
+
+describe('every interleaving of two commits, two fillers, a strong reader and two late syncs', () => {
+  it('keeps the promise of strong reads', { timeout: 300_000 }, () => {
+    const { states, violation } = explore();
+    expect(violation).toBeUndefined();
+    console.log(`explored ${states.toLocaleString('en')} states to the end`);
+    expect(states).toBeGreaterThan(100_000);
+  });
+
+  it.each([
+    'stamp-after-read',
+    'invalidate-before-commit',
+    'join-earlier-sync',
+    'acknowledge-early',
+  ] satisfies Fault[])('finds the fault "%s"', { timeout: 300_000 }, (fault) => {
+    const { violation } = explore(fault);
+    expect(violation?.at(-1)).toMatch(/^VIOLATION/);
+  });
+});

@@ -1,5 +1,6 @@
 import type { z } from '@hono/zod-openapi';
 import type { HonoRequest } from 'hono';
+import { cacheKey } from '../cache/cache-key.ts';
 import type { Catalog } from '../catalog/index.ts';
 import { Failure } from '../platform/failure.ts';
 
@@ -15,7 +16,7 @@ export interface CachedRoute {
 
 /** The key of an answer; `input` has been parsed, so equal requests have equal keys. */
 export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown): string {
-  return `${view}/${JSON.stringify(input)}`;
+  return cacheKey(view, input, {});
 }
 
 /**

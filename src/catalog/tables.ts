@@ -15,10 +15,9 @@ export const customers = pgTable('customers', {
   createdAt: timestamp('created_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
 });
 
-/** A line of an invoice. `eventSeq` names the event that it was stored from; every history table has it. */
-export const purchases = pgTable(
-  'purchases',
-  {
+/** The columns of a line of an invoice. `eventSeq` names the event that it was stored from; every history has it. */
+function invoiceLine() {
+  return {
     eventSeq: bigint('event_seq', { mode: 'number' }).primaryKey(),
     invoice: text('invoice').notNull(),
     sku: text('sku').notNull(),
@@ -27,31 +26,20 @@ export const purchases = pgTable(
     unitPrice: numeric('unit_price', { precision: 12, scale: 4, mode: 'number' }).notNull(),
     country: text('country').notNull(),
     occurredAt: timestamp('occurred_at', { withTimezone: true, mode: 'string' }).notNull(),
-  },
-  (table) => [
-    index('purchases_customer').on(table.customerId, table.occurredAt, table.eventSeq),
-    index('purchases_sku').on(table.sku, table.occurredAt),
-  ],
-);
+  };
+}
+
+/** What was bought. */
+export const purchases = pgTable('purchases', invoiceLine(), (table) => [
+  index('purchases_customer').on(table.customerId, table.occurredAt, table.eventSeq),
+  index('purchases_sku').on(table.sku, table.occurredAt),
+]);
 
 /** A line of a cancelled invoice: what came back. Quantities are positive. */
-export const returns = pgTable(
-  'returns',
-  {
-    eventSeq: bigint('event_seq', { mode: 'number' }).primaryKey(),
-    invoice: text('invoice').notNull(),
-    sku: text('sku').notNull(),
-    customerId: text('customer_id'),
-    quantity: integer('quantity').notNull(),
-    unitPrice: numeric('unit_price', { precision: 12, scale: 4, mode: 'number' }).notNull(),
-    country: text('country').notNull(),
-    occurredAt: timestamp('occurred_at', { withTimezone: true, mode: 'string' }).notNull(),
-  },
-  (table) => [
-    index('returns_customer').on(table.customerId, table.occurredAt),
-    index('returns_sku').on(table.sku, table.occurredAt),
-  ],
-);
+export const returns = pgTable('returns', invoiceLine(), (table) => [
+  index('returns_customer').on(table.customerId, table.occurredAt),
+  index('returns_sku').on(table.sku, table.occurredAt),
+]);
 
 /** A visitor looked at a product. */
 export const productViews = pgTable(

@@ -31,6 +31,6 @@ export default {
   async scheduled(_controller, env, ctx): Promise<void> {
     await createServices(env, (promise) => ctx.waitUntil(promise))
       .relay()
-      .sweep();
+      .heartbeat();
   },
 } satisfies ExportedHandler<Env>;

@@ -1,7 +1,9 @@
 import { DurableObject } from 'cloudflare:workers';
+import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import { PASS_CHANGES_MAX, relayPass } from '../../src/pipeline/relay.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
+import { rootClock } from '../../src/storage/objects.ts';
 import { type RelayEnv, relayPorts } from './ports.ts';
 
 /** How soon an armed relay looks by itself: long enough for the writer to have relayed its own commit. */
@@ -34,6 +36,17 @@ export class OutboxRelay extends DurableObject<RelayEnv> {
   async sweep(): Promise<SweepOutcome> {
     await this.arm();
     return await this.#joinSweep();
+  }
+
+  /**
+   * Relays everything that was committed before the call, and moves the outbox's watermark up to it. Of a sweep
+   * that fails nothing is told, so the watermark stands still and its readers notice.
+   */
+  async heartbeat(): Promise<void> {
+    const root = rootClock(this.env);
+    const pass = await root.openPass(OUTBOX);
+    await this.#joinSweep();
+    await root.closePass(pass);
   }
 
   override async alarm(): Promise<void> {

@@ -12,17 +12,25 @@ import {
 } from '../../src/cache/clock/mirror.ts';
 import { ASK_AGAIN_MS_MIN, countSync, newPace, type Pace } from '../../src/cache/clock/pace.ts';
 import { SLOT_COUNT } from '../../src/cache/clock/slots.ts';
+import type { SourcePass } from '../../src/cache/clock/sources.ts';
 import type { Token } from '../../src/cache/clock/token.ts';
 import { systemTime } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
 import { REGIONS, type Region } from '../../src/platform/regions.ts';
-import { type ClockEnv, regionalClock, rootClock } from '../../src/storage/objects.ts';
+import { type ClockEnv, outboxRelay, regionalClock, rootClock } from '../../src/storage/objects.ts';
 import { PushList } from './push-list.ts';
+import { SourceWatch } from './source-watch.ts';
 import { ClockStore } from './store.ts';
 
 /** The part that an object plays follows from its name. */
 type Role =
-  | { readonly kind: 'root'; readonly clock: Clock; readonly store: ClockStore; readonly pushes: PushList }
+  | {
+      readonly kind: 'root';
+      readonly clock: Clock;
+      readonly store: ClockStore;
+      readonly pushes: PushList;
+      readonly sources: SourceWatch;
+    }
   | { readonly kind: 'region'; readonly region: Region; readonly follower: ClockFollower };
 
 /**
@@ -41,7 +49,8 @@ export class TagClock extends DurableObject<ClockEnv> implements ClockParent {
       this.#role = { kind: 'region', region, follower: new ClockFollower(systemTime) };
     } else {
       const store = new ClockStore(ctx.storage);
-      this.#role = { kind: 'root', store, clock: store.load(newId), pushes: new PushList() };
+      const sources = new SourceWatch(newId(), systemTime, () => outboxRelay(env).heartbeat());
+      this.#role = { kind: 'root', store, clock: store.load(newId), pushes: new PushList(), sources };
     }
   }
 
@@ -70,11 +79,14 @@ export class TagClock extends DurableObject<ClockEnv> implements ClockParent {
   async sync(request: SyncRequest): Promise<SyncAnswer> {
     this.#pace = countSync(this.#pace, systemTime.now());
     if (this.#role.kind === 'root') {
-      const { clock, pushes } = this.#role;
+      const { clock, pushes, sources } = this.#role;
+      if (request.sourceMaxAgeMs !== undefined)
+        await sources.freshen(request.sourceMaxAgeMs, (promise) => this.ctx.waitUntil(promise));
       if (request.region !== undefined) pushes.add(request.region, clock.seq, systemTime.now());
       const since = request.epoch === clock.epoch ? request.sinceSeq : 0;
       const delta = encodeDelta(clock, since);
-      return { epoch: clock.epoch, seq: clock.seq, ageMs: 0, delta, askAgainMs: ASK_AGAIN_MS_MIN };
+      const { epoch, seq } = clock;
+      return { epoch, seq, ageMs: 0, delta, sources: sources.ages(), askAgainMs: ASK_AGAIN_MS_MIN };
     }
     const { follower, region } = this.#role;
     await follower.follow(request, follower.begin(), {
@@ -82,6 +94,21 @@ export class TagClock extends DurableObject<ClockEnv> implements ClockParent {
       keepAlive: (promise) => this.ctx.waitUntil(promise),
     });
     return answerFrom(follower.mirror, request, systemTime.now(), this.#pace.askAgainMs);
+  }
+
+  /** To be called before a source is read: `closePass` then tells that what was committed by now is invalidated. */
+  async openPass(source: string): Promise<SourcePass> {
+    return this.#sources().open(source);
+  }
+
+  /** To be called once everything that the pass found has been invalidated here. */
+  async closePass(pass: SourcePass): Promise<void> {
+    this.#sources().close(pass);
+  }
+
+  #sources(): SourceWatch {
+    if (this.#role.kind !== 'root') throw new TypeError('Only the root clock keeps watermarks.');
+    return this.#role.sources;
   }
 
   /** Takes what the root pushes after an invalidation. A region's alone; what it cannot use it ignores. */

@@ -21,6 +21,11 @@ export const Entry = z.object({
   epoch: z.string(),
   /** The mirror's `seq` before the origin was read. */
   stamp: z.int().nonnegative(),
+  /**
+   * The `seq` by which everything that the entry may reflect has been invalidated, where the origin told: a
+   * reader's token is at least this, so that time does not go backwards for who carries it.
+   */
+  asOf: z.int().nonnegative().optional(),
   /** By the filler's clock, milliseconds since the Unix epoch: for `Age` and TTL, never for coherence. */
   filledAt: z.number(),
   /** How long the origin took, in milliseconds: what takes long is refreshed earlier. */

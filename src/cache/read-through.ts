@@ -6,6 +6,7 @@ import { isValid } from './clock/clock.ts';
 import type { ClockFollower, FollowerContext } from './clock/follower.ts';
 import { ageMs } from './clock/mirror.ts';
 import { slotsOf } from './clock/slots.ts';
+import { oldestSourceAgeMs } from './clock/sources.ts';
 import { formatToken, type Token } from './clock/token.ts';
 import { ENTRY_TAGS_MAX, type Entry } from './entry.ts';
 import {
@@ -48,9 +49,11 @@ export interface CachedAnswer {
         readonly stored: boolean;
         /** Another request read the origin for this one. */
         readonly collapsed: boolean;
+        /** Set where an entry might have done, had its source not been suspect. */
+        readonly because?: 'source-behind' | undefined;
       };
   /** Set where the answer is not known to keep the level's promise, with the reason. */
-  readonly unverified: 'clock-unavailable' | 'origin-unavailable' | undefined;
+  readonly unverified: Doubt | 'origin-unavailable' | undefined;
   readonly ageS: number;
   readonly ttlS: number;
   /** What caches that we do not own may keep it for, in seconds, counted from `Age`. */
@@ -58,6 +61,9 @@ export interface CachedAnswer {
   /** Where the clock stood for this answer; absent while it cannot be reached. */
   readonly token: string | undefined;
 }
+
+/** Why the clock's word is not enough: it is out of reach, or it has not heard from a source for too long. */
+type Doubt = 'clock-unavailable' | 'source-behind';
 
 export interface ReadThroughPorts {
   readonly follower: ClockFollower;
@@ -86,11 +92,11 @@ const REFRESH_LEASE_MS = 10_000;
  *   entry may stand in for it.
  */
 export async function readThrough(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
-  const clockAway = await clockFailure(request, ports);
-  const found = await lookUp(request, ports, clockAway !== undefined);
+  const doubt = await doubtOf(request, ports);
+  const found = await lookUp(request, ports, doubt);
   if (found.usable !== undefined) return found.usable;
-  if (clockAway !== undefined) return await fromOriginUnstored(request, ports);
-  return await fill(request, ports, found.stale);
+  if (doubt === 'clock-unavailable') return await fromOriginUnstored(request, ports);
+  return await fill(request, ports, found.stale, doubt);
 }
 
 function levelOf({ policy, consistency }: ReadRequest): ReadLevel {
@@ -98,18 +104,24 @@ function levelOf({ policy, consistency }: ReadRequest): ReadLevel {
   return level !== 'strong' && consistency.atLeast !== undefined ? 'session' : level;
 }
 
-/** Makes the mirror as fresh as needed; returns the failure where the clock is out of reach. */
-async function clockFailure(request: ReadRequest, ports: ReadThroughPorts): Promise<Failure | undefined> {
+/** Makes the mirror as fresh as needed, and tells what is left to doubt. */
+async function doubtOf(request: ReadRequest, ports: ReadThroughPorts): Promise<Doubt | undefined> {
   const { policy, consistency } = request;
-  const maxAgeMs = levelOf(request) === 'strong' ? 0 : policy.boundMs;
-  const ticket = ports.follower.begin();
+  const { follower, time, context } = ports;
+  const level = levelOf(request);
+  const maxAgeMs = level === 'strong' ? 0 : policy.boundMs;
+  // Strong and session reads are promised acknowledged invalidations, of which the clock knows by itself.
+  const sourceMaxAgeMs = level === 'strong' || level === 'session' ? undefined : policy.sourceBoundMs;
+  const ticket = follower.begin();
   try {
-    await ports.follower.ensure({ maxAgeMs, atLeast: consistency.atLeast }, ticket, ports.context);
-    return undefined;
+    await follower.ensure({ maxAgeMs, atLeast: consistency.atLeast, sourceMaxAgeMs }, ticket, context);
   } catch (error) {
-    if (error instanceof Failure && error.code === 'clock_unavailable') return error;
+    if (error instanceof Failure && error.code === 'clock_unavailable') return 'clock-unavailable';
     throw error;
   }
+  if (sourceMaxAgeMs === undefined) return undefined;
+  const ageMs = oldestSourceAgeMs(follower.mirror.completeUntilMs, time.now());
+  return ageMs > sourceMaxAgeMs ? 'source-behind' : undefined;
 }
 
 /** An entry that may not be served as it is, with the clock's verdict on it. */
@@ -124,7 +136,11 @@ interface Found {
   readonly stale: Stale | undefined;
 }
 
-async function lookUp(request: ReadRequest, ports: ReadThroughPorts, clockAway: boolean): Promise<Found> {
+async function lookUp(
+  request: ReadRequest,
+  ports: ReadThroughPorts,
+  doubt: Doubt | undefined,
+): Promise<Found> {
   const { key, policy } = request;
   const level = levelOf(request);
   const tiers = tiersOf(request, ports);
@@ -132,7 +148,7 @@ async function lookUp(request: ReadRequest, ports: ReadThroughPorts, clockAway: 
   for (const [index, tier] of tiers.entries()) {
     const entry = await tier.get(key);
     if (entry === undefined) continue;
-    const tags = verdictOn(entry, request, ports, clockAway);
+    const tags = verdictOn(entry, request, ports, doubt);
     const decision = decide({ policy, level, key, entry, tags }, ports.time.now(), ports.random());
     if (decision.serve === 'no') {
       if (stale === undefined || entry.filledAt > stale.entry.filledAt) stale = { entry, tags };
@@ -142,7 +158,8 @@ async function lookUp(request: ReadRequest, ports: ReadThroughPorts, clockAway: 
       ports.context.keepAlive(Promise.resolve(nearer.put(key, entry)));
     if (decision.refresh === 'background') refreshInBackground(request, ports);
     const source = { hit: true, tier: tier.name, stale: decision.serve === 'stale' } as const;
-    const unverified = clockAway ? 'clock-unavailable' : undefined;
+    // What `eventual` readers are given as stale is told to be that, and nothing more is claimed of it.
+    const unverified = tags === 'unverified' ? doubt : undefined;
     return { usable: answer(entry, source, request, ports, { decision, unverified }), stale };
   }
   return { usable: undefined, stale };
@@ -155,11 +172,14 @@ function tiersOf({ policy }: ReadRequest, { tiers }: ReadThroughPorts): Tier[] {
 function verdictOn(
   entry: Entry,
   { policy }: ReadRequest,
-  ports: ReadThroughPorts,
-  clockAway: boolean,
+  { follower }: ReadThroughPorts,
+  doubt: Doubt | undefined,
 ): TagVerdict {
-  if (clockAway) return policy.whenUnverified === 'stale' ? 'unverified' : 'invalidated';
-  return isValid(ports.follower.mirror.clock, entry, entry.slots) ? 'valid' : 'invalidated';
+  const { clock } = follower.mirror;
+  // A mirror that has never synced can say nothing; any other's last word against an entry stands.
+  if (clock.epoch !== '' && !isValid(clock, entry, entry.slots)) return 'invalidated';
+  if (doubt === undefined) return 'valid';
+  return policy.whenUnverified === 'stale' ? 'unverified' : 'invalidated';
 }
 
 /** Refills behind an answer that is given already; one refresh a key and isolate is under way at a time. */
@@ -167,7 +187,7 @@ function refreshInBackground(request: ReadRequest, ports: ReadThroughPorts): voi
   const { refreshing, time } = ports;
   if (time.now() - (refreshing.get(request.key) ?? Number.NEGATIVE_INFINITY) < REFRESH_LEASE_MS) return;
   refreshing.set(request.key, time.now());
-  const refresh = fill(request, ports, undefined)
+  const refresh = fill(request, ports, undefined, undefined)
     .catch(() => undefined)
     .finally(() => refreshing.delete(request.key));
   ports.context.keepAlive(refresh);
@@ -177,6 +197,7 @@ async function fill(
   request: ReadRequest,
   ports: ReadThroughPorts,
   stale: Stale | undefined,
+  because: 'source-behind' | undefined,
 ): Promise<CachedAnswer> {
   const { key, policy } = request;
   // What this reader has to see: every invalidation that its mirror knows of now.
@@ -199,7 +220,7 @@ async function fill(
       ports.context.keepAlive(Promise.resolve(tier.put(key, entry)));
   }
   const forward = stale === undefined ? 'uri-miss' : 'stale';
-  return answer(entry, { hit: false, forward, stored: storable, collapsed }, request, ports, {});
+  return answer(entry, { hit: false, forward, stored: storable, collapsed, because }, request, ports, {});
 }
 
 /** Correct without the clock, and not stored: there is no stamp to store it with. */
@@ -210,7 +231,7 @@ async function fromOriginUnstored(request: ReadRequest, ports: ReadThroughPorts)
 }
 
 async function toEntry(
-  { value, tags }: Loaded,
+  { value, tags, asOf }: Loaded,
   { view, key }: ReadRequest,
   at: { epoch: string; stamp: number; fillMs: number },
   ports: ReadThroughPorts,
@@ -220,7 +241,8 @@ async function toEntry(
     throw new Error(`An answer depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most.`);
   const body = JSON.stringify(value);
   const etag = `"${(await ports.digest(body)).slice(0, 32)}"`;
-  return { body, etag, slots, ...at, filledAt: ports.time.now() };
+  const seqs = asOf?.epoch === at.epoch ? { asOf: asOf.seq } : {};
+  return { body, etag, slots, ...at, ...seqs, filledAt: ports.time.now() };
 }
 
 /** Reads the origin. The stamp is copied before: the mirror moves on while the origin answers. */
@@ -258,8 +280,17 @@ function answer(
       unverified === undefined
         ? maxAgeForOthers({ level: levelOf(request), boundMs, mirrorAgeMs, decision })
         : 0,
-    token: unverified === undefined ? formatToken(follower.mirror.clock) : undefined,
+    token: unverified === undefined ? tokenOf(entry, follower.mirror.clock) : undefined,
   };
+}
+
+/**
+ * Where the clock stood for an answer: as the mirror knows, or later where the entry shows what was invalidated
+ * later. Another isolate that took this token for less could answer it with an older entry.
+ */
+function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string {
+  const seq = epoch === clock.epoch ? Math.max(clock.seq, stamp, asOf) : clock.seq;
+  return formatToken({ epoch: clock.epoch, seq });
 }
 
 /** An origin that is down may be stood in for; a bug in a query may not hide behind old answers. */

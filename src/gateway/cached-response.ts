@@ -58,7 +58,8 @@ function cacheStatus({ source, ttlS, unverified }: CachedAnswer): string {
   const parts = source.hit
     ? ['millrace', 'hit', `ttl=${ttlS}`, `detail=${detailOf(source, unverified)}`]
     : ['millrace', `fwd=${source.forward}`, ...flags(source)];
-  if (!source.hit && unverified !== undefined) parts.push(`detail=${unverified}`);
+  const reason = unverified ?? (source.hit ? undefined : source.because);
+  if (!source.hit && reason !== undefined) parts.push(`detail=${reason}`);
   return parts.join('; ');
 }
 

@@ -3,14 +3,14 @@ import type { Region } from '../platform/regions.ts';
 
 /** Typed stubs of the Durable Objects: the one place that knows their names. */
 
-export type ClockEnv = Pick<Env, 'TAG_CLOCK'>;
+export type ClockEnv = Pick<Env, 'TAG_CLOCK' | 'OUTBOX_RELAY'>;
 
-export function rootClock(env: ClockEnv) {
+export function rootClock(env: Pick<Env, 'TAG_CLOCK'>) {
   return env.TAG_CLOCK.getByName('root');
 }
 
 /** The clock of a region, placed there on its first use. */
-export function regionalClock(env: ClockEnv, region: Region) {
+export function regionalClock(env: Pick<Env, 'TAG_CLOCK'>, region: Region) {
   return env.TAG_CLOCK.getByName(region, { locationHint: region });
 }
 

@@ -1,6 +1,7 @@
 import type { Time } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import { ageMs, applySync, type ClockParent, type Mirror, newMirror, type SyncRequest } from './mirror.ts';
+import { oldestSourceAgeMs } from './sources.ts';
 import type { Token } from './token.ts';
 
 /** What one request brings: the parent by its own stub, and a way to outlive itself. */
@@ -13,6 +14,8 @@ export interface FollowerContext {
 export interface FreshnessNeed {
   readonly maxAgeMs: number;
   readonly atLeast: Token | undefined;
+  /** How old the watermarks should be at most. Not being met is no failure: the reader's policy decides then. */
+  readonly sourceMaxAgeMs?: number | undefined;
 }
 
 /** Longer than any sync that still serves a 100 ms answer; then the caller's policy for an unreachable clock applies. */
@@ -65,10 +68,20 @@ export class ClockFollower {
    */
   async follow(need: FreshnessNeed, ticket: number, context: FollowerContext): Promise<void> {
     if (!this.#satisfies(need)) return await this.#syncAfter(ticket, need, context);
-    // In the background the mirror asks as often as its parent can bear, so that readers seldom have to wait.
     const { syncSentAtMs, askAgainMs } = this.mirror;
-    const due = this.#time.now() - syncSentAtMs >= Math.min(askAgainMs, need.maxAgeMs / 2);
+    const sinceSyncMs = this.#time.now() - syncSentAtMs;
+    const sourcesLag = this.#sourcesLag(need);
+    // A reader waits for news of a source that lags, but not more often than the parent can bear to be asked.
+    if (sourcesLag && sinceSyncMs >= askAgainMs)
+      return await this.#syncAfter(ticket, need, context).catch(() => undefined);
+    // In the background the mirror asks as often as its parent can bear, so that readers seldom have to wait.
+    const due = sinceSyncMs >= Math.min(askAgainMs, need.maxAgeMs / 2);
     if (due && this.#inFlight === undefined) this.#send(need, context);
+  }
+
+  #sourcesLag({ sourceMaxAgeMs }: FreshnessNeed): boolean {
+    if (sourceMaxAgeMs === undefined) return false;
+    return oldestSourceAgeMs(this.mirror.completeUntilMs, this.#time.now()) > sourceMaxAgeMs;
   }
 
   #satisfies({ maxAgeMs, atLeast }: FreshnessNeed): boolean {
@@ -114,24 +127,25 @@ export class ClockFollower {
 
   #send(need: FreshnessNeed, { parent, keepAlive }: FollowerContext): SyncInFlight {
     const { clock } = this.mirror;
-    const sentAtMs = this.#time.now();
+    const sent = { atMs: this.#time.now(), order: this.begin() };
     const request: SyncRequest = {
       epoch: clock.epoch,
       sinceSeq: clock.seq,
       maxAgeMs: need.maxAgeMs,
       atLeast: need.atLeast,
+      sourceMaxAgeMs: need.sourceMaxAgeMs,
     };
     const settled = this.#time
       .withTimeout(parent.sync(request), SYNC_TIMEOUT_MS, () => new Error('The sync took too long.'))
       .then((answer): SyncOutcome => {
-        applySync(this.mirror, answer, sentAtMs);
+        applySync(this.mirror, answer, sent);
         return { ok: true };
       })
       .catch((error: unknown): SyncOutcome => ({ ok: false, error }))
       .finally(() => {
         if (this.#inFlight === sync) this.#inFlight = undefined;
       });
-    const sync: SyncInFlight = { sentTicket: this.begin(), request, settled };
+    const sync: SyncInFlight = { sentTicket: sent.order, request, settled };
     this.#inFlight = sync;
     keepAlive(settled);
     return sync;

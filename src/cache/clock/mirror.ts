@@ -1,6 +1,7 @@
 import type { Region } from '../../platform/regions.ts';
 import { type Clock, newClock } from './clock.ts';
 import { applyDelta, encodeDelta } from './delta.ts';
+import { type SourceAges, sourceAges } from './sources.ts';
 import type { Token } from './token.ts';
 
 /** What a mirror asks of the clock above it. */
@@ -12,6 +13,11 @@ export interface SyncRequest {
   readonly maxAgeMs: number;
   /** The parent has to know at least this moment, or to have asked its own parent. */
   readonly atLeast: Token | undefined;
+  /**
+   * How old the watermarks of the sources should be at most, in milliseconds: the root then looks after a source
+   * that lags, but answers in any case.
+   */
+  readonly sourceMaxAgeMs?: number | undefined;
   /** The region that asks, where it is one: the root pushes to those that asked lately. */
   readonly region?: Region;
 }
@@ -23,6 +29,8 @@ export interface SyncAnswer {
   /** How old the parent's knowledge was when it answered, in milliseconds; 0 at the root. */
   readonly ageMs: number;
   readonly delta: Uint8Array;
+  /** Ages of the watermarks when it answered. */
+  readonly sources: SourceAges;
   /** How soon the mirror may ask again in the background, in milliseconds. */
   readonly askAgainMs: number;
 }
@@ -47,15 +55,26 @@ export interface ClockParent {
  */
 export interface Mirror {
   clock: Clock;
+  /** Counts syncs in the order of their sending; of the newest one that was applied. */
+  syncOrder: number;
   /** Local time at which the newest applied sync was sent; `-Infinity` before the first. */
   syncSentAtMs: number;
   parentAgeMs: number;
+  /** For each source the local time before which everything that it committed has been invalidated. */
+  completeUntilMs: ReadonlyMap<string, number>;
   /** As the parent asked for with its last answer. */
   askAgainMs: number;
 }
 
 export function newMirror(): Mirror {
-  return { clock: newClock(''), syncSentAtMs: Number.NEGATIVE_INFINITY, parentAgeMs: 0, askAgainMs: 0 };
+  return {
+    clock: newClock(''),
+    syncOrder: 0,
+    syncSentAtMs: Number.NEGATIVE_INFINITY,
+    parentAgeMs: 0,
+    completeUntilMs: new Map(),
+    askAgainMs: 0,
+  };
 }
 
 /** Upper bound of how old the mirror's knowledge is, in milliseconds. */
@@ -63,20 +82,34 @@ export function ageMs(mirror: Mirror, nowMs: number): number {
   return mirror.parentAgeMs + Math.max(0, nowMs - mirror.syncSentAtMs);
 }
 
-/** Takes in an answer to a sync that was sent at `sentAtMs`. Answers may come back in any order. */
-export function applySync(mirror: Mirror, answer: SyncAnswer, sentAtMs: number): void {
+/** When a sync was sent: by the local clock for ages, and by a counter for the order. */
+export interface Sent {
+  readonly atMs: number;
+  readonly order: number;
+}
+
+/** Takes in an answer to a sync. Answers may come back in any order. */
+export function applySync(mirror: Mirror, answer: SyncAnswer, sent: Sent): void {
+  const newest = sent.order > mirror.syncOrder;
   if (answer.epoch !== mirror.clock.epoch) {
+    // The late answer of a clock that has been made anew since must not bring its epoch back.
+    if (!newest) return;
     mirror.clock = newClock(answer.epoch);
     mirror.syncSentAtMs = Number.NEGATIVE_INFINITY;
     mirror.parentAgeMs = 0;
   }
   applyDelta(mirror.clock, answer.seq, answer.delta);
   // An older answer that comes late still raises versions, but does not make the mirror look older or newer.
-  if (sentAtMs - answer.ageMs > mirror.syncSentAtMs - mirror.parentAgeMs) {
-    mirror.syncSentAtMs = sentAtMs;
+  if (sent.atMs - answer.ageMs > mirror.syncSentAtMs - mirror.parentAgeMs) {
+    mirror.syncSentAtMs = sent.atMs;
     mirror.parentAgeMs = answer.ageMs;
   }
+  if (!newest) return;
+  mirror.syncOrder = sent.order;
   mirror.askAgainMs = answer.askAgainMs;
+  mirror.completeUntilMs = new Map(
+    Object.entries(answer.sources).map(([source, ageMs]) => [source, sent.atMs - ageMs]),
+  );
 }
 
 /**
@@ -106,6 +139,7 @@ export function answerFrom(
     seq: clock.seq,
     ageMs: ageMs(mirror, nowMs),
     delta: encodeDelta(clock, since),
+    sources: sourceAges(mirror.completeUntilMs, nowMs),
     askAgainMs,
   };
 }

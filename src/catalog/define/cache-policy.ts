@@ -69,7 +69,12 @@ export interface CachePolicy extends FreshnessPolicy {
   readonly level: ConsistencyLevel;
   /** Greatest age of the clock's mirror for `bounded` reads, in milliseconds. */
   readonly boundMs: number;
-  /** What answers while the clock is out of reach: the origin (correct, slower) or the entry, marked unverified. */
+  /**
+   * How far behind a source's commits its watermark may be, in milliseconds, before the source is suspect: for
+   * `bounded` and `eventual` reads. Half of it is how often the sources are looked after while somebody reads.
+   */
+  readonly sourceBoundMs: number;
+  /** What answers while the clock is out of reach, or a source is suspect: the origin (correct, slower) or the entry, marked unverified. */
   readonly whenUnverified: 'origin' | 'stale';
   /** Which places hold the view's answers. */
   readonly tiers: readonly TierName[];
@@ -77,9 +82,21 @@ export interface CachePolicy extends FreshnessPolicy {
   readonly singleFlight: boolean;
 }
 
-/** A view's policy, with what it does not say filled in. */
+/** Two beats of the cron that looks after the outbox each minute: one may be missed. */
+const SOURCE_BOUND_MS = 120_000;
+/** An answer that concurrent readers share may be some seconds old: less cannot be promised with it. */
+const SOURCE_BOUND_MS_MIN = 10_000;
+
+/**
+ * A view's policy, with what it does not say filled in.
+ *
+ * @throws RangeError for a value out of its range.
+ */
 export function cachePolicy(declared: Partial<CachePolicy> = {}): CachePolicy {
   const { level = 'bounded', boundMs = 2_000, whenUnverified = 'origin', ...others } = declared;
-  const { tiers = TIERS, singleFlight = true, ...freshness } = others;
-  return { ...freshnessPolicy(freshness), level, boundMs, whenUnverified, tiers, singleFlight };
+  const { tiers = TIERS, singleFlight = true, sourceBoundMs = SOURCE_BOUND_MS, ...freshness } = others;
+  if (!(sourceBoundMs >= SOURCE_BOUND_MS_MIN))
+    throw new RangeError(`sourceBoundMs is ${sourceBoundMs}; it has to be at least ${SOURCE_BOUND_MS_MIN}.`);
+  const places = { tiers, singleFlight };
+  return { ...freshnessPolicy(freshness), level, boundMs, sourceBoundMs, whenUnverified, ...places };
 }

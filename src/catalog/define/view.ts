@@ -11,6 +11,8 @@ export interface Loaded {
   readonly tags: readonly string[];
   /** False for an answer that only stands in for a better one. */
   readonly storable: boolean;
+  /** Every commit that the answer may reflect has been invalidated up to this moment of the clock. */
+  readonly asOf?: { readonly epoch: string; readonly seq: number } | undefined;
 }
 
 export interface ViewDefinition {

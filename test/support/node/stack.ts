@@ -40,6 +40,11 @@ export async function startStack(): Promise<Stack> {
   };
   neonConfig.fetchEndpoint = () => database.endpoint;
   const client = neon(database.connectionString);
+  // A clock that has just been made knows of no source yet, and for a moment answers come from the origin.
+  await eventually(
+    async () => (await fetch(new URL('/v1/products/NONE', url))).headers.get('cache-status') ?? '',
+    (status) => status.includes('; hit'),
+  );
   return {
     sql: (text, params = []) => client.query(text, params),
     stopDatabase,

@@ -9,7 +9,14 @@ const slot = fc.integer({ min: 0, max: SLOT_COUNT - 1 });
 const batch = fc.array(slot, { maxLength: 20 });
 
 function answerOf(root: Clock, since: number): SyncAnswer {
-  return { epoch: root.epoch, seq: root.seq, ageMs: 0, delta: encodeDelta(root, since), askAgainMs: 50 };
+  return {
+    epoch: root.epoch,
+    seq: root.seq,
+    ageMs: 0,
+    delta: encodeDelta(root, since),
+    askAgainMs: 50,
+    sources: {},
+  };
 }
 
 describe('slots', () => {
@@ -135,16 +142,16 @@ describe('a mirror', () => {
   it("counts its age from the sending, and adds its parent's", () => {
     const mirror = newMirror();
     expect(ageMs(mirror, 1_000)).toBe(Number.POSITIVE_INFINITY);
-    applySync(mirror, { ...answerOf(newClock('e'), 0), ageMs: 300 }, 1_000);
+    applySync(mirror, { ...answerOf(newClock('e'), 0), ageMs: 300 }, { atMs: 1_000, order: 1_000 });
     expect(ageMs(mirror, 1_250)).toBe(550);
   });
 
   it('is not made older or newer than it is by an answer that comes late', () => {
     const root = newClock('e');
     const mirror = newMirror();
-    applySync(mirror, answerOf(root, 0), 2_000);
+    applySync(mirror, answerOf(root, 0), { atMs: 2_000, order: 2_000 });
     invalidate(root, [5]);
-    applySync(mirror, answerOf(root, 0), 1_000);
+    applySync(mirror, answerOf(root, 0), { atMs: 1_000, order: 1_000 });
     expect(mirror.clock.changed[5]).toBe(1);
     expect(ageMs(mirror, 2_100)).toBe(100);
   });
@@ -153,8 +160,8 @@ describe('a mirror', () => {
     const mirror = newMirror();
     const before = newClock('before');
     invalidate(before, [1, 2]);
-    applySync(mirror, answerOf(before, 0), 1_000);
-    applySync(mirror, answerOf(newClock('after'), 0), 2_000);
+    applySync(mirror, answerOf(before, 0), { atMs: 1_000, order: 1_000 });
+    applySync(mirror, answerOf(newClock('after'), 0), { atMs: 2_000, order: 2_000 });
     expect(mirror.clock.epoch).toBe('after');
     expect(mirror.clock.seq).toBe(0);
     expect(mirror.clock.changed[1]).toBe(0);

@@ -18,6 +18,7 @@ function controlledRoot(root: Clock = newClock('e')) {
           seq: root.seq,
           ageMs: 0,
           delta: encodeDelta(root, request.sinceSeq),
+          sources: { outbox: 0 },
           askAgainMs: 1_000,
         };
         calls.push({ request, answer: () => resolve(answer), fail: reject });

@@ -14,6 +14,7 @@ import { Failure } from '../../../src/platform/failure.ts';
 class World {
   root: Clock = newClock('e');
   clockIsAway = false;
+  sourceAgeMs = 0;
   now = 1_000_000;
   value: string | null = 'v1';
   originFails: Error | undefined;
@@ -35,7 +36,9 @@ class World {
           sync: async ({ epoch, sinceSeq }) => {
             if (this.clockIsAway) throw new Error('unreachable');
             const delta = encodeDelta(this.root, epoch === this.root.epoch ? sinceSeq : 0);
-            return { epoch: this.root.epoch, seq: this.root.seq, ageMs: 0, delta, askAgainMs: 1_000 };
+            const { epoch: now, seq } = this.root;
+            const sources = { outbox: this.sourceAgeMs };
+            return { epoch: now, seq, ageMs: 0, delta, sources, askAgainMs: 1_000 };
           },
         },
       },
@@ -229,6 +232,55 @@ describe('read-through without its clock', () => {
     world.value = 'v2';
     const answer = await world.read(one, { level: 'strong', policy: { whenUnverified: 'stale' } });
     expect(answer.entry.body).toBe('"v2"');
+  });
+});
+
+describe('read-through with a source whose watermark lags', () => {
+  it('asks the origin, stores its answer and says why, or serves the entry marked unverified', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.sourceAgeMs = POLICY.sourceBoundMs + 1;
+    world.now += POLICY.boundMs + 1;
+    world.value = 'v2';
+    const correct = await world.read(one);
+    expect(correct).toMatchObject({
+      source: { stored: true, because: 'source-behind' },
+      unverified: undefined,
+    });
+    expect(correct.entry.body).toBe('"v2"');
+    world.value = 'v3';
+    const fast = await world.read(one, { policy: { whenUnverified: 'stale' } });
+    expect(fast).toMatchObject({ source: { hit: true }, unverified: 'source-behind', maxAgeS: 0 });
+    expect(fast.entry.body).toBe('"v2"');
+  });
+
+  it('serves strong and session readers as ever: they are promised what is acknowledged', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.sourceAgeMs = Number.POSITIVE_INFINITY;
+    const strong = await world.read(one, { level: 'strong' });
+    expect(strong).toMatchObject({ source: { hit: true }, unverified: undefined });
+  });
+
+  it('trusts it again with the first sync that tells of a watermark', async () => {
+    const one = world.isolate();
+    world.sourceAgeMs = Number.POSITIVE_INFINITY;
+    await world.read(one);
+    expect((await world.read(one)).source).toMatchObject({ hit: false, because: 'source-behind' });
+    world.sourceAgeMs = 0;
+    // As soon as the parent may be asked again, and well within the bound.
+    world.now += 1_000;
+    expect((await world.read(one)).source).toMatchObject({ hit: true });
+  });
+
+  it('never serves as unverified what the clock knows to be invalidated', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.sourceAgeMs = Number.POSITIVE_INFINITY;
+    world.value = 'v2';
+    world.invalidate('product:1');
+    world.now += POLICY.boundMs + 1;
+    expect((await world.read(one, { policy: { whenUnverified: 'stale' } })).entry.body).toBe('"v2"');
   });
 });
 

@@ -55,7 +55,8 @@ describe('the push list', () => {
 describe('a pushed delta', () => {
   it('is ignored where one before it is missing, or where it is of another epoch', () => {
     const mirror = newMirror();
-    applySync(mirror, { epoch: 'e', seq: 3, ageMs: 0, delta: new Uint8Array(0), askAgainMs: 50 }, 1_000);
+    const answer = { epoch: 'e', seq: 3, ageMs: 0, delta: new Uint8Array(0), sources: {}, askAgainMs: 50 };
+    applySync(mirror, answer, { atMs: 1_000, order: 1 });
     expect(applyPush(mirror, { epoch: 'e', sinceSeq: 4, seq: 9, delta: new Uint8Array(0) })).toBe(false);
     expect(applyPush(mirror, { epoch: 'f', sinceSeq: 0, seq: 9, delta: new Uint8Array(0) })).toBe(false);
     expect(mirror.clock.seq).toBe(3);

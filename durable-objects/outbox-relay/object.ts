@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
-import { PASS_CHANGES_MAX, relayPass } from '../../src/pipeline/relay.ts';
+import { Sweeper } from '../../src/pipeline/sweeper.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
 import { rootClock } from '../../src/storage/objects.ts';
@@ -19,9 +19,13 @@ export interface SweepOutcome {
  * the one sweeper. It keeps no state but its alarm; what is pending stands in Postgres.
  */
 export class OutboxRelay extends DurableObject<RelayEnv> {
-  #sweeping: Promise<SweepOutcome> | undefined;
-  /** A commit that came after the running sweep had read may have been missed by it. */
-  #again = false;
+  readonly #sweeper = new Sweeper({
+    relay: () => relayPorts(this.env),
+    openPass: async () => {
+      const pass = await rootClock(this.env).openPass(OUTBOX);
+      return async () => await rootClock(this.env).closePass(pass);
+    },
+  });
   /** Somebody wanted an alarm while one was set that may fire before their commit. */
   #armedAgain = false;
   #failures = 0;
@@ -35,24 +39,19 @@ export class OutboxRelay extends DurableObject<RelayEnv> {
   /** Relays everything that was committed before the call. */
   async sweep(): Promise<SweepOutcome> {
     await this.arm();
-    return await this.#joinSweep();
+    return { relayed: await this.#sweeper.sweep() };
   }
 
-  /**
-   * Relays everything that was committed before the call, and moves the outbox's watermark up to it. Of a sweep
-   * that fails nothing is told, so the watermark stands still and its readers notice.
-   */
+  /** Relays what was committed before the call, and moves the outbox's watermark up to it. */
   async heartbeat(): Promise<void> {
-    const root = rootClock(this.env);
-    const pass = await root.openPass(OUTBOX);
-    await this.#joinSweep();
-    await root.closePass(pass);
+    await this.#sweeper.heartbeat();
   }
 
   override async alarm(): Promise<void> {
     this.#armedAgain = false;
     try {
-      const { relayed } = await this.#joinSweep();
+      const relayed = await this.#sweeper.sweep();
+      this.#failures = 0;
       // An idle relay sets no further alarm, so that a database which sleeps when it is idle may do so.
       if (relayed > 0 || this.#armedAgain) await this.#setAlarm(ARMED_DELAY_MS);
     } catch (error) {
@@ -65,27 +64,6 @@ export class OutboxRelay extends DurableObject<RelayEnv> {
       this.#failures += 1;
       await this.#setAlarm(Math.min(RETRY_DELAY_MS_MAX, ARMED_DELAY_MS * 2 ** this.#failures));
     }
-  }
-
-  async #joinSweep(): Promise<SweepOutcome> {
-    if (this.#sweeping !== undefined) this.#again = true;
-    this.#sweeping ??= this.#sweepAll().finally(() => {
-      this.#sweeping = undefined;
-    });
-    return await this.#sweeping;
-  }
-
-  async #sweepAll(): Promise<SweepOutcome> {
-    const ports = relayPorts(this.env);
-    let relayed = 0;
-    for (;;) {
-      this.#again = false;
-      const pass = await relayPass(ports);
-      relayed += pass;
-      if (pass < PASS_CHANGES_MAX && !this.#again) break;
-    }
-    this.#failures = 0;
-    return { relayed };
   }
 
   async #setAlarm(delayMs: number): Promise<void> {

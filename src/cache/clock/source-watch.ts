@@ -1,3 +1,5 @@
+import type { Time } from '../../platform/clock.ts';
+import { log } from '../../platform/logger.ts';
 import {
   closePass,
   newWatermarks,
@@ -6,9 +8,7 @@ import {
   type SourceAges,
   type SourcePass,
   sourceAges,
-} from '../../src/cache/clock/sources.ts';
-import type { Time } from '../../src/platform/clock.ts';
-import { log } from '../../src/platform/logger.ts';
+} from './sources.ts';
 
 /** How long a sync waits for a source that lags, in milliseconds: a pass over an idle outbox takes a few. */
 const HEARTBEAT_WAIT_MS = 200;

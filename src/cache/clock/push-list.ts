@@ -1,8 +1,8 @@
-import type { Clock } from '../../src/cache/clock/clock.ts';
-import { encodeDelta } from '../../src/cache/clock/delta.ts';
-import type { PushedDelta } from '../../src/cache/clock/mirror.ts';
-import { log } from '../../src/platform/logger.ts';
-import type { Region } from '../../src/platform/regions.ts';
+import { log } from '../../platform/logger.ts';
+import type { Region } from '../../platform/regions.ts';
+import type { Clock } from './clock.ts';
+import { encodeDelta } from './delta.ts';
+import type { PushedDelta } from './mirror.ts';
 
 /** A region that has not asked for this long has no readers to be fresh for, in milliseconds. */
 const ACTIVE_MS = 60_000;

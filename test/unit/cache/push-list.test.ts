@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { PushList } from '../../../durable-objects/tag-clock/push-list.ts';
 import { invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { applyPush, applySync, newMirror, type PushedDelta } from '../../../src/cache/clock/mirror.ts';
+import { PushList } from '../../../src/cache/clock/push-list.ts';
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 

@@ -1,0 +1,39 @@
+import type { Time } from '../../platform/clock.ts';
+import type { Region } from '../../platform/regions.ts';
+import { ClockFollower, type FollowerContext } from './follower.ts';
+import {
+  answerFrom,
+  applyPush,
+  type ClockParent,
+  type PushedDelta,
+  type SyncAnswer,
+  type SyncRequest,
+} from './mirror.ts';
+import { countSync, newPace, type Pace } from './pace.ts';
+
+/** The clock of a region: a mirror of the root, in memory alone, that answers the isolates around it. */
+export class RegionClock implements ClockParent {
+  readonly #follower: ClockFollower;
+  readonly #time: Time;
+  readonly #context: FollowerContext;
+  #pace: Pace;
+
+  constructor(region: Region, root: ClockParent, time: Time, keepAlive: FollowerContext['keepAlive']) {
+    this.#follower = new ClockFollower(time);
+    this.#time = time;
+    this.#context = { parent: { sync: (request) => root.sync({ ...request, region }) }, keepAlive };
+    this.#pace = newPace(time.now());
+  }
+
+  /** @throws Failure `clock_unavailable` where the root is out of reach and was needed. */
+  async sync(request: SyncRequest): Promise<SyncAnswer> {
+    this.#pace = countSync(this.#pace, this.#time.now());
+    await this.#follower.follow(request, this.#follower.begin(), this.#context);
+    return answerFrom(this.#follower.mirror, request, this.#time.now(), this.#pace.askAgainMs);
+  }
+
+  /** Takes what the root pushes after an invalidation; what cannot be used is ignored. */
+  receive(pushed: PushedDelta): void {
+    applyPush(this.#follower.mirror, pushed);
+  }
+}

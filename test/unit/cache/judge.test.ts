@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import { judgeHistory, type ReadRecord, type WriteRecord } from '../../support/coherence/judge.ts';
+
+let order = 0;
+const at = (ms: number) => {
+  order += 1;
+  return { ms, order };
+};
+const token = (seq: number, epoch = 'e') => ({ epoch, seq });
+
+/** Committed and acknowledged at once, one second apart: version n at n seconds, with token n. */
+function written(versions: number, absent: readonly number[] = []): WriteRecord[] {
+  return Array.from({ length: versions }, (_, index) => {
+    const version = index + 1;
+    const begun = at(version * 1_000);
+    const done = at(version * 1_000);
+    return {
+      dep: 'k',
+      version,
+      absent: absent.includes(version),
+      begun,
+      committed: done,
+      acknowledged: done,
+      token: token(version),
+    };
+  });
+}
+
+function read(atMs: number, shown: ReadRecord['shown'], over: Partial<ReadRecord> = {}): ReadRecord {
+  const record = { dep: 'k', level: 'bounded', shown, marked: false, boundMs: 2_000 } as const;
+  return { ...record, begun: at(atMs), ended: at(atMs), ...over };
+}
+
+const rules = (writes: readonly WriteRecord[], ...reads: ReadRecord[]) =>
+  judgeHistory(writes, reads).map(({ rule }) => rule);
+
+describe('the judge', () => {
+  it('holds a strong read to what was acknowledged before it began', () => {
+    const writes = written(3);
+    expect(rules(writes, read(3_000, 3, { level: 'strong' }))).toEqual([]);
+    expect(rules(writes, read(3_000, 2, { level: 'strong' }))).toEqual(['strong']);
+  });
+
+  it('holds no strong read to what was acknowledged after it began', () => {
+    const begun = at(500);
+    expect(rules(written(3), { ...read(3_500, 1, { level: 'strong' }), begun })).toEqual([]);
+  });
+
+  it('holds a bounded read to what was acknowledged longer ago than its bound', () => {
+    const writes = written(3);
+    expect(rules(writes, read(5_000, 2))).toEqual([]);
+    expect(rules(writes, read(5_001, 2))).toEqual(['bounded']);
+  });
+
+  it('holds a read with a token to what that token covers, of its epoch', () => {
+    const writes = written(3);
+    expect(rules(writes, read(3_000, 2, { token: token(2) }))).toEqual([]);
+    expect(rules(writes, read(3_000, 2, { token: token(3) }))).toEqual(['session']);
+    expect(rules(writes, read(3_000, 2, { token: token(3, 'another') }))).toEqual([]);
+  });
+
+  it('lets a session not go back behind what it has been shown', () => {
+    const writes = written(3);
+    const first = read(3_000, 3, { session: 's', token: token(0) });
+    const second = read(3_001, 2, { session: 's', token: token(2) });
+    expect(rules(writes, first, second)).toEqual(['monotonic']);
+    expect(rules(writes, first, { ...second, session: 'another' })).toEqual([]);
+  });
+
+  it('holds a read to commits that nobody announced, once the bound of the source is over, too', () => {
+    const [first] = written(1);
+    if (first === undefined) throw new Error('One was written.');
+    const unannounced: WriteRecord[] = [{ ...first, acknowledged: undefined, token: undefined }];
+    const source = { sourceBoundMs: 10_000 };
+    expect(rules(unannounced, read(13_000, 'absent', source))).toEqual([]);
+    expect(rules(unannounced, read(13_001, 'absent', source))).toEqual(['source-bound']);
+  });
+
+  it('knows no version of the future, and none that was an absence', () => {
+    expect(rules(written(1), read(3_000, 2))).toEqual(['from-the-future']);
+    expect(rules(written(2, [2]), read(3_000, 2))).toEqual(['never-existed']);
+  });
+
+  it('takes an absence for the newest one that may be meant', () => {
+    expect(rules(written(3, [2]), read(4_500, 'absent'))).toEqual([]);
+    expect(rules(written(3, [2]), read(5_001, 'absent'))).toEqual(['bounded']);
+    expect(rules(written(3, [1]), read(4_500, 'absent'))).toEqual(['bounded']);
+  });
+
+  it('asks nothing of what is marked but that it was true once', () => {
+    expect(rules(written(3), read(9_000, 1, { marked: true }))).toEqual([]);
+    expect(rules(written(3), read(9_000, 4, { marked: true }))).toEqual(['from-the-future']);
+  });
+});

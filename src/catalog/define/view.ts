@@ -5,14 +5,24 @@ import { type CachePolicy, cachePolicy } from './cache-policy.ts';
 /** The database as a view's query sees it. */
 export type Database = NeonHttpDatabase;
 
+/** A moment of the tag clock: `seq` counts within its epoch. */
+export interface ClockMoment {
+  readonly epoch: string;
+  readonly seq: number;
+}
+
 /** An answer and what it depends on. `value: null` means that the thing does not exist, which is cached too. */
 export interface Loaded {
   readonly value: unknown;
   readonly tags: readonly string[];
   /** False for an answer that only stands in for a better one. */
   readonly storable: boolean;
-  /** Every commit that the answer may reflect has been invalidated up to this moment of the clock. */
-  readonly asOf?: { readonly epoch: string; readonly seq: number } | undefined;
+  /**
+   * Every change that the value reflects has been invalidated at this moment or before, so a token for the answer
+   * has to name at least it. Absent where the moment of the mirror says enough; `null` where it could not be told:
+   * then the answer has no token.
+   */
+  readonly asOf?: ClockMoment | null;
 }
 
 export interface ViewDefinition {

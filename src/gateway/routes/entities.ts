@@ -48,9 +48,11 @@ function registerWrite(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write
     // Armed before the commit: whatever becomes of this request, the outbox finishes the job.
     await services.relay().arm();
     const { created, outboxId, tags } = await guarded(() => putEntity(services.db, entity, key, values));
-    const token = formatToken(await services.invalidate(tags));
-    services.keepAlive(markRelayed(services.db, [outboxId]).catch(() => undefined));
-    return c.json({ [entity.key.name]: key, ...values }, created ? 201 : 200, { 'millrace-token': token });
+    const token = await services.invalidate(tags);
+    services.invalidated.note([outboxId], token);
+    services.keepAlive(markRelayed(services.db, [outboxId], token).catch(() => undefined));
+    const headers = { 'millrace-token': formatToken(token) };
+    return c.json({ [entity.key.name]: key, ...values }, created ? 201 : 200, headers);
   });
 }
 

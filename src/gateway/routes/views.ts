@@ -35,7 +35,7 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
       key: keyOf({ view: view.name }, input),
       policy: view.policy,
       consistency: consistencyOf(c.req.raw),
-      load: () => guarded(() => view.load(services.db, input)),
+      load: () => guarded(() => services.load(view, input)),
     });
     const response = cachedResponse(answer, c.req.raw, startedAt, services.now());
     return answer.entry.body === 'null'

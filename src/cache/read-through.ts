@@ -241,8 +241,9 @@ async function toEntry(
     throw new Error(`An answer depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most.`);
   const body = JSON.stringify(value);
   const etag = `"${(await ports.digest(body)).slice(0, 32)}"`;
-  const seqs = asOf?.epoch === at.epoch ? { asOf: asOf.seq } : {};
-  return { body, etag, slots, ...at, ...seqs, filledAt: ports.time.now() };
+  // A moment of another epoch than the stamp's is none that this entry's readers could use.
+  const told = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
+  return { body, etag, slots, ...at, ...told, filledAt: ports.time.now() };
 }
 
 /** Reads the origin. The stamp is copied before: the mirror moves on while the origin answers. */
@@ -288,7 +289,8 @@ function answer(
  * Where the clock stood for an answer: as the mirror knows, or later where the entry shows what was invalidated
  * later. Another isolate that took this token for less could answer it with an older entry.
  */
-function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string {
+function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string | undefined {
+  if (asOf === null) return undefined;
   const seq = epoch === clock.epoch ? Math.max(clock.seq, stamp, asOf) : clock.seq;
   return formatToken({ epoch: clock.epoch, seq });
 }

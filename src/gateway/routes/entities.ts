@@ -2,6 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
 import type { EntityDefinition, EntityWrite } from '../../catalog/define/entity.ts';
+import { announcedWrite } from '../../pipeline/announced-write.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { putEntity } from '../../storage/postgres/entity-writes.ts';
@@ -45,14 +46,19 @@ function registerWrite(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write
     const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const values = parsed(write.body, body, []);
-    // Armed before the commit: whatever becomes of this request, the outbox finishes the job.
-    await services.relay().arm();
-    const { created, outboxId, tags } = await guarded(() => putEntity(services.db, entity, key, values));
-    const token = await services.invalidate(tags);
-    services.invalidated.note([outboxId], token);
-    services.keepAlive(markRelayed(services.db, [outboxId], token).catch(() => undefined));
+    const { written, token } = await announcedWrite({
+      arm: () => services.relay().arm(),
+      commit: () => guarded(() => putEntity(services.db, entity, key, values)),
+      invalidate: async ({ tags, outboxId }) => {
+        const at = await services.invalidate(tags);
+        services.invalidated.note([outboxId], at);
+        return at;
+      },
+      markRelayed: ({ outboxId }, at) => markRelayed(services.db, [outboxId], at),
+      keepAlive: services.keepAlive,
+    });
     const headers = { 'millrace-token': formatToken(token) };
-    return c.json({ [entity.key.name]: key, ...values }, created ? 201 : 200, headers);
+    return c.json({ [entity.key.name]: key, ...values }, written.created ? 201 : 200, headers);
   });
 }
 

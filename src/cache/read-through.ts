@@ -290,7 +290,8 @@ function answer(
  * later. Another isolate that took this token for less could answer it with an older entry.
  */
 function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string | undefined {
-  if (asOf === null) return undefined;
+  // A mirror that has never synced knows of no moment, either.
+  if (asOf === null || clock.epoch === '') return undefined;
   const seq = epoch === clock.epoch ? Math.max(clock.seq, stamp, asOf) : clock.seq;
   return formatToken({ epoch: clock.epoch, seq });
 }

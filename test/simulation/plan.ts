@@ -53,6 +53,7 @@ const READS = 90;
 const SESSIONS = 5;
 const WRITES = 16;
 const TROUBLES = 6;
+const LONG_CUT_MS = 10_000;
 /** Most steps fall together, where they can race. */
 const BURSTS = 7;
 const BURST_MS = 400;
@@ -171,7 +172,8 @@ function troubleOf(random: Random, momentOf: MomentOf): Step {
       ['root', isolate],
     ];
     const [a, b] = pick(random, links);
-    return { kind: 'cut', atMs, a, b, forMs };
+    // Now and then for longer than a source may be silent.
+    return { kind: 'cut', atMs, a, b, forMs: random() < 0.2 ? forMs + LONG_CUT_MS : forMs };
   }
   if (luck < 0.8) return { kind: 'forget-colo', atMs, region };
   return random() < 0.5

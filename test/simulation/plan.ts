@@ -80,9 +80,9 @@ export function planOf(seed: number): Plan {
   const network: NetworkFaults = {
     loss: random() < 0.5 ? 0 : 0.05 * random(),
     silence: random() < 0.7 ? 0 : 0.02 * random(),
-    late: random() < 0.4 ? 0 : 0.1 * random(),
+    late: random() < 0.3 ? 0 : 0.25 * random(),
     lateMsMax: 200 + random() * 4_000,
-    doubling: random() < 0.5 ? 0 : 0.3 * random(),
+    doubling: random() < 0.3 ? 0 : 0.6 * random(),
   };
   return {
     seed,

@@ -1,7 +1,7 @@
 /**
- * The seeded simulation: `npm run sim -- --seeds N [--seed S] [--jobs J]`. Runs the seeds S to S + N - 1 (from 1)
- * on all cores. Of the first seed that fails, the steps are reduced to few and what happened is printed; the exit
- * code is then 1.
+ * The seeded simulation: `npm run sim -- --seeds N [--seed S] [--jobs J] [--brief]`. Runs the seeds S to S + N - 1 (from 1)
+ * on all cores. Of the first seed that fails, the steps are reduced to few and what happened is printed, or with
+ * `--brief` its number alone; the exit code is then 1.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -16,6 +16,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
     jobs: { type: 'string', default: String(availableParallelism()) },
+    brief: { type: 'boolean', default: false },
   },
 });
 const seeds = integer('seeds', values.seeds);
@@ -63,6 +64,7 @@ async function runSeeds(): Promise<void> {
 
 async function explain(seed: number): Promise<void> {
   process.exitCode = 1;
+  if (values.brief) return print(`Seed ${seed} breaks a promise.`);
   const plan = await shrink(planOf(seed));
   const { violations, trace } = await run(plan, true);
   const [violation] = violations;
@@ -70,9 +72,9 @@ async function explain(seed: number): Promise<void> {
   const { rule, owed, read } = violation;
   print(`\nSeed ${seed} breaks the rule "${rule}", here with ${plan.steps.length} steps:\n`);
   const endedMs = read.ended.ms;
-  for (const line of trace) if (Number.parseInt(line, 10) <= endedMs) print(line);
+  for (const line of trace) if (Number.parseInt(line, 10) <= Math.ceil(endedMs)) print(line);
   print(
-    `\n${read.note}: the read from ${read.begun.ms} to ${endedMs} ms showed ${read.dep} ` +
+    `\n${read.note}: the read from ${Math.round(read.begun.ms)} to ${Math.round(endedMs)} ms showed ${read.dep} ` +
       `${read.shown === 'absent' ? 'as absent' : `v${read.shown}`} and was owed v${owed} (${rule}).`,
   );
   print(`To see it again: npm run sim -- --seeds 1 --seed ${seed}`);

@@ -67,7 +67,11 @@ export class World {
       time: this.#timeOf('root'),
       push: async (region, pushed) => {
         const to = this.#region(region);
-        await this.#network.call(this.#root, to, () => to.clock.receive(pushed), true);
+        const receive = () => {
+          this.log(() => `${region} is pushed ${formatToken(pushed)}, from ${pushed.sinceSeq}`);
+          to.clock.receive(pushed);
+        };
+        await this.#network.call(this.#root, to, receive, true);
       },
       heartbeat: async () =>
         await this.#network.call(this.#root, this.#relay, () => this.#relay.sweeper.heartbeat()),
@@ -91,8 +95,12 @@ export class World {
         const region: RegionMachine = new RegionMachine(
           name,
           {
-            sync: async (request) =>
-              await this.#toRoot(this.#region(name), () => this.#root.clock.sync(request)),
+            sync: async (request) => {
+              const from = this.#region(name);
+              const answer = await this.#toRoot(from, () => this.#root.clock.sync(request));
+              this.log(() => `${name} learns from the root: ${formatToken(answer)}`);
+              return answer;
+            },
           },
           this.#timeOf(name),
         );
@@ -130,7 +138,7 @@ export class World {
   }
 
   log(line: () => string): void {
-    this.trace?.push(`${String(this.scheduler.nowMs).padStart(6)} ms  ${line()}`);
+    this.trace?.push(`${String(Math.round(this.scheduler.nowMs)).padStart(6)} ms  ${line()}`);
   }
 
   /** A client's read; returns what its session carries on. */
@@ -209,7 +217,10 @@ export class World {
     const parent = {
       sync: async (request: Parameters<RegionMachine['clock']['sync']>[0]) => {
         try {
-          return await this.#network.call(isolate, region, () => region.clock.sync(request));
+          const answer = await this.#network.call(isolate, region, () => region.clock.sync(request));
+          const { ageMs } = answer;
+          this.log(() => `${isolate.name} learns ${formatToken(answer)}, ${Math.round(ageMs)} ms old`);
+          return answer;
         } catch {
           return await this.#toRoot(isolate, () => this.#root.clock.sync(request));
         }

@@ -52,9 +52,6 @@ export function reflect(client: NeonHttpClient, epoch: string): Reflection {
       if (property === 'transaction') return transaction;
       return Reflect.get(target, property);
     },
-    apply: () => {
-      throw new TypeError('Queries of an answer go through drizzle, for their report.');
-    },
   });
   return {
     db: drizzle(reflecting),

@@ -63,11 +63,15 @@ export interface NetworkFaults {
   /** Probability that a message takes up to `lateMsMax` instead of some milliseconds. */
   readonly late: number;
   readonly lateMsMax: number;
+  /** How long messages between the root and the regions usually take at most, in milliseconds. */
+  readonly rootMsMax: number;
+  /** Probability that what the root pushes is lost. */
+  readonly pushLoss: number;
   /** Probability that what may arrive twice does. */
   readonly doubling: number;
 }
 
-const USUAL_MS: readonly [number, number] = [1, 60];
+const USUAL_MS_MAX = 60;
 const NEVER = new Promise<never>(() => undefined);
 
 type Ended<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
@@ -78,6 +82,7 @@ export class Network {
   readonly #chance: Chance;
   readonly #faults: NetworkFaults;
   readonly #cuts = new Set<string>();
+  readonly #usualMsMax = new Map<string, number>();
 
   constructor(scheduler: Scheduler, chance: Chance, faults: NetworkFaults) {
     this.#scheduler = scheduler;
@@ -87,6 +92,11 @@ export class Network {
 
   cut(a: Machine, b: Machine): void {
     this.#cuts.add(linkOf(a, b));
+  }
+
+  /** Makes a link usually take up to this long. */
+  stretch(a: Machine, b: Machine, usualMsMax: number): void {
+    this.#usualMsMax.set(linkOf(a, b), usualMsMax);
   }
 
   heal(a: Machine, b: Machine): void {
@@ -123,8 +133,9 @@ export class Network {
   async #travel(link: string, from: Machine, to: Machine): Promise<void> {
     const chance = this.#chance;
     const { loss, silence, late, lateMsMax } = this.#faults;
-    const [least, most] = chance.happens(link, late) ? [1, lateMsMax] : USUAL_MS;
-    await this.#scheduler.sleep(Math.round(chance.between(link, least, most)));
+    const usualMsMax = this.#usualMsMax.get(linkOf(from, to)) ?? USUAL_MS_MAX;
+    const mostMs = chance.happens(link, late) ? lateMsMax : usualMsMax;
+    await this.#scheduler.sleep(Math.round(chance.between(link, 1, mostMs)));
     if (chance.happens(link, silence)) await NEVER;
     const cut = this.#cuts.has(linkOf(from, to));
     if (!cut && !chance.happens(link, loss)) return;

@@ -13,7 +13,13 @@ export type Step = { readonly atMs: number } & (
       readonly level: ConsistencyLevel;
     }
   | { readonly kind: 'session'; readonly id: string; readonly visits: readonly Visit[] }
-  | { readonly kind: 'write'; readonly isolate: number; readonly changes: readonly Change[] }
+  | {
+      readonly kind: 'write';
+      readonly isolate: number;
+      readonly changes: readonly Change[];
+      /** Isolates at which others read what was written, as soon as they may count on it. */
+      readonly watchers: readonly number[];
+    }
   /** Another application's write: committed with its outbox row, and announced by nobody. */
   | { readonly kind: 'foreign-write'; readonly changes: readonly Change[] }
   | { readonly kind: 'restart'; readonly machine: string }
@@ -76,13 +82,16 @@ export function planOf(seed: number): Plan {
     ...Array.from({ length: SESSIONS }, (_, n) => sessionOf(random, momentOf, `s${n}`)),
     ...many(WRITES, () => writeOf(random, momentOf)),
     ...many(Math.round(TROUBLES * trouble * 2), () => troubleOf(random, momentOf)),
+    ...(random() < 0.3 ? deafnessOf(random) : []),
   ];
   const network: NetworkFaults = {
-    loss: random() < 0.5 ? 0 : 0.05 * random(),
+    loss: random() < 0.5 ? 0 : (random() < 0.5 ? 0.05 : 0.2) * random(),
     silence: random() < 0.7 ? 0 : 0.02 * random(),
-    late: random() < 0.3 ? 0 : 0.25 * random(),
+    late: random() < 0.4 ? 0 : (random() < 0.5 ? 0.1 : 0.3) * random(),
     lateMsMax: 200 + random() * 4_000,
-    doubling: random() < 0.3 ? 0 : 0.6 * random(),
+    pushLoss: pick(random, [0, 0, 0.5, 1]),
+    rootMsMax: pick(random, [60, 60, 60, 600, 3_000]),
+    doubling: random() < 0.4 ? 0 : 0.5 * random(),
   };
   return {
     seed,
@@ -144,8 +153,29 @@ function writeOf(random: Random, momentOf: MomentOf): Step {
   );
   const atMs = momentOf();
   return random() < 0.6
-    ? { kind: 'write', atMs, isolate: below(random, ISOLATES), changes: distinct }
+    ? {
+        kind: 'write',
+        atMs,
+        isolate: below(random, ISOLATES),
+        changes: distinct,
+        watchers: [below(random, ISOLATES), below(random, ISOLATES)],
+      }
     : { kind: 'foreign-write', atMs, changes: distinct };
+}
+
+/** The relay hears nothing for longer than a source may be silent, and just then something is committed. */
+function deafnessOf(random: Random): Step[] {
+  const atMs = Math.round(random() * 4_000);
+  const row = below(random, ROWS);
+  const isolate = below(random, ISOLATES);
+  const readAt = (afterMs: number): Step => {
+    return { kind: 'read', atMs: atMs + afterMs, isolate, key: keyOfRow(row), level: 'bounded' };
+  };
+  return [
+    { kind: 'cut', atMs, a: pick(random, ['origin', 'root']), b: 'relay', forMs: LONG_CUT_MS + 6_000 },
+    ...[100, 5_000, 10_000, 13_500, 15_000].map(readAt),
+    { kind: 'foreign-write', atMs: atMs + 1_000, changes: [{ row, kind: 'update' }] },
+  ];
 }
 
 function changeOf(random: Random): Change {
@@ -173,7 +203,13 @@ function troubleOf(random: Random, momentOf: MomentOf): Step {
     ];
     const [a, b] = pick(random, links);
     // Now and then for longer than a source may be silent.
-    return { kind: 'cut', atMs, a, b, forMs: random() < 0.2 ? forMs + LONG_CUT_MS : forMs };
+    return {
+      kind: 'cut',
+      atMs,
+      a,
+      b,
+      forMs: random() < (b === 'relay' ? 0.7 : 0.2) ? forMs + LONG_CUT_MS : forMs,
+    };
   }
   if (luck < 0.8) return { kind: 'forget-colo', atMs, region };
   return random() < 0.5

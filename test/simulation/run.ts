@@ -1,5 +1,5 @@
 import { judgeHistory, type Violation } from '../support/coherence/judge.ts';
-import { BUSY_MS, ISOLATES, KEYS, type Plan, type Step } from './plan.ts';
+import { BUSY_MS, ISOLATES, KEYS, keyOfRow, type Plan, type Step } from './plan.ts';
 import { World } from './world.ts';
 
 export interface Outcome {
@@ -13,6 +13,8 @@ export interface Outcome {
 
 /** Longest trouble, plus the longest bound of a source: then everything that was committed has to show. */
 const SETTLED_MS = BUSY_MS + 10_000 + 14_000;
+/** More than the slack that the checker allows for clocks that drift. */
+const PAST_THE_BOUND_MS = 6;
 const END_MS = SETTLED_MS + 12_000;
 
 /** Runs a plan to its end and judges what clients saw. */
@@ -50,7 +52,9 @@ function take(world: World, step: Step): void {
       void visit(world, step);
       return;
     case 'write':
-      void world.write(step.isolate, step.changes);
+      void world.write(step.isolate, step.changes).then((token) => {
+        if (token !== undefined) watch(world, step);
+      });
       return;
     case 'foreign-write':
       world.foreignWrite(step.changes);
@@ -82,6 +86,22 @@ function take(world: World, step: Step): void {
     case 'forget-colo':
       world.forgetColo(step.region);
       return;
+  }
+}
+
+/** Reads that come just when a promise begins to hold: at the acknowledgement, and when the bound is over. */
+function watch(world: World, { changes, watchers }: Extract<Step, { kind: 'write' }>): void {
+  for (const isolate of watchers) {
+    for (const { row } of changes) {
+      const key = keyOfRow(row);
+      void world.read(isolate, key, { level: 'strong' });
+      // The second half a bound later: a mirror that counted its age from the wrong moment would still serve then.
+      for (const bounds of [1, 1.5]) {
+        world.scheduler.setTimer(bounds * world.boundMs(key) + PAST_THE_BOUND_MS, () => {
+          void world.read(isolate, key, { level: 'bounded' });
+        });
+      }
+    }
   }
 }
 

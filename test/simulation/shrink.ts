@@ -4,7 +4,15 @@ import { run } from './run.ts';
 
 /** Runs that a shrinking may take: each takes some hundredths of a second. */
 const RUNS_MAX = 400;
-const CALM: NetworkFaults = { loss: 0, silence: 0, late: 0, lateMsMax: 200, doubling: 0 };
+const CALM: NetworkFaults = {
+  loss: 0,
+  silence: 0,
+  late: 0,
+  lateMsMax: 200,
+  rootMsMax: 60,
+  pushLoss: 0,
+  doubling: 0,
+};
 
 /**
  * A plan that still fails and has few steps: delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating
@@ -17,8 +25,10 @@ export async function shrink(failing: Plan): Promise<Plan> {
     return runs <= RUNS_MAX && (await run(plan)).violations.length > 0;
   };
   let best = failing;
-  const calm = { ...best, network: CALM };
-  if (await stillFails(calm)) best = calm;
+  for (const network of [CALM, { ...best.network, loss: 0, silence: 0 }, { ...best.network, late: 0 }]) {
+    const calmer = { ...best, network };
+    if (await stillFails(calmer)) best = calmer;
+  }
   for (let size = Math.ceil(best.steps.length / 2); size >= 1 && runs <= RUNS_MAX; ) {
     const smaller = await withoutSome(best, size, stillFails);
     if (smaller === undefined) size = size === 1 ? 0 : Math.ceil(size / 2);

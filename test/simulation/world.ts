@@ -71,6 +71,7 @@ export class World {
           this.log(() => `${region} is pushed ${formatToken(pushed)}, from ${pushed.sinceSeq}`);
           to.clock.receive(pushed);
         };
+        if (this.#chance.happens('push', plan.network.pushLoss)) throw new Error('The push was lost.');
         await this.#network.call(this.#root, to, receive, true);
       },
       heartbeat: async () =>
@@ -107,6 +108,8 @@ export class World {
         return [name, region];
       }),
     );
+    for (const region of this.#regions.values())
+      this.#network.stretch(this.#root, region, plan.network.rootMsMax);
     this.#isolates = REGIONS_OF_WORLD.flatMap((region) =>
       Array.from({ length: ISOLATES_A_REGION }, () => this.#region(region)),
     ).map((region, n) => new IsolateMachine(`isolate ${n}`, region, this.#timeOf(`isolate ${n}`)));
@@ -127,6 +130,10 @@ export class World {
 
   get network(): Network {
     return this.#network;
+  }
+
+  boundMs(key: string): number {
+    return this.#plan.policies[key]?.boundMs ?? 0;
   }
 
   resetRoot(): void {

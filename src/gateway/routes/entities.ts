@@ -4,7 +4,7 @@ import { formatToken } from '../../cache/clock/token.ts';
 import type { EntityDefinition, EntityWrite } from '../../catalog/define/entity.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
-import { putEntity } from '../../storage/postgres/entity-writes.ts';
+import { deleteEntity, putEntity } from '../../storage/postgres/entity-writes.ts';
 import { markRelayed } from '../../storage/postgres/outbox.ts';
 import { readJson } from '../body.ts';
 import type { AppEnv } from '../context.ts';
@@ -12,14 +12,16 @@ import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
 
-/** Serves the writes of every entity that declares them: `PUT` of a row, answered once it is invalidated. */
+/** Serves the writes of every entity that declares them, answered once they are invalidated. */
 export function registerEntityWrites(app: OpenAPIHono<AppEnv>, entities: readonly EntityDefinition[]): void {
   for (const entity of entities) {
-    if (entity.write !== undefined) registerWrite(app, entity, entity.write);
+    if (entity.write === undefined) continue;
+    registerPut(app, entity, entity.write);
+    registerDelete(app, entity, entity.write);
   }
 }
 
-function registerWrite(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: EntityWrite): void {
+function registerPut(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: EntityWrite): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: `/v1/${write.path}/{key}`,
@@ -51,6 +53,38 @@ function registerWrite(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write
     const token = formatToken(await services.invalidate(tags));
     services.keepAlive(markRelayed(services.db, [outboxId]).catch(() => undefined));
     return c.json({ [entity.key.name]: key, ...values }, created ? 201 : 200, { 'millrace-token': token });
+  });
+}
+
+function registerDelete(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: EntityWrite): void {
+  app.openAPIRegistry.registerPath({
+    method: 'delete',
+    path: `/v1/${write.path}/{key}`,
+    summary: `Deletes one ${entity.name}`,
+    tags: ['writes'],
+    security: keySecurity,
+    request: { params: z.object({ key: entity.keySchema }) },
+    responses: {
+      204: { description: 'Deleted; `Millrace-Token` names the write.' },
+      400: problem('The key is wrong.'),
+      401: problem('A key is needed.'),
+      404: problem('There is no such thing.'),
+      409: problem('Other rows refer to it.'),
+      503: problem(
+        'Nothing was deleted, or it was and the outbox will invalidate it: sending it again is safe.',
+      ),
+    },
+  });
+  app.delete(`/v1/${write.path}/:key`, async (c) => {
+    const { services } = c.var;
+    const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
+    await services.relay().arm();
+    const deleted = await guarded(() => deleteEntity(services.db, entity, key));
+    if (deleted === null)
+      throw new Failure('not_found', `No ${entity.name} has this key.`, { pointer: 'key' });
+    const token = formatToken(await services.invalidate(deleted.tags));
+    services.keepAlive(markRelayed(services.db, [deleted.outboxId]).catch(() => undefined));
+    return c.body(null, 204, { 'millrace-token': token });
   });
 }
 

@@ -2,10 +2,8 @@ import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { coverOf, prefixesOf } from './prefix-cover.ts';
 
-/** Hexadecimal digits of a text by which positions are told apart: six bytes, a whole stock code. */
-const TEXT_DIGITS = 12;
-/** The same for the entity's key behind a number, where it only parts rows of one number: three bytes. */
-const TIE_DIGITS = 6;
+/** Hexadecimal digits by which positions are told apart: six bytes of a text, or a number and bytes of the key. */
+const DIGITS = 12;
 /** A row invalidates one tag more than a list has digits. */
 const DIGITS_MAX = 48;
 /** Decimal digits that a JavaScript number holds without loss. */
@@ -35,8 +33,11 @@ export interface ListColumn {
 export type Encoding =
   /** UTF-8 and a zero byte, which no text of Postgres contains: the order of `collate "C"`. */
   | { readonly kind: 'text' }
-  /** `(value + offset) * 10^scale`, which is not negative, in `digits` hexadecimal digits. */
-  | { readonly kind: 'number'; readonly offset: number; readonly scale: number; readonly digits: number };
+  /**
+   * `value * 10^scale`, an integer of at most `most`, as its sign (0 or 1), the number of its hexadecimal digits and
+   * the digits; those of a negative number count down. So numbers of all sizes differ early.
+   */
+  | { readonly kind: 'number'; readonly scale: number; readonly most: number };
 
 export type SortColumn = ListColumn & { readonly encoding: Encoding };
 
@@ -64,12 +65,14 @@ export interface ListDefinition {
   readonly order: readonly SQL[];
   /** For `where` of a query: the rows after this one. */
   after(row: ListRow): SQL;
-  /** What a page depends on: the range of the list that it shows, and each of its rows. */
+  /** What a page depends on: the rows that could enter its range of the list, and each row that it shows. */
   page(page: ListPage): string[];
   /** What an answer about the whole list depends on, such as the number of its rows. */
   whole(filter?: ListRow): string;
-  /** What a row invalidates where it enters the list or leaves it. */
-  tagsOf(row: ListRow): string[];
+  /** What a row invalidates by coming to its place in the list. */
+  entering(row: ListRow): string[];
+  /** What a row invalidates by leaving its place, beside its own tag, which every page that shows it names. */
+  leaving(row: ListRow): string[];
 }
 
 /**
@@ -92,9 +95,7 @@ export function list(
   if (key.encoding.kind !== 'text') throw new Error(`The list "${name}" needs an entity with a text key.`);
   if (filter.length > FILTERS_MAX)
     throw new Error(`The list "${name}" has more than ${FILTERS_MAX} filters.`);
-  const digits =
-    declaration.digits ??
-    (first.encoding.kind === 'number' ? first.encoding.digits + TIE_DIGITS : TEXT_DIGITS);
+  const digits = declaration.digits ?? DIGITS;
   if (!Number.isInteger(digits) || digits < 1 || digits > DIGITS_MAX)
     throw new Error(`The list "${name}" has ${digits} digits; 1 to ${DIGITS_MAX} are possible.`);
 
@@ -113,17 +114,23 @@ export function list(
       )})`,
     page: ({ filter: values = {}, after, rows, full }) => {
       const last = full ? rows.at(-1) : undefined;
-      const low = after === undefined ? ''.padEnd(digits, '0') : positionOf(orderBy, after, digits);
-      const high = last === undefined ? ''.padEnd(digits, 'f') : positionOf(orderBy, last, digits);
+      const low = after === undefined ? endOf(first, 'first', digits) : positionOf(orderBy, after, digits);
+      const high = last === undefined ? endOf(first, 'last', digits) : positionOf(orderBy, last, digits);
       const range = coverOf(low, high).map((prefix) => tag(values, prefix));
       return [...range, ...rows.map((row) => of.row(textOf(row, key)))];
     },
     whole: (values = {}) => tag(values, ''),
-    tagsOf: (row) =>
-      filter.some(({ property }) => row[property] === null)
-        ? []
-        : prefixesOf(positionOf(orderBy, row, digits)).map((prefix) => tag(row, prefix)),
+    entering: (row) =>
+      isListed(filter, row)
+        ? prefixesOf(positionOf(orderBy, row, digits)).map((prefix) => tag(row, prefix))
+        : [],
+    leaving: (row) => (isListed(filter, row) ? [tag(row, '')] : []),
   };
+}
+
+/** A row without a value for a filter is in none of the lists. */
+function isListed(filter: readonly ListColumn[], row: ListRow): boolean {
+  return filter.every(({ property }) => row[property] !== null);
 }
 
 function orderExpression({ column, encoding }: SortColumn): SQL {
@@ -135,9 +142,21 @@ function positionOf(orderBy: readonly SortColumn[], row: ListRow, digits: number
   const whole = orderBy.map((column) =>
     column.encoding.kind === 'text'
       ? `${hexOf(textOf(row, column))}00`
-      : numberText(row, column, column.encoding),
+      : numberText(scaledOf(row, column, column.encoding)),
   );
-  return whole.join('').slice(0, digits).padEnd(digits, '0');
+  return fitted(whole.join(''), digits, '0');
+}
+
+/** The first and the last position that the list has. */
+function endOf({ encoding }: SortColumn, end: 'first' | 'last', digits: number): string {
+  const isNumber = encoding.kind === 'number';
+  return end === 'first'
+    ? fitted(isNumber ? numberText(-encoding.most) : '', digits, '0')
+    : fitted(isNumber ? numberText(encoding.most) : '', digits, 'f');
+}
+
+function fitted(position: string, digits: number, fill: '0' | 'f'): string {
+  return position.slice(0, digits).padEnd(digits, fill);
 }
 
 const encoder = new TextEncoder();
@@ -154,14 +173,21 @@ function textOf(row: ListRow, { property }: ListColumn): string {
 }
 
 /** @throws RangeError for a number that the column cannot hold exactly: it would have the place of another one. */
-function numberText(row: ListRow, { property }: ListColumn, encoding: Encoding & { kind: 'number' }): string {
-  const { offset, scale, digits } = encoding;
+function scaledOf(row: ListRow, { property }: ListColumn, encoding: Encoding & { kind: 'number' }): number {
   const value = row[property];
   if (typeof value !== 'number') throw new TypeError(`A list needs "${property}" as a number.`);
-  const scaled = Math.round(value * 10 ** scale);
-  if (scaled / 10 ** scale !== value || Math.abs(value) > offset)
+  const scaled = Math.round(value * 10 ** encoding.scale);
+  if (scaled / 10 ** encoding.scale !== value || Math.abs(scaled) > encoding.most)
     throw new RangeError(`${value} is no value of "${property}".`);
-  return (scaled + offset * 10 ** scale).toString(16).padStart(digits, '0');
+  return scaled;
+}
+
+function numberText(scaled: number): string {
+  const hex = Math.abs(scaled).toString(16);
+  const body = `${hex.length.toString(16)}${hex}`;
+  return scaled < 0
+    ? `0${Array.from(body, (digit) => (15 - Number.parseInt(digit, 16)).toString(16)).join('')}`
+    : `1${body}`;
 }
 
 /** How a column sorts. Its type bounds its values, so no row can fall outside. */
@@ -170,18 +196,13 @@ function encodingOf(column: PgColumn, list: string): Encoding {
   if (!column.notNull && !column.primary)
     throw new Error(`The list "${list}" is ordered by "${column.name}", which may be null.`);
   if (isText(type)) return { kind: 'text' };
-  if (type === 'integer' || type === 'smallint') return numberEncoding(2 ** 31, 0);
+  if (type === 'integer' || type === 'smallint') return { kind: 'number', scale: 0, most: 2 ** 31 };
   const [, precision = '', scale = '0'] = /^numeric\((\d+)(?:, ?(\d+))?\)$/.exec(type) ?? [];
   if (precision !== '' && Number(precision) <= PRECISION_MAX && column.dataType === 'number')
-    return numberEncoding(10 ** (Number(precision) - Number(scale)), Number(scale));
+    return { kind: 'number', scale: Number(scale), most: 10 ** Number(precision) - 1 };
   throw new Error(
     `The list "${list}" cannot be ordered by "${column.name}": it needs text, integer, or numeric of at most ${PRECISION_MAX} digits in the mode "number".`,
   );
-}
-
-function numberEncoding(offset: number, scale: number): Encoding {
-  const greatest = 2 * offset * 10 ** scale;
-  return { kind: 'number', offset, scale, digits: greatest.toString(16).length };
 }
 
 /** A filter's values stand in tags as text, so their text has to be the same here and in the database. */

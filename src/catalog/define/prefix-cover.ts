@@ -1,8 +1,8 @@
 /**
  * Ranges of a list as prefixes. A position is a text of hexadecimal digits, of one length throughout a list, and
- * sorts by its code units. A row makes known that it came or went under every prefix of its position; a page
- * depends on a few prefixes that together cover its range. So the two meet wherever the row lies in the range,
- * and seldom elsewhere, although neither knows of the other.
+ * sorts by its code units. A row that comes to a position invalidates every prefix of it; a page depends on a few
+ * prefixes that together cover its range. So the two meet wherever the position lies in the range, and seldom
+ * elsewhere, although neither knows of the other.
  */
 
 const DIGITS = '0123456789abcdef';

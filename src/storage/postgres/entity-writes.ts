@@ -5,7 +5,7 @@ import * as z from 'zod';
 import type { EntityDefinition } from '../../catalog/define/entity.ts';
 import { Failure } from '../../platform/failure.ts';
 import { isStillReferenced } from './connect.ts';
-import { rowTags, updateTags } from './list-tags.ts';
+import { deleteTags, insertTags, updateTags } from './list-tags.ts';
 
 /** What a write did, and the outbox row that names what it invalidates. */
 export interface WrittenRow {
@@ -21,7 +21,7 @@ const Written = z.object({
 
 /**
  * Inserts or replaces one row and writes its outbox row, in one transaction. A new row invalidates its own tag and
- * its place in every list; a replaced one its own tag, and both places in the lists where its place changed.
+ * its place in every list; a replaced one its own tag, and the lists where its place changed.
  */
 export async function putEntity(
   db: NeonHttpDatabase,
@@ -85,7 +85,7 @@ function replaceAndTell(entity: EntityDefinition, key: string, entries: readonly
       returning *
     )
     insert into outbox (tags)
-    select ${rowTags(entity, 'created')} from created
+    select ${insertTags(entity, 'created')} from created
     union all
     select ${updateTags(entity, 'found', 'replaced')} from replaced, found
     returning id, tags, current_setting(${CREATED})::boolean as created`;
@@ -106,7 +106,7 @@ export async function deleteEntity(
     with deleted as (
       delete from ${entity.table} where ${sql.identifier(entity.key.name)} = ${key} returning *
     )
-    insert into outbox (tags) select ${rowTags(entity, 'deleted')} from deleted
+    insert into outbox (tags) select ${deleteTags(entity, 'deleted')} from deleted
     returning id, tags`;
   try {
     const { rows } = await db.execute(statement);

@@ -2,7 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { Effect } from '../../catalog/define/event.ts';
-import { rowTags } from './list-tags.ts';
+import { insertTags } from './list-tags.ts';
 import { type EventRow, recordset } from './recordset.ts';
 
 /** An event that kept its contract, with what it does to the tables and the tags that this invalidates. */
@@ -90,7 +90,7 @@ function ensureStatements(events: readonly StorableEvent[], batch: string): SQL[
         on conflict (${key}) do nothing
         returning *
       )
-      insert into outbox (tags) select ${rowTags(entity, 'inserted')} from inserted`;
+      insert into outbox (tags) select ${insertTags(entity, 'inserted')} from inserted`;
   });
 }
 

@@ -3,25 +3,33 @@ import type { EntityDefinition } from '../../catalog/define/entity.ts';
 import type { ListColumn, ListDefinition, SortColumn } from '../../catalog/define/list.ts';
 
 /**
- * The tags of a row as SQL: what `EntityDefinition.row` and `ListDefinition.tagsOf` say of a row in JavaScript,
- * for statements and triggers whose rows are known to the database alone. Each takes the name by which the
- * statement knows a row, such as `inserted`, `old` or `new`, and is an expression of type `text[]` without
- * parameters, so that it may stand in the definition of a function as well.
+ * What a changed row invalidates, as SQL: what `EntityDefinition.row` and `ListDefinition` say in JavaScript, for
+ * statements and triggers whose rows are known to the database alone. Each takes the name by which the statement
+ * knows a row, such as `inserted`, `old` or `new`, and is an expression of type `text[]` without parameters, so
+ * that it may stand in the definition of a function as well.
  */
 
-/** What an inserted or deleted row invalidates: its own tag, and every list's tags at its place. */
-export function rowTags(entity: EntityDefinition, row: string): SQL {
-  return concatenated([ownTag(entity, row), ...listsOf(entity).map((list) => listTags(list, row))]);
+/** What an inserted row invalidates: the answers that missed it, and its place in every list. */
+export function insertTags(entity: EntityDefinition, row: string): SQL {
+  return concatenated([ownTag(entity, row), ...listsOf(entity).map((list) => entering(list, row))]);
 }
 
-/** What an update invalidates: the row's own tag and, where its place in a list changed, both places' tags. */
+/** What a deleted row invalidates: the answers that show it, and those about whole lists. */
+export function deleteTags(entity: EntityDefinition, row: string): SQL {
+  return concatenated([ownTag(entity, row), ...listsOf(entity).map((list) => leaving(list, row))]);
+}
+
+/** What an update invalidates: the answers that show the row and, where its place in a list changed, the new one. */
 export function updateTags(entity: EntityDefinition, old: string, now: string): SQL {
+  const key = sql.identifier(entity.key.name);
+  const renamed = sql`${sql.raw(old)}.${key} is distinct from ${sql.raw(now)}.${key}`;
   return concatenated([
     ownTag(entity, now),
+    sql`case when ${renamed} then ${ownTag(entity, old)} else '{}'::text[] end`,
     ...listsOf(entity).map((list) => {
       const place = (row: string) => sql`row(${join(placeColumns(list).map((of) => field(row, of)))})`;
-      const both = concatenated([listTags(list, old), listTags(list, now)]);
-      return sql`case when ${place(old)} is distinct from ${place(now)} then ${both} else '{}'::text[] end`;
+      const moved = concatenated([leaving(list, old), entering(list, now)]);
+      return sql`case when ${place(old)} is distinct from ${place(now)} then ${moved} else '{}'::text[] end`;
     }),
   ]);
 }
@@ -39,39 +47,54 @@ function ownTag(entity: EntityDefinition, row: string): SQL {
   return sql`array[${literal(entity.row(''))} || ${key}::text]`;
 }
 
-function listTags(list: ListDefinition, row: string): SQL {
-  const { name, filter, digits } = list;
+function entering(list: ListDefinition, row: string): SQL {
+  const digits = sql.raw(String(list.digits));
   const position = join(
     list.orderBy.map((column) => encoded(column, row)),
     ' || ',
   );
+  return whereListed(
+    list,
+    row,
+    sql`array(
+      select ${listName(list, row)} || left(place.position, length)
+      from (select rpad(${position}, ${digits}, '0') as position) as place, generate_series(0, ${digits}) as length)`,
+  );
+}
+
+function leaving(list: ListDefinition, row: string): SQL {
+  return whereListed(list, row, sql`array[${listName(list, row)}]`);
+}
+
+/** What the tags of a list begin with, its filter's values included. */
+function listName({ name, filter }: ListDefinition, row: string): SQL {
+  if (filter.length === 0) return literal(`${name}^`);
   const values = join(
     filter.map((column) => sql`${field(row, column)}::text`),
     ` || ',' || `,
   );
-  const start =
-    filter.length === 0 ? literal(`${name}^`) : sql`${literal(`${name}[`)} || ${values} || ${literal(']^')}`;
-  const tags = sql`array(
-    select ${start} || left(place.position, length)
-    from (select rpad(${position}, ${sql.raw(String(digits))}, '0') as position) as place,
-      generate_series(0, ${sql.raw(String(digits))}) as length)`;
+  return sql`${literal(`${name}[`)} || ${values} || ${literal(']^')}`;
+}
+
+/** A row without a value for a filter is in none of the lists. */
+function whereListed({ filter }: ListDefinition, row: string, tags: SQL): SQL {
   if (filter.length === 0) return tags;
-  // A row without a value for a filter is in none of the lists.
-  const known = join(
+  const listed = join(
     filter.map((column) => sql`${field(row, column)} is not null`),
     ' and ',
   );
-  return sql`case when ${known} then ${tags} else '{}'::text[] end`;
+  return sql`case when ${listed} then ${tags} else '{}'::text[] end`;
 }
 
-/** `rpad` cuts what is too long, as the position wants it; what is encoded here is never too long for `lpad`. */
 function encoded(column: SortColumn, row: string): SQL {
   const { encoding } = column;
   const value = field(row, column);
   if (encoding.kind === 'text') return sql`encode(convert_to(${value}, 'UTF8'), 'hex') || '00'`;
-  const { offset, scale, digits } = encoding;
-  const scaled = sql`(${value}::numeric + ${sql.raw(String(offset))}) * ${sql.raw(String(10 ** scale))}`;
-  return sql`lpad(to_hex((${scaled})::bigint), ${sql.raw(String(digits))}, '0')`;
+  const scale = sql.raw(String(10 ** encoding.scale));
+  return sql`(
+    select case when scaled < 0 then '0' || translate(body, '0123456789abcdef', 'fedcba9876543210') else '1' || body end
+    from (select (${value}::numeric * ${scale})::bigint as scaled) as number,
+      lateral (select to_hex(length(to_hex(abs(scaled)))) || to_hex(abs(scaled)) as body) as text)`;
 }
 
 function field(row: string, { column }: ListColumn): SQL {
@@ -79,7 +102,7 @@ function field(row: string, { column }: ListColumn): SQL {
 }
 
 function literal(text: string): SQL {
-  return sql.raw(`'${text.replaceAll("'", "''")}'`);
+  return sql.raw(`'${text.replaceAll("'", "''")}'::text`);
 }
 
 function concatenated(arrays: readonly SQL[]): SQL {

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { entity } from '../../../src/catalog/define/entity.ts';
-import { rowTags, updateTags } from '../../../src/storage/postgres/list-tags.ts';
+import { deleteTags, insertTags, updateTags } from '../../../src/storage/postgres/list-tags.ts';
 
 const things = pgTable('things', {
   id: text('id').primaryKey(),
@@ -91,19 +91,24 @@ async function hold(rows: readonly Row[]): Promise<void> {
 }
 
 const lists = Object.values(thing.lists);
-const tagsOf = (of: Row) => [thing.row(of.id), ...lists.flatMap((list) => list.tagsOf(of))];
 
 describe('the tags of a row in SQL', () => {
   it('are those that JavaScript gives', async () => {
     const rows = fc.sample(row, { numRuns: ROWS, seed: 1 });
     await hold(rows);
-    const answer = await run<{ tags: string[] }>(
-      sql`select ${rowTags(thing, 'r')} as tags from things r order by r.at`,
+    const answer = await run<{ inserted: string[]; deleted: string[] }>(
+      sql`select ${insertTags(thing, 'r')} as inserted, ${deleteTags(thing, 'r')} as deleted
+        from things r order by r.at`,
     );
-    expect(answer.map(({ tags }) => tags)).toEqual(rows.map(tagsOf));
+    expect(answer).toEqual(
+      rows.map((of) => ({
+        inserted: [thing.row(of.id), ...lists.flatMap((list) => list.entering(of))],
+        deleted: [thing.row(of.id), ...lists.flatMap((list) => list.leaving(of))],
+      })),
+    );
   });
 
-  it('are, after an update, those of both places in the lists where the place changed', async () => {
+  it('are, after an update, those of the lists where the place changed', async () => {
     const pairs = fc.sample(fc.tuple(row, row, fc.nat(5)), { numRuns: ROWS, seed: 2 });
     // Some columns are as they were, so that every combination of unchanged lists occurs.
     const rows = pairs.flatMap(([old, other, kept], index) => {
@@ -115,7 +120,7 @@ describe('the tags of a row in SQL', () => {
         { shelf: other.shelf, open: other.open },
         other,
       ];
-      return [old, { ...old, ...change[kept], id: old.id, ...(index % 7 === 0 ? { open: !old.open } : {}) }];
+      return [old, { ...old, ...change[kept], ...(index % 7 === 0 ? { open: !old.open } : {}) }];
     });
     await hold(rows);
     const answer = await run<{ tags: string[] }>(sql`
@@ -128,7 +133,8 @@ describe('the tags of a row in SQL', () => {
           ({ property }) => old[property as keyof Row] !== now[property as keyof Row],
         ),
       );
-      return [thing.row(old.id), ...moved.flatMap((list) => [...list.tagsOf(old), ...list.tagsOf(now)])];
+      const own = old.id === now.id ? [thing.row(now.id)] : [thing.row(now.id), thing.row(old.id)];
+      return [...own, ...moved.flatMap((list) => [...list.leaving(old), ...list.entering(now)])];
     });
     expect(answer.map(({ tags }) => tags)).toEqual(expected);
     expect(expected.some((tags) => tags.length === 1)).toBe(true);
@@ -147,7 +153,7 @@ describe('the tags of a row in SQL', () => {
       const positions = sorted.map(
         ({ at }) =>
           list
-            .tagsOf(rows[at] as Row)
+            .entering(rows[at] as Row)
             .at(-1)
             ?.split('^')
             .at(-1) ?? '',

@@ -58,7 +58,11 @@ export interface Services {
   readonly keepAlive: (promise: Promise<unknown>) => void;
   readonly read: (request: ReadRequest) => Promise<CachedAnswer>;
   /** Reads a view's answer from the database, and as of which moment of the clock it is. */
-  readonly load: (view: ViewDefinition, input: unknown) => Promise<Loaded>;
+  readonly load: (
+    view: ViewDefinition,
+    input: unknown,
+    variant: Readonly<Record<string, string>>,
+  ) => Promise<Loaded>;
   /** What this isolate knows to be invalidated before the outbox does. */
   readonly invalidated: InvalidatedChanges;
   /** Returns the token once the root clock has the invalidation on disk. */
@@ -155,12 +159,12 @@ export function createServices(
         random: systemRandom,
         refreshing: isolate.refreshing,
       }),
-    load: (view, input) => {
+    load: (view, input, variant) => {
       const { epoch } = isolate.follower.mirror.clock;
       const reflection = reflect(db.$client, epoch);
       const { withTimeout } = systemTime;
       const ports = { epoch, reflection, invalidated: isolate.invalidated, invalidate, withTimeout };
-      return loadAsOf((reflecting) => view.load(reflecting, input), ports);
+      return loadAsOf((reflecting) => view.load(reflecting, input, variant), ports);
     },
     invalidated: isolate.invalidated,
     invalidate,

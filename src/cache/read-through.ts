@@ -31,6 +31,8 @@ export interface ReadRequest {
   /** The view that the answer belongs to, by which it may be purged. */
   readonly view: string;
   readonly key: string;
+  /** The key that all variants of the answer share, by which they may be purged; `key` where it has none. */
+  readonly purgeKey?: string;
   readonly policy: CachePolicy;
   readonly consistency: Consistency;
   readonly load: () => Promise<Loaded>;
@@ -232,11 +234,11 @@ async function fromOriginUnstored(request: ReadRequest, ports: ReadThroughPorts)
 
 async function toEntry(
   { value, tags, asOf }: Loaded,
-  { view, key }: ReadRequest,
+  { view, key, purgeKey = key }: ReadRequest,
   at: { epoch: string; stamp: number; fillMs: number },
   ports: ReadThroughPorts,
 ): Promise<Entry> {
-  const slots = slotsOf([...tags, ...purgeTags(view, key)]);
+  const slots = slotsOf([...tags, ...purgeTags(view, purgeKey)]);
   if (slots.length > ENTRY_TAGS_MAX)
     throw new Error(`An answer depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most.`);
   const body = JSON.stringify(value);

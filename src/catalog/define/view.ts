@@ -1,6 +1,7 @@
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
+import type { Variant, VaryDimensions } from './vary.ts';
 
 /** The database as a view's query sees it. */
 export type Database = NeonHttpDatabase;
@@ -35,8 +36,10 @@ export interface ViewDefinition {
   readonly query: z.ZodObject;
   readonly response: z.ZodType;
   readonly policy: CachePolicy;
-  /** Reads the origin. `input` has been parsed by `params` and `query`. */
-  readonly load: (db: Database, input: unknown) => Promise<Loaded>;
+  /** What its answers vary on beside their path and query. */
+  readonly vary: VaryDimensions;
+  /** Reads the origin. `input` has been parsed by `params` and `query`; `variant` has a value for each dimension. */
+  readonly load: (db: Database, input: unknown, variant: Variant) => Promise<Loaded>;
 }
 
 /**
@@ -47,6 +50,7 @@ export function view<
   Params extends z.ZodRawShape,
   Query extends z.ZodRawShape,
   Response extends z.ZodType,
+  Vary extends VaryDimensions = Record<never, never>,
 >(declaration: {
   name: string;
   path: `/v1/${string}`;
@@ -55,14 +59,17 @@ export function view<
   query?: Query;
   response: Response;
   cache?: Partial<CachePolicy>;
+  vary?: Vary;
   load: (
     db: Database,
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
+    variant: Variant<Vary>,
   ) => Promise<z.input<Response> | null>;
   /** `answer` is `null` where nothing was found: name what would make it appear. */
   tags: (
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
     answer: z.output<Response> | null,
+    variant: Variant<Vary>,
   ) => readonly string[];
 }): ViewDefinition {
   const params = z.object(declaration.params ?? ({} as Params));
@@ -76,11 +83,14 @@ export function view<
     query,
     response: declaration.response,
     policy: cachePolicy(declaration.cache),
-    load: async (db, raw) => {
+    vary: declaration.vary ?? {},
+    load: async (db, raw, requested) => {
       const input = { ...params.parse(raw), ...query.parse(raw) };
-      const found = await declaration.load(db, input);
+      // The gateway has a value of each dimension's own set, which `Variant` can say of a declared view alone.
+      const variant = requested as Variant<Vary>;
+      const found = await declaration.load(db, input, variant);
       const answer = found === null ? null : declaration.response.parse(found);
-      return { value: answer, tags: declaration.tags(input, answer), storable: true };
+      return { value: answer, tags: declaration.tags(input, answer, variant), storable: true };
     },
   };
 }

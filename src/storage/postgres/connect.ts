@@ -48,6 +48,11 @@ export async function guarded<T>(query: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Whether a foreign key kept a row from being deleted: foreign_key_violation, or restrict_violation. */
+export function isStillReferenced(error: unknown): boolean {
+  return ['23503', '23001'].includes(sqlState(error) ?? '');
+}
+
 /** The SQLSTATE of a Postgres error, found through the wrappers that drivers put around it. */
 function sqlState(error: unknown): string | undefined {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {

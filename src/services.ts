@@ -56,7 +56,8 @@ export interface Services {
   readonly shards: ShardPort;
   /** Lets work outlive its request. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
-  readonly read: (request: ReadRequest) => Promise<CachedAnswer>;
+  /** The answer at once where it is at hand: a promise costs a warm hit more than the look-up. */
+  readonly read: (request: ReadRequest) => CachedAnswer | Promise<CachedAnswer>;
   /** Reads a view's answer from the database, and as of which moment of the clock it is. */
   readonly load: (
     view: ViewDefinition,

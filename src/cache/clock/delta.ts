@@ -1,5 +1,4 @@
-import { type Clock, raise } from './clock.ts';
-import { SLOT_COUNT } from './slots.ts';
+import { type Clock, raise, SLOTS_PER_BLOCK } from './clock.ts';
 import { VarintReader, VarintWriter } from './varint.ts';
 
 /**
@@ -12,12 +11,16 @@ export function encodeDelta(clock: Clock, since: number): Uint8Array<ArrayBuffer
   if (since >= clock.seq) return new Uint8Array(0);
   const out = new VarintWriter();
   let previous = -1;
-  for (let slot = 0; slot < SLOT_COUNT; slot += 1) {
-    const version = clock.changed[slot] ?? 0;
-    if (version <= since) continue;
-    out.varint(slot - previous - 1);
-    out.varint(lagCode(clock.seq - version));
-    previous = slot;
+  for (let block = 0; block < clock.newestOfBlock.length; block += 1) {
+    if ((clock.newestOfBlock[block] ?? 0) <= since) continue;
+    const first = block * SLOTS_PER_BLOCK;
+    for (let slot = first; slot < first + SLOTS_PER_BLOCK; slot += 1) {
+      const version = clock.changed[slot] ?? 0;
+      if (version <= since) continue;
+      out.varint(slot - previous - 1);
+      out.varint(lagCode(clock.seq - version));
+      previous = slot;
+    }
   }
   return out.bytes();
 }

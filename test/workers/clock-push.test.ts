@@ -1,3 +1,4 @@
+import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, expect, it, vi } from 'vitest';
 import { TagClock } from '../../durable-objects/tag-clock/object.ts';
@@ -9,7 +10,10 @@ afterEach(() => {
 
 it('a region knows of an invalidation by the push alone, without asking the root', async () => {
   const region = regionalClock(env, 'afr');
-  const ask = (maxAgeMs: number) => region.sync({ epoch: '', sinceSeq: 0, maxAgeMs, atLeast: undefined });
+  const ask = (maxAgeMs: number) =>
+    runInDurableObject(region, (object) =>
+      object.sync({ epoch: '', sinceSeq: 0, maxAgeMs, atLeast: undefined }),
+    );
   await ask(0);
   const syncs = vi.spyOn(TagClock.prototype, 'sync');
   const pushes = vi.spyOn(TagClock.prototype, 'receive');

@@ -39,6 +39,8 @@ export class ClockFollower {
   readonly mirror: Mirror = newMirror();
   readonly #time: Time;
   #ticket = 0;
+  /** Of the newest sync, whatever became of it. */
+  #lastSentAtMs = Number.NEGATIVE_INFINITY;
   #inFlight: SyncInFlight | undefined;
 
   constructor(time: Time) {
@@ -68,8 +70,9 @@ export class ClockFollower {
    */
   async follow(need: FreshnessNeed, ticket: number, context: FollowerContext): Promise<void> {
     if (!this.#satisfies(need)) return await this.#syncAfter(ticket, need, context);
-    const { syncSentAtMs, askAgainMs } = this.mirror;
-    const sinceSyncMs = this.#time.now() - syncSentAtMs;
+    const { askAgainMs } = this.mirror;
+    // Since the sending and not since the mirror's newest knowledge: a parent may have nothing newer for a while.
+    const sinceSyncMs = this.#time.now() - this.#lastSentAtMs;
     const sourcesLag = this.#sourcesLag(need);
     // A reader waits for news of a source that lags, but not more often than the parent can bear to be asked.
     if (sourcesLag && sinceSyncMs >= askAgainMs)
@@ -128,6 +131,7 @@ export class ClockFollower {
   #send(need: FreshnessNeed, { parent, keepAlive }: FollowerContext): SyncInFlight {
     const { clock } = this.mirror;
     const sent = { atMs: this.#time.now(), order: this.begin() };
+    this.#lastSentAtMs = sent.atMs;
     const request: SyncRequest = {
       epoch: clock.epoch,
       sinceSeq: clock.seq,

@@ -8,7 +8,7 @@ export const ASK_AGAIN_MS_MAX = 1_000;
  */
 export const ROOT_ASK_AGAIN_MS_MAX = 500;
 /** Syncs a second that a clock wants to see: well below the thousand requests that one object bears. */
-const SYNCS_PER_SECOND_TARGET = 200;
+export const SYNCS_PER_SECOND_TARGET = 200;
 /** How long syncs are counted before the pace is set anew, in milliseconds. */
 const PERIOD_MS = 1_000;
 

@@ -1,3 +1,5 @@
+const VARINT_BYTES_MAX = 8;
+
 /**
  * Unsigned LEB128 variable-length integers: seven bits a byte, the lowest first, a set high bit where more
  * follow. Up to `Number.MAX_SAFE_INTEGER`, in at most eight bytes.
@@ -9,12 +11,18 @@ export class VarintWriter {
   /** Throws a RangeError for what is no whole number from 0 to `Number.MAX_SAFE_INTEGER`. */
   varint(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is no unsigned integer.`);
+    while (this.#length + VARINT_BYTES_MAX > this.#buffer.length) this.#grow();
     let rest = value;
-    while (rest >= 0x80) {
-      this.#push((rest % 128) | 0x80);
+    // Bit operations know 32 bits; most numbers fit, and are written several times faster with them.
+    while (rest > 0x7fff_ffff) {
+      this.#buffer[this.#length++] = (rest % 128) | 0x80;
       rest = Math.floor(rest / 128);
     }
-    this.#push(rest);
+    while (rest >= 0x80) {
+      this.#buffer[this.#length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.#buffer[this.#length++] = rest;
   }
 
   raw(bytes: Uint8Array): void {
@@ -25,12 +33,6 @@ export class VarintWriter {
 
   bytes(): Uint8Array<ArrayBuffer> {
     return this.#buffer.slice(0, this.#length);
-  }
-
-  #push(byte: number): void {
-    if (this.#length === this.#buffer.length) this.#grow();
-    this.#buffer[this.#length] = byte;
-    this.#length += 1;
   }
 
   #grow(): void {

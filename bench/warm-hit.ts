@@ -4,70 +4,24 @@
  * local platform's proxy in front.
  */
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { startDevDatabase } from '../scripts/dev/database.ts';
 import { load, median, type Round, type Target } from './support/load.ts';
+import { bundle, COMMON, KEY, millrace, modulesOf } from './support/runtime.ts';
 
 const ROUNDS = 8;
 const ROUND_SECONDS = 2;
 const CONNECTIONS = 16;
-const KEY = 'bench';
-const COMPATIBILITY_DATE = '2026-10-01';
 const SKU = '85123A';
 
-function bundle(...args: string[]): void {
-  execFileSync('wrangler', ['deploy', '--dry-run', ...args], { stdio: 'ignore' });
-}
-
 function workersOf(database: { connectionString: string; endpoint: string }): Miniflare {
-  const common = {
-    compatibilityDate: COMPATIBILITY_DATE,
-    unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
-  };
   const options = convertV4MiniflareOptions({
     workers: [
-      {
-        ...common,
-        name: 'millrace',
-        ...modulesOf('dist/millrace', 'index.js'),
-        bindings: {
-          DATABASE_URL: database.connectionString,
-          DATABASE_ENDPOINT: database.endpoint,
-          API_KEY_SHA256: createHash('sha256').update(KEY).digest('hex'),
-        },
-        kvNamespaces: ['CACHE'],
-        r2Buckets: ['MODELS'],
-        queueProducers: { EVENTS: 'millrace-events', CHANGES: 'millrace-changes' },
-        durableObjects: durableObjects(),
-      },
-      { ...common, name: 'empty', ...modulesOf('dist/empty', 'empty-worker.js') },
+      { ...millrace(database, 'dist/millrace', 'index.js'), name: 'millrace' },
+      { ...COMMON, name: 'empty', ...modulesOf('dist/empty', 'empty-worker.js') },
     ],
   });
   return new Miniflare(options);
-}
-
-/** The modules of an upload, the entry first. */
-function modulesOf(folder: string, entry: string) {
-  const wasm = readdirSync(folder).filter((name) => name.endsWith('.wasm'));
-  return {
-    modulesRoot: folder,
-    modules: [
-      { type: 'ESModule' as const, path: join(folder, entry) },
-      ...wasm.map((name) => ({ type: 'CompiledWasm' as const, path: join(folder, name) })),
-    ],
-  };
-}
-
-/** The bindings of wrangler.toml, so that this list cannot lag behind it. */
-function durableObjects() {
-  const text = readFileSync('wrangler.toml', 'utf8');
-  const bindings = [...text.matchAll(/^name = "([A-Z_]+)"\nclass_name = "(\w+)"/gm)];
-  return Object.fromEntries(
-    bindings.map(([, name = '', className = '']) => [name, { className, useSQLite: true }]),
-  );
 }
 
 /** The runtime's process: the newest child of this one that is called workerd. */

@@ -39,6 +39,8 @@ export class ClockFollower {
   readonly mirror: Mirror = newMirror();
   readonly #time: Time;
   #ticket = 0;
+  /** Of the newest sync, whatever became of it. */
+  #lastSentAtMs = Number.NEGATIVE_INFINITY;
   #inFlight: SyncInFlight | undefined;
 
   constructor(time: Time) {
@@ -76,8 +78,9 @@ export class ClockFollower {
   /** Whether the mirror is as fresh as needed without any waiting; sees to it that it stays so. */
   isReady(need: FreshnessNeed, context: FollowerContext): boolean {
     if (!this.#satisfies(need)) return false;
-    const { syncSentAtMs, askAgainMs } = this.mirror;
-    const sinceSyncMs = this.#time.now() - syncSentAtMs;
+    const { askAgainMs } = this.mirror;
+    // Since the sending and not since the mirror's newest knowledge: a parent may have nothing newer for a while.
+    const sinceSyncMs = this.#time.now() - this.#lastSentAtMs;
     // News of a source are not waited for more often than the parent can bear to be asked.
     if (sinceSyncMs >= askAgainMs && this.#sourcesLag(need)) return false;
     // In the background the mirror asks as often as its parent can bear, so that readers seldom have to wait.
@@ -135,6 +138,7 @@ export class ClockFollower {
   #send(need: FreshnessNeed, { parent, keepAlive }: FollowerContext): SyncInFlight {
     const { clock } = this.mirror;
     const sent = { atMs: this.#time.now(), order: this.begin() };
+    this.#lastSentAtMs = sent.atMs;
     const request: SyncRequest = {
       epoch: clock.epoch,
       sinceSeq: clock.seq,

@@ -1,6 +1,5 @@
 import { TagClock } from '../durable-objects/tag-clock/object.ts';
 import type { SyncRequest } from '../src/cache/clock/mirror.ts';
-import { encodeAnswer } from '../src/cache/clock/wire.ts';
 import type { Env } from '../src/env.ts';
 import worker from '../src/index.ts';
 import { REGIONS } from '../src/platform/regions.ts';
@@ -25,7 +24,6 @@ export default {
     const region = REGIONS.find((name) => pathname === `/bench/sync/${name}`);
     if (region === undefined) return await worker.fetch(request, env, ctx);
     const asked: Omit<SyncRequest, 'atLeast'> = await request.json();
-    const answer = await regionalClock(env, region).sync({ ...asked, atLeast: undefined });
-    return new Response(encodeAnswer(answer, asked.epoch));
+    return new Response(await regionalClock(env, region).sync({ ...asked, atLeast: undefined }));
   },
 };

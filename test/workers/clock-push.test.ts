@@ -2,6 +2,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, expect, it, vi } from 'vitest';
 import { TagClock } from '../../durable-objects/tag-clock/object.ts';
+import { clockAt } from '../../src/cache/clock/wire.ts';
 import { regionalClock, rootClock } from '../../src/storage/objects.ts';
 
 afterEach(() => {
@@ -12,7 +13,7 @@ it('a region knows of an invalidation by the push alone, without asking the root
   const region = regionalClock(env, 'afr');
   const ask = (maxAgeMs: number) =>
     runInDurableObject(region, (object) =>
-      object.sync({ epoch: '', sinceSeq: 0, maxAgeMs, atLeast: undefined }),
+      clockAt(object).sync({ epoch: '', sinceSeq: 0, maxAgeMs, atLeast: undefined }),
     );
   await ask(0);
   const syncs = vi.spyOn(TagClock.prototype, 'sync');

@@ -1,4 +1,4 @@
-import type { SyncAnswer } from './mirror.ts';
+import type { ClockParent, SyncAnswer, SyncRequest } from './mirror.ts';
 import { SOURCES_MAX } from './sources.ts';
 import { VarintReader, VarintWriter } from './varint.ts';
 
@@ -95,4 +95,14 @@ function readText(from: VarintReader, bytesMax: number): string {
   } catch (error) {
     throw new RangeError('A text is not in UTF-8.', { cause: error });
   }
+}
+
+/** A clock as another machine reaches it. */
+export interface RemoteClock {
+  sync(request: SyncRequest): Promise<Uint8Array>;
+}
+
+/** The clock behind a remote one. Bytes that are no answer are the failure of that sync. */
+export function clockAt(remote: RemoteClock): ClockParent {
+  return { sync: async (request) => decodeAnswer(await remote.sync(request), request.epoch) };
 }

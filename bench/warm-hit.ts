@@ -3,24 +3,23 @@
  * Both workers are the bundles that `wrangler deploy` would upload, each on a socket of its own, without the
  * local platform's proxy in front.
  */
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { startDevDatabase } from '../scripts/dev/database.ts';
+import {
+  bundle,
+  COMPATIBILITY_DATE,
+  durableObjectClasses,
+  modulesOf,
+  runtimePid,
+} from '../scripts/dev/upload.ts';
 import { load, median, type Round, type Target } from './support/load.ts';
 
 const ROUNDS = 8;
 const ROUND_SECONDS = 2;
 const CONNECTIONS = 16;
 const KEY = 'bench';
-const COMPATIBILITY_DATE = '2026-10-01';
 const SKU = '85123A';
-
-function bundle(...args: string[]): void {
-  execFileSync('wrangler', ['deploy', '--dry-run', ...args], { stdio: 'ignore' });
-}
 
 function workersOf(database: { connectionString: string; endpoint: string }): Miniflare {
   const common = {
@@ -41,39 +40,17 @@ function workersOf(database: { connectionString: string; endpoint: string }): Mi
         kvNamespaces: ['CACHE'],
         r2Buckets: ['MODELS'],
         queueProducers: { EVENTS: 'millrace-events', CHANGES: 'millrace-changes' },
-        durableObjects: durableObjects(),
+        durableObjects: Object.fromEntries(
+          Object.entries(durableObjectClasses()).map(([name, className]) => [
+            name,
+            { className, useSQLite: true },
+          ]),
+        ),
       },
       { ...common, name: 'empty', ...modulesOf('dist/empty', 'empty-worker.js') },
     ],
   });
   return new Miniflare(options);
-}
-
-/** The modules of an upload, the entry first. */
-function modulesOf(folder: string, entry: string) {
-  const wasm = readdirSync(folder).filter((name) => name.endsWith('.wasm'));
-  return {
-    modulesRoot: folder,
-    modules: [
-      { type: 'ESModule' as const, path: join(folder, entry) },
-      ...wasm.map((name) => ({ type: 'CompiledWasm' as const, path: join(folder, name) })),
-    ],
-  };
-}
-
-/** The bindings of wrangler.toml, so that this list cannot lag behind it. */
-function durableObjects() {
-  const text = readFileSync('wrangler.toml', 'utf8');
-  const bindings = [...text.matchAll(/^name = "([A-Z_]+)"\nclass_name = "(\w+)"/gm)];
-  return Object.fromEntries(
-    bindings.map(([, name = '', className = '']) => [name, { className, useSQLite: true }]),
-  );
-}
-
-/** The runtime's process: the newest child of this one that is called workerd. */
-function runtimePid(): number {
-  const children = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
-  return Number(children.trim().split('\n').at(-1));
 }
 
 bundle('--outdir', 'dist/millrace');
@@ -82,7 +59,7 @@ const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: '
 const runtime = workersOf(database);
 try {
   await runtime.ready;
-  const pid = runtimePid();
+  const pid = runtimePid() ?? Number.NaN;
   const at = async (worker: string, path: string): Promise<Target> => ({
     url: new URL(path, await runtime.unsafeGetDirectURL(worker)),
     pid,

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import * as z from 'zod';
+import { judgeHistory } from '../test/support/coherence/judge.ts';
 import { disturb } from './verify/disturbances.ts';
 import { FAULTS, type Fault, isFault } from './verify/faults.ts';
 import { History } from './verify/history.ts';
@@ -21,7 +22,7 @@ import { startOrigin } from './verify/origin.ts';
 import { products } from './verify/products.ts';
 import { lookAtTheEnd } from './verify/quiescence.ts';
 import { runReaders } from './verify/readers.ts';
-import { judge, report } from './verify/report.ts';
+import { report } from './verify/report.ts';
 import { startRuntime } from './verify/runtime.ts';
 import { runWriters } from './verify/writers.ts';
 
@@ -100,12 +101,12 @@ async function verify(options: Options, stateDir: string): Promise<{ lines: stri
     for (const [message, count] of runtime.logged) history.count(`logged/${message}`, count);
     await runtime.close();
     for (const [fate, count] of await origin.close()) history.count(`statement/${fate}`, count);
-    const judgement = judge(history);
+    const violations = judgeHistory(history.allWrites(), history.reads);
     const heading = `${origin.kind}, ${runtime.isolates} isolates, a bound of ${sourceBoundMs / 1_000} s for sources${fault === undefined ? '' : `; broken: ${FAULTS[fault].what}`}`;
-    const lines = [heading, ...report(history, judgement, elapsedS)];
+    const lines = [heading, ...report(history, violations, elapsedS)];
     if (history.answered < reads)
       history.breaches.push(`${history.answered} reads were answered; not enough.`);
-    return { lines, violations: judgement.violations.length + history.breaches.length };
+    return { lines, violations: violations.length + history.breaches.length };
   } finally {
     await runtime.close().catch(() => undefined);
   }

@@ -1,3 +1,4 @@
+import { InvalidatedChanges, loadAsOf } from './cache/as-of.ts';
 import { ClockFollower, type FollowerContext } from './cache/clock/follower.ts';
 import type { ClockParent } from './cache/clock/mirror.ts';
 import { slotsOf } from './cache/clock/slots.ts';
@@ -9,6 +10,7 @@ import { KvTier } from './cache/tiers/kv.ts';
 import { MemoryTier } from './cache/tiers/memory.ts';
 import type { Tier } from './cache/tiers/tier.ts';
 import { cachePolicy } from './catalog/define/cache-policy.ts';
+import type { Loaded, ViewDefinition } from './catalog/define/view.ts';
 import { catalog } from './catalog/index.ts';
 import { type Config, readConfig } from './config.ts';
 import type { Env } from './env.ts';
@@ -25,6 +27,7 @@ import { type Region, type RequestPlace, regionOf } from './platform/regions.ts'
 import { r2Artifacts } from './storage/artifacts.ts';
 import { featureShard, fillGate, outboxRelay, regionalClock, rootClock } from './storage/objects.ts';
 import { connect } from './storage/postgres/connect.ts';
+import { reflect } from './storage/postgres/reflecting.ts';
 
 /** The isolate's share of memory for answers; 128 MB hold the runtime, the models and everything else, too. */
 const MEMORY_TIER_BYTES = 24 * 1024 * 1024;
@@ -40,6 +43,7 @@ const isolate = {
   memory: new MemoryTier(MEMORY_TIER_BYTES),
   models: new LoadedModels(),
   refreshing: new Map<string, number>(),
+  invalidated: new InvalidatedChanges(),
 };
 
 export interface Services {
@@ -53,6 +57,14 @@ export interface Services {
   /** Lets work outlive its request. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
   readonly read: (request: ReadRequest) => Promise<CachedAnswer>;
+  /** Reads a view's answer from the database, and as of which moment of the clock it is. */
+  readonly load: (
+    view: ViewDefinition,
+    input: unknown,
+    variant: Readonly<Record<string, string>>,
+  ) => Promise<Loaded>;
+  /** What this isolate knows to be invalidated before the outbox does. */
+  readonly invalidated: InvalidatedChanges;
   /** Returns the token once the root clock has the invalidation on disk. */
   readonly invalidate: (tags: readonly string[]) => Promise<Token>;
   readonly relay: () => ReturnType<typeof outboxRelay>;
@@ -102,6 +114,17 @@ function clockAbove(env: Env, regionOfRequest: () => Region): ClockParent {
   };
 }
 
+async function invalidateAtRoot(env: Env, tags: readonly string[]): Promise<Token> {
+  try {
+    return await rootClock(env).invalidate(slotsOf(tags));
+  } catch (error) {
+    throw new Failure('clock_unavailable', 'The tag clock does not answer.', {
+      retryAfterS: 1,
+      cause: error,
+    });
+  }
+}
+
 /** Ties the rules to this request's bindings: the one place where effects are chosen. */
 export function createServices(
   env: Env,
@@ -110,6 +133,7 @@ export function createServices(
   placeOf: () => RequestPlace = () => ({}),
 ): Services {
   const { config, db, registry, tiers } = settingsOf(env);
+  const invalidate = (tags: readonly string[]) => invalidateAtRoot(env, tags);
   const context: FollowerContext = { parent: clockAbove(env, () => regionOf(placeOf())), keepAlive };
   return {
     config,
@@ -135,16 +159,15 @@ export function createServices(
         random: systemRandom,
         refreshing: isolate.refreshing,
       }),
-    invalidate: async (tags) => {
-      try {
-        return await rootClock(env).invalidate(slotsOf(tags));
-      } catch (error) {
-        throw new Failure('clock_unavailable', 'The tag clock does not answer.', {
-          retryAfterS: 1,
-          cause: error,
-        });
-      }
+    load: (view, input, variant) => {
+      const { epoch } = isolate.follower.mirror.clock;
+      const reflection = reflect(db.$client, epoch);
+      const { withTimeout } = systemTime;
+      const ports = { epoch, reflection, invalidated: isolate.invalidated, invalidate, withTimeout };
+      return loadAsOf((reflecting) => view.load(reflecting, input, variant), ports);
     },
+    invalidated: isolate.invalidated,
+    invalidate,
     relay: () => outboxRelay(env),
   };
 }

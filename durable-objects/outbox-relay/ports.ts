@@ -15,15 +15,13 @@ export function relayPorts(env: RelayEnv): RelayPorts {
   const db = connect(databaseTarget(env));
   return {
     readPending: (limit) => readPending(db, limit),
-    invalidate: async (tags) => {
-      await rootClock(env).invalidate(slotsOf(tags));
-    },
+    invalidate: async (tags) => await rootClock(env).invalidate(slotsOf(tags)),
     publish: (changes) =>
       sendChunked(
         env.CHANGES,
         changes.flatMap(({ event }) => (event === null ? [] : [event])),
         (events): ChangesMessage => ({ v: 1, events: [...events] }),
       ),
-    markRelayed: (outboxIds) => markRelayed(db, outboxIds),
+    markRelayed: (outboxIds, at) => markRelayed(db, outboxIds, at),
   };
 }

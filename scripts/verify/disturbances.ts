@@ -11,9 +11,9 @@ import type { DurableObjectClass, Runtime } from './runtime.ts';
  * sources have been looked through, and bounded reads go to the origin until a heartbeat tells: more often than
  * this, and nothing would be read from caches.
  */
-const PAUSE_MS_MAX = { root: 10_000, region: 2_000, gate: 2_000, abort: 16_000 };
+const PAUSE_MS_MAX = { root: 20_000, region: 2_000, gate: 2_000, abort: 30_000 };
 /** Between two kills of the runtime, in milliseconds; a short run has at least one. */
-const KILL_PAUSE_MS = 15_000;
+const KILL_PAUSE_MS = 20_000;
 
 interface Disturbed {
   readonly runtime: Runtime;

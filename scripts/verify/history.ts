@@ -13,7 +13,8 @@ export interface Write {
   readonly dep: string;
   readonly version: number;
   readonly absent: boolean;
-  readonly kind: 'put' | 'sql';
+  /** By the API, which acknowledges; or by SQL, which nobody announces. */
+  readonly kind: 'api' | 'sql';
   readonly begun: Moment;
   committed?: Moment;
   acknowledged?: Moment;

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { type NeonQueryFunction, neon, neonConfig } from '@neondatabase/serverless';
+import { sql } from 'drizzle-orm';
 import pg from 'pg';
 import * as z from 'zod';
+import { connect } from '../../src/storage/postgres/connect.ts';
 
 const Started = z.object({
   connectionString: z.string(),
@@ -17,7 +18,7 @@ export interface Origin {
   /** For the worker: delays, refusals, lost answers. */
   readonly unreliableEndpoint: string;
   /** For other writers and for the last look: everything passes. */
-  readonly sql: NeonQueryFunction<false, false>;
+  readonly db: ReturnType<typeof connect>;
   readonly kind: 'PGlite' | 'Postgres';
   calm(): void;
   /** @returns what befell the worker's statements, counted. */
@@ -47,14 +48,13 @@ export async function startOrigin(databaseUrl: string | undefined): Promise<Orig
   });
   const [message]: unknown[] = await once(thread, 'message');
   const { connectionString, directEndpoint, unreliableEndpoint } = Started.parse(message);
-  neonConfig.fetchEndpoint = () => directEndpoint;
-  const sql = neon(connectionString);
-  await sql.query(GUARD);
-  await sql.query(GUARD_TRIGGER);
+  const db = connect({ url: connectionString, endpoint: directEndpoint });
+  await db.execute(sql.raw(GUARD));
+  await db.execute(sql.raw(GUARD_TRIGGER));
   return {
     connectionString,
     unreliableEndpoint,
-    sql,
+    db,
     kind: scratch === undefined ? 'PGlite' : 'Postgres',
     calm: () => thread.postMessage('calm'),
     close: async () => {

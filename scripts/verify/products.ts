@@ -19,6 +19,11 @@ export function products(newcomers: number): Products {
   return { hot: named('h', HOT), newcomers: named('n', newcomers), born: 0, foreign: named('f', FOREIGN) };
 }
 
+/** Everything that may have been written. */
+export function allOf({ hot, newcomers, born, foreign }: Products): string[] {
+  return [...hot, ...newcomers.slice(0, born), ...foreign];
+}
+
 /** An index from 0 to `count` - 1; the k-th is drawn with a probability in proportion to 1 / k (Zipf). */
 export function zipf(count: number): number {
   // The inverse of the continuous distribution, which is near enough to the discrete one.

@@ -1,8 +1,9 @@
+import { sql } from 'drizzle-orm';
 import * as z from 'zod';
 import { ask } from './client.ts';
 import { depOf, type History } from './history.ts';
 import type { Origin } from './origin.ts';
-import type { Products } from './products.ts';
+import { allOf, type Products } from './products.ts';
 import { CONTINENTS, readOnce } from './readers.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -29,17 +30,19 @@ export async function lookAtTheEnd(context: {
     if (typeof answer === 'string' || answer.status !== 200)
       history.breaches.push(`At the end the outbox could not be relayed: ${JSON.stringify(answer)}`);
   }
-  const rows = z.array(Row).parse(await origin.sql.query('select sku, unit_price from products'));
+  const rows = z.array(Row).parse((await origin.db.execute(sql`select sku, unit_price from products`)).rows);
   const stored = new Map(rows.map((row) => [row.sku, row.unit_price]));
-  for (const sku of [...products.hot, ...products.newcomers.slice(0, products.born), ...products.foreign]) {
-    const known = history.writes.get(depOf(sku))?.findLast(({ committed }) => committed !== undefined);
+  for (const sku of allOf(products)) {
+    const writes = history.writes.get(depOf(sku)) ?? [];
+    const known = writes.findLast(({ committed }) => committed !== undefined);
     const kept = stored.get(sku);
-    if (known !== undefined && !known.absent && (kept ?? 0) < known.version)
+    const mayBeGone = writes.slice((known?.version ?? 1) - 1).some(({ absent }) => absent);
+    if (known !== undefined && !mayBeGone && (kept ?? 0) < known.version)
       history.breaches.push(
         `Version ${known.version} of ${sku} was committed, and the database has ${kept}.`,
       );
     for (let isolate = 0; isolate < runtime.isolates; isolate += 1) {
-      const answer = await readOnce(context, { sku }, { isolate, level: 'strong' });
+      const answer = await readOnce(context, { kind: 'product', sku }, { isolate, level: 'strong' });
       const read = Row.pick({ unit_price: true }).safeParse({
         unit_price: Reflect.get(Object(answer?.body), 'unitPrice'),
       });

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import type { Moment, ReadRecord } from '../../test/support/coherence/judge.ts';
 import { type Answer, ask, headerOf, tokenOf } from './client.ts';
 import { depOf, fieldsOf, type History, moment } from './history.ts';
-import { type Products, pick, zipf } from './products.ts';
+import { allOf, type Products, pick, zipf } from './products.ts';
 import type { Runtime } from './runtime.ts';
 
 /** Where requests come from: four regions of the clock. The first is home to the first isolate, and so on. */
@@ -16,12 +16,13 @@ const SESSION_READERS = 32;
 const OTHER_READERS = 60;
 /** Reads of one session, before the reader begins another. */
 const SESSION_READS = 200;
-const LIST_SHARE = 0.05;
+const LIST_SHARE = 0.04;
+const PRICE_LIST_SHARE = 0.01;
 const NEWCOMER_SHARE = 0.12;
 const FOREIGN_SHARE = 0.1;
 /** How far around the newest product readers ask: those ahead of it are not there yet. */
 const NEWCOMERS_AROUND = 3;
-const LIST_ROWS_MAX = 20;
+const LIST_ROWS = 20;
 /** After a request without an answer, in milliseconds: the runtime is being killed. */
 const BACKOFF_MS = 50;
 
@@ -43,8 +44,11 @@ interface Session {
   token: string | undefined;
 }
 
-/** What is asked: one product, or a page of the list. */
-type Question = { readonly sku: string } | { readonly after: string; readonly limit: number };
+/** What is asked: one product, a page of the list in the order of SKUs, or of that from the cheapest on. */
+type Question =
+  | { readonly kind: 'product'; readonly sku: string }
+  | { readonly kind: 'list'; readonly after: string; readonly limit: number }
+  | { readonly kind: 'price-list' };
 
 /** How it is asked. */
 interface Way {
@@ -78,7 +82,8 @@ async function followSession(context: ReaderContext, name: string, signal: Abort
   const written = Math.random() < 0.5 ? lastTokens[0] : undefined;
   const session: Session = { name, token: written?.token };
   for (let reads = 0; reads < SESSION_READS && !signal.aborted; reads += 1) {
-    const question = reads === 0 && written !== undefined ? { sku: written.sku } : draw(context);
+    const question =
+      reads === 0 && written !== undefined ? { kind: 'product' as const, sku: written.sku } : draw(context);
     const isolate = Math.floor(Math.random() * (runtime.isolates - 1));
     await readOnce(context, question, { isolate, level: 'bounded', session });
   }
@@ -90,16 +95,31 @@ function draw({ products }: ReaderContext): Question {
     const offset = Math.floor(Math.random() * 2 * NEWCOMERS_AROUND) - NEWCOMERS_AROUND;
     return newcomers[Math.max(0, Math.min(newcomers.length - 1, born + offset))] ?? '';
   };
-  const chance = Math.random();
-  if (chance < LIST_SHARE) {
+  let chance = Math.random();
+  const among = (share: number) => {
+    chance -= share;
+    return chance < 0;
+  };
+  if (among(PRICE_LIST_SHARE)) return { kind: 'price-list' };
+  if (among(LIST_SHARE)) {
     // Few different pages, so that they are also hit.
-    const limit = LIST_ROWS_MAX / 2;
-    const after = pick(['', hot[9] ?? '', hot[25] ?? '', newcomers[Math.max(0, born - 8)] ?? '']);
-    return { after, limit: Math.random() < 0.5 ? limit : LIST_ROWS_MAX };
+    const after = pick(['', hot[9] ?? '', hot[25] ?? '', newcomers[Math.max(0, born - LIST_ROWS / 2)] ?? '']);
+    return { kind: 'list', after, limit: LIST_ROWS };
   }
-  if (chance < LIST_SHARE + NEWCOMER_SHARE) return { sku: around() };
-  if (chance < LIST_SHARE + NEWCOMER_SHARE + FOREIGN_SHARE) return { sku: pick(foreign) };
-  return { sku: hot[zipf(hot.length)] ?? '' };
+  if (among(NEWCOMER_SHARE)) return { kind: 'product', sku: around() };
+  if (among(FOREIGN_SHARE)) return { kind: 'product', sku: pick(foreign) };
+  return { kind: 'product', sku: hot[zipf(hot.length)] ?? '' };
+}
+
+function pathOf(question: Question): string {
+  switch (question.kind) {
+    case 'product':
+      return `/v1/products/${question.sku}`;
+    case 'list':
+      return `/v1/products?after=${question.after}&limit=${question.limit}`;
+    case 'price-list':
+      return `/v1/price-list?limit=${LIST_ROWS}`;
+  }
 }
 
 /** Asks once, and records what was shown. */
@@ -109,10 +129,7 @@ export async function readOnce(
   { isolate, level, session }: Way,
 ): Promise<Answer | undefined> {
   const { history, runtime } = context;
-  const path =
-    'sku' in question
-      ? `/v1/products/${question.sku}`
-      : `/v1/products?after=${question.after}&limit=${question.limit}`;
+  const path = pathOf(question);
   const home = CONTINENTS[isolate % CONTINENTS.length] ?? 'NA';
   const { authorization: _key, ...headers } = runtime.headersFrom(
     Math.random() < STRANGER_SHARE ? pick(CONTINENTS) : home,
@@ -137,7 +154,8 @@ export async function readOnce(
   const record = {
     level,
     token: sent === undefined ? undefined : parsed(sent),
-    session: session?.name,
+    // An answer without a token promises the next one nothing.
+    session: token === undefined ? undefined : session?.name,
     begun,
     ended,
     marked: isMarked(status),
@@ -181,17 +199,21 @@ function* shownBy(
   answer: Answer,
   ended: Moment,
 ): Generator<[sku: string, shown: number | 'absent']> {
-  if ('sku' in question) {
+  if (question.kind === 'product') {
     yield [question.sku, answer.status === 404 ? 'absent' : versionOf(history, Product.parse(answer.body))];
     return;
   }
   const { products: rows, next } = Page.parse(answer.body);
   const listed = new Map(rows.map((row) => [row.sku, versionOf(history, row)]));
-  const begunBy = (sku: string) =>
-    (history.writes.get(depOf(sku))?.[0]?.begun.order ?? Infinity) < ended.order;
-  for (const sku of [...products.hot, ...products.newcomers.slice(0, products.born), ...products.foreign]) {
-    const isInside = sku > question.after && (next === null || sku <= next);
-    if (isInside && begunBy(sku)) yield [sku, listed.get(sku) ?? 'absent'];
+  // Which row a page of prices lacks depends on the row's version: only those that it has are judged.
+  if (question.kind === 'price-list') yield* listed;
+  else {
+    const begunBy = (sku: string) =>
+      (history.writes.get(depOf(sku))?.[0]?.begun.order ?? Infinity) < ended.order;
+    for (const sku of allOf(products)) {
+      const isInside = sku > question.after && (next === null || sku <= next);
+      if (isInside && begunBy(sku)) yield [sku, listed.get(sku) ?? 'absent'];
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { judgeHistory, type Violation } from '../../test/support/coherence/judge.ts';
+import type { Violation } from '../../test/support/coherence/judge.ts';
 import type { History } from './history.ts';
 
 /** Violations are printed with their surroundings up to this number; all are counted. */
@@ -6,45 +6,26 @@ const TRACES_MAX = 5;
 /** Writes around a violation's read that are printed. */
 const WRITES_AROUND = 6;
 
-export interface Judgement {
-  readonly violations: readonly Violation[];
-  /**
-   * Reads of a session that went back behind a version which the session had seen, but whose invalidation the
-   * token did not cover: docs/coherence.md says that this is not promised.
-   */
-  readonly notPromised: readonly Violation[];
-}
-
-export function judge(history: History): Judgement {
-  const found = judgeHistory(history.allWrites(), history.reads);
-  // What a token covers is judged by the rule `session`; `monotonic` alone is about what it does not cover.
-  return {
-    violations: found.filter(({ rule }) => rule !== 'monotonic'),
-    notPromised: found.filter(({ rule }) => rule === 'monotonic'),
-  };
-}
-
 /** The whole of a run as lines of text. */
-export function report(history: History, { violations, notPromised }: Judgement, seconds: number): string[] {
+export function report(history: History, violations: readonly Violation[], seconds: number): string[] {
   const writes = history.allWrites();
   const of = (kind: string) => writes.filter((write) => write.kind === kind);
-  const puts = of('put');
+  const puts = of('api');
   return [
     `reads answered: ${number(history.answered)} in ${seconds.toFixed(1)} s, ${number(history.answered / seconds)}/s; versions judged: ${number(history.reads.length)}`,
     ...group(history, 'read/'),
     'requests to read without an answer:',
     ...group(history, 'unanswered/'),
-    `writes by PUT: ${number(puts.length)}, acknowledged: ${number(puts.filter(({ acknowledged }) => acknowledged).length)}`,
-    ...group(history, 'put/'),
-    `writes by SQL and outbox: ${number(of('sql').length)}, of them deletions: ${number(of('sql').filter(({ absent }) => absent).length)}`,
+    `writes by PUT and DELETE: ${number(puts.length)}, acknowledged: ${number(puts.filter(({ acknowledged }) => acknowledged).length)}`,
+    ...group(history, 'write/'),
+    `writes by SQL and outbox: ${number(of('sql').length)}`,
+    `deletions among all writes: ${number(writes.filter(({ absent }) => absent).length)}`,
     'disturbances:',
     ...group(history, 'disturbance/'),
     'statements of the worker on their way to the database:',
     ...group(history, 'statement/'),
     'warnings and errors that the worker logged:',
     ...group(history, 'logged/'),
-    `session reads behind what the session had seen, not covered by its token (not promised): ${notPromised.length}`,
-    ...notPromised.slice(0, 1).flatMap((violation) => trace(history, violation)),
     `violations: ${violations.length + history.breaches.length}`,
     ...byRule(violations),
     ...violations.slice(0, TRACES_MAX).flatMap((violation) => trace(history, violation)),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { product } from '../../src/catalog/entities.ts';
+import { deleteEntity, putEntity } from '../../src/storage/postgres/entity-writes.ts';
 import { ask, tokenOf } from './client.ts';
 import { depOf, fieldsOf, type History, moment, type Write } from './history.ts';
 import type { Origin } from './origin.ts';
@@ -16,6 +17,7 @@ const RETRY_PAUSE_MS_MAX = 200;
 /** How often a writer that got no acknowledgement gives the version up, and goes on with the next. */
 const GIVE_UP_SHARE = 0.25;
 const DELETE_SHARE = 0.2;
+const TOKENS_KEPT = 16;
 
 export interface WriterContext {
   readonly history: History;
@@ -42,57 +44,77 @@ export async function runWriters(context: WriterContext): Promise<void> {
 
 async function changeByPut(context: WriterContext, own: readonly string[]): Promise<void> {
   while (!context.signal.aborted) {
-    await putNext(context, pick(own));
+    await writeNext(context, pick(own), 'put');
     await sleep(Math.random() * PAUSE_MS_MAX);
   }
 }
 
+/**
+ * A product that was not there before appears, changes, disappears again and may come back. It is only deleted
+ * where each write before was acknowledged at once: one that was sent twice might be carried out once more later.
+ */
 async function makeNewcomers(context: WriterContext): Promise<void> {
   const { products, signal } = context;
   for (const sku of products.newcomers) {
     if (signal.aborted) return;
     products.born += 1;
-    await putNext(context, sku);
-    await putNext(context, sku);
+    for (const step of LIFE.slice(0, 1 + Math.floor(Math.random() * LIFE.length))) {
+      const attempts = await writeNext(context, sku, step);
+      if (attempts > 1 || signal.aborted) break;
+      await sleep(NEWCOMER_PAUSE_MS * Math.random());
+    }
     await sleep(NEWCOMER_PAUSE_MS);
   }
 }
 
-/** Writes the next version until it is acknowledged, or given up: then it may be there or not. */
-async function putNext(context: WriterContext, sku: string): Promise<void> {
+type Step = 'put' | 'delete';
+
+const LIFE: readonly Step[] = ['put', 'put', 'delete', 'put'];
+
+/**
+ * Writes the next version until it is acknowledged, or a `PUT` is given up: then it may be there or not.
+ *
+ * @returns how many attempts it took; Infinity where it was given up.
+ */
+async function writeNext(context: WriterContext, sku: string, step: Step): Promise<number> {
   const { history, signal } = context;
-  const write = history.begin(depOf(sku), 'put', false);
-  while (!(await put(context, sku, write))) {
-    if (signal.aborted || Math.random() < GIVE_UP_SHARE) return;
+  const write = history.begin(depOf(sku), 'api', step === 'delete');
+  for (let attempts = 1; ; attempts += 1) {
+    if (await attempt(context, sku, write)) return attempts;
+    if (signal.aborted || (step === 'put' && Math.random() < GIVE_UP_SHARE)) return Number.POSITIVE_INFINITY;
     await sleep(Math.random() * RETRY_PAUSE_MS_MAX);
   }
 }
 
-async function put(
-  { history, runtime, lastTokens }: WriterContext,
-  sku: string,
-  write: Write,
-): Promise<boolean> {
-  const answer = await ask(
-    runtime.urlOf(Math.floor(Math.random() * runtime.isolates), `/v1/products/${sku}`),
-    {
-      method: 'PUT',
-      headers: { ...runtime.headersFrom(pick(CONTINENTS)), 'content-type': 'application/json' },
-      body: JSON.stringify(fieldsOf(write.version)),
-    },
-  );
+/** @returns true where there is no more to be done. */
+async function attempt(context: WriterContext, sku: string, write: Write): Promise<boolean> {
+  const { history, runtime, lastTokens } = context;
+  const headers = runtime.headersFrom(pick(CONTINENTS));
+  const url = runtime.urlOf(Math.floor(Math.random() * runtime.isolates), `/v1/products/${sku}`);
+  const answer = write.absent
+    ? await ask(url, { method: 'DELETE', headers })
+    : await ask(url, {
+        method: 'PUT',
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: JSON.stringify(fieldsOf(write.version)),
+      });
+  const now = moment();
+  const status = typeof answer === 'object' ? answer.status : 0;
+  if (write.absent && status === 404) {
+    // An attempt before this one has deleted it. Nobody has said that it is invalidated.
+    write.committed = now;
+    return true;
+  }
   const token = typeof answer === 'object' ? tokenOf(answer) : undefined;
-  const done = typeof answer === 'object' && (answer.status === 200 || answer.status === 201);
-  if (!done || token === undefined) {
-    history.count(`put/not acknowledged: ${typeof answer === 'object' ? answer.status : answer}`);
+  if (status < 200 || status > 299 || token === undefined) {
+    history.count(`write/not acknowledged: ${typeof answer === 'object' ? answer.status : answer}`);
     return false;
   }
-  const now = moment();
   write.committed = now;
   write.acknowledged = now;
   write.token = token;
   lastTokens.unshift({ sku, token: token.text });
-  lastTokens.length = Math.min(lastTokens.length, 16);
+  lastTokens.length = Math.min(lastTokens.length, TOKENS_KEPT);
   return true;
 }
 
@@ -105,27 +127,10 @@ async function changeBySql({ history, origin, signal }: WriterContext, sku: stri
   while (!signal.aborted) {
     const absent: boolean = present && Math.random() < DELETE_SHARE;
     const write = history.begin(depOf(sku), 'sql', absent);
-    await commit(origin, sku, write, present);
+    if (absent) await deleteEntity(origin.db, product, sku);
+    else await putEntity(origin.db, product, sku, fieldsOf(write.version));
     write.committed = moment();
     present = !absent;
     await sleep(Math.random() * FOREIGN_PAUSE_MS_MAX);
   }
-}
-
-async function commit(
-  { sql }: Origin,
-  sku: string,
-  { version, absent }: Write,
-  wasPresent: boolean,
-): Promise<void> {
-  const { description, unitPrice } = fieldsOf(version);
-  const values = [sku, description, unitPrice];
-  const change = absent
-    ? sql.query('delete from products where sku = $1', [sku])
-    : wasPresent
-      ? sql.query('update products set description = $2, unit_price = $3 where sku = $1', values)
-      : sql.query('insert into products (sku, description, unit_price) values ($1, $2, $3)', values);
-  const isOfCollection = absent || !wasPresent;
-  const tags = isOfCollection ? [product.row(sku), product.collection] : [product.row(sku)];
-  await sql.transaction([change, sql.query('insert into outbox (tags) values ($1::text[])', [tags])]);
 }

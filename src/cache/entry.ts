@@ -23,9 +23,10 @@ export const Entry = z.object({
   stamp: z.int().nonnegative(),
   /**
    * The `seq` by which everything that the entry may reflect has been invalidated, where the origin told: a
-   * reader's token is at least this, so that time does not go backwards for who carries it.
+   * reader's token is at least this, so that time does not go backwards for who carries it. Null where the origin
+   * could not tell: then the answer has no token.
    */
-  asOf: z.int().nonnegative().optional(),
+  asOf: z.int().nonnegative().nullable().optional(),
   /** By the filler's clock, milliseconds since the Unix epoch: for `Age` and TTL, never for coherence. */
   filledAt: z.number(),
   /** How long the origin took, in milliseconds: what takes long is refreshed earlier. */

@@ -1,6 +1,6 @@
 /**
  * What every stored answer depends on beside its own tags, so that purging is an invalidation like any other:
- * everything, its view, and its key.
+ * everything, its view, and its key without what it varies on.
  */
 export function purgeTags(view: string, key: string): string[] {
   return [EVERYTHING, viewTag(view), keyTag(key)];

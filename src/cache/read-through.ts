@@ -31,6 +31,8 @@ export interface ReadRequest {
   /** The view that the answer belongs to, by which it may be purged. */
   readonly view: string;
   readonly key: string;
+  /** The key that all variants of the answer share, by which they may be purged; `key` where it has none. */
+  readonly purgeKey?: string;
   readonly policy: CachePolicy;
   readonly consistency: Consistency;
   readonly load: () => Promise<Loaded>;
@@ -232,17 +234,18 @@ async function fromOriginUnstored(request: ReadRequest, ports: ReadThroughPorts)
 
 async function toEntry(
   { value, tags, asOf }: Loaded,
-  { view, key }: ReadRequest,
+  { view, key, purgeKey = key }: ReadRequest,
   at: { epoch: string; stamp: number; fillMs: number },
   ports: ReadThroughPorts,
 ): Promise<Entry> {
-  const slots = slotsOf([...tags, ...purgeTags(view, key)]);
+  const slots = slotsOf([...tags, ...purgeTags(view, purgeKey)]);
   if (slots.length > ENTRY_TAGS_MAX)
     throw new Error(`An answer depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most.`);
   const body = JSON.stringify(value);
   const etag = `"${(await ports.digest(body)).slice(0, 32)}"`;
-  const seqs = asOf?.epoch === at.epoch ? { asOf: asOf.seq } : {};
-  return { body, etag, slots, ...at, ...seqs, filledAt: ports.time.now() };
+  // A moment of another epoch than the stamp's is none that this entry's readers could use.
+  const told = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
+  return { body, etag, slots, ...at, ...told, filledAt: ports.time.now() };
 }
 
 /** Reads the origin. The stamp is copied before: the mirror moves on while the origin answers. */
@@ -288,7 +291,9 @@ function answer(
  * Where the clock stood for an answer: as the mirror knows, or later where the entry shows what was invalidated
  * later. Another isolate that took this token for less could answer it with an older entry.
  */
-function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string {
+function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string | undefined {
+  // A mirror that has never synced knows of no moment, either.
+  if (asOf === null || clock.epoch === '') return undefined;
   const seq = epoch === clock.epoch ? Math.max(clock.seq, stamp, asOf) : clock.seq;
   return formatToken({ epoch: clock.epoch, seq });
 }

@@ -15,6 +15,13 @@ export const CustomerId = z
   .min(1)
   .max(32)
   .regex(/^[\w-]+$/, 'A customer id has letters, digits, _ and - only.');
+/** As the tills send it: a name, not a code. */
+export const Country = z
+  .string()
+  .trim()
+  .min(1)
+  .max(64)
+  .regex(/^\P{Cc}*$/u, 'A country has no control characters.');
 
 export const product = entity({
   name: 'product',
@@ -28,6 +35,10 @@ export const product = entity({
       unitPrice: z.number().min(0).max(10_000_000).multipleOf(0.0001),
     }),
   },
+  lists: {
+    bySku: { orderBy: products.sku },
+    byPrice: { orderBy: products.unitPrice },
+  },
 });
 
 export const customer = entity({
@@ -35,6 +46,8 @@ export const customer = entity({
   table: customers,
   key: customers.id,
   keySchema: CustomerId,
+  write: { path: 'customers', body: z.strictObject({ country: Country }) },
+  lists: { byCountry: { orderBy: customers.id, filter: [customers.country] } },
 });
 
 const owners = [

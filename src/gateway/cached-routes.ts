@@ -1,6 +1,7 @@
 import type { z } from '@hono/zod-openapi';
 import type { HonoRequest } from 'hono';
 import { cacheKey } from '../cache/cache-key.ts';
+import type { Variant } from '../catalog/define/vary.ts';
 import type { Catalog } from '../catalog/index.ts';
 import { Failure } from '../platform/failure.ts';
 
@@ -14,13 +15,16 @@ export interface CachedRoute {
   readonly query: z.ZodObject;
 }
 
-/** The key of an answer; `input` has been parsed, so equal requests have equal keys. */
-export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown): string {
-  return cacheKey(view, input, {});
+/**
+ * The key of an answer; `input` has been parsed, so equal requests have equal keys. Without a variant it is the key
+ * by which a purge finds all of them.
+ */
+export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown, variant: Variant = {}): string {
+  return cacheKey(view, input, variant);
 }
 
 /**
- * The view and the key of a path with its query, as a client would ask for it.
+ * The view and the key, without variants, of a path with its query, as a client would ask for it.
  *
  * @throws Failure `not_found` where no cached route has it, `invalid_request` where its parameters are wrong.
  */

@@ -1,3 +1,4 @@
+import type { ClockMoment } from '../catalog/define/view.ts';
 import type { PendingChange } from '../storage/postgres/outbox.ts';
 
 /** Changes of one pass; their tags make one invalidation. */
@@ -5,11 +6,11 @@ export const PASS_CHANGES_MAX = 2_000;
 
 export interface RelayPorts {
   readonly readPending: (limit: number) => Promise<readonly PendingChange[]>;
-  /** Returns once the root clock has the invalidation on disk. */
-  readonly invalidate: (tags: readonly string[]) => Promise<void>;
+  /** Returns its moment once the root clock has the invalidation on disk. */
+  readonly invalidate: (tags: readonly string[]) => Promise<ClockMoment>;
   /** Returns once the `changes` queue has taken them. */
   readonly publish: (changes: readonly PendingChange[]) => Promise<void>;
-  readonly markRelayed: (outboxIds: readonly number[]) => Promise<void>;
+  readonly markRelayed: (outboxIds: readonly number[], at: ClockMoment) => Promise<void>;
 }
 
 /**
@@ -21,8 +22,11 @@ export interface RelayPorts {
 export async function relayPass(ports: RelayPorts): Promise<number> {
   const changes = await ports.readPending(PASS_CHANGES_MAX);
   if (changes.length === 0) return 0;
-  await ports.invalidate(changes.flatMap(({ tags }) => tags));
+  const at = await ports.invalidate(changes.flatMap(({ tags }) => tags));
   await ports.publish(changes);
-  await ports.markRelayed(changes.map(({ outboxId }) => outboxId));
+  await ports.markRelayed(
+    changes.map(({ outboxId }) => outboxId),
+    at,
+  );
   return changes.length;
 }

@@ -18,6 +18,7 @@ export type FailureCode =
   | 'token_from_the_future'
   | 'unauthorized'
   | 'not_found'
+  | 'still_referenced'
   | 'unknown_model'
   | 'model_unavailable'
   | 'invalid_model'

@@ -1,7 +1,8 @@
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type * as z from 'zod';
+import { type ListDeclaration, type ListDefinition, list } from './list.ts';
 
-/** What an API client may write of an entity: `PUT /v1/<path>/{key}` replaces these fields. */
+/** What an API client may write: `PUT /v1/<path>/{key}` replaces these fields, `DELETE` removes the row. */
 export interface EntityWrite {
   readonly path: string;
   /** The body of the `PUT`: property names are those of the drizzle table. */
@@ -18,8 +19,8 @@ export interface EntityDefinition {
   readonly write: EntityWrite | undefined;
   /** What an answer about one row depends on, e.g. `product:85123A`. */
   row(key: string): string;
-  /** What an answer about "all of them" depends on: inserts, deletes and changes of order. */
-  readonly collection: string;
+  /** The orders in which its rows are read, page by page. */
+  readonly lists: Readonly<Record<string, ListDefinition>>;
 }
 
 /** A log of things that happened, appended to by events, read through the entities that it belongs to. */
@@ -33,21 +34,36 @@ export interface HistoryDefinition {
   of(owner: EntityDefinition, key: string): string;
 }
 
-/** Declares an entity: its drizzle table, its key and, where clients may write it, the body of the write. */
-export function entity(declaration: {
+/**
+ * Declares an entity: its drizzle table, its key, the lists that its rows are read in and, where clients may write
+ * it, the body of the write.
+ */
+export function entity<
+  Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
+>(declaration: {
   name: string;
   table: PgTable;
   key: PgColumn;
   keySchema: z.ZodType<string>;
   write?: EntityWrite;
-}): EntityDefinition {
-  const { name } = declaration;
+  lists?: Lists;
+}): EntityDefinition & { readonly lists: { readonly [Name in keyof Lists]: ListDefinition } } {
+  const { name, table, key, lists = {} as Lists } = declaration;
+  const row = (of: string) => `${name}:${of}`;
+  const defined = Object.entries(lists).map(([property, declared]) => [
+    property,
+    list(
+      `${name}/${property.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+      { table, key, row },
+      declared,
+    ),
+  ]);
   return {
     kind: 'entity',
     ...declaration,
     write: declaration.write,
-    row: (key) => `${name}:${key}`,
-    collection: name,
+    row,
+    lists: Object.fromEntries(defined) as { [Name in keyof Lists]: ListDefinition },
   };
 }
 

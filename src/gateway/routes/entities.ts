@@ -2,9 +2,11 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
 import type { EntityDefinition, EntityWrite } from '../../catalog/define/entity.ts';
+import { announcedWrite } from '../../pipeline/announced-write.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
+import type { Services } from '../../services.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
-import { putEntity } from '../../storage/postgres/entity-writes.ts';
+import { deleteEntity, putEntity } from '../../storage/postgres/entity-writes.ts';
 import { markRelayed } from '../../storage/postgres/outbox.ts';
 import { readJson } from '../body.ts';
 import type { AppEnv } from '../context.ts';
@@ -12,14 +14,16 @@ import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
 
-/** Serves the writes of every entity that declares them: `PUT` of a row, answered once it is invalidated. */
+/** Serves the writes of every entity that declares them, answered once they are invalidated. */
 export function registerEntityWrites(app: OpenAPIHono<AppEnv>, entities: readonly EntityDefinition[]): void {
   for (const entity of entities) {
-    if (entity.write !== undefined) registerWrite(app, entity, entity.write);
+    if (entity.write === undefined) continue;
+    registerPut(app, entity, entity.write);
+    registerDelete(app, entity, entity.write);
   }
 }
 
-function registerWrite(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: EntityWrite): void {
+function registerPut(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: EntityWrite): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: `/v1/${write.path}/{key}`,
@@ -45,13 +49,59 @@ function registerWrite(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write
     const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const values = parsed(write.body, body, []);
-    // Armed before the commit: whatever becomes of this request, the outbox finishes the job.
-    await services.relay().arm();
-    const { created, outboxId, tags } = await guarded(() => putEntity(services.db, entity, key, values));
-    const token = formatToken(await services.invalidate(tags));
-    services.keepAlive(markRelayed(services.db, [outboxId]).catch(() => undefined));
-    return c.json({ [entity.key.name]: key, ...values }, created ? 201 : 200, { 'millrace-token': token });
+    const { written, headers } = await announced(services, () => putEntity(services.db, entity, key, values));
+    return c.json({ [entity.key.name]: key, ...values }, written.created ? 201 : 200, headers);
   });
+}
+
+function registerDelete(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: EntityWrite): void {
+  app.openAPIRegistry.registerPath({
+    method: 'delete',
+    path: `/v1/${write.path}/{key}`,
+    summary: `Deletes one ${entity.name}`,
+    tags: ['writes'],
+    security: keySecurity,
+    request: { params: z.object({ key: entity.keySchema }) },
+    responses: {
+      204: { description: 'Deleted; `Millrace-Token` names the write.' },
+      400: problem('The key is wrong.'),
+      401: problem('A key is needed.'),
+      404: problem('There is no such thing.'),
+      409: problem('Other rows refer to it.'),
+      503: problem(
+        'Nothing was deleted, or it was and the outbox will invalidate it: sending it again is safe.',
+      ),
+    },
+  });
+  app.delete(`/v1/${write.path}/:key`, async (c) => {
+    const { services } = c.var;
+    const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
+    const { headers } = await announced(services, async () => {
+      const deleted = await deleteEntity(services.db, entity, key);
+      if (deleted !== null) return deleted;
+      throw new Failure('not_found', `No ${entity.name} has this key.`, { pointer: 'key' });
+    });
+    return c.body(null, 204, headers);
+  });
+}
+
+/** What was committed, and the headers that tell its writer the token. */
+async function announced<Written extends { readonly outboxId: number; readonly tags: readonly string[] }>(
+  services: Services,
+  commit: () => Promise<Written>,
+): Promise<{ written: Written; headers: { 'millrace-token': string } }> {
+  const { written, token } = await announcedWrite({
+    arm: () => services.relay().arm(),
+    commit: () => guarded(commit),
+    invalidate: async ({ tags, outboxId }) => {
+      const at = await services.invalidate(tags);
+      services.invalidated.note([outboxId], at);
+      return at;
+    },
+    markRelayed: ({ outboxId }, at) => markRelayed(services.db, [outboxId], at),
+    keepAlive: services.keepAlive,
+  });
+  return { written, headers: { 'millrace-token': formatToken(token) } };
 }
 
 function parsed<Schema extends z.ZodType>(

@@ -1,5 +1,5 @@
 import { neon, neonConfig } from '@neondatabase/serverless';
-import { drizzle, type NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import { drizzle, type NeonHttpClient, type NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import { Failure } from '../../platform/failure.ts';
 
 export interface DatabaseTarget {
@@ -12,7 +12,7 @@ export interface DatabaseTarget {
 const QUERY_TIMEOUT_MS = 10_000;
 
 /** A drizzle database over Neon's HTTP protocol: one round trip a statement or batch, no connection to keep. */
-export function connect(target: DatabaseTarget): NeonHttpDatabase {
+export function connect(target: DatabaseTarget): NeonHttpDatabase & { readonly $client: NeonHttpClient } {
   const { endpoint } = target;
   if (endpoint !== undefined) neonConfig.fetchEndpoint = () => endpoint;
   neonConfig.fetchFunction = (input: string, init: RequestInit) =>
@@ -46,6 +46,11 @@ export async function guarded<T>(query: () => Promise<T>): Promise<T> {
       cause: error,
     });
   }
+}
+
+/** Whether a foreign key kept a row from being deleted: foreign_key_violation, or restrict_violation. */
+export function isStillReferenced(error: unknown): boolean {
+  return ['23503', '23001'].includes(sqlState(error) ?? '');
 }
 
 /** The SQLSTATE of a Postgres error, found through the wrappers that drivers put around it. */

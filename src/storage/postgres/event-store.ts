@@ -1,8 +1,8 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import type { EntityDefinition } from '../../catalog/define/entity.ts';
 import type { Effect } from '../../catalog/define/event.ts';
+import { insertTags } from './list-tags.ts';
 import { type EventRow, recordset } from './recordset.ts';
 
 /** An event that kept its contract, with what it does to the tables and the tags that this invalidates. */
@@ -88,15 +88,10 @@ function ensureStatements(events: readonly StorableEvent[], batch: string): SQL[
         join events e on e.source = r.event_source and e.id = r.event_id and e.batch = ${batch}::uuid
         order by r.${key}, e.seq
         on conflict (${key}) do nothing
-        returning ${key} as key
+        returning *
       )
-      insert into outbox (tags) select ${insertTags(entity, sql`key`)} from inserted`;
+      insert into outbox (tags) select ${insertTags(entity, 'inserted')} from inserted`;
   });
-}
-
-/** The tags of an inserted row: its own, for the answers that said it was missing, and its collection's. */
-function insertTags(entity: EntityDefinition, key: SQL): SQL {
-  return sql`array[${entity.collection}::text, ${entity.row('')}::text || ${key}]`;
 }
 
 function appendStatements(events: readonly StorableEvent[], batch: string): SQL[] {

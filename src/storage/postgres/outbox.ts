@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import type { ClockMoment } from '../../catalog/define/view.ts';
 
 /** A committed change that has not been relayed yet. */
 export interface PendingChange {
@@ -46,11 +47,15 @@ export async function readPending(db: NeonHttpDatabase, limit: number): Promise<
   });
 }
 
-/** Marks changes as relayed: invalidated at the root clock and taken by the `changes` queue. */
-export async function markRelayed(db: NeonHttpDatabase, outboxIds: readonly number[]): Promise<void> {
+/** Marks changes as relayed: invalidated at the root clock at the moment `at`, and taken by the `changes` queue. */
+export async function markRelayed(
+  db: NeonHttpDatabase,
+  outboxIds: readonly number[],
+  at: ClockMoment,
+): Promise<void> {
   if (outboxIds.length === 0) return;
   await db.execute(sql`
-    update outbox set relayed_at = now()
+    update outbox set relayed_at = now(), relayed_epoch = ${at.epoch}, relayed_seq = ${at.seq}
     where relayed_at is null
       and id in (select value::bigint from jsonb_array_elements_text(${JSON.stringify(outboxIds)}::jsonb))`);
 }

@@ -47,8 +47,20 @@ export const outbox = pgTable(
     tags: text('tags').array().notNull(),
     createdAt: timestamp('created_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
     relayedAt: timestamp('relayed_at', { withTimezone: true, mode: 'string' }),
+    /**
+     * The moment of the tag clock at which its tags were invalidated, written together with `relayed_at`. How new
+     * an answer is follows from the greatest of an epoch: whatever prunes this table keeps that row.
+     */
+    relayedEpoch: text('relayed_epoch'),
+    relayedSeq: bigint('relayed_seq', { mode: 'number' }),
   },
-  (table) => [index('outbox_pending').on(table.id).where(sql`${table.relayedAt} is null`)],
+  (table) => [
+    index('outbox_pending').on(table.id).where(sql`${table.relayedAt} is null`),
+    // Rows that wait are not in it, so that writing one costs nothing more.
+    index('outbox_relayed')
+      .on(table.relayedEpoch, table.relayedSeq)
+      .where(sql`${table.relayedEpoch} is not null`),
+  ],
 );
 
 /** Events that broke their contract or a blocking rule, as they came, with the reason. */

@@ -225,6 +225,16 @@ describe('read-through without its clock', () => {
     expect(fast.entry.body).toBe('"v1"');
   });
 
+  it('gives no token where its mirror has never synced', async () => {
+    await world.read(world.isolate());
+    world.clockIsAway = true;
+    const answer = await world.read(world.isolate(), {
+      level: 'eventual',
+      policy: { staleWhileRevalidateS: 60 },
+    });
+    expect(answer).toMatchObject({ source: { hit: true, stale: true }, token: undefined });
+  });
+
   it('never serves a strong read from an entry', async () => {
     const one = world.isolate();
     await world.read(one);

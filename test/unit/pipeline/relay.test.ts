@@ -9,6 +9,9 @@ function world(changes: number, failsAt: (step: number) => boolean) {
     Array.from({ length: changes }, (_, id) => [id, { outboxId: id, tags: [`t:${id}`], event: null }]),
   );
   const invalidated = new Set<string>();
+  /** Where the clock stood when a tag was invalidated last. */
+  const invalidatedAt = new Map<string, number>();
+  let seq = 0;
   const published = new Set<number>();
   let step = 0;
   const mayFail = () => {
@@ -22,7 +25,12 @@ function world(changes: number, failsAt: (step: number) => boolean) {
     },
     invalidate: async (tags) => {
       mayFail();
-      for (const tag of tags) invalidated.add(tag);
+      seq += 1;
+      for (const tag of tags) {
+        invalidated.add(tag);
+        invalidatedAt.set(tag, seq);
+      }
+      return { epoch: 'e', seq };
     },
     publish: async (batch) => {
       // What is published may have no event yet has been invalidated before: never the other way round.
@@ -30,10 +38,11 @@ function world(changes: number, failsAt: (step: number) => boolean) {
       mayFail();
       for (const { outboxId } of batch) published.add(outboxId);
     },
-    markRelayed: async (ids) => {
+    markRelayed: async (ids, at) => {
       mayFail();
       for (const id of ids) {
         expect(published.has(id)).toBe(true);
+        expect(at).toEqual({ epoch: 'e', seq: invalidatedAt.get(`t:${id}`) });
         pending.delete(id);
       }
     },

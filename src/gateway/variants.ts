@@ -1,0 +1,32 @@
+import { varyOn } from '../cache/cache-key.ts';
+import type { Variant } from '../catalog/define/vary.ts';
+import type { ViewDefinition } from '../catalog/define/view.ts';
+
+/** How the answers of a view vary, ready for its requests. */
+export interface Variants {
+  /** What `Vary` names beside the headers of every cached answer; empty where nothing is declared. */
+  readonly headers: readonly string[];
+  /** The dimensions of one request. What is not declared is not read, so it cannot split the cache. */
+  of(request: Request): Variant;
+}
+
+/** @throws RangeError at load, for a view that declares too many dimensions. */
+export function variantsOf({ name, vary }: Pick<ViewDefinition, 'name' | 'vary'>): Variants {
+  const dimensions = Object.entries(vary);
+  const declared = Object.keys(vary);
+  varyOn(declared, {});
+  return {
+    headers: [...new Set(dimensions.map(([, { header }]) => header))],
+    of: ({ headers }) => {
+      const offered = dimensions.map(([dimension, { header, values, choose }]) => {
+        const value = choose(headers.get(header));
+        if (!values.includes(value))
+          throw new TypeError(
+            `The view "${name}" has "${value}" for ${dimension}, which it does not declare.`,
+          );
+        return [dimension, value];
+      });
+      return varyOn(declared, Object.fromEntries(offered));
+    },
+  };
+}

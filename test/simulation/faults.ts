@@ -1,0 +1,202 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A deliberate fault in the rules: a text that stands in a file exactly once, and what takes its place. */
+export interface Fault {
+  readonly name: string;
+  readonly edits: readonly { readonly file: string; readonly from: string; readonly to: string }[];
+  /** The simulation finds it among this many seeds, from 1. */
+  readonly seedsMax: number;
+}
+
+const READ_THROUGH = 'src/cache/read-through.ts';
+const CLOCK = 'src/cache/clock/clock.ts';
+const FOLLOWER = 'src/cache/clock/follower.ts';
+const MIRROR = 'src/cache/clock/mirror.ts';
+
+/** Faults that show in any run with some bad luck. */
+const FEW = 200;
+/** Faults that need several things to go wrong in one order. */
+const MANY = 2_000;
+
+function fault(name: string, seedsMax: number, file: string, from: string, to: string): Fault {
+  return { name, seedsMax, edits: [{ file, from, to }] };
+}
+
+const FILLED_WITH = 'entry: await toEntry(loaded, request, { epoch, stamp, fillMs }, ports),';
+const MIRROR_NOW = 'epoch: ports.follower.mirror.clock.epoch, stamp: ports.follower.mirror.clock.seq, fillMs';
+
+/** Faults that stand, or stood, in caches in wide use, and those that this design invites. */
+export const FAULTS: readonly Fault[] = [
+  fault(
+    'the stamp is taken after the read',
+    FEW,
+    READ_THROUGH,
+    FILLED_WITH,
+    `entry: await toEntry(loaded, request, { ${MIRROR_NOW} }, ports),`,
+  ),
+  fault(
+    'the stamp is taken when the entry is written',
+    FEW,
+    READ_THROUGH,
+    'ports.context.keepAlive(Promise.resolve(tier.put(key, entry)));\n  }\n  const forward',
+    'ports.context.keepAlive(Promise.resolve(tier.put(key, { ...entry, stamp: ports.follower.mirror.clock.seq })));\n  }\n  const forward',
+  ),
+  fault(
+    'a version is overwritten instead of raised',
+    FEW,
+    CLOCK,
+    'if (seq > current) clock.changed[slot] = seq;',
+    'clock.changed[slot] = seq;',
+  ),
+  fault(
+    'a late change is dropped because a later one was seen',
+    FEW,
+    CLOCK,
+    'for (const slot of slots) raise(clock, slot, seq);',
+    'for (const slot of slots) if ((clock.changed[slot] ?? 0) < clock.seq - 2) raise(clock, slot, seq);',
+  ),
+  {
+    name: 'the invalidation goes before the commit',
+    seedsMax: FEW,
+    edits: [
+      {
+        file: 'test/simulation/world.ts',
+        from: '        commit: async () =>\n          await this.#toOrigin(',
+        to: '        commit: async () => (early = await this.#toRoot(isolate, () => this.#invalidate(changes.map(({ row }) => rowTag(row))), true),\n          await this.#toOrigin(',
+      },
+      {
+        file: 'test/simulation/world.ts',
+        from: 'commits`, changes)),\n        invalidate:',
+        to: 'commits`, changes))),\n        invalidate:',
+      },
+      {
+        file: 'test/simulation/world.ts',
+        from: '          const answered = await this.#toRoot(isolate, () => this.#invalidate(tags), true);',
+        to: '          void tags;\n          const answered = early as Token;',
+      },
+      {
+        file: 'test/simulation/world.ts',
+        from: '    const isolate = this.#isolates[at] as IsolateMachine;\n    try {',
+        to: '    const isolate = this.#isolates[at] as IsolateMachine;\n    let early: Token | undefined;\n    try {',
+      },
+    ],
+  },
+  fault(
+    'a sync is joined that was already sent',
+    FEW,
+    FOLLOWER,
+    'return sentTicket > ticket && ',
+    'return ticket > 0 && ',
+  ),
+  fault(
+    'age is counted from the answer and not from the sending',
+    FEW,
+    FOLLOWER,
+    'applySync(this.mirror, answer, sent);',
+    'applySync(this.mirror, answer, { ...sent, atMs: this.#time.now() });',
+  ),
+  fault(
+    "the parent's own age is left out",
+    MANY,
+    MIRROR,
+    '    mirror.parentAgeMs = answer.ageMs;',
+    '    mirror.parentAgeMs = 0;',
+  ),
+  fault(
+    'the cache fails open while the clock is away',
+    FEW,
+    READ_THROUGH,
+    "  return policy.whenUnverified === 'stale' ? 'unverified' : 'invalidated';",
+    "  return policy.whenUnverified === 'stale' ? 'unverified' : 'valid';",
+  ),
+  fault('the epoch is ignored', FEW, CLOCK, '  if (entry.epoch !== clock.epoch) return false;\n', ''),
+  fault(
+    'the watermark is ignored',
+    MANY,
+    READ_THROUGH,
+    "  return ageMs > sourceMaxAgeMs ? 'source-behind' : undefined;",
+    "  return ageMs < 0 ? 'source-behind' : undefined;",
+  ),
+  fault(
+    'the second invalidation of one request is dropped',
+    FEW,
+    CLOCK,
+    'for (const slot of slots) raise(clock, slot, seq);',
+    'for (const slot of slots.slice(0, 1)) raise(clock, slot, seq);',
+  ),
+  fault(
+    'a negative entry lacks the tag of what would make it appear',
+    FEW,
+    READ_THROUGH,
+    'slotsOf([...tags, ...purgeTags(view, key)])',
+    'slotsOf([...(value === null ? [] : tags), ...purgeTags(view, key)])',
+  ),
+  fault(
+    'waiters of a filler are served an older value',
+    FEW,
+    'src/cache/fill-gate.ts',
+    'return entry.epoch === need.epoch && entry.stamp >= need.minStamp;',
+    'return entry.epoch === need.epoch;',
+  ),
+  fault(
+    'an invalidation is acknowledged before it is on disk',
+    FEW,
+    'src/cache/clock/root.ts',
+    'save(this.#clock.seq + 1, slots);',
+    'void save;',
+  ),
+  fault(
+    'a push that leaves a gap is taken in',
+    MANY,
+    MIRROR,
+    'if (pushed.epoch !== clock.epoch || clock.seq < pushed.sinceSeq) return false;',
+    'if (pushed.epoch !== clock.epoch) return false;',
+  ),
+  fault(
+    'a strong read is content with a mirror within the bound',
+    FEW,
+    READ_THROUGH,
+    "level === 'strong' ? 0 : policy.boundMs;",
+    'policy.boundMs;',
+  ),
+  fault(
+    'the token of a session is ignored',
+    FEW,
+    READ_THROUGH,
+    'atLeast: consistency.atLeast, sourceMaxAgeMs',
+    'atLeast: undefined, sourceMaxAgeMs',
+  ),
+  fault(
+    'a fill does not ask the outbox what it may have seen too early',
+    FEW,
+    'src/cache/as-of.ts',
+    "if (report === undefined || epoch === '') return loaded;",
+    "if (report !== undefined || epoch === '') return loaded;",
+  ),
+  fault(
+    'a delta leaves out the oldest change',
+    FEW,
+    'src/cache/clock/delta.ts',
+    'if (version <= since) continue;',
+    'if (version <= since + 1) continue;',
+  ),
+];
+
+/** A copy of the rules and of the simulation with a fault in it; removed when disposed. */
+export function faultyCopy({ name, edits }: Fault): Disposable & { readonly folder: string } {
+  const root = join(import.meta.dirname, '../..');
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-fault-'));
+  for (const part of ['package.json', 'src', 'test/simulation', 'test/support/coherence'])
+    cpSync(join(root, part), join(folder, part), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  for (const { file, from, to } of edits) {
+    const path = join(folder, file);
+    const parts = readFileSync(path, 'utf8').split(from);
+    if (parts.length !== 2)
+      throw new Error(`"${name}": what it replaces stands ${parts.length - 1} times in ${file}.`);
+    writeFileSync(path, parts.join(to));
+  }
+  return { folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+}

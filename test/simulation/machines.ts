@@ -1,0 +1,174 @@
+import { InvalidatedChanges } from '../../src/cache/as-of.ts';
+import { type Clock, newClock, raise } from '../../src/cache/clock/clock.ts';
+import { ClockFollower } from '../../src/cache/clock/follower.ts';
+import type { ClockParent } from '../../src/cache/clock/mirror.ts';
+import { RegionClock } from '../../src/cache/clock/region.ts';
+import { RootClock, type RootPorts } from '../../src/cache/clock/root.ts';
+import type { Entry } from '../../src/cache/entry.ts';
+import { GateHost } from '../../src/cache/gate-host.ts';
+import { MemoryTier } from '../../src/cache/tiers/memory.ts';
+import { Sweeper, type SweeperPorts } from '../../src/pipeline/sweeper.ts';
+import type { Time } from '../../src/platform/clock.ts';
+import type { Region } from '../../src/platform/regions.ts';
+import { Machine } from './network.ts';
+import type { Scheduler } from './scheduler.ts';
+
+const keepAlive = () => undefined;
+/** As the relay's object has it. */
+const ALARM_MS = 2_000;
+
+/** The root's object: its disk outlives it, and what was being asked of it does not. */
+export class RootMachine extends Machine {
+  clock: RootClock;
+  readonly #ports: Omit<RootPorts, 'save' | 'keepAlive'>;
+  #disk: { epoch: string; seq: number; changed: Map<number, number> };
+
+  constructor(ports: Omit<RootPorts, 'save' | 'keepAlive'>) {
+    super('root');
+    this.#ports = ports;
+    this.#disk = { epoch: 'e1', seq: 0, changed: new Map() };
+    this.clock = this.#load();
+  }
+
+  override restart(): void {
+    super.restart();
+    this.clock = this.#load();
+  }
+
+  /** Its storage is lost: it begins anew, with another epoch. */
+  reset(): void {
+    this.#disk = { epoch: `e${this.life + 1}`, seq: 0, changed: new Map() };
+    this.restart();
+  }
+
+  #load(): RootClock {
+    const { epoch, seq, changed } = this.#disk;
+    const clock: Clock = newClock(epoch);
+    clock.seq = seq;
+    for (const [slot, version] of changed) raise(clock, slot, version);
+    const save = (newSeq: number, slots: readonly number[]) => {
+      this.#disk.seq = newSeq;
+      for (const slot of slots) this.#disk.changed.set(slot, newSeq);
+    };
+    return new RootClock(clock, `life ${this.life}`, { ...this.#ports, save, keepAlive });
+  }
+}
+
+export class RegionMachine extends Machine {
+  clock: RegionClock;
+  readonly #make: () => RegionClock;
+
+  constructor(region: Region, root: ClockParent, time: Time) {
+    super(region);
+    this.#make = () => new RegionClock(region, root, time, keepAlive);
+    this.clock = this.#make();
+  }
+
+  override restart(): void {
+    super.restart();
+    this.clock = this.#make();
+  }
+}
+
+/** What an isolate keeps in memory; all of it goes with it. */
+export class IsolateMachine extends Machine {
+  readonly region: RegionMachine;
+  readonly time: Time;
+  follower: ClockFollower;
+  memory = new MemoryTier(1_000_000);
+  refreshing = new Map<string, number>();
+  invalidated = new InvalidatedChanges();
+
+  constructor(name: string, region: RegionMachine, time: Time) {
+    super(name);
+    this.region = region;
+    this.time = time;
+    this.follower = new ClockFollower(time);
+  }
+
+  override restart(): void {
+    super.restart();
+    this.follower = new ClockFollower(this.time);
+    this.memory = new MemoryTier(1_000_000);
+    this.refreshing = new Map();
+    this.invalidated = new InvalidatedChanges();
+  }
+}
+
+export class GateMachine extends Machine {
+  host: GateHost;
+  readonly #make: () => GateHost;
+
+  constructor(key: string, time: Time, scheduler: Scheduler) {
+    super(`gate of ${key}`);
+    let tickets = 0;
+    const newTicketId = () => {
+      tickets += 1;
+      return `${key}#${tickets}`;
+    };
+    const setTimer = (delayMs: number, callback: () => void) => scheduler.setTimer(delayMs, callback);
+    this.#make = () => new GateHost({ now: time.now, newTicketId, setTimer });
+    this.host = this.#make();
+  }
+
+  override restart(): void {
+    super.restart();
+    this.host = this.#make();
+  }
+}
+
+/** The relay's object: its alarm is on disk, its sweep is not. */
+export class RelayMachine extends Machine {
+  sweeper: Sweeper;
+  readonly #ports: SweeperPorts;
+  readonly #scheduler: Scheduler;
+  #alarm = false;
+  #armedAgain = false;
+
+  constructor(ports: SweeperPorts, scheduler: Scheduler) {
+    super('relay');
+    this.#ports = ports;
+    this.#scheduler = scheduler;
+    this.sweeper = new Sweeper(ports);
+  }
+
+  override restart(): void {
+    super.restart();
+    this.sweeper = new Sweeper(this.#ports);
+  }
+
+  arm(): void {
+    if (this.#alarm) this.#armedAgain = true;
+    else this.#setAlarm();
+  }
+
+  #setAlarm(): void {
+    this.#alarm = true;
+    this.#scheduler.setTimer(ALARM_MS, () => void this.#ring());
+  }
+
+  async #ring(): Promise<void> {
+    this.#alarm = false;
+    this.#armedAgain = false;
+    const relayed = await Promise.race([this.sweeper.sweep(), this.gone.then(() => 1)]).catch(() => 1);
+    if ((relayed > 0 || this.#armedAgain) && !this.#alarm) this.#setAlarm();
+  }
+}
+
+/** KV as its readers see it: each place may go on showing what was there minutes ago. */
+export class LaggingStore {
+  readonly #puts = new Map<string, { readonly atMs: number; readonly entry: Entry }[]>();
+
+  put(key: string, entry: Entry, nowMs: number): void {
+    const known = this.#puts.get(key) ?? [];
+    // One write a second and key; what comes sooner is refused.
+    if (nowMs - (known.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) < 1_000) return;
+    known.push({ atMs: nowMs, entry });
+    this.#puts.set(key, known);
+  }
+
+  /** What was there at a moment of the past. */
+  get(key: string, asOfMs: number): Entry | undefined {
+    return this.#puts.get(key)?.findLast(({ atMs }) => atMs <= asOfMs)?.entry;
+  }
+}

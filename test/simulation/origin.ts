@@ -1,0 +1,97 @@
+import type { PendingChange } from '../../src/storage/postgres/outbox.ts';
+import type { OutboxReport } from '../../src/storage/postgres/outbox-report.ts';
+import type { WriteRecord } from '../support/coherence/judge.ts';
+import { Machine } from './network.ts';
+
+/** The tag and the dep of which rows there are: raised by inserts and deletes. */
+export const COLLECTION = 'rows';
+export const rowTag = (row: number) => `row:${row}`;
+
+interface Row {
+  version: number;
+  absent: boolean;
+}
+
+interface OutboxRow {
+  readonly id: number;
+  readonly tags: readonly string[];
+  /** The moment of the clock at which it was invalidated, once it has been. */
+  relayed: { readonly epoch: string; readonly seq: number } | undefined;
+}
+
+/** A write record while it is being made. */
+export type OpenWrite = { -readonly [Field in keyof WriteRecord]: WriteRecord[Field] };
+
+export interface Commit {
+  readonly outboxId: number;
+  readonly tags: readonly string[];
+  readonly records: readonly OpenWrite[];
+}
+
+export type Change = { readonly row: number; readonly kind: 'update' | 'toggle' };
+
+/** The database: rows, their collection, and the outbox, all of it committed at once. */
+export class Origin extends Machine {
+  readonly rows: Row[];
+  collectionVersion = 0;
+  readonly outbox: OutboxRow[] = [];
+  readonly writes: OpenWrite[] = [];
+  down = false;
+  slowMs = 0;
+
+  constructor(rows: number) {
+    super('origin');
+    this.rows = Array.from({ length: rows }, () => ({ version: 0, absent: true }));
+  }
+
+  /** One transaction. An update of what is not there is an insert. */
+  commit(changes: readonly Change[], at: WriteRecord['begun']): Commit {
+    const tags: string[] = [];
+    const records: OpenWrite[] = [];
+    const record = (dep: string, version: number, absent: boolean) =>
+      records.push({ dep, version, absent, begun: at, committed: at });
+    let collectionChanged = false;
+    for (const { row: index, kind } of changes) {
+      const row = this.rows[index];
+      if (row === undefined) throw new RangeError(`There is no row ${index}.`);
+      const absent = kind === 'toggle' ? !row.absent : false;
+      collectionChanged ||= absent !== row.absent;
+      row.version += 1;
+      row.absent = absent;
+      tags.push(rowTag(index));
+      record(rowTag(index), row.version, absent);
+    }
+    if (collectionChanged) {
+      this.collectionVersion += 1;
+      tags.push(COLLECTION);
+      record(COLLECTION, this.collectionVersion, false);
+    }
+    this.writes.push(...records);
+    const outboxId = this.outbox.length + 1;
+    this.outbox.push({ id: outboxId, tags, relayed: undefined });
+    return { outboxId, tags, records };
+  }
+
+  pending(limit: number): PendingChange[] {
+    return this.outbox
+      .filter(({ relayed }) => relayed === undefined)
+      .slice(0, limit)
+      .map(({ id, tags }) => ({ outboxId: id, tags, event: null }));
+  }
+
+  /** What the statement of storage/postgres/outbox-report.ts tells. */
+  report(epoch: string): OutboxReport {
+    const seqs = this.outbox.flatMap(({ relayed }) => (relayed?.epoch === epoch ? [relayed.seq] : []));
+    const pending = this.outbox.flatMap(({ id, tags, relayed }) =>
+      relayed === undefined ? [{ outboxId: id, tags }] : [],
+    );
+    return { relayedSeq: seqs.length === 0 ? undefined : Math.max(...seqs), pending, truncated: false };
+  }
+
+  markRelayed(ids: readonly number[], token: { epoch: string; seq: number }): void {
+    for (const id of ids) {
+      const row = this.outbox[id - 1];
+      if (row !== undefined) row.relayed ??= token;
+    }
+  }
+}

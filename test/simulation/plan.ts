@@ -1,0 +1,230 @@
+import type { CachePolicy, ConsistencyLevel, TierName } from '../../src/catalog/define/cache-policy.ts';
+import { cachePolicy } from '../../src/catalog/define/cache-policy.ts';
+import { type Random, seededRandom } from '../../src/platform/random.ts';
+import type { NetworkFaults } from './network.ts';
+import type { Change } from './origin.ts';
+
+/** What happens in a run from outside; everything else follows from it and the seed. */
+export type Step = { readonly atMs: number } & (
+  | {
+      readonly kind: 'read';
+      readonly isolate: number;
+      readonly key: string;
+      readonly level: ConsistencyLevel;
+    }
+  | { readonly kind: 'session'; readonly id: string; readonly visits: readonly Visit[] }
+  | {
+      readonly kind: 'write';
+      readonly isolate: number;
+      readonly changes: readonly Change[];
+      /** Isolates at which others read what was written, as soon as they may count on it. */
+      readonly watchers: readonly number[];
+    }
+  /** Another application's write: committed with its outbox row, and announced by nobody. */
+  | { readonly kind: 'foreign-write'; readonly changes: readonly Change[] }
+  | { readonly kind: 'restart'; readonly machine: string }
+  | { readonly kind: 'reset-root' }
+  | { readonly kind: 'cut'; readonly a: string; readonly b: string; readonly forMs: number }
+  | { readonly kind: 'origin'; readonly down: boolean; readonly slowMs: number; readonly forMs: number }
+  | { readonly kind: 'forget-colo'; readonly region: string }
+);
+
+/** One request of a session, some time after the answer to the one before. */
+export interface Visit {
+  readonly isolate: number;
+  readonly afterMs: number;
+  readonly does: { readonly read: string } | { readonly change: Change };
+}
+
+export interface Plan {
+  readonly seed: number;
+  readonly policies: Readonly<Record<string, CachePolicy>>;
+  readonly network: NetworkFaults;
+  /** How far behind KV may be, in milliseconds. */
+  readonly kvLagMsMax: number;
+  readonly steps: readonly Step[];
+}
+
+export const REGIONS_OF_WORLD = ['weur', 'apac'] as const;
+export const ISOLATES_A_REGION = 2;
+export const ISOLATES = REGIONS_OF_WORLD.length * ISOLATES_A_REGION;
+export const ROWS = 3;
+export const LIST = 'list';
+export const keyOfRow = (row: number) => `item/${row}`;
+export const KEYS = [...Array.from({ length: ROWS }, (_, row) => keyOfRow(row)), LIST];
+/** When the last step of a plan may begin, and when everything must have healed. */
+export const BUSY_MS = 20_000;
+
+const READS = 90;
+const SESSIONS = 5;
+const WRITES = 16;
+const TROUBLES = 6;
+const LONG_CUT_MS = 10_000;
+/** Most steps fall together, where they can race. */
+const BURSTS = 7;
+const BURST_MS = 400;
+
+type MomentOf = () => number;
+
+/** The plan of a seed: sometimes a calm world, sometimes one in which little works. */
+export function planOf(seed: number): Plan {
+  const random = seededRandom(seed);
+  const bursts = Array.from({ length: BURSTS }, () => random() * BUSY_MS);
+  const momentOf: MomentOf = () => {
+    const anywhere = random() * BUSY_MS;
+    const inBurst = pick(random, bursts) + (random() - 0.5) * BURST_MS;
+    return Math.round(Math.max(0, random() < 0.3 ? anywhere : inBurst));
+  };
+  const many = (count: number, make: () => Step): Step[] => Array.from({ length: count }, make);
+  const trouble = random();
+  const steps = [
+    ...many(READS, () => readOf(random, momentOf)),
+    ...Array.from({ length: SESSIONS }, (_, n) => sessionOf(random, momentOf, `s${n}`)),
+    ...many(WRITES, () => writeOf(random, momentOf)),
+    ...many(Math.round(TROUBLES * trouble * 2), () => troubleOf(random, momentOf)),
+    ...(random() < 0.3 ? deafnessOf(random) : []),
+  ];
+  const network: NetworkFaults = {
+    loss: random() < 0.5 ? 0 : (random() < 0.5 ? 0.05 : 0.2) * random(),
+    silence: random() < 0.7 ? 0 : 0.02 * random(),
+    late: random() < 0.4 ? 0 : (random() < 0.5 ? 0.1 : 0.3) * random(),
+    lateMsMax: 200 + random() * 4_000,
+    pushLoss: pick(random, [0, 0, 0.5, 1]),
+    rootMsMax: pick(random, [60, 60, 60, 600, 3_000]),
+    doubling: random() < 0.4 ? 0 : 0.5 * random(),
+  };
+  return {
+    seed,
+    policies: Object.fromEntries(KEYS.map((key) => [key, policyOf(random)])),
+    network,
+    kvLagMsMax: random() < 0.5 ? 60_000 : 180_000,
+    steps: steps.sort((a, b) => a.atMs - b.atMs),
+  };
+}
+
+function policyOf(random: Random): CachePolicy {
+  const tierSets: readonly (readonly TierName[])[] = [
+    ['memory', 'colo', 'kv'],
+    ['memory'],
+    ['kv'],
+    ['memory', 'kv'],
+    ['colo'],
+  ];
+  return cachePolicy({
+    boundMs: pick(random, [200, 500, 2_000]),
+    sourceBoundMs: 10_000,
+    ttlS: pick(random, [2, 300, 300]),
+    staleWhileRevalidateS: pick(random, [0, 5]),
+    staleIfErrorS: pick(random, [0, 3_600]),
+    negativeTtlS: 60,
+    whenUnverified: pick(random, ['origin', 'origin', 'stale']),
+    singleFlight: random() < 0.6,
+    tiers: pick(random, tierSets),
+    beta: pick(random, [0, 1]),
+  });
+}
+
+function readOf(random: Random, momentOf: MomentOf): Step {
+  const level = pick(random, ['strong', 'bounded', 'bounded', 'bounded', 'eventual'] as const);
+  return {
+    kind: 'read',
+    atMs: momentOf(),
+    isolate: below(random, ISOLATES),
+    key: keyOf(random),
+    level,
+  };
+}
+
+function sessionOf(random: Random, momentOf: MomentOf, id: string): Step {
+  const key = keyOf(random);
+  const visits = Array.from({ length: 2 + below(random, 6) }, (): Visit => {
+    // Mostly the same key: that is where time could go backwards.
+    const read = random() < 0.8 ? key : keyOf(random);
+    const does = random() < 0.75 ? { read } : { change: changeOf(random) };
+    return { isolate: below(random, ISOLATES), afterMs: Math.round(random() ** 3 * 2_000), does };
+  });
+  return { kind: 'session', atMs: momentOf(), id, visits };
+}
+
+function writeOf(random: Random, momentOf: MomentOf): Step {
+  const changes = random() < 0.25 ? [changeOf(random), changeOf(random)] : [changeOf(random)];
+  const distinct = changes.filter(
+    ({ row }, index) => changes.findIndex((other) => other.row === row) === index,
+  );
+  const atMs = momentOf();
+  return random() < 0.6
+    ? {
+        kind: 'write',
+        atMs,
+        isolate: below(random, ISOLATES),
+        changes: distinct,
+        watchers: [below(random, ISOLATES), below(random, ISOLATES)],
+      }
+    : { kind: 'foreign-write', atMs, changes: distinct };
+}
+
+/** The relay hears nothing for longer than a source may be silent, and just then something is committed. */
+function deafnessOf(random: Random): Step[] {
+  const atMs = Math.round(random() * 4_000);
+  const row = below(random, ROWS);
+  const isolate = below(random, ISOLATES);
+  const readAt = (afterMs: number): Step => {
+    return { kind: 'read', atMs: atMs + afterMs, isolate, key: keyOfRow(row), level: 'bounded' };
+  };
+  return [
+    { kind: 'cut', atMs, a: pick(random, ['origin', 'root']), b: 'relay', forMs: LONG_CUT_MS + 6_000 },
+    ...[100, 5_000, 10_000, 13_500, 15_000].map(readAt),
+    { kind: 'foreign-write', atMs: atMs + 1_000, changes: [{ row, kind: 'update' }] },
+  ];
+}
+
+function changeOf(random: Random): Change {
+  return { row: below(random, ROWS), kind: random() < 0.3 ? 'toggle' : 'update' };
+}
+
+function troubleOf(random: Random, momentOf: MomentOf): Step {
+  const atMs = momentOf();
+  const forMs = Math.round(200 + random() * 6_000);
+  const region = pick(random, REGIONS_OF_WORLD);
+  const isolate = `isolate ${below(random, ISOLATES)}`;
+  const luck = random();
+  if (luck < 0.4) {
+    const machines = ['root', 'root', region, isolate, isolate, 'relay', `gate of ${keyOf(random)}`];
+    return { kind: 'restart', atMs, machine: pick(random, machines) };
+  }
+  if (luck < 0.45) return { kind: 'reset-root', atMs };
+  if (luck < 0.7) {
+    const links: readonly (readonly [string, string])[] = [
+      ['root', region],
+      [region, isolate],
+      ['root', 'relay'],
+      ['origin', 'relay'],
+      ['root', isolate],
+    ];
+    const [a, b] = pick(random, links);
+    // Now and then for longer than a source may be silent.
+    return {
+      kind: 'cut',
+      atMs,
+      a,
+      b,
+      forMs: random() < (b === 'relay' ? 0.7 : 0.2) ? forMs + LONG_CUT_MS : forMs,
+    };
+  }
+  if (luck < 0.8) return { kind: 'forget-colo', atMs, region };
+  return random() < 0.5
+    ? { kind: 'origin', atMs, down: true, slowMs: 0, forMs }
+    : { kind: 'origin', atMs, down: false, slowMs: Math.round(random() * 4_000), forMs };
+}
+
+function keyOf(random: Random): string {
+  return pick(random, KEYS);
+}
+
+function below(random: Random, limit: number): number {
+  return Math.floor(random() * limit);
+}
+
+function pick<T>(random: Random, among: readonly T[]): T {
+  return among[below(random, among.length)] as T;
+}

@@ -1,0 +1,122 @@
+import { judgeHistory, type Violation } from '../support/coherence/judge.ts';
+import { BUSY_MS, ISOLATES, KEYS, keyOfRow, type Plan, type Step } from './plan.ts';
+import { World } from './world.ts';
+
+export interface Outcome {
+  readonly violations: readonly Violation[];
+  readonly reads: number;
+  readonly hits: number;
+  readonly unanswered: number;
+  readonly acknowledged: number;
+  readonly trace: readonly string[];
+}
+
+/** Longest trouble, plus the longest bound of a source: then everything that was committed has to show. */
+const SETTLED_MS = BUSY_MS + 10_000 + 14_000;
+/** More than the slack that the checker allows for clocks that drift. */
+const PAST_THE_BOUND_MS = 6;
+const END_MS = SETTLED_MS + 12_000;
+
+/** Runs a plan to its end and judges what clients saw. */
+export async function run(plan: Plan, withTrace = false): Promise<Outcome> {
+  const world = new World(plan, withTrace);
+  for (const step of plan.steps) world.scheduler.setTimer(step.atMs, () => take(world, step));
+  // Once all has healed, everybody looks at everything: what was lost on the way shows now at the latest.
+  for (let isolate = 0; isolate < ISOLATES; isolate += 1) {
+    for (const [n, key] of KEYS.entries()) {
+      const ask = (level: 'strong' | 'bounded') => () => void world.read(isolate, key, { level });
+      world.scheduler.setTimer(BUSY_MS + 11_000 + isolate * 97 + n * 13, ask('bounded'));
+      world.scheduler.setTimer(SETTLED_MS + isolate * 101 + n * 17, ask('bounded'));
+      world.scheduler.setTimer(SETTLED_MS + 2_500 + isolate * 103 + n * 19, ask('strong'));
+    }
+  }
+  await world.scheduler.run(END_MS);
+  const { reads, hits, unanswered, origin, trace } = world;
+  return {
+    violations: judgeHistory(origin.writes, reads),
+    reads: reads.length,
+    hits,
+    unanswered,
+    acknowledged: origin.writes.filter(({ acknowledged }) => acknowledged !== undefined).length,
+    trace: trace ?? [],
+  };
+}
+
+function take(world: World, step: Step): void {
+  const { scheduler, origin } = world;
+  switch (step.kind) {
+    case 'read':
+      void world.read(step.isolate, step.key, { level: step.level });
+      return;
+    case 'session':
+      void visit(world, step);
+      return;
+    case 'write':
+      void world.write(step.isolate, step.changes).then((token) => {
+        if (token !== undefined) watch(world, step);
+      });
+      return;
+    case 'foreign-write':
+      world.foreignWrite(step.changes);
+      return;
+    case 'restart':
+      world.log(() => `${step.machine} is restarted`);
+      world.machine(step.machine).restart();
+      return;
+    case 'reset-root':
+      world.log(() => 'the root loses its storage');
+      world.resetRoot();
+      return;
+    case 'cut': {
+      const [a, b] = [world.machine(step.a), world.machine(step.b)];
+      world.log(() => `${step.a} and ${step.b} lose sight of each other for ${step.forMs} ms`);
+      world.network.cut(a, b);
+      scheduler.setTimer(step.forMs, () => world.network.heal(a, b));
+      return;
+    }
+    case 'origin':
+      world.log(() => (step.down ? `the database is down for ${step.forMs} ms` : `the database is slow`));
+      origin.down = step.down;
+      origin.slowMs = step.slowMs;
+      scheduler.setTimer(step.forMs, () => {
+        origin.down = false;
+        origin.slowMs = 0;
+      });
+      return;
+    case 'forget-colo':
+      world.forgetColo(step.region);
+      return;
+  }
+}
+
+/** Reads that come just when a promise begins to hold: at the acknowledgement, and when the bound is over. */
+function watch(world: World, { changes, watchers }: Extract<Step, { kind: 'write' }>): void {
+  for (const isolate of watchers) {
+    for (const { row } of changes) {
+      const key = keyOfRow(row);
+      void world.read(isolate, key, { level: 'strong' });
+      // The second half a bound later: a mirror that counted its age from the wrong moment would still serve then.
+      for (const bounds of [1, 1.5]) {
+        world.scheduler.setTimer(bounds * world.boundMs(key) + PAST_THE_BOUND_MS, () => {
+          void world.read(isolate, key, { level: 'bounded' });
+        });
+      }
+    }
+  }
+}
+
+/** A client that carries its token along, and begins anew where its epoch is over. */
+async function visit(world: World, { id, visits }: Extract<Step, { kind: 'session' }>): Promise<void> {
+  let token: Awaited<ReturnType<World['write']>>;
+  let beginnings = 0;
+  for (const { isolate, afterMs, does } of visits) {
+    await world.scheduler.sleep(afterMs);
+    if ('change' in does) {
+      token = (await world.write(isolate, [does.change])) ?? token;
+      continue;
+    }
+    const seen = await world.read(isolate, does.read, { token, session: `${id}.${beginnings}` });
+    token = seen.epochIsOver ? undefined : seen.token;
+    if (seen.epochIsOver) beginnings += 1;
+  }
+}

@@ -1,0 +1,132 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { INVALIDATED_CHANGES_MAX, InvalidatedChanges, standingOf } from '../../../src/cache/as-of.ts';
+import type { PendingTags } from '../../../src/storage/postgres/outbox-report.ts';
+
+const EPOCH = 'e';
+
+/** A committed change and what has become of its invalidation. */
+interface Change extends PendingTags {
+  /** Its last invalidation, or undefined where nobody has invalidated it. */
+  readonly invalidatedAt: number | undefined;
+  readonly relayed: boolean;
+  /** The reader's isolate made that invalidation, or saw it. */
+  readonly known: boolean;
+}
+
+const TAGS = ['a', 'b', 'c', 'd'];
+const tagSet = fc.uniqueArray(fc.constantFrom(...TAGS), { minLength: 1, maxLength: 3 });
+const changes: fc.Arbitrary<Change[]> = fc
+  .array(
+    fc.record({
+      tags: tagSet,
+      state: fc.constantFrom('pending', 'invalidated', 'known', 'relayed'),
+      seq: fc.integer({ min: 1, max: 50 }),
+    }),
+    { maxLength: 12 },
+  )
+  .map((drawn) =>
+    drawn.map(({ tags, state, seq }, outboxId) => ({
+      outboxId,
+      tags,
+      invalidatedAt: state === 'pending' ? undefined : seq,
+      relayed: state === 'relayed',
+      known: state === 'known',
+    })),
+  );
+
+/** What the outbox reports of these changes when it lists `limit` pending ones. */
+function reportOf(all: readonly Change[], limit: number) {
+  const pending = all.filter(({ relayed }) => !relayed);
+  const seqs = all.flatMap(({ relayed, invalidatedAt }) => (relayed ? (invalidatedAt ?? []) : []));
+  return {
+    relayedSeq: seqs.length === 0 ? undefined : Math.max(...seqs),
+    pending: pending.slice(0, limit),
+    truncated: pending.length > limit,
+  };
+}
+
+function memoryOf(all: readonly Change[]): InvalidatedChanges {
+  const memory = new InvalidatedChanges();
+  for (const { outboxId, known, invalidatedAt } of all) {
+    if (known && invalidatedAt !== undefined) memory.note([outboxId], { epoch: EPOCH, seq: invalidatedAt });
+  }
+  return memory;
+}
+
+const touches = ({ tags }: Change, answer: readonly string[]) => tags.some((tag) => answer.includes(tag));
+
+describe('what has to be invalidated before an answer is as of a moment', () => {
+  it('is covered: whatever the answer may show has been invalidated at its moment or before', () => {
+    fc.assert(
+      fc.property(changes, tagSet, fc.integer({ min: 0, max: 12 }), (all, answer, limit) => {
+        const standing = standingOf(reportOf(all, limit), answer, EPOCH, memoryOf(all));
+        for (const change of all.filter((one) => touches(one, answer))) {
+          if (standing.kind === 'invalidate') {
+            const { tags } = standing;
+            // All tags of what is listed; of what is not, those by which the answer can be shown again.
+            const listed = standing.outboxIds.includes(change.outboxId);
+            const shared = change.tags.filter((tag) => listed || answer.includes(tag));
+            const covered = change.relayed || change.known || shared.every((tag) => tags.includes(tag));
+            expect(covered).toBe(true);
+          } else {
+            expect(change.invalidatedAt ?? Number.POSITIVE_INFINITY).toBeLessThanOrEqual(
+              standing.asOf?.seq ?? 0,
+            );
+          }
+        }
+      }),
+    );
+  });
+
+  it('is no more than needed: nothing where no unknown change touches the answer', () => {
+    fc.assert(
+      fc.property(changes, tagSet, (all, answer) => {
+        const standing = standingOf(reportOf(all, all.length), answer, EPOCH, memoryOf(all));
+        const unknown = all.filter((one) => touches(one, answer) && !one.relayed && !one.known);
+        if (unknown.length === 0) expect(standing.kind).toBe('known');
+        else
+          expect(standing).toEqual({
+            kind: 'invalidate',
+            tags: [...new Set(unknown.flatMap(({ tags }) => tags))],
+            outboxIds: unknown.map(({ outboxId }) => outboxId),
+          });
+      }),
+    );
+  });
+
+  it('is the answer itself where the report does not list everything', () => {
+    const report = { relayedSeq: 9, pending: [{ outboxId: 1, tags: ['x'] }], truncated: true };
+    expect(standingOf(report, ['a', 'b'], EPOCH, new InvalidatedChanges())).toEqual({
+      kind: 'invalidate',
+      tags: ['a', 'b'],
+      outboxIds: [],
+    });
+  });
+});
+
+describe('the memory of what was invalidated', () => {
+  it('is of one epoch', () => {
+    const memory = new InvalidatedChanges();
+    memory.note([1], { epoch: EPOCH, seq: 4 });
+    expect(memory.seqOf(1, EPOCH)).toBe(4);
+    expect(memory.seqOf(1, 'another')).toBeUndefined();
+    const report = { relayedSeq: undefined, pending: [{ outboxId: 1, tags: ['a'] }], truncated: false };
+    expect(standingOf(report, ['a'], 'another', memory).kind).toBe('invalidate');
+    expect(standingOf(report, ['a'], EPOCH, memory)).toEqual({
+      kind: 'known',
+      asOf: { epoch: EPOCH, seq: 4 },
+    });
+  });
+
+  it('forgets what it learned first when it is full', () => {
+    const memory = new InvalidatedChanges();
+    const ids = Array.from({ length: INVALIDATED_CHANGES_MAX }, (_, id) => id);
+    memory.note(ids, { epoch: EPOCH, seq: 1 });
+    memory.note([0], { epoch: EPOCH, seq: 2 });
+    memory.note([ids.length], { epoch: EPOCH, seq: 3 });
+    expect(memory.seqOf(0, EPOCH)).toBe(2);
+    expect(memory.seqOf(1, EPOCH)).toBeUndefined();
+    expect(memory.seqOf(ids.length, EPOCH)).toBe(3);
+  });
+});

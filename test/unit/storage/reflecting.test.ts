@@ -1,0 +1,284 @@
+import { join } from 'node:path';
+import { count, eq, sql } from 'drizzle-orm';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
+import { type AsOfPorts, InvalidatedChanges, loadAsOf } from '../../../src/cache/as-of.ts';
+import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
+import { slotsOf } from '../../../src/cache/clock/slots.ts';
+import type { Database, Loaded } from '../../../src/catalog/define/view.ts';
+import { products, purchases } from '../../../src/catalog/tables.ts';
+import { customerPage, customerPurchases, productList, productPage } from '../../../src/catalog/views.ts';
+import { withTimeout } from '../../../src/platform/clock.ts';
+import { Failure } from '../../../src/platform/failure.ts';
+import { classifyFault, connect } from '../../../src/storage/postgres/connect.ts';
+import { markRelayed, readPending } from '../../../src/storage/postgres/outbox.ts';
+import { REPORT_PENDING_MAX } from '../../../src/storage/postgres/outbox-report.ts';
+import { reflect } from '../../../src/storage/postgres/reflecting.ts';
+
+const MIGRATIONS = join(import.meta.dirname, '../../../migrations');
+const EPOCH = '0f';
+
+let database: DevDatabase;
+let db: ReturnType<typeof connect>;
+let clock: Clock;
+/** The tags of each invalidation at the root. */
+let invalidations: (readonly string[])[];
+let known: InvalidatedChanges;
+
+beforeAll(async () => {
+  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: MIGRATIONS });
+  db = connect({ url: database.connectionString, endpoint: database.endpoint });
+  await db.batch([
+    db.insert(products).values([
+      { sku: 'A1', description: 'Quoted "x", {y}', unitPrice: 1.25 },
+      { sku: 'B2', description: null, unitPrice: 12345.6789 },
+    ]),
+    db.execute(sql`insert into customers (id, country) values ('c', 'Ελλάδα')`),
+    db.insert(purchases).values(
+      ['A1', 'A1', 'B2'].map((sku, eventSeq) => ({
+        eventSeq,
+        invoice: String(eventSeq),
+        sku,
+        customerId: 'c',
+        quantity: 2 + eventSeq,
+        unitPrice: 0.1,
+        country: 'Ελλάδα',
+        occurredAt: `2026-01-0${eventSeq + 1}T10:00:00.123Z`,
+      })),
+    ),
+  ]);
+}, 60_000);
+afterAll(async () => {
+  await database.close();
+});
+beforeEach(async () => {
+  await db.execute(sql`delete from outbox`);
+  clock = newClock(EPOCH);
+  invalidations = [];
+  known = new InvalidatedChanges();
+});
+
+/** What a committed transaction leaves in the outbox; returns the rows' ids. */
+async function commit(...changes: string[][]): Promise<number[]> {
+  const { rows } = await db.execute(sql`
+    insert into outbox (tags)
+    select array(select jsonb_array_elements_text(value)) from jsonb_array_elements(${JSON.stringify(changes)}::jsonb)
+    returning id`);
+  return rows.map(({ id }) => Number(id));
+}
+
+function portsOf(changed: Partial<AsOfPorts> = {}): AsOfPorts {
+  return {
+    epoch: EPOCH,
+    reflection: reflect(db.$client, EPOCH),
+    invalidated: known,
+    invalidate: async (tags) => {
+      invalidations.push(tags);
+      return { epoch: EPOCH, seq: invalidate(clock, slotsOf(tags)) };
+    },
+    withTimeout,
+    ...changed,
+  };
+}
+
+const A1 = ['product:A1', 'purchase@product:A1'];
+const loadA1 = (reflecting: Database) => productPage.load(reflecting, { sku: 'A1' }, {});
+
+describe('an answer is as of', () => {
+  it('the invalidation of what is pending and touches it, which its reader makes', async () => {
+    const [touching] = await commit(['product:A1', 'product'], ['product:B2']);
+    const loaded = await loadAsOf(loadA1, portsOf());
+    expect(loaded.asOf).toEqual({ epoch: EPOCH, seq: 1 });
+    expect(invalidations).toEqual([['product:A1', 'product']]);
+    // The relay still has to publish it.
+    expect(await readPending(db, 10)).toHaveLength(2);
+    expect(known.seqOf(touching ?? 0, EPOCH)).toBe(1);
+    // The isolate knows it now.
+    expect((await loadAsOf(loadA1, portsOf())).asOf).toEqual({ epoch: EPOCH, seq: 1 });
+    expect(invalidations).toHaveLength(1);
+  });
+
+  it('the newest invalidation of what was relayed in this epoch', async () => {
+    const [first = 0, second = 0, third = 0] = await commit(A1, ['product:B2'], A1);
+    expect((await loadAsOf(loadA1, portsOf({ invalidated: new InvalidatedChanges() }))).asOf?.seq).toBe(1);
+    await markRelayed(db, [first], { epoch: EPOCH, seq: 7 });
+    await markRelayed(db, [second], { epoch: EPOCH, seq: 12 });
+    await markRelayed(db, [third], { epoch: 'another', seq: 99 });
+    expect((await loadAsOf(loadA1, portsOf())).asOf).toEqual({ epoch: EPOCH, seq: 12 });
+    expect(invalidations).toHaveLength(1);
+  });
+
+  it('no moment where nothing was relayed in this epoch and nothing that touches it is pending', async () => {
+    const [relayed = 0] = await commit(A1, ['product:B2']);
+    await markRelayed(db, [relayed], { epoch: 'another', seq: 99 });
+    expect(await loadAsOf(loadA1, portsOf())).not.toHaveProperty('asOf');
+    expect(invalidations).toEqual([]);
+  });
+
+  it('the invalidation alone where the clock was made anew meanwhile', async () => {
+    const [relayed = 0] = await commit(['product:B2'], A1);
+    await markRelayed(db, [relayed], { epoch: EPOCH, seq: 40 });
+    const renewed = { epoch: 'new', seq: 1 };
+    expect((await loadAsOf(loadA1, portsOf({ invalidate: async () => renewed }))).asOf).toEqual(renewed);
+  });
+
+  it('nothing that can be told while the clock is away: it is given unstored', async () => {
+    await commit(A1);
+    const invalidate = () => Promise.reject(new Failure('clock_unavailable', 'away'));
+    const loaded = await loadAsOf(loadA1, portsOf({ invalidate }));
+    expect(loaded).toMatchObject({ value: { sku: 'A1' }, storable: false, asOf: null });
+  });
+});
+
+describe('with a long backlog', () => {
+  const others = Array.from({ length: REPORT_PENDING_MAX + 1 }, (_, index) => [`product:X${index}`]);
+
+  it('an answer that none of it touches invalidates nothing', async () => {
+    await commit(...others);
+    const [relayed = 0] = await commit(['product:X']);
+    await markRelayed(db, [relayed], { epoch: EPOCH, seq: 3 });
+    expect((await loadAsOf(loadA1, portsOf())).asOf).toEqual({ epoch: EPOCH, seq: 3 });
+    expect(invalidations).toEqual([]);
+  });
+
+  it('what touches it is found behind all the rest', async () => {
+    await commit(...others, ['tag with "quotes", {braces}', 'product:A1']);
+    expect((await loadAsOf(loadA1, portsOf())).asOf?.seq).toBe(1);
+    expect(invalidations).toEqual([['tag with "quotes", {braces}', 'product:A1']]);
+  });
+
+  it('that touches the answer throughout, the answer invalidates its own tags', async () => {
+    await commit(...others.map(() => ['product:A1', 'other']));
+    expect((await loadAsOf(loadA1, portsOf())).asOf?.seq).toBe(1);
+    expect(new Set(invalidations[0])).toEqual(new Set([...A1, 'other']));
+  });
+});
+
+describe('several round trips of one answer', () => {
+  const loadedBy = (load: (reflecting: Database) => Promise<unknown>) => async (reflecting: Database) => {
+    await load(reflecting);
+    return { value: {}, tags: A1, storable: true } satisfies Loaded;
+  };
+
+  it('one after the other: the last report stands for all', async () => {
+    const [first = 0] = await commit(A1);
+    const load = loadedBy(async (reflecting) => {
+      await reflecting.select().from(products);
+      await markRelayed(db, [first], { epoch: EPOCH, seq: 5 });
+      await reflecting.select().from(products);
+    });
+    expect((await loadAsOf(load, portsOf())).asOf?.seq).toBe(5);
+    expect(invalidations).toEqual([]);
+  });
+
+  it('at the same time: each accounts for what it saw, in whatever order they come back', async () => {
+    const answered = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<void>();
+    let calls = 0;
+    /** Holds the answer to the first round trip back, which the database gave before all others. */
+    const transaction = async (...given: Parameters<typeof db.$client.transaction>) => {
+      calls += 1;
+      const isFirst = calls === 1;
+      const results = await db.$client.transaction(...given);
+      answered.resolve();
+      if (isFirst) await released.promise;
+      return results;
+    };
+    const client = new Proxy(db.$client, {
+      get: (target, name) => (name === 'transaction' ? transaction : Reflect.get(target, name)),
+    });
+    const load = loadedBy(async (reflecting) => {
+      const first = reflecting.select().from(products).execute();
+      await answered.promise;
+      await commit(A1);
+      await reflecting.select().from(products);
+      released.resolve();
+      await first;
+    });
+    expect((await loadAsOf(load, portsOf({ reflection: reflect(client, EPOCH) }))).asOf?.seq).toBe(1);
+  });
+
+  it('none: there is nothing to tell', async () => {
+    await commit(A1);
+    expect(
+      await loadAsOf(
+        loadedBy(async () => undefined),
+        portsOf(),
+      ),
+    ).not.toHaveProperty('asOf');
+  });
+});
+
+describe('a reflecting database', () => {
+  const reflecting = () => reflect(db.$client, EPOCH).db;
+
+  it('gives every view the same answer', async () => {
+    const loads = (of: Database) =>
+      Promise.all([
+        productPage.load(of, { sku: 'A1' }, {}),
+        productPage.load(of, { sku: 'none' }, {}),
+        productList.load(of, { limit: '2' }, {}),
+        customerPage.load(of, { id: 'c' }, {}),
+        customerPurchases.load(of, { id: 'c', limit: '1' }, {}),
+      ]);
+    await commit(A1);
+    expect(await loads(reflecting())).toEqual(await loads(db));
+  });
+
+  it('gives the same results for every way to ask', async () => {
+    const all = sql`select 1::int as i, 2::bigint as b, 1.50::numeric as n, true as t, null as z, '{"a":[1]}'::jsonb as j,
+      '2026-01-01 00:00+00'::timestamptz as at, '{a,"b c"}'::text[] as list, 3 as i`;
+    const ask = async (of: Database) => ({
+      raw: await of.execute(all),
+      counted: await of.$count(products, eq(products.sku, 'A1')),
+      prepared: await of
+        .select()
+        .from(products)
+        .where(eq(products.sku, sql.placeholder('sku')))
+        .prepare('one')
+        .execute({ sku: 'B2' }),
+      batch: await of.batch([
+        of.execute(all),
+        of.select({ rows: count() }).from(purchases),
+        of.select({ sku: products.sku, at: products.updatedAt }).from(products).orderBy(products.sku),
+      ]),
+    });
+    // The functions in `_types` and `_parsers` are the driver's own, made anew for each result.
+    const data = (answers: object): unknown => JSON.parse(JSON.stringify(answers));
+    expect(data(await ask(reflecting()))).toEqual(data(await ask(db)));
+  });
+
+  it('gives the same errors, of single queries and of batches', async () => {
+    const failures = async (of: Database) => {
+      const queries = [
+        () => of.execute(sql`select 1 / 0`),
+        () => of.execute(sql`select 'x'::int`),
+        () => of.execute(sql`select * from nowhere`),
+        () => of.insert(products).values({ sku: 'A1', unitPrice: 1 }),
+        () => of.batch([of.select().from(products), of.execute(sql`select 1 / 0`)]),
+      ];
+      const errors = [];
+      for (const query of queries) {
+        try {
+          await query();
+        } catch (error) {
+          if (!(error instanceof Error)) throw error;
+          errors.push({ name: error.name, message: error.message, fault: classifyFault(error) });
+        }
+      }
+      return errors;
+    };
+    const plain = await failures(db);
+    expect(plain.map(({ fault }) => fault)).toEqual(['data', 'data', 'bug', 'data', 'data']);
+    expect(await failures(reflecting())).toEqual(plain);
+  });
+
+  it('tells an outage as one', async () => {
+    const away = connect({ url: 'postgres://u:p@127.0.0.1:9/none', endpoint: 'http://127.0.0.1:9/sql' });
+    const error: unknown = await reflect(away.$client, EPOCH)
+      .db.execute(sql`select 1`)
+      .then(undefined, (reason: unknown) => reason);
+    connect({ url: database.connectionString, endpoint: database.endpoint });
+    expect(classifyFault(error)).toBe('unavailable');
+  });
+});

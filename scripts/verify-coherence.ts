@@ -99,6 +99,7 @@ async function verify(options: Options, stateDir: string): Promise<{ lines: stri
     origin.calm();
     await lookAtTheEnd(context);
     for (const [message, count] of runtime.logged) history.count(`logged/${message}`, count);
+    if (runtime.crashes > 0) history.count('disturbance/crashes of the runtime itself', runtime.crashes);
     await runtime.close();
     for (const [fate, count] of await origin.close()) history.count(`statement/${fate}`, count);
     const violations = judgeHistory(history.allWrites(), history.reads);

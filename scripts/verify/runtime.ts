@@ -63,6 +63,8 @@ export interface Runtime {
   abortAll(): Promise<boolean>;
   /** Ends the process of the runtime in the middle of whatever it does; returns once a new one answers. */
   kill(): Promise<void>;
+  /** How often the runtime ended without having been killed. */
+  readonly crashes: number;
   /** Warnings and errors that the worker has logged, by message. */
   readonly logged: ReadonlyMap<string, number>;
   close(): Promise<void>;
@@ -85,7 +87,13 @@ export async function startRuntime(options: {
     writeFileSync(join(folder, name), EMPTY_WASM);
 
   const logged = new Map<string, number>();
-  const miniflare = new Miniflare(optionsOf(folder, options, logged));
+  let restarts = 0;
+  const miniflare = new Miniflare({
+    ...optionsOf(folder, options, logged),
+    unsafeHandleRuntimeRestart: () => {
+      restarts += 1;
+    },
+  });
   await miniflare.ready;
   const evictor = await miniflare.unsafeGetDirectURL(EVICTOR);
   const urls = await Promise.all(ISOLATES.map((name) => miniflare.unsafeGetDirectURL(name)));
@@ -120,6 +128,9 @@ export async function startRuntime(options: {
       while (runtimePid() === pid) await sleep(10);
       await untilLive();
     },
+    get crashes() {
+      return Math.max(0, restarts - generation);
+    },
     logged,
     close: () => miniflare.dispose(),
   };
@@ -145,7 +156,7 @@ function optionsOf(
     resourcePersistencePath: join(stateDir, 'storage'),
     // Every request brings its own.
     cf: false,
-    log: new Log(LogLevel.WARN),
+    log: new Log(LogLevel.NONE),
     handleStructuredLogs: ({ level, message }) => {
       const text = messageOf(message);
       if (text !== undefined && (level === 'warn' || level === 'error'))

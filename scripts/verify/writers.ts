@@ -4,7 +4,7 @@ import { deleteEntity, putEntity } from '../../src/storage/postgres/entity-write
 import { ask, tokenOf } from './client.ts';
 import { depOf, fieldsOf, type History, moment, type Write } from './history.ts';
 import type { Origin } from './origin.ts';
-import { type Products, pick } from './products.ts';
+import { type Products, pick, zipf } from './products.ts';
 import { CONTINENTS } from './readers.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -44,7 +44,8 @@ export async function runWriters(context: WriterContext): Promise<void> {
 
 async function changeByPut(context: WriterContext, own: readonly string[]): Promise<void> {
   while (!context.signal.aborted) {
-    await writeNext(context, pick(own), 'put');
+    // What is read most is written most.
+    await writeNext(context, own[zipf(own.length)] ?? '', 'put');
     await sleep(Math.random() * PAUSE_MS_MAX);
   }
 }

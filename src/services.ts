@@ -3,6 +3,7 @@ import { ClockFollower, type FollowerContext } from './cache/clock/follower.ts';
 import type { ClockParent } from './cache/clock/mirror.ts';
 import { slotsOf } from './cache/clock/slots.ts';
 import type { Token } from './cache/clock/token.ts';
+import { clockAt } from './cache/clock/wire.ts';
 import { keepForS } from './cache/freshness.ts';
 import { type CachedAnswer, type ReadRequest, readThrough } from './cache/read-through.ts';
 import { ColoTier } from './cache/tiers/colo.ts';
@@ -56,7 +57,8 @@ export interface Services {
   readonly shards: ShardPort;
   /** Lets work outlive its request. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
-  readonly read: (request: ReadRequest) => Promise<CachedAnswer>;
+  /** The answer at once where it is at hand: a promise costs a warm hit more than the look-up. */
+  readonly read: (request: ReadRequest) => CachedAnswer | Promise<CachedAnswer>;
   /** Reads a view's answer from the database, and as of which moment of the clock it is. */
   readonly load: (
     view: ViewDefinition,
@@ -100,7 +102,7 @@ function clockAbove(env: Env, regionOfRequest: () => Region): ClockParent {
     sync: async (request) => {
       const region = regionOfRequest();
       try {
-        return await regionalClock(env, region).sync(request);
+        return await clockAt(regionalClock(env, region)).sync(request);
       } catch (error) {
         log(
           'warn',
@@ -108,7 +110,7 @@ function clockAbove(env: Env, regionOfRequest: () => Region): ClockParent {
           { 'event.action': 'clock-sync', region },
           error,
         );
-        return await rootClock(env).sync(request);
+        return await clockAt(rootClock(env)).sync(request);
       }
     },
   };

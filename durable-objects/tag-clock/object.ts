@@ -1,9 +1,10 @@
 import { DurableObject } from 'cloudflare:workers';
-import type { ClockParent, PushedDelta, SyncAnswer, SyncRequest } from '../../src/cache/clock/mirror.ts';
+import type { PushedDelta, SyncRequest } from '../../src/cache/clock/mirror.ts';
 import { RegionClock } from '../../src/cache/clock/region.ts';
 import { RootClock } from '../../src/cache/clock/root.ts';
 import type { SourcePass } from '../../src/cache/clock/sources.ts';
 import type { Token } from '../../src/cache/clock/token.ts';
+import { clockAt, encodeAnswer, type RemoteClock } from '../../src/cache/clock/wire.ts';
 import { systemTime } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
 import { REGIONS } from '../../src/platform/regions.ts';
@@ -15,7 +16,7 @@ import { ClockStore } from './store.ts';
  * one version a slot, on disk before they are acknowledged; those named by a region hold a mirror of it, in
  * memory alone: after an eviction the next sync brings everything.
  */
-export class TagClock extends DurableObject<ClockEnv> implements ClockParent {
+export class TagClock extends DurableObject<ClockEnv> implements RemoteClock {
   readonly #clock: RootClock | RegionClock;
 
   constructor(ctx: DurableObjectState, env: ClockEnv) {
@@ -23,7 +24,8 @@ export class TagClock extends DurableObject<ClockEnv> implements ClockParent {
     const keepAlive = (promise: Promise<unknown>) => ctx.waitUntil(promise);
     const region = REGIONS.find((name) => name === ctx.id.name);
     if (region !== undefined) {
-      const root: ClockParent = { sync: (request) => rootClock(env).sync(request) };
+      // A stub of its own for each call: one that has failed once may go on failing.
+      const root = clockAt({ sync: (request) => rootClock(env).sync(request) });
       this.#clock = new RegionClock(region, root, systemTime, keepAlive);
       return;
     }
@@ -42,9 +44,9 @@ export class TagClock extends DurableObject<ClockEnv> implements ClockParent {
     return this.#root().invalidate(slots);
   }
 
-  /** What changed since a mirror's last sync, as fresh as the mirror asks for. */
-  async sync(request: SyncRequest): Promise<SyncAnswer> {
-    return await this.#clock.sync(request);
+  /** What changed since a mirror's last sync, as fresh as the mirror asks for; packed as `wire.ts` has it. */
+  async sync(request: SyncRequest): Promise<Uint8Array<ArrayBuffer>> {
+    return encodeAnswer(await this.#clock.sync(request), request.epoch);
   }
 
   /** To be called before a source is read: `closePass` then tells that what was committed by now is invalidated. */

@@ -1,5 +1,6 @@
 import type { Violation } from '../../test/support/coherence/judge.ts';
 import type { History } from './history.ts';
+import type { Judgement } from './judgement.ts';
 
 /** Violations are printed with their surroundings up to this number; all are counted. */
 const TRACES_MAX = 5;
@@ -7,7 +8,11 @@ const TRACES_MAX = 5;
 const WRITES_AROUND = 6;
 
 /** The whole of a run as lines of text. */
-export function report(history: History, violations: readonly Violation[], seconds: number): string[] {
+export function report(
+  history: History,
+  { violations, backAfterPage }: Judgement,
+  seconds: number,
+): string[] {
   const writes = history.allWrites();
   const of = (kind: string) => writes.filter((write) => write.kind === kind);
   const puts = of('api');
@@ -26,6 +31,8 @@ export function report(history: History, violations: readonly Violation[], secon
     ...group(history, 'statement/'),
     'warnings and errors that the worker logged:',
     ...group(history, 'logged/'),
+    `sessions shown a row again after a page had lacked it (a window that is known): ${backAfterPage.length}`,
+    ...backAfterPage.slice(0, 1).flatMap((violation) => trace(history, violation)),
     `violations: ${violations.length + history.breaches.length}`,
     ...byRule(violations),
     ...violations.slice(0, TRACES_MAX).flatMap((violation) => trace(history, violation)),
@@ -56,11 +63,31 @@ function trace(history: History, { rule, read, owed }: Violation): string[] {
   return [
     `  ${rule}: ${read.level} read of ${read.dep}, begun ${at(read.begun)}, ended ${at(read.ended)}: shown ${read.shown}, owed ${owed}`,
     `    ${read.session ?? 'no session'}; ${read.note ?? ''}`,
+    ...earlierOf(history, rule, read, owed),
     ...near.map(
       ({ version, kind, absent, begun, committed, acknowledged, token }) =>
         `    version ${version} by ${kind}${absent ? ' (deleted)' : ''}: begun ${at(begun)}, committed by ${at(committed)}, acknowledged ${at(acknowledged)}${token ? ` with seq ${token.seq}` : ''}`,
     ),
   ];
+}
+
+/** For a session that went back: the first read that had shown it what it was owed. */
+function earlierOf(
+  { reads }: History,
+  rule: Violation['rule'],
+  { dep, session, begun }: Violation['read'],
+  owed: number,
+): string[] {
+  if (rule !== 'monotonic') return [];
+  const earlier = reads.findLast(
+    (read) =>
+      read.session === session &&
+      read.dep === dep &&
+      read.ended.order < begun.order &&
+      (read.shown === owed || read.shown === 'absent'),
+  );
+  if (earlier === undefined) return [];
+  return [`    had been shown ${earlier.shown} at ${earlier.ended.ms.toFixed(1)} by ${earlier.note ?? ''}`];
 }
 
 function number(value: number): string {

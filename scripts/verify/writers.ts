@@ -5,7 +5,7 @@ import { ask, tokenOf } from './client.ts';
 import { depOf, fieldsOf, type History, moment, type Write } from './history.ts';
 import type { Origin } from './origin.ts';
 import { type Products, pick, zipf } from './products.ts';
-import { CONTINENTS } from './readers.ts';
+import { CONTINENTS, readOnce } from './readers.ts';
 import type { Runtime } from './runtime.ts';
 
 const PUT_WRITERS = 6;
@@ -20,6 +20,7 @@ const DELETE_SHARE = 0.2;
 const TOKENS_KEPT = 16;
 
 export interface WriterContext {
+  readonly sourceBoundMs: number;
   readonly history: History;
   readonly runtime: Runtime;
   readonly origin: Origin;
@@ -81,17 +82,26 @@ async function writeNext(context: WriterContext, sku: string, step: Step): Promi
   const { history, signal } = context;
   const write = history.begin(depOf(sku), 'api', step === 'delete');
   for (let attempts = 1; ; attempts += 1) {
-    if (await attempt(context, sku, write)) return attempts;
+    if (await attempt(context, sku, write)) {
+      // What has just been acknowledged is asked for at once, while syncs from before are still on their way.
+      await readOnce(context, { kind: 'product', sku }, { isolate: isolateOf(context), level: 'strong' });
+      return attempts;
+    }
     if (signal.aborted || (step === 'put' && Math.random() < GIVE_UP_SHARE)) return Number.POSITIVE_INFINITY;
     await sleep(Math.random() * RETRY_PAUSE_MS_MAX);
   }
+}
+
+/** Any but the last, which has no strong readers. */
+function isolateOf({ runtime }: WriterContext): number {
+  return Math.floor(Math.random() * (runtime.isolates - 1));
 }
 
 /** @returns true where there is no more to be done. */
 async function attempt(context: WriterContext, sku: string, write: Write): Promise<boolean> {
   const { history, runtime, lastTokens } = context;
   const headers = runtime.headersFrom(pick(CONTINENTS));
-  const url = runtime.urlOf(Math.floor(Math.random() * runtime.isolates), `/v1/products/${sku}`);
+  const url = runtime.urlOf(isolateOf(context), `/v1/products/${sku}`);
   const answer = write.absent
     ? await ask(url, { method: 'DELETE', headers })
     : await ask(url, {

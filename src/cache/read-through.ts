@@ -3,7 +3,7 @@ import type { Loaded } from '../catalog/define/view.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { isValid } from './clock/clock.ts';
-import type { ClockFollower, FollowerContext } from './clock/follower.ts';
+import type { ClockFollower, FollowerContext, FreshnessNeed } from './clock/follower.ts';
 import { ageMs } from './clock/mirror.ts';
 import { slotsOf } from './clock/slots.ts';
 import { oldestSourceAgeMs } from './clock/sources.ts';
@@ -93,7 +93,31 @@ const REFRESH_LEASE_MS = 10_000;
  * @throws Failure `token_from_another_epoch`, `token_from_the_future`, or whatever the origin ends with when no
  *   entry may stand in for it.
  */
-export async function readThrough(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
+export function readThrough(
+  request: ReadRequest,
+  ports: ReadThroughPorts,
+): CachedAnswer | Promise<CachedAnswer> {
+  return fromMemory(request, ports) ?? readFurther(request, ports);
+}
+
+/** The answer that needs no waiting: the mirror is fresh enough, and the first tier has an entry that holds. */
+function fromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer | undefined {
+  const { key, policy } = request;
+  const need = needOf(request);
+  if (!ports.follower.isReady(need, ports.context) || isSourceBehind(need, ports)) return undefined;
+  const [nearest] = ports.tiers;
+  if (nearest === undefined || !policy.tiers.includes(nearest.name)) return undefined;
+  const entry = nearest.get(key);
+  if (entry === undefined || entry instanceof Promise) return undefined;
+  if (!isValid(ports.follower.mirror.clock, entry, entry.slots)) return undefined;
+  const question = { policy, level: levelOf(request), key, entry, tags: 'valid' } as const;
+  const decision = decide(question, ports.time.now(), ports.random());
+  if (decision.serve !== 'fresh') return undefined;
+  if (decision.refresh === 'background') refreshInBackground(request, ports);
+  return answer(entry, { hit: true, tier: nearest.name, stale: false }, request, ports, { decision });
+}
+
+async function readFurther(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
   const doubt = await doubtOf(request, ports);
   const found = await lookUp(request, ports, doubt);
   if (found.usable !== undefined) return found.usable;
@@ -106,24 +130,34 @@ function levelOf({ policy, consistency }: ReadRequest): ReadLevel {
   return level !== 'strong' && consistency.atLeast !== undefined ? 'session' : level;
 }
 
+function needOf(request: ReadRequest): FreshnessNeed {
+  const { policy, consistency } = request;
+  const level = levelOf(request);
+  return {
+    maxAgeMs: level === 'strong' ? 0 : policy.boundMs,
+    atLeast: consistency.atLeast,
+    // Strong and session reads are promised acknowledged invalidations, of which the clock knows by itself.
+    sourceMaxAgeMs: level === 'strong' || level === 'session' ? undefined : policy.sourceBoundMs,
+  };
+}
+
+function isSourceBehind({ sourceMaxAgeMs }: FreshnessNeed, { follower, time }: ReadThroughPorts): boolean {
+  if (sourceMaxAgeMs === undefined) return false;
+  return oldestSourceAgeMs(follower.mirror.completeUntilMs, time.now()) > sourceMaxAgeMs;
+}
+
 /** Makes the mirror as fresh as needed, and tells what is left to doubt. */
 async function doubtOf(request: ReadRequest, ports: ReadThroughPorts): Promise<Doubt | undefined> {
-  const { policy, consistency } = request;
-  const { follower, time, context } = ports;
-  const level = levelOf(request);
-  const maxAgeMs = level === 'strong' ? 0 : policy.boundMs;
-  // Strong and session reads are promised acknowledged invalidations, of which the clock knows by itself.
-  const sourceMaxAgeMs = level === 'strong' || level === 'session' ? undefined : policy.sourceBoundMs;
+  const { follower, context } = ports;
+  const need = needOf(request);
   const ticket = follower.begin();
   try {
-    await follower.ensure({ maxAgeMs, atLeast: consistency.atLeast, sourceMaxAgeMs }, ticket, context);
+    await follower.ensure(need, ticket, context);
   } catch (error) {
     if (error instanceof Failure && error.code === 'clock_unavailable') return 'clock-unavailable';
     throw error;
   }
-  if (sourceMaxAgeMs === undefined) return undefined;
-  const ageMs = oldestSourceAgeMs(follower.mirror.completeUntilMs, time.now());
-  return ageMs > sourceMaxAgeMs ? 'source-behind' : undefined;
+  return isSourceBehind(need, ports) ? 'source-behind' : undefined;
 }
 
 /** An entry that may not be served as it is, with the clock's verdict on it. */

@@ -17,7 +17,10 @@ export function consistencyOf(request: Request): Consistency {
   return { level, atLeast: token === null ? undefined : parseToken(token) };
 }
 
-/** A cached answer as a response, with everything that tells how fresh it is. */
+/**
+ * A cached answer as a response, with everything that tells how fresh it is. Each header costs a warm hit a
+ * microsecond, so none is sent that tells nothing: no `Server-Timing` for what took no time.
+ */
 export function cachedResponse(
   answer: CachedAnswer,
   request: Request,
@@ -34,8 +37,8 @@ export function cachedResponse(
     // Caches that we cannot invalidate may keep the answer for what is left of its bound, and then have to ask.
     'cache-control': `private, max-age=${answer.maxAgeS}, must-revalidate`,
     vary: 'Millrace-Consistency, Millrace-Token',
-    'server-timing': `total;dur=${now - startedAt}`,
   };
+  if (now > startedAt) headers['server-timing'] = `total;dur=${now - startedAt}`;
   if (answer.token !== undefined) headers['millrace-token'] = answer.token;
   if (!missing && matches(request.headers.get('if-none-match'), entry.etag)) {
     delete headers['content-type'];
@@ -55,11 +58,10 @@ export function missingResponse(response: Response, what: string, requestId: str
 
 /** RFC 9211. */
 function cacheStatus({ source, ttlS, unverified }: CachedAnswer): string {
-  const parts = source.hit
-    ? ['millrace', 'hit', `ttl=${ttlS}`, `detail=${detailOf(source, unverified)}`]
-    : ['millrace', `fwd=${source.forward}`, ...flags(source)];
-  const reason = unverified ?? (source.hit ? undefined : source.because);
-  if (!source.hit && reason !== undefined) parts.push(`detail=${reason}`);
+  if (source.hit) return `millrace; hit; ttl=${ttlS}; detail=${detailOf(source, unverified)}`;
+  const parts = ['millrace', `fwd=${source.forward}`, ...flags(source)];
+  const reason = unverified ?? source.because;
+  if (reason !== undefined) parts.push(`detail=${reason}`);
   return parts.join('; ');
 }
 

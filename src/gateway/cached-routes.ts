@@ -57,6 +57,41 @@ export function honoPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
+/** Addresses that an isolate remembers, and the longest of them: with their inputs, some megabytes at most. */
+const ADDRESSES_MAX = 4_096;
+const ADDRESS_CHARACTERS_MAX = 512;
+
+/** What a request asks for, as far as its address tells. */
+export interface Asked {
+  readonly input: Readonly<Record<string, unknown>>;
+  /** Without variants. */
+  readonly key: string;
+}
+
+/** Knows what an address asks for that has been asked before, so that a warm hit parses nothing. */
+export class AskedBefore {
+  readonly #addresses = new Map<string, Asked>();
+
+  /** @throws Failure `invalid_request` as `inputOf` does; what is not valid is not remembered. */
+  resolve(route: CachedRoute, request: HonoRequest): Asked {
+    const { url } = request;
+    const known = this.#addresses.get(url);
+    if (known !== undefined) return known;
+    const input = Object.freeze(inputOf(route, request));
+    const asked = { input, key: keyOf(route, input) };
+    if (url.length <= ADDRESS_CHARACTERS_MAX) this.#remember(url, asked);
+    return asked;
+  }
+
+  #remember(url: string, asked: Asked): void {
+    for (const oldest of this.#addresses.keys()) {
+      if (this.#addresses.size < ADDRESSES_MAX) break;
+      this.#addresses.delete(oldest);
+    }
+    this.#addresses.set(url, asked);
+  }
+}
+
 /**
  * The input of a request to a cached route. The routes of the catalog check it here and not in hono's
  * validators, which parse path, query and headers of each request one by one: a warm hit would spend as much

@@ -58,7 +58,11 @@ export function problemResponse(error: unknown, requestId: string): Response {
     requestId,
     ...(failure.pointer === undefined ? {} : { pointer: failure.pointer }),
   };
-  const headers = new Headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' });
+  const headers = new Headers({
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    'x-request-id': requestId,
+  });
   if (failure.retryAfterS !== undefined) headers.set('retry-after', String(failure.retryAfterS));
   if (failure.code === 'unauthorized') headers.set('www-authenticate', 'Bearer realm="millrace"');
   return new Response(JSON.stringify(problem), { status, headers });

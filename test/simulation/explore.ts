@@ -1,4 +1,4 @@
-import { type Clock, invalidate, isValid, newClock } from '../../src/cache/clock/clock.ts';
+import { type Clock, invalidate, isValid, newClock, SLOTS_PER_BLOCK } from '../../src/cache/clock/clock.ts';
 import { applyDelta, encodeDelta } from '../../src/cache/clock/delta.ts';
 
 /**
@@ -238,7 +238,9 @@ const syncs = new Map<string, Known>();
 
 function clockOf({ seq, version }: Known): Clock {
   scratch.seq = seq;
+  // Set and not raised: the next world's version may be lower.
   scratch.changed[SLOT] = version;
+  scratch.newestOfBlock[Math.floor(SLOT / SLOTS_PER_BLOCK)] = version;
   return scratch;
 }
 

@@ -116,8 +116,8 @@ export const FAULTS: readonly Fault[] = [
     'the watermark is ignored',
     MANY,
     READ_THROUGH,
-    "  return ageMs > sourceMaxAgeMs ? 'source-behind' : undefined;",
-    "  return ageMs < 0 ? 'source-behind' : undefined;",
+    'return oldestSourceAgeMs(follower.mirror.completeUntilMs, time.now()) > sourceMaxAgeMs;',
+    'return oldestSourceAgeMs(follower.mirror.completeUntilMs, time.now()) < 0;',
   ),
   fault(
     'the second invalidation of one request is dropped',
@@ -165,8 +165,8 @@ export const FAULTS: readonly Fault[] = [
     'the token of a session is ignored',
     FEW,
     READ_THROUGH,
-    'atLeast: consistency.atLeast, sourceMaxAgeMs',
-    'atLeast: undefined, sourceMaxAgeMs',
+    'atLeast: consistency.atLeast,\n',
+    'atLeast: undefined,\n',
   ),
   fault(
     'a fill does not ask the outbox what it may have seen too early',

@@ -23,7 +23,6 @@ describe('what is closed', () => {
     ['PUT', '/v1/admin/models/ranker/champion'],
     ['GET', '/v1/admin/pipeline'],
     ['GET', '/v1/admin'],
-    ['GET', '/V1/ADMIN/pipeline'],
     ['POST', '/v1/admin/outbox/sweep'],
     ['POST', '/v1/features/write'],
     ['POST', '/anything'],
@@ -40,6 +39,10 @@ describe('what is closed', () => {
       expect(answer.headers.get('www-authenticate')).toContain('Bearer');
     }
   });
+});
+
+it('has no route where a path is spelled otherwise', async () => {
+  expect((await call('GET', '/V1/ADMIN/pipeline', { headers: {} })).status).toBe(404);
 });
 
 describe('bad input', () => {

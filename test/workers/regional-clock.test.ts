@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { newClock } from '../../src/cache/clock/clock.ts';
 import { applyDelta } from '../../src/cache/clock/delta.ts';
 import type { SyncRequest } from '../../src/cache/clock/mirror.ts';
+import { clockAt } from '../../src/cache/clock/wire.ts';
 import { regionalClock, rootClock } from '../../src/storage/objects.ts';
 
 const root = () => rootClock(env);
@@ -18,7 +19,7 @@ const ask = (maxAgeMs: number, atLeast: SyncRequest['atLeast'] = undefined): Syn
 describe('a regional clock', () => {
   it('answers a strong sync with everything that the root has acknowledged', async () => {
     const token = await root().invalidate([11]);
-    const answer = await europe().sync(ask(0));
+    const answer = await clockAt(europe()).sync(ask(0));
     expect(answer).toMatchObject({ epoch: token.epoch, seq: token.seq });
     const mirror = newClock(answer.epoch);
     applyDelta(mirror, answer.seq, answer.delta);
@@ -26,31 +27,31 @@ describe('a regional clock', () => {
   });
 
   it('answers a bounded sync from what it knows, and tells how old that is', async () => {
-    await europe().sync(ask(0));
-    const answer = await europe().sync(ask(60_000));
+    await clockAt(europe()).sync(ask(0));
+    const answer = await clockAt(europe()).sync(ask(60_000));
     expect(answer.ageMs).toBeGreaterThanOrEqual(0);
     expect(answer.ageMs).toBeLessThan(60_000);
     expect(answer.askAgainMs).toBeGreaterThanOrEqual(50);
   });
 
   it('asks the root for a token that it does not know yet', async () => {
-    await europe().sync(ask(0));
+    await clockAt(europe()).sync(ask(0));
     const token = await root().invalidate([12]);
-    const answer = await europe().sync(ask(60_000, token));
+    const answer = await clockAt(europe()).sync(ask(60_000, token));
     expect(answer.seq).toBeGreaterThanOrEqual(token.seq);
   });
 
   it('learns of an invalidation by a push or in the background, while nobody asks for the newest', async () => {
-    await europe().sync(ask(0));
+    await clockAt(europe()).sync(ask(0));
     const token = await root().invalidate([13]);
-    const seen = async () => (await europe().sync(ask(600_000))).seq;
+    const seen = async () => (await clockAt(europe()).sync(ask(600_000))).seq;
     await expect.poll(seen, { timeout: 3_000 }).toBeGreaterThanOrEqual(token.seq);
   });
 
   it('begins anew after an eviction, and is complete again with its first sync', async () => {
     const token = await root().invalidate([14]);
     await evictDurableObject(europe());
-    const answer = await europe().sync(ask(60_000));
+    const answer = await clockAt(europe()).sync(ask(60_000));
     expect(answer.seq).toBe(token.seq);
     expect(answer.delta.byteLength).toBeGreaterThan(0);
   });
@@ -60,13 +61,13 @@ describe('a regional clock', () => {
     await runInDurableObject(europe(), async (object) => {
       await expect(object.invalidate([1])).rejects.toThrow(/Only the root/);
     });
-    const before = await root().sync(ask(0));
+    const before = await clockAt(root()).sync(ask(0));
     await root().receive({
       epoch: before.epoch,
       sinceSeq: 0,
       seq: before.seq + 100,
       delta: new Uint8Array(0),
     });
-    expect((await root().sync(ask(0))).seq).toBe(before.seq);
+    expect((await clockAt(root()).sync(ask(0))).seq).toBe(before.seq);
   });
 });

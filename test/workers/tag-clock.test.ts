@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { newClock } from '../../src/cache/clock/clock.ts';
 import { applyDelta } from '../../src/cache/clock/delta.ts';
+import { clockAt } from '../../src/cache/clock/wire.ts';
 
 const WHOLE = { epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined };
 
@@ -11,7 +12,7 @@ function clockNamed(name: string) {
 }
 
 async function mirrorOf(name: string) {
-  const answer = await clockNamed(name).sync(WHOLE);
+  const answer = await clockAt(clockNamed(name)).sync(WHOLE);
   const clock = newClock(answer.epoch);
   applyDelta(clock, answer.seq, answer.delta);
   return clock;
@@ -23,7 +24,7 @@ describe('the root clock', () => {
     const first = await clock.invalidate([1, 2, 3]);
     const second = await clock.invalidate([2]);
     expect(second).toEqual({ epoch: first.epoch, seq: first.seq + 1 });
-    const since = await clock.sync({ ...WHOLE, epoch: first.epoch, sinceSeq: first.seq });
+    const since = await clockAt(clock).sync({ ...WHOLE, epoch: first.epoch, sinceSeq: first.seq });
     expect(since.delta.byteLength).toBeLessThan(8);
     const mirror = await mirrorOf('counting');
     expect([mirror.changed[1], mirror.changed[2], mirror.changed[3]]).toEqual([1, 2, 1]);
@@ -44,7 +45,7 @@ describe('the root clock', () => {
   it('gives a mirror of another epoch everything from the beginning', async () => {
     const clock = clockNamed('epochs');
     await clock.invalidate([9]);
-    const answer = await clock.sync({ ...WHOLE, epoch: 'another', sinceSeq: 1_000 });
+    const answer = await clockAt(clock).sync({ ...WHOLE, epoch: 'another', sinceSeq: 1_000 });
     const mirror = newClock(answer.epoch);
     applyDelta(mirror, answer.seq, answer.delta);
     expect(mirror.changed[9]).toBe(1);

@@ -11,7 +11,15 @@ export interface Clock {
   readonly epoch: string;
   seq: number;
   readonly changed: Float64Array;
+  /**
+   * The highest version of each block of `SLOTS_PER_BLOCK` slots: what tells a delta which blocks it may pass
+   * over, so that a few changes are found without a look at all 65,536 slots.
+   */
+  readonly newestOfBlock: Float64Array;
 }
+
+/** The square root of the number of slots: a delta of one slot looks at 256 blocks and at 256 slots. */
+export const SLOTS_PER_BLOCK = 256;
 
 /** What an entry needs to be judged: taken from the mirror before the origin was read. */
 export interface Stamp {
@@ -20,7 +28,12 @@ export interface Stamp {
 }
 
 export function newClock(epoch: string): Clock {
-  return { epoch, seq: 0, changed: new Float64Array(SLOT_COUNT) };
+  return {
+    epoch,
+    seq: 0,
+    changed: new Float64Array(SLOT_COUNT),
+    newestOfBlock: new Float64Array(SLOT_COUNT / SLOTS_PER_BLOCK),
+  };
 }
 
 /** Raises the clock once for a whole batch of slots; the returned `seq` names this invalidation. */
@@ -35,7 +48,10 @@ export function invalidate(clock: Clock, slots: readonly number[]): number {
 export function raise(clock: Clock, slot: number, seq: number): void {
   const current = clock.changed[slot];
   if (current === undefined) throw new RangeError(`slot ${slot} is not in 0..${SLOT_COUNT - 1}`);
-  if (seq > current) clock.changed[slot] = seq;
+  if (seq <= current) return;
+  clock.changed[slot] = seq;
+  const block = Math.floor(slot / SLOTS_PER_BLOCK);
+  if (seq > (clock.newestOfBlock[block] ?? 0)) clock.newestOfBlock[block] = seq;
 }
 
 /** True iff nothing that the entry depends on has been invalidated since its stamp was taken. */

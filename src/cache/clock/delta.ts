@@ -1,70 +1,62 @@
-import { type Clock, raise } from './clock.ts';
-import { SLOT_COUNT } from './slots.ts';
+import { type Clock, raise, SLOTS_PER_BLOCK } from './clock.ts';
+import { VarintReader, VarintWriter } from './varint.ts';
 
 /**
  * What changed after a `seq`, in binary: for each changed slot, in ascending order, the distance to the slot
- * before it and how far its version lies behind the newest one, both as LEB128 variable-length integers.
- * A handful of changes takes a handful of bytes; all 65,536 slots take about 260 KB.
+ * before it and how far its version lies behind the newest one, both as variable-length integers. The distance
+ * takes one byte where slots are near, the lag never more than three: a handful of changes takes a handful of
+ * bytes, and all 65,536 slots at most 256 KB, whatever the counter has come to.
  */
 export function encodeDelta(clock: Clock, since: number): Uint8Array<ArrayBuffer> {
   if (since >= clock.seq) return new Uint8Array(0);
-  const out = new ByteWriter();
+  const out = new VarintWriter();
   let previous = -1;
-  for (let slot = 0; slot < SLOT_COUNT; slot += 1) {
-    const version = clock.changed[slot] ?? 0;
-    if (version <= since) continue;
-    out.varint(slot - previous - 1);
-    out.varint(clock.seq - version);
-    previous = slot;
+  for (let block = 0; block < clock.newestOfBlock.length; block += 1) {
+    if ((clock.newestOfBlock[block] ?? 0) <= since) continue;
+    const first = block * SLOTS_PER_BLOCK;
+    for (let slot = first; slot < first + SLOTS_PER_BLOCK; slot += 1) {
+      const version = clock.changed[slot] ?? 0;
+      if (version <= since) continue;
+      out.varint(slot - previous - 1);
+      out.varint(lagCode(clock.seq - version));
+      previous = slot;
+    }
   }
   return out.bytes();
 }
 
 /** Applies a delta whose newest version is `seq`. Throws a RangeError on bytes that are not a delta. */
 export function applyDelta(clock: Clock, seq: number, delta: Uint8Array): void {
-  let position = 0;
-  const varint = (): number => {
-    let value = 0;
-    for (let shift = 1; ; shift *= 128) {
-      const byte = delta[position];
-      if (byte === undefined || shift > 2 ** 49) throw new RangeError('The delta is cut off or not a delta.');
-      position += 1;
-      value += (byte & 0x7f) * shift;
-      if (byte < 0x80) return value;
-    }
-  };
+  const from = new VarintReader(delta);
   let slot = -1;
-  while (position < delta.length) {
-    slot += varint() + 1;
-    raise(clock, slot, seq - varint());
+  while (!from.done) {
+    slot += from.varint() + 1;
+    raise(clock, slot, seq - lagOf(from.varint()));
   }
   if (seq > clock.seq) clock.seq = seq;
 }
 
-class ByteWriter {
-  #buffer = new Uint8Array(256);
-  #length = 0;
+/** Lags below 2^20 invalidations are told exactly. */
+const EXACT_LAGS = 2 ** 20;
+/** Of a greater lag the 15 leading bits are told: with the 33 powers of two up to 2^53 its code has 21 bits. */
+const MANTISSAS = 2 ** 14;
+const POWERS = 33;
 
-  varint(value: number): void {
-    let rest = value;
-    while (rest >= 0x80) {
-      this.#push((rest % 128) | 0x80);
-      rest = Math.floor(rest / 128);
-    }
-    this.#push(rest);
-  }
+/**
+ * A lag as a number below 2^21. A greater lag is rounded down by less than a 16,384th, and its slot's version
+ * thereby up: an entry that was filled that long ago may be refilled once, and none is ever served for it.
+ */
+function lagCode(lag: number): number {
+  if (lag < EXACT_LAGS) return lag;
+  const power = 32 - Math.clz32(lag / (2 * EXACT_LAGS));
+  const mantissa = Math.floor((lag / 2 ** power / EXACT_LAGS) * MANTISSAS) - MANTISSAS;
+  return EXACT_LAGS + power * MANTISSAS + mantissa;
+}
 
-  bytes(): Uint8Array<ArrayBuffer> {
-    return this.#buffer.slice(0, this.#length);
-  }
-
-  #push(byte: number): void {
-    if (this.#length === this.#buffer.length) {
-      const grown = new Uint8Array(this.#buffer.length * 2);
-      grown.set(this.#buffer);
-      this.#buffer = grown;
-    }
-    this.#buffer[this.#length] = byte;
-    this.#length += 1;
-  }
+function lagOf(code: number): number {
+  if (code < EXACT_LAGS) return code;
+  const power = Math.floor((code - EXACT_LAGS) / MANTISSAS);
+  if (power >= POWERS) throw new RangeError(`${code} is no lag of a slot.`);
+  const mantissa = (code - EXACT_LAGS) % MANTISSAS;
+  return (MANTISSAS + mantissa) * (EXACT_LAGS / MANTISSAS) * 2 ** power;
 }

@@ -39,6 +39,8 @@ export class ClockFollower {
   readonly mirror: Mirror = newMirror();
   readonly #time: Time;
   #ticket = 0;
+  /** Of the newest sync, whatever became of it. */
+  #lastSentAtMs = Number.NEGATIVE_INFINITY;
   #inFlight: SyncInFlight | undefined;
 
   constructor(time: Time) {
@@ -67,16 +69,24 @@ export class ClockFollower {
    * @throws Failure `clock_unavailable`.
    */
   async follow(need: FreshnessNeed, ticket: number, context: FollowerContext): Promise<void> {
-    if (!this.#satisfies(need)) return await this.#syncAfter(ticket, need, context);
-    const { syncSentAtMs, askAgainMs } = this.mirror;
-    const sinceSyncMs = this.#time.now() - syncSentAtMs;
-    const sourcesLag = this.#sourcesLag(need);
-    // A reader waits for news of a source that lags, but not more often than the parent can bear to be asked.
-    if (sourcesLag && sinceSyncMs >= askAgainMs)
-      return await this.#syncAfter(ticket, need, context).catch(() => undefined);
+    if (this.isReady(need, context)) return;
+    const sync = this.#syncAfter(ticket, need, context);
+    // A reader waits for news of a source that lags; that there are none is no failure.
+    await (this.#satisfies(need) ? sync.catch(() => undefined) : sync);
+  }
+
+  /** Whether the mirror is as fresh as needed without any waiting; sees to it that it stays so. */
+  isReady(need: FreshnessNeed, context: FollowerContext): boolean {
+    if (!this.#satisfies(need)) return false;
+    const { askAgainMs } = this.mirror;
+    // Since the sending and not since the mirror's newest knowledge: a parent may have nothing newer for a while.
+    const sinceSyncMs = this.#time.now() - this.#lastSentAtMs;
+    // News of a source are not waited for more often than the parent can bear to be asked.
+    if (sinceSyncMs >= askAgainMs && this.#sourcesLag(need)) return false;
     // In the background the mirror asks as often as its parent can bear, so that readers seldom have to wait.
     const due = sinceSyncMs >= Math.min(askAgainMs, need.maxAgeMs / 2);
     if (due && this.#inFlight === undefined) this.#send(need, context);
+    return true;
   }
 
   #sourcesLag({ sourceMaxAgeMs }: FreshnessNeed): boolean {
@@ -128,6 +138,7 @@ export class ClockFollower {
   #send(need: FreshnessNeed, { parent, keepAlive }: FollowerContext): SyncInFlight {
     const { clock } = this.mirror;
     const sent = { atMs: this.#time.now(), order: this.begin() };
+    this.#lastSentAtMs = sent.atMs;
     const request: SyncRequest = {
       epoch: clock.epoch,
       sinceSeq: clock.seq,

@@ -2,20 +2,26 @@
 export const ASK_AGAIN_MS_MIN = 50;
 /** Longest one: half of the default bound, so that background syncs alone keep a bounded reader within it. */
 export const ASK_AGAIN_MS_MAX = 1_000;
-/** Syncs a second that a region wants to see: well below the thousand requests that one object bears. */
-const SYNCS_PER_SECOND_TARGET = 200;
+/**
+ * Longest pause between two background syncs of a region, in milliseconds. Ages add up: with the isolates' own
+ * pause and both journeys it has to stay within the default bound of two seconds.
+ */
+export const ROOT_ASK_AGAIN_MS_MAX = 500;
+/** Syncs a second that a clock wants to see: well below the thousand requests that one object bears. */
+export const SYNCS_PER_SECOND_TARGET = 200;
 /** How long syncs are counted before the pace is set anew, in milliseconds. */
 const PERIOD_MS = 1_000;
 
 /** How busy a clock is, and how soon its mirrors may ask again. */
 export interface Pace {
   readonly askAgainMs: number;
+  readonly askAgainMsMax: number;
   readonly periodStartMs: number;
   readonly syncs: number;
 }
 
-export function newPace(nowMs: number): Pace {
-  return { askAgainMs: ASK_AGAIN_MS_MIN, periodStartMs: nowMs, syncs: 0 };
+export function newPace(nowMs: number, askAgainMsMax: number = ASK_AGAIN_MS_MAX): Pace {
+  return { askAgainMs: ASK_AGAIN_MS_MIN, askAgainMsMax, periodStartMs: nowMs, syncs: 0 };
 }
 
 /**
@@ -28,6 +34,6 @@ export function countSync(pace: Pace, nowMs: number): Pace {
   if (elapsedMs < PERIOD_MS) return { ...pace, syncs };
   const perSecond = (syncs * 1_000) / elapsedMs;
   const wanted = (pace.askAgainMs * perSecond) / SYNCS_PER_SECOND_TARGET;
-  const askAgainMs = Math.round(Math.min(ASK_AGAIN_MS_MAX, Math.max(ASK_AGAIN_MS_MIN, wanted)));
-  return { askAgainMs, periodStartMs: nowMs, syncs: 0 };
+  const askAgainMs = Math.round(Math.min(pace.askAgainMsMax, Math.max(ASK_AGAIN_MS_MIN, wanted)));
+  return { ...pace, askAgainMs, periodStartMs: nowMs, syncs: 0 };
 }

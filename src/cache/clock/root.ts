@@ -3,7 +3,7 @@ import type { Region } from '../../platform/regions.ts';
 import { type Clock, invalidate } from './clock.ts';
 import { encodeDelta } from './delta.ts';
 import type { ClockParent, PushedDelta, SyncAnswer, SyncRequest } from './mirror.ts';
-import { ASK_AGAIN_MS_MIN } from './pace.ts';
+import { countSync, newPace, type Pace, ROOT_ASK_AGAIN_MS_MAX } from './pace.ts';
 import { PushList } from './push-list.ts';
 import { SLOT_COUNT } from './slots.ts';
 import { SourceWatch } from './source-watch.ts';
@@ -27,6 +27,7 @@ export class RootClock implements ClockParent {
   readonly #ports: RootPorts;
   readonly #pushes = new PushList();
   readonly #sources: SourceWatch;
+  #pace: Pace;
 
   /**
    * @param clock as it stands on disk.
@@ -35,6 +36,7 @@ export class RootClock implements ClockParent {
   constructor(clock: Clock, incarnation: string, ports: RootPorts) {
     this.#clock = clock;
     this.#ports = ports;
+    this.#pace = newPace(ports.time.now(), ROOT_ASK_AGAIN_MS_MAX);
     this.#sources = new SourceWatch(incarnation, ports.time, ports.heartbeat);
   }
 
@@ -60,12 +62,14 @@ export class RootClock implements ClockParent {
   }
 
   async sync(request: SyncRequest): Promise<SyncAnswer> {
+    this.#pace = countSync(this.#pace, this.#ports.time.now());
     if (request.sourceMaxAgeMs !== undefined)
       await this.#sources.freshen(request.sourceMaxAgeMs, this.#ports.keepAlive);
     const { epoch, seq } = this.#clock;
     if (request.region !== undefined) this.#pushes.add(request.region, seq, this.#ports.time.now());
     const delta = encodeDelta(this.#clock, request.epoch === epoch ? request.sinceSeq : 0);
-    return { epoch, seq, ageMs: 0, delta, sources: this.#sources.ages(), askAgainMs: ASK_AGAIN_MS_MIN };
+    const { askAgainMs } = this.#pace;
+    return { epoch, seq, ageMs: 0, delta, sources: this.#sources.ages(), askAgainMs };
   }
 
   /** To be called before a source is read. */

@@ -5,7 +5,7 @@ import { catalog } from '../../catalog/index.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
 import { resolvePath, viewNames } from '../cached-routes.ts';
-import type { AppEnv } from '../context.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 import { rankingRoute } from './recommendations.ts';
 
@@ -43,7 +43,7 @@ export function registerCacheAdmin(app: OpenAPIHono<AppEnv>): void {
         pointer: jsonPointer(issue?.path ?? []),
       });
     }
-    const token = formatToken(await c.var.services.invalidate(tagsOf(parsed.data)));
+    const token = formatToken(await servicesOf(c).invalidate(tagsOf(parsed.data)));
     return c.json({ token }, 200, { 'millrace-token': token });
   });
 }

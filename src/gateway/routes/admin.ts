@@ -11,7 +11,7 @@ import { countStored } from '../../storage/postgres/event-store.ts';
 import { countPending } from '../../storage/postgres/outbox.ts';
 import { countByReason } from '../../storage/postgres/quarantine.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv } from '../context.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 /** Both artifacts in base64, and room for the manifest and the golden rows. */
@@ -32,7 +32,7 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.put('/v1/admin/models/:model/champion', async (c) => {
-    const { services } = c.var;
+    const services = servicesOf(c);
     const definition = catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BUNDLE_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined)
@@ -53,7 +53,7 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
     security: keySecurity,
     responses: { 200: { description: 'How many changes were relayed.' } },
   });
-  app.post('/v1/admin/outbox/sweep', async (c) => c.json(await c.var.services.relay().sweep()));
+  app.post('/v1/admin/outbox/sweep', async (c) => c.json(await servicesOf(c).relay().sweep()));
 
   app.openAPIRegistry.registerPath({
     method: 'get',
@@ -67,12 +67,12 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.get('/v1/admin/pipeline', async (c) => {
-    const { db } = c.var.services;
+    const { db } = servicesOf(c);
     const source = c.req.query('source');
     const [stored, quarantine, pending] = await guarded(() =>
       Promise.all([countStored(db, source), countByReason(db, source), countPending(db)]),
     );
-    const features = { folded: await foldedByEntity(c.var.services) };
+    const features = { folded: await foldedByEntity(servicesOf(c)) };
     const state = { events: { stored }, quarantine, outbox: { pending }, features };
     return c.json(state, 200, { 'cache-control': 'no-store' });
   });

@@ -9,7 +9,7 @@ import { guarded } from '../../storage/postgres/connect.ts';
 import { deleteEntity, putEntity } from '../../storage/postgres/entity-writes.ts';
 import { markRelayed } from '../../storage/postgres/outbox.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv } from '../context.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
@@ -45,7 +45,7 @@ function registerPut(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: 
     },
   });
   app.put(`/v1/${write.path}/:key`, async (c) => {
-    const { services } = c.var;
+    const services = servicesOf(c);
     const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const values = parsed(write.body, body, []);
@@ -74,7 +74,7 @@ function registerDelete(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, writ
     },
   });
   app.delete(`/v1/${write.path}/:key`, async (c) => {
-    const { services } = c.var;
+    const services = servicesOf(c);
     const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
     const { headers } = await announced(services, async () => {
       const deleted = await deleteEntity(services.db, entity, key);

@@ -5,7 +5,7 @@ import { eventsMessage, ingest } from '../../pipeline/ingest.ts';
 import { Failure } from '../../platform/failure.ts';
 import { sendChunked } from '../../storage/queue.ts';
 import { mediaType, readJson } from '../body.ts';
-import type { AppEnv } from '../context.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const SINGLE = 'application/cloudevents+json';
@@ -61,7 +61,7 @@ export function registerEvents(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.post('/v1/events', async (c) => {
-    const { services } = c.var;
+    const services = servicesOf(c);
     const single = mediaType(c.req.raw) === SINGLE;
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: [SINGLE, BATCH] });
     const outcome = await ingest(single ? [body] : batchOf(body), services.now(), {

@@ -5,7 +5,7 @@ import { READ_KEYS_MAX } from '../../features/shards.ts';
 import { type FeatureRow, readFeatures } from '../../features/store.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv } from '../context.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
 import { problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
@@ -34,7 +34,7 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.post('/v1/features/read', async (c) => {
-    const { services } = c.var;
+    const services = servicesOf(c);
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const parsed = ReadRequest.safeParse(body);
     if (!parsed.success) {

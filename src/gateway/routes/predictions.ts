@@ -12,7 +12,7 @@ import { missingKeys } from '../../storage/postgres/entity-writes.ts';
 import { readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
 import { championOf } from '../champion.ts';
-import type { AppEnv } from '../context.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
 import { problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -45,7 +45,7 @@ export function registerPredictions(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.post('/v1/predictions/:model', async (c) => {
-    const { services } = c.var;
+    const services = servicesOf(c);
     const definition = catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {

@@ -5,7 +5,7 @@ import { recommend } from '../../inference/recommend.ts';
 import { cachedResponse, consistencyOf } from '../cached-response.ts';
 import { type CachedRoute, honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { championOf } from '../champion.ts';
-import type { AppEnv } from '../context.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
 
 /** A page of recommendations is at most half of the candidates of one batch through the model. */
@@ -48,7 +48,7 @@ function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void
     },
   });
   app.get(honoPath(model.path), async (c) => {
-    const { services } = c.var;
+    const services = servicesOf(c);
     const startedAt = services.now();
     const input = inputOf({ params, query }, c.req);
     const key = String(input[parameter]);

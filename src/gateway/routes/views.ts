@@ -1,9 +1,11 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { CachedAnswer } from '../../cache/read-through.ts';
+import type { Variant } from '../../catalog/define/vary.ts';
 import type { ViewDefinition } from '../../catalog/define/view.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { cachedResponse, consistencyOf, missingResponse } from '../cached-response.ts';
-import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
-import type { AppEnv } from '../context.ts';
+import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
+import { type AppEnv, requestIdOf, servicesOf } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
@@ -29,27 +31,33 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
       503: problem('The origin does not answer, and the cache may not.'),
     },
   });
-  app.get(honoPath(view.path), async (c) => {
-    const { services, requestId } = c.var;
+  const route = { view: view.name, path: view.path, params: view.params, query: view.query };
+  const askedBefore = new AskedBefore();
+  app.get(honoPath(view.path), (c): Response | Promise<Response> => {
+    const services = servicesOf(c);
+    const request = c.req.raw;
     const startedAt = services.now();
-    const input = inputOf(view, c.req);
-    const purgeKey = keyOf({ view: view.name }, input);
-    const variant = varies ? variants.of(c.req.raw) : {};
-    const answer = await services.read({
+    const { input, key: purgeKey } = askedBefore.resolve(route, c.req);
+    const variant = varies ? variants.of(request) : NO_VARIANT;
+    const respond = (answer: CachedAnswer): Response => {
+      const response = cachedResponse(answer, request, startedAt, services.now());
+      if (varies) response.headers.append('vary', variants.headers.join(', '));
+      if (answer.entry.body !== 'null') return response;
+      return missingResponse(response, `No ${view.name} is there.`, requestIdOf(c));
+    };
+    const answer = services.read({
       view: view.name,
-      key: varies ? keyOf({ view: view.name }, input, variant) : purgeKey,
+      key: varies ? keyOf(route, input, variant) : purgeKey,
       purgeKey,
       policy: view.policy,
-      consistency: consistencyOf(c.req.raw),
+      consistency: consistencyOf(request),
       load: () => guarded(() => services.load(view, input, variant)),
     });
-    const response = cachedResponse(answer, c.req.raw, startedAt, services.now());
-    if (varies) response.headers.append('vary', variants.headers.join(', '));
-    return answer.entry.body === 'null'
-      ? missingResponse(response, `No ${view.name} is there.`, requestId)
-      : response;
+    return answer instanceof Promise ? answer.then(respond) : respond(answer);
   });
 }
+
+const NO_VARIANT: Variant = {};
 
 function headersOf({ headers }: Variants) {
   return consistencyHeaders.extend(

@@ -132,9 +132,41 @@ describe('deltas', () => {
     expect(encodeDelta(root, 0).byteLength).toBeLessThan(400_000);
   });
 
+  it('take at most four bytes a slot, however far the counter has come', () => {
+    for (const seq of [1_000_000, 2 ** 41, Number.MAX_SAFE_INTEGER]) {
+      const root = newClock('e');
+      root.seq = seq;
+      // Every slot has been invalidated, and all of them as long ago as can be.
+      for (let slot = 0; slot < SLOT_COUNT; slot += 1) raise(root, slot, 1 + slot);
+      expect(encodeDelta(root, 0).byteLength).toBeLessThanOrEqual(4 * SLOT_COUNT);
+    }
+  });
+
+  it('never lower a version, and raise one that lies far back by less than a 16,384th of its lag', () => {
+    const seq = fc.maxSafeNat().filter((value) => value > 0);
+    fc.assert(
+      fc.property(seq, fc.double({ min: 0, max: 1, noNaN: true }), slot, (newest, part, changed) => {
+        const root = newClock('e');
+        root.seq = newest;
+        raise(root, changed, Math.max(1, Math.floor(newest * part)));
+        const mirror = newClock('e');
+        applyDelta(mirror, root.seq, encodeDelta(root, 0));
+        const exact = root.changed[changed] ?? 0;
+        const got = mirror.changed[changed] ?? 0;
+        expect(got).toBeGreaterThanOrEqual(exact);
+        expect(got).toBeLessThanOrEqual(newest);
+        const lag = newest - exact;
+        expect(got - exact).toBeLessThanOrEqual(lag < 2 ** 20 ? 0 : lag / 16_384);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it('that are cut off are refused', () => {
     expect(() => applyDelta(newClock('e'), 9, Uint8Array.of(0x80))).toThrow(RangeError);
     expect(() => applyDelta(newClock('e'), 9, new Uint8Array(20).fill(0xff))).toThrow(RangeError);
+    // Slot 0 with a lag of 2^21 - 1, beyond the codes that there are.
+    expect(() => applyDelta(newClock('e'), 9, Uint8Array.of(0, 0xff, 0xff, 0x7f))).toThrow(RangeError);
   });
 });
 

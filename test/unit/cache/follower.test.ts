@@ -89,6 +89,26 @@ describe('a follower', () => {
     await late;
   });
 
+  it('asks no more often than its parent bears, also while the parent knows nothing newer', async () => {
+    const { root, context } = controlledRoot();
+    let now = 0;
+    let asked = 0;
+    const follower = new ClockFollower(timeOf(() => now));
+    // A region that last heard of the root at 0 and has been growing older since.
+    const parent = {
+      sync: async () => {
+        asked += 1;
+        const delta = new Uint8Array(0);
+        return { epoch: root.epoch, seq: root.seq, ageMs: now, delta, sources: {}, askAgainMs: 200 };
+      },
+    };
+    for (; now < 1_000; now += 10) {
+      await follower.ensure(BOUNDED, follower.begin(), { ...context, parent });
+      await settle();
+    }
+    expect(asked).toBe(5);
+  });
+
   it('syncs for a token that is ahead of it, and refuses one of the future or of another epoch', async () => {
     const { root, calls, context } = controlledRoot();
     const follower = new ClockFollower(timeOf(() => 0));

@@ -1,0 +1,61 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The key for writes of the workers that benches start. */
+export const KEY = 'bench';
+const COMPATIBILITY_DATE = '2026-10-01';
+
+/** Builds a worker as `wrangler deploy` would upload it. */
+export function bundle(...args: string[]): void {
+  execFileSync('wrangler', ['deploy', '--dry-run', ...args], { stdio: 'ignore' });
+}
+
+/** What every worker of a bench has: a socket of its own, without the local platform's proxy in front. */
+export const COMMON = {
+  compatibilityDate: COMPATIBILITY_DATE,
+  unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+};
+
+/** Millrace itself, with all its bindings, from a bundle. */
+export function millrace(
+  database: { readonly connectionString: string; readonly endpoint: string },
+  folder: string,
+  entry: string,
+) {
+  return {
+    ...COMMON,
+    ...modulesOf(folder, entry),
+    bindings: {
+      DATABASE_URL: database.connectionString,
+      DATABASE_ENDPOINT: database.endpoint,
+      API_KEY_SHA256: createHash('sha256').update(KEY).digest('hex'),
+    },
+    kvNamespaces: ['CACHE'],
+    r2Buckets: ['MODELS'],
+    queueProducers: { EVENTS: 'millrace-events', CHANGES: 'millrace-changes' },
+    durableObjects: durableObjects(),
+  };
+}
+
+/** The modules of an upload, the entry first. */
+export function modulesOf(folder: string, entry: string) {
+  const wasm = readdirSync(folder).filter((name) => name.endsWith('.wasm'));
+  return {
+    modulesRoot: folder,
+    modules: [
+      { type: 'ESModule' as const, path: join(folder, entry) },
+      ...wasm.map((name) => ({ type: 'CompiledWasm' as const, path: join(folder, name) })),
+    ],
+  };
+}
+
+/** The bindings of wrangler.toml, so that this list cannot lag behind it. */
+function durableObjects(): Record<string, { className: string; useSQLite: boolean }> {
+  const text = readFileSync('wrangler.toml', 'utf8');
+  const bindings = [...text.matchAll(/^name = "([A-Z_]+)"\nclass_name = "(\w+)"/gm)];
+  return Object.fromEntries(
+    bindings.map(([, name = '', className = '']) => [name, { className, useSQLite: true }]),
+  );
+}

@@ -1,0 +1,83 @@
+const VARINT_BYTES_MAX = 8;
+
+/**
+ * Unsigned LEB128 variable-length integers: seven bits a byte, the lowest first, a set high bit where more
+ * follow. Up to `Number.MAX_SAFE_INTEGER`, in at most eight bytes.
+ */
+export class VarintWriter {
+  #buffer = new Uint8Array(64);
+  #length = 0;
+
+  /** Throws a RangeError for what is no whole number from 0 to `Number.MAX_SAFE_INTEGER`. */
+  varint(value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is no unsigned integer.`);
+    while (this.#length + VARINT_BYTES_MAX > this.#buffer.length) this.#grow();
+    let rest = value;
+    // Bit operations know 32 bits; most numbers fit, and are written several times faster with them.
+    while (rest > 0x7fff_ffff) {
+      this.#buffer[this.#length++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    while (rest >= 0x80) {
+      this.#buffer[this.#length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.#buffer[this.#length++] = rest;
+  }
+
+  raw(bytes: Uint8Array): void {
+    while (this.#length + bytes.length > this.#buffer.length) this.#grow();
+    this.#buffer.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  bytes(): Uint8Array<ArrayBuffer> {
+    return this.#buffer.slice(0, this.#length);
+  }
+
+  #grow(): void {
+    const grown = new Uint8Array(this.#buffer.length * 2);
+    grown.set(this.#buffer);
+    this.#buffer = grown;
+  }
+}
+
+/** Reads what a `VarintWriter` wrote. Bytes that end too early, or hold too great a number, are a RangeError. */
+export class VarintReader {
+  readonly #bytes: Uint8Array;
+  #position = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get done(): boolean {
+    return this.#position >= this.#bytes.length;
+  }
+
+  varint(): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.#bytes[this.#position];
+      if (byte === undefined) throw new RangeError('The bytes end within a number.');
+      this.#position += 1;
+      value += (byte & 0x7f) * scale;
+      if (scale > 2 ** 49 || value > Number.MAX_SAFE_INTEGER) throw new RangeError('A number is too great.');
+      if (byte < 0x80) return value;
+    }
+  }
+
+  /** The next bytes as a view of the same memory. */
+  raw(length: number): Uint8Array {
+    const end = this.#position + length;
+    if (end > this.#bytes.length) throw new RangeError(`The bytes end before ${length} more.`);
+    const part = this.#bytes.subarray(this.#position, end);
+    this.#position = end;
+    return part;
+  }
+
+  /** Everything that is left, as a view of the same memory. */
+  rest(): Uint8Array {
+    return this.raw(this.#bytes.length - this.#position);
+  }
+}

@@ -3,81 +3,40 @@
  * Both workers are the bundles that `wrangler deploy` would upload, each on a socket of its own, without the
  * local platform's proxy in front.
  */
-<<<<<<< HEAD
-import { createHash } from 'node:crypto';
-=======
 import { execFileSync } from 'node:child_process';
->>>>>>> main
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { startDevDatabase } from '../scripts/dev/database.ts';
-import {
-  bundle,
-  COMPATIBILITY_DATE,
-  durableObjectClasses,
-  modulesOf,
-  runtimePid,
-} from '../scripts/dev/upload.ts';
 import { load, median, type Round, type Target } from './support/load.ts';
 import { bundle, COMMON, KEY, millrace, modulesOf } from './support/runtime.ts';
 
 const ROUNDS = 8;
 const ROUND_SECONDS = 2;
 const CONNECTIONS = 16;
-<<<<<<< HEAD
-const KEY = 'bench';
-=======
->>>>>>> main
 const SKU = '85123A';
 
 function workersOf(database: { connectionString: string; endpoint: string }): Miniflare {
   const options = convertV4MiniflareOptions({
     workers: [
-<<<<<<< HEAD
-      {
-        ...common,
-        name: 'millrace',
-        ...modulesOf('dist/millrace', 'index.js'),
-        bindings: {
-          DATABASE_URL: database.connectionString,
-          DATABASE_ENDPOINT: database.endpoint,
-          API_KEY_SHA256: createHash('sha256').update(KEY).digest('hex'),
-        },
-        kvNamespaces: ['CACHE'],
-        r2Buckets: ['MODELS'],
-        queueProducers: { EVENTS: 'millrace-events', CHANGES: 'millrace-changes' },
-        durableObjects: Object.fromEntries(
-          Object.entries(durableObjectClasses()).map(([name, className]) => [
-            name,
-            { className, useSQLite: true },
-          ]),
-        ),
-      },
-      { ...common, name: 'empty', ...modulesOf('dist/empty', 'empty-worker.js') },
-=======
       { ...millrace(database, 'dist/millrace', 'index.js'), name: 'millrace' },
       { ...COMMON, name: 'empty', ...modulesOf('dist/empty', 'empty-worker.js') },
->>>>>>> main
     ],
   });
   return new Miniflare(options);
 }
 
-<<<<<<< HEAD
-=======
 /** The runtime's process: the newest child of this one that is called workerd. */
 function runtimePid(): number {
   const children = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
   return Number(children.trim().split('\n').at(-1));
 }
 
->>>>>>> main
 bundle('--outdir', 'dist/millrace');
 bundle('--config', 'bench/empty.toml', '--outdir', '../dist/empty');
 const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
 const runtime = workersOf(database);
 try {
   await runtime.ready;
-  const pid = runtimePid() ?? Number.NaN;
+  const pid = runtimePid();
   const at = async (worker: string, path: string): Promise<Target> => ({
     url: new URL(path, await runtime.unsafeGetDirectURL(worker)),
     pid,

@@ -1,19 +1,20 @@
-import { createHash } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
-import { bundle, COMPATIBILITY_DATE, durableObjectClasses, modulesOf, runtimePid } from '../dev/upload.ts';
+import { bundle, COMMON, KEY, millrace } from '../../bench/support/runtime.ts';
 import { ask } from './client.ts';
 import { type Fault, withFault, withSourceBound } from './faults.ts';
 
-const KEY = 'verify-coherence';
 /**
  * The runtime runs one isolate a worker, so each isolate is a worker of its own with the same bundle: own memory
  * and mirror, and in common the Durable Objects of the first, the KV namespace, and the database.
  */
 const ISOLATES = ['millrace-1', 'millrace-2', 'millrace-3'] as const;
 const HOME = ISOLATES[0];
+/** Says of a Durable Object that it is the first worker's. */
+const ELSEWHERE = { scriptName: HOME };
 /** The header by which the local platform is told of a request's `cf`. */
 const CF_HEADER = 'mf-cf-blob';
 /**
@@ -146,11 +147,8 @@ function optionsOf(
   { stateDir, connectionString, endpoint }: { stateDir: string; connectionString: string; endpoint: string },
   logged: Map<string, number>,
 ) {
-  const classes = Object.entries(durableObjectClasses());
-  const common = {
-    compatibilityDate: COMPATIBILITY_DATE,
-    unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
-  };
+  const worker = millrace({ connectionString, endpoint }, folder, 'index.js');
+  const objects = Object.entries(worker.durableObjects).map(([binding, of]) => ({ binding, ...of }));
   return convertV4MiniflareOptions({
     // Storage outlives the process, as it does on the platform.
     resourcePersistencePath: join(stateDir, 'storage'),
@@ -164,38 +162,24 @@ function optionsOf(
     },
     workers: [
       ...ISOLATES.map((name) => ({
-        ...common,
+        ...worker,
         name,
-        ...modulesOf(folder, 'index.js'),
-        bindings: {
-          DATABASE_URL: connectionString,
-          DATABASE_ENDPOINT: endpoint,
-          API_KEY_SHA256: createHash('sha256').update(KEY).digest('hex'),
-        },
-        kvNamespaces: { CACHE: 'cache' },
-        r2Buckets: { MODELS: 'models' },
-        queueProducers: { EVENTS: 'millrace-events', CHANGES: 'millrace-changes' },
         durableObjects: Object.fromEntries(
-          classes.map(([binding, className]) => [binding, objectsFor(name, className)]),
+          objects.map(({ binding, ...of }) => [binding, { ...of, ...(name === HOME ? {} : ELSEWHERE) }]),
         ),
       })),
       {
-        ...common,
+        ...COMMON,
         name: EVICTOR,
         modules: true as const,
         script: EVICTOR_SCRIPT,
         compatibilityFlags: ['unsafe_module'],
         durableObjects: Object.fromEntries(
-          classes.map(([, className]) => [className, objectsFor(EVICTOR, className)]),
+          objects.map(({ binding: _, ...of }) => [of.className, { ...of, ...ELSEWHERE }]),
         ),
       },
     ],
   });
-}
-
-/** All have the objects of the first. */
-function objectsFor(worker: string, className: string) {
-  return { className, useSQLite: true, ...(worker === HOME ? {} : { scriptName: HOME }) };
 }
 
 /** The message of a line of the worker's own log; other lines are the runtime's and come with every kill. */
@@ -206,6 +190,17 @@ function messageOf(line: string): string | undefined {
       typeof parsed === 'object' && parsed !== null ? Reflect.get(parsed, 'message') : undefined;
     return typeof message === 'string' ? message : undefined;
   } catch {
+    return undefined;
+  }
+}
+
+/** The runtime's process: the newest child of this one that is called workerd; undefined while there is none. */
+function runtimePid(): number | undefined {
+  try {
+    const children = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
+    return Number(children.trim().split('\n').at(-1));
+  } catch {
+    // pgrep ends with 1 where it finds none.
     return undefined;
   }
 }

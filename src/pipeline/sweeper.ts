@@ -7,28 +7,26 @@ export interface SweeperPorts {
   readonly openPass: () => Promise<() => Promise<void>>;
 }
 
-/** The one sweeper of an outbox: calls that come while it sweeps join it, and have it read once more. */
+/** The one sweeper of an outbox: sweeps follow each other, and calls that come while one is under way share the next. */
 export class Sweeper {
   readonly #ports: SweeperPorts;
-  #sweeping: Promise<number> | undefined;
-  /** A commit that came after the running sweep had read may have been missed by it. */
-  #again = false;
+  #running: Promise<number> = Promise.resolve(0);
+  /** Begins once the running one has ended. A commit that came after that had read may have been missed by it. */
+  #next: Promise<number> | undefined;
 
   constructor(ports: SweeperPorts) {
     this.#ports = ports;
   }
 
   /**
-   * Relays everything that was committed before the call.
+   * Relays everything that was committed before the call. However many calls keep coming, each waits for the
+   * sweep under way and for one more.
    *
    * @returns how many changes the sweep relayed.
    */
   async sweep(): Promise<number> {
-    if (this.#sweeping !== undefined) this.#again = true;
-    this.#sweeping ??= this.#sweepAll().finally(() => {
-      this.#sweeping = undefined;
-    });
-    return await this.#sweeping;
+    this.#next ??= this.#after(this.#running);
+    return await this.#next;
   }
 
   /**
@@ -41,14 +39,22 @@ export class Sweeper {
     await closePass();
   }
 
+  async #after(earlier: Promise<number>): Promise<number> {
+    // Whoever waits for the earlier one is told of its failure.
+    await earlier.catch(() => undefined);
+    const sweeping = this.#sweepAll();
+    this.#running = sweeping;
+    this.#next = undefined;
+    return await sweeping;
+  }
+
   async #sweepAll(): Promise<number> {
     const ports = this.#ports.relay();
     let relayed = 0;
     for (;;) {
-      this.#again = false;
       const pass = await relayPass(ports);
       relayed += pass;
-      if (pass < PASS_CHANGES_MAX && !this.#again) return relayed;
+      if (pass < PASS_CHANGES_MAX) return relayed;
     }
   }
 }

@@ -1,0 +1,144 @@
+/**
+ * `npm run verify:coherence`: drives the built worker in the real runtime with concurrent readers and writers,
+ * evicts its Durable Objects and kills the runtime meanwhile, and judges everything that was seen.
+ *
+ *   node scripts/verify-coherence.ts [--seconds 60] [--reads 100000] [--source-bound 10] [--broken FAULT]
+ *
+ * It goes on until both the time and the number of reads are reached. DATABASE_URL names a Postgres server on
+ * which a database is made for the run and dropped again; without it the run has a PGlite of its own. With
+ * --broken the bundle is given a deliberate fault first, and the run succeeds only if the fault is found.
+ */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import * as z from 'zod';
+import { disturb } from './verify/disturbances.ts';
+import { FAULTS, type Fault, isFault } from './verify/faults.ts';
+import { History } from './verify/history.ts';
+import { judge } from './verify/judgement.ts';
+import { startOrigin } from './verify/origin.ts';
+import { products } from './verify/products.ts';
+import { lookAtTheEnd } from './verify/quiescence.ts';
+import { runReaders } from './verify/readers.ts';
+import { report } from './verify/report.ts';
+import { startRuntime } from './verify/runtime.ts';
+import { runWriters } from './verify/writers.ts';
+
+/** A run that takes this many times its seconds to reach its reads has failed: the machine is too slow for it. */
+const OVERTIME_MAX = 10;
+const PROGRESS_EVERY_MS = 10_000;
+/** One newcomer takes longer than this to be written, so there are always some that are absent; a second. */
+const NEWCOMERS_PER_SECOND = 4;
+
+/**
+ * Where the system has files in memory, the runtime's storage goes there: it outlives a killed process as a disk
+ * does, and the local platform's KV and Cache API, which write each entry to disk, do not set the pace.
+ */
+const SHARED_MEMORY = '/dev/shm';
+
+interface Options {
+  readonly seconds: number;
+  readonly reads: number;
+  readonly sourceBoundMs: number;
+  readonly fault: Fault | undefined;
+}
+
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: 'string', default: '60' },
+      reads: { type: 'string', default: '100000' },
+      'source-bound': { type: 'string', default: '10' },
+      broken: { type: 'string' },
+    },
+  });
+  const fault = values.broken;
+  if (fault !== undefined && !isFault(fault))
+    throw new Error(`--broken takes one of ${Object.keys(FAULTS).join(', ')}.`);
+  const positive = z.coerce.number().positive();
+  return {
+    seconds: positive.parse(values.seconds),
+    reads: positive.parse(values.reads),
+    sourceBoundMs: positive.min(10).parse(values['source-bound']) * 1_000,
+    fault,
+  };
+}
+
+/** @returns the lines of the report, and whether everything was as it should be. */
+async function verify(options: Options, stateDir: string): Promise<{ lines: string[]; violations: number }> {
+  const { seconds, reads, sourceBoundMs, fault } = options;
+  const history = new History();
+  const origin = await startOrigin(process.env['DATABASE_URL']);
+  const runtime = await startRuntime({
+    stateDir,
+    connectionString: origin.connectionString,
+    endpoint: origin.unreliableEndpoint,
+    sourceBoundMs,
+    fault,
+  });
+  try {
+    const stop = new AbortController();
+    const { signal } = stop;
+    const things = products(Math.ceil(seconds * OVERTIME_MAX * NEWCOMERS_PER_SECOND));
+    const lastTokens: { sku: string; token: string }[] = [];
+    const context = { history, runtime, origin, products: things, sourceBoundMs, lastTokens, signal };
+    const startedAt = performance.now();
+    const working = Promise.all([
+      runWriters(context),
+      runReaders(context, signal),
+      disturb(context, seconds),
+    ]);
+    // A fault of this program ends the run at once.
+    working.catch(() => stop.abort());
+    await untilEnough(history, { seconds, reads, signal });
+    stop.abort();
+    await working;
+    const elapsedS = (performance.now() - startedAt) / 1_000;
+    origin.calm();
+    await lookAtTheEnd(context);
+    for (const [message, count] of runtime.logged) history.count(`logged/${message}`, count);
+    if (runtime.crashes > 0) history.count('disturbance/crashes of the runtime itself', runtime.crashes);
+    await runtime.close();
+    for (const [fate, count] of await origin.close()) history.count(`statement/${fate}`, count);
+    const judgement = judge(history);
+    const heading = `${origin.kind}, ${runtime.isolates} isolates, a bound of ${sourceBoundMs / 1_000} s for sources${fault === undefined ? '' : `; broken: ${FAULTS[fault].what}`}`;
+    const lines = [heading, ...report(history, judgement, elapsedS)];
+    if (history.answered < reads)
+      history.breaches.push(`${history.answered} reads were answered; not enough.`);
+    return { lines, violations: judgement.violations.length + history.breaches.length };
+  } finally {
+    await runtime.close().catch(() => undefined);
+  }
+}
+
+async function untilEnough(
+  history: History,
+  { seconds, reads, signal }: { seconds: number; reads: number; signal: AbortSignal },
+): Promise<void> {
+  const startedAt = performance.now();
+  let shownAt = startedAt;
+  for (;;) {
+    const now = performance.now();
+    const elapsedMs = now - startedAt;
+    const enough = elapsedMs >= seconds * 1_000 && history.answered >= reads;
+    if (signal.aborted || enough || elapsedMs > seconds * 1_000 * OVERTIME_MAX) return;
+    if (now - shownAt > PROGRESS_EVERY_MS) {
+      console.log(`${Math.round(elapsedMs / 1_000)} s, ${history.answered.toLocaleString('en')} reads`);
+      shownAt = now;
+    }
+    await sleep(50);
+  }
+}
+
+const options = readOptions();
+const stateDir = mkdtempSync(join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), 'millrace-verify-'));
+try {
+  const { lines, violations } = await verify(options, stateDir);
+  for (const line of lines) console.log(line);
+  const expected = options.fault === undefined ? violations === 0 : violations > 0;
+  process.exitCode = expected ? 0 : 1;
+} finally {
+  rmSync(stateDir, { recursive: true, force: true });
+}

@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cacheKey } from '../../src/cache/cache-key.ts';
+import { regionOf } from '../../src/platform/regions.ts';
+import type { History } from './history.ts';
+import { type Products, pick } from './products.ts';
+import { CONTINENTS } from './readers.ts';
+import type { DurableObjectClass, Runtime } from './runtime.ts';
+
+/**
+ * Between two disturbances of a kind, in milliseconds at most. After the root's end nobody knows how far the
+ * sources have been looked through, and bounded reads go to the origin until a heartbeat tells: more often than
+ * this, and nothing would be read from caches.
+ */
+const PAUSE_MS_MAX = { root: 20_000, region: 2_000, gate: 2_000, abort: 30_000 };
+/** Between two kills of the runtime, in milliseconds; a short run has at least one. */
+const KILL_PAUSE_MS = 20_000;
+
+interface Disturbed {
+  readonly runtime: Runtime;
+  readonly history: History;
+  readonly products: Products;
+  readonly signal: AbortSignal;
+}
+
+/** Evicts and aborts Durable Objects and kills the runtime until told to stop. */
+export async function disturb(context: Disturbed, seconds: number): Promise<void> {
+  const { runtime, history, products, signal } = context;
+  const killPauseMs = Math.min(KILL_PAUSE_MS, (seconds * 1_000) / 2);
+  const upTo = (pauseMsMax: number) => () => Math.random() * pauseMsMax;
+  const evict = async (className: DurableObjectClass, name: string, what: string) => {
+    if (await runtime.evict(className, name)) history.count(`disturbance/evicted ${what}`);
+  };
+  await Promise.all([
+    repeat(signal, upTo(PAUSE_MS_MAX.root), () => evict('TagClock', 'root', 'the root clock')),
+    repeat(signal, upTo(PAUSE_MS_MAX.region), () =>
+      evict('TagClock', regionOf({ continent: pick(CONTINENTS) }), 'a regional clock'),
+    ),
+    repeat(signal, upTo(PAUSE_MS_MAX.gate), () =>
+      // The hottest keys have gates with waiters.
+      evict('FillGate', cacheKey('product', { sku: pick(products.hot.slice(0, 4)) }, {}), 'a fill gate'),
+    ),
+    repeat(signal, upTo(PAUSE_MS_MAX.abort), async () => {
+      if (await runtime.abortAll()) history.count('disturbance/aborted all objects at once');
+    }),
+    repeat(
+      signal,
+      () => killPauseMs,
+      async () => {
+        await runtime.kill();
+        history.count('disturbance/killed the runtime');
+      },
+    ),
+  ]);
+}
+
+async function repeat(signal: AbortSignal, pauseMs: () => number, act: () => Promise<void>): Promise<void> {
+  for (;;) {
+    await sleep(pauseMs(), undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return;
+    await act();
+  }
+}

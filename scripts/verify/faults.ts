@@ -1,0 +1,67 @@
+/**
+ * Deliberate faults, put into the text of a bundle before it runs: a checker that finds none of them would find
+ * nothing. Each replaces one rule of the coherence protocol; the worker's sources know nothing of it.
+ */
+export const FAULTS = {
+  validity: {
+    what: 'every entry is valid, whatever the clock says',
+    edits: [[/function isValid\(clock\w*, entry\w*, slots\w*\) \{/, '$& return true;']],
+  },
+  stamp: {
+    what: 'the stamp of a fill is taken after the origin was read',
+    edits: [
+      [
+        /(const \{ epoch\w*, seq: stamp \} = ports\.follower\.mirror\.clock;)(\s+const startedAt = [^;]+;\s+const loaded = await request\.load\(\);)/,
+        '$2 $1',
+      ],
+    ],
+  },
+  age: {
+    what: 'a mirror that has synced once is young for ever',
+    edits: [
+      [/ageMs\(this\.mirror, this\.#time\.now\(\)\) > maxAgeMs/, 'false'],
+      [/if \(due && this\.#inFlight === void 0\) this\.#send\(need, context\);/, ''],
+    ],
+  },
+  acknowledge: {
+    what: 'a write is acknowledged before its invalidation',
+    edits: [
+      [
+        /const at = await services\.invalidate\(tags\);/,
+        'const at = await services.invalidate([]); services.keepAlive(new Promise((go) => setTimeout(go, 200)).then(() => services.invalidate(tags)));',
+      ],
+    ],
+  },
+  relay: {
+    what: 'the relay marks what it has not invalidated',
+    edits: [[/await ports\.invalidate\(changes\.flatMap\(/, 'await ports.invalidate([].flatMap(']],
+  },
+  disk: {
+    what: 'the root clock keeps its state in memory alone',
+    edits: [[/save\(this\.#clock\.seq \+ 1, slots\);/, '']],
+  },
+} satisfies Record<string, { what: string; edits: [RegExp, string][] }>;
+
+export type Fault = keyof typeof FAULTS;
+
+export function isFault(name: string): name is Fault {
+  return Object.hasOwn(FAULTS, name);
+}
+
+/** @throws Error where the bundle no longer has the text that a fault replaces, or has it twice. */
+export function withFault(bundle: string, fault: Fault): string {
+  let text = bundle;
+  for (const [pattern, replacement] of FAULTS[fault].edits) text = replaceOnce(text, pattern, replacement);
+  return text;
+}
+
+/** The same worker under a catalog whose views declare no `sourceBoundMs` of their own and default to this one. */
+export function withSourceBound(bundle: string, boundMs: number): string {
+  return replaceOnce(bundle, /var SOURCE_BOUND_MS = [\de]+;/, `var SOURCE_BOUND_MS = ${boundMs};`);
+}
+
+function replaceOnce(text: string, pattern: RegExp, replacement: string): string {
+  const found = text.match(new RegExp(pattern, 'g'))?.length ?? 0;
+  if (found !== 1) throw new Error(`The bundle has ${pattern} ${found} times; this needs it once.`);
+  return text.replace(pattern, replacement);
+}

@@ -1,0 +1,107 @@
+import { expect, it } from 'vitest';
+import { PASS_CHANGES_MAX, type RelayPorts } from '../../../src/pipeline/relay.ts';
+import { Sweeper } from '../../../src/pipeline/sweeper.ts';
+import type { PendingChange } from '../../../src/storage/postgres/outbox.ts';
+
+/** An outbox whose passes end when the test says so; `closed` are the heartbeats that were told to the clock. */
+function world() {
+  const pending: PendingChange[] = [];
+  const passes: { read: number; finish: (error?: Error) => void }[] = [];
+  const closed: number[] = [];
+  let opened = 0;
+  const relay: RelayPorts = {
+    readPending: async (limit) => {
+      const found = pending.slice(0, limit);
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      passes.push({
+        read: found.length,
+        finish: (error) => (error === undefined ? resolve() : reject(error)),
+      });
+      await promise;
+      return found;
+    },
+    invalidate: async () => ({ epoch: 'e', seq: 1 }),
+    publish: async () => undefined,
+    markRelayed: async (ids) => {
+      const marked = new Set(ids);
+      pending.splice(0, pending.length, ...pending.filter(({ outboxId }) => !marked.has(outboxId)));
+    },
+  };
+  const sweeper = new Sweeper({
+    relay: () => relay,
+    openPass: async () => {
+      opened += 1;
+      const number = opened;
+      return async () => void closed.push(number);
+    },
+  });
+  const commit = (count = 1) => {
+    for (let n = 0; n < count; n += 1) pending.push({ outboxId: Math.random(), tags: ['t'], event: null });
+  };
+  return { sweeper, passes, closed, commit };
+}
+
+/** Lets everything happen that waits for nothing outside. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+}
+
+it('ends a heartbeat although others keep coming during every pass', async () => {
+  const { sweeper, passes, closed } = world();
+  void sweeper.heartbeat();
+  await settle();
+  for (let beat = 2; beat <= 10; beat += 1) {
+    void sweeper.heartbeat();
+    await settle();
+    passes.at(-1)?.finish();
+    await settle();
+    // Each pass that ends tells of the heartbeats that came before it began, and of no later one.
+    expect(closed).toEqual(Array.from({ length: beat - 1 }, (_, index) => index + 1));
+  }
+});
+
+it('reads again for what may have been committed after the sweep under way had read', async () => {
+  const { sweeper, passes, commit } = world();
+  const first = sweeper.sweep();
+  await settle();
+  commit();
+  const second = sweeper.sweep();
+  const third = sweeper.sweep();
+  await settle();
+  expect(passes).toHaveLength(1);
+  passes[0]?.finish();
+  expect(await first).toBe(0);
+  await settle();
+  expect(passes.map(({ read }) => read)).toEqual([0, 1]);
+  passes[1]?.finish();
+  expect(await second).toBe(1);
+  expect(await third).toBe(1);
+  expect(passes).toHaveLength(2);
+});
+
+it('sweeps until a pass finds less than it may take', async () => {
+  const { sweeper, passes, commit } = world();
+  commit(PASS_CHANGES_MAX + 1);
+  const sweeping = sweeper.sweep();
+  await settle();
+  passes[0]?.finish();
+  await settle();
+  passes[1]?.finish();
+  expect(await sweeping).toBe(PASS_CHANGES_MAX + 1);
+});
+
+it('tells a failure to those who waited for that sweep, and to nobody after them', async () => {
+  const { sweeper, passes, closed } = world();
+  const failing = sweeper.heartbeat();
+  const failed = expect(failing).rejects.toThrow('away');
+  await settle();
+  const next = sweeper.heartbeat();
+  await settle();
+  passes[0]?.finish(new Error('away'));
+  await failed;
+  await settle();
+  expect(closed).toEqual([]);
+  passes[1]?.finish();
+  await next;
+  expect(closed).toEqual([2]);
+});

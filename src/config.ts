@@ -6,7 +6,12 @@ export interface Config {
   readonly database: DatabaseTarget;
   /** SHA-256 of the key for writes, lower case. */
   readonly apiKeySha256: string;
+  /** The share of hits that are compared with the origin. */
+  readonly probeShare: number;
 }
+
+/** One hit in a hundred, and one a second and isolate at most: enough for three nines within the hour. */
+const PROBE_SHARE_DEFAULT = 0.01;
 
 const Vars = z.object({
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected a postgres:// URL'),
@@ -15,12 +20,14 @@ const Vars = z.object({
     .string()
     .regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits')
     .toLowerCase(),
+  PROBE_SHARE: z.coerce.number().min(0).max(1).default(PROBE_SHARE_DEFAULT),
 });
 
 /** Reads variables and secrets. Throws with the names of what is missing or wrong, never with their values. */
 export function readConfig(env: Env): Config {
   const vars = parse(Vars, env);
-  return Object.freeze({ database: targetOf(vars), apiKeySha256: vars.API_KEY_SHA256 });
+  const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare } = vars;
+  return Object.freeze({ database: targetOf(vars), apiKeySha256, probeShare });
 }
 
 /** The database alone, for an object that needs nothing else. */

@@ -1,3 +1,4 @@
+import type { CacheStats } from '../durable-objects/cache-stats/object.ts';
 import type { FeatureShard } from '../durable-objects/feature-shard/object.ts';
 import type { FillGate } from '../durable-objects/fill-gate/object.ts';
 import type { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
@@ -13,6 +14,8 @@ export interface Env {
   readonly DATABASE_ENDPOINT?: string;
   /** SHA-256 of the key for writes and administration, 64 hexadecimal digits (secret). */
   readonly API_KEY_SHA256: string;
+  /** The share of hits that are compared with the origin, 0 to 1. */
+  readonly PROBE_SHARE?: string | number;
   readonly CACHE: KVNamespace;
   readonly MODELS: R2Bucket;
   readonly EVENTS: Queue<EventsMessage>;
@@ -21,4 +24,5 @@ export interface Env {
   readonly FEATURE_SHARD: DurableObjectNamespace<FeatureShard>;
   readonly OUTBOX_RELAY: DurableObjectNamespace<OutboxRelay>;
   readonly FILL_GATE: DurableObjectNamespace<FillGate>;
+  readonly CACHE_STATS: DurableObjectNamespace<CacheStats>;
 }

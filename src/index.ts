@@ -5,6 +5,7 @@ import type { Env } from './env.ts';
 import { app } from './gateway/app.ts';
 import { createServices } from './services.ts';
 
+export { CacheStats } from '../durable-objects/cache-stats/object.ts';
 export { FeatureShard } from '../durable-objects/feature-shard/object.ts';
 export { FillGate } from '../durable-objects/fill-gate/object.ts';
 export { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';

@@ -19,14 +19,23 @@ import type { ShardPort } from './features/store.ts';
 import { LoadedModels } from './inference/loaded-models.ts';
 import { loadGraph } from './inference/onnx-runtime.ts';
 import type { RegistryPorts } from './inference/registry.ts';
-import { systemNow, systemTime } from './platform/clock.ts';
+import { Observation, type ObservationContext } from './operations/observation.ts';
+import { sleep, systemNow, systemTime } from './platform/clock.ts';
 import { sha256Hex } from './platform/digest.ts';
 import { Failure } from './platform/failure.ts';
+import { newId } from './platform/ids.ts';
 import { log } from './platform/logger.ts';
 import { systemRandom } from './platform/random.ts';
 import { type Region, type RequestPlace, regionOf } from './platform/regions.ts';
 import { r2Artifacts } from './storage/artifacts.ts';
-import { featureShard, fillGate, outboxRelay, regionalClock, rootClock } from './storage/objects.ts';
+import {
+  cacheStats,
+  featureShard,
+  fillGate,
+  outboxRelay,
+  regionalClock,
+  rootClock,
+} from './storage/objects.ts';
 import { connect } from './storage/postgres/connect.ts';
 import { reflect } from './storage/postgres/reflecting.ts';
 
@@ -78,6 +87,7 @@ interface Settings {
   readonly db: ReturnType<typeof connect>;
   readonly registry: RegistryPorts;
   readonly tiers: readonly Tier[];
+  readonly observation: Observation;
 }
 
 const settings = new WeakMap<Env, Settings>();
@@ -90,6 +100,13 @@ function settingsOf(env: Env): Settings {
     config,
     db: connect(config.database),
     registry: { store: r2Artifacts(env.MODELS), loadGraph },
+    observation: new Observation(newId, {
+      share: config.probeShare,
+      now: systemNow,
+      random: systemRandom,
+      sleep,
+      digest: sha256Hex,
+    }),
     tiers: [isolate.memory, new ColoTier(caches.default, KEEP_S), new KvTier(env.CACHE, KEEP_S)],
   };
   settings.set(env, made);
@@ -134,9 +151,19 @@ export function createServices(
   /** Asked for only where it matters: reading it costs more than a hit. */
   placeOf: () => RequestPlace = () => ({}),
 ): Services {
-  const { config, db, registry, tiers } = settingsOf(env);
+  const { config, db, registry, tiers, observation } = settingsOf(env);
   const invalidate = (tags: readonly string[]) => invalidateAtRoot(env, tags);
   const context: FollowerContext = { parent: clockAbove(env, () => regionOf(placeOf())), keepAlive };
+  const observed: ObservationContext = {
+    freshClock: async () => {
+      const { follower } = isolate;
+      await follower.ensure({ maxAgeMs: 0, atLeast: undefined }, follower.begin(), context);
+      return follower.mirror.clock;
+    },
+    invalidate,
+    send: (batch) => cacheStats(env).flush(batch),
+    keepAlive,
+  };
   return {
     config,
     env,
@@ -150,8 +177,12 @@ export function createServices(
       foldedEvents: (shard) => featureShard(env, shard).foldedEvents(),
     },
     keepAlive,
-    read: (request) =>
-      readThrough(request, {
+    read: (request) => {
+      const answered = (answer: CachedAnswer): CachedAnswer => {
+        observation.answered(request, answer, observed);
+        return answer;
+      };
+      const answer = readThrough(request, {
         follower: isolate.follower,
         context,
         tiers,
@@ -160,7 +191,9 @@ export function createServices(
         digest: sha256Hex,
         random: systemRandom,
         refreshing: isolate.refreshing,
-      }),
+      });
+      return answer instanceof Promise ? answer.then(answered) : answered(answer);
+    },
     load: (view, input, variant) => {
       const { epoch } = isolate.follower.mirror.clock;
       const reflection = reflect(db.$client, epoch);

@@ -9,6 +9,7 @@ import { slotsOf } from './clock/slots.ts';
 import { oldestSourceAgeMs } from './clock/sources.ts';
 import { formatToken, type Token } from './clock/token.ts';
 import { ENTRY_TAGS_MAX, type Entry } from './entry.ts';
+import { bodyAndEtag } from './entry-body.ts';
 import {
   type Decision,
   decide,
@@ -60,6 +61,8 @@ export interface CachedAnswer {
   readonly ttlS: number;
   /** What caches that we do not own may keep it for, in seconds, counted from `Age`. */
   readonly maxAgeS: number;
+  /** The `seq` of the mirror that judged the entry, or stamped its fill. */
+  readonly judgedSeq: number;
   /** Where the clock stood for this answer; absent while it cannot be reached. */
   readonly token: string | undefined;
 }
@@ -275,8 +278,7 @@ async function toEntry(
   const slots = slotsOf([...tags, ...purgeTags(view, purgeKey)]);
   if (slots.length > ENTRY_TAGS_MAX)
     throw new Error(`An answer depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most.`);
-  const body = JSON.stringify(value);
-  const etag = `"${(await ports.digest(body)).slice(0, 32)}"`;
+  const { body, etag } = await bodyAndEtag(value, ports.digest);
   // A moment of another epoch than the stamp's is none that this entry's readers could use.
   const told = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
   return { body, etag, slots, ...at, ...told, filledAt: ports.time.now() };
@@ -317,6 +319,7 @@ function answer(
       unverified === undefined
         ? maxAgeForOthers({ level: levelOf(request), boundMs, mirrorAgeMs, decision })
         : 0,
+    judgedSeq: follower.mirror.clock.seq,
     token: unverified === undefined ? tokenOf(entry, follower.mirror.clock) : undefined,
   };
 }

@@ -11,6 +11,7 @@ import { registerEntityWrites } from './routes/entities.ts';
 import { registerEvents } from './routes/events.ts';
 import { registerFeatures } from './routes/features.ts';
 import { registerHealth } from './routes/health.ts';
+import { registerMetrics } from './routes/metrics.ts';
 import { registerPredictions } from './routes/predictions.ts';
 import { registerRecommendations } from './routes/recommendations.ts';
 import { registerViews } from './routes/views.ts';
@@ -50,6 +51,7 @@ registerRecommendations(app, catalog.models);
 registerPredictions(app);
 registerAdmin(app);
 registerCacheAdmin(app);
+registerMetrics(app);
 
 app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });
 app.doc31('/openapi.json', {

@@ -25,4 +25,11 @@ export async function withTimeout<T>(
   }
 }
 
+/** Resolves after a delay. */
+export function sleep(ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setTimeout(resolve, ms);
+  return promise;
+}
+
 export const systemTime: Time = { now: systemNow, withTimeout };

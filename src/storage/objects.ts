@@ -23,6 +23,11 @@ export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'>) {
   return env.OUTBOX_RELAY.getByName('main');
 }
 
+/** Where all isolates' counters are added up. */
+export function cacheStats(env: Pick<Env, 'CACHE_STATS'>) {
+  return env.CACHE_STATS.getByName('main');
+}
+
 /** The gate of one cache key, named by it. */
 export function fillGate(env: Pick<Env, 'FILL_GATE'>, key: string) {
   return env.FILL_GATE.getByName(key);

@@ -72,7 +72,10 @@ export interface NetworkFaults {
 }
 
 const USUAL_MS_MAX = 60;
-const NEVER = new Promise<never>(() => undefined);
+/** A promise of its own for each who waits in vain: one for all would keep all that ever waited in memory. */
+export function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
 
 type Ended<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
 
@@ -111,7 +114,7 @@ export class Network {
     if (mayDouble && this.#chance.happens(link, this.#faults.doubling)) this.#again(link, work);
     const answer = await Promise.race([this.#ended(work), gone]);
     await this.#travel(`${to.name}>${from.name}`, to, from);
-    if (from.life !== life) return await NEVER;
+    if (from.life !== life) return await never();
     if (answer === undefined || to.life !== calledLife) throw new Error(`${to.name} was restarted.`);
     if (!answer.ok) throw answer.error;
     return answer.value;
@@ -136,7 +139,7 @@ export class Network {
     const usualMsMax = this.#usualMsMax.get(linkOf(from, to)) ?? USUAL_MS_MAX;
     const mostMs = chance.happens(link, late) ? lateMsMax : usualMsMax;
     await this.#scheduler.sleep(Math.round(chance.between(link, 1, mostMs)));
-    if (chance.happens(link, silence)) await NEVER;
+    if (chance.happens(link, silence)) await never();
     const cut = this.#cuts.has(linkOf(from, to));
     if (!cut && !chance.happens(link, loss)) return;
     await this.#scheduler.sleep(Math.round(chance.between(link, 1, 500)));

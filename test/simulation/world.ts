@@ -21,7 +21,7 @@ import {
   RelayMachine,
   RootMachine,
 } from './machines.ts';
-import { Chance, type Machine, Network } from './network.ts';
+import { Chance, type Machine, Network, never } from './network.ts';
 import { type Change, COLLECTION, type Commit, Origin, rowTag } from './origin.ts';
 import { ISOLATES_A_REGION, KEYS, LIST, type Plan, REGIONS_OF_WORLD, ROWS } from './plan.ts';
 import { Scheduler } from './scheduler.ts';
@@ -30,7 +30,6 @@ import { Scheduler } from './scheduler.ts';
 type Shown = Readonly<Record<string, number>>;
 
 const keepAlive = () => undefined;
-const NOWHERE: Promise<never> = new Promise(() => undefined);
 
 /**
  * Regions, isolates, tiers, a database and a relay, made of the real rules and of machines that fail. What clients
@@ -84,7 +83,7 @@ export class World {
           const { life } = this.#relay;
           const pass = await this.#toRoot(this.#relay, () => this.#root.clock.openPass(OUTBOX));
           return async () => {
-            if (this.#relay.life !== life) await NOWHERE;
+            if (this.#relay.life !== life) await never();
             await this.#toRoot(this.#relay, () => this.#root.clock.closePass(pass));
           };
         },
@@ -265,7 +264,7 @@ export class World {
     return await loadAsOf(load, {
       epoch,
       // The database itself is this world's, so nothing is asked through drizzle's.
-      reflection: { db: undefined as never, report: () => report, reportOn: async () => NOWHERE },
+      reflection: { db: undefined as never, report: () => report, reportOn: never },
       invalidated,
       invalidate: (tags) => this.#toRoot(isolate, () => this.#invalidate(tags), true),
       withTimeout: time.withTimeout,
@@ -331,7 +330,7 @@ export class World {
     const relay = this.#relay;
     const { life } = relay;
     const alive = async <T>(work: () => Promise<T>): Promise<T> =>
-      relay.life === life ? await work() : NOWHERE;
+      relay.life === life ? await work() : never();
     return {
       readPending: (limit) => alive(() => this.#toOrigin(relay, () => this.origin.pending(limit))),
       invalidate: (tags) => alive(() => this.#toRoot(relay, () => this.#invalidate(tags), true)),

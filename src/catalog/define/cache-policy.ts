@@ -80,6 +80,8 @@ export interface CachePolicy extends FreshnessPolicy {
   readonly tiers: readonly TierName[];
   /** Whether concurrent misses of one key, anywhere, share one read of the origin. */
   readonly singleFlight: boolean;
+  /** Whether a sample of the hits is compared with the origin: not where answers change with time alone. */
+  readonly probe: boolean;
 }
 
 /** Two beats of the cron that looks after the outbox each minute: one may be missed. */
@@ -94,9 +96,15 @@ const SOURCE_BOUND_MS_MIN = 10_000;
  */
 export function cachePolicy(declared: Partial<CachePolicy> = {}): CachePolicy {
   const { level = 'bounded', boundMs = 2_000, whenUnverified = 'origin', ...others } = declared;
-  const { tiers = TIERS, singleFlight = true, sourceBoundMs = SOURCE_BOUND_MS, ...freshness } = others;
+  const {
+    tiers = TIERS,
+    singleFlight = true,
+    probe = true,
+    sourceBoundMs = SOURCE_BOUND_MS,
+    ...freshness
+  } = others;
   if (!(sourceBoundMs >= SOURCE_BOUND_MS_MIN))
     throw new RangeError(`sourceBoundMs is ${sourceBoundMs}; it has to be at least ${SOURCE_BOUND_MS_MIN}.`);
-  const places = { tiers, singleFlight };
+  const places = { tiers, singleFlight, probe };
   return { ...freshnessPolicy(freshness), level, boundMs, sourceBoundMs, whenUnverified, ...places };
 }

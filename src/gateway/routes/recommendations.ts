@@ -12,7 +12,7 @@ import { consistencyHeaders, problem } from '../openapi.ts';
 const LIMIT_MAX = 100;
 
 /** Scores move with the days since a purchase: an hour is well within what a ranking notices. */
-const POLICY = cachePolicy({ ttlS: 3_600 });
+const POLICY = cachePolicy({ ttlS: 3_600, probe: false });
 
 /** Serves the ranking of every model of the catalog at its path, through the cache. */
 export function registerRecommendations(app: OpenAPIHono<AppEnv>, models: readonly ModelDefinition[]): void {

@@ -17,13 +17,14 @@ export interface Stack extends AsyncDisposable {
 }
 
 /** The built worker on a real Postgres (PGlite, in memory), with real queues, objects, KV and R2 of the local platform. */
-export async function startStack(): Promise<Stack> {
+export async function startStack(vars: Readonly<Record<string, string>> = {}): Promise<Stack> {
   const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: join(ROOT, 'migrations') });
   const harness = createTestHarness({
     root: ROOT,
     workers: [
       {
         configPath: 'wrangler.toml',
+        vars,
         secrets: {
           DATABASE_URL: database.connectionString,
           DATABASE_ENDPOINT: database.endpoint,

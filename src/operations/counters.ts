@@ -1,0 +1,106 @@
+import * as z from 'zod';
+
+/** One series of a counter, and by how much it grew or what it has come to. */
+export const CounterSample = z.object({
+  /** As Prometheus names it: ends in `_total`. */
+  name: z.string().regex(/^[a-z][a-z0-9_]{0,98}_total$/),
+  labels: z.record(z.string().regex(/^[a-z_]{1,32}$/), z.string().max(128)),
+  value: z.int().nonnegative(),
+});
+export type CounterSample = z.output<typeof CounterSample>;
+
+/** Series of one isolate's batch: views times outcomes, with room for more. */
+const BATCH_SERIES_MAX = 1_000;
+
+/** What an isolate has counted since the batch before; `n` tells a batch that is sent again from a new one. */
+export const CounterBatch = z.object({
+  isolate: z.string().min(1).max(64),
+  n: z.int().positive(),
+  counters: z.array(CounterSample).max(BATCH_SERIES_MAX),
+});
+export type CounterBatch = z.output<typeof CounterBatch>;
+
+/** The windows over which rates and ratios are told, in minutes. */
+export const WINDOWS_MINUTES = [1, 5, 60] as const;
+export type WindowMinutes = (typeof WINDOWS_MINUTES)[number];
+
+/** Everything that was counted: since ever, and in each window up to now. */
+export interface CounterReport {
+  readonly totals: readonly CounterSample[];
+  readonly windows: Readonly<Record<WindowMinutes, readonly CounterSample[]>>;
+}
+
+/** Counters of one isolate. Series are made as they are counted. */
+export class Counters {
+  readonly #series = new Map<string, { -readonly [Field in keyof CounterSample]: CounterSample[Field] }>();
+
+  /** The series' own key is built for each call: what is counted on a hot path keeps its own numbers. */
+  add(name: string, labels: Readonly<Record<string, string>>, by = 1): void {
+    const key = JSON.stringify([name, labels]);
+    const known = this.#series.get(key);
+    if (known !== undefined) known.value += by;
+    else if (this.#series.size < BATCH_SERIES_MAX) this.#series.set(key, { name, labels, value: by });
+  }
+
+  /** What was counted since the last call. */
+  drain(): CounterSample[] {
+    const drained = [...this.#series.values()];
+    this.#series.clear();
+    return drained;
+  }
+}
+
+/** How long an isolate gathers before it tells, in milliseconds: 5,000 isolates make 1,000 calls a second then. */
+export const FLUSH_EVERY_MS = 5_000;
+/** A flush that has not come back after this long has died with its request, in milliseconds. */
+const FLUSH_LEASE_MS = 10_000;
+
+/**
+ * Hands an isolate's counters over, in batches. One whose answer was lost is sent again under its number, so it
+ * is counted once; what an isolate counted and never handed over dies with it.
+ */
+export class CounterFlush {
+  readonly #newIsolateId: () => string;
+  #isolate: string | undefined;
+  #n = 0;
+  #triedAtMs = Number.NEGATIVE_INFINITY;
+  #underWay = false;
+  #unsent: CounterBatch | undefined;
+
+  constructor(newIsolateId: () => string) {
+    this.#newIsolateId = newIsolateId;
+  }
+
+  /** Whether it is time. Cheap: asked with every answer. */
+  isDue(nowMs: number): boolean {
+    const sinceMs = nowMs - this.#triedAtMs;
+    return sinceMs >= (this.#underWay ? FLUSH_LEASE_MS : FLUSH_EVERY_MS);
+  }
+
+  /** Sends what `drain` gives, or again what could not be sent. Never rejects. */
+  async flush(
+    nowMs: number,
+    drain: () => CounterSample[],
+    send: (batch: CounterBatch) => Promise<void>,
+  ): Promise<void> {
+    this.#triedAtMs = nowMs;
+    this.#underWay = true;
+    const batch = this.#unsent ?? this.#nextBatch(drain());
+    this.#unsent = batch;
+    try {
+      if (batch !== undefined) await send(batch);
+      if (this.#unsent === batch) this.#unsent = undefined;
+    } catch {
+      // It is sent again with the next flush.
+    } finally {
+      if (this.#triedAtMs === nowMs) this.#underWay = false;
+    }
+  }
+
+  #nextBatch(counters: CounterSample[]): CounterBatch | undefined {
+    if (counters.length === 0) return undefined;
+    this.#isolate ??= this.#newIsolateId();
+    this.#n += 1;
+    return { isolate: this.#isolate, n: this.#n, counters };
+  }
+}

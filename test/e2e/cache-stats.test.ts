@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+
+const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack({ PROBE_SHARE: '1' });
+});
+afterAll(() => stack[Symbol.asyncDispose]());
+
+const put = (sku: string, unitPrice: number) =>
+  stack.fetch(`/v1/products/${sku}`, {
+    method: 'PUT',
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+    body: JSON.stringify({ description: sku, unitPrice }),
+  });
+const get = async (path: string) => {
+  const response = await stack.fetch(path);
+  return { json: await response.json(), cache: response.headers.get('cache-status') ?? '' };
+};
+interface Stats {
+  windows: Record<
+    string,
+    { views: Record<string, { answers: number; ratio: number; from: Record<string, number> }> }
+  >;
+  gate: { views: Record<string, string> };
+  consistency: Record<string, { samples: number; nines: number; atLeast: boolean }>;
+}
+const stats = async () =>
+  (await (await stack.fetch('/v1/admin/cache/stats', { headers: AUTHORIZED })).json()) as Stats;
+const metrics = async () => await (await stack.fetch('/metrics', { headers: AUTHORIZED })).text();
+
+describe('what the cache tells of itself', () => {
+  it('is the hit ratio that its readers saw, by view and tier, as a report and for Prometheus', async () => {
+    await put('R1', 1);
+    let hits = 0;
+    for (let read = 0; read < 120; read += 1) {
+      if ((await get('/v1/customers/12345')).cache.includes('; hit')) hits += 1;
+    }
+    expect(hits).toBeGreaterThan(100);
+    const seen = await eventually(
+      async () => {
+        // The isolate tells with one of its answers, once five seconds have passed.
+        await get('/v1/products/R1');
+        return (await stats()).windows['60']?.views['customer'];
+      },
+      (view) => view?.answers === 120,
+    );
+    expect(seen).toMatchObject({ ratio: hits / 120, from: { memory: hits, origin: 120 - hits } });
+    expect((await stats()).gate.views['customer']).toBe('passed');
+    const text = await metrics();
+    expect(text).toContain(
+      `millrace_cache_answers_total{outcome="hit",reason="",tier="memory",view="customer"} ${hits}\n`,
+    );
+    expect(text).toContain(`millrace_cache_hit_ratio{view="customer",window="60m"} ${hits / 120}\n`);
+  }, 30_000);
+
+  it('is shown to those with the key alone', async () => {
+    for (const path of ['/metrics', '/v1/admin/cache/stats'])
+      expect((await stack.fetch(path)).status).toBe(401);
+  });
+});
+
+describe('the probe', () => {
+  it('finds what changed behind the back of everybody, tells it, and heals it', async () => {
+    await put('P1', 1);
+    await get('/v1/products/P1');
+    // As a writer would whom nobody captures: no outbox row, nothing to relay.
+    await stack.sql('update products set unit_price = 9.5 where sku = $1', ['P1']);
+    const healed = await eventually(
+      async () => (await get('/v1/products/P1')).json as { unitPrice: number },
+      ({ unitPrice }) => unitPrice === 9.5,
+      40_000,
+    );
+    expect(healed.unitPrice).toBe(9.5);
+    const told = await eventually(
+      async () => {
+        await get('/v1/products/P1');
+        return await metrics();
+      },
+      (text) => text.includes('reason="missed_invalidation"'),
+      30_000,
+    );
+    expect(told).toMatch(
+      /millrace_probe_samples_total\{reason="equal",verdict="consistent",view="\w+"\} [1-9]/,
+    );
+    expect(told).toMatch(/millrace_consistency_nines\{window="60m"\} \d/);
+    const consistency = (await stats()).consistency['60'];
+    expect(consistency).toMatchObject({ atLeast: false });
+    expect(consistency?.samples).toBeGreaterThan(1);
+  }, 90_000);
+});

@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type CounterBatch,
+  CounterFlush,
+  Counters,
+  FLUSH_EVERY_MS,
+} from '../../../src/operations/counters.ts';
+
+describe('the counters of an isolate', () => {
+  it('are handed over once', () => {
+    const counters = new Counters();
+    counters.add('a_total', { view: 'v' });
+    counters.add('a_total', { view: 'v' }, 2);
+    counters.add('a_total', { view: 'w' });
+    expect(counters.drain()).toEqual([
+      { name: 'a_total', labels: { view: 'v' }, value: 3 },
+      { name: 'a_total', labels: { view: 'w' }, value: 1 },
+    ]);
+    expect(counters.drain()).toEqual([]);
+  });
+
+  it('are sent again under their number where no answer came, and newer ones wait', async () => {
+    const sent: CounterBatch[] = [];
+    const flush = new CounterFlush(() => 'i');
+    const one = { name: 'a_total', labels: {}, value: 1 };
+    const two = { name: 'a_total', labels: {}, value: 2 };
+    const lose = async (batch: CounterBatch) => {
+      sent.push(batch);
+      throw new Error('The answer was lost.');
+    };
+    await flush.flush(0, () => [one], lose);
+    await flush.flush(
+      FLUSH_EVERY_MS,
+      () => [two],
+      async (batch) => void sent.push(batch),
+    );
+    await flush.flush(
+      2 * FLUSH_EVERY_MS,
+      () => [two],
+      async (batch) => void sent.push(batch),
+    );
+    expect(sent.map(({ n, counters }) => [n, counters[0]?.value])).toEqual([
+      [1, 1],
+      [1, 1],
+      [2, 2],
+    ]);
+  });
+
+  it('are due every few seconds, and not while a flush is under way that may yet come back', async () => {
+    const flush = new CounterFlush(() => 'i');
+    expect(flush.isDue(0)).toBe(true);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const sending = flush.flush(
+      0,
+      () => [{ name: 'a_total', labels: {}, value: 1 }],
+      () => promise,
+    );
+    expect(flush.isDue(FLUSH_EVERY_MS)).toBe(false);
+    expect(flush.isDue(60_000)).toBe(true);
+    resolve();
+    await sending;
+    expect(flush.isDue(FLUSH_EVERY_MS - 1)).toBe(false);
+    expect(flush.isDue(FLUSH_EVERY_MS)).toBe(true);
+  });
+
+  it('send nothing where nothing was counted', async () => {
+    const flush = new CounterFlush(() => 'i');
+    await flush.flush(
+      0,
+      () => [],
+      () => Promise.reject(new Error('Nothing was to be sent.')),
+    );
+    let sent = 0;
+    await flush.flush(
+      1,
+      () => [{ name: 'a_total', labels: {}, value: 1 }],
+      async ({ n }) => {
+        sent = n;
+      },
+    );
+    expect(sent).toBe(1);
+  });
+});

@@ -21,7 +21,8 @@ const Written = z.object({
 
 /**
  * Inserts or replaces one row and writes its outbox row, in one transaction. A new row invalidates its own tag and
- * its place in every list; a replaced one its own tag, and the lists where its place changed.
+ * its place in every list; a replaced one its own tag, the lists where its place changed, and what earlier changes
+ * of it have not invalidated yet.
  */
 export async function putEntity(
   db: NeonHttpDatabase,
@@ -87,8 +88,18 @@ function replaceAndTell(entity: EntityDefinition, key: string, entries: readonly
     insert into outbox (tags)
     select ${insertTags(entity, 'created')} from created
     union all
-    select ${updateTags(entity, 'found', 'replaced')} from replaced, found
+    select ${updateTags(entity, 'found', 'replaced')} || ${pendingTags(entity, key)} from replaced, found
     returning id, tags, current_setting(${CREATED})::boolean as created`;
+}
+
+/**
+ * What earlier changes of the row are still to invalidate. A write that committed without an answer is sent again:
+ * the second time it may change nothing, and yet its answer has to mean that both are invalidated.
+ */
+function pendingTags(entity: EntityDefinition, key: string): SQL {
+  return sql`array(
+    select distinct tag from outbox, unnest(outbox.tags) as tag
+    where relayed_at is null and outbox.tags @> array[${entity.row(key)}::text])`;
 }
 
 /**

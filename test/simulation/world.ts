@@ -217,7 +217,8 @@ export class World {
   }
 
   async #answer(isolate: IsolateMachine, key: string, consistency: Consistency): Promise<CachedAnswer> {
-    const { follower, memory, refreshing, time, region } = isolate;
+    // As they are now: a restart gives the isolate others, and what is still under way goes on with its own.
+    const { follower, invalidated, memory, refreshing, time, region } = isolate;
     const policy = this.#plan.policies[key];
     if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
     const parent = {
@@ -233,7 +234,13 @@ export class World {
       },
     };
     return await readThrough(
-      { view: key, key, policy, consistency, load: () => this.#load(isolate, key) },
+      {
+        view: key,
+        key,
+        policy,
+        consistency,
+        load: () => this.#load(isolate, key, { follower, invalidated }),
+      },
       {
         follower,
         context: { parent, keepAlive },
@@ -248,8 +255,12 @@ export class World {
   }
 
   /** One round trip to the database: the data, and then what the outbox says of it. */
-  async #load(isolate: IsolateMachine, key: string): Promise<Loaded> {
-    const { follower, invalidated, time } = isolate;
+  async #load(
+    isolate: IsolateMachine,
+    key: string,
+    { follower, invalidated }: Pick<IsolateMachine, 'follower' | 'invalidated'>,
+  ): Promise<Loaded> {
+    const { time } = isolate;
     const { epoch } = follower.mirror.clock;
     let report: OutboxReport | undefined;
     const load = async (): Promise<Loaded> =>

@@ -87,6 +87,8 @@ export interface Services {
   /** The newest moment of the root clock: everything that was invalidated before the call is below it. */
   readonly newestToken: () => Promise<Token>;
   readonly relay: () => ReturnType<typeof outboxRelay>;
+  /** Makes sure that the outbox is looked after soon. To be called before a commit. */
+  readonly armRelay: () => Promise<void>;
 }
 
 /** What is made once for an isolate's bindings: none of it holds anything that belongs to a request. */
@@ -225,5 +227,15 @@ export function createServices(
       return { epoch, seq };
     },
     relay: () => outboxRelay(env),
+    armRelay: async () => {
+      try {
+        await outboxRelay(env).arm();
+      } catch (error) {
+        throw new Failure('relay_unavailable', 'The relay does not answer. Nothing was written.', {
+          retryAfterS: 1,
+          cause: error,
+        });
+      }
+    },
   };
 }

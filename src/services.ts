@@ -155,7 +155,7 @@ export function createServices(
   const invalidate = (tags: readonly string[]) => invalidateAtRoot(env, tags);
   const context: FollowerContext = { parent: clockAbove(env, () => regionOf(placeOf())), keepAlive };
   const observed: ObservationContext = {
-    // The stub is made where it is needed: making it costs a warm hit more than the look-up.
+    // Its stub is made where a probe asks: these services are made for every request.
     root: { sync: (request) => clockAt(rootClock(env)).sync(request) },
     invalidate,
     send: (batch) => cacheStats(env).flush(batch),

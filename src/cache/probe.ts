@@ -1,5 +1,5 @@
 import type { Now } from '../platform/clock.ts';
-import { log } from '../platform/logger.ts';
+import { type LogFields, type LogLevel, log } from '../platform/logger.ts';
 import type { Random } from '../platform/random.ts';
 import { type Clock, newClock } from './clock/clock.ts';
 import { applyDelta } from './clock/delta.ts';
@@ -126,7 +126,10 @@ export class Probe {
     this.#begunAtMs = begunAtMs;
     this.#underWay = true;
     const probe = this.#look(request, entry, judgedSeq, context)
-      .catch((): ProbeVerdict => ({ verdict: 'inconclusive', reason: 'unreachable' }))
+      .catch((error: unknown): ProbeVerdict => {
+        tell('warn', 'A probe came to no end.', { view: request.view }, error);
+        return { verdict: 'inconclusive', reason: 'unreachable' };
+      })
       .then((verdict) => this.#ports.count(request.view, verdict))
       .finally(() => {
         if (this.#begunAtMs === begunAtMs) this.#underWay = false;
@@ -148,8 +151,7 @@ export class Probe {
     const mayHaveChangedBack = verdict.reason === 'missed_invalidation';
     if (mayHaveChangedBack && (await this.#isAsAtOrigin(request, entry)))
       return { verdict: 'inconclusive', reason: 'changed_back' };
-    this.#tell(request, entry, judgedSeq, verdict);
-    await context.invalidate([keyTag(request.purgeKey ?? request.key)]);
+    await this.#heal(request, entry, judgedSeq, verdict, context);
     return verdict;
   }
 
@@ -184,16 +186,23 @@ export class Probe {
     return etag === entry.etag;
   }
 
-  /** What an operator needs to find the tag that is missing, or the writer that is not captured. */
-  #tell({ view, key }: ReadRequest, entry: Entry, judgedSeq: number, { reason }: ProbeVerdict): void {
-    log('error', 'An answer from the cache differed from the origin without reason; its key is purged.', {
-      'event.action': 'cache-probe',
-      'event.reason': reason,
-      view,
-      key,
-      epoch: entry.epoch,
-      stamp: entry.stamp,
-      judged_seq: judgedSeq,
-    });
+  /** Tells what an operator needs to find the tag that is missing, or the writer that is not captured, and purges. */
+  async #heal(
+    { view, key, purgeKey }: ReadRequest,
+    { epoch, stamp }: Entry,
+    judgedSeq: number,
+    { reason }: ProbeVerdict,
+    { invalidate }: ProbeContext,
+  ): Promise<void> {
+    const fields = { 'event.reason': reason, view, key, epoch, stamp, judged_seq: judgedSeq };
+    tell('error', 'An answer from the cache differed from the origin without reason.', fields);
+    // What was found stays found, also where it cannot be healed.
+    await invalidate([keyTag(purgeKey ?? key)]).catch((error: unknown) =>
+      tell('warn', 'The key of a wrong answer could not be purged.', { view, key }, error),
+    );
   }
+}
+
+function tell(level: LogLevel, message: string, fields: LogFields, error?: unknown): void {
+  log(level, message, { 'event.action': 'cache-probe', ...fields }, error);
 }

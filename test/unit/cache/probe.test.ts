@@ -22,6 +22,7 @@ class World {
   now = 0;
   share = 1;
   originFails = false;
+  purgeFails = false;
   slept: number[] = [];
   invalidated: string[] = [];
   verdicts: ProbeVerdict[] = [];
@@ -61,7 +62,10 @@ class World {
           return { epoch, seq, ageMs: 0, delta, sources, askAgainMs: 50 };
         },
       },
-      invalidate: async (tags) => this.invalidated.push(...tags),
+      invalidate: async (tags) => {
+        if (this.purgeFails) throw new Error('down');
+        this.invalidated.push(...tags);
+      },
       keepAlive: (promise) => this.work.push(promise),
     });
     await Promise.all(this.work);
@@ -117,6 +121,14 @@ describe('a probe', () => {
     expect(world.invalidated).toEqual(['cache:key:k']);
     // Since the stamp and not since the mirror's moment: what the mirror has lost has to come along.
     expect(world.asked).toMatchObject([{ sinceSeq: 0, maxAgeMs: 0 }]);
+  });
+
+  it('counts what it found also where that cannot be healed', async () => {
+    const world = new World();
+    world.value = 'v2';
+    world.purgeFails = true;
+    await world.consider(await hitOf('v1'));
+    expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'missed_invalidation' }]);
   });
 
   it('calls nothing missed before the sources have told of the time of its read', async () => {

@@ -1,3 +1,4 @@
+import type { EventsMessage } from '../queues/events/message.ts';
 import { InvalidatedChanges, loadAsOf } from './cache/as-of.ts';
 import { ClockFollower, type FollowerContext } from './cache/clock/follower.ts';
 import type { ClockParent } from './cache/clock/mirror.ts';
@@ -20,6 +21,7 @@ import { LoadedModels } from './inference/loaded-models.ts';
 import { loadGraph } from './inference/onnx-runtime.ts';
 import type { RegistryPorts } from './inference/registry.ts';
 import { Observation, type ObservationContext } from './operations/observation.ts';
+import { type StoreOutcome, storeMessages } from './pipeline/store.ts';
 import { sleep, systemNow, systemTime } from './platform/clock.ts';
 import { sha256Hex } from './platform/digest.ts';
 import { Failure } from './platform/failure.ts';
@@ -36,7 +38,9 @@ import {
   regionalClock,
   rootClock,
 } from './storage/objects.ts';
-import { connect } from './storage/postgres/connect.ts';
+import { classifyFault, connect } from './storage/postgres/connect.ts';
+import { storeEvents } from './storage/postgres/event-store.ts';
+import { keepRefused } from './storage/postgres/quarantine.ts';
 import { reflect } from './storage/postgres/reflecting.ts';
 
 /** The isolate's share of memory for answers; 128 MB hold the runtime, the models and everything else, too. */
@@ -78,7 +82,13 @@ export interface Services {
   readonly invalidated: InvalidatedChanges;
   /** Returns the token once the root clock has the invalidation on disk. */
   readonly invalidate: (tags: readonly string[]) => Promise<Token>;
+  /** Stores events; what the outbox then holds is still to be relayed. */
+  readonly store: (messages: readonly EventsMessage[]) => Promise<StoreOutcome>;
+  /** The newest moment of the root clock: everything that was invalidated before the call is below it. */
+  readonly newestToken: () => Promise<Token>;
   readonly relay: () => ReturnType<typeof outboxRelay>;
+  /** Makes sure that the outbox is looked after soon. To be called before a commit. */
+  readonly armRelay: () => Promise<void>;
 }
 
 /** What is made once for an isolate's bindings: none of it holds anything that belongs to a request. */
@@ -154,6 +164,11 @@ export function createServices(
   const { config, db, registry, tiers, observation } = settingsOf(env);
   const invalidate = (tags: readonly string[]) => invalidateAtRoot(env, tags);
   const context: FollowerContext = { parent: clockAbove(env, () => regionOf(placeOf())), keepAlive };
+  const freshClock = async () => {
+    const { follower } = isolate;
+    await follower.ensure({ maxAgeMs: 0, atLeast: undefined }, follower.begin(), context);
+    return follower.mirror.clock;
+  };
   const observed: ObservationContext = {
     // Its stub is made where a probe asks: these services are made for every request.
     root: { sync: (request) => clockAt(rootClock(env)).sync(request) },
@@ -200,6 +215,28 @@ export function createServices(
     },
     invalidated: isolate.invalidated,
     invalidate,
+    store: (messages) =>
+      storeMessages(messages, {
+        types: catalog.eventTypes,
+        storeEvents: (events) => storeEvents(db, events, newId()),
+        keepRefused: (refused) => keepRefused(db, refused),
+        classifyFault,
+        fingerprint: sha256Hex,
+      }),
+    newestToken: async () => {
+      const { epoch, seq } = await freshClock();
+      return { epoch, seq };
+    },
     relay: () => outboxRelay(env),
+    armRelay: async () => {
+      try {
+        await outboxRelay(env).arm();
+      } catch (error) {
+        throw new Failure('relay_unavailable', 'The relay does not answer. Nothing was written.', {
+          retryAfterS: 1,
+          cause: error,
+        });
+      }
+    },
   };
 }

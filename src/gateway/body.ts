@@ -4,16 +4,17 @@ import { Failure } from '../platform/failure.ts';
 const JSON_DEPTH_MAX = 64;
 
 /**
- * Reads a JSON body within a limit.
+ * Reads a JSON body within a limit, which holds for the body as it is sent and, where it is gzipped, as it is meant.
  *
- * @throws Failure `unsupported_media_type`, `body_too_large`, `malformed_json`.
+ * @throws Failure `unsupported_media_type`, `unsupported_encoding`, `malformed_encoding`, `body_too_large`,
+ *   `malformed_json`.
  */
 export async function readJson(
   request: Request,
-  options: { readonly bytesMax: number; readonly types: readonly string[] },
+  options: { readonly bytesMax: number; readonly types: readonly string[] | 'any' },
 ): Promise<unknown> {
   const type = mediaType(request);
-  if (!options.types.includes(type)) {
+  if (options.types !== 'any' && !options.types.includes(type)) {
     await request.body?.cancel();
     throw new Failure(
       'unsupported_media_type',
@@ -24,6 +25,10 @@ export async function readJson(
     );
   }
   const text = decode(await readBytes(request, options.bytesMax));
+  return parseJson(text);
+}
+
+function parseJson(text: string): unknown {
   assertDepth(text);
   try {
     return JSON.parse(text);
@@ -38,6 +43,36 @@ export function mediaType(request: Request): string {
 }
 
 async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
+  const encoding = (request.headers.get('content-encoding') ?? 'identity').trim().toLowerCase();
+  if (encoding !== 'identity' && encoding !== 'gzip') {
+    await request.body?.cancel();
+    throw new Failure('unsupported_encoding', 'Send the body as it is, or gzipped.', {
+      pointer: 'Content-Encoding',
+    });
+  }
+  const sent = await readSent(request, bytesMax);
+  return encoding === 'gzip' ? await unzip(sent, bytesMax) : sent;
+}
+
+/** Unpacks no more than may be meant: a few kilobytes can stand for gigabytes. */
+async function unzip(sent: Uint8Array<ArrayBuffer>, bytesMax: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of new Blob([sent]).stream().pipeThrough(new DecompressionStream('gzip'))) {
+      bytes += chunk.byteLength;
+      if (bytes > bytesMax) break;
+      chunks.push(chunk);
+    }
+  } catch {
+    throw new Failure('malformed_encoding', 'The body is not gzip, or not all of it.');
+  }
+  if (bytes > bytesMax)
+    throw new Failure('body_too_large', `Unpacked, the body has more than ${bytesMax} bytes.`);
+  return joined(chunks, bytes);
+}
+
+async function readSent(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   // A body that is too large is still read to its end, unheld: a proxy that is cut off may break other requests.
@@ -48,6 +83,10 @@ async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array
   if (bytes > bytesMax) {
     throw new Failure('body_too_large', `The body has ${bytes} bytes; ${bytesMax} are the most.`);
   }
+  return joined(chunks, bytes);
+}
+
+function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(bytes);
   let offset = 0;
   for (const chunk of chunks) {

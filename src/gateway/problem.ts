@@ -16,12 +16,15 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   malformed_json: [400, 'The body is not JSON'],
   body_too_large: [413, 'The body is too large'],
   unsupported_media_type: [415, 'The content type is not supported'],
+  unsupported_encoding: [415, 'The content encoding is not supported'],
+  malformed_encoding: [400, 'The body is not of its content encoding'],
   invalid_request: [400, 'The request is not valid'],
   invalid_event: [422, 'Not a CloudEvents 1.0 event'],
   event_too_large: [422, 'The event is too large'],
   unknown_event_type: [422, 'The event type is not declared'],
   contract_violation: [422, 'The event breaks its contract'],
   quality_violation: [422, 'The event breaks a quality rule'],
+  conflicting_duplicate: [409, 'Another event has this source and id'],
   too_many_events: [413, 'The batch has too many events'],
   invalid_token: [400, 'The token is not valid'],
   token_from_another_epoch: [412, 'The token is from another epoch'],
@@ -39,6 +42,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   database_unavailable: [503, 'The database is not available'],
   clock_unavailable: [503, 'The tag clock is not available'],
   queue_unavailable: [503, 'The queue is not available'],
+  relay_unavailable: [503, 'The relay is not available'],
   internal: [500, 'Something went wrong'],
 };
 

@@ -1,57 +1,131 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
 import type { EventDefinition } from '../catalog/define/event.ts';
+import type { EventIdentity } from '../storage/postgres/event-store.ts';
 import { EVENT_BYTES_MAX } from './cloud-event.ts';
+import { distinct, identityOf } from './identity.ts';
 import { type AcceptedEvent, type Judgement, judge, type Refusal } from './judge.ts';
 
 const encoder = new TextEncoder();
 const EXCERPT_CHARACTERS = 1_024;
 
 /** What became of one event of a request that was not plainly accepted. */
-export interface EventVerdict extends Refusal {
-  readonly index: number;
-  readonly id: string | null;
-  readonly verdict: 'quarantined';
-}
+export type EventVerdict =
+  | { readonly index: number; readonly id: string | null; readonly verdict: 'duplicate' }
+  | (Omit<Refusal, 'code'> & {
+      readonly index: number;
+      readonly id: string | null;
+      readonly verdict: 'quarantined';
+      readonly code: Refusal['code'] | 'conflicting_duplicate';
+    });
 
 export interface IngestReport {
   readonly accepted: number;
+  /** Said before, in this request or, where it was stored at once, ever. */
+  readonly duplicates: number;
   readonly quarantined: number;
-  /** The events that were not accepted, in the order of the request. */
+  /** The events that were not plainly accepted, in the order of the request. */
   readonly verdicts: readonly EventVerdict[];
 }
 
-/** What goes to the queue for one event. */
+/** What is handed on for one event. */
 export type QueueItem =
   | { readonly accepted: AcceptedEvent }
   | { readonly refused: EventsMessage['refused'][number] };
 
+/** Of the accepted events those that turned out not to be new. */
+export interface Taken {
+  readonly duplicates: readonly EventIdentity[];
+  readonly conflicts: readonly EventIdentity[];
+}
+
 export interface IngestPorts {
-  /** Returns once the queue has taken all items. */
-  readonly enqueue: (items: readonly QueueItem[], receivedAt: number) => Promise<void>;
+  /** Returns once all items are with the queue, or in the database. */
+  readonly take: (items: readonly QueueItem[], receivedAt: number) => Promise<Taken>;
   readonly types: ReadonlyMap<string, EventDefinition>;
 }
 
+/** An event of the request with what is thought of it so far. */
+type Judged =
+  | { readonly index: number; readonly event: AcceptedEvent }
+  | { readonly index: number; readonly raw: unknown; readonly refusal: Refusal };
+
+const CONFLICT = {
+  code: 'conflicting_duplicate',
+  reason: 'conflicting_duplicate',
+  pointer: '/id',
+  detail: 'Another event of this source and id says something else.',
+} as const;
+
 /**
- * Judges events and hands every one of them to the queue, the refused ones with their reason: nothing is
- * dropped. The report is returned only after the queue has taken them.
+ * Judges events and hands every one of them on, the refused ones with their reason: nothing is dropped but what
+ * was said twice. The report is returned only after they were taken.
  */
 export async function ingest(
   raw: readonly unknown[],
   now: number,
   ports: IngestPorts,
 ): Promise<IngestReport> {
-  const verdicts: EventVerdict[] = [];
-  const items: QueueItem[] = raw.map((event, index) => {
-    const size = encoder.encode(JSON.stringify(event)).byteLength;
-    const judgement = size > EVENT_BYTES_MAX ? tooLarge(size) : judge(ports.types, event, now);
-    if (judgement.verdict === 'accepted') return { accepted: judgement.event };
-    const { refusal } = judgement;
-    verdicts.push({ index, id: idOf(event), verdict: 'quarantined', ...refusal });
-    const { reason, pointer, detail } = refusal;
-    return { refused: { raw: size > EVENT_BYTES_MAX ? excerptOf(event) : event, reason, pointer, detail } };
-  });
-  await ports.enqueue(items, now);
-  return { accepted: raw.length - verdicts.length, quarantined: verdicts.length, verdicts };
+  const judged = raw.map((event, index) => judgedAt(index, event, now, ports));
+  const accepted = judged.flatMap((one) => ('event' in one ? [{ index: one.index, ...one.event }] : []));
+  const { first, duplicates, conflicts } = distinct(accepted);
+  const verdicts: EventVerdict[] = [
+    ...judged.flatMap((one) =>
+      'refusal' in one ? [quarantined(one.index, idOf(one.raw), one.refusal)] : [],
+    ),
+    ...duplicates.map(({ index, id }) => ({ index, id, verdict: 'duplicate' }) as const),
+    ...conflicts.map(({ index, id }) => quarantined(index, id, CONFLICT)),
+  ];
+  const items: [index: number, item: QueueItem][] = [
+    ...first.map(({ index, ...event }): [number, QueueItem] => [index, { accepted: event }]),
+    ...judged.flatMap((one): [number, QueueItem][] =>
+      'refusal' in one ? [[one.index, { refused: refusedItem(one.raw, one.refusal) }]] : [],
+    ),
+    ...conflicts.map(({ index, ...event }): [number, QueueItem] => {
+      return [index, { refused: refusedItem({ specversion: '1.0', ...event }, CONFLICT) }];
+    }),
+  ];
+  // In the order of the request, which is that of what happened.
+  items.sort(([a], [b]) => a - b);
+  const taken = await ports.take(
+    items.map(([, item]) => item),
+    now,
+  );
+  const indexOf = new Map(first.map((event) => [identityOf(event), event.index]));
+  for (const known of taken.duplicates)
+    verdicts.push({ index: indexOf.get(identityOf(known)) ?? 0, id: known.id, verdict: 'duplicate' });
+  for (const known of taken.conflicts)
+    verdicts.push(quarantined(indexOf.get(identityOf(known)) ?? 0, known.id, CONFLICT));
+  verdicts.sort((a, b) => a.index - b.index);
+  const count = (wanted: EventVerdict['verdict']) =>
+    verdicts.filter(({ verdict }) => verdict === wanted).length;
+  return {
+    accepted: raw.length - verdicts.length,
+    duplicates: count('duplicate'),
+    quarantined: count('quarantined'),
+    verdicts,
+  };
+}
+
+function judgedAt(index: number, event: unknown, now: number, { types }: IngestPorts): Judged {
+  const size = encoder.encode(JSON.stringify(event)).byteLength;
+  const judgement = size > EVENT_BYTES_MAX ? tooLarge(size) : judge(types, event, now);
+  if (judgement.verdict === 'accepted') return { index, event: judgement.event };
+  return { index, raw: size > EVENT_BYTES_MAX ? excerptOf(event) : event, refusal: judgement.refusal };
+}
+
+function quarantined<Code>(
+  index: number,
+  id: string | null,
+  { code, reason, pointer, detail }: { code: Code; reason: string; pointer: string; detail: string },
+) {
+  return { index, id, verdict: 'quarantined', code, reason, pointer, detail } as const;
+}
+
+function refusedItem(
+  raw: unknown,
+  { reason, pointer, detail }: { reason: string; pointer: string; detail: string },
+): EventsMessage['refused'][number] {
+  return { raw, reason, pointer, detail };
 }
 
 /** A chunk of the queue's items as a message. */

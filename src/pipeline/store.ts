@@ -1,8 +1,9 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
 import type { EventDefinition } from '../catalog/define/event.ts';
 import type { DatabaseFault } from '../storage/postgres/connect.ts';
-import type { StorableEvent } from '../storage/postgres/event-store.ts';
+import type { EventIdentity, KnownEvent, StorableEvent } from '../storage/postgres/event-store.ts';
 import type { RefusedEvent } from '../storage/postgres/quarantine.ts';
+import { distinct, identityOf } from './identity.ts';
 import { judge } from './judge.ts';
 
 /** Events of one transaction: enough to share its cost, few enough to stay within the statement's time limit. */
@@ -10,8 +11,8 @@ const TRANSACTION_EVENTS_MAX = 2_000;
 
 export interface StorePorts {
   readonly types: ReadonlyMap<string, EventDefinition>;
-  /** Stores events in one transaction; those that are there already change nothing. */
-  readonly storeEvents: (events: readonly StorableEvent[]) => Promise<void>;
+  /** Stores events of distinct identities in one transaction; those that are there already change nothing. */
+  readonly storeEvents: (events: readonly StorableEvent[]) => Promise<readonly KnownEvent[]>;
   readonly keepRefused: (refused: readonly RefusedEvent[]) => Promise<void>;
   readonly classifyFault: (error: unknown) => DatabaseFault;
   readonly fingerprint: (text: string) => Promise<string>;
@@ -19,12 +20,23 @@ export interface StorePorts {
 
 type Refused = EventsMessage['refused'][number];
 
+/** What became of the events that were not simply stored. */
+export interface StoreOutcome {
+  /** There already, or twice in one call, and saying the same. */
+  readonly duplicates: readonly EventIdentity[];
+  /** Put into quarantine, because the event of their identity that is there says something else. */
+  readonly conflicts: readonly EventIdentity[];
+}
+
 /**
  * Stores what some messages hold. Events are judged again first: a queue's body is not trusted, and the
- * catalog may have changed since. An event that the database itself refuses goes to quarantine alone.
- * Safe to repeat as a whole.
+ * catalog may have changed since. An event that the database itself refuses goes to quarantine alone, and so does
+ * one that says something else than the event of its source and id that is there. Safe to repeat as a whole.
  */
-export async function storeMessages(messages: readonly EventsMessage[], ports: StorePorts): Promise<void> {
+export async function storeMessages(
+  messages: readonly EventsMessage[],
+  ports: StorePorts,
+): Promise<StoreOutcome> {
   const refused: Refused[] = messages.flatMap((message) => message.refused);
   const storable: StorableEvent[] = [];
   for (const { accepted, receivedAt } of messages) {
@@ -42,30 +54,49 @@ export async function storeMessages(messages: readonly EventsMessage[], ports: S
       }
     }
   }
-  for (let from = 0; from < storable.length; from += TRANSACTION_EVENTS_MAX) {
-    refused.push(...(await storeOrSplit(storable.slice(from, from + TRANSACTION_EVENTS_MAX), ports)));
+  const { first, duplicates, conflicts } = distinct(storable);
+  const known: KnownEvent[] = [];
+  for (let from = 0; from < first.length; from += TRANSACTION_EVENTS_MAX) {
+    const part = await storeOrSplit(first.slice(from, from + TRANSACTION_EVENTS_MAX), ports);
+    refused.push(...part.refused);
+    known.push(...part.known);
   }
+  const others = new Set(known.filter(({ same }) => !same).map(identityOf));
+  const contradicting = [...conflicts, ...first.filter((event) => others.has(identityOf(event)))];
+  refused.push(...contradicting.map(asConflict));
   await ports.keepRefused(await Promise.all(refused.map((event) => describe(event, ports))));
+  return { duplicates: [...duplicates, ...known.filter(({ same }) => same)], conflicts: contradicting };
+}
+
+function asConflict(event: StorableEvent): Refused {
+  const detail = 'Another event of this source and id is there, and says something else.';
+  return { raw: rawOf(event), reason: 'conflicting_duplicate', pointer: '/id', detail };
+}
+
+function rawOf({ effects: _, tags: __, ...attributes }: StorableEvent): unknown {
+  return { specversion: '1.0', ...attributes };
+}
+
+interface Part {
+  readonly known: readonly KnownEvent[];
+  readonly refused: readonly Refused[];
 }
 
 /** Halves a transaction that the database refuses for its data, until the events at fault stand alone. */
-async function storeOrSplit(events: readonly StorableEvent[], ports: StorePorts): Promise<Refused[]> {
+async function storeOrSplit(events: readonly StorableEvent[], ports: StorePorts): Promise<Part> {
   try {
-    await ports.storeEvents(events);
-    return [];
+    return { known: await ports.storeEvents(events), refused: [] };
   } catch (error) {
     if (ports.classifyFault(error) !== 'data') throw error;
     const [only] = events;
     if (only !== undefined && events.length === 1) {
-      const { effects: _, tags: __, ...raw } = only;
       const detail = 'The database cannot hold this event.';
-      return [{ raw: { specversion: '1.0', ...raw }, reason: 'not_storable', pointer: '/data', detail }];
+      return { known: [], refused: [{ raw: rawOf(only), reason: 'not_storable', pointer: '/data', detail }] };
     }
     const half = Math.ceil(events.length / 2);
-    return [
-      ...(await storeOrSplit(events.slice(0, half), ports)),
-      ...(await storeOrSplit(events.slice(half), ports)),
-    ];
+    const left = await storeOrSplit(events.slice(0, half), ports);
+    const right = await storeOrSplit(events.slice(half), ports);
+    return { known: [...left.known, ...right.known], refused: [...left.refused, ...right.refused] };
   }
 }
 

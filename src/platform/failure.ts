@@ -6,12 +6,15 @@ export type FailureCode =
   | 'malformed_json'
   | 'body_too_large'
   | 'unsupported_media_type'
+  | 'unsupported_encoding'
+  | 'malformed_encoding'
   | 'invalid_request'
   | 'invalid_event'
   | 'event_too_large'
   | 'unknown_event_type'
   | 'contract_violation'
   | 'quality_violation'
+  | 'conflicting_duplicate'
   | 'too_many_events'
   | 'invalid_token'
   | 'token_from_another_epoch'
@@ -29,6 +32,7 @@ export type FailureCode =
   | 'database_unavailable'
   | 'clock_unavailable'
   | 'queue_unavailable'
+  | 'relay_unavailable'
   | 'internal';
 
 /** An expected failure, as a value or thrown where a call chain ends. It holds nothing that a caller may not see. */

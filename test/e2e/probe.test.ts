@@ -25,7 +25,7 @@ it('a row that left a list is not called missed while its change waits in the ou
   expect((await list()).products).toHaveLength(2);
   await eventually(verdicts, (lines) => lines.some((line) => line.includes('reason="equal"')));
 
-  // The page without the row shares no tag with this change, and nobody has told the relay of it.
+  // The writer names the row alone, so the page without it shares no tag with this change; the relay is not told.
   await stack.sql(
     `with gone as (delete from products where sku = '2') insert into outbox (tags) values (array['product:2'])`,
   );

@@ -51,6 +51,8 @@ export interface EventDefinition<Data = unknown> {
   readonly type: string;
   readonly version: number;
   readonly description: string;
+  /** When a producer is told that its event is taken: once the queue has it, or once it is stored. */
+  readonly acknowledged: 'queued' | 'stored';
   readonly jsonSchema: () => unknown;
   /** The data if it keeps the contract, else `null`. */
   readonly parse: (data: unknown) => Data | null;
@@ -64,6 +66,7 @@ export function event<Schema extends z.ZodType>(declaration: {
   description: string;
   data: Schema;
   rules?: readonly QualityRule<z.output<Schema>>[];
+  acknowledged?: 'queued' | 'stored';
   stores: (data: z.output<Schema>, context: EventContext) => readonly Effect[];
 }): EventDefinition<z.output<Schema>> {
   const { data: schema, rules = [] } = declaration;
@@ -72,6 +75,7 @@ export function event<Schema extends z.ZodType>(declaration: {
     type: `${declaration.type}.v${declaration.version}`,
     version: declaration.version,
     description: declaration.description,
+    acknowledged: declaration.acknowledged ?? 'queued',
     jsonSchema: () => z.toJSONSchema(schema, { io: 'input' }),
     parse: (data) => {
       const parsed = schema.safeParse(data);

@@ -1,83 +1,128 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { formatToken } from '../../cache/clock/token.ts';
 import { catalog } from '../../catalog/index.ts';
 import { BATCH_EVENTS_MAX, CloudEvent } from '../../pipeline/cloud-event.ts';
-import { eventsMessage, ingest } from '../../pipeline/ingest.ts';
+import { eventsMessage, type IngestReport, ingest } from '../../pipeline/ingest.ts';
+import { acceptance } from '../../pipeline/take.ts';
 import { Failure } from '../../platform/failure.ts';
+import type { Services } from '../../services.ts';
+import { guarded } from '../../storage/postgres/connect.ts';
+import { readEventStatus } from '../../storage/postgres/event-status.ts';
 import { sendChunked } from '../../storage/queue.ts';
-import { mediaType, readJson } from '../body.ts';
+import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import { type AppEnv, servicesOf } from '../context.ts';
+import { authorize } from '../middleware/authorize.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
-const SINGLE = 'application/cloudevents+json';
-const BATCH = 'application/cloudevents-batch+json';
-/** A full batch of events of an ordinary size. */
-const BODY_BYTES_MAX = 4 * 1024 * 1024;
-
+const Verdict = z.object({ index: z.int(), id: z.string().nullable() });
 const Report = z
   .object({
     accepted: z.int(),
+    duplicates: z.int(),
     quarantined: z.int(),
     verdicts: z.array(
-      z.object({
-        index: z.int(),
-        id: z.string().nullable(),
-        verdict: z.literal('quarantined'),
-        code: z.string(),
-        reason: z.string(),
-        pointer: z.string(),
-        detail: z.string(),
-      }),
+      z.discriminatedUnion('verdict', [
+        Verdict.extend({ verdict: z.literal('duplicate') }),
+        Verdict.extend({
+          verdict: z.literal('quarantined'),
+          code: z.string(),
+          reason: z.string(),
+          pointer: z.string(),
+          detail: z.string(),
+        }),
+      ]),
     ),
   })
   .openapi('IngestReport');
 
-/** Takes events in, and tells what may be sent. */
+/** Takes events in, and tells what may be sent and what became of it. */
 export function registerEvents(app: OpenAPIHono<AppEnv>): void {
+  registerIngest(app);
+  registerTypes(app);
+  registerStatus(app);
+}
+
+function registerIngest(app: OpenAPIHono<AppEnv>): void {
   const report = { 'application/json': { schema: Report } };
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/events',
     summary:
-      'Takes CloudEvents 1.0, one or up to a thousand; each is stored or kept in quarantine with the reason',
+      'Takes CloudEvents 1.0 in structured, batched or binary mode, also gzipped; each is stored or kept in quarantine with the reason',
     tags: ['events'],
     security: keySecurity,
     request: {
+      headers: z.object({
+        prefer: z.string().optional().openapi({ description: '`wait`: answer once the events are stored' }),
+      }),
       body: {
         required: true,
         content: {
-          [SINGLE]: { schema: CloudEvent },
-          [BATCH]: { schema: z.array(CloudEvent).max(BATCH_EVENTS_MAX) },
+          [STRUCTURED]: { schema: CloudEvent },
+          [BATCHED]: { schema: z.array(CloudEvent).max(BATCH_EVENTS_MAX) },
         },
       },
     },
     responses: {
+      200: { description: 'The one event was said before; nothing has changed.', content: report },
+      201: {
+        description: 'Stored; `Millrace-Token` names the moment from which reads show it.',
+        content: report,
+      },
       202: { description: 'The queue has taken all of them.', content: report },
-      207: { description: 'The queue has taken all of them; some went to quarantine.', content: report },
+      207: { description: 'All were taken; some are duplicates or went to quarantine.', content: report },
+      400: problem('The body is not JSON, not UTF-8, or not of its encoding.'),
       401: problem('A key is needed.'),
+      409: problem('The one event has the source and id of another, and is kept in quarantine.'),
       413: problem('The body or the batch is too large.'),
-      415: problem('Another content type.'),
+      415: problem('Another content type or encoding.'),
       422: problem('The one event was refused, and is kept in quarantine.'),
-      503: problem('The queue does not take events; send them again.'),
+      503: problem('The queue, or the database, does not take events; send them again.'),
     },
   });
   app.post('/v1/events', async (c) => {
     const services = servicesOf(c);
-    const single = mediaType(c.req.raw) === SINGLE;
-    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: [SINGLE, BATCH] });
-    const outcome = await ingest(single ? [body] : batchOf(body), services.now(), {
+    const { raw, single } = await receiveEvents(c.req.raw);
+    const { take, token } = acceptance(wantsToWait(c.req.header('prefer')), {
       types: catalog.eventTypes,
       enqueue: (items, receivedAt) =>
         sendChunked(services.env.EVENTS, items, (chunk) => eventsMessage(chunk, receivedAt)),
+      store: (message) => storeAndRelay(services, message),
     });
-    const [verdict] = outcome.verdicts;
-    if (single && verdict !== undefined) {
-      throw new Failure(verdict.code, `${verdict.detail} The event is kept in quarantine.`, {
-        pointer: verdict.pointer,
-      });
-    }
-    return c.json(outcome, outcome.quarantined > 0 ? 207 : 202);
+    const report = await ingest(raw, services.now(), { types: catalog.eventTypes, take });
+    if (single) throwIfRefused(report);
+    const stored = token();
+    const headers = stored === undefined ? undefined : { 'millrace-token': stored };
+    return c.json(report, statusOf(report, single, stored !== undefined), headers);
   });
+}
 
+async function storeAndRelay(services: Services, message: ReturnType<typeof eventsMessage>) {
+  const outcome = await guarded(async () => {
+    await services.armRelay();
+    return await services.store([message]);
+  });
+  await services.relay().sweep();
+  return { outcome, token: formatToken(await services.newestToken()) };
+}
+
+/** RFC 7240: preferences are separated by commas, each with parameters behind a semicolon. */
+function wantsToWait(prefer: string | undefined): boolean {
+  return (prefer ?? '').split(',').some((preference) => /^\s*wait\s*(?:[=;]|$)/i.test(preference));
+}
+
+function throwIfRefused({ verdicts: [verdict] }: IngestReport): void {
+  if (verdict?.verdict !== 'quarantined') return;
+  const { code, detail, pointer } = verdict;
+  throw new Failure(code, `${detail} The event is kept in quarantine.`, { pointer });
+}
+
+function statusOf({ verdicts }: IngestReport, single: boolean, stored: boolean): 200 | 201 | 202 | 207 {
+  if (verdicts.length > 0) return single ? 200 : 207;
+  return stored ? 201 : 202;
+}
+
+function registerTypes(app: OpenAPIHono<AppEnv>): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/events/types',
@@ -87,24 +132,40 @@ export function registerEvents(app: OpenAPIHono<AppEnv>): void {
   });
   app.get('/v1/events/types', (c) =>
     c.json({
-      types: catalog.events.map(({ type, description, jsonSchema }) => ({
+      types: catalog.events.map(({ type, description, acknowledged, jsonSchema }) => ({
         type,
         description,
+        acknowledged,
         schema: jsonSchema(),
       })),
     }),
   );
 }
 
-function batchOf(body: unknown): unknown[] {
-  if (!Array.isArray(body)) {
-    throw new Failure('invalid_request', `${BATCH} is a JSON array of events.`, { pointer: '' });
-  }
-  if (body.length > BATCH_EVENTS_MAX) {
-    throw new Failure(
-      'too_many_events',
-      `A batch has at most ${BATCH_EVENTS_MAX} events, not ${body.length}.`,
-    );
-  }
-  return body;
+function registerStatus(app: OpenAPIHono<AppEnv>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path: '/v1/events/{source}/{id}',
+    summary: 'Where an event is: stored, with what it invalidates, in quarantine, or dead',
+    tags: ['events'],
+    security: keySecurity,
+    request: {
+      params: z.object({
+        source: z.string().openapi({ description: 'percent-encoded, slashes too' }),
+        id: z.string(),
+      }),
+    },
+    responses: {
+      200: { description: '`status` is `stored`, `quarantined` or `dead`.' },
+      401: problem('A key is needed.'),
+      404: problem('It was never seen, or has not left the queue yet.'),
+    },
+  });
+  app.get('/v1/events/:source/:id', authorize, async (c) => {
+    const { db } = servicesOf(c);
+    const { source, id } = c.req.param();
+    const status = await guarded(() => readEventStatus(db, source, id));
+    if (status !== undefined) return c.json({ source, id, ...status });
+    throw new Failure('not_found', 'This event was never seen, or has not left the queue yet.');
+  });
 }

@@ -18,26 +18,47 @@ export interface StorableEvent {
   readonly tags: readonly string[];
 }
 
+/** What identifies an event (CloudEvents 1.0.2, "source" and "id"). */
+export interface EventIdentity {
+  readonly source: string;
+  readonly id: string;
+}
+
+/** An event that was there already; `same` unless the stored one says something else. */
+export interface KnownEvent extends EventIdentity {
+  readonly same: boolean;
+}
+
+const Known = z.object({
+  source: z.string(),
+  id: z.string(),
+  same: z.union([z.boolean(), z.stringbool({ truthy: ['t', 'true'], falsy: ['f', 'false'] })]),
+});
+
 /**
  * Stores events with their effects and their outbox rows in one transaction of a handful of statements,
  * whatever their number. Events that are there already (by source and id) change nothing.
  *
  * Over HTTP a transaction is a fixed list of statements, so later ones find what was new to the first by the
  * `batch` that it wrote: a fresh UUID per call.
+ *
+ * @param events of distinct identities: one statement may not insert the same key twice.
+ * @returns those that were there already.
  */
 export async function storeEvents(
   db: NeonHttpDatabase,
-  incoming: readonly StorableEvent[],
+  events: readonly StorableEvent[],
   batch: string,
-): Promise<void> {
-  const events = withoutDoubles(incoming);
-  if (events.length === 0) return;
-  await db.batch([
+): Promise<KnownEvent[]> {
+  if (events.length === 0) return [];
+  const [, known] = await db.batch([
     db.execute(insertEvents(events, batch)),
+    db.execute(selectKnown(events, batch)),
     ...ensureStatements(events, batch).map((statement) => db.execute(statement)),
     ...appendStatements(events, batch).map((statement) => db.execute(statement)),
     db.execute(insertOutbox(events, batch)),
   ]);
+  return known.rows.map((row) => Known.parse(row));
 }
 
 /** How many events are stored, of one source or of all. */
@@ -48,14 +69,14 @@ export async function countStored(db: NeonHttpDatabase, source: string | undefin
   return z.object({ stored: z.coerce.number().int() }).parse(rows[0]).stored;
 }
 
-/** One statement may not insert the same key twice, and a batch may well hold a client's own retry. */
-function withoutDoubles(events: readonly StorableEvent[]): StorableEvent[] {
-  const byIdentity = new Map<string, StorableEvent>();
-  for (const event of events) {
-    const identity = JSON.stringify([event.source, event.id]);
-    if (!byIdentity.has(identity)) byIdentity.set(identity, event);
-  }
-  return [...byIdentity.values()];
+/** The time does not count: without one of its own, an event that is sent again gets another. */
+function selectKnown(events: readonly StorableEvent[], batch: string): SQL {
+  const json = events.map(({ source, id, type, data }) => ({ source, id, type, data }));
+  return sql`
+    select r.source, r.id, (e.type = r.type and e.data = r.data) as same
+    from jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(source text, id text, type text, data jsonb)
+    join events e on e.source = r.source and e.id = r.id
+    where e.batch <> ${batch}::uuid`;
 }
 
 function insertEvents(events: readonly StorableEvent[], batch: string): SQL {

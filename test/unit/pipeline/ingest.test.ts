@@ -71,7 +71,10 @@ describe('ingest', () => {
     raw[500] = eventOf({ ...line, quantity: 0 }, { id: '500' });
     const report = await ingest(raw, NOW, {
       types: catalog.eventTypes,
-      enqueue: async (items) => void queued.push(...items),
+      take: async (items) => {
+        queued.push(...items);
+        return { duplicates: [], conflicts: [] };
+      },
     });
     expect(report).toMatchObject({ accepted: 999, quarantined: 1 });
     expect(report.verdicts).toMatchObject([{ index: 500, id: '500', reason: 'quantity_not_positive' }]);
@@ -83,9 +86,12 @@ describe('ingest', () => {
     const queued: QueueItem[] = [];
     const report = await ingest([eventOf({ ...line, note: 'x'.repeat(200_000) })], NOW, {
       types: catalog.eventTypes,
-      enqueue: async (items) => void queued.push(...items),
+      take: async (items) => {
+        queued.push(...items);
+        return { duplicates: [], conflicts: [] };
+      },
     });
-    expect(report.verdicts[0]?.reason).toBe('event_too_large');
+    expect(report.verdicts[0]).toMatchObject({ reason: 'event_too_large' });
     expect(JSON.stringify(queued).length).toBeLessThan(5_000);
   });
 });
@@ -99,6 +105,7 @@ function pickyDatabase(refuses: (event: StorableEvent) => boolean) {
     storeEvents: async (events) => {
       if (events.some(refuses)) throw new Error('22003');
       stored.push(...events);
+      return [];
     },
     keepRefused: async (events) => void refused.push(...events),
     classifyFault: (error) => (error instanceof Error && error.message === '22003' ? 'data' : 'unavailable'),
@@ -171,6 +178,67 @@ describe('storing', () => {
     await storeMessages([messageOf(1)], ports);
     expect(stored[0]?.tags).toEqual(['purchase@customer:17850', 'purchase@product:85123A']);
     expect(stored[0]?.effects.map(({ kind }) => kind)).toEqual(['ensure', 'append', 'ensure']);
+  });
+});
+
+describe('events that are said twice', () => {
+  const enqueueing = (queued: QueueItem[]) => ({
+    types: catalog.eventTypes,
+    take: async (items: readonly QueueItem[]) => {
+      queued.push(...items);
+      return { duplicates: [], conflicts: [] };
+    },
+  });
+
+  it('are taken once, and put aside where they say something else', async () => {
+    const queued: QueueItem[] = [];
+    const { invoice, ...others } = line;
+    const raw = [
+      eventOf(line),
+      eventOf({ ...others, invoice }),
+      eventOf({ ...line, quantity: 7 }),
+      eventOf(line, { id: '2' }),
+      eventOf({ ...line, quantity: -1 }),
+    ];
+    const report = await ingest(raw, NOW, enqueueing(queued));
+    expect(report).toMatchObject({ accepted: 2, duplicates: 1, quarantined: 2 });
+    expect(report.verdicts).toMatchObject([
+      { index: 1, verdict: 'duplicate' },
+      { index: 2, verdict: 'quarantined', reason: 'conflicting_duplicate' },
+      { index: 4, verdict: 'quarantined', reason: 'quantity_not_positive' },
+    ]);
+    expect(queued.map((item) => ('accepted' in item ? item.accepted.id : item.refused.reason))).toEqual([
+      '1',
+      'conflicting_duplicate',
+      '2',
+      'quantity_not_positive',
+    ]);
+  });
+
+  it('are told apart by what the database knows, too', async () => {
+    const { refused, ports } = pickyDatabase(() => false);
+    const known = { same: true, source: '/test', id: '0' };
+    const outcome = await storeMessages([messageOf(3)], {
+      ...ports,
+      storeEvents: async () => [known, { ...known, id: '2', same: false }],
+    });
+    expect(outcome.duplicates.map(({ id }) => id)).toEqual(['0']);
+    expect(refused).toMatchObject([{ eventId: '2', reason: 'conflicting_duplicate' }]);
+  });
+
+  it('lose no event, whatever the mixture', async () => {
+    const id = fc.constantFrom('a', 'b', 'c');
+    const event = fc.record({ id, quantity: fc.integer({ min: -1, max: 2 }) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { maxLength: 20 }), async (events) => {
+        const queued: QueueItem[] = [];
+        const raw = events.map(({ id: ownId, quantity }) => eventOf({ ...line, quantity }, { id: ownId }));
+        const { accepted, duplicates, quarantined, verdicts } = await ingest(raw, NOW, enqueueing(queued));
+        expect(accepted + duplicates + quarantined).toBe(events.length);
+        expect(queued).toHaveLength(accepted + quarantined);
+        expect(new Set(verdicts.map(({ index }) => index)).size).toBe(verdicts.length);
+      }),
+    );
   });
 });
 

@@ -1,0 +1,45 @@
+/** What identifies an event (CloudEvents 1.0.2, "source" and "id"), as one text. */
+export function identityOf({ source, id }: { readonly source: string; readonly id: string }): string {
+  return JSON.stringify([source, id]);
+}
+
+export interface Distinct<Event> {
+  /** The first of each identity, in their order. */
+  readonly first: readonly Event[];
+  /** Later ones that say the same as the first. */
+  readonly duplicates: readonly Event[];
+  /** Later ones that say something else. */
+  readonly conflicts: readonly Event[];
+}
+
+/** Tells the events of one call apart by their identities. The time does not count: it may be that of the arrival. */
+export function distinct<Event extends { source: string; id: string; type: string; data: unknown }>(
+  events: readonly Event[],
+): Distinct<Event> {
+  const first = new Map<string, Event>();
+  const duplicates: Event[] = [];
+  const conflicts: Event[] = [];
+  for (const event of events) {
+    const identity = identityOf(event);
+    const known = first.get(identity);
+    if (known === undefined) first.set(identity, event);
+    else if (contentOf(known) === contentOf(event)) duplicates.push(event);
+    else conflicts.push(event);
+  }
+  return { first: [...first.values()], duplicates, conflicts };
+}
+
+function contentOf({ type, data }: { type: string; data: unknown }): string {
+  return JSON.stringify([type, sorted(data)]);
+}
+
+/** The order of an object's members says nothing. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, member]) => [name, sorted(member)]),
+  );
+}

@@ -1,0 +1,51 @@
+import type { EventsMessage } from '../../queues/events/message.ts';
+import type { EventDefinition } from '../catalog/define/event.ts';
+import { Failure } from '../platform/failure.ts';
+import { eventsMessage, type QueueItem, type Taken } from './ingest.ts';
+import type { StoreOutcome } from './store.ts';
+
+export interface TakePorts {
+  readonly types: ReadonlyMap<string, EventDefinition>;
+  /** Returns once the queue has taken all items. */
+  readonly enqueue: (items: readonly QueueItem[], receivedAt: number) => Promise<void>;
+  /** Stores one message's events, has them relayed, and names the moment from which they show. */
+  readonly store: (message: EventsMessage) => Promise<{ outcome: StoreOutcome; token: string }>;
+}
+
+/** How the events of a request were taken: `token` names the moment from which every read shows them. */
+export interface Acceptance {
+  readonly take: (items: readonly QueueItem[], receivedAt: number) => Promise<Taken>;
+  /** After `take`: absent where the queue has them. */
+  readonly token: () => string | undefined;
+}
+
+const NOTHING_KNOWN: Taken = { duplicates: [], conflicts: [] };
+
+/**
+ * Hands events to the queue, or stores them before it answers where the request or one of their types asks for
+ * that. While the database is away the queue takes what the request alone wanted stored at once.
+ *
+ * @param wanted whether the request asks for it (`Prefer: wait`, RFC 7240 §4.3).
+ */
+export function acceptance(wanted: boolean, ports: TakePorts): Acceptance {
+  let token: string | undefined;
+  const take: Acceptance['take'] = async (items, receivedAt) => {
+    const needed = items.some(
+      (item) => 'accepted' in item && ports.types.get(item.accepted.type)?.acknowledged === 'stored',
+    );
+    if (!wanted && !needed) {
+      await ports.enqueue(items, receivedAt);
+      return NOTHING_KNOWN;
+    }
+    try {
+      const stored = await ports.store(eventsMessage(items, receivedAt));
+      token = stored.token;
+      return stored.outcome;
+    } catch (error) {
+      if (needed || !(error instanceof Failure) || error.code !== 'database_unavailable') throw error;
+      await ports.enqueue(items, receivedAt);
+      return NOTHING_KNOWN;
+    }
+  };
+  return { take, token: () => token };
+}

@@ -1,0 +1,87 @@
+import { sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import * as z from 'zod';
+
+/** Where an event is, as far as the database knows. */
+export type EventStatus =
+  | {
+      readonly status: 'stored';
+      readonly type: string;
+      readonly subject: string | null;
+      /** RFC 3339. */
+      readonly time: string;
+      readonly recordedAt: string;
+      /** What it invalidates, and since when that has been done: null while it waits for the relay. */
+      readonly invalidated: {
+        readonly tags: readonly string[];
+        readonly at: string | null;
+        readonly token: string | null;
+      };
+    }
+  | {
+      readonly status: 'quarantined' | 'dead';
+      readonly reason: string;
+      readonly pointer: string;
+      readonly detail: string;
+      readonly receivedAt: string;
+    };
+
+const Timestamp = z.string().transform((text) => new Date(text).toISOString());
+const Stored = z.object({
+  type: z.string(),
+  subject: z.string().nullable(),
+  occurred_at: Timestamp,
+  recorded_at: Timestamp,
+  tags: z.array(z.string()).nullable(),
+  relayed_at: Timestamp.nullable(),
+  relayed_epoch: z.string().nullable(),
+  relayed_seq: z.coerce.number().int().nullable(),
+});
+const Kept = z.object({
+  reason: z.string(),
+  pointer: z.string(),
+  detail: z.string(),
+  received_at: Timestamp,
+});
+
+/** Under this reason what no consumer could handle is kept. */
+const DEAD_LETTER = 'dead_letter';
+
+/** Where the event of a source and id is; undefined where it was never seen, or has not left the queue yet. */
+export async function readEventStatus(
+  db: NeonHttpDatabase,
+  source: string,
+  id: string,
+): Promise<EventStatus | undefined> {
+  const [stored, kept] = await db.batch([
+    db.execute(sql`
+      select e.type, e.subject, e.occurred_at, e.recorded_at, o.tags, o.relayed_at, o.relayed_epoch, o.relayed_seq
+      from events e left join outbox o on o.event_seq = e.seq
+      where e.source = ${source} and e.id = ${id}`),
+    db.execute(sql`
+      select reason, pointer, detail, received_at from quarantine
+      where source = ${source} and event_id = ${id} order by id desc limit 1`),
+  ]);
+  const [row] = stored.rows;
+  if (row !== undefined) return storedStatus(Stored.parse(row));
+  const [refused] = kept.rows;
+  if (refused === undefined) return undefined;
+  const { reason, pointer, detail, received_at: receivedAt } = Kept.parse(refused);
+  return { status: reason === DEAD_LETTER ? 'dead' : 'quarantined', reason, pointer, detail, receivedAt };
+}
+
+function storedStatus(row: z.output<typeof Stored>): EventStatus {
+  const { relayed_epoch: epoch, relayed_seq: seq } = row;
+  return {
+    status: 'stored',
+    type: row.type,
+    subject: row.subject,
+    time: row.occurred_at,
+    recordedAt: row.recorded_at,
+    invalidated: {
+      tags: row.tags ?? [],
+      at: row.relayed_at,
+      token: epoch === null || seq === null ? null : `${epoch}.${seq}`,
+    },
+  };
+}

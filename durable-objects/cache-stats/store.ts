@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { CounterSample } from '../../src/operations/counters.ts';
+import { CounterSample } from '../../src/platform/counters.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 

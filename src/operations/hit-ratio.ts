@@ -1,4 +1,9 @@
-import { type CounterReport, type CounterSample, WINDOWS_MINUTES, type WindowMinutes } from './counters.ts';
+import {
+  type CounterReport,
+  type CounterSample,
+  WINDOWS_MINUTES,
+  type WindowMinutes,
+} from '../platform/counters.ts';
 
 /** Answers to reads of cached routes, by view, outcome, tier and reason. */
 export const CACHE_ANSWERS = 'millrace_cache_answers_total';

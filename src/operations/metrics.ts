@@ -1,5 +1,5 @@
+import { type CounterReport, type CounterSample, WINDOWS_MINUTES } from '../platform/counters.ts';
 import { consistencyOf } from './consistency.ts';
-import { type CounterReport, type CounterSample, WINDOWS_MINUTES } from './counters.ts';
 import { byView, ratioOf } from './hit-ratio.ts';
 
 /** A metric with its series, as the text format has it. */

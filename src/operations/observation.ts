@@ -2,8 +2,8 @@ import { Probe, type ProbeContext, type ProbePorts } from '../cache/probe.ts';
 import type { CachedAnswer, ReadRequest } from '../cache/read-through.ts';
 import { AnswerCounts } from '../cache/statistics.ts';
 import type { Now } from '../platform/clock.ts';
+import { type CounterBatch, CounterFlush, type CounterSample, Counters } from '../platform/counters.ts';
 import { PROBE_SAMPLES } from './consistency.ts';
-import { type CounterBatch, CounterFlush, type CounterSample, Counters } from './counters.ts';
 import { CACHE_ANSWERS } from './hit-ratio.ts';
 
 export interface ObservationContext extends ProbeContext {

@@ -1,8 +1,8 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { consistencyOf } from '../../operations/consistency.ts';
-import { WINDOWS_MINUTES } from '../../operations/counters.ts';
 import { cacheReportOf } from '../../operations/hit-ratio.ts';
 import { METRICS_CONTENT_TYPE, metricsOf, metricsText } from '../../operations/metrics.ts';
+import { WINDOWS_MINUTES } from '../../platform/counters.ts';
 import { cacheStats } from '../../storage/objects.ts';
 import { type AppEnv, servicesOf } from '../context.ts';
 import { authorize } from '../middleware/authorize.ts';

@@ -1,10 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  type CounterBatch,
-  CounterFlush,
-  Counters,
-  FLUSH_EVERY_MS,
-} from '../../../src/operations/counters.ts';
+import { type CounterBatch, CounterFlush, Counters, FLUSH_EVERY_MS } from '../../../src/platform/counters.ts';
 
 describe('the counters of an isolate', () => {
   it('are handed over once', () => {

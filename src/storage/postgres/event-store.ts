@@ -2,6 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { Effect } from '../../catalog/define/event.ts';
+import { ownWrite } from './captured.ts';
 import { insertTags } from './list-tags.ts';
 import { type EventRow, recordset } from './recordset.ts';
 

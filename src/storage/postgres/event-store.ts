@@ -52,7 +52,8 @@ export async function storeEvents(
   batch: string,
 ): Promise<KnownEvent[]> {
   if (events.length === 0) return [];
-  const [, known] = await db.batch([
+  const [, , known] = await db.batch([
+    db.execute(ownWrite()),
     db.execute(insertEvents(events, batch)),
     db.execute(selectKnown(events, batch)),
     ...ensureStatements(events, batch).map((statement) => db.execute(statement)),

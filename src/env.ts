@@ -16,6 +16,8 @@ export interface Env {
   readonly API_KEY_SHA256: string;
   /** The share of hits that are compared with the origin, 0 to 1. */
   readonly PROBE_SHARE?: string | number;
+  /** How often the outbox is looked at while somebody reads, in milliseconds; see `config.ts`. */
+  readonly OUTBOX_WATCH_MS?: string | number;
   readonly CACHE: KVNamespace;
   readonly MODELS: R2Bucket;
   readonly EVENTS: Queue<EventsMessage>;

@@ -135,6 +135,7 @@ function updated(prior: Thing, changed: Thing): string[] {
 
 const unique = (tags: readonly string[]) => [...new Set(tags)].sort();
 
+const Tags = z.array(z.object({ tags: z.array(z.string()) }));
 const dialect = new PgDialect();
 
 /** What every Postgres has to do. */
@@ -147,7 +148,7 @@ function capturesOtherWriters(
     db.$client.transaction(statements.map((statement) => db.$client.query(statement)));
   const query = async (text: string, ...params: unknown[]) => await db.$client.query(text, params);
   const outbox = async (): Promise<string[][]> =>
-    (await query('select tags from outbox order by id')).map(({ tags }) => tags);
+    Tags.parse(await query('select tags from outbox order by id')).map(({ tags }) => tags);
   const captured = async (): Promise<string[]> => {
     const rows = await outbox();
     await query('delete from outbox');

@@ -8,16 +8,17 @@
  * which a database is made for the run and dropped again; without it the run has a PGlite of its own. With
  * --broken the bundle is given a deliberate fault first, and the run succeeds only if the fault is found.
  */
+
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import * as z from 'zod';
+import { judgeHistory } from '../test/support/coherence/judge.ts';
 import { disturb } from './verify/disturbances.ts';
 import { FAULTS, type Fault, isFault } from './verify/faults.ts';
 import { History } from './verify/history.ts';
-import { judge } from './verify/judgement.ts';
 import { startOrigin } from './verify/origin.ts';
 import { products } from './verify/products.ts';
 import { lookAtTheEnd } from './verify/quiescence.ts';
@@ -102,12 +103,13 @@ async function verify(options: Options, stateDir: string): Promise<{ lines: stri
     if (runtime.crashes > 0) history.count('disturbance/crashes of the runtime itself', runtime.crashes);
     await runtime.close();
     for (const [fate, count] of await origin.close()) history.count(`statement/${fate}`, count);
-    const judgement = judge(history);
+    // Also what a page lacks: later reads of the session must not take it back.
+    const violations = judgeHistory(history.allWrites(), history.reads);
     const heading = `${origin.kind}, ${runtime.isolates} isolates, a bound of ${sourceBoundMs / 1_000} s for sources${fault === undefined ? '' : `; broken: ${FAULTS[fault].what}`}`;
-    const lines = [heading, ...report(history, judgement, elapsedS)];
+    const lines = [heading, ...report(history, violations, elapsedS)];
     if (history.answered < reads)
       history.breaches.push(`${history.answered} reads were answered; not enough.`);
-    return { lines, violations: judgement.violations.length + history.breaches.length };
+    return { lines, violations: violations.length + history.breaches.length };
   } finally {
     await runtime.close().catch(() => undefined);
   }

@@ -87,6 +87,8 @@ export interface Services {
   /** The newest moment of the root clock: everything that was invalidated before the call is below it. */
   readonly newestToken: () => Promise<Token>;
   readonly relay: () => ReturnType<typeof outboxRelay>;
+  /** Makes sure that the outbox is looked after soon. To be called before a commit. */
+  readonly armRelay: () => Promise<void>;
 }
 
 /** What is made once for an isolate's bindings: none of it holds anything that belongs to a request. */
@@ -168,7 +170,8 @@ export function createServices(
     return follower.mirror.clock;
   };
   const observed: ObservationContext = {
-    freshClock,
+    // Its stub is made where a probe asks: these services are made for every request.
+    root: { sync: (request) => clockAt(rootClock(env)).sync(request) },
     invalidate,
     send: (batch) => cacheStats(env).flush(batch),
     keepAlive,
@@ -225,5 +228,15 @@ export function createServices(
       return { epoch, seq };
     },
     relay: () => outboxRelay(env),
+    armRelay: async () => {
+      try {
+        await outboxRelay(env).arm();
+      } catch (error) {
+        throw new Failure('relay_unavailable', 'The relay does not answer. Nothing was written.', {
+          retryAfterS: 1,
+          cause: error,
+        });
+      }
+    },
   };
 }

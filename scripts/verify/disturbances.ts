@@ -12,6 +12,8 @@ import type { DurableObjectClass, Runtime } from './runtime.ts';
  * this, and nothing would be read from caches.
  */
 const PAUSE_MS_MAX = { root: 20_000, region: 2_000, gate: 2_000, abort: 30_000 };
+/** No pause is longer than this share of the run, so that a short one has every kind of disturbance. */
+const PAUSE_SHARE_MAX = 0.25;
 /** Between two kills of the runtime, in milliseconds; a short run has at least one. */
 const KILL_PAUSE_MS = 20_000;
 
@@ -26,7 +28,8 @@ interface Disturbed {
 export async function disturb(context: Disturbed, seconds: number): Promise<void> {
   const { runtime, history, products, signal } = context;
   const killPauseMs = Math.min(KILL_PAUSE_MS, (seconds * 1_000) / 2);
-  const upTo = (pauseMsMax: number) => () => Math.random() * pauseMsMax;
+  const pauseMsMax = seconds * 1_000 * PAUSE_SHARE_MAX;
+  const upTo = (usualMs: number) => () => Math.random() * Math.min(usualMs, pauseMsMax);
   const evict = async (className: DurableObjectClass, name: string, what: string) => {
     if (await runtime.evict(className, name)) history.count(`disturbance/evicted ${what}`);
   };

@@ -21,15 +21,10 @@ export interface Write {
   token?: { readonly epoch: string; readonly seq: number };
 }
 
-/** What was seen, and whether it is a row that a page of a list lacks. */
-export interface Read extends ReadRecord {
-  readonly lackedByPage: boolean;
-}
-
 /** Everything that was written and seen, in this process's own order. */
 export class History {
   readonly writes = new Map<string, Write[]>();
-  readonly reads: Read[] = [];
+  readonly reads: ReadRecord[] = [];
   /** Counted by a name each: levels, outcomes, failures. */
   readonly counts = new Map<string, number>();
   /** Promises that were seen to be broken without the judge, each with what is known of it. */

@@ -164,12 +164,7 @@ export async function readOnce(
     note: `isolate ${isolate}.${generation}, ${path}, ${status}, token ${sent ?? 'none'} -> ${token?.text ?? 'none'}`,
   };
   for (const [sku, shown] of shownBy(context, question, answer, ended))
-    history.reads.push({
-      dep: depOf(sku),
-      shown,
-      lackedByPage: question.kind !== 'product' && shown === 'absent',
-      ...record,
-    });
+    history.reads.push({ dep: depOf(sku), shown, ...record });
   return answer;
 }
 

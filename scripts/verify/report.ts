@@ -1,6 +1,5 @@
 import type { Violation } from '../../test/support/coherence/judge.ts';
 import type { History } from './history.ts';
-import type { Judgement } from './judgement.ts';
 
 /** Violations are printed with their surroundings up to this number; all are counted. */
 const TRACES_MAX = 5;
@@ -8,11 +7,7 @@ const TRACES_MAX = 5;
 const WRITES_AROUND = 6;
 
 /** The whole of a run as lines of text. */
-export function report(
-  history: History,
-  { violations, backAfterPage }: Judgement,
-  seconds: number,
-): string[] {
+export function report(history: History, violations: readonly Violation[], seconds: number): string[] {
   const writes = history.allWrites();
   const of = (kind: string) => writes.filter((write) => write.kind === kind);
   const puts = of('api');
@@ -31,8 +26,6 @@ export function report(
     ...group(history, 'statement/'),
     'warnings and errors that the worker logged:',
     ...group(history, 'logged/'),
-    `sessions shown a row again after a page had lacked it (a window that is known): ${backAfterPage.length}`,
-    ...backAfterPage.slice(0, 1).flatMap((violation) => trace(history, violation)),
     `violations: ${violations.length + history.breaches.length}`,
     ...byRule(violations),
     ...violations.slice(0, TRACES_MAX).flatMap((violation) => trace(history, violation)),

@@ -1,3 +1,4 @@
+import { wholeListOf } from '../catalog/define/list.ts';
 import type { ClockMoment, Database, Loaded } from '../catalog/define/view.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
@@ -58,7 +59,7 @@ export function standingOf(
   epoch: string,
   invalidated: InvalidatedChanges,
 ): Standing {
-  const own = new Set(answerTags);
+  const own = new Set(touchTagsOf(answerTags));
   const touching = pending.filter(({ tags }) => tags.some((tag) => own.has(tag)));
   const unseen = touching.filter(({ outboxId }) => invalidated.seqOf(outboxId, epoch) === undefined);
   if (truncated || unseen.length > 0) {
@@ -68,6 +69,14 @@ export function standingOf(
   const seqs = touching.map((change) => invalidated.seqOf(change.outboxId, epoch) ?? 0);
   const seq = Math.max(relayedSeq ?? 0, ...seqs);
   return { kind: 'known', asOf: seq === 0 ? undefined : { epoch, seq } };
+}
+
+/**
+ * The tags by which a change touches an answer. A page of a list shows also what it lacks: a row that leaves the
+ * list, or moves within it, shares no tag with the page that lacks it, but names the whole list.
+ */
+function touchTagsOf(answerTags: readonly string[]): string[] {
+  return [...new Set(answerTags.flatMap((tag) => [tag, ...wholeListOf(tag)]))];
 }
 
 function idOf({ outboxId }: PendingTags): number {
@@ -94,7 +103,7 @@ export async function loadAsOf(load: (db: Database) => Promise<Loaded>, ports: A
   let report = reflection.report();
   // An answer that asked nothing shows no change; one without an epoch is given no token anyway.
   if (report === undefined || epoch === '') return loaded;
-  if (report.truncated) report = await reflection.reportOn(loaded.tags);
+  if (report.truncated) report = await reflection.reportOn(touchTagsOf(loaded.tags));
   const standing = standingOf(report, loaded.tags, epoch, invalidated);
   if (standing.kind === 'known') {
     return standing.asOf === undefined ? loaded : { ...loaded, asOf: standing.asOf };

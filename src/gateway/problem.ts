@@ -42,6 +42,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   database_unavailable: [503, 'The database is not available'],
   clock_unavailable: [503, 'The tag clock is not available'],
   queue_unavailable: [503, 'The queue is not available'],
+  relay_unavailable: [503, 'The relay is not available'],
   internal: [500, 'Something went wrong'],
 };
 

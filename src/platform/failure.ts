@@ -32,6 +32,7 @@ export type FailureCode =
   | 'database_unavailable'
   | 'clock_unavailable'
   | 'queue_unavailable'
+  | 'relay_unavailable'
   | 'internal';
 
 /** An expected failure, as a value or thrown where a call chain ends. It holds nothing that a caller may not see. */

@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib';
+import { CloudEvent, emitterFor, HTTP, type Message, Mode } from 'cloudevents';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
@@ -129,6 +130,27 @@ describe('the other ways in', () => {
     expect((await statusOf('café "quoted"', '/binary')).json).toMatchObject({ status: 'stored' });
     const wrong = await send(JSON.stringify(line('B1')), { ...headers, 'ce-id': '%E9' });
     expect(wrong).toMatchObject({ status: 422, json: { code: 'invalid_event', pointer: 'ce-id' } });
+  });
+
+  it.each([Mode.BINARY, Mode.STRUCTURED])('takes what the CloudEvents SDK emits in %s mode', async (mode) => {
+    const transport = async ({ headers, body }: Message) => {
+      const own = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+      return await send(String(body), { ...own, prefer: 'wait' });
+    };
+    const emit = emitterFor(transport, { binding: HTTP, mode });
+    const { data, type } = event(line('SDK'));
+    const emitted = new CloudEvent({
+      source: `/sdk/${mode}`,
+      type,
+      data,
+      subject: 'a till',
+      tenant: 'extension',
+    });
+    expect(await emit(emitted)).toMatchObject({ status: 201, json: { accepted: 1 } });
+    expect((await statusOf(emitted.id, `/sdk/${mode}`)).json).toMatchObject({
+      status: 'stored',
+      subject: 'a till',
+    });
   });
 
   it('takes gzipped bodies, and no more of them than is allowed', async () => {

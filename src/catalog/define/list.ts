@@ -231,3 +231,12 @@ function propertyOf(table: PgTable, column: PgColumn, list: string): ListColumn 
   if (found === undefined) throw new Error(`The list "${list}" names a column of another table.`);
   return { property: found[0], column };
 }
+
+/** The tag of the whole list that a place's tag belongs to; none for a tag that is no place's. */
+export function wholeListOf(tag: string): string[] {
+  const [, whole] = WHOLE_LIST.exec(tag) ?? [];
+  return whole === undefined ? [] : [whole];
+}
+
+/** Up to the last caret: what follows is a prefix of a position. Tags of rows and histories have a colon first. */
+const WHOLE_LIST = /^([^:]+\/.*\^)[0-9a-f]*$/s;

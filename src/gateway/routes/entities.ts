@@ -91,7 +91,7 @@ async function announced<Written extends { readonly outboxId: number; readonly t
   commit: () => Promise<Written>,
 ): Promise<{ written: Written; headers: { 'millrace-token': string } }> {
   const { written, token } = await announcedWrite({
-    arm: () => services.relay().arm(),
+    arm: services.armRelay,
     commit: () => guarded(commit),
     invalidate: async ({ tags, outboxId }) => {
       const at = await services.invalidate(tags);

@@ -99,7 +99,7 @@ function registerIngest(app: OpenAPIHono<AppEnv>): void {
 
 async function storeAndRelay(services: Services, message: ReturnType<typeof eventsMessage>) {
   const outcome = await guarded(async () => {
-    await services.relay().arm();
+    await services.armRelay();
     return await services.store([message]);
   });
   await services.relay().sweep();

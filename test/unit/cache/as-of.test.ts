@@ -105,6 +105,27 @@ describe('what has to be invalidated before an answer is as of a moment', () => 
   });
 });
 
+describe('a page of a list', () => {
+  const page = ['shop/by-town[a^b/c:d]^38', 'product:85123A'];
+  const leaving = (list: string) => ({
+    relayedSeq: undefined,
+    pending: [{ outboxId: 1, tags: ['product:gone', list] }],
+    truncated: false,
+  });
+
+  it('is touched by a row that leaves its list, though nothing of the page names that row', () => {
+    const standing = standingOf(leaving('shop/by-town[a^b/c:d]^'), page, EPOCH, new InvalidatedChanges());
+    expect(standing).toMatchObject({ kind: 'invalidate', outboxIds: [1] });
+  });
+
+  it('is not touched by one that leaves another list, or by a row whose key looks like a list', () => {
+    for (const tag of ['shop/by-town[a]^', 'shop/by-name^', 'product:85123A^']) {
+      const standing = standingOf(leaving(tag), [...page, 'product:x/y^12'], EPOCH, new InvalidatedChanges());
+      expect(standing.kind).toBe('known');
+    }
+  });
+});
+
 describe('the memory of what was invalidated', () => {
   it('is of one epoch', () => {
     const memory = new InvalidatedChanges();

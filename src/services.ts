@@ -6,11 +6,18 @@ import { slotsOf } from './cache/clock/slots.ts';
 import type { Token } from './cache/clock/token.ts';
 import { clockAt } from './cache/clock/wire.ts';
 import { keepForS } from './cache/freshness.ts';
-import { type CachedAnswer, type ReadRequest, readThrough } from './cache/read-through.ts';
+import {
+  type CachedAnswer,
+  type ReadRequest,
+  type ReadThroughPorts,
+  readThrough,
+} from './cache/read-through.ts';
 import { ColoTier } from './cache/tiers/colo.ts';
 import { KvTier } from './cache/tiers/kv.ts';
 import { MemoryTier } from './cache/tiers/memory.ts';
 import type { Tier } from './cache/tiers/tier.ts';
+import type { Recipe } from './cache/warming/demand.ts';
+import { Warmer, type WavePorts } from './cache/warming/warmer.ts';
 import { cachePolicy } from './catalog/define/cache-policy.ts';
 import type { Loaded, ViewDefinition } from './catalog/define/view.ts';
 import { catalog } from './catalog/index.ts';
@@ -38,7 +45,7 @@ import {
   regionalClock,
   rootClock,
 } from './storage/objects.ts';
-import { classifyFault, connect } from './storage/postgres/connect.ts';
+import { classifyFault, connect, guarded } from './storage/postgres/connect.ts';
 import { storeEvents } from './storage/postgres/event-store.ts';
 import { keepRefused } from './storage/postgres/quarantine.ts';
 import { reflect } from './storage/postgres/reflecting.ts';
@@ -51,9 +58,15 @@ const KEEP_S = Math.max(
   keepForS(cachePolicy({ ttlS: 3_600 })),
 );
 
+/** How old the mirror may be when the schedule fills ahead, in milliseconds: as most bounded readers have it. */
+const WARM_MIRROR_AGE_MS = 2_000;
+
+const follower = new ClockFollower(systemTime);
+
 /** What an isolate keeps between requests: values only, nothing that belongs to a request. */
 const isolate = {
-  follower: new ClockFollower(systemTime),
+  follower,
+  warmer: new Warmer(() => follower.mirror.clock, systemNow),
   memory: new MemoryTier(MEMORY_TIER_BYTES),
   models: new LoadedModels(),
   refreshing: new Map<string, number>(),
@@ -80,6 +93,8 @@ export interface Services {
   ) => Promise<Loaded>;
   /** What this isolate knows to be invalidated before the outbox does. */
   readonly invalidated: InvalidatedChanges;
+  /** Fills ahead what this isolate expects to be asked for; returns once it knows what has been invalidated. */
+  readonly warm: () => Promise<void>;
   /** Returns the token once the root clock has the invalidation on disk. */
   readonly invalidate: (tags: readonly string[]) => Promise<Token>;
   /** Stores events; what the outbox then holds is still to be relayed. */
@@ -154,6 +169,66 @@ async function invalidateAtRoot(env: Env, tags: readonly string[]): Promise<Toke
   }
 }
 
+/** The read that fills a view's answer ahead: only what is fresh will do, or else the origin is asked. */
+function refillOf(
+  { view: name, input, variant = {}, ...recipe }: Recipe,
+  load: Services['load'],
+): ReadRequest {
+  const view = catalog.views.find((known) => known.name === name);
+  if (view === undefined) throw new Error(`No view is called ${name}.`);
+  const policy = { ...view.policy, staleWhileRevalidateS: 0, beta: 0 };
+  const consistency = { level: 'bounded', atLeast: undefined } as const;
+  return {
+    ...recipe,
+    view: name,
+    policy,
+    consistency,
+    load: () => guarded(() => load(view, input, variant)),
+  };
+}
+
+/** Reads through the cache. `answered` is told of each answer, and so is what fills ahead, if that is on. */
+function cachedReads(
+  ports: ReadThroughPorts,
+  load: Services['load'],
+  isWarming: boolean,
+  answered: (request: ReadRequest, answer: CachedAnswer) => void,
+): Pick<Services, 'read' | 'warm'> {
+  const { warmer } = isolate;
+  const { keepAlive } = ports.context;
+  const refill = (): void => {
+    const wave: WavePorts = {
+      read: async (recipe) => await readThrough(refillOf(recipe, load), aware),
+      keepAlive,
+    };
+    warmer.refill(wave);
+  };
+  const onMoved = (): void => {
+    warmer.moved();
+    refill();
+  };
+  const aware = isWarming ? { ...ports, context: { ...ports.context, onMoved } } : ports;
+  return {
+    read: (request) => {
+      const told = (answer: CachedAnswer): CachedAnswer => {
+        answered(request, answer);
+        if (!isWarming) return answer;
+        if (request.policy.warm && request.input !== undefined) warmer.answered(request, answer);
+        if (warmer.isDue) refill();
+        return answer;
+      };
+      const answer = readThrough(request, aware);
+      return answer instanceof Promise ? answer.then(told) : told(answer);
+    },
+    warm: async () => {
+      if (!isWarming) return;
+      const need = { maxAgeMs: WARM_MIRROR_AGE_MS, atLeast: undefined };
+      await follower.follow(need, follower.begin(), aware.context);
+      onMoved();
+    },
+  };
+}
+
 /** Ties the rules to this request's bindings: the one place where effects are chosen. */
 export function createServices(
   env: Env,
@@ -165,7 +240,6 @@ export function createServices(
   const invalidate = (tags: readonly string[]) => invalidateAtRoot(env, tags);
   const context: FollowerContext = { parent: clockAbove(env, () => regionOf(placeOf())), keepAlive };
   const freshClock = async () => {
-    const { follower } = isolate;
     await follower.ensure({ maxAgeMs: 0, atLeast: undefined }, follower.begin(), context);
     return follower.mirror.clock;
   };
@@ -175,6 +249,23 @@ export function createServices(
     invalidate,
     send: (batch) => cacheStats(env).flush(batch),
     keepAlive,
+  };
+  const load: Services['load'] = (view, input, variant) => {
+    const { epoch } = follower.mirror.clock;
+    const reflection = reflect(db.$client, epoch);
+    const { withTimeout } = systemTime;
+    const asOf = { epoch, reflection, invalidated: isolate.invalidated, invalidate, withTimeout };
+    return loadAsOf((reflecting) => view.load(reflecting, input, variant), asOf);
+  };
+  const ports: ReadThroughPorts = {
+    follower,
+    context,
+    tiers,
+    time: systemTime,
+    gateOf: (key) => fillGate(env, key),
+    digest: sha256Hex,
+    random: systemRandom,
+    refreshing: isolate.refreshing,
   };
   return {
     config,
@@ -189,30 +280,10 @@ export function createServices(
       foldedEvents: (shard) => featureShard(env, shard).foldedEvents(),
     },
     keepAlive,
-    read: (request) => {
-      const answered = (answer: CachedAnswer): CachedAnswer => {
-        observation.answered(request, answer, observed);
-        return answer;
-      };
-      const answer = readThrough(request, {
-        follower: isolate.follower,
-        context,
-        tiers,
-        time: systemTime,
-        gateOf: (key) => fillGate(env, key),
-        digest: sha256Hex,
-        random: systemRandom,
-        refreshing: isolate.refreshing,
-      });
-      return answer instanceof Promise ? answer.then(answered) : answered(answer);
-    },
-    load: (view, input, variant) => {
-      const { epoch } = isolate.follower.mirror.clock;
-      const reflection = reflect(db.$client, epoch);
-      const { withTimeout } = systemTime;
-      const ports = { epoch, reflection, invalidated: isolate.invalidated, invalidate, withTimeout };
-      return loadAsOf((reflecting) => view.load(reflecting, input, variant), ports);
-    },
+    ...cachedReads(ports, load, config.isWarming, (request, answer) =>
+      observation.answered(request, answer, observed),
+    ),
+    load,
     invalidated: isolate.invalidated,
     invalidate,
     store: (messages) =>

@@ -1,4 +1,5 @@
 import type { CachePolicy, ConsistencyLevel } from '../catalog/define/cache-policy.ts';
+import type { Variant } from '../catalog/define/vary.ts';
 import type { Loaded } from '../catalog/define/view.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
@@ -36,6 +37,9 @@ export interface ReadRequest {
   readonly purgeKey?: string;
   readonly policy: CachePolicy;
   readonly consistency: Consistency;
+  /** What a view's answer is made from; absent where it cannot be made again without its request. */
+  readonly input?: unknown;
+  readonly variant?: Variant;
   readonly load: () => Promise<Loaded>;
 }
 

@@ -51,6 +51,8 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
       purgeKey,
       policy: view.policy,
       consistency: consistencyOf(request),
+      input,
+      variant,
       load: () => guarded(() => services.load(view, input, variant)),
     });
     return answer instanceof Promise ? answer.then(respond) : respond(answer);

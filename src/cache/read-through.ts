@@ -1,4 +1,5 @@
 import type { CachePolicy, ConsistencyLevel } from '../catalog/define/cache-policy.ts';
+import type { Variant } from '../catalog/define/vary.ts';
 import type { Loaded } from '../catalog/define/view.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';

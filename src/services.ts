@@ -96,8 +96,6 @@ export interface Services {
   readonly warm: () => void;
   /** What this isolate knows to be invalidated before the outbox does. */
   readonly invalidated: InvalidatedChanges;
-  /** Fills ahead what this isolate expects to be asked for; returns once it knows what has been invalidated. */
-  readonly warm: () => Promise<void>;
   /** Returns the token once the root clock has the invalidation on disk. */
   readonly invalidate: (tags: readonly string[]) => Promise<Token>;
   /** Stores events; what the outbox then holds is still to be relayed. */
@@ -172,66 +170,6 @@ async function invalidateAtRoot(env: Env, tags: readonly string[]): Promise<Toke
   }
 }
 
-/** The read that fills a view's answer ahead: only what is fresh will do, or else the origin is asked. */
-function refillOf(
-  { view: name, input, variant = {}, ...recipe }: Recipe,
-  load: Services['load'],
-): ReadRequest {
-  const view = catalog.views.find((known) => known.name === name);
-  if (view === undefined) throw new Error(`No view is called ${name}.`);
-  const policy = { ...view.policy, staleWhileRevalidateS: 0, beta: 0 };
-  const consistency = { level: 'bounded', atLeast: undefined } as const;
-  return {
-    ...recipe,
-    view: name,
-    policy,
-    consistency,
-    load: () => guarded(() => load(view, input, variant)),
-  };
-}
-
-/** Reads through the cache. `answered` is told of each answer, and so is what fills ahead, if that is on. */
-function cachedReads(
-  ports: ReadThroughPorts,
-  load: Services['load'],
-  isWarming: boolean,
-  answered: (request: ReadRequest, answer: CachedAnswer) => void,
-): Pick<Services, 'read' | 'warm'> {
-  const { warmer } = isolate;
-  const { keepAlive } = ports.context;
-  const refill = (): void => {
-    const wave: WavePorts = {
-      read: async (recipe) => await readThrough(refillOf(recipe, load), aware),
-      keepAlive,
-    };
-    warmer.refill(wave);
-  };
-  const onMoved = (): void => {
-    warmer.moved();
-    refill();
-  };
-  const aware = isWarming ? { ...ports, context: { ...ports.context, onMoved } } : ports;
-  return {
-    read: (request) => {
-      const told = (answer: CachedAnswer): CachedAnswer => {
-        answered(request, answer);
-        if (!isWarming) return answer;
-        if (request.policy.warm && request.input !== undefined) warmer.answered(request, answer);
-        if (warmer.isDue) refill();
-        return answer;
-      };
-      const answer = readThrough(request, aware);
-      return answer instanceof Promise ? answer.then(told) : told(answer);
-    },
-    warm: async () => {
-      if (!isWarming) return;
-      const need = { maxAgeMs: WARM_MIRROR_AGE_MS, atLeast: undefined };
-      await follower.follow(need, follower.begin(), aware.context);
-      onMoved();
-    },
-  };
-}
-
 /** Ties the rules to this request's bindings: the one place where effects are chosen. */
 export function createServices(
   env: Env,
@@ -272,6 +210,7 @@ export function createServices(
     keepAlive,
   };
   const freshClock = async () => {
+    const { follower } = isolate;
     await follower.ensure({ maxAgeMs: 0, atLeast: undefined }, follower.begin(), context);
     return follower.mirror.clock;
   };
@@ -281,23 +220,6 @@ export function createServices(
     invalidate,
     send: (batch) => cacheStats(env).flush(batch),
     keepAlive,
-  };
-  const load: Services['load'] = (view, input, variant) => {
-    const { epoch } = follower.mirror.clock;
-    const reflection = reflect(db.$client, epoch);
-    const { withTimeout } = systemTime;
-    const asOf = { epoch, reflection, invalidated: isolate.invalidated, invalidate, withTimeout };
-    return loadAsOf((reflecting) => view.load(reflecting, input, variant), asOf);
-  };
-  const ports: ReadThroughPorts = {
-    follower,
-    context,
-    tiers,
-    time: systemTime,
-    gateOf: (key) => fillGate(env, key),
-    digest: sha256Hex,
-    random: systemRandom,
-    refreshing: isolate.refreshing,
   };
   return {
     config,

@@ -80,10 +80,6 @@ export class ModelWithSessions implements Policy {
     this.#model.refilled(page.recipe.key, entry, true);
   }
 
-  get followedShare(): number {
-    return this.#named.followed / this.#named.all;
-  }
-
   #follow(page: Page, session: Session, nowMs: number): void {
     const last = this.#lastOf.get(session);
     this.#lastOf.set(session, page);

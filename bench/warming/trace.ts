@@ -25,6 +25,8 @@ const ZIPF_ALPHA = 1.2117;
 const READS_PER_LINE = 0.93 / 0.06;
 const SESSION_MS = 10 * 60_000;
 const BACKGROUND_SPREAD_MS = 30 * 60_000;
+/** Together; with 32 of these pages, each is invalidated four times as often as it is read. */
+const HOT_READS_PER_INVOICE = 8;
 const SEED = 52;
 
 export interface Page {
@@ -72,14 +74,27 @@ export async function readInvoices(path: string): Promise<Invoice[]> {
   return [...invoices.values()].sort((a, b) => a.atMs - b.atMs);
 }
 
-/** @param speed by how much faster than the shop's all of it happens: a larger shop with the same goods. */
-export function makeTrace(invoices: readonly Invoice[], speed: number): Trace {
+export interface TraceOptions {
+  /** By how much faster than the shop's all of it happens: a larger shop with the same goods. */
+  readonly speed: number;
+  /** Beside the catalog's, pages that every invoice invalidates, such as sales totals of countries. */
+  readonly hotPages: number;
+}
+
+export function makeTrace(invoices: readonly Invoice[], { speed, hotPages }: TraceOptions): Trace {
   const random = createRandom(SEED);
   const pages = new Pages();
   const events: TraceEvent[] = [];
   const draws = new Map([...byMonth(invoices)].map(([month, skus]) => [month, zipf(skus, random)]));
   let owed = 0;
   for (const invoice of invoices) {
+    if (hotPages > 0) {
+      const page = () => pages.hot(random.integer(1, hotPages));
+      for (let read = 0; read < HOT_READS_PER_INVOICE; read += 1) {
+        const atMs = invoice.atMs - random.fraction() * SESSION_MS;
+        events.push({ atMs, page: page(), session: undefined, slots: [] });
+      }
+    }
     const session = sessionOf(invoice, pages, random);
     events.push(...session);
     const draw = draws.get(monthOf(invoice.atMs));
@@ -112,7 +127,7 @@ function sessionOf({ atMs, customer, skus }: Invoice, pages: Pages, random: Rand
 function invalidatedBy({ customer, skus }: Invoice): number[] {
   const owners =
     customer === undefined ? [] : [`purchase@customer:${customer}`, `features:customer:${customer}`];
-  return slotsOf([...owners, ...skus.map((sku) => `purchase@product:${sku}`)]);
+  return slotsOf(['purchase', ...owners, ...skus.map((sku) => `purchase@product:${sku}`)]);
 }
 
 function byMonth(invoices: readonly Invoice[]): Map<string, Map<string, number>> {
@@ -164,6 +179,10 @@ class Pages {
 
   recommendations(id: string): Page {
     return this.#page('ranker', { id, limit: 10 }, 3_600, [`features:customer:${id}`]);
+  }
+
+  hot(number: number): Page {
+    return this.#page('totals', { number }, 300, ['purchase']);
   }
 
   #page(view: string, input: object, ttlS: number, tags: readonly string[]): Page {

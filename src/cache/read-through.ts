@@ -1,5 +1,4 @@
 import type { CachePolicy, ConsistencyLevel } from '../catalog/define/cache-policy.ts';
-import type { Variant } from '../catalog/define/vary.ts';
 import type { Loaded } from '../catalog/define/view.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';

@@ -1,17 +1,10 @@
-import type { CachePolicy } from '../../catalog/define/cache-policy.ts';
 import { type Clock, isValid } from '../clock/clock.ts';
 import type { Entry } from '../entry.ts';
 import { timeToLiveMs } from '../freshness.ts';
+import type { ReadRequest } from '../read-through.ts';
 
 /** What has to be known of a request to make it again without its client: values only. */
-export interface Recipe {
-  readonly view: string;
-  readonly key: string;
-  /** As the view's schemas parsed it. */
-  readonly input?: unknown;
-  readonly variant?: Readonly<Record<string, string>>;
-  readonly policy: CachePolicy;
-}
+export type Recipe = Pick<ReadRequest, 'view' | 'key' | 'purgeKey' | 'policy' | 'input' | 'variant'>;
 
 export interface DemandSettings {
   /** After this long a read or an invalidation counts half, in milliseconds. */
@@ -24,9 +17,9 @@ export interface DemandSettings {
 
 export const DEMAND_SETTINGS: DemandSettings = {
   // Tuned by `npm run bench:warming`, on the part of the trace before the one that is judged.
-  halfLifeMs: 30 * 60_000,
+  halfLifeMs: 120 * 60_000,
   useProbabilityMin: 0.5,
-  // About 1 MB of an isolate, and a millisecond to look through.
+  // Some 2 MB of an isolate, and less than a millisecond to look through.
   keysMax: 4_096,
 };
 
@@ -153,10 +146,8 @@ export class DemandModel {
 
   #admit(recipe: Recipe, entry: Entry, nowMs: number): void {
     if (this.#keys.size >= this.#settings.keysMax) this.#evictOne(nowMs);
-    // Copied: what is given may hold more, such as the request itself.
-    const { view, key, input, variant = {}, policy } = recipe;
     const tracked: Tracked = {
-      recipe: { view, key, input, variant, policy },
+      recipe: valuesOf(recipe),
       reads: 1,
       invalidations: 0,
       countedAtMs: nowMs,
@@ -209,6 +200,11 @@ export function probabilityOfUse(readsPerMs: number, invalidationsPerMs: number,
   const anyPerMs = readsPerMs + invalidationsPerMs;
   if (anyPerMs <= 0) return 0;
   return (readsPerMs / anyPerMs) * -Math.expm1(-anyPerMs * ttlMs);
+}
+
+/** What is given may be a whole request, which must not be kept. */
+function valuesOf({ view, key, purgeKey = key, policy, input, variant = {} }: Recipe): Recipe {
+  return { view, key, purgeKey, policy, input, variant };
 }
 
 function takeFill(tracked: Tracked, entry: Entry): void {

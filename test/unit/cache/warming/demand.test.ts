@@ -129,6 +129,11 @@ describe('the demand model', () => {
     const model = new DemandModel({ ...DEMAND_SETTINGS, useProbabilityMin: 0 });
     model.answered({ ...recipeOf('a'), ...{ load: () => undefined } }, entryOf(1, 0, 0), 0);
     invalidate(clock, [1]);
-    expect(model.candidates(clock, 0, 1)[0]?.recipe).toEqual({ ...recipeOf('a'), variant: {} });
+    const { key } = recipeOf('a');
+    expect(model.candidates(clock, 0, 1)[0]?.recipe).toEqual({
+      ...recipeOf('a'),
+      purgeKey: key,
+      variant: {},
+    });
   });
 });

@@ -4,7 +4,7 @@ import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ WARMING: 'on' });
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 

@@ -13,8 +13,8 @@ import { ModelWithSessions, recommender } from './warming/sessions.ts';
 import { type Invoice, makeTrace, readInvoices, type Trace } from './warming/trace.ts';
 
 /** Shares of the invoices in the order of time: tuning ended at the first, judging begins at the second. */
-const REPLAYED_FROM = 0.8;
-const JUDGED_FROM = 0.85;
+const REPLAYED_FROM = 0.9;
+const JUDGED_FROM = 0.925;
 const SHARES = [0.05, 0.25, 1];
 const SHARE = 0.25;
 const HOT_PAGES = 32;

@@ -31,8 +31,11 @@ export interface Candidate {
   readonly score: number;
 }
 
-/** A model that has just begun takes no burst for a rate: its counts are of one minute at least, in milliseconds. */
-const WINDOW_MS_MIN = 60_000;
+/**
+ * What a model that has just begun takes its counts to be counts of at least, in milliseconds: twice the usual time
+ * to live, so that one read alone makes no key expected.
+ */
+const WINDOW_MS_MIN = 10 * 60_000;
 /** How many of the oldest keys are looked at when one has to go. */
 const EVICTION_SAMPLE = 8;
 

@@ -52,6 +52,24 @@ describe('a follower', () => {
     expect(follower.mirror.clock.changed[7]).toBe(1);
   });
 
+  it('tells that it has moved once the news is in, and only if there was any', async () => {
+    const { root, calls, context } = controlledRoot();
+    const follower = new ClockFollower(timeOf(() => 1_000));
+    const moves: string[] = [];
+    const onMoved = () => moves.push(`${follower.mirror.clock.epoch}.${follower.mirror.clock.seq}`);
+    const sync = async () => {
+      const synced = follower.ensure(STRONG, follower.begin(), { ...context, onMoved });
+      await settle();
+      calls.at(-1)?.answer();
+      await synced;
+    };
+    await sync();
+    await sync();
+    invalidate(root, [7]);
+    await sync();
+    expect(moves).toEqual(['e.0', 'e.1']);
+  });
+
   it('has many waiting readers share the one next sync', async () => {
     const { calls, context } = controlledRoot();
     const follower = new ClockFollower(timeOf(() => 1_000));

@@ -8,6 +8,8 @@ export interface Config {
   readonly apiKeySha256: string;
   /** The share of hits that are compared with the origin. */
   readonly probeShare: number;
+  /** Whether `GET /metrics` is answered without the key. */
+  readonly isMetricsPublic: boolean;
 }
 
 /** One hit in a hundred, and one a second and isolate at most: enough for three nines within the hour. */
@@ -21,13 +23,17 @@ const Vars = z.object({
     .regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits')
     .toLowerCase(),
   PROBE_SHARE: z.coerce.number().min(0).max(1).default(PROBE_SHARE_DEFAULT),
+  // A variable of wrangler.toml may be a boolean; a secret is text.
+  METRICS_PUBLIC: z
+    .union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')])
+    .default(false),
 });
 
 /** Reads variables and secrets. Throws with the names of what is missing or wrong, never with their values. */
 export function readConfig(env: Env): Config {
   const vars = parse(Vars, env);
-  const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare } = vars;
-  return Object.freeze({ database: targetOf(vars), apiKeySha256, probeShare });
+  const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare, METRICS_PUBLIC: isMetricsPublic } = vars;
+  return Object.freeze({ database: targetOf(vars), apiKeySha256, probeShare, isMetricsPublic });
 }
 
 /** The database alone, for an object that needs nothing else. */

@@ -16,6 +16,8 @@ export interface Env {
   readonly API_KEY_SHA256: string;
   /** The share of hits that are compared with the origin, 0 to 1. */
   readonly PROBE_SHARE?: string | number;
+  /** `true` answers `GET /metrics` without the key. */
+  readonly METRICS_PUBLIC?: string | boolean;
   readonly CACHE: KVNamespace;
   readonly MODELS: R2Bucket;
   readonly EVENTS: Queue<EventsMessage>;

@@ -110,7 +110,7 @@ function settingsOf(env: Env): Settings {
     config,
     db: connect(config.database),
     registry: { store: r2Artifacts(env.MODELS), loadGraph },
-    observation: new Observation(newId, {
+    observation: new Observation(newId, () => isolate.memory.bytes, {
       share: config.probeShare,
       now: systemNow,
       random: systemRandom,
@@ -202,6 +202,7 @@ export function createServices(
         digest: sha256Hex,
         random: systemRandom,
         refreshing: isolate.refreshing,
+        filled: observation.filled,
       });
       return answer instanceof Promise ? answer.then(answered) : answered(answer);
     },

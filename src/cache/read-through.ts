@@ -83,7 +83,11 @@ export interface ReadThroughPorts {
   readonly random: () => number;
   /** When the isolate began to refresh which key in the background, milliseconds since the Unix epoch. */
   readonly refreshing: Map<string, number>;
+  /** Told of every read of the origin that an entry was to come of. */
+  readonly filled?: (view: string, outcome: FillOutcome) => void;
 }
+
+export type FillOutcome = 'ok' | 'failed';
 
 /** A refresh that has not come back after this long has died with its request. */
 const REFRESH_LEASE_MS = 10_000;
@@ -288,12 +292,23 @@ async function toEntry(
 async function readOrigin(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
   const { epoch, seq: stamp } = ports.follower.mirror.clock;
   const startedAt = ports.time.now();
-  const loaded = await request.load();
+  const loaded = await loadAndTell(request, ports);
   const fillMs = Math.max(0, ports.time.now() - startedAt);
   return {
     entry: await toEntry(loaded, request, { epoch, stamp, fillMs }, ports),
     storable: loaded.storable,
   };
+}
+
+async function loadAndTell({ view, load }: ReadRequest, { filled }: ReadThroughPorts): Promise<Loaded> {
+  try {
+    const loaded = await load();
+    filled?.(view, 'ok');
+    return loaded;
+  } catch (error) {
+    filled?.(view, 'failed');
+    throw error;
+  }
 }
 
 /** What a freshly filled entry would be decided to be. */

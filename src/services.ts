@@ -170,7 +170,8 @@ export function createServices(
     return follower.mirror.clock;
   };
   const observed: ObservationContext = {
-    freshClock,
+    // Its stub is made where a probe asks: these services are made for every request.
+    root: { sync: (request) => clockAt(rootClock(env)).sync(request) },
     invalidate,
     send: (batch) => cacheStats(env).flush(batch),
     keepAlive,

@@ -1,7 +1,7 @@
 import { sha256Hex } from '../../src/platform/digest.ts';
 import { log } from '../../src/platform/logger.ts';
 import type { Services } from '../../src/services.ts';
-import { keepRefused } from '../../src/storage/postgres/quarantine.ts';
+import { DEAD_LETTER, keepRefused } from '../../src/storage/postgres/quarantine.ts';
 
 /** Keeps what no consumer could handle, as a whole message, in quarantine under the reason `dead_letter`. */
 export async function consumeDead(batch: MessageBatch, services: Services): Promise<void> {
@@ -9,11 +9,11 @@ export async function consumeDead(batch: MessageBatch, services: Services): Prom
     try {
       await keepRefused(services.db, [
         {
-          fingerprint: await sha256Hex(JSON.stringify(['dead_letter', message.body])),
+          fingerprint: await sha256Hex(JSON.stringify([DEAD_LETTER, message.body])),
           source: null,
           eventId: null,
           type: null,
-          reason: 'dead_letter',
+          reason: DEAD_LETTER,
           pointer: '',
           detail: 'No consumer could handle this message within its tries.',
           raw: message.body,

@@ -1,7 +1,10 @@
 import type { Now } from '../platform/clock.ts';
-import { log } from '../platform/logger.ts';
+import { type LogFields, type LogLevel, log } from '../platform/logger.ts';
 import type { Random } from '../platform/random.ts';
-import type { Clock } from './clock/clock.ts';
+import { type Clock, newClock } from './clock/clock.ts';
+import { applyDelta } from './clock/delta.ts';
+import type { ClockParent } from './clock/mirror.ts';
+import { oldestSourceAgeMs } from './clock/sources.ts';
 import type { Entry } from './entry.ts';
 import { bodyAndEtag } from './entry-body.ts';
 import { keyTag } from './purge.ts';
@@ -11,32 +14,54 @@ import type { CachedAnswer, ReadRequest } from './read-through.ts';
 export type ProbeVerdict =
   | { readonly verdict: 'consistent'; readonly reason: 'equal' | 'changed_later' }
   | { readonly verdict: 'inconsistent'; readonly reason: 'served_invalidated' | 'missed_invalidation' }
-  | { readonly verdict: 'inconclusive'; readonly reason: 'unreachable' | 'new_epoch' | 'changed_back' };
+  | {
+      readonly verdict: 'inconclusive';
+      readonly reason: 'unreachable' | 'new_epoch' | 'clock_set_back' | 'source_behind' | 'changed_back';
+    };
+
+/** The root clock, some time after the origin was read for comparison. */
+export interface RootWord {
+  readonly clock: Clock;
+  /** Whether every source has told what it committed up to that read: `clock` then has the invalidation of it. */
+  readonly isComplete: boolean;
+}
 
 /**
- * Judges an answer that differs from what the origin says since, by the clock as it stands some time later.
+ * Judges an answer that differs from what the origin said after it was given.
  *
- * The origin was read after the answer was given, so a difference has one of three causes. A commit that was
- * invalidated after the answer's mirror had last heard of the root: then the answer was right as of its moment,
- * and the clock shows a version above that moment. A commit that the mirror should have known of: the clock shows
- * a version above the entry's stamp and not above the mirror's moment. Or a commit that nobody has invalidated at
- * all: no version above the stamp, however long one waits. A commit needs a moment to be invalidated, so the clock
- * has to be looked at a while after the origin. A version above the moment may also be of an unrelated change, of
- * the same tag or slot: then a missed invalidation goes unnoticed this time. So it may be silent, and never cries
- * wolf unless an invalidation takes longer than that while.
+ * Call `s` the entry's stamp and `m` its mirror's `seq` when it was judged to hold. The entry was read after `s`
+ * was taken, and the origin for comparison after the answer, so a change that one shows and the other does not was
+ * committed in between. It is invalidated after it is committed, at a `v > s`. Of all orders of commit,
+ * invalidation, serving, comparison and the root's word this leaves:
  *
- * @param judgedSeq the mirror's `seq` when it let the entry be served.
+ * - `v > m`: invalidated after the mirror had last heard of the root. The entry was right as of its moment.
+ * - `s < v <= m`: the mirror had to know and let the entry pass. It is wrong whatever came later.
+ * - No `v` yet, and a source may still be about to tell: nothing can be said. However long an invalidation takes,
+ *   a change with an outbox row is never called missed, because a pass over the outbox that began after the
+ *   comparison invalidates it before it ends.
+ * - No `v`, and all sources have told: nobody has invalidated the change, or not with a tag of this answer. Where
+ *   its writer has no outbox row and announces it by a purge alone, a purge that comes later than `GRACE_MS` is
+ *   taken for none.
+ *
+ * A slot has only its newest version, and may have it of another change, by the same tag or by chance. So a
+ * change that was missed or wrongly served may look like one that was invalidated later: the judgement may be
+ * silent, and does not cry wolf.
+ *
+ * @param judgedSeq `m`.
  */
 export function judgeDifference(
-  entry: Pick<Entry, 'epoch' | 'stamp' | 'slots'>,
+  { epoch, stamp, slots }: Pick<Entry, 'epoch' | 'stamp' | 'slots'>,
   judgedSeq: number,
-  later: Clock,
+  { clock, isComplete }: RootWord,
 ): ProbeVerdict {
-  if (later.epoch !== entry.epoch) return { verdict: 'inconclusive', reason: 'new_epoch' };
-  const versions = entry.slots.map((slot) => later.changed[slot] ?? 0).filter((seq) => seq > entry.stamp);
+  if (clock.epoch !== epoch) return { verdict: 'inconclusive', reason: 'new_epoch' };
+  // Its storage was restored to an earlier point: it gives numbers out a second time.
+  if (clock.seq < Math.max(stamp, judgedSeq)) return { verdict: 'inconclusive', reason: 'clock_set_back' };
+  const versions = slots.map((slot) => clock.changed[slot] ?? 0).filter((seq) => seq > stamp);
   if (versions.some((seq) => seq <= judgedSeq))
     return { verdict: 'inconsistent', reason: 'served_invalidated' };
   if (versions.length > 0) return { verdict: 'consistent', reason: 'changed_later' };
+  if (!isComplete) return { verdict: 'inconclusive', reason: 'source_behind' };
   return { verdict: 'inconsistent', reason: 'missed_invalidation' };
 }
 
@@ -52,16 +77,23 @@ export interface ProbePorts {
 
 /** What a probe needs of the request that it runs behind. */
 export interface ProbeContext {
-  /** The mirror's clock, after a sync with the root that was sent after the call. */
-  readonly freshClock: () => Promise<Clock>;
+  /** The root itself, and not the mirror: what a mirror has lost, no later sync brings back to it. */
+  readonly root: ClockParent;
+  /** Returns once the root has it on disk. */
   readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
 /** One probe a second and isolate at most: each reads the origin once, and seldom twice. */
 const PAUSE_MS = 1_000;
-/** How long a commit may take to be invalidated before it counts as missed, in milliseconds: the relay's delay, twice. */
+/** How long a writer without an outbox row may take from its commit to its purge, in milliseconds. */
 export const GRACE_MS = 5_000;
+/** How often the root is asked while a source has not told everything: a heartbeat takes longer than a sync waits. */
+const ROOT_ASKS_MAX = 3;
+/** The pause between two of them, in milliseconds: longer than that between two heartbeats. */
+const ROOT_PAUSE_MS = 2_000;
+/** What the watermark has to be beyond the read, in milliseconds: times are whole numbers, and clocks drift. */
+const WATERMARK_SLACK_MS = 10;
 /** A probe that has not come back after this long has died with its request. */
 const LEASE_MS = 30_000;
 
@@ -94,7 +126,10 @@ export class Probe {
     this.#begunAtMs = begunAtMs;
     this.#underWay = true;
     const probe = this.#look(request, entry, judgedSeq, context)
-      .catch((): ProbeVerdict => ({ verdict: 'inconclusive', reason: 'unreachable' }))
+      .catch((error: unknown): ProbeVerdict => {
+        tell('warn', 'A probe came to no end.', { view: request.view }, error);
+        return { verdict: 'inconclusive', reason: 'unreachable' };
+      })
       .then((verdict) => this.#ports.count(request.view, verdict))
       .finally(() => {
         if (this.#begunAtMs === begunAtMs) this.#underWay = false;
@@ -109,16 +144,40 @@ export class Probe {
     context: ProbeContext,
   ): Promise<ProbeVerdict> {
     if (await this.#isAsAtOrigin(request, entry)) return { verdict: 'consistent', reason: 'equal' };
+    const readAtMs = this.#ports.now();
     await this.#ports.sleep(GRACE_MS);
-    const verdict = judgeDifference(entry, judgedSeq, await context.freshClock());
-    if (verdict.reason !== 'missed_invalidation') {
-      if (verdict.verdict === 'inconsistent') this.#tell(request, verdict);
-      return verdict;
-    }
-    if (await this.#isAsAtOrigin(request, entry)) return { verdict: 'inconclusive', reason: 'changed_back' };
-    this.#tell(request, verdict);
-    await context.invalidate([keyTag(request.purgeKey ?? request.key)]);
+    const verdict = await this.#judge(entry, judgedSeq, readAtMs, context.root);
+    if (verdict.verdict !== 'inconsistent') return verdict;
+    const mayHaveChangedBack = verdict.reason === 'missed_invalidation';
+    if (mayHaveChangedBack && (await this.#isAsAtOrigin(request, entry)))
+      return { verdict: 'inconclusive', reason: 'changed_back' };
+    await this.#heal(request, entry, judgedSeq, verdict, context);
     return verdict;
+  }
+
+  /** Asks the root until its word is enough, or some times in vain. */
+  async #judge(entry: Entry, judgedSeq: number, readAtMs: number, root: ClockParent): Promise<ProbeVerdict> {
+    for (let asked = 1; ; asked += 1) {
+      const verdict = judgeDifference(entry, judgedSeq, await this.#askRoot(entry, readAtMs, root));
+      if (verdict.reason !== 'source_behind' || asked === ROOT_ASKS_MAX) return verdict;
+      await this.#ports.sleep(ROOT_PAUSE_MS);
+    }
+  }
+
+  /** What the root knows since the entry's stamp, and whether that accounts for what was read at `readAtMs`. */
+  async #askRoot({ epoch, stamp }: Entry, readAtMs: number, root: ClockParent): Promise<RootWord> {
+    const sentAtMs = this.#ports.now();
+    // The root has the sources looked after where they have not told of the time of the read yet.
+    const sourceMaxAgeMs = Math.max(0, sentAtMs - readAtMs - WATERMARK_SLACK_MS);
+    const request = { epoch, sinceSeq: stamp, maxAgeMs: 0, atLeast: undefined, sourceMaxAgeMs };
+    const answer = await root.sync(request);
+    const clock = newClock(answer.epoch);
+    applyDelta(clock, answer.seq, answer.delta);
+    // An age is counted back from the sending: the answer is later, so the watermark is at least there.
+    const completeUntilMs = new Map(
+      Object.entries(answer.sources).map(([source, ageMs]) => [source, sentAtMs - ageMs]),
+    );
+    return { clock, isComplete: oldestSourceAgeMs(completeUntilMs, sentAtMs) <= sourceMaxAgeMs };
   }
 
   async #isAsAtOrigin(request: ReadRequest, entry: Entry): Promise<boolean> {
@@ -127,12 +186,23 @@ export class Probe {
     return etag === entry.etag;
   }
 
-  #tell({ view, key }: ReadRequest, { reason }: ProbeVerdict): void {
-    log('error', 'An answer from the cache differed from the origin without reason.', {
-      'event.action': 'cache-probe',
-      'event.reason': reason,
-      view,
-      key,
-    });
+  /** Tells what an operator needs to find the tag that is missing, or the writer that is not captured, and purges. */
+  async #heal(
+    { view, key, purgeKey }: ReadRequest,
+    { epoch, stamp }: Entry,
+    judgedSeq: number,
+    { reason }: ProbeVerdict,
+    { invalidate }: ProbeContext,
+  ): Promise<void> {
+    const fields = { 'event.reason': reason, view, key, epoch, stamp, judged_seq: judgedSeq };
+    tell('error', 'An answer from the cache differed from the origin without reason.', fields);
+    // What was found stays found, also where it cannot be healed.
+    await invalidate([keyTag(purgeKey ?? key)]).catch((error: unknown) =>
+      tell('warn', 'The key of a wrong answer could not be purged.', { view, key }, error),
+    );
   }
+}
+
+function tell(level: LogLevel, message: string, fields: LogFields, error?: unknown): void {
+  log(level, message, { 'event.action': 'cache-probe', ...fields }, error);
 }

@@ -7,6 +7,8 @@ import { authorize } from './middleware/authorize.ts';
 import { problemResponse } from './problem.ts';
 import { registerAdmin } from './routes/admin.ts';
 import { registerCacheAdmin } from './routes/admin-cache.ts';
+import { registerDeadLetters } from './routes/admin-dead-letters.ts';
+import { registerQuarantine } from './routes/admin-quarantine.ts';
 import { registerEntityWrites } from './routes/entities.ts';
 import { registerEvents } from './routes/events.ts';
 import { registerFeatures } from './routes/features.ts';
@@ -51,6 +53,8 @@ registerRecommendations(app, catalog.models);
 registerPredictions(app);
 registerAdmin(app);
 registerCacheAdmin(app);
+registerQuarantine(app);
+registerDeadLetters(app);
 registerMetrics(app);
 
 app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import { DEAD_LETTER } from './quarantine.ts';
 
 /** Where an event is, as far as the database knows. */
 export type EventStatus =
@@ -43,9 +44,6 @@ const Kept = z.object({
   detail: z.string(),
   received_at: Timestamp,
 });
-
-/** Under this reason what no consumer could handle is kept. */
-const DEAD_LETTER = 'dead_letter';
 
 /** Where the event of a source and id is; undefined where it was never seen, or has not left the queue yet. */
 export async function readEventStatus(

@@ -1,6 +1,7 @@
-import { sql } from 'drizzle-orm';
+import { and, desc, eq, getTableColumns, inArray, lt, ne, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import { type AuditEntry, auditStatement } from './audit.ts';
 import { quarantine } from './schema.ts';
 
 /** An event that was refused, as it came. */
@@ -35,4 +36,96 @@ export async function countByReason(
     group by reason order by reason`);
   const counts = z.array(z.object({ reason: z.string(), events: z.coerce.number().int() })).parse(rows);
   return Object.fromEntries(counts.map(({ reason, events }) => [reason, events]));
+}
+
+/** Under this reason what no consumer could handle is kept: a whole message, and no event. */
+export const DEAD_LETTER = 'dead_letter';
+
+export interface QuarantinedEvent {
+  readonly id: number;
+  readonly source: string | null;
+  readonly eventId: string | null;
+  readonly type: string | null;
+  readonly reason: string;
+  readonly pointer: string;
+  readonly detail: string;
+  readonly receivedAt: string;
+  readonly state: 'open' | 'released' | 'discarded';
+  readonly resolvedAt: string | null;
+}
+
+export interface QuarantineFilter {
+  readonly reason?: string | undefined;
+  readonly type?: string | undefined;
+  readonly source?: string | undefined;
+  readonly state: QuarantinedEvent['state'];
+  /** Only those kept before the one of this number. */
+  readonly before?: number | undefined;
+  readonly limit: number;
+}
+
+const Timestamp = z.string().transform((text) => new Date(text).toISOString());
+const Row = z.object({
+  id: z.coerce.number().int(),
+  source: z.string().nullable(),
+  eventId: z.string().nullable(),
+  type: z.string().nullable(),
+  reason: z.string(),
+  pointer: z.string(),
+  detail: z.string(),
+  receivedAt: Timestamp,
+  state: z.enum(['open', 'released', 'discarded']),
+  resolvedAt: Timestamp.nullable(),
+});
+const { raw: _raw, fingerprint: _fingerprint, ...LISTED } = getTableColumns(quarantine);
+
+/** What is kept, newest first, without the raw events. Dead letters only by their own reason. */
+export async function listQuarantine(
+  db: NeonHttpDatabase,
+  { reason, type, source, state, before, limit }: QuarantineFilter,
+): Promise<QuarantinedEvent[]> {
+  const rows = await db
+    .select(LISTED)
+    .from(quarantine)
+    .where(
+      and(
+        eq(quarantine.state, state),
+        reason === undefined ? ne(quarantine.reason, DEAD_LETTER) : eq(quarantine.reason, reason),
+        type === undefined ? undefined : eq(quarantine.type, type),
+        source === undefined ? undefined : eq(quarantine.source, source),
+        before === undefined ? undefined : lt(quarantine.id, before),
+      ),
+    )
+    .orderBy(desc(quarantine.id))
+    .limit(limit);
+  return z.array(Row).parse(rows);
+}
+
+/** Some of what is kept, with the raw events, in no particular order; unknown numbers are left out. */
+export async function readQuarantined(
+  db: NeonHttpDatabase,
+  ids: readonly number[],
+): Promise<(QuarantinedEvent & { readonly raw: unknown })[]> {
+  const rows = await db
+    .select({ ...LISTED, raw: quarantine.raw })
+    .from(quarantine)
+    .where(inArray(quarantine.id, [...ids]));
+  return z.array(Row.extend({ raw: z.unknown() })).parse(rows);
+}
+
+/** Closes what is open and writes down why, in one transaction. What is closed already stays as it was. */
+export async function resolveQuarantined(
+  db: NeonHttpDatabase,
+  ids: readonly number[],
+  state: 'released' | 'discarded',
+  entry: AuditEntry,
+): Promise<void> {
+  if (ids.length === 0) return;
+  await db.batch([
+    db
+      .update(quarantine)
+      .set({ state, resolvedAt: sql`now()` })
+      .where(and(inArray(quarantine.id, [...ids]), eq(quarantine.state, 'open'))),
+    db.execute(auditStatement(entry)),
+  ]);
 }

@@ -78,9 +78,24 @@ export const quarantine = pgTable(
     detail: text('detail').notNull(),
     raw: jsonb('raw').notNull(),
     receivedAt: timestamp('received_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+    /** `open` until somebody releases or discards it. */
+    state: text('state', { enum: ['open', 'released', 'discarded'] })
+      .notNull()
+      .default('open'),
+    resolvedAt: timestamp('resolved_at', { withTimezone: true, mode: 'string' }),
   },
   (table) => [
     uniqueIndex('quarantine_fingerprint').on(table.fingerprint),
     index('quarantine_reason').on(table.reason),
+    index('quarantine_event').on(table.source, table.eventId),
   ],
 );
+
+/** Who did what to data that others had sent; nothing is ever changed or deleted here. */
+export const auditLog = pgTable('audit_log', {
+  id: bigserial('id', { mode: 'number' }).primaryKey(),
+  at: timestamp('at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+  action: text('action').notNull(),
+  target: text('target').notNull(),
+  detail: jsonb('detail').notNull(),
+});

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { invalidate, newClock } from '../../../src/cache/clock/clock.ts';
+import { encodeDelta } from '../../../src/cache/clock/delta.ts';
+import type { SyncRequest } from '../../../src/cache/clock/mirror.ts';
 import { slotsOf } from '../../../src/cache/clock/slots.ts';
 import { bodyAndEtag } from '../../../src/cache/entry-body.ts';
-import { GRACE_MS, judgeDifference, Probe, type ProbeVerdict } from '../../../src/cache/probe.ts';
+import { GRACE_MS, Probe, type ProbeVerdict } from '../../../src/cache/probe.ts';
 import type { CachedAnswer, ReadRequest } from '../../../src/cache/read-through.ts';
 import { cachePolicy } from '../../../src/catalog/define/cache-policy.ts';
 
@@ -10,72 +12,17 @@ const TAG = 'product:1';
 const SLOTS = slotsOf([TAG]);
 const digest = async (text: string) => `digest of ${text}`.padEnd(32);
 
-describe('an answer that differs from the origin', () => {
-  /** All orders of: a commit, its invalidation, the fill of an entry, the mirror's last sync and the serving. */
-  it('is inconsistent only if its change was known to its mirror, or to nobody at all', () => {
-    let wolves = 0;
-    for (const steps of permutations(['commit', 'invalidate', 'stamp', 'read', 'sync', 'serve'])) {
-      const precedes = (a: string, b: string) => steps.indexOf(a) < steps.indexOf(b);
-      // The order in which they can happen: invalidated after the commit, served after it was filled and synced.
-      if (!precedes('commit', 'invalidate') || !precedes('stamp', 'read') || !precedes('read', 'serve'))
-        continue;
-      if (!precedes('sync', 'serve')) continue;
-      const root = newClock('e');
-      let stamp = 0;
-      let mirrorSeq = 0;
-      for (const step of steps) {
-        if (step === 'invalidate') invalidate(root, SLOTS);
-        // The stamp is taken from the mirror, so the mirror knows at least as much when it judges.
-        if (step === 'stamp') stamp = root.seq;
-        if (step === 'sync') mirrorSeq = root.seq;
-      }
-      const judged = Math.max(mirrorSeq, stamp);
-      const showsCommit = precedes('commit', 'read');
-      const isServed = !(root.seq > stamp && judged >= root.seq);
-      if (showsCommit || !isServed) continue;
-      const verdict = judgeDifference({ epoch: 'e', stamp, slots: SLOTS }, judged, root);
-      if (verdict.verdict !== 'consistent') wolves += 1;
-    }
-    expect(wolves).toBe(0);
-  });
-
-  it('was served although its mirror knew', () => {
-    const root = newClock('e');
-    const seq = invalidate(root, SLOTS);
-    expect(judgeDifference({ epoch: 'e', stamp: seq - 1, slots: SLOTS }, seq, root).reason).toBe(
-      'served_invalidated',
-    );
-  });
-
-  it('was never invalidated', () => {
-    const root = newClock('e');
-    invalidate(root, slotsOf(['another']));
-    expect(judgeDifference({ epoch: 'e', stamp: 0, slots: SLOTS }, 0, root).reason).toBe(
-      'missed_invalidation',
-    );
-  });
-
-  it('tells nothing after the clock was made anew', () => {
-    expect(judgeDifference({ epoch: 'e', stamp: 0, slots: SLOTS }, 0, newClock('f')).verdict).toBe(
-      'inconclusive',
-    );
-  });
-});
-
-function* permutations(items: readonly string[]): Generator<string[]> {
-  if (items.length === 0) yield [];
-  for (const [index, item] of items.entries()) {
-    for (const rest of permutations(items.toSpliced(index, 1))) yield [item, ...rest];
-  }
-}
-
 /** A probe that looks at everything, over an origin and a clock that the test moves. */
 class World {
   value = 'v1';
   root = newClock('e');
+  /** Up to when the root has been told everything: at first it is told as soon as it asks. */
+  completeUntil: number | undefined;
+  asked: SyncRequest[] = [];
   now = 0;
   share = 1;
   originFails = false;
+  purgeFails = false;
   slept: number[] = [];
   invalidated: string[] = [];
   verdicts: ProbeVerdict[] = [];
@@ -87,6 +34,7 @@ class World {
     random: () => 1 - this.share,
     sleep: async (ms) => {
       this.slept.push(ms);
+      this.now += ms;
       this.whileAsleep();
     },
     digest,
@@ -105,8 +53,19 @@ class World {
       },
     };
     this.probe.consider(request, answer, {
-      freshClock: async () => this.root,
-      invalidate: async (tags) => this.invalidated.push(...tags),
+      root: {
+        sync: async (request) => {
+          this.asked.push(request);
+          const { epoch, seq } = this.root;
+          const delta = encodeDelta(this.root, request.epoch === epoch ? request.sinceSeq : 0);
+          const sources = { outbox: this.now - (this.completeUntil ?? this.now) };
+          return { epoch, seq, ageMs: 0, delta, sources, askAgainMs: 50 };
+        },
+      },
+      invalidate: async (tags) => {
+        if (this.purgeFails) throw new Error('down');
+        this.invalidated.push(...tags);
+      },
       keepAlive: (promise) => this.work.push(promise),
     });
     await Promise.all(this.work);
@@ -151,6 +110,49 @@ describe('a probe', () => {
     await world.consider(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'missed_invalidation' }]);
     expect(world.invalidated).toEqual(['cache:key:k']);
+  });
+
+  it('tells and heals what its mirror had to know', async () => {
+    const world = new World();
+    world.value = 'v2';
+    invalidate(world.root, SLOTS);
+    await world.consider(await hitOf('v1', { judgedSeq: 1 }));
+    expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'served_invalidated' }]);
+    expect(world.invalidated).toEqual(['cache:key:k']);
+    // Since the stamp and not since the mirror's moment: what the mirror has lost has to come along.
+    expect(world.asked).toMatchObject([{ sinceSeq: 0, maxAgeMs: 0 }]);
+  });
+
+  it('counts what it found also where that cannot be healed', async () => {
+    const world = new World();
+    world.value = 'v2';
+    world.purgeFails = true;
+    await world.consider(await hitOf('v1'));
+    expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'missed_invalidation' }]);
+  });
+
+  it('calls nothing missed before the sources have told of the time of its read', async () => {
+    const world = new World();
+    world.value = 'v2';
+    world.completeUntil = 0;
+    await world.consider(await hitOf('v1'));
+    expect(world.verdicts).toEqual([{ verdict: 'inconclusive', reason: 'source_behind' }]);
+    expect(world.invalidated).toEqual([]);
+    expect(world.asked).toHaveLength(3);
+    for (const [index, { sourceMaxAgeMs }] of world.asked.entries())
+      expect(sourceMaxAgeMs).toBeLessThan(world.slept.slice(0, index + 1).reduce((sum, ms) => sum + ms, 0));
+  });
+
+  it('waits for a source that tells late', async () => {
+    const world = new World();
+    world.value = 'v2';
+    world.completeUntil = 0;
+    world.whileAsleep = () => {
+      // The pass that the first question set off has found the change.
+      if (world.slept.length === 2) invalidate(world.root, SLOTS);
+    };
+    await world.consider(await hitOf('v1'));
+    expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'changed_later' }]);
   });
 
   it('says nothing where the origin has changed back, or cannot be asked', async () => {

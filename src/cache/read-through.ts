@@ -248,7 +248,7 @@ async function fill(
   const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
   let flight: Flight;
   try {
-    const fillOnce = () => readOrigin(request, ports);
+    const fillOnce = () => readAndTell(request, ports);
     const { time, context } = ports;
     flight = await singleFlight(gate, { epoch, minStamp }, fillOnce, { time, keepAlive: context.keepAlive });
   } catch (error) {
@@ -288,27 +288,27 @@ async function toEntry(
   return { body, etag, slots, ...at, ...told, filledAt: ports.time.now() };
 }
 
+async function readAndTell(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
+  try {
+    const read = await readOrigin(request, ports);
+    ports.filled?.(request.view, 'ok');
+    return read;
+  } catch (error) {
+    ports.filled?.(request.view, 'failed');
+    throw error;
+  }
+}
+
 /** Reads the origin. The stamp is copied before: the mirror moves on while the origin answers. */
 async function readOrigin(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
   const { epoch, seq: stamp } = ports.follower.mirror.clock;
   const startedAt = ports.time.now();
-  const loaded = await loadAndTell(request, ports);
+  const loaded = await request.load();
   const fillMs = Math.max(0, ports.time.now() - startedAt);
   return {
     entry: await toEntry(loaded, request, { epoch, stamp, fillMs }, ports),
     storable: loaded.storable,
   };
-}
-
-async function loadAndTell({ view, load }: ReadRequest, { filled }: ReadThroughPorts): Promise<Loaded> {
-  try {
-    const loaded = await load();
-    filled?.(view, 'ok');
-    return loaded;
-  } catch (error) {
-    filled?.(view, 'failed');
-    throw error;
-  }
 }
 
 /** What a freshly filled entry would be decided to be. */

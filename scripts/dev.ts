@@ -6,6 +6,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { claimState } from './dev/claim.ts';
+import { captureOtherWriters } from './dev/database/capture.ts';
 import { startDevDatabase } from './dev/database.ts';
 import { ensureKey } from './dev/key.ts';
 import { ensureModel } from './dev/model.ts';
@@ -52,11 +53,14 @@ async function main(): Promise<void> {
     migrationsDir: 'migrations',
     ...(external === undefined ? { dataDir: `${stateDir}/postgres` } : { databaseUrl: external }),
   });
-  step(
-    external === undefined ? 'Postgres (embedded) is up and migrated' : 'Postgres (DATABASE_URL) is migrated',
-  );
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => database.close());
+  await captureOtherWriters(database);
+  step(
+    external === undefined
+      ? 'Postgres (embedded) is up, migrated, and captures other writers'
+      : 'Postgres (DATABASE_URL) is migrated and captures other writers',
+  );
 
   const worker = await startWorker({
     port,

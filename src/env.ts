@@ -18,6 +18,10 @@ export interface Env {
   readonly PROBE_SHARE?: string | number;
   /** `true` answers `GET /metrics` without the key. */
   readonly METRICS_PUBLIC?: string | boolean;
+  /** `off` fills nothing ahead of its readers. */
+  readonly WARMING?: string;
+  /** How often the outbox is looked at while somebody reads, in milliseconds; see `config.ts`. */
+  readonly OUTBOX_WATCH_MS?: string | number;
   readonly CACHE: KVNamespace;
   readonly MODELS: R2Bucket;
   readonly EVENTS: Queue<EventsMessage>;

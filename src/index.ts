@@ -30,8 +30,8 @@ export default {
   },
 
   async scheduled(_controller, env, ctx): Promise<void> {
-    await createServices(env, (promise) => ctx.waitUntil(promise))
-      .relay()
-      .heartbeat();
+    const services = createServices(env, (promise) => ctx.waitUntil(promise));
+    await services.relay().heartbeat();
+    services.warm();
   },
 } satisfies ExportedHandler<Env>;

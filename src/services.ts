@@ -6,11 +6,18 @@ import { slotsOf } from './cache/clock/slots.ts';
 import type { Token } from './cache/clock/token.ts';
 import { clockAt } from './cache/clock/wire.ts';
 import { keepForS } from './cache/freshness.ts';
-import { type CachedAnswer, type ReadRequest, readThrough } from './cache/read-through.ts';
+import {
+  type CachedAnswer,
+  type ReadRequest,
+  type ReadThroughPorts,
+  readThrough,
+} from './cache/read-through.ts';
 import { ColoTier } from './cache/tiers/colo.ts';
 import { KvTier } from './cache/tiers/kv.ts';
 import { MemoryTier } from './cache/tiers/memory.ts';
 import type { Tier } from './cache/tiers/tier.ts';
+import { refillRead } from './cache/warming/refill.ts';
+import { Warmer, type WavePorts } from './cache/warming/warmer.ts';
 import { cachePolicy } from './catalog/define/cache-policy.ts';
 import type { Loaded, ViewDefinition } from './catalog/define/view.ts';
 import { catalog } from './catalog/index.ts';
@@ -38,7 +45,7 @@ import {
   regionalClock,
   rootClock,
 } from './storage/objects.ts';
-import { classifyFault, connect } from './storage/postgres/connect.ts';
+import { classifyFault, connect, guarded } from './storage/postgres/connect.ts';
 import { storeEvents } from './storage/postgres/event-store.ts';
 import { keepRefused } from './storage/postgres/quarantine.ts';
 import { reflect } from './storage/postgres/reflecting.ts';
@@ -51,14 +58,21 @@ const KEEP_S = Math.max(
   keepForS(cachePolicy({ ttlS: 3_600 })),
 );
 
+const follower = new ClockFollower(systemTime);
+
 /** What an isolate keeps between requests: values only, nothing that belongs to a request. */
 const isolate = {
-  follower: new ClockFollower(systemTime),
+  follower,
+  warmer: new Warmer(() => follower.mirror.clock, systemNow),
   memory: new MemoryTier(MEMORY_TIER_BYTES),
   models: new LoadedModels(),
   refreshing: new Map<string, number>(),
   invalidated: new InvalidatedChanges(),
 };
+
+/** Entries may have died: what is expected to be asked for is filled behind the next answers. */
+const onMoved = () => isolate.warmer.moved();
+const viewNamed = new Map(catalog.views.map((view) => [view.name, view]));
 
 export interface Services {
   readonly config: Config;
@@ -78,6 +92,8 @@ export interface Services {
     input: unknown,
     variant: Readonly<Record<string, string>>,
   ) => Promise<Loaded>;
+  /** Fills ahead what is expected to be asked for next, behind whatever is under way. */
+  readonly warm: () => void;
   /** What this isolate knows to be invalidated before the outbox does. */
   readonly invalidated: InvalidatedChanges;
   /** Returns the token once the root clock has the invalidation on disk. */
@@ -163,7 +179,37 @@ export function createServices(
 ): Services {
   const { config, db, registry, tiers, observation } = settingsOf(env);
   const invalidate = (tags: readonly string[]) => invalidateAtRoot(env, tags);
-  const context: FollowerContext = { parent: clockAbove(env, () => regionOf(placeOf())), keepAlive };
+  const context: FollowerContext = {
+    parent: clockAbove(env, () => regionOf(placeOf())),
+    keepAlive,
+    onMoved,
+  };
+  const readPorts = (): ReadThroughPorts => ({
+    follower: isolate.follower,
+    context,
+    tiers,
+    time: systemTime,
+    gateOf: (key) => fillGate(env, key),
+    digest: sha256Hex,
+    random: systemRandom,
+    refreshing: isolate.refreshing,
+    filled: observation.filled,
+  });
+  const load: Services['load'] = (view, input, variant) => {
+    const { epoch } = isolate.follower.mirror.clock;
+    const reflection = reflect(db.$client, epoch);
+    const { withTimeout } = systemTime;
+    const ports = { epoch, reflection, invalidated: isolate.invalidated, invalidate, withTimeout };
+    return guarded(() => loadAsOf((reflecting) => view.load(reflecting, input, variant), ports));
+  };
+  const wave: WavePorts = {
+    read: async (recipe) => {
+      const view = viewNamed.get(recipe.view);
+      if (view === undefined) throw new Error(`The catalog has no view "${recipe.view}".`);
+      return await readThrough(refillRead(view, recipe, load), readPorts());
+    },
+    keepAlive,
+  };
   const freshClock = async () => {
     const { follower } = isolate;
     await follower.ensure({ maxAgeMs: 0, atLeast: undefined }, follower.begin(), context);
@@ -192,27 +238,19 @@ export function createServices(
     read: (request) => {
       const answered = (answer: CachedAnswer): CachedAnswer => {
         observation.answered(request, answer, observed);
+        if (config.isWarming && request.policy.warm && request.input !== undefined) {
+          isolate.warmer.answered(request, answer);
+          if (isolate.warmer.isDue) isolate.warmer.refill(wave);
+        }
         return answer;
       };
-      const answer = readThrough(request, {
-        follower: isolate.follower,
-        context,
-        tiers,
-        time: systemTime,
-        gateOf: (key) => fillGate(env, key),
-        digest: sha256Hex,
-        random: systemRandom,
-        refreshing: isolate.refreshing,
-        filled: observation.filled,
-      });
+      const answer = readThrough(request, readPorts());
       return answer instanceof Promise ? answer.then(answered) : answered(answer);
     },
-    load: (view, input, variant) => {
-      const { epoch } = isolate.follower.mirror.clock;
-      const reflection = reflect(db.$client, epoch);
-      const { withTimeout } = systemTime;
-      const ports = { epoch, reflection, invalidated: isolate.invalidated, invalidate, withTimeout };
-      return loadAsOf((reflecting) => view.load(reflecting, input, variant), ports);
+    load,
+    warm: () => {
+      isolate.warmer.moved();
+      if (config.isWarming) isolate.warmer.refill(wave);
     },
     invalidated: isolate.invalidated,
     invalidate,

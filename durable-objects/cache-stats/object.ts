@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
-import { CounterBatch, type CounterReport } from '../../src/cache/counters.ts';
 import { systemNow } from '../../src/platform/clock.ts';
+import { CounterBatch, type CounterReport } from '../../src/platform/counters.ts';
 import { CounterStore } from './store.ts';
 
 const MINUTE_MS = 60_000;

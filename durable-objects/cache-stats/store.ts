@@ -1,5 +1,10 @@
 import * as z from 'zod';
-import { type CounterBatch, CounterSample, DROPPED, type IsolateReport } from '../../src/cache/counters.ts';
+import {
+  type CounterBatch,
+  CounterSample,
+  DROPPED,
+  type IsolateReport,
+} from '../../src/platform/counters.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 

@@ -5,7 +5,8 @@ import { RootClock } from '../../src/cache/clock/root.ts';
 import type { SourcePass } from '../../src/cache/clock/sources.ts';
 import type { Token } from '../../src/cache/clock/token.ts';
 import { clockAt, encodeAnswer, type RemoteClock } from '../../src/cache/clock/wire.ts';
-import { systemTime } from '../../src/platform/clock.ts';
+import { outboxWatchMs } from '../../src/config.ts';
+import { sleep, systemTime } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
 import { REGIONS } from '../../src/platform/regions.ts';
 import { type ClockEnv, outboxRelay, regionalClock, rootClock } from '../../src/storage/objects.ts';
@@ -29,12 +30,14 @@ export class TagClock extends DurableObject<ClockEnv> implements RemoteClock {
       this.#clock = new RegionClock(region, root, systemTime, keepAlive);
       return;
     }
+    const everyMs = outboxWatchMs(env);
     const store = new ClockStore(ctx.storage);
     this.#clock = new RootClock(store.load(newId), newId(), {
       time: systemTime,
       save: (seq, slots) => store.save(seq, slots),
       push: (to, pushed) => regionalClock(env, to).receive(pushed),
       heartbeat: () => outboxRelay(env).heartbeat(),
+      watch: everyMs === 0 ? undefined : { everyMs, sleep },
       keepAlive,
     });
   }

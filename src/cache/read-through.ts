@@ -36,6 +36,9 @@ export interface ReadRequest {
   readonly purgeKey?: string;
   readonly policy: CachePolicy;
   readonly consistency: Consistency;
+  /** What the view's schemas made of the request; absent where the answer cannot be made again without it. */
+  readonly input?: unknown;
+  readonly variant?: Readonly<Record<string, string>>;
   readonly load: () => Promise<Loaded>;
 }
 

@@ -1,4 +1,4 @@
-import type { EntityDefinition } from './define/entity.ts';
+import type { EntityDefinition, HistoryDefinition } from './define/entity.ts';
 import type { EventDefinition } from './define/event.ts';
 import type { FeatureDefinition } from './define/feature.ts';
 import type { ModelDefinition } from './define/model.ts';
@@ -15,6 +15,7 @@ import * as views from './views.ts';
  */
 export interface Catalog {
   readonly entities: readonly EntityDefinition[];
+  readonly histories: readonly HistoryDefinition[];
   readonly events: readonly EventDefinition[];
   readonly eventTypes: ReadonlyMap<string, EventDefinition>;
   readonly views: readonly ViewDefinition[];
@@ -33,6 +34,7 @@ function assemble(): Catalog {
   const eventDefinitions = ofKind<EventDefinition>('event');
   const assembled: Catalog = {
     entities: ofKind<EntityDefinition>('entity'),
+    histories: ofKind<HistoryDefinition>('history'),
     events: eventDefinitions,
     eventTypes: new Map(eventDefinitions.map((definition) => [definition.type, definition])),
     views: ofKind<ViewDefinition>('view'),
@@ -42,6 +44,10 @@ function assemble(): Catalog {
   assertUnique(
     'entity',
     assembled.entities.map(({ name }) => name),
+  );
+  assertUnique(
+    'history',
+    assembled.histories.map(({ name }) => name),
   );
   assertUnique(
     'event type',

@@ -1,4 +1,4 @@
-import type { CounterSample } from '../cache/counters.ts';
+import type { CounterSample } from '../platform/counters.ts';
 
 /** Samples of the consistency probe, by view, verdict and reason. */
 export const PROBE_SAMPLES = 'millrace_probe_samples_total';

@@ -3,11 +3,11 @@ import {
   type CounterSample,
   WINDOWS_MINUTES,
   type WindowMinutes,
-} from '../cache/counters.ts';
+} from '../platform/counters.ts';
 
 /** Answers to reads of cached routes, by view, outcome, tier and reason. */
 export const CACHE_ANSWERS = 'millrace_cache_answers_total';
-/** Reads of the origin to fill the cache, background refreshes among them, by view and outcome. */
+/** Reads of the origin to fill the cache, also behind and ahead of its readers, by view and outcome. */
 export const CACHE_FILLS = 'millrace_cache_fills_total';
 
 /** The gate of the cache: more than this share of answers comes out of it. */

@@ -1,4 +1,4 @@
-import { type CounterReport, type CounterSample, DROPPED, WINDOWS_MINUTES } from '../cache/counters.ts';
+import { type CounterReport, type CounterSample, DROPPED, WINDOWS_MINUTES } from '../platform/counters.ts';
 import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
 
@@ -15,7 +15,7 @@ export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 const COUNTER_HELP: Readonly<Record<string, string>> = {
   [CACHE_ANSWERS]: 'Answers to reads of cached routes, by view and by how they came about.',
-  [CACHE_FILLS]: 'Reads of the origin to fill the cache, background refreshes among them, by outcome.',
+  [CACHE_FILLS]: 'Reads of the origin to fill the cache, also behind and ahead of its readers, by outcome.',
   [DROPPED]: 'Counts that were not kept, because there were too many series.',
   [PROBE_SAMPLES]: 'Answers from the cache that were compared with the origin, by verdict.',
 };

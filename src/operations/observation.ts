@@ -1,8 +1,8 @@
-import { type CounterBatch, CounterFlush, Counters } from '../cache/counters.ts';
 import { Probe, type ProbeContext, type ProbePorts } from '../cache/probe.ts';
 import type { CachedAnswer, FillOutcome, ReadRequest } from '../cache/read-through.ts';
 import { AnswerCounts } from '../cache/statistics.ts';
 import type { Now } from '../platform/clock.ts';
+import { type CounterBatch, CounterFlush, Counters } from '../platform/counters.ts';
 import { PROBE_SAMPLES } from './consistency.ts';
 import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
 

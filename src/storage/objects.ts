@@ -3,7 +3,7 @@ import type { Region } from '../platform/regions.ts';
 
 /** Typed stubs of the Durable Objects: the one place that knows their names. */
 
-export type ClockEnv = Pick<Env, 'TAG_CLOCK' | 'OUTBOX_RELAY'>;
+export type ClockEnv = Pick<Env, 'TAG_CLOCK' | 'OUTBOX_RELAY' | 'OUTBOX_WATCH_MS'>;
 
 export function rootClock(env: Pick<Env, 'TAG_CLOCK'>) {
   return env.TAG_CLOCK.getByName('root');

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Stack, startStack } from '../support/node/stack.ts';
 
-/** Another writer commits, and nobody relays: without a write or an event through the API the relay is not armed. */
+/** Another writer commits, and nobody relays: without a write or an event through the API the relay is not armed, and nobody looks at the outbox regularly. */
 
 let stack: Stack;
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await startStack({ OUTBOX_WATCH_MS: '0' });
 });
 afterAll(async () => {
   await stack[Symbol.asyncDispose]();

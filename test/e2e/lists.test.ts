@@ -256,12 +256,13 @@ describe('writers of one row at a time', () => {
     const countries = Array.from({ length: 12 }, (_, index) => `Country ${index}`);
     await Promise.all(countries.map((country) => putCustomer('race', country)));
     const rows = await stack.sql(`select tags from outbox where 'customer:race' = any (tags) order by id`);
-    // In the order of their commits, each write leaves the list that the one before it entered.
+    // In the order of their commits, each write leaves the list that the one before it entered. Behind its own tags
+    // each names those of the writes before it that were not invalidated yet.
     const moves = rows.map(({ tags }) =>
       (tags as string[]).filter((tag) => tag.endsWith('^')).map((tag) => /\[(.*)\]/.exec(tag)?.[1]),
     );
     const left = moves.slice(1).map(([from]) => from);
-    const entered = moves.map((move) => move.at(-1));
+    const entered = moves.map(([from, to], index) => (index === 0 ? from : to));
     expect(left).toEqual(entered.slice(0, -1));
     expect([...entered].sort()).toEqual(['Start', ...countries].sort());
   });

@@ -9,6 +9,8 @@ export interface FollowerContext {
   readonly parent: ClockParent;
   /** Keeps a promise alive that other requests may wait on after this one is gone. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
+  /** Called when a sync has brought news of invalidations, or another epoch. */
+  readonly onMoved?: (() => void) | undefined;
 }
 
 export interface FreshnessNeed {
@@ -135,7 +137,7 @@ export class ClockFollower {
     });
   }
 
-  #send(need: FreshnessNeed, { parent, keepAlive }: FollowerContext): SyncInFlight {
+  #send(need: FreshnessNeed, { parent, keepAlive, onMoved }: FollowerContext): SyncInFlight {
     const { clock } = this.mirror;
     const sent = { atMs: this.#time.now(), order: this.begin() };
     this.#lastSentAtMs = sent.atMs;
@@ -149,7 +151,10 @@ export class ClockFollower {
     const settled = this.#time
       .withTimeout(parent.sync(request), SYNC_TIMEOUT_MS, () => new Error('The sync took too long.'))
       .then((answer): SyncOutcome => {
+        const { clock: before } = this.mirror;
+        const { seq } = before;
         applySync(this.mirror, answer, sent);
+        if (this.mirror.clock !== before || before.seq !== seq) onMoved?.();
         return { ok: true };
       })
       .catch((error: unknown): SyncOutcome => ({ ok: false, error }))

@@ -5,7 +5,7 @@ import { encodeDelta } from './delta.ts';
 import type { PushedDelta } from './mirror.ts';
 
 /** A region that has not asked for this long has no readers to be fresh for, in milliseconds. */
-const ACTIVE_MS = 60_000;
+export const READERS_GONE_MS = 60_000;
 
 interface Subscriber {
   askedAtMs: number;
@@ -34,7 +34,7 @@ export class PushList {
   /** Tells every active region what is new, and forgets the others. Returns at once. */
   push(clock: Clock, nowMs: number, send: (region: Region, pushed: PushedDelta) => Promise<void>): void {
     for (const [region, subscriber] of this.#subscribers) {
-      if (nowMs - subscriber.askedAtMs > ACTIVE_MS) this.#subscribers.delete(region);
+      if (nowMs - subscriber.askedAtMs > READERS_GONE_MS) this.#subscribers.delete(region);
       else if (!subscriber.busy) void this.#drain(region, subscriber, clock, send);
     }
   }

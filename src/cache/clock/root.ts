@@ -6,7 +6,7 @@ import type { ClockParent, PushedDelta, SyncAnswer, SyncRequest } from './mirror
 import { countSync, newPace, type Pace, ROOT_ASK_AGAIN_MS_MAX } from './pace.ts';
 import { PushList } from './push-list.ts';
 import { SLOT_COUNT } from './slots.ts';
-import { SourceWatch } from './source-watch.ts';
+import { SourceWatch, type Watch } from './source-watch.ts';
 import type { SourcePass } from './sources.ts';
 import type { Token } from './token.ts';
 
@@ -18,6 +18,8 @@ export interface RootPorts {
   readonly push: (region: Region, pushed: PushedDelta) => Promise<void>;
   /** Has the sources read again. */
   readonly heartbeat: () => Promise<void>;
+  /** How often that is done while somebody reads; absent: as often as readers' bounds ask for it. */
+  readonly watch?: Watch | undefined;
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
@@ -37,7 +39,7 @@ export class RootClock implements ClockParent {
     this.#clock = clock;
     this.#ports = ports;
     this.#pace = newPace(ports.time.now(), ROOT_ASK_AGAIN_MS_MAX);
-    this.#sources = new SourceWatch(incarnation, ports.time, ports.heartbeat);
+    this.#sources = new SourceWatch(incarnation, ports.time, ports.heartbeat, ports.watch);
   }
 
   /**

@@ -82,6 +82,8 @@ export interface CachePolicy extends FreshnessPolicy {
   readonly singleFlight: boolean;
   /** Whether a sample of the hits is compared with the origin: not where answers change with time alone. */
   readonly probe: boolean;
+  /** Whether answers that are expected to be asked for are filled ahead (docs/coherence.md, "Warming"). */
+  readonly warm: boolean;
 }
 
 /** Two beats of the cron that looks after the outbox each minute: one may be missed. */
@@ -100,11 +102,12 @@ export function cachePolicy(declared: Partial<CachePolicy> = {}): CachePolicy {
     tiers = TIERS,
     singleFlight = true,
     probe = true,
+    warm = true,
     sourceBoundMs = SOURCE_BOUND_MS,
     ...freshness
   } = others;
   if (!(sourceBoundMs >= SOURCE_BOUND_MS_MIN))
     throw new RangeError(`sourceBoundMs is ${sourceBoundMs}; it has to be at least ${SOURCE_BOUND_MS_MIN}.`);
-  const places = { tiers, singleFlight, probe };
+  const places = { tiers, singleFlight, probe, warm };
   return { ...freshnessPolicy(freshness), level, boundMs, sourceBoundMs, whenUnverified, ...places };
 }

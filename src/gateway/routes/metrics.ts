@@ -1,9 +1,9 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import { type CounterReport, WINDOWS_MINUTES } from '../../cache/counters.ts';
 import type { Env } from '../../env.ts';
 import { consistencyOf } from '../../operations/consistency.ts';
 import { cacheReportOf } from '../../operations/hit-ratio.ts';
 import { METRICS_CONTENT_TYPE, metricsOf, metricsText } from '../../operations/metrics.ts';
+import { type CounterReport, WINDOWS_MINUTES } from '../../platform/counters.ts';
 import { Failure } from '../../platform/failure.ts';
 import { cacheStats } from '../../storage/objects.ts';
 import { type AppEnv, servicesOf } from '../context.ts';

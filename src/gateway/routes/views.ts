@@ -2,7 +2,6 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { CachedAnswer } from '../../cache/read-through.ts';
 import type { Variant } from '../../catalog/define/vary.ts';
 import type { ViewDefinition } from '../../catalog/define/view.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
 import { cachedResponse, consistencyOf, missingResponse } from '../cached-response.ts';
 import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
 import { type AppEnv, requestIdOf, servicesOf } from '../context.ts';
@@ -51,7 +50,9 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
       purgeKey,
       policy: view.policy,
       consistency: consistencyOf(request),
-      load: () => guarded(() => services.load(view, input, variant)),
+      input,
+      variant,
+      load: () => services.load(view, input, variant),
     });
     return answer instanceof Promise ? answer.then(respond) : respond(answer);
   });

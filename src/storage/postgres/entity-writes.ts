@@ -4,6 +4,7 @@ import type { PgColumn } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import type { EntityDefinition } from '../../catalog/define/entity.ts';
 import { Failure } from '../../platform/failure.ts';
+import { ownWrite } from './captured.ts';
 import { isStillReferenced } from './connect.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
 
@@ -39,7 +40,8 @@ export async function putEntity(
   });
   const updatedAt = columns['updatedAt'];
   if (updatedAt !== undefined) entries.push({ name: sql.identifier(updatedAt.name), value: sql`now()` });
-  const [, { rows }] = await db.batch([
+  const [, , { rows }] = await db.batch([
+    db.execute(ownWrite()),
     db.execute(insertOrLock(entity, key, entries)),
     db.execute(replaceAndTell(entity, key, entries)),
   ]);
@@ -103,7 +105,7 @@ function pendingTags(entity: EntityDefinition, key: string): SQL {
 }
 
 /**
- * Deletes one row and writes its outbox row, in one statement: what it returns is the row as it was deleted.
+ * Deletes one row and writes its outbox row with it: what the statement returns is the row as it was deleted.
  *
  * @returns `null` where there is no such row.
  * @throws Failure `still_referenced` where a foreign key forbids it.
@@ -120,7 +122,7 @@ export async function deleteEntity(
     insert into outbox (tags) select ${deleteTags(entity, 'deleted')} from deleted
     returning id, tags`;
   try {
-    const { rows } = await db.execute(statement);
+    const [, { rows }] = await db.batch([db.execute(ownWrite()), db.execute(statement)]);
     if (rows.length === 0) return null;
     const { id, tags } = Written.omit({ created: true }).parse(rows[0]);
     return { outboxId: id, tags };

@@ -2,6 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { Effect } from '../../catalog/define/event.ts';
+import { ownWrite } from './captured.ts';
 import { insertTags } from './list-tags.ts';
 import { type EventRow, recordset } from './recordset.ts';
 
@@ -51,7 +52,8 @@ export async function storeEvents(
   batch: string,
 ): Promise<KnownEvent[]> {
   if (events.length === 0) return [];
-  const [, known] = await db.batch([
+  const [, , known] = await db.batch([
+    db.execute(ownWrite()),
     db.execute(insertEvents(events, batch)),
     db.execute(selectKnown(events, batch)),
     ...ensureStatements(events, batch).map((statement) => db.execute(statement)),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { createTestHarness } from 'wrangler';
+import { captureOtherWriters } from '../../../scripts/dev/database/capture.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -16,15 +17,23 @@ export interface Stack extends AsyncDisposable {
   fetch(path: string, init?: RequestInit): Promise<Response>;
 }
 
-/** The built worker on a real Postgres (PGlite, in memory), with real queues, objects, KV and R2 of the local platform. */
-export async function startStack(vars: Readonly<Record<string, string>> = {}): Promise<Stack> {
+/**
+ * The built worker on a real Postgres (PGlite, in memory), with real queues, objects, KV and R2 of the local platform.
+ * Other writers are captured where a test asks for it; otherwise nobody is told what they change.
+ */
+export async function startStack(
+  vars: Readonly<Record<string, string>> = {},
+  { capture = false }: { readonly capture?: boolean } = {},
+): Promise<Stack> {
   const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: join(ROOT, 'migrations') });
+  if (capture) await captureOtherWriters(database);
   const harness = createTestHarness({
     root: ROOT,
     workers: [
       {
         configPath: 'wrangler.toml',
-        vars,
+        // Filling ahead would hide what a test wants to see void; the one about it switches it on.
+        vars: { WARMING: 'off', ...vars },
         secrets: {
           DATABASE_URL: database.connectionString,
           DATABASE_ENDPOINT: database.endpoint,

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CounterReport, CounterSample } from '../../../src/cache/counters.ts';
 import { consistencyOf, PROBE_SAMPLES } from '../../../src/operations/consistency.ts';
 import { CACHE_ANSWERS, cacheReportOf } from '../../../src/operations/hit-ratio.ts';
 import { type Metric, metricsOf, metricsText } from '../../../src/operations/metrics.ts';
+import type { CounterReport, CounterSample } from '../../../src/platform/counters.ts';
 
 function answers(view: string, outcome: string, tier: string, value: number): CounterSample {
   return { name: CACHE_ANSWERS, labels: { view, outcome, tier, reason: '' }, value };

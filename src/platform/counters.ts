@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { log } from '../platform/logger.ts';
+import { log } from './logger.ts';
 
 /** One series of a counter, and by how much it grew or what it has come to. */
 export const CounterSample = z.object({

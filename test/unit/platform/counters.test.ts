@@ -5,7 +5,7 @@ import {
   Counters,
   DROPPED,
   FLUSH_EVERY_MS,
-} from '../../../src/cache/counters.ts';
+} from '../../../src/platform/counters.ts';
 
 describe('the counters of an isolate', () => {
   it('are handed over once', () => {

@@ -1,0 +1,19 @@
+import type { Loaded, ViewDefinition } from '../../catalog/define/view.ts';
+import type { ReadRequest } from '../read-through.ts';
+import type { Recipe } from './demand.ts';
+
+/** The read that fills a view's answer ahead: only what is fresh will do, or else the origin is asked. */
+export function refillRead(
+  view: ViewDefinition,
+  { key, purgeKey = key, input, variant = {} }: Recipe,
+  load: (view: ViewDefinition, input: unknown, variant: Readonly<Record<string, string>>) => Promise<Loaded>,
+): ReadRequest {
+  return {
+    view: view.name,
+    key,
+    purgeKey,
+    policy: { ...view.policy, staleWhileRevalidateS: 0, beta: 0 },
+    consistency: { level: 'bounded', atLeast: undefined },
+    load: () => load(view, input, variant),
+  };
+}

@@ -8,6 +8,8 @@ export interface Config {
   readonly apiKeySha256: string;
   /** The share of hits that are compared with the origin. */
   readonly probeShare: number;
+  /** Whether `GET /metrics` is answered without the key. */
+  readonly isMetricsPublic: boolean;
   /** Whether keys are filled ahead of their readers. */
   readonly isWarming: boolean;
 }
@@ -34,6 +36,10 @@ const Vars = z.object({
     .regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits')
     .toLowerCase(),
   PROBE_SHARE: z.coerce.number().min(0).max(1).default(PROBE_SHARE_DEFAULT),
+  // A variable of wrangler.toml may be a boolean; a secret is text.
+  METRICS_PUBLIC: z
+    .union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')])
+    .default(false),
   WARMING: z.enum(['on', 'off']).default('on'),
   OUTBOX_WATCH_MS: z.coerce
     .number()
@@ -51,6 +57,7 @@ export function readConfig(env: Env): Config {
     database: targetOf(vars),
     apiKeySha256,
     probeShare,
+    isMetricsPublic: vars.METRICS_PUBLIC,
     isWarming: vars.WARMING === 'on',
   });
 }

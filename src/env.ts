@@ -16,6 +16,8 @@ export interface Env {
   readonly API_KEY_SHA256: string;
   /** The share of hits that are compared with the origin, 0 to 1. */
   readonly PROBE_SHARE?: string | number;
+  /** `true` answers `GET /metrics` without the key. */
+  readonly METRICS_PUBLIC?: string | boolean;
   /** `off` fills nothing ahead of its readers. */
   readonly WARMING?: string;
   /** How often the outbox is looked at while somebody reads, in milliseconds; see `config.ts`. */

@@ -126,7 +126,7 @@ function settingsOf(env: Env): Settings {
     config,
     db: connect(config.database),
     registry: { store: r2Artifacts(env.MODELS), loadGraph },
-    observation: new Observation(newId, {
+    observation: new Observation(newId, () => isolate.memory.bytes, {
       share: config.probeShare,
       now: systemNow,
       random: systemRandom,
@@ -193,6 +193,7 @@ export function createServices(
     digest: sha256Hex,
     random: systemRandom,
     refreshing: isolate.refreshing,
+    filled: observation.filled,
   });
   const load: Services['load'] = (view, input, variant) => {
     const { epoch } = isolate.follower.mirror.clock;

@@ -13,4 +13,7 @@ export const MIGRATIONS: readonly Migration[] = [
       primary key (minute, series)
     ) without rowid`);
   },
+  (sql) => {
+    sql.exec('alter table isolates add column memory_bytes integer not null default 0');
+  },
 ];

@@ -94,6 +94,8 @@ const ROOT_ASKS_MAX = 3;
 const ROOT_PAUSE_MS = 2_000;
 /** What the watermark has to be beyond the read, in milliseconds: times are whole numbers, and clocks drift. */
 const WATERMARK_SLACK_MS = 10;
+/** Tags in a line of the log: a page has a hundred, and the first name its kind. */
+const TOLD_TAGS_MAX = 10;
 /** A probe that has not come back after this long has died with its request. */
 const LEASE_MS = 30_000;
 
@@ -143,15 +145,16 @@ export class Probe {
     judgedSeq: number,
     context: ProbeContext,
   ): Promise<ProbeVerdict> {
-    if (await this.#isAsAtOrigin(request, entry)) return { verdict: 'consistent', reason: 'equal' };
+    const { etag, tags } = await this.#readOrigin(request);
+    if (etag === entry.etag) return { verdict: 'consistent', reason: 'equal' };
     const readAtMs = this.#ports.now();
     await this.#ports.sleep(GRACE_MS);
     const verdict = await this.#judge(entry, judgedSeq, readAtMs, context.root);
     if (verdict.verdict !== 'inconsistent') return verdict;
     const mayHaveChangedBack = verdict.reason === 'missed_invalidation';
-    if (mayHaveChangedBack && (await this.#isAsAtOrigin(request, entry)))
+    if (mayHaveChangedBack && (await this.#readOrigin(request)).etag === entry.etag)
       return { verdict: 'inconclusive', reason: 'changed_back' };
-    await this.#heal(request, entry, judgedSeq, verdict, context);
+    await this.#heal(request, entry, { judgedSeq, tags, reason: verdict.reason }, context);
     return verdict;
   }
 
@@ -180,21 +183,23 @@ export class Probe {
     return { clock, isComplete: oldestSourceAgeMs(completeUntilMs, sentAtMs) <= sourceMaxAgeMs };
   }
 
-  async #isAsAtOrigin(request: ReadRequest, entry: Entry): Promise<boolean> {
-    const { value } = await request.load();
+  async #readOrigin(request: ReadRequest): Promise<{ etag: string; tags: readonly string[] }> {
+    const { value, tags } = await request.load();
     const { etag } = await bodyAndEtag(value, this.#ports.digest);
-    return etag === entry.etag;
+    return { etag, tags };
   }
 
   /** Tells what an operator needs to find the tag that is missing, or the writer that is not captured, and purges. */
   async #heal(
     { view, key, purgeKey }: ReadRequest,
     { epoch, stamp }: Entry,
-    judgedSeq: number,
-    { reason }: ProbeVerdict,
+    found: { judgedSeq: number; tags: readonly string[]; reason: ProbeVerdict['reason'] },
     { invalidate }: ProbeContext,
   ): Promise<void> {
-    const fields = { 'event.reason': reason, view, key, epoch, stamp, judged_seq: judgedSeq };
+    const { judgedSeq, reason } = found;
+    // An entry keeps slots only: these are the tags that its view names for what the origin said.
+    const tags = found.tags.slice(0, TOLD_TAGS_MAX).join(' ');
+    const fields = { 'event.reason': reason, view, key, tags, epoch, stamp, judged_seq: judgedSeq };
     tell('error', 'An answer from the cache differed from the origin without reason.', fields);
     // What was found stays found, also where it cannot be healed.
     await invalidate([keyTag(purgeKey ?? key)]).catch((error: unknown) =>

@@ -86,7 +86,11 @@ export interface ReadThroughPorts {
   readonly random: () => number;
   /** When the isolate began to refresh which key in the background, milliseconds since the Unix epoch. */
   readonly refreshing: Map<string, number>;
+  /** Told of every read of the origin that an entry was to come of. */
+  readonly filled?: (view: string, outcome: FillOutcome) => void;
 }
+
+export type FillOutcome = 'ok' | 'failed';
 
 /** A refresh that has not come back after this long has died with its request. */
 const REFRESH_LEASE_MS = 10_000;
@@ -247,7 +251,7 @@ async function fill(
   const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
   let flight: Flight;
   try {
-    const fillOnce = () => readOrigin(request, ports);
+    const fillOnce = () => readAndTell(request, ports);
     const { time, context } = ports;
     flight = await singleFlight(gate, { epoch, minStamp }, fillOnce, { time, keepAlive: context.keepAlive });
   } catch (error) {
@@ -285,6 +289,17 @@ async function toEntry(
   // A moment of another epoch than the stamp's is none that this entry's readers could use.
   const told = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
   return { body, etag, slots, ...at, ...told, filledAt: ports.time.now() };
+}
+
+async function readAndTell(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
+  try {
+    const read = await readOrigin(request, ports);
+    ports.filled?.(request.view, 'ok');
+    return read;
+  } catch (error) {
+    ports.filled?.(request.view, 'failed');
+    throw error;
+  }
 }
 
 /** Reads the origin. The stamp is copied before: the mirror moves on while the origin answers. */

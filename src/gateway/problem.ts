@@ -43,6 +43,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   clock_unavailable: [503, 'The tag clock is not available'],
   queue_unavailable: [503, 'The queue is not available'],
   relay_unavailable: [503, 'The relay is not available'],
+  statistics_unavailable: [503, 'The counts are not available'],
   internal: [500, 'Something went wrong'],
 };
 

@@ -11,6 +11,7 @@ export interface Consistency {
   readonly atLeast: boolean;
   /** Those with a verdict. */
   readonly samples: number;
+  readonly inconsistent: number;
   readonly inconclusive: number;
 }
 
@@ -24,5 +25,11 @@ export function consistencyOf(samples: readonly CounterSample[]): Consistency {
   const all = inconsistent + sum('consistent');
   const nines = all === 0 ? 0 : -Math.log10(Math.max(1, inconsistent) / all);
   // Minus zero is what the logarithm of one gives.
-  return { nines: nines + 0, atLeast: inconsistent === 0, samples: all, inconclusive: sum('inconclusive') };
+  return {
+    nines: nines + 0,
+    atLeast: inconsistent === 0,
+    samples: all,
+    inconsistent,
+    inconclusive: sum('inconclusive'),
+  };
 }

@@ -7,6 +7,8 @@ import {
 
 /** Answers to reads of cached routes, by view, outcome, tier and reason. */
 export const CACHE_ANSWERS = 'millrace_cache_answers_total';
+/** Reads of the origin to fill the cache, also behind and ahead of its readers, by view and outcome. */
+export const CACHE_FILLS = 'millrace_cache_fills_total';
 
 /** The gate of the cache: more than this share of answers comes out of it. */
 export const HIT_RATIO_GATE = 0.7;
@@ -14,35 +16,48 @@ export const HIT_RATIO_GATE = 0.7;
 export const GATE_ANSWERS_MIN = 100;
 const GATE_WINDOW: WindowMinutes = 60;
 
+/**
+ * A hit is an answer out of a tier, fresh or stale; the ratio is that of hits over all answers to reads of cached
+ * routes. A collapsed miss has waited for the origin and is no hit; it is counted apart.
+ */
 export interface HitRatio {
   readonly answers: number;
-  /** Hits, fresh or stale, over all answers; a collapsed miss has waited for the origin and is none. Null for no answers. */
+  /** Null for no answers. */
   readonly ratio: number | null;
-  /** Answers by where they came from: a tier, `origin`, or `stand_in` for an old entry while the origin is away. */
+  /** The part of the ratio that each tier has; those that had none are absent. */
+  readonly tiers: Readonly<Record<string, number>>;
+  /**
+   * Answers by where they came from: a tier, `origin`, `collapsed` for what another request read from the origin,
+   * or `stand_in` for an old entry while the origin is away.
+   */
   readonly from: Readonly<Record<string, number>>;
 }
 
 export type Gate = 'passed' | 'failed' | 'not_enough';
 
+interface CacheRatios {
+  readonly all: HitRatio;
+  readonly views: Readonly<Record<string, HitRatio>>;
+}
+
 export interface CacheReport {
-  readonly windows: Readonly<
-    Record<WindowMinutes, { all: HitRatio; views: Readonly<Record<string, HitRatio>> }>
-  >;
+  readonly windows: Readonly<Record<WindowMinutes, CacheRatios>>;
+  /** Since ever. */
+  readonly totals: CacheRatios;
   /** Over the last 60 minutes. */
   readonly gate: { readonly all: Gate; readonly views: Readonly<Record<string, Gate>> };
 }
 
 /** Hit ratios of all views together and of each, in each window, and whether the gate holds. */
-export function cacheReportOf({ windows }: CounterReport): CacheReport {
+export function cacheReportOf({ totals, windows }: CounterReport): CacheReport {
+  const of = (samples: readonly CounterSample[]) => ({ all: ratioOf(samples), views: byView(samples) });
   const ratios = Object.fromEntries(
-    WINDOWS_MINUTES.map((minutes) => [
-      minutes,
-      { all: ratioOf(windows[minutes]), views: byView(windows[minutes]) },
-    ]),
+    WINDOWS_MINUTES.map((minutes) => [minutes, of(windows[minutes])]),
   ) as CacheReport['windows'];
   const { all, views } = ratios[GATE_WINDOW];
   return {
     windows: ratios,
+    totals: of(totals),
     gate: {
       all: gateOf(all),
       views: Object.fromEntries(Object.entries(views).map(([view, ratio]) => [view, gateOf(ratio)])),
@@ -57,20 +72,25 @@ export function byView(samples: readonly CounterSample[]): Record<string, HitRat
 
 export function ratioOf(samples: readonly CounterSample[]): HitRatio {
   const from: Record<string, number> = {};
+  const hitsOf: Record<string, number> = {};
   let answers = 0;
   let hits = 0;
   for (const { labels, value } of answersIn(samples)) {
     const { outcome = '', tier = '' } = labels;
     answers += value;
-    if (outcome === 'hit' || outcome === 'stale') hits += value;
+    if (outcome === 'hit' || outcome === 'stale') {
+      hits += value;
+      hitsOf[tier] = (hitsOf[tier] ?? 0) + value;
+    }
     const place = tier === '' ? placeOf(outcome) : tier;
     from[place] = (from[place] ?? 0) + value;
   }
-  return { answers, ratio: answers === 0 ? null : hits / answers, from };
+  const tiers = Object.fromEntries(Object.entries(hitsOf).map(([tier, own]) => [tier, own / answers]));
+  return { answers, ratio: answers === 0 ? null : hits / answers, tiers, from };
 }
 
 function placeOf(outcome: string): string {
-  return outcome === 'stand_in' ? 'stand_in' : 'origin';
+  return outcome === 'miss' ? 'origin' : outcome;
 }
 
 function answersIn(samples: readonly CounterSample[]): CounterSample[] {

@@ -1,6 +1,6 @@
-import { type CounterReport, type CounterSample, WINDOWS_MINUTES } from '../platform/counters.ts';
-import { consistencyOf } from './consistency.ts';
-import { byView, ratioOf } from './hit-ratio.ts';
+import { type CounterReport, type CounterSample, DROPPED, WINDOWS_MINUTES } from '../platform/counters.ts';
+import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
+import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
 
 /** A metric with its series, as the text format has it. */
 export interface Metric {
@@ -14,8 +14,10 @@ export interface Metric {
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 const COUNTER_HELP: Readonly<Record<string, string>> = {
-  millrace_cache_answers_total: 'Answers to reads of cached routes, by view and by how they came about.',
-  millrace_probe_samples_total: 'Answers from the cache that were compared with the origin, by verdict.',
+  [CACHE_ANSWERS]: 'Answers to reads of cached routes, by view and by how they came about.',
+  [CACHE_FILLS]: 'Reads of the origin to fill the cache, also behind and ahead of its readers, by outcome.',
+  [DROPPED]: 'Counts that were not kept, because there were too many series.',
+  [PROBE_SAMPLES]: 'Answers from the cache that were compared with the origin, by verdict.',
 };
 
 /** Everything that is counted, and what follows from it in each window. */
@@ -32,27 +34,30 @@ export function metricsOf(report: CounterReport): Metric[] {
   return [...counters, ...gaugesOf(report)];
 }
 
-function gaugesOf({ windows }: CounterReport): Metric[] {
+function gaugesOf({ windows, isolates }: CounterReport): Metric[] {
   const each = <T>(make: (samples: readonly CounterSample[], window: string) => T[]): T[] =>
     WINDOWS_MINUTES.flatMap((minutes) => make(windows[minutes], `${minutes}m`));
-  const ratio = each((samples, window) =>
-    Object.entries({ ...byView(samples), '': ratioOf(samples) }).flatMap(([view, of]) =>
-      of.ratio === null ? [] : [{ labels: view === '' ? { window } : { view, window }, value: of.ratio }],
-    ),
-  );
+  const ratios = each((samples, window) => [
+    ...Object.entries(byView(samples)).map(([view, of]) => ({ labels: { view, window }, of })),
+    { labels: { window }, of: ratioOf(samples) },
+  ]);
   const consistency = each((samples, window) => [{ labels: { window }, of: consistencyOf(samples) }]);
-  const gauge = (name: string, help: string, series: Metric['series']): Metric => {
-    return { name, help, type: 'gauge', series };
-  };
   return [
     gauge(
       'millrace_cache_hit_ratio',
       'Answers out of the cache over all answers; without a view, of all.',
-      ratio,
+      ratios.flatMap(({ labels, of }) => (of.ratio === null ? [] : [{ labels, value: of.ratio }])),
+    ),
+    gauge(
+      'millrace_cache_tier_hit_ratio',
+      'Answers out of one tier over all answers; without a view, of all.',
+      ratios.flatMap(({ labels, of }) =>
+        Object.entries(of.tiers).map(([tier, value]) => ({ labels: { ...labels, tier }, value })),
+      ),
     ),
     gauge(
       'millrace_consistency_nines',
-      'Nines of consistency of sampled answers; with nothing inconsistent, what the samples can show.',
+      'Nines of consistency of sampled answers; with nothing inconsistent, the lower bound that they show.',
       consistency.filter(({ of }) => of.samples > 0).map(({ labels, of }) => ({ labels, value: of.nines })),
     ),
     gauge(
@@ -60,7 +65,22 @@ function gaugesOf({ windows }: CounterReport): Metric[] {
       'Sampled answers with a verdict.',
       consistency.map(({ labels, of }) => ({ labels, value: of.samples })),
     ),
+    gauge(
+      'millrace_consistency_inconsistent',
+      'Sampled answers that were inconsistent; where this is 0, the nines are a lower bound.',
+      consistency.map(({ labels, of }) => ({ labels, value: of.inconsistent })),
+    ),
+    gauge('millrace_isolates', 'Isolates that have reported in the last five minutes.', [
+      { labels: {}, value: isolates.active },
+    ]),
+    gauge('millrace_cache_memory_bytes', 'What the memory tiers of those isolates hold, roughly.', [
+      { labels: {}, value: isolates.memoryBytes },
+    ]),
   ];
+}
+
+function gauge(name: string, help: string, series: Metric['series']): Metric {
+  return { name, help, type: 'gauge', series };
 }
 
 /** Metrics as text. Label values are escaped as the format asks: backslash, quote and line feed. */

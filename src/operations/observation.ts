@@ -1,10 +1,10 @@
 import { Probe, type ProbeContext, type ProbePorts } from '../cache/probe.ts';
-import type { CachedAnswer, ReadRequest } from '../cache/read-through.ts';
+import type { CachedAnswer, FillOutcome, ReadRequest } from '../cache/read-through.ts';
 import { AnswerCounts } from '../cache/statistics.ts';
 import type { Now } from '../platform/clock.ts';
-import { type CounterBatch, CounterFlush, type CounterSample, Counters } from '../platform/counters.ts';
+import { type CounterBatch, CounterFlush, Counters } from '../platform/counters.ts';
 import { PROBE_SAMPLES } from './consistency.ts';
-import { CACHE_ANSWERS } from './hit-ratio.ts';
+import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
 
 export interface ObservationContext extends ProbeContext {
   /** Hands a batch over to where all isolates' are added up. */
@@ -18,8 +18,11 @@ export class Observation {
   readonly #flush: CounterFlush;
   readonly #probe: Probe;
   readonly #now: Now;
+  readonly #memoryBytes: () => number;
 
-  constructor(newIsolateId: () => string, probe: Omit<ProbePorts, 'count'>) {
+  /** @param memoryBytes what the isolate's memory tier holds. */
+  constructor(newIsolateId: () => string, memoryBytes: () => number, probe: Omit<ProbePorts, 'count'>) {
+    this.#memoryBytes = memoryBytes;
     this.#flush = new CounterFlush(newIsolateId);
     this.#now = probe.now;
     this.#probe = new Probe({
@@ -37,10 +40,15 @@ export class Observation {
       context.keepAlive(this.#flush.flush(nowMs, () => this.#drain(), context.send));
   }
 
-  #drain(): CounterSample[] {
+  /** To be told of every read of the origin. */
+  readonly filled = (view: string, outcome: FillOutcome): void => {
+    this.#counters.add(CACHE_FILLS, { view, outcome });
+  };
+
+  #drain(): Omit<CounterBatch, 'isolate' | 'n'> {
     this.#answers.drain((view, labels, count) =>
       this.#counters.add(CACHE_ANSWERS, { view, ...labels }, count),
     );
-    return this.#counters.drain();
+    return { counters: this.#counters.drain(), memoryBytes: this.#memoryBytes() };
   }
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { log } from './logger.ts';
 
 /** One series of a counter, and by how much it grew or what it has come to. */
 export const CounterSample = z.object({
@@ -11,46 +12,63 @@ export type CounterSample = z.output<typeof CounterSample>;
 
 /** Series of one isolate's batch: views times outcomes, with room for more. */
 const BATCH_SERIES_MAX = 1_000;
+/** What was counted and could not be kept, because there were too many series. */
+export const DROPPED = 'millrace_counters_dropped_total';
 
 /** What an isolate has counted since the batch before; `n` tells a batch that is sent again from a new one. */
 export const CounterBatch = z.object({
   isolate: z.string().min(1).max(64),
   n: z.int().positive(),
   counters: z.array(CounterSample).max(BATCH_SERIES_MAX),
+  /** What the isolate's memory tier holds at the time. */
+  memoryBytes: z.int().nonnegative().optional(),
 });
 export type CounterBatch = z.output<typeof CounterBatch>;
 
-/** The windows over which rates and ratios are told, in minutes. */
+/** The windows over which rates and ratios are told, in whole minutes; each has the minute that has begun on top. */
 export const WINDOWS_MINUTES = [1, 5, 60] as const;
 export type WindowMinutes = (typeof WINDOWS_MINUTES)[number];
+
+/** The isolates that have reported lately. */
+export interface IsolateReport {
+  readonly active: number;
+  /** What their memory tiers hold, together. */
+  readonly memoryBytes: number;
+}
 
 /** Everything that was counted: since ever, and in each window up to now. */
 export interface CounterReport {
   readonly totals: readonly CounterSample[];
   readonly windows: Readonly<Record<WindowMinutes, readonly CounterSample[]>>;
+  readonly isolates: IsolateReport;
 }
 
 /** Counters of one isolate. Series are made as they are counted. */
 export class Counters {
   readonly #series = new Map<string, { -readonly [Field in keyof CounterSample]: CounterSample[Field] }>();
+  #dropped = 0;
 
   /** The series' own key is built for each call: what is counted on a hot path keeps its own numbers. */
   add(name: string, labels: Readonly<Record<string, string>>, by = 1): void {
     const key = JSON.stringify([name, labels]);
     const known = this.#series.get(key);
     if (known !== undefined) known.value += by;
-    else if (this.#series.size < BATCH_SERIES_MAX) this.#series.set(key, { name, labels, value: by });
+    // One place is left for the count of what was dropped.
+    else if (this.#series.size < BATCH_SERIES_MAX - 1) this.#series.set(key, { name, labels, value: by });
+    else this.#dropped += by;
   }
 
   /** What was counted since the last call. */
   drain(): CounterSample[] {
-    const drained = [...this.#series.values()];
+    const drained: CounterSample[] = [...this.#series.values()];
+    if (this.#dropped > 0) drained.push({ name: DROPPED, labels: {}, value: this.#dropped });
     this.#series.clear();
+    this.#dropped = 0;
     return drained;
   }
 }
 
-/** How long an isolate gathers before it tells, in milliseconds: 5,000 isolates make 1,000 calls a second then. */
+/** How long an isolate gathers before it tells, in milliseconds: 1,000 isolates make 200 calls a second then. */
 export const FLUSH_EVERY_MS = 5_000;
 /** A flush that has not come back after this long has died with its request, in milliseconds. */
 const FLUSH_LEASE_MS = 10_000;
@@ -80,7 +98,7 @@ export class CounterFlush {
   /** Sends what `drain` gives, or again what could not be sent. Never rejects. */
   async flush(
     nowMs: number,
-    drain: () => CounterSample[],
+    drain: () => Omit<CounterBatch, 'isolate' | 'n'>,
     send: (batch: CounterBatch) => Promise<void>,
   ): Promise<void> {
     this.#triedAtMs = nowMs;
@@ -90,17 +108,18 @@ export class CounterFlush {
     try {
       if (batch !== undefined) await send(batch);
       if (this.#unsent === batch) this.#unsent = undefined;
-    } catch {
+    } catch (error) {
       // It is sent again with the next flush.
+      log('warn', 'Counts could not be handed over.', { 'event.action': 'counter-flush' }, error);
     } finally {
       if (this.#triedAtMs === nowMs) this.#underWay = false;
     }
   }
 
-  #nextBatch(counters: CounterSample[]): CounterBatch | undefined {
-    if (counters.length === 0) return undefined;
+  #nextBatch(counted: Omit<CounterBatch, 'isolate' | 'n'>): CounterBatch | undefined {
+    if (counted.counters.length === 0) return undefined;
     this.#isolate ??= this.#newIsolateId();
     this.#n += 1;
-    return { isolate: this.#isolate, n: this.#n, counters };
+    return { isolate: this.#isolate, n: this.#n, ...counted };
   }
 }

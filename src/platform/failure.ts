@@ -33,6 +33,7 @@ export type FailureCode =
   | 'clock_unavailable'
   | 'queue_unavailable'
   | 'relay_unavailable'
+  | 'statistics_unavailable'
   | 'internal';
 
 /** An expected failure, as a value or thrown where a call chain ends. It holds nothing that a caller may not see. */

@@ -23,6 +23,8 @@ interface Stats {
     string,
     { views: Record<string, { answers: number; ratio: number; from: Record<string, number> }> }
   >;
+  totals: { views: Record<string, { answers: number }> };
+  isolates: { active: number; memoryBytes: number };
   gate: { views: Record<string, string> };
   consistency: Record<string, { samples: number; nines: number; atLeast: boolean }>;
 }
@@ -47,11 +49,16 @@ describe('what the cache tells of itself', () => {
       (view) => view?.answers === 120,
     );
     expect(seen).toMatchObject({ ratio: hits / 120, from: { memory: hits, origin: 120 - hits } });
-    expect((await stats()).gate.views['customer']).toBe('passed');
+    const { gate, totals, isolates } = await stats();
+    expect(gate.views['customer']).toBe('passed');
+    expect(totals.views['customer']?.answers).toBe(120);
+    expect(isolates.active).toBe(1);
+    expect(isolates.memoryBytes).toBeGreaterThan(500);
     const text = await metrics();
     expect(text).toContain(
       `millrace_cache_answers_total{outcome="hit",reason="",tier="memory",view="customer"} ${hits}\n`,
     );
+    expect(text).toMatch(/^millrace_cache_fills_total\{outcome="ok",view="customer"\} [1-9]/m);
     expect(text).toContain(`millrace_cache_hit_ratio{view="customer",window="60m"} ${hits / 120}\n`);
   }, 30_000);
 

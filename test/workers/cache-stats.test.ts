@@ -1,7 +1,11 @@
-import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
+import { createExecutionContext, evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
+import { MIGRATIONS } from '../../durable-objects/cache-stats/migrations.ts';
 import { CounterStore, SERIES_MAX } from '../../durable-objects/cache-stats/store.ts';
+import { migrate } from '../../durable-objects/sqlite-migrations.ts';
+import { app } from '../../src/gateway/app.ts';
+import { DROPPED } from '../../src/platform/counters.ts';
 
 const stats = (name: string) => env.CACHE_STATS.getByName(name);
 const counted = (value: number, view = 'product') => ({
@@ -34,11 +38,14 @@ it('keeps its counts over an eviction', async () => {
 it('has windows that slide by the minute, and keeps an hour of them', async () => {
   await runInDurableObject(stats('windows'), (_, state) => {
     const store = new CounterStore(state.storage);
-    for (let minute = 1; minute <= 100; minute += 1) store.add('a', minute, [counted(1)], minute);
-    expect(store.within(1, 100)[0]?.value).toBe(1);
-    expect(store.within(5, 100)[0]?.value).toBe(5);
-    expect(store.within(60, 100)[0]?.value).toBe(60);
-    expect(store.within(5, 103)[0]?.value).toBe(2);
+    for (let minute = 1; minute <= 100; minute += 1)
+      store.add({ isolate: 'a', n: minute, counters: [counted(1)] }, minute);
+    // Whole minutes, and the one that has begun.
+    expect(store.within(1, 100)[0]?.value).toBe(2);
+    expect(store.within(5, 100)[0]?.value).toBe(6);
+    expect(store.within(60, 100)[0]?.value).toBe(61);
+    expect(store.within(5, 103)[0]?.value).toBe(3);
+    expect(store.within(1, 102)).toEqual([]);
     expect(store.totals()[0]?.value).toBe(100);
     const { rows } = { rows: state.storage.sql.exec('select count(*) as rows from minutes').one() };
     expect(rows['rows']).toBe(61);
@@ -49,12 +56,62 @@ it('takes a bounded number of series, and the text of their labels in any order 
   await runInDurableObject(stats('bounded'), (_, state) => {
     const store = new CounterStore(state.storage);
     const many = Array.from({ length: SERIES_MAX + 5 }, (_, n) => counted(1, `view ${n}`));
-    store.add('a', 1, many, 1);
-    expect(store.totals()).toHaveLength(SERIES_MAX);
+    store.add({ isolate: 'a', n: 1, counters: many }, 1);
+    expect(store.totals()).toHaveLength(SERIES_MAX + 1);
+    expect(store.totals()).toContainEqual({ name: DROPPED, labels: {}, value: 5 });
     const { name, value } = counted(1);
-    store.add('a', 2, [{ name, value, labels: { outcome: 'hit', view: 'view 0' } }], 1);
-    expect(store.totals()).toContainEqual(expect.objectContaining({ value: 2 }));
+    const known = { name, value, labels: { outcome: 'hit', view: 'view 0' } };
+    // After an eviction it counts its series anew.
+    new CounterStore(state.storage).add({ isolate: 'a', n: 2, counters: [known, counted(2, 'new')] }, 1);
+    expect(store.totals()).toContainEqual({ ...known, labels: { ...known.labels }, value: 2 });
+    expect(store.totals()).toContainEqual({ name: DROPPED, labels: {}, value: 7 });
   });
+});
+
+it('tells how many isolates have reported lately, and what their memory holds', async () => {
+  await runInDurableObject(stats('isolates'), (_, state) => {
+    const store = new CounterStore(state.storage);
+    const batch = { n: 1, counters: [counted(1)] };
+    store.add({ ...batch, isolate: 'a', memoryBytes: 1_000 }, 1);
+    store.add({ ...batch, isolate: 'b', memoryBytes: 500 }, 4);
+    store.add({ ...batch, isolate: 'a', n: 2, memoryBytes: 700 }, 4);
+    expect(store.isolates(4)).toEqual({ active: 2, memoryBytes: 1_200 });
+    store.add({ ...batch, isolate: 'c' }, 10);
+    expect(store.isolates(10)).toEqual({ active: 1, memoryBytes: 0 });
+    store.add({ ...batch, isolate: 'd' }, 200);
+    const rows = state.storage.sql.exec('select id from isolates').toArray();
+    expect(rows).toEqual([{ id: 'd' }]);
+  });
+});
+
+it.each(MIGRATIONS.map((_, step) => step))('keeps what it has counted when step %i is new', async (step) => {
+  await runInDurableObject(stats(`migrated from ${step}`), (_, state) => {
+    const { sql } = state.storage;
+    // The object has made its schema already: back to before it had any.
+    const tables = sql
+      .exec<{ name: string }>("select name from sqlite_master where type = 'table'")
+      .toArray();
+    for (const { name } of tables) if (!name.startsWith('_cf')) sql.exec(`drop table ${name}`);
+    migrate(state.storage, MIGRATIONS.slice(0, step));
+    const series = JSON.stringify(['a_total', {}]);
+    if (step > 0) sql.exec('insert into totals (series, value) values (?, 41)', series);
+    if (step > 0) sql.exec("insert into isolates (id, n, minute) values ('i', 7, 1)");
+    const store = new CounterStore(state.storage);
+    const counters = [{ name: 'a_total', labels: {}, value: 1 }];
+    store.add({ isolate: 'i', n: 7, counters }, 1);
+    store.add({ isolate: 'i', n: 8, counters }, 1);
+    expect(store.totals()).toEqual([{ name: 'a_total', labels: {}, value: step > 0 ? 42 : 2 }]);
+  });
+});
+
+it('is shown to those with the key, and to everybody where the deployment says so', async () => {
+  const get = async (isPublic: string | boolean, path: string) =>
+    (await app.request(path, {}, { ...env, METRICS_PUBLIC: isPublic }, createExecutionContext())).status;
+  expect(await get(false, '/metrics')).toBe(401);
+  expect(await get('false', '/metrics')).toBe(401);
+  expect(await get('true', '/metrics')).toBe(200);
+  expect(await get(true, '/metrics')).toBe(200);
+  expect(await get(true, '/v1/admin/cache/stats')).toBe(401);
 });
 
 it('refuses what is no batch', async () => {

@@ -16,6 +16,11 @@ export class MemoryTier implements Tier {
     this.#bytesMax = bytesMax;
   }
 
+  /** What the entries take, roughly. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   get(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;

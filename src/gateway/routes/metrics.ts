@@ -1,8 +1,10 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Env } from '../../env.ts';
 import { consistencyOf } from '../../operations/consistency.ts';
 import { cacheReportOf } from '../../operations/hit-ratio.ts';
 import { METRICS_CONTENT_TYPE, metricsOf, metricsText } from '../../operations/metrics.ts';
-import { WINDOWS_MINUTES } from '../../platform/counters.ts';
+import { type CounterReport, WINDOWS_MINUTES } from '../../platform/counters.ts';
+import { Failure } from '../../platform/failure.ts';
 import { cacheStats } from '../../storage/objects.ts';
 import { type AppEnv, servicesOf } from '../context.ts';
 import { authorize } from '../middleware/authorize.ts';
@@ -18,13 +20,18 @@ export function registerMetrics(app: OpenAPIHono<AppEnv>): void {
     security: keySecurity,
     responses: {
       200: { description: 'Version 0.0.4 of the format.', content: { 'text/plain': { schema: {} } } },
-      401: problem('A key is needed.'),
+      401: problem('A key is needed, unless METRICS_PUBLIC is set.'),
+      503: problem('The counters do not answer.'),
     },
   });
-  app.get('/metrics', authorize, async (c) => {
-    const report = await cacheStats(servicesOf(c).env).report();
-    return c.body(metricsText(metricsOf(report)), 200, { 'content-type': METRICS_CONTENT_TYPE });
-  });
+  app.get(
+    '/metrics',
+    (c, next) => (servicesOf(c).config.isMetricsPublic ? next() : authorize(c, next)),
+    async (c) => {
+      const text = metricsText(metricsOf(await reportOf(servicesOf(c).env)));
+      return c.body(text, 200, { 'content-type': METRICS_CONTENT_TYPE, 'cache-control': 'no-store' });
+    },
+  );
 
   app.openAPIRegistry.registerPath({
     method: 'get',
@@ -32,13 +39,30 @@ export function registerMetrics(app: OpenAPIHono<AppEnv>): void {
     summary: 'Hit ratio and consistency of the cache over 1, 5 and 60 minutes, and whether its gate holds',
     tags: ['admin'],
     security: keySecurity,
-    responses: { 200: { description: 'By window, and by view.' }, 401: problem('A key is needed.') },
+    responses: {
+      200: { description: 'By window, and by view.' },
+      401: problem('A key is needed.'),
+      503: problem('The counters do not answer.'),
+    },
   });
   app.get('/v1/admin/cache/stats', async (c) => {
-    const report = await cacheStats(servicesOf(c).env).report();
+    const report = await reportOf(servicesOf(c).env);
     const consistency = Object.fromEntries(
       WINDOWS_MINUTES.map((minutes) => [minutes, consistencyOf(report.windows[minutes])]),
     );
-    return c.json({ ...cacheReportOf(report), consistency });
+    const { isolates } = report;
+    const answer = { ...cacheReportOf(report), consistency, isolates };
+    return c.json(answer, 200, { 'cache-control': 'no-store' });
   });
+}
+
+async function reportOf(env: Env): Promise<CounterReport> {
+  try {
+    return await cacheStats(env).report();
+  } catch (error) {
+    throw new Failure('statistics_unavailable', 'The counters do not answer.', {
+      retryAfterS: 5,
+      cause: error,
+    });
+  }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { encodeDelta } from '../../../src/cache/clock/delta.ts';
 import type { SyncRequest } from '../../../src/cache/clock/mirror.ts';
@@ -107,7 +107,14 @@ describe('a probe', () => {
   it('tells and heals what nobody has invalidated', async () => {
     const world = new World();
     world.value = 'v2';
+    using lines = vi.spyOn(console, 'error');
     await world.consider(await hitOf('v1'));
+    expect(JSON.parse(String(lines.mock.calls[0]?.[0]))).toMatchObject({
+      'event.reason': 'missed_invalidation',
+      view: 'product',
+      key: 'k',
+      tags: TAG,
+    });
     expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'missed_invalidation' }]);
     expect(world.invalidated).toEqual(['cache:key:k']);
   });

@@ -14,6 +14,7 @@ function samples(verdict: string, value: number): CounterSample {
 const reportOf = (counted: CounterSample[]): CounterReport => ({
   totals: counted,
   windows: { 1: counted, 5: counted, 60: counted },
+  isolates: { active: 3, memoryBytes: 4_096 },
 });
 
 describe('the hit ratio', () => {
@@ -32,7 +33,8 @@ describe('the hit ratio', () => {
     expect(windows[5].views['product']).toEqual({
       answers: 100,
       ratio: 0.85,
-      from: { memory: 80, kv: 5, origin: 15 },
+      tiers: { memory: 0.8, kv: 0.05 },
+      from: { memory: 80, kv: 5, collapsed: 10, origin: 5 },
     });
     expect(windows[5].all).toMatchObject({ answers: 299, ratio: (85 + 30 + 99) / 299 });
   });
@@ -48,7 +50,20 @@ describe('the hit ratio', () => {
   });
 
   it('is null where nothing was asked for', () => {
-    expect(cacheReportOf(reportOf([])).windows[1].all).toEqual({ answers: 0, ratio: null, from: {} });
+    expect(cacheReportOf(reportOf([])).windows[1].all).toEqual({
+      answers: 0,
+      ratio: null,
+      tiers: {},
+      from: {},
+    });
+  });
+});
+
+describe('the totals of the report', () => {
+  it('are of all time, whatever the windows have', () => {
+    const report = { ...reportOf([]), totals: [answers('product', 'hit', 'kv', 3)] };
+    expect(cacheReportOf(report).totals.views['product']).toMatchObject({ answers: 3, tiers: { kv: 1 } });
+    expect(cacheReportOf(report).windows[60].views).toEqual({});
   });
 });
 
@@ -58,13 +73,14 @@ describe('nines of consistency', () => {
       nines: 3,
       atLeast: false,
       samples: 1_000,
+      inconsistent: 1,
       inconclusive: 0,
     });
   });
 
   it('are never more than the samples can show, and inconclusive ones show nothing', () => {
     const seen = consistencyOf([samples('consistent', 100), samples('inconclusive', 50)]);
-    expect(seen).toEqual({ nines: 2, atLeast: true, samples: 100, inconclusive: 50 });
+    expect(seen).toEqual({ nines: 2, atLeast: true, samples: 100, inconsistent: 0, inconclusive: 50 });
     expect(consistencyOf([]).nines).toBe(0);
     expect(Object.is(consistencyOf([samples('inconsistent', 4)]).nines, 0)).toBe(true);
   });
@@ -149,5 +165,10 @@ describe('the text for Prometheus', () => {
     expect(valueOfSeries('millrace_cache_hit_ratio', { window: '60m' })).toBe(0.9);
     expect(valueOfSeries('millrace_consistency_nines', { window: '1m' })).toBe(1);
     expect(valueOfSeries('millrace_consistency_samples', { window: '60m' })).toBe(10);
+    expect(valueOfSeries('millrace_consistency_inconsistent', { window: '60m' })).toBe(0);
+    const memory = { view: 'product', window: '1m', tier: 'memory' };
+    expect(valueOfSeries('millrace_cache_tier_hit_ratio', memory)).toBe(0.9);
+    expect(valueOfSeries('millrace_isolates', {})).toBe(3);
+    expect(valueOfSeries('millrace_cache_memory_bytes', {})).toBe(4_096);
   });
 });

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type CounterBatch, CounterFlush, Counters, FLUSH_EVERY_MS } from '../../../src/platform/counters.ts';
+import {
+  CounterBatch,
+  CounterFlush,
+  Counters,
+  DROPPED,
+  FLUSH_EVERY_MS,
+} from '../../../src/platform/counters.ts';
 
 describe('the counters of an isolate', () => {
   it('are handed over once', () => {
@@ -14,6 +20,16 @@ describe('the counters of an isolate', () => {
     expect(counters.drain()).toEqual([]);
   });
 
+  it('make a batch of bounded size, with the count of what did not fit', () => {
+    const counters = new Counters();
+    for (let view = 0; view < 1_100; view += 1) counters.add('a_total', { view: String(view) }, 2);
+    const counted = counters.drain();
+    expect(counted).toHaveLength(1_000);
+    expect(counted.at(-1)).toEqual({ name: DROPPED, labels: {}, value: 2 * 101 });
+    expect(CounterBatch.safeParse({ isolate: 'i', n: 1, counters: counted }).success).toBe(true);
+    expect(counters.drain()).toEqual([]);
+  });
+
   it('are sent again under their number where no answer came, and newer ones wait', async () => {
     const sent: CounterBatch[] = [];
     const flush = new CounterFlush(() => 'i');
@@ -23,15 +39,15 @@ describe('the counters of an isolate', () => {
       sent.push(batch);
       throw new Error('The answer was lost.');
     };
-    await flush.flush(0, () => [one], lose);
+    await flush.flush(0, () => ({ counters: [one] }), lose);
     await flush.flush(
       FLUSH_EVERY_MS,
-      () => [two],
+      () => ({ counters: [two] }),
       async (batch) => void sent.push(batch),
     );
     await flush.flush(
       2 * FLUSH_EVERY_MS,
-      () => [two],
+      () => ({ counters: [two] }),
       async (batch) => void sent.push(batch),
     );
     expect(sent.map(({ n, counters }) => [n, counters[0]?.value])).toEqual([
@@ -47,7 +63,7 @@ describe('the counters of an isolate', () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const sending = flush.flush(
       0,
-      () => [{ name: 'a_total', labels: {}, value: 1 }],
+      () => ({ counters: [{ name: 'a_total', labels: {}, value: 1 }] }),
       () => promise,
     );
     expect(flush.isDue(FLUSH_EVERY_MS)).toBe(false);
@@ -62,13 +78,13 @@ describe('the counters of an isolate', () => {
     const flush = new CounterFlush(() => 'i');
     await flush.flush(
       0,
-      () => [],
+      () => ({ counters: [], memoryBytes: 5 }),
       () => Promise.reject(new Error('Nothing was to be sent.')),
     );
     let sent = 0;
     await flush.flush(
       1,
-      () => [{ name: 'a_total', labels: {}, value: 1 }],
+      () => ({ counters: [{ name: 'a_total', labels: {}, value: 1 }] }),
       async ({ n }) => {
         sent = n;
       },

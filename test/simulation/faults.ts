@@ -43,13 +43,7 @@ export const FAULTS: readonly Fault[] = [
     'ports.context.keepAlive(Promise.resolve(tier.put(key, entry)));\n  }\n  const forward',
     'ports.context.keepAlive(Promise.resolve(tier.put(key, { ...entry, stamp: ports.follower.mirror.clock.seq })));\n  }\n  const forward',
   ),
-  fault(
-    'a version is overwritten instead of raised',
-    FEW,
-    CLOCK,
-    'if (seq > current) clock.changed[slot] = seq;',
-    'clock.changed[slot] = seq;',
-  ),
+  fault('a version is overwritten instead of raised', FEW, CLOCK, '  if (seq <= current) return;\n', ''),
   fault(
     'a late change is dropped because a later one was seen',
     FEW,
@@ -130,8 +124,8 @@ export const FAULTS: readonly Fault[] = [
     'a negative entry lacks the tag of what would make it appear',
     FEW,
     READ_THROUGH,
-    'slotsOf([...tags, ...purgeTags(view, key)])',
-    'slotsOf([...(value === null ? [] : tags), ...purgeTags(view, key)])',
+    'slotsOf([...tags, ...purgeTags(view, purgeKey)])',
+    'slotsOf([...(value === null ? [] : tags), ...purgeTags(view, purgeKey)])',
   ),
   fault(
     'waiters of a filler are served an older value',
@@ -158,8 +152,8 @@ export const FAULTS: readonly Fault[] = [
     'a strong read is content with a mirror within the bound',
     FEW,
     READ_THROUGH,
-    "level === 'strong' ? 0 : policy.boundMs;",
-    'policy.boundMs;',
+    "level === 'strong' ? 0 : policy.boundMs,",
+    'policy.boundMs,',
   ),
   fault(
     'the token of a session is ignored',

@@ -125,6 +125,7 @@ describe('the quality of the data', () => {
   it('fails its gate where much is refused', async () => {
     await send(Array.from({ length: 30 }, (_, n) => event(`refused-${n}`, { quantity: 0 })));
     const seen = await eventually(report, (answer) => eventsOf(answer, PURCHASE) >= 132);
+    expect(eventsOf(seen, PURCHASE)).toBe(132);
     expect(seen.gate.verdict).toBe('failed');
     expect(gateVerdictOf(seen.gate.evidence)).toBe('failed');
     const text = await (await ask('/metrics')).text();

@@ -1,10 +1,6 @@
 import * as z from 'zod';
 import type { EventDefinition } from '../../catalog/define/event.ts';
-import {
-  QUALITY_DIMENSIONS,
-  type QualityDimension,
-  type RuleDeclaration,
-} from '../../catalog/define/quality.ts';
+import { QUALITY_DIMENSIONS, type QualityDimension } from '../../catalog/define/quality.ts';
 import { BUILT_IN_RULES } from '../../pipeline/quality/assess.ts';
 import { EMPTY_TALLY, type Tallies, type Tally } from '../../pipeline/quality/tally.ts';
 import { type QualityCounts, WINDOW_NAMES, type WindowName } from '../../pipeline/quality/windows.ts';
@@ -36,12 +32,9 @@ const Dimensions = z.partialRecord(z.enum(QUALITY_DIMENSIONS), DimensionScore);
 const RuleScore = z.object({
   rule: z.string(),
   dimension: z.enum(QUALITY_DIMENSIONS),
-  mode: z.enum(['blocking', 'scoring']),
-  pointer: z.string().nullable(),
-  detail: z.string().nullable(),
   judged: z.int(),
   failed: z.int(),
-  /** Null where it was never judged. */
+  /** Null where it could not be judged. */
   score: Score.nullable(),
   shift: z
     .object({
@@ -66,6 +59,7 @@ const TypeScore = z.object({
   score: Score.nullable(),
   verdict: Verdict,
   dimensions: Dimensions,
+  /** Those that were judged, and the distributions that have values. */
   rules: z.array(RuleScore),
 });
 type TypeScore = z.output<typeof TypeScore>;
@@ -95,11 +89,22 @@ const WindowScore = z.object({
   types: z.record(z.string(), TypeScore),
 });
 
+/** A rule as it is declared. */
+const DeclaredRule = z.object({
+  rule: z.string(),
+  dimension: z.enum(QUALITY_DIMENSIONS),
+  mode: z.enum(['blocking', 'scoring']),
+  pointer: z.string(),
+  detail: z.string(),
+});
+
 /** The answer of `GET /v1/quality`. */
 export const QualityReport = z.object({
   /** Over the last 24 hours, whatever windows are asked for. */
   gate: Gate,
   windows: z.partialRecord(z.enum(WINDOW_NAMES), WindowScore),
+  /** The rules of each event type, whether anything was judged by them or not. */
+  rules: z.record(z.string(), z.array(DeclaredRule)),
 });
 export type QualityReport = z.output<typeof QualityReport>;
 export type QualityGate = z.output<typeof Gate>;
@@ -125,6 +130,11 @@ export function qualityReportOf(
   return {
     gate: scored(QUALITY_GATE_WINDOW).gate,
     windows: Object.fromEntries(windows.map((window) => [window, scored(window)])),
+    rules: Object.fromEntries(
+      [...catalog.values()]
+        .filter((definition) => type === undefined || definition.type === type)
+        .map((definition) => [definition.type, declaredRules(definition)]),
+    ),
   };
 }
 
@@ -193,47 +203,44 @@ function typeScore(tally: Tally, reference: Tally, definition: EventDefinition |
   return { events, refused, score, verdict: verdictOf({ events, score }), dimensions, rules };
 }
 
+function declaredRules({ quality }: EventDefinition): z.output<typeof DeclaredRule>[] {
+  const { eventRules, storedRules, distributions } = quality;
+  return [...BUILT_IN_RULES, ...eventRules, ...storedRules, ...distributions].map(
+    ({ name: rule, dimension, mode, pointer, detail }) => ({ rule, dimension, mode, pointer, detail }),
+  );
+}
+
 function rulesOf(
   tally: Tally,
   reference: Tally,
   definition: EventDefinition | undefined,
 ): TypeScore['rules'] {
-  const quality = definition?.quality;
-  const declared: readonly RuleDeclaration[] = quality
-    ? [...BUILT_IN_RULES, ...quality.eventRules, ...quality.storedRules]
-    : [];
-  const scored = declared.map((rule) => ruleScore(rule, tally.rules[rule.name] ?? { judged: 0, failed: 0 }));
-  const names = new Set(declared.map(({ name }) => name));
-  const others = Object.entries(tally.rules)
-    .filter(([name]) => !names.has(name))
-    .map(([name, { dimension, ...counted }]) =>
-      ruleScore({ name, dimension, mode: 'blocking', pointer: null, detail: null }, counted),
-    );
-  const distributions = (quality?.distributions ?? []).map((rule) => {
-    const own = tally.bins[rule.name] ?? {};
+  const judged = Object.entries(tally.rules).map(([name, { dimension, ...counts }]) =>
+    ruleScore(name, dimension, counts),
+  );
+  const distributions = (definition?.quality.distributions ?? []).flatMap((rule) => {
+    const own = tally.bins[rule.name];
+    if (own === undefined) return [];
     const before = reference.bins[rule.name] ?? {};
     const { displaced, ...shift } = shiftOf(rule.bins, rule.psiMax, own, before);
-    const judged = shift.status === 'insufficient_data' ? 0 : shift.values;
+    const values = shift.status === 'insufficient_data' ? 0 : shift.values;
     const bins = rule.bins.map((bin) => ({
       bin,
       values: own[bin] ?? 0,
       referenceValues: before[bin] ?? 0,
     }));
-    return { ...ruleScore(rule, { judged, failed: displaced }), shift: { ...shift, bins } };
+    const scored = ruleScore(rule.name, rule.dimension, { judged: values, failed: displaced });
+    return [{ ...scored, shift: { ...shift, bins } }];
   });
-  return [...scored, ...others, ...distributions];
+  return [...judged, ...distributions];
 }
 
 function ruleScore(
-  rule: Pick<RuleDeclaration, 'name' | 'dimension' | 'mode'> & {
-    pointer: string | null;
-    detail: string | null;
-  },
+  rule: string,
+  dimension: QualityDimension,
   { judged, failed }: { readonly judged: number; readonly failed: number },
 ): TypeScore['rules'][number] {
-  const { name, dimension, mode, pointer, detail } = rule;
-  const score = judged === 0 ? null : rounded(1 - failed / judged);
-  return { rule: name, dimension, mode, pointer, detail, judged, failed, score };
+  return { rule, dimension, judged, failed, score: judged === 0 ? null : rounded(1 - failed / judged) };
 }
 
 function dimensionsOf(rules: TypeScore['rules'], events: number): TypeScore['dimensions'] {

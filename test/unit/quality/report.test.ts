@@ -128,12 +128,23 @@ describe('the gate', () => {
     );
   });
 
+  it('comes with the rules of every type, judged or not', () => {
+    const { rules } = report({});
+    expect(rules[TYPE]).toContainEqual({
+      ...{ rule: 'quantity_not_positive', dimension: 'validity', mode: 'blocking' },
+      ...{ pointer: '/data/quantity', detail: expect.stringContaining('at least 1') },
+    });
+    const named = (dimension: string) => rules[TYPE]?.some((rule) => rule.dimension === dimension);
+    expect(QUALITY_DIMENSIONS.every(named)).toBe(true);
+  });
+
   it('is of the one type that is asked for', () => {
     const bad = tally(100, {}, 100);
     const counts = countsOf({ [TYPE]: good(100), 'shop.return.v1': bad });
     const told = qualityReportOf(counts, catalog.eventTypes, { type: TYPE, windows: ['5m'] });
     expect(told.gate.verdict).toBe('passed');
     expect(Object.keys(told.windows)).toEqual(['5m']);
+    expect(Object.keys(told.rules)).toEqual([TYPE]);
   });
 });
 

@@ -25,7 +25,7 @@ const EVER = { width: 0, bucket: 0 } as const;
 const BATCH_KEPT_MINUTES = 25 * 60;
 /** Ids that are remembered, the oldest forgotten first: some 15 MB. Pending batches are settled within minutes. */
 const BATCHES_MAX = 200_000;
-/** Event types that are told apart: each has some 190 buckets. What comes beyond is counted under one name. */
+/** Event types that are told apart: each has 215 buckets. What comes beyond is counted under one name. */
 export const TYPES_MAX = 200;
 const OTHER_TYPES = '(others)';
 

@@ -13,9 +13,13 @@ import { addUp } from './windows.ts';
 
 /** A transaction that is younger may still be scored by the worker that made it, in milliseconds. */
 export const PENDING_GRACE_MS = 60_000;
-/** Transactions of one pass: what a few consumers store in a minute. */
-const PENDING_BATCHES_MAX = 500;
-/** Events that a pass reads and judges before it ends: some hundred reads, less than a second of CPU. */
+/** Transactions that are read, asked about and settled at once. */
+const PAGE_BATCHES = 500;
+/** Pages of one pass: 25,000 transactions a minute are more than the object that counts them bears. */
+const PASS_PAGES_MAX = 50;
+/** Transactions that a pass scores anew: four requests each, of the thousand that a worker has at a time. */
+const PASS_BATCHES_MAX = 100;
+/** Events that a pass reads and judges before it ends: a hundred reads more, less than a second of CPU. */
 const PASS_EVENTS_MAX = 20_000;
 /** The window of the gate: what is older is settled without being scored. */
 const PENDING_KEPT_MS = 24 * 3_600_000;
@@ -96,32 +100,48 @@ export interface SettlePorts extends ScorePorts {
  * @returns how many transactions it scored.
  */
 export async function settlePending(ports: SettlePorts): Promise<number> {
-  const pending = await ports.readPending({ graceMs: PENDING_GRACE_MS, limit: PENDING_BATCHES_MAX });
-  if (pending.length === 0) return 0;
+  const spent = { batches: 0, events: 0 };
+  for (let page = 0; page < PASS_PAGES_MAX && !isSpent(spent); page += 1) {
+    const pending = await ports.readPending({ graceMs: PENDING_GRACE_MS, limit: PAGE_BATCHES });
+    if (pending.length > 0) await settlePage(pending, spent, ports);
+    if (pending.length < PAGE_BATCHES) break;
+  }
+  return spent.batches;
+}
+
+/** What a pass has done so far, of what it may. */
+interface Spent {
+  batches: number;
+  events: number;
+}
+
+function isSpent({ batches, events }: Spent): boolean {
+  return batches >= PASS_BATCHES_MAX || events >= PASS_EVENTS_MAX;
+}
+
+async function settlePage(pending: readonly PendingBatch[], spent: Spent, ports: SettlePorts): Promise<void> {
   const uncounted = new Set(await ports.uncounted(pending.map(({ id }) => id)));
+  const missed = pending.filter(({ id }) => uncounted.has(id));
   const oldest = ports.now() - PENDING_KEPT_MS;
-  const missed = pending.filter(({ id, atMs }) => uncounted.has(id) && atMs >= oldest);
-  const left = new Set(missed.map(({ id }) => id));
-  let events = 0;
-  for (const { id, atMs } of missed) {
-    if (events >= PASS_EVENTS_MAX) break;
+  const inTime = missed.filter(({ atMs }) => atMs >= oldest);
+  const left = new Set(inTime.map(({ id }) => id));
+  for (const { id, atMs } of inTime) {
+    if (isSpent(spent)) break;
     let tallies: Tallies = {};
     for await (const { stored, refused } of ports.readBatch(id)) {
       tallies = sum(tallies, tallyEvents(ports.types, stored, refused, atMs));
-      events += stored.length + refused.length;
+      spent.events += stored.length + refused.length;
     }
     await score(id, atMs, tallies, ports);
     left.delete(id);
+    spent.batches += 1;
   }
   await ports.settle(pending.map(({ id }) => id).filter((id) => !left.has(id)));
-  const lost = pending.filter(({ id, atMs }) => uncounted.has(id) && atMs < oldest).length;
+  const lost = missed.length - inTime.length;
   if (lost > 0) {
-    log('error', 'Transactions were too old to be scored.', {
-      'event.action': 'quality-score',
-      batches: lost,
-    });
+    const fields = { 'event.action': 'quality-settle', batches: lost };
+    log('error', 'Transactions were too old to be scored.', fields);
   }
-  return missed.length - left.size;
 }
 
 async function score(batch: string, atMs: number, tallies: Tallies, ports: ScorePorts): Promise<void> {

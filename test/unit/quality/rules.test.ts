@@ -87,6 +87,16 @@ describe('the builders', () => {
     expect(['x', 'y', 'z', null].map((c) => country.binOf({ c }))).toEqual([0, 1, 2, null]);
   });
 
+  it('know the fields of the contract', () => {
+    const data = z.object({ n: z.number() });
+    const declaration = { type: 'test.fields', version: 1, description: '', data, stores: () => [] };
+    expect(event({ ...declaration, rules: [required('n')] }).quality.eventRules).toHaveLength(1);
+    // @ts-expect-error: the contract has no such field.
+    event({ ...declaration, rules: [required('m')] });
+    // @ts-expect-error: a pattern is for texts.
+    event({ ...declaration, rules: [pattern('n', /x/)] });
+  });
+
   it('refuse what could never be judged rightly', () => {
     expect(() => distribution('n', { edges: [] })).toThrow();
     expect(() => distribution('n', { edges: [2, 1] })).toThrow();

@@ -9,6 +9,7 @@ export { CacheStats } from '../durable-objects/cache-stats/object.ts';
 export { FeatureShard } from '../durable-objects/feature-shard/object.ts';
 export { FillGate } from '../durable-objects/fill-gate/object.ts';
 export { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
+export { QualityWindow } from '../durable-objects/quality-window/object.ts';
 export { TagClock } from '../durable-objects/tag-clock/object.ts';
 
 const consumers: Readonly<Record<string, typeof consumeEvents>> = {
@@ -33,5 +34,6 @@ export default {
     const services = createServices(env, (promise) => ctx.waitUntil(promise));
     await services.relay().heartbeat();
     services.warm();
+    services.settleScores();
   },
 } satisfies ExportedHandler<Env>;

@@ -28,6 +28,7 @@ import { LoadedModels } from './inference/loaded-models.ts';
 import { loadGraph } from './inference/onnx-runtime.ts';
 import type { RegistryPorts } from './inference/registry.ts';
 import { Observation, type ObservationContext } from './operations/observation.ts';
+import { type ScorePorts, scoredStore, settlePending } from './pipeline/quality/scorer.ts';
 import { type StoreOutcome, storeMessages } from './pipeline/store.ts';
 import { sleep, systemNow, systemTime } from './platform/clock.ts';
 import { sha256Hex } from './platform/digest.ts';
@@ -42,11 +43,18 @@ import {
   featureShard,
   fillGate,
   outboxRelay,
+  qualityWindow,
   regionalClock,
   rootClock,
 } from './storage/objects.ts';
 import { classifyFault, connect, guarded } from './storage/postgres/connect.ts';
 import { storeEvents } from './storage/postgres/event-store.ts';
+import { judgeStored } from './storage/postgres/quality-checks.ts';
+import {
+  readBatch,
+  readPending,
+  settlePending as settleBatches,
+} from './storage/postgres/quality-pending.ts';
 import { keepRefused } from './storage/postgres/quarantine.ts';
 import { reflect } from './storage/postgres/reflecting.ts';
 
@@ -58,6 +66,9 @@ const KEEP_S = Math.max(
   keepForS(cachePolicy({ ttlS: 3_600 })),
 );
 
+/** How often an isolate that stores looks for what was never scored, beside the cron, in milliseconds. */
+const SETTLE_EVERY_MS = 60_000;
+
 const follower = new ClockFollower(systemTime);
 
 /** What an isolate keeps between requests: values only, nothing that belongs to a request. */
@@ -68,6 +79,7 @@ const isolate = {
   models: new LoadedModels(),
   refreshing: new Map<string, number>(),
   invalidated: new InvalidatedChanges(),
+  settledScoresAt: Number.NEGATIVE_INFINITY,
 };
 
 /** Entries may have died: what is expected to be asked for is filled behind the next answers. */
@@ -100,6 +112,8 @@ export interface Services {
   readonly invalidate: (tags: readonly string[]) => Promise<Token>;
   /** Stores events; what the outbox then holds is still to be relayed. */
   readonly store: (messages: readonly EventsMessage[]) => Promise<StoreOutcome>;
+  /** Scores, behind whatever is under way, what was stored and never scored. */
+  readonly settleScores: () => void;
   /** The newest moment of the root clock: everything that was invalidated before the call is below it. */
   readonly newestToken: () => Promise<Token>;
   readonly relay: () => ReturnType<typeof outboxRelay>;
@@ -168,6 +182,50 @@ async function invalidateAtRoot(env: Env, tags: readonly string[]): Promise<Toke
       cause: error,
     });
   }
+}
+
+function scorePorts(env: Env, db: Settings['db']): ScorePorts {
+  return {
+    types: catalog.eventTypes,
+    judgeStored: (rules, batch) => judgeStored(db, rules, batch),
+    send: (batch) => qualityWindow(env).add(batch),
+  };
+}
+
+async function storeScored(
+  env: Env,
+  db: Settings['db'],
+  keepAlive: Services['keepAlive'],
+  messages: readonly EventsMessage[],
+): Promise<StoreOutcome> {
+  if (systemNow() - isolate.settledScoresAt >= SETTLE_EVERY_MS) settleScores(env, db, keepAlive);
+  const scored = scoredStore({
+    ...scorePorts(env, db),
+    storeEvents: (events, batch) => storeEvents(db, events, batch),
+    keepRefused: (refused, batch) => keepRefused(db, refused, batch),
+    newId,
+    now: systemNow,
+    keepAlive,
+  });
+  const { eventTypes: types } = catalog;
+  return await storeMessages(messages, { types, ...scored, classifyFault, fingerprint: sha256Hex });
+}
+
+function settleScores(env: Env, db: Settings['db'], keepAlive: Services['keepAlive']): void {
+  isolate.settledScoresAt = systemNow();
+  const settled = settlePending({
+    ...scorePorts(env, db),
+    now: systemNow,
+    readPending: (limits) => readPending(db, limits),
+    uncounted: (ids) => qualityWindow(env).uncounted([...ids]),
+    readBatch: (batch) => readBatch(db, batch),
+    settle: (ids) => settleBatches(db, ids),
+  });
+  keepAlive(
+    settled.catch((error) =>
+      log('warn', 'Scores could not be settled yet.', { 'event.action': 'quality-settle' }, error),
+    ),
+  );
 }
 
 /** Ties the rules to this request's bindings: the one place where effects are chosen. */
@@ -254,14 +312,8 @@ export function createServices(
     },
     invalidated: isolate.invalidated,
     invalidate,
-    store: (messages) =>
-      storeMessages(messages, {
-        types: catalog.eventTypes,
-        storeEvents: (events) => storeEvents(db, events, newId()),
-        keepRefused: (refused) => keepRefused(db, refused),
-        classifyFault,
-        fingerprint: sha256Hex,
-      }),
+    store: (messages) => storeScored(env, db, keepAlive, messages),
+    settleScores: () => settleScores(env, db, keepAlive),
     newestToken: async () => {
       const { epoch, seq } = await freshClock();
       return { epoch, seq };

@@ -31,7 +31,7 @@ export async function ensureSeed(database: DevDatabase, step: (text: string) => 
     await storeMessages([message], {
       types: catalog.eventTypes,
       storeEvents: (events) => storeEvents(db, events, randomUUID()),
-      keepRefused: (refused) => keepRefused(db, refused),
+      keepRefused: async (refused) => void (await keepRefused(db, refused, randomUUID())),
       classifyFault,
       fingerprint: sha256Hex,
     });

@@ -1,6 +1,17 @@
 import * as z from 'zod';
 import type { HistoryDefinition } from './define/entity.ts';
-import { append, type Effect, type EventContext, ensure, event, type QualityRule } from './define/event.ts';
+import { append, type Effect, type EventContext, ensure, event } from './define/event.ts';
+import {
+  custom,
+  distribution,
+  freshness,
+  pattern,
+  type QualityRule,
+  range,
+  referential,
+  required,
+  unique,
+} from './define/quality.ts';
 import {
   CustomerId,
   customer,
@@ -27,28 +38,78 @@ const InvoiceLine = z.object({
 });
 type InvoiceLine = z.output<typeof InvoiceLine>;
 
-const notFromTheFuture: QualityRule<unknown> = {
+const notFromTheFuture = custom<unknown>({
   name: 'occurred_in_the_future',
+  dimension: 'timeliness',
+  mode: 'blocking',
   pointer: '/time',
   detail: 'The event says that it happened more than five minutes from now.',
   holds: (_, context) => context.occurredAt <= context.now + FUTURE_TOLERANCE_MS,
-};
+});
 
-const lineRules: readonly QualityRule<InvoiceLine>[] = [
-  {
-    name: 'quantity_not_positive',
-    pointer: '/data/quantity',
-    detail: 'The quantity of a line is at least 1; what comes back is sent as shop.return.v1.',
-    holds: (line) => line.quantity > 0,
-  },
-  {
-    name: 'price_not_positive',
-    pointer: '/data/unitPrice',
-    detail: 'The unit price of a line is greater than zero.',
-    holds: (line) => line.unitPrice > 0,
-  },
-  notFromTheFuture,
-];
+/** Tills send within seconds, and gather for an hour while they are offline; what is a day old is history. */
+const soon = freshness({ maxAgeMs: 3_600_000, historyMs: 24 * 3_600_000 });
+
+/** Five digits and a suffix; gift vouchers and the sets of the catalogue have codes of their own. */
+const STOCK_CODE = /^(\d{5}\w{0,3}|DCGS\w+|gift_\w+)$/i;
+/** Lines above are bank charges and adjustments that were keyed in by hand. */
+const PLAUSIBLE_PRICE_MAX = 1_000;
+/** The largest order of a wholesaler, in pieces of one product. */
+const PLAUSIBLE_QUANTITY_MAX = 10_000;
+/** A till that sends a line again does so while the invoice is open. */
+const SAME_LINE_WITHIN_MS = 10 * 60_000;
+
+function lineRules(
+  history: HistoryDefinition,
+  isInvoice: (invoice: string) => boolean,
+): QualityRule<InvoiceLine>[] {
+  return [
+    range('quantity', {
+      name: 'quantity_not_positive',
+      mode: 'blocking',
+      above: 0,
+      detail: 'The quantity of a line is at least 1; what comes back is sent as shop.return.v1.',
+    }),
+    range('unitPrice', {
+      name: 'price_not_positive',
+      mode: 'blocking',
+      above: 0,
+      detail: 'The unit price of a line is greater than zero.',
+    }),
+    notFromTheFuture,
+    required('customerId', { name: 'customer_missing', detail: 'The buyer is not known.' }),
+    required('description', { name: 'description_missing' }),
+    custom<InvoiceLine>({
+      name: 'country_unspecified',
+      dimension: 'completeness',
+      pointer: '/data/country',
+      detail: 'The country is a word for not knowing it.',
+      holds: ({ country }) => !/^(unspecified|unknown)$/i.test(country),
+    }),
+    pattern('sku', STOCK_CODE, {
+      name: 'sku_of_no_product',
+      detail: 'The stock code is that of postage, a fee or an adjustment, or a wrong one.',
+    }),
+    range('quantity', { name: 'quantity_implausible', max: PLAUSIBLE_QUANTITY_MAX }),
+    range('unitPrice', { name: 'price_implausible', max: PLAUSIBLE_PRICE_MAX }),
+    custom<InvoiceLine>({
+      name: 'invoice_of_another_kind',
+      dimension: 'consistency',
+      pointer: '/data/invoice',
+      detail: 'Invoices that begin with C are cancelled: their lines are returns, and no others are.',
+      holds: ({ invoice }) => isInvoice(invoice),
+    }),
+    soon,
+    unique(['sku', 'invoice', 'customerId', 'quantity', 'unitPrice'], {
+      name: 'line_sent_twice',
+      history,
+      withinMs: SAME_LINE_WITHIN_MS,
+    }),
+    distribution('quantity', { edges: [2, 3, 5, 9, 13, 25, 49, 97] }),
+    distribution('unitPrice', { name: 'price_shifted', edges: [0.5, 1, 1.5, 2, 3, 4, 6, 10] }),
+    distribution('country', { values: ['United Kingdom', 'EIRE', 'Germany', 'France', 'Netherlands'] }),
+  ];
+}
 
 function storeLine(history: HistoryDefinition) {
   return (line: InvoiceLine, context: EventContext): Effect[] => {
@@ -68,7 +129,7 @@ export const purchase = event({
   version: 1,
   description: 'A customer, known or not, bought a quantity of one product.',
   data: InvoiceLine,
-  rules: lineRules,
+  rules: lineRules(purchaseHistory, (invoice) => !/^c/i.test(invoice)),
   stores: storeLine(purchaseHistory),
 });
 
@@ -77,7 +138,7 @@ export const productReturn = event({
   version: 1,
   description: 'A quantity of one product came back: a line of a cancelled invoice.',
   data: InvoiceLine,
-  rules: lineRules,
+  rules: lineRules(returnHistory, (invoice) => /^c/i.test(invoice)),
   stores: storeLine(returnHistory),
 });
 
@@ -86,7 +147,12 @@ export const productView = event({
   version: 1,
   description: 'A visitor looked at the page of a product.',
   data: z.object({ sku: Sku, customerId: CustomerId.nullable().default(null) }),
-  rules: [notFromTheFuture],
+  rules: [
+    notFromTheFuture,
+    soon,
+    referential('sku', { name: 'product_unknown', history: productViewHistory, entity: product }),
+    referential('customerId', { name: 'customer_unknown', history: productViewHistory, entity: customer }),
+  ],
   stores: ({ sku, customerId }, context) => [
     append(productViewHistory, { sku, customerId, occurredAt: new Date(context.occurredAt).toISOString() }),
   ],

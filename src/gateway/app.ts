@@ -15,6 +15,7 @@ import { registerFeatures } from './routes/features.ts';
 import { registerHealth } from './routes/health.ts';
 import { registerMetrics } from './routes/metrics.ts';
 import { registerPredictions } from './routes/predictions.ts';
+import { registerQuality } from './routes/quality.ts';
 import { registerRecommendations } from './routes/recommendations.ts';
 import { registerViews } from './routes/views.ts';
 
@@ -56,6 +57,7 @@ registerCacheAdmin(app);
 registerQuarantine(app);
 registerDeadLetters(app);
 registerMetrics(app);
+registerQuality(app);
 
 app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });
 app.doc31('/openapi.json', {

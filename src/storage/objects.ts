@@ -28,6 +28,11 @@ export function cacheStats(env: Pick<Env, 'CACHE_STATS'>) {
   return env.CACHE_STATS.getByName('main');
 }
 
+/** Where the quality of all events is counted. */
+export function qualityWindow(env: Pick<Env, 'QUALITY_WINDOW'>) {
+  return env.QUALITY_WINDOW.getByName('main');
+}
+
 /** The gate of one cache key, named by it. */
 export function fillGate(env: Pick<Env, 'FILL_GATE'>, key: string) {
   return env.FILL_GATE.getByName(key);

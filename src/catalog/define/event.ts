@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type EntityDefinition, type HistoryDefinition, tagsOfAppend } from './entity.ts';
+import { type EventQuality, type QualityRule, qualityOf } from './quality.ts';
 
 /** The longest tag: it names an entity and a key, both bounded by their schemas. */
 export type StoredValue = string | number | boolean | null;
@@ -10,16 +11,6 @@ export type Effect =
   | { readonly kind: 'append'; readonly history: HistoryDefinition; readonly row: StoredRow }
   /** Inserts the row unless one with its key is there: events may mention what nobody has described yet. */
   | { readonly kind: 'ensure'; readonly entity: EntityDefinition; readonly row: StoredRow };
-
-/** A blocking quality rule: an event that breaks it is kept in quarantine under the rule's name. */
-export interface QualityRule<Data> {
-  /** Stable, lower case with underscores: it is shown to clients and counted. */
-  readonly name: string;
-  /** JSON Pointer into the event, e.g. `/data/quantity`. */
-  readonly pointer: string;
-  readonly detail: string;
-  readonly holds: (data: Data, context: EventContext) => boolean;
-}
 
 export interface EventContext {
   /** When it happened, milliseconds since the Unix epoch. */
@@ -57,6 +48,8 @@ export interface EventDefinition<Data = unknown> {
   /** The data if it keeps the contract, else `null`. */
   readonly parse: (data: unknown) => Data | null;
   readonly interpret: (data: unknown, context: EventContext) => Verdict;
+  /** Its rules, blocking and scoring, for whoever scores what was stored and what was refused. */
+  readonly quality: EventQuality;
 }
 
 /** Declares an event type: contract, quality rules and how it is stored; its tags follow from the storage. */
@@ -70,21 +63,25 @@ export function event<Schema extends z.ZodType>(declaration: {
   stores: (data: z.output<Schema>, context: EventContext) => readonly Effect[];
 }): EventDefinition<z.output<Schema>> {
   const { data: schema, rules = [] } = declaration;
+  const type = `${declaration.type}.v${declaration.version}`;
+  const blocking = rules.filter((rule) => rule.check === 'event').filter(({ mode }) => mode === 'blocking');
+  const parse = (data: unknown) => {
+    const parsed = schema.safeParse(data);
+    return parsed.success ? parsed.data : null;
+  };
   return {
     kind: 'event',
-    type: `${declaration.type}.v${declaration.version}`,
+    type,
     version: declaration.version,
     description: declaration.description,
     acknowledged: declaration.acknowledged ?? 'queued',
     jsonSchema: () => z.toJSONSchema(schema, { io: 'input' }),
-    parse: (data) => {
-      const parsed = schema.safeParse(data);
-      return parsed.success ? parsed.data : null;
-    },
+    parse,
+    quality: qualityOf(type, rules, parse),
     interpret: (data, context) => {
       const parsed = schema.safeParse(data);
       if (!parsed.success) return contractViolation(parsed.error);
-      const broken = rules.find((rule) => !rule.holds(parsed.data, context));
+      const broken = blocking.find((rule) => rule.holds(parsed.data, context) === false);
       if (broken !== undefined) {
         const { name: reason, pointer, detail } = broken;
         return { ok: false, code: 'quality_violation', reason, pointer, detail };

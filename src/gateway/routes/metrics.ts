@@ -1,14 +1,18 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import { catalog } from '../../catalog/index.ts';
 import type { Env } from '../../env.ts';
 import { consistencyOf } from '../../operations/consistency.ts';
 import { cacheReportOf } from '../../operations/hit-ratio.ts';
 import { METRICS_CONTENT_TYPE, metricsOf, metricsText } from '../../operations/metrics.ts';
+import { qualityMetricsOf } from '../../operations/quality/metrics.ts';
+import { qualityReportOf } from '../../operations/quality/report.ts';
 import { type CounterReport, WINDOWS_MINUTES } from '../../platform/counters.ts';
 import { Failure } from '../../platform/failure.ts';
 import { cacheStats } from '../../storage/objects.ts';
 import { type AppEnv, servicesOf } from '../context.ts';
 import { authorize } from '../middleware/authorize.ts';
 import { keySecurity, problem } from '../openapi.ts';
+import { countsOf } from './quality.ts';
 
 /** What all isolates have counted: for Prometheus, and as a report on the cache. */
 export function registerMetrics(app: OpenAPIHono<AppEnv>): void {
@@ -28,7 +32,11 @@ export function registerMetrics(app: OpenAPIHono<AppEnv>): void {
     '/metrics',
     (c, next) => (servicesOf(c).config.isMetricsPublic ? next() : authorize(c, next)),
     async (c) => {
-      const text = metricsText(metricsOf(await reportOf(servicesOf(c).env)));
+      const { env } = servicesOf(c);
+      const [report, quality] = await Promise.all([reportOf(env), countsOf(env)]);
+      const { eventTypes } = catalog;
+      const metrics = qualityMetricsOf(qualityReportOf(quality, eventTypes), quality.totals);
+      const text = metricsText([...metricsOf(report), ...metrics]);
       return c.body(text, 200, { 'content-type': METRICS_CONTENT_TYPE, 'cache-control': 'no-store' });
     },
   );

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import type { Effect } from '../../catalog/define/event.ts';
 import { ownWrite } from './captured.ts';
 import { insertTags } from './list-tags.ts';
+import { pendingOfStored } from './quality-pending.ts';
 import { type EventRow, recordset } from './recordset.ts';
 
 /** An event that kept its contract, with what it does to the tables and the tags that this invalidates. */
@@ -59,6 +60,7 @@ export async function storeEvents(
     ...ensureStatements(events, batch).map((statement) => db.execute(statement)),
     ...appendStatements(events, batch).map((statement) => db.execute(statement)),
     db.execute(insertOutbox(events, batch)),
+    db.execute(pendingOfStored(batch)),
   ]);
   return known.rows.map((row) => Known.parse(row));
 }

@@ -2,6 +2,7 @@ import { and, desc, eq, getTableColumns, inArray, lt, ne, sql } from 'drizzle-or
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { type AuditEntry, auditStatement } from './audit.ts';
+import { pendingOfRefused } from './quality-pending.ts';
 import { quarantine } from './schema.ts';
 
 /** An event that was refused, as it came. */
@@ -16,13 +17,26 @@ export interface RefusedEvent {
   readonly raw: unknown;
 }
 
-/** Keeps refused events; one that is there already stays as it is. */
-export async function keepRefused(db: NeonHttpDatabase, refused: readonly RefusedEvent[]): Promise<void> {
-  if (refused.length === 0) return;
-  await db
+/**
+ * Keeps refused events; one that is there already stays as it is.
+ *
+ * @param batch a fresh UUID, under which the new ones are still to be scored; none for what is no event.
+ * @returns the fingerprints of those that are new.
+ */
+export async function keepRefused(
+  db: NeonHttpDatabase,
+  refused: readonly RefusedEvent[],
+  batch?: string,
+): Promise<ReadonlySet<string>> {
+  if (refused.length === 0) return new Set();
+  const insert = db
     .insert(quarantine)
-    .values(refused.map((event) => ({ ...event })))
-    .onConflictDoNothing({ target: quarantine.fingerprint });
+    .values(refused.map((event) => ({ ...event, batch: batch ?? null })))
+    .onConflictDoNothing({ target: quarantine.fingerprint })
+    .returning({ fingerprint: quarantine.fingerprint });
+  const kept =
+    batch === undefined ? await insert : (await db.batch([insert, db.execute(pendingOfRefused(batch))]))[0];
+  return new Set(kept.map(({ fingerprint }) => fingerprint));
 }
 
 /** Counts of quarantined events by reason, of one source or of all. */
@@ -77,7 +91,7 @@ const Row = z.object({
   state: z.enum(['open', 'released', 'discarded']),
   resolvedAt: Timestamp.nullable(),
 });
-const { raw: _raw, fingerprint: _fingerprint, ...LISTED } = getTableColumns(quarantine);
+const { raw: _raw, fingerprint: _fingerprint, batch: _batch, ...LISTED } = getTableColumns(quarantine);
 
 /** What is kept, newest first, without the raw events. Dead letters only by their own reason. */
 export async function listQuarantine(

@@ -83,13 +83,25 @@ export const quarantine = pgTable(
       .notNull()
       .default('open'),
     resolvedAt: timestamp('resolved_at', { withTimezone: true, mode: 'string' }),
+    /** The call that put it here; null for what is no event, as a dead letter. */
+    batch: uuid('batch'),
   },
   (table) => [
+    index('quarantine_batch').on(table.batch).where(sql`${table.batch} is not null`),
     uniqueIndex('quarantine_fingerprint').on(table.fingerprint),
     index('quarantine_reason').on(table.reason),
     index('quarantine_event').on(table.source, table.eventId),
   ],
 );
+
+/**
+ * Transactions whose events have not been seen to be in the quality score yet: written in the transaction itself, so
+ * that one is scored even where its worker died behind the commit. A row for each transaction, not for each event.
+ */
+export const qualityPending = pgTable('quality_pending', {
+  batch: uuid('batch').primaryKey(),
+  recordedAt: timestamp('recorded_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+});
 
 /** Who did what to data that others had sent; nothing is ever changed or deleted here. */
 export const auditLog = pgTable('audit_log', {

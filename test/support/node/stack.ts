@@ -15,6 +15,8 @@ export interface Stack extends AsyncDisposable {
   /** Takes the database away, as an outage would. */
   stopDatabase(): Promise<void>;
   fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** What the platform's cron does; locally it never fires by itself. */
+  scheduled(): Promise<void>;
 }
 
 /**
@@ -59,6 +61,9 @@ export async function startStack(
     sql: (text, params = []) => client.query(text, params),
     stopDatabase,
     fetch: async (path, init) => await fetch(new URL(path, url), init),
+    scheduled: async () => {
+      await harness.getWorker().scheduled({ cron: '* * * * *' });
+    },
     [Symbol.asyncDispose]: async () => {
       await harness.close();
       await stopDatabase();

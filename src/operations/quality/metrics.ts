@@ -1,0 +1,80 @@
+import type { Tallies } from '../../pipeline/quality/tally.ts';
+import type { Metric } from '../metrics.ts';
+import type { QualityReport } from './report.ts';
+
+type Series = Metric['series'][number];
+
+/** What was judged since ever, and the scores of each window. */
+export function qualityMetricsOf(report: QualityReport, totals: Tallies): Metric[] {
+  const windows = Object.entries(report.windows);
+  const scores = windows.flatMap(([window, { score, types }]): Series[] => [
+    ...series({ window }, score),
+    ...Object.entries(types).flatMap(([type, scored]) => [
+      ...series({ type, window }, scored.score),
+      ...Object.entries(scored.dimensions).flatMap(([dimension, own]) =>
+        series({ dimension, type, window }, own.score),
+      ),
+    ]),
+  ]);
+  const shifts = windows.flatMap(([window, { types }]) =>
+    Object.entries(types).flatMap(([type, { rules }]) =>
+      rules.flatMap(({ rule, shift }) => series({ rule, type, window }, shift?.psi ?? null)),
+    ),
+  );
+  const gates = windows.flatMap(([window, { gate }]) =>
+    series({ window }, gate.verdict === 'insufficient_data' ? null : Number(gate.verdict === 'passed')),
+  );
+  return [
+    ...totalsOf(totals),
+    {
+      name: 'millrace_quality_score',
+      help: 'Score of the data, 0 to 1: of a dimension of an event type, of a type, or without labels of all.',
+      type: 'gauge',
+      series: scores,
+    },
+    {
+      name: 'millrace_quality_gate_passed',
+      help: 'Whether the score is at least 0.95 for all types; absent for too few events.',
+      type: 'gauge',
+      series: gates,
+    },
+    {
+      name: 'millrace_quality_shift_psi',
+      help: 'Population stability index of a distribution against the days before the window.',
+      type: 'gauge',
+      series: shifts,
+    },
+  ];
+}
+
+function totalsOf(totals: Tallies): Metric[] {
+  const types = Object.entries(totals);
+  const events = types.flatMap(([type, tally]) => [
+    { labels: { outcome: 'stored', type }, value: tally.events - tally.refused },
+    { labels: { outcome: 'quarantined', type }, value: tally.refused },
+  ]);
+  const checks = types.flatMap(([type, { rules }]) =>
+    Object.entries(rules).flatMap(([rule, { dimension, judged, failed }]) => [
+      { labels: { dimension, result: 'passed', rule, type }, value: judged - failed },
+      { labels: { dimension, result: 'failed', rule, type }, value: failed },
+    ]),
+  );
+  return [
+    {
+      name: 'millrace_quality_events_total',
+      help: 'Events that were scored, by what became of them.',
+      type: 'counter',
+      series: events,
+    },
+    {
+      name: 'millrace_quality_checks_total',
+      help: 'Checks of rules on single events.',
+      type: 'counter',
+      series: checks,
+    },
+  ];
+}
+
+function series(labels: Readonly<Record<string, string>>, value: number | null): Series[] {
+  return value === null ? [] : [{ labels, value }];
+}

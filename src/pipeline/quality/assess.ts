@@ -1,0 +1,155 @@
+import type { EventDefinition } from '../../catalog/define/event.ts';
+import type { QualityDimension, RuleDeclaration } from '../../catalog/define/quality.ts';
+import type { Tallies, Tally } from './tally.ts';
+
+/** What an event that was stored has to say for its score. */
+export interface StoredForScore {
+  readonly type: string;
+  /** RFC 3339. */
+  readonly time: string;
+  readonly data: unknown;
+}
+
+/** What an event that was refused has. */
+export interface RefusedForScore {
+  readonly type: string | null;
+  readonly reason: string;
+  readonly raw: unknown;
+}
+
+/** What stands for the type of events that have none, or none that is declared. */
+export const UNRECOGNISED = '(unrecognised)';
+
+type BuiltIn = 'contract_violation' | 'conflicting_duplicate' | 'not_storable';
+
+/** Rules that every type has: what its events are refused for beside its own rules. */
+export const BUILT_IN_RULES: readonly (RuleDeclaration & { readonly name: BuiltIn })[] = [
+  {
+    name: 'contract_violation',
+    dimension: 'validity',
+    mode: 'blocking',
+    pointer: '/data',
+    detail: 'The data do not keep the contract of their type.',
+  },
+  {
+    name: 'conflicting_duplicate',
+    dimension: 'uniqueness',
+    mode: 'blocking',
+    pointer: '/id',
+    detail: 'Another event of this source and id says something else.',
+  },
+  {
+    name: 'not_storable',
+    dimension: 'validity',
+    mode: 'blocking',
+    pointer: '/data',
+    detail: 'The database cannot hold the event.',
+  },
+];
+
+interface Counting {
+  events: number;
+  refused: number;
+  readonly rules: Map<string, { readonly dimension: QualityDimension; judged: number; failed: number }>;
+  readonly bins: Map<string, Map<string, number>>;
+}
+
+/**
+ * Counts what events say to the rules that need no more than the event, and the bins of the distributions. Blocking
+ * rules are judged like the others, so that their score is of all events and not of those that broke them alone. A
+ * refused event fails the rule that it was refused for, and is judged by the rest as far as its contract holds.
+ *
+ * @param storedAt when they were stored or put into quarantine, milliseconds since the Unix epoch: what `freshness`
+ *   takes for their arrival, since nobody has them sooner.
+ */
+export function tallyEvents(
+  types: ReadonlyMap<string, EventDefinition>,
+  stored: readonly StoredForScore[],
+  refused: readonly RefusedForScore[],
+  storedAt: number,
+): Tallies {
+  const countings = new Map<string, Counting>();
+  for (const { type, time, data } of stored) {
+    const definition = types.get(type);
+    const counting = countingOf(countings, definition === undefined ? UNRECOGNISED : type);
+    const occurredAt = Date.parse(time);
+    if (definition !== undefined) count(counting, definition, data, { occurredAt, now: storedAt }, undefined);
+  }
+  for (const { type, reason, raw } of refused) {
+    const definition = type === null ? undefined : types.get(type);
+    const counting = countingOf(countings, definition === undefined ? UNRECOGNISED : (type ?? UNRECOGNISED));
+    counting.refused += 1;
+    if (definition === undefined) add(counting, { name: reason, dimension: 'validity' }, false);
+    else {
+      const occurredAt = timeOf(raw) ?? storedAt;
+      count(counting, definition, dataOf(raw), { occurredAt, now: storedAt }, reason);
+    }
+  }
+  return Object.fromEntries([...countings].map(([type, counting]) => [type, tallyOf(counting)]));
+}
+
+function count(
+  counting: Counting,
+  { quality }: EventDefinition,
+  data: unknown,
+  context: { readonly occurredAt: number; readonly now: number },
+  reason: string | undefined,
+): void {
+  const assessment = reason === 'contract_violation' ? null : quality.assess(data, context);
+  const known = new Set<string | undefined>([undefined]);
+  for (const rule of BUILT_IN_RULES) {
+    known.add(rule.name);
+    if (assessment !== null || rule.name === reason) add(counting, rule, rule.name !== reason);
+  }
+  quality.eventRules.forEach((rule, index) => {
+    known.add(rule.name);
+    const held = rule.name === reason ? false : (assessment?.held[index] ?? null);
+    if (held !== null) add(counting, rule, held);
+  });
+  // Refused for what is no rule of its type, as a broken envelope is.
+  if (reason !== undefined && !known.has(reason))
+    add(counting, { name: reason, dimension: 'validity' }, false);
+  quality.distributions.forEach(({ name, bins }, index) => {
+    const label = bins[assessment?.bins[index] ?? -1];
+    if (label === undefined) return;
+    const spread = counting.bins.get(name) ?? new Map<string, number>();
+    counting.bins.set(name, spread.set(label, (spread.get(label) ?? 0) + 1));
+  });
+}
+
+function countingOf(countings: Map<string, Counting>, type: string): Counting {
+  const counting = countings.get(type) ?? { events: 0, refused: 0, rules: new Map(), bins: new Map() };
+  counting.events += 1;
+  countings.set(type, counting);
+  return counting;
+}
+
+function add(
+  { rules }: Counting,
+  { name, dimension }: Pick<RuleDeclaration, 'name' | 'dimension'>,
+  held: boolean,
+): void {
+  const rule = rules.get(name) ?? { dimension, judged: 0, failed: 0 };
+  rule.judged += 1;
+  if (!held) rule.failed += 1;
+  rules.set(name, rule);
+}
+
+function tallyOf({ events, refused, rules, bins }: Counting): Tally {
+  return {
+    events,
+    refused,
+    rules: Object.fromEntries(rules),
+    bins: Object.fromEntries([...bins].map(([rule, spread]) => [rule, Object.fromEntries(spread)])),
+  };
+}
+
+function dataOf(raw: unknown): unknown {
+  return typeof raw === 'object' && raw !== null && 'data' in raw ? raw.data : undefined;
+}
+
+function timeOf(raw: unknown): number | undefined {
+  const time = typeof raw === 'object' && raw !== null && 'time' in raw ? raw.time : undefined;
+  const parsed = typeof time === 'string' ? Date.parse(time) : Number.NaN;
+  return Number.isNaN(parsed) ? undefined : parsed;
+}

@@ -1,0 +1,165 @@
+import type { EventDefinition } from '../../catalog/define/event.ts';
+import type { StoredRule } from '../../catalog/define/quality.ts';
+import { log } from '../../platform/logger.ts';
+import type { KnownEvent, StorableEvent } from '../../storage/postgres/event-store.ts';
+import type { JudgedRule } from '../../storage/postgres/quality-checks.ts';
+import type { BatchContent, PendingBatch } from '../../storage/postgres/quality-pending.ts';
+import type { RefusedEvent } from '../../storage/postgres/quarantine.ts';
+import { identityOf } from '../identity.ts';
+import type { StorePorts } from '../store.ts';
+import { tallyEvents } from './assess.ts';
+import { EMPTY_TALLY, type ScoreBatch, type Tallies } from './tally.ts';
+import { addUp } from './windows.ts';
+
+/** A transaction that is younger may still be scored by the worker that made it, in milliseconds. */
+export const PENDING_GRACE_MS = 60_000;
+/** Transactions that are read, asked about and settled at once. */
+const PAGE_BATCHES = 500;
+/** Pages of one pass: 25,000 transactions a minute are more than the object that counts them bears. */
+const PASS_PAGES_MAX = 50;
+/** Transactions that a pass scores anew: four requests each, of the thousand that a worker has at a time. */
+const PASS_BATCHES_MAX = 100;
+/** Events that a pass reads and judges before it ends: a hundred reads more, less than a second of CPU. */
+const PASS_EVENTS_MAX = 20_000;
+/** The window of the gate: what is older is settled without being scored. */
+const PENDING_KEPT_MS = 24 * 3_600_000;
+
+export interface ScorePorts {
+  readonly types: ReadonlyMap<string, EventDefinition>;
+  /** Judges the rules that need the database, for one transaction. */
+  readonly judgeStored: (
+    rules: readonly { readonly type: string; readonly rule: StoredRule }[],
+    batch: string,
+  ) => Promise<readonly JudgedRule[]>;
+  /** Counts a batch, once however often it is sent. */
+  readonly send: (batch: ScoreBatch) => Promise<void>;
+}
+
+export interface ScoredStorePorts extends ScorePorts {
+  readonly storeEvents: (events: readonly StorableEvent[], batch: string) => Promise<readonly KnownEvent[]>;
+  /** Returns the fingerprints of those that are new. */
+  readonly keepRefused: (refused: readonly RefusedEvent[], batch: string) => Promise<ReadonlySet<string>>;
+  readonly newId: () => string;
+  readonly now: () => number;
+  /** Lets the scoring outlive what is waited for. */
+  readonly keepAlive: (promise: Promise<unknown>) => void;
+}
+
+/**
+ * Storing that is scored behind its back: what was new to each transaction, under the transaction's own id. Nothing
+ * of it is waited for, and nothing of it fails: a transaction that was not scored stands in the database as pending.
+ */
+export function scoredStore(ports: ScoredStorePorts): Pick<StorePorts, 'storeEvents' | 'keepRefused'> {
+  const scored = (batch: string, content: BatchContent) => {
+    if (content.stored.length + content.refused.length === 0) return;
+    const atMs = ports.now();
+    const { stored, refused } = content;
+    const work = async () => await score(batch, atMs, tallyEvents(ports.types, stored, refused, atMs), ports);
+    ports.keepAlive(
+      work().catch((error) => {
+        const message = 'A batch could not be scored; it stays pending.';
+        log('warn', message, { 'event.action': 'quality-score', batch }, error);
+      }),
+    );
+  };
+  return {
+    storeEvents: async (events) => {
+      const batch = ports.newId();
+      const known = await ports.storeEvents(events, batch);
+      const old = new Set(known.map(identityOf));
+      const fresh = old.size === 0 ? events : events.filter((event) => !old.has(identityOf(event)));
+      scored(batch, { stored: fresh, refused: [] });
+      return known;
+    },
+    keepRefused: async (refused) => {
+      if (refused.length === 0) return;
+      const batch = ports.newId();
+      const kept = await ports.keepRefused(refused, batch);
+      scored(batch, { stored: [], refused: refused.filter(({ fingerprint }) => kept.has(fingerprint)) });
+    },
+  };
+}
+
+export interface SettlePorts extends ScorePorts {
+  readonly now: () => number;
+  /** Transactions that are older than the grace and not settled. */
+  readonly readPending: (limits: {
+    readonly graceMs: number;
+    readonly limit: number;
+  }) => Promise<readonly PendingBatch[]>;
+  /** Which of these were never counted. */
+  readonly uncounted: (ids: readonly string[]) => Promise<readonly string[]>;
+  readonly readBatch: (batch: string) => AsyncIterable<BatchContent>;
+  readonly settle: (ids: readonly string[]) => Promise<void>;
+}
+
+/**
+ * Scores what was committed and never counted, from what the database has of it, and forgets what was counted. Safe
+ * to repeat, and to run in several places at once.
+ *
+ * @returns how many transactions it scored.
+ */
+export async function settlePending(ports: SettlePorts): Promise<number> {
+  const spent = { batches: 0, events: 0 };
+  for (let page = 0; page < PASS_PAGES_MAX && !isSpent(spent); page += 1) {
+    const pending = await ports.readPending({ graceMs: PENDING_GRACE_MS, limit: PAGE_BATCHES });
+    if (pending.length > 0) await settlePage(pending, spent, ports);
+    if (pending.length < PAGE_BATCHES) break;
+  }
+  return spent.batches;
+}
+
+/** What a pass has done so far, of what it may. */
+interface Spent {
+  batches: number;
+  events: number;
+}
+
+function isSpent({ batches, events }: Spent): boolean {
+  return batches >= PASS_BATCHES_MAX || events >= PASS_EVENTS_MAX;
+}
+
+async function settlePage(pending: readonly PendingBatch[], spent: Spent, ports: SettlePorts): Promise<void> {
+  const uncounted = new Set(await ports.uncounted(pending.map(({ id }) => id)));
+  const missed = pending.filter(({ id }) => uncounted.has(id));
+  const oldest = ports.now() - PENDING_KEPT_MS;
+  const inTime = missed.filter(({ atMs }) => atMs >= oldest);
+  const left = new Set(inTime.map(({ id }) => id));
+  for (const { id, atMs } of inTime) {
+    if (isSpent(spent)) break;
+    let tallies: Tallies = {};
+    for await (const { stored, refused } of ports.readBatch(id)) {
+      tallies = sum(tallies, tallyEvents(ports.types, stored, refused, atMs));
+      spent.events += stored.length + refused.length;
+    }
+    await score(id, atMs, tallies, ports);
+    left.delete(id);
+    spent.batches += 1;
+  }
+  await ports.settle(pending.map(({ id }) => id).filter((id) => !left.has(id)));
+  const lost = missed.length - inTime.length;
+  if (lost > 0) {
+    const fields = { 'event.action': 'quality-settle', batches: lost };
+    log('error', 'Transactions were too old to be scored.', fields);
+  }
+}
+
+async function score(batch: string, atMs: number, tallies: Tallies, ports: ScorePorts): Promise<void> {
+  const rules = Object.keys(tallies).flatMap((type) =>
+    (ports.types.get(type)?.quality.storedRules ?? []).map((rule) => ({ type, rule })),
+  );
+  const judged = rules.length === 0 ? [] : await ports.judgeStored(rules, batch);
+  let types = tallies;
+  for (const { type, rule, judged: times, failed } of judged) {
+    if (times === 0) continue;
+    const counted = { [rule.name]: { dimension: rule.dimension, judged: times, failed } };
+    types = sum(types, { [type]: { ...EMPTY_TALLY, rules: counted } });
+  }
+  await ports.send({ id: batch, atMs, types: { ...types } });
+}
+
+function sum(a: Tallies, b: Tallies): Tallies {
+  return addUp(
+    [a, b].flatMap((tallies) => Object.entries(tallies).map(([type, tally]) => ({ type, tally }))),
+  );
+}

@@ -1,0 +1,78 @@
+import { getTableColumns, type SQL, sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import * as z from 'zod';
+import type { StoredRule } from '../../catalog/define/quality.ts';
+
+const Counted = z.object({ judged: z.coerce.number().int(), failed: z.coerce.number().int() });
+
+/** A rule of an event type that the database judges, and how often the events of a batch broke it. */
+export interface JudgedRule {
+  readonly type: string;
+  readonly rule: StoredRule;
+  readonly judged: number;
+  readonly failed: number;
+}
+
+/**
+ * Judges the rows that one transaction appended, by one statement for each rule, whatever their number, and all of
+ * them in one round trip. To be asked after the commit: what others stored meanwhile counts as there.
+ */
+export async function judgeStored(
+  db: NeonHttpDatabase,
+  rules: readonly { readonly type: string; readonly rule: StoredRule }[],
+  batch: string,
+): Promise<JudgedRule[]> {
+  const statements = rules.map(({ type, rule }) => db.execute(statementOf(rule, type, batch)));
+  const [first, ...others] = statements;
+  if (first === undefined) return [];
+  const results = await db.batch([first, ...others]);
+  return results.map(({ rows }, index) => {
+    const rule = rules[index];
+    if (rule === undefined) throw new Error('The database answered more statements than it was sent.');
+    return { ...rule, ...Counted.parse(rows[0]) };
+  });
+}
+
+function statementOf(rule: StoredRule, type: string, batch: string): SQL {
+  const { table } = rule.history;
+  const own = sql`events e join ${table} h on h.event_seq = e.seq`;
+  const ofBatch = sql`e.batch = ${batch}::uuid and e.type = ${type}`;
+  if (rule.check === 'referential') {
+    const value = columnOf(table, rule.property);
+    const key = sql.identifier(rule.entity.key.name);
+    return sql`
+      select count(h.${named(value)}) as judged,
+        count(h.${named(value)}) filter (where t.${key} is null) as failed
+      from ${own} left join ${rule.entity.table} t on t.${key} = h.${named(value)}
+      where ${ofBatch}`;
+  }
+  const time = named(columnOf(table, rule.time));
+  const within = sql`make_interval(secs => ${rule.withinMs / 1_000}::float8)`;
+  const equal = rule.properties.map((property) => {
+    const column = columnOf(table, property);
+    // Only an equality of columns that are not null can be looked up in an index.
+    return column.notNull
+      ? sql`o.${named(column)} = h.${named(column)}`
+      : sql`o.${named(column)} is not distinct from h.${named(column)}`;
+  });
+  return sql`
+    select count(*) as judged, count(*) filter (where exists (
+      select from ${table} o
+      where ${sql.join(equal, sql` and `)}
+        and o.${time} between h.${time} - ${within} and h.${time} + ${within}
+        and o.event_seq < h.event_seq
+    )) as failed
+    from ${own} where ${ofBatch}`;
+}
+
+function named(column: PgColumn) {
+  return sql.identifier(column.name);
+}
+
+function columnOf(table: PgTable, property: string): PgColumn {
+  const columns: Record<string, PgColumn> = getTableColumns(table);
+  const column = columns[property];
+  if (column === undefined) throw new Error(`A rule judges "${property}", which its table does not have.`);
+  return column;
+}

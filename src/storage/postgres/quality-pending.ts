@@ -1,0 +1,99 @@
+import { type SQL, sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import * as z from 'zod';
+
+/** A transaction whose events are not known to be scored. */
+export interface PendingBatch {
+  readonly id: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly atMs: number;
+}
+
+/** What such a transaction stored or put into quarantine. */
+export interface BatchContent {
+  readonly stored: readonly { readonly type: string; readonly time: string; readonly data: unknown }[];
+  readonly refused: readonly {
+    readonly type: string | null;
+    readonly reason: string;
+    readonly raw: unknown;
+  }[];
+}
+
+/** Events of one read: an event has up to 64 KB, and Neon answers with up to 64 MB. */
+const PAGE_EVENTS = 200;
+
+const Timestamp = z.string().transform((text) => new Date(text));
+const Pending = z.object({ batch: z.string(), recorded_at: Timestamp });
+const Stored = z.object({
+  seq: z.coerce.number().int(),
+  type: z.string(),
+  occurred_at: Timestamp.transform((date) => date.toISOString()),
+  data: z.unknown(),
+});
+const Refused = z.object({
+  id: z.coerce.number().int(),
+  type: z.string().nullable(),
+  reason: z.string(),
+  raw: z.unknown(),
+});
+
+/** The last statement of the transaction that stores events: notes it, if there was anything new in it. */
+export function pendingOfStored(batch: string): SQL {
+  return sql`
+    insert into quality_pending (batch)
+    select ${batch}::uuid where exists (select from events where batch = ${batch}::uuid)`;
+}
+
+/** The same for what went to quarantine. */
+export function pendingOfRefused(batch: string): SQL {
+  return sql`
+    insert into quality_pending (batch)
+    select ${batch}::uuid where exists (select from quarantine where batch = ${batch}::uuid)`;
+}
+
+/** Those that are older than `graceMs`, oldest first. */
+export async function readPending(
+  db: NeonHttpDatabase,
+  { graceMs, limit }: { readonly graceMs: number; readonly limit: number },
+): Promise<PendingBatch[]> {
+  const { rows } = await db.execute(sql`
+    select batch, recorded_at from quality_pending
+    where recorded_at < now() - make_interval(secs => ${graceMs / 1_000}::float8)
+    order by recorded_at limit ${limit}`);
+  return z
+    .array(Pending)
+    .parse(rows)
+    .map(({ batch, recorded_at }) => ({ id: batch, atMs: recorded_at.getTime() }));
+}
+
+export async function settlePending(db: NeonHttpDatabase, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await db.execute(sql`
+    delete from quality_pending
+    where batch in (select value::uuid from jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))`);
+}
+
+/** Reads what a transaction wrote, page by page. */
+export async function* readBatch(db: NeonHttpDatabase, batch: string): AsyncGenerator<BatchContent> {
+  for (let after = 0, full = true; full; ) {
+    const { rows } = await db.execute(sql`
+      select seq, type, occurred_at, data from events
+      where batch = ${batch}::uuid and seq > ${after} order by seq limit ${PAGE_EVENTS}`);
+    const page = z.array(Stored).parse(rows);
+    full = page.length === PAGE_EVENTS;
+    after = page.at(-1)?.seq ?? after;
+    yield {
+      stored: page.map(({ type, occurred_at: time, data }) => ({ type, time, data })),
+      refused: [],
+    };
+  }
+  for (let after = 0, full = true; full; ) {
+    const { rows } = await db.execute(sql`
+      select id, type, reason, raw from quarantine
+      where batch = ${batch}::uuid and id > ${after} order by id limit ${PAGE_EVENTS}`);
+    const page = z.array(Refused).parse(rows);
+    full = page.length === PAGE_EVENTS;
+    after = page.at(-1)?.id ?? after;
+    yield { stored: [], refused: page.map(({ type, reason, raw }) => ({ type, reason, raw })) };
+  }
+}

@@ -28,7 +28,10 @@ import { LoadedModels } from './inference/loaded-models.ts';
 import { loadGraph } from './inference/onnx-runtime.ts';
 import type { RegistryPorts } from './inference/registry.ts';
 import { Observation, type ObservationContext } from './operations/observation.ts';
-import { type StoreOutcome, storeMessages } from './pipeline/store.ts';
+import { storeObserved } from './pipeline/lineage/observed.ts';
+import { type LineageFacts, LineageRecorder } from './pipeline/lineage/recorder.ts';
+import { endedIngestRuns } from './pipeline/lineage/runs.ts';
+import type { StoreOutcome } from './pipeline/store.ts';
 import { sleep, systemNow, systemTime } from './platform/clock.ts';
 import { sha256Hex } from './platform/digest.ts';
 import { Failure } from './platform/failure.ts';
@@ -47,6 +50,8 @@ import {
 } from './storage/objects.ts';
 import { classifyFault, connect, guarded } from './storage/postgres/connect.ts';
 import { storeEvents } from './storage/postgres/event-store.ts';
+import { recordLineage } from './storage/postgres/lineage-runs.ts';
+import { type SweepOutcome, sweepLineage } from './storage/postgres/lineage-sweep.ts';
 import { keepRefused } from './storage/postgres/quarantine.ts';
 import { reflect } from './storage/postgres/reflecting.ts';
 
@@ -68,6 +73,7 @@ const isolate = {
   models: new LoadedModels(),
   refreshing: new Map<string, number>(),
   invalidated: new InvalidatedChanges(),
+  lineage: new LineageRecorder(),
 };
 
 /** Entries may have died: what is expected to be asked for is filled behind the next answers. */
@@ -100,6 +106,11 @@ export interface Services {
   readonly invalidate: (tags: readonly string[]) => Promise<Token>;
   /** Stores events; what the outbox then holds is still to be relayed. */
   readonly store: (messages: readonly EventsMessage[]) => Promise<StoreOutcome>;
+  /** Tells what was done, for its lineage. Nobody waits for it, and it never fails. */
+  readonly tellLineage: (facts: LineageFacts) => void;
+  readonly newId: () => string;
+  /** Ends the runs of lineage that are over, and prunes the old ones. */
+  readonly sweepLineage: () => Promise<SweepOutcome>;
   /** The newest moment of the root clock: everything that was invalidated before the call is below it. */
   readonly newestToken: () => Promise<Token>;
   readonly relay: () => ReturnType<typeof outboxRelay>;
@@ -202,6 +213,13 @@ export function createServices(
     const ports = { epoch, reflection, invalidated: isolate.invalidated, invalidate, withTimeout };
     return guarded(() => loadAsOf((reflecting) => view.load(reflecting, input, variant), ports));
   };
+  const tellLineage = (facts: LineageFacts) =>
+    isolate.lineage.tell(facts, {
+      now: systemNow,
+      keepAlive,
+      write: (runs, predictions) => recordLineage(db, runs, predictions),
+      lost: observation.lineageLost,
+    });
   const wave: WavePorts = {
     read: async (recipe) => {
       const view = viewNamed.get(recipe.view);
@@ -255,13 +273,23 @@ export function createServices(
     invalidated: isolate.invalidated,
     invalidate,
     store: (messages) =>
-      storeMessages(messages, {
-        types: catalog.eventTypes,
-        storeEvents: (events) => storeEvents(db, events, newId()),
-        keepRefused: (refused) => keepRefused(db, refused),
-        classifyFault,
-        fingerprint: sha256Hex,
-      }),
+      storeObserved(
+        messages,
+        {
+          types: catalog.eventTypes,
+          storeEvents: (events) => storeEvents(db, events, newId()),
+          keepRefused: (refused) => keepRefused(db, refused),
+          classifyFault,
+          fingerprint: sha256Hex,
+        },
+        tellLineage,
+      ),
+    tellLineage,
+    newId,
+    sweepLineage: async () => {
+      const now = systemNow();
+      return await sweepLineage(db, await endedIngestRuns(now), new Date(now).toISOString());
+    },
     newestToken: async () => {
       const { epoch, seq } = await freshClock();
       return { epoch, seq };

@@ -10,7 +10,7 @@ export const PRODUCER = 'urn:millrace:lineage:1';
 
 /** Versions of the facets, as the specification publishes each on its own. */
 const FACETS = {
-  schema: ['1-1-1', 'SchemaDatasetFacet'],
+  schema: ['1-2-0', 'SchemaDatasetFacet'],
   version: ['1-0-1', 'DatasetVersionDatasetFacet'],
   dataQualityMetrics: ['1-0-2', 'DataQualityMetricsInputDatasetFacet'],
   dataQualityAssertions: ['1-0-1', 'DataQualityAssertionsDatasetFacet'],

@@ -187,6 +187,8 @@ export function createServices(
   keepAlive: (promise: Promise<unknown>) => void,
   /** Asked for only where it matters: reading it costs more than a hit. */
   placeOf: () => RequestPlace = () => ({}),
+  /** How long what was done gathers before its lineage is written, in milliseconds. */
+  lineagePauseMs = 0,
 ): Services {
   const { config, db, registry, tiers, observation } = settingsOf(env);
   const invalidate = (tags: readonly string[]) => invalidateAtRoot(env, tags);
@@ -217,6 +219,7 @@ export function createServices(
     isolate.lineage.tell(facts, {
       now: systemNow,
       keepAlive,
+      pause: () => sleep(lineagePauseMs),
       write: (runs, predictions) => recordLineage(db, runs, predictions),
       lost: observation.lineageLost,
     });

@@ -96,9 +96,13 @@ function registerRunEvents(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.get('/v1/lineage/events', authorize, async (c) => {
-    const { db, config } = servicesOf(c);
+    const { db, config, sweepLineage } = servicesOf(c);
     const { after, limit } = parsed(Page, c.req.query());
-    const rows = await guarded(() => readLineageEvents(db, cursorOf(after), limit));
+    const rows = await guarded(async () => {
+      // The cron may be switched off, and locally there is none: whoever reads has ended what is over.
+      await sweepLineage();
+      return await readLineageEvents(db, cursorOf(after), limit);
+    });
     const datasets = datasetsOf(catalog, config.database.url);
     const last = rows.at(-1)?.cursor;
     const next = last === undefined ? after : `${last.tx}.${last.seq}`;

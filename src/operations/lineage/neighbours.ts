@@ -5,8 +5,8 @@ import { windowRunId } from '../../pipeline/lineage/runs.ts';
 import {
   findEvent,
   sampleEvents,
+  sampleEventsOfHistory,
   sampleEventsOfKey,
-  sampleEventsOfTable,
   tablesWith,
 } from '../../storage/postgres/lineage-events.ts';
 import {
@@ -93,13 +93,13 @@ export function neighboursOf(ports: LineagePorts): Expand {
   };
 }
 
-/** The ways on from a sample of rows, and what of them is not shown. */
+/** The ways on from a sample of rows, and what of them is not shown. A total is counted up to `COUNT_MAX`. */
 function sampled<Row>(
   { rows, total }: { readonly rows: readonly Row[]; readonly total: number },
   kind: NodeKind,
   neighbour: (row: Row) => Neighbour,
 ): Required<Neighbours> {
-  const atLeast = total >= COUNT_MAX;
+  const atLeast = total === COUNT_MAX;
   const cut = { kind, shown: rows.length, total, ...(atLeast ? { atLeast } : {}) };
   return { found: rows.map(neighbour), truncated: total > rows.length ? [cut] : [] };
 }
@@ -236,17 +236,18 @@ async function trainingSetNeighbours(
   runId: string,
   direction: Direction,
   bound: Bound,
-  { db, catalog, datasets, limit, now }: LineagePorts,
+  ports: LineagePorts,
 ): Promise<Neighbours> {
+  const { db, catalog, datasets, limit, now } = ports;
   const run = await readRun(db, runId);
   if (run === undefined) return NOTHING;
   if (direction === 'down') return { found: [{ node: runNode(run, now), relation: 'trained', bound }] };
   const { snapshot } = TrainingDetail.parse(run.detail);
   if (snapshot === undefined) return NOTHING;
-  const table = catalog.histories.find((of) => datasetNames.table(of.table) === snapshot.table)?.table;
+  const history = catalog.histories.find((of) => datasetNames.table(of.table) === snapshot.table);
   const { firstSeq, lastSeq, asOf: knownBy, rows: total } = snapshot;
-  const rows =
-    table === undefined ? [] : await sampleEventsOfTable(db, table, { firstSeq, lastSeq, knownBy }, limit);
+  const range = { firstSeq, lastSeq, knownBy, owner: entityOf(run.subject, ports) };
+  const rows = history === undefined ? [] : await sampleEventsOfHistory(db, history, range, limit);
   const events = sampled({ rows, total }, 'event', (row) => ({
     node: eventNode(row),
     relation: 'part-of',

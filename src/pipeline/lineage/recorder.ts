@@ -23,6 +23,8 @@ export interface LineageFacts extends RunKey {
 export interface RecorderPorts {
   readonly now: () => number;
   readonly keepAlive: (promise: Promise<unknown>) => void;
+  /** Resolves when it is time to write: others may tell something until then. */
+  readonly pause: () => Promise<void>;
   /** Writes in one transaction, and returns how many of the runs had not ended. */
   readonly write: (runs: readonly RunTally[], predictions: readonly PredictionRecord[]) => Promise<number>;
   /** Counts what will not be found in any lineage. */
@@ -87,6 +89,7 @@ export class LineageRecorder {
 
   async #write(since: number, ports: RecorderPorts): Promise<void> {
     for (let write = 0; write < WRITES_PER_CALLER && this.#tallies.size > 0; write += 1) {
+      await ports.pause();
       const tallies = [...this.#tallies.values()];
       const predictions = this.#predictions;
       this.#tallies.clear();

@@ -1,6 +1,5 @@
 import { getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
-import type { PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import type { HistoryDefinition } from '../../catalog/define/entity.ts';
 import { countOf, parseCount, type Sample, Timestamp } from './lineage-read.ts';
@@ -59,11 +58,11 @@ export async function sampleEventsOfKey(
   limit: number,
 ): Promise<Sample<StoredEvent>> {
   const { histories, entity, key, types, knownBy } = filter;
-  const rows = histories.flatMap(({ table, owners }) => {
-    const property = owners.find(({ entity: owner }) => owner.name === entity)?.property;
-    const column = property === undefined ? undefined : getTableColumns(table)[property];
-    if (column === undefined) return [];
-    return [sql`select h.event_seq from ${table} h where h.${sql.identifier(column.name)} = ${key}`];
+  const rows = histories.flatMap((history) => {
+    const column = ownerColumn(history, entity);
+    return column === undefined
+      ? []
+      : [sql`select h.event_seq from ${history.table} h where h.${column} = ${key}`];
   });
   if (rows.length === 0 || types.length === 0) return { rows: [], total: 0 };
   const known = knownBy === undefined ? sql`true` : sql`e.recorded_at <= ${knownBy}::timestamptz`;
@@ -78,19 +77,35 @@ export async function sampleEventsOfKey(
   );
 }
 
-/** Events that have a row in a table and whose numbers are in a range, known by a moment, newest first. */
-export async function sampleEventsOfTable(
+/** Events that have a row in a history, with an owner, and whose numbers are in a range, newest first. */
+export async function sampleEventsOfHistory(
   db: NeonHttpDatabase,
-  table: PgTable,
-  range: { readonly firstSeq: number; readonly lastSeq: number; readonly knownBy: string },
+  { table, owners }: HistoryDefinition,
+  range: {
+    readonly firstSeq: number;
+    readonly lastSeq: number;
+    /** RFC 3339. */
+    readonly knownBy: string;
+    /** The entity that a row has to belong to one of. */
+    readonly owner: string | undefined;
+  },
   limit: number,
 ): Promise<StoredEvent[]> {
-  const { firstSeq, lastSeq, knownBy } = range;
+  const { firstSeq, lastSeq, knownBy, owner } = range;
+  const column = ownerColumn({ table, owners }, owner);
+  const owned = column === undefined ? sql`true` : sql`h.${column} is not null`;
   const { rows } = await db.execute(sql`
     select ${EVENT} from ${table} h join events e on e.seq = h.event_seq
-    where h.event_seq between ${firstSeq} and ${lastSeq} and e.recorded_at <= ${knownBy}::timestamptz
+    where h.event_seq between ${firstSeq} and ${lastSeq} and ${owned}
+      and e.recorded_at <= ${knownBy}::timestamptz
     order by h.event_seq desc limit ${limit}`);
   return rows.map((row) => Event.parse(row));
+}
+
+function ownerColumn({ table, owners }: Pick<HistoryDefinition, 'table' | 'owners'>, entity?: string) {
+  const property = owners.find(({ entity: owner }) => owner.name === entity)?.property;
+  const column = property === undefined ? undefined : getTableColumns(table)[property];
+  return column === undefined ? undefined : sql.identifier(column.name);
 }
 
 /** Events by when they were stored (from included, to not), or by their numbers (both included), newest first. */

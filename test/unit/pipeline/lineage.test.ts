@@ -28,6 +28,7 @@ class World {
   readonly ports: RecorderPorts = {
     now: () => this.now,
     keepAlive: (promise) => this.alive.push(promise),
+    pause: async () => undefined,
     write: async (runs, predictions) => {
       this.written.push({ runs, predictions });
       await new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }));

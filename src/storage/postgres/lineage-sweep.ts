@@ -91,7 +91,8 @@ function endWindows(now: string): SQL {
     with due as (
       select id, job, window_from, window_to from lineage_runs
       where ended_at is null and window_to is not null and due_at <= ${now}::timestamptz
-      order by due_at limit ${ENDED_MAX}
+      -- What another sweep, or an isolate that tells, is about is left for the next.
+      order by due_at limit ${ENDED_MAX} for update skip locked
     ), parts as (
       select d.id, e.source, e.type, count(*) as events, min(e.seq) as first_seq, max(e.seq) as last_seq
       from due d join events e on e.recorded_at >= d.window_from and e.recorded_at < d.window_to

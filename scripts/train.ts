@@ -4,10 +4,13 @@
  *   node scripts/train.ts [--csv FILE(.gz)] [--out .millrace/models/ranker] [--seed 1]
  *                         [--publish --url http://127.0.0.1:8787 --key KEY]
  *
+ * With --publish the run is told to the deployment: that it began, and how it ended (docs/lineage.md).
+ *
  * Without --csv the history is read from Postgres: DATABASE_URL, and DATABASE_ENDPOINT where the database is
  * reached over another HTTP address than Neon's own. Without those, and without a key, the ones of the running
  * development stack are taken from .millrace/.
  */
+import { randomUUID } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -18,10 +21,19 @@ import { createGunzip } from 'node:zlib';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { parse } from 'csv-parse';
 import * as z from 'zod';
+import type { Snapshot } from '../src/operations/lineage/training.ts';
 import type { ModelBundle } from '../src/training/model.ts';
 import type { Purchase } from '../src/training/purchases.ts';
 import { metricsTable, modelCard } from '../src/training/report.ts';
 import { type TrainingReport, trainRanker } from '../src/training/train.ts';
+import {
+  type Bounds,
+  boundsOfPurchases,
+  completed,
+  failed,
+  sourcesOfPurchases,
+  tell,
+} from './train/lineage.ts';
 
 /** What the development stack leaves for its tools. */
 const STATE_DIR = '.millrace';
@@ -127,17 +139,16 @@ const pageSchema = z.array(
 /**
  * Reads the purchases of known customers from Postgres, in the order in which they were stored.
  *
- * @param endpoint the SQL-over-HTTP address, when it is not the one that the driver derives from the URL.
+ * @param lastSeq the number of the last event that is read.
  */
-export async function purchasesFromPostgres(databaseUrl: string, endpoint?: string): Promise<Purchase[]> {
-  if (endpoint !== undefined && endpoint !== '') neonConfig.fetchEndpoint = endpoint;
+async function purchasesFromPostgres(databaseUrl: string, lastSeq: number): Promise<Purchase[]> {
   const sql = neon(databaseUrl);
   const purchases: Purchase[] = [];
   for (let after = 0; ; ) {
     const page = pageSchema.parse(
       await sql`select event_seq, sku, customer_id, quantity, floor(extract(epoch from occurred_at) * 1000) as at
         from purchases
-        where event_seq > ${after} and customer_id is not null
+        where event_seq > ${after} and event_seq <= ${lastSeq} and customer_id is not null
         order by event_seq
         limit ${PAGE_ROWS}`,
     );
@@ -164,13 +175,24 @@ export async function writeBundle(result: TrainingResult, folder: string): Promi
   ]);
 }
 
-async function loadPurchases(csv: string | undefined): Promise<Purchase[]> {
-  if (csv !== undefined) return purchasesFromCsv(csv);
+/** Purchases, and where they came from, unless that is a file. */
+interface LoadedPurchases {
+  readonly purchases: Purchase[];
+  readonly origin: (Bounds & { readonly sources: Snapshot['sources'] }) | undefined;
+}
+
+async function loadPurchases(csv: string | undefined): Promise<LoadedPurchases> {
+  if (csv !== undefined) return { purchases: await purchasesFromCsv(csv), origin: undefined };
   const url = process.env['DATABASE_URL'];
   if (url === undefined || url === '') {
     throw new Error('Start npm run dev, set DATABASE_URL to the shop’s Postgres, or name a file with --csv.');
   }
-  return purchasesFromPostgres(url, process.env['DATABASE_ENDPOINT']);
+  const endpoint = process.env['DATABASE_ENDPOINT'];
+  if (endpoint !== undefined && endpoint !== '') neonConfig.fetchEndpoint = endpoint;
+  const bounds = await boundsOfPurchases(url);
+  if (bounds === undefined) return { purchases: [], origin: undefined };
+  const purchases = await purchasesFromPostgres(url, bounds.lastSeq);
+  return { purchases, origin: { ...bounds, sources: await sourcesOfPurchases(url, bounds) } };
 }
 
 function readArguments() {
@@ -194,10 +216,30 @@ function readArguments() {
 async function main(): Promise<void> {
   if (!process.env['DATABASE_URL'] && existsSync(DEV_VARS)) process.loadEnvFile(DEV_VARS);
   const options = readArguments();
+  const { key, url, publish } = options;
+  // A training that nobody can use is told to nobody.
+  if (!publish || key === undefined) {
+    await trainAndWrite(options);
+    return;
+  }
+  const startedAt = new Date().toISOString();
+  const target = { url, key, model: 'ranker', runId: randomUUID() };
+  await tell({ state: 'START' }, target);
+  try {
+    const { result, origin } = await trainAndWrite(options);
+    console.log('Published:', await publishBundle(result.bundle, { url, key }));
+    await tell(completed(result, startedAt, origin), target);
+  } catch (error) {
+    await tell(failed(error, startedAt), target);
+    throw error;
+  }
+}
+
+async function trainAndWrite({ csv, out, seed }: ReturnType<typeof readArguments>) {
   const started = performance.now();
-  const purchases = await loadPurchases(options.csv);
+  const { purchases, origin } = await loadPurchases(csv);
   const loaded = performance.now();
-  const result = await trainFromPurchases(purchases, { seed: options.seed });
+  const result = await trainFromPurchases(purchases, { seed });
   const { bundle, report } = result;
   console.log(
     `Read ${report.purchases} purchase lines of ${report.customers} customers (${seconds(loaded - started)}),`,
@@ -207,11 +249,9 @@ async function main(): Promise<void> {
   if (!report.beatsPopularity) {
     throw new Error('The model does not beat popularity on the held-out weeks: nothing was written.');
   }
-  await writeBundle(result, options.out);
-  console.log(`Wrote version ${bundle.manifest.version} to ${options.out}.`);
-  if (options.publish && options.key !== undefined) {
-    console.log('Published:', await publishBundle(bundle, { url: options.url, key: options.key }));
-  }
+  await writeBundle(result, out);
+  console.log(`Wrote version ${bundle.manifest.version} to ${out}.`);
+  return { result, origin };
 }
 
 function seconds(milliseconds: number): string {

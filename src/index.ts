@@ -3,6 +3,7 @@ import { consumeDead } from '../queues/dead/consumer.ts';
 import { consumeEvents } from '../queues/events/consumer.ts';
 import type { Env } from './env.ts';
 import { app } from './gateway/app.ts';
+import { log } from './platform/logger.ts';
 import { createServices } from './services.ts';
 
 export { CacheStats } from '../durable-objects/cache-stats/object.ts';
@@ -32,6 +33,10 @@ export default {
 
   async scheduled(_controller, env, ctx): Promise<void> {
     const services = createServices(env, (promise) => ctx.waitUntil(promise));
+    const swept = services.sweepLineage().catch((error: unknown) => {
+      log('warn', 'The runs of lineage could not be swept.', { 'event.action': 'lineage-sweep' }, error);
+    });
+    ctx.waitUntil(swept);
     await services.relay().heartbeat();
     services.warm();
     services.settleScores();

@@ -28,8 +28,9 @@ import { LoadedModels } from './inference/loaded-models.ts';
 import { loadGraph } from './inference/onnx-runtime.ts';
 import type { RegistryPorts } from './inference/registry.ts';
 import { Observation, type ObservationContext } from './operations/observation.ts';
-import { type ScorePorts, scoredStore, settlePending } from './pipeline/quality/scorer.ts';
-import { type StoreOutcome, storeMessages } from './pipeline/store.ts';
+import { type LineageFacts, LineageRecorder } from './pipeline/lineage/recorder.ts';
+import { endedIngestRuns } from './pipeline/lineage/runs.ts';
+import type { StoreOutcome } from './pipeline/store.ts';
 import { sleep, systemNow, systemTime } from './platform/clock.ts';
 import { sha256Hex } from './platform/digest.ts';
 import { Failure } from './platform/failure.ts';
@@ -37,25 +38,19 @@ import { newId } from './platform/ids.ts';
 import { log } from './platform/logger.ts';
 import { systemRandom } from './platform/random.ts';
 import { type Region, type RequestPlace, regionOf } from './platform/regions.ts';
+import { type Storing, settleScores, storeAndTell } from './services/storing.ts';
 import { r2Artifacts } from './storage/artifacts.ts';
 import {
   cacheStats,
   featureShard,
   fillGate,
   outboxRelay,
-  qualityWindow,
   regionalClock,
   rootClock,
 } from './storage/objects.ts';
-import { classifyFault, connect, guarded } from './storage/postgres/connect.ts';
-import { storeEvents } from './storage/postgres/event-store.ts';
-import { judgeStored } from './storage/postgres/quality-checks.ts';
-import {
-  readBatch,
-  readPending,
-  settlePending as settleBatches,
-} from './storage/postgres/quality-pending.ts';
-import { keepRefused } from './storage/postgres/quarantine.ts';
+import { connect, guarded } from './storage/postgres/connect.ts';
+import { recordLineage } from './storage/postgres/lineage-runs.ts';
+import { type SweepOutcome, sweepLineage } from './storage/postgres/lineage-sweep.ts';
 import { reflect } from './storage/postgres/reflecting.ts';
 
 /** The isolate's share of memory for answers; 128 MB hold the runtime, the models and everything else, too. */
@@ -65,9 +60,6 @@ const KEEP_S = Math.max(
   ...catalog.views.map(({ policy }) => keepForS(policy)),
   keepForS(cachePolicy({ ttlS: 3_600 })),
 );
-
-/** How often an isolate that stores looks for what was never scored, beside the cron, in milliseconds. */
-const SETTLE_EVERY_MS = 60_000;
 
 const follower = new ClockFollower(systemTime);
 
@@ -79,7 +71,7 @@ const isolate = {
   models: new LoadedModels(),
   refreshing: new Map<string, number>(),
   invalidated: new InvalidatedChanges(),
-  settledScoresAt: Number.NEGATIVE_INFINITY,
+  lineage: new LineageRecorder(),
 };
 
 /** Entries may have died: what is expected to be asked for is filled behind the next answers. */
@@ -114,6 +106,11 @@ export interface Services {
   readonly store: (messages: readonly EventsMessage[]) => Promise<StoreOutcome>;
   /** Scores, behind whatever is under way, what was stored and never scored. */
   readonly settleScores: () => void;
+  /** Tells what was done, for its lineage. Nobody waits for it, and it never fails. */
+  readonly tellLineage: (facts: LineageFacts) => void;
+  readonly newId: () => string;
+  /** Ends the runs of lineage that are over, and prunes the old ones. */
+  readonly sweepLineage: () => Promise<SweepOutcome>;
   /** The newest moment of the root clock: everything that was invalidated before the call is below it. */
   readonly newestToken: () => Promise<Token>;
   readonly relay: () => ReturnType<typeof outboxRelay>;
@@ -184,56 +181,14 @@ async function invalidateAtRoot(env: Env, tags: readonly string[]): Promise<Toke
   }
 }
 
-function scorePorts(env: Env, db: Settings['db']): ScorePorts {
-  return {
-    types: catalog.eventTypes,
-    judgeStored: (rules, batch) => judgeStored(db, rules, batch),
-    send: (batch) => qualityWindow(env).add(batch),
-  };
-}
-
-async function storeScored(
-  env: Env,
-  db: Settings['db'],
-  keepAlive: Services['keepAlive'],
-  messages: readonly EventsMessage[],
-): Promise<StoreOutcome> {
-  if (systemNow() - isolate.settledScoresAt >= SETTLE_EVERY_MS) settleScores(env, db, keepAlive);
-  const scored = scoredStore({
-    ...scorePorts(env, db),
-    storeEvents: (events, batch) => storeEvents(db, events, batch),
-    keepRefused: (refused, batch) => keepRefused(db, refused, batch),
-    newId,
-    now: systemNow,
-    keepAlive,
-  });
-  const { eventTypes: types } = catalog;
-  return await storeMessages(messages, { types, ...scored, classifyFault, fingerprint: sha256Hex });
-}
-
-function settleScores(env: Env, db: Settings['db'], keepAlive: Services['keepAlive']): void {
-  isolate.settledScoresAt = systemNow();
-  const settled = settlePending({
-    ...scorePorts(env, db),
-    now: systemNow,
-    readPending: (limits) => readPending(db, limits),
-    uncounted: (ids) => qualityWindow(env).uncounted([...ids]),
-    readBatch: (batch) => readBatch(db, batch),
-    settle: (ids) => settleBatches(db, ids),
-  });
-  keepAlive(
-    settled.catch((error) =>
-      log('warn', 'Scores could not be settled yet.', { 'event.action': 'quality-settle' }, error),
-    ),
-  );
-}
-
 /** Ties the rules to this request's bindings: the one place where effects are chosen. */
 export function createServices(
   env: Env,
   keepAlive: (promise: Promise<unknown>) => void,
   /** Asked for only where it matters: reading it costs more than a hit. */
   placeOf: () => RequestPlace = () => ({}),
+  /** How long what was done gathers before its lineage is written, in milliseconds. */
+  lineagePauseMs = 0,
 ): Services {
   const { config, db, registry, tiers, observation } = settingsOf(env);
   const invalidate = (tags: readonly string[]) => invalidateAtRoot(env, tags);
@@ -260,6 +215,15 @@ export function createServices(
     const ports = { epoch, reflection, invalidated: isolate.invalidated, invalidate, withTimeout };
     return guarded(() => loadAsOf((reflecting) => view.load(reflecting, input, variant), ports));
   };
+  const tellLineage = (facts: LineageFacts) =>
+    isolate.lineage.tell(facts, {
+      now: systemNow,
+      keepAlive,
+      pause: () => sleep(lineagePauseMs),
+      write: (runs, predictions) => recordLineage(db, runs, predictions),
+      lost: observation.lineageLost,
+    });
+  const storing: Storing = { env, db, keepAlive };
   const wave: WavePorts = {
     read: async (recipe) => {
       const view = viewNamed.get(recipe.view);
@@ -312,8 +276,14 @@ export function createServices(
     },
     invalidated: isolate.invalidated,
     invalidate,
-    store: (messages) => storeScored(env, db, keepAlive, messages),
-    settleScores: () => settleScores(env, db, keepAlive),
+    store: (messages) => storeAndTell(storing, messages, tellLineage),
+    settleScores: () => settleScores(storing),
+    tellLineage,
+    newId,
+    sweepLineage: async () => {
+      const now = systemNow();
+      return await sweepLineage(db, await endedIngestRuns(now), new Date(now).toISOString());
+    },
     newestToken: async () => {
       const { epoch, seq } = await freshClock();
       return { epoch, seq };

@@ -1,5 +1,6 @@
 import { catalog } from '../../src/catalog/index.ts';
 import { foldEvents } from '../../src/features/store.ts';
+import { foldObserved } from '../../src/pipeline/lineage/observed.ts';
 import type { Services } from '../../src/services.ts';
 import { handleBatch } from '../batch.ts';
 import { ChangesMessage } from './message.ts';
@@ -8,7 +9,8 @@ import { ChangesMessage } from './message.ts';
 export async function consumeChanges(batch: MessageBatch, services: Services): Promise<void> {
   await handleBatch(batch, ChangesMessage, async (messages) => {
     const events = messages.flatMap((message) => message.events);
-    const tags = await foldEvents(catalog.features, events, services.shards);
+    const fold = () => foldEvents(catalog.features, events, services.shards);
+    const tags = await foldObserved(events, fold, services.tellLineage);
     if (tags.length > 0) await services.invalidate(tags);
   });
 }

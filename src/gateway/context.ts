@@ -13,12 +13,18 @@ export interface AppEnv {
   };
 }
 
+/**
+ * Behind an answer there is time: an isolate writes lineage once a second then, and the writes do not meet those that
+ * the answer waits for. A queue's consumer writes at once, for its batch is not acknowledged before that.
+ */
+const LINEAGE_PAUSE_MS = 1_000;
+
 /** The services of a request. Made here and not in a middleware: each of those costs a warm hit two microseconds. */
 export function servicesOf(c: Context<AppEnv>): Services {
   const made = c.get('services');
   if (made !== undefined) return made;
   const keepAlive = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
-  const services = createServices(c.env, keepAlive, () => placeOf(c.req.raw));
+  const services = createServices(c.env, keepAlive, () => placeOf(c.req.raw), LINEAGE_PAUSE_MS);
   c.set('services', services);
   return services;
 }

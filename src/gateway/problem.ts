@@ -31,6 +31,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   token_from_the_future: [412, 'The token is from the future'],
   unauthorized: [401, 'A key is needed'],
   not_found: [404, 'There is no such thing'],
+  run_ended: [409, 'The run has ended otherwise'],
   still_referenced: [409, 'Other rows refer to it'],
   unknown_model: [404, 'The model is not declared'],
   model_unavailable: [503, 'The model is not available'],

@@ -2,7 +2,9 @@ import type { ModelDefinition } from '../catalog/define/model.ts';
 import type { Loaded } from '../catalog/define/view.ts';
 import { featureTag } from '../features/shards.ts';
 import { readFeatures, type ShardPort } from '../features/store.ts';
+import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import type { LoadedModel } from './loaded-models.ts';
+import { predictionFacts } from './prediction.ts';
 import { rank } from './rank.ts';
 import { modelTag } from './registry.ts';
 
@@ -10,6 +12,9 @@ export interface RecommendPorts {
   readonly champion: () => Promise<LoadedModel>;
   readonly shards: ShardPort;
   readonly now: () => number;
+  readonly newId: () => string;
+  /** To be told of what was computed; it neither waits nor fails. */
+  readonly predicted: (facts: LineageFacts) => void;
 }
 
 /** What to recommend to one entity. The answer depends on its features and on the model that answers. */
@@ -25,13 +30,26 @@ export async function recommend(
     ports.champion(),
     readFeatures(entity, [key], now, ports.shards),
   ]);
-  const { items, source, degraded } = await rank(model, features[0] ?? {}, undefined, limit, now);
+  const row = features[0] ?? {};
+  const ranking = await rank(model, row, undefined, limit, now);
+  const { items, source, degraded } = ranking;
   const { name, version } = model.manifest;
+  const predictionId = ports.newId();
+  ports.predicted(
+    predictionFacts({
+      id: predictionId,
+      at: now,
+      manifest: model.manifest,
+      subject: { entity, key, features: row },
+      outcome: { items: items.length, source, degraded },
+    }),
+  );
   return {
     value: {
       [entity]: key,
       items,
       model: { name, version },
+      predictionId,
       source,
       ...(degraded === undefined ? {} : { degraded }),
     },

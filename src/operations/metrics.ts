@@ -1,6 +1,7 @@
 import { type CounterReport, type CounterSample, DROPPED, WINDOWS_MINUTES } from '../platform/counters.ts';
 import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
+import { LINEAGE_LOST } from './observation.ts';
 
 /** A metric with its series, as the text format has it. */
 export interface Metric {
@@ -17,6 +18,7 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [CACHE_ANSWERS]: 'Answers to reads of cached routes, by view and by how they came about.',
   [CACHE_FILLS]: 'Reads of the origin to fill the cache, also behind and ahead of its readers, by outcome.',
   [DROPPED]: 'Counts that were not kept, because there were too many series.',
+  [LINEAGE_LOST]: 'Runs and predictions that lineage does not have, by reason.',
   [PROBE_SAMPLES]: 'Answers from the cache that were compared with the origin, by verdict.',
 };
 

@@ -6,6 +6,9 @@ import { type CounterBatch, CounterFlush, Counters } from '../platform/counters.
 import { PROBE_SAMPLES } from './consistency.ts';
 import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
 
+/** What lineage could not keep: runs, and predictions beyond the budget of an isolate. */
+export const LINEAGE_LOST = 'millrace_lineage_lost_total';
+
 export interface ObservationContext extends ProbeContext {
   /** Hands a batch over to where all isolates' are added up. */
   readonly send: (batch: CounterBatch) => Promise<void>;
@@ -43,6 +46,11 @@ export class Observation {
   /** To be told of every read of the origin. */
   readonly filled = (view: string, outcome: FillOutcome): void => {
     this.#counters.add(CACHE_FILLS, { view, outcome });
+  };
+
+  /** To be told of what no lineage will have. */
+  readonly lineageLost = (what: string, reason: string, by: number): void => {
+    this.#counters.add(LINEAGE_LOST, { what, reason }, by);
   };
 
   #drain(): Omit<CounterBatch, 'isolate' | 'n'> {

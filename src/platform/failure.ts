@@ -21,6 +21,7 @@ export type FailureCode =
   | 'token_from_the_future'
   | 'unauthorized'
   | 'not_found'
+  | 'run_ended'
   | 'still_referenced'
   | 'unknown_model'
   | 'model_unavailable'

@@ -3,6 +3,7 @@ import type { ModelDefinition } from '../../catalog/define/model.ts';
 import { catalog } from '../../catalog/index.ts';
 import { readFeatures } from '../../features/store.ts';
 import type { LoadedModel } from '../../inference/loaded-models.ts';
+import { predictionFacts } from '../../inference/prediction.ts';
 import { rank } from '../../inference/rank.ts';
 import { inputTensor, TensorRequest } from '../../inference/tensors.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
@@ -38,7 +39,10 @@ export function registerPredictions(app: OpenAPIHono<AppEnv>): void {
       },
     },
     responses: {
-      200: { description: 'Items with scores, or the output tensor.' },
+      200: {
+        description:
+          'Items with scores, or the output tensor; `predictionId` is that of `/v1/lineage/prediction/{id}`.',
+      },
       404: problem('The catalog declares no such model.'),
       422: problem('The tensor does not fit, or an item does not exist.'),
       503: problem('No version has been published, or it cannot be loaded.'),
@@ -55,10 +59,11 @@ export function registerPredictions(app: OpenAPIHono<AppEnv>): void {
     }
     const model = await championOf(services, definition, consistencyOf(c.req.raw));
     const { name, version } = model.manifest;
+    const predictionId = services.newId();
     const answer = isTensorRequest(body)
-      ? await runTensor(model, body)
-      : await scoreItems(definition, model, parseEntityRequest(body), services);
-    return c.json({ model: { name, version }, ...answer });
+      ? await runTensor(model, body, predictionId, services)
+      : await scoreItems(definition, model, parseEntityRequest(body), predictionId, services);
+    return c.json({ model: { name, version }, predictionId, ...answer });
   });
 }
 
@@ -66,8 +71,15 @@ function isTensorRequest(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'inputs' in body;
 }
 
-async function runTensor({ graph }: LoadedModel, body: unknown): Promise<object> {
+async function runTensor(
+  { graph, manifest }: LoadedModel,
+  body: unknown,
+  id: string,
+  { now, tellLineage }: Services,
+): Promise<object> {
   const { shape, data } = await graph.run(inputTensor(body, graph));
+  const outcome = { items: shape[0] ?? 1, source: 'tensor', degraded: undefined } as const;
+  tellLineage(predictionFacts({ id, at: now(), manifest, subject: undefined, outcome }));
   return { outputs: [{ name: graph.output.name, datatype: 'FP32', shape, data: [...data] }] };
 }
 
@@ -75,12 +87,22 @@ async function scoreItems(
   definition: ModelDefinition,
   model: LoadedModel,
   { key, items }: z.output<typeof EntityRequest>,
+  predictionId: string,
   services: Services,
 ): Promise<object> {
   await assertItemsExist(definition, model, items ?? [], services);
   const now = services.now();
   const [features] = await readFeatures(definition.entity.name, [key], now, services.shards);
   const ranking = await rank(model, features ?? {}, items, ITEMS_MAX, now);
+  services.tellLineage(
+    predictionFacts({
+      id: predictionId,
+      at: now,
+      manifest: model.manifest,
+      subject: { entity: definition.entity.name, key, features: features ?? {} },
+      outcome: { items: ranking.items.length, source: ranking.source, degraded: ranking.degraded },
+    }),
+  );
   return {
     [definition.entity.name]: key,
     items: ranking.items,

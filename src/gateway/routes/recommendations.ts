@@ -64,6 +64,8 @@ function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void
           champion: () => championOf(services, model, consistency),
           shards: services.shards,
           now: services.now,
+          newId: services.newId,
+          predicted: services.tellLineage,
         }),
     });
     return cachedResponse(answer, c.req.raw, startedAt, services.now());
@@ -75,6 +77,8 @@ function rankingSchema(model: ModelDefinition): z.ZodType {
     [model.entity.name]: model.entity.keySchema,
     items: z.array(z.object({ item: z.string(), score: z.number() })),
     model: z.object({ name: z.string(), version: z.string() }),
+    /** Of `/v1/lineage/prediction/{id}`; a cached answer has the one with which it was computed. */
+    predictionId: z.uuid(),
     source: z.enum(['model', 'popularity']),
     degraded: z.string().optional(),
   });

@@ -2,7 +2,9 @@ import { sql } from 'drizzle-orm';
 import {
   bigint,
   bigserial,
+  boolean,
   index,
+  integer,
   jsonb,
   pgTable,
   text,
@@ -34,6 +36,7 @@ export const events = pgTable(
     uniqueIndex('events_source_id').on(table.source, table.id),
     index('events_batch').on(table.batch),
     index('events_occurred_at').on(table.occurredAt),
+    index('events_recorded_at').on(table.recordedAt),
   ],
 );
 
@@ -111,3 +114,81 @@ export const auditLog = pgTable('audit_log', {
   target: text('target').notNull(),
   detail: jsonb('detail').notNull(),
 });
+
+/** Runs of jobs, as OpenLineage has them: what a job did within a minute, or one training. */
+export const lineageRuns = pgTable(
+  'lineage_runs',
+  {
+    /** Of a minute's run it follows from the job, its subject and the minute, so that all isolates mean the same. */
+    id: uuid('id').primaryKey(),
+    job: text('job', { enum: ['ingest', 'fold', 'train', 'predict'] }).notNull(),
+    /** The model of a training or a prediction, else empty; with its version, where that is known beforehand. */
+    subject: text('subject').notNull(),
+    version: text('version').notNull(),
+    state: text('state', { enum: ['RUNNING', 'COMPLETE', 'FAIL', 'ABORT'] }).notNull(),
+    startedAt: timestamp('started_at', { withTimezone: true, mode: 'string' }).notNull(),
+    endedAt: timestamp('ended_at', { withTimezone: true, mode: 'string' }),
+    /** The minute that it covers, or null for a training. */
+    windowFrom: timestamp('window_from', { withTimezone: true, mode: 'string' }),
+    windowTo: timestamp('window_to', { withTimezone: true, mode: 'string' }),
+    /** From when on a sweep ends it. */
+    dueAt: timestamp('due_at', { withTimezone: true, mode: 'string' }).notNull(),
+    /** The numbers of the first and the last event that it read or stored. */
+    firstSeq: bigint('first_seq', { mode: 'number' }),
+    lastSeq: bigint('last_seq', { mode: 'number' }),
+    /** Whole numbers by name; what isolates tell of one run is added up. */
+    counts: jsonb('counts').notNull(),
+    /** What is known of it beside numbers: sources, the snapshot of a training, why it failed. */
+    detail: jsonb('detail').notNull(),
+  },
+  (table) => [
+    index('lineage_runs_job').on(table.job, table.subject, table.startedAt),
+    index('lineage_runs_due').on(table.dueAt).where(sql`${table.endedAt} is null`),
+    index('lineage_runs_ended').on(table.endedAt),
+    index('lineage_runs_version').on(table.version),
+  ],
+);
+
+/** That a run began, and that it ended: one row each, whoever tells it how often. */
+export const lineageEvents = pgTable(
+  'lineage_events',
+  {
+    seq: bigserial('seq', { mode: 'number' }).primaryKey(),
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => lineageRuns.id, { onDelete: 'cascade' }),
+    isEnd: boolean('is_end').notNull(),
+    /** The writing transaction: a reader that goes by it never passes one that commits later. */
+    tx: bigint('tx', { mode: 'number' }).notNull().default(sql`(pg_current_xact_id()::text)::bigint`),
+  },
+  (table) => [
+    uniqueIndex('lineage_events_run').on(table.runId, table.isEnd),
+    index('lineage_events_tx').on(table.tx, table.seq),
+  ],
+);
+
+/** Computed predictions, as many as the budget allows: what their lineage cannot be derived without. */
+export const lineagePredictions = pgTable(
+  'lineage_predictions',
+  {
+    id: uuid('id').primaryKey(),
+    at: timestamp('at', { withTimezone: true, mode: 'string' }).notNull(),
+    model: text('model').notNull(),
+    version: text('version').notNull(),
+    /** Whose features were read; null where a tensor was sent. */
+    entity: text('entity'),
+    key: text('key'),
+    /** The features' values as the model was given them, or null beyond the limit. */
+    features: jsonb('features'),
+    /** How many items were ranked. */
+    items: integer('items').notNull(),
+    /** `model`, `popularity` or `tensor`; and why it was not the model, if so. */
+    source: text('source').notNull(),
+    degraded: text('degraded'),
+  },
+  (table) => [
+    index('lineage_predictions_key').on(table.entity, table.key, table.at),
+    index('lineage_predictions_version').on(table.version, table.at),
+    index('lineage_predictions_at').on(table.at),
+  ],
+);

@@ -1,0 +1,71 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { catalog } from '../../catalog/index.ts';
+import { reportTraining, TrainingReport } from '../../operations/lineage/training.ts';
+import { Failure, jsonPointer } from '../../platform/failure.ts';
+import { guarded } from '../../storage/postgres/connect.ts';
+import { endTraining, startTraining } from '../../storage/postgres/lineage-runs.ts';
+import { readJson } from '../body.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
+import { keySecurity, problem } from '../openapi.ts';
+
+/** A snapshot with fifty sources of the longest names has half of it. */
+const BODY_BYTES_MAX = 64 * 1024;
+
+/** What trainers tell of their runs, and the sweep that ends the others. */
+export function registerLineageAdmin(app: OpenAPIHono<AppEnv>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'put',
+    path: '/v1/admin/models/{model}/trainings/{id}',
+    summary: "Tells that a training began, or how it ended: its OpenLineage run's START and end",
+    tags: ['lineage'],
+    security: keySecurity,
+    request: {
+      params: z.object({ model: z.string(), id: z.uuid() }),
+      body: { required: true, content: { 'application/json': { schema: TrainingReport } } },
+    },
+    responses: {
+      200: { description: 'The state of the run. Said again, it changes nothing.' },
+      400: problem('The body or the id is wrong.'),
+      404: problem('The catalog declares no such model.'),
+      409: problem('The run has ended otherwise.'),
+      503: problem('The database does not answer.'),
+    },
+  });
+  app.put('/v1/admin/models/:model/trainings/:id', async (c) => {
+    const { db, now } = servicesOf(c);
+    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+    const model = catalog.models.find(({ name }) => name === c.req.param('model'));
+    if (model === undefined)
+      throw new Failure('unknown_model', 'The catalog declares no such model.', { pointer: 'model' });
+    const id = z.uuid().safeParse(c.req.param('id'));
+    if (!id.success) throw new Failure('invalid_request', 'The id of a run is a UUID.', { pointer: 'id' });
+    const report = parseReport(body);
+    const state = await guarded(() =>
+      reportTraining(id.data, model.name, report, {
+        start: (start) => startTraining(db, start),
+        end: (end) => endTraining(db, end),
+        now,
+      }),
+    );
+    return c.json({ run: id.data, state });
+  });
+
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/admin/lineage/sweep',
+    summary: 'Ends the runs that are over, and prunes the old ones; the cron does so each minute',
+    tags: ['lineage'],
+    security: keySecurity,
+    responses: { 200: { description: 'How many runs were begun, ended, aborted and pruned.' } },
+  });
+  app.post('/v1/admin/lineage/sweep', async (c) => c.json(await guarded(servicesOf(c).sweepLineage)));
+}
+
+function parseReport(body: unknown): TrainingReport {
+  const parsed = TrainingReport.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new Failure('invalid_request', issue?.message ?? 'Not a report of a training.', {
+    pointer: jsonPointer(issue?.path ?? []),
+  });
+}

@@ -1,0 +1,217 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { catalog } from '../../catalog/index.ts';
+import { readChampion } from '../../inference/registry.ts';
+import { datasetsOf } from '../../operations/lineage/datasets.ts';
+import { NODE_KINDS, NODES_MAX, walk } from '../../operations/lineage/graph.ts';
+import { type LineagePorts, neighboursOf } from '../../operations/lineage/neighbours.ts';
+import { findRoot, ROOT_KINDS, type RootName } from '../../operations/lineage/root.ts';
+import { runEventOf } from '../../operations/lineage/run-events.ts';
+import { Failure } from '../../platform/failure.ts';
+import { guarded } from '../../storage/postgres/connect.ts';
+import { type LineageCursor, readLineageEvents } from '../../storage/postgres/lineage-read.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
+import { authorize } from '../middleware/authorize.ts';
+import { keySecurity, problem } from '../openapi.ts';
+
+/** A walk from a prediction to the sources of its training is four steps; more lead round in circles. */
+const DEPTH_MAX = 8;
+/** Nodes of one kind next to a node. */
+const LIMIT_MAX = 50;
+/** An event has about 5 KB. */
+const EVENTS_MAX = 200;
+
+const Query = z.object({
+  direction: z.enum(['up', 'down', 'both']).default('both').openapi({
+    description: '`up`: what it was made of; `down`: what was made of it',
+  }),
+  depth: z.coerce.number().int().min(1).max(DEPTH_MAX).default(5),
+  limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(10).openapi({
+    description: 'how many nodes of one kind are shown next to a node',
+  }),
+});
+const Page = z.object({
+  after: z
+    .string()
+    .regex(/^\d{1,15}\.\d{1,15}$/)
+    .default('0.0')
+    .openapi({ description: '`next` of the page before' }),
+  limit: z.coerce.number().int().min(1).max(EVENTS_MAX).default(100),
+});
+
+const NodeName = z.string().openapi({ description: '`<kind>:<id>`' });
+const GraphAnswer = z
+  .object({
+    root: NodeName,
+    nodes: z
+      .array(
+        z.object({
+          id: NodeName,
+          kind: z.enum(NODE_KINDS),
+          openLineage: z.record(z.string(), z.unknown()).optional(),
+          attributes: z.record(z.string(), z.unknown()),
+        }),
+      )
+      .max(NODES_MAX),
+    edges: z.array(z.object({ from: NodeName, to: NodeName, relation: z.string() })),
+    truncated: z.array(
+      z.object({
+        node: NodeName,
+        direction: z.enum(['up', 'down']),
+        kind: z.enum([...NODE_KINDS, 'all']),
+        shown: z.int(),
+        total: z.int().nullable(),
+        atLeast: z.boolean().optional(),
+      }),
+    ),
+  })
+  .openapi('Lineage');
+
+/** What was made of what, as a graph and as OpenLineage's run events. */
+export function registerLineage(app: OpenAPIHono<AppEnv>): void {
+  registerRunEvents(app);
+  registerWalk(app);
+}
+
+function registerRunEvents(app: OpenAPIHono<AppEnv>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path: '/v1/lineage/events',
+    summary: 'OpenLineage 2-0-2 run events in the order in which they were written',
+    tags: ['lineage'],
+    security: keySecurity,
+    request: { query: Page },
+    responses: {
+      200: {
+        description: 'A page. `next` goes on from it, also where there is nothing more yet.',
+        content: {
+          'application/json': {
+            schema: z.object({ events: z.array(z.record(z.string(), z.unknown())), next: z.string() }),
+          },
+        },
+      },
+      400: problem('A parameter is wrong.'),
+      401: problem('A key is needed.'),
+      503: problem('The database does not answer.'),
+    },
+  });
+  app.get('/v1/lineage/events', authorize, async (c) => {
+    const { db, config, sweepLineage } = servicesOf(c);
+    const { after, limit } = parsed(Page, c.req.query());
+    const rows = await guarded(async () => {
+      // The cron may be switched off, and locally there is none: whoever reads has ended what is over.
+      await sweepLineage();
+      return await readLineageEvents(db, cursorOf(after), limit);
+    });
+    const datasets = datasetsOf(catalog, config.database.url);
+    const last = rows.at(-1)?.cursor;
+    const next = last === undefined ? after : `${last.tx}.${last.seq}`;
+    const events = rows.map((row) => runEventOf(row, catalog, datasets));
+    return c.json({ events, next }, 200, { 'cache-control': 'no-store' });
+  });
+}
+
+function cursorOf(text: string): LineageCursor {
+  const [tx = 0, seq = 0] = text.split('.').map(Number);
+  return { tx, seq };
+}
+
+function registerWalk(app: OpenAPIHono<AppEnv>): void {
+  const shared = {
+    method: 'get' as const,
+    tags: ['lineage'],
+    security: keySecurity,
+    responses: {
+      200: {
+        description: 'Nodes and edges; an edge leads from what something was made of to it.',
+        content: { 'application/json': { schema: GraphAnswer } },
+      },
+      400: problem('A parameter is wrong.'),
+      401: problem('A key is needed.'),
+      404: problem('Nothing is known of it, or no longer.'),
+      503: problem('The database does not answer.'),
+    },
+  };
+  app.openAPIRegistry.registerPath({
+    ...shared,
+    path: '/v1/lineage/{kind}/{id}',
+    summary: 'What something was made of, and what was made of it',
+    request: {
+      params: z.object({
+        kind: z.enum(ROOT_KINDS),
+        id: z.string().openapi({
+          description:
+            "an event's number, a run's or a prediction's UUID, `entity:key`, a model's version or SHA-256, a dataset's name",
+        }),
+      }),
+      query: Query,
+    },
+  });
+  app.get('/v1/lineage/:kind/:id', authorize, async (c) => {
+    const kind = ROOT_KINDS.find((known) => known === c.req.param('kind'));
+    if (kind === undefined) {
+      throw new Failure('invalid_request', `The kind is one of ${ROOT_KINDS.join(', ')}.`, {
+        pointer: 'kind',
+      });
+    }
+    return c.json(await answer(c, { kind, id: c.req.param('id') }), 200, { 'cache-control': 'no-store' });
+  });
+
+  app.openAPIRegistry.registerPath({
+    ...shared,
+    path: '/v1/lineage/event/{source}/{id}',
+    summary: 'The same of an event by its source and id',
+    request: {
+      params: z.object({
+        source: z.string().openapi({ description: 'percent-encoded, slashes too' }),
+        id: z.string(),
+      }),
+      query: Query,
+    },
+  });
+  app.get('/v1/lineage/event/:source/:id', authorize, async (c) => {
+    const { source, id } = c.req.param();
+    return c.json(await answer(c, { kind: 'event', source, id }), 200, { 'cache-control': 'no-store' });
+  });
+}
+
+async function answer(c: Context<AppEnv>, name: RootName) {
+  const { direction, depth, limit } = parsed(Query, c.req.query());
+  const ports = portsOf(c, limit);
+  return await guarded(async () => {
+    const root = await findRoot(name, ports);
+    if (root === undefined) {
+      throw new Failure('not_found', `Nothing is known of this ${name.kind}, or no longer.`, {
+        pointer: 'id',
+      });
+    }
+    const directions = direction === 'both' ? (['up', 'down'] as const) : [direction];
+    return await walk(root, directions, depth, neighboursOf(ports));
+  });
+}
+
+function portsOf(c: Context<AppEnv>, limit: number): LineagePorts {
+  const { db, config, now, registry } = servicesOf(c);
+  const champions = new Map<string, ReturnType<typeof readChampion>>();
+  return {
+    db,
+    catalog,
+    datasets: datasetsOf(catalog, config.database.url),
+    limit,
+    now: now(),
+    champion: (model) => {
+      const read = champions.get(model) ?? readChampion(model, registry.store);
+      champions.set(model, read);
+      return read;
+    },
+  };
+}
+
+function parsed<Schema extends z.ZodType>(schema: Schema, query: unknown): z.output<Schema> {
+  const result = schema.safeParse(query);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new Failure('invalid_request', issue?.message ?? 'A parameter is wrong.', {
+    pointer: String(issue?.path[0] ?? ''),
+  });
+}

@@ -1,0 +1,83 @@
+import { getTableColumns, getTableName } from 'drizzle-orm';
+import type { PgTable } from 'drizzle-orm/pg-core';
+import type { EventDefinition } from '../../catalog/define/event.ts';
+import type { Catalog } from '../../catalog/index.ts';
+import { readNames } from '../../features/read.ts';
+import type { Field, RunDataset } from '../../pipeline/lineage/open-lineage.ts';
+import { events, quarantine } from '../../storage/postgres/schema.ts';
+
+/** Jobs, and datasets that no database has, are named under it. */
+export const LINEAGE_NAMESPACE = 'millrace';
+
+/** The datasets of a deployment by their short names, which is how paths and the walk call them. */
+export type Datasets = ReadonlyMap<string, RunDataset>;
+
+export const datasetNames = {
+  eventType: (type: string) => `event-types.${type}`,
+  features: (entity: string) => `features.${entity}`,
+  model: (model: string) => `models.${model}`,
+  predictions: (model: string) => `predictions.${model}`,
+  table: (table: PgTable) => getTableName(table),
+  events: getTableName(events),
+  quarantine: getTableName(quarantine),
+};
+
+/**
+ * Everything that runs read and write, from the catalog: event types, tables, features, models and predictions.
+ * Tables are named as OpenLineage's naming of Postgres has it: `postgres://host:port` and `database.schema.table`.
+ *
+ * @param databaseUrl its user and password are left out.
+ */
+export function datasetsOf(catalog: Catalog, databaseUrl: string): Datasets {
+  const all = new Map<string, RunDataset>();
+  const ours = (name: string, fields: readonly Field[]) =>
+    all.set(name, { namespace: LINEAGE_NAMESPACE, name, fields });
+  const { hostname, port, pathname } = new URL(databaseUrl);
+  const namespace = `postgres://${hostname}:${port || 5432}`;
+  const tables = [events, quarantine, ...[...catalog.histories, ...catalog.entities].map((of) => of.table)];
+  for (const table of tables) {
+    const name = getTableName(table);
+    const fields = Object.values(getTableColumns(table)).map((column) => ({
+      name: column.name,
+      type: column.getSQLType(),
+    }));
+    all.set(name, { namespace, name: `${pathname.slice(1)}.public.${name}`, fields });
+  }
+  for (const definition of catalog.events)
+    ours(datasetNames.eventType(definition.type), fieldsOfType(definition));
+  for (const [entity, features] of Map.groupBy(catalog.features, (definition) => definition.entity.name)) {
+    const fields = features.flatMap((definition) => {
+      const type = definition.aggregate === 'items' ? 'array' : 'integer';
+      return readNames(definition).map((name) => ({ name, type }));
+    });
+    ours(datasetNames.features(entity), [{ name: entity, type: 'text' }, ...fields]);
+  }
+  for (const model of catalog.models) {
+    ours(
+      datasetNames.model(model.name),
+      model.columns.map((name) => ({ name, type: 'float' })),
+    );
+    ours(datasetNames.predictions(model.name), [
+      { name: model.entity.name, type: 'text' },
+      { name: model.itemEntity.name, type: 'text' },
+      { name: 'score', type: 'float' },
+    ]);
+  }
+  return all;
+}
+
+/** The members of a type's data, as its JSON Schema names them. */
+function fieldsOfType({ jsonSchema }: EventDefinition): Field[] {
+  const schema = jsonSchema();
+  const properties: unknown =
+    typeof schema === 'object' && schema !== null ? Reflect.get(schema, 'properties') : undefined;
+  return Object.entries(properties ?? {}).map(([name, property]) => ({ name, type: typeOf(property) }));
+}
+
+function typeOf(schema: unknown): string {
+  if (typeof schema !== 'object' || schema === null) return 'any';
+  const type: unknown = Reflect.get(schema, 'type');
+  if (typeof type === 'string') return type;
+  const either: unknown = Reflect.get(schema, 'anyOf');
+  return Array.isArray(either) ? either.map(typeOf).join('|') : 'any';
+}

@@ -1,0 +1,356 @@
+import type { Catalog } from '../../catalog/index.ts';
+import { keysOf } from '../../features/fold.ts';
+import type { Manifest } from '../../inference/bundle.ts';
+import { windowRunId } from '../../pipeline/lineage/runs.ts';
+import {
+  findEvent,
+  sampleEvents,
+  sampleEventsOfHistory,
+  sampleEventsOfKey,
+  tablesWith,
+} from '../../storage/postgres/lineage-events.ts';
+import {
+  COUNT_MAX,
+  newestRuns,
+  readPrediction,
+  readRun,
+  runsSpanning,
+  type StoredPrediction,
+  type StoredRun,
+  samplePredictions,
+  trainingOf,
+} from '../../storage/postgres/lineage-read.ts';
+import { LINEAGE_JOBS } from '../../storage/postgres/lineage-runs.ts';
+import { type Datasets, datasetNames } from './datasets.ts';
+import type { Bound, Direction, Expand, LineageNode, Neighbour, Neighbours, NodeKind } from './graph.ts';
+import {
+  datasetNode,
+  eventNode,
+  featureNode,
+  modelNode,
+  predictionNode,
+  runNode,
+  sourceNode,
+  trainingSetNode,
+} from './nodes.ts';
+import { datasetsOfJob, Sources } from './run-events.ts';
+import { TrainingDetail } from './training.ts';
+
+/** Trainings whose range of numbers has an event in it, and runs that may have folded it. */
+const TRAININGS_MAX = 20;
+const FOLDS_MAX = 3;
+/** A training reads what was stored before it was over, and it takes a day at most. */
+const DAY_MS = 86_400_000;
+
+export interface LineagePorts {
+  readonly db: Parameters<typeof findEvent>[0];
+  readonly catalog: Catalog;
+  readonly datasets: Datasets;
+  /** Nodes of one kind that are shown next to a node. */
+  readonly limit: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: number;
+  /** The manifest of the version of a model that answers. */
+  readonly champion: (model: string) => Promise<Manifest | undefined>;
+}
+
+/** What the registry says of a version, while it is the one that answers. */
+export async function publishedAs(
+  model: string,
+  version: string,
+  { champion }: LineagePorts,
+): Promise<Readonly<Record<string, unknown>>> {
+  const manifest = await champion(model);
+  if (manifest?.version !== version) return {};
+  const { metrics, trainedFrom } = manifest;
+  return { isChampion: true, sha256: manifest.model.sha256, metrics, trainedFrom };
+}
+
+const NOTHING: Neighbours = { found: [] };
+
+/** What is next to a node, from what is kept, and where it can be, from the catalog and the tables alone. */
+export function neighboursOf(ports: LineagePorts): Expand {
+  return async (node, direction, { bound, isRoot }) => {
+    const id = node.id.slice(node.kind.length + 1);
+    switch (node.kind) {
+      case 'source':
+        return NOTHING;
+      case 'event':
+        return await eventNeighbours(node, direction, ports);
+      case 'feature':
+        return await featureNeighbours(node, direction, bound, ports);
+      case 'prediction':
+        return direction === 'up' ? await madeOf(id, ports) : NOTHING;
+      case 'model':
+        return await modelNeighbours(node, direction, bound, ports);
+      case 'training-set':
+        return await trainingSetNeighbours(id, direction, bound, ports);
+      case 'dataset':
+        return isRoot ? await datasetNeighbours(id, direction, ports) : NOTHING;
+      case 'run':
+        return await runNeighbours(id, direction, bound, isRoot, ports);
+    }
+  };
+}
+
+/** The ways on from a sample of rows, and what of them is not shown. A total is counted up to `COUNT_MAX`. */
+function sampled<Row>(
+  { rows, total }: { readonly rows: readonly Row[]; readonly total: number },
+  kind: NodeKind,
+  neighbour: (row: Row) => Neighbour,
+): Required<Neighbours> {
+  const atLeast = total === COUNT_MAX;
+  const cut = { kind, shown: rows.length, total, ...(atLeast ? { atLeast } : {}) };
+  return { found: rows.map(neighbour), truncated: total > rows.length ? [cut] : [] };
+}
+
+async function eventNeighbours(
+  node: LineageNode,
+  direction: Direction,
+  ports: LineagePorts,
+): Promise<Neighbours> {
+  const { db, catalog, datasets, now } = ports;
+  const event = await findEvent(db, { seq: Number(node.attributes['seq']) });
+  if (event === undefined) return NOTHING;
+  const recordedAt = event.recorded_at;
+  if (direction === 'up') {
+    const ingest = { job: 'ingest', subject: '', version: '' } as const;
+    const run = await readRun(db, await windowRunId(ingest, Date.parse(recordedAt)));
+    const found: Neighbour[] = [{ node: sourceNode(event.source), relation: 'sent' }];
+    // Its minute has other events, too: the run is named, and not gone into.
+    if (run !== undefined) found.push({ node: runNode(run, now), relation: 'stored', isLeaf: true });
+    return { found };
+  }
+  const [tables, folds, trainings] = await Promise.all([
+    tablesWith(db, catalog.histories, event.seq),
+    runsSpanning(db, 'fold', event.seq, secondsBefore(recordedAt), FOLDS_MAX),
+    runsSpanning(db, 'train', event.seq, dayBefore(recordedAt), TRAININGS_MAX),
+  ]);
+  const foldable = { ...event, occurredAt: Date.parse(event.occurred_at) };
+  const keys = Map.groupBy(catalog.features, ({ entity }) => entity.name);
+  const features = [...keys].flatMap(([entity, of]) => keysOf(of, foldable).map((key) => ({ entity, key })));
+  return {
+    found: [
+      ...tables.map(
+        (name): Neighbour => ({ node: datasetNode(name, datasets), relation: 'stored-in', isLeaf: true }),
+      ),
+      ...folds.map((run): Neighbour => ({ node: runNode(run, now), relation: 'folded-by', isLeaf: true })),
+      ...features.map(
+        ({ entity, key }): Neighbour => ({
+          node: featureNode(entity, key),
+          relation: 'folded-into',
+          bound: { at: recordedAt },
+        }),
+      ),
+      ...trainings.flatMap((run): Neighbour[] => {
+        const { snapshot } = TrainingDetail.parse(run.detail);
+        const isIn =
+          snapshot !== undefined &&
+          tables.includes(snapshot.table) &&
+          recordedAt <= snapshot.asOf &&
+          features.some(({ entity }) => entity === entityOf(run.subject, ports));
+        if (!isIn) return [];
+        return [{ node: trainingSetNode(run, snapshot), relation: 'part-of', bound: { at: recordedAt } }];
+      }),
+    ],
+  };
+}
+
+function entityOf(model: string, { catalog }: LineagePorts): string | undefined {
+  return catalog.models.find(({ name }) => name === model)?.entity.name;
+}
+
+function secondsBefore(at: string): string {
+  return new Date(Date.parse(at) - 120_000).toISOString();
+}
+
+function dayBefore(at: string): string {
+  return new Date(Date.parse(at) - DAY_MS).toISOString();
+}
+
+async function featureNeighbours(
+  node: LineageNode,
+  direction: Direction,
+  { at }: Bound,
+  { db, catalog, limit }: LineagePorts,
+): Promise<Neighbours> {
+  const { entity, key } = node.attributes as { entity: string; key: string };
+  if (direction === 'down') {
+    const sample = await samplePredictions(db, { entity, key, since: at }, limit);
+    return sampled(sample, 'prediction', (row) => ({ node: predictionNode(row), relation: 'used-by' }));
+  }
+  const types = catalog.features.filter((of) => of.entity.name === entity).map(({ eventType }) => eventType);
+  const filter = { histories: catalog.histories, entity, key, types: [...new Set(types)], knownBy: at };
+  const sample = await sampleEventsOfKey(db, filter, limit);
+  return sampled(sample, 'event', (row) => ({ node: eventNode(row), relation: 'folded-into' }));
+}
+
+/** What a prediction was made of: a version, and the features of a key as they were then. */
+async function madeOf(id: string, ports: LineagePorts): Promise<Neighbours> {
+  const { db, now } = ports;
+  const prediction = await readPrediction(db, id);
+  if (prediction === undefined) return NOTHING;
+  const { entity, key, at, features } = prediction;
+  const run = await readRun(db, await predictionRunId(prediction));
+  const found: Neighbour[] = [
+    {
+      node: modelNode(
+        prediction.model,
+        prediction.version,
+        await publishedAs(prediction.model, prediction.version, ports),
+      ),
+      relation: 'answered',
+      bound: { at },
+    },
+  ];
+  if (entity !== null && key !== null)
+    found.push({
+      node: featureNode(entity, key, { asOf: at, values: features }),
+      relation: 'used-by',
+      bound: { at },
+    });
+  if (run !== undefined) found.push({ node: runNode(run, now), relation: 'computed', isLeaf: true });
+  return { found };
+}
+
+async function predictionRunId({ model, version, at }: StoredPrediction): Promise<string> {
+  return await windowRunId({ job: 'predict', subject: model, version }, Date.parse(at));
+}
+
+async function modelNeighbours(
+  node: LineageNode,
+  direction: Direction,
+  { at }: Bound,
+  { db, limit, now }: LineagePorts,
+): Promise<Neighbours> {
+  const version = String(node.attributes['version']);
+  if (direction === 'down') {
+    const sample = await samplePredictions(db, { version, since: at }, limit);
+    return sampled(sample, 'prediction', (row) => ({ node: predictionNode(row), relation: 'answered' }));
+  }
+  const run = await trainingOf(db, version);
+  return run === undefined ? NOTHING : { found: [{ node: runNode(run, now), relation: 'produced' }] };
+}
+
+async function trainingSetNeighbours(
+  runId: string,
+  direction: Direction,
+  bound: Bound,
+  ports: LineagePorts,
+): Promise<Neighbours> {
+  const { db, catalog, datasets, limit, now } = ports;
+  const run = await readRun(db, runId);
+  if (run === undefined) return NOTHING;
+  if (direction === 'down') return { found: [{ node: runNode(run, now), relation: 'trained', bound }] };
+  const { snapshot } = TrainingDetail.parse(run.detail);
+  if (snapshot === undefined) return NOTHING;
+  const history = catalog.histories.find((of) => datasetNames.table(of.table) === snapshot.table);
+  const { firstSeq, lastSeq, asOf: knownBy, rows: total } = snapshot;
+  const range = { firstSeq, lastSeq, knownBy, owner: entityOf(run.subject, ports) };
+  const rows = history === undefined ? [] : await sampleEventsOfHistory(db, history, range, limit);
+  const events = sampled({ rows, total }, 'event', (row) => ({
+    node: eventNode(row),
+    relation: 'part-of',
+    // There are thousands; a walk into one of them begins there.
+    isLeaf: true,
+  }));
+  const sources = [...new Set(snapshot.sources.map(({ source }) => source))].slice(0, limit);
+  return {
+    found: [
+      { node: datasetNode(snapshot.table, datasets), relation: 'read-as', isLeaf: true },
+      ...sources.map((source): Neighbour => ({ node: sourceNode(source), relation: 'contributed' })),
+      ...events.found,
+    ],
+    truncated: events.truncated,
+  };
+}
+
+async function datasetNeighbours(
+  name: string,
+  direction: Direction,
+  { db, catalog, limit, now }: LineagePorts,
+): Promise<Neighbours> {
+  const subjects = { ingest: [''], fold: [''], train: models(catalog), predict: models(catalog) };
+  const jobs = LINEAGE_JOBS.flatMap((job) => subjects[job].map((subject) => ({ job, subject })));
+  const side = direction === 'up' ? 'outputs' : 'inputs';
+  const touching = jobs.filter((job) => datasetsOfJob(catalog, job)[side].includes(name));
+  const trainings = jobs.filter(({ job }) => job === 'train' && direction === 'down');
+  const [runs, trained] = await Promise.all([
+    newestRuns(db, touching, limit),
+    newestRuns(db, trainings, limit),
+  ]);
+  const read = trained.filter((run) => TrainingDetail.parse(run.detail).snapshot?.table === name);
+  const relation = direction === 'up' ? 'wrote' : 'read-by';
+  return { found: [...runs, ...read].map((run) => ({ node: runNode(run, now), relation, isLeaf: true })) };
+}
+
+function models(catalog: Catalog): string[] {
+  return catalog.models.map(({ name }) => name);
+}
+
+async function runNeighbours(
+  id: string,
+  direction: Direction,
+  bound: Bound,
+  isRoot: boolean,
+  ports: LineagePorts,
+): Promise<Neighbours> {
+  const run = await readRun(ports.db, id);
+  if (run === undefined) return NOTHING;
+  if (run.job === 'train') return trainingNeighbours(run, direction, bound);
+  return isRoot ? await windowNeighbours(run, direction, ports) : NOTHING;
+}
+
+function trainingNeighbours(run: StoredRun, direction: Direction, bound: Bound): Neighbours {
+  const { snapshot, sha256 } = TrainingDetail.parse(run.detail);
+  if (direction === 'up')
+    return snapshot === undefined
+      ? NOTHING
+      : { found: [{ node: trainingSetNode(run, snapshot), relation: 'trained' }] };
+  if (run.state !== 'COMPLETE') return NOTHING;
+  return { found: [{ node: modelNode(run.subject, run.version, { sha256 }), relation: 'produced', bound }] };
+}
+
+/** What a minute's run read and wrote; its events stand for themselves, and are not gone into. */
+async function windowNeighbours(
+  run: StoredRun,
+  direction: Direction,
+  { db, catalog, datasets, limit }: LineagePorts,
+): Promise<Neighbours> {
+  const { inputs, outputs } = datasetsOfJob(catalog, run);
+  const found = (direction === 'up' ? inputs : outputs).map(
+    (name): Neighbour => ({
+      node: datasetNode(name, datasets),
+      relation: direction === 'up' ? 'read-by' : 'wrote',
+      isLeaf: true,
+    }),
+  );
+  const asEvents = (sample: Awaited<ReturnType<typeof sampleEvents>>, relation: string): Neighbours => {
+    const events = sampled(sample, 'event', (row) => ({ node: eventNode(row), relation, isLeaf: true }));
+    return { found: [...found, ...events.found], truncated: events.truncated };
+  };
+  const { window_from: from, window_to: to, first_seq: firstSeq, last_seq: lastSeq } = run;
+  if (from === null || to === null) return { found };
+  if (run.job === 'ingest' && direction === 'down')
+    return asEvents(await sampleEvents(db, { from, to }, limit), 'stored');
+  if (run.job === 'ingest') {
+    const sources = [...new Set(Sources.parse(run.detail['sources']).map(({ source }) => source))];
+    return {
+      found: [
+        ...found,
+        ...sources.map((source): Neighbour => ({ node: sourceNode(source), relation: 'sent' })),
+      ],
+    };
+  }
+  if (run.job === 'fold' && direction === 'up' && firstSeq !== null && lastSeq !== null)
+    return asEvents(await sampleEvents(db, { firstSeq, lastSeq }, limit), 'folded-by');
+  if (run.job !== 'predict') return { found };
+  if (direction === 'up')
+    return { found: [...found, { node: modelNode(run.subject, run.version), relation: 'read-by' }] };
+  const sample = await samplePredictions(db, { version: run.version, since: from, before: to }, limit);
+  const predictions = sampled(sample, 'prediction', (row) => ({
+    node: predictionNode(row),
+    relation: 'computed',
+  }));
+  return { found: [...found, ...predictions.found], truncated: predictions.truncated };
+}

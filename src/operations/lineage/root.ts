@@ -1,0 +1,82 @@
+import { findEvent } from '../../storage/postgres/lineage-events.ts';
+import {
+  readPrediction,
+  readRun,
+  samplePredictions,
+  trainingOf,
+  trainingOfGraph,
+} from '../../storage/postgres/lineage-read.ts';
+import type { LineageNode } from './graph.ts';
+import { type LineagePorts, publishedAs } from './neighbours.ts';
+import { datasetNode, eventNode, featureNode, modelNode, predictionNode, runNode } from './nodes.ts';
+import { TrainingDetail } from './training.ts';
+
+/** Kinds of things that a walk may begin at. */
+export const ROOT_KINDS = ['event', 'run', 'dataset', 'feature', 'model', 'prediction'] as const;
+export type RootKind = (typeof ROOT_KINDS)[number];
+
+/** What a walk is to begin at: an id of its kind; of an event, its number or its source and id. */
+export type RootName =
+  | { readonly kind: RootKind; readonly id: string }
+  | { readonly kind: 'event'; readonly source: string; readonly id: string };
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** Numbers of events stay well within what a double holds. */
+const SEQ = /^\d{1,15}$/;
+
+/** The node that is meant, or undefined where nothing is known of it. */
+export async function findRoot(name: RootName, ports: LineagePorts): Promise<LineageNode | undefined> {
+  const { db, now } = ports;
+  if ('source' in name) {
+    const event = await findEvent(db, { source: name.source, id: name.id });
+    return event === undefined ? undefined : eventNode(event);
+  }
+  const { kind, id } = name;
+  switch (kind) {
+    case 'event': {
+      const event = SEQ.test(id) ? await findEvent(db, { seq: Number(id) }) : undefined;
+      return event === undefined ? undefined : eventNode(event);
+    }
+    case 'run': {
+      const run = UUID.test(id) ? await readRun(db, id) : undefined;
+      return run === undefined ? undefined : runNode(run, now);
+    }
+    case 'dataset':
+      return ports.datasets.has(id) ? datasetNode(id, ports.datasets) : undefined;
+    case 'feature':
+      return featureOf(id, ports);
+    case 'model':
+      return await modelOf(id.toLowerCase(), ports);
+    case 'prediction': {
+      const prediction = UUID.test(id) ? await readPrediction(db, id) : undefined;
+      return prediction === undefined ? undefined : predictionNode(prediction);
+    }
+  }
+}
+
+function featureOf(id: string, { catalog }: LineagePorts): LineageNode | undefined {
+  const [entity = '', ...key] = id.split(':');
+  const isKnown = catalog.features.some((definition) => definition.entity.name === entity);
+  return isKnown && key.length > 0 ? featureNode(entity, key.join(':')) : undefined;
+}
+
+/** A model by its version, or by the SHA-256 of its graph; where it is not known as trained, as published or used. */
+async function modelOf(id: string, ports: LineagePorts): Promise<LineageNode | undefined> {
+  const { db, catalog } = ports;
+  const isVersion = /^[0-9a-f]{12}$/.test(id);
+  if (!isVersion && !/^[0-9a-f]{64}$/.test(id)) return undefined;
+  const run = isVersion ? await trainingOf(db, id) : await trainingOfGraph(db, id);
+  if (run !== undefined) {
+    const { sha256 } = TrainingDetail.parse(run.detail);
+    const published = await publishedAs(run.subject, run.version, ports);
+    return modelNode(run.subject, run.version, { sha256, ...published });
+  }
+  for (const { name } of catalog.models) {
+    const manifest = await ports.champion(name);
+    if (manifest !== undefined && (manifest.version === id || manifest.model.sha256 === id))
+      return modelNode(name, manifest.version, await publishedAs(name, manifest.version, ports));
+  }
+  if (!isVersion) return undefined;
+  const { rows } = await samplePredictions(db, { version: id, since: undefined }, 1);
+  return rows[0] === undefined ? undefined : modelNode(rows[0].model, id);
+}

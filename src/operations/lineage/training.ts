@@ -1,0 +1,112 @@
+import * as z from 'zod';
+import { Failure } from '../../platform/failure.ts';
+import type { RunState, TrainingEnd, TrainingStart } from '../../storage/postgres/lineage-runs.ts';
+
+/** How long a training may take before it counts as dead, in milliseconds. */
+export const TRAINING_MS_MAX = 24 * 3_600_000;
+/** Pairs of source and type that a training set tells. */
+const SOURCES_MAX = 50;
+
+const Instant = z.iso.datetime({ offset: true });
+const Sequence = z.int().nonnegative();
+
+/** The data of a training: which rows of which table, known by when. */
+export const Snapshot = z.strictObject({
+  /** The table of a history of the catalog. */
+  table: z.string().min(1).max(128),
+  /** The numbers of the first and the last event. */
+  firstSeq: Sequence,
+  lastSeq: Sequence,
+  /** When it was read: what was stored later is not in it. */
+  asOf: Instant,
+  rows: z.int().nonnegative(),
+  /** How many different keys the rows belong to. */
+  keys: z.int().nonnegative(),
+  /** When the first and the last of the rows happened. */
+  from: Instant,
+  to: Instant,
+  sources: z
+    .array(z.strictObject({ source: z.string().max(512), type: z.string().max(256), events: z.int() }))
+    .max(SOURCES_MAX),
+});
+export type Snapshot = z.output<typeof Snapshot>;
+
+const Assertions = z
+  .array(z.strictObject({ assertion: z.string().min(1).max(64), success: z.boolean() }))
+  .max(32);
+
+/** What a trainer says of its run: that it began, or how it ended. */
+export const TrainingReport = z.discriminatedUnion('state', [
+  z.strictObject({ state: z.literal('START') }),
+  z.strictObject({
+    state: z.literal('COMPLETE'),
+    startedAt: Instant,
+    version: z.string().regex(/^[0-9a-f]{12}$/),
+    /** Of the graph. */
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    snapshot: Snapshot.optional(),
+    trainingRows: z.int().nonnegative(),
+    assertions: Assertions.default([]),
+  }),
+  z.strictObject({
+    state: z.enum(['FAIL', 'ABORT']),
+    startedAt: Instant,
+    snapshot: Snapshot.optional(),
+    assertions: Assertions.default([]),
+    error: z.string().min(1).max(1_000),
+  }),
+]);
+export type TrainingReport = z.output<typeof TrainingReport>;
+
+/** What is kept of a training beside its counts. */
+export const TrainingDetail = z.object({
+  snapshot: Snapshot.optional(),
+  sha256: z.string().optional(),
+  error: z.string().optional(),
+  assertions: Assertions.optional(),
+});
+export type TrainingDetail = z.output<typeof TrainingDetail>;
+
+export interface TrainingPorts {
+  readonly start: (start: TrainingStart) => Promise<RunState>;
+  readonly end: (end: TrainingEnd) => Promise<RunState>;
+  readonly now: () => number;
+}
+
+/**
+ * Takes what a trainer says. Said twice it changes nothing.
+ *
+ * @throws Failure `run_ended` where the run has ended otherwise.
+ */
+export async function reportTraining(
+  id: string,
+  model: string,
+  report: TrainingReport,
+  ports: TrainingPorts,
+): Promise<RunState> {
+  const now = ports.now();
+  const iso = (at: number) => new Date(at).toISOString();
+  const times = { id, model, dueAt: iso(now + TRAINING_MS_MAX) };
+  if (report.state === 'START') return await ports.start({ ...times, startedAt: iso(now) });
+  const { snapshot } = report;
+  const state = await ports.end({
+    ...times,
+    startedAt: iso(Math.min(now, Date.parse(report.startedAt))),
+    state: report.state,
+    endedAt: iso(now),
+    version: report.state === 'COMPLETE' ? report.version : '',
+    firstSeq: snapshot?.firstSeq ?? null,
+    lastSeq: snapshot?.lastSeq ?? null,
+    counts: {
+      ...(snapshot === undefined ? {} : { rows: snapshot.rows, keys: snapshot.keys }),
+      ...(report.state === 'COMPLETE' ? { trainingRows: report.trainingRows } : {}),
+    },
+    detail: {
+      snapshot,
+      assertions: report.assertions,
+      ...(report.state === 'COMPLETE' ? { sha256: report.sha256 } : { error: report.error }),
+    } satisfies TrainingDetail,
+  });
+  if (state === report.state) return state;
+  throw new Failure('run_ended', `The run has ended with ${state} before.`, { pointer: '/state' });
+}

@@ -1,0 +1,69 @@
+import type { EventsMessage } from '../../../queues/events/message.ts';
+import { type StoreOutcome, type StorePorts, storeMessages } from '../store.ts';
+import type { LineageFacts } from './recorder.ts';
+
+export type Tell = (facts: LineageFacts) => void;
+
+/** Of counts by reason: `quarantined:quantity_not_positive`. */
+export const QUARANTINED = 'quarantined:';
+
+/** Stores what some messages hold (`storeMessages`), and tells what became of it. */
+export async function storeObserved(
+  messages: readonly EventsMessage[],
+  ports: StorePorts,
+  tell: Tell,
+): Promise<StoreOutcome> {
+  const counts: Record<string, number> = {};
+  const add = (name: string, by: number) => {
+    if (by > 0) counts[name] = (counts[name] ?? 0) + by;
+  };
+  const told = () => tell({ job: 'ingest', subject: '', version: '', counts });
+  const observed: StorePorts = {
+    ...ports,
+    storeEvents: async (events) => {
+      const known = await ports.storeEvents(events);
+      add('stored', events.length - known.length);
+      return known;
+    },
+    keepRefused: async (refused) => {
+      await ports.keepRefused(refused);
+      for (const { reason } of refused) add(`${QUARANTINED}${reason}`, 1);
+    },
+  };
+  try {
+    const outcome = await storeMessages(messages, observed);
+    add(
+      'received',
+      messages.reduce((sum, { accepted, refused }) => sum + accepted.length + refused.length, 0),
+    );
+    add('duplicates', outcome.duplicates.length);
+    if (counts['received'] !== undefined) told();
+    return outcome;
+  } catch (error) {
+    add('failures', 1);
+    told();
+    throw error;
+  }
+}
+
+/** Folds events, and tells of it: how many events, and how many keys' features they count for. */
+export async function foldObserved(
+  events: readonly { readonly seq: number }[],
+  fold: () => Promise<string[]>,
+  tell: Tell,
+): Promise<string[]> {
+  const run = { job: 'fold', subject: '', version: '' } as const;
+  try {
+    const tags = await fold();
+    if (events.length > 0) {
+      const seqs = events.map(({ seq }) => seq);
+      const firstSeq = seqs.reduce((a, b) => Math.min(a, b));
+      const lastSeq = seqs.reduce((a, b) => Math.max(a, b));
+      tell({ ...run, counts: { events: events.length, keys: new Set(tags).size }, firstSeq, lastSeq });
+    }
+    return tags;
+  } catch (error) {
+    tell({ ...run, counts: { failures: 1 } });
+    throw error;
+  }
+}

@@ -1,0 +1,113 @@
+import { log } from '../../platform/logger.ts';
+import type { Counts, PredictionRecord, RunTally } from '../../storage/postgres/lineage-runs.ts';
+import { emptyRun, type RunKey, windowOf } from './runs.ts';
+
+/** Predictions that an isolate keeps of a minute; the others are counted alone. A busy isolate computes thousands. */
+export const PREDICTIONS_PER_WINDOW = 120;
+/** Writes that one caller makes for those that came while it wrote; it is kept alive for no longer. */
+const WRITES_PER_CALLER = 3;
+/** A write that has not come back after this long has died with its request, in milliseconds. */
+const WRITE_LEASE_MS = 15_000;
+
+/** What was done, as far as lineage tells it. */
+export interface LineageFacts extends RunKey {
+  readonly counts: Counts;
+  /** When it was done, where that is not now; milliseconds since the Unix epoch. */
+  readonly at?: number;
+  /** The events' numbers, where they are known. */
+  readonly firstSeq?: number;
+  readonly lastSeq?: number;
+  readonly prediction?: PredictionRecord;
+}
+
+export interface RecorderPorts {
+  readonly now: () => number;
+  readonly keepAlive: (promise: Promise<unknown>) => void;
+  /** Resolves when it is time to write: others may tell something until then. */
+  readonly pause: () => Promise<void>;
+  /** Writes in one transaction, and returns how many of the runs had not ended. */
+  readonly write: (runs: readonly RunTally[], predictions: readonly PredictionRecord[]) => Promise<number>;
+  /** Counts what will not be found in any lineage. */
+  readonly lost: (what: 'run' | 'prediction', reason: 'unavailable' | 'ended' | 'budget', by: number) => void;
+}
+
+interface Tally extends RunKey {
+  readonly at: number;
+  counts: Record<string, number>;
+  firstSeq: number | null;
+  lastSeq: number | null;
+}
+
+/**
+ * An isolate's part in telling what was done. Nobody waits for it and it never fails: what comes while a write is
+ * under way goes into the next one, and what cannot be written is counted as lost. It is not written again, for
+ * whether it was written is not known, and what is told twice would count twice.
+ */
+export class LineageRecorder {
+  readonly #tallies = new Map<string, Tally>();
+  #predictions: PredictionRecord[] = [];
+  #window = 0;
+  #kept = 0;
+  #writingSince = Number.NEGATIVE_INFINITY;
+
+  tell(facts: LineageFacts, ports: RecorderPorts): void {
+    const now = ports.now();
+    this.#add(facts, facts.at ?? now);
+    if (facts.prediction !== undefined) this.#keep(facts.prediction, now, ports);
+    if (now - this.#writingSince < WRITE_LEASE_MS) return;
+    this.#writingSince = now;
+    ports.keepAlive(this.#write(now, ports));
+  }
+
+  #add({ job, subject, version, counts, firstSeq, lastSeq }: LineageFacts, now: number): void {
+    const identity = JSON.stringify([job, subject, version, windowOf(now).from]);
+    const tally = this.#tallies.get(identity) ?? {
+      ...{ job, subject, version, at: now },
+      counts: {},
+      firstSeq: null,
+      lastSeq: null,
+    };
+    for (const [name, by] of Object.entries(counts)) tally.counts[name] = (tally.counts[name] ?? 0) + by;
+    if (firstSeq !== undefined) tally.firstSeq = Math.min(tally.firstSeq ?? firstSeq, firstSeq);
+    if (lastSeq !== undefined) tally.lastSeq = Math.max(tally.lastSeq ?? lastSeq, lastSeq);
+    this.#tallies.set(identity, tally);
+  }
+
+  #keep(prediction: PredictionRecord, now: number, { lost }: RecorderPorts): void {
+    const window = windowOf(now).from;
+    if (window !== this.#window) {
+      this.#window = window;
+      this.#kept = 0;
+    }
+    if (this.#kept >= PREDICTIONS_PER_WINDOW) {
+      lost('prediction', 'budget', 1);
+      return;
+    }
+    this.#kept += 1;
+    this.#predictions.push(prediction);
+  }
+
+  async #write(since: number, ports: RecorderPorts): Promise<void> {
+    for (let write = 0; write < WRITES_PER_CALLER && this.#tallies.size > 0; write += 1) {
+      await ports.pause();
+      const tallies = [...this.#tallies.values()];
+      const predictions = this.#predictions;
+      this.#tallies.clear();
+      this.#predictions = [];
+      try {
+        const runs = await Promise.all(tallies.map(runOf));
+        const taken = await ports.write(runs, predictions);
+        if (taken < runs.length) ports.lost('run', 'ended', runs.length - taken);
+      } catch (error) {
+        log('warn', 'Lineage could not be written.', { 'event.action': 'lineage' }, error);
+        ports.lost('run', 'unavailable', tallies.length);
+        if (predictions.length > 0) ports.lost('prediction', 'unavailable', predictions.length);
+      }
+    }
+    if (this.#writingSince === since) this.#writingSince = Number.NEGATIVE_INFINITY;
+  }
+}
+
+async function runOf({ at, counts, firstSeq, lastSeq, job, subject, version }: Tally): Promise<RunTally> {
+  return { ...(await emptyRun({ job, subject, version }, at)), counts, firstSeq, lastSeq };
+}

@@ -1,0 +1,78 @@
+import type { EventsMessage } from '../../queues/events/message.ts';
+import { catalog } from '../catalog/index.ts';
+import type { Env } from '../env.ts';
+import { storeObserved, type Tell } from '../pipeline/lineage/observed.ts';
+import { type ScorePorts, scoredStore, settlePending } from '../pipeline/quality/scorer.ts';
+import type { StoreOutcome } from '../pipeline/store.ts';
+import { systemNow } from '../platform/clock.ts';
+import { sha256Hex } from '../platform/digest.ts';
+import { newId } from '../platform/ids.ts';
+import { log } from '../platform/logger.ts';
+import { qualityWindow } from '../storage/objects.ts';
+import { classifyFault, type connect } from '../storage/postgres/connect.ts';
+import { storeEvents } from '../storage/postgres/event-store.ts';
+import { judgeStored } from '../storage/postgres/quality-checks.ts';
+import {
+  readBatch,
+  readPending,
+  settlePending as settleBatches,
+} from '../storage/postgres/quality-pending.ts';
+import { keepRefused } from '../storage/postgres/quarantine.ts';
+
+/** How often an isolate that stores looks for what was never scored, beside the cron, in milliseconds. */
+const SETTLE_EVERY_MS = 60_000;
+
+/** When this isolate last looked for what was never scored. */
+let settledScoresAt = Number.NEGATIVE_INFINITY;
+
+/** What storing needs of a request. */
+export interface Storing {
+  readonly env: Env;
+  readonly db: ReturnType<typeof connect>;
+  readonly keepAlive: (promise: Promise<unknown>) => void;
+}
+
+/** Stores what some messages hold; scores it behind the answer, and tells lineage of it. */
+export async function storeAndTell(
+  { env, db, keepAlive }: Storing,
+  messages: readonly EventsMessage[],
+  tell: Tell,
+): Promise<StoreOutcome> {
+  if (systemNow() - settledScoresAt >= SETTLE_EVERY_MS) settleScores({ env, db, keepAlive });
+  const scored = scoredStore({
+    ...scorePorts(env, db),
+    storeEvents: (events, batch) => storeEvents(db, events, batch),
+    keepRefused: (refused, batch) => keepRefused(db, refused, batch),
+    newId,
+    now: systemNow,
+    keepAlive,
+  });
+  const ports = { types: catalog.eventTypes, ...scored, classifyFault, fingerprint: sha256Hex };
+  return await storeObserved(messages, ports, tell);
+}
+
+/** Scores, behind whatever is under way, what was stored and never scored. */
+export function settleScores({ env, db, keepAlive }: Storing): void {
+  settledScoresAt = systemNow();
+  const settled = settlePending({
+    ...scorePorts(env, db),
+    now: systemNow,
+    readPending: (limits) => readPending(db, limits),
+    uncounted: (ids) => qualityWindow(env).uncounted([...ids]),
+    readBatch: (batch) => readBatch(db, batch),
+    settle: (ids) => settleBatches(db, ids),
+  });
+  keepAlive(
+    settled.catch((error) =>
+      log('warn', 'Scores could not be settled yet.', { 'event.action': 'quality-settle' }, error),
+    ),
+  );
+}
+
+function scorePorts(env: Env, db: Storing['db']): ScorePorts {
+  return {
+    types: catalog.eventTypes,
+    judgeStored: (rules, batch) => judgeStored(db, rules, batch),
+    send: (batch) => qualityWindow(env).add(batch),
+  };
+}

@@ -1,0 +1,200 @@
+import { type SQL, sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import * as z from 'zod';
+import { LINEAGE_JOBS, type LineageJob } from './lineage-runs.ts';
+
+export const Timestamp = z.string().transform((text) => new Date(text).toISOString());
+const Sequence = z.coerce.number().int();
+
+const Run = z.object({
+  id: z.string(),
+  job: z.enum(LINEAGE_JOBS),
+  subject: z.string(),
+  version: z.string(),
+  state: z.enum(['RUNNING', 'COMPLETE', 'FAIL', 'ABORT']),
+  started_at: Timestamp,
+  ended_at: Timestamp.nullable(),
+  due_at: Timestamp,
+  window_from: Timestamp.nullable(),
+  window_to: Timestamp.nullable(),
+  first_seq: Sequence.nullable(),
+  last_seq: Sequence.nullable(),
+  counts: z.record(z.string(), z.number()),
+  detail: z.record(z.string(), z.unknown()),
+});
+
+/** A run as it is kept. */
+export type StoredRun = z.output<typeof Run>;
+
+/** A place in the sequence of events: what was written before it never changes, and nothing comes in before it. */
+export interface LineageCursor {
+  readonly tx: number;
+  readonly seq: number;
+}
+
+export interface LineageEventRow {
+  readonly cursor: LineageCursor;
+  readonly isEnd: boolean;
+  readonly run: StoredRun;
+}
+
+const EventRow = Run.extend({ tx: Sequence, seq: Sequence, is_end: z.union([z.boolean(), z.stringbool()]) });
+
+const COLUMNS = sql.raw(
+  Object.keys(Run.shape)
+    .map((name) => `r.${name}`)
+    .join(', '),
+);
+
+/**
+ * Beginnings and ends of runs in the order of their transactions, after a place. Those whose transactions, or
+ * earlier ones, are still under way are left for later, so that a reader who goes on from the last misses none.
+ */
+export async function readLineageEvents(
+  db: NeonHttpDatabase,
+  after: LineageCursor,
+  limit: number,
+): Promise<LineageEventRow[]> {
+  const { rows } = await db.execute(sql`
+    select l.tx, l.seq, l.is_end, ${COLUMNS}
+    from lineage_events l join lineage_runs r on r.id = l.run_id
+    where (l.tx, l.seq) > (${after.tx}::bigint, ${after.seq}::bigint)
+      and l.tx < (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint
+    order by l.tx, l.seq limit ${limit}`);
+  return rows.map((raw) => {
+    const { tx, seq, is_end: isEnd, ...run } = EventRow.parse(raw);
+    return { cursor: { tx, seq }, isEnd, run };
+  });
+}
+
+async function runsWhere(
+  db: NeonHttpDatabase,
+  condition: SQL,
+  limit: number,
+  order: 'newest' | 'oldest' = 'newest',
+): Promise<StoredRun[]> {
+  const { rows } = await db.execute(sql`
+    select ${COLUMNS} from lineage_runs r where ${condition}
+    order by r.started_at ${order === 'newest' ? sql`desc` : sql`asc`}, r.id limit ${limit}`);
+  return rows.map((row) => Run.parse(row));
+}
+
+export async function readRun(db: NeonHttpDatabase, id: string): Promise<StoredRun | undefined> {
+  const [run] = await runsWhere(db, sql`r.id = ${id}::uuid`, 1);
+  return run;
+}
+
+/** The newest runs of some jobs. */
+export async function newestRuns(
+  db: NeonHttpDatabase,
+  jobs: readonly { readonly job: LineageJob; readonly subject: string }[],
+  limit: number,
+): Promise<StoredRun[]> {
+  if (jobs.length === 0) return [];
+  const each = jobs.map(({ job, subject }) => sql`(r.job = ${job} and r.subject = ${subject})`);
+  return await runsWhere(db, sql`(${sql.join(each, sql` or `)})`, limit);
+}
+
+/** The training that a version came from: the newest that completed with it. */
+export async function trainingOf(db: NeonHttpDatabase, version: string): Promise<StoredRun | undefined> {
+  const [run] = await runsWhere(
+    db,
+    sql`r.version = ${version} and r.job = 'train' and r.state = 'COMPLETE'`,
+    1,
+  );
+  return run;
+}
+
+/** The newest training whose graph has this SHA-256. */
+export async function trainingOfGraph(db: NeonHttpDatabase, sha256: string): Promise<StoredRun | undefined> {
+  const condition = sql`r.job = 'train' and r.state = 'COMPLETE' and r.detail->>'sha256' = ${sha256}`;
+  return (await runsWhere(db, condition, 1))[0];
+}
+
+/**
+ * Runs of a job whose range of numbers has an event in it, oldest first, begun after a moment. Numbers of
+ * neighbouring minutes overlap where transactions did, so there may be more than the one that had it.
+ */
+export async function runsSpanning(
+  db: NeonHttpDatabase,
+  job: 'fold' | 'train',
+  seq: number,
+  since: string,
+  limit: number,
+): Promise<StoredRun[]> {
+  const condition = sql`r.job = ${job} and r.first_seq <= ${seq} and r.last_seq >= ${seq}
+    and r.started_at >= ${since}::timestamptz`;
+  return await runsWhere(db, condition, limit, 'oldest');
+}
+
+const Prediction = z.object({
+  id: z.string(),
+  at: Timestamp,
+  model: z.string(),
+  version: z.string(),
+  entity: z.string().nullable(),
+  key: z.string().nullable(),
+  features: z.record(z.string(), z.unknown()).nullable(),
+  items: Sequence,
+  source: z.string(),
+  degraded: z.string().nullable(),
+});
+
+export type StoredPrediction = z.output<typeof Prediction>;
+
+export async function readPrediction(
+  db: NeonHttpDatabase,
+  id: string,
+): Promise<StoredPrediction | undefined> {
+  const { rows } = await db.execute(sql`select * from lineage_predictions where id = ${id}::uuid`);
+  return rows[0] === undefined ? undefined : Prediction.parse(rows[0]);
+}
+
+/** Which predictions: those made for a key, or with a version, in a span of time (RFC 3339, from included). */
+export type PredictionFilter =
+  | { readonly entity: string; readonly key: string; readonly since: string | undefined }
+  | {
+      readonly version: string;
+      readonly since: string | undefined;
+      readonly before?: string | undefined;
+    };
+
+/** What is more is not counted: a count of millions would cost more than it tells. */
+export const COUNT_MAX = 10_000;
+
+/** Some of many: `total` stops at {@link COUNT_MAX}. */
+export interface Sample<Row> {
+  readonly rows: readonly Row[];
+  readonly total: number;
+}
+
+/** The first predictions after a moment, oldest first; without one, the newest. */
+export async function samplePredictions(
+  db: NeonHttpDatabase,
+  filter: PredictionFilter,
+  limit: number,
+): Promise<Sample<StoredPrediction>> {
+  const conditions = [
+    'key' in filter
+      ? sql`entity = ${filter.entity} and key = ${filter.key}`
+      : sql`version = ${filter.version}`,
+    ...(filter.since === undefined ? [] : [sql`at >= ${filter.since}::timestamptz`]),
+    ...('before' in filter && filter.before !== undefined ? [sql`at < ${filter.before}::timestamptz`] : []),
+  ];
+  const where = sql.join(conditions, sql` and `);
+  const [read, counted] = await db.batch([
+    db.execute(sql`
+      select * from lineage_predictions where ${where}
+      order by at ${filter.since === undefined ? sql`desc` : sql`asc`}, id limit ${limit}`),
+    db.execute(countOf(sql`select 1 from lineage_predictions where ${where}`)),
+  ]);
+  return { rows: read.rows.map((row) => Prediction.parse(row)), total: parseCount(counted.rows) };
+}
+
+export function countOf(query: SQL): SQL {
+  return sql`select count(*) as total from (${query} limit ${COUNT_MAX}) as counted`;
+}
+
+export function parseCount(rows: readonly unknown[]): number {
+  return z.object({ total: Sequence }).parse(rows[0]).total;
+}

@@ -1,0 +1,186 @@
+import { type SQL, sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import * as z from 'zod';
+
+export const LINEAGE_JOBS = ['ingest', 'fold', 'train', 'predict'] as const;
+export type LineageJob = (typeof LINEAGE_JOBS)[number];
+export type RunState = 'RUNNING' | 'COMPLETE' | 'FAIL' | 'ABORT';
+export type Counts = Readonly<Record<string, number>>;
+
+/** What one isolate has to say of a minute's run; what several say is added up. Times are RFC 3339. */
+export interface RunTally {
+  readonly id: string;
+  readonly job: LineageJob;
+  readonly subject: string;
+  readonly version: string;
+  readonly startedAt: string;
+  readonly windowFrom: string;
+  readonly windowTo: string;
+  readonly dueAt: string;
+  readonly firstSeq: number | null;
+  readonly lastSeq: number | null;
+  readonly counts: Counts;
+}
+
+/** A computed prediction, as its lineage keeps it. */
+export interface PredictionRecord {
+  readonly id: string;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly model: string;
+  readonly version: string;
+  readonly entity: string | null;
+  readonly key: string | null;
+  /** The features' values by name, as the model was given them; null where there were too many bytes, or none. */
+  readonly features: Readonly<Record<string, unknown>> | null;
+  readonly items: number;
+  readonly source: string;
+  readonly degraded: string | null;
+}
+
+/**
+ * Adds to runs and keeps predictions, in one transaction. A run that nobody has told of yet begins; one that has
+ * ended stays as it is.
+ *
+ * @returns how many of the runs had not ended.
+ */
+export async function recordLineage(
+  db: NeonHttpDatabase,
+  runs: readonly RunTally[],
+  predictions: readonly PredictionRecord[],
+): Promise<number> {
+  const [written] = await db.batch([
+    db.execute(upsertRuns(runs)),
+    ...(predictions.length === 0 ? [] : [db.execute(insertPredictions(predictions))]),
+  ]);
+  return written.rows.length;
+}
+
+function upsertRuns(runs: readonly RunTally[]): SQL {
+  return sql`
+    with given as (
+      select r.* from jsonb_to_recordset(${JSON.stringify(runs.map(columnsOf))}::jsonb) as r(
+        id uuid, job text, subject text, version text, started_at timestamptz, window_from timestamptz,
+        window_to timestamptz, due_at timestamptz, first_seq bigint, last_seq bigint, counts jsonb)
+    ), written as (
+      insert into lineage_runs as run
+        (id, job, subject, version, state, started_at, window_from, window_to, due_at, first_seq, last_seq,
+         counts, detail)
+      select id, job, subject, version, 'RUNNING', started_at, window_from, window_to, due_at, first_seq, last_seq,
+        counts, '{}'
+      from given order by id
+      on conflict (id) do update set
+        started_at = least(run.started_at, excluded.started_at),
+        first_seq = least(run.first_seq, excluded.first_seq),
+        last_seq = greatest(run.last_seq, excluded.last_seq),
+        counts = (
+          select jsonb_object_agg(name, total) from (
+            select name, sum(value::bigint) as total from (
+              select * from jsonb_each_text(run.counts) union all select * from jsonb_each_text(excluded.counts)
+            ) as each_one(name, value) group by name
+          ) as added
+        )
+      where run.ended_at is null
+      returning run.id
+    ), begun as (
+      insert into lineage_events (run_id, is_end) select id, false from written
+      on conflict (run_id, is_end) do nothing
+    )
+    select id from written`;
+}
+
+function columnsOf(run: RunTally): Record<string, unknown> {
+  return {
+    id: run.id,
+    job: run.job,
+    subject: run.subject,
+    version: run.version,
+    started_at: run.startedAt,
+    window_from: run.windowFrom,
+    window_to: run.windowTo,
+    due_at: run.dueAt,
+    first_seq: run.firstSeq,
+    last_seq: run.lastSeq,
+    counts: run.counts,
+  };
+}
+
+function insertPredictions(predictions: readonly PredictionRecord[]): SQL {
+  return sql`
+    insert into lineage_predictions (id, at, model, version, entity, key, features, items, source, degraded)
+    select r.id, r.at, r.model, r.version, r.entity, r.key, r.features, r.items, r.source, r.degraded
+    from jsonb_to_recordset(${JSON.stringify(predictions)}::jsonb) as r(
+      id uuid, at timestamptz, model text, version text, entity text, key text, features jsonb, items integer,
+      source text, degraded text)
+    on conflict (id) do nothing`;
+}
+
+/** A run that began by itself and is told to end: a training. */
+export interface TrainingStart {
+  readonly id: string;
+  readonly model: string;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  /** From when on it counts as dead. */
+  readonly dueAt: string;
+}
+
+export interface TrainingEnd extends TrainingStart {
+  readonly state: Exclude<RunState, 'RUNNING'>;
+  readonly endedAt: string;
+  readonly version: string;
+  readonly firstSeq: number | null;
+  readonly lastSeq: number | null;
+  readonly counts: Counts;
+  readonly detail: unknown;
+}
+
+/** Begins a training's run; one that is there already stays as it is. */
+export async function startTraining(db: NeonHttpDatabase, start: TrainingStart): Promise<RunState> {
+  const [, read] = await db.batch([db.execute(insertTraining(start)), db.execute(stateOf(start.id))]);
+  return parseState(read.rows);
+}
+
+/**
+ * Ends a training's run, which begins with it if its start was lost. A run that has ended stays as it is.
+ *
+ * @returns the state that it then has.
+ */
+export async function endTraining(db: NeonHttpDatabase, end: TrainingEnd): Promise<RunState> {
+  const { id, state, endedAt, version, firstSeq, lastSeq, counts, detail } = end;
+  const [, , read] = await db.batch([
+    db.execute(insertTraining(end)),
+    db.execute(sql`
+      with ended as (
+        update lineage_runs set state = ${state}, ended_at = greatest(started_at, ${endedAt}::timestamptz),
+          version = ${version}, first_seq = ${firstSeq}, last_seq = ${lastSeq},
+          counts = ${JSON.stringify(counts)}::jsonb, detail = ${JSON.stringify(detail)}::jsonb
+        where id = ${id}::uuid and job = 'train' and ended_at is null
+        returning id
+      )
+      insert into lineage_events (run_id, is_end) select id, true from ended
+      on conflict (run_id, is_end) do nothing`),
+    db.execute(stateOf(id)),
+  ]);
+  return parseState(read.rows);
+}
+
+function insertTraining({ id, model, startedAt, dueAt }: TrainingStart): SQL {
+  return sql`
+    with begun as (
+      insert into lineage_runs (id, job, subject, version, state, started_at, due_at, counts, detail)
+      values (${id}::uuid, 'train', ${model}, '', 'RUNNING', ${startedAt}, ${dueAt}, '{}', '{}')
+      on conflict (id) do nothing
+      returning id
+    )
+    insert into lineage_events (run_id, is_end) select id, false from begun`;
+}
+
+function stateOf(id: string): SQL {
+  return sql`select state from lineage_runs where id = ${id}::uuid and job = 'train'`;
+}
+
+/** Throws where the id is that of a run of another job, which no training has. */
+function parseState(rows: readonly unknown[]): RunState {
+  return z.object({ state: z.enum(['RUNNING', 'COMPLETE', 'FAIL', 'ABORT']) }).parse(rows[0]).state;
+}

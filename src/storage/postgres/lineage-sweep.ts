@@ -1,0 +1,162 @@
+import { type SQL, sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import * as z from 'zod';
+import type { RunTally } from './lineage-runs.ts';
+
+/** How long what is told of runs and predictions is kept, in days: long enough to look into last month. */
+export const LINEAGE_KEEP_DAYS = 30;
+/** How long trainings are kept, in days: models answer for longer than a month, and there are few. */
+export const TRAINING_KEEP_DAYS = 730;
+/** Runs that one sweep ends: a day's of all jobs, after an outage. */
+const ENDED_MAX = 5_000;
+/** Rows of each table that one sweep prunes, so that it stays a matter of milliseconds. */
+const PRUNED_MAX = 5_000;
+/** Pairs of source and type that are told of an ingest run, the largest first. */
+const SOURCES_MAX = 32;
+
+export interface SweepOutcome {
+  /** Runs of minutes whose events nobody told of. */
+  readonly begun: number;
+  readonly ended: number;
+  /** Trainings that never ended. */
+  readonly aborted: number;
+  readonly pruned: number;
+}
+
+const Counted = z.object({ runs: z.coerce.number().int() });
+
+/**
+ * Ends the runs whose minute is over, with what the database itself knows of them; gives up trainings that never
+ * ended; and prunes what is too old, a bounded number of each.
+ *
+ * @param minutes lately ended minutes of the ingest job: where one has events and no run, its isolate died before
+ *   it told, and the run is made here.
+ * @param now RFC 3339.
+ */
+export async function sweepLineage(
+  db: NeonHttpDatabase,
+  minutes: readonly RunTally[],
+  now: string,
+): Promise<SweepOutcome> {
+  const [begun, ended, aborted, oldRuns, oldPredictions] = await db.batch([
+    db.execute(beginMissing(minutes)),
+    db.execute(endWindows(now)),
+    db.execute(abortTrainings(now)),
+    db.execute(pruneRuns(now)),
+    db.execute(prunePredictions(now)),
+  ]);
+  const [begunRuns, endedRuns, abortedRuns, prunedRuns, prunedPredictions] = [
+    begun,
+    ended,
+    aborted,
+    oldRuns,
+    oldPredictions,
+  ].map(({ rows }) => Counted.parse(rows[0]).runs);
+  return {
+    begun: begunRuns ?? 0,
+    ended: endedRuns ?? 0,
+    aborted: abortedRuns ?? 0,
+    pruned: (prunedRuns ?? 0) + (prunedPredictions ?? 0),
+  };
+}
+
+function beginMissing(minutes: readonly RunTally[]): SQL {
+  const json = minutes.map(({ id, windowFrom, windowTo, dueAt }) => ({
+    id,
+    window_from: windowFrom,
+    window_to: windowTo,
+    due_at: dueAt,
+  }));
+  return sql`
+    with begun as (
+      insert into lineage_runs
+        (id, job, subject, version, state, started_at, window_from, window_to, due_at, counts, detail)
+      select m.id, 'ingest', '', '', 'RUNNING', m.window_from, m.window_from, m.window_to, m.due_at, '{}', '{}'
+      from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
+        as m(id uuid, window_from timestamptz, window_to timestamptz, due_at timestamptz)
+      where exists (
+        select 1 from events e where e.recorded_at >= m.window_from and e.recorded_at < m.window_to)
+      on conflict (id) do nothing
+      returning id
+    ), told as (insert into lineage_events (run_id, is_end) select id, false from begun)
+    select count(*) as runs from begun`;
+}
+
+/**
+ * What was stored is counted from the events themselves, so that it is right whoever died before telling. A run
+ * with failures and nothing else has failed.
+ */
+function endWindows(now: string): SQL {
+  return sql`
+    with due as (
+      select id, job, window_from, window_to from lineage_runs
+      where ended_at is null and window_to is not null and due_at <= ${now}::timestamptz
+      -- What another sweep, or an isolate that tells, is about is left for the next.
+      order by due_at limit ${ENDED_MAX} for update skip locked
+    ), parts as (
+      select d.id, e.source, e.type, count(*) as events, min(e.seq) as first_seq, max(e.seq) as last_seq
+      from due d join events e on e.recorded_at >= d.window_from and e.recorded_at < d.window_to
+      where d.job = 'ingest'
+      group by d.id, e.source, e.type
+    ), ranked as (
+      select *, row_number() over (partition by id order by events desc, source, type) as place from parts
+    ), stored as (
+      select id, sum(events)::bigint as events, min(first_seq) as first_seq, max(last_seq) as last_seq,
+        jsonb_agg(jsonb_build_object('source', source, 'type', type, 'events', events) order by place)
+          filter (where place <= ${SOURCES_MAX}) as sources,
+        count(*) as pairs
+      from ranked group by id
+    ), ended as (
+      update lineage_runs run set
+        ended_at = run.window_to,
+        state = case when (run.counts->>'failures') is not null and s.id is null
+                       and not (run.counts ?| array['events', 'received', 'predictions']) then 'FAIL'
+                     else 'COMPLETE' end,
+        counts = case when run.job <> 'ingest' then run.counts
+                      else run.counts || jsonb_build_object('stored', coalesce(s.events, 0)) end,
+        detail = case when s.id is null then run.detail
+                      else run.detail || jsonb_build_object('sources', s.sources, 'pairs', s.pairs) end,
+        first_seq = coalesce(s.first_seq, run.first_seq),
+        last_seq = coalesce(s.last_seq, run.last_seq)
+      from due left join stored s on s.id = due.id
+      where run.id = due.id and run.ended_at is null
+      returning run.id
+    ), told as (
+      insert into lineage_events (run_id, is_end) select id, true from ended on conflict (run_id, is_end) do nothing
+    )
+    select count(*) as runs from ended`;
+}
+
+function abortTrainings(now: string): SQL {
+  return sql`
+    with ended as (
+      update lineage_runs set state = 'ABORT', ended_at = ${now}::timestamptz,
+        detail = detail || '{"error": "It never told that it ended."}'
+      where ended_at is null and job = 'train' and due_at <= ${now}::timestamptz
+      returning id
+    ), told as (
+      insert into lineage_events (run_id, is_end) select id, true from ended on conflict (run_id, is_end) do nothing
+    )
+    select count(*) as runs from ended`;
+}
+
+function pruneRuns(now: string): SQL {
+  return sql`
+    with old as (
+      select id from lineage_runs
+      where ended_at < ${now}::timestamptz - make_interval(days => ${LINEAGE_KEEP_DAYS})
+        and (job <> 'train' or ended_at < ${now}::timestamptz - make_interval(days => ${TRAINING_KEEP_DAYS}))
+      order by ended_at limit ${PRUNED_MAX}
+    ), gone as (delete from lineage_runs where id in (select id from old) returning id)
+    select count(*) as runs from gone`;
+}
+
+function prunePredictions(now: string): SQL {
+  return sql`
+    with old as (
+      select id from lineage_predictions
+      where at < ${now}::timestamptz - make_interval(days => ${LINEAGE_KEEP_DAYS})
+      order by at limit ${PRUNED_MAX}
+    ), gone as (delete from lineage_predictions where id in (select id from old) returning id)
+    select count(*) as runs from gone`;
+}

@@ -50,13 +50,11 @@ const observation = (share: number) =>
     random: systemRandom,
     sleep,
     digest: sha256Hex,
+    send: async () => undefined,
+    root: { sync: () => Promise.reject(new Error('No probe differs here.')) },
+    invalidate: async () => undefined,
   });
-const context = {
-  send: async () => undefined,
-  root: { sync: () => Promise.reject(new Error('No probe differs here.')) },
-  invalidate: async () => undefined,
-  keepAlive: () => undefined,
-};
+const context = { keepAlive: () => undefined };
 
 const counts = new AnswerCounts();
 const [off, on] = [observation(0), observation(0.01)];

@@ -4,6 +4,7 @@ import { consumeEvents } from '../queues/events/consumer.ts';
 import type { Env } from './env.ts';
 import { app } from './gateway/app.ts';
 import { log } from './platform/logger.ts';
+import type { RequestScope } from './services/reading.ts';
 import { createServices } from './services.ts';
 
 export { CacheStats } from '../durable-objects/cache-stats/object.ts';
@@ -19,20 +20,22 @@ const consumers: Readonly<Record<string, typeof consumeEvents>> = {
   'millrace-dead': consumeDead,
 };
 
+/** What no request has asked for comes from nowhere. */
+function scopeOf(ctx: ExecutionContext): RequestScope {
+  return { keepAlive: (promise) => ctx.waitUntil(promise), place: () => ({}) };
+}
+
 export default {
   fetch: app.fetch,
 
   async queue(batch, env, ctx): Promise<void> {
     const consume = consumers[batch.queue];
     if (consume === undefined) throw new Error(`Queue ${batch.queue} has no consumer.`);
-    await consume(
-      batch,
-      createServices(env, (promise) => ctx.waitUntil(promise)),
-    );
+    await consume(batch, createServices(env, scopeOf(ctx)));
   },
 
   async scheduled(_controller, env, ctx): Promise<void> {
-    const services = createServices(env, (promise) => ctx.waitUntil(promise));
+    const services = createServices(env, scopeOf(ctx));
     const swept = services.sweepLineage().catch((error: unknown) => {
       log('warn', 'The runs of lineage could not be swept.', { 'event.action': 'lineage-sweep' }, error);
     });

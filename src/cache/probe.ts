@@ -73,14 +73,14 @@ export interface ProbePorts {
   readonly sleep: (ms: number) => Promise<void>;
   readonly digest: (text: string) => Promise<string>;
   readonly count: (view: string, verdict: ProbeVerdict) => void;
-}
-
-/** What a probe needs of the request that it runs behind. */
-export interface ProbeContext {
   /** The root itself, and not the mirror: what a mirror has lost, no later sync brings back to it. */
   readonly root: ClockParent;
   /** Returns once the root has it on disk. */
   readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
+}
+
+/** What a probe needs of the request that it runs behind. */
+export interface ProbeContext {
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
@@ -127,7 +127,7 @@ export class Probe {
     const begunAtMs = now();
     this.#begunAtMs = begunAtMs;
     this.#underWay = true;
-    const probe = this.#look(request, entry, judgedSeq, context)
+    const probe = this.#look(request, entry, judgedSeq)
       .catch((error: unknown): ProbeVerdict => {
         tell('warn', 'A probe came to no end.', { view: request.view }, error);
         return { verdict: 'inconclusive', reason: 'unreachable' };
@@ -139,41 +139,36 @@ export class Probe {
     context.keepAlive(probe);
   }
 
-  async #look(
-    request: ReadRequest,
-    entry: Entry,
-    judgedSeq: number,
-    context: ProbeContext,
-  ): Promise<ProbeVerdict> {
+  async #look(request: ReadRequest, entry: Entry, judgedSeq: number): Promise<ProbeVerdict> {
     const { etag, tags } = await this.#readOrigin(request);
     if (etag === entry.etag) return { verdict: 'consistent', reason: 'equal' };
     const readAtMs = this.#ports.now();
     await this.#ports.sleep(GRACE_MS);
-    const verdict = await this.#judge(entry, judgedSeq, readAtMs, context.root);
+    const verdict = await this.#judge(entry, judgedSeq, readAtMs);
     if (verdict.verdict !== 'inconsistent') return verdict;
     const mayHaveChangedBack = verdict.reason === 'missed_invalidation';
     if (mayHaveChangedBack && (await this.#readOrigin(request)).etag === entry.etag)
       return { verdict: 'inconclusive', reason: 'changed_back' };
-    await this.#heal(request, entry, { judgedSeq, tags, reason: verdict.reason }, context);
+    await this.#heal(request, entry, { judgedSeq, tags, reason: verdict.reason });
     return verdict;
   }
 
   /** Asks the root until its word is enough, or some times in vain. */
-  async #judge(entry: Entry, judgedSeq: number, readAtMs: number, root: ClockParent): Promise<ProbeVerdict> {
+  async #judge(entry: Entry, judgedSeq: number, readAtMs: number): Promise<ProbeVerdict> {
     for (let asked = 1; ; asked += 1) {
-      const verdict = judgeDifference(entry, judgedSeq, await this.#askRoot(entry, readAtMs, root));
+      const verdict = judgeDifference(entry, judgedSeq, await this.#askRoot(entry, readAtMs));
       if (verdict.reason !== 'source_behind' || asked === ROOT_ASKS_MAX) return verdict;
       await this.#ports.sleep(ROOT_PAUSE_MS);
     }
   }
 
   /** What the root knows since the entry's stamp, and whether that accounts for what was read at `readAtMs`. */
-  async #askRoot({ epoch, stamp }: Entry, readAtMs: number, root: ClockParent): Promise<RootWord> {
+  async #askRoot({ epoch, stamp }: Entry, readAtMs: number): Promise<RootWord> {
     const sentAtMs = this.#ports.now();
     // The root has the sources looked after where they have not told of the time of the read yet.
     const sourceMaxAgeMs = Math.max(0, sentAtMs - readAtMs - WATERMARK_SLACK_MS);
     const request = { epoch, sinceSeq: stamp, maxAgeMs: 0, atLeast: undefined, sourceMaxAgeMs };
-    const answer = await root.sync(request);
+    const answer = await this.#ports.root.sync(request);
     const clock = newClock(answer.epoch);
     applyDelta(clock, answer.seq, answer.delta);
     // An age is counted back from the sending: the answer is later, so the watermark is at least there.
@@ -194,7 +189,6 @@ export class Probe {
     { view, key, purgeKey }: ReadRequest,
     { epoch, stamp }: Entry,
     found: { judgedSeq: number; tags: readonly string[]; reason: ProbeVerdict['reason'] },
-    { invalidate }: ProbeContext,
   ): Promise<void> {
     const { judgedSeq, reason } = found;
     // An entry keeps slots only: these are the tags that its view names for what the origin said.
@@ -202,9 +196,11 @@ export class Probe {
     const fields = { 'event.reason': reason, view, key, tags, epoch, stamp, judged_seq: judgedSeq };
     tell('error', 'An answer from the cache differed from the origin without reason.', fields);
     // What was found stays found, also where it cannot be healed.
-    await invalidate([keyTag(purgeKey ?? key)]).catch((error: unknown) =>
-      tell('warn', 'The key of a wrong answer could not be purged.', { view, key }, error),
-    );
+    await this.#ports
+      .invalidate([keyTag(purgeKey ?? key)])
+      .catch((error: unknown) =>
+        tell('warn', 'The key of a wrong answer could not be purged.', { view, key }, error),
+      );
   }
 }
 

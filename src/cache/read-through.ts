@@ -114,14 +114,16 @@ export function readThrough(
 function fromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer | undefined {
   const { key, policy } = request;
   const need = needOf(request);
-  if (!ports.follower.isReady(need, ports.context) || isSourceBehind(need, ports)) return undefined;
+  const nowMs = ports.time.now();
+  if (!ports.follower.isReady(need, ports.context) || isSourceBehind(need, ports.follower, nowMs))
+    return undefined;
   const [nearest] = ports.tiers;
   if (nearest === undefined || !policy.tiers.includes(nearest.name)) return undefined;
   const entry = nearest.get(key);
   if (entry === undefined || entry instanceof Promise) return undefined;
   if (!isValid(ports.follower.mirror.clock, entry, entry.slots)) return undefined;
   const question = { policy, level: levelOf(request), key, entry, tags: 'valid' } as const;
-  const decision = decide(question, ports.time.now(), ports.random());
+  const decision = decide(question, nowMs, ports.random());
   if (decision.serve !== 'fresh') return undefined;
   if (decision.refresh === 'background') refreshInBackground(request, ports);
   return answer(entry, { hit: true, tier: nearest.name, stale: false }, request, ports, { decision });
@@ -151,9 +153,13 @@ function needOf(request: ReadRequest): FreshnessNeed {
   };
 }
 
-function isSourceBehind({ sourceMaxAgeMs }: FreshnessNeed, { follower, time }: ReadThroughPorts): boolean {
+function isSourceBehind(
+  { sourceMaxAgeMs }: FreshnessNeed,
+  { mirror }: ClockFollower,
+  nowMs: number,
+): boolean {
   if (sourceMaxAgeMs === undefined) return false;
-  return oldestSourceAgeMs(follower.mirror.completeUntilMs, time.now()) > sourceMaxAgeMs;
+  return oldestSourceAgeMs(mirror.completeUntilMs, nowMs) > sourceMaxAgeMs;
 }
 
 /** Makes the mirror as fresh as needed, and tells what is left to doubt. */
@@ -167,7 +173,7 @@ async function doubtOf(request: ReadRequest, ports: ReadThroughPorts): Promise<D
     if (error instanceof Failure && error.code === 'clock_unavailable') return 'clock-unavailable';
     throw error;
   }
-  return isSourceBehind(need, ports) ? 'source-behind' : undefined;
+  return isSourceBehind(need, follower, ports.time.now()) ? 'source-behind' : undefined;
 }
 
 /** An entry that may not be served as it is, with the clock's verdict on it. */
@@ -326,12 +332,13 @@ function answer(
 ): CachedAnswer {
   const { unverified, decision = { ...JUST_FILLED, ttlLeftS: request.policy.ttlS } } = how;
   const { boundMs } = request.policy;
-  const mirrorAgeMs = ageMs(follower.mirror, time.now());
+  const nowMs = time.now();
+  const mirrorAgeMs = ageMs(follower.mirror, nowMs);
   return {
     entry,
     source,
     unverified,
-    ageS: Math.max(0, Math.floor((time.now() - entry.filledAt) / 1_000)),
+    ageS: Math.max(0, Math.floor((nowMs - entry.filledAt) / 1_000)),
     ttlS: decision.ttlLeftS,
     maxAgeS:
       unverified === undefined

@@ -4,47 +4,111 @@ import { CONSISTENCY_LEVELS } from '../catalog/define/cache-policy.ts';
 import { Failure } from '../platform/failure.ts';
 import { problemResponse } from './problem.ts';
 
+/** What a request asks for that says nothing of it. */
+const AS_THE_POLICY_SAYS: Consistency = { level: undefined, atLeast: undefined };
+
+/** What every cached answer varies on. */
+const VARY = 'Millrace-Consistency, Millrace-Token';
+
 /** What the reader asks for, from its headers. */
-export function consistencyOf(request: Request): Consistency {
-  const wanted = request.headers.get('millrace-consistency');
+export function consistencyOf({ headers }: Request): Consistency {
+  const wanted = headers.get('millrace-consistency');
+  const token = headers.get('millrace-token');
+  if (wanted === null && token === null) return AS_THE_POLICY_SAYS;
   const level = CONSISTENCY_LEVELS.find((known) => known === wanted);
   if (wanted !== null && level === undefined) {
     throw new Failure('invalid_request', `Millrace-Consistency is one of ${CONSISTENCY_LEVELS.join(', ')}.`, {
       pointer: 'Millrace-Consistency',
     });
   }
-  const token = request.headers.get('millrace-token');
   return { level, atLeast: token === null ? undefined : parseToken(token) };
 }
 
+/** Responses that are kept ready, for each route: answers that are read several times a second are few. */
+const READY_MAX = 256;
+
+/** The response to the last hit of an entity tag, and all of what its headers tell beside that. */
+interface Ready {
+  readonly answer: Omit<CachedAnswer, 'entry'>;
+  /** Without a body, so that it belongs to no request; copied, and never sent itself. */
+  readonly ready: Response;
+}
+
 /**
- * A cached answer as a response, with everything that tells how fresh it is. Each header costs a warm hit a
- * microsecond, so none is sent that tells nothing: no `Server-Timing` for what took no time.
+ * Makes the responses of one cached route. What headers tell is in whole seconds, so those of a busy answer stay the
+ * same for a while; copied from another response inside the runtime they cost a third of what an object's properties
+ * do.
  */
-export function cachedResponse(
-  answer: CachedAnswer,
-  request: Request,
-  startedAt: number,
-  now: number,
-): Response {
-  const { entry } = answer;
-  const missing = entry.body === 'null';
-  const headers: Record<string, string> = {
-    'content-type': 'application/json',
-    etag: entry.etag,
-    age: String(answer.ageS),
-    'cache-status': cacheStatus(answer),
-    // Caches that we cannot invalidate may keep the answer for what is left of its bound, and then have to ask.
-    'cache-control': `private, max-age=${answer.maxAgeS}, must-revalidate`,
-    vary: 'Millrace-Consistency, Millrace-Token',
-  };
-  if (now > startedAt) headers['server-timing'] = `total;dur=${now - startedAt}`;
-  if (answer.token !== undefined) headers['millrace-token'] = answer.token;
-  if (!missing && matches(request.headers.get('if-none-match'), entry.etag)) {
-    delete headers['content-type'];
-    return new Response(null, { status: 304, headers });
+export class CachedResponses {
+  readonly #vary: string;
+  readonly #ready = new Map<string, Ready>();
+
+  /** @param varyOn the request headers that its answers depend on, beside those that every cached route has. */
+  constructor(varyOn: readonly string[] = []) {
+    this.#vary = [VARY, ...varyOn].join(', ');
   }
-  return new Response(entry.body, { status: 200, headers });
+
+  /**
+   * A cached answer with everything that tells how fresh it is. Each header costs a warm hit a microsecond, so none
+   * is sent that tells nothing: no `Server-Timing` for what took no time.
+   *
+   * @param tookMs how long the answer took, in milliseconds: the worker's clock stands still between I/O.
+   */
+  of(answer: CachedAnswer, request: Request, tookMs: number): Response {
+    const { body, etag } = answer.entry;
+    if (body !== 'null' && matches(request.headers.get('if-none-match'), etag))
+      return new Response(null, { status: 304, headers: this.#headersOf(answer, tookMs) });
+    if (!answer.source.hit || tookMs > 0) return this.#response(answer, tookMs);
+    const last = this.#ready.get(etag);
+    if (last !== undefined && tellTheSame(last.answer, answer)) return new Response(body, last.ready);
+    const response = this.#response(answer, tookMs);
+    const { entry: _, ...told } = answer;
+    this.#keepReady(etag, { answer: told, ready: new Response(null, response) });
+    return response;
+  }
+
+  #response(answer: CachedAnswer, tookMs: number): Response {
+    const headers = { 'content-type': 'application/json', ...this.#headersOf(answer, tookMs) };
+    return new Response(answer.entry.body, { headers });
+  }
+
+  #headersOf(answer: CachedAnswer, tookMs: number): Record<string, string> {
+    const headers: Record<string, string> = {
+      etag: answer.entry.etag,
+      age: String(answer.ageS),
+      'cache-status': cacheStatus(answer),
+      // Caches that we cannot invalidate may keep the answer for what is left of its bound, and then have to ask.
+      'cache-control': `private, max-age=${answer.maxAgeS}, must-revalidate`,
+      vary: this.#vary,
+    };
+    if (tookMs > 0) headers['server-timing'] = `total;dur=${tookMs}`;
+    if (answer.token !== undefined) headers['millrace-token'] = answer.token;
+    return headers;
+  }
+
+  #keepReady(etag: string, ready: Ready): void {
+    if (this.#ready.size >= READY_MAX && !this.#ready.has(etag)) {
+      const [oldest = etag] = this.#ready.keys();
+      this.#ready.delete(oldest);
+    }
+    this.#ready.set(etag, ready);
+  }
+}
+
+/** Whether two hits of one entity tag have the same headers. */
+function tellTheSame(a: Omit<CachedAnswer, 'entry'>, b: CachedAnswer): boolean {
+  return (
+    a.ageS === b.ageS &&
+    a.ttlS === b.ttlS &&
+    a.maxAgeS === b.maxAgeS &&
+    a.token === b.token &&
+    a.unverified === b.unverified &&
+    isSameHit(a.source, b.source)
+  );
+}
+
+function isSameHit(a: CachedAnswer['source'], b: CachedAnswer['source']): boolean {
+  return a.hit && b.hit && a.tier === b.tier && a.stale === b.stale;
 }
 
 /** A cached "there is no such thing": a problem document that carries the cache's headers. */

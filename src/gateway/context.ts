@@ -1,7 +1,10 @@
 import type { Context } from 'hono';
+import type { CachedAnswer, ReadRequest } from '../cache/read-through.ts';
 import type { Env } from '../env.ts';
 import { newId } from '../platform/ids.ts';
 import type { RequestPlace } from '../platform/regions.ts';
+import type { CachedReads, RequestScope } from '../services/reading.ts';
+import { settingsOf } from '../services/settings.ts';
 import { createServices, type Services } from '../services.ts';
 
 /** What a handler may find in hono's context; to be asked for by the functions below, which make it when needed. */
@@ -19,12 +22,41 @@ export interface AppEnv {
  */
 const LINEAGE_PAUSE_MS = 1_000;
 
-/** The services of a request. Made here and not in a middleware: each of those costs a warm hit two microseconds. */
+/** A request, as far as reading through the cache needs it. */
+class GatewayScope implements RequestScope {
+  readonly #c: Context<AppEnv>;
+
+  constructor(c: Context<AppEnv>) {
+    this.#c = c;
+  }
+
+  keepAlive(promise: Promise<unknown>): void {
+    this.#c.executionCtx.waitUntil(promise);
+  }
+
+  place(): RequestPlace {
+    return placeOf(this.#c.req.raw);
+  }
+}
+
+/** Reads through the cache. A warm hit needs nothing else of the services, and making them all would be dear to it. */
+export function readCached(c: Context<AppEnv>, request: ReadRequest): CachedAnswer | Promise<CachedAnswer> {
+  return settingsOf(c.env).reads.read(request, new GatewayScope(c));
+}
+
+/** Reads a view's answer from the database. */
+export function loadView(
+  c: Context<AppEnv>,
+  ...asked: Parameters<CachedReads['load']>
+): ReturnType<CachedReads['load']> {
+  return settingsOf(c.env).reads.load(...asked);
+}
+
+/** The services of a request. Made here and not in a middleware: each of those costs two microseconds. */
 export function servicesOf(c: Context<AppEnv>): Services {
   const made = c.get('services');
   if (made !== undefined) return made;
-  const keepAlive = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
-  const services = createServices(c.env, keepAlive, () => placeOf(c.req.raw), LINEAGE_PAUSE_MS);
+  const services = createServices(c.env, new GatewayScope(c), LINEAGE_PAUSE_MS);
   c.set('services', services);
   return services;
 }

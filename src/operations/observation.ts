@@ -9,7 +9,7 @@ import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
 /** What lineage could not keep: runs, and predictions beyond the budget of an isolate. */
 export const LINEAGE_LOST = 'millrace_lineage_lost_total';
 
-export interface ObservationContext extends ProbeContext {
+export interface ObservationPorts extends Omit<ProbePorts, 'count'> {
   /** Hands a batch over to where all isolates' are added up. */
   readonly send: (batch: CounterBatch) => Promise<void>;
 }
@@ -22,9 +22,11 @@ export class Observation {
   readonly #probe: Probe;
   readonly #now: Now;
   readonly #memoryBytes: () => number;
+  readonly #send: ObservationPorts['send'];
 
   /** @param memoryBytes what the isolate's memory tier holds. */
-  constructor(newIsolateId: () => string, memoryBytes: () => number, probe: Omit<ProbePorts, 'count'>) {
+  constructor(newIsolateId: () => string, memoryBytes: () => number, { send, ...probe }: ObservationPorts) {
+    this.#send = send;
     this.#memoryBytes = memoryBytes;
     this.#flush = new CounterFlush(newIsolateId);
     this.#now = probe.now;
@@ -35,12 +37,12 @@ export class Observation {
   }
 
   /** To be told of every answer. On the path of every hit. */
-  answered(request: ReadRequest, answer: CachedAnswer, context: ObservationContext): void {
+  answered(request: ReadRequest, answer: CachedAnswer, context: ProbeContext): void {
     this.#answers.record(request.view, answer);
     this.#probe.consider(request, answer, context);
     const nowMs = this.#now();
     if (this.#flush.isDue(nowMs))
-      context.keepAlive(this.#flush.flush(nowMs, () => this.#drain(), context.send));
+      context.keepAlive(this.#flush.flush(nowMs, () => this.#drain(), this.#send));
   }
 
   /** To be told of every read of the origin. */

@@ -1,5 +1,6 @@
 import { SELF } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
+import { app } from '../../src/gateway/app.ts';
 
 const URL_BASE = 'https://shop.test';
 const KEY = { authorization: 'Bearer test-key' };
@@ -39,6 +40,11 @@ describe('what is closed', () => {
       expect(answer.headers.get('www-authenticate')).toContain('Bearer');
     }
   });
+});
+
+it('serves cached reads by the fastest router that hono has', async () => {
+  await call('GET', '/v1/products?page=1');
+  expect(app.router.name).toBe('SmartRouter + RegExpRouter');
 });
 
 it('has no route where a path is spelled otherwise', async () => {

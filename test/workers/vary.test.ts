@@ -48,7 +48,10 @@ async function get(path: string, headers: Record<string, string> = {}) {
 }
 async function invalidate(tag: string): Promise<Record<string, string>> {
   const context = createExecutionContext();
-  const token = await createServices(env, (promise) => context.waitUntil(promise)).invalidate([tag]);
+  const token = await createServices(env, {
+    keepAlive: (promise) => context.waitUntil(promise),
+    place: () => ({}),
+  }).invalidate([tag]);
   return { 'millrace-token': formatToken(token) };
 }
 

@@ -79,26 +79,27 @@ export class ClockFollower {
 
   /** Whether the mirror is as fresh as needed without any waiting; sees to it that it stays so. */
   isReady(need: FreshnessNeed, context: FollowerContext): boolean {
-    if (!this.#satisfies(need)) return false;
+    const nowMs = this.#time.now();
+    if (!this.#satisfies(need, nowMs)) return false;
     const { askAgainMs } = this.mirror;
     // Since the sending and not since the mirror's newest knowledge: a parent may have nothing newer for a while.
-    const sinceSyncMs = this.#time.now() - this.#lastSentAtMs;
+    const sinceSyncMs = nowMs - this.#lastSentAtMs;
     // News of a source are not waited for more often than the parent can bear to be asked.
-    if (sinceSyncMs >= askAgainMs && this.#sourcesLag(need)) return false;
+    if (sinceSyncMs >= askAgainMs && this.#sourcesLag(need, nowMs)) return false;
     // In the background the mirror asks as often as its parent can bear, so that readers seldom have to wait.
     const due = sinceSyncMs >= Math.min(askAgainMs, need.maxAgeMs / 2);
     if (due && this.#inFlight === undefined) this.#send(need, context);
     return true;
   }
 
-  #sourcesLag({ sourceMaxAgeMs }: FreshnessNeed): boolean {
+  #sourcesLag({ sourceMaxAgeMs }: FreshnessNeed, nowMs: number): boolean {
     if (sourceMaxAgeMs === undefined) return false;
-    return oldestSourceAgeMs(this.mirror.completeUntilMs, this.#time.now()) > sourceMaxAgeMs;
+    return oldestSourceAgeMs(this.mirror.completeUntilMs, nowMs) > sourceMaxAgeMs;
   }
 
-  #satisfies({ maxAgeMs, atLeast }: FreshnessNeed): boolean {
+  #satisfies({ maxAgeMs, atLeast }: FreshnessNeed, nowMs = this.#time.now()): boolean {
     const { clock } = this.mirror;
-    if (maxAgeMs <= 0 || ageMs(this.mirror, this.#time.now()) > maxAgeMs) return false;
+    if (maxAgeMs <= 0 || ageMs(this.mirror, nowMs) > maxAgeMs) return false;
     return atLeast === undefined || (atLeast.epoch === clock.epoch && atLeast.seq <= clock.seq);
   }
 

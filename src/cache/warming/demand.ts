@@ -36,6 +36,8 @@ export interface Candidate {
  * to live, so that one read alone makes no key expected.
  */
 const WINDOW_MS_MIN = 10 * 60_000;
+/** Counts are not decayed for less than this, in milliseconds: it changes them by a ten-thousandth. */
+const DECAY_STEP_MS = 1_000;
 /** How many of the oldest keys are looked at when one has to go. */
 const EVICTION_SAMPLE = 8;
 
@@ -181,6 +183,7 @@ export class DemandModel {
   }
 
   #decay(tracked: Tracked, nowMs: number): void {
+    if (nowMs - tracked.countedAtMs < DECAY_STEP_MS) return;
     const factor = this.#decayFactor(nowMs - tracked.countedAtMs);
     tracked.reads *= factor;
     tracked.invalidations *= factor;

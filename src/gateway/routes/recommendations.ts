@@ -2,7 +2,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { cachePolicy } from '../../catalog/define/cache-policy.ts';
 import type { ModelDefinition } from '../../catalog/define/model.ts';
 import { recommend } from '../../inference/recommend.ts';
-import { cachedResponse, consistencyOf } from '../cached-response.ts';
+import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { type CachedRoute, honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { championOf } from '../champion.ts';
 import { type AppEnv, servicesOf } from '../context.ts';
@@ -47,6 +47,7 @@ function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void
       503: problem('No model has been published, or it cannot be loaded.'),
     },
   });
+  const responses = new CachedResponses();
   app.get(honoPath(model.path), async (c) => {
     const services = servicesOf(c);
     const startedAt = services.now();
@@ -68,7 +69,7 @@ function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void
           predicted: services.tellLineage,
         }),
     });
-    return cachedResponse(answer, c.req.raw, startedAt, services.now());
+    return responses.of(answer, c.req.raw, services.now() - startedAt);
   });
 }
 

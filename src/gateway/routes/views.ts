@@ -2,9 +2,10 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { CachedAnswer } from '../../cache/read-through.ts';
 import type { Variant } from '../../catalog/define/vary.ts';
 import type { ViewDefinition } from '../../catalog/define/view.ts';
-import { cachedResponse, consistencyOf, missingResponse } from '../cached-response.ts';
+import { systemNow } from '../../platform/clock.ts';
+import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
-import { type AppEnv, requestIdOf, servicesOf } from '../context.ts';
+import { type AppEnv, loadView, readCached, requestIdOf } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
@@ -32,19 +33,18 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
   });
   const route = { view: view.name, path: view.path, params: view.params, query: view.query };
   const askedBefore = new AskedBefore();
+  const responses = new CachedResponses(variants.headers);
   app.get(honoPath(view.path), (c): Response | Promise<Response> => {
-    const services = servicesOf(c);
     const request = c.req.raw;
-    const startedAt = services.now();
+    const startedAt = systemNow();
     const { input, key: purgeKey } = askedBefore.resolve(route, c.req);
     const variant = varies ? variants.of(request) : NO_VARIANT;
-    const respond = (answer: CachedAnswer): Response => {
-      const response = cachedResponse(answer, request, startedAt, services.now());
-      if (varies) response.headers.append('vary', variants.headers.join(', '));
+    const respond = (answer: CachedAnswer, tookMs: number): Response => {
+      const response = responses.of(answer, request, tookMs);
       if (answer.entry.body !== 'null') return response;
       return missingResponse(response, `No ${view.name} is there.`, requestIdOf(c));
     };
-    const answer = services.read({
+    const answer = readCached(c, {
       view: view.name,
       key: varies ? keyOf(route, input, variant) : purgeKey,
       purgeKey,
@@ -52,9 +52,10 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
       consistency: consistencyOf(request),
       input,
       variant,
-      load: () => services.load(view, input, variant),
+      load: () => loadView(c, view, input, variant),
     });
-    return answer instanceof Promise ? answer.then(respond) : respond(answer);
+    if (!(answer instanceof Promise)) return respond(answer, 0);
+    return answer.then((late) => respond(late, systemNow() - startedAt));
   });
 }
 

@@ -27,6 +27,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // A deployment's declarations: the builders, and nothing of the machine.
   'src/catalog': ['src/catalog/define'],
   'src/storage': ['src/platform', 'src/catalog/define', 'src/env'],
+  // The composition: `src/services.ts` and what it is made of.
+  'src/services': [...LAYERS.slice(0, -1), ...FOR_ALL_LAYERS, 'src/config'],
   'src/gateway': [...LAYERS, ...FOR_ALL_LAYERS, 'src/services'],
   'durable-objects': [...LAYERS.slice(0, 5), ...FOR_ALL_LAYERS, 'src/config'],
   queues: [...LAYERS.slice(0, 5), ...FOR_ALL_LAYERS, 'src/services'],

@@ -39,6 +39,19 @@ class World {
     },
     digest,
     count: (_, verdict) => this.verdicts.push(verdict),
+    root: {
+      sync: async (request) => {
+        this.asked.push(request);
+        const { epoch, seq } = this.root;
+        const delta = encodeDelta(this.root, request.epoch === epoch ? request.sinceSeq : 0);
+        const sources = { outbox: this.now - (this.completeUntil ?? this.now) };
+        return { epoch, seq, ageMs: 0, delta, sources, askAgainMs: 50 };
+      },
+    },
+    invalidate: async (tags) => {
+      if (this.purgeFails) throw new Error('down');
+      this.invalidated.push(...tags);
+    },
   });
 
   async consider(answer: CachedAnswer, policy = cachePolicy()): Promise<void> {
@@ -53,19 +66,6 @@ class World {
       },
     };
     this.probe.consider(request, answer, {
-      root: {
-        sync: async (request) => {
-          this.asked.push(request);
-          const { epoch, seq } = this.root;
-          const delta = encodeDelta(this.root, request.epoch === epoch ? request.sinceSeq : 0);
-          const sources = { outbox: this.now - (this.completeUntil ?? this.now) };
-          return { epoch, seq, ageMs: 0, delta, sources, askAgainMs: 50 };
-        },
-      },
-      invalidate: async (tags) => {
-        if (this.purgeFails) throw new Error('down');
-        this.invalidated.push(...tags);
-      },
       keepAlive: (promise) => this.work.push(promise),
     });
     await Promise.all(this.work);

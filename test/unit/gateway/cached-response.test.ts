@@ -1,0 +1,55 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { CachedAnswer } from '../../../src/cache/read-through.ts';
+import { CachedResponses } from '../../../src/gateway/cached-response.ts';
+
+const source: fc.Arbitrary<CachedAnswer['source']> = fc.oneof(
+  fc.record({
+    hit: fc.constant(true as const),
+    tier: fc.constantFrom('memory' as const, 'colo' as const),
+    stale: fc.boolean(),
+  }),
+  fc.record({
+    hit: fc.constant(false as const),
+    forward: fc.constant('uri-miss' as const),
+    stored: fc.boolean(),
+    collapsed: fc.constant(false),
+  }),
+);
+
+const answer: fc.Arbitrary<CachedAnswer> = fc.record({
+  entry: fc.constantFrom('{"a":1}', '{"b":2}', 'null').map((body) => ({
+    body,
+    etag: `"${body.length}${body}"`.replaceAll(/[{}:]/g, ''),
+    slots: [],
+    epoch: 'e',
+    stamp: 0,
+    filledAt: 0,
+  })),
+  source,
+  unverified: fc.constantFrom(undefined, 'clock-unavailable' as const),
+  ageS: fc.integer({ min: 0, max: 1 }),
+  ttlS: fc.integer({ min: 0, max: 1 }),
+  maxAgeS: fc.integer({ min: 0, max: 1 }),
+  judgedSeq: fc.constant(0),
+  token: fc.constantFrom(undefined, 'e.1', 'e.2'),
+});
+
+it('a response is the same whether another of its entity tag was sent before or not', async () => {
+  const request = new Request('https://shop.test/v1/products/1');
+  const seen = async (response: Response) => ({
+    status: response.status,
+    headers: Object.fromEntries(response.headers),
+    body: await response.text(),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(answer, { minLength: 2, maxLength: 12 }), async (answers) => {
+      const responses = new CachedResponses(['Accept-Language']);
+      for (const next of answers) {
+        const alone = new CachedResponses(['Accept-Language']).of(next, request, 0);
+        expect(await seen(responses.of(next, request, 0))).toEqual(await seen(alone));
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

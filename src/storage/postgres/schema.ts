@@ -34,7 +34,8 @@ export const events = pgTable(
   },
   (table) => [
     uniqueIndex('events_source_id').on(table.source, table.id),
-    index('events_batch').on(table.batch),
+    // With `seq`, for a batch is read page by page: without it the planner may walk all of history instead.
+    index('events_batch_seq').on(table.batch, table.seq),
     index('events_occurred_at').on(table.occurredAt),
     index('events_recorded_at').on(table.recordedAt),
   ],
@@ -90,7 +91,7 @@ export const quarantine = pgTable(
     batch: uuid('batch'),
   },
   (table) => [
-    index('quarantine_batch').on(table.batch).where(sql`${table.batch} is not null`),
+    index('quarantine_batch_id').on(table.batch, table.id).where(sql`${table.batch} is not null`),
     uniqueIndex('quarantine_fingerprint').on(table.fingerprint),
     index('quarantine_reason').on(table.reason),
     index('quarantine_event').on(table.source, table.eventId),

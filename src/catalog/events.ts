@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { HistoryDefinition } from './define/entity.ts';
 import { append, type Effect, type EventContext, ensure, event, type QualityRule } from './define/event.ts';
+import { earlierVersion } from './define/version.ts';
 import {
   CustomerId,
   customer,
@@ -50,6 +51,16 @@ const lineRules: readonly QualityRule<InvoiceLine>[] = [
   notFromTheFuture,
 ];
 
+const exampleLine: z.input<typeof InvoiceLine> = {
+  invoice: '536365',
+  sku: '85123A',
+  description: 'A white heart to hang up',
+  quantity: 6,
+  unitPrice: 2.55,
+  customerId: '17850',
+  country: 'United Kingdom',
+};
+
 function storeLine(history: HistoryDefinition) {
   return (line: InvoiceLine, context: EventContext): Effect[] => {
     const { invoice, sku, customerId, quantity, unitPrice, country, description } = line;
@@ -68,6 +79,7 @@ export const purchase = event({
   version: 1,
   description: 'A customer, known or not, bought a quantity of one product.',
   data: InvoiceLine,
+  example: exampleLine,
   rules: lineRules,
   stores: storeLine(purchaseHistory),
 });
@@ -77,15 +89,33 @@ export const productReturn = event({
   version: 1,
   description: 'A quantity of one product came back: a line of a cancelled invoice.',
   data: InvoiceLine,
+  example: exampleLine,
   rules: lineRules,
   stores: storeLine(returnHistory),
 });
 
+const ProductView = z.object({
+  sku: Sku,
+  customerId: CustomerId.nullable().default(null),
+  device: z.enum(['phone', 'tablet', 'desktop', 'unknown']),
+});
+
+/** Sent by pages that do not tell the device yet. */
+const productViewV1 = earlierVersion({
+  version: 1,
+  deprecated: { since: '2026-11-01', sunset: '2027-11-01' },
+  data: ProductView.omit({ device: true }),
+  upcast: (seen) => ({ ...seen, device: 'unknown' as const }),
+  example: { sku: '85123A', customerId: '17850' },
+});
+
 export const productView = event({
   type: 'shop.product-view',
-  version: 1,
+  version: 2,
+  earlier: productViewV1,
   description: 'A visitor looked at the page of a product.',
-  data: z.object({ sku: Sku, customerId: CustomerId.nullable().default(null) }),
+  data: ProductView,
+  example: { sku: '85123A', customerId: '17850', device: 'phone' },
   rules: [notFromTheFuture],
   stores: ({ sku, customerId }, context) => [
     append(productViewHistory, { sku, customerId, occurredAt: new Date(context.occurredAt).toISOString() }),

@@ -35,7 +35,7 @@ const PATTERNS = ['^a', 'b$'];
 const small = fc.integer({ min: -1, max: 4 });
 const count = fc.integer({ min: 0, max: 3 });
 
-const optionally = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 1 });
+const optionally = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 });
 
 /** An object without the members that are undefined. */
 const record = <T extends object>(model: { [Key in keyof T]: fc.Arbitrary<T[Key] | undefined> }) =>
@@ -73,7 +73,7 @@ export const grammar: fc.Arbitrary<Grammar> = fc.letrec<{ any: Grammar; leaf: Gr
     ),
     any: fc.oneof(
       { depthSize: 'small', withCrossShrink: true },
-      tie('leaf'),
+      { weight: 8, arbitrary: tie('leaf') },
       record<Grammar>({
         is: fc.constant('array'),
         item: tie('any'),

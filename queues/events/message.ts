@@ -10,6 +10,8 @@ export const EventsMessage = z.object({
       source: z.string(),
       id: z.string(),
       type: z.string(),
+      /** The type as it was sent, where that is an earlier version. */
+      sentAs: z.string().exactOptional(),
       subject: z.string().nullable(),
       time: z.string(),
       data: z.unknown(),

@@ -12,6 +12,7 @@ import {
   required,
   unique,
 } from './define/quality.ts';
+import { earlierVersion } from './define/version.ts';
 import {
   CustomerId,
   customer,
@@ -111,6 +112,16 @@ function lineRules(
   ];
 }
 
+const exampleLine: z.input<typeof InvoiceLine> = {
+  invoice: '536365',
+  sku: '85123A',
+  description: 'A white heart to hang up',
+  quantity: 6,
+  unitPrice: 2.55,
+  customerId: '17850',
+  country: 'United Kingdom',
+};
+
 function storeLine(history: HistoryDefinition) {
   return (line: InvoiceLine, context: EventContext): Effect[] => {
     const { invoice, sku, customerId, quantity, unitPrice, country, description } = line;
@@ -130,6 +141,7 @@ export const purchase = event({
   description: 'A customer, known or not, bought a quantity of one product.',
   data: InvoiceLine,
   rules: lineRules(purchaseHistory, (invoice) => !/^c/i.test(invoice)),
+  example: exampleLine,
   stores: storeLine(purchaseHistory),
 });
 
@@ -139,20 +151,38 @@ export const productReturn = event({
   description: 'A quantity of one product came back: a line of a cancelled invoice.',
   data: InvoiceLine,
   rules: lineRules(returnHistory, (invoice) => /^c/i.test(invoice)),
+  example: exampleLine,
   stores: storeLine(returnHistory),
+});
+
+const ProductView = z.object({
+  sku: Sku,
+  customerId: CustomerId.nullable().default(null),
+  device: z.enum(['phone', 'tablet', 'desktop', 'unknown']),
+});
+
+/** Sent by pages that do not tell the device yet. */
+const productViewV1 = earlierVersion({
+  version: 1,
+  deprecated: { since: '2026-11-01', sunset: '2027-11-01' },
+  data: ProductView.omit({ device: true }),
+  upcast: (seen) => ({ ...seen, device: 'unknown' as const }),
+  example: { sku: '85123A', customerId: '17850' },
 });
 
 export const productView = event({
   type: 'shop.product-view',
-  version: 1,
+  version: 2,
+  earlier: productViewV1,
   description: 'A visitor looked at the page of a product.',
-  data: z.object({ sku: Sku, customerId: CustomerId.nullable().default(null) }),
   rules: [
     notFromTheFuture,
     soon,
     referential('sku', { name: 'product_unknown', history: productViewHistory, entity: product }),
     referential('customerId', { name: 'customer_unknown', history: productViewHistory, entity: customer }),
   ],
+  data: ProductView,
+  example: { sku: '85123A', customerId: '17850', device: 'phone' },
   stores: ({ sku, customerId }, context) => [
     append(productViewHistory, { sku, customerId, occurredAt: new Date(context.occurredAt).toISOString() }),
   ],

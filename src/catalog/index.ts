@@ -16,7 +16,9 @@ import * as views from './views.ts';
 export interface Catalog {
   readonly entities: readonly EntityDefinition[];
   readonly histories: readonly HistoryDefinition[];
+  /** In their current versions. */
   readonly events: readonly EventDefinition[];
+  /** By CloudEvents `type`, earlier versions included. */
   readonly eventTypes: ReadonlyMap<string, EventDefinition>;
   readonly views: readonly ViewDefinition[];
   readonly features: readonly FeatureDefinition[];
@@ -32,11 +34,12 @@ function assemble(): Catalog {
   const ofKind = <Definition extends { kind: string }>(kind: Definition['kind']): Definition[] =>
     declared.filter((value): value is Definition => isKind(value, kind));
   const eventDefinitions = ofKind<EventDefinition>('event');
+  const eventVersions = eventDefinitions.flatMap((definition) => [definition, ...definition.earlier]);
   const assembled: Catalog = {
     entities: ofKind<EntityDefinition>('entity'),
     histories: ofKind<HistoryDefinition>('history'),
     events: eventDefinitions,
-    eventTypes: new Map(eventDefinitions.map((definition) => [definition.type, definition])),
+    eventTypes: new Map(eventVersions.map((definition) => [definition.type, definition])),
     views: ofKind<ViewDefinition>('view'),
     features: ofKind<FeatureDefinition>('feature'),
     models: ofKind<ModelDefinition>('model'),
@@ -51,7 +54,7 @@ function assemble(): Catalog {
   );
   assertUnique(
     'event type',
-    eventDefinitions.map(({ type }) => type),
+    eventDefinitions.map(({ name }) => name),
   );
   assertUnique(
     'view',

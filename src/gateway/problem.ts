@@ -22,6 +22,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   invalid_event: [422, 'Not a CloudEvents 1.0 event'],
   event_too_large: [422, 'The event is too large'],
   unknown_event_type: [422, 'The event type is not declared'],
+  unknown_event_version: [422, 'The event type is not declared in this version'],
   contract_violation: [422, 'The event breaks its contract'],
   quality_violation: [422, 'The event breaks a quality rule'],
   conflicting_duplicate: [409, 'Another event has this source and id'],

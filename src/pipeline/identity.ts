@@ -1,3 +1,6 @@
+import type { EventDefinition } from '../catalog/define/event.ts';
+import { currentContent } from './contracts/versions.ts';
+
 /** What identifies an event (CloudEvents 1.0.2, "source" and "id"), as one text. */
 export function identityOf({ source, id }: { readonly source: string; readonly id: string }): string {
   return JSON.stringify([source, id]);
@@ -12,9 +15,19 @@ export interface Distinct<Event> {
   readonly conflicts: readonly Event[];
 }
 
-/** Tells the events of one call apart by their identities. The time does not count: it may be that of the arrival. */
-export function distinct<Event extends { source: string; id: string; type: string; data: unknown }>(
+interface Said {
+  readonly type: string;
+  readonly sentAs?: string;
+  readonly data: unknown;
+}
+
+/**
+ * Tells the events of one call apart by their identities. The time does not count: it may be that of the arrival.
+ * Of events that were sent in different versions counts what the current contract reads in them.
+ */
+export function distinct<Event extends Said & { readonly source: string; readonly id: string }>(
   events: readonly Event[],
+  types: ReadonlyMap<string, EventDefinition>,
 ): Distinct<Event> {
   const first = new Map<string, Event>();
   const duplicates: Event[] = [];
@@ -23,10 +36,24 @@ export function distinct<Event extends { source: string; id: string; type: strin
     const identity = identityOf(event);
     const known = first.get(identity);
     if (known === undefined) first.set(identity, event);
-    else if (contentOf(known) === contentOf(event)) duplicates.push(event);
+    else if (contentOf(known) === contentOf(event) || sameInOtherVersions(known, event, types))
+      duplicates.push(event);
     else conflicts.push(event);
   }
   return { first: [...first.values()], duplicates, conflicts };
+}
+
+function sameInOtherVersions(a: Said, b: Said, types: ReadonlyMap<string, EventDefinition>): boolean {
+  return a.sentAs !== b.sentAs && saysTheSame(a, b, types);
+}
+
+/** Whether two events, of whatever versions, say the same to the current contract. */
+export function saysTheSame(
+  a: Pick<Said, 'type' | 'data'>,
+  b: Pick<Said, 'type' | 'data'>,
+  types: ReadonlyMap<string, EventDefinition>,
+): boolean {
+  return contentOf(currentContent(types, a)) === contentOf(currentContent(types, b));
 }
 
 function contentOf({ type, data }: { type: string; data: unknown }): string {

@@ -67,7 +67,7 @@ export async function ingest(
 ): Promise<IngestReport> {
   const judged = raw.map((event, index) => judgedAt(index, event, now, ports));
   const accepted = judged.flatMap((one) => ('event' in one ? [{ index: one.index, ...one.event }] : []));
-  const { first, duplicates, conflicts } = distinct(accepted);
+  const { first, duplicates, conflicts } = distinct(accepted, ports.types);
   const verdicts: EventVerdict[] = [
     ...judged.flatMap((one) =>
       'refusal' in one ? [quarantined(one.index, idOf(one.raw), one.refusal)] : [],

@@ -1,12 +1,16 @@
 import type { EventDefinition } from '../catalog/define/event.ts';
 import { type FailureCode, jsonPointer } from '../platform/failure.ts';
 import { CloudEvent } from './cloud-event.ts';
+import { unknownType } from './contracts/versions.ts';
 
 /** An event that may be stored. */
 export interface AcceptedEvent {
   readonly source: string;
   readonly id: string;
+  /** The current version of its type; the data is of that version, too. */
   readonly type: string;
+  /** The type as it was sent, where that is an earlier version. */
+  readonly sentAs?: string;
   readonly subject: string | null;
   /** RFC 3339, in UTC. */
   readonly time: string;
@@ -17,9 +21,14 @@ export interface AcceptedEvent {
 export interface Refusal {
   readonly code: Extract<
     FailureCode,
-    'invalid_event' | 'event_too_large' | 'unknown_event_type' | 'contract_violation' | 'quality_violation'
+    | 'invalid_event'
+    | 'event_too_large'
+    | 'unknown_event_type'
+    | 'unknown_event_version'
+    | 'contract_violation'
+    | 'quality_violation'
   >;
-  /** The code, or the name of the broken rule. */
+  /** The code, `upcast_failed`, or the name of the broken rule. */
   readonly reason: string;
   readonly pointer: string;
   readonly detail: string;
@@ -29,7 +38,10 @@ export type Judgement =
   | { readonly verdict: 'accepted'; readonly event: AcceptedEvent }
   | { readonly verdict: 'quarantined'; readonly refusal: Refusal };
 
-/** Judges one event: envelope, type, contract, blocking rules. `now` is in milliseconds since the Unix epoch. */
+/**
+ * Judges one event: envelope, type, contract, blocking rules. An earlier version is upcast and judged as the current
+ * one. `now` is in milliseconds since the Unix epoch.
+ */
 export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown, now: number): Judgement {
   const envelope = CloudEvent.safeParse(raw);
   if (!envelope.success) {
@@ -42,12 +54,11 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
   }
   const { source, id, type, subject, time, data } = envelope.data;
   const definition = types.get(type);
-  if (definition === undefined) {
-    return refuse(
-      'unknown_event_type',
-      '/type',
-      `No event type "${type}" is declared; see /v1/events/types.`,
-    );
+  if (definition === undefined) return refuse(...unknownType(types, type));
+  const upcast = definition.toCurrent(data);
+  if (!upcast.ok) {
+    const { code, reason, pointer, detail } = upcast;
+    return { verdict: 'quarantined', refusal: { code, reason, pointer, detail } };
   }
   const occurredAt = time === undefined ? now : Date.parse(time);
   const judged = definition.interpret(data, { occurredAt, now });
@@ -58,10 +69,11 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
   const event = {
     source,
     id,
-    type,
+    type: definition.currentType,
+    ...(definition.currentType === type ? {} : { sentAs: type }),
     subject: subject ?? null,
     time: new Date(occurredAt).toISOString(),
-    data,
+    data: upcast.data,
   };
   return { verdict: 'accepted', event };
 }

@@ -3,7 +3,7 @@ import type { EventDefinition } from '../catalog/define/event.ts';
 import type { DatabaseFault } from '../storage/postgres/connect.ts';
 import type { EventIdentity, KnownEvent, StorableEvent } from '../storage/postgres/event-store.ts';
 import type { RefusedEvent } from '../storage/postgres/quarantine.ts';
-import { distinct, identityOf } from './identity.ts';
+import { distinct, identityOf, saysTheSame } from './identity.ts';
 import { judge } from './judge.ts';
 
 /** Events of one transaction: enough to share its cost, few enough to stay within the statement's time limit. */
@@ -46,26 +46,43 @@ export async function storeMessages(
       const meaning = ports.types
         .get(event.type)
         ?.interpret(event.data, { occurredAt: Date.parse(event.time), now: receivedAt });
+      const { sentAs } = event;
       if (judged.verdict === 'quarantined') {
         const { reason, pointer, detail } = judged.refusal;
         refused.push({ raw, reason, pointer, detail });
       } else if (meaning?.ok) {
-        storable.push({ ...judged.event, effects: meaning.effects, tags: meaning.tags });
+        const sent = sentAs === undefined ? judged.event : { ...judged.event, sentAs };
+        storable.push({ ...sent, effects: meaning.effects, tags: meaning.tags });
       }
     }
   }
-  const { first, duplicates, conflicts } = distinct(storable);
+  const { first, duplicates, conflicts } = distinct(storable, ports.types);
   const known: KnownEvent[] = [];
   for (let from = 0; from < first.length; from += TRANSACTION_EVENTS_MAX) {
     const part = await storeOrSplit(first.slice(from, from + TRANSACTION_EVENTS_MAX), ports);
     refused.push(...part.refused);
-    known.push(...part.known);
+    known.push(...inOtherVersions(part.known, first, ports));
   }
   const others = new Set(known.filter(({ same }) => !same).map(identityOf));
   const contradicting = [...conflicts, ...first.filter((event) => others.has(identityOf(event)))];
   refused.push(...contradicting.map(asConflict));
   await ports.keepRefused(await Promise.all(refused.map((event) => describe(event, ports))));
   return { duplicates: [...duplicates, ...known.filter(({ same }) => same)], conflicts: contradicting };
+}
+
+/** What is there already and was sent in another version says the same where the current contract reads the same. */
+function inOtherVersions(
+  known: readonly KnownEvent[],
+  events: readonly StorableEvent[],
+  { types }: StorePorts,
+): readonly KnownEvent[] {
+  if (!known.some(({ same, stored }) => !same && stored !== undefined)) return known;
+  const sent = new Map(events.map((event) => [identityOf(event), event]));
+  return known.map((one) => {
+    const event = sent.get(identityOf(one));
+    if (one.same || one.stored === undefined || event === undefined) return one;
+    return { ...one, same: saysTheSame(one.stored, event, types) };
+  });
 }
 
 function asConflict(event: StorableEvent): Refused {

@@ -12,6 +12,7 @@ export type FailureCode =
   | 'invalid_event'
   | 'event_too_large'
   | 'unknown_event_type'
+  | 'unknown_event_version'
   | 'contract_violation'
   | 'quality_violation'
   | 'conflicting_duplicate'

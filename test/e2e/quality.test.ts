@@ -4,7 +4,9 @@ import { eventually, KEY, type Stack, startStack } from '../support/node/stack.t
 
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const PURCHASE = 'shop.purchase.v1';
-const VIEW = 'shop.product-view.v1';
+/** Views are scored as their current version, whichever they were sent in. */
+const VIEW = 'shop.product-view.v2';
+const EARLIER_VIEW = 'shop.product-view.v1';
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack();
@@ -101,7 +103,7 @@ describe('the quality of the data', () => {
   });
 
   it('is judged by the database where a rule asks what else there is', async () => {
-    const view = (id: string, data: object) => ({ ...event(id, {}, { type: VIEW }), data });
+    const view = (id: string, data: object) => ({ ...event(id, {}, { type: EARLIER_VIEW }), data });
     await send([event('known-product')], 'wait');
     const sent = await send(
       [

@@ -288,9 +288,15 @@ describe('what describes itself', () => {
     );
     const types = await call('GET', '/v1/events/types');
     expect(types.json['types']).toMatchObject([
-      { type: 'shop.purchase.v1', schema: { type: 'object' } },
-      {},
-      {},
+      {
+        type: 'shop.purchase.v1',
+        current: true,
+        schema: { type: 'object' },
+        rules: expect.arrayContaining(['quantity_not_positive']),
+      },
+      { type: 'shop.return.v1' },
+      { type: 'shop.product-view.v2', current: true, deprecated: null },
+      { type: 'shop.product-view.v1', current: false, deprecated: { sunset: '2027-11-01' } },
     ]);
   });
 });

@@ -2,6 +2,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
 import { catalog } from '../../catalog/index.ts';
 import { BATCH_EVENTS_MAX, CloudEvent } from '../../pipeline/cloud-event.ts';
+import { announcedEnd } from '../../pipeline/contracts/deprecation.ts';
 import { eventsMessage, type IngestReport, ingest } from '../../pipeline/ingest.ts';
 import { acceptance } from '../../pipeline/take.ts';
 import { Failure } from '../../platform/failure.ts';
@@ -13,6 +14,7 @@ import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import { type AppEnv, servicesOf } from '../context.ts';
 import { authorize } from '../middleware/authorize.ts';
 import { keySecurity, problem } from '../openapi.ts';
+import { deprecationHeaders, registerEventTypes } from './event-types.ts';
 
 const Verdict = z.object({ index: z.int(), id: z.string().nullable() });
 const Report = z
@@ -38,7 +40,7 @@ const Report = z
 /** Takes events in, and tells what may be sent and what became of it. */
 export function registerEvents(app: OpenAPIHono<AppEnv>): void {
   registerIngest(app);
-  registerTypes(app);
+  registerEventTypes(app);
   registerStatus(app);
 }
 
@@ -69,7 +71,11 @@ function registerIngest(app: OpenAPIHono<AppEnv>): void {
         description: 'Stored; `Millrace-Token` names the moment from which reads show it.',
         content: report,
       },
-      202: { description: 'The queue has taken all of them.', content: report },
+      202: {
+        description:
+          'The queue has taken all of them. `Deprecation` and `Sunset` tell where they are of a version that is to end.',
+        content: report,
+      },
       207: { description: 'All were taken; some are duplicates or went to quarantine.', content: report },
       400: problem('The body is not JSON, not UTF-8, or not of its encoding.'),
       401: problem('A key is needed.'),
@@ -92,7 +98,10 @@ function registerIngest(app: OpenAPIHono<AppEnv>): void {
     const report = await ingest(raw, services.now(), { types: catalog.eventTypes, take });
     if (single) throwIfRefused(report);
     const stored = token();
-    const headers = stored === undefined ? undefined : { 'millrace-token': stored };
+    const headers = {
+      ...(stored === undefined ? {} : { 'millrace-token': stored }),
+      ...deprecationHeaders(announcedEnd(catalog.eventTypes, raw)),
+    };
     return c.json(report, statusOf(report, single, stored !== undefined), headers);
   });
 }
@@ -120,26 +129,6 @@ function throwIfRefused({ verdicts: [verdict] }: IngestReport): void {
 function statusOf({ verdicts }: IngestReport, single: boolean, stored: boolean): 200 | 201 | 202 | 207 {
   if (verdicts.length > 0) return single ? 200 : 207;
   return stored ? 201 : 202;
-}
-
-function registerTypes(app: OpenAPIHono<AppEnv>): void {
-  app.openAPIRegistry.registerPath({
-    method: 'get',
-    path: '/v1/events/types',
-    summary: 'The event types that are taken, with the JSON Schema of their data',
-    tags: ['events'],
-    responses: { 200: { description: 'By type.' } },
-  });
-  app.get('/v1/events/types', (c) =>
-    c.json({
-      types: catalog.events.map(({ type, description, acknowledged, jsonSchema }) => ({
-        type,
-        description,
-        acknowledged,
-        schema: jsonSchema(),
-      })),
-    }),
-  );
 }
 
 function registerStatus(app: OpenAPIHono<AppEnv>): void {

@@ -12,7 +12,7 @@ import { keySecurity, problem } from '../openapi.ts';
 
 const Query = z.object({
   type: z
-    .enum([UNRECOGNISED, ...catalog.eventTypes.keys()])
+    .enum([UNRECOGNISED, ...catalog.events.map(({ type }) => type)])
     .optional()
     .openapi({ description: 'One event type alone; the gate is of it, too.' }),
   window: z.enum(WINDOW_NAMES).optional().openapi({ description: 'One window alone.' }),

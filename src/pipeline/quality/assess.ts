@@ -58,6 +58,7 @@ interface Counting {
  * Counts what events say to the rules that need no more than the event, and the bins of the distributions. Blocking
  * rules are judged like the others, so that their score is of all events and not of those that broke them alone. A
  * refused event fails the rule that it was refused for, and is judged by the rest as far as its contract holds.
+ * Earlier versions of a type count for the current one, as which they are stored.
  *
  * @param storedAt when they were stored or put into quarantine, milliseconds since the Unix epoch: what `freshness`
  *   takes for their arrival, since nobody has them sooner.
@@ -71,13 +72,13 @@ export function tallyEvents(
   const countings = new Map<string, Counting>();
   for (const { type, time, data } of stored) {
     const definition = types.get(type);
-    const counting = countingOf(countings, definition === undefined ? UNRECOGNISED : type);
+    const counting = countingOf(countings, definition?.currentType ?? UNRECOGNISED);
     const occurredAt = Date.parse(time);
     if (definition !== undefined) count(counting, definition, data, { occurredAt, now: storedAt }, undefined);
   }
   for (const { type, reason, raw } of refused) {
     const definition = type === null ? undefined : types.get(type);
-    const counting = countingOf(countings, definition === undefined ? UNRECOGNISED : (type ?? UNRECOGNISED));
+    const counting = countingOf(countings, definition?.currentType ?? UNRECOGNISED);
     counting.refused += 1;
     if (definition === undefined) add(counting, { name: reason, dimension: 'validity' }, false);
     else {

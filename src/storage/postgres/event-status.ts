@@ -8,6 +8,8 @@ export type EventStatus =
   | {
       readonly status: 'stored';
       readonly type: string;
+      /** The type as it was sent, where that is an earlier version. */
+      readonly sentAs?: string;
       readonly subject: string | null;
       /** RFC 3339. */
       readonly time: string;
@@ -30,6 +32,7 @@ export type EventStatus =
 const Timestamp = z.string().transform((text) => new Date(text).toISOString());
 const Stored = z.object({
   type: z.string(),
+  sent_as: z.string().nullable(),
   subject: z.string().nullable(),
   occurred_at: Timestamp,
   recorded_at: Timestamp,
@@ -53,7 +56,8 @@ export async function readEventStatus(
 ): Promise<EventStatus | undefined> {
   const [stored, kept] = await db.batch([
     db.execute(sql`
-      select e.type, e.subject, e.occurred_at, e.recorded_at, o.tags, o.relayed_at, o.relayed_epoch, o.relayed_seq
+      select e.type, e.sent_as, e.subject, e.occurred_at, e.recorded_at,
+        o.tags, o.relayed_at, o.relayed_epoch, o.relayed_seq
       from events e left join outbox o on o.event_seq = e.seq
       where e.source = ${source} and e.id = ${id}`),
     db.execute(sql`
@@ -73,6 +77,7 @@ function storedStatus(row: z.output<typeof Stored>): EventStatus {
   return {
     status: 'stored',
     type: row.type,
+    ...(row.sent_as === null ? {} : { sentAs: row.sent_as }),
     subject: row.subject,
     time: row.occurred_at,
     recordedAt: row.recorded_at,

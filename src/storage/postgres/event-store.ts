@@ -12,6 +12,8 @@ export interface StorableEvent {
   readonly source: string;
   readonly id: string;
   readonly type: string;
+  /** The type as it was sent, where that is an earlier version. */
+  readonly sentAs?: string;
   readonly subject: string | null;
   /** RFC 3339. */
   readonly time: string;
@@ -29,12 +31,15 @@ export interface EventIdentity {
 /** An event that was there already; `same` unless the stored one says something else. */
 export interface KnownEvent extends EventIdentity {
   readonly same: boolean;
+  /** The stored one, where it was sent in another version: then its wording alone does not decide. */
+  readonly stored?: { readonly type: string; readonly data: unknown };
 }
 
 const Known = z.object({
   source: z.string(),
   id: z.string(),
   same: z.union([z.boolean(), z.stringbool({ truthy: ['t', 'true'], falsy: ['f', 'false'] })]),
+  stored: z.object({ type: z.string(), data: z.unknown() }).nullable(),
 });
 
 /**
@@ -62,7 +67,10 @@ export async function storeEvents(
     db.execute(insertOutbox(events, batch)),
     db.execute(pendingOfStored(batch)),
   ]);
-  return known.rows.map((row) => Known.parse(row));
+  return known.rows.map((row) => {
+    const { stored, ...found } = Known.parse(row);
+    return stored === null ? found : { ...found, stored };
+  });
 }
 
 /** How many events are stored, of one source or of all. */
@@ -75,28 +83,38 @@ export async function countStored(db: NeonHttpDatabase, source: string | undefin
 
 /** The time does not count: without one of its own, an event that is sent again gets another. */
 function selectKnown(events: readonly StorableEvent[], batch: string): SQL {
-  const json = events.map(({ source, id, type, data }) => ({ source, id, type, data }));
+  const json = events.map(({ source, id, type, sentAs, data }) => ({
+    source,
+    id,
+    type,
+    sent_as: sentAs,
+    data,
+  }));
   return sql`
-    select r.source, r.id, (e.type = r.type and e.data = r.data) as same
-    from jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(source text, id text, type text, data jsonb)
+    select r.source, r.id, (e.type = r.type and e.data = r.data) as same,
+      case when e.type <> r.type or e.sent_as is distinct from r.sent_as
+        then jsonb_build_object('type', e.type, 'data', e.data) end as stored
+    from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
+      as r(source text, id text, type text, sent_as text, data jsonb)
     join events e on e.source = r.source and e.id = r.id
     where e.batch <> ${batch}::uuid`;
 }
 
 function insertEvents(events: readonly StorableEvent[], batch: string): SQL {
-  const json = events.map(({ source, id, type, subject, time, data }) => ({
+  const json = events.map(({ source, id, type, sentAs, subject, time, data }) => ({
     source,
     id,
     type,
+    sent_as: sentAs,
     subject,
     time,
     data,
   }));
   return sql`
-    insert into events (source, id, type, subject, data, occurred_at, batch)
-    select r.source, r.id, r.type, r.subject, r.data, r.time, ${batch}::uuid
+    insert into events (source, id, type, sent_as, subject, data, occurred_at, batch)
+    select r.source, r.id, r.type, r.sent_as, r.subject, r.data, r.time, ${batch}::uuid
     from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
-      as r(source text, id text, type text, subject text, data jsonb, time timestamptz)
+      as r(source text, id text, type text, sent_as text, subject text, data jsonb, time timestamptz)
     on conflict (source, id) do nothing`;
 }
 

@@ -23,6 +23,8 @@ export const events = pgTable(
     source: text('source').notNull(),
     id: text('id').notNull(),
     type: text('type').notNull(),
+    /** The type as it was sent, where that is an earlier version than the one it is stored under. */
+    sentAs: text('sent_as'),
     subject: text('subject'),
     data: jsonb('data').notNull(),
     /** When it happened, as its producer says. */

@@ -146,12 +146,12 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
   });
 
   it('finds the rows that name what is not there', async () => {
-    const view = 'shop.product-view.v1';
+    const view = 'shop.product-view.v2';
     await store([accepted('1')]);
     await store([
-      accepted('v1', { sku: '85123A', customerId: '17850' }, view),
-      accepted('v2', { sku: '85123A', customerId: 'nobody' }, view),
-      accepted('v3', { sku: 'nothing' }, view),
+      accepted('v1', { sku: '85123A', customerId: '17850' }, 'shop.product-view.v1'),
+      accepted('v2', { sku: '85123A', customerId: 'nobody', device: 'phone' }, view),
+      accepted('v3', { sku: 'nothing', device: 'phone' }, view),
     ]);
     expect(counter.rule('product_unknown', view)).toBe('1 of 3');
     expect(counter.rule('customer_unknown', view)).toBe('1 of 2');

@@ -1,0 +1,78 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { EventDefinition } from '../../catalog/define/event.ts';
+import { catalog } from '../../catalog/index.ts';
+import type { AnnouncedEnd } from '../../pipeline/contracts/deprecation.ts';
+import type { AppEnv } from '../context.ts';
+
+const PATH = '/v1/events/types';
+
+const EventType = z
+  .object({
+    type: z.string(),
+    name: z.string(),
+    version: z.int(),
+    current: z
+      .boolean()
+      .openapi({ description: 'whether events are stored as they are; else they are upcast' }),
+    deprecated: z
+      .object({ since: z.iso.date(), sunset: z.iso.date().optional() })
+      .nullable()
+      .openapi({ description: 'send the current version from `since` on; at `sunset` this one may be gone' }),
+    description: z.string(),
+    acknowledged: z.enum(['queued', 'stored']),
+    rules: z.array(z.string()).openapi({ description: 'the blocking rules, as quarantine names them' }),
+    schema: z.looseObject({}).openapi({ description: 'JSON Schema 2020-12 of `data`' }),
+    example: z.looseObject({}).nullable().openapi({ description: 'an event that is taken as it stands' }),
+  })
+  .openapi('EventType');
+
+/** Tells what may be sent, in which versions. */
+export function registerEventTypes(app: OpenAPIHono<AppEnv>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path: PATH,
+    summary: 'The event types that are taken, each version with the JSON Schema of its data and an example',
+    tags: ['events'],
+    responses: {
+      200: {
+        description: 'By type, the current version first.',
+        content: { 'application/json': { schema: z.object({ types: z.array(EventType) }) } },
+      },
+    },
+  });
+  app.get(PATH, (c) =>
+    c.json({
+      types: catalog.events.flatMap((definition) => [definition, ...definition.earlier].map(described)),
+    }),
+  );
+}
+
+function described(definition: EventDefinition) {
+  const { name, type, version, currentType, deprecated, description, acknowledged, ruleNames, example } =
+    definition;
+  return {
+    type,
+    name,
+    version,
+    current: type === currentType,
+    deprecated: deprecated ?? null,
+    description,
+    acknowledged,
+    rules: ruleNames,
+    schema: definition.jsonSchema(),
+    example:
+      example === undefined
+        ? null
+        : { specversion: '1.0', id: 'example', source: '/example', type, data: example },
+  };
+}
+
+/** `Deprecation` (RFC 9745: a structured date), `Sunset` (RFC 8594: an HTTP date), and where to read about both. */
+export function deprecationHeaders(end: AnnouncedEnd | undefined): Record<string, string> {
+  if (end === undefined) return {};
+  return {
+    deprecation: `@${end.since / 1_000}`,
+    ...(end.sunset === undefined ? {} : { sunset: new Date(end.sunset).toUTCString() }),
+    link: `<${PATH}>; rel="deprecation"; type="application/json"`,
+  };
+}

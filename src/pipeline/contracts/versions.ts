@@ -1,0 +1,47 @@
+import type { EventDefinition } from '../../catalog/define/event.ts';
+
+type EventTypes = ReadonlyMap<string, EventDefinition>;
+interface Typed {
+  readonly type: string;
+  readonly data: unknown;
+}
+
+/** `shop.purchase.v1`: the name, then the version. */
+const VERSIONED_TYPE = /^(?<name>.+)\.v\d+$/;
+
+/** Why events of a type are not taken: its code, pointer and detail. */
+export function unknownType(
+  types: EventTypes,
+  type: string,
+): ['unknown_event_type' | 'unknown_event_version', pointer: string, detail: string] {
+  const name = VERSIONED_TYPE.exec(type)?.groups?.['name'] ?? type;
+  const known = [...types.values()].filter((definition) => definition.name === name);
+  if (known.length === 0)
+    return ['unknown_event_type', '/type', `No event type "${type}" is declared; see /v1/events/types.`];
+  const names = known
+    .sort((a, b) => a.version - b.version)
+    .map((definition) => definition.type)
+    .join(', ');
+  const said = name === type ? 'names no version' : 'is no version that is taken';
+  return ['unknown_event_version', '/type', `"${type}" ${said}; these are: ${names}. See /v1/events/types.`];
+}
+
+/**
+ * An event in the form of the current version of its type: history and queues may hold events that were stored
+ * before there was that version. What no declared version can read is given back as it is.
+ */
+export function asCurrent<Event extends Typed>(types: EventTypes, event: Event): Event {
+  const definition = types.get(event.type);
+  if (definition === undefined || definition.currentType === event.type) return event;
+  const upcast = definition.toCurrent(event.data);
+  return upcast.ok ? { ...event, type: definition.currentType, data: upcast.data } : event;
+}
+
+/**
+ * The content by which events of different versions are compared: as the current contract reads it, with its
+ * defaults, for one version may say outright what another leaves open.
+ */
+export function currentContent(types: EventTypes, event: Typed): Typed {
+  const { type, data } = asCurrent(types, event);
+  return { type, data: types.get(type)?.parse(data) ?? data };
+}

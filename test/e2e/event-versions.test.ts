@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+
+const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+const SOURCE = '/versions';
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(() => stack[Symbol.asyncDispose]());
+
+async function send(id: string, type: string, data: object) {
+  const time = new Date().toISOString();
+  const response = await stack.fetch('/v1/events', {
+    method: 'POST',
+    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents+json', prefer: 'wait' },
+    body: JSON.stringify({ specversion: '1.0', id, source: SOURCE, type, time, data }),
+  });
+  const json = (await response.json()) as Record<string, unknown>;
+  return { status: response.status, headers: response.headers, json };
+}
+const ask = async (path: string) =>
+  (await (await stack.fetch(path, { headers: AUTHORIZED })).json()) as Record<string, unknown>;
+
+async function readViews() {
+  const response = await stack.fetch('/v1/features/read', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ entity: 'customer', keys: ['17850'] }),
+  });
+  const { results } = (await response.json()) as {
+    results: { features: Record<string, { value: unknown }> }[];
+  };
+  return results[0]?.features ?? {};
+}
+
+const earlier = { sku: '85123A', customerId: '17850' };
+
+describe('events of several versions', () => {
+  it('are stored as the current one and count for one feature', async () => {
+    const old = await send('one', 'shop.product-view.v1', earlier);
+    expect(old.status).toBe(201);
+    expect(old.headers.get('deprecation')).toBe('@1793491200');
+    expect(old.headers.get('sunset')).toBe('Mon, 01 Nov 2027 00:00:00 GMT');
+    const current = await send('two', 'shop.product-view.v2', { ...earlier, device: 'phone' });
+    expect(current.status).toBe(201);
+    expect(current.headers.get('deprecation')).toBeNull();
+    expect(await ask('/v1/events/%2Fversions/one')).toMatchObject({
+      status: 'stored',
+      type: 'shop.product-view.v2',
+      sentAs: 'shop.product-view.v1',
+    });
+    const rows = await stack.sql(
+      `select id, type, sent_as, data from events where source = $1 order by seq`,
+      [SOURCE],
+    );
+    expect(rows).toEqual([
+      {
+        id: 'one',
+        type: 'shop.product-view.v2',
+        sent_as: 'shop.product-view.v1',
+        data: { ...earlier, device: 'unknown' },
+      },
+      { id: 'two', type: 'shop.product-view.v2', sent_as: null, data: { ...earlier, device: 'phone' } },
+    ]);
+    await eventually(readViews, (answer) => answer['product_views_7d']?.value === 2);
+  });
+
+  it('are one event where two of them say the same', async () => {
+    expect((await send('same', 'shop.product-view.v1', earlier)).status).toBe(201);
+    const again = await send('same', 'shop.product-view.v2', { ...earlier, device: 'unknown' });
+    expect(again).toMatchObject({ status: 200, json: { verdicts: [{ verdict: 'duplicate' }] } });
+    const other = await send('same', 'shop.product-view.v2', { ...earlier, device: 'phone' });
+    expect(other).toMatchObject({ status: 409, json: { code: 'conflicting_duplicate' } });
+  });
+
+  it('are told apart from versions that are not there, by name', async () => {
+    const unknown = await send('nine', 'shop.product-view.v9', earlier);
+    expect(unknown).toMatchObject({
+      status: 422,
+      json: {
+        code: 'unknown_event_version',
+        detail: expect.stringContaining('shop.product-view.v1, shop.product-view.v2'),
+      },
+    });
+    expect(await ask('/v1/events/%2Fversions/nine')).toMatchObject({ status: 'quarantined' });
+  });
+
+  it('can be sent as /v1/events/types shows them', async () => {
+    const { types } = (await ask('/v1/events/types')) as {
+      types: { type: string; current: boolean; example: { type: string; data: object } }[];
+    };
+    expect(types.map(({ type, current }) => [type, current])).toContainEqual(['shop.product-view.v1', false]);
+    for (const { example } of types) {
+      const sent = await send(`example ${example.type}`, example.type, example.data);
+      expect(sent.status).toBe(201);
+    }
+  });
+});

@@ -1,4 +1,5 @@
 import type { CacheStats } from '../durable-objects/cache-stats/object.ts';
+import type { ChangeFeed } from '../durable-objects/change-feed/object.ts';
 import type { FeatureShard } from '../durable-objects/feature-shard/object.ts';
 import type { FillGate } from '../durable-objects/fill-gate/object.ts';
 import type { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
@@ -32,5 +33,6 @@ export interface Env {
   readonly OUTBOX_RELAY: DurableObjectNamespace<OutboxRelay>;
   readonly FILL_GATE: DurableObjectNamespace<FillGate>;
   readonly CACHE_STATS: DurableObjectNamespace<CacheStats>;
+  readonly CHANGE_FEED: DurableObjectNamespace<ChangeFeed>;
   readonly QUALITY_WINDOW: DurableObjectNamespace<QualityWindow>;
 }

@@ -8,6 +8,7 @@ import type { RequestScope } from './services/reading.ts';
 import { createServices } from './services.ts';
 
 export { CacheStats } from '../durable-objects/cache-stats/object.ts';
+export { ChangeFeed } from '../durable-objects/change-feed/object.ts';
 export { FeatureShard } from '../durable-objects/feature-shard/object.ts';
 export { FillGate } from '../durable-objects/fill-gate/object.ts';
 export { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';

@@ -36,6 +36,7 @@ export type FailureCode =
   | 'queue_unavailable'
   | 'relay_unavailable'
   | 'statistics_unavailable'
+  | 'feed_unavailable'
   | 'internal';
 
 /** An expected failure, as a value or thrown where a call chain ends. It holds nothing that a caller may not see. */

@@ -33,6 +33,11 @@ export function qualityWindow(env: Pick<Env, 'QUALITY_WINDOW'>) {
   return env.QUALITY_WINDOW.getByName('main');
 }
 
+/** The log of all changes, for live feeds. */
+export function changeFeed(env: Pick<Env, 'CHANGE_FEED'>) {
+  return env.CHANGE_FEED.getByName('main');
+}
+
 /** The gate of one cache key, named by it. */
 export function fillGate(env: Pick<Env, 'FILL_GATE'>, key: string) {
   return env.FILL_GATE.getByName(key);

@@ -1,0 +1,101 @@
+import { DurableObject } from 'cloudflare:workers';
+import * as z from 'zod';
+import { FeedChange, FeedFilter, isWanted } from '../../src/pipeline/feed/change.ts';
+import { type Position, resetReason } from '../../src/pipeline/feed/position.ts';
+import { type FeedPage, WAIT_MS } from '../../src/pipeline/feed/stream.ts';
+import { systemNow } from '../../src/platform/clock.ts';
+import { newId } from '../../src/platform/ids.ts';
+import { FeedStore, KEPT_MS } from './store.ts';
+
+/** Changes of one call: what a consumer's batch of ten messages has at most. */
+export const APPEND_CHANGES_MAX = 4_000;
+/** Readers that wait at a time: an object answers about a thousand calls a second. */
+export const READERS_MAX = 500;
+/** Changes of one answer. */
+export const PAGE_CHANGES_MAX = 1_000;
+/** Calls a second that readers may make together: a pause grows with their number. */
+const CALLS_PER_SECOND_TARGET = 400;
+const PAUSE_MS_MIN = 50;
+
+const Changes = z.array(FeedChange).max(APPEND_CHANGES_MAX);
+const Question = z.object({
+  after: z.object({ epoch: z.string(), seq: z.int().nonnegative() }).optional(),
+  filter: FeedFilter,
+  waitMs: z.number().min(0).max(WAIT_MS),
+});
+
+/**
+ * The log of changes that live feeds are read from. One object, named `main`: its order is the feed's, and nothing
+ * appears behind a position that was given out. It pushes nothing; readers ask, and may wait for the answer.
+ */
+export class ChangeFeed extends DurableObject {
+  readonly #store: FeedStore;
+  readonly #waiting = new Set<() => void>();
+  #readers = 0;
+
+  constructor(ctx: DurableObjectState, env: never) {
+    super(ctx, env);
+    this.#store = new FeedStore(ctx.storage, newId);
+  }
+
+  /** Returns once the changes are on disk. Sent again, they are told again. */
+  async append(changes: readonly FeedChange[]): Promise<void> {
+    this.#store.append(Changes.parse(changes), systemNow());
+    for (const wake of this.#waiting) wake();
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(systemNow() + KEPT_MS);
+  }
+
+  /** What is wanted after a position, at once where there is something, else within `waitMs`; null when too many wait. */
+  async next(question: {
+    readonly after: Position | undefined;
+    readonly filter: FeedFilter;
+    readonly waitMs: number;
+  }): Promise<FeedPage | null> {
+    const { after, filter, waitMs } = Question.parse(question);
+    if (this.#readers >= READERS_MAX) return null;
+    this.#readers += 1;
+    try {
+      return await this.#next(after, filter, waitMs);
+    } finally {
+      this.#readers -= 1;
+    }
+  }
+
+  override async alarm(): Promise<void> {
+    const before = this.#store.kept();
+    this.#store.prune(systemNow());
+    if (before.newest > before.floor + 1) await this.ctx.storage.setAlarm(systemNow() + KEPT_MS);
+  }
+
+  async #next(after: Position | undefined, filter: FeedFilter, waitMs: number): Promise<FeedPage> {
+    const endsAtMs = systemNow() + waitMs;
+    const { epoch, newest } = this.#store.kept();
+    let position = after ?? { epoch, seq: newest };
+    for (;;) {
+      const kept = this.#store.kept();
+      const reset = resetReason(position, kept);
+      const pauseMs = Math.max(PAUSE_MS_MIN, (this.#readers / CALLS_PER_SECOND_TARGET) * 1_000);
+      if (reset !== undefined)
+        return { position: { epoch: kept.epoch, seq: kept.newest }, reset, changes: [], pauseMs };
+      const read = this.#store.after(position.seq).slice(0, PAGE_CHANGES_MAX);
+      position = { epoch, seq: read.at(-1)?.seq ?? position.seq };
+      const changes = read.filter(({ change }) => isWanted(filter, change));
+      const leftMs = endsAtMs - systemNow();
+      if (changes.length > 0 || leftMs <= 0) return { position, changes, pauseMs };
+      if (read.length === 0) await this.#appended(leftMs);
+    }
+  }
+
+  /** Returns after the next append, or after `waitMs`. */
+  async #appended(waitMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, waitMs);
+    this.#waiting.add(resolve);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(resolve);
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import * as z from 'zod';
+import { FeedChange } from '../../src/pipeline/feed/change.ts';
+import type { Kept } from '../../src/pipeline/feed/position.ts';
+import { migrate } from '../sqlite-migrations.ts';
+import { MIGRATIONS } from './migrations.ts';
+
+/** How long a change is kept, in milliseconds: a client may be away for that long and miss nothing. */
+export const KEPT_MS = 60 * 60_000;
+/** Changes that are kept at most, the newest: some 30 MB. */
+export const KEPT_CHANGES_MAX = 100_000;
+/** Batches that one call reads at most. */
+const READ_BATCHES_MAX = 20;
+
+interface Row extends Record<string, SqlStorageValue> {
+  first_seq: number;
+  last_seq: number;
+  changes: string;
+}
+
+/** The newest changes in the order in which they were told, each with a number of its own, in the object's SQLite. */
+export class FeedStore {
+  readonly #sql: SqlStorage;
+  readonly #epoch: string;
+
+  constructor(storage: DurableObjectStorage, newEpoch: () => string) {
+    migrate(storage, MIGRATIONS);
+    this.#sql = storage.sql;
+    this.#sql.exec('insert into log_epoch (only, epoch) values (1, ?) on conflict do nothing', newEpoch());
+    this.#epoch = String(this.#sql.exec('select epoch from log_epoch').one()['epoch']);
+  }
+
+  /** Appends in one row; numbers rise by one without a gap. */
+  append(changes: readonly FeedChange[], nowMs: number): void {
+    if (changes.length === 0) return;
+    const first = this.kept().newest + 1;
+    const last = first + changes.length - 1;
+    const body = JSON.stringify(changes);
+    this.#sql.exec('insert into batches values (?, ?, ?, ?)', first, last, nowMs, body);
+    this.prune(nowMs);
+  }
+
+  kept(): Kept {
+    const { floor, newest } = this.#sql
+      .exec<{ floor: number | null; newest: number | null }>(
+        'select min(first_seq) - 1 as floor, max(last_seq) as newest from batches',
+      )
+      .one();
+    return { epoch: this.#epoch, floor: floor ?? 0, newest: newest ?? 0 };
+  }
+
+  /** The changes after a number, with theirs: of a bounded number of batches, and at least of one. */
+  after(seq: number): { readonly seq: number; readonly change: FeedChange }[] {
+    const rows = this.#sql.exec<Row>(
+      'select first_seq, last_seq, changes from batches where last_seq > ? order by first_seq limit ?',
+      seq,
+      READ_BATCHES_MAX,
+    );
+    return rows.toArray().flatMap(({ first_seq: first, changes }) =>
+      z
+        .array(FeedChange)
+        .parse(JSON.parse(changes))
+        .map((change, index) => ({ seq: first + index, change }))
+        .filter((one) => one.seq > seq),
+    );
+  }
+
+  /** Forgets what is too old or too much. The newest batch stays: it holds the number that the next one follows. */
+  prune(nowMs: number): void {
+    this.#sql.exec(
+      `delete from batches where last_seq < (select max(last_seq) from batches)
+       and (at_ms < ? or last_seq <= (select max(last_seq) from batches) - ?)`,
+      nowMs - KEPT_MS,
+      KEPT_CHANGES_MAX,
+    );
+  }
+}

@@ -1,0 +1,102 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { FeedChange, FeedFilter } from '../../pipeline/feed/change.ts';
+import { type Position, parsePosition } from '../../pipeline/feed/position.ts';
+import { type FeedPage, streamFeed } from '../../pipeline/feed/stream.ts';
+import { sleep } from '../../platform/clock.ts';
+import { Failure } from '../../platform/failure.ts';
+import type { Services } from '../../services.ts';
+import { changeFeed } from '../../storage/objects.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
+import { authorize } from '../middleware/authorize.ts';
+import { keySecurity, problem } from '../openapi.ts';
+
+/** The live feed: what has changed, as server-sent events. */
+export function registerChanges(app: OpenAPIHono<AppEnv>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path: '/v1/changes',
+    summary: 'Changes as they are invalidated: `change` events, and `reset` where some may have been missed',
+    tags: ['events'],
+    security: keySecurity,
+    request: {
+      query: z.object({
+        type: z.string().optional().openapi({ description: 'an event type, or `row`; may be repeated' }),
+        entity: z
+          .string()
+          .optional()
+          .openapi({ description: '`product` or `product:85123A`; may be repeated' }),
+      }),
+      headers: z.object({ 'last-event-id': z.string().optional() }),
+    },
+    responses: {
+      200: {
+        description: 'Each `data` is a change. Without `Last-Event-ID` it begins now.',
+        content: { 'text/event-stream': { schema: FeedChange } },
+      },
+      400: problem('A filter or `Last-Event-ID` is wrong.'),
+      401: problem('A key is needed.'),
+      503: problem('Too many are reading, or the feed does not answer.'),
+    },
+  });
+  app.get('/v1/changes', authorize, async (c) => {
+    const services = servicesOf(c);
+    const filter = filterOf(c.req.queries());
+    const next = (after: Position | undefined, waitMs: number) => ask(services, { after, filter, waitMs });
+    const first = await next(positionOf(c.req.header('last-event-id')), 0);
+    const text = streamFeed(first, { next, sleep, now: services.now });
+    const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' };
+    return new Response(asBytes(text), { headers });
+  });
+}
+
+/** @throws Failure `feed_unavailable` */
+async function ask(
+  { env }: Services,
+  question: { after: Position | undefined; filter: FeedFilter; waitMs: number },
+): Promise<FeedPage> {
+  const retryAfterS = 5;
+  let page: FeedPage | null;
+  try {
+    page = await changeFeed(env).next(question);
+  } catch (error) {
+    throw new Failure('feed_unavailable', 'The feed does not answer.', { retryAfterS, cause: error });
+  }
+  if (page === null) throw new Failure('feed_unavailable', 'Too many are reading the feed.', { retryAfterS });
+  return page;
+}
+
+function filterOf(queries: Readonly<Record<string, string[]>>): FeedFilter {
+  const parsed = FeedFilter.safeParse({ types: queries['type'] ?? [], entities: queries['entity'] ?? [] });
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new Failure('invalid_request', issue?.message ?? 'The filter is not valid.', {
+    pointer: issue?.path[0] === 'types' ? 'type' : 'entity',
+  });
+}
+
+function positionOf(lastEventId: string | undefined): Position | undefined {
+  if (lastEventId === undefined || lastEventId === '') return undefined;
+  const position = parsePosition(lastEventId);
+  if (position !== undefined) return position;
+  throw new Failure('invalid_request', 'Last-Event-ID is no id that this feed has given out.', {
+    pointer: 'Last-Event-ID',
+  });
+}
+
+/** Takes a piece when the reader has room for it; gives up when the reader is gone. */
+function asBytes(text: AsyncGenerator<string>): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        const { value, done } = await text.next();
+        if (done === true) controller.close();
+        else controller.enqueue(encoder.encode(value));
+      },
+      cancel: async () => {
+        await text.return(undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}

@@ -1,0 +1,132 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { entitiesOf, type FeedChange, isWanted } from '../../../../src/pipeline/feed/change.ts';
+import { formatPosition, parsePosition, resetReason } from '../../../../src/pipeline/feed/position.ts';
+import {
+  type FeedPage,
+  LIFE_MS,
+  QUESTIONS_MAX,
+  streamFeed,
+  WAIT_MS,
+} from '../../../../src/pipeline/feed/stream.ts';
+
+const EPOCH = '0e0e0e0e-0000-4000-8000-000000000001';
+const change = (n: number, over: Partial<FeedChange> = {}): FeedChange => ({
+  change: n,
+  type: 'shop.purchase.v1',
+  entities: ['product:85123A', 'customer:17850'],
+  token: 'e.1',
+  ...over,
+});
+
+describe('a change', () => {
+  it('concerns the rows that its tags name and the owners of its history, and nothing else', () => {
+    const tags = [
+      'product:85123A',
+      'product/by-sku^8',
+      'purchase@customer:17850',
+      'purchase@product:85123A',
+      'stranger:1',
+      'product',
+    ];
+    expect(entitiesOf(tags, new Set(['product', 'customer']))).toEqual(['product:85123A', 'customer:17850']);
+    expect(entitiesOf(['product:a:b@c'], new Set(['product']))).toEqual([]);
+  });
+
+  it('is wanted by its type and by one or all of its entities', () => {
+    const wants = (types: string[], entities: string[]) => isWanted({ types, entities }, change(1));
+    expect(wants([], [])).toBe(true);
+    expect(wants(['row', 'shop.purchase.v1'], [])).toBe(true);
+    expect(wants(['row'], [])).toBe(false);
+    expect(wants([], ['customer'])).toBe(true);
+    expect(wants([], ['customer:17850'])).toBe(true);
+    expect(wants([], ['customer:1785', 'cust', 'product:8'])).toBe(false);
+    expect(wants(['row'], ['customer'])).toBe(false);
+  });
+});
+
+describe('a position', () => {
+  it('is what it was written as, and other text is none', () => {
+    fc.assert(
+      fc.property(fc.uuid(), fc.nat(), (epoch, seq) => {
+        expect(parsePosition(formatPosition({ epoch, seq }))).toEqual({ epoch, seq });
+      }),
+    );
+    for (const text of ['', 'x', `${EPOCH}.`, `${EPOCH}.-1`, `${EPOCH}.1 `, `${EPOCH}.1234567890123456`])
+      expect(parsePosition(text)).toBeUndefined();
+  });
+
+  it('can be gone on from where nothing behind it was forgotten', () => {
+    const kept = { epoch: EPOCH, floor: 10, newest: 20 };
+    const reason = (seq: number, epoch = EPOCH) => resetReason({ epoch, seq }, kept);
+    expect([reason(10), reason(15), reason(20)]).toEqual([undefined, undefined, undefined]);
+    expect([reason(9), reason(21), reason(15, 'other')]).toEqual([
+      'too_old',
+      'from_the_future',
+      'log_was_made_anew',
+    ]);
+  });
+});
+
+describe('a stream', () => {
+  const page = (seq: number, over: Partial<FeedPage> = {}): FeedPage => ({
+    position: { epoch: EPOCH, seq },
+    changes: [],
+    pauseMs: 50,
+    ...over,
+  });
+  const world = (pages: FeedPage[]) => {
+    const told = { asked: [] as unknown[], slept: 0, now: 0 };
+    return {
+      told,
+      ports: {
+        next: async (after: unknown, waitMs: number) => {
+          told.asked.push([after, waitMs]);
+          return pages.shift() ?? page(9);
+        },
+        sleep: async (ms: number) => {
+          told.slept += ms;
+          told.now += ms;
+        },
+        now: () => told.now,
+      },
+    };
+  };
+
+  it('tells changes with their positions, and moves on where nothing was wanted', async () => {
+    const { ports, told } = world([page(7, { changes: [{ seq: 6, change: change(60) }] }), page(8)]);
+    const text = streamFeed(page(5), ports);
+    const read = async () => (await text.next()).value;
+    expect(await read()).toBe(`retry: 1000\nid: ${EPOCH}.5\n\n`);
+    expect(await read()).toBe(
+      `id: ${EPOCH}.6\nevent: change\ndata: ${JSON.stringify(change(60))}\n\nid: ${EPOCH}.7\n\n`,
+    );
+    expect(await read()).toBe(`id: ${EPOCH}.8\n\n`);
+    expect(told.asked).toEqual([
+      [{ epoch: EPOCH, seq: 5 }, WAIT_MS],
+      [{ epoch: EPOCH, seq: 7 }, WAIT_MS],
+    ]);
+    expect(told.slept).toBe(100);
+  });
+
+  it('tells that changes may have been missed', async () => {
+    const text = streamFeed(page(5, { reset: 'too_old' }), world([]).ports);
+    expect((await text.next()).value).toContain('event: reset\ndata: {"reason":"too_old"}\n\n');
+  });
+
+  it('asks nothing before its reader takes more, and ends after its life', async () => {
+    const { ports, told } = world([]);
+    const text = streamFeed(page(5), ports);
+    await text.next();
+    expect(told.asked).toEqual([]);
+    told.now = LIFE_MS - 40;
+    expect((await text.next()).done).toBe(false);
+    expect((await text.next()).done).toBe(true);
+  });
+
+  it('keeps within what one request may ask', async () => {
+    const { ports, told } = world([]);
+    for await (const _ of streamFeed(page(5, { pauseMs: 0 }), { ...ports, now: () => 0 }));
+    expect(told.asked).toHaveLength(QUESTIONS_MAX - 1);
+  });
+});

@@ -1,0 +1,117 @@
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { expect, it } from 'vitest';
+import { PAGE_CHANGES_MAX, READERS_MAX } from '../../durable-objects/change-feed/object.ts';
+import { FeedStore, KEPT_CHANGES_MAX, KEPT_MS } from '../../durable-objects/change-feed/store.ts';
+import type { FeedChange } from '../../src/pipeline/feed/change.ts';
+
+const feed = (name: string) => env.CHANGE_FEED.getByName(name);
+const ALL = { types: [], entities: [] };
+const change = (n: number, type = 't'): FeedChange => ({
+  change: n,
+  type,
+  entities: [`product:${n}`],
+  token: 'e.1',
+});
+const changes = (from: number, count: number) => Array.from({ length: count }, (_, i) => change(from + i));
+
+async function next(name: string, seq: number, waitMs = 0, filter: typeof ALL | object = ALL) {
+  const { epoch } = await start(name);
+  const page = await feed(name).next({ after: { epoch, seq }, filter: { ...ALL, ...filter }, waitMs });
+  if (page === null) throw new Error('Too many are waiting.');
+  return page;
+}
+async function start(name: string) {
+  const page = await feed(name).next({ after: undefined, filter: ALL, waitMs: 0 });
+  return page?.position ?? { epoch: '', seq: -1 };
+}
+
+it('gives each change a number without a gap, also over an eviction', async () => {
+  expect((await start('numbers')).seq).toBe(0);
+  await feed('numbers').append(changes(10, 3));
+  await evictDurableObject(feed('numbers'));
+  await feed('numbers').append(changes(13, 2));
+  const { changes: read, position } = await next('numbers', 0);
+  expect(read.map(({ seq, change: { change: id } }) => [seq, id])).toEqual([
+    [1, 10],
+    [2, 11],
+    [3, 12],
+    [4, 13],
+    [5, 14],
+  ]);
+  expect(position.seq).toBe(5);
+  expect((await next('numbers', 3)).changes.map(({ seq }) => seq)).toEqual([4, 5]);
+});
+
+it('answers who waits as soon as something that it wants is there', async () => {
+  const { epoch } = await start('waiting');
+  const waits = (type: string) =>
+    feed('waiting').next({
+      after: { epoch, seq: 0 },
+      filter: { types: [type], entities: [] },
+      waitMs: 15_000,
+    });
+  const [wanted, other] = [waits('b'), waits('c')];
+  await feed('waiting').append([change(1, 'a')]);
+  await feed('waiting').append([change(2, 'b')]);
+  expect(await wanted).toMatchObject({ position: { seq: 2 }, changes: [{ seq: 2, change: { type: 'b' } }] });
+  await feed('waiting').append([change(3, 'c')]);
+  expect(await other).toMatchObject({ position: { seq: 3 }, changes: [{ seq: 3 }] });
+  // Nobody is left: a reader that finds nothing gets its new position when its time is over.
+  expect(await next('waiting', 0, 20, { types: ['d'] })).toMatchObject({ position: { seq: 3 }, changes: [] });
+});
+
+it('reads in pages, and misses nothing between them', async () => {
+  for (let from = 0; from < 3_000; from += 500) await feed('pages').append(changes(from, 500));
+  const seen: number[] = [];
+  for (let at = 0; at < 3_000; ) {
+    const page = await next('pages', at);
+    expect(page.changes.length).toBeLessThanOrEqual(PAGE_CHANGES_MAX);
+    seen.push(...page.changes.map(({ change: { change: id } }) => id));
+    at = page.position.seq;
+  }
+  expect(seen).toEqual(Array.from({ length: 3_000 }, (_, n) => n));
+});
+
+it('says so where it cannot go on', async () => {
+  await feed('reset').append(changes(1, 2));
+  expect(await next('reset', 3)).toMatchObject({ reset: 'from_the_future', position: { seq: 2 } });
+  const other = { epoch: '00000000-0000-4000-8000-000000000000', seq: 1 };
+  expect(await feed('reset').next({ after: other, filter: ALL, waitMs: 0 })).toMatchObject({
+    reset: 'log_was_made_anew',
+    position: { seq: 2 },
+  });
+});
+
+it('keeps an hour and a hundred thousand, and never gives a number twice', async () => {
+  await runInDurableObject(feed('bounds'), (_, state) => {
+    const store = new FeedStore(state.storage, () => 'unused');
+    store.append(changes(0, 100), 0);
+    store.append(changes(100, 100), KEPT_MS);
+    expect(store.kept()).toMatchObject({ floor: 0, newest: 200 });
+    store.append(changes(200, 1), KEPT_MS + 1);
+    expect(store.kept()).toMatchObject({ floor: 100, newest: 201 });
+    store.prune(10 * KEPT_MS);
+    expect(store.kept()).toMatchObject({ floor: 200, newest: 201 });
+    const now = 10 * KEPT_MS;
+    for (let n = 0; n <= KEPT_CHANGES_MAX / 4_000; n += 1) store.append(changes(n * 4_000, 4_000), now);
+    const { floor, newest } = store.kept();
+    expect(newest - floor).toBeLessThanOrEqual(KEPT_CHANGES_MAX + 4_000);
+    expect(newest - floor).toBeGreaterThan(KEPT_CHANGES_MAX - 4_000);
+  });
+  await feed('bounds').append(changes(1, 1));
+  expect(await runDurableObjectAlarm(feed('bounds'))).toBe(true);
+});
+
+it('refuses what is too much, and frees the place of who has gone', async () => {
+  const { epoch, seq } = await start('crowd');
+  const question = { after: { epoch, seq }, filter: ALL, waitMs: 300 };
+  const crowd = Array.from({ length: READERS_MAX }, () => feed('crowd').next(question));
+  expect(await feed('crowd').next(question)).toBeNull();
+  const pages = await Promise.all(crowd);
+  expect(Math.max(...pages.map((page) => page?.pauseMs ?? 0))).toBeGreaterThan(1_000);
+  expect(await feed('crowd').next({ ...question, waitMs: 0 })).not.toBeNull();
+  await runInDurableObject(feed('crowd'), async (object) => {
+    await expect(object.append(changes(1, 4_001))).rejects.toThrow();
+  });
+});

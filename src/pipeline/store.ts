@@ -5,6 +5,7 @@ import type { EventIdentity, KnownEvent, StorableEvent } from '../storage/postgr
 import type { RefusedEvent } from '../storage/postgres/quarantine.ts';
 import { distinct, identityOf } from './identity.ts';
 import { judge } from './judge.ts';
+import { withoutUnstorable } from './unstorable.ts';
 
 /** Events of one transaction: enough to share its cost, few enough to stay within the statement's time limit. */
 const TRANSACTION_EVENTS_MAX = 2_000;
@@ -117,16 +118,4 @@ async function describe({ raw, reason, pointer, detail }: Refused, ports: StoreP
     detail,
     raw: safe,
   };
-}
-
-/** Postgres' jsonb holds neither NUL nor lone surrogates: what a refused event has of them is replaced. */
-function withoutUnstorable(raw: unknown): unknown {
-  const clean = (text: string) => text.toWellFormed().replaceAll('\u0000', '\uFFFD');
-  return JSON.parse(
-    JSON.stringify(raw, (_, value: unknown) => {
-      if (typeof value === 'string') return clean(value);
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [clean(key), inner]));
-    }),
-  );
 }

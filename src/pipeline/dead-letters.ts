@@ -7,16 +7,19 @@ import { withoutUnstorable } from './unstorable.ts';
 /** Characters that are kept of why a message could not be handled. */
 const DETAIL_CHARACTERS_MAX = 1_000;
 
-/** A message of a queue as it is kept once nobody could handle it; the same message always under one fingerprint. */
+/**
+ * A message of a queue as it is kept once nobody could handle it. What says the same has one fingerprint, whenever
+ * it was received: an event that was sent twice is dead once.
+ */
 export async function deadLetterOf(
   message: unknown,
   detail: string,
   fingerprint: (text: string) => Promise<string>,
 ): Promise<RefusedEvent> {
-  const raw = withoutUnstorable(withoutTries(message)) ?? '';
+  const raw = withoutUnstorable(without(message, 'tries')) ?? '';
   return {
     ...subjectOf(raw),
-    fingerprint: await fingerprint(JSON.stringify([DEAD_LETTER, raw])),
+    fingerprint: await fingerprint(JSON.stringify([DEAD_LETTER, without(raw, 'receivedAt')])),
     reason: DEAD_LETTER,
     pointer: '',
     detail: detail.slice(0, DETAIL_CHARACTERS_MAX).toWellFormed().replaceAll('\u0000', '\uFFFD'),
@@ -24,10 +27,10 @@ export async function deadLetterOf(
   };
 }
 
-/** A letter that is replayed has all its tries before it again. */
-function withoutTries(message: unknown): unknown {
+/** The count of tries is never kept, so a letter that is replayed has all its tries before it again. */
+function without(message: unknown, left: 'tries' | 'receivedAt'): unknown {
   if (typeof message !== 'object' || message === null || Array.isArray(message)) return message;
-  return Object.fromEntries(Object.entries(message).filter(([name]) => name !== 'tries'));
+  return Object.fromEntries(Object.entries(message).filter(([name]) => name !== left));
 }
 
 /** The one event that a message is about, so that its status tells where it is. */

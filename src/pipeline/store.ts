@@ -55,18 +55,23 @@ export async function storeMessages(
       }
     }
   }
-  const { first, duplicates, conflicts } = distinct(storable);
-  const known: KnownEvent[] = [];
-  for (let from = 0; from < first.length; from += TRANSACTION_EVENTS_MAX) {
-    const part = await storeOrSplit(first.slice(from, from + TRANSACTION_EVENTS_MAX), ports);
-    refused.push(...part.refused);
-    known.push(...part.known);
+  const outcome: { duplicates: EventIdentity[]; conflicts: StorableEvent[] } = { duplicates: [], conflicts: [] };
+  // What contradicts another event of the call may be what is stored already, so each is held against the database.
+  for (let left: readonly StorableEvent[] = storable; left.length > 0; ) {
+    const { first, duplicates, conflicts } = distinct(left);
+    outcome.duplicates.push(...duplicates);
+    for (let from = 0; from < first.length; from += TRANSACTION_EVENTS_MAX) {
+      const part = await storeOrSplit(first.slice(from, from + TRANSACTION_EVENTS_MAX), ports);
+      refused.push(...part.refused);
+      outcome.duplicates.push(...part.known.filter(({ same }) => same));
+      const others = new Set(part.known.filter(({ same }) => !same).map(identityOf));
+      outcome.conflicts.push(...first.filter((event) => others.has(identityOf(event))));
+    }
+    left = conflicts;
   }
-  const others = new Set(known.filter(({ same }) => !same).map(identityOf));
-  const contradicting = [...conflicts, ...first.filter((event) => others.has(identityOf(event)))];
-  refused.push(...contradicting.map(asConflict));
+  refused.push(...outcome.conflicts.map(asConflict));
   await ports.keepRefused(await Promise.all(refused.map((event) => describe(event, ports))));
-  return { duplicates: [...duplicates, ...known.filter(({ same }) => same)], conflicts: contradicting };
+  return outcome;
 }
 
 function asConflict(event: StorableEvent): Refused {

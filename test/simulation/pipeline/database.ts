@@ -48,3 +48,11 @@ export async function reset({ db }: SimulatedDatabase): Promise<void> {
 export async function mend({ db }: SimulatedDatabase): Promise<void> {
   await db.execute(sql`drop trigger if exists defect on purchases`);
 }
+
+/** How many dead letters wait for somebody. */
+export async function countDead({ db }: SimulatedDatabase): Promise<number> {
+  const { rows } = await db.execute(
+    sql`select count(*) as letters from quarantine where reason = 'dead_letter' and state = 'open'`,
+  );
+  return Number(rows[0]?.['letters']);
+}

@@ -84,6 +84,10 @@ export class SimulatedQueue {
   async #deliver(chosen: readonly Held[], consume: (batch: MessageBatch) => Promise<boolean>): Promise<void> {
     const machine = this.#machine();
     const ends = new Map<Held, { readonly ack: boolean; readonly delayS: number }>();
+    const end = (message: Held, ack: boolean, delayS: number) => {
+      // The first word counts.
+      if (!ends.has(message)) ends.set(message, { ack, delayS });
+    };
     for (const message of chosen) {
       this.#held.delete(message);
       message.attempts += 1;
@@ -95,20 +99,20 @@ export class SimulatedQueue {
       timestamp: new Date(0),
       body: message.body,
       attempts: message.attempts,
-      ack: () => ends.set(message, { ack: true, delayS: 0 }),
-      retry: (options?: { delaySeconds?: number }) =>
-        ends.set(message, { ack: false, delayS: options?.delaySeconds ?? 0 }),
+      ack: () => end(message, true, 0),
+      retry: (options?: { delaySeconds?: number }) => end(message, false, options?.delaySeconds ?? 0),
     }));
     this.#delivering += 1;
     const returned = await consume({ queue: this.name, messages } as unknown as MessageBatch);
     this.#delivering -= 1;
     for (const message of chosen) {
-      const end = returned ? ends.get(message) : undefined;
-      if (end?.ack && !machine.fault('doubled')) continue;
+      // What a consumer said before it was killed may have been heard, or not.
+      const said = returned || machine.chance(0.5) ? ends.get(message) : undefined;
+      if (said?.ack && !machine.fault('doubled')) continue;
       // A handler that returns without a word has handled the message.
-      if (returned && end === undefined) continue;
+      if (returned && said === undefined) continue;
       if (message.attempts <= RETRIES_MAX) {
-        this.#held.add(Object.assign(message, { dueS: machine.nowS + (end?.delayS ?? 0) }));
+        this.#held.add(Object.assign(message, { dueS: machine.nowS + (said?.delayS ?? 0) }));
       } else if (this.#giveUp === undefined) this.deleted.push(message.body);
       else this.#giveUp(message.body);
     }

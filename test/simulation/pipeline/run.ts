@@ -1,4 +1,4 @@
-import { mend, reset, type SimulatedDatabase } from './database.ts';
+import { countDead, mend, reset, type SimulatedDatabase } from './database.ts';
 import { judge } from './judge.ts';
 import type { Machine } from './machine.ts';
 import type { Schedule } from './schedule.ts';
@@ -9,6 +9,8 @@ export interface Outcome {
   readonly trace: readonly string[];
   readonly steps: number;
   readonly faults: number;
+  /** Dead letters that were kept before anything was mended. */
+  readonly dead: number;
 }
 
 /** The machine whose steps the calls of the whole process are; one run at a time. */
@@ -52,13 +54,16 @@ export async function run(schedule: Schedule, database: SimulatedDatabase): Prom
   using world = new World(schedule, database);
   const { machine } = world;
   current = machine;
+  let dead = 0;
   const outcome = (violations: readonly string[]): Outcome => {
     current = undefined;
-    return { violations, trace: machine.trace, steps: machine.steps, faults: machine.faults };
+    const { trace, steps, faults } = machine;
+    return { violations, trace, steps, faults, dead };
   };
   if (!(await machine.settle())) return outcome(['It does not come to an end.']);
   const before = await judge(world, database, false);
   if (before.length > 0) return outcome(before);
+  dead = await countDead(database);
   machine.note('What was at fault is mended, and the dead letters are replayed.');
   await mend(database);
   world.isMended = true;

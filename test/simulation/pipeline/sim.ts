@@ -1,17 +1,14 @@
 /**
  * Seeded schedules of faults over the pipeline: `npm run sim:pipeline -- --seeds N [--seed S] [--brief]`. Runs the
- * seeds S to S + N - 1 (from 1), on an embedded database or on the empty one of `--database URL`. Of the first seed
+ * seeds S to S + N - 1 (from 1), on as many embedded databases as there are cores, or on the empty one of
+ * `--database URL`. Of the first seed
  * that fails, the schedule is reduced and what happened is printed, or with `--brief` its number alone; the exit
  * code is then 1.
  */
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { provideCloudflareWorkers } from './cloudflare-workers.ts';
-
-provideCloudflareWorkers();
-const { openDatabase } = await import('./database.ts');
-const { run, takeOver } = await import('./run.ts');
-const { scheduleOf } = await import('./schedule.ts');
-const { shrink } = await import('./shrink.ts');
+import { Worker } from 'node:worker_threads';
+import type { SeedReport } from './sim-worker.ts';
 
 const { values } = parseArgs({
   options: {
@@ -23,44 +20,48 @@ const { values } = parseArgs({
 });
 const seeds = integer('seeds', values.seeds);
 const first = integer('seed', values.seed);
+const jobs = values.database === undefined ? Math.min(availableParallelism(), seeds) : 1;
 
-/** The rules log what they do without; here that is the ordinary case. */
-const print = console.log;
-for (const level of ['log', 'warn', 'error'] as const) console[level] = () => undefined;
-
-takeOver();
-const database = await openDatabase(values.database);
 const startedAt = performance.now();
-const total = { seeds: 0, steps: 0, faults: 0 };
-for (let seed = first; seed < first + seeds; seed += 1) {
-  const schedule = scheduleOf(seed);
-  const { violations, steps, faults } = await run(schedule, database);
-  total.seeds += 1;
-  total.steps += steps;
-  total.faults += faults;
-  if (violations.length > 0) {
-    process.exitCode = 1;
-    if (values.brief) print(`Seed ${seed} breaks a promise.`);
-    else await explain(seed);
-    break;
+const total = { seeds: 0, steps: 0, faults: 0, dead: 0 };
+let failed: SeedReport | undefined;
+let next = first;
+await Promise.all(Array.from({ length: jobs }, runSeeds));
+const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+console.log(
+  `${total.seeds} schedules from ${first} in ${seconds} s: ${total.steps} steps, ${total.faults} faults, ` +
+    `${total.dead} dead letters.`,
+);
+if (failed === undefined) console.log('Nothing was lost, and nothing is there twice.');
+else {
+  process.exitCode = 1;
+  console.log(`Seed ${failed.seed} breaks a promise.`);
+  if (!values.brief) {
+    for (const line of failed.story) console.log(line);
+    console.log(`To see it again: npm run sim:pipeline -- --seeds 1 --seed ${failed.seed}`);
   }
 }
-const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
-print(
-  `${total.seeds} schedules from ${first} in ${seconds} s: ${total.steps} steps, ${total.faults} faults among them.`,
-);
-if (process.exitCode === undefined) print('Nothing was lost, and nothing is there twice.');
-await database.database.close();
 
-async function explain(seed: number): Promise<void> {
-  const schedule = await shrink(scheduleOf(seed), (smaller) => run(smaller, database));
-  const { violations, trace } = await run(schedule, database);
-  const events = schedule.requests.reduce((sum, request) => sum + request.events.length, 0);
-  print(`Seed ${seed} breaks a promise; here with ${events} events and ${schedule.faultsMax} faults at most:\n`);
-  for (const line of trace) print(line);
-  print('');
-  for (const violation of violations) print(violation);
-  print(`To see it again: npm run sim:pipeline -- --seeds 1 --seed ${seed}`);
+/** Hands one seed after the other to a thread, until none is left or one has failed. */
+async function runSeeds(): Promise<void> {
+  const { brief, database } = values;
+  const worker = new Worker(new URL('./sim-worker.ts', import.meta.url), { workerData: { brief, database } });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const ask = () => {
+    if (failed !== undefined || next >= first + seeds) return resolve();
+    worker.postMessage(next);
+    next += 1;
+  };
+  worker.on('error', reject);
+  worker.on('message', (report: SeedReport) => {
+    total.seeds += 1;
+    for (const name of ['steps', 'faults', 'dead'] as const) total[name] += report[name];
+    if (report.violations > 0 && report.seed < (failed?.seed ?? Number.POSITIVE_INFINITY)) failed = report;
+    ask();
+  });
+  ask();
+  await promise;
+  await worker.terminate();
 }
 
 function integer(name: string, text: string): number {

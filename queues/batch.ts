@@ -66,7 +66,7 @@ export async function handleBatch<Body extends Tried>(
     const verdict = finished[index] ?? { kind: 'outage', error: undefined };
     try {
       if (verdict.kind === 'outage') throw verdict.error;
-      if (verdict.kind === 'failed') await tryAgainOrKeep(verdict.parts, batch.queue, topic.queue, services);
+      if (verdict.kind === 'failed') await tryAgainOrKeep(verdict.parts, batch.queue, topic, services);
       message.ack();
     } catch (error) {
       const fields = { 'event.action': 'queue', 'queue.name': batch.queue, 'message.id': message.id };
@@ -105,21 +105,22 @@ async function finish<Body extends Tried>(
 async function tryAgainOrKeep<Body extends Tried>(
   parts: readonly FailedPart<Body>[],
   name: string,
-  queue: Queue<Body>,
+  topic: Topic<Body>,
   services: Services,
 ): Promise<void> {
   const again: MessageSendRequest<Body>[] = [];
   for (const { message, error } of parts) {
-    const tries = (message.tries ?? 0) + 1;
+    // A part that could be narrowed further may hold items that are not at fault.
+    const tries = (message.tries ?? 0) + (topic.halves(message) === undefined ? 1 : 0);
     const fields = { 'event.action': 'queue', 'queue.name': name, 'message.tries': tries };
     log('error', 'A part of a message fails by itself.', fields, error);
     if (tries >= TRIES_MAX) await keepDead([{ message, detail: reasonOf(error) }], services);
     else {
-      const delaySeconds = FIRST_TRY_DELAY_S * 4 ** (tries - 1);
+      const delaySeconds = FIRST_TRY_DELAY_S * 4 ** Math.max(0, tries - 1);
       again.push({ body: { ...message, tries }, contentType: 'json', delaySeconds });
     }
   }
-  if (again.length > 0) await queue.sendBatch(again);
+  if (again.length > 0) await topic.queue.sendBatch(again);
 }
 
 /** A body that is not of the schema comes again while another version of the worker may be on its way. */

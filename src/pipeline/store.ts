@@ -55,7 +55,10 @@ export async function storeMessages(
       }
     }
   }
-  const outcome: { duplicates: EventIdentity[]; conflicts: StorableEvent[] } = { duplicates: [], conflicts: [] };
+  const outcome: { duplicates: EventIdentity[]; conflicts: StorableEvent[] } = {
+    duplicates: [],
+    conflicts: [],
+  };
   // What contradicts another event of the call may be what is stored already, so each is held against the database.
   for (let left: readonly StorableEvent[] = storable; left.length > 0; ) {
     const { first, duplicates, conflicts } = distinct(left);

@@ -25,7 +25,7 @@ export interface FailedPart<Message> {
 
 /**
  * Calls of the handler for one batch: enough to find one bad item in each of five messages of 400, and within what
- * an invocation may call. What is not found by then is looked for again with the next try.
+ * an invocation may call. What is not found by then is looked for again when the parts come again.
  */
 const CALLS_MAX = 120;
 
@@ -98,6 +98,10 @@ class Search<Message> {
         continue;
       }
       for (const half of halves) {
+        if (this.#calls >= CALLS_MAX) {
+          found.push({ message: half, error: part.error });
+          continue;
+        }
         const verdict = await this.alone(half);
         const narrowed = verdict.kind === 'failed' ? await this.within(verdict.parts) : verdict;
         if (narrowed.kind === 'outage') return narrowed;

@@ -36,8 +36,8 @@ export const FAULTS: readonly Fault[] = [
     'an event that is there already is announced again',
     FEW,
     EVENT_STORE,
-    'e.batch = ${batch}::uuid\n    order by e.seq`;',
-    'true\n    order by e.seq`;',
+    '::uuid\n    order by e.seq`;',
+    '::uuid or true\n    order by e.seq`;',
   ),
   fault(
     'an event is folded as often as it comes',

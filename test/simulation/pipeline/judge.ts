@@ -41,7 +41,8 @@ export async function judge(world: World, { db }: SimulatedDatabase, mended: boo
     ),
   ];
   for (const [tag, seq] of world.foldedAt) {
-    if ((world.invalidatedAt.get(slotOf(tag)) ?? 0) <= seq) found.push(`${tag} is folded and not invalidated.`);
+    if ((world.invalidatedAt.get(slotOf(tag)) ?? 0) <= seq)
+      found.push(`${tag} is folded and not invalidated.`);
   }
   const deleted = [world.events, world.changes, world.dead].flatMap((queue) => queue.deleted);
   if (deleted.length > 0) found.push(`${deleted.length} messages were deleted by the platform.`);

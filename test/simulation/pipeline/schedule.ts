@@ -58,19 +58,22 @@ export function scheduleOf(seed: number): Schedule {
   const upTo = (count: number) => Math.floor(random() * count);
   const traitOf = (): Trait => {
     const at = random();
-    if (at < 0.82) return 'good';
-    if (at < 0.88) return 'refused';
-    if (at < 0.92) return 'unstorable';
-    return at < 0.96 ? 'storing-fails' : 'folding-fails';
+    if (at < 0.76) return 'good';
+    if (at < 0.82) return 'refused';
+    if (at < 0.86) return 'unstorable';
+    return at < 0.93 ? 'storing-fails' : 'folding-fails';
   };
-  const events = Array.from({ length: 8 + upTo(10) }, (_, index): PlannedEvent => ({
-    id: `e${index}`,
-    trait: traitOf(),
-    quantity: 1 + upTo(9),
-    sku: `S${upTo(3)}`,
-    customerId: `c${upTo(3)}`,
-    occurredAt: FIRST_DAY_MS + upTo(3) * DAY_MS + upTo(1_000) * 1_000,
-  }));
+  const events = Array.from(
+    { length: 8 + upTo(10) },
+    (_, index): PlannedEvent => ({
+      id: `e${index}`,
+      trait: traitOf(),
+      quantity: 1 + upTo(9),
+      sku: `S${upTo(3)}`,
+      customerId: `c${upTo(3)}`,
+      occurredAt: FIRST_DAY_MS + upTo(3) * DAY_MS + upTo(1_000) * 1_000,
+    }),
+  );
   // Some are said twice, a few of them with something else in them.
   const again = events.filter(() => random() < 0.2);
   const said = [

@@ -6,6 +6,7 @@
  * code is then 1.
  */
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { SeedReport } from './sim-worker.ts';
@@ -45,7 +46,7 @@ else {
 /** Hands one seed after the other to a thread, until none is left or one has failed. */
 async function runSeeds(): Promise<void> {
   const { brief, database } = values;
-  const worker = new Worker(new URL('./sim-worker.ts', import.meta.url), { workerData: { brief, database } });
+  const worker = new Worker(join(import.meta.dirname, 'sim-worker.ts'), { workerData: { brief, database } });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const ask = () => {
     if (failed !== undefined || next >= first + seeds) return resolve();

@@ -6,7 +6,7 @@ export const PARTS = ['durable-objects', 'queues', 'scripts', 'migrations'];
 /** Faults that show in almost any schedule. */
 const FEW = 20;
 /** Faults that need several things to go wrong in one order. */
-const MANY = 100;
+const MANY = 150;
 
 function fault(name: string, seedsMax: number, file: string, from: string, to: string): Fault {
   return { name, seedsMax, edits: [{ file, from, to }] };

@@ -28,6 +28,8 @@ export interface Env {
   readonly MODELS: R2Bucket;
   readonly EVENTS: Queue<EventsMessage>;
   readonly CHANGES: Queue<ChangesMessage>;
+  /** Where the platform puts what was retried too often; what cannot be kept yet goes round here. */
+  readonly DEAD: Queue<unknown>;
   readonly TAG_CLOCK: DurableObjectNamespace<TagClock>;
   readonly FEATURE_SHARD: DurableObjectNamespace<FeatureShard>;
   readonly OUTBOX_RELAY: DurableObjectNamespace<OutboxRelay>;

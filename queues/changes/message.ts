@@ -3,6 +3,8 @@ import * as z from 'zod';
 /** A chunk of stored events for the feature shards to fold. Their tags have been invalidated already. */
 export const ChangesMessage = z.object({
   v: z.literal(1),
+  /** How often it has failed by itself, while what it needs was there. */
+  tries: z.int().min(0).optional(),
   events: z.array(
     z.object({
       /** The idempotency key: the event's number in the store. */
@@ -15,3 +17,16 @@ export const ChangesMessage = z.object({
   ),
 });
 export type ChangesMessage = z.output<typeof ChangesMessage>;
+
+/** A message in two, each with a half of its events; undefined where it holds one. */
+export function halvesOfChanges(
+  message: ChangesMessage,
+): readonly [ChangesMessage, ChangesMessage] | undefined {
+  const { events } = message;
+  const half = Math.ceil(events.length / 2);
+  if (events.length <= 1) return undefined;
+  return [
+    { ...message, events: events.slice(0, half) },
+    { ...message, events: events.slice(half) },
+  ];
+}

@@ -1,28 +1,19 @@
-import { sha256Hex } from '../../src/platform/digest.ts';
 import { log } from '../../src/platform/logger.ts';
 import type { Services } from '../../src/services.ts';
-import { DEAD_LETTER, keepRefused } from '../../src/storage/postgres/quarantine.ts';
+import { comeAgain } from '../batch.ts';
+import { keepDead } from './letters.ts';
+
+const DETAIL = 'No consumer could handle this message within its tries.';
 
 /** Keeps what no consumer could handle, as a whole message, in quarantine under the reason `dead_letter`. */
 export async function consumeDead(batch: MessageBatch, services: Services): Promise<void> {
   for (const message of batch.messages) {
     try {
-      await keepRefused(services.db, [
-        {
-          fingerprint: await sha256Hex(JSON.stringify([DEAD_LETTER, message.body])),
-          source: null,
-          eventId: null,
-          type: null,
-          reason: DEAD_LETTER,
-          pointer: '',
-          detail: 'No consumer could handle this message within its tries.',
-          raw: message.body,
-        },
-      ]);
+      await keepDead([{ message: message.body, detail: DETAIL }], services);
       message.ack();
     } catch (error) {
       log('error', 'A dead letter could not be kept yet.', { 'event.action': 'dead-letter' }, error);
-      message.retry({ delaySeconds: 600 });
+      await comeAgain(message, services.env.DEAD);
     }
   }
 }

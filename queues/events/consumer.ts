@@ -1,11 +1,27 @@
+import { sql } from 'drizzle-orm';
+import { log } from '../../src/platform/logger.ts';
 import type { Services } from '../../src/services.ts';
 import { handleBatch } from '../batch.ts';
-import { EventsMessage } from './message.ts';
+import { EventsMessage, halvesOfEvents } from './message.ts';
 
 /** Stores events and has them relayed at once. */
 export async function consumeEvents(batch: MessageBatch, services: Services): Promise<void> {
-  await handleBatch(batch, EventsMessage, async (messages) => {
-    await services.store(messages);
-    await services.relay().sweep();
+  await handleBatch(batch, services, {
+    schema: EventsMessage,
+    handle: services.store,
+    halves: halvesOfEvents,
+    probe: ({ db }) => db.execute(sql`select 1`),
+    finish: () => relay(services),
+    queue: services.env.EVENTS,
   });
+}
+
+/** What is stored stands in the outbox, so a relay that fails now holds no message back, once it is sure to try again. */
+async function relay(services: Services): Promise<void> {
+  try {
+    await services.relay().sweep();
+  } catch (error) {
+    log('warn', 'Stored events are relayed later.', { 'event.action': 'queue' }, error);
+    await services.armRelay();
+  }
 }

@@ -3,6 +3,8 @@ import * as z from 'zod';
 /** A chunk of judged events on their way to Postgres. One message holds many: the queue counts messages. */
 export const EventsMessage = z.object({
   v: z.literal(1),
+  /** How often it has failed by itself, while what it needs was there. */
+  tries: z.int().min(0).optional(),
   /** When they were judged, milliseconds since the Unix epoch. */
   receivedAt: z.number(),
   accepted: z.array(
@@ -22,3 +24,15 @@ export const EventsMessage = z.object({
   ),
 });
 export type EventsMessage = z.output<typeof EventsMessage>;
+
+/** A message in two, each with a half of its events; undefined where it holds one. */
+export function halvesOfEvents(message: EventsMessage): readonly [EventsMessage, EventsMessage] | undefined {
+  const { accepted, refused } = message;
+  const half = Math.ceil((accepted.length + refused.length) / 2);
+  if (accepted.length + refused.length <= 1) return undefined;
+  const refusedHalf = Math.max(0, half - accepted.length);
+  return [
+    { ...message, accepted: accepted.slice(0, half), refused: refused.slice(0, refusedHalf) },
+    { ...message, accepted: accepted.slice(half), refused: refused.slice(refusedHalf) },
+  ];
+}

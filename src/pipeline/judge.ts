@@ -2,6 +2,7 @@ import type { EventDefinition } from '../catalog/define/event.ts';
 import { type FailureCode, jsonPointer } from '../platform/failure.ts';
 import { CloudEvent } from './cloud-event.ts';
 import { unknownType } from './contracts/versions.ts';
+import { unstorableAt } from './unstorable.ts';
 
 /** An event that may be stored. */
 export interface AcceptedEvent {
@@ -61,10 +62,24 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
     return { verdict: 'quarantined', refusal: { code, reason, pointer, detail } };
   }
   const occurredAt = time === undefined ? now : Date.parse(time);
+  if (occurredAt < 0)
+    return refuse('invalid_event', '/time', 'Nothing is taken that happened before 1970-01-01T00:00:00Z.');
   const judged = definition.interpret(data, { occurredAt, now });
   if (!judged.ok) {
     const { code, reason, pointer, detail } = judged;
     return { verdict: 'quarantined', refusal: { code, reason, pointer, detail } };
+  }
+  const unstorable = unstorableAt(data, '/data');
+  if (unstorable !== undefined) {
+    const detail =
+      'Neither NUL, half a surrogate pair nor a number beyond 64-bit floating point can be stored.';
+    const refusal = {
+      code: 'contract_violation',
+      reason: 'not_storable',
+      pointer: unstorable,
+      detail,
+    } as const;
+    return { verdict: 'quarantined', refusal };
   }
   const event = {
     source,

@@ -5,6 +5,7 @@ import type { EventIdentity, KnownEvent, StorableEvent } from '../storage/postgr
 import type { RefusedEvent } from '../storage/postgres/quarantine.ts';
 import { distinct, identityOf, saysTheSame } from './identity.ts';
 import { judge } from './judge.ts';
+import { withoutUnstorable } from './unstorable.ts';
 
 /** Events of one transaction: enough to share its cost, few enough to stay within the statement's time limit. */
 const TRANSACTION_EVENTS_MAX = 2_000;
@@ -56,18 +57,27 @@ export async function storeMessages(
       }
     }
   }
-  const { first, duplicates, conflicts } = distinct(storable, ports.types);
-  const known: KnownEvent[] = [];
-  for (let from = 0; from < first.length; from += TRANSACTION_EVENTS_MAX) {
-    const part = await storeOrSplit(first.slice(from, from + TRANSACTION_EVENTS_MAX), ports);
-    refused.push(...part.refused);
-    known.push(...inOtherVersions(part.known, first, ports));
+  const outcome: { duplicates: EventIdentity[]; conflicts: StorableEvent[] } = {
+    duplicates: [],
+    conflicts: [],
+  };
+  // What contradicts another event of the call may be what is stored already, so each is held against the database.
+  for (let left: readonly StorableEvent[] = storable; left.length > 0; ) {
+    const { first, duplicates, conflicts } = distinct(left, ports.types);
+    outcome.duplicates.push(...duplicates);
+    for (let from = 0; from < first.length; from += TRANSACTION_EVENTS_MAX) {
+      const part = await storeOrSplit(first.slice(from, from + TRANSACTION_EVENTS_MAX), ports);
+      refused.push(...part.refused);
+      const known = inOtherVersions(part.known, first, ports);
+      outcome.duplicates.push(...known.filter(({ same }) => same));
+      const others = new Set(known.filter(({ same }) => !same).map(identityOf));
+      outcome.conflicts.push(...first.filter((event) => others.has(identityOf(event))));
+    }
+    left = conflicts;
   }
-  const others = new Set(known.filter(({ same }) => !same).map(identityOf));
-  const contradicting = [...conflicts, ...first.filter((event) => others.has(identityOf(event)))];
-  refused.push(...contradicting.map(asConflict));
+  refused.push(...outcome.conflicts.map(asConflict));
   await ports.keepRefused(await Promise.all(refused.map((event) => describe(event, ports))));
-  return { duplicates: [...duplicates, ...known.filter(({ same }) => same)], conflicts: contradicting };
+  return outcome;
 }
 
 /** What is there already and was sent in another version says the same where the current contract reads the same. */
@@ -134,16 +144,4 @@ async function describe({ raw, reason, pointer, detail }: Refused, ports: StoreP
     detail,
     raw: safe,
   };
-}
-
-/** Postgres' jsonb holds neither NUL nor lone surrogates: what a refused event has of them is replaced. */
-function withoutUnstorable(raw: unknown): unknown {
-  const clean = (text: string) => text.toWellFormed().replaceAll('\u0000', '\uFFFD');
-  return JSON.parse(
-    JSON.stringify(raw, (_, value: unknown) => {
-      if (typeof value === 'string') return clean(value);
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [clean(key), inner]));
-    }),
-  );
 }

@@ -178,11 +178,14 @@ export const FAULTS: readonly Fault[] = [
   ),
 ];
 
-/** A copy of the rules and of the simulation with a fault in it; removed when disposed. */
-export function faultyCopy({ name, edits }: Fault): Disposable & { readonly folder: string } {
+/** A copy of the rules and of the simulation, and of other parts, with a fault in it; removed when disposed. */
+export function faultyCopy(
+  { name, edits }: Fault,
+  others: readonly string[] = [],
+): Disposable & { readonly folder: string } {
   const root = join(import.meta.dirname, '../..');
   const folder = mkdtempSync(join(tmpdir(), 'millrace-fault-'));
-  for (const part of ['package.json', 'src', 'test/simulation', 'test/support/coherence'])
+  for (const part of ['package.json', 'src', 'test/simulation', 'test/support/coherence', ...others])
     cpSync(join(root, part), join(folder, part), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   for (const { file, from, to } of edits) {

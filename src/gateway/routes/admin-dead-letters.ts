@@ -1,10 +1,8 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { ChangesMessage } from '../../../queues/changes/message.ts';
-import { EventsMessage } from '../../../queues/events/message.ts';
-import type { Env } from '../../env.ts';
+import { replayDeadLetters } from '../../pipeline/dead-letters.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
-import { DEAD_LETTER, readQuarantined, resolveQuarantined } from '../../storage/postgres/quarantine.ts';
+import { readQuarantined, resolveQuarantined } from '../../storage/postgres/quarantine.ts';
 import { readJson } from '../body.ts';
 import { type AppEnv, servicesOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
@@ -41,32 +39,20 @@ export function registerDeadLetters(app: OpenAPIHono<AppEnv>): void {
       });
     }
     const { ids } = body.data;
-    const letters = new Map(
-      (await guarded(() => readQuarantined(db, ids))).map((letter) => [letter.id, letter]),
-    );
-    const results = [];
-    for (const id of ids) {
-      const letter = letters.get(id);
-      if (letter?.reason !== DEAD_LETTER) results.push({ id, outcome: 'not_found' });
-      else if (letter.state !== 'open') results.push({ id, outcome: 'closed' });
-      else results.push({ id, outcome: (await send(env, letter.raw)) ? 'sent' : 'not_a_message' });
-    }
-    const sent = results.flatMap(({ id, outcome }) => (outcome === 'sent' ? [id] : []));
-    // Sent and not marked, it is sent again: consumers are idempotent.
-    const entry = { action: 'dead-letter.replay', target: sent.join(','), detail: { ids: sent } };
-    await guarded(() => resolveQuarantined(db, sent, 'released', entry));
+    const results = await replayDeadLetters(ids, {
+      read: (wanted) => guarded(() => readQuarantined(db, wanted)),
+      sendEvents: (message) => taken(env.EVENTS.send(message, { contentType: 'json' })),
+      sendChanges: (message) => taken(env.CHANGES.send(message, { contentType: 'json' })),
+      resolve: (sent, entry, keptUntil) =>
+        guarded(() => resolveQuarantined(db, sent, 'released', entry, keptUntil)),
+    });
     return c.json({ results });
   });
 }
 
-/** The schemas of the queues' messages are told apart by what they hold. */
-async function send({ EVENTS, CHANGES }: Env, raw: unknown): Promise<boolean> {
-  const events = EventsMessage.safeParse(raw);
-  const changes = ChangesMessage.safeParse(raw);
+async function taken(sending: Promise<unknown>): Promise<void> {
   try {
-    if (events.success) await EVENTS.send(events.data, { contentType: 'json' });
-    else if (changes.success) await CHANGES.send(changes.data, { contentType: 'json' });
-    return events.success || changes.success;
+    await sending;
   } catch (error) {
     throw new Failure('queue_unavailable', 'The queue does not take messages. Try again shortly.', {
       retryAfterS: 5,

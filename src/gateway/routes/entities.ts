@@ -3,6 +3,7 @@ import { z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
 import type { EntityDefinition, EntityWrite } from '../../catalog/define/entity.ts';
 import { announcedWrite } from '../../pipeline/announced-write.ts';
+import { unstorableAt } from '../../pipeline/unstorable.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import type { Services } from '../../services.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
@@ -49,6 +50,9 @@ function registerPut(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: 
     const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const values = parsed(write.body, body, []);
+    const pointer = unstorableAt(values);
+    if (pointer !== undefined)
+      throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { pointer });
     const { written, headers } = await announced(services, () => putEntity(services.db, entity, key, values));
     return c.json({ [entity.key.name]: key, ...values }, written.created ? 201 : 200, headers);
   });

@@ -35,12 +35,18 @@ export function classifyFault(error: unknown): DatabaseFault {
   return ['08', '53', '57', '40', '58', '55'].includes(stateClass) ? 'unavailable' : 'bug';
 }
 
-/** Runs a query and turns an outage into a failure that a caller can act on; other errors pass through. */
+/** Text that Postgres cannot hold, such as NUL: character_not_in_repertoire, and in jsonb untranslatable_character. */
+const TEXT_FAULTS: readonly (string | undefined)[] = ['22021', '22P05'];
+
+/** Runs a query and turns an outage, or text that cannot be text, into a failure that a caller can act on. */
 export async function guarded<T>(query: () => Promise<T>): Promise<T> {
   try {
     return await query();
   } catch (error) {
-    if (error instanceof Failure || classifyFault(error) !== 'unavailable') throw error;
+    if (error instanceof Failure) throw error;
+    if (TEXT_FAULTS.includes(sqlState(error)))
+      throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { cause: error });
+    if (classifyFault(error) !== 'unavailable') throw error;
     throw new Failure('database_unavailable', 'The database does not answer. Try again shortly.', {
       retryAfterS: 5,
       cause: error,

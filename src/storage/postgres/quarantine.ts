@@ -39,6 +39,19 @@ export async function keepRefused(
   return new Set(kept.map(({ fingerprint }) => fingerprint));
 }
 
+/** Keeps dead letters. One that was replayed and has died again is open again; one that was discarded stays so. */
+export async function keepDeadLetters(db: NeonHttpDatabase, letters: readonly RefusedEvent[]): Promise<void> {
+  if (letters.length === 0) return;
+  await db
+    .insert(quarantine)
+    .values(letters.map((letter) => ({ ...letter })))
+    .onConflictDoUpdate({
+      target: quarantine.fingerprint,
+      set: { state: 'open', resolvedAt: null, detail: sql`excluded.detail`, receivedAt: sql`now()` },
+      setWhere: ne(quarantine.state, 'discarded'),
+    });
+}
+
 /** Counts of quarantined events by reason, of one source or of all. */
 export async function countByReason(
   db: NeonHttpDatabase,
@@ -127,19 +140,29 @@ export async function readQuarantined(
   return z.array(Row.extend({ raw: z.unknown() })).parse(rows);
 }
 
-/** Closes what is open and writes down why, in one transaction. What is closed already stays as it was. */
+/**
+ * Closes what is open and writes down why, in one transaction. What is closed already stays as it was, and so does
+ * what was kept at or after `keptUntil`.
+ */
 export async function resolveQuarantined(
   db: NeonHttpDatabase,
   ids: readonly number[],
   state: 'released' | 'discarded',
   entry: AuditEntry,
+  keptUntil?: Date,
 ): Promise<void> {
   if (ids.length === 0) return;
   await db.batch([
     db
       .update(quarantine)
       .set({ state, resolvedAt: sql`now()` })
-      .where(and(inArray(quarantine.id, [...ids]), eq(quarantine.state, 'open'))),
+      .where(
+        and(
+          inArray(quarantine.id, [...ids]),
+          eq(quarantine.state, 'open'),
+          keptUntil === undefined ? undefined : lt(quarantine.receivedAt, keptUntil.toISOString()),
+        ),
+      ),
     db.execute(auditStatement(entry)),
   ]);
 }

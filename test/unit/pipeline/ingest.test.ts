@@ -226,6 +226,21 @@ describe('events that are said twice', () => {
     expect(refused).toMatchObject([{ eventId: '2', reason: 'conflicting_duplicate' }]);
   });
 
+  it('are held against the stored event, and not against each other alone', async () => {
+    const { refused, ports } = pickyDatabase(() => false);
+    const later = messageOf(1);
+    const said = later.accepted[0];
+    if (said === undefined) throw new Error('The message holds one.');
+    const other = { ...later, accepted: [{ ...said, data: { ...line, quantity: 9 } }] };
+    const outcome = await storeMessages([other, later], {
+      ...ports,
+      storeEvents: async (events) =>
+        events.map(({ source, id, data }) => ({ source, id, same: data === said.data })),
+    });
+    expect(refused).toMatchObject([{ reason: 'conflicting_duplicate', raw: { data: { quantity: 9 } } }]);
+    expect(outcome.duplicates).toHaveLength(1);
+  });
+
   it('lose no event, whatever the mixture', async () => {
     const id = fc.constantFrom('a', 'b', 'c');
     const event = fc.record({ id, quantity: fc.integer({ min: -1, max: 2 }) });

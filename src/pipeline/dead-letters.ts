@@ -1,0 +1,88 @@
+import { ChangesMessage } from '../../queues/changes/message.ts';
+import { EventsMessage } from '../../queues/events/message.ts';
+import type { AuditEntry } from '../storage/postgres/audit.ts';
+import { DEAD_LETTER, type QuarantinedEvent, type RefusedEvent } from '../storage/postgres/quarantine.ts';
+import { withoutUnstorable } from './unstorable.ts';
+
+/** Characters that are kept of why a message could not be handled. */
+const DETAIL_CHARACTERS_MAX = 1_000;
+
+/**
+ * A message of a queue as it is kept once nobody could handle it. What says the same has one fingerprint, whenever
+ * it was received: an event that was sent twice is dead once.
+ */
+export async function deadLetterOf(
+  message: unknown,
+  detail: string,
+  fingerprint: (text: string) => Promise<string>,
+): Promise<RefusedEvent> {
+  const raw = withoutUnstorable(without(message, 'tries')) ?? '';
+  return {
+    ...subjectOf(raw),
+    fingerprint: await fingerprint(JSON.stringify([DEAD_LETTER, without(raw, 'receivedAt')])),
+    reason: DEAD_LETTER,
+    pointer: '',
+    detail: detail.slice(0, DETAIL_CHARACTERS_MAX).toWellFormed().replaceAll('\u0000', '\uFFFD'),
+    raw,
+  };
+}
+
+/** The count of tries is never kept, so a letter that is replayed has all its tries before it again. */
+function without(message: unknown, left: 'tries' | 'receivedAt'): unknown {
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) return message;
+  return Object.fromEntries(Object.entries(message).filter(([name]) => name !== left));
+}
+
+/** The one event that a message is about, so that its status tells where it is. */
+function subjectOf(raw: unknown): Pick<RefusedEvent, 'source' | 'eventId' | 'type'> {
+  const [event, ...others] = EventsMessage.safeParse(raw).data?.accepted ?? [];
+  if (event !== undefined && others.length === 0)
+    return { source: event.source, eventId: event.id, type: event.type };
+  const [change, ...more] = ChangesMessage.safeParse(raw).data?.events ?? [];
+  return { source: null, eventId: null, type: more.length === 0 ? (change?.type ?? null) : null };
+}
+
+export interface ReplayPorts {
+  readonly read: (
+    ids: readonly number[],
+  ) => Promise<readonly (QuarantinedEvent & { readonly raw: unknown })[]>;
+  readonly sendEvents: (message: EventsMessage) => Promise<unknown>;
+  readonly sendChanges: (message: ChangesMessage) => Promise<unknown>;
+  /** Closes those that have not died anew since `keptUntil`. */
+  readonly resolve: (ids: readonly number[], entry: AuditEntry, keptUntil: Date) => Promise<void>;
+}
+
+export interface Replayed {
+  readonly id: number;
+  readonly outcome: 'sent' | 'not_found' | 'closed' | 'not_a_message';
+}
+
+/**
+ * Sends dead letters to the queues that they came from, and closes them. One that is sent and not closed is sent
+ * again: consumers are idempotent. One that dies anew is open again.
+ */
+export async function replayDeadLetters(ids: readonly number[], ports: ReplayPorts): Promise<Replayed[]> {
+  const letters = new Map((await ports.read(ids)).map((letter) => [letter.id, letter]));
+  const results: Replayed[] = [];
+  for (const id of ids) {
+    const letter = letters.get(id);
+    if (letter?.reason !== DEAD_LETTER) results.push({ id, outcome: 'not_found' });
+    else if (letter.state !== 'open') results.push({ id, outcome: 'closed' });
+    else results.push({ id, outcome: (await send(letter.raw, ports)) ? 'sent' : 'not_a_message' });
+  }
+  const sent = results.flatMap(({ id, outcome }) => (outcome === 'sent' ? [id] : []));
+  // The database tells times in microseconds, and the newest letter is one of those that were read.
+  const newestMs = Math.max(0, ...[...letters.values()].map(({ receivedAt }) => Date.parse(receivedAt)));
+  const entry = { action: 'dead-letter.replay', target: sent.join(','), detail: { ids: sent } };
+  await ports.resolve(sent, entry, new Date(newestMs + 1));
+  return results;
+}
+
+/** The schemas of the queues' messages are told apart by what they hold. */
+async function send(raw: unknown, ports: ReplayPorts): Promise<boolean> {
+  const events = EventsMessage.safeParse(raw);
+  const changes = ChangesMessage.safeParse(raw);
+  if (events.success) await ports.sendEvents(events.data);
+  else if (changes.success) await ports.sendChanges(changes.data);
+  return events.success || changes.success;
+}

@@ -1,0 +1,105 @@
+import type { Fault } from '../faults.ts';
+
+/** Parts of the project that the schedules need besides `src`. */
+export const PARTS = ['durable-objects', 'queues', 'scripts', 'migrations'];
+
+/** Faults that show in almost any schedule. */
+const FEW = 20;
+/** Faults that need several things to go wrong in one order. */
+const MANY = 150;
+
+function fault(name: string, seedsMax: number, file: string, from: string, to: string): Fault {
+  return { name, seedsMax, edits: [{ file, from, to }] };
+}
+
+const BATCH = 'queues/batch.ts';
+const EVENT_STORE = 'src/storage/postgres/event-store.ts';
+const VERDICTS = 'src/pipeline/verdicts.ts';
+
+/** Faults that stand, or stood, in pipelines in wide use, and those that this design invites. */
+export const FAULTS: readonly Fault[] = [
+  fault(
+    'a message is acknowledged before its events are committed',
+    FEW,
+    BATCH,
+    'if (parsed.success) valid.push({ message, body: parsed.data });',
+    'if (parsed.success && (message.ack(), true)) valid.push({ message, body: parsed.data });',
+  ),
+  fault(
+    'the outbox is written after the transaction of its events',
+    MANY,
+    EVENT_STORE,
+    '    db.execute(insertOutbox(events, batch)),\n  ]);',
+    '  ]);\n  await db.execute(insertOutbox(events, batch));',
+  ),
+  fault(
+    'an event that is there already is announced again',
+    FEW,
+    EVENT_STORE,
+    '::uuid\n    order by e.seq`;',
+    '::uuid or true\n    order by e.seq`;',
+  ),
+  fault(
+    'an event is folded as often as it comes',
+    FEW,
+    'durable-objects/feature-shard/store.ts',
+    '.rowsWritten > 0,',
+    '.rowsWritten >= 0,',
+  ),
+  fault(
+    'the last event is the one that arrives last',
+    FEW,
+    'durable-objects/feature-shard/store.ts',
+    'last_at = max(last_at, excluded.last_at)',
+    'last_at = excluded.last_at',
+  ),
+  fault(
+    'what fails in an outage is counted as a try',
+    MANY,
+    VERDICTS,
+    'if (!(await this.#isOutage(error))) return',
+    'if (error !== this.#isOutage) return',
+  ),
+  fault(
+    'one bad event takes its whole message along',
+    FEW,
+    VERDICTS,
+    'this.#calls + 2 > CALLS_MAX ? undefined',
+    'this.#calls >= 0 ? undefined',
+  ),
+  fault(
+    'a dead letter that could not be kept is acknowledged',
+    MANY,
+    BATCH,
+    'await keepDead([{ message, detail: reasonOf(error) }], services);',
+    'await keepDead([{ message, detail: reasonOf(error) }], services).catch(() => undefined);',
+  ),
+  fault(
+    'an outage that outlasts the retries of the platform ends messages',
+    MANY,
+    BATCH,
+    'if (message.attempts < RENEW_ATTEMPTS)',
+    'if (message.attempts > 0)',
+  ),
+  fault(
+    'the relay marks changes before the queue has them',
+    MANY,
+    'src/pipeline/relay.ts',
+    '  await ports.publish(changes);\n  await ports.markRelayed(\n    changes.map(({ outboxId }) => outboxId),\n    at,\n  );\n',
+    '  await ports.markRelayed(\n    changes.map(({ outboxId }) => outboxId),\n    at,\n  );\n  await ports.publish(changes);\n',
+  ),
+  fault(
+    'what was made from features is not invalidated after the fold',
+    FEW,
+    'queues/changes/consumer.ts',
+    'if (tags.length > 0) await services.invalidate(tags);',
+    'void tags;',
+  ),
+  fault(
+    'an event contradicts another of its batch instead of the stored one',
+    MANY,
+    'src/pipeline/store.ts',
+    '    left = conflicts;',
+    '    outcome.conflicts.push(...conflicts);\n    left = [];',
+  ),
+];

@@ -1,0 +1,190 @@
+import { sql } from 'drizzle-orm';
+import { slotOf } from '../../../src/cache/clock/slots.ts';
+import { shardOf } from '../../../src/features/shards.ts';
+import type { SimulatedDatabase } from './database.ts';
+import type { PlannedEvent } from './schedule.ts';
+import { cloudEventOf, type World } from './world.ts';
+
+type Row = Readonly<Record<string, unknown>>;
+interface Fact {
+  readonly seq: number;
+  readonly id: string;
+  readonly data: { sku: string; customerId: string; quantity: number; invoice: string };
+  readonly occurredAt: number;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Everything that is not as it has to be once nothing is under way any more; `mended`: and nothing is dead. */
+export async function judge(world: World, { db }: SimulatedDatabase, mended: boolean): Promise<string[]> {
+  const all = async (query: string) => (await db.execute(sql.raw(query))).rows as Row[];
+  const events = (
+    await all(
+      'select seq, id, data, extract(epoch from occurred_at) * 1000 as occurred_at from events order by seq',
+    )
+  ).map(
+    (row): Fact => ({
+      seq: Number(row['seq']),
+      id: String(row['id']),
+      data: row['data'] as Fact['data'],
+      occurredAt: Math.round(Number(row['occurred_at'])),
+    }),
+  );
+  const quarantine = await all('select id, reason, state, raw from quarantine order by id');
+  const found = [
+    ...accountedFor(world, events, quarantine, mended),
+    ...onlyOnce(events, await all('select event_seq, invoice, quantity from purchases'), 'purchases'),
+    ...outbox(world, events, await all('select event_seq, tags, relayed_at, relayed_seq from outbox')),
+    ...features(
+      world,
+      events.filter(({ data }) => mended || !data.invoice.startsWith('folding-fails')),
+    ),
+  ];
+  for (const [tag, seq] of world.foldedAt) {
+    if ((world.invalidatedAt.get(slotOf(tag)) ?? 0) <= seq)
+      found.push(`${tag} is folded and not invalidated.`);
+  }
+  const deleted = [world.events, world.changes, world.dead].flatMap((queue) => queue.deleted);
+  if (deleted.length > 0) found.push(`${deleted.length} messages were deleted by the platform.`);
+  return found;
+}
+
+/** Each thing that a client said is in one place: the history, the quarantine, or a dead letter. */
+function accountedFor(
+  world: World,
+  events: readonly Fact[],
+  quarantine: readonly Row[],
+  mended: boolean,
+): string[] {
+  const found: string[] = [];
+  const places = new Map<string, string[]>();
+  const put = (id: string, data: unknown, place: string) => {
+    const said = saidOf(id, data);
+    places.set(said, [...(places.get(said) ?? []), place]);
+  };
+  for (const { id, data } of events) put(id, data, 'history');
+  const letters = quarantine.filter(({ reason }) => reason === 'dead_letter');
+  for (const { reason, raw } of quarantine) {
+    if (reason === 'dead_letter') continue;
+    const { id, data } = raw as { id: string; data: unknown };
+    put(id, data, String(reason));
+  }
+  const bySeq = new Map(events.map((event) => [event.seq, event]));
+  const deadFolds = new Set<number>();
+  for (const { raw, state } of letters) {
+    const letter = raw as Record<string, { id: string; data: { invoice: string }; seq: number }[]>;
+    if (state !== 'open') continue;
+    for (const { id, data } of letter['accepted'] ?? []) {
+      put(id, data, 'dead');
+      if (!data.invoice.startsWith('storing-fails')) found.push(`${id} is dead without a fault of its own.`);
+    }
+    for (const { seq } of letter['events'] ?? []) {
+      const id = bySeq.get(seq)?.id ?? '?';
+      if (deadFolds.has(seq)) found.push(`The fold of ${id} is dead twice.`);
+      deadFolds.add(seq);
+      if (!bySeq.get(seq)?.data.invoice.startsWith('folding-fails'))
+        found.push(`The fold of ${id} is dead without a fault of its own.`);
+    }
+    const isGarbage = letter['accepted'] === undefined && letter['events'] === undefined;
+    if (mended && !isGarbage) found.push('A letter is dead although nothing is at fault any more.');
+  }
+  if (!mended) {
+    for (const { seq, id, data } of events)
+      if (data.invoice.startsWith('folding-fails') && !deadFolds.has(seq))
+        found.push(`The fold of ${id} fails, and is not kept as a dead letter.`);
+  }
+  const garbage = letters.filter(({ raw }) => (raw as { v?: number }).v === 9).length;
+  if (garbage !== (world.schedule.garbage ? 1 : 0)) found.push(`${garbage} letters of no known schema.`);
+  const planned = new Map(
+    world.schedule.requests.flatMap(({ events: sent }) =>
+      sent.map((event): [string, PlannedEvent] => [saidOf(event.id, cloudEventOf(event).data), event]),
+    ),
+  );
+  for (const [said, event] of planned) {
+    const where = places.get(said) ?? [];
+    if (where.length === 0) found.push(`${said} (${event.trait}) is lost.`);
+    if (where.length > 1) found.push(`${said} (${event.trait}) is in ${where.join(' and ')}.`);
+    if (mended && event.trait === 'good' && where.some((place) => !/history|conflicting/.test(place)))
+      found.push(`${said} is good, and in ${where.join()}.`);
+  }
+  for (const said of places.keys()) if (!planned.has(said)) found.push(`${said} was never said.`);
+  return found;
+}
+
+function saidOf(id: string, data: unknown): string {
+  const { invoice, quantity } = data as { invoice: string; quantity: number };
+  return `${id} with ${quantity} (${invoice})`;
+}
+
+function onlyOnce(events: readonly Fact[], rows: readonly Row[], what: string): string[] {
+  const told = (seq: unknown, { invoice, quantity }: Row) => `#${String(seq)} ${invoice} ${quantity}`;
+  const owed = events.map(({ seq, data }) => told(seq, data)).sort();
+  const there = rows.map((row) => told(row['event_seq'], row)).sort();
+  return differences(owed, there, what);
+}
+
+function outbox(world: World, events: readonly Fact[], rows: readonly Row[]): string[] {
+  const ofEvents = rows.filter((row) => row['event_seq'] !== null);
+  const found = differences(
+    events.map(({ seq }) => String(seq)).sort(),
+    ofEvents.map((row) => String(row['event_seq'])).sort(),
+    'the outbox',
+  );
+  for (const row of rows) {
+    if (row['relayed_at'] === null) found.push(`The change ${String(row['event_seq'])} is never relayed.`);
+    for (const tag of row['tags'] as string[]) {
+      const at = world.invalidatedAt.get(slotOf(tag)) ?? 0;
+      if (at < Number(row['relayed_seq'])) found.push(`${tag} is marked as invalidated, and is not.`);
+    }
+  }
+  return found;
+}
+
+/** Every cell against what follows from the history, reckoned here in the plainest way. */
+function features(world: World, events: readonly Fact[]): string[] {
+  const owed = new Map<string, { amount: number; lastAt: number }>();
+  const add = (entity: string, key: string, feature: string, bucket: number, item: string, fact: Fact) => {
+    const amount = feature === 'units' ? fact.data.quantity : feature === 'spend_minor' ? spend(fact) : 1;
+    const cell = [shardOf(entity, key), key, feature, bucket, item].join(' ');
+    const before = owed.get(cell) ?? { amount: 0, lastAt: 0 };
+    // Of a time that stands for itself the amount says nothing.
+    owed.set(cell, {
+      amount: before.amount + amount,
+      lastAt: Math.max(before.lastAt, fact.occurredAt),
+    });
+  };
+  for (const fact of events) {
+    const { sku, customerId } = fact.data;
+    const day = Math.floor(fact.occurredAt / DAY_MS);
+    add('customer', customerId, 'purchases', day, '', fact);
+    add('customer', customerId, 'spend_minor', day, '', fact);
+    add('customer', customerId, 'last_purchase_at', 0, '', fact);
+    add('customer', customerId, 'items', 0, sku, fact);
+    add('product', sku, 'units', day, '', fact);
+    add('product', sku, 'last_sold_at', 0, '', fact);
+  }
+  const told = (cell: string, { amount, lastAt }: { amount: number; lastAt: number }) =>
+    cell.includes('last_') ? `${cell}: ${lastAt}` : `${cell}: ${amount}, ${lastAt}`;
+  return differences(
+    [...owed].map(([cell, value]) => told(cell, value)).sort(),
+    world
+      .cells()
+      .map((cell) => told(cell.name, cell))
+      .sort(),
+    'the features',
+  );
+}
+
+function spend({ data }: Fact): number {
+  return data.quantity * 250;
+}
+
+function differences(owed: readonly string[], there: readonly string[], what: string): string[] {
+  const found: string[] = [];
+  for (const one of new Set([...owed, ...there])) {
+    const count = (list: readonly string[]) => list.filter((other) => other === one).length;
+    if (count(owed) !== count(there))
+      found.push(`In ${what}, ${one} stands ${count(there)} times, and ought to ${count(owed)} times.`);
+  }
+  return found;
+}

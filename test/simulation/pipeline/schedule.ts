@@ -1,0 +1,104 @@
+import { seededRandom } from '../../../src/platform/random.ts';
+
+/** An event that a client sends; `trait` tells what is to become of it. */
+export interface PlannedEvent {
+  readonly id: string;
+  readonly trait: Trait;
+  readonly quantity: number;
+  readonly sku: string;
+  readonly customerId: string;
+  /** Milliseconds since the Unix epoch; not in the order of arrival. */
+  readonly occurredAt: number;
+}
+
+/**
+ * `refused` breaks a rule, `unstorable` is refused by the database for its data, `storing-fails` and `folding-fails`
+ * meet a defect that is mended only at the end.
+ */
+export type Trait = 'good' | 'refused' | 'unstorable' | 'storing-fails' | 'folding-fails';
+
+export interface PlannedRequest {
+  readonly events: readonly PlannedEvent[];
+  /** Whether it asks for its events to be stored before the answer. */
+  readonly waits: boolean;
+}
+
+/** How likely each kind of fault is at a step where it may happen. */
+export interface FaultRates {
+  /** A process ends, before or after what it was about to do. */
+  readonly killed: number;
+  /** A call is refused, and nothing has happened. */
+  readonly refused: number;
+  /** A call has happened, and its answer is lost. */
+  readonly lost: number;
+  /** A message is delivered again although it was acknowledged, or while it is being handled. */
+  readonly doubled: number;
+  /** The database goes away for a while, for everybody. */
+  readonly outage: number;
+}
+
+export interface Schedule {
+  readonly seed: number;
+  readonly requests: readonly PlannedRequest[];
+  readonly faults: FaultRates;
+  /** After so many faults the world is well. */
+  readonly faultsMax: number;
+  /** Deliveries that every message has behind it already: an outage of hours in a few steps. */
+  readonly attemptsBefore: number;
+  /** A message that no consumer understands. */
+  readonly garbage: boolean;
+}
+
+const DAY_MS = 86_400_000;
+/** 2026-11-01T00:00:00Z. */
+const FIRST_DAY_MS = 1_793_491_200_000;
+
+export function scheduleOf(seed: number): Schedule {
+  const random = seededRandom(seed);
+  const upTo = (count: number) => Math.floor(random() * count);
+  const traitOf = (): Trait => {
+    const at = random();
+    if (at < 0.76) return 'good';
+    if (at < 0.82) return 'refused';
+    if (at < 0.86) return 'unstorable';
+    return at < 0.93 ? 'storing-fails' : 'folding-fails';
+  };
+  const events = Array.from(
+    { length: 8 + upTo(10) },
+    (_, index): PlannedEvent => ({
+      id: `e${index}`,
+      trait: traitOf(),
+      quantity: 1 + upTo(9),
+      sku: `S${upTo(3)}`,
+      customerId: `c${upTo(3)}`,
+      occurredAt: FIRST_DAY_MS + upTo(3) * DAY_MS + upTo(1_000) * 1_000,
+    }),
+  );
+  // Some are said twice, a few of them with something else in them.
+  const again = events.filter(() => random() < 0.2);
+  const said = [
+    ...events,
+    ...again.map((event) => (random() < 0.4 ? { ...event, quantity: event.quantity + 10 } : event)),
+  ];
+  for (let at = said.length - 1; at > 0; at -= 1) {
+    const other = upTo(at + 1);
+    [said[at], said[other]] = [said[other] as PlannedEvent, said[at] as PlannedEvent];
+  }
+  const requests: PlannedRequest[] = [];
+  while (said.length > 0) requests.push({ events: said.splice(0, 1 + upTo(6)), waits: random() < 0.25 });
+  const often = random() < 0.5 ? 0.06 : 0.02;
+  return {
+    seed,
+    requests,
+    faults: {
+      killed: often,
+      refused: often,
+      lost: often,
+      doubled: random() < 0.5 ? 0.2 : 0.05,
+      outage: random() < 0.3 ? 0.02 : 0,
+    },
+    faultsMax: 30,
+    attemptsBefore: random() < 0.2 ? 86 : 0,
+    garbage: random() < 0.3,
+  };
+}

@@ -1,0 +1,47 @@
+import type { Outcome } from './run.ts';
+import type { FaultRates, PlannedRequest, Schedule } from './schedule.ts';
+
+/** Runs that a shrinking may take: each takes some tenths of a second. */
+const RUNS_MAX = 200;
+
+/** A schedule that still fails, with fewer faults, kinds of faults, requests and events. */
+export async function shrink(
+  failing: Schedule,
+  run: (schedule: Schedule) => Promise<Outcome>,
+): Promise<Schedule> {
+  let best = failing;
+  let runs = 0;
+  const improve = async (smaller: Schedule): Promise<boolean> => {
+    runs += 1;
+    if (runs > RUNS_MAX || (await run(smaller)).violations.length === 0) return false;
+    best = smaller;
+    return true;
+  };
+  for (let before: Schedule | undefined; before !== best && runs <= RUNS_MAX; ) {
+    before = best;
+    await improve({ ...best, garbage: false, attemptsBefore: 0 });
+    for (const kind of Object.keys(best.faults) as (keyof FaultRates)[])
+      if (best.faults[kind] > 0) await improve({ ...best, faults: { ...best.faults, [kind]: 0 } });
+    for (const part of [0.25, 0.5, 0.9])
+      if (best.faultsMax > 0 && (await improve({ ...best, faultsMax: Math.floor(best.faultsMax * part) })))
+        break;
+    for (const requests of smallerRequests(best.requests)) if (await improve({ ...best, requests })) break;
+  }
+  return best;
+}
+
+/** With one request or one event less, or half of the requests. */
+function* smallerRequests(requests: readonly PlannedRequest[]): Generator<readonly PlannedRequest[]> {
+  const half = Math.ceil(requests.length / 2);
+  if (requests.length > 2) {
+    yield requests.slice(0, half);
+    yield requests.slice(half);
+  }
+  for (const [at, request] of requests.entries()) {
+    yield requests.toSpliced(at, 1);
+    for (const index of request.events.keys()) {
+      if (request.events.length > 1)
+        yield requests.with(at, { ...request, events: request.events.toSpliced(index, 1) });
+    }
+  }
+}

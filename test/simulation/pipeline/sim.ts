@@ -1,0 +1,72 @@
+/**
+ * Seeded schedules of faults over the pipeline: `npm run sim:pipeline -- --seeds N [--seed S] [--brief]`. Runs the
+ * seeds S to S + N - 1 (from 1), on as many embedded databases as there are cores, or on the empty one of
+ * `--database URL`. Of the first seed
+ * that fails, the schedule is reduced and what happened is printed, or with `--brief` its number alone; the exit
+ * code is then 1.
+ */
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import type { SeedReport } from './sim-worker.ts';
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '200' },
+    seed: { type: 'string', default: '1' },
+    database: { type: 'string' },
+    brief: { type: 'boolean', default: false },
+  },
+});
+const seeds = integer('seeds', values.seeds);
+const first = integer('seed', values.seed);
+const jobs = values.database === undefined ? Math.min(availableParallelism(), seeds) : 1;
+
+const startedAt = performance.now();
+const total = { seeds: 0, steps: 0, faults: 0, dead: 0 };
+let failed: SeedReport | undefined;
+let next = first;
+await Promise.all(Array.from({ length: jobs }, runSeeds));
+const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+console.log(
+  `${total.seeds} schedules from ${first} in ${seconds} s: ${total.steps} steps, ${total.faults} faults, ` +
+    `${total.dead} dead letters.`,
+);
+if (failed === undefined) console.log('Nothing was lost, and nothing is there twice.');
+else {
+  process.exitCode = 1;
+  console.log(`Seed ${failed.seed} breaks a promise.`);
+  if (!values.brief) {
+    for (const line of failed.story) console.log(line);
+    console.log(`To see it again: npm run sim:pipeline -- --seeds 1 --seed ${failed.seed}`);
+  }
+}
+
+/** Hands one seed after the other to a thread, until none is left or one has failed. */
+async function runSeeds(): Promise<void> {
+  const { brief, database } = values;
+  const worker = new Worker(join(import.meta.dirname, 'sim-worker.ts'), { workerData: { brief, database } });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const ask = () => {
+    if (failed !== undefined || next >= first + seeds) return resolve();
+    worker.postMessage(next);
+    next += 1;
+  };
+  worker.on('error', reject);
+  worker.on('message', (report: SeedReport) => {
+    total.seeds += 1;
+    for (const name of ['steps', 'faults', 'dead'] as const) total[name] += report[name];
+    if (report.violations > 0 && report.seed < (failed?.seed ?? Number.POSITIVE_INFINITY)) failed = report;
+    ask();
+  });
+  ask();
+  await promise;
+  await worker.terminate();
+}
+
+function integer(name: string, text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new RangeError(`--${name} is a whole number above 0, not "${text}".`);
+}

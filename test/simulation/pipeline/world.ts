@@ -1,0 +1,359 @@
+import { FeatureShard } from '../../../durable-objects/feature-shard/object.ts';
+import { OutboxRelay } from '../../../durable-objects/outbox-relay/object.ts';
+import { consumeChanges } from '../../../queues/changes/consumer.ts';
+import { consumeDead } from '../../../queues/dead/consumer.ts';
+import { consumeEvents } from '../../../queues/events/consumer.ts';
+import type { EventsMessage } from '../../../queues/events/message.ts';
+import { slotsOf } from '../../../src/cache/clock/slots.ts';
+import { catalog } from '../../../src/catalog/index.ts';
+import type { Env } from '../../../src/env.ts';
+import type { FoldableEvent } from '../../../src/features/fold.ts';
+import { replayDeadLetters } from '../../../src/pipeline/dead-letters.ts';
+import { eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
+import { storeMessages } from '../../../src/pipeline/store.ts';
+import { acceptance } from '../../../src/pipeline/take.ts';
+import { sha256Hex } from '../../../src/platform/digest.ts';
+import { Failure } from '../../../src/platform/failure.ts';
+import { newId } from '../../../src/platform/ids.ts';
+import { seededRandom } from '../../../src/platform/random.ts';
+import type { Services } from '../../../src/services.ts';
+import { classifyFault, guarded } from '../../../src/storage/postgres/connect.ts';
+import { storeEvents } from '../../../src/storage/postgres/event-store.ts';
+import {
+  keepRefused,
+  listQuarantine,
+  readQuarantined,
+  resolveQuarantined,
+} from '../../../src/storage/postgres/quarantine.ts';
+import { sendChunked } from '../../../src/storage/queue.ts';
+import { type ObjectStorage, objectStorage } from './cloudflare-workers.ts';
+import type { SimulatedDatabase } from './database.ts';
+import { Machine, type Process } from './machine.ts';
+import { SimulatedQueue } from './queues.ts';
+import type { PlannedEvent, Schedule } from './schedule.ts';
+
+export const SOURCE = '/till';
+/** When a run begins, milliseconds since the Unix epoch: 2026-11-21. */
+const BEGIN_MS = 1_795_219_200_000;
+/** How long an outage may last, in seconds; the longer one outlasts what the platform retries. */
+const OUTAGE_S_MAX = 600;
+const LONG_OUTAGE_S_MAX = 4 * 3_600;
+/** Enough for the longest outage and every other fault of a schedule. */
+const REPLAYS_MAX = 100;
+/** Tries of a client that wants its events stored, before it is content with the queue. */
+const WAITS_MAX = 3;
+
+/** The event as a client sends it. */
+export function cloudEventOf({ id, trait, quantity, sku, customerId, occurredAt }: PlannedEvent) {
+  const data = {
+    invoice: trait === 'good' || trait === 'refused' ? id : `${trait}-${id}`,
+    sku,
+    description: null,
+    quantity: trait === 'refused' ? -quantity : quantity,
+    unitPrice: 2.5,
+    customerId,
+    country: 'Norway',
+  };
+  const time = new Date(occurredAt).toISOString();
+  return { specversion: '1.0', id, source: SOURCE, type: 'shop.purchase.v1', time, data };
+}
+
+/** The pipeline as it is deployed, on a real database, with a platform that fails as the schedule says. */
+export class World {
+  readonly schedule: Schedule;
+  readonly machine: Machine;
+  readonly events: SimulatedQueue;
+  readonly changes: SimulatedQueue;
+  readonly dead: SimulatedQueue;
+  readonly #queues: readonly SimulatedQueue[];
+  readonly #database: SimulatedDatabase;
+  readonly #env: Env;
+  readonly #shards = new Map<string, { readonly shard: FeatureShard; readonly own: ObjectStorage }>();
+  /** The moment of each slot's last invalidation, and those of each key's last fold that changed something. */
+  readonly invalidatedAt = new Map<number, number>();
+  readonly foldedAt = new Map<string, number>();
+  clockSeq = 0;
+  isMended = false;
+  #relayProcess: Process = { name: 'relay', alive: true };
+  #relay: OutboxRelay | undefined;
+  #alarmS: number | null = null;
+  #isAlarmRunning = false;
+  #requested = 0;
+  #clients = 0;
+  #processes = 0;
+
+  constructor(schedule: Schedule, database: SimulatedDatabase) {
+    this.schedule = schedule;
+    this.#database = database;
+    const machine = () => this.machine;
+    const { attemptsBefore } = schedule;
+    this.dead = new SimulatedQueue('millrace-dead', { machine, attemptsBefore });
+    const giveUp = (body: unknown) => this.dead.put(body, 0);
+    this.events = new SimulatedQueue('millrace-events', { machine, attemptsBefore, giveUp });
+    this.changes = new SimulatedQueue('millrace-changes', { machine, attemptsBefore, giveUp });
+    this.#queues = [this.events, this.changes, this.dead];
+    this.machine = new Machine({
+      random: seededRandom(schedule.seed ^ 0x5bd1e995),
+      rates: schedule.faults,
+      faultsMax: schedule.faultsMax,
+      outageSMax: attemptsBefore > 0 ? LONG_OUTAGE_S_MAX : OUTAGE_S_MAX,
+      begin: () => this.#begin(),
+      nextS: () =>
+        Math.min(
+          this.#isAlarmRunning ? Number.POSITIVE_INFINITY : (this.#alarmS ?? Number.POSITIVE_INFINITY),
+          ...this.#queues.map((queue) => queue.nextS()),
+        ),
+    });
+    if (schedule.garbage) this.events.put({ v: 9, from: 'another version' }, 0, 0);
+    this.#env = this.#makeEnv();
+  }
+
+  [Symbol.dispose](): void {
+    for (const { own } of this.#shards.values()) own.close();
+  }
+
+  /** Sends every open dead letter to its queue, as an operator would, until it is answered. */
+  async replayDead(): Promise<void> {
+    const { db } = this.#database;
+    for (let tries = 0; tries < REPLAYS_MAX; tries += 1) {
+      const done = await this.#inNewProcess('admin', async () => {
+        const open = await listQuarantine(db, { reason: 'dead_letter', state: 'open', limit: 100 });
+        await replayDeadLetters(
+          open.map(({ id }) => id),
+          {
+            read: (ids) => readQuarantined(db, ids),
+            sendEvents: (message) => this.#env.EVENTS.send(message),
+            sendChanges: (message) => this.#env.CHANGES.send(message),
+            resolve: (ids, entry, keptUntil) => resolveQuarantined(db, ids, 'released', entry, keptUntil),
+          },
+        );
+      });
+      if (done) return;
+      this.machine.nowS += OUTAGE_S_MAX;
+    }
+    throw new Error('The dead letters could not be replayed.');
+  }
+
+  /** The cells of all shards; the name tells shard, key, feature, day and item. */
+  cells(): { readonly name: string; readonly amount: number; readonly lastAt: number }[] {
+    return [...this.#shards].flatMap(([shard, { own }]) =>
+      own.rows('select key, feature, bucket, item, amount, last_at from cells').map((row) => ({
+        name: [shard, row['key'], row['feature'], row['bucket'], row['item']].join(' '),
+        amount: Number(row['amount']),
+        lastAt: Number(row['last_at']),
+      })),
+    );
+  }
+
+  /** What may begin by itself now. */
+  #begin() {
+    const found: { label: string; go: () => void }[] = [];
+    const [next] = this.schedule.requests.slice(this.#requested);
+    if (next !== undefined && this.#clients < 2) {
+      const go = () => {
+        this.#requested += 1;
+        this.#clients += 1;
+        void this.#send(next.events, next.waits).finally(() => {
+          this.#clients -= 1;
+        });
+      };
+      found.push({ label: `a client sends ${next.events.map(({ id }) => id).join(' ')}`, go });
+    }
+    const consumers = [consumeEvents, consumeChanges, consumeDead];
+    for (const [index, queue] of this.#queues.entries()) {
+      const consume = consumers[index] as typeof consumeEvents;
+      const go = queue.delivery((batch) =>
+        this.#inNewProcess(queue.name.replace('millrace-', ''), () => {
+          this.machine.note(`${this.machine.process?.name} is given ${batch.messages.map(told).join(', ')}`);
+          return consume(batch, this.#services());
+        }),
+      );
+      if (go !== undefined) found.push({ label: `${queue.name} delivers`, go });
+    }
+    if (this.#alarmS !== null && this.#alarmS <= this.machine.nowS && !this.#isAlarmRunning)
+      found.push({ label: 'the alarm of the relay', go: () => void this.#alarm() });
+    return found;
+  }
+
+  async #inNewProcess(name: string, work: () => Promise<unknown>): Promise<boolean> {
+    this.#processes += 1;
+    const process: Process = { name: `${name} ${this.#processes}`, alive: true };
+    try {
+      await this.machine.run(process, work);
+      return process.alive;
+    } catch (error) {
+      if (process.alive) this.machine.note(`${process.name} fails: ${String(error)}`);
+      return false;
+    }
+  }
+
+  /** A client sends again until it is answered that its events are taken. */
+  async #send(events: readonly PlannedEvent[], wanted: boolean): Promise<void> {
+    for (let tries = 0; ; tries += 1) {
+      const answered = await this.#inNewProcess('gateway', () =>
+        this.#ingest(events.map(cloudEventOf), wanted && tries < WAITS_MAX),
+      );
+      if (answered) return;
+    }
+  }
+
+  #ingest(raw: readonly unknown[], wanted: boolean): Promise<IngestReport> {
+    const services = this.#services();
+    const { take } = acceptance(wanted, {
+      types: catalog.eventTypes,
+      enqueue: (items, receivedAt) =>
+        sendChunked(services.env.EVENTS, items, (chunk) => eventsMessage(chunk, receivedAt)),
+      store: async (message) => {
+        const outcome = await guarded(async () => {
+          await services.armRelay();
+          return await services.store([message]);
+        });
+        await services.relay().sweep();
+        return { outcome, token: '' };
+      },
+    });
+    return ingest(raw, this.#nowMs(), { types: catalog.eventTypes, take });
+  }
+
+  #nowMs(): number {
+    return BEGIN_MS + Math.round(this.machine.nowS * 1_000);
+  }
+
+  /** What `createServices` ties together, as far as the consumers use it. */
+  #services(): Services {
+    const { db } = this.#database;
+    const invalidate = async (tags: readonly string[]) => {
+      try {
+        return await this.#invalidate(slotsOf(tags));
+      } catch (cause) {
+        throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
+      }
+    };
+    const services: Pick<
+      Services,
+      'env' | 'db' | 'shards' | 'invalidate' | 'store' | 'newestToken' | 'relay' | 'armRelay' | 'tellLineage'
+    > = {
+      // Lineage is told of behind the work, and nothing waits for it.
+      tellLineage: () => undefined,
+      env: this.#env,
+      db,
+      shards: {
+        fold: (name, entity, events) =>
+          this.machine.call('objects', `fold ${events.map(({ seq }) => seq).join(' ')} at ${name}`, () =>
+            this.#fold(name, entity, events),
+          ),
+        read: () => Promise.reject(new Error('Nothing is read here.')),
+        foldedEvents: () => Promise.reject(new Error('Nothing is counted here.')),
+      },
+      invalidate,
+      store: (messages: readonly EventsMessage[]) =>
+        storeMessages(messages, {
+          types: catalog.eventTypes,
+          storeEvents: (events) => storeEvents(db, events, newId()),
+          keepRefused: async (refused) => void (await keepRefused(db, refused)),
+          classifyFault,
+          fingerprint: sha256Hex,
+        }),
+      newestToken: () =>
+        this.machine.call('objects', 'ask the clock', () => ({ epoch: 'e', seq: this.clockSeq })),
+      relay: () => this.#relayStub() as unknown as ReturnType<Services['relay']>,
+      armRelay: () => this.#relayStub().arm(),
+    };
+    return services as Services;
+  }
+
+  async #invalidate(slots: readonly number[]): Promise<{ epoch: string; seq: number }> {
+    return await this.machine.call('objects', `invalidate ${slots.length} slots`, () => {
+      this.clockSeq += 1;
+      for (const slot of slots) this.invalidatedAt.set(slot, this.clockSeq);
+      return { epoch: 'e', seq: this.clockSeq };
+    });
+  }
+
+  async #fold(name: string, entity: string, events: readonly FoldableEvent[]) {
+    if (!this.isMended && JSON.stringify(events).includes('folding-fails')) throw new Error('A defect.');
+    let held = this.#shards.get(name);
+    if (held === undefined) {
+      const own = objectStorage();
+      const state = { storage: own.storage } as unknown as DurableObjectState;
+      held = { shard: new FeatureShard(state, {} as never), own };
+      this.#shards.set(name, held);
+    }
+    const outcome = await held.shard.fold(name, entity, events);
+    if (outcome.folded > 0)
+      for (const key of outcome.keys) this.foldedAt.set(`features:${entity}:${key}`, this.clockSeq);
+    return outcome;
+  }
+
+  /** The relay, as others reach it; each call is a step of its own, and the relay's work is the relay's. */
+  #relayStub() {
+    const inside = (work: (relay: OutboxRelay) => Promise<unknown>) => {
+      if (this.#relay === undefined || !this.#relayProcess.alive) {
+        this.#relayProcess = { name: 'relay', alive: true };
+        this.#relay = new OutboxRelay(this.#relayState(), this.#env);
+      }
+      const relay = this.#relay;
+      return this.machine.run(this.#relayProcess, () => work(relay));
+    };
+    return {
+      arm: async () =>
+        await this.machine.call('objects', 'arm the relay', async () => {
+          await inside((relay) => relay.arm());
+        }),
+      // A sweep takes many steps, so the call is over before it: what follows is the relay's.
+      sweep: async () => {
+        await this.machine.call('objects', 'have the relay sweep', () => undefined);
+        return await inside((relay) => relay.sweep());
+      },
+      alarm: () => inside((relay) => relay.alarm()),
+    };
+  }
+
+  #relayState(): DurableObjectState {
+    const storage = {
+      getAlarm: async () => this.#alarmS,
+      setAlarm: async (atMs: number) => {
+        this.#alarmS = this.machine.nowS + Math.max(0, Math.round((atMs - Date.now()) / 1_000));
+      },
+    };
+    return { storage } as unknown as DurableObjectState;
+  }
+
+  /** The platform runs an alarm that did not end once more. */
+  async #alarm(): Promise<void> {
+    this.#alarmS = null;
+    this.#isAlarmRunning = true;
+    try {
+      await this.#relayStub().alarm();
+      if (!this.#relayProcess.alive) throw new Error('killed');
+    } catch {
+      this.#alarmS = this.machine.nowS + 2;
+    } finally {
+      this.#isAlarmRunning = false;
+    }
+  }
+
+  #makeEnv(): Env {
+    const { connectionString, endpoint } = this.#database.database;
+    const root = { invalidate: (slots: readonly number[]) => this.#invalidate(slots) };
+    const env = {
+      DATABASE_URL: connectionString,
+      DATABASE_ENDPOINT: endpoint,
+      EVENTS: this.events.binding,
+      CHANGES: this.changes.binding,
+      DEAD: this.dead.binding,
+      TAG_CLOCK: { getByName: () => root },
+    };
+    return env as unknown as Env;
+  }
+}
+
+function told({ body, attempts }: Message): string {
+  const { accepted = [], refused = [], events = [], tries = 0 } = body as Record<string, never[]>;
+  const of = [
+    ...accepted.map(({ id }) => id),
+    ...refused.map(({ raw }) => `refused ${(raw as { id: string }).id}`),
+    ...events.map(({ seq }) => `#${seq}`),
+  ];
+  return `[${of.join(' ')}; tries ${String(tries)}, attempt ${attempts}]`;
+}

@@ -2,13 +2,17 @@ import type { EventsMessage } from '../queues/events/message.ts';
 import type { InvalidatedChanges } from './cache/as-of.ts';
 import type { Token } from './cache/clock/token.ts';
 import type { CachedAnswer, ReadRequest } from './cache/read-through.ts';
+import type { ClockMoment } from './catalog/define/view.ts';
+import { catalog } from './catalog/index.ts';
 import type { Config } from './config.ts';
 import type { Env } from './env.ts';
 import type { ShardPort } from './features/store.ts';
 import type { LoadedModels } from './inference/loaded-models.ts';
 import type { RegistryPorts } from './inference/registry.ts';
+import type { FeedChange } from './pipeline/feed/change.ts';
 import type { LineageFacts } from './pipeline/lineage/recorder.ts';
 import { endedIngestRuns } from './pipeline/lineage/runs.ts';
+import { publishChanges } from './pipeline/publish.ts';
 import type { StoreOutcome } from './pipeline/store.ts';
 import { sleep, systemNow } from './platform/clock.ts';
 import { Failure } from './platform/failure.ts';
@@ -16,10 +20,11 @@ import { newId } from './platform/ids.ts';
 import type { RequestScope } from './services/reading.ts';
 import { isolate, settingsOf } from './services/settings.ts';
 import { type Storing, settleScores, storeAndTell } from './services/storing.ts';
-import { featureShard, outboxRelay } from './storage/objects.ts';
+import { changeFeed, featureShard, outboxRelay } from './storage/objects.ts';
 import type { connect } from './storage/postgres/connect.ts';
 import { recordLineage } from './storage/postgres/lineage-runs.ts';
 import { type SweepOutcome, sweepLineage } from './storage/postgres/lineage-sweep.ts';
+import type { PendingChange } from './storage/postgres/outbox.ts';
 
 export interface Services {
   readonly config: Config;
@@ -48,12 +53,18 @@ export interface Services {
   readonly newId: () => string;
   /** Ends the runs of lineage that are over, and prunes the old ones. */
   readonly sweepLineage: () => Promise<SweepOutcome>;
+  /** Hands invalidated changes to the `changes` queue, as the relay does. */
+  readonly publish: (changes: readonly PendingChange[], at: ClockMoment) => Promise<void>;
+  /** Returns once the feed has the changes on disk. */
+  readonly tellFeed: (changes: readonly FeedChange[]) => Promise<void>;
   /** The newest moment of the root clock: everything that was invalidated before the call is below it. */
   readonly newestToken: () => Promise<Token>;
   readonly relay: () => ReturnType<typeof outboxRelay>;
   /** Makes sure that the outbox is looked after soon. To be called before a commit. */
   readonly armRelay: () => Promise<void>;
 }
+
+const ENTITIES = new Set(catalog.entities.map(({ name }) => name));
 
 /** Ties the rules to this request's bindings: the one place where effects are chosen. */
 export function createServices(
@@ -98,6 +109,8 @@ export function createServices(
       const now = systemNow();
       return await sweepLineage(db, await endedIngestRuns(now), new Date(now).toISOString());
     },
+    publish: (changes, at) => publishChanges(env.CHANGES, changes, at, ENTITIES),
+    tellFeed: async (changes) => await changeFeed(env).append([...changes]),
     newestToken: () => reads.newestToken(scope),
     relay: () => outboxRelay(env),
     armRelay: async () => {

@@ -8,6 +8,8 @@ export const MIGRATIONS: readonly Migration[] = [
       first_seq integer primary key,
       last_seq integer not null,
       at_ms integer not null,
+      -- The changes' numbers in the outbox, by which one that is sent again is known.
+      ids text not null,
       changes text not null
     )`);
   },

@@ -38,7 +38,7 @@ export class ChangeFeed extends DurableObject {
     this.#store = new FeedStore(ctx.storage, newId);
   }
 
-  /** Returns once the changes are on disk. Sent again, they are told again. */
+  /** Returns once the changes are on disk. What is kept already is not told again. */
   async append(changes: readonly FeedChange[]): Promise<void> {
     this.#store.append(Changes.parse(changes), systemNow());
     for (const wake of this.#waiting) wake();

@@ -11,6 +11,8 @@ export const KEPT_CHANGES_MAX = 100_000;
 /** Batches that one call reads at most. */
 const READ_BATCHES_MAX = 20;
 
+const Ids = z.array(z.int());
+
 interface Row extends Record<string, SqlStorageValue> {
   first_seq: number;
   last_seq: number;
@@ -21,6 +23,8 @@ interface Row extends Record<string, SqlStorageValue> {
 export class FeedStore {
   readonly #sql: SqlStorage;
   readonly #epoch: string;
+  /** The outbox numbers of what is kept, and for a while of what was; read when first needed. */
+  #known: Set<number> | undefined;
 
   constructor(storage: DurableObjectStorage, newEpoch: () => string) {
     migrate(storage, MIGRATIONS);
@@ -29,13 +33,23 @@ export class FeedStore {
     this.#epoch = String(this.#sql.exec('select epoch from log_epoch').one()['epoch']);
   }
 
-  /** Appends in one row; numbers rise by one without a gap. */
-  append(changes: readonly FeedChange[], nowMs: number): void {
+  /** Appends, in one row, what is not there yet; numbers rise by one without a gap. */
+  append(sent: readonly FeedChange[], nowMs: number): void {
+    const known = this.#knownChanges();
+    const changes = sent.filter(({ change }) => !known.has(change));
     if (changes.length === 0) return;
     const first = this.kept().newest + 1;
     const last = first + changes.length - 1;
-    const body = JSON.stringify(changes);
-    this.#sql.exec('insert into batches values (?, ?, ?, ?)', first, last, nowMs, body);
+    const ids = changes.map(({ change }) => change);
+    this.#sql.exec(
+      'insert into batches (first_seq, last_seq, at_ms, ids, changes) values (?, ?, ?, ?, ?)',
+      first,
+      last,
+      nowMs,
+      JSON.stringify(ids),
+      JSON.stringify(changes),
+    );
+    for (const id of ids) known.add(id);
     this.prune(nowMs);
   }
 
@@ -72,5 +86,15 @@ export class FeedStore {
       nowMs - KEPT_MS,
       KEPT_CHANGES_MAX,
     );
+    // Read again when it is needed, without what has been forgotten.
+    if ((this.#known?.size ?? 0) > 2 * KEPT_CHANGES_MAX) this.#known = undefined;
+  }
+
+  #knownChanges(): Set<number> {
+    if (this.#known === undefined) {
+      const rows = this.#sql.exec<{ ids: string }>('select ids from batches').toArray();
+      this.#known = new Set(rows.flatMap(({ ids }) => Ids.parse(JSON.parse(ids))));
+    }
+    return this.#known;
   }
 }

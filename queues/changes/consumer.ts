@@ -7,7 +7,10 @@ import type { Services } from '../../src/services.ts';
 import { handleBatch } from '../batch.ts';
 import { ChangesMessage, halvesOfChanges } from './message.ts';
 
-/** Folds stored events into the feature shards, then invalidates what was made from those features. */
+/**
+ * Folds stored events into the feature shards, then invalidates what was made from those features. The feed is told
+ * beside it: neither waits for the other, and what failed of them comes again for both, which changes nothing twice.
+ */
 export async function consumeChanges(batch: MessageBatch, services: Services): Promise<void> {
   await handleBatch(batch, services, {
     schema: ChangesMessage,
@@ -17,8 +20,12 @@ export async function consumeChanges(batch: MessageBatch, services: Services): P
         message.events.map((one) => asCurrent(catalog.eventTypes, one)),
       );
       const fold = () => foldEvents(catalog.features, events, services.shards);
-      const tags = await foldObserved(events, fold, services.tellLineage);
-      if (tags.length > 0) await services.invalidate(tags);
+      const foldAndInvalidate = async () => {
+        const tags = await foldObserved(events, fold, services.tellLineage);
+        if (tags.length > 0) await services.invalidate(tags);
+      };
+      const told = services.tellFeed(messages.flatMap(({ changes }) => changes));
+      await both(foldAndInvalidate(), told);
     },
     halves: halvesOfChanges,
     probe,
@@ -26,11 +33,18 @@ export async function consumeChanges(batch: MessageBatch, services: Services): P
   });
 }
 
-/** Asks every shard to fold nothing, and the clock for its moment. */
-async function probe({ shards, newestToken }: Services): Promise<void> {
+/** Waits for both, also where one fails. */
+async function both(...work: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
+}
+
+/** Asks every shard to fold nothing, the clock for its moment, and tells the feed nothing. */
+async function probe({ shards, newestToken, tellFeed }: Services): Promise<void> {
   const entities = new Set(catalog.features.map(({ entity }) => entity.name));
   await Promise.all([
     newestToken(),
+    tellFeed([]),
     ...[...entities].flatMap((entity) => shardsOf(entity).map((shard) => shards.fold(shard, entity, []))),
   ]);
 }

@@ -6,7 +6,7 @@ export interface AnnouncedWritePorts<Written, Token> {
   readonly commit: () => Promise<Written>;
   /** Returns once the root clock has the invalidation on disk. */
   readonly invalidate: (written: Written) => Promise<Token>;
-  /** Spares the relay the work; it may fail. */
+  /** Publishes the change and marks it, which spares the relay the work; it may fail. */
   readonly markRelayed: (written: Written, token: Token) => Promise<void>;
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }

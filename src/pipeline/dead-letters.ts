@@ -19,7 +19,7 @@ export async function deadLetterOf(
   const raw = withoutUnstorable(without(message, 'tries')) ?? '';
   return {
     ...subjectOf(raw),
-    fingerprint: await fingerprint(JSON.stringify([DEAD_LETTER, without(raw, 'receivedAt')])),
+    fingerprint: await fingerprint(JSON.stringify([DEAD_LETTER, identityOf(raw)])),
     reason: DEAD_LETTER,
     pointer: '',
     detail: detail.slice(0, DETAIL_CHARACTERS_MAX).toWellFormed().replaceAll('\u0000', '\uFFFD'),
@@ -27,8 +27,14 @@ export async function deadLetterOf(
   };
 }
 
+/** What a letter is about: its events where it has some, whatever else was told together with them. */
+function identityOf(raw: unknown): unknown {
+  const said = without(raw, 'receivedAt');
+  return (ChangesMessage.safeParse(raw).data?.events.length ?? 0) > 0 ? without(said, 'changes') : said;
+}
+
 /** The count of tries is never kept, so a letter that is replayed has all its tries before it again. */
-function without(message: unknown, left: 'tries' | 'receivedAt'): unknown {
+function without(message: unknown, left: 'tries' | 'receivedAt' | 'changes'): unknown {
   if (typeof message !== 'object' || message === null || Array.isArray(message)) return message;
   return Object.fromEntries(Object.entries(message).filter(([name]) => name !== left));
 }

@@ -9,7 +9,7 @@ export interface RelayPorts {
   /** Returns its moment once the root clock has the invalidation on disk. */
   readonly invalidate: (tags: readonly string[]) => Promise<ClockMoment>;
   /** Returns once the `changes` queue has taken them. */
-  readonly publish: (changes: readonly PendingChange[]) => Promise<void>;
+  readonly publish: (changes: readonly PendingChange[], at: ClockMoment) => Promise<void>;
   readonly markRelayed: (outboxIds: readonly number[], at: ClockMoment) => Promise<void>;
 }
 
@@ -23,7 +23,7 @@ export async function relayPass(ports: RelayPorts): Promise<number> {
   const changes = await ports.readPending(PASS_CHANGES_MAX);
   if (changes.length === 0) return 0;
   const at = await ports.invalidate(changes.flatMap(({ tags }) => tags));
-  await ports.publish(changes);
+  await ports.publish(changes, at);
   await ports.markRelayed(
     changes.map(({ outboxId }) => outboxId),
     at,

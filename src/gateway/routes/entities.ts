@@ -102,7 +102,10 @@ async function announced<Written extends { readonly outboxId: number; readonly t
       services.invalidated.note([outboxId], at);
       return at;
     },
-    markRelayed: ({ outboxId }, at) => markRelayed(services.db, [outboxId], at),
+    markRelayed: async ({ outboxId, tags }, at) => {
+      await services.publish([{ outboxId, tags, event: null }], at);
+      await markRelayed(services.db, [outboxId], at);
+    },
     keepAlive: services.keepAlive,
   });
   return { written, headers: { 'millrace-token': formatToken(token) } };

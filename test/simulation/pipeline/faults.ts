@@ -29,8 +29,8 @@ export const FAULTS: readonly Fault[] = [
     'the outbox is written after the transaction of its events',
     MANY,
     EVENT_STORE,
-    '    db.execute(insertOutbox(events, batch)),\n  ]);',
-    '  ]);\n  await db.execute(insertOutbox(events, batch));',
+    '    db.execute(insertOutbox(events, batch)),\n    db.execute(pendingOfStored(batch)),\n  ]);',
+    '    db.execute(pendingOfStored(batch)),\n  ]);\n  await db.execute(insertOutbox(events, batch));',
   ),
   fault(
     'an event that is there already is announced again',
@@ -85,8 +85,8 @@ export const FAULTS: readonly Fault[] = [
     'the relay marks changes before the queue has them',
     MANY,
     'src/pipeline/relay.ts',
-    '  await ports.publish(changes);\n  await ports.markRelayed(\n    changes.map(({ outboxId }) => outboxId),\n    at,\n  );\n',
-    '  await ports.markRelayed(\n    changes.map(({ outboxId }) => outboxId),\n    at,\n  );\n  await ports.publish(changes);\n',
+    '  await ports.publish(changes, at);\n  await ports.markRelayed(\n    changes.map(({ outboxId }) => outboxId),\n    at,\n  );\n',
+    '  await ports.markRelayed(\n    changes.map(({ outboxId }) => outboxId),\n    at,\n  );\n  await ports.publish(changes, at);\n',
   ),
   fault(
     'what was made from features is not invalidated after the fold',
@@ -101,5 +101,12 @@ export const FAULTS: readonly Fault[] = [
     'src/pipeline/store.ts',
     '    left = conflicts;',
     '    outcome.conflicts.push(...conflicts);\n    left = [];',
+  ),
+  fault(
+    'the feed is told only where folding has not failed',
+    MANY,
+    'queues/changes/consumer.ts',
+    'await both(foldAndInvalidate(), told);',
+    'void told.catch(() => undefined); await foldAndInvalidate();',
   ),
 ];

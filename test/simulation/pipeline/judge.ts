@@ -34,7 +34,7 @@ export async function judge(world: World, { db }: SimulatedDatabase, mended: boo
   const found = [
     ...accountedFor(world, events, quarantine, mended),
     ...onlyOnce(events, await all('select event_seq, invoice, quantity from purchases'), 'purchases'),
-    ...outbox(world, events, await all('select event_seq, tags, relayed_at, relayed_seq from outbox')),
+    ...outbox(world, events, await all('select id, event_seq, tags, relayed_at, relayed_seq from outbox')),
     ...features(
       world,
       events.filter(({ data }) => mended || !data.invoice.startsWith('folding-fails')),
@@ -132,6 +132,8 @@ function outbox(world: World, events: readonly Fact[], rows: readonly Row[]): st
   );
   for (const row of rows) {
     if (row['relayed_at'] === null) found.push(`The change ${String(row['event_seq'])} is never relayed.`);
+    if (!world.told.has(Number(row['id'])))
+      found.push(`The feed was not told of the change ${String(row['id'])}.`);
     for (const tag of row['tags'] as string[]) {
       const at = world.invalidatedAt.get(slotOf(tag)) ?? 0;
       if (at < Number(row['relayed_seq'])) found.push(`${tag} is marked as invalidated, and is not.`);

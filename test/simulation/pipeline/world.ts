@@ -71,6 +71,8 @@ export class World {
   readonly #shards = new Map<string, { readonly shard: FeatureShard; readonly own: ObjectStorage }>();
   /** The moment of each slot's last invalidation, and those of each key's last fold that changed something. */
   readonly invalidatedAt = new Map<number, number>();
+  /** The outbox numbers of the changes that the feed has. */
+  readonly told = new Set<number>();
   readonly foldedAt = new Map<string, number>();
   clockSeq = 0;
   isMended = false;
@@ -231,10 +233,23 @@ export class World {
     };
     const services: Pick<
       Services,
-      'env' | 'db' | 'shards' | 'invalidate' | 'store' | 'newestToken' | 'relay' | 'armRelay' | 'tellLineage'
+      | 'env'
+      | 'db'
+      | 'shards'
+      | 'invalidate'
+      | 'store'
+      | 'newestToken'
+      | 'relay'
+      | 'armRelay'
+      | 'tellLineage'
+      | 'tellFeed'
     > = {
       // Lineage is told of behind the work, and nothing waits for it.
       tellLineage: () => undefined,
+      tellFeed: (changes) =>
+        this.machine.call('objects', `tell the feed of ${changes.length} changes`, () => {
+          for (const { change } of changes) this.told.add(change);
+        }),
       env: this.#env,
       db,
       shards: {

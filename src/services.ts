@@ -21,6 +21,7 @@ import { Warmer, type WavePorts } from './cache/warming/warmer.ts';
 import { cachePolicy } from './catalog/define/cache-policy.ts';
 import type { Loaded, ViewDefinition } from './catalog/define/view.ts';
 import { catalog } from './catalog/index.ts';
+import { retention } from './catalog/retention.ts';
 import { type Config, readConfig } from './config.ts';
 import type { Env } from './env.ts';
 import type { ShardPort } from './features/store.ts';
@@ -52,6 +53,7 @@ import { connect, guarded } from './storage/postgres/connect.ts';
 import { recordLineage } from './storage/postgres/lineage-runs.ts';
 import { type SweepOutcome, sweepLineage } from './storage/postgres/lineage-sweep.ts';
 import { reflect } from './storage/postgres/reflecting.ts';
+import { pruneOld } from './storage/postgres/retention.ts';
 
 /** The isolate's share of memory for answers; 128 MB hold the runtime, the models and everything else, too. */
 const MEMORY_TIER_BYTES = 24 * 1024 * 1024;
@@ -111,6 +113,8 @@ export interface Services {
   readonly newId: () => string;
   /** Ends the runs of lineage that are over, and prunes the old ones. */
   readonly sweepLineage: () => Promise<SweepOutcome>;
+  /** Deletes what is older than the catalog's retention, a bounded number of rows. */
+  readonly pruneOld: () => Promise<void>;
   /** The newest moment of the root clock: everything that was invalidated before the call is below it. */
   readonly newestToken: () => Promise<Token>;
   readonly relay: () => ReturnType<typeof outboxRelay>;
@@ -283,6 +287,11 @@ export function createServices(
     sweepLineage: async () => {
       const now = systemNow();
       return await sweepLineage(db, await endedIngestRuns(now), new Date(now).toISOString());
+    },
+    pruneOld: async () => {
+      const rows = await pruneOld(db, retention, new Date(systemNow()).toISOString());
+      if (Object.keys(rows).length > 0)
+        log('info', 'Old data were pruned.', { 'event.action': 'retention', ...rows });
     },
     newestToken: async () => {
       const { epoch, seq } = await freshClock();

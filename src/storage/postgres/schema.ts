@@ -94,6 +94,7 @@ export const quarantine = pgTable(
     uniqueIndex('quarantine_fingerprint').on(table.fingerprint),
     index('quarantine_reason').on(table.reason),
     index('quarantine_event').on(table.source, table.eventId),
+    index('quarantine_received_at').on(table.receivedAt),
   ],
 );
 
@@ -192,3 +193,33 @@ export const lineagePredictions = pgTable(
     index('lineage_predictions_at').on(table.at),
   ],
 );
+
+/**
+ * What retention has deleted: a rebuild of what was made from it would be less than what there is. Written by the
+ * statement that deletes.
+ */
+export const pruned = pgTable('pruned', {
+  /** `events:<type>`, `outbox`, `quarantine:closed` or `quarantine:open`. */
+  target: text('target').primaryKey(),
+  rows: bigint('rows', { mode: 'number' }).notNull(),
+  /** The newest moment of what was deleted: from after it on, everything is there. */
+  until: timestamp('until', { withTimezone: true, mode: 'string' }).notNull(),
+});
+
+/** How far each replay of history has come; a rebuild is the one named `rebuild`. */
+export const replays = pgTable('replays', {
+  /** What is asked for, so that asking again goes on. */
+  id: text('id').primaryKey(),
+  /** Of this attempt: what is left of one before it is refused. */
+  run: uuid('run').notNull(),
+  state: text('state', { enum: ['opening', 'open', 'flipping', 'done'] }).notNull(),
+  /** The number of the last event that was handled, and of the last that is to be. */
+  cursor: bigint('cursor', { mode: 'number' }).notNull(),
+  lastSeq: bigint('last_seq', { mode: 'number' }).notNull(),
+  total: bigint('total', { mode: 'number' }).notNull(),
+  replayed: bigint('replayed', { mode: 'number' }).notNull(),
+  startedAt: timestamp('started_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+  endedAt: timestamp('ended_at', { withTimezone: true, mode: 'string' }),
+  /** The digests of a rebuild, once it is done. */
+  outcome: jsonb('outcome'),
+});

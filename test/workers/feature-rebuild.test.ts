@@ -8,8 +8,9 @@ const NOW = Date.UTC(2026, 10, 23, 12);
 const CUSTOMER = '17850';
 const SHARD = shardOf('customer', CUSTOMER);
 const OTHER =
-  Array.from({ length: 200 }, (_, index) => `other-${index}`).find((key) => shardOf('customer', key) === SHARD) ??
-  '';
+  Array.from({ length: 200 }, (_, index) => `other-${index}`).find(
+    (key) => shardOf('customer', key) === SHARD,
+  ) ?? '';
 const RUN = '11111111-1111-4111-8111-111111111111';
 const NEXT_RUN = '22222222-2222-4222-8222-222222222222';
 

@@ -91,6 +91,7 @@ async function replay(key: string): Promise<void> {
     const elapsedMs = Date.now() - startedAt;
     const share = (events: number) => (page.total === 0 ? 1 : Math.min(1, events / page.total));
     reporter.progress({
+      unit: 'events',
       lines: page.replayed,
       linesOfRun: ofRun,
       fraction: share(page.replayed),

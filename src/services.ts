@@ -24,6 +24,7 @@ import { catalog } from './catalog/index.ts';
 import { retention } from './catalog/retention.ts';
 import { type Config, readConfig } from './config.ts';
 import type { Env } from './env.ts';
+import type { ReplayPorts } from './features/replay.ts';
 import type { ShardPort } from './features/store.ts';
 import { LoadedModels } from './inference/loaded-models.ts';
 import { loadGraph } from './inference/onnx-runtime.ts';
@@ -39,6 +40,7 @@ import { newId } from './platform/ids.ts';
 import { log } from './platform/logger.ts';
 import { systemRandom } from './platform/random.ts';
 import { type Region, type RequestPlace, regionOf } from './platform/regions.ts';
+import { replayPorts } from './services/replaying.ts';
 import { type Storing, settleScores, storeAndTell } from './services/storing.ts';
 import { r2Artifacts } from './storage/artifacts.ts';
 import {
@@ -113,6 +115,8 @@ export interface Services {
   readonly newId: () => string;
   /** Ends the runs of lineage that are over, and prunes the old ones. */
   readonly sweepLineage: () => Promise<SweepOutcome>;
+  /** What a replay of history works on. */
+  readonly replaying: () => ReplayPorts;
   /** Deletes what is older than the catalog's retention, a bounded number of rows. */
   readonly pruneOld: () => Promise<void>;
   /** The newest moment of the root clock: everything that was invalidated before the call is below it. */
@@ -288,6 +292,7 @@ export function createServices(
       const now = systemNow();
       return await sweepLineage(db, await endedIngestRuns(now), new Date(now).toISOString());
     },
+    replaying: () => replayPorts({ env, db, invalidate }),
     pruneOld: async () => {
       const rows = await pruneOld(db, retention, new Date(systemNow()).toISOString());
       if (Object.keys(rows).length > 0)

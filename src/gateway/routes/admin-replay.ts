@@ -4,7 +4,6 @@ import { addDigests, digestText, type ShardDigest } from '../../features/digest.
 import { allShards } from '../../features/rebuild.ts';
 import { PAGE_EVENTS_MAX, replayStep } from '../../features/replay.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { replayPorts } from '../../services/replaying.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import type { HistoryRange } from '../../storage/postgres/history.ts';
 import { type Replay, readReplay, startReplay } from '../../storage/postgres/replays.ts';
@@ -64,7 +63,7 @@ export function registerReplay(app: OpenAPIHono<AppEnv>): void {
     await replayStep(
       replay,
       { isRebuild: request.rebuild, range: rangeOf(request), limit: request.limit },
-      replayPorts(services),
+      services.replaying(),
     );
     return c.json(describe((await guarded(() => readReplay(db, id))) ?? replay));
   });
@@ -78,7 +77,7 @@ export function registerReplay(app: OpenAPIHono<AppEnv>): void {
     responses: { 200: { description: '`digest`, and how many `cells` and folded `events` it is of.' } },
   });
   app.get('/v1/admin/features/digest', async (c) => {
-    const { shards } = replayPorts(servicesOf(c));
+    const { shards } = servicesOf(c).replaying();
     const digests = await Promise.all(allShards(catalog.features).map(({ shard }) => shards.digest(shard)));
     return c.json(show(addDigests(digests)));
   });

@@ -41,6 +41,10 @@ export default {
       log('warn', 'The runs of lineage could not be swept.', { 'event.action': 'lineage-sweep' }, error);
     });
     ctx.waitUntil(swept);
+    const pruned = services.pruneOld().catch((error: unknown) => {
+      log('warn', 'What is old could not be pruned.', { 'event.action': 'retention' }, error);
+    });
+    ctx.waitUntil(pruned);
     await services.relay().heartbeat();
     services.warm();
     services.settleScores();

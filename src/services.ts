@@ -4,8 +4,10 @@ import type { Token } from './cache/clock/token.ts';
 import type { CachedAnswer, ReadRequest } from './cache/read-through.ts';
 import type { ClockMoment } from './catalog/define/view.ts';
 import { catalog } from './catalog/index.ts';
+import { retention } from './catalog/retention.ts';
 import type { Config } from './config.ts';
 import type { Env } from './env.ts';
+import type { ReplayPorts } from './features/replay.ts';
 import type { ShardPort } from './features/store.ts';
 import type { LoadedModels } from './inference/loaded-models.ts';
 import type { RegistryPorts } from './inference/registry.ts';
@@ -17,7 +19,9 @@ import type { StoreOutcome } from './pipeline/store.ts';
 import { sleep, systemNow } from './platform/clock.ts';
 import { Failure } from './platform/failure.ts';
 import { newId } from './platform/ids.ts';
+import { log } from './platform/logger.ts';
 import type { RequestScope } from './services/reading.ts';
+import { replayPorts } from './services/replaying.ts';
 import { isolate, settingsOf } from './services/settings.ts';
 import { type Storing, settleScores, storeAndTell } from './services/storing.ts';
 import { changeFeed, featureShard, outboxRelay } from './storage/objects.ts';
@@ -25,6 +29,7 @@ import type { connect } from './storage/postgres/connect.ts';
 import { recordLineage } from './storage/postgres/lineage-runs.ts';
 import { type SweepOutcome, sweepLineage } from './storage/postgres/lineage-sweep.ts';
 import type { PendingChange } from './storage/postgres/outbox.ts';
+import { pruneOld } from './storage/postgres/retention.ts';
 
 export interface Services {
   readonly config: Config;
@@ -57,6 +62,10 @@ export interface Services {
   readonly publish: (changes: readonly PendingChange[], at: ClockMoment) => Promise<void>;
   /** Returns once the feed has the changes on disk. */
   readonly tellFeed: (changes: readonly FeedChange[]) => Promise<void>;
+  /** What a replay of history works on. */
+  readonly replaying: () => ReplayPorts;
+  /** Deletes what is older than the catalog's retention, a bounded number of rows. */
+  readonly pruneOld: () => Promise<void>;
   /** The newest moment of the root clock: everything that was invalidated before the call is below it. */
   readonly newestToken: () => Promise<Token>;
   readonly relay: () => ReturnType<typeof outboxRelay>;
@@ -111,6 +120,12 @@ export function createServices(
     },
     publish: (changes, at) => publishChanges(env.CHANGES, changes, at, ENTITIES),
     tellFeed: async (changes) => await changeFeed(env).append([...changes]),
+    replaying: () => replayPorts({ env, db, invalidate: (tags) => reads.invalidate(tags) }),
+    pruneOld: async () => {
+      const rows = await pruneOld(db, retention, new Date(systemNow()).toISOString());
+      if (Object.keys(rows).length > 0)
+        log('info', 'Old data were pruned.', { 'event.action': 'retention', ...rows });
+    },
     newestToken: () => reads.newestToken(scope),
     relay: () => outboxRelay(env),
     armRelay: async () => {

@@ -13,4 +13,13 @@ export const MIGRATIONS: readonly Migration[] = [
       primary key (key, feature, bucket, item)
     ) without rowid`);
   },
+  (sql) => {
+    // At most one row: the rebuild that is open here, or the last that was flipped.
+    sql.exec(`create table rebuild (
+      one integer primary key check (one = 1),
+      run text not null,
+      flipped text
+    )`);
+    sql.exec('create table changed (key text primary key) without rowid');
+  },
 ];

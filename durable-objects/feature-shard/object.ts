@@ -1,8 +1,10 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { FeatureDefinition } from '../../src/catalog/define/feature.ts';
 import { catalog } from '../../src/catalog/index.ts';
+import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../src/features/fold.ts';
 import { type FeatureValue, readFeature } from '../../src/features/read.ts';
+import { CHANGED_KEYS_MAX, type FlipOutcome } from '../../src/features/rebuild.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
 import { CellStore } from './store.ts';
 
@@ -26,9 +28,7 @@ export class FeatureShard extends DurableObject {
   async fold(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<FoldOutcome> {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
-    const features = featuresOf(entity);
-    const own = (fresh: readonly FoldableEvent[]) =>
-      fresh.flatMap((event) => cellsOf(features, event)).filter(({ key }) => shardOf(entity, key) === shard);
+    const own = ownCells(shard, entity);
     const folded = this.#store.fold(events, (fresh) => mergeCells(own(fresh)));
     return { folded, keys: [...new Set(own(events).map(({ key }) => key))] };
   }
@@ -46,10 +46,55 @@ export class FeatureShard extends DurableObject {
     });
   }
 
+  /** Opens a rebuild: from now on what is folded is folded into what it builds, too. Safe to repeat. */
+  async beginRebuild(run: string): Promise<void> {
+    this.#store.rebuilding((rebuild) => rebuild.begin(run));
+  }
+
+  /** Folds events of history into what a rebuild builds; false where it is not the one that is open. */
+  async build(
+    shard: string,
+    entity: string,
+    run: string,
+    events: readonly FoldableEvent[],
+  ): Promise<boolean> {
+    if (events.length > FOLD_EVENTS_MAX)
+      throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
+    const own = ownCells(shard, entity);
+    return this.#store.build(run, events, (fresh) => mergeCells(own(fresh)));
+  }
+
+  /** Puts what a rebuild built in the place of what is read; undefined where another is open. Safe to repeat. */
+  async flip(run: string): Promise<FlipOutcome | undefined> {
+    return this.#store.rebuilding((rebuild) => rebuild.flip(run));
+  }
+
+  /** Keys that flips changed and that are still to be invalidated. */
+  async changedKeys(limit: number): Promise<string[]> {
+    if (limit > CHANGED_KEYS_MAX) throw new RangeError(`A call lists at most ${CHANGED_KEYS_MAX} keys.`);
+    return this.#store.rebuilding((rebuild) => rebuild.changedKeys(limit));
+  }
+
+  /** Forgets changed keys, now that they are invalidated. */
+  async settle(keys: readonly string[]): Promise<void> {
+    this.#store.rebuilding((rebuild) => rebuild.settle(keys));
+  }
+
+  async digest(): Promise<ShardDigest> {
+    return this.#store.digest();
+  }
+
   /** How many events this shard has folded. */
   async foldedEvents(): Promise<number> {
     return this.#store.count();
   }
+}
+
+/** The cells of this shard's own keys. */
+function ownCells(shard: string, entity: string) {
+  const features = featuresOf(entity);
+  return (events: readonly FoldableEvent[]) =>
+    events.flatMap((event) => cellsOf(features, event)).filter(({ key }) => shardOf(entity, key) === shard);
 }
 
 function featuresOf(entity: string): FeatureDefinition[] {

@@ -1,42 +1,55 @@
+import type { ShardDigest } from '../../src/features/digest.ts';
 import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { digestOf, foldInto, ShardRebuild } from './rebuild.ts';
 
 /** The cells of a shard's features in the object's own SQLite. */
 export class CellStore {
   readonly #storage: DurableObjectStorage;
+  readonly #rebuild: ShardRebuild;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     migrate(storage, MIGRATIONS);
+    this.#rebuild = new ShardRebuild(storage.sql);
   }
 
-  /** Folds the events that have not been folded yet, all or none of them, and returns how many those were. */
+  /**
+   * Folds the events that have not been folded yet, all or none of them, and returns how many those were. While a
+   * rebuild is open they are folded into what it builds in the same transaction.
+   */
   fold(
     events: readonly FoldableEvent[],
     cellsOf: (fresh: readonly FoldableEvent[]) => readonly Cell[],
   ): number {
     const { sql } = this.#storage;
     return this.#storage.transactionSync(() => {
-      const fresh = events.filter(
-        ({ seq }) =>
-          sql.exec('insert into folded (seq) values (?) on conflict do nothing', seq).rowsWritten > 0,
-      );
-      for (const { key, feature, bucket, item, amount, lastAt } of cellsOf(fresh)) {
-        sql.exec(
-          `insert into cells (key, feature, bucket, item, amount, last_at) values (?, ?, ?, ?, ?, ?)
-           on conflict (key, feature, bucket, item)
-           do update set amount = amount + excluded.amount, last_at = max(last_at, excluded.last_at)`,
-          key,
-          feature,
-          bucket,
-          item,
-          amount,
-          lastAt,
-        );
-      }
-      return fresh.length;
+      if (this.#rebuild.isOpen()) foldInto(sql, 'next', events, cellsOf);
+      return foldInto(sql, 'live', events, cellsOf);
     });
+  }
+
+  /** Folds events of history into what a rebuild builds; false where it is not the one that is open. */
+  build(
+    run: string,
+    events: readonly FoldableEvent[],
+    cellsOf: (fresh: readonly FoldableEvent[]) => readonly Cell[],
+  ): boolean {
+    return this.#storage.transactionSync(() => {
+      if (!this.#rebuild.isRun(run)) return false;
+      foldInto(this.#storage.sql, 'next', events, cellsOf);
+      return true;
+    });
+  }
+
+  /** A step of the rebuild, all or nothing of it. */
+  rebuilding<T>(step: (rebuild: ShardRebuild) => T): T {
+    return this.#storage.transactionSync(() => step(this.#rebuild));
+  }
+
+  digest(): ShardDigest {
+    return digestOf(this.#storage.sql, 'live');
   }
 
   /** All cells of one key. */

@@ -7,6 +7,8 @@ export interface Progress {
   /** Share of the file's bytes that is acknowledged, 0 to 1, and that was when this run began to send. */
   readonly fraction: number;
   readonly fractionAtStart: number;
+  /** What is counted, where it is not lines. */
+  readonly unit?: string;
   /** Milliseconds since this run began to send. */
   readonly elapsedMs: number;
 }
@@ -38,7 +40,7 @@ export function describeProgress(progress: Progress): string {
   const leftMs = done > 0 ? (elapsedMs / done) * (1 - fraction) : Number.NaN;
   return [
     `${(fraction * 100).toFixed(1).padStart(5)} %`,
-    `${lines.toLocaleString('en-US')} lines`,
+    `${lines.toLocaleString('en-US')} ${progress.unit ?? 'lines'}`,
     `${Math.round(rate).toLocaleString('en-US')}/s`,
     `ETA ${Number.isNaN(leftMs) ? '-' : clockTime(leftMs)}`,
   ].join('  ');

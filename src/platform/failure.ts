@@ -24,6 +24,8 @@ export type FailureCode =
   | 'not_found'
   | 'run_ended'
   | 'still_referenced'
+  | 'history_pruned'
+  | 'replay_superseded'
   | 'unknown_model'
   | 'model_unavailable'
   | 'invalid_model'

@@ -10,6 +10,7 @@ import { guarded } from '../../storage/postgres/connect.ts';
 import { countStored } from '../../storage/postgres/event-store.ts';
 import { countPending } from '../../storage/postgres/outbox.ts';
 import { countByReason } from '../../storage/postgres/quarantine.ts';
+import { readPruned } from '../../storage/postgres/retention.ts';
 import { readJson } from '../body.ts';
 import { type AppEnv, servicesOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
@@ -58,7 +59,8 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/pipeline',
-    summary: 'What is stored, in quarantine by reason, waiting to be relayed, and folded into features',
+    summary:
+      'What is stored, in quarantine by reason, waiting to be relayed, folded, and deleted by retention',
     tags: ['admin'],
     security: keySecurity,
     request: { query: z.object({ source: z.string().max(512).optional() }) },
@@ -69,11 +71,11 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
   app.get('/v1/admin/pipeline', async (c) => {
     const { db } = servicesOf(c);
     const source = c.req.query('source');
-    const [stored, quarantine, pending] = await guarded(() =>
-      Promise.all([countStored(db, source), countByReason(db, source), countPending(db)]),
+    const [stored, quarantine, pending, pruned] = await guarded(() =>
+      Promise.all([countStored(db, source), countByReason(db, source), countPending(db), readPruned(db)]),
     );
     const features = { folded: await foldedByEntity(servicesOf(c)) };
-    const state = { events: { stored }, quarantine, outbox: { pending }, features };
+    const state = { events: { stored }, quarantine, outbox: { pending }, features, pruned };
     return c.json(state, 200, { 'cache-control': 'no-store' });
   });
 }

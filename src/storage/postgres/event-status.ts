@@ -14,12 +14,13 @@ export type EventStatus =
       /** RFC 3339. */
       readonly time: string;
       readonly recordedAt: string;
-      /** What it invalidates, and since when that has been done: null while it waits for the relay. */
+      /** What it invalidates, and since when that has been done: null while it waits for the relay. All of it is null once
+       * retention has deleted the outbox row. */
       readonly invalidated: {
         readonly tags: readonly string[];
         readonly at: string | null;
         readonly token: string | null;
-      };
+      } | null;
     }
   | {
       readonly status: 'quarantined' | 'dead';
@@ -81,10 +82,13 @@ function storedStatus(row: z.output<typeof Stored>): EventStatus {
     subject: row.subject,
     time: row.occurred_at,
     recordedAt: row.recorded_at,
-    invalidated: {
-      tags: row.tags ?? [],
-      at: row.relayed_at,
-      token: epoch === null || seq === null ? null : `${epoch}.${seq}`,
-    },
+    invalidated:
+      row.tags === null
+        ? null
+        : {
+            tags: row.tags,
+            at: row.relayed_at,
+            token: epoch === null || seq === null ? null : `${epoch}.${seq}`,
+          },
   };
 }

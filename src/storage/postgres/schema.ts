@@ -61,6 +61,8 @@ export const outbox = pgTable(
     relayedSeq: bigint('relayed_seq', { mode: 'number' }),
   },
   (table) => [
+    // For the status of an event.
+    index('outbox_event').on(table.eventSeq).where(sql`${table.eventSeq} is not null`),
     index('outbox_pending').on(table.id).where(sql`${table.relayedAt} is null`),
     // Rows that wait are not in it, so that writing one costs nothing more.
     index('outbox_relayed')
@@ -97,6 +99,7 @@ export const quarantine = pgTable(
     uniqueIndex('quarantine_fingerprint').on(table.fingerprint),
     index('quarantine_reason').on(table.reason),
     index('quarantine_event').on(table.source, table.eventId),
+    index('quarantine_received_at').on(table.receivedAt),
   ],
 );
 
@@ -195,3 +198,33 @@ export const lineagePredictions = pgTable(
     index('lineage_predictions_at').on(table.at),
   ],
 );
+
+/**
+ * What retention has deleted: a rebuild of what was made from it would be less than what there is. Written by the
+ * statement that deletes.
+ */
+export const pruned = pgTable('pruned', {
+  /** `events:<type>`, `outbox`, `quarantine:closed` or `quarantine:open`. */
+  target: text('target').primaryKey(),
+  rows: bigint('rows', { mode: 'number' }).notNull(),
+  /** The newest moment of what was deleted: from after it on, everything is there. */
+  until: timestamp('until', { withTimezone: true, mode: 'string' }).notNull(),
+});
+
+/** How far each replay of history has come; a rebuild is the one named `rebuild`. */
+export const replays = pgTable('replays', {
+  /** What is asked for, so that asking again goes on. */
+  id: text('id').primaryKey(),
+  /** Of this attempt: what is left of one before it is refused. */
+  run: uuid('run').notNull(),
+  state: text('state', { enum: ['opening', 'open', 'flipping', 'done'] }).notNull(),
+  /** The number of the last event that was handled, and of the last that is to be. */
+  cursor: bigint('cursor', { mode: 'number' }).notNull(),
+  lastSeq: bigint('last_seq', { mode: 'number' }).notNull(),
+  total: bigint('total', { mode: 'number' }).notNull(),
+  replayed: bigint('replayed', { mode: 'number' }).notNull(),
+  startedAt: timestamp('started_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+  endedAt: timestamp('ended_at', { withTimezone: true, mode: 'string' }),
+  /** The digests of a rebuild, once it is done. */
+  outcome: jsonb('outcome'),
+});

@@ -1,0 +1,130 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { catalog } from '../../catalog/index.ts';
+import { addDigests, digestText, type ShardDigest } from '../../features/digest.ts';
+import { allShards } from '../../features/rebuild.ts';
+import { PAGE_EVENTS_MAX, replayStep } from '../../features/replay.ts';
+import { Failure, jsonPointer } from '../../platform/failure.ts';
+import { guarded } from '../../storage/postgres/connect.ts';
+import type { HistoryRange } from '../../storage/postgres/history.ts';
+import { type Replay, readReplay, startReplay } from '../../storage/postgres/replays.ts';
+import { readJson } from '../body.ts';
+import { type AppEnv, servicesOf } from '../context.ts';
+import { keySecurity, problem } from '../openapi.ts';
+
+const BODY_BYTES_MAX = 65_536;
+const TYPES_MAX = 32;
+
+const Request = z.strictObject({
+  from: z.iso.datetime({ offset: true }).optional(),
+  to: z.iso.datetime({ offset: true }).optional(),
+  types: z.array(z.string().min(1).max(128)).min(1).max(TYPES_MAX).optional(),
+  /** Builds the features anew from the whole history, aside, and then puts them in the place of those that are read. */
+  rebuild: z.boolean().default(false),
+  /** Begins anew what was asked for before, instead of going on with it. */
+  restart: z.boolean().default(false),
+  /** Events of this page. */
+  limit: z.int().min(1).max(PAGE_EVENTS_MAX).default(PAGE_EVENTS_MAX),
+});
+type Request = z.output<typeof Request>;
+
+const Flipped = z.object({ before: z.custom<ShardDigest>(), after: z.custom<ShardDigest>() });
+
+/** Goes through history once more: to the features, or through the `changes` queue. */
+export function registerReplay(app: OpenAPIHono<AppEnv>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/admin/replay',
+    summary: 'Goes on by a page with a replay of history, or a rebuild of the features',
+    tags: ['admin'],
+    security: keySecurity,
+    request: { body: { required: true, content: { 'application/json': { schema: Request } } } },
+    responses: {
+      200: { description: 'How far it is. The same request goes on, until `state` is `done`.' },
+      400: problem('The body is not valid.'),
+      409: problem('Retention has deleted events of the range, or another rebuild was begun.'),
+      503: problem('Something that it needs does not answer. The same request goes on.'),
+    },
+  });
+  app.post('/v1/admin/replay', async (c) => {
+    const request = parse(
+      await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
+    );
+    const services = servicesOf(c);
+    const { db } = services;
+    const id = nameOf(request);
+    let replay = await guarded(() => readReplay(db, id));
+    if (replay === undefined || request.restart) {
+      const entry = { action: 'history.replay', target: id, detail: request };
+      const run = services.newId();
+      await guarded(() => startReplay(db, id, run, replay?.run, entry));
+      replay = await guarded(() => readReplay(db, id));
+    }
+    if (replay === undefined) throw new Error('A replay that was started is not there.');
+    await replayStep(
+      replay,
+      { isRebuild: request.rebuild, range: rangeOf(request), limit: request.limit },
+      services.replaying(),
+    );
+    return c.json(describe((await guarded(() => readReplay(db, id))) ?? replay));
+  });
+
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path: '/v1/admin/features/digest',
+    summary: 'A digest of all features; equal ones mean equal features',
+    tags: ['admin'],
+    security: keySecurity,
+    responses: { 200: { description: '`digest`, and how many `cells` and folded `events` it is of.' } },
+  });
+  app.get('/v1/admin/features/digest', async (c) => {
+    const { shards } = servicesOf(c).replaying();
+    const digests = await Promise.all(allShards(catalog.features).map(({ shard }) => shards.digest(shard)));
+    return c.json(show(addDigests(digests)));
+  });
+}
+
+function parse(json: unknown): Request {
+  const body = Request.safeParse(json);
+  if (!body.success) {
+    const issue = body.error.issues[0];
+    throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
+      pointer: jsonPointer(issue?.path ?? []),
+    });
+  }
+  const { from, to, types, rebuild } = body.data;
+  const part = Object.entries({ from, to, types }).find(([, value]) => value !== undefined)?.[0];
+  if (rebuild && part !== undefined)
+    throw new Failure(
+      'invalid_request',
+      'A rebuild is of the whole history, or features would lack a part.',
+      {
+        pointer: `/${part}`,
+      },
+    );
+  const unknown = types?.find((type) => !catalog.eventTypes.has(type));
+  if (unknown !== undefined)
+    throw new Failure('unknown_event_type', `There is no event type "${unknown}".`, { pointer: '/types' });
+  return body.data;
+}
+
+/** Asked for the same, it is the same replay. There is one rebuild. */
+function nameOf({ rebuild, from, to, types }: Request): string {
+  return rebuild ? 'rebuild' : JSON.stringify([from ?? null, to ?? null, [...(types ?? [])].sort()]);
+}
+
+function rangeOf({ rebuild, from, to, types }: Request): HistoryRange {
+  if (!rebuild) return { from, to, types };
+  return { types: [...new Set(catalog.features.map(({ eventType }) => eventType))] };
+}
+
+function describe({ run, state, total, replayed, cursor, outcome }: Replay) {
+  const flipped = Flipped.safeParse(outcome);
+  const digests = flipped.success
+    ? { before: show(flipped.data.before), after: show(flipped.data.after) }
+    : undefined;
+  return { run, state, total, replayed, cursor, digests };
+}
+
+function show(digest: ShardDigest) {
+  return { digest: digestText(digest), cells: digest.cells, events: digest.events };
+}

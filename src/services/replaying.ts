@@ -1,0 +1,67 @@
+import type { ChangesMessage } from '../../queues/changes/message.ts';
+import { catalog } from '../catalog/index.ts';
+import type { Env } from '../env.ts';
+import type { ReplayPorts } from '../features/replay.ts';
+import { asCurrent } from '../pipeline/contracts/versions.ts';
+import { Failure } from '../platform/failure.ts';
+import { featureShard } from '../storage/objects.ts';
+import { type connect, guarded } from '../storage/postgres/connect.ts';
+import { boundsOf, type HistoryRange, readHistory } from '../storage/postgres/history.ts';
+import { advanceReplay, endReplay, openReplay } from '../storage/postgres/replays.ts';
+import { readPruned } from '../storage/postgres/retention.ts';
+import { sendChunked } from '../storage/queue.ts';
+
+/** What a replay needs of a request. */
+interface Replaying {
+  readonly env: Env;
+  readonly db: ReturnType<typeof connect>;
+  readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
+}
+
+/** A replay's effects, on the real database, shards and queue. */
+export function replayPorts({ env, db, invalidate }: Replaying): ReplayPorts {
+  return {
+    features: catalog.features,
+    shards: {
+      begin: (shard, run) => featureShard(env, shard).beginRebuild(run),
+      build: (shard, entity, run, events) => featureShard(env, shard).build(shard, entity, run, [...events]),
+      flip: (shard, run) => featureShard(env, shard).flip(run),
+      changedKeys: (shard, limit) => featureShard(env, shard).changedKeys(limit),
+      settle: (shard, keys) => featureShard(env, shard).settle([...keys]),
+      digest: (shard) => featureShard(env, shard).digest(),
+    },
+    invalidate,
+    publish: async (events) => {
+      try {
+        await sendChunked(
+          env.CHANGES,
+          events,
+          (chunk): ChangesMessage => ({ v: 1, events: [...chunk], changes: [] }),
+        );
+      } catch (error) {
+        throw new Failure('queue_unavailable', 'The queue does not take messages. Try again shortly.', {
+          retryAfterS: 5,
+          cause: error,
+        });
+      }
+    },
+    bounds: (range) => guarded(() => boundsOf(db, ofAllVersions(range))),
+    history: async (range, page) => {
+      const events = await guarded(() => readHistory(db, ofAllVersions(range), page));
+      return events.map((event) => asCurrent(catalog.eventTypes, event));
+    },
+    pruned: () => guarded(() => readPruned(db)),
+    open: (replay, bounds) => guarded(() => openReplay(db, replay, bounds)),
+    advance: (replay, page) => guarded(() => advanceReplay(db, replay, page)),
+    end: (replay, outcome) => guarded(() => endReplay(db, replay, outcome)),
+  };
+}
+
+/** What was stored before its type had the current version is of that type, too. */
+function ofAllVersions(range: HistoryRange): HistoryRange {
+  const types = range.types?.flatMap((type) => {
+    const earlier = catalog.eventTypes.get(type)?.earlier ?? [];
+    return [type, ...earlier.map((definition) => definition.type)];
+  });
+  return { ...range, types };
+}

@@ -1,0 +1,72 @@
+import { sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import * as z from 'zod';
+import { type AuditEntry, auditStatement } from './audit.ts';
+import type { HistoryBounds } from './history.ts';
+
+const Replay = z.object({
+  id: z.string(),
+  run: z.string(),
+  state: z.enum(['opening', 'open', 'flipping', 'done']),
+  cursor: z.coerce.number().int(),
+  lastSeq: z.coerce.number().int(),
+  total: z.coerce.number().int(),
+  replayed: z.coerce.number().int(),
+  outcome: z.unknown(),
+});
+/** How far a replay has come. */
+export type Replay = z.output<typeof Replay>;
+
+export async function readReplay(db: NeonHttpDatabase, id: string): Promise<Replay | undefined> {
+  const { rows } = await db.execute(sql`
+    select id, run, state, cursor, last_seq as "lastSeq", total, replayed, outcome from replays where id = ${id}`);
+  return rows[0] === undefined ? undefined : Replay.parse(rows[0]);
+}
+
+/** Starts a replay in the place of the attempt `before`, if that is still the one; who was first wins. */
+export async function startReplay(
+  db: NeonHttpDatabase,
+  id: string,
+  run: string,
+  before: string | undefined,
+  entry: AuditEntry,
+): Promise<void> {
+  await db.batch([
+    db.execute(sql`
+      insert into replays (id, run, state, cursor, last_seq, total, replayed)
+      values (${id}, ${run}, 'opening', 0, 0, 0, 0)
+      on conflict (id) do update set run = excluded.run, state = 'opening', cursor = 0, last_seq = 0, total = 0,
+        replayed = 0, started_at = now(), ended_at = null, outcome = null
+      where replays.run = ${before ?? null}::uuid`),
+    db.execute(auditStatement(entry)),
+  ]);
+}
+
+/** Says which part of history a replay goes through. */
+export async function openReplay(
+  db: NeonHttpDatabase,
+  { id, run }: Replay,
+  { firstSeq, lastSeq, events }: HistoryBounds,
+): Promise<void> {
+  await db.execute(sql`
+    update replays set state = 'open', cursor = ${Math.max(0, firstSeq - 1)}, last_seq = ${lastSeq}, total = ${events}
+    where id = ${id} and run = ${run} and state = 'opening'`);
+}
+
+/** Notes that everything up to `cursor` is done. Of two that did the same page, one counts it. */
+export async function advanceReplay(
+  db: NeonHttpDatabase,
+  replay: Replay,
+  page: { readonly cursor: number; readonly events: number; readonly state: 'open' | 'flipping' | 'done' },
+): Promise<void> {
+  await db.execute(sql`
+    update replays set cursor = ${page.cursor}, replayed = replayed + ${page.events}, state = ${page.state},
+      ended_at = case when ${page.state} = 'done' then now() end
+    where id = ${replay.id} and run = ${replay.run} and state = 'open' and cursor = ${replay.cursor}`);
+}
+
+export async function endReplay(db: NeonHttpDatabase, { id, run }: Replay, outcome: unknown): Promise<void> {
+  await db.execute(sql`
+    update replays set state = 'done', ended_at = now(), outcome = ${JSON.stringify(outcome)}::jsonb
+    where id = ${id} and run = ${run} and state = 'flipping'`);
+}

@@ -1,0 +1,129 @@
+import { type SQL, sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import * as z from 'zod';
+import type { RetentionPolicy } from '../../catalog/define/retention.ts';
+
+/** Rows that one pass deletes of each target, so that it stays a matter of tens of milliseconds. */
+export const PRUNE_ROWS_MAX = 5_000;
+/**
+ * The least that anything is kept for, in days: scores are settled from the events themselves for 24 hours, and
+ * lineage counts those of the last minutes.
+ */
+export const KEEP_DAYS_MIN = 2;
+
+export interface Pruned {
+  readonly target: string;
+  /** All that were ever deleted. */
+  readonly rows: number;
+  /** The newest moment of what was deleted, RFC 3339. */
+  readonly until: string;
+}
+
+/** The name under which it is noted that events of a type were deleted. */
+export function eventsTarget(type: string): string {
+  return `events:${type}`;
+}
+
+/**
+ * Deletes what is older than its policy, at most `PRUNE_ROWS_MAX` rows of each target, and notes it in `pruned`.
+ *
+ * @returns how many rows of each target were deleted; those of which none were are left out.
+ */
+export async function pruneOld(
+  db: NeonHttpDatabase,
+  policy: RetentionPolicy,
+  now: string,
+): Promise<Record<string, number>> {
+  const steps: [target: string, days: number, statement: (target: string, before: SQL) => SQL][] = [];
+  for (const [type, days] of Object.entries(policy.events)) {
+    steps.push([eventsTarget(type), days, (target, before) => pruneEvents(target, type, before)]);
+  }
+  if (policy.outbox !== undefined) steps.push(['outbox', policy.outbox, pruneOutbox]);
+  if (policy.quarantineClosed !== undefined)
+    steps.push([
+      'quarantine:closed',
+      policy.quarantineClosed,
+      (t, before) => pruneQuarantine(t, true, before),
+    ]);
+  if (policy.quarantineOpen !== undefined)
+    steps.push(['quarantine:open', policy.quarantineOpen, (t, before) => pruneQuarantine(t, false, before)]);
+  const counts: Record<string, number> = {};
+  for (const [target, days, statement] of steps) {
+    const kept = Math.max(days, KEEP_DAYS_MIN);
+    const { rows } = await db.execute(
+      statement(target, sql`${now}::timestamptz - make_interval(days => ${kept})`),
+    );
+    const { gone } = z.object({ gone: z.coerce.number().int() }).parse(rows[0]);
+    if (gone > 0) counts[target] = gone;
+  }
+  return counts;
+}
+
+/** What was deleted so far, by target. */
+export async function readPruned(db: NeonHttpDatabase): Promise<Pruned[]> {
+  const { rows } = await db.execute(sql`
+    select target, rows, to_char(until at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as until
+    from pruned order by target`);
+  return z
+    .array(z.object({ target: z.string(), rows: z.coerce.number().int(), until: z.string() }))
+    .parse(rows);
+}
+
+/** Events whose change is still to be published, or that are still to be scored, stay. */
+function pruneEvents(target: string, type: string, before: SQL): SQL {
+  return sql`
+    with old as (
+      select e.seq from events e
+      where e.type = ${type} and e.recorded_at < ${before}
+        and not exists (select 1 from outbox o where o.relayed_at is null and o.event_seq = e.seq)
+        and not exists (select 1 from quality_pending q where q.batch = e.batch)
+      order by e.recorded_at limit ${PRUNE_ROWS_MAX}
+    ), gone as (delete from events where seq in (select seq from old) returning recorded_at as at)
+    ${noteGone(target)}`;
+}
+
+/**
+ * Of each epoch the row with the greatest `relayed_seq` stays: answers that are read from the database say by it how
+ * new they are (`outbox-report.ts`). Rows are looked at in the order in which they were written; those that stay are
+ * one an epoch, so the look does not fill up with them.
+ */
+function pruneOutbox(target: string, before: SQL): SQL {
+  return sql`
+    with oldest as (
+      select id, relayed_epoch, relayed_at from outbox where relayed_at is not null
+      order by id limit ${PRUNE_ROWS_MAX}
+    ), epochs as (
+      select distinct relayed_epoch from oldest where relayed_epoch is not null
+    ), kept as (
+      select (select o.id from outbox o where o.relayed_epoch = e.relayed_epoch
+              order by o.relayed_seq desc, o.id desc limit 1) as id
+      from epochs e
+    ), gone as (
+      delete from outbox where relayed_at < ${before}
+        and id in (select id from oldest where relayed_at < ${before} except select id from kept)
+      returning relayed_at as at
+    )
+    ${noteGone(target)}`;
+}
+
+function pruneQuarantine(target: string, isClosed: boolean, before: SQL): SQL {
+  const state = isClosed ? sql`state <> 'open'` : sql`state = 'open'`;
+  return sql`
+    with old as (
+      select id from quarantine where ${state} and received_at < ${before}
+      order by received_at limit ${PRUNE_ROWS_MAX}
+    ), gone as (
+      delete from quarantine where id in (select id from old) and ${state} returning received_at as at
+    )
+    ${noteGone(target)}`;
+}
+
+function noteGone(target: string): SQL {
+  return sql`, noted as (
+      insert into pruned (target, rows, until)
+      select ${target}, count(*), max(at) from gone having count(*) > 0
+      on conflict (target) do update
+        set rows = pruned.rows + excluded.rows, until = greatest(pruned.until, excluded.until)
+    )
+    select count(*) as gone from gone`;
+}

@@ -1,0 +1,168 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+
+const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+const HISTORY = 400;
+const LIVE_BATCHES = 12;
+const BATCH = 25;
+
+interface Page {
+  state: string;
+  total: number;
+  replayed: number;
+  code?: string;
+  detail?: string;
+  digests?: { before: { digest: string }; after: { digest: string } };
+}
+
+let stack: Stack;
+let sent = 0;
+beforeAll(async () => {
+  stack = await startStack();
+  for (let done = 0; done < HISTORY; done += 100) await send(100);
+  await folded(HISTORY);
+}, 120_000);
+afterAll(() => stack[Symbol.asyncDispose]());
+
+async function send(count: number): Promise<void> {
+  const events = Array.from({ length: count }, () => {
+    sent += 1;
+    const line = { invoice: `${sent}`, sku: `1000${sent % 7}`, quantity: 1, unitPrice: 1, country: 'UK' };
+    return {
+      specversion: '1.0',
+      id: `${sent}`,
+      source: '/replay',
+      type: 'shop.purchase.v1',
+      time: new Date().toISOString(),
+      data: { ...line, customerId: `c${sent % 10}` },
+    };
+  });
+  const answer = await stack.fetch('/v1/events', {
+    method: 'POST',
+    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json', prefer: 'wait' },
+    body: JSON.stringify(events),
+  });
+  expect(answer.status).toBe(201);
+}
+
+async function purchases(): Promise<number> {
+  const answer = await stack.fetch('/v1/features/read', {
+    method: 'POST',
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+    body: JSON.stringify({ entity: 'customer', keys: Array.from({ length: 10 }, (_, n) => `c${n}`) }),
+  });
+  const text = await answer.text();
+  return [...text.matchAll(/"purchases_30d":\{"value":(\d+)/g)].reduce(
+    (sum, [, value]) => sum + Number(value),
+    0,
+  );
+}
+
+const folded = (count: number) =>
+  eventually(
+    () => purchases(),
+    (total) => total === count,
+    60_000,
+  );
+
+async function step(body: object): Promise<Page> {
+  const answer = await stack.fetch('/v1/admin/replay', {
+    method: 'POST',
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  return (await answer.json()) as Page;
+}
+
+/** Hands requests on to the stack, which has no address of its own for another process. */
+async function gate() {
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const answer = await stack.fetch(request.url ?? '/', {
+      method: request.method ?? 'GET',
+      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+      ...(request.method === 'POST' ? { body: Buffer.concat(chunks).toString() } : {}),
+    });
+    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
+}
+
+function cli(url: string, ...args: string[]): { child: ChildProcess; ended: Promise<string> } {
+  const child = spawn(process.execPath, ['scripts/cli.ts', ...args, '--url', url, '--key', KEY]);
+  let text = '';
+  child.stdout.on('data', (chunk) => {
+    text += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    text += chunk;
+  });
+  return { child, ended: once(child, 'exit').then(() => text) };
+}
+
+describe('a rebuild of the features', () => {
+  it('takes events that come in meanwhile once, and readers see no less than there was', async () => {
+    const live = (async () => {
+      for (let batch = 0; batch < LIVE_BATCHES; batch += 1) await send(BATCH);
+    })();
+    let page = await step({ rebuild: true, limit: 20 });
+    let least = Number.POSITIVE_INFINITY;
+    while (page.state !== 'done') {
+      page = await step({ rebuild: true, limit: 20 });
+      least = Math.min(least, await purchases());
+    }
+    await live;
+    expect(least).toBeGreaterThanOrEqual(HISTORY);
+    await folded(HISTORY + LIVE_BATCHES * BATCH);
+    // With nothing under way what is built is what was online.
+    page = await step({ rebuild: true, restart: true });
+    while (page.state !== 'done') page = await step({ rebuild: true });
+    expect(page.digests?.after.digest).toBe(page.digests?.before.digest);
+    expect(page.replayed).toBe(sent);
+    expect(await purchases()).toBe(sent);
+  }, 120_000);
+
+  it('goes on where it was when the command is killed', async () => {
+    const { url, close } = await gate();
+    const killed = cli(url, 'replay', '--rebuild', '--restart', '--rate', '50');
+    const rows = () => stack.sql(`select replayed, total from replays where id = 'rebuild'`);
+    await eventually(rows, ([row]) => Number(row?.['replayed']) >= 50 && Number(row?.['replayed']) < sent);
+    killed.child.kill('SIGKILL');
+    await killed.ended;
+    const text = await cli(url, 'replay', '--rebuild').ended;
+    close();
+    expect(text).toContain('Going on after');
+    expect(text).toContain(`Replayed ${sent} of ${sent} events`);
+    expect(text).toContain('They agree.');
+    const audit = await stack.sql(`select 1 from audit_log where action = 'history.replay'`);
+    expect(audit.length).toBe(3);
+  }, 120_000);
+
+  it('sends a part of history through the queue again, and changes nothing that was folded', async () => {
+    let page = await step({ from: '2026-01-01T00:00:00Z', types: ['shop.purchase.v1'], limit: 300 });
+    while (page.state !== 'done') {
+      page = await step({ from: '2026-01-01T00:00:00Z', types: ['shop.purchase.v1'], limit: 300 });
+    }
+    expect(page.replayed).toBe(sent);
+    await send(1);
+    await folded(sent);
+  });
+
+  it('refuses a part of history, an unknown type, and a history that retention has cut', async () => {
+    expect(await step({ rebuild: true, from: '2026-01-01T00:00:00Z' })).toMatchObject({
+      code: 'invalid_request',
+    });
+    expect(await step({ types: ['nothing.v1'] })).toMatchObject({ code: 'unknown_event_type' });
+    await stack.sql(`insert into pruned (target, rows, until) values ('events:shop.purchase.v1', 5, now())`);
+    const refused = await step({ rebuild: true, restart: true });
+    expect(refused.code).toBe('history_pruned');
+    expect(refused.detail).toContain('History is whole after');
+    expect(await purchases()).toBe(sent);
+  });
+});

@@ -1,0 +1,57 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { addCell, addDigests, digestText, EMPTY_DIGEST } from '../../../src/features/digest.ts';
+import type { Cell } from '../../../src/features/fold.ts';
+import { assertWhole } from '../../../src/features/replay.ts';
+
+const aCell: fc.Arbitrary<Cell> = fc.record({
+  feature: fc.constantFrom('purchases', 'items'),
+  key: fc.string({ maxLength: 4 }),
+  bucket: fc.nat(20_000),
+  item: fc.string({ maxLength: 4 }),
+  amount: fc.integer(),
+  lastAt: fc.nat(),
+});
+const digestOf = (cells: readonly Cell[]) => cells.reduce(addCell, EMPTY_DIGEST);
+
+describe('the digest of features', () => {
+  it('does not depend on the order, nor on which shard holds what', () => {
+    fc.assert(
+      fc.property(fc.array(aCell), fc.nat(), (cells, at) => {
+        const cut = at % (cells.length + 1);
+        const shards = [digestOf(cells.slice(cut).reverse()), digestOf(cells.slice(0, cut))];
+        expect(addDigests(shards)).toEqual(digestOf(cells));
+      }),
+    );
+  });
+
+  it('tells one cell more, one amount other, and one cell twice', () => {
+    fc.assert(
+      fc.property(fc.array(aCell), aCell, (cells, cell) => {
+        const text = digestText(digestOf([...cells, cell]));
+        expect(text).toMatch(/^[0-9a-f]{16}$/);
+        expect(text).not.toBe(digestText(digestOf(cells)));
+        expect(text).not.toBe(digestText(digestOf([...cells, { ...cell, amount: cell.amount + 1 }])));
+        expect(text).not.toBe(digestText(digestOf([...cells, cell, cell])));
+      }),
+    );
+  });
+});
+
+describe('a range of history', () => {
+  const pruned = [
+    { target: 'events:a', rows: 3, until: '2026-01-03T00:00:00.000000Z' },
+    { target: 'outbox', rows: 9, until: '2026-02-01T00:00:00.000000Z' },
+  ];
+
+  it('is refused where retention has deleted of it, and it is said from when it is whole', () => {
+    expect(() => assertWhole({ types: ['a', 'b'] }, pruned)).toThrow(/3 of a.*after 2026-01-03T/);
+    expect(() => assertWhole({}, pruned)).toThrow();
+    expect(() => assertWhole({ from: '2026-01-03T00:00:00Z' }, pruned)).toThrow();
+  });
+
+  it('is taken where it begins later, or is of types that are whole', () => {
+    expect(() => assertWhole({ from: '2026-01-03T00:00:01Z' }, pruned)).not.toThrow();
+    expect(() => assertWhole({ types: ['b'] }, pruned)).not.toThrow();
+  });
+});

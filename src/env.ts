@@ -4,6 +4,7 @@ import type { FeatureShard } from '../durable-objects/feature-shard/object.ts';
 import type { FillGate } from '../durable-objects/fill-gate/object.ts';
 import type { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
 import type { QualityWindow } from '../durable-objects/quality-window/object.ts';
+import type { QueuedEvents } from '../durable-objects/queued-events/object.ts';
 import type { TagClock } from '../durable-objects/tag-clock/object.ts';
 import type { ChangesMessage } from '../queues/changes/message.ts';
 import type { EventsMessage } from '../queues/events/message.ts';
@@ -35,6 +36,7 @@ export interface Env {
   readonly OUTBOX_RELAY: DurableObjectNamespace<OutboxRelay>;
   readonly FILL_GATE: DurableObjectNamespace<FillGate>;
   readonly CACHE_STATS: DurableObjectNamespace<CacheStats>;
+  readonly QUEUED_EVENTS: DurableObjectNamespace<QueuedEvents>;
   readonly CHANGE_FEED: DurableObjectNamespace<ChangeFeed>;
   readonly QUALITY_WINDOW: DurableObjectNamespace<QualityWindow>;
 }

@@ -13,6 +13,7 @@ export { FeatureShard } from '../durable-objects/feature-shard/object.ts';
 export { FillGate } from '../durable-objects/fill-gate/object.ts';
 export { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
 export { QualityWindow } from '../durable-objects/quality-window/object.ts';
+export { QueuedEvents } from '../durable-objects/queued-events/object.ts';
 export { TagClock } from '../durable-objects/tag-clock/object.ts';
 
 const consumers: Readonly<Record<string, typeof consumeEvents>> = {

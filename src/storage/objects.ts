@@ -38,6 +38,11 @@ export function changeFeed(env: Pick<Env, 'CHANGE_FEED'>) {
   return env.CHANGE_FEED.getByName('main');
 }
 
+/** One of the objects that remember what was queued. */
+export function queuedEvents(env: Pick<Env, 'QUEUED_EVENTS'>, shard: number) {
+  return env.QUEUED_EVENTS.getByName(String(shard));
+}
+
 /** The gate of one cache key, named by it. */
 export function fillGate(env: Pick<Env, 'FILL_GATE'>, key: string) {
   return env.FILL_GATE.getByName(key);

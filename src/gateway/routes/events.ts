@@ -3,13 +3,13 @@ import { formatToken } from '../../cache/clock/token.ts';
 import { catalog } from '../../catalog/index.ts';
 import { BATCH_EVENTS_MAX, CloudEvent } from '../../pipeline/cloud-event.ts';
 import { announcedEnd } from '../../pipeline/contracts/deprecation.ts';
-import { eventsMessage, type IngestReport, ingest } from '../../pipeline/ingest.ts';
+import { type eventsMessage, type IngestReport, ingest } from '../../pipeline/ingest.ts';
 import { acceptance } from '../../pipeline/take.ts';
 import { Failure } from '../../platform/failure.ts';
+import { enqueueEvents, wasQueued } from '../../services/queueing.ts';
 import type { Services } from '../../services.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { readEventStatus } from '../../storage/postgres/event-status.ts';
-import { sendChunked } from '../../storage/queue.ts';
 import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import { type AppEnv, servicesOf } from '../context.ts';
 import { authorize } from '../middleware/authorize.ts';
@@ -91,8 +91,7 @@ function registerIngest(app: OpenAPIHono<AppEnv>): void {
     const { raw, single } = await receiveEvents(c.req.raw);
     const { take, token } = acceptance(wantsToWait(c.req.header('prefer')), {
       types: catalog.eventTypes,
-      enqueue: (items, receivedAt) =>
-        sendChunked(services.env.EVENTS, items, (chunk) => eventsMessage(chunk, receivedAt)),
+      enqueue: (items, receivedAt) => enqueueEvents(services.env, items, receivedAt),
       store: (message) => storeAndRelay(services, message),
     });
     const report = await ingest(raw, services.now(), { types: catalog.eventTypes, take });
@@ -135,7 +134,7 @@ function registerStatus(app: OpenAPIHono<AppEnv>): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/events/{source}/{id}',
-    summary: 'Where an event is: stored, with what it invalidates, in quarantine, or dead',
+    summary: 'Where an event is: queued, stored, with what it invalidates, in quarantine, or dead',
     tags: ['events'],
     security: keySecurity,
     request: {
@@ -145,16 +144,21 @@ function registerStatus(app: OpenAPIHono<AppEnv>): void {
       }),
     },
     responses: {
-      200: { description: '`status` is `stored`, `quarantined` or `dead`.' },
+      200: { description: '`status` is `queued`, `stored`, `quarantined` or `dead`.' },
       401: problem('A key is needed.'),
-      404: problem('It was never seen, or has not left the queue yet.'),
+      404: problem('It was never seen, or is queued and nobody remembers.'),
     },
   });
   app.get('/v1/events/:source/:id', authorize, async (c) => {
-    const { db } = servicesOf(c);
+    const { db, env } = servicesOf(c);
     const { source, id } = c.req.param();
     const status = await guarded(() => readEventStatus(db, source, id));
     if (status !== undefined) return c.json({ source, id, ...status });
-    throw new Failure('not_found', 'This event was never seen, or has not left the queue yet.');
+    if (await wasQueued(env, source, id)) {
+      // It may have been stored between the two questions.
+      const now = await guarded(() => readEventStatus(db, source, id));
+      return c.json({ source, id, ...(now ?? { status: 'queued' }) });
+    }
+    throw new Failure('not_found', 'This event was never seen, or is queued and nobody remembers.');
   });
 }

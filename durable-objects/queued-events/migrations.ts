@@ -1,0 +1,13 @@
+import type { Migration } from '../sqlite-migrations.ts';
+
+export const MIGRATIONS: readonly Migration[] = [
+  (sql) => {
+    // One row for each request, for rows are what is paid for.
+    sql.exec(`create table requests (
+      seq integer primary key autoincrement,
+      at_ms integer not null,
+      events integer not null,
+      hashes blob not null
+    )`);
+  },
+];

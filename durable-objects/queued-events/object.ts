@@ -1,0 +1,36 @@
+import { DurableObject } from 'cloudflare:workers';
+import * as z from 'zod';
+import { systemNow } from '../../src/platform/clock.ts';
+import { KEPT_MS, QueuedStore } from './store.ts';
+
+/** Events of one call: as many as a request may have. */
+const NOTE_EVENTS_MAX = 1_000;
+const Hash = z.int().nonnegative();
+const Hashes = z.array(Hash).max(NOTE_EVENTS_MAX);
+
+/**
+ * Remembers which events the `events` queue has taken, for whoever asks where an event is before the database knows
+ * it. Nobody is told that an event has left the queue: the database is asked first.
+ */
+export class QueuedEvents extends DurableObject {
+  readonly #store: QueuedStore;
+
+  constructor(ctx: DurableObjectState, env: never) {
+    super(ctx, env);
+    this.#store = new QueuedStore(ctx.storage);
+  }
+
+  /** Remembers the events of one request, by `identityHash`. */
+  async note(hashes: readonly number[]): Promise<void> {
+    this.#store.note(Hashes.parse(hashes), systemNow());
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(systemNow() + KEPT_MS);
+  }
+
+  async has(hash: number): Promise<boolean> {
+    return this.#store.has(Hash.parse(hash));
+  }
+
+  override async alarm(): Promise<void> {
+    if (this.#store.prune(systemNow())) await this.ctx.storage.setAlarm(systemNow() + KEPT_MS);
+  }
+}

@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+
+const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(() => stack[Symbol.asyncDispose]());
+
+async function send(ids: readonly string[]) {
+  const time = new Date().toISOString();
+  const data = { invoice: '1', sku: 'QUEUED', quantity: 1, unitPrice: 1, country: 'France' };
+  const events = ids.map((id) => ({
+    specversion: '1.0',
+    id,
+    source: '/queued',
+    type: 'shop.purchase.v1',
+    time,
+    data,
+  }));
+  const response = await stack.fetch('/v1/events', {
+    method: 'POST',
+    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json' },
+    body: JSON.stringify(events),
+  });
+  expect(response.status).toBe(202);
+}
+async function statusOf(id: string) {
+  const response = await stack.fetch(`/v1/events/%2Fqueued/${id}`, { headers: AUTHORIZED });
+  return ((await response.json()) as { status: unknown }).status;
+}
+
+it('tells that an event is queued while the database does not take it, and stored once it has', async () => {
+  // To the consumer this is an outage, and the database still answers questions.
+  await stack.sql(`create function refuse() returns trigger language plpgsql as
+    $$ begin raise exception 'away' using errcode = '57P03'; end $$`);
+  await stack.sql('create trigger away before insert on events for each row execute function refuse()');
+  await send(['one', 'two']);
+  expect(await statusOf('one')).toBe('queued');
+  expect(await statusOf('two')).toBe('queued');
+  expect(await statusOf('three')).toBe(404);
+  await stack.sql('drop trigger away on events');
+  await eventually(
+    () => statusOf('one'),
+    (status) => status === 'stored',
+    30_000,
+  );
+});
+
+it('knows of every event from its answer on', async () => {
+  const ids = Array.from({ length: 500 }, (_, n) => `burst-${n}`);
+  await send(ids);
+  const seen = await Promise.all(ids.slice(0, 50).map(statusOf));
+  expect(seen.filter((status) => status !== 'queued' && status !== 'stored')).toEqual([]);
+});

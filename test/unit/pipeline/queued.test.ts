@@ -1,0 +1,47 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { hashesOf, identityHash } from '../../../src/pipeline/queued.ts';
+
+describe('the hash of an identity', () => {
+  it('is a whole number of 53 bits, the same for the same', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (source, id) => {
+        const hash = identityHash(source, id);
+        expect(Number.isSafeInteger(hash) && hash >= 0).toBe(true);
+        expect(identityHash(source, id)).toBe(hash);
+      }),
+    );
+  });
+
+  it('tells half a million identities apart that differ in a digit or in where the source ends', () => {
+    const hashes = new Set<number>();
+    for (let n = 0; n < 125_000; n += 1) {
+      hashes.add(identityHash('/imports/online-retail', `489434-85123A-0a1b2c-${n}`));
+      hashes.add(identityHash(`/imports/${n}`, '489434'));
+      hashes.add(identityHash('/a', `b${n}`));
+      hashes.add(identityHash('/ab', String(n)));
+    }
+    expect(hashes.size).toBe(500_000);
+  });
+
+  it('uses all of its bits', () => {
+    const samples = Array.from({ length: 4_096 }, (_, n) => identityHash('/s', String(n)));
+    for (let bit = 0; bit < 53; bit += 1) {
+      const set = samples.filter((hash) => Math.floor(hash / 2 ** bit) % 2 === 1).length;
+      // Within six standard deviations of a fair coin's.
+      expect(Math.abs(set - 2_048)).toBeLessThan(6 * 32);
+    }
+  });
+});
+
+it('leaves out what has no identity', () => {
+  const refused = (raw: unknown) => ({ refused: { raw, reason: 'r', pointer: '', detail: '' } });
+  expect(
+    hashesOf([
+      refused(null),
+      refused('x'),
+      refused({ source: 1, id: 'a' }),
+      refused({ source: '/s', id: 'a' }),
+    ]),
+  ).toEqual([identityHash('/s', 'a')]);
+});

@@ -1,0 +1,44 @@
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { expect, it } from 'vitest';
+import { KEPT_EVENTS_MAX, KEPT_MS, QueuedStore } from '../../durable-objects/queued-events/store.ts';
+
+const queued = (name: string) => env.QUEUED_EVENTS.getByName(name);
+
+it('remembers what was queued, also over an eviction', async () => {
+  await queued('a').note([1, 2 ** 53 - 1]);
+  await evictDurableObject(queued('a'));
+  await queued('a').note([3]);
+  const known = await Promise.all([1, 2 ** 53 - 1, 3, 4].map((hash) => queued('a').has(hash)));
+  expect(known).toEqual([true, true, true, false]);
+  await runInDurableObject(queued('a'), async (object) => {
+    await expect(object.note([-1])).rejects.toThrow();
+    await expect(object.note(Array.from({ length: 1_001 }, (_, n) => n))).rejects.toThrow();
+  });
+});
+
+it('forgets after a day, and the oldest when there are too many', async () => {
+  await runInDurableObject(queued('b'), (_, state) => {
+    const store = new QueuedStore(state.storage);
+    store.note([1, 2], 0);
+    store.note([2], 10);
+    store.note([3], KEPT_MS + 5);
+    expect([store.has(1), store.has(2), store.has(3)]).toEqual([false, true, true]);
+    const thousand = (from: number) => Array.from({ length: 1_000 }, (_, n) => from + n);
+    for (let n = 1; n <= KEPT_EVENTS_MAX / 1_000; n += 1) store.note(thousand(n * 1_000), KEPT_MS + 6);
+    expect([store.has(2), store.has(3), store.has(1_000), store.has(KEPT_EVENTS_MAX)]).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ]);
+    expect(store.prune(2 * KEPT_MS + 7)).toBe(false);
+    expect(new QueuedStore(state.storage).has(1_000)).toBe(false);
+  });
+});
+
+it('wakes to forget', async () => {
+  await queued('c').note([1]);
+  expect(await runDurableObjectAlarm(queued('c'))).toBe(true);
+  expect(await queued('c').has(1)).toBe(true);
+});

@@ -4,7 +4,7 @@
  */
 import { RequestError } from './errors.ts';
 import * as limits from './limits.ts';
-import type { OutgoingMessage, Position, TopicPartition } from './messages.ts';
+import { type OutgoingMessage, type Position, partitionKey, type TopicPartition } from './messages.ts';
 import { asArray, integer, object, parseMessages, parsePositions, topicName } from './parse.ts';
 
 export interface ConsumerSettings {

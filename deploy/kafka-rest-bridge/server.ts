@@ -8,6 +8,8 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Backend } from './backend.ts';
+import { KafkaBackend } from './backends/kafka/backend.ts';
+import type { KafkaOptions } from './backends/kafka/connection.ts';
 import { LOG_DEFAULTS, LogBackend, type LogOptions } from './backends/log/backend.ts';
 import { bridgeOptions } from './environment.ts';
 import { type Credentials, createBridgeServer } from './http.ts';
@@ -18,7 +20,7 @@ export interface BridgeOptions extends Credentials {
   /** 0 for a free one. */
   port: number;
   host?: string;
-  backend: { log: Pick<LogOptions, 'folder'> & Partial<LogOptions> };
+  backend: { log: Pick<LogOptions, 'folder'> & Partial<LogOptions> } | { kafka: KafkaOptions };
   /** Gets a line for each thing that an operator should know. */
   report?: (line: string) => void;
 }
@@ -57,6 +59,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
 }
 
 async function openBackend({ backend }: BridgeOptions, report: (line: string) => void): Promise<Backend> {
+  if ('kafka' in backend) return await KafkaBackend.open(backend.kafka);
   return await LogBackend.open({ ...LOG_DEFAULTS, ...backend.log }, report);
 }
 

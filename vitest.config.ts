@@ -22,6 +22,9 @@ export default defineConfig({
         test: { name: 'simulation', environment: 'node', include: ['test/simulation/**/*.test.ts'] },
       },
       {
+        test: { name: 'kafka', environment: 'node', include: ['test/kafka/**/*.test.ts'] },
+      },
+      {
         plugins: [
           cloudflareTest({
             wrangler: { configPath: './wrangler.toml' },

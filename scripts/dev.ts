@@ -8,23 +8,26 @@ import { parseArgs } from 'node:util';
 import { claimState } from './dev/claim.ts';
 import { captureOtherWriters } from './dev/database/capture.ts';
 import { startDevDatabase } from './dev/database.ts';
+import { startDevKafka } from './dev/kafka.ts';
 import { ensureKey } from './dev/key.ts';
 import { ensureModel } from './dev/model.ts';
 import { ready } from './dev/ready.ts';
 import { ensureSeed, relayHistory } from './dev/seed.ts';
 import { startWorker } from './dev/worker.ts';
 
-const USAGE = `Usage: npm run dev -- [--port 8787] [--fresh] [--state .millrace]
+const USAGE = `Usage: npm run dev -- [--port 8787] [--fresh] [--state .millrace] [--kafka]
 
   --port N    where the worker listens (8787)
   --state DIR where everything is kept (.millrace)
   --fresh     throw that away first: database, caches, features, model, key
+  --kafka     with the Kafka REST bridge over a log of its own, on the port after the worker's
   DATABASE_URL=postgres://…  use this Postgres or Neon instead of the embedded one`;
 
 const { values: options } = parseArgs({
   options: {
     port: { type: 'string', default: '8787' },
     fresh: { type: 'boolean', default: false },
+    kafka: { type: 'boolean', default: false },
     state: { type: 'string', default: '.millrace' },
     help: { type: 'boolean', default: false },
   },
@@ -62,11 +65,16 @@ async function main(): Promise<void> {
       : 'Postgres (DATABASE_URL) is migrated and captures other writers',
   );
 
+  const kafka = options.kafka ? await startDevKafka({ port: port + 1, stateDir }) : undefined;
+  cleanup.defer(() => kafka?.stop());
+  if (kafka) step('the Kafka REST bridge is up');
+
   const worker = await startWorker({
     port,
     stateDir,
     database,
     apiKeySha256: sha256,
+    vars: kafka?.vars ?? {},
     signal: stop.signal,
   });
   cleanup.defer(() => worker.stop());
@@ -83,6 +91,7 @@ async function main(): Promise<void> {
         url,
         key,
         endpoint: database.endpoint,
+        kafka,
         seconds: (performance.now() - startedAt) / 1000,
         ...example,
       }),
@@ -96,6 +105,7 @@ function readyBlock(at: {
   url: string;
   key: string;
   endpoint: string;
+  kafka: { url: string; username: string; password: string } | undefined;
   seconds: number;
   customer: string;
   sku: string;
@@ -121,7 +131,7 @@ Millrace is ready after ${at.seconds.toFixed(1)} s. Ctrl-C stops everything.
   OpenAPI   ${at.url}/openapi.json
   Health    ${at.url}/health/ready
   Database  ${at.endpoint} (Neon's HTTP protocol)
-  Key       ${at.key}
+  Key       ${at.key}${at.kafka === undefined ? '' : `\n  Kafka     ${at.kafka.url} (REST; user ${at.kafka.username}, password ${at.kafka.password})`}
 
 Try:
   curl -i ${at.url}/v1/products/${at.sku}

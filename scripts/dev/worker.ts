@@ -24,6 +24,8 @@ export async function startWorker(options: {
   stateDir: string;
   database: DevDatabase;
   apiKeySha256: string;
+  /** Further variables of the worker. */
+  vars?: Record<string, string>;
   signal: AbortSignal;
 }): Promise<DevWorker> {
   const { port, stateDir, database, apiKeySha256, signal } = options;
@@ -32,6 +34,7 @@ export async function startWorker(options: {
     DATABASE_URL: database.connectionString,
     DATABASE_ENDPOINT: database.endpoint,
     API_KEY_SHA256: apiKeySha256,
+    ...options.vars,
   };
   writeFileSync(
     envFile,

@@ -110,8 +110,8 @@ export const FAULTS: readonly Fault[] = [
     'the watermark is ignored',
     MANY,
     READ_THROUGH,
-    'return oldestSourceAgeMs(follower.mirror.completeUntilMs, time.now()) > sourceMaxAgeMs;',
-    'return oldestSourceAgeMs(follower.mirror.completeUntilMs, time.now()) < 0;',
+    'return oldestSourceAgeMs(mirror.completeUntilMs, nowMs) > sourceMaxAgeMs;',
+    'return oldestSourceAgeMs(mirror.completeUntilMs, nowMs) < 0;',
   ),
   fault(
     'the second invalidation of one request is dropped',

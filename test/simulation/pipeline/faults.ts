@@ -42,14 +42,14 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'an event is folded as often as it comes',
     FEW,
-    'durable-objects/feature-shard/store.ts',
+    'durable-objects/feature-shard/rebuild.ts',
     '.rowsWritten > 0,',
     '.rowsWritten >= 0,',
   ),
   fault(
     'the last event is the one that arrives last',
     FEW,
-    'durable-objects/feature-shard/store.ts',
+    'durable-objects/feature-shard/rebuild.ts',
     'last_at = max(last_at, excluded.last_at)',
     'last_at = excluded.last_at',
   ),

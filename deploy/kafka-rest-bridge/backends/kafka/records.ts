@@ -1,0 +1,65 @@
+import type { Consumer, RecordsBatch } from '@platformatic/kafka';
+import type { Message, Position } from '../../messages.ts';
+
+export type FetchResponse = Awaited<ReturnType<Consumer['fetch']>>;
+type FetchedPartition = FetchResponse['responses'][number]['partitions'][number];
+
+/** Bits of a batch's attributes (KIP-98 and KIP-32). */
+const IS_LOG_APPEND_TIME = 0x08;
+const IS_TRANSACTIONAL = 0x10;
+const IS_CONTROL = 0x20;
+/** A control record's key is a version and a type, each an int16; this type aborts. */
+const CONTROL_TYPE_ABORT = 0;
+
+/**
+ * The messages of a fetched partition from an offset on, and the offset after the last thing that was read. Control
+ * records and the messages of aborted transactions are nobody's to see; which these are is told as Kafka's own
+ * consumer does it, by walking along the list of aborted transactions that the broker sends.
+ */
+export function readPartition(
+  from: Position,
+  fetched: FetchedPartition,
+): { messages: Message[]; next: number } {
+  const pending = [...(fetched.abortedTransactions ?? [])].sort((a, b) =>
+    Number(a.firstOffset - b.firstOffset),
+  );
+  const aborting = new Set<bigint>();
+  const messages: Message[] = [];
+  let next = from.offset;
+  for (const batch of fetched.records ?? []) {
+    const lastOffset = batch.firstOffset + BigInt(batch.lastOffsetDelta);
+    for (let first = pending[0]; first !== undefined && first.firstOffset <= lastOffset; first = pending[0]) {
+      aborting.add(first.producerId);
+      pending.shift();
+    }
+    next = Math.max(next, Number(lastOffset) + 1);
+    if (batch.attributes & IS_CONTROL) {
+      if (batch.records[0]?.key?.readInt16BE(2) === CONTROL_TYPE_ABORT) aborting.delete(batch.producerId);
+    } else if (!(batch.attributes & IS_TRANSACTIONAL && aborting.has(batch.producerId))) {
+      messages.push(...batchMessages(from, batch));
+    }
+  }
+  return { messages, next };
+}
+
+/** A batch is stored whole: it may begin before the offset that was asked for. */
+function batchMessages({ topic, partition, offset: from }: Position, batch: RecordsBatch): Message[] {
+  const isAppendTime = (batch.attributes & IS_LOG_APPEND_TIME) !== 0;
+  return batch.records.flatMap((record) => {
+    const offset = Number(batch.firstOffset) + record.offsetDelta;
+    if (offset < from) return [];
+    const timestamp = Number(
+      isAppendTime ? batch.maxTimestamp : batch.firstTimestamp + record.timestampDelta,
+    );
+    const key = text(record.key) ?? '';
+    const headers = record.headers.map(([name, value]) => ({
+      key: text(name) ?? '',
+      value: text(value) ?? '',
+    }));
+    return [{ topic, partition, offset, timestamp, key, value: text(record.value), headers }];
+  });
+}
+
+function text(bytes: Buffer | null | undefined): string | null {
+  return bytes?.toString('utf8') ?? null;
+}

@@ -1,0 +1,36 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Bridge, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
+
+const USERNAME = 'millrace';
+
+/** The Kafka REST bridge over a log in the state folder, and what the worker has to know to speak to it. */
+export interface DevKafka extends Bridge {
+  username: string;
+  password: string;
+  vars: Record<string, string>;
+}
+
+export async function startDevKafka(options: { port: number; stateDir: string }): Promise<DevKafka> {
+  const password = ensurePassword(options.stateDir);
+  const bridge = await startBridge({
+    port: options.port,
+    username: USERNAME,
+    password,
+    backend: { log: { folder: join(options.stateDir, 'kafka') } },
+  });
+  const vars = {
+    KAFKA_REST_URL: bridge.url,
+    KAFKA_REST_USERNAME: USERNAME,
+    KAFKA_REST_PASSWORD: password,
+  };
+  return { ...bridge, username: USERNAME, password, vars };
+}
+
+/** Made once and kept for the owner alone, as the key is. */
+function ensurePassword(stateDir: string): string {
+  const path = join(stateDir, 'kafka-password');
+  if (!existsSync(path)) writeFileSync(path, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 });
+  return readFileSync(path, 'utf8').trim();
+}

@@ -49,6 +49,53 @@ const Vars = z.object({
     .default(OUTBOX_WATCH_MS_DEFAULT),
 });
 
+/** What Kafka is reached by, and what is read from it and written to it. */
+export interface KafkaConfig {
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+  /** The consumer group whose committed offsets tell how far this deployment has read. */
+  readonly group: string;
+  /** Topics that events are read from; none where nothing is. */
+  readonly sourceTopics: readonly string[];
+  /** The topic that changes are written to; undefined where none are. */
+  readonly sinkTopic: string | undefined;
+}
+
+const Topic = z.string().regex(/^[a-zA-Z0-9._-]{1,249}$/, 'expected a topic of letters, digits, dots, dashes and underscores');
+const Unset = z.literal('').transform(() => undefined);
+const KafkaVars = z.object({
+  KAFKA_REST_URL: z.union([Unset, z.url()]).optional(),
+  KAFKA_REST_USERNAME: z.string().optional(),
+  KAFKA_REST_PASSWORD: z.string().optional(),
+  KAFKA_GROUP: Topic.default('millrace'),
+  KAFKA_SOURCE_TOPICS: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').map((topic) => topic.trim()).filter((topic) => topic !== ''))
+    .pipe(z.array(Topic).max(20)),
+  KAFKA_SINK_TOPIC: z.union([Unset, Topic]).optional(),
+});
+
+/**
+ * How Kafka is reached; undefined where it is not configured.
+ *
+ * @throws Error with the names of what is missing or wrong, for half a configuration, too.
+ */
+export function kafkaConfig(env: object): KafkaConfig | undefined {
+  const vars = parse(KafkaVars, env);
+  const { KAFKA_REST_URL: url, KAFKA_REST_USERNAME: username, KAFKA_REST_PASSWORD: password } = vars;
+  const [sourceTopics, sinkTopic] = [vars.KAFKA_SOURCE_TOPICS, vars.KAFKA_SINK_TOPIC];
+  if (sourceTopics.length === 0 && sinkTopic === undefined) return undefined;
+  if (url === undefined || !username || !password)
+    throw new Error(
+      'The configuration is not complete: KAFKA_REST_URL, KAFKA_REST_USERNAME and KAFKA_REST_PASSWORD go with KAFKA_SOURCE_TOPICS and KAFKA_SINK_TOPIC.',
+    );
+  if (sinkTopic !== undefined && sourceTopics.includes(sinkTopic))
+    throw new Error(`KAFKA_SINK_TOPIC: "${sinkTopic}" is read from, too.`);
+  return { url, username, password, group: vars.KAFKA_GROUP, sourceTopics, sinkTopic };
+}
+
 /** Reads variables and secrets. Throws with the names of what is missing or wrong, never with their values. */
 export function readConfig(env: Env): Config {
   const vars = parse(Vars, env);

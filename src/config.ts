@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import type { Env } from './env.ts';
+import { kafkaConfig } from './pipeline/kafka/config.ts';
+import { parseVars } from './platform/vars.ts';
 import type { DatabaseTarget } from './storage/postgres/connect.ts';
 
 export interface Config {
@@ -49,57 +51,12 @@ const Vars = z.object({
     .default(OUTBOX_WATCH_MS_DEFAULT),
 });
 
-/** What Kafka is reached by, and what is read from it and written to it. */
-export interface KafkaConfig {
-  readonly url: string;
-  readonly username: string;
-  readonly password: string;
-  /** The consumer group whose committed offsets tell how far this deployment has read. */
-  readonly group: string;
-  /** Topics that events are read from; none where nothing is. */
-  readonly sourceTopics: readonly string[];
-  /** The topic that changes are written to; undefined where none are. */
-  readonly sinkTopic: string | undefined;
-}
-
-const Topic = z.string().regex(/^[a-zA-Z0-9._-]{1,249}$/, 'expected a topic of letters, digits, dots, dashes and underscores');
-const Unset = z.literal('').transform(() => undefined);
-const KafkaVars = z.object({
-  KAFKA_REST_URL: z.union([Unset, z.url()]).optional(),
-  KAFKA_REST_USERNAME: z.string().optional(),
-  KAFKA_REST_PASSWORD: z.string().optional(),
-  KAFKA_GROUP: Topic.default('millrace'),
-  KAFKA_SOURCE_TOPICS: z
-    .string()
-    .default('')
-    .transform((text) => text.split(',').map((topic) => topic.trim()).filter((topic) => topic !== ''))
-    .pipe(z.array(Topic).max(20)),
-  KAFKA_SINK_TOPIC: z.union([Unset, Topic]).optional(),
-});
-
-/**
- * How Kafka is reached; undefined where it is not configured.
- *
- * @throws Error with the names of what is missing or wrong, for half a configuration, too.
- */
-export function kafkaConfig(env: object): KafkaConfig | undefined {
-  const vars = parse(KafkaVars, env);
-  const { KAFKA_REST_URL: url, KAFKA_REST_USERNAME: username, KAFKA_REST_PASSWORD: password } = vars;
-  const [sourceTopics, sinkTopic] = [vars.KAFKA_SOURCE_TOPICS, vars.KAFKA_SINK_TOPIC];
-  if (sourceTopics.length === 0 && sinkTopic === undefined) return undefined;
-  if (url === undefined || !username || !password)
-    throw new Error(
-      'The configuration is not complete: KAFKA_REST_URL, KAFKA_REST_USERNAME and KAFKA_REST_PASSWORD go with KAFKA_SOURCE_TOPICS and KAFKA_SINK_TOPIC.',
-    );
-  if (sinkTopic !== undefined && sourceTopics.includes(sinkTopic))
-    throw new Error(`KAFKA_SINK_TOPIC: "${sinkTopic}" is read from, too.`);
-  return { url, username, password, group: vars.KAFKA_GROUP, sourceTopics, sinkTopic };
-}
-
 /** Reads variables and secrets. Throws with the names of what is missing or wrong, never with their values. */
 export function readConfig(env: Env): Config {
-  const vars = parse(Vars, env);
+  const vars = parseVars(Vars, env);
   const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare } = vars;
+  // Half a configuration is told at once, and not when the cron comes to it.
+  kafkaConfig(env);
   return Object.freeze({
     database: targetOf(vars),
     apiKeySha256,
@@ -111,21 +68,14 @@ export function readConfig(env: Env): Config {
 
 /** The database alone, for an object that needs nothing else. */
 export function databaseTarget(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT'>): DatabaseTarget {
-  return targetOf(parse(Vars.pick({ DATABASE_URL: true, DATABASE_ENDPOINT: true }), env));
+  return targetOf(parseVars(Vars.pick({ DATABASE_URL: true, DATABASE_ENDPOINT: true }), env));
 }
 
 /** The pause between two looks at the outbox alone, in milliseconds; 0 for none. */
 export function outboxWatchMs(env: Pick<Env, 'OUTBOX_WATCH_MS'>): number {
-  return parse(Vars.pick({ OUTBOX_WATCH_MS: true }), env).OUTBOX_WATCH_MS;
+  return parseVars(Vars.pick({ OUTBOX_WATCH_MS: true }), env).OUTBOX_WATCH_MS;
 }
 
 function targetOf(vars: { DATABASE_URL: string; DATABASE_ENDPOINT?: string | undefined }): DatabaseTarget {
   return { url: vars.DATABASE_URL, endpoint: vars.DATABASE_ENDPOINT };
-}
-
-function parse<Schema extends z.ZodType>(schema: Schema, env: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(env);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  throw new Error(`The configuration is not complete: ${faults.join('; ')}`);
 }

@@ -33,8 +33,6 @@ export interface Env {
   /** Topics that events are read from, separated by commas, and the group that reads them. */
   readonly KAFKA_SOURCE_TOPICS?: string;
   readonly KAFKA_GROUP?: string;
-  /** The topic that changes are written to. */
-  readonly KAFKA_SINK_TOPIC?: string;
   readonly CACHE: KVNamespace;
   readonly MODELS: R2Bucket;
   readonly EVENTS: Queue<EventsMessage>;

@@ -1,7 +1,6 @@
 import { Failure } from '../platform/failure.ts';
 import { isTooDeep, JSON_DEPTH_MAX } from '../platform/json-depth.ts';
 
-
 /**
  * Reads a JSON body within a limit, which holds for the body as it is sent and, where it is gzipped, as it is meant.
  *

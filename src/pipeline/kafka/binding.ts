@@ -1,21 +1,19 @@
-/** The Kafka Protocol Binding of CloudEvents 1.0.2, as far as messages of the REST protocol carry it. */
-
 import { isTooDeep } from '../../platform/json-depth.ts';
+import type { KafkaRecord } from '../../storage/kafka.ts';
 
-/** A record as `@upstash/kafka` gives it. */
-export interface KafkaRecord {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly key: string | null;
-  readonly value: string | null;
-  readonly headers: readonly { readonly key: string; readonly value: string }[];
-}
+/** The Kafka Protocol Binding of CloudEvents 1.0.2, as far as messages of the REST protocol carry it. */
 
 /** An event as JSON that nothing has judged yet, or why the record is none. */
 export type ReadRecord =
   | { readonly raw: unknown }
-  | { readonly refused: { readonly raw: unknown; readonly reason: string; readonly pointer: string; readonly detail: string } };
+  | {
+      readonly refused: {
+        readonly raw: unknown;
+        readonly reason: string;
+        readonly pointer: string;
+        readonly detail: string;
+      };
+    };
 
 const STRUCTURED = 'application/cloudevents+json';
 const ATTRIBUTE_PREFIX = 'ce_';
@@ -31,27 +29,16 @@ export function eventOf(record: KafkaRecord): ReadRecord {
   const headers = new Map(record.headers.map(({ key, value }) => [key.toLowerCase(), value]));
   const contentType = headers.get('content-type')?.toLowerCase() ?? '';
   const isBinary = headers.has(`${ATTRIBUTE_PREFIX}specversion`);
-  if (record.value === null && !isBinary) return refuse(record, 'not_a_cloud_event', 'The record has no value.');
+  if (record.value === null && !isBinary)
+    return refuse(record, 'not_a_cloud_event', 'The record has no value.');
   const parsed = record.value === null ? { json: undefined } : parse(record.value);
-  if (parsed === undefined) return refuse(record, 'malformed_json', 'The value of the record is not JSON, or nested too deep.');
+  if (parsed === undefined)
+    return refuse(record, 'malformed_json', 'The value of the record is not JSON, or nested too deep.');
   const { json } = parsed;
   if (isBinary) return { raw: binaryEvent(headers, json) };
   if (contentType.startsWith(STRUCTURED) || (contentType === '' && saysItIsOne(json))) return { raw: json };
   const detail = 'The record is a CloudEvent in neither structured nor binary mode.';
   return refuse(record, 'not_a_cloud_event', detail);
-}
-
-/** A record in structured mode, with the event's id as a header, by which readers remove doubles. */
-export function recordOf(topic: string, key: string | undefined, event: { readonly id: string }) {
-  return {
-    topic,
-    ...(key === undefined ? {} : { key }),
-    value: JSON.stringify(event),
-    headers: [
-      { key: 'content-type', value: STRUCTURED },
-      { key: 'ce_id', value: event.id },
-    ],
-  };
 }
 
 function binaryEvent(headers: ReadonlyMap<string, string>, data: unknown): unknown {
@@ -82,7 +69,18 @@ function parse(text: string): { json: unknown } | undefined {
   }
 }
 
-function refuse({ topic, partition, offset, key, value, headers }: KafkaRecord, reason: string, detail: string): ReadRecord {
+function refuse(
+  { topic, partition, offset, key, value, headers }: KafkaRecord,
+  reason: string,
+  detail: string,
+): ReadRecord {
   const kept = value?.slice(0, KEPT_CHARACTERS_MAX) ?? null;
-  return { refused: { raw: { kafka: { topic, partition, offset, key, headers }, value: kept }, reason, pointer: '', detail } };
+  return {
+    refused: {
+      raw: { kafka: { topic, partition, offset, key, headers }, value: kept },
+      reason,
+      pointer: '',
+      detail,
+    },
+  };
 }

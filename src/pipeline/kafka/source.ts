@@ -1,8 +1,9 @@
-import type { EventDefinition } from '../../catalog/define/event.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
+import type { EventDefinition } from '../../catalog/define/event.ts';
+import type { KafkaRecord } from '../../storage/kafka.ts';
 import { eventsMessage, ingest } from '../ingest.ts';
 import type { StoreOutcome } from '../store.ts';
-import { eventOf, type KafkaRecord } from './binding.ts';
+import { eventOf } from './binding.ts';
 
 export interface SourcePorts {
   readonly types: ReadonlyMap<string, EventDefinition>;

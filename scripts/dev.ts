@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { claimState } from './dev/claim.ts';
 import { captureOtherWriters } from './dev/database/capture.ts';
 import { startDevDatabase } from './dev/database.ts';
-import { startDevKafka } from './dev/kafka.ts';
+import { keepSourcesStarted, startDevKafka } from './dev/kafka.ts';
 import { ensureKey } from './dev/key.ts';
 import { ensureModel } from './dev/model.ts';
 import { ready } from './dev/ready.ts';
@@ -80,6 +80,8 @@ async function main(): Promise<void> {
   cleanup.defer(() => worker.stop());
   const url = `http://127.0.0.1:${port}`;
   step('the worker is up');
+
+  if (kafka) keepSourcesStarted(url, key, stop.signal);
 
   const seeded = await ensureSeed(database, step);
   if (isNewState && !seeded) await relayHistory(database, step);

@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import type { Env } from './env.ts';
+import { kafkaConfig } from './pipeline/kafka/config.ts';
+import { parseVars } from './platform/vars.ts';
 import type { DatabaseTarget } from './storage/postgres/connect.ts';
 
 export interface Config {
@@ -51,8 +53,10 @@ const Vars = z.object({
 
 /** Reads variables and secrets. Throws with the names of what is missing or wrong, never with their values. */
 export function readConfig(env: Env): Config {
-  const vars = parse(Vars, env);
+  const vars = parseVars(Vars, env);
   const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare } = vars;
+  // Half a configuration is told at once, and not when the cron comes to it.
+  kafkaConfig(env);
   return Object.freeze({
     database: targetOf(vars),
     apiKeySha256,
@@ -64,21 +68,14 @@ export function readConfig(env: Env): Config {
 
 /** The database alone, for an object that needs nothing else. */
 export function databaseTarget(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT'>): DatabaseTarget {
-  return targetOf(parse(Vars.pick({ DATABASE_URL: true, DATABASE_ENDPOINT: true }), env));
+  return targetOf(parseVars(Vars.pick({ DATABASE_URL: true, DATABASE_ENDPOINT: true }), env));
 }
 
 /** The pause between two looks at the outbox alone, in milliseconds; 0 for none. */
 export function outboxWatchMs(env: Pick<Env, 'OUTBOX_WATCH_MS'>): number {
-  return parse(Vars.pick({ OUTBOX_WATCH_MS: true }), env).OUTBOX_WATCH_MS;
+  return parseVars(Vars.pick({ OUTBOX_WATCH_MS: true }), env).OUTBOX_WATCH_MS;
 }
 
 function targetOf(vars: { DATABASE_URL: string; DATABASE_ENDPOINT?: string | undefined }): DatabaseTarget {
   return { url: vars.DATABASE_URL, endpoint: vars.DATABASE_ENDPOINT };
-}
-
-function parse<Schema extends z.ZodType>(schema: Schema, env: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(env);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  throw new Error(`The configuration is not complete: ${faults.join('; ')}`);
 }

@@ -2,6 +2,7 @@ import type { CacheStats } from '../durable-objects/cache-stats/object.ts';
 import type { ChangeFeed } from '../durable-objects/change-feed/object.ts';
 import type { FeatureShard } from '../durable-objects/feature-shard/object.ts';
 import type { FillGate } from '../durable-objects/fill-gate/object.ts';
+import type { KafkaSource } from '../durable-objects/kafka-source/object.ts';
 import type { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
 import type { QualityWindow } from '../durable-objects/quality-window/object.ts';
 import type { QueuedEvents } from '../durable-objects/queued-events/object.ts';
@@ -25,6 +26,13 @@ export interface Env {
   readonly WARMING?: string;
   /** How often the outbox is looked at while somebody reads, in milliseconds; see `config.ts`. */
   readonly OUTBOX_WATCH_MS?: string | number;
+  /** Where the Kafka REST bridge is, and its credentials (secrets). */
+  readonly KAFKA_REST_URL?: string;
+  readonly KAFKA_REST_USERNAME?: string;
+  readonly KAFKA_REST_PASSWORD?: string;
+  /** Topics that events are read from, separated by commas, and the group that reads them. */
+  readonly KAFKA_SOURCE_TOPICS?: string;
+  readonly KAFKA_GROUP?: string;
   readonly CACHE: KVNamespace;
   readonly MODELS: R2Bucket;
   readonly EVENTS: Queue<EventsMessage>;
@@ -37,6 +45,7 @@ export interface Env {
   readonly FILL_GATE: DurableObjectNamespace<FillGate>;
   readonly CACHE_STATS: DurableObjectNamespace<CacheStats>;
   readonly QUEUED_EVENTS: DurableObjectNamespace<QueuedEvents>;
+  readonly KAFKA_SOURCE: DurableObjectNamespace<KafkaSource>;
   readonly CHANGE_FEED: DurableObjectNamespace<ChangeFeed>;
   readonly QUALITY_WINDOW: DurableObjectNamespace<QualityWindow>;
 }

@@ -11,6 +11,7 @@ export { CacheStats } from '../durable-objects/cache-stats/object.ts';
 export { ChangeFeed } from '../durable-objects/change-feed/object.ts';
 export { FeatureShard } from '../durable-objects/feature-shard/object.ts';
 export { FillGate } from '../durable-objects/fill-gate/object.ts';
+export { KafkaSource } from '../durable-objects/kafka-source/object.ts';
 export { OutboxRelay } from '../durable-objects/outbox-relay/object.ts';
 export { QualityWindow } from '../durable-objects/quality-window/object.ts';
 export { QueuedEvents } from '../durable-objects/queued-events/object.ts';
@@ -46,6 +47,10 @@ export default {
       log('warn', 'What is old could not be pruned.', { 'event.action': 'retention' }, error);
     });
     ctx.waitUntil(pruned);
+    const started = services.startKafka().catch((error: unknown) => {
+      log('warn', 'The Kafka sources could not be started.', { 'event.action': 'kafka-source' }, error);
+    });
+    ctx.waitUntil(started);
     await services.relay().heartbeat();
     services.warm();
     services.settleScores();

@@ -4,6 +4,10 @@ import { join } from 'node:path';
 import { type Bridge, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
 
 const USERNAME = 'millrace';
+/** The topic that the local worker reads events from. */
+export const DEV_TOPIC = 'events';
+/** How often partitions are looked for, in milliseconds: the cron of the platform does not come here. */
+const START_EVERY_MS = 5_000;
 
 /** The Kafka REST bridge over a log in the state folder, and what the worker has to know to speak to it. */
 export interface DevKafka extends Bridge {
@@ -24,6 +28,7 @@ export async function startDevKafka(options: { port: number; stateDir: string })
     KAFKA_REST_URL: bridge.url,
     KAFKA_REST_USERNAME: USERNAME,
     KAFKA_REST_PASSWORD: password,
+    KAFKA_SOURCE_TOPICS: DEV_TOPIC,
   };
   return { ...bridge, username: USERNAME, password, vars };
 }
@@ -33,4 +38,18 @@ function ensurePassword(stateDir: string): string {
   const path = join(stateDir, 'kafka-password');
   if (!existsSync(path)) writeFileSync(path, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 });
   return readFileSync(path, 'utf8').trim();
+}
+
+/** Has the worker read what there is to read, until the signal aborts. */
+export function keepSourcesStarted(url: string, key: string, signal: AbortSignal): void {
+  const start = () => {
+    const init = { method: 'POST', headers: { authorization: `Bearer ${key}` }, signal };
+    fetch(`${url}/v1/admin/kafka/start`, init).then(
+      (response) => response.arrayBuffer(),
+      () => undefined,
+    );
+  };
+  start();
+  const timer = setInterval(start, START_EVERY_MS);
+  signal.addEventListener('abort', () => clearInterval(timer));
 }

@@ -1,7 +1,5 @@
 import { Failure } from '../platform/failure.ts';
-
-/** Deeper JSON than this is no data of ours, and costs stack wherever it is walked. */
-const JSON_DEPTH_MAX = 64;
+import { isTooDeep, JSON_DEPTH_MAX } from '../platform/json-depth.ts';
 
 /**
  * Reads a JSON body within a limit, which holds for the body as it is sent and, where it is gzipped, as it is meant.
@@ -29,7 +27,8 @@ export async function readJson(
 }
 
 function parseJson(text: string): unknown {
-  assertDepth(text);
+  if (isTooDeep(text))
+    throw new Failure('malformed_json', `The body is nested deeper than ${JSON_DEPTH_MAX}.`);
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -101,22 +100,5 @@ function decode(bytes: Uint8Array): string {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes);
   } catch {
     throw new Failure('malformed_json', 'The body is not UTF-8.');
-  }
-}
-
-function assertDepth(text: string): void {
-  let depth = 0;
-  let inString = false;
-  for (let index = 0; index < text.length; index += 1) {
-    const character = text[index];
-    if (inString) {
-      if (character === '\\') index += 1;
-      else if (character === '"') inString = false;
-    } else if (character === '"') inString = true;
-    else if (character === '{' || character === '[') {
-      depth += 1;
-      if (depth > JSON_DEPTH_MAX)
-        throw new Failure('malformed_json', `The body is nested deeper than ${JSON_DEPTH_MAX}.`);
-    } else if (character === '}' || character === ']') depth -= 1;
   }
 }

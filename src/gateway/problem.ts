@@ -49,6 +49,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   relay_unavailable: [503, 'The relay is not available'],
   statistics_unavailable: [503, 'The counts are not available'],
   feed_unavailable: [503, 'The feed is not available'],
+  kafka_unavailable: [503, 'Kafka is not available'],
   internal: [500, 'Something went wrong'],
 };
 

@@ -39,6 +39,7 @@ export type FailureCode =
   | 'relay_unavailable'
   | 'statistics_unavailable'
   | 'feed_unavailable'
+  | 'kafka_unavailable'
   | 'internal';
 
 /** An expected failure, as a value or thrown where a call chain ends. It holds nothing that a caller may not see. */

@@ -43,6 +43,11 @@ export function queuedEvents(env: Pick<Env, 'QUEUED_EVENTS'>, shard: number) {
   return env.QUEUED_EVENTS.getByName(String(shard));
 }
 
+/** What reads one partition of a topic. */
+export function kafkaSource(env: Pick<Env, 'KAFKA_SOURCE'>, topic: string, partition: number) {
+  return env.KAFKA_SOURCE.getByName(`${topic}/${partition}`);
+}
+
 /** The gate of one cache key, named by it. */
 export function fillGate(env: Pick<Env, 'FILL_GATE'>, key: string) {
   return env.FILL_GATE.getByName(key);

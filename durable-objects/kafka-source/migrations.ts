@@ -1,0 +1,11 @@
+import type { Migration } from '../sqlite-migrations.ts';
+
+export const MIGRATIONS: readonly Migration[] = [
+  (sql) => {
+    sql.exec(`create table partition (
+      only integer primary key check (only = 1),
+      topic text not null,
+      number integer not null
+    )`);
+  },
+];

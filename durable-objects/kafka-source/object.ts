@@ -1,0 +1,95 @@
+import { DurableObject } from 'cloudflare:workers';
+import * as z from 'zod';
+import { kafkaConfig } from '../../src/pipeline/kafka/config.ts';
+import { beginningOf, pump } from '../../src/pipeline/kafka/source.ts';
+import { systemNow } from '../../src/platform/clock.ts';
+import { log } from '../../src/platform/logger.ts';
+import { migrate } from '../sqlite-migrations.ts';
+import { MIGRATIONS } from './migrations.ts';
+import { type SourceEnv, sourcePorts } from './ports.ts';
+
+/** Steps of one alarm: of the subrequests that an invocation has, each takes some ten. */
+const STEPS_MAX = 30;
+/** An alarm begins no further step after this long, in milliseconds. */
+const ALARM_MS = 30_000;
+const RETRY_MS_MIN = 1_000;
+const RETRY_MS_MAX = 60_000;
+
+const Partition = z.object({ topic: z.string().min(1).max(249), partition: z.int().nonnegative() });
+
+/** Where a partition is, for operators. */
+export interface SourceStatus {
+  /** The next offset to be read; null before the first was. */
+  readonly next: number | null;
+  /** Failures in a row; reading goes on after a pause that grows with them. */
+  readonly failures: number;
+  readonly lastError: string | null;
+}
+
+/**
+ * Reads one partition of a topic: named `<topic>/<partition>`, so it is the one consumer instance of its partition.
+ * Driven by its alarm. It remembers its partition alone; how far it has come the group's committed offset tells.
+ */
+export class KafkaSource extends DurableObject<SourceEnv> {
+  #next: number | undefined;
+  #failures = 0;
+  #lastError: string | null = null;
+
+  constructor(ctx: DurableObjectState, env: SourceEnv) {
+    super(ctx, env);
+    migrate(ctx.storage, MIGRATIONS);
+  }
+
+  /** Sees to it that the partition is being read. Safe to repeat. */
+  async start(topic: string, partition: number): Promise<void> {
+    const at = Partition.parse({ topic, partition });
+    this.ctx.storage.sql.exec(
+      'insert into partition (only, topic, number) values (1, ?, ?) on conflict do nothing',
+      at.topic,
+      at.partition,
+    );
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(systemNow());
+  }
+
+  async status(): Promise<SourceStatus> {
+    return { next: this.#next ?? null, failures: this.#failures, lastError: this.#lastError };
+  }
+
+  override async alarm(): Promise<void> {
+    const at = this.#partition();
+    const config = kafkaConfig(this.env);
+    // No longer read from: the next start sets an alarm again.
+    if (at === undefined || config === undefined || !config.sourceTopics.includes(at.topic)) return;
+    const ports = sourcePorts(this.env, config, at, (work) => this.ctx.waitUntil(work));
+    const endsAtMs = systemNow() + ALARM_MS;
+    try {
+      this.#next ??= await beginningOf(ports);
+      for (let step = 0; step < STEPS_MAX && systemNow() < endsAtMs; step += 1) {
+        ({ next: this.#next } = await pump(this.#next, ports));
+        this.#failures = 0;
+        this.#lastError = null;
+      }
+      await this.ctx.storage.setAlarm(systemNow());
+    } catch (error) {
+      this.#failures += 1;
+      this.#lastError = error instanceof Error ? error.message.slice(0, 500) : String(error);
+      // What was committed may be further than what is known here.
+      this.#next = undefined;
+      log(
+        'warn',
+        'A Kafka partition could not be read on.',
+        { 'event.action': 'kafka-source', ...at },
+        error,
+      );
+      const pauseMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(this.#failures, 10));
+      await this.ctx.storage.setAlarm(systemNow() + pauseMs);
+    }
+  }
+
+  #partition(): { topic: string; partition: number } | undefined {
+    const [row] = this.ctx.storage.sql
+      .exec<{ topic: string; number: number }>('select topic, number from partition')
+      .toArray();
+    return row === undefined ? undefined : { topic: row.topic, partition: row.number };
+  }
+}

@@ -1,0 +1,58 @@
+import * as z from 'zod';
+import { parseVars } from '../../platform/vars.ts';
+
+/** How Kafka is reached, and what is read from it. */
+export interface KafkaConfig {
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+  /** The consumer group whose committed offsets tell how far this deployment has read. */
+  readonly group: string;
+  /** Topics that events are read from. */
+  readonly sourceTopics: readonly string[];
+}
+
+const Topic = z
+  .string()
+  .regex(/^[a-zA-Z0-9._-]{1,249}$/, 'expected a topic of letters, digits, dots, dashes and underscores');
+const Unset = z.literal('').transform(() => undefined);
+const KafkaVars = z.object({
+  KAFKA_REST_URL: z.union([Unset, z.url()]).optional(),
+  KAFKA_REST_USERNAME: z.string().optional(),
+  KAFKA_REST_PASSWORD: z.string().optional(),
+  KAFKA_GROUP: Topic.default('millrace'),
+  KAFKA_SOURCE_TOPICS: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((topic) => topic.trim())
+        .filter((topic) => topic !== ''),
+    )
+    .pipe(z.array(Topic).max(20)),
+});
+
+/**
+ * How Kafka is reached; undefined where it is not configured.
+ *
+ * @throws Error with the names of what is missing or wrong, for half a configuration, too.
+ */
+export function kafkaConfig(env: object): KafkaConfig | undefined {
+  const vars = parseVars(KafkaVars, env);
+  const { KAFKA_REST_URL: url, KAFKA_REST_USERNAME: username, KAFKA_REST_PASSWORD: password } = vars;
+  const sourceTopics = vars.KAFKA_SOURCE_TOPICS;
+  if (sourceTopics.length === 0) return undefined;
+  const missing = Object.entries({
+    KAFKA_REST_URL: url,
+    KAFKA_REST_USERNAME: username,
+    KAFKA_REST_PASSWORD: password,
+  })
+    .filter(([, value]) => value === undefined || value === '')
+    .map(([name]) => name);
+  if (url === undefined || username === undefined || password === undefined || missing.length > 0)
+    throw new Error(
+      `The configuration is not complete: KAFKA_SOURCE_TOPICS needs ${missing.join(', ')}, too.`,
+    );
+  return { url, username, password, group: vars.KAFKA_GROUP, sourceTopics };
+}

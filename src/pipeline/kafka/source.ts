@@ -1,0 +1,60 @@
+import type { EventsMessage } from '../../../queues/events/message.ts';
+import type { EventDefinition } from '../../catalog/define/event.ts';
+import type { KafkaRecord } from '../../storage/kafka.ts';
+import { eventsMessage, ingest } from '../ingest.ts';
+import type { StoreOutcome } from '../store.ts';
+import { eventOf } from './binding.ts';
+
+export interface SourcePorts {
+  readonly types: ReadonlyMap<string, EventDefinition>;
+  readonly now: () => number;
+  /** What the group has committed for the partition; undefined where it has not. */
+  readonly committed: () => Promise<number | undefined>;
+  /** Where the partition begins now. */
+  readonly earliest: () => Promise<number>;
+  /** Records from an offset on, within a while; none where none came. Null where the partition begins later. */
+  readonly fetch: (offset: number) => Promise<readonly KafkaRecord[] | null>;
+  /** Returns once what the message holds is committed to the database. */
+  readonly store: (message: EventsMessage) => Promise<StoreOutcome>;
+  /** Has the caches told of what was stored. */
+  readonly relay: () => Promise<unknown>;
+  readonly commit: (offset: number) => Promise<unknown>;
+  /** Told of records that the partition had dropped before they were read. */
+  readonly lost: (from: number, to: number) => void;
+}
+
+/** Where a partition is read on from: after what its group has committed, else from its beginning. */
+export async function beginningOf(ports: Pick<SourcePorts, 'committed' | 'earliest'>): Promise<number> {
+  return (await ports.committed()) ?? (await ports.earliest());
+}
+
+/**
+ * One step of a partition: reads, stores, relays, and only then moves the group on. A crash between any two repeats
+ * the step, and what is stored already is known by its source and id. Nothing is read ahead, so the partition's order
+ * is kept.
+ *
+ * @returns where to go on, and how many records were read.
+ */
+export async function pump(offset: number, ports: SourcePorts): Promise<{ next: number; records: number }> {
+  const records = await ports.fetch(offset);
+  if (records === null) {
+    const begin = await ports.earliest();
+    if (begin <= offset) throw new Error('The partition ends before what its group has committed.');
+    ports.lost(offset, begin);
+    return { next: begin, records: 0 };
+  }
+  const last = records.at(-1);
+  if (last === undefined) return { next: offset, records: 0 };
+  const read = records.map(eventOf);
+  const refused = read.flatMap((one) => ('refused' in one ? [one] : []));
+  const events = read.flatMap((one) => ('raw' in one ? [one.raw] : []));
+  const now = ports.now();
+  await ingest(events, now, {
+    types: ports.types,
+    take: async (items, receivedAt) => await ports.store(eventsMessage([...items, ...refused], receivedAt)),
+  });
+  await ports.relay();
+  const next = last.offset + 1;
+  await ports.commit(next);
+  return { next, records: records.length };
+}

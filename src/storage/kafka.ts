@@ -1,0 +1,94 @@
+import { Kafka, UpstashError } from '@upstash/kafka';
+import * as z from 'zod';
+
+/** How Kafka's REST protocol is reached. */
+export interface KafkaAccess {
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+}
+
+/** A record as the protocol gives it. */
+const KafkaRecord = z.object({
+  topic: z.string(),
+  partition: z.int(),
+  offset: z.int(),
+  key: z.string().nullable(),
+  value: z.string().nullable(),
+  headers: z.array(z.object({ key: z.string(), value: z.string() })),
+});
+export type KafkaRecord = z.output<typeof KafkaRecord>;
+
+/** How long a question waits for records, in milliseconds: an idle partition costs a call this often. */
+const FETCH_WAIT_MS = 5_000;
+const RANGE_NOT_SATISFIABLE = 416;
+
+/**
+ * One partition as a group reads it. The client tries each call six times within 16 s before it fails, so what is
+ * written may be there twice.
+ */
+export class KafkaPartition {
+  readonly #kafka: Kafka;
+  readonly #at: { readonly topic: string; readonly partition: number };
+  readonly #group: string;
+
+  constructor(
+    access: KafkaAccess,
+    group: string,
+    at: { readonly topic: string; readonly partition: number },
+  ) {
+    this.#kafka = new Kafka(access);
+    this.#group = group;
+    this.#at = at;
+  }
+
+  /** What the group has committed; undefined where it has not. */
+  async committed(): Promise<number | undefined> {
+    const [position] = await this.#kafka
+      .consumer()
+      .committed({ ...this.#name(), topicPartitions: [this.#at] });
+    const offset = position?.offset ?? -1;
+    return offset < 0 ? undefined : offset;
+  }
+
+  async earliest(): Promise<number> {
+    return await this.#offset('earliest');
+  }
+
+  /** The offset that the next record gets. */
+  async latest(): Promise<number> {
+    return await this.#offset('latest');
+  }
+
+  /** Records from an offset on; null where the partition does not have it. */
+  async fetch(offset: number): Promise<KafkaRecord[] | null> {
+    try {
+      const asked = { ...this.#at, offset, timeout: FETCH_WAIT_MS };
+      return z.array(KafkaRecord).parse(await this.#kafka.consumer().fetch(asked));
+    } catch (error) {
+      if (error instanceof UpstashError && error.status === RANGE_NOT_SATISFIABLE) return null;
+      throw error;
+    }
+  }
+
+  /** Moves the group on: the next that it reads is this one. */
+  async commit(offset: number): Promise<void> {
+    await this.#kafka.consumer().commit({ ...this.#name(), offset: { ...this.#at, offset } });
+  }
+
+  async #offset(timestamp: 'earliest' | 'latest'): Promise<number> {
+    const asked = { timestamp, topicPartition: this.#at };
+    const [position] = await this.#kafka.admin().topicPartitionOffsets(asked);
+    return z.object({ offset: z.int().nonnegative() }).parse(position).offset;
+  }
+
+  #name() {
+    return { consumerGroupId: this.#group, instanceId: `${this.#at.topic}.${this.#at.partition}` };
+  }
+}
+
+/** How many partitions each topic has. */
+export async function partitionCounts(access: KafkaAccess): Promise<ReadonlyMap<string, number>> {
+  const topics = await new Kafka(access).admin().topics();
+  return new Map(Object.entries(z.record(z.string(), z.int().positive()).parse(topics)));
+}

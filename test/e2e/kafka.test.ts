@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Kafka } from '@upstash/kafka';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Bridge, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+
+const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+const CREDENTIALS = { username: 'shop', password: 'secret' };
+const TOPIC = 'shop.events';
+const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-source-'));
+let bridge: Bridge;
+let stack: Stack;
+let kafka: Kafka;
+
+const open = (port: number) =>
+  startBridge({ port, ...CREDENTIALS, backend: { log: { folder, partitions: 3 } }, report: () => undefined });
+
+beforeAll(async () => {
+  bridge = await open(0);
+  kafka = new Kafka({ url: bridge.url, ...CREDENTIALS });
+  await kafka.producer().produce(TOPIC, 'no event at all', { partition: 0 });
+  stack = await startStack({
+    KAFKA_REST_URL: bridge.url,
+    KAFKA_REST_USERNAME: CREDENTIALS.username,
+    KAFKA_REST_PASSWORD: CREDENTIALS.password,
+    KAFKA_SOURCE_TOPICS: TOPIC,
+  });
+});
+afterAll(async () => {
+  await stack[Symbol.asyncDispose]();
+  await bridge.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const event = (id: string, over: object = {}) => ({
+  specversion: '1.0',
+  id,
+  source: '/kafka',
+  type: 'shop.purchase.v1',
+  time: '2026-11-01T00:00:00Z',
+  data: { invoice: id, sku: 'KAFKA', quantity: 2, unitPrice: 1, customerId: '1', country: 'France', ...over },
+});
+const produce = (events: readonly { id: string }[]) =>
+  kafka.producer().produceMany(events.map((value) => ({ topic: TOPIC, key: value.id, value })));
+const report = async () => {
+  const response = await stack.fetch('/v1/admin/kafka', { headers: AUTHORIZED });
+  return (await response.json()) as { partitions: { lag: number; committed: number; failures: number }[] };
+};
+const stored = async () =>
+  Number((await stack.sql(`select count(*) as n from events where source = '/kafka'`))[0]?.['n']);
+const caughtUp = () =>
+  eventually(
+    report,
+    ({ partitions }) => partitions.length === 3 && partitions.every(({ lag }) => lag === 0),
+    60_000,
+  );
+
+it('stores what is produced once, keeps what is no event aside, and tells how far it is', async () => {
+  await produce(Array.from({ length: 1_200 }, (_, n) => event(`k${n}`)));
+  // Doubles, as a client makes that tries again; one that breaks a rule; one that says something else.
+  await produce([event('k1'), event('k2'), event('bad', { quantity: 0 }), event('k3', { quantity: 9 })]);
+  await stack.scheduled();
+  await caughtUp();
+  expect(await stored()).toBe(1_200);
+  const kept = await stack.sql(`select reason, raw from quarantine order by reason`);
+  expect(kept.map(({ reason }) => reason)).toEqual([
+    'conflicting_duplicate',
+    'malformed_json',
+    'quantity_not_positive',
+  ]);
+  expect(kept[1]?.['raw']).toMatchObject({
+    kafka: { topic: TOPIC, partition: 0, offset: 0 },
+    value: 'no event at all',
+  });
+  const purchases = await stack.sql(`select count(*) as n, sum(quantity) as units from purchases`);
+  expect(purchases[0]).toMatchObject({ n: '1200', units: '2400' });
+});
+
+it('goes on by itself after the bridge was away, and misses nothing', async () => {
+  const port = Number(new URL(bridge.url).port);
+  await bridge.stop();
+  bridge = await open(port);
+  await produce(Array.from({ length: 300 }, (_, n) => event(`later${n}`)));
+  await eventually(stored, (count) => count === 1_500, 90_000);
+  const { partitions } = await caughtUp();
+  expect(partitions.reduce((sum, { committed }) => sum + committed, 0)).toBe(1 + 1_200 + 4 + 300);
+}, 180_000);

@@ -1,0 +1,193 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { EventsMessage } from '../../../../queues/events/message.ts';
+import { catalog } from '../../../../src/catalog/index.ts';
+import { eventOf } from '../../../../src/pipeline/kafka/binding.ts';
+import { kafkaConfig } from '../../../../src/pipeline/kafka/config.ts';
+import { beginningOf, pump, type SourcePorts } from '../../../../src/pipeline/kafka/source.ts';
+import type { KafkaRecord } from '../../../../src/storage/kafka.ts';
+
+const record = (over: Partial<KafkaRecord> = {}): KafkaRecord => ({
+  topic: 't',
+  partition: 0,
+  offset: 0,
+  key: null,
+  value: null,
+  headers: [],
+  ...over,
+});
+const event = (id: string) => ({
+  specversion: '1.0',
+  id,
+  source: '/kafka',
+  type: 'shop.purchase.v1',
+  time: '2026-11-01T00:00:00Z',
+  data: { invoice: '1', sku: 'A', quantity: 1, unitPrice: 1, country: 'France' },
+});
+const header = (key: string, value: string) => ({ key, value });
+
+describe('a record', () => {
+  it('is the event that its value says, in structured mode', () => {
+    const value = JSON.stringify(event('1'));
+    const type = header('Content-Type', 'application/cloudevents+json; charset=UTF-8');
+    expect(eventOf(record({ value, headers: [type] }))).toEqual({ raw: event('1') });
+    expect(eventOf(record({ value }))).toEqual({ raw: event('1') });
+  });
+
+  it('is the event of its headers, in binary mode', () => {
+    const { data, ...attributes } = event('1');
+    const headers = [
+      ...Object.entries(attributes).map(([name, value]) => header(`ce_${name}`, value)),
+      header('content-type', 'application/json'),
+    ];
+    const value = JSON.stringify(data);
+    expect(eventOf(record({ value, headers }))).toEqual({
+      raw: { ...event('1'), datacontenttype: 'application/json' },
+    });
+  });
+
+  it('keeps what it is where it is no event, and never throws', () => {
+    fc.assert(
+      fc.property(
+        fc.option(fc.oneof(fc.string(), fc.json()), { nil: null }),
+        fc.array(
+          fc.record({
+            key: fc.constantFrom('content-type', 'ce_specversion', 'ce_id', 'x'),
+            value: fc.string(),
+          }),
+        ),
+        (value, headers) => {
+          const read = eventOf(record({ offset: 7, value, headers }));
+          if ('raw' in read) return;
+          expect(['not_a_cloud_event', 'malformed_json']).toContain(read.refused.reason);
+          expect(read.refused.raw).toMatchObject({ kafka: { topic: 't', partition: 0, offset: 7 } });
+        },
+      ),
+    );
+    const deep = `{"specversion":${'['.repeat(50_000)}${']'.repeat(50_000)}}`;
+    expect(eventOf(record({ value: deep }))).toMatchObject({ refused: { reason: 'malformed_json' } });
+    const other = [header('content-type', 'application/json')];
+    expect(eventOf(record({ value: JSON.stringify(event('1')), headers: other }))).toMatchObject({
+      refused: { reason: 'not_a_cloud_event' },
+    });
+  });
+});
+
+/** A partition, and a database that knows its events; each call may fail, before or after what it does. */
+class World {
+  readonly log: KafkaRecord[] = [];
+  begin = 0;
+  committed: number | undefined;
+  readonly stored = new Set<string>();
+  readonly refused: unknown[] = [];
+  readonly told: string[] = [];
+  failing: string | undefined;
+
+  add(value: string): void {
+    this.log.push(record({ offset: this.log.length, value }));
+  }
+
+  readonly ports: SourcePorts = {
+    types: catalog.eventTypes,
+    now: () => Date.parse('2026-11-02T00:00:00Z'),
+    committed: async () => this.committed,
+    earliest: async () => this.begin,
+    fetch: async (offset) =>
+      offset < this.begin || offset > this.log.length ? null : this.log.slice(offset, offset + 10),
+    store: async ({ accepted, refused }: EventsMessage) => {
+      this.#step('store');
+      const known = accepted.filter(({ id }) => this.stored.has(id));
+      for (const { id } of accepted) this.stored.add(id);
+      this.refused.push(...refused);
+      this.#step('stored');
+      return { duplicates: known, conflicts: [] };
+    },
+    relay: async () => this.#step('relay'),
+    commit: async (offset) => {
+      this.#step('commit');
+      this.committed = offset;
+      this.#step('committed');
+    },
+    lost: (from, to) => void this.told.push(`${from}-${to}`),
+  };
+
+  #step(name: string): void {
+    if (this.failing !== name) return;
+    this.failing = undefined;
+    throw new Error('down');
+  }
+
+  /** Reads to the end, beginning anew after each failure as the object does. */
+  async readAll(): Promise<void> {
+    for (let tries = 0; tries < 20; tries += 1) {
+      try {
+        let next = await beginningOf(this.ports);
+        for (;;) {
+          const step = await pump(next, this.ports);
+          if (step.records === 0 && step.next === next) return;
+          next = step.next;
+        }
+      } catch {}
+    }
+    throw new Error('It never came to an end.');
+  }
+}
+
+describe('a partition', () => {
+  it.each([undefined, 'store', 'stored', 'relay', 'commit', 'committed'])(
+    'is stored whole where it fails at: %s',
+    async (failing) => {
+      const world = new World();
+      for (let n = 0; n < 35; n += 1) world.add(n % 7 === 3 ? 'no event' : JSON.stringify(event(String(n))));
+      world.failing = failing;
+      await world.readAll();
+      expect(world.stored.size).toBe(30);
+      expect(world.committed).toBe(35);
+      const distinct = new Set(world.refused.map((one) => JSON.stringify(one)));
+      expect(distinct.size).toBe(5);
+    },
+  );
+
+  it('is committed only after it is stored', async () => {
+    const world = new World();
+    world.add(JSON.stringify(event('1')));
+    world.failing = 'store';
+    await expect(pump(0, world.ports)).rejects.toThrow('down');
+    expect(world.committed).toBeUndefined();
+    world.failing = 'relay';
+    await expect(pump(0, world.ports)).rejects.toThrow('down');
+    expect(world.committed).toBeUndefined();
+    expect(await pump(0, world.ports)).toEqual({ next: 1, records: 1 });
+    expect(world.committed).toBe(1);
+  });
+
+  it('goes on where it begins now, and tells what it has lost', async () => {
+    const world = new World();
+    for (let n = 0; n < 20; n += 1) world.add(JSON.stringify(event(String(n))));
+    world.committed = 3;
+    world.begin = 12;
+    await world.readAll();
+    expect(world.told).toEqual(['3-12']);
+    expect(world.stored.size).toBe(8);
+    await expect(pump(21, world.ports)).rejects.toThrow('ends before');
+  });
+});
+
+describe('the configuration', () => {
+  const whole = {
+    KAFKA_REST_URL: 'http://127.0.0.1:8081',
+    KAFKA_REST_USERNAME: 'u',
+    KAFKA_REST_PASSWORD: 'p',
+    KAFKA_SOURCE_TOPICS: 'a, b',
+  };
+  it('is whole or none', () => {
+    expect(kafkaConfig(whole)).toMatchObject({ group: 'millrace', sourceTopics: ['a', 'b'] });
+    expect(kafkaConfig({ ...whole, KAFKA_SOURCE_TOPICS: '' })).toBeUndefined();
+    expect(kafkaConfig({})).toBeUndefined();
+    expect(() => kafkaConfig({ KAFKA_SOURCE_TOPICS: 'a', KAFKA_REST_USERNAME: 'u' })).toThrow(
+      'KAFKA_REST_URL, KAFKA_REST_PASSWORD',
+    );
+    expect(() => kafkaConfig({ ...whole, KAFKA_SOURCE_TOPICS: 'a/b' })).toThrow('KAFKA_SOURCE_TOPICS');
+    expect(() => kafkaConfig({ ...whole, KAFKA_REST_URL: 'nowhere' })).toThrow('KAFKA_REST_URL');
+  });
+});

@@ -9,6 +9,7 @@ import type { QueuedEvents } from '../durable-objects/queued-events/object.ts';
 import type { TagClock } from '../durable-objects/tag-clock/object.ts';
 import type { ChangesMessage } from '../queues/changes/message.ts';
 import type { EventsMessage } from '../queues/events/message.ts';
+import type { SinkMessage } from '../queues/sink/message.ts';
 
 /** What wrangler.toml binds, and the secrets beside it. */
 export interface Env {
@@ -33,10 +34,13 @@ export interface Env {
   /** Topics that events are read from, separated by commas, and the group that reads them. */
   readonly KAFKA_SOURCE_TOPICS?: string;
   readonly KAFKA_GROUP?: string;
+  /** The topic that changes are written to. */
+  readonly KAFKA_SINK_TOPIC?: string;
   readonly CACHE: KVNamespace;
   readonly MODELS: R2Bucket;
   readonly EVENTS: Queue<EventsMessage>;
   readonly CHANGES: Queue<ChangesMessage>;
+  readonly SINK: Queue<SinkMessage>;
   /** Where the platform puts what was retried too often; what cannot be kept yet goes round here. */
   readonly DEAD: Queue<unknown>;
   readonly TAG_CLOCK: DurableObjectNamespace<TagClock>;

@@ -1,6 +1,7 @@
 import { consumeChanges } from '../queues/changes/consumer.ts';
 import { consumeDead } from '../queues/dead/consumer.ts';
 import { consumeEvents } from '../queues/events/consumer.ts';
+import { consumeSink } from '../queues/sink/consumer.ts';
 import type { Env } from './env.ts';
 import { app } from './gateway/app.ts';
 import { log } from './platform/logger.ts';
@@ -20,6 +21,7 @@ export { TagClock } from '../durable-objects/tag-clock/object.ts';
 const consumers: Readonly<Record<string, typeof consumeEvents>> = {
   'millrace-events': consumeEvents,
   'millrace-changes': consumeChanges,
+  'millrace-sink': consumeSink,
   'millrace-dead': consumeDead,
 };
 

@@ -20,7 +20,7 @@ import { sleep, systemNow } from './platform/clock.ts';
 import { Failure } from './platform/failure.ts';
 import { newId } from './platform/ids.ts';
 import { log } from './platform/logger.ts';
-import { startKafkaSources } from './services/kafka.ts';
+import { queueForSink, startKafkaSources } from './services/kafka.ts';
 import type { RequestScope } from './services/reading.ts';
 import { replayPorts } from './services/replaying.ts';
 import { isolate, settingsOf } from './services/settings.ts';
@@ -61,6 +61,8 @@ export interface Services {
   readonly sweepLineage: () => Promise<SweepOutcome>;
   /** Hands invalidated changes to the `changes` queue, as the relay does. */
   readonly publish: (changes: readonly PendingChange[], at: ClockMoment) => Promise<void>;
+  /** Hands changes to the queue of those that are written to Kafka, where a topic is configured. */
+  readonly sinkChanges: (changes: readonly FeedChange[]) => Promise<void>;
   /** Sees to it that each Kafka partition is read. */
   readonly startKafka: () => Promise<unknown>;
   /** Returns once the feed has the changes on disk. */
@@ -122,6 +124,7 @@ export function createServices(
       return await sweepLineage(db, await endedIngestRuns(now), new Date(now).toISOString());
     },
     publish: (changes, at) => publishChanges(env.CHANGES, changes, at, ENTITIES),
+    sinkChanges: (changes) => queueForSink(env, changes),
     startKafka: () => startKafkaSources(env),
     tellFeed: async (changes) => await changeFeed(env).append([...changes]),
     replaying: () => replayPorts({ env, db, invalidate: (tags) => reads.invalidate(tags) }),

@@ -34,7 +34,7 @@ export function millrace(
     },
     kvNamespaces: ['CACHE'],
     r2Buckets: ['MODELS'],
-    queueProducers: { EVENTS: 'millrace-events', CHANGES: 'millrace-changes' },
+    queueProducers: { EVENTS: 'millrace-events', CHANGES: 'millrace-changes', SINK: 'millrace-sink' },
     durableObjects: durableObjects(),
   };
 }

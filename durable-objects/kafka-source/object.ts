@@ -65,7 +65,7 @@ export class KafkaSource extends DurableObject<SourceEnv> {
     try {
       this.#next ??= await beginningOf(ports);
       for (let step = 0; step < STEPS_MAX && systemNow() < endsAtMs; step += 1) {
-        ({ next: this.#next } = await pump(this.#next, ports));
+        ({ next: this.#next } = await pump(this.#next, ports, this.#failures));
         this.#failures = 0;
         this.#lastError = null;
       }

@@ -1,6 +1,7 @@
 import { catalog } from '../../src/catalog/index.ts';
 import { databaseTarget } from '../../src/config.ts';
 import type { Env } from '../../src/env.ts';
+import { eventsMessage } from '../../src/pipeline/ingest.ts';
 import type { KafkaConfig } from '../../src/pipeline/kafka/config.ts';
 import type { SourcePorts } from '../../src/pipeline/kafka/source.ts';
 import { storeObserved } from '../../src/pipeline/lineage/observed.ts';
@@ -11,12 +12,14 @@ import { newId } from '../../src/platform/ids.ts';
 import { log } from '../../src/platform/logger.ts';
 import { KafkaPartition } from '../../src/storage/kafka.ts';
 import { outboxRelay } from '../../src/storage/objects.ts';
+import { isOutage } from '../../src/storage/outage.ts';
 import { classifyFault, connect } from '../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../src/storage/postgres/event-store.ts';
 import { recordLineage } from '../../src/storage/postgres/lineage-runs.ts';
 import { keepRefused } from '../../src/storage/postgres/quarantine.ts';
+import { sendChunked } from '../../src/storage/queue.ts';
 
-export type SourceEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'OUTBOX_RELAY'>;
+export type SourceEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'OUTBOX_RELAY' | 'EVENTS'>;
 
 const lineage = new LineageRecorder();
 
@@ -59,6 +62,13 @@ export function sourcePorts(
       await outboxRelay(env).arm();
       return await storeObserved([message], storing, (facts) => lineage.tell(facts, recorder));
     },
+    enqueue: ({ accepted, refused, receivedAt }) =>
+      sendChunked(
+        env.EVENTS,
+        [...accepted.map((one) => ({ accepted: one })), ...refused.map((one) => ({ refused: one }))],
+        (chunk) => eventsMessage(chunk, receivedAt),
+      ),
+    isOutage,
     relay: () => outboxRelay(env).sweep(),
     commit: (offset) => partition.commit(offset),
     lost: (from, to) =>

@@ -9,7 +9,8 @@ import { ChangesMessage, halvesOfChanges } from './message.ts';
 
 /**
  * Folds stored events into the feature shards, then invalidates what was made from those features. The feed is told
- * beside it: neither waits for the other, and what failed of them comes again for both, which changes nothing twice.
+ * beside it, and the queue of the Kafka sink: none waits for another, and what failed of one comes again for all,
+ * which changes nothing twice but for records in Kafka, which have an id.
  */
 export async function consumeChanges(batch: MessageBatch, services: Services): Promise<void> {
   await handleBatch(batch, services, {
@@ -24,8 +25,8 @@ export async function consumeChanges(batch: MessageBatch, services: Services): P
         const tags = await foldObserved(events, fold, services.tellLineage);
         if (tags.length > 0) await services.invalidate(tags);
       };
-      const told = services.tellFeed(messages.flatMap(({ changes }) => changes));
-      await both(foldAndInvalidate(), told);
+      const changes = messages.flatMap((message) => message.changes);
+      await all(foldAndInvalidate(), services.tellFeed(changes), services.sinkChanges(changes));
     },
     halves: halvesOfChanges,
     probe,
@@ -33,8 +34,8 @@ export async function consumeChanges(batch: MessageBatch, services: Services): P
   });
 }
 
-/** Waits for both, also where one fails. */
-async function both(...work: readonly Promise<unknown>[]): Promise<void> {
+/** Waits for all, also where one fails. */
+async function all(...work: readonly Promise<unknown>[]): Promise<void> {
   const failed = (await Promise.allSettled(work)).find(({ status }) => status === 'rejected');
   if (failed?.status === 'rejected') throw failed.reason;
 }

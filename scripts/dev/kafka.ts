@@ -5,7 +5,9 @@ import { type Bridge, startBridge } from '../../deploy/kafka-rest-bridge/server.
 
 const USERNAME = 'millrace';
 /** The topic that the local worker reads events from. */
-export const DEV_TOPIC = 'events';
+const DEV_TOPIC = 'events';
+/** The topic that it writes changes to. */
+const DEV_SINK = 'changes';
 /** How often partitions are looked for, in milliseconds: the cron of the platform does not come here. */
 const START_EVERY_MS = 5_000;
 
@@ -29,6 +31,7 @@ export async function startDevKafka(options: { port: number; stateDir: string })
     KAFKA_REST_USERNAME: USERNAME,
     KAFKA_REST_PASSWORD: password,
     KAFKA_SOURCE_TOPICS: DEV_TOPIC,
+    KAFKA_SINK_TOPIC: DEV_SINK,
   };
   return { ...bridge, username: USERNAME, password, vars };
 }

@@ -1,5 +1,6 @@
 import { ChangesMessage } from '../../queues/changes/message.ts';
 import { EventsMessage } from '../../queues/events/message.ts';
+import { SinkMessage } from '../../queues/sink/message.ts';
 import type { AuditEntry } from '../storage/postgres/audit.ts';
 import { DEAD_LETTER, type QuarantinedEvent, type RefusedEvent } from '../storage/postgres/quarantine.ts';
 import { withoutUnstorable } from './unstorable.ts';
@@ -54,6 +55,7 @@ export interface ReplayPorts {
   ) => Promise<readonly (QuarantinedEvent & { readonly raw: unknown })[]>;
   readonly sendEvents: (message: EventsMessage) => Promise<unknown>;
   readonly sendChanges: (message: ChangesMessage) => Promise<unknown>;
+  readonly sendSink: (message: SinkMessage) => Promise<unknown>;
   /** Closes those that have not died anew since `keptUntil`. */
   readonly resolve: (ids: readonly number[], entry: AuditEntry, keptUntil: Date) => Promise<void>;
 }
@@ -88,7 +90,9 @@ export async function replayDeadLetters(ids: readonly number[], ports: ReplayPor
 async function send(raw: unknown, ports: ReplayPorts): Promise<boolean> {
   const events = EventsMessage.safeParse(raw);
   const changes = ChangesMessage.safeParse(raw);
+  const sink = SinkMessage.safeParse(raw);
   if (events.success) await ports.sendEvents(events.data);
   else if (changes.success) await ports.sendChanges(changes.data);
-  return events.success || changes.success;
+  else if (sink.success) await ports.sendSink(sink.data);
+  return events.success || changes.success || sink.success;
 }

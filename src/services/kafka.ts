@@ -1,8 +1,11 @@
+import type { SinkMessage } from '../../queues/sink/message.ts';
 import type { Env } from '../env.ts';
+import type { FeedChange } from '../pipeline/feed/change.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { Failure } from '../platform/failure.ts';
 import { KafkaPartition, partitionCounts } from '../storage/kafka.ts';
 import { kafkaSource } from '../storage/objects.ts';
+import { sendChunked } from '../storage/queue.ts';
 
 /** One partition that is read, as operators see it. */
 export interface PartitionReport {
@@ -56,6 +59,12 @@ export async function kafkaReport(env: Env): Promise<PartitionReport[]> {
       cause: error,
     });
   }
+}
+
+/** @throws Failure `queue_unavailable` */
+export async function queueForSink(env: Env, changes: readonly FeedChange[]): Promise<void> {
+  if (changes.length === 0 || kafkaConfig(env)?.sinkTopic === undefined) return;
+  await sendChunked(env.SINK, changes, (sink): SinkMessage => ({ v: 1, sink: [...sink] }));
 }
 
 async function sourcePartitions(env: Env): Promise<{ topic: string; partition: number }[]> {

@@ -87,6 +87,24 @@ export class KafkaPartition {
   }
 }
 
+/** A record that is to be written. */
+export interface NewKafkaRecord {
+  readonly topic: string;
+  readonly key?: string;
+  readonly value: string;
+  readonly headers: { key: string; value: string }[];
+}
+
+/** Records of one call: some hundred kilobytes, of the 8 MB that the bridge takes. */
+const PRODUCE_RECORDS_MAX = 500;
+
+/** Returns once all are written, in order; where it fails, some may be. */
+export async function produceAll(access: KafkaAccess, records: readonly NewKafkaRecord[]): Promise<void> {
+  const producer = new Kafka(access).producer();
+  for (let from = 0; from < records.length; from += PRODUCE_RECORDS_MAX)
+    await producer.produceMany(records.slice(from, from + PRODUCE_RECORDS_MAX));
+}
+
 /** How many partitions each topic has. */
 export async function partitionCounts(access: KafkaAccess): Promise<ReadonlyMap<string, number>> {
   const topics = await new Kafka(access).admin().topics();

@@ -9,6 +9,7 @@ import { eventually, KEY, type Stack, startStack } from '../support/node/stack.t
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const CREDENTIALS = { username: 'shop', password: 'secret' };
 const TOPIC = 'shop.events';
+const SINK = 'shop.changes';
 const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-source-'));
 let bridge: Bridge;
 let stack: Stack;
@@ -26,6 +27,7 @@ beforeAll(async () => {
     KAFKA_REST_USERNAME: CREDENTIALS.username,
     KAFKA_REST_PASSWORD: CREDENTIALS.password,
     KAFKA_SOURCE_TOPICS: TOPIC,
+    KAFKA_SINK_TOPIC: SINK,
   });
 });
 afterAll(async () => {
@@ -87,3 +89,45 @@ it('goes on by itself after the bridge was away, and misses nothing', async () =
   const { partitions } = await caughtUp();
   expect(partitions.reduce((sum, { committed }) => sum + committed, 0)).toBe(1 + 1_200 + 4 + 300);
 }, 180_000);
+
+/** The ids and subjects of all records of the sink, with how often each id is there. */
+async function readSink(): Promise<{ ids: Set<number>; subjects: Set<string>; keysApart: number }> {
+  const ids = new Set<number>();
+  const subjects = new Set<string>();
+  const partitionOf = new Map<string, number>();
+  let keysApart = 0;
+  for (const partition of [0, 1, 2]) {
+    for (let offset = 0; ; ) {
+      const records = await kafka.consumer().fetch({ topic: SINK, partition, offset, timeout: 100 });
+      for (const { key, value } of records) {
+        const { id, subject, type } = JSON.parse(value) as Record<string, string>;
+        expect(type).toBe('millrace.change.v1');
+        ids.add(Number(id));
+        if (subject !== undefined) subjects.add(subject);
+        if ((partitionOf.get(key) ?? partition) !== partition) keysApart += 1;
+        partitionOf.set(key, partition);
+      }
+      if (records.length === 0) break;
+      offset = (records.at(-1)?.offset ?? 0) + 1;
+    }
+  }
+  return { ids, subjects, keysApart };
+}
+
+it('writes every change to the sink, by entity', async () => {
+  const put = await stack.fetch('/v1/products/SUNK', {
+    method: 'PUT',
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+    body: JSON.stringify({ description: 'A heart', unitPrice: 1 }),
+  });
+  expect(put.status).toBe(201);
+  const all = (await stack.sql('select id from outbox')).map(({ id }) => Number(id));
+  expect(all.length).toBeGreaterThan(1_500);
+  const { subjects, keysApart } = await eventually(
+    readSink,
+    ({ ids }) => all.every((id) => ids.has(id)),
+    60_000,
+  );
+  expect([...subjects]).toEqual(expect.arrayContaining(['product:SUNK', 'product:KAFKA', 'customer:1']));
+  expect(keysApart).toBe(0);
+}, 120_000);

@@ -43,6 +43,7 @@ export function registerDeadLetters(app: OpenAPIHono<AppEnv>): void {
       read: (wanted) => guarded(() => readQuarantined(db, wanted)),
       sendEvents: (message) => taken(env.EVENTS.send(message, { contentType: 'json' })),
       sendChanges: (message) => taken(env.CHANGES.send(message, { contentType: 'json' })),
+      sendSink: (message) => taken(env.SINK.send(message, { contentType: 'json' })),
       resolve: (sent, entry, keptUntil) =>
         guarded(() => resolveQuarantined(db, sent, 'released', entry, keptUntil)),
     });

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { parseVars } from '../../platform/vars.ts';
 
-/** How Kafka is reached, and what is read from it. */
+/** How Kafka is reached, and what is read from it and written to it. */
 export interface KafkaConfig {
   readonly url: string;
   readonly username: string;
@@ -10,6 +10,8 @@ export interface KafkaConfig {
   readonly group: string;
   /** Topics that events are read from. */
   readonly sourceTopics: readonly string[];
+  /** The topic that changes are written to; undefined where none are. */
+  readonly sinkTopic: string | undefined;
 }
 
 const Topic = z
@@ -31,6 +33,7 @@ const KafkaVars = z.object({
         .filter((topic) => topic !== ''),
     )
     .pipe(z.array(Topic).max(20)),
+  KAFKA_SINK_TOPIC: z.union([Unset, Topic]).optional(),
 });
 
 /**
@@ -41,8 +44,10 @@ const KafkaVars = z.object({
 export function kafkaConfig(env: object): KafkaConfig | undefined {
   const vars = parseVars(KafkaVars, env);
   const { KAFKA_REST_URL: url, KAFKA_REST_USERNAME: username, KAFKA_REST_PASSWORD: password } = vars;
-  const sourceTopics = vars.KAFKA_SOURCE_TOPICS;
-  if (sourceTopics.length === 0) return undefined;
+  const { KAFKA_SOURCE_TOPICS: sourceTopics, KAFKA_SINK_TOPIC: sinkTopic } = vars;
+  if (sourceTopics.length === 0 && sinkTopic === undefined) return undefined;
+  if (sinkTopic !== undefined && sourceTopics.includes(sinkTopic))
+    throw new Error(`KAFKA_SINK_TOPIC: what is written to "${sinkTopic}" would be read again.`);
   const missing = Object.entries({
     KAFKA_REST_URL: url,
     KAFKA_REST_USERNAME: username,
@@ -51,8 +56,6 @@ export function kafkaConfig(env: object): KafkaConfig | undefined {
     .filter(([, value]) => value === undefined || value === '')
     .map(([name]) => name);
   if (url === undefined || username === undefined || password === undefined || missing.length > 0)
-    throw new Error(
-      `The configuration is not complete: KAFKA_SOURCE_TOPICS needs ${missing.join(', ')}, too.`,
-    );
-  return { url, username, password, group: vars.KAFKA_GROUP, sourceTopics };
+    throw new Error(`The configuration is not complete: Kafka needs ${missing.join(', ')}, too.`);
+  return { url, username, password, group: vars.KAFKA_GROUP, sourceTopics, sinkTopic };
 }

@@ -5,6 +5,9 @@ import { eventsMessage, ingest } from '../ingest.ts';
 import type { StoreOutcome } from '../store.ts';
 import { eventOf } from './binding.ts';
 
+/** Steps in a row that may fail for what they hold, before that goes to the events queue. */
+const TRIES_MAX = 3;
+
 export interface SourcePorts {
   readonly types: ReadonlyMap<string, EventDefinition>;
   readonly now: () => number;
@@ -16,6 +19,10 @@ export interface SourcePorts {
   readonly fetch: (offset: number) => Promise<readonly KafkaRecord[] | null>;
   /** Returns once what the message holds is committed to the database. */
   readonly store: (message: EventsMessage) => Promise<StoreOutcome>;
+  /** Hands the message to the events queue, whose consumer finds what is at fault in it. */
+  readonly enqueue: (message: EventsMessage) => Promise<unknown>;
+  /** Whether an error tells of something that is away, and not of what was to be stored. */
+  readonly isOutage: (error: unknown) => boolean;
   /** Has the caches told of what was stored. */
   readonly relay: () => Promise<unknown>;
   readonly commit: (offset: number) => Promise<unknown>;
@@ -33,9 +40,14 @@ export async function beginningOf(ports: Pick<SourcePorts, 'committed' | 'earlie
  * the step, and what is stored already is known by its source and id. Nothing is read ahead, so the partition's order
  * is kept.
  *
+ * @param failures steps in a row that have failed before this one.
  * @returns where to go on, and how many records were read.
  */
-export async function pump(offset: number, ports: SourcePorts): Promise<{ next: number; records: number }> {
+export async function pump(
+  offset: number,
+  ports: SourcePorts,
+  failures = 0,
+): Promise<{ next: number; records: number }> {
   const records = await ports.fetch(offset);
   if (records === null) {
     const begin = await ports.earliest();
@@ -51,10 +63,24 @@ export async function pump(offset: number, ports: SourcePorts): Promise<{ next: 
   const now = ports.now();
   await ingest(events, now, {
     types: ports.types,
-    take: async (items, receivedAt) => await ports.store(eventsMessage([...items, ...refused], receivedAt)),
+    take: async (items, receivedAt) =>
+      await take(eventsMessage([...items, ...refused], receivedAt), failures, ports),
   });
   await ports.relay();
   const next = last.offset + 1;
   await ports.commit(next);
   return { next, records: records.length };
+}
+
+const NOTHING_KNOWN: StoreOutcome = { duplicates: [], conflicts: [] };
+
+/** What fails again and again while nothing is away would hold up its partition for ever: the queue takes it apart. */
+async function take(message: EventsMessage, failures: number, ports: SourcePorts): Promise<StoreOutcome> {
+  try {
+    return await ports.store(message);
+  } catch (error) {
+    if (failures < TRIES_MAX || ports.isOutage(error)) throw error;
+    await ports.enqueue(message);
+    return NOTHING_KNOWN;
+  }
 }

@@ -106,7 +106,7 @@ export const FAULTS: readonly Fault[] = [
     'the feed is told only where folding has not failed',
     MANY,
     'queues/changes/consumer.ts',
-    'await both(foldAndInvalidate(), told);',
-    'void told.catch(() => undefined); await foldAndInvalidate();',
+    'await all(foldAndInvalidate(), services.tellFeed(changes), services.sinkChanges(changes));',
+    'await foldAndInvalidate(); await services.tellFeed(changes);',
   ),
 ];

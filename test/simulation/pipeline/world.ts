@@ -125,6 +125,7 @@ export class World {
           {
             read: (ids) => readQuarantined(db, ids),
             sendEvents: (message) => this.#env.EVENTS.send(message),
+            sendSink: () => Promise.reject(new Error('Nothing goes to Kafka here.')),
             sendChanges: (message) => this.#env.CHANGES.send(message),
             resolve: (ids, entry, keptUntil) => resolveQuarantined(db, ids, 'released', entry, keptUntil),
           },
@@ -243,9 +244,12 @@ export class World {
       | 'armRelay'
       | 'tellLineage'
       | 'tellFeed'
+      | 'sinkChanges'
     > = {
       // Lineage is told of behind the work, and nothing waits for it.
       tellLineage: () => undefined,
+      // No topic is configured here.
+      sinkChanges: async () => undefined,
       tellFeed: (changes) =>
         this.machine.call('objects', `tell the feed of ${changes.length} changes`, () => {
           for (const { change } of changes) this.told.add(change);

@@ -4,6 +4,7 @@ import type { EventsMessage } from '../../../../queues/events/message.ts';
 import { catalog } from '../../../../src/catalog/index.ts';
 import { eventOf } from '../../../../src/pipeline/kafka/binding.ts';
 import { kafkaConfig } from '../../../../src/pipeline/kafka/config.ts';
+import { sinkRecord } from '../../../../src/pipeline/kafka/sink.ts';
 import { beginningOf, pump, type SourcePorts } from '../../../../src/pipeline/kafka/source.ts';
 import type { KafkaRecord } from '../../../../src/storage/kafka.ts';
 
@@ -81,6 +82,9 @@ class World {
   readonly stored = new Set<string>();
   readonly refused: unknown[] = [];
   readonly told: string[] = [];
+  readonly queued = new Set<string>();
+  /** Nothing is away, and yet it cannot be stored. */
+  poison: string | undefined;
   failing: string | undefined;
 
   add(value: string): void {
@@ -96,12 +100,17 @@ class World {
       offset < this.begin || offset > this.log.length ? null : this.log.slice(offset, offset + 10),
     store: async ({ accepted, refused }: EventsMessage) => {
       this.#step('store');
+      if (accepted.some(({ id }) => id === this.poison)) throw new Error('A defect.');
       const known = accepted.filter(({ id }) => this.stored.has(id));
       for (const { id } of accepted) this.stored.add(id);
       this.refused.push(...refused);
       this.#step('stored');
       return { duplicates: known, conflicts: [] };
     },
+    enqueue: async ({ accepted }) => {
+      for (const { id } of accepted) this.queued.add(id);
+    },
+    isOutage: (error) => error instanceof Error && error.message === 'down',
     relay: async () => this.#step('relay'),
     commit: async (offset) => {
       this.#step('commit');
@@ -161,6 +170,18 @@ describe('a partition', () => {
     expect(world.committed).toBe(1);
   });
 
+  it('is not held up for ever by what cannot be stored while nothing is away', async () => {
+    const world = new World();
+    for (let n = 0; n < 25; n += 1) world.add(JSON.stringify(event(String(n))));
+    world.poison = '13';
+    for (const failures of [0, 1, 2]) await expect(pump(10, world.ports, failures)).rejects.toThrow('defect');
+    expect(await pump(10, world.ports, 3)).toEqual({ next: 20, records: 10 });
+    expect(world.queued.size).toBe(10);
+    expect(world.committed).toBe(20);
+    world.failing = 'store';
+    await expect(pump(20, world.ports, 99)).rejects.toThrow('down');
+  });
+
   it('goes on where it begins now, and tells what it has lost', async () => {
     const world = new World();
     for (let n = 0; n < 20; n += 1) world.add(JSON.stringify(event(String(n))));
@@ -170,6 +191,23 @@ describe('a partition', () => {
     expect(world.told).toEqual(['3-12']);
     expect(world.stored.size).toBe(8);
     await expect(pump(21, world.ports)).rejects.toThrow('ends before');
+  });
+});
+
+it('a change is a CloudEvent of its own, keyed by what it concerns', () => {
+  const told = { change: 7, type: 'row', entities: ['product:A', 'customer:1'], token: 'e.1' };
+  const { value, ...rest } = sinkRecord('out', told);
+  expect(rest).toMatchObject({ topic: 'out', key: 'product:A' });
+  expect(eventOf(record({ ...rest, value }))).toEqual({
+    raw: {
+      specversion: '1.0',
+      id: '7',
+      source: '/millrace/changes',
+      type: 'millrace.change.v1',
+      subject: 'product:A',
+      datacontenttype: 'application/json',
+      data: told,
+    },
   });
 });
 
@@ -188,6 +226,11 @@ describe('the configuration', () => {
       'KAFKA_REST_URL, KAFKA_REST_PASSWORD',
     );
     expect(() => kafkaConfig({ ...whole, KAFKA_SOURCE_TOPICS: 'a/b' })).toThrow('KAFKA_SOURCE_TOPICS');
+    expect(kafkaConfig({ ...whole, KAFKA_SOURCE_TOPICS: '', KAFKA_SINK_TOPIC: 'c' })).toMatchObject({
+      sourceTopics: [],
+      sinkTopic: 'c',
+    });
+    expect(() => kafkaConfig({ ...whole, KAFKA_SINK_TOPIC: 'a' })).toThrow('KAFKA_SINK_TOPIC');
     expect(() => kafkaConfig({ ...whole, KAFKA_REST_URL: 'nowhere' })).toThrow('KAFKA_REST_URL');
   });
 });

@@ -77,7 +77,7 @@ export class ChangeFeed extends DurableObject {
       const pauseMs = Math.max(PAUSE_MS_MIN, (this.#readers / CALLS_PER_SECOND_TARGET) * 1_000);
       if (reset !== undefined)
         return { position: { epoch: kept.epoch, seq: kept.newest }, reset, changes: [], pauseMs };
-      const read = this.#store.after(position.seq).slice(0, PAGE_CHANGES_MAX);
+      const read = this.#store.after(position.seq, PAGE_CHANGES_MAX);
       position = { epoch, seq: read.at(-1)?.seq ?? position.seq };
       const changes = read.filter(({ change }) => isWanted(filter, change));
       const leftMs = endsAtMs - systemNow();

@@ -8,14 +8,10 @@ import { MIGRATIONS } from './migrations.ts';
 export const KEPT_MS = 60 * 60_000;
 /** Changes that are kept at most, the newest: some 30 MB. */
 export const KEPT_CHANGES_MAX = 100_000;
-/** Batches that one call reads at most. */
-const READ_BATCHES_MAX = 20;
-
 const Ids = z.array(z.int());
 
 interface Row extends Record<string, SqlStorageValue> {
   first_seq: number;
-  last_seq: number;
   changes: string;
 }
 
@@ -62,20 +58,22 @@ export class FeedStore {
     return { epoch: this.#epoch, floor: floor ?? 0, newest: newest ?? 0 };
   }
 
-  /** The changes after a number, with theirs: of a bounded number of batches, and at least of one. */
-  after(seq: number): { readonly seq: number; readonly change: FeedChange }[] {
+  /** The next changes after a number, with theirs, `max` at most. */
+  after(seq: number, max: number): { readonly seq: number; readonly change: FeedChange }[] {
+    const read: { readonly seq: number; readonly change: FeedChange }[] = [];
     const rows = this.#sql.exec<Row>(
-      'select first_seq, last_seq, changes from batches where last_seq > ? order by first_seq limit ?',
+      'select first_seq, changes from batches where last_seq > ? order by first_seq',
       seq,
-      READ_BATCHES_MAX,
     );
-    return rows.toArray().flatMap(({ first_seq: first, changes }) =>
-      z
-        .array(FeedChange)
-        .parse(JSON.parse(changes))
-        .map((change, index) => ({ seq: first + index, change }))
-        .filter((one) => one.seq > seq),
-    );
+    // Row by row: a reader that is far behind does not have everything read that it has missed.
+    for (const { first_seq: first, changes } of rows) {
+      const batch = z.array(FeedChange).parse(JSON.parse(changes));
+      read.push(
+        ...batch.map((change, index) => ({ seq: first + index, change })).filter((one) => one.seq > seq),
+      );
+      if (read.length >= max) break;
+    }
+    return read.slice(0, max);
   }
 
   /** Forgets what is too old or too much. The newest batch stays: it holds the number that the next one follows. */

@@ -2,132 +2,159 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kafka } from '@upstash/kafka';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Bridge, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Bridge, type BridgeOptions, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
+import { type Broker, KAFKA_JARS, startBroker } from '../kafka/support/broker.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const CREDENTIALS = { username: 'shop', password: 'secret' };
 const TOPIC = 'shop.events';
 const SINK = 'shop.changes';
-const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-source-'));
-let bridge: Bridge;
-let stack: Stack;
-let kafka: Kafka;
+const BROKER_TITLE = KAFKA_JARS ? 'a Kafka broker' : 'a Kafka broker (skipped: TEST_KAFKA_JARS is not set)';
 
-const open = (port: number) =>
-  startBridge({ port, ...CREDENTIALS, backend: { log: { folder, partitions: 3 } }, report: () => undefined });
+describe('the log on this disk', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-source-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  speaksKafka(async () => ({ log: { folder, partitions: 3 } }));
+});
 
-beforeAll(async () => {
-  bridge = await open(0);
-  kafka = new Kafka({ url: bridge.url, ...CREDENTIALS });
-  await kafka.producer().produce(TOPIC, 'no event at all', { partition: 0 });
-  stack = await startStack({
-    KAFKA_REST_URL: bridge.url,
-    KAFKA_REST_USERNAME: CREDENTIALS.username,
-    KAFKA_REST_PASSWORD: CREDENTIALS.password,
-    KAFKA_SOURCE_TOPICS: TOPIC,
-    KAFKA_SINK_TOPIC: SINK,
+describe.skipIf(!KAFKA_JARS)(BROKER_TITLE, () => {
+  let broker: Broker;
+  afterAll(() => broker[Symbol.asyncDispose]());
+  speaksKafka(async () => {
+    broker ??= await startBroker(KAFKA_JARS ?? '');
+    return { kafka: { brokers: [broker.address], createPartitions: 3, tls: false } };
   });
 });
-afterAll(async () => {
-  await stack[Symbol.asyncDispose]();
-  await bridge.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
 
-const event = (id: string, over: object = {}) => ({
-  specversion: '1.0',
-  id,
-  source: '/kafka',
-  type: 'shop.purchase.v1',
-  time: '2026-11-01T00:00:00Z',
-  data: { invoice: id, sku: 'KAFKA', quantity: 2, unitPrice: 1, customerId: '1', country: 'France', ...over },
-});
-const produce = (events: readonly { id: string }[]) =>
-  kafka.producer().produceMany(events.map((value) => ({ topic: TOPIC, key: value.id, value })));
-const report = async () => {
-  const response = await stack.fetch('/v1/admin/kafka', { headers: AUTHORIZED });
-  return (await response.json()) as { partitions: { lag: number; committed: number; failures: number }[] };
-};
-const stored = async () =>
-  Number((await stack.sql(`select count(*) as n from events where source = '/kafka'`))[0]?.['n']);
-const caughtUp = () =>
-  eventually(
-    report,
-    ({ partitions }) => partitions.length === 3 && partitions.every(({ lag }) => lag === 0),
-    60_000,
-  );
+/** The built worker reads from a Kafka and writes to it. */
+function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
+  let bridge: Bridge;
+  let stack: Stack;
+  let kafka: Kafka;
 
-it('stores what is produced once, keeps what is no event aside, and tells how far it is', async () => {
-  await produce(Array.from({ length: 1_200 }, (_, n) => event(`k${n}`)));
-  // Doubles, as a client makes that tries again; one that breaks a rule; one that says something else.
-  await produce([event('k1'), event('k2'), event('bad', { quantity: 0 }), event('k3', { quantity: 9 })]);
-  await stack.scheduled();
-  await caughtUp();
-  expect(await stored()).toBe(1_200);
-  const kept = await stack.sql(`select reason, raw from quarantine order by reason`);
-  expect(kept.map(({ reason }) => reason)).toEqual([
-    'conflicting_duplicate',
-    'malformed_json',
-    'quantity_not_positive',
-  ]);
-  expect(kept[1]?.['raw']).toMatchObject({
-    kafka: { topic: TOPIC, partition: 0, offset: 0 },
-    value: 'no event at all',
+  const open = async (port: number) =>
+    await startBridge({ port, ...CREDENTIALS, backend: await backendOf(), report: () => undefined });
+
+  beforeAll(async () => {
+    bridge = await open(0);
+    kafka = new Kafka({ url: bridge.url, ...CREDENTIALS });
+    await kafka.producer().produce(TOPIC, 'no event at all', { partition: 0 });
+    stack = await startStack({
+      KAFKA_REST_URL: bridge.url,
+      KAFKA_REST_USERNAME: CREDENTIALS.username,
+      KAFKA_REST_PASSWORD: CREDENTIALS.password,
+      KAFKA_SOURCE_TOPICS: TOPIC,
+      KAFKA_SINK_TOPIC: SINK,
+    });
   });
-  const purchases = await stack.sql(`select count(*) as n, sum(quantity) as units from purchases`);
-  expect(purchases[0]).toMatchObject({ n: '1200', units: '2400' });
-});
+  afterAll(async () => {
+    await stack[Symbol.asyncDispose]();
+    await bridge.stop();
+  });
 
-it('goes on by itself after the bridge was away, and misses nothing', async () => {
-  const port = Number(new URL(bridge.url).port);
-  await bridge.stop();
-  bridge = await open(port);
-  await produce(Array.from({ length: 300 }, (_, n) => event(`later${n}`)));
-  await eventually(stored, (count) => count === 1_500, 90_000);
-  const { partitions } = await caughtUp();
-  expect(partitions.reduce((sum, { committed }) => sum + committed, 0)).toBe(1 + 1_200 + 4 + 300);
-}, 180_000);
+  const event = (id: string, over: object = {}) => ({
+    specversion: '1.0',
+    id,
+    source: '/kafka',
+    type: 'shop.purchase.v1',
+    time: '2026-11-01T00:00:00Z',
+    data: {
+      invoice: id,
+      sku: 'KAFKA',
+      quantity: 2,
+      unitPrice: 1,
+      customerId: '1',
+      country: 'France',
+      ...over,
+    },
+  });
+  const produce = (events: readonly { id: string }[]) =>
+    kafka.producer().produceMany(events.map((value) => ({ topic: TOPIC, key: value.id, value })));
+  const report = async () => {
+    const response = await stack.fetch('/v1/admin/kafka', { headers: AUTHORIZED });
+    return (await response.json()) as { partitions: { lag: number; committed: number; failures: number }[] };
+  };
+  const stored = async () =>
+    Number((await stack.sql(`select count(*) as n from events where source = '/kafka'`))[0]?.['n']);
+  const caughtUp = () =>
+    eventually(
+      report,
+      ({ partitions }) => partitions.length === 3 && partitions.every(({ lag }) => lag === 0),
+      60_000,
+    );
 
-/** The ids and subjects of all records of the sink, with how often each id is there. */
-async function readSink(): Promise<{ ids: Set<number>; subjects: Set<string>; keysApart: number }> {
-  const ids = new Set<number>();
-  const subjects = new Set<string>();
-  const partitionOf = new Map<string, number>();
-  let keysApart = 0;
-  for (const partition of [0, 1, 2]) {
-    for (let offset = 0; ; ) {
-      const records = await kafka.consumer().fetch({ topic: SINK, partition, offset, timeout: 100 });
-      for (const { key, value } of records) {
-        const { id, subject, type } = JSON.parse(value) as Record<string, string>;
-        expect(type).toBe('millrace.change.v1');
-        ids.add(Number(id));
-        if (subject !== undefined) subjects.add(subject);
-        if ((partitionOf.get(key) ?? partition) !== partition) keysApart += 1;
-        partitionOf.set(key, partition);
+  it('stores what is produced once, keeps what is no event aside, and tells how far it is', async () => {
+    await produce(Array.from({ length: 1_200 }, (_, n) => event(`k${n}`)));
+    // Doubles, as a client makes that tries again; one that breaks a rule; one that says something else.
+    await produce([event('k1'), event('k2'), event('bad', { quantity: 0 }), event('k3', { quantity: 9 })]);
+    await stack.scheduled();
+    await caughtUp();
+    expect(await stored()).toBe(1_200);
+    const kept = await stack.sql(`select reason, raw from quarantine order by reason`);
+    expect(kept.map(({ reason }) => reason)).toEqual([
+      'conflicting_duplicate',
+      'malformed_json',
+      'quantity_not_positive',
+    ]);
+    expect(kept[1]?.['raw']).toMatchObject({
+      kafka: { topic: TOPIC, partition: 0, offset: 0 },
+      value: 'no event at all',
+    });
+    const purchases = await stack.sql(`select count(*) as n, sum(quantity) as units from purchases`);
+    expect(purchases[0]).toMatchObject({ n: '1200', units: '2400' });
+  });
+
+  it('goes on by itself after the bridge was away, and misses nothing', async () => {
+    const port = Number(new URL(bridge.url).port);
+    await bridge.stop();
+    bridge = await open(port);
+    await produce(Array.from({ length: 300 }, (_, n) => event(`later${n}`)));
+    await eventually(stored, (count) => count === 1_500, 90_000);
+    const { partitions } = await caughtUp();
+    expect(partitions.reduce((sum, { committed }) => sum + committed, 0)).toBe(1 + 1_200 + 4 + 300);
+  }, 180_000);
+
+  /** The ids and subjects of all records of the sink, with how often each id is there. */
+  async function readSink(): Promise<{ ids: Set<number>; subjects: Set<string>; keysApart: number }> {
+    const ids = new Set<number>();
+    const subjects = new Set<string>();
+    const partitionOf = new Map<string, number>();
+    let keysApart = 0;
+    for (const partition of [0, 1, 2]) {
+      for (let offset = 0; ; ) {
+        const records = await kafka.consumer().fetch({ topic: SINK, partition, offset, timeout: 100 });
+        for (const { key, value } of records) {
+          const { id, subject, type } = JSON.parse(value) as Record<string, string>;
+          expect(type).toBe('millrace.change.v1');
+          ids.add(Number(id));
+          if (subject !== undefined) subjects.add(subject);
+          if ((partitionOf.get(key) ?? partition) !== partition) keysApart += 1;
+          partitionOf.set(key, partition);
+        }
+        if (records.length === 0) break;
+        offset = (records.at(-1)?.offset ?? 0) + 1;
       }
-      if (records.length === 0) break;
-      offset = (records.at(-1)?.offset ?? 0) + 1;
     }
+    return { ids, subjects, keysApart };
   }
-  return { ids, subjects, keysApart };
-}
 
-it('writes every change to the sink, by entity', async () => {
-  const put = await stack.fetch('/v1/products/SUNK', {
-    method: 'PUT',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify({ description: 'A heart', unitPrice: 1 }),
-  });
-  expect(put.status).toBe(201);
-  const all = (await stack.sql('select id from outbox')).map(({ id }) => Number(id));
-  expect(all.length).toBeGreaterThan(1_500);
-  const { subjects, keysApart } = await eventually(
-    readSink,
-    ({ ids }) => all.every((id) => ids.has(id)),
-    60_000,
-  );
-  expect([...subjects]).toEqual(expect.arrayContaining(['product:SUNK', 'product:KAFKA', 'customer:1']));
-  expect(keysApart).toBe(0);
-}, 120_000);
+  it('writes every change to the sink, by entity', async () => {
+    const put = await stack.fetch('/v1/products/SUNK', {
+      method: 'PUT',
+      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+      body: JSON.stringify({ description: 'A heart', unitPrice: 1 }),
+    });
+    expect(put.status).toBe(201);
+    const all = (await stack.sql('select id from outbox')).map(({ id }) => Number(id));
+    expect(all.length).toBeGreaterThan(1_500);
+    const { subjects, keysApart } = await eventually(
+      readSink,
+      ({ ids }) => all.every((id) => ids.has(id)),
+      60_000,
+    );
+    expect([...subjects]).toEqual(expect.arrayContaining(['product:SUNK', 'product:KAFKA', 'customer:1']));
+    expect(keysApart).toBe(0);
+  }, 120_000);
+}

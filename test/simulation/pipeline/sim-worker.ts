@@ -1,4 +1,3 @@
-import { parentPort, workerData } from 'node:worker_threads';
 import { provideCloudflareWorkers } from './cloudflare-workers.ts';
 
 /** What became of one seed. */
@@ -21,15 +20,18 @@ const { shrink } = await import('./shrink.ts');
 /** The rules log what they do without; here that is the ordinary case, and a run has thousands of lines of it. */
 for (const level of ['log', 'warn', 'error'] as const) console[level] = () => undefined;
 
-const options = workerData as { readonly brief: boolean; readonly database: string | undefined };
+const options = JSON.parse(process.argv[2] ?? '{}') as {
+  readonly brief: boolean;
+  readonly database?: string;
+};
 takeOver();
 const database = await openDatabase(options.database);
 
-parentPort?.on('message', async (seed: number) => {
+process.on('message', async (seed: number) => {
   const { violations, steps, faults, dead } = await run(scheduleOf(seed), database);
   const isExplained = violations.length > 0 && !options.brief;
   const story = isExplained ? await explain(seed) : [];
-  parentPort?.postMessage({
+  process.send?.({
     seed,
     violations: violations.length,
     steps,

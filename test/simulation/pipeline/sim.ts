@@ -5,10 +5,11 @@
  * that fails, the schedule is reduced and what happened is printed, or with `--brief` its number alone; the exit
  * code is then 1.
  */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
 import type { SeedReport } from './sim-worker.ts';
 
 const { values } = parseArgs({
@@ -43,18 +44,23 @@ else {
   }
 }
 
-/** Hands one seed after the other to a thread, until none is left or one has failed. */
+/**
+ * Hands one seed after the other to a process, until none is left or one has failed. Not to a thread: V8 may crash
+ * where threads that share the compiled database end at the same time.
+ */
 async function runSeeds(): Promise<void> {
   const { brief, database } = values;
-  const worker = new Worker(join(import.meta.dirname, 'sim-worker.ts'), { workerData: { brief, database } });
+  const worker = fork(join(import.meta.dirname, 'sim-worker.ts'), [JSON.stringify({ brief, database })]);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const ask = () => {
     if (failed !== undefined || next >= first + seeds) return resolve();
-    worker.postMessage(next);
+    worker.send(next);
     next += 1;
   };
   worker.on('error', reject);
-  worker.on('message', (report: SeedReport) => {
+  worker.on('exit', (code) => reject(new Error(`A process of the schedules has ended with ${code}.`)));
+  worker.on('message', (message) => {
+    const report = message as SeedReport;
     total.seeds += 1;
     for (const name of ['steps', 'faults', 'dead'] as const) total[name] += report[name];
     if (report.violations > 0 && report.seed < (failed?.seed ?? Number.POSITIVE_INFINITY)) failed = report;
@@ -62,7 +68,9 @@ async function runSeeds(): Promise<void> {
   });
   ask();
   await promise;
-  await worker.terminate();
+  const exited = once(worker, 'exit');
+  worker.kill();
+  await exited;
 }
 
 function integer(name: string, text: string): number {

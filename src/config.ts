@@ -24,7 +24,7 @@ const PROBE_SHARE_DEFAULT = 0.01;
  * and Δ are how long their changes may go unseen. Each look costs a query and keeps a database awake that sleeps
  * when it is idle. 0: nobody else writes, and the outbox is looked at as seldom as the views' `sourceBoundMs` allows.
  */
-const OUTBOX_WATCH_MS_DEFAULT = 1_000;
+const OUTBOX_WATCH_MS_DEFAULT = 500;
 /** A pass over Neon takes tens of milliseconds; more looks a second would follow each other without a pause. */
 const OUTBOX_WATCH_MS_MIN = 200;
 /** Beyond half of the default `sourceBoundMs`, readers themselves have the outbox looked at more often. */

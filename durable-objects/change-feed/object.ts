@@ -2,7 +2,7 @@ import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import { FeedChange, FeedFilter, isWanted } from '../../src/pipeline/feed/change.ts';
 import { type Position, resetReason } from '../../src/pipeline/feed/position.ts';
-import { type FeedPage, WAIT_MS } from '../../src/pipeline/feed/stream.ts';
+import { type FeedPage, type FeedStatus, WAIT_MS } from '../../src/pipeline/feed/stream.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
 import { FeedStore, KEPT_MS } from './store.ts';
@@ -59,6 +59,10 @@ export class ChangeFeed extends DurableObject {
     } finally {
       this.#readers -= 1;
     }
+  }
+
+  async status(): Promise<FeedStatus> {
+    return { readers: this.#readers, newest: this.#store.kept().newest };
   }
 
   override async alarm(): Promise<void> {

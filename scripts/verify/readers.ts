@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
+import { productPage } from '../../src/catalog/views.ts';
 import type { Moment, ReadRecord } from '../../test/support/coherence/judge.ts';
 import { type Answer, ask, headerOf, tokenOf } from './client.ts';
 import { depOf, fieldsOf, type History, moment } from './history.ts';
@@ -10,8 +11,8 @@ import type { Runtime } from './runtime.ts';
 export const CONTINENTS = ['EU', 'AS', 'SA', 'NA'] as const;
 /** How often a request comes from elsewhere than the isolate's home. */
 const STRANGER_SHARE = 0.05;
-/** Of the default policy, which the products' views have. */
-const BOUND_MS = 2_000;
+/** The views of products share it. */
+const BOUND_MS = productPage.policy.boundMs;
 const SESSION_READERS = 32;
 const OTHER_READERS = 60;
 /** Reads of one session, before the reader begins another. */

@@ -2,24 +2,11 @@ import type { SinkMessage } from '../../queues/sink/message.ts';
 import type { Env } from '../env.ts';
 import type { FeedChange } from '../pipeline/feed/change.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
+import type { PartitionReport } from '../pipeline/kafka/source.ts';
 import { Failure } from '../platform/failure.ts';
 import { KafkaPartition, partitionCounts } from '../storage/kafka.ts';
 import { kafkaSource } from '../storage/objects.ts';
 import { sendChunked } from '../storage/queue.ts';
-
-/** One partition that is read, as operators see it. */
-export interface PartitionReport {
-  readonly topic: string;
-  readonly partition: number;
-  /** What the group has committed; null where nothing is. */
-  readonly committed: number | null;
-  /** The offset that the next record gets. */
-  readonly latest: number;
-  /** Records that are not stored yet. */
-  readonly lag: number;
-  readonly failures: number;
-  readonly lastError: string | null;
-}
 
 /**
  * Sees to it that each partition of the topics is read; new ones, too. Does nothing where Kafka is not configured.

@@ -1,5 +1,6 @@
 import { Kafka, UpstashError } from '@upstash/kafka';
 import * as z from 'zod';
+import { withTimeout } from '../platform/clock.ts';
 
 /** How Kafka's REST protocol is reached. */
 export interface KafkaAccess {
@@ -21,6 +22,8 @@ export type KafkaRecord = z.output<typeof KafkaRecord>;
 
 /** How long a question waits for records, in milliseconds: an idle partition costs a call this often. */
 const FETCH_WAIT_MS = 5_000;
+/** A call that has no answer after this long has failed; the client's own tries are over by then, and it has no limit. */
+const CALL_TIMEOUT_MS = 30_000;
 const RANGE_NOT_SATISFIABLE = 416;
 
 /**
@@ -44,9 +47,9 @@ export class KafkaPartition {
 
   /** What the group has committed; undefined where it has not. */
   async committed(): Promise<number | undefined> {
-    const [position] = await this.#kafka
-      .consumer()
-      .committed({ ...this.#name(), topicPartitions: [this.#at] });
+    const [position] = await answer(
+      this.#kafka.consumer().committed({ ...this.#name(), topicPartitions: [this.#at] }),
+    );
     const offset = position?.offset ?? -1;
     return offset < 0 ? undefined : offset;
   }
@@ -64,7 +67,7 @@ export class KafkaPartition {
   async fetch(offset: number): Promise<KafkaRecord[] | null> {
     try {
       const asked = { ...this.#at, offset, timeout: FETCH_WAIT_MS };
-      return z.array(KafkaRecord).parse(await this.#kafka.consumer().fetch(asked));
+      return z.array(KafkaRecord).parse(await answer(this.#kafka.consumer().fetch(asked)));
     } catch (error) {
       if (error instanceof UpstashError && error.status === RANGE_NOT_SATISFIABLE) return null;
       throw error;
@@ -73,12 +76,12 @@ export class KafkaPartition {
 
   /** Moves the group on: the next that it reads is this one. */
   async commit(offset: number): Promise<void> {
-    await this.#kafka.consumer().commit({ ...this.#name(), offset: { ...this.#at, offset } });
+    await answer(this.#kafka.consumer().commit({ ...this.#name(), offset: { ...this.#at, offset } }));
   }
 
   async #offset(timestamp: 'earliest' | 'latest'): Promise<number> {
     const asked = { timestamp, topicPartition: this.#at };
-    const [position] = await this.#kafka.admin().topicPartitionOffsets(asked);
+    const [position] = await answer(this.#kafka.admin().topicPartitionOffsets(asked));
     return z.object({ offset: z.int().nonnegative() }).parse(position).offset;
   }
 
@@ -102,11 +105,16 @@ const PRODUCE_RECORDS_MAX = 500;
 export async function produceAll(access: KafkaAccess, records: readonly NewKafkaRecord[]): Promise<void> {
   const producer = new Kafka(access).producer();
   for (let from = 0; from < records.length; from += PRODUCE_RECORDS_MAX)
-    await producer.produceMany(records.slice(from, from + PRODUCE_RECORDS_MAX));
+    await answer(producer.produceMany(records.slice(from, from + PRODUCE_RECORDS_MAX)));
 }
 
 /** How many partitions each topic has. */
 export async function partitionCounts(access: KafkaAccess): Promise<ReadonlyMap<string, number>> {
-  const topics = await new Kafka(access).admin().topics();
+  const topics = await answer(new Kafka(access).admin().topics());
   return new Map(Object.entries(z.record(z.string(), z.int().positive()).parse(topics)));
+}
+
+/** @throws Error where it takes too long; the call itself cannot be called back, and may still take effect. */
+function answer<T>(call: Promise<T>): Promise<T> {
+  return withTimeout(call, CALL_TIMEOUT_MS, () => new Error('The Kafka REST bridge does not answer.'));
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 let stack: Stack;
@@ -153,6 +153,17 @@ describe('the live feed', () => {
     expect(await gone.next()).toMatchObject({ event: 'change', data: { entities: ['product:FEED5'] } });
     gone.leave();
   });
+
+  it('gives up the place of a client that has gone', async () => {
+    const readers = async () => {
+      const text = await (await stack.fetch('/metrics', { headers: AUTHORIZED })).text();
+      return Number(/^millrace_feed_readers (\d+)$/m.exec(text)?.[1]);
+    };
+    const clients = await Promise.all([client(), client('?type=row'), client()]);
+    await eventually(readers, (count) => count >= 3);
+    for (const { leave } of clients) leave();
+    await eventually(readers, (count) => count === 0, 25_000);
+  }, 60_000);
 
   it('is closed to strangers, and tells what is wrong with a request', async () => {
     expect((await stack.fetch('/v1/changes')).status).toBe(401);

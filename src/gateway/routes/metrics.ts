@@ -4,15 +4,21 @@ import type { Env } from '../../env.ts';
 import { consistencyOf } from '../../operations/consistency.ts';
 import { cacheReportOf } from '../../operations/hit-ratio.ts';
 import { METRICS_CONTENT_TYPE, metricsOf, metricsText } from '../../operations/metrics.ts';
+import { type PipelineReport, pipelineMetricsOf } from '../../operations/pipeline-metrics.ts';
 import { qualityMetricsOf } from '../../operations/quality/metrics.ts';
 import { qualityReportOf } from '../../operations/quality/report.ts';
+import { withTimeout } from '../../platform/clock.ts';
 import { type CounterReport, WINDOWS_MINUTES } from '../../platform/counters.ts';
 import { Failure } from '../../platform/failure.ts';
-import { cacheStats } from '../../storage/objects.ts';
+import { kafkaReport } from '../../services/kafka.ts';
+import { cacheStats, changeFeed } from '../../storage/objects.ts';
 import { type AppEnv, servicesOf } from '../context.ts';
 import { authorize } from '../middleware/authorize.ts';
 import { keySecurity, problem } from '../openapi.ts';
 import { countsOf } from './quality.ts';
+
+/** A scrape waits no longer for a part of the pipeline, in milliseconds. */
+const PART_TIMEOUT_MS = 2_000;
 
 /** What all isolates have counted: for Prometheus, and as a report on the cache. */
 export function registerMetrics(app: OpenAPIHono<AppEnv>): void {
@@ -33,10 +39,13 @@ export function registerMetrics(app: OpenAPIHono<AppEnv>): void {
     (c, next) => (servicesOf(c).config.isMetricsPublic ? next() : authorize(c, next)),
     async (c) => {
       const { env } = servicesOf(c);
-      const [report, quality] = await Promise.all([reportOf(env), countsOf(env)]);
-      const { eventTypes } = catalog;
-      const metrics = qualityMetricsOf(qualityReportOf(quality, eventTypes), quality.totals);
-      const text = metricsText([...metricsOf(report), ...metrics]);
+      const [report, quality, pipeline] = await Promise.all([
+        reportOf(env),
+        countsOf(env),
+        pipelineReportOf(env),
+      ]);
+      const ofQuality = qualityMetricsOf(qualityReportOf(quality, catalog.eventTypes), quality.totals);
+      const text = metricsText([...metricsOf(report), ...ofQuality, ...pipelineMetricsOf(pipeline)]);
       return c.body(text, 200, { 'content-type': METRICS_CONTENT_TYPE, 'cache-control': 'no-store' });
     },
   );
@@ -72,5 +81,22 @@ async function reportOf(env: Env): Promise<CounterReport> {
       retryAfterS: 5,
       cause: error,
     });
+  }
+}
+
+/** A part that is away, or slow, is left out: the others are what tells of it. */
+async function pipelineReportOf(env: Env): Promise<PipelineReport> {
+  const [feed, kafka] = await Promise.all([
+    soon(() => changeFeed(env).status()),
+    soon(() => kafkaReport(env)),
+  ]);
+  return { feed, kafka };
+}
+
+async function soon<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await withTimeout(ask(), PART_TIMEOUT_MS, () => new Error('It takes too long.'));
+  } catch {
+    return undefined;
   }
 }

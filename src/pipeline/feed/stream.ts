@@ -12,6 +12,14 @@ export interface FeedPage {
   readonly pauseMs: number;
 }
 
+/** The log, as operators see it. */
+export interface FeedStatus {
+  /** Streams that wait for an answer. */
+  readonly readers: number;
+  /** The number of the newest change. */
+  readonly newest: number;
+}
+
 export interface StreamPorts {
   /** Returns at once where something is there, else after `waitMs` at most. */
   readonly next: (after: Position | undefined, waitMs: number) => Promise<FeedPage>;
@@ -21,8 +29,12 @@ export interface StreamPorts {
 
 /** How soon a client comes back after the end of a stream, in milliseconds. */
 export const RETRY_MS = 1_000;
-/** How long the log may wait with an answer: after it a line is sent that keeps the connection open. */
-export const WAIT_MS = 15_000;
+/**
+ * How long the log may wait with an answer: after it a line is sent that keeps the connection open. That a client has
+ * gone is seen only when a line cannot be sent, and the first after its leaving still can be: so its place is free
+ * after three of these at most.
+ */
+export const WAIT_MS = 5_000;
 /** A stream ends after this long, and its client comes back with its position. */
 export const LIFE_MS = 10 * 60_000;
 /** Questions of one stream: the platform gives a request a thousand subrequests. */

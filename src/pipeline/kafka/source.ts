@@ -8,6 +8,20 @@ import { eventOf } from './binding.ts';
 /** Steps in a row that may fail for what they hold, before that goes to the events queue. */
 const TRIES_MAX = 3;
 
+/** One partition that is read, as operators see it. */
+export interface PartitionReport {
+  readonly topic: string;
+  readonly partition: number;
+  /** What the group has committed; null where nothing is. */
+  readonly committed: number | null;
+  /** The offset that the next record gets. */
+  readonly latest: number;
+  /** Records that are not stored yet. */
+  readonly lag: number;
+  readonly failures: number;
+  readonly lastError: string | null;
+}
+
 export interface SourcePorts {
   readonly types: ReadonlyMap<string, EventDefinition>;
   readonly now: () => number;

@@ -1,0 +1,43 @@
+import type { FeedStatus } from '../pipeline/feed/stream.ts';
+import type { PartitionReport } from '../pipeline/kafka/source.ts';
+import type { Metric } from './metrics.ts';
+
+/** What the pipeline's parts tell; undefined where one did not answer. */
+export interface PipelineReport {
+  readonly feed: FeedStatus | undefined;
+  readonly kafka: readonly PartitionReport[] | undefined;
+}
+
+/** Gauges of the live feed and of Kafka. */
+export function pipelineMetricsOf({ feed, kafka }: PipelineReport): Metric[] {
+  const partitions = (kafka ?? []).map((of) => ({
+    labels: { topic: of.topic, partition: String(of.partition) },
+    of,
+  }));
+  return [
+    {
+      name: 'millrace_feed_readers',
+      help: 'Streams of the live feed that wait for a change.',
+      type: 'gauge',
+      series: feed === undefined ? [] : [{ labels: {}, value: feed.readers }],
+    },
+    {
+      name: 'millrace_kafka_up',
+      help: 'Whether the Kafka REST bridge told how far its partitions are; 1 where no topics are read.',
+      type: 'gauge',
+      series: [{ labels: {}, value: Number(kafka !== undefined) }],
+    },
+    {
+      name: 'millrace_kafka_lag',
+      help: 'Records of a partition that are not stored yet.',
+      type: 'gauge',
+      series: partitions.map(({ labels, of }) => ({ labels, value: of.lag })),
+    },
+    {
+      name: 'millrace_kafka_failures',
+      help: 'Steps of a partition in a row that have failed.',
+      type: 'gauge',
+      series: partitions.map(({ labels, of }) => ({ labels, value: of.failures })),
+    },
+  ];
+}

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +15,11 @@ export interface Stack extends AsyncDisposable {
   sql(text: string, params?: unknown[]): Promise<Record<string, unknown>[]>;
   /** Takes the database away, as an outage would. */
   stopDatabase(): Promise<void>;
+  /**
+   * Ends the runtime's process in the middle of whatever it does, with its queues and what its objects have in memory.
+   * The local platform starts another, with the objects' storage. Do not run two stacks in one process then.
+   */
+  killRuntime(): void;
   fetch(path: string, init?: RequestInit): Promise<Response>;
   /** What the platform's cron does; locally it never fires by itself. */
   scheduled(): Promise<void>;
@@ -60,6 +66,10 @@ export async function startStack(
   return {
     sql: (text, params = []) => client.query(text, params),
     stopDatabase,
+    killRuntime: () => {
+      const pids = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
+      for (const pid of pids.trim().split('\n')) process.kill(Number(pid), 'SIGKILL');
+    },
     fetch: async (path, init) => await fetch(new URL(path, url), init),
     scheduled: async () => {
       await harness.getWorker().scheduled({ cron: '* * * * *' });

@@ -127,7 +127,11 @@ export function createServices(
     sinkChanges: (changes) => queueForSink(env, changes),
     startKafka: () => startKafkaSources(env),
     tellFeed: async (changes) => await changeFeed(env).append([...changes]),
-    replaying: () => replayPorts({ env, db, invalidate: (tags) => reads.invalidate(tags) }),
+    replaying: () => {
+      const newestMoment = () => reads.newestToken(scope);
+      const invalidate = (tags: readonly string[]) => reads.invalidate(tags);
+      return replayPorts({ env, db, invalidate, newestMoment, entities: ENTITIES });
+    },
     pruneOld: async () => {
       const rows = await pruneOld(db, retention, new Date(systemNow()).toISOString());
       if (Object.keys(rows).length > 0)

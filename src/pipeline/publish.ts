@@ -1,12 +1,14 @@
 import type { ChangesMessage } from '../../queues/changes/message.ts';
 import type { ClockMoment } from '../catalog/define/view.ts';
+import type { RelayedChange } from '../storage/postgres/history.ts';
 import type { ChangedEvent, PendingChange } from '../storage/postgres/outbox.ts';
-import { sendChunked } from '../storage/queue.ts';
+import { type Outlet, sendChunked } from '../storage/queue.ts';
 import { entitiesOf, type FeedChange, ROW_WRITTEN } from './feed/change.ts';
 
 interface Published {
   readonly event: ChangedEvent | null;
-  readonly told: FeedChange;
+  /** Undefined for what was told once and is to be folded alone. */
+  readonly told: FeedChange | undefined;
 }
 
 /**
@@ -16,25 +18,60 @@ interface Published {
  * @throws Failure `queue_unavailable`; then some may have been taken. Consumers are idempotent.
  */
 export async function publishChanges(
-  queue: Queue<ChangesMessage>,
+  queue: Outlet<ChangesMessage>,
   changes: readonly PendingChange[],
   at: ClockMoment,
   entities: ReadonlySet<string>,
 ): Promise<void> {
-  const token = `${at.epoch}.${at.seq}`;
   const items = changes.map(({ outboxId, tags, event }): Published => {
-    const told = { change: outboxId, entities: entitiesOf(tags, entities), token };
+    const told = { change: outboxId, entities: entitiesOf(tags, entities), token: tokenOf(at) };
     if (event === null) return { event, told: { ...told, type: ROW_WRITTEN } };
-    const time = new Date(event.occurredAt).toISOString();
-    return { event, told: { ...told, type: event.type, time } };
+    return { event, told: { ...told, type: event.type, time: timeOf(event) } };
   });
+  await send(queue, items);
+}
+
+/**
+ * Hands events of the history to the `changes` queue once more, with what is known of the changes that they made, and
+ * returns once it has all of them. A change has the number that it had, by which those that keep it know it again.
+ *
+ * @param relayed changes by the number of their event; none for one whose outbox row is gone, or is still pending.
+ * @param at a moment after all their invalidations.
+ * @throws Failure `queue_unavailable`; then some may have been taken. Consumers are idempotent.
+ */
+export async function publishAgain(
+  queue: Outlet<ChangesMessage>,
+  events: readonly ChangedEvent[],
+  relayed: ReadonlyMap<number, RelayedChange>,
+  at: ClockMoment,
+  entities: ReadonlySet<string>,
+): Promise<void> {
+  const items = events.map((event): Published => {
+    const change = relayed.get(event.seq);
+    if (change === undefined) return { event, told: undefined };
+    const { outboxId, tags, type } = change;
+    const told = { change: outboxId, type, time: timeOf(event), entities: entitiesOf(tags, entities) };
+    return { event, told: { ...told, replayed: true, token: tokenOf(at) } };
+  });
+  await send(queue, items);
+}
+
+async function send(queue: Outlet<ChangesMessage>, items: readonly Published[]): Promise<void> {
   await sendChunked(
     queue,
     items,
     (chunk): ChangesMessage => ({
       v: 1,
       events: chunk.flatMap(({ event }) => (event === null ? [] : [event])),
-      changes: chunk.map(({ told }) => told),
+      changes: chunk.flatMap(({ told }) => (told === undefined ? [] : [told])),
     }),
   );
+}
+
+function tokenOf({ epoch, seq }: ClockMoment): string {
+  return `${epoch}.${seq}`;
+}
+
+function timeOf({ occurredAt }: ChangedEvent): string {
+  return new Date(occurredAt).toISOString();
 }

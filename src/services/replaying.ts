@@ -1,25 +1,27 @@
-import type { ChangesMessage } from '../../queues/changes/message.ts';
+import type { ClockMoment } from '../catalog/define/view.ts';
 import { catalog } from '../catalog/index.ts';
 import type { Env } from '../env.ts';
 import type { ReplayPorts } from '../features/replay.ts';
 import { asCurrent } from '../pipeline/contracts/versions.ts';
-import { Failure } from '../platform/failure.ts';
+import { publishAgain } from '../pipeline/publish.ts';
 import { featureShard } from '../storage/objects.ts';
 import { type connect, guarded } from '../storage/postgres/connect.ts';
-import { boundsOf, type HistoryRange, readHistory } from '../storage/postgres/history.ts';
+import { boundsOf, type HistoryRange, readHistory, readRelayed } from '../storage/postgres/history.ts';
 import { advanceReplay, endReplay, openReplay } from '../storage/postgres/replays.ts';
 import { readPruned } from '../storage/postgres/retention.ts';
-import { sendChunked } from '../storage/queue.ts';
 
 /** What a replay needs of a request. */
 interface Replaying {
   readonly env: Env;
   readonly db: ReturnType<typeof connect>;
   readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
+  readonly newestMoment: () => Promise<ClockMoment>;
+  /** The names of the catalog's entities. */
+  readonly entities: ReadonlySet<string>;
 }
 
 /** A replay's effects, on the real database, shards and queue. */
-export function replayPorts({ env, db, invalidate }: Replaying): ReplayPorts {
+export function replayPorts({ env, db, invalidate, newestMoment, entities }: Replaying): ReplayPorts {
   return {
     features: catalog.features,
     shards: {
@@ -32,18 +34,14 @@ export function replayPorts({ env, db, invalidate }: Replaying): ReplayPorts {
     },
     invalidate,
     publish: async (events) => {
-      try {
-        await sendChunked(
-          env.CHANGES,
-          events,
-          (chunk): ChangesMessage => ({ v: 1, events: [...chunk], changes: [] }),
-        );
-      } catch (error) {
-        throw new Failure('queue_unavailable', 'The queue does not take messages. Try again shortly.', {
-          retryAfterS: 5,
-          cause: error,
-        });
-      }
+      const relayed = await guarded(() =>
+        readRelayed(
+          db,
+          events.map(({ seq }) => seq),
+        ),
+      );
+      // Asked after reading: what was relayed had been invalidated before.
+      await publishAgain(env.CHANGES, events, relayed, await newestMoment(), entities);
     },
     bounds: (range) => guarded(() => boundsOf(db, ofAllVersions(range))),
     history: async (range, page) => {

@@ -8,13 +8,18 @@ const SEND_MESSAGES_MAX = 100;
 /** Keeps a consumer's batch of ten messages within what one transaction and one fold take. */
 const MESSAGE_ITEMS_MAX = 400;
 
+/** The end of a queue that messages are put in at. */
+export interface Outlet<Message> {
+  sendBatch(messages: Iterable<{ body: Message; contentType: 'json' }>): Promise<unknown>;
+}
+
 /**
  * Sends items to a queue, many to a message, and returns once the queue has taken all of them.
  *
  * @throws Failure `queue_unavailable`; then some of the items may have been taken. Consumers are idempotent.
  */
 export async function sendChunked<Item, Message>(
-  queue: Queue<Message>,
+  queue: Outlet<Message>,
   items: readonly Item[],
   toMessage: (items: readonly Item[]) => Message,
 ): Promise<void> {

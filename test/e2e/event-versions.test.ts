@@ -22,6 +22,15 @@ async function send(id: string, type: string, data: object) {
 const ask = async (path: string) =>
   (await (await stack.fetch(path, { headers: AUTHORIZED })).json()) as Record<string, unknown>;
 
+const post = async (path: string, body: object) => {
+  const response = await stack.fetch(path, {
+    method: 'POST',
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  return (await response.json()) as Record<string, unknown>;
+};
+
 async function readViews() {
   const response = await stack.fetch('/v1/features/read', {
     method: 'POST',
@@ -84,6 +93,39 @@ describe('events of several versions', () => {
       },
     });
     expect(await ask('/v1/events/%2Fversions/nine')).toMatchObject({ status: 'quarantined' });
+  });
+
+  it('are stored as the current one where they leave the quarantine', async () => {
+    const { events } = (await ask('/v1/admin/quarantine?reason=unknown_event_version')) as {
+      events: { id: number }[];
+    };
+    const time = new Date().toISOString();
+    const old = { specversion: '1.0', id: 'nine', source: SOURCE, type: 'shop.product-view.v1', time };
+    const released = await post('/v1/admin/quarantine/release', {
+      id: events[0]?.id,
+      event: { ...old, data: earlier },
+    });
+    expect(released['results']).toEqual([{ id: events[0]?.id, outcome: 'released' }]);
+    expect(await ask('/v1/events/%2Fversions/nine')).toMatchObject({
+      status: 'stored',
+      type: 'shop.product-view.v2',
+      sentAs: 'shop.product-view.v1',
+    });
+    // Two of the first test, one of the second, and this one.
+    await eventually(readViews, (answer) => answer['product_views_7d']?.value === 4);
+  });
+
+  it('count as the current one in a replay where they were stored before there was one', async () => {
+    await stack.sql(
+      `update events set type = 'shop.product-view.v1', sent_as = null, data = data - 'device'
+       where source = $1 and id = 'one'`,
+      [SOURCE],
+    );
+    let page = await post('/v1/admin/replay', { rebuild: true });
+    while (page['state'] !== 'done') page = await post('/v1/admin/replay', { rebuild: true });
+    const { before, after } = page['digests'] as Record<string, { digest: string; events: number }>;
+    expect(after).toEqual(before);
+    expect((await readViews())['product_views_7d']?.value).toBe(4);
   });
 
   it('can be sent as /v1/events/types shows them', async () => {

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { Kafka } from '@upstash/kafka';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Bridge, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const CREDENTIALS = { username: 'shop', password: 'secret' };
 const TOPIC = 'shop.events';
 const EVENTS = 12_000;

@@ -116,9 +116,10 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
     expect(partitions.reduce((sum, { committed }) => sum + committed, 0)).toBe(1 + 1_200 + 4 + 300);
   }, 180_000);
 
-  /** The ids and subjects of all records of the sink, with how often each id is there. */
-  async function readSink(): Promise<{ ids: Set<number>; subjects: Set<string>; keysApart: number }> {
+  /** The ids and subjects of all records of the sink, and the ids of those that a replay has told again. */
+  async function readSink() {
     const ids = new Set<number>();
+    const replayed = new Set<number>();
     const subjects = new Set<string>();
     const partitionOf = new Map<string, number>();
     let keysApart = 0;
@@ -126,9 +127,10 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
       for (let offset = 0; ; ) {
         const records = await kafka.consumer().fetch({ topic: SINK, partition, offset, timeout: 100 });
         for (const { key, value } of records) {
-          const { id, subject, type } = JSON.parse(value) as Record<string, string>;
+          const { id, subject, type, data } = JSON.parse(value);
           expect(type).toBe('millrace.change.v1');
           ids.add(Number(id));
+          if (data.replayed === true) replayed.add(Number(id));
           if (subject !== undefined) subjects.add(subject);
           if ((partitionOf.get(key) ?? partition) !== partition) keysApart += 1;
           partitionOf.set(key, partition);
@@ -137,7 +139,7 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
         offset = (records.at(-1)?.offset ?? 0) + 1;
       }
     }
-    return { ids, subjects, keysApart };
+    return { ids, replayed, subjects, keysApart };
   }
 
   it('writes every change to the sink, by entity', async () => {
@@ -155,6 +157,27 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
       60_000,
     );
     expect([...subjects]).toEqual(expect.arrayContaining(['product:SUNK', 'product:KAFKA', 'customer:1']));
+    expect(keysApart).toBe(0);
+  }, 120_000);
+
+  it('writes the changes of a part of history to the sink once more', async () => {
+    const rows = await stack.sql('select id from outbox where event_seq is not null');
+    const ofEvents = rows.map(({ id }) => Number(id)).sort((a, b) => a - b);
+    const replay = async () => {
+      const response = await stack.fetch('/v1/admin/replay', {
+        method: 'POST',
+        headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+        body: JSON.stringify({ from: '2026-01-01T00:00:00Z' }),
+      });
+      return ((await response.json()) as { state: string }).state;
+    };
+    await eventually(replay, (state) => state === 'done');
+    const { replayed, keysApart } = await eventually(
+      readSink,
+      ({ replayed: again }) => again.size >= ofEvents.length,
+      60_000,
+    );
+    expect([...replayed].sort((a, b) => a - b)).toEqual(ofEvents);
     expect(keysApart).toBe(0);
   }, 120_000);
 }

@@ -13,6 +13,8 @@ export const FeedChange = z.object({
   time: z.string().exactOptional(),
   /** What it concerns: `product:85123A`, `customer:17850`. */
   entities: z.array(z.string()),
+  /** Told once more out of history; absent where it is new. */
+  replayed: z.literal(true).exactOptional(),
   /** A moment of the clock: reads with it as `Millrace-Token` show the change. */
   token: z.string(),
 });

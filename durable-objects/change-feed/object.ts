@@ -21,7 +21,11 @@ const Changes = z.array(FeedChange).max(APPEND_CHANGES_MAX);
 const Question = z.object({
   after: z.object({ epoch: z.string(), seq: z.int().nonnegative() }).optional(),
   filter: FeedFilter,
-  waitMs: z.number().min(0).max(WAIT_MS),
+  // A worker of another version may ask for more.
+  waitMs: z
+    .number()
+    .min(0)
+    .transform((ms) => Math.min(ms, WAIT_MS)),
 });
 
 /**

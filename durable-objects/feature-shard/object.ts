@@ -29,8 +29,11 @@ export class FeatureShard extends DurableObject {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
     const own = ownCells(shard, entity);
-    const folded = this.#store.fold(events, (fresh) => mergeCells(own(fresh)));
-    return { folded, keys: [...new Set(own(events).map(({ key }) => key))] };
+    const cells = new Map(events.map((event) => [event, own(event)]));
+    const folded = this.#store.fold(events, (fresh) =>
+      mergeCells(fresh.flatMap((event) => cells.get(event) ?? [])),
+    );
+    return { folded, keys: [...new Set([...cells.values()].flatMap((of) => of.map(({ key }) => key)))] };
   }
 
   /** All features of some keys as of `now`, in the order of the keys. */
@@ -61,7 +64,7 @@ export class FeatureShard extends DurableObject {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
     const own = ownCells(shard, entity);
-    return this.#store.build(run, events, (fresh) => mergeCells(own(fresh)));
+    return this.#store.build(run, events, (fresh) => mergeCells(fresh.flatMap(own)));
   }
 
   /** Puts what a rebuild built in the place of what is read; undefined where another is open. Safe to repeat. */
@@ -90,11 +93,11 @@ export class FeatureShard extends DurableObject {
   }
 }
 
-/** The cells of this shard's own keys. */
+/** The cells of this shard's own keys that an event adds to. */
 function ownCells(shard: string, entity: string) {
   const features = featuresOf(entity);
-  return (events: readonly FoldableEvent[]) =>
-    events.flatMap((event) => cellsOf(features, event)).filter(({ key }) => shardOf(entity, key) === shard);
+  return (event: FoldableEvent) =>
+    cellsOf(features, event).filter(({ key }) => shardOf(entity, key) === shard);
 }
 
 function featuresOf(entity: string): FeatureDefinition[] {

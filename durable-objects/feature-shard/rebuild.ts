@@ -12,7 +12,13 @@ export const TABLES = {
 
 type CellsOf = (fresh: readonly FoldableEvent[]) => readonly Cell[];
 
-/** Folds the events that one side has not folded yet, and returns how many those were. */
+/** Cells of one statement: some hundred kilobytes, of the 2 MB that a parameter may have. */
+const STATEMENT_CELLS_MAX = 2_000;
+
+/**
+ * Folds the events that one side has not folded yet, and returns how many those were. Rows go to SQLite as one JSON
+ * text: a statement for each takes several times as long.
+ */
 export function foldInto(
   sql: SqlStorage,
   side: Side,
@@ -20,23 +26,34 @@ export function foldInto(
   cellsOf: CellsOf,
 ): number {
   const { cells, folded } = TABLES[side];
-  const fresh = events.filter(
-    ({ seq }) =>
-      sql.exec(`insert into ${folded} (seq) values (?) on conflict do nothing`, seq).rowsWritten > 0,
+  const seqs = JSON.stringify(events.map(({ seq }) => seq));
+  const added = new Set(
+    sql
+      .exec<{ seq: number }>(
+        `insert into ${folded} (seq) select value from json_each(?) where true on conflict do nothing returning seq`,
+        seqs,
+      )
+      .toArray()
+      .map(({ seq }) => seq),
   );
-  for (const { key, feature, bucket, item, amount, lastAt } of cellsOf(fresh)) {
+  // The first of each number: a batch may have one event twice.
+  const fresh = events.filter(({ seq }) => added.delete(seq));
+  const all = cellsOf(fresh).map((cell) => [
+    cell.key,
+    cell.feature,
+    cell.bucket,
+    cell.item,
+    cell.amount,
+    cell.lastAt,
+  ]);
+  for (let from = 0; from < all.length; from += STATEMENT_CELLS_MAX)
     sql.exec(
-      `insert into ${cells} (key, feature, bucket, item, amount, last_at) values (?, ?, ?, ?, ?, ?)
+      `insert into ${cells} (key, feature, bucket, item, amount, last_at)
+       select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 from json_each(?) where true
        on conflict (key, feature, bucket, item)
        do update set amount = amount + excluded.amount, last_at = max(last_at, excluded.last_at)`,
-      key,
-      feature,
-      bucket,
-      item,
-      amount,
-      lastAt,
+      JSON.stringify(all.slice(from, from + STATEMENT_CELLS_MAX)),
     );
-  }
   return fresh.length;
 }
 

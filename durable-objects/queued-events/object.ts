@@ -27,7 +27,7 @@ export class QueuedEvents extends DurableObject {
   }
 
   async has(hash: number): Promise<boolean> {
-    return this.#store.has(Hash.parse(hash));
+    return this.#store.has(Hash.parse(hash), systemNow());
   }
 
   override async alarm(): Promise<void> {

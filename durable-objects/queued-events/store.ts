@@ -3,69 +3,79 @@ import { MIGRATIONS } from './migrations.ts';
 
 /** How long an event is remembered, in milliseconds. */
 export const KEPT_MS = 24 * 60 * 60_000;
-/** Events that are remembered at most, the newest: 2 MB on disk and some 20 MB in memory. */
+/** Events that are remembered at most, the newest: 2 MB on disk, and some 20 MB in memory while they are asked for. */
 export const KEPT_EVENTS_MAX = 250_000;
 
-/** The events that were queued last, as hashes of their identities, in the object's SQLite and in memory. */
+/** Nobody has asked for so long, in milliseconds: what is remembered leaves the memory. */
+export const UNASKED_MS = 60_000;
+
+interface Known {
+  /** How often each hash is there: an event may be sent twice. */
+  readonly counts: Map<number, number>;
+  askedAtMs: number;
+}
+
+/** The events that were queued last, as hashes of their identities, in the object's SQLite; in memory while asked for. */
 export class QueuedStore {
   readonly #sql: SqlStorage;
-  /** How often each hash is there: an event may be sent twice. Read when first needed. */
-  #counts: Map<number, number> | undefined;
-  #events = 0;
+  #known: Known | undefined;
+  #events: number;
 
   constructor(storage: DurableObjectStorage) {
     migrate(storage, MIGRATIONS);
     this.#sql = storage.sql;
+    const [row] = this.#sql.exec<{ events: number | null }>('select sum(events) as events from requests');
+    this.#events = row?.events ?? 0;
   }
 
   note(hashes: readonly number[], nowMs: number): void {
     if (hashes.length === 0) return;
-    const counts = this.#known();
     this.#sql.exec(
       'insert into requests (at_ms, events, hashes) values (?, ?, ?)',
       nowMs,
       hashes.length,
       Float64Array.from(hashes).buffer,
     );
-    this.#add(counts, hashes, 1);
+    this.#events += hashes.length;
+    if (this.#known !== undefined) add(this.#known.counts, hashes, 1);
+    if (nowMs - (this.#known?.askedAtMs ?? 0) > UNASKED_MS) this.#known = undefined;
     this.prune(nowMs);
   }
 
-  has(hash: number): boolean {
-    return this.#known().has(hash);
+  has(hash: number, nowMs: number): boolean {
+    this.#known ??= { counts: this.#read(), askedAtMs: nowMs };
+    this.#known.askedAtMs = nowMs;
+    return this.#known.counts.has(hash);
   }
 
   /** Forgets what is too old or too much; returns whether anything is left. */
   prune(nowMs: number): boolean {
-    const counts = this.#known();
     for (;;) {
       const [oldest] = this.#sql
-        .exec<{ seq: number; at_ms: number; hashes: ArrayBuffer }>(
-          'select seq, at_ms, hashes from requests order by seq limit 1',
+        .exec<{ seq: number; at_ms: number; events: number; hashes: ArrayBuffer }>(
+          'select seq, at_ms, events, hashes from requests order by seq limit 1',
         )
         .toArray();
       if (oldest === undefined) return false;
       if (oldest.at_ms >= nowMs - KEPT_MS && this.#events <= KEPT_EVENTS_MAX) return true;
       this.#sql.exec('delete from requests where seq = ?', oldest.seq);
-      this.#add(counts, new Float64Array(oldest.hashes), -1);
+      this.#events -= oldest.events;
+      if (this.#known !== undefined) add(this.#known.counts, new Float64Array(oldest.hashes), -1);
     }
   }
 
-  #known(): Map<number, number> {
-    if (this.#counts !== undefined) return this.#counts;
+  #read(): Map<number, number> {
     const counts = new Map<number, number>();
     for (const { hashes } of this.#sql.exec<{ hashes: ArrayBuffer }>('select hashes from requests'))
-      this.#add(counts, new Float64Array(hashes), 1);
-    this.#counts = counts;
+      add(counts, new Float64Array(hashes), 1);
     return counts;
   }
+}
 
-  #add(counts: Map<number, number>, hashes: Iterable<number>, by: 1 | -1): void {
-    for (const hash of hashes) {
-      const count = (counts.get(hash) ?? 0) + by;
-      if (count > 0) counts.set(hash, count);
-      else counts.delete(hash);
-      this.#events += by;
-    }
+function add(counts: Map<number, number>, hashes: Iterable<number>, by: 1 | -1): void {
+  for (const hash of hashes) {
+    const count = (counts.get(hash) ?? 0) + by;
+    if (count > 0) counts.set(hash, count);
+    else counts.delete(hash);
   }
 }

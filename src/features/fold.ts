@@ -1,4 +1,4 @@
-import type { FeatureDefinition } from '../catalog/define/feature.ts';
+import type { Contribution, FeatureDefinition } from '../catalog/define/feature.ts';
 
 /** Width of a bucket. Windows are whole days, so a day is the coarsest bucket that serves them. */
 export const BUCKET_MS = 86_400_000;
@@ -27,21 +27,33 @@ export interface Cell {
   readonly lastAt: number;
 }
 
+/** What one event adds to each of these features that it counts for. */
+export function contributionsOf(
+  features: readonly FeatureDefinition[],
+  event: FoldableEvent,
+): { readonly definition: FeatureDefinition; readonly contribution: Contribution }[] {
+  // The contract is judged once for all features of the event's type: that is most of what a fold costs.
+  let judged: { readonly parse: FeatureDefinition['parse']; readonly parsed: unknown } | undefined;
+  return features.flatMap((definition) => {
+    const { parse } = definition;
+    if (definition.eventType !== event.type) return [];
+    if (judged?.parse !== parse) judged = { parse, parsed: parse(event.data) };
+    const contribution = judged.parsed === null ? null : definition.contribution(judged.parsed);
+    return contribution === null ? [] : [{ definition, contribution }];
+  });
+}
+
 /** The cells that one event adds to, among these features. */
 export function cellsOf(features: readonly FeatureDefinition[], event: FoldableEvent): Cell[] {
-  return features.flatMap((definition) => {
-    if (definition.eventType !== event.type) return [];
-    const contribution = definition.contribution(event.data);
-    if (contribution === null) return [];
-    const { key, amount, item } = contribution;
+  return contributionsOf(features, event).map(({ definition, contribution: { key, amount, item } }) => {
     const bucket = definition.windowsDays.length > 0 ? Math.floor(event.occurredAt / BUCKET_MS) : 0;
-    return [{ feature: definition.name, key, bucket, item, amount, lastAt: event.occurredAt }];
+    return { feature: definition.name, key, bucket, item, amount, lastAt: event.occurredAt };
   });
 }
 
 /** The keys of one entity that an event counts for. */
 export function keysOf(features: readonly FeatureDefinition[], event: FoldableEvent): string[] {
-  return [...new Set(cellsOf(features, event).map(({ key }) => key))];
+  return [...new Set(contributionsOf(features, event).map(({ contribution }) => contribution.key))];
 }
 
 /** Adds up cells of the same feature, key, bucket and item. */

@@ -1,5 +1,5 @@
 import type { FeatureDefinition } from '../catalog/define/feature.ts';
-import { type FoldableEvent, keysOf } from './fold.ts';
+import { contributionsOf, type FoldableEvent } from './fold.ts';
 
 /**
  * Shards an entity's keys over this many objects. It is part of the objects' names: with another number the
@@ -36,17 +36,14 @@ export function routeEvents(
   events: readonly FoldableEvent[],
 ): Map<string, { entity: string; events: FoldableEvent[] }> {
   const routes = new Map<string, { entity: string; events: FoldableEvent[] }>();
-  const entities = new Set(features.map(({ entity }) => entity.name));
-  for (const entity of entities) {
-    const ofEntity = features.filter((definition) => definition.entity.name === entity);
-    for (const event of events) {
-      for (const key of keysOf(ofEntity, event)) {
-        const shard = shardOf(entity, key);
-        const route = routes.get(shard) ?? { entity, events: [] };
-        // An event may count for several keys of one shard; the shard sorts that out, so it is sent once.
-        if (route.events.at(-1) !== event) route.events.push(event);
-        routes.set(shard, route);
-      }
+  for (const event of events) {
+    for (const { definition, contribution } of contributionsOf(features, event)) {
+      const entity = definition.entity.name;
+      const shard = shardOf(entity, contribution.key);
+      const route = routes.get(shard) ?? { entity, events: [] };
+      // An event may count for several features and keys of one shard, which sorts that out: it is sent once.
+      if (route.events.at(-1) !== event) route.events.push(event);
+      routes.set(shard, route);
     }
   }
   return routes;

@@ -1,11 +1,11 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
 import type { EventDefinition } from '../catalog/define/event.ts';
+import { utf8Length } from '../platform/pack.ts';
 import type { EventIdentity } from '../storage/postgres/event-store.ts';
 import { EVENT_BYTES_MAX } from './cloud-event.ts';
 import { distinct, identityOf } from './identity.ts';
 import { type AcceptedEvent, type Judgement, judge, type Refusal } from './judge.ts';
 
-const encoder = new TextEncoder();
 const EXCERPT_CHARACTERS = 1_024;
 
 /** What became of one event of a request that was not plainly accepted. */
@@ -107,7 +107,7 @@ export async function ingest(
 }
 
 function judgedAt(index: number, event: unknown, now: number, { types }: IngestPorts): Judged {
-  const size = encoder.encode(JSON.stringify(event)).byteLength;
+  const size = utf8Length(JSON.stringify(event));
   const judgement = size > EVENT_BYTES_MAX ? tooLarge(size) : judge(types, event, now);
   if (judgement.verdict === 'accepted') return { index, event: judgement.event };
   return { index, raw: size > EVENT_BYTES_MAX ? excerptOf(event) : event, refusal: judgement.refusal };

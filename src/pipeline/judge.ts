@@ -1,4 +1,4 @@
-import type { EventDefinition } from '../catalog/define/event.ts';
+import type { EventDefinition, Interpretation } from '../catalog/define/event.ts';
 import { type FailureCode, jsonPointer } from '../platform/failure.ts';
 import { CloudEvent } from './cloud-event.ts';
 import { unknownType } from './contracts/versions.ts';
@@ -36,7 +36,7 @@ export interface Refusal {
 }
 
 export type Judgement =
-  | { readonly verdict: 'accepted'; readonly event: AcceptedEvent }
+  | { readonly verdict: 'accepted'; readonly event: AcceptedEvent; readonly meaning: Interpretation }
   | { readonly verdict: 'quarantined'; readonly refusal: Refusal };
 
 /**
@@ -90,7 +90,7 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
     time: new Date(occurredAt).toISOString(),
     data: upcast.data,
   };
-  return { verdict: 'accepted', event };
+  return { verdict: 'accepted', event, meaning: judged };
 }
 
 function refuse(code: Refusal['code'], pointer: string, detail: string): Judgement {

@@ -44,16 +44,14 @@ export async function storeMessages(
     for (const event of accepted) {
       const raw = { specversion: '1.0', ...event };
       const judged = judge(ports.types, raw, receivedAt);
-      const meaning = ports.types
-        .get(event.type)
-        ?.interpret(event.data, { occurredAt: Date.parse(event.time), now: receivedAt });
       const { sentAs } = event;
       if (judged.verdict === 'quarantined') {
         const { reason, pointer, detail } = judged.refusal;
         refused.push({ raw, reason, pointer, detail });
-      } else if (meaning?.ok) {
+      } else {
         const sent = sentAs === undefined ? judged.event : { ...judged.event, sentAs };
-        storable.push({ ...sent, effects: meaning.effects, tags: meaning.tags });
+        const { effects, tags } = judged.meaning;
+        storable.push({ ...sent, effects, tags });
       }
     }
   }

@@ -1,10 +1,12 @@
 import { Failure } from '../platform/failure.ts';
-import { packBySize } from '../platform/pack.ts';
+import { packBySize, sized } from '../platform/pack.ts';
 
 /** A message may have 128 KB and a send 256 KB; what is left is for the platform's own framing. */
 const MESSAGE_BYTES_MAX = 110_000;
 const SEND_BYTES_MAX = 240_000;
 const SEND_MESSAGES_MAX = 100;
+/** What a message has beside its items, at most. */
+const FRAME_BYTES_MAX = 256;
 /** Keeps a consumer's batch of ten messages within what one transaction and one fold take. */
 const MESSAGE_ITEMS_MAX = 400;
 
@@ -23,8 +25,12 @@ export async function sendChunked<Item, Message>(
   items: readonly Item[],
   toMessage: (items: readonly Item[]) => Message,
 ): Promise<void> {
-  const messages = packBySize(items, MESSAGE_BYTES_MAX, MESSAGE_ITEMS_MAX).map(toMessage);
-  for (const group of packBySize(messages, SEND_BYTES_MAX, SEND_MESSAGES_MAX)) {
+  const chunks = packBySize(items.map(sized), MESSAGE_BYTES_MAX, MESSAGE_ITEMS_MAX);
+  const messages = chunks.map(({ item, bytes }) => ({
+    item: toMessage(item),
+    bytes: bytes + FRAME_BYTES_MAX,
+  }));
+  for (const { item: group } of packBySize(messages, SEND_BYTES_MAX, SEND_MESSAGES_MAX)) {
     try {
       await queue.sendBatch(group.map((body) => ({ body, contentType: 'json' as const })));
     } catch (error) {

@@ -1,7 +1,12 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
-import { KEPT_EVENTS_MAX, KEPT_MS, QueuedStore } from '../../durable-objects/queued-events/store.ts';
+import {
+  KEPT_EVENTS_MAX,
+  KEPT_MS,
+  QueuedStore,
+  UNASKED_MS,
+} from '../../durable-objects/queued-events/store.ts';
 
 const queued = (name: string) => env.QUEUED_EVENTS.getByName(name);
 
@@ -23,17 +28,32 @@ it('forgets after a day, and the oldest when there are too many', async () => {
     store.note([1, 2], 0);
     store.note([2], 10);
     store.note([3], KEPT_MS + 5);
-    expect([store.has(1), store.has(2), store.has(3)]).toEqual([false, true, true]);
+    const has = (hash: number) => store.has(hash, KEPT_MS + 6);
+    expect([has(1), has(2), has(3)]).toEqual([false, true, true]);
     const thousand = (from: number) => Array.from({ length: 1_000 }, (_, n) => from + n);
     for (let n = 1; n <= KEPT_EVENTS_MAX / 1_000; n += 1) store.note(thousand(n * 1_000), KEPT_MS + 6);
-    expect([store.has(2), store.has(3), store.has(1_000), store.has(KEPT_EVENTS_MAX)]).toEqual([
-      false,
-      false,
-      true,
-      true,
-    ]);
+    expect([has(2), has(3), has(1_000), has(KEPT_EVENTS_MAX)]).toEqual([false, false, true, true]);
     expect(store.prune(2 * KEPT_MS + 7)).toBe(false);
-    expect(new QueuedStore(state.storage).has(1_000)).toBe(false);
+    expect(new QueuedStore(state.storage).has(1_000, 2 * KEPT_MS + 7)).toBe(false);
+  });
+});
+
+it('knows the same after it has left the memory, because nobody asked', async () => {
+  await runInDurableObject(queued('d'), (_, state) => {
+    const store = new QueuedStore(state.storage);
+    store.note([1], 0);
+    expect(store.has(1, 0)).toBe(true);
+    store.note([2], 1);
+    expect(store.has(2, 1)).toBe(true);
+    store.note([3], UNASKED_MS + 2);
+    store.note([4], UNASKED_MS + 3);
+    expect([1, 2, 3, 4, 5].map((hash) => store.has(hash, UNASKED_MS + 4))).toEqual([
+      true,
+      true,
+      true,
+      true,
+      false,
+    ]);
   });
 });
 

@@ -31,7 +31,10 @@ export interface FeatureDefinition {
   readonly windowsDays: readonly number[];
   /** How many items are read, newest first; 0 unless the aggregate is `items`. */
   readonly limit: number;
-  readonly contribution: (data: unknown) => Contribution | null;
+  /** The event's data if they keep its contract, else null. Features of one event type have the same function here. */
+  readonly parse: (data: unknown) => unknown;
+  /** What an event adds, by what `parse` made of its data; null where it counts for none. */
+  readonly contribution: (parsed: unknown) => Contribution | null;
 }
 
 interface Declaration<Data> {
@@ -86,11 +89,12 @@ function define<Data>(
     aggregate,
     windowsDays,
     limit,
-    contribution: (data) => {
-      const parsed = event.parse(data);
-      if (parsed === null) return null;
-      const key = declaration.key(parsed);
-      return key === null ? null : { key, ...measure(parsed) };
+    parse: event.parse,
+    contribution: (parsed) => {
+      // Of this event's own `parse`, which is the only one whose outcome comes here.
+      const data = parsed as Data;
+      const key = declaration.key(data);
+      return key === null ? null : { key, ...measure(data) };
     },
   };
 }

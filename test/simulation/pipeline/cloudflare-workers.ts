@@ -27,7 +27,7 @@ export function objectStorage(): ObjectStorage {
   const database = new DatabaseSync(':memory:');
   const exec = (text: string, ...values: SQLInputValue[]) => {
     const statement = database.prepare(text);
-    if (/^\s*select/i.test(text)) {
+    if (/^\s*select|\breturning\b/i.test(text)) {
       const rows = statement.all(...values);
       return { toArray: () => rows, one: () => rows[0], rowsWritten: 0 };
     }

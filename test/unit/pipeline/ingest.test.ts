@@ -4,7 +4,7 @@ import { catalog } from '../../../src/catalog/index.ts';
 import { ingest, type QueueItem } from '../../../src/pipeline/ingest.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
 import { type StorePorts, storeMessages } from '../../../src/pipeline/store.ts';
-import { packBySize } from '../../../src/platform/pack.ts';
+import { packBySize, sized } from '../../../src/platform/pack.ts';
 import type { StorableEvent } from '../../../src/storage/postgres/event-store.ts';
 import type { RefusedEvent } from '../../../src/storage/postgres/quarantine.ts';
 
@@ -264,9 +264,10 @@ describe('packing', () => {
         fc.array(fc.string({ maxLength: 50 })),
         fc.integer({ min: 20, max: 500 }),
         (items, bytesMax) => {
-          const groups = packBySize(items, bytesMax, 7);
-          expect(groups.flat()).toEqual(items);
-          for (const group of groups) {
+          const groups = packBySize(items.map(sized), bytesMax, 7);
+          expect(groups.flatMap(({ item }) => item)).toEqual(items);
+          for (const { item: group, bytes } of groups) {
+            expect(Buffer.byteLength(JSON.stringify(group))).toBe(bytes + 1);
             expect(group.length).toBeLessThanOrEqual(7);
             if (group.length > 1)
               expect(Buffer.byteLength(JSON.stringify(group))).toBeLessThanOrEqual(bytesMax + 1);

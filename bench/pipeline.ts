@@ -6,14 +6,14 @@
  * Worker, queues and objects are those of the local platform: what it tells is the ratio on one machine, and not what
  * the platform bears.
  */
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import * as z from 'zod';
 import { type DevDatabase, startDevDatabase } from '../scripts/dev/database.ts';
+import { watchMemory } from './pipeline/memory.ts';
 import { PlainInserts, preparePlainTables, tableNames } from './pipeline/plain-inserts.ts';
 import { Purchases, storable } from './pipeline/purchases.ts';
 import { median } from './support/load.ts';
@@ -29,7 +29,6 @@ const WAITING_EVENTS_MAX = 40_000;
 const PLAIN_SECONDS = 15;
 const INGEST_SECONDS = 5;
 const POLL_MS = 500;
-const MB = 1024 * 1024;
 
 const Pipeline = z.object({
   events: z.object({ stored: z.int() }),
@@ -47,7 +46,8 @@ const database = await startDevDatabase({
   ...(url === undefined ? { dataDir: 'memory://' } : { databaseUrl: url }),
 });
 neonConfig.fetchEndpoint = () => database.endpoint;
-const runtime = new Miniflare(workerOn(database));
+const inspectorPort = await freePort();
+const runtime = new Miniflare(workerOn(database, inspectorPort));
 try {
   await runtime.ready;
   const base = await runtime.unsafeGetDirectURL('millrace');
@@ -68,11 +68,22 @@ try {
   await database.close();
 }
 
-function workerOn(database: DevDatabase) {
+function workerOn(database: DevDatabase, inspectorPort: number) {
   const consumer = { maxBatchSize: 5, maxBatchTimeout: 0, maxRetries: 100 };
   const worker = { ...millrace(database, 'dist/millrace', 'index.js'), name: 'millrace' };
   const queueConsumers = { 'millrace-events': consumer, 'millrace-changes': consumer };
-  return convertV4MiniflareOptions({ workers: [{ ...worker, queueConsumers }] });
+  return convertV4MiniflareOptions({ inspectorPort, workers: [{ ...worker, queueConsumers }] });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const { promise, resolve } = Promise.withResolvers<number>();
+  server.listen(0, '127.0.0.1', () => {
+    const address = server.address();
+    const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+    server.close(() => resolve(port));
+  });
+  return await promise;
 }
 
 /** The limit, with as many transactions at once as there are requests. */
@@ -156,7 +167,7 @@ async function endToEndRate(base: URL): Promise<number> {
   const before = purchases.expected.stored;
   let stored = before;
   let isOver = false;
-  const memory = watchMemory();
+  const memory = await watchMemory(inspectorPort, 'millrace');
   const watching = (async () => {
     while (!isOver) {
       ({ stored } = await stateOf(base));
@@ -177,25 +188,4 @@ async function endToEndRate(base: URL): Promise<number> {
   const elapsedS = (performance.now() - startedAt) / 1_000;
   memory.tell();
   return (purchases.expected.stored - before) / elapsedS;
-}
-
-/** The resident memory of the runtime's process, once a second. */
-function watchMemory() {
-  const children = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
-  const pid = Number(children.trim().split('\n').at(-1));
-  const samples: number[] = [];
-  const timer = setInterval(() => {
-    const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
-    samples.push((pages * 4_096) / MB);
-  }, 1_000);
-  return {
-    tell: () => {
-      clearInterval(timer);
-      const quarters = [0, 1, 2, 3].map((quarter) =>
-        median(samples.slice((quarter * samples.length) / 4, ((quarter + 1) * samples.length) / 4)),
-      );
-      const text = quarters.map((mb) => mb.toFixed(0)).join(', ');
-      console.log(`memory of the runtime, medians of its quarters: ${text} MB`);
-    },
-  };
 }

@@ -76,6 +76,11 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
     const response = await stack.fetch('/v1/admin/kafka', { headers: AUTHORIZED });
     return (await response.json()) as { partitions: { lag: number; committed: number; failures: number }[] };
   };
+  /** What `/metrics` tells of Kafka, a line each. */
+  const metrics = async () => {
+    const text = await (await stack.fetch('/metrics', { headers: AUTHORIZED })).text();
+    return text.split('\n').filter((line) => line.startsWith('millrace_kafka_'));
+  };
   const stored = async () =>
     Number((await stack.sql(`select count(*) as n from events where source = '/kafka'`))[0]?.['n']);
   const caughtUp = () =>
@@ -109,11 +114,17 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
   it('goes on by itself after the bridge was away, and misses nothing', async () => {
     const port = Number(new URL(bridge.url).port);
     await bridge.stop();
+    expect(await metrics()).toEqual(['millrace_kafka_up 0']);
     bridge = await open(port);
     await produce(Array.from({ length: 300 }, (_, n) => event(`later${n}`)));
     await eventually(stored, (count) => count === 1_500, 90_000);
     const { partitions } = await caughtUp();
     expect(partitions.reduce((sum, { committed }) => sum + committed, 0)).toBe(1 + 1_200 + 4 + 300);
+    expect(await metrics()).toEqual([
+      'millrace_kafka_up 1',
+      ...[0, 1, 2].map((n) => `millrace_kafka_lag{topic="${TOPIC}",partition="${n}"} 0`),
+      ...[0, 1, 2].map((n) => `millrace_kafka_failures{topic="${TOPIC}",partition="${n}"} 0`),
+    ]);
   }, 180_000);
 
   /** The ids and subjects of all records of the sink, and the ids of those that a replay has told again. */

@@ -52,6 +52,8 @@ export interface Services {
   readonly invalidate: (tags: readonly string[]) => Promise<Token>;
   /** Stores events; what the outbox then holds is still to be relayed. */
   readonly store: (messages: readonly EventsMessage[]) => Promise<StoreOutcome>;
+  /** The same where nobody waits: what takes too long at once is tried in smaller transactions. */
+  readonly storePatiently: (messages: readonly EventsMessage[]) => Promise<StoreOutcome>;
   /** Scores, behind whatever is under way, what was stored and never scored. */
   readonly settleScores: () => void;
   /** Tells what was done, for its lineage. Nobody waits for it, and it never fails. */
@@ -115,7 +117,8 @@ export function createServices(
     warm: () => reads.warm(scope),
     invalidated: isolate.invalidated,
     invalidate: (tags) => reads.invalidate(tags),
-    store: (messages) => storeAndTell(storing, messages, tellLineage),
+    store: (messages) => storeAndTell(storing, messages, tellLineage, false),
+    storePatiently: (messages) => storeAndTell(storing, messages, tellLineage, true),
     settleScores: () => settleScores(storing),
     tellLineage,
     newId,

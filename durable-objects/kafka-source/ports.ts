@@ -13,7 +13,7 @@ import { log } from '../../src/platform/logger.ts';
 import { KafkaPartition } from '../../src/storage/kafka.ts';
 import { outboxRelay } from '../../src/storage/objects.ts';
 import { isOutage } from '../../src/storage/outage.ts';
-import { classifyFault, connect } from '../../src/storage/postgres/connect.ts';
+import { classifyFault, connect, isTimeout } from '../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../src/storage/postgres/event-store.ts';
 import { recordLineage } from '../../src/storage/postgres/lineage-runs.ts';
 import { keepRefused } from '../../src/storage/postgres/quarantine.ts';
@@ -41,6 +41,7 @@ export function sourcePorts(
     keepRefused: async (refused: Parameters<typeof keepRefused>[1]) =>
       void (await keepRefused(db, refused, newId())),
     classifyFault,
+    isTimeout,
     fingerprint: sha256Hex,
   };
   const recorder = {

@@ -4,6 +4,7 @@ import { Sweeper } from '../../src/pipeline/sweeper.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
 import { rootClock } from '../../src/storage/objects.ts';
+import { isTimeout } from '../../src/storage/postgres/connect.ts';
 import { type RelayEnv, relayPorts } from './ports.ts';
 
 /** How soon an armed relay looks by itself: long enough for the writer to have relayed its own commit. */
@@ -20,6 +21,7 @@ export interface SweepOutcome {
  */
 export class OutboxRelay extends DurableObject<RelayEnv> {
   readonly #sweeper = new Sweeper({
+    isTimeout,
     relay: () => relayPorts(this.env),
     openPass: async () => {
       const pass = await rootClock(this.env).openPass(OUTBOX);

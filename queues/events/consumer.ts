@@ -8,7 +8,7 @@ import { EventsMessage, halvesOfEvents } from './message.ts';
 export async function consumeEvents(batch: MessageBatch, services: Services): Promise<void> {
   await handleBatch(batch, services, {
     schema: EventsMessage,
-    handle: services.store,
+    handle: services.storePatiently,
     halves: halvesOfEvents,
     probe: ({ db }) => db.execute(sql`select 1`),
     finish: () => relay(services),

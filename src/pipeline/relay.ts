@@ -17,10 +17,10 @@ export interface RelayPorts {
  * One pass over the outbox: what is pending is invalidated, published and then marked. A crash between any two
  * steps repeats the pass, which costs refills and folds that change nothing.
  *
- * @returns how many changes were relayed; `PASS_CHANGES_MAX` means that there may be more.
+ * @returns how many changes were relayed; `limit` of them means that there may be more.
  */
-export async function relayPass(ports: RelayPorts): Promise<number> {
-  const changes = await ports.readPending(PASS_CHANGES_MAX);
+export async function relayPass(ports: RelayPorts, limit = PASS_CHANGES_MAX): Promise<number> {
+  const changes = await ports.readPending(limit);
   if (changes.length === 0) return 0;
   const at = await ports.invalidate(changes.flatMap(({ tags }) => tags));
   await ports.publish(changes, at);

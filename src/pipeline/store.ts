@@ -1,21 +1,15 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
 import type { EventDefinition } from '../catalog/define/event.ts';
-import type { DatabaseFault } from '../storage/postgres/connect.ts';
 import type { EventIdentity, KnownEvent, StorableEvent } from '../storage/postgres/event-store.ts';
 import type { RefusedEvent } from '../storage/postgres/quarantine.ts';
 import { distinct, identityOf, saysTheSame } from './identity.ts';
 import { judge } from './judge.ts';
+import { rawOf, storeInTransactions, type TransactionPorts } from './transactions.ts';
 import { withoutUnstorable } from './unstorable.ts';
 
-/** Events of one transaction: enough to share its cost, few enough to stay within the statement's time limit. */
-const TRANSACTION_EVENTS_MAX = 2_000;
-
-export interface StorePorts {
+export interface StorePorts extends TransactionPorts {
   readonly types: ReadonlyMap<string, EventDefinition>;
-  /** Stores events of distinct identities in one transaction; those that are there already change nothing. */
-  readonly storeEvents: (events: readonly StorableEvent[]) => Promise<readonly KnownEvent[]>;
   readonly keepRefused: (refused: readonly RefusedEvent[]) => Promise<void>;
-  readonly classifyFault: (error: unknown) => DatabaseFault;
   readonly fingerprint: (text: string) => Promise<string>;
 }
 
@@ -63,14 +57,12 @@ export async function storeMessages(
   for (let left: readonly StorableEvent[] = storable; left.length > 0; ) {
     const { first, duplicates, conflicts } = distinct(left, ports.types);
     outcome.duplicates.push(...duplicates);
-    for (let from = 0; from < first.length; from += TRANSACTION_EVENTS_MAX) {
-      const part = await storeOrSplit(first.slice(from, from + TRANSACTION_EVENTS_MAX), ports);
-      refused.push(...part.refused);
-      const known = inOtherVersions(part.known, first, ports);
-      outcome.duplicates.push(...known.filter(({ same }) => same));
-      const others = new Set(known.filter(({ same }) => !same).map(identityOf));
-      outcome.conflicts.push(...first.filter((event) => others.has(identityOf(event))));
-    }
+    const stored = await storeInTransactions(first, ports);
+    refused.push(...stored.refused);
+    const known = inOtherVersions(stored.known, first, ports);
+    outcome.duplicates.push(...known.filter(({ same }) => same));
+    const others = new Set(known.filter(({ same }) => !same).map(identityOf));
+    outcome.conflicts.push(...first.filter((event) => others.has(identityOf(event))));
     left = conflicts;
   }
   refused.push(...outcome.conflicts.map(asConflict));
@@ -96,33 +88,6 @@ function inOtherVersions(
 function asConflict(event: StorableEvent): Refused {
   const detail = 'Another event of this source and id is there, and says something else.';
   return { raw: rawOf(event), reason: 'conflicting_duplicate', pointer: '/id', detail };
-}
-
-function rawOf({ effects: _, tags: __, ...attributes }: StorableEvent): unknown {
-  return { specversion: '1.0', ...attributes };
-}
-
-interface Part {
-  readonly known: readonly KnownEvent[];
-  readonly refused: readonly Refused[];
-}
-
-/** Halves a transaction that the database refuses for its data, until the events at fault stand alone. */
-async function storeOrSplit(events: readonly StorableEvent[], ports: StorePorts): Promise<Part> {
-  try {
-    return { known: await ports.storeEvents(events), refused: [] };
-  } catch (error) {
-    if (ports.classifyFault(error) !== 'data') throw error;
-    const [only] = events;
-    if (only !== undefined && events.length === 1) {
-      const detail = 'The database cannot hold this event.';
-      return { known: [], refused: [{ raw: rawOf(only), reason: 'not_storable', pointer: '/data', detail }] };
-    }
-    const half = Math.ceil(events.length / 2);
-    const left = await storeOrSplit(events.slice(0, half), ports);
-    const right = await storeOrSplit(events.slice(half), ports);
-    return { known: [...left.known, ...right.known], refused: [...left.refused, ...right.refused] };
-  }
 }
 
 async function describe({ raw, reason, pointer, detail }: Refused, ports: StorePorts): Promise<RefusedEvent> {

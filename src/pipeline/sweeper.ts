@@ -5,11 +5,18 @@ export interface SweeperPorts {
   readonly relay: () => RelayPorts;
   /** Tells the clock that the outbox is about to be read. The returned call tells that it has been seen through. */
   readonly openPass: () => Promise<() => Promise<void>>;
+  /** Whether an error says that a query took too long. */
+  readonly isTimeout: (error: unknown) => boolean;
 }
+
+/** What a pass that took too long is divided by: the next sweep tries less, or it would fail for ever. */
+const SHRINK = 4;
 
 /** The one sweeper of an outbox: sweeps follow each other, and calls that come while one is under way share the next. */
 export class Sweeper {
   readonly #ports: SweeperPorts;
+  /** Changes of one pass: fewer after one that took too long, more again after those that were full. */
+  #limit = PASS_CHANGES_MAX;
   #running: Promise<number> = Promise.resolve(0);
   /** Begins once the running one has ended. A commit that came after that had read may have been missed by it. */
   #next: Promise<number> | undefined;
@@ -52,9 +59,20 @@ export class Sweeper {
     const ports = this.#ports.relay();
     let relayed = 0;
     for (;;) {
-      const pass = await relayPass(ports);
+      const limit = this.#limit;
+      const pass = await this.#pass(ports, limit);
       relayed += pass;
-      if (pass < PASS_CHANGES_MAX) return relayed;
+      if (pass < limit) return relayed;
+      this.#limit = Math.min(PASS_CHANGES_MAX, limit * 2);
+    }
+  }
+
+  async #pass(ports: RelayPorts, limit: number): Promise<number> {
+    try {
+      return await relayPass(ports, limit);
+    } catch (error) {
+      if (this.#ports.isTimeout(error)) this.#limit = Math.ceil(limit / SHRINK);
+      throw error;
     }
   }
 }

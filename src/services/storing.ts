@@ -9,7 +9,7 @@ import { sha256Hex } from '../platform/digest.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
 import { qualityWindow } from '../storage/objects.ts';
-import { classifyFault, type connect } from '../storage/postgres/connect.ts';
+import { classifyFault, type connect, isTimeout } from '../storage/postgres/connect.ts';
 import { storeEvents } from '../storage/postgres/event-store.ts';
 import { judgeStored } from '../storage/postgres/quality-checks.ts';
 import {
@@ -32,11 +32,16 @@ export interface Storing {
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
-/** Stores what some messages hold; scores it behind the answer, and tells lineage of it. */
+/**
+ * Stores what some messages hold; scores it behind the answer, and tells lineage of it.
+ *
+ * @param isPatient whether there is time for smaller transactions where one takes too long.
+ */
 export async function storeAndTell(
   { env, db, keepAlive }: Storing,
   messages: readonly EventsMessage[],
   tell: Tell,
+  isPatient: boolean,
 ): Promise<StoreOutcome> {
   if (systemNow() - settledScoresAt >= SETTLE_EVERY_MS) settleScores({ env, db, keepAlive });
   const scored = scoredStore({
@@ -48,7 +53,7 @@ export async function storeAndTell(
     keepAlive,
   });
   const ports = { types: catalog.eventTypes, ...scored, classifyFault, fingerprint: sha256Hex };
-  return await storeObserved(messages, ports, tell);
+  return await storeObserved(messages, isPatient ? { ...ports, isTimeout } : ports, tell);
 }
 
 /** Scores, behind whatever is under way, what was stored and never scored. */

@@ -79,6 +79,7 @@ export class World {
     this.#relay = new RelayMachine(
       {
         relay: () => this.#relayPorts(),
+        isTimeout: () => false,
         openPass: async () => {
           const { life } = this.#relay;
           const pass = await this.#toRoot(this.#relay, () => this.#root.clock.openPass(OUTBOX));

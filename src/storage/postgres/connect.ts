@@ -59,6 +59,18 @@ export function isStillReferenced(error: unknown): boolean {
   return ['23503', '23001'].includes(sqlState(error) ?? '');
 }
 
+/** Whether a query was given up because it took too long, by us or by the database (query_canceled). */
+export function isTimeout(error: unknown): boolean {
+  if (sqlState(error) === '57014') return true;
+  let cause = error;
+  for (let depth = 0; cause instanceof Error && depth < 5; depth += 1) {
+    if (cause.name === 'TimeoutError') return true;
+    // The driver's own wrapper names what `fetch` threw otherwise than `cause`.
+    cause = Reflect.get(cause, 'sourceError') ?? cause.cause;
+  }
+  return false;
+}
+
 /** The SQLSTATE of a Postgres error, found through the wrappers that drivers put around it. */
 function sqlState(error: unknown): string | undefined {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {

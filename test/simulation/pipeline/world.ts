@@ -232,6 +232,14 @@ export class World {
         throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
       }
     };
+    const store = (messages: readonly EventsMessage[]) =>
+      storeMessages(messages, {
+        types: catalog.eventTypes,
+        storeEvents: (events) => storeEvents(db, events, newId()),
+        keepRefused: async (refused) => void (await keepRefused(db, refused)),
+        classifyFault,
+        fingerprint: sha256Hex,
+      });
     const services: Pick<
       Services,
       | 'env'
@@ -239,6 +247,7 @@ export class World {
       | 'shards'
       | 'invalidate'
       | 'store'
+      | 'storePatiently'
       | 'newestToken'
       | 'relay'
       | 'armRelay'
@@ -265,14 +274,8 @@ export class World {
         foldedEvents: () => Promise.reject(new Error('Nothing is counted here.')),
       },
       invalidate,
-      store: (messages: readonly EventsMessage[]) =>
-        storeMessages(messages, {
-          types: catalog.eventTypes,
-          storeEvents: (events) => storeEvents(db, events, newId()),
-          keepRefused: async (refused) => void (await keepRefused(db, refused)),
-          classifyFault,
-          fingerprint: sha256Hex,
-        }),
+      store,
+      storePatiently: store,
       newestToken: () =>
         this.machine.call('objects', 'ask the clock', () => ({ epoch: 'e', seq: this.clockSeq })),
       relay: () => this.#relayStub() as unknown as ReturnType<Services['relay']>,

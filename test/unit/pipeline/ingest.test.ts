@@ -126,6 +126,53 @@ function messageOf(count: number) {
   return { v: 1 as const, receivedAt: NOW, accepted, refused: [] };
 }
 
+/** A database that bears so many events in one transaction, and no event of `slow` within its limit. */
+function slowDatabase(bears: number, slow: readonly number[] = []) {
+  const transactions: number[] = [];
+  const { stored, ports } = pickyDatabase(() => false);
+  const storeEvents: StorePorts['storeEvents'] = async (events) => {
+    transactions.push(events.length);
+    if (events.length > bears || events.some(({ id }) => slow.includes(Number(id)))) throw new Error('57014');
+    return await ports.storeEvents(events);
+  };
+  const isTimeout = (error: unknown) => error instanceof Error && error.message === '57014';
+  return { stored, transactions, ports: { ...ports, storeEvents }, isTimeout };
+}
+
+describe('storing in a database that is slow', () => {
+  it('goes on with smaller transactions, and stores each event once and in order', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 2_500 }),
+        fc.integer({ min: 1, max: 300 }),
+        async (count, bears) => {
+          const { stored, transactions, ports, isTimeout } = slowDatabase(bears);
+          await storeMessages([messageOf(count)], { ...ports, isTimeout });
+          expect(stored.map(({ id }) => id)).toEqual(Array.from({ length: count }, (_, n) => String(n)));
+          expect(transactions.filter((size) => size > bears).length).toBeLessThanOrEqual(6);
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('does not hold others back for an event that takes too long alone, and fails at the end', async () => {
+    const { stored, ports, isTimeout } = slowDatabase(100, [3, 40]);
+    await expect(storeMessages([messageOf(60)], { ...ports, isTimeout })).rejects.toThrow('57014');
+    expect(stored).toHaveLength(58);
+  });
+
+  it('gives up where every event takes too long, and at once where somebody waits', async () => {
+    const { stored, transactions, ports, isTimeout } = slowDatabase(0);
+    await expect(storeMessages([messageOf(2_000)], { ...ports, isTimeout })).rejects.toThrow('57014');
+    expect(stored).toEqual([]);
+    expect(transactions).toEqual([2_000, 500, 125, 32, 8, 2, 1, 1, 1]);
+    const inHaste = slowDatabase(10);
+    await expect(storeMessages([messageOf(20)], inHaste.ports)).rejects.toThrow('57014');
+    expect(inHaste.transactions).toEqual([20]);
+  });
+});
+
 describe('storing', () => {
   it('puts aside exactly the events that the database itself refuses', async () => {
     await fc.assert(

@@ -28,6 +28,7 @@ function world() {
     },
   };
   const sweeper = new Sweeper({
+    isTimeout: (error) => error instanceof Error && error.message === 'too long',
     relay: () => relay,
     openPass: async () => {
       opened += 1;
@@ -104,4 +105,44 @@ it('tells a failure to those who waited for that sweep, and to nobody after them
   passes[1]?.finish();
   await next;
   expect(closed).toEqual([2]);
+});
+
+it('reads fewer after a pass that took too long, and more again after passes that were full', async () => {
+  const { sweeper, passes, commit } = world();
+  commit(PASS_CHANGES_MAX);
+  const read: number[] = [];
+  const sweepUntil = async (bears: number) => {
+    const sweeping = sweeper.sweep().then(
+      () => true,
+      () => false,
+    );
+    for (;;) {
+      await settle();
+      const pass = passes.shift();
+      if (pass === undefined) return await sweeping;
+      read.push(pass.read);
+      pass.finish(pass.read > bears ? new Error('too long') : undefined);
+    }
+  };
+  expect(await sweepUntil(300)).toBe(false);
+  expect(await sweepUntil(300)).toBe(false);
+  expect(read).toEqual([2_000, 500]);
+  // 125 and 250 are borne, 500 is not; then 125 again, until all is relayed.
+  while (!(await sweepUntil(300)));
+  expect(Math.max(...read.slice(1))).toBe(500);
+  expect(read.filter((count) => count <= 300).reduce((sum, count) => sum + count, 0)).toBe(PASS_CHANGES_MAX);
+  commit(PASS_CHANGES_MAX);
+  expect(await sweepUntil(PASS_CHANGES_MAX)).toBe(true);
+});
+
+it('reads no fewer after another failure', async () => {
+  const { sweeper, passes, commit } = world();
+  commit(PASS_CHANGES_MAX);
+  const failing = sweeper.sweep();
+  await settle();
+  passes[0]?.finish(new Error('away'));
+  await expect(failing).rejects.toThrow('away');
+  void sweeper.sweep();
+  await settle();
+  expect(passes[1]?.read).toBe(PASS_CHANGES_MAX);
 });

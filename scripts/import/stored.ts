@@ -17,7 +17,10 @@ const Pipeline = z.object({
 export interface StoredCounts {
   readonly stored: number;
   readonly quarantined: number;
+  /** Whether these are all lines that were sent. */
   readonly complete: boolean;
+  /** Changes, of any source, that caches and features are still to be told of. */
+  readonly pending: number;
   readonly seconds: number;
 }
 
@@ -50,10 +53,18 @@ export async function waitUntilStored(
     if (parsed.success) {
       const { events, quarantine, outbox } = parsed.data;
       const quarantined = Object.values(quarantine).reduce((sum, count) => sum + count, 0);
-      const complete = events.stored + quarantined >= lines && outbox.pending === 0;
-      if (events.stored + quarantined !== (counts?.stored ?? 0) + (counts?.quarantined ?? 0)) movedAt = now();
-      counts = { stored: events.stored, quarantined, complete, seconds: (now() - startedAt) / 1_000 };
-      if (complete) return counts;
+      const { stored } = events;
+      const { pending } = outbox;
+      const complete = stored + quarantined >= lines;
+      const before: Pick<StoredCounts, 'stored' | 'quarantined' | 'pending'> = counts ?? {
+        stored: 0,
+        quarantined: 0,
+        pending,
+      };
+      if (stored + quarantined !== before.stored + before.quarantined || pending !== before.pending)
+        movedAt = now();
+      counts = { stored, quarantined, complete, pending, seconds: (now() - startedAt) / 1_000 };
+      if (complete && pending === 0) return counts;
       if (now() - noticedAt >= NOTICE_MS) {
         noticedAt = now();
         reporter.notice(
@@ -67,8 +78,10 @@ export async function waitUntilStored(
 }
 
 /** The end of an import as the database sees it. */
-export function describeStored({ stored, quarantined, complete, seconds }: StoredCounts): string {
+export function describeStored({ stored, quarantined, complete, pending, seconds }: StoredCounts): string {
   const counts = `In the database: ${stored.toLocaleString('en-US')} events of this source, and ${quarantined.toLocaleString('en-US')} in quarantine`;
-  if (complete) return `${counts}, ${seconds.toFixed(1)} s after the last line was sent.`;
+  if (complete && pending === 0) return `${counts}, ${seconds.toFixed(1)} s after the last line was sent.`;
+  if (complete)
+    return `${counts}. That is all of them; ${pending.toLocaleString('en-US')} changes still wait to be relayed to caches and features.`;
   return `${counts}. That is not all of them: the stack was probably stopped while its queue, which lives in memory on this machine, held the rest. Send them again with --restart; what is known is not counted twice.`;
 }

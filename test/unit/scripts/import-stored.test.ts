@@ -29,7 +29,7 @@ it('waits until every line is stored or in quarantine, and relayed', async () =>
     pending: seconds < 40 ? 5 : 0,
   }));
   const counts = await waitUntilStored(TARGET, deps, new AbortController().signal);
-  expect(counts).toEqual({ stored: 90, quarantined: 10, complete: true, seconds: 40 });
+  expect(counts).toEqual({ stored: 90, quarantined: 10, complete: true, pending: 0, seconds: 40 });
   expect(asked[0]).toBe('http://127.0.0.1:1/v1/admin/pipeline?source=%2Fimports%2Fonline-retail');
 });
 
@@ -38,6 +38,14 @@ it('gives up when nothing moves any more, and says what to do', async () => {
   const counts = await waitUntilStored(TARGET, deps, new AbortController().signal);
   expect(counts).toMatchObject({ stored: 60, complete: false });
   if (counts !== null) expect(describeStored(counts)).toContain('--restart');
+});
+
+it('tells of changes that nobody relays, and takes their going on for a move', async () => {
+  const { deps } = serverOf((seconds) => ({ stored: 100, refused: 0, pending: Math.max(7, 200 - seconds) }));
+  const counts = await waitUntilStored(TARGET, deps, new AbortController().signal);
+  expect(counts).toMatchObject({ complete: true, pending: 7 });
+  expect(counts?.seconds).toBeGreaterThan(193);
+  if (counts !== null) expect(describeStored(counts)).toContain('all of them; 7 changes still wait');
 });
 
 it('outlasts errors that pass, and takes a refusal for an answer', async () => {

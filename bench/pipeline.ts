@@ -6,7 +6,6 @@
  * Worker, queues and objects are those of the local platform: what it tells is the ratio on one machine, and not what
  * the platform bears.
  */
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { neon, neonConfig } from '@neondatabase/serverless';
@@ -46,8 +45,7 @@ const database = await startDevDatabase({
   ...(url === undefined ? { dataDir: 'memory://' } : { databaseUrl: url }),
 });
 neonConfig.fetchEndpoint = () => database.endpoint;
-const inspectorPort = await freePort();
-const runtime = new Miniflare(workerOn(database, inspectorPort));
+const runtime = new Miniflare(workerOn(database));
 try {
   await runtime.ready;
   const base = await runtime.unsafeGetDirectURL('millrace');
@@ -68,22 +66,11 @@ try {
   await database.close();
 }
 
-function workerOn(database: DevDatabase, inspectorPort: number) {
+function workerOn(database: DevDatabase) {
   const consumer = { maxBatchSize: 5, maxBatchTimeout: 0, maxRetries: 100 };
   const worker = { ...millrace(database, 'dist/millrace', 'index.js'), name: 'millrace' };
   const queueConsumers = { 'millrace-events': consumer, 'millrace-changes': consumer };
-  return convertV4MiniflareOptions({ inspectorPort, workers: [{ ...worker, queueConsumers }] });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<number>();
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
-    server.close(() => resolve(port));
-  });
-  return await promise;
+  return convertV4MiniflareOptions({ inspectorPort: 0, workers: [{ ...worker, queueConsumers }] });
 }
 
 /** The limit, with as many transactions at once as there are requests. */
@@ -167,7 +154,7 @@ async function endToEndRate(base: URL): Promise<number> {
   const before = purchases.expected.stored;
   let stored = before;
   let isOver = false;
-  const memory = await watchMemory(inspectorPort, 'millrace');
+  const memory = await watchMemory(await runtime.getInspectorURL(), 'millrace');
   const watching = (async () => {
     while (!isOver) {
       ({ stored } = await stateOf(base));

@@ -3,11 +3,10 @@
  * Both workers are the bundles that `wrangler deploy` would upload, each on a socket of its own, without the
  * local platform's proxy in front.
  */
-import { execFileSync } from 'node:child_process';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { startDevDatabase } from '../scripts/dev/database.ts';
 import { load, median, type Round, type Target } from './support/load.ts';
-import { bundle, COMMON, KEY, millrace, modulesOf } from './support/runtime.ts';
+import { bundle, COMMON, KEY, millrace, modulesOf, runtimePids } from './support/runtime.ts';
 
 const ROUNDS = 8;
 const ROUND_SECONDS = 2;
@@ -24,19 +23,14 @@ function workersOf(database: { connectionString: string; endpoint: string }): Mi
   return new Miniflare(options);
 }
 
-/** The runtime's process: the newest child of this one that is called workerd. */
-function runtimePid(): number {
-  const children = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
-  return Number(children.trim().split('\n').at(-1));
-}
-
 bundle('--outdir', 'dist/millrace');
 bundle('--config', 'bench/empty.toml', '--outdir', '../dist/empty');
 const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
 const runtime = workersOf(database);
 try {
   await runtime.ready;
-  const pid = runtimePid();
+  const pid = runtimePids().at(-1);
+  if (pid === undefined) throw new Error('There is no runtime.');
   const at = async (worker: string, path: string): Promise<Target> => ({
     url: new URL(path, await runtime.unsafeGetDirectURL(worker)),
     pid,

@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { median } from '../support/load.ts';
+import { runtimePids } from '../support/runtime.ts';
 
 const MB = 1024 * 1024;
 const PAGE_BYTES = 4_096;
@@ -18,10 +18,10 @@ const Answer = z.object({
  * runtime's process, which has the local platform's own parts beside: the queues with what waits in them, the proxies,
  * SQLite's caches.
  */
-export async function watchMemory(inspectorPort: number, worker: string) {
-  const heap = await openHeap(inspectorPort, worker);
-  const children = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
-  const pid = Number(children.trim().split('\n').at(-1));
+export async function watchMemory(inspector: URL, worker: string) {
+  const heap = await openHeap(inspector, worker);
+  const pid = runtimePids().at(-1);
+  if (pid === undefined) throw new Error('There is no runtime.');
   const samples = { heap: [] as number[], resident: [] as number[] };
   const timer = setInterval(() => {
     const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
@@ -44,8 +44,8 @@ export async function watchMemory(inspectorPort: number, worker: string) {
 }
 
 /** The isolate's heap by the inspector's protocol (`Runtime.getHeapUsage`). */
-async function openHeap(port: number, worker: string) {
-  const targets = Targets.parse(await (await fetch(`http://127.0.0.1:${port}/json`)).json());
+async function openHeap(inspector: URL, worker: string) {
+  const targets = Targets.parse(await (await fetch(`http://${inspector.host}/json`)).json());
   const target = targets.find(({ id }) => id === `core:user:${worker}`);
   if (target === undefined) throw new Error(`There is no isolate of ${worker}.`);
   const socket = new WebSocket(target.webSocketDebuggerUrl);

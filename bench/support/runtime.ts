@@ -12,6 +12,17 @@ export function bundle(...args: string[]): void {
   execFileSync('wrangler', ['deploy', '--dry-run', ...args], { stdio: 'ignore' });
 }
 
+/** The processes of the runtime that this one has started, oldest first; none where none is running. */
+export function runtimePids(): number[] {
+  try {
+    const children = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
+    return children.trim().split('\n').map(Number);
+  } catch {
+    // pgrep ends with 1 where it finds none.
+    return [];
+  }
+}
+
 /** What every worker of a bench has: a socket of its own, without the local platform's proxy in front. */
 export const COMMON = {
   compatibilityDate: COMPATIBILITY_DATE,

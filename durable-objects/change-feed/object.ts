@@ -66,7 +66,7 @@ export class ChangeFeed extends DurableObject {
   }
 
   async status(): Promise<FeedStatus> {
-    return { readers: this.#readers, newest: this.#store.kept().newest };
+    return { readers: this.#readers };
   }
 
   override async alarm(): Promise<void> {

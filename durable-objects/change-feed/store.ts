@@ -8,6 +8,7 @@ import { MIGRATIONS } from './migrations.ts';
 export const KEPT_MS = 60 * 60_000;
 /** Changes that are kept at most, the newest: some 30 MB. */
 export const KEPT_CHANGES_MAX = 100_000;
+
 const Ids = z.array(z.int());
 
 interface Row extends Record<string, SqlStorageValue> {

@@ -17,7 +17,7 @@ const STATEMENT_CELLS_MAX = 2_000;
 
 /**
  * Folds the events that one side has not folded yet, and returns how many those were. Rows go to SQLite as one JSON
- * text: a statement for each takes several times as long.
+ * text, and not with a statement for each.
  */
 export function foldInto(
   sql: SqlStorage,

@@ -1,9 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
-import { bundle, COMMON, KEY, millrace } from '../../bench/support/runtime.ts';
+import { bundle, COMMON, KEY, millrace, runtimePids } from '../../bench/support/runtime.ts';
 import { ask } from './client.ts';
 import { type Fault, withFault, withSourceBound } from './faults.ts';
 
@@ -122,11 +121,11 @@ export async function startRuntime(options: {
     evict: (className, name) => isDone(new URL(`/${className}/${encodeURIComponent(name)}`, evictor)),
     abortAll: () => isDone(new URL('/', evictor)),
     kill: async () => {
-      const pid = runtimePid();
+      const pid = runtimePids().at(-1);
       if (pid === undefined) throw new Error('There is no runtime to kill.');
       process.kill(pid, 'SIGKILL');
       generation += 1;
-      while (runtimePid() === pid) await sleep(10);
+      while (runtimePids().at(-1) === pid) await sleep(10);
       await untilLive();
     },
     get crashes() {
@@ -190,17 +189,6 @@ function messageOf(line: string): string | undefined {
       typeof parsed === 'object' && parsed !== null ? Reflect.get(parsed, 'message') : undefined;
     return typeof message === 'string' ? message : undefined;
   } catch {
-    return undefined;
-  }
-}
-
-/** The runtime's process: the newest child of this one that is called workerd; undefined while there is none. */
-function runtimePid(): number | undefined {
-  try {
-    const children = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
-    return Number(children.trim().split('\n').at(-1));
-  } catch {
-    // pgrep ends with 1 where it finds none.
     return undefined;
   }
 }

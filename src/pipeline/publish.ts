@@ -1,13 +1,12 @@
 import type { ChangesMessage } from '../../queues/changes/message.ts';
 import type { ClockMoment } from '../catalog/define/view.ts';
-import type { RelayedChange } from '../storage/postgres/history.ts';
-import type { ChangedEvent, PendingChange } from '../storage/postgres/outbox.ts';
+import type { ChangedEvent, PendingChange, RelayedChange } from '../storage/postgres/outbox.ts';
 import { type Outlet, sendChunked } from '../storage/queue.ts';
 import { entitiesOf, type FeedChange, ROW_WRITTEN } from './feed/change.ts';
 
 interface Published {
   readonly event: ChangedEvent | null;
-  /** Undefined for what was told once and is to be folded alone. */
+  /** Undefined for what is to be folded alone. */
   readonly told: FeedChange | undefined;
 }
 
@@ -23,8 +22,9 @@ export async function publishChanges(
   at: ClockMoment,
   entities: ReadonlySet<string>,
 ): Promise<void> {
+  const token = tokenOf(at);
   const items = changes.map(({ outboxId, tags, event }): Published => {
-    const told = { change: outboxId, entities: entitiesOf(tags, entities), token: tokenOf(at) };
+    const told = { change: outboxId, entities: entitiesOf(tags, entities), token };
     if (event === null) return { event, told: { ...told, type: ROW_WRITTEN } };
     return { event, told: { ...told, type: event.type, time: timeOf(event) } };
   });
@@ -46,12 +46,13 @@ export async function publishAgain(
   at: ClockMoment,
   entities: ReadonlySet<string>,
 ): Promise<void> {
+  const token = tokenOf(at);
   const items = events.map((event): Published => {
     const change = relayed.get(event.seq);
     if (change === undefined) return { event, told: undefined };
     const { outboxId, tags, type } = change;
     const told = { change: outboxId, type, time: timeOf(event), entities: entitiesOf(tags, entities) };
-    return { event, told: { ...told, replayed: true, token: tokenOf(at) } };
+    return { event, told: { ...told, replayed: true, token } };
   });
   await send(queue, items);
 }

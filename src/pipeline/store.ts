@@ -53,12 +53,14 @@ export async function storeMessages(
     duplicates: [],
     conflicts: [],
   };
+  const slow: unknown[] = [];
   // What contradicts another event of the call may be what is stored already, so each is held against the database.
   for (let left: readonly StorableEvent[] = storable; left.length > 0; ) {
     const { first, duplicates, conflicts } = distinct(left, ports.types);
     outcome.duplicates.push(...duplicates);
     const stored = await storeInTransactions(first, ports);
     refused.push(...stored.refused);
+    slow.push(...stored.slow);
     const known = inOtherVersions(stored.known, first, ports);
     outcome.duplicates.push(...known.filter(({ same }) => same));
     const others = new Set(known.filter(({ same }) => !same).map(identityOf));
@@ -67,6 +69,7 @@ export async function storeMessages(
   }
   refused.push(...outcome.conflicts.map(asConflict));
   await ports.keepRefused(await Promise.all(refused.map((event) => describe(event, ports))));
+  if (slow.length > 0) throw slow[0];
   return outcome;
 }
 

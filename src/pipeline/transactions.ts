@@ -24,11 +24,13 @@ export interface Stored {
   readonly known: readonly KnownEvent[];
   /** What the database itself cannot hold. */
   readonly refused: readonly EventsMessage['refused'][number][];
+  /** The errors of those that took too long alone and are not stored: the call has to fail once the others are done with. */
+  readonly slow: readonly unknown[];
 }
 
 /**
  * Stores events of distinct identities in as few transactions as the database bears. One that takes too long alone is
- * left out, so that it holds back no other, and fails the call at its end.
+ * left out, so that it holds back no other.
  */
 export async function storeInTransactions(
   events: readonly StorableEvent[],
@@ -55,8 +57,7 @@ export async function storeInTransactions(
       }
     }
   }
-  if (slow.length > 0) throw slow[0];
-  return { known, refused };
+  return { known, refused, slow };
 }
 
 /** An event as it came, for the quarantine. */
@@ -65,7 +66,10 @@ export function rawOf({ effects: _, tags: __, ...attributes }: StorableEvent): u
 }
 
 /** Halves a transaction that the database refuses for its data, until the events at fault stand alone. */
-async function storeOrSplit(events: readonly StorableEvent[], ports: TransactionPorts): Promise<Stored> {
+async function storeOrSplit(
+  events: readonly StorableEvent[],
+  ports: TransactionPorts,
+): Promise<Omit<Stored, 'slow'>> {
   try {
     return { known: await ports.storeEvents(events), refused: [] };
   } catch (error) {

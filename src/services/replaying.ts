@@ -6,7 +6,8 @@ import { asCurrent } from '../pipeline/contracts/versions.ts';
 import { publishAgain } from '../pipeline/publish.ts';
 import { featureShard } from '../storage/objects.ts';
 import { type connect, guarded } from '../storage/postgres/connect.ts';
-import { boundsOf, type HistoryRange, readHistory, readRelayed } from '../storage/postgres/history.ts';
+import { boundsOf, type HistoryRange, readHistory } from '../storage/postgres/history.ts';
+import { readRelayed } from '../storage/postgres/outbox.ts';
 import { advanceReplay, endReplay, openReplay } from '../storage/postgres/replays.ts';
 import { readPruned } from '../storage/postgres/retention.ts';
 

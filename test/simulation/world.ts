@@ -2,10 +2,8 @@ import { loadAsOf } from '../../src/cache/as-of.ts';
 import { slotsOf } from '../../src/cache/clock/slots.ts';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import { formatToken, parseToken, type Token } from '../../src/cache/clock/token.ts';
-import type { Entry } from '../../src/cache/entry.ts';
 import { type CachedAnswer, type Consistency, readThrough } from '../../src/cache/read-through.ts';
 import type { FillGatePort } from '../../src/cache/single-flight.ts';
-import type { Tier } from '../../src/cache/tiers/tier.ts';
 import type { Loaded } from '../../src/catalog/define/view.ts';
 import { announcedWrite } from '../../src/pipeline/announced-write.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
@@ -13,18 +11,12 @@ import { Failure } from '../../src/platform/failure.ts';
 import { hashText } from '../../src/platform/random.ts';
 import type { OutboxReport } from '../../src/storage/postgres/outbox-report.ts';
 import type { ReadRecord } from '../support/coherence/judge.ts';
-import {
-  GateMachine,
-  IsolateMachine,
-  LaggingStore,
-  RegionMachine,
-  RelayMachine,
-  RootMachine,
-} from './machines.ts';
+import { GateMachine, IsolateMachine, RegionMachine, RelayMachine, RootMachine } from './machines.ts';
 import { Chance, type Machine, Network, never } from './network.ts';
 import { type Change, COLLECTION, type Commit, Origin, rowTag } from './origin.ts';
 import { ISOLATES_A_REGION, KEYS, LIST, type Plan, REGIONS_OF_WORLD, ROWS } from './plan.ts';
 import { Scheduler } from './scheduler.ts';
+import { SharedTiers } from './tiers.ts';
 
 /** An answer's value: for each dep that it shows, the version. */
 type Shown = Readonly<Record<string, number>>;
@@ -48,8 +40,7 @@ export class World {
   readonly #regions: ReadonlyMap<string, RegionMachine>;
   readonly #isolates: readonly IsolateMachine[];
   readonly #gates: ReadonlyMap<string, GateMachine>;
-  readonly #colos = new Map<string, Map<string, Entry>>();
-  readonly #kv = new LaggingStore();
+  readonly #tiers: SharedTiers;
   #order = 0;
   hits = 0;
   unanswered = 0;
@@ -62,6 +53,7 @@ export class World {
     this.origin.commit(everyRow, this.#moment());
     this.#chance = new Chance(plan.seed, scheduler);
     this.#network = new Network(scheduler, this.#chance, plan.network);
+    this.#tiers = new SharedTiers(scheduler, this.#chance, plan.kvLagMsMax);
     this.#root = new RootMachine({
       time: this.#timeOf('root'),
       push: async (region, pushed) => {
@@ -141,7 +133,7 @@ export class World {
   }
 
   forgetColo(region: string): void {
-    this.#colos.delete(region);
+    this.#tiers.forgetColo(region);
   }
 
   log(line: () => string): void {
@@ -245,7 +237,7 @@ export class World {
       {
         follower,
         context: { parent, keepAlive },
-        tiers: [memory, this.#colo(isolate), this.#kvOf(isolate)],
+        tiers: [memory, this.#tiers.colo(isolate), this.#tiers.kv(isolate)],
         time,
         gateOf: () => this.#gate(isolate, key),
         digest: async (text) => String(hashText(text)),
@@ -375,39 +367,6 @@ export class World {
       complete: (ticketId, entry) => call(() => gate.host.complete(ticketId, entry)),
       fail: (ticketId) => call(() => gate.host.fail(ticketId)),
       disband: (ticketId) => call(() => gate.host.disband(ticketId)),
-    };
-  }
-
-  #colo(isolate: IsolateMachine): Tier {
-    const { name } = isolate.region;
-    return {
-      name: 'colo',
-      get: async (key) => {
-        await this.scheduler.sleep(Math.round(this.#chance.between(`${isolate.name} colo`, 0, 4)));
-        return this.#colos.get(name)?.get(key);
-      },
-      put: async (key, entry) => {
-        await this.scheduler.sleep(Math.round(this.#chance.between(`${isolate.name} colo`, 0, 4)));
-        const colo = this.#colos.get(name) ?? new Map<string, Entry>();
-        colo.set(key, entry);
-        this.#colos.set(name, colo);
-      },
-    };
-  }
-
-  #kvOf(isolate: IsolateMachine): Tier {
-    const link = `${isolate.region.name} kv`;
-    return {
-      name: 'kv',
-      get: async (key) => {
-        await this.scheduler.sleep(Math.round(this.#chance.between(link, 1, 30)));
-        const lagMs = this.#chance.happens(link, 0.5) ? 0 : this.#chance.draw(link) * this.#plan.kvLagMsMax;
-        return this.#kv.get(key, this.scheduler.nowMs - lagMs);
-      },
-      put: async (key, entry) => {
-        await this.scheduler.sleep(Math.round(this.#chance.between(link, 1, 200)));
-        this.#kv.put(key, entry, this.scheduler.nowMs);
-      },
     };
   }
 

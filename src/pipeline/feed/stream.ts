@@ -16,8 +16,6 @@ export interface FeedPage {
 export interface FeedStatus {
   /** Streams that wait for an answer. */
   readonly readers: number;
-  /** The number of the newest change. */
-  readonly newest: number;
 }
 
 export interface StreamPorts {

@@ -60,6 +60,39 @@ export async function markRelayed(
       and id in (select value::bigint from jsonb_array_elements_text(${JSON.stringify(outboxIds)}::jsonb))`);
 }
 
+/** A change that was relayed, as it stands in the outbox. */
+export interface RelayedChange {
+  readonly outboxId: number;
+  /** The type of its event when it was stored. */
+  readonly type: string;
+  readonly tags: readonly string[];
+}
+
+const RelayedRow = z.object({
+  id: z.coerce.number().int(),
+  event_seq: z.coerce.number().int(),
+  type: z.string(),
+  tags: z.array(z.string()),
+});
+
+/** The changes that events made, by the events' numbers: those that were relayed, and are kept still. */
+export async function readRelayed(
+  db: NeonHttpDatabase,
+  seqs: readonly number[],
+): Promise<ReadonlyMap<number, RelayedChange>> {
+  if (seqs.length === 0) return new Map();
+  const { rows } = await db.execute(sql`
+    select o.id, o.event_seq, e.type, o.tags from outbox o join events e on e.seq = o.event_seq
+    where o.relayed_at is not null
+      and o.event_seq in (select value::bigint from jsonb_array_elements_text(${JSON.stringify(seqs)}::jsonb))`);
+  return new Map(
+    rows.map((raw) => {
+      const { id: outboxId, event_seq: seq, type, tags } = RelayedRow.parse(raw);
+      return [seq, { outboxId, type, tags }];
+    }),
+  );
+}
+
 /** How many changes wait to be relayed. */
 export async function countPending(db: NeonHttpDatabase): Promise<number> {
   const { rows } = await db.execute(sql`select count(*) as pending from outbox where relayed_at is null`);

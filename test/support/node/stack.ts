@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { createTestHarness } from 'wrangler';
+import { runtimePids } from '../../../bench/support/runtime.ts';
 import { captureOtherWriters } from '../../../scripts/dev/database/capture.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
 
@@ -67,8 +67,7 @@ export async function startStack(
     sql: (text, params = []) => client.query(text, params),
     stopDatabase,
     killRuntime: () => {
-      const pids = execFileSync('pgrep', ['-P', String(process.pid), 'workerd'], { encoding: 'utf8' });
-      for (const pid of pids.trim().split('\n')) process.kill(Number(pid), 'SIGKILL');
+      for (const pid of runtimePids()) process.kill(pid, 'SIGKILL');
     },
     fetch: async (path, init) => await fetch(new URL(path, url), init),
     scheduled: async () => {

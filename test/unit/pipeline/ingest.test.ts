@@ -129,14 +129,14 @@ function messageOf(count: number) {
 /** A database that bears so many events in one transaction, and no event of `slow` within its limit. */
 function slowDatabase(bears: number, slow: readonly number[] = []) {
   const transactions: number[] = [];
-  const { stored, ports } = pickyDatabase(() => false);
+  const { stored, refused, ports } = pickyDatabase(() => false);
   const storeEvents: StorePorts['storeEvents'] = async (events) => {
     transactions.push(events.length);
     if (events.length > bears || events.some(({ id }) => slow.includes(Number(id)))) throw new Error('57014');
     return await ports.storeEvents(events);
   };
   const isTimeout = (error: unknown) => error instanceof Error && error.message === '57014';
-  return { stored, transactions, ports: { ...ports, storeEvents }, isTimeout };
+  return { stored, refused, transactions, ports: { ...ports, storeEvents }, isTimeout };
 }
 
 describe('storing in a database that is slow', () => {
@@ -157,9 +157,13 @@ describe('storing in a database that is slow', () => {
   });
 
   it('does not hold others back for an event that takes too long alone, and fails at the end', async () => {
-    const { stored, ports, isTimeout } = slowDatabase(100, [3, 40]);
-    await expect(storeMessages([messageOf(60)], { ...ports, isTimeout })).rejects.toThrow('57014');
+    const { stored, refused, ports, isTimeout } = slowDatabase(100, [3, 40]);
+    const message = messageOf(60);
+    const bad = { raw: { id: 'bad' }, reason: 'broken', pointer: '', detail: '' };
+    const wanted = storeMessages([{ ...message, refused: [bad] }], { ...ports, isTimeout });
+    await expect(wanted).rejects.toThrow('57014');
     expect(stored).toHaveLength(58);
+    expect(refused).toMatchObject([{ eventId: 'bad', reason: 'broken' }]);
   });
 
   it('gives up where every event takes too long, and at once where somebody waits', async () => {

@@ -1,12 +1,11 @@
 import { sql } from 'drizzle-orm';
-import { bigint, boolean, integer, numeric, PgDialect, pgTable, text } from 'drizzle-orm/pg-core';
+import { PgDialect } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { catalogCapture } from '../../../scripts/dev/database/capture.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { type EntityDefinition, entity, history, tagsOfAppend } from '../../../src/catalog/define/entity.ts';
 import { ensure } from '../../../src/catalog/define/event.ts';
 import { customer, product, purchaseHistory } from '../../../src/catalog/entities.ts';
 import {
@@ -18,122 +17,20 @@ import {
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { type StorableEvent, storeEvents } from '../../../src/storage/postgres/event-store.ts';
+import {
+  anyFate,
+  anyThings,
+  CAPTURED,
+  deleted,
+  inserted,
+  type Thing,
+  thing,
+  unique,
+  updated,
+} from './capture-catalog.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
-
-/** A table that is an entity and a history at once, with names that need quoting and columns named as SQL's words. */
-const things = pgTable("thing's", {
-  id: text('id').primaryKey(),
-  group: text('group'),
-  shelf: integer('shelf').notNull(),
-  open: boolean('changed').notNull(),
-  price: numeric('price "net"', { precision: 12, scale: 4, mode: 'number' }).notNull(),
-  note: text('prior'),
-});
-const thing = entity({
-  name: "thing's",
-  table: things,
-  key: things.id,
-  keySchema: z.string(),
-  lists: {
-    byId: { orderBy: things.id },
-    byGroup: { orderBy: things.price, filter: [things.group], digits: 16 },
-    byShelf: { orderBy: things.shelf, filter: [things.open] },
-  },
-});
-const group: EntityDefinition = entity({
-  name: 'group',
-  table: things,
-  key: things.id,
-  keySchema: z.string(),
-});
-const groupHistory = history({
-  name: 'in-group',
-  table: things,
-  owners: [{ entity: group, property: 'group' }],
-});
-const visits = pgTable('visits', {
-  at: bigint('at', { mode: 'number' }).primaryKey(),
-  thingId: text('thing id').notNull(),
-  group: text('group'),
-});
-const visitHistory = history({
-  name: 'visit',
-  table: visits,
-  owners: [
-    { entity: thing, property: 'thingId' },
-    { entity: group, property: 'group' },
-  ],
-});
-const CAPTURED = captureStatements({
-  entities: [thing],
-  histories: [groupHistory, visitHistory],
-  everything: 'all',
-});
-
-const shortText = fc
-  .string({ unit: 'binary', maxLength: 6 })
-  .filter((value) => !value.includes('\u0000') && value.isWellFormed());
-const fields = {
-  group: fc.option(fc.oneof(shortText, fc.constantFrom('a', 'b'))),
-  shelf: fc.integer({ min: -3, max: 40 }),
-  open: fc.boolean(),
-  price: fc.integer({ min: -(10 ** 12) + 1, max: 10 ** 12 - 1 }).map((scaled) => scaled / 10_000),
-  note: fc.option(fc.constantFrom('x', 'y')),
-};
-type Thing = {
-  id: string;
-  group: string | null;
-  shelf: number;
-  open: boolean;
-  price: number;
-  note: string | null;
-};
-const anyThings: fc.Arbitrary<Thing[]> = fc.uniqueArray(fc.record({ id: shortText, ...fields }), {
-  maxLength: 12,
-  selector: ({ id }) => id,
-});
-/** What becomes of a row: it stays, goes, gets another key, or other values. */
-const anyFate = fc.oneof(
-  fc.constant({}),
-  fc.constant(null),
-  fc.record({ id: shortText }),
-  fc.record(fields, { requiredKeys: [] }),
-);
-
-const lists = Object.values(thing.lists);
-const COLUMNS = ['id', 'group', 'shelf', 'open', 'price', 'note'] as const;
-
-function inserted(row: Thing): string[] {
-  return [
-    thing.row(row.id),
-    ...lists.flatMap((list) => list.entering(row)),
-    ...tagsOfAppend(groupHistory, row),
-  ];
-}
-function deleted(row: Thing): string[] {
-  return [
-    thing.row(row.id),
-    ...lists.flatMap((list) => list.leaving(row)),
-    ...tagsOfAppend(groupHistory, row),
-  ];
-}
-function updated(prior: Thing, changed: Thing): string[] {
-  if (COLUMNS.every((column) => prior[column] === changed[column])) return [];
-  const moved = lists.filter((list) =>
-    [...list.filter, ...list.orderBy].some(
-      ({ property }) => prior[property as keyof Thing] !== changed[property as keyof Thing],
-    ),
-  );
-  return [
-    thing.row(changed.id),
-    ...moved.flatMap((list) => [...list.leaving(prior), ...list.entering(changed)]),
-    ...[prior, changed].flatMap((row) => tagsOfAppend(groupHistory, row)),
-  ];
-}
-
-const unique = (tags: readonly string[]) => [...new Set(tags)].sort();
 
 const Tags = z.array(z.object({ tags: z.array(z.string()) }));
 const dialect = new PgDialect();

@@ -1,5 +1,5 @@
 import { getTableColumns, getTableName } from 'drizzle-orm';
-import type { PgTable } from 'drizzle-orm/pg-core';
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import type { EventDefinition } from '../../catalog/define/event.ts';
 import type { Catalog } from '../../catalog/index.ts';
 import { readNames } from '../../features/read.ts';
@@ -17,10 +17,16 @@ export const datasetNames = {
   features: (entity: string) => `features.${entity}`,
   model: (model: string) => `models.${model}`,
   predictions: (model: string) => `predictions.${model}`,
-  table: (table: PgTable) => getTableName(table),
-  events: getTableName(events),
-  quarantine: getTableName(quarantine),
+  table: shortName,
+  events: shortName(events),
+  quarantine: shortName(quarantine),
 };
+
+/** A table of another schema than `public` is named with it, so that no two tables share a short name. */
+function shortName(table: PgTable): string {
+  const { schema } = getTableConfig(table);
+  return schema === undefined ? getTableName(table) : `${schema}.${getTableName(table)}`;
+}
 
 /**
  * Everything that runs read and write, from the catalog: event types, tables, features, models and predictions.
@@ -36,12 +42,13 @@ export function datasetsOf(catalog: Catalog, databaseUrl: string): Datasets {
   const namespace = `postgres://${hostname}:${port || 5432}`;
   const tables = [events, quarantine, ...[...catalog.histories, ...catalog.entities].map((of) => of.table)];
   for (const table of tables) {
-    const name = getTableName(table);
+    const { schema = 'public' } = getTableConfig(table);
     const fields = Object.values(getTableColumns(table)).map((column) => ({
       name: column.name,
       type: column.getSQLType(),
     }));
-    all.set(name, { namespace, name: `${pathname.slice(1)}.public.${name}`, fields });
+    const name = `${pathname.slice(1)}.${schema}.${getTableName(table)}`;
+    all.set(shortName(table), { namespace, name, fields });
   }
   for (const definition of catalog.events)
     ours(datasetNames.eventType(definition.type), fieldsOfType(definition));

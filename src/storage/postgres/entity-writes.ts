@@ -7,6 +7,7 @@ import { Failure } from '../../platform/failure.ts';
 import { ownWrite } from './captured.ts';
 import { isStillReferenced } from './connect.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
+import * as millrace from './schema.ts';
 
 /** What a write did, and the outbox row that names what it invalidates. */
 export interface WrittenRow {
@@ -87,7 +88,7 @@ function replaceAndTell(entity: EntityDefinition, key: string, entries: readonly
       where ${keyName} = ${key} and not current_setting(${CREATED})::boolean
       returning *
     )
-    insert into outbox (tags)
+    insert into ${millrace.outbox} (tags)
     select ${insertTags(entity, 'created')} from created
     union all
     select ${updateTags(entity, 'found', 'replaced')} || ${pendingTags(entity, key)} from replaced, found
@@ -100,7 +101,7 @@ function replaceAndTell(entity: EntityDefinition, key: string, entries: readonly
  */
 function pendingTags(entity: EntityDefinition, key: string): SQL {
   return sql`array(
-    select distinct tag from outbox, unnest(outbox.tags) as tag
+    select distinct tag from ${millrace.outbox}, unnest(outbox.tags) as tag
     where relayed_at is null and outbox.tags @> array[${entity.row(key)}::text])`;
 }
 
@@ -119,7 +120,7 @@ export async function deleteEntity(
     with deleted as (
       delete from ${entity.table} where ${sql.identifier(entity.key.name)} = ${key} returning *
     )
-    insert into outbox (tags) select ${deleteTags(entity, 'deleted')} from deleted
+    insert into ${millrace.outbox} (tags) select ${deleteTags(entity, 'deleted')} from deleted
     returning id, tags`;
   try {
     const [, { rows }] = await db.batch([db.execute(ownWrite()), db.execute(statement)]);

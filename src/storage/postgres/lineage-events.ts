@@ -3,6 +3,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { HistoryDefinition } from '../../catalog/define/entity.ts';
 import { countOf, parseCount, type Sample, Timestamp } from './lineage-read.ts';
+import * as millrace from './schema.ts';
 
 const Event = z.object({
   seq: z.coerce.number().int(),
@@ -23,7 +24,9 @@ export async function findEvent(
   by: { readonly seq: number } | { readonly source: string; readonly id: string },
 ): Promise<(StoredEvent & { readonly data: unknown }) | undefined> {
   const condition = 'seq' in by ? sql`e.seq = ${by.seq}` : sql`e.source = ${by.source} and e.id = ${by.id}`;
-  const { rows } = await db.execute(sql`select ${EVENT}, e.data from events e where ${condition}`);
+  const { rows } = await db.execute(
+    sql`select ${EVENT}, e.data from ${millrace.events} e where ${condition}`,
+  );
   return rows[0] === undefined ? undefined : Event.extend({ data: z.unknown() }).parse(rows[0]);
 }
 
@@ -95,7 +98,7 @@ export async function sampleEventsOfHistory(
   const column = ownerColumn({ table, owners }, owner);
   const owned = column === undefined ? sql`true` : sql`h.${column} is not null`;
   const { rows } = await db.execute(sql`
-    select ${EVENT} from ${table} h join events e on e.seq = h.event_seq
+    select ${EVENT} from ${table} h join ${millrace.events} e on e.seq = h.event_seq
     where h.event_seq between ${firstSeq} and ${lastSeq} and ${owned}
       and e.recorded_at <= ${knownBy}::timestamptz
     order by h.event_seq desc limit ${limit}`);

@@ -6,11 +6,13 @@
  * Worker, queues and objects are those of the local platform: what it tells is the ratio on one machine, and not what
  * the platform bears.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import * as z from 'zod';
+import { CATALOG_MIGRATIONS } from '../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../scripts/dev/database.ts';
 import { watchMemory } from './pipeline/memory.ts';
 import { PlainInserts, preparePlainTables, tableNames } from './pipeline/plain-inserts.ts';
@@ -41,7 +43,7 @@ const purchases = new Purchases();
 bundle('--outdir', 'dist/millrace');
 const url = process.env['DATABASE_URL'];
 const database = await startDevDatabase({
-  migrationsDir: 'migrations',
+  migrationsDir: CATALOG_MIGRATIONS,
   ...(url === undefined ? { dataDir: 'memory://' } : { databaseUrl: url }),
 });
 neonConfig.fetchEndpoint = () => database.endpoint;

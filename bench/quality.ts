@@ -3,8 +3,10 @@
  * queue's consumer does it, with the scoring and without, in turns. `DATABASE_URL` takes a real Postgres instead of
  * the embedded one; it is to be empty, and is left filled.
  */
+
 import { randomUUID } from 'node:crypto';
 import type { EventsMessage } from '../queues/events/message.ts';
+import { CATALOG_MIGRATIONS } from '../scripts/dev/database/folders.ts';
 import { startDevDatabase } from '../scripts/dev/database.ts';
 import { LineIdentity, toCloudEvent } from '../scripts/import/event.ts';
 import { generateLines } from '../scripts/seed/generator.ts';
@@ -75,7 +77,7 @@ row(
 
 const url = process.env['DATABASE_URL'];
 const database = await startDevDatabase({
-  migrationsDir: 'migrations',
+  migrationsDir: CATALOG_MIGRATIONS,
   ...(url === undefined ? { dataDir: 'memory://' } : { databaseUrl: url }),
 });
 try {

@@ -3,10 +3,12 @@
  * database of DATABASE_URL), migrated and, where it is empty, filled by the generator; a first model; and the
  * worker under `wrangler dev`. Everything is kept in `.millrace/`.
  */
+
 import { mkdirSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { claimState } from './dev/claim.ts';
 import { captureOtherWriters } from './dev/database/capture.ts';
+import { CATALOG_MIGRATIONS } from './dev/database/folders.ts';
 import { startDevDatabase } from './dev/database.ts';
 import { keepSourcesStarted, startDevKafka } from './dev/kafka.ts';
 import { ensureKey } from './dev/key.ts';
@@ -53,7 +55,7 @@ async function main(): Promise<void> {
   const isNewState = claimState(stateDir, external);
   const { key, sha256 } = ensureKey(stateDir);
   const database = await startDevDatabase({
-    migrationsDir: 'migrations',
+    migrationsDir: CATALOG_MIGRATIONS,
     ...(external === undefined ? { dataDir: `${stateDir}/postgres` } : { databaseUrl: external }),
   });
   await using cleanup = new AsyncDisposableStack();

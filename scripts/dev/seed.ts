@@ -23,7 +23,7 @@ const BATCH_LINES = 2_000;
  */
 export async function ensureSeed(database: DevDatabase, step: (text: string) => void): Promise<boolean> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
-  const { rows } = await db.execute(sql`select exists(select 1 from events) as filled`);
+  const { rows } = await db.execute(sql`select exists(select 1 from millrace.events) as filled`);
   if (String(rows[0]?.['filled']).startsWith('t')) return false;
   const now = Date.now();
   let message: EventsMessage = { v: 1, receivedAt: now, accepted: [], refused: [] };
@@ -55,6 +55,6 @@ export async function ensureSeed(database: DevDatabase, step: (text: string) => 
 /** Has all of history folded once more, for feature shards that are new to a database which is not. */
 export async function relayHistory(database: DevDatabase, step: (text: string) => void): Promise<void> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
-  await db.execute(sql`update outbox set relayed_at = null where event_seq is not null`);
+  await db.execute(sql`update millrace.outbox set relayed_at = null where event_seq is not null`);
   step('the state folder is new to this database: all of its history is being folded');
 }

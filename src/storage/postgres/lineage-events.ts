@@ -75,7 +75,7 @@ export async function sampleEventsOfKey(
   )})`;
   return await sample(
     db,
-    sql`events e join (${sql.join(rows, sql` union `)}) as own on own.event_seq = e.seq where ${known} and ${typed}`,
+    sql`${millrace.events} e join (${sql.join(rows, sql` union `)}) as own on own.event_seq = e.seq where ${known} and ${typed}`,
     limit,
   );
 }
@@ -123,7 +123,7 @@ export async function sampleEvents(
     'from' in span
       ? sql`e.recorded_at >= ${span.from}::timestamptz and e.recorded_at < ${span.to}::timestamptz`
       : sql`e.seq between ${span.firstSeq} and ${span.lastSeq}`;
-  return await sample(db, sql`events e where ${condition}`, limit);
+  return await sample(db, sql`${millrace.events} e where ${condition}`, limit);
 }
 
 async function sample(db: NeonHttpDatabase, from: SQL, limit: number): Promise<Sample<StoredEvent>> {

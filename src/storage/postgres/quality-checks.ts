@@ -3,6 +3,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import type { StoredRule } from '../../catalog/define/quality.ts';
+import * as millrace from './schema.ts';
 
 const Counted = z.object({ judged: z.coerce.number().int(), failed: z.coerce.number().int() });
 
@@ -36,7 +37,7 @@ export async function judgeStored(
 
 function statementOf(rule: StoredRule, type: string, batch: string): SQL {
   const { table } = rule.history;
-  const own = sql`events e join ${table} h on h.event_seq = e.seq`;
+  const own = sql`${millrace.events} e join ${table} h on h.event_seq = e.seq`;
   const ofBatch = sql`e.batch = ${batch}::uuid and e.type = ${type}`;
   if (rule.check === 'referential') {
     const value = columnOf(table, rule.property);

@@ -4,6 +4,7 @@ import type { EventDefinition } from '../../catalog/define/event.ts';
 import type { Catalog } from '../../catalog/index.ts';
 import { readNames } from '../../features/read.ts';
 import type { Field, RunDataset } from '../../pipeline/lineage/open-lineage.ts';
+import { lineageName } from '../../storage/postgres/lineage-events.ts';
 import { events, quarantine } from '../../storage/postgres/schema.ts';
 
 /** Jobs, and datasets that no database has, are named under it. */
@@ -17,16 +18,10 @@ export const datasetNames = {
   features: (entity: string) => `features.${entity}`,
   model: (model: string) => `models.${model}`,
   predictions: (model: string) => `predictions.${model}`,
-  table: shortName,
-  events: shortName(events),
-  quarantine: shortName(quarantine),
+  table: (table: PgTable) => lineageName(table),
+  events: lineageName(events),
+  quarantine: lineageName(quarantine),
 };
-
-/** A table of another schema than `public` is named with it, so that no two tables share a short name. */
-function shortName(table: PgTable): string {
-  const { schema } = getTableConfig(table);
-  return schema === undefined ? getTableName(table) : `${schema}.${getTableName(table)}`;
-}
 
 /**
  * Everything that runs read and write, from the catalog: event types, tables, features, models and predictions.
@@ -48,7 +43,7 @@ export function datasetsOf(catalog: Catalog, databaseUrl: string): Datasets {
       type: column.getSQLType(),
     }));
     const name = `${pathname.slice(1)}.${schema}.${getTableName(table)}`;
-    all.set(shortName(table), { namespace, name, fields });
+    all.set(lineageName(table), { namespace, name, fields });
   }
   for (const definition of catalog.events)
     ours(datasetNames.eventType(definition.type), fieldsOfType(definition));

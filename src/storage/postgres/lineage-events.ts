@@ -1,5 +1,6 @@
 import { getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import type { HistoryDefinition } from '../../catalog/define/entity.ts';
 import { countOf, parseCount, type Sample, Timestamp } from './lineage-read.ts';
@@ -30,6 +31,15 @@ export async function findEvent(
   return rows[0] === undefined ? undefined : Event.extend({ data: z.unknown() }).parse(rows[0]);
 }
 
+/**
+ * What lineage calls a table: its name, with its schema where that is not `public`, so that no two tables share a
+ * name.
+ */
+export function lineageName(table: PgTable): string {
+  const { schema } = getTableConfig(table);
+  return schema === undefined ? getTableName(table) : `${schema}.${getTableName(table)}`;
+}
+
 /** The names of the histories' tables that hold a row of an event. */
 export async function tablesWith(
   db: NeonHttpDatabase,
@@ -37,7 +47,7 @@ export async function tablesWith(
   seq: number,
 ): Promise<string[]> {
   const each = histories.map(
-    ({ table }) => sql`select ${getTableName(table)} as name from ${table} h where h.event_seq = ${seq}`,
+    ({ table }) => sql`select ${lineageName(table)}::text as name from ${table} h where h.event_seq = ${seq}`,
   );
   if (each.length === 0) return [];
   const { rows } = await db.execute(sql.join(each, sql` union all `));

@@ -1,7 +1,7 @@
 import { getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import type { HistoryDefinition } from '../../catalog/define/entity.ts';
+import type { HistoryDefinition } from '../../define/entity.ts';
 import { countOf, parseCount, type Sample, Timestamp } from './lineage-read.ts';
 
 const Event = z.object({

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { catalog } from '../../../src/catalog/index.ts';
 import {
   type ScoredStorePorts,
   scoredStore,

@@ -16,7 +16,11 @@ export default defineConfig({
     silent: 'passed-only',
     projects: [
       {
-        test: { name: 'unit', environment: 'node', include: ['test/unit/**/*.test.ts'] },
+        test: {
+          name: 'unit',
+          environment: 'node',
+          include: ['test/unit/**/*.test.ts', 'examples/*/test/unit/**/*.test.ts'],
+        },
       },
       {
         test: { name: 'simulation', environment: 'node', include: ['test/simulation/**/*.test.ts'] },

@@ -2,7 +2,7 @@
 import { bodyAndEtag } from '../src/cache/entry-body.ts';
 import type { CachedAnswer, ReadRequest } from '../src/cache/read-through.ts';
 import { AnswerCounts } from '../src/cache/statistics.ts';
-import { cachePolicy } from '../src/catalog/define/cache-policy.ts';
+import { cachePolicy } from '../src/define/cache-policy.ts';
 import { Observation } from '../src/operations/observation.ts';
 import { sleep, systemNow } from '../src/platform/clock.ts';
 import { sha256Hex } from '../src/platform/digest.ts';

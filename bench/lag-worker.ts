@@ -1,9 +1,9 @@
 import { TagClock } from '../durable-objects/tag-clock/object.ts';
 import type { SyncRequest } from '../src/cache/clock/mirror.ts';
-import type { Env } from '../src/env.ts';
+import type { Env } from '../src/composition/env.ts';
+import { regionalClock, rootClock } from '../src/composition/objects.ts';
 import worker from '../src/index.ts';
 import { REGIONS } from '../src/platform/regions.ts';
-import { regionalClock, rootClock } from '../src/storage/objects.ts';
 
 export * from '../src/index.ts';
 

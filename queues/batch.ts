@@ -1,7 +1,7 @@
 import type * as z from 'zod';
+import type { Services } from '../src/composition/services.ts';
 import { type FailedPart, settle, type Verdict } from '../src/pipeline/verdicts.ts';
 import { log } from '../src/platform/logger.ts';
-import type { Services } from '../src/services.ts';
 import { isOutage, reasonOf } from '../src/storage/outage.ts';
 import { keepDead } from './dead/letters.ts';
 

@@ -13,7 +13,7 @@ import { catalog } from '../src/catalog/index.ts';
 import type { Finding } from '../src/pipeline/contracts/finding.ts';
 import { Contract, type ContractChange, compareContracts } from '../src/pipeline/contracts/releases.ts';
 
-const FOLDER = join(import.meta.dirname, '../src/catalog/contracts');
+const FOLDER = join(import.meta.dirname, '../examples/shop/catalog/contracts');
 /** Characters of a value that are shown; a schema may be long. */
 const SHOWN_MAX = 100;
 

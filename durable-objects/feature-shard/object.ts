@@ -1,6 +1,5 @@
 import { DurableObject } from 'cloudflare:workers';
-import type { FeatureDefinition } from '../../src/catalog/define/feature.ts';
-import { catalog } from '../../src/catalog/index.ts';
+import type { FeatureDefinition } from '../../src/define/feature.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../src/features/fold.ts';
 import { type FeatureValue, readFeature } from '../../src/features/read.ts';
@@ -18,9 +17,12 @@ export interface FoldOutcome {
 /** The features of a share of one entity's keys, named `<entity>/<n>`. */
 export class FeatureShard extends DurableObject {
   readonly #store: CellStore;
+  readonly #features: readonly FeatureDefinition[];
 
-  constructor(ctx: DurableObjectState, env: never) {
+  /** @param features all features of the catalog. */
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env, features: readonly FeatureDefinition[]) {
     super(ctx, env);
+    this.#features = features;
     this.#store = new CellStore(ctx.storage);
   }
 
@@ -28,7 +30,7 @@ export class FeatureShard extends DurableObject {
   async fold(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<FoldOutcome> {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
-    const own = ownCells(shard, entity);
+    const own = this.#ownCells(shard, entity);
     const cells = new Map(events.map((event) => [event, own(event)]));
     const folded = this.#store.fold(events, (fresh) =>
       mergeCells(fresh.flatMap((event) => cells.get(event) ?? [])),
@@ -39,7 +41,7 @@ export class FeatureShard extends DurableObject {
   /** All features of some keys as of `now`, in the order of the keys. */
   async read(entity: string, keys: readonly string[], now: number): Promise<Record<string, FeatureValue>[]> {
     if (keys.length > READ_KEYS_MAX) throw new RangeError(`A call reads at most ${READ_KEYS_MAX} keys.`);
-    const features = featuresOf(entity);
+    const features = this.#featuresOf(entity);
     return keys.map((key) => {
       const cells = Map.groupBy(this.#store.read(key), ({ feature }) => feature);
       return Object.assign(
@@ -63,7 +65,7 @@ export class FeatureShard extends DurableObject {
   ): Promise<boolean> {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
-    const own = ownCells(shard, entity);
+    const own = this.#ownCells(shard, entity);
     return this.#store.build(run, events, (fresh) => mergeCells(fresh.flatMap(own)));
   }
 
@@ -91,15 +93,15 @@ export class FeatureShard extends DurableObject {
   async foldedEvents(): Promise<number> {
     return this.#store.count();
   }
-}
 
-/** The cells of this shard's own keys that an event adds to. */
-function ownCells(shard: string, entity: string) {
-  const features = featuresOf(entity);
-  return (event: FoldableEvent) =>
-    cellsOf(features, event).filter(({ key }) => shardOf(entity, key) === shard);
-}
+  /** The cells of this shard's own keys that an event adds to. */
+  #ownCells(shard: string, entity: string) {
+    const features = this.#featuresOf(entity);
+    return (event: FoldableEvent) =>
+      cellsOf(features, event).filter(({ key }) => shardOf(entity, key) === shard);
+  }
 
-function featuresOf(entity: string): FeatureDefinition[] {
-  return catalog.features.filter((definition) => definition.entity.name === entity);
+  #featuresOf(entity: string): FeatureDefinition[] {
+    return this.#features.filter((definition) => definition.entity.name === entity);
+  }
 }

@@ -1,12 +1,10 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
-import { kafkaConfig } from '../../src/pipeline/kafka/config.ts';
-import { beginningOf, pump } from '../../src/pipeline/kafka/source.ts';
+import { beginningOf, pump, type SourcePorts } from '../../src/pipeline/kafka/source.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
-import { type SourceEnv, sourcePorts } from './ports.ts';
 
 /** Steps of one alarm: of the subrequests that an invocation has, each takes some ten. */
 const STEPS_MAX = 30;
@@ -26,17 +24,26 @@ export interface SourceStatus {
   readonly lastError: string | null;
 }
 
+/** What a source reads with; undefined where the topic is not configured as a source. */
+export type SourceOf = (
+  at: { readonly topic: string; readonly partition: number },
+  keepAlive: (work: Promise<unknown>) => void,
+) => SourcePorts | undefined;
+
 /**
  * Reads one partition of a topic: named `<topic>/<partition>`, so it is the one consumer instance of its partition.
  * Driven by its alarm. It remembers its partition alone; how far it has come the group's committed offset tells.
  */
-export class KafkaSource extends DurableObject<SourceEnv> {
+export class KafkaSource extends DurableObject {
   #next: number | undefined;
   #failures = 0;
   #lastError: string | null = null;
 
-  constructor(ctx: DurableObjectState, env: SourceEnv) {
+  readonly #sourceOf: SourceOf;
+
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env, sourceOf: SourceOf) {
     super(ctx, env);
+    this.#sourceOf = sourceOf;
     migrate(ctx.storage, MIGRATIONS);
   }
 
@@ -57,10 +64,10 @@ export class KafkaSource extends DurableObject<SourceEnv> {
 
   override async alarm(): Promise<void> {
     const at = this.#partition();
-    const config = kafkaConfig(this.env);
-    // No longer read from: the next start sets an alarm again.
-    if (at === undefined || config === undefined || !config.sourceTopics.includes(at.topic)) return;
-    const ports = sourcePorts(this.env, config, at, (work) => this.ctx.waitUntil(work));
+    if (at === undefined) return;
+    const ports = this.#sourceOf(at, (work) => this.ctx.waitUntil(work));
+    // The topic is no longer a source: the next start sets an alarm again.
+    if (ports === undefined) return;
     const endsAtMs = systemNow() + ALARM_MS;
     try {
       this.#next ??= await beginningOf(ports);

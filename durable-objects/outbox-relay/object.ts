@@ -1,11 +1,9 @@
 import { DurableObject } from 'cloudflare:workers';
-import { OUTBOX } from '../../src/cache/clock/sources.ts';
+import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Sweeper } from '../../src/pipeline/sweeper.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
-import { rootClock } from '../../src/storage/objects.ts';
 import { isTimeout } from '../../src/storage/postgres/connect.ts';
-import { type RelayEnv, relayPorts } from './ports.ts';
 
 /** How soon an armed relay looks by itself: long enough for the writer to have relayed its own commit. */
 const ARMED_DELAY_MS = 2_000;
@@ -15,22 +13,28 @@ export interface SweepOutcome {
   readonly relayed: number;
 }
 
+/** What the relay reaches beside its own alarm. */
+export interface OutboxRelayPorts {
+  /** Made anew for each pass. */
+  readonly relay: () => RelayPorts;
+  /** Opens a pass of the outbox at the root clock, and returns how to close it. */
+  readonly openPass: () => Promise<() => Promise<void>>;
+}
+
 /**
  * Moves the outbox of the database to the clock and the `changes` queue. Named `main`: being one object, it is
  * the one sweeper. It keeps no state but its alarm; what is pending stands in Postgres.
  */
-export class OutboxRelay extends DurableObject<RelayEnv> {
-  readonly #sweeper = new Sweeper({
-    isTimeout,
-    relay: () => relayPorts(this.env),
-    openPass: async () => {
-      const pass = await rootClock(this.env).openPass(OUTBOX);
-      return async () => await rootClock(this.env).closePass(pass);
-    },
-  });
+export class OutboxRelay extends DurableObject {
+  readonly #sweeper: Sweeper;
   /** Somebody wanted an alarm while one was set that may fire before their commit. */
   #armedAgain = false;
   #failures = 0;
+
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: OutboxRelayPorts) {
+    super(ctx, env);
+    this.#sweeper = new Sweeper({ isTimeout, ...ports });
+  }
 
   /** Makes sure of a sweep soon, whatever becomes of the caller. To be called before a commit. */
   async arm(): Promise<void> {

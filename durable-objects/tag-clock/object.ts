@@ -5,38 +5,46 @@ import { RootClock } from '../../src/cache/clock/root.ts';
 import type { SourcePass } from '../../src/cache/clock/sources.ts';
 import type { Token } from '../../src/cache/clock/token.ts';
 import { clockAt, encodeAnswer, type RemoteClock } from '../../src/cache/clock/wire.ts';
-import { outboxWatchMs } from '../../src/config.ts';
 import { sleep, systemTime } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
-import { REGIONS } from '../../src/platform/regions.ts';
-import { type ClockEnv, outboxRelay, regionalClock, rootClock } from '../../src/storage/objects.ts';
+import { REGIONS, type Region } from '../../src/platform/regions.ts';
 import { ClockStore } from './store.ts';
+
+/** What a clock reaches beside its own storage. */
+export interface ClockPorts {
+  /** The root, for a region: a stub of its own for each call, because one that has failed may go on failing. */
+  readonly root: RemoteClock;
+  /** Sends a region what has just been invalidated. */
+  readonly push: (region: Region, delta: PushedDelta) => Promise<void>;
+  /** Relays what was committed before the call, and moves the outbox's watermark up to it. */
+  readonly heartbeat: () => Promise<void>;
+  /** The pause between two looks at the outbox while somebody reads, in milliseconds; 0 for none. */
+  readonly outboxWatchMs: number;
+}
 
 /**
  * The tag clock. The part that an object plays follows from its name: the one named `root` has one counter and
  * one version a slot, on disk before they are acknowledged; those named by a region hold a mirror of it, in
  * memory alone: after an eviction the next sync brings everything.
  */
-export class TagClock extends DurableObject<ClockEnv> implements RemoteClock {
+export class TagClock extends DurableObject implements RemoteClock {
   readonly #clock: RootClock | RegionClock;
 
-  constructor(ctx: DurableObjectState, env: ClockEnv) {
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: ClockPorts) {
     super(ctx, env);
     const keepAlive = (promise: Promise<unknown>) => ctx.waitUntil(promise);
     const region = REGIONS.find((name) => name === ctx.id.name);
     if (region !== undefined) {
-      // A stub of its own for each call: one that has failed once may go on failing.
-      const root = clockAt({ sync: (request) => rootClock(env).sync(request) });
-      this.#clock = new RegionClock(region, root, systemTime, keepAlive);
+      this.#clock = new RegionClock(region, clockAt(ports.root), systemTime, keepAlive);
       return;
     }
-    const everyMs = outboxWatchMs(env);
+    const everyMs = ports.outboxWatchMs;
     const store = new ClockStore(ctx.storage);
     this.#clock = new RootClock(store.load(newId), newId(), {
       time: systemTime,
       save: (seq, slots) => store.save(seq, slots),
-      push: (to, pushed) => regionalClock(env, to).receive(pushed),
-      heartbeat: () => outboxRelay(env).heartbeat(),
+      push: ports.push,
+      heartbeat: ports.heartbeat,
       watch: everyMs === 0 ? undefined : { everyMs, sleep },
       keepAlive,
     });

@@ -1,9 +1,8 @@
-import { catalog } from '../../src/catalog/index.ts';
+import type { Services } from '../../src/composition/services.ts';
 import { shardsOf } from '../../src/features/shards.ts';
 import { foldEvents } from '../../src/features/store.ts';
 import { asCurrent } from '../../src/pipeline/contracts/versions.ts';
 import { foldObserved } from '../../src/pipeline/lineage/observed.ts';
-import type { Services } from '../../src/services.ts';
 import { handleBatch } from '../batch.ts';
 import { ChangesMessage, halvesOfChanges } from './message.ts';
 
@@ -13,6 +12,7 @@ import { ChangesMessage, halvesOfChanges } from './message.ts';
  * which changes nothing twice but for records in Kafka, which have an id.
  */
 export async function consumeChanges(batch: MessageBatch, services: Services): Promise<void> {
+  const { catalog } = services;
   await handleBatch(batch, services, {
     schema: ChangesMessage,
     handle: async (messages) => {
@@ -41,7 +41,7 @@ async function all(...work: readonly Promise<unknown>[]): Promise<void> {
 }
 
 /** Asks every shard to fold nothing, the clock for its moment, and tells the feed nothing. */
-async function probe({ shards, newestToken, tellFeed }: Services): Promise<void> {
+async function probe({ catalog, shards, newestToken, tellFeed }: Services): Promise<void> {
   const entities = new Set(catalog.features.map(({ entity }) => entity.name));
   await Promise.all([
     newestToken(),

@@ -1,5 +1,5 @@
+import type { Services } from '../../src/composition/services.ts';
 import { log } from '../../src/platform/logger.ts';
-import type { Services } from '../../src/services.ts';
 import { comeAgain } from '../batch.ts';
 import { keepDead } from './letters.ts';
 

@@ -1,6 +1,6 @@
+import type { Services } from '../../src/composition/services.ts';
 import { deadLetterOf } from '../../src/pipeline/dead-letters.ts';
 import { sha256Hex } from '../../src/platform/digest.ts';
-import type { Services } from '../../src/services.ts';
 import { keepDeadLetters } from '../../src/storage/postgres/quarantine.ts';
 
 /** Keeps messages that nobody could handle, each with the reason; one that is kept already is open again. */

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
+import type { Services } from '../../src/composition/services.ts';
 import { log } from '../../src/platform/logger.ts';
-import type { Services } from '../../src/services.ts';
 import { handleBatch } from '../batch.ts';
 import { EventsMessage, halvesOfEvents } from './message.ts';
 

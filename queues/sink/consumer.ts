@@ -1,7 +1,7 @@
+import type { Services } from '../../src/composition/services.ts';
 import { kafkaConfig } from '../../src/pipeline/kafka/config.ts';
 import { sinkRecord } from '../../src/pipeline/kafka/sink.ts';
 import { log } from '../../src/platform/logger.ts';
-import type { Services } from '../../src/services.ts';
 import { partitionCounts, produceAll } from '../../src/storage/kafka.ts';
 import { handleBatch } from '../batch.ts';
 import { halvesOfSink, SinkMessage } from './message.ts';

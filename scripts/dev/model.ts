@@ -19,7 +19,7 @@ export async function ensureModel(options: {
   await answer.body?.cancel();
   if (answer.ok) return;
   const out = ['--out', join(stateDir, 'models', 'ranker')];
-  const child = spawn('node', ['scripts/train.ts', ...out, '--publish', '--url', url, '--key', key], {
+  const child = spawn('node', ['examples/shop/train.ts', ...out, '--publish', '--url', url, '--key', key], {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, DATABASE_URL: database.connectionString, DATABASE_ENDPOINT: database.endpoint },
   });

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'drizzle-orm';
+import { LineIdentity, toCloudEvent } from '../../examples/shop/import/event.ts';
+import { generateLines } from '../../examples/shop/seed/generator.ts';
 import type { EventsMessage } from '../../queues/events/message.ts';
 import { catalog } from '../../src/catalog/index.ts';
 import { judge } from '../../src/pipeline/judge.ts';
@@ -8,8 +10,6 @@ import { sha256Hex } from '../../src/platform/digest.ts';
 import { classifyFault, connect } from '../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../src/storage/postgres/event-store.ts';
 import { keepRefused } from '../../src/storage/postgres/quarantine.ts';
-import { LineIdentity, toCloudEvent } from '../import/event.ts';
-import { generateLines } from '../seed/generator.ts';
 import type { DevDatabase } from './database.ts';
 
 const SHOP = { seed: 1, customers: 4_500, lines: 60_000 };

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { product } from '../../src/catalog/entities.ts';
+import { product } from '../../examples/shop/catalog/entities.ts';
 import { deleteEntity, putEntity } from '../../src/storage/postgres/entity-writes.ts';
 import { ask, tokenOf } from './client.ts';
 import { depOf, fieldsOf, type History, moment, type Write } from './history.ts';

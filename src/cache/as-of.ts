@@ -1,5 +1,5 @@
-import { wholeListOf } from '../catalog/define/list.ts';
-import type { ClockMoment, Database, Loaded } from '../catalog/define/view.ts';
+import { wholeListOf } from '../define/list.ts';
+import type { ClockMoment, Database, Loaded } from '../define/view.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';

@@ -1,4 +1,4 @@
-import type { FreshnessPolicy } from '../catalog/define/cache-policy.ts';
+import type { FreshnessPolicy } from '../define/cache-policy.ts';
 import { hashedFraction } from '../platform/random.ts';
 import type { Entry } from './entry.ts';
 

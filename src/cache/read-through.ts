@@ -1,5 +1,5 @@
-import type { CachePolicy, ConsistencyLevel } from '../catalog/define/cache-policy.ts';
-import type { Loaded } from '../catalog/define/view.ts';
+import type { CachePolicy, ConsistencyLevel } from '../define/cache-policy.ts';
+import type { Loaded } from '../define/view.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { isValid } from './clock/clock.ts';

@@ -1,4 +1,4 @@
-import type { Contribution, FeatureDefinition } from '../catalog/define/feature.ts';
+import type { Contribution, FeatureDefinition } from '../define/feature.ts';
 
 /** Width of a bucket. Windows are whole days, so a day is the coarsest bucket that serves them. */
 export const BUCKET_MS = 86_400_000;

@@ -1,4 +1,4 @@
-import type { FeatureDefinition } from '../catalog/define/feature.ts';
+import type { FeatureDefinition } from '../define/feature.ts';
 import { BUCKET_MS, type Cell } from './fold.ts';
 
 /** An item of an `items` feature. */

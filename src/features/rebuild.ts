@@ -1,4 +1,4 @@
-import type { FeatureDefinition } from '../catalog/define/feature.ts';
+import type { FeatureDefinition } from '../define/feature.ts';
 import { addDigests, type ShardDigest } from './digest.ts';
 import type { FoldableEvent } from './fold.ts';
 import { featureTag, routeEvents, shardsOf } from './shards.ts';

@@ -1,4 +1,4 @@
-import type { FeatureDefinition } from '../catalog/define/feature.ts';
+import type { FeatureDefinition } from '../define/feature.ts';
 import { Failure } from '../platform/failure.ts';
 import type { HistoryBounds, HistoryRange } from '../storage/postgres/history.ts';
 import type { Replay } from '../storage/postgres/replays.ts';

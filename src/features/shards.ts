@@ -1,4 +1,4 @@
-import type { FeatureDefinition } from '../catalog/define/feature.ts';
+import type { FeatureDefinition } from '../define/feature.ts';
 import { contributionsOf, type FoldableEvent } from './fold.ts';
 
 /**

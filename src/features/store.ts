@@ -1,4 +1,4 @@
-import type { FeatureDefinition } from '../catalog/define/feature.ts';
+import type { FeatureDefinition } from '../define/feature.ts';
 import type { FoldableEvent } from './fold.ts';
 import type { FeatureValue } from './read.ts';
 import { featureTag, routeEvents, shardOf } from './shards.ts';

@@ -1,10 +1,9 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { catalog } from '../catalog/index.ts';
+import type { Isolate } from '../composition/isolate.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
-import { type AppEnv, requestIdOf } from './context.ts';
-import { authorize } from './middleware/authorize.ts';
+import { type AppEnv, Gateway, requestIdOf } from './context.ts';
 import { problemResponse } from './problem.ts';
 import { registerAdmin } from './routes/admin.ts';
 import { registerCacheAdmin } from './routes/admin-cache.ts';
@@ -29,51 +28,65 @@ import { registerViews } from './routes/views.ts';
 const GUARDED_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
 /**
- * The cached reads. They have a router of their own: where a single route overlaps with another, hono gives up its
- * fastest router for all routes of an app, and a warm hit would pay for a route that it has nothing to do with.
+ * All routes of a catalog. The cached reads have an app, and so a router, of their own: where a single route overlaps
+ * with another, hono gives up its fastest router for all routes of an app, and a warm hit would pay for a route that
+ * it has nothing to do with.
  */
-export const app = new OpenAPIHono<AppEnv>();
-/** Everything else; one document describes both. */
-const uncached = new OpenAPIHono<AppEnv>();
-uncached.openAPIRegistry = app.openAPIRegistry;
+export function createApp(isolate: Isolate): OpenAPIHono<AppEnv> {
+  const app = new OpenAPIHono<AppEnv>();
+  /** Everything else; one document describes both. */
+  const uncached = new OpenAPIHono<AppEnv>();
+  uncached.openAPIRegistry = app.openAPIRegistry;
+  const gateway = new Gateway(isolate);
 
-app.onError(failed);
-uncached.onError(failed);
+  app.onError(failed);
+  uncached.onError(failed);
+  app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
+  uncached.notFound((c) =>
+    problemResponse(new Failure('not_found', 'No route is here; see /openapi.json.'), requestIdOf(c)),
+  );
 
-app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
-uncached.notFound((c) =>
-  problemResponse(new Failure('not_found', 'No route is here; see /openapi.json.'), requestIdOf(c)),
-);
+  // Reads of views pass through no middleware. Every other route requires a key unless `authorize` lists it as open,
+  // so a forgotten route stays protected.
+  uncached.on(GUARDED_METHODS, '*', gateway.authorize);
+  for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
-// Reads of views pass through no middleware at all. What is forgotten in the lines below is closed, not open.
-uncached.on(GUARDED_METHODS, '*', authorize);
-for (const part of [app, uncached]) part.use('/v1/admin/*', authorize);
+  const { views, models, entities } = gateway.catalog;
+  registerViews(app, gateway, views);
+  registerRecommendations(app, gateway, models);
+  registerEntityWrites(uncached, gateway, entities);
+  for (const register of UNCACHED) register(uncached, gateway);
 
-registerViews(app, catalog.views);
-registerRecommendations(app, catalog.models);
+  uncached.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });
+  uncached.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: {
+      title: 'Millrace',
+      version: '1',
+      description: 'A Postgres database and ONNX models at the edge.',
+    },
+  });
+  return app;
+}
 
-registerHealth(uncached);
-registerEntityWrites(uncached, catalog.entities);
-registerEvents(uncached);
-registerChanges(uncached);
-registerFeatures(uncached);
-registerPredictions(uncached);
-registerAdmin(uncached);
-registerCacheAdmin(uncached);
-registerQuarantine(uncached);
-registerDeadLetters(uncached);
-registerReplay(uncached);
-registerKafka(uncached);
-registerLineage(uncached);
-registerLineageAdmin(uncached);
-registerMetrics(uncached);
-registerQuality(uncached);
-
-uncached.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });
-uncached.doc31('/openapi.json', {
-  openapi: '3.1.0',
-  info: { title: 'Millrace', version: '1', description: 'A Postgres database and ONNX models at the edge.' },
-});
+/** The routes that no declaration of the catalog has a say in. */
+const UNCACHED = [
+  registerHealth,
+  registerEvents,
+  registerChanges,
+  registerFeatures,
+  registerPredictions,
+  registerAdmin,
+  registerCacheAdmin,
+  registerQuarantine,
+  registerDeadLetters,
+  registerReplay,
+  registerKafka,
+  registerLineage,
+  registerLineageAdmin,
+  registerMetrics,
+  registerQuality,
+];
 
 function failed(error: Error, c: Context<AppEnv>): Response {
   const requestId = requestIdOf(c);

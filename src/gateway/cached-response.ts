@@ -1,6 +1,6 @@
 import { parseToken } from '../cache/clock/token.ts';
 import type { CachedAnswer, Consistency } from '../cache/read-through.ts';
-import { CONSISTENCY_LEVELS } from '../catalog/define/cache-policy.ts';
+import { CONSISTENCY_LEVELS } from '../define/cache-policy.ts';
 import { Failure } from '../platform/failure.ts';
 import { problemResponse } from './problem.ts';
 

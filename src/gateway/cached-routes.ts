@@ -1,8 +1,8 @@
 import type { z } from '@hono/zod-openapi';
 import type { HonoRequest } from 'hono';
 import { cacheKey } from '../cache/cache-key.ts';
-import type { Variant } from '../catalog/define/vary.ts';
-import type { Catalog } from '../catalog/index.ts';
+import type { Catalog } from '../define/catalog.ts';
+import type { Variant } from '../define/vary.ts';
 import { Failure } from '../platform/failure.ts';
 
 /** A route whose answers are cached, and how its input becomes a key. */

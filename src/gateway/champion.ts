@@ -1,11 +1,11 @@
 import type { Consistency } from '../cache/read-through.ts';
-import { cachePolicy } from '../catalog/define/cache-policy.ts';
-import type { ModelDefinition } from '../catalog/define/model.ts';
+import type { Services } from '../composition/services.ts';
+import { cachePolicy } from '../define/cache-policy.ts';
+import type { ModelDefinition } from '../define/model.ts';
 import { Manifest } from '../inference/bundle.ts';
 import type { LoadedModel } from '../inference/loaded-models.ts';
 import { modelTag, readChampion } from '../inference/registry.ts';
 import { Failure } from '../platform/failure.ts';
-import type { Services } from '../services.ts';
 
 /** A clock that is away changes nothing about which model is the best known. */
 const POLICY = cachePolicy({ ttlS: 3_600, whenUnverified: 'stale', singleFlight: false });

@@ -1,11 +1,13 @@
 import type { Context } from 'hono';
 import type { CachedAnswer, ReadRequest } from '../cache/read-through.ts';
-import type { Env } from '../env.ts';
+import type { Env } from '../composition/env.ts';
+import type { Isolate } from '../composition/isolate.ts';
+import type { CachedReads, RequestScope } from '../composition/reads.ts';
+import { createServices, type Services } from '../composition/services.ts';
+import type { Catalog } from '../define/catalog.ts';
 import { newId } from '../platform/ids.ts';
 import type { RequestPlace } from '../platform/regions.ts';
-import type { CachedReads, RequestScope } from '../services/reading.ts';
-import { settingsOf } from '../services/settings.ts';
-import { createServices, type Services } from '../services.ts';
+import { authorizeBy } from './middleware/authorize.ts';
 
 /** What a handler may find in hono's context; to be asked for by the functions below, which make it when needed. */
 export interface AppEnv {
@@ -39,26 +41,39 @@ class GatewayScope implements RequestScope {
   }
 }
 
-/** Reads through the cache. A warm hit needs nothing else of the services, and making them all would be dear to it. */
-export function readCached(c: Context<AppEnv>, request: ReadRequest): CachedAnswer | Promise<CachedAnswer> {
-  return settingsOf(c.env).reads.read(request, new GatewayScope(c));
-}
+/** What routes are registered with: the catalog, and the ways to a request's services. */
+export class Gateway {
+  readonly #isolate: Isolate;
 
-/** Reads a view's answer from the database. */
-export function loadView(
-  c: Context<AppEnv>,
-  ...asked: Parameters<CachedReads['load']>
-): ReturnType<CachedReads['load']> {
-  return settingsOf(c.env).reads.load(...asked);
-}
+  constructor(isolate: Isolate) {
+    this.#isolate = isolate;
+  }
 
-/** The services of a request. Made here and not in a middleware: each of those costs two microseconds. */
-export function servicesOf(c: Context<AppEnv>): Services {
-  const made = c.get('services');
-  if (made !== undefined) return made;
-  const services = createServices(c.env, new GatewayScope(c), LINEAGE_PAUSE_MS);
-  c.set('services', services);
-  return services;
+  get catalog(): Catalog {
+    return this.#isolate.catalog;
+  }
+
+  /** Reads through the cache. A warm hit needs no other service, so it makes none. */
+  readCached(c: Context<AppEnv>, request: ReadRequest): CachedAnswer | Promise<CachedAnswer> {
+    return this.#isolate.settingsOf(c.env).reads.read(request, new GatewayScope(c));
+  }
+
+  /** Reads a view's answer from the database. */
+  loadView(c: Context<AppEnv>, ...asked: Parameters<CachedReads['load']>): ReturnType<CachedReads['load']> {
+    return this.#isolate.settingsOf(c.env).reads.load(...asked);
+  }
+
+  /** The services of a request. Made here and not in a middleware: each of those costs two microseconds. */
+  servicesOf(c: Context<AppEnv>): Services {
+    const made = c.get('services');
+    if (made !== undefined) return made;
+    const services = createServices(this.#isolate, c.env, new GatewayScope(c), LINEAGE_PAUSE_MS);
+    c.set('services', services);
+    return services;
+  }
+
+  /** Middleware that asks for the key. */
+  readonly authorize = authorizeBy((c) => this.servicesOf(c).config.apiKeySha256);
 }
 
 /** What a request is called in logs and problems: by the platform's name for it, where there is one. */

@@ -1,6 +1,6 @@
 import { varyOn } from '../cache/cache-key.ts';
-import type { Variant } from '../catalog/define/vary.ts';
-import type { ViewDefinition } from '../catalog/define/view.ts';
+import type { Variant } from '../define/vary.ts';
+import type { ViewDefinition } from '../define/view.ts';
 
 /** How the answers of a view vary, ready for its requests. */
 export interface Variants {

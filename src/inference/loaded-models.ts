@@ -1,4 +1,4 @@
-import type { Candidates, ModelDefinition } from '../catalog/define/model.ts';
+import type { Candidates, ModelDefinition } from '../define/model.ts';
 import { Failure } from '../platform/failure.ts';
 import { assertDigest, type Manifest } from './bundle.ts';
 import type { Graph } from './onnx-runtime.ts';

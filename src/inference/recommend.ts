@@ -1,5 +1,5 @@
-import type { ModelDefinition } from '../catalog/define/model.ts';
-import type { Loaded } from '../catalog/define/view.ts';
+import type { ModelDefinition } from '../define/model.ts';
+import type { Loaded } from '../define/view.ts';
 import { featureTag } from '../features/shards.ts';
 import { readFeatures, type ShardPort } from '../features/store.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';

@@ -1,4 +1,4 @@
-import type { ModelDefinition } from '../catalog/define/model.ts';
+import type { ModelDefinition } from '../define/model.ts';
 import { Failure } from '../platform/failure.ts';
 import { assertDigest, type Bundle, Manifest } from './bundle.ts';
 import type { Graph } from './onnx-runtime.ts';

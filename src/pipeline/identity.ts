@@ -1,4 +1,4 @@
-import type { EventDefinition } from '../catalog/define/event.ts';
+import type { EventDefinition } from '../define/event.ts';
 import { currentContent } from './contracts/versions.ts';
 
 /** What identifies an event (CloudEvents 1.0.2, "source" and "id"), as one text. */

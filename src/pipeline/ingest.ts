@@ -1,5 +1,5 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
-import type { EventDefinition } from '../catalog/define/event.ts';
+import type { EventDefinition } from '../define/event.ts';
 import { utf8Length } from '../platform/pack.ts';
 import type { EventIdentity } from '../storage/postgres/event-store.ts';
 import { EVENT_BYTES_MAX } from './cloud-event.ts';

@@ -1,4 +1,4 @@
-import type { EventDefinition, Interpretation } from '../catalog/define/event.ts';
+import type { EventDefinition, Interpretation } from '../define/event.ts';
 import { type FailureCode, jsonPointer } from '../platform/failure.ts';
 import { CloudEvent } from './cloud-event.ts';
 import { unknownType } from './contracts/versions.ts';

@@ -1,5 +1,5 @@
 import type { ChangesMessage } from '../../queues/changes/message.ts';
-import type { ClockMoment } from '../catalog/define/view.ts';
+import type { ClockMoment } from '../define/view.ts';
 import type { ChangedEvent, PendingChange, RelayedChange } from '../storage/postgres/outbox.ts';
 import { type Outlet, sendChunked } from '../storage/queue.ts';
 import { entitiesOf, type FeedChange, ROW_WRITTEN } from './feed/change.ts';

@@ -1,4 +1,4 @@
-import type { ClockMoment } from '../catalog/define/view.ts';
+import type { ClockMoment } from '../define/view.ts';
 import type { PendingChange } from '../storage/postgres/outbox.ts';
 
 /** Changes of one pass; their tags make one invalidation. */

@@ -1,4 +1,4 @@
-import type { EventDefinition } from '../catalog/define/event.ts';
+import type { EventDefinition } from '../define/event.ts';
 import type { AuditEntry } from '../storage/postgres/audit.ts';
 import type { QuarantinedEvent } from '../storage/postgres/quarantine.ts';
 import { type IngestReport, ingest, type QueueItem, type Taken } from './ingest.ts';

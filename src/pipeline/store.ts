@@ -1,5 +1,5 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
-import type { EventDefinition } from '../catalog/define/event.ts';
+import type { EventDefinition } from '../define/event.ts';
 import type { EventIdentity, KnownEvent, StorableEvent } from '../storage/postgres/event-store.ts';
 import type { RefusedEvent } from '../storage/postgres/quarantine.ts';
 import { distinct, identityOf, saysTheSame } from './identity.ts';

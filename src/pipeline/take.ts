@@ -1,5 +1,5 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
-import type { EventDefinition } from '../catalog/define/event.ts';
+import type { EventDefinition } from '../define/event.ts';
 import { Failure } from '../platform/failure.ts';
 import { eventsMessage, type QueueItem, type Taken } from './ingest.ts';
 import type { StoreOutcome } from './store.ts';

@@ -1,5 +1,5 @@
-import type { CachePolicy, ConsistencyLevel, TierName } from '../../src/catalog/define/cache-policy.ts';
-import { cachePolicy } from '../../src/catalog/define/cache-policy.ts';
+import type { CachePolicy, ConsistencyLevel, TierName } from '../../src/define/cache-policy.ts';
+import { cachePolicy } from '../../src/define/cache-policy.ts';
 import { type Random, seededRandom } from '../../src/platform/random.ts';
 import type { NetworkFaults } from './network.ts';
 import type { Change } from './origin.ts';

@@ -4,7 +4,7 @@ import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import { formatToken, parseToken, type Token } from '../../src/cache/clock/token.ts';
 import { type CachedAnswer, type Consistency, readThrough } from '../../src/cache/read-through.ts';
 import type { FillGatePort } from '../../src/cache/single-flight.ts';
-import type { Loaded } from '../../src/catalog/define/view.ts';
+import type { Loaded } from '../../src/define/view.ts';
 import { announcedWrite } from '../../src/pipeline/announced-write.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Failure } from '../../src/platform/failure.ts';

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { afterEach, expect, it, vi } from 'vitest';
 import { TagClock } from '../../durable-objects/tag-clock/object.ts';
 import { clockAt } from '../../src/cache/clock/wire.ts';
-import { regionalClock, rootClock } from '../../src/storage/objects.ts';
+import { regionalClock, rootClock } from '../../src/composition/objects.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();

@@ -3,8 +3,8 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../src/cache/entry.ts';
 import { type Filled, type FillGatePort, singleFlight } from '../../src/cache/single-flight.ts';
+import { fillGate } from '../../src/composition/objects.ts';
 import { systemNow, systemTime } from '../../src/platform/clock.ts';
-import { fillGate } from '../../src/storage/objects.ts';
 
 const NEED = { epoch: 'e', minStamp: 5 };
 const LEASE_MS = 400;

@@ -1,6 +1,8 @@
 import { SELF } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
-import { app } from '../../src/gateway/app.ts';
+import { catalog } from '../../src/catalog/index.ts';
+import { Isolate } from '../../src/composition/isolate.ts';
+import { createApp } from '../../src/gateway/app.ts';
 
 const URL_BASE = 'https://shop.test';
 const KEY = { authorization: 'Bearer test-key' };
@@ -43,7 +45,9 @@ describe('what is closed', () => {
 });
 
 it('serves cached reads by the fastest router that hono has', async () => {
-  await call('GET', '/v1/products?page=1');
+  const app = createApp(new Isolate(catalog));
+  // hono chooses with the first request. This one is refused before it needs a database.
+  expect((await app.request('/v1/products?limit=0')).status).toBe(400);
   expect(app.router.name).toBe('SmartRouter + RegExpRouter');
 });
 

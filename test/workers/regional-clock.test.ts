@@ -5,7 +5,7 @@ import { newClock } from '../../src/cache/clock/clock.ts';
 import { applyDelta } from '../../src/cache/clock/delta.ts';
 import type { SyncRequest } from '../../src/cache/clock/mirror.ts';
 import { clockAt } from '../../src/cache/clock/wire.ts';
-import { regionalClock, rootClock } from '../../src/storage/objects.ts';
+import { regionalClock, rootClock } from '../../src/composition/objects.ts';
 
 const root = () => rootClock(env);
 const europe = () => regionalClock(env, 'weur');

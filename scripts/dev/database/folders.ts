@@ -9,7 +9,7 @@ export const MILLRACE_TABLES = 'src/storage/postgres/schema.ts';
 
 /** The catalog's tables and their migrations. */
 export const CATALOG_MIGRATIONS = 'examples/shop/migrations';
-export const CATALOG_TABLES = 'src/catalog/tables.ts';
+export const CATALOG_TABLES = 'examples/shop/catalog/tables.ts';
 
 /** Tables of the catalog that another tool owns. The file is optional; no migration is made from it. */
-export const ADOPTED_TABLES = 'src/catalog/adopted.ts';
+export const ADOPTED_TABLES = 'examples/shop/catalog/adopted.ts';

@@ -1,4 +1,4 @@
-import type { TierName } from '../../catalog/define/cache-policy.ts';
+import type { TierName } from '../../define/cache-policy.ts';
 import type { Entry } from '../entry.ts';
 
 /** A place that may hold entries. It may be as stale as it likes, and may lose anything at any time. */

@@ -1,4 +1,4 @@
-import type { Loaded, ViewDefinition } from '../../catalog/define/view.ts';
+import type { Loaded, ViewDefinition } from '../../define/view.ts';
 import type { ReadRequest } from '../read-through.ts';
 import type { Recipe } from './demand.ts';
 

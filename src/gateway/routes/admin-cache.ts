@@ -1,11 +1,11 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
 import { EVERYTHING, keyTag, viewTag } from '../../cache/purge.ts';
-import { catalog } from '../../catalog/index.ts';
+import type { Catalog } from '../../define/catalog.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
-import { resolvePath, viewNames } from '../cached-routes.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import { type CachedRoute, resolvePath, viewNames } from '../cached-routes.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 import { rankingRoute } from './recommendations.ts';
 
@@ -20,7 +20,7 @@ const Purge = z.union([
 ]);
 
 /** Purges cached answers by tag, by path, by view, or all of them. */
-export function registerCacheAdmin(app: OpenAPIHono<AppEnv>): void {
+export function registerCacheAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/cache/purge',
@@ -34,6 +34,7 @@ export function registerCacheAdmin(app: OpenAPIHono<AppEnv>): void {
       404: problem('No cached route has the path, or no view the name.'),
     },
   });
+  const cachedRoutes = cachedRoutesOf(gateway.catalog);
   app.post('/v1/admin/cache/purge', async (c) => {
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const parsed = Purge.safeParse(body);
@@ -43,12 +44,18 @@ export function registerCacheAdmin(app: OpenAPIHono<AppEnv>): void {
         pointer: jsonPointer(issue?.path ?? []),
       });
     }
-    const token = formatToken(await servicesOf(c).invalidate(tagsOf(parsed.data)));
+    const token = formatToken(
+      await gateway.servicesOf(c).invalidate(tagsOf(gateway.catalog, cachedRoutes, parsed.data)),
+    );
     return c.json({ token }, 200, { 'millrace-token': token });
   });
 }
 
-function tagsOf(purge: z.output<typeof Purge>): string[] {
+function tagsOf(
+  catalog: Catalog,
+  cachedRoutes: readonly CachedRoute[],
+  purge: z.output<typeof Purge>,
+): string[] {
   if ('tags' in purge) return purge.tags;
   if ('everything' in purge) return [EVERYTHING];
   if ('path' in purge) return [keyTag(resolvePath(cachedRoutes, purge.path).key)];
@@ -56,7 +63,9 @@ function tagsOf(purge: z.output<typeof Purge>): string[] {
   throw new Failure('not_found', `The views are ${viewNames(catalog).join(', ')}.`, { pointer: '/view' });
 }
 
-const cachedRoutes = [
-  ...catalog.views.map(({ name, path, params, query }) => ({ view: name, path, params, query })),
-  ...catalog.models.map(rankingRoute),
-];
+function cachedRoutesOf({ views, models }: Catalog): CachedRoute[] {
+  return [
+    ...views.map(({ name, path, params, query }) => ({ view: name, path, params, query })),
+    ...models.map(rankingRoute),
+  ];
+}

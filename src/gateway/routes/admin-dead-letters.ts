@@ -4,7 +4,7 @@ import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { readQuarantined, resolveQuarantined } from '../../storage/postgres/quarantine.ts';
 import { readJson } from '../body.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
@@ -13,7 +13,7 @@ const IDS_MAX = 50;
 const Replay = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(IDS_MAX) });
 
 /** Sends what no consumer could handle to its queue again. */
-export function registerDeadLetters(app: OpenAPIHono<AppEnv>): void {
+export function registerDeadLetters(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/dead-letters/replay',
@@ -28,7 +28,7 @@ export function registerDeadLetters(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.post('/v1/admin/dead-letters/replay', async (c) => {
-    const { db, env } = servicesOf(c);
+    const { db, env } = gateway.servicesOf(c);
     const body = Replay.safeParse(
       await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
     );

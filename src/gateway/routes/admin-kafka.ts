@@ -1,6 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { kafkaReport, startKafkaSources } from '../../services/kafka.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import { kafkaReport, startKafkaSources } from '../../composition/kafka.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const Partition = z.object({
@@ -14,7 +14,7 @@ const Partition = z.object({
 });
 
 /** What is read from Kafka, and how far. */
-export function registerKafka(app: OpenAPIHono<AppEnv>): void {
+export function registerKafka(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/kafka',
@@ -31,7 +31,7 @@ export function registerKafka(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.get('/v1/admin/kafka', async (c) => {
-    const partitions = await kafkaReport(servicesOf(c).env);
+    const partitions = await kafkaReport(gateway.servicesOf(c).env);
     return c.json({ partitions }, 200, { 'cache-control': 'no-store' });
   });
 
@@ -48,6 +48,6 @@ export function registerKafka(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.post('/v1/admin/kafka/start', async (c) =>
-    c.json({ partitions: await startKafkaSources(servicesOf(c).env) }),
+    c.json({ partitions: await startKafkaSources(gateway.servicesOf(c).env) }),
   );
 }

@@ -1,18 +1,17 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { catalog } from '../../catalog/index.ts';
 import { reportTraining, TrainingReport } from '../../operations/lineage/training.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { endTraining, startTraining } from '../../storage/postgres/lineage-runs.ts';
 import { readJson } from '../body.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 /** A snapshot with fifty sources of the longest names has half of it. */
 const BODY_BYTES_MAX = 64 * 1024;
 
 /** What trainers tell of their runs, and the sweep that ends the others. */
-export function registerLineageAdmin(app: OpenAPIHono<AppEnv>): void {
+export function registerLineageAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: '/v1/admin/models/{model}/trainings/{id}',
@@ -32,9 +31,9 @@ export function registerLineageAdmin(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.put('/v1/admin/models/:model/trainings/:id', async (c) => {
-    const { db, now } = servicesOf(c);
+    const { db, now } = gateway.servicesOf(c);
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-    const model = catalog.models.find(({ name }) => name === c.req.param('model'));
+    const model = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     if (model === undefined)
       throw new Failure('unknown_model', 'The catalog declares no such model.', { pointer: 'model' });
     const id = z.uuid().safeParse(c.req.param('id'));
@@ -58,7 +57,7 @@ export function registerLineageAdmin(app: OpenAPIHono<AppEnv>): void {
     security: keySecurity,
     responses: { 200: { description: 'How many runs were begun, ended, aborted and pruned.' } },
   });
-  app.post('/v1/admin/lineage/sweep', async (c) => c.json(await guarded(servicesOf(c).sweepLineage)));
+  app.post('/v1/admin/lineage/sweep', async (c) => c.json(await guarded(gateway.servicesOf(c).sweepLineage)));
 }
 
 function parseReport(body: unknown): TrainingReport {

@@ -1,6 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
-import { catalog } from '../../catalog/index.ts';
 import { eventsMessage } from '../../pipeline/ingest.ts';
 import { release } from '../../pipeline/release.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
@@ -12,7 +11,7 @@ import {
   resolveQuarantined,
 } from '../../storage/postgres/quarantine.ts';
 import { readJson } from '../body.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 256 * 1024;
@@ -37,12 +36,12 @@ const Release = z.union([
 const Discard = z.strictObject({ ids: Ids, reason: z.string().min(1).max(1_000) });
 
 /** What broke a contract or a rule: to be looked at, corrected, sent on its way again, or discarded. */
-export function registerQuarantine(app: OpenAPIHono<AppEnv>): void {
-  registerLists(app);
-  registerActions(app);
+export function registerQuarantine(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+  registerLists(app, gateway);
+  registerActions(app, gateway);
 }
 
-function registerLists(app: OpenAPIHono<AppEnv>): void {
+function registerLists(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   for (const [path, summary, reason] of [
     ['/v1/admin/quarantine', 'What is in quarantine, newest first', undefined],
     ['/v1/admin/dead-letters', 'What no consumer could handle, newest first', DEAD_LETTER],
@@ -58,7 +57,7 @@ function registerLists(app: OpenAPIHono<AppEnv>): void {
     });
     app.get(path, async (c) => {
       const filter = parsed(Filter, c.req.query());
-      const { db } = servicesOf(c);
+      const { db } = gateway.servicesOf(c);
       const events = await guarded(() => listQuarantine(db, { ...filter, reason: reason ?? filter.reason }));
       const next = events.length === filter.limit ? (events.at(-1)?.id ?? null) : null;
       return c.json({ events, next }, 200, { 'cache-control': 'no-store' });
@@ -75,13 +74,13 @@ function registerLists(app: OpenAPIHono<AppEnv>): void {
   });
   app.get('/v1/admin/quarantine/:id', async (c) => {
     const id = parsed(z.coerce.number().int().positive(), c.req.param('id'));
-    const [event] = await guarded(() => readQuarantined(servicesOf(c).db, [id]));
+    const [event] = await guarded(() => readQuarantined(gateway.servicesOf(c).db, [id]));
     if (event !== undefined) return c.json(event, 200, { 'cache-control': 'no-store' });
     throw new Failure('not_found', 'Nothing in quarantine has this number.', { pointer: 'id' });
   });
 }
 
-function registerActions(app: OpenAPIHono<AppEnv>): void {
+function registerActions(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/quarantine/release',
@@ -97,7 +96,7 @@ function registerActions(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.post('/v1/admin/quarantine/release', async (c) => {
-    const services = servicesOf(c);
+    const services = gateway.servicesOf(c);
     const { db } = services;
     const wanted = parsed(
       Release,
@@ -107,7 +106,7 @@ function registerActions(app: OpenAPIHono<AppEnv>): void {
     await services.armRelay();
     const results = await guarded(() =>
       release(ids, corrected, services.now(), {
-        types: catalog.eventTypes,
+        types: gateway.catalog.eventTypes,
         read: (numbers) => readQuarantined(db, numbers),
         take: async (items, receivedAt) => await services.store([eventsMessage(items, receivedAt)]),
         resolve: (closed, entry) => resolveQuarantined(db, closed, 'released', entry),
@@ -135,7 +134,7 @@ function registerActions(app: OpenAPIHono<AppEnv>): void {
       await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
     );
     const entry = { action: 'quarantine.discard', target: ids.join(','), detail: { ids, reason } };
-    await guarded(() => resolveQuarantined(servicesOf(c).db, ids, 'discarded', entry));
+    await guarded(() => resolveQuarantined(gateway.servicesOf(c).db, ids, 'discarded', entry));
     return c.body(null, 204);
   });
 }

@@ -1,5 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { catalog } from '../../catalog/index.ts';
+import type { Catalog } from '../../define/catalog.ts';
 import { addDigests, digestText, type ShardDigest } from '../../features/digest.ts';
 import { allShards } from '../../features/rebuild.ts';
 import { PAGE_EVENTS_MAX, replayStep } from '../../features/replay.ts';
@@ -8,7 +8,7 @@ import { guarded } from '../../storage/postgres/connect.ts';
 import type { HistoryRange } from '../../storage/postgres/history.ts';
 import { type Replay, readReplay, startReplay } from '../../storage/postgres/replays.ts';
 import { readJson } from '../body.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
@@ -30,7 +30,7 @@ type Request = z.output<typeof Request>;
 const Flipped = z.object({ before: z.custom<ShardDigest>(), after: z.custom<ShardDigest>() });
 
 /** Goes through history once more: to the features, or through the `changes` queue. */
-export function registerReplay(app: OpenAPIHono<AppEnv>): void {
+export function registerReplay(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/replay',
@@ -47,9 +47,10 @@ export function registerReplay(app: OpenAPIHono<AppEnv>): void {
   });
   app.post('/v1/admin/replay', async (c) => {
     const request = parse(
+      gateway.catalog,
       await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
     );
-    const services = servicesOf(c);
+    const services = gateway.servicesOf(c);
     const { db } = services;
     const id = nameOf(request);
     let replay = await guarded(() => readReplay(db, id));
@@ -62,7 +63,7 @@ export function registerReplay(app: OpenAPIHono<AppEnv>): void {
     if (replay === undefined) throw new Error('A replay that was started is not there.');
     await replayStep(
       replay,
-      { isRebuild: request.rebuild, range: rangeOf(request), limit: request.limit },
+      { isRebuild: request.rebuild, range: rangeOf(gateway.catalog, request), limit: request.limit },
       services.replaying(),
     );
     return c.json(describe((await guarded(() => readReplay(db, id))) ?? replay));
@@ -77,13 +78,15 @@ export function registerReplay(app: OpenAPIHono<AppEnv>): void {
     responses: { 200: { description: '`digest`, and how many `cells` and folded `events` it is of.' } },
   });
   app.get('/v1/admin/features/digest', async (c) => {
-    const { shards } = servicesOf(c).replaying();
-    const digests = await Promise.all(allShards(catalog.features).map(({ shard }) => shards.digest(shard)));
+    const { shards } = gateway.servicesOf(c).replaying();
+    const digests = await Promise.all(
+      allShards(gateway.catalog.features).map(({ shard }) => shards.digest(shard)),
+    );
     return c.json(show(addDigests(digests)));
   });
 }
 
-function parse(json: unknown): Request {
+function parse(catalog: Catalog, json: unknown): Request {
   const body = Request.safeParse(json);
   if (!body.success) {
     const issue = body.error.issues[0];
@@ -112,7 +115,7 @@ function nameOf({ rebuild, from, to, types }: Request): string {
   return rebuild ? 'rebuild' : JSON.stringify([from ?? null, to ?? null, [...(types ?? [])].sort()]);
 }
 
-function rangeOf({ rebuild, from, to, types }: Request): HistoryRange {
+function rangeOf(catalog: Catalog, { rebuild, from, to, types }: Request): HistoryRange {
   if (!rebuild) return { from, to, types };
   return { types: [...new Set(catalog.features.map(({ eventType }) => eventType))] };
 }

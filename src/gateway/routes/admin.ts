@@ -1,24 +1,23 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
-import { catalog } from '../../catalog/index.ts';
+import type { Services } from '../../composition/services.ts';
 import { shardsOf } from '../../features/shards.ts';
 import { CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
 import { modelTag, publish } from '../../inference/registry.ts';
 import { Failure } from '../../platform/failure.ts';
-import type { Services } from '../../services.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { countStored } from '../../storage/postgres/event-store.ts';
 import { countPending } from '../../storage/postgres/outbox.ts';
 import { countByReason } from '../../storage/postgres/quarantine.ts';
 import { readPruned } from '../../storage/postgres/retention.ts';
 import { readJson } from '../body.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 /** Both artifacts in base64, and room for the manifest and the golden rows. */
 const BUNDLE_BYTES_MAX = Math.ceil(((MODEL_BYTES_MAX + CANDIDATES_BYTES_MAX) * 4) / 3) + 1024 * 1024;
 
-export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
+export function registerAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: '/v1/admin/models/{model}/champion',
@@ -33,8 +32,8 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.put('/v1/admin/models/:model/champion', async (c) => {
-    const services = servicesOf(c);
-    const definition = catalog.models.find(({ name }) => name === c.req.param('model'));
+    const services = gateway.servicesOf(c);
+    const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BUNDLE_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined)
       throw new Failure('unknown_model', 'The catalog declares no such model.', { pointer: 'model' });
@@ -54,7 +53,7 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
     security: keySecurity,
     responses: { 200: { description: 'How many changes were relayed.' } },
   });
-  app.post('/v1/admin/outbox/sweep', async (c) => c.json(await servicesOf(c).relay().sweep()));
+  app.post('/v1/admin/outbox/sweep', async (c) => c.json(await gateway.servicesOf(c).relay().sweep()));
 
   app.openAPIRegistry.registerPath({
     method: 'get',
@@ -69,18 +68,18 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.get('/v1/admin/pipeline', async (c) => {
-    const { db } = servicesOf(c);
+    const { db } = gateway.servicesOf(c);
     const source = c.req.query('source');
     const [stored, quarantine, pending, pruned] = await guarded(() =>
       Promise.all([countStored(db, source), countByReason(db, source), countPending(db), readPruned(db)]),
     );
-    const features = { folded: await foldedByEntity(servicesOf(c)) };
+    const features = { folded: await foldedByEntity(gateway.servicesOf(c)) };
     const state = { events: { stored }, quarantine, outbox: { pending }, features, pruned };
     return c.json(state, 200, { 'cache-control': 'no-store' });
   });
 }
 
-async function foldedByEntity({ shards }: Services): Promise<Record<string, number>> {
+async function foldedByEntity({ catalog, shards }: Services): Promise<Record<string, number>> {
   const entities = [...new Set(catalog.features.map(({ entity }) => entity.name))];
   const counts = await Promise.all(
     entities.map(async (entity) => {

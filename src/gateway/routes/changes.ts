@@ -1,17 +1,16 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { changeFeed } from '../../composition/objects.ts';
+import type { Services } from '../../composition/services.ts';
 import { FeedChange, FeedFilter } from '../../pipeline/feed/change.ts';
 import { type Position, parsePosition } from '../../pipeline/feed/position.ts';
 import { type FeedPage, streamFeed } from '../../pipeline/feed/stream.ts';
 import { sleep } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
-import type { Services } from '../../services.ts';
-import { changeFeed } from '../../storage/objects.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
-import { authorize } from '../middleware/authorize.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 /** The live feed: what has changed, as server-sent events. */
-export function registerChanges(app: OpenAPIHono<AppEnv>): void {
+export function registerChanges(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/changes',
@@ -38,8 +37,8 @@ export function registerChanges(app: OpenAPIHono<AppEnv>): void {
       503: problem('Too many are reading, or the feed does not answer.'),
     },
   });
-  app.get('/v1/changes', authorize, async (c) => {
-    const services = servicesOf(c);
+  app.get('/v1/changes', gateway.authorize, async (c) => {
+    const services = gateway.servicesOf(c);
     const filter = filterOf(c.req.queries());
     const next = (after: Position | undefined, waitMs: number) => ask(services, { after, filter, waitMs });
     const first = await next(positionOf(c.req.header('last-event-id')), 0);

@@ -1,30 +1,39 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
-import type { EntityDefinition, EntityWrite } from '../../catalog/define/entity.ts';
+import type { Services } from '../../composition/services.ts';
+import type { EntityDefinition, EntityWrite } from '../../define/entity.ts';
 import { announcedWrite } from '../../pipeline/announced-write.ts';
 import { unstorableAt } from '../../pipeline/unstorable.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import type { Services } from '../../services.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { deleteEntity, putEntity } from '../../storage/postgres/entity-writes.ts';
 import { markRelayed } from '../../storage/postgres/outbox.ts';
 import { readJson } from '../body.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
 
 /** Serves the writes of every entity that declares them, answered once they are invalidated. */
-export function registerEntityWrites(app: OpenAPIHono<AppEnv>, entities: readonly EntityDefinition[]): void {
+export function registerEntityWrites(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  entities: readonly EntityDefinition[],
+): void {
   for (const entity of entities) {
     if (entity.write === undefined) continue;
-    registerPut(app, entity, entity.write);
-    registerDelete(app, entity, entity.write);
+    registerPut(app, gateway, entity, entity.write);
+    registerDelete(app, gateway, entity, entity.write);
   }
 }
 
-function registerPut(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: EntityWrite): void {
+function registerPut(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  entity: EntityDefinition,
+  write: EntityWrite,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: `/v1/${write.path}/{key}`,
@@ -46,7 +55,7 @@ function registerPut(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: 
     },
   });
   app.put(`/v1/${write.path}/:key`, async (c) => {
-    const services = servicesOf(c);
+    const services = gateway.servicesOf(c);
     const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const values = parsed(write.body, body, []);
@@ -58,7 +67,12 @@ function registerPut(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: 
   });
 }
 
-function registerDelete(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, write: EntityWrite): void {
+function registerDelete(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  entity: EntityDefinition,
+  write: EntityWrite,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'delete',
     path: `/v1/${write.path}/{key}`,
@@ -78,7 +92,7 @@ function registerDelete(app: OpenAPIHono<AppEnv>, entity: EntityDefinition, writ
     },
   });
   app.delete(`/v1/${write.path}/:key`, async (c) => {
-    const services = servicesOf(c);
+    const services = gateway.servicesOf(c);
     const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
     const { headers } = await announced(services, async () => {
       const deleted = await deleteEntity(services.db, entity, key);

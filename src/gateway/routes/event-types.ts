@@ -1,8 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { EventDefinition } from '../../catalog/define/event.ts';
-import { catalog } from '../../catalog/index.ts';
+import type { EventDefinition } from '../../define/event.ts';
 import type { AnnouncedEnd } from '../../pipeline/contracts/deprecation.ts';
-import type { AppEnv } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 
 const PATH = '/v1/events/types';
 
@@ -27,7 +26,7 @@ const EventType = z
   .openapi('EventType');
 
 /** Tells what may be sent, in which versions. */
-export function registerEventTypes(app: OpenAPIHono<AppEnv>): void {
+export function registerEventTypes(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: PATH,
@@ -42,7 +41,9 @@ export function registerEventTypes(app: OpenAPIHono<AppEnv>): void {
   });
   app.get(PATH, (c) =>
     c.json({
-      types: catalog.events.flatMap((definition) => [definition, ...definition.earlier].map(described)),
+      types: gateway.catalog.events.flatMap((definition) =>
+        [definition, ...definition.earlier].map(described),
+      ),
     }),
   );
 }

@@ -1,18 +1,16 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
-import { catalog } from '../../catalog/index.ts';
+import { enqueueEvents, wasQueued } from '../../composition/queueing.ts';
+import type { Services } from '../../composition/services.ts';
 import { BATCH_EVENTS_MAX, CloudEvent } from '../../pipeline/cloud-event.ts';
 import { announcedEnd } from '../../pipeline/contracts/deprecation.ts';
 import { type eventsMessage, type IngestReport, ingest } from '../../pipeline/ingest.ts';
 import { acceptance } from '../../pipeline/take.ts';
 import { Failure } from '../../platform/failure.ts';
-import { enqueueEvents, wasQueued } from '../../services/queueing.ts';
-import type { Services } from '../../services.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { readEventStatus } from '../../storage/postgres/event-status.ts';
 import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
-import { authorize } from '../middleware/authorize.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 import { deprecationHeaders, registerEventTypes } from './event-types.ts';
 
@@ -38,13 +36,13 @@ const Report = z
   .openapi('IngestReport');
 
 /** Takes events in, and tells what may be sent and what became of it. */
-export function registerEvents(app: OpenAPIHono<AppEnv>): void {
-  registerIngest(app);
-  registerEventTypes(app);
-  registerStatus(app);
+export function registerEvents(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+  registerIngest(app, gateway);
+  registerEventTypes(app, gateway);
+  registerStatus(app, gateway);
 }
 
-function registerIngest(app: OpenAPIHono<AppEnv>): void {
+function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   const report = { 'application/json': { schema: Report } };
   app.openAPIRegistry.registerPath({
     method: 'post',
@@ -87,19 +85,19 @@ function registerIngest(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.post('/v1/events', async (c) => {
-    const services = servicesOf(c);
+    const services = gateway.servicesOf(c);
     const { raw, single } = await receiveEvents(c.req.raw);
     const { take, token } = acceptance(wantsToWait(c.req.header('prefer')), {
-      types: catalog.eventTypes,
+      types: gateway.catalog.eventTypes,
       enqueue: (items, receivedAt) => enqueueEvents(services.env, items, receivedAt),
       store: (message) => storeAndRelay(services, message),
     });
-    const report = await ingest(raw, services.now(), { types: catalog.eventTypes, take });
+    const report = await ingest(raw, services.now(), { types: gateway.catalog.eventTypes, take });
     if (single) throwIfRefused(report);
     const stored = token();
     const headers = {
       ...(stored === undefined ? {} : { 'millrace-token': stored }),
-      ...deprecationHeaders(announcedEnd(catalog.eventTypes, raw)),
+      ...deprecationHeaders(announcedEnd(gateway.catalog.eventTypes, raw)),
     };
     return c.json(report, statusOf(report, single, stored !== undefined), headers);
   });
@@ -130,7 +128,7 @@ function statusOf({ verdicts }: IngestReport, single: boolean, stored: boolean):
   return stored ? 201 : 202;
 }
 
-function registerStatus(app: OpenAPIHono<AppEnv>): void {
+function registerStatus(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/events/{source}/{id}',
@@ -149,8 +147,8 @@ function registerStatus(app: OpenAPIHono<AppEnv>): void {
       404: problem('It was never seen, or is queued and nobody remembers.'),
     },
   });
-  app.get('/v1/events/:source/:id', authorize, async (c) => {
-    const { db, env } = servicesOf(c);
+  app.get('/v1/events/:source/:id', gateway.authorize, async (c) => {
+    const { db, env } = gateway.servicesOf(c);
     const { source, id } = c.req.param();
     const status = await guarded(() => readEventStatus(db, source, id));
     if (status !== undefined) return c.json({ source, id, ...status });

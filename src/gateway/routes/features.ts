@@ -1,11 +1,11 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { catalog } from '../../catalog/index.ts';
+import type { Catalog } from '../../define/catalog.ts';
 import { readNames } from '../../features/read.ts';
 import { READ_KEYS_MAX } from '../../features/shards.ts';
 import { type FeatureRow, readFeatures } from '../../features/store.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
@@ -17,7 +17,7 @@ const ReadRequest = z.strictObject({
 });
 
 /** The online features of up to a hundred entities. */
-export function registerFeatures(app: OpenAPIHono<AppEnv>): void {
+export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/features/read',
@@ -34,7 +34,7 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.post('/v1/features/read', async (c) => {
-    const services = servicesOf(c);
+    const services = gateway.servicesOf(c);
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const parsed = ReadRequest.safeParse(body);
     if (!parsed.success) {
@@ -44,7 +44,7 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>): void {
       });
     }
     const { entity, keys } = parsed.data;
-    const names = wantedNames(entity, parsed.data.features);
+    const names = wantedNames(gateway.catalog, entity, parsed.data.features);
     const asOf = services.now();
     const rows = await readFeatures(entity, keys, asOf, services.shards);
     return c.json({
@@ -55,7 +55,7 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>): void {
   });
 }
 
-function wantedNames(entity: string, wanted: readonly string[] | undefined): string[] {
+function wantedNames(catalog: Catalog, entity: string, wanted: readonly string[] | undefined): string[] {
   const declared = catalog.features
     .filter((definition) => definition.entity.name === entity)
     .flatMap(readNames);

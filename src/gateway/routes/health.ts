@@ -1,11 +1,11 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { sql } from 'drizzle-orm';
+import { rootClock } from '../../composition/objects.ts';
 import { checkHealth } from '../../operations/health.ts';
-import { rootClock } from '../../storage/objects.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 
 /** `live`: the worker runs. `ready`: everything that a fresh answer needs is in reach. */
-export function registerHealth(app: OpenAPIHono<AppEnv>): void {
+export function registerHealth(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/health/live',
@@ -26,7 +26,7 @@ export function registerHealth(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.get('/health/ready', async (c) => {
-    const { db, env } = servicesOf(c);
+    const { db, env } = gateway.servicesOf(c);
     const health = await checkHealth({
       database: async () => void (await db.execute(sql`select 1`)),
       clock: async () =>

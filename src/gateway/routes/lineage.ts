@@ -1,6 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { catalog } from '../../catalog/index.ts';
 import { readChampion } from '../../inference/registry.ts';
 import { datasetsOf } from '../../operations/lineage/datasets.ts';
 import { NODE_KINDS, NODES_MAX, walk } from '../../operations/lineage/graph.ts';
@@ -10,8 +9,7 @@ import { runEventOf } from '../../operations/lineage/run-events.ts';
 import { Failure } from '../../platform/failure.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { type LineageCursor, readLineageEvents } from '../../storage/postgres/lineage-read.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
-import { authorize } from '../middleware/authorize.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 /** A walk from a prediction to the sources of its training is four steps; more lead round in circles. */
@@ -68,12 +66,12 @@ const GraphAnswer = z
   .openapi('Lineage');
 
 /** What was made of what, as a graph and as OpenLineage's run events. */
-export function registerLineage(app: OpenAPIHono<AppEnv>): void {
-  registerRunEvents(app);
-  registerWalk(app);
+export function registerLineage(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+  registerRunEvents(app, gateway);
+  registerWalk(app, gateway);
 }
 
-function registerRunEvents(app: OpenAPIHono<AppEnv>): void {
+function registerRunEvents(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/lineage/events',
@@ -95,18 +93,18 @@ function registerRunEvents(app: OpenAPIHono<AppEnv>): void {
       503: problem('The database does not answer.'),
     },
   });
-  app.get('/v1/lineage/events', authorize, async (c) => {
-    const { db, config, sweepLineage } = servicesOf(c);
+  app.get('/v1/lineage/events', gateway.authorize, async (c) => {
+    const { db, config, sweepLineage } = gateway.servicesOf(c);
     const { after, limit } = parsed(Page, c.req.query());
     const rows = await guarded(async () => {
       // The cron may be switched off, and locally there is none: whoever reads has ended what is over.
       await sweepLineage();
       return await readLineageEvents(db, cursorOf(after), limit);
     });
-    const datasets = datasetsOf(catalog, config.database.url);
+    const datasets = datasetsOf(gateway.catalog, config.database.url);
     const last = rows.at(-1)?.cursor;
     const next = last === undefined ? after : `${last.tx}.${last.seq}`;
-    const events = rows.map((row) => runEventOf(row, catalog, datasets));
+    const events = rows.map((row) => runEventOf(row, gateway.catalog, datasets));
     return c.json({ events, next }, 200, { 'cache-control': 'no-store' });
   });
 }
@@ -116,7 +114,7 @@ function cursorOf(text: string): LineageCursor {
   return { tx, seq };
 }
 
-function registerWalk(app: OpenAPIHono<AppEnv>): void {
+function registerWalk(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   const shared = {
     method: 'get' as const,
     tags: ['lineage'],
@@ -147,14 +145,16 @@ function registerWalk(app: OpenAPIHono<AppEnv>): void {
       query: Query,
     },
   });
-  app.get('/v1/lineage/:kind/:id', authorize, async (c) => {
+  app.get('/v1/lineage/:kind/:id', gateway.authorize, async (c) => {
     const kind = ROOT_KINDS.find((known) => known === c.req.param('kind'));
     if (kind === undefined) {
       throw new Failure('invalid_request', `The kind is one of ${ROOT_KINDS.join(', ')}.`, {
         pointer: 'kind',
       });
     }
-    return c.json(await answer(c, { kind, id: c.req.param('id') }), 200, { 'cache-control': 'no-store' });
+    return c.json(await answer(gateway, c, { kind, id: c.req.param('id') }), 200, {
+      'cache-control': 'no-store',
+    });
   });
 
   app.openAPIRegistry.registerPath({
@@ -169,15 +169,17 @@ function registerWalk(app: OpenAPIHono<AppEnv>): void {
       query: Query,
     },
   });
-  app.get('/v1/lineage/event/:source/:id', authorize, async (c) => {
+  app.get('/v1/lineage/event/:source/:id', gateway.authorize, async (c) => {
     const { source, id } = c.req.param();
-    return c.json(await answer(c, { kind: 'event', source, id }), 200, { 'cache-control': 'no-store' });
+    return c.json(await answer(gateway, c, { kind: 'event', source, id }), 200, {
+      'cache-control': 'no-store',
+    });
   });
 }
 
-async function answer(c: Context<AppEnv>, name: RootName) {
+async function answer(gateway: Gateway, c: Context<AppEnv>, name: RootName) {
   const { direction, depth, limit } = parsed(Query, c.req.query());
-  const ports = portsOf(c, limit);
+  const ports = portsOf(gateway, c, limit);
   return await guarded(async () => {
     const root = await findRoot(name, ports);
     if (root === undefined) {
@@ -190,13 +192,13 @@ async function answer(c: Context<AppEnv>, name: RootName) {
   });
 }
 
-function portsOf(c: Context<AppEnv>, limit: number): LineagePorts {
-  const { db, config, now, registry } = servicesOf(c);
+function portsOf(gateway: Gateway, c: Context<AppEnv>, limit: number): LineagePorts {
+  const { db, config, now, registry } = gateway.servicesOf(c);
   const champions = new Map<string, ReturnType<typeof readChampion>>();
   return {
     db,
-    catalog,
-    datasets: datasetsOf(catalog, config.database.url),
+    catalog: gateway.catalog,
+    datasets: datasetsOf(gateway.catalog, config.database.url),
     limit,
     now: now(),
     champion: (model) => {

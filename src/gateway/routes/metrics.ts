@@ -1,6 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import { catalog } from '../../catalog/index.ts';
-import type { Env } from '../../env.ts';
+import type { Env } from '../../composition/env.ts';
+import { kafkaReport } from '../../composition/kafka.ts';
+import { cacheStats, changeFeed } from '../../composition/objects.ts';
 import { consistencyOf } from '../../operations/consistency.ts';
 import { cacheReportOf } from '../../operations/hit-ratio.ts';
 import { METRICS_CONTENT_TYPE, metricsOf, metricsText } from '../../operations/metrics.ts';
@@ -10,10 +11,7 @@ import { qualityReportOf } from '../../operations/quality/report.ts';
 import { withTimeout } from '../../platform/clock.ts';
 import { type CounterReport, WINDOWS_MINUTES } from '../../platform/counters.ts';
 import { Failure } from '../../platform/failure.ts';
-import { kafkaReport } from '../../services/kafka.ts';
-import { cacheStats, changeFeed } from '../../storage/objects.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
-import { authorize } from '../middleware/authorize.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 import { countsOf } from './quality.ts';
 
@@ -21,7 +19,7 @@ import { countsOf } from './quality.ts';
 const PART_TIMEOUT_MS = 2_000;
 
 /** What all isolates have counted: for Prometheus, and as a report on the cache. */
-export function registerMetrics(app: OpenAPIHono<AppEnv>): void {
+export function registerMetrics(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/metrics',
@@ -36,15 +34,18 @@ export function registerMetrics(app: OpenAPIHono<AppEnv>): void {
   });
   app.get(
     '/metrics',
-    (c, next) => (servicesOf(c).config.isMetricsPublic ? next() : authorize(c, next)),
+    (c, next) => (gateway.servicesOf(c).config.isMetricsPublic ? next() : gateway.authorize(c, next)),
     async (c) => {
-      const { env } = servicesOf(c);
+      const { env } = gateway.servicesOf(c);
       const [report, quality, pipeline] = await Promise.all([
         reportOf(env),
         countsOf(env),
         pipelineReportOf(env),
       ]);
-      const ofQuality = qualityMetricsOf(qualityReportOf(quality, catalog.eventTypes), quality.totals);
+      const ofQuality = qualityMetricsOf(
+        qualityReportOf(quality, gateway.catalog.eventTypes),
+        quality.totals,
+      );
       const text = metricsText([...metricsOf(report), ...ofQuality, ...pipelineMetricsOf(pipeline)]);
       return c.body(text, 200, { 'content-type': METRICS_CONTENT_TYPE, 'cache-control': 'no-store' });
     },
@@ -63,7 +64,7 @@ export function registerMetrics(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.get('/v1/admin/cache/stats', async (c) => {
-    const report = await reportOf(servicesOf(c).env);
+    const report = await reportOf(gateway.servicesOf(c).env);
     const consistency = Object.fromEntries(
       WINDOWS_MINUTES.map((minutes) => [minutes, consistencyOf(report.windows[minutes])]),
     );

@@ -1,19 +1,18 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { ModelDefinition } from '../../catalog/define/model.ts';
-import { catalog } from '../../catalog/index.ts';
+import type { Services } from '../../composition/services.ts';
+import type { ModelDefinition } from '../../define/model.ts';
 import { readFeatures } from '../../features/store.ts';
 import type { LoadedModel } from '../../inference/loaded-models.ts';
 import { predictionFacts } from '../../inference/prediction.ts';
 import { rank } from '../../inference/rank.ts';
 import { inputTensor, TensorRequest } from '../../inference/tensors.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import type { Services } from '../../services.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
 import { missingKeys } from '../../storage/postgres/entity-writes.ts';
 import { readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
 import { championOf } from '../champion.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -25,7 +24,7 @@ const EntityRequest = z.strictObject({
 });
 
 /** Predictions for an entity whose features we fetch, or for a tensor as it is. */
-export function registerPredictions(app: OpenAPIHono<AppEnv>): void {
+export function registerPredictions(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/predictions/{model}',
@@ -49,8 +48,8 @@ export function registerPredictions(app: OpenAPIHono<AppEnv>): void {
     },
   });
   app.post('/v1/predictions/:model', async (c) => {
-    const services = servicesOf(c);
-    const definition = catalog.models.find(({ name }) => name === c.req.param('model'));
+    const services = gateway.servicesOf(c);
+    const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
       throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, {

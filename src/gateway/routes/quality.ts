@@ -1,25 +1,17 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { catalog } from '../../catalog/index.ts';
-import type { Env } from '../../env.ts';
+import type { Env } from '../../composition/env.ts';
+import { qualityWindow } from '../../composition/objects.ts';
+import type { Catalog } from '../../define/catalog.ts';
 import { QualityReport, qualityReportOf } from '../../operations/quality/report.ts';
 import { UNRECOGNISED } from '../../pipeline/quality/assess.ts';
 import { type QualityCounts, WINDOW_NAMES } from '../../pipeline/quality/windows.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { qualityWindow } from '../../storage/objects.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
-import { authorize } from '../middleware/authorize.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
-const Query = z.object({
-  type: z
-    .enum([UNRECOGNISED, ...catalog.events.map(({ type }) => type)])
-    .optional()
-    .openapi({ description: 'One event type alone; the gate is of it, too.' }),
-  window: z.enum(WINDOW_NAMES).optional().openapi({ description: 'One window alone.' }),
-});
-
 /** How good the data are that came in, and whether the gate holds. */
-export function registerQuality(app: OpenAPIHono<AppEnv>): void {
+export function registerQuality(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+  const Query = queryOf(gateway.catalog);
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/quality',
@@ -37,7 +29,7 @@ export function registerQuality(app: OpenAPIHono<AppEnv>): void {
       503: problem('The counts do not answer.'),
     },
   });
-  app.get('/v1/quality', authorize, async (c) => {
+  app.get('/v1/quality', gateway.authorize, async (c) => {
     const query = Query.safeParse(c.req.query());
     if (!query.success) {
       const issue = query.error.issues[0];
@@ -46,10 +38,20 @@ export function registerQuality(app: OpenAPIHono<AppEnv>): void {
       });
     }
     const { type, window } = query.data;
-    const counts = await countsOf(servicesOf(c).env);
+    const counts = await countsOf(gateway.servicesOf(c).env);
     const windows = window === undefined ? WINDOW_NAMES : [window];
-    const report = qualityReportOf(counts, catalog.eventTypes, { type, windows });
+    const report = qualityReportOf(counts, gateway.catalog.eventTypes, { type, windows });
     return c.json(report, 200, { 'cache-control': 'no-store' });
+  });
+}
+
+function queryOf({ events }: Catalog) {
+  return z.object({
+    type: z
+      .enum([UNRECOGNISED, ...events.map(({ type }) => type)])
+      .optional()
+      .openapi({ description: 'One event type alone; the gate is of it, too.' }),
+    window: z.enum(WINDOW_NAMES).optional().openapi({ description: 'One window alone.' }),
   });
 }
 

@@ -1,11 +1,11 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { cachePolicy } from '../../catalog/define/cache-policy.ts';
-import type { ModelDefinition } from '../../catalog/define/model.ts';
+import { cachePolicy } from '../../define/cache-policy.ts';
+import type { ModelDefinition } from '../../define/model.ts';
 import { recommend } from '../../inference/recommend.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { type CachedRoute, honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { championOf } from '../champion.ts';
-import { type AppEnv, servicesOf } from '../context.ts';
+import type { AppEnv, Gateway } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
 
 /** A page of recommendations is at most half of the candidates of one batch through the model. */
@@ -15,8 +15,12 @@ const LIMIT_MAX = 100;
 const POLICY = cachePolicy({ ttlS: 3_600, probe: false });
 
 /** Serves the ranking of every model of the catalog at its path, through the cache. */
-export function registerRecommendations(app: OpenAPIHono<AppEnv>, models: readonly ModelDefinition[]): void {
-  for (const model of models) registerRanking(app, model);
+export function registerRecommendations(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  models: readonly ModelDefinition[],
+): void {
+  for (const model of models) registerRanking(app, gateway, model);
 }
 
 /** The ranking of a model as a cached route, named after the model. */
@@ -28,7 +32,7 @@ export function rankingRoute(model: ModelDefinition): CachedRoute & { readonly p
   return { view: model.name, path: model.path, params, query, parameter };
 }
 
-function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void {
+function registerRanking(app: OpenAPIHono<AppEnv>, gateway: Gateway, model: ModelDefinition): void {
   const { parameter, params, query } = rankingRoute(model);
   app.openAPIRegistry.registerPath({
     method: 'get',
@@ -49,7 +53,7 @@ function registerRanking(app: OpenAPIHono<AppEnv>, model: ModelDefinition): void
   });
   const responses = new CachedResponses();
   app.get(honoPath(model.path), async (c) => {
-    const services = servicesOf(c);
+    const services = gateway.servicesOf(c);
     const startedAt = services.now();
     const input = inputOf({ params, query }, c.req);
     const key = String(input[parameter]);

@@ -1,20 +1,24 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { CachedAnswer } from '../../cache/read-through.ts';
-import type { Variant } from '../../catalog/define/vary.ts';
-import type { ViewDefinition } from '../../catalog/define/view.ts';
+import type { Variant } from '../../define/vary.ts';
+import type { ViewDefinition } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
-import { type AppEnv, loadView, readCached, requestIdOf } from '../context.ts';
+import { type AppEnv, type Gateway, requestIdOf } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
 /** Serves every view of the catalog: `GET` of its path, through the cache. */
-export function registerViews(app: OpenAPIHono<AppEnv>, views: readonly ViewDefinition[]): void {
-  for (const view of views) registerView(app, view);
+export function registerViews(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  views: readonly ViewDefinition[],
+): void {
+  for (const view of views) registerView(app, gateway, view);
 }
 
-function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
+function registerView(app: OpenAPIHono<AppEnv>, gateway: Gateway, view: ViewDefinition): void {
   const variants = variantsOf(view);
   const varies = variants.headers.length > 0;
   app.openAPIRegistry.registerPath({
@@ -44,7 +48,7 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
       if (answer.entry.body !== 'null') return response;
       return missingResponse(response, `No ${view.name} is there.`, requestIdOf(c));
     };
-    const answer = readCached(c, {
+    const answer = gateway.readCached(c, {
       view: view.name,
       key: varies ? keyOf(route, input, variant) : purgeKey,
       purgeKey,
@@ -52,7 +56,7 @@ function registerView(app: OpenAPIHono<AppEnv>, view: ViewDefinition): void {
       consistency: consistencyOf(request),
       input,
       variant,
-      load: () => loadView(c, view, input, variant),
+      load: () => gateway.loadView(c, view, input, variant),
     });
     if (!(answer instanceof Promise)) return respond(answer, 0);
     return answer.then((late) => respond(late, systemNow() - startedAt));

@@ -1,4 +1,4 @@
-import type { Catalog } from '../../catalog/index.ts';
+import type { Catalog } from '../../define/catalog.ts';
 import { keysOf } from '../../features/fold.ts';
 import type { Manifest } from '../../inference/bundle.ts';
 import { windowRunId } from '../../pipeline/lineage/runs.ts';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { Catalog } from '../../catalog/index.ts';
+import type { Catalog } from '../../define/catalog.ts';
 import { QUARANTINED } from '../../pipeline/lineage/observed.ts';
 import {
   type Assertion,

@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import type { EventDefinition } from '../../catalog/define/event.ts';
-import { QUALITY_DIMENSIONS, type QualityDimension } from '../../catalog/define/quality.ts';
+import type { EventDefinition } from '../../define/event.ts';
+import { QUALITY_DIMENSIONS, type QualityDimension } from '../../define/quality.ts';
 import { BUILT_IN_RULES } from '../../pipeline/quality/assess.ts';
 import { EMPTY_TALLY, type Tallies, type Tally } from '../../pipeline/quality/tally.ts';
 import { type QualityCounts, WINDOW_NAMES, type WindowName } from '../../pipeline/quality/windows.ts';

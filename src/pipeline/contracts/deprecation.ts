@@ -1,4 +1,4 @@
-import type { EventDefinition } from '../../catalog/define/event.ts';
+import type { EventDefinition } from '../../define/event.ts';
 
 /** Moments in milliseconds since the Unix epoch. */
 export interface AnnouncedEnd {

@@ -1,10 +1,10 @@
 import * as z from 'zod';
-import type { Deprecation } from '../../catalog/define/version.ts';
+import type { Deprecation } from '../../define/version.ts';
 import { compatibility } from './compatible.ts';
 import { breakingOf, type Finding, finding } from './finding.ts';
 import { canonicalValue, type JsonSchema } from './json-schema.ts';
 
-/** One version of an event type as producers were told it: a file of `src/catalog/contracts`. */
+/** One version of an event type as producers were told it: a file of the project's contracts folder. */
 export const Contract = z.strictObject({
   type: z.string().regex(/^[\w.-]+\.v\d+$/),
   deprecated: z.strictObject({ since: z.iso.date(), sunset: z.iso.date().exactOptional() }).exactOptional(),

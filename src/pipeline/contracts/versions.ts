@@ -1,4 +1,4 @@
-import type { EventDefinition } from '../../catalog/define/event.ts';
+import type { EventDefinition } from '../../define/event.ts';
 
 type EventTypes = ReadonlyMap<string, EventDefinition>;
 interface Typed {

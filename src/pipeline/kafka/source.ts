@@ -1,5 +1,5 @@
 import type { EventsMessage } from '../../../queues/events/message.ts';
-import type { EventDefinition } from '../../catalog/define/event.ts';
+import type { EventDefinition } from '../../define/event.ts';
 import type { KafkaRecord } from '../../storage/kafka.ts';
 import { eventsMessage, ingest } from '../ingest.ts';
 import type { StoreOutcome } from '../store.ts';

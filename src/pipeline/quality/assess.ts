@@ -1,5 +1,5 @@
-import type { EventDefinition } from '../../catalog/define/event.ts';
-import type { QualityDimension, RuleDeclaration } from '../../catalog/define/quality.ts';
+import type { EventDefinition } from '../../define/event.ts';
+import type { QualityDimension, RuleDeclaration } from '../../define/quality.ts';
 import type { Tallies, Tally } from './tally.ts';
 
 /** What an event that was stored has to say for its score. */

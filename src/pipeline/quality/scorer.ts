@@ -1,5 +1,5 @@
-import type { EventDefinition } from '../../catalog/define/event.ts';
-import type { StoredRule } from '../../catalog/define/quality.ts';
+import type { EventDefinition } from '../../define/event.ts';
+import type { StoredRule } from '../../define/quality.ts';
 import { log } from '../../platform/logger.ts';
 import type { KnownEvent, StorableEvent } from '../../storage/postgres/event-store.ts';
 import type { JudgedRule } from '../../storage/postgres/quality-checks.ts';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { QUALITY_DIMENSIONS } from '../../catalog/define/quality.ts';
+import { QUALITY_DIMENSIONS } from '../../define/quality.ts';
 
 /** Rules of a type, and reasons for which its events were refused beside them. */
 const TALLY_RULES_MAX = 64;

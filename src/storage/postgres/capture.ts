@@ -1,6 +1,6 @@
 import { getTableColumns, getTableName, getTableUniqueName, type SQL, sql } from 'drizzle-orm';
 import { getTableConfig, PgDialect, type PgTable } from 'drizzle-orm/pg-core';
-import type { EntityDefinition, HistoryDefinition } from '../../catalog/define/entity.ts';
+import type { EntityDefinition, HistoryDefinition } from '../../define/entity.ts';
 import { OWN_WRITE } from './captured.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
 import { outbox, schema } from './schema.ts';

@@ -2,7 +2,7 @@ import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import type { PgColumn } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
-import type { EntityDefinition } from '../../catalog/define/entity.ts';
+import type { EntityDefinition } from '../../define/entity.ts';
 import { Failure } from '../../platform/failure.ts';
 import { ownWrite } from './captured.ts';
 import { isStillReferenced } from './connect.ts';

@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import type { Effect } from '../../catalog/define/event.ts';
+import type { Effect } from '../../define/event.ts';
 import { ownWrite } from './captured.ts';
 import { insertTags } from './list-tags.ts';
 import { pendingOfStored } from './quality-pending.ts';

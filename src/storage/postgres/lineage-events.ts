@@ -2,7 +2,7 @@ import { getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
-import type { HistoryDefinition } from '../../catalog/define/entity.ts';
+import type { HistoryDefinition } from '../../define/entity.ts';
 import { countOf, parseCount, type Sample, Timestamp } from './lineage-read.ts';
 import * as millrace from './schema.ts';
 

@@ -1,6 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm';
-import type { EntityDefinition } from '../../catalog/define/entity.ts';
-import type { ListColumn, ListDefinition, SortColumn } from '../../catalog/define/list.ts';
+import type { EntityDefinition } from '../../define/entity.ts';
+import type { ListColumn, ListDefinition, SortColumn } from '../../define/list.ts';
 
 /**
  * What a changed row invalidates, as SQL: what `EntityDefinition.row` and `ListDefinition` say in JavaScript, for

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import type { ClockMoment } from '../../catalog/define/view.ts';
+import type { ClockMoment } from '../../define/view.ts';
 import * as millrace from './schema.ts';
 
 /** A committed change that has not been relayed yet. */

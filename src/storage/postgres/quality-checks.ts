@@ -2,7 +2,7 @@ import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
-import type { StoredRule } from '../../catalog/define/quality.ts';
+import type { StoredRule } from '../../define/quality.ts';
 import * as millrace from './schema.ts';
 
 const Counted = z.object({ judged: z.coerce.number().int(), failed: z.coerce.number().int() });

@@ -1,6 +1,6 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
-import type { StoredRow } from '../../catalog/define/event.ts';
+import type { StoredRow } from '../../define/event.ts';
 
 /** A row together with the identity of the event that it comes from. */
 export interface EventRow {

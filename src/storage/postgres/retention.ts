@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import type { RetentionPolicy } from '../../catalog/define/retention.ts';
+import type { RetentionPolicy } from '../../define/retention.ts';
 import * as millrace from './schema.ts';
 
 /** Rows that one pass deletes of each target, so that it stays a matter of tens of milliseconds. */

@@ -1,12 +1,14 @@
 import { FeatureShard } from '../../../durable-objects/feature-shard/object.ts';
 import { OutboxRelay } from '../../../durable-objects/outbox-relay/object.ts';
+import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { consumeChanges } from '../../../queues/changes/consumer.ts';
 import { consumeDead } from '../../../queues/dead/consumer.ts';
 import { consumeEvents } from '../../../queues/events/consumer.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
 import { slotsOf } from '../../../src/cache/clock/slots.ts';
-import { catalog } from '../../../src/catalog/index.ts';
-import type { Env } from '../../../src/env.ts';
+import type { Env } from '../../../src/composition/env.ts';
+import { outboxRelayPorts } from '../../../src/composition/outbox-relay.ts';
+import type { Services } from '../../../src/composition/services.ts';
 import type { FoldableEvent } from '../../../src/features/fold.ts';
 import { replayDeadLetters } from '../../../src/pipeline/dead-letters.ts';
 import { eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
@@ -16,7 +18,6 @@ import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { newId } from '../../../src/platform/ids.ts';
 import { seededRandom } from '../../../src/platform/random.ts';
-import type { Services } from '../../../src/services.ts';
 import { classifyFault, guarded } from '../../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../../src/storage/postgres/event-store.ts';
 import {
@@ -242,6 +243,7 @@ export class World {
       });
     const services: Pick<
       Services,
+      | 'catalog'
       | 'env'
       | 'db'
       | 'shards'
@@ -255,6 +257,7 @@ export class World {
       | 'tellFeed'
       | 'sinkChanges'
     > = {
+      catalog,
       // Lineage is told of behind the work, and nothing waits for it.
       tellLineage: () => undefined,
       // No topic is configured here.
@@ -298,7 +301,7 @@ export class World {
     if (held === undefined) {
       const own = objectStorage();
       const state = { storage: own.storage } as unknown as DurableObjectState;
-      held = { shard: new FeatureShard(state, {} as never), own };
+      held = { shard: new FeatureShard(state, {} as never, catalog.features), own };
       this.#shards.set(name, held);
     }
     const outcome = await held.shard.fold(name, entity, events);
@@ -312,7 +315,7 @@ export class World {
     const inside = (work: (relay: OutboxRelay) => Promise<unknown>) => {
       if (this.#relay === undefined || !this.#relayProcess.alive) {
         this.#relayProcess = { name: 'relay', alive: true };
-        this.#relay = new OutboxRelay(this.#relayState(), this.#env);
+        this.#relay = new OutboxRelay(this.#relayState(), {} as never, outboxRelayPorts(this.#env, catalog));
       }
       const relay = this.#relay;
       return this.machine.run(this.#relayProcess, () => work(relay));

@@ -14,7 +14,7 @@ import {
   FRESHNESS_MAX,
   type FreshnessPolicy,
   freshnessPolicy,
-} from '../../../src/catalog/define/cache-policy.ts';
+} from '../../../src/define/cache-policy.ts';
 import { type Random, seededRandom } from '../../../src/platform/random.ts';
 
 const FILLED_AT = 1_700_000_000_000;

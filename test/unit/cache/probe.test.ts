@@ -6,7 +6,7 @@ import { slotsOf } from '../../../src/cache/clock/slots.ts';
 import { bodyAndEtag } from '../../../src/cache/entry-body.ts';
 import { GRACE_MS, Probe, type ProbeVerdict } from '../../../src/cache/probe.ts';
 import type { CachedAnswer, ReadRequest } from '../../../src/cache/read-through.ts';
-import { cachePolicy } from '../../../src/catalog/define/cache-policy.ts';
+import { cachePolicy } from '../../../src/define/cache-policy.ts';
 
 const TAG = 'product:1';
 const SLOTS = slotsOf([TAG]);

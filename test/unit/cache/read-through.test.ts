@@ -5,7 +5,7 @@ import { ClockFollower } from '../../../src/cache/clock/follower.ts';
 import { slotsOf } from '../../../src/cache/clock/slots.ts';
 import { type Consistency, type ReadThroughPorts, readThrough } from '../../../src/cache/read-through.ts';
 import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
-import { type CachePolicy, cachePolicy } from '../../../src/catalog/define/cache-policy.ts';
+import { type CachePolicy, cachePolicy } from '../../../src/define/cache-policy.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';

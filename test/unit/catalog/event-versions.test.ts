@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { event } from '../../../src/catalog/define/event.ts';
-import { earlierVersion } from '../../../src/catalog/define/version.ts';
+import { event } from '../../../src/define/event.ts';
+import { earlierVersion } from '../../../src/define/version.ts';
 import { asCurrent } from '../../../src/pipeline/contracts/versions.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
 

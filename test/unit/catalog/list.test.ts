@@ -2,8 +2,8 @@ import { integer, numeric, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { entity } from '../../../src/catalog/define/entity.ts';
-import { product } from '../../../src/catalog/entities.ts';
+import { product } from '../../../examples/shop/catalog/entities.ts';
+import { entity } from '../../../src/define/entity.ts';
 
 const things = pgTable('things', {
   id: text('id').primaryKey(),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { COVER_PREFIXES_MAX, coverOf, prefixesOf } from '../../../src/catalog/define/prefix-cover.ts';
+import { COVER_PREFIXES_MAX, coverOf, prefixesOf } from '../../../src/define/prefix-cover.ts';
 
 /** Positions that often share their beginning, as those of neighbours in a list do. */
 const position = (digits: number) =>

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { acceptLanguage } from '../../../src/catalog/define/vary.ts';
+import { acceptLanguage } from '../../../src/define/vary.ts';
 
 const { choose, header, values } = acceptLanguage(['en', 'de', 'fr', 'pt-BR'], 'en');
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { catalog } from '../../../src/catalog/index.ts';
+import { catalog } from '../../../examples/shop/catalog/index.ts';
+import { snapshotAsOf } from '../../../examples/shop/training/purchases.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../../src/features/fold.ts';
 import { readFeature } from '../../../src/features/read.ts';
 import { routeEvents, shardOf } from '../../../src/features/shards.ts';
-import { snapshotAsOf } from '../../../src/training/purchases.ts';
 
 const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2026, 10, 23, 12);

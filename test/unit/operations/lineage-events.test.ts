@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { catalog } from '../../../src/catalog/index.ts';
+import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { datasetsOf } from '../../../src/operations/lineage/datasets.ts';
 import { runEventOf } from '../../../src/operations/lineage/run-events.ts';
 import type { StoredRun } from '../../../src/storage/postgres/lineage-read.ts';

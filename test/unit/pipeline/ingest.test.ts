@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { catalog } from '../../../src/catalog/index.ts';
+import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { ingest, type QueueItem } from '../../../src/pipeline/ingest.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
 import { type StorePorts, storeMessages } from '../../../src/pipeline/store.ts';

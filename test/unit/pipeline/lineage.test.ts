@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { catalog } from '../../../examples/shop/catalog/index.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
-import { catalog } from '../../../src/catalog/index.ts';
 import { foldObserved, storeObserved } from '../../../src/pipeline/lineage/observed.ts';
 import {
   type LineageFacts,

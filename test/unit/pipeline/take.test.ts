@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { EventDefinition } from '../../../src/catalog/define/event.ts';
+import type { EventDefinition } from '../../../src/define/event.ts';
 import type { QueueItem } from '../../../src/pipeline/ingest.ts';
 import { acceptance, type TakePorts } from '../../../src/pipeline/take.ts';
 import { Failure } from '../../../src/platform/failure.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { QUALITY_DIMENSIONS } from '../../../src/catalog/define/quality.ts';
-import { catalog } from '../../../src/catalog/index.ts';
+import { catalog } from '../../../examples/shop/catalog/index.ts';
+import { QUALITY_DIMENSIONS } from '../../../src/define/quality.ts';
 import {
   gateVerdictOf,
   QUALITY_EVENTS_MIN,

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { event } from '../../../src/catalog/define/event.ts';
+import { product, productViewHistory, purchaseHistory } from '../../../examples/shop/catalog/entities.ts';
+import { catalog } from '../../../examples/shop/catalog/index.ts';
+import { event } from '../../../src/define/event.ts';
 import {
   custom,
   distribution,
@@ -12,9 +14,7 @@ import {
   referential,
   required,
   unique,
-} from '../../../src/catalog/define/quality.ts';
-import { product, productViewHistory, purchaseHistory } from '../../../src/catalog/entities.ts';
-import { catalog } from '../../../src/catalog/index.ts';
+} from '../../../src/define/quality.ts';
 import { tallyEvents, UNRECOGNISED } from '../../../src/pipeline/quality/assess.ts';
 
 const AT = Date.UTC(2026, 10, 23, 12);

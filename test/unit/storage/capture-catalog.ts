@@ -1,7 +1,7 @@
 import { bigint, boolean, integer, numeric, pgTable, text } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import * as z from 'zod';
-import { type EntityDefinition, entity, history, tagsOfAppend } from '../../../src/catalog/define/entity.ts';
+import { type EntityDefinition, entity, history, tagsOfAppend } from '../../../src/define/entity.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 
 /** The catalog that capture is tested on, rows of it at random, and the tags that the catalog has for their changes. */

@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import { customer, product, purchaseHistory } from '../../../examples/shop/catalog/entities.ts';
 import { catalogCapture } from '../../../scripts/dev/database/capture.ts';
 import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { ensure } from '../../../src/catalog/define/event.ts';
-import { customer, product, purchaseHistory } from '../../../src/catalog/entities.ts';
+import { ensure } from '../../../src/define/event.ts';
 import {
   captureStatements,
   dropCaptureStatements,

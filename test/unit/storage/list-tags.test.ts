@@ -4,7 +4,7 @@ import { boolean, integer, numeric, PgDialect, pgTable, text } from 'drizzle-orm
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { entity } from '../../../src/catalog/define/entity.ts';
+import { entity } from '../../../src/define/entity.ts';
 import { deleteTags, insertTags, updateTags } from '../../../src/storage/postgres/list-tags.ts';
 
 const things = pgTable('things', {

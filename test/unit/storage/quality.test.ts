@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { catalog } from '../../../src/catalog/index.ts';
 import {
   type ScoredStorePorts,
   scoredStore,

@@ -1,14 +1,19 @@
 import { join } from 'node:path';
 import { count, eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { products, purchases } from '../../../examples/shop/catalog/tables.ts';
+import {
+  customerPage,
+  customerPurchases,
+  productList,
+  productPage,
+} from '../../../examples/shop/catalog/views.ts';
 import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { type AsOfPorts, InvalidatedChanges, loadAsOf } from '../../../src/cache/as-of.ts';
 import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { slotsOf } from '../../../src/cache/clock/slots.ts';
-import type { Database, Loaded } from '../../../src/catalog/define/view.ts';
-import { products, purchases } from '../../../src/catalog/tables.ts';
-import { customerPage, customerPurchases, productList, productPage } from '../../../src/catalog/views.ts';
+import type { Database, Loaded } from '../../../src/define/view.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { classifyFault, connect } from '../../../src/storage/postgres/connect.ts';

@@ -1,8 +1,8 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { product } from '../../../examples/shop/catalog/entities.ts';
 import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { product } from '../../../src/catalog/entities.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { markRelayed } from '../../../src/storage/postgres/outbox.ts';

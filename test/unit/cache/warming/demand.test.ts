@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { invalidate, newClock } from '../../../../src/cache/clock/clock.ts';
 import type { Entry } from '../../../../src/cache/entry.ts';
 import { DEMAND_SETTINGS, DemandModel, probabilityOfUse } from '../../../../src/cache/warming/demand.ts';
-import { cachePolicy } from '../../../../src/catalog/define/cache-policy.ts';
+import { cachePolicy } from '../../../../src/define/cache-policy.ts';
 
 const POLICY = cachePolicy({ jitter: 0 });
 const TTL_MS = POLICY.ttlS * 1_000;

@@ -5,7 +5,7 @@ import type { CachedAnswer } from '../../../../src/cache/read-through.ts';
 import { WARMING_LIMITS, WarmingBudget } from '../../../../src/cache/warming/budget.ts';
 import { DemandModel, type Recipe } from '../../../../src/cache/warming/demand.ts';
 import { PAUSE_MS, WAVE_FILLS_MAX, Warmer } from '../../../../src/cache/warming/warmer.ts';
-import { cachePolicy } from '../../../../src/catalog/define/cache-policy.ts';
+import { cachePolicy } from '../../../../src/define/cache-policy.ts';
 
 const POLICY = cachePolicy();
 const MISS = { hit: false, forward: 'uri-miss', stored: true, collapsed: false } as const;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { catalog } from '../../../../examples/shop/catalog/index.ts';
 import type { EventsMessage } from '../../../../queues/events/message.ts';
-import { catalog } from '../../../../src/catalog/index.ts';
 import { eventOf } from '../../../../src/pipeline/kafka/binding.ts';
 import { kafkaConfig } from '../../../../src/pipeline/kafka/config.ts';
 import { sinkRecord } from '../../../../src/pipeline/kafka/sink.ts';

@@ -1,0 +1,55 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { createReporter, describeProgress } from '../../import/progress.ts';
+import { backoffMs, retryAfterMs } from '../../import/retry.ts';
+import { shiftToToday } from '../../import/run.ts';
+
+describe('pure rules', () => {
+  test('no line is moved into the future', () => {
+    const instant = fc.integer({ min: 0, max: 2_000_000_000_000 });
+    fc.assert(
+      fc.property(instant, instant, (latest, now) => {
+        const moved = latest + shiftToToday(latest, now);
+        expect(moved).toBeLessThanOrEqual(now);
+        expect(Math.floor(moved / 86_400_000)).toBe(Math.floor(now / 86_400_000));
+      }),
+    );
+  });
+
+  test('backoff has full jitter under a cap and never undercuts the server', () => {
+    const failures = fc.integer({ min: 1, max: 1e6 });
+    const random = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
+    fc.assert(
+      fc.property(failures, fc.option(fc.nat(600_000)), random, (count, asked, fraction) => {
+        const wait = backoffMs(count, asked, () => fraction);
+        expect(wait).toBeGreaterThanOrEqual(asked ?? 0);
+        expect(wait).toBeLessThanOrEqual((asked ?? 0) + Math.min(30_000, 500 * 2 ** Math.min(count - 1, 20)));
+      }),
+    );
+  });
+
+  test('Retry-After is seconds or a date', () => {
+    const now = Date.UTC(2026, 0, 1);
+    expect(retryAfterMs('120', now)).toBe(120_000);
+    expect(retryAfterMs('Thu, 01 Jan 2026 00:00:30 GMT', now)).toBe(30_000);
+    expect(retryAfterMs('Thu, 01 Jan 2015 00:00:30 GMT', now)).toBe(0);
+    expect(retryAfterMs('soon', now)).toBeNull();
+    expect(retryAfterMs(null, now)).toBeNull();
+  });
+
+  test('progress is a bar in a terminal and a line now and then elsewhere', () => {
+    const progress = { lines: 5000, linesOfRun: 2000, fraction: 0.5, fractionAtStart: 0.25, elapsedMs: 4000 };
+    expect(describeProgress(progress)).toBe(' 50.0 %  5,000 lines  500/s  ETA 0:08');
+    const shown = (isTTY: boolean): string => {
+      let now = 0;
+      let output = '';
+      const reporter = createReporter({ isTTY, write: (text) => (output += text) }, () => now);
+      for (; now < 25_000; now += 1000) reporter.progress(progress);
+      reporter.finish();
+      return output;
+    };
+    expect(shown(false).split('\n')).toHaveLength(3);
+    expect(shown(true).split('\r')).toHaveLength(27);
+    expect(shown(true)).toContain('[############............]');
+  });
+});

@@ -1,0 +1,357 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Reporter } from '../../import/progress.ts';
+import { type ImportDeps, type ImportOptions, runImport } from '../../import/run.ts';
+import { summarise } from '../../import/summary.ts';
+import { csvOf, type Endpoint, HEADER_II, startEndpoint, xlsxOf } from './import-fixtures.ts';
+
+const LINES = 400;
+const BATCH_LINES = 20;
+const CLI = resolve('examples/shop/import.ts');
+const NODE = resolve('node_modules/.bin/node');
+
+let directory: string;
+let endpoint: Endpoint;
+let file: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'millrace-import-'));
+  endpoint = await startEndpoint();
+  file = join(directory, 'retail.csv');
+  await writeFile(file, csvOf(LINES));
+});
+afterEach(async () => {
+  await endpoint[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
+});
+
+/** A clock that only waiting moves, so that minutes of outage pass at once. */
+function testDeps(): ImportDeps & { waits: number[]; notices: string[]; advance: (ms: number) => void } {
+  let now = Date.UTC(2026, 0, 15, 10, 30, 20);
+  const waits: number[] = [];
+  const notices: string[] = [];
+  const reporter: Reporter = { progress: () => {}, notice: (text) => notices.push(text), finish: () => {} };
+  const advance = (ms: number): void => {
+    now += ms;
+  };
+  const sleep = async (ms: number): Promise<void> => {
+    waits.push(ms);
+    advance(ms);
+  };
+  return { fetch, now: () => now, random: () => 0.5, sleep, reporter, waits, notices, advance };
+}
+
+function run(
+  options: Partial<ImportOptions> = {},
+  deps: ImportDeps = testDeps(),
+  signal = new AbortController().signal,
+) {
+  return runImport(
+    {
+      file,
+      url: endpoint.url,
+      key: 'secret',
+      batchLines: BATCH_LINES,
+      limit: null,
+      asIfToday: false,
+      restart: false,
+      stateDirectory: join(directory, 'states'),
+      ...options,
+    },
+    deps,
+    signal,
+  );
+}
+
+/** One line of every 50 in `csvOf` has a negative quantity. */
+const NEGATIVE = LINES / 50;
+
+describe('a whole file', () => {
+  test('every line is sent once, as a batch of CloudEvents, and summed up', async () => {
+    const result = await run();
+    expect(result.kind).toBe('complete');
+    expect(endpoint.stored.size).toBe(LINES);
+    expect(endpoint.received).toHaveLength(LINES / BATCH_LINES);
+    expect(endpoint.received[0]).toMatchObject({
+      url: '/v1/events',
+      headers: { 'content-type': 'application/cloudevents-batch+json', authorization: 'Bearer secret' },
+    });
+    expect(result.state).toMatchObject({
+      acknowledged: LINES,
+      accepted: LINES - NEGATIVE,
+      quarantined: { quantity_not_positive: NEGATIVE },
+    });
+    expect(summarise(result.state)).toMatch(/lines +400\n.*quantity_not_positive +8\n/s);
+  });
+
+  test('a second run has nothing to do, and --restart sends all anew', async () => {
+    await run();
+    expect((await run()).kind).toBe('already_complete');
+    expect(endpoint.received).toHaveLength(LINES / BATCH_LINES);
+    expect((await run({ restart: true })).state.duplicates).toBe(LINES);
+    expect(endpoint.stored.size).toBe(LINES);
+  });
+
+  test('a limit is a place to go on from', async () => {
+    // Line 129 is the first of two equal lines: the next run has to know that it was sent.
+    const limited = await run({ limit: 129 });
+    expect(limited).toMatchObject({ kind: 'limit_reached', state: { acknowledged: 129 } });
+    expect(endpoint.stored.size).toBe(129);
+    expect(await run()).toMatchObject({ kind: 'complete', linesOfRun: LINES - 129 });
+    expect(endpoint.stored.size).toBe(LINES);
+    expect(endpoint.duplicates()).toBe(0);
+  });
+
+  test('a body stays below a megabyte', async () => {
+    const long = 'x'.repeat(20_000);
+    const rows = Array.from({ length: 120 }, (_, n) => `1,${n},${long},1,2009-12-01 07:45:00,1,,EIRE`);
+    await writeFile(file, [HEADER_II, ...rows].join('\n'));
+    expect((await run({ batchLines: 1000 })).kind).toBe('complete');
+    expect(endpoint.stored.size).toBe(120);
+    expect(Math.max(...endpoint.received.map(({ bytes }) => bytes))).toBeLessThanOrEqual(1_000_000);
+    expect(endpoint.received).toHaveLength(3);
+  });
+
+  test('two sheets that repeat a line give one event', async () => {
+    const row = ['1', '2', 'cup', 1, 40_518.5, 1, 5, 'EIRE'];
+    const sheet = [HEADER_II.split(','), row, row];
+    file = join(directory, 'retail.xlsx');
+    await writeFile(file, xlsxOf([sheet, sheet]));
+    expect((await run()).state).toMatchObject({ acknowledged: 4, accepted: 2, duplicates: 2 });
+  });
+});
+
+describe('back-pressure', () => {
+  test('Retry-After is honoured, nothing is lost and nothing doubled', async () => {
+    const deps = testDeps();
+    endpoint.intercept = (count, response) => {
+      if (count % 5 !== 3) return false;
+      response.writeHead(count % 2 === 0 ? 503 : 429, { 'retry-after': '7' }).end('{"title":"Busy"}');
+      return true;
+    };
+    const result = await run({}, deps);
+    expect(result.kind).toBe('complete');
+    expect(result.state.retries).toBeGreaterThan(0);
+    expect(endpoint.stored.size).toBe(LINES);
+    expect(endpoint.duplicates()).toBe(0);
+    expect(Math.max(...deps.waits)).toBeGreaterThanOrEqual(7000);
+    expect(deps.notices[0]).toMatch(/^HTTP (503|429) Busy; next try in 7\.\d s$/);
+  });
+
+  test('a connection that dies before or after the batch was stored costs nothing', async () => {
+    endpoint.intercept = (count, response, store) => {
+      if (count % 4 === 0) store();
+      if (count % 2 === 0) response.destroy();
+      return count % 2 === 0;
+    };
+    const result = await run();
+    expect(result.kind).toBe('complete');
+    expect(endpoint.stored.size).toBe(LINES);
+    const { accepted, duplicates, quarantined } = result.state;
+    expect(accepted + duplicates + (quarantined['quantity_not_positive'] ?? 0)).toBe(LINES);
+    expect(duplicates).toBeGreaterThan(0);
+  });
+
+  test('an outage of ten minutes ends the run, and the next one goes on', async () => {
+    endpoint.intercept = (count, response) => {
+      if (count > 5) response.writeHead(503).end();
+      return count > 5;
+    };
+    const deps = testDeps();
+    const began = deps.now();
+    const result = await run({}, deps);
+    expect(result).toMatchObject({ kind: 'failed' });
+    expect(result.message).toMatch(/took nothing for \d+ s\. Last answer: HTTP 503/);
+    expect(deps.now() - began).toBeGreaterThan(9 * 60_000);
+    expect(deps.now() - began).toBeLessThan(12 * 60_000);
+    endpoint.intercept = () => false;
+    expect((await run()).kind).toBe('complete');
+    expect(endpoint.stored.size).toBe(LINES);
+    expect(endpoint.duplicates()).toBe(0);
+  });
+
+  test('a server that comes back now and then is not given up', async () => {
+    endpoint.intercept = (count, response) => {
+      if (count % 3 === 0) response.writeHead(503, { 'retry-after': '120' }).end();
+      return count % 3 === 0;
+    };
+    const deps = testDeps();
+    const began = deps.now();
+    expect((await run({}, deps)).kind).toBe('complete');
+    expect(deps.now() - began).toBeGreaterThan(10 * 60_000);
+    expect(endpoint.stored.size).toBe(LINES);
+  });
+
+  test('a refusal stops the import and shows the problem', async () => {
+    endpoint.intercept = (count, response) => {
+      if (count !== 4) return false;
+      const problem = { title: 'Forbidden', detail: 'The key may not write.', code: 'key_scope' };
+      response.writeHead(403, { 'content-type': 'application/problem+json' }).end(JSON.stringify(problem));
+      return true;
+    };
+    const result = await run();
+    expect(result).toMatchObject({ kind: 'failed' });
+    expect(result.message).toBe(
+      'The server refuses the batch: HTTP 403 [key_scope] Forbidden The key may not write.',
+    );
+    expect(result.state.acknowledged % BATCH_LINES).toBe(0);
+    expect(endpoint.received.length).toBeLessThanOrEqual(8);
+    endpoint.intercept = () => false;
+    expect((await run()).kind).toBe('complete');
+    expect(endpoint.stored.size).toBe(LINES);
+  });
+
+  test.each([
+    ['a redirect', 302, '', /HTTP 302/],
+    ['another program', 202, '<html>', /not a receipt: <html>/],
+    [
+      'a receipt that does not add up',
+      202,
+      '{"accepted":1,"duplicates":0,"quarantined":0,"verdicts":[]}',
+      /1 of 20/,
+    ],
+  ])('%s is not taken for success', async (_, status, body, message) => {
+    endpoint.intercept = (_, response) => {
+      response.writeHead(status, { location: '/elsewhere' }).end(body);
+      return true;
+    };
+    const result = await run();
+    expect(result).toMatchObject({ kind: 'failed', state: { acknowledged: 0 } });
+    expect(result.message).toMatch(message);
+  });
+
+  test('no more than four batches are under way', async () => {
+    let open = 0;
+    let most = 0;
+    const counting: typeof fetch = async (...request) => {
+      open += 1;
+      most = Math.max(most, open);
+      await pause(5);
+      return fetch(...request).finally(() => {
+        open -= 1;
+      });
+    };
+    await run({}, { ...testDeps(), fetch: counting });
+    expect(most).toBe(4);
+  });
+});
+
+describe('interrupt and resume', () => {
+  test('nothing is lost wherever the run is interrupted', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: LINES / BATCH_LINES }),
+        fc.nat(39),
+        async (at, batchLines) => {
+          await rm(join(directory, 'states'), { recursive: true, force: true });
+          endpoint.stored.clear();
+          const before = endpoint.received.length;
+          const controller = new AbortController();
+          endpoint.intercept = () => {
+            if (endpoint.received.length - before === at) controller.abort();
+            return false;
+          };
+          const first = await run({}, testDeps(), controller.signal);
+          const second = await run({ batchLines: batchLines + 1 });
+          expect(first.kind).toMatch(/interrupted|complete/);
+          expect(second.kind).toMatch(/^(already_)?complete$/);
+          expect(endpoint.stored.size).toBe(LINES);
+          const { accepted, duplicates, quarantined } = second.state;
+          // An interrupt waits for the batches under way, so none of them is sent twice.
+          expect([accepted, duplicates, quarantined['quantity_not_positive']]).toEqual([
+            LINES - NEGATIVE,
+            0,
+            NEGATIVE,
+          ]);
+        },
+      ),
+      { numRuns: 15 },
+    );
+  });
+
+  test('a damaged state is reported, not guessed at', async () => {
+    const { statePath } = await run({ limit: 40 });
+    await writeFile(statePath, (await readFile(statePath, 'utf8')).slice(0, 60));
+    await expect(run()).rejects.toThrow(/damaged; --restart/);
+    expect((await run({ restart: true })).kind).toBe('complete');
+    expect(await readdir(join(directory, 'states'))).toHaveLength(1);
+  });
+
+  test('another server is another import', async () => {
+    await run();
+    await using other = await startEndpoint();
+    expect((await run({ url: `${other.url}/` })).kind).toBe('complete');
+    expect(other.stored.size).toBe(LINES);
+  });
+});
+
+describe('as if today', () => {
+  test('the last line happens today, and a resumed run keeps the shift', async () => {
+    const deps = testDeps();
+    await run({ asIfToday: true, limit: 50 }, deps);
+    deps.advance(3 * 86_400_000);
+    const { state } = await run({}, deps);
+    const times = [...endpoint.stored.values()].map(({ time }) => time).toSorted();
+    expect(times[0]).toBe('2026-01-15T08:00:00.000Z');
+    expect(times.at(-1)).toBe('2026-01-15T08:39:00.000Z');
+    expect(state.shiftMs).toBe(Date.UTC(2026, 0, 15) - Date.UTC(2009, 11, 1));
+  });
+
+  test('the ids are those of the file', async () => {
+    await run();
+    await run({ asIfToday: true, restart: true });
+    expect(endpoint.stored.size).toBe(LINES);
+  });
+
+  test('it cannot be asked for half-way', async () => {
+    await run({ limit: 50 });
+    await expect(run({ asIfToday: true })).rejects.toThrow('--restart');
+  });
+});
+
+describe('the program', () => {
+  const start = (...args: string[]) => {
+    const child = spawn(NODE, [CLI, ...args], { cwd: directory, env: { ...process.env, MILLRACE_KEY: '' } });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+    return { child, done: once(child, 'close').then(([code]) => ({ code: code as number, output })) };
+  };
+
+  test('Ctrl-C tells how to go on, and the same command does', { timeout: 30_000 }, async () => {
+    const args = [file, '--url', endpoint.url, '--key', 'k', '--batch', '10'];
+    const { child, done } = start(...args);
+    endpoint.intercept = (count, response) => {
+      if (count < 10) return false;
+      if (count === 10) child.kill('SIGINT');
+      response.writeHead(503, { 'retry-after': '60' }).end();
+      return true;
+    };
+    const interrupted = await done;
+    expect(interrupted.code).toBe(130);
+    expect(interrupted.output).toMatch(/Interrupted after line \d+\. The same command goes on from here\./);
+    endpoint.intercept = () => false;
+    const finished = await start(...args).done;
+    expect(finished).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(/Going on after line.*lines +400.*In the database: 400 events/s),
+    });
+    expect(endpoint.stored.size).toBe(LINES);
+    expect(endpoint.duplicates()).toBe(0);
+  });
+
+  test('what is wrong with the call is said without a stack', { timeout: 30_000 }, async () => {
+    const calls = [[], [file], [file, '--key', 'k', '--batch', '0'], [file, '--frob']];
+    const results = await Promise.all(calls.map((args) => start(...args).done));
+    expect(results.map(({ code }) => code)).toEqual([1, 1, 1, 2]);
+    const said = [/Name one file/, /There is no API key/, /--batch takes a whole number from 1/, /--frob/];
+    for (const [index, { output }] of results.entries()) {
+      expect(output).toMatch(said[index] ?? /./);
+      expect(output).not.toMatch(/^ +at /m);
+    }
+  });
+});

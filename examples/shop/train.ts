@@ -1,0 +1,268 @@
+/**
+ * Trains the shop's ranker from its purchase history and writes (or publishes) the bundle.
+ *
+ *   npm run train -- [--csv FILE(.gz)] [--out .millrace/models/ranker] [--seed 1]
+ *                         [--publish --url http://127.0.0.1:8787 --key KEY]
+ *
+ * With --publish the run is told to the deployment: that it began, and how it ended (docs/lineage.md).
+ *
+ * Without --csv the history is read from Postgres: DATABASE_URL, and DATABASE_ENDPOINT where the database is
+ * reached over another HTTP address than Neon's own. Without those, and without a key, the ones of the running
+ * development stack are taken from .millrace/.
+ */
+import { randomUUID } from 'node:crypto';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { createGunzip } from 'node:zlib';
+import { neon, neonConfig } from '@neondatabase/serverless';
+import { parse } from 'csv-parse';
+import * as z from 'zod';
+import type { Snapshot } from '../../src/operations/lineage/training.ts';
+import {
+  type Bounds,
+  boundsOfPurchases,
+  completed,
+  failed,
+  sourcesOfPurchases,
+  tell,
+} from './training/lineage.ts';
+import type { ModelBundle } from './training/model.ts';
+import type { Purchase } from './training/purchases.ts';
+import { metricsTable, modelCard } from './training/report.ts';
+import { type TrainingReport, trainRanker } from './training/train.ts';
+
+/** What the development stack leaves for its tools. */
+const STATE_DIR = '.millrace';
+const DEV_VARS = `${STATE_DIR}/worker.env`;
+const DEV_KEY = `${STATE_DIR}/key`;
+
+/** Rows of a query: a few megabytes of answer. */
+const PAGE_ROWS = 20_000;
+/** A publication uploads a few hundred kilobytes and lets the registry measure the model. */
+const PUBLISH_TIMEOUT_MS = 60_000;
+
+/** A trained bundle and what the run found. */
+export interface TrainingResult {
+  readonly bundle: ModelBundle;
+  readonly report: TrainingReport;
+}
+
+/**
+ * Trains from purchases in memory; the same purchases (in any order) and seed give the same bytes.
+ *
+ * @throws Error when the history does not allow a model. Whether the model beats popularity is in the report.
+ */
+export async function trainFromPurchases(
+  purchases: Iterable<Purchase>,
+  options: { readonly seed: number },
+): Promise<TrainingResult> {
+  const outcome = await trainRanker(purchases, options);
+  if (!outcome.ok) throw new Error(outcome.message);
+  return { bundle: outcome.bundle, report: outcome.report };
+}
+
+/**
+ * Publishes a bundle as the champion: `PUT {url}/v1/admin/models/ranker/champion`.
+ *
+ * @returns the registry's JSON answer.
+ * @throws Error with the problem details when the registry refuses it.
+ */
+export async function publishBundle(
+  bundle: ModelBundle,
+  target: { readonly url: string; readonly key: string },
+): Promise<unknown> {
+  const address = new URL(`/v1/admin/models/${bundle.name}/champion`, target.url);
+  const response = await fetch(address, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${target.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      manifest: bundle.manifest,
+      golden: bundle.golden,
+      model: Buffer.from(bundle.model).toString('base64'),
+      candidates: Buffer.from(bundle.candidates).toString('base64'),
+    }),
+    signal: AbortSignal.timeout(PUBLISH_TIMEOUT_MS),
+  });
+  const text = await response.text();
+  if (response.status !== 200 && response.status !== 201) {
+    throw new Error(`The registry answered ${response.status}: ${text}`);
+  }
+  return JSON.parse(text) as unknown;
+}
+
+const csvRowSchema = z.object({
+  Invoice: z.string(),
+  StockCode: z.string(),
+  Quantity: z.coerce.number(),
+  InvoiceDate: z.string(),
+  Price: z.coerce.number(),
+  'Customer ID': z.string(),
+});
+
+/**
+ * Reads a file in the format of UCI's Online Retail II, gzipped or not. Left out are cancelled invoices, lines
+ * without a customer, without a price or without a quantity. Times are read as UTC.
+ */
+export async function purchasesFromCsv(file: string): Promise<Purchase[]> {
+  const raw = createReadStream(file);
+  const text = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
+  const rows = text.pipe(parse({ columns: true, bom: true }));
+  // A stream that fails does not end what it is piped into: the parser is told, so that the loop below throws.
+  raw.on('error', (error) => rows.destroy(error));
+  text.on('error', (error: Error) => rows.destroy(error));
+  const purchases: Purchase[] = [];
+  for await (const row of rows) {
+    const line = csvRowSchema.parse(row);
+    const customer = line['Customer ID'];
+    if (line.Invoice.startsWith('C') || customer === '' || line.Price <= 0 || line.Quantity <= 0) continue;
+    const at = Date.parse(`${line.InvoiceDate.replace(' ', 'T')}Z`);
+    if (Number.isNaN(at)) throw new Error(`Not a date in ${file}: ${line.InvoiceDate}`);
+    purchases.push({ sku: line.StockCode, customer, quantity: line.Quantity, at });
+  }
+  return purchases;
+}
+
+const pageSchema = z.array(
+  z.object({
+    event_seq: z.coerce.number(),
+    sku: z.string(),
+    customer_id: z.string(),
+    quantity: z.coerce.number(),
+    at: z.coerce.number(),
+  }),
+);
+
+/**
+ * Reads the purchases of known customers from Postgres, in the order in which they were stored.
+ *
+ * @param lastSeq the number of the last event that is read.
+ */
+async function purchasesFromPostgres(databaseUrl: string, lastSeq: number): Promise<Purchase[]> {
+  const sql = neon(databaseUrl);
+  const purchases: Purchase[] = [];
+  for (let after = 0; ; ) {
+    const page = pageSchema.parse(
+      await sql`select event_seq, sku, customer_id, quantity, floor(extract(epoch from occurred_at) * 1000) as at
+        from purchases
+        where event_seq > ${after} and event_seq <= ${lastSeq} and customer_id is not null
+        order by event_seq
+        limit ${PAGE_ROWS}`,
+    );
+    for (const row of page) {
+      purchases.push({ sku: row.sku, customer: row.customer_id, quantity: row.quantity, at: row.at });
+    }
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE_ROWS) return purchases;
+    after = last.event_seq;
+  }
+}
+
+/** Writes a bundle's five files into a folder, which is made if need be. */
+export async function writeBundle(result: TrainingResult, folder: string): Promise<void> {
+  const { bundle, report } = result;
+  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
+  await mkdir(folder, { recursive: true });
+  await Promise.all([
+    writeFile(path.join(folder, 'manifest.json'), json(bundle.manifest)),
+    writeFile(path.join(folder, 'model.onnx'), bundle.model),
+    writeFile(path.join(folder, 'candidates.json'), bundle.candidates),
+    writeFile(path.join(folder, 'golden.json'), json(bundle.golden)),
+    writeFile(path.join(folder, 'card.md'), modelCard(bundle, report)),
+  ]);
+}
+
+/** Purchases, and where they came from, unless that is a file. */
+interface LoadedPurchases {
+  readonly purchases: Purchase[];
+  readonly origin: (Bounds & { readonly sources: Snapshot['sources'] }) | undefined;
+}
+
+async function loadPurchases(csv: string | undefined): Promise<LoadedPurchases> {
+  if (csv !== undefined) return { purchases: await purchasesFromCsv(csv), origin: undefined };
+  const url = process.env['DATABASE_URL'];
+  if (url === undefined || url === '') {
+    throw new Error('Start npm run dev, set DATABASE_URL to the shop’s Postgres, or name a file with --csv.');
+  }
+  const endpoint = process.env['DATABASE_ENDPOINT'];
+  if (endpoint !== undefined && endpoint !== '') neonConfig.fetchEndpoint = endpoint;
+  const bounds = await boundsOfPurchases(url);
+  if (bounds === undefined) return { purchases: [], origin: undefined };
+  const purchases = await purchasesFromPostgres(url, bounds.lastSeq);
+  return { purchases, origin: { ...bounds, sources: await sourcesOfPurchases(url, bounds) } };
+}
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      csv: { type: 'string' },
+      out: { type: 'string', default: `${STATE_DIR}/models/ranker` },
+      seed: { type: 'string', default: '1' },
+      publish: { type: 'boolean', default: false },
+      url: { type: 'string', default: 'http://127.0.0.1:8787' },
+      key: { type: 'string' },
+    },
+  });
+  const seed = Number(values.seed);
+  if (!Number.isSafeInteger(seed) || seed < 0) throw new Error('--seed must be a whole number, 0 or more.');
+  const key = values.key ?? (existsSync(DEV_KEY) ? readFileSync(DEV_KEY, 'utf8').trim() : undefined);
+  if (values.publish && key === undefined) throw new Error('--publish needs --key.');
+  return { ...values, key, seed };
+}
+
+async function main(): Promise<void> {
+  if (!process.env['DATABASE_URL'] && existsSync(DEV_VARS)) process.loadEnvFile(DEV_VARS);
+  const options = readArguments();
+  const { key, url, publish } = options;
+  // A training that nobody can use is told to nobody.
+  if (!publish || key === undefined) {
+    await trainAndWrite(options);
+    return;
+  }
+  const startedAt = new Date().toISOString();
+  const target = { url, key, model: 'ranker', runId: randomUUID() };
+  await tell({ state: 'START' }, target);
+  try {
+    const { result, origin } = await trainAndWrite(options);
+    console.log('Published:', await publishBundle(result.bundle, { url, key }));
+    await tell(completed(result, startedAt, origin), target);
+  } catch (error) {
+    await tell(failed(error, startedAt), target);
+    throw error;
+  }
+}
+
+async function trainAndWrite({ csv, out, seed }: ReturnType<typeof readArguments>) {
+  const started = performance.now();
+  const { purchases, origin } = await loadPurchases(csv);
+  const loaded = performance.now();
+  const result = await trainFromPurchases(purchases, { seed });
+  const { bundle, report } = result;
+  console.log(
+    `Read ${report.purchases} purchase lines of ${report.customers} customers (${seconds(loaded - started)}),`,
+    `trained on ${report.trainingRows} rows as of ${report.trainingCutoffs.length} moments (${seconds(performance.now() - loaded)}).`,
+  );
+  console.log(metricsTable(report));
+  if (!report.beatsPopularity) {
+    throw new Error('The model does not beat popularity on the held-out weeks: nothing was written.');
+  }
+  await writeBundle(result, out);
+  console.log(`Wrote version ${bundle.manifest.version} to ${out}.`);
+  return { result, origin };
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1_000).toFixed(1)} s`;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  try {
+    await main();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}

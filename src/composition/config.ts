@@ -1,0 +1,81 @@
+import * as z from 'zod';
+import { kafkaConfig } from '../pipeline/kafka/config.ts';
+import { parseVars } from '../platform/vars.ts';
+import type { DatabaseTarget } from '../storage/postgres/connect.ts';
+import type { Env } from './env.ts';
+
+export interface Config {
+  readonly database: DatabaseTarget;
+  /** SHA-256 of the key for writes, lower case. */
+  readonly apiKeySha256: string;
+  /** The share of hits that are compared with the origin. */
+  readonly probeShare: number;
+  /** Whether `GET /metrics` is answered without the key. */
+  readonly isMetricsPublic: boolean;
+  /** Whether keys are filled ahead of their readers. */
+  readonly isWarming: boolean;
+}
+
+/** One hit in a hundred, and one a second and isolate at most: enough for three nines within the hour. */
+const PROBE_SHARE_DEFAULT = 0.01;
+
+/**
+ * How often the outbox is looked at while somebody reads, in milliseconds: other writers announce nothing, so this
+ * and Δ are how long their changes may go unseen. Each look costs a query and keeps a database awake that sleeps
+ * when it is idle. 0: nobody else writes, and the outbox is looked at as seldom as the views' `sourceBoundMs` allows.
+ */
+const OUTBOX_WATCH_MS_DEFAULT = 500;
+/** A pass over Neon takes tens of milliseconds; more looks a second would follow each other without a pause. */
+const OUTBOX_WATCH_MS_MIN = 200;
+/** Beyond half of the default `sourceBoundMs`, readers themselves have the outbox looked at more often. */
+const OUTBOX_WATCH_MS_MAX = 60_000;
+
+const Vars = z.object({
+  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected a postgres:// URL'),
+  DATABASE_ENDPOINT: z.url().optional(),
+  API_KEY_SHA256: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits')
+    .toLowerCase(),
+  PROBE_SHARE: z.coerce.number().min(0).max(1).default(PROBE_SHARE_DEFAULT),
+  // A variable of wrangler.toml may be a boolean; a secret is text.
+  METRICS_PUBLIC: z
+    .union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')])
+    .default(false),
+  WARMING: z.enum(['on', 'off']).default('on'),
+  OUTBOX_WATCH_MS: z.coerce
+    .number()
+    .int()
+    .max(OUTBOX_WATCH_MS_MAX)
+    .refine((ms) => ms === 0 || ms >= OUTBOX_WATCH_MS_MIN, `expected 0, or at least ${OUTBOX_WATCH_MS_MIN}`)
+    .default(OUTBOX_WATCH_MS_DEFAULT),
+});
+
+/** Reads variables and secrets. Throws with the names of what is missing or wrong, never with their values. */
+export function readConfig(env: Env): Config {
+  const vars = parseVars(Vars, env);
+  const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare } = vars;
+  // Half a configuration is told at once, and not when the cron comes to it.
+  kafkaConfig(env);
+  return Object.freeze({
+    database: targetOf(vars),
+    apiKeySha256,
+    probeShare,
+    isMetricsPublic: vars.METRICS_PUBLIC,
+    isWarming: vars.WARMING === 'on',
+  });
+}
+
+/** The database alone, for an object that needs nothing else. */
+export function databaseTarget(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT'>): DatabaseTarget {
+  return targetOf(parseVars(Vars.pick({ DATABASE_URL: true, DATABASE_ENDPOINT: true }), env));
+}
+
+/** The pause between two looks at the outbox alone, in milliseconds; 0 for none. */
+export function outboxWatchMs(env: Pick<Env, 'OUTBOX_WATCH_MS'>): number {
+  return parseVars(Vars.pick({ OUTBOX_WATCH_MS: true }), env).OUTBOX_WATCH_MS;
+}
+
+function targetOf(vars: { DATABASE_URL: string; DATABASE_ENDPOINT?: string | undefined }): DatabaseTarget {
+  return { url: vars.DATABASE_URL, endpoint: vars.DATABASE_ENDPOINT };
+}

@@ -1,0 +1,58 @@
+import { CacheStats } from '../../durable-objects/cache-stats/object.ts';
+import { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
+import { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
+import { FillGate } from '../../durable-objects/fill-gate/object.ts';
+import { KafkaSource } from '../../durable-objects/kafka-source/object.ts';
+import { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
+import { QualityWindow } from '../../durable-objects/quality-window/object.ts';
+import { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
+import { type ClockPorts, TagClock } from '../../durable-objects/tag-clock/object.ts';
+import type { Catalog } from '../define/catalog.ts';
+import { outboxWatchMs } from './config.ts';
+import type { Env } from './env.ts';
+import { kafkaSourceOf } from './kafka-source.ts';
+import { outboxRelay, regionalClock, rootClock } from './objects.ts';
+import { outboxRelayPorts } from './outbox-relay.ts';
+
+/**
+ * The classes that the platform instantiates, each with what it reaches beside its own storage. The platform calls
+ * a constructor with the state and the bindings alone.
+ */
+export function durableObjects(catalog: Catalog) {
+  return {
+    CacheStats,
+    ChangeFeed,
+    FillGate,
+    QualityWindow,
+    QueuedEvents,
+    TagClock: class extends TagClock {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, clockPorts(env));
+      }
+    },
+    FeatureShard: class extends FeatureShard {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, catalog.features);
+      }
+    },
+    OutboxRelay: class extends OutboxRelay {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, outboxRelayPorts(env, catalog));
+      }
+    },
+    KafkaSource: class extends KafkaSource {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, kafkaSourceOf(env, catalog));
+      }
+    },
+  };
+}
+
+function clockPorts(env: Env): ClockPorts {
+  return {
+    root: { sync: (request) => rootClock(env).sync(request) },
+    push: (region, delta) => regionalClock(env, region).receive(delta),
+    heartbeat: () => outboxRelay(env).heartbeat(),
+    outboxWatchMs: outboxWatchMs(env),
+  };
+}

@@ -1,0 +1,55 @@
+import type { CacheStats } from '../../durable-objects/cache-stats/object.ts';
+import type { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
+import type { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
+import type { FillGate } from '../../durable-objects/fill-gate/object.ts';
+import type { KafkaSource } from '../../durable-objects/kafka-source/object.ts';
+import type { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
+import type { QualityWindow } from '../../durable-objects/quality-window/object.ts';
+import type { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
+import type { TagClock } from '../../durable-objects/tag-clock/object.ts';
+import type { ChangesMessage } from '../../queues/changes/message.ts';
+import type { EventsMessage } from '../../queues/events/message.ts';
+import type { SinkMessage } from '../../queues/sink/message.ts';
+
+/** What wrangler.toml binds, and the secrets beside it. */
+export interface Env {
+  /** Postgres connection string of Neon (secret). */
+  readonly DATABASE_URL: string;
+  /** SQL-over-HTTP endpoint where it is not Neon's own: local development sets it. */
+  readonly DATABASE_ENDPOINT?: string;
+  /** SHA-256 of the key for writes and administration, 64 hexadecimal digits (secret). */
+  readonly API_KEY_SHA256: string;
+  /** The share of hits that are compared with the origin, 0 to 1. */
+  readonly PROBE_SHARE?: string | number;
+  /** `true` answers `GET /metrics` without the key. */
+  readonly METRICS_PUBLIC?: string | boolean;
+  /** `off` fills nothing ahead of its readers. */
+  readonly WARMING?: string;
+  /** How often the outbox is looked at while somebody reads, in milliseconds; see `config.ts`. */
+  readonly OUTBOX_WATCH_MS?: string | number;
+  /** Where the Kafka REST bridge is, and its credentials (secrets). */
+  readonly KAFKA_REST_URL?: string;
+  readonly KAFKA_REST_USERNAME?: string;
+  readonly KAFKA_REST_PASSWORD?: string;
+  /** Topics that events are read from, separated by commas, and the group that reads them. */
+  readonly KAFKA_SOURCE_TOPICS?: string;
+  readonly KAFKA_GROUP?: string;
+  /** The topic that changes are written to. */
+  readonly KAFKA_SINK_TOPIC?: string;
+  readonly CACHE: KVNamespace;
+  readonly MODELS: R2Bucket;
+  readonly EVENTS: Queue<EventsMessage>;
+  readonly CHANGES: Queue<ChangesMessage>;
+  readonly SINK: Queue<SinkMessage>;
+  /** Where the platform puts what was retried too often; what cannot be kept yet goes round here. */
+  readonly DEAD: Queue<unknown>;
+  readonly TAG_CLOCK: DurableObjectNamespace<TagClock>;
+  readonly FEATURE_SHARD: DurableObjectNamespace<FeatureShard>;
+  readonly OUTBOX_RELAY: DurableObjectNamespace<OutboxRelay>;
+  readonly FILL_GATE: DurableObjectNamespace<FillGate>;
+  readonly CACHE_STATS: DurableObjectNamespace<CacheStats>;
+  readonly QUEUED_EVENTS: DurableObjectNamespace<QueuedEvents>;
+  readonly KAFKA_SOURCE: DurableObjectNamespace<KafkaSource>;
+  readonly CHANGE_FEED: DurableObjectNamespace<ChangeFeed>;
+  readonly QUALITY_WINDOW: DurableObjectNamespace<QualityWindow>;
+}

@@ -1,0 +1,91 @@
+import type { SourceOf } from '../../durable-objects/kafka-source/object.ts';
+import type { Catalog } from '../define/catalog.ts';
+import { eventsMessage } from '../pipeline/ingest.ts';
+import { type KafkaConfig, kafkaConfig } from '../pipeline/kafka/config.ts';
+import type { SourcePorts } from '../pipeline/kafka/source.ts';
+import { storeObserved } from '../pipeline/lineage/observed.ts';
+import { LineageRecorder } from '../pipeline/lineage/recorder.ts';
+import { systemNow } from '../platform/clock.ts';
+import { sha256Hex } from '../platform/digest.ts';
+import { newId } from '../platform/ids.ts';
+import { log } from '../platform/logger.ts';
+import { KafkaPartition } from '../storage/kafka.ts';
+import { isOutage } from '../storage/outage.ts';
+import { classifyFault, connect, isTimeout } from '../storage/postgres/connect.ts';
+import { storeEvents } from '../storage/postgres/event-store.ts';
+import { recordLineage } from '../storage/postgres/lineage-runs.ts';
+import { keepRefused } from '../storage/postgres/quarantine.ts';
+import { sendChunked } from '../storage/queue.ts';
+import { databaseTarget } from './config.ts';
+import type { Env } from './env.ts';
+import { outboxRelay } from './objects.ts';
+
+export type SourceEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'OUTBOX_RELAY' | 'EVENTS'>;
+
+const lineage = new LineageRecorder();
+
+/** Reads the partitions of the configured source topics. */
+export function kafkaSourceOf(env: SourceEnv, catalog: Pick<Catalog, 'eventTypes'>): SourceOf {
+  return (at, keepAlive) => {
+    const config = kafkaConfig(env);
+    if (config === undefined || !config.sourceTopics.includes(at.topic)) return undefined;
+    return sourcePorts(env, catalog, config, at, keepAlive);
+  };
+}
+
+/** Stores and relays on the real bridge and database. The next pass over `quality_pending` scores what it stored. */
+function sourcePorts(
+  env: SourceEnv,
+  catalog: Pick<Catalog, 'eventTypes'>,
+  config: KafkaConfig,
+  at: { readonly topic: string; readonly partition: number },
+  keepAlive: (work: Promise<unknown>) => void,
+): SourcePorts {
+  const db = connect(databaseTarget(env));
+  const partition = new KafkaPartition(config, config.group, at);
+  const storing = {
+    types: catalog.eventTypes,
+    storeEvents: (events: Parameters<typeof storeEvents>[1]) => storeEvents(db, events, newId()),
+    keepRefused: async (refused: Parameters<typeof keepRefused>[1]) =>
+      void (await keepRefused(db, refused, newId())),
+    classifyFault,
+    isTimeout,
+    fingerprint: sha256Hex,
+  };
+  const recorder = {
+    now: systemNow,
+    keepAlive,
+    pause: async () => undefined,
+    write: (...written: Parameters<typeof recordLineage> extends [unknown, ...infer Rest] ? Rest : never) =>
+      recordLineage(db, ...written),
+    lost: (what: string, reason: string, by: number) =>
+      log('warn', 'Lineage was lost.', { 'event.action': 'lineage', what, 'event.reason': reason, by }),
+  };
+  return {
+    types: catalog.eventTypes,
+    now: systemNow,
+    committed: () => partition.committed(),
+    earliest: () => partition.earliest(),
+    fetch: (offset) => partition.fetch(offset),
+    store: async (message) => {
+      await outboxRelay(env).arm();
+      return await storeObserved([message], storing, (facts) => lineage.tell(facts, recorder));
+    },
+    enqueue: ({ accepted, refused, receivedAt }) =>
+      sendChunked(
+        env.EVENTS,
+        [...accepted.map((one) => ({ accepted: one })), ...refused.map((one) => ({ refused: one }))],
+        (chunk) => eventsMessage(chunk, receivedAt),
+      ),
+    isOutage,
+    relay: () => outboxRelay(env).sweep(),
+    commit: (offset) => partition.commit(offset),
+    lost: (from, to) =>
+      log('error', 'Kafka has dropped records that were not read.', {
+        'event.action': 'kafka-source',
+        ...at,
+        from,
+        to,
+      }),
+  };
+}

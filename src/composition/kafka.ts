@@ -1,0 +1,64 @@
+import type { SinkMessage } from '../../queues/sink/message.ts';
+import type { FeedChange } from '../pipeline/feed/change.ts';
+import { kafkaConfig } from '../pipeline/kafka/config.ts';
+import type { PartitionReport } from '../pipeline/kafka/source.ts';
+import { Failure } from '../platform/failure.ts';
+import { KafkaPartition, partitionCounts } from '../storage/kafka.ts';
+import { sendChunked } from '../storage/queue.ts';
+import type { Env } from './env.ts';
+import { kafkaSource } from './objects.ts';
+
+/**
+ * Sees to it that each partition of the topics is read; new ones, too. Does nothing where Kafka is not configured.
+ *
+ * @returns how many partitions there are. Topics that do not exist yet have none.
+ */
+export async function startKafkaSources(env: Env): Promise<number> {
+  const partitions = await sourcePartitions(env);
+  await Promise.all(
+    partitions.map(({ topic, partition }) => kafkaSource(env, topic, partition).start(topic, partition)),
+  );
+  return partitions.length;
+}
+
+/** @throws Failure `kafka_unavailable` where the bridge does not answer. */
+export async function kafkaReport(env: Env): Promise<PartitionReport[]> {
+  const config = kafkaConfig(env);
+  if (config === undefined) return [];
+  try {
+    return await Promise.all(
+      (await sourcePartitions(env)).map(async (at) => {
+        const partition = new KafkaPartition(config, config.group, at);
+        const [committed, earliest, latest, status] = await Promise.all([
+          partition.committed(),
+          partition.earliest(),
+          partition.latest(),
+          kafkaSource(env, at.topic, at.partition).status(),
+        ]);
+        const { failures, lastError } = status;
+        const lag = latest - Math.max(committed ?? 0, earliest);
+        return { ...at, committed: committed ?? null, latest, lag, failures, lastError };
+      }),
+    );
+  } catch (error) {
+    throw new Failure('kafka_unavailable', 'The Kafka REST bridge does not answer.', {
+      retryAfterS: 5,
+      cause: error,
+    });
+  }
+}
+
+/** @throws Failure `queue_unavailable` */
+export async function queueForSink(env: Env, changes: readonly FeedChange[]): Promise<void> {
+  if (changes.length === 0 || kafkaConfig(env)?.sinkTopic === undefined) return;
+  await sendChunked(env.SINK, changes, (sink): SinkMessage => ({ v: 1, sink: [...sink] }));
+}
+
+async function sourcePartitions(env: Env): Promise<{ topic: string; partition: number }[]> {
+  const config = kafkaConfig(env);
+  if (config === undefined || config.sourceTopics.length === 0) return [];
+  const counts = await partitionCounts(config);
+  return config.sourceTopics.flatMap((topic) =>
+    Array.from({ length: counts.get(topic) ?? 0 }, (_, partition) => ({ topic, partition })),
+  );
+}

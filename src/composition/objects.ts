@@ -1,0 +1,52 @@
+import type { Region } from '../platform/regions.ts';
+import type { Env } from './env.ts';
+
+/** Typed stubs of the Durable Objects: the one place that knows their names. */
+
+export function rootClock(env: Pick<Env, 'TAG_CLOCK'>) {
+  return env.TAG_CLOCK.getByName('root');
+}
+
+/** The clock of a region, placed there on its first use. */
+export function regionalClock(env: Pick<Env, 'TAG_CLOCK'>, region: Region) {
+  return env.TAG_CLOCK.getByName(region, { locationHint: region });
+}
+
+/** A shard by its name, `<entity>/<n>`. */
+export function featureShard(env: Pick<Env, 'FEATURE_SHARD'>, shard: string) {
+  return env.FEATURE_SHARD.getByName(shard);
+}
+
+export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'>) {
+  return env.OUTBOX_RELAY.getByName('main');
+}
+
+/** Where all isolates' counters are added up. */
+export function cacheStats(env: Pick<Env, 'CACHE_STATS'>) {
+  return env.CACHE_STATS.getByName('main');
+}
+
+/** Where the quality of all events is counted. */
+export function qualityWindow(env: Pick<Env, 'QUALITY_WINDOW'>) {
+  return env.QUALITY_WINDOW.getByName('main');
+}
+
+/** The log of all changes, for live feeds. */
+export function changeFeed(env: Pick<Env, 'CHANGE_FEED'>) {
+  return env.CHANGE_FEED.getByName('main');
+}
+
+/** One of the objects that remember what was queued. */
+export function queuedEvents(env: Pick<Env, 'QUEUED_EVENTS'>, shard: number) {
+  return env.QUEUED_EVENTS.getByName(String(shard));
+}
+
+/** What reads one partition of a topic. */
+export function kafkaSource(env: Pick<Env, 'KAFKA_SOURCE'>, topic: string, partition: number) {
+  return env.KAFKA_SOURCE.getByName(`${topic}/${partition}`);
+}
+
+/** The gate of one cache key, named by it. */
+export function fillGate(env: Pick<Env, 'FILL_GATE'>, key: string) {
+  return env.FILL_GATE.getByName(key);
+}

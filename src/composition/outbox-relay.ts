@@ -1,0 +1,35 @@
+import type { OutboxRelayPorts } from '../../durable-objects/outbox-relay/object.ts';
+import { slotsOf } from '../cache/clock/slots.ts';
+import { OUTBOX } from '../cache/clock/sources.ts';
+import type { Catalog } from '../define/catalog.ts';
+import { publishChanges } from '../pipeline/publish.ts';
+import type { RelayPorts } from '../pipeline/relay.ts';
+import { connect } from '../storage/postgres/connect.ts';
+import { markRelayed, readPending } from '../storage/postgres/outbox.ts';
+import { databaseTarget } from './config.ts';
+import type { Env } from './env.ts';
+import { rootClock } from './objects.ts';
+
+export type RelayEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'TAG_CLOCK' | 'CHANGES'>;
+
+/** What the relay works with: the database, the root clock and the `changes` queue. */
+export function outboxRelayPorts(env: RelayEnv, catalog: Pick<Catalog, 'entities'>): OutboxRelayPorts {
+  const entities = new Set(catalog.entities.map(({ name }) => name));
+  return {
+    relay: () => relayPorts(env, entities),
+    openPass: async () => {
+      const pass = await rootClock(env).openPass(OUTBOX);
+      return async () => await rootClock(env).closePass(pass);
+    },
+  };
+}
+
+function relayPorts(env: RelayEnv, entities: ReadonlySet<string>): RelayPorts {
+  const db = connect(databaseTarget(env));
+  return {
+    readPending: (limit) => readPending(db, limit),
+    invalidate: async (tags) => await rootClock(env).invalidate(slotsOf(tags)),
+    publish: (changes, at) => publishChanges(env.CHANGES, changes, at, entities),
+    markRelayed: (outboxIds, at) => markRelayed(db, outboxIds, at),
+  };
+}

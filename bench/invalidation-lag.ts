@@ -4,7 +4,6 @@
  * connections, and once with the real followers of several isolates in several regions, played by this process
  * over the real objects. Both with pushes and without: there the regions' objects ignore what they receive.
  */
-
 import { setTimeout as sleep } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { CATALOG_MIGRATIONS } from '../scripts/dev/database/folders.ts';

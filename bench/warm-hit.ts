@@ -3,7 +3,6 @@
  * Both workers are the bundles that `wrangler deploy` would upload, each on a socket of its own, without the
  * local platform's proxy in front.
  */
-
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { CATALOG_MIGRATIONS } from '../scripts/dev/database/folders.ts';
 import { startDevDatabase } from '../scripts/dev/database.ts';

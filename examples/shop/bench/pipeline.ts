@@ -6,7 +6,6 @@
  * Worker, queues and objects are those of the local platform: what it tells is the ratio on one machine, and not what
  * the platform bears.
  */
-
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { neon, neonConfig } from '@neondatabase/serverless';

@@ -3,7 +3,6 @@
  * queue's consumer does it, with the scoring and without, in turns. `DATABASE_URL` takes a real Postgres instead of
  * the embedded one; it is to be empty, and is left filled.
  */
-
 import { randomUUID } from 'node:crypto';
 import { median } from '../../../bench/support/load.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';

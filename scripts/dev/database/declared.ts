@@ -38,16 +38,32 @@ type Found = z.infer<typeof Found>;
 
 /**
  * Types are compared without length and precision: `varchar(20)` for `varchar(40)` changes no answer. A table
- * without a schema is looked for as the session's statements would, along the search path.
+ * without a schema is looked for along the search path, as a statement would. Names are looked up in the catalogs of
+ * Postgres, which answer for a schema that Millrace's role may not use as well; `to_regclass` would refuse.
  */
 const COMPARE = `
+  with declared as (
+    select place, item->>'schema' as schema, item->>'name' as name, item->>'table' as "table",
+      item->>'column' as "column", item->>'type' as type, item->>'enum' as enum,
+      item->>'enumSchema' as enum_schema, (item->>'adopted')::boolean as adopted
+    from jsonb_array_elements($1::jsonb) with ordinality as d(item, place)
+  )
   select d."table", d."column", d.type, d.adopted, c.oid is not null as "hasTable",
-    format_type(a.atttypid, a.atttypmod) as actual, a.atttypid = to_regtype(d.type)::oid as same
-  from jsonb_to_recordset($1::jsonb) with ordinality
-    as d(regclass text, "table" text, "column" text, type text, adopted boolean, place bigint)
-  left join pg_class c on c.oid = to_regclass(d.regclass)
+    format_type(a.atttypid, a.atttypmod) as actual,
+    case when d.enum is null then a.atttypid = to_regtype(d.type)::oid
+      else e.typname = d.enum and ${isNamed('e.typnamespace', 'd.enum_schema', 'pg_type_is_visible(e.oid)')} end as same
+  from declared d
+  left join pg_class c on c.relname = d.name and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and ${isNamed('c.relnamespace', 'd.schema', 'pg_table_is_visible(c.oid)')}
   left join pg_attribute a on a.attrelid = c.oid and a.attname = d."column" and a.attnum > 0 and not a.attisdropped
+  left join pg_type e on e.oid = a.atttypid
   order by d.place`;
+
+/** Whether something is in the schema that is named, or on the search path where none is. */
+function isNamed(namespace: string, schema: string, isVisible: string): string {
+  return `case when ${schema} is null then ${isVisible}
+    else ${namespace} = (select oid from pg_namespace where nspname = ${schema}) end`;
+}
 
 /** @throws Error that names each table and column that the database does not have as declared, with the remedy. */
 export async function assertDeclared(query: Query, { own, adopted }: DeclaredTables): Promise<void> {
@@ -63,28 +79,22 @@ export async function assertDeclared(query: Query, { own, adopted }: DeclaredTab
 function columnsOf(tables: readonly PgTable[], adopted: boolean) {
   return tables.flatMap((table) => {
     const { schema, name, columns } = getTableConfig(table);
-    const named = schema === undefined ? [name] : [schema, name];
     return columns.map((column) => ({
-      regclass: named.map(quoted).join('.'),
-      table: named.join('.'),
+      ...{ schema, name, adopted },
+      table: schema === undefined ? name : `${schema}.${name}`,
       column: column.name,
-      type: typeOf(column),
-      adopted,
+      ...typeOf(column),
     }));
   });
 }
 
-/** A serial column is an integer with a sequence; the name of an enumeration is taken as it is written. */
-function typeOf(column: PgColumn): string {
+function typeOf(column: PgColumn) {
   if (is(column, PgEnumColumn)) {
-    const { schema, enumName } = column.enum;
-    return (schema === undefined ? [enumName] : [schema, enumName]).map(quoted).join('.');
+    const { enumName, schema } = column.enum;
+    return { type: enumName, enum: enumName, enumSchema: schema };
   }
-  return column
-    .getSQLType()
-    .replace(/^(small|big)?serial$/, (_, size: string | undefined) =>
-      size === undefined ? 'integer' : `${size}int`,
-    );
+  // A serial column is an integer with a sequence.
+  return { type: column.getSQLType().replace('serial', 'int') };
 }
 
 /** One line for each missing table, missing column and other type. */
@@ -131,8 +141,9 @@ const PRIVILEGES = `
     has_schema_privilege(n.oid, 'usage') as usage,
     has_table_privilege(c.oid, 'select') as select, has_table_privilege(c.oid, 'trigger') as trigger,
     pg_get_userbyid(c.relowner) as owner
-  from jsonb_array_elements_text($1::jsonb) with ordinality as d(regclass, place)
-  join pg_class c on c.oid = to_regclass(d.regclass)
+  from jsonb_array_elements($1::jsonb) with ordinality as d(item, place)
+  join pg_class c on c.relname = item->>'name' and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and ${isNamed('c.relnamespace', "item->>'schema'", 'pg_table_is_visible(c.oid)')}
   join pg_namespace n on n.oid = c.relnamespace
   order by d.place`;
 
@@ -144,9 +155,9 @@ const PRIVILEGES = `
 export async function assertCapturable(query: Query, tables: readonly PgTable[]): Promise<void> {
   const names = tables.map((table) => {
     const { schema, name } = getTableConfig(table);
-    return (schema === undefined ? [name] : [schema, name]).map(quoted).join('.');
+    return { schema, name };
   });
-  const rows = z.array(Lacking).parse(await query(PRIVILEGES, [JSON.stringify([...new Set(names)])]));
+  const rows = z.array(Lacking).parse(await query(PRIVILEGES, [JSON.stringify(names)]));
   const problems = rows.flatMap((row) => {
     const { name, role, schemaName, owner } = row;
     if (!row.isTable) return [`${name} is no table. Only tables can have triggers.`];
@@ -161,8 +172,4 @@ export async function assertCapturable(query: Query, tables: readonly PgTable[])
   throw new Error(
     `Other writers cannot be captured:\n${problems.map((line) => `  - ${line}`).join('\n')}\nNothing was changed.`,
   );
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

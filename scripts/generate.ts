@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { generateDrizzleJson } from 'drizzle-kit/api';
@@ -53,7 +53,9 @@ async function main(): Promise<void> {
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
   if (!isTerminal) assertUnambiguous(declared, tables, out);
   const name = options.name === undefined ? [] : ['--name', options.name];
-  await drizzleKit(['generate', '--dialect', 'postgresql', '--schema', tables, '--out', out, ...name]);
+  // It finds its own files again under a path that is relative alone.
+  const folder = relative(process.cwd(), resolve(out));
+  await drizzleKit(['generate', '--dialect', 'postgresql', '--schema', tables, '--out', folder, ...name]);
 }
 
 /** A table in both files would be created by the next migration, though it is there. */
@@ -92,8 +94,8 @@ async function load(file: string): Promise<Module> {
 }
 
 /**
- * Its errors are printed, and its exit code is 0 for some of them: it asks about schemas and enumerations as well,
- * which are not looked at above.
+ * Its exit code is 0 for most of its errors, so they are found in what it prints. It also asks about schemas and
+ * enumerations, which are not looked at above.
  */
 async function drizzleKit(args: readonly string[]): Promise<void> {
   const binary = join(import.meta.dirname, '../node_modules/drizzle-kit/bin.cjs');
@@ -109,7 +111,7 @@ async function drizzleKit(args: readonly string[]): Promise<void> {
         'terminal for it. Nothing was written. Run the same command in a terminal, or add first and remove later.',
     );
   process.stderr.write(errors);
-  if (code !== 0) throw new Error(`drizzle-kit ended with ${String(code)}.`);
+  if (code !== 0 || /^\w*Error: /m.test(errors)) throw new Error('drizzle-kit failed, with the error above.');
 }
 
 try {

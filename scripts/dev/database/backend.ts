@@ -14,7 +14,7 @@ export interface TextResult {
   readonly rows: readonly (readonly (string | null)[])[];
 }
 
-/** Which migrations a run applied, by folder and name, and how many there are. */
+/** Which migrations a run applied, as `millrace/<name>` or `catalog/<name>`, and how many there are. */
 export interface MigrationRun {
   /** Millrace's tables were moved out of the schema `public`, as an earlier Millrace had them. */
   readonly isUpgraded: boolean;

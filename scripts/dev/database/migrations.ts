@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
 import { sql } from 'drizzle-orm';
 import type { MigrationConfig } from 'drizzle-orm/migrator';
@@ -14,8 +14,7 @@ import { MILLRACE_MIGRATIONS } from './folders.ts';
 import { CATALOG_JOURNAL, MILLRACE_JOURNAL, MILLRACE_SCHEMA } from './journals.ts';
 import { type UpgradeSession, upgradeLegacy } from './upgrade.ts';
 
-const ROOT = join(import.meta.dirname, '../../..');
-const MILLRACE_DIR = join(ROOT, MILLRACE_MIGRATIONS);
+const MILLRACE_DIR = join(import.meta.dirname, '../../..', MILLRACE_MIGRATIONS);
 
 /** The part of drizzle-kit's journal that tells which migrations there are and since when. */
 const journalSchema = z.object({ entries: z.array(z.object({ when: z.number(), tag: z.string() })) });
@@ -55,13 +54,15 @@ export function migratePostgres(client: pg.Pool | pg.Client, catalogDir: string)
 async function runMigrations(catalogDir: string, session: Session): Promise<MigrationRun> {
   // A folder that cannot be read is told before anything is changed.
   const folders = [
-    { dir: MILLRACE_DIR, journal: MILLRACE_JOURNAL, entries: readJournal(MILLRACE_DIR) },
-    { dir: catalogDir, journal: CATALOG_JOURNAL, entries: readJournal(catalogDir) },
+    { set: 'millrace', dir: MILLRACE_DIR, journal: MILLRACE_JOURNAL, entries: readJournal(MILLRACE_DIR) },
+    { set: 'catalog', dir: catalogDir, journal: CATALOG_JOURNAL, entries: readJournal(catalogDir) },
   ];
   const isUpgraded = await upgradeLegacy(session, MILLRACE_DIR);
   const applied: string[] = [];
-  for (const { dir, journal, entries } of folders)
-    if (entries.length > 0) applied.push(...(await applyFolder(dir, journal, entries, session)));
+  for (const { set, dir, journal, entries } of folders) {
+    const tags = entries.length > 0 ? await applyFolder(dir, journal, entries, session) : [];
+    applied.push(...tags.map((tag) => `${set}/${tag}`));
+  }
   return { isUpgraded, applied, known: folders.reduce((sum, { entries }) => sum + entries.length, 0) };
 }
 
@@ -82,7 +83,7 @@ async function applyFolder(
       migrationsSchema: MILLRACE_SCHEMA,
       migrationsTable: journal,
     });
-    return entries.filter((entry) => entry.when > last).map((entry) => `${relative(ROOT, dir)}/${entry.tag}`);
+    return entries.filter((entry) => entry.when > last).map((entry) => entry.tag);
   } catch (error) {
     throw new Error(`The migrations of ${dir} could not be applied: ${explainError(error)}${remedy(error)}`, {
       cause: error,

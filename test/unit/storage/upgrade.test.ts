@@ -168,7 +168,7 @@ describe("a user's database with tables of the same names", () => {
     // Their journal is newer than the catalog's migrations, and does not hide them.
     expect(run).toEqual({
       isUpgraded: false,
-      applied: ['migrations/0000_baseline', `${CATALOG_MIGRATIONS}/0000_baseline`],
+      applied: ['millrace/0000_baseline', 'catalog/0000_baseline'],
       known: 2,
     });
     expect(await shapeOf(db, 'public')).toEqual(expect.arrayContaining(before));

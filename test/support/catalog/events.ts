@@ -53,7 +53,12 @@ const rulesFor = (
   history: HistoryDefinition,
   isInvoice: (invoice: string) => boolean,
 ): QualityRule<Line>[] => [
-  range('quantity', { name: 'quantity_not_positive', mode: 'blocking', above: 0 }),
+  range('quantity', {
+    name: 'quantity_not_positive',
+    mode: 'blocking',
+    above: 0,
+    detail: 'The quantity is at least 1.',
+  }),
   range('unitPrice', { name: 'price_not_positive', mode: 'blocking', above: 0 }),
   notFromTheFuture,
   required('customerId', { name: 'customer_missing' }),

@@ -2,8 +2,8 @@ import { integer, numeric, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { product } from '../../../examples/shop/catalog/entities.ts';
 import { entity } from '../../../src/define/entity.ts';
+import { product } from '../../support/catalog/entities.ts';
 
 const things = pgTable('things', {
   id: text('id').primaryKey(),

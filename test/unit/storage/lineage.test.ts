@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { purchase } from '../../../examples/shop/catalog/events.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { emptyRun, endedIngestRuns, RUN_WINDOW_MS } from '../../../src/pipeline/lineage/runs.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
@@ -16,6 +15,7 @@ import {
   startTraining,
 } from '../../../src/storage/postgres/lineage-runs.ts';
 import { LINEAGE_KEEP_DAYS, sweepLineage } from '../../../src/storage/postgres/lineage-sweep.ts';
+import { purchase } from '../../support/catalog/events.ts';
 import { eventually } from '../../support/node/stack.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];

@@ -1,6 +1,5 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import {
   type ScoredStorePorts,
@@ -16,6 +15,7 @@ import { storeEvents } from '../../../src/storage/postgres/event-store.ts';
 import { judgeStored } from '../../../src/storage/postgres/quality-checks.ts';
 import { readBatch, readPending, settlePending } from '../../../src/storage/postgres/quality-pending.ts';
 import { keepRefused } from '../../../src/storage/postgres/quarantine.ts';
+import { catalog } from '../../support/catalog/index.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';

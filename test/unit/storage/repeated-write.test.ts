@@ -1,10 +1,10 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { product } from '../../../examples/shop/catalog/entities.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { markRelayed } from '../../../src/storage/postgres/outbox.ts';
+import { product } from '../../support/catalog/entities.ts';
 
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;

@@ -17,6 +17,7 @@ import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-wr
 import { type StorableEvent, storeEvents } from '../../../src/storage/postgres/event-store.ts';
 import { customer, product, purchaseHistory } from '../../support/catalog/entities.ts';
 import { catalog } from '../../support/catalog/index.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 import {
   anyFate,
   anyThings,
@@ -301,7 +302,7 @@ function capturesOtherWriters(
 
 describe('capture on PGlite', () => {
   capturesOtherWriters(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });
@@ -314,7 +315,7 @@ describe.skipIf(!POSTGRES_URL)(`capture on ${POSTGRES_TITLE}`, () => {
     await admin.query(`create database ${name}`);
     const url = new URL(POSTGRES_URL ?? '');
     url.pathname = `/${name}`;
-    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: FIXTURE.migrationsDir });
     const stop = async () => {
       await database.close();
       await admin.query(`drop database ${name} with (force)`);

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { count, eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
@@ -14,8 +13,8 @@ import { REPORT_PENDING_MAX } from '../../../src/storage/postgres/outbox-report.
 import { reflect } from '../../../src/storage/postgres/reflecting.ts';
 import { products, purchases } from '../../support/catalog/tables.ts';
 import { customerPage, customerPurchases, productList, productPage } from '../../support/catalog/views.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 
-const MIGRATIONS = join(import.meta.dirname, '../../../migrations');
 const EPOCH = '0f';
 
 let database: DevDatabase;
@@ -26,7 +25,7 @@ let invalidations: (readonly string[])[];
 let known: InvalidatedChanges;
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: MIGRATIONS });
+  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await db.batch([
     db.insert(products).values([

@@ -232,7 +232,7 @@ describe('a delete', () => {
     });
     expect(await write('DELETE', '/v1/products/%3Cb%3E')).toMatchObject({
       status: 400,
-      json: { pointer: '/key' },
+      json: { pointer: 'sku' },
     });
     expect((await putProduct('70001A', 2)).status).toBe(201);
   });

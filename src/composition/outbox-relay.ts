@@ -1,11 +1,11 @@
 import type { OutboxRelayPorts } from '../../durable-objects/outbox-relay/object.ts';
-import { slotsOf } from '../cache/clock/slots.ts';
 import { OUTBOX } from '../cache/clock/sources.ts';
 import type { Catalog } from '../define/catalog.ts';
 import { publishChanges } from '../pipeline/publish.ts';
 import type { RelayPorts } from '../pipeline/relay.ts';
 import { connect } from '../storage/postgres/connect.ts';
 import { markRelayed, readPending } from '../storage/postgres/outbox.ts';
+import { invalidateTags } from './clock.ts';
 import { databaseTarget } from './config.ts';
 import type { Env } from './env.ts';
 import { rootClock } from './objects.ts';
@@ -28,7 +28,7 @@ function relayPorts(env: RelayEnv, entities: ReadonlySet<string>): RelayPorts {
   const db = connect(databaseTarget(env));
   return {
     readPending: (limit) => readPending(db, limit),
-    invalidate: async (tags) => await rootClock(env).invalidate(slotsOf(tags)),
+    invalidate: (tags) => invalidateTags(env, tags),
     publish: (changes, at) => publishChanges(env.CHANGES, changes, at, entities),
     markRelayed: (outboxIds, at) => markRelayed(db, outboxIds, at),
   };

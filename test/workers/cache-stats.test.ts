@@ -6,10 +6,10 @@ import { CounterStore, SERIES_MAX } from '../../durable-objects/cache-stats/stor
 import { migrate } from '../../durable-objects/sqlite-migrations.ts';
 import { catalog } from '../../src/catalog/index.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
-import { createApp } from '../../src/gateway/app.ts';
+import { appOf } from '../../src/composition/worker.ts';
 import { DROPPED } from '../../src/platform/counters.ts';
 
-const app = createApp(new Isolate(catalog));
+const app = appOf(new Isolate(catalog));
 
 const stats = (name: string) => env.CACHE_STATS.getByName(name);
 const counted = (value: number, view = 'product') => ({

@@ -2,7 +2,7 @@ import { SELF } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { catalog } from '../../src/catalog/index.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
-import { createApp } from '../../src/gateway/app.ts';
+import { appOf } from '../../src/composition/worker.ts';
 
 const URL_BASE = 'https://shop.test';
 const KEY = { authorization: 'Bearer test-key' };
@@ -45,7 +45,7 @@ describe('what is closed', () => {
 });
 
 it('serves cached reads by the fastest router that hono has', async () => {
-  const app = createApp(new Isolate(catalog));
+  const app = appOf(new Isolate(catalog));
   // hono chooses with the first request. This one is refused before it needs a database.
   expect((await app.request('/v1/products?limit=0')).status).toBe(400);
   expect(app.router.name).toBe('SmartRouter + RegExpRouter');

@@ -296,7 +296,9 @@ export class RequestPorts implements GatewayPorts {
         this.#write(async () => {
           const deleted = await deleteEntity(db, entity, key);
           if (deleted !== null) return deleted;
-          throw new Failure('not_found', `No ${entity.name} has this key.`, { pointer: 'key' });
+          throw new Failure('not_found', `No ${entity.name} has this key.`, {
+            pointer: entity.key.columns[0]?.property ?? '',
+          });
         }),
     };
   }

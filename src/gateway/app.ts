@@ -1,6 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
+import { bySpecificity } from '../define/reserved-paths.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
@@ -82,7 +83,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   uncached.on(GUARDED_METHODS, '*', gateway.authorize);
   for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
-  registerViews(app, viewsOf, catalog.views);
+  registerViews(app, viewsOf, catalog.views.toSorted(bySpecificity));
   registerRecommendations(app, (c) => portsOf(c).rankings, catalog.models);
   registerEntityWrites(uncached, (c) => portsOf(c).writes, catalog.entities);
   registerUncached(uncached, gateway, portsOf);

@@ -2,6 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from '@hono/zod-openapi';
 import { formatToken, type Token } from '../../cache/clock/token.ts';
 import type { EntityDefinition, EntityWrite } from '../../define/entity.ts';
+import type { KeyInput, KeyPart } from '../../define/key.ts';
 import { unstorableAt } from '../../pipeline/unstorable.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
@@ -14,11 +15,11 @@ const BODY_BYTES_MAX = 65_536;
 export interface WritePorts {
   readonly put: (
     entity: EntityDefinition,
-    key: string,
+    key: KeyInput,
     values: Readonly<Record<string, unknown>>,
   ) => Promise<{ readonly created: boolean; readonly token: Token }>;
   /** @throws Failure `not_found`, `still_referenced` */
-  readonly remove: (entity: EntityDefinition, key: string) => Promise<{ readonly token: Token }>;
+  readonly remove: (entity: EntityDefinition, key: KeyInput) => Promise<{ readonly token: Token }>;
 }
 
 /** Serves the writes of every entity that declares them. */
@@ -42,12 +43,12 @@ function registerPut(
 ): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
-    path: `/v1/${write.path}/{key}`,
+    path: pathOf(entity, write, (name) => `{${name}}`),
     summary: `Inserts or replaces one ${entity.name}`,
     tags: ['writes'],
     security: keySecurity,
     request: {
-      params: z.object({ key: entity.keySchema }),
+      params: z.object(entity.params),
       body: { required: true, content: { 'application/json': { schema: write.body } } },
     },
     responses: {
@@ -60,17 +61,38 @@ function registerPut(
       ),
     },
   });
-  app.put(`/v1/${write.path}/:key`, async (c) => {
-    const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
-    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-    const values = parsed(write.body, body, []);
-    const pointer = unstorableAt(values);
-    if (pointer !== undefined)
-      throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { pointer });
-    const { created, token } = await writesOf(c).put(entity, key, values);
-    const headers = { 'millrace-token': formatToken(token) };
-    return c.json({ [entity.key.name]: key, ...values }, created ? 201 : 200, headers);
-  });
+  app.put(
+    pathOf(entity, write, (name) => `:${name}`),
+    async (c) => {
+      const key = parsed(z.object(entity.params), c.req.param(), []);
+      const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+      const values = parsed(write.body, body, []);
+      const pointer = unstorableAt(values);
+      if (pointer !== undefined)
+        throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { pointer });
+      const { created, token } = await writesOf(c).put(entity, key, values);
+      const headers = { 'millrace-token': formatToken(token) };
+      return c.json({ ...asJson(key), ...values }, created ? 201 : 200, headers);
+    },
+  );
+}
+
+/** A parameter for each part of the key, in the spelling of OpenAPI or of hono. */
+function pathOf(
+  { key }: EntityDefinition,
+  { path }: EntityWrite,
+  parameter: (name: string) => string,
+): string {
+  return ['/v1', path, ...key.columns.map(({ property }) => parameter(property))].join('/');
+}
+
+/** JSON has no whole numbers of 64 bits: they are sent as text. */
+function asJson(key: Readonly<Record<string, KeyPart>>): Record<string, string | number> {
+  const parts = Object.entries(key).map(([name, part]) => [
+    name,
+    typeof part === 'bigint' ? String(part) : part,
+  ]);
+  return Object.fromEntries(parts);
 }
 
 function registerDelete(
@@ -81,11 +103,11 @@ function registerDelete(
 ): void {
   app.openAPIRegistry.registerPath({
     method: 'delete',
-    path: `/v1/${write.path}/{key}`,
+    path: pathOf(entity, write, (name) => `{${name}}`),
     summary: `Deletes one ${entity.name}`,
     tags: ['writes'],
     security: keySecurity,
-    request: { params: z.object({ key: entity.keySchema }) },
+    request: { params: z.object(entity.params) },
     responses: {
       204: { description: 'Deleted; `Millrace-Token` names the write.' },
       400: problem('The key is wrong.'),
@@ -97,11 +119,14 @@ function registerDelete(
       ),
     },
   });
-  app.delete(`/v1/${write.path}/:key`, async (c) => {
-    const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
-    const { token } = await writesOf(c).remove(entity, key);
-    return c.body(null, 204, { 'millrace-token': formatToken(token) });
-  });
+  app.delete(
+    pathOf(entity, write, (name) => `:${name}`),
+    async (c) => {
+      const key = parsed(z.object(entity.params), c.req.param(), []);
+      const { token } = await writesOf(c).remove(entity, key);
+      return c.body(null, 204, { 'millrace-token': formatToken(token) });
+    },
+  );
 }
 
 function parsed<Schema extends z.ZodType>(

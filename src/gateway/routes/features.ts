@@ -1,6 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Catalog } from '../../define/catalog.ts';
-import { readNames } from '../../features/read.ts';
+import { readNames } from '../../define/feature.ts';
 import { READ_KEYS_MAX } from '../../features/shards.ts';
 import { type FeatureRow, readFeatures, type ShardPort } from '../../features/store.ts';
 import { systemNow } from '../../platform/clock.ts';
@@ -10,10 +10,19 @@ import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
+/** A key of four columns of text, each at its longest. */
+const KEY_CHARACTERS_MAX = 1_024;
+
+/** The value of a key's one column, its canonical text, or an object of its columns' values. */
+const Key = z.union([
+  z.string().min(1).max(KEY_CHARACTERS_MAX),
+  z.int(),
+  z.record(z.string().max(64), z.union([z.string().max(KEY_CHARACTERS_MAX), z.int()])),
+]);
 
 const ReadRequest = z.strictObject({
   entity: z.string().min(1).max(64),
-  keys: z.array(z.string().min(1).max(64)).min(1).max(READ_KEYS_MAX),
+  keys: z.array(Key).min(1).max(READ_KEYS_MAX),
   features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
 });
 
@@ -53,13 +62,24 @@ export function registerFeatures(
     }
     const { entity, keys } = parsed.data;
     const names = wantedNames(gateway.catalog, entity, parsed.data.features);
+    const texts = canonicalKeys(gateway.catalog, entity, keys);
     const asOf = systemNow();
-    const rows = await readFeatures(entity, keys, asOf, featuresOf(c).shards);
+    const rows = await readFeatures(entity, texts, asOf, featuresOf(c).shards);
     return c.json({
       entity,
       asOf,
       results: keys.map((key, index) => ({ key, features: pick(rows[index], names) })),
     });
+  });
+}
+
+/** Two spellings of one key, such as `7` and `007` of an integer, have one text. */
+function canonicalKeys(catalog: Catalog, name: string, keys: readonly z.output<typeof Key>[]): string[] {
+  const entity = catalog.features.find((definition) => definition.entity.name === name)?.entity;
+  return keys.map((key, index) => {
+    const values = entity?.key.parse(key);
+    if (entity !== undefined && values !== undefined) return entity.key.textOf(values);
+    throw new Failure('invalid_request', `This is no key of "${name}".`, { pointer: `/keys/${index}` });
   });
 }
 

@@ -10,6 +10,7 @@ import type { LineageFacts } from '../../pipeline/lineage/recorder.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { newId } from '../../platform/ids.ts';
+import type { KeyValues } from '../../storage/postgres/entity-writes.ts';
 import { readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
 import { type ChampionPorts, championOf } from '../champion.ts';
@@ -26,8 +27,8 @@ const EntityRequest = z.strictObject({
 
 export interface PredictionPorts extends ChampionPorts {
   readonly shards: Pick<ShardPort, 'read'>;
-  /** Those of the keys that the entity has no row for. */
-  readonly missingKeys: (entity: EntityDefinition, keys: readonly string[]) => Promise<readonly string[]>;
+  /** The positions of the keys that the entity has no row for. */
+  readonly missingKeys: (entity: EntityDefinition, keys: readonly KeyValues[]) => Promise<readonly number[]>;
   /** Records a prediction for its lineage. It neither waits nor fails. */
   readonly predicted: (facts: LineageFacts) => void;
 }
@@ -131,10 +132,14 @@ async function assertItemsExist(
   { missingKeys }: PredictionPorts,
 ): Promise<void> {
   const newer = items.filter((item) => !candidates.has(item));
-  const [missing] = await missingKeys(itemEntity, newer);
-  if (missing === undefined) return;
-  throw new Failure('unknown_item', `There is no ${itemEntity.name} "${missing}".`, {
-    pointer: `/items/${items.indexOf(missing)}`,
+  const keys = newer.map((item) => itemEntity.key.parse(item));
+  const malformed = keys.indexOf(undefined);
+  const known = keys.filter((key) => key !== undefined);
+  const [missing] = malformed >= 0 ? [malformed] : await missingKeys(itemEntity, known);
+  const item = missing === undefined ? undefined : newer[missing];
+  if (item === undefined) return;
+  throw new Failure('unknown_item', `There is no ${itemEntity.name} "${item}".`, {
+    pointer: `/items/${items.indexOf(item)}`,
   });
 }
 

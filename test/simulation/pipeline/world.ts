@@ -1,7 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { FeatureShard } from '../../../durable-objects/feature-shard/object.ts';
 import { OutboxRelay } from '../../../durable-objects/outbox-relay/object.ts';
-import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { type ChangesPorts, consumeChanges } from '../../../queues/changes/consumer.ts';
 import { consumeDead } from '../../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../../queues/events/consumer.ts';
@@ -30,6 +29,7 @@ import {
   resolveQuarantined,
 } from '../../../src/storage/postgres/quarantine.ts';
 import { sendChunked } from '../../../src/storage/queue.ts';
+import { catalog } from '../../support/catalog/index.ts';
 import { type ObjectStorage, objectStorage } from './cloudflare-workers.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { Machine, type Process } from './machine.ts';

@@ -3,7 +3,7 @@ import { OUTBOX } from '../cache/clock/sources.ts';
 import type { Catalog } from '../define/catalog.ts';
 import { publishChanges } from '../pipeline/publish.ts';
 import type { RelayPorts } from '../pipeline/relay.ts';
-import { connect } from '../storage/postgres/connect.ts';
+import { connect, isTimeout } from '../storage/postgres/connect.ts';
 import { markRelayed, readPending } from '../storage/postgres/outbox.ts';
 import { invalidateTags } from './clock.ts';
 import { databaseTarget } from './config.ts';
@@ -17,6 +17,7 @@ export function outboxRelayPorts(env: RelayEnv, catalog: Pick<Catalog, 'entities
   const entities = new Set(catalog.entities.map(({ name }) => name));
   return {
     relay: () => relayPorts(env, entities),
+    isTimeout,
     openPass: async () => {
       const pass = await rootClock(env).openPass(OUTBOX);
       return async () => await rootClock(env).closePass(pass);

@@ -8,7 +8,7 @@ import { formatToken } from '../../src/cache/clock/token.ts';
 import { keyTag } from '../../src/cache/purge.ts';
 import { invalidateTags } from '../../src/composition/clock.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
-import { defineCatalog } from '../../src/define/catalog.ts';
+import { defineCatalog } from '../../src/define/define-catalog.ts';
 import { tag } from '../../src/define/tag.ts';
 import { acceptLanguage } from '../../src/define/vary.ts';
 import { view } from '../../src/define/view.ts';

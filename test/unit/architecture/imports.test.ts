@@ -57,8 +57,8 @@ function textOf(file: string): string {
 
 /** The files that a file imports, types included. */
 function relativeImports(file: string): string[] {
-  return [...textOf(file).matchAll(/from '(\.[^']+)'|import '(\.[^']+)'|import\('(\.[^']+)'\)/g)].map((match) =>
-    relative(ROOT, normalize(join(ROOT, dirname(file), match[1] ?? match[2] ?? match[3] ?? ''))),
+  return [...textOf(file).matchAll(/from '(\.[^']+)'|import '(\.[^']+)'|import\('(\.[^']+)'\)/g)].map(
+    (match) => relative(ROOT, normalize(join(ROOT, dirname(file), match[1] ?? match[2] ?? match[3] ?? ''))),
   );
 }
 

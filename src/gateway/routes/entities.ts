@@ -64,9 +64,9 @@ function registerPut(
   app.put(
     pathOf(entity, write, (name) => `:${name}`),
     async (c) => {
-      const key = parsed(z.object(entity.params), c.req.param(), []);
+      const key = keyOf(entity, c.req.param());
       const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-      const values = parsed(write.body, body, []);
+      const values = parsed(write.body, body);
       const pointer = unstorableAt(values);
       if (pointer !== undefined)
         throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { pointer });
@@ -122,22 +122,27 @@ function registerDelete(
   app.delete(
     pathOf(entity, write, (name) => `:${name}`),
     async (c) => {
-      const key = parsed(z.object(entity.params), c.req.param(), []);
+      const key = keyOf(entity, c.req.param());
       const { token } = await writesOf(c).remove(entity, key);
       return c.body(null, 204, { 'millrace-token': formatToken(token) });
     },
   );
 }
 
-function parsed<Schema extends z.ZodType>(
-  schema: Schema,
-  value: unknown,
-  path: readonly string[],
-): z.output<Schema> {
+/** @throws Failure `invalid_request` with the name of the parameter that is wrong. */
+function keyOf(entity: EntityDefinition, parameters: Readonly<Record<string, string>>) {
+  const result = z.object(entity.params).safeParse(parameters);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const pointer = String(issue?.path[0] ?? '');
+  throw new Failure('invalid_request', issue?.message ?? 'This is no key.', { pointer });
+}
+
+function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
-    pointer: jsonPointer([...path, ...(issue?.path ?? [])]),
+    pointer: jsonPointer(issue?.path ?? []),
   });
 }

@@ -23,7 +23,7 @@ export function registerChanges(app: OpenAPIHono<AppEnv>, gateway: Gateway): voi
         entity: z
           .string()
           .optional()
-          .openapi({ description: '`product` or `product:85123A`; may be repeated' }),
+          .openapi({ description: '`<entity>` or `<entity>:<key>`; may be repeated' }),
       }),
       headers: z.object({ 'last-event-id': z.string().optional() }),
     },

@@ -46,8 +46,8 @@ const query = async (statement: string, ...params: unknown[]) => await db.$clien
 const tags = async (): Promise<string[]> => {
   const rows = z
     .array(z.object({ tags: z.array(z.string()) }))
-    .parse(await query('select tags from outbox order by id'));
-  await query('delete from outbox');
+    .parse(await query('select tags from millrace.outbox order by id'));
+  await query('delete from millrace.outbox');
   return rows.flatMap((row) => row.tags);
 };
 
@@ -66,7 +66,7 @@ beforeAll(async () => {
   await db.$client.transaction(capture.map((statement) => db.$client.query(statement)));
 }, 60_000);
 afterAll(() => database.close());
-beforeEach(() => query('delete from outbox'));
+beforeEach(() => query('delete from millrace.outbox'));
 
 /** An entity, a spelling of a key, and the values that other writers have for it in SQL. */
 const CASES = [

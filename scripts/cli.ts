@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import * as z from 'zod';
-import { createReporter } from '../examples/shop/import/progress.ts';
+import { createReporter } from './progress.ts';
 
 const EXIT_USAGE = 2;
 /** What the route takes as a page. */

@@ -1,7 +1,7 @@
+import type { Reporter } from '../../../scripts/progress.ts';
 import { BATCH_BYTES_MAX, type Batch, cutBatches, firstLines } from './batches.ts';
 import { IMPORT_SOURCE, LineIdentity } from './event.ts';
 import { ImportError } from './failure.ts';
-import type { Reporter } from './progress.ts';
 import { Sender, type SenderDeps, type SendOutcome } from './sender.ts';
 import { inspectFile, latestTime, readSource, type SourceFile, untilAborted } from './source.ts';
 import { acknowledge, type ImportState, newState, StateFile } from './state.ts';

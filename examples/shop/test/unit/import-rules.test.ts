@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createReporter, describeProgress } from '../../import/progress.ts';
+import { createReporter, describeProgress } from '../../../../scripts/progress.ts';
 import { backoffMs, retryAfterMs } from '../../import/retry.ts';
 import { shiftToToday } from '../../import/run.ts';
 

@@ -13,6 +13,7 @@ export type Aggregate = 'count' | 'sum' | 'last' | 'items';
 
 /** What one event adds to one feature of one entity. */
 export interface Contribution {
+  /** The entity's key in its canonical text. */
   readonly key: string;
   /** 1 for `count`, `last` and `items`. */
   readonly amount: number;
@@ -37,32 +38,34 @@ export interface FeatureDefinition {
   readonly contribution: (parsed: unknown) => Contribution | null;
 }
 
-interface Declaration<Data> {
+interface Declaration<Data, Owner extends EntityDefinition> {
   name: string;
-  entity: EntityDefinition;
+  entity: Owner;
   event: EventDefinition<Data>;
   /** The entity that this event counts for, or `null` where it counts for none. */
-  key: (data: Data) => string | null;
+  key: (data: Data) => Parameters<Owner['row']>[0] | null;
 }
 
 /** Declares features over one event type. */
 export const feature = {
-  count: <Data>(declaration: Declaration<Data> & { windowsDays: readonly number[] }): FeatureDefinition =>
+  count: <Data, Owner extends EntityDefinition>(
+    declaration: Declaration<Data, Owner> & { windowsDays: readonly number[] },
+  ): FeatureDefinition =>
     define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
 
-  sum: <Data>(
-    declaration: Declaration<Data> & { windowsDays: readonly number[]; value: (data: Data) => number },
+  sum: <Data, Owner extends EntityDefinition>(
+    declaration: Declaration<Data, Owner> & { windowsDays: readonly number[]; value: (data: Data) => number },
   ): FeatureDefinition =>
     define(declaration, 'sum', declaration.windowsDays, (data) => ({
       amount: declaration.value(data),
       item: '',
     })),
 
-  last: <Data>(declaration: Declaration<Data>): FeatureDefinition =>
+  last: <Data, Owner extends EntityDefinition>(declaration: Declaration<Data, Owner>): FeatureDefinition =>
     define(declaration, 'last', [], () => ({ amount: 1, item: '' })),
 
-  items: <Data>(
-    declaration: Declaration<Data> & { item: (data: Data) => string; limit: number },
+  items: <Data, Owner extends EntityDefinition>(
+    declaration: Declaration<Data, Owner> & { item: (data: Data) => string; limit: number },
   ): FeatureDefinition =>
     define(
       declaration,
@@ -73,8 +76,8 @@ export const feature = {
     ),
 };
 
-function define<Data>(
-  declaration: Declaration<Data>,
+function define<Data, Owner extends EntityDefinition>(
+  declaration: Declaration<Data, Owner>,
   aggregate: Aggregate,
   windowsDays: readonly number[],
   measure: (data: Data) => { amount: number; item: string },
@@ -94,7 +97,7 @@ function define<Data>(
       // Of this event's own `parse`, which is the only one whose outcome comes here.
       const data = parsed as Data;
       const key = declaration.key(data);
-      return key === null ? null : { key, ...measure(data) };
+      return key === null ? null : { key: entity.key.textOf(key), ...measure(data) };
     },
   };
 }

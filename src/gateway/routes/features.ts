@@ -9,10 +9,19 @@ import type { AppEnv, Gateway } from '../context.ts';
 import { problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
+/** A key of four columns of text, each at its longest. */
+const KEY_CHARACTERS_MAX = 1_024;
+
+/** The value of a key's one column, its canonical text, or an object of its columns' values. */
+const Key = z.union([
+  z.string().min(1).max(KEY_CHARACTERS_MAX),
+  z.int(),
+  z.record(z.string().max(64), z.union([z.string().max(KEY_CHARACTERS_MAX), z.int()])),
+]);
 
 const ReadRequest = z.strictObject({
   entity: z.string().min(1).max(64),
-  keys: z.array(z.string().min(1).max(64)).min(1).max(READ_KEYS_MAX),
+  keys: z.array(Key).min(1).max(READ_KEYS_MAX),
   features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
 });
 
@@ -45,13 +54,24 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
     }
     const { entity, keys } = parsed.data;
     const names = wantedNames(gateway.catalog, entity, parsed.data.features);
+    const texts = canonicalKeys(gateway.catalog, entity, keys);
     const asOf = services.now();
-    const rows = await readFeatures(entity, keys, asOf, services.shards);
+    const rows = await readFeatures(entity, texts, asOf, services.shards);
     return c.json({
       entity,
       asOf,
       results: keys.map((key, index) => ({ key, features: pick(rows[index], names) })),
     });
+  });
+}
+
+/** Two spellings of one key, such as `7` and `007` of an integer, have one text. */
+function canonicalKeys(catalog: Catalog, name: string, keys: readonly z.output<typeof Key>[]): string[] {
+  const entity = catalog.features.find((definition) => definition.entity.name === name)?.entity;
+  return keys.map((key, index) => {
+    const values = entity?.key.parse(key);
+    if (entity !== undefined && values !== undefined) return entity.key.textOf(values);
+    throw new Failure('invalid_request', `This is no key of "${name}".`, { pointer: `/keys/${index}` });
   });
 }
 

@@ -116,7 +116,7 @@ export function curlOf(trial: Trial, { url, key }: { url: string; key: string })
 
 /** The event in CloudEvents' JSON format. */
 export function cloudEvent(event: EventToSend): Record<string, unknown> {
-  return { specversion: '1.0', id: 'try-1', source: '/try', ...event };
+  return { specversion: '1.0', id: `try-${event.type}`, source: '/try', ...event };
 }
 
 /** One word for a POSIX shell. */

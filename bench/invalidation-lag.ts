@@ -6,6 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { CATALOG_MIGRATIONS } from '../scripts/dev/database/folders.ts';
 import { startDevDatabase } from '../scripts/dev/database.ts';
 import { ClockFollower, type FollowerContext } from '../src/cache/clock/follower.ts';
 import type { Token } from '../src/cache/clock/token.ts';
@@ -170,7 +171,7 @@ for (const [name, className] of [
   ['with push', 'TagClock'],
   ['without push', 'TagClockWithoutPush'],
 ] as const) {
-  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: CATALOG_MIGRATIONS });
   const worker = millrace(database, 'dist/lag', 'lag-worker.js');
   const durableObjects = { ...worker.durableObjects, TAG_CLOCK: { className, useSQLite: true } };
   const runtime = new Miniflare(

@@ -4,6 +4,7 @@
  * local platform's proxy in front.
  */
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { CATALOG_MIGRATIONS } from '../scripts/dev/database/folders.ts';
 import { startDevDatabase } from '../scripts/dev/database.ts';
 import { load, median, type Round, type Target } from './support/load.ts';
 import { bundle, COMMON, KEY, millrace, modulesOf, runtimePids } from './support/runtime.ts';
@@ -25,7 +26,7 @@ function workersOf(database: { connectionString: string; endpoint: string }): Mi
 
 bundle('--outdir', 'dist/millrace');
 bundle('--config', 'bench/empty.toml', '--outdir', '../dist/empty');
-const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: CATALOG_MIGRATIONS });
 const runtime = workersOf(database);
 try {
   await runtime.ready;

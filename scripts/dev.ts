@@ -1,7 +1,7 @@
 /**
  * `npm run dev`: the whole stack on this machine. An embedded Postgres behind a Neon-compatible endpoint (or the
- * database of DATABASE_URL), migrated and, where it is empty, filled by the project's seed; first versions of the
- * models; and the worker under `wrangler dev`. Everything is kept in `.millrace/`.
+ * database of DATABASE_URL), migrated; the embedded one, where it is empty, filled by the project's seed; first
+ * versions of the models; and the worker under `wrangler dev`. Everything is kept in `.millrace/`.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -20,11 +20,12 @@ import { trialsOf } from './dev/trials.ts';
 import { startWorker } from './dev/worker.ts';
 import { loadProject } from './project/load.ts';
 
-const USAGE = `Usage: npm run dev -- [--port 8787] [--fresh] [--state .millrace] [--kafka]
+const USAGE = `Usage: npm run dev -- [--port 8787] [--fresh] [--state .millrace] [--seed] [--kafka]
 
   --port N    where the worker listens (8787)
   --state DIR where everything is kept (.millrace)
   --fresh     throw that away first: database, caches, features, model, key
+  --seed      fill an empty database of DATABASE_URL with made-up data, as the embedded one always is
   --kafka     with the Kafka REST bridge over a log of its own, on the port after the worker's
   DATABASE_URL=postgres://…  use this Postgres or Neon instead of the embedded one`;
 
@@ -32,6 +33,7 @@ const { values: options } = parseArgs({
   options: {
     port: { type: 'string', default: '8787' },
     fresh: { type: 'boolean', default: false },
+    seed: { type: 'boolean', default: false },
     kafka: { type: 'boolean', default: false },
     state: { type: 'string', default: '.millrace' },
     help: { type: 'boolean', default: false },
@@ -89,7 +91,11 @@ async function main(): Promise<void> {
 
   if (kafka) keepSourcesStarted(url, key, stop.signal);
 
-  const wasEmpty = await ensureSeed(database, project, step);
+  const wasEmpty = await ensureSeed(
+    database,
+    { catalog, seed: project.seed, mayFill: external === undefined || options.seed },
+    step,
+  );
   if (isNewState && !wasEmpty) await relayHistory(database, step);
   const stack = { database, url, key, stateDir };
   if (!stop.signal.aborted) await ensureModels(catalog.models, project, stack, step);

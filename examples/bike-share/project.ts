@@ -3,7 +3,8 @@ import { defineProject, type Query } from '../../src/define/project.ts';
 /** The bike-share: a made-up city with 90 days of rides, a model that is trained here and one that is not. */
 export const project = defineProject({
   migrations: 'examples/bike-share/migrations',
-  tables: ['examples/bike-share/catalog/tables.ts'],
+  tables: 'examples/bike-share/catalog/tables.ts',
+  adopted: 'examples/bike-share/catalog/adopted.ts',
   contracts: 'examples/bike-share/catalog/contracts',
   seed: async (ports) => (await import('./seed/seed.ts')).seedBikeShare(ports),
   tryOut: async (query) => {

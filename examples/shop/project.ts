@@ -2,8 +2,9 @@ import { defineProject, type Query, type Smoke } from '../../src/define/project.
 
 /** The shop: 60,000 made-up invoice lines of 13 months, a ranker that is trained from them, the UCI importer. */
 export const project = defineProject({
-  migrations: 'migrations',
-  tables: ['examples/shop/catalog/tables.ts'],
+  migrations: 'examples/shop/migrations',
+  tables: 'examples/shop/catalog/tables.ts',
+  adopted: 'examples/shop/catalog/adopted.ts',
   contracts: 'examples/shop/catalog/contracts',
   seed: async (ports) => (await import('./seed/shop.ts')).seedShop(ports),
   models: { ranker: { train: 'examples/shop/train.ts' } },

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'drizzle-orm';
 import type { EventsMessage } from '../../queues/events/message.ts';
-import { catalog } from '../../src/catalog/index.ts';
-import type { Project, SeedPorts } from '../../src/define/project.ts';
+import type { Catalog } from '../../src/define/catalog.ts';
+import type { Seed, SeedPorts } from '../../src/define/project.ts';
 import { judge } from '../../src/pipeline/judge.ts';
 import { storeMessages } from '../../src/pipeline/store.ts';
 import { sha256Hex } from '../../src/platform/digest.ts';
@@ -16,31 +16,41 @@ import { queryOf } from './query.ts';
 const BATCH_EVENTS = 2_000;
 
 /**
- * Fills an empty database by the project's seed. Events take the way that the queue's consumer gives them, contract
- * and quarantine and outbox included; only HTTP and the queue are left out, for speed.
+ * Fills an empty database by the project's seed, if it may: a database that somebody names by DATABASE_URL is theirs,
+ * and made-up rows in it could not be told from real ones. Events take the way that the queue's consumer gives them,
+ * contract and quarantine and outbox included; only HTTP and the queue are left out, for speed.
  *
  * @returns whether the database was empty.
  */
 export async function ensureSeed(
   database: DevDatabase,
-  { seed }: Project,
+  { catalog, seed, mayFill }: { catalog: Catalog; seed: Seed | undefined; mayFill: boolean },
   step: (text: string) => void,
 ): Promise<boolean> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
-  const { rows } = await db.execute(sql`select exists(select 1 from events) as filled`);
+  const { rows } = await db.execute(sql`select exists(select 1 from millrace.events) as filled`);
   if (String(rows[0]?.['filled']).startsWith('t')) return false;
   if (seed === undefined) {
-    step('the database is empty, and src/catalog/project.ts names no seed to fill it');
+    step('the database has no events, and src/catalog/project.ts names no seed to fill it');
+    return true;
+  }
+  if (!mayFill) {
+    step('the database of DATABASE_URL has no events, and is not seeded: --seed fills it with made-up data');
     return true;
   }
   const now = Date.now();
-  const made = await seed({ now, send: (events) => sendAll(db, events, now), query: queryOf(database) });
+  const made = await seed({
+    now,
+    send: (events) => sendAll(db, catalog, events, now),
+    query: queryOf(database),
+  });
   step(`the empty database is seeded with ${made}`);
   return true;
 }
 
 async function sendAll(
   db: ReturnType<typeof connect>,
+  { eventTypes: types }: Catalog,
   events: Parameters<SeedPorts['send']>[0],
   now: number,
 ): Promise<{ accepted: number; refused: number }> {
@@ -50,7 +60,7 @@ async function sendAll(
     sent.accepted += message.accepted.length;
     sent.refused += message.refused.length;
     await storeMessages([message], {
-      types: catalog.eventTypes,
+      types,
       storeEvents: (accepted) => storeEvents(db, accepted, randomUUID()),
       keepRefused: async (refused) => void (await keepRefused(db, refused, randomUUID())),
       classifyFault,
@@ -60,7 +70,7 @@ async function sendAll(
   };
   for (const event of events) {
     const raw = { specversion: '1.0', ...event };
-    const judged = judge(catalog.eventTypes, raw, now);
+    const judged = judge(types, raw, now);
     if (judged.verdict === 'accepted') message.accepted.push(judged.event);
     else message.refused.push({ raw, ...judged.refusal });
     if (message.accepted.length + message.refused.length >= BATCH_EVENTS) await flush();
@@ -72,6 +82,6 @@ async function sendAll(
 /** Has all of history folded once more, for feature shards that are new to a database which is not. */
 export async function relayHistory(database: DevDatabase, step: (text: string) => void): Promise<void> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
-  await db.execute(sql`update outbox set relayed_at = null where event_seq is not null`);
+  await db.execute(sql`update millrace.outbox set relayed_at = null where event_seq is not null`);
   step('the state folder is new to this database: all of its history is being folded');
 }

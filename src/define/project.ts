@@ -6,8 +6,10 @@ export interface Project {
   readonly kind: 'project';
   /** The folder of the migrations of the catalog's tables. All paths here start at the repository's root. */
   readonly migrations: string;
-  /** The drizzle schema files that migrations are generated from. */
-  readonly tables: readonly string[];
+  /** The drizzle schema file that migrations are generated from. */
+  readonly tables: string;
+  /** The drizzle schema file of the tables that another tool owns. It is optional; no migration is made from it. */
+  readonly adopted: string;
   /** The folder of the released contracts, one file for each event type: `npm run contracts`. */
   readonly contracts: string;
   /** Fills the empty database of `npm run dev`. Without it the database stays empty. */
@@ -85,9 +87,10 @@ export interface SmokeRead {
 }
 
 /** The places of a catalog that has no `project.ts`. */
-const DEFAULTS: Pick<Project, 'migrations' | 'tables' | 'contracts'> = {
+const DEFAULTS: Pick<Project, 'migrations' | 'tables' | 'adopted' | 'contracts'> = {
   migrations: 'migrations/catalog',
-  tables: ['src/catalog/tables.ts'],
+  tables: 'src/catalog/tables.ts',
+  adopted: 'src/catalog/adopted.ts',
   contracts: 'src/catalog/contracts',
 };
 

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
+import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 
-const MIGRATIONS = join(import.meta.dirname, '../../../migrations');
+const MIGRATIONS = join(import.meta.dirname, '../../..', CATALOG_MIGRATIONS);
 
 /** The database of a run of schedules, with what makes it refuse certain events. */
 export interface SimulatedDatabase {
@@ -52,7 +53,7 @@ export async function mend({ db }: SimulatedDatabase): Promise<void> {
 /** How many dead letters wait for somebody. */
 export async function countDead({ db }: SimulatedDatabase): Promise<number> {
   const { rows } = await db.execute(
-    sql`select count(*) as letters from quarantine where reason = 'dead_letter' and state = 'open'`,
+    sql`select count(*) as letters from millrace.quarantine where reason = 'dead_letter' and state = 'open'`,
   );
   return Number(rows[0]?.['letters']);
 }

@@ -5,6 +5,7 @@ import { neon, neonConfig } from '@neondatabase/serverless';
 import { createTestHarness } from 'wrangler';
 import { runtimePids } from '../../../bench/support/runtime.ts';
 import { captureOtherWriters } from '../../../scripts/dev/database/capture.ts';
+import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -33,7 +34,10 @@ export async function startStack(
   vars: Readonly<Record<string, string>> = {},
   { capture = false }: { readonly capture?: boolean } = {},
 ): Promise<Stack> {
-  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: join(ROOT, 'migrations') });
+  const database = await startDevDatabase({
+    dataDir: 'memory://',
+    migrationsDir: join(ROOT, CATALOG_MIGRATIONS),
+  });
   if (capture) await captureOtherWriters(database);
   const harness = createTestHarness({
     root: ROOT,

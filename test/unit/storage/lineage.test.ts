@@ -4,6 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { purchase } from '../../../examples/shop/catalog/events.ts';
+import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { emptyRun, endedIngestRuns, RUN_WINDOW_MS } from '../../../src/pipeline/lineage/runs.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
@@ -66,14 +67,14 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
   afterAll(() => stop());
   beforeEach(async () => {
     await db.execute(
-      sql`truncate lineage_runs, lineage_events, lineage_predictions, events, outbox, purchases`,
+      sql`truncate millrace.lineage_runs, millrace.lineage_events, millrace.lineage_predictions, millrace.events, millrace.outbox, purchases`,
     );
   });
 
   /** Straight from the tables: other databases of the same server hold back what readers may see. */
   const all = async () => {
     const { rows } = await db.execute(
-      sql`select is_end as "isEnd", run_id as id, state from lineage_events join lineage_runs on id = run_id order by seq`,
+      sql`select is_end as "isEnd", run_id as id, state from millrace.lineage_events join millrace.lineage_runs on id = run_id order by seq`,
     );
     return z.array(z.object({ isEnd: z.boolean(), id: z.string(), state: z.string() })).parse(rows);
   };
@@ -84,7 +85,9 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
       Array.from({ length: count }, () => storable()),
       crypto.randomUUID(),
     );
-    await db.execute(sql`update events set recorded_at = ${iso(at)} where recorded_at > '2026-06-01'`);
+    await db.execute(
+      sql`update millrace.events set recorded_at = ${iso(at)} where recorded_at > '2026-06-01'`,
+    );
   };
   const sweep = async (now: number) => await sweepLineage(db, await endedIngestRuns(now), iso(now));
   const prediction = (at: number): PredictionRecord => ({
@@ -167,7 +170,9 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
-        await db.execute(sql`truncate lineage_runs, lineage_events, events, outbox, purchases`);
+        await db.execute(
+          sql`truncate millrace.lineage_runs, millrace.lineage_events, millrace.events, millrace.outbox, purchases`,
+        );
         for (const { kind, minute, by } of steps) {
           const at = minutes[minute] ?? AT + minute * RUN_WINDOW_MS;
           if (kind === 'tell')
@@ -231,7 +236,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
 
 describe('lineage on PGlite', () => {
   keepsLineage(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: CATALOG_MIGRATIONS });
     return { database, stop: () => database.close() };
   });
 });
@@ -245,7 +250,7 @@ describe.skipIf(!POSTGRES_URL)(`lineage on ${POSTGRES_TITLE}`, () => {
     const admin = new pg.Client({ connectionString: POSTGRES_URL });
     await admin.connect();
     await admin.query(`create database ${name}`);
-    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: CATALOG_MIGRATIONS });
     const stop = async () => {
       await database.close();
       await admin.query(`drop database ${name} with (force)`);
@@ -256,16 +261,16 @@ describe.skipIf(!POSTGRES_URL)(`lineage on ${POSTGRES_TITLE}`, () => {
 
   it('passes no run event that is committed later than one after it', async () => {
     const [early, late] = [new pg.Client(url.href), new pg.Client(url.href)];
-    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: CATALOG_MIGRATIONS });
     const db = connect({ url: database.connectionString, endpoint: database.endpoint });
     try {
       await Promise.all([early.connect(), late.connect()]);
-      await early.query('truncate lineage_runs, lineage_events');
+      await early.query('truncate millrace.lineage_runs, millrace.lineage_events');
       const insert = (id: string) => `
         with run as (
-          insert into lineage_runs (id, job, subject, version, state, started_at, due_at, counts, detail)
+          insert into millrace.lineage_runs (id, job, subject, version, state, started_at, due_at, counts, detail)
           values ('${id}', 'train', 'ranker', '', 'RUNNING', now(), now(), '{}', '{}') returning id
-        ) insert into lineage_events (run_id, is_end) select id, false from run`;
+        ) insert into millrace.lineage_events (run_id, is_end) select id, false from run`;
       const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
       const read = async (after: { tx: number; seq: number }) => await readLineageEvents(db, after, 100);
       await early.query('begin');

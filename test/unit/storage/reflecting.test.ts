@@ -8,6 +8,7 @@ import {
   productList,
   productPage,
 } from '../../../examples/shop/catalog/views.ts';
+import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { type AsOfPorts, InvalidatedChanges, loadAsOf } from '../../../src/cache/as-of.ts';
 import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
@@ -20,7 +21,7 @@ import { markRelayed, readPending } from '../../../src/storage/postgres/outbox.t
 import { REPORT_PENDING_MAX } from '../../../src/storage/postgres/outbox-report.ts';
 import { reflect } from '../../../src/storage/postgres/reflecting.ts';
 
-const MIGRATIONS = join(import.meta.dirname, '../../../migrations');
+const MIGRATIONS = join(import.meta.dirname, '../../..', CATALOG_MIGRATIONS);
 const EPOCH = '0f';
 
 let database: DevDatabase;
@@ -57,7 +58,7 @@ afterAll(async () => {
   await database.close();
 });
 beforeEach(async () => {
-  await db.execute(sql`delete from outbox`);
+  await db.execute(sql`delete from millrace.outbox`);
   clock = newClock(EPOCH);
   invalidations = [];
   known = new InvalidatedChanges();
@@ -66,7 +67,7 @@ beforeEach(async () => {
 /** What a committed transaction leaves in the outbox; returns the rows' ids. */
 async function commit(...changes: string[][]): Promise<number[]> {
   const { rows } = await db.execute(sql`
-    insert into outbox (tags)
+    insert into millrace.outbox (tags)
     select array(select jsonb_array_elements_text(value)) from jsonb_array_elements(${JSON.stringify(changes)}::jsonb)
     returning id`);
   return rows.map(({ id }) => Number(id));

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { product } from '../../../examples/shop/catalog/entities.ts';
+import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { putEntity } from '../../../src/storage/postgres/entity-writes.ts';
@@ -10,7 +11,7 @@ let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: CATALOG_MIGRATIONS });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);
 afterAll(() => database.close());
@@ -30,14 +31,14 @@ it('invalidates with a later write where an earlier one moved the row to, and no
   const moved = await put('moved', 2_000);
   const again = await put('moved', 2_000);
   expect(again.tags).toEqual(expect.arrayContaining([...moved.tags]));
-  await db.execute(sql`update outbox set relayed_at = now()`);
+  await db.execute(sql`update millrace.outbox set relayed_at = now()`);
   const last = await put('moved', 2_000);
   expect(last.tags).toEqual([product.row('moved')]);
 });
 
 it('leaves what waits for other rows to their own writers', async () => {
   await put('this', 1);
-  await db.execute(sql`update outbox set relayed_at = now()`);
+  await db.execute(sql`update millrace.outbox set relayed_at = now()`);
   const other = await put('that', 1);
   const own = await put('this', 1);
   expect(other.tags).not.toEqual([]);

@@ -1,6 +1,6 @@
 import { defineProject, type Query } from '../../src/define/project.ts';
 
-/** The bike-share: a made-up city with 90 days of rides, a model that is trained here and one that is not. */
+/** The bike-share: a made-up city with 75 days of rides, a model that is trained here and one that is not. */
 export const project = defineProject({
   migrations: 'examples/bike-share/migrations',
   tables: 'examples/bike-share/catalog/tables.ts',

@@ -2,12 +2,12 @@ import type { Query, SeedPorts } from '../../../src/define/project.ts';
 import { type City, makeCity } from './city.ts';
 import { cityEvents } from './days.ts';
 
-const CITY = { seed: 7, stations: 40, riders: 800 };
-const DAYS = 90;
+const CITY = { seed: 7, stations: 40, riders: 500 };
+const DAYS = 75;
 /** Parameters of one statement: Postgres takes 65,535. */
 const ROWS_PER_STATEMENT = 500;
 
-/** Fills an empty database with a made-up city, and 90 days of rides up to now. */
+/** Fills an empty database with a made-up city, and 75 days of rides up to now. */
 export async function seedBikeShare({ now, send, query }: SeedPorts): Promise<string> {
   const city = makeCity(CITY);
   const docks = await insertPlaces(city, query);

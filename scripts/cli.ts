@@ -92,8 +92,8 @@ async function replay(key: string): Promise<void> {
     const share = (events: number) => (page.total === 0 ? 1 : Math.min(1, events / page.total));
     reporter.progress({
       unit: 'events',
-      lines: page.replayed,
-      linesOfRun: ofRun,
+      done: page.replayed,
+      doneByRun: ofRun,
       fraction: share(page.replayed),
       fractionAtStart: share(before),
       elapsedMs,

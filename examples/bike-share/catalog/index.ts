@@ -5,4 +5,4 @@ import * as features from './features.ts';
 import * as views from './views.ts';
 
 /** A bike-share: stations, their docks, riders, rides, and what stations report of themselves. */
-export const catalog = defineCatalog([entities, events, views, features]);
+export const catalog = defineCatalog({ entities, events, views, features });

@@ -205,8 +205,9 @@ class Run {
     const now = this.#deps.now();
     this.#sendingSince ??= { at: now, fraction };
     this.#deps.reporter.progress({
-      lines: this.#state.acknowledged,
-      linesOfRun: this.#state.acknowledged - this.#begun.acknowledged,
+      unit: 'lines',
+      done: this.#state.acknowledged,
+      doneByRun: this.#state.acknowledged - this.#begun.acknowledged,
       fraction,
       fractionAtStart: this.#sendingSince.fraction,
       elapsedMs: now - this.#sendingSince.at,

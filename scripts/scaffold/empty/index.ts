@@ -6,4 +6,4 @@ import * as models from './models.ts';
 import * as views from './views.ts';
 
 /** What this deployment serves: everything that the modules beside this one declare. */
-export const catalog = defineCatalog([entities, events, views, features, models]);
+export const catalog = defineCatalog({ entities, events, views, features, models });

@@ -14,7 +14,7 @@ const seen = event({
   data: z.object({ count: z.int() }),
   stores: () => [],
 });
-const catalog = defineCatalog([{ seen }]);
+const catalog = defineCatalog({ events: { seen } });
 
 /** Two events keep the contract, and one breaks it. */
 const seed: Seed = async ({ send }) => {

@@ -23,7 +23,7 @@ describe('lines to try', () => {
   });
 
   it('says of an empty catalog that there is nothing to read, and what to do', () => {
-    const block = readyBlock(STACK, defineCatalog([]), trialsOf(defineCatalog([]), NOW));
+    const block = readyBlock(STACK, defineCatalog({}), trialsOf(defineCatalog({}), NOW));
     expect(block).toContain('Millrace is ready after 3.0 s');
     expect(block).toContain('The catalog is empty');
     expect(block).toContain('npm run db:generate');

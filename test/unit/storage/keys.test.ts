@@ -1,7 +1,6 @@
 import { bigint, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { type EntityDefinition, entity, history, tagsOfAppend } from '../../../src/define/entity.ts';
 import { ensure } from '../../../src/define/event.ts';
@@ -9,6 +8,7 @@ import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteEntity, missingKeys, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { storeEvents } from '../../../src/storage/postgres/event-store.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 
 const note = () => text('note').notNull();
 const stations = pgTable('key_stations', { id: integer('id').primaryKey(), note: note() });
@@ -52,7 +52,7 @@ const tags = async (): Promise<string[]> => {
 };
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: CATALOG_MIGRATIONS });
+  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await query('create table key_stations (id integer primary key, note text not null)');
   await query('create table key_parcels (id bigint primary key, note text not null)');

@@ -2,11 +2,11 @@ import { sql } from 'drizzle-orm';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { boundsOf, readHistory } from '../../../src/storage/postgres/history.ts';
 import { pruneOld, readPruned } from '../../../src/storage/postgres/retention.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
@@ -110,7 +110,7 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
 
 describe('retention and history on PGlite', () => {
   keepsAndPrunes(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: CATALOG_MIGRATIONS });
+    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });
@@ -124,7 +124,7 @@ describe.skipIf(!POSTGRES_URL)(`retention and history on ${POSTGRES_TITLE}`, () 
     const admin = new pg.Client({ connectionString: POSTGRES_URL });
     await admin.connect();
     await admin.query(`create database ${name}`);
-    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: CATALOG_MIGRATIONS });
+    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: FIXTURE.migrationsDir });
     const stop = async () => {
       await database.close();
       await admin.query(`drop database ${name} with (force)`);

@@ -4,8 +4,8 @@ import { drizzle } from 'drizzle-orm/pglite';
 import { migrate } from 'drizzle-orm/pglite/migrator';
 import { afterEach, describe, expect, it } from 'vitest';
 import { catalogCapture } from '../../../scripts/dev/database/capture.ts';
-import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { migratePglite } from '../../../scripts/dev/database/migrations.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 
 /** The nine migrations from before Millrace's tables had a schema of their own, as they were released. */
 const LEGACY = join(import.meta.dirname, 'legacy-migrations');
@@ -92,7 +92,11 @@ describe('a database of an earlier Millrace', () => {
     const db = await openLegacy();
     await db.exec(ROWS);
     const before = await rowsOf(db, 'public');
-    expect(await migratePglite(db, CATALOG_MIGRATIONS)).toEqual({ isUpgraded: true, applied: [], known: 2 });
+    expect(await migratePglite(db, FIXTURE.migrationsDir)).toEqual({
+      isUpgraded: true,
+      applied: [],
+      known: 2,
+    });
     expect(await rowsOf(db, 'millrace')).toEqual(before);
     expect(await tablesIn(db, 'public')).toEqual([
       'customers',
@@ -109,23 +113,27 @@ describe('a database of an earlier Millrace', () => {
     expect((await db.query('select max(id)::int as id from millrace.outbox')).rows).toEqual([{ id: 3 }]);
 
     const fresh = await open();
-    await migratePglite(fresh, CATALOG_MIGRATIONS);
+    await migratePglite(fresh, FIXTURE.migrationsDir);
     expect(await shapeOf(db, 'millrace')).toEqual(await shapeOf(fresh, 'millrace'));
     expect(await shapeOf(db, 'public')).toEqual(await shapeOf(fresh, 'public'));
   }, 60_000);
 
   it('is upgraded once: a table of the user that has such a name later stays where it is', async () => {
     const db = await openLegacy();
-    await migratePglite(db, CATALOG_MIGRATIONS);
+    await migratePglite(db, FIXTURE.migrationsDir);
     await db.exec('create table public.events (mine text); create table public.outbox (mine text)');
-    expect(await migratePglite(db, CATALOG_MIGRATIONS)).toEqual({ isUpgraded: false, applied: [], known: 2 });
+    expect(await migratePglite(db, FIXTURE.migrationsDir)).toEqual({
+      isUpgraded: false,
+      applied: [],
+      known: 2,
+    });
     expect(await tablesIn(db, 'public')).toEqual(expect.arrayContaining(['events', 'outbox']));
   }, 60_000);
 
   it('goes on capturing until capture is installed again, and then once', async () => {
     const db = await openLegacy();
     await db.exec(ROWS + LEGACY_CAPTURE);
-    await migratePglite(db, CATALOG_MIGRATIONS);
+    await migratePglite(db, FIXTURE.migrationsDir);
     const captured = async () => {
       await db.exec(`delete from millrace.outbox; update products set description = 'x' || random()`);
       return (await db.query<{ tags: string[] }>('select tags from millrace.outbox')).rows.map(
@@ -145,7 +153,7 @@ describe('a database of an earlier Millrace', () => {
     const db = await openLegacy();
     await db.exec('delete from drizzle.__drizzle_migrations where id > 7');
     const before = await tablesIn(db, 'public');
-    await expect(migratePglite(db, CATALOG_MIGRATIONS)).rejects.toThrow(
+    await expect(migratePglite(db, FIXTURE.migrationsDir)).rejects.toThrow(
       /not 0007_event_versions, 0008_replay\. Apply those with the release that you came from/,
     );
     expect(await tablesIn(db, 'public')).toEqual(before);
@@ -164,7 +172,7 @@ describe("a user's database with tables of the same names", () => {
       create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint);
       insert into drizzle.__drizzle_migrations (hash, created_at) values ('theirs', 9999999999999)`);
     const before = await shapeOf(db, 'public');
-    const run = await migratePglite(db, CATALOG_MIGRATIONS);
+    const run = await migratePglite(db, FIXTURE.migrationsDir);
     // Their journal is newer than the catalog's migrations, and does not hide them.
     expect(run).toEqual({
       isUpgraded: false,

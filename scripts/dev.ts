@@ -58,7 +58,7 @@ async function main(): Promise<void> {
 
   const project = loadProject();
   const external = process.env['DATABASE_URL'];
-  const isNewState = claimState(stateDir, external);
+  const isNewState = claimState(stateDir, { databaseUrl: external, migrations: project.migrations });
   const { key, sha256 } = ensureKey(stateDir);
   const database = await startDevDatabase({
     migrationsDir: project.migrations,

@@ -315,7 +315,7 @@ describe('a minute of ingest', () => {
       state: 'COMPLETE',
       counts: { stored: 3 },
     });
-    const dataset = await walk('dataset/events?direction=up');
+    const dataset = await walk('dataset/millrace.events?direction=up');
     expect(relations(dataset, /^run/, /^dataset/).length).toBeGreaterThan(1);
   });
 

@@ -9,7 +9,7 @@ export interface Served {
   readonly catalog: Catalog;
   /** The worker's entry module, relative to the repository. */
   readonly main: string;
-  /** The folder of drizzle migrations that create the catalog's tables. */
+  /** The folder of the catalog's migrations. */
   readonly migrationsDir: string;
   /** A path whose answer is cached, also that there is no such row. */
   readonly cachedPath: string;

@@ -1,4 +1,4 @@
-import { type InvalidatedChanges, loadAsOf } from '../cache/as-of.ts';
+import type { InvalidatedChanges } from '../cache/as-of.ts';
 import type { ClockFollower, FollowerContext } from '../cache/clock/follower.ts';
 import type { SyncAnswer, SyncRequest } from '../cache/clock/mirror.ts';
 import { slotsOf } from '../cache/clock/slots.ts';
@@ -14,7 +14,9 @@ import type { Tier } from '../cache/tiers/tier.ts';
 import { refillRead } from '../cache/warming/refill.ts';
 import type { Warmer } from '../cache/warming/warmer.ts';
 import type { Catalog } from '../define/catalog.ts';
-import type { Loaded, ViewDefinition } from '../define/view.ts';
+import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
+import { loadView } from '../features/load-view.ts';
+import type { ShardPort } from '../features/store.ts';
 import type { Observation } from '../operations/observation.ts';
 import { systemTime } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
@@ -22,10 +24,10 @@ import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { systemRandom } from '../platform/random.ts';
 import { type RequestPlace, regionOf } from '../platform/regions.ts';
-import { type connect, guarded } from '../storage/postgres/connect.ts';
+import type { connect } from '../storage/postgres/connect.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
 import type { Env } from './env.ts';
-import { fillGate, regionalClock, rootClock } from './objects.ts';
+import { featureShard, fillGate, regionalClock, rootClock } from './objects.ts';
 
 /** What reading needs of the request that it is for. */
 export interface RequestScope {
@@ -74,15 +76,17 @@ export class CachedReads {
     return answer.then((late) => this.#answered(request, late, ports.context, scope));
   }
 
-  /** Reads a view's answer from the database, and as of which moment of the clock it is. */
-  load(view: ViewDefinition, input: unknown, variant: Readonly<Record<string, string>>): Promise<Loaded> {
+  /** Reads a view's answer from the origin as of `now`, and as of which moment of the clock it is. */
+  load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
     const { follower, invalidated, db } = this.#settings;
     const { epoch } = follower.mirror.clock;
     const { withTimeout } = systemTime;
     const reflection = reflect(db.$client, epoch);
     const invalidate = (tags: readonly string[]) => this.invalidate(tags);
-    const ports = { epoch, reflection, invalidated, invalidate, withTimeout };
-    return guarded(() => loadAsOf((reflecting) => view.load(reflecting, input, variant), ports));
+    const shards: Pick<ShardPort, 'read'> = {
+      read: (shard, entity, keys, asOf) => featureShard(this.#env, shard).read(entity, [...keys], asOf),
+    };
+    return loadView(view, request, now, { epoch, reflection, invalidated, invalidate, withTimeout, shards });
   }
 
   /** Returns the token once the root clock has the invalidation on disk. */

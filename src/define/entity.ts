@@ -13,6 +13,8 @@ export interface EntityWrite {
 export interface EntityDefinition {
   readonly kind: 'entity';
   readonly name: string;
+  /** Whether its features are read without a key. Views and models of it are public by their own declarations. */
+  readonly isPublic: boolean;
   readonly table: PgTable;
   readonly key: PgColumn;
   readonly keySchema: z.ZodType<string>;
@@ -42,6 +44,8 @@ export function entity<
   Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
 >(declaration: {
   name: string;
+  /** Has its features answered without a key. Everything is closed that does not say so. */
+  public?: boolean;
   table: PgTable;
   key: PgColumn;
   keySchema: z.ZodType<string>;
@@ -61,6 +65,7 @@ export function entity<
   return {
     kind: 'entity',
     ...declaration,
+    isPublic: declaration.public === true,
     write: declaration.write,
     row,
     lists: Object.fromEntries(defined) as { [Name in keyof Lists]: ListDefinition },

@@ -1,5 +1,6 @@
 import type { EntityDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
+import type { FeatureRow, ItemCount, WindowedRow } from './feature-value.ts';
 
 /**
  * How events become a value. All four are commutative and keep exact integers, so that the result does not
@@ -20,8 +21,10 @@ export interface Contribution {
   readonly item: string;
 }
 
-export interface FeatureDefinition {
+/** `Row` is what a read of it has, by its read names: for types alone, no value has it. */
+export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly kind: 'feature';
+  readonly row?: Row;
   /** Unique within its entity; a windowed feature is read as `<name>_<days>d`. */
   readonly name: string;
   readonly entity: EntityDefinition;
@@ -37,8 +40,8 @@ export interface FeatureDefinition {
   readonly contribution: (parsed: unknown) => Contribution | null;
 }
 
-interface Declaration<Data> {
-  name: string;
+interface Declaration<Data, Name extends string> {
+  name: Name;
   entity: EntityDefinition;
   event: EventDefinition<Data>;
   /** The entity that this event counts for, or `null` where it counts for none. */
@@ -47,23 +50,27 @@ interface Declaration<Data> {
 
 /** Declares features over one event type. */
 export const feature = {
-  count: <Data>(declaration: Declaration<Data> & { windowsDays: readonly number[] }): FeatureDefinition =>
+  count: <Data, const Name extends string, const Days extends readonly number[]>(
+    declaration: Declaration<Data, Name> & { windowsDays: Days },
+  ): FeatureDefinition<WindowedRow<Name, Days, number>> =>
     define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
 
-  sum: <Data>(
-    declaration: Declaration<Data> & { windowsDays: readonly number[]; value: (data: Data) => number },
-  ): FeatureDefinition =>
+  sum: <Data, const Name extends string, const Days extends readonly number[]>(
+    declaration: Declaration<Data, Name> & { windowsDays: Days; value: (data: Data) => number },
+  ): FeatureDefinition<WindowedRow<Name, Days, number>> =>
     define(declaration, 'sum', declaration.windowsDays, (data) => ({
       amount: declaration.value(data),
       item: '',
     })),
 
-  last: <Data>(declaration: Declaration<Data>): FeatureDefinition =>
+  last: <Data, const Name extends string>(
+    declaration: Declaration<Data, Name>,
+  ): FeatureDefinition<WindowedRow<Name, [], number | null>> =>
     define(declaration, 'last', [], () => ({ amount: 1, item: '' })),
 
-  items: <Data>(
-    declaration: Declaration<Data> & { item: (data: Data) => string; limit: number },
-  ): FeatureDefinition =>
+  items: <Data, const Name extends string>(
+    declaration: Declaration<Data, Name> & { item: (data: Data) => string; limit: number },
+  ): FeatureDefinition<WindowedRow<Name, [], readonly ItemCount[]>> =>
     define(
       declaration,
       'items',
@@ -73,13 +80,13 @@ export const feature = {
     ),
 };
 
-function define<Data>(
-  declaration: Declaration<Data>,
+function define<Data, Row extends FeatureRow>(
+  declaration: Declaration<Data, string>,
   aggregate: Aggregate,
   windowsDays: readonly number[],
   measure: (data: Data) => { amount: number; item: string },
   limit = 0,
-): FeatureDefinition {
+): FeatureDefinition<Row> {
   const { name, entity, event } = declaration;
   return {
     kind: 'feature',

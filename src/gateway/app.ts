@@ -24,9 +24,6 @@ import { registerQuality } from './routes/quality.ts';
 import { registerRecommendations } from './routes/recommendations.ts';
 import { registerViews } from './routes/views.ts';
 
-/** Everything but reads; `authorize` knows the reads that need a body. */
-const GUARDED_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
-
 /**
  * All routes of a catalog. The cached reads have an app, and so a router, of their own: where a single route overlaps
  * with another, hono gives up its fastest router for all routes of an app, and a warm hit would pay for a route that
@@ -46,9 +43,9 @@ export function createApp(isolate: Isolate): OpenAPIHono<AppEnv> {
     problemResponse(new Failure('not_found', 'No route is here; see /openapi.json.'), requestIdOf(c)),
   );
 
-  // Reads of views pass through no middleware. Every other route requires a key unless `authorize` lists it as open,
-  // so a forgotten route stays protected.
-  uncached.on(GUARDED_METHODS, '*', gateway.authorize);
+  // Cached reads pass through no middleware: each asks for the key itself unless its declaration is public. Every
+  // other route requires the key unless it is listed, so a forgotten route stays protected.
+  uncached.use('*', gateway.closedByDefault);
   for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
   const { views, models, entities } = gateway.catalog;

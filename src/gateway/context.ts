@@ -5,9 +5,10 @@ import type { Isolate } from '../composition/isolate.ts';
 import type { CachedReads, RequestScope } from '../composition/reads.ts';
 import { createServices, type Services } from '../composition/services.ts';
 import type { Catalog } from '../define/catalog.ts';
+import type { Principal } from '../define/principal.ts';
 import { newId } from '../platform/ids.ts';
 import type { RequestPlace } from '../platform/regions.ts';
-import { authorizeBy } from './middleware/authorize.ts';
+import { authorizeBy, closedByDefault, keyNeeded, principalOf } from './middleware/authorize.ts';
 
 /** What a handler may find in hono's context; to be asked for by the functions below, which make it when needed. */
 export interface AppEnv {
@@ -58,6 +59,19 @@ export class Gateway {
     return this.#isolate.settingsOf(c.env).reads.read(request, new GatewayScope(c));
   }
 
+  /**
+   * Who asks for something that is public or not.
+   *
+   * @throws Failure `unauthorized` for a stranger to what is closed, and for a wrong credential. Nothing else of the
+   *   request may be judged before: a 400 or 404 would tell a stranger what exists.
+   */
+  admit(c: Context<AppEnv>, { isPublic }: { readonly isPublic: boolean }): Principal {
+    const { apiKeySha256 } = this.#isolate.settingsOf(c.env).config;
+    const principal = principalOf(c.req.raw.headers.get('authorization'), apiKeySha256);
+    if (!isPublic && principal.kind === 'anonymous') throw keyNeeded();
+    return principal;
+  }
+
   /** Reads a view's answer from the database. */
   loadView(c: Context<AppEnv>, ...asked: Parameters<CachedReads['load']>): ReturnType<CachedReads['load']> {
     return this.#isolate.settingsOf(c.env).reads.load(...asked);
@@ -73,7 +87,10 @@ export class Gateway {
   }
 
   /** Middleware that asks for the key. */
-  readonly authorize = authorizeBy((c) => this.servicesOf(c).config.apiKeySha256);
+  readonly authorize = authorizeBy((c) => this.admit(c, { isPublic: false }));
+
+  /** Middleware that asks for the key unless the path decides by itself. */
+  readonly closedByDefault = closedByDefault((c) => this.admit(c, { isPublic: false }));
 }
 
 /** What a request is called in logs and problems: by the platform's name for it, where there is one. */

@@ -6,7 +6,7 @@ import { type FeatureRow, readFeatures } from '../../features/store.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
 import type { AppEnv, Gateway } from '../context.ts';
-import { problem } from '../openapi.ts';
+import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
 
@@ -23,6 +23,7 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
     path: '/v1/features/read',
     summary: 'Features of up to a hundred entities, each with its status and the time of its newest event',
     tags: ['features'],
+    security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: ReadRequest } } } },
     responses: {
       200: {
@@ -30,11 +31,14 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
           'One result a key, in the order of the keys; times in milliseconds since the Unix epoch.',
       },
       400: problem('The body is not valid.'),
+      401: problem('A key is needed, unless the entity is public.'),
       422: problem('The entity or a feature is not declared.'),
     },
   });
   app.post('/v1/features/read', async (c) => {
     const services = gateway.servicesOf(c);
+    const isOpen = gateway.catalog.entities.some(({ isPublic }) => isPublic);
+    if (!isOpen) gateway.admit(c, { isPublic: false });
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const parsed = ReadRequest.safeParse(body);
     if (!parsed.success) {

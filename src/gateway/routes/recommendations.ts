@@ -6,7 +6,7 @@ import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { type CachedRoute, honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { championOf } from '../champion.ts';
 import type { AppEnv, Gateway } from '../context.ts';
-import { consistencyHeaders, problem } from '../openapi.ts';
+import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
 
 /** A page of recommendations is at most half of the candidates of one batch through the model. */
 const LIMIT_MAX = 100;
@@ -39,6 +39,7 @@ function registerRanking(app: OpenAPIHono<AppEnv>, gateway: Gateway, model: Mode
     path: model.path,
     summary: model.description,
     tags: ['models'],
+    ...securityOf(model),
     request: { params, query, headers: consistencyHeaders },
     responses: {
       200: {
@@ -48,11 +49,13 @@ function registerRanking(app: OpenAPIHono<AppEnv>, gateway: Gateway, model: Mode
       },
       304: { description: 'The answer that the client has is still right.' },
       400: problem('A parameter or header is wrong.'),
+      ...unauthorizedOf(model),
       503: problem('No model has been published, or it cannot be loaded.'),
     },
   });
-  const responses = new CachedResponses();
+  const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);
   app.get(honoPath(model.path), async (c) => {
+    if (!model.isPublic) gateway.admit(c, model);
     const services = gateway.servicesOf(c);
     const startedAt = services.now();
     const input = inputOf({ params, query }, c.req);

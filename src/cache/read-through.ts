@@ -357,7 +357,8 @@ function answer(
   const { unverified, decision: decided = { ...JUST_FILLED, ttlLeftS: request.policy.ttlS } } = how;
   const { boundMs } = request.policy;
   const nowMs = time.now();
-  const decision = request.grainMs === undefined ? decided : withinGrain(decided, request.grainMs, entry, nowMs);
+  const decision =
+    request.grainMs === undefined ? decided : withinGrain(decided, request.grainMs, entry, nowMs);
   const mirrorAgeMs = ageMs(follower.mirror, nowMs);
   return {
     entry,

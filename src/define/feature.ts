@@ -14,6 +14,7 @@ export type Aggregate = 'count' | 'sum' | 'last' | 'items';
 
 /** What one event adds to one feature of one entity. */
 export interface Contribution {
+  /** The entity's key in its canonical text. */
   readonly key: string;
   /** 1 for `count`, `last` and `items`. */
   readonly amount: number;
@@ -40,36 +41,46 @@ export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly contribution: (parsed: unknown) => Contribution | null;
 }
 
-interface Declaration<Data, Name extends string> {
+interface Declaration<Data, Owner extends EntityDefinition, Name extends string = string> {
   name: Name;
-  entity: EntityDefinition;
+  entity: Owner;
   event: EventDefinition<Data>;
   /** The entity that this event counts for, or `null` where it counts for none. */
-  key: (data: Data) => string | null;
+  key: (data: Data) => Parameters<Owner['row']>[0] | null;
 }
 
 /** Declares features over one event type. */
 export const feature = {
-  count: <Data, const Name extends string, const Days extends readonly number[]>(
-    declaration: Declaration<Data, Name> & { windowsDays: Days },
+  count: <
+    Data,
+    Owner extends EntityDefinition,
+    const Name extends string,
+    const Days extends readonly number[],
+  >(
+    declaration: Declaration<Data, Owner, Name> & { windowsDays: Days },
   ): FeatureDefinition<WindowedRow<Name, Days, number>> =>
     define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
 
-  sum: <Data, const Name extends string, const Days extends readonly number[]>(
-    declaration: Declaration<Data, Name> & { windowsDays: Days; value: (data: Data) => number },
+  sum: <
+    Data,
+    Owner extends EntityDefinition,
+    const Name extends string,
+    const Days extends readonly number[],
+  >(
+    declaration: Declaration<Data, Owner, Name> & { windowsDays: Days; value: (data: Data) => number },
   ): FeatureDefinition<WindowedRow<Name, Days, number>> =>
     define(declaration, 'sum', declaration.windowsDays, (data) => ({
       amount: declaration.value(data),
       item: '',
     })),
 
-  last: <Data, const Name extends string>(
-    declaration: Declaration<Data, Name>,
+  last: <Data, Owner extends EntityDefinition, const Name extends string>(
+    declaration: Declaration<Data, Owner, Name>,
   ): FeatureDefinition<WindowedRow<Name, [], number | null>> =>
     define(declaration, 'last', [], () => ({ amount: 1, item: '' })),
 
-  items: <Data, const Name extends string>(
-    declaration: Declaration<Data, Name> & { item: (data: Data) => string; limit: number },
+  items: <Data, Owner extends EntityDefinition, const Name extends string>(
+    declaration: Declaration<Data, Owner, Name> & { item: (data: Data) => string; limit: number },
   ): FeatureDefinition<WindowedRow<Name, [], readonly ItemCount[]>> =>
     define(
       declaration,
@@ -80,8 +91,8 @@ export const feature = {
     ),
 };
 
-function define<Data, Row extends FeatureRow>(
-  declaration: Declaration<Data, string>,
+function define<Data, Owner extends EntityDefinition, Row extends FeatureRow>(
+  declaration: Declaration<Data, Owner>,
   aggregate: Aggregate,
   windowsDays: readonly number[],
   measure: (data: Data) => { amount: number; item: string },
@@ -101,7 +112,7 @@ function define<Data, Row extends FeatureRow>(
       // Of this event's own `parse`, which is the only one whose outcome comes here.
       const data = parsed as Data;
       const key = declaration.key(data);
-      return key === null ? null : { key, ...measure(data) };
+      return key === null ? null : { key: entity.key.textOf(key), ...measure(data) };
     },
   };
 }

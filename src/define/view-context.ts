@@ -1,5 +1,6 @@
 import type { FeatureDefinition } from './feature.ts';
 import type { FeatureRow } from './feature-value.ts';
+import type { KeyInput } from './key.ts';
 import type { Principal } from './principal.ts';
 import type { Variant, VaryDimensions } from './vary.ts';
 
@@ -16,7 +17,7 @@ export interface NowDeclaration {
 export interface FeatureReadDeclaration<Input> {
   readonly of: readonly FeatureDefinition[];
   /** The key of the entity, from what the request asks for. */
-  readonly key: (input: Input) => string;
+  readonly key: (input: Input) => KeyInput;
 }
 
 type UnionToIntersection<Union> = (Union extends unknown ? (one: Union) => void : never) extends (
@@ -67,7 +68,8 @@ export function grainMsOf(
   now: NowDeclaration | undefined,
   features: readonly FeatureDefinition[],
 ): number | undefined {
-  if (now === undefined) return features.some(({ windowsDays }) => windowsDays.length > 0) ? DAY_MS : undefined;
+  if (now === undefined)
+    return features.some(({ windowsDays }) => windowsDays.length > 0) ? DAY_MS : undefined;
   const { granularityS } = now;
   if (!Number.isInteger(granularityS) || granularityS < 1 || granularityS > GRANULARITY_S_MAX)
     throw new RangeError(

@@ -1,11 +1,19 @@
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
+import type { EntityDefinition } from './entity.ts';
 import type { FeatureDefinition } from './feature.ts';
 import type { FeatureRow } from './feature-value.ts';
+import type { KeyInput } from './key.ts';
 import type { Principal } from './principal.ts';
+import type { Tag } from './tag.ts';
 import type { Variant, VaryDimensions } from './vary.ts';
-import { type FeatureReadDeclaration, grainMsOf, type NowDeclaration, type ViewContext } from './view-context.ts';
+import {
+  type FeatureReadDeclaration,
+  grainMsOf,
+  type NowDeclaration,
+  type ViewContext,
+} from './view-context.ts';
 
 /** The database as a view's query sees it. */
 export type Database = NeonHttpDatabase;
@@ -51,9 +59,9 @@ export interface ViewLoad extends ViewRequest {
 /** Features of one key that a view reads. */
 export interface ViewFeatureRead {
   readonly name: string;
-  readonly entity: string;
+  readonly entity: EntityDefinition;
   readonly features: readonly FeatureDefinition[];
-  readonly key: (input: unknown) => string;
+  readonly key: (input: unknown) => KeyInput;
 }
 
 export interface ViewDefinition {
@@ -94,7 +102,9 @@ export function view<
   Now extends NowDeclaration | undefined = undefined,
   WithPrincipal extends true | undefined = undefined,
   const Features extends
-    | Readonly<Record<string, FeatureReadDeclaration<z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>>>>
+    | Readonly<
+        Record<string, FeatureReadDeclaration<z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>>>
+      >
     | undefined = undefined,
 >(declaration: {
   name: string;
@@ -126,14 +136,15 @@ export function view<
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
     found: NoInfer<Found> | null,
     context: ViewContext<Vary, Now, WithPrincipal, Features>,
-  ) => readonly string[];
+  ) => readonly Tag[];
 }): ViewDefinition {
   type Input = z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>;
   const { name, path, description, response, vary, now } = declaration;
   const takesPrincipal = declaration.principal === true;
-  const featureReads = Object.entries<FeatureReadDeclaration<Input>>(declaration.features ?? {}).map(([read, { of, key }]) =>
-    // Its input is what this view's own schemas made of the request.
-    featureRead(name, read, of, (input) => key(input as Input)),
+  const featureReads = Object.entries<FeatureReadDeclaration<Input>>(declaration.features ?? {}).map(
+    ([read, { of, key }]) =>
+      // Its input is what this view's own schemas made of the request.
+      featureRead(name, read, of, (input) => key(input as Input)),
   );
   return {
     kind: 'view',
@@ -182,5 +193,5 @@ function featureRead(
     throw new Error(
       `The view "${view}" reads ${other === undefined ? 'no features' : `features of ${first?.entity.name} and of ${other.entity.name}`} as "${name}". Name features of one entity there, and those of another under another name.`,
     );
-  return { name, entity: first.entity.name, features, key };
+  return { name, entity: first.entity, features, key };
 }

@@ -42,7 +42,11 @@ export async function loadView(
   } catch (error) {
     if (error instanceof Failure) throw error;
     const state = sqlState(error);
-    const fields = { 'event.action': 'view-load', view: view.name, ...(state === undefined ? {} : { sqlstate: state }) };
+    const fields = {
+      'event.action': 'view-load',
+      view: view.name,
+      ...(state === undefined ? {} : { sqlstate: state }),
+    };
     log('error', `The view "${view.name}" failed.`, fields, error);
     throw new ViewFault(`The view "${view.name}" failed.`, { cause: error });
   }
@@ -56,13 +60,13 @@ async function featuresOf(
 ): Promise<{ rows: Record<string, FeatureRow>; tags: string[] }> {
   const reads = await Promise.all(
     featureReads.map(async ({ name, entity, features, key: keyOf }) => {
-      const key = keyOf(input);
-      const [row = {}] = await readFeatures(entity, [key], now, shards);
+      const key = entity.key.textOf(keyOf(input));
+      const [row = {}] = await readFeatures(entity.name, [key], now, shards);
       const wanted = features.flatMap(readNames).flatMap((read) => {
         const value = row[read];
         return value === undefined ? [] : [[read, value] as const];
       });
-      return { name, row: Object.fromEntries(wanted), tag: featureTag(entity, key) };
+      return { name, row: Object.fromEntries(wanted), tag: featureTag(entity.name, key) };
     }),
   );
   return {

@@ -26,7 +26,13 @@ export function problem(description: string) {
 export const keySecurity = [{ key: [] }];
 
 /** The `security` of a route: the key, none, or the key where the answer depends on who asks. */
-export function securityOf({ isPublic, takesPrincipal = false }: { isPublic: boolean; takesPrincipal?: boolean }) {
+export function securityOf({
+  isPublic,
+  takesPrincipal = false,
+}: {
+  isPublic: boolean;
+  takesPrincipal?: boolean;
+}) {
   if (!isPublic) return { security: keySecurity };
   return takesPrincipal ? { security: [{}, ...keySecurity] } : {};
 }

@@ -15,7 +15,9 @@ export function variantsOf({ name, vary }: Pick<ViewDefinition, 'name' | 'vary'>
   const dimensions = Object.entries(vary);
   const reserved = dimensions.find(([dimension]) => dimension.startsWith('@'));
   if (reserved !== undefined)
-    throw new RangeError(`The view "${name}" varies on "${reserved[0]}". Names that begin with "@" are reserved.`);
+    throw new RangeError(
+      `The view "${name}" varies on "${reserved[0]}". Names that begin with "@" are reserved.`,
+    );
   const declared = Object.keys(vary);
   varyOn(declared, {});
   return {

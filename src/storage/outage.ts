@@ -20,7 +20,9 @@ export function isOutage(error: unknown): boolean {
 
 /** Whether a Durable Object says by an error that it does not answer now and may do so later. */
 export function isObjectAway(error: unknown): boolean {
-  return error instanceof Error && ['retryable', 'overloaded'].some((word) => Reflect.get(error, word) === true);
+  return (
+    error instanceof Error && ['retryable', 'overloaded'].some((word) => Reflect.get(error, word) === true)
+  );
 }
 
 /** What an error says at its root, which is where it says why. */

@@ -9,6 +9,7 @@ import { keyTag } from '../../src/cache/purge.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { createServices } from '../../src/composition/services.ts';
 import { defineCatalog } from '../../src/define/catalog.ts';
+import { tag } from '../../src/define/tag.ts';
 import { acceptLanguage } from '../../src/define/vary.ts';
 import { view } from '../../src/define/view.ts';
 import { resolvePath } from '../../src/gateway/cached-routes.ts';
@@ -24,11 +25,11 @@ const greeting = view({
   params: { name: z.string() },
   response: z.object({ text: z.string() }),
   vary: { language: acceptLanguage(['en', 'de', 'fr'], 'en') },
-  load: async (_, { name }, { language }) => {
+  load: async (_, { name }, { variant: { language } }) => {
     loads.push(language);
     return name === 'nobody' ? null : { text: `${GREETINGS[language]}, ${name}` };
   },
-  tags: ({ name }, _, { language }) => [`greeting:${name}:${language}`],
+  tags: ({ name }, _, { variant: { language } }) => [tag(`greeting:${name}:${language}`)],
 });
 
 const isolate = new Isolate(defineCatalog([{ greeting }]));

@@ -1,4 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import type { Catalog } from '../../define/catalog.ts';
 import { readNames } from '../../features/read.ts';
 import { READ_KEYS_MAX } from '../../features/shards.ts';
@@ -9,10 +10,19 @@ import type { AppEnv, Gateway } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
+/** A key of four columns of text, each at its longest. */
+const KEY_CHARACTERS_MAX = 1_024;
+
+/** The value of a key's one column, its canonical text, or an object of its columns' values. */
+const Key = z.union([
+  z.string().min(1).max(KEY_CHARACTERS_MAX),
+  z.int(),
+  z.record(z.string().max(64), z.union([z.string().max(KEY_CHARACTERS_MAX), z.int()])),
+]);
 
 const ReadRequest = z.strictObject({
   entity: z.string().min(1).max(64),
-  keys: z.array(z.string().min(1).max(64)).min(1).max(READ_KEYS_MAX),
+  keys: z.array(Key).min(1).max(READ_KEYS_MAX),
   features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
 });
 
@@ -37,9 +47,7 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
   });
   app.post('/v1/features/read', async (c) => {
     const services = gateway.servicesOf(c);
-    const isOpen = gateway.catalog.entities.some(({ isPublic }) => isPublic);
-    if (!isOpen) gateway.admit(c, { isPublic: false });
-    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+    const body = await readBody(c, gateway);
     const parsed = ReadRequest.safeParse(body);
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
@@ -49,13 +57,42 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
     }
     const { entity, keys } = parsed.data;
     const names = wantedNames(gateway.catalog, entity, parsed.data.features);
+    const texts = canonicalKeys(gateway.catalog, entity, keys);
     const asOf = services.now();
-    const rows = await readFeatures(entity, keys, asOf, services.shards);
+    const rows = await readFeatures(entity, texts, asOf, services.shards);
     return c.json({
       entity,
       asOf,
       results: keys.map((key, index) => ({ key, features: pick(rows[index], names) })),
     });
+  });
+}
+
+/**
+ * The body of a reader who has the key, or asks for a public entity. A stranger who sends anything else is asked for
+ * the key, so the answer does not say whether the entity or its keys exist.
+ */
+async function readBody(c: Context<AppEnv>, gateway: Gateway): Promise<unknown> {
+  const open = gateway.catalog.entities.filter(({ isPublic }) => isPublic);
+  const principal = gateway.admit(c, { isPublic: open.length > 0 });
+  const reading = readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+  if (principal.kind !== 'anonymous') return await reading;
+  const body = await reading.catch(() => undefined);
+  if (!open.some(({ name }) => isOf(body, name))) gateway.admit(c, { isPublic: false });
+  return body;
+}
+
+function isOf(body: unknown, entity: string): boolean {
+  return typeof body === 'object' && body !== null && 'entity' in body && body.entity === entity;
+}
+
+/** Two spellings of one key, such as `7` and `007` of an integer, have one text. */
+function canonicalKeys(catalog: Catalog, name: string, keys: readonly z.output<typeof Key>[]): string[] {
+  const entity = catalog.features.find((definition) => definition.entity.name === name)?.entity;
+  return keys.map((key, index) => {
+    const values = entity?.key.parse(key);
+    if (entity !== undefined && values !== undefined) return entity.key.textOf(values);
+    throw new Failure('invalid_request', `This is no key of "${name}".`, { pointer: `/keys/${index}` });
   });
 }
 

@@ -121,10 +121,14 @@ async function assertItemsExist(
   { db }: Services,
 ): Promise<void> {
   const newer = items.filter((item) => !candidates.has(item));
-  const [missing] = await guarded(() => missingKeys(db, itemEntity, newer));
-  if (missing === undefined) return;
-  throw new Failure('unknown_item', `There is no ${itemEntity.name} "${missing}".`, {
-    pointer: `/items/${items.indexOf(missing)}`,
+  const keys = newer.map((item) => itemEntity.key.parse(item));
+  const malformed = keys.indexOf(undefined);
+  const known = keys.filter((key) => key !== undefined);
+  const [missing] = malformed >= 0 ? [malformed] : await guarded(() => missingKeys(db, itemEntity, known));
+  const item = missing === undefined ? undefined : newer[missing];
+  if (item === undefined) return;
+  throw new Failure('unknown_item', `There is no ${itemEntity.name} "${item}".`, {
+    pointer: `/items/${items.indexOf(item)}`,
   });
 }
 

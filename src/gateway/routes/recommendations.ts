@@ -27,7 +27,10 @@ export function registerRecommendations(
 export function rankingRoute(model: ModelDefinition): CachedRoute & { readonly parameter: string } {
   const parameter = /\{(\w+)\}/.exec(model.path)?.[1];
   if (parameter === undefined) throw new Error(`The path of the model "${model.name}" has no parameter.`);
-  const params = z.object({ [parameter]: model.entity.keySchema });
+  const [part] = model.entity.key.columns;
+  if (part === undefined || model.entity.key.columns.length > 1)
+    throw new Error(`The model "${model.name}" ranks for an entity with a key of one column.`);
+  const params = z.object({ [parameter]: part.schema });
   const query = z.object({ limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(10) });
   return { view: model.name, path: model.path, params, query, parameter };
 }
@@ -59,7 +62,7 @@ function registerRanking(app: OpenAPIHono<AppEnv>, gateway: Gateway, model: Mode
     const services = gateway.servicesOf(c);
     const startedAt = services.now();
     const input = inputOf({ params, query }, c.req);
-    const key = String(input[parameter]);
+    const key = model.entity.key.textOf(String(input[parameter]));
     const limit = Number(input['limit']);
     const consistency = consistencyOf(c.req.raw);
     const answer = await services.read({
@@ -82,7 +85,7 @@ function registerRanking(app: OpenAPIHono<AppEnv>, gateway: Gateway, model: Mode
 
 function rankingSchema(model: ModelDefinition): z.ZodType {
   return z.object({
-    [model.entity.name]: model.entity.keySchema,
+    [model.entity.name]: z.string(),
     items: z.array(z.object({ item: z.string(), score: z.number() })),
     model: z.object({ name: z.string(), version: z.string() }),
     /** Of `/v1/lineage/prediction/{id}`; a cached answer has the one with which it was computed. */

@@ -82,7 +82,9 @@ const NO_VARIANT: Variant = {};
  * What keeps the entries of a view apart beside its variants, as dimensions of the cache key: whose answer it is, and
  * the length of its grain, so that a deployment that changes that finds no entry of the other length.
  */
-function ownDimensionsOf({ grainMs }: ViewDefinition): (principal: Principal | undefined) => Variant | undefined {
+function ownDimensionsOf({
+  grainMs,
+}: ViewDefinition): (principal: Principal | undefined) => Variant | undefined {
   const grain = grainMs === undefined ? undefined : { '@grain': String(grainMs) };
   return (principal) =>
     principal === undefined ? grain : { ...grain, '@principal': principalKey(principal) };

@@ -110,8 +110,7 @@ const SQLSTATE = /^[0-9FHPX][0-9A-Z]{4}$/;
 /** The SQLSTATE of a Postgres error, found through the wrappers that drivers put around it. */
 export function sqlState(error: unknown): string | undefined {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
-    if ('code' in cause && typeof cause.code === 'string' && SQLSTATE.test(cause.code))
-      return cause.code;
+    if ('code' in cause && typeof cause.code === 'string' && SQLSTATE.test(cause.code)) return cause.code;
   }
   return undefined;
 }

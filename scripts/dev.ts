@@ -137,7 +137,7 @@ Millrace is ready after ${at.seconds.toFixed(1)} s. Ctrl-C stops everything.
 
 Try:
   curl -i ${at.url}/v1/products/${at.sku}
-  curl -s ${at.url}/v1/customers/${at.customer}/recommendations
+  curl -s ${at.url}/v1/customers/${at.customer}/recommendations -H 'authorization: Bearer ${at.key}'
   curl -i ${at.url}/v1/events -H 'authorization: Bearer ${at.key}' -H 'content-type: application/cloudevents+json' -d '${purchase}'
 
 The first two again, after the third: only what the purchase touched is fresh (see Cache-Status).

@@ -74,7 +74,8 @@ function check(what: string, holds: boolean, shown: unknown = ''): void {
 }
 
 async function get(stack: Started, path: string) {
-  const response = await fetch(`${stack.url}${path}`, { headers: { 'millrace-consistency': 'strong' } });
+  const headers = { authorization: `Bearer ${stack.key}`, 'millrace-consistency': 'strong' };
+  const response = await fetch(`${stack.url}${path}`, { headers });
   const json: Record<string, never> = JSON.parse(await response.text());
   return { json, cache: response.headers.get('cache-status') ?? '' };
 }

@@ -15,7 +15,9 @@ export async function ensureModel(options: {
   step: (text: string) => void;
 }): Promise<void> {
   const { database, url, key, stateDir, step } = options;
-  const answer = await fetch(`${url}/v1/customers/0/recommendations?limit=1`);
+  const answer = await fetch(`${url}/v1/customers/0/recommendations?limit=1`, {
+    headers: { authorization: `Bearer ${key}` },
+  });
   await answer.body?.cancel();
   if (answer.ok) return;
   const out = ['--out', join(stateDir, 'models', 'ranker')];

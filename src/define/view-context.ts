@@ -13,9 +13,12 @@ export interface NowDeclaration {
   readonly granularityS: number;
 }
 
-/** Features that a view reads: all of one entity and one key. */
-export interface FeatureReadDeclaration<Input> {
-  readonly of: readonly FeatureDefinition[];
+/** The features that a view reads, by the name of each read. */
+export type FeatureReads = Readonly<Record<string, readonly FeatureDefinition[]>>;
+
+/** Features of one entity and one key. */
+export interface FeatureReadDeclaration<Input, Of = readonly FeatureDefinition[]> {
+  readonly of: Of;
   /** The key of the entity, from what the request asks for. */
   readonly key: (input: Input) => KeyInput;
 }
@@ -33,24 +36,15 @@ export type RowOf<Features extends readonly FeatureDefinition[]> =
 type Declared<Declaration, Member> = [Declaration] extends [undefined] ? unknown : Member;
 
 /** What `load` and `tags` are given beside the input: a member for each input that the view declares. */
-export type ViewContext<Vary, Now, WithPrincipal, Features> = Declared<
+export type ViewContext<Vary, Now, WithPrincipal, Reads extends FeatureReads> = Declared<
   Vary,
   { readonly variant: Vary extends VaryDimensions ? Variant<Vary> : never }
 > &
   Declared<Now, { readonly now: number }> &
   Declared<WithPrincipal, { readonly principal: Principal }> &
-  Declared<
-    Features,
-    {
-      readonly features: {
-        readonly [Name in keyof Features]: Features[Name] extends {
-          readonly of: infer Of extends readonly FeatureDefinition[];
-        }
-          ? RowOf<Of>
-          : never;
-      };
-    }
-  >;
+  ([keyof Reads] extends [never]
+    ? unknown
+    : { readonly features: { readonly [Name in keyof Reads]: RowOf<Reads[Name]> } });
 
 /** A day has the longest grain: beyond it a date is a parameter of the view. */
 const GRANULARITY_S_MAX = 86_400;

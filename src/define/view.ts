@@ -10,6 +10,7 @@ import type { Tag } from './tag.ts';
 import type { Variant, VaryDimensions } from './vary.ts';
 import {
   type FeatureReadDeclaration,
+  type FeatureReads,
   grainMsOf,
   type NowDeclaration,
   type ViewContext,
@@ -101,11 +102,7 @@ export function view<
   Vary extends VaryDimensions | undefined = undefined,
   Now extends NowDeclaration | undefined = undefined,
   WithPrincipal extends true | undefined = undefined,
-  const Features extends
-    | Readonly<
-        Record<string, FeatureReadDeclaration<z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>>>
-      >
-    | undefined = undefined,
+  const Reads extends FeatureReads = Record<never, never>,
 >(declaration: {
   name: string;
   path: `/v1/${string}`;
@@ -122,11 +119,16 @@ export function view<
   /** Gives `load` who asks. The answer is that principal's alone, also in the cache. */
   principal?: WithPrincipal;
   /** Features that are read before `load`, each under a name. Their tags are added to those of `tags`. */
-  features?: Features;
+  features?: {
+    readonly [Name in keyof Reads]: FeatureReadDeclaration<
+      z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
+      Reads[Name]
+    >;
+  };
   load: (
     db: Database,
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
-    context: ViewContext<Vary, Now, WithPrincipal, Features>,
+    context: ViewContext<Vary, Now, WithPrincipal, Reads>,
   ) => Promise<Found | null>;
   /**
    * `found` is what `load` returned, before `response` made the answer of it; `null` where nothing was found: name
@@ -135,7 +137,7 @@ export function view<
   tags: (
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
     found: NoInfer<Found> | null,
-    context: ViewContext<Vary, Now, WithPrincipal, Features>,
+    context: ViewContext<Vary, Now, WithPrincipal, Reads>,
   ) => readonly Tag[];
 }): ViewDefinition {
   type Input = z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>;
@@ -173,7 +175,7 @@ export function view<
         ...(now === undefined ? {} : { now: request.now }),
         ...(takesPrincipal ? { principal: request.principal } : {}),
         ...(declaration.features === undefined ? {} : { features: request.features }),
-      } as ViewContext<Vary, Now, WithPrincipal, Features>;
+      } as ViewContext<Vary, Now, WithPrincipal, Reads>;
       const found = await declaration.load(db, input, context);
       const tags = declaration.tags(input, found, context);
       return { value: found === null ? null : response.parse(found), tags, storable: true };

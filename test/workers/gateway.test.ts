@@ -52,7 +52,7 @@ it('serves cached reads by the fastest router that hono has', async () => {
 });
 
 it('has no route where a path is spelled otherwise', async () => {
-  expect((await call('GET', '/V1/ADMIN/pipeline', { headers: {} })).status).toBe(404);
+  expect((await call('GET', '/V1/ADMIN/pipeline', { headers: KEY })).status).toBe(404);
 });
 
 describe('bad input', () => {
@@ -151,14 +151,14 @@ describe('bad input', () => {
       jsonBody({ description: 'x', unitPrice: 1 }, KEY),
       400,
       'invalid_request',
-      '/key',
+      '/sku',
     ],
     ['a page that is too long', 'GET', '/v1/products?limit=101', {}, 400, 'invalid_request', 'limit'],
     [
       'a cursor from nowhere',
       'GET',
       '/v1/customers/1/purchases?before=x',
-      {},
+      { headers: KEY },
       400,
       'invalid_request',
       'before',
@@ -194,7 +194,7 @@ describe('bad input', () => {
       'an unknown entity',
       'POST',
       '/v1/features/read',
-      jsonBody({ entity: 'ghost', keys: ['1'] }),
+      jsonBody({ entity: 'ghost', keys: ['1'] }, KEY),
       422,
       'unknown_entity',
       '/entity',
@@ -203,7 +203,7 @@ describe('bad input', () => {
       'an unknown feature',
       'POST',
       '/v1/features/read',
-      jsonBody({ entity: 'customer', keys: ['1'], features: ['x'] }),
+      jsonBody({ entity: 'customer', keys: ['1'], features: ['x'] }, KEY),
       422,
       'unknown_feature',
       '/features/0',
@@ -212,7 +212,7 @@ describe('bad input', () => {
       'too many keys',
       'POST',
       '/v1/features/read',
-      jsonBody({ entity: 'customer', keys: Array.from({ length: 101 }, String) }),
+      jsonBody({ entity: 'customer', keys: Array.from({ length: 101 }, String) }, KEY),
       400,
       'invalid_request',
       '/keys',
@@ -221,7 +221,7 @@ describe('bad input', () => {
       'an unknown model',
       'POST',
       '/v1/predictions/oracle',
-      jsonBody({ key: '1' }),
+      jsonBody({ key: '1' }, KEY),
       404,
       'unknown_model',
       'model',
@@ -230,7 +230,7 @@ describe('bad input', () => {
       'a model that nobody published',
       'POST',
       '/v1/predictions/ranker',
-      jsonBody({ key: '1' }),
+      jsonBody({ key: '1' }, KEY),
       503,
       'model_unavailable',
       undefined,
@@ -244,7 +244,7 @@ describe('bad input', () => {
       'invalid_model',
       '/manifest/name',
     ],
-    ['a path that is none', 'GET', '/v1/nothing', {}, 404, 'not_found', undefined],
+    ['a path that is none', 'GET', '/v1/nothing', { headers: KEY }, 404, 'not_found', undefined],
   ] as const)('%s', async (_, method, path, options, status, code, pointer) => {
     const answer = await call(method, path, options);
     expect(answer.json).toMatchObject({ status, code, ...(pointer === undefined ? {} : { pointer }) });
@@ -272,7 +272,7 @@ describe('without a database', () => {
     const answer = await call(
       'POST',
       '/v1/features/read',
-      jsonBody({ entity: 'customer', keys: ['b', 'a'] }),
+      jsonBody({ entity: 'customer', keys: ['b', 'a'] }, KEY),
     );
     expect(answer.status).toBe(200);
     expect(answer.json['results']).toMatchObject([{ key: 'b' }, { key: 'a' }]);
@@ -286,7 +286,7 @@ describe('what describes itself', () => {
       expect.arrayContaining([
         '/v1/products/{sku}',
         '/v1/customers/{id}/recommendations',
-        '/v1/products/{key}',
+        '/v1/products',
         '/v1/events',
       ]),
     );

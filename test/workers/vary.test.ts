@@ -21,6 +21,7 @@ let loads: string[] = [];
 const greeting = view({
   name: 'greeting',
   path: '/v1/greetings/{name}',
+  public: true,
   description: 'A greeting in the language of the reader.',
   params: { name: z.string() },
   response: z.object({ text: z.string() }),

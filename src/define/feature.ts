@@ -116,3 +116,8 @@ function define<Data, Owner extends EntityDefinition, Row extends FeatureRow>(
     },
   };
 }
+
+/** The names under which a feature is read: one a window, or its own. */
+export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
+  return windowsDays.length === 0 ? [name] : windowsDays.map((days) => `${name}_${days}d`);
+}

@@ -46,28 +46,17 @@ export type ViewContext<Vary, Now, WithPrincipal, Reads extends FeatureReads> = 
     ? unknown
     : { readonly features: { readonly [Name in keyof Reads]: RowOf<Reads[Name]> } });
 
-/** A day has the longest grain: beyond it a date is a parameter of the view. */
-const GRANULARITY_S_MAX = 86_400;
 /** Windows of features end with a UTC day. */
 const DAY_MS = 86_400_000;
 
 /**
  * How long an answer holds by the clock on the wall, in milliseconds; undefined where time does not change it. Windows
  * of features move on with each UTC day, so a view that reads one lives in grains of a day at most.
- *
- * @throws RangeError for a granularity that is not a whole number of seconds from 1 to a day.
  */
 export function grainMsOf(
-  view: string,
   now: NowDeclaration | undefined,
   features: readonly FeatureDefinition[],
 ): number | undefined {
-  if (now === undefined)
-    return features.some(({ windowsDays }) => windowsDays.length > 0) ? DAY_MS : undefined;
-  const { granularityS } = now;
-  if (!Number.isInteger(granularityS) || granularityS < 1 || granularityS > GRANULARITY_S_MAX)
-    throw new RangeError(
-      `The view "${view}" declares now.granularityS = ${granularityS}. It is a whole number of seconds from 1 to ${GRANULARITY_S_MAX}.`,
-    );
-  return granularityS * 1_000;
+  if (now !== undefined) return now.granularityS * 1_000;
+  return features.some(({ windowsDays }) => windowsDays.length > 0) ? DAY_MS : undefined;
 }

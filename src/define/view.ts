@@ -92,7 +92,7 @@ export interface ViewDefinition {
  * Declares a view: a route, its query, what it depends on, and how it may be cached. The route, its OpenAPI
  * entry, its cache keys and its invalidation follow from this alone.
  *
- * @throws RangeError, Error at load, for a granularity out of bounds, or features of several entities under one name.
+ * @throws Error for a read of no features.
  */
 export function view<
   Params extends z.ZodRawShape,
@@ -161,7 +161,6 @@ export function view<
     vary: vary ?? {},
     takesPrincipal,
     grainMs: grainMsOf(
-      name,
       now,
       featureReads.flatMap(({ features }) => features),
     ),
@@ -190,10 +189,7 @@ function featureRead(
   key: ViewFeatureRead['key'],
 ): ViewFeatureRead {
   const [first] = features;
-  const other = features.find(({ entity }) => entity.name !== first?.entity.name);
-  if (first === undefined || other !== undefined)
-    throw new Error(
-      `The view "${view}" reads ${other === undefined ? 'no features' : `features of ${first?.entity.name} and of ${other.entity.name}`} as "${name}". Name features of one entity there, and those of another under another name.`,
-    );
+  if (first === undefined)
+    throw new Error(`The view "${view}" reads no features as "${name}". Name at least one, or leave it out.`);
   return { name, entity: first.entity, features, key };
 }

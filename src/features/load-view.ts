@@ -1,10 +1,10 @@
 import { type AsOfPorts, loadAsOf } from '../cache/as-of.ts';
+import { readNames } from '../define/feature.ts';
 import type { FeatureRow } from '../define/feature-value.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { guarded, sqlState } from '../storage/postgres/connect.ts';
-import { readNames } from './read.ts';
 import { featureTag } from './shards.ts';
 import { readFeatures, type ShardPort } from './store.ts';
 

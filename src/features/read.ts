@@ -2,11 +2,6 @@ import type { FeatureDefinition } from '../define/feature.ts';
 import type { FeatureStatus, FeatureValue, ItemCount } from '../define/feature-value.ts';
 import { BUCKET_MS, type Cell } from './fold.ts';
 
-/** The names under which a feature is read: one a window, or its own. */
-export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
-  return windowsDays.length === 0 ? [name] : windowsDays.map((days) => `${name}_${days}d`);
-}
-
 /**
  * The values of one feature from its cells, as of `now`. A window of n days holds today and the n - 1 days
  * before it, in UTC, up to `now`.

@@ -13,11 +13,6 @@ export interface Variants {
 /** @throws RangeError at load, for a view that declares too many dimensions. */
 export function variantsOf({ name, vary }: Pick<ViewDefinition, 'name' | 'vary'>): Variants {
   const dimensions = Object.entries(vary);
-  const reserved = dimensions.find(([dimension]) => dimension.startsWith('@'));
-  if (reserved !== undefined)
-    throw new RangeError(
-      `The view "${name}" varies on "${reserved[0]}". Names that begin with "@" are reserved.`,
-    );
   const declared = Object.keys(vary);
   varyOn(declared, {});
   return {

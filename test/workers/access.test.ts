@@ -3,12 +3,12 @@ import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
-import { catalog } from '../../src/catalog/index.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { defineCatalog } from '../../src/define/catalog.ts';
 import { tag } from '../../src/define/tag.ts';
 import { view } from '../../src/define/view.ts';
 import { createApp } from '../../src/gateway/app.ts';
+import { catalog } from '../support/catalog/index.ts';
 
 const KEY = { authorization: 'Bearer test-key' };
 const STRANGERS: Readonly<Record<string, Record<string, string>>> = {
@@ -141,7 +141,7 @@ describe('views', () => {
     load: async (_db, { id }, { principal }) => ({ id, who: principal.kind }),
     tags: () => [tag('mine')],
   });
-  const app = createApp(new Isolate(defineCatalog([{ closed, open, mine }])));
+  const app = createApp(new Isolate(defineCatalog({ views: { closed, open, mine } })));
 
   it('that are closed ask for the key on a hit and on a cached 404, too', async () => {
     for (const [path, status] of [

@@ -1,11 +1,13 @@
 import { integer, pgTable, text } from 'drizzle-orm/pg-core';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import * as z from 'zod';
+import { defineCatalog } from '../../../src/define/catalog.ts';
 import { entity } from '../../../src/define/entity.ts';
 import { event } from '../../../src/define/event.ts';
-import { feature } from '../../../src/define/feature.ts';
+import { type FeatureDefinition, feature } from '../../../src/define/feature.ts';
 import type { FeatureValue, ItemCount } from '../../../src/define/feature-value.ts';
 import type { Principal } from '../../../src/define/principal.ts';
+import { CatalogError } from '../../../src/define/problem.ts';
 import { acceptLanguage } from '../../../src/define/vary.ts';
 import { type Database, type ViewDefinition, view } from '../../../src/define/view.ts';
 
@@ -212,12 +214,35 @@ describe('a declaration', () => {
     expect(reads([lastRide, rides])).toBe(86_400_000);
   });
 
-  it('is refused for a granularity out of bounds, and for features of two entities under one name', () => {
+  const problemsOf = (declared: ViewDefinition) => {
+    try {
+      defineCatalog({ all: { station, rider, ride, rides, lastRide, riderRides, declared } });
+      return [];
+    } catch (error) {
+      if (error instanceof CatalogError)
+        return error.problems.map(({ declaration, problem }) => `${declaration}: ${problem}`);
+      throw error;
+    }
+  };
+
+  it('is refused for a granularity out of bounds', () => {
+    const granular = (granularityS: number) => problemsOf(view({ ...bare, now: { granularityS } }));
+    for (const granularityS of [1, 60, 86_400]) expect(granular(granularityS)).toEqual([]);
     for (const granularityS of [0, -1, 0.5, 86_401, Number.NaN])
-      expect(() => view({ ...bare, now: { granularityS } })).toThrow(/"bare".*1 to 86400/);
-    const reading = (of: readonly (typeof rides | typeof riderRides)[]) =>
+      expect(granular(granularityS)).toEqual([
+        `the view "bare" (all.ts, declared): Its \`now\` has a granularity of ${granularityS} s.`,
+      ]);
+  });
+
+  it('is refused for features of two entities under one name, of none, and of no catalog', () => {
+    const reading = (...of: readonly FeatureDefinition[]) =>
       view({ ...bare, features: { here: { of, key: ({ id }) => id } } });
-    expect(() => reading([rides, riderRides])).toThrow(/features of station and of rider as "here"/);
-    expect(() => reading([])).toThrow(/no features as "here"/);
+    expect(problemsOf(reading(rides, riderRides))).toEqual([
+      expect.stringContaining('It reads features of "station" and of "rider" as "here".'),
+    ]);
+    expect(problemsOf(reading(bikes))).toEqual([
+      expect.stringContaining('It reads the feature "bikes", which the catalog does not have.'),
+    ]);
+    expect(() => reading()).toThrow(/no features as "here"/);
   });
 });

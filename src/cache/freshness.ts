@@ -110,6 +110,17 @@ export function grainEndMs(grainMs: number | undefined, { now }: Pick<Entry, 'no
   return now === undefined ? Number.NEGATIVE_INFINITY : now + grainMs;
 }
 
+/** Nothing is fresh for longer than its grain, also in caches that we do not own. */
+export function withinGrain<Decided extends Pick<Decision, 'ttlLeftS'>>(
+  decided: Decided,
+  grainMs: number,
+  entry: Pick<Entry, 'now'>,
+  nowMs: number,
+): Decided {
+  const grainLeftS = Math.floor((grainEndMs(grainMs, entry) - nowMs) / 1_000);
+  return { ...decided, ttlLeftS: Math.min(decided.ttlLeftS, grainLeftS) };
+}
+
 /** How long a tier has to keep an entry so that neither window is cut short, in seconds. */
 export function keepForS(policy: FreshnessPolicy): number {
   return policy.ttlS + Math.max(policy.staleWhileRevalidateS, policy.staleIfErrorS);

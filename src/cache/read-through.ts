@@ -20,6 +20,7 @@ import {
   mayStandIn,
   type ReadLevel,
   type TagVerdict,
+  withinGrain,
 } from './freshness.ts';
 import { purgeTags } from './purge.ts';
 import { type Filled, type FillGatePort, type Flight, singleFlight } from './single-flight.ts';
@@ -292,12 +293,8 @@ async function fill(
 /** Correct without the clock, and not stored: there is no stamp to store it with. */
 async function fromOriginUnstored(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
   const now = grainAt(request.grainMs, ports.time.now());
-  const entry = await toEntry(
-    await request.load(now),
-    request,
-    { epoch: '', stamp: 0, fillMs: 0, now },
-    ports,
-  );
+  const at = { epoch: '', stamp: 0, fillMs: 0, now };
+  const entry = await toEntry(await request.load(now), request, at, ports);
   const source = { hit: false, forward: 'bypass', stored: false, collapsed: false } as const;
   return answer(entry, source, request, ports, { unverified: 'clock-unavailable' });
 }
@@ -313,7 +310,9 @@ async function toEntry(
     throw new Error(
       `An answer of "${view}" depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most. Name fewer, or larger parts.`,
     );
-  const { body, etag } = await bodyAndEtag(value, ports.digest);
+  const { body, etag } = await bodyAndEtag(value, ports.digest).catch((cause: unknown) => {
+    throw new Error(`An answer of "${view}" cannot be written as JSON.`, { cause });
+  });
   // A moment of another epoch than the stamp's is none that this entry's readers could use.
   const told = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
   const grain = grainMs === undefined ? {} : { now };
@@ -373,17 +372,6 @@ function answer(
     judgedSeq: follower.mirror.clock.seq,
     token: unverified === undefined ? tokenOf(entry, follower.mirror.clock) : undefined,
   };
-}
-
-/** Nothing is fresh for longer than its grain, also in caches that we do not own. */
-function withinGrain<Decided extends Pick<Decision, 'ttlLeftS'>>(
-  decided: Decided,
-  grainMs: number,
-  entry: Entry,
-  nowMs: number,
-): Decided {
-  const grainLeftS = Math.floor((grainEndMs(grainMs, entry) - nowMs) / 1_000);
-  return { ...decided, ttlLeftS: Math.min(decided.ttlLeftS, grainLeftS) };
 }
 
 /**

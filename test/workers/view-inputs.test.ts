@@ -136,7 +136,7 @@ describe('a view that reads features', () => {
         [
           {
             seq: 1,
-            type: events.purchase.type,
+            type: 'shop.purchase.v1',
             occurredAt: Date.now(),
             data: { invoice: '1', sku: 'A1', quantity: 1, unitPrice: 1, customerId: 'loyal', country: 'UK' },
           },

@@ -11,7 +11,6 @@ export type { FeatureRow };
 export interface ShardPort {
   fold(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<{ keys: readonly string[] }>;
   read(shard: string, entity: string, keys: readonly string[], now: number): Promise<readonly FeatureRow[]>;
-  foldedEvents(shard: string): Promise<number>;
 }
 
 /**
@@ -22,7 +21,7 @@ export interface ShardPort {
 export async function foldEvents(
   features: readonly FeatureDefinition[],
   events: readonly FoldableEvent[],
-  shards: ShardPort,
+  shards: Pick<ShardPort, 'fold'>,
 ): Promise<string[]> {
   const routes = [...routeEvents(features, events)];
   const tags = await Promise.all(

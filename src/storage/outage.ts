@@ -11,8 +11,7 @@ const CAUSES_MAX = 5;
 export function isOutage(error: unknown): boolean {
   for (let cause = error, depth = 0; cause instanceof Error && depth < CAUSES_MAX; depth += 1) {
     if (cause instanceof Failure) return cause.retryAfterS !== undefined;
-    if (classifyFault(cause) === 'unavailable') return true;
-    if (isObjectAway(cause)) return true;
+    if (classifyFault(cause) === 'unavailable' || isObjectAway(cause)) return true;
     cause = cause.cause;
   }
   return false;
@@ -23,12 +22,4 @@ export function isObjectAway(error: unknown): boolean {
   return (
     error instanceof Error && ['retryable', 'overloaded'].some((word) => Reflect.get(error, word) === true)
   );
-}
-
-/** What an error says at its root, which is where it says why. */
-export function reasonOf(error: unknown): string {
-  let root = error;
-  for (let depth = 0; root instanceof Error && root.cause instanceof Error && depth < CAUSES_MAX; depth += 1)
-    root = root.cause;
-  return root instanceof Error ? `${root.name}: ${root.message}` : String(root);
 }

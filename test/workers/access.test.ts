@@ -4,10 +4,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
-import { defineCatalog } from '../../src/define/catalog.ts';
+import { defineCatalog } from '../../src/define/define-catalog.ts';
 import { tag } from '../../src/define/tag.ts';
 import { view } from '../../src/define/view.ts';
-import { createApp } from '../../src/gateway/app.ts';
+import { appOf } from '../../src/composition/worker.ts';
 import { catalog } from '../support/catalog/index.ts';
 
 const KEY = { authorization: 'Bearer test-key' };
@@ -17,7 +17,7 @@ const STRANGERS: Readonly<Record<string, Record<string, string>>> = {
   'another scheme': { authorization: 'Basic dGVzdC1rZXk=' },
 };
 
-type App = ReturnType<typeof createApp>;
+type App = ReturnType<typeof appOf>;
 
 async function call(app: App, method: string, path: string, headers: Record<string, string> = {}) {
   const context = createExecutionContext();
@@ -57,7 +57,7 @@ beforeAll(async () => {
 });
 
 describe('every route of the document', () => {
-  const app = createApp(new Isolate(catalog));
+  const app = appOf(new Isolate(catalog));
 
   it('asks a stranger for the key where the document says so, and nobody else', async () => {
     const routes = await routesOf(app);
@@ -141,7 +141,7 @@ describe('views', () => {
     load: async (_db, { id }, { principal }) => ({ id, who: principal.kind }),
     tags: () => [tag('mine')],
   });
-  const app = createApp(new Isolate(defineCatalog({ views: { closed, open, mine } })));
+  const app = appOf(new Isolate(defineCatalog({ views: { closed, open, mine } })));
 
   it('that are closed ask for the key on a hit and on a cached 404, too', async () => {
     for (const [path, status] of [

@@ -4,13 +4,15 @@ import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import { formatToken } from '../../src/cache/clock/token.ts';
+import { invalidateTags } from '../../src/composition/clock.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
-import { createServices } from '../../src/composition/services.ts';
-import { defineCatalog } from '../../src/define/catalog.ts';
+
+import { defineCatalog } from '../../src/define/define-catalog.ts';
 import { tag } from '../../src/define/tag.ts';
 import { view } from '../../src/define/view.ts';
 import { foldEvents } from '../../src/features/store.ts';
-import { createApp } from '../../src/gateway/app.ts';
+import { featureShard } from '../../src/composition/objects.ts';
+import { appOf } from '../../src/composition/worker.ts';
 import * as entities from '../support/catalog/entities.ts';
 import * as events from '../support/catalog/events.ts';
 import * as features from '../support/catalog/features.ts';
@@ -65,17 +67,14 @@ const isolate = new Isolate(
     views: { clock, fragile, unserializable, loyalty },
   }),
 );
-const app = createApp(isolate);
+const app = appOf(isolate);
 
-async function within<T>(work: (services: ReturnType<typeof createServices>) => Promise<T>): Promise<T> {
-  const context = createExecutionContext();
-  const scope = { keepAlive: (promise: Promise<unknown>) => context.waitUntil(promise), place: () => ({}) };
-  const done = await work(createServices(isolate, env, scope));
-  await waitOnExecutionContext(context);
-  return done;
-}
-const invalidate = (tags: readonly string[]) =>
-  within(async (services) => ({ 'millrace-token': formatToken(await services.invalidate(tags)) }));
+const shards: Parameters<typeof foldEvents>[2] = {
+  fold: (shard, entity, of) => featureShard(env, shard).fold(shard, entity, [...of]),
+};
+const invalidate = async (tags: readonly string[]) => ({
+  'millrace-token': formatToken(await invalidateTags(env, tags)),
+});
 
 async function get(path: string, headers: Record<string, string> = {}) {
   const context = createExecutionContext();
@@ -130,8 +129,7 @@ describe('a view that reads features', () => {
     const path = '/v1/loyalty/loyal';
     expect((await get(path)).json).toEqual({ purchases: 0 });
     expect((await get(path)).cache).toContain('; hit');
-    const tags = await within(({ shards }) =>
-      foldEvents(
+    const tags = await foldEvents(
         Object.values(features),
         [
           {
@@ -142,7 +140,6 @@ describe('a view that reads features', () => {
           },
         ],
         shards,
-      ),
     );
     expect(tags).toContain('features:customer:loyal');
     const answer = await get(path, await invalidate(tags));

@@ -1,5 +1,5 @@
 import type { Catalog } from '../catalog.ts';
-import type { Report } from '../validate.ts';
+import type { Report } from '../problem.ts';
 
 /** Beyond a day, a date is a parameter of the view. */
 const GRAIN_MS_MAX = 86_400_000;

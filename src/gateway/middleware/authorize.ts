@@ -6,6 +6,12 @@ import { Failure } from '../../platform/failure.ts';
 import { sha256HexNow } from '../../platform/sha256.ts';
 import type { AppEnv } from '../context.ts';
 
+/** What a request is let in by. */
+export interface AccessPorts {
+  /** SHA-256 of the key, in lower case. */
+  readonly apiKeySha256: string;
+}
+
 /** Paths that decide by themselves whether they need the key, or need none. Any other path needs it. */
 const DECIDE_THEMSELVES = [
   /^\/health\/(live|ready)$/,
@@ -19,38 +25,39 @@ const DECIDE_THEMSELVES = [
 const HOLDER_OF_THE_KEY: Principal = Object.freeze({ kind: 'key' });
 
 /**
- * Who sent a request. It hashes the key anew each time, in about a microsecond and without waiting: so no key, and
- * nothing that stands for one, stays in memory.
+ * Who sends a request for something that is public or not. It hashes the key anew each time, in about a microsecond
+ * and without waiting: so no key, and nothing that stands for one, stays in memory.
  *
- * @param expectedSha256 the SHA-256 of the key, in lower case.
- * @throws Failure `unauthorized` for a credential that is not the key.
+ * @throws Failure `unauthorized` for a stranger to what is closed, and for a credential that is not the key. Nothing
+ *   else of the request may be judged before: a 400 or 404 would tell a stranger what exists.
  */
-export function principalOf(authorization: string | null, expectedSha256: string): Principal {
-  if (authorization === null) return ANONYMOUS;
-  const key = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(authorization)?.[1] ?? '';
-  if (!equalInConstantTime(sha256HexNow(key), expectedSha256)) throw keyNeeded();
-  return HOLDER_OF_THE_KEY;
+export function admit(
+  { headers }: Request,
+  { isPublic }: { readonly isPublic: boolean },
+  { apiKeySha256 }: AccessPorts,
+): Principal {
+  const authorization = headers.get('authorization');
+  if (authorization === null && isPublic) return ANONYMOUS;
+  const key = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(authorization ?? '')?.[1] ?? '';
+  if (equalInConstantTime(sha256HexNow(key), apiKeySha256)) return HOLDER_OF_THE_KEY;
+  throw new Failure('unauthorized', 'Send the key as "Authorization: Bearer <key>".', {
+    pointer: 'Authorization',
+  });
 }
 
 /** Middleware that asks for the key. */
-export function authorizeBy(admit: (c: Context<AppEnv>) => Principal) {
+export function authorizeBy(accessOf: (c: Context<AppEnv>) => AccessPorts) {
   return createMiddleware<AppEnv>(async (c, next) => {
-    admit(c);
+    admit(c.req.raw, { isPublic: false }, accessOf(c));
     await next();
   });
 }
 
 /** Middleware that asks for the key on every path but those that decide by themselves, so a forgotten route is closed. */
-export function closedByDefault(admit: (c: Context<AppEnv>) => Principal) {
+export function closedByDefault(accessOf: (c: Context<AppEnv>) => AccessPorts) {
   return createMiddleware<AppEnv>(async (c, next) => {
-    if (!DECIDE_THEMSELVES.some((path) => path.test(c.req.path))) admit(c);
+    if (!DECIDE_THEMSELVES.some((path) => path.test(c.req.path)))
+      admit(c.req.raw, { isPublic: false }, accessOf(c));
     await next();
-  });
-}
-
-/** What a request without the key is answered where it is needed. */
-export function keyNeeded(): Failure {
-  return new Failure('unauthorized', 'Send the key as "Authorization: Bearer <key>".', {
-    pointer: 'Authorization',
   });
 }

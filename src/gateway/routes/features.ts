@@ -3,10 +3,11 @@ import type { Context } from 'hono';
 import type { Catalog } from '../../define/catalog.ts';
 import { readNames } from '../../define/feature.ts';
 import { READ_KEYS_MAX } from '../../features/shards.ts';
-import { type FeatureRow, readFeatures } from '../../features/store.ts';
+import { type FeatureRow, readFeatures, type ShardPort } from '../../features/store.ts';
+import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
@@ -26,8 +27,16 @@ const ReadRequest = z.strictObject({
   features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
 });
 
-/** The online features of up to a hundred entities. */
-export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface FeaturePorts {
+  readonly shards: Pick<ShardPort, 'read'>;
+}
+
+/** Serves the online features of up to a hundred entities. */
+export function registerFeatures(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  featuresOf: PortsOf<FeaturePorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/features/read',
@@ -46,7 +55,6 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
     },
   });
   app.post('/v1/features/read', async (c) => {
-    const services = gateway.servicesOf(c);
     const body = await readBody(c, gateway);
     const parsed = ReadRequest.safeParse(body);
     if (!parsed.success) {
@@ -58,8 +66,8 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
     const { entity, keys } = parsed.data;
     const names = wantedNames(gateway.catalog, entity, parsed.data.features);
     const texts = canonicalKeys(gateway.catalog, entity, keys);
-    const asOf = services.now();
-    const rows = await readFeatures(entity, texts, asOf, services.shards);
+    const asOf = systemNow();
+    const rows = await readFeatures(entity, texts, asOf, featuresOf(c).shards);
     return c.json({
       entity,
       asOf,
@@ -72,13 +80,13 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
  * The body of a reader who has the key, or asks for a public entity. A stranger who sends anything else is asked for
  * the key, so the answer does not say whether the entity or its keys exist.
  */
-async function readBody(c: Context<AppEnv>, gateway: Gateway): Promise<unknown> {
-  const open = gateway.catalog.entities.filter(({ isPublic }) => isPublic);
-  const principal = gateway.admit(c, { isPublic: open.length > 0 });
+async function readBody(c: Context<AppEnv>, { catalog, admit }: Gateway): Promise<unknown> {
+  const open = catalog.entities.filter(({ isPublic }) => isPublic);
+  const principal = admit(c, { isPublic: open.length > 0 });
   const reading = readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
   if (principal.kind !== 'anonymous') return await reading;
   const body = await reading.catch(() => undefined);
-  if (!open.some(({ name }) => isOf(body, name))) gateway.admit(c, { isPublic: false });
+  if (!open.some(({ name }) => isOf(body, name))) admit(c, { isPublic: false });
   return body;
 }
 

@@ -1,25 +1,38 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { CachedAnswer } from '../../cache/read-through.ts';
+import type { CachedAnswer, ReadRequest } from '../../cache/read-through.ts';
 import { type Principal, principalKey } from '../../define/principal.ts';
 import type { Variant } from '../../define/vary.ts';
-import type { ViewDefinition } from '../../define/view.ts';
+import type { Loaded, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
-import { type AppEnv, type Gateway, requestIdOf } from '../context.ts';
+import { type AppEnv, type PortsOf, requestIdOf } from '../context.ts';
+import { type AccessPorts, admit } from '../middleware/authorize.ts';
 import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
 import { type Variants, variantsOf } from '../variants.ts';
+
+/** One for all requests of an isolate, so that a warm hit makes none. */
+export interface ViewPorts extends AccessPorts {
+  /** Reads through the cache. The answer comes at once where it is in memory: a promise costs more than the look-up. */
+  read(
+    request: ReadRequest,
+    http: Request,
+    ctx: Pick<ExecutionContext, 'waitUntil'>,
+  ): CachedAnswer | Promise<CachedAnswer>;
+  /** Reads a view's answer from the origin as of `now`, with the moment of the clock that it reflects. */
+  load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded>;
+}
 
 /** Serves every view of the catalog: `GET` of its path, through the cache. */
 export function registerViews(
   app: OpenAPIHono<AppEnv>,
-  gateway: Gateway,
+  readsOf: PortsOf<ViewPorts>,
   views: readonly ViewDefinition[],
 ): void {
-  for (const view of views) registerView(app, gateway, view);
+  for (const view of views) registerView(app, readsOf, view);
 }
 
-function registerView(app: OpenAPIHono<AppEnv>, gateway: Gateway, view: ViewDefinition): void {
+function registerView(app: OpenAPIHono<AppEnv>, readsOf: PortsOf<ViewPorts>, view: ViewDefinition): void {
   const variants = variantsOf(view);
   const asksForKey = !view.isPublic || view.takesPrincipal;
   const hasVariants = variants.headers.length > 0;
@@ -46,8 +59,7 @@ function registerView(app: OpenAPIHono<AppEnv>, gateway: Gateway, view: ViewDefi
   const responses = new CachedResponses([...(asksForKey ? ['Authorization'] : []), ...variants.headers]);
   app.get(honoPath(view.path), (c): Response | Promise<Response> => {
     const request = c.req.raw;
-    // First of all, so that a stranger learns nothing from a 400 or a 404.
-    const reader = asksForKey ? gateway.admit(c, view) : undefined;
+    const reader = asksForKey ? admit(request, view, readsOf(c)) : undefined;
     const principal = view.takesPrincipal ? reader : undefined;
     const startedAt = systemNow();
     const { input, key: purgeKey } = askedBefore.resolve(route, c.req);
@@ -59,7 +71,8 @@ function registerView(app: OpenAPIHono<AppEnv>, gateway: Gateway, view: ViewDefi
       if (answer.entry.body !== 'null') return response;
       return missingResponse(response, `No ${view.name} is there.`, requestIdOf(c));
     };
-    const answer = gateway.readCached(c, {
+    const reads = readsOf(c);
+    const wanted = {
       view: view.name,
       key: isWhole ? purgeKey : keyOf(route, input, { ...variant, ...own }),
       purgeKey,
@@ -69,8 +82,9 @@ function registerView(app: OpenAPIHono<AppEnv>, gateway: Gateway, view: ViewDefi
       variant,
       principal,
       grainMs: view.grainMs,
-      load: (now) => gateway.loadView(c, view, { input, variant, principal }, now),
-    });
+      load: (now: number) => reads.load(view, { input, variant, principal }, now),
+    };
+    const answer = reads.read(wanted, request, c.executionCtx);
     if (!(answer instanceof Promise)) return respond(answer, 0);
     return answer.then((late) => respond(late, systemNow() - startedAt));
   });

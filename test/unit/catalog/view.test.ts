@@ -1,7 +1,7 @@
 import { integer, pgTable, text } from 'drizzle-orm/pg-core';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import * as z from 'zod';
-import { defineCatalog } from '../../../src/define/catalog.ts';
+import { defineCatalog } from '../../../src/define/define-catalog.ts';
 import { entity } from '../../../src/define/entity.ts';
 import { event } from '../../../src/define/event.ts';
 import { type FeatureDefinition, feature } from '../../../src/define/feature.ts';

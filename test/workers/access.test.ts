@@ -4,10 +4,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
+import { appOf } from '../../src/composition/worker.ts';
 import { defineCatalog } from '../../src/define/define-catalog.ts';
 import { tag } from '../../src/define/tag.ts';
 import { view } from '../../src/define/view.ts';
-import { appOf } from '../../src/composition/worker.ts';
 import { catalog } from '../support/catalog/index.ts';
 
 const KEY = { authorization: 'Bearer test-key' };

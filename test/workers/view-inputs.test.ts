@@ -6,13 +6,12 @@ import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import { formatToken } from '../../src/cache/clock/token.ts';
 import { invalidateTags } from '../../src/composition/clock.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
-
+import { featureShard } from '../../src/composition/objects.ts';
+import { appOf } from '../../src/composition/worker.ts';
 import { defineCatalog } from '../../src/define/define-catalog.ts';
 import { tag } from '../../src/define/tag.ts';
 import { view } from '../../src/define/view.ts';
 import { foldEvents } from '../../src/features/store.ts';
-import { featureShard } from '../../src/composition/objects.ts';
-import { appOf } from '../../src/composition/worker.ts';
 import * as entities from '../support/catalog/entities.ts';
 import * as events from '../support/catalog/events.ts';
 import * as features from '../support/catalog/features.ts';
@@ -130,16 +129,16 @@ describe('a view that reads features', () => {
     expect((await get(path)).json).toEqual({ purchases: 0 });
     expect((await get(path)).cache).toContain('; hit');
     const tags = await foldEvents(
-        Object.values(features),
-        [
-          {
-            seq: 1,
-            type: 'shop.purchase.v1',
-            occurredAt: Date.now(),
-            data: { invoice: '1', sku: 'A1', quantity: 1, unitPrice: 1, customerId: 'loyal', country: 'UK' },
-          },
-        ],
-        shards,
+      Object.values(features),
+      [
+        {
+          seq: 1,
+          type: 'shop.purchase.v1',
+          occurredAt: Date.now(),
+          data: { invoice: '1', sku: 'A1', quantity: 1, unitPrice: 1, customerId: 'loyal', country: 'UK' },
+        },
+      ],
+      shards,
     );
     expect(tags).toContain('features:customer:loyal');
     const answer = await get(path, await invalidate(tags));

@@ -16,6 +16,8 @@ export interface EntityWrite {
 export interface EntityDefinition {
   readonly kind: 'entity';
   readonly name: string;
+  /** Whether its features are read without a key. Views and models of it are public by their own declarations. */
+  readonly isPublic: boolean;
   readonly table: PgTable;
   readonly key: KeyDefinition;
   /** Schemas of the key's parts, by property: a view's path takes them as `params`. */
@@ -119,6 +121,8 @@ export function entity<
 >(declaration: {
   /** In lower case, unique; it begins the tags. */
   name: string;
+  /** Has its features answered without a key. Everything is closed that does not say so. */
+  public?: boolean;
   table: Table;
   /** A column, or several in the order of the table's key. */
   key: Key;
@@ -141,6 +145,7 @@ export function entity<
   const definition: EntityDefinition = {
     kind: 'entity',
     name,
+    isPublic: declaration.public === true,
     table,
     key,
     params,

@@ -44,7 +44,7 @@ export type Verdict =
   | {
       readonly ok: false;
       readonly code: 'contract_violation' | 'quality_violation';
-      /** `contract_violation`, `upcast_failed`, or the name of the broken rule. */
+      /** `contract_violation`, `upcast_failed`, `stores_failed`, or the name of the broken rule. */
       readonly reason: string;
       readonly pointer: string;
       readonly detail: string;
@@ -131,11 +131,25 @@ export function event<Schema extends z.ZodType>(declaration: {
         const { name: reason, pointer, detail } = broken;
         return { ok: false, code: 'quality_violation', reason, pointer, detail };
       }
-      const effects = declaration.stores(parsed.data, context);
-      return { ok: true, effects, tags: tagsOf(effects) };
+      try {
+        const effects = declaration.stores(parsed.data, context);
+        return { ok: true, effects, tags: tagsOf(effects) };
+      } catch (error) {
+        return storesFailure(error);
+      }
     },
   };
   return { ...current, earlier: earlierDefinitions(current, schema, declaration.earlier) };
+}
+
+/**
+ * `stores` has a defect that this event brings out. Retried, it would fail for ever and hold back the events behind it;
+ * in quarantine it waits for the defect to be mended.
+ */
+function storesFailure(error: unknown): Verdict {
+  const cause = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const detail = `The event keeps its contract, but the catalog's own \`stores\` failed on it (${cause}). Correct the catalog, then release the event.`;
+  return { ok: false, code: 'contract_violation', reason: 'stores_failed', pointer: '/data', detail };
 }
 
 /** The earlier versions as definitions of their own: they upcast, and leave the rest to the current one. */

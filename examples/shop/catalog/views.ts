@@ -28,6 +28,7 @@ const Product = z.object({
 export const productPage = view({
   name: 'product',
   path: '/v1/products/{sku}',
+  public: true,
   description: 'One product, with what was sold of it.',
   params: { sku: Sku },
   cache: WRITTEN_BY_OTHERS,
@@ -61,6 +62,7 @@ const AfterKey = z
 export const productList = view({
   name: 'products',
   path: '/v1/products',
+  public: true,
   description: 'Products in the order of their SKU; `next` is what `after` wants for the next page.',
   query: { after: AfterKey, limit: PageSize },
   cache: WRITTEN_BY_OTHERS,
@@ -96,6 +98,7 @@ function priceCursor(after: string | undefined): { unitPrice: number; sku: strin
 export const priceList = view({
   name: 'price-list',
   path: '/v1/price-list',
+  public: true,
   description: 'Products from the cheapest on; `next` is what `after` wants for the next page.',
   query: { after: AfterPrice, limit: PageSize },
   cache: WRITTEN_BY_OTHERS,

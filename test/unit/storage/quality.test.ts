@@ -1,11 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import {
-  type ScoredStorePorts,
-  scoredStore,
-  settlePending as settleScores,
-} from '../../../src/pipeline/quality/scorer.ts';
+import { type ScoredStorePorts, scoredStore, scorePending } from '../../../src/pipeline/quality/scorer.ts';
 import { addTallies, EMPTY_TALLY, type ScoreBatch } from '../../../src/pipeline/quality/tally.ts';
 import { storeMessages } from '../../../src/pipeline/store.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
@@ -100,7 +96,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
   };
   const settle = async (over: { now?: () => number } = {}) => {
     await db.execute("update millrace.quality_pending set recorded_at = recorded_at - interval '2 minutes'");
-    return await settleScores({
+    return await scorePending({
       ...ports(),
       now: Date.now,
       readPending: (limits) => readPending(db, limits),

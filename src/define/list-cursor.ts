@@ -1,5 +1,5 @@
-import * as z from 'zod';
 import { type SQL, sql } from 'drizzle-orm';
+import * as z from 'zod';
 import { exactTextSql, isExactText, type SortColumn } from './sort-column.ts';
 
 /**
@@ -16,7 +16,10 @@ const VERSION = '1';
 export function encodeCursor(texts: readonly string[]): string {
   const bytes = new TextEncoder().encode([VERSION, ...texts.map(escaped)].join(','));
   assertLength(Math.ceil((bytes.length * 4) / 3));
-  return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '');
 }
 
 /** The exact texts of a cursor, or undefined where it is none of a list with this order. */
@@ -47,7 +50,10 @@ export function cursorSql(orderBy: readonly SortColumn[]): SQL<string> {
     const text = exactTextSql(column, sql`${column.column}`);
     return column.type.kind === 'text' ? sql`replace(replace(${text}, '%', '%25'), ',', '%2C')` : text;
   });
-  const joined = sql.join([sql.raw(`'${VERSION}'`), ...texts.map((text) => sql`(${text})`)], sql` || ',' || `);
+  const joined = sql.join(
+    [sql.raw(`'${VERSION}'`), ...texts.map((text) => sql`(${text})`)],
+    sql` || ',' || `,
+  );
   // Postgres breaks base64 into lines of 76 characters.
   return sql<string>`translate(encode(convert_to(${joined}, 'UTF8'), 'base64'), '+/=' || chr(10), '-_')`;
 }

@@ -28,7 +28,8 @@ export function filterTypeOf(column: PgColumn): SortType | undefined {
   const type = sortTypeOf(column);
   const isExact =
     type !== undefined &&
-    (['text', 'integer', 'uuid', 'boolean'].includes(type.kind) || (type.kind === 'time' && type.type === 'date'));
+    (['text', 'integer', 'uuid', 'boolean'].includes(type.kind) ||
+      (type.kind === 'time' && type.type === 'date'));
   return isExact ? type : undefined;
 }
 
@@ -37,7 +38,7 @@ export function filterText(filter: readonly SortColumn[], row: ListRow): string 
   if (filter.length === 0) return '';
   const values = filter.map((column) => {
     const text = ESCAPES.reduce(
-      (escaped, [character, escape]) => escaped.replaceAll(character, escape),
+      (escaped, [character, replacement]) => escaped.replaceAll(character, replacement),
       exactText(column, row[column.property]),
     );
     return text.length <= VALUE_CHARACTERS_MAX
@@ -47,13 +48,14 @@ export function filterText(filter: readonly SortColumn[], row: ListRow): string 
   return `[${values.join(',')}]`;
 }
 
-/** The same of a row in the database; `valueOf` is the expression of a column. */
-export function filterTextSql(filter: readonly SortColumn[], valueOf: (column: SortColumn) => SQL): SQL {
+/** The same of a row in the database; `field` is the expression of a column. */
+export function filterTextSql(filter: readonly SortColumn[], field: (column: SortColumn) => SQL): SQL {
   const values = filter.map((column) => {
-    const text = exactTextSql(column, valueOf(column));
+    const text = exactTextSql(column, field(column));
     if (column.type.kind !== 'text') return text;
     const escaped = ESCAPES.reduce(
-      (escaped, [character, escape]) => sql`replace(${escaped}, ${literal(character)}, ${literal(escape)})`,
+      (escaped, [character, replacement]) =>
+        sql`replace(${escaped}, ${literal(character)}, ${literal(replacement)})`,
       text,
     );
     return sql`left(${escaped}, ${sql.raw(String(VALUE_CHARACTERS_MAX))})`;

@@ -186,7 +186,9 @@ function rangeColumn(name: string, { table }: ListOwner, column: PgColumn): Sort
 
 function bounded(name: string, range: SortColumn | undefined, bounds: ListRange): SortColumn {
   if (range !== undefined) return range;
-  throw new TypeError(`The list "${name}" declares no range, but is read with ${Object.keys(bounds).join(', ')}.`);
+  throw new TypeError(
+    `The list "${name}" declares no range, but is read with ${Object.keys(bounds).join(', ')}.`,
+  );
 }
 
 /** A row without a value for a filter is in none of the lists. */
@@ -199,7 +201,9 @@ function placeOf(name: string, orderBy: readonly SortColumn[], place: string | L
   if (typeof place !== 'string') return orderBy.map((column) => rowText(column, place));
   const texts = decodeCursor(orderBy, place);
   if (texts === undefined)
-    throw new TypeError(`"${place.slice(0, 100)}" is no cursor of the list "${name}": parse it by its \`cursor\`.`);
+    throw new TypeError(
+      `"${place.slice(0, 100)}" is no cursor of the list "${name}": parse it by its \`cursor\`.`,
+    );
   return texts;
 }
 
@@ -249,13 +253,17 @@ function sectionOf(
       else highs.push(fitted(bounding, digits, 'f'));
     }
   }
-  return [lows.reduce((a, b) => (a > b ? a : b)), highs.reduce((a, b) => (a < b ? a : b))];
+  // Positions are texts, which sort by their code units.
+  return [lows.sort().at(-1) ?? '', highs.sort()[0] ?? ''];
 }
 
 /** The key among the texts of a place. */
 function keyOfPlace(key: KeyDefinition, orderBy: readonly SortColumn[], texts: readonly string[]): KeyInput {
   return Object.fromEntries(
-    key.columns.map((part) => [part.property, texts[orderBy.findIndex(({ column }) => column === part.column)] ?? '']),
+    key.columns.map((part) => [
+      part.property,
+      texts[orderBy.findIndex(({ column }) => column === part.column)] ?? '',
+    ]),
   );
 }
 

@@ -33,7 +33,8 @@ export function timeFromText(type: TimeType, text: string, isZoned: boolean): bi
   if (text === 'infinity' || text === '-infinity') return INFINITIES[type][text];
   const parts = TEXT.exec(text);
   if (parts === null) return undefined;
-  const [, year = '', month = '', day = '', hour, minute = '0', second = '0', fraction = '', offset, era] = parts;
+  const [, year = '', month = '', day = '', hour, minute = '0', second = '0', fraction = '', offset, era] =
+    parts;
   if ((type === 'date' && hour !== undefined) || (offset !== undefined && !isZoned)) return undefined;
   const astronomical = era === undefined ? Number(year) : 1 - Number(year);
   const days = daysFromCivil(astronomical, Number(month), Number(day));
@@ -71,7 +72,9 @@ export function timeToText(type: TimeType, value: bigint): string {
   const era = year > 0 ? '' : ' BC';
   if (type === 'date') return civil + era;
   const [seconds, microseconds] = floorDiv(rest, 1_000_000n);
-  const time = [seconds / 3_600n, (seconds / 60n) % 60n, seconds % 60n].map((part) => padded(part, 2)).join(':');
+  const time = [seconds / 3_600n, (seconds / 60n) % 60n, seconds % 60n]
+    .map((part) => padded(part, 2))
+    .join(':');
   return `${civil} ${time}.${padded(microseconds, 6)}+00${era}`;
 }
 
@@ -83,7 +86,8 @@ function inRange(type: TimeType, value: bigint): bigint | undefined {
 
 function offsetSeconds(offset: string | undefined): bigint {
   if (offset === undefined || offset === 'Z') return 0n;
-  const [hours = '0', minutes = '0', seconds = '0'] = offset.slice(1).replaceAll(':', '').match(/\d\d/g) ?? [];
+  const [hours = '0', minutes = '0', seconds = '0'] =
+    offset.slice(1).replaceAll(':', '').match(/\d\d/g) ?? [];
   const total = BigInt(hours) * 3_600n + BigInt(minutes) * 60n + BigInt(seconds);
   return offset.startsWith('-') ? -total : total;
 }

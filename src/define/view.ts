@@ -51,6 +51,7 @@ export function view<
   Params extends z.ZodRawShape,
   Query extends z.ZodRawShape,
   Response extends z.ZodType,
+  Found extends z.input<Response>,
   Vary extends VaryDimensions = Record<never, never>,
 >(declaration: {
   name: string;
@@ -65,11 +66,14 @@ export function view<
     db: Database,
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
     variant: Variant<Vary>,
-  ) => Promise<z.input<Response> | null>;
-  /** `answer` is `null` where nothing was found: name what would make it appear. */
+  ) => Promise<Found | null>;
+  /**
+   * `found` is what `load` returned, before `response` made the answer of it; `null` where nothing was found: name
+   * what would make it appear.
+   */
   tags: (
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
-    answer: z.output<Response> | null,
+    found: NoInfer<Found> | null,
     variant: Variant<Vary>,
   ) => readonly Tag[];
 }): ViewDefinition {
@@ -90,8 +94,8 @@ export function view<
       // The gateway has a value of each dimension's own set, which `Variant` can say of a declared view alone.
       const variant = requested as Variant<Vary>;
       const found = await declaration.load(db, input, variant);
-      const answer = found === null ? null : declaration.response.parse(found);
-      return { value: answer, tags: declaration.tags(input, answer, variant), storable: true };
+      const tags = declaration.tags(input, found, variant);
+      return { value: found === null ? null : declaration.response.parse(found), tags, storable: true };
     },
   };
 }

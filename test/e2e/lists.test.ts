@@ -215,6 +215,21 @@ describe('customers of a country', () => {
   });
 });
 
+describe('a cursor', () => {
+  it('that no page gave is refused, and says so', async () => {
+    for (const cursor of ['x', '1:85123A', 'MSwxMjM', `${'A'.repeat(3_000)}`]) {
+      const response = await stack.fetch(`/v1/price-list?after=${cursor}`);
+      const problem = (await response.json()) as { code: string; pointer: string };
+      expect([cursor, response.status, problem.code, problem.pointer]).toEqual([
+        cursor,
+        400,
+        'invalid_request',
+        '/after',
+      ]);
+    }
+  });
+});
+
 describe('a delete', () => {
   it('is seen by whoever carries its token, and answers 404 the second time', async () => {
     await putProduct('70001A', 1);
@@ -232,7 +247,7 @@ describe('a delete', () => {
     });
     expect(await write('DELETE', '/v1/products/%3Cb%3E')).toMatchObject({
       status: 400,
-      json: { pointer: '/key' },
+      json: { pointer: 'sku' },
     });
     expect((await putProduct('70001A', 2)).status).toBe(201);
   });
@@ -243,7 +258,7 @@ describe('a delete', () => {
     await stack.sql(`insert into stock values ('70002A')`);
     expect(await write('DELETE', '/v1/products/70002A')).toMatchObject({
       status: 409,
-      json: { code: 'still_referenced', pointer: 'key' },
+      json: { code: 'still_referenced', pointer: 'sku' },
     });
     await stack.sql('drop table stock');
     expect((await write('DELETE', '/v1/products/70002A')).status).toBe(204);

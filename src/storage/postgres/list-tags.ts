@@ -42,7 +42,11 @@ function listsOf(entity: EntityDefinition): ListDefinition[] {
 
 /** By what a row's place in a list, or its being in a range of it, changes. */
 function placeColumns({ filter, orderBy, range }: ListDefinition): SortColumn[] {
-  return [...new Map([...filter, ...orderBy, ...(range === undefined ? [] : [range])].map((of) => [of.property, of])).values()];
+  return [
+    ...new Map(
+      [...filter, ...orderBy, ...(range === undefined ? [] : [range])].map((of) => [of.property, of]),
+    ).values(),
+  ];
 }
 
 function ownTag(entity: EntityDefinition, row: string): SQL {

@@ -54,7 +54,9 @@ export const CREATE_MEASURES = [
 ];
 
 const storable = (maxLength: number) =>
-  fc.string({ unit: 'binary', maxLength }).filter((value) => !value.includes('\u0000') && value.isWellFormed());
+  fc
+    .string({ unit: 'binary', maxLength })
+    .filter((value) => !value.includes('\u0000') && value.isWellFormed());
 const anyText = fc.oneof(
   storable(8),
   fc.constantFrom('', 'a', 'ab', 'a\u0001', 'a,b', '%2C', ']^', 'é', '日本', '𝒳', '\uffff', 'B'),
@@ -62,7 +64,11 @@ const anyText = fc.oneof(
 const integerOf = (bits: number) => {
   const most = 2n ** BigInt(bits - 1);
   return fc
-    .oneof(fc.bigInt({ min: -most, max: most - 1n }), fc.bigInt({ min: -20n, max: 20n }), fc.constantFrom(-most, most - 1n))
+    .oneof(
+      fc.bigInt({ min: -most, max: most - 1n }),
+      fc.bigInt({ min: -20n, max: 20n }),
+      fc.constantFrom(-most, most - 1n),
+    )
     .map(String);
 };
 const decimalOf = (digits: number, scale: number) =>
@@ -96,7 +102,10 @@ const dayOf = (yearMax: number) =>
 const dates = (yearMax: number, ends: readonly string[]) =>
   fc.oneof(
     { arbitrary: dayOf(yearMax).map(({ date, era }) => date + era), weight: 8 },
-    { arbitrary: fc.constantFrom('2024-02-29', '1970-01-01', '2000-01-01', '1999-12-31', ...ends), weight: 1 },
+    {
+      arbitrary: fc.constantFrom('2024-02-29', '1970-01-01', '2000-01-01', '1999-12-31', ...ends),
+      weight: 1,
+    },
   );
 const times = (yearMax: number, microseconds: boolean, ends: readonly string[]) =>
   fc.oneof(

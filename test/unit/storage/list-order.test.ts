@@ -6,9 +6,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { entity } from '../../../src/define/entity.ts';
 import { descending } from '../../../src/define/list.ts';
-import type { ListDeclaration, ListDefinition, ListQuery, OrderColumn } from '../../../src/define/list-types.ts';
+import type {
+  ListDeclaration,
+  ListDefinition,
+  ListQuery,
+  OrderColumn,
+} from '../../../src/define/list-types.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
-import { deleteTags, insertTags, updateTags } from '../../../src/storage/postgres/list-tags.ts';
+import { insertTags } from '../../../src/storage/postgres/list-tags.ts';
 import { anyMeasure, CREATE_MEASURES, type Measure, measures } from './list-order-table.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../../migrations');
@@ -50,10 +55,10 @@ const each = columns.flatMap((column) => [
   { title: `${column.name} (${column.getSQLType()}) descending`, orderBy: [descending(column)] },
 ]);
 const several = fc
-  .sample(
-    fc.array(fc.tuple(fc.constantFrom(...columns), fc.boolean()), { minLength: 2, maxLength: 4 }),
-    { numRuns: 40, seed: 11 },
-  )
+  .sample(fc.array(fc.tuple(fc.constantFrom(...columns), fc.boolean()), { minLength: 2, maxLength: 4 }), {
+    numRuns: 40,
+    seed: 11,
+  })
   .map((chosen) => [...new Map(chosen.map(([column, down]) => [column, directed(column, down)])).values()])
   .map((orderBy) => ({
     title: orderBy

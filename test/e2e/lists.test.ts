@@ -224,7 +224,7 @@ describe('a cursor', () => {
         cursor,
         400,
         'invalid_request',
-        '/after',
+        'after',
       ]);
     }
   });

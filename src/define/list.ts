@@ -18,7 +18,7 @@ import type {
 } from './list-types.ts';
 import { coverOf, prefixesOf } from './prefix-cover.ts';
 import { endDigits, exactText, type SortColumn, sortDigits, sortTypeOf } from './sort-column.ts';
-import { type Tag, tag as tagOf } from './tag.ts';
+import { type Tag, tag } from './tag.ts';
 
 /** Hexadecimal digits by which positions are told apart: six bytes of a text, or a number and bytes of the key. */
 const DIGITS = 12;
@@ -59,10 +59,10 @@ export function list(name: string, of: ListOwner, declaration: ListDeclaration):
 
   const order = orderOf(orderBy);
   const cursorColumn = cursorSql(orderBy);
-  const tag = (row: ListRow, prefix: string) => tagOf(`${name}${filterText(filter, row)}^${prefix}`);
+  const placeTag = (row: ListRow, prefix: string) => tag(`${name}${filterText(filter, row)}^${prefix}`);
   const textsOf = (place: string | ListRow) => placeOf(name, orderBy, place);
   const after = (place: string | ListRow) => behind(orderBy, textsOf(place));
-  const whole = (values: ListRow = {}) => tag(values, '');
+  const whole = (values: ListRow = {}) => placeTag(values, '');
   const where = ({ filter: values = {}, range: bounds, after: place }: ListQuery): SQL | undefined =>
     and(
       ...filter.map((column) => equals(column, values[column.property])),
@@ -80,7 +80,7 @@ export function list(name: string, of: ListOwner, declaration: ListDeclaration):
     });
     // No row can be in a range whose bounds exclude one another.
     const cover = low > high && shown.length === 0 ? [''] : coverOf(low, high);
-    return [...cover.map((prefix) => tag(values, prefix)), ...shown.map(keyTag)];
+    return [...cover.map((prefix) => placeTag(values, prefix)), ...shown.map(keyTag)];
   };
   return {
     name,
@@ -99,7 +99,7 @@ export function list(name: string, of: ListOwner, declaration: ListDeclaration):
     whole,
     entering: (row) =>
       isListed(filter, row)
-        ? prefixesOf(positionOf(orderBy, textsOf(row), digits)).map((prefix) => tag(row, prefix))
+        ? prefixesOf(positionOf(orderBy, textsOf(row), digits)).map((prefix) => placeTag(row, prefix))
         : [],
     leaving: (row) => (isListed(filter, row) ? [whole(row)] : []),
   };

@@ -2,7 +2,8 @@ import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type * as z from 'zod';
 import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts';
-import { type ListDeclaration, type ListDefinition, list } from './list.ts';
+import { list } from './list.ts';
+import type { List, ListDeclaration, ListDefinition, PropertyOf } from './list-types.ts';
 import { type Tag, tag } from './tag.ts';
 
 /** What an API client may write: `PUT /v1/<path>/<key>` replaces these fields, `DELETE` removes the row. */
@@ -50,16 +51,6 @@ export interface HistoryOwner {
 type Columns<Table extends PgTable> = Table['_']['columns'];
 export type ColumnOf<Table extends PgTable> = Columns<Table>[keyof Columns<Table>];
 
-/** The property of a column. */
-export type PropertyOf<Table extends PgTable, Column> = {
-  [Property in keyof Columns<Table>]: Columns<Table>[Property] extends Column
-    ? Column extends Columns<Table>[Property]
-      ? Property
-      : never
-    : never;
-}[keyof Columns<Table>] &
-  string;
-
 /** A row to be inserted. */
 export type InsertOf<Table extends PgTable> = Table['$inferInsert'];
 
@@ -90,7 +81,7 @@ export interface Entity<
     readonly [Property in KeyProperty<Table, Key>]: z.ZodType<ValueOf<Table, Property>>;
   };
   row(key: Key extends KeyColumns<Table> ? KeyOf<Table, Key> : KeyInput): Tag;
-  readonly lists: { readonly [Name in keyof Lists]: ListDefinition };
+  readonly lists: { readonly [Name in keyof Lists]: List<Table, Lists[Name]> };
 }
 
 /** The columns that an insert needs beside the key: those that are neither nullable nor have a default. */
@@ -117,7 +108,7 @@ export function entity<
   Table extends PgTable,
   const Key extends KeyColumns<Table>,
   Schema extends z.ZodObject = z.ZodObject,
-  Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
+  const Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
 >(declaration: {
   /** In lower case, unique; it begins the tags. */
   name: string;

@@ -9,6 +9,7 @@ import { ownWrite } from './captured.ts';
 import { isStillReferenced } from './connect.ts';
 import { keyIs, keyNames, keyValues, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
+import { storedType } from './recordset.ts';
 
 /** A key by property of the entity's table. */
 export type KeyValues = Readonly<Record<string, KeyPart>>;
@@ -168,11 +169,4 @@ export async function missingKeys(
     .array(z.object({ millrace_position: z.coerce.number().int() }))
     .parse(rows)
     .map(({ millrace_position: position }) => position);
-}
-
-/** A `serial` column is stored as the integer that its sequence counts. */
-function storedType(column: PgColumn): string {
-  return column
-    .getSQLType()
-    .replace(/^(small|big|)serial$/, (_, size: string) => (size === '' ? 'integer' : `${size}int`));
 }

@@ -101,3 +101,8 @@ function define<Data, Owner extends EntityDefinition>(
     },
   };
 }
+
+/** The names under which a feature is read: one a window, or its own. */
+export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
+  return windowsDays.length === 0 ? [name] : windowsDays.map((days) => `${name}_${days}d`);
+}

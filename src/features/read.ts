@@ -18,11 +18,6 @@ export interface FeatureValue {
   readonly eventAt: number | null;
 }
 
-/** The names under which a feature is read: one a window, or its own. */
-export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
-  return windowsDays.length === 0 ? [name] : windowsDays.map((days) => `${name}_${days}d`);
-}
-
 /**
  * The values of one feature from its cells, as of `now`. A window of n days holds today and the n - 1 days
  * before it, in UTC, up to `now`.

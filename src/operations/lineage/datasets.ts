@@ -2,7 +2,7 @@ import { getTableColumns, getTableName } from 'drizzle-orm';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import type { Catalog } from '../../define/catalog.ts';
 import type { EventDefinition } from '../../define/event.ts';
-import { readNames } from '../../features/read.ts';
+import { readNames } from '../../define/feature.ts';
 import type { Field, RunDataset } from '../../pipeline/lineage/open-lineage.ts';
 import { events, quarantine } from '../../storage/postgres/schema.ts';
 

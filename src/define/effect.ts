@@ -46,6 +46,8 @@ export type RowEffect =
 /** What is added to a column. A text is a decimal number, for `numeric` columns that drizzle has as text. */
 export type Amount = number | bigint | string;
 
+/** The column of a history that has the number of its row's event. */
+export const EVENT_SEQ = 'event_seq';
 /** The column of a history that numbers the rows of one event. */
 export const EVENT_LINE = 'event_line';
 
@@ -219,6 +221,12 @@ export function checkLines(effects: readonly Effect[]): void {
       );
     seen.add(history);
   }
+}
+
+/** The row that an effect inserts where there is none; undefined where it inserts none. */
+export function insertedRow(effect: Effect): StoredRow | undefined {
+  if (effect.kind === 'increment') return effect.orInsert;
+  return effect.kind === 'set' || effect.kind === 'remove' ? undefined : effect.row;
 }
 
 /** Whether a history takes several rows of one event. */

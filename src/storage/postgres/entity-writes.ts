@@ -10,6 +10,7 @@ import { isStillReferenced } from './connect.ts';
 import { keyIs, keyNames, keyValues, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
 import { storedType } from './recordset.ts';
+import { removalClock, removalLock, tombstones } from './row-effects.ts';
 
 /** A key by property of the entity's table. */
 export type KeyValues = Readonly<Record<string, KeyPart>>;
@@ -47,6 +48,10 @@ export async function putEntity(
   });
   const updatedAt = columns['updatedAt'];
   if (updatedAt !== undefined) entries.push({ name: sql.identifier(updatedAt.name), value: sql`now()` });
+  // Events that happened before this write do not undo it.
+  for (const clock of Object.values(entity.clocks))
+    if (clock.columns.some(({ property }) => property in values))
+      entries.push({ name: sql.identifier(clock.column.name), value: sql`now()` });
   const [, , { rows }] = await db.batch([
     db.execute(ownWrite()),
     db.execute(insertOrLock(entity, key, entries)),
@@ -111,7 +116,8 @@ function pendingTags(entity: EntityDefinition, key: KeyValues): SQL {
 }
 
 /**
- * Deletes one row and writes its outbox row with it: what the statement returns is the row as it was deleted.
+ * Deletes one row and writes its outbox row with it: what the statement returns is the row as it was deleted. Where
+ * events remove rows of the entity as well, those that happened before do not bring this one back.
  *
  * @returns `null` where there is no such row.
  * @throws Failure `still_referenced` where a foreign key forbids it.
@@ -122,14 +128,17 @@ export async function deleteEntity(
   deletedKey: KeyInput,
 ): Promise<WrittenRow | null> {
   const key = entity.key.valuesOf(deletedKey);
+  const isRemovable = removalClock(entity) !== undefined;
   const statement = sql`
     with deleted as (
       delete from ${entity.table} where ${keyIs(entity, key)} returning *
-    )
+    )${isRemovable ? sql`, m_tombstones as (${tombstones(entity, 'deleted', sql`now()`)})` : sql``}
     insert into outbox (tags) select ${deleteTags(entity, 'deleted')} from deleted
     returning id, tags`;
   try {
-    const [, { rows }] = await db.batch([db.execute(ownWrite()), db.execute(statement)]);
+    const locks = isRemovable ? [db.execute(removalLock(entity, true))] : [];
+    const results = await db.batch([db.execute(ownWrite()), ...locks, db.execute(statement)]);
+    const rows = results.at(-1)?.rows ?? [];
     if (rows.length === 0) return null;
     const { id, tags } = Written.omit({ created: true }).parse(rows[0]);
     return { outboxId: id, tags };

@@ -1,7 +1,7 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn } from 'drizzle-orm/pg-core';
 import type { ClockDefinition } from '../../define/clock.ts';
-import type { RowEffect, StoredRow } from '../../define/effect.ts';
+import { insertedRow, type RowEffect, type StoredRow } from '../../define/effect.ts';
 import type { EntityDefinition } from '../../define/entity.ts';
 import { canonicalText, keyNames, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
@@ -116,15 +116,21 @@ function removeRows(entity: EntityDefinition, rows: readonly EventRow[], batch: 
       select ${set.values}, max(e.occurred_at) as m_at from ${set.from} ${freshEvents(batch)}
       group by ${keyList(entity, 'r')}
     ), m_tombstones as (
-      insert into ${millrace.removedRows} as d (entity, key, removed_at)
-      select ${entity.name}::text, ${keyTextOf(entity, 'm_gone')}, m_at from m_gone order by 2
-      on conflict (entity, key) do update set removed_at = greatest(d.removed_at, excluded.removed_at)
+      ${tombstones(entity, 'm_gone', sql`m_gone.m_at`)}
     ), m_deleted as (
       delete from ${entity.table} as t using m_gone
       where ${sameKey(entity, 't', 'm_gone')} and (${at} is null or ${at} <= m_gone.m_at)
       returning t.*
     )
     insert into ${millrace.outbox} (tags) select ${deleteTags(entity, 'm_deleted')} from m_deleted`;
+}
+
+/** Notes when rows were removed; `rows` names a set that has their keys. */
+export function tombstones(entity: EntityDefinition, rows: string, at: SQL): SQL {
+  return sql`
+    insert into ${millrace.removedRows} as d (entity, key, removed_at)
+    select ${entity.name}::text, ${keyTextOf(entity, rows)}, ${at} from ${sql.raw(rows)} order by 2
+    on conflict (entity, key) do update set removed_at = greatest(d.removed_at, excluded.removed_at)`;
 }
 
 /** A row to be inserted where there is none; `clocks` are those that it sets to the time of its event. */
@@ -142,11 +148,6 @@ function insertStatements(entity: EntityDefinition, effects: readonly EventEffec
   );
   const first = groups.length > 1 ? firstInserts(entity, rows, batch) : undefined;
   return groups.map((group) => insertRows(entity, group, first, batch));
-}
-
-function insertedRow(effect: RowEffect): StoredRow | undefined {
-  if (effect.kind === 'ensure' || effect.kind === 'upsert') return effect.row;
-  return effect.kind === 'increment' ? effect.orInsert : undefined;
 }
 
 /** The clocks whose columns a row names. */

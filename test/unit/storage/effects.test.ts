@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { append, ensure, increment, remove, set, upsert } from '../../../src/define/event.ts';
+import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import {
   bike,
   type EffectsDatabase,
@@ -165,6 +166,28 @@ describe('a removed row', () => {
     expect(await bikeRow()).toMatchObject({ zone: '4' });
     await of.store([see('5', 9), storable('6', 9, [remove(bike, KEY)])]);
     expect(await bikeRow()).toBeUndefined();
+  });
+});
+
+describe('a write through the API', () => {
+  it('is not undone by an event that happened before it', async () => {
+    await putEntity(of.db, station, 'a', { name: 'ours', note: 'ours' });
+    await of.store([
+      storable('1', 1, [upsert(station, { id: 'a', name: 'before', status: 'x', battery: 1 })]),
+    ]);
+    expect(await stationRow()).toMatchObject({ name: 'ours', note: 'ours', status: 'x' });
+    await of.store([storable('2', 4_000_000_000, [set(station, 'a', { name: 'after' })])]);
+    expect(await stationRow()).toMatchObject({ name: 'after' });
+  });
+
+  it('that deletes a row is not undone either', async () => {
+    await of.store([storable('1', 1, [upsert(bike, { ...KEY, zone: 'z' })])]);
+    await deleteEntity(of.db, bike, KEY);
+    expect(await deleteEntity(of.db, bike, KEY)).toBeNull();
+    await of.store([storable('2', 2, [upsert(bike, { ...KEY, zone: 'z' })])]);
+    expect(await bikeRow()).toBeUndefined();
+    await of.store([storable('3', 4_000_000_000, [upsert(bike, { ...KEY, zone: 'new' })])]);
+    expect(await bikeRow()).toMatchObject({ zone: 'new' });
   });
 });
 

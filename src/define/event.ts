@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { checkLines, type Effect, tagsOfEffects } from './effect.ts';
+import type { EventContext } from './event-context.ts';
 import { type EventQuality, type QualityRule, qualityOf } from './quality.ts';
 import type { Tag } from './tag.ts';
 import {
@@ -14,13 +15,7 @@ import {
 } from './version.ts';
 
 export { append, type Effect, ensure, increment, remove, set, upsert } from './effect.ts';
-
-export interface EventContext {
-  /** When it happened, milliseconds since the Unix epoch. */
-  readonly occurredAt: number;
-  /** When it is judged, milliseconds since the Unix epoch. */
-  readonly now: number;
-}
+export type { EventContext } from './event-context.ts';
 
 /** What a valid event means: nothing here touches a database. */
 export interface Interpretation {

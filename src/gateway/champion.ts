@@ -1,11 +1,20 @@
-import type { Consistency } from '../cache/read-through.ts';
-import type { Services } from '../composition/services.ts';
+import type { CachedAnswer, Consistency, ReadRequest } from '../cache/read-through.ts';
 import { cachePolicy } from '../define/cache-policy.ts';
 import type { ModelDefinition } from '../define/model.ts';
 import { Manifest } from '../inference/bundle.ts';
-import type { LoadedModel } from '../inference/loaded-models.ts';
-import { modelTag, readChampion } from '../inference/registry.ts';
+import type { LoadedModel, LoadedModels } from '../inference/loaded-models.ts';
+import { modelTag, type RegistryPorts, readChampion } from '../inference/registry.ts';
 import { Failure } from '../platform/failure.ts';
+
+export interface ChampionPorts {
+  /** Reads through the cache. */
+  readonly read: (request: ReadRequest) => CachedAnswer | Promise<CachedAnswer>;
+  readonly registry: RegistryPorts;
+  /** The models that the isolate has in memory. */
+  readonly models: LoadedModels;
+  /** Lets work outlive its request. */
+  readonly keepAlive: (promise: Promise<unknown>) => void;
+}
 
 /** A clock that is away changes nothing about which model is the best known. */
 const POLICY = cachePolicy({ ttlS: 3_600, whenUnverified: 'stale', singleFlight: false });
@@ -17,17 +26,17 @@ const POLICY = cachePolicy({ ttlS: 3_600, whenUnverified: 'stale', singleFlight:
  * @throws Failure `model_unavailable`.
  */
 export async function championOf(
-  services: Services,
+  ports: ChampionPorts,
   definition: ModelDefinition,
   consistency: Consistency,
 ): Promise<LoadedModel> {
-  const { entry } = await services.read({
+  const { entry } = await ports.read({
     view: 'champion',
     key: `champion/${definition.name}`,
     policy: POLICY,
     consistency,
     load: async () => ({
-      value: (await readChampion(definition.name, services.registry.store)) ?? null,
+      value: (await readChampion(definition.name, ports.registry.store)) ?? null,
       tags: [modelTag(definition.name)],
       storable: true,
     }),
@@ -38,5 +47,5 @@ export async function championOf(
       retryAfterS: 60,
     });
   }
-  return await services.models.get(definition, manifest, services.registry, services.keepAlive);
+  return await ports.models.get(definition, manifest, ports.registry, ports.keepAlive);
 }

@@ -10,7 +10,7 @@ import { modelTag } from './registry.ts';
 
 export interface RecommendPorts {
   readonly champion: () => Promise<LoadedModel>;
-  readonly shards: ShardPort;
+  readonly shards: Pick<ShardPort, 'read'>;
   readonly now: () => number;
   readonly newId: () => string;
   /** To be told of what was computed; it neither waits nor fails. */

@@ -1,18 +1,20 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Services } from '../../composition/services.ts';
+import type { EntityDefinition } from '../../define/entity.ts';
 import type { ModelDefinition } from '../../define/model.ts';
-import { readFeatures } from '../../features/store.ts';
+import { readFeatures, type ShardPort } from '../../features/store.ts';
 import type { LoadedModel } from '../../inference/loaded-models.ts';
 import { predictionFacts } from '../../inference/prediction.ts';
 import { rank } from '../../inference/rank.ts';
 import { inputTensor, TensorRequest } from '../../inference/tensors.ts';
+import type { LineageFacts } from '../../pipeline/lineage/recorder.ts';
+import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
-import { missingKeys } from '../../storage/postgres/entity-writes.ts';
+import { newId } from '../../platform/ids.ts';
+import type { KeyValues } from '../../storage/postgres/entity-writes.ts';
 import { readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
-import { championOf } from '../champion.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import { type ChampionPorts, championOf } from '../champion.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -23,8 +25,20 @@ const EntityRequest = z.strictObject({
   items: z.array(z.string().min(1).max(64)).min(1).max(ITEMS_MAX).optional(),
 });
 
-/** Predictions for an entity whose features we fetch, or for a tensor as it is. */
-export function registerPredictions(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface PredictionPorts extends ChampionPorts {
+  readonly shards: Pick<ShardPort, 'read'>;
+  /** The positions of the keys that the entity has no row for. */
+  readonly missingKeys: (entity: EntityDefinition, keys: readonly KeyValues[]) => Promise<readonly number[]>;
+  /** Records a prediction for its lineage. It neither waits nor fails. */
+  readonly predicted: (facts: LineageFacts) => void;
+}
+
+/** Predicts for an entity, whose features it fetches, or for a tensor as it is. */
+export function registerPredictions(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  predictionsOf: PortsOf<PredictionPorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/predictions/{model}',
@@ -48,7 +62,7 @@ export function registerPredictions(app: OpenAPIHono<AppEnv>, gateway: Gateway):
     },
   });
   app.post('/v1/predictions/:model', async (c) => {
-    const services = gateway.servicesOf(c);
+    const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
@@ -56,12 +70,12 @@ export function registerPredictions(app: OpenAPIHono<AppEnv>, gateway: Gateway):
         pointer: 'model',
       });
     }
-    const model = await championOf(services, definition, consistencyOf(c.req.raw));
+    const model = await championOf(ports, definition, consistencyOf(c.req.raw));
     const { name, version } = model.manifest;
-    const predictionId = services.newId();
+    const predictionId = newId();
     const answer = isTensorRequest(body)
-      ? await runTensor(model, body, predictionId, services)
-      : await scoreItems(definition, model, parseEntityRequest(body), predictionId, services);
+      ? await runTensor(model, body, predictionId, ports)
+      : await scoreItems(definition, model, parseEntityRequest(body), predictionId, ports);
     return c.json({ model: { name, version }, predictionId, ...answer });
   });
 }
@@ -74,11 +88,11 @@ async function runTensor(
   { graph, manifest }: LoadedModel,
   body: unknown,
   id: string,
-  { now, tellLineage }: Services,
+  { predicted }: PredictionPorts,
 ): Promise<object> {
   const { shape, data } = await graph.run(inputTensor(body, graph));
   const outcome = { items: shape[0] ?? 1, source: 'tensor', degraded: undefined } as const;
-  tellLineage(predictionFacts({ id, at: now(), manifest, subject: undefined, outcome }));
+  predicted(predictionFacts({ id, at: systemNow(), manifest, subject: undefined, outcome }));
   return { outputs: [{ name: graph.output.name, datatype: 'FP32', shape, data: [...data] }] };
 }
 
@@ -87,13 +101,13 @@ async function scoreItems(
   model: LoadedModel,
   { key, items }: z.output<typeof EntityRequest>,
   predictionId: string,
-  services: Services,
+  ports: PredictionPorts,
 ): Promise<object> {
-  await assertItemsExist(definition, model, items ?? [], services);
-  const now = services.now();
-  const [features] = await readFeatures(definition.entity.name, [key], now, services.shards);
+  await assertItemsExist(definition, model, items ?? [], ports);
+  const now = systemNow();
+  const [features] = await readFeatures(definition.entity.name, [key], now, ports.shards);
   const ranking = await rank(model, features ?? {}, items, ITEMS_MAX, now);
-  services.tellLineage(
+  ports.predicted(
     predictionFacts({
       id: predictionId,
       at: now,
@@ -115,13 +129,13 @@ async function assertItemsExist(
   { itemEntity }: ModelDefinition,
   { candidates }: LoadedModel,
   items: readonly string[],
-  { db }: Services,
+  { missingKeys }: PredictionPorts,
 ): Promise<void> {
   const newer = items.filter((item) => !candidates.has(item));
   const keys = newer.map((item) => itemEntity.key.parse(item));
   const malformed = keys.indexOf(undefined);
   const known = keys.filter((key) => key !== undefined);
-  const [missing] = malformed >= 0 ? [malformed] : await guarded(() => missingKeys(db, itemEntity, known));
+  const [missing] = malformed >= 0 ? [malformed] : await missingKeys(itemEntity, known);
   const item = missing === undefined ? undefined : newer[missing];
   if (item === undefined) return;
   throw new Failure('unknown_item', `There is no ${itemEntity.name} "${item}".`, {

@@ -1,11 +1,13 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { cachePolicy } from '../../define/cache-policy.ts';
 import type { ModelDefinition } from '../../define/model.ts';
-import { recommend } from '../../inference/recommend.ts';
+import { type RecommendPorts, recommend } from '../../inference/recommend.ts';
+import { systemNow } from '../../platform/clock.ts';
+import { newId } from '../../platform/ids.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { type CachedRoute, honoPath, inputOf, keyOf } from '../cached-routes.ts';
-import { championOf } from '../champion.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import { type ChampionPorts, championOf } from '../champion.ts';
+import type { AppEnv, PortsOf } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
 
 /** A page of recommendations is at most half of the candidates of one batch through the model. */
@@ -14,13 +16,15 @@ const LIMIT_MAX = 100;
 /** Scores move with the days since a purchase: an hour is well within what a ranking notices. */
 const POLICY = cachePolicy({ ttlS: 3_600, probe: false });
 
+export interface RankingPorts extends ChampionPorts, Pick<RecommendPorts, 'shards' | 'predicted'> {}
+
 /** Serves the ranking of every model of the catalog at its path, through the cache. */
 export function registerRecommendations(
   app: OpenAPIHono<AppEnv>,
-  gateway: Gateway,
+  rankingsOf: PortsOf<RankingPorts>,
   models: readonly ModelDefinition[],
 ): void {
-  for (const model of models) registerRanking(app, gateway, model);
+  for (const model of models) registerRanking(app, rankingsOf, model);
 }
 
 /** The ranking of a model as a cached route, named after the model. */
@@ -35,7 +39,11 @@ export function rankingRoute(model: ModelDefinition): CachedRoute & { readonly p
   return { view: model.name, path: model.path, params, query, parameter };
 }
 
-function registerRanking(app: OpenAPIHono<AppEnv>, gateway: Gateway, model: ModelDefinition): void {
+function registerRanking(
+  app: OpenAPIHono<AppEnv>,
+  rankingsOf: PortsOf<RankingPorts>,
+  model: ModelDefinition,
+): void {
   const { parameter, params, query } = rankingRoute(model);
   app.openAPIRegistry.registerPath({
     method: 'get',
@@ -56,27 +64,27 @@ function registerRanking(app: OpenAPIHono<AppEnv>, gateway: Gateway, model: Mode
   });
   const responses = new CachedResponses();
   app.get(honoPath(model.path), async (c) => {
-    const services = gateway.servicesOf(c);
-    const startedAt = services.now();
+    const ports = rankingsOf(c);
+    const startedAt = systemNow();
     const input = inputOf({ params, query }, c.req);
     const key = model.entity.key.textOf(String(input[parameter]));
     const limit = Number(input['limit']);
     const consistency = consistencyOf(c.req.raw);
-    const answer = await services.read({
+    const answer = await ports.read({
       view: model.name,
       key: keyOf({ view: model.name }, input),
       policy: POLICY,
       consistency,
       load: async () =>
         await recommend(model, key, limit, {
-          champion: () => championOf(services, model, consistency),
-          shards: services.shards,
-          now: services.now,
-          newId: services.newId,
-          predicted: services.tellLineage,
+          champion: () => championOf(ports, model, consistency),
+          shards: ports.shards,
+          now: systemNow,
+          newId,
+          predicted: ports.predicted,
         }),
     });
-    return responses.of(answer, c.req.raw, services.now() - startedAt);
+    return responses.of(answer, c.req.raw, systemNow() - startedAt);
   });
 }
 

@@ -11,6 +11,7 @@ import { keyIs, keyNames, keyValues, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
 import { storedType } from './recordset.ts';
 import { removalClock, removalLock, tombstones } from './row-effects.ts';
+import * as millrace from './schema.ts';
 
 /** A key by property of the entity's table. */
 export type KeyValues = Readonly<Record<string, KeyPart>>;
@@ -98,7 +99,7 @@ function replaceAndTell(entity: EntityDefinition, key: KeyValues, entries: reado
       where ${keyIs(entity, key)} and not current_setting(${CREATED})::boolean
       returning *
     )
-    insert into outbox (tags)
+    insert into ${millrace.outbox} (tags)
     select ${insertTags(entity, 'created')} from created
     union all
     select ${updateTags(entity, 'found', 'replaced')} || ${pendingTags(entity, key)} from replaced, found
@@ -111,7 +112,7 @@ function replaceAndTell(entity: EntityDefinition, key: KeyValues, entries: reado
  */
 function pendingTags(entity: EntityDefinition, key: KeyValues): SQL {
   return sql`array(
-    select distinct tag from outbox, unnest(outbox.tags) as tag
+    select distinct tag from ${millrace.outbox}, unnest(outbox.tags) as tag
     where relayed_at is null and outbox.tags @> array[${entity.row(key)}::text])`;
 }
 
@@ -133,7 +134,7 @@ export async function deleteEntity(
     with deleted as (
       delete from ${entity.table} where ${keyIs(entity, key)} returning *
     )${isRemovable ? sql`, m_tombstones as (${tombstones(entity, 'deleted', sql`now()`)})` : sql``}
-    insert into outbox (tags) select ${deleteTags(entity, 'deleted')} from deleted
+    insert into ${millrace.outbox} (tags) select ${deleteTags(entity, 'deleted')} from deleted
     returning id, tags`;
   try {
     const locks = isRemovable ? [db.execute(removalLock(entity, true))] : [];

@@ -78,7 +78,7 @@ export async function storeEvents(
 /** How many events are stored, of one source or of all. */
 export async function countStored(db: NeonHttpDatabase, source: string | undefined): Promise<number> {
   const { rows } = await db.execute(
-    sql`select count(*) as stored from events where ${source === undefined ? sql`true` : sql`source = ${source}`}`,
+    sql`select count(*) as stored from ${millrace.events} where ${source === undefined ? sql`true` : sql`source = ${source}`}`,
   );
   return z.object({ stored: z.coerce.number().int() }).parse(rows[0]).stored;
 }
@@ -98,7 +98,7 @@ function selectKnown(events: readonly StorableEvent[], batch: string): SQL {
         then jsonb_build_object('type', e.type, 'data', e.data) end as stored
     from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
       as r(source text, id text, type text, sent_as text, data jsonb)
-    join events e on e.source = r.source and e.id = r.id
+    join ${millrace.events} e on e.source = r.source and e.id = r.id
     where e.batch <> ${batch}::uuid`;
 }
 
@@ -113,7 +113,7 @@ function insertEvents(events: readonly StorableEvent[], batch: string): SQL {
     data,
   }));
   return sql`
-    insert into events (source, id, type, sent_as, subject, data, occurred_at, batch)
+    insert into ${millrace.events} (source, id, type, sent_as, subject, data, occurred_at, batch)
     select r.source, r.id, r.type, r.sent_as, r.subject, r.data, r.time, ${batch}::uuid
     from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
       as r(source text, id text, type text, sent_as text, subject text, data jsonb, time timestamptz)
@@ -157,9 +157,9 @@ function rowEffects(events: readonly StorableEvent[]): EventEffect[] {
 function insertOutbox(events: readonly StorableEvent[], batch: string): SQL {
   const json = events.map(({ source, id, tags }) => ({ source, id, tags }));
   return sql`
-    insert into outbox (event_seq, tags)
+    insert into ${millrace.outbox} (event_seq, tags)
     select e.seq, array(select jsonb_array_elements_text(r.tags))
     from jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(source text, id text, tags jsonb)
-    join events e on e.source = r.source and e.id = r.id and e.batch = ${batch}::uuid
+    join ${millrace.events} e on e.source = r.source and e.id = r.id and e.batch = ${batch}::uuid
     order by e.seq`;
 }

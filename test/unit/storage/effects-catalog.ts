@@ -23,6 +23,8 @@ import {
   type StorableEvent,
   storeEvents,
 } from '../../../src/storage/postgres/event-store.ts';
+import * as millrace from '../../../src/storage/postgres/schema.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 
 /** The catalog that effects are tested on, in a database whose triggers tell what each transaction really changed. */
 
@@ -127,7 +129,7 @@ const ORACLE = captureStatements({
   everything: 'all',
 }).map((statement) =>
   statement
-    .replaceAll(/insert into ("?millrace"?\.)?"?outbox"?/g, 'insert into oracle')
+    .replaceAll(/insert into ("?millrace"?\.)?"?outbox"?/g, 'insert into public.oracle')
     .replaceAll(/ when \(current_setting\([^)]*\) is distinct from 'on'\)/g, ''),
 );
 
@@ -146,16 +148,16 @@ export interface EffectsDatabase {
 export async function openEffectsDatabase(
   target: { readonly dataDir: string } | { readonly databaseUrl: string },
 ): Promise<EffectsDatabase> {
-  const database = await startDevDatabase({ ...target, migrationsDir: 'migrations' });
+  const database = await startDevDatabase({ ...target, migrationsDir: FIXTURE.migrationsDir });
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
   const rows = async (statement: SQL) => (await db.execute(statement)).rows;
   for (const statement of TABLES) await db.execute(statement);
   await db.$client.transaction(ORACLE.map((statement) => db.$client.query(statement)));
-  const unique = async (name: string): Promise<string[]> => {
-    const found = await rows(sql.raw(`select distinct unnest(tags) as tag from ${name} order by 1`));
+  const unique = async (table: SQL): Promise<string[]> => {
+    const found = await rows(sql`select distinct unnest(tags) as tag from ${table}`);
     return found.map(({ tag }) => String(tag)).sort();
   };
-  const outbox = await outboxName(rows);
+  const oracle = sql`oracle`;
   return {
     database,
     db,
@@ -163,30 +165,18 @@ export async function openEffectsDatabase(
     stop: () => database.close(),
     store: (events) => storeEvents(db, events, crypto.randomUUID()),
     tags: async () => {
-      const found = { written: await unique(outbox), changed: await unique('oracle') };
-      await db.execute(sql.raw(`delete from ${outbox}`));
-      await db.execute('delete from oracle');
+      const found = { written: await unique(sql`${millrace.outbox}`), changed: await unique(oracle) };
+      await db.execute(sql`delete from ${millrace.outbox}`);
+      await db.execute(sql`delete from ${oracle}`);
       return found;
     },
     empty: async () => {
-      const own = outbox.replace('outbox', 'events');
-      const removed = outbox.replace('outbox', 'removed_rows');
-      await db.execute(
-        sql.raw(
-          `truncate ${own}, ${outbox}, ${removed}, oracle, stations, keys, ride_riders, values restart identity`,
-        ),
-      );
-      await db.execute(sql.raw(`delete from oracle`));
+      const { events, outbox, removedRows } = millrace;
+      const own = sql`${events}, ${outbox}, ${removedRows}, ${stations}, ${bikes}, ${rideRiders}, ${values}`;
+      await db.execute(sql`truncate ${own} restart identity`);
+      await db.execute(sql`delete from ${oracle}`);
     },
   };
-}
-
-/** Millrace's tables stand in the schema that their declaration names. */
-async function outboxName(rows: (statement: SQL) => Promise<Record<string, unknown>[]>): Promise<string> {
-  const [found] = await rows(
-    sql`select format('%I.%I', table_schema, table_name) as name from information_schema.tables where table_name = 'outbox'`,
-  );
-  return String(found?.['name']);
 }
 
 /** An event as it is stored; `at` is in seconds. */

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { append, type Effect, ensure, increment, remove, set, upsert } from '../../../src/define/event.ts';
 import type { StorableEvent } from '../../../src/storage/postgres/event-store.ts';
 import { removalLock } from '../../../src/storage/postgres/row-effects.ts';
+import * as millrace from '../../../src/storage/postgres/schema.ts';
 import {
   bike,
   type EffectsDatabase,
@@ -177,7 +178,7 @@ async function tables() {
     ),
     await of.rows(sql`
       select concat_ws(' ', e.id, r.event_line, r.station, r.event_id) as rider
-      from ride_riders r join events e on e.seq = r.event_seq`),
+      from ride_riders r join ${millrace.events} e on e.seq = r.event_seq`),
   ];
   return { stations, bikes, riders: riders.map(({ rider }) => String(rider)).sort() };
 }

@@ -1,6 +1,7 @@
 import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type * as z from 'zod';
+import { type ClockDeclarations, type ClockDefinition, type ClocksOf, clocksOf } from './clock.ts';
 import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts';
 import { list } from './list.ts';
 import type { List, ListDeclaration, ListDefinition, PropertyOf } from './list-types.ts';
@@ -28,6 +29,8 @@ export interface EntityDefinition {
   row(key: KeyInput): Tag;
   /** The orders in which its rows are read, page by page. */
   readonly lists: Readonly<Record<string, ListDefinition>>;
+  /** Columns that hold the time of the last event that wrote certain others. */
+  readonly clocks: Readonly<Record<string, ClockDefinition>>;
 }
 
 /** A log of things that happened, appended to by events, read through the entities that it belongs to. */
@@ -70,11 +73,14 @@ export type KeyOf<Table extends PgTable, Key> = Key extends readonly unknown[]
   ? { readonly [Property in KeyProperty<Table, Key>]: PartInput<ValueOf<Table, Property>> }
   : PartInput<ValueOf<Table, KeyProperty<Table, Key>>>;
 
+type PropertiesOf<Declared> = Declared extends readonly (infer Property extends string)[] ? Property : never;
+
 /** An entity of a known table. */
 export interface Entity<
   Table extends PgTable,
   Key = unknown,
   Lists = Readonly<Record<string, ListDeclaration>>,
+  Clocks = Readonly<Record<never, never>>,
 > extends EntityDefinition {
   readonly table: Table;
   readonly params: {
@@ -82,6 +88,7 @@ export interface Entity<
   };
   row(key: Key extends KeyColumns<Table> ? KeyOf<Table, Key> : KeyInput): Tag;
   readonly lists: { readonly [Name in keyof Lists]: List<Table, Lists[Name]> };
+  readonly clocks: { readonly [Clock in keyof Clocks]: ClockDefinition<PropertiesOf<Clocks[Clock]>> };
 }
 
 /** The columns that an insert needs beside the key: those that are neither nullable nor have a default. */
@@ -109,6 +116,7 @@ export function entity<
   const Key extends KeyColumns<Table>,
   Schema extends z.ZodObject = z.ZodObject,
   const Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
+  const Clocks extends ClocksOf<Table> = Record<never, never>,
 >(declaration: {
   /** In lower case, unique; it begins the tags. */
   name: string;
@@ -123,8 +131,13 @@ export function entity<
   keySchemas?: { readonly [Property in KeyProperty<Table, Key>]?: z.ZodType<string> };
   write?: { readonly path: string; readonly body: Schema } & CheckedBody<Table, Key, Schema>;
   lists?: Lists;
-}): Entity<Table, Key, Lists> {
-  const { name, table, write, lists = {} as Lists, keySchema, keySchemas } = declaration;
+  /**
+   * For columns that events write: the nullable timestamp that holds when the last event that wrote them happened.
+   * Late events do not write them then. `{ statusAt: ['status', 'battery'] }`
+   */
+  clocks?: Clocks;
+}): Entity<Table, Key, Lists, Clocks> {
+  const { name, table, write, lists = {} as Lists, keySchema, keySchemas, clocks } = declaration;
   const columns: readonly PgColumn[] = isSeveral(declaration.key) ? declaration.key : [declaration.key];
   const key = keyOf(name, table, columns, schemasOf(table, columns, keySchema, keySchemas));
   const row = (of: KeyInput) => tag(`${name}:${key.textOf(of)}`);
@@ -143,9 +156,10 @@ export function entity<
     write,
     row,
     lists: Object.fromEntries(defined),
+    clocks: clocksOf(name, table, key, (clocks ?? {}) as ClockDeclarations),
   };
   // The definition has what the declaration's own types say of it; the compiler cannot follow that through `entries`.
-  return definition as Entity<Table, Key, Lists>;
+  return definition as Entity<Table, Key, Lists, Clocks>;
 }
 
 function isSeveral(key: unknown): key is readonly PgColumn[] {

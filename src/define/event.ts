@@ -1,13 +1,5 @@
-import type { PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
-import {
-  type Entity,
-  type EntityDefinition,
-  type History,
-  type HistoryDefinition,
-  type InsertOf,
-  tagsOfAppend,
-} from './entity.ts';
+import { checkLines, type Effect, tagsOfEffects } from './effect.ts';
 import type { EventContext } from './event-context.ts';
 import { type EventQuality, type QualityRule, qualityOf } from './quality.ts';
 import type { Tag } from './tag.ts';
@@ -22,16 +14,8 @@ import {
   violationOf,
 } from './version.ts';
 
+export { append, type Effect, ensure, increment, remove, set, upsert } from './effect.ts';
 export type { EventContext } from './event-context.ts';
-
-/** A row by property of its drizzle table. Values are as drizzle has them, and as JSON can hold them. */
-export type StoredRow = Readonly<Record<string, unknown>>;
-
-/** What storing one event does to the tables, beside the event itself. */
-export type Effect =
-  | { readonly kind: 'append'; readonly history: HistoryDefinition; readonly row: StoredRow }
-  /** Inserts the row unless one with its key is there: events may mention what nobody has described yet. */
-  | { readonly kind: 'ensure'; readonly entity: EntityDefinition; readonly row: StoredRow };
 
 /** What a valid event means: nothing here touches a database. */
 export interface Interpretation {
@@ -133,7 +117,8 @@ export function event<Schema extends z.ZodType>(declaration: {
       }
       try {
         const effects = declaration.stores(parsed.data, context);
-        return { ok: true, effects, tags: tagsOf(effects) };
+        checkLines(effects);
+        return { ok: true, effects, tags: tagsOfEffects(effects) };
       } catch (error) {
         return storesFailure(error);
       }
@@ -191,24 +176,4 @@ function earlierDefinitions<Data>(
       },
     };
   });
-}
-
-/** Stores a row of a history. Its `eventSeq` is the number of the event, which the database gives. */
-export function append<Table extends PgTable>(
-  definition: History<Table>,
-  row: Omit<InsertOf<Table>, 'eventSeq'>,
-): Effect {
-  return { kind: 'append', history: definition, row };
-}
-
-/** Inserts an entity's row unless its key is there already. */
-export function ensure<Table extends PgTable>(definition: Entity<Table>, row: InsertOf<Table>): Effect {
-  return { kind: 'ensure', entity: definition, row };
-}
-
-/** Tags of what is certain beforehand. What `ensure` inserts is known to the database alone, which tags it there. */
-function tagsOf(effects: readonly Effect[]): Tag[] {
-  return effects.flatMap((effect) =>
-    effect.kind === 'append' ? tagsOfAppend(effect.history, effect.row) : [],
-  );
 }

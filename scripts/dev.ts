@@ -1,12 +1,13 @@
 /**
  * `npm run dev`: the whole stack on this machine. An embedded Postgres behind a Neon-compatible endpoint (or the
- * database of DATABASE_URL), migrated and, where it is empty, filled by the generator; a first model; and the
- * worker under `wrangler dev`. Everything is kept in `.millrace/`.
+ * database of DATABASE_URL), migrated; the embedded one, where it is empty, filled by the generator; a first model;
+ * and the worker under `wrangler dev`. Everything is kept in `.millrace/`.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { claimState } from './dev/claim.ts';
 import { captureOtherWriters } from './dev/database/capture.ts';
+import { CATALOG_MIGRATIONS } from './dev/database/folders.ts';
 import { startDevDatabase } from './dev/database.ts';
 import { keepSourcesStarted, startDevKafka } from './dev/kafka.ts';
 import { ensureKey } from './dev/key.ts';
@@ -15,11 +16,12 @@ import { ready } from './dev/ready.ts';
 import { ensureSeed, relayHistory } from './dev/seed.ts';
 import { startWorker } from './dev/worker.ts';
 
-const USAGE = `Usage: npm run dev -- [--port 8787] [--fresh] [--state .millrace] [--kafka]
+const USAGE = `Usage: npm run dev -- [--port 8787] [--fresh] [--state .millrace] [--seed] [--kafka]
 
   --port N    where the worker listens (8787)
   --state DIR where everything is kept (.millrace)
   --fresh     throw that away first: database, caches, features, model, key
+  --seed      fill an empty database of DATABASE_URL with made-up data, as the embedded one always is
   --kafka     with the Kafka REST bridge over a log of its own, on the port after the worker's
   DATABASE_URL=postgres://…  use this Postgres or Neon instead of the embedded one`;
 
@@ -27,6 +29,7 @@ const { values: options } = parseArgs({
   options: {
     port: { type: 'string', default: '8787' },
     fresh: { type: 'boolean', default: false },
+    seed: { type: 'boolean', default: false },
     kafka: { type: 'boolean', default: false },
     state: { type: 'string', default: '.millrace' },
     help: { type: 'boolean', default: false },
@@ -53,7 +56,7 @@ async function main(): Promise<void> {
   const isNewState = claimState(stateDir, external);
   const { key, sha256 } = ensureKey(stateDir);
   const database = await startDevDatabase({
-    migrationsDir: 'migrations',
+    migrationsDir: CATALOG_MIGRATIONS,
     ...(external === undefined ? { dataDir: `${stateDir}/postgres` } : { databaseUrl: external }),
   });
   await using cleanup = new AsyncDisposableStack();
@@ -83,8 +86,8 @@ async function main(): Promise<void> {
 
   if (kafka) keepSourcesStarted(url, key, stop.signal);
 
-  const seeded = await ensureSeed(database, step);
-  if (isNewState && !seeded) await relayHistory(database, step);
+  const wasEmpty = await ensureSeed(database, external === undefined || options.seed, step);
+  if (isNewState && !wasEmpty) await relayHistory(database, step);
   if (!stop.signal.aborted) await ensureModel({ database, url, key, stateDir, step });
   if (!stop.signal.aborted) {
     const example = await ready({ url, key, database, step });

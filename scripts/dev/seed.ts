@@ -16,15 +16,24 @@ const SHOP = { seed: 1, customers: 4_500, lines: 60_000 };
 const BATCH_LINES = 2_000;
 
 /**
- * Fills an empty database with a made-up shop. The lines take the way that the queue's consumer gives events,
- * contract and quarantine and outbox included; only HTTP and the queue are left out, for speed.
+ * Fills an empty database with a made-up shop, if it may: a database that somebody names by DATABASE_URL is theirs,
+ * and made-up rows in it could not be told from real ones. The lines take the way that the queue's consumer gives
+ * events, contract and quarantine and outbox included; only HTTP and the queue are left out, for speed.
  *
  * @returns whether the database was empty.
  */
-export async function ensureSeed(database: DevDatabase, step: (text: string) => void): Promise<boolean> {
+export async function ensureSeed(
+  database: DevDatabase,
+  mayFill: boolean,
+  step: (text: string) => void,
+): Promise<boolean> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
-  const { rows } = await db.execute(sql`select exists(select 1 from events) as filled`);
+  const { rows } = await db.execute(sql`select exists(select 1 from millrace.events) as filled`);
   if (String(rows[0]?.['filled']).startsWith('t')) return false;
+  if (!mayFill) {
+    step('the database of DATABASE_URL has no events, and is not seeded: --seed fills it with made-up data');
+    return true;
+  }
   const now = Date.now();
   let message: EventsMessage = { v: 1, receivedAt: now, accepted: [], refused: [] };
   const flush = async () => {
@@ -55,6 +64,6 @@ export async function ensureSeed(database: DevDatabase, step: (text: string) => 
 /** Has all of history folded once more, for feature shards that are new to a database which is not. */
 export async function relayHistory(database: DevDatabase, step: (text: string) => void): Promise<void> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
-  await db.execute(sql`update outbox set relayed_at = null where event_seq is not null`);
+  await db.execute(sql`update millrace.outbox set relayed_at = null where event_seq is not null`);
   step('the state folder is new to this database: all of its history is being folded');
 }

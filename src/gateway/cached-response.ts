@@ -1,4 +1,4 @@
-import { parseToken } from '../cache/clock/token.ts';
+import { parseToken } from '../cache/clock/clock.ts';
 import type { CachedAnswer, Consistency } from '../cache/read-through.ts';
 import { CONSISTENCY_LEVELS } from '../define/cache-policy.ts';
 import { Failure } from '../platform/failure.ts';

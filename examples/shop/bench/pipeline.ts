@@ -13,6 +13,7 @@ import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import * as z from 'zod';
 import { median } from '../../../bench/support/load.ts';
 import { bundle, KEY, millrace } from '../../../bench/support/runtime.ts';
+import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { watchMemory } from './pipeline/memory.ts';
 import { PlainInserts, preparePlainTables, tableNames } from './pipeline/plain-inserts.ts';
@@ -41,7 +42,7 @@ const purchases = new Purchases();
 bundle('--outdir', 'dist/millrace');
 const url = process.env['DATABASE_URL'];
 const database = await startDevDatabase({
-  migrationsDir: 'migrations',
+  migrationsDir: CATALOG_MIGRATIONS,
   ...(url === undefined ? { dataDir: 'memory://' } : { databaseUrl: url }),
 });
 neonConfig.fetchEndpoint = () => database.endpoint;

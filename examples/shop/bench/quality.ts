@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { median } from '../../../bench/support/load.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
+import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
 import { tallyEvents } from '../../../src/pipeline/quality/assess.ts';
@@ -75,7 +76,7 @@ row(
 
 const url = process.env['DATABASE_URL'];
 const database = await startDevDatabase({
-  migrationsDir: 'migrations',
+  migrationsDir: CATALOG_MIGRATIONS,
   ...(url === undefined ? { dataDir: 'memory://' } : { databaseUrl: url }),
 });
 try {

@@ -40,7 +40,7 @@ export async function sourcesOfPurchases(
 ): Promise<Snapshot['sources']> {
   const rows = await neon(databaseUrl)`
     select e.source, e.type, count(*) as events
-    from purchases p join events e on e.seq = p.event_seq
+    from purchases p join millrace.events e on e.seq = p.event_seq
     where p.event_seq between ${firstSeq} and ${lastSeq} and p.customer_id is not null
     group by e.source, e.type order by events desc, e.source, e.type limit ${SOURCES_MAX}`;
   return z.array(sourceSchema).parse(rows);

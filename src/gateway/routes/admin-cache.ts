@@ -1,5 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { formatToken, type Token } from '../../cache/clock/token.ts';
+import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import { EVERYTHING, keyTag, viewTag } from '../../cache/purge.ts';
 import type { Catalog } from '../../define/catalog.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';

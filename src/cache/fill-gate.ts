@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { Now } from '../platform/clock.ts';
+import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
 import { Entry } from './entry.ts';
 
 /**
@@ -60,12 +61,12 @@ export interface EnterRequest {
  * too low for it or whose filler may be dead, and for the one after that.
  */
 export const WAIT_LEASES_MAX = 2;
-/** Waiters of a key. Each holds a call open, and a call takes some kilobytes of the object's 128 MB. */
+/** Waiters of a key. Each holds a call open, and a call takes some kilobytes of the isolate's memory. */
 export const WAITERS_MAX = 2_000;
 /** Largest entry that is handed on, as `entryBytes` counts. A larger one costs more to pass than it saves. */
 export const ENTRY_BYTES_MAX = 1024 * 1024;
-/** What one fill may put on its way at once, each waiter's copy counted: a quarter of the object's memory. */
-const HAND_ON_BYTES_MAX = 32 * 1024 * 1024;
+/** Bytes that one fill may send at once, each waiter's copy counted: a quarter of the isolate's memory. */
+const HAND_ON_BYTES_MAX = ISOLATE_MEMORY_BYTES / 4;
 /** How long a result outlives its hand-over, in milliseconds: the way of a miss that was sent before it. */
 export const RESULT_KEPT_MS = 1_000;
 

@@ -51,7 +51,6 @@ it('probes its share of the answers, and counts all of them', async () => {
     observation.answered(request, HIT, { keepAlive: (promise) => work.push(promise) });
     await Promise.allSettled(work);
   }
-  expect(loads).toBeGreaterThan(0);
-  expect(loads).toBeLessThanOrEqual(2);
+  expect(loads).toBe(1);
   expect(JSON.stringify(sent)).toContain('"view":"product"');
 });

@@ -43,7 +43,7 @@ export function inputTensor(body: unknown, { input }: Pick<Graph, 'input'>): Flo
       pointer: '/inputs/0/shape',
     });
   }
-  const elements = tensor.shape.reduce((product, dimension) => product * dimension, 1);
+  const elements = tensor.shape.reduce((count, dimension) => count * dimension, 1);
   if (elements !== tensor.data.length || elements === 0) {
     throw new Failure(
       'tensor_mismatch',

@@ -6,7 +6,6 @@
 import { randomUUID } from 'node:crypto';
 import { median } from '../../../bench/support/load.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
-import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
 import { tallyEvents } from '../../../src/pipeline/quality/assess.ts';
@@ -20,6 +19,7 @@ import { keepRefused } from '../../../src/storage/postgres/quarantine.ts';
 import { catalog } from '../catalog/index.ts';
 import { LineIdentity, toCloudEvent } from '../import/event.ts';
 import { generateLines } from '../seed/generator.ts';
+import { SHOP } from '../test/served.ts';
 
 const LINES = 60_000;
 const BATCH_LINES = 2_000;
@@ -76,7 +76,7 @@ row(
 
 const url = process.env['DATABASE_URL'];
 const database = await startDevDatabase({
-  migrationsDir: CATALOG_MIGRATIONS,
+  migrationsDir: SHOP.migrationsDir,
   ...(url === undefined ? { dataDir: 'memory://' } : { databaseUrl: url }),
 });
 try {

@@ -1,15 +1,16 @@
 /**
- * Where tables and migrations stand, from the repository's root. The catalog's places are named here alone.
- * `drizzle.config.ts` reads this file as CommonJS, so these are plain strings.
+ * Where tables and migrations stand, from the repository's root. `drizzle.config.ts` reads this file as CommonJS, so
+ * nothing here waits.
  */
+import { loadProject } from '../../project/load.ts';
 
 /** Millrace's own migrations: the Postgres schema `millrace`. */
 export const MILLRACE_MIGRATIONS = 'migrations';
 export const MILLRACE_TABLES = 'src/storage/postgres/schema.ts';
 
-/** The catalog's tables and their migrations. */
-export const CATALOG_MIGRATIONS = 'examples/shop/migrations';
-export const CATALOG_TABLES = 'examples/shop/catalog/tables.ts';
-
-/** Tables of the catalog that another tool owns. The file is optional; no migration is made from it. */
-export const ADOPTED_TABLES = 'examples/shop/catalog/adopted.ts';
+/** The catalog's tables, those that another tool owns, and the migrations: `src/catalog/project.ts` names them. */
+export const {
+  migrations: CATALOG_MIGRATIONS,
+  tables: CATALOG_TABLES,
+  adopted: ADOPTED_TABLES,
+} = loadProject();

@@ -38,7 +38,7 @@ export function registerChanges(
         entity: z
           .string()
           .optional()
-          .openapi({ description: '`product` or `product:85123A`; may be repeated' }),
+          .openapi({ description: '`<entity>` or `<entity>:<key>`; may be repeated' }),
       }),
       headers: z.object({ 'last-event-id': z.string().optional() }),
     },

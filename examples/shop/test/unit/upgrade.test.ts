@@ -3,12 +3,16 @@ import { PGlite } from '@electric-sql/pglite';
 import { drizzle } from 'drizzle-orm/pglite';
 import { migrate } from 'drizzle-orm/pglite/migrator';
 import { afterEach, describe, expect, it } from 'vitest';
-import { catalogCapture } from '../../../scripts/dev/database/capture.ts';
-import { CATALOG_MIGRATIONS } from '../../../scripts/dev/database/folders.ts';
-import { migratePglite } from '../../../scripts/dev/database/migrations.ts';
+import { migratePglite } from '../../../../scripts/dev/database/migrations.ts';
+import { EVERYTHING } from '../../../../src/cache/purge.ts';
+import { captureStatements } from '../../../../src/storage/postgres/capture.ts';
+import { catalog } from '../../catalog/index.ts';
 
+const ROOT = join(import.meta.dirname, '../../../..');
+/** The shop's migrations: databases of an earlier Millrace have its tables. */
+const MIGRATIONS = join(ROOT, 'examples/shop/migrations');
 /** The nine migrations from before Millrace's tables had a schema of their own, as they were released. */
-const LEGACY = join(import.meta.dirname, 'legacy-migrations');
+const LEGACY = join(ROOT, 'test/unit/storage/legacy-migrations');
 const TABLES = [
   ...['audit_log', 'events', 'lineage_events', 'lineage_predictions', 'lineage_runs', 'outbox', 'pruned'],
   ...['quality_pending', 'quarantine', 'replays'],
@@ -92,7 +96,11 @@ describe('a database of an earlier Millrace', () => {
     const db = await openLegacy();
     await db.exec(ROWS);
     const before = await rowsOf(db, 'public');
-    expect(await migratePglite(db, CATALOG_MIGRATIONS)).toEqual({ isUpgraded: true, applied: [], known: 2 });
+    expect(await migratePglite(db, MIGRATIONS)).toEqual({
+      isUpgraded: true,
+      applied: [],
+      known: 2,
+    });
     expect(await rowsOf(db, 'millrace')).toEqual(before);
     expect(await tablesIn(db, 'public')).toEqual([
       'customers',
@@ -109,23 +117,27 @@ describe('a database of an earlier Millrace', () => {
     expect((await db.query('select max(id)::int as id from millrace.outbox')).rows).toEqual([{ id: 3 }]);
 
     const fresh = await open();
-    await migratePglite(fresh, CATALOG_MIGRATIONS);
+    await migratePglite(fresh, MIGRATIONS);
     expect(await shapeOf(db, 'millrace')).toEqual(await shapeOf(fresh, 'millrace'));
     expect(await shapeOf(db, 'public')).toEqual(await shapeOf(fresh, 'public'));
   }, 60_000);
 
   it('is upgraded once: a table of the user that has such a name later stays where it is', async () => {
     const db = await openLegacy();
-    await migratePglite(db, CATALOG_MIGRATIONS);
+    await migratePglite(db, MIGRATIONS);
     await db.exec('create table public.events (mine text); create table public.outbox (mine text)');
-    expect(await migratePglite(db, CATALOG_MIGRATIONS)).toEqual({ isUpgraded: false, applied: [], known: 2 });
+    expect(await migratePglite(db, MIGRATIONS)).toEqual({
+      isUpgraded: false,
+      applied: [],
+      known: 2,
+    });
     expect(await tablesIn(db, 'public')).toEqual(expect.arrayContaining(['events', 'outbox']));
   }, 60_000);
 
   it('goes on capturing until capture is installed again, and then once', async () => {
     const db = await openLegacy();
     await db.exec(ROWS + LEGACY_CAPTURE);
-    await migratePglite(db, CATALOG_MIGRATIONS);
+    await migratePglite(db, MIGRATIONS);
     const captured = async () => {
       await db.exec(`delete from millrace.outbox; update products set description = 'x' || random()`);
       return (await db.query<{ tags: string[] }>('select tags from millrace.outbox')).rows.map(
@@ -134,7 +146,8 @@ describe('a database of an earlier Millrace', () => {
     };
     expect(await captured()).toEqual([['old']]);
     await db.transaction(async (tx) => {
-      for (const statement of catalogCapture()) await tx.query(statement);
+      for (const statement of captureStatements({ ...catalog, everything: EVERYTHING }))
+        await tx.query(statement);
     });
     expect(await captured()).toEqual([['product:1']]);
     const { rows } = await db.query(`select proname from pg_proc where proname like 'millrace_capture%'`);
@@ -145,7 +158,7 @@ describe('a database of an earlier Millrace', () => {
     const db = await openLegacy();
     await db.exec('delete from drizzle.__drizzle_migrations where id > 7');
     const before = await tablesIn(db, 'public');
-    await expect(migratePglite(db, CATALOG_MIGRATIONS)).rejects.toThrow(
+    await expect(migratePglite(db, MIGRATIONS)).rejects.toThrow(
       /not 0007_event_versions, 0008_replay\. Apply those with the release that you came from/,
     );
     expect(await tablesIn(db, 'public')).toEqual(before);
@@ -164,7 +177,7 @@ describe("a user's database with tables of the same names", () => {
       create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint);
       insert into drizzle.__drizzle_migrations (hash, created_at) values ('theirs', 9999999999999)`);
     const before = await shapeOf(db, 'public');
-    const run = await migratePglite(db, CATALOG_MIGRATIONS);
+    const run = await migratePglite(db, MIGRATIONS);
     // Their journal is newer than the catalog's migrations, and does not hide them.
     expect(run).toEqual({
       isUpgraded: false,

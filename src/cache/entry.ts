@@ -45,3 +45,22 @@ export async function bodyAndEtag(
 
 /** Half of a SHA-256 in hexadecimal: 128 bits tell answers apart. */
 const ETAG_CHARACTERS = 32;
+
+/**
+ * What every stored answer depends on beside its own tags, so that purging is an invalidation like any other:
+ * everything, its view, and its key without what it varies on.
+ */
+export function purgeTags(view: string, key: string): string[] {
+  return [EVERYTHING, viewTag(view), keyTag(key)];
+}
+
+/** The tag of all stored answers. */
+export const EVERYTHING = 'cache';
+
+export function viewTag(view: string): string {
+  return `cache:view:${view}`;
+}
+
+export function keyTag(key: string): string {
+  return `cache:key:${key}`;
+}

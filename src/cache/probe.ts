@@ -4,8 +4,7 @@ import { type Clock, newClock } from './clock/clock.ts';
 import { applyDelta } from './clock/delta.ts';
 import { type ClockParent, oldestSourceAgeMs } from './clock/mirror.ts';
 import type { Entry } from './entry.ts';
-import { bodyAndEtag } from './entry.ts';
-import { keyTag } from './purge.ts';
+import { bodyAndEtag, keyTag } from './entry.ts';
 import type { CachedAnswer, ReadRequest } from './read-through.ts';
 
 /** What a probe found out about one answer. */

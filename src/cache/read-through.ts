@@ -6,7 +6,7 @@ import { formatToken, isValid, type Token } from './clock/clock.ts';
 import type { ClockFollower, FollowerContext, FreshnessNeed } from './clock/follower.ts';
 import { ageMs, oldestSourceAgeMs } from './clock/mirror.ts';
 import { slotsOf } from './clock/slots.ts';
-import { bodyAndEtag, ENTRY_TAGS_MAX, type Entry } from './entry.ts';
+import { bodyAndEtag, ENTRY_TAGS_MAX, type Entry, purgeTags } from './entry.ts';
 import type { FillGatePort } from './fill-gate.ts';
 import {
   type Decision,
@@ -16,7 +16,6 @@ import {
   type ReadLevel,
   type TagVerdict,
 } from './freshness.ts';
-import { purgeTags } from './purge.ts';
 import { type Filled, type Flight, singleFlight } from './single-flight.ts';
 import type { Tier } from './tiers/tier.ts';
 

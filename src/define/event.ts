@@ -103,8 +103,9 @@ export function event<Schema extends z.ZodType>(declaration: {
   const { data: schema, rules = [] } = declaration;
   const type = `${declaration.type}.v${versionNumber(declaration.version, declaration.earlier)}`;
   const blocking = rules.filter((rule) => rule.check === 'event').filter(({ mode }) => mode === 'blocking');
+  const check = checkingOnce(schema);
   const parse = (data: unknown) => {
-    const parsed = schema.safeParse(data);
+    const parsed = check(data);
     return parsed.success ? parsed.data : null;
   };
   const current: EventDefinition<z.output<Schema>> = {
@@ -124,7 +125,7 @@ export function event<Schema extends z.ZodType>(declaration: {
     parse,
     quality: qualityOf(type, rules, parse),
     interpret: (data, context) => {
-      const parsed = schema.safeParse(data);
+      const parsed = check(data);
       if (!parsed.success) return { ...violationOf(parsed.error), reason: 'contract_violation' };
       const broken = blocking.find((rule) => rule.holds(parsed.data, context) === false);
       if (broken !== undefined) {
@@ -136,6 +137,22 @@ export function event<Schema extends z.ZodType>(declaration: {
     },
   };
   return { ...current, earlier: earlierDefinitions(current, schema, declaration.earlier) };
+}
+
+/**
+ * Checks data by a schema, once for each object: the phases that one process takes an event through (its acceptance,
+ * storing, scoring and folding) share the outcome. Nobody may change data, or what a schema made of them.
+ */
+function checkingOnce<Schema extends z.ZodType>(schema: Schema) {
+  const known = new WeakMap<object, z.ZodSafeParseResult<z.output<Schema>>>();
+  return (data: unknown): z.ZodSafeParseResult<z.output<Schema>> => {
+    if (typeof data !== 'object' || data === null) return schema.safeParse(data);
+    const before = known.get(data);
+    if (before !== undefined) return before;
+    const checked = schema.safeParse(data);
+    known.set(data, checked);
+    return checked;
+  };
 }
 
 /** The earlier versions as definitions of their own: they upcast, and leave the rest to the current one. */

@@ -9,7 +9,7 @@ import { announcedWrite } from '../../src/pipeline/announced-write.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Failure } from '../../src/platform/failure.ts';
 import { hashText } from '../../src/platform/random.ts';
-import type { OutboxReport } from '../../src/storage/postgres/outbox-report.ts';
+import type { OutboxReport } from '../../src/storage/postgres/reflecting.ts';
 import type { ReadRecord } from '../support/coherence/judge.ts';
 import { GateMachine, IsolateMachine, RegionMachine, RelayMachine, RootMachine } from './machines.ts';
 import { Chance, type Machine, Network, never } from './network.ts';

@@ -5,7 +5,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { formatToken } from '../../src/cache/clock/clock.ts';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
-import { keyTag } from '../../src/cache/purge.ts';
+import { keyTag } from '../../src/cache/entry.ts';
 import { invalidateTags } from '../../src/composition/clock.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { defineCatalog } from '../../src/define/define-catalog.ts';

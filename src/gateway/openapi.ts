@@ -22,10 +22,10 @@ export function problem(description: string) {
   return { description, content: problemSchema };
 }
 
-/** What routes that ask for the key say of it. */
+/** The security of routes that require the key. */
 export const keySecurity = [{ key: [] }];
 
-/** What every cached read takes. */
+/** The request headers of every cached read. */
 export const consistencyHeaders = z.object({
   'millrace-consistency': z
     .string()

@@ -19,7 +19,7 @@ export interface Acceptance {
   readonly token: () => string | undefined;
 }
 
-const NOTHING_KNOWN: Taken = { duplicates: [], conflicts: [] };
+const NOTHING_KNOWN: Taken = { duplicates: [], conflicts: [], refused: [] };
 
 /**
  * Hands events to the queue, or stores them before it answers where the request or one of their types asks for

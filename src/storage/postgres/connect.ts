@@ -72,7 +72,7 @@ export function isTimeout(error: unknown): boolean {
 }
 
 /** The SQLSTATE of a Postgres error, found through the wrappers that drivers put around it. */
-function sqlState(error: unknown): string | undefined {
+export function sqlState(error: unknown): string | undefined {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
     if ('code' in cause && typeof cause.code === 'string' && /^[0-9A-Z]{5}$/.test(cause.code))
       return cause.code;

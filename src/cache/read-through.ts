@@ -3,14 +3,12 @@ import type { Principal } from '../define/principal.ts';
 import type { Loaded } from '../define/view.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
-import { isValid } from './clock/clock.ts';
+import { formatToken, isValid, type Token } from './clock/clock.ts';
 import type { ClockFollower, FollowerContext, FreshnessNeed } from './clock/follower.ts';
-import { ageMs } from './clock/mirror.ts';
+import { ageMs, oldestSourceAgeMs } from './clock/mirror.ts';
 import { slotsOf } from './clock/slots.ts';
-import { oldestSourceAgeMs } from './clock/sources.ts';
-import { formatToken, type Token } from './clock/token.ts';
-import { ENTRY_TAGS_MAX, type Entry } from './entry.ts';
-import { bodyAndEtag } from './entry-body.ts';
+import { bodyAndEtag, ENTRY_TAGS_MAX, type Entry, purgeTags } from './entry.ts';
+import type { FillGatePort } from './fill-gate.ts';
 import {
   type Decision,
   decide,
@@ -22,8 +20,7 @@ import {
   type TagVerdict,
   withinGrain,
 } from './freshness.ts';
-import { purgeTags } from './purge.ts';
-import { type Filled, type FillGatePort, type Flight, singleFlight } from './single-flight.ts';
+import { type Filled, type Flight, singleFlight } from './single-flight.ts';
 import type { Tier } from './tiers/tier.ts';
 
 /** What the reader asks for, beyond what the policy gives. */

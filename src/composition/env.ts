@@ -23,9 +23,9 @@ export interface Env {
   readonly PROBE_SHARE?: string | number;
   /** `true` answers `GET /metrics` without the key. */
   readonly METRICS_PUBLIC?: string | boolean;
-  /** `off` fills nothing ahead of its readers. */
+  /** `off` switches warming off. */
   readonly WARMING?: string;
-  /** How often the outbox is looked at while somebody reads, in milliseconds; see `config.ts`. */
+  /** The pause between two looks at the outbox while there are readers, in milliseconds; see `config.ts`. */
   readonly OUTBOX_WATCH_MS?: string | number;
   /** Where the Kafka REST bridge is, and its credentials (secrets). */
   readonly KAFKA_REST_URL?: string;
@@ -41,7 +41,7 @@ export interface Env {
   readonly EVENTS: Queue<EventsMessage>;
   readonly CHANGES: Queue<ChangesMessage>;
   readonly SINK: Queue<SinkMessage>;
-  /** Where the platform puts what was retried too often; what cannot be kept yet goes round here. */
+  /** The platform puts messages here that were retried too often. A letter that cannot be kept yet is sent here again. */
   readonly DEAD: Queue<unknown>;
   readonly TAG_CLOCK: DurableObjectNamespace<TagClock>;
   readonly FEATURE_SHARD: DurableObjectNamespace<FeatureShard>;

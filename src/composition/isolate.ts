@@ -1,6 +1,6 @@
 import { InvalidatedChanges } from '../cache/as-of.ts';
+import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
-import type { Token } from '../cache/clock/token.ts';
 import { clockAt } from '../cache/clock/wire.ts';
 import { keepForS } from '../cache/freshness.ts';
 import {
@@ -67,6 +67,9 @@ export class Isolate {
   constructor(catalog: Catalog) {
     this.catalog = catalog;
   }
+
+  /** What views read with; one for all requests. */
+  readonly viewsOf = ({ env }: { readonly env: object }): ViewPorts => this.of(env);
 
   /**
    * The isolate with the bindings of a request. It is made with the first request of an isolate.

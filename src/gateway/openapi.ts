@@ -22,7 +22,7 @@ export function problem(description: string) {
   return { description, content: problemSchema };
 }
 
-/** What routes that ask for the key say of it. */
+/** The security of routes that require the key. */
 export const keySecurity = [{ key: [] }];
 
 /** The `security` of a route: the key, none, or the key where the answer depends on who asks. */
@@ -42,7 +42,7 @@ export function unauthorizedOf({ isPublic }: { isPublic: boolean }) {
   return isPublic ? {} : { 401: problem('A key is needed.') };
 }
 
-/** What every cached read takes. */
+/** The request headers of every cached read. */
 export const consistencyHeaders = z.object({
   'millrace-consistency': z
     .string()

@@ -54,7 +54,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   internal: [500, 'Something went wrong'],
 };
 
-/** Any error as an answer. What is not a `Failure` is a bug: it shows nothing but the request's id. */
+/** The response to an error. An error that is no `Failure` is a bug: its response shows only the request's id. */
 export function problemResponse(error: unknown, requestId: string): Response {
   const failure =
     error instanceof Failure

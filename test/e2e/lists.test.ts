@@ -215,6 +215,21 @@ describe('customers of a country', () => {
   });
 });
 
+describe('a cursor', () => {
+  it('that no page gave is refused, and says so', async () => {
+    for (const cursor of ['x', '1:85123A', 'MSwxMjM', `${'A'.repeat(3_000)}`]) {
+      const response = await stack.fetch(`/v1/price-list?after=${cursor}`);
+      const problem = (await response.json()) as { code: string; pointer: string };
+      expect([cursor, response.status, problem.code, problem.pointer]).toEqual([
+        cursor,
+        400,
+        'invalid_request',
+        'after',
+      ]);
+    }
+  });
+});
+
 describe('a delete', () => {
   it('is seen by whoever carries its token, and answers 404 the second time', async () => {
     await putProduct('70001A', 1);

@@ -2,8 +2,8 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
+import { formatToken } from '../../src/cache/clock/clock.ts';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
-import { formatToken } from '../../src/cache/clock/token.ts';
 import { invalidateTags } from '../../src/composition/clock.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { featureShard } from '../../src/composition/objects.ts';

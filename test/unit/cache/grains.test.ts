@@ -151,9 +151,7 @@ describe('what goes by the entries of such a view', () => {
     const hit = await read();
     const verdicts: ProbeVerdict[] = [];
     const probe = new Probe({
-      share: 1,
       now: () => now,
-      random: () => 0,
       sleep: async () => undefined,
       digest: sha256Hex,
       count: (_, verdict) => void verdicts.push(verdict),

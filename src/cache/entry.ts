@@ -29,6 +29,11 @@ export const Entry = z.object({
   asOf: z.int().nonnegative().nullable().optional(),
   /** By the filler's clock, milliseconds since the Unix epoch: for `Age` and TTL, never for coherence. */
   filledAt: z.number(),
+  /**
+   * The `now` that the origin was read with, in milliseconds since the Unix epoch: the beginning of a grain. Absent
+   * where time does not change the answer.
+   */
+  now: z.number().optional(),
   /** How long the origin took, in milliseconds: what takes long is refreshed earlier. */
   fillMs: z.number().nonnegative().optional(),
 });

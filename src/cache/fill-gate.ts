@@ -33,6 +33,8 @@ export const Need = z.object({
   /** A mirror without an epoch has never synced, and nothing can be promised with it. */
   epoch: z.string().min(1),
   minStamp: z.int().nonnegative(),
+  /** The grain of time that the asker is in: an answer of an earlier grain will not do. Absent without grains. */
+  minNow: z.number().optional(),
 });
 export type Need = z.output<typeof Need>;
 
@@ -75,7 +77,9 @@ export function newFillGate(): FillGateState {
 }
 
 /** The one rule of correctness: true iff the entry was read after everything that the asker has to see. */
-export function meets(entry: Pick<Entry, 'epoch' | 'stamp'>, need: Need): boolean {
+export function meets(entry: Pick<Entry, 'epoch' | 'stamp' | 'now'>, need: Need): boolean {
+  const { minNow = Number.NEGATIVE_INFINITY } = need;
+  if ((entry.now ?? minNow) < minNow) return false;
   return entry.epoch === need.epoch && entry.stamp >= need.minStamp;
 }
 

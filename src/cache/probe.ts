@@ -133,14 +133,14 @@ export class Probe {
   }
 
   async #look(request: ReadRequest, entry: Entry, judgedSeq: number): Promise<ProbeVerdict> {
-    const { etag, tags } = await this.#readOrigin(request);
+    const { etag, tags } = await this.#readOrigin(request, entry);
     if (etag === entry.etag) return { verdict: 'consistent', reason: 'equal' };
     const readAtMs = this.#ports.now();
     await this.#ports.sleep(GRACE_MS);
     const verdict = await this.#judge(entry, judgedSeq, readAtMs);
     if (verdict.verdict !== 'inconsistent') return verdict;
     const mayHaveChangedBack = verdict.reason === 'missed_invalidation';
-    if (mayHaveChangedBack && (await this.#readOrigin(request)).etag === entry.etag)
+    if (mayHaveChangedBack && (await this.#readOrigin(request, entry)).etag === entry.etag)
       return { verdict: 'inconclusive', reason: 'changed_back' };
     await this.#heal(request, entry, { judgedSeq, tags, reason: verdict.reason });
     return verdict;
@@ -171,8 +171,12 @@ export class Probe {
     return { clock, isComplete: oldestSourceAgeMs(completeUntilMs, sentAtMs) <= sourceMaxAgeMs };
   }
 
-  async #readOrigin(request: ReadRequest): Promise<{ etag: string; tags: readonly string[] }> {
-    const { value, tags } = await request.load();
+  /** Reads with the entry's own `now`: an answer of another grain may differ from it and both be right. */
+  async #readOrigin(
+    request: ReadRequest,
+    { now = this.#ports.now() }: Entry,
+  ): Promise<{ etag: string; tags: readonly string[] }> {
+    const { value, tags } = await request.load(now);
     const { etag } = await bodyAndEtag(value, this.#ports.digest);
     return { etag, tags };
   }

@@ -6,7 +6,7 @@ import type { Env } from './env.ts';
 
 export interface Config {
   readonly database: DatabaseTarget;
-  /** SHA-256 of the key for writes, lower case. */
+  /** SHA-256 of the key, lower case. */
   readonly apiKeySha256: string;
   /** The share of hits that are compared with the origin. */
   readonly probeShare: number;

@@ -17,7 +17,7 @@ export interface Env {
   readonly DATABASE_URL: string;
   /** SQL-over-HTTP endpoint where it is not Neon's own: local development sets it. */
   readonly DATABASE_ENDPOINT?: string;
-  /** SHA-256 of the key for writes and administration, 64 hexadecimal digits (secret). */
+  /** SHA-256 of the key, 64 hexadecimal digits (secret). */
   readonly API_KEY_SHA256: string;
   /** The share of hits that are compared with the origin, 0 to 1. */
   readonly PROBE_SHARE?: string | number;

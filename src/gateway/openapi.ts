@@ -25,6 +25,23 @@ export function problem(description: string) {
 /** The security of routes that require the key. */
 export const keySecurity = [{ key: [] }];
 
+/** The `security` of a route: the key, none, or the key where the answer depends on who asks. */
+export function securityOf({
+  isPublic,
+  takesPrincipal = false,
+}: {
+  isPublic: boolean;
+  takesPrincipal?: boolean;
+}) {
+  if (!isPublic) return { security: keySecurity };
+  return takesPrincipal ? { security: [{}, ...keySecurity] } : {};
+}
+
+/** The 401 of a route that asks for the key. */
+export function unauthorizedOf({ isPublic }: { isPublic: boolean }) {
+  return isPublic ? {} : { 401: problem('A key is needed.') };
+}
+
 /** The request headers of every cached read. */
 export const consistencyHeaders = z.object({
   'millrace-consistency': z

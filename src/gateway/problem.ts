@@ -44,6 +44,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   unknown_entity: [422, 'The entity is not declared'],
   unknown_item: [422, 'The item does not exist'],
   database_unavailable: [503, 'The database is not available'],
+  features_unavailable: [503, 'The feature store is not available'],
   clock_unavailable: [503, 'The tag clock is not available'],
   queue_unavailable: [503, 'The queue is not available'],
   relay_unavailable: [503, 'The relay is not available'],

@@ -2,6 +2,7 @@ import type { EntityDefinition, HistoryDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import type { FeatureDefinition } from './feature.ts';
 import type { ModelDefinition } from './model.ts';
+import { modelProblems } from './model-problems.ts';
 import type { RetentionPolicy } from './retention.ts';
 import type { ViewDefinition } from './view.ts';
 
@@ -29,7 +30,7 @@ const KEEP_EVERYTHING: RetentionPolicy = { events: {} };
  * Assembles the catalog from the modules that declare it, e.g. `[entities, events, views]` with
  * `import * as entities from './entities.ts'`. A definition is found by its `kind`; every other export is ignored.
  *
- * @throws Error where two definitions of one kind have the same name.
+ * @throws Error where two definitions of one kind have the same name, or a model is declared wrongly.
  */
 export function defineCatalog(
   modules: readonly Readonly<Record<string, unknown>>[],
@@ -58,6 +59,9 @@ export function defineCatalog(
   assertUnique('path', views, ({ path }) => path);
   assertUnique('feature', features, ({ entity, name }) => `${entity.name}.${name}`);
   assertUnique('model', models, ({ name }) => name);
+  const [problem] = modelProblems(models, features);
+  if (problem !== undefined)
+    throw new Error(`The catalog's ${problem.declaration}: ${problem.problem} ${problem.remedy}`);
   return catalog;
 }
 

@@ -1,12 +1,5 @@
-import type { FeatureDefinition } from '../define/feature.ts';
+import { type FeatureDefinition, type ItemCount, windowName } from '../define/feature.ts';
 import { BUCKET_MS, type Cell } from './fold.ts';
-
-/** An item of an `items` feature. */
-export interface ItemCount {
-  readonly item: string;
-  readonly count: number;
-  readonly lastAt: number;
-}
 
 export type FeatureStatus = 'PRESENT' | 'NOT_FOUND';
 
@@ -16,11 +9,6 @@ export interface FeatureValue {
   readonly status: FeatureStatus;
   /** When the newest event behind the value happened, milliseconds since the Unix epoch. */
   readonly eventAt: number | null;
-}
-
-/** The names under which a feature is read: one a window, or its own. */
-export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
-  return windowsDays.length === 0 ? [name] : windowsDays.map((days) => `${name}_${days}d`);
 }
 
 /**
@@ -47,7 +35,7 @@ export function readFeature(
     for (const { bucket, amount } of cells) {
       if (bucket > today - days && bucket <= today) total += amount;
     }
-    values[`${definition.name}_${days}d`] = { value: total, status, eventAt };
+    values[windowName(definition.name, days)] = { value: total, status, eventAt };
   }
   return values;
 }

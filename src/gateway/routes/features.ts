@@ -1,6 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Catalog } from '../../define/catalog.ts';
-import { readNames } from '../../features/read.ts';
+import { readNames } from '../../define/feature.ts';
 import { READ_KEYS_MAX } from '../../features/shards.ts';
 import { type FeatureRow, readFeatures } from '../../features/store.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';

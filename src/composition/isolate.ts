@@ -27,8 +27,9 @@ import { CachedReads } from './reads.ts';
 /** The isolate's share of memory for answers; 128 MB hold the runtime, the models and everything else, too. */
 const MEMORY_TIER_BYTES = 24 * 1024 * 1024;
 /** How long the shared tiers keep what may still be served or stand in, in seconds. */
-function keepS({ views }: Pick<Catalog, 'views'>): number {
-  return Math.max(...views.map(({ policy }) => keepForS(policy)), keepForS(cachePolicy({ ttlS: 3_600 })));
+function keepS({ views, models }: Pick<Catalog, 'views' | 'models'>): number {
+  const declared = [...views, ...models].map(({ policy }) => keepForS(policy));
+  return Math.max(...declared, keepForS(cachePolicy({ ttlS: 3_600 })));
 }
 
 /** What is made once for an isolate's bindings: none of it holds anything that belongs to a request. */

@@ -1,8 +1,11 @@
+import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type * as z from 'zod';
+import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts';
 import { type ListDeclaration, type ListDefinition, list } from './list.ts';
+import { type Tag, tag } from './tag.ts';
 
-/** What an API client may write: `PUT /v1/<path>/{key}` replaces these fields, `DELETE` removes the row. */
+/** What an API client may write: `PUT /v1/<path>/<key>` replaces these fields, `DELETE` removes the row. */
 export interface EntityWrite {
   readonly path: string;
   /** The body of the `PUT`: property names are those of the drizzle table. */
@@ -14,11 +17,12 @@ export interface EntityDefinition {
   readonly kind: 'entity';
   readonly name: string;
   readonly table: PgTable;
-  readonly key: PgColumn;
-  readonly keySchema: z.ZodType<string>;
+  readonly key: KeyDefinition;
+  /** Schemas of the key's parts, by property: a view's path takes them as `params`. */
+  readonly params: Readonly<Record<string, z.ZodType<KeyPart>>>;
   readonly write: EntityWrite | undefined;
   /** What an answer about one row depends on, e.g. `product:85123A`. */
-  row(key: string): string;
+  row(key: KeyInput): Tag;
   /** The orders in which its rows are read, page by page. */
   readonly lists: Readonly<Record<string, ListDefinition>>;
 }
@@ -28,62 +32,229 @@ export interface HistoryDefinition {
   readonly kind: 'history';
   readonly name: string;
   readonly table: PgTable;
-  /** For each owning entity, the property of a row that holds its key. */
-  readonly owners: readonly { readonly entity: EntityDefinition; readonly property: string }[];
+  readonly owners: readonly HistoryOwner[];
   /** What an answer about one owner's part of the history depends on, e.g. `purchase@customer:17850`. */
-  of(owner: EntityDefinition, key: string): string;
+  of(owner: EntityDefinition, key: KeyInput): Tag;
 }
+
+/** An entity that rows of a history belong to. */
+export interface HistoryOwner {
+  readonly entity: EntityDefinition;
+  /** For each property of the entity's key, the property of the history's row that holds it. */
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+/** The columns of a table, as its type has them. */
+type Columns<Table extends PgTable> = Table['_']['columns'];
+export type ColumnOf<Table extends PgTable> = Columns<Table>[keyof Columns<Table>];
+
+/** The property of a column. */
+export type PropertyOf<Table extends PgTable, Column> = {
+  [Property in keyof Columns<Table>]: Columns<Table>[Property] extends Column
+    ? Column extends Columns<Table>[Property]
+      ? Property
+      : never
+    : never;
+}[keyof Columns<Table>] &
+  string;
+
+/** A row to be inserted. */
+export type InsertOf<Table extends PgTable> = Table['$inferInsert'];
+
+type KeyColumns<Table extends PgTable> = ColumnOf<Table> | readonly [ColumnOf<Table>, ...ColumnOf<Table>[]];
+type KeyProperty<Table extends PgTable, Key> = Key extends readonly (infer Column)[]
+  ? PropertyOf<Table, Column>
+  : PropertyOf<Table, Key>;
+
+type ValueOf<Table extends PgTable, Property> = Property extends keyof Table['$inferSelect']
+  ? Table['$inferSelect'][Property] & KeyPart
+  : never;
+/** Numbers may come as their text, as a path has them. */
+type PartInput<Value> = Value extends string ? string : Value | number | bigint | string;
+
+/** A key as this entity takes it. */
+export type KeyOf<Table extends PgTable, Key> = Key extends readonly unknown[]
+  ? { readonly [Property in KeyProperty<Table, Key>]: PartInput<ValueOf<Table, Property>> }
+  : PartInput<ValueOf<Table, KeyProperty<Table, Key>>>;
+
+/** An entity of a known table. */
+export interface Entity<
+  Table extends PgTable,
+  Key = unknown,
+  Lists = Readonly<Record<string, ListDeclaration>>,
+> extends EntityDefinition {
+  readonly table: Table;
+  readonly params: {
+    readonly [Property in KeyProperty<Table, Key>]: z.ZodType<ValueOf<Table, Property>>;
+  };
+  row(key: Key extends KeyColumns<Table> ? KeyOf<Table, Key> : KeyInput): Tag;
+  readonly lists: { readonly [Name in keyof Lists]: ListDefinition };
+}
+
+/** The columns that an insert needs beside the key: those that are neither nullable nor have a default. */
+type Body<Table extends PgTable, Key> = Omit<InsertOf<Table>, KeyProperty<Table, Key> | 'updatedAt'>;
+
+/** What is wrong with the body of a write, as an error message of the compiler. */
+type CheckedBody<
+  Table extends PgTable,
+  Key,
+  Schema extends z.ZodObject,
+> = keyof z.output<Schema> extends keyof Body<Table, Key>
+  ? z.output<Schema> extends Body<Table, Key>
+    ? unknown
+    : { readonly body: 'A field has another type than its column, or a column without a default is missing.' }
+  : { readonly body: 'A field is no column of the table, or is a part of its key.' };
 
 /**
  * Declares an entity: its drizzle table, its key, the lists that its rows are read in and, where clients may write
  * it, the body of the write.
+ *
+ * @throws Error for a key of columns whose equality is not that of their text.
  */
 export function entity<
+  Table extends PgTable,
+  const Key extends KeyColumns<Table>,
+  Schema extends z.ZodObject = z.ZodObject,
   Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
 >(declaration: {
+  /** In lower case, unique; it begins the tags. */
   name: string;
-  table: PgTable;
-  key: PgColumn;
-  keySchema: z.ZodType<string>;
-  write?: EntityWrite;
+  table: Table;
+  /** A column, or several in the order of the table's key. */
+  key: Key;
+  /** For a key of one text column: what clients may ask for. */
+  keySchema?: z.ZodType<string>;
+  /** For a key of several columns: the same by property, for those that are text. */
+  keySchemas?: { readonly [Property in KeyProperty<Table, Key>]?: z.ZodType<string> };
+  write?: { readonly path: string; readonly body: Schema } & CheckedBody<Table, Key, Schema>;
   lists?: Lists;
-}): EntityDefinition & { readonly lists: { readonly [Name in keyof Lists]: ListDefinition } } {
-  const { name, table, key, lists = {} as Lists } = declaration;
-  const row = (of: string) => `${name}:${of}`;
-  const defined = Object.entries(lists).map(([property, declared]) => [
-    property,
-    list(
-      `${name}/${property.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
-      { table, key, row },
-      declared,
-    ),
-  ]);
-  return {
+}): Entity<Table, Key, Lists> {
+  const { name, table, write, lists = {} as Lists, keySchema, keySchemas } = declaration;
+  const columns: readonly PgColumn[] = isSeveral(declaration.key) ? declaration.key : [declaration.key];
+  const key = keyOf(name, table, columns, schemasOf(table, columns, keySchema, keySchemas));
+  const row = (of: KeyInput) => tag(`${name}:${key.textOf(of)}`);
+  const defined = Object.entries(lists).map(([property, declared]) => {
+    const words = property.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    return [property, list(`${name}/${words}`, { table, key, row }, declared)] as const;
+  });
+  const params = Object.fromEntries(key.columns.map((part) => [part.property, part.schema]));
+  const definition: EntityDefinition = {
     kind: 'entity',
-    ...declaration,
-    write: declaration.write,
+    name,
+    table,
+    key,
+    params,
+    write,
     row,
-    lists: Object.fromEntries(defined) as { [Name in keyof Lists]: ListDefinition },
+    lists: Object.fromEntries(defined),
+  };
+  // The definition has what the declaration's own types say of it; the compiler cannot follow that through `entries`.
+  return definition as Entity<Table, Key, Lists>;
+}
+
+function isSeveral(key: unknown): key is readonly PgColumn[] {
+  return Array.isArray(key);
+}
+
+function schemasOf(
+  table: PgTable,
+  columns: readonly PgColumn[],
+  single: z.ZodType<string> | undefined,
+  several: Readonly<Record<string, z.ZodType<string> | undefined>> = {},
+): Readonly<Record<string, z.ZodType<string>>> {
+  const schemas = Object.entries(several).flatMap(([property, schema]) =>
+    schema === undefined ? [] : [[property, schema] as const],
+  );
+  if (single === undefined) return Object.fromEntries(schemas);
+  const [property] =
+    Object.entries(getTableColumns(table)).find(([, candidate]) => candidate === columns[0]) ?? [];
+  return Object.fromEntries([...schemas, [property ?? '', single]]);
+}
+
+/** An owner, as a history of this table may declare it. */
+interface OwnerDeclaration<Table extends PgTable, Owner extends EntityDefinition> {
+  readonly entity: Owner;
+  /** For an entity with a key of one column: the property of a row that holds it. */
+  readonly property?: keyof Table['$inferSelect'] & string;
+  /** For a key of several columns: for each of its properties, the property of a row that holds it. */
+  readonly properties?: {
+    readonly [Property in keyof Owner['params']]: keyof Table['$inferSelect'] & string;
   };
 }
 
-/** Declares a history and whom its rows belong to. */
-export function history(declaration: {
+/** A history of a known table. */
+export interface History<Table extends PgTable, Owner extends EntityDefinition = EntityDefinition>
+  extends HistoryDefinition {
+  readonly table: Table;
+  of<Of extends Owner>(owner: Of, key: Parameters<Of['row']>[0]): Tag;
+}
+
+/**
+ * Declares a history and which entities its rows belong to.
+ *
+ * @throws Error where an owner's key is not held by properties of the row.
+ */
+export function history<
+  Table extends PgTable,
+  const Owners extends readonly EntityDefinition[],
+>(declaration: {
+  /** In lower case, unique; it begins the tags. */
   name: string;
-  table: PgTable;
-  owners: readonly { entity: EntityDefinition; property: string }[];
-}): HistoryDefinition {
-  const { name } = declaration;
-  return { kind: 'history', ...declaration, of: (owner, key) => `${name}@${owner.row(key)}` };
+  table: Table;
+  owners: { readonly [Index in keyof Owners]: OwnerDeclaration<Table, Owners[Index]> };
+}): History<Table, Owners[number]> {
+  const { name, table } = declaration;
+  const declared: readonly OwnerDeclaration<Table, EntityDefinition>[] = Object.values(declaration.owners);
+  const owners = declared.map((owner) => ownerOf(name, table, owner));
+  const of = (owner: EntityDefinition, key: KeyInput) => {
+    if (!owners.some(({ entity: own }) => own === owner))
+      throw new TypeError(
+        `Rows of the history "${name}" do not belong to "${owner.name}": declare it as an owner.`,
+      );
+    return tag(`${name}@${owner.row(key)}`);
+  };
+  return { kind: 'history', name, table, owners, of };
+}
+
+function ownerOf<Table extends PgTable>(
+  name: string,
+  table: Table,
+  { entity: owner, property, properties }: OwnerDeclaration<Table, EntityDefinition>,
+): HistoryOwner {
+  const { columns } = owner.key;
+  const [only] = columns;
+  const mapped: Readonly<Record<string, string>> =
+    properties ?? (only === undefined || property === undefined ? {} : { [only.property]: property });
+  const known = getTableColumns(table);
+  for (const { property: part } of columns) {
+    const held = mapped[part];
+    if (held === undefined || !(held in known) || Object.keys(mapped).length !== columns.length)
+      throw new Error(
+        `The history "${name}" has to say which property of a row holds "${part}" of its owner "${owner.name}".`,
+      );
+  }
+  return { entity: owner, properties: mapped };
+}
+
+/** The key of an owner that a row of a history names; null where a part of it is null. */
+export function ownerKey(
+  { entity: owner, properties }: HistoryOwner,
+  row: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, KeyPart>> | null {
+  const parts: Record<string, KeyPart> = {};
+  for (const { property } of owner.key.columns) {
+    const value = row[properties[property] ?? ''];
+    if (value === null || value === undefined) return null;
+    // `textOf` checks the value against the key's column.
+    parts[property] = value as KeyPart;
+  }
+  return parts;
 }
 
 /** The tags that one appended row invalidates: its part of the history for each owner that it names. */
-export function tagsOfAppend(
-  definition: HistoryDefinition,
-  row: Readonly<Record<string, unknown>>,
-): string[] {
-  return definition.owners.flatMap(({ entity: owner, property }) => {
-    const key = row[property];
-    return typeof key === 'string' ? [definition.of(owner, key)] : [];
+export function tagsOfAppend(definition: HistoryDefinition, row: Readonly<Record<string, unknown>>): Tag[] {
+  return definition.owners.flatMap((owner) => {
+    const key = ownerKey(owner, row);
+    return key === null ? [] : [definition.of(owner.entity, key)];
   });
 }

@@ -1,6 +1,15 @@
+import type { PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
-import { type EntityDefinition, type HistoryDefinition, tagsOfAppend } from './entity.ts';
+import {
+  type Entity,
+  type EntityDefinition,
+  type History,
+  type HistoryDefinition,
+  type InsertOf,
+  tagsOfAppend,
+} from './entity.ts';
 import { type EventQuality, type QualityRule, qualityOf } from './quality.ts';
+import type { Tag } from './tag.ts';
 import {
   asUpcastFailure,
   checkedDeprecation,
@@ -12,9 +21,8 @@ import {
   violationOf,
 } from './version.ts';
 
-/** The longest tag: it names an entity and a key, both bounded by their schemas. */
-export type StoredValue = string | number | boolean | null;
-export type StoredRow = Readonly<Record<string, StoredValue>>;
+/** A row by property of its drizzle table. Values are as drizzle has them, and as JSON can hold them. */
+export type StoredRow = Readonly<Record<string, unknown>>;
 
 /** What storing one event does to the tables, beside the event itself. */
 export type Effect =
@@ -32,7 +40,7 @@ export interface EventContext {
 /** What a valid event means: nothing here touches a database. */
 export interface Interpretation {
   readonly effects: readonly Effect[];
-  readonly tags: readonly string[];
+  readonly tags: readonly Tag[];
 }
 
 export type Verdict =
@@ -175,18 +183,21 @@ function earlierDefinitions<Data>(
   });
 }
 
-/** Stores a row of a history. */
-export function append(definition: HistoryDefinition, row: StoredRow): Effect {
+/** Stores a row of a history. Its `eventSeq` is the number of the event, which the database gives. */
+export function append<Table extends PgTable>(
+  definition: History<Table>,
+  row: Omit<InsertOf<Table>, 'eventSeq'>,
+): Effect {
   return { kind: 'append', history: definition, row };
 }
 
 /** Inserts an entity's row unless its key is there already. */
-export function ensure(definition: EntityDefinition, row: StoredRow): Effect {
+export function ensure<Table extends PgTable>(definition: Entity<Table>, row: InsertOf<Table>): Effect {
   return { kind: 'ensure', entity: definition, row };
 }
 
 /** Tags of what is certain beforehand. What `ensure` inserts is known to the database alone, which tags it there. */
-function tagsOf(effects: readonly Effect[]): string[] {
+function tagsOf(effects: readonly Effect[]): Tag[] {
   return effects.flatMap((effect) =>
     effect.kind === 'append' ? tagsOfAppend(effect.history, effect.row) : [],
   );

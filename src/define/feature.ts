@@ -13,6 +13,7 @@ export type Aggregate = 'count' | 'sum' | 'last' | 'items';
 
 /** What one event adds to one feature of one entity. */
 export interface Contribution {
+  /** The entity's key in its canonical text. */
   readonly key: string;
   /** 1 for `count`, `last` and `items`. */
   readonly amount: number;
@@ -95,7 +96,7 @@ interface Declaration<Data, Owner extends EntityDefinition> {
   entity: Owner;
   event: EventDefinition<Data>;
   /** The entity that this event counts for, or `null` where it counts for none. */
-  key: (data: Data) => string | null;
+  key: (data: Data) => Parameters<Owner['row']>[0] | null;
 }
 
 interface Windows<Days extends number> {
@@ -125,9 +126,7 @@ export const feature = {
       })),
     ),
 
-  last: <Data, Owner extends EntityDefinition>(
-    declaration: Declaration<Data, Owner>,
-  ): LastFeature<Owner> => {
+  last: <Data, Owner extends EntityDefinition>(declaration: Declaration<Data, Owner>): LastFeature<Owner> => {
     const definition = define(declaration, 'last', [], () => ({ amount: 1, item: '' }));
     const { entity } = declaration;
     const at = (stored: unknown): number | null => (typeof stored === 'number' ? stored : null);
@@ -223,7 +222,7 @@ function define<Data, Owner extends EntityDefinition>(
       // Of this event's own `parse`, which is the only one whose outcome comes here.
       const data = parsed as Data;
       const key = declaration.key(data);
-      return key === null ? null : { key, ...measure(data) };
+      return key === null ? null : { key: entity.key.textOf(key), ...measure(data) };
     },
   };
 }

@@ -1,6 +1,8 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import type { KeyDefinition, KeyInput } from './key.ts';
 import { coverOf, prefixesOf } from './prefix-cover.ts';
+import { type Tag, tag as tagOf } from './tag.ts';
 
 /** Hexadecimal digits by which positions are told apart: six bytes of a text, or a number and bytes of the key. */
 const DIGITS = 12;
@@ -66,13 +68,13 @@ export interface ListDefinition {
   /** For `where` of a query: the rows after this one. */
   after(row: ListRow): SQL;
   /** What a page depends on: the rows that could enter its range of the list, and each row that it shows. */
-  page(page: ListPage): string[];
+  page(page: ListPage): Tag[];
   /** What an answer about the whole list depends on, such as the number of its rows. */
-  whole(filter?: ListRow): string;
+  whole(filter?: ListRow): Tag;
   /** What a row invalidates by coming to its place in the list. */
-  entering(row: ListRow): string[];
+  entering(row: ListRow): Tag[];
   /** What a row invalidates by leaving its place, beside its own tag, which every page that shows it names. */
-  leaving(row: ListRow): string[];
+  leaving(row: ListRow): Tag[];
 }
 
 /**
@@ -83,23 +85,25 @@ export interface ListDefinition {
  */
 export function list(
   name: string,
-  of: { table: PgTable; key: PgColumn; row: (key: string) => string },
+  of: { table: PgTable; key: KeyDefinition; row: (key: KeyInput) => Tag },
   declaration: ListDeclaration,
 ): ListDefinition {
   const { orderBy: column, filter: filterColumns = [] } = declaration;
   const named = (wanted: PgColumn) => propertyOf(of.table, wanted, name);
-  const key: SortColumn = { ...named(of.key), encoding: encodingOf(of.key, name) };
+  const [keyColumn] = of.key.columns;
+  if (keyColumn === undefined || of.key.columns.length > 1 || keyColumn.kind !== 'text')
+    throw new Error(`The list "${name}" needs an entity with a text key.`);
+  const key: SortColumn = { ...named(keyColumn.column), encoding: encodingOf(keyColumn.column, name) };
   const first: SortColumn = { ...named(column), encoding: encodingOf(column, name) };
-  const orderBy = column === of.key ? [key] : [first, key];
+  const orderBy = column === keyColumn.column ? [key] : [first, key];
   const filter = filterColumns.map((wanted) => named(comparable(wanted, name)));
-  if (key.encoding.kind !== 'text') throw new Error(`The list "${name}" needs an entity with a text key.`);
   if (filter.length > FILTERS_MAX)
     throw new Error(`The list "${name}" has more than ${FILTERS_MAX} filters.`);
   const digits = declaration.digits ?? DIGITS;
   if (!Number.isInteger(digits) || digits < 1 || digits > DIGITS_MAX)
     throw new Error(`The list "${name}" has ${digits} digits; 1 to ${DIGITS_MAX} are possible.`);
 
-  const tag = (of: ListRow, prefix: string) => `${name}${filterText(filter, of, name)}^${prefix}`;
+  const tag = (of: ListRow, prefix: string) => tagOf(`${name}${filterText(filter, of, name)}^${prefix}`);
   const expressions = orderBy.map(orderExpression);
   return {
     name,

@@ -130,12 +130,12 @@ function inputProblems(definition: PredictionModel, within: Within): Declaration
   }
   const unread = fields.filter((field) => !read.has(field));
   for (const field of unread)
-    problems.push(within('No column reads this field.', 'Remove it, or use fromRequest().', `field "${field}"`));
+    problems.push(
+      within('No column reads this field.', 'Remove it, or use fromRequest().', `field "${field}"`),
+    );
   const clashing = fields.filter((field) => parametersOf(definition.path ?? '').includes(field));
   for (const field of clashing)
-    problems.push(
-      within('The path has a parameter of this name.', 'Rename the field.', `field "${field}"`),
-    );
+    problems.push(within('The path has a parameter of this name.', 'Rename the field.', `field "${field}"`));
   return problems;
 }
 
@@ -146,7 +146,9 @@ function columnProblem(
 ): [problem: string, remedy: string] | undefined {
   switch (column.from) {
     case 'constant':
-      return holds(datatype, column.value) ? undefined : [`${datatype} cannot hold ${JSON.stringify(column.value)}.`, 'Use another constant or datatype.'];
+      return holds(datatype, column.value)
+        ? undefined
+        : [`${datatype} cannot hold ${JSON.stringify(column.value)}.`, 'Use another constant or datatype.'];
     case 'feature': {
       if (datatype === 'BOOL' || datatype === 'BYTES')
         return [`Features are numbers; the input is ${datatype}.`, 'Use a numeric datatype.'];
@@ -167,8 +169,7 @@ function fieldProblem(
   schema: z.ZodType | undefined,
   datatype: Datatype,
 ): [problem: string, remedy: string] | undefined {
-  if (schema === undefined)
-    return [`The request has no field "${field}".`, 'Declare it in `request`.'];
+  if (schema === undefined) return [`The request has no field "${field}".`, 'Declare it in `request`.'];
   const absent = schema.safeParse(undefined);
   if (absent.success && absent.data === undefined)
     return [
@@ -176,7 +177,8 @@ function fieldProblem(
       'Give the field a `.default(…)`, or require it.',
     ];
   const type = jsonTypeOf(schema);
-  const wanted = datatype === 'BYTES' ? ['string'] : datatype === 'BOOL' ? ['boolean'] : ['number', 'integer'];
+  const wanted =
+    datatype === 'BYTES' ? ['string'] : datatype === 'BOOL' ? ['boolean'] : ['number', 'integer'];
   if (type === undefined || wanted.includes(type)) {
     const isFloat = datatype === 'FP32' || datatype === 'FP64';
     if (type !== 'number' || isFloat) return undefined;
@@ -187,7 +189,10 @@ function fieldProblem(
 
 /** The JSON type of a field's values; undefined where its schema does not say one. */
 export function jsonTypeOf(schema: z.ZodType): string | undefined {
-  const json: Readonly<Record<string, unknown>> = z.toJSONSchema(schema, { io: 'output', unrepresentable: 'any' });
+  const json: Readonly<Record<string, unknown>> = z.toJSONSchema(schema, {
+    io: 'output',
+    unrepresentable: 'any',
+  });
   if (typeof json['type'] === 'string') return json['type'];
   const values: unknown = json['enum'] ?? ('const' in json ? [json['const']] : undefined);
   const types = Array.isArray(values) ? [...new Set(values.map((value) => typeof value))] : [];
@@ -200,9 +205,7 @@ function outputProblems(definition: PredictionModel, within: Within): Declaratio
   if (properties.length === 0)
     problems.push(within('It has no outputs.', "Name at least one of the graph's outputs."));
   for (const property of properties.filter((name) => RESERVED.includes(name)))
-    problems.push(
-      within('Each answer has a property of this name.', 'Rename it.', `output "${property}"`),
-    );
+    problems.push(within('Each answer has a property of this name.', 'Rename it.', `output "${property}"`));
   if (definition.task === 'classification') {
     const { classes } = definition;
     if (classes.length < 2 || new Set(classes.map(String)).size < classes.length)

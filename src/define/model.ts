@@ -129,7 +129,10 @@ interface ClassFallback<Label extends ClassLabel> {
 /** Declares models. */
 export const model = {
   /** A model that orders items for an entity, with candidates that are shipped beside its graph. */
-  ranking: <Owner extends EntityDefinition, const Features extends Readonly<Record<string, FeatureReference<NoInfer<Owner>>>>>(
+  ranking: <
+    Owner extends EntityDefinition,
+    const Features extends Readonly<Record<string, FeatureReference<NoInfer<Owner>>>>,
+  >(
     declaration: CommonDeclaration<Owner> & {
       path: `/v1/${string}`;
       itemEntity: EntityDefinition;
@@ -232,7 +235,13 @@ export function answerSchema(definition: PredictionModel): z.ZodObject {
   });
 }
 
-function base({ name, description, entity, ttlS = TTL_S, public: isPublic = false }: CommonDeclaration<EntityDefinition>) {
+function base({
+  name,
+  description,
+  entity,
+  ttlS = TTL_S,
+  public: isPublic = false,
+}: CommonDeclaration<EntityDefinition>) {
   // Scores move with time alone as well, so a comparison with the origin would report what is no fault.
   const policy = cachePolicy({ ttlS, probe: false });
   return { kind: 'model' as const, name, description, entity, policy, public: isPublic };

@@ -1,4 +1,5 @@
-import type { EntityDefinition, HistoryDefinition } from './entity.ts';
+import type { PgTable } from 'drizzle-orm/pg-core';
+import type { EntityDefinition, History, HistoryDefinition } from './entity.ts';
 import type { EventContext } from './event.ts';
 
 /** What a rule speaks about, by the dimensions of DAMA UK, "The six primary dimensions for data quality" (2013). */
@@ -44,7 +45,12 @@ export type StoredRule = RuleDeclaration & {
   readonly mode: 'scoring';
   readonly history: HistoryDefinition;
 } & (
-    | { readonly check: 'referential'; readonly property: string; readonly entity: EntityDefinition }
+    | {
+        readonly check: 'referential';
+        /** Of the row, in the order of the columns of the entity's key. */
+        readonly properties: readonly string[];
+        readonly entity: EntityDefinition;
+      }
     | {
         readonly check: 'unique';
         /** Properties of the row that are not all equal in two rows. */
@@ -78,6 +84,9 @@ interface Wish extends Wording {
   /** `scoring`, unless it says otherwise: a rule holds data back only where that was asked for. */
   readonly mode?: RuleDeclaration['mode'];
 }
+
+/** A property of a history's rows. */
+type RowProperty<Table extends PgTable> = keyof Table['$inferSelect'] & string;
 
 /** The field is there: neither null, nor absent, nor blank. Completeness. */
 export function required<Field extends string>(
@@ -148,27 +157,37 @@ export function custom<Data>(
   return { mode: 'scoring', ...rule, check: 'event' };
 }
 
-/** The row that the event appended names an entity whose row is there. Not judged where it is null. Consistency. */
-export function referential(
-  property: string,
-  target: Wording & { readonly history: HistoryDefinition; readonly entity: EntityDefinition },
+/**
+ * The row that the event appended names an entity whose row exists. Not judged where it is null. Consistency.
+ *
+ * @param property of the row; several, in the order of the columns of the entity's key, where it has several.
+ * @throws Error for another number of properties than the key has columns.
+ */
+export function referential<Table extends PgTable>(
+  property: RowProperty<Table> | readonly RowProperty<Table>[],
+  target: Wording & { readonly history: History<Table>; readonly entity: EntityDefinition },
 ): StoredRule {
   const { history, entity } = target;
-  const detail = `The field "${property}" names no known ${entity.name}.`;
-  const declaration = declared(target, property, 'unknown', 'consistency', detail);
-  return { ...declaration, mode: 'scoring', check: 'referential', history, property, entity };
+  const properties = typeof property === 'string' ? [property] : property;
+  const [first] = properties;
+  if (first === undefined || properties.length !== entity.key.columns.length)
+    throw new Error(`A referential rule names a property for each key column of "${entity.name}".`);
+  const detail = `The field "${properties.join(', ')}" names no known ${entity.name}.`;
+  const declaration = declared(target, first, 'unknown', 'consistency', detail);
+  return { ...declaration, mode: 'scoring', check: 'referential', history, properties, entity };
 }
 
 /**
  * No earlier row of the history is equal in these properties within the time before and after: what was said twice
  * under two ids. The later one breaks it. The history's table has an index that begins with one of them. Uniqueness.
  */
-export function unique(
-  properties: readonly string[],
+export function unique<Table extends PgTable>(
+  properties: readonly RowProperty<Table>[],
   target: Wording & {
-    readonly history: HistoryDefinition;
+    readonly history: History<Table>;
     readonly withinMs: number;
-    readonly time?: string;
+    /** The row's property that says when it happened: `occurredAt` unless another is named. */
+    readonly time?: RowProperty<Table>;
   },
 ): StoredRule {
   const { history, withinMs, time = 'occurredAt' } = target;

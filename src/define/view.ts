@@ -1,6 +1,7 @@
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
+import type { Tag } from './tag.ts';
 import type { Variant, VaryDimensions } from './vary.ts';
 
 /** The database as a view's query sees it. */
@@ -70,7 +71,7 @@ export function view<
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
     answer: z.output<Response> | null,
     variant: Variant<Vary>,
-  ) => readonly string[];
+  ) => readonly Tag[];
 }): ViewDefinition {
   const params = z.object(declaration.params ?? ({} as Params));
   const query = z.object(declaration.query ?? ({} as Query));

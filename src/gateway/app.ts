@@ -4,6 +4,7 @@ import type { Isolate } from '../composition/isolate.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type AppEnv, Gateway, requestIdOf } from './context.ts';
+import { registerModelSchemas } from './model-schemas.ts';
 import { problemResponse } from './problem.ts';
 import { registerAdmin } from './routes/admin.ts';
 import { registerCacheAdmin } from './routes/admin-cache.ts';
@@ -19,9 +20,9 @@ import { registerFeatures } from './routes/features.ts';
 import { registerHealth } from './routes/health.ts';
 import { registerLineage } from './routes/lineage.ts';
 import { registerMetrics } from './routes/metrics.ts';
+import { registerModelPaths } from './routes/model-paths.ts';
 import { registerPredictions } from './routes/predictions.ts';
 import { registerQuality } from './routes/quality.ts';
-import { registerRecommendations } from './routes/recommendations.ts';
 import { registerViews } from './routes/views.ts';
 
 /** Everything but reads; `authorize` knows the reads that need a body. */
@@ -53,7 +54,9 @@ export function createApp(isolate: Isolate): OpenAPIHono<AppEnv> {
 
   const { views, models, entities } = gateway.catalog;
   registerViews(app, gateway, views);
-  registerRecommendations(app, gateway, models);
+  const schemas = registerModelSchemas(app, models);
+  registerModelPaths(app, gateway, schemas);
+  registerPredictions(uncached, gateway, schemas);
   registerEntityWrites(uncached, gateway, entities);
   for (const register of UNCACHED) register(uncached, gateway);
 
@@ -75,7 +78,6 @@ const UNCACHED = [
   registerEvents,
   registerChanges,
   registerFeatures,
-  registerPredictions,
   registerAdmin,
   registerCacheAdmin,
   registerQuarantine,

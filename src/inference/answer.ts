@@ -38,7 +38,8 @@ export function isAnswer(definition: PredictionModel, value: unknown): boolean {
 
 function classAnswer({ outputs: names, classes }: ClassificationModel, outputs: Tensors): Answer {
   const { label, probabilities, scores } = names;
-  const likely = probabilities === undefined ? undefined : probabilitiesIn(outputs, probabilities, classes.length);
+  const likely =
+    probabilities === undefined ? undefined : probabilitiesIn(outputs, probabilities, classes.length);
   const scored = scores === undefined ? undefined : numbersIn(outputs, scores, classes.length);
   const found = label === undefined ? classes[greatest(likely ?? scored ?? [])] : labelIn(outputs, label);
   if (found === undefined || !classes.includes(found))

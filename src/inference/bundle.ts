@@ -40,7 +40,9 @@ export const Manifest = z.object({
   fallback: z
     .record(z.string(), z.unknown())
     .optional()
-    .describe('Answers, marked `degraded`, where the graph cannot and the catalog declares `fallback: "shipped"`.'),
+    .describe(
+      'Answers, marked `degraded`, where the graph cannot and the catalog declares `fallback: "shipped"`.',
+    ),
   metrics: z.record(z.string(), z.unknown()).default({}),
   baseline: z.record(z.string(), z.unknown()).default({}),
   trainedFrom: z.record(z.string(), z.unknown()).default({}),
@@ -104,7 +106,11 @@ export type VersionParts = Pick<Manifest, 'model'> & Partial<Pick<Manifest, 'can
  * JSON of the fallback where there is one. Equal bundles have equal versions, and publishing one twice changes nothing.
  */
 export async function versionOf({ model, candidates, fallback }: VersionParts): Promise<string> {
-  const parts = [model.sha256, candidates?.sha256 ?? '', fallback === undefined ? '' : JSON.stringify(fallback)];
+  const parts = [
+    model.sha256,
+    candidates?.sha256 ?? '',
+    fallback === undefined ? '' : JSON.stringify(fallback),
+  ];
   return (await sha256Hex(parts.join(''))).slice(0, 12);
 }
 

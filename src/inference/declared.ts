@@ -1,10 +1,12 @@
 import type { Datatype } from '../define/datatype.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../define/model.ts';
 import { Failure } from '../platform/failure.ts';
-import type { Manifest } from './bundle.ts';
 import type { TensorSignature } from './tensors.ts';
 
-type Signatures = Pick<Manifest, 'inputs' | 'outputs'>;
+interface Signatures {
+  readonly inputs: readonly (TensorSignature & { readonly columns?: readonly string[] | undefined })[];
+  readonly outputs: readonly TensorSignature[];
+}
 
 /**
  * Compares a version's inputs and outputs with what the catalog declares for the model.
@@ -48,7 +50,10 @@ function assertRanking({ columns }: RankingModel, { inputs, outputs }: Signature
   const [rows, width = 1, ...more] = output?.shape ?? [];
   const isScore = output?.datatype === 'FP32' && rows === -1 && width === 1 && more.length === 0;
   if (!isScore || otherOutputs.length > 0)
-    throw invalid('A ranking has one output, of type FP32 and shape [-1] or [-1,1]: the scores.', '/manifest/outputs');
+    throw invalid(
+      'A ranking has one output, of type FP32 and shape [-1] or [-1,1]: the scores.',
+      '/manifest/outputs',
+    );
 }
 
 function assertPrediction(definition: PredictionModel, { inputs, outputs }: Signatures): void {
@@ -150,7 +155,9 @@ function differenceOf(declared: readonly string[], shipped: readonly string[]): 
 function orderDifference(declared: readonly string[], shipped: readonly string[]): string | undefined {
   const index = declared.findIndex((name, position) => shipped[position] !== name);
   if (index >= 0) return `number ${index + 1} is "${shipped[index]}" instead of "${declared[index]}"`;
-  return shipped.length === declared.length ? undefined : `there are ${shipped.length}, not ${declared.length}`;
+  return shipped.length === declared.length
+    ? undefined
+    : `there are ${shipped.length}, not ${declared.length}`;
 }
 
 function invalid(detail: string, pointer: string): Failure {

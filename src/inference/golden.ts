@@ -76,7 +76,10 @@ function tensorsOf(
       if (tensor === undefined)
         throw invalid(`"${name}" is not a regular nested array of ${datatype}.`, `${pointer}/${name}`);
       if (!shapeFits(tensor.shape, shape))
-        throw invalid(`"${name}" has the shape [${tensor.shape}]; the graph has [${shape}].`, `${pointer}/${name}`);
+        throw invalid(
+          `"${name}" has the shape [${tensor.shape}]; the graph has [${shape}].`,
+          `${pointer}/${name}`,
+        );
       return [name, tensor];
     }),
   );

@@ -81,7 +81,10 @@ async function run(
   const read = outputs.map(({ name, datatype }): [string, Tensor] => {
     const result = results[name];
     if (result === undefined || result.type !== RUNTIME_TYPES[datatype]) {
-      throw new Failure('model_unavailable', `The graph did not give the output "${name}" as it declares it.`);
+      throw new Failure(
+        'model_unavailable',
+        `The graph did not give the output "${name}" as it declares it.`,
+      );
     }
     // The runtime's array of each type is the one of `TensorData`: its type has been checked above.
     return [name, { datatype, shape: [...result.dims], data: result.data as TensorData }];
@@ -112,7 +115,10 @@ async function initialise(): Promise<void> {
   }
 }
 
-function signatureOf(what: 'input' | 'output', metadata: ort.InferenceSession.ValueMetadata): TensorSignature {
+function signatureOf(
+  what: 'input' | 'output',
+  metadata: ort.InferenceSession.ValueMetadata,
+): TensorSignature {
   const { name } = metadata;
   if (!metadata.isTensor) {
     throw new Failure(

@@ -9,7 +9,7 @@ import { type Answer, answerOf, fallbackOf } from './answer.ts';
 import type { Manifest } from './bundle.ts';
 import type { LoadedModel } from './loaded-models.ts';
 import { predictionFacts } from './prediction.ts';
-import { modelTag } from './registry.ts';
+import { modelTag, unpublished } from './registry.ts';
 import { assertRequestFits, type RequestValues, rowOf, usedFeatures } from './row.ts';
 
 export interface PredictPorts {
@@ -105,11 +105,4 @@ async function outcomeOf(
     const failure = new Failure('model_unavailable', 'The model failed.', { retryAfterS: 5, cause: error });
     return standIn('model_failed', failure);
   }
-}
-
-/** That a model has no version. */
-export function unpublished(name: string): Failure {
-  return new Failure('model_unavailable', `No version of "${name}" has been published yet.`, {
-    retryAfterS: 60,
-  });
 }

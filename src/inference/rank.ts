@@ -51,7 +51,11 @@ export async function rank(
 }
 
 /** The features that the model refers to, by the names that it gives them. */
-function valuesOf({ features: references }: RankingModel, row: FeatureRow, now: number): Record<string, unknown> {
+function valuesOf(
+  { features: references }: RankingModel,
+  row: FeatureRow,
+  now: number,
+): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(references).map(([name, { readName, read }]) => [name, read(row[readName]?.value, now)]),
   );

@@ -44,7 +44,8 @@ export async function publish(
   ports: RegistryPorts,
 ): Promise<void> {
   const { manifest, golden, model, candidates } = bundle;
-  if (manifest.name !== definition.name) throw invalid(`The bundle is for "${manifest.name}".`, '/manifest/name');
+  if (manifest.name !== definition.name)
+    throw invalid(`The bundle is for "${manifest.name}".`, '/manifest/name');
   await assertDigest('model', model, manifest);
   await assertCandidates(definition, bundle);
   if ((await versionOf(manifest)) !== manifest.version)
@@ -67,24 +68,36 @@ export async function publish(
 /**
  * The manifest of the version that answers, or `undefined` where none has been published.
  *
- * @throws Failure `model_unavailable` where an earlier release of Millrace wrote it in another form.
+ * @throws Failure `model_unavailable` as `parseManifest` does.
  */
 export async function readChampion(name: string, store: ArtifactStore): Promise<Manifest | undefined> {
   const bytes = await store.get(championKey(name));
-  if (bytes === undefined) return undefined;
-  const parsed = Manifest.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
+  return bytes === undefined ? undefined : parseManifest(name, JSON.parse(new TextDecoder().decode(bytes)));
+}
+
+/** @throws Failure `model_unavailable` where an earlier release of Millrace wrote the manifest in another form. */
+export function parseManifest(name: string, json: unknown): Manifest {
+  const parsed = Manifest.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw new Failure('model_unavailable', `The manifest of "${name}" cannot be read. Publish the model again.`, {
+  throw new Failure(
+    'model_unavailable',
+    `The manifest of "${name}" cannot be read. Publish the model again.`,
+    {
+      retryAfterS: 60,
+      cause: parsed.error,
+    },
+  );
+}
+
+/** That a model has no version. */
+export function unpublished(name: string): Failure {
+  return new Failure('model_unavailable', `No version of "${name}" has been published yet.`, {
     retryAfterS: 60,
-    cause: parsed.error,
   });
 }
 
 /** @throws Failure `invalid_model` where the artifact is not what the catalog's model takes. */
-export function parseCandidates(
-  definition: RankingModel,
-  bytes: Uint8Array,
-): Candidates {
+export function parseCandidates(definition: RankingModel, bytes: Uint8Array): Candidates {
   try {
     return definition.parseCandidates(
       JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)),
@@ -103,7 +116,10 @@ async function assertCandidates(
 ): Promise<void> {
   if (definition.task !== 'ranking') {
     if (candidates === undefined && manifest.candidates === undefined) return;
-    throw invalid(`Only rankings have candidates; "${definition.name}" is a ${definition.task}.`, '/candidates');
+    throw invalid(
+      `Only rankings have candidates; "${definition.name}" is a ${definition.task}.`,
+      '/candidates',
+    );
   }
   if (candidates === undefined) throw invalid('A ranking has candidates.', '/candidates');
   await assertDigest('candidates', candidates, manifest);

@@ -48,7 +48,8 @@ export function rowOf(
       const entries = Object.entries(columns);
       const signature = signatures.find((input) => input.name === name);
       const shape = signature && rowShape(signature.shape, entries.length);
-      if (shape === undefined) throw new Error(`The version has no input "${name}" for ${entries.length} columns.`);
+      if (shape === undefined)
+        throw new Error(`The version has no input "${name}" for ${entries.length} columns.`);
       const elements = entries.map(([, column]) => elementOf(valueOf(column, features, request, now)));
       const read = fromJson(datatype, elements);
       if (read.ok) return [name, { datatype, shape, data: read.data }];
@@ -60,7 +61,9 @@ export function rowOf(
 /** The features that a row is made of. */
 export function usedFeatures({ inputs }: Pick<PredictionModel, 'inputs'>, features: FeatureRow): FeatureRow {
   const names = Object.values(inputs).flatMap(({ columns }) =>
-    Object.values(columns).flatMap((column) => (column.from === 'feature' ? [column.reference.readName] : [])),
+    Object.values(columns).flatMap((column) =>
+      column.from === 'feature' ? [column.reference.readName] : [],
+    ),
   );
   return Object.fromEntries(
     names.flatMap((name) => (features[name] === undefined ? [] : [[name, features[name]]])),
@@ -78,7 +81,11 @@ function valueOf(column: Column, features: FeatureRow, request: RequestValues, n
   }
 }
 
-function featureValue({ reference, default: missing }: FeatureColumn, features: FeatureRow, now: number): ConstantValue {
+function featureValue(
+  { reference, default: missing }: FeatureColumn,
+  features: FeatureRow,
+  now: number,
+): ConstantValue {
   const stored = features[reference.readName];
   if (stored === undefined || stored.status === 'NOT_FOUND' || stored.value === null) return missing;
   return reference.read(stored.value, now) ?? missing;

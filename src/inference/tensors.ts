@@ -124,7 +124,9 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dimension) => product * dimension, 1);
 }
 
-type Elements = { readonly ok: true; readonly data: TensorData } | { readonly ok: false; readonly wrong: number };
+type Elements =
+  | { readonly ok: true; readonly data: TensorData }
+  | { readonly ok: false; readonly wrong: number };
 
 /** Elements from JSON; or the index of the first that the type cannot hold. */
 export function fromJson(datatype: Datatype, values: readonly JsonElement[]): Elements {

@@ -9,6 +9,7 @@ import { keyTag } from '../../src/cache/purge.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { createServices } from '../../src/composition/services.ts';
 import { defineCatalog } from '../../src/define/catalog.ts';
+import { tag } from '../../src/define/tag.ts';
 import { acceptLanguage } from '../../src/define/vary.ts';
 import { view } from '../../src/define/view.ts';
 import { resolvePath } from '../../src/gateway/cached-routes.ts';
@@ -28,7 +29,7 @@ const greeting = view({
     loads.push(language);
     return name === 'nobody' ? null : { text: `${GREETINGS[language]}, ${name}` };
   },
-  tags: ({ name }, _, { language }) => [`greeting:${name}:${language}`],
+  tags: ({ name }, _, { language }) => [tag(`greeting:${name}:${language}`)],
 });
 
 const isolate = new Isolate(defineCatalog([{ greeting }]));

@@ -22,6 +22,7 @@ import {
   returnHistory,
   Sku,
 } from './entities.ts';
+import type { purchases } from './tables.ts';
 
 /** How far the clock of a producer may run ahead of ours, in milliseconds. */
 const FUTURE_TOLERANCE_MS = 5 * 60_000;
@@ -122,13 +123,16 @@ const exampleLine: z.input<typeof InvoiceLine> = {
   country: 'United Kingdom',
 };
 
-function storeLine(history: HistoryDefinition) {
+/** Columns that purchases and returns share. */
+type StoredLine = Omit<typeof purchases.$inferInsert, 'eventSeq'>;
+
+function storeLine(appendLine: (line: StoredLine) => Effect) {
   return (line: InvoiceLine, context: EventContext): Effect[] => {
     const { invoice, sku, customerId, quantity, unitPrice, country, description } = line;
     const occurredAt = new Date(context.occurredAt).toISOString();
     const effects = [
       ensure(product, { sku, description, unitPrice }),
-      append(history, { invoice, sku, customerId, quantity, unitPrice, country, occurredAt }),
+      appendLine({ invoice, sku, customerId, quantity, unitPrice, country, occurredAt }),
     ];
     if (customerId !== null) effects.push(ensure(customer, { id: customerId, country }));
     return effects;
@@ -142,7 +146,7 @@ export const purchase = event({
   data: InvoiceLine,
   rules: lineRules(purchaseHistory, (invoice) => !/^c/i.test(invoice)),
   example: exampleLine,
-  stores: storeLine(purchaseHistory),
+  stores: storeLine((line) => append(purchaseHistory, line)),
 });
 
 export const productReturn = event({
@@ -152,7 +156,7 @@ export const productReturn = event({
   data: InvoiceLine,
   rules: lineRules(returnHistory, (invoice) => /^c/i.test(invoice)),
   example: exampleLine,
-  stores: storeLine(returnHistory),
+  stores: storeLine((line) => append(returnHistory, line)),
 });
 
 const ProductView = z.object({

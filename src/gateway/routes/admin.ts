@@ -2,7 +2,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
 import type { Services } from '../../composition/services.ts';
 import { shardsOf } from '../../features/shards.ts';
-import { CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
+import { Bundle, CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
 import { modelTag, publish } from '../../inference/registry.ts';
 import { Failure } from '../../platform/failure.ts';
 import { guarded } from '../../storage/postgres/connect.ts';
@@ -24,9 +24,20 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void 
     summary: 'Publishes a model bundle and makes it the version that answers',
     tags: ['admin'],
     security: keySecurity,
-    request: { params: z.object({ model: z.string() }) },
+    request: {
+      params: z.object({ model: z.string() }),
+      body: {
+        required: true,
+        content: { 'application/json': { schema: app.openAPIRegistry.register('ModelBundle', Bundle) } },
+      },
+    },
     responses: {
-      201: { description: 'It answers from now on; `Millrace-Token` names the change.' },
+      201: {
+        description: 'It answers from now on; `Millrace-Token` names the change.',
+        content: {
+          'application/json': { schema: z.object({ name: z.string(), version: z.string() }) },
+        },
+      },
       404: problem('The catalog declares no such model.'),
       422: problem('The bundle is not whole, or its golden outputs are not reproduced.'),
     },
@@ -35,8 +46,7 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void 
     const services = gateway.servicesOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BUNDLE_BYTES_MAX, types: ['application/json'] });
-    if (definition === undefined)
-      throw new Failure('unknown_model', 'The catalog declares no such model.', { pointer: 'model' });
+    if (definition === undefined) throw unknownModel(gateway.catalog.models);
     const bundle = parseBundle(body);
     await publish(definition, bundle, services.registry);
     const token = formatToken(await services.invalidate([modelTag(definition.name)]));
@@ -88,4 +98,11 @@ async function foldedByEntity({ catalog, shards }: Services): Promise<Record<str
     }),
   );
   return Object.fromEntries(counts);
+}
+
+function unknownModel(models: readonly { readonly name: string }[]): Failure {
+  const names = models.map(({ name }) => name).join(', ') || 'none';
+  return new Failure('unknown_model', `The catalog declares no such model. Its models: ${names}.`, {
+    pointer: 'model',
+  });
 }

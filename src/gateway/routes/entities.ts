@@ -3,6 +3,7 @@ import { z } from '@hono/zod-openapi';
 import { formatToken } from '../../cache/clock/token.ts';
 import type { Services } from '../../composition/services.ts';
 import type { EntityDefinition, EntityWrite } from '../../define/entity.ts';
+import type { KeyPart } from '../../define/key.ts';
 import { announcedWrite } from '../../pipeline/announced-write.ts';
 import { unstorableAt } from '../../pipeline/unstorable.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
@@ -36,12 +37,12 @@ function registerPut(
 ): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
-    path: `/v1/${write.path}/{key}`,
+    path: pathOf(entity, write, (name) => `{${name}}`),
     summary: `Inserts or replaces one ${entity.name}`,
     tags: ['writes'],
     security: keySecurity,
     request: {
-      params: z.object({ key: entity.keySchema }),
+      params: z.object(entity.params),
       body: { required: true, content: { 'application/json': { schema: write.body } } },
     },
     responses: {
@@ -54,17 +55,40 @@ function registerPut(
       ),
     },
   });
-  app.put(`/v1/${write.path}/:key`, async (c) => {
-    const services = gateway.servicesOf(c);
-    const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
-    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-    const values = parsed(write.body, body, []);
-    const pointer = unstorableAt(values);
-    if (pointer !== undefined)
-      throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { pointer });
-    const { written, headers } = await announced(services, () => putEntity(services.db, entity, key, values));
-    return c.json({ [entity.key.name]: key, ...values }, written.created ? 201 : 200, headers);
-  });
+  app.put(
+    pathOf(entity, write, (name) => `:${name}`),
+    async (c) => {
+      const services = gateway.servicesOf(c);
+      const key = parsed(z.object(entity.params), c.req.param(), []);
+      const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+      const values = parsed(write.body, body, []);
+      const pointer = unstorableAt(values);
+      if (pointer !== undefined)
+        throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { pointer });
+      const { written, headers } = await announced(services, () =>
+        putEntity(services.db, entity, key, values),
+      );
+      return c.json({ ...asJson(key), ...values }, written.created ? 201 : 200, headers);
+    },
+  );
+}
+
+/** A parameter for each part of the key, in the spelling of OpenAPI or of hono. */
+function pathOf(
+  { key }: EntityDefinition,
+  { path }: EntityWrite,
+  parameter: (name: string) => string,
+): string {
+  return ['/v1', path, ...key.columns.map(({ property }) => parameter(property))].join('/');
+}
+
+/** JSON has no whole numbers of 64 bits: they are sent as text. */
+function asJson(key: Readonly<Record<string, KeyPart>>): Record<string, string | number> {
+  const parts = Object.entries(key).map(([name, part]) => [
+    name,
+    typeof part === 'bigint' ? String(part) : part,
+  ]);
+  return Object.fromEntries(parts);
 }
 
 function registerDelete(
@@ -75,11 +99,11 @@ function registerDelete(
 ): void {
   app.openAPIRegistry.registerPath({
     method: 'delete',
-    path: `/v1/${write.path}/{key}`,
+    path: pathOf(entity, write, (name) => `{${name}}`),
     summary: `Deletes one ${entity.name}`,
     tags: ['writes'],
     security: keySecurity,
-    request: { params: z.object({ key: entity.keySchema }) },
+    request: { params: z.object(entity.params) },
     responses: {
       204: { description: 'Deleted; `Millrace-Token` names the write.' },
       400: problem('The key is wrong.'),
@@ -91,16 +115,21 @@ function registerDelete(
       ),
     },
   });
-  app.delete(`/v1/${write.path}/:key`, async (c) => {
-    const services = gateway.servicesOf(c);
-    const key = parsed(entity.keySchema, c.req.param('key'), ['key']);
-    const { headers } = await announced(services, async () => {
-      const deleted = await deleteEntity(services.db, entity, key);
-      if (deleted !== null) return deleted;
-      throw new Failure('not_found', `No ${entity.name} has this key.`, { pointer: 'key' });
-    });
-    return c.body(null, 204, headers);
-  });
+  app.delete(
+    pathOf(entity, write, (name) => `:${name}`),
+    async (c) => {
+      const services = gateway.servicesOf(c);
+      const key = parsed(z.object(entity.params), c.req.param(), []);
+      const { headers } = await announced(services, async () => {
+        const deleted = await deleteEntity(services.db, entity, key);
+        if (deleted !== null) return deleted;
+        throw new Failure('not_found', `No ${entity.name} has this key.`, {
+          pointer: entity.key.columns[0]?.property ?? '',
+        });
+      });
+      return c.body(null, 204, headers);
+    },
+  );
 }
 
 /** What was committed, and the headers that tell its writer the token. */

@@ -6,13 +6,13 @@ import { type FeatureRow, readFeatures } from '../../features/store.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
 import type { AppEnv, Gateway } from '../context.ts';
+import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
-
 const ReadRequest = z.strictObject({
   entity: z.string().min(1).max(64),
-  keys: z.array(z.string().min(1).max(64)).min(1).max(READ_KEYS_MAX),
+  keys: z.array(EntityKey).min(1).max(READ_KEYS_MAX),
   features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
 });
 
@@ -45,14 +45,25 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
     }
     const { entity, keys } = parsed.data;
     const names = wantedNames(gateway.catalog, entity, parsed.data.features);
+    const texts = canonicalKeys(gateway.catalog, entity, keys);
     const asOf = services.now();
-    const rows = await readFeatures(entity, keys, asOf, services.shards);
+    const rows = await readFeatures(entity, texts, asOf, services.shards);
     return c.json({
       entity,
       asOf,
       results: keys.map((key, index) => ({ key, features: pick(rows[index], names) })),
     });
   });
+}
+
+function canonicalKeys(
+  catalog: Catalog,
+  name: string,
+  keys: readonly z.output<typeof EntityKey>[],
+): string[] {
+  const entity = catalog.features.find((definition) => definition.entity.name === name)?.entity;
+  // `wantedNames` has refused an entity without features.
+  return entity === undefined ? [] : keys.map((key, index) => canonicalKey(entity, key, `/keys/${index}`));
 }
 
 function wantedNames(catalog: Catalog, entity: string, wanted: readonly string[] | undefined): string[] {

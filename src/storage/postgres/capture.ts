@@ -1,7 +1,8 @@
-import { getTableColumns, getTableName, getTableUniqueName, type SQL, sql } from 'drizzle-orm';
+import { getTableName, getTableUniqueName, type SQL, sql } from 'drizzle-orm';
 import { getTableConfig, PgDialect, type PgTable } from 'drizzle-orm/pg-core';
 import type { EntityDefinition, HistoryDefinition } from '../../define/entity.ts';
 import { OWN_WRITE } from './captured.ts';
+import { canonicalText, ownerColumns } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
 
 /**
@@ -141,13 +142,11 @@ function updatedRowTags({ entities, histories }: CapturedTable, prior: string, c
 
 /** The part of the history for each owner that the row names, as `tagsOfAppend` has it. */
 function ownerTags(history: HistoryDefinition, row: string): SQL {
-  const columns = getTableColumns(history.table);
-  const tags = history.owners.map(({ entity, property }) => {
-    const column = columns[property];
-    if (column === undefined) throw new Error(`The history "${history.name}" has no property "${property}".`);
-    const key = sql`${sql.raw(row)}.${sql.identifier(column.name)}`;
-    const tag = sql.raw(`${literal(history.of(entity, ''))}::text`);
-    return sql`case when ${key} is not null then array[${tag} || ${key}::text] else '{}'::text[] end`;
+  const tags = history.owners.map((owner) => {
+    const columns = ownerColumns(owner, history.table).map((name) => sql`${sql.raw(row)}.${name}`);
+    const key = canonicalText(columns);
+    const prefix = sql.raw(`${literal(`${history.name}@${owner.entity.name}:`)}::text`);
+    return sql`case when ${key} is not null then array[${prefix} || ${key}] else '{}'::text[] end`;
   });
   return concatenated(tags);
 }
@@ -155,7 +154,7 @@ function ownerTags(history: HistoryDefinition, row: string): SQL {
 /** By what a row before an update and a row after it are the same; one that got another key is deleted and inserted. */
 function pairingColumns({ table, entities }: CapturedTable): string[] {
   const [entity] = entities;
-  if (entity !== undefined) return [entity.key.name];
+  if (entity !== undefined) return entity.key.columns.map(({ column }) => column.name);
   const { columns, primaryKeys } = getTableConfig(table);
   const key = columns.filter(({ primary }) => primary);
   const names = (key.length > 0 ? key : (primaryKeys[0]?.columns ?? [])).map(({ name }) => name);

@@ -3,10 +3,15 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import type { PgColumn } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import type { EntityDefinition } from '../../define/entity.ts';
+import type { KeyInput, KeyPart } from '../../define/key.ts';
 import { Failure } from '../../platform/failure.ts';
 import { ownWrite } from './captured.ts';
 import { isStillReferenced } from './connect.ts';
+import { keyIs, keyNames, keyValues, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
+
+/** A key by property of the entity's table. */
+export type KeyValues = Readonly<Record<string, KeyPart>>;
 
 /** What a write did, and the outbox row that names what it invalidates. */
 export interface WrittenRow {
@@ -28,9 +33,10 @@ const Written = z.object({
 export async function putEntity(
   db: NeonHttpDatabase,
   entity: EntityDefinition,
-  key: string,
+  writtenKey: KeyInput,
   values: Readonly<Record<string, unknown>>,
 ): Promise<WrittenRow & { readonly created: boolean }> {
+  const key = entity.key.valuesOf(writtenKey);
   const columns: Record<string, PgColumn> = getTableColumns(entity.table);
   const entries = Object.entries(values).map(([property, value]) => {
     const column = columns[property];
@@ -62,29 +68,28 @@ const CREATED = sql.raw(`'millrace.created'`);
  * same, also where a concurrent transaction has just inserted it. So whoever else writes it, the next statement,
  * whose snapshot is taken now, sees the row as it is until this transaction ends.
  */
-function insertOrLock(entity: EntityDefinition, key: string, entries: readonly WrittenColumn[]): SQL {
-  const keyName = sql.identifier(entity.key.name);
+function insertOrLock(entity: EntityDefinition, key: KeyValues, entries: readonly WrittenColumn[]): SQL {
+  const names = keyNames(entity).map((name) => sql`${name}`);
   return sql`
     with inserted as (
-      insert into ${entity.table} (${join([sql`${keyName}`, ...entries.map(({ name }) => sql`${name}`)])})
-      values (${join([sql`${key}`, ...entries.map(({ value }) => value)])})
-      on conflict (${keyName}) do update set ${keyName} = excluded.${keyName} where false
+      insert into ${entity.table} (${join([...names, ...entries.map(({ name }) => sql`${name}`)])})
+      values (${join([...keyValues(entity, key), ...entries.map(({ value }) => value)])})
+      on conflict (${join(names)}) do update set ${names[0]} = excluded.${names[0]} where false
       returning 1
     )
     select set_config(${CREATED}, (exists (select from inserted))::text, true)`;
 }
 
 /** Replaces the row unless it has just been inserted, and writes to the outbox what changed with it. */
-function replaceAndTell(entity: EntityDefinition, key: string, entries: readonly WrittenColumn[]): SQL {
-  const keyName = sql.identifier(entity.key.name);
+function replaceAndTell(entity: EntityDefinition, key: KeyValues, entries: readonly WrittenColumn[]): SQL {
   return sql`
     with found as (
-      select * from ${entity.table} where ${keyName} = ${key}
+      select * from ${entity.table} where ${keyIs(entity, key)}
     ), created as (
       select * from found where current_setting(${CREATED})::boolean
     ), replaced as (
       update ${entity.table} set ${join(entries.map(({ name, value }) => sql`${name} = ${value}`))}
-      where ${keyName} = ${key} and not current_setting(${CREATED})::boolean
+      where ${keyIs(entity, key)} and not current_setting(${CREATED})::boolean
       returning *
     )
     insert into outbox (tags)
@@ -98,7 +103,7 @@ function replaceAndTell(entity: EntityDefinition, key: string, entries: readonly
  * What earlier changes of the row are still to invalidate. A write that committed without an answer is sent again:
  * the second time it may change nothing, and yet its answer has to mean that both are invalidated.
  */
-function pendingTags(entity: EntityDefinition, key: string): SQL {
+function pendingTags(entity: EntityDefinition, key: KeyValues): SQL {
   return sql`array(
     select distinct tag from outbox, unnest(outbox.tags) as tag
     where relayed_at is null and outbox.tags @> array[${entity.row(key)}::text])`;
@@ -113,11 +118,12 @@ function pendingTags(entity: EntityDefinition, key: string): SQL {
 export async function deleteEntity(
   db: NeonHttpDatabase,
   entity: EntityDefinition,
-  key: string,
+  deletedKey: KeyInput,
 ): Promise<WrittenRow | null> {
+  const key = entity.key.valuesOf(deletedKey);
   const statement = sql`
     with deleted as (
-      delete from ${entity.table} where ${sql.identifier(entity.key.name)} = ${key} returning *
+      delete from ${entity.table} where ${keyIs(entity, key)} returning *
     )
     insert into outbox (tags) select ${deleteTags(entity, 'deleted')} from deleted
     returning id, tags`;
@@ -137,18 +143,36 @@ function join(parts: readonly SQL[]): SQL {
   return sql.join([...parts], sql`, `);
 }
 
-/** Those of `keys` that no row has. */
+/** Those of `keys` that no row has, as positions in it. */
 export async function missingKeys(
   db: NeonHttpDatabase,
   entity: EntityDefinition,
-  keys: readonly string[],
-): Promise<string[]> {
+  keys: readonly KeyValues[],
+): Promise<number[]> {
   if (keys.length === 0) return [];
+  const json = keys.map((key, position) => ({
+    millrace_position: position,
+    ...Object.fromEntries(
+      entity.key.columns.map(({ property, column }) => [column.name, String(key[property])]),
+    ),
+  }));
+  const types = entity.key.columns.map(
+    ({ column }) => sql`${sql.identifier(column.name)} ${sql.raw(storedType(column))}`,
+  );
   const { rows } = await db.execute(sql`
-    select wanted.key from jsonb_array_elements_text(${JSON.stringify(keys)}::jsonb) as wanted(key)
-    where not exists (select 1 from ${entity.table} where ${entity.key} = wanted.key)`);
+    select wanted.millrace_position from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
+      as wanted(millrace_position integer, ${join(types)})
+    where not exists (select 1 from ${entity.table} as present where ${sameKey(entity, 'present', 'wanted')})
+    order by 1`);
   return z
-    .array(z.object({ key: z.string() }))
+    .array(z.object({ millrace_position: z.coerce.number().int() }))
     .parse(rows)
-    .map(({ key }) => key);
+    .map(({ millrace_position: position }) => position);
+}
+
+/** A `serial` column is stored as the integer that its sequence counts. */
+function storedType(column: PgColumn): string {
+  return column
+    .getSQLType()
+    .replace(/^(small|big|)serial$/, (_, size: string) => (size === '' ? 'integer' : `${size}int`));
 }

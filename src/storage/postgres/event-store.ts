@@ -3,6 +3,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { Effect } from '../../define/event.ts';
 import { ownWrite } from './captured.ts';
+import { keyNames } from './key-sql.ts';
 import { insertTags } from './list-tags.ts';
 import { pendingOfStored } from './quality-pending.ts';
 import { type EventRow, recordset } from './recordset.ts';
@@ -123,13 +124,18 @@ function ensureStatements(events: readonly StorableEvent[], batch: string): SQL[
   const rows = group(events, (effect) => (effect.kind === 'ensure' ? effect.entity : undefined));
   return [...rows].map(([entity, entityRows]) => {
     const set = recordset(entity.table, entityRows);
-    const key = sql.identifier(entity.key.name);
+    const names = keyNames(entity);
+    const key = sql.join(names, sql`, `);
+    const recordKey = sql.join(
+      names.map((name) => sql`r.${name}`),
+      sql`, `,
+    );
     return sql`
       with inserted as (
         insert into ${entity.table} (${set.columns})
-        select distinct on (r.${key}) ${set.values} from ${set.from}
+        select distinct on (${recordKey}) ${set.values} from ${set.from}
         join events e on e.source = r.event_source and e.id = r.event_id and e.batch = ${batch}::uuid
-        order by r.${key}, e.seq
+        order by ${recordKey}, e.seq
         on conflict (${key}) do nothing
         returning *
       )

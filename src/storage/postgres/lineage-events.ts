@@ -1,7 +1,8 @@
-import { getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm';
+import { getTableName, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { HistoryDefinition } from '../../define/entity.ts';
+import { ownerColumns } from './key-sql.ts';
 import { countOf, parseCount, type Sample, Timestamp } from './lineage-read.ts';
 
 const Event = z.object({
@@ -103,9 +104,8 @@ export async function sampleEventsOfHistory(
 }
 
 function ownerColumn({ table, owners }: Pick<HistoryDefinition, 'table' | 'owners'>, entity?: string) {
-  const property = owners.find(({ entity: owner }) => owner.name === entity)?.property;
-  const column = property === undefined ? undefined : getTableColumns(table)[property];
-  return column === undefined ? undefined : sql.identifier(column.name);
+  const owner = owners.find(({ entity: owning }) => owning.name === entity);
+  return owner === undefined ? undefined : ownerColumns(owner, table)[0];
 }
 
 /** Events by when they were stored (from included, to not), or by their numbers (both included), newest first. */

@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { EntityDefinition } from '../../define/entity.ts';
 import type { ListColumn, ListDefinition, SortColumn } from '../../define/list.ts';
+import { keyText, sameKey } from './key-sql.ts';
 
 /**
  * What a changed row invalidates, as SQL: what `EntityDefinition.row` and `ListDefinition` say in JavaScript, for
@@ -21,8 +22,7 @@ export function deleteTags(entity: EntityDefinition, row: string): SQL {
 
 /** What an update invalidates: the answers that show the row and, where its place in a list changed, the new one. */
 export function updateTags(entity: EntityDefinition, old: string, now: string): SQL {
-  const key = sql.identifier(entity.key.name);
-  const renamed = sql`${sql.raw(old)}.${key} is distinct from ${sql.raw(now)}.${key}`;
+  const renamed = sql`not (${sameKey(entity, old, now)})`;
   return concatenated([
     ownTag(entity, now),
     sql`case when ${renamed} then ${ownTag(entity, old)} else '{}'::text[] end`,
@@ -43,8 +43,7 @@ function placeColumns({ filter, orderBy }: ListDefinition): ListColumn[] {
 }
 
 function ownTag(entity: EntityDefinition, row: string): SQL {
-  const key = sql`${sql.raw(row)}.${sql.identifier(entity.key.name)}`;
-  return sql`array[${literal(entity.row(''))} || ${key}::text]`;
+  return sql`array[${literal(`${entity.name}:`)} || ${keyText(entity, row)}]`;
 }
 
 function entering(list: ListDefinition, row: string): SQL {

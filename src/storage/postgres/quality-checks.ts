@@ -3,6 +3,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import type { StoredRule } from '../../define/quality.ts';
+import { keyNames } from './key-sql.ts';
 
 const Counted = z.object({ judged: z.coerce.number().int(), failed: z.coerce.number().int() });
 
@@ -39,12 +40,20 @@ function statementOf(rule: StoredRule, type: string, batch: string): SQL {
   const own = sql`events e join ${table} h on h.event_seq = e.seq`;
   const ofBatch = sql`e.batch = ${batch}::uuid and e.type = ${type}`;
   if (rule.check === 'referential') {
-    const value = columnOf(table, rule.property);
-    const key = sql.identifier(rule.entity.key.name);
+    const names = keyNames(rule.entity);
+    const values = rule.properties.map((property) => sql`h.${named(columnOf(table, property))}`);
+    const isGiven = sql.join(
+      values.map((value) => sql`${value} is not null`),
+      sql` and `,
+    );
+    const isSame = sql.join(
+      names.map((name, index) => sql`t.${name} = ${values[index]}`),
+      sql` and `,
+    );
     return sql`
-      select count(h.${named(value)}) as judged,
-        count(h.${named(value)}) filter (where t.${key} is null) as failed
-      from ${own} left join ${rule.entity.table} t on t.${key} = h.${named(value)}
+      select count(*) filter (where ${isGiven}) as judged,
+        count(*) filter (where ${isGiven} and t.${names[0]} is null) as failed
+      from ${own} left join ${rule.entity.table} t on ${isSame}
       where ${ofBatch}`;
   }
   const time = named(columnOf(table, rule.time));

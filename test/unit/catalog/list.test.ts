@@ -1,8 +1,10 @@
+import type { PgColumn } from 'drizzle-orm/pg-core';
 import { integer, numeric, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { product } from '../../../examples/shop/catalog/entities.ts';
+import { products } from '../../../examples/shop/catalog/tables.ts';
 import { entity } from '../../../src/define/entity.ts';
 
 const things = pgTable('things', {
@@ -124,7 +126,7 @@ describe('a page', () => {
 
 describe('a declaration', () => {
   const declare =
-    (orderBy: Parameters<typeof entity>[0]['key'], more: object = {}) =>
+    (orderBy: PgColumn, more: object = {}) =>
     () =>
       entity({ ...declared, lists: { broken: { orderBy, ...more } } });
 
@@ -135,7 +137,7 @@ describe('a declaration', () => {
     expect(declare(things.id, { filter: [things.price] })).toThrow(/cannot be filtered/);
     expect(declare(things.id, { filter: [things.name, things.name, things.name] })).toThrow(/filters/);
     expect(declare(things.id, { digits: 0 })).toThrow(/digits/);
-    expect(declare(product.key)).toThrow(/another table/);
+    expect(declare(products.sku)).toThrow(/another table/);
   });
 
   it('lets a row without a value for its filter be in no list', () => {

@@ -80,10 +80,10 @@ function insertEffects(rows: readonly Row[]) {
     if (first?.effect.kind !== 'ensure')
       return sql`insert into ${name} (event_seq, ${set.columns}) select r.event_id::bigint, ${set.values} from ${set.from}`;
     // In one order, so that two transactions cannot wait for each other.
-    const key = sql.identifier(first.effect.entity.key.name);
+    const key = sql`r.${sql.identifier(first.effect.entity.key.columns[0]?.column.name ?? '')}`;
     return sql`
-      insert into ${name} (${set.columns}) select distinct on (r.${key}) ${set.values} from ${set.from}
-      order by r.${key} on conflict do nothing`;
+      insert into ${name} (${set.columns}) select distinct on (${key}) ${set.values} from ${set.from}
+      order by ${key} on conflict do nothing`;
   });
 }
 

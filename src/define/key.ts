@@ -1,0 +1,228 @@
+import { getTableColumns } from 'drizzle-orm';
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import * as z from 'zod';
+
+/** The value of one key column. */
+export type KeyPart = string | number | bigint;
+
+/** A key as callers give it: the value of its one column, or its columns' values by property of the table. */
+export type KeyInput = KeyPart | Readonly<Record<string, KeyPart>>;
+
+/** How the values of a key column are written. Two values that Postgres holds equal have one canonical text. */
+export type KeyKind = 'text' | 'integer' | 'bigint' | 'uuid';
+
+/** One column of a key. */
+export interface KeyColumn {
+  /** The property of the drizzle table. */
+  readonly property: string;
+  readonly column: PgColumn;
+  readonly kind: KeyKind;
+  /** Parses a path parameter or a JSON value into the value that drizzle has for the column. */
+  readonly schema: z.ZodType<KeyPart>;
+}
+
+/**
+ * The key of an entity. Its canonical text stands in tags, cache keys, feature shards and lineage; SQL compares the
+ * columns themselves. `storage/postgres/key-sql.ts` has the same text as SQL, for statements and triggers.
+ */
+export interface KeyDefinition {
+  readonly columns: readonly KeyColumn[];
+  /**
+   * The canonical text. A single column's is the value as Postgres writes it: `7`, a UUID in lower case, a text
+   * unchanged. Of several columns the texts are joined by commas, with `%` and `,` in them as `%25` and `%2C`.
+   *
+   * @throws TypeError for a value that the columns cannot hold.
+   */
+  textOf(key: KeyInput): string;
+  /** The values by property. @throws TypeError for a single value where the key has several columns. */
+  valuesOf(key: KeyInput): Readonly<Record<string, KeyPart>>;
+  /** The values by property of a canonical text or of values as a client sends them; undefined where it is no key. */
+  parse(input: unknown): Readonly<Record<string, KeyPart>> | undefined;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** Longest text of a key that has no schema of its own: a few of them fit a tag. */
+const TEXT_CHARACTERS_MAX = 256;
+/** Columns of one key: each is a parameter of the path. */
+export const KEY_COLUMNS_MAX = 4;
+
+/** What a text key without a schema of its own takes: no control characters, which no path or log shows. */
+const AnyText = z
+  .string()
+  .min(1)
+  .max(TEXT_CHARACTERS_MAX)
+  .regex(/^\P{Cc}*$/u, 'A key has no control characters.');
+
+/**
+ * The key of a table.
+ *
+ * @param columns of the table, in the order of its primary or unique key.
+ * @param schemas for text columns, by property: what a client may ask for. They may trim or change case, because the
+ *   output is what SQL and tags both get.
+ * @throws Error for a column of another table or of a type whose equality is not that of its text.
+ */
+export function keyOf(
+  entity: string,
+  table: PgTable,
+  columns: readonly PgColumn[],
+  schemas: Readonly<Record<string, z.ZodType<string>>>,
+): KeyDefinition {
+  if (columns.length === 0 || columns.length > KEY_COLUMNS_MAX)
+    throw new Error(`The key of "${entity}" has 1 to ${KEY_COLUMNS_MAX} columns, not ${columns.length}.`);
+  const defined = columns.map((column) => keyColumn(entity, table, column, schemas));
+  const [only] = defined;
+  const valuesOf = (key: KeyInput): Readonly<Record<string, KeyPart>> => {
+    if (typeof key === 'object') return key;
+    if (only === undefined || defined.length > 1)
+      throw new TypeError(`The key of "${entity}" has several parts: ${namesOf(defined)}.`);
+    return { [only.property]: key };
+  };
+  return {
+    columns: defined,
+    valuesOf,
+    textOf: (key) => {
+      const values = valuesOf(key);
+      const texts = defined.map((part) => partText(entity, part, values[part.property]));
+      return defined.length === 1 ? (texts[0] ?? '') : texts.map(escaped).join(',');
+    },
+    parse: (input) => parsed(defined, input),
+  };
+}
+
+function keyColumn(
+  entity: string,
+  table: PgTable,
+  column: PgColumn,
+  schemas: Readonly<Record<string, z.ZodType<string>>>,
+): KeyColumn {
+  const property = Object.entries(getTableColumns(table)).find(([, candidate]) => candidate === column)?.[0];
+  if (property === undefined) throw new Error(`The key of "${entity}" names a column of another table.`);
+  const kind = kindOf(column);
+  if (kind === undefined)
+    throw new Error(
+      `The key of "${entity}" cannot be "${column.name}", which is ${column.getSQLType()}: use text, varchar, smallint, integer, bigint or uuid.`,
+    );
+  const schema = schemas[property];
+  if (schema !== undefined && kind !== 'text')
+    throw new Error(`The schema of "${property}", a key of "${entity}", is for text; the column is ${kind}.`);
+  return { property, column, kind, schema: schemaOf(kind, column, schema) };
+}
+
+/** Types whose values are equal in Postgres exactly where their canonical texts are: `char(n)` ignores blanks. */
+function kindOf(column: PgColumn): KeyKind | undefined {
+  const type = column.getSQLType();
+  if (type === 'text' || type.startsWith('varchar')) return 'text';
+  if (type === 'uuid') return 'uuid';
+  if (type === 'bigint' || type === 'bigserial') return 'bigint';
+  return ['integer', 'serial', 'smallint', 'smallserial'].includes(type) ? 'integer' : undefined;
+}
+
+function schemaOf(kind: KeyKind, column: PgColumn, schema: z.ZodType<string> = AnyText): z.ZodType<KeyPart> {
+  switch (kind) {
+    case 'text':
+      return schema.refine(isStorable, 'A key has no NUL and no unpaired surrogates.');
+    case 'uuid':
+      return z.string().regex(UUID, 'Expected a UUID.').toLowerCase();
+    case 'integer':
+    case 'bigint': {
+      const [min, max] = rangeOf(column);
+      return z
+        .union([z.string().regex(/^-?\d{1,19}$/), z.number().int(), z.bigint()], 'Expected a whole number.')
+        .transform((value) => BigInt(value))
+        .refine((value) => value >= min && value <= max, 'The number is out of the range of its column.')
+        .refine((value) => column.dataType !== 'number' || Number.isSafeInteger(Number(value)), {
+          message: 'The number is larger than this deployment can read exactly.',
+        })
+        .transform((value) => (column.dataType === 'bigint' ? value : Number(value)));
+    }
+  }
+}
+
+/** Whether Postgres' text can hold it. */
+function isStorable(text: string): boolean {
+  return !text.includes('\u0000') && text.isWellFormed();
+}
+
+function rangeOf(column: PgColumn): readonly [min: bigint, max: bigint] {
+  const type = column.getSQLType();
+  const bits = type.startsWith('big') ? 63n : type.startsWith('small') ? 15n : 31n;
+  return [-(2n ** bits), 2n ** bits - 1n];
+}
+
+/** The text that Postgres writes for the value, which has not passed through the key's schema. */
+function partText(entity: string, { property, kind, column }: KeyColumn, value: unknown): string {
+  const wrong = (): TypeError =>
+    new TypeError(`${describe(value)} is no value of "${property}", a key of "${entity}", which is ${kind}.`);
+  switch (kind) {
+    case 'text':
+      if (typeof value !== 'string' || !isStorable(value)) throw wrong();
+      return value;
+    case 'uuid':
+      if (typeof value !== 'string' || !UUID.test(value)) throw wrong();
+      return value.toLowerCase();
+    case 'integer':
+    case 'bigint': {
+      const isWhole =
+        typeof value === 'bigint' ||
+        (typeof value === 'number' && Number.isSafeInteger(value)) ||
+        (typeof value === 'string' && /^-?\d{1,19}$/.test(value));
+      if (!isWhole) throw wrong();
+      const number = BigInt(value);
+      const [min, max] = rangeOf(column);
+      if (number < min || number > max) throw wrong();
+      return String(number);
+    }
+  }
+}
+
+function parsed(
+  columns: readonly KeyColumn[],
+  input: unknown,
+): Readonly<Record<string, KeyPart>> | undefined {
+  const given =
+    columns.length > 1 && typeof input === 'string' ? split(input, columns) : partsOf(columns, input);
+  if (given === undefined) return undefined;
+  const values: Record<string, KeyPart> = {};
+  for (const { property, schema } of columns) {
+    const part = schema.safeParse(given[property]);
+    if (!part.success) return undefined;
+    values[property] = part.data;
+  }
+  return values;
+}
+
+function partsOf(
+  columns: readonly KeyColumn[],
+  input: unknown,
+): Readonly<Record<string, unknown>> | undefined {
+  if (typeof input === 'object' && input !== null && !Array.isArray(input)) {
+    const known = new Set(columns.map(({ property }) => property));
+    return Object.keys(input).every((name) => known.has(name)) ? { ...input } : undefined;
+  }
+  const [only] = columns;
+  return columns.length === 1 && only !== undefined ? { [only.property]: input } : undefined;
+}
+
+/** The parts of a canonical text. */
+function split(text: string, columns: readonly KeyColumn[]): Readonly<Record<string, unknown>> | undefined {
+  const texts = text.split(',');
+  if (texts.length !== columns.length) return undefined;
+  return Object.fromEntries(
+    columns.map(({ property }, index) => [
+      property,
+      (texts[index] ?? '').replaceAll('%2C', ',').replaceAll('%25', '%'),
+    ]),
+  );
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('%', '%25').replaceAll(',', '%2C');
+}
+
+function namesOf(columns: readonly KeyColumn[]): string {
+  return columns.map(({ property }) => property).join(', ');
+}
+
+function describe(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,22 @@
+declare const TAG: unique symbol;
+
+/**
+ * What an answer depends on, such as `product:85123A`. Entities, histories and lists make tags from keys, so that an
+ * answer and the change that invalidates it cannot spell one key in two ways.
+ */
+export type Tag = string & { readonly [TAG]: true };
+
+/** Longest tag, in UTF-16 units: an entity's name and a key, both bounded by their schemas, with room for a list's. */
+const TAG_CHARACTERS_MAX = 1_024;
+
+/**
+ * A tag for what no entity, history or list stands for, such as a setting. Only `invalidate` of the same text, for
+ * instance `POST /v1/admin/cache/purge`, ever invalidates it: no write and no trigger does.
+ *
+ * @throws RangeError for a text that Postgres cannot hold, or of no or more than 1,024 characters.
+ */
+export function tag(text: string): Tag {
+  if (text === '' || text.length > TAG_CHARACTERS_MAX || text.includes('\u0000') || !text.isWellFormed())
+    throw new RangeError(`A tag has 1 to ${TAG_CHARACTERS_MAX} characters that Postgres can hold.`);
+  return text as Tag;
+}

@@ -50,7 +50,7 @@ export function rowOf(
       const shape = signature && rowShape(signature.shape, entries.length);
       if (shape === undefined)
         throw new Error(`The version has no input "${name}" for ${entries.length} columns.`);
-      const elements = entries.map(([, column]) => elementOf(valueOf(column, features, request, now)));
+      const elements = entries.map(([, column]) => elementOf(columnValue(column, features, request, now)));
       const read = fromJson(datatype, elements);
       if (read.ok) return [name, { datatype, shape, data: read.data }];
       throw new Error(`${datatype} cannot hold ${elements[read.wrong]} of "${entries[read.wrong]?.[0]}".`);
@@ -70,7 +70,7 @@ export function usedFeatures({ inputs }: Pick<PredictionModel, 'inputs'>, featur
   );
 }
 
-function valueOf(column: Column, features: FeatureRow, request: RequestValues, now: number): unknown {
+function columnValue(column: Column, features: FeatureRow, request: RequestValues, now: number): unknown {
   switch (column.from) {
     case 'constant':
       return column.value;

@@ -31,6 +31,7 @@ export default defineConfig({
       {
         plugins: [
           cloudflareTest({
+            main: './test/support/worker/index.ts',
             wrangler: { configPath: './wrangler.toml' },
             miniflare: { bindings: WORKER_VARS },
           }),
@@ -41,7 +42,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           environment: 'node',
-          include: ['test/e2e/**/*.test.ts'],
+          include: ['test/e2e/**/*.test.ts', 'examples/*/test/e2e/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
           fileParallelism: false,

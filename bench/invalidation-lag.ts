@@ -12,6 +12,7 @@ import type { Token } from '../src/cache/clock/token.ts';
 import { decodeAnswer } from '../src/cache/clock/wire.ts';
 import { systemTime } from '../src/platform/clock.ts';
 import { REGIONS, type Region } from '../src/platform/regions.ts';
+import { FIXTURE } from '../test/support/node/fixture.ts';
 import { ProductReaders } from './support/product-readers.ts';
 import { bundle, KEY, millrace } from './support/runtime.ts';
 
@@ -43,7 +44,7 @@ async function put(url: URL, version: number): Promise<void> {
   const answer = await fetch(url, {
     method: 'PUT',
     headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ description: 'WHITE HANGING HEART T-LIGHT HOLDER', unitPrice: version }),
+    body: JSON.stringify({ description: 'A product', unitPrice: version }),
   });
   if (!answer.ok) throw new Error(`The product was not written: ${answer.status} ${await answer.text()}`);
   await answer.arrayBuffer();
@@ -170,7 +171,7 @@ for (const [name, className] of [
   ['with push', 'TagClock'],
   ['without push', 'TagClockWithoutPush'],
 ] as const) {
-  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
   const worker = millrace(database, 'dist/lag', 'lag-worker.js');
   const durableObjects = { ...worker.durableObjects, TAG_CLOCK: { className, useSQLite: true } };
   const runtime = new Miniflare(

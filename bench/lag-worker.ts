@@ -2,10 +2,10 @@ import { TagClock } from '../durable-objects/tag-clock/object.ts';
 import type { SyncRequest } from '../src/cache/clock/mirror.ts';
 import type { Env } from '../src/composition/env.ts';
 import { regionalClock, rootClock } from '../src/composition/objects.ts';
-import worker from '../src/index.ts';
 import { REGIONS } from '../src/platform/regions.ts';
+import worker from '../test/support/worker/index.ts';
 
-export * from '../src/index.ts';
+export * from '../test/support/worker/index.ts';
 
 /** The clock as it would be if every push were lost: what the regions' own syncs do alone. */
 export class TagClockWithoutPush extends TagClock {

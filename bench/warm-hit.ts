@@ -5,6 +5,7 @@
  */
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { startDevDatabase } from '../scripts/dev/database.ts';
+import { FIXTURE } from '../test/support/node/fixture.ts';
 import { load, median, type Round, type Target } from './support/load.ts';
 import { bundle, COMMON, KEY, millrace, modulesOf, runtimePids } from './support/runtime.ts';
 
@@ -23,9 +24,9 @@ function workersOf(database: { connectionString: string; endpoint: string }): Mi
   return new Miniflare(options);
 }
 
-bundle('--outdir', 'dist/millrace');
+bundle(FIXTURE.main, '--outdir', 'dist/millrace');
 bundle('--config', 'bench/empty.toml', '--outdir', '../dist/empty');
-const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
 const runtime = workersOf(database);
 try {
   await runtime.ready;
@@ -40,7 +41,10 @@ try {
   const put = await fetch(hit.url, {
     method: 'PUT',
     headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ description: 'WHITE HANGING HEART T-LIGHT HOLDER', unitPrice: 2.95 }),
+    body: JSON.stringify({
+      description: 'A description of thirty-four chars',
+      unitPrice: 2.95,
+    }),
   });
   if (put.status !== 201) throw new Error(`The product was not written: ${put.status} ${await put.text()}`);
   for (const target of [hit, empty]) await load(target, CONNECTIONS, ROUND_SECONDS);

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import * as z from 'zod';
-import { createReporter } from '../examples/shop/import/progress.ts';
+import { createReporter } from './progress.ts';
 
 const EXIT_USAGE = 2;
 /** What the route takes as a page. */
@@ -92,8 +92,8 @@ async function replay(key: string): Promise<void> {
     const share = (events: number) => (page.total === 0 ? 1 : Math.min(1, events / page.total));
     reporter.progress({
       unit: 'events',
-      lines: page.replayed,
-      linesOfRun: ofRun,
+      done: page.replayed,
+      doneByRun: ofRun,
       fraction: share(page.replayed),
       fractionAtStart: share(before),
       elapsedMs,

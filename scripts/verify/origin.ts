@@ -4,6 +4,7 @@ import { sql } from 'drizzle-orm';
 import pg from 'pg';
 import * as z from 'zod';
 import { connect } from '../../src/storage/postgres/connect.ts';
+import { FIXTURE } from '../../test/support/node/fixture.ts';
 
 const Started = z.object({
   connectionString: z.string(),
@@ -44,7 +45,7 @@ const GUARD_TRIGGER =
 export async function startOrigin(databaseUrl: string | undefined): Promise<Origin> {
   const scratch = databaseUrl === undefined ? undefined : await createScratch(databaseUrl);
   const thread = new Worker(new URL('./origin-thread.ts', import.meta.url), {
-    workerData: { databaseUrl: scratch?.url, migrationsDir: 'migrations' },
+    workerData: { databaseUrl: scratch?.url, migrationsDir: FIXTURE.migrationsDir },
   });
   const [message]: unknown[] = await once(thread, 'message');
   const { connectionString, directEndpoint, unreliableEndpoint } = Started.parse(message);

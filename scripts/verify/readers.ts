@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
-import { productPage } from '../../examples/shop/catalog/views.ts';
+import { productPage } from '../../test/support/catalog/views.ts';
 import type { Moment, ReadRecord } from '../../test/support/coherence/judge.ts';
 import { type Answer, ask, headerOf, tokenOf } from './client.ts';
 import { depOf, fieldsOf, type History, moment } from './history.ts';

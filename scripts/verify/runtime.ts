@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { bundle, COMMON, KEY, millrace, runtimePids } from '../../bench/support/runtime.ts';
+import { FIXTURE } from '../../test/support/node/fixture.ts';
 import { ask } from './client.ts';
 import { type Fault, withFault, withSourceBound } from './faults.ts';
 
@@ -78,7 +79,7 @@ export async function startRuntime(options: {
   fault: Fault | undefined;
 }): Promise<Runtime> {
   const folder = join(options.stateDir, 'bundle');
-  bundle('--outdir', folder);
+  bundle(FIXTURE.main, '--outdir', folder);
   const entry = join(folder, 'index.js');
   const text = withSourceBound(readFileSync(entry, 'utf8'), options.sourceBoundMs);
   writeFileSync(entry, options.fault === undefined ? text : withFault(text, options.fault));

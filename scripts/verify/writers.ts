@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { product } from '../../examples/shop/catalog/entities.ts';
 import { deleteEntity, putEntity } from '../../src/storage/postgres/entity-writes.ts';
+import { product } from '../../test/support/catalog/entities.ts';
 import { ask, tokenOf } from './client.ts';
 import { depOf, fieldsOf, type History, moment, type Write } from './history.ts';
 import type { Origin } from './origin.ts';

@@ -2,8 +2,9 @@ import type { EntityDefinition, HistoryDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import type { FeatureDefinition } from './feature.ts';
 import type { ModelDefinition } from './model.ts';
-import { modelProblems } from './model-problems.ts';
+import { CatalogError } from './problem.ts';
 import type { RetentionPolicy } from './retention.ts';
+import { validateCatalog } from './validate.ts';
 import type { ViewDefinition } from './view.ts';
 
 /**
@@ -21,27 +22,49 @@ export interface Catalog {
   readonly features: readonly FeatureDefinition[];
   readonly models: readonly ModelDefinition[];
   readonly retention: RetentionPolicy;
+  /** Where each definition is declared, e.g. `views.ts, productPage`: for messages about it. */
+  readonly origins: ReadonlyMap<unknown, string>;
 }
 
 /** Nothing is deleted. */
 const KEEP_EVERYTHING: RetentionPolicy = { events: {} };
 
+/** What a file of the catalog exports. */
+export type DeclaredModule = Readonly<Record<string, unknown>>;
+
 /**
- * Assembles the catalog from the modules that declare it, e.g. `[entities, events, views]` with
- * `import * as entities from './entities.ts'`. A definition is found by its `kind`; every other export is ignored.
+ * Assembles the catalog from the files that declare it. A definition is found by its `kind`; every other export is
+ * ignored.
  *
- * @throws Error where two definitions of one kind have the same name, or a model is declared wrongly.
+ * @param modules by file name without its extension: `{ entities, events }` with `import * as entities from
+ *   './entities.ts'`.
+ * @throws CatalogError for mistakes that `validateCatalog` finds.
  */
 export function defineCatalog(
-  modules: readonly Readonly<Record<string, unknown>>[],
+  modules: Readonly<Record<string, DeclaredModule>>,
   { retention = KEEP_EVERYTHING }: { readonly retention?: RetentionPolicy } = {},
 ): Catalog {
-  const declared = [...new Set(modules.flatMap((module) => Object.values(module)))];
+  const catalog = assemble(modules, retention);
+  const problems = validateCatalog(catalog);
+  if (problems.length > 0) throw new CatalogError(problems);
+  return catalog;
+}
+
+/** The definitions of the modules, unchecked. */
+export function assemble(
+  modules: Readonly<Record<string, DeclaredModule>>,
+  retention: RetentionPolicy = KEEP_EVERYTHING,
+): Catalog {
+  const origins = new Map<unknown, string>();
+  for (const [file, module] of Object.entries(modules))
+    for (const [name, value] of Object.entries(module))
+      if (isDefinition(value) && !origins.has(value)) origins.set(value, `${file}.ts, ${name}`);
+  const declared = [...origins.keys()];
   const ofKind = <Definition extends { kind: string }>(kind: Definition['kind']): Definition[] =>
     declared.filter((value): value is Definition => isKind(value, kind));
   const events = ofKind<EventDefinition>('event');
   const versions = events.flatMap((definition) => [definition, ...definition.earlier]);
-  const catalog: Catalog = {
+  return {
     entities: ofKind<EntityDefinition>('entity'),
     histories: ofKind<HistoryDefinition>('history'),
     events,
@@ -50,31 +73,14 @@ export function defineCatalog(
     features: ofKind<FeatureDefinition>('feature'),
     models: ofKind<ModelDefinition>('model'),
     retention,
+    origins,
   };
-  const { entities, histories, views, features, models } = catalog;
-  assertUnique('entity', entities, ({ name }) => name);
-  assertUnique('history', histories, ({ name }) => name);
-  assertUnique('event type', events, ({ name }) => name);
-  assertUnique('view', views, ({ name }) => name);
-  assertUnique('path', views, ({ path }) => path);
-  assertUnique('feature', features, ({ entity, name }) => `${entity.name}.${name}`);
-  assertUnique('model', models, ({ name }) => name);
-  const [problem] = modelProblems(models, features);
-  if (problem !== undefined)
-    throw new Error(`The catalog's ${problem.declaration}: ${problem.problem} ${problem.remedy}`);
-  return catalog;
+}
+
+function isDefinition(value: unknown): value is { readonly kind: string } {
+  return typeof value === 'object' && value !== null && 'kind' in value && typeof value.kind === 'string';
 }
 
 function isKind(value: unknown, kind: string): boolean {
-  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === kind;
-}
-
-function assertUnique<Definition>(
-  what: string,
-  definitions: readonly Definition[],
-  nameOf: (definition: Definition) => string,
-): void {
-  const names = definitions.map(nameOf);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new Error(`The catalog declares the ${what} "${twice}" twice.`);
+  return isDefinition(value) && value.kind === kind;
 }

@@ -1,4 +1,4 @@
-import type * as z from 'zod';
+import * as z from 'zod';
 import type { Datatype, NumericDatatype } from './datatype.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureReference } from './feature.ts';
@@ -84,4 +84,16 @@ export function constant<const Value extends ConstantValue>(
 /** A column with a field of the request. */
 export function fromRequest<const Field extends string>(field: Field): RequestColumn<Field> {
   return { from: 'request', field };
+}
+
+/** The JSON type of a field's values; undefined where its schema does not say one. */
+export function jsonTypeOf(schema: z.ZodType): string | undefined {
+  const json: Readonly<Record<string, unknown>> = z.toJSONSchema(schema, {
+    io: 'output',
+    unrepresentable: 'any',
+  });
+  if (typeof json['type'] === 'string') return json['type'];
+  const values: unknown = json['enum'] ?? ('const' in json ? [json['const']] : undefined);
+  const types = Array.isArray(values) ? [...new Set(values.map((value) => typeof value))] : [];
+  return types.length === 1 ? types[0] : undefined;
 }

@@ -259,3 +259,8 @@ function prediction<Owner extends EntityDefinition, Request extends RequestShape
   const request = z.strictObject({ ...declaration.request });
   return { ...base(declaration), path: declaration.path, inputs, request };
 }
+
+/** The names in braces of a path. */
+export function parametersOf(path: string): string[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);
+}

@@ -1,6 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Isolate } from '../composition/isolate.ts';
+import { bySpecificity } from '../define/reserved-paths.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type AppEnv, Gateway, requestIdOf } from './context.ts';
@@ -53,7 +54,7 @@ export function createApp(isolate: Isolate): OpenAPIHono<AppEnv> {
   for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
   const { views, models, entities } = gateway.catalog;
-  registerViews(app, gateway, views);
+  registerViews(app, gateway, views.toSorted(bySpecificity));
   const schemas = registerModelSchemas(app, models);
   registerModelPaths(app, gateway, schemas);
   registerPredictions(uncached, gateway, schemas);

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { rankerBundle } from '../support/models/ranker.ts';
 import {
   hasPublished,
   OwnRunEvent,
@@ -9,13 +8,10 @@ import {
 } from '../support/node/open-lineage.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
-const MODEL_DIR = join(import.meta.dirname, '../../models/ranker');
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const JSON_BODY = { ...AUTHORIZED, 'content-type': 'application/json' };
-const manifest = JSON.parse(readFileSync(join(MODEL_DIR, 'manifest.json'), 'utf8')) as {
-  version: string;
-  model: { sha256: string };
-};
+const bundle = rankerBundle();
+const { manifest } = bundle;
 const TRAINING = '5b1f6a34-0f0e-4a53-9d2b-9a4c8e1f7d10';
 
 interface Node {
@@ -42,16 +38,10 @@ let stack: Stack;
 let predictionId = '';
 beforeAll(async () => {
   stack = await startStack();
-  const read = (name: string) => readFileSync(join(MODEL_DIR, name));
   const published = await stack.fetch('/v1/admin/models/ranker/champion', {
     method: 'PUT',
     headers: JSON_BODY,
-    body: JSON.stringify({
-      manifest,
-      golden: JSON.parse(read('golden.json').toString('utf8')),
-      model: read('model.onnx').toString('base64'),
-      candidates: read('candidates.json').toString('base64'),
-    }),
+    body: JSON.stringify(bundle),
   });
   expect(published.status).toBe(201);
   const events = [
@@ -167,10 +157,7 @@ describe('the lineage of a prediction', () => {
     };
     const scored = await walk(`prediction/${await post({ key: 'bob', items: ['10001A'] })}?direction=up`);
     expect(scored.nodes[0]?.attributes).toMatchObject({ entity: 'customer', key: 'bob', items: 1 });
-    const golden = JSON.parse(readFileSync(join(MODEL_DIR, 'golden.json'), 'utf8')) as {
-      inputs: { features: number[][] };
-    };
-    const [row = []] = golden.inputs.features;
+    const [row = []] = bundle.golden.inputs['features'] ?? [];
     const tensor = { name: 'features', datatype: 'FP32', shape: [1, row.length], data: row };
     const ran = await walk(`prediction/${await post({ inputs: [tensor] })}?direction=up`);
     expect(ran.nodes[0]?.attributes).toMatchObject({ source: 'tensor', items: 1 });

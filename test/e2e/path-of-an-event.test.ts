@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { rankerBundle } from '../support/models/ranker.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
-const MODEL_DIR = join(import.meta.dirname, '../../models/ranker');
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 
 let stack: Stack;
@@ -16,15 +14,9 @@ afterAll(async () => {
 });
 
 async function publishModel(
-  change: (bundle: Record<string, unknown>) => void = () => undefined,
+  change: (bundle: ReturnType<typeof rankerBundle>) => void = () => undefined,
 ): Promise<Response> {
-  const read = (name: string) => readFileSync(join(MODEL_DIR, name));
-  const bundle: Record<string, unknown> = {
-    manifest: JSON.parse(read('manifest.json').toString('utf8')),
-    golden: JSON.parse(read('golden.json').toString('utf8')),
-    model: read('model.onnx').toString('base64'),
-    candidates: read('candidates.json').toString('base64'),
-  };
+  const bundle = rankerBundle();
   change(bundle);
   return await stack.fetch('/v1/admin/models/ranker/champion', {
     method: 'PUT',
@@ -249,10 +241,7 @@ describe('the model', () => {
       status: 422,
       json: { code: 'unknown_item', pointer: '/items/1' },
     });
-    const golden = JSON.parse(readFileSync(join(MODEL_DIR, 'golden.json'), 'utf8')) as {
-      inputs: { features: number[][] };
-      outputs: { score: number[] };
-    };
+    const { golden } = rankerBundle();
     const rows = golden.inputs.features;
     const width = rows[0]?.length ?? 0;
     const tensor = { name: 'features', datatype: 'FP32', shape: [rows.length, width], data: rows.flat() };
@@ -271,12 +260,11 @@ describe('the model', () => {
 
   it('is refused where it is not whole, and the one that answers stays', async () => {
     const broken = await publishModel((bundle) => {
-      bundle['model'] = Buffer.from('not a graph').toString('base64');
+      bundle.model = Buffer.from('not a graph').toString('base64');
     });
     expect(broken.status).toBe(422);
     expect(await broken.json()).toMatchObject({ code: 'invalid_model', pointer: '/manifest/model/sha256' });
-    const wrong = await publishModel((bundle) => {
-      const golden = bundle['golden'] as { outputs: { score: number[] } };
+    const wrong = await publishModel(({ golden }) => {
       golden.outputs.score = golden.outputs.score.map((score) => score + 0.5);
     });
     expect(await wrong.json()).toMatchObject({ code: 'invalid_model', pointer: '/golden/outputs' });

@@ -185,7 +185,7 @@ export function faultyCopy(
 ): Disposable & { readonly folder: string } {
   const root = join(import.meta.dirname, '../..');
   const folder = mkdtempSync(join(tmpdir(), 'millrace-fault-'));
-  for (const part of ['package.json', 'src', 'test/simulation', 'test/support/coherence', ...others])
+  for (const part of ['package.json', 'src', 'test/simulation', 'test/support', ...others])
     cpSync(join(root, part), join(folder, part), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   for (const { file, from, to } of edits) {

@@ -4,10 +4,10 @@ import { expect, it } from 'vitest';
 import { MIGRATIONS } from '../../durable-objects/cache-stats/migrations.ts';
 import { CounterStore, SERIES_MAX } from '../../durable-objects/cache-stats/store.ts';
 import { migrate } from '../../durable-objects/sqlite-migrations.ts';
-import { catalog } from '../../src/catalog/index.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { createApp } from '../../src/gateway/app.ts';
 import { DROPPED } from '../../src/platform/counters.ts';
+import { catalog } from '../support/catalog/index.ts';
 
 const app = createApp(new Isolate(catalog));
 

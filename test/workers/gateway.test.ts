@@ -1,8 +1,8 @@
 import { SELF } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
-import { catalog } from '../../src/catalog/index.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { createApp } from '../../src/gateway/app.ts';
+import { catalog } from '../support/catalog/index.ts';
 
 const URL_BASE = 'https://shop.test';
 const KEY = { authorization: 'Bearer test-key' };

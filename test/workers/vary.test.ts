@@ -32,7 +32,7 @@ const greeting = view({
   tags: ({ name }, _, { language }) => [tag(`greeting:${name}:${language}`)],
 });
 
-const isolate = new Isolate(defineCatalog([{ greeting }]));
+const isolate = new Isolate(defineCatalog({ views: { greeting } }));
 const gateway = new Gateway(isolate);
 const app = new OpenAPIHono<AppEnv>();
 registerViews(app, gateway, [greeting]);

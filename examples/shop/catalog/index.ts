@@ -7,4 +7,4 @@ import { retention } from './retention.ts';
 import * as views from './views.ts';
 
 /** An online shop: customers, products, purchases, returns and product views. */
-export const catalog = defineCatalog([entities, events, views, features, models], { retention });
+export const catalog = defineCatalog({ entities, events, views, features, models }, { retention });

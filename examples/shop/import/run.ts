@@ -1,7 +1,7 @@
+import type { Reporter } from '../../../scripts/progress.ts';
 import { BATCH_BYTES_MAX, type Batch, cutBatches, firstLines } from './batches.ts';
 import { IMPORT_SOURCE, LineIdentity } from './event.ts';
 import { ImportError } from './failure.ts';
-import type { Reporter } from './progress.ts';
 import { Sender, type SenderDeps, type SendOutcome } from './sender.ts';
 import { inspectFile, latestTime, readSource, type SourceFile, untilAborted } from './source.ts';
 import { acknowledge, type ImportState, newState, StateFile } from './state.ts';
@@ -205,8 +205,9 @@ class Run {
     const now = this.#deps.now();
     this.#sendingSince ??= { at: now, fraction };
     this.#deps.reporter.progress({
-      lines: this.#state.acknowledged,
-      linesOfRun: this.#state.acknowledged - this.#begun.acknowledged,
+      unit: 'lines',
+      done: this.#state.acknowledged,
+      doneByRun: this.#state.acknowledged - this.#begun.acknowledged,
       fraction,
       fractionAtStart: this.#sendingSince.fraction,
       elapsedMs: now - this.#sendingSince.at,

@@ -4,7 +4,7 @@ import type { Catalog } from '../../define/catalog.ts';
 import type { EventDefinition } from '../../define/event.ts';
 import { readNames } from '../../define/feature.ts';
 import { answerSchema, type ModelDefinition } from '../../define/model.ts';
-import { jsonTypeOf } from '../../define/model-problems.ts';
+import { jsonTypeOf } from '../../define/model-input.ts';
 import type { Field, RunDataset } from '../../pipeline/lineage/open-lineage.ts';
 import { events, quarantine } from '../../storage/postgres/schema.ts';
 

@@ -1,9 +1,7 @@
-import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
-
-const MIGRATIONS = join(import.meta.dirname, '../../../migrations');
+import { FIXTURE } from '../../support/node/fixture.ts';
 
 /** The database of a run of schedules, with what makes it refuse certain events. */
 export interface SimulatedDatabase {
@@ -15,8 +13,8 @@ export interface SimulatedDatabase {
 export async function openDatabase(url: string | undefined): Promise<SimulatedDatabase> {
   const database = await startDevDatabase(
     url === undefined
-      ? { dataDir: 'memory://', migrationsDir: MIGRATIONS }
-      : { databaseUrl: url, migrationsDir: MIGRATIONS },
+      ? { dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir }
+      : { databaseUrl: url, migrationsDir: FIXTURE.migrationsDir },
   );
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await db.execute(sql`alter table purchases drop constraint if exists refuses_data`);

@@ -1,6 +1,5 @@
 import { FeatureShard } from '../../../durable-objects/feature-shard/object.ts';
 import { OutboxRelay } from '../../../durable-objects/outbox-relay/object.ts';
-import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { consumeChanges } from '../../../queues/changes/consumer.ts';
 import { consumeDead } from '../../../queues/dead/consumer.ts';
 import { consumeEvents } from '../../../queues/events/consumer.ts';
@@ -27,6 +26,7 @@ import {
   resolveQuarantined,
 } from '../../../src/storage/postgres/quarantine.ts';
 import { sendChunked } from '../../../src/storage/queue.ts';
+import { catalog } from '../../support/catalog/index.ts';
 import { type ObjectStorage, objectStorage } from './cloudflare-workers.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { Machine, type Process } from './machine.ts';

@@ -4,8 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { createTestHarness } from 'wrangler';
 import { runtimePids } from '../../../bench/support/runtime.ts';
-import { captureOtherWriters } from '../../../scripts/dev/database/capture.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
+import { EVERYTHING } from '../../../src/cache/purge.ts';
+import { captureStatements } from '../../../src/storage/postgres/capture.ts';
+import { FIXTURE, type Served } from './fixture.ts';
+import { workerConfig } from './worker-config.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 export const KEY = 'end-to-end-key';
@@ -27,19 +30,29 @@ export interface Stack extends AsyncDisposable {
 
 /**
  * The built worker on a real Postgres (PGlite, in memory), with real queues, objects, KV and R2 of the local platform.
- * Other writers are captured where a test asks for it; otherwise nobody is told what they change.
+ *
+ * @param vars what differs from the vars of wrangler.toml.
+ * @param options.served the catalog; that of the product's own tests unless given.
+ * @param options.capture whether triggers capture what other writers change; without them, only an outbox row that the
+ *   writer inserts invalidates anything.
  */
 export async function startStack(
   vars: Readonly<Record<string, string>> = {},
-  { capture = false }: { readonly capture?: boolean } = {},
+  { capture = false, served = FIXTURE }: { readonly capture?: boolean; readonly served?: Served } = {},
 ): Promise<Stack> {
-  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: join(ROOT, 'migrations') });
-  if (capture) await captureOtherWriters(database);
+  const { catalog, main, migrationsDir, cachedPath } = served;
+  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
+  neonConfig.fetchEndpoint = () => database.endpoint;
+  const client = neon(database.connectionString);
+  if (capture) {
+    const statements = captureStatements({ ...catalog, everything: EVERYTHING });
+    await client.transaction(statements.map((statement) => client.query(statement)));
+  }
   const harness = createTestHarness({
     root: ROOT,
     workers: [
       {
-        configPath: 'wrangler.toml',
+        configPath: workerConfig(main),
         // Filling ahead would hide what a test wants to see void; the one about it switches it on.
         vars: { WARMING: 'off', ...vars },
         secrets: {
@@ -56,11 +69,9 @@ export async function startStack(
     if (databaseIsUp) await database.close();
     databaseIsUp = false;
   };
-  neonConfig.fetchEndpoint = () => database.endpoint;
-  const client = neon(database.connectionString);
   // A clock that has just been made knows of no source yet, and for a moment answers come from the origin.
   await eventually(
-    async () => (await fetch(new URL('/v1/products/NONE', url))).headers.get('cache-status') ?? '',
+    async () => (await fetch(new URL(cachedPath, url))).headers.get('cache-status') ?? '',
     (status) => status.includes('; hit'),
   );
   return {

@@ -3,9 +3,9 @@ import { integer, numeric, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { product } from '../../../examples/shop/catalog/entities.ts';
-import { products } from '../../../examples/shop/catalog/tables.ts';
 import { entity } from '../../../src/define/entity.ts';
+import { product } from '../../support/catalog/entities.ts';
+import { products } from '../../support/catalog/tables.ts';
 
 const things = pgTable('things', {
   id: text('id').primaryKey(),

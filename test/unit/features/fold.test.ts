@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { catalog } from '../../../examples/shop/catalog/index.ts';
-import { snapshotAsOf } from '../../../examples/shop/training/purchases.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../../src/features/fold.ts';
 import { readFeature } from '../../../src/features/read.ts';
 import { routeEvents, shardOf } from '../../../src/features/shards.ts';
+import { catalog } from '../../support/catalog/index.ts';
 
 const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2026, 10, 23, 12);
@@ -56,27 +55,6 @@ describe('features', () => {
         const atOnce = mergeCells(events.flatMap((e) => cellsOf(customerFeatures, e)));
         const sorted = (cells: typeof atOnce) => cells.map((cell) => JSON.stringify(cell)).sort();
         expect(sorted(inParts)).toEqual(sorted(atOnce));
-      }),
-    );
-  });
-
-  it('are what training computes from history, to the last bit', () => {
-    fc.assert(
-      fc.property(history, (events) => {
-        const lines = events
-          .filter((event) => Reflect.get(Object(event.data), 'customerId') === '17850')
-          .map((event) => ({
-            sku: String(Reflect.get(Object(event.data), 'sku')),
-            at: event.occurredAt,
-            quantity: 1,
-          }))
-          .sort((a, b) => a.at - b.at);
-        const online = read(events, '17850', NOW + 1);
-        const snapshot = snapshotAsOf(lines, NOW + 1);
-        expect(online['purchases_30d'].value).toBe(snapshot.purchases_30d);
-        expect(online['purchases_365d'].value).toBe(snapshot.purchases_365d);
-        expect(online['last_purchase_at'].value).toBe(snapshot.last_purchase_at);
-        expect(online['items'].value).toEqual(snapshot.items);
       }),
     );
   });

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { datasetsOf } from '../../../src/operations/lineage/datasets.ts';
 import { runEventOf } from '../../../src/operations/lineage/run-events.ts';
 import type { StoredRun } from '../../../src/storage/postgres/lineage-read.ts';
 import { LINEAGE_JOBS } from '../../../src/storage/postgres/lineage-runs.ts';
+import { catalog } from '../../support/catalog/index.ts';
 import {
   facetsOf,
   hasPublished,

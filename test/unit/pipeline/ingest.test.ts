@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { ingest, type QueueItem } from '../../../src/pipeline/ingest.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
 import { type StorePorts, storeMessages } from '../../../src/pipeline/store.ts';
 import { packBySize, sized } from '../../../src/platform/pack.ts';
 import type { StorableEvent } from '../../../src/storage/postgres/event-store.ts';
 import type { RefusedEvent } from '../../../src/storage/postgres/quarantine.ts';
+import { catalog } from '../../support/catalog/index.ts';
 
 const NOW = Date.UTC(2026, 10, 23, 12);
 

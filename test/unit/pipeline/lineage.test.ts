@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { catalog } from '../../../examples/shop/catalog/index.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
 import { foldObserved, storeObserved } from '../../../src/pipeline/lineage/observed.ts';
 import {
@@ -12,6 +11,7 @@ import {
 import { RUN_WINDOW_MS, windowOf, windowRunId } from '../../../src/pipeline/lineage/runs.ts';
 import type { StorePorts } from '../../../src/pipeline/store.ts';
 import type { PredictionRecord, RunTally } from '../../../src/storage/postgres/lineage-runs.ts';
+import { catalog } from '../../support/catalog/index.ts';
 
 const AT = Date.parse('2026-01-01T10:00:20Z');
 const FOLD = { job: 'fold', subject: '', version: '' } as const;

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { QUALITY_DIMENSIONS } from '../../../src/define/quality.ts';
 import {
   gateVerdictOf,
@@ -18,6 +17,7 @@ import {
   WINDOW_NAMES,
   WINDOWS,
 } from '../../../src/pipeline/quality/windows.ts';
+import { catalog } from '../../support/catalog/index.ts';
 
 const TYPE = 'shop.purchase.v1';
 const countsOf = (tallies: Tallies, reference: Tallies = {}): QualityCounts => ({

@@ -1,8 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { product, productViewHistory, purchaseHistory } from '../../../examples/shop/catalog/entities.ts';
-import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { event } from '../../../src/define/event.ts';
 import {
   custom,
@@ -16,6 +14,8 @@ import {
   unique,
 } from '../../../src/define/quality.ts';
 import { tallyEvents, UNRECOGNISED } from '../../../src/pipeline/quality/assess.ts';
+import { product, productViewHistory, purchaseHistory } from '../../support/catalog/entities.ts';
+import { catalog } from '../../support/catalog/index.ts';
 
 const AT = Date.UTC(2026, 10, 23, 12);
 const context = { occurredAt: AT, now: AT };

@@ -4,8 +4,6 @@ import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { customer, product, purchaseHistory } from '../../../examples/shop/catalog/entities.ts';
-import { catalogCapture } from '../../../scripts/dev/database/capture.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { ensure } from '../../../src/define/event.ts';
 import {
@@ -17,6 +15,9 @@ import {
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { type StorableEvent, storeEvents } from '../../../src/storage/postgres/event-store.ts';
+import { customer, product, purchaseHistory } from '../../support/catalog/entities.ts';
+import { catalog } from '../../support/catalog/index.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 import {
   anyFate,
   anyThings,
@@ -262,7 +263,7 @@ function capturesOtherWriters(
   });
 
   describe("and leaves the worker's own writes alone", () => {
-    beforeAll(() => run(catalogCapture()));
+    beforeAll(() => run(captureStatements({ ...catalog, everything: 'all' })));
 
     it('which have written their outbox rows', async () => {
       const values = { description: 'A', unitPrice: 1 };
@@ -301,7 +302,7 @@ function capturesOtherWriters(
 
 describe('capture on PGlite', () => {
   capturesOtherWriters(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });
@@ -314,7 +315,7 @@ describe.skipIf(!POSTGRES_URL)(`capture on ${POSTGRES_TITLE}`, () => {
     await admin.query(`create database ${name}`);
     const url = new URL(POSTGRES_URL ?? '');
     url.pathname = `/${name}`;
-    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: FIXTURE.migrationsDir });
     const stop = async () => {
       await database.close();
       await admin.query(`drop database ${name} with (force)`);

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { purchase } from '../../../examples/shop/catalog/events.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { emptyRun, endedIngestRuns, RUN_WINDOW_MS } from '../../../src/pipeline/lineage/runs.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
@@ -16,6 +15,8 @@ import {
   startTraining,
 } from '../../../src/storage/postgres/lineage-runs.ts';
 import { LINEAGE_KEEP_DAYS, sweepLineage } from '../../../src/storage/postgres/lineage-sweep.ts';
+import { purchase } from '../../support/catalog/events.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 import { eventually } from '../../support/node/stack.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
@@ -231,7 +232,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
 
 describe('lineage on PGlite', () => {
   keepsLineage(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });
@@ -245,7 +246,7 @@ describe.skipIf(!POSTGRES_URL)(`lineage on ${POSTGRES_TITLE}`, () => {
     const admin = new pg.Client({ connectionString: POSTGRES_URL });
     await admin.connect();
     await admin.query(`create database ${name}`);
-    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: FIXTURE.migrationsDir });
     const stop = async () => {
       await database.close();
       await admin.query(`drop database ${name} with (force)`);
@@ -256,7 +257,7 @@ describe.skipIf(!POSTGRES_URL)(`lineage on ${POSTGRES_TITLE}`, () => {
 
   it('passes no run event that is committed later than one after it', async () => {
     const [early, late] = [new pg.Client(url.href), new pg.Client(url.href)];
-    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: FIXTURE.migrationsDir });
     const db = connect({ url: database.connectionString, endpoint: database.endpoint });
     try {
       await Promise.all([early.connect(), late.connect()]);

@@ -1,6 +1,5 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { catalog } from '../../../examples/shop/catalog/index.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import {
   type ScoredStorePorts,
@@ -16,6 +15,8 @@ import { storeEvents } from '../../../src/storage/postgres/event-store.ts';
 import { judgeStored } from '../../../src/storage/postgres/quality-checks.ts';
 import { readBatch, readPending, settlePending } from '../../../src/storage/postgres/quality-pending.ts';
 import { keepRefused } from '../../../src/storage/postgres/quarantine.ts';
+import { catalog } from '../../support/catalog/index.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
@@ -230,7 +231,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
 
 describe('scoring on PGlite', () => {
   scoresWhatIsStored(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });
@@ -243,7 +244,7 @@ describe.skipIf(!POSTGRES_URL)(`scoring on ${POSTGRES_TITLE}`, () => {
     await admin.query(`create database ${name}`);
     const url = new URL(POSTGRES_URL ?? '');
     url.pathname = `/${name}`;
-    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: FIXTURE.migrationsDir });
     const stop = async () => {
       await database.close();
       await admin.query(`drop database ${name} with (force)`);

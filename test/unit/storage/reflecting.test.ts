@@ -1,13 +1,5 @@
-import { join } from 'node:path';
 import { count, eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { products, purchases } from '../../../examples/shop/catalog/tables.ts';
-import {
-  customerPage,
-  customerPurchases,
-  productList,
-  productPage,
-} from '../../../examples/shop/catalog/views.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { type AsOfPorts, InvalidatedChanges, loadAsOf } from '../../../src/cache/as-of.ts';
 import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
@@ -19,8 +11,10 @@ import { classifyFault, connect } from '../../../src/storage/postgres/connect.ts
 import { markRelayed, readPending } from '../../../src/storage/postgres/outbox.ts';
 import { REPORT_PENDING_MAX } from '../../../src/storage/postgres/outbox-report.ts';
 import { reflect } from '../../../src/storage/postgres/reflecting.ts';
+import { products, purchases } from '../../support/catalog/tables.ts';
+import { customerPage, customerPurchases, productList, productPage } from '../../support/catalog/views.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 
-const MIGRATIONS = join(import.meta.dirname, '../../../migrations');
 const EPOCH = '0f';
 
 let database: DevDatabase;
@@ -31,7 +25,7 @@ let invalidations: (readonly string[])[];
 let known: InvalidatedChanges;
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: MIGRATIONS });
+  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await db.batch([
     db.insert(products).values([

@@ -1,16 +1,17 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { product } from '../../../examples/shop/catalog/entities.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { markRelayed } from '../../../src/storage/postgres/outbox.ts';
+import { product } from '../../support/catalog/entities.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);
 afterAll(() => database.close());

@@ -6,6 +6,7 @@ import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/databas
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { boundsOf, readHistory } from '../../../src/storage/postgres/history.ts';
 import { pruneOld, readPruned } from '../../../src/storage/postgres/retention.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
@@ -107,7 +108,7 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
 
 describe('retention and history on PGlite', () => {
   keepsAndPrunes(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });
@@ -121,7 +122,7 @@ describe.skipIf(!POSTGRES_URL)(`retention and history on ${POSTGRES_TITLE}`, () 
     const admin = new pg.Client({ connectionString: POSTGRES_URL });
     await admin.connect();
     await admin.query(`create database ${name}`);
-    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: 'migrations' });
+    const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: FIXTURE.migrationsDir });
     const stop = async () => {
       await database.close();
       await admin.query(`drop database ${name} with (force)`);

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createReporter, describeProgress } from '../../import/progress.ts';
 import { backoffMs, retryAfterMs } from '../../import/retry.ts';
 import { shiftToToday } from '../../import/run.ts';
 
@@ -35,21 +34,5 @@ describe('pure rules', () => {
     expect(retryAfterMs('Thu, 01 Jan 2015 00:00:30 GMT', now)).toBe(0);
     expect(retryAfterMs('soon', now)).toBeNull();
     expect(retryAfterMs(null, now)).toBeNull();
-  });
-
-  test('progress is a bar in a terminal and a line now and then elsewhere', () => {
-    const progress = { lines: 5000, linesOfRun: 2000, fraction: 0.5, fractionAtStart: 0.25, elapsedMs: 4000 };
-    expect(describeProgress(progress)).toBe(' 50.0 %  5,000 lines  500/s  ETA 0:08');
-    const shown = (isTTY: boolean): string => {
-      let now = 0;
-      let output = '';
-      const reporter = createReporter({ isTTY, write: (text) => (output += text) }, () => now);
-      for (; now < 25_000; now += 1000) reporter.progress(progress);
-      reporter.finish();
-      return output;
-    };
-    expect(shown(false).split('\n')).toHaveLength(3);
-    expect(shown(true).split('\r')).toHaveLength(27);
-    expect(shown(true)).toContain('[############............]');
   });
 });

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Reporter } from '../../import/progress.ts';
+import type { Reporter } from '../../../../scripts/progress.ts';
 import { type ImportDeps, type ImportOptions, runImport } from '../../import/run.ts';
 import { summarise } from '../../import/summary.ts';
 import { csvOf, type Endpoint, HEADER_II, startEndpoint, xlsxOf } from './import-fixtures.ts';

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { catalog } from '../../../../examples/shop/catalog/index.ts';
 import type { EventsMessage } from '../../../../queues/events/message.ts';
 import { eventOf } from '../../../../src/pipeline/kafka/binding.ts';
 import { kafkaConfig } from '../../../../src/pipeline/kafka/config.ts';
 import { sinkRecord } from '../../../../src/pipeline/kafka/sink.ts';
 import { beginningOf, pump, type SourcePorts } from '../../../../src/pipeline/kafka/source.ts';
 import type { KafkaRecord } from '../../../../src/storage/kafka.ts';
+import { catalog } from '../../../support/catalog/index.ts';
 
 const record = (over: Partial<KafkaRecord> = {}): KafkaRecord => ({
   topic: 't',

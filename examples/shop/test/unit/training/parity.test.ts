@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { cellsOf, mergeCells } from '../../../../../src/features/fold.ts';
 import { readFeature } from '../../../../../src/features/read.ts';
 import { customerItems, customerLastPurchase, customerPurchases } from '../../../catalog/features.ts';
+import { catalog } from '../../../catalog/index.ts';
 import { DAY_MS } from '../../../catalog/ranker.ts';
 import { groupPurchases, snapshotAsOf } from '../../../training/purchases.ts';
 
@@ -50,6 +51,54 @@ test('the snapshot of training equals what the feature store answers', () => {
       });
       const history = groupPurchases(lines);
       expect(snapshotAsOf(history.customers.get('C1') ?? [], NOW)).toEqual(Object.fromEntries(stored));
+    }),
+  );
+});
+
+/** Lines of two known customers and of unknown ones, some of them of charges that are no products. */
+const anyHistory = fc
+  .array(
+    fc.record({
+      sku: fc.constantFrom('85123A', '22423', '71053', 'POST'),
+      customerId: fc.constantFrom('17850', '13085', null),
+      quantity: fc.integer({ min: 1, max: 500 }),
+      unitPrice: fc.integer({ min: 1, max: 50_000 }).map((pence) => pence / 100),
+      occurredAt: fc.integer({ min: NOW - 500 * DAY_MS, max: NOW }),
+    }),
+    { maxLength: 60 },
+  )
+  .map((lines) =>
+    lines.map(({ occurredAt, ...line }, index) => ({
+      seq: index + 1,
+      type: 'shop.purchase.v1',
+      occurredAt,
+      data: { invoice: 'A', country: 'UK', ...line },
+    })),
+  );
+
+const customerFeatures = catalog.features.filter(({ entity }) => entity.name === 'customer');
+
+test('the features of one customer among others are what training computes from history, to the last bit', () => {
+  fc.assert(
+    fc.property(anyHistory, (events) => {
+      const lines = events
+        .filter(({ data }) => data.customerId === '17850')
+        .map(({ data, occurredAt }) => ({ sku: data.sku, at: occurredAt, quantity: 1 }))
+        .sort((a, b) => a.at - b.at);
+      const cells = mergeCells(events.flatMap((event) => cellsOf(customerFeatures, event))).filter(
+        ({ key }) => key === '17850',
+      );
+      const online = Object.fromEntries(
+        customerFeatures.flatMap((definition) => {
+          const own = cells.filter(({ feature }) => feature === definition.name);
+          return Object.entries(readFeature(definition, own, NOW + 1));
+        }),
+      );
+      const snapshot = snapshotAsOf(lines, NOW + 1);
+      expect(online['purchases_30d']?.value).toBe(snapshot.purchases_30d);
+      expect(online['purchases_365d']?.value).toBe(snapshot.purchases_365d);
+      expect(online['last_purchase_at']?.value).toBe(snapshot.last_purchase_at);
+      expect(online['items']?.value).toEqual(snapshot.items);
     }),
   );
 });

@@ -1,15 +1,15 @@
-/** How far a run has come. */
+/** The progress of a long task that may be stopped and continued by another run. */
 export interface Progress {
-  /** Lines acknowledged over all runs. */
-  readonly lines: number;
-  /** Lines acknowledged by this run. */
-  readonly linesOfRun: number;
-  /** Share of the file's bytes that is acknowledged, 0 to 1, and that was when this run began to send. */
+  /** The plural of what is counted, e.g. `events`. */
+  readonly unit: string;
+  /** How many all runs have done. */
+  readonly done: number;
+  /** How many this run has done. */
+  readonly doneByRun: number;
+  /** The share of the whole task that is done, 0 to 1, and what it was when this run began. */
   readonly fraction: number;
   readonly fractionAtStart: number;
-  /** What is counted, where it is not lines. */
-  readonly unit?: string;
-  /** Milliseconds since this run began to send. */
+  /** Milliseconds since this run began. */
   readonly elapsedMs: number;
 }
 
@@ -34,13 +34,13 @@ const CLEAR_LINE = '\r\u001b[K';
 
 /** One line of text about a run's progress. */
 export function describeProgress(progress: Progress): string {
-  const { lines, linesOfRun, fraction, fractionAtStart, elapsedMs } = progress;
-  const rate = elapsedMs > 0 ? (linesOfRun / elapsedMs) * 1000 : 0;
-  const done = fraction - fractionAtStart;
-  const leftMs = done > 0 ? (elapsedMs / done) * (1 - fraction) : Number.NaN;
+  const { unit, done, doneByRun, fraction, fractionAtStart, elapsedMs } = progress;
+  const rate = elapsedMs > 0 ? (doneByRun / elapsedMs) * 1000 : 0;
+  const share = fraction - fractionAtStart;
+  const leftMs = share > 0 ? (elapsedMs / share) * (1 - fraction) : Number.NaN;
   return [
     `${(fraction * 100).toFixed(1).padStart(5)} %`,
-    `${lines.toLocaleString('en-US')} ${progress.unit ?? 'lines'}`,
+    `${done.toLocaleString('en-US')} ${unit}`,
     `${Math.round(rate).toLocaleString('en-US')}/s`,
     `ETA ${Number.isNaN(leftMs) ? '-' : clockTime(leftMs)}`,
   ].join('  ');

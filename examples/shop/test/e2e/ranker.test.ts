@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import { parseCandidateTable } from '../../catalog/ranker.ts';
+import { SHOP } from '../served.ts';
+
+const MODEL_DIR = join(import.meta.dirname, '../../models/ranker');
+const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+const read = (name: string) => readFileSync(join(MODEL_DIR, name));
+const candidates = parseCandidateTable(JSON.parse(read('candidates.json').toString('utf8')));
+const golden = JSON.parse(read('golden.json').toString('utf8')) as {
+  inputs: { features: number[][] };
+  outputs: { score: number[] };
+};
+
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack({}, { served: SHOP });
+});
+afterAll(() => stack[Symbol.asyncDispose]());
+
+async function send(method: string, path: string, body: object, type = 'application/json') {
+  const response = await stack.fetch(path, {
+    method,
+    headers: { ...AUTHORIZED, 'content-type': type },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, json: (await response.json()) as Record<string, unknown> };
+}
+
+it('publishes the trained bundle, whose golden rows the worker reproduces', async () => {
+  const published = await send('PUT', '/v1/admin/models/ranker/champion', {
+    manifest: JSON.parse(read('manifest.json').toString('utf8')),
+    golden,
+    model: read('model.onnx').toString('base64'),
+    candidates: read('candidates.json').toString('base64'),
+  });
+  expect(published.status).toBe(201);
+  const rows = golden.inputs.features;
+  const width = rows[0]?.length ?? 0;
+  const tensor = { name: 'features', datatype: 'FP32', shape: [rows.length, width], data: rows.flat() };
+  const ran = await send('POST', '/v1/predictions/ranker', { inputs: [tensor] });
+  const [output] = ran.json['outputs'] as { data: number[] }[];
+  expect(golden.outputs.score.length).toBeGreaterThan(0);
+  for (const [index, expected] of golden.outputs.score.entries())
+    expect(output?.data[index]).toBeCloseTo(expected, 4);
+});
+
+it('recommends popular products to a stranger, and by the model after a purchase', async () => {
+  const path = '/v1/customers/alice/recommendations';
+  const recommended = async () => {
+    const response = await stack.fetch(path, { headers: { 'millrace-consistency': 'strong' } });
+    return (await response.json()) as { source: string; items: { item: string; score: number }[] };
+  };
+  const stranger = await recommended();
+  const popular = candidates.popular.map(({ sku }) => sku);
+  expect(stranger.source).toBe('popularity');
+  expect(stranger.items.map(({ item }) => item)).toEqual(popular.slice(0, stranger.items.length));
+  const event = {
+    ...{ specversion: '1.0', id: '1', source: '/shop', type: 'shop.purchase.v1' },
+    data: {
+      ...{ invoice: '1', sku: popular[0], quantity: 2, unitPrice: 2.5 },
+      ...{ customerId: 'alice', country: 'United Kingdom' },
+    },
+  };
+  expect((await send('POST', '/v1/events', event, 'application/cloudevents+json')).status).toBe(202);
+  const known = await eventually(recommended, ({ source }) => source === 'model');
+  const scores = known.items.map(({ score }) => score);
+  expect(scores.length).toBeGreaterThan(0);
+  expect(scores).toEqual(scores.toSorted((a, b) => b - a));
+});

@@ -1,0 +1,29 @@
+/** A mistake in a declaration. */
+export interface CatalogProblem {
+  /** The declaration and, where it is known, its file: `the view "product" (views.ts, productPage)`. */
+  readonly declaration: string;
+  /** What is wrong, as a sentence. */
+  readonly problem: string;
+  /** What to do, as a sentence. */
+  readonly remedy: string;
+}
+
+/** Mistakes shown at once; the rest is counted. */
+const SHOWN_MAX = 20;
+
+/** The catalog has mistakes: the worker does not start, `npm run check` fails, and nothing is deployed. */
+export class CatalogError extends Error {
+  readonly problems: readonly CatalogProblem[];
+
+  constructor(problems: readonly CatalogProblem[]) {
+    const shown = problems.slice(0, SHOWN_MAX).map(problemText);
+    const more = problems.length > SHOWN_MAX ? [`… and ${problems.length - SHOWN_MAX} more.`] : [];
+    super([`The catalog has ${problems.length} mistake(s):`, ...shown, ...more].join('\n'));
+    this.name = 'CatalogError';
+    this.problems = problems;
+  }
+}
+
+function problemText({ declaration, problem, remedy }: CatalogProblem): string {
+  return `  ${declaration}: ${problem} ${remedy}`;
+}

@@ -1,0 +1,25 @@
+/** Where the product's own routes are. No view, ranking or write may be there; an architecture test knows them all. */
+export const RESERVED_PATHS = [
+  '/v1/admin',
+  '/v1/changes',
+  '/v1/events',
+  '/v1/features',
+  '/v1/gates',
+  '/v1/lineage',
+  '/v1/predictions',
+  '/v1/quality',
+] as const;
+
+/**
+ * Puts the path first that is more specific, segment by segment from the left: a router that takes the first match
+ * reaches `/stations/search` before `/stations/{id}`.
+ */
+export function bySpecificity(a: { readonly path: string }, b: { readonly path: string }): number {
+  const [left, right] = [a.path.split('/'), b.path.split('/')];
+  for (const [index, segment] of left.entries()) {
+    const isParameter = segment.startsWith('{');
+    const isOtherParameter = right[index]?.startsWith('{') ?? false;
+    if (isParameter !== isOtherParameter) return isParameter ? 1 : -1;
+  }
+  return 0;
+}

@@ -1,0 +1,28 @@
+import type { Catalog } from './catalog.ts';
+import type { CatalogProblem } from './problem.ts';
+import { checkExamples } from './validate/examples.ts';
+import { checkModels } from './validate/models.ts';
+import { checkNames } from './validate/names.ts';
+import { checkRoutes } from './validate/routes.ts';
+import { checkTables } from './validate/tables.ts';
+import { checkValues } from './validate/values.ts';
+
+/** Reports a mistake of a definition. */
+export type Report = (definition: unknown, named: string, problem: string, remedy: string) => void;
+
+/**
+ * Finds what the types of the builders cannot: names and routes that clash, values out of their range, tables that do
+ * not fit, examples that break their own contract. It runs when the catalog is loaded, and so in `npm run check` and
+ * before a deploy. It reads no database: `scripts/migrate.ts` compares the tables with the one it is about to change.
+ */
+export function validateCatalog(catalog: Catalog): CatalogProblem[] {
+  const problems: CatalogProblem[] = [];
+  const report: Report = (definition, named, problem, remedy) => {
+    const origin = catalog.origins.get(definition);
+    const declaration = origin === undefined ? `the ${named}` : `the ${named} (${origin})`;
+    problems.push({ declaration, problem, remedy });
+  };
+  for (const check of [checkNames, checkRoutes, checkTables, checkValues, checkModels, checkExamples])
+    check(catalog, report);
+  return problems;
+}

@@ -1,0 +1,111 @@
+import { getTableColumns } from 'drizzle-orm';
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import type { Catalog } from '../catalog.ts';
+import type { Effect, EventDefinition } from '../event.ts';
+import type { Report } from '../validate.ts';
+
+/** When an example is taken to happen and to be judged: 2026-01-01. Fixed, so that a catalog loads everywhere alike. */
+const EXAMPLE_AT_MS = 1_767_225_600_000;
+
+/** Each example keeps its contract, and what it stores and folds fits the tables and the features. */
+export function checkExamples(catalog: Catalog, report: Report): void {
+  for (const event of catalog.events)
+    for (const version of [event, ...event.earlier]) checkExample(catalog, event, version, report);
+}
+
+function checkExample(
+  catalog: Catalog,
+  event: EventDefinition,
+  version: EventDefinition,
+  report: Report,
+): void {
+  if (version.example === undefined) return;
+  const named = `event "${version.type}"`;
+  const tried = attempt(() =>
+    version.interpret(version.example, { occurredAt: EXAMPLE_AT_MS, now: EXAMPLE_AT_MS }),
+  );
+  if ('error' in tried) {
+    const problem = `\`stores\` or a rule fails for its example: ${tried.error}`;
+    report(event, named, problem, 'Correct the function or the example.');
+  } else if (!tried.value.ok) {
+    const { reason, pointer, detail } = tried.value;
+    const problem = `Its example is refused: ${reason} at ${pointer}: ${detail}`;
+    report(event, named, problem, 'Correct the example: clients are shown it as an event that is taken.');
+  } else {
+    for (const effect of tried.value.effects) checkEffect(event, named, effect, report);
+    checkFolds(catalog, event, version, report);
+  }
+}
+
+function checkFolds(
+  catalog: Catalog,
+  event: EventDefinition,
+  version: EventDefinition,
+  report: Report,
+): void {
+  const parsed = version.parse(version.example);
+  for (const feature of catalog.features.filter(({ eventType }) => eventType === event.type)) {
+    const named = `feature "${feature.name}"`;
+    const folded = attempt(() => feature.contribution(parsed));
+    if ('error' in folded) {
+      const problem = `It fails for the example of ${version.type}: ${folded.error}`;
+      report(feature, named, problem, 'Correct `key`, `value` or `item`.');
+    } else if (folded.value !== null && !Number.isSafeInteger(folded.value.amount)) {
+      const { amount } = folded.value;
+      const problem = `It adds ${amount} for the example of ${version.type}; sums are kept in whole numbers.`;
+      report(feature, named, problem, 'Return a whole number, e.g. cents or grams.');
+    }
+  }
+}
+
+function checkEffect(event: EventDefinition, named: string, effect: Effect, report: Report): void {
+  const [table, target] =
+    effect.kind === 'append'
+      ? [effect.history.table, `history "${effect.history.name}"`]
+      : [effect.entity.table, `entity "${effect.entity.name}"`];
+  const columns: Readonly<Record<string, PgColumn>> = getTableColumns(table);
+  const given: Readonly<Record<string, unknown>> = 'row' in effect ? effect.row : {};
+  for (const [property, value] of Object.entries(given)) {
+    const column = columns[property];
+    if (column === undefined)
+      report(
+        event,
+        named,
+        `It stores "${property}" in the ${target}, whose table has no such column.`,
+        'Correct `stores` or the table.',
+      );
+    else if (column.notNull && value === null)
+      report(
+        event,
+        named,
+        `It stores null in "${property}" of the ${target}, which is not null.`,
+        'Correct `stores` or the table.',
+      );
+  }
+  for (const property of required(table))
+    if (
+      !(property in given) &&
+      ['append', 'ensure', 'upsert'].includes(effect.kind) &&
+      property !== 'eventSeq'
+    )
+      report(
+        event,
+        named,
+        `It stores no "${property}" in the ${target}, which has no default.`,
+        'Add it to the row, or give the column a default.',
+      );
+}
+
+function required(table: PgTable): string[] {
+  return Object.entries(getTableColumns(table)).flatMap(([property, column]) =>
+    column.notNull && !column.hasDefault ? [property] : [],
+  );
+}
+
+function attempt<T>(work: () => T): { readonly value: T } | { readonly error: string } {
+  try {
+    return { value: work() };
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
+}

@@ -1,0 +1,80 @@
+import { getTableName } from 'drizzle-orm';
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
+import type { Catalog } from '../catalog.ts';
+import type { Report } from '../validate.ts';
+
+/** Keys, writes and rules fit the tables. */
+export function checkTables(catalog: Catalog, report: Report): void {
+  for (const entity of catalog.entities) {
+    const wanted = entity.key.columns.map(({ column }) => column.name);
+    if (!uniqueSets(entity.table).some((columns) => sameSet(columns, wanted)))
+      report(
+        entity,
+        `entity "${entity.name}"`,
+        `The table "${getTableName(entity.table)}" has no primary key or unique constraint of exactly ${wanted.join(', ')}.`,
+        'Declare it in the table, or name the columns that are its key.',
+      );
+  }
+  for (const [path, ofPath] of Map.groupBy(
+    catalog.entities.filter(({ write }) => write !== undefined),
+    ({ write }) => write?.path,
+  ))
+    for (const entity of ofPath.slice(1))
+      report(
+        entity,
+        `entity "${entity.name}"`,
+        `Another entity is written at "${path}".`,
+        'Choose another `write.path`.',
+      );
+  for (const event of catalog.events)
+    for (const rule of event.quality.storedRules)
+      if (!catalog.histories.includes(rule.history))
+        report(
+          event,
+          `event "${event.name}"`,
+          `The rule "${rule.name}" is about the history "${rule.history.name}", which the catalog does not export.`,
+          'Export the history.',
+        );
+  for (const feature of catalog.features) {
+    if (!catalog.entities.includes(feature.entity))
+      report(
+        feature,
+        `feature "${feature.name}"`,
+        `Its entity "${feature.entity.name}" is not exported.`,
+        'Export the entity.',
+      );
+    if (!catalog.eventTypes.has(feature.eventType))
+      report(
+        feature,
+        `feature "${feature.name}"`,
+        `Its event "${feature.eventType}" is not exported.`,
+        'Export the event.',
+      );
+  }
+  for (const history of catalog.histories)
+    for (const owner of history.owners)
+      if (!catalog.entities.includes(owner.entity))
+        report(
+          history,
+          `history "${history.name}"`,
+          `Its owner "${owner.entity.name}" is not exported.`,
+          'Export the entity.',
+        );
+}
+
+/** The sets of columns, by their names in the database, in which no two rows of the table are equal. */
+function uniqueSets(table: PgTable): string[][] {
+  const { columns, primaryKeys, uniqueConstraints, indexes } = getTableConfig(table);
+  return [
+    ...columns.filter(({ primary, isUnique }) => primary || isUnique).map(({ name }) => [name]),
+    ...primaryKeys.map((key) => key.columns.map(({ name }) => name)),
+    ...uniqueConstraints.map((constraint) => constraint.columns.map(({ name }) => name)),
+    ...indexes
+      .filter(({ config }) => config.unique && config.where === undefined)
+      .map(({ config }) => config.columns.map((column) => ('name' in column ? String(column.name) : ''))),
+  ];
+}
+
+function sameSet(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((name) => right.includes(name));
+}

@@ -1,0 +1,56 @@
+import type { Catalog } from '../catalog.ts';
+import type { Report } from '../validate.ts';
+
+/** A century: a longer window is all of history, which a feature without windows is. */
+const WINDOW_DAYS_MAX = 36_500;
+/** Items of one feature; each is read with every answer. */
+const ITEMS_MAX = 1_000;
+
+/** Numbers are within the ranges that the folds, the cache and retention work in. */
+export function checkValues(catalog: Catalog, report: Report): void {
+  for (const feature of catalog.features) {
+    const named = `feature "${feature.name}"`;
+    for (const days of feature.windowsDays)
+      if (!Number.isInteger(days) || days < 1 || days > WINDOW_DAYS_MAX)
+        report(
+          feature,
+          named,
+          `A window of ${days} days is none.`,
+          `A window has 1 to ${WINDOW_DAYS_MAX} whole days.`,
+        );
+    if (new Set(feature.windowsDays).size !== feature.windowsDays.length)
+      report(feature, named, 'It has one window twice.', 'Leave one of them out.');
+    if (
+      feature.aggregate === 'items' &&
+      !(Number.isInteger(feature.limit) && feature.limit >= 1 && feature.limit <= ITEMS_MAX)
+    )
+      report(feature, named, `It reads ${feature.limit} items.`, `Read 1 to ${ITEMS_MAX}.`);
+  }
+  for (const view of catalog.views) {
+    const named = `view "${view.name}"`;
+    const { boundMs, tiers } = view.policy;
+    if (!(Number.isFinite(boundMs) && boundMs >= 0))
+      report(view, named, `Its bound is ${boundMs} ms.`, '`boundMs` is 0 or more.');
+    if (tiers.length === 0)
+      report(view, named, 'No tier holds its answers.', "Name at least one of 'memory', 'colo' and 'kv'.");
+    if (new Set(tiers).size !== tiers.length)
+      report(view, named, 'It names one tier twice.', 'Leave one of them out.');
+  }
+  const { events, ...spans } = catalog.retention;
+  for (const [target, days] of [...Object.entries(events), ...Object.entries(spans)])
+    if (days !== undefined && !(Number.isInteger(days) && days >= 1))
+      report(
+        catalog.retention,
+        'retention policy',
+        `"${target}" is kept for ${days} days.`,
+        'Keep it for 1 or more whole days.',
+      );
+  for (const type of Object.keys(events))
+    if (!catalog.eventTypes.has(type))
+      report(
+        catalog.retention,
+        'retention policy',
+        `It names the event type "${type}", which the catalog does not declare.`,
+        'Name a type with its version, e.g. ride.v1.',
+      );
+}

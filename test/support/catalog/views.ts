@@ -1,0 +1,203 @@
+import { and, count, desc, eq, lt, max, or, sum } from 'drizzle-orm';
+import * as z from 'zod';
+import { view } from '../../../src/define/view.ts';
+import { Country, CustomerId, customer, product, purchaseHistory, Sku } from './entities.ts';
+import { customers, products, purchases } from './tables.ts';
+
+const PAGE_ROWS_MAX = 100;
+const PageSize = z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(50);
+/** A shorter bound than the default, for the tests that wait for it. */
+const SHORT_BOUND = { boundMs: 1_000 } as const;
+
+const isoTime = (text: string | null | undefined) => (text ? new Date(text).toISOString() : null);
+
+const Product = z.object({ sku: Sku, description: z.string().nullable(), unitPrice: z.number() });
+const productColumns = {
+  sku: products.sku,
+  description: products.description,
+  unitPrice: products.unitPrice,
+};
+const customerColumns = { id: customers.id, country: customers.country };
+
+/** One row and an aggregate over a history, in one batch. */
+export const productPage = view({
+  name: 'product',
+  path: '/v1/products/{sku}',
+  description: 'One product, with what was sold of it.',
+  params: { sku: Sku },
+  cache: SHORT_BOUND,
+  response: Product.extend({ sold: z.object({ units: z.int(), lastAt: z.string().nullable() }) }),
+  load: async (db, { sku }) => {
+    const [[row], [sold]] = await db.batch([
+      db.select(productColumns).from(products).where(eq(products.sku, sku)),
+      db
+        .select({ units: sum(purchases.quantity).mapWith(Number), lastAt: max(purchases.occurredAt) })
+        .from(purchases)
+        .where(eq(purchases.sku, sku)),
+    ]);
+    if (row === undefined) return null;
+    return { ...row, sold: { units: sold?.units ?? 0, lastAt: isoTime(sold?.lastAt) } };
+  },
+  tags: ({ sku }) => [product.row(sku), purchaseHistory.of(product, sku)],
+});
+
+const AfterKey = z
+  .string()
+  .max(32)
+  .regex(/^\P{Cc}*$/u)
+  .optional();
+
+/** Pages in the order of the key. */
+export const productList = view({
+  name: 'products',
+  path: '/v1/products',
+  description: 'Products by SKU; `next` is the `after` of the next page.',
+  query: { after: AfterKey, limit: PageSize },
+  cache: SHORT_BOUND,
+  response: z.object({ products: z.array(Product), next: z.string().nullable() }),
+  load: async (db, { after, limit }) => {
+    const list = product.lists.bySku;
+    const rows = await db
+      .select(productColumns)
+      .from(products)
+      .where(after === undefined ? undefined : list.after({ sku: after }))
+      .orderBy(...list.order)
+      .limit(limit);
+    return { products: rows, next: rows.length === limit ? (rows.at(-1)?.sku ?? null) : null };
+  },
+  tags: ({ after, limit }, page) => {
+    const rows = page?.products ?? [];
+    const begin = after === undefined ? undefined : { sku: after };
+    return product.lists.bySku.page({ after: begin, rows, full: rows.length === limit });
+  },
+});
+
+/** `<price>:<SKU>` of the last row of the page before. */
+const AfterPrice = z
+  .string()
+  .regex(/^\d{1,8}(\.\d{1,4})?:\P{Cc}{1,32}$/u)
+  .optional();
+
+function priceCursor(after: string | undefined): { unitPrice: number; sku: string } | undefined {
+  const [, price, sku] = /^([^:]*):(.*)$/.exec(after ?? '') ?? [];
+  return sku === undefined ? undefined : { unitPrice: Number(price), sku };
+}
+
+/** Pages in the order of a number that changes. */
+export const priceList = view({
+  name: 'price-list',
+  path: '/v1/price-list',
+  description: 'Products from the cheapest on; `next` is the `after` of the next page.',
+  query: { after: AfterPrice, limit: PageSize },
+  cache: SHORT_BOUND,
+  response: z.object({ products: z.array(Product), next: z.string().nullable() }),
+  load: async (db, { after, limit }) => {
+    const list = product.lists.byPrice;
+    const begin = priceCursor(after);
+    const rows = await db
+      .select(productColumns)
+      .from(products)
+      .where(begin === undefined ? undefined : list.after(begin))
+      .orderBy(...list.order)
+      .limit(limit);
+    const last = rows.length === limit ? rows.at(-1) : undefined;
+    return { products: rows, next: last === undefined ? null : `${last.unitPrice}:${last.sku}` };
+  },
+  tags: ({ after, limit }, page) => {
+    const rows = page?.products ?? [];
+    return product.lists.byPrice.page({ after: priceCursor(after), rows, full: rows.length === limit });
+  },
+});
+
+/** Pages of the rows that a filter admits. */
+export const customerList = view({
+  name: 'customers',
+  path: '/v1/customers',
+  description: 'Customers of a country by id; `next` is the `after` of the next page.',
+  query: { country: Country, after: AfterKey, limit: PageSize },
+  response: z.object({
+    customers: z.array(z.object({ id: CustomerId, country: z.string() })),
+    next: z.string().nullable(),
+  }),
+  load: async (db, { country, after, limit }) => {
+    const list = customer.lists.byCountry;
+    const rows = await db
+      .select(customerColumns)
+      .from(customers)
+      .where(and(eq(customers.country, country), after === undefined ? undefined : list.after({ id: after })))
+      .orderBy(...list.order)
+      .limit(limit);
+    return { customers: rows, next: rows.length === limit ? (rows.at(-1)?.id ?? null) : null };
+  },
+  tags: ({ country, after, limit }, page) => {
+    const rows = page?.customers ?? [];
+    const begin = after === undefined ? undefined : { id: after };
+    const full = rows.length === limit;
+    return customer.lists.byCountry.page({ filter: { country }, after: begin, rows, full });
+  },
+});
+
+/** Has the default cache policy. */
+export const customerPage = view({
+  name: 'customer',
+  path: '/v1/customers/{id}',
+  description: 'One customer, with the number of their purchases.',
+  params: { id: CustomerId },
+  response: z.object({
+    id: CustomerId,
+    country: z.string(),
+    purchases: z.object({ lines: z.int(), lastAt: z.string().nullable() }),
+  }),
+  load: async (db, { id }) => {
+    const [[row], [total]] = await db.batch([
+      db.select(customerColumns).from(customers).where(eq(customers.id, id)),
+      db
+        .select({ lines: count(), lastAt: max(purchases.occurredAt) })
+        .from(purchases)
+        .where(eq(purchases.customerId, id)),
+    ]);
+    if (row === undefined) return null;
+    return { ...row, purchases: { lines: total?.lines ?? 0, lastAt: isoTime(total?.lastAt) } };
+  },
+  tags: ({ id }) => [customer.row(id), purchaseHistory.of(customer, id)],
+});
+
+/** Pages of a history, newest first. */
+export const customerPurchases = view({
+  name: 'customer-purchases',
+  path: '/v1/customers/{id}/purchases',
+  description: 'Purchases of a customer, newest first; `next` is the `before` of the next page.',
+  params: { id: CustomerId },
+  query: {
+    /** `<milliseconds>-<event>` of the last row of the page before. */
+    before: z
+      .string()
+      .regex(/^\d{1,15}-\d{1,15}$/)
+      .optional(),
+    limit: PageSize,
+  },
+  response: z.object({
+    purchases: z.array(z.object({ invoice: z.string(), sku: z.string(), quantity: z.int() })),
+    next: z.string().nullable(),
+  }),
+  load: async (db, { id, before, limit }) => {
+    const [atMs, seq] = (before ?? '').split('-');
+    const at = new Date(Number(atMs)).toISOString();
+    const older = or(
+      lt(purchases.occurredAt, at),
+      and(eq(purchases.occurredAt, at), lt(purchases.eventSeq, Number(seq))),
+    );
+    const rows = await db
+      .select()
+      .from(purchases)
+      .where(and(eq(purchases.customerId, id), before === undefined ? undefined : older))
+      .orderBy(desc(purchases.occurredAt), desc(purchases.eventSeq))
+      .limit(limit);
+    const last = rows.length === limit ? rows.at(-1) : undefined;
+    return {
+      purchases: rows.map(({ invoice, sku, quantity }) => ({ invoice, sku, quantity })),
+      next: last === undefined ? null : `${Date.parse(last.occurredAt)}-${last.eventSeq}`,
+    };
+  },
+  tags: ({ id }) => [purchaseHistory.of(customer, id)],
+});

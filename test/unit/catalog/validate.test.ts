@@ -1,0 +1,239 @@
+import { bigint, integer, numeric, pgTable, text } from 'drizzle-orm/pg-core';
+import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { assemble, type DeclaredModule, defineCatalog } from '../../../src/define/catalog.ts';
+import { entity, history } from '../../../src/define/entity.ts';
+import { append, ensure, event } from '../../../src/define/event.ts';
+import { feature } from '../../../src/define/feature.ts';
+import { CatalogError } from '../../../src/define/problem.ts';
+import { unique } from '../../../src/define/quality.ts';
+import { validateCatalog } from '../../../src/define/validate.ts';
+import { view } from '../../../src/define/view.ts';
+
+const stations = pgTable('stations', {
+  id: integer('id').primaryKey(),
+  name: text('name').notNull(),
+  bikes: integer('bikes').notNull().default(0),
+});
+const rides = pgTable('rides', {
+  eventSeq: bigint('event_seq', { mode: 'number' }).primaryKey(),
+  stationId: integer('station_id').notNull(),
+  minutes: numeric('minutes', { mode: 'number' }).notNull(),
+});
+const station = entity({ name: 'station', table: stations, key: stations.id });
+const rideHistory = history({
+  name: 'ride',
+  table: rides,
+  owners: [{ entity: station, property: 'stationId' }],
+});
+const Ride = z.object({ stationId: z.int(), minutes: z.number() });
+
+const ride = (more: Partial<Parameters<typeof event<typeof Ride>>[0]> = {}) =>
+  event({
+    type: 'ride',
+    version: 1,
+    description: 'A ride began at a station.',
+    data: Ride,
+    example: { stationId: 7, minutes: 12.5 },
+    stores: (data) => [append(rideHistory, data)],
+    ...more,
+  });
+const rideEvent = ride();
+const stationView = (name: string, path: `/v1/${string}`, params: z.ZodRawShape = {}) =>
+  view({
+    name,
+    path,
+    description: 'A view.',
+    params,
+    response: z.object({}),
+    load: async () => ({}),
+    tags: () => [],
+  });
+const rideCount = (
+  more: { name?: string; windowsDays?: number[]; value?: (data: z.output<typeof Ride>) => number } = {},
+) =>
+  feature.sum({
+    name: 'rides',
+    entity: station,
+    event: rideEvent,
+    key: (data) => data.stationId,
+    value: () => 1,
+    windowsDays: [30],
+    ...more,
+  });
+const good = { station, rideHistory, rideEvent, rides: rideCount() };
+
+/** What the catalog says of a file that declares all of it. */
+const problems = (exports: DeclaredModule, retention?: Parameters<typeof assemble>[1]): string[] =>
+  validateCatalog(assemble({ things: { ...good, ...exports } }, retention)).map(
+    ({ declaration, problem, remedy }) => `${declaration}: ${problem} ${remedy}`,
+  );
+const oneOf = (exports: DeclaredModule, retention?: Parameters<typeof assemble>[1]): string => {
+  const found = problems(exports, retention);
+  expect(found).toHaveLength(1);
+  return found[0] ?? '';
+};
+
+describe('a catalog without mistakes', () => {
+  it('is taken, also an empty one', () => {
+    expect(problems({})).toEqual([]);
+    expect(defineCatalog({}).views).toEqual([]);
+  });
+
+  it('is refused with all of its mistakes at once, each with file, declaration and remedy', () => {
+    const views = { a: stationView('A', '/v1/a'), b: stationView('b', '/v1/b/{id}') };
+    expect(() => defineCatalog({ views })).toThrow(CatalogError);
+    expect(() => defineCatalog({ views })).toThrow(
+      /2 mistake\(s\)[\s\S]*the view "A" \(views\.ts, a\): The name[\s\S]*the view "b" \(views\.ts, b\): The path has the parameter "id"/,
+    );
+  });
+});
+
+describe('routes', () => {
+  const id = { id: z.string() };
+  it('refuses one path twice, whatever its parameters are called', () => {
+    const a = stationView('a', '/v1/stations/{id}', id);
+    const b = stationView('b', '/v1/stations/{key}', { key: z.string() });
+    expect(oneOf({ a, b })).toMatch(
+      /the view "b" \(things\.ts, b\): The path "\/v1\/stations\/\{key\}" is also that of the view "a"/,
+    );
+  });
+
+  it('takes the specific beside the parametrised, and refuses what neither is', () => {
+    const a = stationView('a', '/v1/stations/{id}', id);
+    expect(problems({ a, b: stationView('b', '/v1/stations/search') })).toEqual([]);
+    const c = stationView('c', '/v1/stations/{id}/x', id);
+    const d = stationView('d', '/v1/stations/near/{place}', { place: z.string() });
+    expect(oneOf({ c, d })).toMatch(/A request could mean/);
+  });
+
+  it('refuses a write whose parameters have other names than the view of the same thing', () => {
+    const body = z.strictObject({ name: z.string() });
+    const written = entity({
+      name: 'written',
+      table: stations,
+      key: stations.id,
+      write: { path: 'stations', body },
+    });
+    expect(problems({ written, a: stationView('a', '/v1/stations/{id}', id) })).toEqual([]);
+    const a = stationView('a', '/v1/stations/{key}', { key: z.string() });
+    expect(oneOf({ written, a })).toMatch(/other parameter names/);
+  });
+
+  it('refuses parameters that path and params do not share, and paths of the product', () => {
+    expect(oneOf({ a: stationView('a', '/v1/stations', id) })).toMatch(
+      /`params` has "id", which the path lacks/,
+    );
+    expect(oneOf({ a: stationView('a', '/v1/events/mine') })).toMatch(/belongs to a route of Millrace/);
+    expect(oneOf({ a: stationView('a', '/v1/a b') })).toMatch(/not well-formed/);
+    expect(oneOf({ a: stationView('a', '/v1/stations/:id') })).toMatch(/not well-formed/);
+  });
+});
+
+describe('names', () => {
+  it.each([
+    [
+      'an entity twice',
+      { twin: entity({ name: 'station', table: stations, key: stations.id }) },
+      /has this name already/,
+    ],
+    ['a view twice', { a: stationView('a', '/v1/a'), b: stationView('a', '/v1/b') }, /has this name already/],
+    ['an event version twice', { again: ride() }, /has this name already/],
+    ['a name in capitals', { a: stationView('Stations', '/v1/a') }, /not of the form/],
+    ['a name that Millrace uses', { a: stationView('cache', '/v1/a') }, /Millrace uses this name/],
+  ])('refuses %s', (_, exports, problem) => {
+    expect(problems(exports)[0]).toMatch(problem);
+  });
+
+  it('refuses a feature that is read by the name of another', () => {
+    const named = feature.last({ name: 'rides_30d', entity: station, event: rideEvent, key: () => 7 });
+    expect(oneOf({ named })).toMatch(/the feature "rides_30d" .*has this read name of "station" already/);
+  });
+});
+
+describe('values', () => {
+  it.each([[0], [-1], [1.5], [Number.NaN], [Number.POSITIVE_INFINITY]])(
+    'refuses a window of %s days',
+    (days) => {
+      expect(oneOf({ rides: rideCount({ windowsDays: [days] }) })).toMatch(/is none/);
+    },
+  );
+
+  it('refuses a view without a tier or with a bound below zero', () => {
+    const a = stationView('a', '/v1/a');
+    expect(oneOf({ a: { ...a, policy: { ...a.policy, tiers: [] } } })).toMatch(/No tier/);
+    expect(oneOf({ a: { ...a, policy: { ...a.policy, boundMs: -1 } } })).toMatch(/bound is -1 ms/);
+  });
+
+  it('refuses retention of part of a day, or of an event type that is not declared', () => {
+    expect(oneOf({}, { events: { 'ride.v1': 0.5 } })).toMatch(/kept for 0\.5 days/);
+    expect(oneOf({}, { events: { ride: 30 } })).toMatch(/does not declare/);
+  });
+});
+
+describe('tables', () => {
+  it('refuses a key that is not unique', () => {
+    const named = entity({ name: 'named', table: stations, key: stations.name });
+    expect(oneOf({ named })).toMatch(/no primary key or unique constraint of exactly name/);
+  });
+
+  it('refuses what names a declaration that is not exported', () => {
+    const rest = { ...good, rideHistory: undefined };
+    const rule = unique(['stationId'], { history: rideHistory, withinMs: 1_000 });
+    const found = validateCatalog(assemble({ things: { ...rest, rideEvent: ride({ rules: [rule] }) } }));
+    expect(found.map(({ problem }) => problem).join()).toMatch(
+      /history "ride", which the catalog does not export/,
+    );
+    expect(
+      validateCatalog(assemble({ things: { rides: good.rides } })).map(({ problem }) => problem),
+    ).toEqual([
+      expect.stringMatching(/entity "station" is not exported/),
+      expect.stringMatching(/event "ride\.v1" is not exported/),
+    ]);
+  });
+});
+
+describe('examples', () => {
+  const declared = (more: Parameters<typeof ride>[0]) => {
+    const tried = ride(more);
+    return problems({
+      rideEvent: tried,
+      rides: feature.count({ name: 'n', entity: station, event: tried, key: () => 7, windowsDays: [] }),
+    });
+  };
+  it('refuses one that breaks its contract, and a function that fails for it', () => {
+    expect(declared({ example: { stationId: 7 } as never })[0]).toMatch(
+      /Its example is refused: contract_violation at \/data\/minutes/,
+    );
+    const stores = () => {
+      throw new Error('Not yet.');
+    };
+    expect(declared({ stores })[0]).toMatch(/fails for its example: Not yet\./);
+  });
+
+  it('refuses one whose rows do not fit the table', () => {
+    const row = { stationId: 7, minutes: 1, colour: 'red' };
+    expect(declared({ stores: () => [append(rideHistory, row)] })[0]).toMatch(
+      /stores "colour" in the history "ride"/,
+    );
+    const incomplete = { stationId: 7 } as unknown as { stationId: number; minutes: number };
+    expect(declared({ stores: () => [append(rideHistory, incomplete)] })[0]).toMatch(/stores no "minutes"/);
+    const unnamed = { id: 7, name: null as unknown as string };
+    expect(declared({ stores: () => [ensure(station, unnamed)] })[0]).toMatch(
+      /stores null in "name" of the entity/,
+    );
+  });
+
+  it('refuses a sum of fractions, and a key of another entity', () => {
+    expect(oneOf({ rides: rideCount({ value: (data) => data.minutes }) })).toMatch(
+      /adds 12\.5 .* whole numbers/,
+    );
+    const other = feature.last({
+      name: 'last',
+      entity: station,
+      event: rideEvent,
+      key: (data) => `ride of ${data.stationId}`,
+    });
+    expect(oneOf({ other })).toMatch(/"ride of 7" is no value of "id", a key of "station"/);
+  });
+});

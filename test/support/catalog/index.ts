@@ -11,4 +11,4 @@ import * as models from './models.ts';
 import { retention } from './retention.ts';
 import * as views from './views.ts';
 
-export const catalog = defineCatalog([entities, events, views, features, models], { retention });
+export const catalog = defineCatalog({ entities, events, views, features, models }, { retention });

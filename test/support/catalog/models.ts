@@ -1,7 +1,8 @@
 import * as z from 'zod';
 import { model } from '../../../src/define/model.ts';
+import { fromFeature, fromRequest } from '../../../src/define/model-input.ts';
 import { customer, product } from './entities.ts';
-import { items as itemsBought, purchases } from './features.ts';
+import { items as itemsBought, lastPurchase, purchases } from './features.ts';
 
 /** The artifact beside the graph: how many customers bought each product, most bought first. */
 export const CandidateTable = z.strictObject({
@@ -35,4 +36,46 @@ export const ranker = model.ranking({
       },
     };
   },
+});
+
+/** A regression with two inputs of different types and two outputs. `test/support/models/outside.ts` makes its bundle. */
+export const expectedSpend = model.regression({
+  name: 'expected-spend',
+  description: 'What a customer will spend in the next weeks.',
+  entity: customer,
+  path: '/v1/customers/{id}/expected-spend',
+  ttlS: 600,
+  public: true,
+  inputs: {
+    features: {
+      columns: {
+        purchases_30d: fromFeature(purchases.window(30), { default: 0 }),
+        days_since: fromFeature(lastPurchase.ageDays(), { default: 100 }),
+      },
+    },
+    count: {
+      datatype: 'INT64',
+      columns: { purchases_365d: fromFeature(purchases.window(365), { default: -1 }) },
+    },
+  },
+  outputs: { value: 'variable', doubled: 'doubled' },
+});
+
+/** A classification with text labels, a field of the request, and a fallback; it has no path. */
+export const mood = model.classification({
+  name: 'mood',
+  description: 'How ready to buy a customer is.',
+  entity: customer,
+  request: { hour: z.int().min(0).max(23) },
+  inputs: {
+    input: {
+      columns: {
+        purchases_30d: fromFeature(purchases.window(30), { default: 0 }),
+        hour: fromRequest('hour'),
+      },
+    },
+  },
+  classes: ['low', 'medium', 'high'],
+  outputs: { label: 'label', probabilities: 'probabilities' },
+  fallback: { label: 'medium' },
 });

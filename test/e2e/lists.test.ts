@@ -232,7 +232,7 @@ describe('a delete', () => {
     });
     expect(await write('DELETE', '/v1/products/%3Cb%3E')).toMatchObject({
       status: 400,
-      json: { pointer: '/key' },
+      json: { pointer: 'sku' },
     });
     expect((await putProduct('70001A', 2)).status).toBe(201);
   });
@@ -243,7 +243,7 @@ describe('a delete', () => {
     await stack.sql(`insert into stock values ('70002A')`);
     expect(await write('DELETE', '/v1/products/70002A')).toMatchObject({
       status: 409,
-      json: { code: 'still_referenced', pointer: 'key' },
+      json: { code: 'still_referenced', pointer: 'sku' },
     });
     await stack.sql('drop table stock');
     expect((await write('DELETE', '/v1/products/70002A')).status).toBe(204);

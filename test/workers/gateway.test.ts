@@ -1,6 +1,11 @@
-import { SELF } from 'cloudflare:test';
+import { createExecutionContext, SELF } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
 import { Isolate } from '../../src/composition/isolate.ts';
+import { defineCatalog } from '../../src/define/catalog.ts';
+import { RESERVED_PATHS } from '../../src/define/reserved-paths.ts';
+import { view } from '../../src/define/view.ts';
 import { createApp } from '../../src/gateway/app.ts';
 import { catalog } from '../support/catalog/index.ts';
 
@@ -49,6 +54,43 @@ it('serves cached reads by the fastest router that hono has', async () => {
   // hono chooses with the first request. This one is refused before it needs a database.
   expect((await app.request('/v1/products?limit=0')).status).toBe(400);
   expect(app.router.name).toBe('SmartRouter + RegExpRouter');
+});
+
+it('has its own routes where no declaration may have one', async () => {
+  const app = createApp(new Isolate(defineCatalog({})));
+  const document = await (await app.request('/openapi.json', {}, env, createExecutionContext())).json();
+  const { paths } = z.object({ paths: z.record(z.string(), z.unknown()) }).parse(document);
+  expect(Object.keys(paths).length).toBeGreaterThan(20);
+  const reserved = [...RESERVED_PATHS, '/health', '/metrics'];
+  const elsewhere = Object.keys(paths).filter(
+    (path) => !reserved.some((prefix) => path === prefix || path.startsWith(`${prefix}/`)),
+  );
+  expect(elsewhere).toEqual([]);
+});
+
+it('reaches the more specific of two routes, in whatever order they are declared', async () => {
+  const answering = (name: string, path: `/v1/${string}`, params: z.ZodRawShape) =>
+    view({
+      name,
+      path,
+      description: 'Refuses every request, and so names itself.',
+      params,
+      query: { [name]: z.string() },
+      response: z.object({}),
+      load: async () => ({}),
+      tags: () => [],
+    });
+  const views = {
+    one: answering('one', '/v1/stations/{id}', { id: z.string() }),
+    search: answering('search', '/v1/stations/search', {}),
+  };
+  const app = createApp(new Isolate(defineCatalog({ views })));
+  const asked = async (path: string) =>
+    z
+      .object({ pointer: z.string() })
+      .parse(await (await app.request(path, { headers: KEY }, env, createExecutionContext())).json());
+  expect(await asked('/v1/stations/search')).toEqual({ pointer: 'search' });
+  expect(await asked('/v1/stations/7')).toEqual({ pointer: 'one' });
 });
 
 it('has no route where a path is spelled otherwise', async () => {
@@ -151,7 +193,7 @@ describe('bad input', () => {
       jsonBody({ description: 'x', unitPrice: 1 }, KEY),
       400,
       'invalid_request',
-      '/key',
+      'sku',
     ],
     ['a page that is too long', 'GET', '/v1/products?limit=101', {}, 400, 'invalid_request', 'limit'],
     [
@@ -286,7 +328,7 @@ describe('what describes itself', () => {
       expect.arrayContaining([
         '/v1/products/{sku}',
         '/v1/customers/{id}/recommendations',
-        '/v1/products/{key}',
+        '/v1/products/{sku}',
         '/v1/events',
       ]),
     );

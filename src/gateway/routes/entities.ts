@@ -59,9 +59,9 @@ function registerPut(
     pathOf(entity, write, (name) => `:${name}`),
     async (c) => {
       const services = gateway.servicesOf(c);
-      const key = parsed(z.object(entity.params), c.req.param(), []);
+      const key = keyOf(entity, c.req.param());
       const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-      const values = parsed(write.body, body, []);
+      const values = parsed(write.body, body);
       const pointer = unstorableAt(values);
       if (pointer !== undefined)
         throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { pointer });
@@ -119,7 +119,7 @@ function registerDelete(
     pathOf(entity, write, (name) => `:${name}`),
     async (c) => {
       const services = gateway.servicesOf(c);
-      const key = parsed(z.object(entity.params), c.req.param(), []);
+      const key = keyOf(entity, c.req.param());
       const { headers } = await announced(services, async () => {
         const deleted = await deleteEntity(services.db, entity, key);
         if (deleted !== null) return deleted;
@@ -154,15 +154,20 @@ async function announced<Written extends { readonly outboxId: number; readonly t
   return { written, headers: { 'millrace-token': formatToken(token) } };
 }
 
-function parsed<Schema extends z.ZodType>(
-  schema: Schema,
-  value: unknown,
-  path: readonly string[],
-): z.output<Schema> {
+/** @throws Failure `invalid_request` with the name of the parameter that is wrong. */
+function keyOf(entity: EntityDefinition, parameters: Readonly<Record<string, string>>) {
+  const result = z.object(entity.params).safeParse(parameters);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const pointer = String(issue?.path[0] ?? '');
+  throw new Failure('invalid_request', issue?.message ?? 'This is no key.', { pointer });
+}
+
+function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
-    pointer: jsonPointer([...path, ...(issue?.path ?? [])]),
+    pointer: jsonPointer(issue?.path ?? []),
   });
 }

@@ -135,7 +135,7 @@ export async function deleteEntity(
   } catch (error) {
     if (!isStillReferenced(error)) throw error;
     const detail = `Other rows refer to this ${entity.name}; delete them first.`;
-    throw new Failure('still_referenced', detail, { pointer: 'key' });
+    throw new Failure('still_referenced', detail, { pointer: entity.key.columns[0]?.property ?? '' });
   }
 }
 

@@ -1,55 +1,64 @@
 import type * as z from 'zod';
-import type { Services } from '../src/composition/services.ts';
 import { type FailedPart, settle, type Verdict } from '../src/pipeline/verdicts.ts';
+import { reasonOf } from '../src/platform/failure.ts';
 import { log } from '../src/platform/logger.ts';
-import { isOutage, reasonOf } from '../src/storage/outage.ts';
-import { keepDead } from './dead/letters.ts';
 
 const RETRY_DELAY_S_MAX = 600;
-/** Failures of a message by itself, while what it needs is there, after which it is kept as a dead letter. */
+/** A message that fails this often, while everything that its handler needs is available, becomes a dead letter. */
 export const TRIES_MAX = 5;
-/** Seconds before the second try; each later one waits four times as long, so the last is seven minutes after. */
+/** Seconds before the second try. Each later pause is four times as long, so the last try is seven minutes later. */
 const FIRST_TRY_DELAY_S = 5;
-/**
- * The platform gives a message up after 100 retries, some 15 hours of an outage, and deletes it four days after it
- * was sent. Before that it is sent anew, so that an outage ends no message, however long it lasts.
- */
+/** Attempts after which a message is sent anew, before the platform gives it up (`QUEUE_RETRIES_MAX`, platform/limits.ts). */
 const RENEW_ATTEMPTS = 90;
 
-/** A message that tells how often it has failed by itself. What fails in an outage is not counted. */
+/** A message that carries the number of its own failures. A failure during an outage does not count. */
 interface Tried {
   readonly tries?: number | undefined;
 }
 
+/** A message that cannot be handled, and why. */
+export interface DeadLetter {
+  readonly message: unknown;
+  readonly detail: string;
+}
+
+/** What every consumer needs beside the ports of its own topic. */
+export interface BatchPorts<Body> {
+  /** The topic's own queue. */
+  readonly queue: Pick<Queue<Body>, 'send' | 'sendBatch'>;
+  /** Returns once the letters are in the database. */
+  readonly keepDead: (letters: readonly DeadLetter[]) => Promise<void>;
+  /** Whether an error shows that a dependency is unavailable, so that the message is not at fault. */
+  readonly isOutage: (error: unknown) => boolean;
+  /** Fails where a dependency of the handler is unavailable. */
+  readonly probe: () => Promise<unknown>;
+}
+
 export interface Topic<Body extends Tried> {
   readonly schema: z.ZodType<Body>;
-  /** Handles all of them or fails; safe to repeat. */
+  /** Handles all messages or fails. Safe to repeat. */
   readonly handle: (messages: readonly Body[]) => Promise<unknown>;
-  /** A message as two that hold the same together, or undefined where it holds a single item. */
+  /** Splits a message in two; undefined where it holds a single item. */
   readonly halves: (message: Body) => readonly [Body, Body] | undefined;
-  /** Fails where something that the handler needs is out of reach. */
-  readonly probe: (services: Services) => Promise<unknown>;
-  /** Follows once for a batch of which something was handled; where it fails, the batch is handled again. */
+  /** Runs once after a batch of which something was handled. Where it fails, the whole batch is retried. */
   readonly finish?: () => Promise<void>;
-  /** The topic's own queue. */
-  readonly queue: Queue<Body>;
 }
 
 /**
- * Handles a batch with a verdict for each message: done with; again, because something is away; or at fault by
- * itself, and then only the items at fault come again, with their count, and are kept as dead letters after
- * `TRIES_MAX` tries. A crash at any point repeats what was not acknowledged, and consumers are idempotent.
+ * Handles a batch and decides for each message: acknowledge it, retry it because a dependency is unavailable, or send
+ * only its failing items again, with their count of tries. After `TRIES_MAX` tries an item becomes a dead letter. A
+ * crash repeats what was not acknowledged, so handlers are idempotent.
  */
 export async function handleBatch<Body extends Tried>(
   batch: MessageBatch,
-  services: Services,
   topic: Topic<Body>,
+  ports: BatchPorts<Body>,
 ): Promise<void> {
   const valid: { message: Message; body: Body }[] = [];
   for (const message of batch.messages) {
     const parsed = topic.schema.safeParse(message.body);
     if (parsed.success) valid.push({ message, body: parsed.data });
-    else await refuse(message, batch.queue, services, parsed.error);
+    else await refuse(message, batch.queue, ports, parsed.error);
   }
   if (valid.length === 0) return;
   const verdicts = await settle(
@@ -57,8 +66,8 @@ export async function handleBatch<Body extends Tried>(
     {
       handle: async (messages) => void (await topic.handle(messages)),
       halves: topic.halves,
-      probe: () => topic.probe(services),
-      isOutage,
+      probe: ports.probe,
+      isOutage: ports.isOutage,
     },
   );
   const finished = await finish(topic, verdicts);
@@ -66,18 +75,21 @@ export async function handleBatch<Body extends Tried>(
     const verdict = finished[index] ?? { kind: 'outage', error: undefined };
     try {
       if (verdict.kind === 'outage') throw verdict.error;
-      if (verdict.kind === 'failed') await tryAgainOrKeep(verdict.parts, batch.queue, topic, services);
+      if (verdict.kind === 'failed') await tryAgainOrKeep(verdict.parts, batch.queue, topic, ports);
       message.ack();
     } catch (error) {
       const fields = { 'event.action': 'queue', 'queue.name': batch.queue, 'message.id': message.id };
-      log('warn', 'A message could not be handled now and comes again.', fields, error);
-      await comeAgain(message, topic.queue);
+      log('warn', 'A message could not be handled. It is retried later.', fields, error);
+      await retryLater(message, ports.queue);
     }
   }
 }
 
-/** Has a message come again after what is away may be back; the platform's own count never ends it. */
-export async function comeAgain(message: Message, queue: Queue<unknown>): Promise<void> {
+/**
+ * Retries a message after a growing delay. Before the platform's own count of retries ends it, the message is sent
+ * anew, so an outage of any length loses nothing.
+ */
+export async function retryLater(message: Message, queue: Pick<Queue<unknown>, 'send'>): Promise<void> {
   const delaySeconds = Math.min(RETRY_DELAY_S_MAX, 2 ** Math.min(message.attempts, 10));
   try {
     if (message.attempts < RENEW_ATTEMPTS) return message.retry({ delaySeconds });
@@ -101,37 +113,45 @@ async function finish<Body extends Tried>(
   }
 }
 
-/** Sent again as they are found, so that what they were found in is done with. A crash in between doubles them. */
+/**
+ * Sends the failing parts again, so that the message they came from can be acknowledged. A crash in between sends them
+ * twice.
+ */
 async function tryAgainOrKeep<Body extends Tried>(
   parts: readonly FailedPart<Body>[],
   name: string,
   topic: Topic<Body>,
-  services: Services,
+  ports: BatchPorts<Body>,
 ): Promise<void> {
   const again: MessageSendRequest<Body>[] = [];
   for (const { message, error } of parts) {
-    // A part that could be narrowed further may hold items that are not at fault.
+    // A part that can still be halved may hold items that are not at fault, so its failure does not count as a try.
     const tries = (message.tries ?? 0) + (topic.halves(message) === undefined ? 1 : 0);
     const fields = { 'event.action': 'queue', 'queue.name': name, 'message.tries': tries };
     log('error', 'A part of a message fails by itself.', fields, error);
-    if (tries >= TRIES_MAX) await keepDead([{ message, detail: reasonOf(error) }], services);
+    if (tries >= TRIES_MAX) await ports.keepDead([{ message, detail: reasonOf(error) }]);
     else {
       const delaySeconds = FIRST_TRY_DELAY_S * 4 ** Math.max(0, tries - 1);
       again.push({ body: { ...message, tries }, contentType: 'json', delaySeconds });
     }
   }
-  if (again.length > 0) await topic.queue.sendBatch(again);
+  if (again.length > 0) await ports.queue.sendBatch(again);
 }
 
-/** A body that is not of the schema comes again while another version of the worker may be on its way. */
-async function refuse(message: Message, queue: string, services: Services, error: z.ZodError): Promise<void> {
+/** Retries a body that does not match the schema: another version of the worker may be about to be deployed. */
+async function refuse<Body>(
+  message: Message,
+  queue: string,
+  { keepDead }: BatchPorts<Body>,
+  error: z.ZodError,
+): Promise<void> {
   const [issue] = error.issues;
   const detail = `Not a message of ${queue}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`;
   log('error', detail, { 'event.action': 'queue', 'queue.name': queue, 'message.id': message.id });
   const delaySeconds = FIRST_TRY_DELAY_S * 4 ** Math.min(message.attempts - 1, TRIES_MAX);
   if (message.attempts < TRIES_MAX) return message.retry({ delaySeconds });
   try {
-    await keepDead([{ message: message.body, detail }], services);
+    await keepDead([{ message: message.body, detail }]);
     message.ack();
   } catch (failure) {
     log('error', 'A dead letter could not be kept yet.', { 'event.action': 'dead-letter' }, failure);

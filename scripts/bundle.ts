@@ -50,7 +50,8 @@ await runCommand(async () => {
     golden: await jsonOf(values.golden),
     columns: values.columns === undefined ? undefined : await columnsOf(values.columns, onnx),
     candidates: values.candidates === undefined ? undefined : await bytesOf(values.candidates),
-    fallback: values.fallback === undefined ? undefined : Figures.parse(parsed('--fallback', values.fallback)),
+    fallback:
+      values.fallback === undefined ? undefined : Figures.parse(parsed('--fallback', values.fallback)),
     metrics: values.metrics === undefined ? undefined : Figures.parse(await jsonOf(values.metrics)),
   };
   const { body, columnSource } = await makeBundle(definition, parts);
@@ -88,6 +89,8 @@ async function columnsOf(list: string, onnx: Uint8Array): Promise<Record<string,
   if (list.endsWith('.json')) return Columns.parse(await jsonOf(list));
   const [input, ...others] = readGraphSignature(onnx).inputs;
   if (input === undefined || others.length > 0)
-    throw new Error('The graph has several inputs: give --columns a JSON file with the names for each of them.');
+    throw new Error(
+      'The graph has several inputs: give --columns a JSON file with the names for each of them.',
+    );
   return { [input.name]: list.split(',').map((name) => name.trim()) };
 }

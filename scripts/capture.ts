@@ -1,12 +1,15 @@
 /**
  * `DATABASE_URL=postgres://… npm run db:capture`: installs the triggers that capture what other writers change, for
  * the tables of the catalog. To be run after the migrations, and again after every change of the catalog's tables.
+ * It first compares the declared tables with the database.
  */
 import { parseArgs } from 'node:util';
+import { getTableUniqueName } from 'drizzle-orm';
 import pg from 'pg';
 import { catalog } from '../src/catalog/index.ts';
 import { dropCaptureStatements } from '../src/storage/postgres/capture.ts';
-import { catalogCapture } from './dev/database/capture.ts';
+import { outbox } from '../src/storage/postgres/schema.ts';
+import { assertCatalogCapturable, catalogCapture } from './dev/database/capture.ts';
 import { explainError } from './dev/database/migrations.ts';
 
 const USAGE = `Usage: DATABASE_URL=postgres://… npm run db:capture [-- --print | --drop]
@@ -33,6 +36,10 @@ async function main(): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl });
   try {
     await client.connect();
+    if (!options.drop) {
+      await assertMigrated(client);
+      await assertCatalogCapturable(async (text, params) => (await client.query(text, params)).rows);
+    }
     // What fails in between is rolled back as the connection ends.
     for (const statement of statements) await client.query(statement);
   } finally {
@@ -45,6 +52,15 @@ async function main(): Promise<void> {
       ? `${target}: other writers are no longer captured`
       : `${target}: other writers of ${tables} are captured`,
   );
+}
+
+/** The trigger functions live in Millrace's schema, which its migrations create. */
+async function assertMigrated(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ migrated: boolean }>(
+    `select to_regclass('${getTableUniqueName(outbox)}') is not null as migrated`,
+  );
+  if (rows[0]?.migrated !== true)
+    throw new Error("Millrace's own tables are not in this database. Run npm run db:migrate first.");
 }
 
 try {

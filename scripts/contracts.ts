@@ -1,6 +1,7 @@
 /**
- * Compares the event types of the catalog with those that were released last, `src/catalog/contracts`, and fails
- * where an event that a producer may send today would be refused.
+ * Compares the event types of the catalog with those that were released last, and fails where an event that a
+ * producer may send today would be refused. Released contracts are in the folder that `src/catalog/project.ts`
+ * names, else in `src/catalog/contracts`.
  *
  *   node scripts/contracts.ts             lists what changed; exit status 1 with a breaking change
  *   node scripts/contracts.ts --strict    a new property of an object that takes others counts as breaking, too
@@ -12,8 +13,9 @@ import { parseArgs } from 'node:util';
 import { catalog } from '../src/catalog/index.ts';
 import type { Finding } from '../src/pipeline/contracts/finding.ts';
 import { Contract, type ContractChange, compareContracts } from '../src/pipeline/contracts/releases.ts';
+import { loadProject } from './project/load.ts';
 
-const FOLDER = join(import.meta.dirname, '../examples/shop/catalog/contracts');
+const FOLDER = loadProject().contracts;
 /** Characters of a value that are shown; a schema may be long. */
 const SHOWN_MAX = 100;
 
@@ -22,7 +24,7 @@ function readReleased(): Contract[] {
   return names.map((name) => {
     const parsed = Contract.safeParse(JSON.parse(readFileSync(join(FOLDER, name), 'utf8')));
     if (parsed.success && `${parsed.data.type}.json` === name) return parsed.data;
-    throw new Error(`src/catalog/contracts/${name} is not the contract of a type of that name.`);
+    throw new Error(`${join(FOLDER, name)} is not the contract of a type of that name.`);
   });
 }
 

@@ -1,12 +1,16 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { assertCatalogTables } from './dev/database/capture.ts';
+import { CATALOG_MIGRATIONS } from './dev/database/folders.ts';
 import { explainError, migratePostgres } from './dev/database/migrations.ts';
 
 /**
- * Applies the pending migrations: `DATABASE_URL=postgres://... node scripts/migrate.ts [folder]`. The folder is
- * the repository's `migrations` unless named.
+ * Applies the pending migrations, Millrace's own and then the catalog's:
+ * `DATABASE_URL=postgres://... node scripts/migrate.ts [folder]`. Then it compares the catalog's tables with those of the
+ * database. `folder` has the migrations of another catalog, whose tables are not compared.
  */
-const MIGRATIONS_DIR = fileURLToPath(new URL('../migrations', import.meta.url));
+const CATALOG_DIR = join(fileURLToPath(new URL('..', import.meta.url)), CATALOG_MIGRATIONS);
 
 async function main(): Promise<void> {
   const databaseUrl = process.env['DATABASE_URL'];
@@ -18,10 +22,14 @@ async function main(): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl });
   try {
     await client.connect();
-    const { applied, known } = await migratePostgres(client, process.argv[2] ?? MIGRATIONS_DIR);
+    const folder = process.argv[2];
+    const { isUpgraded, applied, known } = await migratePostgres(client, folder ?? CATALOG_DIR);
     const target = `${client.database ?? ''} on ${client.host}`;
-    for (const tag of applied) console.log(`applied ${tag}`);
+    if (isUpgraded) console.log("moved Millrace's tables from the schema public to the schema millrace");
+    for (const name of applied) console.log(`applied ${name}`);
     console.log(`${target}: ${applied.length} of ${known} migrations applied now, the others before`);
+    if (folder === undefined)
+      await assertCatalogTables(async (text, params) => (await client.query(text, params)).rows);
   } finally {
     await client.end();
   }

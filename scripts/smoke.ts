@@ -1,69 +1,23 @@
 /**
- * `npm run smoke`: one run over the stack as a user starts it. Starts `npm run dev` on an empty state folder,
- * follows an event to a fresh answer and a changed recommendation, stops it with Ctrl-C's signal, starts it
+ * `npm run smoke`: one run over the stack as a user starts it. Starts `npm run dev` on an empty state folder, follows
+ * an event of the project's `smoke` to the answers that it changes, stops the stack with Ctrl-C's signal, starts it
  * again, and checks that the data is still there and that nothing is left running.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { catalog } from '../src/catalog/index.ts';
+import type { EventToSend, Smoke, SmokeRead } from '../src/define/project.ts';
+import { cloudEvent } from './dev/trials.ts';
+import { loadProject } from './project/load.ts';
+import { queryOfState, type Started, startDev, stopDev } from './smoke/stack.ts';
 
-const PORT = 8797;
 const FIRST_START_S_MAX = 90;
 const SECOND_START_S_MAX = 60;
 const FRESH_WITHIN_MS = 10_000;
-
-interface Started {
-  readonly process: ChildProcess;
-  readonly seconds: number;
-  readonly url: string;
-  readonly key: string;
-  readonly customer: string;
-  readonly sku: string;
-}
-
-async function start(stateDir: string, secondsMax: number): Promise<Started> {
-  const startedAt = performance.now();
-  const child = spawn('node', ['scripts/dev.ts', '--state', stateDir, '--port', String(PORT)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (output += String(chunk)));
-  while (!output.includes('Try:')) {
-    if (child.exitCode !== null) throw new Error(`npm run dev ended:\n${output}`);
-    if ((performance.now() - startedAt) / 1_000 > secondsMax) {
-      child.kill('SIGINT');
-      throw new Error(`Not ready within ${secondsMax} s:\n${output}`);
-    }
-    await sleep(100);
-  }
-  const found = (pattern: RegExp): string => {
-    const value = pattern.exec(output)?.[1];
-    if (value === undefined) throw new Error(`The ready block lacks ${pattern}:\n${output}`);
-    return value;
-  };
-  if (/warn|error/i.test(output)) throw new Error(`The start was not quiet:\n${output}`);
-  return {
-    process: child,
-    seconds: (performance.now() - startedAt) / 1_000,
-    url: found(/API\s+(\S+)/),
-    key: found(/Key\s+(\S+)/),
-    customer: found(/customers\/([^/\s]+)\/recommendations/),
-    sku: found(/products\/(\S+)/),
-  };
-}
-
-async function stop({ process: child, url }: Started): Promise<void> {
-  const exited = once(child, 'exit');
-  child.kill('SIGINT');
-  await exited;
-  await sleep(500);
-  const answer = await fetch(`${url}/health/live`).catch(() => undefined);
-  check('nothing answers after Ctrl-C', answer === undefined);
-}
+/** Created for an event type that is acknowledged once it is stored, accepted for the others. */
+const ACCEPTED: readonly number[] = [201, 202];
 
 let passed = 0;
 let failed = 0;
@@ -73,67 +27,101 @@ function check(what: string, holds: boolean, shown: unknown = ''): void {
   console.log(`${holds ? 'ok  ' : 'FAIL'} ${what} ${shown === '' ? '' : JSON.stringify(shown)}`);
 }
 
-async function get(stack: Started, path: string) {
-  const response = await fetch(`${stack.url}${path}`, { headers: { 'millrace-consistency': 'strong' } });
-  const json: Record<string, never> = JSON.parse(await response.text());
-  return { json, cache: response.headers.get('cache-status') ?? '' };
+interface Read {
+  readonly body: unknown;
+  readonly cache: string;
 }
 
-async function unitsSold(stack: Started): Promise<number> {
-  return Number(Reflect.get(Object((await get(stack, `/v1/products/${stack.sku}`)).json['sold']), 'units'));
+async function get({ url, key }: Started, path: string): Promise<Read> {
+  const headers = { authorization: `Bearer ${key}`, 'millrace-consistency': 'strong' };
+  const response = await fetch(`${url}${path}`, { headers });
+  return { body: JSON.parse(await response.text()), cache: response.headers.get('cache-status') ?? '' };
 }
 
-async function followEvent(stack: Started): Promise<void> {
-  const { url, key, customer, sku } = stack;
-  const mine = `/v1/customers/${customer}/recommendations`;
-  const unrelated = '/v1/customers/somebody-else/recommendations';
-  const before = { units: await unitsSold(stack), mine: await get(stack, mine) };
-  await get(stack, unrelated);
-  check('the model answers', before.mine.json['source'] === 'model');
-
-  const data = { invoice: 'S', sku, quantity: 3, unitPrice: 2, customerId: customer, country: 'UK' };
-  const event = {
-    specversion: '1.0',
-    id: `smoke-${process.pid}`,
-    source: '/smoke',
-    type: 'shop.purchase.v1',
-    data,
-  };
-  const sentAt = performance.now();
+async function send({ url, key }: Started, event: EventToSend): Promise<number> {
   const sent = await fetch(`${url}/v1/events`, {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/cloudevents+json' },
-    body: JSON.stringify(event),
+    body: JSON.stringify(
+      cloudEvent({ source: '/smoke', id: `smoke-${process.pid}-${event.type}`, ...event }),
+    ),
   });
-  check('the event is taken', sent.status === 202, sent.status);
-  let units = before.units;
-  let recommendations = before.mine;
-  const isFresh = () =>
-    units === before.units + 3 && JSON.stringify(recommendations.json) !== JSON.stringify(before.mine.json);
-  while (!isFresh() && performance.now() - sentAt < FRESH_WITHIN_MS) {
-    await sleep(20);
-    units = await unitsSold(stack);
-    recommendations = await get(stack, mine);
+  await sent.body?.cancel();
+  return sent.status;
+}
+
+function isFresh({ isFresh: holds }: SmokeRead, before: unknown, after: unknown): boolean {
+  return holds === undefined ? JSON.stringify(before) !== JSON.stringify(after) : holds(before, after);
+}
+
+async function followEvent(stack: Started, smoke: Smoke): Promise<void> {
+  const { fresh, unrelated } = smoke;
+  const before = await Promise.all(fresh.map(({ get: path }) => get(stack, path)));
+  for (const [index, { get: path, before: expected }] of fresh.entries())
+    if (expected !== undefined) {
+      const body = before[index]?.body;
+      const holds = expected.holds(body);
+      check(`${path}: ${expected.what}`, holds, holds ? '' : body);
+    }
+  for (const path of unrelated) await get(stack, path);
+  const sentAt = performance.now();
+  const status = await send(stack, smoke.send);
+  check(`the event is accepted: ${smoke.send.type}`, ACCEPTED.includes(status), status);
+  const isChanged = (read: SmokeRead, index: number, after: unknown) =>
+    isFresh(read, before[index]?.body, after);
+  for (const [index, read] of fresh.entries()) {
+    let after = await get(stack, read.get);
+    while (!isChanged(read, index, after.body) && performance.now() - sentAt < FRESH_WITHIN_MS) {
+      await sleep(20);
+      after = await get(stack, read.get);
+    }
+    const ms = Math.round(performance.now() - sentAt);
+    check(`${read.get} is fresh, after ms:`, isChanged(read, index, after.body), ms);
   }
-  check(
-    'product and recommendations are fresh, after ms:',
-    isFresh(),
-    Math.round(performance.now() - sentAt),
-  );
-  check('an unrelated answer is still a hit', (await get(stack, unrelated)).cache.includes('; hit'));
+  for (const path of unrelated) {
+    const { cache } = await get(stack, path);
+    check(`${path} is still a hit`, cache.includes('; hit'), cache);
+  }
+}
+
+/** What can be checked of any catalog: the examples of its events are stored. */
+async function sendExamples(stack: Started): Promise<void> {
+  const shown = catalog.events.filter(({ example }) => example !== undefined);
+  if (shown.length === 0) console.log('The catalog has no event type with an example: nothing is sent.');
+  for (const { type, example } of shown) {
+    const event = { type, data: example, source: '/smoke', id: `smoke-${process.pid}-${type}` };
+    const answered = await send(stack, event);
+    check(`the example of ${type} is accepted`, ACCEPTED.includes(answered), answered);
+    const path = `/v1/events/${encodeURIComponent(event.source)}/${encodeURIComponent(event.id)}`;
+    const deadline = performance.now() + FRESH_WITHIN_MS;
+    let state = '';
+    while (state !== 'stored' && performance.now() < deadline) {
+      await sleep(50);
+      state = String(Reflect.get(Object((await get(stack, path)).body), 'status'));
+    }
+    check(`the example of ${type} is stored`, state === 'stored', state);
+  }
+}
+
+async function run(stateDir: string): Promise<void> {
+  const first = await startDev(stateDir, FIRST_START_S_MAX);
+  check(`first start within ${FIRST_START_S_MAX} s`, true, first.seconds);
+  const smoke = await loadProject().smoke?.(queryOfState(stateDir));
+  if (smoke === undefined) await sendExamples(first);
+  else await followEvent(first, smoke);
+  const kept = smoke?.fresh[0]?.get ?? '/v1/events/types';
+  const before = await get(first, kept);
+  check('nothing answers after Ctrl-C', await stopDev(first));
+  const second = await startDev(stateDir, SECOND_START_S_MAX);
+  check(`second start within ${SECOND_START_S_MAX} s`, true, second.seconds);
+  const after = await get(second, kept);
+  check(`${kept} is the same after a restart`, JSON.stringify(after.body) === JSON.stringify(before.body));
+  check('nothing answers after the second Ctrl-C', await stopDev(second));
 }
 
 const stateDir = mkdtempSync(join(tmpdir(), 'millrace-smoke-'));
 try {
-  const first = await start(stateDir, FIRST_START_S_MAX);
-  check(`first start within ${FIRST_START_S_MAX} s`, true, first.seconds);
-  await followEvent(first);
-  const units = await unitsSold(first);
-  await stop(first);
-  const second = await start(stateDir, SECOND_START_S_MAX);
-  check(`second start within ${SECOND_START_S_MAX} s`, true, second.seconds);
-  check('the data is found again', (await unitsSold({ ...second, sku: first.sku })) === units, units);
-  await stop(second);
+  await run(stateDir);
 } catch (error) {
   check(error instanceof Error ? error.message : String(error), false);
 } finally {

@@ -1,15 +1,14 @@
 /** `npm run train -- MODEL`: runs the training recipe that the project declares for the model. */
-import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { catalog } from '../src/catalog/index.ts';
 import { modelNamed, runCommand } from './models/named.ts';
 import { publishFolder } from './models/publish.ts';
-import { recipes } from './models/recipes.ts';
 import { STATE_DIR, TARGET_USAGE, type Target, targetOf } from './models/target.ts';
 import { completed, failed, report } from './models/training-run.ts';
+import { loadProject } from './project/load.ts';
+import { runScript } from './project/run.ts';
 
 const DEV_VARS = `${STATE_DIR}/worker.env`;
 
@@ -53,16 +52,13 @@ await runCommand(async () => {
   const isNamed = given[0] !== undefined && !given[0].startsWith('-');
   const { values, flags, rest } = argumentsOf(isNamed ? given.slice(1) : given);
   if (flags.has('--help')) return console.log(USAGE);
-  const declared = await recipes();
+  const declared = loadProject().models;
   const [only, ...others] = Object.keys(declared);
   const { name } = modelNamed(catalog, isNamed ? given[0] : others.length === 0 ? only : undefined);
-  const recipe = declared[name];
-  if (recipe === undefined)
-    throw new Error(
-      `The project declares no training recipe for "${name}". Name a script in src/catalog/project.ts, or train the model elsewhere and use npm run bundle.`,
-    );
+  const first = declared[name];
+  if (first === undefined || !('train' in first)) throw new Error(withoutRecipe(name, first?.bundle));
   const out = values['out'] ?? join(STATE_DIR, 'models', name);
-  const run = () => runRecipe(recipe, ['--out', out, ...rest]);
+  const run = () => runRecipe(first.train, ['--out', out, ...rest]);
   if (!flags.has('--publish')) {
     await run();
     console.log(`Publish it with: npm run publish -- ${name} ${out}`);
@@ -95,7 +91,12 @@ async function trainAndPublish(
 /** @throws Error where the recipe fails; what it wrote to the console says why. */
 async function runRecipe(script: string, args: readonly string[]): Promise<void> {
   if (!process.env['DATABASE_URL'] && existsSync(DEV_VARS)) process.loadEnvFile(DEV_VARS);
-  const child = spawn(process.execPath, [script, ...args], { stdio: 'inherit' });
-  const [code]: unknown[] = await once(child, 'exit');
-  if (code !== 0) throw new Error(`The recipe ${script} failed.`);
+  if ((await runScript(script, args)) !== 0) throw new Error(`The recipe ${script} failed.`);
+}
+
+function withoutRecipe(name: string, bundle: string | undefined): string {
+  const problem = `src/catalog/project.ts declares no training recipe for "${name}".`;
+  return bundle === undefined
+    ? `${problem} Declare \`train\` there, or train the model elsewhere and use npm run bundle.`
+    : `${problem} Its bundle was made elsewhere: npm run publish -- ${name} ${bundle}`;
 }

@@ -1,8 +1,9 @@
 import type { ShardDigest } from '../../src/features/digest.ts';
 import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
 import { migrate } from '../sqlite-migrations.ts';
+import { digestOf, foldInto } from './cells.ts';
 import { MIGRATIONS } from './migrations.ts';
-import { digestOf, foldInto, ShardRebuild } from './rebuild.ts';
+import { ShardRebuild } from './rebuild.ts';
 
 /** The cells of a shard's features in the object's own SQLite. */
 export class CellStore {

@@ -3,7 +3,6 @@ import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Sweeper } from '../../src/pipeline/sweeper.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
-import { isTimeout } from '../../src/storage/postgres/connect.ts';
 
 /** How soon an armed relay looks by itself: long enough for the writer to have relayed its own commit. */
 const ARMED_DELAY_MS = 2_000;
@@ -17,6 +16,8 @@ export interface SweepOutcome {
 export interface OutboxRelayPorts {
   /** Made anew for each pass. */
   readonly relay: () => RelayPorts;
+  /** Whether an error shows that a query took too long. */
+  readonly isTimeout: (error: unknown) => boolean;
   /** Opens a pass of the outbox at the root clock, and returns how to close it. */
   readonly openPass: () => Promise<() => Promise<void>>;
 }
@@ -33,7 +34,7 @@ export class OutboxRelay extends DurableObject {
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: OutboxRelayPorts) {
     super(ctx, env);
-    this.#sweeper = new Sweeper({ isTimeout, ...ports });
+    this.#sweeper = new Sweeper(ports);
   }
 
   /** Makes sure of a sweep soon, whatever becomes of the caller. To be called before a commit. */

@@ -1,51 +1,39 @@
-import type { Services } from '../../src/composition/services.ts';
-import { shardsOf } from '../../src/features/shards.ts';
-import { foldEvents } from '../../src/features/store.ts';
-import { asCurrent } from '../../src/pipeline/contracts/versions.ts';
-import { foldObserved } from '../../src/pipeline/lineage/observed.ts';
-import { handleBatch } from '../batch.ts';
+import type { FoldableEvent } from '../../src/features/fold.ts';
+import type { FeedChange } from '../../src/pipeline/feed/change.ts';
+import { type BatchPorts, handleBatch } from '../batch.ts';
 import { ChangesMessage, halvesOfChanges } from './message.ts';
 
-/**
- * Folds stored events into the feature shards, then invalidates what was made from those features. The feed is told
- * beside it, and the queue of the Kafka sink: none waits for another, and what failed of one comes again for all,
- * which changes nothing twice but for records in Kafka, which have an id.
- */
-export async function consumeChanges(batch: MessageBatch, services: Services): Promise<void> {
-  const { catalog } = services;
-  await handleBatch(batch, services, {
-    schema: ChangesMessage,
-    handle: async (messages) => {
-      // What was stored before its type had a newer version counts as that one.
-      const events = messages.flatMap((message) =>
-        message.events.map((one) => asCurrent(catalog.eventTypes, one)),
-      );
-      const fold = () => foldEvents(catalog.features, events, services.shards);
-      const foldAndInvalidate = async () => {
-        const tags = await foldObserved(events, fold, services.tellLineage);
-        if (tags.length > 0) await services.invalidate(tags);
-      };
-      const changes = messages.flatMap((message) => message.changes);
-      await all(foldAndInvalidate(), services.tellFeed(changes), services.sinkChanges(changes));
-    },
-    halves: halvesOfChanges,
-    probe,
-    queue: services.env.CHANGES,
-  });
+export interface ChangesPorts extends BatchPorts<ChangesMessage> {
+  /** Folds events into the feature shards, and returns the tags of the features that may have changed. Safe to repeat. */
+  readonly fold: (events: readonly FoldableEvent[]) => Promise<readonly string[]>;
+  /** Returns once the root clock has the invalidation on disk. */
+  readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
+  /** Returns once the feed has the changes on disk. */
+  readonly appendToFeed: (changes: readonly FeedChange[]) => Promise<void>;
+  /** Enqueues changes for Kafka, where a topic is configured. */
+  readonly enqueueForKafka: (changes: readonly FeedChange[]) => Promise<void>;
 }
 
-/** Waits for all, also where one fails. */
+/**
+ * Folds stored events into the feature shards, then invalidates the answers that depend on those features. Meanwhile
+ * it appends the changes to the live feed and enqueues them for Kafka. Where one of the three fails, the message is
+ * retried for all of them: folds and the feed ignore duplicates, and records in Kafka carry an id.
+ */
+export async function consumeChanges(batch: MessageBatch, ports: ChangesPorts): Promise<void> {
+  const handle = async (messages: readonly ChangesMessage[]) => {
+    const events = messages.flatMap((message) => message.events);
+    const changes = messages.flatMap((message) => message.changes);
+    const foldAndInvalidate = async () => {
+      const tags = await ports.fold(events);
+      if (tags.length > 0) await ports.invalidate(tags);
+    };
+    await all(foldAndInvalidate(), ports.appendToFeed(changes), ports.enqueueForKafka(changes));
+  };
+  await handleBatch(batch, { schema: ChangesMessage, handle, halves: halvesOfChanges }, ports);
+}
+
+/** Waits for all, even where one fails; then fails with the first error. */
 async function all(...work: readonly Promise<unknown>[]): Promise<void> {
   const failed = (await Promise.allSettled(work)).find(({ status }) => status === 'rejected');
   if (failed?.status === 'rejected') throw failed.reason;
-}
-
-/** Asks every shard to fold nothing, the clock for its moment, and tells the feed nothing. */
-async function probe({ catalog, shards, newestToken, tellFeed }: Services): Promise<void> {
-  const entities = new Set(catalog.features.map(({ entity }) => entity.name));
-  await Promise.all([
-    newestToken(),
-    tellFeed([]),
-    ...[...entities].flatMap((entity) => shardsOf(entity).map((shard) => shards.fold(shard, entity, []))),
-  ]);
 }

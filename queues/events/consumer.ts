@@ -1,27 +1,28 @@
-import { sql } from 'drizzle-orm';
-import type { Services } from '../../src/composition/services.ts';
 import { log } from '../../src/platform/logger.ts';
-import { handleBatch } from '../batch.ts';
+import { type BatchPorts, handleBatch } from '../batch.ts';
 import { EventsMessage, halvesOfEvents } from './message.ts';
 
-/** Stores events and has them relayed at once. */
-export async function consumeEvents(batch: MessageBatch, services: Services): Promise<void> {
-  await handleBatch(batch, services, {
-    schema: EventsMessage,
-    handle: services.storePatiently,
-    halves: halvesOfEvents,
-    probe: ({ db }) => db.execute(sql`select 1`),
-    finish: () => relay(services),
-    queue: services.env.EVENTS,
-  });
+export interface EventsPorts extends BatchPorts<EventsMessage> {
+  /** Stores the events of all messages, or fails. Safe to repeat. */
+  readonly store: (messages: readonly EventsMessage[]) => Promise<unknown>;
+  /** Relays everything that was committed before the call. */
+  readonly sweepOutbox: () => Promise<unknown>;
+  /** Returns once the relay is sure to sweep soon. */
+  readonly armRelay: () => Promise<void>;
 }
 
-/** What is stored stands in the outbox, so a relay that fails now holds no message back, once it is sure to try again. */
-async function relay(services: Services): Promise<void> {
+/** Stores events and relays their changes at once. */
+export async function consumeEvents(batch: MessageBatch, ports: EventsPorts): Promise<void> {
+  const topic = { schema: EventsMessage, handle: ports.store, halves: halvesOfEvents };
+  await handleBatch(batch, { ...topic, finish: () => relay(ports) }, ports);
+}
+
+/** The stored changes are in the outbox, so a failing relay retries no message once its own next sweep is certain. */
+async function relay({ sweepOutbox, armRelay }: EventsPorts): Promise<void> {
   try {
-    await services.relay().sweep();
+    await sweepOutbox();
   } catch (error) {
     log('warn', 'Stored events are relayed later.', { 'event.action': 'queue' }, error);
-    await services.armRelay();
+    await armRelay();
   }
 }

@@ -1,31 +1,22 @@
-import type { Services } from '../../src/composition/services.ts';
-import { kafkaConfig } from '../../src/pipeline/kafka/config.ts';
-import { sinkRecord } from '../../src/pipeline/kafka/sink.ts';
+import type { FeedChange } from '../../src/pipeline/feed/change.ts';
 import { log } from '../../src/platform/logger.ts';
-import { partitionCounts, produceAll } from '../../src/storage/kafka.ts';
-import { handleBatch } from '../batch.ts';
+import { type BatchPorts, handleBatch } from '../batch.ts';
 import { halvesOfSink, SinkMessage } from './message.ts';
 
-/** Writes changes to the sink's topic. What is written twice has the same id. */
-export async function consumeSink(batch: MessageBatch, services: Services): Promise<void> {
-  const config = kafkaConfig(services.env);
-  const topic = config?.sinkTopic;
-  if (config === undefined || topic === undefined) {
-    log('warn', 'Changes for Kafka are dropped: no sink is configured any more.', {
+export interface SinkPorts extends BatchPorts<SinkMessage> {
+  /** Writes changes to the sink's topic, in order; undefined where no topic is configured. */
+  readonly produce: ((changes: readonly FeedChange[]) => Promise<void>) | undefined;
+}
+
+/** Writes changes to Kafka. A change that is written twice has the same id in both records. */
+export async function consumeSink(batch: MessageBatch, ports: SinkPorts): Promise<void> {
+  const { produce } = ports;
+  if (produce === undefined) {
+    log('warn', 'Changes for Kafka are dropped: KAFKA_SINK_TOPIC is no longer set.', {
       'event.action': 'kafka-sink',
     });
     return batch.ackAll();
   }
-  await handleBatch(batch, services, {
-    schema: SinkMessage,
-    handle: async (messages) => {
-      await produceAll(
-        config,
-        messages.flatMap(({ sink }) => sink.map((change) => sinkRecord(topic, change))),
-      );
-    },
-    halves: halvesOfSink,
-    probe: () => partitionCounts(config),
-    queue: services.env.SINK,
-  });
+  const handle = (messages: readonly SinkMessage[]) => produce(messages.flatMap(({ sink }) => sink));
+  await handleBatch(batch, { schema: SinkMessage, handle, halves: halvesOfSink }, ports);
 }

@@ -30,7 +30,7 @@ export interface DevDatabase {
 interface CommonOptions {
   /** The endpoint's port; 0 or undefined is any free one. */
   readonly port?: number;
-  /** The folder of drizzle migrations that are applied before anything is served. */
+  /** The folder of the catalog's migrations. They are applied after Millrace's own, before anything is served. */
   readonly migrationsDir: string;
 }
 

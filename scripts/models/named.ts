@@ -8,7 +8,9 @@ export function modelNamed({ models }: Pick<Catalog, 'models'>, name: string | u
   const names = models.map((model) => model.name).join(', ');
   const known = names === '' ? 'It declares none.' : `Its models: ${names}.`;
   throw new Error(
-    name === undefined ? `Name a model of the catalog. ${known}` : `The catalog has no model "${name}". ${known}`,
+    name === undefined
+      ? `Name a model of the catalog. ${known}`
+      : `The catalog has no model "${name}". ${known}`,
   );
 }
 

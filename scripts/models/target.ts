@@ -25,6 +25,8 @@ export function targetOf(options: { readonly url: string; readonly key?: string 
   const stored = existsSync(KEY_FILE) ? readFileSync(KEY_FILE, 'utf8').trim() : undefined;
   const key = options.key ?? process.env['MILLRACE_KEY'] ?? stored;
   if (key === undefined || key === '')
-    throw new Error(`There is no key: give --key, set MILLRACE_KEY, or start npm run dev, which writes ${KEY_FILE}.`);
+    throw new Error(
+      `There is no key: give --key, set MILLRACE_KEY, or start npm run dev, which writes ${KEY_FILE}.`,
+    );
   return { url: options.url, key };
 }

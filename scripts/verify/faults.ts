@@ -27,8 +27,8 @@ export const FAULTS = {
     what: 'a write is acknowledged before its invalidation',
     edits: [
       [
-        /const at = await services\.invalidate\(tags\);/,
-        'const at = await services.invalidate([]); services.keepAlive(new Promise((go) => setTimeout(go, 200)).then(() => services.invalidate(tags)));',
+        /const at = await invalidateTags\((env\d*), tags\);/,
+        'const at = await invalidateTags($1, []); this.#scope.keepAlive(new Promise((go) => setTimeout(go, 200)).then(() => invalidateTags($1, tags)));',
       ],
     ],
   },

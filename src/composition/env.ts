@@ -53,3 +53,34 @@ export interface Env {
   readonly CHANGE_FEED: DurableObjectNamespace<ChangeFeed>;
   readonly QUALITY_WINDOW: DurableObjectNamespace<QualityWindow>;
 }
+
+const BINDINGS = [
+  'CACHE',
+  'MODELS',
+  'EVENTS',
+  'CHANGES',
+  'SINK',
+  'DEAD',
+  'TAG_CLOCK',
+  'FEATURE_SHARD',
+  'OUTBOX_RELAY',
+  'FILL_GATE',
+  'CACHE_STATS',
+  'QUEUED_EVENTS',
+  'KAFKA_SOURCE',
+  'CHANGE_FEED',
+  'QUALITY_WINDOW',
+] as const satisfies readonly (keyof Env)[];
+
+/**
+ * Checks that the platform has given every binding of `wrangler.toml`. `readConfig` checks variables and secrets.
+ *
+ * @throws Error with the names of those that are missing.
+ */
+export function assertBindings(bindings: object): asserts bindings is Env {
+  const missing = BINDINGS.filter((name) => !(name in bindings));
+  if (missing.length > 0)
+    throw new Error(
+      `wrangler.toml does not bind ${missing.join(', ')}. Compare it with the one of Millrace.`,
+    );
+}

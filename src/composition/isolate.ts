@@ -1,13 +1,24 @@
-import { InvalidatedChanges } from '../cache/as-of.ts';
-import { ClockFollower } from '../cache/clock/follower.ts';
+import { InvalidatedChanges, loadAsOf } from '../cache/as-of.ts';
+import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
+import type { Token } from '../cache/clock/token.ts';
 import { clockAt } from '../cache/clock/wire.ts';
 import { keepForS } from '../cache/freshness.ts';
+import {
+  type CachedAnswer,
+  type ReadRequest,
+  type ReadThroughPorts,
+  readThrough,
+} from '../cache/read-through.ts';
 import { ColoTier } from '../cache/tiers/colo.ts';
 import { KvTier } from '../cache/tiers/kv.ts';
 import { MemoryTier } from '../cache/tiers/memory.ts';
+import type { Tier } from '../cache/tiers/tier.ts';
+import { refillRead } from '../cache/warming/refill.ts';
 import { Warmer } from '../cache/warming/warmer.ts';
-import { cachePolicy } from '../define/cache-policy.ts';
 import type { Catalog } from '../define/catalog.ts';
+import type { Loaded, ViewDefinition } from '../define/view.ts';
+import { CHAMPION_POLICY } from '../gateway/champion.ts';
+import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
 import { loadGraph } from '../inference/onnx-runtime.ts';
 import type { RegistryPorts } from '../inference/registry.ts';
@@ -16,32 +27,26 @@ import { LineageRecorder } from '../pipeline/lineage/recorder.ts';
 import { sleep, systemNow, systemTime } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { newId } from '../platform/ids.ts';
+import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
 import { systemRandom } from '../platform/random.ts';
+import type { RequestPlace } from '../platform/regions.ts';
 import { r2Artifacts } from '../storage/artifacts.ts';
-import { connect } from '../storage/postgres/connect.ts';
+import { connect, guarded } from '../storage/postgres/connect.ts';
+import { reflect } from '../storage/postgres/reflecting.ts';
+import { invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
-import type { Env } from './env.ts';
-import { cacheStats, rootClock } from './objects.ts';
-import { CachedReads } from './reads.ts';
+import { assertBindings, type Env } from './env.ts';
+import { cacheStats, fillGate, rootClock } from './objects.ts';
 
-/** The isolate's share of memory for answers; 128 MB hold the runtime, the models and everything else, too. */
-const MEMORY_TIER_BYTES = 24 * 1024 * 1024;
-/** How long the shared tiers keep what may still be served or stand in, in seconds. */
+/** The isolate's share of memory for answers. The runtime, the models and the requests need the rest. */
+const MEMORY_TIER_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
+/** How long the shared tiers keep an entry that may still be served, in seconds. */
 function keepS({ views, models }: Pick<Catalog, 'views' | 'models'>): number {
   const declared = [...views, ...models].map(({ policy }) => keepForS(policy));
-  return Math.max(...declared, keepForS(cachePolicy({ ttlS: 3_600 })));
+  return Math.max(...declared, keepForS(CHAMPION_POLICY));
 }
 
-/** What is made once for an isolate's bindings: none of it holds anything that belongs to a request. */
-export interface Settings {
-  readonly config: Config;
-  readonly db: ReturnType<typeof connect>;
-  readonly registry: RegistryPorts;
-  readonly observation: Observation;
-  readonly reads: CachedReads;
-}
-
-/** What an isolate keeps between requests: values only, nothing that belongs to a request. */
+/** What outlives a request: values only, because a promise of one request must not be awaited by another. */
 export class Isolate {
   readonly catalog: Catalog;
   readonly follower = new ClockFollower(systemTime);
@@ -50,39 +55,186 @@ export class Isolate {
   readonly models = new LoadedModels();
   readonly invalidated = new InvalidatedChanges();
   readonly lineage = new LineageRecorder();
-  readonly #settings = new WeakMap<Env, Settings>();
+  readonly #bound = new WeakMap<object, BoundIsolate>();
 
   constructor(catalog: Catalog) {
     this.catalog = catalog;
   }
 
-  settingsOf(env: Env): Settings {
-    const known = this.#settings.get(env);
+  /**
+   * The isolate with the bindings of a request. It is made with the first request of an isolate.
+   *
+   * @throws Error with the names of missing bindings, and of variables that are missing or wrong.
+   */
+  of(bindings: object): BoundIsolate {
+    const known = this.#bound.get(bindings);
     if (known !== undefined) return known;
-    const made = this.#makeSettings(env);
-    this.#settings.set(env, made);
+    assertBindings(bindings);
+    const made = new BoundIsolate(this, bindings);
+    this.#bound.set(bindings, made);
     return made;
   }
+}
 
-  #makeSettings(env: Env): Settings {
-    const config = readConfig(env);
-    const db = connect(config.database);
-    const { catalog, follower, warmer, memory, invalidated } = this;
-    const observation: Observation = new Observation(newId, () => memory.bytes, {
-      share: config.probeShare,
+/** What belongs to one request, as far as the cache needs it. */
+export class RequestScope {
+  readonly #http: Request | undefined;
+  readonly #ctx: Pick<ExecutionContext, 'waitUntil'>;
+
+  /** @param http undefined for a queue's batch and the cron: they come from no place. */
+  constructor(http: Request | undefined, ctx: Pick<ExecutionContext, 'waitUntil'>) {
+    this.#http = http;
+    this.#ctx = ctx;
+  }
+
+  /** Lets work outlive the request. */
+  keepAlive(promise: Promise<unknown>): void {
+    this.#ctx.waitUntil(promise);
+  }
+
+  /** Where the request came in. Reading it costs more than a warm hit, so it is read only where it is needed. */
+  place(): RequestPlace {
+    const cf: unknown = this.#http?.cf;
+    if (typeof cf !== 'object' || cf === null) return {};
+    const text = (name: string): string | undefined => {
+      const value: unknown = Reflect.get(cf, name);
+      return typeof value === 'string' ? value : undefined;
+    };
+    return { continent: text('continent'), country: text('country'), longitude: text('longitude') };
+  }
+}
+
+/**
+ * An isolate with its bindings: configuration, database, tiers, and reading through the cache. A warm hit makes only
+ * what belongs to its request.
+ */
+export class BoundIsolate implements ViewPorts {
+  readonly isolate: Isolate;
+  readonly env: Env;
+  readonly config: Config;
+  readonly db: ReturnType<typeof connect>;
+  readonly registry: RegistryPorts;
+  readonly observation: Observation;
+  readonly #tiers: readonly Tier[];
+  readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
+  readonly #refreshing = new Map<string, number>();
+  readonly #onMoved: () => void;
+  readonly #gateOf: (key: string) => ReturnType<typeof fillGate>;
+
+  constructor(isolate: Isolate, env: Env) {
+    const { catalog, memory, warmer } = isolate;
+    this.isolate = isolate;
+    this.env = env;
+    this.config = readConfig(env);
+    this.db = connect(this.config.database);
+    this.registry = { store: r2Artifacts(env.MODELS), loadGraph };
+    this.observation = new Observation(newId, () => memory.bytes, {
+      share: this.config.probeShare,
       now: systemNow,
       random: systemRandom,
       sleep,
       digest: sha256Hex,
       root: { sync: (request) => clockAt(rootClock(env)).sync(request) },
-      invalidate: (tags) => reads.invalidate(tags),
+      invalidate: (tags) => invalidateTags(env, tags),
       send: (batch) => cacheStats(env).flush(batch),
     });
     const keep = keepS(catalog);
-    const tiers = [memory, new ColoTier(caches.default, keep), new KvTier(env.CACHE, keep)];
-    const { isWarming } = config;
-    const reading = { catalog, follower, warmer, invalidated, db, tiers, observation, isWarming };
-    const reads = new CachedReads(env, reading);
-    return { config, db, registry: { store: r2Artifacts(env.MODELS), loadGraph }, observation, reads };
+    this.#tiers = [memory, new ColoTier(caches.default, keep), new KvTier(env.CACHE, keep)];
+    this.#viewNamed = new Map(catalog.views.map((view) => [view.name, view]));
+    // An invalidation may have voided entries, so the next answer starts to fill what will be asked for.
+    this.#onMoved = () => warmer.moved();
+    this.#gateOf = (key) => fillGate(env, key);
+  }
+
+  read(
+    request: ReadRequest,
+    http: Request,
+    ctx: Pick<ExecutionContext, 'waitUntil'>,
+  ): CachedAnswer | Promise<CachedAnswer> {
+    return this.readIn(new RequestScope(http, ctx), request);
+  }
+
+  /** The answer comes at once where it is in memory: a promise costs a warm hit more than the look-up. */
+  readIn(scope: RequestScope, request: ReadRequest): CachedAnswer | Promise<CachedAnswer> {
+    const ports = this.#ports(scope);
+    const answer = readThrough(request, ports);
+    if (!(answer instanceof Promise)) return this.#answered(request, answer, ports.context, scope);
+    return answer.then((late) => this.#answered(request, late, ports.context, scope));
+  }
+
+  load(view: ViewDefinition, input: unknown, variant: Readonly<Record<string, string>>): Promise<Loaded> {
+    const { follower, invalidated } = this.isolate;
+    const { epoch } = follower.mirror.clock;
+    const { withTimeout } = systemTime;
+    const reflection = reflect(this.db.$client, epoch);
+    const ports = {
+      epoch,
+      reflection,
+      invalidated,
+      invalidate: (tags: readonly string[]) => invalidateTags(this.env, tags),
+      withTimeout,
+    };
+    return guarded(() => loadAsOf((reflecting) => view.load(reflecting, input, variant), ports));
+  }
+
+  /** The newest moment of the root clock: everything that was invalidated before the call is at or below it. */
+  async newestToken(scope: RequestScope): Promise<Token> {
+    const { follower } = this.isolate;
+    await follower.ensure({ maxAgeMs: 0, atLeast: undefined }, follower.begin(), this.#context(scope));
+    const { epoch, seq } = follower.mirror.clock;
+    return { epoch, seq };
+  }
+
+  /** Fills keys that are expected to be read next, behind the work of the caller. */
+  warm(scope: RequestScope): void {
+    this.isolate.warmer.moved();
+    if (this.config.isWarming) this.#refill(scope);
+  }
+
+  #answered(
+    request: ReadRequest,
+    answer: CachedAnswer,
+    context: FollowerContext,
+    scope: RequestScope,
+  ): CachedAnswer {
+    this.observation.answered(request, answer, context);
+    if (this.config.isWarming && request.policy.warm && request.input !== undefined) {
+      const { warmer } = this.isolate;
+      warmer.answered(request, answer);
+      if (warmer.isDue) this.#refill(scope);
+    }
+    return answer;
+  }
+
+  #refill(scope: RequestScope): void {
+    const read = async (recipe: Parameters<typeof refillRead>[1]): Promise<CachedAnswer> => {
+      const view = this.#viewNamed.get(recipe.view);
+      if (view === undefined) throw new Error(`The catalog has no view "${recipe.view}".`);
+      const request = refillRead(view, recipe, (...asked) => this.load(...asked));
+      return await readThrough(request, this.#ports(scope));
+    };
+    this.isolate.warmer.refill({ read, keepAlive: (promise) => scope.keepAlive(promise) });
+  }
+
+  #ports(scope: RequestScope): ReadThroughPorts {
+    return {
+      follower: this.isolate.follower,
+      context: this.#context(scope),
+      tiers: this.#tiers,
+      time: systemTime,
+      gateOf: this.#gateOf,
+      digest: sha256Hex,
+      random: systemRandom,
+      refreshing: this.#refreshing,
+      filled: this.observation.filled,
+    };
+  }
+
+  #context(scope: RequestScope): FollowerContext {
+    return {
+      parent: { sync: (request) => syncFrom(this.env, scope.place(), request) },
+      keepAlive: (promise) => scope.keepAlive(promise),
+      onMoved: this.#onMoved,
+    };
   }
 }

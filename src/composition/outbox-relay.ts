@@ -1,11 +1,11 @@
 import type { OutboxRelayPorts } from '../../durable-objects/outbox-relay/object.ts';
-import { slotsOf } from '../cache/clock/slots.ts';
 import { OUTBOX } from '../cache/clock/sources.ts';
 import type { Catalog } from '../define/catalog.ts';
 import { publishChanges } from '../pipeline/publish.ts';
 import type { RelayPorts } from '../pipeline/relay.ts';
-import { connect } from '../storage/postgres/connect.ts';
+import { connect, isTimeout } from '../storage/postgres/connect.ts';
 import { markRelayed, readPending } from '../storage/postgres/outbox.ts';
+import { invalidateTags } from './clock.ts';
 import { databaseTarget } from './config.ts';
 import type { Env } from './env.ts';
 import { rootClock } from './objects.ts';
@@ -17,6 +17,7 @@ export function outboxRelayPorts(env: RelayEnv, catalog: Pick<Catalog, 'entities
   const entities = new Set(catalog.entities.map(({ name }) => name));
   return {
     relay: () => relayPorts(env, entities),
+    isTimeout,
     openPass: async () => {
       const pass = await rootClock(env).openPass(OUTBOX);
       return async () => await rootClock(env).closePass(pass);
@@ -28,7 +29,7 @@ function relayPorts(env: RelayEnv, entities: ReadonlySet<string>): RelayPorts {
   const db = connect(databaseTarget(env));
   return {
     readPending: (limit) => readPending(db, limit),
-    invalidate: async (tags) => await rootClock(env).invalidate(slotsOf(tags)),
+    invalidate: (tags) => invalidateTags(env, tags),
     publish: (changes, at) => publishChanges(env.CHANGES, changes, at, entities),
     markRelayed: (outboxIds, at) => markRelayed(db, outboxIds, at),
   };

@@ -1,16 +1,16 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
 import { eventsMessage, type QueueItem } from '../pipeline/ingest.ts';
 import { hashesOf, identityHash, QUEUED_SHARDS } from '../pipeline/queued.ts';
+import { calling } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { sendChunked } from '../storage/queue.ts';
 import type { Env } from './env.ts';
 import { queuedEvents } from './objects.ts';
 
 /**
- * Hands events to the queue and remembers that it has them: in this order, so that nothing is told to be queued that
- * is not.
+ * Enqueues events, then notes that they are queued: in this order, so that no event is reported as queued that is not.
  *
- * @throws Failure `queue_unavailable`; then some of the events may have been taken. Consumers are idempotent.
+ * @throws Failure `queue_unavailable`; then some of the events may be queued. Consumers are idempotent.
  */
 export async function enqueueEvents(
   env: Env,
@@ -22,20 +22,25 @@ export async function enqueueEvents(
   try {
     if (hashes.length > 0) await queuedEvents(env, (hashes[0] ?? 0) % QUEUED_SHARDS).note(hashes);
   } catch (error) {
-    const message =
-      'It is not remembered that events are queued; until they are stored nobody knows of them.';
+    const message = 'Queued events could not be noted. Their status is "not found" until they are stored.';
     log('warn', message, { 'event.action': 'ingest', events: items.length }, error);
   }
 }
 
-/** Whether the queue has taken an event of this source and id lately; it may have left it since. */
+/** Whether an event of this source and id was enqueued lately. It may have been stored since. */
 export async function wasQueued(env: Env, source: string, id: string): Promise<boolean> {
   const hash = identityHash(source, id);
   try {
     const asked = Array.from({ length: QUEUED_SHARDS }, (_, shard) => queuedEvents(env, shard).has(hash));
     return (await Promise.all(asked)).includes(true);
   } catch (error) {
-    log('warn', 'What is queued could not be asked for.', { 'event.action': 'event-status' }, error);
+    log('warn', 'The notes of queued events could not be read.', { 'event.action': 'event-status' }, error);
     return false;
   }
+}
+
+/** Enqueues one message as it is. @throws Failure `queue_unavailable` */
+export async function enqueueMessage<Message>(queue: Queue<Message>, message: Message): Promise<void> {
+  const detail = 'The queue does not take messages. Try again shortly.';
+  await calling(() => queue.send(message, { contentType: 'json' }), 'queue_unavailable', detail, 5);
 }

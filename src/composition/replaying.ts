@@ -1,39 +1,45 @@
 import type { Catalog } from '../define/catalog.ts';
 import type { ClockMoment } from '../define/view.ts';
-import type { ReplayPorts } from '../features/replay.ts';
+import type { RebuildPort } from '../features/rebuild.ts';
+import type { ReplayStepPorts } from '../features/replay.ts';
 import { asCurrent } from '../pipeline/contracts/versions.ts';
 import { publishAgain } from '../pipeline/publish.ts';
-import { type connect, guarded } from '../storage/postgres/connect.ts';
+import { guarded } from '../storage/postgres/connect.ts';
 import { boundsOf, type HistoryRange, readHistory } from '../storage/postgres/history.ts';
 import { readRelayed } from '../storage/postgres/outbox.ts';
 import { advanceReplay, endReplay, openReplay } from '../storage/postgres/replays.ts';
 import { readPruned } from '../storage/postgres/retention.ts';
+import { invalidateTags } from './clock.ts';
 import type { Env } from './env.ts';
+import type { BoundIsolate } from './isolate.ts';
 import { featureShard } from './objects.ts';
 
-/** What a replay needs of a request. */
-interface Replaying {
-  readonly env: Env;
-  readonly db: ReturnType<typeof connect>;
-  readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
-  readonly newestMoment: () => Promise<ClockMoment>;
-  readonly catalog: Catalog;
+/** The feature shards, as a rebuild reaches them. */
+export function rebuildShards(env: Pick<Env, 'FEATURE_SHARD'>): RebuildPort {
+  return {
+    begin: (shard, run) => featureShard(env, shard).beginRebuild(run),
+    build: (shard, entity, run, events) => featureShard(env, shard).build(shard, entity, run, [...events]),
+    flip: (shard, run) => featureShard(env, shard).flip(run),
+    changedKeys: (shard, limit) => featureShard(env, shard).changedKeys(limit),
+    settle: (shard, keys) => featureShard(env, shard).settle([...keys]),
+    digest: (shard) => featureShard(env, shard).digest(),
+  };
 }
 
-/** A replay's effects, on the real database, shards and queue. */
-export function replayPorts({ env, db, invalidate, newestMoment, catalog }: Replaying): ReplayPorts {
+/**
+ * What a step of a replay works on: the database, the shards and the `changes` queue.
+ *
+ * @param newestMoment a moment of the clock after everything that was invalidated before the call.
+ */
+export function replayStepPorts(
+  { env, db, isolate: { catalog } }: BoundIsolate,
+  newestMoment: () => Promise<ClockMoment>,
+): ReplayStepPorts {
   const entities = new Set(catalog.entities.map(({ name }) => name));
   return {
     features: catalog.features,
-    shards: {
-      begin: (shard, run) => featureShard(env, shard).beginRebuild(run),
-      build: (shard, entity, run, events) => featureShard(env, shard).build(shard, entity, run, [...events]),
-      flip: (shard, run) => featureShard(env, shard).flip(run),
-      changedKeys: (shard, limit) => featureShard(env, shard).changedKeys(limit),
-      settle: (shard, keys) => featureShard(env, shard).settle([...keys]),
-      digest: (shard) => featureShard(env, shard).digest(),
-    },
-    invalidate,
+    shards: rebuildShards(env),
+    invalidate: (tags) => invalidateTags(env, tags),
     publish: async (events) => {
       const relayed = await guarded(() =>
         readRelayed(
@@ -41,7 +47,7 @@ export function replayPorts({ env, db, invalidate, newestMoment, catalog }: Repl
           events.map(({ seq }) => seq),
         ),
       );
-      // Asked after reading: what was relayed had been invalidated before.
+      // Read after the changes: whatever is marked as relayed by then was invalidated before this moment.
       await publishAgain(env.CHANGES, events, relayed, await newestMoment(), entities);
     },
     bounds: (range) => guarded(() => boundsOf(db, ofAllVersions(catalog, range))),
@@ -56,7 +62,7 @@ export function replayPorts({ env, db, invalidate, newestMoment, catalog }: Repl
   };
 }
 
-/** What was stored before its type had the current version is of that type, too. */
+/** Adds the earlier versions of each type: events that were stored under them belong to the range, too. */
 function ofAllVersions(catalog: Catalog, range: HistoryRange): HistoryRange {
   const types = range.types?.flatMap((type) => {
     const earlier = catalog.eventTypes.get(type)?.earlier ?? [];

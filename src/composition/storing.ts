@@ -1,83 +1,88 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
-import type { Catalog } from '../define/catalog.ts';
 import { storeObserved, type Tell } from '../pipeline/lineage/observed.ts';
-import { type ScorePorts, scoredStore, settlePending } from '../pipeline/quality/scorer.ts';
+import { type ScorePorts, scoredStore, scorePending } from '../pipeline/quality/scorer.ts';
 import type { StoreOutcome } from '../pipeline/store.ts';
 import { systemNow } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
+import { calling } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
-import { classifyFault, type connect, isTimeout } from '../storage/postgres/connect.ts';
+import { classifyFault, isTimeout } from '../storage/postgres/connect.ts';
 import { storeEvents } from '../storage/postgres/event-store.ts';
 import { judgeStored } from '../storage/postgres/quality-checks.ts';
-import {
-  readBatch,
-  readPending,
-  settlePending as settleBatches,
-} from '../storage/postgres/quality-pending.ts';
+import { readBatch, readPending, settlePending } from '../storage/postgres/quality-pending.ts';
 import { keepRefused } from '../storage/postgres/quarantine.ts';
 import type { Env } from './env.ts';
-import { qualityWindow } from './objects.ts';
+import type { BoundIsolate } from './isolate.ts';
+import { outboxRelay, qualityWindow } from './objects.ts';
 
-/** How often an isolate that stores looks for what was never scored, beside the cron, in milliseconds. */
-const SETTLE_EVERY_MS = 60_000;
+/** How often an isolate that stores events scores pending transactions, beside the cron, in milliseconds. */
+const SCORE_PENDING_EVERY_MS = 60_000;
 
-/** When this isolate last looked for what was never scored. */
-let settledScoresAt = Number.NEGATIVE_INFINITY;
+/** When this isolate last scored pending transactions, milliseconds since the Unix epoch. */
+let scoredPendingAt = Number.NEGATIVE_INFINITY;
 
-/** What storing needs of a request. */
-export interface Storing {
-  readonly catalog: Pick<Catalog, 'eventTypes'>;
-  readonly env: Env;
-  readonly db: ReturnType<typeof connect>;
-  readonly keepAlive: (promise: Promise<unknown>) => void;
+/** What storing needs of a request or a batch. */
+export interface StoringScope {
+  readonly keepAlive: (work: Promise<unknown>) => void;
+  readonly noteLineage: Tell;
+  /** Whether there is time to try smaller transactions where one takes too long. */
+  readonly isPatient: boolean;
 }
 
-/**
- * Stores what some messages hold; scores it behind the answer, and tells lineage of it.
- *
- * @param isPatient whether there is time for smaller transactions where one takes too long.
- */
-export async function storeAndTell(
-  { env, db, catalog, keepAlive }: Storing,
+/** Stores the events of some messages, and scores them behind the answer. The outbox is not relayed yet. */
+export async function storeMessagesIn(
+  bound: BoundIsolate,
   messages: readonly EventsMessage[],
-  tell: Tell,
-  isPatient: boolean,
+  { keepAlive, noteLineage, isPatient }: StoringScope,
 ): Promise<StoreOutcome> {
-  if (systemNow() - settledScoresAt >= SETTLE_EVERY_MS) settleScores({ env, db, catalog, keepAlive });
+  const { db, isolate } = bound;
+  if (systemNow() - scoredPendingAt >= SCORE_PENDING_EVERY_MS) scorePendingIn(bound, keepAlive);
   const scored = scoredStore({
-    ...scorePorts(env, db, catalog),
+    ...scorePorts(bound),
     storeEvents: (events, batch) => storeEvents(db, events, batch),
     keepRefused: (refused, batch) => keepRefused(db, refused, batch),
     newId,
     now: systemNow,
     keepAlive,
   });
-  const ports = { types: catalog.eventTypes, ...scored, classifyFault, fingerprint: sha256Hex };
-  return await storeObserved(messages, isPatient ? { ...ports, isTimeout } : ports, tell);
+  const ports = { types: isolate.catalog.eventTypes, ...scored, classifyFault, fingerprint: sha256Hex };
+  return await storeObserved(messages, isPatient ? { ...ports, isTimeout } : ports, noteLineage);
 }
 
-/** Scores, behind whatever is under way, what was stored and never scored. */
-export function settleScores({ env, db, catalog, keepAlive }: Storing): void {
-  settledScoresAt = systemNow();
-  const settled = settlePending({
-    ...scorePorts(env, db, catalog),
+/** Scores, behind the work of the caller, the transactions that were stored and never scored. */
+export function scorePendingIn(bound: BoundIsolate, keepAlive: (work: Promise<unknown>) => void): void {
+  scoredPendingAt = systemNow();
+  const { db, env } = bound;
+  const scored = scorePending({
+    ...scorePorts(bound),
     now: systemNow,
     readPending: (limits) => readPending(db, limits),
     uncounted: (ids) => qualityWindow(env).uncounted([...ids]),
     readBatch: (batch) => readBatch(db, batch),
-    settle: (ids) => settleBatches(db, ids),
+    settle: (ids) => settlePending(db, ids),
   });
   keepAlive(
-    settled.catch((error) =>
-      log('warn', 'Scores could not be settled yet.', { 'event.action': 'quality-settle' }, error),
+    scored.catch((error) =>
+      log(
+        'warn',
+        'Pending transactions could not be scored yet.',
+        { 'event.action': 'quality-settle' },
+        error,
+      ),
     ),
   );
 }
 
-function scorePorts(env: Env, db: Storing['db'], catalog: Storing['catalog']): ScorePorts {
+/** Makes sure that the relay sweeps soon. Called before a commit, so that a crash after it loses no change. */
+export async function armRelay(env: Pick<Env, 'OUTBOX_RELAY'>): Promise<void> {
+  const detail = 'The relay does not answer. Nothing was written.';
+  await calling(() => outboxRelay(env).arm(), 'relay_unavailable', detail, 1);
+}
+
+function scorePorts({ db, env, isolate }: BoundIsolate): ScorePorts {
   return {
-    types: catalog.eventTypes,
+    types: isolate.catalog.eventTypes,
     judgeStored: (rules, batch) => judgeStored(db, rules, batch),
     send: (batch) => qualityWindow(env).add(batch),
   };

@@ -2,9 +2,7 @@ import type { EntityDefinition, HistoryDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import type { FeatureDefinition } from './feature.ts';
 import type { ModelDefinition } from './model.ts';
-import { CatalogError } from './problem.ts';
 import type { RetentionPolicy } from './retention.ts';
-import { validateCatalog } from './validate.ts';
 import type { ViewDefinition } from './view.ts';
 
 /**
@@ -31,24 +29,6 @@ const KEEP_EVERYTHING: RetentionPolicy = { events: {} };
 
 /** What a file of the catalog exports. */
 export type DeclaredModule = Readonly<Record<string, unknown>>;
-
-/**
- * Assembles the catalog from the files that declare it. A definition is found by its `kind`; every other export is
- * ignored.
- *
- * @param modules by file name without its extension: `{ entities, events }` with `import * as entities from
- *   './entities.ts'`.
- * @throws CatalogError for mistakes that `validateCatalog` finds.
- */
-export function defineCatalog(
-  modules: Readonly<Record<string, DeclaredModule>>,
-  { retention = KEEP_EVERYTHING }: { readonly retention?: RetentionPolicy } = {},
-): Catalog {
-  const catalog = assemble(modules, retention);
-  const problems = validateCatalog(catalog);
-  if (problems.length > 0) throw new CatalogError(problems);
-  return catalog;
-}
 
 /** The definitions of the modules, unchecked. */
 export function assemble(

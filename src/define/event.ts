@@ -8,6 +8,7 @@ import {
   type InsertOf,
   tagsOfAppend,
 } from './entity.ts';
+import type { EventContext } from './event-context.ts';
 import { type EventQuality, type QualityRule, qualityOf } from './quality.ts';
 import type { Tag } from './tag.ts';
 import {
@@ -21,6 +22,8 @@ import {
   violationOf,
 } from './version.ts';
 
+export type { EventContext } from './event-context.ts';
+
 /** A row by property of its drizzle table. Values are as drizzle has them, and as JSON can hold them. */
 export type StoredRow = Readonly<Record<string, unknown>>;
 
@@ -29,13 +32,6 @@ export type Effect =
   | { readonly kind: 'append'; readonly history: HistoryDefinition; readonly row: StoredRow }
   /** Inserts the row unless one with its key is there: events may mention what nobody has described yet. */
   | { readonly kind: 'ensure'; readonly entity: EntityDefinition; readonly row: StoredRow };
-
-export interface EventContext {
-  /** When it happened, milliseconds since the Unix epoch. */
-  readonly occurredAt: number;
-  /** When it is judged, milliseconds since the Unix epoch. */
-  readonly now: number;
-}
 
 /** What a valid event means: nothing here touches a database. */
 export interface Interpretation {

@@ -2,7 +2,7 @@ import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { KeyDefinition, KeyInput } from './key.ts';
 import { coverOf, prefixesOf } from './prefix-cover.ts';
-import { type Tag, tag as tagOf } from './tag.ts';
+import { type Tag, tag } from './tag.ts';
 
 /** Hexadecimal digits by which positions are told apart: six bytes of a text, or a number and bytes of the key. */
 const DIGITS = 12;
@@ -103,7 +103,7 @@ export function list(
   if (!Number.isInteger(digits) || digits < 1 || digits > DIGITS_MAX)
     throw new Error(`The list "${name}" has ${digits} digits; 1 to ${DIGITS_MAX} are possible.`);
 
-  const tag = (of: ListRow, prefix: string) => tagOf(`${name}${filterText(filter, of, name)}^${prefix}`);
+  const placeTag = (of: ListRow, prefix: string) => tag(`${name}${filterText(filter, of, name)}^${prefix}`);
   const expressions = orderBy.map(orderExpression);
   return {
     name,
@@ -120,15 +120,15 @@ export function list(
       const last = full ? rows.at(-1) : undefined;
       const low = after === undefined ? endOf(first, 'first', digits) : positionOf(orderBy, after, digits);
       const high = last === undefined ? endOf(first, 'last', digits) : positionOf(orderBy, last, digits);
-      const range = coverOf(low, high).map((prefix) => tag(values, prefix));
+      const range = coverOf(low, high).map((prefix) => placeTag(values, prefix));
       return [...range, ...rows.map((row) => of.row(textOf(row, key)))];
     },
-    whole: (values = {}) => tag(values, ''),
+    whole: (values = {}) => placeTag(values, ''),
     entering: (row) =>
       isListed(filter, row)
-        ? prefixesOf(positionOf(orderBy, row, digits)).map((prefix) => tag(row, prefix))
+        ? prefixesOf(positionOf(orderBy, row, digits)).map((prefix) => placeTag(row, prefix))
         : [],
-    leaving: (row) => (isListed(filter, row) ? [tag(row, '')] : []),
+    leaving: (row) => (isListed(filter, row) ? [placeTag(row, '')] : []),
   };
 }
 

@@ -8,6 +8,9 @@ export interface CatalogProblem {
   readonly remedy: string;
 }
 
+/** Reports a mistake of a definition. */
+export type Report = (definition: unknown, named: string, problem: string, remedy: string) => void;
+
 /** Mistakes shown at once; the rest is counted. */
 const SHOWN_MAX = 20;
 

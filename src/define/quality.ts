@@ -1,6 +1,6 @@
 import type { PgTable } from 'drizzle-orm/pg-core';
 import type { EntityDefinition, History, HistoryDefinition } from './entity.ts';
-import type { EventContext } from './event.ts';
+import type { EventContext } from './event-context.ts';
 
 /** What a rule speaks about, by the dimensions of DAMA UK, "The six primary dimensions for data quality" (2013). */
 export const QUALITY_DIMENSIONS = [

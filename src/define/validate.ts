@@ -1,14 +1,11 @@
 import type { Catalog } from './catalog.ts';
-import type { CatalogProblem } from './problem.ts';
+import type { CatalogProblem, Report } from './problem.ts';
 import { checkExamples } from './validate/examples.ts';
 import { checkModels } from './validate/models.ts';
 import { checkNames } from './validate/names.ts';
 import { checkRoutes } from './validate/routes.ts';
 import { checkTables } from './validate/tables.ts';
 import { checkValues } from './validate/values.ts';
-
-/** Reports a mistake of a definition. */
-export type Report = (definition: unknown, named: string, problem: string, remedy: string) => void;
 
 /**
  * Finds what the types of the builders cannot: names and routes that clash, values out of their range, tables that do

@@ -9,7 +9,7 @@ import { beginRebuild, buildFrom, flipAll, type RebuildPort } from './rebuild.ts
 /** Events of one page at most: with those of a shop they are some hundred kilobytes, and one call a shard. */
 export const PAGE_EVENTS_MAX = 2_000;
 
-export interface ReplayPorts {
+export interface ReplayStepPorts {
   readonly features: readonly FeatureDefinition[];
   readonly shards: RebuildPort;
   readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
@@ -29,14 +29,21 @@ export interface ReplayPorts {
   readonly end: (replay: Replay, outcome: unknown) => Promise<void>;
 }
 
+/** What a replay goes through, and how many events one step may take. */
+export interface ReplayPlan {
+  readonly isRebuild: boolean;
+  readonly range: HistoryRange;
+  readonly limit: number;
+}
+
 /**
  * The next step of a replay: it is opened, or goes on by one page, or is ended. Each step may be repeated, so whoever
  * dies in one leaves nothing half-done: a page that is done twice is folded once.
  */
 export async function replayStep(
   replay: Replay,
-  { isRebuild, range, limit }: { isRebuild: boolean; range: HistoryRange; limit: number },
-  ports: ReplayPorts,
+  { isRebuild, range, limit }: ReplayPlan,
+  ports: ReplayStepPorts,
 ): Promise<void> {
   const { features, shards } = ports;
   switch (replay.state) {

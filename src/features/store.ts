@@ -9,7 +9,6 @@ export type FeatureRow = Readonly<Record<string, FeatureValue>>;
 export interface ShardPort {
   fold(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<{ keys: readonly string[] }>;
   read(shard: string, entity: string, keys: readonly string[], now: number): Promise<readonly FeatureRow[]>;
-  foldedEvents(shard: string): Promise<number>;
 }
 
 /**
@@ -20,7 +19,7 @@ export interface ShardPort {
 export async function foldEvents(
   features: readonly FeatureDefinition[],
   events: readonly FoldableEvent[],
-  shards: ShardPort,
+  shards: Pick<ShardPort, 'fold'>,
 ): Promise<string[]> {
   const routes = [...routeEvents(features, events)];
   const tags = await Promise.all(
@@ -37,7 +36,7 @@ export async function readFeatures(
   entity: string,
   keys: readonly string[],
   now: number,
-  shards: ShardPort,
+  shards: Pick<ShardPort, 'read'>,
 ): Promise<FeatureRow[]> {
   const byShard = Map.groupBy(new Set(keys), (key) => shardOf(entity, key));
   const rows = new Map<string, FeatureRow>();

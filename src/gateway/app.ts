@@ -1,45 +1,76 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { Isolate } from '../composition/isolate.ts';
+import type { Catalog } from '../define/catalog.ts';
 import { bySpecificity } from '../define/reserved-paths.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
-import { type AppEnv, Gateway, requestIdOf } from './context.ts';
+import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
+import { type AccessPorts, authorizeBy } from './middleware/authorize.ts';
 import { registerModelSchemas } from './model-schemas.ts';
 import { problemResponse } from './problem.ts';
-import { registerAdmin } from './routes/admin.ts';
-import { registerCacheAdmin } from './routes/admin-cache.ts';
-import { registerDeadLetters } from './routes/admin-dead-letters.ts';
-import { registerKafka } from './routes/admin-kafka.ts';
-import { registerLineageAdmin } from './routes/admin-lineage.ts';
-import { registerQuarantine } from './routes/admin-quarantine.ts';
-import { registerReplay } from './routes/admin-replay.ts';
-import { registerChanges } from './routes/changes.ts';
-import { registerEntityWrites } from './routes/entities.ts';
-import { registerEvents } from './routes/events.ts';
-import { registerFeatures } from './routes/features.ts';
-import { registerHealth } from './routes/health.ts';
-import { registerLineage } from './routes/lineage.ts';
-import { registerMetrics } from './routes/metrics.ts';
-import { registerModelPaths } from './routes/model-paths.ts';
-import { registerPredictions } from './routes/predictions.ts';
-import { registerQuality } from './routes/quality.ts';
-import { registerViews } from './routes/views.ts';
+import { type AdminPorts, registerAdmin } from './routes/admin.ts';
+import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
+import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
+import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
+import { registerLineageAdmin, type TrainingReportPorts } from './routes/admin-lineage.ts';
+import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarantine.ts';
+import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
+import { type FeedPorts, registerChanges } from './routes/changes.ts';
+import { registerEntityWrites, type WritePorts } from './routes/entities.ts';
+import { type EventPorts, registerEvents } from './routes/events.ts';
+import { type FeaturePorts, registerFeatures } from './routes/features.ts';
+import { type HealthPorts, registerHealth } from './routes/health.ts';
+import { type LineagePorts, registerLineage } from './routes/lineage.ts';
+import { type MetricsPorts, registerMetrics } from './routes/metrics.ts';
+import { type ModelPathPorts, registerModelPaths } from './routes/model-paths.ts';
+import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
+import { type QualityPorts, registerQuality } from './routes/quality.ts';
+import { registerViews, type ViewPorts } from './routes/views.ts';
 
-/** Everything but reads; `authorize` knows the reads that need a body. */
+/** What the routes do to the world, for one request: each group of routes gets its own part alone. */
+export interface GatewayPorts {
+  readonly access: AccessPorts;
+  readonly admin: AdminPorts;
+  readonly cache: PurgePorts;
+  readonly deadLetters: DeadLetterPorts;
+  readonly events: EventPorts;
+  readonly features: FeaturePorts;
+  readonly feed: FeedPorts;
+  readonly health: HealthPorts;
+  readonly kafka: KafkaPorts;
+  readonly lineage: LineagePorts;
+  readonly metrics: MetricsPorts;
+  readonly modelPaths: ModelPathPorts;
+  readonly predictions: PredictionPorts;
+  readonly quality: QualityPorts;
+  readonly quarantine: QuarantinePorts;
+  readonly replays: ReplayPorts;
+  readonly trainings: TrainingReportPorts;
+  readonly writes: WritePorts;
+}
+
+/** What the composition gives to the gateway. */
+export interface GatewayHost {
+  readonly catalog: Catalog;
+  readonly viewsOf: PortsOf<ViewPorts>;
+  /** Makes no part of the ports before a route asks for it. */
+  readonly portsOf: PortsOf<GatewayPorts>;
+}
+
+/** All methods but those of reads. `authorize` lists the reads that need a body. */
 const GUARDED_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
 
 /**
- * All routes of a catalog. The cached reads have an app, and so a router, of their own: where a single route overlaps
- * with another, hono gives up its fastest router for all routes of an app, and a warm hit would pay for a route that
- * it has nothing to do with.
+ * All routes of a catalog. The cached reads have an app of their own, and so a router of their own: where a single
+ * route overlaps with another, hono gives up its fastest router for all routes of that app, and every warm hit would
+ * be slower.
  */
-export function createApp(isolate: Isolate): OpenAPIHono<AppEnv> {
+export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();
-  /** Everything else; one document describes both. */
+  /** All other routes. One OpenAPI document describes both apps. */
   const uncached = new OpenAPIHono<AppEnv>();
   uncached.openAPIRegistry = app.openAPIRegistry;
-  const gateway = new Gateway(isolate);
+  const gateway: Gateway = { catalog, authorize: authorizeBy((c) => portsOf(c).access.apiKeySha256) };
 
   app.onError(failed);
   uncached.onError(failed);
@@ -53,13 +84,12 @@ export function createApp(isolate: Isolate): OpenAPIHono<AppEnv> {
   uncached.on(GUARDED_METHODS, '*', gateway.authorize);
   for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
-  const { views, models, entities } = gateway.catalog;
-  registerViews(app, gateway, views.toSorted(bySpecificity));
-  const schemas = registerModelSchemas(app, models);
-  registerModelPaths(app, gateway, schemas);
-  registerPredictions(uncached, gateway, schemas);
-  registerEntityWrites(uncached, gateway, entities);
-  for (const register of UNCACHED) register(uncached, gateway);
+  registerViews(app, viewsOf, catalog.views.toSorted(bySpecificity));
+  const schemas = registerModelSchemas(app, catalog.models);
+  registerModelPaths(app, (c) => portsOf(c).modelPaths, schemas);
+  registerPredictions(uncached, gateway, (c) => portsOf(c).predictions, schemas);
+  registerEntityWrites(uncached, (c) => portsOf(c).writes, catalog.entities);
+  registerUncached(uncached, gateway, portsOf);
 
   uncached.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });
   uncached.doc31('/openapi.json', {
@@ -73,23 +103,23 @@ export function createApp(isolate: Isolate): OpenAPIHono<AppEnv> {
   return app;
 }
 
-/** The routes that no declaration of the catalog has a say in. */
-const UNCACHED = [
-  registerHealth,
-  registerEvents,
-  registerChanges,
-  registerFeatures,
-  registerAdmin,
-  registerCacheAdmin,
-  registerQuarantine,
-  registerDeadLetters,
-  registerReplay,
-  registerKafka,
-  registerLineage,
-  registerLineageAdmin,
-  registerMetrics,
-  registerQuality,
-];
+/** The routes whose paths do not depend on the catalog. */
+function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: PortsOf<GatewayPorts>): void {
+  registerHealth(app, gateway, (c) => portsOf(c).health);
+  registerEvents(app, gateway, (c) => portsOf(c).events);
+  registerChanges(app, gateway, (c) => portsOf(c).feed);
+  registerFeatures(app, gateway, (c) => portsOf(c).features);
+  registerAdmin(app, gateway, (c) => portsOf(c).admin);
+  registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
+  registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);
+  registerDeadLetters(app, gateway, (c) => portsOf(c).deadLetters);
+  registerReplay(app, gateway, (c) => portsOf(c).replays);
+  registerKafka(app, gateway, (c) => portsOf(c).kafka);
+  registerLineage(app, gateway, (c) => portsOf(c).lineage);
+  registerLineageAdmin(app, gateway, (c) => portsOf(c).trainings);
+  registerMetrics(app, gateway, (c) => portsOf(c).metrics);
+  registerQuality(app, gateway, (c) => portsOf(c).quality);
+}
 
 function failed(error: Error, c: Context<AppEnv>): Response {
   const requestId = requestIdOf(c);

@@ -1,33 +1,50 @@
-import type { Consistency } from '../cache/read-through.ts';
-import type { Services } from '../composition/services.ts';
+import type { CachedAnswer, Consistency, ReadRequest } from '../cache/read-through.ts';
 import { cachePolicy } from '../define/cache-policy.ts';
 import type { ModelDefinition } from '../define/model.ts';
 import type { Manifest } from '../inference/bundle.ts';
-import type { LoadedModel } from '../inference/loaded-models.ts';
+import type { LoadedModel, LoadedModels } from '../inference/loaded-models.ts';
 import type { PredictPorts } from '../inference/predict.ts';
-import { modelTag, parseManifest, readChampion, unpublished } from '../inference/registry.ts';
+import {
+  modelTag,
+  parseManifest,
+  type RegistryPorts,
+  readChampion,
+  unpublished,
+} from '../inference/registry.ts';
+import { systemNow } from '../platform/clock.ts';
+import { newId } from '../platform/ids.ts';
 
-/** A clock that is away changes nothing about which model is the best known. */
-const POLICY = cachePolicy({ ttlS: 3_600, whenUnverified: 'stale', singleFlight: false });
+export interface ChampionPorts {
+  /** Reads through the cache. */
+  readonly read: (request: ReadRequest) => CachedAnswer | Promise<CachedAnswer>;
+  readonly registry: RegistryPorts;
+  /** The models that the isolate has in memory. */
+  readonly models: LoadedModels;
+  /** Lets work outlive its request. */
+  readonly keepAlive: (promise: Promise<unknown>) => void;
+}
+
+/** If the clock is unreachable, the last known version goes on answering. */
+export const CHAMPION_POLICY = cachePolicy({ ttlS: 3_600, whenUnverified: 'stale', singleFlight: false });
 
 /**
- * The manifest of the version that answers for a model; null where none has been published. Which one that is, is
- * itself a cached answer under the model's tag, so that a new version is seen as soon as everything else that changed.
+ * The manifest of the version that answers for a model; null where none has been published. It is itself a cached
+ * answer under the model's tag, so that a new version is seen as soon as every other change.
  *
  * @throws Failure `model_unavailable` where the manifest cannot be read.
  */
 async function championManifest(
-  services: Services,
+  ports: ChampionPorts,
   { name }: ModelDefinition,
   consistency: Consistency,
 ): Promise<Manifest | null> {
-  const { entry } = await services.read({
+  const { entry } = await ports.read({
     view: 'champion',
     key: `champion/${name}`,
-    policy: POLICY,
+    policy: CHAMPION_POLICY,
     consistency,
     load: async () => ({
-      value: (await readChampion(name, services.registry.store)) ?? null,
+      value: (await readChampion(name, ports.registry.store)) ?? null,
       tags: [modelTag(name)],
       storable: true,
     }),
@@ -42,36 +59,36 @@ async function championManifest(
  * @throws Failure `model_unavailable`.
  */
 export async function championOf(
-  services: Services,
+  ports: ChampionPorts,
   definition: ModelDefinition,
   consistency: Consistency,
 ): Promise<LoadedModel> {
-  const manifest = await championManifest(services, definition, consistency);
+  const manifest = await championManifest(ports, definition, consistency);
   if (manifest === null) throw unpublished(definition.name);
-  return await loadVersion(services, definition, manifest);
+  return await loadVersion(ports, definition, manifest);
 }
 
-/** What predictions of a model are made with, for one request. */
+/** What one prediction of a model is made with. */
 export function predictPorts(
-  services: Services,
+  ports: ChampionPorts & Pick<PredictPorts, 'shards' | 'predicted'>,
   definition: ModelDefinition,
   consistency: Consistency,
 ): PredictPorts {
   return {
-    champion: () => championManifest(services, definition, consistency),
-    load: (manifest) => loadVersion(services, definition, manifest),
-    shards: services.shards,
-    now: services.now,
-    newId: services.newId,
-    predicted: services.tellLineage,
+    champion: () => championManifest(ports, definition, consistency),
+    load: (manifest) => loadVersion(ports, definition, manifest),
+    shards: ports.shards,
+    now: systemNow,
+    newId,
+    predicted: ports.predicted,
   };
 }
 
 /** @throws Failure `model_unavailable`. */
 async function loadVersion(
-  services: Services,
+  ports: ChampionPorts,
   definition: ModelDefinition,
   manifest: Manifest,
 ): Promise<LoadedModel> {
-  return await services.models.get(definition, manifest, services.registry, services.keepAlive);
+  return await ports.models.get(definition, manifest, ports.registry, ports.keepAlive);
 }

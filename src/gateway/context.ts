@@ -1,93 +1,29 @@
-import type { Context } from 'hono';
-import type { CachedAnswer, ReadRequest } from '../cache/read-through.ts';
-import type { Env } from '../composition/env.ts';
-import type { Isolate } from '../composition/isolate.ts';
-import type { CachedReads, RequestScope } from '../composition/reads.ts';
-import { createServices, type Services } from '../composition/services.ts';
+import type { Context, MiddlewareHandler } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
 import { newId } from '../platform/ids.ts';
-import type { RequestPlace } from '../platform/regions.ts';
-import { authorizeBy } from './middleware/authorize.ts';
 
-/** What a handler may find in hono's context; to be asked for by the functions below, which make it when needed. */
+/** What a handler finds in hono's context. */
 export interface AppEnv {
-  Bindings: Env;
+  /** The platform's bindings. Routes do not look into them: they ask for their ports. */
+  Bindings: object;
   Variables: {
-    services?: Services;
     requestId?: string;
   };
 }
 
-/**
- * Behind an answer there is time: an isolate writes lineage once a second then, and the writes do not meet those that
- * the answer waits for. A queue's consumer writes at once, for its batch is not acknowledged before that.
- */
-const LINEAGE_PAUSE_MS = 1_000;
-
-/** A request, as far as reading through the cache needs it. */
-class GatewayScope implements RequestScope {
-  readonly #c: Context<AppEnv>;
-
-  constructor(c: Context<AppEnv>) {
-    this.#c = c;
-  }
-
-  keepAlive(promise: Promise<unknown>): void {
-    this.#c.executionCtx.waitUntil(promise);
-  }
-
-  place(): RequestPlace {
-    return placeOf(this.#c.req.raw);
-  }
+/** What every route is registered with. */
+export interface Gateway {
+  readonly catalog: Catalog;
+  /** Middleware that requires the key. */
+  readonly authorize: MiddlewareHandler<AppEnv>;
 }
 
-/** What routes are registered with: the catalog, and the ways to a request's services. */
-export class Gateway {
-  readonly #isolate: Isolate;
+/** How a route gets its ports. They are made for one request. */
+export type PortsOf<Ports> = (c: Context<AppEnv>) => Ports;
 
-  constructor(isolate: Isolate) {
-    this.#isolate = isolate;
-  }
-
-  get catalog(): Catalog {
-    return this.#isolate.catalog;
-  }
-
-  /** Reads through the cache. A warm hit needs no other service, so it makes none. */
-  readCached(c: Context<AppEnv>, request: ReadRequest): CachedAnswer | Promise<CachedAnswer> {
-    return this.#isolate.settingsOf(c.env).reads.read(request, new GatewayScope(c));
-  }
-
-  /** Reads a view's answer from the database. */
-  loadView(c: Context<AppEnv>, ...asked: Parameters<CachedReads['load']>): ReturnType<CachedReads['load']> {
-    return this.#isolate.settingsOf(c.env).reads.load(...asked);
-  }
-
-  /** The services of a request. Made here and not in a middleware: each of those costs two microseconds. */
-  servicesOf(c: Context<AppEnv>): Services {
-    const made = c.get('services');
-    if (made !== undefined) return made;
-    const services = createServices(this.#isolate, c.env, new GatewayScope(c), LINEAGE_PAUSE_MS);
-    c.set('services', services);
-    return services;
-  }
-
-  /** Middleware that asks for the key. */
-  readonly authorize = authorizeBy((c) => this.servicesOf(c).config.apiKeySha256);
-}
-
-/** What a request is called in logs and problems: by the platform's name for it, where there is one. */
+/** The id of a request in logs and problems: the platform's, else a new one. */
 export function requestIdOf(c: Context<AppEnv>): string {
   const known = c.get('requestId') ?? c.req.header('cf-ray') ?? newId();
   c.set('requestId', known);
   return known;
-}
-
-/** Where the request came in, as the platform tells; nothing where it does not. */
-function placeOf({ cf }: Request): RequestPlace {
-  const told = (name: string): string | undefined => {
-    const value: unknown = cf === undefined ? undefined : Reflect.get(cf, name);
-    return typeof value === 'string' ? value : undefined;
-  };
-  return { continent: told('continent'), country: told('country'), longitude: told('longitude') };
 }

@@ -17,7 +17,7 @@ export interface PredictPorts {
   readonly champion: () => Promise<Manifest | null>;
   /** @throws Failure `model_unavailable`. */
   readonly load: (manifest: Manifest) => Promise<LoadedModel>;
-  readonly shards: ShardPort;
+  readonly shards: Pick<ShardPort, 'read'>;
   readonly now: () => number;
   readonly newId: () => string;
   /** Records what was computed, for its lineage; it neither waits nor fails. */

@@ -10,7 +10,7 @@ import { modelTag } from './registry.ts';
 
 export interface RecommendPorts {
   readonly champion: () => Promise<LoadedRanking>;
-  readonly shards: ShardPort;
+  readonly shards: Pick<ShardPort, 'read'>;
   readonly now: () => number;
   readonly newId: () => string;
   /** Records what was computed, for its lineage; it neither waits nor fails. */

@@ -49,7 +49,7 @@ function subjectOf(raw: unknown): Pick<RefusedEvent, 'source' | 'eventId' | 'typ
   return { source: null, eventId: null, type: more.length === 0 ? (change?.type ?? null) : null };
 }
 
-export interface ReplayPorts {
+export interface DeadLetterReplayPorts {
   readonly read: (
     ids: readonly number[],
   ) => Promise<readonly (QuarantinedEvent & { readonly raw: unknown })[]>;
@@ -69,7 +69,10 @@ export interface Replayed {
  * Sends dead letters to the queues that they came from, and closes them. One that is sent and not closed is sent
  * again: consumers are idempotent. One that dies anew is open again.
  */
-export async function replayDeadLetters(ids: readonly number[], ports: ReplayPorts): Promise<Replayed[]> {
+export async function replayDeadLetters(
+  ids: readonly number[],
+  ports: DeadLetterReplayPorts,
+): Promise<Replayed[]> {
   const letters = new Map((await ports.read(ids)).map((letter) => [letter.id, letter]));
   const results: Replayed[] = [];
   for (const id of ids) {
@@ -87,7 +90,7 @@ export async function replayDeadLetters(ids: readonly number[], ports: ReplayPor
 }
 
 /** The schemas of the queues' messages are told apart by what they hold. */
-async function send(raw: unknown, ports: ReplayPorts): Promise<boolean> {
+async function send(raw: unknown, ports: DeadLetterReplayPorts): Promise<boolean> {
   const events = EventsMessage.safeParse(raw);
   const changes = ChangesMessage.safeParse(raw);
   const sink = SinkMessage.safeParse(raw);

@@ -66,3 +66,32 @@ export class Failure extends Error {
 export function jsonPointer(path: readonly PropertyKey[]): string {
   return path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
+
+/**
+ * Calls a dependency, and turns any error of it into a failure that the client may retry.
+ *
+ * @throws Failure `code`
+ */
+export async function calling<T>(
+  call: () => Promise<T>,
+  code: FailureCode,
+  detail: string,
+  retryAfterS: number,
+): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    throw new Failure(code, detail, { retryAfterS, cause });
+  }
+}
+
+/** Wrappers that drivers and stubs put around an error. */
+const CAUSES_MAX = 5;
+
+/** The message of an error's innermost cause, which names the reason. */
+export function reasonOf(error: unknown): string {
+  let root = error;
+  for (let depth = 0; root instanceof Error && root.cause instanceof Error && depth < CAUSES_MAX; depth += 1)
+    root = root.cause;
+  return root instanceof Error ? `${root.name}: ${root.message}` : String(root);
+}

@@ -19,11 +19,3 @@ export function isOutage(error: unknown): boolean {
   }
   return false;
 }
-
-/** What an error says at its root, which is where it says why. */
-export function reasonOf(error: unknown): string {
-  let root = error;
-  for (let depth = 0; root instanceof Error && root.cause instanceof Error && depth < CAUSES_MAX; depth += 1)
-    root = root.cause;
-  return root instanceof Error ? `${root.name}: ${root.message}` : String(root);
-}

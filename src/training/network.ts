@@ -36,7 +36,7 @@ export interface TrainerOptions {
   readonly decay: number;
 }
 
-/** Settings that held on the real shop and on the generated one. */
+/** Settings that did well on the data of the shop example, both real and generated. */
 export const TRAINER_DEFAULTS: Omit<TrainerOptions, 'seed'> = {
   hidden: 16,
   epochs: 6,
@@ -259,8 +259,8 @@ export function scoreRows(network: Network, features: Float32Array): Float32Arra
     for (let unit = 0; unit < hidden; unit += 1) {
       let sum = 0;
       for (let column = 0; column < width; column += 1) {
-        const product = fround((input[column] ?? 0) * (parameters[unit * width + column] ?? 0));
-        sum = fround(sum + product);
+        const term = fround((input[column] ?? 0) * (parameters[unit * width + column] ?? 0));
+        sum = fround(sum + term);
       }
       sum = fround(sum + (parameters[layout.hiddenBias + unit] ?? 0));
       if (sum > 0) logit = fround(logit + fround(sum * (parameters[layout.output + unit] ?? 0)));

@@ -75,7 +75,7 @@ export function writeOnnx(network: Network, metadata: Readonly<Record<string, st
     producerName: 'millrace',
     opsetImport: [{ domain: '', version: OPSET }],
     graph: {
-      name: 'ranker',
+      name: 'network',
       node: [
         node('Sub', [MODEL_INPUT, 'mean'], 'centred'),
         node('Mul', ['centred', 'scale'], 'standardised'),

@@ -32,7 +32,7 @@ async function writeProduct(sku: string, description: string): Promise<void> {
        insert into products (sku, description, unit_price) values ($1, $2, 1)
        on conflict (sku) do update set description = excluded.description
      )
-     insert into outbox (tags) values (array['product:' || $1, 'product'])`,
+     insert into millrace.outbox (tags) values (array['product:' || $1, 'product'])`,
     [sku, description],
   );
 }
@@ -55,14 +55,14 @@ it('what an answer shows before the relay has seen it, no later answer to its to
 
   const session = { 'millrace-token': `${page.token.epoch}.${page.token.seq}` };
   expect((await get(list, session)).json['products']).toMatchObject([{ sku: '1', description: 'After' }]);
-  expect(await stack.sql('select count(*)::int as pending from outbox where relayed_at is null')).toEqual([
-    { pending: 2 },
-  ]);
+  expect(
+    await stack.sql('select count(*)::int as pending from millrace.outbox where relayed_at is null'),
+  ).toEqual([{ pending: 2 }]);
 });
 
 it('a pending change that does not touch an answer is left to the relay', async () => {
   const before = await rootSeq();
-  await stack.sql(`insert into outbox (tags) values (array['product:elsewhere'])`);
+  await stack.sql(`insert into millrace.outbox (tags) values (array['product:elsewhere'])`);
   const missing = await get('/v1/products/never-read-before');
   expect(missing.cache).toContain('fwd=uri-miss');
   expect(await rootSeq()).toBe(before);
@@ -72,7 +72,7 @@ it('a hit tells at least what its fill told', async () => {
   const { token } = await get('/v1/products/1', strong);
   const relayedSeq = token.seq + 5;
   await stack.sql(
-    `insert into outbox (tags, relayed_at, relayed_epoch, relayed_seq)
+    `insert into millrace.outbox (tags, relayed_at, relayed_epoch, relayed_seq)
      values (array['product:relayed'], now(), $1, $2)`,
     [token.epoch, relayedSeq],
   );

@@ -109,7 +109,7 @@ it('stores a thousand but for the one that is bad, unharmed', async () => {
   const answer = await post(body, BATCHED);
   expect(answer).toMatchObject({ status: 207, json: { accepted: 999, quarantined: 1 } });
   expect(answer.json['verdicts']).toMatchObject([{ index: 500, reason: 'quantity_not_positive' }]);
-  const stored = await stack.sql(`select id, data from events where id like 'thousand-%'`);
+  const stored = await stack.sql(`select id, data from millrace.events where id like 'thousand-%'`);
   expect(stored).toHaveLength(999);
   const byId = new Map(stored.map(({ id, data }) => [id, data]));
   for (const { id, data } of events) if (id !== 'thousand-500') expect(byId.get(id)).toEqual(data);

@@ -102,7 +102,8 @@ describe('what another writer changes by SQL is seen within two seconds', () => 
 
 it("the API's own writes and events have their outbox rows once", async () => {
   const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
-  const count = async () => Number((await stack.sql('select count(*)::int as n from outbox'))[0]?.['n']);
+  const count = async () =>
+    Number((await stack.sql('select count(*)::int as n from millrace.outbox'))[0]?.['n']);
   const before = await count();
   const body = JSON.stringify({ description: 'Own', unitPrice: 2 });
   expect((await stack.fetch('/v1/products/OWN', { method: 'PUT', headers, body })).status).toBe(201);

@@ -60,7 +60,7 @@ describe('events of several versions', () => {
       sentAs: 'shop.product-view.v1',
     });
     const rows = await stack.sql(
-      `select id, type, sent_as, data from events where source = $1 order by seq`,
+      `select id, type, sent_as, data from millrace.events where source = $1 order by seq`,
       [SOURCE],
     );
     expect(rows).toEqual([
@@ -117,7 +117,7 @@ describe('events of several versions', () => {
 
   it('count as the current one in a replay where they were stored before there was one', async () => {
     await stack.sql(
-      `update events set type = 'shop.product-view.v1', sent_as = null, data = data - 'device'
+      `update millrace.events set type = 'shop.product-view.v1', sent_as = null, data = data - 'device'
        where source = $1 and id = 'one'`,
       [SOURCE],
     );

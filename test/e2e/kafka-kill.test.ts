@@ -32,7 +32,9 @@ afterAll(async () => {
 });
 
 async function stored(): Promise<number> {
-  return Number((await stack.sql(`select count(*) as n from events where source = '/kill'`))[0]?.['n']);
+  return Number(
+    (await stack.sql(`select count(*) as n from millrace.events where source = '/kill'`))[0]?.['n'],
+  );
 }
 
 /** Features are not compared: the local queues live in memory and die with the runtime, which the platform's do not. */
@@ -68,6 +70,6 @@ it('a runtime that is killed twice while it reads from Kafka loses no record and
     `select count(*) as n, sum(quantity) as units, count(distinct customer_id) as customers from purchases`,
   );
   expect(sums).toEqual({ n: String(EVENTS), units: String(2 * EVENTS), customers: String(CUSTOMERS) });
-  const [kept] = await stack.sql('select count(*) as n from quarantine');
+  const [kept] = await stack.sql('select count(*) as n from millrace.quarantine');
   expect(kept).toEqual({ n: '0' });
 }, 240_000);

@@ -82,7 +82,7 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
     return text.split('\n').filter((line) => line.startsWith('millrace_kafka_'));
   };
   const stored = async () =>
-    Number((await stack.sql(`select count(*) as n from events where source = '/kafka'`))[0]?.['n']);
+    Number((await stack.sql(`select count(*) as n from millrace.events where source = '/kafka'`))[0]?.['n']);
   const caughtUp = () =>
     eventually(
       report,
@@ -97,7 +97,7 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
     await stack.scheduled();
     await caughtUp();
     expect(await stored()).toBe(1_200);
-    const kept = await stack.sql(`select reason, raw from quarantine order by reason`);
+    const kept = await stack.sql(`select reason, raw from millrace.quarantine order by reason`);
     expect(kept.map(({ reason }) => reason)).toEqual([
       'conflicting_duplicate',
       'malformed_json',
@@ -160,7 +160,7 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
       body: JSON.stringify({ description: 'A heart', unitPrice: 1 }),
     });
     expect(put.status).toBe(201);
-    const all = (await stack.sql('select id from outbox')).map(({ id }) => Number(id));
+    const all = (await stack.sql('select id from millrace.outbox')).map(({ id }) => Number(id));
     expect(all.length).toBeGreaterThan(1_500);
     const { subjects, keysApart } = await eventually(
       readSink,
@@ -172,7 +172,7 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
   }, 120_000);
 
   it('writes the changes of a part of history to the sink once more', async () => {
-    const rows = await stack.sql('select id from outbox where event_seq is not null');
+    const rows = await stack.sql('select id from millrace.outbox where event_seq is not null');
     const ofEvents = rows.map(({ id }) => Number(id)).sort((a, b) => a - b);
     const replay = async () => {
       const response = await stack.fetch('/v1/admin/replay', {

@@ -276,8 +276,10 @@ describe('a minute of ingest', () => {
     const jobs = ['ingest', 'fold', 'predict.ranker'];
     await runEvents((events) => jobs.every((job) => events.some((event) => event.job.name === job)));
     // As if the minutes of the runs were over, and the events of another one that nobody told of.
-    await stack.sql(`update events set recorded_at = date_trunc('minute', now()) - interval '5 minutes'`);
-    await stack.sql(`update lineage_runs set due_at = now() where job = 'ingest'`);
+    await stack.sql(
+      `update millrace.events set recorded_at = date_trunc('minute', now()) - interval '5 minutes'`,
+    );
+    await stack.sql(`update millrace.lineage_runs set due_at = now() where job = 'ingest'`);
     const swept = await stack.fetch('/v1/admin/lineage/sweep', { method: 'POST', headers: AUTHORIZED });
     expect(await swept.json()).toMatchObject({ begun: 1, aborted: 0 });
     const ofIngest = (page: OpenLineageEvent[]) => page.filter(({ job }) => job.name === 'ingest');
@@ -313,7 +315,7 @@ describe('a minute of ingest', () => {
       state: 'COMPLETE',
       counts: { stored: 3 },
     });
-    const dataset = await walk('dataset/events?direction=up');
+    const dataset = await walk('dataset/millrace.events?direction=up');
     expect(relations(dataset, /^run/, /^dataset/).length).toBeGreaterThan(1);
   });
 

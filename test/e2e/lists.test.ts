@@ -184,7 +184,7 @@ describe('products', () => {
         (rows) => rows.length === 1,
       );
       await eventually(
-        () => stack.sql('select count(*)::int as pending from outbox where relayed_at is null'),
+        () => stack.sql('select count(*)::int as pending from millrace.outbox where relayed_at is null'),
         ([row]) => row?.['pending'] === 0,
       );
     });
@@ -255,7 +255,9 @@ describe('writers of one row at a time', () => {
     await putCustomer('race', 'Start');
     const countries = Array.from({ length: 12 }, (_, index) => `Country ${index}`);
     await Promise.all(countries.map((country) => putCustomer('race', country)));
-    const rows = await stack.sql(`select tags from outbox where 'customer:race' = any (tags) order by id`);
+    const rows = await stack.sql(
+      `select tags from millrace.outbox where 'customer:race' = any (tags) order by id`,
+    );
     // In the order of their commits, each write leaves the list that the one before it entered. Behind its own tags
     // each names those of the writes before it that were not invalidated yet.
     const moves = rows.map(({ tags }) =>

@@ -216,7 +216,7 @@ describe('a write', () => {
     await get('/v1/products/20002B', strong);
     await stack.sql(`
       with written as (update products set description = 'After' where sku = '20002B')
-      insert into outbox (tags) values (array['product:20002B'])`);
+      insert into millrace.outbox (tags) values (array['product:20002B'])`);
     expect((await get('/v1/products/20002B', strong)).json).toMatchObject({ description: 'Before' });
     const swept = await stack.fetch('/v1/admin/outbox/sweep', { method: 'POST', headers: AUTHORIZED });
     expect(await swept.json()).toEqual({ relayed: 1 });

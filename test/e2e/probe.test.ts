@@ -27,7 +27,7 @@ it('a row that left a list is not called missed while its change waits in the ou
 
   // The writer names the row alone, so the page without it shares no tag with this change; the relay is not told.
   await stack.sql(
-    `with gone as (delete from products where sku = '2') insert into outbox (tags) values (array['product:2'])`,
+    `with gone as (delete from products where sku = '2') insert into millrace.outbox (tags) values (array['product:2'])`,
   );
   const told = await eventually(
     verdicts,

@@ -157,17 +157,17 @@ describe('what was committed and never counted', () => {
     const batch = '11111111-1111-4111-8111-111111111111';
     const data = JSON.stringify(event('x').data);
     await stack.sql(
-      `insert into events (source, id, type, data, occurred_at, batch)
+      `insert into millrace.events (source, id, type, data, occurred_at, batch)
        select '/lost', n::text, 'shop.return.v1', $1::jsonb, now(), $2::uuid from generate_series(1, 450) n`,
       [data, batch],
     );
     await stack.sql(
-      `insert into quarantine (fingerprint, source, event_id, type, reason, pointer, detail, raw, batch)
+      `insert into millrace.quarantine (fingerprint, source, event_id, type, reason, pointer, detail, raw, batch)
        values ('f', '/lost', '0', 'shop.return.v1', 'quantity_not_positive', '', '', '{"data": {}}', $1)`,
       [batch],
     );
     await stack.sql(
-      "insert into quality_pending (batch, recorded_at) values ($1, now() - interval '2 minutes')",
+      "insert into millrace.quality_pending (batch, recorded_at) values ($1, now() - interval '2 minutes')",
       [batch],
     );
     await stack.scheduled();
@@ -177,16 +177,16 @@ describe('what was committed and never counted', () => {
     // These were no lines of a cancelled invoice.
     expect(ruleOf(seen, 'shop.return.v1', 'invoice_of_another_kind')).toMatchObject({ failed: 450 });
     await eventually(
-      () => stack.sql('select 1 from quality_pending where batch = $1', [batch]),
+      () => stack.sql('select 1 from millrace.quality_pending where batch = $1', [batch]),
       (rows) => rows.length === 0,
     );
     await stack.sql(
-      "insert into quality_pending (batch, recorded_at) values ($1, now() - interval '2 minutes')",
+      "insert into millrace.quality_pending (batch, recorded_at) values ($1, now() - interval '2 minutes')",
       [batch],
     );
     await stack.scheduled();
     await eventually(
-      () => stack.sql('select 1 from quality_pending where batch = $1', [batch]),
+      () => stack.sql('select 1 from millrace.quality_pending where batch = $1', [batch]),
       (rows) => rows.length === 0,
     );
     expect(eventsOf(await report(), 'shop.return.v1')).toBe(451);

@@ -54,7 +54,7 @@ const send = (events: unknown[]) =>
 const listed = async (query: string) =>
   (await call('GET', `/v1/admin/quarantine${query}`)).json as { events: Kept[]; next: number | null };
 const audited = async (action: string) =>
-  await stack.sql('select target, detail from audit_log where action = $1 order by id', [action]);
+  await stack.sql('select target, detail from millrace.audit_log where action = $1 order by id', [action]);
 
 describe('the quarantine', () => {
   it('lists what it keeps by reason and page, and shows one as it came', async () => {
@@ -117,7 +117,7 @@ describe('dead letters', () => {
     const { specversion: _, ...accepted } = event('dead', { sku: 'Q3' });
     const message = { v: 1, receivedAt: Date.now(), accepted: [{ ...accepted, subject: null }], refused: [] };
     const [row] = await stack.sql(
-      `insert into quarantine (fingerprint, reason, pointer, detail, raw)
+      `insert into millrace.quarantine (fingerprint, reason, pointer, detail, raw)
        values ('f1', 'dead_letter', '', '', $1), ('f2', 'dead_letter', '', '', '{"v":9}') returning id`,
       [JSON.stringify(message)],
     );

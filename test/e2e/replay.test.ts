@@ -131,7 +131,7 @@ describe('a rebuild of the features', () => {
   it('goes on where it was when the command is killed', async () => {
     const { url, close } = await gate();
     const killed = cli(url, 'replay', '--rebuild', '--restart', '--rate', '50');
-    const rows = () => stack.sql(`select replayed, total from replays where id = 'rebuild'`);
+    const rows = () => stack.sql(`select replayed, total from millrace.replays where id = 'rebuild'`);
     await eventually(rows, ([row]) => Number(row?.['replayed']) >= 50 && Number(row?.['replayed']) < sent);
     killed.child.kill('SIGKILL');
     await killed.ended;
@@ -140,7 +140,7 @@ describe('a rebuild of the features', () => {
     expect(text).toContain('Going on after');
     expect(text).toContain(`Replayed ${sent} of ${sent} events`);
     expect(text).toContain('They agree.');
-    const audit = await stack.sql(`select 1 from audit_log where action = 'history.replay'`);
+    const audit = await stack.sql(`select 1 from millrace.audit_log where action = 'history.replay'`);
     expect(audit.length).toBe(3);
   }, 120_000);
 
@@ -159,7 +159,9 @@ describe('a rebuild of the features', () => {
       code: 'invalid_request',
     });
     expect(await step({ types: ['nothing.v1'] })).toMatchObject({ code: 'unknown_event_type' });
-    await stack.sql(`insert into pruned (target, rows, until) values ('events:shop.purchase.v1', 5, now())`);
+    await stack.sql(
+      `insert into millrace.pruned (target, rows, until) values ('events:shop.purchase.v1', 5, now())`,
+    );
     const refused = await step({ rebuild: true, restart: true });
     expect(refused.code).toBe('history_pruned');
     expect(refused.detail).toContain('History is whole after');

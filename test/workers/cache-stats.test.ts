@@ -5,11 +5,11 @@ import { MIGRATIONS } from '../../durable-objects/cache-stats/migrations.ts';
 import { CounterStore, SERIES_MAX } from '../../durable-objects/cache-stats/store.ts';
 import { migrate } from '../../durable-objects/sqlite-migrations.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
-import { createApp } from '../../src/gateway/app.ts';
+import { appOf } from '../../src/composition/worker.ts';
 import { DROPPED } from '../../src/platform/counters.ts';
 import { catalog } from '../support/catalog/index.ts';
 
-const app = createApp(new Isolate(catalog));
+const app = appOf(new Isolate(catalog));
 
 const stats = (name: string) => env.CACHE_STATS.getByName(name);
 const counted = (value: number, view = 'product') => ({

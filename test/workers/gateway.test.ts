@@ -3,10 +3,10 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { Isolate } from '../../src/composition/isolate.ts';
-import { defineCatalog } from '../../src/define/catalog.ts';
+import { appOf } from '../../src/composition/worker.ts';
+import { defineCatalog } from '../../src/define/define-catalog.ts';
 import { RESERVED_PATHS } from '../../src/define/reserved-paths.ts';
 import { view } from '../../src/define/view.ts';
-import { createApp } from '../../src/gateway/app.ts';
 import { catalog } from '../support/catalog/index.ts';
 
 const URL_BASE = 'https://shop.test';
@@ -50,14 +50,14 @@ describe('what is closed', () => {
 });
 
 it('serves cached reads by the fastest router that hono has', async () => {
-  const app = createApp(new Isolate(catalog));
+  const app = appOf(new Isolate(catalog));
   // hono chooses with the first request. This one is refused before it needs a database.
   expect((await app.request('/v1/products?limit=0')).status).toBe(400);
   expect(app.router.name).toBe('SmartRouter + RegExpRouter');
 });
 
 it('has its own routes where no declaration may have one', async () => {
-  const app = createApp(new Isolate(defineCatalog({})));
+  const app = appOf(new Isolate(defineCatalog({})));
   const document = await (await app.request('/openapi.json', {}, env, createExecutionContext())).json();
   const { paths } = z.object({ paths: z.record(z.string(), z.unknown()) }).parse(document);
   expect(Object.keys(paths).length).toBeGreaterThan(20);
@@ -84,7 +84,7 @@ it('reaches the more specific of two routes, in whatever order they are declared
     one: answering('one', '/v1/stations/{id}', { id: z.string() }),
     search: answering('search', '/v1/stations/search', {}),
   };
-  const app = createApp(new Isolate(defineCatalog({ views })));
+  const app = appOf(new Isolate(defineCatalog({ views })));
   const asked = async (path: string) =>
     z
       .object({ pointer: z.string() })

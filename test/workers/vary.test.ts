@@ -6,14 +6,14 @@ import * as z from 'zod';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import { formatToken } from '../../src/cache/clock/token.ts';
 import { keyTag } from '../../src/cache/purge.ts';
+import { invalidateTags } from '../../src/composition/clock.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
-import { createServices } from '../../src/composition/services.ts';
-import { defineCatalog } from '../../src/define/catalog.ts';
+import { defineCatalog } from '../../src/define/define-catalog.ts';
 import { tag } from '../../src/define/tag.ts';
 import { acceptLanguage } from '../../src/define/vary.ts';
 import { view } from '../../src/define/view.ts';
 import { resolvePath } from '../../src/gateway/cached-routes.ts';
-import { type AppEnv, Gateway } from '../../src/gateway/context.ts';
+import type { AppEnv } from '../../src/gateway/context.ts';
 import { registerViews } from '../../src/gateway/routes/views.ts';
 
 const GREETINGS = { en: 'Hello', de: 'Hallo', fr: 'Bonjour' };
@@ -24,6 +24,8 @@ const greeting = view({
   description: 'A greeting in the language of the reader.',
   params: { name: z.string() },
   response: z.object({ text: z.string() }),
+  // Filling ahead would put back what a test expects to be void.
+  cache: { ttlS: 60, warm: false },
   vary: { language: acceptLanguage(['en', 'de', 'fr'], 'en') },
   load: async (_, { name }, { language }) => {
     loads.push(language);
@@ -33,9 +35,8 @@ const greeting = view({
 });
 
 const isolate = new Isolate(defineCatalog({ views: { greeting } }));
-const gateway = new Gateway(isolate);
 const app = new OpenAPIHono<AppEnv>();
-registerViews(app, gateway, [greeting]);
+registerViews(app, (c) => isolate.of(c.env), [greeting]);
 app.doc31('/openapi.json', { openapi: '3.1.0', info: { title: 'Test', version: '1' } });
 
 async function get(path: string, headers: Record<string, string> = {}) {
@@ -52,12 +53,7 @@ async function get(path: string, headers: Record<string, string> = {}) {
   };
 }
 async function invalidate(tag: string): Promise<Record<string, string>> {
-  const context = createExecutionContext();
-  const token = await createServices(isolate, env, {
-    keepAlive: (promise) => context.waitUntil(promise),
-    place: () => ({}),
-  }).invalidate([tag]);
-  return { 'millrace-token': formatToken(token) };
+  return { 'millrace-token': formatToken(await invalidateTags(env, [tag])) };
 }
 
 beforeAll(async () => {
@@ -144,10 +140,12 @@ describe('a view that declares a dimension wrongly', () => {
   });
 
   it('is refused at load for too many dimensions, and fails for a value outside its set', async () => {
-    expect(() => registerViews(new OpenAPIHono<AppEnv>(), gateway, [declared(9)])).toThrow(/9 dimensions/);
+    expect(() => registerViews(new OpenAPIHono<AppEnv>(), (c) => isolate.of(c.env), [declared(9)])).toThrow(
+      /9 dimensions/,
+    );
     const loose = { header: 'X-Any', values: ['a'], choose: (header: string | null) => header ?? 'a' };
     const other = new OpenAPIHono<AppEnv>();
-    registerViews(other, gateway, [{ ...greeting, vary: { any: loose } }]);
+    registerViews(other, (c) => isolate.of(c.env), [{ ...greeting, vary: { any: loose } }]);
     other.onError((error, c) => c.text(error.message, 500));
     const answer = await other.request(
       '/v1/greetings/x',

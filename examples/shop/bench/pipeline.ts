@@ -14,6 +14,7 @@ import * as z from 'zod';
 import { median } from '../../../bench/support/load.ts';
 import { bundle, KEY, millrace } from '../../../bench/support/runtime.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
+import { SHOP } from '../test/served.ts';
 import { watchMemory } from './pipeline/memory.ts';
 import { PlainInserts, preparePlainTables, tableNames } from './pipeline/plain-inserts.ts';
 import { Purchases, storable } from './pipeline/purchases.ts';
@@ -38,10 +39,10 @@ const Pipeline = z.object({
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '120' } } });
 const seconds = Number(values.seconds);
 const purchases = new Purchases();
-bundle('--outdir', 'dist/millrace');
+bundle(SHOP.main, '--outdir', 'dist/millrace');
 const url = process.env['DATABASE_URL'];
 const database = await startDevDatabase({
-  migrationsDir: 'migrations',
+  migrationsDir: SHOP.migrationsDir,
   ...(url === undefined ? { dataDir: 'memory://' } : { databaseUrl: url }),
 });
 neonConfig.fetchEndpoint = () => database.endpoint;

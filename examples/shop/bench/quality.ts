@@ -19,6 +19,7 @@ import { keepRefused } from '../../../src/storage/postgres/quarantine.ts';
 import { catalog } from '../catalog/index.ts';
 import { LineIdentity, toCloudEvent } from '../import/event.ts';
 import { generateLines } from '../seed/generator.ts';
+import { SHOP } from '../test/served.ts';
 
 const LINES = 60_000;
 const BATCH_LINES = 2_000;
@@ -75,7 +76,7 @@ row(
 
 const url = process.env['DATABASE_URL'];
 const database = await startDevDatabase({
-  migrationsDir: 'migrations',
+  migrationsDir: SHOP.migrationsDir,
   ...(url === undefined ? { dataDir: 'memory://' } : { databaseUrl: url }),
 });
 try {

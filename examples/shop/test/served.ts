@@ -6,6 +6,6 @@ import { catalog } from '../catalog/index.ts';
 export const SHOP: Served = {
   catalog,
   main: 'examples/shop/test/worker/index.ts',
-  migrationsDir: join(import.meta.dirname, '../../../migrations'),
+  migrationsDir: join(import.meta.dirname, '../migrations'),
   cachedPath: '/v1/products/NONE',
 };

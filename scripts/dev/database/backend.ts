@@ -14,8 +14,10 @@ export interface TextResult {
   readonly rows: readonly (readonly (string | null)[])[];
 }
 
-/** Which migrations a run applied, by their names in the journal, and how many the folder holds. */
+/** Which migrations a run applied, as `millrace/<name>` or `catalog/<name>`, and how many there are. */
 export interface MigrationRun {
+  /** Millrace's tables were moved out of the schema `public`, as an earlier Millrace had them. */
+  readonly isUpgraded: boolean;
   readonly applied: readonly string[];
   readonly known: number;
 }

@@ -2,7 +2,7 @@ import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Catalog } from '../catalog.ts';
 import type { Effect, EventDefinition } from '../event.ts';
-import type { Report } from '../validate.ts';
+import type { Report } from '../problem.ts';
 
 /** When an example is taken to happen and to be judged: 2026-01-01. Fixed, so that a catalog loads everywhere alike. */
 const EXAMPLE_AT_MS = 1_767_225_600_000;

@@ -10,7 +10,7 @@ import {
   referencesOf,
 } from '../model.ts';
 import { type Column, jsonTypeOf } from '../model-input.ts';
-import type { Report } from '../validate.ts';
+import type { Report } from '../problem.ts';
 
 /** As many as a manifest may have (`inference/bundle.ts`). */
 const INPUTS_MAX = 64;

@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog.ts';
 import { readNames } from '../feature.ts';
-import type { Report } from '../validate.ts';
+import type { Report } from '../problem.ts';
 
 /** Lower case, so that a tag, a cache key and a URL have one spelling of it. */
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;

@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog.ts';
+import type { Report } from '../problem.ts';
 import { RESERVED_PATHS } from '../reserved-paths.ts';
-import type { Report } from '../validate.ts';
 
 /** A route of a declaration. */
 interface Route {

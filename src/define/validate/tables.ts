@@ -1,7 +1,7 @@
 import { getTableName } from 'drizzle-orm';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import type { Catalog } from '../catalog.ts';
-import type { Report } from '../validate.ts';
+import type { Report } from '../problem.ts';
 
 /** Keys, writes and rules fit the tables. */
 export function checkTables(catalog: Catalog, report: Report): void {

@@ -1,5 +1,5 @@
 import type { Catalog } from '../catalog.ts';
-import type { Report } from '../validate.ts';
+import type { Report } from '../problem.ts';
 
 /** A century: a longer window is all of history, which a feature without windows is. */
 const WINDOW_DAYS_MAX = 36_500;

@@ -4,6 +4,12 @@ import { equalInConstantTime, sha256Hex } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { AppEnv } from '../context.ts';
 
+/** What a request is let in by. */
+export interface AccessPorts {
+  /** SHA-256 of the key, in lower case. */
+  readonly apiKeySha256: string;
+}
+
 /** Reads that need a body. */
 const OPEN_POSTS = [/^\/v1\/predictions\/[^/]+$/, /^\/v1\/features\/read$/];
 

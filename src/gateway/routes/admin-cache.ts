@@ -1,11 +1,11 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { formatToken } from '../../cache/clock/token.ts';
+import { formatToken, type Token } from '../../cache/clock/token.ts';
 import { EVERYTHING, keyTag, viewTag } from '../../cache/purge.ts';
 import type { Catalog } from '../../define/catalog.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
 import { type CachedRoute, resolvePath, viewNames } from '../cached-routes.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { modelRoute } from '../model-routes.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
@@ -19,8 +19,17 @@ const Purge = z.union([
   z.strictObject({ everything: z.literal(true) }),
 ]);
 
+export interface PurgePorts {
+  /** Returns once the root clock has the invalidation on disk. */
+  readonly invalidate: (tags: readonly string[]) => Promise<Token>;
+}
+
 /** Purges cached answers by tag, by path, by view, or all of them. */
-export function registerCacheAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export function registerCacheAdmin(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  cacheOf: PortsOf<PurgePorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/cache/purge',
@@ -45,7 +54,7 @@ export function registerCacheAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): 
       });
     }
     const token = formatToken(
-      await gateway.servicesOf(c).invalidate(tagsOf(gateway.catalog, cachedRoutes, parsed.data)),
+      await cacheOf(c).invalidate(tagsOf(gateway.catalog, cachedRoutes, parsed.data)),
     );
     return c.json({ token }, 200, { 'millrace-token': token });
   });

@@ -1,10 +1,8 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { replayDeadLetters } from '../../pipeline/dead-letters.ts';
+import type { Replayed } from '../../pipeline/dead-letters.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
-import { readQuarantined, resolveQuarantined } from '../../storage/postgres/quarantine.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
@@ -12,8 +10,17 @@ const BODY_BYTES_MAX = 65_536;
 const IDS_MAX = 50;
 const Replay = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(IDS_MAX) });
 
-/** Sends what no consumer could handle to its queue again. */
-export function registerDeadLetters(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface DeadLetterPorts {
+  /** Sends letters to the queues that they came from, and closes them. */
+  readonly replay: (ids: readonly number[]) => Promise<Replayed[]>;
+}
+
+/** Sends dead letters to their queues again. */
+export function registerDeadLetters(
+  app: OpenAPIHono<AppEnv>,
+  _: Gateway,
+  deadLettersOf: PortsOf<DeadLetterPorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/dead-letters/replay',
@@ -28,7 +35,6 @@ export function registerDeadLetters(app: OpenAPIHono<AppEnv>, gateway: Gateway):
     },
   });
   app.post('/v1/admin/dead-letters/replay', async (c) => {
-    const { db, env } = gateway.servicesOf(c);
     const body = Replay.safeParse(
       await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
     );
@@ -38,26 +44,6 @@ export function registerDeadLetters(app: OpenAPIHono<AppEnv>, gateway: Gateway):
         pointer: jsonPointer(issue?.path ?? []),
       });
     }
-    const { ids } = body.data;
-    const results = await replayDeadLetters(ids, {
-      read: (wanted) => guarded(() => readQuarantined(db, wanted)),
-      sendEvents: (message) => taken(env.EVENTS.send(message, { contentType: 'json' })),
-      sendChanges: (message) => taken(env.CHANGES.send(message, { contentType: 'json' })),
-      sendSink: (message) => taken(env.SINK.send(message, { contentType: 'json' })),
-      resolve: (sent, entry, keptUntil) =>
-        guarded(() => resolveQuarantined(db, sent, 'released', entry, keptUntil)),
-    });
-    return c.json({ results });
+    return c.json({ results: await deadLettersOf(c).replay(body.data.ids) });
   });
-}
-
-async function taken(sending: Promise<unknown>): Promise<void> {
-  try {
-    await sending;
-  } catch (error) {
-    throw new Failure('queue_unavailable', 'The queue does not take messages. Try again shortly.', {
-      retryAfterS: 5,
-      cause: error,
-    });
-  }
 }

@@ -1,6 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { kafkaReport, startKafkaSources } from '../../composition/kafka.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { PartitionReport } from '../../pipeline/kafka/source.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const Partition = z.object({
@@ -13,8 +13,15 @@ const Partition = z.object({
   lastError: z.string().nullable(),
 });
 
-/** What is read from Kafka, and how far. */
-export function registerKafka(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface KafkaPorts {
+  /** @throws Failure `kafka_unavailable` */
+  readonly partitions: () => Promise<PartitionReport[]>;
+  /** Starts a reader for each partition that has none, and returns the number of partitions. Safe to repeat. */
+  readonly start: () => Promise<number>;
+}
+
+/** Shows the position of each Kafka partition, and starts their readers. */
+export function registerKafka(app: OpenAPIHono<AppEnv>, _: Gateway, kafkaOf: PortsOf<KafkaPorts>): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/kafka',
@@ -31,7 +38,7 @@ export function registerKafka(app: OpenAPIHono<AppEnv>, gateway: Gateway): void 
     },
   });
   app.get('/v1/admin/kafka', async (c) => {
-    const partitions = await kafkaReport(gateway.servicesOf(c).env);
+    const partitions = await kafkaOf(c).partitions();
     return c.json({ partitions }, 200, { 'cache-control': 'no-store' });
   });
 
@@ -47,7 +54,5 @@ export function registerKafka(app: OpenAPIHono<AppEnv>, gateway: Gateway): void 
       503: problem('The Kafka REST bridge does not answer.'),
     },
   });
-  app.post('/v1/admin/kafka/start', async (c) =>
-    c.json({ partitions: await startKafkaSources(gateway.servicesOf(c).env) }),
-  );
+  app.post('/v1/admin/kafka/start', async (c) => c.json({ partitions: await kafkaOf(c).start() }));
 }

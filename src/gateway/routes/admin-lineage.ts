@@ -1,17 +1,32 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { reportTraining, TrainingReport } from '../../operations/lineage/training.ts';
+import { TrainingReport } from '../../operations/lineage/training.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
-import { endTraining, startTraining } from '../../storage/postgres/lineage-runs.ts';
+import type { RunState } from '../../storage/postgres/lineage-runs.ts';
+import type { SweepOutcome } from '../../storage/postgres/lineage-sweep.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 /** A snapshot with fifty sources of the longest names has half of it. */
 const BODY_BYTES_MAX = 64 * 1024;
 
-/** What trainers tell of their runs, and the sweep that ends the others. */
-export function registerLineageAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface TrainingReportPorts {
+  /**
+   * Writes the start or the end of a training run, and returns the run's state. Safe to repeat.
+   *
+   * @throws Failure `run_ended` where the run has ended otherwise.
+   */
+  readonly report: (id: string, model: string, report: TrainingReport) => Promise<RunState>;
+  /** Ends the runs that are over and prunes old ones. */
+  readonly sweep: () => Promise<SweepOutcome>;
+}
+
+/** Takes the reports of trainers on their runs, and sweeps the other runs on demand. */
+export function registerLineageAdmin(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  trainingsOf: PortsOf<TrainingReportPorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: '/v1/admin/models/{model}/trainings/{id}',
@@ -31,7 +46,6 @@ export function registerLineageAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway)
     },
   });
   app.put('/v1/admin/models/:model/trainings/:id', async (c) => {
-    const { db, now } = gateway.servicesOf(c);
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const model = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     if (model === undefined)
@@ -39,13 +53,7 @@ export function registerLineageAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway)
     const id = z.uuid().safeParse(c.req.param('id'));
     if (!id.success) throw new Failure('invalid_request', 'The id of a run is a UUID.', { pointer: 'id' });
     const report = parseReport(body);
-    const state = await guarded(() =>
-      reportTraining(id.data, model.name, report, {
-        start: (start) => startTraining(db, start),
-        end: (end) => endTraining(db, end),
-        now,
-      }),
-    );
+    const state = await trainingsOf(c).report(id.data, model.name, report);
     return c.json({ run: id.data, state });
   });
 
@@ -57,7 +65,7 @@ export function registerLineageAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway)
     security: keySecurity,
     responses: { 200: { description: 'How many runs were begun, ended, aborted and pruned.' } },
   });
-  app.post('/v1/admin/lineage/sweep', async (c) => c.json(await guarded(gateway.servicesOf(c).sweepLineage)));
+  app.post('/v1/admin/lineage/sweep', async (c) => c.json(await trainingsOf(c).sweep()));
 }
 
 function parseReport(body: unknown): TrainingReport {

@@ -1,17 +1,13 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { formatToken } from '../../cache/clock/token.ts';
-import { eventsMessage } from '../../pipeline/ingest.ts';
-import { release } from '../../pipeline/release.ts';
+import type { Released } from '../../pipeline/release.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
 import {
   DEAD_LETTER,
-  listQuarantine,
-  readQuarantined,
-  resolveQuarantined,
+  type QuarantinedEvent,
+  type QuarantineFilter,
 } from '../../storage/postgres/quarantine.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 256 * 1024;
@@ -35,13 +31,35 @@ const Release = z.union([
 ]);
 const Discard = z.strictObject({ ids: Ids, reason: z.string().min(1).max(1_000) });
 
-/** What broke a contract or a rule: to be looked at, corrected, sent on its way again, or discarded. */
-export function registerQuarantine(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
-  registerLists(app, gateway);
-  registerActions(app, gateway);
+export interface QuarantinePorts {
+  /** Newest first. */
+  readonly list: (filter: QuarantineFilter) => Promise<QuarantinedEvent[]>;
+  readonly find: (id: number) => Promise<QuarantinedEvent | undefined>;
+  /**
+   * Judges open events again and stores those that pass.
+   *
+   * @param corrected takes the place of the one event's raw form.
+   * @returns an outcome for each id, and the token from which reads show what was stored.
+   */
+  readonly release: (
+    ids: readonly number[],
+    corrected: unknown,
+  ) => Promise<{ readonly results: Released[]; readonly token: string }>;
+  /** Closes open events for good. */
+  readonly discard: (ids: readonly number[], reason: string) => Promise<void>;
 }
 
-function registerLists(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+/** Lists the events that were refused, and releases, corrects or discards them. */
+export function registerQuarantine(
+  app: OpenAPIHono<AppEnv>,
+  _: Gateway,
+  quarantineOf: PortsOf<QuarantinePorts>,
+): void {
+  registerLists(app, quarantineOf);
+  registerActions(app, quarantineOf);
+}
+
+function registerLists(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<QuarantinePorts>): void {
   for (const [path, summary, reason] of [
     ['/v1/admin/quarantine', 'What is in quarantine, newest first', undefined],
     ['/v1/admin/dead-letters', 'What no consumer could handle, newest first', DEAD_LETTER],
@@ -57,8 +75,7 @@ function registerLists(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
     });
     app.get(path, async (c) => {
       const filter = parsed(Filter, c.req.query());
-      const { db } = gateway.servicesOf(c);
-      const events = await guarded(() => listQuarantine(db, { ...filter, reason: reason ?? filter.reason }));
+      const events = await quarantineOf(c).list({ ...filter, reason: reason ?? filter.reason });
       const next = events.length === filter.limit ? (events.at(-1)?.id ?? null) : null;
       return c.json({ events, next }, 200, { 'cache-control': 'no-store' });
     });
@@ -74,13 +91,13 @@ function registerLists(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   });
   app.get('/v1/admin/quarantine/:id', async (c) => {
     const id = parsed(z.coerce.number().int().positive(), c.req.param('id'));
-    const [event] = await guarded(() => readQuarantined(gateway.servicesOf(c).db, [id]));
+    const event = await quarantineOf(c).find(id);
     if (event !== undefined) return c.json(event, 200, { 'cache-control': 'no-store' });
     throw new Failure('not_found', 'Nothing in quarantine has this number.', { pointer: 'id' });
   });
 }
 
-function registerActions(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+function registerActions(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<QuarantinePorts>): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/quarantine/release',
@@ -96,24 +113,13 @@ function registerActions(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
     },
   });
   app.post('/v1/admin/quarantine/release', async (c) => {
-    const services = gateway.servicesOf(c);
-    const { db } = services;
     const wanted = parsed(
       Release,
       await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
     );
     const [ids, corrected] = 'ids' in wanted ? [wanted.ids, undefined] : [[wanted.id], wanted.event];
-    await services.armRelay();
-    const results = await guarded(() =>
-      release(ids, corrected, services.now(), {
-        types: gateway.catalog.eventTypes,
-        read: (numbers) => readQuarantined(db, numbers),
-        take: async (items, receivedAt) => await services.store([eventsMessage(items, receivedAt)]),
-        resolve: (closed, entry) => resolveQuarantined(db, closed, 'released', entry),
-      }),
-    );
-    await services.relay().sweep();
-    return c.json({ results }, 200, { 'millrace-token': formatToken(await services.newestToken()) });
+    const { results, token } = await quarantineOf(c).release(ids, corrected);
+    return c.json({ results }, 200, { 'millrace-token': token });
   });
 
   app.openAPIRegistry.registerPath({
@@ -133,8 +139,7 @@ function registerActions(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
       Discard,
       await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
     );
-    const entry = { action: 'quarantine.discard', target: ids.join(','), detail: { ids, reason } };
-    await guarded(() => resolveQuarantined(gateway.servicesOf(c).db, ids, 'discarded', entry));
+    await quarantineOf(c).discard(ids, reason);
     return c.body(null, 204);
   });
 }

@@ -1,14 +1,12 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Catalog } from '../../define/catalog.ts';
-import { addDigests, digestText, type ShardDigest } from '../../features/digest.ts';
-import { allShards } from '../../features/rebuild.ts';
-import { PAGE_EVENTS_MAX, replayStep } from '../../features/replay.ts';
+import { digestText, type ShardDigest } from '../../features/digest.ts';
+import { PAGE_EVENTS_MAX, type ReplayPlan } from '../../features/replay.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
 import type { HistoryRange } from '../../storage/postgres/history.ts';
-import { type Replay, readReplay, startReplay } from '../../storage/postgres/replays.ts';
+import type { Replay } from '../../storage/postgres/replays.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
@@ -29,8 +27,22 @@ type Request = z.output<typeof Request>;
 
 const Flipped = z.object({ before: z.custom<ShardDigest>(), after: z.custom<ShardDigest>() });
 
-/** Goes through history once more: to the features, or through the `changes` queue. */
-export function registerReplay(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface ReplayPorts {
+  readonly find: (id: string) => Promise<Replay | undefined>;
+  /** Starts a replay, or starts it again in place of the run `superseded`. */
+  readonly start: (id: string, superseded: string | undefined, detail: unknown) => Promise<Replay>;
+  /** Goes on by one page. Safe to repeat. */
+  readonly step: (replay: Replay, plan: ReplayPlan) => Promise<void>;
+  /** The digest of all features as they are read now. */
+  readonly digest: () => Promise<ShardDigest>;
+}
+
+/** Replays history: into the features that a rebuild makes, or through the `changes` queue. */
+export function registerReplay(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  replaysOf: PortsOf<ReplayPorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/replay',
@@ -50,23 +62,14 @@ export function registerReplay(app: OpenAPIHono<AppEnv>, gateway: Gateway): void
       gateway.catalog,
       await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
     );
-    const services = gateway.servicesOf(c);
-    const { db } = services;
+    const replays = replaysOf(c);
     const id = nameOf(request);
-    let replay = await guarded(() => readReplay(db, id));
-    if (replay === undefined || request.restart) {
-      const entry = { action: 'history.replay', target: id, detail: request };
-      const run = services.newId();
-      await guarded(() => startReplay(db, id, run, replay?.run, entry));
-      replay = await guarded(() => readReplay(db, id));
-    }
-    if (replay === undefined) throw new Error('A replay that was started is not there.');
-    await replayStep(
-      replay,
-      { isRebuild: request.rebuild, range: rangeOf(gateway.catalog, request), limit: request.limit },
-      services.replaying(),
-    );
-    return c.json(describe((await guarded(() => readReplay(db, id))) ?? replay));
+    const known = await replays.find(id);
+    const replay =
+      known === undefined || request.restart ? await replays.start(id, known?.run, request) : known;
+    const range = rangeOf(gateway.catalog, request);
+    await replays.step(replay, { isRebuild: request.rebuild, range, limit: request.limit });
+    return c.json(describe((await replays.find(id)) ?? replay));
   });
 
   app.openAPIRegistry.registerPath({
@@ -77,13 +80,7 @@ export function registerReplay(app: OpenAPIHono<AppEnv>, gateway: Gateway): void
     security: keySecurity,
     responses: { 200: { description: '`digest`, and how many `cells` and folded `events` it is of.' } },
   });
-  app.get('/v1/admin/features/digest', async (c) => {
-    const { shards } = gateway.servicesOf(c).replaying();
-    const digests = await Promise.all(
-      allShards(gateway.catalog.features).map(({ shard }) => shards.digest(shard)),
-    );
-    return c.json(show(addDigests(digests)));
-  });
+  app.get('/v1/admin/features/digest', async (c) => c.json(show(await replaysOf(c).digest())));
 }
 
 function parse(catalog: Catalog, json: unknown): Request {

@@ -1,23 +1,32 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { formatToken } from '../../cache/clock/token.ts';
-import type { Services } from '../../composition/services.ts';
-import { shardsOf } from '../../features/shards.ts';
+import { formatToken, type Token } from '../../cache/clock/token.ts';
 import { Bundle, CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
-import { modelTag, publish } from '../../inference/registry.ts';
+import { modelTag, publish, type RegistryPorts } from '../../inference/registry.ts';
 import { Failure } from '../../platform/failure.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
-import { countStored } from '../../storage/postgres/event-store.ts';
-import { countPending } from '../../storage/postgres/outbox.ts';
-import { countByReason } from '../../storage/postgres/quarantine.ts';
-import { readPruned } from '../../storage/postgres/retention.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 /** Both artifacts in base64, and room for the manifest and the golden rows. */
 const BUNDLE_BYTES_MAX = Math.ceil(((MODEL_BYTES_MAX + CANDIDATES_BYTES_MAX) * 4) / 3) + 1024 * 1024;
 
-export function registerAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface AdminPorts {
+  /** Where model bundles are kept. */
+  readonly registry: RegistryPorts;
+  /** Returns once the root clock has the invalidation on disk. */
+  readonly invalidate: (tags: readonly string[]) => Promise<Token>;
+  /** Relays everything that was committed before the call. */
+  readonly sweepOutbox: () => Promise<{ readonly relayed: number }>;
+  /** Counts of every stage of the pipeline; with `source`, those of its events alone where they have one. */
+  readonly pipeline: (source: string | undefined) => Promise<object>;
+}
+
+/** Publishes models, relays the outbox on demand, and shows the state of the pipeline. */
+export function registerAdmin(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  adminOf: PortsOf<AdminPorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: '/v1/admin/models/{model}/champion',
@@ -43,13 +52,13 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void 
     },
   });
   app.put('/v1/admin/models/:model/champion', async (c) => {
-    const services = gateway.servicesOf(c);
+    const { registry, invalidate } = adminOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BUNDLE_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) throw unknownModel(gateway.catalog.models);
     const bundle = parseBundle(body);
-    await publish(definition, bundle, services.registry);
-    const token = formatToken(await services.invalidate([modelTag(definition.name)]));
+    await publish(definition, bundle, registry);
+    const token = formatToken(await invalidate([modelTag(definition.name)]));
     return c.json({ name: definition.name, version: bundle.manifest.version }, 201, {
       'millrace-token': token,
     });
@@ -63,7 +72,7 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void 
     security: keySecurity,
     responses: { 200: { description: 'How many changes were relayed.' } },
   });
-  app.post('/v1/admin/outbox/sweep', async (c) => c.json(await gateway.servicesOf(c).relay().sweep()));
+  app.post('/v1/admin/outbox/sweep', async (c) => c.json(await adminOf(c).sweepOutbox()));
 
   app.openAPIRegistry.registerPath({
     method: 'get',
@@ -78,26 +87,9 @@ export function registerAdmin(app: OpenAPIHono<AppEnv>, gateway: Gateway): void 
     },
   });
   app.get('/v1/admin/pipeline', async (c) => {
-    const { db } = gateway.servicesOf(c);
-    const source = c.req.query('source');
-    const [stored, quarantine, pending, pruned] = await guarded(() =>
-      Promise.all([countStored(db, source), countByReason(db, source), countPending(db), readPruned(db)]),
-    );
-    const features = { folded: await foldedByEntity(gateway.servicesOf(c)) };
-    const state = { events: { stored }, quarantine, outbox: { pending }, features, pruned };
+    const state = await adminOf(c).pipeline(c.req.query('source'));
     return c.json(state, 200, { 'cache-control': 'no-store' });
   });
-}
-
-async function foldedByEntity({ catalog, shards }: Services): Promise<Record<string, number>> {
-  const entities = [...new Set(catalog.features.map(({ entity }) => entity.name))];
-  const counts = await Promise.all(
-    entities.map(async (entity) => {
-      const perShard = await Promise.all(shardsOf(entity).map((shard) => shards.foldedEvents(shard)));
-      return [entity, perShard.reduce((sum, events) => sum + events, 0)] as const;
-    }),
-  );
-  return Object.fromEntries(counts);
 }
 
 function unknownModel(models: readonly { readonly name: string }[]): Failure {

@@ -1,16 +1,31 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { changeFeed } from '../../composition/objects.ts';
-import type { Services } from '../../composition/services.ts';
 import { FeedChange, FeedFilter } from '../../pipeline/feed/change.ts';
 import { type Position, parsePosition } from '../../pipeline/feed/position.ts';
 import { type FeedPage, streamFeed } from '../../pipeline/feed/stream.ts';
-import { sleep } from '../../platform/clock.ts';
+import { sleep, systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
-/** The live feed: what has changed, as server-sent events. */
-export function registerChanges(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface FeedPorts {
+  /**
+   * The next page after a position, within `waitMs`.
+   *
+   * @throws Failure `feed_unavailable` where the feed does not answer, or has too many readers.
+   */
+  readonly next: (question: {
+    readonly after: Position | undefined;
+    readonly filter: FeedFilter;
+    readonly waitMs: number;
+  }) => Promise<FeedPage>;
+}
+
+/** Streams changes as server-sent events. */
+export function registerChanges(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  feedOf: PortsOf<FeedPorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/changes',
@@ -23,7 +38,7 @@ export function registerChanges(app: OpenAPIHono<AppEnv>, gateway: Gateway): voi
         entity: z
           .string()
           .optional()
-          .openapi({ description: '`product` or `product:85123A`; may be repeated' }),
+          .openapi({ description: '`<entity>` or `<entity>:<key>`; may be repeated' }),
       }),
       headers: z.object({ 'last-event-id': z.string().optional() }),
     },
@@ -38,30 +53,14 @@ export function registerChanges(app: OpenAPIHono<AppEnv>, gateway: Gateway): voi
     },
   });
   app.get('/v1/changes', gateway.authorize, async (c) => {
-    const services = gateway.servicesOf(c);
+    const feed = feedOf(c);
     const filter = filterOf(c.req.queries());
-    const next = (after: Position | undefined, waitMs: number) => ask(services, { after, filter, waitMs });
+    const next = (after: Position | undefined, waitMs: number) => feed.next({ after, filter, waitMs });
     const first = await next(positionOf(c.req.header('last-event-id')), 0);
-    const text = streamFeed(first, { next, sleep, now: services.now });
+    const text = streamFeed(first, { next, sleep, now: systemNow });
     const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' };
     return new Response(asBytes(text), { headers });
   });
-}
-
-/** @throws Failure `feed_unavailable` */
-async function ask(
-  { env }: Services,
-  question: { after: Position | undefined; filter: FeedFilter; waitMs: number },
-): Promise<FeedPage> {
-  const retryAfterS = 5;
-  let page: FeedPage | null;
-  try {
-    page = await changeFeed(env).next(question);
-  } catch (error) {
-    throw new Failure('feed_unavailable', 'The feed does not answer.', { retryAfterS, cause: error });
-  }
-  if (page === null) throw new Failure('feed_unavailable', 'Too many are reading the feed.', { retryAfterS });
-  return page;
 }
 
 function filterOf(queries: Readonly<Record<string, string[]>>): FeedFilter {

@@ -1,37 +1,43 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from '@hono/zod-openapi';
-import { formatToken } from '../../cache/clock/token.ts';
-import type { Services } from '../../composition/services.ts';
+import { formatToken, type Token } from '../../cache/clock/token.ts';
 import type { EntityDefinition, EntityWrite } from '../../define/entity.ts';
-import type { KeyPart } from '../../define/key.ts';
-import { announcedWrite } from '../../pipeline/announced-write.ts';
+import type { KeyInput, KeyPart } from '../../define/key.ts';
 import { unstorableAt } from '../../pipeline/unstorable.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
-import { deleteEntity, putEntity } from '../../storage/postgres/entity-writes.ts';
-import { markRelayed } from '../../storage/postgres/outbox.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
 
-/** Serves the writes of every entity that declares them, answered once they are invalidated. */
+/** Both return once the write is committed and invalidated; reads that carry the token show it. */
+export interface WritePorts {
+  readonly put: (
+    entity: EntityDefinition,
+    key: KeyInput,
+    values: Readonly<Record<string, unknown>>,
+  ) => Promise<{ readonly created: boolean; readonly token: Token }>;
+  /** @throws Failure `not_found`, `still_referenced` */
+  readonly remove: (entity: EntityDefinition, key: KeyInput) => Promise<{ readonly token: Token }>;
+}
+
+/** Serves the writes of every entity that declares them. */
 export function registerEntityWrites(
   app: OpenAPIHono<AppEnv>,
-  gateway: Gateway,
+  writesOf: PortsOf<WritePorts>,
   entities: readonly EntityDefinition[],
 ): void {
   for (const entity of entities) {
     if (entity.write === undefined) continue;
-    registerPut(app, gateway, entity, entity.write);
-    registerDelete(app, gateway, entity, entity.write);
+    registerPut(app, writesOf, entity, entity.write);
+    registerDelete(app, writesOf, entity, entity.write);
   }
 }
 
 function registerPut(
   app: OpenAPIHono<AppEnv>,
-  gateway: Gateway,
+  writesOf: PortsOf<WritePorts>,
   entity: EntityDefinition,
   write: EntityWrite,
 ): void {
@@ -58,17 +64,15 @@ function registerPut(
   app.put(
     pathOf(entity, write, (name) => `:${name}`),
     async (c) => {
-      const services = gateway.servicesOf(c);
       const key = keyOf(entity, c.req.param());
       const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
       const values = parsed(write.body, body);
       const pointer = unstorableAt(values);
       if (pointer !== undefined)
         throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { pointer });
-      const { written, headers } = await announced(services, () =>
-        putEntity(services.db, entity, key, values),
-      );
-      return c.json({ ...asJson(key), ...values }, written.created ? 201 : 200, headers);
+      const { created, token } = await writesOf(c).put(entity, key, values);
+      const headers = { 'millrace-token': formatToken(token) };
+      return c.json({ ...asJson(key), ...values }, created ? 201 : 200, headers);
     },
   );
 }
@@ -93,7 +97,7 @@ function asJson(key: Readonly<Record<string, KeyPart>>): Record<string, string |
 
 function registerDelete(
   app: OpenAPIHono<AppEnv>,
-  gateway: Gateway,
+  writesOf: PortsOf<WritePorts>,
   entity: EntityDefinition,
   write: EntityWrite,
 ): void {
@@ -118,40 +122,11 @@ function registerDelete(
   app.delete(
     pathOf(entity, write, (name) => `:${name}`),
     async (c) => {
-      const services = gateway.servicesOf(c);
       const key = keyOf(entity, c.req.param());
-      const { headers } = await announced(services, async () => {
-        const deleted = await deleteEntity(services.db, entity, key);
-        if (deleted !== null) return deleted;
-        throw new Failure('not_found', `No ${entity.name} has this key.`, {
-          pointer: entity.key.columns[0]?.property ?? '',
-        });
-      });
-      return c.body(null, 204, headers);
+      const { token } = await writesOf(c).remove(entity, key);
+      return c.body(null, 204, { 'millrace-token': formatToken(token) });
     },
   );
-}
-
-/** What was committed, and the headers that tell its writer the token. */
-async function announced<Written extends { readonly outboxId: number; readonly tags: readonly string[] }>(
-  services: Services,
-  commit: () => Promise<Written>,
-): Promise<{ written: Written; headers: { 'millrace-token': string } }> {
-  const { written, token } = await announcedWrite({
-    arm: services.armRelay,
-    commit: () => guarded(commit),
-    invalidate: async ({ tags, outboxId }) => {
-      const at = await services.invalidate(tags);
-      services.invalidated.note([outboxId], at);
-      return at;
-    },
-    markRelayed: async ({ outboxId, tags }, at) => {
-      await services.publish([{ outboxId, tags, event: null }], at);
-      await markRelayed(services.db, [outboxId], at);
-    },
-    keepAlive: services.keepAlive,
-  });
-  return { written, headers: { 'millrace-token': formatToken(token) } };
 }
 
 /** @throws Failure `invalid_request` with the name of the parameter that is wrong. */

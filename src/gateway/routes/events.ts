@@ -1,16 +1,11 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { formatToken } from '../../cache/clock/token.ts';
-import { enqueueEvents, wasQueued } from '../../composition/queueing.ts';
-import type { Services } from '../../composition/services.ts';
 import { BATCH_EVENTS_MAX, CloudEvent } from '../../pipeline/cloud-event.ts';
 import { announcedEnd } from '../../pipeline/contracts/deprecation.ts';
-import { type eventsMessage, type IngestReport, ingest } from '../../pipeline/ingest.ts';
-import { acceptance } from '../../pipeline/take.ts';
+import type { IngestReport } from '../../pipeline/ingest.ts';
 import { Failure } from '../../platform/failure.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
-import { readEventStatus } from '../../storage/postgres/event-status.ts';
+import type { EventStatus } from '../../storage/postgres/event-status.ts';
 import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 import { deprecationHeaders, registerEventTypes } from './event-types.ts';
 
@@ -35,14 +30,36 @@ const Report = z
   })
   .openapi('IngestReport');
 
-/** Takes events in, and tells what may be sent and what became of it. */
-export function registerEvents(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
-  registerIngest(app, gateway);
-  registerEventTypes(app, gateway);
-  registerStatus(app, gateway);
+export interface EventPorts {
+  /**
+   * Judges the events of a request and hands all of them on, the refused ones with their reason.
+   *
+   * @param isWaiting whether the client asks for an answer after the events are stored (`Prefer: wait`).
+   * @returns `token` where they are stored: the moment from which reads show them.
+   */
+  readonly take: (
+    raw: readonly unknown[],
+    isWaiting: boolean,
+  ) => Promise<{ readonly report: IngestReport; readonly token: string | undefined }>;
+  /** Where the event of this source and id is; undefined where it was never seen. */
+  readonly status: (
+    source: string,
+    id: string,
+  ) => Promise<EventStatus | { readonly status: 'queued' } | undefined>;
 }
 
-function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+/** Takes events in, and shows which types are taken and where each event is. */
+export function registerEvents(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  eventsOf: PortsOf<EventPorts>,
+): void {
+  registerIngest(app, gateway, eventsOf);
+  registerEventTypes(app, gateway);
+  registerStatus(app, gateway, eventsOf);
+}
+
+function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: PortsOf<EventPorts>): void {
   const report = { 'application/json': { schema: Report } };
   app.openAPIRegistry.registerPath({
     method: 'post',
@@ -85,31 +102,15 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
     },
   });
   app.post('/v1/events', async (c) => {
-    const services = gateway.servicesOf(c);
     const { raw, single } = await receiveEvents(c.req.raw);
-    const { take, token } = acceptance(wantsToWait(c.req.header('prefer')), {
-      types: gateway.catalog.eventTypes,
-      enqueue: (items, receivedAt) => enqueueEvents(services.env, items, receivedAt),
-      store: (message) => storeAndRelay(services, message),
-    });
-    const report = await ingest(raw, services.now(), { types: gateway.catalog.eventTypes, take });
+    const { report, token } = await eventsOf(c).take(raw, wantsToWait(c.req.header('prefer')));
     if (single) throwIfRefused(report);
-    const stored = token();
     const headers = {
-      ...(stored === undefined ? {} : { 'millrace-token': stored }),
+      ...(token === undefined ? {} : { 'millrace-token': token }),
       ...deprecationHeaders(announcedEnd(gateway.catalog.eventTypes, raw)),
     };
-    return c.json(report, statusOf(report, single, stored !== undefined), headers);
+    return c.json(report, statusOf(report, single, token !== undefined), headers);
   });
-}
-
-async function storeAndRelay(services: Services, message: ReturnType<typeof eventsMessage>) {
-  const outcome = await guarded(async () => {
-    await services.armRelay();
-    return await services.store([message]);
-  });
-  await services.relay().sweep();
-  return { outcome, token: formatToken(await services.newestToken()) };
 }
 
 /** RFC 7240: preferences are separated by commas, each with parameters behind a semicolon. */
@@ -128,7 +129,7 @@ function statusOf({ verdicts }: IngestReport, single: boolean, stored: boolean):
   return stored ? 201 : 202;
 }
 
-function registerStatus(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+function registerStatus(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: PortsOf<EventPorts>): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/events/{source}/{id}',
@@ -148,15 +149,9 @@ function registerStatus(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
     },
   });
   app.get('/v1/events/:source/:id', gateway.authorize, async (c) => {
-    const { db, env } = gateway.servicesOf(c);
     const { source, id } = c.req.param();
-    const status = await guarded(() => readEventStatus(db, source, id));
+    const status = await eventsOf(c).status(source, id);
     if (status !== undefined) return c.json({ source, id, ...status });
-    if (await wasQueued(env, source, id)) {
-      // It may have been stored between the two questions.
-      const now = await guarded(() => readEventStatus(db, source, id));
-      return c.json({ source, id, ...(now ?? { status: 'queued' }) });
-    }
     throw new Failure('not_found', 'This event was never seen, or is queued and nobody remembers.');
   });
 }

@@ -2,10 +2,11 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Catalog } from '../../define/catalog.ts';
 import { readNames } from '../../define/feature.ts';
 import { READ_KEYS_MAX } from '../../features/shards.ts';
-import { type FeatureRow, readFeatures } from '../../features/store.ts';
+import { type FeatureRow, readFeatures, type ShardPort } from '../../features/store.ts';
+import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { problem } from '../openapi.ts';
 
@@ -16,8 +17,16 @@ const ReadRequest = z.strictObject({
   features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
 });
 
-/** The online features of up to a hundred entities. */
-export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface FeaturePorts {
+  readonly shards: Pick<ShardPort, 'read'>;
+}
+
+/** Serves the online features of up to a hundred entities. */
+export function registerFeatures(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  featuresOf: PortsOf<FeaturePorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/features/read',
@@ -34,7 +43,6 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
     },
   });
   app.post('/v1/features/read', async (c) => {
-    const services = gateway.servicesOf(c);
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const parsed = ReadRequest.safeParse(body);
     if (!parsed.success) {
@@ -46,8 +54,8 @@ export function registerFeatures(app: OpenAPIHono<AppEnv>, gateway: Gateway): vo
     const { entity, keys } = parsed.data;
     const names = wantedNames(gateway.catalog, entity, parsed.data.features);
     const texts = canonicalKeys(gateway.catalog, entity, keys);
-    const asOf = services.now();
-    const rows = await readFeatures(entity, texts, asOf, services.shards);
+    const asOf = systemNow();
+    const rows = await readFeatures(entity, texts, asOf, featuresOf(c).shards);
     return c.json({
       entity,
       asOf,

@@ -1,11 +1,16 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import { sql } from 'drizzle-orm';
-import { rootClock } from '../../composition/objects.ts';
 import { checkHealth } from '../../operations/health.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+
+/** Each returns where what it names answers, and fails where it does not. */
+export interface HealthPorts {
+  readonly database: () => Promise<void>;
+  readonly clock: () => Promise<void>;
+  readonly artifacts: () => Promise<void>;
+}
 
 /** `live`: the worker runs. `ready`: everything that a fresh answer needs is in reach. */
-export function registerHealth(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export function registerHealth(app: OpenAPIHono<AppEnv>, _: Gateway, checksOf: PortsOf<HealthPorts>): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/health/live',
@@ -26,13 +31,8 @@ export function registerHealth(app: OpenAPIHono<AppEnv>, gateway: Gateway): void
     },
   });
   app.get('/health/ready', async (c) => {
-    const { db, env } = gateway.servicesOf(c);
-    const health = await checkHealth({
-      database: async () => void (await db.execute(sql`select 1`)),
-      clock: async () =>
-        void (await rootClock(env).sync({ epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined })),
-      artifacts: async () => void (await env.MODELS.head('health')),
-    });
+    const { database, clock, artifacts } = checksOf(c);
+    const health = await checkHealth({ database, clock, artifacts });
     return c.json(health, health.status === 'ok' ? 200 : 503, { 'cache-control': 'no-store' });
   });
 }

@@ -1,15 +1,10 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
-import { readChampion } from '../../inference/registry.ts';
-import { datasetsOf } from '../../operations/lineage/datasets.ts';
-import { NODE_KINDS, NODES_MAX, walk } from '../../operations/lineage/graph.ts';
-import { type LineagePorts, neighboursOf } from '../../operations/lineage/neighbours.ts';
-import { findRoot, ROOT_KINDS, type RootName } from '../../operations/lineage/root.ts';
-import { runEventOf } from '../../operations/lineage/run-events.ts';
+import { type Graph, NODE_KINDS, NODES_MAX } from '../../operations/lineage/graph.ts';
+import { ROOT_KINDS, type RootName } from '../../operations/lineage/root.ts';
+import type { RunEvent } from '../../pipeline/lineage/open-lineage.ts';
 import { Failure } from '../../platform/failure.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
-import { type LineageCursor, readLineageEvents } from '../../storage/postgres/lineage-read.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { LineageCursor } from '../../storage/postgres/lineage-read.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 /** A walk from a prediction to the sources of its training is four steps; more lead round in circles. */
@@ -65,13 +60,38 @@ const GraphAnswer = z
   })
   .openapi('Lineage');
 
-/** What was made of what, as a graph and as OpenLineage's run events. */
-export function registerLineage(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
-  registerRunEvents(app, gateway);
-  registerWalk(app, gateway);
+export interface LineageWalk {
+  readonly directions: readonly ('up' | 'down')[];
+  readonly depth: number;
+  /** Nodes of one kind that are shown next to a node. */
+  readonly limit: number;
 }
 
-function registerRunEvents(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface LineagePorts {
+  /** A page of OpenLineage run events, in the order in which they were written, each with its cursor. */
+  readonly runEvents: (
+    after: LineageCursor,
+    limit: number,
+  ) => Promise<readonly { readonly event: RunEvent; readonly cursor: LineageCursor }[]>;
+  /** The graph around a node; undefined where the node is unknown, or retention has deleted it. */
+  readonly walk: (root: RootName, walk: LineageWalk) => Promise<Graph | undefined>;
+}
+
+/** Shows what was made of what: as a graph, and as OpenLineage's run events. */
+export function registerLineage(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  lineageOf: PortsOf<LineagePorts>,
+): void {
+  registerRunEvents(app, gateway, lineageOf);
+  registerWalk(app, gateway, lineageOf);
+}
+
+function registerRunEvents(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  lineageOf: PortsOf<LineagePorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/lineage/events',
@@ -94,17 +114,11 @@ function registerRunEvents(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
     },
   });
   app.get('/v1/lineage/events', gateway.authorize, async (c) => {
-    const { db, config, sweepLineage } = gateway.servicesOf(c);
     const { after, limit } = parsed(Page, c.req.query());
-    const rows = await guarded(async () => {
-      // The cron may be switched off, and locally there is none: whoever reads has ended what is over.
-      await sweepLineage();
-      return await readLineageEvents(db, cursorOf(after), limit);
-    });
-    const datasets = datasetsOf(gateway.catalog, config.database.url);
-    const last = rows.at(-1)?.cursor;
+    const page = await lineageOf(c).runEvents(cursorOf(after), limit);
+    const last = page.at(-1)?.cursor;
     const next = last === undefined ? after : `${last.tx}.${last.seq}`;
-    const events = rows.map((row) => runEventOf(row, gateway.catalog, datasets));
+    const events = page.map(({ event }) => event);
     return c.json({ events, next }, 200, { 'cache-control': 'no-store' });
   });
 }
@@ -114,7 +128,7 @@ function cursorOf(text: string): LineageCursor {
   return { tx, seq };
 }
 
-function registerWalk(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+function registerWalk(app: OpenAPIHono<AppEnv>, gateway: Gateway, lineageOf: PortsOf<LineagePorts>): void {
   const shared = {
     method: 'get' as const,
     tags: ['lineage'],
@@ -152,9 +166,8 @@ function registerWalk(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
         pointer: 'kind',
       });
     }
-    return c.json(await answer(gateway, c, { kind, id: c.req.param('id') }), 200, {
-      'cache-control': 'no-store',
-    });
+    const graph = await graphOf(lineageOf(c), { kind, id: c.req.param('id') }, c.req.query());
+    return c.json(graph, 200, { 'cache-control': 'no-store' });
   });
 
   app.openAPIRegistry.registerPath({
@@ -171,42 +184,17 @@ function registerWalk(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   });
   app.get('/v1/lineage/event/:source/:id', gateway.authorize, async (c) => {
     const { source, id } = c.req.param();
-    return c.json(await answer(gateway, c, { kind: 'event', source, id }), 200, {
-      'cache-control': 'no-store',
-    });
+    const graph = await graphOf(lineageOf(c), { kind: 'event', source, id }, c.req.query());
+    return c.json(graph, 200, { 'cache-control': 'no-store' });
   });
 }
 
-async function answer(gateway: Gateway, c: Context<AppEnv>, name: RootName) {
-  const { direction, depth, limit } = parsed(Query, c.req.query());
-  const ports = portsOf(gateway, c, limit);
-  return await guarded(async () => {
-    const root = await findRoot(name, ports);
-    if (root === undefined) {
-      throw new Failure('not_found', `Nothing is known of this ${name.kind}, or no longer.`, {
-        pointer: 'id',
-      });
-    }
-    const directions = direction === 'both' ? (['up', 'down'] as const) : [direction];
-    return await walk(root, directions, depth, neighboursOf(ports));
-  });
-}
-
-function portsOf(gateway: Gateway, c: Context<AppEnv>, limit: number): LineagePorts {
-  const { db, config, now, registry } = gateway.servicesOf(c);
-  const champions = new Map<string, ReturnType<typeof readChampion>>();
-  return {
-    db,
-    catalog: gateway.catalog,
-    datasets: datasetsOf(gateway.catalog, config.database.url),
-    limit,
-    now: now(),
-    champion: (model) => {
-      const read = champions.get(model) ?? readChampion(model, registry.store);
-      champions.set(model, read);
-      return read;
-    },
-  };
+async function graphOf(lineage: LineagePorts, root: RootName, query: unknown): Promise<Graph> {
+  const { direction, depth, limit } = parsed(Query, query);
+  const directions = direction === 'both' ? (['up', 'down'] as const) : [direction];
+  const graph = await lineage.walk(root, { directions, depth, limit });
+  if (graph !== undefined) return graph;
+  throw new Failure('not_found', `Nothing is known of this ${root.kind}, or no longer.`, { pointer: 'id' });
 }
 
 function parsed<Schema extends z.ZodType>(schema: Schema, query: unknown): z.output<Schema> {

@@ -1,25 +1,38 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { Env } from '../../composition/env.ts';
-import { kafkaReport } from '../../composition/kafka.ts';
-import { cacheStats, changeFeed } from '../../composition/objects.ts';
 import { consistencyOf } from '../../operations/consistency.ts';
 import { cacheReportOf } from '../../operations/hit-ratio.ts';
 import { METRICS_CONTENT_TYPE, metricsOf, metricsText } from '../../operations/metrics.ts';
 import { type PipelineReport, pipelineMetricsOf } from '../../operations/pipeline-metrics.ts';
 import { qualityMetricsOf } from '../../operations/quality/metrics.ts';
 import { qualityReportOf } from '../../operations/quality/report.ts';
+import type { FeedStatus } from '../../pipeline/feed/stream.ts';
+import type { PartitionReport } from '../../pipeline/kafka/source.ts';
+import type { QualityCounts } from '../../pipeline/quality/windows.ts';
 import { withTimeout } from '../../platform/clock.ts';
 import { type CounterReport, WINDOWS_MINUTES } from '../../platform/counters.ts';
-import { Failure } from '../../platform/failure.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
-import { countsOf } from './quality.ts';
 
 /** A scrape waits no longer for a part of the pipeline, in milliseconds. */
 const PART_TIMEOUT_MS = 2_000;
 
-/** What all isolates have counted: for Prometheus, and as a report on the cache. */
-export function registerMetrics(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface MetricsPorts {
+  /** Whether `GET /metrics` is answered without the key. */
+  readonly isPublic: boolean;
+  /** What all isolates have counted. @throws Failure `statistics_unavailable` */
+  readonly counters: () => Promise<CounterReport>;
+  /** @throws Failure `statistics_unavailable` */
+  readonly quality: () => Promise<QualityCounts>;
+  readonly feed: () => Promise<FeedStatus>;
+  readonly kafka: () => Promise<PartitionReport[]>;
+}
+
+/** Shows the counters of all isolates: for Prometheus, and as a report on the cache. */
+export function registerMetrics(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  metricsPortsOf: PortsOf<MetricsPorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/metrics',
@@ -34,13 +47,13 @@ export function registerMetrics(app: OpenAPIHono<AppEnv>, gateway: Gateway): voi
   });
   app.get(
     '/metrics',
-    (c, next) => (gateway.servicesOf(c).config.isMetricsPublic ? next() : gateway.authorize(c, next)),
+    (c, next) => (metricsPortsOf(c).isPublic ? next() : gateway.authorize(c, next)),
     async (c) => {
-      const { env } = gateway.servicesOf(c);
+      const ports = metricsPortsOf(c);
       const [report, quality, pipeline] = await Promise.all([
-        reportOf(env),
-        countsOf(env),
-        pipelineReportOf(env),
+        ports.counters(),
+        ports.quality(),
+        pipelineReportOf(ports),
       ]);
       const ofQuality = qualityMetricsOf(
         qualityReportOf(quality, gateway.catalog.eventTypes),
@@ -64,7 +77,7 @@ export function registerMetrics(app: OpenAPIHono<AppEnv>, gateway: Gateway): voi
     },
   });
   app.get('/v1/admin/cache/stats', async (c) => {
-    const report = await reportOf(gateway.servicesOf(c).env);
+    const report = await metricsPortsOf(c).counters();
     const consistency = Object.fromEntries(
       WINDOWS_MINUTES.map((minutes) => [minutes, consistencyOf(report.windows[minutes])]),
     );
@@ -74,23 +87,9 @@ export function registerMetrics(app: OpenAPIHono<AppEnv>, gateway: Gateway): voi
   });
 }
 
-async function reportOf(env: Env): Promise<CounterReport> {
-  try {
-    return await cacheStats(env).report();
-  } catch (error) {
-    throw new Failure('statistics_unavailable', 'The counters do not answer.', {
-      retryAfterS: 5,
-      cause: error,
-    });
-  }
-}
-
-/** A part that is away, or slow, is left out: the others are what tells of it. */
-async function pipelineReportOf(env: Env): Promise<PipelineReport> {
-  const [feed, kafka] = await Promise.all([
-    soon(() => changeFeed(env).status()),
-    soon(() => kafkaReport(env)),
-  ]);
+/** Leaves out a part that fails or is slow, so that the other metrics are still scraped. */
+async function pipelineReportOf(ports: MetricsPorts): Promise<PipelineReport> {
+  const [feed, kafka] = await Promise.all([soon(ports.feed), soon(ports.kafka)]);
   return { feed, kafka };
 }
 

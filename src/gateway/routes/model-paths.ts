@@ -1,17 +1,20 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { Services } from '../../composition/services.ts';
 import type { ModelDefinition } from '../../define/model.ts';
 import type { Loaded } from '../../define/view.ts';
 import { asRanking } from '../../inference/loaded-models.ts';
 import { predict } from '../../inference/predict.ts';
-import { recommend } from '../../inference/recommend.ts';
+import { type RecommendPorts, recommend } from '../../inference/recommend.ts';
+import { systemNow } from '../../platform/clock.ts';
+import { newId } from '../../platform/ids.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
-import { championOf, predictPorts } from '../champion.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
+import type { AppEnv, PortsOf } from '../context.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
+
+export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'shards' | 'predicted'> {}
 
 type Consistency = ReturnType<typeof consistencyOf>;
 type Input = Readonly<Record<string, unknown>>;
@@ -19,15 +22,15 @@ type Input = Readonly<Record<string, unknown>>;
 /** Serves what models answer for an entity at their paths, through the cache: rankings and predictions. */
 export function registerModelPaths(
   app: OpenAPIHono<AppEnv>,
-  gateway: Gateway,
+  modelPathsOf: PortsOf<ModelPathPorts>,
   schemas: ReadonlyMap<ModelDefinition, ModelSchemas>,
 ): void {
-  for (const [model, { answer }] of schemas) registerModelPath(app, gateway, model, answer);
+  for (const [model, { answer }] of schemas) registerModelPath(app, modelPathsOf, model, answer);
 }
 
 function registerModelPath(
   app: OpenAPIHono<AppEnv>,
-  gateway: Gateway,
+  modelPathsOf: PortsOf<ModelPathPorts>,
   model: ModelDefinition,
   answerSchema: ModelSchemas['answer'],
 ): void {
@@ -57,19 +60,19 @@ function registerModelPath(
   });
   const responses = new CachedResponses();
   app.get(honoPath(path), async (c) => {
-    const services = gateway.servicesOf(c);
-    const startedAt = services.now();
+    const ports = modelPathsOf(c);
+    const startedAt = systemNow();
     const input = inputOf(route, c.req);
     const consistency = consistencyOf(c.req.raw);
     const key = route.keyIn(input);
-    const answer = await services.read({
+    const answer = await ports.read({
       view: model.name,
       key: keyOf(route, input),
       policy: model.policy,
       consistency,
-      load: () => answerFor(model, key, input, services, consistency),
+      load: () => answerFor(model, key, input, ports, consistency),
     });
-    return responses.of(answer, c.req.raw, services.now() - startedAt);
+    return responses.of(answer, c.req.raw, systemNow() - startedAt);
   });
 }
 
@@ -77,19 +80,19 @@ async function answerFor(
   model: ModelDefinition,
   key: string,
   input: Input,
-  services: Services,
+  ports: ModelPathPorts,
   consistency: Consistency,
 ): Promise<Loaded> {
   if (model.task !== 'ranking') {
     const fields = Object.keys(model.request.shape).map((field) => [field, input[field]]);
     const request = { key, request: Object.fromEntries(fields), pointerPrefix: '' };
-    return await predict(model, request, predictPorts(services, model, consistency));
+    return await predict(model, request, predictPorts(ports, model, consistency));
   }
   return await recommend(model, key, Number(input['limit']), {
-    champion: async () => asRanking(await championOf(services, model, consistency)),
-    shards: services.shards,
-    now: services.now,
-    newId: services.newId,
-    predicted: services.tellLineage,
+    champion: async () => asRanking(await championOf(ports, model, consistency)),
+    shards: ports.shards,
+    now: systemNow,
+    newId,
+    predicted: ports.predicted,
   });
 }

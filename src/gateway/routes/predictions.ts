@@ -1,19 +1,21 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Services } from '../../composition/services.ts';
+import type { EntityDefinition } from '../../define/entity.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../../define/model.ts';
-import { readFeatures } from '../../features/store.ts';
+import { readFeatures, type ShardPort } from '../../features/store.ts';
 import { asRanking, type LoadedModel, type LoadedRanking } from '../../inference/loaded-models.ts';
 import { predict } from '../../inference/predict.ts';
 import { predictionFacts } from '../../inference/prediction.ts';
 import { rank } from '../../inference/rank.ts';
 import { inputTensors, TensorAnswer, TensorRequest, type Tensors, toJson } from '../../inference/tensors.ts';
+import type { LineageFacts } from '../../pipeline/lineage/recorder.ts';
+import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { guarded } from '../../storage/postgres/connect.ts';
-import { missingKeys } from '../../storage/postgres/entity-writes.ts';
+import { newId } from '../../platform/ids.ts';
+import type { KeyValues } from '../../storage/postgres/entity-writes.ts';
 import { readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
-import { championOf, predictPorts } from '../champion.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
@@ -26,10 +28,19 @@ const RankingRequest = z.strictObject({
   items: z.array(z.string().min(1).max(64)).min(1).max(ITEMS_MAX).optional(),
 });
 
+export interface PredictionPorts extends ChampionPorts {
+  readonly shards: Pick<ShardPort, 'read'>;
+  /** The positions of the keys that the entity has no row for. */
+  readonly missingKeys: (entity: EntityDefinition, keys: readonly KeyValues[]) => Promise<readonly number[]>;
+  /** Records a prediction for its lineage. It neither waits nor fails. */
+  readonly predicted: (facts: LineageFacts) => void;
+}
+
 /** Predictions for an entity whose features the worker reads, or for tensors as they are. They are not cached. */
 export function registerPredictions(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
+  predictionsOf: PortsOf<PredictionPorts>,
   schemas: ReadonlyMap<ModelDefinition, ModelSchemas>,
 ): void {
   const { openAPIRegistry: registry } = app;
@@ -40,7 +51,7 @@ export function registerPredictions(
   for (const [model, { request = RankingRequest, answer }] of schemas)
     describePrediction(app, model, z.union([request, tensors.request]), z.union([answer, tensors.answer]));
   app.post('/v1/predictions/:model', async (c) => {
-    const services = gateway.servicesOf(c);
+    const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
@@ -51,22 +62,16 @@ export function registerPredictions(
     const consistency = consistencyOf(c.req.raw);
     if (!isTensorRequest(body) && definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
-      const { value } = await predict(definition, request, predictPorts(services, definition, consistency));
+      const { value } = await predict(definition, request, predictPorts(ports, definition, consistency));
       return c.json(value);
     }
-    const model = await championOf(services, definition, consistency);
+    const model = await championOf(ports, definition, consistency);
     const { name, version } = model.manifest;
-    const predictionId = services.newId();
+    const predictionId = newId();
     const answer =
       isTensorRequest(body) || definition.task !== 'ranking'
-        ? await runTensors(model, body, predictionId, services)
-        : await scoreItems(
-            definition,
-            asRanking(model),
-            parsed(RankingRequest, body),
-            predictionId,
-            services,
-          );
+        ? await runTensors(model, body, predictionId, ports)
+        : await scoreItems(definition, asRanking(model), parsed(RankingRequest, body), predictionId, ports);
     return c.json({ model: { name, version }, predictionId, ...answer });
   });
 }
@@ -114,7 +119,7 @@ async function runTensors(
   { graph, manifest }: LoadedModel,
   body: unknown,
   id: string,
-  { now, tellLineage }: Services,
+  { predicted }: PredictionPorts,
 ): Promise<object> {
   const inputs = inputTensors(body, graph.inputs);
   let outputs: Tensors;
@@ -129,7 +134,7 @@ async function runTensors(
   }
   const rows = Object.values(outputs)[0]?.shape[0] ?? 1;
   const outcome = { items: rows, source: 'tensor', degraded: undefined } as const;
-  tellLineage(predictionFacts({ id, at: now(), manifest, subject: undefined, outcome }));
+  predicted(predictionFacts({ id, at: systemNow(), manifest, subject: undefined, outcome }));
   return {
     outputs: Object.entries(outputs).map(([name, tensor]) => ({
       name,
@@ -145,15 +150,15 @@ async function scoreItems(
   model: LoadedRanking,
   { key: sent, items }: z.output<typeof RankingRequest>,
   predictionId: string,
-  services: Services,
+  ports: PredictionPorts,
 ): Promise<object> {
   const { entity } = definition;
   const key = canonicalKey(entity, sent, '/key');
-  await assertItemsExist(definition, model, items ?? [], services);
-  const now = services.now();
-  const [features] = await readFeatures(entity.name, [key], now, services.shards);
+  await assertItemsExist(definition, model, items ?? [], ports);
+  const now = systemNow();
+  const [features] = await readFeatures(entity.name, [key], now, ports.shards);
   const ranking = await rank(definition, model, features ?? {}, items, ITEMS_MAX, now);
-  services.tellLineage(
+  ports.predicted(
     predictionFacts({
       id: predictionId,
       at: now,
@@ -175,13 +180,13 @@ async function assertItemsExist(
   { itemEntity }: RankingModel,
   { candidates }: LoadedRanking,
   items: readonly string[],
-  { db }: Services,
+  { missingKeys }: PredictionPorts,
 ): Promise<void> {
   const newer = items.filter((item) => !candidates.has(item));
   const keys = newer.map((item) => itemEntity.key.parse(item));
   const malformed = keys.indexOf(undefined);
   const known = keys.filter((key) => key !== undefined);
-  const [missing] = malformed >= 0 ? [malformed] : await guarded(() => missingKeys(db, itemEntity, known));
+  const [missing] = malformed >= 0 ? [malformed] : await missingKeys(itemEntity, known);
   const item = missing === undefined ? undefined : newer[missing];
   if (item === undefined) return;
   throw new Failure('unknown_item', `There is no ${itemEntity.name} "${item}".`, {

@@ -1,16 +1,23 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Env } from '../../composition/env.ts';
-import { qualityWindow } from '../../composition/objects.ts';
 import type { Catalog } from '../../define/catalog.ts';
 import { QualityReport, qualityReportOf } from '../../operations/quality/report.ts';
 import { UNRECOGNISED } from '../../pipeline/quality/assess.ts';
 import { type QualityCounts, WINDOW_NAMES } from '../../pipeline/quality/windows.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
-import type { AppEnv, Gateway } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
-/** How good the data are that came in, and whether the gate holds. */
-export function registerQuality(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
+export interface QualityPorts {
+  /** @throws Failure `statistics_unavailable` */
+  readonly counts: () => Promise<QualityCounts>;
+}
+
+/** Shows the quality scores of the events that came in, and whether the gate holds. */
+export function registerQuality(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  qualityOf: PortsOf<QualityPorts>,
+): void {
   const Query = queryOf(gateway.catalog);
   app.openAPIRegistry.registerPath({
     method: 'get',
@@ -38,7 +45,7 @@ export function registerQuality(app: OpenAPIHono<AppEnv>, gateway: Gateway): voi
       });
     }
     const { type, window } = query.data;
-    const counts = await countsOf(gateway.servicesOf(c).env);
+    const counts = await qualityOf(c).counts();
     const windows = window === undefined ? WINDOW_NAMES : [window];
     const report = qualityReportOf(counts, gateway.catalog.eventTypes, { type, windows });
     return c.json(report, 200, { 'cache-control': 'no-store' });
@@ -53,16 +60,4 @@ function queryOf({ events }: Catalog) {
       .openapi({ description: 'One event type alone; the gate is of it, too.' }),
     window: z.enum(WINDOW_NAMES).optional().openapi({ description: 'One window alone.' }),
   });
-}
-
-/** @throws Failure `statistics_unavailable` */
-export async function countsOf(env: Env): Promise<QualityCounts> {
-  try {
-    return await qualityWindow(env).counts();
-  } catch (error) {
-    throw new Failure('statistics_unavailable', 'The counts of the quality do not answer.', {
-      retryAfterS: 5,
-      cause: error,
-    });
-  }
 }

@@ -1,24 +1,36 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { CachedAnswer } from '../../cache/read-through.ts';
+import type { CachedAnswer, ReadRequest } from '../../cache/read-through.ts';
 import type { Variant } from '../../define/vary.ts';
-import type { ViewDefinition } from '../../define/view.ts';
+import type { Loaded, ViewDefinition } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
-import { type AppEnv, type Gateway, requestIdOf } from '../context.ts';
+import { type AppEnv, type PortsOf, requestIdOf } from '../context.ts';
 import { consistencyHeaders, problem } from '../openapi.ts';
 import { type Variants, variantsOf } from '../variants.ts';
+
+/** One for all requests of an isolate, so that a warm hit makes none. */
+export interface ViewPorts {
+  /** Reads through the cache. The answer comes at once where it is in memory: a promise costs more than the look-up. */
+  read(
+    request: ReadRequest,
+    http: Request,
+    ctx: Pick<ExecutionContext, 'waitUntil'>,
+  ): CachedAnswer | Promise<CachedAnswer>;
+  /** Reads a view's answer from the database, with the moment of the clock that it reflects. */
+  load(view: ViewDefinition, input: unknown, variant: Variant): Promise<Loaded>;
+}
 
 /** Serves every view of the catalog: `GET` of its path, through the cache. */
 export function registerViews(
   app: OpenAPIHono<AppEnv>,
-  gateway: Gateway,
+  readsOf: PortsOf<ViewPorts>,
   views: readonly ViewDefinition[],
 ): void {
-  for (const view of views) registerView(app, gateway, view);
+  for (const view of views) registerView(app, readsOf, view);
 }
 
-function registerView(app: OpenAPIHono<AppEnv>, gateway: Gateway, view: ViewDefinition): void {
+function registerView(app: OpenAPIHono<AppEnv>, readsOf: PortsOf<ViewPorts>, view: ViewDefinition): void {
   const variants = variantsOf(view);
   const varies = variants.headers.length > 0;
   app.openAPIRegistry.registerPath({
@@ -48,7 +60,8 @@ function registerView(app: OpenAPIHono<AppEnv>, gateway: Gateway, view: ViewDefi
       if (answer.entry.body !== 'null') return response;
       return missingResponse(response, `No ${view.name} is there.`, requestIdOf(c));
     };
-    const answer = gateway.readCached(c, {
+    const reads = readsOf(c);
+    const wanted = {
       view: view.name,
       key: varies ? keyOf(route, input, variant) : purgeKey,
       purgeKey,
@@ -56,8 +69,9 @@ function registerView(app: OpenAPIHono<AppEnv>, gateway: Gateway, view: ViewDefi
       consistency: consistencyOf(request),
       input,
       variant,
-      load: () => gateway.loadView(c, view, input, variant),
-    });
+      load: () => reads.load(view, input, variant),
+    };
+    const answer = reads.read(wanted, request, c.executionCtx);
     if (!(answer instanceof Promise)) return respond(answer, 0);
     return answer.then((late) => respond(late, systemNow() - startedAt));
   });

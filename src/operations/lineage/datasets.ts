@@ -1,11 +1,12 @@
 import { getTableColumns, getTableName } from 'drizzle-orm';
-import type { PgTable } from 'drizzle-orm/pg-core';
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import type { Catalog } from '../../define/catalog.ts';
 import type { EventDefinition } from '../../define/event.ts';
 import { readNames } from '../../define/feature.ts';
 import { answerSchema, type ModelDefinition } from '../../define/model.ts';
 import { jsonTypeOf } from '../../define/model-input.ts';
 import type { Field, RunDataset } from '../../pipeline/lineage/open-lineage.ts';
+import { lineageName } from '../../storage/postgres/lineage-events.ts';
 import { events, quarantine } from '../../storage/postgres/schema.ts';
 
 /** Jobs, and datasets that no database has, are named under it. */
@@ -19,9 +20,9 @@ export const datasetNames = {
   features: (entity: string) => `features.${entity}`,
   model: (model: string) => `models.${model}`,
   predictions: (model: string) => `predictions.${model}`,
-  table: (table: PgTable) => getTableName(table),
-  events: getTableName(events),
-  quarantine: getTableName(quarantine),
+  table: (table: PgTable) => lineageName(table),
+  events: lineageName(events),
+  quarantine: lineageName(quarantine),
 };
 
 /**
@@ -38,12 +39,13 @@ export function datasetsOf(catalog: Catalog, databaseUrl: string): Datasets {
   const namespace = `postgres://${hostname}:${port || 5432}`;
   const tables = [events, quarantine, ...[...catalog.histories, ...catalog.entities].map((of) => of.table)];
   for (const table of tables) {
-    const name = getTableName(table);
+    const { schema = 'public' } = getTableConfig(table);
     const fields = Object.values(getTableColumns(table)).map((column) => ({
       name: column.name,
       type: column.getSQLType(),
     }));
-    all.set(name, { namespace, name: `${pathname.slice(1)}.public.${name}`, fields });
+    const name = `${pathname.slice(1)}.${schema}.${getTableName(table)}`;
+    all.set(lineageName(table), { namespace, name, fields });
   }
   for (const definition of catalog.events)
     ours(datasetNames.eventType(definition.type), fieldsOfType(definition));

@@ -42,7 +42,7 @@ const FOLDS_MAX = 3;
 /** A training reads what was stored before it was over, and it takes a day at most. */
 const DAY_MS = 86_400_000;
 
-export interface LineagePorts {
+export interface LineageContext {
   readonly db: Parameters<typeof findEvent>[0];
   readonly catalog: Catalog;
   readonly datasets: Datasets;
@@ -58,7 +58,7 @@ export interface LineagePorts {
 export async function publishedAs(
   model: string,
   version: string,
-  { champion }: LineagePorts,
+  { champion }: LineageContext,
 ): Promise<Readonly<Record<string, unknown>>> {
   const manifest = await champion(model);
   if (manifest?.version !== version) return {};
@@ -69,7 +69,7 @@ export async function publishedAs(
 const NOTHING: Neighbours = { found: [] };
 
 /** What is next to a node, from what is kept, and where it can be, from the catalog and the tables alone. */
-export function neighboursOf(ports: LineagePorts): Expand {
+export function neighboursOf(ports: LineageContext): Expand {
   return async (node, direction, { bound, isRoot }) => {
     const id = node.id.slice(node.kind.length + 1);
     switch (node.kind) {
@@ -107,7 +107,7 @@ function sampled<Row>(
 async function eventNeighbours(
   node: LineageNode,
   direction: Direction,
-  ports: LineagePorts,
+  ports: LineageContext,
 ): Promise<Neighbours> {
   const { db, catalog, datasets, now } = ports;
   const event = await findEvent(db, { seq: Number(node.attributes['seq']) });
@@ -156,7 +156,7 @@ async function eventNeighbours(
   };
 }
 
-function entityOf(model: string, { catalog }: LineagePorts): string | undefined {
+function entityOf(model: string, { catalog }: LineageContext): string | undefined {
   return catalog.models.find(({ name }) => name === model)?.entity.name;
 }
 
@@ -172,7 +172,7 @@ async function featureNeighbours(
   node: LineageNode,
   direction: Direction,
   { at }: Bound,
-  { db, catalog, limit }: LineagePorts,
+  { db, catalog, limit }: LineageContext,
 ): Promise<Neighbours> {
   const { entity, key } = node.attributes as { entity: string; key: string };
   if (direction === 'down') {
@@ -186,7 +186,7 @@ async function featureNeighbours(
 }
 
 /** What a prediction was made of: a version, and the features of a key as they were then. */
-async function madeOf(id: string, ports: LineagePorts): Promise<Neighbours> {
+async function madeOf(id: string, ports: LineageContext): Promise<Neighbours> {
   const { db, now } = ports;
   const prediction = await readPrediction(db, id);
   if (prediction === undefined) return NOTHING;
@@ -221,7 +221,7 @@ async function modelNeighbours(
   node: LineageNode,
   direction: Direction,
   { at }: Bound,
-  { db, limit, now }: LineagePorts,
+  { db, limit, now }: LineageContext,
 ): Promise<Neighbours> {
   const version = String(node.attributes['version']);
   if (direction === 'down') {
@@ -236,7 +236,7 @@ async function trainingSetNeighbours(
   runId: string,
   direction: Direction,
   bound: Bound,
-  ports: LineagePorts,
+  ports: LineageContext,
 ): Promise<Neighbours> {
   const { db, catalog, datasets, limit, now } = ports;
   const run = await readRun(db, runId);
@@ -268,7 +268,7 @@ async function trainingSetNeighbours(
 async function datasetNeighbours(
   name: string,
   direction: Direction,
-  { db, catalog, limit, now }: LineagePorts,
+  { db, catalog, limit, now }: LineageContext,
 ): Promise<Neighbours> {
   const subjects = { ingest: [''], fold: [''], train: models(catalog), predict: models(catalog) };
   const jobs = LINEAGE_JOBS.flatMap((job) => subjects[job].map((subject) => ({ job, subject })));
@@ -293,7 +293,7 @@ async function runNeighbours(
   direction: Direction,
   bound: Bound,
   isRoot: boolean,
-  ports: LineagePorts,
+  ports: LineageContext,
 ): Promise<Neighbours> {
   const run = await readRun(ports.db, id);
   if (run === undefined) return NOTHING;
@@ -315,7 +315,7 @@ function trainingNeighbours(run: StoredRun, direction: Direction, bound: Bound):
 async function windowNeighbours(
   run: StoredRun,
   direction: Direction,
-  { db, catalog, datasets, limit }: LineagePorts,
+  { db, catalog, datasets, limit }: LineageContext,
 ): Promise<Neighbours> {
   const { inputs, outputs } = datasetsOfJob(catalog, run);
   const found = (direction === 'up' ? inputs : outputs).map(

@@ -7,7 +7,7 @@ import {
   trainingOfGraph,
 } from '../../storage/postgres/lineage-read.ts';
 import type { LineageNode } from './graph.ts';
-import { type LineagePorts, publishedAs } from './neighbours.ts';
+import { type LineageContext, publishedAs } from './neighbours.ts';
 import { datasetNode, eventNode, featureNode, modelNode, predictionNode, runNode } from './nodes.ts';
 import { TrainingDetail } from './training.ts';
 
@@ -25,7 +25,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const SEQ = /^\d{1,15}$/;
 
 /** The node that is meant, or undefined where nothing is known of it. */
-export async function findRoot(name: RootName, ports: LineagePorts): Promise<LineageNode | undefined> {
+export async function findRoot(name: RootName, ports: LineageContext): Promise<LineageNode | undefined> {
   const { db, now } = ports;
   if ('source' in name) {
     const event = await findEvent(db, { source: name.source, id: name.id });
@@ -54,14 +54,14 @@ export async function findRoot(name: RootName, ports: LineagePorts): Promise<Lin
   }
 }
 
-function featureOf(id: string, { catalog }: LineagePorts): LineageNode | undefined {
+function featureOf(id: string, { catalog }: LineageContext): LineageNode | undefined {
   const [entity = '', ...key] = id.split(':');
   const isKnown = catalog.features.some((definition) => definition.entity.name === entity);
   return isKnown && key.length > 0 ? featureNode(entity, key.join(':')) : undefined;
 }
 
 /** A model by its version, or by the SHA-256 of its graph; where it is not known as trained, as published or used. */
-async function modelOf(id: string, ports: LineagePorts): Promise<LineageNode | undefined> {
+async function modelOf(id: string, ports: LineageContext): Promise<LineageNode | undefined> {
   const { db, catalog } = ports;
   const isVersion = /^[0-9a-f]{12}$/.test(id);
   if (!isVersion && !/^[0-9a-f]{64}$/.test(id)) return undefined;

@@ -99,7 +99,7 @@ export interface SettlePorts extends ScorePorts {
  *
  * @returns how many transactions it scored.
  */
-export async function settlePending(ports: SettlePorts): Promise<number> {
+export async function scorePending(ports: SettlePorts): Promise<number> {
   const spent = { batches: 0, events: 0 };
   for (let page = 0; page < PASS_PAGES_MAX && !isSpent(spent); page += 1) {
     const pending = await ports.readPending({ graceMs: PENDING_GRACE_MS, limit: PAGE_BATCHES });

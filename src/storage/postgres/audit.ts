@@ -1,4 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm';
+import * as millrace from './schema.ts';
 
 /** What somebody with the key did to data that others had sent: kept for ever, written with the deed itself. */
 export interface AuditEntry {
@@ -11,6 +12,6 @@ export interface AuditEntry {
 
 /** To be put into the transaction of what it tells of. */
 export function auditStatement({ action, target, detail }: AuditEntry): SQL {
-  return sql`insert into audit_log (action, target, detail)
+  return sql`insert into ${millrace.auditLog} (action, target, detail)
     values (${action}, ${target}, ${JSON.stringify(detail)}::jsonb)`;
 }

@@ -4,6 +4,7 @@ import type { EntityDefinition, HistoryDefinition } from '../../define/entity.ts
 import { OWN_WRITE } from './captured.ts';
 import { canonicalText, ownerColumns } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
+import { outbox, schema } from './schema.ts';
 
 /**
  * Capture of other writers: triggers that write the outbox rows of every change that was not made by this worker,
@@ -31,8 +32,10 @@ export const ROW_TAGS_MAX = 100;
  */
 export const STATEMENT_TAGS_MAX = 10_000;
 
-/** What every function and trigger of capture is called, with the table's name behind it. */
-const PREFIX = 'millrace_capture';
+/** What each trigger is called, with the kind of statement behind it. */
+const TRIGGER_PREFIX = 'millrace_capture';
+/** What each function is called, in Millrace's schema, with the table's schema and name behind it. */
+const FUNCTION_PREFIX = 'capture';
 /** Postgres cuts longer names off, and two tables could share a function then. */
 const NAME_BYTES_MAX = 63;
 
@@ -52,10 +55,13 @@ const TRIGGERS = [
 
 const dialect = new PgDialect();
 
+const OUTBOX = compiled(sql`${outbox}`);
+
 /**
  * The statements that install the triggers, to be run in one transaction, as often as one likes. Triggers of tables
- * that the catalog no longer has are dropped. Each is one statement without parameters. They need the owner of the
- * tables, and no superuser; Postgres 14 or newer.
+ * that the catalog no longer has are dropped. Each is one statement without parameters. They need Millrace's
+ * schema, so the migrations come first, and the privilege `trigger` on each table, whoever owns it; no superuser;
+ * Postgres 14 or newer.
  *
  * @throws Error for a table whose name is too long to be told apart.
  */
@@ -188,8 +194,8 @@ function functionStatement(of: CapturedTable, everything: string): string {
           ) as numbered, unnest(numbered.tags) as tag
           limit ${STATEMENT_TAGS_MAX + 1}
         ) as parted;`;
-  return `create or replace function ${quoted(functionName(of.table))}() returns trigger
-language plpgsql security definer set search_path from current as $capture$
+  return `create or replace function ${qualified(functionName(of.table))}() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $capture$
 declare
   parts_found bigint[];
   tags_found text[];
@@ -207,9 +213,9 @@ begin
     is_everything := true;
   end;
   if is_everything or cardinality(tags_found) > ${STATEMENT_TAGS_MAX} then
-    insert into outbox (tags) values (array[${literal(everything)}]);
+    insert into ${OUTBOX} (tags) values (array[${literal(everything)}]);
   else
-    insert into outbox (tags)
+    insert into ${OUTBOX} (tags)
     select array_agg(tag) from unnest(parts_found, tags_found) as parted(part, tag) group by part order by part;
   end if;
   return null;
@@ -221,13 +227,16 @@ $capture$`;
 function triggerStatements(table: PgTable): string[] {
   const target = compiled(sql`${table}`);
   return TRIGGERS.map(
-    ({ event, rows }) => `create or replace trigger ${PREFIX}_${event} after ${event} on ${target}
+    ({ event, rows }) => `create or replace trigger ${TRIGGER_PREFIX}_${event} after ${event} on ${target}
 ${rows} for each statement when (current_setting(${literal(OWN_WRITE)}, true) is distinct from 'on')
-execute function ${quoted(functionName(table))}()`,
+execute function ${qualified(functionName(table))}()`,
   );
 }
 
-/** Functions are found by their names in the schema that tables are made in; their triggers go with them. */
+/**
+ * All trigger functions of Millrace's schema are capture's, also those of an earlier Millrace; their triggers go with
+ * them. A trigger that goes this way needs no right on its table.
+ */
 function dropStatement(except: readonly string[]): string {
   const kept = `array[${except.map(literal).join(', ')}]::text[]`;
   return `do $drop$
@@ -235,8 +244,9 @@ declare
   stale regprocedure;
 begin
   for stale in
-    select oid::regprocedure from pg_proc
-    where pronamespace = current_schema()::regnamespace and starts_with(proname, '${PREFIX}_') and proname <> all (${kept})
+    select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = ${literal(schema.schemaName)} and p.prorettype = 'trigger'::regtype
+      and p.proname <> all (${kept})
   loop
     execute format('drop function %s cascade', stale);
   end loop;
@@ -245,19 +255,23 @@ $drop$`;
 }
 
 function preamble(): string[] {
-  return [
-    `select set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true)`,
-    `set local lock_timeout = '${LOCK_TIMEOUT}'`,
-    'set local client_min_messages = warning',
-  ];
+  return [`set local lock_timeout = '${LOCK_TIMEOUT}'`, 'set local client_min_messages = warning'];
 }
 
 function functionName(table: PgTable): string {
-  const { schema } = getTableConfig(table);
-  const name = [PREFIX, ...(schema === undefined ? [] : [schema]), getTableName(table)].join('_');
+  const { schema: tableSchema = 'public' } = getTableConfig(table);
+  const name = `${FUNCTION_PREFIX} ${tableSchema}.${getTableName(table)}`;
   if (new TextEncoder().encode(name).length > NAME_BYTES_MAX)
-    throw new Error(`The table "${getTableName(table)}" has too long a name for a trigger function.`);
+    throw new Error(
+      `The table "${tableSchema}.${getTableName(table)}" has too long a name for a trigger function: ` +
+        `Postgres takes ${NAME_BYTES_MAX} bytes, of which "${FUNCTION_PREFIX} " takes ${FUNCTION_PREFIX.length + 1}.`,
+    );
   return name;
+}
+
+/** A function's name within Millrace's schema. */
+function qualified(name: string): string {
+  return `${quoted(schema.schemaName)}.${quoted(name)}`;
 }
 
 /** A definition of a function has no parameters. */

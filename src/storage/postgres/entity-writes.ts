@@ -9,6 +9,7 @@ import { ownWrite } from './captured.ts';
 import { isStillReferenced } from './connect.ts';
 import { keyIs, keyNames, keyValues, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
+import * as millrace from './schema.ts';
 
 /** A key by property of the entity's table. */
 export type KeyValues = Readonly<Record<string, KeyPart>>;
@@ -92,7 +93,7 @@ function replaceAndTell(entity: EntityDefinition, key: KeyValues, entries: reado
       where ${keyIs(entity, key)} and not current_setting(${CREATED})::boolean
       returning *
     )
-    insert into outbox (tags)
+    insert into ${millrace.outbox} (tags)
     select ${insertTags(entity, 'created')} from created
     union all
     select ${updateTags(entity, 'found', 'replaced')} || ${pendingTags(entity, key)} from replaced, found
@@ -105,7 +106,7 @@ function replaceAndTell(entity: EntityDefinition, key: KeyValues, entries: reado
  */
 function pendingTags(entity: EntityDefinition, key: KeyValues): SQL {
   return sql`array(
-    select distinct tag from outbox, unnest(outbox.tags) as tag
+    select distinct tag from ${millrace.outbox}, unnest(outbox.tags) as tag
     where relayed_at is null and outbox.tags @> array[${entity.row(key)}::text])`;
 }
 
@@ -125,7 +126,7 @@ export async function deleteEntity(
     with deleted as (
       delete from ${entity.table} where ${keyIs(entity, key)} returning *
     )
-    insert into outbox (tags) select ${deleteTags(entity, 'deleted')} from deleted
+    insert into ${millrace.outbox} (tags) select ${deleteTags(entity, 'deleted')} from deleted
     returning id, tags`;
   try {
     const [, { rows }] = await db.batch([db.execute(ownWrite()), db.execute(statement)]);

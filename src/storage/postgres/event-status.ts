@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { DEAD_LETTER } from './quarantine.ts';
+import * as millrace from './schema.ts';
 
 /** Where an event is, as far as the database knows. */
 export type EventStatus =
@@ -59,10 +60,10 @@ export async function readEventStatus(
     db.execute(sql`
       select e.type, e.sent_as, e.subject, e.occurred_at, e.recorded_at,
         o.tags, o.relayed_at, o.relayed_epoch, o.relayed_seq
-      from events e left join outbox o on o.event_seq = e.seq
+      from ${millrace.events} e left join ${millrace.outbox} o on o.event_seq = e.seq
       where e.source = ${source} and e.id = ${id}`),
     db.execute(sql`
-      select reason, pointer, detail, received_at from quarantine
+      select reason, pointer, detail, received_at from ${millrace.quarantine}
       where source = ${source} and event_id = ${id} order by id desc limit 1`),
   ]);
   const [row] = stored.rows;

@@ -7,6 +7,7 @@ import { keyNames } from './key-sql.ts';
 import { insertTags } from './list-tags.ts';
 import { pendingOfStored } from './quality-pending.ts';
 import { type EventRow, recordset } from './recordset.ts';
+import * as millrace from './schema.ts';
 
 /** An event that kept its contract, with what it does to the tables and the tags that this invalidates. */
 export interface StorableEvent {
@@ -77,7 +78,7 @@ export async function storeEvents(
 /** How many events are stored, of one source or of all. */
 export async function countStored(db: NeonHttpDatabase, source: string | undefined): Promise<number> {
   const { rows } = await db.execute(
-    sql`select count(*) as stored from events where ${source === undefined ? sql`true` : sql`source = ${source}`}`,
+    sql`select count(*) as stored from ${millrace.events} where ${source === undefined ? sql`true` : sql`source = ${source}`}`,
   );
   return z.object({ stored: z.coerce.number().int() }).parse(rows[0]).stored;
 }
@@ -97,7 +98,7 @@ function selectKnown(events: readonly StorableEvent[], batch: string): SQL {
         then jsonb_build_object('type', e.type, 'data', e.data) end as stored
     from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
       as r(source text, id text, type text, sent_as text, data jsonb)
-    join events e on e.source = r.source and e.id = r.id
+    join ${millrace.events} e on e.source = r.source and e.id = r.id
     where e.batch <> ${batch}::uuid`;
 }
 
@@ -112,7 +113,7 @@ function insertEvents(events: readonly StorableEvent[], batch: string): SQL {
     data,
   }));
   return sql`
-    insert into events (source, id, type, sent_as, subject, data, occurred_at, batch)
+    insert into ${millrace.events} (source, id, type, sent_as, subject, data, occurred_at, batch)
     select r.source, r.id, r.type, r.sent_as, r.subject, r.data, r.time, ${batch}::uuid
     from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
       as r(source text, id text, type text, sent_as text, subject text, data jsonb, time timestamptz)
@@ -134,12 +135,12 @@ function ensureStatements(events: readonly StorableEvent[], batch: string): SQL[
       with inserted as (
         insert into ${entity.table} (${set.columns})
         select distinct on (${recordKey}) ${set.values} from ${set.from}
-        join events e on e.source = r.event_source and e.id = r.event_id and e.batch = ${batch}::uuid
+        join ${millrace.events} e on e.source = r.event_source and e.id = r.event_id and e.batch = ${batch}::uuid
         order by ${recordKey}, e.seq
         on conflict (${key}) do nothing
         returning *
       )
-      insert into outbox (tags) select ${insertTags(entity, 'inserted')} from inserted`;
+      insert into ${millrace.outbox} (tags) select ${insertTags(entity, 'inserted')} from inserted`;
   });
 }
 
@@ -150,17 +151,17 @@ function appendStatements(events: readonly StorableEvent[], batch: string): SQL[
     return sql`
       insert into ${history.table} (event_seq, ${set.columns})
       select e.seq, ${set.values} from ${set.from}
-      join events e on e.source = r.event_source and e.id = r.event_id and e.batch = ${batch}::uuid`;
+      join ${millrace.events} e on e.source = r.event_source and e.id = r.event_id and e.batch = ${batch}::uuid`;
   });
 }
 
 function insertOutbox(events: readonly StorableEvent[], batch: string): SQL {
   const json = events.map(({ source, id, tags }) => ({ source, id, tags }));
   return sql`
-    insert into outbox (event_seq, tags)
+    insert into ${millrace.outbox} (event_seq, tags)
     select e.seq, array(select jsonb_array_elements_text(r.tags))
     from jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(source text, id text, tags jsonb)
-    join events e on e.source = r.source and e.id = r.id and e.batch = ${batch}::uuid
+    join ${millrace.events} e on e.source = r.source and e.id = r.id and e.batch = ${batch}::uuid
     order by e.seq`;
 }
 

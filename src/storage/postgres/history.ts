@@ -2,6 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { ChangedEvent } from './outbox.ts';
+import * as millrace from './schema.ts';
 
 /** A part of history, by when events were recorded; without bounds all of it. */
 export interface HistoryRange {
@@ -25,7 +26,7 @@ export async function boundsOf(db: NeonHttpDatabase, range: HistoryRange): Promi
   // Materialised: for a bare min(seq) Postgres walks the primary key from one end and filters by the time
   // (docs/decisions/0005-history-by-number.md).
   const { rows } = await db.execute(sql`
-    with part as materialized (select seq from events where ${within(range)})
+    with part as materialized (select seq from ${millrace.events} where ${within(range)})
     select coalesce(min(seq), 0) as first_seq, coalesce(max(seq), 0) as last_seq, count(*) as events from part`);
   const row = z
     .object({ first_seq: z.coerce.number(), last_seq: z.coerce.number(), events: z.coerce.number() })
@@ -47,7 +48,7 @@ export async function readHistory(
   { after, lastSeq, limit }: { readonly after: number; readonly lastSeq: number; readonly limit: number },
 ): Promise<ChangedEvent[]> {
   const { rows } = await db.execute(sql`
-    select seq, type, extract(epoch from occurred_at) * 1000 as occurred_at_ms, data from events
+    select seq, type, extract(epoch from occurred_at) * 1000 as occurred_at_ms, data from ${millrace.events}
     where seq > ${after} and seq <= ${lastSeq} and ${within(range)}
     order by seq limit ${limit}`);
   return rows.map((raw) => {

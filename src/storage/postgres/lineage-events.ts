@@ -1,9 +1,11 @@
 import { getTableName, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import type { HistoryDefinition } from '../../define/entity.ts';
 import { ownerColumns } from './key-sql.ts';
 import { countOf, parseCount, type Sample, Timestamp } from './lineage-read.ts';
+import * as millrace from './schema.ts';
 
 const Event = z.object({
   seq: z.coerce.number().int(),
@@ -24,8 +26,19 @@ export async function findEvent(
   by: { readonly seq: number } | { readonly source: string; readonly id: string },
 ): Promise<(StoredEvent & { readonly data: unknown }) | undefined> {
   const condition = 'seq' in by ? sql`e.seq = ${by.seq}` : sql`e.source = ${by.source} and e.id = ${by.id}`;
-  const { rows } = await db.execute(sql`select ${EVENT}, e.data from events e where ${condition}`);
+  const { rows } = await db.execute(
+    sql`select ${EVENT}, e.data from ${millrace.events} e where ${condition}`,
+  );
   return rows[0] === undefined ? undefined : Event.extend({ data: z.unknown() }).parse(rows[0]);
+}
+
+/**
+ * What lineage calls a table: its name, with its schema where that is not `public`, so that no two tables share a
+ * name.
+ */
+export function lineageName(table: PgTable): string {
+  const { schema } = getTableConfig(table);
+  return schema === undefined ? getTableName(table) : `${schema}.${getTableName(table)}`;
 }
 
 /** The names of the histories' tables that hold a row of an event. */
@@ -35,7 +48,7 @@ export async function tablesWith(
   seq: number,
 ): Promise<string[]> {
   const each = histories.map(
-    ({ table }) => sql`select ${getTableName(table)} as name from ${table} h where h.event_seq = ${seq}`,
+    ({ table }) => sql`select ${lineageName(table)}::text as name from ${table} h where h.event_seq = ${seq}`,
   );
   if (each.length === 0) return [];
   const { rows } = await db.execute(sql.join(each, sql` union all `));
@@ -73,7 +86,7 @@ export async function sampleEventsOfKey(
   )})`;
   return await sample(
     db,
-    sql`events e join (${sql.join(rows, sql` union `)}) as own on own.event_seq = e.seq where ${known} and ${typed}`,
+    sql`${millrace.events} e join (${sql.join(rows, sql` union `)}) as own on own.event_seq = e.seq where ${known} and ${typed}`,
     limit,
   );
 }
@@ -96,7 +109,7 @@ export async function sampleEventsOfHistory(
   const column = ownerColumn({ table, owners }, owner);
   const owned = column === undefined ? sql`true` : sql`h.${column} is not null`;
   const { rows } = await db.execute(sql`
-    select ${EVENT} from ${table} h join events e on e.seq = h.event_seq
+    select ${EVENT} from ${table} h join ${millrace.events} e on e.seq = h.event_seq
     where h.event_seq between ${firstSeq} and ${lastSeq} and ${owned}
       and e.recorded_at <= ${knownBy}::timestamptz
     order by h.event_seq desc limit ${limit}`);
@@ -120,7 +133,7 @@ export async function sampleEvents(
     'from' in span
       ? sql`e.recorded_at >= ${span.from}::timestamptz and e.recorded_at < ${span.to}::timestamptz`
       : sql`e.seq between ${span.firstSeq} and ${span.lastSeq}`;
-  return await sample(db, sql`events e where ${condition}`, limit);
+  return await sample(db, sql`${millrace.events} e where ${condition}`, limit);
 }
 
 async function sample(db: NeonHttpDatabase, from: SQL, limit: number): Promise<Sample<StoredEvent>> {

@@ -2,6 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { LINEAGE_JOBS, type LineageJob } from './lineage-runs.ts';
+import * as millrace from './schema.ts';
 
 export const Timestamp = z.string().transform((text) => new Date(text).toISOString());
 const Sequence = z.coerce.number().int();
@@ -57,7 +58,7 @@ export async function readLineageEvents(
 ): Promise<LineageEventRow[]> {
   const { rows } = await db.execute(sql`
     select l.tx, l.seq, l.is_end, ${COLUMNS}
-    from lineage_events l join lineage_runs r on r.id = l.run_id
+    from ${millrace.lineageEvents} l join ${millrace.lineageRuns} r on r.id = l.run_id
     where (l.tx, l.seq) > (${after.tx}::bigint, ${after.seq}::bigint)
       and l.tx < (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint
     order by l.tx, l.seq limit ${limit}`);
@@ -74,7 +75,7 @@ async function runsWhere(
   order: 'newest' | 'oldest' = 'newest',
 ): Promise<StoredRun[]> {
   const { rows } = await db.execute(sql`
-    select ${COLUMNS} from lineage_runs r where ${condition}
+    select ${COLUMNS} from ${millrace.lineageRuns} r where ${condition}
     order by r.started_at ${order === 'newest' ? sql`desc` : sql`asc`}, r.id limit ${limit}`);
   return rows.map((row) => Run.parse(row));
 }
@@ -146,7 +147,7 @@ export async function readPrediction(
   db: NeonHttpDatabase,
   id: string,
 ): Promise<StoredPrediction | undefined> {
-  const { rows } = await db.execute(sql`select * from lineage_predictions where id = ${id}::uuid`);
+  const { rows } = await db.execute(sql`select * from ${millrace.lineagePredictions} where id = ${id}::uuid`);
   return rows[0] === undefined ? undefined : Prediction.parse(rows[0]);
 }
 
@@ -184,9 +185,9 @@ export async function samplePredictions(
   const where = sql.join(conditions, sql` and `);
   const [read, counted] = await db.batch([
     db.execute(sql`
-      select * from lineage_predictions where ${where}
+      select * from ${millrace.lineagePredictions} where ${where}
       order by at ${filter.since === undefined ? sql`desc` : sql`asc`}, id limit ${limit}`),
-    db.execute(countOf(sql`select 1 from lineage_predictions where ${where}`)),
+    db.execute(countOf(sql`select 1 from ${millrace.lineagePredictions} where ${where}`)),
   ]);
   return { rows: read.rows.map((row) => Prediction.parse(row)), total: parseCount(counted.rows) };
 }

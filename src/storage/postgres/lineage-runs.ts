@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import * as millrace from './schema.ts';
 
 export const LINEAGE_JOBS = ['ingest', 'fold', 'train', 'predict'] as const;
 export type LineageJob = (typeof LINEAGE_JOBS)[number];
@@ -63,7 +64,7 @@ function upsertRuns(runs: readonly RunTally[]): SQL {
         id uuid, job text, subject text, version text, started_at timestamptz, window_from timestamptz,
         window_to timestamptz, due_at timestamptz, first_seq bigint, last_seq bigint, counts jsonb)
     ), written as (
-      insert into lineage_runs as run
+      insert into ${millrace.lineageRuns} as run
         (id, job, subject, version, state, started_at, window_from, window_to, due_at, first_seq, last_seq,
          counts, detail)
       select id, job, subject, version, 'RUNNING', started_at, window_from, window_to, due_at, first_seq, last_seq,
@@ -83,7 +84,7 @@ function upsertRuns(runs: readonly RunTally[]): SQL {
       where run.ended_at is null
       returning run.id
     ), begun as (
-      insert into lineage_events (run_id, is_end) select id, false from written
+      insert into ${millrace.lineageEvents} (run_id, is_end) select id, false from written
       on conflict (run_id, is_end) do nothing
     )
     select id from written`;
@@ -107,7 +108,7 @@ function columnsOf(run: RunTally): Record<string, unknown> {
 
 function insertPredictions(predictions: readonly PredictionRecord[]): SQL {
   return sql`
-    insert into lineage_predictions (id, at, model, version, entity, key, features, items, source, degraded)
+    insert into ${millrace.lineagePredictions} (id, at, model, version, entity, key, features, items, source, degraded)
     select r.id, r.at, r.model, r.version, r.entity, r.key, r.features, r.items, r.source, r.degraded
     from jsonb_to_recordset(${JSON.stringify(predictions)}::jsonb) as r(
       id uuid, at timestamptz, model text, version text, entity text, key text, features jsonb, items integer,
@@ -152,13 +153,13 @@ export async function endTraining(db: NeonHttpDatabase, end: TrainingEnd): Promi
     db.execute(insertTraining(end)),
     db.execute(sql`
       with ended as (
-        update lineage_runs set state = ${state}, ended_at = greatest(started_at, ${endedAt}::timestamptz),
+        update ${millrace.lineageRuns} set state = ${state}, ended_at = greatest(started_at, ${endedAt}::timestamptz),
           version = ${version}, first_seq = ${firstSeq}, last_seq = ${lastSeq},
           counts = ${JSON.stringify(counts)}::jsonb, detail = ${JSON.stringify(detail)}::jsonb
         where id = ${id}::uuid and job = 'train' and ended_at is null
         returning id
       )
-      insert into lineage_events (run_id, is_end) select id, true from ended
+      insert into ${millrace.lineageEvents} (run_id, is_end) select id, true from ended
       on conflict (run_id, is_end) do nothing`),
     db.execute(stateOf(id)),
   ]);
@@ -168,16 +169,16 @@ export async function endTraining(db: NeonHttpDatabase, end: TrainingEnd): Promi
 function insertTraining({ id, model, startedAt, dueAt }: TrainingStart): SQL {
   return sql`
     with begun as (
-      insert into lineage_runs (id, job, subject, version, state, started_at, due_at, counts, detail)
+      insert into ${millrace.lineageRuns} (id, job, subject, version, state, started_at, due_at, counts, detail)
       values (${id}::uuid, 'train', ${model}, '', 'RUNNING', ${startedAt}, ${dueAt}, '{}', '{}')
       on conflict (id) do nothing
       returning id
     )
-    insert into lineage_events (run_id, is_end) select id, false from begun`;
+    insert into ${millrace.lineageEvents} (run_id, is_end) select id, false from begun`;
 }
 
 function stateOf(id: string): SQL {
-  return sql`select state from lineage_runs where id = ${id}::uuid and job = 'train'`;
+  return sql`select state from ${millrace.lineageRuns} where id = ${id}::uuid and job = 'train'`;
 }
 
 /** Throws where the id is that of a run of another job, which no training has. */

@@ -2,6 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { RunTally } from './lineage-runs.ts';
+import * as millrace from './schema.ts';
 
 /** How long what is told of runs and predictions is kept, in days: long enough to look into last month. */
 export const LINEAGE_KEEP_DAYS = 30;
@@ -69,16 +70,16 @@ function beginMissing(minutes: readonly RunTally[]): SQL {
   }));
   return sql`
     with begun as (
-      insert into lineage_runs
+      insert into ${millrace.lineageRuns}
         (id, job, subject, version, state, started_at, window_from, window_to, due_at, counts, detail)
       select m.id, 'ingest', '', '', 'RUNNING', m.window_from, m.window_from, m.window_to, m.due_at, '{}', '{}'
       from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
         as m(id uuid, window_from timestamptz, window_to timestamptz, due_at timestamptz)
       where exists (
-        select 1 from events e where e.recorded_at >= m.window_from and e.recorded_at < m.window_to)
+        select 1 from ${millrace.events} e where e.recorded_at >= m.window_from and e.recorded_at < m.window_to)
       on conflict (id) do nothing
       returning id
-    ), told as (insert into lineage_events (run_id, is_end) select id, false from begun)
+    ), told as (insert into ${millrace.lineageEvents} (run_id, is_end) select id, false from begun)
     select count(*) as runs from begun`;
 }
 
@@ -89,13 +90,13 @@ function beginMissing(minutes: readonly RunTally[]): SQL {
 function endWindows(now: string): SQL {
   return sql`
     with due as (
-      select id, job, window_from, window_to from lineage_runs
+      select id, job, window_from, window_to from ${millrace.lineageRuns}
       where ended_at is null and window_to is not null and due_at <= ${now}::timestamptz
       -- What another sweep, or an isolate that tells, is about is left for the next.
       order by due_at limit ${ENDED_MAX} for update skip locked
     ), parts as (
       select d.id, e.source, e.type, count(*) as events, min(e.seq) as first_seq, max(e.seq) as last_seq
-      from due d join events e on e.recorded_at >= d.window_from and e.recorded_at < d.window_to
+      from due d join ${millrace.events} e on e.recorded_at >= d.window_from and e.recorded_at < d.window_to
       where d.job = 'ingest'
       group by d.id, e.source, e.type
     ), ranked as (
@@ -107,7 +108,7 @@ function endWindows(now: string): SQL {
         count(*) as pairs
       from ranked group by id
     ), ended as (
-      update lineage_runs run set
+      update ${millrace.lineageRuns} run set
         ended_at = run.window_to,
         state = case when (run.counts->>'failures') is not null and s.id is null
                        and not (run.counts ?| array['events', 'received', 'predictions']) then 'FAIL'
@@ -122,7 +123,7 @@ function endWindows(now: string): SQL {
       where run.id = due.id and run.ended_at is null
       returning run.id
     ), told as (
-      insert into lineage_events (run_id, is_end) select id, true from ended on conflict (run_id, is_end) do nothing
+      insert into ${millrace.lineageEvents} (run_id, is_end) select id, true from ended on conflict (run_id, is_end) do nothing
     )
     select count(*) as runs from ended`;
 }
@@ -130,12 +131,12 @@ function endWindows(now: string): SQL {
 function abortTrainings(now: string): SQL {
   return sql`
     with ended as (
-      update lineage_runs set state = 'ABORT', ended_at = ${now}::timestamptz,
+      update ${millrace.lineageRuns} set state = 'ABORT', ended_at = ${now}::timestamptz,
         detail = detail || '{"error": "It never told that it ended."}'
       where ended_at is null and job = 'train' and due_at <= ${now}::timestamptz
       returning id
     ), told as (
-      insert into lineage_events (run_id, is_end) select id, true from ended on conflict (run_id, is_end) do nothing
+      insert into ${millrace.lineageEvents} (run_id, is_end) select id, true from ended on conflict (run_id, is_end) do nothing
     )
     select count(*) as runs from ended`;
 }
@@ -143,20 +144,20 @@ function abortTrainings(now: string): SQL {
 function pruneRuns(now: string): SQL {
   return sql`
     with old as (
-      select id from lineage_runs
+      select id from ${millrace.lineageRuns}
       where ended_at < ${now}::timestamptz - make_interval(days => ${LINEAGE_KEEP_DAYS})
         and (job <> 'train' or ended_at < ${now}::timestamptz - make_interval(days => ${TRAINING_KEEP_DAYS}))
       order by ended_at limit ${PRUNED_MAX}
-    ), gone as (delete from lineage_runs where id in (select id from old) returning id)
+    ), gone as (delete from ${millrace.lineageRuns} where id in (select id from old) returning id)
     select count(*) as runs from gone`;
 }
 
 function prunePredictions(now: string): SQL {
   return sql`
     with old as (
-      select id from lineage_predictions
+      select id from ${millrace.lineagePredictions}
       where at < ${now}::timestamptz - make_interval(days => ${LINEAGE_KEEP_DAYS})
       order by at limit ${PRUNED_MAX}
-    ), gone as (delete from lineage_predictions where id in (select id from old) returning id)
+    ), gone as (delete from ${millrace.lineagePredictions} where id in (select id from old) returning id)
     select count(*) as runs from gone`;
 }

@@ -1,5 +1,7 @@
+import { getTableUniqueName } from 'drizzle-orm';
 import type { NeonHttpClient } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import { outbox } from './schema.ts';
 
 /** A committed change whose relaying has not been marked yet, as the tags that it invalidates. */
 export interface PendingTags {
@@ -22,6 +24,9 @@ export interface OutboxReport {
  */
 export const REPORT_PENDING_MAX = 200;
 
+/** The table as the text of a statement names it. */
+const OUTBOX = getTableUniqueName(outbox);
+
 const Answer = z.object({
   rows: z.tuple([
     z.object({
@@ -38,9 +43,9 @@ const Answer = z.object({
 export function reportQuery(client: NeonHttpClient, epoch: string, touching?: readonly string[]) {
   const filter = touching === undefined ? '' : 'and tags && $3::text[]';
   const text = `
-    select (select max(relayed_seq) from outbox where relayed_epoch = $1) as relayed_seq,
+    select (select max(relayed_seq) from ${OUTBOX} where relayed_epoch = $1) as relayed_seq,
            (select json_agg(json_build_array(id, tags))
-            from (select id, tags from outbox where relayed_at is null ${filter} order by id limit $2) as waiting
+            from (select id, tags from ${OUTBOX} where relayed_at is null ${filter} order by id limit $2) as waiting
            ) as pending`;
   const params = [epoch, REPORT_PENDING_MAX + 1, ...(touching === undefined ? [] : [touching])];
   return client.query(text, params, { arrayMode: false, fullResults: true });

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { ClockMoment } from '../../define/view.ts';
+import * as millrace from './schema.ts';
 
 /** A committed change that has not been relayed yet. */
 export interface PendingChange {
@@ -33,7 +34,7 @@ const Row = z.object({
 export async function readPending(db: NeonHttpDatabase, limit: number): Promise<PendingChange[]> {
   const { rows } = await db.execute(sql`
     select o.id, o.tags, o.event_seq, e.type, extract(epoch from e.occurred_at) * 1000 as occurred_at_ms, e.data
-    from outbox o left join events e on e.seq = o.event_seq
+    from ${millrace.outbox} o left join ${millrace.events} e on e.seq = o.event_seq
     where o.relayed_at is null
     order by o.id
     limit ${limit}`);
@@ -55,7 +56,7 @@ export async function markRelayed(
 ): Promise<void> {
   if (outboxIds.length === 0) return;
   await db.execute(sql`
-    update outbox set relayed_at = now(), relayed_epoch = ${at.epoch}, relayed_seq = ${at.seq}
+    update ${millrace.outbox} set relayed_at = now(), relayed_epoch = ${at.epoch}, relayed_seq = ${at.seq}
     where relayed_at is null
       and id in (select value::bigint from jsonb_array_elements_text(${JSON.stringify(outboxIds)}::jsonb))`);
 }
@@ -82,7 +83,7 @@ export async function readRelayed(
 ): Promise<ReadonlyMap<number, RelayedChange>> {
   if (seqs.length === 0) return new Map();
   const { rows } = await db.execute(sql`
-    select o.id, o.event_seq, e.type, o.tags from outbox o join events e on e.seq = o.event_seq
+    select o.id, o.event_seq, e.type, o.tags from ${millrace.outbox} o join ${millrace.events} e on e.seq = o.event_seq
     where o.relayed_at is not null
       and o.event_seq in (select value::bigint from jsonb_array_elements_text(${JSON.stringify(seqs)}::jsonb))`);
   return new Map(
@@ -95,6 +96,8 @@ export async function readRelayed(
 
 /** How many changes wait to be relayed. */
 export async function countPending(db: NeonHttpDatabase): Promise<number> {
-  const { rows } = await db.execute(sql`select count(*) as pending from outbox where relayed_at is null`);
+  const { rows } = await db.execute(
+    sql`select count(*) as pending from ${millrace.outbox} where relayed_at is null`,
+  );
   return z.object({ pending: z.coerce.number().int() }).parse(rows[0]).pending;
 }

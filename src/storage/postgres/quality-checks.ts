@@ -4,6 +4,7 @@ import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import type { StoredRule } from '../../define/quality.ts';
 import { keyNames } from './key-sql.ts';
+import * as millrace from './schema.ts';
 
 const Counted = z.object({ judged: z.coerce.number().int(), failed: z.coerce.number().int() });
 
@@ -37,7 +38,7 @@ export async function judgeStored(
 
 function statementOf(rule: StoredRule, type: string, batch: string): SQL {
   const { table } = rule.history;
-  const own = sql`events e join ${table} h on h.event_seq = e.seq`;
+  const own = sql`${millrace.events} e join ${table} h on h.event_seq = e.seq`;
   const ofBatch = sql`e.batch = ${batch}::uuid and e.type = ${type}`;
   if (rule.check === 'referential') {
     const names = keyNames(rule.entity);

@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import * as millrace from './schema.ts';
 
 /** A transaction whose events are not known to be scored. */
 export interface PendingBatch {
@@ -40,15 +41,15 @@ const Refused = z.object({
 /** The last statement of the transaction that stores events: notes it, if there was anything new in it. */
 export function pendingOfStored(batch: string): SQL {
   return sql`
-    insert into quality_pending (batch)
-    select ${batch}::uuid where exists (select from events where batch = ${batch}::uuid)`;
+    insert into ${millrace.qualityPending} (batch)
+    select ${batch}::uuid where exists (select from ${millrace.events} where batch = ${batch}::uuid)`;
 }
 
 /** The same for what went to quarantine. */
 export function pendingOfRefused(batch: string): SQL {
   return sql`
-    insert into quality_pending (batch)
-    select ${batch}::uuid where exists (select from quarantine where batch = ${batch}::uuid)`;
+    insert into ${millrace.qualityPending} (batch)
+    select ${batch}::uuid where exists (select from ${millrace.quarantine} where batch = ${batch}::uuid)`;
 }
 
 /** Those that are older than `graceMs`, oldest first. */
@@ -57,7 +58,7 @@ export async function readPending(
   { graceMs, limit }: { readonly graceMs: number; readonly limit: number },
 ): Promise<PendingBatch[]> {
   const { rows } = await db.execute(sql`
-    select batch, recorded_at from quality_pending
+    select batch, recorded_at from ${millrace.qualityPending}
     where recorded_at < now() - make_interval(secs => ${graceMs / 1_000}::float8)
     order by recorded_at limit ${limit}`);
   return z
@@ -69,7 +70,7 @@ export async function readPending(
 export async function settlePending(db: NeonHttpDatabase, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
   await db.execute(sql`
-    delete from quality_pending
+    delete from ${millrace.qualityPending}
     where batch in (select value::uuid from jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))`);
 }
 
@@ -77,7 +78,7 @@ export async function settlePending(db: NeonHttpDatabase, ids: readonly string[]
 export async function* readBatch(db: NeonHttpDatabase, batch: string): AsyncGenerator<BatchContent> {
   for (let after = 0, full = true; full; ) {
     const { rows } = await db.execute(sql`
-      select seq, type, occurred_at, data from events
+      select seq, type, occurred_at, data from ${millrace.events}
       where batch = ${batch}::uuid and seq > ${after} order by seq limit ${PAGE_EVENTS}`);
     const page = z.array(Stored).parse(rows);
     full = page.length === PAGE_EVENTS;
@@ -89,7 +90,7 @@ export async function* readBatch(db: NeonHttpDatabase, batch: string): AsyncGene
   }
   for (let after = 0, full = true; full; ) {
     const { rows } = await db.execute(sql`
-      select id, type, reason, raw from quarantine
+      select id, type, reason, raw from ${millrace.quarantine}
       where batch = ${batch}::uuid and id > ${after} order by id limit ${PAGE_EVENTS}`);
     const page = z.array(Refused).parse(rows);
     full = page.length === PAGE_EVENTS;

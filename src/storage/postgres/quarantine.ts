@@ -58,7 +58,7 @@ export async function countByReason(
   source: string | undefined,
 ): Promise<Record<string, number>> {
   const { rows } = await db.execute(sql`
-    select reason, count(*) as events from quarantine
+    select reason, count(*) as events from ${quarantine}
     where ${source === undefined ? sql`true` : sql`source = ${source}`}
     group by reason order by reason`);
   const counts = z.array(z.object({ reason: z.string(), events: z.coerce.number().int() })).parse(rows);

@@ -3,6 +3,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { type AuditEntry, auditStatement } from './audit.ts';
 import type { HistoryBounds } from './history.ts';
+import * as millrace from './schema.ts';
 
 const Replay = z.object({
   id: z.string(),
@@ -19,7 +20,7 @@ export type Replay = z.output<typeof Replay>;
 
 export async function readReplay(db: NeonHttpDatabase, id: string): Promise<Replay | undefined> {
   const { rows } = await db.execute(sql`
-    select id, run, state, cursor, last_seq as "lastSeq", total, replayed, outcome from replays where id = ${id}`);
+    select id, run, state, cursor, last_seq as "lastSeq", total, replayed, outcome from ${millrace.replays} where id = ${id}`);
   return rows[0] === undefined ? undefined : Replay.parse(rows[0]);
 }
 
@@ -33,7 +34,7 @@ export async function startReplay(
 ): Promise<void> {
   await db.batch([
     db.execute(sql`
-      insert into replays (id, run, state, cursor, last_seq, total, replayed)
+      insert into ${millrace.replays} (id, run, state, cursor, last_seq, total, replayed)
       values (${id}, ${run}, 'opening', 0, 0, 0, 0)
       on conflict (id) do update set run = excluded.run, state = 'opening', cursor = 0, last_seq = 0, total = 0,
         replayed = 0, started_at = now(), ended_at = null, outcome = null
@@ -49,7 +50,7 @@ export async function openReplay(
   { firstSeq, lastSeq, events }: HistoryBounds,
 ): Promise<void> {
   await db.execute(sql`
-    update replays set state = 'open', cursor = ${Math.max(0, firstSeq - 1)}, last_seq = ${lastSeq}, total = ${events}
+    update ${millrace.replays} set state = 'open', cursor = ${Math.max(0, firstSeq - 1)}, last_seq = ${lastSeq}, total = ${events}
     where id = ${id} and run = ${run} and state = 'opening'`);
 }
 
@@ -60,13 +61,13 @@ export async function advanceReplay(
   page: { readonly cursor: number; readonly events: number; readonly state: 'open' | 'flipping' | 'done' },
 ): Promise<void> {
   await db.execute(sql`
-    update replays set cursor = ${page.cursor}, replayed = replayed + ${page.events}, state = ${page.state},
+    update ${millrace.replays} set cursor = ${page.cursor}, replayed = replayed + ${page.events}, state = ${page.state},
       ended_at = case when ${page.state} = 'done' then now() end
     where id = ${replay.id} and run = ${replay.run} and state = 'open' and cursor = ${replay.cursor}`);
 }
 
 export async function endReplay(db: NeonHttpDatabase, { id, run }: Replay, outcome: unknown): Promise<void> {
   await db.execute(sql`
-    update replays set state = 'done', ended_at = now(), outcome = ${JSON.stringify(outcome)}::jsonb
+    update ${millrace.replays} set state = 'done', ended_at = now(), outcome = ${JSON.stringify(outcome)}::jsonb
     where id = ${id} and run = ${run} and state = 'flipping'`);
 }

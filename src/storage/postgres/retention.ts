@@ -2,6 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { RetentionPolicy } from '../../define/retention.ts';
+import * as millrace from './schema.ts';
 
 /** Rows that one pass deletes of each target, so that it stays a matter of tens of milliseconds. */
 export const PRUNE_ROWS_MAX = 5_000;
@@ -63,7 +64,7 @@ export async function pruneOld(
 export async function readPruned(db: NeonHttpDatabase): Promise<Pruned[]> {
   const { rows } = await db.execute(sql`
     select target, rows, to_char(until at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as until
-    from pruned order by target`);
+    from ${millrace.pruned} order by target`);
   return z
     .array(z.object({ target: z.string(), rows: z.coerce.number().int(), until: z.string() }))
     .parse(rows);
@@ -73,12 +74,12 @@ export async function readPruned(db: NeonHttpDatabase): Promise<Pruned[]> {
 function pruneEvents(target: string, type: string, before: SQL): SQL {
   return sql`
     with old as (
-      select e.seq from events e
+      select e.seq from ${millrace.events} e
       where e.type = ${type} and e.recorded_at < ${before}
-        and not exists (select 1 from outbox o where o.relayed_at is null and o.event_seq = e.seq)
-        and not exists (select 1 from quality_pending q where q.batch = e.batch)
+        and not exists (select 1 from ${millrace.outbox} o where o.relayed_at is null and o.event_seq = e.seq)
+        and not exists (select 1 from ${millrace.qualityPending} q where q.batch = e.batch)
       order by e.recorded_at limit ${PRUNE_ROWS_MAX}
-    ), gone as (delete from events where seq in (select seq from old) returning recorded_at as at)
+    ), gone as (delete from ${millrace.events} where seq in (select seq from old) returning recorded_at as at)
     ${noteGone(target)}`;
 }
 
@@ -90,16 +91,16 @@ function pruneEvents(target: string, type: string, before: SQL): SQL {
 function pruneOutbox(target: string, before: SQL): SQL {
   return sql`
     with oldest as (
-      select id, relayed_epoch, relayed_at from outbox where relayed_at is not null
+      select id, relayed_epoch, relayed_at from ${millrace.outbox} where relayed_at is not null
       order by id limit ${PRUNE_ROWS_MAX}
     ), epochs as (
       select distinct relayed_epoch from oldest where relayed_epoch is not null
     ), kept as (
-      select (select o.id from outbox o where o.relayed_epoch = e.relayed_epoch
+      select (select o.id from ${millrace.outbox} o where o.relayed_epoch = e.relayed_epoch
               order by o.relayed_seq desc, o.id desc limit 1) as id
       from epochs e
     ), gone as (
-      delete from outbox where relayed_at < ${before}
+      delete from ${millrace.outbox} where relayed_at < ${before}
         and id in (select id from oldest where relayed_at < ${before} except select id from kept)
       returning relayed_at as at
     )
@@ -110,17 +111,17 @@ function pruneQuarantine(target: string, isClosed: boolean, before: SQL): SQL {
   const state = isClosed ? sql`state <> 'open'` : sql`state = 'open'`;
   return sql`
     with old as (
-      select id from quarantine where ${state} and received_at < ${before}
+      select id from ${millrace.quarantine} where ${state} and received_at < ${before}
       order by received_at limit ${PRUNE_ROWS_MAX}
     ), gone as (
-      delete from quarantine where id in (select id from old) and ${state} returning received_at as at
+      delete from ${millrace.quarantine} where id in (select id from old) and ${state} returning received_at as at
     )
     ${noteGone(target)}`;
 }
 
 function noteGone(target: string): SQL {
   return sql`, noted as (
-      insert into pruned (target, rows, until)
+      insert into ${millrace.pruned} (target, rows, until)
       select ${target}, count(*), max(at) from gone having count(*) > 0
       on conflict (target) do update
         set rows = pruned.rows + excluded.rows, until = greatest(pruned.until, excluded.until)

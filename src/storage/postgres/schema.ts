@@ -6,17 +6,22 @@ import {
   index,
   integer,
   jsonb,
-  pgTable,
+  pgSchema,
   text,
   timestamp,
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
 
-/** The tables that Millrace keeps for itself, beside those of the catalog. */
+/**
+ * The tables that Millrace keeps for itself, in a Postgres schema of their own: the catalog's tables are the user's
+ * and may have any name. SQL text names these by interpolating them: `insert into ${millrace.outbox} …`. After a
+ * change: `npm run db:generate:millrace`.
+ */
+export const schema = pgSchema('millrace');
 
 /** Every accepted event once: the history that everything else can be made from again. */
-export const events = pgTable(
+export const events = schema.table(
   'events',
   {
     seq: bigserial('seq', { mode: 'number' }).primaryKey(),
@@ -44,7 +49,7 @@ export const events = pgTable(
 );
 
 /** What a committed transaction invalidates, written in that transaction, kept until the relay has seen to it. */
-export const outbox = pgTable(
+export const outbox = schema.table(
   'outbox',
   {
     id: bigserial('id', { mode: 'number' }).primaryKey(),
@@ -72,7 +77,7 @@ export const outbox = pgTable(
 );
 
 /** Events that broke their contract or a blocking rule, as they came, with the reason. */
-export const quarantine = pgTable(
+export const quarantine = schema.table(
   'quarantine',
   {
     id: bigserial('id', { mode: 'number' }).primaryKey(),
@@ -107,13 +112,13 @@ export const quarantine = pgTable(
  * Transactions whose events have not been seen to be in the quality score yet: written in the transaction itself, so
  * that one is scored even where its worker died behind the commit. A row for each transaction, not for each event.
  */
-export const qualityPending = pgTable('quality_pending', {
+export const qualityPending = schema.table('quality_pending', {
   batch: uuid('batch').primaryKey(),
   recordedAt: timestamp('recorded_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
 });
 
 /** Who did what to data that others had sent; nothing is ever changed or deleted here. */
-export const auditLog = pgTable('audit_log', {
+export const auditLog = schema.table('audit_log', {
   id: bigserial('id', { mode: 'number' }).primaryKey(),
   at: timestamp('at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
   action: text('action').notNull(),
@@ -122,7 +127,7 @@ export const auditLog = pgTable('audit_log', {
 });
 
 /** Runs of jobs, as OpenLineage has them: what a job did within a minute, or one training. */
-export const lineageRuns = pgTable(
+export const lineageRuns = schema.table(
   'lineage_runs',
   {
     /** Of a minute's run it follows from the job, its subject and the minute, so that all isolates mean the same. */
@@ -156,7 +161,7 @@ export const lineageRuns = pgTable(
 );
 
 /** That a run began, and that it ended: one row each, whoever tells it how often. */
-export const lineageEvents = pgTable(
+export const lineageEvents = schema.table(
   'lineage_events',
   {
     seq: bigserial('seq', { mode: 'number' }).primaryKey(),
@@ -174,7 +179,7 @@ export const lineageEvents = pgTable(
 );
 
 /** Computed predictions, as many as the budget allows: what their lineage cannot be derived without. */
-export const lineagePredictions = pgTable(
+export const lineagePredictions = schema.table(
   'lineage_predictions',
   {
     id: uuid('id').primaryKey(),
@@ -203,7 +208,7 @@ export const lineagePredictions = pgTable(
  * What retention has deleted: a rebuild of what was made from it would be less than what there is. Written by the
  * statement that deletes.
  */
-export const pruned = pgTable('pruned', {
+export const pruned = schema.table('pruned', {
   /** `events:<type>`, `outbox`, `quarantine:closed` or `quarantine:open`. */
   target: text('target').primaryKey(),
   rows: bigint('rows', { mode: 'number' }).notNull(),
@@ -212,7 +217,7 @@ export const pruned = pgTable('pruned', {
 });
 
 /** How far each replay of history has come; a rebuild is the one named `rebuild`. */
-export const replays = pgTable('replays', {
+export const replays = schema.table('replays', {
   /** What is asked for, so that asking again goes on. */
   id: text('id').primaryKey(),
   /** Of this attempt: what is left of one before it is refused. */

@@ -50,7 +50,7 @@ export async function mend({ db }: SimulatedDatabase): Promise<void> {
 /** How many dead letters wait for somebody. */
 export async function countDead({ db }: SimulatedDatabase): Promise<number> {
   const { rows } = await db.execute(
-    sql`select count(*) as letters from quarantine where reason = 'dead_letter' and state = 'open'`,
+    sql`select count(*) as letters from millrace.quarantine where reason = 'dead_letter' and state = 'open'`,
   );
   return Number(rows[0]?.['letters']);
 }

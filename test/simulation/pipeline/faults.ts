@@ -1,7 +1,7 @@
 import type { Fault } from '../faults.ts';
 
 /** Parts of the project that the schedules need besides `src`. */
-export const PARTS = ['durable-objects', 'queues', 'scripts', 'migrations'];
+export const PARTS = ['durable-objects', 'queues', 'scripts', 'migrations', 'examples'];
 
 /** Faults that show in almost any schedule. */
 const FEW = 20;
@@ -42,14 +42,14 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'an event is folded as often as it comes',
     FEW,
-    'durable-objects/feature-shard/rebuild.ts',
+    'durable-objects/feature-shard/cells.ts',
     'added.delete(seq)',
     'added.delete(seq) || true',
   ),
   fault(
     'the last event is the one that arrives last',
     FEW,
-    'durable-objects/feature-shard/rebuild.ts',
+    'durable-objects/feature-shard/cells.ts',
     'last_at = max(last_at, excluded.last_at)',
     'last_at = excluded.last_at',
   ),
@@ -71,8 +71,8 @@ export const FAULTS: readonly Fault[] = [
     'a dead letter that could not be kept is acknowledged',
     MANY,
     BATCH,
-    'await keepDead([{ message, detail: reasonOf(error) }], services);',
-    'await keepDead([{ message, detail: reasonOf(error) }], services).catch(() => undefined);',
+    'await ports.keepDead([{ message, detail: reasonOf(error) }]);',
+    'await ports.keepDead([{ message, detail: reasonOf(error) }]).catch(() => undefined);',
   ),
   fault(
     'an outage that outlasts the retries of the platform ends messages',
@@ -92,7 +92,7 @@ export const FAULTS: readonly Fault[] = [
     'what was made from features is not invalidated after the fold',
     FEW,
     'queues/changes/consumer.ts',
-    'if (tags.length > 0) await services.invalidate(tags);',
+    'if (tags.length > 0) await ports.invalidate(tags);',
     'void tags;',
   ),
   fault(
@@ -106,7 +106,7 @@ export const FAULTS: readonly Fault[] = [
     'the feed is told only where folding has not failed',
     MANY,
     'queues/changes/consumer.ts',
-    'await all(foldAndInvalidate(), services.tellFeed(changes), services.sinkChanges(changes));',
-    'await foldAndInvalidate(); await services.tellFeed(changes);',
+    'await all(foldAndInvalidate(), ports.appendToFeed(changes), ports.enqueueForKafka(changes));',
+    'await foldAndInvalidate(); await ports.appendToFeed(changes);',
   ),
 ];

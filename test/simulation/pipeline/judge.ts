@@ -20,7 +20,7 @@ export async function judge(world: World, { db }: SimulatedDatabase, mended: boo
   const all = async (query: string) => (await db.execute(sql.raw(query))).rows as Row[];
   const events = (
     await all(
-      'select seq, id, data, extract(epoch from occurred_at) * 1000 as occurred_at from events order by seq',
+      'select seq, id, data, extract(epoch from occurred_at) * 1000 as occurred_at from millrace.events order by seq',
     )
   ).map(
     (row): Fact => ({
@@ -30,11 +30,15 @@ export async function judge(world: World, { db }: SimulatedDatabase, mended: boo
       occurredAt: Math.round(Number(row['occurred_at'])),
     }),
   );
-  const quarantine = await all('select id, reason, state, raw from quarantine order by id');
+  const quarantine = await all('select id, reason, state, raw from millrace.quarantine order by id');
   const found = [
     ...accountedFor(world, events, quarantine, mended),
     ...onlyOnce(events, await all('select event_seq, invoice, quantity from purchases'), 'purchases'),
-    ...outbox(world, events, await all('select id, event_seq, tags, relayed_at, relayed_seq from outbox')),
+    ...outbox(
+      world,
+      events,
+      await all('select id, event_seq, tags, relayed_at, relayed_seq from millrace.outbox'),
+    ),
     ...features(
       world,
       events.filter(({ data }) => mended || !data.invoice.startsWith('folding-fails')),

@@ -1,22 +1,25 @@
+import { sql } from 'drizzle-orm';
 import { FeatureShard } from '../../../durable-objects/feature-shard/object.ts';
 import { OutboxRelay } from '../../../durable-objects/outbox-relay/object.ts';
-import { consumeChanges } from '../../../queues/changes/consumer.ts';
+import { type ChangesPorts, consumeChanges } from '../../../queues/changes/consumer.ts';
 import { consumeDead } from '../../../queues/dead/consumer.ts';
-import { consumeEvents } from '../../../queues/events/consumer.ts';
+import { consumeEvents, type EventsPorts } from '../../../queues/events/consumer.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
 import { slotsOf } from '../../../src/cache/clock/slots.ts';
+import { foldStored, keepDead } from '../../../src/composition/consumers.ts';
 import type { Env } from '../../../src/composition/env.ts';
 import { outboxRelayPorts } from '../../../src/composition/outbox-relay.ts';
-import type { Services } from '../../../src/composition/services.ts';
 import type { FoldableEvent } from '../../../src/features/fold.ts';
+import { shardsOf } from '../../../src/features/shards.ts';
 import { replayDeadLetters } from '../../../src/pipeline/dead-letters.ts';
 import { eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
-import { storeMessages } from '../../../src/pipeline/store.ts';
+import { type StoreOutcome, storeMessages } from '../../../src/pipeline/store.ts';
 import { acceptance } from '../../../src/pipeline/take.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { newId } from '../../../src/platform/ids.ts';
 import { seededRandom } from '../../../src/platform/random.ts';
+import { isOutage } from '../../../src/storage/outage.ts';
 import { classifyFault, guarded } from '../../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../../src/storage/postgres/event-store.ts';
 import {
@@ -163,13 +166,17 @@ export class World {
       };
       found.push({ label: `a client sends ${next.events.map(({ id }) => id).join(' ')}`, go });
     }
-    const consumers = [consumeEvents, consumeChanges, consumeDead];
+    const consumers = [
+      (batch: MessageBatch) => consumeEvents(batch, this.#eventsPorts()),
+      (batch: MessageBatch) => consumeChanges(batch, this.#changesPorts()),
+      (batch: MessageBatch) => consumeDead(batch, { ...this.#batchPorts(), queue: this.#env.DEAD }),
+    ];
     for (const [index, queue] of this.#queues.entries()) {
-      const consume = consumers[index] as typeof consumeEvents;
+      const consume = consumers[index];
       const go = queue.delivery((batch) =>
         this.#inNewProcess(queue.name.replace('millrace-', ''), () => {
           this.machine.note(`${this.machine.process?.name} is given ${batch.messages.map(told).join(', ')}`);
-          return consume(batch, this.#services());
+          return consume?.(batch) ?? Promise.reject(new Error(`${queue.name} has no consumer.`));
         }),
       );
       if (go !== undefined) found.push({ label: `${queue.name} delivers`, go });
@@ -202,17 +209,17 @@ export class World {
   }
 
   #ingest(raw: readonly unknown[], wanted: boolean): Promise<IngestReport> {
-    const services = this.#services();
+    const { armRelay, sweepOutbox } = this.#eventsPorts();
     const { take } = acceptance(wanted, {
       types: catalog.eventTypes,
       enqueue: (items, receivedAt) =>
-        sendChunked(services.env.EVENTS, items, (chunk) => eventsMessage(chunk, receivedAt)),
+        sendChunked(this.#env.EVENTS, items, (chunk) => eventsMessage(chunk, receivedAt)),
       store: async (message) => {
         const outcome = await guarded(async () => {
-          await services.armRelay();
-          return await services.store([message]);
+          await armRelay();
+          return await this.#store([message]);
         });
-        await services.relay().sweep();
+        await sweepOutbox();
         return { outcome, token: '' };
       },
     });
@@ -223,68 +230,69 @@ export class World {
     return BEGIN_MS + Math.round(this.machine.nowS * 1_000);
   }
 
-  /** What `createServices` ties together, as far as the consumers use it. */
-  #services(): Services {
+  #batchPorts() {
     const { db } = this.#database;
-    const invalidate = async (tags: readonly string[]) => {
-      try {
-        return await this.#invalidate(slotsOf(tags));
-      } catch (cause) {
-        throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
-      }
-    };
-    const store = (messages: readonly EventsMessage[]) =>
-      storeMessages(messages, {
-        types: catalog.eventTypes,
-        storeEvents: (events) => storeEvents(db, events, newId()),
-        keepRefused: async (refused) => void (await keepRefused(db, refused)),
-        classifyFault,
-        fingerprint: sha256Hex,
-      });
-    const services: Pick<
-      Services,
-      | 'catalog'
-      | 'env'
-      | 'db'
-      | 'shards'
-      | 'invalidate'
-      | 'store'
-      | 'storePatiently'
-      | 'newestToken'
-      | 'relay'
-      | 'armRelay'
-      | 'tellLineage'
-      | 'tellFeed'
-      | 'sinkChanges'
-    > = {
-      catalog,
-      // Lineage is told of behind the work, and nothing waits for it.
-      tellLineage: () => undefined,
-      // No topic is configured here.
-      sinkChanges: async () => undefined,
-      tellFeed: (changes) =>
-        this.machine.call('objects', `tell the feed of ${changes.length} changes`, () => {
-          for (const { change } of changes) this.told.add(change);
-        }),
-      env: this.#env,
-      db,
-      shards: {
-        fold: (name, entity, events) =>
-          this.machine.call('objects', `fold ${events.map(({ seq }) => seq).join(' ')} at ${name}`, () =>
-            this.#fold(name, entity, events),
-          ),
-        read: () => Promise.reject(new Error('Nothing is read here.')),
-        foldedEvents: () => Promise.reject(new Error('Nothing is counted here.')),
-      },
-      invalidate,
-      store,
-      storePatiently: store,
-      newestToken: () =>
-        this.machine.call('objects', 'ask the clock', () => ({ epoch: 'e', seq: this.clockSeq })),
-      relay: () => this.#relayStub() as unknown as ReturnType<Services['relay']>,
+    const letters = (dead: Parameters<typeof keepDead>[1]) => keepDead(db, dead);
+    return { keepDead: letters, isOutage };
+  }
+
+  /** The ports of the consumers, on the simulated platform. */
+  #eventsPorts(): EventsPorts {
+    const { db } = this.#database;
+    return {
+      ...this.#batchPorts(),
+      queue: this.#env.EVENTS,
+      probe: () => db.execute(sql`select 1`),
+      store: (messages) => this.#store(messages),
+      sweepOutbox: () => this.#relayStub().sweep(),
       armRelay: () => this.#relayStub().arm(),
     };
-    return services as Services;
+  }
+
+  async #store(messages: readonly EventsMessage[]): Promise<StoreOutcome> {
+    const { db } = this.#database;
+    return await storeMessages(messages, {
+      types: catalog.eventTypes,
+      storeEvents: (events) => storeEvents(db, events, newId()),
+      keepRefused: async (refused) => void (await keepRefused(db, refused)),
+      classifyFault,
+      fingerprint: sha256Hex,
+    });
+  }
+
+  #changesPorts(): ChangesPorts {
+    const fold = (name: string, entity: string, events: readonly FoldableEvent[]) =>
+      this.machine.call('objects', `fold ${events.map(({ seq }) => seq).join(' ')} at ${name}`, () =>
+        this.#fold(name, entity, events),
+      );
+    const appendToFeed: ChangesPorts['appendToFeed'] = (changes) =>
+      this.machine.call('objects', `append ${changes.length} changes to the feed`, () => {
+        for (const { change } of changes) this.told.add(change);
+      });
+    return {
+      ...this.#batchPorts(),
+      queue: this.#env.CHANGES,
+      // Nothing waits for lineage, and it never fails.
+      fold: (events) => foldStored(catalog, events, { fold }, () => undefined),
+      invalidate: async (tags) => {
+        try {
+          return await this.#invalidate(slotsOf(tags));
+        } catch (cause) {
+          throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
+        }
+      },
+      appendToFeed,
+      // No topic is configured here.
+      enqueueForKafka: async () => undefined,
+      probe: async () => {
+        const entities = [...new Set(catalog.features.map(({ entity }) => entity.name))];
+        await Promise.all([
+          this.machine.call('objects', 'ask the clock', () => this.clockSeq),
+          appendToFeed([]),
+          ...entities.flatMap((entity) => shardsOf(entity).map((shard) => fold(shard, entity, []))),
+        ]);
+      },
+    };
   }
 
   async #invalidate(slots: readonly number[]): Promise<{ epoch: string; seq: number }> {

@@ -3,7 +3,7 @@
  * a ranking model, so that each builder and each kind of read is there once. It is made for tests and is independent
  * of the catalogs in `examples/`, although it borrows the nouns of a shop. Change it only for what a test needs.
  */
-import { defineCatalog } from '../../../src/define/catalog.ts';
+import { defineCatalog } from '../../../src/define/define-catalog.ts';
 import * as entities from './entities.ts';
 import * as events from './events.ts';
 import * as features from './features.ts';

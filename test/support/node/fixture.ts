@@ -9,7 +9,7 @@ export interface Served {
   readonly catalog: Catalog;
   /** The worker's entry module, relative to the repository. */
   readonly main: string;
-  /** The folder of drizzle migrations that create the catalog's tables. */
+  /** The folder of the catalog's migrations. */
   readonly migrationsDir: string;
   /** A path whose answer is cached, also that there is no such row. */
   readonly cachedPath: string;
@@ -19,6 +19,6 @@ export interface Served {
 export const FIXTURE: Served = {
   catalog,
   main: 'test/support/worker/index.ts',
-  migrationsDir: join(ROOT, 'migrations'),
+  migrationsDir: join(ROOT, 'test/support/catalog/migrations'),
   cachedPath: '/v1/products/NONE',
 };

@@ -1,7 +1,8 @@
 import { bigint, integer, numeric, pgTable, text } from 'drizzle-orm/pg-core';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { assemble, type DeclaredModule, defineCatalog } from '../../../src/define/catalog.ts';
+import { assemble, type DeclaredModule } from '../../../src/define/catalog.ts';
+import { defineCatalog } from '../../../src/define/define-catalog.ts';
 import { entity, history } from '../../../src/define/entity.ts';
 import { append, ensure, event } from '../../../src/define/event.ts';
 import { feature } from '../../../src/define/feature.ts';

@@ -145,8 +145,8 @@ describe('run events', () => {
         : [[name, outputFacets['outputStatistics']['rowCount']]],
     );
     expect(rows).toEqual([
-      ['shop.public.events', 3],
-      ['shop.public.quarantine', 2],
+      ['shop.millrace.events', 3],
+      ['shop.millrace.quarantine', 2],
     ]);
   });
 });

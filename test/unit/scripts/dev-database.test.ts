@@ -350,8 +350,10 @@ describe.skipIf(!POSTGRES_URL)(`the development database on ${POSTGRES_TITLE}`, 
   it('is migrated by scripts/migrate.ts and outlives a session that the server ends', async () => {
     const { databaseUrl, drop } = await createPostgresDatabase();
     const env = { DATABASE_URL: databaseUrl };
-    expect((await migrate(env)).stdout).toMatch(/^applied 0000_samples\n.*: 1 of 1 /);
-    expect((await migrate(env)).stdout).toMatch(/: 0 of 1 /);
+    expect((await migrate(env)).stdout).toMatch(
+      /^applied millrace\/0000_baseline\napplied catalog\/0000_samples\n.*: 2 of 2 /,
+    );
+    expect((await migrate(env)).stdout).toMatch(/: 0 of 2 /);
     const database = await startDevDatabase({ databaseUrl, migrationsDir });
     const one = neon(database.connectionString);
     await expect(one`select pg_terminate_backend(pg_backend_pid())`).rejects.toMatchObject({ code: '57P01' });

@@ -46,10 +46,10 @@ function capturesOtherWriters(
     db.$client.transaction(statements.map((statement) => db.$client.query(statement)));
   const query = async (text: string, ...params: unknown[]) => await db.$client.query(text, params);
   const outbox = async (): Promise<string[][]> =>
-    Tags.parse(await query('select tags from outbox order by id')).map(({ tags }) => tags);
+    Tags.parse(await query('select tags from millrace.outbox order by id')).map(({ tags }) => tags);
   const captured = async (): Promise<string[]> => {
     const rows = await outbox();
-    await query('delete from outbox');
+    await query('delete from millrace.outbox');
     return unique(rows.flat());
   };
   const asJson = (rows: readonly Thing[]) =>
@@ -77,13 +77,13 @@ function capturesOtherWriters(
     await run(CAPTURED);
   }, 60_000);
   afterAll(() => stop());
-  beforeEach(() => query('delete from outbox'));
+  beforeEach(() => query('delete from millrace.outbox'));
 
   it('writes the tags that the catalog has for the changed rows, of whatever kind of statement', async () => {
     await fc.assert(
       fc.asyncProperty(anyThings, fc.infiniteStream(anyFate), async (rows, fates) => {
         await query(`truncate "thing's"`);
-        await query('delete from outbox');
+        await query('delete from millrace.outbox');
         await insert(rows);
         expect(await captured()).toEqual(unique(rows.flatMap(inserted)));
 
@@ -173,7 +173,7 @@ function capturesOtherWriters(
 
   it('keeps the tags of one row together, in outbox rows of a bounded size', async () => {
     await query(`truncate "thing's"`);
-    await query('delete from outbox');
+    await query('delete from millrace.outbox');
     const rows = Array.from({ length: 100 }, (_, n) => ({
       ...{ id: `${n}`, group: `g${n % 7}`, shelf: n, open: true, price: n, note: null },
     }));
@@ -196,18 +196,18 @@ function capturesOtherWriters(
       );
     await query(`truncate "thing's"`);
     await fill(STATEMENT_TAGS_MAX + 1);
-    await query('delete from outbox');
+    await query('delete from millrace.outbox');
     await query(`update "thing's" set prior = 'x' where id <> '1'`);
     const precise = await outbox();
     expect(precise.length).toBe(STATEMENT_TAGS_MAX / ROW_TAGS_MAX);
     expect(new Set(precise.flat()).size).toBe(STATEMENT_TAGS_MAX);
-    await query('delete from outbox');
+    await query('delete from millrace.outbox');
     await query(`update "thing's" set prior = 'y'`);
     expect(await outbox()).toEqual([['all']]);
-    await query('delete from outbox');
+    await query('delete from millrace.outbox');
     await query(`delete from "thing's"`);
     expect(await outbox()).toEqual([['all']]);
-    await query('delete from outbox');
+    await query('delete from millrace.outbox');
     // However many rows, as long as they have their owners in common.
     await query(`insert into visits select n, 't' || n % 10, 'g' from generate_series(1, 30000) as n`);
     expect(await outbox()).toHaveLength(1);
@@ -273,7 +273,7 @@ function capturesOtherWriters(
       expect(await outbox()).toHaveLength(2);
       await deleteEntity(db, product, 'own');
       expect(await outbox()).toHaveLength(3);
-      await query('delete from outbox');
+      await query('delete from millrace.outbox');
       const row = { invoice: 'I', sku: 's', customerId: 'c', quantity: 1, unitPrice: 1, country: 'x' };
       const event: StorableEvent = {
         ...{ source: '/test', id: '1', type: 't.v1', subject: null, data: {} },
@@ -292,7 +292,7 @@ function capturesOtherWriters(
 
     it("and the next statement of the session is another writer's again", async () => {
       await putEntity(db, product, 'next', { description: null, unitPrice: 1 });
-      await query('delete from outbox');
+      await query('delete from millrace.outbox');
       for (let session = 0; session < 3; session += 1)
         await query(`update products set description = $1 where sku = 'next'`, `${session}`);
       expect(await outbox()).toEqual([['product:next'], ['product:next'], ['product:next']]);

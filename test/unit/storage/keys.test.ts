@@ -8,6 +8,7 @@ import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteEntity, missingKeys, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { storeEvents } from '../../../src/storage/postgres/event-store.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 
 const note = () => text('note').notNull();
 const stations = pgTable('key_stations', { id: integer('id').primaryKey(), note: note() });
@@ -45,13 +46,13 @@ const query = async (statement: string, ...params: unknown[]) => await db.$clien
 const tags = async (): Promise<string[]> => {
   const rows = z
     .array(z.object({ tags: z.array(z.string()) }))
-    .parse(await query('select tags from outbox order by id'));
-  await query('delete from outbox');
+    .parse(await query('select tags from millrace.outbox order by id'));
+  await query('delete from millrace.outbox');
   return rows.flatMap((row) => row.tags);
 };
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations' });
+  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await query('create table key_stations (id integer primary key, note text not null)');
   await query('create table key_parcels (id bigint primary key, note text not null)');
@@ -65,7 +66,7 @@ beforeAll(async () => {
   await db.$client.transaction(capture.map((statement) => db.$client.query(statement)));
 }, 60_000);
 afterAll(() => database.close());
-beforeEach(() => query('delete from outbox'));
+beforeEach(() => query('delete from millrace.outbox'));
 
 /** An entity, a spelling of a key, and the values that other writers have for it in SQL. */
 const CASES = [

@@ -67,14 +67,14 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
   afterAll(() => stop());
   beforeEach(async () => {
     await db.execute(
-      sql`truncate lineage_runs, lineage_events, lineage_predictions, events, outbox, purchases`,
+      sql`truncate millrace.lineage_runs, millrace.lineage_events, millrace.lineage_predictions, millrace.events, millrace.outbox, purchases`,
     );
   });
 
   /** Straight from the tables: other databases of the same server hold back what readers may see. */
   const all = async () => {
     const { rows } = await db.execute(
-      sql`select is_end as "isEnd", run_id as id, state from lineage_events join lineage_runs on id = run_id order by seq`,
+      sql`select is_end as "isEnd", run_id as id, state from millrace.lineage_events join millrace.lineage_runs on id = run_id order by seq`,
     );
     return z.array(z.object({ isEnd: z.boolean(), id: z.string(), state: z.string() })).parse(rows);
   };
@@ -85,7 +85,9 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
       Array.from({ length: count }, () => storable()),
       crypto.randomUUID(),
     );
-    await db.execute(sql`update events set recorded_at = ${iso(at)} where recorded_at > '2026-06-01'`);
+    await db.execute(
+      sql`update millrace.events set recorded_at = ${iso(at)} where recorded_at > '2026-06-01'`,
+    );
   };
   const sweep = async (now: number) => await sweepLineage(db, await endedIngestRuns(now), iso(now));
   const prediction = (at: number): PredictionRecord => ({
@@ -168,7 +170,9 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
-        await db.execute(sql`truncate lineage_runs, lineage_events, events, outbox, purchases`);
+        await db.execute(
+          sql`truncate millrace.lineage_runs, millrace.lineage_events, millrace.events, millrace.outbox, purchases`,
+        );
         for (const { kind, minute, by } of steps) {
           const at = minutes[minute] ?? AT + minute * RUN_WINDOW_MS;
           if (kind === 'tell')
@@ -261,12 +265,12 @@ describe.skipIf(!POSTGRES_URL)(`lineage on ${POSTGRES_TITLE}`, () => {
     const db = connect({ url: database.connectionString, endpoint: database.endpoint });
     try {
       await Promise.all([early.connect(), late.connect()]);
-      await early.query('truncate lineage_runs, lineage_events');
+      await early.query('truncate millrace.lineage_runs, millrace.lineage_events');
       const insert = (id: string) => `
         with run as (
-          insert into lineage_runs (id, job, subject, version, state, started_at, due_at, counts, detail)
+          insert into millrace.lineage_runs (id, job, subject, version, state, started_at, due_at, counts, detail)
           values ('${id}', 'train', 'ranker', '', 'RUNNING', now(), now(), '{}', '{}') returning id
-        ) insert into lineage_events (run_id, is_end) select id, false from run`;
+        ) insert into millrace.lineage_events (run_id, is_end) select id, false from run`;
       const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
       const read = async (after: { tx: number; seq: number }) => await readLineageEvents(db, after, 100);
       await early.query('begin');

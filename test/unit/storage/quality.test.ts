@@ -1,11 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import {
-  type ScoredStorePorts,
-  scoredStore,
-  settlePending as settleScores,
-} from '../../../src/pipeline/quality/scorer.ts';
+import { type ScoredStorePorts, scoredStore, scorePending } from '../../../src/pipeline/quality/scorer.ts';
 import { addTallies, EMPTY_TALLY, type ScoreBatch } from '../../../src/pipeline/quality/tally.ts';
 import { storeMessages } from '../../../src/pipeline/store.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
@@ -67,7 +63,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     counter = new Counter();
     work = [];
     await db.execute(
-      'truncate events, outbox, quarantine, quality_pending, purchases, product_views, products, customers',
+      'truncate millrace.events, millrace.outbox, millrace.quarantine, millrace.quality_pending, purchases, product_views, products, customers',
     );
   });
 
@@ -99,8 +95,8 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     return outcome;
   };
   const settle = async (over: { now?: () => number } = {}) => {
-    await db.execute("update quality_pending set recorded_at = recorded_at - interval '2 minutes'");
-    return await settleScores({
+    await db.execute("update millrace.quality_pending set recorded_at = recorded_at - interval '2 minutes'");
+    return await scorePending({
       ...ports(),
       now: Date.now,
       readPending: (limits) => readPending(db, limits),
@@ -110,7 +106,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
       ...over,
     });
   };
-  const pending = async () => (await db.execute('select batch from quality_pending')).rows.length;
+  const pending = async () => (await db.execute('select batch from millrace.quality_pending')).rows.length;
 
   it('counts each event that is new, and none that is known, whoever sends it', async () => {
     const refused = { raw: { a: 1 }, reason: 'invalid_event', pointer: '', detail: '' };
@@ -178,7 +174,9 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     const late = counter.of(PURCHASE);
     // The same, counted behind the commit.
     counter = new Counter();
-    await db.execute('truncate events, outbox, quarantine, quality_pending, purchases');
+    await db.execute(
+      'truncate millrace.events, millrace.outbox, millrace.quarantine, millrace.quality_pending, purchases',
+    );
     await store(events, refused);
     // What is judged against the time of storing differs: that is another time now.
     const timeless = ({ rules: { arrived_late: _, ...rules }, ...rest }: typeof late) => ({ ...rest, rules });
@@ -209,7 +207,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
 
   it('settles as many transactions as there are, page by page', async () => {
     const { rows } = await db.execute(
-      'insert into quality_pending (batch) select gen_random_uuid() from generate_series(1, 1150) returning batch',
+      'insert into millrace.quality_pending (batch) select gen_random_uuid() from generate_series(1, 1150) returning batch',
     );
     // A thousand are counted already; of the others, which hold nothing, a pass takes a hundred.
     for (const { batch } of rows.slice(150))

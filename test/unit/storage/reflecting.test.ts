@@ -51,7 +51,7 @@ afterAll(async () => {
   await database.close();
 });
 beforeEach(async () => {
-  await db.execute(sql`delete from outbox`);
+  await db.execute(sql`delete from millrace.outbox`);
   clock = newClock(EPOCH);
   invalidations = [];
   known = new InvalidatedChanges();
@@ -60,7 +60,7 @@ beforeEach(async () => {
 /** What a committed transaction leaves in the outbox; returns the rows' ids. */
 async function commit(...changes: string[][]): Promise<number[]> {
   const { rows } = await db.execute(sql`
-    insert into outbox (tags)
+    insert into millrace.outbox (tags)
     select array(select jsonb_array_elements_text(value)) from jsonb_array_elements(${JSON.stringify(changes)}::jsonb)
     returning id`);
   return rows.map(({ id }) => Number(id));

@@ -31,14 +31,14 @@ it('invalidates with a later write where an earlier one moved the row to, and no
   const moved = await put('moved', 2_000);
   const again = await put('moved', 2_000);
   expect(again.tags).toEqual(expect.arrayContaining([...moved.tags]));
-  await db.execute(sql`update outbox set relayed_at = now()`);
+  await db.execute(sql`update millrace.outbox set relayed_at = now()`);
   const last = await put('moved', 2_000);
   expect(last.tags).toEqual([product.row('moved')]);
 });
 
 it('leaves what waits for other rows to their own writers', async () => {
   await put('this', 1);
-  await db.execute(sql`update outbox set relayed_at = now()`);
+  await db.execute(sql`update millrace.outbox set relayed_at = now()`);
   const other = await put('that', 1);
   const own = await put('this', 1);
   expect(other.tags).not.toEqual([]);

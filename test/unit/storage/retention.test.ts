@@ -24,14 +24,16 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
   }, 120_000);
   afterAll(() => stop());
   beforeEach(async () => {
-    await db.execute(sql`truncate events, outbox, quarantine, quality_pending, pruned`);
+    await db.execute(
+      sql`truncate millrace.events, millrace.outbox, millrace.quarantine, millrace.quality_pending, millrace.pruned`,
+    );
   });
 
   const event = (seq: number, type: string, recordedAt: string, batch = crypto.randomUUID()) =>
-    db.execute(sql`insert into events (seq, source, id, type, data, occurred_at, recorded_at, batch)
+    db.execute(sql`insert into millrace.events (seq, source, id, type, data, occurred_at, recorded_at, batch)
       values (${seq}, '/s', ${String(seq)}, ${type}, '{}', ${recordedAt}, ${recordedAt}, ${batch})`);
   const relayed = (id: number, epoch: string | null, seq: number | null, at: string | null, eventSeq = 0) =>
-    db.execute(sql`insert into outbox (id, event_seq, tags, relayed_at, relayed_epoch, relayed_seq)
+    db.execute(sql`insert into millrace.outbox (id, event_seq, tags, relayed_at, relayed_epoch, relayed_seq)
       values (${id}, ${eventSeq}, '{}', ${at}, ${epoch}, ${seq})`);
   const idsOf = async (query: ReturnType<typeof sql>) => {
     const { rows } = await db.execute(query);
@@ -49,12 +51,12 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
     await event(4, 'a', '2026-01-03T00:00:00Z', unscored);
     await event(5, 'a', '2026-02-28T12:00:00Z');
     await relayed(1, null, null, null, 3);
-    await db.execute(sql`insert into quality_pending (batch) values (${unscored})`);
+    await db.execute(sql`insert into millrace.quality_pending (batch) values (${unscored})`);
     // A policy of no time at all is held to the least.
     expect(await pruneOld(db, { events: { a: 0 } }, NOW)).toEqual({ 'events:a': 1 });
-    expect(await idsOf(sql`select seq as id from events order by seq`)).toEqual([2, 3, 4, 5]);
-    await db.execute(sql`update outbox set relayed_at = now()`);
-    await db.execute(sql`truncate quality_pending`);
+    expect(await idsOf(sql`select seq as id from millrace.events order by seq`)).toEqual([2, 3, 4, 5]);
+    await db.execute(sql`update millrace.outbox set relayed_at = now()`);
+    await db.execute(sql`truncate millrace.quality_pending`);
     expect(await pruneOld(db, { events: { a: 0 } }, NOW)).toEqual({ 'events:a': 2 });
     expect(await pruneOld(db, { events: { a: 0 } }, NOW)).toEqual({});
     expect(await readPruned(db)).toEqual([
@@ -73,13 +75,13 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
     await relayed(7, 'two', 1, old);
     await relayed(8, 'three', 1, '2026-02-28T00:00:00Z');
     expect(await pruneOld(db, { events: {}, outbox: 30 }, NOW)).toEqual({ outbox: 4 });
-    expect(await idsOf(sql`select id from outbox order by id`)).toEqual([3, 4, 5, 8]);
+    expect(await idsOf(sql`select id from millrace.outbox order by id`)).toEqual([3, 4, 5, 8]);
     expect(await pruneOld(db, { events: {}, outbox: 30 }, NOW)).toEqual({});
   });
 
   it('keeps open quarantine for longer than closed', async () => {
     const put = (id: number, state: string) =>
-      db.execute(sql`insert into quarantine (id, fingerprint, reason, pointer, detail, raw, received_at, state)
+      db.execute(sql`insert into millrace.quarantine (id, fingerprint, reason, pointer, detail, raw, received_at, state)
         values (${id}, ${String(id)}, 'r', '', '', '{}', '2025-11-01T00:00:00Z', ${state})`);
     await put(1, 'open');
     await put(2, 'released');

@@ -15,8 +15,9 @@ const dialect = new PgDialect();
 export async function preparePlainTables(client: Client, tables: readonly string[]): Promise<void> {
   await client.query(`drop schema if exists ${SCHEMA} cascade`);
   await client.query(`create schema ${SCHEMA}`);
-  for (const table of ['events', 'outbox', ...tables])
-    await client.query(`create table ${SCHEMA}.${table} (like public.${table} including all)`);
+  const ofMillrace = ['events', 'outbox'].map((table) => `millrace.${table}`);
+  for (const table of [...ofMillrace, ...tables.map((name) => `public.${name}`)])
+    await client.query(`create table ${SCHEMA}.${table.split('.')[1]} (like ${table} including all)`);
 }
 
 /**

@@ -1,0 +1,180 @@
+import { and, count, desc, eq, lt, or, sum } from 'drizzle-orm';
+import * as z from 'zod';
+import { view } from '../../../src/define/view.ts';
+import {
+  DOCK_STATES,
+  dock,
+  faultHistory,
+  PLANS,
+  reportHistory,
+  rideHistory,
+  rider,
+  station,
+} from './entities.ts';
+import { dockFaults, docks, riders, rides, stationReports, stations } from './tables.ts';
+
+/** Fits the greatest number of tags of one entry: a page may depend on each of its rows. */
+const PAGE_ROWS_MAX = 100;
+
+export const stationPage = view({
+  name: 'station',
+  path: '/v1/stations/{id}',
+  description: 'One station, with its latest report and how many rides began and ended there.',
+  params: station.params,
+  response: z.object({
+    id: z.int(),
+    name: z.string(),
+    district: z.string(),
+    capacity: z.int(),
+    report: z.object({ bikes: z.int(), docksFree: z.int(), at: z.iso.datetime() }).nullable(),
+    rides: z.object({ begun: z.int(), ended: z.int() }),
+  }),
+  load: async (db, { id }) => {
+    const [[row], [report], [begun], [ended]] = await db.batch([
+      db.select().from(stations).where(eq(stations.id, id)),
+      db
+        .select()
+        .from(stationReports)
+        .where(eq(stationReports.stationId, id))
+        .orderBy(desc(stationReports.occurredAt), desc(stationReports.eventSeq))
+        .limit(1),
+      db.select({ rides: count() }).from(rides).where(eq(rides.startStation, id)),
+      db.select({ rides: count() }).from(rides).where(eq(rides.endStation, id)),
+    ]);
+    if (row === undefined) return null;
+    const { name, district, capacity } = row;
+    return {
+      id,
+      name,
+      district,
+      capacity,
+      report:
+        report === undefined
+          ? null
+          : { bikes: report.bikes, docksFree: report.docksFree, at: timestamp(report.occurredAt) },
+      rides: { begun: begun?.rides ?? 0, ended: ended?.rides ?? 0 },
+    };
+  },
+  tags: ({ id }) => [station.row(id), reportHistory.of(station, id), rideHistory.of(station, id)],
+});
+
+export const dockPage = view({
+  name: 'dock',
+  path: '/v1/stations/{stationId}/docks/{number}',
+  description: 'One dock, with the faults that were reported of it.',
+  params: dock.params,
+  response: z.object({
+    stationId: z.int(),
+    number: z.int(),
+    state: z.enum(DOCK_STATES),
+    faults: z.int(),
+    bikesBroughtBack: z.int(),
+  }),
+  load: async (db, { stationId, number }) => {
+    const [[row], [faults], [broughtBack]] = await db.batch([
+      db
+        .select()
+        .from(docks)
+        .where(and(eq(docks.stationId, stationId), eq(docks.number, number))),
+      db
+        .select({ faults: count() })
+        .from(dockFaults)
+        .where(and(eq(dockFaults.stationId, stationId), eq(dockFaults.dock, number))),
+      db
+        .select({ rides: count() })
+        .from(rides)
+        .where(and(eq(rides.endStation, stationId), eq(rides.endDock, number))),
+    ]);
+    if (row === undefined) return null;
+    const state = z.enum(DOCK_STATES).parse(row.state);
+    return { ...row, state, faults: faults?.faults ?? 0, bikesBroughtBack: broughtBack?.rides ?? 0 };
+  },
+  tags: (key) => [dock.row(key), faultHistory.of(dock, key), rideHistory.of(dock, key)],
+});
+
+export const riderPage = view({
+  name: 'rider',
+  path: '/v1/riders/{id}',
+  description: 'One rider, with the sum of their rides.',
+  params: rider.params,
+  response: z.object({
+    id: z.string(),
+    plan: z.enum(PLANS),
+    rides: z.int(),
+    minutes: z.int(),
+  }),
+  load: async (db, { id }) => {
+    const [[row], [total]] = await db.batch([
+      db.select().from(riders).where(eq(riders.id, id)),
+      db
+        .select({ rides: count(), minutes: sum(rides.minutes).mapWith(Number) })
+        .from(rides)
+        .where(eq(rides.riderId, id)),
+    ]);
+    if (row === undefined) return null;
+    return {
+      id,
+      plan: z.enum(PLANS).parse(row.plan),
+      rides: total?.rides ?? 0,
+      minutes: total?.minutes ?? 0,
+    };
+  },
+  tags: ({ id }) => [rider.row(id), rideHistory.of(rider, id)],
+});
+
+/** `<milliseconds>-<event>`: the last ride of the page before. */
+const Before = z.string().regex(/^\d{1,15}-\d{1,15}$/, 'A cursor comes from `next` of the page before.');
+
+export const riderRides = view({
+  name: 'rider-rides',
+  path: '/v1/riders/{id}/rides',
+  description: "A rider's rides, newest first; `next` is what `before` wants for the next page.",
+  params: rider.params,
+  query: {
+    before: Before.optional(),
+    limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(20),
+  },
+  response: z.object({
+    rides: z.array(
+      z.object({
+        bike: z.string(),
+        startStation: z.int(),
+        endStation: z.int(),
+        minutes: z.int(),
+        endedAt: z.iso.datetime(),
+      }),
+    ),
+    next: z.string().nullable(),
+  }),
+  load: async (db, { id, before, limit }) => {
+    const [atMs = '', seq = ''] = (before ?? '').split('-');
+    const at = new Date(Number(atMs)).toISOString();
+    const older =
+      before === undefined
+        ? undefined
+        : or(lt(rides.occurredAt, at), and(eq(rides.occurredAt, at), lt(rides.eventSeq, Number(seq))));
+    const rows = await db
+      .select()
+      .from(rides)
+      .where(and(eq(rides.riderId, id), older))
+      .orderBy(desc(rides.occurredAt), desc(rides.eventSeq))
+      .limit(limit);
+    const last = rows.length === limit ? rows.at(-1) : undefined;
+    return {
+      rides: rows.map(({ bike, startStation, endStation, minutes, occurredAt }) => ({
+        bike,
+        startStation,
+        endStation,
+        minutes,
+        endedAt: timestamp(occurredAt),
+      })),
+      next: last === undefined ? null : `${Date.parse(last.occurredAt)}-${last.eventSeq}`,
+    };
+  },
+  tags: ({ id }) => [rideHistory.of(rider, id)],
+});
+
+/** RFC 3339 from what Postgres writes. */
+function timestamp(text: string): string {
+  return new Date(text).toISOString();
+}

@@ -1,0 +1,74 @@
+import { defineProject, type Query } from '../../src/define/project.ts';
+
+/** The bike-share: a made-up city with 75 days of rides, a model that is trained here and one that is not. */
+export const project = defineProject({
+  migrations: 'examples/bike-share/migrations',
+  tables: 'examples/bike-share/catalog/tables.ts',
+  adopted: 'examples/bike-share/catalog/adopted.ts',
+  contracts: 'examples/bike-share/catalog/contracts',
+  seed: async (ports) => (await import('./seed/seed.ts')).seedBikeShare(ports),
+  tryOut: async (query) => {
+    const { rider, station, dock } = await lastRide(query);
+    return [
+      { get: `/v1/stations/${station}` },
+      { get: `/v1/stations/${station}/docks/${dock}` },
+      { get: `/v1/riders/${rider}/rides?limit=3` },
+      { send: await nextRide(query) },
+    ];
+  },
+  smoke: async (query) => {
+    const { rider, station, dock, otherStation } = await lastRide(query);
+    return {
+      send: await nextRide(query),
+      fresh: [
+        {
+          get: `/v1/stations/${station}`,
+          isFresh: isOneMore((body) => fieldOf(fieldOf(body, 'rides'), 'ended')),
+        },
+        {
+          get: `/v1/stations/${station}/docks/${dock}`,
+          isFresh: isOneMore((body) => fieldOf(body, 'bikesBroughtBack')),
+        },
+        { get: `/v1/riders/${rider}`, isFresh: isOneMore((body) => fieldOf(body, 'rides')) },
+        { get: `/v1/riders/${rider}/rides` },
+      ],
+      unrelated: [`/v1/stations/${otherStation}`],
+    };
+  },
+});
+
+interface LastRide {
+  readonly rider: string;
+  readonly station: number;
+  readonly dock: number;
+  /** A station that the ride did not touch. */
+  readonly otherStation: number;
+}
+
+async function lastRide(query: Query): Promise<LastRide> {
+  const [row] = await query(`
+    select rider_id, end_station, end_dock,
+      (select min(id) from stations where id not in (start_station, end_station)) as other
+    from rides order by occurred_at desc, event_seq desc limit 1`);
+  return {
+    rider: String(row?.['rider_id']),
+    station: Number(row?.['end_station']),
+    dock: Number(row?.['end_dock']),
+    otherStation: Number(row?.['other']),
+  };
+}
+
+/** The rider of the last ride takes the bike once more, and brings it back to the same dock. */
+async function nextRide(query: Query) {
+  const { rider, station, dock } = await lastRide(query);
+  const place = { startStation: station, startDock: dock, endStation: station, endDock: dock };
+  return { type: 'bikes.ride.v1', data: { rider, plan: 'member', bike: 'B1', ...place, minutes: 9 } };
+}
+
+function isOneMore(of: (body: unknown) => unknown) {
+  return (before: unknown, after: unknown) => Number(of(after)) === Number(of(before)) + 1;
+}
+
+function fieldOf(body: unknown, name: string): unknown {
+  return Reflect.get(Object(body), name);
+}

@@ -1,0 +1,68 @@
+/** What `npm run dev` prints once everything answers. */
+import type { Catalog } from '../../src/define/catalog.ts';
+import type { Trial } from '../../src/define/project.ts';
+import { curlOf } from './trials.ts';
+
+/** The addresses and secrets of the running stack. */
+export interface ReadyStack {
+  readonly url: string;
+  readonly key: string;
+  /** Of the database, for Neon's HTTP protocol. */
+  readonly endpoint: string;
+  readonly kafka: { readonly url: string; readonly username: string; readonly password: string } | undefined;
+  /** How long the start took. */
+  readonly seconds: number;
+}
+
+/** The first line of the block; scripts that start the stack wait for it. */
+export const READY = 'Millrace is ready';
+
+export function readyBlock(stack: ReadyStack, catalog: Catalog, trials: readonly Trial[]): string {
+  const { url, key, endpoint, kafka, seconds } = stack;
+  const lines = [
+    ``,
+    `${READY} after ${seconds.toFixed(1)} s. Ctrl-C stops everything.`,
+    ``,
+    `  API       ${url}`,
+    `  OpenAPI   ${url}/openapi.json`,
+    `  Health    ${url}/health/ready`,
+    `  Database  ${endpoint} (Neon's HTTP protocol)`,
+    `  Key       ${key}`,
+    ...(kafka === undefined
+      ? []
+      : [`  Kafka     ${kafka.url} (REST; user ${kafka.username}, password ${kafka.password})`]),
+    ``,
+    ...whatToTry(stack, catalog, trials),
+    ``,
+  ];
+  return lines.join('\n');
+}
+
+function whatToTry(stack: ReadyStack, catalog: Catalog, trials: readonly Trial[]): string[] {
+  if (isEmpty(catalog))
+    return [
+      'The catalog is empty: there are no views to read and no events to send yet.',
+      'Declare tables, entities, events and views in src/catalog/ (docs/catalog.md shows each), then run',
+      '`npm run db:generate` and start again.',
+      '',
+      'Try:',
+      `  curl -s ${stack.url}/health/ready`,
+    ];
+  if (trials.length === 0)
+    return [
+      'No event type of the catalog has an `example`, so there are no lines to try here.',
+      `Its event types: ${stack.url}/v1/events/types`,
+    ];
+  const isWritten = trials.some((trial) => 'send' in trial);
+  const isRead = trials.some((trial) => 'get' in trial);
+  const again = 'Read again after the event: only the answers that it changes are fresh (see Cache-Status).';
+  return [
+    'Try:',
+    ...trials.map((trial) => `  ${curlOf(trial, stack)}`),
+    ...(isWritten && isRead ? ['', again] : []),
+  ];
+}
+
+function isEmpty({ entities, histories, events, views, features, models }: Catalog): boolean {
+  return [entities, histories, events, views, features, models].every(({ length }) => length === 0);
+}

@@ -1,0 +1,28 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { defineProject, type Project } from '../../src/define/project.ts';
+
+/** npm runs every script in the repository's root. */
+const FILE = join(process.cwd(), 'src/catalog/project.ts');
+
+/**
+ * The project of `src/catalog/project.ts`, or the defaults where there is no such file.
+ *
+ * It is loaded by `require`, because drizzle-kit reads its configuration as CommonJS and cannot wait for an import.
+ *
+ * @throws Error where the file does not export a `project`.
+ */
+export function loadProject(): Project {
+  if (!existsSync(FILE)) return defineProject();
+  const module: unknown = createRequire(FILE)(FILE);
+  const project: unknown = Reflect.get(Object(module), 'project');
+  if (isProject(project)) return project;
+  throw new Error(
+    'src/catalog/project.ts exports no `project`: write `export const project = defineProject({ … })`.',
+  );
+}
+
+function isProject(value: unknown): value is Project {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'project';
+}

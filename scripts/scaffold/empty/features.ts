@@ -1,0 +1,17 @@
+/**
+ * What is kept about an entity from its events, for models and for `POST /v1/features/read`: counts, sums, last times
+ * and items, over windows of whole days.
+ *
+ *   import { feature } from '../define/feature.ts';
+ *   import { station } from './entities.ts';
+ *   import { report } from './events.ts';
+ *
+ *   export const stationReports = feature.count({
+ *     name: 'reports',
+ *     entity: station,
+ *     event: report,
+ *     key: ({ stationId }) => stationId,
+ *     windowsDays: [7, 30],
+ *   });
+ */
+export {};

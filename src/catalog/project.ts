@@ -1,0 +1,1 @@
+export { project } from '../../examples/shop/project.ts';

@@ -1,0 +1,132 @@
+import { sql } from 'drizzle-orm';
+import type { BatchPorts, DeadLetter } from '../../queues/batch.ts';
+import { type ChangesPorts, consumeChanges } from '../../queues/changes/consumer.ts';
+import { consumeDead } from '../../queues/dead/consumer.ts';
+import { consumeEvents, type EventsPorts } from '../../queues/events/consumer.ts';
+import { consumeSink, type SinkPorts } from '../../queues/sink/consumer.ts';
+import type { Catalog } from '../define/catalog.ts';
+import type { FoldableEvent } from '../features/fold.ts';
+import { shardsOf } from '../features/shards.ts';
+import { foldEvents, type ShardPort } from '../features/store.ts';
+import { asCurrent } from '../pipeline/contracts/versions.ts';
+import { deadLetterOf } from '../pipeline/dead-letters.ts';
+import { kafkaConfig } from '../pipeline/kafka/config.ts';
+import { sinkRecord } from '../pipeline/kafka/sink.ts';
+import { foldObserved, type Tell } from '../pipeline/lineage/observed.ts';
+import { sha256Hex } from '../platform/digest.ts';
+import { partitionCounts, produceAll } from '../storage/kafka.ts';
+import { isOutage } from '../storage/outage.ts';
+import type { connect } from '../storage/postgres/connect.ts';
+import { keepDeadLetters } from '../storage/postgres/quarantine.ts';
+import { invalidateTags } from './clock.ts';
+import type { BoundIsolate, RequestScope } from './isolate.ts';
+import { queueForSink } from './kafka.ts';
+import { noteLineage } from './lineage.ts';
+import { changeFeed, featureShard, outboxRelay } from './objects.ts';
+import { armRelay, storeMessagesIn } from './storing.ts';
+
+/** Gives a batch to the consumer of its queue. @throws Error for a queue that has none. */
+export async function consume(batch: MessageBatch, bound: BoundIsolate, scope: RequestScope): Promise<void> {
+  const { env, db } = bound;
+  switch (batch.queue) {
+    case 'millrace-events':
+      return await consumeEvents(batch, eventsPorts(bound, scope));
+    case 'millrace-changes':
+      return await consumeChanges(batch, changesPorts(bound, scope));
+    case 'millrace-sink':
+      return await consumeSink(batch, sinkPorts(bound));
+    case 'millrace-dead':
+      return await consumeDead(batch, { queue: env.DEAD, keepDead: (letters) => keepDead(db, letters) });
+    default:
+      throw new Error(
+        `The queue ${batch.queue} has no consumer; wrangler.toml names one that is not Millrace's.`,
+      );
+  }
+}
+
+/** Keeps messages that no consumer can handle. A letter that was closed and has died again is open again. */
+export async function keepDead(
+  db: ReturnType<typeof connect>,
+  letters: readonly DeadLetter[],
+): Promise<void> {
+  const kept = letters.map(({ message, detail }) => deadLetterOf(message, detail, sha256Hex));
+  await keepDeadLetters(db, await Promise.all(kept));
+}
+
+/** Folds stored events in the current version of their types, and returns the tags of the features that changed. */
+export async function foldStored(
+  { eventTypes, features }: Pick<Catalog, 'eventTypes' | 'features'>,
+  stored: readonly FoldableEvent[],
+  shards: Pick<ShardPort, 'fold'>,
+  note: Tell,
+): Promise<string[]> {
+  const events = stored.map((event) => asCurrent(eventTypes, event));
+  return await foldObserved(events, () => foldEvents(features, events, shards), note);
+}
+
+/** A consumer writes lineage at once: its batch is acknowledged after that. */
+function notingLineage(bound: BoundIsolate, scope: RequestScope): Tell {
+  return (facts) => noteLineage(bound, (work) => scope.keepAlive(work), facts, 0);
+}
+
+function deadLetters({ db }: BoundIsolate): Pick<BatchPorts<unknown>, 'keepDead' | 'isOutage'> {
+  return { keepDead: (letters) => keepDead(db, letters), isOutage };
+}
+
+function eventsPorts(bound: BoundIsolate, scope: RequestScope): EventsPorts {
+  const { db, env } = bound;
+  const storing = {
+    keepAlive: (work: Promise<unknown>) => scope.keepAlive(work),
+    noteLineage: notingLineage(bound, scope),
+    isPatient: true,
+  };
+  return {
+    ...deadLetters(bound),
+    queue: env.EVENTS,
+    probe: () => db.execute(sql`select 1`),
+    store: (messages) => storeMessagesIn(bound, messages, storing),
+    sweepOutbox: () => outboxRelay(env).sweep(),
+    armRelay: () => armRelay(env),
+  };
+}
+
+function changesPorts(bound: BoundIsolate, scope: RequestScope): ChangesPorts {
+  const { env, isolate } = bound;
+  const { features } = isolate.catalog;
+  const shards: Pick<ShardPort, 'fold'> = {
+    fold: (shard, entity, events) => featureShard(env, shard).fold(shard, entity, [...events]),
+  };
+  return {
+    ...deadLetters(bound),
+    queue: env.CHANGES,
+    fold: (events) => foldStored(isolate.catalog, events, shards, notingLineage(bound, scope)),
+    invalidate: (tags) => invalidateTags(env, tags),
+    appendToFeed: async (changes) => await changeFeed(env).append([...changes]),
+    enqueueForKafka: (changes) => queueForSink(env, changes),
+    probe: async () => {
+      const entities = [...new Set(features.map(({ entity }) => entity.name))];
+      await Promise.all([
+        bound.newestToken(scope),
+        changeFeed(env).append([]),
+        ...entities.flatMap((entity) => shardsOf(entity).map((shard) => shards.fold(shard, entity, []))),
+      ]);
+    },
+  };
+}
+
+function sinkPorts(bound: BoundIsolate): SinkPorts {
+  const config = kafkaConfig(bound.env);
+  const topic = config?.sinkTopic;
+  const ports = { ...deadLetters(bound), queue: bound.env.SINK };
+  if (config === undefined || topic === undefined)
+    return { ...ports, produce: undefined, probe: async () => undefined };
+  return {
+    ...ports,
+    produce: (changes) =>
+      produceAll(
+        config,
+        changes.map((change) => sinkRecord(topic, change)),
+      ),
+    probe: () => partitionCounts(config),
+  };
+}

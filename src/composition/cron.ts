@@ -1,0 +1,33 @@
+import { systemNow } from '../platform/clock.ts';
+import { log } from '../platform/logger.ts';
+import { pruneOld } from '../storage/postgres/retention.ts';
+import type { BoundIsolate, RequestScope } from './isolate.ts';
+import { startKafkaSources } from './kafka.ts';
+import { sweepRuns } from './lineage.ts';
+import { outboxRelay } from './objects.ts';
+import { scorePendingIn } from './storing.ts';
+
+/** The work of each minute. A part that fails is repeated a minute later and stops no other part. */
+export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise<void> {
+  const { db, env } = bound;
+  const behind = (action: string, work: Promise<unknown>) =>
+    scope.keepAlive(
+      work.catch((error: unknown) => {
+        const fields = { 'event.action': action };
+        log('warn', 'A part of the cron failed. It is repeated in a minute.', fields, error);
+      }),
+    );
+  behind('lineage-sweep', sweepRuns(db));
+  behind('retention', prune(bound));
+  behind('kafka-source', startKafkaSources(env));
+  await outboxRelay(env).heartbeat();
+  bound.warm(scope);
+  scorePendingIn(bound, (work) => scope.keepAlive(work));
+}
+
+/** Deletes what is older than the catalog's retention, a bounded number of rows. */
+async function prune({ db, isolate }: BoundIsolate): Promise<void> {
+  const rows = await pruneOld(db, isolate.catalog.retention, new Date(systemNow()).toISOString());
+  if (Object.keys(rows).length > 0)
+    log('info', 'Old data were pruned.', { 'event.action': 'retention', ...rows });
+}

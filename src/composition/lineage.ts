@@ -1,0 +1,32 @@
+import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
+import { endedIngestRuns } from '../pipeline/lineage/runs.ts';
+import { sleep, systemNow } from '../platform/clock.ts';
+import { recordLineage } from '../storage/postgres/lineage-runs.ts';
+import { type SweepOutcome, sweepLineage } from '../storage/postgres/lineage-sweep.ts';
+import type { BoundIsolate } from './isolate.ts';
+
+/**
+ * Records what was done, for its lineage. It neither waits nor fails.
+ *
+ * @param pauseMs how long facts gather before they are written, in milliseconds.
+ */
+export function noteLineage(
+  { isolate, db, observation }: BoundIsolate,
+  keepAlive: (work: Promise<unknown>) => void,
+  facts: LineageFacts,
+  pauseMs: number,
+): void {
+  isolate.lineage.tell(facts, {
+    now: systemNow,
+    keepAlive,
+    pause: () => sleep(pauseMs),
+    write: (runs, predictions) => recordLineage(db, runs, predictions),
+    lost: observation.lineageLost,
+  });
+}
+
+/** Ends the runs that are over, and prunes the old ones. */
+export async function sweepRuns(db: BoundIsolate['db']): Promise<SweepOutcome> {
+  const now = systemNow();
+  return await sweepLineage(db, await endedIngestRuns(now), new Date(now).toISOString());
+}

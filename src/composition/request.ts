@@ -1,0 +1,379 @@
+import { sql } from 'drizzle-orm';
+import type { EventsMessage } from '../../queues/events/message.ts';
+import { formatToken, type Token } from '../cache/clock/token.ts';
+import { addDigests } from '../features/digest.ts';
+import { allShards } from '../features/rebuild.ts';
+import { replayStep } from '../features/replay.ts';
+import { shardsOf } from '../features/shards.ts';
+import type { ShardPort } from '../features/store.ts';
+import type { GatewayPorts } from '../gateway/app.ts';
+import type { ChampionPorts } from '../gateway/champion.ts';
+import { readChampion } from '../inference/registry.ts';
+import { datasetsOf } from '../operations/lineage/datasets.ts';
+import { walk } from '../operations/lineage/graph.ts';
+import { type LineageContext, neighboursOf } from '../operations/lineage/neighbours.ts';
+import { findRoot } from '../operations/lineage/root.ts';
+import { runEventOf } from '../operations/lineage/run-events.ts';
+import { reportTraining } from '../operations/lineage/training.ts';
+import { announcedWrite } from '../pipeline/announced-write.ts';
+import { replayDeadLetters } from '../pipeline/dead-letters.ts';
+import { eventsMessage, ingest } from '../pipeline/ingest.ts';
+import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
+import { publishChanges } from '../pipeline/publish.ts';
+import { release } from '../pipeline/release.ts';
+import type { StoreOutcome } from '../pipeline/store.ts';
+import { acceptance } from '../pipeline/take.ts';
+import { systemNow } from '../platform/clock.ts';
+import { calling, Failure } from '../platform/failure.ts';
+import { newId } from '../platform/ids.ts';
+import { guarded } from '../storage/postgres/connect.ts';
+import { deleteEntity, missingKeys, putEntity } from '../storage/postgres/entity-writes.ts';
+import { readEventStatus } from '../storage/postgres/event-status.ts';
+import { countStored } from '../storage/postgres/event-store.ts';
+import { readLineageEvents } from '../storage/postgres/lineage-read.ts';
+import { endTraining, startTraining } from '../storage/postgres/lineage-runs.ts';
+import { countPending, markRelayed } from '../storage/postgres/outbox.ts';
+import {
+  countByReason,
+  listQuarantine,
+  readQuarantined,
+  resolveQuarantined,
+} from '../storage/postgres/quarantine.ts';
+import { readReplay, startReplay } from '../storage/postgres/replays.ts';
+import { readPruned } from '../storage/postgres/retention.ts';
+import { invalidateTags } from './clock.ts';
+import type { BoundIsolate, RequestScope } from './isolate.ts';
+import { kafkaReport, startKafkaSources } from './kafka.ts';
+import { noteLineage, sweepRuns } from './lineage.ts';
+import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
+import { enqueueEvents, enqueueMessage, wasQueued } from './queueing.ts';
+import { rebuildShards, replayStepPorts } from './replaying.ts';
+import { armRelay, storeMessagesIn } from './storing.ts';
+
+/**
+ * How long the lineage of answers gathers before it is written, in milliseconds: the writes come after the statements
+ * that an answer waits for, and one isolate makes one a second.
+ */
+const LINEAGE_PAUSE_MS = 1_000;
+
+/** The ports of one request. A route that asks for its part makes that part alone. */
+export class RequestPorts implements GatewayPorts {
+  readonly #bound: BoundIsolate;
+  readonly #scope: RequestScope;
+
+  constructor(bound: BoundIsolate, scope: RequestScope) {
+    this.#bound = bound;
+    this.#scope = scope;
+  }
+
+  get access(): GatewayPorts['access'] {
+    return this.#bound.config;
+  }
+
+  get admin(): GatewayPorts['admin'] {
+    const { env, db, registry, isolate } = this.#bound;
+    return {
+      registry,
+      invalidate: this.#invalidate,
+      sweepOutbox: () => outboxRelay(env).sweep(),
+      pipeline: async (source) => {
+        const [stored, quarantine, pending, pruned] = await guarded(() =>
+          Promise.all([countStored(db, source), countByReason(db, source), countPending(db), readPruned(db)]),
+        );
+        const entities = [...new Set(isolate.catalog.features.map(({ entity }) => entity.name))];
+        const folded = await Promise.all(
+          entities.map(async (entity) => {
+            const counts = shardsOf(entity).map((shard) => featureShard(env, shard).foldedEvents());
+            return [entity, (await Promise.all(counts)).reduce((sum, events) => sum + events, 0)] as const;
+          }),
+        );
+        const features = { folded: Object.fromEntries(folded) };
+        return { events: { stored }, quarantine, outbox: { pending }, features, pruned };
+      },
+    };
+  }
+
+  get cache(): GatewayPorts['cache'] {
+    return { invalidate: this.#invalidate };
+  }
+
+  get deadLetters(): GatewayPorts['deadLetters'] {
+    const { env, db } = this.#bound;
+    return {
+      replay: (ids) =>
+        replayDeadLetters(ids, {
+          read: (wanted) => guarded(() => readQuarantined(db, wanted)),
+          sendEvents: (message) => enqueueMessage(env.EVENTS, message),
+          sendChanges: (message) => enqueueMessage(env.CHANGES, message),
+          sendSink: (message) => enqueueMessage(env.SINK, message),
+          resolve: (sent, entry, keptUntil) =>
+            guarded(() => resolveQuarantined(db, sent, 'released', entry, keptUntil)),
+        }),
+    };
+  }
+
+  get events(): GatewayPorts['events'] {
+    const { env, db, isolate } = this.#bound;
+    const types = isolate.catalog.eventTypes;
+    return {
+      take: async (raw, isWaiting) => {
+        const { take, token } = acceptance(isWaiting, {
+          types,
+          enqueue: (items, receivedAt) => enqueueEvents(env, items, receivedAt),
+          store: (message) => this.#storeAndRelay(() => this.#store([message])),
+        });
+        const report = await ingest(raw, systemNow(), { types, take });
+        return { report, token: token() };
+      },
+      status: async (source, id) => {
+        const read = () => guarded(() => readEventStatus(db, source, id));
+        const known = await read();
+        if (known !== undefined || !(await wasQueued(env, source, id))) return known;
+        // The event may have been stored between the two questions.
+        return (await read()) ?? { status: 'queued' };
+      },
+    };
+  }
+
+  get features(): GatewayPorts['features'] {
+    return { shards: this.#shards };
+  }
+
+  get feed(): GatewayPorts['feed'] {
+    const { env } = this.#bound;
+    return {
+      next: async (question) => {
+        const ask = () => changeFeed(env).next(question);
+        const page = await calling(ask, 'feed_unavailable', 'The feed does not answer.', 5);
+        if (page !== null) return page;
+        throw new Failure('feed_unavailable', 'Too many are reading the feed.', { retryAfterS: 5 });
+      },
+    };
+  }
+
+  get health(): GatewayPorts['health'] {
+    const { env, db } = this.#bound;
+    return {
+      database: async () => void (await db.execute(sql`select 1`)),
+      clock: async () =>
+        void (await rootClock(env).sync({ epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined })),
+      artifacts: async () => void (await env.MODELS.head('health')),
+    };
+  }
+
+  get kafka(): GatewayPorts['kafka'] {
+    const { env } = this.#bound;
+    return { partitions: () => kafkaReport(env), start: () => startKafkaSources(env) };
+  }
+
+  get lineage(): GatewayPorts['lineage'] {
+    const { config, db, isolate, registry } = this.#bound;
+    const { catalog } = isolate;
+    const datasets = datasetsOf(catalog, config.database.url);
+    return {
+      runEvents: (after, limit) =>
+        guarded(async () => {
+          // The cron may be switched off, and locally there is none, so each reader ends the runs that are over.
+          await sweepRuns(db);
+          const rows = await readLineageEvents(db, after, limit);
+          return rows.map((row) => ({ cursor: row.cursor, event: runEventOf(row, catalog, datasets) }));
+        }),
+      walk: (root, { directions, depth, limit }) => {
+        const champions = new Map<string, ReturnType<typeof readChampion>>();
+        const champion: LineageContext['champion'] = (model) => {
+          const read = champions.get(model) ?? readChampion(model, registry.store);
+          champions.set(model, read);
+          return read;
+        };
+        const context = { db, catalog, datasets, limit, now: systemNow(), champion };
+        return guarded(async () => {
+          const node = await findRoot(root, context);
+          return node === undefined ? undefined : await walk(node, directions, depth, neighboursOf(context));
+        });
+      },
+    };
+  }
+
+  get metrics(): GatewayPorts['metrics'] {
+    const { config, env } = this.#bound;
+    return {
+      isPublic: config.isMetricsPublic,
+      counters: () =>
+        calling(() => cacheStats(env).report(), 'statistics_unavailable', 'The counters do not answer.', 5),
+      quality: this.#qualityCounts,
+      feed: () => changeFeed(env).status(),
+      kafka: () => kafkaReport(env),
+    };
+  }
+
+  get modelPaths(): GatewayPorts['modelPaths'] {
+    return { ...this.#champion, shards: this.#shards, predicted: this.#noteLineage };
+  }
+
+  get predictions(): GatewayPorts['predictions'] {
+    const { db } = this.#bound;
+    return {
+      ...this.#champion,
+      shards: this.#shards,
+      missingKeys: (entity, keys) => guarded(() => missingKeys(db, entity, keys)),
+      predicted: this.#noteLineage,
+    };
+  }
+
+  get quality(): GatewayPorts['quality'] {
+    return { counts: this.#qualityCounts };
+  }
+
+  get quarantine(): GatewayPorts['quarantine'] {
+    const { db, isolate } = this.#bound;
+    return {
+      list: (filter) => guarded(() => listQuarantine(db, filter)),
+      find: async (id) => (await guarded(() => readQuarantined(db, [id])))[0],
+      release: async (ids, corrected) => {
+        const { outcome: results, token } = await this.#storeAndRelay(() =>
+          release(ids, corrected, systemNow(), {
+            types: isolate.catalog.eventTypes,
+            read: (numbers) => readQuarantined(db, numbers),
+            take: (items, receivedAt) => this.#store([eventsMessage(items, receivedAt)]),
+            resolve: (closed, entry) => resolveQuarantined(db, closed, 'released', entry),
+          }),
+        );
+        return { results, token };
+      },
+      discard: (ids, reason) => {
+        const entry = { action: 'quarantine.discard', target: ids.join(','), detail: { ids, reason } };
+        return guarded(() => resolveQuarantined(db, ids, 'discarded', entry));
+      },
+    };
+  }
+
+  get replays(): GatewayPorts['replays'] {
+    const { db, env, isolate } = this.#bound;
+    const find = (id: string) => guarded(() => readReplay(db, id));
+    return {
+      find,
+      start: async (id, superseded, detail) => {
+        const entry = { action: 'history.replay', target: id, detail };
+        await guarded(() => startReplay(db, id, newId(), superseded, entry));
+        const started = await find(id);
+        if (started === undefined)
+          throw new Error(`The replay ${id} was started and is not in the database.`);
+        return started;
+      },
+      step: (replay, plan) =>
+        replayStep(
+          replay,
+          plan,
+          replayStepPorts(this.#bound, () => this.#bound.newestToken(this.#scope)),
+        ),
+      digest: async () => {
+        const shards = allShards(isolate.catalog.features);
+        return addDigests(await Promise.all(shards.map(({ shard }) => rebuildShards(env).digest(shard))));
+      },
+    };
+  }
+
+  get trainings(): GatewayPorts['trainings'] {
+    const { db } = this.#bound;
+    return {
+      report: (id, model, report) =>
+        guarded(() =>
+          reportTraining(id, model, report, {
+            start: (start) => startTraining(db, start),
+            end: (end) => endTraining(db, end),
+            now: systemNow,
+          }),
+        ),
+      sweep: () => guarded(() => sweepRuns(db)),
+    };
+  }
+
+  get writes(): GatewayPorts['writes'] {
+    const { db } = this.#bound;
+    return {
+      put: (entity, key, values) => this.#write(() => putEntity(db, entity, key, values)),
+      remove: (entity, key) =>
+        this.#write(async () => {
+          const deleted = await deleteEntity(db, entity, key);
+          if (deleted !== null) return deleted;
+          throw new Failure('not_found', `No ${entity.name} has this key.`, {
+            pointer: entity.key.columns[0]?.property ?? '',
+          });
+        }),
+    };
+  }
+
+  readonly #invalidate = (tags: readonly string[]) => invalidateTags(this.#bound.env, tags);
+
+  readonly #noteLineage = (facts: LineageFacts) =>
+    noteLineage(this.#bound, (work) => this.#scope.keepAlive(work), facts, LINEAGE_PAUSE_MS);
+
+  readonly #qualityCounts = () =>
+    calling(
+      () => qualityWindow(this.#bound.env).counts(),
+      'statistics_unavailable',
+      'The counts of the quality do not answer.',
+      5,
+    );
+
+  get #shards(): Pick<ShardPort, 'read'> {
+    const { env } = this.#bound;
+    return { read: (shard, entity, keys, now) => featureShard(env, shard).read(entity, [...keys], now) };
+  }
+
+  get #champion(): ChampionPorts {
+    const { isolate, registry } = this.#bound;
+    return {
+      read: (request) => this.#bound.readIn(this.#scope, request),
+      registry,
+      models: isolate.models,
+      keepAlive: (work) => this.#scope.keepAlive(work),
+    };
+  }
+
+  /** Stores events in time for an answer that waits for them. */
+  #store(messages: readonly EventsMessage[]): Promise<StoreOutcome> {
+    const scope = { keepAlive: (work: Promise<unknown>) => this.#scope.keepAlive(work) };
+    return storeMessagesIn(this.#bound, messages, {
+      ...scope,
+      noteLineage: this.#noteLineage,
+      isPatient: false,
+    });
+  }
+
+  /** Returns once reads with the token show what was stored. */
+  async #storeAndRelay<Outcome>(
+    work: () => Promise<Outcome>,
+  ): Promise<{ readonly outcome: Outcome; readonly token: string }> {
+    const { env } = this.#bound;
+    const outcome = await guarded(async () => {
+      await armRelay(env);
+      return await work();
+    });
+    await outboxRelay(env).sweep();
+    return { outcome, token: formatToken(await this.#bound.newestToken(this.#scope)) };
+  }
+
+  /** Commits a write, invalidates it and returns; the outbox row is marked as relayed behind the answer. */
+  async #write<Written extends { readonly outboxId: number; readonly tags: readonly string[] }>(
+    commit: () => Promise<Written>,
+  ): Promise<Written & { readonly token: Token }> {
+    const { db, env, isolate } = this.#bound;
+    const { written, token } = await announcedWrite({
+      arm: () => armRelay(env),
+      commit: () => guarded(commit),
+      invalidate: async ({ tags, outboxId }) => {
+        const at = await invalidateTags(env, tags);
+        isolate.invalidated.note([outboxId], at);
+        return at;
+      },
+      markRelayed: async ({ outboxId, tags }, at) => {
+        const entities = new Set(isolate.catalog.entities.map(({ name }) => name));
+        await publishChanges(env.CHANGES, [{ outboxId, tags, event: null }], at, entities);
+        await markRelayed(db, [outboxId], at);
+      },
+      keepAlive: (work) => this.#scope.keepAlive(work),
+    });
+    return { ...written, token };
+  }
+}

@@ -1,0 +1,22 @@
+import { assemble, type Catalog, type DeclaredModule } from './catalog.ts';
+import { CatalogError } from './problem.ts';
+import type { RetentionPolicy } from './retention.ts';
+import { validateCatalog } from './validate.ts';
+
+/**
+ * Assembles the catalog from the files that declare it. A definition is found by its `kind`; every other export is
+ * ignored.
+ *
+ * @param modules by file name without its extension: `{ entities, events }` with `import * as entities from
+ *   './entities.ts'`.
+ * @throws CatalogError for mistakes that `validateCatalog` finds.
+ */
+export function defineCatalog(
+  modules: Readonly<Record<string, DeclaredModule>>,
+  { retention }: { readonly retention?: RetentionPolicy } = {},
+): Catalog {
+  const catalog = assemble(modules, retention);
+  const problems = validateCatalog(catalog);
+  if (problems.length > 0) throw new CatalogError(problems);
+  return catalog;
+}

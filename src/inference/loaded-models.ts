@@ -1,7 +1,7 @@
 import type { Candidates, ModelDefinition } from '../define/model.ts';
 import { Failure } from '../platform/failure.ts';
 import { assertDigest, type Manifest } from './bundle.ts';
-import type { Graph } from './onnx-runtime.ts';
+import type { Graph } from './graph.ts';
 import { artifactKey, parseCandidates, type RegistryPorts } from './registry.ts';
 
 /** A version that is ready to answer. */

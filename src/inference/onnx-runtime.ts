@@ -2,19 +2,8 @@ import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
 import * as ort from 'onnxruntime-web/wasm';
 import { DATATYPES, type Datatype } from '../define/datatype.ts';
 import { Failure } from '../platform/failure.ts';
+import type { Graph } from './graph.ts';
 import type { Tensor, TensorData, TensorSignature, Tensors } from './tensors.ts';
-
-/** A loaded graph. */
-export interface Graph {
-  readonly inputs: readonly TensorSignature[];
-  readonly outputs: readonly TensorSignature[];
-  /**
-   * Runs the graph on all of its inputs and returns all of its outputs.
-   *
-   * @throws whatever the runtime throws, for instance where dimensions of two inputs do not agree.
-   */
-  run(inputs: Tensors): Promise<Tensors>;
-}
 
 /** How the runtime reports a dimension that has no name and no value. */
 const UNNAMED_DIMENSION = 4_294_967_295;

@@ -1,8 +1,8 @@
 import type { RankingModel } from '../define/model.ts';
 import type { FeatureRow } from '../features/store.ts';
 import { log } from '../platform/logger.ts';
+import type { Graph } from './graph.ts';
 import type { LoadedRanking } from './loaded-models.ts';
-import type { Graph } from './onnx-runtime.ts';
 
 export interface RankedItem {
   readonly item: string;

@@ -4,7 +4,7 @@ import { isAnswer } from './answer.ts';
 import { assertDigest, type Bundle, type Golden, Manifest, versionOf } from './bundle.ts';
 import { assertDeclared, assertGraph } from './declared.ts';
 import { assertGoldenOutputs, goldenInputs } from './golden.ts';
-import type { Graph } from './onnx-runtime.ts';
+import type { Graph } from './graph.ts';
 import type { Tensors } from './tensors.ts';
 
 /** Where artifacts and manifests are kept. */

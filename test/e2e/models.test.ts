@@ -193,8 +193,9 @@ it('a classifier of scikit-learn is made a bundle, published by the command, and
       ({ json: { model } }) => Reflect.get(Object(model), 'version') === version,
     );
     expect(answer.json).toMatchObject({ label: 'low', source: 'model' });
-    const probabilities = Object.values(answer.json['probabilities'] as Record<string, number>);
-    expect(probabilities.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 4);
+    const probabilities = answer.json['probabilities'] as Record<string, number>;
+    expect(Object.values(probabilities).reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 4);
+    expect(probabilities['low']).toBe(Math.max(...Object.values(probabilities)));
     await expect(publishFolder(folder, { url, key: 'wrong' })).rejects.toThrow('does not take this key');
   } finally {
     rmSync(folder, { recursive: true });

@@ -21,6 +21,13 @@ export interface Contribution {
   readonly item: string;
 }
 
+/** An item of an `items` feature. */
+export interface ItemCount {
+  readonly item: string;
+  readonly count: number;
+  readonly lastAt: number;
+}
+
 export interface FeatureDefinition {
   readonly kind: 'feature';
   /** Unique within its entity; a windowed feature is read as `<name>_<days>d`. */
@@ -38,6 +45,52 @@ export interface FeatureDefinition {
   readonly contribution: (parsed: unknown) => Contribution | null;
 }
 
+/**
+ * One value of a feature, as models refer to it. Models know a feature only by its references, so a value that is
+ * computed from several features can become a reference of its own without a change to the models.
+ */
+export interface FeatureReference<Owner extends EntityDefinition = EntityDefinition, Value = unknown> {
+  readonly kind: 'feature-reference';
+  readonly entity: Owner;
+  readonly feature: FeatureDefinition;
+  /** The name under which the feature store has the value: `spend_minor_90d`. */
+  readonly readName: string;
+  /** Whether the value is always a whole number. */
+  readonly isWhole: boolean;
+  /**
+   * The value that a model gets, from what the feature store has under `readName` (undefined where it has nothing).
+   *
+   * @param now milliseconds since the Unix epoch.
+   */
+  readonly read: (stored: unknown, now: number) => Value;
+}
+
+/** A count or a sum. */
+export interface AmountFeature<Owner extends EntityDefinition, Days extends number>
+  extends FeatureDefinition {
+  readonly entity: Owner;
+  /** The amount within one of the declared windows. */
+  window(days: Days): FeatureReference<Owner, number>;
+  /** The amount of all time, of a feature that declares no windows. */
+  allTime(): FeatureReference<Owner, number>;
+}
+
+/** When something happened last. */
+export interface LastFeature<Owner extends EntityDefinition> extends FeatureDefinition {
+  readonly entity: Owner;
+  /** Milliseconds since the Unix epoch. An FP32 tensor rounds them to about two minutes. */
+  at(): FeatureReference<Owner, number | null>;
+  /** Days, with fractions, from then to the moment of the prediction. */
+  ageDays(): FeatureReference<Owner, number | null>;
+}
+
+/** The items that something happened with. */
+export interface ItemsFeature<Owner extends EntityDefinition> extends FeatureDefinition {
+  readonly entity: Owner;
+  /** Newest first. */
+  newest(): FeatureReference<Owner, readonly ItemCount[]>;
+}
+
 interface Declaration<Data, Owner extends EntityDefinition> {
   name: string;
   entity: Owner;
@@ -46,35 +99,107 @@ interface Declaration<Data, Owner extends EntityDefinition> {
   key: (data: Data) => Parameters<Owner['row']>[0] | null;
 }
 
+interface Windows<Days extends number> {
+  windowsDays: readonly Days[];
+}
+
+const DAY_MS = 86_400_000;
+
 /** Declares features over one event type. */
 export const feature = {
-  count: <Data, Owner extends EntityDefinition>(
-    declaration: Declaration<Data, Owner> & { windowsDays: readonly number[] },
-  ): FeatureDefinition =>
-    define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
+  count: <Data, Owner extends EntityDefinition, const Days extends number>(
+    declaration: Declaration<Data, Owner> & Windows<Days>,
+  ): AmountFeature<Owner, Days> =>
+    amount(
+      declaration,
+      define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
+    ),
 
-  sum: <Data, Owner extends EntityDefinition>(
-    declaration: Declaration<Data, Owner> & { windowsDays: readonly number[]; value: (data: Data) => number },
-  ): FeatureDefinition =>
-    define(declaration, 'sum', declaration.windowsDays, (data) => ({
-      amount: declaration.value(data),
-      item: '',
-    })),
+  sum: <Data, Owner extends EntityDefinition, const Days extends number>(
+    declaration: Declaration<Data, Owner> & Windows<Days> & { value: (data: Data) => number },
+  ): AmountFeature<Owner, Days> =>
+    amount(
+      declaration,
+      define(declaration, 'sum', declaration.windowsDays, (data) => ({
+        amount: declaration.value(data),
+        item: '',
+      })),
+    ),
 
-  last: <Data, Owner extends EntityDefinition>(declaration: Declaration<Data, Owner>): FeatureDefinition =>
-    define(declaration, 'last', [], () => ({ amount: 1, item: '' })),
+  last: <Data, Owner extends EntityDefinition>(declaration: Declaration<Data, Owner>): LastFeature<Owner> => {
+    const definition = define(declaration, 'last', [], () => ({ amount: 1, item: '' }));
+    const { entity } = declaration;
+    const at = (stored: unknown): number | null => (typeof stored === 'number' ? stored : null);
+    const last: LastFeature<Owner> = {
+      ...definition,
+      entity,
+      at: () => reference(entity, last, definition.name, true, at),
+      ageDays: () =>
+        reference(entity, last, definition.name, false, (stored, now) => {
+          const happenedAt = at(stored);
+          return happenedAt === null ? null : Math.max(0, now - happenedAt) / DAY_MS;
+        }),
+    };
+    return last;
+  },
 
   items: <Data, Owner extends EntityDefinition>(
     declaration: Declaration<Data, Owner> & { item: (data: Data) => string; limit: number },
-  ): FeatureDefinition =>
-    define(
-      declaration,
-      'items',
-      [],
-      (data) => ({ amount: 1, item: declaration.item(data) }),
-      declaration.limit,
-    ),
+  ): ItemsFeature<Owner> => {
+    const { entity, item, limit } = declaration;
+    const definition = define(declaration, 'items', [], (data) => ({ amount: 1, item: item(data) }), limit);
+    const items: ItemsFeature<Owner> = {
+      ...definition,
+      entity,
+      newest: () =>
+        reference(entity, items, definition.name, false, (stored) =>
+          Array.isArray(stored) ? stored.filter(isItemCount) : [],
+        ),
+    };
+    return items;
+  },
 };
+
+/** The names under which a feature is read: one a window, or its own. */
+export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
+  return windowsDays.length === 0 ? [name] : windowsDays.map((days) => windowName(name, days));
+}
+
+/** The name under which one window of a feature is read. */
+export function windowName(feature: string, days: number): string {
+  return `${feature}_${days}d`;
+}
+
+function amount<Owner extends EntityDefinition, Days extends number>(
+  { entity }: { readonly entity: Owner },
+  definition: FeatureDefinition,
+): AmountFeature<Owner, Days> {
+  // The feature store gives 0 where no event has counted yet.
+  const read = (stored: unknown): number => (typeof stored === 'number' ? stored : 0);
+  const amounts: AmountFeature<Owner, Days> = {
+    ...definition,
+    entity,
+    window: (days) => reference(entity, amounts, windowName(definition.name, days), true, read),
+    allTime: () => reference(entity, amounts, definition.name, true, read),
+  };
+  return amounts;
+}
+
+function reference<Owner extends EntityDefinition, Value>(
+  entity: Owner,
+  of: FeatureDefinition,
+  readName: string,
+  isWhole: boolean,
+  read: (stored: unknown, now: number) => Value,
+): FeatureReference<Owner, Value> {
+  return { kind: 'feature-reference', entity, feature: of, readName, isWhole, read };
+}
+
+function isItemCount(value: unknown): value is ItemCount {
+  if (typeof value !== 'object' || value === null) return false;
+  const { item, count, lastAt } = value as Readonly<Record<string, unknown>>;
+  return typeof item === 'string' && typeof count === 'number' && typeof lastAt === 'number';
+}
 
 function define<Data, Owner extends EntityDefinition>(
   declaration: Declaration<Data, Owner>,
@@ -100,9 +225,4 @@ function define<Data, Owner extends EntityDefinition>(
       return key === null ? null : { key: entity.key.textOf(key), ...measure(data) };
     },
   };
-}
-
-/** The names under which a feature is read: one a window, or its own. */
-export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
-  return windowsDays.length === 0 ? [name] : windowsDays.map((days) => `${name}_${days}d`);
 }

@@ -1,12 +1,5 @@
-import type { FeatureDefinition } from '../define/feature.ts';
+import { type FeatureDefinition, type ItemCount, windowName } from '../define/feature.ts';
 import { BUCKET_MS, type Cell } from './fold.ts';
-
-/** An item of an `items` feature. */
-export interface ItemCount {
-  readonly item: string;
-  readonly count: number;
-  readonly lastAt: number;
-}
 
 export type FeatureStatus = 'PRESENT' | 'NOT_FOUND';
 
@@ -42,7 +35,7 @@ export function readFeature(
     for (const { bucket, amount } of cells) {
       if (bucket > today - days && bucket <= today) total += amount;
     }
-    values[`${definition.name}_${days}d`] = { value: total, status, eventAt };
+    values[windowName(definition.name, days)] = { value: total, status, eventAt };
   }
   return values;
 }

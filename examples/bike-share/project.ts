@@ -1,4 +1,4 @@
-import { defineProject, type Query } from '../../src/define/project.ts';
+import { defineProject, type Query, type SmokeRead } from '../../src/define/project.ts';
 
 /** The bike-share: a made-up city with 75 days of rides, a model that is trained here and one that is not. */
 export const project = defineProject({
@@ -7,11 +7,17 @@ export const project = defineProject({
   adopted: 'examples/bike-share/catalog/adopted.ts',
   contracts: 'examples/bike-share/catalog/contracts',
   seed: async (ports) => (await import('./seed/seed.ts')).seedBikeShare(ports),
+  models: {
+    'ride-minutes': { train: 'examples/bike-share/training/train.ts' },
+    'departures-tomorrow': { bundle: 'examples/bike-share/models/departures-tomorrow' },
+  },
   tryOut: async (query) => {
     const { rider, station, dock } = await lastRide(query);
     return [
       { get: `/v1/stations/${station}` },
       { get: `/v1/stations/${station}/docks/${dock}` },
+      { get: `/v1/stations/${station}/departures-tomorrow` },
+      { get: `/v1/riders/${rider}/next-ride` },
       { get: `/v1/riders/${rider}/rides?limit=3` },
       { send: await nextRide(query) },
     ];
@@ -31,8 +37,10 @@ export const project = defineProject({
         },
         { get: `/v1/riders/${rider}`, isFresh: isOneMore((body) => fieldOf(body, 'rides')) },
         { get: `/v1/riders/${rider}/rides` },
+        predicted(`/v1/riders/${rider}/next-ride`),
+        predicted(`/v1/stations/${station}/departures-tomorrow`),
       ],
-      unrelated: [`/v1/stations/${otherStation}`],
+      unrelated: [`/v1/stations/${otherStation}`, `/v1/stations/${otherStation}/departures-tomorrow`],
     };
   },
 });
@@ -63,6 +71,15 @@ async function nextRide(query: Query) {
   const { rider, station, dock } = await lastRide(query);
   const place = { startStation: station, startDock: dock, endStation: station, endDock: dock };
   return { type: 'bikes.ride.v1', data: { rider, plan: 'member', bike: 'B1', ...place, minutes: 9 } };
+}
+
+/** A prediction by a published version, which the ride changes. */
+function predicted(path: string): SmokeRead {
+  return {
+    get: path,
+    before: { what: 'the model answers', holds: (body) => fieldOf(body, 'source') === 'model' },
+    isFresh: (before, after) => fieldOf(before, 'value') !== fieldOf(after, 'value'),
+  };
 }
 
 function isOneMore(of: (body: unknown) => unknown) {

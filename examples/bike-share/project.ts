@@ -29,13 +29,14 @@ export const project = defineProject({
       fresh: [
         {
           get: `/v1/stations/${station}`,
-          isFresh: isOneMore((body) => fieldOf(fieldOf(body, 'rides'), 'ended')),
+          isFresh: isMoreBy(1, (body) => fieldOf(fieldOf(body, 'rides'), 'ended')),
         },
         {
           get: `/v1/stations/${station}/docks/${dock}`,
-          isFresh: isOneMore((body) => fieldOf(body, 'bikesBroughtBack')),
+          // The bike leaves the dock and comes back to it.
+          isFresh: isMoreBy(2, (body) => fieldOf(body, 'movements')),
         },
-        { get: `/v1/riders/${rider}`, isFresh: isOneMore((body) => fieldOf(body, 'rides')) },
+        { get: `/v1/riders/${rider}`, isFresh: isMoreBy(1, (body) => fieldOf(body, 'rides')) },
         { get: `/v1/riders/${rider}/rides` },
         predicted(`/v1/riders/${rider}/next-ride`),
         predicted(`/v1/stations/${station}/departures-tomorrow`),
@@ -82,8 +83,8 @@ function predicted(path: string): SmokeRead {
   };
 }
 
-function isOneMore(of: (body: unknown) => unknown) {
-  return (before: unknown, after: unknown) => Number(of(after)) === Number(of(before)) + 1;
+function isMoreBy(difference: number, of: (body: unknown) => unknown) {
+  return (before: unknown, after: unknown) => Number(of(after)) === Number(of(before)) + difference;
 }
 
 function fieldOf(body: unknown, name: string): unknown {

@@ -31,6 +31,7 @@ export const rideMinutes = model.regression({
 /** Made outside: `outside/departures.py` writes the ONNX file as scikit-learn's exporter does. */
 export const departuresTomorrow = model.regression({
   name: 'departures-tomorrow',
+  public: true,
   description: 'How many rides will begin at a station on the next day.',
   entity: station,
   path: '/v1/stations/{id}/departures-tomorrow',

@@ -1,5 +1,6 @@
 import type { EntityDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
+import type { FeatureRow, ItemCount, WindowedRow } from './feature-value.ts';
 
 /**
  * How events become a value. All four are commutative and keep exact integers, so that the result does not
@@ -21,15 +22,10 @@ export interface Contribution {
   readonly item: string;
 }
 
-/** An item of an `items` feature. */
-export interface ItemCount {
-  readonly item: string;
-  readonly count: number;
-  readonly lastAt: number;
-}
-
-export interface FeatureDefinition {
+/** `Row` is what a read of it has, by its read names: for types alone, no value has it. */
+export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly kind: 'feature';
+  readonly row?: Row;
   /** Unique within its entity; a windowed feature is read as `<name>_<days>d`. */
   readonly name: string;
   readonly entity: EntityDefinition;
@@ -66,17 +62,21 @@ export interface FeatureReference<Owner extends EntityDefinition = EntityDefinit
 }
 
 /** A count or a sum. */
-export interface AmountFeature<Owner extends EntityDefinition, Days extends number>
-  extends FeatureDefinition {
+export interface AmountFeature<
+  Owner extends EntityDefinition,
+  Name extends string,
+  Days extends readonly number[],
+> extends FeatureDefinition<WindowedRow<Name, Days, number>> {
   readonly entity: Owner;
   /** The amount within one of the declared windows. */
-  window(days: Days): FeatureReference<Owner, number>;
+  window(days: Days[number]): FeatureReference<Owner, number>;
   /** The amount of all time, of a feature that declares no windows. */
   allTime(): FeatureReference<Owner, number>;
 }
 
 /** When something happened last. */
-export interface LastFeature<Owner extends EntityDefinition> extends FeatureDefinition {
+export interface LastFeature<Owner extends EntityDefinition, Name extends string>
+  extends FeatureDefinition<WindowedRow<Name, [], number | null>> {
   readonly entity: Owner;
   /** Milliseconds since the Unix epoch. An FP32 tensor rounds them to about two minutes. */
   at(): FeatureReference<Owner, number | null>;
@@ -85,39 +85,50 @@ export interface LastFeature<Owner extends EntityDefinition> extends FeatureDefi
 }
 
 /** The items that something happened with. */
-export interface ItemsFeature<Owner extends EntityDefinition> extends FeatureDefinition {
+export interface ItemsFeature<Owner extends EntityDefinition, Name extends string>
+  extends FeatureDefinition<WindowedRow<Name, [], readonly ItemCount[]>> {
   readonly entity: Owner;
   /** Newest first. */
   newest(): FeatureReference<Owner, readonly ItemCount[]>;
 }
 
-interface Declaration<Data, Owner extends EntityDefinition> {
-  name: string;
+interface Declaration<Data, Owner extends EntityDefinition, Name extends string = string> {
+  name: Name;
   entity: Owner;
   event: EventDefinition<Data>;
   /** The entity that this event counts for, or `null` where it counts for none. */
   key: (data: Data) => Parameters<Owner['row']>[0] | null;
 }
 
-interface Windows<Days extends number> {
-  windowsDays: readonly Days[];
+interface Windows<Days extends readonly number[]> {
+  windowsDays: Days;
 }
 
 const DAY_MS = 86_400_000;
 
 /** Declares features over one event type. */
 export const feature = {
-  count: <Data, Owner extends EntityDefinition, const Days extends number>(
-    declaration: Declaration<Data, Owner> & Windows<Days>,
-  ): AmountFeature<Owner, Days> =>
+  count: <
+    Data,
+    Owner extends EntityDefinition,
+    const Name extends string,
+    const Days extends readonly number[],
+  >(
+    declaration: Declaration<Data, Owner, Name> & Windows<Days>,
+  ): AmountFeature<Owner, Name, Days> =>
     amount(
       declaration,
       define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
     ),
 
-  sum: <Data, Owner extends EntityDefinition, const Days extends number>(
-    declaration: Declaration<Data, Owner> & Windows<Days> & { value: (data: Data) => number },
-  ): AmountFeature<Owner, Days> =>
+  sum: <
+    Data,
+    Owner extends EntityDefinition,
+    const Name extends string,
+    const Days extends readonly number[],
+  >(
+    declaration: Declaration<Data, Owner, Name> & Windows<Days> & { value: (data: Data) => number },
+  ): AmountFeature<Owner, Name, Days> =>
     amount(
       declaration,
       define(declaration, 'sum', declaration.windowsDays, (data) => ({
@@ -126,11 +137,18 @@ export const feature = {
       })),
     ),
 
-  last: <Data, Owner extends EntityDefinition>(declaration: Declaration<Data, Owner>): LastFeature<Owner> => {
-    const definition = define(declaration, 'last', [], () => ({ amount: 1, item: '' }));
+  last: <Data, Owner extends EntityDefinition, const Name extends string>(
+    declaration: Declaration<Data, Owner, Name>,
+  ): LastFeature<Owner, Name> => {
+    const definition = define<Data, Owner, WindowedRow<Name, [], number | null>>(
+      declaration,
+      'last',
+      [],
+      () => ({ amount: 1, item: '' }),
+    );
     const { entity } = declaration;
     const at = (stored: unknown): number | null => (typeof stored === 'number' ? stored : null);
-    const last: LastFeature<Owner> = {
+    const last: LastFeature<Owner, Name> = {
       ...definition,
       entity,
       at: () => reference(entity, last, definition.name, true, at),
@@ -143,12 +161,18 @@ export const feature = {
     return last;
   },
 
-  items: <Data, Owner extends EntityDefinition>(
-    declaration: Declaration<Data, Owner> & { item: (data: Data) => string; limit: number },
-  ): ItemsFeature<Owner> => {
+  items: <Data, Owner extends EntityDefinition, const Name extends string>(
+    declaration: Declaration<Data, Owner, Name> & { item: (data: Data) => string; limit: number },
+  ): ItemsFeature<Owner, Name> => {
     const { entity, item, limit } = declaration;
-    const definition = define(declaration, 'items', [], (data) => ({ amount: 1, item: item(data) }), limit);
-    const items: ItemsFeature<Owner> = {
+    const definition = define<Data, Owner, WindowedRow<Name, [], readonly ItemCount[]>>(
+      declaration,
+      'items',
+      [],
+      (data) => ({ amount: 1, item: item(data) }),
+      limit,
+    );
+    const items: ItemsFeature<Owner, Name> = {
       ...definition,
       entity,
       newest: () =>
@@ -170,13 +194,13 @@ export function windowName(feature: string, days: number): string {
   return `${feature}_${days}d`;
 }
 
-function amount<Owner extends EntityDefinition, Days extends number>(
-  { entity }: { readonly entity: Owner },
-  definition: FeatureDefinition,
-): AmountFeature<Owner, Days> {
+function amount<Owner extends EntityDefinition, Name extends string, Days extends readonly number[]>(
+  { entity }: { readonly entity: Owner; readonly name: Name },
+  definition: FeatureDefinition<WindowedRow<Name, Days, number>>,
+): AmountFeature<Owner, Name, Days> {
   // The feature store gives 0 where no event has counted yet.
   const read = (stored: unknown): number => (typeof stored === 'number' ? stored : 0);
-  const amounts: AmountFeature<Owner, Days> = {
+  const amounts: AmountFeature<Owner, Name, Days> = {
     ...definition,
     entity,
     window: (days) => reference(entity, amounts, windowName(definition.name, days), true, read),
@@ -201,13 +225,13 @@ function isItemCount(value: unknown): value is ItemCount {
   return typeof item === 'string' && typeof count === 'number' && typeof lastAt === 'number';
 }
 
-function define<Data, Owner extends EntityDefinition>(
+function define<Data, Owner extends EntityDefinition, Row extends FeatureRow>(
   declaration: Declaration<Data, Owner>,
   aggregate: Aggregate,
   windowsDays: readonly number[],
   measure: (data: Data) => { amount: number; item: string },
   limit = 0,
-): FeatureDefinition {
+): FeatureDefinition<Row> {
   const { name, entity, event } = declaration;
   return {
     kind: 'feature',

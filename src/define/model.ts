@@ -15,8 +15,8 @@ interface ModelBase {
   readonly entity: EntityDefinition;
   /** How the answers at `path` are cached: `ttlS` by declaration, and void before that when a tag is invalidated. */
   readonly policy: CachePolicy;
-  /** Whether predictions are answered without a key. */
-  readonly public: boolean;
+  /** Whether its answers need no key. */
+  readonly isPublic: boolean;
 }
 
 /** What every kind of model declares. */
@@ -27,7 +27,7 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   entity: Owner;
   /** How long an answer lives at most, in seconds; 3,600 where it is not stated. */
   ttlS?: number;
-  /** Answers without a key. */
+  /** Answers without a key. Everything is closed that does not say so. */
   public?: boolean;
 }
 
@@ -244,7 +244,7 @@ function base({
 }: CommonDeclaration<EntityDefinition>) {
   // Scores move with time alone as well, so a comparison with the origin would report what is no fault.
   const policy = cachePolicy({ ttlS, probe: false });
-  return { kind: 'model' as const, name, description, entity, policy, public: isPublic };
+  return { kind: 'model' as const, name, description, entity, policy, isPublic };
 }
 
 function prediction<Owner extends EntityDefinition, Request extends RequestShape>(

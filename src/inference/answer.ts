@@ -4,6 +4,7 @@ import {
   type ClassLabel,
   type PredictionModel,
 } from '../define/model.ts';
+import { Failure } from '../platform/failure.ts';
 import type { Manifest } from './bundle.ts';
 import type { Tensors } from './tensors.ts';
 
@@ -51,6 +52,34 @@ function classAnswer({ outputs: names, classes }: ClassificationModel, outputs: 
   };
 }
 
+/**
+ * Compares labels with probabilities and scores, row by row. A wrong order of the declared classes would otherwise be
+ * silent: the label is right, and the probabilities are those of other classes.
+ *
+ * @param outputs of a batch of rows.
+ * @throws Failure `invalid_model`.
+ */
+export function assertClassOrder({ outputs: names, classes }: ClassificationModel, outputs: Tensors): void {
+  const { label, ...ranked } = names;
+  if (label === undefined) return;
+  const labels = Array.from(outputs[label]?.data ?? [], asLabel);
+  for (const name of Object.values(ranked)) {
+    const values = Array.from(outputs[name]?.data ?? [], Number);
+    if (values.length !== labels.length * classes.length) continue;
+    for (const [row, expected] of labels.entries()) {
+      const ofRow = values.slice(row * classes.length, (row + 1) * classes.length);
+      const found = ofRow[classes.indexOf(expected)];
+      if (found !== undefined && found >= Math.max(...ofRow)) continue;
+      const likely = JSON.stringify(classes[greatest(ofRow)]);
+      throw new Failure(
+        'invalid_model',
+        `In golden row ${row + 1} the label is ${JSON.stringify(expected)}, but the greatest value of "${name}" is that of ${likely}. Declare \`classes\` in the order of the columns of "${name}" (scikit-learn: \`classes_\`), or leave out the output \`label\`.`,
+        { pointer: '/golden/inputs' },
+      );
+    }
+  }
+}
+
 function byClass(classes: readonly ClassLabel[], values: readonly number[]): Record<string, number> {
   return Object.fromEntries(classes.map((label, index) => [String(label), values[index] ?? 0]));
 }
@@ -70,7 +99,11 @@ function probabilitiesIn(outputs: Tensors, name: string, classes: number): numbe
 function labelIn(outputs: Tensors, name: string): ClassLabel | undefined {
   const [only, ...others] = outputs[name]?.data ?? [];
   if (others.length > 0) throw new Error(`The output "${name}" has several values for one row.`);
-  return typeof only === 'bigint' ? Number(only) : only;
+  return only === undefined ? undefined : asLabel(only);
+}
+
+function asLabel(element: number | bigint | string): ClassLabel {
+  return typeof element === 'bigint' ? Number(element) : element;
 }
 
 function numberIn(outputs: Tensors, name: string): number {

@@ -1,6 +1,6 @@
 import type { Candidates, ModelDefinition, RankingModel } from '../define/model.ts';
 import { Failure } from '../platform/failure.ts';
-import { isAnswer } from './answer.ts';
+import { assertClassOrder, isAnswer } from './answer.ts';
 import { assertDigest, type Bundle, type Golden, Manifest, versionOf } from './bundle.ts';
 import { assertDeclared, assertGraph } from './declared.ts';
 import { assertGoldenOutputs, goldenInputs } from './golden.ts';
@@ -54,7 +54,7 @@ export async function publish(
   assertDeclared(definition, manifest);
   const graph = await ports.loadGraph(model);
   assertGraph(manifest, graph);
-  await assertGolden(golden, graph);
+  await assertGolden(definition, golden, graph);
 
   await ports.store.put(artifactKey(manifest.model.sha256), model);
   if (manifest.candidates !== undefined && candidates !== undefined)
@@ -137,7 +137,7 @@ function assertFallback(definition: ModelDefinition, { fallback }: Manifest): vo
     throw invalid('The fallback does not have the outputs of the model.', '/manifest/fallback');
 }
 
-async function assertGolden(golden: Golden, graph: Graph): Promise<void> {
+async function assertGolden(definition: ModelDefinition, golden: Golden, graph: Graph): Promise<void> {
   const inputs = goldenInputs(golden, graph.inputs);
   let outputs: Tensors;
   try {
@@ -149,6 +149,7 @@ async function assertGolden(golden: Golden, graph: Graph): Promise<void> {
     });
   }
   assertGoldenOutputs(golden, graph.outputs, outputs);
+  if (definition.task === 'classification') assertClassOrder(definition, outputs);
 }
 
 function invalid(detail: string, pointer: string): Failure {

@@ -1,4 +1,10 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeBundle, writeBundleFolder } from '../../scripts/models/bundle.ts';
+import { publishFolder } from '../../scripts/models/publish.ts';
+import { mood } from '../support/catalog/models.ts';
 import { expectedSpendBundle, moodBundle } from '../support/models/outside.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
@@ -167,6 +173,33 @@ describe('a classification', () => {
     const missing = await json('POST', '/v1/predictions/mood', { key: 'cleo' });
     expect(missing).toMatchObject({ status: 400, json: { code: 'invalid_request' } });
   });
+});
+
+it('a classifier of scikit-learn is made a bundle, published by the command, and answers', async () => {
+  const file = (name: string) =>
+    readFileSync(join(import.meta.dirname, '../support/onnx/scikit-learn', name));
+  const { body, columnSource } = await makeBundle(mood, {
+    onnx: Uint8Array.from(file('mood.onnx')),
+    golden: JSON.parse(file('mood.golden.json').toString('utf8')),
+  });
+  expect(columnSource).toBe('metadata');
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-mood-'));
+  try {
+    await writeBundleFolder(folder, body);
+    const url = new URL((await stack.fetch('/health/live')).url).origin;
+    const { version } = await publishFolder(folder, { url, key: KEY }, 'mood');
+    const answer = await eventually(
+      () => json('POST', '/v1/predictions/mood', { key: 'cleo', request: { hour: 0 } }),
+      ({ json: { model } }) => Reflect.get(Object(model), 'version') === version,
+    );
+    expect(answer.json).toMatchObject({ label: 'low', source: 'model' });
+    const probabilities = answer.json['probabilities'] as Record<string, number>;
+    expect(Object.values(probabilities).reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 4);
+    expect(probabilities['low']).toBe(Math.max(...Object.values(probabilities)));
+    await expect(publishFolder(folder, { url, key: 'wrong' })).rejects.toThrow('does not take this key');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 describe('what is published', () => {

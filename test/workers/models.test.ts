@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { type Bundle, Manifest, versionOf } from '../../src/inference/bundle.ts';
 import { loadGraph } from '../../src/inference/onnx-runtime.ts';
+import { publish, readChampion } from '../../src/inference/registry.ts';
 import { fromJson, inputTensors, toJson } from '../../src/inference/tensors.ts';
+import { sha256Hex } from '../../src/platform/digest.ts';
+import { mood } from '../support/catalog/models.ts';
 import { classifierGraph, echoGraph, graphBytes, regressionGraph } from '../support/onnx/graph.ts';
 
 /** Of each type: ONNX's name, and elements at its bounds as JSON has them. */
@@ -105,4 +109,76 @@ it('a shared dimension that differs is an error of the runtime, and the graph an
     count: { datatype: 'INT64', shape: [2, 1], data: BigInt64Array.of(0n, 0n) },
   });
   expect(variable && toJson(variable)).toEqual([6, 6]);
+});
+
+describe('publishing', () => {
+  const stored = new Map<string, Uint8Array<ArrayBuffer>>();
+  const ports = {
+    store: {
+      get: async (key: string) => stored.get(key),
+      put: async (key: string, bytes: Uint8Array<ArrayBuffer>) => void stored.set(key, bytes),
+    },
+    loadGraph,
+  };
+  const onnx = classifierGraph();
+  const bundle = async (more: object = {}): Promise<Bundle> => {
+    const model = { sha256: await sha256Hex(onnx), bytes: onnx.length };
+    const manifest = Manifest.parse({
+      name: 'mood',
+      version: await versionOf({ model }),
+      model,
+      inputs: [{ name: 'input', datatype: 'FP32', shape: [-1, 2], columns: ['purchases_30d', 'hour'] }],
+      outputs: [
+        { name: 'label', datatype: 'BYTES', shape: [-1] },
+        { name: 'probabilities', datatype: 'FP32', shape: [-1, 3] },
+      ],
+      ...more,
+    });
+    const golden = {
+      inputs: {
+        input: [
+          [-5, 0],
+          [3, 4],
+        ],
+      },
+      outputs: { label: ['low', 'high'] },
+      tolerance: 1e-4,
+    };
+    return { manifest, golden, model: onnx };
+  };
+
+  it('stores the version, which is read back', async () => {
+    await publish(mood, await bundle(), ports);
+    expect(await readChampion('mood', ports.store)).toEqual((await bundle()).manifest);
+  });
+
+  it('refuses classes in another order than the columns of the probabilities', async () => {
+    const swapped = { ...mood, classes: ['low', 'medium', 'high'] };
+    await expect(publish(swapped, await bundle(), ports)).rejects.toMatchObject({
+      code: 'invalid_model',
+      message: expect.stringContaining('classes_'),
+    });
+  });
+
+  it('refuses a version that is not the one of its parts, other outputs, and candidates', async () => {
+    const refused = async (more: object, pointer: string) =>
+      await expect(publish(mood, await bundle(more), ports)).rejects.toMatchObject({
+        code: 'invalid_model',
+        pointer,
+      });
+    await refused({ version: '0'.repeat(12) }, '/manifest/version');
+    await refused({ outputs: [{ name: 'label', datatype: 'INT64', shape: [-1] }] }, '/manifest/outputs');
+    await refused({ fallback: { label: 'other' } }, '/manifest/version');
+    const withCandidates = { ...(await bundle()), candidates: Uint8Array.of(1) };
+    await expect(publish(mood, withCandidates, ports)).rejects.toMatchObject({ pointer: '/candidates' });
+  });
+
+  it('says so where an earlier release wrote the manifest', async () => {
+    const old = { columns: ['a'], inputs: [{ name: 'x', datatype: 'FP32' }] };
+    stored.set('models/old/champion.json', Uint8Array.from(new TextEncoder().encode(JSON.stringify(old))));
+    await expect(readChampion('old', ports.store)).rejects.toMatchObject({
+      code: 'model_unavailable',
+      message: expect.stringContaining('Publish the model again'),
+    });
+  });
 });

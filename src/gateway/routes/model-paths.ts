@@ -9,10 +9,10 @@ import { newId } from '../../platform/ids.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
-import type { AppEnv, PortsOf } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
-import { consistencyHeaders, problem } from '../openapi.ts';
+import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
 
 export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'shards' | 'predicted'> {}
 
@@ -22,14 +22,16 @@ type Input = Readonly<Record<string, unknown>>;
 /** Serves what models answer for an entity at their paths, through the cache: rankings and predictions. */
 export function registerModelPaths(
   app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
   modelPathsOf: PortsOf<ModelPathPorts>,
   schemas: ReadonlyMap<ModelDefinition, ModelSchemas>,
 ): void {
-  for (const [model, { answer }] of schemas) registerModelPath(app, modelPathsOf, model, answer);
+  for (const [model, { answer }] of schemas) registerModelPath(app, gateway, modelPathsOf, model, answer);
 }
 
 function registerModelPath(
   app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
   modelPathsOf: PortsOf<ModelPathPorts>,
   model: ModelDefinition,
   answerSchema: ModelSchemas['answer'],
@@ -42,6 +44,7 @@ function registerModelPath(
     path,
     summary: model.description,
     tags: ['models'],
+    ...securityOf(model),
     request: {
       params,
       query: model.task === 'ranking' ? query : model.request,
@@ -55,11 +58,13 @@ function registerModelPath(
       },
       304: { description: 'The answer that the client has is still right.' },
       400: problem('A parameter or header is wrong.'),
+      ...unauthorizedOf(model),
       503: problem('No version has been published, or it cannot be loaded, and there is no fallback.'),
     },
   });
-  const responses = new CachedResponses();
+  const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);
   app.get(honoPath(path), async (c) => {
+    if (!model.isPublic) gateway.admit(c, model);
     const ports = modelPathsOf(c);
     const startedAt = systemNow();
     const input = inputOf(route, c.req);

@@ -18,7 +18,7 @@ import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
-import { consistencyHeaders, problem } from '../openapi.ts';
+import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const ITEMS_MAX = 200;
@@ -53,6 +53,7 @@ export function registerPredictions(
   app.post('/v1/predictions/:model', async (c) => {
     const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
+    if (definition?.isPublic !== true) gateway.admit(c, { isPublic: false });
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
       throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, {
@@ -87,6 +88,7 @@ function describePrediction(
     path: `/v1/predictions/${model.name}`,
     summary: `${model.description} For an entity by its key, or the graph's outputs for tensors`,
     tags: ['models'],
+    ...securityOf(model),
     request: {
       headers: consistencyHeaders,
       body: { required: true, content: { 'application/json': { schema: request } } },
@@ -97,6 +99,7 @@ function describePrediction(
         content: { 'application/json': { schema: answer } },
       },
       400: problem('The key or a field of the request is wrong.'),
+      ...unauthorizedOf(model),
       404: problem('The catalog declares no such model.'),
       422: problem('A tensor does not fit, or an item does not exist.'),
       503: problem('No version has been published, or it cannot be loaded, and there is no fallback.'),

@@ -75,7 +75,8 @@ export const mood = model.classification({
       },
     },
   },
-  classes: ['low', 'medium', 'high'],
+  // scikit-learn sorts classes by name, and the columns of the probabilities with them.
+  classes: ['high', 'low', 'medium'],
   outputs: { label: 'label', probabilities: 'probabilities' },
   fallback: { label: 'medium' },
 });

@@ -110,7 +110,7 @@ export function regressionGraph(): Uint8Array<ArrayBuffer> {
 
 /**
  * A linear classifier of three text classes in `ai.onnx.ml`, as skl2onnx writes one: the greatest of
- * `low = −f0`, `medium = 1`, `high = f0 + f1`.
+ * `high = f0 + f1`, `low = −f0`, `medium = 1`.
  */
 export function classifierGraph(): Uint8Array<ArrayBuffer> {
   return graphBytes({
@@ -126,9 +126,9 @@ export function classifierGraph(): Uint8Array<ArrayBuffer> {
         inputs: ['input'],
         outputs: ['label', 'probabilities'],
         attributes: {
-          coefficients: [-1, 0, 0, 0, 1, 1],
-          intercepts: [0, 1, 0],
-          classlabels_strings: ['low', 'medium', 'high'],
+          coefficients: [1, 1, -1, 0, 0, 0],
+          intercepts: [0, 0, 1],
+          classlabels_strings: ['high', 'low', 'medium'],
           post_transform: 'SOFTMAX',
         },
       },

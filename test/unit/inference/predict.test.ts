@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import type { FeatureValue } from '../../../src/define/feature-value.ts';
 import { model, type PredictionModel } from '../../../src/define/model.ts';
 import { fromFeature, fromRequest } from '../../../src/define/model-input.ts';
-import type { FeatureValue } from '../../../src/features/read.ts';
 import type { FeatureRow } from '../../../src/features/store.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
 import { type PredictPorts, predict } from '../../../src/inference/predict.ts';

@@ -4,7 +4,7 @@ import { drizzle } from 'drizzle-orm/pglite';
 import { migrate } from 'drizzle-orm/pglite/migrator';
 import { afterEach, describe, expect, it } from 'vitest';
 import { migratePglite } from '../../../../scripts/dev/database/migrations.ts';
-import { EVERYTHING } from '../../../../src/cache/purge.ts';
+import { EVERYTHING } from '../../../../src/cache/entry.ts';
 import { captureStatements } from '../../../../src/storage/postgres/capture.ts';
 import { catalog } from '../../catalog/index.ts';
 
@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dirname, '../../../..');
 /** The shop's migrations: databases of an earlier Millrace have its tables. */
 const MIGRATIONS = join(ROOT, 'examples/shop/migrations');
 /** The nine migrations from before Millrace's tables had a schema of their own, as they were released. */
-const LEGACY = join(ROOT, 'test/unit/storage/legacy-migrations');
+const LEGACY = join(import.meta.dirname, 'legacy-migrations');
 const TABLES = [
   ...['audit_log', 'events', 'lineage_events', 'lineage_predictions', 'lineage_runs', 'outbox', 'pruned'],
   ...['quality_pending', 'quarantine', 'replays'],

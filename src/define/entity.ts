@@ -3,7 +3,8 @@ import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type * as z from 'zod';
 import { type ClockDeclarations, type ClockDefinition, type ClocksOf, clocksOf } from './clock.ts';
 import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts';
-import { type ListDeclaration, type ListDefinition, list } from './list.ts';
+import { list } from './list.ts';
+import type { List, ListDeclaration, ListDefinition, PropertyOf } from './list-types.ts';
 import { type Tag, tag } from './tag.ts';
 
 /** What an API client may write: `PUT /v1/<path>/<key>` replaces these fields, `DELETE` removes the row. */
@@ -17,6 +18,8 @@ export interface EntityWrite {
 export interface EntityDefinition {
   readonly kind: 'entity';
   readonly name: string;
+  /** Whether its features are read without a key. Views and models of it are public by their own declarations. */
+  readonly isPublic: boolean;
   readonly table: PgTable;
   readonly key: KeyDefinition;
   /** Schemas of the key's parts, by property: a view's path takes them as `params`. */
@@ -51,16 +54,6 @@ export interface HistoryOwner {
 type Columns<Table extends PgTable> = Table['_']['columns'];
 export type ColumnOf<Table extends PgTable> = Columns<Table>[keyof Columns<Table>];
 
-/** The property of a column. */
-export type PropertyOf<Table extends PgTable, Column> = {
-  [Property in keyof Columns<Table>]: Columns<Table>[Property] extends Column
-    ? Column extends Columns<Table>[Property]
-      ? Property
-      : never
-    : never;
-}[keyof Columns<Table>] &
-  string;
-
 /** A row to be inserted. */
 export type InsertOf<Table extends PgTable> = Table['$inferInsert'];
 
@@ -94,7 +87,7 @@ export interface Entity<
     readonly [Property in KeyProperty<Table, Key>]: z.ZodType<ValueOf<Table, Property>>;
   };
   row(key: Key extends KeyColumns<Table> ? KeyOf<Table, Key> : KeyInput): Tag;
-  readonly lists: { readonly [Name in keyof Lists]: ListDefinition };
+  readonly lists: { readonly [Name in keyof Lists]: List<Table, Lists[Name]> };
   readonly clocks: { readonly [Clock in keyof Clocks]: ClockDefinition<PropertiesOf<Clocks[Clock]>> };
 }
 
@@ -122,11 +115,13 @@ export function entity<
   Table extends PgTable,
   const Key extends KeyColumns<Table>,
   Schema extends z.ZodObject = z.ZodObject,
-  Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
+  const Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
   const Clocks extends ClocksOf<Table> = Record<never, never>,
 >(declaration: {
   /** In lower case, unique; it begins the tags. */
   name: string;
+  /** Has its features answered without a key. Everything is closed that does not say so. */
+  public?: boolean;
   table: Table;
   /** A column, or several in the order of the table's key. */
   key: Key;
@@ -154,6 +149,7 @@ export function entity<
   const definition: EntityDefinition = {
     kind: 'entity',
     name,
+    isPublic: declaration.public === true,
     table,
     key,
     params,

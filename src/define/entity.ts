@@ -4,6 +4,7 @@ import type * as z from 'zod';
 import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts';
 import { list } from './list.ts';
 import type { List, ListDeclaration, ListDefinition, PropertyOf } from './list-types.ts';
+import { type Search, type SearchDeclaration, type SearchDefinition, search } from './search.ts';
 import { type Tag, tag } from './tag.ts';
 
 /** What an API client may write: `PUT /v1/<path>/<key>` replaces these fields, `DELETE` removes the row. */
@@ -26,6 +27,8 @@ export interface EntityDefinition {
   row(key: KeyInput): Tag;
   /** The orders in which its rows are read, page by page. */
   readonly lists: Readonly<Record<string, ListDefinition>>;
+  /** The ways in which its texts are searched. */
+  readonly searches: Readonly<Record<string, SearchDefinition>>;
 }
 
 /** A log of things that happened, appended to by events, read through the entities that it belongs to. */
@@ -73,6 +76,7 @@ export interface Entity<
   Table extends PgTable,
   Key = unknown,
   Lists = Readonly<Record<string, ListDeclaration>>,
+  Searches = Readonly<Record<string, SearchDeclaration>>,
 > extends EntityDefinition {
   readonly table: Table;
   readonly params: {
@@ -80,6 +84,7 @@ export interface Entity<
   };
   row(key: Key extends KeyColumns<Table> ? KeyOf<Table, Key> : KeyInput): Tag;
   readonly lists: { readonly [Name in keyof Lists]: List<Table, Lists[Name]> };
+  readonly searches: { readonly [Name in keyof Searches]: Search };
 }
 
 /** The columns that an insert needs beside the key: those that are neither nullable nor have a default. */
@@ -107,6 +112,7 @@ export function entity<
   const Key extends KeyColumns<Table>,
   Schema extends z.ZodObject = z.ZodObject,
   const Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
+  Searches extends Readonly<Record<string, SearchDeclaration>> = Record<never, never>,
 >(declaration: {
   /** In lower case, unique; it begins the tags. */
   name: string;
@@ -119,15 +125,19 @@ export function entity<
   keySchemas?: { readonly [Property in KeyProperty<Table, Key>]?: z.ZodType<string> };
   write?: { readonly path: string; readonly body: Schema } & CheckedBody<Table, Key, Schema>;
   lists?: Lists;
-}): Entity<Table, Key, Lists> {
+  searches?: Searches;
+}): Entity<Table, Key, Lists, Searches> {
   const { name, table, write, lists = {} as Lists, keySchema, keySchemas } = declaration;
   const columns: readonly PgColumn[] = isSeveral(declaration.key) ? declaration.key : [declaration.key];
   const key = keyOf(name, table, columns, schemasOf(table, columns, keySchema, keySchemas));
   const row = (of: KeyInput) => tag(`${name}:${key.textOf(of)}`);
-  const defined = Object.entries(lists).map(([property, declared]) => {
-    const words = property.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    return [property, list(`${name}/${words}`, { table, key, row }, declared)] as const;
-  });
+  const of = { table, key, row };
+  const defined = Object.entries(lists).map(
+    ([property, declared]) => [property, list(`${name}/${words(property)}`, of, declared)] as const,
+  );
+  const searched = Object.entries(declaration.searches ?? {}).map(
+    ([property, declared]) => [property, search(`${name}/search-${words(property)}`, of, declared)] as const,
+  );
   const params = Object.fromEntries(key.columns.map((part) => [part.property, part.schema]));
   const definition: EntityDefinition = {
     kind: 'entity',
@@ -138,9 +148,15 @@ export function entity<
     write,
     row,
     lists: Object.fromEntries(defined),
+    searches: Object.fromEntries(searched),
   };
   // The definition has what the declaration's own types say of it; the compiler cannot follow that through `entries`.
-  return definition as Entity<Table, Key, Lists>;
+  return definition as Entity<Table, Key, Lists, Searches>;
+}
+
+/** A property as it stands in tags: `byUnitPrice` is `by-unit-price`. */
+function words(property: string): string {
+  return property.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 function isSeveral(key: unknown): key is readonly PgColumn[] {

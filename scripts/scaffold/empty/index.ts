@@ -1,4 +1,4 @@
-import { defineCatalog } from '../../../src/define/catalog.ts';
+import { defineCatalog } from '../../../src/define/define-catalog.ts';
 import * as entities from './entities.ts';
 import * as events from './events.ts';
 import * as features from './features.ts';

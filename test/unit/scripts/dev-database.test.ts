@@ -333,7 +333,7 @@ describe('scripts/migrate.ts', () => {
     await expect(unreachable).rejects.toMatchObject({
       stderr: expect.stringMatching(/^migrate: .*ECONNREFUSED/),
     });
-  });
+  }, 60_000);
 });
 
 describe.skipIf(!POSTGRES_URL)(`the development database on ${POSTGRES_TITLE}`, () => {

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import * as z from 'zod';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { ensureSeed } from '../../../scripts/dev/seed.ts';
-import { defineCatalog } from '../../../src/define/catalog.ts';
+import { defineCatalog } from '../../../src/define/define-catalog.ts';
 import { event } from '../../../src/define/event.ts';
 import type { Seed } from '../../../src/define/project.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readyBlock } from '../../../scripts/dev/ready-block.ts';
 import { curlOf, trialsOf } from '../../../scripts/dev/trials.ts';
-import { defineCatalog } from '../../../src/define/catalog.ts';
+import { defineCatalog } from '../../../src/define/define-catalog.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const STACK = {

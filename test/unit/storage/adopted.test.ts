@@ -16,6 +16,7 @@ import {
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { assertCapturable, assertDeclared, type Query } from '../../../scripts/dev/database/declared.ts';
+import { ADOPTED_TABLES, CATALOG_TABLES } from '../../../scripts/dev/database/folders.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { entity, history } from '../../../src/define/entity.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
@@ -179,11 +180,11 @@ describe('the declared tables', () => {
       adopted: [wrong, crm.table('orders', { id: text('id') })],
     }).catch((caught: unknown) => (caught instanceof Error ? caught.message : caught));
     expect(error).toBe(`The database does not have what the catalog declares:
-  - examples/shop/catalog/tables.ts: there is no table stations. Run npm run db:generate, then npm run db:migrate.
-  - examples/shop/catalog/adopted.ts: crm.customers.id is declared as integer, and is text in the database. Correct adopted.ts.
-  - examples/shop/catalog/adopted.ts: the table crm.customers has no column city. Create it with the tool that owns the table, or correct adopted.ts.
-  - examples/shop/catalog/adopted.ts: crm.customers.tier is declared as mood, and is crm."Tier" in the database. Correct adopted.ts.
-  - examples/shop/catalog/adopted.ts: there is no table crm.orders. Create it with the tool that owns the table, or correct adopted.ts.`);
+  - ${CATALOG_TABLES}: there is no table stations. Run npm run db:generate, then npm run db:migrate.
+  - ${ADOPTED_TABLES}: crm.customers.id is declared as integer, and is text in the database. Correct adopted.ts.
+  - ${ADOPTED_TABLES}: the table crm.customers has no column city. Create it with the tool that owns the table, or correct adopted.ts.
+  - ${ADOPTED_TABLES}: crm.customers.tier is declared as mood, and is crm."Tier" in the database. Correct adopted.ts.
+  - ${ADOPTED_TABLES}: there is no table crm.orders. Create it with the tool that owns the table, or correct adopted.ts.`);
   });
 
   it('of a migration that has not been applied', async () => {

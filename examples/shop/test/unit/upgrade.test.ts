@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dirname, '../../../..');
 /** The shop's migrations: databases of an earlier Millrace have its tables. */
 const MIGRATIONS = join(ROOT, 'examples/shop/migrations');
 /** The nine migrations from before Millrace's tables had a schema of their own, as they were released. */
-const LEGACY = join(ROOT, 'test/unit/storage/legacy-migrations');
+const LEGACY = join(import.meta.dirname, 'legacy-migrations');
 const TABLES = [
   ...['audit_log', 'events', 'lineage_events', 'lineage_predictions', 'lineage_runs', 'outbox', 'pruned'],
   ...['quality_pending', 'quarantine', 'replays'],

@@ -1,7 +1,16 @@
 import * as z from 'zod';
 import { append, event, increment, set, upsert } from '../../../src/define/event.ts';
 import { custom, distribution, freshness, range, referential } from '../../../src/define/quality.ts';
-import { dock, faultHistory, PLANS, reportHistory, rideHistory, rider, station } from './entities.ts';
+import {
+  dock,
+  faultHistory,
+  movementHistory,
+  PLANS,
+  reportHistory,
+  rideHistory,
+  rider,
+  station,
+} from './entities.ts';
 
 /** How far the clock of a station may run ahead of ours, in milliseconds. */
 const FUTURE_TOLERANCE_MS = 5 * 60_000;

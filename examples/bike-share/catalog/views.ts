@@ -1,7 +1,17 @@
 import { and, count, desc, eq, gte, lt, or, sum } from 'drizzle-orm';
 import * as z from 'zod';
 import { view } from '../../../src/define/view.ts';
-import { DOCK_STATES, District, dock, faultHistory, movementHistory, PLANS, rider, rideHistory, station } from './entities.ts';
+import {
+  District,
+  DOCK_STATES,
+  dock,
+  faultHistory,
+  movementHistory,
+  PLANS,
+  rideHistory,
+  rider,
+  station,
+} from './entities.ts';
 import { dockFaults, docks, movements, riders, rides, stations } from './tables.ts';
 
 /** Fits the greatest number of tags of one entry: a page may depend on each of its rows. */
@@ -73,8 +83,14 @@ export const stationToday = view({
   load: async (db, { id }, { now }) => {
     const since = gte(rides.occurredAt, new Date(now - DAY_MS).toISOString());
     const [[begun], [ended]] = await db.batch([
-      db.select({ rides: count() }).from(rides).where(and(eq(rides.startStation, id), since)),
-      db.select({ rides: count() }).from(rides).where(and(eq(rides.endStation, id), since)),
+      db
+        .select({ rides: count() })
+        .from(rides)
+        .where(and(eq(rides.startStation, id), since)),
+      db
+        .select({ rides: count() })
+        .from(rides)
+        .where(and(eq(rides.endStation, id), since)),
     ]);
     return { station: id, begun: begun?.rides ?? 0, ended: ended?.rides ?? 0 };
   },

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { readyBlock } from '../../../scripts/dev/ready-block.ts';
 import { curlOf, trialsOf } from '../../../scripts/dev/trials.ts';
-import { view } from '../../../src/define/view.ts';
 import { defineCatalog } from '../../../src/define/define-catalog.ts';
+import { view } from '../../../src/define/view.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const STACK = {
@@ -38,7 +38,9 @@ describe('lines to try', () => {
         tags: () => [],
       });
     const views = [thing('/v1/open/{id}', true), thing('/v1/closed/{id}', false)];
-    expect(curlOf({ get: '/v1/open/1?x=y' }, at, { views, models: [] })).toBe("curl -i 'http://x/v1/open/1?x=y'");
+    expect(curlOf({ get: '/v1/open/1?x=y' }, at, { views, models: [] })).toBe(
+      "curl -i 'http://x/v1/open/1?x=y'",
+    );
     expect(curlOf({ get: '/v1/closed/1' }, at, { views, models: [] })).toBe(
       "curl -i http://x/v1/closed/1 -H 'authorization: Bearer k'",
     );

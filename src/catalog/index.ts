@@ -1,2 +1,2 @@
 /** What this deployment serves. Replace this folder by your own declarations: `docs/catalog.md`. */
-export { catalog } from '../../examples/bike-share/catalog/index.ts';
+export { catalog } from '../../examples/shop/catalog/index.ts';

@@ -1,1 +1,1 @@
-export { project } from '../../examples/bike-share/project.ts';
+export { project } from '../../examples/shop/project.ts';

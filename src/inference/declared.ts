@@ -1,7 +1,7 @@
 import type { Datatype } from '../define/datatype.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../define/model.ts';
 import { Failure } from '../platform/failure.ts';
-import type { TensorSignature } from './tensors.ts';
+import { sizeOf, type TensorSignature } from './tensors.ts';
 
 interface Signatures {
   readonly inputs: readonly (TensorSignature & { readonly columns?: readonly string[] | undefined })[];
@@ -107,7 +107,7 @@ function assertOutput(
   const wanted = definition.task === 'classification' && !isLabel ? definition.classes.length : 1;
   // The first dimension is the batch; a free one after it is known only when the graph has run.
   const fixed = output.shape.slice(output.shape[0] === -1 ? 1 : 0);
-  const size = fixed.reduce((product, dimension) => product * dimension, 1);
+  const size = sizeOf(fixed);
   const isBinary = property === 'probabilities' && wanted === 2;
   if (fixed.some((dimension) => dimension === -1) || size === wanted || (isBinary && size === 1)) return;
   throw invalid(

@@ -121,7 +121,7 @@ export function shapeFits(shape: readonly number[], signature: readonly number[]
 
 /** The number of elements of a shape; 1 for a scalar. */
 export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, dimension) => product * dimension, 1);
+  return shape.reduce((size, dimension) => size * dimension, 1);
 }
 
 type Elements =

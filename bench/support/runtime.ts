@@ -45,7 +45,12 @@ export function millrace(
     },
     kvNamespaces: ['CACHE'],
     r2Buckets: ['MODELS'],
-    queueProducers: { EVENTS: 'millrace-events', CHANGES: 'millrace-changes', SINK: 'millrace-sink' },
+    queueProducers: {
+      EVENTS: 'millrace-events',
+      CHANGES: 'millrace-changes',
+      SINK: 'millrace-sink',
+      DEAD: 'millrace-dead',
+    },
     durableObjects: durableObjects(),
   };
 }

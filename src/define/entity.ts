@@ -5,6 +5,7 @@ import { type ClockDeclarations, type ClockDefinition, type ClocksOf, clocksOf }
 import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts';
 import { list } from './list.ts';
 import type { List, ListDeclaration, ListDefinition, PropertyOf } from './list-types.ts';
+import { type Search, type SearchDeclaration, type SearchDefinition, search } from './search.ts';
 import { type Tag, tag } from './tag.ts';
 
 /** What an API client may write: `PUT /v1/<path>/<key>` replaces these fields, `DELETE` removes the row. */
@@ -31,6 +32,8 @@ export interface EntityDefinition {
   readonly lists: Readonly<Record<string, ListDefinition>>;
   /** Columns that hold the time of the last event that wrote certain others. */
   readonly clocks: Readonly<Record<string, ClockDefinition>>;
+  /** The ways in which its texts are searched. */
+  readonly searches: Readonly<Record<string, SearchDefinition>>;
 }
 
 /** A log of things that happened, appended to by events, read through the entities that it belongs to. */
@@ -81,6 +84,7 @@ export interface Entity<
   Key = unknown,
   Lists = Readonly<Record<string, ListDeclaration>>,
   Clocks = Readonly<Record<never, never>>,
+  Searches = Readonly<Record<string, SearchDeclaration>>,
 > extends EntityDefinition {
   readonly table: Table;
   readonly params: {
@@ -89,6 +93,7 @@ export interface Entity<
   row(key: Key extends KeyColumns<Table> ? KeyOf<Table, Key> : KeyInput): Tag;
   readonly lists: { readonly [Name in keyof Lists]: List<Table, Lists[Name]> };
   readonly clocks: { readonly [Clock in keyof Clocks]: ClockDefinition<PropertiesOf<Clocks[Clock]>> };
+  readonly searches: { readonly [Name in keyof Searches]: Search };
 }
 
 /** The columns that an insert needs beside the key: those that are neither nullable nor have a default. */
@@ -117,6 +122,7 @@ export function entity<
   Schema extends z.ZodObject = z.ZodObject,
   const Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
   const Clocks extends ClocksOf<Table> = Record<never, never>,
+  Searches extends Readonly<Record<string, SearchDeclaration>> = Record<never, never>,
 >(declaration: {
   /** In lower case, unique; it begins the tags. */
   name: string;
@@ -136,15 +142,19 @@ export function entity<
    * Late events do not write them then. `{ statusAt: ['status', 'battery'] }`
    */
   clocks?: Clocks;
-}): Entity<Table, Key, Lists, Clocks> {
+  searches?: Searches;
+}): Entity<Table, Key, Lists, Clocks, Searches> {
   const { name, table, write, lists = {} as Lists, keySchema, keySchemas, clocks } = declaration;
   const columns: readonly PgColumn[] = isSeveral(declaration.key) ? declaration.key : [declaration.key];
   const key = keyOf(name, table, columns, schemasOf(table, columns, keySchema, keySchemas));
   const row = (of: KeyInput) => tag(`${name}:${key.textOf(of)}`);
-  const defined = Object.entries(lists).map(([property, declared]) => {
-    const words = property.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    return [property, list(`${name}/${words}`, { table, key, row }, declared)] as const;
-  });
+  const of = { table, key, row };
+  const defined = Object.entries(lists).map(
+    ([property, declared]) => [property, list(`${name}/${words(property)}`, of, declared)] as const,
+  );
+  const searched = Object.entries(declaration.searches ?? {}).map(
+    ([property, declared]) => [property, search(`${name}/search-${words(property)}`, of, declared)] as const,
+  );
   const params = Object.fromEntries(key.columns.map((part) => [part.property, part.schema]));
   const definition: EntityDefinition = {
     kind: 'entity',
@@ -157,9 +167,15 @@ export function entity<
     row,
     lists: Object.fromEntries(defined),
     clocks: clocksOf(name, table, key, (clocks ?? {}) as ClockDeclarations),
+    searches: Object.fromEntries(searched),
   };
   // The definition has what the declaration's own types say of it; the compiler cannot follow that through `entries`.
-  return definition as Entity<Table, Key, Lists, Clocks>;
+  return definition as Entity<Table, Key, Lists, Clocks, Searches>;
+}
+
+/** A property as it stands in tags: `byUnitPrice` is `by-unit-price`. */
+function words(property: string): string {
+  return property.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 function isSeveral(key: unknown): key is readonly PgColumn[] {

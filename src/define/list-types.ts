@@ -57,7 +57,8 @@ export interface ListPage extends ListQuery {
 }
 
 export type Selection = Readonly<Record<string, PgColumn | SQL>>;
-type Selected<Columns extends Selection> = {
+/** The values of a selection, as drizzle has them. */
+export type Selected<Columns extends Selection> = {
   [Property in keyof Columns]: Columns[Property] extends PgColumn
     ? GetColumnData<Columns[Property]>
     : Columns[Property] extends SQL<infer Value>

@@ -304,7 +304,7 @@ describe('the model', () => {
     const wrong = await publishModel(({ golden }) => {
       golden.outputs.score = golden.outputs.score.map((score) => score + 0.5);
     });
-    expect(await wrong.json()).toMatchObject({ code: 'invalid_model', pointer: '/golden/outputs' });
+    expect(await wrong.json()).toMatchObject({ code: 'invalid_model', pointer: '/golden/outputs/score' });
     expect((await get('/v1/customers/alice/recommendations', strong)).json).toMatchObject({
       source: 'model',
     });

@@ -2,8 +2,9 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { EntityDefinition } from '../../define/entity.ts';
 import { filterTextSql } from '../../define/list-filter.ts';
 import type { ListDefinition } from '../../define/list-types.ts';
+import { lexemeHash, MANY, SEARCH_LEXEMES_MAX, type SearchDefinition } from '../../define/search.ts';
 import { integerSql, type SortColumn } from '../../define/sort-column.ts';
-import { keyText, sameKey } from './key-sql.ts';
+import { keyNames, keyText, sameKey } from './key-sql.ts';
 
 /**
  * What a changed row invalidates, as SQL: what `EntityDefinition.row` and `ListDefinition` say in JavaScript, for
@@ -14,12 +15,20 @@ import { keyText, sameKey } from './key-sql.ts';
 
 /** What an inserted row invalidates: the answers that missed it, and its place in every list. */
 export function insertTags(entity: EntityDefinition, row: string): SQL {
-  return concatenated([ownTag(entity, row), ...listsOf(entity).map((list) => entering(list, row))]);
+  return concatenated([
+    ownTag(entity, row),
+    ...listsOf(entity).map((list) => entering(list, row)),
+    ...searchesOf(entity).map((search) => searchTags(search, row)),
+  ]);
 }
 
 /** What a deleted row invalidates: the answers that show it, and those about whole lists. */
 export function deleteTags(entity: EntityDefinition, row: string): SQL {
-  return concatenated([ownTag(entity, row), ...listsOf(entity).map((list) => leaving(list, row))]);
+  return concatenated([
+    ownTag(entity, row),
+    ...listsOf(entity).map((list) => leaving(list, row)),
+    ...searchesOf(entity).map(({ name }) => sql`array[${literal(`${name}^`)}]`),
+  ]);
 }
 
 /** What an update invalidates: the answers that show the row and, where its place in a list changed, the new one. */
@@ -33,7 +42,32 @@ export function updateTags(entity: EntityDefinition, old: string, now: string): 
       const moved = concatenated([leaving(list, old), entering(list, now)]);
       return sql`case when ${place(old)} is distinct from ${place(now)} then ${moved} else '{}'::text[] end`;
     }),
+    ...searchesOf(entity).map((search) => {
+      const text = (row: string) =>
+        sql`row(${join([...keyNames(entity), ...namesOf(search)].map((name) => sql`${sql.raw(row)}.${name}`))})`;
+      const changed = sql`${text(old)} is distinct from ${text(now)}`;
+      return sql`case when ${changed} then ${searchTags(search, now)} else '{}'::text[] end`;
+    }),
   ]);
+}
+
+function searchesOf(entity: EntityDefinition): SearchDefinition[] {
+  return Object.values(entity.searches);
+}
+
+function namesOf({ columns }: SearchDefinition): ReturnType<typeof sql.identifier>[] {
+  return columns.map(({ name }) => sql.identifier(name));
+}
+
+/** What a row's text invalidates by coming to be: the search as a whole, and answers that depend on one of its lexemes. */
+function searchTags(search: SearchDefinition, row: string): SQL {
+  const lexemes = search.lexemes(namesOf(search).map((name) => sql`${sql.raw(row)}.${name}`));
+  const whole = literal(`${search.name}^`);
+  return sql`(
+    select array[${whole}] || case
+      when cardinality(lexemes) > ${sql.raw(String(SEARCH_LEXEMES_MAX))} then array[${whole} || ${literal(MANY)}]
+      else array(select ${whole} || ${lexemeHash(sql`lexeme`)} from unnest(lexemes) as lexeme) end
+    from (select ${lexemes} as lexemes) as document)`;
 }
 
 function listsOf(entity: EntityDefinition): ListDefinition[] {

@@ -18,7 +18,7 @@ const EPOCH = '0f';
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  const migrationsDir = join(import.meta.dirname, '../../../migrations');
+  const migrationsDir = join(import.meta.dirname, '../../support/catalog/migrations');
   database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);

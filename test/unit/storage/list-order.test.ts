@@ -16,8 +16,8 @@ import { connect } from '../../../src/storage/postgres/connect.ts';
 import { insertTags } from '../../../src/storage/postgres/list-tags.ts';
 import { anyMeasure, CREATE_MEASURES, type Measure, measures } from './list-order-table.ts';
 
-const MIGRATIONS = join(import.meta.dirname, '../../../migrations');
-const ROWS = 120;
+const MIGRATIONS = join(import.meta.dirname, '../../support/catalog/migrations');
+const ROWS = 100;
 
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
@@ -56,7 +56,7 @@ const each = columns.flatMap((column) => [
 ]);
 const several = fc
   .sample(fc.array(fc.tuple(fc.constantFrom(...columns), fc.boolean()), { minLength: 2, maxLength: 4 }), {
-    numRuns: 40,
+    numRuns: 16,
     seed: 11,
   })
   .map((chosen) => [...new Map(chosen.map(([column, down]) => [column, directed(column, down)])).values()])

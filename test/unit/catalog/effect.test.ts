@@ -121,7 +121,9 @@ describe('several rows of one event in a history', () => {
   });
   it('are refused where the table has no line', () => {
     expect(ride(reportHistory).interpret({ riders: ['a', 'b'] }, context)).toMatchObject({
-      ...{ ok: false, reason: 'stores_failed', detail: expect.stringContaining('eventLine') },
+      ok: false,
+      reason: 'stores_failed',
+      detail: expect.stringContaining('eventLine'),
     });
     expect(ride(reportHistory).interpret({ riders: ['a'] }, context)).toMatchObject({ ok: true });
   });

@@ -5,12 +5,13 @@ import { type Position, resetReason } from '../../src/pipeline/feed/position.ts'
 import { type FeedPage, type FeedStatus, WAIT_MS } from '../../src/pipeline/feed/stream.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
+import { OBJECT_REQUESTS_PER_SECOND } from '../../src/platform/limits.ts';
 import { FeedStore, KEPT_MS } from './store.ts';
 
 /** Changes of one call: what a consumer's batch of ten messages has at most. */
 export const APPEND_CHANGES_MAX = 4_000;
-/** Readers that wait at a time: an object answers about a thousand calls a second. */
-export const READERS_MAX = 500;
+/** Readers that wait at a time: each may ask up to twice a second. */
+export const READERS_MAX = OBJECT_REQUESTS_PER_SECOND / 2;
 /** Changes of one answer. */
 export const PAGE_CHANGES_MAX = 1_000;
 /** Calls a second that readers may make together: a pause grows with their number. */

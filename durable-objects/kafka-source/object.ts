@@ -2,12 +2,15 @@ import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import { beginningOf, pump, type SourcePorts } from '../../src/pipeline/kafka/source.ts';
 import { systemNow } from '../../src/platform/clock.ts';
+import { SUBREQUESTS_MAX } from '../../src/platform/limits.ts';
 import { log } from '../../src/platform/logger.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** Steps of one alarm: of the subrequests that an invocation has, each takes some ten. */
-const STEPS_MAX = 30;
+/** Subrequests of one step, roughly. */
+const STEP_SUBREQUESTS = 10;
+/** Steps of one alarm: they take a third of its subrequests at most. */
+const STEPS_MAX = Math.floor((SUBREQUESTS_MAX * 0.3) / STEP_SUBREQUESTS);
 /** An alarm begins no further step after this long, in milliseconds. */
 const ALARM_MS = 30_000;
 const RETRY_MS_MIN = 1_000;

@@ -57,7 +57,7 @@ function keysIn(effect: Effect): KnownKey[] {
   const named =
     effect.kind === 'append'
       ? effect.history.owners.map((owner) => ({ entity: owner.entity, values: ownerKey(owner, effect.row) }))
-      : [{ entity: effect.entity, values: effect.row }];
+      : [{ entity: effect.entity, values: 'row' in effect ? effect.row : effect.key }];
   return named.flatMap(({ entity, values }) =>
     entity.key.columns.flatMap(({ property }): KnownKey[] => {
       const value = values?.[property];

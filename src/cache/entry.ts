@@ -29,7 +29,43 @@ export const Entry = z.object({
   asOf: z.int().nonnegative().nullable().optional(),
   /** By the filler's clock, milliseconds since the Unix epoch: for `Age` and TTL, never for coherence. */
   filledAt: z.number(),
+  /**
+   * The `now` that the origin was read with, in milliseconds since the Unix epoch: the beginning of a grain. Absent
+   * where time does not change the answer.
+   */
+  now: z.number().optional(),
   /** How long the origin took, in milliseconds: what takes long is refreshed earlier. */
   fillMs: z.number().nonnegative().optional(),
 });
 export type Entry = z.output<typeof Entry>;
+
+/** An answer's value as it is stored and sent, with the strong entity tag of that text (RFC 9110 §8.8.3). */
+export async function bodyAndEtag(
+  value: unknown,
+  digest: (text: string) => Promise<string>,
+): Promise<{ body: string; etag: string }> {
+  const body = JSON.stringify(value);
+  return { body, etag: `"${(await digest(body)).slice(0, ETAG_CHARACTERS)}"` };
+}
+
+/** Half of a SHA-256 in hexadecimal: 128 bits tell answers apart. */
+const ETAG_CHARACTERS = 32;
+
+/**
+ * What every stored answer depends on beside its own tags, so that purging is an invalidation like any other:
+ * everything, its view, and its key without what it varies on.
+ */
+export function purgeTags(view: string, key: string): string[] {
+  return [EVERYTHING, viewTag(view), keyTag(key)];
+}
+
+/** The tag of all stored answers. */
+export const EVERYTHING = 'cache';
+
+export function viewTag(view: string): string {
+  return `cache:view:${view}`;
+}
+
+export function keyTag(key: string): string {
+  return `cache:key:${key}`;
+}

@@ -1,5 +1,7 @@
 import * as z from 'zod';
-import type { Entry } from './entry.ts';
+import type { Now } from '../platform/clock.ts';
+import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
+import { Entry } from './entry.ts';
 
 /**
  * Single flight of one key: who reads the origin, who waits, and what a waiter may be given. No I/O, no time,
@@ -31,6 +33,8 @@ export const Need = z.object({
   /** A mirror without an epoch has never synced, and nothing can be promised with it. */
   epoch: z.string().min(1),
   minStamp: z.int().nonnegative(),
+  /** The grain of time that the asker is in: an answer of an earlier grain will not do. Absent without grains. */
+  minNow: z.number().optional(),
 });
 export type Need = z.output<typeof Need>;
 
@@ -59,12 +63,12 @@ export interface EnterRequest {
  * too low for it or whose filler may be dead, and for the one after that.
  */
 export const WAIT_LEASES_MAX = 2;
-/** Waiters of a key. Each holds a call open, and a call takes some kilobytes of the object's 128 MB. */
+/** Waiters of a key. Each holds a call open, and a call takes some kilobytes of the isolate's memory. */
 export const WAITERS_MAX = 2_000;
 /** Largest entry that is handed on, as `entryBytes` counts. A larger one costs more to pass than it saves. */
 export const ENTRY_BYTES_MAX = 1024 * 1024;
-/** What one fill may put on its way at once, each waiter's copy counted: a quarter of the object's memory. */
-const HAND_ON_BYTES_MAX = 32 * 1024 * 1024;
+/** Bytes that one fill may send at once, each waiter's copy counted: a quarter of the isolate's memory. */
+const HAND_ON_BYTES_MAX = ISOLATE_MEMORY_BYTES / 4;
 /** How long a result outlives its hand-over, in milliseconds: the way of a miss that was sent before it. */
 export const RESULT_KEPT_MS = 1_000;
 
@@ -73,7 +77,9 @@ export function newFillGate(): FillGateState {
 }
 
 /** The one rule of correctness: true iff the entry was read after everything that the asker has to see. */
-export function meets(entry: Pick<Entry, 'epoch' | 'stamp'>, need: Need): boolean {
+export function meets(entry: Pick<Entry, 'epoch' | 'stamp' | 'now'>, need: Need): boolean {
+  const { minNow = Number.NEGATIVE_INFINITY } = need;
+  if ((entry.now ?? minNow) < minNow) return false;
   return entry.epoch === need.epoch && entry.stamp >= need.minStamp;
 }
 
@@ -206,4 +212,81 @@ function toFill(ticketId: string): Decision {
 
 function toShare(ticketId: string, entry: Entry): Decision {
   return { ticketId, verdict: { verdict: 'value', entry } };
+}
+
+/** The gate of one key, which all isolates share. It may fail, hang or forget at any time: that costs reads. */
+export interface FillGatePort {
+  /** Stays open until there is a verdict, at most `WAIT_LEASES_MAX` times `leaseMs`. */
+  enter(need: Need, leaseMs: number): Promise<Verdict>;
+  complete(ticketId: string, entry: Entry): Promise<void>;
+  fail(ticketId: string): Promise<void>;
+  disband(ticketId: string): Promise<void>;
+}
+
+export interface GateHostPorts {
+  readonly now: Now;
+  readonly newTicketId: () => string;
+  /** Calls back once after a delay; the returned function cancels that. */
+  readonly setTimer: (delayMs: number, callback: () => void) => () => void;
+}
+
+/**
+ * Keeps the open calls of one gate, and gives each the verdict that the rules above decide on, within
+ * their bounds and whatever becomes of its caller.
+ */
+export class GateHost implements FillGatePort {
+  readonly #ports: GateHostPorts;
+  readonly #gate = newFillGate();
+  /** By ticket. */
+  readonly #calls = new Map<string, (verdict: Verdict) => void>();
+  #timer: { readonly dueMs: number; readonly cancel: () => void } | undefined;
+
+  constructor(ports: GateHostPorts) {
+    this.#ports = ports;
+  }
+
+  async enter(need: Need, leaseMs: number): Promise<Verdict> {
+    const ticketId = this.#ports.newTicketId();
+    const request = { ticketId, need: Need.parse(need), leaseMs: LeaseMs.parse(leaseMs) };
+    const { promise, resolve } = Promise.withResolvers<Verdict>();
+    this.#calls.set(ticketId, resolve);
+    this.#deliver(enter(this.#gate, request, this.#ports.now()));
+    return await promise;
+  }
+
+  async complete(ticketId: string, entry: Entry): Promise<void> {
+    this.#deliver(complete(this.#gate, ticketId, Entry.parse(entry), this.#ports.now()));
+  }
+
+  async fail(ticketId: string): Promise<void> {
+    this.#deliver(fail(this.#gate, ticketId, this.#ports.now()));
+  }
+
+  async disband(ticketId: string): Promise<void> {
+    this.#deliver(disband(this.#gate, ticketId, this.#ports.now()));
+  }
+
+  #deliver(decisions: readonly Decision[]): void {
+    for (const { ticketId, verdict } of decisions) {
+      this.#calls.get(ticketId)?.(verdict);
+      this.#calls.delete(ticketId);
+    }
+    this.#arm();
+  }
+
+  /** Leaves one timer, for the next deadline. One that fires early finds nothing to do and is set again. */
+  #arm(): void {
+    const dueMs = nextDeadlineMs(this.#gate);
+    if (dueMs === this.#timer?.dueMs) return;
+    this.#timer?.cancel();
+    this.#timer = dueMs === undefined ? undefined : { dueMs, cancel: this.#wakeAt(dueMs) };
+  }
+
+  #wakeAt(dueMs: number): () => void {
+    const { now, setTimer } = this.#ports;
+    return setTimer(Math.max(1, dueMs - now()), () => {
+      this.#timer = undefined;
+      this.#deliver(expire(this.#gate, now()));
+    });
+  }
 }

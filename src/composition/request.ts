@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { EventsMessage } from '../../queues/events/message.ts';
-import { formatToken, type Token } from '../cache/clock/token.ts';
+import { formatToken, type Token } from '../cache/clock/clock.ts';
 import { addDigests } from '../features/digest.ts';
 import { allShards } from '../features/rebuild.ts';
 import { replayStep } from '../features/replay.ts';

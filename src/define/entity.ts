@@ -1,6 +1,7 @@
 import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type * as z from 'zod';
+import { type ClockDeclarations, type ClockDefinition, type ClocksOf, clocksOf } from './clock.ts';
 import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts';
 import { list } from './list.ts';
 import type { List, ListDeclaration, ListDefinition, PropertyOf } from './list-types.ts';
@@ -18,6 +19,8 @@ export interface EntityWrite {
 export interface EntityDefinition {
   readonly kind: 'entity';
   readonly name: string;
+  /** Whether its features are read without a key. Views and models of it are public by their own declarations. */
+  readonly isPublic: boolean;
   readonly table: PgTable;
   readonly key: KeyDefinition;
   /** Schemas of the key's parts, by property: a view's path takes them as `params`. */
@@ -27,6 +30,8 @@ export interface EntityDefinition {
   row(key: KeyInput): Tag;
   /** The orders in which its rows are read, page by page. */
   readonly lists: Readonly<Record<string, ListDefinition>>;
+  /** Columns that hold the time of the last event that wrote certain others. */
+  readonly clocks: Readonly<Record<string, ClockDefinition>>;
   /** The ways in which its texts are searched. */
   readonly searches: Readonly<Record<string, SearchDefinition>>;
 }
@@ -71,11 +76,14 @@ export type KeyOf<Table extends PgTable, Key> = Key extends readonly unknown[]
   ? { readonly [Property in KeyProperty<Table, Key>]: PartInput<ValueOf<Table, Property>> }
   : PartInput<ValueOf<Table, KeyProperty<Table, Key>>>;
 
+type PropertiesOf<Declared> = Declared extends readonly (infer Property extends string)[] ? Property : never;
+
 /** An entity of a known table. */
 export interface Entity<
   Table extends PgTable,
   Key = unknown,
   Lists = Readonly<Record<string, ListDeclaration>>,
+  Clocks = Readonly<Record<never, never>>,
   Searches = Readonly<Record<string, SearchDeclaration>>,
 > extends EntityDefinition {
   readonly table: Table;
@@ -84,6 +92,7 @@ export interface Entity<
   };
   row(key: Key extends KeyColumns<Table> ? KeyOf<Table, Key> : KeyInput): Tag;
   readonly lists: { readonly [Name in keyof Lists]: List<Table, Lists[Name]> };
+  readonly clocks: { readonly [Clock in keyof Clocks]: ClockDefinition<PropertiesOf<Clocks[Clock]>> };
   readonly searches: { readonly [Name in keyof Searches]: Search };
 }
 
@@ -112,10 +121,13 @@ export function entity<
   const Key extends KeyColumns<Table>,
   Schema extends z.ZodObject = z.ZodObject,
   const Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
+  const Clocks extends ClocksOf<Table> = Record<never, never>,
   Searches extends Readonly<Record<string, SearchDeclaration>> = Record<never, never>,
 >(declaration: {
   /** In lower case, unique; it begins the tags. */
   name: string;
+  /** Has its features answered without a key. Everything is closed that does not say so. */
+  public?: boolean;
   table: Table;
   /** A column, or several in the order of the table's key. */
   key: Key;
@@ -125,9 +137,14 @@ export function entity<
   keySchemas?: { readonly [Property in KeyProperty<Table, Key>]?: z.ZodType<string> };
   write?: { readonly path: string; readonly body: Schema } & CheckedBody<Table, Key, Schema>;
   lists?: Lists;
+  /**
+   * For columns that events write: the nullable timestamp that holds when the last event that wrote them happened.
+   * Late events do not write them then. `{ statusAt: ['status', 'battery'] }`
+   */
+  clocks?: Clocks;
   searches?: Searches;
-}): Entity<Table, Key, Lists, Searches> {
-  const { name, table, write, lists = {} as Lists, keySchema, keySchemas } = declaration;
+}): Entity<Table, Key, Lists, Clocks, Searches> {
+  const { name, table, write, lists = {} as Lists, keySchema, keySchemas, clocks } = declaration;
   const columns: readonly PgColumn[] = isSeveral(declaration.key) ? declaration.key : [declaration.key];
   const key = keyOf(name, table, columns, schemasOf(table, columns, keySchema, keySchemas));
   const row = (of: KeyInput) => tag(`${name}:${key.textOf(of)}`);
@@ -142,16 +159,18 @@ export function entity<
   const definition: EntityDefinition = {
     kind: 'entity',
     name,
+    isPublic: declaration.public === true,
     table,
     key,
     params,
     write,
     row,
     lists: Object.fromEntries(defined),
+    clocks: clocksOf(name, table, key, (clocks ?? {}) as ClockDeclarations),
     searches: Object.fromEntries(searched),
   };
   // The definition has what the declaration's own types say of it; the compiler cannot follow that through `entries`.
-  return definition as Entity<Table, Key, Lists, Searches>;
+  return definition as Entity<Table, Key, Lists, Clocks, Searches>;
 }
 
 /** A property as it stands in tags: `byUnitPrice` is `by-unit-price`. */

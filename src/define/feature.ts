@@ -1,5 +1,6 @@
 import type { EntityDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
+import type { FeatureRow, ItemCount, WindowedRow } from './feature-value.ts';
 
 /**
  * How events become a value. All four are commutative and keep exact integers, so that the result does not
@@ -21,8 +22,10 @@ export interface Contribution {
   readonly item: string;
 }
 
-export interface FeatureDefinition {
+/** `Row` is what a read of it has, by its read names: for types alone, no value has it. */
+export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly kind: 'feature';
+  readonly row?: Row;
   /** Unique within its entity; a windowed feature is read as `<name>_<days>d`. */
   readonly name: string;
   readonly entity: EntityDefinition;
@@ -38,8 +41,8 @@ export interface FeatureDefinition {
   readonly contribution: (parsed: unknown) => Contribution | null;
 }
 
-interface Declaration<Data, Owner extends EntityDefinition> {
-  name: string;
+interface Declaration<Data, Owner extends EntityDefinition, Name extends string = string> {
+  name: Name;
   entity: Owner;
   event: EventDefinition<Data>;
   /** The entity that this event counts for, or `null` where it counts for none. */
@@ -48,25 +51,37 @@ interface Declaration<Data, Owner extends EntityDefinition> {
 
 /** Declares features over one event type. */
 export const feature = {
-  count: <Data, Owner extends EntityDefinition>(
-    declaration: Declaration<Data, Owner> & { windowsDays: readonly number[] },
-  ): FeatureDefinition =>
+  count: <
+    Data,
+    Owner extends EntityDefinition,
+    const Name extends string,
+    const Days extends readonly number[],
+  >(
+    declaration: Declaration<Data, Owner, Name> & { windowsDays: Days },
+  ): FeatureDefinition<WindowedRow<Name, Days, number>> =>
     define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
 
-  sum: <Data, Owner extends EntityDefinition>(
-    declaration: Declaration<Data, Owner> & { windowsDays: readonly number[]; value: (data: Data) => number },
-  ): FeatureDefinition =>
+  sum: <
+    Data,
+    Owner extends EntityDefinition,
+    const Name extends string,
+    const Days extends readonly number[],
+  >(
+    declaration: Declaration<Data, Owner, Name> & { windowsDays: Days; value: (data: Data) => number },
+  ): FeatureDefinition<WindowedRow<Name, Days, number>> =>
     define(declaration, 'sum', declaration.windowsDays, (data) => ({
       amount: declaration.value(data),
       item: '',
     })),
 
-  last: <Data, Owner extends EntityDefinition>(declaration: Declaration<Data, Owner>): FeatureDefinition =>
+  last: <Data, Owner extends EntityDefinition, const Name extends string>(
+    declaration: Declaration<Data, Owner, Name>,
+  ): FeatureDefinition<WindowedRow<Name, [], number | null>> =>
     define(declaration, 'last', [], () => ({ amount: 1, item: '' })),
 
-  items: <Data, Owner extends EntityDefinition>(
-    declaration: Declaration<Data, Owner> & { item: (data: Data) => string; limit: number },
-  ): FeatureDefinition =>
+  items: <Data, Owner extends EntityDefinition, const Name extends string>(
+    declaration: Declaration<Data, Owner, Name> & { item: (data: Data) => string; limit: number },
+  ): FeatureDefinition<WindowedRow<Name, [], readonly ItemCount[]>> =>
     define(
       declaration,
       'items',
@@ -76,13 +91,13 @@ export const feature = {
     ),
 };
 
-function define<Data, Owner extends EntityDefinition>(
+function define<Data, Owner extends EntityDefinition, Row extends FeatureRow>(
   declaration: Declaration<Data, Owner>,
   aggregate: Aggregate,
   windowsDays: readonly number[],
   measure: (data: Data) => { amount: number; item: string },
   limit = 0,
-): FeatureDefinition {
+): FeatureDefinition<Row> {
   const { name, entity, event } = declaration;
   return {
     kind: 'feature',

@@ -15,6 +15,8 @@ export interface ModelDefinition {
   readonly kind: 'model';
   readonly name: string;
   readonly description: string;
+  /** Whether its ranking and predictions are answered without a key. */
+  readonly isPublic: boolean;
   readonly entity: EntityDefinition;
   /** Where the entity's ranking is served: `/v1/customers/{id}/recommendations`, with one parameter, the key. */
   readonly path: `/v1/${string}`;
@@ -43,6 +45,12 @@ export interface Candidates {
 }
 
 /** Declares a ranking model. */
-export function model(declaration: Omit<ModelDefinition, 'kind'>): ModelDefinition {
-  return { kind: 'model', ...declaration };
+export function model({
+  public: isPublic = false,
+  ...declaration
+}: Omit<ModelDefinition, 'kind' | 'isPublic'> & {
+  /** Answers without a key. Everything is closed that does not say so. */
+  public?: boolean;
+}): ModelDefinition {
+  return { kind: 'model', isPublic, ...declaration };
 }

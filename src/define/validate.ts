@@ -5,6 +5,7 @@ import { checkNames } from './validate/names.ts';
 import { checkRoutes } from './validate/routes.ts';
 import { checkTables } from './validate/tables.ts';
 import { checkValues } from './validate/values.ts';
+import { checkViews } from './validate/views.ts';
 
 /**
  * Finds what the types of the builders cannot: names and routes that clash, values out of their range, tables that do
@@ -18,7 +19,7 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     const declaration = origin === undefined ? `the ${named}` : `the ${named} (${origin})`;
     problems.push({ declaration, problem, remedy });
   };
-  for (const check of [checkNames, checkRoutes, checkTables, checkValues, checkExamples])
+  for (const check of [checkNames, checkRoutes, checkTables, checkValues, checkViews, checkExamples])
     check(catalog, report);
   return problems;
 }

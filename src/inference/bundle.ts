@@ -1,10 +1,11 @@
 import * as z from 'zod';
 import { sha256Hex } from '../platform/digest.ts';
 import { Failure, jsonPointer } from '../platform/failure.ts';
+import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
 
-/** Bounds of what a model may bring; an isolate has 128 MB for everything. */
-export const MODEL_BYTES_MAX = 16 * 1024 * 1024;
-export const CANDIDATES_BYTES_MAX = 4 * 1024 * 1024;
+/** Bytes of a model and of its candidates: parts of the isolate's memory, where two versions have to fit. */
+export const MODEL_BYTES_MAX = ISOLATE_MEMORY_BYTES / 8;
+export const CANDIDATES_BYTES_MAX = ISOLATE_MEMORY_BYTES / 32;
 const GOLDEN_ROWS_MAX = 64;
 
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);

@@ -3,22 +3,22 @@ import { PASS_CHANGES_MAX, type RelayPorts, relayPass } from './relay.ts';
 export interface SweeperPorts {
   /** Made for each sweep. */
   readonly relay: () => RelayPorts;
-  /** Tells the clock that the outbox is about to be read. The returned call tells that it has been seen through. */
+  /** Opens a pass over the outbox at the root clock. The returned call closes it, once everything found is invalidated. */
   readonly openPass: () => Promise<() => Promise<void>>;
-  /** Whether an error says that a query took too long. */
+  /** Whether an error shows that a query took too long. */
   readonly isTimeout: (error: unknown) => boolean;
 }
 
-/** What a pass that took too long is divided by: the next sweep tries less, or it would fail for ever. */
+/** A pass that took too long is divided by this. Without it, the next sweep would take as long and fail again. */
 const SHRINK = 4;
 
-/** The one sweeper of an outbox: sweeps follow each other, and calls that come while one is under way share the next. */
+/** The only sweeper of an outbox. One sweep runs at a time; calls that arrive during a sweep share the next one. */
 export class Sweeper {
   readonly #ports: SweeperPorts;
-  /** Changes of one pass: fewer after one that took too long, more again after those that were full. */
+  /** Changes of one pass: fewer after a pass that took too long, twice as many after a full one. */
   #limit = PASS_CHANGES_MAX;
   #running: Promise<number> = Promise.resolve(0);
-  /** Begins once the running one has ended. A commit that came after that had read may have been missed by it. */
+  /** Starts when the running sweep has ended: that one may have read the outbox before the caller's commit. */
   #next: Promise<number> | undefined;
 
   constructor(ports: SweeperPorts) {
@@ -26,8 +26,8 @@ export class Sweeper {
   }
 
   /**
-   * Relays everything that was committed before the call. However many calls keep coming, each waits for the
-   * sweep under way and for one more.
+   * Relays everything that was committed before the call. Each call waits for at most two sweeps: the one that runs
+   * and the next.
    *
    * @returns how many changes the sweep relayed.
    */
@@ -37,8 +37,8 @@ export class Sweeper {
   }
 
   /**
-   * Relays everything that was committed before the call, and moves the outbox's watermark up to it. Of a sweep
-   * that fails nothing is told, so the watermark stands still and its readers notice.
+   * Relays everything that was committed before the call, then moves the outbox's watermark up to it. A sweep that
+   * fails leaves the watermark where it is, so readers see that the outbox is behind.
    */
   async heartbeat(): Promise<void> {
     const closePass = await this.#ports.openPass();
@@ -47,7 +47,7 @@ export class Sweeper {
   }
 
   async #after(earlier: Promise<number>): Promise<number> {
-    // Whoever waits for the earlier one is told of its failure.
+    // The caller of the earlier sweep handles that sweep's error. This sweep runs regardless.
     await earlier.catch(() => undefined);
     const sweeping = this.#sweepAll();
     this.#running = sweeping;

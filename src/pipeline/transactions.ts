@@ -4,9 +4,9 @@ import type { KnownEvent, StorableEvent } from '../storage/postgres/event-store.
 
 /** Events of one transaction: enough to share its cost, few enough to stay within the statement's time limit. */
 const TRANSACTION_EVENTS_MAX = 2_000;
-/** What a transaction that took too long is divided by: six steps lead to a single event. */
+/** A transaction that took too long is divided by this: six steps lead to a single event. */
 const SHRINK = 4;
-/** Single events that take too long, after which it is not the events, and nothing more is tried. */
+/** After this many single events that take too long, the database is slow for all, and the call gives up. */
 const SLOW_EVENTS_MAX = 3;
 
 export interface TransactionPorts {
@@ -14,23 +14,23 @@ export interface TransactionPorts {
   readonly storeEvents: (events: readonly StorableEvent[]) => Promise<readonly KnownEvent[]>;
   readonly classifyFault: (error: unknown) => DatabaseFault;
   /**
-   * Whether an error says that a transaction took too long. Given where there is time for smaller ones to be tried
-   * then: a batch that a slow database cannot store within the limit would else come again for ever.
+   * Whether an error shows that a transaction took too long. Given where there is time to try smaller transactions:
+   * otherwise a batch that a slow database cannot store within the limit would be retried for ever.
    */
   readonly isTimeout?: (error: unknown) => boolean;
 }
 
 export interface Stored {
   readonly known: readonly KnownEvent[];
-  /** What the database itself cannot hold. */
+  /** Events that the database cannot hold. */
   readonly refused: readonly EventsMessage['refused'][number][];
-  /** The errors of those that took too long alone and are not stored: the call has to fail once the others are done with. */
+  /** The errors of events that took too long alone and are not stored. The caller fails after it has handled the others. */
   readonly slow: readonly unknown[];
 }
 
 /**
- * Stores events of distinct identities in as few transactions as the database bears. One that takes too long alone is
- * left out, so that it holds back no other.
+ * Stores events of distinct identities in as few transactions as the database can take. It leaves out an event that
+ * takes too long alone, so that the event delays no other.
  */
 export async function storeInTransactions(
   events: readonly StorableEvent[],
@@ -65,7 +65,7 @@ export function rawOf({ effects: _, tags: __, ...attributes }: StorableEvent): u
   return { specversion: '1.0', ...attributes };
 }
 
-/** Halves a transaction that the database refuses for its data, until the events at fault stand alone. */
+/** Halves a transaction that the database refuses because of its data, until the bad events stand alone. */
 async function storeOrSplit(
   events: readonly StorableEvent[],
   ports: TransactionPorts,

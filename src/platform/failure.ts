@@ -34,6 +34,7 @@ export type FailureCode =
   | 'unknown_entity'
   | 'unknown_item'
   | 'database_unavailable'
+  | 'features_unavailable'
   | 'clock_unavailable'
   | 'queue_unavailable'
   | 'relay_unavailable'

@@ -34,7 +34,7 @@ interface Page {
   readonly cache: string;
 }
 async function read(path: string): Promise<Page> {
-  const response = await stack.fetch(path, { headers: { 'millrace-consistency': 'strong' } });
+  const response = await stack.fetch(path, { headers: { ...AUTHORIZED, 'millrace-consistency': 'strong' } });
   expect(response.status).toBe(200);
   const json = (await response.json()) as {
     next: string | null;

@@ -53,7 +53,7 @@ async function send(events: readonly object[]): Promise<Response> {
   });
 }
 async function get(path: string, headers: Record<string, string> = {}) {
-  const response = await stack.fetch(path, { headers });
+  const response = await stack.fetch(path, { headers: { ...AUTHORIZED, ...headers } });
   const text = await response.text();
   return {
     status: response.status,
@@ -68,7 +68,7 @@ const strong = { 'millrace-consistency': 'strong' };
 async function featuresOf(customer: string): Promise<Record<string, { value: unknown }>> {
   const response = await stack.fetch('/v1/features/read', {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
     body: JSON.stringify({ entity: 'customer', keys: [customer] }),
   });
   const body = (await response.json()) as { results: { features: Record<string, { value: unknown }> }[] };
@@ -229,7 +229,7 @@ describe('the model', () => {
     const post = async (body: object) => {
       const response = await stack.fetch('/v1/predictions/ranker', {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { ...AUTHORIZED, 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
       return { status: response.status, json: (await response.json()) as Record<string, unknown> };

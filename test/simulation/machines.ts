@@ -5,7 +5,7 @@ import type { ClockParent } from '../../src/cache/clock/mirror.ts';
 import { RegionClock } from '../../src/cache/clock/region.ts';
 import { RootClock, type RootPorts } from '../../src/cache/clock/root.ts';
 import type { Entry } from '../../src/cache/entry.ts';
-import { GateHost } from '../../src/cache/gate-host.ts';
+import { GateHost } from '../../src/cache/fill-gate.ts';
 import { MemoryTier } from '../../src/cache/tiers/memory.ts';
 import { Sweeper, type SweeperPorts } from '../../src/pipeline/sweeper.ts';
 import type { Time } from '../../src/platform/clock.ts';

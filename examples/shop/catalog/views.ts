@@ -28,6 +28,7 @@ const Product = z.object({
 export const productPage = view({
   name: 'product',
   path: '/v1/products/{sku}',
+  public: true,
   description: 'One product, with what was sold of it.',
   params: { sku: Sku },
   cache: WRITTEN_BY_OTHERS,
@@ -60,6 +61,7 @@ const productColumns = {
 export const productList = view({
   name: 'products',
   path: '/v1/products',
+  public: true,
   description: 'Products in the order of their SKU; `next` is what `after` wants for the next page.',
   query: { after: product.lists.bySku.cursor.optional(), limit: PageSize },
   cache: WRITTEN_BY_OTHERS,
@@ -74,6 +76,7 @@ export const productList = view({
 export const priceList = view({
   name: 'price-list',
   path: '/v1/price-list',
+  public: true,
   description: 'Products from the cheapest on; `next` is what `after` wants for the next page.',
   query: { after: product.lists.byPrice.cursor.optional(), limit: PageSize },
   cache: WRITTEN_BY_OTHERS,

@@ -1,8 +1,15 @@
 import type { Time } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
-import { ageMs, applySync, type ClockParent, type Mirror, newMirror, type SyncRequest } from './mirror.ts';
-import { oldestSourceAgeMs } from './sources.ts';
-import type { Token } from './token.ts';
+import type { Token } from './clock.ts';
+import {
+  ageMs,
+  applySync,
+  type ClockParent,
+  type Mirror,
+  newMirror,
+  oldestSourceAgeMs,
+  type SyncRequest,
+} from './mirror.ts';
 
 /** What one request brings: the parent by its own stub, and a way to outlive itself. */
 export interface FollowerContext {

@@ -1,8 +1,8 @@
 import type { Region } from '../../platform/regions.ts';
+import type { Token } from './clock.ts';
 import { type Clock, newClock } from './clock.ts';
 import { applyDelta, encodeDelta } from './delta.ts';
-import { type SourceAges, sourceAges } from './sources.ts';
-import type { Token } from './token.ts';
+import { OUTBOX, type SourceAges, sourceAges } from './sources.ts';
 
 /** What a mirror asks of the clock above it. */
 export interface SyncRequest {
@@ -80,6 +80,12 @@ export function newMirror(): Mirror {
 /** Upper bound of how old the mirror's knowledge is, in milliseconds. */
 export function ageMs(mirror: Mirror, nowMs: number): number {
   return mirror.parentAgeMs + Math.max(0, nowMs - mirror.syncSentAtMs);
+}
+
+/** The age of the watermark that lags most, in milliseconds; Infinity while the outbox has told nothing yet. */
+export function oldestSourceAgeMs(completeUntilMs: ReadonlyMap<string, number>, nowMs: number): number {
+  if (!completeUntilMs.has(OUTBOX)) return Number.POSITIVE_INFINITY;
+  return Math.max(0, nowMs - Math.min(...completeUntilMs.values()));
 }
 
 /** When a sync was sent: by the local clock for ages, and by a counter for the order. */

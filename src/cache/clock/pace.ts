@@ -1,3 +1,5 @@
+import { OBJECT_REQUESTS_PER_SECOND } from '../../platform/limits.ts';
+
 /** Shortest pause between two background syncs of one isolate, in milliseconds: an idle region bears it. */
 export const ASK_AGAIN_MS_MIN = 50;
 /** Longest one: half of the default bound, so that background syncs alone keep a bounded reader within it. */
@@ -7,8 +9,8 @@ export const ASK_AGAIN_MS_MAX = 1_000;
  * pause and both journeys it has to stay within the default bound of two seconds.
  */
 export const ROOT_ASK_AGAIN_MS_MAX = 500;
-/** Syncs a second that a clock wants to see: well below the thousand requests that one object bears. */
-export const SYNCS_PER_SECOND_TARGET = 200;
+/** Syncs a second that a clock aims at: well below what an object answers. */
+export const SYNCS_PER_SECOND_TARGET = OBJECT_REQUESTS_PER_SECOND / 5;
 /** How long syncs are counted before the pace is set anew, in milliseconds. */
 const PERIOD_MS = 1_000;
 

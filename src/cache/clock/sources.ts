@@ -63,9 +63,3 @@ export function sourceAges(completeUntilMs: ReadonlyMap<string, number>, nowMs: 
     [...completeUntilMs].map(([source, atMs]) => [source, Math.max(0, nowMs - atMs)]),
   );
 }
-
-/** The age of the watermark that lags most, in milliseconds; Infinity while the outbox has told nothing yet. */
-export function oldestSourceAgeMs(completeUntilMs: ReadonlyMap<string, number>, nowMs: number): number {
-  if (!completeUntilMs.has(OUTBOX)) return Number.POSITIVE_INFINITY;
-  return Math.max(0, nowMs - Math.min(...completeUntilMs.values()));
-}

@@ -1,4 +1,5 @@
 import { sha256Hex } from '../../platform/digest.ts';
+import { COLO_TTL_S_MIN } from '../../platform/limits.ts';
 import { log } from '../../platform/logger.ts';
 import { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
@@ -12,9 +13,7 @@ export interface ColoCache {
 /** No host of this name can exist (RFC 6761 §6.4), so these URLs are nobody else's. */
 export const COLO_ORIGIN = 'https://cache.millrace.invalid';
 
-/** The least `max-age` that keeps anything, in seconds. */
-const TTL_S_MIN = 1;
-/** The platform takes 512 MB; what is larger than this costs an isolate more to parse than a read of the origin. */
+/** An isolate parses a larger entry more slowly than it reads the origin. */
 const ENTRY_CHARACTERS_MAX = 2_000_000;
 
 /**
@@ -22,8 +21,8 @@ const ENTRY_CHARACTERS_MAX = 2_000_000;
  *
  * - It reaches one data centre: another one fills its own, and nothing is replicated.
  * - It works on custom domains only. Elsewhere (`*.workers.dev`, behind Access) it keeps nothing and says nothing.
- * - Each call counts towards the subrequests of a request (50 on the free plan), and each one under way towards
- *   its six connections.
+ * - Each call counts towards the subrequests of a request (`SUBREQUESTS_FREE_MAX` on the free plan), and each one under way towards
+ *   its open connections (`OPEN_CONNECTIONS_MAX`).
  * - It may evict at any time. Other workers of the zone can reach `caches.default`, so what comes back is checked.
  */
 export class ColoTier implements Tier {
@@ -40,7 +39,7 @@ export class ColoTier implements Tier {
    */
   constructor(cache: ColoCache, ttlS: number, origin: string = COLO_ORIGIN) {
     this.#cache = cache;
-    this.#ttlS = Math.max(TTL_S_MIN, Math.ceil(ttlS));
+    this.#ttlS = Math.max(COLO_TTL_S_MIN, Math.ceil(ttlS));
     this.#origin = origin;
   }
 

@@ -1,14 +1,17 @@
 import type { Now } from '../../platform/clock.ts';
+import { OPEN_CONNECTIONS_MAX, SUBREQUESTS_FREE_MAX } from '../../platform/limits.ts';
 import { log } from '../../platform/logger.ts';
 import type { Clock } from '../clock/clock.ts';
 import type { CachedAnswer } from '../read-through.ts';
 import { WarmingBudget } from './budget.ts';
 import { DemandModel, type Recipe } from './demand.ts';
 
-/** Fills that are under way at a time: of the six connections that a request may hold. */
-const FILLS_AT_ONCE = 2;
-/** Fills of one wave at most: each takes up to eight of the subrequests of the request that it runs behind, of which there may be 50 in all. */
-export const WAVE_FILLS_MAX = 4;
+/** Fills that are under way at a time: a third of the connections that a request may hold open. */
+const FILLS_AT_ONCE = Math.floor(OPEN_CONNECTIONS_MAX / 3);
+/** Subrequests of one fill at most. */
+const FILL_SUBREQUESTS_MAX = 8;
+/** Fills of one wave: they share the subrequests of the request that they run behind, and leave a third of them. */
+export const WAVE_FILLS_MAX = Math.floor((SUBREQUESTS_FREE_MAX * 2) / 3 / FILL_SUBREQUESTS_MAX);
 /** The shortest pause between two looks through the model, in milliseconds: each takes up to a millisecond of CPU. */
 export const PAUSE_MS = 100;
 /** A wave that has not come back after this long has died with its request. */

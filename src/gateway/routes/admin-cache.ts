@@ -1,6 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { formatToken, type Token } from '../../cache/clock/token.ts';
-import { EVERYTHING, keyTag, viewTag } from '../../cache/purge.ts';
+import { formatToken, type Token } from '../../cache/clock/clock.ts';
+import { EVERYTHING, keyTag, viewTag } from '../../cache/entry.ts';
 import type { Catalog } from '../../define/catalog.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';

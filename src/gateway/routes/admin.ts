@@ -1,5 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { formatToken, type Token } from '../../cache/clock/token.ts';
+import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import { CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
 import { modelTag, publish, type RegistryPorts } from '../../inference/registry.ts';
 import { Failure } from '../../platform/failure.ts';

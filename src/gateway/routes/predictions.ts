@@ -15,7 +15,7 @@ import { readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
 import { type ChampionPorts, championOf } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { problem } from '../openapi.ts';
+import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const ITEMS_MAX = 200;
@@ -44,6 +44,7 @@ export function registerPredictions(
     path: '/v1/predictions/{model}',
     summary: 'Scores items for an entity by its key, or runs the graph on a tensor',
     tags: ['models'],
+    security: keySecurity,
     request: {
       params: z.object({ model: z.string() }),
       body: {
@@ -56,6 +57,7 @@ export function registerPredictions(
         description:
           'Items with scores, or the output tensor; `predictionId` is that of `/v1/lineage/prediction/{id}`.',
       },
+      401: problem('A key is needed, unless the model is public.'),
       404: problem('The catalog declares no such model.'),
       422: problem('The tensor does not fit, or an item does not exist.'),
       503: problem('No version has been published, or it cannot be loaded.'),
@@ -64,6 +66,7 @@ export function registerPredictions(
   app.post('/v1/predictions/:model', async (c) => {
     const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
+    if (definition?.isPublic !== true) gateway.admit(c, { isPublic: false });
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
       throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, {

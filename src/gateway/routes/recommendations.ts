@@ -7,8 +7,8 @@ import { newId } from '../../platform/ids.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { type CachedRoute, honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { type ChampionPorts, championOf } from '../champion.ts';
-import type { AppEnv, PortsOf } from '../context.ts';
-import { consistencyHeaders, problem } from '../openapi.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
 
 /** A page of recommendations is at most half of the candidates of one batch through the model. */
 const LIMIT_MAX = 100;
@@ -21,10 +21,10 @@ export interface RankingPorts extends ChampionPorts, Pick<RecommendPorts, 'shard
 /** Serves the ranking of every model of the catalog at its path, through the cache. */
 export function registerRecommendations(
   app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
   rankingsOf: PortsOf<RankingPorts>,
-  models: readonly ModelDefinition[],
 ): void {
-  for (const model of models) registerRanking(app, rankingsOf, model);
+  for (const model of gateway.catalog.models) registerRanking(app, gateway, rankingsOf, model);
 }
 
 /** The ranking of a model as a cached route, named after the model. */
@@ -41,6 +41,7 @@ export function rankingRoute(model: ModelDefinition): CachedRoute & { readonly p
 
 function registerRanking(
   app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
   rankingsOf: PortsOf<RankingPorts>,
   model: ModelDefinition,
 ): void {
@@ -50,6 +51,7 @@ function registerRanking(
     path: model.path,
     summary: model.description,
     tags: ['models'],
+    ...securityOf(model),
     request: { params, query, headers: consistencyHeaders },
     responses: {
       200: {
@@ -59,11 +61,13 @@ function registerRanking(
       },
       304: { description: 'The answer that the client has is still right.' },
       400: problem('A parameter or header is wrong.'),
+      ...unauthorizedOf(model),
       503: problem('No model has been published, or it cannot be loaded.'),
     },
   });
-  const responses = new CachedResponses();
+  const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);
   app.get(honoPath(model.path), async (c) => {
+    if (!model.isPublic) gateway.admit(c, model);
     const ports = rankingsOf(c);
     const startedAt = systemNow();
     const input = inputOf({ params, query }, c.req);

@@ -23,6 +23,7 @@ const customerColumns = { id: customers.id, country: customers.country };
 export const productPage = view({
   name: 'product',
   path: '/v1/products/{sku}',
+  public: true,
   description: 'One product, with what was sold of it.',
   params: { sku: Sku },
   cache: SHORT_BOUND,
@@ -51,6 +52,7 @@ const AfterKey = z
 export const productList = view({
   name: 'products',
   path: '/v1/products',
+  public: true,
   description: 'Products by SKU; `next` is the `after` of the next page.',
   query: { after: AfterKey, limit: PageSize },
   cache: SHORT_BOUND,
@@ -76,6 +78,7 @@ export const productList = view({
 export const priceList = view({
   name: 'price-list',
   path: '/v1/price-list',
+  public: true,
   description: 'Products from the cheapest on; `next` is the `after` of the next page.',
   query: { after: product.lists.byPrice.cursor.optional(), limit: PageSize },
   cache: SHORT_BOUND,

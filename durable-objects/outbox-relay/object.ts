@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
-import { Sweeper } from '../../src/pipeline/sweeper.ts';
+import { Sweeper } from '../../src/pipeline/relay.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
 
@@ -14,7 +14,7 @@ export interface SweepOutcome {
 
 /** What the relay reaches beside its own alarm. */
 export interface OutboxRelayPorts {
-  /** Made anew for each pass. */
+  /** Called for each sweep. */
   readonly relay: () => RelayPorts;
   /** Whether an error shows that a query took too long. */
   readonly isTimeout: (error: unknown) => boolean;

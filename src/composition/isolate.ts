@@ -15,11 +15,11 @@ import { MemoryTier } from '../cache/tiers/memory.ts';
 import type { Tier } from '../cache/tiers/tier.ts';
 import { refillRead } from '../cache/warming/refill.ts';
 import { Warmer } from '../cache/warming/warmer.ts';
-import { cachePolicy } from '../define/cache-policy.ts';
 import type { Catalog } from '../define/catalog.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
 import type { ShardPort } from '../features/store.ts';
+import { CHAMPION_POLICY } from '../gateway/champion.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
 import { loadGraph } from '../inference/onnx-runtime.ts';
@@ -42,15 +42,10 @@ import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
 
 /** The isolate's share of memory for answers. The runtime, the models and the requests need the rest. */
 const MEMORY_TIER_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
-/** Rankings are cached this long, in seconds; they are no views. */
-const RANKING_TTL_S = 3_600;
-
 /** How long the shared tiers keep an entry that may still be served, in seconds. */
-function keepS({ views }: Pick<Catalog, 'views'>): number {
-  return Math.max(
-    ...views.map(({ policy }) => keepForS(policy)),
-    keepForS(cachePolicy({ ttlS: RANKING_TTL_S })),
-  );
+function keepS({ views, models }: Pick<Catalog, 'views' | 'models'>): number {
+  const declared = [...views, ...models].map(({ policy }) => keepForS(policy));
+  return Math.max(...declared, keepForS(CHAMPION_POLICY));
 }
 
 /** What outlives a request: values only, because a promise of one request must not be awaited by another. */

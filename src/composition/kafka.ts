@@ -50,7 +50,7 @@ export async function kafkaReport(env: Env): Promise<PartitionReport[]> {
 
 /** @throws Failure `queue_unavailable` */
 export async function queueForSink(env: Env, changes: readonly FeedChange[]): Promise<void> {
-  if (changes.length === 0 || kafkaConfig(env)?.sinkTopic === undefined) return;
+  if (changes.length === 0 || (env.KAFKA_SINK_TOPIC ?? '') === '') return;
   await sendChunked(env.SINK, changes, (sink): SinkMessage => ({ v: 1, sink: [...sink] }));
 }
 

@@ -206,6 +206,10 @@ export class RequestPorts implements GatewayPorts {
     };
   }
 
+  get modelPaths(): GatewayPorts['modelPaths'] {
+    return { ...this.#champion, shards: this.#shards, predicted: this.#noteLineage };
+  }
+
   get predictions(): GatewayPorts['predictions'] {
     const { db } = this.#bound;
     return {
@@ -241,10 +245,6 @@ export class RequestPorts implements GatewayPorts {
         return guarded(() => resolveQuarantined(db, ids, 'discarded', entry));
       },
     };
-  }
-
-  get rankings(): GatewayPorts['rankings'] {
-    return { ...this.#champion, shards: this.#shards, predicted: this.#noteLineage };
   }
 
   get replays(): GatewayPorts['replays'] {

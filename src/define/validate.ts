@@ -1,6 +1,7 @@
 import type { Catalog } from './catalog.ts';
 import type { CatalogProblem, Report } from './problem.ts';
 import { checkExamples } from './validate/examples.ts';
+import { checkModels } from './validate/models.ts';
 import { checkNames } from './validate/names.ts';
 import { checkRoutes } from './validate/routes.ts';
 import { checkTables } from './validate/tables.ts';
@@ -19,7 +20,7 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     const declaration = origin === undefined ? `the ${named}` : `the ${named} (${origin})`;
     problems.push({ declaration, problem, remedy });
   };
-  for (const check of [checkNames, checkRoutes, checkTables, checkValues, checkViews, checkExamples])
-    check(catalog, report);
+  const checks = [checkNames, checkRoutes, checkTables, checkValues, checkViews, checkModels, checkExamples];
+  for (const check of checks) check(catalog, report);
   return problems;
 }

@@ -1,4 +1,4 @@
-import type { FeatureDefinition } from '../define/feature.ts';
+import { type FeatureDefinition, windowName } from '../define/feature.ts';
 import type { FeatureStatus, FeatureValue, ItemCount } from '../define/feature-value.ts';
 import { BUCKET_MS, type Cell } from './fold.ts';
 
@@ -26,7 +26,7 @@ export function readFeature(
     for (const { bucket, amount } of cells) {
       if (bucket > today - days && bucket <= today) total += amount;
     }
-    values[`${definition.name}_${days}d`] = { value: total, status, eventAt };
+    values[windowName(definition.name, days)] = { value: total, status, eventAt };
   }
   return values;
 }

@@ -6,6 +6,7 @@ import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
+import { registerModelSchemas } from './model-schemas.ts';
 import { problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
@@ -21,9 +22,9 @@ import { type FeaturePorts, registerFeatures } from './routes/features.ts';
 import { type HealthPorts, registerHealth } from './routes/health.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
 import { type MetricsPorts, registerMetrics } from './routes/metrics.ts';
+import { type ModelPathPorts, registerModelPaths } from './routes/model-paths.ts';
 import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
 import { type QualityPorts, registerQuality } from './routes/quality.ts';
-import { type RankingPorts, registerRecommendations } from './routes/recommendations.ts';
 import { registerViews, type ViewPorts } from './routes/views.ts';
 
 /** What the routes do to the world, for one request: each group of routes gets its own part alone. */
@@ -39,10 +40,10 @@ export interface GatewayPorts {
   readonly kafka: KafkaPorts;
   readonly lineage: LineagePorts;
   readonly metrics: MetricsPorts;
+  readonly modelPaths: ModelPathPorts;
   readonly predictions: PredictionPorts;
   readonly quality: QualityPorts;
   readonly quarantine: QuarantinePorts;
-  readonly rankings: RankingPorts;
   readonly replays: ReplayPorts;
   readonly trainings: TrainingReportPorts;
   readonly writes: WritePorts;
@@ -86,7 +87,9 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
   registerViews(app, viewsOf, catalog.views.toSorted(bySpecificity));
-  registerRecommendations(app, gateway, (c) => portsOf(c).rankings);
+  const schemas = registerModelSchemas(app, catalog.models);
+  registerModelPaths(app, gateway, (c) => portsOf(c).modelPaths, schemas);
+  registerPredictions(uncached, gateway, (c) => portsOf(c).predictions, schemas);
   registerEntityWrites(uncached, (c) => portsOf(c).writes, catalog.entities);
   registerUncached(uncached, gateway, portsOf);
 
@@ -108,7 +111,6 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerEvents(app, gateway, (c) => portsOf(c).events);
   registerChanges(app, gateway, (c) => portsOf(c).feed);
   registerFeatures(app, gateway, (c) => portsOf(c).features);
-  registerPredictions(app, gateway, (c) => portsOf(c).predictions);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);

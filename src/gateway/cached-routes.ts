@@ -114,7 +114,7 @@ function parsed(schema: z.ZodObject, value: unknown, pointerPrefix: string): Rec
   });
 }
 
-/** The names of all views and rankings that a purge may name. */
+/** The names of all views and models that a purge may name. */
 export function viewNames(catalog: Catalog): string[] {
   return [...catalog.views.map(({ name }) => name), ...catalog.models.map(({ name }) => name)];
 }

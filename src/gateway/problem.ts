@@ -26,6 +26,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   contract_violation: [422, 'The event breaks its contract'],
   quality_violation: [422, 'The event breaks a quality rule'],
   conflicting_duplicate: [409, 'Another event has this source and id'],
+  storage_refused: [422, 'The database refused the event'],
   too_many_events: [413, 'The batch has too many events'],
   invalid_token: [400, 'The token is not valid'],
   token_from_another_epoch: [412, 'The token is from another epoch'],

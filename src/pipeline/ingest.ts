@@ -5,6 +5,7 @@ import type { EventIdentity } from '../storage/postgres/event-store.ts';
 import { EVENT_BYTES_MAX } from './cloud-event.ts';
 import { distinct, identityOf } from './identity.ts';
 import { type AcceptedEvent, type Judgement, judge, type Refusal } from './judge.ts';
+import { STORAGE_REFUSED, type StorageRefusal } from './transactions.ts';
 
 const EXCERPT_CHARACTERS = 1_024;
 
@@ -15,7 +16,7 @@ export type EventVerdict =
       readonly index: number;
       readonly id: string | null;
       readonly verdict: 'quarantined';
-      readonly code: Refusal['code'] | 'conflicting_duplicate';
+      readonly code: Refusal['code'] | 'conflicting_duplicate' | typeof STORAGE_REFUSED;
     });
 
 export interface IngestReport {
@@ -36,6 +37,8 @@ export type QueueItem =
 export interface Taken {
   readonly duplicates: readonly EventIdentity[];
   readonly conflicts: readonly EventIdentity[];
+  /** Those that the database refused. */
+  readonly refused: readonly StorageRefusal[];
 }
 
 export interface IngestPorts {
@@ -95,6 +98,10 @@ export async function ingest(
     verdicts.push({ index: indexOf.get(identityOf(known)) ?? 0, id: known.id, verdict: 'duplicate' });
   for (const known of taken.conflicts)
     verdicts.push(quarantined(indexOf.get(identityOf(known)) ?? 0, known.id, CONFLICT));
+  for (const { event, ...refusal } of taken.refused)
+    verdicts.push(
+      quarantined(indexOf.get(identityOf(event)) ?? 0, event.id, { ...refusal, code: STORAGE_REFUSED }),
+    );
   verdicts.sort((a, b) => a.index - b.index);
   const count = (wanted: EventVerdict['verdict']) =>
     verdicts.filter(({ verdict }) => verdict === wanted).length;

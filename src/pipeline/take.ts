@@ -19,7 +19,7 @@ export interface Acceptance {
   readonly token: () => string | undefined;
 }
 
-const NOTHING_KNOWN: Taken = { duplicates: [], conflicts: [] };
+const NOTHING_KNOWN: Taken = { duplicates: [], conflicts: [], refused: [] };
 
 /**
  * Enqueues events, or stores them before the answer, where the request or one of their types asks for that. While

@@ -16,6 +16,7 @@ export type FailureCode =
   | 'contract_violation'
   | 'quality_violation'
   | 'conflicting_duplicate'
+  | 'storage_refused'
   | 'too_many_events'
   | 'invalid_token'
   | 'token_from_another_epoch'

@@ -171,8 +171,45 @@ describe('the path of an event', () => {
     await folded('erin', 1);
     await eventually(
       () => get('/v1/admin/pipeline', AUTHORIZED),
-      ({ json }) => Object.keys(json['quarantine'] ?? {}).includes('not_storable'),
+      ({ json }) => Object.keys(json['quarantine'] ?? {}).includes('storage_refused'),
     );
+  });
+
+  it('tells who waits for it why the database refuses an event, and never that it is stored', async () => {
+    const wait = (body: unknown, type: string) =>
+      stack.fetch('/v1/events', {
+        method: 'POST',
+        headers: { ...AUTHORIZED, 'content-type': type, prefer: 'wait' },
+        body: JSON.stringify(body),
+      });
+    const bad = purchaseOf('frank', '10007G', { country: 'Atlantis' });
+    const single = await wait(bad, 'application/cloudevents+json');
+    expect(single.status).toBe(422);
+    const refusal = {
+      code: 'storage_refused',
+      pointer: '/data',
+      detail: expect.stringMatching(/SQLSTATE 23514, table "purchases", constraint "picky"/),
+    };
+    expect(await single.json()).toMatchObject(refusal);
+    const batch = await wait([purchaseOf('frank', '10007G'), bad], 'application/cloudevents-batch+json');
+    expect(batch.status).toBe(207);
+    expect(await batch.json()).toMatchObject({
+      accepted: 1,
+      quarantined: 1,
+      verdicts: [{ index: 1, verdict: 'quarantined', reason: 'storage_refused', ...refusal }],
+    });
+    const [source, id] = [String(bad.source), String(bad.id)];
+    const status = await get(
+      `/v1/events/${encodeURIComponent(source)}/${encodeURIComponent(id)}`,
+      AUTHORIZED,
+    );
+    expect(status.json).toMatchObject({
+      status: 'quarantined',
+      reason: 'storage_refused',
+      detail: refusal.detail,
+    });
+    const { json } = await get('/v1/admin/quarantine?reason=storage_refused', AUTHORIZED);
+    expect(JSON.stringify(json)).toContain('SQLSTATE 23514');
   });
 });
 
@@ -267,7 +304,7 @@ describe('the model', () => {
     const wrong = await publishModel(({ golden }) => {
       golden.outputs.score = golden.outputs.score.map((score) => score + 0.5);
     });
-    expect(await wrong.json()).toMatchObject({ code: 'invalid_model', pointer: '/golden/outputs' });
+    expect(await wrong.json()).toMatchObject({ code: 'invalid_model', pointer: '/golden/outputs/score' });
     expect((await get('/v1/customers/alice/recommendations', strong)).json).toMatchObject({
       source: 'model',
     });

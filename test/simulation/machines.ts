@@ -7,7 +7,7 @@ import { RootClock, type RootPorts } from '../../src/cache/clock/root.ts';
 import type { Entry } from '../../src/cache/entry.ts';
 import { GateHost } from '../../src/cache/fill-gate.ts';
 import { MemoryTier } from '../../src/cache/tiers/memory.ts';
-import { Sweeper, type SweeperPorts } from '../../src/pipeline/sweeper.ts';
+import { Sweeper, type SweeperPorts } from '../../src/pipeline/relay.ts';
 import type { Time } from '../../src/platform/clock.ts';
 import type { Region } from '../../src/platform/regions.ts';
 import { Machine } from './network.ts';

@@ -8,22 +8,13 @@ import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
-/** A key of four columns of text, each at its longest. */
-const KEY_CHARACTERS_MAX = 1_024;
-
-/** The value of a key's one column, its canonical text, or an object of its columns' values. */
-const Key = z.union([
-  z.string().min(1).max(KEY_CHARACTERS_MAX),
-  z.int(),
-  z.record(z.string().max(64), z.union([z.string().max(KEY_CHARACTERS_MAX), z.int()])),
-]);
-
 const ReadRequest = z.strictObject({
   entity: z.string().min(1).max(64),
-  keys: z.array(Key).min(1).max(READ_KEYS_MAX),
+  keys: z.array(EntityKey).min(1).max(READ_KEYS_MAX),
   features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
 });
 
@@ -94,14 +85,14 @@ function isOf(body: unknown, entity: string): boolean {
   return typeof body === 'object' && body !== null && 'entity' in body && body.entity === entity;
 }
 
-/** Two spellings of one key, such as `7` and `007` of an integer, have one text. */
-function canonicalKeys(catalog: Catalog, name: string, keys: readonly z.output<typeof Key>[]): string[] {
+function canonicalKeys(
+  catalog: Catalog,
+  name: string,
+  keys: readonly z.output<typeof EntityKey>[],
+): string[] {
   const entity = catalog.features.find((definition) => definition.entity.name === name)?.entity;
-  return keys.map((key, index) => {
-    const values = entity?.key.parse(key);
-    if (entity !== undefined && values !== undefined) return entity.key.textOf(values);
-    throw new Failure('invalid_request', `This is no key of "${name}".`, { pointer: `/keys/${index}` });
-  });
+  // `wantedNames` has refused an entity without features.
+  return entity === undefined ? [] : keys.map((key, index) => canonicalKey(entity, key, `/keys/${index}`));
 }
 
 function wantedNames(catalog: Catalog, entity: string, wanted: readonly string[] | undefined): string[] {

@@ -209,7 +209,7 @@ export const lineagePredictions = schema.table(
     features: jsonb('features'),
     /** How many items were ranked. */
     items: integer('items').notNull(),
-    /** `model`, `popularity` or `tensor`; and why it was not the model, if so. */
+    /** `model`, `popularity`, `tensor` or `fallback`; and why it was not the model, if so. */
     source: text('source').notNull(),
     degraded: text('degraded'),
   },

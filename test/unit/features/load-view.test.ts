@@ -18,7 +18,7 @@ const EPOCH = '0f';
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  const migrationsDir = join(import.meta.dirname, '../../../migrations');
+  const migrationsDir = join(import.meta.dirname, '../../support/catalog/migrations');
   database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);
@@ -166,7 +166,7 @@ describe('an error of the view', () => {
       tags: () => [],
     });
   it.each([
-    ['42703', 'an undefined column', sql`select nothing from events`],
+    ['42703', 'an undefined column', sql`select nothing from (select 1) as one`],
     ['42P01', 'an undefined table', sql`select * from nowhere`],
     ['22012', 'a division by zero', sql`select 1 / 0`],
     ['22P02', 'a text that is no number', sql`select 'x'::int`],

@@ -95,7 +95,7 @@ describe('ingest', () => {
       types: catalog.eventTypes,
       take: async (items) => {
         queued.push(...items);
-        return { duplicates: [], conflicts: [] };
+        return { duplicates: [], conflicts: [], refused: [] };
       },
     });
     expect(report).toMatchObject({ accepted: 999, quarantined: 1 });
@@ -110,7 +110,7 @@ describe('ingest', () => {
       types: catalog.eventTypes,
       take: async (items) => {
         queued.push(...items);
-        return { duplicates: [], conflicts: [] };
+        return { duplicates: [], conflicts: [], refused: [] };
       },
     });
     expect(report.verdicts[0]).toMatchObject({ reason: 'event_too_large' });
@@ -211,7 +211,7 @@ describe('storing', () => {
           .sort();
         expect(refused.map(({ eventId }) => eventId).sort()).toEqual(badIds);
         expect(stored).toHaveLength(count - badIds.length);
-        expect(refused.every(({ reason }) => reason === 'not_storable')).toBe(true);
+        expect(refused.every(({ reason }) => reason === 'storage_refused')).toBe(true);
       }),
       { numRuns: 50 },
     );
@@ -259,7 +259,7 @@ describe('events that are said twice', () => {
     types: catalog.eventTypes,
     take: async (items: readonly QueueItem[]) => {
       queued.push(...items);
-      return { duplicates: [], conflicts: [] };
+      return { duplicates: [], conflicts: [], refused: [] };
     },
   });
 

@@ -18,13 +18,13 @@ import type { FillGatePort } from './single-flight.ts';
 export interface GateHostPorts {
   readonly now: Now;
   readonly newTicketId: () => string;
-  /** Calls back once after a delay; the returned function cancels that. */
+  /** Calls `callback` once after a delay; the returned function cancels it. */
   readonly setTimer: (delayMs: number, callback: () => void) => () => void;
 }
 
 /**
- * Keeps the open calls of one gate, and gives each the verdict that the rules decide on (`fill-gate.ts`), within
- * their bounds and whatever becomes of its caller.
+ * Holds the open calls of one gate and resolves each with the verdict of `fill-gate.ts`. Every call gets a verdict
+ * within the bounds of those rules, even if a filler disappears.
  */
 export class GateHost implements FillGatePort {
   readonly #ports: GateHostPorts;
@@ -66,7 +66,7 @@ export class GateHost implements FillGatePort {
     this.#arm();
   }
 
-  /** Leaves one timer, for the next deadline. One that fires early finds nothing to do and is set again. */
+  /** Keeps one timer, for the next deadline. A timer that fires early changes nothing and is set again. */
   #arm(): void {
     const dueMs = nextDeadlineMs(this.#gate);
     if (dueMs === this.#timer?.dueMs) return;

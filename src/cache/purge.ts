@@ -1,6 +1,6 @@
 /**
- * What every stored answer depends on beside its own tags, so that purging is an invalidation like any other:
- * everything, its view, and its key without what it varies on.
+ * Tags that every stored answer depends on beside its own, so that a purge is an ordinary invalidation: the tag of all
+ * answers, that of its view, and that of its key without the variant.
  */
 export function purgeTags(view: string, key: string): string[] {
   return [EVERYTHING, viewTag(view), keyTag(key)];

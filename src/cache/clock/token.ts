@@ -1,6 +1,6 @@
 import { Failure } from '../../platform/failure.ts';
 
-/** A moment of the clock, as clients carry it in `Millrace-Token`: `<epoch>.<seq>`. */
+/** A moment of the clock. Clients carry it in `Millrace-Token` as `<epoch>.<seq>`. */
 export interface Token {
   readonly epoch: string;
   readonly seq: number;
@@ -12,13 +12,17 @@ export function formatToken({ epoch, seq }: Token): string {
   return `${epoch}.${seq}`;
 }
 
-/** Throws `invalid_token` where the text is not a token. */
+/** Throws a Failure `invalid_token` if the text is not a token. */
 export function parseToken(text: string): Token {
   const match = FORMAT.exec(text);
   if (match?.[1] === undefined || match[2] === undefined) {
-    throw new Failure('invalid_token', 'Millrace-Token is not a token that this service gave out.', {
-      pointer: 'Millrace-Token',
-    });
+    throw new Failure(
+      'invalid_token',
+      'Millrace-Token is not a token that this service issued. Send one unchanged, or none.',
+      {
+        pointer: 'Millrace-Token',
+      },
+    );
   }
   return { epoch: match[1], seq: Number(match[2]) };
 }

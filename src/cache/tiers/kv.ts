@@ -2,12 +2,12 @@ import { log } from '../../platform/logger.ts';
 import { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
 
-/** The least that KV takes, in seconds. */
+/** The shortest time to live that KV accepts, in seconds. */
 const KV_TTL_S_MIN = 60;
-/** KV's bound is 512 bytes a key. */
+/** Longest key that is stored, in bytes. KV's limit is 512. */
 const KEY_BYTES_MAX = 500;
 
-/** Workers KV, shared by all isolates. It lags by a minute and takes one write a second per key: that costs hits. */
+/** Workers KV, shared by all isolates. Writes take up to a minute to show elsewhere, and each key takes one a second: both cost hits. */
 export class KvTier implements Tier {
   readonly name = 'kv';
   readonly #kv: KVNamespace;
@@ -24,7 +24,7 @@ export class KvTier implements Tier {
       const parsed = Entry.safeParse(await this.#kv.get(key, 'json'));
       return parsed.success ? parsed.data : undefined;
     } catch (error) {
-      log('warn', 'KV could not be read.', { 'event.action': 'cache-get' }, error);
+      log('warn', 'KV could not be read; this counts as a miss.', { 'event.action': 'cache-get' }, error);
       return undefined;
     }
   }
@@ -34,7 +34,7 @@ export class KvTier implements Tier {
     try {
       await this.#kv.put(key, JSON.stringify(entry), { expirationTtl: this.#ttlS });
     } catch (error) {
-      log('info', 'KV did not take an entry.', { 'event.action': 'cache-put' }, error);
+      log('info', 'KV did not store an entry.', { 'event.action': 'cache-put' }, error);
     }
   }
 }

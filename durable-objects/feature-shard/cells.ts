@@ -1,7 +1,7 @@
 import { addCell, EMPTY_DIGEST, type ShardDigest } from '../../src/features/digest.ts';
 import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
 
-/** `live`: the features that are read. `next`: those that a rebuild makes beside them. */
+/** `live`: the features that reads use. `next`: the features that a rebuild makes beside them. */
 export type Side = 'live' | 'next';
 const TABLES = {
   live: { cells: 'cells', folded: 'folded' },
@@ -14,8 +14,8 @@ type CellsOf = (fresh: readonly FoldableEvent[]) => readonly Cell[];
 const STATEMENT_CELLS_MAX = 2_000;
 
 /**
- * Folds the events that one side has not folded yet, and returns their number. Rows go to SQLite as one JSON text,
- * because a statement for each row would be slower.
+ * Folds the events that one side has not folded yet, and returns their number. Rows are passed to SQLite as one JSON
+ * text, because a statement per row would be slower.
  */
 export function foldInto(
   sql: SqlStorage,
@@ -34,7 +34,7 @@ export function foldInto(
       .toArray()
       .map(({ seq }) => seq),
   );
-  // The first of each number: a batch may have one event twice.
+  // Keeps the first of each number: a batch may contain an event twice.
   const fresh = events.filter(({ seq }) => added.delete(seq));
   const all = cellsOf(fresh).map((cell) => [
     cell.key,
@@ -55,7 +55,7 @@ export function foldInto(
   return fresh.length;
 }
 
-/** A digest of one side's cells; it does not depend on the order in which events came. */
+/** A digest of one side's cells. It does not depend on the order in which events arrived. */
 export function digestOf(sql: SqlStorage, side: Side): ShardDigest {
   const { cells, folded } = TABLES[side];
   let digest = EMPTY_DIGEST;

@@ -2,7 +2,7 @@ import { type Clock, newClock, raise } from '../../src/cache/clock/clock.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** Slots a statement writes at once: two parameters each, of the platform's 100 a statement. */
+/** Slots written by one statement: two parameters each, of the platform's 100 a statement. */
 const SLOTS_PER_STATEMENT = 50;
 
 /** The clock's state in the object's own SQLite. */
@@ -14,7 +14,7 @@ export class ClockStore {
     migrate(storage, MIGRATIONS);
   }
 
-  /** Reads the clock; where there is none yet, one of the given epoch is made and written first. */
+  /** Reads the clock; if there is none yet, creates and persists one with a new epoch. */
   load(newEpoch: () => string): Clock {
     const { sql } = this.#storage;
     const [row] = sql.exec<{ epoch: string; seq: number }>('select epoch, seq from clock').toArray();
@@ -31,7 +31,7 @@ export class ClockStore {
     return clock;
   }
 
-  /** Writes one invalidation as a whole. The platform holds the answer back until it is on disk. */
+  /** Persists one invalidation in one transaction. The platform holds back the answer until it is on disk. */
   save(seq: number, slots: readonly number[]): void {
     const { sql } = this.#storage;
     this.#storage.transactionSync(() => {

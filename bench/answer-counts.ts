@@ -1,9 +1,8 @@
 /** What counting costs a warm hit, in Node: `node bench/answer-counts.ts`. Medians of rounds, nanoseconds a call. */
-import { bodyAndEtag } from '../src/cache/entry-body.ts';
+import { bodyAndEtag } from '../src/cache/entry.ts';
 import type { CachedAnswer, ReadRequest } from '../src/cache/read-through.ts';
-import { AnswerCounts } from '../src/cache/statistics.ts';
 import { cachePolicy } from '../src/define/cache-policy.ts';
-import { Observation } from '../src/operations/observation.ts';
+import { AnswerCounts, Observation } from '../src/operations/observation.ts';
 import { sleep, systemNow } from '../src/platform/clock.ts';
 import { sha256Hex } from '../src/platform/digest.ts';
 import { newId } from '../src/platform/ids.ts';

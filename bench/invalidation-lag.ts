@@ -7,8 +7,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { startDevDatabase } from '../scripts/dev/database.ts';
+import type { Token } from '../src/cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../src/cache/clock/follower.ts';
-import type { Token } from '../src/cache/clock/token.ts';
 import { decodeAnswer } from '../src/cache/clock/wire.ts';
 import { systemTime } from '../src/platform/clock.ts';
 import { REGIONS, type Region } from '../src/platform/regions.ts';

@@ -1,6 +1,7 @@
 import type * as z from 'zod';
 import { type FailedPart, settle, type Verdict } from '../src/pipeline/verdicts.ts';
 import { reasonOf } from '../src/platform/failure.ts';
+import { QUEUE_RETRIES_MAX } from '../src/platform/limits.ts';
 import { log } from '../src/platform/logger.ts';
 
 const RETRY_DELAY_S_MAX = 600;
@@ -8,8 +9,8 @@ const RETRY_DELAY_S_MAX = 600;
 export const TRIES_MAX = 5;
 /** Seconds before the second try. Each later pause is four times as long, so the last try is seven minutes later. */
 const FIRST_TRY_DELAY_S = 5;
-/** Attempts after which a message is sent anew, before the platform gives it up (`QUEUE_RETRIES_MAX`, platform/limits.ts). */
-const RENEW_ATTEMPTS = 90;
+/** Attempts after which a message is sent anew: before the platform gives it up, which takes some 15 hours of an outage. */
+const RENEW_ATTEMPTS = QUEUE_RETRIES_MAX - 10;
 
 /** A message that carries the number of its own failures. A failure during an outage does not count. */
 interface Tried {

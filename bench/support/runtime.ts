@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The key for writes of the workers that benches start. */
+/** The key of the workers that benches start. */
 export const KEY = 'bench';
 const COMPATIBILITY_DATE = '2026-10-01';
 

@@ -5,12 +5,13 @@ import { type Position, resetReason } from '../../src/pipeline/feed/position.ts'
 import { type FeedPage, type FeedStatus, WAIT_MS } from '../../src/pipeline/feed/stream.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
+import { OBJECT_REQUESTS_PER_SECOND } from '../../src/platform/limits.ts';
 import { FeedStore, KEPT_MS } from './store.ts';
 
 /** The most changes of one call: those of a consumer's batch of ten messages. */
 export const APPEND_CHANGES_MAX = 4_000;
-/** The most readers that wait at a time. An object answers about a thousand calls a second. */
-export const READERS_MAX = 500;
+/** The most readers that wait at a time. Each may call up to twice a second. */
+export const READERS_MAX = OBJECT_REQUESTS_PER_SECOND / 2;
 /** The most changes of one answer. */
 export const PAGE_CHANGES_MAX = 1_000;
 /** Calls per second that all readers together should make: the pause between two calls grows with their number. */

@@ -1,5 +1,6 @@
 import { addCell, EMPTY_DIGEST, type ShardDigest } from '../../src/features/digest.ts';
 import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
+import { SQL_VALUE_BYTES_MAX } from '../../src/platform/limits.ts';
 
 /** `live`: the features that reads use. `next`: the features that a rebuild makes beside them. */
 export type Side = 'live' | 'next';
@@ -10,8 +11,10 @@ const TABLES = {
 
 type CellsOf = (fresh: readonly FoldableEvent[]) => readonly Cell[];
 
-/** Cells of one statement: some hundred kilobytes, of the 2 MB that a parameter may have. */
-const STATEMENT_CELLS_MAX = 2_000;
+/** Bytes of one cell as JSON, at most. */
+const CELL_BYTES_MAX = 1_024;
+/** Cells of one statement: they are one parameter. */
+const STATEMENT_CELLS_MAX = Math.floor(SQL_VALUE_BYTES_MAX / CELL_BYTES_MAX);
 
 /**
  * Folds the events that one side has not folded yet, and returns their number. Rows are passed to SQLite as one JSON

@@ -1,8 +1,9 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { FeatureDefinition } from '../../src/define/feature.ts';
+import type { FeatureValue } from '../../src/define/feature-value.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../src/features/fold.ts';
-import { type FeatureValue, readFeature } from '../../src/features/read.ts';
+import { readFeature } from '../../src/features/read.ts';
 import { CHANGED_KEYS_MAX, type FlipOutcome } from '../../src/features/rebuild.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
 import { CellStore } from './store.ts';

@@ -1,8 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Entry } from '../../src/cache/entry.ts';
-import type { Need, Verdict } from '../../src/cache/fill-gate.ts';
-import { GateHost } from '../../src/cache/gate-host.ts';
-import type { FillGatePort } from '../../src/cache/single-flight.ts';
+import type { FillGatePort, Need, Verdict } from '../../src/cache/fill-gate.ts';
+import { GateHost } from '../../src/cache/fill-gate.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
 

@@ -2,12 +2,15 @@ import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import { beginningOf, pump, type SourcePorts } from '../../src/pipeline/kafka/source.ts';
 import { systemNow } from '../../src/platform/clock.ts';
+import { SUBREQUESTS_MAX } from '../../src/platform/limits.ts';
 import { log } from '../../src/platform/logger.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** The most steps of one alarm. Each takes about ten of the subrequests that an invocation has. */
-const STEPS_MAX = 30;
+/** Approximate number of subrequests of one step. */
+const STEP_SUBREQUESTS = 10;
+/** The most steps of one alarm: together they take at most a third of its subrequests. */
+const STEPS_MAX = Math.floor((SUBREQUESTS_MAX * 0.3) / STEP_SUBREQUESTS);
 /** An alarm starts no further step after this long, in milliseconds. */
 const ALARM_MS = 30_000;
 const RETRY_MS_MIN = 1_000;

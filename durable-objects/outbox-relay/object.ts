@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
-import { Sweeper } from '../../src/pipeline/sweeper.ts';
+import { Sweeper } from '../../src/pipeline/relay.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
 

@@ -1,12 +1,12 @@
 import {
   addTallies,
+  addUp,
   EMPTY_TALLY,
   type ScoreBatch,
   type Tallies,
   Tally,
 } from '../../src/pipeline/quality/tally.ts';
 import {
-  addUp,
   oldestKept,
   type QualityCounts,
   referenceSpanOf,

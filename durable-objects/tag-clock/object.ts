@@ -1,9 +1,9 @@
 import { DurableObject } from 'cloudflare:workers';
+import type { Token } from '../../src/cache/clock/clock.ts';
 import type { PushedDelta, SyncRequest } from '../../src/cache/clock/mirror.ts';
 import { RegionClock } from '../../src/cache/clock/region.ts';
 import { RootClock } from '../../src/cache/clock/root.ts';
 import type { SourcePass } from '../../src/cache/clock/sources.ts';
-import type { Token } from '../../src/cache/clock/token.ts';
 import { clockAt, encodeAnswer, type RemoteClock } from '../../src/cache/clock/wire.ts';
 import { sleep, systemTime } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';

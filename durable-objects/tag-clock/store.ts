@@ -1,9 +1,10 @@
 import { type Clock, newClock, raise } from '../../src/cache/clock/clock.ts';
+import { SQL_PARAMETERS_MAX } from '../../src/platform/limits.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** Slots written by one statement: two parameters each, of the platform's 100 a statement. */
-const SLOTS_PER_STATEMENT = 50;
+/** Slots written by one statement. Each takes two parameters. */
+const SLOTS_PER_STATEMENT = SQL_PARAMETERS_MAX / 2;
 
 /** The clock's state in the object's own SQLite. */
 export class ClockStore {

@@ -1,4 +1,4 @@
-import { defineProject, type Query } from '../../src/define/project.ts';
+import { defineProject, type Query, type SmokeRead } from '../../src/define/project.ts';
 
 /** The bike-share: a made-up city with 75 days of rides, a model that is trained here and one that is not. */
 export const project = defineProject({
@@ -7,11 +7,17 @@ export const project = defineProject({
   adopted: 'examples/bike-share/catalog/adopted.ts',
   contracts: 'examples/bike-share/catalog/contracts',
   seed: async (ports) => (await import('./seed/seed.ts')).seedBikeShare(ports),
+  models: {
+    'ride-minutes': { train: 'examples/bike-share/training/train.ts' },
+    'departures-tomorrow': { bundle: 'examples/bike-share/models/departures-tomorrow' },
+  },
   tryOut: async (query) => {
     const { rider, station, dock } = await lastRide(query);
     return [
       { get: `/v1/stations/${station}` },
       { get: `/v1/stations/${station}/docks/${dock}` },
+      { get: `/v1/stations/${station}/departures-tomorrow` },
+      { get: `/v1/riders/${rider}/next-ride` },
       { get: `/v1/riders/${rider}/rides?limit=3` },
       { send: await nextRide(query) },
     ];
@@ -23,16 +29,19 @@ export const project = defineProject({
       fresh: [
         {
           get: `/v1/stations/${station}`,
-          isFresh: isOneMore((body) => fieldOf(fieldOf(body, 'rides'), 'ended')),
+          isFresh: isMoreBy(1, (body) => fieldOf(fieldOf(body, 'rides'), 'ended')),
         },
         {
           get: `/v1/stations/${station}/docks/${dock}`,
-          isFresh: isOneMore((body) => fieldOf(body, 'bikesBroughtBack')),
+          // The bike leaves the dock and comes back to it.
+          isFresh: isMoreBy(2, (body) => fieldOf(body, 'movements')),
         },
-        { get: `/v1/riders/${rider}`, isFresh: isOneMore((body) => fieldOf(body, 'rides')) },
+        { get: `/v1/riders/${rider}`, isFresh: isMoreBy(1, (body) => fieldOf(body, 'rides')) },
         { get: `/v1/riders/${rider}/rides` },
+        predicted(`/v1/riders/${rider}/next-ride`),
+        predicted(`/v1/stations/${station}/departures-tomorrow`),
       ],
-      unrelated: [`/v1/stations/${otherStation}`],
+      unrelated: [`/v1/stations/${otherStation}`, `/v1/stations/${otherStation}/departures-tomorrow`],
     };
   },
 });
@@ -65,8 +74,17 @@ async function nextRide(query: Query) {
   return { type: 'bikes.ride.v1', data: { rider, plan: 'member', bike: 'B1', ...place, minutes: 9 } };
 }
 
-function isOneMore(of: (body: unknown) => unknown) {
-  return (before: unknown, after: unknown) => Number(of(after)) === Number(of(before)) + 1;
+/** A prediction by a published version, which the ride changes. */
+function predicted(path: string): SmokeRead {
+  return {
+    get: path,
+    before: { what: 'the model answers', holds: (body) => fieldOf(body, 'source') === 'model' },
+    isFresh: (before, after) => fieldOf(before, 'value') !== fieldOf(after, 'value'),
+  };
+}
+
+function isMoreBy(difference: number, of: (body: unknown) => unknown) {
+  return (before: unknown, after: unknown) => Number(of(after)) === Number(of(before)) + difference;
 }
 
 function fieldOf(body: unknown, name: string): unknown {

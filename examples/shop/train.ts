@@ -1,17 +1,12 @@
 /**
- * Trains the shop's ranker from its purchase history and writes (or publishes) the bundle.
+ * The training recipe of the shop's ranker: trains from the purchase history and writes the bundle's folder.
  *
- *   npm run train -- [--csv FILE(.gz)] [--out .millrace/models/ranker] [--seed 1]
- *                         [--publish --url http://127.0.0.1:8787 --key KEY]
- *
- * With --publish the run is told to the deployment: that it began, and how it ended (docs/lineage.md).
+ *   npm run train -- ranker [--csv FILE(.gz)] [--seed 1] [--out DIR] [--publish …]
  *
  * Without --csv the history is read from Postgres: DATABASE_URL, and DATABASE_ENDPOINT where the database is
- * reached over another HTTP address than Neon's own. Without those, and without a key, the ones of the running
- * development stack are taken from .millrace/.
+ * reached over another HTTP address than Neon's own. `npm run train` sets those of the development stack.
  */
-import { randomUUID } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -22,29 +17,14 @@ import { neon, neonConfig } from '@neondatabase/serverless';
 import { parse } from 'csv-parse';
 import * as z from 'zod';
 import type { Snapshot } from '../../src/operations/lineage/training.ts';
-import {
-  type Bounds,
-  boundsOfPurchases,
-  completed,
-  failed,
-  sourcesOfPurchases,
-  tell,
-} from './training/lineage.ts';
+import { type Bounds, boundsOfPurchases, sourcesOfPurchases, trainingFacts } from './training/lineage.ts';
 import type { ModelBundle } from './training/model.ts';
 import type { Purchase } from './training/purchases.ts';
 import { metricsTable, modelCard } from './training/report.ts';
 import { type TrainingReport, trainRanker } from './training/train.ts';
 
-/** What the development stack leaves for its tools. */
-const STATE_DIR = '.millrace';
-const DEV_VARS = `${STATE_DIR}/worker.env`;
-const DEV_KEY = `${STATE_DIR}/key`;
-
 /** Rows of a query: a few megabytes of answer. */
 const PAGE_ROWS = 20_000;
-/** A publication uploads a few hundred kilobytes and lets the registry measure the model. */
-const PUBLISH_TIMEOUT_MS = 60_000;
-
 /** A trained bundle and what the run found. */
 export interface TrainingResult {
   readonly bundle: ModelBundle;
@@ -63,35 +43,6 @@ export async function trainFromPurchases(
   const outcome = await trainRanker(purchases, options);
   if (!outcome.ok) throw new Error(outcome.message);
   return { bundle: outcome.bundle, report: outcome.report };
-}
-
-/**
- * Publishes a bundle as the champion: `PUT {url}/v1/admin/models/ranker/champion`.
- *
- * @returns the registry's JSON answer.
- * @throws Error with the problem details when the registry refuses it.
- */
-export async function publishBundle(
-  bundle: ModelBundle,
-  target: { readonly url: string; readonly key: string },
-): Promise<unknown> {
-  const address = new URL(`/v1/admin/models/${bundle.name}/champion`, target.url);
-  const response = await fetch(address, {
-    method: 'PUT',
-    headers: { authorization: `Bearer ${target.key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      manifest: bundle.manifest,
-      golden: bundle.golden,
-      model: Buffer.from(bundle.model).toString('base64'),
-      candidates: Buffer.from(bundle.candidates).toString('base64'),
-    }),
-    signal: AbortSignal.timeout(PUBLISH_TIMEOUT_MS),
-  });
-  const text = await response.text();
-  if (response.status !== 200 && response.status !== 201) {
-    throw new Error(`The registry answered ${response.status}: ${text}`);
-  }
-  return JSON.parse(text) as unknown;
 }
 
 const csvRowSchema = z.object({
@@ -161,8 +112,12 @@ async function purchasesFromPostgres(databaseUrl: string, lastSeq: number): Prom
   }
 }
 
-/** Writes a bundle's five files into a folder, which is made if need be. */
-export async function writeBundle(result: TrainingResult, folder: string): Promise<void> {
+/** Writes a bundle's files into a folder, which is made if need be, and what lineage records of the training. */
+async function writeBundle(
+  result: TrainingResult,
+  origin: LoadedPurchases['origin'],
+  folder: string,
+): Promise<void> {
   const { bundle, report } = result;
   const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
   await mkdir(folder, { recursive: true });
@@ -172,6 +127,7 @@ export async function writeBundle(result: TrainingResult, folder: string): Promi
     writeFile(path.join(folder, 'candidates.json'), bundle.candidates),
     writeFile(path.join(folder, 'golden.json'), json(bundle.golden)),
     writeFile(path.join(folder, 'card.md'), modelCard(bundle, report)),
+    writeFile(path.join(folder, 'training.json'), json(trainingFacts(result, origin))),
   ]);
 }
 
@@ -185,7 +141,9 @@ async function loadPurchases(csv: string | undefined): Promise<LoadedPurchases> 
   if (csv !== undefined) return { purchases: await purchasesFromCsv(csv), origin: undefined };
   const url = process.env['DATABASE_URL'];
   if (url === undefined || url === '') {
-    throw new Error('Start npm run dev, set DATABASE_URL to the shop’s Postgres, or name a file with --csv.');
+    throw new Error(
+      "There is no database: start npm run dev, set DATABASE_URL to the shop's Postgres, or name a file with --csv.",
+    );
   }
   const endpoint = process.env['DATABASE_ENDPOINT'];
   if (endpoint !== undefined && endpoint !== '') neonConfig.fetchEndpoint = endpoint;
@@ -199,43 +157,17 @@ function readArguments() {
   const { values } = parseArgs({
     options: {
       csv: { type: 'string' },
-      out: { type: 'string', default: `${STATE_DIR}/models/ranker` },
+      out: { type: 'string', default: '.millrace/models/ranker' },
       seed: { type: 'string', default: '1' },
-      publish: { type: 'boolean', default: false },
-      url: { type: 'string', default: 'http://127.0.0.1:8787' },
-      key: { type: 'string' },
     },
   });
   const seed = Number(values.seed);
   if (!Number.isSafeInteger(seed) || seed < 0) throw new Error('--seed must be a whole number, 0 or more.');
-  const key = values.key ?? (existsSync(DEV_KEY) ? readFileSync(DEV_KEY, 'utf8').trim() : undefined);
-  if (values.publish && key === undefined) throw new Error('--publish needs --key.');
-  return { ...values, key, seed };
+  return { ...values, seed };
 }
 
 async function main(): Promise<void> {
-  if (!process.env['DATABASE_URL'] && existsSync(DEV_VARS)) process.loadEnvFile(DEV_VARS);
-  const options = readArguments();
-  const { key, url, publish } = options;
-  // A training that nobody can use is told to nobody.
-  if (!publish || key === undefined) {
-    await trainAndWrite(options);
-    return;
-  }
-  const startedAt = new Date().toISOString();
-  const target = { url, key, model: 'ranker', runId: randomUUID() };
-  await tell({ state: 'START' }, target);
-  try {
-    const { result, origin } = await trainAndWrite(options);
-    console.log('Published:', await publishBundle(result.bundle, { url, key }));
-    await tell(completed(result, startedAt, origin), target);
-  } catch (error) {
-    await tell(failed(error, startedAt), target);
-    throw error;
-  }
-}
-
-async function trainAndWrite({ csv, out, seed }: ReturnType<typeof readArguments>) {
+  const { csv, out, seed } = readArguments();
   const started = performance.now();
   const { purchases, origin } = await loadPurchases(csv);
   const loaded = performance.now();
@@ -249,9 +181,8 @@ async function trainAndWrite({ csv, out, seed }: ReturnType<typeof readArguments
   if (!report.beatsPopularity) {
     throw new Error('The model does not beat popularity on the held-out weeks: nothing was written.');
   }
-  await writeBundle(result, out);
+  await writeBundle(result, origin, out);
   console.log(`Wrote version ${bundle.manifest.version} to ${out}.`);
-  return { result, origin };
 }
 
 function seconds(milliseconds: number): string {

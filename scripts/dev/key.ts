@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The development key for writes: made once, kept for the owner alone. The worker is given its SHA-256. */
+/** The development key: made once, kept for the owner alone. The worker is given its SHA-256. */
 export function ensureKey(stateDir: string): { key: string; sha256: string } {
   const path = join(stateDir, 'key');
   if (!existsSync(path))

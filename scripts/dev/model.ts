@@ -50,7 +50,7 @@ async function isPublished(name: string, { url, key }: Stack): Promise<boolean> 
 /** @returns why there is still no version; undefined where there is one. */
 async function publishFirst(name: string, first: FirstVersion, stack: Stack): Promise<string | undefined> {
   const { url, key } = stack;
-  if ('train' in first) return await train(name, first.train, stack);
+  if ('train' in first) return await train(name, stack);
   try {
     await publishFolder(first.bundle, { url, key });
     return undefined;
@@ -60,16 +60,16 @@ async function publishFirst(name: string, first: FirstVersion, stack: Stack): Pr
 }
 
 /** Training takes a process of its own, because this one has to answer the database's requests meanwhile. */
-async function train(
-  name: string,
-  script: string,
-  { database, url, key, stateDir }: Stack,
-): Promise<string | undefined> {
+async function train(name: string, { database, url, key, stateDir }: Stack): Promise<string | undefined> {
   const out = join(stateDir, 'models', name);
-  const child = spawn('node', [script, '--out', out, '--publish', '--url', url, '--key', key], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, DATABASE_URL: database.connectionString, DATABASE_ENDPOINT: database.endpoint },
-  });
+  const child = spawn(
+    'node',
+    ['scripts/train.ts', name, '--out', out, '--publish', '--url', url, '--key', key],
+    {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, DATABASE_URL: database.connectionString, DATABASE_ENDPOINT: database.endpoint },
+    },
+  );
   const [code]: unknown[] = await once(child, 'exit');
-  return code === 0 ? undefined : `${script} failed; \`npm run train -- ${name} --publish\` tries again`;
+  return code === 0 ? undefined : `its training failed; \`npm run train -- ${name} --publish\` tries again`;
 }

@@ -58,7 +58,7 @@ function whatToTry(stack: ReadyStack, catalog: Catalog, trials: readonly Trial[]
   const again = 'Read again after the event: only the answers that it changes are fresh (see Cache-Status).';
   return [
     'Try:',
-    ...trials.map((trial) => `  ${curlOf(trial, stack)}`),
+    ...trials.map((trial) => `  ${curlOf(trial, stack, catalog)}`),
     ...(isWritten && isRead ? ['', again] : []),
   ];
 }

@@ -57,7 +57,7 @@ function keysIn(effect: Effect): KnownKey[] {
   const named =
     effect.kind === 'append'
       ? effect.history.owners.map((owner) => ({ entity: owner.entity, values: ownerKey(owner, effect.row) }))
-      : [{ entity: effect.entity, values: effect.row }];
+      : [{ entity: effect.entity, values: 'row' in effect ? effect.row : effect.key }];
   return named.flatMap(({ entity, values }) =>
     entity.key.columns.flatMap(({ property }): KnownKey[] => {
       const value = values?.[property];
@@ -107,11 +107,28 @@ function candidates(name: string, field: unknown, { keys, properties }: Known, p
     .concat(property === undefined || property === null ? [] : [String(property)]);
 }
 
-/** A trial as a curl command, for a worker at `url` whose key is `key`. */
-export function curlOf(trial: Trial, { url, key }: { url: string; key: string }): string {
-  if ('get' in trial) return `curl -i ${quoted(`${url}${trial.get}`)}`;
-  const headers = `-H 'authorization: Bearer ${key}' -H 'content-type: application/cloudevents+json'`;
+/** A trial as a curl command, for a worker at `url` whose key is `key`. Only what is closed is asked with the key. */
+export function curlOf(
+  trial: Trial,
+  { url, key }: { url: string; key: string },
+  catalog: Pick<Catalog, 'views' | 'models'>,
+): string {
+  const authorization = `-H 'authorization: Bearer ${key}'`;
+  if ('get' in trial) {
+    const curl = `curl -i ${quoted(`${url}${trial.get}`)}`;
+    return answersWithoutKey(catalog, trial.get) ? curl : `${curl} ${authorization}`;
+  }
+  const headers = `${authorization} -H 'content-type: application/cloudevents+json'`;
   return `curl -i ${url}/v1/events ${headers} -d ${quoted(JSON.stringify(cloudEvent(trial.send)))}`;
+}
+
+function answersWithoutKey({ views, models }: Pick<Catalog, 'views' | 'models'>, path: string): boolean {
+  const segments = (path.split('?')[0] ?? '').split('/');
+  return [...views, ...models].some(({ path: template = '', isPublic }) => {
+    const expected = template.split('/');
+    const fits = (segment: string, index: number) => segment.startsWith('{') || segment === segments[index];
+    return isPublic && expected.length === segments.length && expected.every(fits);
+  });
 }
 
 /** The event in CloudEvents' JSON format. */

@@ -1,37 +1,66 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import * as z from 'zod';
+import { type BundleBody, readBundleFolder } from './bundle.ts';
+import type { Target } from './target.ts';
 
-/** A publication uploads up to some megabytes, and the registry runs the golden rows. */
+/** A publication uploads up to 27 MB, and the registry runs the golden rows. */
 const PUBLISH_TIMEOUT_MS = 60_000;
 
-const Named = z.looseObject({ name: z.string() });
+const Published = z.object({ name: z.string(), version: z.string() });
+const Problem = z.object({ code: z.string(), detail: z.string(), pointer: z.string().optional() });
 
 /**
- * Publishes the bundle of a folder (`manifest.json`, `golden.json`, `model.onnx`, `candidates.json`) as the champion
- * of the model that its manifest names.
+ * Publishes the bundle of a folder as the version that answers.
  *
- * @throws Error with the problem's text where the registry refuses it.
+ * @param model the name that the bundle has to have; any where it is not given.
+ * @throws Error that says what is wrong: with the folder, the key, the address, or the bundle.
  */
 export async function publishFolder(
   folder: string,
-  target: { readonly url: string; readonly key: string },
-): Promise<unknown> {
-  const read = (name: string) => readFile(join(folder, name));
-  const json = async (name: string): Promise<unknown> => JSON.parse((await read(name)).toString('utf8'));
-  const manifest = Named.parse(await json('manifest.json'));
-  const response = await fetch(new URL(`/v1/admin/models/${manifest.name}/champion`, target.url), {
-    method: 'PUT',
-    headers: { authorization: `Bearer ${target.key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      manifest,
-      golden: await json('golden.json'),
-      model: (await read('model.onnx')).toString('base64'),
-      candidates: (await read('candidates.json')).toString('base64'),
-    }),
-    signal: AbortSignal.timeout(PUBLISH_TIMEOUT_MS),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`The registry answered ${response.status}: ${text}`);
-  return JSON.parse(text);
+  target: Target,
+  model?: string,
+): Promise<z.output<typeof Published>> {
+  const body = await readBundleFolder(folder);
+  const { name } = body.manifest;
+  if (model !== undefined && name !== model)
+    throw new Error(`The bundle in ${folder} is for the model "${name}", not "${model}".`);
+  return await publishBundle(body, target);
+}
+
+/** @throws Error as `publishFolder` does. */
+async function publishBundle(body: BundleBody, { url, key }: Target): Promise<z.output<typeof Published>> {
+  const address = new URL(`/v1/admin/models/${body.manifest.name}/champion`, url);
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(address, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(PUBLISH_TIMEOUT_MS),
+    });
+    text = await response.text();
+  } catch (error) {
+    throw new Error(`No worker answers at ${url}. Start one with npm run dev, or name it with --url.`, {
+      cause: error,
+    });
+  }
+  if (response.ok) return Published.parse(JSON.parse(text));
+  throw new Error(refusal(response.status, text, url));
+}
+
+function refusal(status: number, text: string, url: string): string {
+  const problem = problemOf(text);
+  if (problem?.code === 'unauthorized')
+    return `The worker at ${url} does not take this key. Give the right one with --key or MILLRACE_KEY.`;
+  if (problem === undefined) return `The worker at ${url} answered ${status}: ${text.slice(0, 500)}`;
+  const at = problem.pointer === undefined ? '' : ` (at ${problem.pointer})`;
+  return `The worker refused the bundle with ${status} ${problem.code}: ${problem.detail}${at}`;
+}
+
+function problemOf(text: string): z.output<typeof Problem> | undefined {
+  try {
+    return Problem.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
 }

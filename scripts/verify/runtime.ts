@@ -51,7 +51,7 @@ export interface Runtime {
   /** Counts the kills: an isolate of another generation has another memory. */
   readonly generation: number;
   urlOf(isolate: number, path: string): URL;
-  /** Headers of every request: where it comes from, and the key for writes. */
+  /** Headers of every request: where it comes from, and the key. */
   headersFrom(continent: string): Record<string, string>;
   /**
    * Ends one Durable Object once it has answered what it was asked: what it has in memory is gone, what is on disk

@@ -3,8 +3,7 @@ import type { ClockMoment, Database, Loaded } from '../define/view.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
-import type { OutboxReport, PendingTags } from '../storage/postgres/outbox-report.ts';
-import type { Reflection } from '../storage/postgres/reflecting.ts';
+import type { OutboxReport, PendingTags, Reflection } from '../storage/postgres/reflecting.ts';
 
 /**
  * Computes `asOf`: the moment of the tag clock by which every change that an answer may show has been invalidated.

@@ -29,7 +29,43 @@ export const Entry = z.object({
   asOf: z.int().nonnegative().nullable().optional(),
   /** Local time of the filling isolate, in milliseconds since the Unix epoch. Used for `Age` and TTL, never for coherence. */
   filledAt: z.number(),
+  /**
+   * The `now` with which the origin was read, in milliseconds since the Unix epoch: the start of a grain. Absent if
+   * the answer does not depend on time.
+   */
+  now: z.number().optional(),
   /** Duration of the origin's read, in milliseconds. Slow answers are refreshed earlier. */
   fillMs: z.number().nonnegative().optional(),
 });
 export type Entry = z.output<typeof Entry>;
+
+/** An answer's value as the JSON text that is stored and sent, with the strong entity tag of that text (RFC 9110 §8.8.3). */
+export async function bodyAndEtag(
+  value: unknown,
+  digest: (text: string) => Promise<string>,
+): Promise<{ body: string; etag: string }> {
+  const body = JSON.stringify(value);
+  return { body, etag: `"${(await digest(body)).slice(0, ETAG_CHARACTERS)}"` };
+}
+
+/** Half of a SHA-256 digest in hexadecimal: 128 bits are enough to distinguish answers. */
+const ETAG_CHARACTERS = 32;
+
+/**
+ * Tags that every stored answer depends on beside its own, so that a purge is an ordinary invalidation: the tag of all
+ * answers, that of its view, and that of its key without the variant.
+ */
+export function purgeTags(view: string, key: string): string[] {
+  return [EVERYTHING, viewTag(view), keyTag(key)];
+}
+
+/** The tag of all stored answers. */
+export const EVERYTHING = 'cache';
+
+export function viewTag(view: string): string {
+  return `cache:view:${view}`;
+}
+
+export function keyTag(key: string): string {
+  return `cache:key:${key}`;
+}

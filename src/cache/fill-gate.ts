@@ -1,5 +1,7 @@
 import * as z from 'zod';
-import type { Entry } from './entry.ts';
+import type { Now } from '../platform/clock.ts';
+import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
+import { Entry } from './entry.ts';
 
 /**
  * Single flight of one cache key: decides who reads the origin, who waits, and which entry a waiter gets. No I/O, no
@@ -32,6 +34,8 @@ export const Need = z.object({
   /** Not empty: a mirror without an epoch has never synced, so no promise can be kept with it. */
   epoch: z.string().min(1),
   minStamp: z.int().nonnegative(),
+  /** Start of the request's grain of time: an answer of an earlier grain is not accepted. Absent without grains. */
+  minNow: z.number().optional(),
 });
 export type Need = z.output<typeof Need>;
 
@@ -60,12 +64,12 @@ export interface EnterRequest {
  * filler may be dead, and one for the fill after it.
  */
 export const WAIT_LEASES_MAX = 2;
-/** The most waiters of a key. Each holds a call open, which takes some kilobytes of the object's 128 MB. */
+/** The most waiters of a key. Each holds a call open, which takes some kilobytes of the isolate's memory. */
 export const WAITERS_MAX = 2_000;
 /** The largest entry that is shared, in bytes as `entryBytes` counts them. Passing a larger one costs more than it saves. */
 export const ENTRY_BYTES_MAX = 1024 * 1024;
-/** The most bytes that one fill sends at once, counting each waiter's copy: a quarter of the object's memory. */
-const HAND_ON_BYTES_MAX = 32 * 1024 * 1024;
+/** Bytes that one fill may send at once, each waiter's copy counted: a quarter of the isolate's memory. */
+const HAND_ON_BYTES_MAX = ISOLATE_MEMORY_BYTES / 4;
 /** How long a result is kept after its hand-over, in milliseconds: the transit time of a miss that was sent before it. */
 export const RESULT_KEPT_MS = 1_000;
 
@@ -74,7 +78,9 @@ export function newFillGate(): FillGateState {
 }
 
 /** The correctness rule: true if the entry was read after every invalidation that the request has to see. */
-export function meets(entry: Pick<Entry, 'epoch' | 'stamp'>, need: Need): boolean {
+export function meets(entry: Pick<Entry, 'epoch' | 'stamp' | 'now'>, need: Need): boolean {
+  const { minNow = Number.NEGATIVE_INFINITY } = need;
+  if ((entry.now ?? minNow) < minNow) return false;
   return entry.epoch === need.epoch && entry.stamp >= need.minStamp;
 }
 
@@ -207,4 +213,81 @@ function toFill(ticketId: string): Decision {
 
 function toShare(ticketId: string, entry: Entry): Decision {
   return { ticketId, verdict: { verdict: 'value', entry } };
+}
+
+/** The gate of one key, shared by all isolates. It may fail, hang or lose its state at any time; that costs reads only. */
+export interface FillGatePort {
+  /** Resolves with a verdict after at most `WAIT_LEASES_MAX` times `leaseMs`. */
+  enter(need: Need, leaseMs: number): Promise<Verdict>;
+  complete(ticketId: string, entry: Entry): Promise<void>;
+  fail(ticketId: string): Promise<void>;
+  disband(ticketId: string): Promise<void>;
+}
+
+export interface GateHostPorts {
+  readonly now: Now;
+  readonly newTicketId: () => string;
+  /** Calls `callback` once after a delay; the returned function cancels it. */
+  readonly setTimer: (delayMs: number, callback: () => void) => () => void;
+}
+
+/**
+ * Keeps the open calls of one gate, and gives each the verdict that the rules above decide on, within
+ * their bounds and whatever becomes of its caller.
+ */
+export class GateHost implements FillGatePort {
+  readonly #ports: GateHostPorts;
+  readonly #gate = newFillGate();
+  /** By ticket. */
+  readonly #calls = new Map<string, (verdict: Verdict) => void>();
+  #timer: { readonly dueMs: number; readonly cancel: () => void } | undefined;
+
+  constructor(ports: GateHostPorts) {
+    this.#ports = ports;
+  }
+
+  async enter(need: Need, leaseMs: number): Promise<Verdict> {
+    const ticketId = this.#ports.newTicketId();
+    const request = { ticketId, need: Need.parse(need), leaseMs: LeaseMs.parse(leaseMs) };
+    const { promise, resolve } = Promise.withResolvers<Verdict>();
+    this.#calls.set(ticketId, resolve);
+    this.#deliver(enter(this.#gate, request, this.#ports.now()));
+    return await promise;
+  }
+
+  async complete(ticketId: string, entry: Entry): Promise<void> {
+    this.#deliver(complete(this.#gate, ticketId, Entry.parse(entry), this.#ports.now()));
+  }
+
+  async fail(ticketId: string): Promise<void> {
+    this.#deliver(fail(this.#gate, ticketId, this.#ports.now()));
+  }
+
+  async disband(ticketId: string): Promise<void> {
+    this.#deliver(disband(this.#gate, ticketId, this.#ports.now()));
+  }
+
+  #deliver(decisions: readonly Decision[]): void {
+    for (const { ticketId, verdict } of decisions) {
+      this.#calls.get(ticketId)?.(verdict);
+      this.#calls.delete(ticketId);
+    }
+    this.#arm();
+  }
+
+  /** Keeps one timer, for the next deadline. A timer that fires early changes nothing and is set again. */
+  #arm(): void {
+    const dueMs = nextDeadlineMs(this.#gate);
+    if (dueMs === this.#timer?.dueMs) return;
+    this.#timer?.cancel();
+    this.#timer = dueMs === undefined ? undefined : { dueMs, cancel: this.#wakeAt(dueMs) };
+  }
+
+  #wakeAt(dueMs: number): () => void {
+    const { now, setTimer } = this.#ports;
+    return setTimer(Math.max(1, dueMs - now()), () => {
+      this.#timer = undefined;
+      this.#deliver(expire(this.#gate, now()));
+    });
+  }
 }

@@ -95,6 +95,32 @@ export function mayStandIn(question: Omit<Question, 'level'>, nowMs: number): bo
   return timesOf(question, nowMs).staleForMs < question.policy.staleIfErrorS * 1_000;
 }
 
+/** The beginning of the grain of time that holds `nowMs`; `nowMs` itself where there are no grains. */
+export function grainAt(grainMs: number | undefined, nowMs: number): number {
+  return grainMs === undefined ? nowMs : Math.floor(nowMs / grainMs) * grainMs;
+}
+
+/**
+ * When the grain that an entry was loaded in ends, in milliseconds since the Unix epoch. The end of a grain is an
+ * invalidation by the clock on the wall: strong, session and bounded readers get no entry of an earlier grain.
+ */
+export function grainEndMs(grainMs: number | undefined, { now }: Pick<Entry, 'now'>): number {
+  if (grainMs === undefined) return Number.POSITIVE_INFINITY;
+  // An entry without a grain was loaded by a version of the view that did not declare it.
+  return now === undefined ? Number.NEGATIVE_INFINITY : now + grainMs;
+}
+
+/** Nothing is fresh for longer than its grain, also in caches that we do not own. */
+export function withinGrain<Decided extends Pick<Decision, 'ttlLeftS'>>(
+  decided: Decided,
+  grainMs: number,
+  entry: Pick<Entry, 'now'>,
+  nowMs: number,
+): Decided {
+  const grainLeftS = Math.floor((grainEndMs(grainMs, entry) - nowMs) / 1_000);
+  return { ...decided, ttlLeftS: Math.min(decided.ttlLeftS, grainLeftS) };
+}
+
 /** How long a tier has to keep an entry so that neither stale window is cut short, in seconds. */
 export function keepForS(policy: FreshnessPolicy): number {
   return policy.ttlS + Math.max(policy.staleWhileRevalidateS, policy.staleIfErrorS);

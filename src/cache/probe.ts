@@ -1,13 +1,10 @@
 import type { Now } from '../platform/clock.ts';
 import { type LogFields, type LogLevel, log } from '../platform/logger.ts';
-import type { Random } from '../platform/random.ts';
 import { type Clock, newClock } from './clock/clock.ts';
 import { applyDelta } from './clock/delta.ts';
-import type { ClockParent } from './clock/mirror.ts';
-import { oldestSourceAgeMs } from './clock/sources.ts';
+import { type ClockParent, oldestSourceAgeMs } from './clock/mirror.ts';
 import type { Entry } from './entry.ts';
-import { bodyAndEtag } from './entry-body.ts';
-import { keyTag } from './purge.ts';
+import { bodyAndEtag, keyTag } from './entry.ts';
 import type { CachedAnswer, ReadRequest } from './read-through.ts';
 
 /** The result of a probe of one answer. */
@@ -65,10 +62,7 @@ export function judgeDifference(
 }
 
 export interface ProbePorts {
-  /** The share of hits to probe, 0 to 1. */
-  readonly share: number;
   readonly now: Now;
-  readonly random: Random;
   readonly sleep: (ms: number) => Promise<void>;
   readonly digest: (text: string) => Promise<string>;
   readonly count: (view: string, verdict: ProbeVerdict) => void;
@@ -111,15 +105,14 @@ export class Probe {
     this.#ports = ports;
   }
 
-  /** Call this with every answer; it decides whether to probe it. */
+  /** Probes an answer of the sample, unless another probe is under way or has just begun. */
   consider(
     request: ReadRequest,
     { entry, source, unverified, judgedSeq }: CachedAnswer,
     context: ProbeContext,
   ): void {
-    const { share, random, now } = this.#ports;
+    const { now } = this.#ports;
     if (!source.hit || source.stale || unverified !== undefined || !request.policy.probe) return;
-    if (random() >= share) return;
     const sinceMs = now() - this.#begunAtMs;
     if (sinceMs < (this.#underWay ? LEASE_MS : PAUSE_MS)) return;
     const begunAtMs = now();
@@ -143,14 +136,14 @@ export class Probe {
   }
 
   async #look(request: ReadRequest, entry: Entry, judgedSeq: number): Promise<ProbeVerdict> {
-    const { etag, tags } = await this.#readOrigin(request);
+    const { etag, tags } = await this.#readOrigin(request, entry);
     if (etag === entry.etag) return { verdict: 'consistent', reason: 'equal' };
     const readAtMs = this.#ports.now();
     await this.#ports.sleep(GRACE_MS);
     const verdict = await this.#judge(entry, judgedSeq, readAtMs);
     if (verdict.verdict !== 'inconsistent') return verdict;
     const mayHaveChangedBack = verdict.reason === 'missed_invalidation';
-    if (mayHaveChangedBack && (await this.#readOrigin(request)).etag === entry.etag)
+    if (mayHaveChangedBack && (await this.#readOrigin(request, entry)).etag === entry.etag)
       return { verdict: 'inconclusive', reason: 'changed_back' };
     await this.#heal(request, entry, { judgedSeq, tags, reason: verdict.reason });
     return verdict;
@@ -181,8 +174,12 @@ export class Probe {
     return { clock, isComplete: oldestSourceAgeMs(completeUntilMs, sentAtMs) <= sourceMaxAgeMs };
   }
 
-  async #readOrigin(request: ReadRequest): Promise<{ etag: string; tags: readonly string[] }> {
-    const { value, tags } = await request.load();
+  /** Reads with the entry's own `now`: an answer of another grain may differ from it and both be right. */
+  async #readOrigin(
+    request: ReadRequest,
+    { now = this.#ports.now() }: Entry,
+  ): Promise<{ etag: string; tags: readonly string[] }> {
+    const { value, tags } = await request.load(now);
     const { etag } = await bodyAndEtag(value, this.#ports.digest);
     return { etag, tags };
   }

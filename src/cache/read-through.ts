@@ -1,25 +1,26 @@
 import type { CachePolicy, ConsistencyLevel } from '../define/cache-policy.ts';
+import type { Principal } from '../define/principal.ts';
 import type { Loaded } from '../define/view.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
-import { isValid } from './clock/clock.ts';
+import { formatToken, isValid, type Token } from './clock/clock.ts';
 import type { ClockFollower, FollowerContext, FreshnessNeed } from './clock/follower.ts';
-import { ageMs } from './clock/mirror.ts';
+import { ageMs, oldestSourceAgeMs } from './clock/mirror.ts';
 import { slotsOf } from './clock/slots.ts';
-import { oldestSourceAgeMs } from './clock/sources.ts';
-import { formatToken, type Token } from './clock/token.ts';
-import { ENTRY_TAGS_MAX, type Entry } from './entry.ts';
-import { bodyAndEtag } from './entry-body.ts';
+import { bodyAndEtag, ENTRY_TAGS_MAX, type Entry, purgeTags } from './entry.ts';
+import type { FillGatePort } from './fill-gate.ts';
 import {
   type Decision,
   decide,
+  grainAt,
+  grainEndMs,
   maxAgeForOthers,
   mayStandIn,
   type ReadLevel,
   type TagVerdict,
+  withinGrain,
 } from './freshness.ts';
-import { purgeTags } from './purge.ts';
-import { type Filled, type FillGatePort, type Flight, singleFlight } from './single-flight.ts';
+import { type Filled, type Flight, singleFlight } from './single-flight.ts';
 import type { Tier } from './tiers/tier.ts';
 
 /** The consistency that the reader asks for; the policy supplies the rest. */
@@ -39,7 +40,12 @@ export interface ReadRequest {
   /** The input as the view's schemas parsed it; absent if the answer cannot be computed again without the request. */
   readonly input?: unknown;
   readonly variant?: Readonly<Record<string, string>>;
-  readonly load: () => Promise<Loaded>;
+  /** The reader's principal, if the answer depends on it; it is part of the key as well. */
+  readonly principal?: Principal | undefined;
+  /** Length of the grain of time for which an answer holds, in milliseconds; undefined if it does not depend on time. */
+  readonly grainMs?: number | undefined;
+  /** Reads the origin as of `now`, in milliseconds since the Unix epoch; with grains, `now` is the start of one. */
+  readonly load: (now: number) => Promise<Loaded>;
 }
 
 /** Why the cache did not answer (RFC 9211 §2.2). */
@@ -121,6 +127,7 @@ function fromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer
   const entry = nearest.get(key);
   if (entry === undefined || entry instanceof Promise) return undefined;
   if (!isValid(ports.follower.mirror.clock, entry, entry.slots)) return undefined;
+  if (nowMs >= grainEndMs(request.grainMs, entry)) return undefined;
   const question = { policy, level: levelOf(request), key, entry, tags: 'valid' } as const;
   const decision = decide(question, nowMs, ports.random());
   if (decision.serve !== 'fresh') return undefined;
@@ -222,11 +229,12 @@ function tiersOf({ policy }: ReadRequest, { tiers }: ReadThroughPorts): Tier[] {
 
 function verdictOn(
   entry: Entry,
-  { policy }: ReadRequest,
-  { follower }: ReadThroughPorts,
+  { policy, grainMs }: ReadRequest,
+  { follower, time }: ReadThroughPorts,
   doubt: Doubt | undefined,
 ): TagVerdict {
   const { clock } = follower.mirror;
+  if (time.now() >= grainEndMs(grainMs, entry)) return 'invalidated';
   // A mirror that has never synced has no verdict. The last verdict of any other mirror against an entry stands.
   if (clock.epoch !== '' && !isValid(clock, entry, entry.slots)) return 'invalidated';
   if (doubt === undefined) return 'valid';
@@ -250,15 +258,19 @@ async function fill(
   stale: Stale | undefined,
   because: 'source-behind' | undefined,
 ): Promise<CachedAnswer> {
-  const { key, policy } = request;
+  const { key, policy, grainMs } = request;
   // The entry has to reflect every invalidation that this reader's mirror knows of now.
   const { epoch, seq: minStamp } = ports.follower.mirror.clock;
+  const grain = grainMs === undefined ? {} : { minNow: grainAt(grainMs, ports.time.now()) };
   const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
   let flight: Flight;
   try {
     const fillOnce = () => readAndTell(request, ports);
     const { time, context } = ports;
-    flight = await singleFlight(gate, { epoch, minStamp }, fillOnce, { time, keepAlive: context.keepAlive });
+    flight = await singleFlight(gate, { epoch, minStamp, ...grain }, fillOnce, {
+      time,
+      keepAlive: context.keepAlive,
+    });
   } catch (error) {
     if (stale === undefined || !isOutage(error) || !mayStandIn({ policy, key, ...stale }, ports.time.now()))
       throw error;
@@ -276,26 +288,34 @@ async function fill(
 
 /** Answers from the origin without storing: the answer is correct without the clock, but there is no stamp for it. */
 async function fromOriginUnstored(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
-  const entry = await toEntry(await request.load(), request, { epoch: '', stamp: 0, fillMs: 0 }, ports);
+  const now = grainAt(request.grainMs, ports.time.now());
+  const at = { epoch: '', stamp: 0, fillMs: 0, now };
+  const entry = await toEntry(await request.load(now), request, at, ports);
   const source = { hit: false, forward: 'bypass', stored: false, collapsed: false } as const;
   return answer(entry, source, request, ports, { unverified: 'clock-unavailable' });
 }
 
 async function toEntry(
   { value, tags, asOf }: Loaded,
-  { view, key, purgeKey = key }: ReadRequest,
-  at: { epoch: string; stamp: number; fillMs: number },
+  { view, key, purgeKey = key, grainMs }: ReadRequest,
+  { now, ...at }: { epoch: string; stamp: number; fillMs: number; now: number },
   ports: ReadThroughPorts,
 ): Promise<Entry> {
   const slots = slotsOf([...tags, ...purgeTags(view, purgeKey)]);
   if (slots.length > ENTRY_TAGS_MAX)
     throw new Error(
-      `The answer of "${view}" depends on ${slots.length} tags; at most ${ENTRY_TAGS_MAX} are allowed.`,
+      `An answer of "${view}" depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most. Name fewer, or larger parts.`,
     );
-  const { body, etag } = await bodyAndEtag(value, ports.digest);
+  const { body, etag } = await bodyAndEtag(value, ports.digest).catch((cause: unknown) => {
+    throw new Error(
+      `An answer of "${view}" cannot be written as JSON. Return only plain values from its load.`,
+      { cause },
+    );
+  });
   // A moment of another epoch than the stamp's cannot be compared with a token of this entry's readers.
   const told = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
-  return { body, etag, slots, ...at, ...told, filledAt: ports.time.now() };
+  const grain = grainMs === undefined ? {} : { now };
+  return { body, etag, slots, ...at, ...told, ...grain, filledAt: ports.time.now() };
 }
 
 async function readAndTell(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
@@ -313,10 +333,11 @@ async function readAndTell(request: ReadRequest, ports: ReadThroughPorts): Promi
 async function readOrigin(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
   const { epoch, seq: stamp } = ports.follower.mirror.clock;
   const startedAt = ports.time.now();
-  const loaded = await request.load();
+  const now = grainAt(request.grainMs, startedAt);
+  const loaded = await request.load(now);
   const fillMs = Math.max(0, ports.time.now() - startedAt);
   return {
-    entry: await toEntry(loaded, request, { epoch, stamp, fillMs }, ports),
+    entry: await toEntry(loaded, request, { epoch, stamp, fillMs, now }, ports),
     storable: loaded.storable,
   };
 }
@@ -331,9 +352,11 @@ function answer(
   { follower, time }: ReadThroughPorts,
   how: { decision?: Decision; unverified?: CachedAnswer['unverified'] },
 ): CachedAnswer {
-  const { unverified, decision = { ...JUST_FILLED, ttlLeftS: request.policy.ttlS } } = how;
+  const { unverified, decision: decided = { ...JUST_FILLED, ttlLeftS: request.policy.ttlS } } = how;
   const { boundMs } = request.policy;
   const nowMs = time.now();
+  const decision =
+    request.grainMs === undefined ? decided : withinGrain(decided, request.grainMs, entry, nowMs);
   const mirrorAgeMs = ageMs(follower.mirror, nowMs);
   return {
     entry,
@@ -361,9 +384,13 @@ function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string | unde
   return formatToken({ epoch: clock.epoch, seq });
 }
 
+const OUTAGES: ReadonlySet<string> = new Set([
+  'database_unavailable',
+  'features_unavailable',
+  'model_unavailable',
+]);
+
 /** Only an outage lets an old entry stand in. A bug in a query must stay visible. */
 function isOutage(error: unknown): boolean {
-  return (
-    error instanceof Failure && (error.code === 'database_unavailable' || error.code === 'model_unavailable')
-  );
+  return error instanceof Failure && OUTAGES.has(error.code);
 }

@@ -1,16 +1,15 @@
 import type { Time } from '../platform/clock.ts';
 import { log } from '../platform/logger.ts';
 import { Entry } from './entry.ts';
-import { ENTRY_BYTES_MAX, entryBytes, meets, type Need, type Verdict, WAIT_LEASES_MAX } from './fill-gate.ts';
-
-/** The gate of one key, shared by all isolates. It may fail, hang or lose its state at any time; that costs reads only. */
-export interface FillGatePort {
-  /** Resolves with a verdict after at most `WAIT_LEASES_MAX` times `leaseMs`. */
-  enter(need: Need, leaseMs: number): Promise<Verdict>;
-  complete(ticketId: string, entry: Entry): Promise<void>;
-  fail(ticketId: string): Promise<void>;
-  disband(ticketId: string): Promise<void>;
-}
+import {
+  ENTRY_BYTES_MAX,
+  entryBytes,
+  type FillGatePort,
+  meets,
+  type Need,
+  type Verdict,
+  WAIT_LEASES_MAX,
+} from './fill-gate.ts';
 
 /** The result of a read of the origin. */
 export interface Filled {

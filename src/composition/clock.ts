@@ -1,6 +1,6 @@
+import type { Token } from '../cache/clock/clock.ts';
 import type { SyncAnswer, SyncRequest } from '../cache/clock/mirror.ts';
 import { slotsOf } from '../cache/clock/slots.ts';
-import type { Token } from '../cache/clock/token.ts';
 import { clockAt } from '../cache/clock/wire.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';

@@ -6,28 +6,29 @@ import type { Env } from './env.ts';
 
 export interface Config {
   readonly database: DatabaseTarget;
-  /** SHA-256 of the key for writes, lower case. */
+  /** SHA-256 of the key, lower case. */
   readonly apiKeySha256: string;
   /** The share of hits that are compared with the origin. */
   readonly probeShare: number;
   /** Whether `GET /metrics` is answered without the key. */
   readonly isMetricsPublic: boolean;
-  /** Whether keys are filled ahead of their readers. */
+  /** Whether the cache fills keys that are expected to be read next. */
   readonly isWarming: boolean;
 }
 
-/** One hit in a hundred, and one a second and isolate at most: enough for three nines within the hour. */
+/** One hit in a hundred, at most one a second in each isolate: enough to measure three nines within an hour. */
 const PROBE_SHARE_DEFAULT = 0.01;
 
 /**
- * How often the outbox is looked at while somebody reads, in milliseconds: other writers announce nothing, so this
- * and Δ are how long their changes may go unseen. Each look costs a query and keeps a database awake that sleeps
- * when it is idle. 0: nobody else writes, and the outbox is looked at as seldom as the views' `sourceBoundMs` allows.
+ * The pause between two looks at the outbox while there are readers, in milliseconds. Other writers do not announce
+ * their changes, so a reader may miss such a change for this long plus Δ. Each look costs a query, and keeps a database
+ * awake that would sleep when idle. 0: there are no other writers, and the relay looks only as often as the views'
+ * `sourceBoundMs` requires.
  */
 const OUTBOX_WATCH_MS_DEFAULT = 500;
-/** A pass over Neon takes tens of milliseconds; more looks a second would follow each other without a pause. */
+/** A pass over Neon takes tens of milliseconds. With a shorter pause, passes would follow each other at once. */
 const OUTBOX_WATCH_MS_MIN = 200;
-/** Beyond half of the default `sourceBoundMs`, readers themselves have the outbox looked at more often. */
+/** With a longer pause than half of the default `sourceBoundMs`, readers themselves trigger looks more often. */
 const OUTBOX_WATCH_MS_MAX = 60_000;
 
 const Vars = z.object({
@@ -55,7 +56,7 @@ const Vars = z.object({
 export function readConfig(env: Env): Config {
   const vars = parseVars(Vars, env);
   const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare } = vars;
-  // Half a configuration is told at once, and not when the cron comes to it.
+  // An incomplete Kafka configuration fails here, with the first request, and not later in the cron.
   kafkaConfig(env);
   return Object.freeze({
     database: targetOf(vars),
@@ -66,7 +67,7 @@ export function readConfig(env: Env): Config {
   });
 }
 
-/** The database alone, for an object that needs nothing else. */
+/** Only the database's part, for objects that need nothing else. */
 export function databaseTarget(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT'>): DatabaseTarget {
   return targetOf(parseVars(Vars.pick({ DATABASE_URL: true, DATABASE_ENDPOINT: true }), env));
 }

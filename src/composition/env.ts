@@ -17,15 +17,15 @@ export interface Env {
   readonly DATABASE_URL: string;
   /** SQL-over-HTTP endpoint where it is not Neon's own: local development sets it. */
   readonly DATABASE_ENDPOINT?: string;
-  /** SHA-256 of the key for writes and administration, 64 hexadecimal digits (secret). */
+  /** SHA-256 of the key, 64 hexadecimal digits (secret). */
   readonly API_KEY_SHA256: string;
   /** The share of hits that are compared with the origin, 0 to 1. */
   readonly PROBE_SHARE?: string | number;
   /** `true` answers `GET /metrics` without the key. */
   readonly METRICS_PUBLIC?: string | boolean;
-  /** `off` fills nothing ahead of its readers. */
+  /** `off` switches warming off. */
   readonly WARMING?: string;
-  /** How often the outbox is looked at while somebody reads, in milliseconds; see `config.ts`. */
+  /** The pause between two looks at the outbox while there are readers, in milliseconds; see `config.ts`. */
   readonly OUTBOX_WATCH_MS?: string | number;
   /** Where the Kafka REST bridge is, and its credentials (secrets). */
   readonly KAFKA_REST_URL?: string;
@@ -41,7 +41,7 @@ export interface Env {
   readonly EVENTS: Queue<EventsMessage>;
   readonly CHANGES: Queue<ChangesMessage>;
   readonly SINK: Queue<SinkMessage>;
-  /** Where the platform puts what was retried too often; what cannot be kept yet goes round here. */
+  /** The platform puts messages here that were retried too often. A letter that cannot be kept yet is sent here again. */
   readonly DEAD: Queue<unknown>;
   readonly TAG_CLOCK: DurableObjectNamespace<TagClock>;
   readonly FEATURE_SHARD: DurableObjectNamespace<FeatureShard>;

@@ -1,6 +1,6 @@
-import { InvalidatedChanges, loadAsOf } from '../cache/as-of.ts';
+import { InvalidatedChanges } from '../cache/as-of.ts';
+import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
-import type { Token } from '../cache/clock/token.ts';
 import { clockAt } from '../cache/clock/wire.ts';
 import { keepForS } from '../cache/freshness.ts';
 import {
@@ -15,9 +15,11 @@ import { MemoryTier } from '../cache/tiers/memory.ts';
 import type { Tier } from '../cache/tiers/tier.ts';
 import { refillRead } from '../cache/warming/refill.ts';
 import { Warmer } from '../cache/warming/warmer.ts';
-import { cachePolicy } from '../define/cache-policy.ts';
 import type { Catalog } from '../define/catalog.ts';
-import type { Loaded, ViewDefinition } from '../define/view.ts';
+import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
+import { loadView } from '../features/load-view.ts';
+import type { ShardPort } from '../features/store.ts';
+import { CHAMPION_POLICY } from '../gateway/champion.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
 import { loadGraph } from '../inference/onnx-runtime.ts';
@@ -31,24 +33,19 @@ import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
 import { systemRandom } from '../platform/random.ts';
 import type { RequestPlace } from '../platform/regions.ts';
 import { r2Artifacts } from '../storage/artifacts.ts';
-import { connect, guarded } from '../storage/postgres/connect.ts';
+import { connect } from '../storage/postgres/connect.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
 import { invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
-import { cacheStats, fillGate, rootClock } from './objects.ts';
+import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
 
 /** The isolate's share of memory for answers. The runtime, the models and the requests need the rest. */
 const MEMORY_TIER_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
-/** Rankings are cached this long, in seconds; they are no views. */
-const RANKING_TTL_S = 3_600;
-
 /** How long the shared tiers keep an entry that may still be served, in seconds. */
-function keepS({ views }: Pick<Catalog, 'views'>): number {
-  return Math.max(
-    ...views.map(({ policy }) => keepForS(policy)),
-    keepForS(cachePolicy({ ttlS: RANKING_TTL_S })),
-  );
+function keepS({ views, models }: Pick<Catalog, 'views' | 'models'>): number {
+  const declared = [...views, ...models].map(({ policy }) => keepForS(policy));
+  return Math.max(...declared, keepForS(CHAMPION_POLICY));
 }
 
 /** What outlives a request: values only, because a promise of one request must not be awaited by another. */
@@ -65,6 +62,9 @@ export class Isolate {
   constructor(catalog: Catalog) {
     this.catalog = catalog;
   }
+
+  /** What views read with; one for all requests. */
+  readonly viewsOf = ({ env }: { readonly env: object }): ViewPorts => this.of(env);
 
   /**
    * The isolate with the bindings of a request. It is made with the first request of an isolate.
@@ -125,6 +125,7 @@ export class BoundIsolate implements ViewPorts {
   readonly #refreshing = new Map<string, number>();
   readonly #onMoved: () => void;
   readonly #gateOf: (key: string) => ReturnType<typeof fillGate>;
+  readonly #shards: Pick<ShardPort, 'read'>;
 
   constructor(isolate: Isolate, env: Env) {
     const { catalog, memory, warmer } = isolate;
@@ -149,6 +150,13 @@ export class BoundIsolate implements ViewPorts {
     // An invalidation may have voided entries, so the next answer starts to fill what will be asked for.
     this.#onMoved = () => warmer.moved();
     this.#gateOf = (key) => fillGate(env, key);
+    this.#shards = {
+      read: (shard, entity, keys, now) => featureShard(env, shard).read(entity, [...keys], now),
+    };
+  }
+
+  get apiKeySha256(): string {
+    return this.config.apiKeySha256;
   }
 
   read(
@@ -167,7 +175,7 @@ export class BoundIsolate implements ViewPorts {
     return answer.then((late) => this.#answered(request, late, ports.context, scope));
   }
 
-  load(view: ViewDefinition, input: unknown, variant: Readonly<Record<string, string>>): Promise<Loaded> {
+  load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
     const { follower, invalidated } = this.isolate;
     const { epoch } = follower.mirror.clock;
     const { withTimeout } = systemTime;
@@ -178,8 +186,9 @@ export class BoundIsolate implements ViewPorts {
       invalidated,
       invalidate: (tags: readonly string[]) => invalidateTags(this.env, tags),
       withTimeout,
+      shards: this.#shards,
     };
-    return guarded(() => loadAsOf((reflecting) => view.load(reflecting, input, variant), ports));
+    return loadView(view, request, now, ports);
   }
 
   /** The newest moment of the root clock: everything that was invalidated before the call is at or below it. */

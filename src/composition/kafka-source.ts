@@ -33,7 +33,7 @@ export function kafkaSourceOf(env: SourceEnv, catalog: Pick<Catalog, 'eventTypes
   };
 }
 
-/** Stores and relays on the real bridge and database. The next pass over `quality_pending` scores what it stored. */
+/** Reads from the bridge, stores and relays. The next pass over `quality_pending` scores the stored events. */
 function sourcePorts(
   env: SourceEnv,
   catalog: Pick<Catalog, 'eventTypes'>,

@@ -9,9 +9,9 @@ import type { Env } from './env.ts';
 import { kafkaSource } from './objects.ts';
 
 /**
- * Sees to it that each partition of the topics is read; new ones, too. Does nothing where Kafka is not configured.
+ * Starts a reader for each partition of the source topics that has none. It does nothing where Kafka is not configured.
  *
- * @returns how many partitions there are. Topics that do not exist yet have none.
+ * @returns the number of partitions. Topics that do not exist yet have none.
  */
 export async function startKafkaSources(env: Env): Promise<number> {
   const partitions = await sourcePartitions(env);
@@ -50,7 +50,7 @@ export async function kafkaReport(env: Env): Promise<PartitionReport[]> {
 
 /** @throws Failure `queue_unavailable` */
 export async function queueForSink(env: Env, changes: readonly FeedChange[]): Promise<void> {
-  if (changes.length === 0 || kafkaConfig(env)?.sinkTopic === undefined) return;
+  if (changes.length === 0 || (env.KAFKA_SINK_TOPIC ?? '') === '') return;
   await sendChunked(env.SINK, changes, (sink): SinkMessage => ({ v: 1, sink: [...sink] }));
 }
 

@@ -15,8 +15,13 @@ export type RelayEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'TAG_CLO
 /** What the relay works with: the database, the root clock and the `changes` queue. */
 export function outboxRelayPorts(env: RelayEnv, catalog: Pick<Catalog, 'entities'>): OutboxRelayPorts {
   const entities = new Set(catalog.entities.map(({ name }) => name));
+  let ports: RelayPorts | undefined;
   return {
-    relay: () => relayPorts(env, entities),
+    // Made with the first sweep and not with the object, whose constructor would fail where the configuration is wrong.
+    relay: () => {
+      ports ??= relayPorts(env, entities);
+      return ports;
+    },
     isTimeout,
     openPass: async () => {
       const pass = await rootClock(env).openPass(OUTBOX);

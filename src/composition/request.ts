@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { EventsMessage } from '../../queues/events/message.ts';
-import { formatToken, type Token } from '../cache/clock/token.ts';
+import { formatToken, type Token } from '../cache/clock/clock.ts';
 import { addDigests } from '../features/digest.ts';
 import { allShards } from '../features/rebuild.ts';
 import { replayStep } from '../features/replay.ts';
@@ -206,6 +206,10 @@ export class RequestPorts implements GatewayPorts {
     };
   }
 
+  get modelPaths(): GatewayPorts['modelPaths'] {
+    return { ...this.#champion, shards: this.#shards, predicted: this.#noteLineage };
+  }
+
   get predictions(): GatewayPorts['predictions'] {
     const { db } = this.#bound;
     return {
@@ -241,10 +245,6 @@ export class RequestPorts implements GatewayPorts {
         return guarded(() => resolveQuarantined(db, ids, 'discarded', entry));
       },
     };
-  }
-
-  get rankings(): GatewayPorts['rankings'] {
-    return { ...this.#champion, shards: this.#shards, predicted: this.#noteLineage };
   }
 
   get replays(): GatewayPorts['replays'] {

@@ -10,7 +10,7 @@ import { RequestPorts } from './request.ts';
 export function appOf(isolate: Isolate) {
   return createApp({
     catalog: isolate.catalog,
-    viewsOf: (c) => isolate.of(c.env),
+    viewsOf: isolate.viewsOf,
     portsOf: (c) => new RequestPorts(isolate.of(c.env), new RequestScope(c.req.raw, c.executionCtx)),
   });
 }

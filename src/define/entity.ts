@@ -1,8 +1,11 @@
 import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type * as z from 'zod';
+import { type ClockDeclarations, type ClockDefinition, type ClocksOf, clocksOf } from './clock.ts';
 import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts';
-import { type ListDeclaration, type ListDefinition, list } from './list.ts';
+import { list } from './list.ts';
+import type { List, ListDeclaration, ListDefinition, PropertyOf } from './list-types.ts';
+import { type Search, type SearchDeclaration, type SearchDefinition, search } from './search.ts';
 import { type Tag, tag } from './tag.ts';
 
 /** What an API client may write: `PUT /v1/<path>/<key>` replaces these fields, `DELETE` removes the row. */
@@ -16,6 +19,8 @@ export interface EntityWrite {
 export interface EntityDefinition {
   readonly kind: 'entity';
   readonly name: string;
+  /** Whether its features are read without a key. Views and models of it are public by their own declarations. */
+  readonly isPublic: boolean;
   readonly table: PgTable;
   readonly key: KeyDefinition;
   /** Schemas of the key's parts, by property: a view's path takes them as `params`. */
@@ -25,6 +30,10 @@ export interface EntityDefinition {
   row(key: KeyInput): Tag;
   /** The orders in which its rows are read, page by page. */
   readonly lists: Readonly<Record<string, ListDefinition>>;
+  /** Columns that hold the time of the last event that wrote certain others. */
+  readonly clocks: Readonly<Record<string, ClockDefinition>>;
+  /** The ways in which its texts are searched. */
+  readonly searches: Readonly<Record<string, SearchDefinition>>;
 }
 
 /** A log of things that happened, appended to by events, read through the entities that it belongs to. */
@@ -48,16 +57,6 @@ export interface HistoryOwner {
 type Columns<Table extends PgTable> = Table['_']['columns'];
 export type ColumnOf<Table extends PgTable> = Columns<Table>[keyof Columns<Table>];
 
-/** The property of a column. */
-export type PropertyOf<Table extends PgTable, Column> = {
-  [Property in keyof Columns<Table>]: Columns<Table>[Property] extends Column
-    ? Column extends Columns<Table>[Property]
-      ? Property
-      : never
-    : never;
-}[keyof Columns<Table>] &
-  string;
-
 /** A row to be inserted. */
 export type InsertOf<Table extends PgTable> = Table['$inferInsert'];
 
@@ -77,18 +76,24 @@ export type KeyOf<Table extends PgTable, Key> = Key extends readonly unknown[]
   ? { readonly [Property in KeyProperty<Table, Key>]: PartInput<ValueOf<Table, Property>> }
   : PartInput<ValueOf<Table, KeyProperty<Table, Key>>>;
 
+type PropertiesOf<Declared> = Declared extends readonly (infer Property extends string)[] ? Property : never;
+
 /** An entity of a known table. */
 export interface Entity<
   Table extends PgTable,
   Key = unknown,
   Lists = Readonly<Record<string, ListDeclaration>>,
+  Clocks = Readonly<Record<never, never>>,
+  Searches = Readonly<Record<string, SearchDeclaration>>,
 > extends EntityDefinition {
   readonly table: Table;
   readonly params: {
     readonly [Property in KeyProperty<Table, Key>]: z.ZodType<ValueOf<Table, Property>>;
   };
   row(key: Key extends KeyColumns<Table> ? KeyOf<Table, Key> : KeyInput): Tag;
-  readonly lists: { readonly [Name in keyof Lists]: ListDefinition };
+  readonly lists: { readonly [Name in keyof Lists]: List<Table, Lists[Name]> };
+  readonly clocks: { readonly [Clock in keyof Clocks]: ClockDefinition<PropertiesOf<Clocks[Clock]>> };
+  readonly searches: { readonly [Name in keyof Searches]: Search };
 }
 
 /** The columns that an insert needs beside the key: those that are neither nullable nor have a default. */
@@ -115,10 +120,14 @@ export function entity<
   Table extends PgTable,
   const Key extends KeyColumns<Table>,
   Schema extends z.ZodObject = z.ZodObject,
-  Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
+  const Lists extends Readonly<Record<string, ListDeclaration>> = Record<never, never>,
+  const Clocks extends ClocksOf<Table> = Record<never, never>,
+  Searches extends Readonly<Record<string, SearchDeclaration>> = Record<never, never>,
 >(declaration: {
   /** In lower case, unique; it begins the tags. */
   name: string;
+  /** Has its features answered without a key. Everything is closed that does not say so. */
+  public?: boolean;
   table: Table;
   /** A column, or several in the order of the table's key. */
   key: Key;
@@ -128,28 +137,45 @@ export function entity<
   keySchemas?: { readonly [Property in KeyProperty<Table, Key>]?: z.ZodType<string> };
   write?: { readonly path: string; readonly body: Schema } & CheckedBody<Table, Key, Schema>;
   lists?: Lists;
-}): Entity<Table, Key, Lists> {
-  const { name, table, write, lists = {} as Lists, keySchema, keySchemas } = declaration;
+  /**
+   * For columns that events write: the nullable timestamp that holds when the last event that wrote them happened.
+   * Late events do not write them then. `{ statusAt: ['status', 'battery'] }`
+   */
+  clocks?: Clocks;
+  searches?: Searches;
+}): Entity<Table, Key, Lists, Clocks, Searches> {
+  const { name, table, write, lists = {} as Lists, keySchema, keySchemas, clocks } = declaration;
   const columns: readonly PgColumn[] = isSeveral(declaration.key) ? declaration.key : [declaration.key];
   const key = keyOf(name, table, columns, schemasOf(table, columns, keySchema, keySchemas));
   const row = (of: KeyInput) => tag(`${name}:${key.textOf(of)}`);
-  const defined = Object.entries(lists).map(([property, declared]) => {
-    const words = property.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    return [property, list(`${name}/${words}`, { table, key, row }, declared)] as const;
-  });
+  const of = { table, key, row };
+  const defined = Object.entries(lists).map(
+    ([property, declared]) => [property, list(`${name}/${words(property)}`, of, declared)] as const,
+  );
+  const searched = Object.entries(declaration.searches ?? {}).map(
+    ([property, declared]) => [property, search(`${name}/search-${words(property)}`, of, declared)] as const,
+  );
   const params = Object.fromEntries(key.columns.map((part) => [part.property, part.schema]));
   const definition: EntityDefinition = {
     kind: 'entity',
     name,
+    isPublic: declaration.public === true,
     table,
     key,
     params,
     write,
     row,
     lists: Object.fromEntries(defined),
+    clocks: clocksOf(name, table, key, (clocks ?? {}) as ClockDeclarations),
+    searches: Object.fromEntries(searched),
   };
   // The definition has what the declaration's own types say of it; the compiler cannot follow that through `entries`.
-  return definition as Entity<Table, Key, Lists>;
+  return definition as Entity<Table, Key, Lists, Clocks, Searches>;
+}
+
+/** A property as it stands in tags: `byUnitPrice` is `by-unit-price`. */
+function words(property: string): string {
+  return property.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 function isSeveral(key: unknown): key is readonly PgColumn[] {

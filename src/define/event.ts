@@ -1,13 +1,5 @@
-import type { PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
-import {
-  type Entity,
-  type EntityDefinition,
-  type History,
-  type HistoryDefinition,
-  type InsertOf,
-  tagsOfAppend,
-} from './entity.ts';
+import { checkLines, type Effect, tagsOfEffects } from './effect.ts';
 import type { EventContext } from './event-context.ts';
 import { type EventQuality, type QualityRule, qualityOf } from './quality.ts';
 import type { Tag } from './tag.ts';
@@ -22,16 +14,8 @@ import {
   violationOf,
 } from './version.ts';
 
+export { append, type Effect, ensure, increment, remove, set, upsert } from './effect.ts';
 export type { EventContext } from './event-context.ts';
-
-/** A row by property of its drizzle table. Values are as drizzle has them, and as JSON can hold them. */
-export type StoredRow = Readonly<Record<string, unknown>>;
-
-/** What storing one event does to the tables, beside the event itself. */
-export type Effect =
-  | { readonly kind: 'append'; readonly history: HistoryDefinition; readonly row: StoredRow }
-  /** Inserts the row unless one with its key is there: events may mention what nobody has described yet. */
-  | { readonly kind: 'ensure'; readonly entity: EntityDefinition; readonly row: StoredRow };
 
 /** What a valid event means: nothing here touches a database. */
 export interface Interpretation {
@@ -44,7 +28,7 @@ export type Verdict =
   | {
       readonly ok: false;
       readonly code: 'contract_violation' | 'quality_violation';
-      /** `contract_violation`, `upcast_failed`, or the name of the broken rule. */
+      /** `contract_violation`, `upcast_failed`, `stores_failed`, or the name of the broken rule. */
       readonly reason: string;
       readonly pointer: string;
       readonly detail: string;
@@ -103,8 +87,9 @@ export function event<Schema extends z.ZodType>(declaration: {
   const { data: schema, rules = [] } = declaration;
   const type = `${declaration.type}.v${versionNumber(declaration.version, declaration.earlier)}`;
   const blocking = rules.filter((rule) => rule.check === 'event').filter(({ mode }) => mode === 'blocking');
+  const check = checkingOnce(schema);
   const parse = (data: unknown) => {
-    const parsed = schema.safeParse(data);
+    const parsed = check(data);
     return parsed.success ? parsed.data : null;
   };
   const current: EventDefinition<z.output<Schema>> = {
@@ -124,18 +109,49 @@ export function event<Schema extends z.ZodType>(declaration: {
     parse,
     quality: qualityOf(type, rules, parse),
     interpret: (data, context) => {
-      const parsed = schema.safeParse(data);
+      const parsed = check(data);
       if (!parsed.success) return { ...violationOf(parsed.error), reason: 'contract_violation' };
       const broken = blocking.find((rule) => rule.holds(parsed.data, context) === false);
       if (broken !== undefined) {
         const { name: reason, pointer, detail } = broken;
         return { ok: false, code: 'quality_violation', reason, pointer, detail };
       }
-      const effects = declaration.stores(parsed.data, context);
-      return { ok: true, effects, tags: tagsOf(effects) };
+      try {
+        const effects = declaration.stores(parsed.data, context);
+        checkLines(effects);
+        return { ok: true, effects, tags: tagsOfEffects(effects) };
+      } catch (error) {
+        return storesFailure(error);
+      }
     },
   };
   return { ...current, earlier: earlierDefinitions(current, schema, declaration.earlier) };
+}
+
+/**
+ * `stores` has a defect that this event brings out. Retried, it would fail for ever and hold back the events behind it;
+ * in quarantine it waits for the defect to be mended.
+ */
+function storesFailure(error: unknown): Verdict {
+  const cause = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const detail = `The event keeps its contract, but the catalog's own \`stores\` failed on it (${cause}). Correct the catalog, then release the event.`;
+  return { ok: false, code: 'contract_violation', reason: 'stores_failed', pointer: '/data', detail };
+}
+
+/**
+ * Checks data by a schema, once for each object: the phases that one process takes an event through (its acceptance,
+ * storing, scoring and folding) share the outcome. Nobody may change data, or what a schema made of them.
+ */
+function checkingOnce<Schema extends z.ZodType>(schema: Schema) {
+  const known = new WeakMap<object, z.ZodSafeParseResult<z.output<Schema>>>();
+  return (data: unknown): z.ZodSafeParseResult<z.output<Schema>> => {
+    if (typeof data !== 'object' || data === null) return schema.safeParse(data);
+    const before = known.get(data);
+    if (before !== undefined) return before;
+    const checked = schema.safeParse(data);
+    known.set(data, checked);
+    return checked;
+  };
 }
 
 /** The earlier versions as definitions of their own: they upcast, and leave the rest to the current one. */
@@ -177,24 +193,4 @@ function earlierDefinitions<Data>(
       },
     };
   });
-}
-
-/** Stores a row of a history. Its `eventSeq` is the number of the event, which the database gives. */
-export function append<Table extends PgTable>(
-  definition: History<Table>,
-  row: Omit<InsertOf<Table>, 'eventSeq'>,
-): Effect {
-  return { kind: 'append', history: definition, row };
-}
-
-/** Inserts an entity's row unless its key is there already. */
-export function ensure<Table extends PgTable>(definition: Entity<Table>, row: InsertOf<Table>): Effect {
-  return { kind: 'ensure', entity: definition, row };
-}
-
-/** Tags of what is certain beforehand. What `ensure` inserts is known to the database alone, which tags it there. */
-function tagsOf(effects: readonly Effect[]): Tag[] {
-  return effects.flatMap((effect) =>
-    effect.kind === 'append' ? tagsOfAppend(effect.history, effect.row) : [],
-  );
 }

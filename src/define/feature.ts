@@ -1,5 +1,6 @@
 import type { EntityDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
+import type { FeatureRow, ItemCount, WindowedRow } from './feature-value.ts';
 
 /**
  * How events become a value. All four are commutative and keep exact integers, so that the result does not
@@ -21,8 +22,10 @@ export interface Contribution {
   readonly item: string;
 }
 
-export interface FeatureDefinition {
+/** `Row` is what a read of it has, by its read names: for types alone, no value has it. */
+export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly kind: 'feature';
+  readonly row?: Row;
   /** Unique within its entity; a windowed feature is read as `<name>_<days>d`. */
   readonly name: string;
   readonly entity: EntityDefinition;
@@ -38,51 +41,197 @@ export interface FeatureDefinition {
   readonly contribution: (parsed: unknown) => Contribution | null;
 }
 
-interface Declaration<Data, Owner extends EntityDefinition> {
-  name: string;
+/**
+ * One value of a feature, as models refer to it. Models know a feature only by its references, so a value that is
+ * computed from several features can become a reference of its own without a change to the models.
+ */
+export interface FeatureReference<Owner extends EntityDefinition = EntityDefinition, Value = unknown> {
+  readonly kind: 'feature-reference';
+  readonly entity: Owner;
+  readonly feature: FeatureDefinition;
+  /** The name under which the feature store has the value: `spend_minor_90d`. */
+  readonly readName: string;
+  /** Whether the value is always a whole number. */
+  readonly isWhole: boolean;
+  /**
+   * The value that a model gets, from what the feature store has under `readName` (undefined where it has nothing).
+   *
+   * @param now milliseconds since the Unix epoch.
+   */
+  readonly read: (stored: unknown, now: number) => Value;
+}
+
+/** A count or a sum. */
+export interface AmountFeature<
+  Owner extends EntityDefinition,
+  Name extends string,
+  Days extends readonly number[],
+> extends FeatureDefinition<WindowedRow<Name, Days, number>> {
+  readonly entity: Owner;
+  /** The amount within one of the declared windows. */
+  window(days: Days[number]): FeatureReference<Owner, number>;
+  /** The amount of all time, of a feature that declares no windows. */
+  allTime(): FeatureReference<Owner, number>;
+}
+
+/** When something happened last. */
+export interface LastFeature<Owner extends EntityDefinition, Name extends string>
+  extends FeatureDefinition<WindowedRow<Name, [], number | null>> {
+  readonly entity: Owner;
+  /** Milliseconds since the Unix epoch. An FP32 tensor rounds them to about two minutes. */
+  at(): FeatureReference<Owner, number | null>;
+  /** Days, with fractions, from then to the moment of the prediction. */
+  ageDays(): FeatureReference<Owner, number | null>;
+}
+
+/** The items that something happened with. */
+export interface ItemsFeature<Owner extends EntityDefinition, Name extends string>
+  extends FeatureDefinition<WindowedRow<Name, [], readonly ItemCount[]>> {
+  readonly entity: Owner;
+  /** Newest first. */
+  newest(): FeatureReference<Owner, readonly ItemCount[]>;
+}
+
+interface Declaration<Data, Owner extends EntityDefinition, Name extends string = string> {
+  name: Name;
   entity: Owner;
   event: EventDefinition<Data>;
   /** The entity that this event counts for, or `null` where it counts for none. */
   key: (data: Data) => Parameters<Owner['row']>[0] | null;
 }
 
+interface Windows<Days extends readonly number[]> {
+  windowsDays: Days;
+}
+
+const DAY_MS = 86_400_000;
+
 /** Declares features over one event type. */
 export const feature = {
-  count: <Data, Owner extends EntityDefinition>(
-    declaration: Declaration<Data, Owner> & { windowsDays: readonly number[] },
-  ): FeatureDefinition =>
-    define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
+  count: <
+    Data,
+    Owner extends EntityDefinition,
+    const Name extends string,
+    const Days extends readonly number[],
+  >(
+    declaration: Declaration<Data, Owner, Name> & Windows<Days>,
+  ): AmountFeature<Owner, Name, Days> =>
+    amount(
+      declaration,
+      define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
+    ),
 
-  sum: <Data, Owner extends EntityDefinition>(
-    declaration: Declaration<Data, Owner> & { windowsDays: readonly number[]; value: (data: Data) => number },
-  ): FeatureDefinition =>
-    define(declaration, 'sum', declaration.windowsDays, (data) => ({
-      amount: declaration.value(data),
-      item: '',
-    })),
+  sum: <
+    Data,
+    Owner extends EntityDefinition,
+    const Name extends string,
+    const Days extends readonly number[],
+  >(
+    declaration: Declaration<Data, Owner, Name> & Windows<Days> & { value: (data: Data) => number },
+  ): AmountFeature<Owner, Name, Days> =>
+    amount(
+      declaration,
+      define(declaration, 'sum', declaration.windowsDays, (data) => ({
+        amount: declaration.value(data),
+        item: '',
+      })),
+    ),
 
-  last: <Data, Owner extends EntityDefinition>(declaration: Declaration<Data, Owner>): FeatureDefinition =>
-    define(declaration, 'last', [], () => ({ amount: 1, item: '' })),
+  last: <Data, Owner extends EntityDefinition, const Name extends string>(
+    declaration: Declaration<Data, Owner, Name>,
+  ): LastFeature<Owner, Name> => {
+    const definition = define<Data, Owner, WindowedRow<Name, [], number | null>>(
+      declaration,
+      'last',
+      [],
+      () => ({ amount: 1, item: '' }),
+    );
+    const { entity } = declaration;
+    const at = (stored: unknown): number | null => (typeof stored === 'number' ? stored : null);
+    const last: LastFeature<Owner, Name> = {
+      ...definition,
+      entity,
+      at: () => reference(entity, last, definition.name, true, at),
+      ageDays: () =>
+        reference(entity, last, definition.name, false, (stored, now) => {
+          const happenedAt = at(stored);
+          return happenedAt === null ? null : Math.max(0, now - happenedAt) / DAY_MS;
+        }),
+    };
+    return last;
+  },
 
-  items: <Data, Owner extends EntityDefinition>(
-    declaration: Declaration<Data, Owner> & { item: (data: Data) => string; limit: number },
-  ): FeatureDefinition =>
-    define(
+  items: <Data, Owner extends EntityDefinition, const Name extends string>(
+    declaration: Declaration<Data, Owner, Name> & { item: (data: Data) => string; limit: number },
+  ): ItemsFeature<Owner, Name> => {
+    const { entity, item, limit } = declaration;
+    const definition = define<Data, Owner, WindowedRow<Name, [], readonly ItemCount[]>>(
       declaration,
       'items',
       [],
-      (data) => ({ amount: 1, item: declaration.item(data) }),
-      declaration.limit,
-    ),
+      (data) => ({ amount: 1, item: item(data) }),
+      limit,
+    );
+    const items: ItemsFeature<Owner, Name> = {
+      ...definition,
+      entity,
+      newest: () =>
+        reference(entity, items, definition.name, false, (stored) =>
+          Array.isArray(stored) ? stored.filter(isItemCount) : [],
+        ),
+    };
+    return items;
+  },
 };
 
-function define<Data, Owner extends EntityDefinition>(
+/** The names under which a feature is read: one a window, or its own. */
+export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
+  return windowsDays.length === 0 ? [name] : windowsDays.map((days) => windowName(name, days));
+}
+
+/** The name under which one window of a feature is read. */
+export function windowName(feature: string, days: number): string {
+  return `${feature}_${days}d`;
+}
+
+function amount<Owner extends EntityDefinition, Name extends string, Days extends readonly number[]>(
+  { entity }: { readonly entity: Owner; readonly name: Name },
+  definition: FeatureDefinition<WindowedRow<Name, Days, number>>,
+): AmountFeature<Owner, Name, Days> {
+  // The feature store gives 0 where no event has counted yet.
+  const read = (stored: unknown): number => (typeof stored === 'number' ? stored : 0);
+  const amounts: AmountFeature<Owner, Name, Days> = {
+    ...definition,
+    entity,
+    window: (days) => reference(entity, amounts, windowName(definition.name, days), true, read),
+    allTime: () => reference(entity, amounts, definition.name, true, read),
+  };
+  return amounts;
+}
+
+function reference<Owner extends EntityDefinition, Value>(
+  entity: Owner,
+  of: FeatureDefinition,
+  readName: string,
+  isWhole: boolean,
+  read: (stored: unknown, now: number) => Value,
+): FeatureReference<Owner, Value> {
+  return { kind: 'feature-reference', entity, feature: of, readName, isWhole, read };
+}
+
+function isItemCount(value: unknown): value is ItemCount {
+  if (typeof value !== 'object' || value === null) return false;
+  const { item, count, lastAt } = value as Readonly<Record<string, unknown>>;
+  return typeof item === 'string' && typeof count === 'number' && typeof lastAt === 'number';
+}
+
+function define<Data, Owner extends EntityDefinition, Row extends FeatureRow>(
   declaration: Declaration<Data, Owner>,
   aggregate: Aggregate,
   windowsDays: readonly number[],
   measure: (data: Data) => { amount: number; item: string },
   limit = 0,
-): FeatureDefinition {
+): FeatureDefinition<Row> {
   const { name, entity, event } = declaration;
   return {
     kind: 'feature',
@@ -100,9 +249,4 @@ function define<Data, Owner extends EntityDefinition>(
       return key === null ? null : { key: entity.key.textOf(key), ...measure(data) };
     },
   };
-}
-
-/** The names under which a feature is read: one a window, or its own. */
-export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
-  return windowsDays.length === 0 ? [name] : windowsDays.map((days) => `${name}_${days}d`);
 }

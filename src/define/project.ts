@@ -61,10 +61,16 @@ export interface SeedPorts {
 /** @returns what was made, for the line that `npm run dev` prints, e.g. "40 stations and 3,000 rides". */
 export type Seed = (ports: SeedPorts) => Promise<string>;
 
-/** A script that trains and publishes the model, or a folder with a bundle that was made before. */
-export type FirstVersion =
-  /** `node SCRIPT --out FOLDER --publish --url URL --key KEY`, with the database in `DATABASE_URL` and `DATABASE_ENDPOINT`. */
-  { readonly train: string } | { readonly bundle: string };
+/**
+ * Where the first version of a model comes from.
+ *
+ * `train` is a script. `npm run train` calls it as `node SCRIPT --out DIR [further arguments]`, with the database in
+ * `DATABASE_URL` and `DATABASE_ENDPOINT`. It writes a bundle's folder to DIR, and may write `training.json` there:
+ * `trainingRows`, `snapshot` and `assertions` for the model's lineage. The command publishes the bundle.
+ *
+ * `bundle` is the folder of a bundle that was made before, for instance by `npm run bundle`.
+ */
+export type FirstVersion = { readonly train: string } | { readonly bundle: string };
 
 /** One line to try: a path to read, or an event to send. */
 export type Trial = { readonly get: string } | { readonly send: EventToSend };

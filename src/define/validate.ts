@@ -1,10 +1,12 @@
 import type { Catalog } from './catalog.ts';
 import type { CatalogProblem, Report } from './problem.ts';
 import { checkExamples } from './validate/examples.ts';
+import { checkModels } from './validate/models.ts';
 import { checkNames } from './validate/names.ts';
 import { checkRoutes } from './validate/routes.ts';
 import { checkTables } from './validate/tables.ts';
 import { checkValues } from './validate/values.ts';
+import { checkViews } from './validate/views.ts';
 
 /**
  * Finds what the types of the builders cannot: names and routes that clash, values out of their range, tables that do
@@ -18,7 +20,7 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     const declaration = origin === undefined ? `the ${named}` : `the ${named} (${origin})`;
     problems.push({ declaration, problem, remedy });
   };
-  for (const check of [checkNames, checkRoutes, checkTables, checkValues, checkExamples])
-    check(catalog, report);
+  const checks = [checkNames, checkRoutes, checkTables, checkValues, checkViews, checkModels, checkExamples];
+  for (const check of checks) check(catalog, report);
   return problems;
 }

@@ -1,22 +1,6 @@
-import type { FeatureDefinition } from '../define/feature.ts';
+import { type FeatureDefinition, windowName } from '../define/feature.ts';
+import type { FeatureStatus, FeatureValue, ItemCount } from '../define/feature-value.ts';
 import { BUCKET_MS, type Cell } from './fold.ts';
-
-/** An item of an `items` feature. */
-export interface ItemCount {
-  readonly item: string;
-  readonly count: number;
-  readonly lastAt: number;
-}
-
-export type FeatureStatus = 'PRESENT' | 'NOT_FOUND';
-
-export interface FeatureValue {
-  readonly value: number | null | readonly ItemCount[];
-  /** `NOT_FOUND`: no event has ever counted for it; a count is 0 then, and a time is null. */
-  readonly status: FeatureStatus;
-  /** When the newest event behind the value happened, milliseconds since the Unix epoch. */
-  readonly eventAt: number | null;
-}
 
 /**
  * The values of one feature from its cells, as of `now`. A window of n days holds today and the n - 1 days
@@ -42,7 +26,7 @@ export function readFeature(
     for (const { bucket, amount } of cells) {
       if (bucket > today - days && bucket <= today) total += amount;
     }
-    values[`${definition.name}_${days}d`] = { value: total, status, eventAt };
+    values[windowName(definition.name, days)] = { value: total, status, eventAt };
   }
   return values;
 }

@@ -1,9 +1,11 @@
 import type { FeatureDefinition } from '../define/feature.ts';
+import type { FeatureRow } from '../define/feature-value.ts';
+import { Failure } from '../platform/failure.ts';
+import { isObjectAway } from '../storage/outage.ts';
 import type { FoldableEvent } from './fold.ts';
-import type { FeatureValue } from './read.ts';
 import { featureTag, routeEvents, shardOf } from './shards.ts';
 
-export type FeatureRow = Readonly<Record<string, FeatureValue>>;
+export type { FeatureRow };
 
 /** The shards, as far as the store needs them. */
 export interface ShardPort {
@@ -31,7 +33,11 @@ export async function foldEvents(
   return tags.flat();
 }
 
-/** The features of some keys of one entity as of `now`, in the order of the keys. */
+/**
+ * The features of some keys of one entity as of `now`, in the order of the keys.
+ *
+ * @throws Failure `features_unavailable` where a shard does not answer.
+ */
 export async function readFeatures(
   entity: string,
   keys: readonly string[],
@@ -42,7 +48,7 @@ export async function readFeatures(
   const rows = new Map<string, FeatureRow>();
   await Promise.all(
     [...byShard].map(async ([shard, shardKeys]) => {
-      const read = await shards.read(shard, entity, shardKeys, now);
+      const read = await readShard(shards, shard, entity, shardKeys, now);
       for (const [index, key] of shardKeys.entries()) {
         const row = read[index];
         if (row !== undefined) rows.set(key, row);
@@ -50,4 +56,17 @@ export async function readFeatures(
     }),
   );
   return keys.map((key) => rows.get(key) ?? {});
+}
+
+/** An error of the shard's own code stays what it is: it is no outage. */
+async function readShard(shards: Pick<ShardPort, 'read'>, ...asked: Parameters<ShardPort['read']>) {
+  try {
+    return await shards.read(...asked);
+  } catch (error) {
+    if (!isObjectAway(error)) throw error;
+    throw new Failure('features_unavailable', 'The feature store does not answer. Try again shortly.', {
+      retryAfterS: 1,
+      cause: error,
+    });
+  }
 }

@@ -5,7 +5,8 @@ import { bySpecificity } from '../define/reserved-paths.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
-import { type AccessPorts, authorizeBy } from './middleware/authorize.ts';
+import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
+import { registerModelSchemas } from './model-schemas.ts';
 import { problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
@@ -21,9 +22,9 @@ import { type FeaturePorts, registerFeatures } from './routes/features.ts';
 import { type HealthPorts, registerHealth } from './routes/health.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
 import { type MetricsPorts, registerMetrics } from './routes/metrics.ts';
+import { type ModelPathPorts, registerModelPaths } from './routes/model-paths.ts';
 import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
 import { type QualityPorts, registerQuality } from './routes/quality.ts';
-import { type RankingPorts, registerRecommendations } from './routes/recommendations.ts';
 import { registerViews, type ViewPorts } from './routes/views.ts';
 
 /** What the routes do to the world, for one request: each group of routes gets its own part alone. */
@@ -39,10 +40,10 @@ export interface GatewayPorts {
   readonly kafka: KafkaPorts;
   readonly lineage: LineagePorts;
   readonly metrics: MetricsPorts;
+  readonly modelPaths: ModelPathPorts;
   readonly predictions: PredictionPorts;
   readonly quality: QualityPorts;
   readonly quarantine: QuarantinePorts;
-  readonly rankings: RankingPorts;
   readonly replays: ReplayPorts;
   readonly trainings: TrainingReportPorts;
   readonly writes: WritePorts;
@@ -56,9 +57,6 @@ export interface GatewayHost {
   readonly portsOf: PortsOf<GatewayPorts>;
 }
 
-/** All methods but those of reads. `authorize` lists the reads that need a body. */
-const GUARDED_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'];
-
 /**
  * All routes of a catalog. The cached reads have an app of their own, and so a router of their own: where a single
  * route overlaps with another, hono gives up its fastest router for all routes of that app, and every warm hit would
@@ -69,7 +67,12 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   /** All other routes. One OpenAPI document describes both apps. */
   const uncached = new OpenAPIHono<AppEnv>();
   uncached.openAPIRegistry = app.openAPIRegistry;
-  const gateway: Gateway = { catalog, authorize: authorizeBy((c) => portsOf(c).access.apiKeySha256) };
+  const accessOf: PortsOf<AccessPorts> = (c) => portsOf(c).access;
+  const gateway: Gateway = {
+    catalog,
+    authorize: authorizeBy(accessOf),
+    admit: (c, to) => admit(c.req.raw, to, accessOf(c)),
+  };
 
   app.onError(failed);
   uncached.onError(failed);
@@ -78,13 +81,15 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     problemResponse(new Failure('not_found', 'No route is here; see /openapi.json.'), requestIdOf(c)),
   );
 
-  // Reads of views pass through no middleware. Every other route requires a key unless `authorize` lists it as open,
-  // so a forgotten route stays protected.
-  uncached.on(GUARDED_METHODS, '*', gateway.authorize);
+  // Cached reads pass through no middleware: each asks for the key itself unless its declaration is public. Every
+  // other route requires the key unless it is listed, so a forgotten route stays protected.
+  uncached.use('*', closedByDefault(accessOf));
   for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
   registerViews(app, viewsOf, catalog.views.toSorted(bySpecificity));
-  registerRecommendations(app, (c) => portsOf(c).rankings, catalog.models);
+  const schemas = registerModelSchemas(app, catalog.models);
+  registerModelPaths(app, gateway, (c) => portsOf(c).modelPaths, schemas);
+  registerPredictions(uncached, gateway, (c) => portsOf(c).predictions, schemas);
   registerEntityWrites(uncached, (c) => portsOf(c).writes, catalog.entities);
   registerUncached(uncached, gateway, portsOf);
 
@@ -106,7 +111,6 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerEvents(app, gateway, (c) => portsOf(c).events);
   registerChanges(app, gateway, (c) => portsOf(c).feed);
   registerFeatures(app, gateway, (c) => portsOf(c).features);
-  registerPredictions(app, gateway, (c) => portsOf(c).predictions);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);

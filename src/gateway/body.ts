@@ -2,7 +2,7 @@ import { Failure } from '../platform/failure.ts';
 import { isTooDeep, JSON_DEPTH_MAX } from '../platform/json-depth.ts';
 
 /**
- * Reads a JSON body within a limit, which holds for the body as it is sent and, where it is gzipped, as it is meant.
+ * Reads a JSON body. The limit applies to the body as it is sent and, where it is gzipped, to the unpacked body too.
  *
  * @throws Failure `unsupported_media_type`, `unsupported_encoding`, `malformed_encoding`, `body_too_large`,
  *   `malformed_json`.
@@ -53,7 +53,7 @@ async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array
   return encoding === 'gzip' ? await unzip(sent, bytesMax) : sent;
 }
 
-/** Unpacks no more than may be meant: a few kilobytes can stand for gigabytes. */
+/** Stops unpacking at the limit: a few kilobytes can unpack to gigabytes. */
 async function unzip(sent: Uint8Array<ArrayBuffer>, bytesMax: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
@@ -74,7 +74,7 @@ async function unzip(sent: Uint8Array<ArrayBuffer>, bytesMax: number): Promise<U
 async function readSent(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  // A body that is too large is still read to its end, unheld: a proxy that is cut off may break other requests.
+  // A body that is too large is read to its end without keeping it: a proxy that is cut off may break other requests.
   for await (const chunk of request.body ?? []) {
     bytes += chunk.byteLength;
     if (bytes <= bytesMax) chunks.push(chunk);

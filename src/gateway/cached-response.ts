@@ -1,16 +1,16 @@
-import { parseToken } from '../cache/clock/token.ts';
+import { parseToken } from '../cache/clock/clock.ts';
 import type { CachedAnswer, Consistency } from '../cache/read-through.ts';
 import { CONSISTENCY_LEVELS } from '../define/cache-policy.ts';
 import { Failure } from '../platform/failure.ts';
 import { problemResponse } from './problem.ts';
 
-/** What a request asks for that says nothing of it. */
+/** The consistency of a request without the two headers. */
 const AS_THE_POLICY_SAYS: Consistency = { level: undefined, atLeast: undefined };
 
 /** What every cached answer varies on. */
 const VARY = 'Millrace-Consistency, Millrace-Token';
 
-/** What the reader asks for, from its headers. */
+/** The consistency that a request asks for in its headers. */
 export function consistencyOf({ headers }: Request): Consistency {
   const wanted = headers.get('millrace-consistency');
   const token = headers.get('millrace-token');
@@ -24,20 +24,19 @@ export function consistencyOf({ headers }: Request): Consistency {
   return { level, atLeast: token === null ? undefined : parseToken(token) };
 }
 
-/** Responses that are kept ready, for each route: answers that are read several times a second are few. */
+/** Responses that each route keeps ready: few answers are read several times a second. */
 const READY_MAX = 256;
 
-/** The response to the last hit of an entity tag, and all of what its headers tell beside that. */
+/** The response to the last hit of an entity tag, and the facts that its headers show. */
 interface Ready {
   readonly answer: Omit<CachedAnswer, 'entry'>;
-  /** Without a body, so that it belongs to no request; copied, and never sent itself. */
+  /** It has no body, so it belongs to no request. It is copied and never sent itself. */
   readonly ready: Response;
 }
 
 /**
- * Makes the responses of one cached route. What headers tell is in whole seconds, so those of a busy answer stay the
- * same for a while; copied from another response inside the runtime they cost a third of what an object's properties
- * do.
+ * Makes the responses of one cached route. Headers count in whole seconds, so the headers of a busy answer stay the
+ * same for a while. Copying them from another response costs the runtime a third of what an object's properties cost.
  */
 export class CachedResponses {
   readonly #vary: string;
@@ -49,8 +48,8 @@ export class CachedResponses {
   }
 
   /**
-   * A cached answer with everything that tells how fresh it is. Each header costs a warm hit a microsecond, so none
-   * is sent that tells nothing: no `Server-Timing` for what took no time.
+   * The response to a cached answer, with headers that show how fresh it is. Each header costs a warm hit a
+   * microsecond, so an empty one is not sent: no `Server-Timing` for an answer that took no time.
    *
    * @param tookMs how long the answer took, in milliseconds: the worker's clock stands still between I/O.
    */
@@ -111,7 +110,7 @@ function isSameHit(a: CachedAnswer['source'], b: CachedAnswer['source']): boolea
   return a.hit && b.hit && a.tier === b.tier && a.stale === b.stale;
 }
 
-/** A cached "there is no such thing": a problem document that carries the cache's headers. */
+/** The 404 of a cached answer that is `null`: a problem document with the cache's headers. */
 export function missingResponse(response: Response, what: string, requestId: string): Response {
   const problem = problemResponse(new Failure('not_found', what), requestId);
   const headers = new Headers(response.headers);
@@ -133,7 +132,7 @@ function flags({ stored, collapsed }: Extract<CachedAnswer['source'], { hit: fal
   return [...(stored ? ['stored'] : []), ...(collapsed ? ['collapsed'] : [])];
 }
 
-/** The tier that had it, unless there is more to know: that nobody could verify it, or that it is being renewed. */
+/** The tier of a hit; `unverified` where the clock could not verify it, `…-stale` where it is being refreshed. */
 function detailOf(
   source: Extract<CachedAnswer['source'], { hit: true }>,
   unverified: CachedAnswer['unverified'],

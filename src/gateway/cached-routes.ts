@@ -7,7 +7,7 @@ import { Failure } from '../platform/failure.ts';
 
 /** A route whose answers are cached, and how its input becomes a key. */
 export interface CachedRoute {
-  /** What it is called in purges and metrics. */
+  /** The name of the route in purges and metrics. */
   readonly view: string;
   /** With parameters in braces. */
   readonly path: string;
@@ -16,8 +16,8 @@ export interface CachedRoute {
 }
 
 /**
- * The key of an answer; `input` has been parsed, so equal requests have equal keys. Without a variant it is the key
- * by which a purge finds all of them.
+ * The key of an answer. `input` has been parsed, so equal requests have equal keys. A purge uses the key without a
+ * variant, which all variants share.
  */
 export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown, variant: Variant = {}): string {
   return cacheKey(view, input, variant);
@@ -61,18 +61,18 @@ export function honoPath(path: string): string {
 const ADDRESSES_MAX = 4_096;
 const ADDRESS_CHARACTERS_MAX = 512;
 
-/** What a request asks for, as far as its address tells. */
+/** What the address of a request asks for. */
 export interface Asked {
   readonly input: Readonly<Record<string, unknown>>;
   /** Without variants. */
   readonly key: string;
 }
 
-/** Knows what an address asks for that has been asked before, so that a warm hit parses nothing. */
+/** Remembers the parsed input of each address, so that a warm hit parses nothing. */
 export class AskedBefore {
   readonly #addresses = new Map<string, Asked>();
 
-  /** @throws Failure `invalid_request` as `inputOf` does; what is not valid is not remembered. */
+  /** @throws Failure `invalid_request` as `inputOf` does. Invalid addresses are not remembered. */
   resolve(route: CachedRoute, request: HonoRequest): Asked {
     const { url } = request;
     const known = this.#addresses.get(url);
@@ -93,9 +93,8 @@ export class AskedBefore {
 }
 
 /**
- * The input of a request to a cached route. The routes of the catalog check it here and not in hono's
- * validators, which parse path, query and headers of each request one by one: a warm hit would spend as much
- * time there as on everything else.
+ * The input of a request to a cached route. Hono's validators are not used for it: they parse path, query and headers
+ * of each request one by one, and would take a warm hit as long as everything else.
  *
  * @throws Failure `invalid_request` with the name of the parameter that is wrong.
  */
@@ -115,7 +114,7 @@ function parsed(schema: z.ZodObject, value: unknown, pointerPrefix: string): Rec
   });
 }
 
-/** The names of all views and rankings that a purge may name. */
+/** The names of all views and models that a purge may name. */
 export function viewNames(catalog: Catalog): string[] {
   return [...catalog.views.map(({ name }) => name), ...catalog.models.map(({ name }) => name)];
 }

@@ -1,10 +1,18 @@
 import type { CachedAnswer, Consistency, ReadRequest } from '../cache/read-through.ts';
 import { cachePolicy } from '../define/cache-policy.ts';
 import type { ModelDefinition } from '../define/model.ts';
-import { Manifest } from '../inference/bundle.ts';
+import type { Manifest } from '../inference/bundle.ts';
 import type { LoadedModel, LoadedModels } from '../inference/loaded-models.ts';
-import { modelTag, type RegistryPorts, readChampion } from '../inference/registry.ts';
-import { Failure } from '../platform/failure.ts';
+import type { PredictPorts } from '../inference/predict.ts';
+import {
+  modelTag,
+  parseManifest,
+  type RegistryPorts,
+  readChampion,
+  unpublished,
+} from '../inference/registry.ts';
+import { systemNow } from '../platform/clock.ts';
+import { newId } from '../platform/ids.ts';
 
 export interface ChampionPorts {
   /** Reads through the cache. */
@@ -16,12 +24,37 @@ export interface ChampionPorts {
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
-/** A clock that is away changes nothing about which model is the best known. */
-const POLICY = cachePolicy({ ttlS: 3_600, whenUnverified: 'stale', singleFlight: false });
+/** If the clock is unreachable, the last known version goes on answering. */
+export const CHAMPION_POLICY = cachePolicy({ ttlS: 3_600, whenUnverified: 'stale', singleFlight: false });
 
 /**
- * The version of a model that answers. Which one that is, is itself a cached answer under the model's tag, so
- * that a new version is seen as soon as everything else that changed.
+ * The manifest of the version that answers for a model; null where none has been published. It is itself a cached
+ * answer under the model's tag, so that a new version is seen as soon as every other change.
+ *
+ * @throws Failure `model_unavailable` where the manifest cannot be read.
+ */
+async function championManifest(
+  ports: ChampionPorts,
+  { name }: ModelDefinition,
+  consistency: Consistency,
+): Promise<Manifest | null> {
+  const { entry } = await ports.read({
+    view: 'champion',
+    key: `champion/${name}`,
+    policy: CHAMPION_POLICY,
+    consistency,
+    load: async () => ({
+      value: (await readChampion(name, ports.registry.store)) ?? null,
+      tags: [modelTag(name)],
+      storable: true,
+    }),
+  });
+  const manifest: unknown = JSON.parse(entry.body);
+  return manifest === null ? null : parseManifest(name, manifest);
+}
+
+/**
+ * The version of a model that answers, loaded.
  *
  * @throws Failure `model_unavailable`.
  */
@@ -30,22 +63,32 @@ export async function championOf(
   definition: ModelDefinition,
   consistency: Consistency,
 ): Promise<LoadedModel> {
-  const { entry } = await ports.read({
-    view: 'champion',
-    key: `champion/${definition.name}`,
-    policy: POLICY,
-    consistency,
-    load: async () => ({
-      value: (await readChampion(definition.name, ports.registry.store)) ?? null,
-      tags: [modelTag(definition.name)],
-      storable: true,
-    }),
-  });
-  const manifest = Manifest.nullable().parse(JSON.parse(entry.body));
-  if (manifest === null) {
-    throw new Failure('model_unavailable', `No version of "${definition.name}" has been published yet.`, {
-      retryAfterS: 60,
-    });
-  }
+  const manifest = await championManifest(ports, definition, consistency);
+  if (manifest === null) throw unpublished(definition.name);
+  return await loadVersion(ports, definition, manifest);
+}
+
+/** What one prediction of a model is made with. */
+export function predictPorts(
+  ports: ChampionPorts & Pick<PredictPorts, 'shards' | 'predicted'>,
+  definition: ModelDefinition,
+  consistency: Consistency,
+): PredictPorts {
+  return {
+    champion: () => championManifest(ports, definition, consistency),
+    load: (manifest) => loadVersion(ports, definition, manifest),
+    shards: ports.shards,
+    now: systemNow,
+    newId,
+    predicted: ports.predicted,
+  };
+}
+
+/** @throws Failure `model_unavailable`. */
+async function loadVersion(
+  ports: ChampionPorts,
+  definition: ModelDefinition,
+  manifest: Manifest,
+): Promise<LoadedModel> {
   return await ports.models.get(definition, manifest, ports.registry, ports.keepAlive);
 }

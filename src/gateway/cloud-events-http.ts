@@ -13,7 +13,7 @@ const ATTRIBUTE_PREFIX = 'ce-';
 const ATTRIBUTE_NAME = /^[a-z0-9]{1,64}$/;
 
 export interface ReceivedEvents {
-  /** As JSON, in the order of the request; nothing of them has been judged. */
+  /** As JSON, in the order of the request. No event has been judged yet. */
   readonly raw: readonly unknown[];
   /** Whether the request is one event and not a batch: then it succeeds or fails as a whole. */
   readonly single: boolean;
@@ -23,7 +23,7 @@ export interface ReceivedEvents {
  * The events of a request in structured, batched or binary mode. In binary mode the body is the event's data and
  * has to be JSON; its attributes are `ce-` headers.
  *
- * @throws Failure as `readJson` does; `invalid_request` or `too_many_events` for what is no batch; `invalid_event`
+ * @throws Failure as `readJson` does; `invalid_request` or `too_many_events` for a body that is no batch; `invalid_event`
  *   for a header that is not percent-encoded as the binding asks.
  */
 export async function receiveEvents(request: Request): Promise<ReceivedEvents> {
@@ -56,7 +56,7 @@ async function binaryEvent(request: Request): Promise<unknown> {
   }
   const contentType = request.headers.get('content-type');
   const data = await readJson(request, { bytesMax: BODY_BYTES_MAX, types: 'any' });
-  // Of entries and not by assignment, so that an attribute of any name is nothing but an attribute.
+  // Made from entries, so that an attribute named `__proto__` is an attribute and nothing else.
   return {
     ...Object.fromEntries(attributes),
     ...(contentType === null ? {} : { datacontenttype: contentType }),

@@ -1,5 +1,6 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
+import type { Principal } from '../define/principal.ts';
 import { newId } from '../platform/ids.ts';
 
 /** What a handler finds in hono's context. */
@@ -16,6 +17,12 @@ export interface Gateway {
   readonly catalog: Catalog;
   /** Middleware that requires the key. */
   readonly authorize: MiddlewareHandler<AppEnv>;
+  /**
+   * Who sends a request for something that is public or not.
+   *
+   * @throws Failure `unauthorized` for a stranger to what is closed, and for a wrong credential. To be called first.
+   */
+  readonly admit: (c: Context<AppEnv>, to: { readonly isPublic: boolean }) => Principal;
 }
 
 /** How a route gets its ports. They are made for one request. */

@@ -22,10 +22,27 @@ export function problem(description: string) {
   return { description, content: problemSchema };
 }
 
-/** What routes that ask for the key say of it. */
+/** The security of routes that require the key. */
 export const keySecurity = [{ key: [] }];
 
-/** What every cached read takes. */
+/** The `security` of a route: the key, none, or the key where the answer depends on who asks. */
+export function securityOf({
+  isPublic,
+  takesPrincipal = false,
+}: {
+  isPublic: boolean;
+  takesPrincipal?: boolean;
+}) {
+  if (!isPublic) return { security: keySecurity };
+  return takesPrincipal ? { security: [{}, ...keySecurity] } : {};
+}
+
+/** The 401 of a route that asks for the key. */
+export function unauthorizedOf({ isPublic }: { isPublic: boolean }) {
+  return isPublic ? {} : { 401: problem('A key is needed.') };
+}
+
+/** The request headers of every cached read. */
 export const consistencyHeaders = z.object({
   'millrace-consistency': z
     .string()

@@ -26,6 +26,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   contract_violation: [422, 'The event breaks its contract'],
   quality_violation: [422, 'The event breaks a quality rule'],
   conflicting_duplicate: [409, 'Another event has this source and id'],
+  storage_refused: [422, 'The database refused the event'],
   too_many_events: [413, 'The batch has too many events'],
   invalid_token: [400, 'The token is not valid'],
   token_from_another_epoch: [412, 'The token is from another epoch'],
@@ -44,6 +45,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   unknown_entity: [422, 'The entity is not declared'],
   unknown_item: [422, 'The item does not exist'],
   database_unavailable: [503, 'The database is not available'],
+  features_unavailable: [503, 'The feature store is not available'],
   clock_unavailable: [503, 'The tag clock is not available'],
   queue_unavailable: [503, 'The queue is not available'],
   relay_unavailable: [503, 'The relay is not available'],
@@ -53,7 +55,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   internal: [500, 'Something went wrong'],
 };
 
-/** Any error as an answer. What is not a `Failure` is a bug: it shows nothing but the request's id. */
+/** The response to an error. An error that is no `Failure` is a bug: its response shows only the request's id. */
 export function problemResponse(error: unknown, requestId: string): Response {
   const failure =
     error instanceof Failure

@@ -1,34 +1,71 @@
 import * as z from 'zod';
+import { DATATYPES } from '../define/datatype.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { Failure, jsonPointer } from '../platform/failure.ts';
+import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
 
-/** Bounds of what a model may bring; an isolate has 128 MB for everything. */
-export const MODEL_BYTES_MAX = 16 * 1024 * 1024;
-export const CANDIDATES_BYTES_MAX = 4 * 1024 * 1024;
+/** Bytes of a model and of its candidates: parts of the isolate's memory, where two versions have to fit. */
+export const MODEL_BYTES_MAX = ISOLATE_MEMORY_BYTES / 8;
+export const CANDIDATES_BYTES_MAX = ISOLATE_MEMORY_BYTES / 32;
+/** Golden rows are measured when a model is published, within one request. */
 const GOLDEN_ROWS_MAX = 64;
+const TENSORS_MAX = 64;
 
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const Artifact = z.object({ sha256: Sha256, bytes: z.int().positive() });
-const Signature = z.object({
-  name: z.string().min(1).max(128),
-  datatype: z.literal('FP32'),
-  shape: z.array(z.int().min(-1)).min(1).max(8),
+const Output = z.object({
+  name: z.string().min(1).max(256),
+  datatype: z.enum(DATATYPES),
+  shape: z.array(z.int().min(-1)).max(8).describe('A dimension of -1 is free.'),
+});
+const Input = Output.extend({
+  columns: z
+    .array(z.string().min(1).max(128))
+    .min(1)
+    .max(512)
+    .optional()
+    .describe("What the columns mean, in order: the names of the catalog's declaration."),
 });
 
 /** What is known of a model's version. Artifacts are named by their content, so a version never changes. */
 export const Manifest = z.object({
   name: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
-  version: z.string().regex(/^[0-9a-f]{12}$/),
+  version: z
+    .string()
+    .regex(/^[0-9a-f]{12}$/)
+    .describe('The first 12 digits of the SHA-256 of what the version consists of; see docs/models.md.'),
   model: Artifact,
-  candidates: Artifact,
-  inputs: z.array(Signature).length(1),
-  outputs: z.array(Signature).length(1),
-  columns: z.array(z.string().min(1).max(128)).min(1).max(512),
-  metrics: z.record(z.string(), z.unknown()),
-  baseline: z.record(z.string(), z.unknown()),
-  trainedFrom: z.record(z.string(), z.unknown()),
+  candidates: Artifact.optional().describe('Of a ranking: what there is to rank.'),
+  inputs: z.array(Input).min(1).max(TENSORS_MAX),
+  outputs: z.array(Output).min(1).max(TENSORS_MAX),
+  fallback: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe(
+      'Answers, marked `degraded`, where the graph cannot and the catalog declares `fallback: "shipped"`.',
+    ),
+  metrics: z.record(z.string(), z.unknown()).default({}),
+  baseline: z.record(z.string(), z.unknown()).default({}),
+  trainedFrom: z.record(z.string(), z.unknown()).default({}),
 });
 export type Manifest = z.output<typeof Manifest>;
+
+/** Rows and what the graph must answer for them. */
+export const Golden = z.object({
+  inputs: z
+    .record(z.string(), z.array(z.unknown()).min(1).max(GOLDEN_ROWS_MAX))
+    .describe("By the input's name, nested arrays in the shape of the tensor."),
+  outputs: z
+    .record(z.string(), z.array(z.unknown()).min(1).max(GOLDEN_ROWS_MAX))
+    .refine((outputs) => Object.keys(outputs).length > 0, 'Name at least one output.')
+    .describe("By the output's name, nested arrays in the shape of the tensor."),
+  tolerance: z
+    .number()
+    .positive()
+    .max(0.01)
+    .describe('Of floats: absolute up to 1, relative above. Every other type must be equal.'),
+});
+export type Golden = z.output<typeof Golden>;
 
 const Base64 = (bytesMax: number) =>
   z
@@ -46,14 +83,9 @@ const Base64 = (bytesMax: number) =>
 /** The body that publishes a model: everything in one piece, so that a version is whole or not there. */
 export const Bundle = z.object({
   manifest: Manifest,
-  golden: z.object({
-    /** Rows by the input's name, and the scores that they must give by the output's. */
-    inputs: z.record(z.string(), z.array(z.array(z.number())).min(1).max(GOLDEN_ROWS_MAX)),
-    outputs: z.record(z.string(), z.array(z.number()).min(1).max(GOLDEN_ROWS_MAX)),
-    tolerance: z.number().positive().max(0.01),
-  }),
-  model: Base64(MODEL_BYTES_MAX),
-  candidates: Base64(CANDIDATES_BYTES_MAX),
+  golden: Golden,
+  model: Base64(MODEL_BYTES_MAX).describe('The ONNX file in base64.'),
+  candidates: Base64(CANDIDATES_BYTES_MAX).optional().describe('The candidates of a ranking in base64.'),
 });
 export type Bundle = z.output<typeof Bundle>;
 
@@ -67,14 +99,30 @@ export function parseBundle(body: unknown): Bundle {
   });
 }
 
+/** What a version consists of. */
+export type VersionParts = Pick<Manifest, 'model'> & Partial<Pick<Manifest, 'candidates' | 'fallback'>>;
+
+/**
+ * The version of a bundle: the first 12 hexadecimal digits of the SHA-256 of the artifacts' digests, followed by the
+ * JSON of the fallback where there is one. Equal bundles have equal versions, and publishing one twice changes nothing.
+ */
+export async function versionOf({ model, candidates, fallback }: VersionParts): Promise<string> {
+  const parts = [
+    model.sha256,
+    candidates?.sha256 ?? '',
+    fallback === undefined ? '' : JSON.stringify(fallback),
+  ];
+  return (await sha256Hex(parts.join(''))).slice(0, 12);
+}
+
 /** @throws Failure `invalid_model` where bytes are not those that the manifest names. */
 export async function assertDigest(
   what: 'model' | 'candidates',
   bytes: Uint8Array<ArrayBuffer>,
   manifest: Manifest,
 ): Promise<void> {
-  const digest = await sha256Hex(bytes);
-  if (digest !== manifest[what].sha256) {
+  const named = manifest[what];
+  if (named === undefined || (await sha256Hex(bytes)) !== named.sha256) {
     throw new Failure('invalid_model', `The ${what}'s SHA-256 is not the one in the manifest.`, {
       pointer: `/manifest/${what}/sha256`,
     });

@@ -1,20 +1,35 @@
 import type { Candidates, ModelDefinition } from '../define/model.ts';
 import { Failure } from '../platform/failure.ts';
 import { assertDigest, type Manifest } from './bundle.ts';
-import type { Graph } from './onnx-runtime.ts';
+import type { Graph } from './graph.ts';
 import { artifactKey, parseCandidates, type RegistryPorts } from './registry.ts';
 
 /** A version that is ready to answer. */
 export interface LoadedModel {
   readonly manifest: Manifest;
   readonly graph: Graph;
+  /** Of a ranking. */
+  readonly candidates: Candidates | undefined;
+}
+
+/** A version of a ranking that is ready to answer. */
+export interface LoadedRanking extends LoadedModel {
   readonly candidates: Candidates;
+}
+
+/** @throws Failure `model_unavailable` where the version has no candidates: it was published for another kind. */
+export function asRanking(model: LoadedModel): LoadedRanking {
+  const { candidates } = model;
+  if (candidates !== undefined) return { ...model, candidates };
+  throw new Failure('model_unavailable', 'The published version has no candidates. Publish one that has.', {
+    retryAfterS: 60,
+  });
 }
 
 /** Versions held at once: the one that answers and the one that it replaces. An isolate has 128 MB. */
 const LOADED_MAX = 2;
 
-/** The models of an isolate, by version. */
+/** The models of an isolate, by name and version: two models may have the same graph. */
 export class LoadedModels {
   readonly #loaded = new Map<string, LoadedModel>();
   readonly #loading = new Map<string, Promise<LoadedModel>>();
@@ -31,7 +46,7 @@ export class LoadedModels {
     ports: RegistryPorts,
     keepAlive: (promise: Promise<unknown>) => void,
   ): Promise<LoadedModel> {
-    const { version } = manifest;
+    const version = `${manifest.name}/${manifest.version}`;
     const loaded = this.#loaded.get(version);
     if (loaded !== undefined) return loaded;
     let loading = this.#loading.get(version);
@@ -62,21 +77,24 @@ async function load(
   manifest: Manifest,
   ports: RegistryPorts,
 ): Promise<LoadedModel> {
+  const artifact = async (what: 'model' | 'candidates', { sha256 }: { readonly sha256: string }) => {
+    const bytes = await ports.store.get(artifactKey(sha256));
+    if (bytes === undefined) throw new Error(`artifact ${sha256} is not in the store`);
+    await assertDigest(what, bytes, manifest);
+    return bytes;
+  };
   try {
-    const [model, candidates] = await Promise.all(
-      [manifest.model, manifest.candidates].map(async ({ sha256 }) => {
-        const bytes = await ports.store.get(artifactKey(sha256));
-        if (bytes === undefined) throw new Error(`artifact ${sha256} is not in the store`);
-        return bytes;
-      }),
-    );
-    if (model === undefined || candidates === undefined) throw new Error('an artifact is missing');
-    await assertDigest('model', model, manifest);
-    await assertDigest('candidates', candidates, manifest);
+    const [model, candidates] = await Promise.all([
+      artifact('model', manifest.model),
+      manifest.candidates === undefined ? undefined : artifact('candidates', manifest.candidates),
+    ]);
     return {
       manifest,
       graph: await ports.loadGraph(model),
-      candidates: parseCandidates(definition, candidates),
+      candidates:
+        candidates === undefined || definition.task !== 'ranking'
+          ? undefined
+          : parseCandidates(definition, candidates),
     };
   } catch (error) {
     throw new Failure('model_unavailable', 'The model cannot be loaded.', { retryAfterS: 5, cause: error });

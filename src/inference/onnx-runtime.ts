@@ -1,36 +1,36 @@
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
 import * as ort from 'onnxruntime-web/wasm';
+import { DATATYPES, type Datatype } from '../define/datatype.ts';
 import { Failure } from '../platform/failure.ts';
-
-/** A float tensor, row-major. */
-export interface FloatTensor {
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
-}
-
-export interface TensorSignature {
-  readonly name: string;
-  readonly datatype: 'FP32';
-  /** A dimension of -1 is free. */
-  readonly shape: readonly number[];
-}
-
-/** A loaded graph with one input and one output. */
-export interface Graph {
-  readonly input: TensorSignature;
-  readonly output: TensorSignature;
-  run(input: FloatTensor): Promise<FloatTensor>;
-}
+import type { Graph } from './graph.ts';
+import type { Tensor, TensorData, TensorSignature, Tensors } from './tensors.ts';
 
 /** How the runtime reports a dimension that has no name and no value. */
 const UNNAMED_DIMENSION = 4_294_967_295;
+
+/** What the runtime calls each element type. */
+const RUNTIME_TYPES = {
+  BOOL: 'bool',
+  INT8: 'int8',
+  INT16: 'int16',
+  INT32: 'int32',
+  INT64: 'int64',
+  UINT8: 'uint8',
+  UINT16: 'uint16',
+  UINT32: 'uint32',
+  UINT64: 'uint64',
+  FP32: 'float32',
+  FP64: 'float64',
+  BYTES: 'string',
+} as const satisfies Record<Datatype, ort.Tensor.Type>;
 
 let initialised: Promise<void> | undefined;
 
 /**
  * Loads a graph into the WASM runtime.
  *
- * @throws Failure `invalid_model` where the bytes are no graph of one float input and one float output.
+ * @throws Failure `invalid_model` where the bytes are no graph, or one of inputs or outputs that are no tensors of a
+ *   known type.
  */
 export async function loadGraph(bytes: Uint8Array<ArrayBuffer>): Promise<Graph> {
   initialised ??= initialise();
@@ -42,22 +42,43 @@ export async function loadGraph(bytes: Uint8Array<ArrayBuffer>): Promise<Graph> 
       graphOptimizationLevel: 'all',
     });
   } catch (error) {
-    throw new Failure('invalid_model', 'The runtime cannot load this graph.', { cause: error });
+    throw new Failure('invalid_model', 'The runtime cannot load this graph.', {
+      pointer: '/model',
+      cause: error,
+    });
   }
-  const input = signatureOf(session.inputMetadata);
-  const output = signatureOf(session.outputMetadata);
-  return {
-    input,
-    output,
-    run: async ({ shape, data }) => {
-      const outputs = await session.run({ [input.name]: new ort.Tensor('float32', data, [...shape]) });
-      const result = outputs[output.name];
-      if (result === undefined || !(result.data instanceof Float32Array)) {
-        throw new Failure('model_unavailable', 'The graph did not give the output that it declares.');
-      }
-      return { shape: [...result.dims], data: result.data };
-    },
-  };
+  try {
+    const inputs = session.inputMetadata.map((metadata) => signatureOf('input', metadata));
+    const outputs = session.outputMetadata.map((metadata) => signatureOf('output', metadata));
+    return { inputs, outputs, run: (tensors) => run(session, outputs, tensors) };
+  } catch (error) {
+    await session.release();
+    throw error;
+  }
+}
+
+async function run(
+  session: ort.InferenceSession,
+  outputs: readonly TensorSignature[],
+  tensors: Tensors,
+): Promise<Tensors> {
+  const feeds = Object.entries(tensors).map(([name, { datatype, data, shape }]) => [
+    name,
+    new ort.Tensor(RUNTIME_TYPES[datatype], data, [...shape]),
+  ]);
+  const results = await session.run(Object.fromEntries(feeds));
+  const read = outputs.map(({ name, datatype }): [string, Tensor] => {
+    const result = results[name];
+    if (result === undefined || result.type !== RUNTIME_TYPES[datatype]) {
+      throw new Failure(
+        'model_unavailable',
+        `The graph did not give the output "${name}" as it declares it.`,
+      );
+    }
+    // The runtime's array of each type is the one of `TensorData`: its type has been checked above.
+    return [name, { datatype, shape: [...result.dims], data: result.data as TensorData }];
+  });
+  return Object.fromEntries(read);
 }
 
 /**
@@ -83,13 +104,28 @@ async function initialise(): Promise<void> {
   }
 }
 
-function signatureOf(metadata: readonly ort.InferenceSession.ValueMetadata[]): TensorSignature {
-  const [only] = metadata;
-  if (only === undefined || metadata.length !== 1 || !only.isTensor || only.type !== 'float32') {
-    throw new Failure('invalid_model', 'A model has exactly one input and one output, both of type float32.');
+function signatureOf(
+  what: 'input' | 'output',
+  metadata: ort.InferenceSession.ValueMetadata,
+): TensorSignature {
+  const { name } = metadata;
+  if (!metadata.isTensor) {
+    throw new Failure(
+      'invalid_model',
+      `The ${what} "${name}" is not a tensor. Export the model again so that it is one; for a classifier of skl2onnx, with options={'zipmap': False}.`,
+      { pointer: '/model' },
+    );
   }
-  const shape = only.shape.map((dimension) =>
+  const datatype = DATATYPES.find((known) => RUNTIME_TYPES[known] === metadata.type);
+  if (datatype === undefined) {
+    throw new Failure(
+      'invalid_model',
+      `The ${what} "${name}" is of type ${metadata.type}; these are known: ${DATATYPES.join(', ')}.`,
+      { pointer: '/model' },
+    );
+  }
+  const shape = metadata.shape.map((dimension) =>
     typeof dimension === 'string' || dimension === UNNAMED_DIMENSION || dimension < 0 ? -1 : dimension,
   );
-  return { name: only.name, datatype: 'FP32', shape };
+  return { name, datatype, shape };
 }

@@ -17,7 +17,7 @@ export interface ComputedPrediction {
     | undefined;
   readonly outcome: {
     readonly items: number;
-    readonly source: 'model' | 'popularity' | 'tensor';
+    readonly source: 'model' | 'popularity' | 'tensor' | 'fallback';
     readonly degraded: string | undefined;
   };
 }
@@ -34,6 +34,7 @@ export function predictionFacts({ id, at, manifest, subject, outcome }: Computed
       predictions: 1,
       ...(subject === undefined ? {} : { entities: 1 }),
       ...(source === 'popularity' ? { popularity: 1 } : {}),
+      ...(source === 'fallback' ? { fallback: 1 } : {}),
       ...(degraded === undefined ? {} : { degraded: 1 }),
     },
     prediction: {

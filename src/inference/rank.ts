@@ -1,6 +1,8 @@
+import type { RankingModel } from '../define/model.ts';
 import type { FeatureRow } from '../features/store.ts';
 import { log } from '../platform/logger.ts';
-import type { LoadedModel } from './loaded-models.ts';
+import type { Graph } from './graph.ts';
+import type { LoadedRanking } from './loaded-models.ts';
 
 export interface RankedItem {
   readonly item: string;
@@ -22,22 +24,22 @@ export interface Ranking {
  * @param now milliseconds since the Unix epoch.
  */
 export async function rank(
-  { graph, candidates }: LoadedModel,
+  definition: RankingModel,
+  { graph, candidates }: LoadedRanking,
   features: FeatureRow,
   items: readonly string[] | undefined,
   limit: number,
   now: number,
 ): Promise<Ranking> {
   try {
-    const values = Object.fromEntries(Object.entries(features).map(([name, { value }]) => [name, value]));
-    const assembled = candidates.assemble(values, items, now);
+    const assembled = candidates.assemble(valuesOf(definition, features, now), items, now);
     if (assembled === null)
       return { items: candidates.popular(limit), source: 'popularity', degraded: undefined };
     if (assembled.items.length === 0) return { items: [], source: 'model', degraded: undefined };
     const width = assembled.rows.length / assembled.items.length;
-    const { data } = await graph.run({ shape: [assembled.items.length, width], data: assembled.rows });
+    const scores = await scoresOf(graph, [assembled.items.length, width], assembled.rows);
     const ranked = assembled.items
-      .map((item, index) => ({ item, score: data[index] ?? 0 }))
+      .map((item, index) => ({ item, score: scores[index] ?? 0 }))
       .sort((a, b) => b.score - a.score || (a.item < b.item ? -1 : 1));
     return { items: ranked.slice(0, limit), source: 'model', degraded: undefined };
   } catch (error) {
@@ -46,6 +48,25 @@ export async function rank(
     const wanted = items === undefined ? popular : byPopularity(items, popular);
     return { items: wanted.slice(0, limit), source: 'popularity', degraded: 'model_failed' };
   }
+}
+
+/** The features that the model refers to, by the names that it gives them. */
+function valuesOf(
+  { features: references }: RankingModel,
+  row: FeatureRow,
+  now: number,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(references).map(([name, { readName, read }]) => [name, read(row[readName]?.value, now)]),
+  );
+}
+
+/** One score for each row: publication has checked that the graph has one input and one output. */
+async function scoresOf(graph: Graph, shape: readonly number[], data: Float32Array): Promise<number[]> {
+  const [input, output] = [graph.inputs[0], graph.outputs[0]];
+  if (input === undefined || output === undefined) throw new Error('The graph has no input, or no output.');
+  const outputs = await graph.run({ [input.name]: { datatype: 'FP32', shape, data } });
+  return Array.from(outputs[output.name]?.data ?? [], Number);
 }
 
 function byPopularity(items: readonly string[], popular: readonly RankedItem[]): RankedItem[] {

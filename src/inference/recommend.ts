@@ -1,25 +1,25 @@
-import type { ModelDefinition } from '../define/model.ts';
+import type { RankingModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
 import { featureTag } from '../features/shards.ts';
 import { readFeatures, type ShardPort } from '../features/store.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
-import type { LoadedModel } from './loaded-models.ts';
+import type { LoadedRanking } from './loaded-models.ts';
 import { predictionFacts } from './prediction.ts';
 import { rank } from './rank.ts';
 import { modelTag } from './registry.ts';
 
 export interface RecommendPorts {
-  readonly champion: () => Promise<LoadedModel>;
+  readonly champion: () => Promise<LoadedRanking>;
   readonly shards: Pick<ShardPort, 'read'>;
   readonly now: () => number;
   readonly newId: () => string;
-  /** To be told of what was computed; it neither waits nor fails. */
+  /** Records what was computed, for its lineage; it neither waits nor fails. */
   readonly predicted: (facts: LineageFacts) => void;
 }
 
 /** What to recommend to one entity. The answer depends on its features and on the model that answers. */
 export async function recommend(
-  definition: ModelDefinition,
+  definition: RankingModel,
   key: string,
   limit: number,
   ports: RecommendPorts,
@@ -31,7 +31,7 @@ export async function recommend(
     readFeatures(entity, [key], now, ports.shards),
   ]);
   const row = features[0] ?? {};
-  const ranking = await rank(model, row, undefined, limit, now);
+  const ranking = await rank(definition, model, row, undefined, limit, now);
   const { items, source, degraded } = ranking;
   const { name, version } = model.manifest;
   const predictionId = ports.newId();

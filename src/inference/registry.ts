@@ -1,7 +1,11 @@
-import type { ModelDefinition } from '../define/model.ts';
+import type { Candidates, ModelDefinition, RankingModel } from '../define/model.ts';
 import { Failure } from '../platform/failure.ts';
-import { assertDigest, type Bundle, Manifest } from './bundle.ts';
-import type { Graph } from './onnx-runtime.ts';
+import { assertClassOrder, isAnswer } from './answer.ts';
+import { assertDigest, type Bundle, type Golden, Manifest, versionOf } from './bundle.ts';
+import { assertDeclared, assertGraph } from './declared.ts';
+import { assertGoldenOutputs, goldenInputs } from './golden.ts';
+import type { Graph } from './graph.ts';
+import type { Tensors } from './tensors.ts';
 
 /** Where artifacts and manifests are kept. */
 export interface ArtifactStore {
@@ -29,8 +33,8 @@ function championKey(name: string): string {
 }
 
 /**
- * Makes a model the one that answers, after it has shown that it is whole: digests, columns, candidates and
- * golden outputs. The manifest is written last, so that a version is complete or not there.
+ * Makes a model the one that answers, after it has shown that it is whole: digests, the declared inputs and outputs,
+ * candidates and golden outputs. The manifest is written last, so that a version is complete or not there.
  *
  * @throws Failure `invalid_model` with the field that is wrong.
  */
@@ -39,41 +43,61 @@ export async function publish(
   bundle: Bundle,
   ports: RegistryPorts,
 ): Promise<void> {
-  const { manifest } = bundle;
-  if (manifest.name !== definition.name) {
-    throw new Failure('invalid_model', `The bundle is for "${manifest.name}".`, {
-      pointer: '/manifest/name',
-    });
-  }
-  if (manifest.columns.join('\n') !== definition.columns.join('\n')) {
-    throw new Failure('invalid_model', 'The columns are not those that the catalog declares.', {
-      pointer: '/manifest/columns',
-    });
-  }
-  await assertDigest('model', bundle.model, manifest);
-  await assertDigest('candidates', bundle.candidates, manifest);
-  parseCandidates(definition, bundle.candidates);
-  await assertGolden(bundle, await ports.loadGraph(bundle.model));
+  const { manifest, golden, model, candidates } = bundle;
+  if (manifest.name !== definition.name)
+    throw invalid(`The bundle is for "${manifest.name}".`, '/manifest/name');
+  await assertDigest('model', model, manifest);
+  await assertCandidates(definition, bundle);
+  if ((await versionOf(manifest)) !== manifest.version)
+    throw invalid('The version is not the one of these artifacts; see docs/models.md.', '/manifest/version');
+  assertFallback(definition, manifest);
+  assertDeclared(definition, manifest);
+  const graph = await ports.loadGraph(model);
+  assertGraph(manifest, graph);
+  await assertGolden(definition, golden, graph);
 
-  await ports.store.put(artifactKey(manifest.model.sha256), bundle.model);
-  await ports.store.put(artifactKey(manifest.candidates.sha256), bundle.candidates);
+  await ports.store.put(artifactKey(manifest.model.sha256), model);
+  if (manifest.candidates !== undefined && candidates !== undefined)
+    await ports.store.put(artifactKey(manifest.candidates.sha256), candidates);
   await ports.store.put(
     championKey(manifest.name),
     Uint8Array.from(new TextEncoder().encode(JSON.stringify(manifest))),
   );
 }
 
-/** The manifest of the version that answers, or `undefined` where none has been published. */
+/**
+ * The manifest of the version that answers, or `undefined` where none has been published.
+ *
+ * @throws Failure `model_unavailable` as `parseManifest` does.
+ */
 export async function readChampion(name: string, store: ArtifactStore): Promise<Manifest | undefined> {
   const bytes = await store.get(championKey(name));
-  return bytes === undefined ? undefined : Manifest.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  return bytes === undefined ? undefined : parseManifest(name, JSON.parse(new TextDecoder().decode(bytes)));
+}
+
+/** @throws Failure `model_unavailable` where an earlier release of Millrace wrote the manifest in another form. */
+export function parseManifest(name: string, json: unknown): Manifest {
+  const parsed = Manifest.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new Failure(
+    'model_unavailable',
+    `The manifest of "${name}" cannot be read. Publish the model again.`,
+    {
+      retryAfterS: 60,
+      cause: parsed.error,
+    },
+  );
+}
+
+/** That a model has no version. */
+export function unpublished(name: string): Failure {
+  return new Failure('model_unavailable', `No version of "${name}" has been published yet.`, {
+    retryAfterS: 60,
+  });
 }
 
 /** @throws Failure `invalid_model` where the artifact is not what the catalog's model takes. */
-export function parseCandidates(
-  definition: ModelDefinition,
-  bytes: Uint8Array,
-): ReturnType<ModelDefinition['parseCandidates']> {
+export function parseCandidates(definition: RankingModel, bytes: Uint8Array): Candidates {
   try {
     return definition.parseCandidates(
       JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)),
@@ -86,27 +110,48 @@ export function parseCandidates(
   }
 }
 
-async function assertGolden({ manifest, golden }: Bundle, graph: Graph): Promise<void> {
-  const width = manifest.columns.length;
-  if (graph.input.shape.length !== 2 || graph.input.shape[1] !== width) {
-    throw new Failure('invalid_model', `The graph takes [${graph.input.shape}], not [-1,${width}].`, {
-      pointer: '/model',
+async function assertCandidates(
+  definition: ModelDefinition,
+  { manifest, candidates }: Bundle,
+): Promise<void> {
+  if (definition.task !== 'ranking') {
+    if (candidates === undefined && manifest.candidates === undefined) return;
+    throw invalid(
+      `Only rankings have candidates; "${definition.name}" is a ${definition.task}.`,
+      '/candidates',
+    );
+  }
+  if (candidates === undefined) throw invalid('A ranking has candidates.', '/candidates');
+  await assertDigest('candidates', candidates, manifest);
+  parseCandidates(definition, candidates);
+}
+
+function assertFallback(definition: ModelDefinition, { fallback }: Manifest): void {
+  if (definition.task === 'ranking') {
+    if (fallback !== undefined) throw invalid('A ranking falls back on popularity.', '/manifest/fallback');
+    return;
+  }
+  if (fallback === undefined && definition.fallback === 'shipped')
+    throw invalid('The catalog declares that the version ships a fallback.', '/manifest/fallback');
+  if (fallback !== undefined && !isAnswer(definition, fallback))
+    throw invalid('The fallback does not have the outputs of the model.', '/manifest/fallback');
+}
+
+async function assertGolden(definition: ModelDefinition, golden: Golden, graph: Graph): Promise<void> {
+  const inputs = goldenInputs(golden, graph.inputs);
+  let outputs: Tensors;
+  try {
+    outputs = await graph.run(inputs);
+  } catch (error) {
+    throw new Failure('invalid_model', 'The runtime cannot run the graph on the golden inputs.', {
+      pointer: '/golden/inputs',
+      cause: error,
     });
   }
-  const inputs = golden.inputs[graph.input.name];
-  const expected = golden.outputs[graph.output.name];
-  if (inputs === undefined || expected === undefined || inputs.some((row) => row.length !== width)) {
-    throw new Failure('invalid_model', 'The golden rows are not of the shape of the graph.', {
-      pointer: '/golden',
-    });
-  }
-  const { data } = await graph.run({ shape: [inputs.length, width], data: Float32Array.from(inputs.flat()) });
-  const reproduced =
-    data.length === expected.length &&
-    expected.every((value, index) => Math.abs(value - (data[index] ?? Number.NaN)) <= golden.tolerance);
-  if (!reproduced) {
-    throw new Failure('invalid_model', 'The runtime does not reproduce the golden outputs.', {
-      pointer: '/golden/outputs',
-    });
-  }
+  assertGoldenOutputs(golden, graph.outputs, outputs);
+  if (definition.task === 'classification') assertClassOrder(definition, outputs);
+}
+
+function invalid(detail: string, pointer: string): Failure {
+  return new Failure('invalid_model', detail, { pointer });
 }

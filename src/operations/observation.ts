@@ -1,15 +1,76 @@
 import { Probe, type ProbeContext, type ProbePorts } from '../cache/probe.ts';
 import type { CachedAnswer, FillOutcome, ReadRequest } from '../cache/read-through.ts';
-import { AnswerCounts } from '../cache/statistics.ts';
 import type { Now } from '../platform/clock.ts';
 import { type CounterBatch, CounterFlush, Counters } from '../platform/counters.ts';
+import type { Random } from '../platform/random.ts';
 import { PROBE_SAMPLES } from './consistency.ts';
 import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
+
+/** How an answer was produced: the labels of `millrace_cache_answers_total`. */
+export interface AnswerLabels {
+  /**
+   * `hit` and `stale` came from a tier. `collapsed` was read from the origin by another request, `miss` by this one.
+   * `stand_in` is an old entry served because the origin does not answer.
+   */
+  readonly outcome: 'hit' | 'stale' | 'collapsed' | 'miss' | 'stand_in';
+  /** The tier of a hit; empty otherwise. */
+  readonly tier: '' | 'memory' | 'colo' | 'kv';
+  /** Why the cache did not answer (RFC 9211 §2.2), or why its answer is unverified. */
+  readonly reason: string;
+}
+
+/**
+ * Counts answers by view and by how they were produced. It runs on every hit: a known series costs two map look-ups
+ * and builds no text beyond its key.
+ */
+export class AnswerCounts {
+  readonly #views = new Map<string, Map<string, { readonly labels: AnswerLabels; count: number }>>();
+
+  record(view: string, answer: CachedAnswer): void {
+    let series = this.#views.get(view);
+    if (series === undefined) {
+      series = new Map();
+      this.#views.set(view, series);
+    }
+    const key = keyOf(answer);
+    const known = series.get(key);
+    if (known === undefined) series.set(key, { labels: labelsOf(answer), count: 1 });
+    else known.count += 1;
+  }
+
+  /** Passes on the counts since the last call, and resets them. */
+  drain(take: (view: string, labels: AnswerLabels, count: number) => void): void {
+    for (const [view, series] of this.#views) {
+      for (const { labels, count } of series.values()) take(view, labels, count);
+    }
+    this.#views.clear();
+  }
+}
+
+/** Identifies a series. For a verified hit, the common case, the key is the tier's name, so that no text is built. */
+function keyOf({ source, unverified }: CachedAnswer): string {
+  if (source.hit)
+    return source.stale || unverified !== undefined ? `${source.tier} ${unverified}` : source.tier;
+  return `${source.forward} ${source.collapsed} ${unverified ?? source.because}`;
+}
+
+export function labelsOf({ source, unverified }: CachedAnswer): AnswerLabels {
+  if (source.hit) {
+    const outcome = source.stale ? 'stale' : 'hit';
+    return { outcome, tier: source.tier, reason: unverified ?? '' };
+  }
+  const reason = unverified ?? source.because ?? source.forward;
+  if (unverified === 'origin-unavailable') return { outcome: 'stand_in', tier: '', reason };
+  return { outcome: source.collapsed ? 'collapsed' : 'miss', tier: '', reason };
+}
 
 /** What lineage could not keep: runs, and predictions beyond the budget of an isolate. */
 export const LINEAGE_LOST = 'millrace_lineage_lost_total';
 
 export interface ObservationPorts extends Omit<ProbePorts, 'count'> {
+  /** The share of answers that may be probed, 0 to 1. */
+  readonly share: number;
+  readonly random: Random;
   /** Hands a batch over to where all isolates' are added up. */
   readonly send: (batch: CounterBatch) => Promise<void>;
 }
@@ -21,15 +82,24 @@ export class Observation {
   readonly #flush: CounterFlush;
   readonly #probe: Probe;
   readonly #now: Now;
+  readonly #random: Random;
+  /** The share of answers that may be probed, 0 to 1. */
+  readonly #share: number;
   readonly #memoryBytes: () => number;
   readonly #send: ObservationPorts['send'];
 
   /** @param memoryBytes what the isolate's memory tier holds. */
-  constructor(newIsolateId: () => string, memoryBytes: () => number, { send, ...probe }: ObservationPorts) {
+  constructor(
+    newIsolateId: () => string,
+    memoryBytes: () => number,
+    { send, share, random, ...probe }: ObservationPorts,
+  ) {
     this.#send = send;
     this.#memoryBytes = memoryBytes;
     this.#flush = new CounterFlush(newIsolateId);
     this.#now = probe.now;
+    this.#random = random;
+    this.#share = share;
     this.#probe = new Probe({
       ...probe,
       count: (view, { verdict, reason }) => this.#counters.add(PROBE_SAMPLES, { view, verdict, reason }),
@@ -39,9 +109,9 @@ export class Observation {
   /** To be told of every answer. On the path of every hit. */
   answered(request: ReadRequest, answer: CachedAnswer, context: ProbeContext): void {
     this.#answers.record(request.view, answer);
-    this.#probe.consider(request, answer, context);
+    if (this.#random() < this.#share) this.#probe.consider(request, answer, context);
     const nowMs = this.#now();
-    if (this.#flush.isDue(nowMs))
+    if (nowMs >= this.#flush.dueAtMs)
       context.keepAlive(this.#flush.flush(nowMs, () => this.#drain(), this.#send));
   }
 

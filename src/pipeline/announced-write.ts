@@ -1,20 +1,20 @@
-/** What a write of our own goes through; see `announcedWrite`. */
+/** The steps of a write through the API; see `announcedWrite`. */
 export interface AnnouncedWritePorts<Written, Token> {
-  /** Makes sure that the outbox is looked after soon, whatever becomes of this request. */
+  /** Makes sure that the relay sweeps the outbox soon, even if this request dies. */
   readonly arm: () => Promise<unknown>;
   /** Commits the change together with its outbox row. */
   readonly commit: () => Promise<Written>;
   /** Returns once the root clock has the invalidation on disk. */
   readonly invalidate: (written: Written) => Promise<Token>;
-  /** Publishes the change and marks it, which spares the relay the work; it may fail. */
+  /** Publishes the change and marks it as relayed, which saves the relay the work. It may fail. */
   readonly markRelayed: (written: Written, token: Token) => Promise<void>;
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
 /**
- * Commits, then invalidates, then answers: in this order alone. Invalidated before the commit, a cache would be
- * filled with the old value once more; answered before the invalidation, the writer could read the old value.
- * Where it ends in between, the writer has no answer, and the outbox finishes the job.
+ * Commits, then invalidates, then answers. No other order works: an invalidation before the commit lets a cache fill
+ * with the old value again, and an answer before the invalidation lets the writer read the old value. If the request
+ * dies in between, the writer gets no answer and the relay invalidates the change from the outbox.
  */
 export async function announcedWrite<Written, Token>(
   ports: AnnouncedWritePorts<Written, Token>,

@@ -5,12 +5,12 @@ import type { AuditEntry } from '../storage/postgres/audit.ts';
 import { DEAD_LETTER, type QuarantinedEvent, type RefusedEvent } from '../storage/postgres/quarantine.ts';
 import { withoutUnstorable } from './unstorable.ts';
 
-/** Characters that are kept of why a message could not be handled. */
+/** Characters of the reason that are kept. */
 const DETAIL_CHARACTERS_MAX = 1_000;
 
 /**
- * A message of a queue as it is kept once nobody could handle it. What says the same has one fingerprint, whenever
- * it was received: an event that was sent twice is dead once.
+ * The dead letter of a message that no consumer could handle. Messages with the same content have one fingerprint,
+ * whenever they were received, so an event that was sent twice is one dead letter.
  */
 export async function deadLetterOf(
   message: unknown,
@@ -28,19 +28,19 @@ export async function deadLetterOf(
   };
 }
 
-/** What a letter is about: its events where it has some, whatever else was told together with them. */
+/** The content that identifies a letter: its events where it has some, without the changes beside them. */
 function identityOf(raw: unknown): unknown {
   const said = without(raw, 'receivedAt');
   return (ChangesMessage.safeParse(raw).data?.events.length ?? 0) > 0 ? without(said, 'changes') : said;
 }
 
-/** The count of tries is never kept, so a letter that is replayed has all its tries before it again. */
+/** Leaves out one member. The count of tries is never kept, so a replayed letter gets all its tries again. */
 function without(message: unknown, left: 'tries' | 'receivedAt' | 'changes'): unknown {
   if (typeof message !== 'object' || message === null || Array.isArray(message)) return message;
   return Object.fromEntries(Object.entries(message).filter(([name]) => name !== left));
 }
 
-/** The one event that a message is about, so that its status tells where it is. */
+/** The event of a message that holds a single one, so that the event's status shows the dead letter. */
 function subjectOf(raw: unknown): Pick<RefusedEvent, 'source' | 'eventId' | 'type'> {
   const [event, ...others] = EventsMessage.safeParse(raw).data?.accepted ?? [];
   if (event !== undefined && others.length === 0)
@@ -56,7 +56,7 @@ export interface DeadLetterReplayPorts {
   readonly sendEvents: (message: EventsMessage) => Promise<unknown>;
   readonly sendChanges: (message: ChangesMessage) => Promise<unknown>;
   readonly sendSink: (message: SinkMessage) => Promise<unknown>;
-  /** Closes those that have not died anew since `keptUntil`. */
+  /** Closes the letters that have not died again since `keptUntil`. */
   readonly resolve: (ids: readonly number[], entry: AuditEntry, keptUntil: Date) => Promise<void>;
 }
 
@@ -66,8 +66,8 @@ export interface Replayed {
 }
 
 /**
- * Sends dead letters to the queues that they came from, and closes them. One that is sent and not closed is sent
- * again: consumers are idempotent. One that dies anew is open again.
+ * Sends dead letters to the queues that they came from, and closes them. A letter that was sent but not closed is sent
+ * again by the next replay; consumers are idempotent. A letter that dies again is open again.
  */
 export async function replayDeadLetters(
   ids: readonly number[],
@@ -82,14 +82,14 @@ export async function replayDeadLetters(
     else results.push({ id, outcome: (await send(letter.raw, ports)) ? 'sent' : 'not_a_message' });
   }
   const sent = results.flatMap(({ id, outcome }) => (outcome === 'sent' ? [id] : []));
-  // The database tells times in microseconds, and the newest letter is one of those that were read.
+  // The database has times in microseconds, and the newest letter is among those that were read.
   const newestMs = Math.max(0, ...[...letters.values()].map(({ receivedAt }) => Date.parse(receivedAt)));
   const entry = { action: 'dead-letter.replay', target: sent.join(','), detail: { ids: sent } };
   await ports.resolve(sent, entry, new Date(newestMs + 1));
   return results;
 }
 
-/** The schemas of the queues' messages are told apart by what they hold. */
+/** Finds the queue by the schema that the message matches: no message matches two. */
 async function send(raw: unknown, ports: DeadLetterReplayPorts): Promise<boolean> {
   const events = EventsMessage.safeParse(raw);
   const changes = ChangesMessage.safeParse(raw);

@@ -9,9 +9,9 @@ export function identityOf({ source, id }: { readonly source: string; readonly i
 export interface Distinct<Event> {
   /** The first of each identity, in their order. */
   readonly first: readonly Event[];
-  /** Later ones that say the same as the first. */
+  /** Later events with the content of the first. */
   readonly duplicates: readonly Event[];
-  /** Later ones that say something else. */
+  /** Later events with other content. */
   readonly conflicts: readonly Event[];
 }
 
@@ -22,8 +22,8 @@ interface Said {
 }
 
 /**
- * Tells the events of one call apart by their identities. The time does not count: it may be that of the arrival.
- * Of events that were sent in different versions counts what the current contract reads in them.
+ * Groups the events of one call by identity. The time does not count, because it may be the time of arrival. Events
+ * that were sent in different versions are compared as the current contract reads them.
  */
 export function distinct<Event extends Said & { readonly source: string; readonly id: string }>(
   events: readonly Event[],
@@ -47,7 +47,7 @@ function sameInOtherVersions(a: Said, b: Said, types: ReadonlyMap<string, EventD
   return a.sentAs !== b.sentAs && saysTheSame(a, b, types);
 }
 
-/** Whether two events, of whatever versions, say the same to the current contract. */
+/** Whether the current contract reads the same content in two events of any versions. */
 export function saysTheSame(
   a: Pick<Said, 'type' | 'data'>,
   b: Pick<Said, 'type' | 'data'>,
@@ -60,7 +60,7 @@ function contentOf({ type, data }: { type: string; data: unknown }): string {
   return JSON.stringify([type, sorted(data)]);
 }
 
-/** The order of an object's members says nothing. */
+/** Sorts members, because the order of an object's members has no meaning. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;

@@ -5,46 +5,49 @@ import type { EventIdentity } from '../storage/postgres/event-store.ts';
 import { EVENT_BYTES_MAX } from './cloud-event.ts';
 import { distinct, identityOf } from './identity.ts';
 import { type AcceptedEvent, type Judgement, judge, type Refusal } from './judge.ts';
+import { STORAGE_REFUSED, type StorageRefusal } from './transactions.ts';
 
 const EXCERPT_CHARACTERS = 1_024;
 
-/** What became of one event of a request that was not plainly accepted. */
+/** The verdict on an event of a request that is a duplicate or was refused. */
 export type EventVerdict =
   | { readonly index: number; readonly id: string | null; readonly verdict: 'duplicate' }
   | (Omit<Refusal, 'code'> & {
       readonly index: number;
       readonly id: string | null;
       readonly verdict: 'quarantined';
-      readonly code: Refusal['code'] | 'conflicting_duplicate';
+      readonly code: Refusal['code'] | 'conflicting_duplicate' | typeof STORAGE_REFUSED;
     });
 
 export interface IngestReport {
   readonly accepted: number;
-  /** Said before, in this request or, where it was stored at once, ever. */
+  /** Events that were sent before: in this request or, where it waited for storing, in any. */
   readonly duplicates: number;
   readonly quarantined: number;
-  /** The events that were not plainly accepted, in the order of the request. */
+  /** The duplicates and the refused events, in the order of the request. */
   readonly verdicts: readonly EventVerdict[];
 }
 
-/** What is handed on for one event. */
+/** One event on its way to the queue or the database. */
 export type QueueItem =
   | { readonly accepted: AcceptedEvent }
   | { readonly refused: EventsMessage['refused'][number] };
 
-/** Of the accepted events those that turned out not to be new. */
+/** The accepted events that the database already has: with the same content, or with other content. */
 export interface Taken {
   readonly duplicates: readonly EventIdentity[];
   readonly conflicts: readonly EventIdentity[];
+  /** Those that the database refused. */
+  readonly refused: readonly StorageRefusal[];
 }
 
 export interface IngestPorts {
-  /** Returns once all items are with the queue, or in the database. */
+  /** Returns once the queue or the database has all items. */
   readonly take: (items: readonly QueueItem[], receivedAt: number) => Promise<Taken>;
   readonly types: ReadonlyMap<string, EventDefinition>;
 }
 
-/** An event of the request with what is thought of it so far. */
+/** An event of the request with its verdict. */
 type Judged =
   | { readonly index: number; readonly event: AcceptedEvent }
   | { readonly index: number; readonly raw: unknown; readonly refusal: Refusal };
@@ -57,8 +60,8 @@ const CONFLICT = {
 } as const;
 
 /**
- * Judges events and hands every one of them on, the refused ones with their reason: nothing is dropped but what
- * was said twice. The report is returned only after they were taken.
+ * Judges events and hands all of them on, the refused ones with their reason. It drops duplicates and nothing else.
+ * It returns the report only after all events were taken.
  */
 export async function ingest(
   raw: readonly unknown[],
@@ -84,7 +87,7 @@ export async function ingest(
       return [index, { refused: refusedItem({ specversion: '1.0', ...event }, CONFLICT) }];
     }),
   ];
-  // In the order of the request, which is that of what happened.
+  // In the order of the request: it is the order in which the events happened.
   items.sort(([a], [b]) => a - b);
   const taken = await ports.take(
     items.map(([, item]) => item),
@@ -95,6 +98,10 @@ export async function ingest(
     verdicts.push({ index: indexOf.get(identityOf(known)) ?? 0, id: known.id, verdict: 'duplicate' });
   for (const known of taken.conflicts)
     verdicts.push(quarantined(indexOf.get(identityOf(known)) ?? 0, known.id, CONFLICT));
+  for (const { event, ...refusal } of taken.refused)
+    verdicts.push(
+      quarantined(indexOf.get(identityOf(event)) ?? 0, event.id, { ...refusal, code: STORAGE_REFUSED }),
+    );
   verdicts.sort((a, b) => a.index - b.index);
   const count = (wanted: EventVerdict['verdict']) =>
     verdicts.filter(({ verdict }) => verdict === wanted).length;
@@ -128,7 +135,7 @@ function refusedItem(
   return { raw, reason, pointer, detail };
 }
 
-/** A chunk of the queue's items as a message. */
+/** A message of the `events` queue with these items. */
 export function eventsMessage(items: readonly QueueItem[], receivedAt: number): EventsMessage {
   return {
     v: 1,
@@ -144,7 +151,7 @@ function tooLarge(size: number): Judgement {
   return { verdict: 'quarantined', refusal };
 }
 
-/** What is kept of an event that no message can carry: enough to find its producer. */
+/** What quarantine keeps of an event that is too large for a message: enough to find its producer. */
 function excerptOf(event: unknown): unknown {
   return { id: idOf(event), excerpt: JSON.stringify(event).slice(0, EXCERPT_CHARACTERS) };
 }

@@ -29,7 +29,7 @@ export interface Refusal {
     | 'contract_violation'
     | 'quality_violation'
   >;
-  /** The code, `upcast_failed`, or the name of the broken rule. */
+  /** The code, `upcast_failed`, `stores_failed`, or the name of the broken rule. */
   readonly reason: string;
   readonly pointer: string;
   readonly detail: string;

@@ -6,15 +6,15 @@ import { entitiesOf, type FeedChange, ROW_WRITTEN } from './feed/change.ts';
 
 interface Published {
   readonly event: ChangedEvent | null;
-  /** Undefined for what is to be folded alone. */
+  /** Undefined for an event that is only folded. */
   readonly told: FeedChange | undefined;
 }
 
 /**
- * Hands changes that were invalidated at the moment `at` to the `changes` queue, and returns once it has all of them.
+ * Enqueues changes that were invalidated at the moment `at`, and returns once the `changes` queue has all of them.
  *
  * @param entities the names of the catalog's entities.
- * @throws Failure `queue_unavailable`; then some may have been taken. Consumers are idempotent.
+ * @throws Failure `queue_unavailable`; then some may be in the queue. Consumers are idempotent.
  */
 export async function publishChanges(
   queue: Outlet<ChangesMessage>,
@@ -32,12 +32,12 @@ export async function publishChanges(
 }
 
 /**
- * Hands events of the history to the `changes` queue once more, with what is known of the changes that they made, and
- * returns once it has all of them. A change has the number that it had, by which those that keep it know it again.
+ * Enqueues events of the history again, with the changes that they made, and returns once the `changes` queue has all
+ * of them. A change keeps its number, so that consumers recognise the duplicate.
  *
- * @param relayed changes by the number of their event; none for one whose outbox row is gone, or is still pending.
+ * @param relayed changes by the number of their event. An event whose outbox row is pruned or pending has none.
  * @param at a moment after all their invalidations.
- * @throws Failure `queue_unavailable`; then some may have been taken. Consumers are idempotent.
+ * @throws Failure `queue_unavailable`; then some may be in the queue. Consumers are idempotent.
  */
 export async function publishAgain(
   queue: Outlet<ChangesMessage>,

@@ -1,11 +1,11 @@
 import type { QueueItem } from './ingest.ts';
 
-/** Objects that remember what was queued; a request's events are all remembered by one of them. */
+/** Objects that note queued events. All events of a request are noted by the same object. */
 export const QUEUED_SHARDS = 4;
 
 /**
- * 53 bits of a source and id: two 32-bit multiplicative hashes with different multipliers. Among a million of them, an
- * event that was never sent is taken for one with a probability of 1 in 10^10.
+ * 53 bits of a source and id: two 32-bit multiplicative hashes with different multipliers. Among a million
+ * hashes, an event that was never sent matches one with a probability of 1 in 10^10.
  */
 export function identityHash(source: string, id: string): number {
   let low = 0x811c9dc5;
@@ -22,7 +22,7 @@ export function identityHash(source: string, id: string): number {
   return (high >>> 11) * 0x1_0000_0000 + (low >>> 0);
 }
 
-/** The hashes of what a request hands to the queue, whatever has no source and id left out. */
+/** The hashes of the events of a request. Items without a source and an id are left out. */
 export function hashesOf(items: readonly QueueItem[]): number[] {
   return items.flatMap((item) => {
     const event: unknown = 'accepted' in item ? item.accepted : item.refused.raw;

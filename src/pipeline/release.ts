@@ -8,12 +8,12 @@ export interface ReleasePorts {
   readonly read: (
     ids: readonly number[],
   ) => Promise<readonly (QuarantinedEvent & { readonly raw: unknown })[]>;
-  /** Stores what is accepted, and keeps what is not. */
+  /** Stores the accepted events, and keeps the refused ones in quarantine. */
   readonly take: (items: readonly QueueItem[], receivedAt: number) => Promise<Taken>;
   readonly resolve: (ids: readonly number[], entry: AuditEntry) => Promise<void>;
 }
 
-/** What became of one of them. `refused`: it broke a rule again, and stays open. */
+/** The outcome for one event. `refused`: it broke a rule again, and stays open. */
 export type Released =
   | { readonly id: number; readonly outcome: 'released' | 'duplicate' | 'not_found' | 'closed' }
   | {
@@ -25,8 +25,8 @@ export type Released =
     };
 
 /**
- * Sends quarantined events on their way again, as they are or corrected: they are judged anew, and those that are
- * stored (or were there already) are closed. Safe to repeat: what is closed is left alone.
+ * Judges quarantined events again, as they are or corrected, and stores those that pass. It closes those that are
+ * stored, and those that had been stored before. Safe to repeat: it ignores closed events.
  *
  * @param corrected takes the place of the one event's raw form.
  */

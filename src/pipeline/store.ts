@@ -4,7 +4,7 @@ import type { EventIdentity, KnownEvent, StorableEvent } from '../storage/postgr
 import type { RefusedEvent } from '../storage/postgres/quarantine.ts';
 import { distinct, identityOf, saysTheSame } from './identity.ts';
 import { judge } from './judge.ts';
-import { rawOf, storeInTransactions, type TransactionPorts } from './transactions.ts';
+import { rawOf, type StorageRefusal, storeInTransactions, type TransactionPorts } from './transactions.ts';
 import { withoutUnstorable } from './unstorable.ts';
 
 export interface StorePorts extends TransactionPorts {
@@ -21,6 +21,8 @@ export interface StoreOutcome {
   readonly duplicates: readonly EventIdentity[];
   /** Put into quarantine, because the event of their identity that is there says something else. */
   readonly conflicts: readonly EventIdentity[];
+  /** Put into quarantine, because the database refused them. */
+  readonly refused: readonly StorageRefusal[];
 }
 
 /**
@@ -49,9 +51,8 @@ export async function storeMessages(
       }
     }
   }
-  const outcome: { duplicates: EventIdentity[]; conflicts: StorableEvent[] } = {
-    duplicates: [],
-    conflicts: [],
+  const outcome: { duplicates: EventIdentity[]; conflicts: StorableEvent[]; refused: StorageRefusal[] } = {
+    ...{ duplicates: [], conflicts: [], refused: [] },
   };
   const slow: unknown[] = [];
   // What contradicts another event of the call may be what is stored already, so each is held against the database.
@@ -59,7 +60,7 @@ export async function storeMessages(
     const { first, duplicates, conflicts } = distinct(left, ports.types);
     outcome.duplicates.push(...duplicates);
     const stored = await storeInTransactions(first, ports);
-    refused.push(...stored.refused);
+    outcome.refused.push(...stored.refused);
     slow.push(...stored.slow);
     const known = inOtherVersions(stored.known, first, ports);
     outcome.duplicates.push(...known.filter(({ same }) => same));
@@ -68,6 +69,8 @@ export async function storeMessages(
     left = conflicts;
   }
   refused.push(...outcome.conflicts.map(asConflict));
+  for (const { event, reason, pointer, detail } of outcome.refused)
+    refused.push({ raw: rawOf(event), reason, pointer, detail });
   await ports.keepRefused(await Promise.all(refused.map((event) => describe(event, ports))));
   if (slow.length > 0) throw slow[0];
   return outcome;

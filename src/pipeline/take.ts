@@ -8,24 +8,24 @@ export interface TakePorts {
   readonly types: ReadonlyMap<string, EventDefinition>;
   /** Returns once the queue has taken all items. */
   readonly enqueue: (items: readonly QueueItem[], receivedAt: number) => Promise<void>;
-  /** Stores one message's events, has them relayed, and names the moment from which they show. */
+  /** Stores and relays the events of one message, and returns the token with which reads show them. */
   readonly store: (message: EventsMessage) => Promise<{ outcome: StoreOutcome; token: string }>;
 }
 
-/** How the events of a request were taken: `token` names the moment from which every read shows them. */
+/** How the events of a request are taken in. */
 export interface Acceptance {
   readonly take: (items: readonly QueueItem[], receivedAt: number) => Promise<Taken>;
-  /** After `take`: absent where the queue has them. */
+  /** After `take`: the token with which reads show the events; undefined where they are only queued. */
   readonly token: () => string | undefined;
 }
 
-const NOTHING_KNOWN: Taken = { duplicates: [], conflicts: [] };
+const NOTHING_KNOWN: Taken = { duplicates: [], conflicts: [], refused: [] };
 
 /**
- * Hands events to the queue, or stores them before it answers where the request or one of their types asks for
- * that. While the database is away the queue takes what the request alone wanted stored at once.
+ * Enqueues events, or stores them before the answer, where the request or one of their types asks for that. While
+ * the database is unavailable, it enqueues the events if only the request, and none of the types, asked to wait.
  *
- * @param wanted whether the request asks for it (`Prefer: wait`, RFC 7240 §4.3).
+ * @param wanted whether the request asks to wait (`Prefer: wait`, RFC 7240 §4.3).
  */
 export function acceptance(wanted: boolean, ports: TakePorts): Acceptance {
   let token: string | undefined;

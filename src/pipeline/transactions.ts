@@ -1,12 +1,14 @@
-import type { EventsMessage } from '../../queues/events/message.ts';
+import { jsonPointer } from '../platform/failure.ts';
+import { log } from '../platform/logger.ts';
 import type { DatabaseFault } from '../storage/postgres/connect.ts';
 import type { KnownEvent, StorableEvent } from '../storage/postgres/event-store.ts';
+import { describeRefusal, isMismatch, locate, refusalOf } from '../storage/postgres/refusal.ts';
 
 /** Events of one transaction: enough to share its cost, few enough to stay within the statement's time limit. */
 const TRANSACTION_EVENTS_MAX = 2_000;
-/** What a transaction that took too long is divided by: six steps lead to a single event. */
+/** A transaction that took too long is divided by this: six steps lead to a single event. */
 const SHRINK = 4;
-/** Single events that take too long, after which it is not the events, and nothing more is tried. */
+/** After this many single events that take too long, the database is slow for all, and the call gives up. */
 const SLOW_EVENTS_MAX = 3;
 
 export interface TransactionPorts {
@@ -14,30 +16,43 @@ export interface TransactionPorts {
   readonly storeEvents: (events: readonly StorableEvent[]) => Promise<readonly KnownEvent[]>;
   readonly classifyFault: (error: unknown) => DatabaseFault;
   /**
-   * Whether an error says that a transaction took too long. Given where there is time for smaller ones to be tried
-   * then: a batch that a slow database cannot store within the limit would else come again for ever.
+   * Whether an error shows that a transaction took too long. Given where there is time to try smaller transactions:
+   * otherwise a batch that a slow database cannot store within the limit would be retried for ever.
    */
   readonly isTimeout?: (error: unknown) => boolean;
 }
 
+/** Why the database refuses an event. */
+export interface StorageRefusal {
+  readonly event: StorableEvent;
+  readonly reason: typeof STORAGE_REFUSED;
+  /** JSON Pointer into the event, as far as the column at fault is known. */
+  readonly pointer: string;
+  /** With SQLSTATE, table, column and constraint, as far as they are known. */
+  readonly detail: string;
+}
+
+/** The reason of events that the database refuses for their data. */
+export const STORAGE_REFUSED = 'storage_refused';
+
 export interface Stored {
   readonly known: readonly KnownEvent[];
-  /** What the database itself cannot hold. */
-  readonly refused: readonly EventsMessage['refused'][number][];
-  /** The errors of those that took too long alone and are not stored: the call has to fail once the others are done with. */
+  /** Events that the database refuses for their data. */
+  readonly refused: readonly StorageRefusal[];
+  /** The errors of events that took too long alone and are not stored. The caller fails after it has handled the others. */
   readonly slow: readonly unknown[];
 }
 
 /**
- * Stores events of distinct identities in as few transactions as the database bears. One that takes too long alone is
- * left out, so that it holds back no other.
+ * Stores events of distinct identities in as few transactions as the database can take. It leaves out an event that
+ * takes too long alone, so that the event delays no other.
  */
 export async function storeInTransactions(
   events: readonly StorableEvent[],
   ports: TransactionPorts,
 ): Promise<Stored> {
   const known: KnownEvent[] = [];
-  const refused: Stored['refused'][number][] = [];
+  const refused: StorageRefusal[] = [];
   const slow: unknown[] = [];
   let size = TRANSACTION_EVENTS_MAX;
   for (let from = 0; from < events.length; ) {
@@ -65,7 +80,7 @@ export function rawOf({ effects: _, tags: __, ...attributes }: StorableEvent): u
   return { specversion: '1.0', ...attributes };
 }
 
-/** Halves a transaction that the database refuses for its data, until the events at fault stand alone. */
+/** Halves a transaction that the database refuses because of its data, until the bad events stand alone. */
 async function storeOrSplit(
   events: readonly StorableEvent[],
   ports: TransactionPorts,
@@ -73,15 +88,56 @@ async function storeOrSplit(
   try {
     return { known: await ports.storeEvents(events), refused: [] };
   } catch (error) {
-    if (ports.classifyFault(error) !== 'data') throw error;
-    const [only] = events;
-    if (only !== undefined && events.length === 1) {
-      const detail = 'The database cannot hold this event.';
-      return { known: [], refused: [{ raw: rawOf(only), reason: 'not_storable', pointer: '/data', detail }] };
+    if (ports.classifyFault(error) !== 'data') {
+      logMismatch(error);
+      throw error;
     }
+    const [only] = events;
+    if (only !== undefined && events.length === 1) return { known: [], refused: [refused(only, error)] };
     const half = Math.ceil(events.length / 2);
     const left = await storeOrSplit(events.slice(0, half), ports);
     const right = await storeOrSplit(events.slice(half), ports);
     return { known: [...left.known, ...right.known], refused: [...left.refused, ...right.refused] };
   }
+}
+
+/** Describes and logs why the database refuses one event. The log has no values: they are the producer's. */
+function refused(event: StorableEvent, error: unknown): StorageRefusal {
+  const found = refusalOf(error);
+  const { refusal, property } =
+    found === undefined ? { refusal: undefined, property: undefined } : locate(found, event.effects);
+  log('warn', 'The database refused an event. It is kept in quarantine.', {
+    ...{
+      'event.action': 'store',
+      'event.id': event.id,
+      'event.source': event.source,
+      'event.type': event.type,
+    },
+    ...{ 'error.code': refusal?.sqlState, 'db.table': refusal?.table },
+    ...{ 'db.column': refusal?.column, 'db.constraint': refusal?.constraint },
+  });
+  const isNamed =
+    property !== undefined &&
+    typeof event.data === 'object' &&
+    event.data !== null &&
+    Object.hasOwn(event.data, property);
+  const why = refusal === undefined ? 'it does not say why.' : describeRefusal(refusal);
+  return {
+    event,
+    reason: STORAGE_REFUSED,
+    pointer: isNamed ? jsonPointer(['data', property]) : '/data',
+    detail: `The database refused the event: ${why}`,
+  };
+}
+
+/** A table or column that is missing is no fault of the events: they wait, and are stored once it is there. */
+function logMismatch(error: unknown): void {
+  const refusal = refusalOf(error);
+  if (refusal === undefined || !isMismatch(refusal)) return;
+  const message =
+    'The catalog does not fit the database, so events cannot be stored. Apply the migrations, or correct the catalog. The events are tried again, and kept as dead letters after the last try.';
+  log('error', message, {
+    ...{ 'event.action': 'store', 'error.code': refusal.sqlState, 'db.error': refusal.message },
+    ...{ 'db.table': refusal.table, 'db.column': refusal.column },
+  });
 }

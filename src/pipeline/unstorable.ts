@@ -16,7 +16,7 @@ export function unstorableAt(value: unknown, pointer = ''): string | undefined {
   return undefined;
 }
 
-/** The value with what cannot be stored replaced: U+FFFD for characters, the number's name for a number. */
+/** Replaces what cannot be stored: characters by U+FFFD, numbers by their names (`Infinity`). */
 export function withoutUnstorable(raw: unknown): unknown {
   const clean = (text: string) => text.toWellFormed().replaceAll('\u0000', '\uFFFD');
   return JSON.parse(
@@ -29,7 +29,7 @@ export function withoutUnstorable(raw: unknown): unknown {
   );
 }
 
-/** Whether Postgres' text can hold it. */
+/** Whether Postgres can store the text. */
 export function isStorableText(text: string): boolean {
   return !text.includes('\u0000') && text.isWellFormed();
 }

@@ -1,21 +1,21 @@
-/** What the handling of messages needs; `Message` is one of any topic. */
+/** How messages of a topic are handled. */
 export interface VerdictPorts<Message> {
   /** Handles all of them or fails; safe to repeat. */
   readonly handle: (messages: readonly Message[]) => Promise<void>;
-  /** A message as two that hold the same together, or undefined where it holds a single item. */
+  /** Splits a message in two; undefined where it holds a single item. */
   readonly halves: (message: Message) => readonly [Message, Message] | undefined;
-  /** Whether an error tells of something that is away, and not of what was handled. */
+  /** Whether an error shows that a dependency is unavailable, so that the message is not at fault. */
   readonly isOutage: (error: unknown) => boolean;
-  /** Fails where something that the handler needs is out of reach. */
+  /** Fails where a dependency of the handler is unavailable. */
   readonly probe: () => Promise<unknown>;
 }
 
-/** What became of one message. */
+/** The outcome for one message. */
 export type Verdict<Message> =
   | { readonly kind: 'handled' }
-  /** Something that the handler needs is away: the message has to come again, and nothing speaks against it. */
+  /** A dependency of the handler is unavailable. The message is retried and its failure does not count. */
   | { readonly kind: 'outage'; readonly error: unknown }
-  /** All of it is handled but these parts, which fail alone while what they need is there. */
+  /** Everything is handled but these parts: they fail by themselves while all dependencies are available. */
   | { readonly kind: 'failed'; readonly parts: readonly FailedPart<Message>[] };
 
 export interface FailedPart<Message> {
@@ -24,14 +24,14 @@ export interface FailedPart<Message> {
 }
 
 /**
- * Calls of the handler for one batch: enough to find one bad item in each of five messages of 400, and within what
- * an invocation may call. What is not found by then is looked for again when the parts come again.
+ * Calls of the handler for one batch: enough to find one bad item in each of five messages of 400, within the
+ * subrequests of an invocation. The search goes on when the parts that are left are retried.
  */
 const CALLS_MAX = 120;
 
 /**
- * Handles messages together; where that fails, each by itself, and a message that fails by itself in ever smaller
- * halves. So one bad item holds back no other.
+ * Handles messages together. Where that fails, it handles each message by itself, and halves a message that still
+ * fails until the bad item stands alone. So one bad item stops no other.
  *
  * @returns a verdict for each message, in their order.
  */
@@ -88,7 +88,7 @@ class Search<Message> {
     return attempt;
   }
 
-  /** Narrows parts that failed down to the items at fault. */
+  /** Narrows failed parts down to the items at fault. */
   async within(parts: readonly FailedPart<Message>[]): Promise<Verdict<Message>> {
     const found: FailedPart<Message>[] = [];
     for (const part of parts) {
@@ -111,7 +111,7 @@ class Search<Message> {
     return found.length === 0 ? { kind: 'handled' } : { kind: 'failed', parts: found };
   }
 
-  /** An error that does not tell itself is an outage's where what the handler needs is out of reach right after it. */
+  /** Probes the dependencies right after an error that does not show by itself whether it comes from an outage. */
   async #isOutage(error: unknown): Promise<boolean> {
     if (this.#ports.isOutage(error)) return true;
     try {

@@ -78,21 +78,16 @@ const FLUSH_LEASE_MS = 10_000;
  * is counted once; what an isolate counted and never handed over dies with it.
  */
 export class CounterFlush {
+  /** When the next flush is due, milliseconds since the Unix epoch. A field, because every answer compares it. */
+  dueAtMs = Number.NEGATIVE_INFINITY;
   readonly #newIsolateId: () => string;
   #isolate: string | undefined;
   #n = 0;
   #triedAtMs = Number.NEGATIVE_INFINITY;
-  #underWay = false;
   #unsent: CounterBatch | undefined;
 
   constructor(newIsolateId: () => string) {
     this.#newIsolateId = newIsolateId;
-  }
-
-  /** Whether it is time. Cheap: asked with every answer. */
-  isDue(nowMs: number): boolean {
-    const sinceMs = nowMs - this.#triedAtMs;
-    return sinceMs >= (this.#underWay ? FLUSH_LEASE_MS : FLUSH_EVERY_MS);
   }
 
   /** Sends what `drain` gives, or again what could not be sent. Never rejects. */
@@ -102,7 +97,7 @@ export class CounterFlush {
     send: (batch: CounterBatch) => Promise<void>,
   ): Promise<void> {
     this.#triedAtMs = nowMs;
-    this.#underWay = true;
+    this.dueAtMs = nowMs + FLUSH_LEASE_MS;
     const batch = this.#unsent ?? this.#nextBatch(drain());
     this.#unsent = batch;
     try {
@@ -112,7 +107,7 @@ export class CounterFlush {
       // It is sent again with the next flush.
       log('warn', 'Counts could not be handed over.', { 'event.action': 'counter-flush' }, error);
     } finally {
-      if (this.#triedAtMs === nowMs) this.#underWay = false;
+      if (this.#triedAtMs === nowMs) this.dueAtMs = nowMs + FLUSH_EVERY_MS;
     }
   }
 

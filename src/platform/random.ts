@@ -43,5 +43,5 @@ export function shuffledIndices(length: number, random: Random): Uint32Array {
   return order;
 }
 
-/** The system's own randomness, for what need not be told again. */
-export const systemRandom: Random = () => Math.random();
+/** The system's own randomness, where nothing has to be repeatable. */
+export const systemRandom: Random = Math.random;

@@ -11,11 +11,15 @@ const CAUSES_MAX = 5;
 export function isOutage(error: unknown): boolean {
   for (let cause = error, depth = 0; cause instanceof Error && depth < CAUSES_MAX; depth += 1) {
     if (cause instanceof Failure) return cause.retryAfterS !== undefined;
-    // Of the driver's errors, those without an SQLSTATE are of the connection.
-    if (cause.name === 'NeonDbError') return classifyFault(cause) === 'unavailable';
-    if ('retryable' in cause && cause.retryable === true) return true;
-    if ('overloaded' in cause && cause.overloaded === true) return true;
+    if (classifyFault(cause) === 'unavailable' || isObjectAway(cause)) return true;
     cause = cause.cause;
   }
   return false;
+}
+
+/** Whether a Durable Object says by an error that it does not answer now and may do so later. */
+export function isObjectAway(error: unknown): boolean {
+  return (
+    error instanceof Error && ['retryable', 'overloaded'].some((word) => Reflect.get(error, word) === true)
+  );
 }

@@ -1,10 +1,14 @@
 import { Failure } from '../platform/failure.ts';
+import {
+  QUEUE_MESSAGE_BYTES_MAX,
+  QUEUE_SEND_BYTES_MAX,
+  QUEUE_SEND_MESSAGES_MAX,
+} from '../platform/limits.ts';
 import { packBySize, sized } from '../platform/pack.ts';
 
-/** A message may have 128 KB and a send 256 KB; what is left is for the platform's own framing. */
-const MESSAGE_BYTES_MAX = 110_000;
-const SEND_BYTES_MAX = 240_000;
-const SEND_MESSAGES_MAX = 100;
+/** Bytes of a message and of a send. The platform's own framing needs the rest of its limits. */
+const MESSAGE_BYTES_MAX = QUEUE_MESSAGE_BYTES_MAX - 18_000;
+const SEND_BYTES_MAX = QUEUE_SEND_BYTES_MAX - 16_000;
 /** What a message has beside its items, at most. */
 const FRAME_BYTES_MAX = 256;
 /** Keeps a consumer's batch of ten messages within what one transaction and one fold take. */
@@ -30,7 +34,7 @@ export async function sendChunked<Item, Message>(
     item: toMessage(item),
     bytes: bytes + FRAME_BYTES_MAX,
   }));
-  for (const { item: group } of packBySize(messages, SEND_BYTES_MAX, SEND_MESSAGES_MAX)) {
+  for (const { item: group } of packBySize(messages, SEND_BYTES_MAX, QUEUE_SEND_MESSAGES_MAX)) {
     try {
       await queue.sendBatch(group.map((body) => ({ body, contentType: 'json' as const })));
     } catch (error) {

@@ -19,6 +19,7 @@ export interface Network {
 export interface TrainingRows {
   /** `[rows, width]`, row-major. */
   readonly features: Float32Array;
+  /** 0 or 1, or a share in between: then the network learns its mean (Papke and Wooldridge, 1996). */
   readonly labels: ArrayLike<number>;
   readonly weights: ArrayLike<number>;
   readonly rows: number;
@@ -189,14 +190,14 @@ function standardise(
   });
 }
 
-/** The weighted share of positive rows, kept away from 0 and 1. */
+/** The weighted mean of the labels, kept away from 0 and 1. */
 function baseRate(rows: TrainingRows): number {
   let positive = 0;
   let total = 0;
   for (let row = 0; row < rows.rows; row += 1) {
     const weight = rows.weights[row] ?? 0;
     total += weight;
-    if ((rows.labels[row] ?? 0) > 0) positive += weight;
+    positive += weight * (rows.labels[row] ?? 0);
   }
   return Math.min(Math.max(positive / Math.max(total, 1), 1e-4), 1 - 1e-4);
 }

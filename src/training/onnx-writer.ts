@@ -41,7 +41,13 @@ function inputWeights(network: Network): Float32Array {
   });
 }
 
-function initializers(network: Network) {
+/** How the graph's answer is given: the network's, 0 to 1, times a factor, under a name. */
+export interface ScaledOutput {
+  readonly name: string;
+  readonly factor: number;
+}
+
+function initializers(network: Network, output: ScaledOutput | undefined) {
   const { width, hidden, parameters } = network;
   const layout = parameterLayout(width, hidden);
   const lastAxis = { name: 'last_axis', dims: [1], dataType: onnx.TensorProto.DataType.INT64 };
@@ -53,6 +59,7 @@ function initializers(network: Network) {
     floatTensor('output_weight', [hidden, 1], parameters.subarray(layout.output, layout.outputBias)),
     floatTensor('output_bias', [1], parameters.subarray(layout.outputBias)),
     { ...lastAxis, rawData: Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0) },
+    ...(output === undefined ? [] : [floatTensor('output_factor', [1], [output.factor])]),
   ];
 }
 
@@ -61,9 +68,14 @@ function initializers(network: Network) {
  * dimension.
  *
  * @param metadata what `metadata_props` says about the model's origin; written in the order of its keys.
+ * @param output of a regression: its targets were divided by the factor for training, so the graph multiplies by it.
  * @returns the bytes of a ModelProto; the same network and metadata give the same bytes.
  */
-export function writeOnnx(network: Network, metadata: Readonly<Record<string, string>>): Uint8Array {
+export function writeOnnx(
+  network: Network,
+  metadata: Readonly<Record<string, string>>,
+  output?: ScaledOutput,
+): Uint8Array {
   const node = (opType: string, input: string[], output: string) => ({
     opType,
     name: output,
@@ -86,10 +98,11 @@ export function writeOnnx(network: Network, metadata: Readonly<Record<string, st
         node('Add', ['output_sum', 'output_bias'], 'logit'),
         node('Sigmoid', ['logit'], 'probability'),
         node('Squeeze', ['probability', 'last_axis'], MODEL_OUTPUT),
+        ...(output === undefined ? [] : [node('Mul', [MODEL_OUTPUT, 'output_factor'], output.name)]),
       ],
-      initializer: initializers(network),
+      initializer: initializers(network, output),
       input: [valueInfo(MODEL_INPUT, network.width)],
-      output: [valueInfo(MODEL_OUTPUT)],
+      output: [valueInfo(output?.name ?? MODEL_OUTPUT)],
     },
     metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
   });

@@ -15,7 +15,7 @@ const put = (sku: string, unitPrice: number) =>
     body: JSON.stringify({ description: sku, unitPrice }),
   });
 const get = async (path: string) => {
-  const response = await stack.fetch(path);
+  const response = await stack.fetch(path, { headers: AUTHORIZED });
   return { json: await response.json(), cache: response.headers.get('cache-status') ?? '' };
 };
 interface Stats {

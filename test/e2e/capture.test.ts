@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => stack[Symbol.asyncDispose]());
 
 async function get(path: string) {
-  const response = await stack.fetch(path);
+  const response = await stack.fetch(path, { headers: { authorization: `Bearer ${KEY}` } });
   const cache = response.headers.get('cache-status') ?? '';
   return { status: response.status, cache, json: (await response.json()) as Record<string, unknown> };
 }

@@ -34,7 +34,7 @@ const post = async (path: string, body: object) => {
 async function readViews() {
   const response = await stack.fetch('/v1/features/read', {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
     body: JSON.stringify({ entity: 'customer', keys: ['17850'] }),
   });
   const { results } = (await response.json()) as {

@@ -82,7 +82,7 @@ function purchaseOf(id: string, customerId: string, sku: string, data: object = 
 
 async function recommended() {
   const response = await stack.fetch('/v1/customers/alice/recommendations', {
-    headers: { 'millrace-consistency': 'strong' },
+    headers: { ...AUTHORIZED, 'millrace-consistency': 'strong' },
   });
   const body = (await response.json()) as { source: string; items: unknown[]; predictionId: string };
   return { ...body, cache: response.headers.get('cache-status') ?? '' };
@@ -150,7 +150,7 @@ describe('the lineage of a prediction', () => {
     const post = async (body: object) => {
       const response = await stack.fetch('/v1/predictions/ranker', {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { ...AUTHORIZED, 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
       return ((await response.json()) as { predictionId: string }).predictionId;

@@ -34,7 +34,7 @@ interface Page {
   readonly cache: string;
 }
 async function read(path: string): Promise<Page> {
-  const response = await stack.fetch(path, { headers: { 'millrace-consistency': 'strong' } });
+  const response = await stack.fetch(path, { headers: { ...AUTHORIZED, 'millrace-consistency': 'strong' } });
   expect(response.status).toBe(200);
   const json = (await response.json()) as {
     next: string | null;
@@ -212,6 +212,21 @@ describe('customers of a country', () => {
     expect((await read(paths[holds] ?? '')).keys).not.toContain('280');
     expect(await voided(paths, () => putCustomer('900', 'Japan'))).toEqual([paths.length - 1]);
     expect((await read(none)).keys).toEqual(['900']);
+  });
+});
+
+describe('a cursor', () => {
+  it('that no page gave is refused, and says so', async () => {
+    for (const cursor of ['x', '1:85123A', 'MSwxMjM', `${'A'.repeat(3_000)}`]) {
+      const response = await stack.fetch(`/v1/price-list?after=${cursor}`);
+      const problem = (await response.json()) as { code: string; pointer: string };
+      expect([cursor, response.status, problem.code, problem.pointer]).toEqual([
+        cursor,
+        400,
+        'invalid_request',
+        'after',
+      ]);
+    }
   });
 });
 

@@ -53,7 +53,7 @@ async function send(events: readonly object[]): Promise<Response> {
   });
 }
 async function get(path: string, headers: Record<string, string> = {}) {
-  const response = await stack.fetch(path, { headers });
+  const response = await stack.fetch(path, { headers: { ...AUTHORIZED, ...headers } });
   const text = await response.text();
   return {
     status: response.status,
@@ -68,7 +68,7 @@ const strong = { 'millrace-consistency': 'strong' };
 async function featuresOf(customer: string): Promise<Record<string, { value: unknown }>> {
   const response = await stack.fetch('/v1/features/read', {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
     body: JSON.stringify({ entity: 'customer', keys: [customer] }),
   });
   const body = (await response.json()) as { results: { features: Record<string, { value: unknown }> }[] };
@@ -171,8 +171,45 @@ describe('the path of an event', () => {
     await folded('erin', 1);
     await eventually(
       () => get('/v1/admin/pipeline', AUTHORIZED),
-      ({ json }) => Object.keys(json['quarantine'] ?? {}).includes('not_storable'),
+      ({ json }) => Object.keys(json['quarantine'] ?? {}).includes('storage_refused'),
     );
+  });
+
+  it('tells who waits for it why the database refuses an event, and never that it is stored', async () => {
+    const wait = (body: unknown, type: string) =>
+      stack.fetch('/v1/events', {
+        method: 'POST',
+        headers: { ...AUTHORIZED, 'content-type': type, prefer: 'wait' },
+        body: JSON.stringify(body),
+      });
+    const bad = purchaseOf('frank', '10007G', { country: 'Atlantis' });
+    const single = await wait(bad, 'application/cloudevents+json');
+    expect(single.status).toBe(422);
+    const refusal = {
+      code: 'storage_refused',
+      pointer: '/data',
+      detail: expect.stringMatching(/SQLSTATE 23514, table "purchases", constraint "picky"/),
+    };
+    expect(await single.json()).toMatchObject(refusal);
+    const batch = await wait([purchaseOf('frank', '10007G'), bad], 'application/cloudevents-batch+json');
+    expect(batch.status).toBe(207);
+    expect(await batch.json()).toMatchObject({
+      accepted: 1,
+      quarantined: 1,
+      verdicts: [{ index: 1, verdict: 'quarantined', reason: 'storage_refused', ...refusal }],
+    });
+    const [source, id] = [String(bad.source), String(bad.id)];
+    const status = await get(
+      `/v1/events/${encodeURIComponent(source)}/${encodeURIComponent(id)}`,
+      AUTHORIZED,
+    );
+    expect(status.json).toMatchObject({
+      status: 'quarantined',
+      reason: 'storage_refused',
+      detail: refusal.detail,
+    });
+    const { json } = await get('/v1/admin/quarantine?reason=storage_refused', AUTHORIZED);
+    expect(JSON.stringify(json)).toContain('SQLSTATE 23514');
   });
 });
 
@@ -229,7 +266,7 @@ describe('the model', () => {
     const post = async (body: object) => {
       const response = await stack.fetch('/v1/predictions/ranker', {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { ...AUTHORIZED, 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
       return { status: response.status, json: (await response.json()) as Record<string, unknown> };
@@ -267,7 +304,7 @@ describe('the model', () => {
     const wrong = await publishModel(({ golden }) => {
       golden.outputs.score = golden.outputs.score.map((score) => score + 0.5);
     });
-    expect(await wrong.json()).toMatchObject({ code: 'invalid_model', pointer: '/golden/outputs' });
+    expect(await wrong.json()).toMatchObject({ code: 'invalid_model', pointer: '/golden/outputs/score' });
     expect((await get('/v1/customers/alice/recommendations', strong)).json).toMatchObject({
       source: 'model',
     });

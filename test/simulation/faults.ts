@@ -24,8 +24,9 @@ function fault(name: string, seedsMax: number, file: string, from: string, to: s
   return { name, seedsMax, edits: [{ file, from, to }] };
 }
 
-const FILLED_WITH = 'entry: await toEntry(loaded, request, { epoch, stamp, fillMs }, ports),';
-const MIRROR_NOW = 'epoch: ports.follower.mirror.clock.epoch, stamp: ports.follower.mirror.clock.seq, fillMs';
+const FILLED_WITH = 'entry: await toEntry(loaded, request, { epoch, stamp, fillMs, now }, ports),';
+const MIRROR_NOW =
+  'epoch: ports.follower.mirror.clock.epoch, stamp: ports.follower.mirror.clock.seq, fillMs, now';
 
 /** Faults that stand, or stood, in caches in wide use, and those that this design invites. */
 export const FAULTS: readonly Fault[] = [

@@ -1,5 +1,5 @@
 import type { PendingChange } from '../../src/storage/postgres/outbox.ts';
-import type { OutboxReport } from '../../src/storage/postgres/outbox-report.ts';
+import type { OutboxReport } from '../../src/storage/postgres/reflecting.ts';
 import type { WriteRecord } from '../support/coherence/judge.ts';
 import { Machine } from './network.ts';
 
@@ -79,7 +79,7 @@ export class Origin extends Machine {
       .map(({ id, tags }) => ({ outboxId: id, tags, event: null }));
   }
 
-  /** What the statement of storage/postgres/outbox-report.ts tells. */
+  /** What the statement of storage/postgres/reflecting.ts tells. */
   report(epoch: string): OutboxReport {
     const seqs = this.outbox.flatMap(({ relayed }) => (relayed?.epoch === epoch ? [relayed.seq] : []));
     const pending = this.outbox.flatMap(({ id, tags, relayed }) =>

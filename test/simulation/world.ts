@@ -1,15 +1,15 @@
 import { loadAsOf } from '../../src/cache/as-of.ts';
+import { formatToken, parseToken, type Token } from '../../src/cache/clock/clock.ts';
 import { slotsOf } from '../../src/cache/clock/slots.ts';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
-import { formatToken, parseToken, type Token } from '../../src/cache/clock/token.ts';
+import type { FillGatePort } from '../../src/cache/fill-gate.ts';
 import { type CachedAnswer, type Consistency, readThrough } from '../../src/cache/read-through.ts';
-import type { FillGatePort } from '../../src/cache/single-flight.ts';
 import type { Loaded } from '../../src/define/view.ts';
 import { announcedWrite } from '../../src/pipeline/announced-write.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Failure } from '../../src/platform/failure.ts';
 import { hashText } from '../../src/platform/random.ts';
-import type { OutboxReport } from '../../src/storage/postgres/outbox-report.ts';
+import type { OutboxReport } from '../../src/storage/postgres/reflecting.ts';
 import type { ReadRecord } from '../support/coherence/judge.ts';
 import { GateMachine, IsolateMachine, RegionMachine, RelayMachine, RootMachine } from './machines.ts';
 import { Chance, type Machine, Network, never } from './network.ts';

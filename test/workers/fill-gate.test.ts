@@ -2,7 +2,8 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../src/cache/entry.ts';
-import { type Filled, type FillGatePort, singleFlight } from '../../src/cache/single-flight.ts';
+import type { FillGatePort } from '../../src/cache/fill-gate.ts';
+import { type Filled, singleFlight } from '../../src/cache/single-flight.ts';
 import { fillGate } from '../../src/composition/objects.ts';
 import { systemNow, systemTime } from '../../src/platform/clock.ts';
 

@@ -94,7 +94,7 @@ it('reaches the more specific of two routes, in whatever order they are declared
 });
 
 it('has no route where a path is spelled otherwise', async () => {
-  expect((await call('GET', '/V1/ADMIN/pipeline', { headers: {} })).status).toBe(404);
+  expect((await call('GET', '/V1/ADMIN/pipeline', { headers: KEY })).status).toBe(404);
 });
 
 describe('bad input', () => {
@@ -200,7 +200,7 @@ describe('bad input', () => {
       'a cursor from nowhere',
       'GET',
       '/v1/customers/1/purchases?before=x',
-      {},
+      { headers: KEY },
       400,
       'invalid_request',
       'before',
@@ -236,7 +236,7 @@ describe('bad input', () => {
       'an unknown entity',
       'POST',
       '/v1/features/read',
-      jsonBody({ entity: 'ghost', keys: ['1'] }),
+      jsonBody({ entity: 'ghost', keys: ['1'] }, KEY),
       422,
       'unknown_entity',
       '/entity',
@@ -245,7 +245,7 @@ describe('bad input', () => {
       'an unknown feature',
       'POST',
       '/v1/features/read',
-      jsonBody({ entity: 'customer', keys: ['1'], features: ['x'] }),
+      jsonBody({ entity: 'customer', keys: ['1'], features: ['x'] }, KEY),
       422,
       'unknown_feature',
       '/features/0',
@@ -254,7 +254,7 @@ describe('bad input', () => {
       'too many keys',
       'POST',
       '/v1/features/read',
-      jsonBody({ entity: 'customer', keys: Array.from({ length: 101 }, String) }),
+      jsonBody({ entity: 'customer', keys: Array.from({ length: 101 }, String) }, KEY),
       400,
       'invalid_request',
       '/keys',
@@ -263,7 +263,7 @@ describe('bad input', () => {
       'an unknown model',
       'POST',
       '/v1/predictions/oracle',
-      jsonBody({ key: '1' }),
+      jsonBody({ key: '1' }, KEY),
       404,
       'unknown_model',
       'model',
@@ -272,7 +272,7 @@ describe('bad input', () => {
       'a model that nobody published',
       'POST',
       '/v1/predictions/ranker',
-      jsonBody({ key: '1' }),
+      jsonBody({ key: '1' }, KEY),
       503,
       'model_unavailable',
       undefined,
@@ -286,7 +286,7 @@ describe('bad input', () => {
       'invalid_model',
       '/manifest/name',
     ],
-    ['a path that is none', 'GET', '/v1/nothing', {}, 404, 'not_found', undefined],
+    ['a path that is none', 'GET', '/v1/nothing', { headers: KEY }, 404, 'not_found', undefined],
   ] as const)('%s', async (_, method, path, options, status, code, pointer) => {
     const answer = await call(method, path, options);
     expect(answer.json).toMatchObject({ status, code, ...(pointer === undefined ? {} : { pointer }) });
@@ -314,7 +314,7 @@ describe('without a database', () => {
     const answer = await call(
       'POST',
       '/v1/features/read',
-      jsonBody({ entity: 'customer', keys: ['b', 'a'] }),
+      jsonBody({ entity: 'customer', keys: ['b', 'a'] }, KEY),
     );
     expect(answer.status).toBe(200);
     expect(answer.json['results']).toMatchObject([{ key: 'b' }, { key: 'a' }]);

@@ -3,9 +3,9 @@ import { env } from 'cloudflare:workers';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import { formatToken } from '../../src/cache/clock/clock.ts';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
-import { formatToken } from '../../src/cache/clock/token.ts';
-import { keyTag } from '../../src/cache/purge.ts';
+import { keyTag } from '../../src/cache/entry.ts';
 import { invalidateTags } from '../../src/composition/clock.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { defineCatalog } from '../../src/define/define-catalog.ts';
@@ -21,17 +21,18 @@ let loads: string[] = [];
 const greeting = view({
   name: 'greeting',
   path: '/v1/greetings/{name}',
+  public: true,
   description: 'A greeting in the language of the reader.',
   params: { name: z.string() },
   response: z.object({ text: z.string() }),
   // Filling ahead would put back what a test expects to be void.
   cache: { ttlS: 60, warm: false },
   vary: { language: acceptLanguage(['en', 'de', 'fr'], 'en') },
-  load: async (_, { name }, { language }) => {
+  load: async (_, { name }, { variant: { language } }) => {
     loads.push(language);
     return name === 'nobody' ? null : { text: `${GREETINGS[language]}, ${name}` };
   },
-  tags: ({ name }, _, { language }) => [tag(`greeting:${name}:${language}`)],
+  tags: ({ name }, _, { variant: { language } }) => [tag(`greeting:${name}:${language}`)],
 });
 
 const isolate = new Isolate(defineCatalog({ views: { greeting } }));

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { entity, history } from '../../../src/define/entity.ts';
-import { dockFaults, docks, riders, rides, stationReports, stations } from './tables.ts';
+import { descending } from '../../../src/define/list.ts';
+import { dockFaults, docks, movements, riders, rides, stationReports, stations } from './tables.ts';
 
 export const DOCK_STATES = ['in_service', 'out_of_service'] as const;
 export const PLANS = ['member', 'casual'] as const;
@@ -12,13 +13,21 @@ const Label = z
   .max(80)
   .regex(/^\P{Cc}*$/u, 'No control characters.');
 
+export const District = Label;
+
 export const station = entity({
   name: 'station',
+  public: true,
   table: stations,
   key: stations.id,
   write: {
     path: 'stations',
     body: z.strictObject({ name: Label, district: Label, capacity: z.int().min(1).max(200) }),
+  },
+  // A report that happened before the last one and comes late changes neither.
+  clocks: { reportedAt: ['bikesAvailable', 'docksFree'] },
+  lists: {
+    mostBikes: { orderBy: descending(stations.bikesAvailable), filter: [stations.district] },
   },
 });
 
@@ -40,8 +49,13 @@ export const rideHistory = history({
     { entity: rider, property: 'riderId' },
     { entity: station, property: 'startStation' },
     { entity: station, property: 'endStation' },
-    { entity: dock, properties: { stationId: 'endStation', number: 'endDock' } },
   ],
+});
+
+export const movementHistory = history({
+  name: 'movement',
+  table: movements,
+  owners: [{ entity: dock, properties: { stationId: 'stationId', number: 'dock' } }],
 });
 
 export const reportHistory = history({

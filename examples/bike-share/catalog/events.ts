@@ -1,7 +1,16 @@
 import * as z from 'zod';
-import { append, ensure, event } from '../../../src/define/event.ts';
+import { append, event, increment, set, upsert } from '../../../src/define/event.ts';
 import { custom, distribution, freshness, range, referential } from '../../../src/define/quality.ts';
-import { dock, faultHistory, PLANS, reportHistory, rideHistory, rider, station } from './entities.ts';
+import {
+  dock,
+  faultHistory,
+  movementHistory,
+  PLANS,
+  reportHistory,
+  rideHistory,
+  rider,
+  station,
+} from './entities.ts';
 
 /** How far the clock of a station may run ahead of ours, in milliseconds. */
 const FUTURE_TOLERANCE_MS = 5 * 60_000;
@@ -60,10 +69,19 @@ export const ride = event({
     endDock: 1,
     minutes: 14,
   },
-  stores: ({ rider: id, plan, ...ridden }, { occurredAt }) => [
-    ensure(rider, { id, plan }),
-    append(rideHistory, { riderId: id, ...ridden, occurredAt: moment(occurredAt) }),
-  ],
+  stores: ({ rider: id, plan, ...ridden }, { occurredAt }) => {
+    const { bike, startStation, startDock, endStation, endDock } = ridden;
+    const at = moment(occurredAt);
+    const moved = { bike, occurredAt: at };
+    return [
+      upsert(rider, { id, plan }),
+      append(rideHistory, { riderId: id, ...ridden, occurredAt: at }),
+      append(movementHistory, { stationId: startStation, dock: startDock, kind: 'taken', ...moved }),
+      append(movementHistory, { stationId: endStation, dock: endDock, kind: 'brought_back', ...moved }),
+      increment(station, startStation, { ridesBegun: 1 }),
+      increment(station, endStation, { ridesEnded: 1 }),
+    ];
+  },
 });
 
 export const stationReport = event({
@@ -83,6 +101,7 @@ export const stationReport = event({
   example: { station: 101, bikes: 7, docksFree: 11 },
   stores: ({ station: stationId, bikes, docksFree }, { occurredAt }) => [
     append(reportHistory, { stationId, bikes, docksFree, occurredAt: moment(occurredAt) }),
+    set(station, stationId, { bikesAvailable: bikes, docksFree }),
   ],
 });
 
@@ -98,7 +117,7 @@ export const dockFault = event({
   rules: [notFromTheFuture],
   example: { station: 101, dock: 3, fault: 'does_not_lock' },
   stores: ({ station: stationId, dock: number, fault }, { occurredAt }) => [
-    ensure(dock, { stationId, number, state: 'in_service' }),
+    upsert(dock, { stationId, number, state: 'out_of_service' }),
     append(faultHistory, { stationId, dock: number, fault, occurredAt: moment(occurredAt) }),
   ],
 });

@@ -5,7 +5,7 @@ import { bigint, index, integer, pgTable, primaryKey, text, timestamp, uuid } fr
 
 const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'string' });
 
-/** Where bikes are taken and brought back. `bikesAvailable` is kept current by station reports. */
+/** Where bikes are taken and brought back. */
 export const stations = pgTable(
   'stations',
   {
@@ -13,7 +13,13 @@ export const stations = pgTable(
     name: text('name').notNull(),
     district: text('district').notNull(),
     capacity: integer('capacity').notNull(),
+    /** What the last report said, and when that was. */
     bikesAvailable: integer('bikes_available').notNull().default(0),
+    docksFree: integer('docks_free').notNull().default(0),
+    reportedAt: moment('reported_at'),
+    /** Counted by rides. */
+    ridesBegun: integer('rides_begun').notNull().default(0),
+    ridesEnded: integer('rides_ended').notNull().default(0),
   },
   (table) => [index('stations_by_bikes').on(table.district, table.bikesAvailable, table.id)],
 );
@@ -53,6 +59,24 @@ export const rides = pgTable(
     index('rides_rider').on(table.riderId, table.occurredAt),
     index('rides_start').on(table.startStation, table.occurredAt),
     index('rides_end').on(table.endStation, table.occurredAt),
+  ],
+);
+
+/** What a ride did at its two docks: two rows for one event, numbered by `eventLine`. */
+export const movements = pgTable(
+  'movements',
+  {
+    eventSeq: bigint('event_seq', { mode: 'number' }).notNull(),
+    eventLine: integer('event_line').notNull(),
+    stationId: integer('station_id').notNull(),
+    dock: integer('dock').notNull(),
+    bike: text('bike').notNull(),
+    kind: text('kind').notNull(),
+    occurredAt: moment('occurred_at').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.eventSeq, table.eventLine] }),
+    index('movements_dock').on(table.stationId, table.dock, table.occurredAt),
   ],
 );
 

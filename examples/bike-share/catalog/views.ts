@@ -1,77 +1,117 @@
-import { and, count, desc, eq, lt, or, sum } from 'drizzle-orm';
+import { and, count, desc, eq, gte, lt, or, sum } from 'drizzle-orm';
 import * as z from 'zod';
 import { view } from '../../../src/define/view.ts';
 import {
+  District,
   DOCK_STATES,
   dock,
   faultHistory,
+  movementHistory,
   PLANS,
-  reportHistory,
   rideHistory,
   rider,
   station,
 } from './entities.ts';
-import { dockFaults, docks, riders, rides, stationReports, stations } from './tables.ts';
+import { dockFaults, docks, movements, riders, rides, stations } from './tables.ts';
 
 /** Fits the greatest number of tags of one entry: a page may depend on each of its rows. */
 const PAGE_ROWS_MAX = 100;
 
+const Station = z.object({
+  id: z.int(),
+  name: z.string(),
+  district: z.string(),
+  capacity: z.int(),
+  bikesAvailable: z.int(),
+  docksFree: z.int(),
+});
+
+export const stationList = view({
+  name: 'stations',
+  path: '/v1/stations',
+  public: true,
+  description: "A district's stations, most bikes first; `next` is what `after` wants for the next page.",
+  query: {
+    district: District,
+    after: station.lists.mostBikes.cursor.optional(),
+    limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(20),
+  },
+  response: z.object({ stations: z.array(Station), next: z.string().nullable() }),
+  load: async (db, { district, ...query }) => {
+    const { id, name, capacity, bikesAvailable, docksFree } = stations;
+    const select = { id, name, district: stations.district, capacity, bikesAvailable, docksFree };
+    const filter = { district };
+    const { rows, next, tags } = await station.lists.mostBikes.read(db, { ...query, filter, select });
+    return { stations: rows, next, tags };
+  },
+  tags: (_query, page) => page?.tags ?? [],
+});
+
 export const stationPage = view({
   name: 'station',
   path: '/v1/stations/{id}',
-  description: 'One station, with its latest report and how many rides began and ended there.',
+  public: true,
+  description: 'One station: what its last report said, and how many rides began and ended there.',
   params: station.params,
-  response: z.object({
-    id: z.int(),
-    name: z.string(),
-    district: z.string(),
-    capacity: z.int(),
-    report: z.object({ bikes: z.int(), docksFree: z.int(), at: z.iso.datetime() }).nullable(),
+  response: Station.extend({
+    reportedAt: z.iso.datetime().nullable(),
     rides: z.object({ begun: z.int(), ended: z.int() }),
   }),
   load: async (db, { id }) => {
-    const [[row], [report], [begun], [ended]] = await db.batch([
-      db.select().from(stations).where(eq(stations.id, id)),
-      db
-        .select()
-        .from(stationReports)
-        .where(eq(stationReports.stationId, id))
-        .orderBy(desc(stationReports.occurredAt), desc(stationReports.eventSeq))
-        .limit(1),
-      db.select({ rides: count() }).from(rides).where(eq(rides.startStation, id)),
-      db.select({ rides: count() }).from(rides).where(eq(rides.endStation, id)),
-    ]);
+    const [row] = await db.select().from(stations).where(eq(stations.id, id));
     if (row === undefined) return null;
-    const { name, district, capacity } = row;
+    const { ridesBegun, ridesEnded, reportedAt, ...shown } = row;
     return {
-      id,
-      name,
-      district,
-      capacity,
-      report:
-        report === undefined
-          ? null
-          : { bikes: report.bikes, docksFree: report.docksFree, at: timestamp(report.occurredAt) },
-      rides: { begun: begun?.rides ?? 0, ended: ended?.rides ?? 0 },
+      ...shown,
+      reportedAt: reportedAt === null ? null : timestamp(reportedAt),
+      rides: { begun: ridesBegun, ended: ridesEnded },
     };
   },
-  tags: ({ id }) => [station.row(id), reportHistory.of(station, id), rideHistory.of(station, id)],
+  tags: ({ id }) => [station.row(id)],
+});
+
+const DAY_MS = 24 * 3_600_000;
+
+export const stationToday = view({
+  name: 'station-last-day',
+  path: '/v1/stations/{id}/last-day',
+  public: true,
+  description: 'How many rides began at a station, and ended there, within the last 24 hours.',
+  params: station.params,
+  now: { granularityS: 60 },
+  response: z.object({ station: z.int(), begun: z.int(), ended: z.int() }),
+  load: async (db, { id }, { now }) => {
+    const since = gte(rides.occurredAt, new Date(now - DAY_MS).toISOString());
+    const [[begun], [ended]] = await db.batch([
+      db
+        .select({ rides: count() })
+        .from(rides)
+        .where(and(eq(rides.startStation, id), since)),
+      db
+        .select({ rides: count() })
+        .from(rides)
+        .where(and(eq(rides.endStation, id), since)),
+    ]);
+    return { station: id, begun: begun?.rides ?? 0, ended: ended?.rides ?? 0 };
+  },
+  tags: ({ id }) => [rideHistory.of(station, id)],
 });
 
 export const dockPage = view({
   name: 'dock',
   path: '/v1/stations/{stationId}/docks/{number}',
-  description: 'One dock, with the faults that were reported of it.',
+  public: true,
+  description: 'One dock, with the faults that were reported of it and how often bikes came and went.',
   params: dock.params,
   response: z.object({
     stationId: z.int(),
     number: z.int(),
     state: z.enum(DOCK_STATES),
     faults: z.int(),
-    bikesBroughtBack: z.int(),
+    movements: z.int(),
   }),
   load: async (db, { stationId, number }) => {
-    const [[row], [faults], [broughtBack]] = await db.batch([
+    const [[row], [faults], [moved]] = await db.batch([
       db
         .select()
         .from(docks)
@@ -81,15 +121,15 @@ export const dockPage = view({
         .from(dockFaults)
         .where(and(eq(dockFaults.stationId, stationId), eq(dockFaults.dock, number))),
       db
-        .select({ rides: count() })
-        .from(rides)
-        .where(and(eq(rides.endStation, stationId), eq(rides.endDock, number))),
+        .select({ movements: count() })
+        .from(movements)
+        .where(and(eq(movements.stationId, stationId), eq(movements.dock, number))),
     ]);
     if (row === undefined) return null;
     const state = z.enum(DOCK_STATES).parse(row.state);
-    return { ...row, state, faults: faults?.faults ?? 0, bikesBroughtBack: broughtBack?.rides ?? 0 };
+    return { ...row, state, faults: faults?.faults ?? 0, movements: moved?.movements ?? 0 };
   },
-  tags: (key) => [dock.row(key), faultHistory.of(dock, key), rideHistory.of(dock, key)],
+  tags: (key) => [dock.row(key), faultHistory.of(dock, key), movementHistory.of(dock, key)],
 });
 
 export const riderPage = view({

@@ -1,23 +1,23 @@
-import * as z from 'zod';
 import { model } from '../../../src/define/model.ts';
 import { customer, product } from './entities.ts';
+import { customerItems, customerLastPurchase, customerPurchases } from './features.ts';
 import { candidatesFor, parseCandidateTable, RANKER_COLUMNS, rankerRows } from './ranker.ts';
 
-/** The features that the ranker reads, as the feature store returns them. */
-const Snapshot = z.object({
-  purchases_30d: z.number(),
-  purchases_365d: z.number(),
-  last_purchase_at: z.number().nullable(),
-  items: z.array(z.object({ item: z.string(), count: z.number(), lastAt: z.number() })),
-});
-
-export const ranker = model({
+export const ranker = model.ranking({
   name: 'ranker',
   description: 'Which products a customer will buy next.',
   entity: customer,
   path: '/v1/customers/{id}/recommendations',
   itemEntity: product,
+  // Scores move with the days since a purchase: an hour is well within what a ranking notices.
+  ttlS: 3_600,
   columns: RANKER_COLUMNS,
+  features: {
+    purchases_30d: customerPurchases.window(30),
+    purchases_365d: customerPurchases.window(365),
+    last_purchase_at: customerLastPurchase.at(),
+    items: customerItems.newest(),
+  },
   parseCandidates: (json) => {
     const table = parseCandidateTable(json);
     const known = new Set(table.popular.map(({ sku }) => sku));
@@ -29,10 +29,9 @@ export const ranker = model({
           .slice(0, limit)
           .map(({ sku, popularity }) => ({ item: sku, score: popularity / buyers })),
       assemble: (features, items, now) => {
-        const snapshot = Snapshot.parse(features);
-        if (items === undefined && snapshot.items.length === 0) return null;
-        const skus = items ?? candidatesFor(snapshot, table);
-        return { items: skus, rows: rankerRows(snapshot, skus, table, now) };
+        if (items === undefined && features.items.length === 0) return null;
+        const skus = items ?? candidatesFor(features, table);
+        return { items: skus, rows: rankerRows(features, skus, table, now) };
       },
     };
   },

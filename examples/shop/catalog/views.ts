@@ -28,6 +28,7 @@ const Product = z.object({
 export const productPage = view({
   name: 'product',
   path: '/v1/products/{sku}',
+  public: true,
   description: 'One product, with what was sold of it.',
   params: { sku: Sku },
   cache: WRITTEN_BY_OTHERS,
@@ -51,98 +52,58 @@ export const productPage = view({
   tags: ({ sku }) => [product.row(sku), purchaseHistory.of(product, sku)],
 });
 
-/** Where a page begins: the key of the last row of the page before. */
-const AfterKey = z
-  .string()
-  .max(32)
-  .regex(/^\P{Cc}*$/u, 'A cursor comes from `next` of the page before.')
-  .optional();
+const productColumns = {
+  sku: products.sku,
+  description: products.description,
+  unitPrice: products.unitPrice,
+};
 
 export const productList = view({
   name: 'products',
   path: '/v1/products',
+  public: true,
   description: 'Products in the order of their SKU; `next` is what `after` wants for the next page.',
-  query: { after: AfterKey, limit: PageSize },
+  query: { after: product.lists.bySku.cursor.optional(), limit: PageSize },
   cache: WRITTEN_BY_OTHERS,
   response: z.object({ products: z.array(Product), next: z.string().nullable() }),
-  load: async (db, { after, limit }) => {
-    const list = product.lists.bySku;
-    const rows = await db
-      .select({ sku: products.sku, description: products.description, unitPrice: products.unitPrice })
-      .from(products)
-      .where(after === undefined ? undefined : list.after({ sku: after }))
-      .orderBy(...list.order)
-      .limit(limit);
-    return { products: rows, next: rows.length === limit ? (rows.at(-1)?.sku ?? null) : null };
+  load: async (db, query) => {
+    const { rows, next, tags } = await product.lists.bySku.read(db, { ...query, select: productColumns });
+    return { products: rows, next, tags };
   },
-  tags: ({ after, limit }, page) => {
-    const rows = page?.products ?? [];
-    const begin = after === undefined ? undefined : { sku: after };
-    return product.lists.bySku.page({ after: begin, rows, full: rows.length === limit });
-  },
+  tags: (_query, page) => page?.tags ?? [],
 });
-
-/** `<price>:<SKU>`: the last row of the page before. The price keeps to what its column can hold. */
-const AfterPrice = z
-  .string()
-  .regex(/^-?\d{1,8}(\.\d{1,4})?:\P{Cc}{1,32}$/u, 'A cursor comes from `next` of the page before.')
-  .optional();
-
-function priceCursor(after: string | undefined): { unitPrice: number; sku: string } | undefined {
-  const [, price, sku] = /^([^:]*):(.*)$/.exec(after ?? '') ?? [];
-  return sku === undefined ? undefined : { unitPrice: Number(price), sku };
-}
 
 export const priceList = view({
   name: 'price-list',
   path: '/v1/price-list',
+  public: true,
   description: 'Products from the cheapest on; `next` is what `after` wants for the next page.',
-  query: { after: AfterPrice, limit: PageSize },
+  query: { after: product.lists.byPrice.cursor.optional(), limit: PageSize },
   cache: WRITTEN_BY_OTHERS,
   response: z.object({ products: z.array(Product), next: z.string().nullable() }),
-  load: async (db, { after, limit }) => {
-    const list = product.lists.byPrice;
-    const begin = priceCursor(after);
-    const rows = await db
-      .select({ sku: products.sku, description: products.description, unitPrice: products.unitPrice })
-      .from(products)
-      .where(begin === undefined ? undefined : list.after(begin))
-      .orderBy(...list.order)
-      .limit(limit);
-    const last = rows.length === limit ? rows.at(-1) : undefined;
-    return { products: rows, next: last === undefined ? null : `${last.unitPrice}:${last.sku}` };
+  load: async (db, query) => {
+    const { rows, next, tags } = await product.lists.byPrice.read(db, { ...query, select: productColumns });
+    return { products: rows, next, tags };
   },
-  tags: ({ after, limit }, page) => {
-    const rows = page?.products ?? [];
-    return product.lists.byPrice.page({ after: priceCursor(after), rows, full: rows.length === limit });
-  },
+  tags: (_query, page) => page?.tags ?? [],
 });
 
 export const customerList = view({
   name: 'customers',
   path: '/v1/customers',
   description: "One country's customers in the order of their ids; `next` is what `after` wants.",
-  query: { country: Country, after: AfterKey, limit: PageSize },
+  query: { country: Country, after: customer.lists.byCountry.cursor.optional(), limit: PageSize },
   response: z.object({
     customers: z.array(z.object({ id: CustomerId, country: z.string() })),
     next: z.string().nullable(),
   }),
-  load: async (db, { country, after, limit }) => {
-    const list = customer.lists.byCountry;
-    const rows = await db
-      .select({ id: customers.id, country: customers.country })
-      .from(customers)
-      .where(and(eq(customers.country, country), after === undefined ? undefined : list.after({ id: after })))
-      .orderBy(...list.order)
-      .limit(limit);
-    return { customers: rows, next: rows.length === limit ? (rows.at(-1)?.id ?? null) : null };
+  load: async (db, { country, ...query }) => {
+    const select = { id: customers.id, country: customers.country };
+    const filter = { country };
+    const { rows, next, tags } = await customer.lists.byCountry.read(db, { ...query, filter, select });
+    return { customers: rows, next, tags };
   },
-  tags: ({ country, after, limit }, page) => {
-    const rows = page?.customers ?? [];
-    const begin = after === undefined ? undefined : { id: after };
-    const full = rows.length === limit;
-    return customer.lists.byCountry.page({ filter: { country }, after: begin, rows, full });
-  },
+  tags: (_query, page) => page?.tags ?? [],
 });
 
 export const customerPage = view({

@@ -1,12 +1,9 @@
 import { neon } from '@neondatabase/serverless';
 import * as z from 'zod';
-import type { Snapshot, TrainingReport } from '../../../src/operations/lineage/training.ts';
+import type { Snapshot } from '../../../src/operations/lineage/training.ts';
 import type { TrainingResult } from '../train.ts';
 
-/** A report is one small statement; a training does not wait longer for it. */
-const REPORT_TIMEOUT_MS = 10_000;
 const SOURCES_MAX = 50;
-const ERROR_CHARACTERS_MAX = 1_000;
 
 /** The rows that a training reads: all numbers up to one that is fixed before the first is read. */
 export interface Bounds {
@@ -46,13 +43,12 @@ export async function sourcesOfPurchases(
   return z.array(sourceSchema).parse(rows);
 }
 
-/** What a training that gave a bundle tells of itself. */
-export function completed(
+/** What lineage records of a training: the content of `training.json` beside the bundle. */
+export function trainingFacts(
   { bundle, report }: TrainingResult,
-  startedAt: string,
   origin: (Bounds & { readonly sources: Snapshot['sources'] }) | undefined,
-): TrainingReport {
-  const { version, model, trainedFrom } = bundle.manifest;
+) {
+  const { trainedFrom } = bundle.manifest;
   const snapshot = origin && {
     ...origin,
     table: 'purchases',
@@ -62,40 +58,5 @@ export function completed(
     to: trainedFrom.to,
   };
   const assertions = [{ assertion: 'beats_popularity', success: report.beatsPopularity }];
-  const { trainingRows } = report;
-  return { state: 'COMPLETE', startedAt, version, sha256: model.sha256, snapshot, trainingRows, assertions };
-}
-
-/** What a training that gave none tells of itself. */
-export function failed(error: unknown, startedAt: string): TrainingReport {
-  const text = error instanceof Error ? error.message : String(error);
-  return {
-    state: 'FAIL',
-    startedAt,
-    assertions: [],
-    error: text.slice(0, ERROR_CHARACTERS_MAX) || 'It failed.',
-  };
-}
-
-/** Tells a deployment of a training. What cannot be told is said on the console, and changes nothing else. */
-export async function tell(
-  report: TrainingReport,
-  target: { readonly url: string; readonly key: string; readonly model: string; readonly runId: string },
-): Promise<void> {
-  const { url, key, model, runId } = target;
-  try {
-    const response = await fetch(new URL(`/v1/admin/models/${model}/trainings/${runId}`, url), {
-      method: 'PUT',
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify(report),
-      signal: AbortSignal.timeout(REPORT_TIMEOUT_MS),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${response.status}: ${text}`);
-  } catch (error) {
-    console.warn(
-      'The lineage of this training could not be told:',
-      error instanceof Error ? error.message : error,
-    );
-  }
+  return { trainingRows: report.trainingRows, snapshot, assertions };
 }

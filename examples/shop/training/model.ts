@@ -1,5 +1,6 @@
 /** Assembles what a training run hands over: the model, its candidate table, its manifest and its golden rows. */
 
+import { versionOf } from '../../../src/inference/bundle.ts';
 import { type Network, scoreRows } from '../../../src/training/network.ts';
 import { MODEL_INPUT, MODEL_OUTPUT, writeOnnx } from '../../../src/training/onnx-writer.ts';
 import { type CandidateTable, RANKER_COLUMNS, RANKER_WIDTH } from '../catalog/ranker.ts';
@@ -13,6 +14,8 @@ export interface TensorSignature {
   readonly name: string;
   readonly datatype: 'FP32';
   readonly shape: readonly number[];
+  /** Of an input: what each column means, in order. */
+  readonly columns?: readonly string[];
 }
 
 /** An artifact by content: lower-case hexadecimal SHA-256 and size. */
@@ -44,14 +47,12 @@ export interface HeldOutEvaluation {
 /** Describes one immutable version. */
 export interface ModelManifest {
   readonly name: 'ranker';
-  /** The first 12 hexadecimal digits of the SHA-256 of the two digests below, joined as text. */
+  /** As `versionOf` makes it of the two digests below. */
   readonly version: string;
   readonly model: ArtifactDigest;
   readonly candidates: ArtifactDigest;
   readonly inputs: readonly TensorSignature[];
   readonly outputs: readonly TensorSignature[];
-  /** What each column of the input means, in order. */
-  readonly columns: readonly string[];
   /** The model's figures on the held-out weeks. */
   readonly metrics: RankingMetrics;
   /** What popularity reached on the same customers. */
@@ -100,12 +101,6 @@ async function sha256(bytes: Uint8Array): Promise<string> {
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** The version that a model and its candidates have, from their SHA-256 digests in hexadecimal. */
-export async function bundleVersion(modelSha256: string, candidatesSha256: string): Promise<string> {
-  const joined = await sha256(new TextEncoder().encode(modelSha256 + candidatesSha256));
-  return joined.slice(0, 12);
-}
-
 /** Scores the golden rows with the trainer's own arithmetic. */
 export function goldenRows(network: Network, features: Float32Array): GoldenRows {
   const rows = Array.from({ length: features.length / RANKER_WIDTH }, (_, row) => [
@@ -136,12 +131,11 @@ export async function assembleBundle(parts: BundleParts): Promise<ModelBundle> {
   const candidatesDigest = { sha256: await sha256(candidates), bytes: candidates.length };
   const manifest: ModelManifest = {
     name: 'ranker',
-    version: await bundleVersion(modelDigest.sha256, candidatesDigest.sha256),
+    version: await versionOf({ model: modelDigest, candidates: candidatesDigest }),
     model: modelDigest,
     candidates: candidatesDigest,
-    inputs: [{ name: MODEL_INPUT, datatype: 'FP32', shape: [-1, RANKER_WIDTH] }],
+    inputs: [{ name: MODEL_INPUT, datatype: 'FP32', shape: [-1, RANKER_WIDTH], columns: RANKER_COLUMNS }],
     outputs: [{ name: MODEL_OUTPUT, datatype: 'FP32', shape: [-1] }],
-    columns: RANKER_COLUMNS,
     metrics: evaluation.model,
     baseline: evaluation.popularity,
     evaluation,

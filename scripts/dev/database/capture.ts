@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
-import { EVERYTHING } from '../../../src/cache/purge.ts';
+import { EVERYTHING } from '../../../src/cache/entry.ts';
 import { catalog } from '../../../src/catalog/index.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';

@@ -1,3 +1,4 @@
+import { Failure } from '../../platform/failure.ts';
 import { SLOT_COUNT } from './slots.ts';
 
 /**
@@ -63,4 +64,27 @@ export function isValid(clock: Clock, entry: Stamp, slots: readonly number[]): b
     if (version === undefined || version > entry.stamp) return false;
   }
   return true;
+}
+
+/** A moment of the clock. Clients carry it in `Millrace-Token` as `<epoch>.<seq>`. */
+export interface Token {
+  readonly epoch: string;
+  readonly seq: number;
+}
+
+const TOKEN_FORMAT = /^([0-9a-f-]{1,64})\.(\d{1,15})$/;
+
+export function formatToken({ epoch, seq }: Token): string {
+  return `${epoch}.${seq}`;
+}
+
+/** Throws a Failure `invalid_token` if the text is not a token. */
+export function parseToken(text: string): Token {
+  const match = TOKEN_FORMAT.exec(text);
+  if (match?.[1] === undefined || match[2] === undefined) {
+    throw new Failure('invalid_token', 'Millrace-Token is not a token that this service gave out.', {
+      pointer: 'Millrace-Token',
+    });
+  }
+  return { epoch: match[1], seq: Number(match[2]) };
 }

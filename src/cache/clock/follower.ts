@@ -1,8 +1,15 @@
 import type { Time } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
-import { ageMs, applySync, type ClockParent, type Mirror, newMirror, type SyncRequest } from './mirror.ts';
-import { oldestSourceAgeMs } from './sources.ts';
-import type { Token } from './token.ts';
+import type { Token } from './clock.ts';
+import {
+  ageMs,
+  applySync,
+  type ClockParent,
+  type Mirror,
+  newMirror,
+  oldestSourceAgeMs,
+  type SyncRequest,
+} from './mirror.ts';
 
 /** The parts of a request that a sync uses: its stub of the parent, and the means to outlive the request. */
 export interface FollowerContext {

@@ -1,8 +1,8 @@
 import type { Region } from '../../platform/regions.ts';
+import type { Token } from './clock.ts';
 import { type Clock, newClock } from './clock.ts';
 import { applyDelta, encodeDelta } from './delta.ts';
-import { type SourceAges, sourceAges } from './sources.ts';
-import type { Token } from './token.ts';
+import { OUTBOX, type SourceAges, sourceAges } from './sources.ts';
 
 /** A mirror's request to its parent clock. */
 export interface SyncRequest {
@@ -80,6 +80,12 @@ export function newMirror(): Mirror {
 /** Upper bound of the age of the mirror's knowledge, in milliseconds. */
 export function ageMs(mirror: Mirror, nowMs: number): number {
   return mirror.parentAgeMs + Math.max(0, nowMs - mirror.syncSentAtMs);
+}
+
+/** The age of the oldest watermark, in milliseconds; Infinity while the outbox has no watermark yet. */
+export function oldestSourceAgeMs(completeUntilMs: ReadonlyMap<string, number>, nowMs: number): number {
+  if (!completeUntilMs.has(OUTBOX)) return Number.POSITIVE_INFINITY;
+  return Math.max(0, nowMs - Math.min(...completeUntilMs.values()));
 }
 
 /** When a sync was sent: local time, for ages, and a counter, for the order. */

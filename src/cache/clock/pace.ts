@@ -1,3 +1,5 @@
+import { OBJECT_REQUESTS_PER_SECOND } from '../../platform/limits.ts';
+
 /** Shortest pause between two background syncs of one isolate, in milliseconds, while its region is idle. */
 export const ASK_AGAIN_MS_MIN = 50;
 /** Longest such pause: half the default bound, so that background syncs alone keep bounded readers within it. */
@@ -7,8 +9,8 @@ export const ASK_AGAIN_MS_MAX = 1_000;
  * isolates' own pause and both round trips, the sum has to stay within the default bound of two seconds.
  */
 export const ROOT_ASK_AGAIN_MS_MAX = 500;
-/** Syncs per second that a clock aims at: well below the thousand requests that one object handles. */
-export const SYNCS_PER_SECOND_TARGET = 200;
+/** Syncs per second that a clock aims at: well below the number of requests that an object handles. */
+export const SYNCS_PER_SECOND_TARGET = OBJECT_REQUESTS_PER_SECOND / 5;
 /** Period over which syncs are counted before the pause is adjusted, in milliseconds. */
 const PERIOD_MS = 1_000;
 

@@ -1,5 +1,6 @@
 import type { Time } from '../../platform/clock.ts';
 import type { Region } from '../../platform/regions.ts';
+import type { Token } from './clock.ts';
 import { type Clock, invalidate } from './clock.ts';
 import { encodeDelta } from './delta.ts';
 import type { ClockParent, PushedDelta, SyncAnswer, SyncRequest } from './mirror.ts';
@@ -8,7 +9,6 @@ import { PushList } from './push-list.ts';
 import { SLOT_COUNT } from './slots.ts';
 import { SourceWatch, type Watch } from './source-watch.ts';
 import type { SourcePass } from './sources.ts';
-import type { Token } from './token.ts';
 
 export interface RootPorts {
   readonly time: Time;

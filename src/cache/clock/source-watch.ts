@@ -1,10 +1,10 @@
 import type { Time } from '../../platform/clock.ts';
 import { log } from '../../platform/logger.ts';
+import { oldestSourceAgeMs } from './mirror.ts';
 import { READERS_GONE_MS } from './push-list.ts';
 import {
   closePass,
   newWatermarks,
-  oldestSourceAgeMs,
   openPass,
   type SourceAges,
   type SourcePass,

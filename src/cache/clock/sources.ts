@@ -65,9 +65,3 @@ export function sourceAges(completeUntilMs: ReadonlyMap<string, number>, nowMs: 
     [...completeUntilMs].map(([source, atMs]) => [source, Math.max(0, nowMs - atMs)]),
   );
 }
-
-/** The age of the oldest watermark, in milliseconds; Infinity while the outbox has no watermark yet. */
-export function oldestSourceAgeMs(completeUntilMs: ReadonlyMap<string, number>, nowMs: number): number {
-  if (!completeUntilMs.has(OUTBOX)) return Number.POSITIVE_INFINITY;
-  return Math.max(0, nowMs - Math.min(...completeUntilMs.values()));
-}

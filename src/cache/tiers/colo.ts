@@ -1,4 +1,5 @@
 import { sha256Hex } from '../../platform/digest.ts';
+import { COLO_TTL_S_MIN } from '../../platform/limits.ts';
 import { log } from '../../platform/logger.ts';
 import { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
@@ -12,9 +13,7 @@ export interface ColoCache {
 /** No host can have this name (RFC 6761 §6.4), so these URLs collide with no other. */
 export const COLO_ORIGIN = 'https://cache.millrace.invalid';
 
-/** The smallest `max-age` with which the cache stores anything, in seconds. */
-const TTL_S_MIN = 1;
-/** The platform takes 512 MB, but parsing an entry larger than this costs more than a read of the origin. */
+/** The largest entry that is stored, in characters. Parsing a larger one takes longer than a read of the origin. */
 const ENTRY_CHARACTERS_MAX = 2_000_000;
 
 /**
@@ -22,8 +21,8 @@ const ENTRY_CHARACTERS_MAX = 2_000_000;
  *
  * - It covers one data centre. Each data centre fills its own cache; nothing is replicated.
  * - It works on custom domains only. Elsewhere (`*.workers.dev`, behind Access) it stores nothing and reports no error.
- * - Each call counts as a subrequest of the request (50 on the free plan), and each call in flight as one of its six
- *   connections.
+ * - Each call counts as a subrequest of the request (`SUBREQUESTS_FREE_MAX` on the free plan), and each call in flight
+ *   as one of its open connections (`OPEN_CONNECTIONS_MAX`).
  * - It may evict at any time. Other workers of the zone can write to `caches.default`, so entries are validated.
  */
 export class ColoTier implements Tier {
@@ -40,7 +39,7 @@ export class ColoTier implements Tier {
    */
   constructor(cache: ColoCache, ttlS: number, origin: string = COLO_ORIGIN) {
     this.#cache = cache;
-    this.#ttlS = Math.max(TTL_S_MIN, Math.ceil(ttlS));
+    this.#ttlS = Math.max(COLO_TTL_S_MIN, Math.ceil(ttlS));
     this.#origin = origin;
   }
 

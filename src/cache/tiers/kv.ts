@@ -1,11 +1,7 @@
+import { KV_KEY_BYTES_MAX, KV_TTL_S_MIN } from '../../platform/limits.ts';
 import { log } from '../../platform/logger.ts';
 import { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
-
-/** The shortest time to live that KV accepts, in seconds. */
-const KV_TTL_S_MIN = 60;
-/** Longest key that is stored, in bytes. KV's limit is 512. */
-const KEY_BYTES_MAX = 500;
 
 /** Workers KV, shared by all isolates. Writes take up to a minute to show elsewhere, and each key takes one a second: both cost hits. */
 export class KvTier implements Tier {
@@ -19,7 +15,7 @@ export class KvTier implements Tier {
   }
 
   async get(key: string): Promise<Entry | undefined> {
-    if (bytesOf(key) > KEY_BYTES_MAX) return undefined;
+    if (bytesOf(key) > KV_KEY_BYTES_MAX) return undefined;
     try {
       const parsed = Entry.safeParse(await this.#kv.get(key, 'json'));
       return parsed.success ? parsed.data : undefined;
@@ -30,7 +26,7 @@ export class KvTier implements Tier {
   }
 
   async put(key: string, entry: Entry): Promise<void> {
-    if (bytesOf(key) > KEY_BYTES_MAX) return;
+    if (bytesOf(key) > KV_KEY_BYTES_MAX) return;
     try {
       await this.#kv.put(key, JSON.stringify(entry), { expirationTtl: this.#ttlS });
     } catch (error) {

@@ -1,10 +1,13 @@
 import { type Clock, isValid } from '../clock/clock.ts';
 import type { Entry } from '../entry.ts';
-import { timeToLiveMs } from '../freshness.ts';
+import { grainEndMs, timeToLiveMs } from '../freshness.ts';
 import type { ReadRequest } from '../read-through.ts';
 
 /** The values of a request that are needed to repeat it without its client. */
-export type Recipe = Pick<ReadRequest, 'view' | 'key' | 'purgeKey' | 'policy' | 'input' | 'variant'>;
+export type Recipe = Pick<
+  ReadRequest,
+  'view' | 'key' | 'purgeKey' | 'policy' | 'input' | 'variant' | 'principal' | 'grainMs'
+>;
 
 export interface DemandSettings {
   /** Half-life of a counted read or invalidation, in milliseconds. */
@@ -144,8 +147,9 @@ export class DemandModel {
   }
 
   #candidate({ recipe, reads, invalidations, countedAtMs, fillMs }: Tracked, nowMs: number): Candidate {
+    const lifeMs = Math.min(recipe.policy.ttlS * 1_000, recipe.grainMs ?? Number.POSITIVE_INFINITY);
     const perMs = this.#decayFactor(nowMs - countedAtMs) / this.#windowMs(nowMs);
-    const useProbability = probabilityOfUse(reads * perMs, invalidations * perMs, recipe.policy.ttlS * 1_000);
+    const useProbability = probabilityOfUse(reads * perMs, invalidations * perMs, lifeMs);
     return { recipe, useProbability, score: useProbability * Math.max(1, fillMs) };
   }
 
@@ -209,14 +213,16 @@ export function probabilityOfUse(readsPerMs: number, invalidationsPerMs: number,
 }
 
 /** Copies the values: the argument may be a whole request, which must not be retained. */
-function valuesOf({ view, key, purgeKey = key, policy, input, variant = {} }: Recipe): Recipe {
-  return { view, key, purgeKey, policy, input, variant };
+function valuesOf(recipe: Recipe): Recipe {
+  const { view, key, purgeKey = key, policy, input, variant = {}, principal, grainMs } = recipe;
+  return { view, key, purgeKey, policy, input, variant, principal, grainMs };
 }
 
 function takeFill(tracked: Tracked, entry: Entry): void {
   const { slots, epoch, stamp, filledAt, fillMs = 0 } = entry;
   tracked.fill = { slots, epoch, stamp, filledAt };
-  tracked.expiresAtMs = filledAt + timeToLiveMs(tracked.recipe.policy, tracked.recipe.key, entry);
+  const { policy, key, grainMs } = tracked.recipe;
+  tracked.expiresAtMs = Math.min(filledAt + timeToLiveMs(policy, key, entry), grainEndMs(grainMs, entry));
   tracked.fillMs = fillMs;
   tracked.isCounted = false;
   tracked.isUnreadWarm = false;

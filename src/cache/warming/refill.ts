@@ -1,12 +1,12 @@
-import type { Loaded, ViewDefinition } from '../../define/view.ts';
+import type { Loaded, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import type { ReadRequest } from '../read-through.ts';
 import type { Recipe } from './demand.ts';
 
 /** The read request of a warm fill. It accepts no stale entry, so an invalid or expired one is read from the origin. */
 export function refillRead(
   view: ViewDefinition,
-  { key, purgeKey = key, input, variant = {} }: Recipe,
-  load: (view: ViewDefinition, input: unknown, variant: Readonly<Record<string, string>>) => Promise<Loaded>,
+  { key, purgeKey = key, input, variant = {}, principal }: Recipe,
+  load: (view: ViewDefinition, request: ViewRequest, now: number) => Promise<Loaded>,
 ): ReadRequest {
   return {
     view: view.name,
@@ -14,6 +14,7 @@ export function refillRead(
     purgeKey,
     policy: { ...view.policy, staleWhileRevalidateS: 0, beta: 0 },
     consistency: { level: 'bounded', atLeast: undefined },
-    load: () => load(view, input, variant),
+    grainMs: view.grainMs,
+    load: (now) => load(view, { input, variant, principal }, now),
   };
 }

@@ -1,14 +1,17 @@
 import type { Now } from '../../platform/clock.ts';
+import { OPEN_CONNECTIONS_MAX, SUBREQUESTS_FREE_MAX } from '../../platform/limits.ts';
 import { log } from '../../platform/logger.ts';
 import type { Clock } from '../clock/clock.ts';
 import type { CachedAnswer } from '../read-through.ts';
 import { WarmingBudget } from './budget.ts';
 import { DemandModel, type Recipe } from './demand.ts';
 
-/** The most fills in flight: two of the six connections that a request may hold. */
-const FILLS_AT_ONCE = 2;
-/** The most fills of one wave. Each takes up to eight subrequests of the request behind which it runs, of which there may be 50 in all. */
-export const WAVE_FILLS_MAX = 4;
+/** The most fills in flight: a third of the connections that a request may hold open. */
+const FILLS_AT_ONCE = Math.floor(OPEN_CONNECTIONS_MAX / 3);
+/** The most subrequests of one fill. */
+const FILL_SUBREQUESTS_MAX = 8;
+/** The most fills of one wave: they use at most two thirds of the subrequests of the request behind which they run. */
+export const WAVE_FILLS_MAX = Math.floor((SUBREQUESTS_FREE_MAX * 2) / 3 / FILL_SUBREQUESTS_MAX);
 /** Shortest pause between two scans of the model, in milliseconds. A scan takes up to a millisecond of CPU time. */
 export const PAUSE_MS = 100;
 /** A wave that runs longer than this, in milliseconds, counts as cancelled with its request. */

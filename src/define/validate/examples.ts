@@ -1,7 +1,8 @@
 import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Catalog } from '../catalog.ts';
-import type { Effect, EventDefinition } from '../event.ts';
+import { type Effect, insertedRow } from '../effect.ts';
+import type { EventDefinition } from '../event.ts';
 import type { Report } from '../problem.ts';
 
 /** When an example is taken to happen and to be judged: 2026-01-01. Fixed, so that a catalog loads everywhere alike. */
@@ -64,7 +65,8 @@ function checkEffect(event: EventDefinition, named: string, effect: Effect, repo
       ? [effect.history.table, `history "${effect.history.name}"`]
       : [effect.entity.table, `entity "${effect.entity.name}"`];
   const columns: Readonly<Record<string, PgColumn>> = getTableColumns(table);
-  const given: Readonly<Record<string, unknown>> = 'row' in effect ? effect.row : {};
+  const inserted = insertedRow(effect);
+  const given: Readonly<Record<string, unknown>> = 'row' in effect ? effect.row : (inserted ?? {});
   for (const [property, value] of Object.entries(given)) {
     const column = columns[property];
     if (column === undefined)
@@ -82,12 +84,9 @@ function checkEffect(event: EventDefinition, named: string, effect: Effect, repo
         'Correct `stores` or the table.',
       );
   }
+  if (inserted === undefined) return;
   for (const property of required(table))
-    if (
-      !(property in given) &&
-      ['append', 'ensure', 'upsert'].includes(effect.kind) &&
-      property !== 'eventSeq'
-    )
+    if (!(property in inserted) && property !== 'eventSeq' && property !== 'eventLine')
       report(
         event,
         named,

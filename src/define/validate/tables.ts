@@ -1,6 +1,7 @@
 import { getTableName } from 'drizzle-orm';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import type { Catalog } from '../catalog.ts';
+import { EVENT_LINE, EVENT_SEQ, hasLines } from '../effect.ts';
 import type { Report } from '../problem.ts';
 
 /** Keys, writes and rules fit the tables. */
@@ -51,7 +52,17 @@ export function checkTables(catalog: Catalog, report: Report): void {
         'Export the event.',
       );
   }
-  for (const history of catalog.histories)
+  for (const history of catalog.histories) {
+    const fits = uniqueSets(history.table).some((columns) =>
+      sameSet(columns, hasLines(history) ? [EVENT_SEQ, EVENT_LINE] : [EVENT_SEQ]),
+    );
+    if (!fits)
+      report(
+        history,
+        `history "${history.name}"`,
+        `The primary key of its table "${getTableName(history.table)}" is not that of a history.`,
+        'Make it eventSeq: bigint("event_seq"), or, where one event has several rows, that and eventLine: integer("event_line").',
+      );
     for (const owner of history.owners)
       if (!catalog.entities.includes(owner.entity))
         report(
@@ -60,6 +71,7 @@ export function checkTables(catalog: Catalog, report: Report): void {
           `Its owner "${owner.entity.name}" is not exported.`,
           'Export the entity.',
         );
+  }
 }
 
 /** The sets of columns, by their names in the database, in which no two rows of the table are equal. */

@@ -1,7 +1,9 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { equalInConstantTime, sha256Hex } from '../../platform/digest.ts';
+import { ANONYMOUS, type Principal } from '../../define/principal.ts';
+import { equalInConstantTime } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
+import { sha256HexNow } from '../../platform/sha256.ts';
 import type { AppEnv } from '../context.ts';
 
 /** What a request is let in by. */
@@ -10,28 +12,52 @@ export interface AccessPorts {
   readonly apiKeySha256: string;
 }
 
-/** Reads that need a body. */
-const OPEN_POSTS = [/^\/v1\/predictions\/[^/]+$/, /^\/v1\/features\/read$/];
+/** Paths that decide by themselves whether they need the key, or need none. Any other path needs it. */
+const DECIDE_THEMSELVES = [
+  /^\/health\/(live|ready)$/,
+  /^\/openapi\.json$/,
+  /^\/metrics$/,
+  /^\/v1\/events\/types$/,
+  /^\/v1\/predictions\/[^/]+$/,
+  /^\/v1\/features\/read$/,
+];
+
+const HOLDER_OF_THE_KEY: Principal = Object.freeze({ kind: 'key' });
 
 /**
- * Middleware that asks for the key and compares its SHA-256 in constant time.
+ * Who sends a request for something that is public or not. It hashes the key anew each time, in about a microsecond
+ * and without waiting: so no key, and nothing that stands for one, stays in memory.
  *
- * @param expected the SHA-256 of the key, in lower case.
+ * @throws Failure `unauthorized` for a stranger to what is closed, and for a credential that is not the key. Nothing
+ *   else of the request may be judged before: a 400 or 404 would tell a stranger what exists.
  */
-export function authorizeBy(expected: (c: Context<AppEnv>) => string) {
+export function admit(
+  { headers }: Request,
+  { isPublic }: { readonly isPublic: boolean },
+  { apiKeySha256 }: AccessPorts,
+): Principal {
+  const authorization = headers.get('authorization');
+  if (authorization === null && isPublic) return ANONYMOUS;
+  const key = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(authorization ?? '')?.[1] ?? '';
+  if (equalInConstantTime(sha256HexNow(key), apiKeySha256)) return HOLDER_OF_THE_KEY;
+  throw new Failure('unauthorized', 'Send the key as "Authorization: Bearer <key>".', {
+    pointer: 'Authorization',
+  });
+}
+
+/** Middleware that asks for the key. */
+export function authorizeBy(accessOf: (c: Context<AppEnv>) => AccessPorts) {
   return createMiddleware<AppEnv>(async (c, next) => {
-    if (!isOpen(c.req.method, c.req.path)) {
-      const key = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
-      if (!equalInConstantTime(await sha256Hex(key), expected(c))) {
-        throw new Failure('unauthorized', 'Send the key as "Authorization: Bearer <key>".', {
-          pointer: 'Authorization',
-        });
-      }
-    }
+    admit(c.req.raw, { isPublic: false }, accessOf(c));
     await next();
   });
 }
 
-function isOpen(method: string, path: string): boolean {
-  return method === 'POST' && OPEN_POSTS.some((open) => open.test(path));
+/** Middleware that asks for the key on every path but those that decide by themselves, so a forgotten route is closed. */
+export function closedByDefault(accessOf: (c: Context<AppEnv>) => AccessPorts) {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    if (!DECIDE_THEMSELVES.some((path) => path.test(c.req.path)))
+      admit(c.req.raw, { isPublic: false }, accessOf(c));
+    await next();
+  });
 }

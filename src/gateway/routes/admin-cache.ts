@@ -1,13 +1,13 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { formatToken, type Token } from '../../cache/clock/token.ts';
-import { EVERYTHING, keyTag, viewTag } from '../../cache/purge.ts';
+import { formatToken, type Token } from '../../cache/clock/clock.ts';
+import { EVERYTHING, keyTag, viewTag } from '../../cache/entry.ts';
 import type { Catalog } from '../../define/catalog.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
 import { type CachedRoute, resolvePath, viewNames } from '../cached-routes.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { modelRoute } from '../model-routes.ts';
 import { keySecurity, problem } from '../openapi.ts';
-import { rankingRoute } from './recommendations.ts';
 
 const BODY_BYTES_MAX = 65_536;
 const TAGS_MAX = 1_000;
@@ -75,6 +75,6 @@ function tagsOf(
 function cachedRoutesOf({ views, models }: Catalog): CachedRoute[] {
   return [
     ...views.map(({ name, path, params, query }) => ({ view: name, path, params, query })),
-    ...models.map(rankingRoute),
+    ...models.flatMap((model) => modelRoute(model) ?? []),
   ];
 }

@@ -1,6 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { formatToken, type Token } from '../../cache/clock/token.ts';
-import { CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
+import { formatToken, type Token } from '../../cache/clock/clock.ts';
+import { Bundle, CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
 import { modelTag, publish, type RegistryPorts } from '../../inference/registry.ts';
 import { Failure } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
@@ -33,9 +33,20 @@ export function registerAdmin(
     summary: 'Publishes a model bundle and makes it the version that answers',
     tags: ['admin'],
     security: keySecurity,
-    request: { params: z.object({ model: z.string() }) },
+    request: {
+      params: z.object({ model: z.string() }),
+      body: {
+        required: true,
+        content: { 'application/json': { schema: app.openAPIRegistry.register('ModelBundle', Bundle) } },
+      },
+    },
     responses: {
-      201: { description: 'It answers from now on; `Millrace-Token` names the change.' },
+      201: {
+        description: 'It answers from now on; `Millrace-Token` names the change.',
+        content: {
+          'application/json': { schema: z.object({ name: z.string(), version: z.string() }) },
+        },
+      },
       404: problem('The catalog declares no such model.'),
       422: problem('The bundle is not whole, or its golden outputs are not reproduced.'),
     },
@@ -44,8 +55,7 @@ export function registerAdmin(
     const { registry, invalidate } = adminOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     const body = await readJson(c.req.raw, { bytesMax: BUNDLE_BYTES_MAX, types: ['application/json'] });
-    if (definition === undefined)
-      throw new Failure('unknown_model', 'The catalog declares no such model.', { pointer: 'model' });
+    if (definition === undefined) throw unknownModel(gateway.catalog.models);
     const bundle = parseBundle(body);
     await publish(definition, bundle, registry);
     const token = formatToken(await invalidate([modelTag(definition.name)]));
@@ -79,5 +89,12 @@ export function registerAdmin(
   app.get('/v1/admin/pipeline', async (c) => {
     const state = await adminOf(c).pipeline(c.req.query('source'));
     return c.json(state, 200, { 'cache-control': 'no-store' });
+  });
+}
+
+function unknownModel(models: readonly { readonly name: string }[]): Failure {
+  const names = models.map(({ name }) => name).join(', ') || 'none';
+  return new Failure('unknown_model', `The catalog declares no such model. Its models: ${names}.`, {
+    pointer: 'model',
   });
 }

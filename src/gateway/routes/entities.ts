@@ -1,6 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from '@hono/zod-openapi';
-import { formatToken, type Token } from '../../cache/clock/token.ts';
+import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import type { EntityDefinition, EntityWrite } from '../../define/entity.ts';
 import type { KeyInput, KeyPart } from '../../define/key.ts';
 import { unstorableAt } from '../../pipeline/unstorable.ts';

@@ -25,7 +25,7 @@ const EventType = z
   })
   .openapi('EventType');
 
-/** Tells what may be sent, in which versions. */
+/** Lists the event types that are taken, in their versions. */
 export function registerEventTypes(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'get',

@@ -97,7 +97,9 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
       409: problem('The one event has the source and id of another, and is kept in quarantine.'),
       413: problem('The body or the batch is too large.'),
       415: problem('Another content type or encoding.'),
-      422: problem('The one event was refused, and is kept in quarantine.'),
+      422: problem(
+        'The one event was refused, by its contract, a rule or the database, and is kept in quarantine.',
+      ),
       503: problem('The queue, or the database, does not take events; send them again.'),
     },
   });

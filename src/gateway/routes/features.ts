@@ -1,4 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import type { Catalog } from '../../define/catalog.ts';
 import { readNames } from '../../define/feature.ts';
 import { READ_KEYS_MAX } from '../../features/shards.ts';
@@ -7,22 +8,13 @@ import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { problem } from '../openapi.ts';
+import { canonicalKey, EntityKey } from '../entity-key.ts';
+import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
-/** A key of four columns of text, each at its longest. */
-const KEY_CHARACTERS_MAX = 1_024;
-
-/** The value of a key's one column, its canonical text, or an object of its columns' values. */
-const Key = z.union([
-  z.string().min(1).max(KEY_CHARACTERS_MAX),
-  z.int(),
-  z.record(z.string().max(64), z.union([z.string().max(KEY_CHARACTERS_MAX), z.int()])),
-]);
-
 const ReadRequest = z.strictObject({
   entity: z.string().min(1).max(64),
-  keys: z.array(Key).min(1).max(READ_KEYS_MAX),
+  keys: z.array(EntityKey).min(1).max(READ_KEYS_MAX),
   features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
 });
 
@@ -41,6 +33,7 @@ export function registerFeatures(
     path: '/v1/features/read',
     summary: 'Features of up to a hundred entities, each with its status and the time of its newest event',
     tags: ['features'],
+    security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: ReadRequest } } } },
     responses: {
       200: {
@@ -48,11 +41,12 @@ export function registerFeatures(
           'One result a key, in the order of the keys; times in milliseconds since the Unix epoch.',
       },
       400: problem('The body is not valid.'),
+      401: problem('A key is needed, unless the entity is public.'),
       422: problem('The entity or a feature is not declared.'),
     },
   });
   app.post('/v1/features/read', async (c) => {
-    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+    const body = await readBody(c, gateway);
     const parsed = ReadRequest.safeParse(body);
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
@@ -73,14 +67,32 @@ export function registerFeatures(
   });
 }
 
-/** Two spellings of one key, such as `7` and `007` of an integer, have one text. */
-function canonicalKeys(catalog: Catalog, name: string, keys: readonly z.output<typeof Key>[]): string[] {
+/**
+ * The body of a reader who has the key, or asks for a public entity. A stranger who sends anything else is asked for
+ * the key, so the answer does not say whether the entity or its keys exist.
+ */
+async function readBody(c: Context<AppEnv>, { catalog, admit }: Gateway): Promise<unknown> {
+  const open = catalog.entities.filter(({ isPublic }) => isPublic);
+  const principal = admit(c, { isPublic: open.length > 0 });
+  const reading = readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+  if (principal.kind !== 'anonymous') return await reading;
+  const body = await reading.catch(() => undefined);
+  if (!open.some(({ name }) => isOf(body, name))) admit(c, { isPublic: false });
+  return body;
+}
+
+function isOf(body: unknown, entity: string): boolean {
+  return typeof body === 'object' && body !== null && 'entity' in body && body.entity === entity;
+}
+
+function canonicalKeys(
+  catalog: Catalog,
+  name: string,
+  keys: readonly z.output<typeof EntityKey>[],
+): string[] {
   const entity = catalog.features.find((definition) => definition.entity.name === name)?.entity;
-  return keys.map((key, index) => {
-    const values = entity?.key.parse(key);
-    if (entity !== undefined && values !== undefined) return entity.key.textOf(values);
-    throw new Failure('invalid_request', `This is no key of "${name}".`, { pointer: `/keys/${index}` });
-  });
+  // `wantedNames` has refused an entity without features.
+  return entity === undefined ? [] : keys.map((key, index) => canonicalKey(entity, key, `/keys/${index}`));
 }
 
 function wantedNames(catalog: Catalog, entity: string, wanted: readonly string[] | undefined): string[] {

@@ -1,11 +1,12 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { EntityDefinition } from '../../define/entity.ts';
-import type { ModelDefinition } from '../../define/model.ts';
+import type { ModelDefinition, PredictionModel, RankingModel } from '../../define/model.ts';
 import { readFeatures, type ShardPort } from '../../features/store.ts';
-import type { LoadedModel } from '../../inference/loaded-models.ts';
+import { asRanking, type LoadedModel, type LoadedRanking } from '../../inference/loaded-models.ts';
+import { predict } from '../../inference/predict.ts';
 import { predictionFacts } from '../../inference/prediction.ts';
 import { rank } from '../../inference/rank.ts';
-import { inputTensor, TensorRequest } from '../../inference/tensors.ts';
+import { inputTensors, TensorAnswer, TensorRequest, type Tensors, toJson } from '../../inference/tensors.ts';
 import type { LineageFacts } from '../../pipeline/lineage/recorder.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
@@ -13,15 +14,17 @@ import { newId } from '../../platform/ids.ts';
 import type { KeyValues } from '../../storage/postgres/entity-writes.ts';
 import { readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
-import { type ChampionPorts, championOf } from '../champion.ts';
+import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { problem } from '../openapi.ts';
+import { canonicalKey, EntityKey } from '../entity-key.ts';
+import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
+import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const ITEMS_MAX = 200;
 
-const EntityRequest = z.strictObject({
-  key: z.string().min(1).max(64),
+const RankingRequest = z.strictObject({
+  key: EntityKey,
   items: z.array(z.string().min(1).max(64)).min(1).max(ITEMS_MAX).optional(),
 });
 
@@ -33,50 +36,74 @@ export interface PredictionPorts extends ChampionPorts {
   readonly predicted: (facts: LineageFacts) => void;
 }
 
-/** Predicts for an entity, whose features it fetches, or for a tensor as it is. */
+/** Predictions for an entity whose features the worker reads, or for tensors as they are. They are not cached. */
 export function registerPredictions(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
   predictionsOf: PortsOf<PredictionPorts>,
+  schemas: ReadonlyMap<ModelDefinition, ModelSchemas>,
 ): void {
-  app.openAPIRegistry.registerPath({
-    method: 'post',
-    path: '/v1/predictions/{model}',
-    summary: 'Scores items for an entity by its key, or runs the graph on a tensor',
-    tags: ['models'],
-    request: {
-      params: z.object({ model: z.string() }),
-      body: {
-        required: true,
-        content: { 'application/json': { schema: z.union([EntityRequest, TensorRequest]) } },
-      },
-    },
-    responses: {
-      200: {
-        description:
-          'Items with scores, or the output tensor; `predictionId` is that of `/v1/lineage/prediction/{id}`.',
-      },
-      404: problem('The catalog declares no such model.'),
-      422: problem('The tensor does not fit, or an item does not exist.'),
-      503: problem('No version has been published, or it cannot be loaded.'),
-    },
-  });
+  const { openAPIRegistry: registry } = app;
+  const tensors = {
+    request: registry.register('TensorRequest', TensorRequest),
+    answer: registry.register('TensorAnswer', TensorAnswer),
+  };
+  for (const [model, { request = RankingRequest, answer }] of schemas)
+    describePrediction(app, model, z.union([request, tensors.request]), z.union([answer, tensors.answer]));
   app.post('/v1/predictions/:model', async (c) => {
     const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
+    if (definition?.isPublic !== true) gateway.admit(c, { isPublic: false });
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
       throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, {
         pointer: 'model',
       });
     }
-    const model = await championOf(ports, definition, consistencyOf(c.req.raw));
+    const consistency = consistencyOf(c.req.raw);
+    if (!isTensorRequest(body) && definition.task !== 'ranking') {
+      const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
+      const { value } = await predict(definition, request, predictPorts(ports, definition, consistency));
+      return c.json(value);
+    }
+    const model = await championOf(ports, definition, consistency);
     const { name, version } = model.manifest;
     const predictionId = newId();
-    const answer = isTensorRequest(body)
-      ? await runTensor(model, body, predictionId, ports)
-      : await scoreItems(definition, model, parseEntityRequest(body), predictionId, ports);
+    const answer =
+      isTensorRequest(body) || definition.task !== 'ranking'
+        ? await runTensors(model, body, predictionId, ports)
+        : await scoreItems(definition, asRanking(model), parsed(RankingRequest, body), predictionId, ports);
     return c.json({ model: { name, version }, predictionId, ...answer });
+  });
+}
+
+function describePrediction(
+  app: OpenAPIHono<AppEnv>,
+  model: ModelDefinition,
+  request: z.ZodType,
+  answer: z.ZodType,
+): void {
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: `/v1/predictions/${model.name}`,
+    summary: `${model.description} For an entity by its key, or the graph's outputs for tensors`,
+    tags: ['models'],
+    ...securityOf(model),
+    request: {
+      headers: consistencyHeaders,
+      body: { required: true, content: { 'application/json': { schema: request } } },
+    },
+    responses: {
+      200: {
+        description: 'The prediction for the key, or the output tensors.',
+        content: { 'application/json': { schema: answer } },
+      },
+      400: problem('The key or a field of the request is wrong.'),
+      ...unauthorizedOf(model),
+      404: problem('The catalog declares no such model.'),
+      422: problem('A tensor does not fit, or an item does not exist.'),
+      503: problem('No version has been published, or it cannot be loaded, and there is no fallback.'),
+    },
   });
 }
 
@@ -84,40 +111,67 @@ function isTensorRequest(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'inputs' in body;
 }
 
-async function runTensor(
+function predictionOf(definition: PredictionModel, body: unknown) {
+  const sent = parsed(predictionRequest(definition), body);
+  const key = canonicalKey(definition.entity, EntityKey.parse(sent['key']), '/key');
+  // A model without fields of the request takes no `request`.
+  return { key, request: definition.request.parse(sent['request'] ?? {}) };
+}
+
+async function runTensors(
   { graph, manifest }: LoadedModel,
   body: unknown,
   id: string,
   { predicted }: PredictionPorts,
 ): Promise<object> {
-  const { shape, data } = await graph.run(inputTensor(body, graph));
-  const outcome = { items: shape[0] ?? 1, source: 'tensor', degraded: undefined } as const;
+  const inputs = inputTensors(body, graph.inputs);
+  let outputs: Tensors;
+  try {
+    outputs = await graph.run(inputs);
+  } catch (error) {
+    throw new Failure(
+      'tensor_mismatch',
+      'The graph cannot run on these tensors. Check that dimensions which its inputs share are equal.',
+      { pointer: '/inputs', cause: error },
+    );
+  }
+  const rows = Object.values(outputs)[0]?.shape[0] ?? 1;
+  const outcome = { items: rows, source: 'tensor', degraded: undefined } as const;
   predicted(predictionFacts({ id, at: systemNow(), manifest, subject: undefined, outcome }));
-  return { outputs: [{ name: graph.output.name, datatype: 'FP32', shape, data: [...data] }] };
+  return {
+    outputs: Object.entries(outputs).map(([name, tensor]) => ({
+      name,
+      datatype: tensor.datatype,
+      shape: tensor.shape,
+      data: toJson(tensor),
+    })),
+  };
 }
 
 async function scoreItems(
-  definition: ModelDefinition,
-  model: LoadedModel,
-  { key, items }: z.output<typeof EntityRequest>,
+  definition: RankingModel,
+  model: LoadedRanking,
+  { key: sent, items }: z.output<typeof RankingRequest>,
   predictionId: string,
   ports: PredictionPorts,
 ): Promise<object> {
+  const { entity } = definition;
+  const key = canonicalKey(entity, sent, '/key');
   await assertItemsExist(definition, model, items ?? [], ports);
   const now = systemNow();
-  const [features] = await readFeatures(definition.entity.name, [key], now, ports.shards);
-  const ranking = await rank(model, features ?? {}, items, ITEMS_MAX, now);
+  const [features] = await readFeatures(entity.name, [key], now, ports.shards);
+  const ranking = await rank(definition, model, features ?? {}, items, ITEMS_MAX, now);
   ports.predicted(
     predictionFacts({
       id: predictionId,
       at: now,
       manifest: model.manifest,
-      subject: { entity: definition.entity.name, key, features: features ?? {} },
+      subject: { entity: entity.name, key, features: features ?? {} },
       outcome: { items: ranking.items.length, source: ranking.source, degraded: ranking.degraded },
     }),
   );
   return {
-    [definition.entity.name]: key,
+    [entity.name]: key,
     items: ranking.items,
     source: ranking.source,
     ...(ranking.degraded === undefined ? {} : { degraded: ranking.degraded }),
@@ -126,8 +180,8 @@ async function scoreItems(
 
 /** The model knows the items of its training; for newer ones the database is asked. */
 async function assertItemsExist(
-  { itemEntity }: ModelDefinition,
-  { candidates }: LoadedModel,
+  { itemEntity }: RankingModel,
+  { candidates }: LoadedRanking,
   items: readonly string[],
   { missingKeys }: PredictionPorts,
 ): Promise<void> {
@@ -143,10 +197,10 @@ async function assertItemsExist(
   });
 }
 
-function parseEntityRequest(body: unknown): z.output<typeof EntityRequest> {
-  const parsed = EntityRequest.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
+function parsed<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
   throw new Failure('invalid_request', issue?.message ?? 'Not a prediction request.', {
     pointer: jsonPointer(issue?.path ?? []),
   });

@@ -1,24 +1,26 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { CachedAnswer, ReadRequest } from '../../cache/read-through.ts';
+import { type Principal, principalKey } from '../../define/principal.ts';
 import type { Variant } from '../../define/vary.ts';
-import type { Loaded, ViewDefinition } from '../../define/view.ts';
+import type { Loaded, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
 import { type AppEnv, type PortsOf, requestIdOf } from '../context.ts';
-import { consistencyHeaders, problem } from '../openapi.ts';
+import { type AccessPorts, admit } from '../middleware/authorize.ts';
+import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
 /** One for all requests of an isolate, so that a warm hit makes none. */
-export interface ViewPorts {
+export interface ViewPorts extends AccessPorts {
   /** Reads through the cache. The answer comes at once where it is in memory: a promise costs more than the look-up. */
   read(
     request: ReadRequest,
     http: Request,
     ctx: Pick<ExecutionContext, 'waitUntil'>,
   ): CachedAnswer | Promise<CachedAnswer>;
-  /** Reads a view's answer from the database, with the moment of the clock that it reflects. */
-  load(view: ViewDefinition, input: unknown, variant: Variant): Promise<Loaded>;
+  /** Reads a view's answer from the origin as of `now`, with the moment of the clock that it reflects. */
+  load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded>;
 }
 
 /** Serves every view of the catalog: `GET` of its path, through the cache. */
@@ -32,29 +34,38 @@ export function registerViews(
 
 function registerView(app: OpenAPIHono<AppEnv>, readsOf: PortsOf<ViewPorts>, view: ViewDefinition): void {
   const variants = variantsOf(view);
-  const varies = variants.headers.length > 0;
+  const asksForKey = !view.isPublic || view.takesPrincipal;
+  const hasVariants = variants.headers.length > 0;
+  const ownDimensions = ownDimensionsOf(view);
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: view.path,
     summary: view.description,
     tags: ['views'],
+    ...securityOf(view),
     request: { params: view.params, query: view.query, headers: headersOf(variants) },
     responses: {
       200: { description: view.description, content: { 'application/json': { schema: view.response } } },
       304: { description: 'The answer that the client has is still right.' },
       400: problem('A parameter or header is wrong.'),
+      ...unauthorizedOf({ isPublic: !asksForKey }),
       404: problem('There is no such thing.'),
+      500: problem('The view itself is at fault; its name and the error are in the log.'),
       503: problem('The origin does not answer, and the cache may not.'),
     },
   });
   const route = { view: view.name, path: view.path, params: view.params, query: view.query };
   const askedBefore = new AskedBefore();
-  const responses = new CachedResponses(variants.headers);
+  const responses = new CachedResponses([...(asksForKey ? ['Authorization'] : []), ...variants.headers]);
   app.get(honoPath(view.path), (c): Response | Promise<Response> => {
     const request = c.req.raw;
+    const reader = asksForKey ? admit(request, view, readsOf(c)) : undefined;
+    const principal = view.takesPrincipal ? reader : undefined;
     const startedAt = systemNow();
     const { input, key: purgeKey } = askedBefore.resolve(route, c.req);
-    const variant = varies ? variants.of(request) : NO_VARIANT;
+    const variant = hasVariants ? variants.of(request) : NO_VARIANT;
+    const own = ownDimensions(principal);
+    const isWhole = !hasVariants && own === undefined;
     const respond = (answer: CachedAnswer, tookMs: number): Response => {
       const response = responses.of(answer, request, tookMs);
       if (answer.entry.body !== 'null') return response;
@@ -63,13 +74,15 @@ function registerView(app: OpenAPIHono<AppEnv>, readsOf: PortsOf<ViewPorts>, vie
     const reads = readsOf(c);
     const wanted = {
       view: view.name,
-      key: varies ? keyOf(route, input, variant) : purgeKey,
+      key: isWhole ? purgeKey : keyOf(route, input, { ...variant, ...own }),
       purgeKey,
       policy: view.policy,
       consistency: consistencyOf(request),
       input,
       variant,
-      load: () => reads.load(view, input, variant),
+      principal,
+      grainMs: view.grainMs,
+      load: (now: number) => reads.load(view, { input, variant, principal }, now),
     };
     const answer = reads.read(wanted, request, c.executionCtx);
     if (!(answer instanceof Promise)) return respond(answer, 0);
@@ -78,6 +91,18 @@ function registerView(app: OpenAPIHono<AppEnv>, readsOf: PortsOf<ViewPorts>, vie
 }
 
 const NO_VARIANT: Variant = {};
+
+/**
+ * What keeps the entries of a view apart beside its variants, as dimensions of the cache key: whose answer it is, and
+ * the length of its grain, so that a deployment that changes that finds no entry of the other length.
+ */
+function ownDimensionsOf({
+  grainMs,
+}: ViewDefinition): (principal: Principal | undefined) => Variant | undefined {
+  const grain = grainMs === undefined ? undefined : { '@grain': String(grainMs) };
+  return (principal) =>
+    principal === undefined ? grain : { ...grain, '@principal': principalKey(principal) };
+}
 
 function headersOf({ headers }: Variants) {
   return consistencyHeaders.extend(

@@ -3,6 +3,8 @@ import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import type { Catalog } from '../../define/catalog.ts';
 import type { EventDefinition } from '../../define/event.ts';
 import { readNames } from '../../define/feature.ts';
+import { answerSchema, type ModelDefinition } from '../../define/model.ts';
+import { jsonTypeOf } from '../../define/model-input.ts';
 import type { Field, RunDataset } from '../../pipeline/lineage/open-lineage.ts';
 import { lineageName } from '../../storage/postgres/lineage-events.ts';
 import { events, quarantine } from '../../storage/postgres/schema.ts';
@@ -55,17 +57,33 @@ export function datasetsOf(catalog: Catalog, databaseUrl: string): Datasets {
     ours(datasetNames.features(entity), [{ name: entity, type: 'text' }, ...fields]);
   }
   for (const model of catalog.models) {
-    ours(
-      datasetNames.model(model.name),
-      model.columns.map((name) => ({ name, type: 'float' })),
-    );
-    ours(datasetNames.predictions(model.name), [
-      { name: model.entity.name, type: 'text' },
-      { name: model.itemEntity.name, type: 'text' },
-      { name: 'score', type: 'float' },
-    ]);
+    const { inputs, answer } = fieldsOfModel(model);
+    ours(datasetNames.model(model.name), inputs);
+    ours(datasetNames.predictions(model.name), [{ name: model.entity.name, type: 'text' }, ...answer]);
   }
   return all;
+}
+
+/** The columns that a model reads, and what it answers for an entity. */
+function fieldsOfModel(model: ModelDefinition): { inputs: Field[]; answer: Field[] } {
+  if (model.task === 'ranking') {
+    return {
+      inputs: model.columns.map((name) => ({ name, type: 'float' })),
+      answer: [
+        { name: model.itemEntity.name, type: 'text' },
+        { name: 'score', type: 'float' },
+      ],
+    };
+  }
+  return {
+    inputs: Object.values(model.inputs).flatMap(({ datatype, columns }) =>
+      Object.keys(columns).map((name) => ({ name, type: datatype })),
+    ),
+    answer: Object.entries(answerSchema(model).shape).map(([name, schema]) => ({
+      name,
+      type: jsonTypeOf(schema) ?? 'any',
+    })),
+  };
 }
 
 /** The members of a type's data, as its JSON Schema names them. */

@@ -1,3 +1,4 @@
+import { SUBREQUESTS_MAX } from '../../platform/limits.ts';
 import type { FeedChange } from './change.ts';
 import { formatPosition, type Position, type ResetReason } from './position.ts';
 
@@ -35,8 +36,8 @@ export const RETRY_MS = 1_000;
 export const WAIT_MS = 5_000;
 /** A stream ends after this long, and its client comes back with its position. */
 export const LIFE_MS = 10 * 60_000;
-/** Questions of one stream: the platform gives a request a thousand subrequests. */
-export const QUESTIONS_MAX = 800;
+/** Questions of one stream: each is a subrequest, and a fifth of them is left for the rest of the request. */
+export const QUESTIONS_MAX = (SUBREQUESTS_MAX * 4) / 5;
 
 /**
  * The feed as text of server-sent events (HTML Living Standard §9.2), from after `first` on. Pieces are made as they

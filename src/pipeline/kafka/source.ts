@@ -86,7 +86,7 @@ export async function pump(
   return { next, records: records.length };
 }
 
-const NOTHING_KNOWN: StoreOutcome = { duplicates: [], conflicts: [] };
+const NOTHING_KNOWN: StoreOutcome = { duplicates: [], conflicts: [], refused: [] };
 
 /** What fails again and again while nothing is away would hold up its partition for ever: the queue takes it apart. */
 async function take(message: EventsMessage, failures: number, ports: SourcePorts): Promise<StoreOutcome> {

@@ -7,7 +7,7 @@ export type Tell = (facts: LineageFacts) => void;
 /** Of counts by reason: `quarantined:quantity_not_positive`. */
 export const QUARANTINED = 'quarantined:';
 
-/** Stores what some messages hold (`storeMessages`), and tells what became of it. */
+/** Stores the events of some messages (`storeMessages`), and reports the outcome for lineage. */
 export async function storeObserved(
   messages: readonly EventsMessage[],
   ports: StorePorts,
@@ -46,7 +46,7 @@ export async function storeObserved(
   }
 }
 
-/** Folds events, and tells of it: how many events, and how many keys' features they count for. */
+/** Folds events, and reports the number of events and of keys whose features they changed, for lineage. */
 export async function foldObserved(
   events: readonly { readonly seq: number }[],
   fold: () => Promise<string[]>,

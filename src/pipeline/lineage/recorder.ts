@@ -9,7 +9,7 @@ const WRITES_PER_CALLER = 3;
 /** A write that has not come back after this long has died with its request, in milliseconds. */
 const WRITE_LEASE_MS = 15_000;
 
-/** What was done, as far as lineage tells it. */
+/** What was done, as lineage records it. */
 export interface LineageFacts extends RunKey {
   readonly counts: Counts;
   /** When it was done, where that is not now; milliseconds since the Unix epoch. */
@@ -23,7 +23,7 @@ export interface LineageFacts extends RunKey {
 export interface RecorderPorts {
   readonly now: () => number;
   readonly keepAlive: (promise: Promise<unknown>) => void;
-  /** Resolves when it is time to write: others may tell something until then. */
+  /** Resolves when it is time to write. Facts that arrive before that are written together. */
   readonly pause: () => Promise<void>;
   /** Writes in one transaction, and returns how many of the runs had not ended. */
   readonly write: (runs: readonly RunTally[], predictions: readonly PredictionRecord[]) => Promise<number>;
@@ -39,9 +39,9 @@ interface Tally extends RunKey {
 }
 
 /**
- * An isolate's part in telling what was done. Nobody waits for it and it never fails: what comes while a write is
- * under way goes into the next one, and what cannot be written is counted as lost. It is not written again, for
- * whether it was written is not known, and what is told twice would count twice.
+ * Records what an isolate does, for lineage. No request waits for it, and it never fails. Facts that arrive during a
+ * write go into the next one. Facts that cannot be written are counted as lost and not written again: the failed
+ * write may have been committed, and its counts would then count twice.
  */
 export class LineageRecorder {
   readonly #tallies = new Map<string, Tally>();

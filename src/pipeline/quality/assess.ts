@@ -1,5 +1,6 @@
 import type { EventDefinition } from '../../define/event.ts';
 import type { QualityDimension, RuleDeclaration } from '../../define/quality.ts';
+import { STORAGE_REFUSED } from '../transactions.ts';
 import type { Tallies, Tally } from './tally.ts';
 
 /** What an event that was stored has to say for its score. */
@@ -20,7 +21,7 @@ export interface RefusedForScore {
 /** What stands for the type of events that have none, or none that is declared. */
 export const UNRECOGNISED = '(unrecognised)';
 
-type BuiltIn = 'contract_violation' | 'conflicting_duplicate' | 'not_storable';
+type BuiltIn = 'contract_violation' | 'conflicting_duplicate' | 'not_storable' | typeof STORAGE_REFUSED;
 
 /** Rules that every type has: what its events are refused for beside its own rules. */
 export const BUILT_IN_RULES: readonly (RuleDeclaration & { readonly name: BuiltIn })[] = [
@@ -43,7 +44,14 @@ export const BUILT_IN_RULES: readonly (RuleDeclaration & { readonly name: BuiltI
     dimension: 'validity',
     mode: 'blocking',
     pointer: '/data',
-    detail: 'The database cannot hold the event.',
+    detail: 'The data have a value that no database column can hold.',
+  },
+  {
+    name: STORAGE_REFUSED,
+    dimension: 'validity',
+    mode: 'blocking',
+    pointer: '/data',
+    detail: 'The database refuses the event.',
   },
 ];
 

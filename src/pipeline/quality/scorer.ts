@@ -8,8 +8,7 @@ import type { RefusedEvent } from '../../storage/postgres/quarantine.ts';
 import { identityOf } from '../identity.ts';
 import type { StorePorts } from '../store.ts';
 import { tallyEvents } from './assess.ts';
-import { EMPTY_TALLY, type ScoreBatch, type Tallies } from './tally.ts';
-import { addUp } from './windows.ts';
+import { addUp, EMPTY_TALLY, type ScoreBatch, type Tallies } from './tally.ts';
 
 /** A transaction that is younger may still be scored by the worker that made it, in milliseconds. */
 export const PENDING_GRACE_MS = 60_000;

@@ -78,3 +78,10 @@ function merged<Value>(
   }
   return Object.fromEntries(sum);
 }
+
+/** The sum of several tallies, by type. */
+export function addUp(rows: readonly { readonly type: string; readonly tally: Tallies[string] }[]): Tallies {
+  const sum = new Map<string, Tallies[string]>();
+  for (const { type, tally } of rows) sum.set(type, addTallies(sum.get(type) ?? EMPTY_TALLY, tally));
+  return Object.fromEntries(sum);
+}

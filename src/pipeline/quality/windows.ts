@@ -1,4 +1,4 @@
-import { addTallies, EMPTY_TALLY, type Tallies } from './tally.ts';
+import type { Tallies } from './tally.ts';
 
 /**
  * What is counted is kept in buckets of three widths, so that a short window is sharp and a long one is few rows.
@@ -49,13 +49,6 @@ export function referenceSpanOf(window: WindowName, minute: number): Span {
 /** The oldest bucket of a width that is still needed. */
 export function oldestKept({ width, kept }: (typeof WIDTHS)[number], minute: number): number {
   return Math.floor(minute / width) - kept + 1;
-}
-
-/** Adds up what several buckets hold, by type. */
-export function addUp(rows: readonly { readonly type: string; readonly tally: Tallies[string] }[]): Tallies {
-  const sum = new Map<string, Tallies[string]>();
-  for (const { type, tally } of rows) sum.set(type, addTallies(sum.get(type) ?? EMPTY_TALLY, tally));
-  return Object.fromEntries(sum);
 }
 
 /** What the object tells: of each window, and of what it is compared with; and since ever. */

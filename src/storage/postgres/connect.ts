@@ -15,9 +15,30 @@ const QUERY_TIMEOUT_MS = 10_000;
 export function connect(target: DatabaseTarget): NeonHttpDatabase & { readonly $client: NeonHttpClient } {
   const { endpoint } = target;
   if (endpoint !== undefined) neonConfig.fetchEndpoint = () => endpoint;
-  neonConfig.fetchFunction = (input: string, init: RequestInit) =>
-    fetch(input, { ...init, signal: AbortSignal.timeout(QUERY_TIMEOUT_MS) });
+  neonConfig.fetchFunction = fetchAnswer;
   return drizzle(neon(target.url));
+}
+
+/** The connection to the database broke, or the database took too long, while an answer was read. */
+class ConnectionLost extends Error {
+  override readonly name = 'ConnectionLost';
+}
+
+/**
+ * What the driver needs of `fetch`. The driver wraps the errors of `fetch` itself in a `NeonDbError`, but not those of
+ * reading the body: unmarked, a connection that breaks there would look like an error of the code around the query.
+ */
+async function fetchAnswer(input: string, init: RequestInit) {
+  const response = await fetch(input, { ...init, signal: AbortSignal.timeout(QUERY_TIMEOUT_MS) });
+  const lost = (cause: unknown) => {
+    throw new ConnectionLost('The answer of the database broke off.', { cause });
+  };
+  return {
+    ok: response.ok,
+    status: response.status,
+    json: async (): Promise<unknown> => await response.json().catch(lost),
+    text: async () => await response.text().catch(lost),
+  };
 }
 
 /** SQLSTATE classes in which the statement's own data is at fault: trying again cannot help. */
@@ -25,10 +46,14 @@ const DATA_FAULT_CLASSES = new Set(['22', '23']);
 
 export type DatabaseFault = 'data' | 'unavailable' | 'bug';
 
-/** What kind of error a query ended with: the data's fault, an outage that passes, or our own mistake. */
+/**
+ * What kind of error a query, or the code around it, ended with: the data's fault, an outage that passes, or a mistake
+ * in a statement or in code. Without an SQLSTATE only an error of the connection is an outage: a `TypeError` of a
+ * view would otherwise be retried for ever, and hide behind old answers.
+ */
 export function classifyFault(error: unknown): DatabaseFault {
   const state = sqlState(error);
-  if (state === undefined) return 'unavailable';
+  if (state === undefined) return isConnectionError(error) ? 'unavailable' : 'bug';
   const stateClass = state.slice(0, 2);
   if (DATA_FAULT_CLASSES.has(stateClass)) return 'data';
   // 08 connection, 53 resources, 57 operator intervention, 40 rollback, 58 system, 55 not in the required state.
@@ -71,11 +96,21 @@ export function isTimeout(error: unknown): boolean {
   return false;
 }
 
-/** The SQLSTATE of a Postgres error, found through the wrappers that drivers put around it. */
-function sqlState(error: unknown): string | undefined {
+/** Whether the database could not be reached, or took too long: the driver's errors without an SQLSTATE are of that. */
+function isConnectionError(error: unknown): boolean {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
-    if ('code' in cause && typeof cause.code === 'string' && /^[0-9A-Z]{5}$/.test(cause.code))
-      return cause.code;
+    if (cause.name === 'NeonDbError' || cause instanceof ConnectionLost) return true;
+  }
+  return false;
+}
+
+/** Postgres manual, appendix A. The first character also tells it from error codes of a system such as `EPIPE`. */
+const SQLSTATE = /^[0-9FHPX][0-9A-Z]{4}$/;
+
+/** The SQLSTATE of a Postgres error, found through the wrappers that drivers put around it. */
+export function sqlState(error: unknown): string | undefined {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
+    if ('code' in cause && typeof cause.code === 'string' && SQLSTATE.test(cause.code)) return cause.code;
   }
   return undefined;
 }

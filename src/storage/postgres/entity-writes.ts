@@ -9,6 +9,8 @@ import { ownWrite } from './captured.ts';
 import { isStillReferenced } from './connect.ts';
 import { keyIs, keyNames, keyValues, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
+import { storedType } from './recordset.ts';
+import { removalClock, removalLock, tombstones } from './row-effects.ts';
 import * as millrace from './schema.ts';
 
 /** A key by property of the entity's table. */
@@ -47,6 +49,10 @@ export async function putEntity(
   });
   const updatedAt = columns['updatedAt'];
   if (updatedAt !== undefined) entries.push({ name: sql.identifier(updatedAt.name), value: sql`now()` });
+  // Events that happened before this write do not undo it.
+  for (const clock of Object.values(entity.clocks))
+    if (clock.columns.some(({ property }) => property in values))
+      entries.push({ name: sql.identifier(clock.column.name), value: sql`now()` });
   const [, , { rows }] = await db.batch([
     db.execute(ownWrite()),
     db.execute(insertOrLock(entity, key, entries)),
@@ -111,7 +117,8 @@ function pendingTags(entity: EntityDefinition, key: KeyValues): SQL {
 }
 
 /**
- * Deletes one row and writes its outbox row with it: what the statement returns is the row as it was deleted.
+ * Deletes one row and writes its outbox row with it: what the statement returns is the row as it was deleted. Where
+ * events remove rows of the entity as well, those that happened before do not bring this one back.
  *
  * @returns `null` where there is no such row.
  * @throws Failure `still_referenced` where a foreign key forbids it.
@@ -122,14 +129,17 @@ export async function deleteEntity(
   deletedKey: KeyInput,
 ): Promise<WrittenRow | null> {
   const key = entity.key.valuesOf(deletedKey);
+  const isRemovable = removalClock(entity) !== undefined;
   const statement = sql`
     with deleted as (
       delete from ${entity.table} where ${keyIs(entity, key)} returning *
-    )
+    )${isRemovable ? sql`, m_tombstones as (${tombstones(entity, 'deleted', sql`now()`)})` : sql``}
     insert into ${millrace.outbox} (tags) select ${deleteTags(entity, 'deleted')} from deleted
     returning id, tags`;
   try {
-    const [, { rows }] = await db.batch([db.execute(ownWrite()), db.execute(statement)]);
+    const locks = isRemovable ? [db.execute(removalLock(entity, true))] : [];
+    const results = await db.batch([db.execute(ownWrite()), ...locks, db.execute(statement)]);
+    const rows = results.at(-1)?.rows ?? [];
     if (rows.length === 0) return null;
     const { id, tags } = Written.omit({ created: true }).parse(rows[0]);
     return { outboxId: id, tags };
@@ -169,11 +179,4 @@ export async function missingKeys(
     .array(z.object({ millrace_position: z.coerce.number().int() }))
     .parse(rows)
     .map(({ millrace_position: position }) => position);
-}
-
-/** A `serial` column is stored as the integer that its sequence counts. */
-function storedType(column: PgColumn): string {
-  return column
-    .getSQLType()
-    .replace(/^(small|big|)serial$/, (_, size: string) => (size === '' ? 'integer' : `${size}int`));
 }

@@ -1,12 +1,12 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import type { Effect } from '../../define/event.ts';
+import { type Effect, EVENT_LINE, hasLines } from '../../define/effect.ts';
+import type { HistoryDefinition } from '../../define/entity.ts';
 import { ownWrite } from './captured.ts';
-import { keyNames } from './key-sql.ts';
-import { insertTags } from './list-tags.ts';
 import { pendingOfStored } from './quality-pending.ts';
-import { type EventRow, recordset } from './recordset.ts';
+import { byColumns, type EventRow, recordset } from './recordset.ts';
+import { type EventEffect, rowEffectStatements } from './row-effects.ts';
 import * as millrace from './schema.ts';
 
 /** An event that kept its contract, with what it does to the tables and the tags that this invalidates. */
@@ -64,7 +64,7 @@ export async function storeEvents(
     db.execute(ownWrite()),
     db.execute(insertEvents(events, batch)),
     db.execute(selectKnown(events, batch)),
-    ...ensureStatements(events, batch).map((statement) => db.execute(statement)),
+    ...rowEffectStatements(rowEffects(events), batch).map((statement) => db.execute(statement)),
     ...appendStatements(events, batch).map((statement) => db.execute(statement)),
     db.execute(insertOutbox(events, batch)),
     db.execute(pendingOfStored(batch)),
@@ -120,39 +120,38 @@ function insertEvents(events: readonly StorableEvent[], batch: string): SQL {
     on conflict (source, id) do nothing`;
 }
 
-/** What is inserted here is known to the database alone, so it writes the outbox rows for it, too. */
-function ensureStatements(events: readonly StorableEvent[], batch: string): SQL[] {
-  const rows = group(events, (effect) => (effect.kind === 'ensure' ? effect.entity : undefined));
-  return [...rows].map(([entity, entityRows]) => {
-    const set = recordset(entity.table, entityRows);
-    const names = keyNames(entity);
-    const key = sql.join(names, sql`, `);
-    const recordKey = sql.join(
-      names.map((name) => sql`r.${name}`),
-      sql`, `,
-    );
-    return sql`
-      with inserted as (
-        insert into ${entity.table} (${set.columns})
-        select distinct on (${recordKey}) ${set.values} from ${set.from}
-        join ${millrace.events} e on e.source = r.event_source and e.id = r.event_id and e.batch = ${batch}::uuid
-        order by ${recordKey}, e.seq
-        on conflict (${key}) do nothing
-        returning *
-      )
-      insert into ${millrace.outbox} (tags) select ${insertTags(entity, 'inserted')} from inserted`;
+function appendStatements(events: readonly StorableEvent[], batch: string): SQL[] {
+  const rows = events.flatMap(({ source, id, effects }) => {
+    const lines = new Map<HistoryDefinition, number>();
+    return effects.flatMap((effect) => {
+      if (effect.kind !== 'append') return [];
+      const line = lines.get(effect.history) ?? 0;
+      lines.set(effect.history, line + 1);
+      return [{ history: effect.history, source, id, line, row: effect.row }];
+    });
   });
+  return [...Map.groupBy(rows, ({ history }) => history)].flatMap(([history, own]) =>
+    byColumns(own).map((group) => appendRows(history, group, batch)),
+  );
 }
 
-function appendStatements(events: readonly StorableEvent[], batch: string): SQL[] {
-  const rows = group(events, (effect) => (effect.kind === 'append' ? effect.history : undefined));
-  return [...rows].map(([history, historyRows]) => {
-    const set = recordset(history.table, historyRows);
-    return sql`
-      insert into ${history.table} (event_seq, ${set.columns})
-      select e.seq, ${set.values} from ${set.from}
-      join ${millrace.events} e on e.source = r.event_source and e.id = r.event_id and e.batch = ${batch}::uuid`;
-  });
+/** Rows of one history that name the same columns. */
+function appendRows(history: HistoryDefinition, rows: readonly EventRow[], batch: string): SQL {
+  const set = recordset(history.table, rows);
+  const numbered = hasLines(history);
+  const targets = [sql`event_seq`, ...(numbered ? [sql.identifier(EVENT_LINE)] : []), set.columns];
+  const values = [sql`e.seq`, ...(numbered ? [sql`r.m_line`] : []), set.values];
+  return sql`
+    insert into ${history.table} (${sql.join(targets, sql`, `)})
+    select ${sql.join(values, sql`, `)} from ${set.from}
+    join ${millrace.events} e on e.source = r.m_source and e.id = r.m_id and e.batch = ${batch}::uuid`;
+}
+
+/** The effects of all events on rows of entities; those of one event keep their order. */
+function rowEffects(events: readonly StorableEvent[]): EventEffect[] {
+  return events.flatMap(({ source, id, effects }) =>
+    effects.flatMap((effect, line) => (effect.kind === 'append' ? [] : [{ source, id, line, effect }])),
+  );
 }
 
 function insertOutbox(events: readonly StorableEvent[], batch: string): SQL {
@@ -163,21 +162,4 @@ function insertOutbox(events: readonly StorableEvent[], batch: string): SQL {
     from jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(source text, id text, tags jsonb)
     join ${millrace.events} e on e.source = r.source and e.id = r.id and e.batch = ${batch}::uuid
     order by e.seq`;
-}
-
-function group<Target>(
-  events: readonly StorableEvent[],
-  target: (effect: Effect) => Target | undefined,
-): Map<Target, EventRow[]> {
-  const groups = new Map<Target, EventRow[]>();
-  for (const { source, id, effects } of events) {
-    for (const effect of effects) {
-      const key = target(effect);
-      if (key === undefined) continue;
-      const rows = groups.get(key) ?? [];
-      rows.push({ source, id, row: effect.row });
-      groups.set(key, rows);
-    }
-  }
-  return groups;
 }

@@ -48,7 +48,8 @@ export async function tablesWith(
   seq: number,
 ): Promise<string[]> {
   const each = histories.map(
-    ({ table }) => sql`select ${lineageName(table)}::text as name from ${table} h where h.event_seq = ${seq}`,
+    ({ table }) =>
+      sql`select ${lineageName(table)}::text as name where exists (select from ${table} h where h.event_seq = ${seq})`,
   );
   if (each.length === 0) return [];
   const { rows } = await db.execute(sql.join(each, sql` union all `));
@@ -109,7 +110,7 @@ export async function sampleEventsOfHistory(
   const column = ownerColumn({ table, owners }, owner);
   const owned = column === undefined ? sql`true` : sql`h.${column} is not null`;
   const { rows } = await db.execute(sql`
-    select ${EVENT} from ${table} h join ${millrace.events} e on e.seq = h.event_seq
+    select distinct on (h.event_seq) ${EVENT} from ${table} h join ${millrace.events} e on e.seq = h.event_seq
     where h.event_seq between ${firstSeq} and ${lastSeq} and ${owned}
       and e.recorded_at <= ${knownBy}::timestamptz
     order by h.event_seq desc limit ${limit}`);

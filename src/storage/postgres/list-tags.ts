@@ -1,7 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { EntityDefinition } from '../../define/entity.ts';
-import type { ListColumn, ListDefinition, SortColumn } from '../../define/list.ts';
-import { keyText, sameKey } from './key-sql.ts';
+import { filterTextSql } from '../../define/list-filter.ts';
+import type { ListDefinition } from '../../define/list-types.ts';
+import { lexemeHash, MANY, SEARCH_LEXEMES_MAX, type SearchDefinition } from '../../define/search.ts';
+import { integerSql, type SortColumn } from '../../define/sort-column.ts';
+import { keyNames, keyText, sameKey } from './key-sql.ts';
 
 /**
  * What a changed row invalidates, as SQL: what `EntityDefinition.row` and `ListDefinition` say in JavaScript, for
@@ -12,12 +15,20 @@ import { keyText, sameKey } from './key-sql.ts';
 
 /** What an inserted row invalidates: the answers that missed it, and its place in every list. */
 export function insertTags(entity: EntityDefinition, row: string): SQL {
-  return concatenated([ownTag(entity, row), ...listsOf(entity).map((list) => entering(list, row))]);
+  return concatenated([
+    ownTag(entity, row),
+    ...listsOf(entity).map((list) => entering(list, row)),
+    ...searchesOf(entity).map((search) => searchTags(search, row)),
+  ]);
 }
 
 /** What a deleted row invalidates: the answers that show it, and those about whole lists. */
 export function deleteTags(entity: EntityDefinition, row: string): SQL {
-  return concatenated([ownTag(entity, row), ...listsOf(entity).map((list) => leaving(list, row))]);
+  return concatenated([
+    ownTag(entity, row),
+    ...listsOf(entity).map((list) => leaving(list, row)),
+    ...searchesOf(entity).map(({ name }) => sql`array[${literal(`${name}^`)}]`),
+  ]);
 }
 
 /** What an update invalidates: the answers that show the row and, where its place in a list changed, the new one. */
@@ -31,15 +42,45 @@ export function updateTags(entity: EntityDefinition, old: string, now: string): 
       const moved = concatenated([leaving(list, old), entering(list, now)]);
       return sql`case when ${place(old)} is distinct from ${place(now)} then ${moved} else '{}'::text[] end`;
     }),
+    ...searchesOf(entity).map((search) => {
+      const text = (row: string) =>
+        sql`row(${join([...keyNames(entity), ...namesOf(search)].map((name) => sql`${sql.raw(row)}.${name}`))})`;
+      const changed = sql`${text(old)} is distinct from ${text(now)}`;
+      return sql`case when ${changed} then ${searchTags(search, now)} else '{}'::text[] end`;
+    }),
   ]);
+}
+
+function searchesOf(entity: EntityDefinition): SearchDefinition[] {
+  return Object.values(entity.searches);
+}
+
+function namesOf({ columns }: SearchDefinition): ReturnType<typeof sql.identifier>[] {
+  return columns.map(({ name }) => sql.identifier(name));
+}
+
+/** What a row's text invalidates by coming to be: the search as a whole, and answers that depend on one of its lexemes. */
+function searchTags(search: SearchDefinition, row: string): SQL {
+  const lexemes = search.lexemes(namesOf(search).map((name) => sql`${sql.raw(row)}.${name}`));
+  const whole = literal(`${search.name}^`);
+  return sql`(
+    select array[${whole}] || case
+      when cardinality(lexemes) > ${sql.raw(String(SEARCH_LEXEMES_MAX))} then array[${whole} || ${literal(MANY)}]
+      else array(select ${whole} || ${lexemeHash(sql`lexeme`)} from unnest(lexemes) as lexeme) end
+    from (select ${lexemes} as lexemes) as document)`;
 }
 
 function listsOf(entity: EntityDefinition): ListDefinition[] {
   return Object.values(entity.lists);
 }
 
-function placeColumns({ filter, orderBy }: ListDefinition): ListColumn[] {
-  return [...filter, ...orderBy];
+/** By what a row's place in a list, or its being in a range of it, changes. */
+function placeColumns({ filter, orderBy, range }: ListDefinition): SortColumn[] {
+  return [
+    ...new Map(
+      [...filter, ...orderBy, ...(range === undefined ? [] : [range])].map((of) => [of.property, of]),
+    ).values(),
+  ];
 }
 
 function ownTag(entity: EntityDefinition, row: string): SQL {
@@ -49,7 +90,7 @@ function ownTag(entity: EntityDefinition, row: string): SQL {
 function entering(list: ListDefinition, row: string): SQL {
   const digits = sql.raw(String(list.digits));
   const position = join(
-    list.orderBy.map((column) => encoded(column, row)),
+    list.orderBy.map((column) => sql`(${encoded(column, row)})`),
     ' || ',
   );
   return whereListed(
@@ -68,11 +109,7 @@ function leaving(list: ListDefinition, row: string): SQL {
 /** What the tags of a list begin with, its filter's values included. */
 function listName({ name, filter }: ListDefinition, row: string): SQL {
   if (filter.length === 0) return literal(`${name}^`);
-  const values = join(
-    filter.map((column) => sql`${field(row, column)}::text`),
-    ` || ',' || `,
-  );
-  return sql`${literal(`${name}[`)} || ${values} || ${literal(']^')}`;
+  return sql`${literal(name)} || ${filterTextSql(filter, (column) => field(row, column))} || '^'`;
 }
 
 /** A row without a value for a filter is in none of the lists. */
@@ -85,18 +122,55 @@ function whereListed({ filter }: ListDefinition, row: string, tags: SQL): SQL {
   return sql`case when ${listed} then ${tags} else '{}'::text[] end`;
 }
 
+const DIGITS = literal('0123456789abcdef');
+const COMPLEMENT = literal('fedcba9876543210');
+
+/** The digits of a value in its column's direction, as `sortDigits` makes them. */
 function encoded(column: SortColumn, row: string): SQL {
-  const { encoding } = column;
-  const value = field(row, column);
-  if (encoding.kind === 'text') return sql`encode(convert_to(${value}, 'UTF8'), 'hex') || '00'`;
-  const scale = sql.raw(String(10 ** encoding.scale));
-  return sql`(
-    select case when scaled < 0 then '0' || translate(body, '0123456789abcdef', 'fedcba9876543210') else '1' || body end
-    from (select (${value}::numeric * ${scale})::bigint as scaled) as number,
-      lateral (select to_hex(length(to_hex(abs(scaled)))) || to_hex(abs(scaled)) as body) as text)`;
+  const digits = ascending(column, field(row, column));
+  return column.descending ? sql`translate(${digits}, ${DIGITS}, ${COMPLEMENT})` : digits;
 }
 
-function field(row: string, { column }: ListColumn): SQL {
+function ascending({ type }: SortColumn, value: SQL): SQL {
+  switch (type.kind) {
+    case 'text':
+      return sql`encode(convert_to(${value}, 'UTF8'), 'hex') || '00'`;
+    case 'uuid':
+      return sql`encode(uuid_send(${value}), 'hex')`;
+    case 'boolean':
+      return sql`case when ${value} then '1' else '0' end`;
+    case 'float':
+      return floatDigits(type.bytes, value);
+    case 'integer':
+    case 'numeric':
+    case 'time':
+      return integerDigits(integerSql(type, value));
+  }
+}
+
+/** Null, the integer of `NaN`, comes last. */
+function integerDigits(integer: SQL): SQL {
+  return sql`(
+    select case
+      when number.value < 0 then '0' || translate(body, ${DIGITS}, ${COMPLEMENT})
+      when number.value >= 0 then '1' || body
+      else '2' end
+    from (select ${integer} as value) as number,
+      lateral (select to_hex(case when number.value < 0 then ~number.value else number.value end) as hex) as size,
+      lateral (select to_hex(length(size.hex) - 1) || size.hex as body) as text)`;
+}
+
+function floatDigits(bytes: 4 | 8, value: SQL): SQL {
+  const bits = sql`encode(${sql.raw(`float${bytes}send`)}(${value}), 'hex')`;
+  const constant = (first: string, rest: string) => literal(first.padEnd(2 * bytes, rest));
+  return sql`case
+    when ${value} = 'NaN' then ${constant('f', 'f')}
+    when ${value} = 0 then ${constant('8', '0')}
+    when ${value} < 0 then translate(${bits}, ${DIGITS}, ${COMPLEMENT})
+    else translate(left(${bits}, 1), '01234567', '89abcdef') || substr(${bits}, 2) end`;
+}
+
+function field(row: string, { column }: SortColumn): SQL {
   return sql`${sql.raw(row)}.${sql.identifier(column.name)}`;
 }
 

@@ -2,6 +2,7 @@ import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
+import { hasLines } from '../../define/effect.ts';
 import type { StoredRule } from '../../define/quality.ts';
 import { keyNames } from './key-sql.ts';
 import * as millrace from './schema.ts';
@@ -71,9 +72,16 @@ function statementOf(rule: StoredRule, type: string, batch: string): SQL {
       select from ${table} o
       where ${sql.join(equal, sql` and `)}
         and o.${time} between h.${time} - ${within} and h.${time} + ${within}
-        and o.event_seq < h.event_seq
+        and ${isEarlier(rule.history)}
     )) as failed
     from ${own} where ${ofBatch}`;
+}
+
+/** Rows of one event count one after the other, too. */
+function isEarlier(history: StoredRule['history']): SQL {
+  return hasLines(history)
+    ? sql`(o.event_seq, o.event_line) < (h.event_seq, h.event_line)`
+    : sql`o.event_seq < h.event_seq`;
 }
 
 function named(column: PgColumn) {

@@ -85,7 +85,7 @@ function pruneEvents(target: string, type: string, before: SQL): SQL {
 
 /**
  * Of each epoch the row with the greatest `relayed_seq` stays: answers that are read from the database say by it how
- * new they are (`outbox-report.ts`). Rows are looked at in the order in which they were written; those that stay are
+ * new they are (`reflecting.ts`). Rows are looked at in the order in which they were written; those that stay are
  * one an epoch, so the look does not fill up with them.
  */
 function pruneOutbox(target: string, before: SQL): SQL {

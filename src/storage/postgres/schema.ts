@@ -7,6 +7,7 @@ import {
   integer,
   jsonb,
   pgSchema,
+  primaryKey,
   text,
   timestamp,
   uniqueIndex,
@@ -46,6 +47,21 @@ export const events = schema.table(
     index('events_occurred_at').on(table.occurredAt),
     index('events_recorded_at').on(table.recordedAt),
   ],
+);
+
+/**
+ * When rows that an event or the API removed were removed last. An event that happened before, and arrives after, does
+ * not bring the row back.
+ */
+export const removedRows = schema.table(
+  'removed_rows',
+  {
+    entity: text('entity').notNull(),
+    /** The canonical text of the key. */
+    key: text('key').notNull(),
+    removedAt: timestamp('removed_at', { withTimezone: true, mode: 'string' }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.entity, table.key] })],
 );
 
 /** What a committed transaction invalidates, written in that transaction, kept until the relay has seen to it. */
@@ -193,7 +209,7 @@ export const lineagePredictions = schema.table(
     features: jsonb('features'),
     /** How many items were ranked. */
     items: integer('items').notNull(),
-    /** `model`, `popularity` or `tensor`; and why it was not the model, if so. */
+    /** `model`, `popularity`, `tensor` or `fallback`; and why it was not the model, if so. */
     source: text('source').notNull(),
     degraded: text('degraded'),
   },

@@ -1,7 +1,7 @@
 import type { Fault } from '../faults.ts';
 
 /** Parts of the project that the schedules need besides `src`. */
-export const PARTS = ['durable-objects', 'queues', 'scripts', 'migrations', 'examples'];
+export const PARTS = ['durable-objects', 'queues', 'scripts', 'migrations'];
 
 /** Faults that show in almost any schedule. */
 const FEW = 20;

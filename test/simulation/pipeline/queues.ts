@@ -1,7 +1,8 @@
+import { QUEUE_RETRIES_MAX } from '../../../src/platform/limits.ts';
 import type { Machine } from './machine.ts';
 
 /** Of the platform (Cloudflare Queues, "max_retries" as wrangler.toml sets it). */
-const RETRIES_MAX = 100;
+const RETRIES_MAX = QUEUE_RETRIES_MAX;
 const BATCH_MAX = 5;
 
 interface Held {

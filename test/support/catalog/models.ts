@@ -1,12 +1,8 @@
 import * as z from 'zod';
 import { model } from '../../../src/define/model.ts';
+import { fromFeature, fromRequest } from '../../../src/define/model-input.ts';
 import { customer, product } from './entities.ts';
-
-/** Of the features of a customer, what the model reads. */
-const Features = z.object({
-  purchases_30d: z.number(),
-  items: z.array(z.object({ item: z.string(), count: z.number() })),
-});
+import { items as itemsBought, lastPurchase, purchases } from './features.ts';
 
 /** The artifact beside the graph: how many customers bought each product, most bought first. */
 export const CandidateTable = z.strictObject({
@@ -17,27 +13,70 @@ export type CandidateTable = z.output<typeof CandidateTable>;
 export const RANKER_COLUMNS = ['customer_purchases', 'bought_by_customer', 'buyers'] as const;
 
 /** A ranking model with three columns. `test/support/models/ranker.ts` makes its bundle. */
-export const ranker = model({
+export const ranker = model.ranking({
   name: 'ranker',
   description: 'Which products a customer will buy next.',
   entity: customer,
   path: '/v1/customers/{id}/recommendations',
   itemEntity: product,
   columns: RANKER_COLUMNS,
+  features: { purchases: purchases.window(30), items: itemsBought.newest() },
   parseCandidates: (json) => {
     const { popular } = CandidateTable.parse(json);
     const buyers = new Map(popular.map((row) => [row.sku, row.buyers]));
     return {
       has: (item) => buyers.has(item),
       popular: (limit) => popular.slice(0, limit).map((row) => ({ item: row.sku, score: row.buyers })),
-      assemble: (features, wanted) => {
-        const { purchases_30d: purchases, items } = Features.parse(features);
+      assemble: ({ purchases: lines, items }, wanted) => {
         if (wanted === undefined && items.length === 0) return null;
         const bought = new Map(items.map(({ item, count }) => [item, count]));
         const candidates = wanted ?? [...new Set([...bought.keys(), ...buyers.keys()])];
-        const rows = candidates.flatMap((item) => [purchases, bought.get(item) ?? 0, buyers.get(item) ?? 0]);
+        const rows = candidates.flatMap((item) => [lines, bought.get(item) ?? 0, buyers.get(item) ?? 0]);
         return { items: candidates, rows: Float32Array.from(rows) };
       },
     };
   },
+});
+
+/** A regression with two inputs of different types and two outputs. `test/support/models/outside.ts` makes its bundle. */
+export const expectedSpend = model.regression({
+  name: 'expected-spend',
+  description: 'What a customer will spend in the next weeks.',
+  entity: customer,
+  path: '/v1/customers/{id}/expected-spend',
+  ttlS: 600,
+  public: true,
+  inputs: {
+    features: {
+      columns: {
+        purchases_30d: fromFeature(purchases.window(30), { default: 0 }),
+        days_since: fromFeature(lastPurchase.ageDays(), { default: 100 }),
+      },
+    },
+    count: {
+      datatype: 'INT64',
+      columns: { purchases_365d: fromFeature(purchases.window(365), { default: -1 }) },
+    },
+  },
+  outputs: { value: 'variable', doubled: 'doubled' },
+});
+
+/** A classification with text labels, a field of the request, and a fallback; it has no path. */
+export const mood = model.classification({
+  name: 'mood',
+  description: 'How ready to buy a customer is.',
+  entity: customer,
+  request: { hour: z.int().min(0).max(23) },
+  inputs: {
+    input: {
+      columns: {
+        purchases_30d: fromFeature(purchases.window(30), { default: 0 }),
+        hour: fromRequest('hour'),
+      },
+    },
+  },
+  // scikit-learn sorts classes by name, and the columns of the probabilities with them.
+  classes: ['high', 'low', 'medium'],
+  outputs: { label: 'label', probabilities: 'probabilities' },
+  fallback: { label: 'medium' },
 });

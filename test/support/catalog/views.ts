@@ -23,6 +23,7 @@ const customerColumns = { id: customers.id, country: customers.country };
 export const productPage = view({
   name: 'product',
   path: '/v1/products/{sku}',
+  public: true,
   description: 'One product, with what was sold of it.',
   params: { sku: Sku },
   cache: SHORT_BOUND,
@@ -51,6 +52,7 @@ const AfterKey = z
 export const productList = view({
   name: 'products',
   path: '/v1/products',
+  public: true,
   description: 'Products by SKU; `next` is the `after` of the next page.',
   query: { after: AfterKey, limit: PageSize },
   cache: SHORT_BOUND,
@@ -72,41 +74,20 @@ export const productList = view({
   },
 });
 
-/** `<price>:<SKU>` of the last row of the page before. */
-const AfterPrice = z
-  .string()
-  .regex(/^\d{1,8}(\.\d{1,4})?:\P{Cc}{1,32}$/u)
-  .optional();
-
-function priceCursor(after: string | undefined): { unitPrice: number; sku: string } | undefined {
-  const [, price, sku] = /^([^:]*):(.*)$/.exec(after ?? '') ?? [];
-  return sku === undefined ? undefined : { unitPrice: Number(price), sku };
-}
-
 /** Pages in the order of a number that changes. */
 export const priceList = view({
   name: 'price-list',
   path: '/v1/price-list',
+  public: true,
   description: 'Products from the cheapest on; `next` is the `after` of the next page.',
-  query: { after: AfterPrice, limit: PageSize },
+  query: { after: product.lists.byPrice.cursor.optional(), limit: PageSize },
   cache: SHORT_BOUND,
   response: z.object({ products: z.array(Product), next: z.string().nullable() }),
-  load: async (db, { after, limit }) => {
-    const list = product.lists.byPrice;
-    const begin = priceCursor(after);
-    const rows = await db
-      .select(productColumns)
-      .from(products)
-      .where(begin === undefined ? undefined : list.after(begin))
-      .orderBy(...list.order)
-      .limit(limit);
-    const last = rows.length === limit ? rows.at(-1) : undefined;
-    return { products: rows, next: last === undefined ? null : `${last.unitPrice}:${last.sku}` };
+  load: async (db, query) => {
+    const { rows, next, tags } = await product.lists.byPrice.read(db, { ...query, select: productColumns });
+    return { products: rows, next, tags };
   },
-  tags: ({ after, limit }, page) => {
-    const rows = page?.products ?? [];
-    return product.lists.byPrice.page({ after: priceCursor(after), rows, full: rows.length === limit });
-  },
+  tags: (_query, page) => page?.tags ?? [],
 });
 
 /** Pages of the rows that a filter admits. */
@@ -114,27 +95,30 @@ export const customerList = view({
   name: 'customers',
   path: '/v1/customers',
   description: 'Customers of a country by id; `next` is the `after` of the next page.',
-  query: { country: Country, after: AfterKey, limit: PageSize },
+  query: { country: Country, after: customer.lists.byCountry.cursor.optional(), limit: PageSize },
   response: z.object({
     customers: z.array(z.object({ id: CustomerId, country: z.string() })),
     next: z.string().nullable(),
   }),
   load: async (db, { country, after, limit }) => {
     const list = customer.lists.byCountry;
+    const filter = { country };
+    // A query of its own, as a view with joins has it.
     const rows = await db
-      .select(customerColumns)
+      .select({ ...customerColumns, cursor: list.cursorColumn })
       .from(customers)
-      .where(and(eq(customers.country, country), after === undefined ? undefined : list.after({ id: after })))
+      .where(list.where({ filter, after }))
       .orderBy(...list.order)
       .limit(limit);
-    return { customers: rows, next: rows.length === limit ? (rows.at(-1)?.id ?? null) : null };
-  },
-  tags: ({ country, after, limit }, page) => {
-    const rows = page?.customers ?? [];
-    const begin = after === undefined ? undefined : { id: after };
+    const cursors = rows.map(({ cursor }) => cursor);
     const full = rows.length === limit;
-    return customer.lists.byCountry.page({ filter: { country }, after: begin, rows, full });
+    return {
+      customers: rows,
+      next: full ? (cursors.at(-1) ?? null) : null,
+      tags: list.page({ filter, after, cursors, full }),
+    };
   },
+  tags: (_query, page) => page?.tags ?? [],
 });
 
 /** Has the default cache policy. */

@@ -5,7 +5,7 @@ import { neon, neonConfig } from '@neondatabase/serverless';
 import { createTestHarness } from 'wrangler';
 import { runtimePids } from '../../../bench/support/runtime.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
-import { EVERYTHING } from '../../../src/cache/purge.ts';
+import { EVERYTHING } from '../../../src/cache/entry.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { FIXTURE, type Served } from './fixture.ts';
 import { workerConfig } from './worker-config.ts';

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -26,19 +26,6 @@ function find(files: readonly string[], pattern: RegExp): Finding[] {
   );
 }
 
-/**
- * The commands around the worker that still serve the shop alone. An entry that is no longer needed fails the test, so
- * that it is removed.
- */
-const NOT_YET = [
-  'scripts/contracts.ts',
-  'scripts/dev.ts',
-  'scripts/dev/model.ts',
-  'scripts/dev/ready.ts',
-  'scripts/dev/seed.ts',
-  'scripts/smoke.ts',
-];
-
 const isUnder = (folders: readonly string[]) => (finding: Finding) =>
   folders.some((folder) => finding.startsWith(folder));
 
@@ -46,15 +33,16 @@ describe('the product without its examples', () => {
   /** This file writes down what it looks for. */
   const own = 'test/unit/architecture/examples.test.ts';
   const all = codeFiles('src', 'durable-objects', 'queues', 'scripts', 'test', 'bench', 'deploy');
-  /** A folder of `examples/` by name. The scaffold command, which lists that folder, names none. */
-  const EXAMPLE = /examples\/[a-z]/;
+  /** A folder of `examples/` by name, in an import or in a path. */
+  const names = existsSync(join(ROOT, 'examples')) ? readdirSync(join(ROOT, 'examples')) : [];
+  const EXAMPLE = new RegExp(`examples/(${['shop', ...names].join('|')})\\b`);
   /** Whole words, also as a part of a name in camel case or snake case. */
   const WORDS =
     /(?<![a-z])(product|purchase|sku|invoice|ranker|customer)s?(?![a-z])|(Product|Purchase|Sku|Invoice|Ranker|Customer)s?(?![a-z])/;
 
   it('finds what it forbids', () => {
     expect(all.length).toBeGreaterThan(300);
-    expect(find(['src/catalog/index.ts'], EXAMPLE)).toHaveLength(1);
+    expect(EXAMPLE.test("export { catalog } from '../../examples/shop/catalog/index.ts'")).toBe(true);
     expect(find(['test/support/catalog/tables.ts'], WORDS).length).toBeGreaterThan(10);
     for (const name of ['productList', 'isProduct', 'customer_id', 'SkuText'])
       expect(WORDS.test(name)).toBe(true);
@@ -64,18 +52,13 @@ describe('the product without its examples', () => {
   it('names no example, so that each can be deleted', () => {
     // What the deployment serves. In this repository that is an example.
     const files = all.filter((file) => !file.startsWith('src/catalog/') && file !== own);
-    expect(find(files, EXAMPLE).filter((finding) => !isUnder(NOT_YET)(finding))).toEqual([]);
+    expect(find(files, EXAMPLE)).toEqual([]);
   });
 
   it('has no word of the shop in its code', () => {
     /** These run the fixture catalog, whose nouns are some of these words. */
     const allowed = ['scripts/verify/', 'scripts/verify-coherence.ts'];
     const findings = find(codeFiles('src', 'durable-objects', 'queues', 'scripts'), WORDS);
-    expect(findings.filter((finding) => !isUnder([...allowed, ...NOT_YET])(finding))).toEqual([]);
-  });
-
-  it('has no exception that is not needed', () => {
-    const findings = [...find(all, EXAMPLE), ...find(all, WORDS)];
-    expect(NOT_YET.filter((folder) => !findings.some(isUnder([folder])))).toEqual([]);
+    expect(findings.filter((finding) => !isUnder(allowed)(finding))).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { INVALIDATED_CHANGES_MAX, InvalidatedChanges, standingOf } from '../../../src/cache/as-of.ts';
-import type { PendingTags } from '../../../src/storage/postgres/outbox-report.ts';
+import type { PendingTags } from '../../../src/storage/postgres/reflecting.ts';
 
 const EPOCH = 'e';
 

@@ -3,7 +3,7 @@ import { invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { encodeDelta } from '../../../src/cache/clock/delta.ts';
 import type { SyncRequest } from '../../../src/cache/clock/mirror.ts';
 import { slotsOf } from '../../../src/cache/clock/slots.ts';
-import { bodyAndEtag } from '../../../src/cache/entry-body.ts';
+import { bodyAndEtag } from '../../../src/cache/entry.ts';
 import { GRACE_MS, Probe, type ProbeVerdict } from '../../../src/cache/probe.ts';
 import type { CachedAnswer, ReadRequest } from '../../../src/cache/read-through.ts';
 import { cachePolicy } from '../../../src/define/cache-policy.ts';
@@ -20,7 +20,6 @@ class World {
   completeUntil: number | undefined;
   asked: SyncRequest[] = [];
   now = 0;
-  share = 1;
   originFails = false;
   purgeFails = false;
   slept: number[] = [];
@@ -29,9 +28,7 @@ class World {
   whileAsleep: () => void = () => undefined;
   readonly work: Promise<unknown>[] = [];
   readonly probe = new Probe({
-    share: 1,
     now: () => this.now,
-    random: () => 1 - this.share,
     sleep: async (ms) => {
       this.slept.push(ms);
       this.now += ms;
@@ -183,8 +180,6 @@ describe('a probe', () => {
       await hitOf('v1', { source: { hit: false, forward: 'stale', stored: true, collapsed: false } }),
     );
     await world.consider(await hitOf('v1'), cachePolicy({ probe: false }));
-    world.share = 0;
-    await world.consider(await hitOf('v1'));
     expect(world.verdicts).toEqual([]);
   });
 

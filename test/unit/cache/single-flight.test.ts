@@ -6,16 +6,12 @@ import {
   disband,
   ENTRY_BYTES_MAX,
   enter,
+  type FillGatePort,
   fail,
   newFillGate,
   type Verdict,
 } from '../../../src/cache/fill-gate.ts';
-import {
-  ENTER_TIMEOUT_MS,
-  type FillGatePort,
-  type FlightContext,
-  singleFlight,
-} from '../../../src/cache/single-flight.ts';
+import { ENTER_TIMEOUT_MS, type FlightContext, singleFlight } from '../../../src/cache/single-flight.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
 
 const NEED = { epoch: 'e', minStamp: 5 };

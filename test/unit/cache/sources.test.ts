@@ -1,13 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { newClock } from '../../../src/cache/clock/clock.ts';
-import { applySync, newMirror } from '../../../src/cache/clock/mirror.ts';
+import { applySync, newMirror, oldestSourceAgeMs } from '../../../src/cache/clock/mirror.ts';
 import {
   closePass,
   dropSource,
   newWatermarks,
   OUTBOX,
-  oldestSourceAgeMs,
   openPass,
   SOURCES_MAX,
   sourceAges,

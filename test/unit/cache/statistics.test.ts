@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CachedAnswer } from '../../../src/cache/read-through.ts';
-import { AnswerCounts, type AnswerLabels, labelsOf } from '../../../src/cache/statistics.ts';
+import { AnswerCounts, type AnswerLabels, labelsOf } from '../../../src/operations/observation.ts';
 
 const entry = { body: '{}', etag: '"e"', slots: [], epoch: 'e', stamp: 0, filledAt: 0 };
 function answerOf(source: CachedAnswer['source'], unverified?: CachedAnswer['unverified']): CachedAnswer {

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { entity } from '../../../src/define/entity.ts';
+import type { ListDefinition } from '../../../src/define/list-types.ts';
 import { product } from '../../support/catalog/entities.ts';
 import { products } from '../../support/catalog/tables.ts';
 
@@ -13,7 +14,7 @@ const things = pgTable('things', {
   group: text('group'),
   rank: integer('rank').notNull(),
   price: numeric('price', { precision: 8, scale: 2, mode: 'number' }).notNull(),
-  exact: numeric('exact', { precision: 8, scale: 2 }).notNull(),
+  exact: numeric('exact').notNull(),
   at: timestamp('at').notNull(),
 });
 const declared = { name: 'thing', table: things, key: things.id, keySchema: z.string() };
@@ -47,7 +48,7 @@ const orders: Record<string, (a: Row, b: Row) => number> = {
   byRank: (a, b) => a.rank - b.rank || bytes(a.id).compare(bytes(b.id)),
 };
 
-describe.each(Object.entries(lists))('the list %s', (name, list) => {
+describe.each(Object.entries<ListDefinition>(lists))('the list %s', (name, list) => {
   const order = orders[name] as (a: Row, b: Row) => number;
   const meets = (page: readonly string[], of: Row) => list.entering(of).some((tag) => page.includes(tag));
   const rows = fc.uniqueArray(row, { minLength: 1, maxLength: 8, selector: ({ id }) => id });
@@ -119,8 +120,9 @@ describe('a page', () => {
     expect(() =>
       product.lists.byPrice.page({ rows: [{ sku: 'a', unitPrice: 0.00001 }], full: true }),
     ).toThrow(/no value/);
-    expect(() => product.lists.bySku.page({ rows: [{ sku: 'a\u0000' }], full: true })).toThrow(/text/);
-    expect(() => lists.byRank.page({ rows: [], full: false })).toThrow(/"group"/);
+    expect(() => product.lists.bySku.page({ rows: [{ sku: 'a\u0000' }], full: true })).toThrow(/no value/);
+    const byRank: ListDefinition = lists.byRank;
+    expect(() => byRank.page({ rows: [], full: false })).toThrow(/"group"/);
   });
 });
 
@@ -132,10 +134,10 @@ describe('a declaration', () => {
 
   it('is refused where the order or equality of the database could not be followed', () => {
     expect(declare(things.group)).toThrow(/may be null/);
-    expect(declare(things.at)).toThrow(/cannot be ordered/);
     expect(declare(things.exact)).toThrow(/cannot be ordered/);
     expect(declare(things.id, { filter: [things.price] })).toThrow(/cannot be filtered/);
-    expect(declare(things.id, { filter: [things.name, things.name, things.name] })).toThrow(/filters/);
+    const five = Array.from({ length: 5 }, () => things.name);
+    expect(declare(things.id, { filter: five })).toThrow(/filters/);
     expect(declare(things.id, { digits: 0 })).toThrow(/digits/);
     expect(declare(products.sku)).toThrow(/another table/);
   });

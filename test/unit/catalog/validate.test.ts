@@ -209,7 +209,7 @@ describe('examples', () => {
     const stores = () => {
       throw new Error('Not yet.');
     };
-    expect(declared({ stores })[0]).toMatch(/fails for its example: Not yet\./);
+    expect(declared({ stores })[0]).toMatch(/stores_failed at \/data: .*Not yet\./);
   });
 
   it('refuses one whose rows do not fit the table', () => {

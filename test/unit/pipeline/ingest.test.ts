@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { ensure, event } from '../../../src/define/event.ts';
 import { ingest, type QueueItem } from '../../../src/pipeline/ingest.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
 import { type StorePorts, storeMessages } from '../../../src/pipeline/store.ts';
 import { packBySize, sized } from '../../../src/platform/pack.ts';
 import type { StorableEvent } from '../../../src/storage/postgres/event-store.ts';
 import type { RefusedEvent } from '../../../src/storage/postgres/quarantine.ts';
+import { product } from '../../support/catalog/entities.ts';
 import { catalog } from '../../support/catalog/index.ts';
 
 const NOW = Date.UTC(2026, 10, 23, 12);
@@ -30,6 +33,25 @@ function reasonOf(raw: unknown): string {
 }
 
 describe('the judge', () => {
+  it('puts an event aside that the catalog itself fails on, so that it holds back no other', () => {
+    const fragile = event({
+      type: 'test.fragile',
+      version: 1,
+      description: 'An event whose `stores` has a defect.',
+      data: z.object({ at: z.string() }),
+      stores: ({ at }) => [
+        ensure(product, { sku: 'A1', unitPrice: 1, description: new Date(at).toISOString() }),
+      ],
+    });
+    const types = new Map([[fragile.type, fragile]]);
+    const judged = (at: string) => judge(types, eventOf({ at }, { type: fragile.type }), NOW);
+    expect(judged('2026-11-28').verdict).toBe('accepted');
+    expect(judged('yesterday')).toMatchObject({
+      verdict: 'quarantined',
+      refusal: { reason: 'stores_failed', pointer: '/data', detail: expect.stringContaining('RangeError') },
+    });
+  });
+
   it.each([
     ['a good event', eventOf(line), 'accepted'],
     ['no customer', eventOf({ ...line, customerId: null }), 'accepted'],
@@ -73,7 +95,7 @@ describe('ingest', () => {
       types: catalog.eventTypes,
       take: async (items) => {
         queued.push(...items);
-        return { duplicates: [], conflicts: [] };
+        return { duplicates: [], conflicts: [], refused: [] };
       },
     });
     expect(report).toMatchObject({ accepted: 999, quarantined: 1 });
@@ -88,7 +110,7 @@ describe('ingest', () => {
       types: catalog.eventTypes,
       take: async (items) => {
         queued.push(...items);
-        return { duplicates: [], conflicts: [] };
+        return { duplicates: [], conflicts: [], refused: [] };
       },
     });
     expect(report.verdicts[0]).toMatchObject({ reason: 'event_too_large' });
@@ -189,7 +211,7 @@ describe('storing', () => {
           .sort();
         expect(refused.map(({ eventId }) => eventId).sort()).toEqual(badIds);
         expect(stored).toHaveLength(count - badIds.length);
-        expect(refused.every(({ reason }) => reason === 'not_storable')).toBe(true);
+        expect(refused.every(({ reason }) => reason === 'storage_refused')).toBe(true);
       }),
       { numRuns: 50 },
     );
@@ -237,7 +259,7 @@ describe('events that are said twice', () => {
     types: catalog.eventTypes,
     take: async (items: readonly QueueItem[]) => {
       queued.push(...items);
-      return { duplicates: [], conflicts: [] };
+      return { duplicates: [], conflicts: [], refused: [] };
     },
   });
 

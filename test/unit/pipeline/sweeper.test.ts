@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
-import { PASS_CHANGES_MAX, type RelayPorts } from '../../../src/pipeline/relay.ts';
-import { Sweeper } from '../../../src/pipeline/sweeper.ts';
+import { PASS_CHANGES_MAX, type RelayPorts, Sweeper } from '../../../src/pipeline/relay.ts';
 import type { PendingChange } from '../../../src/storage/postgres/outbox.ts';
 
 /** An outbox whose passes end when the test says so; `closed` are the heartbeats that were told to the clock. */

@@ -18,7 +18,7 @@ function portsOf(over: Partial<TakePorts> = {}) {
       ['order', definition('stored')],
     ]),
     enqueue: async (items) => void queued.push(...items),
-    store: async () => ({ outcome: { duplicates: [], conflicts: [] }, token: 'e.1' }),
+    store: async () => ({ outcome: { duplicates: [], conflicts: [], refused: [] }, token: 'e.1' }),
     ...over,
   };
   return { queued, ports };
@@ -54,10 +54,10 @@ it('does not hide a bug behind the queue', async () => {
   expect(queued).toEqual([]);
 });
 
-it('tells what was known already, and what contradicts it', async () => {
+it('tells what was known already, what contradicts it, and what the database refused', async () => {
   const known = { source: '/s', id: '1' };
-  const outcome = { duplicates: [known], conflicts: [{ source: '/s', id: '2' }] };
+  const outcome = { duplicates: [known], conflicts: [{ source: '/s', id: '2' }], refused: [] };
   const { ports } = portsOf({ store: async () => ({ outcome, token: 'e.2' }) });
   const taken = await acceptance(true, ports).take([item('plain')], 0);
-  expect(taken).toEqual({ duplicates: [known], conflicts: [{ source: '/s', id: '2' }] });
+  expect(taken).toEqual(outcome);
 });

@@ -27,7 +27,7 @@ it('refuses another database, and names none of its credentials', () => {
 
 it('refuses another catalog, whose migrations would not fit', () => {
   claimState(folder, OWN);
-  expect(() => claimState(folder, { ...OWN, migrations: 'examples/shop/migrations' })).toThrow(
-    /belongs to the catalog with the migrations in migrations\/catalog, not to .*examples\/shop\/migrations/,
+  expect(() => claimState(folder, { ...OWN, migrations: 'examples/other/migrations' })).toThrow(
+    /belongs to the catalog with the migrations in migrations\/catalog, not to .*examples\/other\/migrations/,
   );
 });

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
 import { readyBlock } from '../../../scripts/dev/ready-block.ts';
 import { curlOf, trialsOf } from '../../../scripts/dev/trials.ts';
 import { defineCatalog } from '../../../src/define/define-catalog.ts';
+import { view } from '../../../src/define/view.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const STACK = {
@@ -13,13 +15,35 @@ const STACK = {
 };
 
 describe('lines to try', () => {
+  const at = { url: 'http://x', key: 'k' };
+
   it('quotes what a shell would read otherwise', () => {
-    const at = { url: 'http://x', key: 'k' };
-    expect(curlOf({ get: '/v1/a' }, at)).toBe('curl -i http://x/v1/a');
-    expect(curlOf({ get: '/v1/a?b=c&d=e' }, at)).toBe("curl -i 'http://x/v1/a?b=c&d=e'");
-    const sent = curlOf({ send: { type: 't.v1', data: { text: "it's" } } }, at);
+    const none = { views: [], models: [] };
+    expect(curlOf({ get: '/v1/a?b=c&d=e' }, at, none)).toContain("curl -i 'http://x/v1/a?b=c&d=e'");
+    const sent = curlOf({ send: { type: 't.v1', data: { text: "it's" } } }, at, none);
     expect(sent).toContain(`"data":{"text":"it'\\''s"}`);
     expect(sent).toContain("-H 'authorization: Bearer k'");
+  });
+
+  it('asks with the key for what is closed, and without it for what is public', () => {
+    const thing = (path: `/v1/${string}`, isPublic: boolean) =>
+      view({
+        name: path.slice(4).replaceAll(/[^a-z]/g, '-'),
+        path,
+        public: isPublic,
+        description: 'A thing.',
+        params: path.includes('{id}') ? { id: z.string() } : {},
+        response: z.object({}),
+        load: async () => ({}),
+        tags: () => [],
+      });
+    const views = [thing('/v1/open/{id}', true), thing('/v1/closed/{id}', false)];
+    expect(curlOf({ get: '/v1/open/1?x=y' }, at, { views, models: [] })).toBe(
+      "curl -i 'http://x/v1/open/1?x=y'",
+    );
+    expect(curlOf({ get: '/v1/closed/1' }, at, { views, models: [] })).toBe(
+      "curl -i http://x/v1/closed/1 -H 'authorization: Bearer k'",
+    );
   });
 
   it('says of an empty catalog that there is nothing to read, and what to do', () => {

@@ -111,7 +111,7 @@ describe.each(CASES)('a key of %s', (_, definition: EntityDefinition, spelled, v
 });
 
 it('stores a row that several events of a batch mention once, whatever columns its key has', async () => {
-  const event = (id: string, row: Parameters<typeof ensure<typeof docks>>[1]) => ({
+  const event = (id: string, row: Parameters<typeof ensure<typeof dock>>[1]) => ({
     source: '/keys',
     id,
     type: 'key.seen.v1',

@@ -9,8 +9,7 @@ import { withTimeout } from '../../../src/platform/clock.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { classifyFault, connect } from '../../../src/storage/postgres/connect.ts';
 import { markRelayed, readPending } from '../../../src/storage/postgres/outbox.ts';
-import { REPORT_PENDING_MAX } from '../../../src/storage/postgres/outbox-report.ts';
-import { reflect } from '../../../src/storage/postgres/reflecting.ts';
+import { REPORT_PENDING_MAX, reflect } from '../../../src/storage/postgres/reflecting.ts';
 import { products, purchases } from '../../support/catalog/tables.ts';
 import { customerPage, customerPurchases, productList, productPage } from '../../support/catalog/views.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
@@ -81,7 +80,8 @@ function portsOf(changed: Partial<AsOfPorts> = {}): AsOfPorts {
 }
 
 const A1 = ['product:A1', 'purchase@product:A1'];
-const loadA1 = (reflecting: Database) => productPage.load(reflecting, { sku: 'A1' }, {});
+const asked = (input: object) => ({ input, variant: {}, principal: undefined, now: 0, features: {} });
+const loadA1 = (reflecting: Database) => productPage.load(reflecting, asked({ sku: 'A1' }));
 
 describe('an answer is as of', () => {
   it('the invalidation of what is pending and touches it, which its reader makes', async () => {
@@ -214,11 +214,11 @@ describe('a reflecting database', () => {
   it('gives every view the same answer', async () => {
     const loads = (of: Database) =>
       Promise.all([
-        productPage.load(of, { sku: 'A1' }, {}),
-        productPage.load(of, { sku: 'none' }, {}),
-        productList.load(of, { limit: '2' }, {}),
-        customerPage.load(of, { id: 'c' }, {}),
-        customerPurchases.load(of, { id: 'c', limit: '1' }, {}),
+        productPage.load(of, asked({ sku: 'A1' })),
+        productPage.load(of, asked({ sku: 'none' })),
+        productList.load(of, asked({ limit: 2 })),
+        customerPage.load(of, asked({ id: 'c' })),
+        customerPurchases.load(of, asked({ id: 'c', limit: 1 })),
       ]);
     await commit(A1);
     expect(await loads(reflecting())).toEqual(await loads(db));

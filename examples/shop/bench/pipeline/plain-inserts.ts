@@ -74,12 +74,15 @@ function insertEffects(rows: readonly Row[]) {
   return [...byTable].map(([table, ofTable]) => {
     const set = recordset(
       table,
-      ofTable.map(({ event, effect }) => ({ source: event.source, id: String(event.seq), row: effect.row })),
+      ofTable.map(({ event, effect }) => ({
+        ...{ source: event.source, id: String(event.seq), line: 0 },
+        row: 'row' in effect ? effect.row : effect.key,
+      })),
     );
     const name = sql.identifier(getTableName(table));
     const [first] = ofTable;
     if (first?.effect.kind !== 'ensure')
-      return sql`insert into ${name} (event_seq, ${set.columns}) select r.event_id::bigint, ${set.values} from ${set.from}`;
+      return sql`insert into ${name} (event_seq, ${set.columns}) select r.m_id::bigint, ${set.values} from ${set.from}`;
     // In one order, so that two transactions cannot wait for each other.
     const key = sql`r.${sql.identifier(first.effect.entity.key.columns[0]?.column.name ?? '')}`;
     return sql`

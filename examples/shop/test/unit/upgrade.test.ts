@@ -4,7 +4,7 @@ import { drizzle } from 'drizzle-orm/pglite';
 import { migrate } from 'drizzle-orm/pglite/migrator';
 import { afterEach, describe, expect, it } from 'vitest';
 import { migratePglite } from '../../../../scripts/dev/database/migrations.ts';
-import { EVERYTHING } from '../../../../src/cache/purge.ts';
+import { EVERYTHING } from '../../../../src/cache/entry.ts';
 import { captureStatements } from '../../../../src/storage/postgres/capture.ts';
 import { catalog } from '../../catalog/index.ts';
 

@@ -105,7 +105,7 @@ class World {
       for (const { id } of accepted) this.stored.add(id);
       this.refused.push(...refused);
       this.#step('stored');
-      return { duplicates: known, conflicts: [] };
+      return { duplicates: known, conflicts: [], refused: [] };
     },
     enqueue: async ({ accepted }) => {
       for (const { id } of accepted) this.queued.add(id);

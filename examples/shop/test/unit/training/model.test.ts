@@ -8,6 +8,7 @@ import {
   candidatesFor,
   DAY_MS,
   parseCandidateTable,
+  RANKER_COLUMNS,
   RANKER_WIDTH,
   rankerRows,
 } from '../../../catalog/ranker.ts';
@@ -81,7 +82,9 @@ describe('the bundle', () => {
     expect(manifest.model).toEqual({ sha256: digest(bundle.model), bytes: bundle.model.length });
     expect(manifest.candidates.sha256).toBe(digest(bundle.candidates));
     expect(manifest.version).toBe(digest(manifest.model.sha256 + manifest.candidates.sha256).slice(0, 12));
-    expect(manifest.inputs).toEqual([{ name: 'features', datatype: 'FP32', shape: [-1, RANKER_WIDTH] }]);
+    expect(manifest.inputs).toEqual([
+      { name: 'features', datatype: 'FP32', shape: [-1, RANKER_WIDTH], columns: RANKER_COLUMNS },
+    ]);
   });
 
   test('its candidates pass the check at the trust boundary', () => {

@@ -1,0 +1,69 @@
+/**
+ * The recipe of the model "ride-minutes", for `npm run train -- ride-minutes [--seed 1]`: reads the rides of the
+ * database in DATABASE_URL (and DATABASE_ENDPOINT) and writes the bundle's folder.
+ */
+import { parseArgs } from 'node:util';
+import { neon, neonConfig } from '@neondatabase/serverless';
+import * as z from 'zod';
+import { makeBundle, writeBundleFolder } from '../../../scripts/models/bundle.ts';
+import { rideMinutes } from '../catalog/models.ts';
+import { trainRideMinutes } from './recipe.ts';
+import type { Ride } from './rows.ts';
+
+/** Rows of a query: about a megabyte of answer. */
+const PAGE_ROWS = 20_000;
+
+const Page = z.array(
+  z.object({
+    event_seq: z.coerce.number(),
+    rider: z.string(),
+    minutes: z.coerce.number(),
+    at: z.coerce.number(),
+  }),
+);
+
+async function readRides(databaseUrl: string): Promise<Ride[]> {
+  const sql = neon(databaseUrl);
+  const rides: Ride[] = [];
+  for (let after = 0; ; ) {
+    const page = Page.parse(
+      await sql`select event_seq, rider_id as rider, minutes, floor(extract(epoch from occurred_at) * 1000) as at
+        from rides where event_seq > ${after} order by event_seq limit ${PAGE_ROWS}`,
+    );
+    rides.push(...page);
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE_ROWS) return rides;
+    after = last.event_seq;
+  }
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      out: { type: 'string', default: '.millrace/models/ride-minutes' },
+      seed: { type: 'string', default: '1' },
+    },
+  });
+  const { DATABASE_URL: url, DATABASE_ENDPOINT: endpoint } = process.env;
+  if (!url) throw new Error('There is no database: start npm run dev, or set DATABASE_URL.');
+  if (endpoint) neonConfig.fetchEndpoint = endpoint;
+  const { onnx, golden, rows, from, to, metrics } = trainRideMinutes(await readRides(url), {
+    seed: Number(values.seed),
+  });
+  const { mae_minutes: model, baseline_mae_minutes: baseline } = metrics;
+  console.log(
+    `Trained on ${rows} rides: off by ${model.toFixed(2)} minutes on the newest ones, the mean by ${baseline.toFixed(2)}.`,
+  );
+  if (model >= baseline) throw new Error('The model is no better than the mean: nothing was written.');
+  const trainedFrom = { rows, from, to, seed: Number(values.seed) };
+  const { body } = await makeBundle(rideMinutes, { onnx, golden, metrics, trainedFrom });
+  await writeBundleFolder(values.out, body);
+  console.log(`Wrote version ${body.manifest.version} to ${values.out}.`);
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { Manifest } from '../../src/inference/bundle.ts';
+import { TrainingReport } from '../../src/operations/lineage/training.ts';
+import type { Target } from './target.ts';
+
+/** A report is one small statement; a training does not wait longer for it. */
+const REPORT_TIMEOUT_MS = 10_000;
+const ERROR_CHARACTERS_MAX = 1_000;
+
+/** A file that a recipe may write beside its bundle: what lineage records of the training. */
+const FACTS = 'training.json';
+const Facts = z.looseObject({});
+
+/**
+ * The report of a training that wrote a bundle. Its facts (`trainingRows`, `snapshot`, `assertions`) are those of
+ * `training.json` in the bundle's folder; without that file the training is recorded without its data.
+ */
+export async function completed(folder: string, startedAt: string): Promise<TrainingReport> {
+  const manifest = Manifest.parse(JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')));
+  const facts = await readFile(join(folder, FACTS), 'utf8').then(
+    (text) => Facts.parse(JSON.parse(text)),
+    () => ({ trainingRows: 0 }),
+  );
+  const { version, model } = manifest;
+  return TrainingReport.parse({ state: 'COMPLETE', startedAt, version, sha256: model.sha256, ...facts });
+}
+
+/** The report of a training that gave no version. */
+export function failed(error: unknown, startedAt: string): TrainingReport {
+  const text = error instanceof Error ? error.message : String(error);
+  return {
+    state: 'FAIL',
+    startedAt,
+    assertions: [],
+    error: text.slice(0, ERROR_CHARACTERS_MAX) || 'It failed.',
+  };
+}
+
+/** Reports a training to a deployment. If the report cannot be sent, the command warns and goes on. */
+export async function report(
+  training: TrainingReport,
+  { url, key }: Target,
+  { model, runId }: { readonly model: string; readonly runId: string },
+): Promise<void> {
+  try {
+    const response = await fetch(new URL(`/v1/admin/models/${model}/trainings/${runId}`, url), {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify(training),
+      signal: AbortSignal.timeout(REPORT_TIMEOUT_MS),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${response.status}: ${text}`);
+  } catch (error) {
+    console.warn(
+      'The lineage of this training could not be recorded:',
+      error instanceof Error ? error.message : error,
+    );
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * `npm run prove:replaceable`: shows that the product knows none of its examples. In a scratch copy of this checkout
+ * the shop is removed and the bike-share put in its place by the scaffold command; then the checks, the product's
+ * tests, `npm run dev` (seeded, an event followed to fresh answers), a short coherence run and the dry-run deploy have
+ * to pass. Each step's result is printed; the command fails if one of them does.
+ *
+ *   npm run prove:replaceable -- [--tests unit,workers|all] [--keep]
+ *
+ *   --tests LIST  projects of vitest, separated by commas (unit,workers), or `all`
+ *   --keep        keeps the copy, and says where it is
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+const REMOVED = 'examples/shop';
+const PUT_IN_ITS_PLACE = 'bike-share';
+/** Enough for every kind of reader, writer and disturbance to occur. */
+const COHERENCE = ['--seconds', '10', '--reads', '2000'];
+/** Lines of a failed step's output that are shown. */
+const SHOWN_LINES = 60;
+/** They name a real Postgres, schemas and a broker; what needs those has been tested in the checkout itself. */
+const NOT_IN_THE_COPY = ['TEST_DATABASE_URL', 'OPENLINEAGE_SCHEMAS', 'TEST_KAFKA_JARS', 'DATABASE_URL'];
+
+interface Step {
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+}
+
+function stepsOf(tests: string): Step[] {
+  const projects = tests === 'all' ? [] : tests.split(',').flatMap((name) => ['--project', name]);
+  return [
+    { name: 'scaffold', command: ['npm', 'run', 'scaffold', '--', '--example', PUT_IN_ITS_PLACE] },
+    { name: 'check', command: ['npm', 'run', 'check'] },
+    { name: 'contracts', command: ['npm', 'run', 'contracts'] },
+    { name: `tests (${tests})`, command: ['npx', 'vitest', 'run', ...projects] },
+    { name: 'smoke', command: ['npm', 'run', 'smoke'] },
+    { name: 'coherence', command: ['npm', 'run', 'verify:coherence', '--', ...COHERENCE] },
+    { name: 'dry-run deploy', command: ['npm', 'run', 'deploy:check'] },
+  ];
+}
+
+/** Copies the files that git knows or would add, and links the dependencies. */
+async function copyTo(copy: string): Promise<void> {
+  const { output } = await run(['git', 'ls-files', '--cached', '--others', '--exclude-standard'], '.');
+  for (const file of output.split('\n')) {
+    if (file === '' || file.startsWith(`${REMOVED}/`) || !existsSync(file)) continue;
+    mkdirSync(dirname(join(copy, file)), { recursive: true });
+    cpSync(file, join(copy, file));
+  }
+  symlinkSync(join(process.cwd(), 'node_modules'), join(copy, 'node_modules'));
+}
+
+async function run(command: Step['command'], cwd: string): Promise<{ code: number; output: string }> {
+  const [program, ...args] = command;
+  const env = Object.fromEntries(
+    Object.entries({ ...process.env, NO_COLOR: '1' }).filter(([name]) => !NOT_IN_THE_COPY.includes(name)),
+  );
+  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (output += String(chunk)));
+  const [code]: unknown[] = await once(child, 'close');
+  return { code: typeof code === 'number' ? code : 1, output };
+}
+
+async function main(): Promise<void> {
+  const { values: options } = parseArgs({
+    options: {
+      tests: { type: 'string', default: 'unit,workers' },
+      keep: { type: 'boolean', default: false },
+    },
+  });
+  const copy = mkdtempSync(join(tmpdir(), 'millrace-replaced-'));
+  let failed = 0;
+  try {
+    await copyTo(copy);
+    for (const { name, command } of stepsOf(options.tests)) {
+      const startedAt = performance.now();
+      const { code, output } = await run(command, copy);
+      const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
+      console.log(`${code === 0 ? 'ok  ' : 'FAIL'} ${name} (${seconds} s)`);
+      if (name === 'smoke')
+        console.log(indented(output.split('\n').filter((line) => /^(ok|FAIL)/.test(line))));
+      if (code === 0) continue;
+      failed += 1;
+      console.log(indented(output.split('\n').slice(-SHOWN_LINES)));
+    }
+  } finally {
+    if (options.keep) console.log(`The copy is kept in ${copy}.`);
+    else rmSync(copy, { recursive: true, force: true });
+  }
+  const what = `${REMOVED} removed, examples/${PUT_IN_ITS_PLACE} in its place`;
+  console.log(failed === 0 ? `Everything passes with ${what}.` : `${failed} steps failed with ${what}.`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+function indented(lines: readonly string[]): string {
+  return lines.map((line) => `     ${line}`).join('\n');
+}
+
+await main();

@@ -1,0 +1,26 @@
+/** An item of an `items` feature. */
+export interface ItemCount {
+  readonly item: string;
+  readonly count: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly lastAt: number;
+}
+
+export type FeatureStatus = 'PRESENT' | 'NOT_FOUND';
+
+/** One feature of one key, as it is read. */
+export interface FeatureValue<Value = number | null | readonly ItemCount[]> {
+  readonly value: Value;
+  /** `NOT_FOUND`: no event has ever counted for it; a count is 0 then, and a time is null. */
+  readonly status: FeatureStatus;
+  /** When the newest event behind the value happened, milliseconds since the Unix epoch. */
+  readonly eventAt: number | null;
+}
+
+/** The features of one key by their read names: a windowed feature is `<name>_<days>d`. */
+export type FeatureRow = Readonly<Record<string, FeatureValue>>;
+
+/** The read names of a feature with windows of these lengths; without any it is read by its own name. */
+export type WindowedRow<Name extends string, Days extends readonly number[], Value> = {
+  readonly [Read in Days extends readonly [] ? Name : `${Name}_${Days[number]}d`]: FeatureValue<Value>;
+};

@@ -1,0 +1,83 @@
+import { type SQL, sql } from 'drizzle-orm';
+import * as z from 'zod';
+import { exactTextSql, isExactText, type SortColumn } from './sort-column.ts';
+
+/**
+ * Cursors: where a page of a list begins, as the exact texts of the last row of the page before. The format is stable:
+ * `1` and the texts, each with `%` and `,` written as `%25` and `%2C`, joined by commas, as UTF-8 in base64url.
+ */
+
+/** Longest cursor. It stands in a URL beside other parameters; some proxies refuse URLs above 4,096 characters. */
+export const CURSOR_CHARACTERS_MAX = 2_048;
+
+const VERSION = '1';
+
+/** @throws RangeError where the texts are too long for a cursor. */
+export function encodeCursor(texts: readonly string[]): string {
+  const bytes = new TextEncoder().encode([VERSION, ...texts.map(escaped)].join(','));
+  assertLength(Math.ceil((bytes.length * 4) / 3));
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '');
+}
+
+/** The exact texts of a cursor, or undefined where it is none of a list with this order. */
+export function decodeCursor(orderBy: readonly SortColumn[], cursor: string): readonly string[] | undefined {
+  const [version, ...parts] = (textOf(cursor) ?? '').split(',');
+  const texts = parts.map((part) => part.replaceAll('%2C', ',').replaceAll('%25', '%'));
+  const isOfOrder =
+    version === VERSION &&
+    texts.length === orderBy.length &&
+    orderBy.every(({ type }, at) => isExactText(type, texts[at] ?? ''));
+  // One position has one cursor, so that a page has one cache entry.
+  return isOfOrder && encodeCursor(texts) === cursor ? texts : undefined;
+}
+
+/** Parses a query parameter: the cursor itself, or an issue that the gateway answers with status 400. */
+export function cursorSchema(orderBy: readonly SortColumn[]): z.ZodType<string, string> {
+  return z
+    .string()
+    .max(CURSOR_CHARACTERS_MAX)
+    .refine((cursor) => decodeCursor(orderBy, cursor) !== undefined, {
+      message: 'The cursor is not one of this list: take it from `next` of the page before.',
+    });
+}
+
+/** The cursor of a row, as an expression of the query that reads it. */
+export function cursorSql(orderBy: readonly SortColumn[]): SQL<string> {
+  const texts = orderBy.map((column) => {
+    const text = exactTextSql(column, sql`${column.column}`);
+    return column.type.kind === 'text' ? sql`replace(replace(${text}, '%', '%25'), ',', '%2C')` : text;
+  });
+  const joined = sql.join(
+    [sql.raw(`'${VERSION}'`), ...texts.map((text) => sql`(${text})`)],
+    sql` || ',' || `,
+  );
+  // Postgres breaks base64 into lines of 76 characters.
+  return sql<string>`translate(encode(convert_to(${joined}, 'UTF8'), 'base64'), '+/=' || chr(10), '-_')`;
+}
+
+/** @throws RangeError for a cursor that no client could send back. */
+function assertLength(characters: number): void {
+  if (characters > CURSOR_CHARACTERS_MAX)
+    throw new RangeError(
+      `A cursor of ${characters} characters is longer than ${CURSOR_CHARACTERS_MAX}: order the list by shorter texts.`,
+    );
+}
+
+function textOf(cursor: string): string | undefined {
+  if (!/^[\w-]*$/.test(cursor) || cursor.length > CURSOR_CHARACTERS_MAX) return undefined;
+  try {
+    const bytes = Uint8Array.from(atob(cursor.replaceAll('-', '+').replaceAll('_', '/')), (character) =>
+      character.charCodeAt(0),
+    );
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('%', '%25').replaceAll(',', '%2C');
+}

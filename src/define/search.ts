@@ -1,0 +1,154 @@
+import { and, desc, getTableColumns, type SQL, sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import * as z from 'zod';
+import type { KeyDefinition, KeyInput } from './key.ts';
+import { PAGE_ROWS_MAX } from './list.ts';
+import type { ListRow, PageRequest, Selected, Selection } from './list-types.ts';
+import { type Tag, tag } from './tag.ts';
+
+/** Configurations of text search that every Postgres has, which both the worker and triggers find. */
+export type SearchLanguage =
+  | 'simple'
+  | 'danish'
+  | 'dutch'
+  | 'english'
+  | 'finnish'
+  | 'french'
+  | 'german'
+  | 'hungarian'
+  | 'italian'
+  | 'norwegian'
+  | 'portuguese'
+  | 'romanian'
+  | 'russian'
+  | 'spanish'
+  | 'swedish'
+  | 'turkish';
+
+/** Columns of one search: titles, names and a description; a long text has its own bound. */
+const COLUMNS_MAX = 8;
+/** Longest query. Each of its words has to be in a row, so more words find nothing more. */
+const QUERY_CHARACTERS_MAX = 200;
+/** Lexemes that a row's tags tell apart. A row with more of them invalidates every answer of the search. */
+export const SEARCH_LEXEMES_MAX = 64;
+
+/** Full-text search over columns of an entity. */
+export interface SearchDeclaration {
+  /** Texts that are searched; a null counts as an empty text. */
+  readonly columns: readonly PgColumn[];
+  /** How words become lexemes. `simple`, the default, takes them as they are, in lower case. */
+  readonly language?: SearchLanguage;
+}
+
+export interface SearchRequest<Columns extends Selection = Selection> extends PageRequest<Columns> {
+  readonly query: string;
+}
+
+export interface SearchAnswer<Row = ListRow> {
+  readonly rows: Row[];
+  /** What the answer depends on. */
+  readonly tags: Tag[];
+}
+
+export interface SearchDefinition {
+  /** What its tags begin with, e.g. `product/search-by-text`. */
+  readonly name: string;
+  readonly columns: readonly PgColumn[];
+  /** Parses the query parameter of a view. */
+  readonly query: z.ZodType<string, string>;
+  /** Lexemes of texts of these columns, or of a query, as a `text[]` of SQL. */
+  lexemes(texts: readonly SQL[]): SQL;
+  /** Reads the rows that have all words of the query, the best first, and says what the answer depends on. */
+  read(db: NeonHttpDatabase, request: SearchRequest): Promise<SearchAnswer>;
+}
+
+/** A search of a known table. */
+export type Search = Omit<SearchDefinition, 'read'> & {
+  read<Columns extends Selection>(
+    db: NeonHttpDatabase,
+    request: SearchRequest<Columns>,
+  ): Promise<SearchAnswer<Selected<Columns>>>;
+};
+
+/**
+ * A search of an entity's rows. An answer depends on the rows that it shows and on one lexeme of its query: a row
+ * that comes to match has that lexeme, and names all of its lexemes when it is inserted or its text changes
+ * (`storage/postgres/list-tags.ts`). The database makes the lexemes on both sides.
+ *
+ * @throws Error at load, for columns that are no texts of the table.
+ */
+export function search(
+  name: string,
+  of: { readonly table: PgTable; readonly key: KeyDefinition; readonly row: (key: KeyInput) => Tag },
+  { columns, language = 'simple' }: SearchDeclaration,
+): SearchDefinition {
+  const known = Object.values(getTableColumns(of.table));
+  const wrong = columns.find(
+    (column) => !known.includes(column) || !/^(text|varchar.*)$/.test(column.getSQLType()),
+  );
+  if (wrong !== undefined)
+    throw new Error(`The search "${name}" takes texts of its table, which "${wrong.name}" is not.`);
+  if (columns.length === 0 || columns.length > COLUMNS_MAX)
+    throw new Error(`The search "${name}" has ${columns.length} columns; 1 to ${COLUMNS_MAX} are possible.`);
+  const configuration = sql.raw(`'pg_catalog.${language}'::regconfig`);
+  const vector = (texts: readonly SQL[]) => {
+    const whole = sql.join(
+      texts.map((text) => sql`coalesce(${text}, '')`),
+      sql` || ' ' || `,
+    );
+    return sql`to_tsvector(${configuration}, ${whole})`;
+  };
+  const lexemes = (texts: readonly SQL[]) => sql`tsvector_to_array(${vector(texts)})`;
+  const document = vector(columns.map((column) => sql`${column}`));
+  return {
+    name,
+    columns,
+    query: z
+      .string()
+      .trim()
+      .min(1)
+      .max(QUERY_CHARACTERS_MAX)
+      .regex(/^\P{Cc}*$/u, 'A query has no control characters.')
+      .refine((text) => text.isWellFormed(), 'A query has no unpaired surrogates.'),
+    lexemes,
+    read: async (db, { query, select, limit }) => {
+      if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_ROWS_MAX)
+        throw new RangeError(`An answer of a search has 1 to ${PAGE_ROWS_MAX} rows, not ${limit}.`);
+      const words = sql`plainto_tsquery(${configuration}, ${query})`;
+      const wanted = lexemes([sql`${query}::text`]);
+      const keys = Object.fromEntries(of.key.columns.map(({ property, column }) => [property, column]));
+      const [{ rows: found }, matching] = await db.batch([
+        // The longest lexeme is seldom the most frequent one.
+        db.execute<{ place: string }>(
+          sql`select ${lexemeHash(sql`lexeme`)} as place from unnest(${wanted}) as lexeme
+            order by length(lexeme) desc, lexeme limit 1`,
+        ),
+        db
+          .select({ row: { ...select }, key: keys })
+          .from(of.table)
+          // The first condition uses an index; the second is the one that the tags are right for.
+          .where(and(sql`${document} @@ ${words}`, sql`tsvector_to_array(${document}) @> ${wanted}`))
+          .orderBy(desc(sql`ts_rank(${document}, ${words})`), ...of.key.columns.map(({ column }) => column))
+          .limit(limit),
+      ]);
+      const places = found.length === 0 ? [''] : [...found.map(({ place }) => place), MANY];
+      return {
+        rows: matching.map(({ row }) => row),
+        tags: [
+          ...places.map((place) => tag(`${name}^${place}`)),
+          // Columns of a key have values of a key.
+          ...matching.map(({ key }) => of.row(key as Exclude<KeyInput, string | number | bigint>)),
+        ],
+      };
+    },
+  };
+}
+
+/** In place of a lexeme's hash: what a row with too many lexemes invalidates. */
+export const MANY = '0';
+
+/** A lexeme in a tag: 64 bits of a hash, because a word may hold any character. */
+export function lexemeHash(lexeme: SQL): SQL {
+  return sql`left(encode(sha256(convert_to(${lexeme}, 'UTF8')), 'hex'), 16)`;
+}

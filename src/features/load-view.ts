@@ -1,0 +1,76 @@
+import { type AsOfPorts, loadAsOf } from '../cache/as-of.ts';
+import { readNames } from '../define/feature.ts';
+import type { FeatureRow } from '../define/feature-value.ts';
+import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
+import { Failure } from '../platform/failure.ts';
+import { log } from '../platform/logger.ts';
+import { guarded, sqlState } from '../storage/postgres/connect.ts';
+import { featureTag } from './shards.ts';
+import { readFeatures, type ShardPort } from './store.ts';
+
+/** A view's own code, or a statement of it, is at fault. The name and the cause are in the log already. */
+export class ViewFault extends Error {
+  override readonly name = 'ViewFault';
+}
+
+export interface LoadViewPorts extends AsOfPorts {
+  readonly shards: Pick<ShardPort, 'read'>;
+}
+
+/**
+ * Reads a view's answer from the origin: first the features that it declares, then what its `load` asks of the
+ * database. The caller has taken the stamp of the fill before, so a fold that comes later voids the answer.
+ *
+ * @param now milliseconds since the Unix epoch, as of which windows of features end.
+ * @throws Failure for an outage of the database or of the feature store, and for text that Postgres cannot hold.
+ * @throws ViewFault for any other error: it is the view's own, no old answer may stand in for it, and it is logged.
+ */
+export async function loadView(
+  view: ViewDefinition,
+  request: ViewRequest,
+  now: number,
+  ports: LoadViewPorts,
+): Promise<Loaded> {
+  try {
+    const features = await featuresOf(view, request.input, now, ports.shards);
+    return await guarded(() =>
+      loadAsOf(async (db) => {
+        const loaded = await view.load(db, { ...request, now, features: features.rows });
+        return { ...loaded, tags: [...loaded.tags, ...features.tags] };
+      }, ports),
+    );
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    const state = sqlState(error);
+    const fields = {
+      'event.action': 'view-load',
+      view: view.name,
+      ...(state === undefined ? {} : { sqlstate: state }),
+    };
+    log('error', `The view "${view.name}" failed.`, fields, error);
+    throw new ViewFault(`The view "${view.name}" failed.`, { cause: error });
+  }
+}
+
+async function featuresOf(
+  { featureReads }: ViewDefinition,
+  input: unknown,
+  now: number,
+  shards: Pick<ShardPort, 'read'>,
+): Promise<{ rows: Record<string, FeatureRow>; tags: string[] }> {
+  const reads = await Promise.all(
+    featureReads.map(async ({ name, entity, features, key: keyOf }) => {
+      const key = entity.key.textOf(keyOf(input));
+      const [row = {}] = await readFeatures(entity.name, [key], now, shards);
+      const wanted = features.flatMap(readNames).flatMap((read) => {
+        const value = row[read];
+        return value === undefined ? [] : [[read, value] as const];
+      });
+      return { name, row: Object.fromEntries(wanted), tag: featureTag(entity.name, key) };
+    }),
+  );
+  return {
+    rows: Object.fromEntries(reads.map(({ name, row }) => [name, row])),
+    tags: reads.map(({ tag }) => tag),
+  };
+}

@@ -1,0 +1,71 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import {
+  answerSchema,
+  type ModelDefinition,
+  type PredictionModel,
+  type RankingModel,
+} from '../define/model.ts';
+import type { AppEnv } from './context.ts';
+import { EntityKey } from './entity-key.ts';
+
+const PREDICTION_ID =
+  'Of `/v1/lineage/prediction/{id}`; a cached answer has the one with which it was computed.';
+
+/** What a ranking answers at its path. */
+function rankingAnswer(model: RankingModel): z.ZodObject {
+  return z.object({
+    [model.entity.name]: z.string(),
+    items: z.array(z.object({ item: z.string(), score: z.number() })),
+    model: z.object({ name: z.string(), version: z.string() }),
+    predictionId: z.uuid().describe(PREDICTION_ID),
+    source: z.enum(['model', 'popularity']),
+    degraded: z.string().optional(),
+  });
+}
+
+/** What a regression or a classification answers. */
+function predictionAnswer(model: PredictionModel): z.ZodObject {
+  return z.object({
+    key: z.string().describe("The key's canonical text."),
+    ...answerSchema(model).shape,
+    model: z.object({ name: z.string(), version: z.string().nullable() }),
+    predictionId: z.uuid().describe(PREDICTION_ID),
+    source: z.enum(['model', 'fallback']),
+    degraded: z
+      .enum(['model_unavailable', 'model_failed'])
+      .optional()
+      .describe('Why the fallback answers. Such an answer is not cached.'),
+  });
+}
+
+/** The body of a regression's or a classification's `POST`, but for raw tensors. */
+export function predictionRequest(model: PredictionModel): z.ZodObject {
+  const { request } = model;
+  const takesFields = Object.keys(request.shape).length > 0;
+  return z.strictObject({ key: EntityKey, ...(takesFields ? { request } : {}) });
+}
+
+/** A model's schemas among the components. */
+export interface ModelSchemas {
+  /** Undefined for a ranking, whose request is the same for all. */
+  readonly request: z.ZodType | undefined;
+  readonly answer: z.ZodType;
+}
+
+/** Registers the schemas of all models as components: `demand.PredictionRequest`, `demand.Prediction`. */
+export function registerModelSchemas(
+  { openAPIRegistry: registry }: OpenAPIHono<AppEnv>,
+  models: readonly ModelDefinition[],
+): ReadonlyMap<ModelDefinition, ModelSchemas> {
+  return new Map(
+    models.map((model): [ModelDefinition, ModelSchemas] => [
+      model,
+      model.task === 'ranking'
+        ? { request: undefined, answer: registry.register(`${model.name}.Ranking`, rankingAnswer(model)) }
+        : {
+            request: registry.register(`${model.name}.PredictionRequest`, predictionRequest(model)),
+            answer: registry.register(`${model.name}.Prediction`, predictionAnswer(model)),
+          },
+    ]),
+  );
+}

@@ -1,0 +1,103 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { ModelDefinition } from '../../define/model.ts';
+import type { Loaded } from '../../define/view.ts';
+import { asRanking } from '../../inference/loaded-models.ts';
+import { predict } from '../../inference/predict.ts';
+import { type RecommendPorts, recommend } from '../../inference/recommend.ts';
+import { systemNow } from '../../platform/clock.ts';
+import { newId } from '../../platform/ids.ts';
+import { CachedResponses, consistencyOf } from '../cached-response.ts';
+import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
+import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { modelRoute } from '../model-routes.ts';
+import type { ModelSchemas } from '../model-schemas.ts';
+import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
+
+export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'shards' | 'predicted'> {}
+
+type Consistency = ReturnType<typeof consistencyOf>;
+type Input = Readonly<Record<string, unknown>>;
+
+/** Serves what models answer for an entity at their paths, through the cache: rankings and predictions. */
+export function registerModelPaths(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  modelPathsOf: PortsOf<ModelPathPorts>,
+  schemas: ReadonlyMap<ModelDefinition, ModelSchemas>,
+): void {
+  for (const [model, { answer }] of schemas) registerModelPath(app, gateway, modelPathsOf, model, answer);
+}
+
+function registerModelPath(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  modelPathsOf: PortsOf<ModelPathPorts>,
+  model: ModelDefinition,
+  answerSchema: ModelSchemas['answer'],
+): void {
+  const route = modelRoute(model);
+  if (route === undefined) return;
+  const { params, query, path } = route;
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path,
+    summary: model.description,
+    tags: ['models'],
+    ...securityOf(model),
+    request: {
+      params,
+      query: model.task === 'ranking' ? query : model.request,
+      headers: consistencyHeaders,
+    },
+    responses: {
+      200: {
+        description:
+          'The answer for the entity. `source` names what gave it, `degraded` the reason where it was not the model.',
+        content: { 'application/json': { schema: answerSchema } },
+      },
+      304: { description: 'The answer that the client has is still right.' },
+      400: problem('A parameter or header is wrong.'),
+      ...unauthorizedOf(model),
+      503: problem('No version has been published, or it cannot be loaded, and there is no fallback.'),
+    },
+  });
+  const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);
+  app.get(honoPath(path), async (c) => {
+    if (!model.isPublic) gateway.admit(c, model);
+    const ports = modelPathsOf(c);
+    const startedAt = systemNow();
+    const input = inputOf(route, c.req);
+    const consistency = consistencyOf(c.req.raw);
+    const key = route.keyIn(input);
+    const answer = await ports.read({
+      view: model.name,
+      key: keyOf(route, input),
+      policy: model.policy,
+      consistency,
+      load: () => answerFor(model, key, input, ports, consistency),
+    });
+    return responses.of(answer, c.req.raw, systemNow() - startedAt);
+  });
+}
+
+async function answerFor(
+  model: ModelDefinition,
+  key: string,
+  input: Input,
+  ports: ModelPathPorts,
+  consistency: Consistency,
+): Promise<Loaded> {
+  if (model.task !== 'ranking') {
+    const fields = Object.keys(model.request.shape).map((field) => [field, input[field]]);
+    const request = { key, request: Object.fromEntries(fields), pointerPrefix: '' };
+    return await predict(model, request, predictPorts(ports, model, consistency));
+  }
+  return await recommend(model, key, Number(input['limit']), {
+    champion: async () => asRanking(await championOf(ports, model, consistency)),
+    shards: ports.shards,
+    now: systemNow,
+    newId,
+    predicted: ports.predicted,
+  });
+}

@@ -1,0 +1,108 @@
+import type { PredictionModel } from '../define/model.ts';
+import type { Loaded } from '../define/view.ts';
+import { featureTag } from '../features/shards.ts';
+import { type FeatureRow, readFeatures, type ShardPort } from '../features/store.ts';
+import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
+import { Failure } from '../platform/failure.ts';
+import { log } from '../platform/logger.ts';
+import { type Answer, answerOf, fallbackOf } from './answer.ts';
+import type { Manifest } from './bundle.ts';
+import type { LoadedModel } from './loaded-models.ts';
+import { predictionFacts } from './prediction.ts';
+import { modelTag, unpublished } from './registry.ts';
+import { assertRequestFits, type RequestValues, rowOf, usedFeatures } from './row.ts';
+
+export interface PredictPorts {
+  /** The manifest of the version that answers; null where none has been published. */
+  readonly champion: () => Promise<Manifest | null>;
+  /** @throws Failure `model_unavailable`. */
+  readonly load: (manifest: Manifest) => Promise<LoadedModel>;
+  readonly shards: Pick<ShardPort, 'read'>;
+  readonly now: () => number;
+  readonly newId: () => string;
+  /** Records what was computed, for its lineage; it neither waits nor fails. */
+  readonly predicted: (facts: LineageFacts) => void;
+}
+
+/** What is to be predicted. */
+export interface PredictionRequest {
+  readonly key: string;
+  readonly request: RequestValues;
+  /** What precedes the name of a request's field in a problem's pointer. */
+  readonly pointerPrefix: string;
+}
+
+/** Why the fallback answers. */
+export type PredictionDegraded = 'model_unavailable' | 'model_failed';
+
+type Outcome = { readonly answer: Answer; readonly degraded: PredictionDegraded | undefined };
+
+/**
+ * Predicts for one entity. The answer depends on the entity's features and on the version that answers; an answer of
+ * the fallback is marked `degraded` and is not to be stored.
+ *
+ * @throws Failure `invalid_request`, or `model_unavailable` where no version can answer and no fallback is there.
+ */
+export async function predict(
+  definition: PredictionModel,
+  { key, request, pointerPrefix }: PredictionRequest,
+  ports: PredictPorts,
+): Promise<Loaded> {
+  assertRequestFits(definition, request, pointerPrefix);
+  const entity = definition.entity.name;
+  const now = ports.now();
+  const [manifest, features] = await Promise.all([
+    ports.champion(),
+    readFeatures(entity, [key], now, ports.shards),
+  ]);
+  const row = usedFeatures(definition, features[0] ?? {});
+  const { answer, degraded } = await outcomeOf(definition, manifest, { row, request, now }, ports);
+  const predictionId = ports.newId();
+  const source = degraded === undefined ? 'model' : 'fallback';
+  if (manifest !== null) {
+    const subject = { entity, key, features: row };
+    const outcome = { items: 1, source, degraded } as const;
+    ports.predicted(predictionFacts({ id: predictionId, at: now, manifest, subject, outcome }));
+  }
+  return {
+    value: {
+      key,
+      ...answer,
+      model: { name: definition.name, version: manifest?.version ?? null },
+      predictionId,
+      source,
+      ...(degraded === undefined ? {} : { degraded }),
+    },
+    tags: [featureTag(entity, key), modelTag(definition.name)],
+    storable: degraded === undefined,
+  };
+}
+
+async function outcomeOf(
+  definition: PredictionModel,
+  manifest: Manifest | null,
+  { row, request, now }: { row: FeatureRow; request: RequestValues; now: number },
+  ports: PredictPorts,
+): Promise<Outcome> {
+  const standIn = (degraded: PredictionDegraded, failure: Failure): Outcome => {
+    const answer = fallbackOf(definition, manifest);
+    if (answer === undefined) throw failure;
+    log('warn', 'The fallback answers for a model.', { 'event.action': 'predict', degraded }, failure);
+    return { answer, degraded };
+  };
+  if (manifest === null) return standIn('model_unavailable', unpublished(definition.name));
+  let model: LoadedModel;
+  try {
+    model = await ports.load(manifest);
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'model_unavailable') return standIn(error.code, error);
+    throw error;
+  }
+  try {
+    const outputs = await model.graph.run(rowOf(definition, model.graph.inputs, row, request, now));
+    return { answer: answerOf(definition, outputs), degraded: undefined };
+  } catch (error) {
+    const failure = new Failure('model_unavailable', 'The model failed.', { retryAfterS: 5, cause: error });
+    return standIn('model_failed', failure);
+  }
+}

@@ -1,0 +1,99 @@
+import { holds } from '../define/datatype.ts';
+import type { PredictionModel } from '../define/model.ts';
+import type { Column, ConstantValue, FeatureColumn } from '../define/model-input.ts';
+import type { FeatureRow } from '../features/store.ts';
+import { Failure } from '../platform/failure.ts';
+import { rowShape } from './declared.ts';
+import { fromJson, type JsonElement, type Tensor, type TensorSignature, type Tensors } from './tensors.ts';
+
+export type RequestValues = Readonly<Record<string, unknown>>;
+
+/**
+ * Checks that the tensors can hold what the client sent: its schema may allow more than the element type does.
+ *
+ * @param pointerPrefix what precedes a field's name in the problem's pointer.
+ * @throws Failure `invalid_request`.
+ */
+export function assertRequestFits(
+  { inputs }: Pick<PredictionModel, 'inputs'>,
+  request: RequestValues,
+  pointerPrefix: string,
+): void {
+  for (const { datatype, columns } of Object.values(inputs)) {
+    for (const column of Object.values(columns)) {
+      if (column.from !== 'request' || holds(datatype, request[column.field])) continue;
+      throw new Failure('invalid_request', `The model takes "${column.field}" as ${datatype}.`, {
+        pointer: pointerPrefix + column.field,
+      });
+    }
+  }
+}
+
+/**
+ * The graph's inputs for one prediction.
+ *
+ * @param signatures of the version that answers.
+ * @param now milliseconds since the Unix epoch.
+ * @throws Error where a value does not fit its element type, or the version does not fit the declaration.
+ */
+export function rowOf(
+  { inputs }: Pick<PredictionModel, 'inputs'>,
+  signatures: readonly TensorSignature[],
+  features: FeatureRow,
+  request: RequestValues,
+  now: number,
+): Tensors {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, { datatype, columns }]): [string, Tensor] => {
+      const entries = Object.entries(columns);
+      const signature = signatures.find((input) => input.name === name);
+      const shape = signature && rowShape(signature.shape, entries.length);
+      if (shape === undefined)
+        throw new Error(`The version has no input "${name}" for ${entries.length} columns.`);
+      const elements = entries.map(([, column]) => elementOf(columnValue(column, features, request, now)));
+      const read = fromJson(datatype, elements);
+      if (read.ok) return [name, { datatype, shape, data: read.data }];
+      throw new Error(`${datatype} cannot hold ${elements[read.wrong]} of "${entries[read.wrong]?.[0]}".`);
+    }),
+  );
+}
+
+/** The features that a row is made of. */
+export function usedFeatures({ inputs }: Pick<PredictionModel, 'inputs'>, features: FeatureRow): FeatureRow {
+  const names = Object.values(inputs).flatMap(({ columns }) =>
+    Object.values(columns).flatMap((column) =>
+      column.from === 'feature' ? [column.reference.readName] : [],
+    ),
+  );
+  return Object.fromEntries(
+    names.flatMap((name) => (features[name] === undefined ? [] : [[name, features[name]]])),
+  );
+}
+
+function columnValue(column: Column, features: FeatureRow, request: RequestValues, now: number): unknown {
+  switch (column.from) {
+    case 'constant':
+      return column.value;
+    case 'request':
+      return request[column.field];
+    case 'feature':
+      return featureValue(column, features, now);
+  }
+}
+
+function featureValue(
+  { reference, default: missing }: FeatureColumn,
+  features: FeatureRow,
+  now: number,
+): ConstantValue {
+  const stored = features[reference.readName];
+  if (stored === undefined || stored.status === 'NOT_FOUND' || stored.value === null) return missing;
+  return reference.read(stored.value, now) ?? missing;
+}
+
+/** A value as JSON would have it. */
+function elementOf(value: unknown): JsonElement {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  if (typeof value === 'boolean' || typeof value === 'string') return value;
+  throw new Error(`${typeof value} is no value of a column.`);
+}

@@ -1,0 +1,41 @@
+import { makeBundle } from '../../../scripts/models/bundle.ts';
+import { expectedSpend, mood } from '../catalog/models.ts';
+import { classifierGraph, regressionGraph } from '../onnx/graph.ts';
+
+/** The body that publishes the fixture's regression, as `npm run bundle` makes it. */
+export async function expectedSpendBundle() {
+  const { body } = await makeBundle(expectedSpend, {
+    onnx: regressionGraph(),
+    golden: {
+      inputs: {
+        features: [
+          [1, 1],
+          [0, 10],
+        ],
+        count: [[5], [0]],
+      },
+      outputs: { variable: [[11], [31]], doubled: [[22], [62]] },
+      tolerance: 1e-5,
+    },
+  });
+  return body;
+}
+
+/** The body that publishes the fixture's classification. */
+export async function moodBundle() {
+  const { body } = await makeBundle(mood, {
+    onnx: classifierGraph(),
+    golden: {
+      inputs: {
+        input: [
+          [-5, 0],
+          [0, 0],
+          [3, 4],
+        ],
+      },
+      outputs: { label: ['low', 'medium', 'high'] },
+      tolerance: 1e-5,
+    },
+  });
+  return body;
+}

@@ -1,0 +1,147 @@
+/** Small ONNX graphs for tests, as other tools export them. */
+import onnxProto, { type onnx as Onnx } from 'onnx-proto';
+
+const { onnx } = onnxProto;
+const { DataType } = onnx.TensorProto;
+
+type ElementType = keyof typeof DataType;
+/** A name is a free dimension. */
+type Dimensions = readonly (number | string)[];
+/** A sequence of maps is what `ZipMap` gives: no tensor. */
+type Values = readonly [name: string, type: ElementType | 'SEQUENCE_OF_MAPS', dimensions: Dimensions];
+
+interface NodeDeclaration {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly domain?: 'ai.onnx.ml';
+  readonly attributes?: Readonly<Record<string, readonly number[] | readonly string[] | string | bigint>>;
+}
+
+interface GraphDeclaration {
+  readonly inputs: readonly Values[];
+  readonly outputs: readonly Values[];
+  readonly nodes: readonly NodeDeclaration[];
+  readonly constants?: Readonly<Record<string, { dims: readonly number[]; floats: readonly number[] }>>;
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** The bytes of a graph. */
+export function graphBytes(graph: GraphDeclaration): Uint8Array<ArrayBuffer> {
+  const model = onnx.ModelProto.create({
+    irVersion: 8,
+    producerName: 'test',
+    opsetImport: [
+      { domain: '', version: 17 },
+      { domain: 'ai.onnx.ml', version: 3 },
+    ],
+    graph: {
+      name: 'test',
+      node: graph.nodes.map(({ op, inputs, outputs, domain = '', attributes = {} }) => ({
+        opType: op,
+        domain,
+        input: [...inputs],
+        output: [...outputs],
+        attribute: Object.entries(attributes).map(([name, value]) => attributeOf(name, value)),
+      })),
+      initializer: Object.entries(graph.constants ?? {}).map(([name, { dims, floats }]) => ({
+        name,
+        dims: [...dims],
+        dataType: DataType.FLOAT,
+        floatData: [...floats],
+      })),
+      input: graph.inputs.map(valueInfo),
+      output: graph.outputs.map(valueInfo),
+    },
+    metadataProps: Object.entries(graph.metadata ?? {}).map(([key, value]) => ({ key, value })),
+  });
+  return Uint8Array.from(onnx.ModelProto.encode(model).finish());
+}
+
+function valueInfo([name, type, dimensions]: Values): Onnx.IValueInfoProto {
+  if (type === 'SEQUENCE_OF_MAPS') {
+    const valueType = { tensorType: { elemType: DataType.FLOAT } };
+    return {
+      name,
+      type: { sequenceType: { elemType: { mapType: { keyType: DataType.STRING, valueType } } } },
+    };
+  }
+  const dim = dimensions.map((of) => (typeof of === 'string' ? { dimParam: of } : { dimValue: of }));
+  return { name, type: { tensorType: { elemType: DataType[type], shape: { dim } } } };
+}
+
+function attributeOf(
+  name: string,
+  value: readonly number[] | readonly string[] | string | bigint,
+): Onnx.IAttributeProto {
+  const { AttributeType } = onnx.AttributeProto;
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  if (typeof value === 'string') return { name, type: AttributeType.STRING, s: bytes(value) };
+  if (typeof value === 'bigint') return { name, type: AttributeType.INT, i: Number(value) };
+  return typeof value[0] === 'string'
+    ? { name, type: AttributeType.STRINGS, strings: value.map((text) => bytes(String(text))) }
+    : { name, type: AttributeType.FLOATS, floats: value.map(Number) };
+}
+
+/**
+ * `value = 2·f0 + 3·f1 + count + 1` and `doubled = 2·value`: two inputs of two types and two outputs, as a regression
+ * with a column of its own type has them.
+ */
+export function regressionGraph(): Uint8Array<ArrayBuffer> {
+  return graphBytes({
+    inputs: [
+      ['features', 'FLOAT', ['batch', 2]],
+      ['count', 'INT64', ['batch', 1]],
+    ],
+    outputs: [
+      ['variable', 'FLOAT', ['batch', 1]],
+      ['doubled', 'FLOAT', ['batch', 1]],
+    ],
+    constants: { weight: { dims: [2, 1], floats: [2, 3] }, bias: { dims: [1], floats: [1] } },
+    nodes: [
+      { op: 'MatMul', inputs: ['features', 'weight'], outputs: ['weighted'] },
+      { op: 'Cast', inputs: ['count'], outputs: ['counted'], attributes: { to: BigInt(DataType.FLOAT) } },
+      { op: 'Add', inputs: ['weighted', 'counted'], outputs: ['sum'] },
+      { op: 'Add', inputs: ['sum', 'bias'], outputs: ['variable'] },
+      { op: 'Add', inputs: ['variable', 'variable'], outputs: ['doubled'] },
+    ],
+  });
+}
+
+/**
+ * A linear classifier of three text classes in `ai.onnx.ml`, as skl2onnx writes one: the greatest of
+ * `high = f0 + f1`, `low = −f0`, `medium = 1`.
+ */
+export function classifierGraph(): Uint8Array<ArrayBuffer> {
+  return graphBytes({
+    inputs: [['input', 'FLOAT', ['batch', 2]]],
+    outputs: [
+      ['label', 'STRING', ['batch']],
+      ['probabilities', 'FLOAT', ['batch', 3]],
+    ],
+    nodes: [
+      {
+        op: 'LinearClassifier',
+        domain: 'ai.onnx.ml',
+        inputs: ['input'],
+        outputs: ['label', 'probabilities'],
+        attributes: {
+          coefficients: [1, 1, -1, 0, 0, 0],
+          intercepts: [0, 0, 1],
+          classlabels_strings: ['high', 'low', 'medium'],
+          post_transform: 'SOFTMAX',
+        },
+      },
+    ],
+  });
+}
+
+/** Gives each input back, one of each type. */
+export function echoGraph(types: readonly ElementType[]): Uint8Array<ArrayBuffer> {
+  const name = (type: ElementType) => type.toLowerCase();
+  return graphBytes({
+    inputs: types.map((type): Values => [name(type), type, ['rows']]),
+    outputs: types.map((type): Values => [`${name(type)}_out`, type, ['rows']]),
+    nodes: types.map((type) => ({ op: 'Identity', inputs: [name(type)], outputs: [`${name(type)}_out`] })),
+  });
+}

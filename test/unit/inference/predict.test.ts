@@ -1,0 +1,225 @@
+import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import type { FeatureValue } from '../../../src/define/feature-value.ts';
+import { model, type PredictionModel } from '../../../src/define/model.ts';
+import { fromFeature, fromRequest } from '../../../src/define/model-input.ts';
+import type { FeatureRow } from '../../../src/features/store.ts';
+import type { Manifest } from '../../../src/inference/bundle.ts';
+import { type PredictPorts, predict } from '../../../src/inference/predict.ts';
+import type { Tensor, TensorSignature, Tensors } from '../../../src/inference/tensors.ts';
+import type { LineageFacts } from '../../../src/pipeline/lineage/recorder.ts';
+import { Failure } from '../../../src/platform/failure.ts';
+import { customer } from '../../support/catalog/entities.ts';
+import { lastPurchase, purchases } from '../../support/catalog/features.ts';
+
+const NOW = Date.UTC(2026, 10, 28, 12);
+const DAY_MS = 86_400_000;
+
+const inputs = {
+  features: {
+    columns: {
+      bought: fromFeature(purchases.window(30), { default: -1 }),
+      age: fromFeature(lastPurchase.ageDays(), { default: 999 }),
+    },
+  },
+} as const;
+const described = { name: 'm', description: 'A model.', entity: customer };
+const regression = model.regression({ ...described, inputs, outputs: { value: 'v' } });
+
+const MANIFEST: Manifest = {
+  name: 'm',
+  version: '0123456789ab',
+  model: { sha256: '0'.repeat(64), bytes: 1 },
+  inputs: [{ name: 'features', datatype: 'FP32', shape: [-1, 2] }],
+  outputs: [{ name: 'v', datatype: 'FP32', shape: [-1, 1] }],
+  metrics: {},
+  baseline: {},
+  trainedFrom: {},
+};
+const float = (...values: number[]): Tensor => ({
+  datatype: 'FP32',
+  shape: [1, values.length],
+  data: Float32Array.from(values),
+});
+const present = (value: number | null): FeatureValue => ({ value, status: 'PRESENT', eventAt: NOW });
+
+interface World {
+  readonly manifest?: Manifest | null;
+  readonly features?: FeatureRow;
+  readonly graphInputs?: readonly TensorSignature[];
+  readonly run?: (given: Tensors) => Tensors;
+  readonly load?: PredictPorts['load'];
+}
+
+async function predicted(
+  definition: PredictionModel,
+  { manifest = MANIFEST, features = {}, graphInputs = MANIFEST.inputs, run, load }: World,
+  request: Readonly<Record<string, unknown>> = {},
+) {
+  const told: LineageFacts[] = [];
+  const graph = {
+    inputs: graphInputs,
+    outputs: [],
+    run: async (given: Tensors) => run?.(given) ?? { v: float(1) },
+  };
+  const answer = await predict(
+    definition,
+    { key: 'ada', request, pointerPrefix: '/request/' },
+    {
+      champion: async () => manifest,
+      load: load ?? (async (of) => ({ manifest: of, graph, candidates: undefined })),
+      shards: { read: async () => [features] },
+      now: () => NOW,
+      newId: () => 'id-1',
+      predicted: (facts) => told.push(facts),
+    },
+  );
+  return { ...answer, told };
+}
+
+describe('the row', () => {
+  it('has the features in order, with the stated defaults for what is missing or null', async () => {
+    const seen: unknown[] = [];
+    const run = ({ features }: Tensors): Tensors => {
+      seen.push(features);
+      return { v: float(2) };
+    };
+    await predicted(regression, { run });
+    await predicted(regression, {
+      run,
+      features: { purchases_30d: present(3), last_purchase_at: present(NOW - 2 * DAY_MS), other: present(9) },
+    });
+    await predicted(regression, {
+      run,
+      features: {
+        purchases_30d: { value: 0, status: 'NOT_FOUND', eventAt: null },
+        last_purchase_at: present(null),
+      },
+    });
+    expect(seen).toEqual([float(-1, 999), float(3, 2), float(-1, 999)]);
+  });
+
+  it('depends on the features and the model, and lineage records the features that it used alone', async () => {
+    const { value, tags, storable, told } = await predicted(regression, {
+      features: { purchases_30d: present(3), other: present(9) },
+    });
+    expect(tags).toEqual(['features:customer:ada', 'model:m']);
+    expect(storable).toBe(true);
+    expect(value).toEqual({
+      key: 'ada',
+      value: 1,
+      model: { name: 'm', version: MANIFEST.version },
+      predictionId: 'id-1',
+      source: 'model',
+    });
+    expect(told).toMatchObject([{ prediction: { features: { purchases_30d: 3 }, source: 'model' } }]);
+  });
+
+  it('refuses what its element type cannot hold, with a pointer to the field', async () => {
+    const definition = model.regression({
+      ...described,
+      request: { size: z.int() },
+      inputs: { size: { datatype: 'INT8', columns: { size: fromRequest('size') } } },
+      outputs: { value: 'v' },
+      fallback: { value: 7 },
+    });
+    const graphInputs = [{ name: 'size', datatype: 'INT8', shape: [1] } as const];
+    await expect(predicted(definition, { graphInputs }, { size: 128 })).rejects.toMatchObject({
+      code: 'invalid_request',
+      pointer: '/request/size',
+    });
+    const seen: unknown[] = [];
+    const run = ({ size }: Tensors): Tensors => {
+      seen.push(size);
+      return { v: float(1) };
+    };
+    await predicted(definition, { graphInputs, run }, { size: -128 });
+    expect(seen).toEqual([{ datatype: 'INT8', shape: [1], data: Int8Array.of(-128) }]);
+  });
+});
+
+describe('the fallback', () => {
+  const unavailable = async () => {
+    throw new Failure('model_unavailable', 'The model cannot be loaded.');
+  };
+  const withFallback = model.regression({
+    ...described,
+    inputs,
+    outputs: { value: 'v' },
+    fallback: { value: 7 },
+  });
+  const shipped = model.regression({ ...described, inputs, outputs: { value: 'v' }, fallback: 'shipped' });
+
+  it.each([
+    ['no version is published', { manifest: null }, 'model_unavailable'],
+    ['the version cannot be loaded', { load: unavailable }, 'model_unavailable'],
+    [
+      'the graph fails',
+      {
+        run: () => {
+          throw new Error('inside of the graph');
+        },
+      },
+      'model_failed',
+    ],
+    ['the graph answers no number', { run: () => ({ v: float(Number.NaN) }) }, 'model_failed'],
+    ['the graph answers two numbers', { run: () => ({ v: float(1, 2) }) }, 'model_failed'],
+    ['a feature does not fit the version', { graphInputs: [] }, 'model_failed'],
+  ] as const)('answers, marked and not stored, where %s', async (_, world, degraded) => {
+    expect(await predicted(withFallback, world)).toMatchObject({
+      value: { value: 7, source: 'fallback', degraded },
+      storable: false,
+    });
+    await expect(predicted(regression, world)).rejects.toMatchObject({ code: 'model_unavailable' });
+  });
+
+  it('may be shipped with the version', async () => {
+    const manifest = { ...MANIFEST, fallback: { value: 3.5 } };
+    expect(await predicted(shipped, { manifest, load: unavailable })).toMatchObject({
+      value: { value: 3.5 },
+    });
+    await expect(predicted(shipped, { manifest: null })).rejects.toMatchObject({ code: 'model_unavailable' });
+  });
+});
+
+describe('a classification', () => {
+  const classify = (
+    outputs: { label?: string; probabilities?: string; scores?: string },
+    classes: (string | number)[],
+  ) => model.classification({ ...described, inputs, classes, outputs });
+  const answered = async (definition: PredictionModel, outputs: Tensors) =>
+    (await predicted(definition, { run: () => outputs })).value;
+
+  it('takes an integer label, and gives probabilities by class', async () => {
+    const label: Tensor = { datatype: 'INT64', shape: [1], data: BigInt64Array.of(1n) };
+    expect(
+      await answered(classify({ label: 'l', probabilities: 'p' }, [0, 1]), {
+        l: label,
+        p: float(0.25, 0.75),
+      }),
+    ).toMatchObject({
+      label: 1,
+      probabilities: { 0: 0.25, 1: 0.75 },
+    });
+  });
+
+  it('takes the greatest probability or score where the graph gives no label', async () => {
+    expect(await answered(classify({ scores: 's' }, ['a', 'b', 'c']), { s: float(-1, 5, 2) })).toMatchObject({
+      label: 'b',
+      scores: { a: -1, b: 5, c: 2 },
+    });
+    expect(await answered(classify({ probabilities: 'p' }, ['no', 'yes']), { p: float(0.75) })).toMatchObject(
+      {
+        label: 'yes',
+        probabilities: { no: 0.25, yes: 0.75 },
+      },
+    );
+  });
+
+  it('fails where the graph answers a class that is not declared', async () => {
+    const label: Tensor = { datatype: 'BYTES', shape: [1], data: ['x'] };
+    await expect(answered(classify({ label: 'l' }, ['a', 'b']), { l: label })).rejects.toMatchObject({
+      code: 'model_unavailable',
+    });
+  });
+});

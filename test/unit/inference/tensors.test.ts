@@ -1,0 +1,115 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DATATYPES, type Datatype, holds, integerRange } from '../../../src/define/datatype.ts';
+import { fromJson, inputTensors, type JsonElement, toJson } from '../../../src/inference/tensors.ts';
+import { Failure } from '../../../src/platform/failure.ts';
+
+const FLOATS: readonly Datatype[] = ['FP32', 'FP64'];
+
+function backAndForth(datatype: Datatype, values: readonly JsonElement[]): JsonElement[] | undefined {
+  const read = fromJson(datatype, values);
+  return read.ok ? toJson({ datatype, shape: [values.length], data: read.data }) : undefined;
+}
+
+describe('elements', () => {
+  it('come back as they were sent: every integer of every type, as JSON has it', () => {
+    for (const datatype of DATATYPES) {
+      const range = integerRange(datatype);
+      if (range === undefined) continue;
+      const [min, max] = range;
+      fc.assert(
+        fc.property(fc.bigInt({ min, max }), (value) => {
+          const isSafe = Number.isSafeInteger(Number(value));
+          const element = isSafe ? Number(value) : String(value);
+          expect(backAndForth(datatype, [element])).toEqual([element]);
+        }),
+      );
+      for (const outside of [min - 1n, max + 1n])
+        expect(
+          backAndForth(datatype, [Number.isSafeInteger(Number(outside)) ? Number(outside) : String(outside)]),
+        ).toBeUndefined();
+    }
+  });
+
+  it('of floats come back within their precision, and NaN and the infinities as text', () => {
+    fc.assert(
+      fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
+        expect(backAndForth('FP64', [value])).toEqual([value]);
+      }),
+    );
+    expect(backAndForth('FP32', [0.1])).toEqual([Math.fround(0.1)]);
+    for (const datatype of FLOATS)
+      expect(backAndForth(datatype, ['NaN', 'Infinity', '-Infinity'])).toEqual([
+        'NaN',
+        'Infinity',
+        '-Infinity',
+      ]);
+    expect(backAndForth('FP32', [1e39])).toBeUndefined();
+  });
+
+  it.each([
+    ['INT32', 1.5],
+    ['INT32', '1'],
+    ['INT64', 2 ** 53],
+    ['INT64', '1e3'],
+    ['BOOL', 1],
+    ['BYTES', 7],
+    ['BYTES', '\ud800'],
+    ['FP32', true],
+    ['FP32', '1.5'],
+  ] as const)('%s does not take %j', (datatype, value) => {
+    expect(fromJson(datatype, [value])).toEqual({ ok: false, wrong: 0 });
+  });
+
+  it('holds() agrees with what a tensor takes, for numbers', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...DATATYPES),
+        fc.oneof(fc.integer(), fc.double({ noNaN: true })),
+        (datatype, value) => {
+          if (!Number.isFinite(value)) return;
+          expect(holds(datatype, value)).toBe(fromJson(datatype, [value]).ok);
+        },
+      ),
+    );
+  });
+});
+
+describe('inputs of a request', () => {
+  const signatures = [
+    { name: 'a', datatype: 'FP32', shape: [-1, 2] },
+    { name: 'b', datatype: 'BYTES', shape: [-1] },
+  ] as const;
+  const a = { name: 'a', datatype: 'FP32', shape: [1, 2], data: [1, 2] };
+  const b = { name: 'b', datatype: 'BYTES', shape: [1], data: ['x'] };
+
+  it('are read by name, in any order', () => {
+    expect(inputTensors({ inputs: [b, a] }, signatures)).toMatchObject({
+      a: { shape: [1, 2] },
+      b: { data: ['x'] },
+    });
+  });
+
+  it.each([
+    ['no list', { inputs: 7 }, '/inputs'],
+    ['an unknown type', { inputs: [{ ...a, datatype: 'FP16' }, b] }, '/inputs/0/datatype'],
+    ['one twice', { inputs: [a, a] }, '/inputs/1/name'],
+    ['one missing', { inputs: [a] }, '/inputs'],
+    ['another name', { inputs: [a, { ...b, name: 'c' }] }, '/inputs/1/name'],
+    ['another rank', { inputs: [{ ...a, shape: [2] }, b] }, '/inputs/0/shape'],
+    ['another dimension', { inputs: [{ ...a, shape: [1, 3], data: [1, 2, 3] }, b] }, '/inputs/0/shape'],
+    ['too few values', { inputs: [{ ...a, data: [1] }, b] }, '/inputs/0/data'],
+    ['no rows', { inputs: [{ ...a, shape: [0, 2], data: [] }, b] }, '/inputs/0/data'],
+    ['a value of another type', { inputs: [a, { ...b, data: [1] }] }, '/inputs/1/data/0'],
+  ])('are refused with a pointer: %s', (_, body, pointer) => {
+    const refused = (): unknown => {
+      try {
+        return inputTensors(body, signatures);
+      } catch (error) {
+        return error;
+      }
+    };
+    expect(refused()).toBeInstanceOf(Failure);
+    expect(refused()).toMatchObject({ code: 'tensor_mismatch', pointer });
+  });
+});

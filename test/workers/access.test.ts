@@ -1,0 +1,211 @@
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { beforeAll, describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { OUTBOX } from '../../src/cache/clock/sources.ts';
+import { Isolate } from '../../src/composition/isolate.ts';
+import { appOf } from '../../src/composition/worker.ts';
+import { defineCatalog } from '../../src/define/define-catalog.ts';
+import { tag } from '../../src/define/tag.ts';
+import { view } from '../../src/define/view.ts';
+import { catalog } from '../support/catalog/index.ts';
+
+const KEY = { authorization: 'Bearer test-key' };
+const STRANGERS: Readonly<Record<string, Record<string, string>>> = {
+  'no key': {},
+  'a wrong key': { authorization: 'Bearer wrong-key' },
+  'another scheme': { authorization: 'Basic dGVzdC1rZXk=' },
+};
+
+type App = ReturnType<typeof appOf>;
+
+async function call(app: App, method: string, path: string, headers: Record<string, string> = {}) {
+  const context = createExecutionContext();
+  const response = await app.request(path, { method, headers }, env, context);
+  // The live feed has no end.
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+  const text = isStream ? '' : await response.text();
+  if (isStream) await response.body?.cancel();
+  else await waitOnExecutionContext(context);
+  const json: Record<string, unknown> = text.startsWith('{') ? JSON.parse(text) : {};
+  return { status: response.status, headers: response.headers, json };
+}
+
+interface Document {
+  readonly paths: Readonly<
+    Record<string, Readonly<Record<string, { readonly security?: readonly Record<string, unknown>[] }>>>
+  >;
+}
+
+/** Every route of the document, with a path that can be asked for, and whether it says that it needs the key. */
+async function routesOf(app: App) {
+  const { json } = await call(app, 'GET', '/openapi.json');
+  const { paths } = json as unknown as Document;
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { security = [] }]) => ({
+      method: method.toUpperCase(),
+      path: path.replaceAll(/\{\w+\}/g, 'x'),
+      isClosed: security.length > 0 && !security.some((one) => Object.keys(one).length === 0),
+    })),
+  );
+}
+
+beforeAll(async () => {
+  // Without a database nobody tells of the outbox, and its readers would be right to doubt.
+  const root = env.TAG_CLOCK.getByName('root');
+  await root.closePass(await root.openPass(OUTBOX));
+});
+
+describe('every route of the document', () => {
+  const app = appOf(new Isolate(catalog));
+
+  it('asks a stranger for the key where the document says so, and nobody else', async () => {
+    const routes = await routesOf(app);
+    const open = routes.filter(({ isClosed }) => !isClosed).map(({ method, path }) => `${method} ${path}`);
+    expect(open.sort()).toEqual([
+      'GET /health/live',
+      'GET /health/ready',
+      'GET /v1/events/types',
+      'GET /v1/price-list',
+      'GET /v1/products',
+      'GET /v1/products/x',
+    ]);
+    for (const { method, path, isClosed } of routes) {
+      for (const [who, headers] of Object.entries(STRANGERS)) {
+        const { status, json, headers: told } = await call(app, method, path, headers);
+        expect([method, path, who, status === 401]).toEqual([method, path, who, isClosed]);
+        if (!isClosed) continue;
+        expect(json).toMatchObject({ code: 'unauthorized', pointer: 'Authorization' });
+        expect(told.get('www-authenticate')).toContain('Bearer');
+      }
+      const { status } = await call(app, method, path, KEY);
+      expect([method, path, status === 401]).toEqual([method, path, false]);
+    }
+  });
+
+  it('answers a stranger with the same 401 whatever is wrong with the request', async () => {
+    for (const [method, path] of [
+      ['GET', '/v1/customers?limit=0'],
+      ['GET', '/v1/customers/%3Cb%3E'],
+      ['GET', '/v1/customers/x/purchases?before=nowhere'],
+      ['GET', '/v1/customers/x/recommendations?limit=0'],
+      ['POST', '/v1/predictions/oracle'],
+      ['POST', '/v1/features/read'],
+      ['GET', '/v1/nothing'],
+      ['PUT', '/v1/nothing'],
+    ] as const) {
+      const { status, json } = await call(app, method, path);
+      expect([path, status, json['code']]).toEqual([path, 401, 'unauthorized']);
+    }
+  });
+
+  it('is found again by a reader with the key', async () => {
+    const statuses = async (headers: Record<string, string>) => [
+      (await call(app, 'GET', '/v1/customers?limit=0', headers)).status,
+      (await call(app, 'GET', '/v1/nothing', headers)).status,
+    ];
+    expect(await statuses(KEY)).toEqual([400, 404]);
+    expect(await statuses({ authorization: 'bearer test-key' })).toEqual([400, 404]);
+  });
+});
+
+describe('views', () => {
+  const load = async (_: unknown, { id }: { id: string }) => (id === 'none' ? null : { id });
+  const common = {
+    description: 'A thing.',
+    params: { id: z.string() },
+    response: z.object({ id: z.string() }),
+  };
+  const closed = view({
+    ...common,
+    name: 'closed',
+    path: '/v1/closed/{id}',
+    load,
+    tags: () => [tag('closed')],
+  });
+  const open = view({
+    ...common,
+    name: 'open',
+    path: '/v1/open/{id}',
+    public: true,
+    load,
+    tags: () => [tag('open')],
+  });
+  const mine = view({
+    ...common,
+    name: 'mine',
+    path: '/v1/mine/{id}',
+    public: true,
+    principal: true,
+    response: z.object({ id: z.string(), who: z.string() }),
+    load: async (_db, { id }, { principal }) => ({ id, who: principal.kind }),
+    tags: () => [tag('mine')],
+  });
+  const app = appOf(new Isolate(defineCatalog({ views: { closed, open, mine } })));
+
+  it('that are closed ask for the key on a hit and on a cached 404, too', async () => {
+    for (const [path, status] of [
+      ['/v1/closed/one', 200],
+      ['/v1/closed/none', 404],
+    ] as const) {
+      await call(app, 'GET', path, KEY);
+      const hit = await call(app, 'GET', path, KEY);
+      expect([hit.status, hit.headers.get('cache-status')]).toEqual([
+        status,
+        expect.stringContaining('; hit'),
+      ]);
+      for (const headers of Object.values(STRANGERS)) {
+        const stranger = await call(app, 'GET', path, headers);
+        expect(stranger.status).toBe(401);
+        expect(stranger.headers.get('cache-control')).toBe('no-store');
+        expect(stranger.headers.get('cache-status')).toBeNull();
+      }
+    }
+  });
+
+  it('that are closed let no other cache give their answers to strangers', async () => {
+    const { headers } = await call(app, 'GET', '/v1/closed/two', KEY);
+    expect(headers.get('cache-control')).toContain('private');
+    expect(headers.get('vary')).toContain('Authorization');
+  });
+
+  it('that are public answer all alike, whatever credential is sent', async () => {
+    await call(app, 'GET', '/v1/open/one', KEY);
+    for (const headers of Object.values(STRANGERS)) {
+      const answer = await call(app, 'GET', '/v1/open/one', headers);
+      expect([answer.status, answer.headers.get('cache-status')]).toEqual([
+        200,
+        expect.stringContaining('; hit'),
+      ]);
+      expect(answer.headers.get('vary')).not.toContain('Authorization');
+    }
+  });
+
+  it('that take the principal have an answer for each, and none for a wrong credential', async () => {
+    const answers = [];
+    for (const headers of [{}, KEY, {}, KEY]) {
+      const { json, headers: told } = await call(app, 'GET', '/v1/mine/one', headers);
+      answers.push([
+        json['who'],
+        told.get('cache-status')?.includes('; hit'),
+        told.get('vary')?.includes('Authorization'),
+      ]);
+    }
+    expect(answers).toEqual([
+      ['anonymous', false, true],
+      ['key', false, true],
+      ['anonymous', true, true],
+      ['key', true, true],
+    ]);
+    expect((await call(app, 'GET', '/v1/mine/one', STRANGERS['a wrong key'])).status).toBe(401);
+  });
+
+  it('say in the document who may read them', async () => {
+    const { json } = await call(app, 'GET', '/openapi.json');
+    const { paths } = json as unknown as Document;
+    const securityOf = (path: string) => paths[path]?.['get']?.security;
+    expect(securityOf('/v1/closed/{id}')).toEqual([{ key: [] }]);
+    expect(securityOf('/v1/open/{id}')).toBeUndefined();
+    expect(securityOf('/v1/mine/{id}')).toEqual([{}, { key: [] }]);
+  });
+});

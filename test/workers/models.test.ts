@@ -1,0 +1,184 @@
+import { describe, expect, it } from 'vitest';
+import { type Bundle, Manifest, versionOf } from '../../src/inference/bundle.ts';
+import { loadGraph } from '../../src/inference/onnx-runtime.ts';
+import { publish, readChampion } from '../../src/inference/registry.ts';
+import { fromJson, inputTensors, toJson } from '../../src/inference/tensors.ts';
+import { sha256Hex } from '../../src/platform/digest.ts';
+import { mood } from '../support/catalog/models.ts';
+import { classifierGraph, echoGraph, graphBytes, regressionGraph } from '../support/onnx/graph.ts';
+
+/** Of each type: ONNX's name, and elements at its bounds as JSON has them. */
+const TYPES = [
+  ['BOOL', 'BOOL', [true, false]],
+  ['INT8', 'INT8', [-128, 127]],
+  ['INT16', 'INT16', [-32_768, 32_767]],
+  ['INT32', 'INT32', [-2_147_483_648, 2_147_483_647]],
+  ['INT64', 'INT64', ['-9223372036854775808', 9_007_199_254_740_991]],
+  ['UINT8', 'UINT8', [0, 255]],
+  ['UINT16', 'UINT16', [0, 65_535]],
+  ['UINT32', 'UINT32', [0, 4_294_967_295]],
+  ['UINT64', 'UINT64', [0, '18446744073709551615']],
+  ['FP32', 'FLOAT', [1.5, 'NaN']],
+  ['FP64', 'DOUBLE', [0.1, '-Infinity']],
+  ['BYTES', 'STRING', ['', 'Grüße 🚲']],
+] as const;
+
+describe('the runtime', () => {
+  it('gives every element type back as it took it, in one graph with an input of each', async () => {
+    const graph = await loadGraph(echoGraph(TYPES.map(([, type]) => type)));
+    expect(graph.inputs).toEqual(
+      TYPES.map(([datatype, type]) => ({ name: type.toLowerCase(), datatype, shape: [-1] })),
+    );
+    const request = {
+      inputs: TYPES.map(([datatype, type, data]) => ({
+        name: type.toLowerCase(),
+        datatype,
+        shape: [2],
+        data: [...data],
+      })),
+    };
+    const outputs = await graph.run(inputTensors(request, graph.inputs));
+    for (const [datatype, type, data] of TYPES) {
+      const output = outputs[`${type.toLowerCase()}_out`];
+      expect(output, datatype).toMatchObject({ datatype, shape: [2] });
+      expect(output && toJson(output), datatype).toEqual(data);
+    }
+  });
+
+  it('runs two inputs of different types and gives two outputs', async () => {
+    const graph = await loadGraph(regressionGraph());
+    expect(graph.inputs).toEqual([
+      { name: 'features', datatype: 'FP32', shape: [-1, 2] },
+      { name: 'count', datatype: 'INT64', shape: [-1, 1] },
+    ]);
+    const outputs = await graph.run({
+      features: { datatype: 'FP32', shape: [2, 2], data: Float32Array.of(1, 1, 0, 10) },
+      count: { datatype: 'INT64', shape: [2, 1], data: BigInt64Array.of(5n, 0n) },
+    });
+    expect(outputs['variable'] && toJson(outputs['variable'])).toEqual([11, 31]);
+    expect(outputs['doubled'] && toJson(outputs['doubled'])).toEqual([22, 62]);
+  });
+
+  it('runs a classifier of ai.onnx.ml with text labels', async () => {
+    const graph = await loadGraph(classifierGraph());
+    expect(graph.outputs).toEqual([
+      { name: 'label', datatype: 'BYTES', shape: [-1] },
+      { name: 'probabilities', datatype: 'FP32', shape: [-1, 3] },
+    ]);
+    const { label, probabilities } = await graph.run({
+      input: { datatype: 'FP32', shape: [3, 2], data: Float32Array.of(-5, 0, 0, 0, 3, 4) },
+    });
+    expect(label?.data).toEqual(['low', 'medium', 'high']);
+    const sums = probabilities && toJson(probabilities).slice(0, 3).map(Number);
+    expect(sums?.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 5);
+  });
+
+  it('refuses what is no graph, and an output that is no tensor, with what to do', async () => {
+    await expect(loadGraph(Uint8Array.of(1, 2, 3))).rejects.toMatchObject({ code: 'invalid_model' });
+    const zipmap = graphBytes({
+      inputs: [['input', 'FLOAT', ['batch', 2]]],
+      outputs: [['maps', 'SEQUENCE_OF_MAPS', []]],
+      nodes: [
+        {
+          op: 'ZipMap',
+          domain: 'ai.onnx.ml',
+          inputs: ['input'],
+          outputs: ['maps'],
+          attributes: { classlabels_strings: ['a', 'b'] },
+        },
+      ],
+    });
+    await expect(loadGraph(zipmap)).rejects.toMatchObject({
+      code: 'invalid_model',
+      pointer: '/model',
+      message: expect.stringContaining("options={'zipmap': False}"),
+    });
+  });
+});
+
+it('a shared dimension that differs is an error of the runtime, and the graph answers afterwards', async () => {
+  const graph = await loadGraph(regressionGraph());
+  const count = fromJson('INT64', [1, 2, 3]);
+  if (!count.ok) throw new Error('unreachable');
+  const features = { datatype: 'FP32', shape: [2, 2], data: Float32Array.of(1, 1, 1, 1) } as const;
+  await expect(
+    graph.run({ features, count: { datatype: 'INT64', shape: [3, 1], data: count.data } }),
+  ).rejects.toThrow();
+  const { variable } = await graph.run({
+    features,
+    count: { datatype: 'INT64', shape: [2, 1], data: BigInt64Array.of(0n, 0n) },
+  });
+  expect(variable && toJson(variable)).toEqual([6, 6]);
+});
+
+describe('publishing', () => {
+  const stored = new Map<string, Uint8Array<ArrayBuffer>>();
+  const ports = {
+    store: {
+      get: async (key: string) => stored.get(key),
+      put: async (key: string, bytes: Uint8Array<ArrayBuffer>) => void stored.set(key, bytes),
+    },
+    loadGraph,
+  };
+  const onnx = classifierGraph();
+  const bundle = async (more: object = {}): Promise<Bundle> => {
+    const model = { sha256: await sha256Hex(onnx), bytes: onnx.length };
+    const manifest = Manifest.parse({
+      name: 'mood',
+      version: await versionOf({ model }),
+      model,
+      inputs: [{ name: 'input', datatype: 'FP32', shape: [-1, 2], columns: ['purchases_30d', 'hour'] }],
+      outputs: [
+        { name: 'label', datatype: 'BYTES', shape: [-1] },
+        { name: 'probabilities', datatype: 'FP32', shape: [-1, 3] },
+      ],
+      ...more,
+    });
+    const golden = {
+      inputs: {
+        input: [
+          [-5, 0],
+          [3, 4],
+        ],
+      },
+      outputs: { label: ['low', 'high'] },
+      tolerance: 1e-4,
+    };
+    return { manifest, golden, model: onnx };
+  };
+
+  it('stores the version, which is read back', async () => {
+    await publish(mood, await bundle(), ports);
+    expect(await readChampion('mood', ports.store)).toEqual((await bundle()).manifest);
+  });
+
+  it('refuses classes in another order than the columns of the probabilities', async () => {
+    const swapped = { ...mood, classes: ['low', 'medium', 'high'] };
+    await expect(publish(swapped, await bundle(), ports)).rejects.toMatchObject({
+      code: 'invalid_model',
+      message: expect.stringContaining('classes_'),
+    });
+  });
+
+  it('refuses a version that is not the one of its parts, other outputs, and candidates', async () => {
+    const refused = async (more: object, pointer: string) =>
+      await expect(publish(mood, await bundle(more), ports)).rejects.toMatchObject({
+        code: 'invalid_model',
+        pointer,
+      });
+    await refused({ version: '0'.repeat(12) }, '/manifest/version');
+    await refused({ outputs: [{ name: 'label', datatype: 'INT64', shape: [-1] }] }, '/manifest/outputs');
+    await refused({ fallback: { label: 'other' } }, '/manifest/version');
+    const withCandidates = { ...(await bundle()), candidates: Uint8Array.of(1) };
+    await expect(publish(mood, withCandidates, ports)).rejects.toMatchObject({ pointer: '/candidates' });
+  });
+
+  it('says so where an earlier release wrote the manifest', async () => {
+    const old = { columns: ['a'], inputs: [{ name: 'x', datatype: 'FP32' }] };
+    stored.set('models/old/champion.json', Uint8Array.from(new TextEncoder().encode(JSON.stringify(old))));
+    await expect(readChampion('old', ports.store)).rejects.toMatchObject({
+      code: 'model_unavailable',
+      message: expect.stringContaining('Publish the model again'),
+    });
+  });
+});

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const ROOT = join(import.meta.dirname, '../../..');
@@ -19,7 +19,8 @@ export function pages(): string[] {
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.md'))
       .map((name) => join(folder, name));
-  return ['README.md', ...['docs', 'examples', 'deploy'].flatMap(readmes)];
+  const folders = ['docs', 'examples', 'deploy'].filter((folder) => existsSync(join(ROOT, folder)));
+  return ['README.md', ...folders.flatMap(readmes)];
 }
 
 /** @throws Error for a block that does not end. */

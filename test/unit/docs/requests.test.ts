@@ -89,31 +89,40 @@ it('shows answers that keep the schemas', () => {
   }
 });
 
-/** The part of the README that names routes: `POST …/release` continues the path before it. */
-function routesOfReadme(): string[] {
-  const text = readFileSync(join(ROOT, 'README.md'), 'utf8');
-  const [, table = ''] = /\| route \| what \|\n(.*?)\n\n/s.exec(text) ?? [];
-  return table
-    .split('\n')
-    .flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/`([^`]+)`/g)].map(([, route = '']) => route));
+interface Listed {
+  readonly route: string;
+  readonly hasKey: boolean;
 }
 
-it('lists the routes of Millrace in the README, and no others', () => {
-  const isOwn = (path: string) =>
-    [...RESERVED_PATHS, '/health', '/metrics', '/openapi.json'].some(
-      (own) => path === own || path.startsWith(`${own}/`),
-    );
+/** Millrace's own routes in the table of the README: `POST …/release` continues the path before it. */
+function ownRoutesOfReadme(): Listed[] {
+  const text = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const [, table = ''] = /\| route \| what \|\n(.*?)\n\n/s.exec(text) ?? [];
   let before = '';
-  const listed = routesOfReadme().flatMap((route) => {
-    const [, method = 'GET', given = ''] = /^(?:([A-Z]+),? )?(\S+)$/.exec(route) ?? [];
-    const path = given.startsWith('/health/') ? given : given.replace(/^…/, before);
-    if (given.startsWith('/')) before = given;
-    return isOwn(path) ? [`${method} ${generic(path)}`] : [];
-  });
-  const served = operations
-    .filter(({ path }) => isOwn(path))
-    .map(({ method, path }) => `${method} ${generic(path)}`);
-  expect([...new Set([...listed])].sort()).toEqual([...new Set([...served, 'GET /openapi.json'])].sort());
+  return table.split('\n').flatMap((row) =>
+    [...(row.split(' | ')[0] ?? '').matchAll(/`(?:([A-Z]+),? )?([^` ]+)`/g)].flatMap(
+      ([, method = 'GET', given = '']) => {
+        const path = given.replace(/^…/, before);
+        if (given.startsWith('/')) before = given;
+        return isOwn(path) ? [{ route: `${method} ${generic(path)}`, hasKey: row.includes('(`key`)') }] : [];
+      },
+    ),
+  );
+}
+
+function isOwn(path: string): boolean {
+  const own = [...RESERVED_PATHS, '/health', '/metrics', '/openapi.json'];
+  return own.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
+}
+
+it('lists the routes of Millrace in the README, and no others, with those that ask for the key', () => {
+  const listed = ownRoutesOfReadme();
+  const served = operations.filter(({ path }) => isOwn(path));
+  const routes = served.map(({ method, path }) => `${method} ${generic(path)}`);
+  expect(new Set(listed.map(({ route }) => route))).toEqual(new Set([...routes, 'GET /openapi.json']));
+  const keyed = served.filter(({ operation }) => operation.security !== undefined);
+  const asking = new Set(keyed.map(({ method, path }) => `${method} ${generic(path)}`));
+  expect(listed.filter(({ route, hasKey }) => hasKey !== asking.has(route))).toEqual([]);
 });
 
 /** Each model has a route for its predictions. */

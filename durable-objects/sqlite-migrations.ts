@@ -1,9 +1,9 @@
-/** One step of a Durable Object's schema. Steps are only ever appended, never changed. */
+/** One step of a Durable Object's schema. Append new steps; never change one that has been released. */
 export type Migration = (sql: SqlStorage) => void;
 
 /**
- * Brings an object's SQLite schema up to date. To be called in the constructor: it is synchronous, so that no
- * request can come in between, and each step is a transaction together with its mark.
+ * Brings an object's SQLite schema up to date. Call it in the constructor: it is synchronous, so no request can come
+ * in between. Each step commits together with the row that marks it as done.
  */
 export function migrate(storage: DurableObjectStorage, migrations: readonly Migration[]): void {
   const { sql } = storage;

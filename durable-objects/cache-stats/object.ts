@@ -6,9 +6,9 @@ import { CounterStore } from './store.ts';
 const MINUTE_MS = 60_000;
 
 /**
- * Gathers what all isolates count. One object, named `main`. Its load is the number of busy isolates over the five
- * seconds between two flushes of one: 1,000 isolates make 200 calls a second, and an object that writes with each
- * call bears 200 to 500. Beyond 1,000 to 2,500 isolates, name several by region and add up what they report.
+ * Collects the counters of all isolates. One object, named `main`. Its load is the number of busy isolates divided by
+ * the five seconds between two flushes of one: 1,000 isolates make 200 calls a second, and an object that writes with
+ * each call handles 200 to 500. Beyond 1,000 to 2,500 isolates, name one object per region and add up their reports.
  */
 export class CacheStats extends DurableObject {
   readonly #store: CounterStore;
@@ -18,7 +18,7 @@ export class CacheStats extends DurableObject {
     this.#store = new CounterStore(ctx.storage);
   }
 
-  /** Takes one isolate's batch. Safe to repeat: a number that was taken before changes nothing. */
+  /** Adds one isolate's batch. Idempotent: a batch number that was added before changes nothing. */
   async flush(batch: CounterBatch): Promise<void> {
     this.#store.add(CounterBatch.parse(batch), minuteNow());
   }

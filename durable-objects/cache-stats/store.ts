@@ -8,25 +8,25 @@ import {
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** Minutes that are kept apart: the longest window, and the one that has just begun. */
+/** Minutes that are kept separately: the longest window and the current minute. */
 const MINUTES_KEPT = 61;
-/** An isolate that has been silent for this long is gone, in minutes. */
+/** An isolate that has been silent for this long is forgotten, in minutes. */
 const ISOLATE_KEPT_MINUTES = 120;
-/** Isolates that are remembered, those that were silent for longest forgotten first: five times what one object bears. */
+/** The most isolates that are remembered, most recent first: five times as many as one object can serve. */
 const ISOLATES_MAX = 10_000;
-/** An isolate that has been silent for longer than this is not counted as active, in minutes. */
+/** An isolate that has been silent for longer than this does not count as active, in minutes. */
 const ISOLATE_ACTIVE_MINUTES = 5;
-/** Series in all: views times outcomes are a few hundred. What comes beyond is added to `DROPPED` alone. */
+/** The most series. Views times outcomes are a few hundred. Counts of further series are added to `DROPPED` only. */
 export const SERIES_MAX = 2_000;
 
 const Series = z.tuple([CounterSample.shape.name, CounterSample.shape.labels]);
 
-/** Counters in the object's own SQLite: totals that only grow, and what was added in each of the last minutes. */
+/** Counters in the object's own SQLite: totals that only grow, and the counts of each of the last minutes. */
 export class CounterStore {
   readonly #storage: DurableObjectStorage;
-  /** When old rows were last removed: once a minute, because it reads every isolate's row. */
+  /** The minute of the last removal of old rows. Once a minute is enough: it reads every isolate's row. */
   #prunedMinute = Number.NEGATIVE_INFINITY;
-  /** How many series there are; counting them anew with each batch would read them all. */
+  /** The number of series, kept in memory because counting them for each batch would read them all. */
   #seriesCount: number;
 
   constructor(storage: DurableObjectStorage) {
@@ -35,7 +35,7 @@ export class CounterStore {
     this.#seriesCount = Number(storage.sql.exec('select count(*) as series from totals').one()['series']);
   }
 
-  /** Adds a batch, unless it has been added before. */
+  /** Adds a batch, unless it was added before. */
   add({ isolate, n, counters, memoryBytes = 0 }: CounterBatch, minute: number): void {
     const { sql } = this.#storage;
     this.#seriesCount = this.#storage.transactionSync(() => {
@@ -57,7 +57,7 @@ export class CounterStore {
     return this.#read('select series, value from totals');
   }
 
-  /** What was added in the last so many whole minutes, and in the one that has begun. */
+  /** The counts of the last `minutes` whole minutes and of the current one. */
   within(minutes: number, minute: number): CounterSample[] {
     return this.#read(
       'select series, sum(value) as value from minutes where minute >= ? group by series',
@@ -75,7 +75,7 @@ export class CounterStore {
     return { active: row.active, memoryBytes: row.bytes };
   }
 
-  /** @returns how many series there are now. */
+  /** @returns the number of series after the call. */
   #addCounters(counters: readonly CounterSample[], minute: number): number {
     let series = this.#seriesCount;
     let dropped = 0;
@@ -89,7 +89,7 @@ export class CounterStore {
       if (known.length === 0) series += 1;
       this.#raise(text, sample.value, minute);
     }
-    // Its own series is beside the bound, so that there is always room to tell.
+    // `DROPPED` is outside the limit, so that dropped counts always have a series.
     if (dropped > 0) this.#raise(JSON.stringify([DROPPED, {}]), dropped, minute);
     return series;
   }
@@ -131,7 +131,7 @@ export class CounterStore {
   }
 }
 
-/** One series has one text, in whatever order its labels were given. */
+/** Sorts the labels, so that a series has one text whatever the order of its labels. */
 function sorted(labels: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

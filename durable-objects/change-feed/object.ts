@@ -8,13 +8,13 @@ import { newId } from '../../src/platform/ids.ts';
 import { OBJECT_REQUESTS_PER_SECOND } from '../../src/platform/limits.ts';
 import { FeedStore, KEPT_MS } from './store.ts';
 
-/** Changes of one call: what a consumer's batch of ten messages has at most. */
+/** The most changes of one call: those of a consumer's batch of ten messages. */
 export const APPEND_CHANGES_MAX = 4_000;
-/** Readers that wait at a time: each may ask up to twice a second. */
+/** The most readers that wait at a time. Each may call up to twice a second. */
 export const READERS_MAX = OBJECT_REQUESTS_PER_SECOND / 2;
-/** Changes of one answer. */
+/** The most changes of one answer. */
 export const PAGE_CHANGES_MAX = 1_000;
-/** Calls a second that readers may make together: a pause grows with their number. */
+/** Calls per second that all readers together should make: the pause between two calls grows with their number. */
 const CALLS_PER_SECOND_TARGET = 400;
 const PAUSE_MS_MIN = 50;
 
@@ -22,7 +22,7 @@ const Changes = z.array(FeedChange).max(APPEND_CHANGES_MAX);
 const Question = z.object({
   after: z.object({ epoch: z.string(), seq: z.int().nonnegative() }).optional(),
   filter: FeedFilter,
-  // A worker of another version may ask for more.
+  // A worker of another version may ask for a longer wait.
   waitMs: z
     .number()
     .min(0)
@@ -30,8 +30,8 @@ const Question = z.object({
 });
 
 /**
- * The log of changes that live feeds are read from. One object, named `main`: its order is the feed's, and nothing
- * appears behind a position that was given out. It pushes nothing; readers ask, and may wait for the answer.
+ * The log of changes that live feeds read. One object, named `main`: its order is the feed's order, and no change is
+ * inserted before a position that was handed out. It does not push; readers poll, and may wait for the next change.
  */
 export class ChangeFeed extends DurableObject {
   readonly #store: FeedStore;
@@ -43,14 +43,14 @@ export class ChangeFeed extends DurableObject {
     this.#store = new FeedStore(ctx.storage, newId);
   }
 
-  /** Returns once the changes are on disk. What is kept already is not told again. */
+  /** Resolves once the changes are persisted. A change that the log has already is not appended again. */
   async append(changes: readonly FeedChange[]): Promise<void> {
     this.#store.append(Changes.parse(changes), systemNow());
     for (const wake of this.#waiting) wake();
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(systemNow() + KEPT_MS);
   }
 
-  /** What is wanted after a position, at once where there is something, else within `waitMs`; null when too many wait. */
+  /** The wanted changes after a position: at once if there are any, else within `waitMs`; null if too many readers wait. */
   async next(question: {
     readonly after: Position | undefined;
     readonly filter: FeedFilter;
@@ -95,7 +95,7 @@ export class ChangeFeed extends DurableObject {
     }
   }
 
-  /** Returns after the next append, or after `waitMs`. */
+  /** Resolves after the next append, or after `waitMs`. */
   async #appended(waitMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, waitMs);

@@ -4,9 +4,9 @@ import type { Kept } from '../../src/pipeline/feed/position.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** How long a change is kept, in milliseconds: a client may be away for that long and miss nothing. */
+/** How long a change is kept, in milliseconds: a client that is away for less misses nothing. */
 export const KEPT_MS = 60 * 60_000;
-/** Changes that are kept at most, the newest: some 30 MB. */
+/** The most changes that are kept, newest first: about 30 MB. */
 export const KEPT_CHANGES_MAX = 100_000;
 
 const Ids = z.array(z.int());
@@ -16,11 +16,11 @@ interface Row extends Record<string, SqlStorageValue> {
   changes: string;
 }
 
-/** The newest changes in the order in which they were told, each with a number of its own, in the object's SQLite. */
+/** The newest changes in the order of their arrival, numbered, in the object's SQLite. */
 export class FeedStore {
   readonly #sql: SqlStorage;
   readonly #epoch: string;
-  /** The outbox numbers of what is kept, and for a while of what was; read when first needed. */
+  /** Outbox ids of the kept changes, and for a while of pruned ones; read from SQLite when first needed. */
   #known: Set<number> | undefined;
 
   constructor(storage: DurableObjectStorage, newEpoch: () => string) {
@@ -30,7 +30,7 @@ export class FeedStore {
     this.#epoch = String(this.#sql.exec('select epoch from log_epoch').one()['epoch']);
   }
 
-  /** Appends, in one row, what is not there yet; numbers rise by one without a gap. */
+  /** Appends the changes that are not in the log yet, as one row. Numbers rise by one, without a gap. */
   append(sent: readonly FeedChange[], nowMs: number): void {
     const known = this.#knownChanges();
     const changes = sent.filter(({ change }) => !known.has(change));
@@ -59,14 +59,14 @@ export class FeedStore {
     return { epoch: this.#epoch, floor: floor ?? 0, newest: newest ?? 0 };
   }
 
-  /** The next changes after a number, with theirs, `max` at most. */
+  /** The next changes after a number, each with its own number, at most `max`. */
   after(seq: number, max: number): { readonly seq: number; readonly change: FeedChange }[] {
     const read: { readonly seq: number; readonly change: FeedChange }[] = [];
     const rows = this.#sql.exec<Row>(
       'select first_seq, changes from batches where last_seq > ? order by first_seq',
       seq,
     );
-    // Row by row: a reader that is far behind does not have everything read that it has missed.
+    // Reads row by row, so that a reader that is far behind does not load everything that it has missed.
     for (const { first_seq: first, changes } of rows) {
       const batch = z.array(FeedChange).parse(JSON.parse(changes));
       read.push(
@@ -77,7 +77,7 @@ export class FeedStore {
     return read.slice(0, max);
   }
 
-  /** Forgets what is too old or too much. The newest batch stays: it holds the number that the next one follows. */
+  /** Removes changes that are too old or too many. The newest batch stays, because numbering continues from it. */
   prune(nowMs: number): void {
     this.#sql.exec(
       `delete from batches where last_seq < (select max(last_seq) from batches)
@@ -85,7 +85,7 @@ export class FeedStore {
       nowMs - KEPT_MS,
       KEPT_CHANGES_MAX,
     );
-    // Read again when it is needed, without what has been forgotten.
+    // Drops the ids of pruned changes; the kept ones are read again when needed.
     if ((this.#known?.size ?? 0) > 2 * KEPT_CHANGES_MAX) this.#known = undefined;
   }
 

@@ -2,7 +2,7 @@ import { addCell, EMPTY_DIGEST, type ShardDigest } from '../../src/features/dige
 import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
 import { SQL_VALUE_BYTES_MAX } from '../../src/platform/limits.ts';
 
-/** `live`: the features that are read. `next`: those that a rebuild makes beside them. */
+/** `live`: the features that reads use. `next`: the features that a rebuild makes beside them. */
 export type Side = 'live' | 'next';
 const TABLES = {
   live: { cells: 'cells', folded: 'folded' },
@@ -17,8 +17,8 @@ const CELL_BYTES_MAX = 1_024;
 const STATEMENT_CELLS_MAX = Math.floor(SQL_VALUE_BYTES_MAX / CELL_BYTES_MAX);
 
 /**
- * Folds the events that one side has not folded yet, and returns their number. Rows go to SQLite as one JSON text,
- * because a statement for each row would be slower.
+ * Folds the events that one side has not folded yet, and returns their number. Rows are passed to SQLite as one JSON
+ * text, because a statement per row would be slower.
  */
 export function foldInto(
   sql: SqlStorage,
@@ -37,7 +37,7 @@ export function foldInto(
       .toArray()
       .map(({ seq }) => seq),
   );
-  // The first of each number: a batch may have one event twice.
+  // Keeps the first of each number: a batch may contain an event twice.
   const fresh = events.filter(({ seq }) => added.delete(seq));
   const all = cellsOf(fresh).map((cell) => [
     cell.key,
@@ -58,7 +58,7 @@ export function foldInto(
   return fresh.length;
 }
 
-/** A digest of one side's cells; it does not depend on the order in which events came. */
+/** A digest of one side's cells. It does not depend on the order in which events arrived. */
 export function digestOf(sql: SqlStorage, side: Side): ShardDigest {
   const { cells, folded } = TABLES[side];
   let digest = EMPTY_DIGEST;

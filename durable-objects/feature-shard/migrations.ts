@@ -14,7 +14,7 @@ export const MIGRATIONS: readonly Migration[] = [
     ) without rowid`);
   },
   (sql) => {
-    // At most one row: the rebuild that is open here, or the last that was flipped.
+    // At most one row: the open rebuild, or the last one that was flipped.
     sql.exec(`create table rebuild (
       one integer primary key check (one = 1),
       run text not null,

@@ -11,7 +11,7 @@ import { CellStore } from './store.ts';
 export interface FoldOutcome {
   /** How many of the events were new to this shard. */
   readonly folded: number;
-  /** The keys of this shard that the events count for, whether new or not: all of them are invalidated. */
+  /** The keys of this shard that the events count for. Duplicates are included, so that a retry invalidates them too. */
   readonly keys: readonly string[];
 }
 
@@ -27,7 +27,7 @@ export class FeatureShard extends DurableObject {
     this.#store = new CellStore(ctx.storage);
   }
 
-  /** Folds events; those folded before change nothing. Safe to repeat. */
+  /** Folds events. Idempotent: an event that was folded before changes nothing. */
   async fold(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<FoldOutcome> {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
@@ -52,12 +52,12 @@ export class FeatureShard extends DurableObject {
     });
   }
 
-  /** Opens a rebuild: from now on what is folded is folded into what it builds, too. Safe to repeat. */
+  /** Opens a rebuild: from now on live events are folded into its cells as well. Idempotent. */
   async beginRebuild(run: string): Promise<void> {
     this.#store.rebuilding((rebuild) => rebuild.begin(run));
   }
 
-  /** Folds events of history into what a rebuild builds; false where it is not the one that is open. */
+  /** Folds events of history into the cells of a rebuild; false if that rebuild is not the open one. */
   async build(
     shard: string,
     entity: string,
@@ -70,18 +70,18 @@ export class FeatureShard extends DurableObject {
     return this.#store.build(run, events, (fresh) => mergeCells(fresh.flatMap(own)));
   }
 
-  /** Puts what a rebuild built in the place of what is read; undefined where another is open. Safe to repeat. */
+  /** Replaces the live cells by those of a rebuild; undefined if another rebuild is open. Idempotent. */
   async flip(run: string): Promise<FlipOutcome | undefined> {
     return this.#store.rebuilding((rebuild) => rebuild.flip(run));
   }
 
-  /** Keys that flips changed and that are still to be invalidated. */
+  /** Keys that flips have changed and that have not been invalidated yet. */
   async changedKeys(limit: number): Promise<string[]> {
     if (limit > CHANGED_KEYS_MAX) throw new RangeError(`A call lists at most ${CHANGED_KEYS_MAX} keys.`);
     return this.#store.rebuilding((rebuild) => rebuild.changedKeys(limit));
   }
 
-  /** Forgets changed keys, now that they are invalidated. */
+  /** Removes changed keys after they have been invalidated. */
   async settle(keys: readonly string[]): Promise<void> {
     this.#store.rebuilding((rebuild) => rebuild.settle(keys));
   }

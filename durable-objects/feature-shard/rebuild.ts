@@ -1,7 +1,7 @@
 import type { FlipOutcome } from '../../src/features/rebuild.ts';
 import { digestOf } from './cells.ts';
 
-/** The rebuild of a shard: what is open, and the flip. Each method is one transaction of its caller. */
+/** The rebuild of a shard: its state and the flip. The caller runs each method in one transaction. */
 export class ShardRebuild {
   readonly #sql: SqlStorage;
 
@@ -9,12 +9,12 @@ export class ShardRebuild {
     this.#sql = sql;
   }
 
-  /** Whether live events are to be folded into the side that is built, too. */
+  /** Whether live events have to be folded into the `next` side as well. */
   isOpen(): boolean {
     return this.#state()?.flipped === null;
   }
 
-  /** Opens a rebuild with nothing in it; the same one again changes nothing. Another that is open is thrown away. */
+  /** Opens an empty rebuild. Opening the same run again changes nothing; another open run is discarded. */
   begin(run: string): void {
     if (this.#state()?.run === run) return;
     const sql = this.#sql;
@@ -28,15 +28,15 @@ export class ShardRebuild {
     sql.exec('insert or replace into rebuild (one, run, flipped) values (1, ?, null)', run);
   }
 
-  /** Whether this run is the one that is open. One that was flipped takes nothing more. */
+  /** Whether this run is the open one. A run that was flipped accepts no more events. */
   isRun(run: string): boolean {
     const state = this.#state();
     return state?.run === run && state.flipped === null;
   }
 
   /**
-   * Puts what was built in the place of what is read, and notes the keys that differ, until `settle` forgets them.
-   * Asked again it tells what it told; undefined for another run.
+   * Replaces the live cells by those of the rebuild, and records the keys that differ until `settle` removes them.
+   * A second call for the same run returns the first call's outcome; undefined for another run.
    */
   flip(run: string): FlipOutcome | undefined {
     const state = this.#state();
@@ -55,7 +55,7 @@ export class ShardRebuild {
     return outcome;
   }
 
-  /** Keys that the last flips changed and that are not invalidated yet, at most `limit`. */
+  /** Keys that flips have changed and that have not been invalidated yet, at most `limit`. */
   changedKeys(limit: number): string[] {
     return this.#sql
       .exec<{ key: string }>('select key from changed order by key limit ?', limit)
@@ -63,7 +63,7 @@ export class ShardRebuild {
       .map(({ key }) => key);
   }
 
-  /** Forgets changed keys, now that they are invalidated. */
+  /** Removes changed keys after they have been invalidated. */
   settle(keys: readonly string[]): void {
     for (const key of keys) this.#sql.exec('delete from changed where key = ?', key);
   }

@@ -17,8 +17,8 @@ export class CellStore {
   }
 
   /**
-   * Folds the events that have not been folded yet, all or none of them, and returns how many those were. While a
-   * rebuild is open they are folded into what it builds in the same transaction.
+   * Folds the events that have not been folded yet, all or none of them, and returns their number. While a rebuild is
+   * open, the same transaction folds them into the rebuild's cells.
    */
   fold(
     events: readonly FoldableEvent[],
@@ -31,7 +31,7 @@ export class CellStore {
     });
   }
 
-  /** Folds events of history into what a rebuild builds; false where it is not the one that is open. */
+  /** Folds events of history into the cells of a rebuild; false if that rebuild is not the open one. */
   build(
     run: string,
     events: readonly FoldableEvent[],
@@ -44,7 +44,7 @@ export class CellStore {
     });
   }
 
-  /** A step of the rebuild, all or nothing of it. */
+  /** Runs one step of the rebuild in a transaction. */
   rebuilding<T>(step: (rebuild: ShardRebuild) => T): T {
     return this.#storage.transactionSync(() => step(this.#rebuild));
   }

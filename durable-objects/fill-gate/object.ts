@@ -6,14 +6,15 @@ import { systemNow } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
 
 /**
- * The gate of one cache key, named by that key: a shard of many keys would put them all behind the thousand
- * requests a second of the hottest, and an object that stores nothing costs nothing once it is idle.
+ * The gate of one cache key, named by that key. With one object for many keys, all of them would share the thousand
+ * requests a second of one object; an object that stores nothing costs nothing once it is idle.
  *
- * All of it is in memory, for it only saves origin reads. An eviction or a deployment ends the waiters' calls
- * with an error, and each then reads by itself; a ticket of before is one that nobody knows.
+ * All state is in memory, because the gate only saves reads of the origin. An eviction or a deployment ends the
+ * waiters' calls with an error, and each of them reads the origin itself. A ticket from before the eviction is unknown
+ * and ignored.
  *
- * A caller that goes away while it waits is not noticed. If it is then given the lease, the others wait until
- * that is over, which is the same as for a filler that died.
+ * The gate does not notice a caller that disconnects while it waits. If that caller gets the lease, the other waiters
+ * wait until the lease expires, as for a filler that died.
  */
 export class FillGate extends DurableObject implements FillGatePort {
   readonly #host = new GateHost({
@@ -26,26 +27,25 @@ export class FillGate extends DurableObject implements FillGatePort {
   });
 
   /**
-   * Asks for a value that meets the need. The call stays open while there is hope of one, at most
-   * `WAIT_LEASES_MAX` times `leaseMs`.
+   * Asks for an entry that meets the need. The call stays open for at most `WAIT_LEASES_MAX` times `leaseMs`.
    *
-   * @param leaseMs for how long the caller, if it is told to fill, holds the others back; in milliseconds.
+   * @param leaseMs how long the caller may hold the others back if it has to fill, in milliseconds.
    */
   async enter(need: Need, leaseMs: number): Promise<Verdict> {
     return await this.#host.enter(need, leaseMs);
   }
 
-  /** Hands an entry to all waiters whose need it meets. */
+  /** Delivers an entry to all waiters whose need it meets. */
   async complete(ticketId: string, entry: Entry): Promise<void> {
     await this.#host.complete(ticketId, entry);
   }
 
-  /** The fill came to nothing: the next waiter's turn. */
+  /** Reports a failed fill: the next waiter reads. */
   async fail(ticketId: string): Promise<void> {
     await this.#host.fail(ticketId);
   }
 
-  /** The fill's answer is not to be shared: every waiter reads by itself. */
+  /** Reports an entry that must not be shared: every waiter reads the origin itself. */
   async disband(ticketId: string): Promise<void> {
     await this.#host.disband(ticketId);
   }

@@ -7,35 +7,35 @@ import { log } from '../../src/platform/logger.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** Subrequests of one step, roughly. */
+/** Approximate number of subrequests of one step. */
 const STEP_SUBREQUESTS = 10;
-/** Steps of one alarm: they take a third of its subrequests at most. */
+/** The most steps of one alarm: together they take at most a third of its subrequests. */
 const STEPS_MAX = Math.floor((SUBREQUESTS_MAX * 0.3) / STEP_SUBREQUESTS);
-/** An alarm begins no further step after this long, in milliseconds. */
+/** An alarm starts no further step after this long, in milliseconds. */
 const ALARM_MS = 30_000;
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 60_000;
 
 const Partition = z.object({ topic: z.string().min(1).max(249), partition: z.int().nonnegative() });
 
-/** Where a partition is, for operators. */
+/** The position of a partition, for operators. */
 export interface SourceStatus {
-  /** The next offset to be read; null before the first was. */
+  /** The next offset to read; null before the first read. */
   readonly next: number | null;
-  /** Failures in a row; reading goes on after a pause that grows with them. */
+  /** Consecutive failures. Each retry waits longer than the one before. */
   readonly failures: number;
   readonly lastError: string | null;
 }
 
-/** What a source reads with; undefined where the topic is not configured as a source. */
+/** Returns the ports of a source, or undefined if the topic is not configured as one. */
 export type SourceOf = (
   at: { readonly topic: string; readonly partition: number },
   keepAlive: (work: Promise<unknown>) => void,
 ) => SourcePorts | undefined;
 
 /**
- * Reads one partition of a topic: named `<topic>/<partition>`, so it is the one consumer instance of its partition.
- * Driven by its alarm. It remembers its partition alone; how far it has come the group's committed offset tells.
+ * Reads one partition of a topic. Its name is `<topic>/<partition>`, so it is the only consumer of its partition. Its
+ * alarm drives it. It stores only which partition it reads; the position is the group's committed offset.
  */
 export class KafkaSource extends DurableObject {
   #next: number | undefined;
@@ -50,7 +50,7 @@ export class KafkaSource extends DurableObject {
     migrate(ctx.storage, MIGRATIONS);
   }
 
-  /** Sees to it that the partition is being read. Safe to repeat. */
+  /** Starts reading the partition, unless it is being read. Idempotent. */
   async start(topic: string, partition: number): Promise<void> {
     const at = Partition.parse({ topic, partition });
     this.ctx.storage.sql.exec(
@@ -69,7 +69,7 @@ export class KafkaSource extends DurableObject {
     const at = this.#partition();
     if (at === undefined) return;
     const ports = this.#sourceOf(at, (work) => this.ctx.waitUntil(work));
-    // The topic is no longer a source: the next start sets an alarm again.
+    // The topic is no longer configured as a source. `start` sets the alarm again.
     if (ports === undefined) return;
     const endsAtMs = systemNow() + ALARM_MS;
     try {
@@ -83,11 +83,11 @@ export class KafkaSource extends DurableObject {
     } catch (error) {
       this.#failures += 1;
       this.#lastError = error instanceof Error ? error.message.slice(0, 500) : String(error);
-      // What was committed may be further than what is known here.
+      // The failed step may have committed its offset, so the next alarm reads the committed one.
       this.#next = undefined;
       log(
         'warn',
-        'A Kafka partition could not be read on.',
+        'A Kafka partition could not be read; the alarm retries it.',
         { 'event.action': 'kafka-source', ...at },
         error,
       );

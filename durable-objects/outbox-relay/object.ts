@@ -4,7 +4,7 @@ import { Sweeper } from '../../src/pipeline/relay.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
 
-/** How soon an armed relay looks by itself: long enough for the writer to have relayed its own commit. */
+/** Delay of an armed sweep, in milliseconds: long enough for the writer to have relayed its own commit. */
 const ARMED_DELAY_MS = 2_000;
 const RETRY_DELAY_MS_MAX = 60_000;
 
@@ -12,23 +12,23 @@ export interface SweepOutcome {
   readonly relayed: number;
 }
 
-/** What the relay reaches beside its own alarm. */
+/** The effects of the relay beside its own alarm. */
 export interface OutboxRelayPorts {
-  /** Called for each sweep. */
+  /** Called once for each sweep. */
   readonly relay: () => RelayPorts;
-  /** Whether an error shows that a query took too long. */
+  /** Whether an error says that a query timed out. */
   readonly isTimeout: (error: unknown) => boolean;
-  /** Opens a pass of the outbox at the root clock, and returns how to close it. */
+  /** Opens a pass over the outbox at the root clock; the returned function closes it. */
   readonly openPass: () => Promise<() => Promise<void>>;
 }
 
 /**
- * Moves the outbox of the database to the clock and the `changes` queue. Named `main`: being one object, it is
- * the one sweeper. It keeps no state but its alarm; what is pending stands in Postgres.
+ * Relays the database's outbox to the clock and the `changes` queue. One object, named `main`, so there is one
+ * sweeper. It stores nothing but its alarm; pending changes are in Postgres.
  */
 export class OutboxRelay extends DurableObject {
   readonly #sweeper: Sweeper;
-  /** Somebody wanted an alarm while one was set that may fire before their commit. */
+  /** True if `arm` was called while an alarm was set that may fire before the caller's commit. */
   #armedAgain = false;
   #failures = 0;
 
@@ -37,7 +37,7 @@ export class OutboxRelay extends DurableObject {
     this.#sweeper = new Sweeper(ports);
   }
 
-  /** Makes sure of a sweep soon, whatever becomes of the caller. To be called before a commit. */
+  /** Schedules a sweep, which runs even if the caller dies. Call it before a commit. */
   async arm(): Promise<void> {
     if ((await this.ctx.storage.getAlarm()) === null) await this.#setAlarm(ARMED_DELAY_MS);
     else this.#armedAgain = true;
@@ -49,7 +49,7 @@ export class OutboxRelay extends DurableObject {
     return { relayed: await this.#sweeper.sweep() };
   }
 
-  /** Relays what was committed before the call, and moves the outbox's watermark up to it. */
+  /** Relays everything that was committed before the call, and advances the outbox's watermark to the call. */
   async heartbeat(): Promise<void> {
     await this.#sweeper.heartbeat();
   }
@@ -59,12 +59,12 @@ export class OutboxRelay extends DurableObject {
     try {
       const relayed = await this.#sweeper.sweep();
       this.#failures = 0;
-      // An idle relay sets no further alarm, so that a database which sleeps when it is idle may do so.
+      // An idle relay sets no alarm, so that a serverless database can go to sleep.
       if (relayed > 0 || this.#armedAgain) await this.#setAlarm(ARMED_DELAY_MS);
     } catch (error) {
       log(
         'warn',
-        'The outbox could not be relayed; trying again.',
+        'The outbox could not be relayed; the alarm retries.',
         { 'event.action': 'outbox-relay' },
         error,
       );

@@ -6,14 +6,14 @@ import { systemNow } from '../../src/platform/clock.ts';
 import { QualityStore } from './store.ts';
 
 const MINUTE_MS = 60_000;
-/** How often old rows are removed: ten minutes of buckets more than are needed. */
+/** How often old rows are removed: at most ten minutes of buckets more than needed are kept. */
 const PRUNE_EVERY_MS = 10 * MINUTE_MS;
 
 const Ids = z.array(z.uuid()).max(1_000);
 
 /**
- * Gathers what stored and refused events said to the quality rules. One object, named `main`. Its load is the number
- * of storing transactions: the consumers make a few in a second, and a request that waits for its events one each.
+ * Collects the verdicts of the quality rules on stored and refused events. One object, named `main`. Its load is the
+ * number of storing transactions: a few a second from the consumers, and one for each request that waits for its events.
  */
 export class QualityWindow extends DurableObject {
   readonly #store: QualityStore;
@@ -23,14 +23,14 @@ export class QualityWindow extends DurableObject {
     this.#store = new QualityStore(ctx.storage);
   }
 
-  /** Counts one transaction's events. Safe to repeat: an id that was counted before changes nothing. */
+  /** Adds one transaction's counts. Idempotent: an id that was added before changes nothing. */
   async add(batch: ScoreBatch): Promise<void> {
     this.#store.add(ScoreBatch.parse(batch), minuteNow());
     if ((await this.ctx.storage.getAlarm()) === null)
       await this.ctx.storage.setAlarm(systemNow() + PRUNE_EVERY_MS);
   }
 
-  /** Which of these transactions were never counted. */
+  /** The ids of those transactions that were never counted. */
   async uncounted(ids: readonly string[]): Promise<string[]> {
     return this.#store.uncounted(Ids.parse(ids));
   }

@@ -19,17 +19,17 @@ import {
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** The bucket of what was counted since ever has no width. */
+/** The bucket of the totals of all time has the width 0. */
 const EVER = { width: 0, bucket: 0 } as const;
-/** How long the id of a batch is remembered, in minutes: an hour longer than anybody would send it again. */
+/** How long the id of a batch is remembered, in minutes: an hour longer than it may be sent again. */
 const BATCH_KEPT_MINUTES = 25 * 60;
-/** Ids that are remembered, the oldest forgotten first: some 15 MB. Pending batches are settled within minutes. */
+/** The most ids that are remembered, newest first: about 15 MB. Pending batches are settled within minutes. */
 const BATCHES_MAX = 200_000;
-/** Event types that are told apart: each has 215 buckets. What comes beyond is counted under one name. */
+/** The most event types that are counted separately; each has 215 buckets. Further types share one name. */
 export const TYPES_MAX = 200;
 const OTHER_TYPES = '(others)';
 
-/** What was counted, in buckets of time and by event type, in the object's own SQLite. */
+/** Tallies by event type in buckets of time, in the object's own SQLite. */
 export class QualityStore {
   readonly #storage: DurableObjectStorage;
 
@@ -38,7 +38,7 @@ export class QualityStore {
     migrate(storage, MIGRATIONS);
   }
 
-  /** Counts a batch, unless it has been counted before. One of the future is counted as of now. */
+  /** Adds a batch, unless it was added before. A batch with a time in the future is counted as of now. */
   add({ id, atMs, types }: ScoreBatch, nowMinute: number): void {
     const { sql } = this.#storage;
     const minute = Math.min(nowMinute, Math.floor(atMs / 60_000));
@@ -58,7 +58,7 @@ export class QualityStore {
     });
   }
 
-  /** Which of these batches were not counted, as far as is remembered. */
+  /** The ids of those batches that were not counted, as far as ids are remembered. */
   uncounted(ids: readonly string[]): string[] {
     return ids.filter(
       (id) => this.#storage.sql.exec('select 1 from batches where id = ?', id).toArray().length === 0,
@@ -77,7 +77,7 @@ export class QualityStore {
     };
   }
 
-  /** Removes what no window needs any more; returns whether anything is left that will have to go. */
+  /** Removes rows that no window needs any more; returns whether rows are left that will expire. */
   prune(minute: number): boolean {
     const { sql } = this.#storage;
     return this.#storage.transactionSync(() => {

@@ -2,7 +2,7 @@ import type { Migration } from '../sqlite-migrations.ts';
 
 export const MIGRATIONS: readonly Migration[] = [
   (sql) => {
-    // One row for each request, for rows are what is paid for.
+    // One row for each request, because the platform charges for rows.
     sql.exec(`create table requests (
       seq integer primary key autoincrement,
       at_ms integer not null,

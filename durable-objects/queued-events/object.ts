@@ -3,14 +3,14 @@ import * as z from 'zod';
 import { systemNow } from '../../src/platform/clock.ts';
 import { KEPT_MS, QueuedStore } from './store.ts';
 
-/** Events of one call: as many as a request may have. */
+/** The most events of one call: as many as a request may have. */
 const NOTE_EVENTS_MAX = 1_000;
 const Hash = z.int().nonnegative();
 const Hashes = z.array(Hash).max(NOTE_EVENTS_MAX);
 
 /**
- * Remembers which events the `events` queue has taken, for whoever asks where an event is before the database knows
- * it. Nobody is told that an event has left the queue: the database is asked first.
+ * Remembers which events the `events` queue has accepted, to answer for an event's status before the database has it.
+ * An event that has left the queue is not removed: callers ask the database first.
  */
 export class QueuedEvents extends DurableObject {
   readonly #store: QueuedStore;
@@ -20,7 +20,7 @@ export class QueuedEvents extends DurableObject {
     this.#store = new QueuedStore(ctx.storage);
   }
 
-  /** Remembers the events of one request, by `identityHash`. */
+  /** Records the events of one request, each by its `identityHash`. */
   async note(hashes: readonly number[]): Promise<void> {
     this.#store.note(Hashes.parse(hashes), systemNow());
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(systemNow() + KEPT_MS);

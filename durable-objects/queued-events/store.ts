@@ -3,19 +3,19 @@ import { MIGRATIONS } from './migrations.ts';
 
 /** How long an event is remembered, in milliseconds. */
 export const KEPT_MS = 24 * 60 * 60_000;
-/** Events that are remembered at most, the newest: 2 MB on disk, and some 20 MB in memory while they are asked for. */
+/** The most events that are remembered, newest first: 2 MB on disk, and about 20 MB in memory while they are asked for. */
 export const KEPT_EVENTS_MAX = 250_000;
 
-/** Nobody has asked for so long, in milliseconds: what is remembered leaves the memory. */
+/** After this long without a question, in milliseconds, the hashes leave the memory. */
 export const UNASKED_MS = 60_000;
 
 interface Known {
-  /** How often each hash is there: an event may be sent twice. */
+  /** How often each hash occurs: an event may be sent twice. */
   readonly counts: Map<number, number>;
   askedAtMs: number;
 }
 
-/** The events that were queued last, as hashes of their identities, in the object's SQLite; in memory while asked for. */
+/** Hashes of the identities of the last queued events, in the object's SQLite; in memory only while they are asked for. */
 export class QueuedStore {
   readonly #sql: SqlStorage;
   #known: Known | undefined;
@@ -48,7 +48,7 @@ export class QueuedStore {
     return this.#known.counts.has(hash);
   }
 
-  /** Forgets what is too old or too much; returns whether anything is left. */
+  /** Removes events that are too old or too many; returns whether any are left. */
   prune(nowMs: number): boolean {
     for (;;) {
       const [oldest] = this.#sql

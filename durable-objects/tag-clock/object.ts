@@ -10,22 +10,22 @@ import { newId } from '../../src/platform/ids.ts';
 import { REGIONS, type Region } from '../../src/platform/regions.ts';
 import { ClockStore } from './store.ts';
 
-/** What a clock reaches beside its own storage. */
+/** The effects of a clock beside its own storage. */
 export interface ClockPorts {
-  /** The root, for a region: a stub of its own for each call, because one that has failed may go on failing. */
+  /** The root, for a region. Each call uses a new stub, because a stub that has failed may keep failing. */
   readonly root: RemoteClock;
-  /** Sends a region what has just been invalidated. */
+  /** Sends a new invalidation to a region. */
   readonly push: (region: Region, delta: PushedDelta) => Promise<void>;
-  /** Relays what was committed before the call, and moves the outbox's watermark up to it. */
+  /** Relays everything that was committed before the call, and advances the outbox's watermark to the call. */
   readonly heartbeat: () => Promise<void>;
-  /** The pause between two looks at the outbox while somebody reads, in milliseconds; 0 for none. */
+  /** Pause between two heartbeats while there are readers, in milliseconds; 0 for none. */
   readonly outboxWatchMs: number;
 }
 
 /**
- * The tag clock. The part that an object plays follows from its name: the one named `root` has one counter and
- * one version a slot, on disk before they are acknowledged; those named by a region hold a mirror of it, in
- * memory alone: after an eviction the next sync brings everything.
+ * The tag clock. An object's name decides its role. The object named `root` has the counter and the version of each
+ * slot, persisted before they are acknowledged. An object named by a region holds a mirror of the root, in memory only:
+ * after an eviction the next sync brings everything.
  */
 export class TagClock extends DurableObject implements RemoteClock {
   readonly #clock: RootClock | RegionClock;
@@ -50,33 +50,33 @@ export class TagClock extends DurableObject implements RemoteClock {
     });
   }
 
-  /** Invalidates everything that depends on any tag of these slots; the root's alone. See `RootClock`. */
+  /** Invalidates every entry that depends on a tag of these slots. On the root only; see `RootClock`. */
   async invalidate(slots: readonly number[]): Promise<Token> {
     return this.#root().invalidate(slots);
   }
 
-  /** What changed since a mirror's last sync, as fresh as the mirror asks for; packed as `wire.ts` has it. */
+  /** The changes since a mirror's last sync, as fresh as the mirror asks for, encoded by `wire.ts`. */
   async sync(request: SyncRequest): Promise<Uint8Array<ArrayBuffer>> {
     return encodeAnswer(await this.#clock.sync(request), request.epoch);
   }
 
-  /** To be called before a source is read: `closePass` then tells that what was committed by now is invalidated. */
+  /** Call this before a source is read. `closePass` then asserts that everything committed before this call is invalidated. */
   async openPass(source: string): Promise<SourcePass> {
     return this.#root().openPass(source);
   }
 
-  /** To be called once everything that the pass found has been invalidated here. */
+  /** Call this once everything that the pass found has been invalidated. */
   async closePass(pass: SourcePass): Promise<void> {
     this.#root().closePass(pass);
   }
 
-  /** Takes what the root pushes after an invalidation: a region's alone. */
+  /** Applies a push of the root. On a region only. */
   async receive(pushed: PushedDelta): Promise<void> {
     if (this.#clock instanceof RegionClock) this.#clock.receive(pushed);
   }
 
   #root(): RootClock {
     if (this.#clock instanceof RootClock) return this.#clock;
-    throw new TypeError('Only the root clock does this.');
+    throw new TypeError('This method exists on the root clock only; this object is the clock of a region.');
   }
 }

@@ -3,7 +3,7 @@ import { SQL_PARAMETERS_MAX } from '../../src/platform/limits.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** Slots that a statement writes at once: each takes two parameters. */
+/** Slots written by one statement. Each takes two parameters. */
 const SLOTS_PER_STATEMENT = SQL_PARAMETERS_MAX / 2;
 
 /** The clock's state in the object's own SQLite. */
@@ -15,7 +15,7 @@ export class ClockStore {
     migrate(storage, MIGRATIONS);
   }
 
-  /** Reads the clock; where there is none yet, one of the given epoch is made and written first. */
+  /** Reads the clock; if there is none yet, creates and persists one with a new epoch. */
   load(newEpoch: () => string): Clock {
     const { sql } = this.#storage;
     const [row] = sql.exec<{ epoch: string; seq: number }>('select epoch, seq from clock').toArray();
@@ -32,7 +32,7 @@ export class ClockStore {
     return clock;
   }
 
-  /** Writes one invalidation as a whole. The platform holds the answer back until it is on disk. */
+  /** Persists one invalidation in one transaction. The platform holds back the answer until it is on disk. */
   save(seq: number, slots: readonly number[]): void {
     const { sql } = this.#storage;
     this.#storage.transactionSync(() => {

@@ -6,17 +6,16 @@ import { log } from '../platform/logger.ts';
 import type { OutboxReport, PendingTags, Reflection } from '../storage/postgres/reflecting.ts';
 
 /**
- * How new an answer from the database is, as a moment of the tag clock: every change that it may show has been
- * invalidated then or before. What nobody has invalidated yet, its reader invalidates before it answers
- * (docs/coherence.md).
+ * Computes `asOf`: the moment of the tag clock by which every change that an answer may show has been invalidated.
+ * A reader invalidates the changes that are still pending itself, before it answers (docs/coherence.md).
  */
 
-/** Changes of which an isolate remembers that they have been invalidated. About 100 bytes each. */
+/** The most changes that an isolate remembers as invalidated. Each takes about 100 bytes. */
 export const INVALIDATED_CHANGES_MAX = 10_000;
 
 /**
- * Changes that are known to have been invalidated, though the outbox may still call them pending: while the queue
- * is away they stay so for long, and without this memory every reading of them would invalidate them once more.
+ * Remembers the changes that were invalidated while the outbox still lists them as pending. They stay pending as
+ * long as the queue is unavailable; without this memory, every read of them would invalidate them again.
  */
 export class InvalidatedChanges {
   readonly #momentOf = new Map<number, ClockMoment>();
@@ -32,25 +31,25 @@ export class InvalidatedChanges {
     }
   }
 
-  /** The `seq` at which all tags of the change were invalidated in this epoch, or undefined. */
+  /** Returns the `seq` of the change's invalidation; undefined if it is not known or belongs to another epoch. */
   seqOf(outboxId: number, epoch: string): number | undefined {
     const at = this.#momentOf.get(outboxId);
     return at?.epoch === epoch ? at.seq : undefined;
   }
 }
 
-/** What has to happen before an answer may be called as of a moment. */
+/** Whether `asOf` is known already, or an invalidation has to come first. */
 export type Standing =
   | { readonly kind: 'known'; readonly asOf: ClockMoment | undefined }
-  /** These tags have to be invalidated, and with them these changes are; the moment of that is the answer's. */
+  /** Invalidate these tags, which covers these changes. The token of that invalidation is the answer's `asOf`. */
   | { readonly kind: 'invalidate'; readonly tags: readonly string[]; readonly outboxIds: readonly number[] };
 
 /**
- * Judges an answer by a report that accounts for everything it may show.
+ * Decides the `asOf` of an answer from a report that lists every change the answer may show.
  *
- * A change touches the answer where they share a tag. Of such a change all tags are invalidated, also those that the
- * answer does not have: its reader has seen the change, whichever answer shows it next. Where the report is
- * truncated, what it does not list may touch the answer, so the answer's own tags are invalidated, too.
+ * A change touches the answer if they share a tag. All tags of such a change are invalidated, not only the shared
+ * ones: this reader has seen the change, and another answer may show it next. A truncated report may omit changes
+ * that touch the answer, so the answer's own tags are invalidated as well.
  */
 export function standingOf(
   { relayedSeq, pending, truncated }: OutboxReport,
@@ -71,8 +70,8 @@ export function standingOf(
 }
 
 /**
- * The tags by which a change touches an answer. A page of a list shows also what it lacks: a row that leaves the
- * list, or moves within it, shares no tag with the page that lacks it, but names the whole list.
+ * The tags by which a change touches an answer. A page also depends on rows that it does not show: a row that
+ * left the list, or moved within it, shares no tag with the page, so the tag of the whole list is added.
  */
 function touchTagsOf(answerTags: readonly string[]): string[] {
   return [...new Set(answerTags.flatMap((tag) => [tag, ...wholeListOf(tag)]))];
@@ -83,24 +82,24 @@ function idOf({ outboxId }: PendingTags): number {
 }
 
 export interface AsOfPorts {
-  /** Of the mirror by which the answer will be judged; empty where that has never been synced. */
+  /** Epoch of the mirror that validates the answer; empty if the mirror has never synced. */
   readonly epoch: string;
   readonly reflection: Reflection;
   readonly invalidated: InvalidatedChanges;
-  /** Returns the moment once the root clock has the invalidation on disk. */
+  /** Resolves with the token once the root clock has persisted the invalidation. */
   readonly invalidate: (tags: readonly string[]) => Promise<ClockMoment>;
   readonly withTimeout: Time['withTimeout'];
 }
 
-/** As long as a reader waits for a sync (clock/follower.ts): then the answer goes without a token. */
+/** The same time that a reader waits for a sync (clock/follower.ts). After it, the answer carries no token. */
 const INVALIDATE_TIMEOUT_MS = 1_500;
 
-/** Loads an answer together with its `asOf`. Throws what `load` throws. */
+/** Loads an answer and its `asOf`. Throws whatever `load` throws. */
 export async function loadAsOf(load: (db: Database) => Promise<Loaded>, ports: AsOfPorts): Promise<Loaded> {
   const { epoch, reflection, invalidated } = ports;
   const loaded = await load(reflection.db);
   let report = reflection.report();
-  // An answer that asked nothing shows no change; one without an epoch is given no token anyway.
+  // Without a query the answer shows no change. Without an epoch it gets no token, so `asOf` is not needed.
   if (report === undefined || epoch === '') return loaded;
   if (report.truncated) report = await reflection.reportOn(touchTagsOf(loaded.tags));
   const standing = standingOf(report, loaded.tags, epoch, invalidated);
@@ -113,11 +112,18 @@ export async function loadAsOf(load: (db: Database) => Promise<Loaded>, ports: A
     return { ...loaded, asOf: at };
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== 'clock_unavailable') throw error;
-    log('warn', 'A pending change could not be invalidated.', { 'event.action': 'help-invalidate' }, error);
+    log(
+      'warn',
+      'A pending change could not be invalidated; the answer has no token and is not stored.',
+      { 'event.action': 'help-invalidate' },
+      error,
+    );
     return { ...loaded, storable: false, asOf: null };
   }
 }
 
 function clockIsAway(): Failure {
-  return new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1 });
+  return new Failure('clock_unavailable', 'The tag clock did not answer in time. Retry the request.', {
+    retryAfterS: 1,
+  });
 }

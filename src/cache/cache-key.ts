@@ -1,39 +1,39 @@
 import { Failure } from '../platform/failure.ts';
 
-/** The most characters of a key. Tiers with a lower limit deal with it by themselves: `KvTier` passes, `ColoTier` hashes. */
+/** The most characters of a key. Tiers have lower limits of their own: `KvTier` skips long keys, `ColoTier` hashes all keys. */
 export const CACHE_KEY_CHARACTERS_MAX = 4_096;
-/** The most dimensions an answer may vary on: each multiplies the entries of a view. */
+/** The most dimensions that an answer may vary on. Each dimension multiplies the entries of a view. */
 export const VARY_DIMENSIONS_MAX = 8;
-/** Deeper input comes from no view's schema; the bound also ends a cycle. */
+/** Deepest nesting of a key's input. No view's schema nests deeper; the limit also stops a cyclic value. */
 const DEPTH_MAX = 16;
 
 /**
- * The key of a view's answer: equal for equal inputs whatever the order of their properties, and different for
- * different ones. It is JSON in the canonical order of RFC 8785 (code units), with `@<ms>` for a date and `<n>n`
- * for a bigint, which no JSON text contains outside its strings. An absent property and an `undefined` one are
- * equal, and so are 0 and -0.
+ * The cache key of a view's answer. Equal inputs give equal keys whatever the order of their properties; different
+ * inputs give different keys. The key is JSON in the canonical order of RFC 8785 (code units), with `@<ms>` for a
+ * date and `<n>n` for a bigint, forms that JSON has only inside strings. An absent property equals an `undefined`
+ * one, and 0 equals -0.
  *
- * @param input what the view's schemas made of the request: plain values, arrays, plain objects, dates.
+ * @param input the parsed request as the view's schemas return it: plain values, arrays, plain objects, dates.
  * @param vary the dimensions that the answer depends on beside its input, from `varyOn`.
- * @throws Failure `invalid_request` for a key of more than `CACHE_KEY_CHARACTERS_MAX` characters: input so long
- *   is the caller's doing, and hashing it here would need Web Crypto, which is asynchronous.
- * @throws TypeError for a value that has no canonical form: a view's schema is wrong then.
+ * @throws Failure `invalid_request` for a key of more than `CACHE_KEY_CHARACTERS_MAX` characters. The caller sent
+ *   input that long; shortening it with a digest would need Web Crypto, which is asynchronous.
+ * @throws TypeError for a value without a canonical form, which is a bug in the view's schema.
  */
 export function cacheKey(viewName: string, input: unknown, vary: Readonly<Record<string, string>>): string {
   const key = `view/${canonical([viewName, input, vary], 0)}`;
   if (key.length > CACHE_KEY_CHARACTERS_MAX)
     throw new Failure(
       'invalid_request',
-      `The parameters take more than ${CACHE_KEY_CHARACTERS_MAX} characters.`,
+      `The parameters make a cache key of more than ${CACHE_KEY_CHARACTERS_MAX} characters. Shorten them.`,
     );
   return key;
 }
 
 /**
- * The declared dimensions out of everything that a request offers. What is not declared cannot split the cache,
- * and a declared one that the request lacks is left out, which differs from an empty one.
+ * Picks the declared dimensions from the values that a request offers. An undeclared dimension cannot split the
+ * cache. A declared dimension that the request lacks is left out, which differs from an empty value.
  *
- * Offer normalised values, such as one of five languages: raw headers have a value for every browser.
+ * Offer normalised values, such as one of five languages: raw headers have a different value for each browser.
  *
  * @throws RangeError for more than `VARY_DIMENSIONS_MAX` dimensions.
  */
@@ -42,8 +42,10 @@ export function varyOn(
   offered: Readonly<Record<string, string | undefined>>,
 ): Record<string, string> {
   if (declared.length > VARY_DIMENSIONS_MAX)
-    throw new RangeError(`${declared.length} dimensions are declared; ${VARY_DIMENSIONS_MAX} are the most.`);
-  // `fromEntries` defines properties, so a dimension may have any name.
+    throw new RangeError(
+      `The view varies on ${declared.length} dimensions; at most ${VARY_DIMENSIONS_MAX} are allowed.`,
+    );
+  // `Object.fromEntries` defines own properties, so a dimension may be named `__proto__`.
   return Object.fromEntries(
     declared.flatMap((dimension) => {
       const value = Object.hasOwn(offered, dimension) ? offered[dimension] : undefined;
@@ -53,33 +55,34 @@ export function varyOn(
 }
 
 function canonical(value: unknown, depth: number): string {
-  if (depth > DEPTH_MAX) throw new TypeError(`A cache key's input is more than ${DEPTH_MAX} levels deep.`);
+  if (depth > DEPTH_MAX)
+    throw new TypeError(`A cache key's input is nested more than ${DEPTH_MAX} levels deep.`);
   switch (typeof value) {
     case 'string':
     case 'boolean':
       return JSON.stringify(value);
     case 'number':
-      if (!Number.isFinite(value)) throw new TypeError(`${value} has no place in a cache key.`);
+      if (!Number.isFinite(value)) throw new TypeError(`A cache key cannot contain the number ${value}.`);
       return JSON.stringify(value);
     case 'bigint':
       return `${value}n`;
     case 'object':
       return value === null ? 'null' : canonicalObject(value, depth);
     default:
-      throw new TypeError(`A value of type ${typeof value} has no place in a cache key.`);
+      throw new TypeError(`A cache key cannot contain a value of type ${typeof value}.`);
   }
 }
 
 function canonicalObject(value: object, depth: number): string {
-  // `Array.from` turns holes into `undefined`, which is refused like any other.
+  // `Array.from` turns holes into `undefined`, which `canonical` rejects.
   if (Array.isArray(value)) return `[${Array.from(value, (item) => canonical(item, depth + 1)).join(',')}]`;
   if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw new TypeError('An invalid date has no place in a cache key.');
+    if (Number.isNaN(value.getTime())) throw new TypeError('A cache key cannot contain an invalid date.');
     return `@${value.getTime()}`;
   }
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null)
-    throw new TypeError('Only plain objects, arrays and dates have a place in a cache key.');
+    throw new TypeError('A cache key can contain only plain objects, arrays, dates and plain values.');
   const members = Object.entries(value)
     .filter(([, member]) => member !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1))

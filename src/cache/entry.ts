@@ -1,12 +1,12 @@
 import * as z from 'zod';
 import { SLOT_COUNT } from './clock/slots.ts';
 
-/** The most tags of one answer: more would make every look-up slow, and mean that it depends on too much. */
+/** The most tags of one answer. Each look-up checks all of them, and an answer with more depends on too much. */
 export const ENTRY_TAGS_MAX = 256;
 
-/** A stored answer. Tiers hold it, the clock judges it. */
+/** A stored answer. Tiers hold it; the clock decides whether it is valid. */
 export const Entry = z.object({
-  /** The answer as JSON text; `null` stands for "there is no such thing". */
+  /** The answer as JSON text; `null` means "not found". */
   body: z.string(),
   /** Strong entity tag (RFC 9110 §8.8.3), with its quotes. */
   etag: z.string(),
@@ -22,24 +22,24 @@ export const Entry = z.object({
   /** The mirror's `seq` before the origin was read. */
   stamp: z.int().nonnegative(),
   /**
-   * The `seq` by which everything that the entry may reflect has been invalidated, where the origin told: a
-   * reader's token is at least this, so that time does not go backwards for who carries it. Null where the origin
-   * could not tell: then the answer has no token.
+   * The `seq` by which everything that the entry may show has been invalidated, if the origin reported it. A
+   * reader's token is at least this, so that a session never goes back. Null if the origin could not report it:
+   * then the answer carries no token.
    */
   asOf: z.int().nonnegative().nullable().optional(),
-  /** By the filler's clock, milliseconds since the Unix epoch: for `Age` and TTL, never for coherence. */
+  /** Local time of the filling isolate, in milliseconds since the Unix epoch. Used for `Age` and TTL, never for coherence. */
   filledAt: z.number(),
   /**
-   * The `now` that the origin was read with, in milliseconds since the Unix epoch: the beginning of a grain. Absent
-   * where time does not change the answer.
+   * The `now` with which the origin was read, in milliseconds since the Unix epoch: the start of a grain. Absent if
+   * the answer does not depend on time.
    */
   now: z.number().optional(),
-  /** How long the origin took, in milliseconds: what takes long is refreshed earlier. */
+  /** Duration of the origin's read, in milliseconds. Slow answers are refreshed earlier. */
   fillMs: z.number().nonnegative().optional(),
 });
 export type Entry = z.output<typeof Entry>;
 
-/** An answer's value as it is stored and sent, with the strong entity tag of that text (RFC 9110 §8.8.3). */
+/** An answer's value as the JSON text that is stored and sent, with the strong entity tag of that text (RFC 9110 §8.8.3). */
 export async function bodyAndEtag(
   value: unknown,
   digest: (text: string) => Promise<string>,
@@ -48,12 +48,12 @@ export async function bodyAndEtag(
   return { body, etag: `"${(await digest(body)).slice(0, ETAG_CHARACTERS)}"` };
 }
 
-/** Half of a SHA-256 in hexadecimal: 128 bits tell answers apart. */
+/** Half of a SHA-256 digest in hexadecimal: 128 bits are enough to distinguish answers. */
 const ETAG_CHARACTERS = 32;
 
 /**
- * What every stored answer depends on beside its own tags, so that purging is an invalidation like any other:
- * everything, its view, and its key without what it varies on.
+ * Tags that every stored answer depends on beside its own, so that a purge is an ordinary invalidation: the tag of all
+ * answers, that of its view, and that of its key without the variant.
  */
 export function purgeTags(view: string, key: string): string[] {
   return [EVERYTHING, viewTag(view), keyTag(key)];

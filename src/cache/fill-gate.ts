@@ -4,16 +4,16 @@ import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
 import { Entry } from './entry.ts';
 
 /**
- * Single flight of one key: who reads the origin, who waits, and what a waiter may be given. No I/O, no time,
- * no randomness. Whoever calls these functions hands every decision on to the one that it names; a ticket gets
- * exactly one.
+ * Single flight of one cache key: decides who reads the origin, who waits, and which entry a waiter gets. No I/O, no
+ * time, no randomness. The caller delivers every returned decision to the ticket that it names. Each ticket gets
+ * exactly one decision.
  *
- * Correctness does not depend on the lease. It only saves reads: an entry is judged by its own stamp when it
- * arrives, whoever brings it and however late, and a waiter that nobody can serve is told to read by itself.
+ * Correctness does not depend on the lease; the lease only saves reads. An entry is checked by its own stamp when it
+ * arrives, whichever filler brings it and however late. A waiter that no entry can serve reads the origin itself.
  */
 export interface FillGateState {
   lease: { readonly holder: string; readonly expiresAtMs: number } | undefined;
-  /** The newest entry, kept a moment for those that come just too late to have waited for it. */
+  /** The newest entry, kept shortly for misses that arrive just after the hand-over. */
   result: { readonly entry: Entry; readonly keptUntilMs: number } | undefined;
   /** By ticket, longest waiting first. */
   readonly waiters: Map<string, Waiter>;
@@ -26,23 +26,24 @@ interface Waiter {
 }
 
 /**
- * What an asker's level demands of a value. `minStamp` is the `seq` of the asker's own mirror, taken after the
- * mirror was made as fresh as the level asks: every invalidation that the value has to reflect is at or below it.
+ * The freshness that a request's level demands of an entry. `minStamp` is the `seq` of the request's own mirror,
+ * taken after the mirror became as fresh as the level demands. Every invalidation that the entry has to reflect has
+ * a `seq` of at most `minStamp`.
  */
 export const Need = z.object({
-  /** A mirror without an epoch has never synced, and nothing can be promised with it. */
+  /** Not empty: a mirror without an epoch has never synced, so no promise can be kept with it. */
   epoch: z.string().min(1),
   minStamp: z.int().nonnegative(),
-  /** The grain of time that the asker is in: an answer of an earlier grain will not do. Absent without grains. */
+  /** Start of the request's grain of time: an answer of an earlier grain is not accepted. Absent without grains. */
   minNow: z.number().optional(),
 });
 export type Need = z.output<typeof Need>;
 
-/** Longest lease, in milliseconds: what the platform grants to work that outlives its request. */
+/** Longest lease, in milliseconds: the time that the platform gives to work that outlives its request. */
 const LEASE_MS_MAX = 30_000;
 export const LeaseMs = z.int().min(1).max(LEASE_MS_MAX);
 
-/** Read the origin, and report under the ticket; or answer with this. */
+/** `fill`: read the origin and report the result under the ticket. `value`: answer with this entry. */
 export type Verdict =
   | { readonly verdict: 'fill'; readonly ticketId: string }
   | { readonly verdict: 'value'; readonly entry: Entry };
@@ -59,40 +60,40 @@ export interface EnterRequest {
 }
 
 /**
- * How many of its own leases an asker waits at most: for the fill that it found under way, whose stamp may be
- * too low for it or whose filler may be dead, and for the one after that.
+ * How many of its own leases a request waits at most: one for the fill in flight, whose stamp may be too low or whose
+ * filler may be dead, and one for the fill after it.
  */
 export const WAIT_LEASES_MAX = 2;
-/** Waiters of a key. Each holds a call open, and a call takes some kilobytes of the isolate's memory. */
+/** The most waiters of a key. Each holds a call open, which takes some kilobytes of the isolate's memory. */
 export const WAITERS_MAX = 2_000;
-/** Largest entry that is handed on, as `entryBytes` counts. A larger one costs more to pass than it saves. */
+/** The largest entry that is shared, in bytes as `entryBytes` counts them. Passing a larger one costs more than it saves. */
 export const ENTRY_BYTES_MAX = 1024 * 1024;
 /** Bytes that one fill may send at once, each waiter's copy counted: a quarter of the isolate's memory. */
 const HAND_ON_BYTES_MAX = ISOLATE_MEMORY_BYTES / 4;
-/** How long a result outlives its hand-over, in milliseconds: the way of a miss that was sent before it. */
+/** How long a result is kept after its hand-over, in milliseconds: the transit time of a miss that was sent before it. */
 export const RESULT_KEPT_MS = 1_000;
 
 export function newFillGate(): FillGateState {
   return { lease: undefined, result: undefined, waiters: new Map() };
 }
 
-/** The one rule of correctness: true iff the entry was read after everything that the asker has to see. */
+/** The correctness rule: true if the entry was read after every invalidation that the request has to see. */
 export function meets(entry: Pick<Entry, 'epoch' | 'stamp' | 'now'>, need: Need): boolean {
   const { minNow = Number.NEGATIVE_INFINITY } = need;
   if ((entry.now ?? minNow) < minNow) return false;
   return entry.epoch === need.epoch && entry.stamp >= need.minStamp;
 }
 
-/** Upper bound of what an entry takes in a message: two bytes a character, eight a number. */
+/** Upper bound of an entry's size in a message: two bytes a character, eight a number. */
 export function entryBytes(entry: Entry): number {
   return (entry.body.length + entry.etag.length + entry.epoch.length) * 2 + (entry.slots.length + 2) * 8;
 }
 
 /**
- * Asks for a value. Without a decision for its own ticket, the asker waits.
+ * Asks for an entry. If no decision for its own ticket is returned, the request waits.
  *
- * A waiter need not be told apart by whether the fill under way suits it: if that fill's entry turns out to
- * meet its need, it is served with it, and else it is among those of whom the next lease holder is chosen.
+ * Waiters are not separated by whether the fill in flight will suit them. If its entry meets a waiter's need, the
+ * waiter gets it; otherwise the waiter is a candidate for the next lease.
  */
 export function enter(gate: FillGateState, request: EnterRequest, nowMs: number): Decision[] {
   const decisions = expire(gate, nowMs);
@@ -112,8 +113,8 @@ export function enter(gate: FillGateState, request: EnterRequest, nowMs: number)
 }
 
 /**
- * A filler's entry. It goes to every waiter whose need it meets, also when the filler's lease is long over: the
- * stamp tells what the entry reflects, and the lease does not. If waiters are left, one of them reads next.
+ * Reports a filler's entry. Every waiter whose need it meets gets it, even if the filler's lease has expired: the
+ * stamp says what the entry reflects, the lease does not. If waiters are left, one of them reads next.
  */
 export function complete(gate: FillGateState, ticketId: string, entry: Entry, nowMs: number): Decision[] {
   if (entryBytes(entry) > ENTRY_BYTES_MAX) return disband(gate, ticketId, nowMs);
@@ -130,15 +131,15 @@ export function complete(gate: FillGateState, ticketId: string, entry: Entry, no
   return decisions;
 }
 
-/** The filler has nothing. If it held the lease, the next waiter reads; the others stay. */
+/** Reports a failed fill. If the filler held the lease, the next waiter reads; the other waiters stay. */
 export function fail(gate: FillGateState, ticketId: string, nowMs: number): Decision[] {
   release(gate, ticketId);
   return expire(gate, nowMs);
 }
 
 /**
- * The filler has an answer that is not to be shared. If it held the lease, all waiters read by themselves: one
- * after another they would only find the same.
+ * Reports an entry that must not be shared. If the filler held the lease, all waiters read the origin themselves at
+ * once: one after another, each would get an entry that cannot be shared either.
  */
 export function disband(gate: FillGateState, ticketId: string, nowMs: number): Decision[] {
   if (!release(gate, ticketId)) return expire(gate, nowMs);
@@ -148,7 +149,7 @@ export function disband(gate: FillGateState, ticketId: string, nowMs: number): D
   return decisions;
 }
 
-/** Lets go of what is over: results, leases, and waiters that have waited long enough. */
+/** Removes expired results and leases, and sends waiters that have waited long enough to the origin. */
 export function expire(gate: FillGateState, nowMs: number): Decision[] {
   const decisions: Decision[] = [];
   if (gate.result !== undefined && gate.result.keptUntilMs <= nowMs) gate.result = undefined;
@@ -163,8 +164,8 @@ export function expire(gate: FillGateState, nowMs: number): Decision[] {
 }
 
 /**
- * When `expire` has something to do next, in the time of its `nowMs`; undefined for never. A lease for which
- * nobody waits is no reason to wake: the next asker finds it over.
+ * When `expire` is next needed, on the clock of its `nowMs`; undefined for never. An expired lease without waiters
+ * needs no wake-up, because the next `enter` removes it.
  */
 export function nextDeadlineMs(gate: FillGateState): number | undefined {
   const never = Number.POSITIVE_INFINITY;
@@ -175,9 +176,9 @@ export function nextDeadlineMs(gate: FillGateState): number | undefined {
 }
 
 /**
- * Gives the free lease to the waiter that needs the newest value: what suits it suits every other waiter of its
- * epoch, so that one more read serves all of them. Of two epochs nobody can tell which is the newer, and the one
- * of the longest waiting goes first. Nobody is passed over by that for longer than it waits at most.
+ * Grants the free lease to the waiter with the highest `minStamp`: an entry that meets its need meets the need of
+ * every other waiter of its epoch, so one more read serves them all. The order of two epochs is unknown, so the epoch
+ * of the longest waiter goes first. A waiter that is passed over still gives up waiting at its own deadline.
  */
 function grant(gate: FillGateState, nowMs: number, decisions: Decision[]): void {
   let next: [ticketId: string, waiter: Waiter] | undefined;
@@ -194,14 +195,14 @@ function grant(gate: FillGateState, nowMs: number, decisions: Decision[]): void 
   decisions.push(toFill(holder));
 }
 
-/** Frees the lease, if it is this ticket's. */
+/** Releases the lease if this ticket holds it. */
 function release(gate: FillGateState, ticketId: string): boolean {
   if (gate.lease?.holder !== ticketId) return false;
   gate.lease = undefined;
   return true;
 }
 
-/** True iff the kept entry serves whomever this one would. */
+/** True if the kept entry meets every need that this entry meets. */
 function isOlder(entry: Entry, kept: Entry | undefined): boolean {
   return kept !== undefined && kept.epoch === entry.epoch && kept.stamp > entry.stamp;
 }
@@ -214,9 +215,9 @@ function toShare(ticketId: string, entry: Entry): Decision {
   return { ticketId, verdict: { verdict: 'value', entry } };
 }
 
-/** The gate of one key, which all isolates share. It may fail, hang or forget at any time: that costs reads. */
+/** The gate of one key, shared by all isolates. It may fail, hang or lose its state at any time; that costs reads only. */
 export interface FillGatePort {
-  /** Stays open until there is a verdict, at most `WAIT_LEASES_MAX` times `leaseMs`. */
+  /** Resolves with a verdict after at most `WAIT_LEASES_MAX` times `leaseMs`. */
   enter(need: Need, leaseMs: number): Promise<Verdict>;
   complete(ticketId: string, entry: Entry): Promise<void>;
   fail(ticketId: string): Promise<void>;
@@ -226,7 +227,7 @@ export interface FillGatePort {
 export interface GateHostPorts {
   readonly now: Now;
   readonly newTicketId: () => string;
-  /** Calls back once after a delay; the returned function cancels that. */
+  /** Calls `callback` once after a delay; the returned function cancels it. */
   readonly setTimer: (delayMs: number, callback: () => void) => () => void;
 }
 
@@ -274,7 +275,7 @@ export class GateHost implements FillGatePort {
     this.#arm();
   }
 
-  /** Leaves one timer, for the next deadline. One that fires early finds nothing to do and is set again. */
+  /** Keeps one timer, for the next deadline. A timer that fires early changes nothing and is set again. */
   #arm(): void {
     const dueMs = nextDeadlineMs(this.#gate);
     if (dueMs === this.#timer?.dueMs) return;

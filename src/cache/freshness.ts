@@ -3,26 +3,26 @@ import { hashedFraction } from '../platform/random.ts';
 import type { Entry } from './entry.ts';
 
 /**
- * The mean lead of an early refresh at most, as a share of the time to live. Without it, every read would refresh
- * an answer whose fill takes about as long as it lives.
+ * Upper limit of the mean lead of an early refresh, as a share of the time to live. Without it, an answer whose fill
+ * takes about as long as it lives would be refreshed by every read.
  */
 const EARLY_SHARE_MAX = 0.1;
 
-/** Any number: it only keeps these draws apart from other uses of the same hash. */
+/** An arbitrary number that separates these draws from other uses of the same hash. */
 const JITTER_BASIS = 0x7e57_11fe;
 
-/** A reader's level, with its token counted as a level of its own. */
+/** A reader's level. A bounded or eventual reader with a token counts as `session`. */
 export type ReadLevel = 'strong' | 'session' | 'bounded' | 'eventual';
 
 /**
- * The clock's verdict. `unverified` stands for a clock that is out of reach under a policy that lets entries be
- * served without it; where the policy does not, the reader asks the origin and not this module.
+ * The clock's verdict on an entry's tags. `unverified`: the clock cannot be reached, and the policy allows entries
+ * without it. Where the policy does not allow that, the verdict is `invalidated`.
  */
 export type TagVerdict = 'valid' | 'invalidated' | 'unverified';
 
-/** An `Entry` as far as time is concerned. */
+/** The parts of an `Entry` that depend on time. */
 export interface Filled extends Pick<Entry, 'body' | 'filledAt'> {
-  /** How long the fill took, in milliseconds; without it nothing is refreshed early. */
+  /** Duration of the fill, in milliseconds. Without it the entry is not refreshed early. */
   readonly fillMs?: number | undefined;
 }
 
@@ -35,9 +35,9 @@ export interface Question {
 }
 
 export interface Decision {
-  /** `stale` answers have to tell that they are. */
+  /** A `stale` answer must be marked as stale. */
   readonly serve: 'fresh' | 'stale' | 'no';
-  /** `now`: the reader waits for the origin. `background`: it does not, and one refresh is enough. */
+  /** `now`: the reader waits for the origin. `background`: the reader does not wait; one refresh is enough. */
   readonly refresh: 'none' | 'background' | 'now';
   readonly reason: 'fresh' | 'early' | 'expired' | 'invalidated' | 'unverified';
   /** For `Age`, in whole seconds. */
@@ -47,8 +47,8 @@ export interface Decision {
 }
 
 /**
- * How long this very entry is fresh, in milliseconds. The jitter comes from the key and the time of the fill, so
- * every isolate gives one entry the same expiry, and entries filled together do not expire together.
+ * How long this entry is fresh, in milliseconds. The jitter follows from the key and the time of the fill. So every
+ * isolate computes the same expiry for an entry, and entries that were filled together do not expire together.
  */
 export function timeToLiveMs(policy: FreshnessPolicy, key: string, entry: Filled): number {
   const negative = entry.body === 'null';
@@ -56,7 +56,7 @@ export function timeToLiveMs(policy: FreshnessPolicy, key: string, entry: Filled
   return ttlS * 1_000 * (1 - policy.jitter * fractionOf(key, entry));
 }
 
-/** Drawn fractions of entries that are still there: every hit asks, and to hash a key again costs it half a microsecond. */
+/** Jitter of entries in memory, cached because every hit needs it and hashing a key takes half a microsecond. */
 const fractions = new WeakMap<Filled, { readonly key: string; readonly fraction: number }>();
 
 function fractionOf(key: string, entry: Filled): number {
@@ -68,12 +68,12 @@ function fractionOf(key: string, entry: Filled): number {
 }
 
 /**
- * Decides about one entry. An entry whose tags do not hold is refused to strong, session and bounded readers,
- * whatever the time is; `eventual` readers may get it within the window.
+ * Decides whether to serve one entry, and whether to refresh it. Strong, session and bounded readers never get an
+ * entry with an invalidated tag; `eventual` readers may get it within `staleWhileRevalidateS`.
  *
- * @param nowMs milliseconds since the Unix epoch. A filler whose clock is ahead makes an age of 0 and never more
- *   than a whole time to live.
- * @param random uniform in [0, 1), drawn anew for each read.
+ * @param nowMs milliseconds since the Unix epoch. If the filler's clock is ahead, the age counts as 0, so the rest of
+ *   the entry's life is never more than a whole time to live.
+ * @param random uniform in [0, 1), drawn for each read.
  */
 export function decide(question: Question, nowMs: number, random: number): Decision {
   const times = timesOf(question, nowMs);
@@ -88,8 +88,8 @@ export function decide(question: Question, nowMs: number, random: number): Decis
 }
 
 /**
- * Whether the entry may answer in place of an origin that is down. The answer has to tell. Levels do not matter
- * here: the alternative is no answer at all.
+ * Whether the entry may replace an answer while the origin is down. The answer must be marked. The level does not
+ * matter, because the alternative is no answer.
  */
 export function mayStandIn(question: Omit<Question, 'level'>, nowMs: number): boolean {
   return timesOf(question, nowMs).staleForMs < question.policy.staleIfErrorS * 1_000;
@@ -121,18 +121,18 @@ export function withinGrain<Decided extends Pick<Decision, 'ttlLeftS'>>(
   return { ...decided, ttlLeftS: Math.min(decided.ttlLeftS, grainLeftS) };
 }
 
-/** How long a tier has to keep an entry so that neither window is cut short, in seconds. */
+/** How long a tier has to keep an entry so that neither stale window is cut short, in seconds. */
 export function keepForS(policy: FreshnessPolicy): number {
   return policy.ttlS + Math.max(policy.staleWhileRevalidateS, policy.staleIfErrorS);
 }
 
 /**
- * `max-age` for caches that we do not own, in whole seconds: what is left of the bound, so that an answer out of
- * such a cache still keeps the level's promise. It counts from `Age`, which the answer has to carry (RFC 9111
- * §4.2.3), and is 0 where nothing may be kept without asking: then the ETag decides.
+ * `max-age` for caches outside this service, in whole seconds: the rest of the bound, so that an answer from such a
+ * cache still keeps the level's promise. It counts from `Age`, which the answer has to carry (RFC 9111 §4.2.3). It is
+ * 0 where the answer must be revalidated each time; the ETag makes that cheap.
  *
- * @param mirrorAgeMs the age of the mirror that judged the entry, or that stamped the fill, counted up to now. A
- *   sync that came back in between makes the mirror younger, and not what it has judged before.
+ * @param mirrorAgeMs age of the mirror that validated the entry or stamped the fill, in milliseconds, as of now. A
+ *   sync that completed in between makes the mirror younger, but not its earlier verdict.
  */
 export function maxAgeForOthers(answer: {
   readonly level: ReadLevel;
@@ -153,8 +153,8 @@ interface Times {
   readonly elapsedMs: number;
   readonly leftMs: number;
   /**
-   * Upper bound of how long the entry has been wrong or overdue, negative while it is neither. Clocks hold no
-   * times, so when an entry was invalidated nobody knows: its fill is the earliest moment possible.
+   * Upper bound of how long the entry has been invalid or expired; negative while it is neither. The clock stores no
+   * times, so the time of an invalidation is unknown, and the fill is the earliest possible one.
    */
   readonly staleForMs: number;
 }
@@ -175,7 +175,7 @@ function verdict(
   const mayRevalidate = staleForMs < policy.staleWhileRevalidateS * 1_000;
   switch (tags) {
     case 'unverified':
-      // Without the clock there is no stamp, so a refresh in the background could store nothing.
+      // Without the clock there is no stamp, so a background refresh could not store its result.
       return leftMs > 0 && !isPromiseAboutTheClock
         ? { serve: 'fresh', refresh: 'none', reason: 'unverified' }
         : { serve: 'no', refresh: 'now', reason: 'unverified' };
@@ -195,15 +195,15 @@ function verdict(
 }
 
 /**
- * How far ahead of the expiry this read would refresh, in milliseconds: XFetch of Vattani, Chierichetti and
+ * How long before the expiry this read would refresh, in milliseconds: XFetch of Vattani, Chierichetti and
  * Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", PVLDB 8(8), 2015. An exponential draw with mean
  * `fillMs * beta`, so a read with `r` ms left refreshes with probability exp(-r / (fillMs * beta)).
  *
- * Readers that do not know of each other's refreshes start about exp(1 / beta) of them in all, whatever their
- * number: the count of those who draw early grows by that factor in the time that the first one's fill takes.
+ * Readers that cannot see each other's refreshes start about exp(1 / beta) refreshes in all, whatever their number:
+ * the number of early draws grows by that factor while the first fill runs.
  */
 function earlyByMs(policy: FreshnessPolicy, ttlMs: number, fillMs: number, random: number): number {
   const meanMs = Math.min(Math.max(0, fillMs) * policy.beta, ttlMs * EARLY_SHARE_MAX);
-  // One minus the number is in (0, 1]: the logarithm stays finite.
+  // 1 - random is in (0, 1], so the logarithm is finite.
   return -meanMs * Math.log(1 - random);
 }

@@ -7,7 +7,7 @@ import type { Entry } from './entry.ts';
 import { bodyAndEtag, keyTag } from './entry.ts';
 import type { CachedAnswer, ReadRequest } from './read-through.ts';
 
-/** What a probe found out about one answer. */
+/** The result of a probe of one answer. */
 export type ProbeVerdict =
   | { readonly verdict: 'consistent'; readonly reason: 'equal' | 'changed_later' }
   | { readonly verdict: 'inconsistent'; readonly reason: 'served_invalidated' | 'missed_invalidation' }
@@ -16,33 +16,32 @@ export type ProbeVerdict =
       readonly reason: 'unreachable' | 'new_epoch' | 'clock_set_back' | 'source_behind' | 'changed_back';
     };
 
-/** The root clock, some time after the origin was read for comparison. */
+/** State of the root clock some time after the origin was read for comparison. */
 export interface RootWord {
   readonly clock: Clock;
-  /** Whether every source has told what it committed up to that read: `clock` then has the invalidation of it. */
+  /** True if every source's watermark has passed that read, so that `clock` has all invalidations up to it. */
   readonly isComplete: boolean;
 }
 
 /**
- * Judges an answer that differs from what the origin said after it was given.
+ * Judges a cached answer that differs from a later read of the origin.
  *
- * Call `s` the entry's stamp and `m` its mirror's `seq` when it was judged to hold. The entry was read after `s`
- * was taken, and the origin for comparison after the answer, so a change that one shows and the other does not was
- * committed in between. It is invalidated after it is committed, at a `v > s`. Of all orders of commit,
- * invalidation, serving, comparison and the root's word this leaves:
+ * Call `s` the entry's stamp and `m` its mirror's `seq` when it was served. The entry was read after `s` was taken,
+ * and the origin was read for comparison after the answer. So a change that only one of them shows was committed in
+ * between. It is invalidated after its commit, at a `v > s`. The possible orders of commit, invalidation, serving,
+ * comparison and the root's answer reduce to:
  *
- * - `v > m`: invalidated after the mirror had last heard of the root. The entry was right as of its moment.
- * - `s < v <= m`: the mirror had to know and let the entry pass. It is wrong whatever came later.
- * - No `v` yet, and a source may still be about to tell: nothing can be said. However long an invalidation takes,
- *   a change with an outbox row is never called missed, because a pass over the outbox that began after the
+ * - `v > m`: invalidated after the mirror's last news from the root. The entry was right as of its moment.
+ * - `s < v <= m`: the mirror knew of the invalidation and let the entry pass. It is wrong whatever came later.
+ * - No `v` yet, and a source's watermark has not passed the comparison: inconclusive. A change with an outbox row is
+ *   never called missed, however late its invalidation is, because a pass over the outbox that began after the
  *   comparison invalidates it before it ends.
- * - No `v`, and all sources have told: nobody has invalidated the change, or not with a tag of this answer. Where
- *   its writer has no outbox row and announces it by a purge alone, a purge that comes later than `GRACE_MS` is
- *   taken for none.
+ * - No `v`, and all watermarks have passed it: the change was never invalidated, or not with a tag of this answer. If
+ *   its writer has no outbox row and announces it by a purge only, a purge later than `GRACE_MS` counts as none.
  *
- * A slot has only its newest version, and may have it of another change, by the same tag or by chance. So a
- * change that was missed or wrongly served may look like one that was invalidated later: the judgement may be
- * silent, and does not cry wolf.
+ * A slot holds only its newest version, which may come from another change with the same tag or by a hash collision.
+ * A missed or wrongly served change may then look like one that was invalidated later. So the verdict has false
+ * negatives, but no false positives.
  *
  * @param judgedSeq `m`.
  */
@@ -52,7 +51,7 @@ export function judgeDifference(
   { clock, isComplete }: RootWord,
 ): ProbeVerdict {
   if (clock.epoch !== epoch) return { verdict: 'inconclusive', reason: 'new_epoch' };
-  // Its storage was restored to an earlier point: it gives numbers out a second time.
+  // The clock's storage was restored to an earlier point, so it issues the same numbers a second time.
   if (clock.seq < Math.max(stamp, judgedSeq)) return { verdict: 'inconclusive', reason: 'clock_set_back' };
   const versions = slots.map((slot) => clock.changed[slot] ?? 0).filter((seq) => seq > stamp);
   if (versions.some((seq) => seq <= judgedSeq))
@@ -67,36 +66,35 @@ export interface ProbePorts {
   readonly sleep: (ms: number) => Promise<void>;
   readonly digest: (text: string) => Promise<string>;
   readonly count: (view: string, verdict: ProbeVerdict) => void;
-  /** The root itself, and not the mirror: what a mirror has lost, no later sync brings back to it. */
+  /** The root itself, not the mirror: no later sync brings back an invalidation that the mirror has lost. */
   readonly root: ClockParent;
-  /** Returns once the root has it on disk. */
+  /** Resolves once the root has persisted the invalidation. */
   readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
 }
 
-/** What a probe needs of the request that it runs behind. */
+/** The part of a request that a probe uses. */
 export interface ProbeContext {
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
-/** One probe a second and isolate at most: each reads the origin once, and seldom twice. */
+/** Shortest pause between two probes of an isolate, in milliseconds. Each probe reads the origin once, rarely twice. */
 const PAUSE_MS = 1_000;
 /** How long a writer without an outbox row may take from its commit to its purge, in milliseconds. */
 export const GRACE_MS = 5_000;
-/** How often the root is asked while a source has not told everything: a heartbeat takes longer than a sync waits. */
+/** How often the root is asked while a watermark lags: a heartbeat takes longer than a sync waits for it. */
 const ROOT_ASKS_MAX = 3;
-/** The pause between two of them, in milliseconds: longer than that between two heartbeats. */
+/** Pause between two such requests, in milliseconds: longer than the pause between two heartbeats. */
 const ROOT_PAUSE_MS = 2_000;
-/** What the watermark has to be beyond the read, in milliseconds: times are whole numbers, and clocks drift. */
+/** How far the watermark has to be past the read, in milliseconds, to allow for rounding and clock drift. */
 const WATERMARK_SLACK_MS = 10;
-/** Tags in a line of the log: a page has a hundred, and the first name its kind. */
+/** The most tags in a log line. A page has a hundred; the first ones show their kind. */
 const TOLD_TAGS_MAX = 10;
-/** A probe that has not come back after this long has died with its request. */
+/** A probe that runs longer than this, in milliseconds, counts as cancelled with its request. */
 const LEASE_MS = 30_000;
 
 /**
- * Compares a small sample of the answers that were served from the cache with the origin, behind the reader's
- * back, as Meta's Polaris does ("Cache made consistent", Engineering at Meta, 2022). What nobody had invalidated
- * is told in the log, and its key is purged.
+ * Compares a small sample of cache hits with the origin after the answer was sent, as Meta's Polaris does ("Cache
+ * made consistent", Engineering at Meta, 2022). If a change was never invalidated, the probe logs it and purges the key.
  */
 export class Probe {
   readonly #ports: ProbePorts;
@@ -122,7 +120,12 @@ export class Probe {
     this.#underWay = true;
     const probe = this.#look(request, entry, judgedSeq)
       .catch((error: unknown): ProbeVerdict => {
-        tell('warn', 'A probe came to no end.', { view: request.view }, error);
+        tell(
+          'warn',
+          'A probe failed: the origin or the root clock did not answer.',
+          { view: request.view },
+          error,
+        );
         return { verdict: 'inconclusive', reason: 'unreachable' };
       })
       .then((verdict) => this.#ports.count(request.view, verdict))
@@ -146,7 +149,7 @@ export class Probe {
     return verdict;
   }
 
-  /** Asks the root until its word is enough, or some times in vain. */
+  /** Asks the root until its watermarks have passed the read, at most `ROOT_ASKS_MAX` times. */
   async #judge(entry: Entry, judgedSeq: number, readAtMs: number): Promise<ProbeVerdict> {
     for (let asked = 1; ; asked += 1) {
       const verdict = judgeDifference(entry, judgedSeq, await this.#askRoot(entry, readAtMs));
@@ -155,16 +158,16 @@ export class Probe {
     }
   }
 
-  /** What the root knows since the entry's stamp, and whether that accounts for what was read at `readAtMs`. */
+  /** The root's changes since the entry's stamp, and whether they are complete up to `readAtMs`. */
   async #askRoot({ epoch, stamp }: Entry, readAtMs: number): Promise<RootWord> {
     const sentAtMs = this.#ports.now();
-    // The root has the sources looked after where they have not told of the time of the read yet.
+    // If a watermark has not passed the read, the root starts a pass over its sources.
     const sourceMaxAgeMs = Math.max(0, sentAtMs - readAtMs - WATERMARK_SLACK_MS);
     const request = { epoch, sinceSeq: stamp, maxAgeMs: 0, atLeast: undefined, sourceMaxAgeMs };
     const answer = await this.#ports.root.sync(request);
     const clock = newClock(answer.epoch);
     applyDelta(clock, answer.seq, answer.delta);
-    // An age is counted back from the sending: the answer is later, so the watermark is at least there.
+    // Ages are subtracted from the time of sending. The answer came later, so the watermark is at least that new.
     const completeUntilMs = new Map(
       Object.entries(answer.sources).map(([source, ageMs]) => [source, sentAtMs - ageMs]),
     );
@@ -181,22 +184,31 @@ export class Probe {
     return { etag, tags };
   }
 
-  /** Tells what an operator needs to find the tag that is missing, or the writer that is not captured, and purges. */
+  /** Logs what an operator needs to find the missing tag or the uncaptured writer, and purges the key. */
   async #heal(
     { view, key, purgeKey }: ReadRequest,
     { epoch, stamp }: Entry,
     found: { judgedSeq: number; tags: readonly string[]; reason: ProbeVerdict['reason'] },
   ): Promise<void> {
     const { judgedSeq, reason } = found;
-    // An entry keeps slots only: these are the tags that its view names for what the origin said.
+    // An entry stores slots only, so these are the tags that the view names for the origin's present answer.
     const tags = found.tags.slice(0, TOLD_TAGS_MAX).join(' ');
     const fields = { 'event.reason': reason, view, key, tags, epoch, stamp, judged_seq: judgedSeq };
-    tell('error', 'An answer from the cache differed from the origin without reason.', fields);
-    // What was found stays found, also where it cannot be healed.
+    tell(
+      'error',
+      'A cached answer differed from the origin, and no invalidation accounts for it. Its key is purged.',
+      fields,
+    );
+    // The verdict is reported even if the purge fails.
     await this.#ports
       .invalidate([keyTag(purgeKey ?? key)])
       .catch((error: unknown) =>
-        tell('warn', 'The key of a wrong answer could not be purged.', { view, key }, error),
+        tell(
+          'warn',
+          'The key of an inconsistent answer could not be purged; it stays until its TTL.',
+          { view, key },
+          error,
+        ),
       );
   }
 }

@@ -23,32 +23,32 @@ import {
 import { type Filled, type Flight, singleFlight } from './single-flight.ts';
 import type { Tier } from './tiers/tier.ts';
 
-/** What the reader asks for, beyond what the policy gives. */
+/** The consistency that the reader asks for; the policy supplies the rest. */
 export interface Consistency {
   readonly level: ConsistencyLevel | undefined;
   readonly atLeast: Token | undefined;
 }
 
 export interface ReadRequest {
-  /** The view that the answer belongs to, by which it may be purged. */
+  /** Name of the view, which a purge may name. */
   readonly view: string;
   readonly key: string;
-  /** The key that all variants of the answer share, by which they may be purged; `key` where it has none. */
+  /** The key shared by all variants of the answer, which a purge may name; defaults to `key`. */
   readonly purgeKey?: string;
   readonly policy: CachePolicy;
   readonly consistency: Consistency;
-  /** What the view's schemas made of the request; absent where the answer cannot be made again without it. */
+  /** The input as the view's schemas parsed it; absent if the answer cannot be computed again without the request. */
   readonly input?: unknown;
   readonly variant?: Readonly<Record<string, string>>;
-  /** Whose answer it is, where it depends on that; the key has it, too. */
+  /** The reader's principal, if the answer depends on it; it is part of the key as well. */
   readonly principal?: Principal | undefined;
-  /** The grain of time that an answer holds in, in milliseconds; undefined where time does not change it. */
+  /** Length of the grain of time for which an answer holds, in milliseconds; undefined if it does not depend on time. */
   readonly grainMs?: number | undefined;
-  /** Reads the origin as of `now`, in milliseconds since the Unix epoch: the beginning of a grain where there are grains. */
+  /** Reads the origin as of `now`, in milliseconds since the Unix epoch; with grains, `now` is the start of one. */
   readonly load: (now: number) => Promise<Loaded>;
 }
 
-/** Why the cache did not answer by itself (RFC 9211 §2.2). */
+/** Why the cache did not answer (RFC 9211 §2.2). */
 export type ForwardReason = 'uri-miss' | 'stale' | 'bypass';
 
 export interface CachedAnswer {
@@ -59,24 +59,24 @@ export interface CachedAnswer {
         readonly hit: false;
         readonly forward: ForwardReason;
         readonly stored: boolean;
-        /** Another request read the origin for this one. */
+        /** True if another request read the origin for this one. */
         readonly collapsed: boolean;
-        /** Set where an entry might have done, had its source not been suspect. */
+        /** Set if an entry was rejected only because its source is suspect. */
         readonly because?: 'source-behind' | undefined;
       };
-  /** Set where the answer is not known to keep the level's promise, with the reason. */
+  /** Set, with the reason, if the answer may break the level's promise. */
   readonly unverified: Doubt | 'origin-unavailable' | undefined;
   readonly ageS: number;
   readonly ttlS: number;
-  /** What caches that we do not own may keep it for, in seconds, counted from `Age`. */
+  /** `max-age` for caches outside this service, in seconds, counted from `Age`. */
   readonly maxAgeS: number;
-  /** The `seq` of the mirror that judged the entry, or stamped its fill. */
+  /** The `seq` of the mirror that validated the entry or stamped its fill. */
   readonly judgedSeq: number;
-  /** Where the clock stood for this answer; absent while it cannot be reached. */
+  /** The clock's moment for this answer; undefined while the clock cannot be reached. */
   readonly token: string | undefined;
 }
 
-/** Why the clock's word is not enough: it is out of reach, or it has not heard from a source for too long. */
+/** Why the mirror alone cannot validate an entry: the clock is unreachable, or a source's watermark is too old. */
 type Doubt = 'clock-unavailable' | 'source-behind';
 
 export interface ReadThroughPorts {
@@ -85,29 +85,28 @@ export interface ReadThroughPorts {
   /** Nearest first. */
   readonly tiers: readonly Tier[];
   readonly time: Time;
-  /** The gate of one key, which all isolates share. */
+  /** Returns the gate of a key, which all isolates share. */
   readonly gateOf: (key: string) => FillGatePort | undefined;
   readonly digest: (text: string) => Promise<string>;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  /** When the isolate began to refresh which key in the background, milliseconds since the Unix epoch. */
+  /** Start of each background refresh of this isolate by key, in milliseconds since the Unix epoch. */
   readonly refreshing: Map<string, number>;
-  /** Told of every read of the origin that an entry was to come of. */
+  /** Called after every read of the origin that was to fill an entry. */
   readonly filled?: (view: string, outcome: FillOutcome) => void;
 }
 
 export type FillOutcome = 'ok' | 'failed';
 
-/** A refresh that has not come back after this long has died with its request. */
+/** A refresh that runs longer than this, in milliseconds, counts as cancelled with its request. */
 const REFRESH_LEASE_MS = 10_000;
 
 /**
- * Answers from the nearest entry that holds, else from the origin. A tier's word is never trusted: the clock's
- * mirror, made as fresh as the level asks, judges every entry. The stamp of a fill is taken before the origin
- * is read, so an invalidation that races with it leaves an entry that is stale from birth.
+ * Answers from the nearest valid entry, else from the origin. The clock's mirror, made as fresh as the level demands,
+ * validates every entry; the tiers themselves are not trusted. The stamp of a fill is taken before the origin is
+ * read, so an invalidation that races with the read leaves an entry that is stale from the start.
  *
- * @throws Failure `token_from_another_epoch`, `token_from_the_future`, or whatever the origin ends with when no
- *   entry may stand in for it.
+ * @throws Failure `token_from_another_epoch`, `token_from_the_future`, or the origin's error if no entry may stand in.
  */
 export function readThrough(
   request: ReadRequest,
@@ -116,7 +115,7 @@ export function readThrough(
   return fromMemory(request, ports) ?? readFurther(request, ports);
 }
 
-/** The answer that needs no waiting: the mirror is fresh enough, and the first tier has an entry that holds. */
+/** Answers without waiting, if the mirror is fresh enough and the first tier has a valid entry in memory. */
 function fromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer | undefined {
   const { key, policy } = request;
   const need = needOf(request);
@@ -155,7 +154,7 @@ function needOf(request: ReadRequest): FreshnessNeed {
   return {
     maxAgeMs: level === 'strong' ? 0 : policy.boundMs,
     atLeast: consistency.atLeast,
-    // Strong and session reads are promised acknowledged invalidations, of which the clock knows by itself.
+    // Strong and session reads promise acknowledged invalidations only, which do not depend on watermarks.
     sourceMaxAgeMs: level === 'strong' || level === 'session' ? undefined : policy.sourceBoundMs,
   };
 }
@@ -169,7 +168,7 @@ function isSourceBehind(
   return oldestSourceAgeMs(mirror.completeUntilMs, nowMs) > sourceMaxAgeMs;
 }
 
-/** Makes the mirror as fresh as needed, and tells what is left to doubt. */
+/** Makes the mirror as fresh as needed; returns the doubt that is left, if any. */
 async function doubtOf(request: ReadRequest, ports: ReadThroughPorts): Promise<Doubt | undefined> {
   const { follower, context } = ports;
   const need = needOf(request);
@@ -183,7 +182,7 @@ async function doubtOf(request: ReadRequest, ports: ReadThroughPorts): Promise<D
   return isSourceBehind(need, follower, ports.time.now()) ? 'source-behind' : undefined;
 }
 
-/** An entry that may not be served as it is, with the clock's verdict on it. */
+/** An entry that was rejected, with the verdict on its tags. */
 interface Stale {
   readonly entry: Entry;
   readonly tags: TagVerdict;
@@ -191,7 +190,7 @@ interface Stale {
 
 interface Found {
   readonly usable: CachedAnswer | undefined;
-  /** The newest entry that may not be served as it is. */
+  /** The newest rejected entry. */
   readonly stale: Stale | undefined;
 }
 
@@ -217,7 +216,7 @@ async function lookUp(
       ports.context.keepAlive(Promise.resolve(nearer.put(key, entry)));
     if (decision.refresh === 'background') refreshInBackground(request, ports);
     const source = { hit: true, tier: tier.name, stale: decision.serve === 'stale' } as const;
-    // What `eventual` readers are given as stale is told to be that, and nothing more is claimed of it.
+    // A stale answer to an `eventual` reader is marked as stale, so it needs no other mark.
     const unverified = tags === 'unverified' ? doubt : undefined;
     return { usable: answer(entry, source, request, ports, { decision, unverified }), stale };
   }
@@ -236,13 +235,13 @@ function verdictOn(
 ): TagVerdict {
   const { clock } = follower.mirror;
   if (time.now() >= grainEndMs(grainMs, entry)) return 'invalidated';
-  // A mirror that has never synced can say nothing; any other's last word against an entry stands.
+  // A mirror that has never synced has no verdict. The last verdict of any other mirror against an entry stands.
   if (clock.epoch !== '' && !isValid(clock, entry, entry.slots)) return 'invalidated';
   if (doubt === undefined) return 'valid';
   return policy.whenUnverified === 'stale' ? 'unverified' : 'invalidated';
 }
 
-/** Refills behind an answer that is given already; one refresh a key and isolate is under way at a time. */
+/** Refills an entry after its answer was sent. One refresh per key and isolate runs at a time. */
 function refreshInBackground(request: ReadRequest, ports: ReadThroughPorts): void {
   const { refreshing, time } = ports;
   if (time.now() - (refreshing.get(request.key) ?? Number.NEGATIVE_INFINITY) < REFRESH_LEASE_MS) return;
@@ -260,7 +259,7 @@ async function fill(
   because: 'source-behind' | undefined,
 ): Promise<CachedAnswer> {
   const { key, policy, grainMs } = request;
-  // What this reader has to see: every invalidation that its mirror knows of now.
+  // The entry has to reflect every invalidation that this reader's mirror knows of now.
   const { epoch, seq: minStamp } = ports.follower.mirror.clock;
   const grain = grainMs === undefined ? {} : { minNow: grainAt(grainMs, ports.time.now()) };
   const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
@@ -287,7 +286,7 @@ async function fill(
   return answer(entry, { hit: false, forward, stored: storable, collapsed, because }, request, ports, {});
 }
 
-/** Correct without the clock, and not stored: there is no stamp to store it with. */
+/** Answers from the origin without storing: the answer is correct without the clock, but there is no stamp for it. */
 async function fromOriginUnstored(request: ReadRequest, ports: ReadThroughPorts): Promise<CachedAnswer> {
   const now = grainAt(request.grainMs, ports.time.now());
   const at = { epoch: '', stamp: 0, fillMs: 0, now };
@@ -308,9 +307,12 @@ async function toEntry(
       `An answer of "${view}" depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most. Name fewer, or larger parts.`,
     );
   const { body, etag } = await bodyAndEtag(value, ports.digest).catch((cause: unknown) => {
-    throw new Error(`An answer of "${view}" cannot be written as JSON.`, { cause });
+    throw new Error(
+      `An answer of "${view}" cannot be written as JSON. Return only plain values from its load.`,
+      { cause },
+    );
   });
-  // A moment of another epoch than the stamp's is none that this entry's readers could use.
+  // A moment of another epoch than the stamp's cannot be compared with a token of this entry's readers.
   const told = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
   const grain = grainMs === undefined ? {} : { now };
   return { body, etag, slots, ...at, ...told, ...grain, filledAt: ports.time.now() };
@@ -327,7 +329,7 @@ async function readAndTell(request: ReadRequest, ports: ReadThroughPorts): Promi
   }
 }
 
-/** Reads the origin. The stamp is copied before: the mirror moves on while the origin answers. */
+/** Reads the origin. The stamp is copied first, because the mirror may advance while the origin answers. */
 async function readOrigin(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
   const { epoch, seq: stamp } = ports.follower.mirror.clock;
   const startedAt = ports.time.now();
@@ -340,7 +342,7 @@ async function readOrigin(request: ReadRequest, ports: ReadThroughPorts): Promis
   };
 }
 
-/** What a freshly filled entry would be decided to be. */
+/** The decision for an entry that was just filled. */
 const JUST_FILLED = { serve: 'fresh', reason: 'fresh', ageS: 0 } as const;
 
 function answer(
@@ -372,11 +374,11 @@ function answer(
 }
 
 /**
- * Where the clock stood for an answer: as the mirror knows, or later where the entry shows what was invalidated
- * later. Another isolate that took this token for less could answer it with an older entry.
+ * The answer's token: the mirror's `seq`, or a later one if the entry shows changes that were invalidated later. With
+ * a lower token, another isolate could answer the same session from an older entry.
  */
 function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string | undefined {
-  // A mirror that has never synced knows of no moment, either.
+  // A mirror that has never synced has no moment to put into a token.
   if (asOf === null || clock.epoch === '') return undefined;
   const seq = epoch === clock.epoch ? Math.max(clock.seq, stamp, asOf) : clock.seq;
   return formatToken({ epoch: clock.epoch, seq });
@@ -388,7 +390,7 @@ const OUTAGES: ReadonlySet<string> = new Set([
   'model_unavailable',
 ]);
 
-/** An origin that is down may be stood in for; a bug in a query may not hide behind old answers. */
+/** Only an outage lets an old entry stand in. A bug in a query must stay visible. */
 function isOutage(error: unknown): boolean {
   return error instanceof Failure && OUTAGES.has(error.code);
 }

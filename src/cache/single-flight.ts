@@ -11,41 +11,41 @@ import {
   WAIT_LEASES_MAX,
 } from './fill-gate.ts';
 
-/** What was read from the origin. */
+/** The result of a read of the origin. */
 export interface Filled {
   readonly entry: Entry;
-  /** False for an answer that only stands in for a better one: it is not shared either. */
+  /** False for a degraded answer, which is neither stored nor shared. */
   readonly storable: boolean;
 }
 
 export interface Flight extends Filled {
-  /** True where another request read the origin for this one. */
+  /** True if another request read the origin for this one. */
   readonly shared: boolean;
 }
 
 export interface FlightContext {
   readonly time: Time;
-  /** Keeps a fill alive when its request is cancelled: others wait for it. */
+  /** Keeps a fill alive after its request is cancelled, because other requests wait for it. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
 /**
- * How long a filler holds the others back, in milliseconds. Longer than nearly every read of an origin; one that
- * takes longer costs one more read each time that this has passed, and still serves those who wait.
+ * How long a filler holds the other requests back, in milliseconds. Nearly all reads of an origin are shorter. A
+ * longer read causes one more read each time a lease expires, and still serves the waiters when it ends.
  */
 export const LEASE_MS = 3_000;
-/** What a gate may take beyond the longest wait: a new object's start, and the way there and back. */
+/** Time beyond the longest wait for a new object's start and the round trip, in milliseconds. */
 const GATE_SLACK_MS = 500;
 export const ENTER_TIMEOUT_MS = LEASE_MS * WAIT_LEASES_MAX + GATE_SLACK_MS;
 
 /**
- * Answers with an entry that another request is just reading, or reads it for all that ask meanwhile.
+ * Answers with the entry of a read that another request has in flight, or reads the origin for all that wait.
  *
  * @param gate the key's gate, or undefined to read without one.
- * @param need taken from the mirror before this call, and after it was made as fresh as the level asks.
- * @param fill reads the origin. It takes the entry's stamp from the mirror itself, before it reads: by the time
- *   it is called the mirror may have moved on.
- * @throws what `fill` throws, and nothing else. The failure of another's fill is never passed on.
+ * @param need taken from the mirror before this call, after the mirror became as fresh as the level demands.
+ * @param fill reads the origin. It takes the entry's stamp from the mirror itself before it reads, because the mirror
+ *   may have advanced by the time `fill` is called.
+ * @throws what `fill` throws, and nothing else. The failure of another request's fill is not passed on.
  */
 export async function singleFlight(
   gate: FillGatePort | undefined,
@@ -64,7 +64,7 @@ export async function singleFlight(
   return { ...(await filling), shared: false };
 }
 
-/** The verdict, or undefined where the gate has none in time. */
+/** The gate's verdict; undefined if the gate fails or does not answer in time. */
 async function askGate(
   gate: FillGatePort,
   need: Need,
@@ -75,34 +75,41 @@ async function askGate(
     return await time.withTimeout(
       entering,
       ENTER_TIMEOUT_MS,
-      () => new Error('The gate did not answer in time.'),
+      () => new Error(`The fill gate did not answer within ${ENTER_TIMEOUT_MS} ms.`),
     );
   } catch (error) {
-    log('info', 'A fill gate is of no use now; reading by itself.', { 'event.action': 'gate-enter' }, error);
+    log(
+      'info',
+      'A fill gate failed; this request reads the origin itself.',
+      { 'event.action': 'gate-enter' },
+      error,
+    );
     keepAlive(giveBack(gate, entering));
     return undefined;
   }
 }
 
-/** A lease that comes when nobody waits for it any more is handed to the next at once. */
+/** Returns a lease that arrives after the request stopped waiting, so that the next waiter reads at once. */
 async function giveBack(gate: FillGatePort, entering: Promise<Verdict>): Promise<void> {
   try {
     const late = await entering;
     if (late.verdict === 'fill') await gate.fail(late.ticketId);
   } catch {
-    // The gate's error has been logged when it was waited for, and a lease that cannot be given back ends by itself.
+    // The error was logged when the request waited for the gate, and a lease that is not returned expires.
   }
 }
 
-/** What a gate gives is judged again here: it is an optimisation, and no promise may rest on it. */
+/** Validates the gate's entry again: the gate is an optimisation, and no consistency promise may depend on it. */
 function usable(given: Entry, need: Need): Entry | undefined {
   const parsed = Entry.safeParse(given);
   if (parsed.success && meets(parsed.data, need)) return parsed.data;
-  log('error', 'A fill gate gave a value that does not meet the need.', { 'event.action': 'gate-enter' });
+  log('error', 'A fill gate returned an entry that does not meet the need; it is ignored.', {
+    'event.action': 'gate-enter',
+  });
   return undefined;
 }
 
-/** Tells the gate what has become of a fill. A report that is lost costs the waiters the rest of the lease. */
+/** Reports the result of a fill to the gate. If the report is lost, the waiters wait for the rest of the lease. */
 async function report(gate: FillGatePort, ticketId: string, filling: Promise<Filled>): Promise<void> {
   const filled = await filling.catch(() => undefined);
   try {
@@ -110,11 +117,16 @@ async function report(gate: FillGatePort, ticketId: string, filling: Promise<Fil
     else if (isShareable(filled)) await gate.complete(ticketId, filled.entry);
     else await gate.disband(ticketId);
   } catch (error) {
-    log('info', 'A fill gate did not take a report.', { 'event.action': 'gate-report' }, error);
+    log(
+      'info',
+      'A fill gate did not accept a report; its waiters wait until the lease expires.',
+      { 'event.action': 'gate-report' },
+      error,
+    );
   }
 }
 
-/** Checked here too, so that an entry which the gate would not take is not sent to it. */
+/** The gate's own size limit, checked here so that an oversized entry is not sent. */
 function isShareable({ entry, storable }: Filled): boolean {
   return storable && entryBytes(entry) <= ENTRY_BYTES_MAX;
 }

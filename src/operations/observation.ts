@@ -6,22 +6,22 @@ import type { Random } from '../platform/random.ts';
 import { PROBE_SAMPLES } from './consistency.ts';
 import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
 
-/** How an answer came about, in the labels of `millrace_cache_answers_total`. */
+/** How an answer was produced: the labels of `millrace_cache_answers_total`. */
 export interface AnswerLabels {
   /**
-   * `hit` and `stale` came out of a tier; `collapsed` was read from the origin by another request, `miss` by this
-   * one. `stand_in` is an old entry in place of an origin that does not answer.
+   * `hit` and `stale` came from a tier. `collapsed` was read from the origin by another request, `miss` by this one.
+   * `stand_in` is an old entry served because the origin does not answer.
    */
   readonly outcome: 'hit' | 'stale' | 'collapsed' | 'miss' | 'stand_in';
   /** The tier of a hit; empty otherwise. */
   readonly tier: '' | 'memory' | 'colo' | 'kv';
-  /** Why the cache did not answer by itself (RFC 9211 §2.2), or what is in doubt about its answer. */
+  /** Why the cache did not answer (RFC 9211 §2.2), or why its answer is unverified. */
   readonly reason: string;
 }
 
 /**
- * Counts answers by view and by how they came about. On the path of every hit: two look-ups in maps, and no text
- * is built where a series is known.
+ * Counts answers by view and by how they were produced. It runs on every hit: a known series costs two map look-ups
+ * and builds no text beyond its key.
  */
 export class AnswerCounts {
   readonly #views = new Map<string, Map<string, { readonly labels: AnswerLabels; count: number }>>();
@@ -38,7 +38,7 @@ export class AnswerCounts {
     else known.count += 1;
   }
 
-  /** Hands over what was counted since the last call. */
+  /** Passes on the counts since the last call, and resets them. */
   drain(take: (view: string, labels: AnswerLabels, count: number) => void): void {
     for (const [view, series] of this.#views) {
       for (const { labels, count } of series.values()) take(view, labels, count);
@@ -47,7 +47,7 @@ export class AnswerCounts {
   }
 }
 
-/** Only tells series apart. A hit that nobody doubts, which nearly all are, is keyed by its tier as it is. */
+/** Identifies a series. For a verified hit, the common case, the key is the tier's name, so that no text is built. */
 function keyOf({ source, unverified }: CachedAnswer): string {
   if (source.hit)
     return source.stale || unverified !== undefined ? `${source.tier} ${unverified}` : source.tier;

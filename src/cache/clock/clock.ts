@@ -2,27 +2,27 @@ import { Failure } from '../../platform/failure.ts';
 import { SLOT_COUNT } from './slots.ts';
 
 /**
- * The tag clock's state and rules (docs/coherence.md): no I/O, no time, no randomness.
+ * The state and rules of the tag clock (docs/coherence.md), without I/O, time or randomness.
  *
- * `changed[slot]` is the `seq` of the slot's last invalidation. Versions only ever rise, so a change that is
- * applied twice, late or out of order costs a refill and nothing else.
+ * `changed[slot]` is the `seq` of the slot's last invalidation. Versions only rise, so a change that arrives twice,
+ * late or out of order costs a refill and never a stale answer.
  */
 export interface Clock {
-  /** Made together with the storage; entries and tokens of another epoch are void. */
+  /** Created together with the storage. Entries and tokens of another epoch are invalid. */
   readonly epoch: string;
   seq: number;
   readonly changed: Float64Array;
   /**
-   * The highest version of each block of `SLOTS_PER_BLOCK` slots: what tells a delta which blocks it may pass
-   * over, so that a few changes are found without a look at all 65,536 slots.
+   * The highest version in each block of `SLOTS_PER_BLOCK` slots. A delta skips the blocks without changes, so that
+   * it finds a few changes without scanning all 65,536 slots.
    */
   readonly newestOfBlock: Float64Array;
 }
 
-/** The square root of the number of slots: a delta of one slot looks at 256 blocks and at 256 slots. */
+/** The square root of the number of slots: a delta with one changed slot scans 256 blocks and 256 slots. */
 export const SLOTS_PER_BLOCK = 256;
 
-/** What an entry needs to be judged: taken from the mirror before the origin was read. */
+/** The clock's state when an entry's fill began, taken from the mirror before the origin was read. */
 export interface Stamp {
   readonly epoch: string;
   readonly stamp: number;
@@ -37,7 +37,7 @@ export function newClock(epoch: string): Clock {
   };
 }
 
-/** Raises the clock once for a whole batch of slots; the returned `seq` names this invalidation. */
+/** Raises `seq` once for the whole batch of slots and returns it. */
 export function invalidate(clock: Clock, slots: readonly number[]): number {
   const seq = clock.seq + 1;
   clock.seq = seq;
@@ -55,18 +55,18 @@ export function raise(clock: Clock, slot: number, seq: number): void {
   if (seq > (clock.newestOfBlock[block] ?? 0)) clock.newestOfBlock[block] = seq;
 }
 
-/** True iff nothing that the entry depends on has been invalidated since its stamp was taken. */
+/** True if no slot of the entry has been invalidated since its stamp was taken. */
 export function isValid(clock: Clock, entry: Stamp, slots: readonly number[]): boolean {
   if (entry.epoch !== clock.epoch) return false;
   for (const slot of slots) {
     const version = clock.changed[slot];
-    // A slot out of range cannot be judged, and what cannot be judged is not valid.
+    // A slot out of range has no version to compare, so the entry counts as invalid.
     if (version === undefined || version > entry.stamp) return false;
   }
   return true;
 }
 
-/** A moment of the clock, as clients carry it in `Millrace-Token`: `<epoch>.<seq>`. */
+/** A moment of the clock. Clients carry it in `Millrace-Token` as `<epoch>.<seq>`. */
 export interface Token {
   readonly epoch: string;
   readonly seq: number;
@@ -78,7 +78,7 @@ export function formatToken({ epoch, seq }: Token): string {
   return `${epoch}.${seq}`;
 }
 
-/** Throws `invalid_token` where the text is not a token. */
+/** Throws a Failure `invalid_token` if the text is not a token. */
 export function parseToken(text: string): Token {
   const match = TOKEN_FORMAT.exec(text);
   if (match?.[1] === undefined || match[2] === undefined) {

@@ -2,10 +2,10 @@ import { type Clock, raise, SLOTS_PER_BLOCK } from './clock.ts';
 import { VarintReader, VarintWriter } from './varint.ts';
 
 /**
- * What changed after a `seq`, in binary: for each changed slot, in ascending order, the distance to the slot
- * before it and how far its version lies behind the newest one, both as variable-length integers. The distance
- * takes one byte where slots are near, the lag never more than three: a handful of changes takes a handful of
- * bytes, and all 65,536 slots at most 256 KB, whatever the counter has come to.
+ * Encodes the slots that changed after `since`. For each changed slot, in ascending order: its distance to the slot
+ * before it, and how far its version lags behind the newest one, both as variable-length integers. A distance takes
+ * one byte where slots are near; a lag takes at most three. So a few changes take a few bytes, and all 65,536 slots
+ * take at most 256 KB, however high `seq` is.
  */
 export function encodeDelta(clock: Clock, since: number): Uint8Array<ArrayBuffer> {
   if (since >= clock.seq) return new Uint8Array(0);
@@ -25,7 +25,7 @@ export function encodeDelta(clock: Clock, since: number): Uint8Array<ArrayBuffer
   return out.bytes();
 }
 
-/** Applies a delta whose newest version is `seq`. Throws a RangeError on bytes that are not a delta. */
+/** Applies a delta whose newest version is `seq`. Throws a RangeError for bytes that are not a delta. */
 export function applyDelta(clock: Clock, seq: number, delta: Uint8Array): void {
   const from = new VarintReader(delta);
   let slot = -1;
@@ -36,15 +36,15 @@ export function applyDelta(clock: Clock, seq: number, delta: Uint8Array): void {
   if (seq > clock.seq) clock.seq = seq;
 }
 
-/** Lags below 2^20 invalidations are told exactly. */
+/** Lags below 2^20 invalidations are encoded exactly. */
 const EXACT_LAGS = 2 ** 20;
-/** Of a greater lag the 15 leading bits are told: with the 33 powers of two up to 2^53 its code has 21 bits. */
+/** A greater lag keeps its 15 leading bits. With the 33 powers of two up to 2^53, its code has 21 bits. */
 const MANTISSAS = 2 ** 14;
 const POWERS = 33;
 
 /**
- * A lag as a number below 2^21. A greater lag is rounded down by less than a 16,384th, and its slot's version
- * thereby up: an entry that was filled that long ago may be refilled once, and none is ever served for it.
+ * Encodes a lag as a number below 2^21. A greater lag is rounded down by less than 1/16,384, which rounds the slot's
+ * version up. An entry as old as that may be refilled once without need; no stale entry is served.
  */
 function lagCode(lag: number): number {
   if (lag < EXACT_LAGS) return lag;
@@ -56,7 +56,7 @@ function lagCode(lag: number): number {
 function lagOf(code: number): number {
   if (code < EXACT_LAGS) return code;
   const power = Math.floor((code - EXACT_LAGS) / MANTISSAS);
-  if (power >= POWERS) throw new RangeError(`${code} is no lag of a slot.`);
+  if (power >= POWERS) throw new RangeError(`${code} is not the code of a slot's lag.`);
   const mantissa = (code - EXACT_LAGS) % MANTISSAS;
   return (MANTISSAS + mantissa) * (EXACT_LAGS / MANTISSAS) * 2 ** power;
 }

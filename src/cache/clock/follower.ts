@@ -11,23 +11,23 @@ import {
   type SyncRequest,
 } from './mirror.ts';
 
-/** What one request brings: the parent by its own stub, and a way to outlive itself. */
+/** The parts of a request that a sync uses: its stub of the parent, and the means to outlive the request. */
 export interface FollowerContext {
   readonly parent: ClockParent;
-  /** Keeps a promise alive that other requests may wait on after this one is gone. */
+  /** Keeps a promise alive after this request ends, because other requests may wait for it. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
-  /** Called when a sync has brought news of invalidations, or another epoch. */
+  /** Called when a sync brought new invalidations or another epoch. */
   readonly onMoved?: (() => void) | undefined;
 }
 
 export interface FreshnessNeed {
   readonly maxAgeMs: number;
   readonly atLeast: Token | undefined;
-  /** How old the watermarks should be at most. Not being met is no failure: the reader's policy decides then. */
+  /** The wanted maximum age of the watermarks. Missing it is no error: the reader's policy decides then. */
   readonly sourceMaxAgeMs?: number | undefined;
 }
 
-/** Longer than any sync that still serves a 100 ms answer; then the caller's policy for an unreachable clock applies. */
+/** Far beyond an answer within 100 ms. After it, the caller applies its policy for an unreachable clock. */
 const SYNC_TIMEOUT_MS = 1_500;
 
 interface SyncInFlight {
@@ -38,17 +38,16 @@ interface SyncInFlight {
 type SyncOutcome = { readonly ok: true } | { readonly ok: false; readonly error: unknown };
 
 /**
- * Keeps a mirror close to its parent, with as few calls as the readers' needs allow: at most one sync is in
- * flight, and a reader may join it only if it was sent after the reader began. Order among both is told by a
- * counter, not by a clock.
+ * Keeps a mirror as fresh as its readers need, with few calls: at most one sync is in flight, and a reader may join
+ * it only if it was sent after the reader began. A counter orders readers and syncs, not a clock.
  *
- * A request that is cancelled takes its calls with it, so nobody waits on another's sync without a limit.
+ * A cancelled request cancels its calls, so every wait for another request's sync has a timeout.
  */
 export class ClockFollower {
   readonly mirror: Mirror = newMirror();
   readonly #time: Time;
   #ticket = 0;
-  /** Of the newest sync, whatever became of it. */
+  /** When the newest sync was sent, whether it succeeded or not. */
   #lastSentAtMs = Number.NEGATIVE_INFINITY;
   #inFlight: SyncInFlight | undefined;
 
@@ -56,7 +55,7 @@ export class ClockFollower {
     this.#time = time;
   }
 
-  /** Marks the beginning of a request. */
+  /** Returns a ticket that orders this request against the syncs. */
   begin(): number {
     this.#ticket += 1;
     return this.#ticket;
@@ -73,27 +72,28 @@ export class ClockFollower {
   }
 
   /**
-   * As `ensure`, without a verdict on the token: what a clock between does, for its askers judge by themselves.
+   * As `ensure`, without checking the token. A regional clock uses it, because the isolates that ask it check their
+   * tokens themselves.
    *
    * @throws Failure `clock_unavailable`.
    */
   async follow(need: FreshnessNeed, ticket: number, context: FollowerContext): Promise<void> {
     if (this.isReady(need, context)) return;
     const sync = this.#syncAfter(ticket, need, context);
-    // A reader waits for news of a source that lags; that there are none is no failure.
+    // The mirror itself is fresh enough; the sync is for a lagging source only, so its failure is ignored.
     await (this.#satisfies(need) ? sync.catch(() => undefined) : sync);
   }
 
-  /** Whether the mirror is as fresh as needed without any waiting; sees to it that it stays so. */
+  /** Whether the mirror is fresh enough without waiting. Starts a background sync when one is due. */
   isReady(need: FreshnessNeed, context: FollowerContext): boolean {
     const nowMs = this.#time.now();
     if (!this.#satisfies(need, nowMs)) return false;
     const { askAgainMs } = this.mirror;
-    // Since the sending and not since the mirror's newest knowledge: a parent may have nothing newer for a while.
+    // Measured from the last sending, because a parent may have nothing newer for a while.
     const sinceSyncMs = nowMs - this.#lastSentAtMs;
-    // News of a source are not waited for more often than the parent can bear to be asked.
+    // A reader waits for a lagging source only as often as the parent allows syncs.
     if (sinceSyncMs >= askAgainMs && this.#sourcesLag(need, nowMs)) return false;
-    // In the background the mirror asks as often as its parent can bear, so that readers seldom have to wait.
+    // Background syncs run as often as the parent allows, so that readers rarely wait.
     const due = sinceSyncMs >= Math.min(askAgainMs, need.maxAgeMs / 2);
     if (due && this.#inFlight === undefined) this.#send(need, context);
     return true;
@@ -116,20 +116,24 @@ export class ClockFollower {
     if (token.epoch !== clock.epoch) {
       throw new Failure(
         'token_from_another_epoch',
-        'The clock was made anew since this token was given out.',
+        "The token is of another epoch: the tag clock's storage was replaced since. Drop the token and retry.",
         {
           pointer: 'Millrace-Token',
         },
       );
     }
     if (token.seq > clock.seq) {
-      throw new Failure('token_from_the_future', 'No answer with this token has been given out.', {
-        pointer: 'Millrace-Token',
-      });
+      throw new Failure(
+        'token_from_the_future',
+        'The token is newer than the tag clock. Drop the token and retry.',
+        {
+          pointer: 'Millrace-Token',
+        },
+      );
     }
   }
 
-  /** Ends with a sync that was sent after `ticket` and asked for at least what is needed. */
+  /** Resolves after a sync that was sent after `ticket` and that asked for at least `need`. */
   async #syncAfter(ticket: number, need: FreshnessNeed, context: FollowerContext): Promise<void> {
     let earlier = this.#inFlight;
     while (earlier !== undefined && !mayJoin(earlier, ticket, need)) {
@@ -139,7 +143,7 @@ export class ClockFollower {
     }
     const outcome = await this.#outcome(earlier ?? this.#send(need, context));
     if (outcome.ok) return;
-    throw new Failure('clock_unavailable', 'The tag clock does not answer.', {
+    throw new Failure('clock_unavailable', 'The tag clock did not answer. Retry the request.', {
       retryAfterS: 1,
       cause: outcome.error,
     });
@@ -157,7 +161,11 @@ export class ClockFollower {
       sourceMaxAgeMs: need.sourceMaxAgeMs,
     };
     const settled = this.#time
-      .withTimeout(parent.sync(request), SYNC_TIMEOUT_MS, () => new Error('The sync took too long.'))
+      .withTimeout(
+        parent.sync(request),
+        SYNC_TIMEOUT_MS,
+        () => new Error(`The clock's parent did not answer within ${SYNC_TIMEOUT_MS} ms.`),
+      )
       .then((answer): SyncOutcome => {
         const { clock: before } = this.mirror;
         const { seq } = before;
@@ -175,13 +183,13 @@ export class ClockFollower {
     return sync;
   }
 
-  /** Waits for a sync that may belong to a request which is gone: then its place is freed for the next. */
+  /** Waits for a sync. Its request may have been cancelled, so a timeout makes room for the next sync. */
   async #outcome(sync: SyncInFlight): Promise<SyncOutcome> {
     try {
       return await this.#time.withTimeout(
         sync.settled,
         SYNC_TIMEOUT_MS * 2,
-        () => new Error('The sync never came back.'),
+        () => new Error(`A sync of another request did not settle within ${SYNC_TIMEOUT_MS * 2} ms.`),
       );
     } catch (error) {
       if (this.#inFlight === sync) this.#inFlight = undefined;
@@ -190,7 +198,7 @@ export class ClockFollower {
   }
 }
 
-/** A sync that was sent before the reader began may have been answered before what the reader has to see. */
+/** A sync that was sent before the reader began may miss an invalidation that the reader has to see. */
 function mayJoin({ sentTicket, request }: SyncInFlight, ticket: number, need: FreshnessNeed): boolean {
   return sentTicket > ticket && request.maxAgeMs <= need.maxAgeMs && covers(request, need.atLeast);
 }

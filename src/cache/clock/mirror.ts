@@ -4,65 +4,65 @@ import { type Clock, newClock } from './clock.ts';
 import { applyDelta, encodeDelta } from './delta.ts';
 import { OUTBOX, type SourceAges, sourceAges } from './sources.ts';
 
-/** What a mirror asks of the clock above it. */
+/** A mirror's request to its parent clock. */
 export interface SyncRequest {
-  /** The mirror's own epoch, or empty where it has none yet. */
+  /** The mirror's epoch; empty before its first sync. */
   readonly epoch: string;
   readonly sinceSeq: number;
-  /** How old the parent's own knowledge may be, in milliseconds; 0 asks for the root's word. */
+  /** How old the parent's own knowledge may be, in milliseconds; 0 requires an answer from the root. */
   readonly maxAgeMs: number;
-  /** The parent has to know at least this moment, or to have asked its own parent. */
+  /** The parent must have reached this moment, or must have synced with its own parent. */
   readonly atLeast: Token | undefined;
   /**
-   * How old the watermarks of the sources should be at most, in milliseconds: the root then looks after a source
-   * that lags, but answers in any case.
+   * The wanted maximum age of the sources' watermarks, in milliseconds. The root starts a pass over a source that
+   * lags, but answers in any case.
    */
   readonly sourceMaxAgeMs?: number | undefined;
-  /** The region that asks, where it is one: the root pushes to those that asked lately. */
+  /** Set if a region asks. The root pushes to the regions that asked recently. */
   readonly region?: Region;
 }
 
-/** The answer. With another epoch than the one asked about, `delta` begins at zero. */
+/** The answer to a sync. If its epoch differs from the requested one, `delta` starts at `seq` 0. */
 export interface SyncAnswer {
   readonly epoch: string;
   readonly seq: number;
-  /** How old the parent's knowledge was when it answered, in milliseconds; 0 at the root. */
+  /** Age of the parent's knowledge when it answered, in milliseconds; 0 at the root. */
   readonly ageMs: number;
   readonly delta: Uint8Array;
-  /** Ages of the watermarks when it answered. */
+  /** Ages of the watermarks when the parent answered. */
   readonly sources: SourceAges;
-  /** How soon the mirror may ask again in the background, in milliseconds. */
+  /** The shortest pause before the mirror's next background sync, in milliseconds. */
   readonly askAgainMs: number;
 }
 
-/** What the root tells a region without having been asked. */
+/** Changes that the root pushes to a region after an invalidation. */
 export interface PushedDelta {
   readonly epoch: string;
-  /** The delta begins here: a mirror that knows less has missed a push, and ignores this one. */
+  /** The delta starts here. A mirror with a lower `seq` has missed a push and ignores this one. */
   readonly sinceSeq: number;
   readonly seq: number;
   readonly delta: Uint8Array;
 }
 
-/** The clock above a mirror: the root, or a mirror itself. */
+/** The parent of a mirror: the root, or another mirror. */
 export interface ClockParent {
   sync(request: SyncRequest): Promise<SyncAnswer>;
 }
 
 /**
- * A copy of the clock. Its age is a duration and never a timestamp of another machine: what the parent
+ * A copy of the clock. Its age is a duration, never a timestamp of another machine: the age that the parent
  * reported, plus the local time since the sync was *sent*.
  */
 export interface Mirror {
   clock: Clock;
-  /** Counts syncs in the order of their sending; of the newest one that was applied. */
+  /** Order of sending of the newest sync that was applied. */
   syncOrder: number;
   /** Local time at which the newest applied sync was sent; `-Infinity` before the first. */
   syncSentAtMs: number;
   parentAgeMs: number;
-  /** For each source the local time before which everything that it committed has been invalidated. */
+  /** For each source, the local time up to which all its commits have been invalidated. */
   completeUntilMs: ReadonlyMap<string, number>;
-  /** As the parent asked for with its last answer. */
+  /** From the parent's last answer. */
   askAgainMs: number;
 }
 
@@ -77,35 +77,35 @@ export function newMirror(): Mirror {
   };
 }
 
-/** Upper bound of how old the mirror's knowledge is, in milliseconds. */
+/** Upper bound of the age of the mirror's knowledge, in milliseconds. */
 export function ageMs(mirror: Mirror, nowMs: number): number {
   return mirror.parentAgeMs + Math.max(0, nowMs - mirror.syncSentAtMs);
 }
 
-/** The age of the watermark that lags most, in milliseconds; Infinity while the outbox has told nothing yet. */
+/** The age of the oldest watermark, in milliseconds; Infinity while the outbox has no watermark yet. */
 export function oldestSourceAgeMs(completeUntilMs: ReadonlyMap<string, number>, nowMs: number): number {
   if (!completeUntilMs.has(OUTBOX)) return Number.POSITIVE_INFINITY;
   return Math.max(0, nowMs - Math.min(...completeUntilMs.values()));
 }
 
-/** When a sync was sent: by the local clock for ages, and by a counter for the order. */
+/** When a sync was sent: local time, for ages, and a counter, for the order. */
 export interface Sent {
   readonly atMs: number;
   readonly order: number;
 }
 
-/** Takes in an answer to a sync. Answers may come back in any order. */
+/** Applies an answer to a sync. Answers may arrive in any order. */
 export function applySync(mirror: Mirror, answer: SyncAnswer, sent: Sent): void {
   const newest = sent.order > mirror.syncOrder;
   if (answer.epoch !== mirror.clock.epoch) {
-    // The late answer of a clock that has been made anew since must not bring its epoch back.
+    // A late answer from before the clock's storage was replaced must not restore the old epoch.
     if (!newest) return;
     mirror.clock = newClock(answer.epoch);
     mirror.syncSentAtMs = Number.NEGATIVE_INFINITY;
     mirror.parentAgeMs = 0;
   }
   applyDelta(mirror.clock, answer.seq, answer.delta);
-  // An older answer that comes late still raises versions, but does not make the mirror look older or newer.
+  // An age is taken over only if it makes the mirror younger: a late answer never makes it look older.
   if (sent.atMs - answer.ageMs > mirror.syncSentAtMs - mirror.parentAgeMs) {
     mirror.syncSentAtMs = sent.atMs;
     mirror.parentAgeMs = answer.ageMs;
@@ -119,10 +119,10 @@ export function applySync(mirror: Mirror, answer: SyncAnswer, sent: Sent): void 
 }
 
 /**
- * Takes in what was pushed. It makes answers fresher and the mirror no younger: how long a push was under way
- * nobody knows, and only a sync that the mirror sent itself tells its age.
+ * Applies a push. A push raises versions and never lowers the mirror's age: its transit time is unknown, and only a
+ * sync that the mirror sent itself measures an age.
  *
- * @returns whether it could be used.
+ * @returns false if the push belongs to another epoch or leaves a gap, and was ignored.
  */
 export function applyPush(mirror: Mirror, pushed: PushedDelta): boolean {
   const { clock } = mirror;
@@ -131,7 +131,7 @@ export function applyPush(mirror: Mirror, pushed: PushedDelta): boolean {
   return true;
 }
 
-/** What a mirror answers to those below it, as of now. */
+/** Answers the sync of a child from this mirror. */
 export function answerFrom(
   mirror: Mirror,
   request: SyncRequest,

@@ -1,20 +1,20 @@
 import { OBJECT_REQUESTS_PER_SECOND } from '../../platform/limits.ts';
 
-/** Shortest pause between two background syncs of one isolate, in milliseconds: an idle region bears it. */
+/** Shortest pause between two background syncs of one isolate, in milliseconds, while its region is idle. */
 export const ASK_AGAIN_MS_MIN = 50;
-/** Longest one: half of the default bound, so that background syncs alone keep a bounded reader within it. */
+/** Longest such pause: half the default bound, so that background syncs alone keep bounded readers within it. */
 export const ASK_AGAIN_MS_MAX = 1_000;
 /**
- * Longest pause between two background syncs of a region, in milliseconds. Ages add up: with the isolates' own
- * pause and both journeys it has to stay within the default bound of two seconds.
+ * Longest pause between two background syncs of a region, in milliseconds. Ages add up along the tree: with the
+ * isolates' own pause and both round trips, the sum has to stay within the default bound of two seconds.
  */
 export const ROOT_ASK_AGAIN_MS_MAX = 500;
-/** Syncs a second that a clock aims at: well below what an object answers. */
+/** Syncs per second that a clock aims at: well below the number of requests that an object handles. */
 export const SYNCS_PER_SECOND_TARGET = OBJECT_REQUESTS_PER_SECOND / 5;
-/** How long syncs are counted before the pace is set anew, in milliseconds. */
+/** Period over which syncs are counted before the pause is adjusted, in milliseconds. */
 const PERIOD_MS = 1_000;
 
-/** How busy a clock is, and how soon its mirrors may ask again. */
+/** The load of a clock, and the pause that it asks of its mirrors. */
 export interface Pace {
   readonly askAgainMs: number;
   readonly askAgainMsMax: number;
@@ -27,8 +27,8 @@ export function newPace(nowMs: number, askAgainMsMax: number = ASK_AGAIN_MS_MAX)
 }
 
 /**
- * Counts one sync. With n mirrors that all wait `askAgainMs`, the load is n / askAgainMs: so the pause that
- * brings it to the target is the present one times the load over the target.
+ * Counts one sync. The load of n mirrors that each wait `askAgainMs` is n / askAgainMs. The pause that brings the
+ * load to the target is therefore the present pause times the load divided by the target.
  */
 export function countSync(pace: Pace, nowMs: number): Pace {
   const elapsedMs = nowMs - pace.periodStartMs;

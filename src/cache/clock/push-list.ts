@@ -4,24 +4,24 @@ import type { Clock } from './clock.ts';
 import { encodeDelta } from './delta.ts';
 import type { PushedDelta } from './mirror.ts';
 
-/** A region that has not asked for this long has no readers to be fresh for, in milliseconds. */
+/** A region that has not synced for this long has no active readers, in milliseconds. */
 export const READERS_GONE_MS = 60_000;
 
 interface Subscriber {
   askedAtMs: number;
-  /** What has been pushed up to here arrived; what is under way may not. */
+  /** Pushes up to this `seq` have arrived; a later push may be in flight. */
   pushedSeq: number;
   busy: boolean;
 }
 
 /**
- * The regions that the root pushes to: those that asked lately. One push a region is under way at a time; what
- * comes meanwhile goes with the next. A push that is lost costs freshness until the region's own next sync.
+ * The regions that the root pushes to: those that synced recently. One push per region is in flight at a time;
+ * changes that come meanwhile go with the next push. A lost push costs freshness until the region's next sync.
  */
 export class PushList {
   readonly #subscribers = new Map<Region, Subscriber>();
 
-  /** Remembers a region that asks, and is answered up to `seq`. */
+  /** Records a region that asked and was answered up to `seq`. */
   add(region: Region, seq: number, nowMs: number): void {
     const known = this.#subscribers.get(region);
     if (known === undefined) this.#subscribers.set(region, { askedAtMs: nowMs, pushedSeq: seq, busy: false });
@@ -31,7 +31,7 @@ export class PushList {
     }
   }
 
-  /** Tells every active region what is new, and forgets the others. Returns at once. */
+  /** Starts a push to every active region and removes the inactive ones. Returns at once. */
   push(clock: Clock, nowMs: number, send: (region: Region, pushed: PushedDelta) => Promise<void>): void {
     for (const [region, subscriber] of this.#subscribers) {
       if (nowMs - subscriber.askedAtMs > READERS_GONE_MS) this.#subscribers.delete(region);
@@ -54,7 +54,12 @@ export class PushList {
         subscriber.pushedSeq = Math.max(subscriber.pushedSeq, seq);
       }
     } catch (error) {
-      log('info', 'A push did not arrive.', { 'event.action': 'clock-push', region }, error);
+      log(
+        'info',
+        'A push to a region failed; its next sync catches up.',
+        { 'event.action': 'clock-push', region },
+        error,
+      );
     } finally {
       subscriber.busy = false;
     }

@@ -11,7 +11,7 @@ import {
 } from './mirror.ts';
 import { countSync, newPace, type Pace } from './pace.ts';
 
-/** The clock of a region: a mirror of the root, in memory alone, that answers the isolates around it. */
+/** A region's clock: a mirror of the root, in memory only, that answers the isolates of the region. */
 export class RegionClock implements ClockParent {
   readonly #follower: ClockFollower;
   readonly #time: Time;
@@ -25,14 +25,14 @@ export class RegionClock implements ClockParent {
     this.#pace = newPace(time.now());
   }
 
-  /** @throws Failure `clock_unavailable` where the root is out of reach and was needed. */
+  /** @throws Failure `clock_unavailable` if the request needs the root and the root does not answer. */
   async sync(request: SyncRequest): Promise<SyncAnswer> {
     this.#pace = countSync(this.#pace, this.#time.now());
     await this.#follower.follow(request, this.#follower.begin(), this.#context);
     return answerFrom(this.#follower.mirror, request, this.#time.now(), this.#pace.askAgainMs);
   }
 
-  /** Takes what the root pushes after an invalidation; what cannot be used is ignored. */
+  /** Applies a push of the root; ignores one of another epoch or with a gap. */
   receive(pushed: PushedDelta): void {
     applyPush(this.#follower.mirror, pushed);
   }

@@ -12,18 +12,18 @@ import type { SourcePass } from './sources.ts';
 
 export interface RootPorts {
   readonly time: Time;
-  /** Writes one invalidation as a whole, or throws and leaves everything as it was. */
+  /** Persists one invalidation as a whole, or throws and changes nothing. */
   readonly save: (seq: number, slots: readonly number[]) => void;
-  /** Tells a region what is new. */
+  /** Pushes new invalidations to a region. */
   readonly push: (region: Region, pushed: PushedDelta) => Promise<void>;
-  /** Has the sources read again. */
+  /** Starts a pass over every source. */
   readonly heartbeat: () => Promise<void>;
-  /** How often that is done while somebody reads; absent: as often as readers' bounds ask for it. */
+  /** How often to do that while there are readers; absent: only when a reader's bound requires it. */
   readonly watch?: Watch | undefined;
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
-/** The root of the clocks: the one that invalidates. Its memory is a copy of what is on disk. */
+/** The root clock, the only one that invalidates. Its memory is a copy of its storage. */
 export class RootClock implements ClockParent {
   readonly #clock: Clock;
   readonly #ports: RootPorts;
@@ -32,8 +32,8 @@ export class RootClock implements ClockParent {
   #pace: Pace;
 
   /**
-   * @param clock as it stands on disk.
-   * @param incarnation names this copy in memory: made anew with each start.
+   * @param clock the persisted state.
+   * @param incarnation id of this copy in memory, new at each start.
    */
   constructor(clock: Clock, incarnation: string, ports: RootPorts) {
     this.#clock = clock;
@@ -43,20 +43,21 @@ export class RootClock implements ClockParent {
   }
 
   /**
-   * Invalidates everything that depends on any tag of these slots.
+   * Invalidates every entry that depends on a tag of these slots.
    *
    * @param slots distinct slots, at most 65,536.
-   * @returns the token of this invalidation, once it is saved.
-   * @throws RangeError for what is no slot.
+   * @returns the token of this invalidation, once it is persisted.
+   * @throws RangeError for a number that is not a slot.
    */
   invalidate(slots: readonly number[]): Token {
-    if (slots.length > SLOT_COUNT) throw new RangeError(`${slots.length} slots are more than there are.`);
+    if (slots.length > SLOT_COUNT)
+      throw new RangeError(`${slots.length} slots were given; a clock has ${SLOT_COUNT}.`);
     for (const slot of slots) {
       if (!Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT)
-        throw new RangeError(`${slot} is no slot.`);
+        throw new RangeError(`${slot} is not a slot: slots are 0 to ${SLOT_COUNT - 1}.`);
     }
     const { time, save, push } = this.#ports;
-    // Disk first: a write that throws must leave memory as it was, or readers would see what is not kept.
+    // Persist first: if the write throws, memory must stay unchanged, or readers see an invalidation that is lost.
     save(this.#clock.seq + 1, slots);
     const seq = invalidate(this.#clock, slots);
     this.#pushes.push(this.#clock, time.now(), push);
@@ -74,12 +75,12 @@ export class RootClock implements ClockParent {
     return { epoch, seq, ageMs: 0, delta, sources: this.#sources.ages(), askAgainMs };
   }
 
-  /** To be called before a source is read. */
+  /** Call this before the source is read. */
   openPass(source: string): SourcePass {
     return this.#sources.open(source);
   }
 
-  /** To be called once everything that the pass found has been invalidated here. */
+  /** Call this once everything that the pass found has been invalidated. */
   closePass(pass: SourcePass): void {
     this.#sources.close(pass);
   }

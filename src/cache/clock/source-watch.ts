@@ -11,33 +11,33 @@ import {
   sourceAges,
 } from './sources.ts';
 
-/** How long a sync waits for a source that lags, in milliseconds: a pass over an idle outbox takes a few. */
+/** How long a sync waits for a lagging source, in milliseconds. A pass over an idle outbox takes a few. */
 const HEARTBEAT_WAIT_MS = 200;
-/** The shortest pause between two heartbeats of readers, in milliseconds: a source that is down is not asked by every sync. */
+/** Shortest pause between two heartbeats that readers cause, in milliseconds, so that not every sync queries a source that is down. */
 const HEARTBEAT_PAUSE_MS = 1_000;
-/** The watch goes on without a heartbeat that takes longer, in milliseconds: a query ends within 10 s, a pass has a few. */
+/** The watch stops waiting for a heartbeat after this, in milliseconds. A query ends within 10 s; a pass has a few. */
 const HEARTBEAT_TIMEOUT_MS = 60_000;
-/** The longest pause of a watch whose source is down, in milliseconds. */
+/** Longest pause of the watch while its source is down, in milliseconds. */
 const WATCH_PAUSE_MS_MAX = 10_000;
 
-/** Looking after the sources regularly while somebody reads. */
+/** Regular heartbeats while there are readers. */
 export interface Watch {
-  /** From the beginning of one heartbeat to that of the next, in milliseconds. */
+  /** From the start of one heartbeat to the start of the next, in milliseconds. */
   readonly everyMs: number;
   readonly sleep: (ms: number) => Promise<void>;
 }
 
 interface Beat {
   readonly atMs: number;
-  /** Whether it succeeded; never rejects. */
+  /** True if the heartbeat succeeded; never rejects. */
   readonly done: Promise<boolean>;
   over: boolean;
 }
 
 /**
- * The root's watch over its sources. Whoever asks for fresher watermarks than there are sets off a heartbeat, and
- * with a `Watch` there is one regularly from the first reader's sync until readers have been gone for a minute: so
- * a database that nobody reads through the cache may sleep.
+ * Keeps the root's watermarks fresh. A reader that needs fresher watermarks starts a heartbeat. With a `Watch`,
+ * heartbeats also run regularly from the first reader's sync until no reader has synced for a minute. So a database
+ * that nobody reads through the cache may sleep.
  */
 export class SourceWatch {
   readonly #time: Time;
@@ -48,7 +48,7 @@ export class SourceWatch {
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #isWatching = false;
 
-  /** @param heartbeat has the sources read again; passes are opened and closed meanwhile. */
+  /** @param heartbeat starts a pass over every source and resolves after it; it opens and closes passes meanwhile. */
   constructor(incarnation: string, time: Time, heartbeat: () => Promise<void>, watch?: Watch) {
     this.#watermarks = newWatermarks(incarnation);
     this.#time = time;
@@ -69,8 +69,8 @@ export class SourceWatch {
   }
 
   /**
-   * Sets off a heartbeat half-way to the age asked for, and waits a moment for it where that is passed. The reader
-   * with whom the watch begins waits in any case: nobody has looked after the sources for a while.
+   * Starts a heartbeat once a watermark is older than half of `maxAgeMs`, and waits for it shortly if it is older
+   * than `maxAgeMs`. The reader that starts the watch waits in any case, because no heartbeat ran before it.
    */
   async freshen(maxAgeMs: number, keepAlive: (promise: Promise<unknown>) => void): Promise<void> {
     const nowMs = this.#time.now();
@@ -85,7 +85,11 @@ export class SourceWatch {
     const beat = this.#beatNow(keepAlive);
     if ((ageMs <= maxAgeMs && !begins) || beat.over) return;
     await this.#time
-      .withTimeout(beat.done, HEARTBEAT_WAIT_MS, () => new Error('The source takes its time.'))
+      .withTimeout(
+        beat.done,
+        HEARTBEAT_WAIT_MS,
+        () => new Error(`The heartbeat took longer than ${HEARTBEAT_WAIT_MS} ms.`),
+      )
       .catch(() => undefined);
   }
 
@@ -95,7 +99,11 @@ export class SourceWatch {
       while (this.#time.now() - this.#askedAtMs <= READERS_GONE_MS) {
         const beat = this.#begin(keepAlive);
         const succeeded = await this.#time
-          .withTimeout(beat.done, HEARTBEAT_TIMEOUT_MS, () => new Error('The source does not answer.'))
+          .withTimeout(
+            beat.done,
+            HEARTBEAT_TIMEOUT_MS,
+            () => new Error(`The heartbeat took longer than ${HEARTBEAT_TIMEOUT_MS} ms.`),
+          )
           .catch(() => false);
         pauseMs = succeeded ? everyMs : Math.max(everyMs, Math.min(WATCH_PAUSE_MS_MAX, pauseMs * 2));
         await sleep(Math.max(0, beat.atMs + pauseMs - this.#time.now()));
@@ -114,7 +122,12 @@ export class SourceWatch {
     const done = this.#heartbeat()
       .then(() => true)
       .catch((error: unknown) => {
-        log('warn', 'A source could not be looked after.', { 'event.action': 'heartbeat' }, error);
+        log(
+          'warn',
+          'A heartbeat failed: the watermarks of the sources do not move.',
+          { 'event.action': 'heartbeat' },
+          error,
+        );
         return false;
       })
       .finally(() => {

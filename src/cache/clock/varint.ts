@@ -1,19 +1,20 @@
 const VARINT_BYTES_MAX = 8;
 
 /**
- * Unsigned LEB128 variable-length integers: seven bits a byte, the lowest first, a set high bit where more
- * follow. Up to `Number.MAX_SAFE_INTEGER`, in at most eight bytes.
+ * Writes unsigned LEB128 variable-length integers: seven bits a byte, the lowest first; the high bit is set if more
+ * bytes follow. Values go up to `Number.MAX_SAFE_INTEGER`, in at most eight bytes.
  */
 export class VarintWriter {
   #buffer = new Uint8Array(64);
   #length = 0;
 
-  /** Throws a RangeError for what is no whole number from 0 to `Number.MAX_SAFE_INTEGER`. */
+  /** Throws a RangeError unless the value is a whole number from 0 to `Number.MAX_SAFE_INTEGER`. */
   varint(value: number): void {
-    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is no unsigned integer.`);
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new RangeError(`${value} is not an unsigned integer.`);
     while (this.#length + VARINT_BYTES_MAX > this.#buffer.length) this.#grow();
     let rest = value;
-    // Bit operations know 32 bits; most numbers fit, and are written several times faster with them.
+    // Bit operations work on 32 bits and are several times faster; most numbers fit.
     while (rest > 0x7fff_ffff) {
       this.#buffer[this.#length++] = (rest % 128) | 0x80;
       rest = Math.floor(rest / 128);
@@ -42,7 +43,7 @@ export class VarintWriter {
   }
 }
 
-/** Reads what a `VarintWriter` wrote. Bytes that end too early, or hold too great a number, are a RangeError. */
+/** Reads the output of a `VarintWriter`. Throws a RangeError for bytes that end too early or a number that is too large. */
 export class VarintReader {
   readonly #bytes: Uint8Array;
   #position = 0;
@@ -62,7 +63,8 @@ export class VarintReader {
       if (byte === undefined) throw new RangeError('The bytes end within a number.');
       this.#position += 1;
       value += (byte & 0x7f) * scale;
-      if (scale > 2 ** 49 || value > Number.MAX_SAFE_INTEGER) throw new RangeError('A number is too great.');
+      if (scale > 2 ** 49 || value > Number.MAX_SAFE_INTEGER)
+        throw new RangeError('A number is larger than 2^53 - 1.');
       if (byte < 0x80) return value;
     }
   }
@@ -70,13 +72,13 @@ export class VarintReader {
   /** The next bytes as a view of the same memory. */
   raw(length: number): Uint8Array {
     const end = this.#position + length;
-    if (end > this.#bytes.length) throw new RangeError(`The bytes end before ${length} more.`);
+    if (end > this.#bytes.length) throw new RangeError(`Expected ${length} more bytes; fewer are left.`);
     const part = this.#bytes.subarray(this.#position, end);
     this.#position = end;
     return part;
   }
 
-  /** Everything that is left, as a view of the same memory. */
+  /** All bytes that are left, as a view of the same memory. */
   rest(): Uint8Array {
     return this.raw(this.#bytes.length - this.#position);
   }

@@ -3,23 +3,23 @@ import { SOURCES_MAX } from './sources.ts';
 import { VarintReader, VarintWriter } from './varint.ts';
 
 /**
- * The answer to a sync as one run of bytes, so that one that brings nothing costs a dozen of them:
+ * The answer to a sync as packed bytes. An answer without changes takes about a dozen bytes:
  *
- *     flags            bit 0: the epoch follows; it is left out where it is the one that was asked about
+ *     flags            bit 0: the epoch follows; it is left out if it equals the epoch of the request
  *     [epoch]          length in bytes, then ASCII
  *     seq
  *     age              0 for Infinity, else whole milliseconds + 1
  *     askAgainMs       whole milliseconds
- *     sources          how many; for each the length of its name in bytes, the name in UTF-8, its age
- *     delta            everything that is left (delta.ts)
+ *     sources          their number; for each the length of its name in bytes, the name in UTF-8, its age
+ *     delta            the rest (delta.ts)
  *
- * All numbers are variable-length integers (varint.ts). Times are rounded up: an age that looks greater than it
- * is costs a sync and never a promise.
+ * All numbers are variable-length integers (varint.ts). Times are rounded up: an age that is too high costs a sync
+ * and breaks no promise.
  */
 
-/** As in a token: a UUID has 36 characters. */
+/** As in a token. A UUID has 36 characters. */
 const EPOCH_BYTES_MAX = 64;
-/** A source's name has at most 64 characters, which take at most three bytes each (four for two of them). */
+/** A source's name has at most 64 UTF-16 units, each of which takes at most three bytes in UTF-8. */
 const SOURCE_NAME_BYTES_MAX = 192;
 const HAS_EPOCH = 1;
 
@@ -27,8 +27,8 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * @param askedEpoch the epoch in the request that is answered.
- * @throws RangeError for what no clock says: a negative time, an epoch or a name that is too long.
+ * @param askedEpoch the epoch of the request.
+ * @throws RangeError for a negative time, or an epoch or a name that is too long.
  */
 export function encodeAnswer(answer: SyncAnswer, askedEpoch: string): Uint8Array<ArrayBuffer> {
   const out = new VarintWriter();
@@ -39,7 +39,8 @@ export function encodeAnswer(answer: SyncAnswer, askedEpoch: string): Uint8Array
   out.varint(ageCode(answer.ageMs));
   out.varint(Math.ceil(answer.askAgainMs));
   const sources = Object.entries(answer.sources);
-  if (sources.length > SOURCES_MAX) throw new RangeError(`${sources.length} sources are too many.`);
+  if (sources.length > SOURCES_MAX)
+    throw new RangeError(`The answer has ${sources.length} sources; at most ${SOURCES_MAX} are allowed.`);
   out.varint(sources.length);
   for (const [name, ageMs] of sources) {
     writeText(out, name, SOURCE_NAME_BYTES_MAX);
@@ -50,24 +51,25 @@ export function encodeAnswer(answer: SyncAnswer, askedEpoch: string): Uint8Array
 }
 
 /**
- * @param askedEpoch the epoch in the request that was answered.
- * @returns the answer; its delta is a view of `bytes` and is judged when it is applied.
- * @throws RangeError for bytes that are no answer.
+ * @param askedEpoch the epoch of the request.
+ * @returns the answer; its delta is a view of `bytes` and is checked only when it is applied.
+ * @throws RangeError for bytes that are not an answer.
  */
 export function decodeAnswer(bytes: Uint8Array, askedEpoch: string): SyncAnswer {
   const from = new VarintReader(bytes);
   const flags = from.varint();
-  if (flags > HAS_EPOCH) throw new RangeError(`${flags} are no flags of an answer.`);
+  if (flags > HAS_EPOCH) throw new RangeError(`A sync answer has unknown flags: ${flags}.`);
   const epoch = flags === HAS_EPOCH ? readText(from, EPOCH_BYTES_MAX) : askedEpoch;
   const seq = from.varint();
   const ageMs = ageOf(from.varint());
   const askAgainMs = from.varint();
   const count = from.varint();
-  if (count > SOURCES_MAX) throw new RangeError(`${count} sources are too many.`);
+  if (count > SOURCES_MAX)
+    throw new RangeError(`A sync answer has ${count} sources; at most ${SOURCES_MAX} are allowed.`);
   const sources = new Map<string, number>();
   for (let index = 0; index < count; index += 1)
     sources.set(readText(from, SOURCE_NAME_BYTES_MAX), ageOf(from.varint()));
-  if (sources.size < count) throw new RangeError('A source is named twice.');
+  if (sources.size < count) throw new RangeError('A sync answer names a source twice.');
   return { epoch, seq, ageMs, askAgainMs, sources: Object.fromEntries(sources), delta: from.rest() };
 }
 
@@ -81,28 +83,29 @@ function ageOf(code: number): number {
 
 function writeText(out: VarintWriter, text: string, bytesMax: number): void {
   const bytes = encoder.encode(text);
-  if (bytes.length > bytesMax) throw new RangeError(`A text of ${bytes.length} bytes is too long.`);
+  if (bytes.length > bytesMax)
+    throw new RangeError(`A text has ${bytes.length} bytes; at most ${bytesMax} are allowed.`);
   out.varint(bytes.length);
   out.raw(bytes);
 }
 
 function readText(from: VarintReader, bytesMax: number): string {
   const length = from.varint();
-  if (length > bytesMax) throw new RangeError(`A text of ${length} bytes is too long.`);
+  if (length > bytesMax) throw new RangeError(`A text has ${length} bytes; at most ${bytesMax} are allowed.`);
   const bytes = from.raw(length);
   try {
     return decoder.decode(bytes);
   } catch (error) {
-    throw new RangeError('A text is not in UTF-8.', { cause: error });
+    throw new RangeError('A text is not valid UTF-8.', { cause: error });
   }
 }
 
-/** A clock as another machine reaches it. */
+/** A clock on another machine. */
 export interface RemoteClock {
   sync(request: SyncRequest): Promise<Uint8Array>;
 }
 
-/** The clock behind a remote one. Bytes that are no answer are the failure of that sync. */
+/** Wraps a remote clock as a parent. If its bytes are not an answer, the sync fails. */
 export function clockAt(remote: RemoteClock): ClockParent {
   return { sync: async (request) => decodeAnswer(await remote.sync(request), request.epoch) };
 }

@@ -4,26 +4,26 @@ import { log } from '../../platform/logger.ts';
 import { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
 
-/** What this tier needs of the Cache API; `caches.default` has it. */
+/** The part of the Cache API that this tier uses; `caches.default` implements it. */
 export interface ColoCache {
   match(url: string): Promise<Response | undefined>;
   put(url: string, response: Response): Promise<void>;
 }
 
-/** No host of this name can exist (RFC 6761 §6.4), so these URLs are nobody else's. */
+/** No host can have this name (RFC 6761 §6.4), so these URLs collide with no other. */
 export const COLO_ORIGIN = 'https://cache.millrace.invalid';
 
-/** An isolate parses a larger entry more slowly than it reads the origin. */
+/** The largest entry that is stored, in characters. Parsing a larger one takes longer than a read of the origin. */
 const ENTRY_CHARACTERS_MAX = 2_000_000;
 
 /**
  * The data centre's cache, shared by its isolates through the Cache API.
  *
- * - It reaches one data centre: another one fills its own, and nothing is replicated.
- * - It works on custom domains only. Elsewhere (`*.workers.dev`, behind Access) it keeps nothing and says nothing.
- * - Each call counts towards the subrequests of a request (`SUBREQUESTS_FREE_MAX` on the free plan), and each one under way towards
- *   its open connections (`OPEN_CONNECTIONS_MAX`).
- * - It may evict at any time. Other workers of the zone can reach `caches.default`, so what comes back is checked.
+ * - It covers one data centre. Each data centre fills its own cache; nothing is replicated.
+ * - It works on custom domains only. Elsewhere (`*.workers.dev`, behind Access) it stores nothing and reports no error.
+ * - Each call counts as a subrequest of the request (`SUBREQUESTS_FREE_MAX` on the free plan), and each call in flight
+ *   as one of its open connections (`OPEN_CONNECTIONS_MAX`).
+ * - It may evict at any time. Other workers of the zone can write to `caches.default`, so entries are validated.
  */
 export class ColoTier implements Tier {
   readonly name = 'colo';
@@ -33,9 +33,9 @@ export class ColoTier implements Tier {
 
   /**
    * @param ttlS how long entries are kept at most, in seconds: `keepForS` of the longest-lived policy.
-   * @param origin scheme and host of the URLs that stand for keys, without a trailing slash. Cloudflare advises
-   *   the worker's own host, because others may cost a look-up of the name; there the path keeps them apart from
-   *   what is really served.
+   * @param origin scheme and host of the URLs that stand for keys, without a trailing slash. Cloudflare recommends the
+   *   worker's own host, because another host may cost a DNS look-up. On the own host, the path keeps entries apart
+   *   from real responses.
    */
   constructor(cache: ColoCache, ttlS: number, origin: string = COLO_ORIGIN) {
     this.#cache = cache;
@@ -50,7 +50,12 @@ export class ColoTier implements Tier {
       const parsed = Entry.safeParse(await response.json());
       return parsed.success ? parsed.data : undefined;
     } catch (error) {
-      log('warn', "The data centre's cache could not be read.", { 'event.action': 'cache-get' }, error);
+      log(
+        'warn',
+        "The data centre's cache could not be read; this counts as a miss.",
+        { 'event.action': 'cache-get' },
+        error,
+      );
       return undefined;
     }
   }
@@ -63,11 +68,11 @@ export class ColoTier implements Tier {
       });
       await this.#cache.put(await this.#urlOf(key), response);
     } catch (error) {
-      log('info', "The data centre's cache did not take an entry.", { 'event.action': 'cache-put' }, error);
+      log('info', "The data centre's cache did not store an entry.", { 'event.action': 'cache-put' }, error);
     }
   }
 
-  /** Keys may be longer than a URL and hold any character: their digest stands for them. */
+  /** A key may be longer than a URL and contain any character, so the URL contains its digest. */
   async #urlOf(key: string): Promise<string> {
     return `${this.#origin}/.millrace/entries/${await sha256Hex(key)}`;
   }

@@ -3,7 +3,7 @@ import { log } from '../../platform/logger.ts';
 import { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
 
-/** Workers KV, shared by all isolates. It lags by a minute and takes one write a second per key: that costs hits. */
+/** Workers KV, shared by all isolates. Writes take up to a minute to show elsewhere, and each key takes one a second: both cost hits. */
 export class KvTier implements Tier {
   readonly name = 'kv';
   readonly #kv: KVNamespace;
@@ -20,7 +20,7 @@ export class KvTier implements Tier {
       const parsed = Entry.safeParse(await this.#kv.get(key, 'json'));
       return parsed.success ? parsed.data : undefined;
     } catch (error) {
-      log('warn', 'KV could not be read.', { 'event.action': 'cache-get' }, error);
+      log('warn', 'KV could not be read; this counts as a miss.', { 'event.action': 'cache-get' }, error);
       return undefined;
     }
   }
@@ -30,7 +30,7 @@ export class KvTier implements Tier {
     try {
       await this.#kv.put(key, JSON.stringify(entry), { expirationTtl: this.#ttlS });
     } catch (error) {
-      log('info', 'KV did not take an entry.', { 'event.action': 'cache-put' }, error);
+      log('info', 'KV did not store an entry.', { 'event.action': 'cache-put' }, error);
     }
   }
 }

@@ -1,11 +1,11 @@
 import type { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
 
-/** What an entry takes beside its text, roughly: keys, numbers and the map's own node. */
+/** Rough size of an entry beside its text: keys, numbers and the map's node. */
 const ENTRY_OVERHEAD_BYTES = 512;
 const BYTES_PER_CHARACTER = 2;
 
-/** The isolate's own memory: least recently used first out, bounded in bytes. */
+/** The isolate's own memory, bounded in bytes. It evicts the least recently used entry first. */
 export class MemoryTier implements Tier {
   readonly name = 'memory';
   readonly #bytesMax: number;
@@ -16,7 +16,7 @@ export class MemoryTier implements Tier {
     this.#bytesMax = bytesMax;
   }
 
-  /** What the entries take, roughly. */
+  /** Approximate size of all entries. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -24,7 +24,7 @@ export class MemoryTier implements Tier {
   get(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    // A map keeps the order of insertion: what is used is moved to its end.
+    // A map iterates in the order of insertion, so reinserting an entry marks it as the most recently used.
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     return entry;

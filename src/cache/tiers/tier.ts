@@ -1,10 +1,10 @@
 import type { TierName } from '../../define/cache-policy.ts';
 import type { Entry } from '../entry.ts';
 
-/** A place that may hold entries. It may be as stale as it likes, and may lose anything at any time. */
+/** A store of entries. Its entries may be stale, and it may lose any entry at any time; the clock validates each one. */
 export interface Tier {
   readonly name: TierName;
   get(key: string): Promise<Entry | undefined> | Entry | undefined;
-  /** Errors are the tier's own affair: an entry that could not be kept costs a miss. */
+  /** Handles its own errors: an entry that is not stored costs a miss. */
   put(key: string, entry: Entry): Promise<void> | void;
 }

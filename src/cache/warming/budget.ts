@@ -1,28 +1,28 @@
 export interface WarmingLimits {
-  /** Reads of the origin that warming may add for nothing, as a share of those that readers cause. */
+  /** Reads of the origin that warming may waste, as a share of the reads that readers cause. */
   readonly share: number;
-  /** Unread warms that are allowed ahead of any reader: what an isolate begins with, and keeps at most. */
+  /** Unread warm fills allowed before any reader's miss: the initial and the largest balance of tokens. */
   readonly burst: number;
-  /** Fills begun a second at most. */
+  /** The most fills started per second. */
   readonly fillsPerSecond: number;
 }
 
 export const WARMING_LIMITS: WarmingLimits = {
-  // The replay of docs/benchmarks.md: beyond a quarter, hits hardly rise and waste does.
+  // From the replay in docs/benchmarks.md: beyond a quarter, hits hardly rise and waste does.
   share: 0.25,
   burst: 8,
-  // Below what one isolate's readers may cause; a purge of everything must not become a load test.
+  // Below the load that one isolate's readers may cause, so that a purge of everything does not become a load test.
   fillsPerSecond: 20,
 };
 
 /**
- * What warming may cost. A warm that is read in time replaces a read of the origin and costs nothing, so its
- * token comes back; one that dies unread was added for nothing. Each read of the origin that readers cause, or
- * that a warm has replaced, earns `share` of a token. Therefore, at any time,
+ * Limits the cost of warming by tokens. A warm fill that is read in time replaces a reader's read of the origin and
+ * costs nothing, so its token is returned. A fill that becomes invalid unread was wasted. Each read of the origin for a
+ * reader, and each warm fill that was read, earns `share` of a token. Therefore, at any time,
  *
  *     unread warms <= burst + share * (reads of the origin for readers + warms that were read)
  *
- * whatever the ranking is worth: a bad one runs out of tokens. Beside that, a second token bucket bounds the rate.
+ * whatever the quality of the ranking: a bad ranking runs out of tokens. A second token bucket limits the rate.
  */
 export class WarmingBudget {
   readonly #limits: WarmingLimits;
@@ -36,7 +36,7 @@ export class WarmingBudget {
     this.#rateTokens = limits.fillsPerSecond;
   }
 
-  /** How many fills may begin now. */
+  /** How many fills may start now. */
   available(nowMs: number): number {
     const { fillsPerSecond } = this.#limits;
     const elapsedMs = Math.max(0, nowMs - this.#rateAtMs);
@@ -45,7 +45,7 @@ export class WarmingBudget {
     return Math.floor(Math.min(this.#tokens, this.#rateTokens));
   }
 
-  /** Takes the token of one fill, if there is one. */
+  /** Takes the token of one fill; returns false if there is none. */
   take(nowMs: number): boolean {
     if (this.available(nowMs) < 1) return false;
     this.#tokens -= 1;
@@ -53,17 +53,17 @@ export class WarmingBudget {
     return true;
   }
 
-  /** A reader's miss has read the origin. */
+  /** Records that a reader's miss has read the origin. */
   earn(): void {
     this.#add(this.#limits.share);
   }
 
-  /** A warm has been read in time: it stands in for a reader's miss. */
+  /** Records that a warm fill was read in time: it replaced a reader's miss. */
   used(): void {
     this.#add(1 + this.#limits.share);
   }
 
-  /** The origin was not read after all: somebody else had filled the key. */
+  /** Returns the token of a fill that did not read the origin, because another request had filled the key. */
   giveBack(): void {
     this.#add(1);
   }

@@ -3,75 +3,75 @@ import type { Entry } from '../entry.ts';
 import { grainEndMs, timeToLiveMs } from '../freshness.ts';
 import type { ReadRequest } from '../read-through.ts';
 
-/** What has to be known of a request to make it again without its client: values only. */
+/** The values of a request that are needed to repeat it without its client. */
 export type Recipe = Pick<
   ReadRequest,
   'view' | 'key' | 'purgeKey' | 'policy' | 'input' | 'variant' | 'principal' | 'grainMs'
 >;
 
 export interface DemandSettings {
-  /** After this long a read or an invalidation counts half, in milliseconds. */
+  /** Half-life of a counted read or invalidation, in milliseconds. */
   readonly halfLifeMs: number;
-  /** The least probability of being read in time with which a key is worth a fill. */
+  /** A key is worth a fill only if the fill is read in time with at least this probability. */
   readonly useProbabilityMin: number;
-  /** The most keys that are remembered. */
+  /** The most keys that are tracked. */
   readonly keysMax: number;
 }
 
 export const DEMAND_SETTINGS: DemandSettings = {
-  // Tuned by `npm run bench:warming`, on the part of the trace before the one that is judged.
+  // Tuned by `npm run bench:warming` on the part of the trace before the judged one.
   halfLifeMs: 120 * 60_000,
   useProbabilityMin: 0.5,
-  // Some 2 MB of an isolate, and less than a millisecond to look through.
+  // About 2 MB of an isolate's memory, and less than a millisecond to scan.
   keysMax: 4_096,
 };
 
 export interface Candidate {
   readonly recipe: Recipe;
-  /** The probability that the fill is read before it dies. */
+  /** The probability that the fill is read before it is invalidated or expires. */
   readonly useProbability: number;
-  /** `useProbability` times the milliseconds of the origin that a reader then does not wait for. */
+  /** `useProbability` times the origin's time that the reader saves, in milliseconds. */
   readonly score: number;
 }
 
 /**
- * What a model that has just begun takes its counts to be counts of at least, in milliseconds: twice the usual time
- * to live, so that one read alone makes no key expected.
+ * Shortest period that a new model divides its counts by, in milliseconds: twice the usual time to live, so that a
+ * single read makes no key a candidate.
  */
 const WINDOW_MS_MIN = 10 * 60_000;
-/** Counts are not decayed for less than this, in milliseconds: it changes them by a ten-thousandth. */
+/** Shortest interval after which counts are decayed, in milliseconds: within it they change by a ten-thousandth. */
 const DECAY_STEP_MS = 1_000;
-/** How many of the oldest keys are looked at when one has to go. */
+/** How many of the oldest keys are compared when one has to be evicted. */
 const EVICTION_SAMPLE = 8;
 
-/** What is known of one key; the counts are as of `countedAtMs` and decay from there. */
+/** State of one key. The counts are as of `countedAtMs` and decay from there. */
 interface Tracked {
   readonly recipe: Recipe;
   reads: number;
   invalidations: number;
   countedAtMs: number;
-  /** The fill that was answered with last, as far as it takes to judge it. */
+  /** The fill that was last served, with the fields that validate it. */
   fill: Pick<Entry, 'slots' | 'epoch' | 'stamp' | 'filledAt'>;
   expiresAtMs: number;
   fillMs: number;
-  /** The fill's invalidation has been counted. */
+  /** True once the fill's invalidation has been counted. */
   isCounted: boolean;
-  /** The fill was made ahead and nobody has read it yet. */
+  /** True while a warm fill has not been read. */
   isUnreadWarm: boolean;
 }
 
 /**
- * Which keys are expected to be asked for next, from the requests that were answered here.
+ * Predicts which keys are read next, from the requests that this isolate answers.
  *
- * For each key two rates are kept as exponentially decayed counts of half-life H: λ of its reads and μ of its
- * invalidations. A count is divided by what the same decay makes of the time since the model began, which is
- * H / ln 2 in the long run. With both as Poisson processes, a fill that lives for T at most is read
- * before it dies with the probability
+ * Each key has two rates, kept as exponentially decayed counts of half-life H: λ of its reads and μ of its
+ * invalidations. A count is divided by the integral of the same decay over the model's lifetime, which approaches
+ * H / ln 2. If both are Poisson processes, a fill that lives for at most T is read before it becomes invalid with
+ * the probability
  *
  *     P = λ / (λ + μ) * (1 - exp(-(λ + μ) * T))
  *
- * and saves its reader the time of the fill: a key's score is P times `fillMs`. Keys that are seldom read, or
- * invalidated faster than they are read, are not worth a fill however popular they were once.
+ * and saves its reader the time of the fill. A key's score is P times `fillMs`. A key that is read rarely, or
+ * invalidated more often than it is read, is not worth a fill, however popular it was.
  */
 export class DemandModel {
   readonly #settings: DemandSettings;
@@ -89,7 +89,7 @@ export class DemandModel {
   /**
    * Counts one answered request.
    *
-   * @returns whether it was the first to read a warm.
+   * @returns true if this request is the first to read a warm fill.
    */
   answered(recipe: Recipe, entry: Entry, nowMs: number): boolean {
     const known = this.#keys.get(recipe.key);
@@ -101,7 +101,7 @@ export class DemandModel {
     this.#decay(known, nowMs);
     known.reads += 1;
     if (known.fill.filledAt !== entry.filledAt || known.fill.stamp !== entry.stamp) {
-      // A fill that was replaced before its time had been invalidated, though no look at the clock saw it.
+      // A fill that was replaced before it expired must have been invalidated, even if no scan of the clock noticed.
       if (!known.isCounted && nowMs < known.expiresAtMs) known.invalidations += 1;
       takeFill(known, entry);
       return false;
@@ -112,9 +112,9 @@ export class DemandModel {
   }
 
   /**
-   * Remembers what a key holds now, though nobody has asked for it.
+   * Records the entry that a key has now, without counting a read.
    *
-   * @param isWarm whether the origin was read for it.
+   * @param isWarm true if the origin was read for this entry.
    */
   refilled(key: string, entry: Entry, isWarm: boolean): void {
     const known = this.#keys.get(key);
@@ -123,7 +123,7 @@ export class DemandModel {
     known.isUnreadWarm = isWarm;
   }
 
-  /** The keys that are void by the clock or have expired, and are worth a fill: best first, `max` at most. */
+  /** The invalidated or expired keys that are worth a fill, best first, at most `max`. */
   candidates(clock: Clock, nowMs: number, max: number): Candidate[] {
     const found: Candidate[] = [];
     for (const tracked of this.#keys.values()) {
@@ -139,7 +139,7 @@ export class DemandModel {
     if (isValid(clock, fill, fill.slots)) return nowMs >= tracked.expiresAtMs;
     if (!tracked.isCounted) {
       this.#decay(tracked, nowMs);
-      // A clock that was made anew says nothing about how often this key changes.
+      // A new epoch says nothing about how often this key changes.
       if (fill.epoch === clock.epoch) tracked.invalidations += 1;
       tracked.isCounted = true;
     }
@@ -170,7 +170,7 @@ export class DemandModel {
     this.#keys.set(recipe.key, tracked);
   }
 
-  /** Drops the least read of the oldest few; the others of them get another round. */
+  /** Evicts the least read of the oldest few keys; the others move to the end of the queue. */
   #evictOne(nowMs: number): void {
     const oldest: [string, Tracked][] = [];
     for (const known of this.#keys) {
@@ -194,7 +194,7 @@ export class DemandModel {
     tracked.countedAtMs = nowMs;
   }
 
-  /** What the decayed counts are counts of: H / ln 2 in the long run, and what there has been of it until then. */
+  /** The period that the decayed counts stand for: H / ln 2 in the long run, less while the model is young. */
   #windowMs(nowMs: number): number {
     const grown = 1 - this.#decayFactor(nowMs - this.#beganAtMs);
     return Math.max(WINDOW_MS_MIN, (this.#settings.halfLifeMs / Math.LN2) * grown);
@@ -205,14 +205,14 @@ export class DemandModel {
   }
 }
 
-/** P of `DemandModel`: reads and invalidations at these rates a millisecond, and a life of `ttlMs` at most. */
+/** P of `DemandModel` for rates per millisecond and a life of at most `ttlMs`. */
 export function probabilityOfUse(readsPerMs: number, invalidationsPerMs: number, ttlMs: number): number {
   const anyPerMs = readsPerMs + invalidationsPerMs;
   if (anyPerMs <= 0) return 0;
   return (readsPerMs / anyPerMs) * -Math.expm1(-anyPerMs * ttlMs);
 }
 
-/** What is given may be a whole request, which must not be kept. */
+/** Copies the values: the argument may be a whole request, which must not be retained. */
 function valuesOf(recipe: Recipe): Recipe {
   const { view, key, purgeKey = key, policy, input, variant = {}, principal, grainMs } = recipe;
   return { view, key, purgeKey, policy, input, variant, principal, grainMs };

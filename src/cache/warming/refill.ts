@@ -2,7 +2,7 @@ import type { Loaded, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import type { ReadRequest } from '../read-through.ts';
 import type { Recipe } from './demand.ts';
 
-/** The read that fills a view's answer ahead: only what is fresh will do, or else the origin is asked. */
+/** The read request of a warm fill. It accepts no stale entry, so an invalid or expired one is read from the origin. */
 export function refillRead(
   view: ViewDefinition,
   { key, purgeKey = key, input, variant = {}, principal }: Recipe,

@@ -6,30 +6,30 @@ import type { CachedAnswer } from '../read-through.ts';
 import { WarmingBudget } from './budget.ts';
 import { DemandModel, type Recipe } from './demand.ts';
 
-/** Fills that are under way at a time: a third of the connections that a request may hold open. */
+/** The most fills in flight: a third of the connections that a request may hold open. */
 const FILLS_AT_ONCE = Math.floor(OPEN_CONNECTIONS_MAX / 3);
-/** Subrequests of one fill at most. */
+/** The most subrequests of one fill. */
 const FILL_SUBREQUESTS_MAX = 8;
-/** Fills of one wave: they share the subrequests of the request that they run behind, and leave a third of them. */
+/** The most fills of one wave: they use at most two thirds of the subrequests of the request behind which they run. */
 export const WAVE_FILLS_MAX = Math.floor((SUBREQUESTS_FREE_MAX * 2) / 3 / FILL_SUBREQUESTS_MAX);
-/** The shortest pause between two looks through the model, in milliseconds: each takes up to a millisecond of CPU. */
+/** Shortest pause between two scans of the model, in milliseconds. A scan takes up to a millisecond of CPU time. */
 export const PAUSE_MS = 100;
-/** A wave that has not come back after this long has died with its request. */
+/** A wave that runs longer than this, in milliseconds, counts as cancelled with its request. */
 const WAVE_LEASE_MS = 30_000;
 
-/** What a wave of fills needs of the request that it runs behind. */
+/** The parts of a request that a wave of fills uses. */
 export interface WavePorts {
-  /** Reads a key through the cache, as any reader would: nearest tier first, then the origin in single flight. */
+  /** Reads a key through the cache as a reader would: nearest tier first, then the origin in single flight. */
   readonly read: (recipe: Recipe) => Promise<CachedAnswer>;
-  /** Lets the wave outlive its request. */
+  /** Keeps the wave alive after its request. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
 /**
- * Fills the keys that are expected next, after an invalidation and on a schedule, behind the answers. One per
- * isolate: it learns from the requests that the isolate answers, and holds values only.
+ * Fills the keys that are expected next, after an invalidation and on a schedule, behind other answers. Each isolate
+ * has one. It learns from the requests that the isolate answers, and retains values only.
  *
- * A fill goes the way of any read, so what another isolate has filled already is only copied, and costs no token.
+ * A fill is an ordinary read. If another isolate has filled the key already, the entry is only copied and costs no token.
  */
 export class Warmer {
   readonly #clockOf: () => Clock;
@@ -40,7 +40,7 @@ export class Warmer {
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #isWaving = false;
 
-  /** @param clockOf the isolate's mirror of the clock, as of now. */
+  /** @param clockOf returns the isolate's present mirror of the clock. */
   constructor(
     clockOf: () => Clock,
     now: Now,
@@ -53,25 +53,25 @@ export class Warmer {
     this.#budget = budget;
   }
 
-  /** Whether there may be something to fill. */
+  /** True if there may be keys to fill. */
   get isDue(): boolean {
     return this.#isDue;
   }
 
-  /** To be told of every answer that a reader was given. */
+  /** Call this with every answer to a reader. */
   answered(recipe: Recipe, { entry, source, unverified }: CachedAnswer): void {
-    // What was answered in doubt may not have been stored, and what was not stored cannot be warm.
+    // An unverified answer may not have been stored, and an answer that is not stored is not warm.
     if (unverified !== undefined || (!source.hit && !source.stored)) return;
     if (!source.hit && !source.collapsed) this.#budget.earn();
     if (this.#model.answered(recipe, entry, this.#now())) this.#budget.used();
   }
 
-  /** To be told that the mirror has moved, or that time has passed: entries may have died. */
+  /** Call this after the mirror has advanced, or after some time: entries may have become invalid. */
   moved(): void {
     this.#isDue = true;
   }
 
-  /** Begins a wave if one is due and none is under way. To be called behind answers, until nothing is due. */
+  /** Starts a wave if one is due and none is running. Call it behind answers until `isDue` is false. */
   refill({ read, keepAlive }: WavePorts): void {
     const nowMs = this.#now();
     const sinceMs = nowMs - this.#lookedAtMs;
@@ -84,7 +84,7 @@ export class Warmer {
     if (expected.length === 0) return;
     this.#isWaving = true;
     const wave = this.#wave(expected, read).finally(() => {
-      // A wave that was given up for dead may come back while the next one runs.
+      // A wave that was given up may end while the next one runs.
       if (this.#lookedAtMs === nowMs) this.#isWaving = false;
     });
     keepAlive(wave);
@@ -100,7 +100,7 @@ export class Warmer {
     await Promise.all(Array.from({ length: FILLS_AT_ONCE }, fillNext));
   }
 
-  /** @returns whether to go on: an origin or a clock that fails is not asked again for what nobody waits for. */
+  /** @returns false to end the wave: if the origin or the clock fails, no further fill is tried. */
   async #fill(recipe: Recipe, read: WavePorts['read']): Promise<boolean> {
     try {
       const { entry, source, unverified } = await read(recipe);
@@ -110,7 +110,12 @@ export class Warmer {
       if (source.hit || source.stored) this.#model.refilled(recipe.key, entry, isWarm);
       return true;
     } catch (error) {
-      log('info', 'A key could not be filled ahead.', { 'event.action': 'cache-warm' }, error);
+      log(
+        'info',
+        'A key could not be filled ahead; its next reader fills it.',
+        { 'event.action': 'cache-warm' },
+        error,
+      );
       return false;
     }
   }

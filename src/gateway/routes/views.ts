@@ -23,16 +23,12 @@ export interface ViewPorts extends AccessPorts {
   load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded>;
 }
 
-/** Serves every view of the catalog: `GET` of its path, through the cache. */
-export function registerViews(
+/** Serves a view: `GET` of its path, through the cache. */
+export function registerView(
   app: OpenAPIHono<AppEnv>,
   readsOf: PortsOf<ViewPorts>,
-  views: readonly ViewDefinition[],
+  view: ViewDefinition,
 ): void {
-  for (const view of views) registerView(app, readsOf, view);
-}
-
-function registerView(app: OpenAPIHono<AppEnv>, readsOf: PortsOf<ViewPorts>, view: ViewDefinition): void {
   const variants = variantsOf(view);
   const asksForKey = !view.isPublic || view.takesPrincipal;
   const hasVariants = variants.headers.length > 0;

@@ -17,7 +17,7 @@ export interface ViewPorts extends AccessPorts {
   read(
     request: ReadRequest,
     http: Request,
-    ctx: Pick<ExecutionContext, 'waitUntil'>,
+    ctx: { waitUntil(promise: Promise<unknown>): void },
   ): CachedAnswer | Promise<CachedAnswer>;
   /** Reads a view's answer from the origin as of `now`, with the moment of the clock that it reflects. */
   load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded>;

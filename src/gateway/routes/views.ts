@@ -1,5 +1,4 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { ExecutionContext } from 'hono';
 import type { CachedAnswer, ReadRequest } from '../../cache/read-through.ts';
 import { type Principal, principalKey } from '../../define/principal.ts';
 import type { Variant } from '../../define/vary.ts';

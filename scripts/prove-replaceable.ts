@@ -1,13 +1,15 @@
 /**
  * `npm run prove:replaceable`: shows that the product knows none of its examples. In a scratch copy of this checkout
- * the shop is removed and the bike-share put in its place by the scaffold command; then the checks, the product's
- * tests, `npm run dev` (seeded, an event followed to fresh answers), a short coherence run and the dry-run deploy have
- * to pass. Each step's result is printed; the command fails if one of them does.
+ * one example is removed and another put in its place by the scaffold command; then the checks, the tests,
+ * `npm run dev` (seeded, an event followed to fresh answers), a short coherence run and the dry-run deploy have to
+ * pass. Each step's result is printed; the command fails if one of them does. package.json names the two examples.
  *
  *   npm run prove:replaceable -- [--tests unit,workers|all] [--keep]
  *
- *   --tests LIST  projects of vitest, separated by commas (unit,workers), or `all`
- *   --keep        keeps the copy, and says where it is
+ *   --remove NAME   the example that is removed
+ *   --instead NAME  the one that is served instead
+ *   --tests LIST    projects of vitest, separated by commas (unit,workers), or `all`
+ *   --keep          keeps the copy, and says where it is
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,8 +18,6 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-const REMOVED = 'examples/shop';
-const PUT_IN_ITS_PLACE = 'bike-share';
 /** Enough for every kind of reader, writer and disturbance to occur. */
 const COHERENCE = ['--seconds', '10', '--reads', '2000'];
 /** Lines of a failed step's output that are shown. */
@@ -30,10 +30,10 @@ interface Step {
   readonly command: readonly [string, ...string[]];
 }
 
-function stepsOf(tests: string): Step[] {
+function stepsOf(tests: string, instead: string): Step[] {
   const projects = tests === 'all' ? [] : tests.split(',').flatMap((name) => ['--project', name]);
   return [
-    { name: 'scaffold', command: ['npm', 'run', 'scaffold', '--', '--example', PUT_IN_ITS_PLACE] },
+    { name: 'scaffold', command: ['npm', 'run', 'scaffold', '--', '--example', instead] },
     { name: 'check', command: ['npm', 'run', 'check'] },
     { name: 'contracts', command: ['npm', 'run', 'contracts'] },
     { name: `tests (${tests})`, command: ['npx', 'vitest', 'run', ...projects] },
@@ -43,11 +43,11 @@ function stepsOf(tests: string): Step[] {
   ];
 }
 
-/** Copies the files that git knows or would add, and links the dependencies. */
-async function copyTo(copy: string): Promise<void> {
+/** Copies the files that git knows or would add, but for one folder, and links the dependencies. */
+async function copyTo(copy: string, removed: string): Promise<void> {
   const { output } = await run(['git', 'ls-files', '--cached', '--others', '--exclude-standard'], '.');
   for (const file of output.split('\n')) {
-    if (file === '' || file.startsWith(`${REMOVED}/`) || !existsSync(file)) continue;
+    if (file === '' || file.startsWith(`${removed}/`) || !existsSync(file)) continue;
     mkdirSync(dirname(join(copy, file)), { recursive: true });
     cpSync(file, join(copy, file));
   }
@@ -70,15 +70,21 @@ async function run(command: Step['command'], cwd: string): Promise<{ code: numbe
 async function main(): Promise<void> {
   const { values: options } = parseArgs({
     options: {
+      remove: { type: 'string' },
+      instead: { type: 'string' },
       tests: { type: 'string', default: 'unit,workers' },
       keep: { type: 'boolean', default: false },
     },
   });
+  const { remove, instead, tests } = options;
+  if (remove === undefined || instead === undefined)
+    throw new Error('Name the example to remove with --remove, and the one to serve with --instead.');
+  const removed = `examples/${remove}`;
   const copy = mkdtempSync(join(tmpdir(), 'millrace-replaced-'));
   let failed = 0;
   try {
-    await copyTo(copy);
-    for (const { name, command } of stepsOf(options.tests)) {
+    await copyTo(copy, removed);
+    for (const { name, command } of stepsOf(tests, instead)) {
       const startedAt = performance.now();
       const { code, output } = await run(command, copy);
       const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
@@ -93,7 +99,7 @@ async function main(): Promise<void> {
     if (options.keep) console.log(`The copy is kept in ${copy}.`);
     else rmSync(copy, { recursive: true, force: true });
   }
-  const what = `${REMOVED} removed, examples/${PUT_IN_ITS_PLACE} in its place`;
+  const what = `${removed} removed, examples/${instead} in its place`;
   console.log(failed === 0 ? `Everything passes with ${what}.` : `${failed} steps failed with ${what}.`);
   process.exitCode = failed === 0 ? 0 : 1;
 }

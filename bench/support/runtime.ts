@@ -45,7 +45,7 @@ export function millrace(
     },
     kvNamespaces: ['CACHE'],
     r2Buckets: ['MODELS'],
-    queueProducers: { EVENTS: 'millrace-events', CHANGES: 'millrace-changes', SINK: 'millrace-sink' },
+    queueProducers: queueProducers(),
     durableObjects: durableObjects(),
   };
 }
@@ -62,7 +62,14 @@ export function modulesOf(folder: string, entry: string) {
   };
 }
 
-/** The bindings of wrangler.toml, so that this list cannot lag behind it. */
+/** The queues that wrangler.toml binds, by binding. */
+function queueProducers(): Record<string, string> {
+  const text = readFileSync('wrangler.toml', 'utf8');
+  const bindings = text.matchAll(/^\[\[queues\.producers\]\]\nbinding = "([A-Z_]+)"\nqueue = "([\w-]+)"/gm);
+  return Object.fromEntries([...bindings].map(([, name = '', queue = '']) => [name, queue]));
+}
+
+/** The Durable Objects that wrangler.toml binds, by binding. */
 function durableObjects(): Record<string, { className: string; useSQLite: boolean }> {
   const text = readFileSync('wrangler.toml', 'utf8');
   const bindings = [...text.matchAll(/^name = "([A-Z_]+)"\nclass_name = "(\w+)"/gm)];

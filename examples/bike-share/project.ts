@@ -8,7 +8,7 @@ export const project = defineProject({
   contracts: 'examples/bike-share/catalog/contracts',
   seed: async (ports) => (await import('./seed/seed.ts')).seedBikeShare(ports),
   models: {
-    'ride-minutes': { train: 'examples/bike-share/training/train.ts' },
+    'ride-minutes': { train: 'examples/bike-share/train.ts' },
     'departures-tomorrow': { bundle: 'examples/bike-share/models/departures-tomorrow' },
   },
   tryOut: async (query) => {

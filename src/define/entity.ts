@@ -26,7 +26,7 @@ export interface EntityDefinition {
   /** Schemas of the key's parts, by property: a view's path takes them as `params`. */
   readonly params: Readonly<Record<string, z.ZodType<KeyPart>>>;
   readonly write: EntityWrite | undefined;
-  /** What an answer about one row depends on, e.g. `product:85123A`. */
+  /** What an answer about one row depends on, e.g. `station:101`. */
   row(key: KeyInput): Tag;
   /** The orders in which its rows are read, page by page. */
   readonly lists: Readonly<Record<string, ListDefinition>>;
@@ -42,7 +42,7 @@ export interface HistoryDefinition {
   readonly name: string;
   readonly table: PgTable;
   readonly owners: readonly HistoryOwner[];
-  /** What an answer about one owner's part of the history depends on, e.g. `purchase@customer:17850`. */
+  /** What an answer about one owner's part of the history depends on, e.g. `ride@station:101`. */
   of(owner: EntityDefinition, key: KeyInput): Tag;
 }
 

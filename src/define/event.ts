@@ -40,9 +40,9 @@ export type Verdict =
  */
 export interface EventDefinition<Data = unknown> {
   readonly kind: 'event';
-  /** Without the version: `shop.purchase`. */
+  /** Without the version: `bikes.ride`. */
   readonly name: string;
-  /** The CloudEvents `type`, with its version: `shop.purchase.v1`. */
+  /** The CloudEvents `type`, with its version: `bikes.ride.v1`. */
   readonly type: string;
   readonly version: number;
   /** The type under which events of this version are stored: its own for the current version. */

@@ -82,7 +82,7 @@ export interface PageRequest<Columns extends Selection = Selection> {
 }
 
 export interface ListDefinition {
-  /** The entity's name and its own, e.g. `product/by-unit-price`: what its tags begin with. */
+  /** The entity's name and its own, e.g. `station/by-bikes`: what its tags begin with. */
   readonly name: string;
   /** What it is ordered by: the declared columns and those of the key. */
   readonly orderBy: readonly SortColumn[];

@@ -58,7 +58,7 @@ export interface Candidates<Features = Readonly<Record<string, unknown>>> {
  */
 export interface RankingModel extends ModelBase {
   readonly task: 'ranking';
-  /** Where the entity's ranking is served: `/v1/customers/{id}/recommendations`, with the key as parameter. */
+  /** Where the entity's ranking is served: `/v1/riders/{id}/suggestions`, with the key as parameter. */
   readonly path: `/v1/${string}`;
   /** What the items are. */
   readonly itemEntity: EntityDefinition;

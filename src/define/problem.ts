@@ -1,6 +1,6 @@
 /** A mistake in a declaration. */
 export interface CatalogProblem {
-  /** The declaration and, where it is known, its file: `the view "product" (views.ts, productPage)`. */
+  /** The declaration and, where it is known, its file: `the view "station" (views.ts, stationPage)`. */
   readonly declaration: string;
   /** What is wrong, as a sentence. */
   readonly problem: string;

@@ -10,12 +10,18 @@ export const RESERVED_PATHS = [
   '/v1/quality',
 ] as const;
 
+/** A view, or a model, which may have no path. */
+interface Routed {
+  readonly path?: string | undefined;
+}
+
 /**
  * Puts the path first that is more specific, segment by segment from the left: a router that takes the first match
  * reaches `/stations/search` before `/stations/{id}`.
  */
-export function bySpecificity(a: { readonly path: string }, b: { readonly path: string }): number {
-  const [left, right] = [a.path.split('/'), b.path.split('/')];
+export function bySpecificity(a: Routed, b: Routed): number {
+  const [left, right] = [(a.path ?? '').split('/'), (b.path ?? '').split('/')];
+  if (left.length !== right.length) return left.length - right.length;
   for (const [index, segment] of left.entries()) {
     const isParameter = segment.startsWith('{');
     const isOtherParameter = right[index]?.startsWith('{') ?? false;

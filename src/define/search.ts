@@ -52,7 +52,7 @@ export interface SearchAnswer<Row = ListRow> {
 }
 
 export interface SearchDefinition {
-  /** What its tags begin with, e.g. `product/search-by-text`. */
+  /** What its tags begin with, e.g. `station/search-by-text`. */
   readonly name: string;
   readonly columns: readonly PgColumn[];
   /** Parses the query parameter of a view. */

@@ -1,7 +1,7 @@
 declare const TAG: unique symbol;
 
 /**
- * What an answer depends on, such as `product:85123A`. Entities, histories and lists make tags from keys, so that an
+ * What an answer depends on, such as `station:101`. Entities, histories and lists make tags from keys, so that an
  * answer and the change that invalidates it cannot spell one key in two ways.
  */
 export type Tag = string & { readonly [TAG]: true };

@@ -68,7 +68,7 @@ export interface ViewFeatureRead {
 export interface ViewDefinition {
   readonly kind: 'view';
   readonly name: string;
-  /** With parameters in braces: `/v1/products/{sku}`. */
+  /** With parameters in braces: `/v1/stations/{id}`. */
   readonly path: string;
   readonly description: string;
   /** Whether it answers without a key. */

@@ -11,7 +11,7 @@ export const SHARDS_PER_ENTITY = 8;
 export const FOLD_EVENTS_MAX = 5_000;
 export const READ_KEYS_MAX = 100;
 
-/** The name of the shard that holds one key: `customer/3`. */
+/** The name of the shard that holds one key: `station/3`. */
 export function shardOf(entity: string, key: string): string {
   let hash = 0x811c9dc5;
   for (let index = 0; index < key.length; index += 1) {

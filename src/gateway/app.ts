@@ -22,10 +22,10 @@ import { type FeaturePorts, registerFeatures } from './routes/features.ts';
 import { type HealthPorts, registerHealth } from './routes/health.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
 import { type MetricsPorts, registerMetrics } from './routes/metrics.ts';
-import { type ModelPathPorts, registerModelPaths } from './routes/model-paths.ts';
+import { type ModelPathPorts, registerModelPath } from './routes/model-paths.ts';
 import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
 import { type QualityPorts, registerQuality } from './routes/quality.ts';
-import { registerViews, type ViewPorts } from './routes/views.ts';
+import { registerView, type ViewPorts } from './routes/views.ts';
 
 /** What the routes do to the world, for one request: each group of routes gets its own part alone. */
 export interface GatewayPorts {
@@ -86,9 +86,12 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   uncached.use('*', closedByDefault(accessOf));
   for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
-  registerViews(app, viewsOf, catalog.views.toSorted(bySpecificity));
   const schemas = registerModelSchemas(app, catalog.models);
-  registerModelPaths(app, gateway, (c) => portsOf(c).modelPaths, schemas);
+  // The router takes the first route that matches, so a more specific path comes first, whether a view's or a model's.
+  for (const definition of [...catalog.views, ...schemas.keys()].toSorted(bySpecificity)) {
+    if (definition.kind === 'view') registerView(app, viewsOf, definition);
+    else registerModelPath(app, gateway, (c) => portsOf(c).modelPaths, definition, schemas);
+  }
   registerPredictions(uncached, gateway, (c) => portsOf(c).predictions, schemas);
   registerEntityWrites(uncached, (c) => portsOf(c).writes, catalog.entities);
   registerUncached(uncached, gateway, portsOf);

@@ -35,12 +35,14 @@ it('tells that an event is queued while the database does not take it, and store
   // To the consumer this is an outage, and the database still answers questions.
   await stack.sql(`create function refuse() returns trigger language plpgsql as
     $$ begin raise exception 'away' using errcode = '57P03'; end $$`);
-  await stack.sql('create trigger away before insert on events for each row execute function refuse()');
+  await stack.sql(
+    'create trigger away before insert on millrace.events for each row execute function refuse()',
+  );
   await send(['one', 'two']);
   expect(await statusOf('one')).toBe('queued');
   expect(await statusOf('two')).toBe('queued');
   expect(await statusOf('three')).toBe(404);
-  await stack.sql('drop trigger away on events');
+  await stack.sql('drop trigger away on millrace.events');
   await eventually(
     () => statusOf('one'),
     (status) => status === 'stored',

@@ -188,6 +188,8 @@ export function faultyCopy(
   const folder = mkdtempSync(join(tmpdir(), 'millrace-fault-'));
   for (const part of ['package.json', 'src', 'test/simulation', 'test/support', ...others])
     cpSync(join(root, part), join(folder, part), { recursive: true });
+  // The simulations have a catalog of their own, and what the deployment's re-exports is not copied.
+  rmSync(join(folder, 'src/catalog'), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   for (const { file, from, to } of edits) {
     const path = join(folder, file);

@@ -14,7 +14,7 @@ import { acceptLanguage } from '../../src/define/vary.ts';
 import { view } from '../../src/define/view.ts';
 import { resolvePath } from '../../src/gateway/cached-routes.ts';
 import type { AppEnv } from '../../src/gateway/context.ts';
-import { registerViews } from '../../src/gateway/routes/views.ts';
+import { registerView } from '../../src/gateway/routes/views.ts';
 
 const GREETINGS = { en: 'Hello', de: 'Hallo', fr: 'Bonjour' };
 let loads: string[] = [];
@@ -37,7 +37,7 @@ const greeting = view({
 
 const isolate = new Isolate(defineCatalog({ views: { greeting } }));
 const app = new OpenAPIHono<AppEnv>();
-registerViews(app, (c) => isolate.of(c.env), [greeting]);
+registerView(app, (c) => isolate.of(c.env), greeting);
 app.doc31('/openapi.json', { openapi: '3.1.0', info: { title: 'Test', version: '1' } });
 
 async function get(path: string, headers: Record<string, string> = {}) {
@@ -141,12 +141,12 @@ describe('a view that declares a dimension wrongly', () => {
   });
 
   it('is refused at load for too many dimensions, and fails for a value outside its set', async () => {
-    expect(() => registerViews(new OpenAPIHono<AppEnv>(), (c) => isolate.of(c.env), [declared(9)])).toThrow(
+    expect(() => registerView(new OpenAPIHono<AppEnv>(), (c) => isolate.of(c.env), declared(9))).toThrow(
       /9 dimensions/,
     );
     const loose = { header: 'X-Any', values: ['a'], choose: (header: string | null) => header ?? 'a' };
     const other = new OpenAPIHono<AppEnv>();
-    registerViews(other, (c) => isolate.of(c.env), [{ ...greeting, vary: { any: loose } }]);
+    registerView(other, (c) => isolate.of(c.env), { ...greeting, vary: { any: loose } });
     other.onError((error, c) => c.text(error.message, 500));
     const answer = await other.request(
       '/v1/greetings/x',

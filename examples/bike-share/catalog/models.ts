@@ -6,7 +6,7 @@ import { riderLastRide, riderMinutes, riderRides, stationArrivals, stationDepart
 /** Stands in for "never": longer ago than a rider's history is kept. */
 const NEVER_DAYS = 365;
 
-/** Trained here: `training/train.ts`. */
+/** Trained here: `train.ts`. */
 export const rideMinutes = model.regression({
   name: 'ride-minutes',
   description: "How long a rider's next ride will be, in minutes.",

@@ -19,25 +19,17 @@ export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'sha
 type Consistency = ReturnType<typeof consistencyOf>;
 type Input = Readonly<Record<string, unknown>>;
 
-/** Serves what models answer for an entity at their paths, through the cache: rankings and predictions. */
-export function registerModelPaths(
-  app: OpenAPIHono<AppEnv>,
-  gateway: Gateway,
-  modelPathsOf: PortsOf<ModelPathPorts>,
-  schemas: ReadonlyMap<ModelDefinition, ModelSchemas>,
-): void {
-  for (const [model, { answer }] of schemas) registerModelPath(app, gateway, modelPathsOf, model, answer);
-}
-
-function registerModelPath(
+/** Serves what a model answers for an entity at its path, through the cache; nothing for a model without a path. */
+export function registerModelPath(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
   modelPathsOf: PortsOf<ModelPathPorts>,
   model: ModelDefinition,
-  answerSchema: ModelSchemas['answer'],
+  schemas: ReadonlyMap<ModelDefinition, ModelSchemas>,
 ): void {
   const route = modelRoute(model);
-  if (route === undefined) return;
+  const answerSchema = schemas.get(model)?.answer;
+  if (route === undefined || answerSchema === undefined) return;
   const { params, query, path } = route;
   app.openAPIRegistry.registerPath({
     method: 'get',

@@ -17,22 +17,18 @@ export interface ViewPorts extends AccessPorts {
   read(
     request: ReadRequest,
     http: Request,
-    ctx: Pick<ExecutionContext, 'waitUntil'>,
+    ctx: { waitUntil(promise: Promise<unknown>): void },
   ): CachedAnswer | Promise<CachedAnswer>;
   /** Reads a view's answer from the origin as of `now`, with the moment of the clock that it reflects. */
   load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded>;
 }
 
-/** Serves every view of the catalog: `GET` of its path, through the cache. */
-export function registerViews(
+/** Serves a view: `GET` of its path, through the cache. */
+export function registerView(
   app: OpenAPIHono<AppEnv>,
   readsOf: PortsOf<ViewPorts>,
-  views: readonly ViewDefinition[],
+  view: ViewDefinition,
 ): void {
-  for (const view of views) registerView(app, readsOf, view);
-}
-
-function registerView(app: OpenAPIHono<AppEnv>, readsOf: PortsOf<ViewPorts>, view: ViewDefinition): void {
   const variants = variantsOf(view);
   const asksForKey = !view.isPublic || view.takesPrincipal;
   const hasVariants = variants.headers.length > 0;

@@ -12,7 +12,7 @@ export const NODE_KINDS = [
 ] as const;
 export type NodeKind = (typeof NODE_KINDS)[number];
 
-/** How a thing is called: `event:17`, `feature:customer:17850`, `model:0a1b2c3d4e5f`. */
+/** How a thing is called: `event:17`, `feature:station:101`, `model:0a1b2c3d4e5f`. */
 export type NodeId = `${NodeKind}:${string}`;
 
 export interface LineageNode {

@@ -57,7 +57,7 @@ export function datasetsOfJob(
   }
 }
 
-/** The job's name in OpenLineage: `ingest`, `fold`, `train.ranker`, `predict.ranker`. */
+/** The job's name in OpenLineage: `ingest`, `fold`, `train.minutes`, `predict.minutes`. */
 export function jobName({ job, subject }: { readonly job: LineageJob; readonly subject: string }): string {
   return subject === '' ? job : `${job}.${subject}`;
 }

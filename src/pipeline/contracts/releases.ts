@@ -13,7 +13,7 @@ export const Contract = z.strictObject({
   ),
 });
 export interface Contract {
-  /** With its version: `shop.purchase.v1`. */
+  /** With its version: `bikes.ride.v1`. */
   readonly type: string;
   readonly deprecated?: Deprecation;
   readonly schema: JsonSchema;

@@ -6,7 +6,7 @@ interface Typed {
   readonly data: unknown;
 }
 
-/** `shop.purchase.v1`: the name, then the version. */
+/** `bikes.ride.v1`: the name, then the version. */
 const VERSIONED_TYPE = /^(?<name>.+)\.v\d+$/;
 
 /** Why events of a type are not taken: its code, pointer and detail. */

@@ -11,7 +11,7 @@ export const FeedChange = z.object({
   type: z.string(),
   /** When it happened, RFC 3339; absent where no event stands behind it. */
   time: z.string().exactOptional(),
-  /** What it concerns: `product:85123A`, `customer:17850`. */
+  /** What it concerns: `station:101`, `rider:7d0c`. */
   entities: z.array(z.string()),
   /** Told once more out of history; absent where it is new. */
   replayed: z.literal(true).exactOptional(),
@@ -33,7 +33,7 @@ export function entitiesOf(tags: readonly string[], entities: ReadonlySet<string
 /** Which changes a reader wants; without any of a kind, all. */
 export const FeedFilter = z.object({
   types: z.array(z.string().min(1).max(256)).max(20),
-  /** `product` for all of them, `product:85123A` for one. */
+  /** `station` for all of them, `station:101` for one. */
   entities: z.array(z.string().min(1).max(256)).max(100),
 });
 export type FeedFilter = z.output<typeof FeedFilter>;

@@ -1,6 +1,8 @@
 import { sql } from 'drizzle-orm';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
+import * as millrace from '../../../src/storage/postgres/schema.ts';
+import { customers, products, purchases } from '../../support/catalog/tables.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 
 /** The database of a run of schedules, with what makes it refuse certain events. */
@@ -29,12 +31,13 @@ export async function openDatabase(url: string | undefined): Promise<SimulatedDa
 
 /** Empties it, and puts the defect in. */
 export async function reset({ db }: SimulatedDatabase): Promise<void> {
-  const tables = ['events', 'outbox', 'quarantine', 'customers', 'products', 'purchases', 'audit_log'];
+  const { events, outbox, quarantine, auditLog } = millrace;
+  const tables = [events, outbox, quarantine, auditLog, customers, products, purchases];
   await db.batch([
     db.execute(sql`drop trigger if exists defect on purchases`),
-    ...tables.map((table) => db.execute(sql`delete from ${sql.identifier(table)}`)),
+    ...tables.map((table) => db.execute(sql`delete from ${table}`)),
     ...['events_seq_seq', 'outbox_id_seq', 'quarantine_id_seq'].map((name) =>
-      db.execute(sql`alter sequence ${sql.identifier(name)} restart`),
+      db.execute(sql`alter sequence millrace.${sql.identifier(name)} restart`),
     ),
     db.execute(sql`
       create trigger defect before insert on purchases for each row

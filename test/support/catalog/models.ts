@@ -45,7 +45,6 @@ export const expectedSpend = model.regression({
   entity: customer,
   path: '/v1/customers/{id}/expected-spend',
   ttlS: 600,
-  public: true,
   inputs: {
     features: {
       columns: {

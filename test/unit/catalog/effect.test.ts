@@ -120,7 +120,11 @@ describe('several rows of one event in a history', () => {
     expect(ride(riderHistory).interpret({ riders: ['a', 'b'] }, context)).toMatchObject({ ok: true });
   });
   it('are refused where the table has no line', () => {
-    expect(() => ride(reportHistory).interpret({ riders: ['a', 'b'] }, context)).toThrow('eventLine');
+    expect(ride(reportHistory).interpret({ riders: ['a', 'b'] }, context)).toMatchObject({
+      ok: false,
+      reason: 'stores_failed',
+      detail: expect.stringContaining('eventLine'),
+    });
     expect(ride(reportHistory).interpret({ riders: ['a'] }, context)).toMatchObject({ ok: true });
   });
 });

@@ -166,7 +166,7 @@ describe('an error of the view', () => {
       tags: () => [],
     });
   it.each([
-    ['42703', 'an undefined column', sql`select nothing from events`],
+    ['42703', 'an undefined column', sql`select nothing from (select 1) as one`],
     ['42P01', 'an undefined table', sql`select * from nowhere`],
     ['22012', 'a division by zero', sql`select 1 / 0`],
     ['22P02', 'a text that is no number', sql`select 'x'::int`],

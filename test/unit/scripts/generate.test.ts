@@ -53,7 +53,8 @@ describe('db:generate without a terminal', () => {
       'ALTER TABLE "stations" ADD COLUMN "city" text;',
     );
     const db = await PGlite.create();
-    expect((await migratePglite(db, out)).applied).toHaveLength(3);
+    const { applied } = await migratePglite(db, out);
+    expect(applied.filter((name) => !name.startsWith('millrace/'))).toHaveLength(2);
     await db.exec(`insert into stations values ('s', 'n', 'c')`);
     await db.close();
   }, 60_000);

@@ -162,7 +162,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     }));
     counter.isAway = true;
     const outcome = await store(events, refused);
-    expect(outcome).toEqual({ duplicates: [], conflicts: [] });
+    expect(outcome).toEqual({ duplicates: [], conflicts: [], refused: [] });
     expect(counter.batches.size).toBe(0);
     expect(await pending()).toBe(2);
     counter.isAway = false;

@@ -50,7 +50,9 @@ it('publishes the trained bundle, whose golden rows the worker reproduces', asyn
 it('recommends popular products to a stranger, and by the model after a purchase', async () => {
   const path = '/v1/customers/alice/recommendations';
   const recommended = async () => {
-    const response = await stack.fetch(path, { headers: { 'millrace-consistency': 'strong' } });
+    const response = await stack.fetch(path, {
+      headers: { ...AUTHORIZED, 'millrace-consistency': 'strong' },
+    });
     return (await response.json()) as { source: string; items: { item: string; score: number }[] };
   };
   const stranger = await recommended();

@@ -5,10 +5,10 @@
 import { parseArgs } from 'node:util';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import * as z from 'zod';
-import { makeBundle, writeBundleFolder } from '../../../scripts/models/bundle.ts';
-import { rideMinutes } from '../catalog/models.ts';
-import { trainRideMinutes } from './recipe.ts';
-import type { Ride } from './rows.ts';
+import { makeBundle, writeBundleFolder } from '../../scripts/models/bundle.ts';
+import { rideMinutes } from './catalog/models.ts';
+import { trainRideMinutes } from './training/recipe.ts';
+import type { Ride } from './training/rows.ts';
 
 /** Rows of a query: about a megabyte of answer. */
 const PAGE_ROWS = 20_000;

@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Block, blocksOf, pages, ROOT } from './blocks.ts';
+
+const execute = promisify(execFile);
+
+/** Where blocks of other languages are run, or why they are not. */
+const OTHERS: Readonly<Record<string, string>> = {
+  'docs/catalog.md sql': 'grants for a role that owns nothing: test/unit/storage/adopted.test.ts',
+  'docs/models.md py':
+    'needs scikit-learn; test/support/onnx/scikit-learn/mood.py wrote what the tests publish',
+  'docs/operations.md yaml': 'configures Prometheus',
+  'README.md ': 'a drawing',
+  'docs/pipeline.md ': 'lines of the live feed',
+};
+/** These have tests of their own beside this one. */
+const ELSEWHERE = ['sh', 'json'];
+
+/** What the TypeScript of a page takes for granted: declarations of the fixture catalog. */
+const PRELUDES: Readonly<Record<string, string>> = {
+  'README.md': '',
+  'docs/models.md': [
+    "import * as z from 'zod';",
+    "import { customer } from './entities.ts';",
+    "import { lastPurchase, purchases } from './features.ts';",
+  ].join('\n'),
+};
+
+let folder = '';
+beforeAll(async () => {
+  await mkdir(join(ROOT, '.millrace'), { recursive: true });
+  folder = await mkdtemp(join(ROOT, '.millrace/docs-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const blocks = pages().flatMap(blocksOf);
+
+it('compiles the TypeScript of all other pages', async () => {
+  const typescript = blocks.filter(({ page, language }) => language === 'ts' && page !== 'docs/catalog.md');
+  const byPage = Map.groupBy(typescript, ({ page }) => page);
+  expect([...byPage.keys()].sort()).toEqual(Object.keys(PRELUDES).sort());
+  for (const [page, ofPage] of byPage)
+    await writeFile(join(folder, `${page.replaceAll('/', '-')}.ts`), sourceOf(page, ofPage));
+  const config = join(folder, 'tsconfig.json');
+  const extended = { extends: '../../tsconfig.json', include: ['*.ts'], exclude: [] };
+  await writeFile(config, JSON.stringify(extended));
+  const compiled = execute('node_modules/.bin/tsc', ['-p', relative(ROOT, config)], { cwd: ROOT });
+  const { stdout } = await compiled.catch(({ stdout: errors }: { stdout: string }) => ({ stdout: errors }));
+  expect(stdout).toBe('');
+}, 60_000);
+
+function sourceOf(page: string, ofPage: readonly Block[]): string {
+  return [PRELUDES[page] ?? '', ...ofPage.map(({ text }) => text)]
+    .join('\n\n')
+    .replaceAll(/'(\.\.\/)+(src\/)?define\//g, "'../../src/define/")
+    .replaceAll("'./", "'../../test/support/catalog/");
+}
+
+it('knows what each block of another language is for', () => {
+  const others = blocks.filter(({ language }) => language !== 'ts' && !ELSEWHERE.includes(language));
+  const kinds = new Set(others.map(({ page, language }) => `${page} ${language}`));
+  expect([...kinds].filter((kind) => !(kind in OTHERS))).toEqual([]);
+  expect(Object.keys(OTHERS).filter((kind) => !kinds.has(kind))).toEqual([]);
+});

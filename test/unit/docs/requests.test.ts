@@ -1,0 +1,131 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { expect, it } from 'vitest';
+import * as z from 'zod';
+import { RESERVED_PATHS } from '../../../src/define/reserved-paths.ts';
+import { createApp } from '../../../src/gateway/app.ts';
+import { catalog } from '../../support/catalog/index.ts';
+import { blocksOf, pages, ROOT } from './blocks.ts';
+
+const Operation = z.object({
+  security: z.array(z.unknown()).optional(),
+  responses: z.record(z.string(), z.unknown()),
+});
+const Document = z.object({
+  paths: z.record(z.string(), z.record(z.string(), z.unknown())),
+  components: z.object({ schemas: z.record(z.string(), z.unknown()) }),
+});
+
+/** No request is made: the document needs no ports. */
+function noPorts(): never {
+  throw new Error('The document needs no ports.');
+}
+const info = { title: 'Millrace', version: '1' };
+const document = Document.parse(
+  JSON.parse(
+    JSON.stringify(
+      createApp({ catalog, viewsOf: noPorts, portsOf: noPorts }).getOpenAPI31Document({
+        openapi: '3.1.0',
+        info,
+      }),
+    ),
+  ),
+);
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({
+    method: method.toUpperCase(),
+    path,
+    operation: Operation.parse(operation),
+  })),
+);
+const operationOf = (method: string, path: string) =>
+  operations.find(
+    (of) =>
+      of.method === method &&
+      new RegExp(`^${of.path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path),
+  );
+
+const requests = pages()
+  .flatMap(blocksOf)
+  .filter(({ language }) => language === 'sh')
+  .flatMap(({ page, text }) =>
+    text
+      .replaceAll(/\\\n\s*/g, '')
+      .split('\n')
+      .filter((line) => line.startsWith('curl '))
+      .map((line) => {
+        const body = / -d '(.*)'/.exec(line)?.[1];
+        const method = / -X (\w+)/.exec(line)?.[1] ?? (body === undefined ? 'GET' : 'POST');
+        const path = /"\$URL([^"?]*)/.exec(line)?.[1] ?? '';
+        return { page, line, method, path, body, hasKey: line.includes('Authorization: Bearer $KEY') };
+      }),
+  );
+
+it('has routes for all requests, with the key where they ask for it', () => {
+  expect(requests.length).toBeGreaterThan(8);
+  for (const { page, line, method, path, body, hasKey } of requests) {
+    const found = operationOf(method, path);
+    expect(found, `${page}: ${line}`).toBeDefined();
+    expect(Object.keys(found?.operation.responses ?? {}).some((status) => /^2/.test(status))).toBe(true);
+    expect(hasKey, `${page}: ${line}`).toBe(found?.operation.security !== undefined);
+    if (body !== undefined) expect(() => JSON.parse(body), line).not.toThrow();
+  }
+});
+
+it('shows answers that keep the schemas', () => {
+  const answers = pages()
+    .flatMap(blocksOf)
+    .filter(({ language }) => language === 'json');
+  expect(answers.map(({ page }) => page)).toEqual(['docs/models.md']);
+  const ajv = new Ajv2020({ strict: false, validateFormats: false });
+  ajv.addSchema({ $id: 'document', ...document });
+  const schema = { $ref: 'document#/components/schemas/expected-spend.Prediction' };
+  for (const { text } of answers) {
+    // The fixture's model has an output beside those of the page's.
+    const isKept = ajv.validate(schema, { doubled: 0, ...JSON.parse(text) });
+    expect(ajv.errors ?? [], text).toEqual([]);
+    expect(isKept).toBe(true);
+  }
+});
+
+interface Listed {
+  readonly route: string;
+  readonly hasKey: boolean;
+}
+
+/** Millrace's own routes in the table of the README: `POST …/release` continues the path before it. */
+function ownRoutesOfReadme(): Listed[] {
+  const text = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const [, table = ''] = /\| route \| what \|\n(.*?)\n\n/s.exec(text) ?? [];
+  let before = '';
+  return table.split('\n').flatMap((row) =>
+    [...(row.split(' | ')[0] ?? '').matchAll(/`(?:([A-Z]+),? )?([^` ]+)`/g)].flatMap(
+      ([, method = 'GET', given = '']) => {
+        const path = given.replace(/^…/, before);
+        if (given.startsWith('/')) before = given;
+        return isOwn(path) ? [{ route: `${method} ${generic(path)}`, hasKey: row.includes('(`key`)') }] : [];
+      },
+    ),
+  );
+}
+
+function isOwn(path: string): boolean {
+  const own = [...RESERVED_PATHS, '/health', '/metrics', '/openapi.json'];
+  return own.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
+}
+
+it('lists the routes of Millrace in the README, and no others, with those that ask for the key', () => {
+  const listed = ownRoutesOfReadme();
+  const served = operations.filter(({ path }) => isOwn(path));
+  const routes = served.map(({ method, path }) => `${method} ${generic(path)}`);
+  expect(new Set(listed.map(({ route }) => route))).toEqual(new Set([...routes, 'GET /openapi.json']));
+  const keyed = served.filter(({ operation }) => operation.security !== undefined);
+  const asking = new Set(keyed.map(({ method, path }) => `${method} ${generic(path)}`));
+  expect(listed.filter(({ route, hasKey }) => hasKey !== asking.has(route))).toEqual([]);
+});
+
+/** Each model has a route for its predictions. */
+function generic(path: string): string {
+  return path.replace(/^\/v1\/predictions\/[^/]+$/, '/v1/predictions/{model}');
+}

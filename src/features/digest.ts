@@ -1,9 +1,9 @@
 import type { Cell } from './fold.ts';
 
-/** What a shard holds as a few numbers. They do not depend on any order, and those of shards add up. */
+/** A shard's contents as a few numbers. They do not depend on the order of events, and digests of shards add up. */
 export interface ShardDigest {
   readonly cells: number;
-  /** Events that were folded; one that two shards have folded counts in both. */
+  /** Folded events. An event that two shards have folded counts in both. */
   readonly events: number;
   /** Sums of two 32-bit hashes of the cells, modulo 2^32. */
   readonly sumA: number;
@@ -34,12 +34,12 @@ export function addDigests(digests: readonly ShardDigest[]): ShardDigest {
   );
 }
 
-/** The digest in 16 hexadecimal digits; equal states have equal ones. */
+/** The digest as 16 hexadecimal digits. Equal states have equal digests. */
 export function digestText({ sumA, sumB }: ShardDigest): string {
   return [sumA, sumB].map((sum) => sum.toString(16).padStart(8, '0')).join('');
 }
 
-/** FNV-1a over UTF-16 units (Fowler, Noll, Vo), with a final mix (MurmurHash3's), since sums of it are compared. */
+/** FNV-1a over UTF-16 units (Fowler, Noll, Vo) with MurmurHash3's final mix, because the sums of hashes are compared. */
 function hash(text: string, seed: number): number {
   let value: number = seed;
   for (let index = 0; index < text.length; index += 1) {

@@ -1,9 +1,9 @@
 import type { Contribution, FeatureDefinition } from '../define/feature.ts';
 
-/** Width of a bucket. Windows are whole days, so a day is the coarsest bucket that serves them. */
+/** Width of a bucket, in milliseconds: a day, because windows are whole days. */
 export const BUCKET_MS = 86_400_000;
 
-/** An event as features see it. */
+/** The parts of an event that features use. */
 export interface FoldableEvent {
   /** Unique per stored event: folding the same one twice changes nothing. */
   readonly seq: number;
@@ -13,8 +13,8 @@ export interface FoldableEvent {
 }
 
 /**
- * The smallest unit of a feature's state: one key, one day, one item. Cells are merged by addition and
- * maximum alone, so the order of arrival does not matter.
+ * The smallest unit of a feature's state: one key, one day, one item. Cells are merged by addition and maximum only,
+ * so the order of arrival does not matter.
  */
 export interface Cell {
   readonly feature: string;
@@ -27,12 +27,12 @@ export interface Cell {
   readonly lastAt: number;
 }
 
-/** What one event adds to each of these features that it counts for. */
+/** The contributions of one event, one for each of these features that it counts for. */
 export function contributionsOf(
   features: readonly FeatureDefinition[],
   event: FoldableEvent,
 ): { readonly definition: FeatureDefinition; readonly contribution: Contribution }[] {
-  // The contract is judged once for all features of the event's type: that is most of what a fold costs.
+  // Parses the data once for all features of the event's type, because parsing is most of the cost of a fold.
   let judged: { readonly parse: FeatureDefinition['parse']; readonly parsed: unknown } | undefined;
   return features.flatMap((definition) => {
     const { parse } = definition;
@@ -43,7 +43,7 @@ export function contributionsOf(
   });
 }
 
-/** The cells that one event adds to, among these features. */
+/** The cells of these features to which one event adds. */
 export function cellsOf(features: readonly FeatureDefinition[], event: FoldableEvent): Cell[] {
   return contributionsOf(features, event).map(({ definition, contribution: { key, amount, item } }) => {
     const bucket = definition.windowsDays.length > 0 ? Math.floor(event.occurredAt / BUCKET_MS) : 0;

@@ -8,7 +8,7 @@ import { guarded, sqlState } from '../storage/postgres/connect.ts';
 import { featureTag } from './shards.ts';
 import { readFeatures, type ShardPort } from './store.ts';
 
-/** A view's own code, or a statement of it, is at fault. The name and the cause are in the log already. */
+/** An error in a view's own code or in one of its statements. The view's name and the cause are already logged. */
 export class ViewFault extends Error {
   override readonly name = 'ViewFault';
 }
@@ -18,12 +18,12 @@ export interface LoadViewPorts extends AsOfPorts {
 }
 
 /**
- * Reads a view's answer from the origin: first the features that it declares, then what its `load` asks of the
- * database. The caller has taken the stamp of the fill before, so a fold that comes later voids the answer.
+ * Reads a view's answer from the origin: first the features that it declares, then its `load`. The caller takes the
+ * stamp of the fill before this call, so a later fold invalidates the answer.
  *
- * @param now milliseconds since the Unix epoch, as of which windows of features end.
- * @throws Failure for an outage of the database or of the feature store, and for text that Postgres cannot hold.
- * @throws ViewFault for any other error: it is the view's own, no old answer may stand in for it, and it is logged.
+ * @param now end of the features' windows, in milliseconds since the Unix epoch.
+ * @throws Failure for an outage of the database or of the feature store, and for text that Postgres cannot store.
+ * @throws ViewFault for any other error: it is the view's own fault and logged. No old answer may stand in for it.
  */
 export async function loadView(
   view: ViewDefinition,

@@ -3,21 +3,21 @@ import { addDigests, type ShardDigest } from './digest.ts';
 import type { FoldableEvent } from './fold.ts';
 import { featureTag, routeEvents, shardsOf } from './shards.ts';
 
-/** Changed keys that are invalidated together. */
+/** The most changed keys that one invalidation covers. */
 export const CHANGED_KEYS_MAX = 500;
 
 export interface FlipOutcome {
-  /** What was read until the flip, and what is read since: of one moment, in which nothing was folded. */
+  /** Digests of the features that were read before the flip and after it. Both are of one moment, without a fold between. */
   readonly before: ShardDigest;
   readonly after: ShardDigest;
 }
 
-/** The shards, as far as a rebuild needs them. All of it is safe to repeat. */
+/** The shards as a rebuild uses them. All methods are idempotent. */
 export interface RebuildPort {
   begin(shard: string, run: string): Promise<void>;
-  /** Folds into what is built; false where another run is open. */
+  /** Folds events into the rebuild's cells; false if another run is open. */
   build(shard: string, entity: string, run: string, events: readonly FoldableEvent[]): Promise<boolean>;
-  /** Undefined where another run is open. */
+  /** Resolves to undefined if another run is open. */
   flip(shard: string, run: string): Promise<FlipOutcome | undefined>;
   changedKeys(shard: string, limit: number): Promise<readonly string[]>;
   settle(shard: string, keys: readonly string[]): Promise<void>;
@@ -30,7 +30,7 @@ export function allShards(features: readonly FeatureDefinition[]): { shard: stri
   return entities.flatMap((entity) => shardsOf(entity).map((shard) => ({ shard, entity })));
 }
 
-/** From its return on, what is folded live is folded into what is built, too. */
+/** Opens a rebuild in every shard. After it resolves, live events are folded into the rebuild's cells as well. */
 export async function beginRebuild(
   features: readonly FeatureDefinition[],
   run: string,
@@ -39,7 +39,7 @@ export async function beginRebuild(
   await Promise.all(allShards(features).map(({ shard }) => shards.begin(shard, run)));
 }
 
-/** Folds events of history into what is built; false where another run has been begun. */
+/** Folds events of history into the rebuild's cells; false if another run has been opened. */
 export async function buildFrom(
   features: readonly FeatureDefinition[],
   run: string,
@@ -53,7 +53,7 @@ export async function buildFrom(
   return taken.every(Boolean);
 }
 
-/** Flips every shard, and invalidates the features that are other than before; undefined for another run. */
+/** Flips every shard and invalidates the features that changed; undefined if another run is open. */
 export async function flipAll(
   features: readonly FeatureDefinition[],
   run: string,

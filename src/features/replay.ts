@@ -6,14 +6,14 @@ import { eventsTarget, type Pruned } from '../storage/postgres/retention.ts';
 import type { FoldableEvent } from './fold.ts';
 import { beginRebuild, buildFrom, flipAll, type RebuildPort } from './rebuild.ts';
 
-/** Events of one page at most: with those of a shop they are some hundred kilobytes, and one call a shard. */
+/** The most events of one page. Those of a shop take some hundred kilobytes, and one call per shard. */
 export const PAGE_EVENTS_MAX = 2_000;
 
 export interface ReplayStepPorts {
   readonly features: readonly FeatureDefinition[];
   readonly shards: RebuildPort;
   readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
-  /** Returns once the `changes` queue has taken them. */
+  /** Resolves once the `changes` queue has accepted the events. */
   readonly publish: (events: readonly FoldableEvent[]) => Promise<void>;
   readonly bounds: (range: HistoryRange) => Promise<HistoryBounds>;
   readonly history: (
@@ -29,7 +29,7 @@ export interface ReplayStepPorts {
   readonly end: (replay: Replay, outcome: unknown) => Promise<void>;
 }
 
-/** What a replay goes through, and how many events one step may take. */
+/** The scope of a replay, and the most events of one step. */
 export interface ReplayPlan {
   readonly isRebuild: boolean;
   readonly range: HistoryRange;
@@ -37,8 +37,8 @@ export interface ReplayPlan {
 }
 
 /**
- * The next step of a replay: it is opened, or goes on by one page, or is ended. Each step may be repeated, so whoever
- * dies in one leaves nothing half-done: a page that is done twice is folded once.
+ * Does the next step of a replay: opens it, replays one page, or ends it. Every step is idempotent. A caller that dies
+ * in a step leaves nothing half-done, because a page that is replayed twice is folded once.
  */
 export async function replayStep(
   replay: Replay,
@@ -48,7 +48,7 @@ export async function replayStep(
   const { features, shards } = ports;
   switch (replay.state) {
     case 'opening': {
-      // The order matters: what is committed and not in these bounds is folded later than the shards were opened.
+      // Shards are opened before the bounds are read: an event that commits after the bounds is folded live into both sides.
       if (isRebuild) await beginRebuild(features, replay.run, shards);
       const bounds = await ports.bounds(range);
       assertWhole(range, await ports.pruned());
@@ -56,7 +56,7 @@ export async function replayStep(
     }
     case 'open': {
       const events = await ports.history(range, { after: replay.cursor, lastSeq: replay.lastSeq, limit });
-      // Asked after reading: what was deleted before is noted by then.
+      // Checked after reading, so that every deletion before the read is recorded by now.
       assertWhole(range, await ports.pruned());
       if (!isRebuild) await ports.publish(events);
       else if (!(await buildFrom(features, replay.run, events, shards))) throw superseded();
@@ -75,9 +75,9 @@ export async function replayStep(
 }
 
 /**
- * Refuses a range of which retention has deleted something.
+ * Rejects a range from which retention has deleted events.
  *
- * @throws Failure `history_pruned`, which says from when on history is whole.
+ * @throws Failure `history_pruned`; its detail says from when on history is complete.
  */
 export function assertWhole({ from, types }: HistoryRange, pruned: readonly Pruned[]): void {
   const wanted = types === undefined ? undefined : new Set(types.map(eventsTarget));
@@ -92,11 +92,14 @@ export function assertWhole({ from, types }: HistoryRange, pruned: readonly Prun
   const names = gone.map(({ target, rows }) => `${rows} of ${target.slice('events:'.length)}`).join(', ');
   throw new Failure(
     'history_pruned',
-    `Retention has deleted events that this needs (${names}). History is whole after ${newest}.`,
+    `Retention has deleted events of this range (${names}). History is complete after ${newest}; set "from" to a later time.`,
     { pointer: '/from' },
   );
 }
 
 function superseded(): Failure {
-  return new Failure('replay_superseded', 'Another rebuild was begun; what this one built is discarded.');
+  return new Failure(
+    'replay_superseded',
+    'Another rebuild was started; the result of this one is discarded.',
+  );
 }

@@ -2,12 +2,12 @@ import type { FeatureDefinition } from '../define/feature.ts';
 import { contributionsOf, type FoldableEvent } from './fold.ts';
 
 /**
- * Shards an entity's keys over this many objects. It is part of the objects' names: with another number the
- * features have to be made anew from history.
+ * The number of shards of an entity's keys. It is part of the objects' names: after a change of it, the features have
+ * to be rebuilt from history.
  */
 export const SHARDS_PER_ENTITY = 8;
 
-/** Bounds of one call to a shard; the `changes` consumer and the feature reader keep to them. */
+/** Limits of one call to a shard. The `changes` consumer and the feature reader keep to them. */
 export const FOLD_EVENTS_MAX = 5_000;
 export const READ_KEYS_MAX = 100;
 
@@ -25,12 +25,12 @@ export function shardsOf(entity: string): string[] {
   return Array.from({ length: SHARDS_PER_ENTITY }, (_, index) => `${entity}/${index}`);
 }
 
-/** What an answer made from one key's features depends on. */
+/** The tag of every answer that depends on one key's features. */
 export function featureTag(entity: string, key: string): string {
   return `features:${entity}:${key}`;
 }
 
-/** Which shards have to fold which events. */
+/** Groups events by the shards that have to fold them. */
 export function routeEvents(
   features: readonly FeatureDefinition[],
   events: readonly FoldableEvent[],
@@ -41,7 +41,7 @@ export function routeEvents(
       const entity = definition.entity.name;
       const shard = shardOf(entity, contribution.key);
       const route = routes.get(shard) ?? { entity, events: [] };
-      // An event may count for several features and keys of one shard, which sorts that out: it is sent once.
+      // Sent once per shard, even if it counts for several features or keys there: the shard computes all its cells.
       if (route.events.at(-1) !== event) route.events.push(event);
       routes.set(shard, route);
     }

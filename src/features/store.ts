@@ -7,16 +7,16 @@ import { featureTag, routeEvents, shardOf } from './shards.ts';
 
 export type { FeatureRow };
 
-/** The shards, as far as the store needs them. */
+/** The shards as the store uses them. */
 export interface ShardPort {
   fold(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<{ keys: readonly string[] }>;
   read(shard: string, entity: string, keys: readonly string[], now: number): Promise<readonly FeatureRow[]>;
 }
 
 /**
- * Folds stored events into the shards that they count for; what has been folded before changes nothing.
+ * Folds stored events into the shards that they count for. An event that was folded before changes nothing.
  *
- * @returns the tags of the features that may have changed, to be invalidated now that they have.
+ * @returns the tags of the features that may have changed. The caller has to invalidate them.
  */
 export async function foldEvents(
   features: readonly FeatureDefinition[],
@@ -34,9 +34,9 @@ export async function foldEvents(
 }
 
 /**
- * The features of some keys of one entity as of `now`, in the order of the keys.
+ * Reads the features of keys of one entity as of `now`, in the order of the keys.
  *
- * @throws Failure `features_unavailable` where a shard does not answer.
+ * @throws Failure `features_unavailable` if a shard does not answer.
  */
 export async function readFeatures(
   entity: string,
@@ -58,7 +58,7 @@ export async function readFeatures(
   return keys.map((key) => rows.get(key) ?? {});
 }
 
-/** An error of the shard's own code stays what it is: it is no outage. */
+/** Turns an unreachable shard into a failure. An error of the shard's own code is no outage and passes unchanged. */
 async function readShard(shards: Pick<ShardPort, 'read'>, ...asked: Parameters<ShardPort['read']>) {
   try {
     return await shards.read(...asked);

@@ -1,16 +1,16 @@
-/** Wall-clock time in milliseconds since the Unix epoch. Passed in wherever a rule needs time. */
+/** Returns the wall-clock time in milliseconds since the Unix epoch. Rules that need time get it passed in. */
 export type Now = () => number;
 
-/** The system clock. In workerd it stands still while code runs and moves on at each I/O. */
+/** The system clock. In workerd it stands still while code runs and advances at each I/O. */
 export const systemNow: Now = Date.now;
 
-/** Time as code that waits needs it: tests and the simulator bring their own. */
+/** Time for code that waits. Tests and the simulator pass their own. */
 export interface Time {
   readonly now: Now;
   readonly withTimeout: typeof withTimeout;
 }
 
-/** Settles with `promise`, or rejects with `onTimeout()` after `timeoutMs`; the timer never outlives it. */
+/** Settles with `promise`, or rejects with `onTimeout()` after `timeoutMs`. It always clears its timer. */
 export async function withTimeout<T>(
   promise: Promise<T>,
   timeoutMs: number,

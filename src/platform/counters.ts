@@ -1,64 +1,64 @@
 import * as z from 'zod';
 import { log } from './logger.ts';
 
-/** One series of a counter, and by how much it grew or what it has come to. */
+/** One series of a counter, with an increment or a total. */
 export const CounterSample = z.object({
-  /** As Prometheus names it: ends in `_total`. */
+  /** A Prometheus name, which ends in `_total`. */
   name: z.string().regex(/^[a-z][a-z0-9_]{0,98}_total$/),
   labels: z.record(z.string().regex(/^[a-z_]{1,32}$/), z.string().max(128)),
   value: z.int().nonnegative(),
 });
 export type CounterSample = z.output<typeof CounterSample>;
 
-/** Series of one isolate's batch: views times outcomes, with room for more. */
+/** The most series of one isolate's batch: views times outcomes, with a margin. */
 const BATCH_SERIES_MAX = 1_000;
-/** What was counted and could not be kept, because there were too many series. */
+/** Counts that were dropped because there were too many series. */
 export const DROPPED = 'millrace_counters_dropped_total';
 
-/** What an isolate has counted since the batch before; `n` tells a batch that is sent again from a new one. */
+/** An isolate's counts since its last batch. `n` identifies a batch, so that a retry is not counted twice. */
 export const CounterBatch = z.object({
   isolate: z.string().min(1).max(64),
   n: z.int().positive(),
   counters: z.array(CounterSample).max(BATCH_SERIES_MAX),
-  /** What the isolate's memory tier holds at the time. */
+  /** Size of the isolate's memory tier, in bytes. */
   memoryBytes: z.int().nonnegative().optional(),
 });
 export type CounterBatch = z.output<typeof CounterBatch>;
 
-/** The windows over which rates and ratios are told, in whole minutes; each has the minute that has begun on top. */
+/** The windows of rates and ratios, in whole minutes. Each includes the current minute as well. */
 export const WINDOWS_MINUTES = [1, 5, 60] as const;
 export type WindowMinutes = (typeof WINDOWS_MINUTES)[number];
 
-/** The isolates that have reported lately. */
+/** The isolates that reported recently. */
 export interface IsolateReport {
   readonly active: number;
-  /** What their memory tiers hold, together. */
+  /** Size of all their memory tiers, in bytes. */
   readonly memoryBytes: number;
 }
 
-/** Everything that was counted: since ever, and in each window up to now. */
+/** All counts: in total, and in each window up to now. */
 export interface CounterReport {
   readonly totals: readonly CounterSample[];
   readonly windows: Readonly<Record<WindowMinutes, readonly CounterSample[]>>;
   readonly isolates: IsolateReport;
 }
 
-/** Counters of one isolate. Series are made as they are counted. */
+/** Counters of one isolate. The first count of a series creates it. */
 export class Counters {
   readonly #series = new Map<string, { -readonly [Field in keyof CounterSample]: CounterSample[Field] }>();
   #dropped = 0;
 
-  /** The series' own key is built for each call: what is counted on a hot path keeps its own numbers. */
+  /** Builds the series' key on each call, so code on a hot path keeps its own numbers instead. */
   add(name: string, labels: Readonly<Record<string, string>>, by = 1): void {
     const key = JSON.stringify([name, labels]);
     const known = this.#series.get(key);
     if (known !== undefined) known.value += by;
-    // One place is left for the count of what was dropped.
+    // One place is reserved for `DROPPED`.
     else if (this.#series.size < BATCH_SERIES_MAX - 1) this.#series.set(key, { name, labels, value: by });
     else this.#dropped += by;
   }
 
-  /** What was counted since the last call. */
+  /** Returns the counts since the last call, and resets them. */
   drain(): CounterSample[] {
     const drained: CounterSample[] = [...this.#series.values()];
     if (this.#dropped > 0) drained.push({ name: DROPPED, labels: {}, value: this.#dropped });
@@ -68,14 +68,14 @@ export class Counters {
   }
 }
 
-/** How long an isolate gathers before it tells, in milliseconds: 1,000 isolates make 200 calls a second then. */
+/** How long an isolate collects counts before it sends them, in milliseconds: 1,000 isolates then make 200 calls a second. */
 export const FLUSH_EVERY_MS = 5_000;
-/** A flush that has not come back after this long has died with its request, in milliseconds. */
+/** A flush that runs longer than this, in milliseconds, counts as cancelled with its request. */
 const FLUSH_LEASE_MS = 10_000;
 
 /**
- * Hands an isolate's counters over, in batches. One whose answer was lost is sent again under its number, so it
- * is counted once; what an isolate counted and never handed over dies with it.
+ * Sends an isolate's counters in batches. A batch whose answer was lost is sent again under the same number, so it is
+ * counted once. Counts that are not sent before the isolate ends are lost.
  */
 export class CounterFlush {
   /** When the next flush is due, milliseconds since the Unix epoch. A field, because every answer compares it. */
@@ -90,7 +90,7 @@ export class CounterFlush {
     this.#newIsolateId = newIsolateId;
   }
 
-  /** Sends what `drain` gives, or again what could not be sent. Never rejects. */
+  /** Sends the next batch, or retries the one that failed. Never rejects. */
   async flush(
     nowMs: number,
     drain: () => Omit<CounterBatch, 'isolate' | 'n'>,
@@ -104,8 +104,13 @@ export class CounterFlush {
       if (batch !== undefined) await send(batch);
       if (this.#unsent === batch) this.#unsent = undefined;
     } catch (error) {
-      // It is sent again with the next flush.
-      log('warn', 'Counts could not be handed over.', { 'event.action': 'counter-flush' }, error);
+      // The next flush retries this batch.
+      log(
+        'warn',
+        'Counters could not be sent; the next flush retries them.',
+        { 'event.action': 'counter-flush' },
+        error,
+      );
     } finally {
       if (this.#triedAtMs === nowMs) this.dueAtMs = nowMs + FLUSH_EVERY_MS;
     }

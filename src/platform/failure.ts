@@ -1,6 +1,6 @@
 /**
- * Every way in which a request can fail as far as a caller is concerned. The set is closed: the gateway maps
- * each code to a status and a title, and a code without one does not compile.
+ * Every way in which a request can fail from a caller's point of view. The set is closed: the gateway maps each code to
+ * a status and a title, and a code without a mapping does not compile.
  */
 export type FailureCode =
   | 'malformed_json'
@@ -44,7 +44,7 @@ export type FailureCode =
   | 'kafka_unavailable'
   | 'internal';
 
-/** An expected failure, as a value or thrown where a call chain ends. It holds nothing that a caller may not see. */
+/** An expected failure, returned as a value or thrown. It contains nothing that a caller may not see. */
 export class Failure extends Error {
   readonly code: FailureCode;
   /** JSON Pointer (RFC 6901) into the request body, or the name of a parameter or header. */
@@ -64,13 +64,13 @@ export class Failure extends Error {
   }
 }
 
-/** A JSON Pointer (RFC 6901) from the path that a schema library reports. */
+/** Converts the path of a schema error to a JSON Pointer (RFC 6901). */
 export function jsonPointer(path: readonly PropertyKey[]): string {
   return path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
 /**
- * Calls a dependency, and turns any error of it into a failure that the client may retry.
+ * Calls a dependency and turns any of its errors into a failure that the client may retry.
  *
  * @throws Failure `code`
  */
@@ -87,10 +87,10 @@ export async function calling<T>(
   }
 }
 
-/** Wrappers that drivers and stubs put around an error. */
+/** The most wrappers of an error that are unwrapped. Drivers and stubs add some. */
 const CAUSES_MAX = 5;
 
-/** The message of an error's innermost cause, which names the reason. */
+/** The name and message of an error's innermost cause, which states the reason. */
 export function reasonOf(error: unknown): string {
   let root = error;
   for (let depth = 0; root instanceof Error && root.cause instanceof Error && depth < CAUSES_MAX; depth += 1)

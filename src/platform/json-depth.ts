@@ -1,7 +1,7 @@
-/** Deeper JSON than this is no data of ours, and costs stack wherever it is walked. */
+/** The deepest JSON that is accepted. No valid request nests deeper, and each level costs stack wherever it is walked. */
 export const JSON_DEPTH_MAX = 64;
 
-/** Whether a JSON text is nested deeper than that. To be asked before it is parsed; of other text it says nothing. */
+/** Whether a JSON text is nested deeper than the limit. Call it before parsing; for text that is not JSON the result is meaningless. */
 export function isTooDeep(text: string): boolean {
   let depth = 0;
   let isInString = false;

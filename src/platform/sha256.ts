@@ -24,7 +24,7 @@ const INITIAL = Int32Array.from(primes(8), (prime) => fraction(Math.sqrt(prime))
 const ROUND = Int32Array.from(primes(64), (prime) => fraction(Math.cbrt(prime)));
 
 const encoder = new TextEncoder();
-// Nothing here waits, so calls cannot meet: one schedule and one state serve all of them.
+// No call awaits anything, so calls never interleave: all of them share one schedule and one state.
 const schedule = new Int32Array(64);
 const state = new Int32Array(8);
 
@@ -61,7 +61,7 @@ function compress(words: DataView, offset: number): void {
     const s1 = rotated(b, 17) ^ rotated(b, 19) ^ (b >>> 10);
     w[index] = (at(w, index - 16) + s0 + at(w, index - 7) + s1) | 0;
   }
-  // One by one: a pattern would go through an iterator.
+  // Assigned one by one, because destructuring would go through an iterator.
   let a = at(state, 0);
   let b = at(state, 1);
   let c = at(state, 2);
@@ -102,7 +102,7 @@ function rotated(word: number, bits: number): number {
   return (word >>> bits) | (word << (32 - bits));
 }
 
-/** Within the array's length, which the types cannot say. */
+/** Reads an index that is known to be within the array, which the types cannot express. */
 function at(array: Int32Array, index: number): number {
   return array[index] ?? 0;
 }

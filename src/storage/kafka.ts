@@ -2,14 +2,14 @@ import { Kafka, UpstashError } from '@upstash/kafka';
 import * as z from 'zod';
 import { withTimeout } from '../platform/clock.ts';
 
-/** How Kafka's REST protocol is reached. */
+/** Address and credentials of a Kafka REST server. */
 export interface KafkaAccess {
   readonly url: string;
   readonly username: string;
   readonly password: string;
 }
 
-/** A record as the protocol gives it. */
+/** A record as the REST protocol returns it. */
 const KafkaRecord = z.object({
   topic: z.string(),
   partition: z.int(),
@@ -20,15 +20,15 @@ const KafkaRecord = z.object({
 });
 export type KafkaRecord = z.output<typeof KafkaRecord>;
 
-/** How long a question waits for records, in milliseconds: an idle partition costs a call this often. */
+/** How long a fetch waits for records, in milliseconds. An idle partition costs one call per period. */
 const FETCH_WAIT_MS = 5_000;
-/** A call that has no answer after this long has failed; the client's own tries are over by then, and it has no limit. */
+/** A call fails after this long, in milliseconds. The client's own retries are over by then; it has no timeout itself. */
 const CALL_TIMEOUT_MS = 30_000;
 const RANGE_NOT_SATISFIABLE = 416;
 
 /**
- * One partition as a group reads it. The client tries each call six times within 16 s before it fails, so what is
- * written may be there twice.
+ * One partition as a consumer group reads it. The client tries each call six times within 16 s before it fails, so a
+ * record may be written twice.
  */
 export class KafkaPartition {
   readonly #kafka: Kafka;
@@ -45,7 +45,7 @@ export class KafkaPartition {
     this.#at = at;
   }
 
-  /** What the group has committed; undefined where it has not. */
+  /** The group's committed offset; undefined before its first commit. */
   async committed(): Promise<number | undefined> {
     const [position] = await answer(
       this.#kafka.consumer().committed({ ...this.#name(), topicPartitions: [this.#at] }),
@@ -58,12 +58,12 @@ export class KafkaPartition {
     return await this.#offset('earliest');
   }
 
-  /** The offset that the next record gets. */
+  /** The offset of the next record to be written. */
   async latest(): Promise<number> {
     return await this.#offset('latest');
   }
 
-  /** Records from an offset on; null where the partition does not have it. */
+  /** The records from an offset on; null if the partition does not have that offset. */
   async fetch(offset: number): Promise<KafkaRecord[] | null> {
     try {
       const asked = { ...this.#at, offset, timeout: FETCH_WAIT_MS };
@@ -74,7 +74,7 @@ export class KafkaPartition {
     }
   }
 
-  /** Moves the group on: the next that it reads is this one. */
+  /** Commits the offset of the next record that the group reads. */
   async commit(offset: number): Promise<void> {
     await answer(this.#kafka.consumer().commit({ ...this.#name(), offset: { ...this.#at, offset } }));
   }
@@ -90,7 +90,7 @@ export class KafkaPartition {
   }
 }
 
-/** A record that is to be written. */
+/** A record to write. */
 export interface NewKafkaRecord {
   readonly topic: string;
   readonly key?: string;
@@ -98,23 +98,27 @@ export interface NewKafkaRecord {
   readonly headers: { key: string; value: string }[];
 }
 
-/** Records of one call: some hundred kilobytes, of the 8 MB that the bridge takes. */
+/** Records of one call: some hundred kilobytes, of the 8 MB that the bridge accepts. */
 const PRODUCE_RECORDS_MAX = 500;
 
-/** Returns once all are written, in order; where it fails, some may be. */
+/** Writes the records in order and resolves once all are written. If it fails, some may have been written. */
 export async function produceAll(access: KafkaAccess, records: readonly NewKafkaRecord[]): Promise<void> {
   const producer = new Kafka(access).producer();
   for (let from = 0; from < records.length; from += PRODUCE_RECORDS_MAX)
     await answer(producer.produceMany(records.slice(from, from + PRODUCE_RECORDS_MAX)));
 }
 
-/** How many partitions each topic has. */
+/** The number of partitions of each topic. */
 export async function partitionCounts(access: KafkaAccess): Promise<ReadonlyMap<string, number>> {
   const topics = await answer(new Kafka(access).admin().topics());
   return new Map(Object.entries(z.record(z.string(), z.int().positive()).parse(topics)));
 }
 
-/** @throws Error where it takes too long; the call itself cannot be called back, and may still take effect. */
+/** @throws Error after `CALL_TIMEOUT_MS`. The call cannot be cancelled, so it may still take effect. */
 function answer<T>(call: Promise<T>): Promise<T> {
-  return withTimeout(call, CALL_TIMEOUT_MS, () => new Error('The Kafka REST bridge does not answer.'));
+  return withTimeout(
+    call,
+    CALL_TIMEOUT_MS,
+    () => new Error(`The Kafka REST bridge did not answer within ${CALL_TIMEOUT_MS} ms.`),
+  );
 }

@@ -1,12 +1,12 @@
 import { Failure } from '../platform/failure.ts';
 import { classifyFault } from './postgres/connect.ts';
 
-/** Wrappers that drivers and stubs put around an error. */
+/** The most wrappers of an error that are unwrapped. Drivers and stubs add some. */
 const CAUSES_MAX = 5;
 
 /**
- * Whether an error tells of something that is away and may come back: the database, or a Durable Object, which says
- * so by `retryable` or `overloaded` (Durable Objects, "Error handling"). False where it does not tell.
+ * Whether an error is an outage that may pass: of the database, or of a Durable Object, which marks it by `retryable`
+ * or `overloaded` (Durable Objects, "Error handling"). False for an error that does not say so.
  */
 export function isOutage(error: unknown): boolean {
   for (let cause = error, depth = 0; cause instanceof Error && depth < CAUSES_MAX; depth += 1) {
@@ -17,7 +17,7 @@ export function isOutage(error: unknown): boolean {
   return false;
 }
 
-/** Whether a Durable Object says by an error that it does not answer now and may do so later. */
+/** Whether a Durable Object's error says that the object is unavailable and a retry may succeed. */
 export function isObjectAway(error: unknown): boolean {
   return (
     error instanceof Error && ['retryable', 'overloaded'].some((word) => Reflect.get(error, word) === true)

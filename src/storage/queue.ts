@@ -9,20 +9,20 @@ import { packBySize, sized } from '../platform/pack.ts';
 /** Bytes of a message and of a send. The platform's own framing needs the rest of its limits. */
 const MESSAGE_BYTES_MAX = QUEUE_MESSAGE_BYTES_MAX - 18_000;
 const SEND_BYTES_MAX = QUEUE_SEND_BYTES_MAX - 16_000;
-/** What a message has beside its items, at most. */
+/** The most bytes of a message beside its items. */
 const FRAME_BYTES_MAX = 256;
-/** Keeps a consumer's batch of ten messages within what one transaction and one fold take. */
+/** The most items of a message, so that a consumer's batch of ten messages fits one transaction and one fold. */
 const MESSAGE_ITEMS_MAX = 400;
 
-/** The end of a queue that messages are put in at. */
+/** The producer's side of a queue. */
 export interface Outlet<Message> {
   sendBatch(messages: Iterable<{ body: Message; contentType: 'json' }>): Promise<unknown>;
 }
 
 /**
- * Sends items to a queue, many to a message, and returns once the queue has taken all of them.
+ * Sends items to a queue, many per message, and resolves once the queue has accepted all of them.
  *
- * @throws Failure `queue_unavailable`; then some of the items may have been taken. Consumers are idempotent.
+ * @throws Failure `queue_unavailable`; some of the items may have been accepted. Consumers are idempotent.
  */
 export async function sendChunked<Item, Message>(
   queue: Outlet<Message>,

@@ -164,7 +164,7 @@ describe('a rebuild of the features', () => {
     );
     const refused = await step({ rebuild: true, restart: true });
     expect(refused.code).toBe('history_pruned');
-    expect(refused.detail).toContain('History is whole after');
+    expect(refused.detail).toContain('History is complete after');
     expect(await purchases()).toBe(sent);
   });
 });

@@ -7,39 +7,39 @@ import { deleteTags, insertTags, updateTags } from './list-tags.ts';
 import { outbox, schema } from './schema.ts';
 
 /**
- * Capture of other writers: triggers that write the outbox rows of every change that was not made by this worker,
- * with the tags that its own writes would have. They are statement-level and read the changed rows from transition
- * tables, so a statement costs one look at its rows and few outbox rows, however many rows it changes.
+ * Captures changes by other writers: triggers write the outbox rows of every change that this worker did not make, with
+ * the same tags as the worker's own writes. The triggers are statement-level and read the changed rows from transition
+ * tables. So a statement costs one scan of its rows and few outbox rows, however many rows it changes.
  */
 
-/** What the triggers are made for. */
+/** The declarations that the triggers cover. */
 export interface CaptureSource {
   readonly entities: readonly EntityDefinition[];
   readonly histories: readonly HistoryDefinition[];
-  /** The tag of all answers: for a truncated table, and for a statement that changes more than is worth telling apart. */
+  /** The tag of all answers, for a truncated table and for a statement with more than `STATEMENT_TAGS_MAX` tags. */
   readonly everything: string;
 }
 
 /**
- * Tags of one outbox row, beside the rest of those of its last changed row. A report on 200 pending rows comes with
- * every answer that is read from the database, so it has little more than half a megabyte at most.
+ * The most tags of one outbox row, beside the remaining tags of its last changed row. Every answer that is read from the
+ * database comes with a report on up to 200 pending rows; this limit keeps it to little more than half a megabyte.
  */
 export const ROW_TAGS_MAX = 100;
 
 /**
- * Tags of one statement. 10,000 of them take 14 % of the clock's slots: half of the answers about one thing, which
- * have about four, and nearly all lists are void then, so telling the tags apart is worth little beyond.
+ * The most tags of one statement. 10,000 tags take 14 % of the clock's slots. They void half of the answers about one
+ * thing, which have about four tags, and nearly all lists, so more distinct tags would save little.
  */
 export const STATEMENT_TAGS_MAX = 10_000;
 
-/** What each trigger is called, with the kind of statement behind it. */
+/** Prefix of each trigger's name; the kind of statement follows. */
 const TRIGGER_PREFIX = 'millrace_capture';
-/** What each function is called, in Millrace's schema, with the table's schema and name behind it. */
+/** Prefix of each function's name in Millrace's schema; the table's schema and name follow. */
 const FUNCTION_PREFIX = 'capture';
-/** Postgres cuts longer names off, and two tables could share a function then. */
+/** Longest name in Postgres, in bytes. It truncates longer names, so two tables could share a function. */
 const NAME_BYTES_MAX = 63;
 
-/** A deploy waits this long for a table's lock; behind it, every writer of the table would wait as well. */
+/** How long a deploy waits for a table's lock. While it waits, every writer of the table waits behind it. */
 const LOCK_TIMEOUT = '5s';
 
 const OLD_ROWS = sql.raw('old_rows');
@@ -58,12 +58,12 @@ const dialect = new PgDialect();
 const OUTBOX = compiled(sql`${outbox}`);
 
 /**
- * The statements that install the triggers, to be run in one transaction, as often as one likes. Triggers of tables
- * that the catalog no longer has are dropped. Each is one statement without parameters. They need Millrace's
- * schema, so the migrations come first, and the privilege `trigger` on each table, whoever owns it; no superuser;
+ * The statements that install the triggers, to be run in one transaction. Running them again changes nothing. They drop
+ * the triggers of tables that left the catalog. Each is one statement without parameters. They need Millrace's schema,
+ * so the migrations come first, and the privilege `trigger` on each table, whoever owns it. They need no superuser, and
  * Postgres 14 or newer.
  *
- * @throws Error for a table whose name is too long to be told apart.
+ * @throws Error for a table whose name is too long for a unique function name.
  */
 export function captureStatements(source: CaptureSource): string[] {
   const tables = tablesOf(source);
@@ -75,12 +75,12 @@ export function captureStatements(source: CaptureSource): string[] {
   ];
 }
 
-/** The statements that remove all triggers of capture, in one transaction. */
+/** The statements that remove all capture triggers, to be run in one transaction. */
 export function dropCaptureStatements(): string[] {
   return [...preamble(), dropStatement([])];
 }
 
-/** What the catalog says of one table. Usually it has one entity or one history. */
+/** The declarations of one table: usually one entity or one history. */
 interface CapturedTable {
   readonly table: PgTable;
   readonly entities: readonly EntityDefinition[];
@@ -95,17 +95,17 @@ function tablesOf({ entities, histories }: CaptureSource): CapturedTable[] {
   });
 }
 
-/** One row more than could have tags that are told apart: whoever finds that many knows that there are too many. */
+/** One more than the most tags of a statement: a result of this size says that there are too many. */
 const LIMIT = sql.raw(String(STATEMENT_TAGS_MAX + 1));
 
-/** For each kind of statement a query of one array of tags for each changed row. */
+/** For each kind of statement, a query that returns an array of tags for each changed row. */
 function changedRows(of: CapturedTable): {
   readonly insert: SQL;
   readonly update: SQL;
   readonly delete: SQL;
 } {
-  // Each row of an entity has a tag of its own, so as many rows as there may be tags are enough to look at. The
-  // rows of a history often have their owners in common.
+  // Each row of an entity has its own tag, so rows beyond the limit of tags need not be read. Rows of a history often
+  // share their owners, so only distinct arrays count.
   const select = sql.raw(of.entities.length > 0 ? 'select' : 'select distinct');
   const changed = insertedRowTags(of, 'changed');
   const prior = deletedRowTags(of, 'prior');
@@ -115,7 +115,7 @@ function changedRows(of: CapturedTable): {
     case when ${isMissing('prior')} then ${changed} when ${isMissing('changed')} then ${prior}
       else ${updatedRowTags(of, 'prior', 'changed')} end`;
   const isSame = keys.map((key) => sql`prior.${key} = changed.${key}`);
-  // A row that is written as it was changes no answer; `*<>` compares rows of whatever types.
+  // A row that an update leaves unchanged changes no answer; `*<>` compares rows of any type.
   return {
     insert: sql`${select} ${changed} as tags from ${NEW_ROWS} as changed limit ${LIMIT}`,
     delete: sql`${select} ${prior} as tags from ${OLD_ROWS} as prior limit ${LIMIT}`,
@@ -146,7 +146,7 @@ function updatedRowTags({ entities, histories }: CapturedTable, prior: string, c
   ]);
 }
 
-/** The part of the history for each owner that the row names, as `tagsOfAppend` has it. */
+/** The tag of the history's part for each owner that the row names, as `tagsOfAppend` makes it. */
 function ownerTags(history: HistoryDefinition, row: string): SQL {
   const tags = history.owners.map((owner) => {
     const columns = ownerColumns(owner, history.table).map((name) => sql`${sql.raw(row)}.${name}`);
@@ -157,14 +157,17 @@ function ownerTags(history: HistoryDefinition, row: string): SQL {
   return concatenated(tags);
 }
 
-/** By what a row before an update and a row after it are the same; one that got another key is deleted and inserted. */
+/** The columns that pair a row's old and new versions in an update. A row with a new key counts as deleted and inserted. */
 function pairingColumns({ table, entities }: CapturedTable): string[] {
   const [entity] = entities;
   if (entity !== undefined) return entity.key.columns.map(({ column }) => column.name);
   const { columns, primaryKeys } = getTableConfig(table);
   const key = columns.filter(({ primary }) => primary);
   const names = (key.length > 0 ? key : (primaryKeys[0]?.columns ?? [])).map(({ name }) => name);
-  if (names.length === 0) throw new Error(`The table "${getTableName(table)}" has no primary key.`);
+  if (names.length === 0)
+    throw new Error(
+      `The table "${getTableName(table)}" has no primary key, so its changes cannot be captured. Declare one.`,
+    );
   return names;
 }
 
@@ -173,13 +176,13 @@ function concatenated(arrays: readonly SQL[]): SQL {
 }
 
 /**
- * The function of a table's triggers. It runs with the rights of its owner, so other writers need none on the
- * outbox; for that its search path is fixed, with temporary tables last. An error in the tags, such as a column
- * that is gone, fails no other writer's statement: it voids everything, and warns. What may fail writes nothing,
- * so its block needs no transaction number of its own.
+ * The trigger function of a table. It runs with its owner's rights, so that other writers need none on the outbox. For
+ * that its search path is fixed, with temporary tables last. An error while it computes tags, such as a dropped column,
+ * does not fail the other writer's statement: the function invalidates everything and raises a warning. The block that
+ * may fail writes nothing, so it needs no transaction id of its own.
  *
- * The tags of one changed row stay in one outbox row: who has invalidated a part of a change would otherwise take
- * it for the whole.
+ * All tags of one changed row go into one outbox row. Otherwise a reader that has invalidated one part of a change would
+ * take the whole change for invalidated.
  */
 function functionStatement(of: CapturedTable, everything: string): string {
   const changed = changedRows(of);
@@ -223,7 +226,7 @@ end
 $capture$`;
 }
 
-/** The worker's own statements have written their outbox rows, and do not even call the function. */
+/** The triggers do not fire for the worker's own statements, which have written their outbox rows themselves. */
 function triggerStatements(table: PgTable): string[] {
   const target = compiled(sql`${table}`);
   return TRIGGERS.map(
@@ -234,8 +237,8 @@ execute function ${qualified(functionName(table))}()`,
 }
 
 /**
- * All trigger functions of Millrace's schema are capture's, also those of an earlier Millrace; their triggers go with
- * them. A trigger that goes this way needs no right on its table.
+ * Drops every trigger function of Millrace's schema that is not in `except`, with its triggers. All of them are
+ * capture functions, some of earlier versions. Dropping a trigger this way needs no right on its table.
  */
 function dropStatement(except: readonly string[]): string {
   const kept = `array[${except.map(literal).join(', ')}]::text[]`;
@@ -269,12 +272,12 @@ function functionName(table: PgTable): string {
   return name;
 }
 
-/** A function's name within Millrace's schema. */
+/** A function's name, qualified by Millrace's schema. */
 function qualified(name: string): string {
   return `${quoted(schema.schemaName)}.${quoted(name)}`;
 }
 
-/** A definition of a function has no parameters. */
+/** Compiles a statement to text. Parameters are an error, because a function definition cannot have any. */
 function compiled(statement: SQL): string {
   const { sql: written, params } = dialect.sqlToQuery(statement);
   if (params.length > 0) throw new Error(`A trigger cannot have parameters: ${written}`);

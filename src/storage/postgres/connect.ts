@@ -4,14 +4,14 @@ import { Failure } from '../../platform/failure.ts';
 
 export interface DatabaseTarget {
   readonly url: string;
-  /** Another SQL-over-HTTP endpoint than Neon's own, as local development has it. */
+  /** A SQL-over-HTTP endpoint to use instead of Neon's own, for local development. */
   readonly endpoint: string | undefined;
 }
 
-/** How long a statement or a batch may take before its request gives up, in milliseconds. */
+/** How long a statement or a batch may take, in milliseconds. */
 const QUERY_TIMEOUT_MS = 10_000;
 
-/** A drizzle database over Neon's HTTP protocol: one round trip a statement or batch, no connection to keep. */
+/** A drizzle database over Neon's HTTP protocol: one round trip per statement or batch, and no connection to keep open. */
 export function connect(target: DatabaseTarget): NeonHttpDatabase & { readonly $client: NeonHttpClient } {
   const { endpoint } = target;
   if (endpoint !== undefined) neonConfig.fetchEndpoint = () => endpoint;
@@ -19,14 +19,14 @@ export function connect(target: DatabaseTarget): NeonHttpDatabase & { readonly $
   return drizzle(neon(target.url));
 }
 
-/** The connection to the database broke, or the database took too long, while an answer was read. */
+/** The connection broke, or the time ran out, while the answer's body was read. */
 class ConnectionLost extends Error {
   override readonly name = 'ConnectionLost';
 }
 
 /**
- * What the driver needs of `fetch`. The driver wraps the errors of `fetch` itself in a `NeonDbError`, but not those of
- * reading the body: unmarked, a connection that breaks there would look like an error of the code around the query.
+ * `fetch` for the driver. The driver wraps errors of `fetch` itself in a `NeonDbError`, but not errors of reading the
+ * body. Without this marking, a connection that breaks there would look like an error of the calling code.
  */
 async function fetchAnswer(input: string, init: RequestInit) {
   const response = await fetch(input, { ...init, signal: AbortSignal.timeout(QUERY_TIMEOUT_MS) });
@@ -41,15 +41,15 @@ async function fetchAnswer(input: string, init: RequestInit) {
   };
 }
 
-/** SQLSTATE classes in which the statement's own data is at fault: trying again cannot help. */
+/** SQLSTATE classes of errors in the statement's own data. A retry cannot succeed. */
 const DATA_FAULT_CLASSES = new Set(['22', '23']);
 
 export type DatabaseFault = 'data' | 'unavailable' | 'bug';
 
 /**
- * What kind of error a query, or the code around it, ended with: the data's fault, an outage that passes, or a mistake
- * in a statement or in code. Without an SQLSTATE only an error of the connection is an outage: a `TypeError` of a
- * view would otherwise be retried for ever, and hide behind old answers.
+ * Classifies an error of a query, or of the code around it: bad data, an outage that may pass, or a bug in a statement or
+ * in code. Without an SQLSTATE only a connection error counts as an outage. Otherwise a `TypeError` in a view would be
+ * retried forever, and old answers would hide it.
  */
 export function classifyFault(error: unknown): DatabaseFault {
   const state = sqlState(error);
@@ -60,17 +60,21 @@ export function classifyFault(error: unknown): DatabaseFault {
   return ['08', '53', '57', '40', '58', '55'].includes(stateClass) ? 'unavailable' : 'bug';
 }
 
-/** Text that Postgres cannot hold, such as NUL: character_not_in_repertoire, and in jsonb untranslatable_character. */
+/** Text that Postgres cannot store, such as NUL: character_not_in_repertoire, and in jsonb untranslatable_character. */
 const TEXT_FAULTS: readonly (string | undefined)[] = ['22021', '22P05'];
 
-/** Runs a query and turns an outage, or text that cannot be text, into a failure that a caller can act on. */
+/** Runs a query. It turns an outage, or text that cannot be stored, into a failure that the caller can act on. */
 export async function guarded<T>(query: () => Promise<T>): Promise<T> {
   try {
     return await query();
   } catch (error) {
     if (error instanceof Failure) throw error;
     if (TEXT_FAULTS.includes(sqlState(error)))
-      throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { cause: error });
+      throw new Failure(
+        'invalid_request',
+        'A text contains NUL or an unpaired surrogate, which cannot be stored. Remove it.',
+        { cause: error },
+      );
     if (classifyFault(error) !== 'unavailable') throw error;
     throw new Failure('database_unavailable', 'The database does not answer. Try again shortly.', {
       retryAfterS: 5,
@@ -79,24 +83,24 @@ export async function guarded<T>(query: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Whether a foreign key kept a row from being deleted: foreign_key_violation, or restrict_violation. */
+/** Whether a foreign key prevented the deletion of a row: foreign_key_violation or restrict_violation. */
 export function isStillReferenced(error: unknown): boolean {
   return ['23503', '23001'].includes(sqlState(error) ?? '');
 }
 
-/** Whether a query was given up because it took too long, by us or by the database (query_canceled). */
+/** Whether a query was cancelled because it took too long, by this worker or by the database (query_canceled). */
 export function isTimeout(error: unknown): boolean {
   if (sqlState(error) === '57014') return true;
   let cause = error;
   for (let depth = 0; cause instanceof Error && depth < 5; depth += 1) {
     if (cause.name === 'TimeoutError') return true;
-    // The driver's own wrapper names what `fetch` threw otherwise than `cause`.
+    // The driver's own wrapper holds the error of `fetch` in `sourceError`, not in `cause`.
     cause = Reflect.get(cause, 'sourceError') ?? cause.cause;
   }
   return false;
 }
 
-/** Whether the database could not be reached, or took too long: the driver's errors without an SQLSTATE are of that. */
+/** Whether the database could not be reached in time. The driver's errors without an SQLSTATE mean that. */
 function isConnectionError(error: unknown): boolean {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
     if (cause.name === 'NeonDbError' || cause instanceof ConnectionLost) return true;
@@ -104,10 +108,10 @@ function isConnectionError(error: unknown): boolean {
   return false;
 }
 
-/** Postgres manual, appendix A. The first character also tells it from error codes of a system such as `EPIPE`. */
+/** Format of an SQLSTATE (Postgres manual, appendix A). The first character excludes system error codes such as `EPIPE`. */
 const SQLSTATE = /^[0-9FHPX][0-9A-Z]{4}$/;
 
-/** The SQLSTATE of a Postgres error, found through the wrappers that drivers put around it. */
+/** The SQLSTATE of a Postgres error, found through the wrappers of drivers. */
 export function sqlState(error: unknown): string | undefined {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
     if ('code' in cause && typeof cause.code === 'string' && SQLSTATE.test(cause.code)) return cause.code;

@@ -16,7 +16,7 @@ import * as millrace from './schema.ts';
 /** A key by property of the entity's table. */
 export type KeyValues = Readonly<Record<string, KeyPart>>;
 
-/** What a write did, and the outbox row that names what it invalidates. */
+/** The result of a write: its outbox row and the tags that it invalidates. */
 export interface WrittenRow {
   readonly outboxId: number;
   readonly tags: readonly string[];
@@ -29,9 +29,9 @@ const Written = z.object({
 });
 
 /**
- * Inserts or replaces one row and writes its outbox row, in one transaction. A new row invalidates its own tag and
- * its place in every list; a replaced one its own tag, the lists where its place changed, and what earlier changes
- * of it have not invalidated yet.
+ * Inserts or replaces one row and writes its outbox row, in one transaction. An inserted row invalidates its own tag and
+ * its place in every list. A replaced row invalidates its own tag, the lists where its place changed, and the tags of
+ * its earlier changes that are still pending.
  */
 export async function putEntity(
   db: NeonHttpDatabase,
@@ -44,12 +44,14 @@ export async function putEntity(
   const entries = Object.entries(values).map(([property, value]) => {
     const column = columns[property];
     if (column === undefined)
-      throw new Error(`The catalog writes "${property}", which its table does not have.`);
+      throw new Error(
+        `The catalog writes "${property}", which the table of "${entity.name}" does not have. Add the column or remove the property.`,
+      );
     return { name: sql.identifier(column.name), value: sql`${value}` };
   });
   const updatedAt = columns['updatedAt'];
   if (updatedAt !== undefined) entries.push({ name: sql.identifier(updatedAt.name), value: sql`now()` });
-  // Events that happened before this write do not undo it.
+  // Sets the clocks, so that an event that happened before this write does not undo it.
   for (const clock of Object.values(entity.clocks))
     if (clock.columns.some(({ property }) => property in values))
       entries.push({ name: sql.identifier(clock.column.name), value: sql`now()` });
@@ -67,13 +69,13 @@ interface WrittenColumn {
   readonly value: SQL;
 }
 
-/** Set within the transaction of a write: whether its first statement inserted the row. */
+/** A setting of the write's transaction: whether its first statement inserted the row. */
 const CREATED = sql.raw(`'millrace.created'`);
 
 /**
- * Inserts the row, or locks the one that is there. `where false` replaces nothing, and the row is locked all the
- * same, also where a concurrent transaction has just inserted it. So whoever else writes it, the next statement,
- * whose snapshot is taken now, sees the row as it is until this transaction ends.
+ * Inserts the row, or locks the existing one. `where false` makes the update change nothing, but Postgres locks the row
+ * even if a concurrent transaction has just inserted it. So the next statement, whose snapshot is taken after the lock,
+ * sees the row as it stays until this transaction ends.
  */
 function insertOrLock(entity: EntityDefinition, key: KeyValues, entries: readonly WrittenColumn[]): SQL {
   const names = keyNames(entity).map((name) => sql`${name}`);
@@ -87,7 +89,7 @@ function insertOrLock(entity: EntityDefinition, key: KeyValues, entries: readonl
     select set_config(${CREATED}, (exists (select from inserted))::text, true)`;
 }
 
-/** Replaces the row unless it has just been inserted, and writes to the outbox what changed with it. */
+/** Replaces the row unless it was just inserted, and writes the outbox row of what changed. */
 function replaceAndTell(entity: EntityDefinition, key: KeyValues, entries: readonly WrittenColumn[]): SQL {
   return sql`
     with found as (
@@ -107,8 +109,8 @@ function replaceAndTell(entity: EntityDefinition, key: KeyValues, entries: reado
 }
 
 /**
- * What earlier changes of the row are still to invalidate. A write that committed without an answer is sent again:
- * the second time it may change nothing, and yet its answer has to mean that both are invalidated.
+ * The tags of earlier changes of the row that are still pending. A client repeats a write whose answer it lost. The second
+ * write may change nothing, but its answer has to mean that both writes are invalidated.
  */
 function pendingTags(entity: EntityDefinition, key: KeyValues): SQL {
   return sql`array(
@@ -117,11 +119,11 @@ function pendingTags(entity: EntityDefinition, key: KeyValues): SQL {
 }
 
 /**
- * Deletes one row and writes its outbox row with it: what the statement returns is the row as it was deleted. Where
- * events remove rows of the entity as well, those that happened before do not bring this one back.
+ * Deletes one row and writes its outbox row, with the tags of the row as it was. If events also remove rows of the
+ * entity, an event that happened before this deletion does not bring the row back.
  *
- * @returns `null` where there is no such row.
- * @throws Failure `still_referenced` where a foreign key forbids it.
+ * @returns `null` if there is no such row.
+ * @throws Failure `still_referenced` if a foreign key forbids the deletion.
  */
 export async function deleteEntity(
   db: NeonHttpDatabase,
@@ -154,7 +156,7 @@ function join(parts: readonly SQL[]): SQL {
   return sql.join([...parts], sql`, `);
 }
 
-/** Those of `keys` that no row has, as positions in it. */
+/** The positions in `keys` of the keys that no row has. */
 export async function missingKeys(
   db: NeonHttpDatabase,
   entity: EntityDefinition,

@@ -4,19 +4,19 @@ import * as z from 'zod';
 import { DEAD_LETTER } from './quarantine.ts';
 import * as millrace from './schema.ts';
 
-/** Where an event is, as far as the database knows. */
+/** The state of an event in the database. */
 export type EventStatus =
   | {
       readonly status: 'stored';
       readonly type: string;
-      /** The type as it was sent, where that is an earlier version. */
+      /** The type as it was sent, if that is an earlier version. */
       readonly sentAs?: string;
       readonly subject: string | null;
       /** RFC 3339. */
       readonly time: string;
       readonly recordedAt: string;
-      /** What it invalidates, and since when that has been done: null while it waits for the relay. All of it is null once
-       * retention has deleted the outbox row. */
+      /** The tags that the event invalidates, and when the relay invalidated them (null while pending). Null once retention
+       * has deleted the outbox row. */
       readonly invalidated: {
         readonly tags: readonly string[];
         readonly at: string | null;
@@ -50,7 +50,7 @@ const Kept = z.object({
   received_at: Timestamp,
 });
 
-/** Where the event of a source and id is; undefined where it was never seen, or has not left the queue yet. */
+/** The status of an event by source and id; undefined if it was never received or is still in the queue. */
 export async function readEventStatus(
   db: NeonHttpDatabase,
   source: string,

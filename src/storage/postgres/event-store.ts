@@ -9,12 +9,12 @@ import { byColumns, type EventRow, recordset } from './recordset.ts';
 import { type EventEffect, rowEffectStatements } from './row-effects.ts';
 import * as millrace from './schema.ts';
 
-/** An event that kept its contract, with what it does to the tables and the tags that this invalidates. */
+/** An event that passed its contract, with its effects on the tables and the tags that it invalidates. */
 export interface StorableEvent {
   readonly source: string;
   readonly id: string;
   readonly type: string;
-  /** The type as it was sent, where that is an earlier version. */
+  /** The type as it was sent, if that is an earlier version. */
   readonly sentAs?: string;
   readonly subject: string | null;
   /** RFC 3339. */
@@ -30,10 +30,10 @@ export interface EventIdentity {
   readonly id: string;
 }
 
-/** An event that was there already; `same` unless the stored one says something else. */
+/** A duplicate of a stored event; `same` is false if the stored event differs. */
 export interface KnownEvent extends EventIdentity {
   readonly same: boolean;
-  /** The stored one, where it was sent in another version: then its wording alone does not decide. */
+  /** The stored event, if it was sent in another version: then a comparison of the texts does not decide. */
   readonly stored?: { readonly type: string; readonly data: unknown };
 }
 
@@ -45,14 +45,14 @@ const Known = z.object({
 });
 
 /**
- * Stores events with their effects and their outbox rows in one transaction of a handful of statements,
- * whatever their number. Events that are there already (by source and id) change nothing.
+ * Stores events with their effects and outbox rows in one transaction of a few statements, whatever the number of
+ * events. Duplicates (by source and id) change nothing.
  *
- * Over HTTP a transaction is a fixed list of statements, so later ones find what was new to the first by the
- * `batch` that it wrote: a fresh UUID per call.
+ * Over HTTP a transaction is a fixed list of statements. So the first statement writes `batch`, a fresh UUID per call,
+ * into the new events, and the later statements find them by it.
  *
  * @param events of distinct identities: one statement may not insert the same key twice.
- * @returns those that were there already.
+ * @returns the duplicates.
  */
 export async function storeEvents(
   db: NeonHttpDatabase,
@@ -75,7 +75,7 @@ export async function storeEvents(
   });
 }
 
-/** How many events are stored, of one source or of all. */
+/** The number of stored events, of one source or of all. */
 export async function countStored(db: NeonHttpDatabase, source: string | undefined): Promise<number> {
   const { rows } = await db.execute(
     sql`select count(*) as stored from ${millrace.events} where ${source === undefined ? sql`true` : sql`source = ${source}`}`,
@@ -83,7 +83,7 @@ export async function countStored(db: NeonHttpDatabase, source: string | undefin
   return z.object({ stored: z.coerce.number().int() }).parse(rows[0]).stored;
 }
 
-/** The time does not count: without one of its own, an event that is sent again gets another. */
+/** Compares without the time: an event sent without a time gets a different one each time it is sent. */
 function selectKnown(events: readonly StorableEvent[], batch: string): SQL {
   const json = events.map(({ source, id, type, sentAs, data }) => ({
     source,
@@ -135,7 +135,7 @@ function appendStatements(events: readonly StorableEvent[], batch: string): SQL[
   );
 }
 
-/** Rows of one history that name the same columns. */
+/** Inserts rows of one history that name the same columns. */
 function appendRows(history: HistoryDefinition, rows: readonly EventRow[], batch: string): SQL {
   const set = recordset(history.table, rows);
   const numbered = hasLines(history);
@@ -147,7 +147,7 @@ function appendRows(history: HistoryDefinition, rows: readonly EventRow[], batch
     join ${millrace.events} e on e.source = r.m_source and e.id = r.m_id and e.batch = ${batch}::uuid`;
 }
 
-/** The effects of all events on rows of entities; those of one event keep their order. */
+/** The effects of all events on rows of entities. The effects of one event keep their order. */
 function rowEffects(events: readonly StorableEvent[]): EventEffect[] {
   return events.flatMap(({ source, id, effects }) =>
     effects.flatMap((effect, line) => (effect.kind === 'append' ? [] : [{ source, id, line, effect }])),

@@ -1,3 +1,4 @@
+import type * as z from 'zod';
 import type { Catalog } from '../catalog.ts';
 import type { Report } from '../problem.ts';
 
@@ -34,8 +35,44 @@ export function checkViews(catalog: Catalog, report: Report): void {
           'Export the feature from a module of the catalog: only then its events are folded.',
         );
     }
+    checkTexts(view, named, report);
     const reserved = Object.keys(view.vary).find((dimension) => dimension.startsWith('@'));
     if (reserved !== undefined)
       report(view, named, `It varies on "${reserved}".`, 'Choose a name that does not begin with "@".');
   }
+}
+
+/** Texts of many kinds. A schema that calls each of them a wrong type takes no text at all. */
+const SAMPLE_TEXTS = [
+  '1',
+  'a',
+  'true',
+  '0b1f7a52-6c6e-4a39-9a53-9a4f6c4d1c11',
+  '2026-01-01',
+  '2026-01-01T00:00:00Z',
+];
+
+/** Path and query are texts: `z.int()` refuses every request with 400, although it looks right. */
+function checkTexts(view: Catalog['views'][number], named: string, report: Report): void {
+  for (const [place, { shape }] of [
+    ['params', view.params],
+    ['query', view.query],
+  ] as const)
+    for (const [name, schema] of Object.entries<z.core.$ZodType>(shape))
+      if (takesNoText(schema as z.ZodType))
+        report(
+          view,
+          named,
+          `\`${place}.${name}\` takes no text, and a request has nothing else: each would be refused.`,
+          'Use the `params` of an entity, or coerce the text, e.g. `z.coerce.number().int()`.',
+        );
+}
+
+function takesNoText(schema: z.ZodType): boolean {
+  return SAMPLE_TEXTS.every((text) => {
+    const parsed = schema.safeParse(text);
+    return (
+      parsed.error?.issues.some(({ code, path }) => code === 'invalid_type' && path.length === 0) ?? false
+    );
+  });
 }

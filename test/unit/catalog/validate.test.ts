@@ -131,6 +131,34 @@ describe('routes', () => {
   });
 });
 
+describe('parameters', () => {
+  it('refuses a schema that takes no text, because paths and queries are texts', () => {
+    const a = stationView('a', '/v1/stations/{id}', { id: z.int() });
+    expect(oneOf({ a })).toMatch(/`params\.id` takes no text/);
+    const query = { after: z.date().optional(), limit: z.coerce.number().int().max(9).default(3) };
+    expect(oneOf({ a: { ...stationView('a', '/v1/a'), query: z.object(query) } })).toMatch(/`query\.after`/);
+  });
+
+  it.each([
+    ['an entity', station.params],
+    ['a coerced number', { id: z.coerce.number().int().min(1_000) }],
+    ['a form of text', { id: z.email() }],
+    ['a choice', { id: z.enum(['x', 'y']) }],
+    ['a coerced date', { id: z.coerce.date() }],
+    [
+      'a text that becomes a number',
+      {
+        id: z
+          .string()
+          .regex(/^k\d+$/)
+          .transform((text) => Number(text.slice(1))),
+      },
+    ],
+  ])('takes those of %s', (_, params) => {
+    expect(problems({ a: stationView('a', '/v1/stations/{id}', params) })).toEqual([]);
+  });
+});
+
 describe('names', () => {
   it.each([
     [

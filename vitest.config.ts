@@ -20,6 +20,9 @@ export default defineConfig({
           name: 'unit',
           environment: 'node',
           include: ['test/unit/**/*.test.ts', 'examples/*/test/unit/**/*.test.ts'],
+          // Many of these start a database, and several files run at once on two cores.
+          testTimeout: 20_000,
+          hookTimeout: 60_000,
         },
       },
       {

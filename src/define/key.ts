@@ -104,7 +104,9 @@ function keyColumn(
     );
   const schema = schemas[property];
   if (schema !== undefined && kind !== 'text')
-    throw new Error(`The schema of "${property}", a key of "${entity}", is for text; the column is ${kind}.`);
+    throw new Error(
+      `The schema of "${property}", a key of "${entity}", is for text; the column is ${kind}. Leave the schema out: the type of the column says what a key is.`,
+    );
   return { property, column, kind, schema: schemaOf(kind, column, schema) };
 }
 

@@ -351,9 +351,9 @@ describe.skipIf(!POSTGRES_URL)(`the development database on ${POSTGRES_TITLE}`, 
     const { databaseUrl, drop } = await createPostgresDatabase();
     const env = { DATABASE_URL: databaseUrl };
     expect((await migrate(env)).stdout).toMatch(
-      /^applied millrace\/0000_baseline\napplied catalog\/0000_samples\n.*: 2 of 2 /,
+      /^applied millrace\/0000_baseline\n(applied millrace\/\d{4}_\w+\n)*applied catalog\/0000_samples\n.*: (\d+) of \2 /,
     );
-    expect((await migrate(env)).stdout).toMatch(/: 0 of 2 /);
+    expect((await migrate(env)).stdout).toMatch(/: 0 of \d+ /);
     const database = await startDevDatabase({ databaseUrl, migrationsDir });
     const one = neon(database.connectionString);
     await expect(one`select pg_terminate_backend(pg_backend_pid())`).rejects.toMatchObject({ code: '57P01' });

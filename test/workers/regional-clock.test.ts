@@ -59,7 +59,7 @@ describe('a regional clock', () => {
   it('does not invalidate, and the root receives no push', async () => {
     // Inside the object: a rejection that crosses the call is reported a second time by the test runtime.
     await runInDurableObject(europe(), async (object) => {
-      await expect(object.invalidate([1])).rejects.toThrow(/Only the root/);
+      await expect(object.invalidate([1])).rejects.toThrow(/on the root clock only/);
     });
     const before = await clockAt(root()).sync(ask(0));
     await root().receive({

@@ -56,8 +56,8 @@ describe('the root clock', () => {
     await clock.invalidate([1]);
     // Inside the object: a rejection that crosses the call is reported a second time by the test runtime.
     await runInDurableObject(clock, async (object) => {
-      await expect(object.invalidate([2, 65_536])).rejects.toThrow(/no slot/);
-      await expect(object.invalidate([1.5])).rejects.toThrow(/no slot/);
+      await expect(object.invalidate([2, 65_536])).rejects.toThrow(/is not a slot/);
+      await expect(object.invalidate([1.5])).rejects.toThrow(/is not a slot/);
     });
     const mirror = await mirrorOf('refusing');
     expect(mirror.seq).toBe(1);

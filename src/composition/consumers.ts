@@ -66,7 +66,7 @@ export async function foldStored(
   return await foldObserved(events, () => foldEvents(features, events, shards), note);
 }
 
-/** A consumer writes lineage without a pause. It acknowledges its batch after the write. */
+/** A consumer writes lineage without a pause: a pause would delay the acknowledgement of its batch. */
 function notingLineage(bound: BoundIsolate, scope: RequestScope): Tell {
   return (facts) => noteLineage(bound, (work) => scope.keepAlive(work), facts, 0);
 }

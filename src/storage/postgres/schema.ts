@@ -16,8 +16,8 @@ import {
 
 /**
  * Millrace's own tables. They have a Postgres schema of their own, because the catalog's tables belong to the user and
- * may have any name. SQL text names them by interpolation: `insert into ${millrace.outbox} …`. After a change, run `npm
- * run db:generate:millrace`.
+ * may have any name. SQL text names them by interpolation: `insert into ${millrace.outbox} …`. After a change, run
+ * `npm run db:generate:millrace`.
  */
 export const schema = pgSchema('millrace');
 

@@ -5,19 +5,23 @@ import { type Message, type Position, partitionKey, type TopicPartition } from '
 import type { ConsumerName, ConsumerSettings } from './protocol.ts';
 import { waitForAny } from './wait.ts';
 
-/** While a consume waits it looks this often whether the group has been rebalanced, in milliseconds. */
+/** How often a waiting consume checks whether the group has been rebalanced, in milliseconds. */
 const LOOK_AGAIN_MS = 500;
 
-/** Messages on their way to a caller. Exactly one of the two is to be called once the answer is out, or is not. */
+/**
+ * Messages in delivery to a caller. Call exactly one of the two functions once the answer has been sent or has failed.
+ */
 export interface Delivery {
   messages: Message[];
-  /** The caller has them: the instance goes on after them. */
+  /** The caller has received the messages: the instance continues after them. */
   confirm(): void;
-  /** The caller is gone: they are delivered again. */
+  /** The caller has disconnected: the messages are delivered again. */
   rollback(): void;
 }
 
-/** A consumer instance between requests: its place in the group, where it is in each partition, and its clock. */
+/**
+ * A consumer instance between requests: its membership in the group, its position in each partition, and its timers.
+ */
 export class ConsumerInstance {
   readonly name: ConsumerName;
   readonly topics: readonly string[];
@@ -26,14 +30,17 @@ export class ConsumerInstance {
   readonly #member: GroupMember;
   readonly #report: (line: string) => void;
   readonly #closing = new AbortController();
-  /** The offset after the last delivered message, or where to begin, of each partition that is assigned. */
+  /** For each assigned partition, the offset after the last delivered message, or the offset at which to begin. */
   #positions = new Map<string, Position>();
-  /** What of that is known to be committed. */
+  /** The positions that are known to be committed. */
   readonly #committed = new Map<string, number>();
   #generation: number | undefined;
-  /** The end of the consume that was asked for last. */
+  /** Resolves when the latest requested consume has ended. */
   #turn: Promise<void> = Promise.resolve();
-  /** The end of the answer that is on its way; a consume that still waits for messages has none. */
+  /**
+   * Resolves when the answer in delivery has been sent or has failed. A consume that still waits for messages does not
+   * change it.
+   */
   #delivering: Promise<void> = Promise.resolve();
   #first = 0;
   #requests = 0;
@@ -71,7 +78,7 @@ export class ConsumerInstance {
     }
   }
 
-  /** The next messages of the partitions that the instance has, one request after the other. */
+  /** The next messages of the instance's partitions. Concurrent requests run one after the other. */
   async consume(waitMs: number, aborted: AbortSignal): Promise<Delivery> {
     const signal = AbortSignal.any([aborted, this.#closing.signal]);
     const deadline = performance.now() + waitMs;
@@ -99,7 +106,7 @@ export class ConsumerInstance {
   async commit(positions: readonly Position[]): Promise<void> {
     this.#requests += 1;
     try {
-      // The caller may have the answer of a consume before this process knows that it went out.
+      // The caller may receive the answer of a consume before this process knows that it was sent.
       if (positions.length === 0) await this.#delivering;
       await this.#commit(positions.length === 0 ? this.#uncommitted() : positions);
     } finally {
@@ -108,7 +115,7 @@ export class ConsumerInstance {
     }
   }
 
-  /** Commits what is to be committed automatically and leaves the group. */
+  /** Runs the automatic commit, if it is enabled, and leaves the group. */
   async close(): Promise<void> {
     this.#closing.abort();
     clearTimeout(this.#idleTimer);
@@ -150,13 +157,13 @@ export class ConsumerInstance {
   async #fetch(assignment: Assignment, waitMs: number, signal: AbortSignal): Promise<Message[]> {
     await this.#follow(assignment);
     const all = [...this.#positions.values()];
-    // Each time another partition is first, so that a full one does not keep the others waiting.
+    // Another partition is first each time, so that a full partition does not starve the others.
     this.#first = (this.#first + 1) % Math.max(1, all.length);
     const rotated = [...all.slice(this.#first), ...all.slice(0, this.#first)];
     const limits = { waitMs, maxMessages: MESSAGES_PER_ANSWER_MAX, maxBytes: ANSWER_BYTES_MAX };
     try {
       const messages = await this.#backend.fetch(rotated, limits, signal);
-      // What was taken from this instance while it waited is another's to deliver.
+      // If the group has been rebalanced during the fetch, another instance may own the messages, so they are dropped.
       return this.#member.assignment()?.generation === assignment.generation ? messages : [];
     } catch (error) {
       if (!(error instanceof OffsetOutOfRange)) throw error;
@@ -165,10 +172,10 @@ export class ConsumerInstance {
     }
   }
 
-  /** Takes over an assignment: finds where to begin in what is new, and forgets what is gone. */
+  /** Applies an assignment: finds the start of new partitions, and drops the positions of lost ones. */
   async #follow({ generation, partitions }: Assignment): Promise<void> {
     if (generation === this.#generation) return;
-    // Over more than one rebalance a partition may have been another's, which has gone on and committed.
+    // Across more than one rebalance, another instance may have owned a partition and committed later offsets.
     const kept =
       this.#generation !== undefined && generation === this.#generation + 1 ? this.#positions : new Map();
     const missing = partitions.filter((partition) => !kept.has(partitionKey(partition)));
@@ -223,7 +230,7 @@ export class ConsumerInstance {
     for (const position of positions) this.#committed.set(partitionKey(position), position.offset);
   }
 
-  /** What fails here is tried again at the next interval; until then a crash would deliver it again. */
+  /** A failed commit is retried at the next interval. A crash before that would deliver the messages again. */
   async #autoCommit(): Promise<void> {
     const { group, instance } = this.name;
     await this.#commit(this.#uncommitted()).catch((error: unknown) => {

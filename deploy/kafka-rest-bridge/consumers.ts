@@ -4,7 +4,7 @@ import { RequestError } from './errors.ts';
 import { INSTANCES_MAX } from './limits.ts';
 import type { ConsumerName, ConsumerSettings } from './protocol.ts';
 
-/** The instances that this bridge has, by group and name. */
+/** The instances of this bridge, by group and name. */
 export class Consumers {
   readonly #backend: Backend;
   readonly #report: (line: string) => void;
@@ -16,7 +16,7 @@ export class Consumers {
     this.#report = report;
   }
 
-  /** The instance of that name, opened by its first consume and again where it asks for other topics. */
+  /** The instance of that name. Its first consume opens it, and a consume with other topics opens it again. */
   async open(
     name: ConsumerName,
     topics: readonly string[],
@@ -53,7 +53,7 @@ export class Consumers {
     return this.#instances.get(instanceKey(name));
   }
 
-  /** Closes the instance; without one there is nothing to do. */
+  /** Closes the instance; does nothing if there is none. */
   async remove(name: ConsumerName): Promise<void> {
     const key = instanceKey(name);
     const instance = this.#instances.get(key);

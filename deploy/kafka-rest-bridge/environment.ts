@@ -8,7 +8,7 @@ const PARTITIONS_MAX = 1_000;
 const BYTES_MAX = 2 ** 50;
 const MS_MAX = 2 ** 50;
 
-/** What the environment says, or an error that names the variable that is wrong. The variables are in README.md. */
+/** Parses the environment, or throws an error that names the invalid variable. README.md lists the variables. */
 export function bridgeOptions(env: Environment): BridgeOptions {
   return {
     port: whole(env, 'PORT', 0, 65_535) ?? 8_081,
@@ -66,7 +66,7 @@ function saslOptions(env: Environment): KafkaOptions['sasl'] {
   return { mechanism, username, password };
 }
 
-/** The client encodes credentials byte by byte, so they have to be ASCII; a colon ends a username. */
+/** The client encodes credentials byte by byte, so they have to be ASCII; a colon would end a username. */
 function credential(env: Environment, name: string, pattern: RegExp): string {
   const value = text(env, name);
   if (value === undefined || !pattern.test(value)) {

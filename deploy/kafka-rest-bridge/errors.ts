@@ -8,7 +8,7 @@ export class RequestError extends Error {
   }
 }
 
-/** The offset asked for is not in the partition: older than what is kept, or beyond its end. */
+/** The requested offset is not in the partition: older than the retained records, or beyond the end. */
 export class OffsetOutOfRange extends RequestError {
   readonly topic: string;
   readonly partition: number;

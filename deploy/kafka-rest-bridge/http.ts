@@ -5,7 +5,7 @@ import { BODY_BYTES_MAX, REQUESTS_MAX } from './limits.ts';
 import { parseRequest } from './protocol.ts';
 import type { Answer, Service } from './service.ts';
 
-/** How long a request may take to arrive whole, in milliseconds. */
+/** The longest time that a whole request may take to arrive, in milliseconds. */
 const RECEIVE_MS_MAX = 30_000;
 /** Longer than a client's pause between long polls, so that it can keep its connection. */
 const KEEP_ALIVE_MS = 75_000;
@@ -15,11 +15,11 @@ export interface Credentials {
   password: string;
 }
 
-/** The HTTP side: Basic auth, bodies, JSON answers, and who is gone before the answer was there. */
+/** The HTTP server: Basic auth, bodies, JSON answers, and detection of callers who disconnect before the answer. */
 export function createBridgeServer(options: {
   service: Service;
   credentials: Credentials;
-  /** Aborted when the bridge stops: waiting requests are answered at once. */
+  /** Aborted when the bridge stops: waiting requests are then answered at once. */
   stopping: AbortSignal;
   report: (line: string) => void;
 }): Server {
@@ -57,7 +57,7 @@ export function createBridgeServer(options: {
   return server;
 }
 
-/** Messages count as delivered when the whole answer was handed to the connection. */
+/** Messages count as delivered once the whole answer was handed to the connection. */
 function deliver(response: ServerResponse, { body, delivery }: Answer): void {
   if (delivery !== undefined && response.destroyed) {
     delivery.rollback();
@@ -69,7 +69,7 @@ function deliver(response: ServerResponse, { body, delivery }: Answer): void {
 
 function refuse(response: ServerResponse, error: unknown, report: (line: string) => void): void {
   if (error instanceof RequestError) {
-    // What is left of a body that was not read would be taken for the next request.
+    // The unread rest of a body would be parsed as the next request.
     if (error.status === 413 && !response.headersSent) response.setHeader('connection', 'close');
     send(response, error.status, { error: error.message, status: error.status });
     return;
@@ -101,7 +101,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Compares digests, so that the time tells neither how much is right nor how long the secret is. */
+/** Compares digests, so that the duration reveals neither how much of the secret is right nor its length. */
 function basicAuth({ username, password }: Credentials): (header: string | undefined) => boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   const expected = digest(`${username}:${password}`);

@@ -1,4 +1,4 @@
-/** What the protocol speaks of: the JSON structures of the Upstash Kafka REST API. */
+/** The data of the protocol: the JSON structures of the Upstash Kafka REST API. */
 
 export interface TopicPartition {
   topic: string;
@@ -24,12 +24,12 @@ export interface OutgoingMessage {
   headers: Header[];
 }
 
-/** Where a message was put. */
+/** The position at which a message was stored. */
 export interface Placement extends Position {
   timestamp: number;
 }
 
-/** A message as a consumer gets it: without a key `key` is empty, as with the hosted service. */
+/** A message as a consumer receives it. A message without a key has an empty `key`, as with the hosted service. */
 export interface Message extends Placement {
   key: string;
   value: string | null;

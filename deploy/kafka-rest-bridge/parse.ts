@@ -1,4 +1,4 @@
-/** The values inside the bodies, checked one by one. */
+/** Validates the values inside the bodies, one by one. */
 import { RequestError } from './errors.ts';
 import {
   HEADERS_PER_MESSAGE_MAX,
@@ -10,7 +10,7 @@ import type { Header, OutgoingMessage, Position } from './messages.ts';
 
 /** Partitions are 32-bit in Kafka; offsets and times are 64-bit there and exact here up to 2^53. */
 const PARTITION_MAX = 2 ** 31 - 1;
-/** What Kafka takes for a topic's name. Such names are safe as those of folders, too. */
+/** The topic names that Kafka accepts. They are also safe as folder names. */
 const TOPIC_PATTERN = /^[a-zA-Z0-9._-]{1,249}$/;
 
 export function topicName(value: unknown): string {

@@ -23,8 +23,8 @@ export function murmur2(data: Uint8Array): number {
 }
 
 /**
- * The partition of a message: the one it names, else by its key as Kafka's default partitioner does it
- * (`toPositive(murmur2(key)) % partitions`), else the one that the request's keyless messages share (KIP-480).
+ * The partition of a message: the one that it names; else the one of its key, as Kafka's default partitioner computes
+ * it (`toPositive(murmur2(key)) % partitions`); else the one that the request's keyless messages share (KIP-480).
  */
 export function partitionOf(message: OutgoingMessage, partitions: number, keyless: number): number {
   if (message.partition !== undefined) return message.partition;

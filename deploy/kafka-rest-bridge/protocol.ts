@@ -1,6 +1,6 @@
 /**
- * The requests of the Upstash Kafka REST API, parsed and checked. Pure: what it is given is the request's line,
- * headers and body, what it returns is what is to be done, and a refusal is a RequestError.
+ * Parses and validates the requests of the Upstash Kafka REST API. It is pure: it takes the request's line, headers and
+ * body, returns the operation to run, and throws a RequestError for an invalid request.
  */
 import { RequestError } from './errors.ts';
 import * as limits from './limits.ts';
@@ -20,11 +20,11 @@ export interface ConsumerName {
 }
 
 export type Command =
-  /** `isBare` where the answer is one object instead of an array of them. */
+  /** `isBare` if the answer is one object instead of an array. */
   | { kind: 'produce'; messages: OutgoingMessage[]; isBare: boolean }
   | { kind: 'fetch'; positions: Position[]; waitMs: number }
   | (ConsumerName & { kind: 'consume'; topics: string[]; waitMs: number; settings: ConsumerSettings })
-  /** No positions: whatever the instance has consumed. */
+  /** Without positions: everything that the instance has consumed. */
   | (ConsumerName & { kind: 'commit'; positions: Position[] })
   | (ConsumerName & { kind: 'committed'; partitions: TopicPartition[]; waitMs: number })
   | { kind: 'offsets'; at: 'earliest' | 'latest' | number; partitions: TopicPartition[]; waitMs: number }
@@ -34,7 +34,7 @@ export type Command =
 
 export interface RawRequest {
   method: string;
-  /** Path and query, as they came. */
+  /** Path and query, unchanged. */
   target: string;
   /** Names in lower case. */
   headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -87,7 +87,7 @@ function parseProduce({ segments, query, body }: Parts): Command {
   topicName(topic);
   if (message.length === 0)
     return { kind: 'produce', messages: parseMessages(json(body), topic), isBare: false };
-  // A message with slashes that were not encoded is one message still.
+  // A message with unencoded slashes is still one message.
   const single = { value: message.join('/'), ...(query.has('key') && { key: query.get('key') }) };
   return { kind: 'produce', messages: parseMessages(single, topic), isBare: true };
 }
@@ -140,7 +140,7 @@ function parseOffsets({ segments, query, body }: Parts): Command {
   };
 }
 
-/** The headers of a consume. They count for the request that opens an instance. */
+/** The headers of a consume. They apply to the request that opens an instance. */
 function parseSettings(headers: RawRequest['headers']): ConsumerSettings {
   const text = (name: string) => {
     const value = headers[name];
@@ -200,7 +200,7 @@ function expectSegments(segments: readonly string[], expected: number): void {
   if (segments.length !== expected) throw new RequestError(404, 'There is no such route.');
 }
 
-/** Longer waits than the limit are cut to it: the caller asks again. */
+/** A wait longer than the limit is cut to the limit; the caller then asks again. */
 function wait(value: unknown, preset: number): number {
   const ms = integer(value ?? preset, 'timeout', 0, Number.MAX_SAFE_INTEGER);
   return Math.min(ms, limits.WAIT_MS_MAX);

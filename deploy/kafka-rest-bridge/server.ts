@@ -17,17 +17,17 @@ import { STOP_MS_MAX } from './limits.ts';
 import { Service } from './service.ts';
 
 export interface BridgeOptions extends Credentials {
-  /** 0 for a free one. */
+  /** 0 selects a free port. */
   port: number;
   host?: string;
   backend: { log: Pick<LogOptions, 'folder'> & Partial<LogOptions> } | { kafka: KafkaOptions };
-  /** Gets a line for each thing that an operator should know. */
+  /** Receives a line for each event that an operator should know. */
   report?: (line: string) => void;
 }
 
 export interface Bridge {
   url: string;
-  /** Answers what is under way, commits what is to be committed automatically, leaves the groups, and closes. */
+  /** Answers current requests, runs the automatic commits, leaves the groups, and closes. */
   stop(): Promise<void>;
 }
 

@@ -9,13 +9,13 @@ import type { Command, ConsumerName } from './protocol.ts';
 
 export interface Answer {
   body: unknown;
-  /** Where messages are delivered: to be told whether the answer went out. */
+  /** Set if messages are delivered: receives whether the answer was sent. */
   delivery?: Delivery;
 }
 
 const SUCCESS = { result: 'Success', status: 200 };
 
-/** Carries out what the protocol asks for, on either backend. */
+/** Runs the protocol's operations on either backend. */
 export class Service {
   readonly #backend: Backend;
   readonly #consumers: Consumers;
@@ -68,7 +68,7 @@ export class Service {
     await this.#consumers.close();
   }
 
-  /** All messages are checked before the first is written. */
+  /** Validates all messages before it writes the first. */
   async #produce(messages: readonly OutgoingMessage[]): Promise<Placement[]> {
     const partitions = new Map<string, number>();
     for (const topic of new Set(messages.map(({ topic }) => topic))) {
@@ -85,7 +85,7 @@ export class Service {
     return await this.#backend.produce(placed);
   }
 
-  /** Without an instance named positions can be committed where the group has no member, as in Kafka. */
+  /** Without an instance, positions can be committed only if the group has no member, as in Kafka. */
   async #commit(name: ConsumerName, positions: Parameters<Backend['commit']>[1]): Promise<void> {
     const instance = this.#consumers.find(name);
     if (instance !== undefined) return await instance.commit(positions);

@@ -1,4 +1,7 @@
-/** Waits until one of the sources wakes it, the time is over, or the signal aborts. Sources return how to stop. */
+/**
+ * Waits until one of the sources wakes it, the time has elapsed, or the signal aborts. Each source returns a function
+ * that stops it.
+ */
 export async function waitForAny(
   sources: readonly ((wake: () => void) => () => void)[],
   ms: number,

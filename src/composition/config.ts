@@ -8,27 +8,27 @@ export interface Config {
   readonly database: DatabaseTarget;
   /** SHA-256 of the key, lower case. */
   readonly apiKeySha256: string;
-  /** The share of hits that are compared with the origin. */
+  /** The share of hits that the probe compares with the origin. */
   readonly probeShare: number;
-  /** Whether `GET /metrics` is answered without the key. */
+  /** Whether `GET /metrics` is readable without the key. */
   readonly isMetricsPublic: boolean;
   /** Whether the cache fills keys that are expected to be read next. */
   readonly isWarming: boolean;
 }
 
-/** One hit in a hundred, at most one a second in each isolate: enough to measure three nines within an hour. */
+/** One hit in a hundred, and at most one a second in each isolate: enough to measure three nines within an hour. */
 const PROBE_SHARE_DEFAULT = 0.01;
 
 /**
- * The pause between two looks at the outbox while there are readers, in milliseconds. Other writers do not announce
- * their changes, so a reader may miss such a change for this long plus Δ. Each look costs a query, and keeps a database
- * awake that would sleep when idle. 0: there are no other writers, and the relay looks only as often as the views'
- * `sourceBoundMs` requires.
+ * The pause between two sweeps of the outbox while there are readers, in milliseconds. Other writers do not notify
+ * Millrace of their changes, so a reader may miss such a change for this long plus Δ. Each sweep costs a query, and
+ * prevents an idle database from sleeping. 0 means that there are no other writers: the relay then sweeps only as often
+ * as the views' `sourceBoundMs` requires.
  */
 const OUTBOX_WATCH_MS_DEFAULT = 500;
-/** A pass over Neon takes tens of milliseconds. With a shorter pause, passes would follow each other at once. */
+/** A pass over Neon takes tens of milliseconds. With a shorter pause, one pass would follow the other at once. */
 const OUTBOX_WATCH_MS_MIN = 200;
-/** With a longer pause than half of the default `sourceBoundMs`, readers themselves trigger looks more often. */
+/** With a pause longer than half of the default `sourceBoundMs`, readers themselves trigger sweeps more often. */
 const OUTBOX_WATCH_MS_MAX = 60_000;
 
 const Vars = z.object({
@@ -52,11 +52,11 @@ const Vars = z.object({
     .default(OUTBOX_WATCH_MS_DEFAULT),
 });
 
-/** Reads variables and secrets. Throws with the names of what is missing or wrong, never with their values. */
+/** Reads variables and secrets. Throws with the names of missing or invalid ones, never with their values. */
 export function readConfig(env: Env): Config {
   const vars = parseVars(Vars, env);
   const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare } = vars;
-  // An incomplete Kafka configuration fails here, with the first request, and not later in the cron.
+  // An incomplete Kafka configuration then fails here, at the first request, and not later in the cron.
   kafkaConfig(env);
   return Object.freeze({
     database: targetOf(vars),
@@ -67,12 +67,12 @@ export function readConfig(env: Env): Config {
   });
 }
 
-/** Only the database's part, for objects that need nothing else. */
+/** Reads only the database configuration, for objects that need nothing else. */
 export function databaseTarget(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT'>): DatabaseTarget {
   return targetOf(parseVars(Vars.pick({ DATABASE_URL: true, DATABASE_ENDPOINT: true }), env));
 }
 
-/** The pause between two looks at the outbox alone, in milliseconds; 0 for none. */
+/** Reads only the pause between two sweeps of the outbox, in milliseconds; 0 for none. */
 export function outboxWatchMs(env: Pick<Env, 'OUTBOX_WATCH_MS'>): number {
   return parseVars(Vars.pick({ OUTBOX_WATCH_MS: true }), env).OUTBOX_WATCH_MS;
 }

@@ -25,7 +25,7 @@ import { noteLineage } from './lineage.ts';
 import { changeFeed, featureShard, outboxRelay } from './objects.ts';
 import { armRelay, storeMessagesIn } from './storing.ts';
 
-/** Gives a batch to the consumer of its queue. @throws Error for a queue that has none. */
+/** Passes a batch to the consumer of its queue. @throws Error for a queue without a consumer. */
 export async function consume(batch: MessageBatch, bound: BoundIsolate, scope: RequestScope): Promise<void> {
   const { env, db } = bound;
   switch (batch.queue) {
@@ -44,7 +44,7 @@ export async function consume(batch: MessageBatch, bound: BoundIsolate, scope: R
   }
 }
 
-/** Keeps messages that no consumer can handle. A letter that was closed and has died again is open again. */
+/** Keeps messages that no consumer can handle. A replayed letter that failed again is reopened. */
 export async function keepDead(
   db: ReturnType<typeof connect>,
   letters: readonly DeadLetter[],
@@ -53,7 +53,9 @@ export async function keepDead(
   await keepDeadLetters(db, await Promise.all(kept));
 }
 
-/** Folds stored events in the current version of their types, and returns the tags of the features that changed. */
+/**
+ * Folds stored events, upcast to the current version of their types, and returns the tags of the features that changed.
+ */
 export async function foldStored(
   { eventTypes, features }: Pick<Catalog, 'eventTypes' | 'features'>,
   stored: readonly FoldableEvent[],
@@ -64,7 +66,7 @@ export async function foldStored(
   return await foldObserved(events, () => foldEvents(features, events, shards), note);
 }
 
-/** A consumer writes lineage at once: its batch is acknowledged after that. */
+/** A consumer writes lineage without a pause: a pause would delay the acknowledgement of its batch. */
 function notingLineage(bound: BoundIsolate, scope: RequestScope): Tell {
   return (facts) => noteLineage(bound, (work) => scope.keepAlive(work), facts, 0);
 }

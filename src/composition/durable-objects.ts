@@ -15,8 +15,8 @@ import { outboxRelay, regionalClock, rootClock } from './objects.ts';
 import { outboxRelayPorts } from './outbox-relay.ts';
 
 /**
- * The classes that the platform instantiates, each with what it reaches beside its own storage. The platform calls
- * a constructor with the state and the bindings alone.
+ * The classes that the platform instantiates, each with the ports that it needs beyond its own storage. The platform
+ * passes a constructor only the state and the bindings.
  */
 export function durableObjects(catalog: Catalog) {
   return {

@@ -11,23 +11,23 @@ import type { ChangesMessage } from '../../queues/changes/message.ts';
 import type { EventsMessage } from '../../queues/events/message.ts';
 import type { SinkMessage } from '../../queues/sink/message.ts';
 
-/** What wrangler.toml binds, and the secrets beside it. */
+/** The bindings of wrangler.toml, and the secrets. */
 export interface Env {
   /** Postgres connection string of Neon (secret). */
   readonly DATABASE_URL: string;
-  /** SQL-over-HTTP endpoint where it is not Neon's own: local development sets it. */
+  /** SQL-over-HTTP endpoint if it is not Neon's own: local development sets it. */
   readonly DATABASE_ENDPOINT?: string;
   /** SHA-256 of the key, 64 hexadecimal digits (secret). */
   readonly API_KEY_SHA256: string;
-  /** The share of hits that are compared with the origin, 0 to 1. */
+  /** The share of hits that the probe compares with the origin, 0 to 1. */
   readonly PROBE_SHARE?: string | number;
-  /** `true` answers `GET /metrics` without the key. */
+  /** `true` makes `GET /metrics` readable without the key. */
   readonly METRICS_PUBLIC?: string | boolean;
   /** `off` switches warming off. */
   readonly WARMING?: string;
-  /** The pause between two looks at the outbox while there are readers, in milliseconds; see `config.ts`. */
+  /** The pause between two sweeps of the outbox while there are readers, in milliseconds; see `config.ts`. */
   readonly OUTBOX_WATCH_MS?: string | number;
-  /** Where the Kafka REST bridge is, and its credentials (secrets). */
+  /** The URL of the Kafka REST bridge, and its credentials (secrets). */
   readonly KAFKA_REST_URL?: string;
   readonly KAFKA_REST_USERNAME?: string;
   readonly KAFKA_REST_PASSWORD?: string;
@@ -41,7 +41,10 @@ export interface Env {
   readonly EVENTS: Queue<EventsMessage>;
   readonly CHANGES: Queue<ChangesMessage>;
   readonly SINK: Queue<SinkMessage>;
-  /** The platform puts messages here that were retried too often. A letter that cannot be kept yet is sent here again. */
+  /**
+   * The dead-letter queue: the platform moves messages here that exceeded their retries. A letter that cannot be stored
+   * yet is enqueued here again.
+   */
   readonly DEAD: Queue<unknown>;
   readonly TAG_CLOCK: DurableObjectNamespace<TagClock>;
   readonly FEATURE_SHARD: DurableObjectNamespace<FeatureShard>;
@@ -73,9 +76,9 @@ const BINDINGS = [
 ] as const satisfies readonly (keyof Env)[];
 
 /**
- * Checks that the platform has given every binding of `wrangler.toml`. `readConfig` checks variables and secrets.
+ * Checks that the platform provides every binding of `wrangler.toml`. `readConfig` checks variables and secrets.
  *
- * @throws Error with the names of those that are missing.
+ * @throws Error with the names of the missing bindings.
  */
 export function assertBindings(bindings: object): asserts bindings is Env {
   const missing = BINDINGS.filter((name) => !(name in bindings));

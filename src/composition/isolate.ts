@@ -48,7 +48,9 @@ function keepS({ views, models }: Pick<Catalog, 'views' | 'models'>): number {
   return Math.max(...declared, keepForS(CHAMPION_POLICY));
 }
 
-/** What outlives a request: values only, because a promise of one request must not be awaited by another. */
+/**
+ * State that outlives a request. It holds values only, because a request must not await a promise of another request.
+ */
 export class Isolate {
   readonly catalog: Catalog;
   readonly follower = new ClockFollower(systemTime);
@@ -63,13 +65,13 @@ export class Isolate {
     this.catalog = catalog;
   }
 
-  /** What views read with; one for all requests. */
+  /** The ports of views; one object for all requests. */
   readonly viewsOf = ({ env }: { readonly env: object }): ViewPorts => this.of(env);
 
   /**
-   * The isolate with the bindings of a request. It is made with the first request of an isolate.
+   * The isolate with the bindings of a request. The first request of an isolate creates it.
    *
-   * @throws Error with the names of missing bindings, and of variables that are missing or wrong.
+   * @throws Error with the names of missing bindings, and of missing or invalid variables.
    */
   of(bindings: object): BoundIsolate {
     const known = this.#bound.get(bindings);
@@ -81,23 +83,23 @@ export class Isolate {
   }
 }
 
-/** What belongs to one request, as far as the cache needs it. */
+/** The parts of one request that the cache needs. */
 export class RequestScope {
   readonly #http: Request | undefined;
   readonly #ctx: Pick<ExecutionContext, 'waitUntil'>;
 
-  /** @param http undefined for a queue's batch and the cron: they come from no place. */
+  /** @param http undefined for a queue's batch and the cron, which have no location. */
   constructor(http: Request | undefined, ctx: Pick<ExecutionContext, 'waitUntil'>) {
     this.#http = http;
     this.#ctx = ctx;
   }
 
-  /** Lets work outlive the request. */
+  /** Keeps work running after the request has ended. */
   keepAlive(promise: Promise<unknown>): void {
     this.#ctx.waitUntil(promise);
   }
 
-  /** Where the request came in. Reading it costs more than a warm hit, so it is read only where it is needed. */
+  /** The location that the request came from. Reading it costs more than a warm hit, so it is read only when needed. */
   place(): RequestPlace {
     const cf: unknown = this.#http?.cf;
     if (typeof cf !== 'object' || cf === null) return {};
@@ -110,8 +112,8 @@ export class RequestScope {
 }
 
 /**
- * An isolate with its bindings: configuration, database, tiers, and reading through the cache. A warm hit makes only
- * what belongs to its request.
+ * An isolate with its bindings: configuration, database, tiers, and reads through the cache. A warm hit allocates only
+ * the objects of its own request.
  */
 export class BoundIsolate implements ViewPorts {
   readonly isolate: Isolate;
@@ -147,7 +149,7 @@ export class BoundIsolate implements ViewPorts {
     const keep = keepS(catalog);
     this.#tiers = [memory, new ColoTier(caches.default, keep), new KvTier(env.CACHE, keep)];
     this.#viewNamed = new Map(catalog.views.map((view) => [view.name, view]));
-    // An invalidation may have voided entries, so the next answer starts to fill what will be asked for.
+    // An invalidation may have made entries stale, so the next answer starts to fill the keys that are expected next.
     this.#onMoved = () => warmer.moved();
     this.#gateOf = (key) => fillGate(env, key);
     this.#shards = {
@@ -167,7 +169,7 @@ export class BoundIsolate implements ViewPorts {
     return this.readIn(new RequestScope(http, ctx), request);
   }
 
-  /** The answer comes at once where it is in memory: a promise costs a warm hit more than the look-up. */
+  /** Returns an answer in memory without a promise: a promise costs a warm hit more than the look-up. */
   readIn(scope: RequestScope, request: ReadRequest): CachedAnswer | Promise<CachedAnswer> {
     const ports = this.#ports(scope);
     const answer = readThrough(request, ports);
@@ -191,7 +193,7 @@ export class BoundIsolate implements ViewPorts {
     return loadView(view, request, now, ports);
   }
 
-  /** The newest moment of the root clock: everything that was invalidated before the call is at or below it. */
+  /** The newest moment of the root clock. Everything that was invalidated before the call is at or below it. */
   async newestToken(scope: RequestScope): Promise<Token> {
     const { follower } = this.isolate;
     await follower.ensure({ maxAgeMs: 0, atLeast: undefined }, follower.begin(), this.#context(scope));
@@ -199,7 +201,7 @@ export class BoundIsolate implements ViewPorts {
     return { epoch, seq };
   }
 
-  /** Fills keys that are expected to be read next, behind the work of the caller. */
+  /** Fills keys that are expected to be read next, in the background of the caller's work. */
   warm(scope: RequestScope): void {
     this.isolate.warmer.moved();
     if (this.config.isWarming) this.#refill(scope);

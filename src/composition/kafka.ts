@@ -9,7 +9,7 @@ import type { Env } from './env.ts';
 import { kafkaSource } from './objects.ts';
 
 /**
- * Starts a reader for each partition of the source topics that has none. It does nothing where Kafka is not configured.
+ * Starts a reader for each partition of the source topics that has none. It does nothing if Kafka is not configured.
  *
  * @returns the number of partitions. Topics that do not exist yet have none.
  */
@@ -21,7 +21,7 @@ export async function startKafkaSources(env: Env): Promise<number> {
   return partitions.length;
 }
 
-/** @throws Failure `kafka_unavailable` where the bridge does not answer. */
+/** @throws Failure `kafka_unavailable` if the bridge does not answer. */
 export async function kafkaReport(env: Env): Promise<PartitionReport[]> {
   const config = kafkaConfig(env);
   if (config === undefined) return [];

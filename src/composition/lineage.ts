@@ -6,9 +6,9 @@ import { type SweepOutcome, sweepLineage } from '../storage/postgres/lineage-swe
 import type { BoundIsolate } from './isolate.ts';
 
 /**
- * Records what was done, for its lineage. It neither waits nor fails.
+ * Records facts for lineage, without waiting and without failing.
  *
- * @param pauseMs how long facts gather before they are written, in milliseconds.
+ * @param pauseMs how long facts are buffered before they are written, in milliseconds.
  */
 export function noteLineage(
   { isolate, db, observation }: BoundIsolate,
@@ -25,7 +25,7 @@ export function noteLineage(
   });
 }
 
-/** Ends the runs that are over, and prunes the old ones. */
+/** Ends the runs that are over, and prunes old ones. */
 export async function sweepRuns(db: BoundIsolate['db']): Promise<SweepOutcome> {
   const now = systemNow();
   return await sweepLineage(db, await endedIngestRuns(now), new Date(now).toISOString());

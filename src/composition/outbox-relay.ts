@@ -12,12 +12,13 @@ import { rootClock } from './objects.ts';
 
 export type RelayEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'TAG_CLOCK' | 'CHANGES'>;
 
-/** What the relay works with: the database, the root clock and the `changes` queue. */
+/** The ports of the relay: the database, the root clock and the `changes` queue. */
 export function outboxRelayPorts(env: RelayEnv, catalog: Pick<Catalog, 'entities'>): OutboxRelayPorts {
   const entities = new Set(catalog.entities.map(({ name }) => name));
   let ports: RelayPorts | undefined;
   return {
-    // Made with the first sweep and not with the object, whose constructor would fail where the configuration is wrong.
+    // Created with the first sweep and not with the object: with a wrong configuration, the object's constructor would
+    // throw.
     relay: () => {
       ports ??= relayPorts(env, entities);
       return ports;

@@ -8,7 +8,7 @@ import type { Env } from './env.ts';
 import { queuedEvents } from './objects.ts';
 
 /**
- * Enqueues events, then notes that they are queued: in this order, so that no event is reported as queued that is not.
+ * Enqueues events, then records them as queued. The reverse order could report an event as queued that is not.
  *
  * @throws Failure `queue_unavailable`; then some of the events may be queued. Consumers are idempotent.
  */
@@ -27,7 +27,7 @@ export async function enqueueEvents(
   }
 }
 
-/** Whether an event of this source and id was enqueued lately. It may have been stored since. */
+/** Whether an event of this source and id was enqueued recently. It may be stored by now. */
 export async function wasQueued(env: Env, source: string, id: string): Promise<boolean> {
   const hash = identityHash(source, id);
   try {
@@ -39,7 +39,7 @@ export async function wasQueued(env: Env, source: string, id: string): Promise<b
   }
 }
 
-/** Enqueues one message as it is. @throws Failure `queue_unavailable` */
+/** Enqueues one message unchanged. @throws Failure `queue_unavailable` */
 export async function enqueueMessage<Message>(queue: Queue<Message>, message: Message): Promise<void> {
   const detail = 'The queue does not take messages. Try again shortly.';
   await calling(() => queue.send(message, { contentType: 'json' }), 'queue_unavailable', detail, 5);

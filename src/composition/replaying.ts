@@ -14,7 +14,7 @@ import type { Env } from './env.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { featureShard } from './objects.ts';
 
-/** The feature shards, as a rebuild reaches them. */
+/** The feature shards, as ports of a rebuild. */
 export function rebuildShards(env: Pick<Env, 'FEATURE_SHARD'>): RebuildPort {
   return {
     begin: (shard, run) => featureShard(env, shard).beginRebuild(run),
@@ -27,9 +27,9 @@ export function rebuildShards(env: Pick<Env, 'FEATURE_SHARD'>): RebuildPort {
 }
 
 /**
- * What a step of a replay works on: the database, the shards and the `changes` queue.
+ * The ports of a replay's step: the database, the shards and the `changes` queue.
  *
- * @param newestMoment a moment of the clock after everything that was invalidated before the call.
+ * @param newestMoment returns a moment of the clock at or after everything that was invalidated before the call.
  */
 export function replayStepPorts(
   { env, db, isolate: { catalog } }: BoundIsolate,
@@ -47,7 +47,7 @@ export function replayStepPorts(
           events.map(({ seq }) => seq),
         ),
       );
-      // Read after the changes: whatever is marked as relayed by then was invalidated before this moment.
+      // The moment is read after the changes: every change that is marked as relayed by then was invalidated before it.
       await publishAgain(env.CHANGES, events, relayed, await newestMoment(), entities);
     },
     bounds: (range) => guarded(() => boundsOf(db, ofAllVersions(catalog, range))),
@@ -62,7 +62,7 @@ export function replayStepPorts(
   };
 }
 
-/** Adds the earlier versions of each type: events that were stored under them belong to the range, too. */
+/** Adds the earlier versions of each type, because events that were stored under them belong to the range, too. */
 function ofAllVersions(catalog: Catalog, range: HistoryRange): HistoryRange {
   const types = range.types?.flatMap((type) => {
     const earlier = catalog.eventTypes.get(type)?.earlier ?? [];

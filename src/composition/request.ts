@@ -51,12 +51,12 @@ import { rebuildShards, replayStepPorts } from './replaying.ts';
 import { armRelay, storeMessagesIn } from './storing.ts';
 
 /**
- * How long the lineage of answers gathers before it is written, in milliseconds: the writes come after the statements
- * that an answer waits for, and one isolate makes one a second.
+ * How long the lineage of answers is buffered before it is written, in milliseconds. The writes come after the
+ * statements that an answer waits for, and one isolate makes one write a second.
  */
 const LINEAGE_PAUSE_MS = 1_000;
 
-/** The ports of one request. A route that asks for its part makes that part alone. */
+/** The ports of one request. A route that asks for its part creates only that part. */
 export class RequestPorts implements GatewayPorts {
   readonly #bound: BoundIsolate;
   readonly #scope: RequestScope;
@@ -129,7 +129,7 @@ export class RequestPorts implements GatewayPorts {
         const read = () => guarded(() => readEventStatus(db, source, id));
         const known = await read();
         if (known !== undefined || !(await wasQueued(env, source, id))) return known;
-        // The event may have been stored between the two questions.
+        // The event may have been stored between the two reads.
         return (await read()) ?? { status: 'queued' };
       },
     };
@@ -173,7 +173,7 @@ export class RequestPorts implements GatewayPorts {
     return {
       runEvents: (after, limit) =>
         guarded(async () => {
-          // The cron may be switched off, and locally there is none, so each reader ends the runs that are over.
+          // The cron may be disabled, and locally there is none, so each reader ends the runs that are over.
           await sweepRuns(db);
           const rows = await readLineageEvents(db, after, limit);
           return rows.map((row) => ({ cursor: row.cursor, event: runEventOf(row, catalog, datasets) }));
@@ -331,7 +331,7 @@ export class RequestPorts implements GatewayPorts {
     };
   }
 
-  /** Stores events in time for an answer that waits for them. */
+  /** Stores events within the time limit of an answer that waits for them. */
   #store(messages: readonly EventsMessage[]): Promise<StoreOutcome> {
     const scope = { keepAlive: (work: Promise<unknown>) => this.#scope.keepAlive(work) };
     return storeMessagesIn(this.#bound, messages, {
@@ -341,7 +341,7 @@ export class RequestPorts implements GatewayPorts {
     });
   }
 
-  /** Returns once reads with the token show what was stored. */
+  /** Returns once reads with the token show the stored events. */
   async #storeAndRelay<Outcome>(
     work: () => Promise<Outcome>,
   ): Promise<{ readonly outcome: Outcome; readonly token: string }> {
@@ -354,7 +354,7 @@ export class RequestPorts implements GatewayPorts {
     return { outcome, token: formatToken(await this.#bound.newestToken(this.#scope)) };
   }
 
-  /** Commits a write, invalidates it and returns; the outbox row is marked as relayed behind the answer. */
+  /** Commits a write, invalidates its tags and returns. The outbox row is marked as relayed in the background. */
   async #write<Written extends { readonly outboxId: number; readonly tags: readonly string[] }>(
     commit: () => Promise<Written>,
   ): Promise<Written & { readonly token: Token }> {

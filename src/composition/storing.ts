@@ -16,21 +16,21 @@ import type { Env } from './env.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { outboxRelay, qualityWindow } from './objects.ts';
 
-/** How often an isolate that stores events scores pending transactions, beside the cron, in milliseconds. */
+/** How often an isolate that stores events scores pending transactions, in addition to the cron, in milliseconds. */
 const SCORE_PENDING_EVERY_MS = 60_000;
 
 /** When this isolate last scored pending transactions, milliseconds since the Unix epoch. */
 let scoredPendingAt = Number.NEGATIVE_INFINITY;
 
-/** What storing needs of a request or a batch. */
+/** The parts of a request or a batch that storing needs. */
 export interface StoringScope {
   readonly keepAlive: (work: Promise<unknown>) => void;
   readonly noteLineage: Tell;
-  /** Whether there is time to try smaller transactions where one takes too long. */
+  /** Whether there is time to retry in smaller transactions if one takes too long. */
   readonly isPatient: boolean;
 }
 
-/** Stores the events of some messages, and scores them behind the answer. The outbox is not relayed yet. */
+/** Stores the events of some messages, and scores them in the background. It does not relay the outbox. */
 export async function storeMessagesIn(
   bound: BoundIsolate,
   messages: readonly EventsMessage[],
@@ -50,7 +50,7 @@ export async function storeMessagesIn(
   return await storeObserved(messages, isPatient ? { ...ports, isTimeout } : ports, noteLineage);
 }
 
-/** Scores, behind the work of the caller, the transactions that were stored and never scored. */
+/** Scores stored transactions that were never scored, in the background of the caller's work. */
 export function scorePendingIn(bound: BoundIsolate, keepAlive: (work: Promise<unknown>) => void): void {
   scoredPendingAt = systemNow();
   const { db, env } = bound;
@@ -74,7 +74,7 @@ export function scorePendingIn(bound: BoundIsolate, keepAlive: (work: Promise<un
   );
 }
 
-/** Makes sure that the relay sweeps soon. Called before a commit, so that a crash after it loses no change. */
+/** Ensures that the relay sweeps soon. Call it before a commit, so that a crash after the commit loses no change. */
 export async function armRelay(env: Pick<Env, 'OUTBOX_RELAY'>): Promise<void> {
   const detail = 'The relay does not answer. Nothing was written.';
   await calling(() => outboxRelay(env).arm(), 'relay_unavailable', detail, 1);

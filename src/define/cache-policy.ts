@@ -1,4 +1,4 @@
-/** What a reader is promised when it asks for nothing else; see docs/coherence.md. */
+/** The consistency that a reader gets by default; see docs/coherence.md. */
 export const CONSISTENCY_LEVELS = ['strong', 'bounded', 'eventual'] as const;
 export type ConsistencyLevel = (typeof CONSISTENCY_LEVELS)[number];
 
@@ -7,12 +7,15 @@ export const TIERS = ['memory', 'colo', 'kv'] as const;
 export type TierName = (typeof TIERS)[number];
 
 /**
- * What time decides about an entry: how long it is fresh, when it is refreshed ahead of its expiry, and how long
- * it may be served or stand in afterwards. Whether its tags still hold is the clock's verdict (`clock/clock.ts`)
- * and comes in as an argument; so do the time and the random number.
+ * The rules that depend on time: how long an entry is fresh, when it is refreshed ahead of its expiry, and how long it
+ * may be served stale or stand in afterwards. Whether its tags are still valid is the clock's verdict
+ * (`clock/clock.ts`) and comes in as an argument; so do the time and the random number.
  */
 export interface FreshnessPolicy {
-  /** How long an entry is fresh at most, in seconds, however valid its tags are: the net under a lost event. */
+  /**
+   * The longest time that an entry is fresh, in seconds, even if its tags are valid. It bounds the staleness that a
+   * lost invalidation causes.
+   */
   readonly ttlS: number;
   /** The share of the time to live, 0 to 0.5, by which an entry may expire sooner. */
   readonly jitter: number;
@@ -20,27 +23,32 @@ export interface FreshnessPolicy {
   readonly staleWhileRevalidateS: number;
   /** How long a stale entry may stand in for a failing origin, in seconds; 0 for never (RFC 5861 §4). */
   readonly staleIfErrorS: number;
-  /** The time to live of "there is no such thing", in seconds; never more than `ttlS`. */
+  /** The time to live of a negative answer ("not found"), in seconds; never more than `ttlS`. */
   readonly negativeTtlS: number;
-  /** How eagerly entries are refreshed early: 1 is the paper's optimum, more is sooner, 0 is never. */
+  /**
+   * How eagerly entries are refreshed early: 1 is the paper's optimum, a greater value refreshes sooner, 0 never does.
+   */
   readonly beta: number;
 }
 
 export const DEFAULT_FRESHNESS_POLICY: FreshnessPolicy = {
   ttlS: 300,
-  // Enough that what one deploy or one warm-up filled together expires over half a minute.
+  // Spreads the expiry of entries that one deploy or one warm-up filled together over half a minute.
   jitter: 0.1,
-  // As much as jitter takes off at most, so no entry is served without a refill for more than 330 s.
+  // As long as jitter shortens the time to live at most, so no entry is served without a refill for more than 330 s.
   staleWhileRevalidateS: 30,
   staleIfErrorS: 3_600,
-  // The tag that would make a thing appear is the one that a view most easily forgets to name.
+  // Short, because a view easily omits the tag that would invalidate a negative answer when the row appears.
   negativeTtlS: 60,
   beta: 1,
 };
 
 const DAY_S = 86_400;
 
-/** Greatest value of each field; the least is 0. Beyond a day, a time to live is no net under anything. */
+/**
+ * Greatest value of each field; the least is 0. With more than a day, a time to live no longer bounds staleness
+ * usefully.
+ */
 export const FRESHNESS_MAX: FreshnessPolicy = {
   ttlS: DAY_S,
   jitter: 0.5,
@@ -70,29 +78,34 @@ export interface CachePolicy extends FreshnessPolicy {
   /** Greatest age of the clock's mirror for `bounded` reads, in milliseconds. */
   readonly boundMs: number;
   /**
-   * How far behind a source's commits its watermark may be, in milliseconds, before the source is suspect: for
-   * `bounded` and `eventual` reads. Half of it is how often the sources are looked after while somebody reads.
+   * How far a source's watermark may lag behind its commits, in milliseconds, before the source is suspect, for
+   * `bounded` and `eventual` reads. While there are readers, the sources are checked every half of it.
    */
   readonly sourceBoundMs: number;
-  /** What answers while the clock is out of reach, or a source is suspect: the origin (correct, slower) or the entry, marked unverified. */
+  /**
+   * What answers while the clock is unreachable or a source is suspect: the origin (correct, slower), or the entry,
+   * marked unverified.
+   */
   readonly whenUnverified: 'origin' | 'stale';
-  /** Which places hold the view's answers. */
+  /** The tiers that hold the view's answers. */
   readonly tiers: readonly TierName[];
   /** Whether concurrent misses of one key, anywhere, share one read of the origin. */
   readonly singleFlight: boolean;
-  /** Whether a sample of the hits is compared with the origin: not where answers change with time alone. */
+  /**
+   * Whether a sample of the hits is compared with the origin. Set it to false for answers that change with time alone.
+   */
   readonly probe: boolean;
-  /** Whether answers that are expected to be asked for are filled ahead (docs/coherence.md, "Warming"). */
+  /** Whether answers that are expected to be requested are filled ahead (docs/coherence.md, "Warming"). */
   readonly warm: boolean;
 }
 
-/** Two beats of the cron that looks after the outbox each minute: one may be missed. */
+/** Two intervals of the cron that checks the outbox each minute, so that one run may fail. */
 const SOURCE_BOUND_MS = 120_000;
-/** An answer that concurrent readers share may be some seconds old: less cannot be promised with it. */
+/** Concurrent readers may share an answer that is some seconds old, so a smaller bound cannot be kept. */
 const SOURCE_BOUND_MS_MIN = 10_000;
 
 /**
- * A view's policy, with what it does not say filled in.
+ * A view's policy, with defaults for absent fields.
  *
  * @throws RangeError for a value out of its range.
  */

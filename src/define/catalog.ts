@@ -6,13 +6,13 @@ import type { RetentionPolicy } from './retention.ts';
 import type { ViewDefinition } from './view.ts';
 
 /**
- * Everything that a deployment serves. Routes, cache keys, tags, invalidation, storage and feature folds follow
- * from it. `composition/` hands it to each phase, so that a test can hand it another.
+ * Everything that a deployment serves. Routes, cache keys, tags, invalidation, storage and feature folds are derived
+ * from it. `composition/` passes it to each phase, so that a test can pass another one.
  */
 export interface Catalog {
   readonly entities: readonly EntityDefinition[];
   readonly histories: readonly HistoryDefinition[];
-  /** In their current versions. */
+  /** The current version of each event type. */
   readonly events: readonly EventDefinition[];
   /** By CloudEvents `type`, earlier versions included. */
   readonly eventTypes: ReadonlyMap<string, EventDefinition>;
@@ -20,14 +20,14 @@ export interface Catalog {
   readonly features: readonly FeatureDefinition[];
   readonly models: readonly ModelDefinition[];
   readonly retention: RetentionPolicy;
-  /** Where each definition is declared, e.g. `views.ts, productPage`: for messages about it. */
+  /** Where each definition is declared, e.g. `views.ts, productPage`. Error messages show it. */
   readonly origins: ReadonlyMap<unknown, string>;
 }
 
 /** Nothing is deleted. */
 const KEEP_EVERYTHING: RetentionPolicy = { events: {} };
 
-/** What a file of the catalog exports. */
+/** The exports of one file of the catalog. */
 export type DeclaredModule = Readonly<Record<string, unknown>>;
 
 /** The definitions of the modules, unchecked. */

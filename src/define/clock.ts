@@ -9,20 +9,20 @@ export interface ClockColumn<Property extends string = string> {
 }
 
 /**
- * A column that holds the time of the last event that wrote certain others. An event that happened before that time
- * does not write them, so they end as the last event left them, in whatever order events arrive.
+ * A column that holds the time of the last event that wrote certain other columns. An event that happened before that
+ * time does not write them, so their final values do not depend on the order in which events arrive.
  */
 export interface ClockDefinition<Property extends string = string> extends ClockColumn {
-  /** The columns that it is the clock of. One event writes all of them or none. */
+  /** The columns that the clock covers. One event writes all of them or none. */
   readonly columns: readonly ClockColumn<Property>[];
 }
 
-/** Properties by the property of their clock, as an entity declares them. */
+/** An entity's declaration: the properties that each clock covers, by the clock's property. */
 export type ClockDeclarations = Readonly<Record<string, readonly string[]>>;
 
 type Columns<Table extends PgTable> = Table['_']['columns'];
 
-/** Columns that may be a clock. */
+/** Columns that may serve as a clock. */
 type TimestampProperty<Table extends PgTable> = {
   [Property in keyof Columns<Table>]: Columns<Table>[Property]['_']['columnType'] extends
     | 'PgTimestamp'
@@ -37,13 +37,13 @@ export type ClocksOf<Table extends PgTable> = {
   readonly [Clock in TimestampProperty<Table>]?: readonly (keyof Columns<Table> & string)[];
 };
 
-/** Digits of a second that the time of an event has. */
+/** Fractional digits of the seconds in an event's time. */
 const EVENT_TIME_PRECISION = 3;
 
 /**
  * The clocks of an entity.
  *
- * @throws Error for a clock that cannot hold the time of an event, and for columns that cannot have one.
+ * @throws Error for a clock that cannot hold the time of an event, and for columns that cannot have a clock.
  */
 export function clocksOf(
   entity: string,
@@ -74,7 +74,7 @@ export function clocksOf(
   return Object.fromEntries(defined);
 }
 
-/** Null says that no event has written the columns yet, so a clock has no other value from the start. */
+/** Null means that no event has written the columns yet, so a clock must not have a default. */
 function clockColumn(entity: string, property: string, column: PgColumn | undefined): PgColumn {
   const [, precision] = /^timestamp(?: ?\((\d)\))? with time zone$/.exec(column?.getSQLType() ?? '') ?? [];
   const isTimestamp = column?.getSQLType().endsWith('with time zone') ?? false;

@@ -1,4 +1,4 @@
-/** Element types of tensors, in the words of the Open Inference Protocol. `BYTES` is text in UTF-8. */
+/** Element types of tensors, with the names of the Open Inference Protocol. `BYTES` is text in UTF-8. */
 export const DATATYPES = [
   'BOOL',
   'INT8',
@@ -18,7 +18,7 @@ export type Datatype = (typeof DATATYPES)[number];
 /** Types whose elements are numbers. */
 export type NumericDatatype = Exclude<Datatype, 'BOOL' | 'BYTES'>;
 
-/** The least and the greatest value of an integer type; undefined for the other types. */
+/** The least and the greatest value of an integer type; undefined for other types. */
 export function integerRange(datatype: Datatype): readonly [min: bigint, max: bigint] | undefined {
   const match = /^(U?)INT(\d+)$/.exec(datatype);
   if (match === null) return undefined;
@@ -26,7 +26,7 @@ export function integerRange(datatype: Datatype): readonly [min: bigint, max: bi
   return match[1] === 'U' ? [0n, 2n ** bits - 1n] : [-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n];
 }
 
-/** Whether a tensor of this type can hold the value without changing it, but for the rounding of floats. */
+/** Whether a tensor of this type can hold the value without changing it, except for the rounding of floats. */
 export function holds(datatype: Datatype, value: unknown): boolean {
   switch (datatype) {
     case 'BYTES':

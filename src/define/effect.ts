@@ -14,39 +14,44 @@ import type { Tag } from './tag.ts';
 /** A row by property of its drizzle table, with values as drizzle takes them. */
 export type StoredRow = Readonly<Record<string, unknown>>;
 
-/** What storing one event does to the tables, beside the event itself. `docs/catalog.md` says when each is to be used. */
+/**
+ * What storing one event does to the tables, in addition to the event itself. `docs/catalog.md` explains when to use
+ * each effect.
+ */
 export type Effect =
   | { readonly kind: 'append'; readonly history: HistoryDefinition; readonly row: StoredRow }
   | RowEffect;
 
 /** What an event does to one row of an entity. */
 export type RowEffect =
-  /** Inserts the row unless one with its key is there. */
+  /** Inserts the row unless a row with its key exists. */
   | { readonly kind: 'ensure'; readonly entity: EntityDefinition; readonly row: StoredRow }
-  /** Inserts the row, or replaces these columns of the one that is there. */
+  /** Inserts the row, or replaces these columns of the existing row. */
   | { readonly kind: 'upsert'; readonly entity: EntityDefinition; readonly row: StoredRow }
-  /** Replaces columns of the row; the key is part of `row`. Without such a row it does nothing. */
+  /** Replaces columns of the row; the key is part of `row`. If the row is missing, it does nothing. */
   | { readonly kind: 'set'; readonly entity: EntityDefinition; readonly row: StoredRow }
-  /** Adds to columns. Without such a row it inserts `orInsert` first, or does nothing. */
+  /** Adds to columns. If the row is missing, it inserts `orInsert` first, or does nothing without it. */
   | {
       readonly kind: 'increment';
       readonly entity: EntityDefinition;
       readonly key: Readonly<Record<string, KeyPart>>;
       readonly by: Readonly<Record<string, Amount>>;
-      /** With the key. */
+      /** Includes the key. */
       readonly orInsert: StoredRow | undefined;
     }
-  /** Deletes the row unless it was written by a later event. */
+  /** Deletes the row unless a later event has written it. */
   | {
       readonly kind: 'remove';
       readonly entity: EntityDefinition;
       readonly key: Readonly<Record<string, KeyPart>>;
     };
 
-/** What is added to a column. A text is a decimal number, for `numeric` columns that drizzle has as text. */
+/**
+ * The amount to add to a column. A string is a decimal number, for `numeric` columns that drizzle represents as text.
+ */
 export type Amount = number | bigint | string;
 
-/** The column of a history that has the number of its row's event. */
+/** The column of a history that holds the number of the row's event. */
 export const EVENT_SEQ = 'event_seq';
 /** The column of a history that numbers the rows of one event. */
 export const EVENT_LINE = 'event_line';
@@ -57,11 +62,14 @@ type KeyOf<Definition extends EntityDefinition> = Parameters<Definition['row']>[
 type KeyProperty<Definition extends EntityDefinition> = keyof Definition['params'] & string;
 type Clocks<Definition extends EntityDefinition> = Definition['clocks'];
 type ClockProperty<Definition extends EntityDefinition> = keyof Clocks<Definition> & string;
-/** Properties that have a clock. */
+/** Properties that a clock covers. */
 type TimedProperty<Definition extends EntityDefinition> =
   Clocks<Definition>[keyof Clocks<Definition>]['columns'][number]['property'];
 
-/** A row as events may insert it: clocks are written with what they are the clock of. */
+/**
+ * A row that events may insert. It omits clocks, because the database writes a clock together with the columns that it
+ * covers.
+ */
 type RowOf<Definition extends EntityDefinition> = Omit<
   InsertOf<TableOf<Definition>>,
   ClockProperty<Definition>
@@ -70,7 +78,7 @@ type ColumnsOf<Definition extends EntityDefinition> = Partial<
   Omit<RowOf<Definition>, KeyProperty<Definition>>
 >;
 
-/** Sums of floating-point numbers depend on the order of their parts. */
+/** Excludes floating-point columns, because sums of floats depend on the order of the additions. */
 type IsNumeric<Column> = Column extends {
   readonly _: { readonly dataType: infer Data; readonly columnType: infer Type };
 }
@@ -83,7 +91,7 @@ type IsNumeric<Column> = Column extends {
         : false
   : false;
 
-/** Columns that events may add to: numbers that are neither a part of the key nor under a clock. */
+/** Columns that events may add to: numbers that are neither part of the key nor under a clock. */
 type CounterProperty<Definition extends EntityDefinition> = Exclude<
   {
     [Property in keyof Columns<TableOf<Definition>>]: IsNumeric<
@@ -96,14 +104,14 @@ type CounterProperty<Definition extends EntityDefinition> = Exclude<
   KeyProperty<Definition> | TimedProperty<Definition>
 >;
 
-/** An empty object type would take any property. */
+/** Without this, an empty object type would accept any property. */
 type AmountsOf<Property extends string> = [Property] extends [never]
   ? Readonly<Record<string, never>>
   : { readonly [Counter in Property]?: Amount };
 
 /**
- * Stores a row of a history. Its `eventSeq` is the number of the event, and its `eventLine`, where the table has one,
- * that of the row among those of the event: the database gives both.
+ * Stores a row of a history. The database sets `eventSeq`, the number of the event, and `eventLine`, if the table has
+ * it: the position of the row among the rows of the event.
  */
 export function append<Table extends PgTable>(
   definition: History<Table>,
@@ -113,8 +121,8 @@ export function append<Table extends PgTable>(
 }
 
 /**
- * Inserts an entity's row unless one with its key is there: events may name what no event has described yet. The
- * first that is stored counts, whenever it happened.
+ * Inserts an entity's row unless a row with its key exists, because an event may refer to a row that no event has
+ * described yet. The first stored event wins, independent of when it happened.
  */
 export function ensure<Definition extends EntityDefinition>(
   definition: Definition,
@@ -124,10 +132,10 @@ export function ensure<Definition extends EntityDefinition>(
 }
 
 /**
- * Inserts an entity's row, or replaces the given columns of the row that is there. Columns under a clock end as the
- * last event left them; of others, the event that is stored last counts.
+ * Inserts an entity's row, or replaces the given columns of the existing row. Under a clock, the event that happened
+ * last wins; otherwise, the event that is stored last wins.
  *
- * @throws TypeError for a part of the columns of one clock: an earlier event would complete it.
+ * @throws TypeError if only some of the columns of one clock are given: an earlier event would complete them.
  */
 export function upsert<Definition extends EntityDefinition>(
   definition: Definition,
@@ -137,10 +145,10 @@ export function upsert<Definition extends EntityDefinition>(
 }
 
 /**
- * Replaces columns of an entity's row. Without such a row it does nothing: where an event can arrive before the one
- * that inserts the row, use `upsert`. Which event counts is as with `upsert`.
+ * Replaces columns of an entity's row. If the row is missing, it does nothing: use `upsert` if an event can arrive
+ * before the one that inserts the row. The winning event is chosen as with `upsert`.
  *
- * @throws TypeError for a part of the columns of one clock: an earlier event would complete it.
+ * @throws TypeError if only some of the columns of one clock are given: an earlier event would complete them.
  */
 export function set<Definition extends EntityDefinition>(
   definition: Definition,
@@ -152,12 +160,12 @@ export function set<Definition extends EntityDefinition>(
 }
 
 /**
- * Adds to columns of an entity's row, whatever other events add at the same time: the order does not matter, and an
- * event that comes twice adds once. A column that is null counts as zero.
+ * Adds to columns of an entity's row. Concurrent additions are safe in any order, and a duplicate event adds once. A
+ * null column counts as zero.
  *
- * @param options `orInsert` has the other columns of a row that is not there yet; its columns under a clock give way
- *   to any event that writes them. Without it, nothing is added where there is no row.
- * @throws TypeError for a column that is not a number, a part of the key, or under a clock.
+ * @param options `orInsert` has the other columns of a missing row; any event that writes its columns under a clock
+ *   replaces them. Without it, nothing is added if the row is missing.
+ * @throws TypeError for a column that is not a number, is part of the key, or is under a clock.
  */
 export function increment<Definition extends EntityDefinition>(
   definition: Definition,
@@ -181,10 +189,10 @@ export function increment<Definition extends EntityDefinition>(
 }
 
 /**
- * Deletes an entity's row, unless an event that happened later has written it. Events that happened before the
- * removal and arrive after it do not bring the row back; one that happened later inserts it again.
+ * Deletes an entity's row, unless an event that happened later has written it. Events that happened before the removal
+ * and arrive after it do not restore the row. An event that happened later inserts it again.
  *
- * @throws TypeError for an entity that has not exactly one clock: what is later than the removal could not be told.
+ * @throws TypeError for an entity that does not have exactly one clock: its writes and removals could not be ordered.
  */
 export function remove<Definition extends EntityDefinition>(
   definition: Definition,
@@ -198,7 +206,10 @@ export function remove<Definition extends EntityDefinition>(
   return { kind: 'remove', entity: definition, key: keyValues(definition, key) };
 }
 
-/** Tags of what is certain beforehand. What happens to rows of entities is known to the database, which tags it there. */
+/**
+ * The tags that are known before the effects run. The database computes the tags of changed entity rows, because only
+ * it knows what changed.
+ */
 export function tagsOfEffects(effects: readonly Effect[]): Tag[] {
   return effects.flatMap((effect) =>
     effect.kind === 'append' ? tagsOfAppend(effect.history, effect.row) : [],
@@ -206,7 +217,7 @@ export function tagsOfEffects(effects: readonly Effect[]): Tag[] {
 }
 
 /**
- * Refuses several rows of one event in a history that cannot tell them apart.
+ * Refuses several rows of one event in a history that cannot distinguish them.
  *
  * @throws TypeError
  */
@@ -223,24 +234,24 @@ export function checkLines(effects: readonly Effect[]): void {
   }
 }
 
-/** The row that an effect inserts where there is none; undefined where it inserts none. */
+/** The row that an effect inserts if it is missing; undefined if the effect inserts none. */
 export function insertedRow(effect: Effect): StoredRow | undefined {
   if (effect.kind === 'increment') return effect.orInsert;
   return effect.kind === 'set' || effect.kind === 'remove' ? undefined : effect.row;
 }
 
-/** Whether a history takes several rows of one event. */
+/** Whether a history accepts several rows of one event. */
 export function hasLines({ table }: Pick<HistoryDefinition, 'table'>): boolean {
   return Object.values(getTableColumns(table)).some(({ name }) => name === EVENT_LINE);
 }
 
 function keyValues(definition: EntityDefinition, key: KeyInput): Readonly<Record<string, KeyPart>> {
-  // `textOf` refuses what the columns cannot hold.
+  // `textOf` throws if the columns cannot hold the key.
   definition.key.textOf(key);
   return definition.key.valuesOf(key);
 }
 
-/** A value that is undefined is not given: it is the column's default in a new row, and stays in one that is there. */
+/** An undefined value counts as not given: a new row gets the column's default, and an existing row keeps its value. */
 function checkedRow(definition: EntityDefinition, row: StoredRow, kind: string): StoredRow {
   const { name, table, key } = definition;
   const columns = getTableColumns(table);

@@ -15,34 +15,34 @@ export interface EntityWrite {
   readonly body: z.ZodObject;
 }
 
-/** A thing with a key, one row each, that answers depend on. */
+/** A keyed thing with one row, which answers depend on. */
 export interface EntityDefinition {
   readonly kind: 'entity';
   readonly name: string;
-  /** Whether its features are read without a key. Views and models of it are public by their own declarations. */
+  /** Whether its features are readable without a key. Views and models of it are public by their own declarations. */
   readonly isPublic: boolean;
   readonly table: PgTable;
   readonly key: KeyDefinition;
   /** Schemas of the key's parts, by property: a view's path takes them as `params`. */
   readonly params: Readonly<Record<string, z.ZodType<KeyPart>>>;
   readonly write: EntityWrite | undefined;
-  /** What an answer about one row depends on, e.g. `station:101`. */
+  /** The tag of answers that show one row, e.g. `station:101`. */
   row(key: KeyInput): Tag;
-  /** The orders in which its rows are read, page by page. */
+  /** The orders in which its rows are read page by page. */
   readonly lists: Readonly<Record<string, ListDefinition>>;
-  /** Columns that hold the time of the last event that wrote certain others. */
+  /** Columns that hold the time of the last event that wrote certain other columns. */
   readonly clocks: Readonly<Record<string, ClockDefinition>>;
   /** The ways in which its texts are searched. */
   readonly searches: Readonly<Record<string, SearchDefinition>>;
 }
 
-/** A log of things that happened, appended to by events, read through the entities that it belongs to. */
+/** A log that events append rows to. It is read through the entities that its rows belong to. */
 export interface HistoryDefinition {
   readonly kind: 'history';
   readonly name: string;
   readonly table: PgTable;
   readonly owners: readonly HistoryOwner[];
-  /** What an answer about one owner's part of the history depends on, e.g. `ride@station:101`. */
+  /** The tag of answers about one owner's part of the history, e.g. `ride@station:101`. */
   of(owner: EntityDefinition, key: KeyInput): Tag;
 }
 
@@ -53,11 +53,11 @@ export interface HistoryOwner {
   readonly properties: Readonly<Record<string, string>>;
 }
 
-/** The columns of a table, as its type has them. */
+/** The columns of a table, from its type. */
 type Columns<Table extends PgTable> = Table['_']['columns'];
 export type ColumnOf<Table extends PgTable> = Columns<Table>[keyof Columns<Table>];
 
-/** A row to be inserted. */
+/** A row to insert. */
 export type InsertOf<Table extends PgTable> = Table['$inferInsert'];
 
 type KeyColumns<Table extends PgTable> = ColumnOf<Table> | readonly [ColumnOf<Table>, ...ColumnOf<Table>[]];
@@ -68,10 +68,10 @@ type KeyProperty<Table extends PgTable, Key> = Key extends readonly (infer Colum
 type ValueOf<Table extends PgTable, Property> = Property extends keyof Table['$inferSelect']
   ? Table['$inferSelect'][Property] & KeyPart
   : never;
-/** Numbers may come as their text, as a path has them. */
+/** Numbers may be given as text, as in a path. */
 type PartInput<Value> = Value extends string ? string : Value | number | bigint | string;
 
-/** A key as this entity takes it. */
+/** A key in the form that this entity accepts. */
 export type KeyOf<Table extends PgTable, Key> = Key extends readonly unknown[]
   ? { readonly [Property in KeyProperty<Table, Key>]: PartInput<ValueOf<Table, Property>> }
   : PartInput<ValueOf<Table, KeyProperty<Table, Key>>>;
@@ -96,10 +96,10 @@ export interface Entity<
   readonly searches: { readonly [Name in keyof Searches]: Search };
 }
 
-/** The columns that an insert needs beside the key: those that are neither nullable nor have a default. */
+/** The columns that an insert needs in addition to the key: those that are not nullable and have no default. */
 type Body<Table extends PgTable, Key> = Omit<InsertOf<Table>, KeyProperty<Table, Key> | 'updatedAt'>;
 
-/** What is wrong with the body of a write, as an error message of the compiler. */
+/** A mistake in the body of a write, as an error message of the compiler. */
 type CheckedBody<
   Table extends PgTable,
   Key,
@@ -111,10 +111,10 @@ type CheckedBody<
   : { readonly body: 'A field is no column of the table, or is a part of its key.' };
 
 /**
- * Declares an entity: its drizzle table, its key, the lists that its rows are read in and, where clients may write
- * it, the body of the write.
+ * Declares an entity: its drizzle table, its key, the lists in which its rows are read and, if clients may write it,
+ * the body of the write.
  *
- * @throws Error for a key of columns whose equality is not that of their text.
+ * @throws Error for key columns whose equality differs from the equality of their texts.
  */
 export function entity<
   Table extends PgTable,
@@ -124,22 +124,22 @@ export function entity<
   const Clocks extends ClocksOf<Table> = Record<never, never>,
   Searches extends Readonly<Record<string, SearchDeclaration>> = Record<never, never>,
 >(declaration: {
-  /** In lower case, unique; it begins the tags. */
+  /** Lower case, unique. It is the prefix of the entity's tags. */
   name: string;
-  /** Has its features answered without a key. Everything is closed that does not say so. */
+  /** Makes its features readable without a key. Without this declaration they require the key. */
   public?: boolean;
   table: Table;
   /** A column, or several in the order of the table's key. */
   key: Key;
-  /** For a key of one text column: what clients may ask for. */
+  /** For a key of one text column: the values that clients may request. */
   keySchema?: z.ZodType<string>;
-  /** For a key of several columns: the same by property, for those that are text. */
+  /** For a key of several columns: the same by property, for its text columns. */
   keySchemas?: { readonly [Property in KeyProperty<Table, Key>]?: z.ZodType<string> };
   write?: { readonly path: string; readonly body: Schema } & CheckedBody<Table, Key, Schema>;
   lists?: Lists;
   /**
-   * For columns that events write: the nullable timestamp that holds when the last event that wrote them happened.
-   * Late events do not write them then. `{ statusAt: ['status', 'battery'] }`
+   * For columns that events write: the nullable timestamp column that holds the time of the last event that wrote them.
+   * Late events then do not overwrite them. `{ statusAt: ['status', 'battery'] }`
    */
   clocks?: Clocks;
   searches?: Searches;
@@ -169,11 +169,11 @@ export function entity<
     clocks: clocksOf(name, table, key, (clocks ?? {}) as ClockDeclarations),
     searches: Object.fromEntries(searched),
   };
-  // The definition has what the declaration's own types say of it; the compiler cannot follow that through `entries`.
+  // The definition has the types that the declaration gives it; the compiler cannot follow them through `entries`.
   return definition as Entity<Table, Key, Lists, Clocks, Searches>;
 }
 
-/** A property as it stands in tags: `byUnitPrice` is `by-unit-price`. */
+/** A property as tags spell it: `byUnitPrice` becomes `by-unit-price`. */
 function words(property: string): string {
   return property.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
@@ -216,15 +216,15 @@ export interface History<Table extends PgTable, Owner extends EntityDefinition =
 }
 
 /**
- * Declares a history and which entities its rows belong to.
+ * Declares a history and the entities that its rows belong to.
  *
- * @throws Error where an owner's key is not held by properties of the row.
+ * @throws Error if the row has no properties for an owner's key.
  */
 export function history<
   Table extends PgTable,
   const Owners extends readonly EntityDefinition[],
 >(declaration: {
-  /** In lower case, unique; it begins the tags. */
+  /** Lower case, unique. It is the prefix of the history's tags. */
   name: string;
   table: Table;
   owners: { readonly [Index in keyof Owners]: OwnerDeclaration<Table, Owners[Index]> };
@@ -262,7 +262,7 @@ function ownerOf<Table extends PgTable>(
   return { entity: owner, properties: mapped };
 }
 
-/** The key of an owner that a row of a history names; null where a part of it is null. */
+/** The owner's key in a row of a history; null if a part of it is null. */
 export function ownerKey(
   { entity: owner, properties }: HistoryOwner,
   row: Readonly<Record<string, unknown>>,
@@ -277,7 +277,7 @@ export function ownerKey(
   return parts;
 }
 
-/** The tags that one appended row invalidates: its part of the history for each owner that it names. */
+/** The tags that an appended row invalidates: for each owner in the row, that owner's part of the history. */
 export function tagsOfAppend(definition: HistoryDefinition, row: Readonly<Record<string, unknown>>): Tag[] {
   return definition.owners.flatMap((owner) => {
     const key = ownerKey(owner, row);

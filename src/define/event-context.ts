@@ -1,7 +1,7 @@
-/** When an event happened, and when it is judged. */
+/** When an event happened, and when it is validated. */
 export interface EventContext {
   /** When it happened, milliseconds since the Unix epoch. */
   readonly occurredAt: number;
-  /** When it is judged, milliseconds since the Unix epoch. */
+  /** When it is validated, milliseconds since the Unix epoch. */
   readonly now: number;
 }

@@ -17,7 +17,7 @@ import {
 export { append, type Effect, ensure, increment, remove, set, upsert } from './effect.ts';
 export type { EventContext } from './event-context.ts';
 
-/** What a valid event means: nothing here touches a database. */
+/** The effects and tags of a valid event. This module does not access a database. */
 export interface Interpretation {
   readonly effects: readonly Effect[];
   readonly tags: readonly Tag[];
@@ -35,8 +35,8 @@ export type Verdict =
     };
 
 /**
- * One version of an event type. An earlier one judges and means by the current one: `parse` and `interpret` take
- * data of its own version, upcast it, and say what the current version says of that.
+ * One version of an event type. An earlier version delegates to the current one: its `parse` and `interpret` take data
+ * of their own version, upcast it, and return the result of the current version.
  */
 export interface EventDefinition<Data = unknown> {
   readonly kind: 'event';
@@ -47,28 +47,28 @@ export interface EventDefinition<Data = unknown> {
   readonly version: number;
   /** The type under which events of this version are stored: its own for the current version. */
   readonly currentType: string;
-  /** Newest first; none for an earlier version itself. */
+  /** Newest first; empty for an earlier version itself. */
   readonly earlier: readonly EventDefinition<Data>[];
   readonly deprecated: Deprecation | undefined;
   readonly example: unknown;
-  /** Of its blocking rules: what its events are refused for beside the contract. */
+  /** The names of its blocking rules: the reasons, in addition to the contract, for which its events are refused. */
   readonly ruleNames: readonly string[];
   readonly description: string;
-  /** When a producer is told that its event is taken: once the queue has it, or once it is stored. */
+  /** When Millrace acknowledges its events to the producer: once the queue has the event, or once it is stored. */
   readonly acknowledged: 'queued' | 'stored';
   readonly jsonSchema: () => unknown;
-  /** Data of this version in the form of the current one. Of the current version itself: as it is, unchecked. */
+  /** Upcasts data of this version to the current one. The current version returns the data unchanged and unchecked. */
   readonly toCurrent: (data: unknown) => Upcast;
-  /** The data if it keeps the contract, else `null`. */
+  /** The data if it satisfies the contract, else `null`. */
   readonly parse: (data: unknown) => Data | null;
   readonly interpret: (data: unknown, context: EventContext) => Verdict;
-  /** Its rules, blocking and scoring, for whoever scores what was stored and what was refused. */
+  /** Its rules, blocking and scoring, for the scoring of stored and refused events. */
   readonly quality: EventQuality;
 }
 
 /**
- * Declares an event type: contract, quality rules and how it is stored; its tags follow from the storage.
- * Rules and storage are those of the current version; earlier ones are upcast to it.
+ * Declares an event type: its contract, its quality rules and its storage. Tags are derived from the storage. Rules and
+ * storage belong to the current version; earlier versions are upcast to it.
  */
 export function event<Schema extends z.ZodType>(declaration: {
   type: string;
@@ -77,10 +77,10 @@ export function event<Schema extends z.ZodType>(declaration: {
   data: Schema;
   rules?: readonly QualityRule<z.output<Schema>>[];
   acknowledged?: 'queued' | 'stored';
-  /** Data that keeps the contract and breaks no rule: `/v1/events/types` shows it in an event that can be sent. */
+  /** Data that satisfies the contract and all rules. `/v1/events/types` shows it in an event that can be sent. */
   example?: z.input<Schema>;
   deprecated?: Deprecation;
-  /** The version before this one, and through it those before that. */
+  /** The version before this one, which links to the versions before it. */
   earlier?: EarlierVersion<z.input<Schema>>;
   stores: (data: z.output<Schema>, context: EventContext) => readonly Effect[];
 }): EventDefinition<z.output<Schema>> {
@@ -129,8 +129,8 @@ export function event<Schema extends z.ZodType>(declaration: {
 }
 
 /**
- * `stores` has a defect that this event brings out. Retried, it would fail for ever and hold back the events behind it;
- * in quarantine it waits for the defect to be mended.
+ * The event triggers a defect in `stores`. A retry would fail every time and block the events behind it, so the event
+ * is quarantined until the defect is fixed.
  */
 function storesFailure(error: unknown): Verdict {
   const cause = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
@@ -139,8 +139,8 @@ function storesFailure(error: unknown): Verdict {
 }
 
 /**
- * Checks data by a schema, once for each object: the phases that one process takes an event through (its acceptance,
- * storing, scoring and folding) share the outcome. Nobody may change data, or what a schema made of them.
+ * Validates data by a schema, once for each object, and caches the result for all phases that one process runs on the
+ * event: acceptance, storing, scoring and folding. No caller may modify the data or the parsed result.
  */
 function checkingOnce<Schema extends z.ZodType>(schema: Schema) {
   const known = new WeakMap<object, z.ZodSafeParseResult<z.output<Schema>>>();
@@ -154,7 +154,7 @@ function checkingOnce<Schema extends z.ZodType>(schema: Schema) {
   };
 }
 
-/** The earlier versions as definitions of their own: they upcast, and leave the rest to the current one. */
+/** The earlier versions as definitions: each upcasts its data and delegates to the current version. */
 function earlierDefinitions<Data>(
   current: EventDefinition<Data>,
   schema: z.ZodType,

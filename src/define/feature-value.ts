@@ -8,19 +8,19 @@ export interface ItemCount {
 
 export type FeatureStatus = 'PRESENT' | 'NOT_FOUND';
 
-/** One feature of one key, as it is read. */
+/** The stored value of one feature of one key. */
 export interface FeatureValue<Value = number | null | readonly ItemCount[]> {
   readonly value: Value;
-  /** `NOT_FOUND`: no event has ever counted for it; a count is 0 then, and a time is null. */
+  /** `NOT_FOUND`: no event has contributed to it. A count is then 0, and a time is null. */
   readonly status: FeatureStatus;
   /** When the newest event behind the value happened, milliseconds since the Unix epoch. */
   readonly eventAt: number | null;
 }
 
-/** The features of one key by their read names: a windowed feature is `<name>_<days>d`. */
+/** The features of one key by their read names. The read name of a windowed feature is `<name>_<days>d`. */
 export type FeatureRow = Readonly<Record<string, FeatureValue>>;
 
-/** The read names of a feature with windows of these lengths; without any it is read by its own name. */
+/** The read names of a feature with windows of these lengths. A feature without windows has its own name. */
 export type WindowedRow<Name extends string, Days extends readonly number[], Value> = {
   readonly [Read in Days extends readonly [] ? Name : `${Name}_${Days[number]}d`]: FeatureValue<Value>;
 };

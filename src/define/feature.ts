@@ -3,18 +3,18 @@ import type { EventDefinition } from './event.ts';
 import type { FeatureRow, ItemCount, WindowedRow } from './feature-value.ts';
 
 /**
- * How events become a value. All four are commutative and keep exact integers, so that the result does not
- * depend on the order of arrival.
+ * How events are aggregated into a value. All four aggregates are commutative and keep exact integers, so that the
+ * result does not depend on the order of arrival.
  * - `count`: the number of events in the window;
- * - `sum`: the sum of a safe integer taken from each (money in minor units);
- * - `last`: when the newest one happened, milliseconds since the Unix epoch;
- * - `items`: per item, how often and when last, newest first, at most `limit` of them.
+ * - `sum`: the sum of a safe integer from each event (money in minor units);
+ * - `last`: the time of the newest event, milliseconds since the Unix epoch;
+ * - `items`: the count and the last time of each item, newest first, at most `limit` items.
  */
 export type Aggregate = 'count' | 'sum' | 'last' | 'items';
 
 /** What one event adds to one feature of one entity. */
 export interface Contribution {
-  /** The entity's key in its canonical text. */
+  /** The canonical text of the entity's key. */
   readonly key: string;
   /** 1 for `count`, `last` and `items`. */
   readonly amount: number;
@@ -22,7 +22,7 @@ export interface Contribution {
   readonly item: string;
 }
 
-/** `Row` is what a read of it has, by its read names: for types alone, no value has it. */
+/** `Row` is the type of a read, by read names. It exists for types only; no value has it. */
 export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly kind: 'feature';
   readonly row?: Row;
@@ -35,26 +35,26 @@ export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly windowsDays: readonly number[];
   /** How many items are read, newest first; 0 unless the aggregate is `items`. */
   readonly limit: number;
-  /** The event's data if they keep its contract, else null. Features of one event type have the same function here. */
+  /** The event's data if it satisfies the contract, else null. All features of one event type share this function. */
   readonly parse: (data: unknown) => unknown;
-  /** What an event adds, by what `parse` made of its data; null where it counts for none. */
+  /** The contribution of an event, from the result of `parse`; null if it contributes to no entity. */
   readonly contribution: (parsed: unknown) => Contribution | null;
 }
 
 /**
- * One value of a feature, as models refer to it. Models know a feature only by its references, so a value that is
- * computed from several features can become a reference of its own without a change to the models.
+ * One value of a feature, as models refer to it. Models depend on references only, so a value that is computed from
+ * several features can become a reference without a change to the models.
  */
 export interface FeatureReference<Owner extends EntityDefinition = EntityDefinition, Value = unknown> {
   readonly kind: 'feature-reference';
   readonly entity: Owner;
   readonly feature: FeatureDefinition;
-  /** The name under which the feature store has the value: `spend_minor_90d`. */
+  /** The name of the value in the feature store: `spend_minor_90d`. */
   readonly readName: string;
   /** Whether the value is always a whole number. */
   readonly isWhole: boolean;
   /**
-   * The value that a model gets, from what the feature store has under `readName` (undefined where it has nothing).
+   * Converts the feature store's value under `readName` (undefined if it has none) into the value for a model.
    *
    * @param now milliseconds since the Unix epoch.
    */
@@ -70,21 +70,21 @@ export interface AmountFeature<
   readonly entity: Owner;
   /** The amount within one of the declared windows. */
   window(days: Days[number]): FeatureReference<Owner, number>;
-  /** The amount of all time, of a feature that declares no windows. */
+  /** The amount over all time, for a feature without windows. */
   allTime(): FeatureReference<Owner, number>;
 }
 
-/** When something happened last. */
+/** The time of the last event. */
 export interface LastFeature<Owner extends EntityDefinition, Name extends string>
   extends FeatureDefinition<WindowedRow<Name, [], number | null>> {
   readonly entity: Owner;
   /** Milliseconds since the Unix epoch. An FP32 tensor rounds them to about two minutes. */
   at(): FeatureReference<Owner, number | null>;
-  /** Days, with fractions, from then to the moment of the prediction. */
+  /** Days, with fractions, from the last event to the prediction. */
   ageDays(): FeatureReference<Owner, number | null>;
 }
 
-/** The items that something happened with. */
+/** The items of an entity's events. */
 export interface ItemsFeature<Owner extends EntityDefinition, Name extends string>
   extends FeatureDefinition<WindowedRow<Name, [], readonly ItemCount[]>> {
   readonly entity: Owner;
@@ -96,7 +96,7 @@ interface Declaration<Data, Owner extends EntityDefinition, Name extends string 
   name: Name;
   entity: Owner;
   event: EventDefinition<Data>;
-  /** The entity that this event counts for, or `null` where it counts for none. */
+  /** The entity that this event contributes to, or `null` for none. */
   key: (data: Data) => Parameters<Owner['row']>[0] | null;
 }
 
@@ -184,7 +184,7 @@ export const feature = {
   },
 };
 
-/** The names under which a feature is read: one a window, or its own. */
+/** The names under which a feature is read: one for each window, or its own name without windows. */
 export function readNames({ name, windowsDays }: FeatureDefinition): string[] {
   return windowsDays.length === 0 ? [name] : windowsDays.map((days) => windowName(name, days));
 }
@@ -198,7 +198,7 @@ function amount<Owner extends EntityDefinition, Name extends string, Days extend
   { entity }: { readonly entity: Owner; readonly name: Name },
   definition: FeatureDefinition<WindowedRow<Name, Days, number>>,
 ): AmountFeature<Owner, Name, Days> {
-  // The feature store gives 0 where no event has counted yet.
+  // The feature store has 0 if no event has contributed yet.
   const read = (stored: unknown): number => (typeof stored === 'number' ? stored : 0);
   const amounts: AmountFeature<Owner, Name, Days> = {
     ...definition,
@@ -243,7 +243,7 @@ function define<Data, Owner extends EntityDefinition, Row extends FeatureRow>(
     limit,
     parse: event.parse,
     contribution: (parsed) => {
-      // Of this event's own `parse`, which is the only one whose outcome comes here.
+      // The value comes from this event's own `parse`, because no other result is passed here.
       const data = parsed as Data;
       const key = declaration.key(data);
       return key === null ? null : { key: entity.key.textOf(key), ...measure(data) };

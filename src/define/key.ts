@@ -5,10 +5,10 @@ import * as z from 'zod';
 /** The value of one key column. */
 export type KeyPart = string | number | bigint;
 
-/** A key as callers give it: the value of its one column, or its columns' values by property of the table. */
+/** A key in the form that callers pass: the value of its single column, or the values of its columns by property. */
 export type KeyInput = KeyPart | Readonly<Record<string, KeyPart>>;
 
-/** How the values of a key column are written. Two values that Postgres holds equal have one canonical text. */
+/** The form of a key column's values. Two values that are equal in Postgres have the same canonical text. */
 export type KeyKind = 'text' | 'integer' | 'bigint' | 'uuid';
 
 /** One column of a key. */
@@ -17,36 +17,41 @@ export interface KeyColumn {
   readonly property: string;
   readonly column: PgColumn;
   readonly kind: KeyKind;
-  /** Parses a path parameter or a JSON value into the value that drizzle has for the column. */
+  /** Parses a path parameter or a JSON value into drizzle's value for the column. */
   readonly schema: z.ZodType<KeyPart>;
 }
 
 /**
- * The key of an entity. Its canonical text stands in tags, cache keys, feature shards and lineage; SQL compares the
- * columns themselves. `storage/postgres/key-sql.ts` has the same text as SQL, for statements and triggers.
+ * The key of an entity. Tags, cache keys, feature shards and lineage use its canonical text; SQL compares the columns
+ * themselves. `storage/postgres/key-sql.ts` computes the same text in SQL, for statements and triggers.
  */
 export interface KeyDefinition {
   readonly columns: readonly KeyColumn[];
   /**
-   * The canonical text. A single column's is the value as Postgres writes it: `7`, a UUID in lower case, a text
-   * unchanged. Of several columns the texts are joined by commas, with `%` and `,` in them as `%25` and `%2C`.
+   * The canonical text. For a single column it is the value as Postgres writes it: `7`, a UUID in lower case, a text
+   * unchanged. For several columns, the texts are joined by commas, with `%` and `,` in them as `%25` and `%2C`.
    *
    * @throws TypeError for a value that the columns cannot hold.
    */
   textOf(key: KeyInput): string;
-  /** The values by property. @throws TypeError for a single value where the key has several columns. */
+  /** The values by property. @throws TypeError for a single value if the key has several columns. */
   valuesOf(key: KeyInput): Readonly<Record<string, KeyPart>>;
-  /** The values by property of a canonical text or of values as a client sends them; undefined where it is no key. */
+  /**
+   * Parses a canonical text, or values as a client sends them, into the values by property; undefined for an invalid
+   * key.
+   */
   parse(input: unknown): Readonly<Record<string, KeyPart>> | undefined;
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-/** Longest text of a key that has no schema of its own: a few of them fit a tag. */
+/** The longest text of a key without a schema: a few of them fit into a tag. */
 const TEXT_CHARACTERS_MAX = 256;
-/** Columns of one key: each is a parameter of the path. */
+/** The most columns of one key: each is a parameter of the path. */
 export const KEY_COLUMNS_MAX = 4;
 
-/** What a text key without a schema of its own takes: no control characters, which no path or log shows. */
+/**
+ * The values of a text key without a schema. Control characters are refused, because paths and logs do not show them.
+ */
 const AnyText = z
   .string()
   .min(1)
@@ -57,9 +62,9 @@ const AnyText = z
  * The key of a table.
  *
  * @param columns of the table, in the order of its primary or unique key.
- * @param schemas for text columns, by property: what a client may ask for. They may trim or change case, because the
- *   output is what SQL and tags both get.
- * @throws Error for a column of another table or of a type whose equality is not that of its text.
+ * @param schemas for text columns, by property: the values that a client may request. They may trim or change case,
+ *   because SQL and tags both use the output.
+ * @throws Error for a column of another table, or of a type whose equality differs from the equality of its texts.
  */
 export function keyOf(
   entity: string,
@@ -110,7 +115,10 @@ function keyColumn(
   return { property, column, kind, schema: schemaOf(kind, column, schema) };
 }
 
-/** Types whose values are equal in Postgres exactly where their canonical texts are: `char(n)` ignores blanks. */
+/**
+ * Accepts only types whose values are equal in Postgres exactly if their canonical texts are. For example, `char(n)`
+ * ignores blanks.
+ */
 function kindOf(column: PgColumn): KeyKind | undefined {
   const type = column.getSQLType();
   if (type === 'text' || type.startsWith('varchar')) return 'text';
@@ -140,7 +148,7 @@ function schemaOf(kind: KeyKind, column: PgColumn, schema: z.ZodType<string> = A
   }
 }
 
-/** Whether Postgres' text can hold it. */
+/** Whether a Postgres text can hold the string. */
 function isStorable(text: string): boolean {
   return !text.includes('\u0000') && text.isWellFormed();
 }
@@ -151,7 +159,7 @@ function rangeOf(column: PgColumn): readonly [min: bigint, max: bigint] {
   return [-(2n ** bits), 2n ** bits - 1n];
 }
 
-/** The text that Postgres writes for the value, which has not passed through the key's schema. */
+/** The text that Postgres writes for a value that the key's schema has not parsed. */
 function partText(entity: string, { property, kind, column }: KeyColumn, value: unknown): string {
   const wrong = (): TypeError =>
     new TypeError(`${describe(value)} is no value of "${property}", a key of "${entity}", which is ${kind}.`);

@@ -3,8 +3,9 @@ import * as z from 'zod';
 import { exactTextSql, isExactText, type SortColumn } from './sort-column.ts';
 
 /**
- * Cursors: where a page of a list begins, as the exact texts of the last row of the page before. The format is stable:
- * `1` and the texts, each with `%` and `,` written as `%25` and `%2C`, joined by commas, as UTF-8 in base64url.
+ * Cursors. A cursor holds the exact texts of the last row of the previous page, after which the next page begins. The
+ * format is stable: `1` and the texts, each with `%` and `,` written as `%25` and `%2C`, joined by commas, as UTF-8 in
+ * base64url.
  */
 
 /** Longest cursor. It stands in a URL beside other parameters; some proxies refuse URLs above 4,096 characters. */
@@ -12,7 +13,7 @@ export const CURSOR_CHARACTERS_MAX = 2_048;
 
 const VERSION = '1';
 
-/** @throws RangeError where the texts are too long for a cursor. */
+/** @throws RangeError if the texts are too long for a cursor. */
 export function encodeCursor(texts: readonly string[]): string {
   const bytes = new TextEncoder().encode([VERSION, ...texts.map(escaped)].join(','));
   assertLength(Math.ceil((bytes.length * 4) / 3));
@@ -22,7 +23,7 @@ export function encodeCursor(texts: readonly string[]): string {
     .replaceAll('=', '');
 }
 
-/** The exact texts of a cursor, or undefined where it is none of a list with this order. */
+/** The exact texts of a cursor, or undefined if the cursor is invalid for this order. */
 export function decodeCursor(orderBy: readonly SortColumn[], cursor: string): readonly string[] | undefined {
   const [version, ...parts] = (textOf(cursor) ?? '').split(',');
   const texts = parts.map((part) => part.replaceAll('%2C', ',').replaceAll('%25', '%'));
@@ -30,11 +31,11 @@ export function decodeCursor(orderBy: readonly SortColumn[], cursor: string): re
     version === VERSION &&
     texts.length === orderBy.length &&
     orderBy.every(({ type }, at) => isExactText(type, texts[at] ?? ''));
-  // One position has one cursor, so that a page has one cache entry.
+  // Each position has exactly one valid cursor, so that a page has one cache entry.
   return isOfOrder && encodeCursor(texts) === cursor ? texts : undefined;
 }
 
-/** Parses a query parameter: the cursor itself, or an issue that the gateway answers with status 400. */
+/** Parses a query parameter into a cursor, or reports an issue that the gateway answers with status 400. */
 export function cursorSchema(orderBy: readonly SortColumn[]): z.ZodType<string, string> {
   return z
     .string()
@@ -58,7 +59,7 @@ export function cursorSql(orderBy: readonly SortColumn[]): SQL<string> {
   return sql<string>`translate(encode(convert_to(${joined}, 'UTF8'), 'base64'), '+/=' || chr(10), '-_')`;
 }
 
-/** @throws RangeError for a cursor that no client could send back. */
+/** @throws RangeError for a cursor that is too long for a client to send back. */
 function assertLength(characters: number): void {
   if (characters > CURSOR_CHARACTERS_MAX)
     throw new RangeError(

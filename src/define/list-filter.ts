@@ -4,15 +4,15 @@ import type { ListRow } from './list-types.ts';
 import { exactText, exactTextSql, type SortColumn, type SortType, sortTypeOf } from './sort-column.ts';
 
 /**
- * The values of a list's filter as they stand in its tags: `[Spain,3]`. No two lists have one text, except for values
- * that have their first hundred characters in common.
+ * The text of a list's filter values in its tags: `[Spain,3]`. Two lists have different texts, unless their values
+ * share the first hundred characters.
  */
 
-/** Conditions of equality that one list may have: each combination of values is a list of its own. */
+/** The most equality conditions of one list: each combination of values is a separate list. */
 export const FILTERS_MAX = 4;
 /**
- * Characters of one value in a tag: four of them, a name and a position fit the bound of a tag. Longer values share
- * tags, so a change of one list invalidates the other one, too.
+ * The most characters of one value in a tag, so that four of them, a name and a position fit the limit of a tag. Longer
+ * values share tags, so a change of one list invalidates the other one, too.
  */
 const VALUE_CHARACTERS_MAX = 100;
 
@@ -22,7 +22,7 @@ const ESCAPES = [
   [']', '%5D'],
 ] as const;
 
-/** How the column's values are written, or undefined where equal values could have several texts. */
+/** How the column's values are written, or undefined if equal values could have different texts. */
 export function filterTypeOf(column: PgColumn): SortType | undefined {
   if (is(column, PgEnumColumn)) return { kind: 'text' };
   const type = sortTypeOf(column);
@@ -33,7 +33,7 @@ export function filterTypeOf(column: PgColumn): SortType | undefined {
   return isExact ? type : undefined;
 }
 
-/** @throws TypeError where a value is missing or is none of its column. */
+/** @throws TypeError if a value is missing or does not fit its column. */
 export function filterText(filter: readonly SortColumn[], row: ListRow): string {
   if (filter.length === 0) return '';
   const values = filter.map((column) => {
@@ -48,7 +48,7 @@ export function filterText(filter: readonly SortColumn[], row: ListRow): string 
   return `[${values.join(',')}]`;
 }
 
-/** The same of a row in the database; `field` is the expression of a column. */
+/** The same text for a row in the database; `field` returns the expression of a column. */
 export function filterTextSql(filter: readonly SortColumn[], field: (column: SortColumn) => SQL): SQL {
   const values = filter.map((column) => {
     const text = exactTextSql(column, field(column));

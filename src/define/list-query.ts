@@ -4,7 +4,7 @@ import { exactText, type SortColumn, sortParameter } from './sort-column.ts';
 
 /** The conditions and the order of a list as SQL. */
 
-/** A column as a list sorts and compares it: texts by their bytes. */
+/** A column as a list sorts and compares it. Texts are compared by their bytes. */
 function comparable({ column, type }: SortColumn): SQL {
   return type.kind === 'text' ? sql`${column} collate "C"` : sql`${column}`;
 }
@@ -13,7 +13,7 @@ export function orderOf(orderBy: readonly SortColumn[]): SQL[] {
   return orderBy.map((column) => (column.descending ? sql`${comparable(column)} desc` : comparable(column)));
 }
 
-/** The rows that have the value. A column of an enumeration takes its text as a parameter without a type. */
+/** Matches rows that have the value. An enumeration takes its text as an untyped parameter. */
 export function equals(column: SortColumn, value: unknown): SQL {
   const text = exactText(column, value);
   return column.type.kind === 'text'
@@ -30,7 +30,7 @@ export function within(column: SortColumn, range: ListRange): SQL[] {
   });
 }
 
-/** The bounds that are given. */
+/** The conditions for the bounds that are given. */
 export function boundsOf(
   range: ListRange,
 ): { readonly bound: keyof typeof OPERATORS; readonly value: unknown }[] {
@@ -40,7 +40,10 @@ export function boundsOf(
   });
 }
 
-/** The rows behind a place: one comparison of rows where all columns have one direction, which an index serves best. */
+/**
+ * Matches the rows after a position. If all columns have one direction, it is a single row comparison, which an index
+ * serves best.
+ */
 export function behind(orderBy: readonly SortColumn[], texts: readonly string[]): SQL {
   const terms = orderBy.map((column, at) => ({
     column: comparable(column),
@@ -57,7 +60,7 @@ export function behind(orderBy: readonly SortColumn[], texts: readonly string[])
     const beyond = sql`${column} ${operator} ${value}`;
     return rest === undefined ? beyond : sql`(${beyond} or (${column} = ${value} and ${rest}))`;
   }, undefined);
-  // Implied by the rest; an index on the first column is searched by it.
+  // The rest implies this condition; it lets Postgres search an index on the first column.
   return sql`(${first.column} ${first.operator}= ${first.value} and ${nested})`;
 }
 

@@ -20,23 +20,23 @@ import { coverOf, prefixesOf } from './prefix-cover.ts';
 import { endDigits, exactText, type SortColumn, sortDigits, sortTypeOf } from './sort-column.ts';
 import { type Tag, tag } from './tag.ts';
 
-/** Hexadecimal digits by which positions are told apart: six bytes of a text, or a number and bytes of the key. */
+/** Default precision of positions in hexadecimal digits: six bytes of a text, or a number and bytes of the key. */
 const DIGITS = 12;
-/** A row invalidates one tag more than a list has digits. */
+/** The most digits of a position: a row invalidates one tag more than the list has digits. */
 const DIGITS_MAX = 48;
-/** Columns that one list may be ordered by, beside those of the key. */
+/** The most columns in a list's order, in addition to those of the key. */
 const ORDER_COLUMNS_MAX = 4;
-/** Rows of one page. An answer has at most 256 tags: one for each row, and up to 32 for the page's range. */
+/** The most rows of one page. An answer has at most 256 tags: one for each row, and up to 32 for the page's range. */
 export const PAGE_ROWS_MAX = 200;
 
-/** A column of `orderBy` from its greatest value to its least. */
+/** Orders by a column from its greatest value to its least. */
 export function descending<Column extends PgColumn>(
   column: Column,
 ): { readonly column: Column; readonly descending: true } {
   return { column, descending: true };
 }
 
-/** What a list is of. */
+/** The owner of a list. */
 interface ListOwner {
   readonly table: PgTable;
   readonly key: KeyDefinition;
@@ -44,10 +44,10 @@ interface ListOwner {
 }
 
 /**
- * A list of an entity's rows. `storage/postgres/list-tags.ts` has the same tags as SQL expressions, so that a
- * statement can tell what its own rows invalidate.
+ * A list of an entity's rows. `storage/postgres/list-tags.ts` computes the same tags as SQL expressions, for statements
+ * whose rows only the database knows.
  *
- * @throws Error at load, for columns whose order or equality the database and this module may see differently.
+ * @throws Error at load, for columns whose order or equality could differ between the database and this module.
  */
 export function list(name: string, of: ListOwner, declaration: ListDeclaration): ListDefinition {
   const orderBy = orderColumns(name, of, declaration);
@@ -78,7 +78,7 @@ export function list(name: string, of: ListOwner, declaration: ListDeclaration):
       last,
       range: bounds === undefined ? undefined : { column: bounded(name, range, bounds), bounds },
     });
-    // No row can be in a range whose bounds exclude one another.
+    // No row can be in a range whose bounds exclude each other.
     const cover = low > high && shown.length === 0 ? [''] : coverOf(low, high);
     return [...cover.map((prefix) => placeTag(values, prefix)), ...shown.map(keyTag)];
   };
@@ -105,7 +105,7 @@ export function list(name: string, of: ListOwner, declaration: ListDeclaration):
   };
 }
 
-/** @throws RangeError for a page of no row, or of more than its answer could depend on. */
+/** @throws RangeError for a page of no rows, or of more rows than its tags could cover. */
 async function readPage(
   db: NeonHttpDatabase,
   table: PgTable,
@@ -196,7 +196,7 @@ function isListed(filter: readonly SortColumn[], row: ListRow): boolean {
   return filter.every(({ property }) => row[property] !== null);
 }
 
-/** The exact texts of a place. */
+/** The exact texts of a position. */
 function placeOf(name: string, orderBy: readonly SortColumn[], place: string | ListRow): readonly string[] {
   if (typeof place !== 'string') return orderBy.map((column) => rowText(column, place));
   const texts = decodeCursor(orderBy, place);
@@ -207,7 +207,9 @@ function placeOf(name: string, orderBy: readonly SortColumn[], place: string | L
   return texts;
 }
 
-/** @throws TypeError for a column whose values drizzle rounds: rows of one millisecond would have one place. */
+/**
+ * @throws TypeError for a column whose values drizzle rounds: rows within one millisecond would have the same position.
+ */
 function rowText(column: SortColumn, row: ListRow): string {
   const value = row[column.property];
   if (column.type.kind === 'time' && column.type.isDate)
@@ -217,7 +219,10 @@ function rowText(column: SortColumn, row: ListRow): string {
   return exactText(column, value);
 }
 
-/** A row's place in the order. Rows that differ in it are in its order; those that it is too short for share one. */
+/**
+ * A row's position in the order. Different positions sort as their rows do. Rows that differ only beyond the precision
+ * share a position.
+ */
 function positionOf(orderBy: readonly SortColumn[], texts: readonly string[], digits: number): string {
   return fitted(orderBy.map((column, at) => sortDigits(column, texts[at] ?? '')).join(''), digits, '0');
 }
@@ -244,7 +249,7 @@ function sectionOf(
   const highs = [fitted(endDigits(first, 'last'), digits, 'f')];
   if (after !== undefined) lows.push(positionOf(orderBy, after, digits));
   if (last !== undefined) highs.push(positionOf(orderBy, last, digits));
-  // Bounds of another column than the first say nothing of positions.
+  // Bounds of a column other than the first do not restrict positions.
   if (range !== undefined && range.column.column === first.column) {
     for (const { bound, value } of boundsOf(range.bounds)) {
       const bounding = sortDigits(first, exactText(range.column, value));
@@ -257,7 +262,7 @@ function sectionOf(
   return [lows.sort().at(-1) ?? '', highs.sort()[0] ?? ''];
 }
 
-/** The key among the texts of a place. */
+/** The key among the texts of a position. */
 function keyOfPlace(key: KeyDefinition, orderBy: readonly SortColumn[], texts: readonly string[]): KeyInput {
   return Object.fromEntries(
     key.columns.map((part) => [
@@ -273,11 +278,11 @@ function propertyOf(table: PgTable, column: PgColumn, list: string): string {
   return found[0];
 }
 
-/** The tag of the whole list that a place's tag belongs to; none for a tag that is no place's. */
+/** The tag of the whole list to which a position's tag belongs; empty for other tags. */
 export function wholeListOf(tag: string): string[] {
   const [, whole] = WHOLE_LIST.exec(tag) ?? [];
   return whole === undefined ? [] : [whole];
 }
 
-/** Up to the last caret: what follows is a prefix of a position. Tags of rows and histories have a colon first. */
+/** Matches up to the last caret; a prefix of a position follows. In tags of rows and histories a colon comes first. */
 const WHOLE_LIST = /^([^:]+\/.*\^)[0-9a-f]*$/s;

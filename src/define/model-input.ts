@@ -7,11 +7,11 @@ import type { FeatureReference } from './feature.ts';
 export interface FeatureColumn<Owner extends EntityDefinition = EntityDefinition> {
   readonly from: 'feature';
   readonly reference: FeatureReference<Owner, number | null>;
-  /** Stands in for a value that is missing: no event has counted for the entity yet, or the value is null. */
+  /** Replaces a missing value: no event has contributed for the entity yet, or the value is null. */
   readonly default: number;
 }
 
-/** The same value in each prediction. */
+/** A column with the same value in each prediction. */
 export interface ConstantColumn<Value extends ConstantValue = ConstantValue> {
   readonly from: 'constant';
   readonly value: Value;
@@ -32,17 +32,17 @@ export type Column = FeatureColumn | ConstantColumn | RequestColumn;
  */
 export interface ModelInput {
   readonly datatype: Datatype;
-  /** By the column's name, in the order in which the graph takes them. */
+  /** By column name, in the order in which the graph takes the columns. */
   readonly columns: Readonly<Record<string, Column>>;
 }
 
 /** The inputs of a graph, by their names in the graph. */
 export type ModelInputs = Readonly<Record<string, ModelInput>>;
 
-/** An input as it is declared: the columns fit its element type. */
+/** A declared input, whose columns must fit its element type. */
 export type InputDeclaration<Owner extends EntityDefinition, Field extends string> =
   | {
-      /** FP32 where it is not stated. */
+      /** The default is FP32. */
       readonly datatype?: NumericDatatype;
       readonly columns: Readonly<
         Record<string, FeatureColumn<Owner> | ConstantColumn<number> | RequestColumn<Field>>
@@ -63,8 +63,8 @@ export type RequestShape = Readonly<Record<string, z.ZodType<ConstantValue>>>;
 /**
  * A column with a feature's value.
  *
- * @param options.default stands in for a missing value. `Number.NaN` is allowed for FP32 and FP64: gradient-boosted
- *   trees take it for "missing".
+ * @param options.default replaces a missing value. `Number.NaN` is allowed for FP32 and FP64, because gradient-boosted
+ *   trees treat it as "missing".
  */
 export function fromFeature<Owner extends EntityDefinition>(
   reference: FeatureReference<Owner, number | null>,
@@ -77,7 +77,7 @@ export function fromFeature<Owner extends EntityDefinition>(
 export function constant<const Value extends ConstantValue>(
   value: Value,
 ): ConstantColumn<Value extends number ? number : Value extends boolean ? boolean : string> {
-  // The literal type is widened, so that `constant(1)` fits where numbers are wanted.
+  // The literal type is widened, so that `constant(1)` is accepted for a number.
   return { from: 'constant', value } as ConstantColumn<never>;
 }
 
@@ -86,7 +86,7 @@ export function fromRequest<const Field extends string>(field: Field): RequestCo
   return { from: 'request', field };
 }
 
-/** The JSON type of a field's values; undefined where its schema does not say one. */
+/** The JSON type of a field's values; undefined if its schema does not define one. */
 export function jsonTypeOf(schema: z.ZodType): string | undefined {
   const json: Readonly<Record<string, unknown>> = z.toJSONSchema(schema, {
     io: 'output',

@@ -4,48 +4,48 @@ import type { EntityDefinition } from './entity.ts';
 import type { FeatureReference } from './feature.ts';
 import type { InputDeclaration, ModelInputs, RequestShape } from './model-input.ts';
 
-/** Features roll over at midnight UTC and ages grow: an hour is within what most models notice. */
+/** Windowed features change at midnight UTC, and ages grow. An hour is less than most models distinguish. */
 const TTL_S = 3_600;
 
 interface ModelBase {
   readonly kind: 'model';
   readonly name: string;
   readonly description: string;
-  /** Whose features the model reads. */
+  /** The entity whose features the model reads. */
   readonly entity: EntityDefinition;
-  /** How the answers at `path` are cached: `ttlS` by declaration, and void before that when a tag is invalidated. */
+  /** How the answers at `path` are cached: for `ttlS` at most, until one of their tags is invalidated. */
   readonly policy: CachePolicy;
-  /** Whether its answers need no key. */
+  /** Whether its answers are readable without a key. */
   readonly isPublic: boolean;
 }
 
-/** What every kind of model declares. */
+/** The members that every kind of model declares. */
 interface CommonDeclaration<Owner extends EntityDefinition> {
   /** Lower case letters, digits and hyphens; at most 64 characters. */
   name: string;
   description: string;
   entity: Owner;
-  /** How long an answer lives at most, in seconds; 3,600 where it is not stated. */
+  /** The longest lifetime of an answer, in seconds; the default is 3,600. */
   ttlS?: number;
-  /** Answers without a key. Everything is closed that does not say so. */
+  /** Makes its answers readable without a key. Without this declaration they require the key. */
   public?: boolean;
 }
 
-/** One request's rows, assembled from an entity's features: what the graph takes, and what each row stands for. */
+/** The rows of one request, assembled from an entity's features: the graph's input, and the item of each row. */
 export interface AssembledRows {
   readonly items: readonly string[];
   /** Row-major, `items.length` × the number of columns. */
   readonly rows: Float32Array;
 }
 
-/** The static side of a ranking model: what there is to recommend, as of its training. */
+/** The static data of a ranking model: the items that it can recommend, as of its training. */
 export interface Candidates<Features = Readonly<Record<string, unknown>>> {
   has(item: string): boolean;
-  /** The most popular items, best first: the answer where the model cannot give one. */
+  /** The most popular items, best first: the answer if the model cannot rank. */
   popular(limit: number): { readonly item: string; readonly score: number }[];
   /**
-   * Rows for the given items, or for the candidates of this entity where none are given; `null` where nothing
-   * is known of the entity that a model could go by, so that popularity is the better answer.
+   * Rows for the given items, or without items for the candidates of this entity. `null` if the features give the model
+   * nothing to rank by, so that popularity is the better answer.
    *
    * @param now milliseconds since the Unix epoch.
    */
@@ -53,35 +53,35 @@ export interface Candidates<Features = Readonly<Record<string, unknown>>> {
 }
 
 /**
- * A ranking model: it scores candidate items for one entity. Its answers depend on the entity's features and
- * on the model's version alone, so that an event of one entity leaves the others' answers as they are.
+ * A ranking model, which scores candidate items for one entity. Its answers depend only on the entity's features and on
+ * the model's version, so an event of one entity does not invalidate the answers of others.
  */
 export interface RankingModel extends ModelBase {
   readonly task: 'ranking';
-  /** Where the entity's ranking is served: `/v1/riders/{id}/suggestions`, with the key as parameter. */
+  /** The route of the entity's ranking: `/v1/riders/{id}/suggestions`, with the key as parameter. */
   readonly path: `/v1/${string}`;
-  /** What the items are. */
+  /** The entity of the ranked items. */
   readonly itemEntity: EntityDefinition;
-  /** Names of the columns of the graph's one FP32 input, in order. A model with other columns is refused. */
+  /** The column names of the graph's one FP32 input, in order. A model with other columns is refused. */
   readonly columns: readonly string[];
-  /** The features that `assemble` gets, by the names under which it gets them. */
+  /** The features that `assemble` receives, by the names under which it receives them. */
   readonly features: Readonly<Record<string, FeatureReference>>;
-  /** Checks the artifact that is shipped beside the graph. */
+  /** Validates the artifact that is published with the graph. */
   readonly parseCandidates: (json: unknown) => Candidates;
 }
 
-/** A model that answers with a prediction for one entity; the graph is run on one row. */
+/** A model that predicts for one entity; the graph runs on one row. */
 interface PredictionBase extends ModelBase {
-  /** Where the entity's prediction is served, with the key as parameter; undefined where only `POST` serves it. */
+  /** The route of the entity's prediction, with the key as parameter; undefined if only `POST` serves it. */
   readonly path: `/v1/${string}` | undefined;
   readonly inputs: ModelInputs;
-  /** What a client sends with each request. */
+  /** The fields that a client sends with each request. */
   readonly request: z.ZodObject<Record<string, z.ZodType>>;
-  /** By the answer's property, the name of the graph's output that it is read from. */
+  /** For each property of the answer, the name of the graph's output that holds it. */
   readonly outputs: Readonly<Record<string, string>>;
   /**
-   * Answers where no version can, marked `degraded`: a constant, or what the published version ships as `fallback`.
-   * Undefined: such a request fails with 503.
+   * The answer if no version can answer, marked `degraded`: a constant, or the published version's `fallback`. If
+   * undefined, such a request fails with 503.
    */
   readonly fallback: Readonly<Record<string, unknown>> | 'shipped' | undefined;
 }
@@ -90,13 +90,13 @@ export interface RegressionModel extends PredictionBase {
   readonly task: 'regression';
 }
 
-/** The properties that a classification's answer can have. */
+/** The possible properties of a classification's answer. */
 export type ClassOutput = 'label' | 'probabilities' | 'scores';
 
 export interface ClassificationModel extends PredictionBase {
   readonly task: 'classification';
   readonly outputs: Readonly<Partial<Record<ClassOutput, string>>> & Readonly<Record<string, string>>;
-  /** As the graph's label output has them, in the order of the columns of probabilities and scores. */
+  /** The values of the graph's label output, in the order of the columns of probabilities and scores. */
   readonly classes: readonly ClassLabel[];
 }
 
@@ -113,13 +113,13 @@ interface PredictionDeclaration<Owner extends EntityDefinition, Request extends 
   extends CommonDeclaration<Owner> {
   /** A `GET` route with the entity's key in braces; its answers are cached. Fields of the request are its query. */
   path?: `/v1/${string}`;
-  /** What a client sends with each request, by field; `fromRequest(field)` puts a field into a column. */
+  /** The fields that a client sends with each request; `fromRequest(field)` puts a field into a column. */
   request?: Request;
   /** By the names of the graph's inputs. */
   inputs: Readonly<Record<string, InputDeclaration<NoInfer<Owner>, NoInfer<keyof Request & string>>>>;
 }
 
-/** A class's answer where no version can answer. */
+/** A classification's answer if no version can answer. */
 interface ClassFallback<Label extends ClassLabel> {
   readonly label: Label;
   readonly probabilities?: Readonly<Record<`${Label}`, number>>;
@@ -128,7 +128,7 @@ interface ClassFallback<Label extends ClassLabel> {
 
 /** Declares models. */
 export const model = {
-  /** A model that orders items for an entity, with candidates that are shipped beside its graph. */
+  /** A model that ranks items for an entity, with candidates that are published with its graph. */
   ranking: <
     Owner extends EntityDefinition,
     const Features extends Readonly<Record<string, FeatureReference<NoInfer<Owner>>>>,
@@ -149,19 +149,19 @@ export const model = {
       itemEntity,
       columns,
       features,
-      // `inference/rank.ts` gives `assemble` the values of these references and of no others.
+      // `inference/rank.ts` passes `assemble` exactly the values of these references.
       parseCandidates: (json) => parseCandidates(json) as Candidates,
     };
   },
 
-  /** A model that gives numbers for an entity. */
+  /** A model that predicts numbers for an entity. */
   regression: <
     Owner extends EntityDefinition,
     const Outputs extends { readonly value: string } & Readonly<Record<string, string>>,
     Request extends RequestShape = Record<never, never>,
   >(
     declaration: PredictionDeclaration<Owner, Request> & {
-      /** By the answer's property, the graph's output: `value`, and others such as the bounds of an interval. */
+      /** For each property of the answer, the graph's output: `value`, and others such as the bounds of an interval. */
       outputs: Outputs;
       fallback?: { readonly [Property in keyof NoInfer<Outputs>]: number } | 'shipped';
     },
@@ -172,17 +172,17 @@ export const model = {
     fallback: declaration.fallback,
   }),
 
-  /** A model that tells which of some classes an entity belongs to. */
+  /** A model that predicts the class of an entity. */
   classification: <
     Owner extends EntityDefinition,
     const Label extends ClassLabel,
     Request extends RequestShape = Record<never, never>,
   >(
     declaration: PredictionDeclaration<Owner, Request> & {
-      /** As the graph's label output has them, in the order of the columns of probabilities and scores. */
+      /** The values of the graph's label output, in the order of the columns of probabilities and scores. */
       classes: readonly Label[];
       /**
-       * The graph's outputs: the label, the classes' probabilities, or their scores (logits, votes). Without `label`
+       * The graph's outputs: the label, the classes' probabilities, or their scores (logits, votes). Without `label`,
        * the answer's label is the class with the greatest probability or score.
        */
       outputs: Readonly<Partial<Record<ClassOutput, string>>>;
@@ -208,14 +208,14 @@ export function referencesOf(definition: ModelDefinition): FeatureReference[] {
   );
 }
 
-/** The column names of each input that the declaration names: of a ranking, of its only input, whatever its name. */
+/** The column names of each declared input. */
 export function columnNames(definition: PredictionModel): Readonly<Record<string, readonly string[]>> {
   return Object.fromEntries(
     Object.entries(definition.inputs).map(([name, { columns }]) => [name, Object.keys(columns)]),
   );
 }
 
-/** What a prediction answers: the properties that its outputs have in an answer, without what is around them. */
+/** The schema of a prediction's outputs in an answer, without the members around them. */
 export function answerSchema(definition: PredictionModel): z.ZodObject {
   if (definition.task === 'regression') {
     return z.strictObject(
@@ -242,7 +242,7 @@ function base({
   ttlS = TTL_S,
   public: isPublic = false,
 }: CommonDeclaration<EntityDefinition>) {
-  // Scores move with time alone as well, so a comparison with the origin would report what is no fault.
+  // Scores also change with time alone, so a comparison with the origin would report differences that are not faults.
   const policy = cachePolicy({ ttlS, probe: false });
   return { kind: 'model' as const, name, description, entity, policy, isPublic };
 }

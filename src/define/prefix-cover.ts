@@ -1,15 +1,15 @@
 /**
- * Ranges of a list as prefixes. A position is a text of hexadecimal digits, of one length throughout a list, and
- * sorts by its code units. A row that comes to a position invalidates every prefix of it; a page depends on a few
- * prefixes that together cover its range. So the two meet wherever the position lies in the range, and seldom
- * elsewhere, although neither knows of the other.
+ * Ranges of a list as prefixes. A position is a text of hexadecimal digits. All positions of a list have the same
+ * length and sort by their code units. A row that enters a position invalidates every prefix of it, and a page depends
+ * on a few prefixes that together cover its range. So a row in the range always invalidates the page, and a row outside
+ * seldom does, although the row's writer does not know the page.
  */
 
 const DIGITS = '0123456789abcdef';
 
 /**
- * The most prefixes that cover one range: up to 16 where its ends part, the rest to cut the ends finer. Each one
- * more is another of 65,536 slots that a write may hit by chance.
+ * The most prefixes that cover one range: up to 16 where its ends diverge, and the rest to cut the ends finer. Each
+ * additional prefix occupies another of 65,536 slots, which a write may hit by chance.
  */
 export const COVER_PREFIXES_MAX = 32;
 
@@ -19,13 +19,13 @@ export function prefixesOf(position: string): string[] {
 }
 
 /**
- * Prefixes, none of them a prefix of another, such that every position from `low` to `high` has one of them, and
- * that each of them is had by some position from `low` to `high`. The ends are cut as fine as
- * `COVER_PREFIXES_MAX` allows: interior prefixes hold nothing from outside the range, the two at the ends may.
+ * A set of prefixes, none of them a prefix of another. Every position from `low` to `high` has one of them, and each of
+ * them belongs to at least one position from `low` to `high`. The ends are cut as fine as `COVER_PREFIXES_MAX` allows:
+ * the inner prefixes cover no position outside the range, and the two at the ends may.
  *
  * @param low first position of the range, inclusive.
  * @param high last position of the range, inclusive, of the same length.
- * @throws RangeError where `high` comes before `low`, or their lengths differ.
+ * @throws RangeError if `high` is less than `low`, or their lengths differ.
  */
 export function coverOf(low: string, high: string): string[] {
   if (low.length !== high.length || low > high)
@@ -44,7 +44,7 @@ export function coverOf(low: string, high: string): string[] {
       .filter((end) => !isWhole(end))
       .map((end) => ({ end, siblings: siblingsInside(end) }))
       .filter(({ siblings }) => inside.length + siblings.length + ends.length <= COVER_PREFIXES_MAX)
-      // The coarser end first: what it holds from outside the range is the most.
+      // The coarser end first, because it covers the most positions outside the range.
       .sort((a, b) => a.end.length - b.end.length || a.siblings.length - b.siblings.length)[0];
     if (next === undefined) break;
     inside.push(...next.siblings);
@@ -53,14 +53,14 @@ export function coverOf(low: string, high: string): string[] {
   return [...inside, ...ends.map(({ position, length }) => position.slice(0, length))].sort();
 }
 
-/** The prefix at one end of the range: that many digits of the end's position. */
+/** The prefix at one end of the range: the first `length` digits of the end's position. */
 interface End {
   readonly position: string;
   readonly side: 'low' | 'high';
   length: number;
 }
 
-/** Whether everything below the prefix lies in the range, so that there is nothing to cut off. */
+/** Whether the range includes every position under the prefix, so that a finer cut excludes nothing. */
 function isWhole({ position, length, side }: End): boolean {
   const digit = side === 'low' ? '0' : 'f';
   for (let at = length; at < position.length; at += 1) {
@@ -69,7 +69,7 @@ function isWhole({ position, length, side }: End): boolean {
   return true;
 }
 
-/** What one digit more at this end adds: the children of its prefix that lie in the range as a whole. */
+/** The prefixes that one more digit at this end adds: the children of its prefix that lie entirely in the range. */
 function siblingsInside({ position, length, side }: End): string[] {
   const prefix = position.slice(0, length);
   const digit = digitAt(position, length);

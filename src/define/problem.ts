@@ -1,6 +1,6 @@
 /** A mistake in a declaration. */
 export interface CatalogProblem {
-  /** The declaration and, where it is known, its file: `the view "station" (views.ts, stationPage)`. */
+  /** The declaration and, if known, its file: `the view "station" (views.ts, stationPage)`. */
   readonly declaration: string;
   /** What is wrong, as a sentence. */
   readonly problem: string;
@@ -11,7 +11,7 @@ export interface CatalogProblem {
 /** Reports a mistake of a definition. */
 export type Report = (definition: unknown, named: string, problem: string, remedy: string) => void;
 
-/** Mistakes shown at once; the rest is counted. */
+/** The most mistakes shown at once; the others are only counted. */
 const SHOWN_MAX = 20;
 
 /** The catalog has mistakes: the worker does not start, `npm run check` fails, and nothing is deployed. */

@@ -2,7 +2,7 @@ import type { PgTable } from 'drizzle-orm/pg-core';
 import type { EntityDefinition, History, HistoryDefinition } from './entity.ts';
 import type { EventContext } from './event-context.ts';
 
-/** What a rule speaks about, by the dimensions of DAMA UK, "The six primary dimensions for data quality" (2013). */
+/** The dimension that a rule measures, from DAMA UK, "The six primary dimensions for data quality" (2013). */
 export const QUALITY_DIMENSIONS = [
   'completeness',
   'validity',
@@ -12,83 +12,92 @@ export const QUALITY_DIMENSIONS = [
 ] as const;
 export type QualityDimension = (typeof QUALITY_DIMENSIONS)[number];
 
-/** Rules of one event type: all of them are in the answer of `GET /v1/quality`. */
+/** The most rules of one event type: `GET /v1/quality` returns all of them. */
 const RULES_MAX = 40;
-/** Bins of a distribution: more say nothing about a window of some hundred events. */
+/** The most bins of a distribution: with more, a window of some hundred events has too few values per bin. */
 const BINS_MAX = 24;
-/** The longest time in which a `unique` rule looks for an equal row: each event costs a look-up of so much history. */
+/**
+ * The longest period in which a `unique` rule searches for an equal row: each event costs a look-up in that much
+ * history.
+ */
 const UNIQUE_WITHIN_MS_MAX = 24 * 3_600_000;
-/** What is commonly called a major shift (Siddiqi, "Credit Risk Scorecards", 2006): below 0.1 none, up to 0.25 some. */
+/** The common limit of a major shift (Siddiqi, "Credit Risk Scorecards", 2006): below 0.1 none, up to 0.25 some. */
 const PSI_MAX_DEFAULT = 0.25;
 
-/** What every rule says of itself. */
+/** The members that every rule declares. */
 export interface RuleDeclaration {
-  /** Stable, lower case with underscores: it is shown to clients and counted. */
+  /** Stable, lower case with underscores. Clients see it, and counters use it. */
   readonly name: string;
   readonly dimension: QualityDimension;
-  /** `blocking`: an event that breaks it is kept in quarantine under its name. `scoring`: it is counted. */
+  /**
+   * `blocking`: an event that breaks the rule is quarantined, with the rule's name as the reason. `scoring`: it is only
+   * counted.
+   */
   readonly mode: 'blocking' | 'scoring';
   /** JSON Pointer into the event, e.g. `/data/quantity`. */
   readonly pointer: string;
   readonly detail: string;
 }
 
-/** A rule that one event alone keeps or breaks. */
+/** A rule that a single event satisfies or breaks. */
 export interface EventRule<Data> extends RuleDeclaration {
   readonly check: 'event';
-  /** Null where the rule says nothing about this event: it is not counted then. */
+  /** Null if the rule does not apply to this event, which is then not counted. */
   readonly holds: (data: Data, context: EventContext) => boolean | null;
 }
 
-/** A rule about the row that an event appended to a history; the database judges a whole batch in one statement. */
+/** A rule about the row that an event appended to a history. The database checks a whole batch in one statement. */
 export type StoredRule = RuleDeclaration & {
   readonly mode: 'scoring';
   readonly history: HistoryDefinition;
 } & (
     | {
         readonly check: 'referential';
-        /** Of the row, in the order of the columns of the entity's key. */
+        /** Properties of the row, in the order of the columns of the entity's key. */
         readonly properties: readonly string[];
         readonly entity: EntityDefinition;
       }
     | {
         readonly check: 'unique';
-        /** Properties of the row that are not all equal in two rows. */
+        /** Properties of the row. No two rows may be equal in all of them. */
         readonly properties: readonly string[];
-        /** The row's property that says when it happened. */
+        /** The row's property that holds when it happened. */
         readonly time: string;
         readonly withinMs: number;
       }
   );
 
-/** A rule about many events: the values of a window are spread over the bins as those before it were. */
+/**
+ * A rule about many events: compares the distribution of a window's values over the bins with the distribution before
+ * the window.
+ */
 export interface DistributionRule<Data> extends RuleDeclaration {
   readonly check: 'distribution';
   readonly mode: 'scoring';
   readonly bins: readonly string[];
-  /** The bin's number; null where the event has no value. */
+  /** The bin's number; null if the event has no value. */
   readonly binOf: (data: Data) => number | null;
-  /** A population stability index above it is a shift. */
+  /** A population stability index above this is a shift. */
   readonly psiMax: number;
 }
 
 export type QualityRule<Data> = EventRule<Data> | StoredRule | DistributionRule<Data>;
 
-/** What may be said of any rule beside what its builder needs. */
+/** Optional members of any rule, in addition to what its builder requires. */
 interface Wording {
   readonly name?: string;
   readonly dimension?: QualityDimension;
   readonly detail?: string;
 }
 interface Wish extends Wording {
-  /** `scoring`, unless it says otherwise: a rule holds data back only where that was asked for. */
+  /** The default is `scoring`, so that a rule refuses events only if its declaration says so. */
   readonly mode?: RuleDeclaration['mode'];
 }
 
 /** A property of a history's rows. */
 type RowProperty<Table extends PgTable> = keyof Table['$inferSelect'] & string;
 
-/** The field is there: neither null, nor absent, nor blank. Completeness. */
+/** The field is neither null, nor absent, nor blank. Completeness. */
 export function required<Field extends string>(
   field: Field,
   wish: Wish = {},
@@ -101,7 +110,10 @@ export function required<Field extends string>(
   };
 }
 
-/** The number is at least `min`, more than `above`, and at most `max`. Not judged where there is none: that is for `required`. Validity. */
+/**
+ * The number is at least `min`, more than `above`, and at most `max`. A missing number is not judged; use `required`
+ * for that. Validity.
+ */
 export function range<Field extends string>(
   field: Field,
   bounds: Wish & { readonly min?: number; readonly max?: number; readonly above?: number },
@@ -115,7 +127,7 @@ export function range<Field extends string>(
   };
 }
 
-/** The text matches. Not judged where there is none. Validity. */
+/** The text matches. A missing text is not judged. Validity. */
 export function pattern<Field extends string>(
   field: Field,
   expression: RegExp,
@@ -131,8 +143,8 @@ export function pattern<Field extends string>(
 }
 
 /**
- * The event came soon after it happened. One that is older than `historyMs` is taken for history that is filled in
- * later, and is not judged. Timeliness.
+ * The event arrived soon after it happened. An event older than `historyMs` counts as backfilled history and is not
+ * judged. Timeliness.
  */
 export function freshness(
   limits: Wish & { readonly maxAgeMs: number; readonly historyMs?: number },
@@ -158,10 +170,10 @@ export function custom<Data>(
 }
 
 /**
- * The row that the event appended names an entity whose row exists. Not judged where it is null. Consistency.
+ * The row that the event appended refers to an existing row of an entity. A null reference is not judged. Consistency.
  *
- * @param property of the row; several, in the order of the columns of the entity's key, where it has several.
- * @throws Error for another number of properties than the key has columns.
+ * @param property of the row; for a key of several columns, an array in the order of the key's columns.
+ * @throws Error if the number of properties differs from the number of key columns.
  */
 export function referential<Table extends PgTable>(
   property: RowProperty<Table> | readonly RowProperty<Table>[],
@@ -178,15 +190,16 @@ export function referential<Table extends PgTable>(
 }
 
 /**
- * No earlier row of the history is equal in these properties within the time before and after: what was said twice
- * under two ids. The later one breaks it. The history's table has an index that begins with one of them. Uniqueness.
+ * No earlier row of the history is equal in these properties within the period before and after: it finds one fact that
+ * was sent under two ids. The later row breaks the rule. The history's table needs an index that begins with one of the
+ * properties. Uniqueness.
  */
 export function unique<Table extends PgTable>(
   properties: readonly RowProperty<Table>[],
   target: Wording & {
     readonly history: History<Table>;
     readonly withinMs: number;
-    /** The row's property that says when it happened: `occurredAt` unless another is named. */
+    /** The row's property that holds when it happened: `occurredAt` by default. */
     readonly time?: RowProperty<Table>;
   },
 ): StoredRule {
@@ -201,11 +214,11 @@ export function unique<Table extends PgTable>(
 }
 
 /**
- * The values of a window are spread over the bins as those of the time before it were. Judged by the population
- * stability index; see `src/operations/quality/shift.ts`. Consistency.
+ * The distribution of a window's values over the bins equals that of the time before the window. The population
+ * stability index decides; see `src/operations/quality/shift.ts`. Consistency.
  *
- * @param spread `edges`, ascending, for a number: bins below the first, between two, and from the last on; or the
- *   `values` of a text, with one bin more for all others.
+ * @param spread for a number, the ascending `edges`: bins below the first, between two, and from the last on. For a
+ *   text, the `values`, with one more bin for all others.
  */
 export function distribution<Field extends string>(
   field: Field,
@@ -234,25 +247,25 @@ export function distribution<Field extends string>(
   };
 }
 
-/** What one event says to the rules of its type: in their order. */
+/** The results of one event for the rules of its type, in the order of the rules. */
 export interface Assessment {
-  /** Of each event rule: whether it holds; null where it was not judged. */
+  /** For each event rule, whether it holds; null if it was not judged. */
   readonly held: readonly (boolean | null)[];
-  /** Of each distribution: the bin; null for no value. */
+  /** For each distribution, the bin; null for no value. */
   readonly bins: readonly (number | null)[];
 }
 
-/** The rules of an event type, for whoever scores. */
+/** The rules of an event type, for scoring. */
 export interface EventQuality {
   readonly eventRules: readonly RuleDeclaration[];
   readonly storedRules: readonly StoredRule[];
   readonly distributions: readonly (RuleDeclaration &
     Pick<DistributionRule<never>, 'bins' | 'psiMax' | 'check'>)[];
-  /** Judges all event rules, the blocking ones too; null where the data break the contract. */
+  /** Evaluates all event rules, blocking ones included; null if the data violate the contract. */
   readonly assess: (data: unknown, context: EventContext) => Assessment | null;
 }
 
-/** @param parse the data if it keeps the contract, else null. */
+/** @param parse returns the data if they satisfy the contract, else null. */
 export function qualityOf<Data>(
   type: string,
   rules: readonly QualityRule<Data>[],
@@ -279,7 +292,10 @@ export function qualityOf<Data>(
   };
 }
 
-/** A scoring rule that throws is broken by the event that makes it throw: it must not keep a batch from its score. */
+/**
+ * A scoring rule that throws counts as broken by the event. Otherwise one event would prevent the scoring of its whole
+ * batch.
+ */
 function held<Data>(rule: EventRule<Data>, data: Data, context: EventContext): boolean | null {
   try {
     return rule.holds(data, context);

@@ -1,4 +1,7 @@
-/** Where the product's own routes are. No view, ranking or write may be there; an architecture test knows them all. */
+/**
+ * The paths of the product's own routes. No view, ranking or write may use them. An architecture test checks that the
+ * list is complete.
+ */
 export const RESERVED_PATHS = [
   '/v1/admin',
   '/v1/changes',
@@ -16,7 +19,7 @@ interface Routed {
 }
 
 /**
- * Puts the path first that is more specific, segment by segment from the left: a router that takes the first match
+ * Orders the more specific path first, segment by segment from the left, so that a router that takes the first match
  * reaches `/stations/search` before `/stations/{id}`.
  */
 export function bySpecificity(a: Routed, b: Routed): number {

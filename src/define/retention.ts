@@ -1,14 +1,17 @@
 /**
- * How long data are kept, in whole days; what is not named is kept for ever. Events of a type that features are
- * made of had better be kept: once some are gone, features cannot be rebuilt, and one that is sent again counts anew.
+ * How long data are kept, in whole days. A missing entry keeps the data for ever. Keep the events of a type that
+ * features are computed from: once some are deleted, the features cannot be rebuilt, and a deleted event that is sent
+ * again is counted again.
  */
 export interface RetentionPolicy {
   /** By event type, with its version. */
   readonly events: Readonly<Record<string, number>>;
-  /** What was relayed. What waits to be relayed is never deleted. */
+  /** For relayed rows. Pending rows are never deleted. */
   readonly outbox?: number;
-  /** What was released or discarded in quarantine, dead letters too, counted from when it came. */
+  /**
+   * For released or discarded entries of the quarantine, including dead letters, counted from when they were received.
+   */
   readonly quarantineClosed?: number;
-  /** What nobody has seen to, dead letters too. */
+  /** For open entries of the quarantine, including dead letters. */
   readonly quarantineOpen?: number;
 }

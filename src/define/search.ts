@@ -7,7 +7,7 @@ import { PAGE_ROWS_MAX } from './list.ts';
 import type { ListRow, PageRequest, Selected, Selection } from './list-types.ts';
 import { type Tag, tag } from './tag.ts';
 
-/** Configurations of text search that every Postgres has, which both the worker and triggers find. */
+/** Text search configurations that every Postgres has, so that the worker and triggers both find them. */
 export type SearchLanguage =
   | 'simple'
   | 'danish'
@@ -26,18 +26,21 @@ export type SearchLanguage =
   | 'swedish'
   | 'turkish';
 
-/** Columns of one search: titles, names and a description; a long text has its own bound. */
+/** The most columns of one search: titles, names and a description; a long text has its own bound. */
 const COLUMNS_MAX = 8;
-/** Longest query. Each of its words has to be in a row, so more words find nothing more. */
+/** The longest query. A row must contain every word, so more words find no more rows. */
 const QUERY_CHARACTERS_MAX = 200;
-/** Lexemes that a row's tags tell apart. A row with more of them invalidates every answer of the search. */
+/**
+ * The most lexemes for which a row has tags of their own. A row with more lexemes invalidates every answer of the
+ * search.
+ */
 export const SEARCH_LEXEMES_MAX = 64;
 
 /** Full-text search over columns of an entity. */
 export interface SearchDeclaration {
-  /** Texts that are searched; a null counts as an empty text. */
+  /** The texts to search; a null counts as an empty text. */
   readonly columns: readonly PgColumn[];
-  /** How words become lexemes. `simple`, the default, takes them as they are, in lower case. */
+  /** How words become lexemes. `simple`, the default, only converts them to lower case. */
   readonly language?: SearchLanguage;
 }
 
@@ -47,19 +50,21 @@ export interface SearchRequest<Columns extends Selection = Selection> extends Pa
 
 export interface SearchAnswer<Row = ListRow> {
   readonly rows: Row[];
-  /** What the answer depends on. */
+  /** The tags that the answer depends on. */
   readonly tags: Tag[];
 }
 
 export interface SearchDefinition {
-  /** What its tags begin with, e.g. `station/search-by-text`. */
+  /** The prefix of its tags, e.g. `station/search-by-text`. */
   readonly name: string;
   readonly columns: readonly PgColumn[];
   /** Parses the query parameter of a view. */
   readonly query: z.ZodType<string, string>;
   /** Lexemes of texts of these columns, or of a query, as a `text[]` of SQL. */
   lexemes(texts: readonly SQL[]): SQL;
-  /** Reads the rows that have all words of the query, the best first, and says what the answer depends on. */
+  /**
+   * Reads the rows that contain all words of the query, best first, and returns the tags that the answer depends on.
+   */
   read(db: NeonHttpDatabase, request: SearchRequest): Promise<SearchAnswer>;
 }
 
@@ -72,11 +77,11 @@ export type Search = Omit<SearchDefinition, 'read'> & {
 };
 
 /**
- * A search of an entity's rows. An answer depends on the rows that it shows and on one lexeme of its query: a row
- * that comes to match has that lexeme, and names all of its lexemes when it is inserted or its text changes
- * (`storage/postgres/list-tags.ts`). The database makes the lexemes on both sides.
+ * A search of an entity's rows. An answer depends on the rows that it shows and on one lexeme of its query. A row that
+ * comes to match has that lexeme, and it invalidates all of its lexemes when it is inserted or its text changes
+ * (`storage/postgres/list-tags.ts`). The database computes the lexemes on both sides.
  *
- * @throws Error at load, for columns that are no texts of the table.
+ * @throws Error at load, for columns that are not text columns of the table.
  */
 export function search(
   name: string,
@@ -127,7 +132,7 @@ export function search(
         db
           .select({ row: { ...select }, key: keys })
           .from(of.table)
-          // The first condition uses an index; the second is the one that the tags are right for.
+          // The first condition uses an index; the second is the exact condition for which the tags are correct.
           .where(and(sql`${document} @@ ${words}`, sql`tsvector_to_array(${document}) @> ${wanted}`))
           .orderBy(desc(sql`ts_rank(${document}, ${words})`), ...of.key.columns.map(({ column }) => column))
           .limit(limit),
@@ -137,7 +142,7 @@ export function search(
         rows: matching.map(({ row }) => row),
         tags: [
           ...places.map((place) => tag(`${name}^${place}`)),
-          // Columns of a key have values of a key.
+          // The columns of a key have values of a key.
           ...matching.map(({ key }) => of.row(key as Exclude<KeyInput, string | number | bigint>)),
         ],
       };
@@ -145,7 +150,7 @@ export function search(
   };
 }
 
-/** In place of a lexeme's hash: what a row with too many lexemes invalidates. */
+/** Stands for a lexeme's hash: a row with too many lexemes invalidates this. */
 export const MANY = '0';
 
 /** A lexeme in a tag: 64 bits of a hash, because a word may hold any character. */

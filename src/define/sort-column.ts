@@ -3,9 +3,9 @@ import type { PgColumn } from 'drizzle-orm/pg-core';
 import { isTime, type TimeType, timeFromDate, timeFromText, timeToText } from './sort-time.ts';
 
 /**
- * Columns that a list can be ordered by. Each value has an exact text, which stands in cursors, and hexadecimal
- * digits, which stand in tags and sort as Postgres sorts the column. No value's digits begin with those of another
- * one, so the digits of a next column can follow. `storage/postgres/list-tags.ts` makes the same digits in SQL.
+ * Columns by which a list can be ordered. Each value has an exact text for cursors, and hexadecimal digits for tags,
+ * which sort as Postgres sorts the column. No value's digits are a prefix of another value's, so the digits of the next
+ * column can follow. `storage/postgres/list-tags.ts` computes the same digits in SQL.
  */
 export type SortType =
   /** The text itself; UTF-8 and a zero byte, which no text of Postgres contains: the order of `collate "C"`. */
@@ -15,8 +15,8 @@ export type SortType =
   /** The value times 10^scale, an integer of at most `precision` decimal digits; `NaN` comes last. */
   | { readonly kind: 'numeric'; readonly scale: number; readonly precision: number }
   /**
-   * Microseconds or days since 2000-01-01, with the infinities at the ends. `isDate` where drizzle gives a `Date`, which
-   * has no microseconds, no infinities, and other years before the year 100.
+   * Microseconds or days since 2000-01-01, with the infinities at the ends. `isDate` if drizzle returns a `Date`, which
+   * has no microseconds, no infinities, and different years before the year 100.
    */
   | { readonly kind: 'time'; readonly type: TimeType; readonly isZoned: boolean; readonly isDate: boolean }
   /** IEEE 754 bits. -0 equals 0; `NaN` equals itself and comes last. */
@@ -32,14 +32,14 @@ export interface SortColumn {
   readonly descending: boolean;
 }
 
-/** Decimal digits of a numeric column that fit a 64-bit integer. */
+/** The most decimal digits of a numeric column that fit a 64-bit integer. */
 const NUMERIC_DIGITS_MAX = 18;
-/** Decimal digits that a JavaScript number holds without loss. */
+/** The most decimal digits that a JavaScript number holds without loss. */
 const NUMBER_DIGITS_MAX = 15;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const INTEGER = /^(0|-?[1-9]\d{0,18})$/;
 
-/** How a column sorts, or undefined where the database and this module could see its order differently. */
+/** How a column sorts, or undefined if its order could differ between the database and this module. */
 export function sortTypeOf(column: PgColumn): SortType | undefined {
   const type = column.getSQLType();
   if (type === 'text' || type.startsWith('varchar')) return { kind: 'text' };
@@ -61,7 +61,7 @@ export function sortTypeOf(column: PgColumn): SortType | undefined {
 }
 
 /**
- * The exact text of a value as drizzle has it.
+ * The exact text of a value as drizzle returns it.
  *
  * @throws TypeError for a value that the column cannot hold.
  */
@@ -141,8 +141,9 @@ function ascendingDigits(type: SortType, text: string): string {
 }
 
 /**
- * Its sign (0 or 1), one less than the number of its hexadecimal digits, and the digits. Those of a negative number
- * are of -1 - n, which fits 64 bits also for the least, and count down. So numbers of all sizes differ early.
+ * Its sign (0 or 1), one less than the number of its hexadecimal digits, and the digits. A negative number n has the
+ * count and the digits of -1 - n, complemented; -1 - n fits 64 bits even for the least number. So numbers of different
+ * sizes differ early.
  */
 function integerDigits(value: bigint): string {
   const hex = (value < 0n ? -1n - value : value).toString(16);
@@ -151,8 +152,8 @@ function integerDigits(value: bigint): string {
 }
 
 /**
- * The digits with which the least and the greatest value of the column begin: no position lies beyond, and the cover
- * of a range that ends there needs fewer prefixes.
+ * The digits with which the least or the greatest value of the column begins. No position lies beyond them, and the
+ * cover of a range that ends there needs fewer prefixes.
  */
 export function endDigits(column: SortColumn, end: 'first' | 'last'): string {
   const isLeast = (end === 'first') !== column.descending;
@@ -214,7 +215,7 @@ export function exactTextSql({ type }: SortColumn, value: SQL): SQL {
   }
 }
 
-/** The integer of an exact text, as a `bigint` of SQL; null for `NaN`. The settings of a session do not change it. */
+/** The integer of an exact text, as a `bigint` of SQL; null for `NaN`. It does not depend on session settings. */
 export function integerSql(type: SortType & { kind: 'integer' | 'numeric' | 'time' }, value: SQL): SQL {
   switch (type.kind) {
     case 'integer':
@@ -243,7 +244,7 @@ function scaledText(scale: number, value: unknown): string | undefined {
   return String(sign === '-' ? -scaled : scaled);
 }
 
-/** Undefined for a number that the column cannot hold exactly: it would have the place of another one. */
+/** Undefined for a number that the column cannot hold exactly, because it would get the position of another number. */
 function scaledNumber(scale: number, value: number): string | undefined {
   const scaled = Math.round(value * 10 ** scale);
   return Number.isSafeInteger(scaled) && scaled / 10 ** scale === value ? String(BigInt(scaled)) : undefined;
@@ -263,7 +264,9 @@ function floatOf(bits: string): number {
   return view.byteLength === 4 ? view.getFloat32(0) : view.getFloat64(0);
 }
 
-/** Positive numbers above negative ones, of which the greater bits are of the lesser number. */
+/**
+ * Sorts positive numbers above negative ones, whose bits are complemented because greater bits mean a lesser number.
+ */
 function floatDigits(bits: string): string {
   const value = floatOf(bits);
   if (Number.isNaN(value)) return 'f'.repeat(bits.length);

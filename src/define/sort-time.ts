@@ -1,6 +1,6 @@
 /**
  * Timestamps and dates as Postgres stores them: microseconds and days since 2000-01-01, in the proleptic Gregorian
- * calendar. The two infinities are the ends of a 64-bit and of a 32-bit integer, so they sort as numbers, too.
+ * calendar. The two infinities are the extremes of a 64-bit or a 32-bit integer, so they sort as numbers, too.
  */
 
 const MICROSECONDS_PER_DAY = 86_400_000_000n;
@@ -11,7 +11,7 @@ const TIMESTAMP_END = 9_223_371_331_200_000_000n;
 const DATE_MIN = -2_451_545n;
 const DATE_END = 2_145_031_949n;
 
-/** The integers that stand for `-infinity` and `infinity`. */
+/** The integers that represent `-infinity` and `infinity`. */
 const INFINITIES = {
   timestamp: { '-infinity': -(2n ** 63n), infinity: 2n ** 63n - 1n },
   date: { '-infinity': -(2n ** 31n), infinity: 2n ** 31n - 1n },
@@ -23,11 +23,11 @@ const TEXT =
   /^(\d{4,7})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?(Z|[+-]\d\d(?::?\d\d(?::?\d\d)?)?)?)?( BC)?$/;
 
 /**
- * Microseconds of a timestamp, or days of a date, from the text that Postgres writes under `DateStyle` ISO or from
- * RFC 3339. Without an offset the text is UTC.
+ * Microseconds of a timestamp, or days of a date, from the text that Postgres writes under `DateStyle` ISO or from RFC
+ * 3339. Without an offset the text is UTC.
  *
- * @param isZoned false for a timestamp without time zone, which takes no offset: Postgres ignores it there.
- * @returns undefined for a text that is no such moment.
+ * @param isZoned false for a timestamp without time zone, which accepts no offset: Postgres would ignore it.
+ * @returns undefined for an invalid text.
  */
 export function timeFromText(type: TimeType, text: string, isZoned: boolean): bigint | undefined {
   if (text === 'infinity' || text === '-infinity') return INFINITIES[type][text];
@@ -62,7 +62,7 @@ export function isTime(type: TimeType, value: bigint): boolean {
   return inRange(type, value) !== undefined;
 }
 
-/** A text that Postgres reads as the stored value, whatever its `DateStyle` and time zone. */
+/** A text that Postgres reads as the stored value under any `DateStyle` and time zone. */
 export function timeToText(type: TimeType, value: bigint): string {
   const { infinity, '-infinity': negative } = INFINITIES[type];
   if (value === infinity || value === negative) return value === infinity ? 'infinity' : '-infinity';
@@ -92,7 +92,7 @@ function offsetSeconds(offset: string | undefined): bigint {
   return offset.startsWith('-') ? -total : total;
 }
 
-/** The Gregorian calendar repeats after 400 years. Counted from 0000-03-01, a leap day ends its year. */
+/** The Gregorian calendar repeats every 400 years. Years count from 0000-03-01, so that a leap day ends its year. */
 const CYCLE_DAYS = 146_097;
 const FROM_MARCH_OF_YEAR_0 = 730_425;
 

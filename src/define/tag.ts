@@ -1,17 +1,19 @@
 declare const TAG: unique symbol;
 
 /**
- * What an answer depends on, such as `station:101`. Entities, histories and lists make tags from keys, so that an
- * answer and the change that invalidates it cannot spell one key in two ways.
+ * A dependency of an answer, such as `station:101`. Entities, histories and lists derive tags from keys, so that an
+ * answer and the change that invalidates it cannot spell one key differently.
  */
 export type Tag = string & { readonly [TAG]: true };
 
-/** Longest tag, in UTF-16 units: an entity's name and a key, both bounded by their schemas, with room for a list's. */
+/**
+ * The longest tag, in UTF-16 units: an entity's name and a key, both bounded by their schemas, with room for a list's.
+ */
 const TAG_CHARACTERS_MAX = 1_024;
 
 /**
- * A tag for what no entity, history or list stands for, such as a setting. Only `invalidate` of the same text, for
- * instance `POST /v1/admin/cache/purge`, ever invalidates it: no write and no trigger does.
+ * A tag for a dependency that is not an entity, a history or a list, such as a setting. Only an explicit `invalidate`
+ * of the same text invalidates it, for instance `POST /v1/admin/cache/purge`. No write and no trigger does.
  *
  * @throws RangeError for a text that Postgres cannot hold, or of no or more than 1,024 characters.
  */

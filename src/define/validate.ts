@@ -9,9 +9,10 @@ import { checkValues } from './validate/values.ts';
 import { checkViews } from './validate/views.ts';
 
 /**
- * Finds what the types of the builders cannot: names and routes that clash, values out of their range, tables that do
- * not fit, examples that break their own contract. It runs when the catalog is loaded, and so in `npm run check` and
- * before a deploy. It reads no database: `scripts/migrate.ts` compares the tables with the one it is about to change.
+ * Finds mistakes that the builders' types cannot: clashing names and routes, values out of range, tables that do not
+ * fit, examples that break their own contract. It runs when the catalog is loaded, and so in `npm run check` and before
+ * a deploy. It reads no database: `scripts/migrate.ts` compares the tables with the database that it is about to
+ * change.
  */
 export function validateCatalog(catalog: Catalog): CatalogProblem[] {
   const problems: CatalogProblem[] = [];

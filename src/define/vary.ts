@@ -1,16 +1,16 @@
 /**
- * A property of the reader that an answer may depend on beside its path and query. Raw headers have a value for
- * every browser; a dimension has one of a few, so that the entries of a view stay few, too.
+ * A property of the reader on which an answer may depend in addition to path and query. A raw header has a value for
+ * every browser; a dimension has few values, so that a view has few entries.
  */
 export interface VaryDimension<Value extends string = string> {
-  /** The request header that it is read from, as `Vary` names it. */
+  /** The request header that determines it, as `Vary` names it. */
   readonly header: string;
   readonly values: readonly Value[];
-  /** One of `values`, whatever the header says; `null` stands for a request without it. */
+  /** Returns one of `values` for any header; `null` represents a request without it. */
   readonly choose: (header: string | null) => Value;
 }
 
-/** What a view varies on, by the names that its query knows the dimensions by. */
+/** The dimensions of a view, by the names that its query uses. */
 export type VaryDimensions = Readonly<Record<string, VaryDimension>>;
 
 /** The value of each dimension for one request. */
@@ -18,16 +18,18 @@ export type Variant<Dimensions extends VaryDimensions = VaryDimensions> = {
   readonly [Name in keyof Dimensions]: Dimensions[Name] extends VaryDimension<infer Value> ? Value : never;
 };
 
-/** Header fields longer than any browser's are read up to here: each range is compared with each value. */
+/**
+ * The most ranges that are read of a header field, more than any browser sends: each range is compared with each value.
+ */
 const LANGUAGE_RANGES_MAX = 32;
 
 /**
- * The language to answer in, from `Accept-Language` (RFC 9110 §12.5.4): of `values`, the one with the greatest
- * weight, of equal ones that which the reader names first. A range matches the tags that begin with it and, for
- * want of such, those that it begins with (RFC 4647 §3.3.1 and §3.4), so that `de-CH` is answered in `de`.
+ * The language to answer in, from `Accept-Language` (RFC 9110 §12.5.4): the one of `values` with the greatest weight
+ * and, among equal weights, the one that the reader lists first. A range matches the tags that begin with it and, if
+ * there are none, the tags that it begins with (RFC 4647 §3.3.1 and §3.4), so that `de-CH` is answered in `de`.
  *
  * @param values language tags, e.g. `en`, `de`, `pt-BR`.
- * @param otherwise the one for readers who accept none of them, or do not say.
+ * @param otherwise for readers who accept none of them, or send no preference.
  */
 export function acceptLanguage<const Value extends string>(
   values: readonly Value[],
@@ -60,7 +62,7 @@ interface LanguageRange {
   readonly place: number;
 }
 
-/** The ranges of the field; a member that keeps to no grammar is left out. */
+/** The ranges of the field; invalid members are ignored. */
 function languageRanges(header: string): LanguageRange[] {
   return header.split(',', LANGUAGE_RANGES_MAX).flatMap((member, place) => {
     const match =
@@ -71,7 +73,7 @@ function languageRanges(header: string): LanguageRange[] {
   });
 }
 
-/** The range that decides on a tag: the most specific one that matches it, else a longer one, else `*`. */
+/** The range that decides on a tag: the most specific match, else a longer range, else `*`. */
 function rangeFor(tag: string, ranges: readonly LanguageRange[]): LanguageRange | undefined {
   const longest = ranges
     .filter(({ range }) => tag === range || tag.startsWith(`${range}-`))

@@ -2,36 +2,40 @@ import * as z from 'zod';
 
 /** The announced end of a version. Days in UTC, `2027-06-30`; each begins at midnight. */
 export interface Deprecation {
-  /** From when on producers should send the current version (RFC 9745). */
+  /** The day from which producers should send the current version (RFC 9745). */
   readonly since: string;
-  /** From when on the version may be gone (RFC 8594); until it is taken out of the catalog it is still taken. */
+  /**
+   * The day from which the version may be removed (RFC 8594). Millrace accepts it until it is removed from the catalog.
+   */
   readonly sunset?: string;
 }
 
-/** Why data of an earlier version could not be made data of the current one. */
+/** The reason why data of an earlier version could not be upcast to the current one. */
 export interface UpcastFailure {
   readonly ok: false;
   readonly code: 'contract_violation';
-  /** `contract_violation` where the data breaks its own version, `upcast_failed` where a later one refuses it. */
+  /** `contract_violation` if the data violate their own version, `upcast_failed` if a later version refuses them. */
   readonly reason: 'contract_violation' | 'upcast_failed';
   readonly pointer: string;
   readonly detail: string;
 }
 
-/** Data in the form of another version, not yet checked by that version's contract. */
+/** Data in the form of another version, not yet validated by that version's contract. */
 export type Upcast<Data = unknown> = { readonly ok: true; readonly data: Data } | UpcastFailure;
 
-/** What the current and the earlier versions of a type declare alike. */
+/** The members that current and earlier versions both declare. */
 interface VersionDeclaration<Schema extends z.ZodType> {
   version: number;
   /** The contract. */
   data: Schema;
   deprecated?: Deprecation;
-  /** Data that keeps the contract and breaks no rule: `/v1/events/types` shows it in an event that can be sent. */
+  /** Data that satisfies the contract and all rules. `/v1/events/types` shows it in an event that can be sent. */
   example?: z.input<Schema>;
 }
 
-/** A version before the current one, and how its data becomes that of the next: `Next` is what that takes in. */
+/**
+ * An earlier version, and the upcast of its data to the next version: `Next` is the input of that version's contract.
+ */
 export interface EarlierVersion<Next> {
   readonly version: number;
   readonly deprecated: Deprecation | undefined;
@@ -42,8 +46,8 @@ export interface EarlierVersion<Next> {
 }
 
 /**
- * Declares a version that producers may still send. `upcast` makes its data that of the next version; it is pure,
- * so that an event sent twice is the same twice.
+ * Declares a version that producers may still send. `upcast` converts its data to the next version. It must be pure, so
+ * that duplicates of an event have equal data.
  */
 export function earlierVersion<Schema extends z.ZodType, Next>(
   declaration: VersionDeclaration<Schema> & {
@@ -71,7 +75,7 @@ export function earlierVersion<Schema extends z.ZodType, Next>(
   };
 }
 
-/** The versions before the current one, newest first, each with its whole way to the current one. */
+/** The versions before the current one, newest first, each with the composed upcast to the current version. */
 export function upcastsOf(
   earliest: EarlierVersion<unknown> | undefined,
 ): readonly { readonly version: EarlierVersion<unknown>; readonly toCurrent: (data: unknown) => Upcast }[] {
@@ -90,13 +94,13 @@ export function upcastsOf(
   return chain;
 }
 
-/** What a later version says of data that was made for it is a fault of the upcast, and not of the producer. */
+/** If a later version refuses upcast data, the fault is the upcast's and not the producer's. */
 export function asUpcastFailure(upcast: Upcast): Upcast {
   if (upcast.ok || upcast.reason === 'upcast_failed') return upcast;
   return upcastFailed(upcast.pointer, `A later version of this data refuses it: ${upcast.detail}`);
 }
 
-/** A contract that is not kept: the first thing that is wrong. */
+/** The first violation of a contract. */
 export function violationOf(error: z.ZodError): Omit<UpcastFailure, 'reason'> {
   const issue = error.issues[0];
   return {
@@ -107,7 +111,7 @@ export function violationOf(error: z.ZodError): Omit<UpcastFailure, 'reason'> {
   };
 }
 
-/** @throws Error where a version follows none of a lower number. */
+/** @throws Error if the number is not a positive integer, or not greater than the earlier version's. */
 export function versionNumber(version: number, earlier: { readonly version: number } | undefined): number {
   if (!Number.isSafeInteger(version) || version < 1)
     throw new Error(`A version is 1 or more, not ${version}.`);
@@ -116,7 +120,7 @@ export function versionNumber(version: number, earlier: { readonly version: numb
   return version;
 }
 
-/** @throws Error where a date is none, or the sunset lies before the deprecation (RFC 9745 §4). */
+/** @throws Error for an invalid date, or a sunset before the deprecation (RFC 9745 §4). */
 export function checkedDeprecation(deprecated: Deprecation | undefined): Deprecation | undefined {
   if (deprecated === undefined) return undefined;
   const { since, sunset = since } = deprecated;

@@ -7,8 +7,8 @@ import type { Variant, VaryDimensions } from './vary.ts';
 /** `now` as an input of a view. */
 export interface NowDeclaration {
   /**
-   * The length of a grain of time, in whole seconds. `now` is the beginning of the grain that the answer is loaded
-   * in, and the answer expires with that grain. Grains are counted from the Unix epoch.
+   * The length of a grain of time, in whole seconds. `now` is the beginning of the grain in which the answer is loaded,
+   * and the answer expires with that grain. Grains are counted from the Unix epoch.
    */
   readonly granularityS: number;
 }
@@ -19,7 +19,7 @@ export type FeatureReads = Readonly<Record<string, readonly FeatureDefinition[]>
 /** Features of one entity and one key. */
 export interface FeatureReadDeclaration<Input, Of = readonly FeatureDefinition[]> {
   readonly of: Of;
-  /** The key of the entity, from what the request asks for. */
+  /** Computes the entity's key from the request's input. */
   readonly key: (input: Input) => KeyInput;
 }
 
@@ -29,13 +29,13 @@ type UnionToIntersection<Union> = (Union extends unknown ? (one: Union) => void 
   ? All
   : never;
 
-/** What is read of some features, by their read names. */
+/** The values of some features, by their read names. */
 export type RowOf<Features extends readonly FeatureDefinition[]> =
   Features[number] extends FeatureDefinition<infer Row> ? Readonly<UnionToIntersection<Row>> : FeatureRow;
 
 type Declared<Declaration, Member> = [Declaration] extends [undefined] ? unknown : Member;
 
-/** What `load` and `tags` are given beside the input: a member for each input that the view declares. */
+/** The argument of `load` and `tags` in addition to the input: a member for each input that the view declares. */
 export type ViewContext<Vary, Now, WithPrincipal, Reads extends FeatureReads> = Declared<
   Vary,
   { readonly variant: Vary extends VaryDimensions ? Variant<Vary> : never }
@@ -50,8 +50,8 @@ export type ViewContext<Vary, Now, WithPrincipal, Reads extends FeatureReads> = 
 const DAY_MS = 86_400_000;
 
 /**
- * How long an answer holds by the clock on the wall, in milliseconds; undefined where time does not change it. Windows
- * of features move on with each UTC day, so a view that reads one lives in grains of a day at most.
+ * How long an answer stays valid as time passes, in milliseconds; undefined if time does not change it. Feature windows
+ * move with each UTC day, so a view that reads a windowed feature has grains of a day at most.
  */
 export function grainMsOf(
   now: NowDeclaration | undefined,

@@ -25,35 +25,35 @@ export interface ClockMoment {
   readonly seq: number;
 }
 
-/** An answer and what it depends on. `value: null` means that the thing does not exist, which is cached too. */
+/** An answer and its dependencies. `value: null` means that the thing does not exist, which is cached too. */
 export interface Loaded {
   readonly value: unknown;
   readonly tags: readonly string[];
-  /** False for an answer that only stands in for a better one. */
+  /** False for an answer that only substitutes a better one. */
   readonly storable: boolean;
   /**
-   * Every change that the value reflects has been invalidated at this moment or before, so a token for the answer
-   * has to name at least it. Absent where the moment of the mirror says enough; `null` where it could not be told:
-   * then the answer has no token.
+   * Every change that the value reflects was invalidated at or before this moment, so a token for the answer must be at
+   * least this moment. Absent if the mirror's moment is sufficient. `null` if it could not be determined: the answer
+   * then has no token.
    */
   readonly asOf?: ClockMoment | null;
 }
 
-/** What an answer is loaded for. */
+/** The request for which an answer is loaded. */
 export interface ViewRequest {
-  /** As `params` and `query` parsed it. */
+  /** The output of `params` and `query`. */
   readonly input: unknown;
   /** A value for each dimension that the view varies on. */
   readonly variant: Variant;
-  /** Of a view that takes the principal; undefined for any other. */
+  /** Defined only for a view that takes the principal. */
   readonly principal: Principal | undefined;
 }
 
-/** A request with what was read for it beforehand. */
+/** A request with the data that was read for it beforehand. */
 export interface ViewLoad extends ViewRequest {
   /** Milliseconds since the Unix epoch; the beginning of a grain where the view has grains. */
   readonly now: number;
-  /** By the names under which the view declares them. */
+  /** By the names that the view declares. */
   readonly features: Readonly<Record<string, FeatureRow>>;
 }
 
@@ -77,11 +77,11 @@ export interface ViewDefinition {
   readonly query: z.ZodObject;
   readonly response: z.ZodType;
   readonly policy: CachePolicy;
-  /** What its answers vary on beside their path and query. */
+  /** The dimensions on which its answers depend, in addition to path and query. */
   readonly vary: VaryDimensions;
-  /** Whether its answers depend on who asks, and so belong to one principal each. */
+  /** Whether its answers depend on the principal, so that each belongs to one principal. */
   readonly takesPrincipal: boolean;
-  /** The grain of time that an answer holds in, in milliseconds; undefined where time does not change it. */
+  /** The grain of time within which an answer is valid, in milliseconds; undefined if time does not change it. */
   readonly grainMs: number | undefined;
   readonly featureReads: readonly ViewFeatureRead[];
   /** Reads the origin. */
@@ -89,8 +89,8 @@ export interface ViewDefinition {
 }
 
 /**
- * Declares a view: a route, its query, what it depends on, and how it may be cached. The route, its OpenAPI
- * entry, its cache keys and its invalidation follow from this alone.
+ * Declares a view: a route, its query, its dependencies, and its cache policy. The route, its OpenAPI entry, its cache
+ * keys and its invalidation are derived from this declaration alone.
  *
  * @throws Error for a read of no features.
  */
@@ -107,16 +107,19 @@ export function view<
   name: string;
   path: `/v1/${string}`;
   description: string;
-  /** Answers without a key. Everything is closed that does not say so. */
+  /** Makes the view readable without a key. Without this declaration it requires the key. */
   public?: boolean;
   params?: Params;
   query?: Query;
   response: Response;
   cache?: Partial<CachePolicy>;
   vary?: Vary;
-  /** Gives `load` the time. Use it as a lower bound (`occurredAt > now - 24 h`): what is newer than it counts, too. */
+  /**
+   * Passes the time to `load`. Use it as a lower bound (`occurredAt > now - 24 h`), so that rows newer than `now` are
+   * included.
+   */
   now?: Now;
-  /** Gives `load` who asks. The answer is that principal's alone, also in the cache. */
+  /** Passes the principal to `load`. The answer then belongs to that principal alone, also in the cache. */
   principal?: WithPrincipal;
   /** Features that are read before `load`, each under a name. Their tags are added to those of `tags`. */
   features?: {
@@ -131,8 +134,8 @@ export function view<
     context: ViewContext<Vary, Now, WithPrincipal, Reads>,
   ) => Promise<Found | null>;
   /**
-   * `found` is what `load` returned, before `response` made the answer of it; `null` where nothing was found: name
-   * what would make it appear.
+   * `found` is the result of `load`, before `response` converted it; `null` if nothing was found. For `null`, return
+   * the tag whose invalidation would make the thing appear.
    */
   tags: (
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
@@ -145,7 +148,7 @@ export function view<
   const takesPrincipal = declaration.principal === true;
   const featureReads = Object.entries<FeatureReadDeclaration<Input>>(declaration.features ?? {}).map(
     ([read, { of, key }]) =>
-      // Its input is what this view's own schemas made of the request.
+      // The input is the output of this view's own schemas.
       featureRead(name, read, of, (input) => key(input as Input)),
   );
   return {
@@ -166,9 +169,10 @@ export function view<
     ),
     featureReads,
     load: async (db, request) => {
-      // The gateway has parsed it by this view's own schemas. To parse it again would apply their transforms twice.
+      // The gateway has parsed the input by this view's own schemas. Parsing it again would apply their transforms
+      // twice.
       const input = request.input as Input;
-      // Only declared members: what is not declared is not in the cache key, so the answer must not depend on it.
+      // Only declared members. The cache key omits undeclared inputs, so the answer must not depend on them.
       const context = {
         ...(vary === undefined ? {} : { variant: request.variant }),
         ...(now === undefined ? {} : { now: request.now }),

@@ -27,7 +27,7 @@ import { type PredictionPorts, registerPredictions } from './routes/predictions.
 import { type QualityPorts, registerQuality } from './routes/quality.ts';
 import { registerView, type ViewPorts } from './routes/views.ts';
 
-/** What the routes do to the world, for one request: each group of routes gets its own part alone. */
+/** The effects of the routes, for one request. Each group of routes receives only its own part. */
 export interface GatewayPorts {
   readonly access: AccessPorts;
   readonly admin: AdminPorts;
@@ -53,14 +53,14 @@ export interface GatewayPorts {
 export interface GatewayHost {
   readonly catalog: Catalog;
   readonly viewsOf: PortsOf<ViewPorts>;
-  /** Makes no part of the ports before a route asks for it. */
+  /** Creates a part of the ports only when a route asks for it. */
   readonly portsOf: PortsOf<GatewayPorts>;
 }
 
 /**
- * All routes of a catalog. The cached reads have an app of their own, and so a router of their own: where a single
- * route overlaps with another, hono gives up its fastest router for all routes of that app, and every warm hit would
- * be slower.
+ * All routes of a catalog. The cached reads have an app of their own, and so a router of their own: if a single route
+ * overlaps with another, hono abandons its fastest router for all routes of that app, and every warm hit would be
+ * slower.
  */
 export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();

@@ -74,7 +74,8 @@ async function unzip(sent: Uint8Array<ArrayBuffer>, bytesMax: number): Promise<U
 async function readSent(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  // A body that is too large is read to its end without keeping it: a proxy that is cut off may break other requests.
+  // A body that is too large is read to its end and discarded: a proxy whose upload is cut off may break other
+  // requests.
   for await (const chunk of request.body ?? []) {
     bytes += chunk.byteLength;
     if (bytes <= bytesMax) chunks.push(chunk);

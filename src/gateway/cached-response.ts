@@ -27,7 +27,7 @@ export function consistencyOf({ headers }: Request): Consistency {
 /** Responses that each route keeps ready: few answers are read several times a second. */
 const READY_MAX = 256;
 
-/** The response to the last hit of an entity tag, and the facts that its headers show. */
+/** The response to the last hit of an entity tag, with the facts that its headers show. */
 interface Ready {
   readonly answer: Omit<CachedAnswer, 'entry'>;
   /** It has no body, so it belongs to no request. It is copied and never sent itself. */
@@ -42,14 +42,14 @@ export class CachedResponses {
   readonly #vary: string;
   readonly #ready = new Map<string, Ready>();
 
-  /** @param varyOn the request headers that its answers depend on, beside those that every cached route has. */
+  /** @param varyOn the request headers on which its answers depend, in addition to those of every cached route. */
   constructor(varyOn: readonly string[] = []) {
     this.#vary = [VARY, ...varyOn].join(', ');
   }
 
   /**
    * The response to a cached answer, with headers that show how fresh it is. Each header costs a warm hit a
-   * microsecond, so an empty one is not sent: no `Server-Timing` for an answer that took no time.
+   * microsecond, so empty ones are omitted: an answer that took no time has no `Server-Timing`.
    *
    * @param tookMs how long the answer took, in milliseconds: the worker's clock stands still between I/O.
    */
@@ -76,7 +76,8 @@ export class CachedResponses {
       etag: answer.entry.etag,
       age: String(answer.ageS),
       'cache-status': cacheStatus(answer),
-      // Caches that we cannot invalidate may keep the answer for what is left of its bound, and then have to ask.
+      // Caches that Millrace cannot invalidate may keep the answer for the rest of its bound, and must revalidate it
+      // then.
       'cache-control': `private, max-age=${answer.maxAgeS}, must-revalidate`,
       vary: this.#vary,
     };
@@ -132,7 +133,7 @@ function flags({ stored, collapsed }: Extract<CachedAnswer['source'], { hit: fal
   return [...(stored ? ['stored'] : []), ...(collapsed ? ['collapsed'] : [])];
 }
 
-/** The tier of a hit; `unverified` where the clock could not verify it, `…-stale` where it is being refreshed. */
+/** The tier of a hit; `unverified` if the clock could not verify it, `…-stale` while it is being refreshed. */
 function detailOf(
   source: Extract<CachedAnswer['source'], { hit: true }>,
   unverified: CachedAnswer['unverified'],

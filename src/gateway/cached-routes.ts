@@ -24,9 +24,9 @@ export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown, varia
 }
 
 /**
- * The view and the key, without variants, of a path with its query, as a client would ask for it.
+ * The view and the key, without variants, for a path with its query, as a client would request it.
  *
- * @throws Failure `not_found` where no cached route has it, `invalid_request` where its parameters are wrong.
+ * @throws Failure `not_found` if no cached route matches, `invalid_request` if its parameters are wrong.
  */
 export function resolvePath(routes: readonly CachedRoute[], path: string): { view: string; key: string } {
   const url = URL.parse(path, 'https://cache.invalid');
@@ -57,22 +57,22 @@ export function honoPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
-/** Addresses that an isolate remembers, and the longest of them: with their inputs, some megabytes at most. */
+/** The most addresses that an isolate caches, and the longest of them: with their inputs, some megabytes at most. */
 const ADDRESSES_MAX = 4_096;
 const ADDRESS_CHARACTERS_MAX = 512;
 
-/** What the address of a request asks for. */
+/** The key and the input that a request's address resolves to. */
 export interface Asked {
   readonly input: Readonly<Record<string, unknown>>;
   /** Without variants. */
   readonly key: string;
 }
 
-/** Remembers the parsed input of each address, so that a warm hit parses nothing. */
+/** Caches the parsed input of each address, so that a warm hit parses nothing. */
 export class AskedBefore {
   readonly #addresses = new Map<string, Asked>();
 
-  /** @throws Failure `invalid_request` as `inputOf` does. Invalid addresses are not remembered. */
+  /** @throws Failure `invalid_request` as `inputOf` does. Invalid addresses are not cached. */
   resolve(route: CachedRoute, request: HonoRequest): Asked {
     const { url } = request;
     const known = this.#addresses.get(url);

@@ -20,18 +20,18 @@ export interface ChampionPorts {
   readonly registry: RegistryPorts;
   /** The models that the isolate has in memory. */
   readonly models: LoadedModels;
-  /** Lets work outlive its request. */
+  /** Keeps work running after its request has ended. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
-/** If the clock is unreachable, the last known version goes on answering. */
+/** If the clock is unreachable, the last known version continues to answer. */
 export const CHAMPION_POLICY = cachePolicy({ ttlS: 3_600, whenUnverified: 'stale', singleFlight: false });
 
 /**
- * The manifest of the version that answers for a model; null where none has been published. It is itself a cached
- * answer under the model's tag, so that a new version is seen as soon as every other change.
+ * The manifest of a model's champion; null if no version has been published. It is a cached answer under the model's
+ * tag, so a new version is visible as soon as any other change.
  *
- * @throws Failure `model_unavailable` where the manifest cannot be read.
+ * @throws Failure `model_unavailable` if the manifest cannot be read.
  */
 async function championManifest(
   ports: ChampionPorts,
@@ -54,7 +54,7 @@ async function championManifest(
 }
 
 /**
- * The version of a model that answers, loaded.
+ * The champion of a model, loaded.
  *
  * @throws Failure `model_unavailable`.
  */
@@ -68,7 +68,7 @@ export async function championOf(
   return await loadVersion(ports, definition, manifest);
 }
 
-/** What one prediction of a model is made with. */
+/** The ports of one prediction of a model. */
 export function predictPorts(
   ports: ChampionPorts & Pick<PredictPorts, 'shards' | 'predicted'>,
   definition: ModelDefinition,

@@ -13,9 +13,9 @@ const ATTRIBUTE_PREFIX = 'ce-';
 const ATTRIBUTE_NAME = /^[a-z0-9]{1,64}$/;
 
 export interface ReceivedEvents {
-  /** As JSON, in the order of the request. No event has been judged yet. */
+  /** As JSON, in the order of the request, not validated yet. */
   readonly raw: readonly unknown[];
-  /** Whether the request is one event and not a batch: then it succeeds or fails as a whole. */
+  /** Whether the request is one event and not a batch. A single event succeeds or fails as a whole. */
   readonly single: boolean;
 }
 
@@ -56,7 +56,7 @@ async function binaryEvent(request: Request): Promise<unknown> {
   }
   const contentType = request.headers.get('content-type');
   const data = await readJson(request, { bytesMax: BODY_BYTES_MAX, types: 'any' });
-  // Made from entries, so that an attribute named `__proto__` is an attribute and nothing else.
+  // Created from entries, so that an attribute named `__proto__` is an ordinary attribute.
   return {
     ...Object.fromEntries(attributes),
     ...(contentType === null ? {} : { datacontenttype: contentType }),

@@ -3,24 +3,25 @@ import type { Catalog } from '../define/catalog.ts';
 import type { Principal } from '../define/principal.ts';
 import { newId } from '../platform/ids.ts';
 
-/** What a handler finds in hono's context. */
+/** The members of hono's context for handlers. */
 export interface AppEnv {
-  /** The platform's bindings. Routes do not look into them: they ask for their ports. */
+  /** The platform's bindings. Routes do not read them; they ask for their ports. */
   Bindings: object;
   Variables: {
     requestId?: string;
   };
 }
 
-/** What every route is registered with. */
+/** The argument with which every route is registered. */
 export interface Gateway {
   readonly catalog: Catalog;
   /** Middleware that requires the key. */
   readonly authorize: MiddlewareHandler<AppEnv>;
   /**
-   * Who sends a request for something that is public or not.
+   * The sender of a request for a public or a protected resource.
    *
-   * @throws Failure `unauthorized` for a stranger to what is closed, and for a wrong credential. To be called first.
+   * @throws Failure `unauthorized` for a protected resource without a credential, and for a wrong credential. Call it
+   *   first.
    */
   readonly admit: (c: Context<AppEnv>, to: { readonly isPublic: boolean }) => Principal;
 }

@@ -33,7 +33,7 @@ export function modelRoute(model: ModelDefinition): ModelRoute | undefined {
   };
 }
 
-/** The only column of a key, whatever the parameter is called; else the one of that name. */
+/** The single column of a key, whatever the parameter's name is; otherwise the column of that name. */
 function columnOf({ key, name }: EntityDefinition, parameter: string): KeyColumn {
   const [only, ...others] = key.columns;
   const column = others.length === 0 ? only : key.columns.find(({ property }) => property === parameter);

@@ -11,7 +11,7 @@ import { EntityKey } from './entity-key.ts';
 const PREDICTION_ID =
   'Of `/v1/lineage/prediction/{id}`; a cached answer has the one with which it was computed.';
 
-/** What a ranking answers at its path. */
+/** The schema of a ranking's answer at its path. */
 function rankingAnswer(model: RankingModel): z.ZodObject {
   return z.object({
     [model.entity.name]: z.string(),
@@ -23,7 +23,7 @@ function rankingAnswer(model: RankingModel): z.ZodObject {
   });
 }
 
-/** What a regression or a classification answers. */
+/** The schema of a regression's or a classification's answer. */
 function predictionAnswer(model: PredictionModel): z.ZodObject {
   return z.object({
     key: z.string().describe("The key's canonical text."),
@@ -38,7 +38,7 @@ function predictionAnswer(model: PredictionModel): z.ZodObject {
   });
 }
 
-/** The body of a regression's or a classification's `POST`, but for raw tensors. */
+/** The body of a regression's or a classification's `POST`, except for raw tensors. */
 export function predictionRequest(model: PredictionModel): z.ZodObject {
   const { request } = model;
   const takesFields = Object.keys(request.shape).length > 0;
@@ -47,7 +47,7 @@ export function predictionRequest(model: PredictionModel): z.ZodObject {
 
 /** A model's schemas among the components. */
 export interface ModelSchemas {
-  /** Undefined for a ranking, whose request is the same for all. */
+  /** Undefined for a ranking: all rankings have the same request. */
   readonly request: z.ZodType | undefined;
   readonly answer: z.ZodType;
 }

@@ -25,7 +25,7 @@ export function problem(description: string) {
 /** The security of routes that require the key. */
 export const keySecurity = [{ key: [] }];
 
-/** The `security` of a route: the key, none, or the key where the answer depends on who asks. */
+/** The `security` of a route: the key, none, or an optional key if the answer depends on the principal. */
 export function securityOf({
   isPublic,
   takesPrincipal = false,
@@ -37,7 +37,7 @@ export function securityOf({
   return takesPrincipal ? { security: [{}, ...keySecurity] } : {};
 }
 
-/** The 401 of a route that asks for the key. */
+/** The 401 of a route that requires the key. */
 export function unauthorizedOf({ isPublic }: { isPublic: boolean }) {
   return isPublic ? {} : { 401: problem('A key is needed.') };
 }

@@ -8,7 +8,7 @@ export interface Problem {
   readonly detail: string;
   readonly code: FailureCode;
   readonly requestId: string;
-  /** Where in the request it is wrong: a JSON Pointer into the body, or the name of a parameter or header. */
+  /** The position of the mistake in the request: a JSON Pointer into the body, or the name of a parameter or header. */
   readonly pointer?: string;
 }
 
@@ -55,7 +55,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   internal: [500, 'Something went wrong'],
 };
 
-/** The response to an error. An error that is no `Failure` is a bug: its response shows only the request's id. */
+/** The response to an error. An error that is not a `Failure` is a bug: its response shows only the request's id. */
 export function problemResponse(error: unknown, requestId: string): Response {
   const failure =
     error instanceof Failure

@@ -2,11 +2,11 @@ import { varyOn } from '../cache/cache-key.ts';
 import type { Variant } from '../define/vary.ts';
 import type { ViewDefinition } from '../define/view.ts';
 
-/** How the answers of a view vary, ready for its requests. */
+/** The dimensions of a view, prepared for its requests. */
 export interface Variants {
-  /** What `Vary` names beside the headers of every cached answer; empty where nothing is declared. */
+  /** The members of `Vary` in addition to those of every cached answer; empty if the view declares no dimensions. */
   readonly headers: readonly string[];
-  /** The dimensions of one request. What is not declared is not read, so it cannot split the cache. */
+  /** The dimensions of one request. Undeclared headers are not read, so they cannot split the cache. */
   of(request: Request): Variant;
 }
 

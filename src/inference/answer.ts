@@ -11,9 +11,9 @@ import type { Tensors } from './tensors.ts';
 export type Answer = Readonly<Record<string, unknown>>;
 
 /**
- * The answer of one row, from the graph's outputs.
+ * Converts the graph's outputs for one row into the answer.
  *
- * @throws Error where an output is not what the declaration makes of it.
+ * @throws Error if an output does not match the declaration.
  */
 export function answerOf(definition: PredictionModel, outputs: Tensors): Answer {
   return definition.task === 'classification'
@@ -23,7 +23,10 @@ export function answerOf(definition: PredictionModel, outputs: Tensors): Answer 
       );
 }
 
-/** What answers where no version can: declared, or shipped with the version; undefined where nothing does. */
+/**
+ * The answer to give if no version can answer: declared in the catalog, or published with the version; undefined
+ * without either.
+ */
 export function fallbackOf(definition: PredictionModel, manifest: Manifest | null): Answer | undefined {
   const { fallback } = definition;
   if (fallback !== 'shipped') return fallback;
@@ -53,8 +56,8 @@ function classAnswer({ outputs: names, classes }: ClassificationModel, outputs: 
 }
 
 /**
- * Compares labels with probabilities and scores, row by row. A wrong order of the declared classes would otherwise be
- * silent: the label is right, and the probabilities are those of other classes.
+ * Compares labels with probabilities and scores, row by row. Without this check a wrong order of the declared classes
+ * would be silent: the label is right, but the probabilities belong to other classes.
  *
  * @param outputs of a batch of rows.
  * @throws Failure `invalid_model`.
@@ -89,7 +92,7 @@ function greatest(values: readonly number[]): number {
   return values.indexOf(Math.max(...values));
 }
 
-/** One probability for each class. A binary classifier may give that of the second class alone. */
+/** One probability for each class. A binary classifier may output only the probability of the second class. */
 function probabilitiesIn(outputs: Tensors, name: string, classes: number): number[] {
   if (classes !== 2 || outputs[name]?.data.length !== 1) return numbersIn(outputs, name, classes);
   const second = numberIn(outputs, name);

@@ -4,10 +4,13 @@ import { sha256Hex } from '../platform/digest.ts';
 import { Failure, jsonPointer } from '../platform/failure.ts';
 import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
 
-/** Bytes of a model and of its candidates: parts of the isolate's memory, where two versions have to fit. */
+/**
+ * The most bytes of a model and of its candidates. They are a fraction of the isolate's memory, which has to hold two
+ * versions.
+ */
 export const MODEL_BYTES_MAX = ISOLATE_MEMORY_BYTES / 8;
 export const CANDIDATES_BYTES_MAX = ISOLATE_MEMORY_BYTES / 32;
-/** Golden rows are measured when a model is published, within one request. */
+/** The graph runs all golden rows when a model is published, within one request. */
 const GOLDEN_ROWS_MAX = 64;
 const TENSORS_MAX = 64;
 
@@ -27,7 +30,7 @@ const Input = Output.extend({
     .describe("What the columns mean, in order: the names of the catalog's declaration."),
 });
 
-/** What is known of a model's version. Artifacts are named by their content, so a version never changes. */
+/** The metadata of a model's version. Artifacts are named by their content, so a version never changes. */
 export const Manifest = z.object({
   name: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
   version: z
@@ -50,7 +53,7 @@ export const Manifest = z.object({
 });
 export type Manifest = z.output<typeof Manifest>;
 
-/** Rows and what the graph must answer for them. */
+/** Input rows and the outputs that the graph must give for them. */
 export const Golden = z.object({
   inputs: z
     .record(z.string(), z.array(z.unknown()).min(1).max(GOLDEN_ROWS_MAX))
@@ -80,7 +83,7 @@ const Base64 = (bytesMax: number) =>
       }
     });
 
-/** The body that publishes a model: everything in one piece, so that a version is whole or not there. */
+/** The body that publishes a model. It has everything in one piece, so that a version is never incomplete. */
 export const Bundle = z.object({
   manifest: Manifest,
   golden: Golden,
@@ -99,12 +102,12 @@ export function parseBundle(body: unknown): Bundle {
   });
 }
 
-/** What a version consists of. */
+/** The artifacts and values that identify a version. */
 export type VersionParts = Pick<Manifest, 'model'> & Partial<Pick<Manifest, 'candidates' | 'fallback'>>;
 
 /**
  * The version of a bundle: the first 12 hexadecimal digits of the SHA-256 of the artifacts' digests, followed by the
- * JSON of the fallback where there is one. Equal bundles have equal versions, and publishing one twice changes nothing.
+ * JSON of the fallback if there is one. Equal bundles have equal versions, and publishing one twice changes nothing.
  */
 export async function versionOf({ model, candidates, fallback }: VersionParts): Promise<string> {
   const parts = [
@@ -115,7 +118,7 @@ export async function versionOf({ model, candidates, fallback }: VersionParts): 
   return (await sha256Hex(parts.join(''))).slice(0, 12);
 }
 
-/** @throws Failure `invalid_model` where bytes are not those that the manifest names. */
+/** @throws Failure `invalid_model` if the bytes do not have the digest of the manifest. */
 export async function assertDigest(
   what: 'model' | 'candidates',
   bytes: Uint8Array<ArrayBuffer>,

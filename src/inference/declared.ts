@@ -18,7 +18,7 @@ export function assertDeclared(definition: ModelDefinition, manifest: Signatures
   else assertPrediction(definition, manifest);
 }
 
-/** @throws Failure `invalid_model` where the manifest describes another graph. */
+/** @throws Failure `invalid_model` if the manifest describes another graph. */
 export function assertGraph(manifest: Signatures, graph: Signatures): void {
   for (const what of ['inputs', 'outputs'] as const) {
     const described = manifest[what].map(signatureText).sort();
@@ -105,7 +105,7 @@ function assertOutput(
       `/manifest/outputs/${index}/datatype`,
     );
   const wanted = definition.task === 'classification' && !isLabel ? definition.classes.length : 1;
-  // The first dimension is the batch; a free one after it is known only when the graph has run.
+  // The first dimension is the batch. A free dimension after it is known only after the graph has run.
   const fixed = output.shape.slice(output.shape[0] === -1 ? 1 : 0);
   const size = sizeOf(fixed);
   const isBinary = property === 'probabilities' && wanted === 2;
@@ -117,14 +117,14 @@ function assertOutput(
 }
 
 /**
- * The shape of one row for an input; undefined where the input does not take one row of so many columns.
+ * The shape of one row for an input; undefined if the input does not take one row of this many columns.
  *
  * @param shape the input's, with -1 for free dimensions.
  */
 export function rowShape(shape: readonly number[], columns: number): readonly number[] | undefined {
   const fits = (dimension: number | undefined, wanted: number) => dimension === -1 || dimension === wanted;
   if (shape.length === 2 && fits(shape[0], 1) && fits(shape[1], columns)) return [1, columns];
-  // A free only dimension is the batch, which has one row.
+  // If the only dimension is free, it is the batch, which has one row.
   if (shape.length === 1 && (shape[0] === columns || (shape[0] === -1 && columns === 1))) return [columns];
   return undefined;
 }

@@ -12,7 +12,7 @@ import {
   type Tensors,
 } from './tensors.ts';
 
-/** Elements of one golden tensor: 64 rows of the most columns, twice. */
+/** The most elements of one golden tensor: 64 rows of the most columns, twice. */
 const ELEMENTS_MAX = 65_536;
 const RANK_MAX = 8;
 
@@ -30,7 +30,7 @@ export function goldenInputs({ inputs }: Golden, signatures: readonly TensorSign
 }
 
 /**
- * Compares what the graph gave with the golden outputs: floats within the tolerance, everything else exactly.
+ * Compares the graph's outputs with the golden outputs: floats within the tolerance, all other types exactly.
  *
  * @throws Failure `invalid_model` with a pointer to the first output that differs.
  */
@@ -85,7 +85,7 @@ function tensorsOf(
   );
 }
 
-/** The tensor of a nested array; undefined where it is ragged, too large, or has values of another type. */
+/** The tensor of a nested array; undefined if it is ragged, too large, or has values of another type. */
 function tensorOf(datatype: Datatype, nested: unknown): Tensor | undefined {
   const shape: number[] = [];
   for (let level = nested; Array.isArray(level); level = level[0]) {

@@ -7,7 +7,7 @@ export interface Graph {
   /**
    * Runs the graph on all of its inputs and returns all of its outputs.
    *
-   * @throws whatever the runtime throws, for instance where dimensions of two inputs do not agree.
+   * @throws any error of the runtime, for instance if dimensions of two inputs do not agree.
    */
   run(inputs: Tensors): Promise<Tensors>;
 }

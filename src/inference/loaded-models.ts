@@ -4,20 +4,23 @@ import { assertDigest, type Manifest } from './bundle.ts';
 import type { Graph } from './graph.ts';
 import { artifactKey, parseCandidates, type RegistryPorts } from './registry.ts';
 
-/** A version that is ready to answer. */
+/** A version that is loaded and can answer. */
 export interface LoadedModel {
   readonly manifest: Manifest;
   readonly graph: Graph;
-  /** Of a ranking. */
+  /** Only for a ranking. */
   readonly candidates: Candidates | undefined;
 }
 
-/** A version of a ranking that is ready to answer. */
+/** A loaded version of a ranking. */
 export interface LoadedRanking extends LoadedModel {
   readonly candidates: Candidates;
 }
 
-/** @throws Failure `model_unavailable` where the version has no candidates: it was published for another kind. */
+/**
+ * @throws Failure `model_unavailable` if the version has no candidates, because it was published for another kind of
+ *   model.
+ */
 export function asRanking(model: LoadedModel): LoadedRanking {
   const { candidates } = model;
   if (candidates !== undefined) return { ...model, candidates };
@@ -26,19 +29,19 @@ export function asRanking(model: LoadedModel): LoadedRanking {
   });
 }
 
-/** Versions held at once: the one that answers and the one that it replaces. An isolate has 128 MB. */
+/** The most versions held at once: the current one and the one that it replaces. An isolate has 128 MB. */
 const LOADED_MAX = 2;
 
-/** The models of an isolate, by name and version: two models may have the same graph. */
+/** The models of an isolate, by name and version, because two models may have the same graph. */
 export class LoadedModels {
   readonly #loaded = new Map<string, LoadedModel>();
   readonly #loading = new Map<string, Promise<LoadedModel>>();
 
   /**
-   * The model of this manifest, loaded if need be.
+   * Returns the model of a manifest, and loads it if it is not in memory.
    *
-   * @param keepAlive keeps the load going if the request that began it is cancelled: others may wait on it.
-   * @throws Failure `model_unavailable` where an artifact is missing or is not what its name says.
+   * @param keepAlive keeps the load running if its request is cancelled, because other requests may wait for it.
+   * @throws Failure `model_unavailable` if an artifact is missing or does not match its digest.
    */
   async get(
     definition: ModelDefinition,

@@ -8,7 +8,7 @@ import type { Tensor, TensorData, TensorSignature, Tensors } from './tensors.ts'
 /** How the runtime reports a dimension that has no name and no value. */
 const UNNAMED_DIMENSION = 4_294_967_295;
 
-/** What the runtime calls each element type. */
+/** The runtime's name of each element type. */
 const RUNTIME_TYPES = {
   BOOL: 'bool',
   INT8: 'int8',
@@ -29,8 +29,8 @@ let initialised: Promise<void> | undefined;
 /**
  * Loads a graph into the WASM runtime.
  *
- * @throws Failure `invalid_model` where the bytes are no graph, or one of inputs or outputs that are no tensors of a
- *   known type.
+ * @throws Failure `invalid_model` if the bytes are not a graph, or if an input or output is not a tensor of a known
+ *   type.
  */
 export async function loadGraph(bytes: Uint8Array<ArrayBuffer>): Promise<Graph> {
   initialised ??= initialise();
@@ -75,16 +75,16 @@ async function run(
         `The graph did not give the output "${name}" as it declares it.`,
       );
     }
-    // The runtime's array of each type is the one of `TensorData`: its type has been checked above.
+    // The runtime's array class matches `TensorData`, because the element type has been checked above.
     return [name, { datatype, shape: [...result.dims], data: result.data as TensorData }];
   });
   return Object.fromEntries(read);
 }
 
 /**
- * workerd does not compile WebAssembly from bytes at run time, and the runtime's loader knows no other way. So
- * its one call of `WebAssembly.instantiate` is answered with the module that was compiled at deployment; the
- * bytes it is given are a placeholder.
+ * workerd does not compile WebAssembly from bytes at run time, and the runtime's loader has no other way. So this
+ * function replaces its one call of `WebAssembly.instantiate` with the module that was compiled at deployment. The
+ * bytes that the loader passes are a placeholder.
  */
 async function initialise(): Promise<void> {
   ort.env.wasm.numThreads = 1;
@@ -97,7 +97,7 @@ async function initialise(): Promise<void> {
   });
   Reflect.set(WebAssembly, 'instantiate', fromModule);
   try {
-    // A session of no graph fails, but only after the runtime itself has started.
+    // A session without a graph fails, but only after it has started the runtime itself.
     await ort.InferenceSession.create(new Uint8Array(0)).catch(() => undefined);
   } finally {
     Reflect.set(WebAssembly, 'instantiate', instantiate);

@@ -13,14 +13,14 @@ import { modelTag, unpublished } from './registry.ts';
 import { assertRequestFits, type RequestValues, rowOf, usedFeatures } from './row.ts';
 
 export interface PredictPorts {
-  /** The manifest of the version that answers; null where none has been published. */
+  /** The manifest of the champion; null if no version has been published. */
   readonly champion: () => Promise<Manifest | null>;
   /** @throws Failure `model_unavailable`. */
   readonly load: (manifest: Manifest) => Promise<LoadedModel>;
   readonly shards: Pick<ShardPort, 'read'>;
   readonly now: () => number;
   readonly newId: () => string;
-  /** Records what was computed, for its lineage; it neither waits nor fails. */
+  /** Records the prediction for its lineage, without waiting and without failing. */
   readonly predicted: (facts: LineageFacts) => void;
 }
 
@@ -28,20 +28,20 @@ export interface PredictPorts {
 export interface PredictionRequest {
   readonly key: string;
   readonly request: RequestValues;
-  /** What precedes the name of a request's field in a problem's pointer. */
+  /** The prefix of a request field's name in a problem's pointer. */
   readonly pointerPrefix: string;
 }
 
-/** Why the fallback answers. */
+/** The reason why the fallback answers. */
 export type PredictionDegraded = 'model_unavailable' | 'model_failed';
 
 type Outcome = { readonly answer: Answer; readonly degraded: PredictionDegraded | undefined };
 
 /**
- * Predicts for one entity. The answer depends on the entity's features and on the version that answers; an answer of
- * the fallback is marked `degraded` and is not to be stored.
+ * Predicts for one entity. The answer depends on the entity's features and on the champion. An answer of the fallback
+ * is marked `degraded` and must not be stored.
  *
- * @throws Failure `invalid_request`, or `model_unavailable` where no version can answer and no fallback is there.
+ * @throws Failure `invalid_request`, or `model_unavailable` if no version can answer and there is no fallback.
  */
 export async function predict(
   definition: PredictionModel,

@@ -2,16 +2,18 @@ import type { FeatureRow } from '../features/store.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import type { Manifest } from './bundle.ts';
 
-/** What is kept of a prediction's features, in characters of JSON: 64 items of history and some numbers fit. */
+/**
+ * The most characters of JSON that lineage keeps of a prediction's features: 64 items of history and some numbers fit.
+ */
 const FEATURES_CHARACTERS_MAX = 8_192;
 
-/** A prediction that was computed. */
+/** A computed prediction. */
 export interface ComputedPrediction {
   readonly id: string;
   /** When its features were read, milliseconds since the Unix epoch. */
   readonly at: number;
   readonly manifest: Pick<Manifest, 'name' | 'version'>;
-  /** Whose features were read; undefined where a tensor was sent. */
+  /** The entity whose features were read; undefined if the request sent a tensor. */
   readonly subject:
     | { readonly entity: string; readonly key: string; readonly features: FeatureRow }
     | undefined;
@@ -22,7 +24,7 @@ export interface ComputedPrediction {
   };
 }
 
-/** What lineage is told of a prediction: the version, and the features' values that it was made of. */
+/** The facts that lineage records about a prediction: the version, and the values of its features. */
 export function predictionFacts({ id, at, manifest, subject, outcome }: ComputedPrediction): LineageFacts {
   const { items, source, degraded } = outcome;
   return {

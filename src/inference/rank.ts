@@ -11,15 +11,15 @@ export interface RankedItem {
 
 export interface Ranking {
   readonly items: readonly RankedItem[];
-  /** `popularity` is no degradation for an entity that nothing is known of. */
+  /** `popularity` is not a degradation for an entity whose features give the model nothing to rank by. */
   readonly source: 'model' | 'popularity';
-  /** Why popularity answers where the model should. */
+  /** The reason why popularity answers instead of the model. */
   readonly degraded: 'model_failed' | undefined;
 }
 
 /**
- * Ranks the given items, or the entity's candidates, best first; equal scores in the order of the items' names.
- * A graph that fails is stood in for by popularity, and the answer says so.
+ * Ranks the given items, or the entity's candidates, best first. Equal scores are ordered by item name. If the graph
+ * fails, popularity ranks the items instead, and the answer says so.
  *
  * @param now milliseconds since the Unix epoch.
  */
@@ -50,7 +50,7 @@ export async function rank(
   }
 }
 
-/** The features that the model refers to, by the names that it gives them. */
+/** The features that the model refers to, under the model's names. */
 function valuesOf(
   { features: references }: RankingModel,
   row: FeatureRow,
@@ -61,7 +61,7 @@ function valuesOf(
   );
 }
 
-/** One score for each row: publication has checked that the graph has one input and one output. */
+/** One score for each row. Publication has checked that the graph has one input and one output. */
 async function scoresOf(graph: Graph, shape: readonly number[], data: Float32Array): Promise<number[]> {
   const [input, output] = [graph.inputs[0], graph.outputs[0]];
   if (input === undefined || output === undefined) throw new Error('The graph has no input, or no output.');

@@ -13,11 +13,11 @@ export interface RecommendPorts {
   readonly shards: Pick<ShardPort, 'read'>;
   readonly now: () => number;
   readonly newId: () => string;
-  /** Records what was computed, for its lineage; it neither waits nor fails. */
+  /** Records the recommendation for its lineage, without waiting and without failing. */
   readonly predicted: (facts: LineageFacts) => void;
 }
 
-/** What to recommend to one entity. The answer depends on its features and on the model that answers. */
+/** Recommends items to one entity. The answer depends on its features and on the champion. */
 export async function recommend(
   definition: RankingModel,
   key: string,

@@ -7,7 +7,7 @@ import { assertGoldenOutputs, goldenInputs } from './golden.ts';
 import type { Graph } from './graph.ts';
 import type { Tensors } from './tensors.ts';
 
-/** Where artifacts and manifests are kept. */
+/** The store of artifacts and manifests. */
 export interface ArtifactStore {
   get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   put(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
@@ -18,12 +18,12 @@ export interface RegistryPorts {
   readonly loadGraph: (bytes: Uint8Array<ArrayBuffer>) => Promise<Graph>;
 }
 
-/** What an answer made with a model depends on: another version under the name makes it void. */
+/** The tag of every answer that a model made. Publishing another version under the name invalidates those answers. */
 export function modelTag(name: string): string {
   return `model:${name}`;
 }
 
-/** R2 keys: artifacts by content, and the manifest of the version that answers. */
+/** R2 keys: artifacts by content, and the manifest of the champion. */
 export function artifactKey(sha256: string): string {
   return `artifacts/${sha256}`;
 }
@@ -33,8 +33,8 @@ function championKey(name: string): string {
 }
 
 /**
- * Makes a model the one that answers, after it has shown that it is whole: digests, the declared inputs and outputs,
- * candidates and golden outputs. The manifest is written last, so that a version is complete or not there.
+ * Makes a version the champion after its checks pass: digests, the declared inputs and outputs, candidates and golden
+ * outputs. It writes the manifest last, so that a version is never incomplete.
  *
  * @throws Failure `invalid_model` with the field that is wrong.
  */
@@ -66,7 +66,7 @@ export async function publish(
 }
 
 /**
- * The manifest of the version that answers, or `undefined` where none has been published.
+ * The manifest of the champion, or `undefined` if no version has been published.
  *
  * @throws Failure `model_unavailable` as `parseManifest` does.
  */
@@ -75,7 +75,7 @@ export async function readChampion(name: string, store: ArtifactStore): Promise<
   return bytes === undefined ? undefined : parseManifest(name, JSON.parse(new TextDecoder().decode(bytes)));
 }
 
-/** @throws Failure `model_unavailable` where an earlier release of Millrace wrote the manifest in another form. */
+/** @throws Failure `model_unavailable` if the manifest has the form of another release of Millrace. */
 export function parseManifest(name: string, json: unknown): Manifest {
   const parsed = Manifest.safeParse(json);
   if (parsed.success) return parsed.data;
@@ -89,14 +89,14 @@ export function parseManifest(name: string, json: unknown): Manifest {
   );
 }
 
-/** That a model has no version. */
+/** The failure of a model that has no version. */
 export function unpublished(name: string): Failure {
   return new Failure('model_unavailable', `No version of "${name}" has been published yet.`, {
     retryAfterS: 60,
   });
 }
 
-/** @throws Failure `invalid_model` where the artifact is not what the catalog's model takes. */
+/** @throws Failure `invalid_model` if the artifact does not have the form that the catalog's model takes. */
 export function parseCandidates(definition: RankingModel, bytes: Uint8Array): Candidates {
   try {
     return definition.parseCandidates(

@@ -9,9 +9,9 @@ import { fromJson, type JsonElement, type Tensor, type TensorSignature, type Ten
 export type RequestValues = Readonly<Record<string, unknown>>;
 
 /**
- * Checks that the tensors can hold what the client sent: its schema may allow more than the element type does.
+ * Checks that the tensors can hold the client's values: the request's schema may allow more than the element type does.
  *
- * @param pointerPrefix what precedes a field's name in the problem's pointer.
+ * @param pointerPrefix the prefix of a field's name in the problem's pointer.
  * @throws Failure `invalid_request`.
  */
 export function assertRequestFits(
@@ -32,9 +32,9 @@ export function assertRequestFits(
 /**
  * The graph's inputs for one prediction.
  *
- * @param signatures of the version that answers.
+ * @param signatures of the champion.
  * @param now milliseconds since the Unix epoch.
- * @throws Error where a value does not fit its element type, or the version does not fit the declaration.
+ * @throws Error if a value does not fit its element type, or the version does not fit the declaration.
  */
 export function rowOf(
   { inputs }: Pick<PredictionModel, 'inputs'>,
@@ -58,7 +58,7 @@ export function rowOf(
   );
 }
 
-/** The features that a row is made of. */
+/** The features that the model's inputs use. */
 export function usedFeatures({ inputs }: Pick<PredictionModel, 'inputs'>, features: FeatureRow): FeatureRow {
   const names = Object.values(inputs).flatMap(({ columns }) =>
     Object.values(columns).flatMap((column) =>
@@ -91,7 +91,7 @@ function featureValue(
   return reference.read(stored.value, now) ?? missing;
 }
 
-/** A value as JSON would have it. */
+/** Converts a value to a JSON element. */
 function elementOf(value: unknown): JsonElement {
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
   if (typeof value === 'boolean' || typeof value === 'string') return value;

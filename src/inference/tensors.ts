@@ -31,14 +31,14 @@ export interface TensorSignature {
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
-/** Elements of all tensors of a request together: 2 MB of float64. */
+/** The most elements of all tensors of a request together: 2 MB of float64. */
 const ELEMENTS_MAX = 262_144;
 const DIMENSION_MAX = 65_536;
 const TENSORS_MAX = 64;
 
 /**
- * One element as JSON has it. A 64-bit integer beyond 2^53 − 1 is a decimal string, because a JSON number would lose
- * digits; a float that JSON cannot write is `"NaN"`, `"Infinity"` or `"-Infinity"`.
+ * An element in JSON. A 64-bit integer beyond 2^53 − 1 is a decimal string, because a JSON number would lose digits. A
+ * float that JSON cannot represent is `"NaN"`, `"Infinity"` or `"-Infinity"`.
  */
 export type JsonElement = number | boolean | string;
 
@@ -50,14 +50,14 @@ const JsonTensor = z.object({
 });
 type JsonTensor = z.output<typeof JsonTensor>;
 
-/** A request with raw tensors, in the words of the Open Inference Protocol, version 2. */
+/** A request with raw tensors, in the form of the Open Inference Protocol, version 2. */
 export const TensorRequest = z.object({ inputs: z.array(JsonTensor).min(1).max(TENSORS_MAX) });
 
-/** The answer to it. */
+/** The answer to a tensor request. */
 export const TensorAnswer = z.object({ outputs: z.array(JsonTensor) });
 
 /**
- * The inputs of a request, checked against the graph's.
+ * Converts the inputs of a request to tensors and checks them against the graph's inputs.
  *
  * @throws Failure `tensor_mismatch` with a pointer to what does not fit.
  */
@@ -111,7 +111,7 @@ function mismatch(detail: string, pointer: string): Failure {
   return new Failure('tensor_mismatch', detail, { pointer });
 }
 
-/** Whether a shape is one that a signature's shape allows. */
+/** Whether a signature's shape allows a shape. */
 export function shapeFits(shape: readonly number[], signature: readonly number[]): boolean {
   return (
     shape.length === signature.length &&
@@ -128,7 +128,7 @@ type Elements =
   | { readonly ok: true; readonly data: TensorData }
   | { readonly ok: false; readonly wrong: number };
 
-/** Elements from JSON; or the index of the first that the type cannot hold. */
+/** Converts JSON elements to the type, or returns the index of the first element that the type cannot hold. */
 export function fromJson(datatype: Datatype, values: readonly JsonElement[]): Elements {
   const elements: (number | bigint | string)[] = [];
   for (const [index, value] of values.entries()) {
@@ -174,7 +174,7 @@ function integerOf(datatype: Datatype, value: JsonElement): number | bigint | un
   return max > Number.MAX_SAFE_INTEGER ? whole : Number(whole);
 }
 
-/** How each type is held; 64-bit integers need bigints. */
+/** The array class of each type; 64-bit integers need bigints. */
 function arrayOf(datatype: Datatype, elements: readonly (number | bigint | string)[]): TensorData {
   const numbers = () => elements.map(Number);
   switch (datatype) {

@@ -7,15 +7,15 @@ export const PROBE_SAMPLES = 'millrace_probe_samples_total';
 export interface Consistency {
   /** `-log10` of the inconsistent share: 3 for one in a thousand. */
   readonly nines: number;
-  /** True where nothing was inconsistent: then the samples only show that it is at least so many nines. */
+  /** True if no sample was inconsistent: the samples then prove only a lower bound. */
   readonly atLeast: boolean;
-  /** Those with a verdict. */
+  /** The samples that have a verdict. */
   readonly samples: number;
   readonly inconsistent: number;
   readonly inconclusive: number;
 }
 
-/** Nines of consistency over some samples; with none inconsistent among n, no more than log10(n) can be claimed. */
+/** Nines of consistency over some samples. If none of n samples was inconsistent, they prove no more than log10(n). */
 export function consistencyOf(samples: readonly CounterSample[]): Consistency {
   const sum = (verdict: string) =>
     samples
@@ -24,7 +24,7 @@ export function consistencyOf(samples: readonly CounterSample[]): Consistency {
   const inconsistent = sum('inconsistent');
   const all = inconsistent + sum('consistent');
   const nines = all === 0 ? 0 : -Math.log10(Math.max(1, inconsistent) / all);
-  // Minus zero is what the logarithm of one gives.
+  // The negated logarithm of one is minus zero.
   return {
     nines: nines + 0,
     atLeast: inconsistent === 0,

@@ -1,7 +1,7 @@
 import { withTimeout } from '../platform/clock.ts';
 import { log } from '../platform/logger.ts';
 
-/** Longer than any of the dependencies takes when it is well. */
+/** Longer than any healthy dependency takes to answer. */
 const CHECK_TIMEOUT_MS = 2_000;
 
 export interface Health {
@@ -9,7 +9,9 @@ export interface Health {
   readonly checks: Readonly<Record<string, 'ok' | 'unavailable'>>;
 }
 
-/** Runs all checks side by side; one that throws or takes too long is unavailable. Why is logged, not shown. */
+/**
+ * Runs all checks concurrently. A check that throws or times out is unavailable. The reason is logged and not shown.
+ */
 export async function checkHealth(checks: Readonly<Record<string, () => Promise<void>>>): Promise<Health> {
   const results = await Promise.all(
     Object.entries(checks).map(async ([name, check]) => {

@@ -7,28 +7,28 @@ import {
 
 /** Answers to reads of cached routes, by view, outcome, tier and reason. */
 export const CACHE_ANSWERS = 'millrace_cache_answers_total';
-/** Reads of the origin to fill the cache, also behind and ahead of its readers, by view and outcome. */
+/** Reads of the origin that fill the cache, including background refreshes and warming, by view and outcome. */
 export const CACHE_FILLS = 'millrace_cache_fills_total';
 
-/** The gate of the cache: more than this share of answers comes out of it. */
+/** The gate of the cache: more than this share of answers must come from the cache. */
 export const HIT_RATIO_GATE = 0.7;
-/** Fewer answers say nothing about the gate. */
+/** With fewer answers the gate has no verdict. */
 export const GATE_ANSWERS_MIN = 100;
 const GATE_WINDOW: WindowMinutes = 60;
 
 /**
- * A hit is an answer out of a tier, fresh or stale; the ratio is that of hits over all answers to reads of cached
- * routes. A collapsed miss has waited for the origin and is no hit; it is counted apart.
+ * A hit is an answer from a tier, fresh or stale. The ratio is hits over all answers to reads of cached routes. A
+ * collapsed miss waited for the origin, so it is not a hit and is counted separately.
  */
 export interface HitRatio {
   readonly answers: number;
-  /** Null for no answers. */
+  /** Null if there are no answers. */
   readonly ratio: number | null;
-  /** The part of the ratio that each tier has; those that had none are absent. */
+  /** Each tier's part of the ratio; tiers without hits are absent. */
   readonly tiers: Readonly<Record<string, number>>;
   /**
-   * Answers by where they came from: a tier, `origin`, `collapsed` for what another request read from the origin,
-   * or `stand_in` for an old entry while the origin is away.
+   * Answers by source: a tier, `origin`, `collapsed` for a value that another request read from the origin, or
+   * `stand_in` for an old entry served while the origin does not answer.
    */
   readonly from: Readonly<Record<string, number>>;
 }
@@ -42,7 +42,7 @@ interface CacheRatios {
 
 export interface CacheReport {
   readonly windows: Readonly<Record<WindowMinutes, CacheRatios>>;
-  /** Since ever. */
+  /** Since the first count. */
   readonly totals: CacheRatios;
   /** Over the last 60 minutes. */
   readonly gate: { readonly all: Gate; readonly views: Readonly<Record<string, Gate>> };

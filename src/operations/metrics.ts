@@ -3,7 +3,7 @@ import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
 import { LINEAGE_LOST } from './observation.ts';
 
-/** A metric with its series, as the text format has it. */
+/** A metric with its series, as in the text format. */
 export interface Metric {
   readonly name: string;
   readonly help: string;
@@ -22,7 +22,7 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [PROBE_SAMPLES]: 'Answers from the cache that were compared with the origin, by verdict.',
 };
 
-/** Everything that is counted, and what follows from it in each window. */
+/** All counters, and the ratios derived from them in each window. */
 export function metricsOf(report: CounterReport): Metric[] {
   const names = [...new Set(report.totals.map(({ name }) => name))].sort();
   const counters = names.map(
@@ -85,7 +85,7 @@ function gauge(name: string, help: string, series: Metric['series']): Metric {
   return { name, help, type: 'gauge', series };
 }
 
-/** Metrics as text. Label values are escaped as the format asks: backslash, quote and line feed. */
+/** Metrics as text. Label values are escaped as the format requires: backslash, quote and line feed. */
 export function metricsText(metrics: readonly Metric[]): string {
   const lines = metrics.flatMap(({ name, help, type, series }) => [
     `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}`,

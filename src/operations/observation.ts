@@ -64,18 +64,18 @@ export function labelsOf({ source, unverified }: CachedAnswer): AnswerLabels {
   return { outcome: source.collapsed ? 'collapsed' : 'miss', tier: '', reason };
 }
 
-/** What lineage could not keep: runs, and predictions beyond the budget of an isolate. */
+/** Lineage that could not be kept: runs, and predictions beyond the budget of an isolate. */
 export const LINEAGE_LOST = 'millrace_lineage_lost_total';
 
 export interface ObservationPorts extends Omit<ProbePorts, 'count'> {
   /** The share of answers that may be probed, 0 to 1. */
   readonly share: number;
   readonly random: Random;
-  /** Hands a batch over to where all isolates' are added up. */
+  /** Sends a batch to the object that adds up the counts of all isolates. */
   readonly send: (batch: CounterBatch) => Promise<void>;
 }
 
-/** What an isolate sees of its own cache: counts every answer, and has a sample of them compared with the origin. */
+/** An isolate's view of its own cache: counts every answer, and compares a sample of them with the origin. */
 export class Observation {
   readonly #answers = new AnswerCounts();
   readonly #counters = new Counters();
@@ -88,7 +88,7 @@ export class Observation {
   readonly #memoryBytes: () => number;
   readonly #send: ObservationPorts['send'];
 
-  /** @param memoryBytes what the isolate's memory tier holds. */
+  /** @param memoryBytes the bytes that the isolate's memory tier holds. */
   constructor(
     newIsolateId: () => string,
     memoryBytes: () => number,
@@ -106,7 +106,7 @@ export class Observation {
     });
   }
 
-  /** To be told of every answer. On the path of every hit. */
+  /** Counts an answer. Call it for every answer; it runs on every hit. */
   answered(request: ReadRequest, answer: CachedAnswer, context: ProbeContext): void {
     this.#answers.record(request.view, answer);
     if (this.#random() < this.#share) this.#probe.consider(request, answer, context);
@@ -115,12 +115,12 @@ export class Observation {
       context.keepAlive(this.#flush.flush(nowMs, () => this.#drain(), this.#send));
   }
 
-  /** To be told of every read of the origin. */
+  /** Counts a read of the origin. Call it for every such read. */
   readonly filled = (view: string, outcome: FillOutcome): void => {
     this.#counters.add(CACHE_FILLS, { view, outcome });
   };
 
-  /** To be told of what no lineage will have. */
+  /** Counts facts that lineage has lost. */
   readonly lineageLost = (what: string, reason: string, by: number): void => {
     this.#counters.add(LINEAGE_LOST, { what, reason }, by);
   };

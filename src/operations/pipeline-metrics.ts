@@ -2,7 +2,7 @@ import type { FeedStatus } from '../pipeline/feed/stream.ts';
 import type { PartitionReport } from '../pipeline/kafka/source.ts';
 import type { Metric } from './metrics.ts';
 
-/** What the pipeline's parts tell; undefined where one did not answer. */
+/** The reports of the pipeline's parts; undefined for a part that did not answer. */
 export interface PipelineReport {
   readonly feed: FeedStatus | undefined;
   readonly kafka: readonly PartitionReport[] | undefined;

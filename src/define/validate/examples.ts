@@ -5,10 +5,15 @@ import { type Effect, insertedRow } from '../effect.ts';
 import type { EventDefinition } from '../event.ts';
 import type { Report } from '../problem.ts';
 
-/** When an example is taken to happen and to be judged: 2026-01-01. Fixed, so that a catalog loads everywhere alike. */
+/**
+ * The time at which examples happen and are validated: 2026-01-01. It is fixed, so that a catalog loads equally at any
+ * time.
+ */
 const EXAMPLE_AT_MS = 1_767_225_600_000;
 
-/** Each example keeps its contract, and what it stores and folds fits the tables and the features. */
+/**
+ * Checks that each example satisfies its contract, and that its rows and contributions fit the tables and the features.
+ */
 export function checkExamples(catalog: Catalog, report: Report): void {
   for (const event of catalog.events)
     for (const version of [event, ...event.earlier]) checkExample(catalog, event, version, report);

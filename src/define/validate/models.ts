@@ -12,15 +12,18 @@ import {
 import { type Column, jsonTypeOf } from '../model-input.ts';
 import type { Report } from '../problem.ts';
 
-/** As many as a manifest may have (`inference/bundle.ts`). */
+/** The most inputs of a manifest (`inference/bundle.ts`). */
 const INPUTS_MAX = 64;
 const COLUMNS_MAX = 512;
-/** What an answer has beside its outputs. */
+/** The members of an answer other than its outputs. */
 const RESERVED = ['key', 'model', 'predictionId', 'source', 'degraded'];
 
 type Within = (problem: string, remedy: string, ...place: string[]) => void;
 
-/** Models read features that are declared, as tensors can hold them, and answer what they declare. */
+/**
+ * Checks that models read declared features, in types that tensors can hold, and that their answers match their
+ * declarations.
+ */
 export function checkModels({ models, features }: Catalog, report: Report): void {
   for (const definition of models) {
     const within: Within = (problem, remedy, ...place) =>
@@ -35,7 +38,7 @@ export function checkModels({ models, features }: Catalog, report: Report): void
   }
 }
 
-/** The path has the entity's key and nothing else as parameters. */
+/** The path's parameters must be exactly the columns of the entity's key. */
 function checkPath({ path, entity }: ModelDefinition, within: Within): void {
   if (path === undefined) return;
   const parameters = parametersOf(path);
@@ -99,7 +102,7 @@ function checkInputs(definition: PredictionModel, within: Within): void {
     checkColumnNames(Object.keys(columns), within, place);
     for (const [column, of] of Object.entries(columns)) {
       if (of.from === 'request') read.add(of.field);
-      // JavaScript moves such properties to the front, so the columns would be out of order.
+      // JavaScript moves integer-like properties to the front, so the columns would be out of order.
       if (/^\d+$/.test(column))
         within(`The column name "${column}" is a number.`, 'Begin the name with a letter.', place);
       const found = columnProblem(of, datatype, shape);

@@ -2,15 +2,15 @@ import type { Catalog } from '../catalog.ts';
 import { readNames } from '../feature.ts';
 import type { Report } from '../problem.ts';
 
-/** Lower case, so that a tag, a cache key and a URL have one spelling of it. */
+/** Lower case, so that tags, cache keys and URLs spell a name in one way. */
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
-/** Features are read by their names in JSON and as columns of data sets: underscores, no dashes. */
+/** Feature names are JSON members and columns of data sets, so they have underscores and no dashes. */
 const FEATURE_NAME = /^[a-z][a-z0-9_]{0,62}$/;
 const EVENT_NAME = /^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)*$/;
-/** Beginnings of the product's own tags and cache keys. */
+/** Prefixes of the product's own tags and cache keys. */
 const RESERVED = new Set(['cache', 'champion', 'features', 'model', 'everything']);
 
-/** Names are well-formed and unique in each namespace that definitions share. */
+/** Checks that names are well-formed and unique in each shared namespace. */
 export function checkNames(catalog: Catalog, report: Report): void {
   const { entities, histories, events, views, features, models } = catalog;
   const wellFormed = (kind: string, definitions: readonly { readonly name: string }[], pattern: RegExp) => {
@@ -59,7 +59,7 @@ export function checkNames(catalog: Catalog, report: Report): void {
   unique('name', 'entity', names(entities));
   unique('name', 'history', names(histories));
   unique('name', 'event', names(events));
-  // Purges, metrics and cache keys know a view and a ranking by one name.
+  // Views and models share one namespace in purges, metrics and cache keys.
   unique('name', 'view or model', [...names(views), ...names(models)]);
   for (const [entity, ofEntity] of Map.groupBy(features, (feature) => feature.entity))
     unique(
@@ -67,7 +67,7 @@ export function checkNames(catalog: Catalog, report: Report): void {
       'feature',
       ofEntity.flatMap((feature) => readNames(feature).map((name) => [feature, name] as const)),
     );
-  // One version of a type is declared once, also where two event types have names that end alike.
+  // Each version of a type must be declared once, even if the names of two event types end alike.
   unique(
     'type',
     'event version',

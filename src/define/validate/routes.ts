@@ -5,7 +5,7 @@ import { RESERVED_PATHS } from '../reserved-paths.ts';
 /** A route of a declaration. */
 interface Route {
   readonly definition: unknown;
-  /** How a message names it. */
+  /** The route's name in messages. */
   readonly named: string;
   readonly method: 'GET' | 'PUT';
   readonly path: string;
@@ -15,7 +15,7 @@ interface Route {
 const STATIC_SEGMENT = /^[A-Za-z0-9._~-]+$/;
 const PARAMETER = /^\{([A-Za-z_]\w*)\}$/;
 
-/** Paths are well-formed, reach their own declaration, and leave the product's own routes alone. */
+/** Checks that paths are well-formed, reach their own declaration, and do not use the product's routes. */
 export function checkRoutes(catalog: Catalog, report: Report): void {
   const routes = routesOf(catalog);
   for (const route of routes) checkForm(route, report);
@@ -103,8 +103,8 @@ function checkParameters(view: Catalog['views'][number], report: Report): void {
 }
 
 /**
- * Two routes that one request could mean. `/stations/search` beside `/stations/{id}` is no clash: the first is more
- * specific in every segment, and the gateway registers it first.
+ * Reports two routes that could match the same request. `/stations/search` and `/stations/{id}` do not clash: the first
+ * is more specific in every segment, and the gateway registers it first.
  */
 function checkClash(route: Route, other: Route, report: Report): void {
   if (route.segments.length !== other.segments.length) return;
@@ -113,7 +113,7 @@ function checkClash(route: Route, other: Route, report: Report): void {
   const isSame = pairs.every(([a, b]) => a === b || (PARAMETER.test(a) && PARAMETER.test(b)));
   const isNamedAlike = route.path === other.path;
   if (isSame) {
-    // A view and the write of one thing share a path where its parameters have the same names.
+    // A view and the write of the same entity may share a path if its parameters have the same names.
     if (route.method !== other.method && isNamedAlike) return;
     const problem =
       route.method === other.method

@@ -4,7 +4,7 @@ import type { Catalog } from '../catalog.ts';
 import { EVENT_LINE, EVENT_SEQ, hasLines } from '../effect.ts';
 import type { Report } from '../problem.ts';
 
-/** Keys, writes and rules fit the tables. */
+/** Checks that keys, writes and rules fit the tables. */
 export function checkTables(catalog: Catalog, report: Report): void {
   for (const entity of catalog.entities) {
     const wanted = entity.key.columns.map(({ column }) => column.name);
@@ -74,7 +74,7 @@ export function checkTables(catalog: Catalog, report: Report): void {
   }
 }
 
-/** The sets of columns, by their names in the database, in which no two rows of the table are equal. */
+/** The sets of columns, by their database names, that are unique in the table. */
 function uniqueSets(table: PgTable): string[][] {
   const { columns, primaryKeys, uniqueConstraints, indexes } = getTableConfig(table);
   return [

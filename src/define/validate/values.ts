@@ -1,12 +1,12 @@
 import type { Catalog } from '../catalog.ts';
 import type { Report } from '../problem.ts';
 
-/** A century: a longer window is all of history, which a feature without windows is. */
+/** A century. A longer window means the whole history, for which a feature without windows exists. */
 const WINDOW_DAYS_MAX = 36_500;
-/** Items of one feature; each is read with every answer. */
+/** The most items of one feature, because every answer reads all of them. */
 const ITEMS_MAX = 1_000;
 
-/** Numbers are within the ranges that the folds, the cache and retention work in. */
+/** Checks that numbers are within the ranges of the folds, the cache and retention. */
 export function checkValues(catalog: Catalog, report: Report): void {
   for (const feature of catalog.features) {
     const named = `feature "${feature.name}"`;

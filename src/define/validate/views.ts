@@ -2,10 +2,10 @@ import type * as z from 'zod';
 import type { Catalog } from '../catalog.ts';
 import type { Report } from '../problem.ts';
 
-/** Beyond a day, a date is a parameter of the view. */
+/** For a longer grain, make the date a parameter of the view. */
 const GRAIN_MS_MAX = 86_400_000;
 
-/** What views declare as their inputs can be given to them. */
+/** Checks that the declared inputs of views can be provided. */
 export function checkViews(catalog: Catalog, report: Report): void {
   for (const view of catalog.views) {
     const named = `view "${view.name}"`;
@@ -42,7 +42,7 @@ export function checkViews(catalog: Catalog, report: Report): void {
   }
 }
 
-/** Texts of many kinds. A schema that calls each of them a wrong type takes no text at all. */
+/** Sample texts of many kinds. A schema that reports a type error for all of them accepts no text. */
 const SAMPLE_TEXTS = [
   '1',
   'a',
@@ -52,7 +52,7 @@ const SAMPLE_TEXTS = [
   '2026-01-01T00:00:00Z',
 ];
 
-/** Path and query are texts: `z.int()` refuses every request with 400, although it looks right. */
+/** Path and query are texts, so `z.int()` refuses every request with 400. */
 function checkTexts(view: Catalog['views'][number], named: string, report: Report): void {
   for (const [place, { shape }] of [
     ['params', view.params],

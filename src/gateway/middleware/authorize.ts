@@ -6,13 +6,13 @@ import { Failure } from '../../platform/failure.ts';
 import { sha256HexNow } from '../../platform/sha256.ts';
 import type { AppEnv } from '../context.ts';
 
-/** What a request is let in by. */
+/** The configuration that authorizes requests. */
 export interface AccessPorts {
   /** SHA-256 of the key, in lower case. */
   readonly apiKeySha256: string;
 }
 
-/** Paths that decide by themselves whether they need the key, or need none. Any other path needs it. */
+/** Paths that decide themselves whether they require the key. Any other path requires it. */
 const DECIDE_THEMSELVES = [
   /^\/health\/(live|ready)$/,
   /^\/openapi\.json$/,
@@ -25,11 +25,12 @@ const DECIDE_THEMSELVES = [
 const HOLDER_OF_THE_KEY: Principal = Object.freeze({ kind: 'key' });
 
 /**
- * Who sends a request for something that is public or not. It hashes the key anew each time, in about a microsecond
- * and without waiting: so no key, and nothing that stands for one, stays in memory.
+ * The sender of a request for a public or a protected resource. It hashes the key anew each time, in about a
+ * microsecond and synchronously, so neither the key nor a substitute for it stays in memory.
  *
- * @throws Failure `unauthorized` for a stranger to what is closed, and for a credential that is not the key. Nothing
- *   else of the request may be judged before: a 400 or 404 would tell a stranger what exists.
+ * @throws Failure `unauthorized` for a protected resource without a credential, and for a credential that is not the
+ *   key. Do not validate anything else of the request before: a 400 or 404 would reveal what exists to a sender without
+ *   the key.
  */
 export function admit(
   { headers }: Request,
@@ -45,7 +46,7 @@ export function admit(
   });
 }
 
-/** Middleware that asks for the key. */
+/** Middleware that requires the key. */
 export function authorizeBy(accessOf: (c: Context<AppEnv>) => AccessPorts) {
   return createMiddleware<AppEnv>(async (c, next) => {
     admit(c.req.raw, { isPublic: false }, accessOf(c));
@@ -53,7 +54,10 @@ export function authorizeBy(accessOf: (c: Context<AppEnv>) => AccessPorts) {
   });
 }
 
-/** Middleware that asks for the key on every path but those that decide by themselves, so a forgotten route is closed. */
+/**
+ * Middleware that requires the key on every path except those that decide themselves, so a forgotten route stays
+ * protected.
+ */
 export function closedByDefault(accessOf: (c: Context<AppEnv>) => AccessPorts) {
   return createMiddleware<AppEnv>(async (c, next) => {
     if (!DECIDE_THEMSELVES.some((path) => path.test(c.req.path)))

@@ -7,21 +7,21 @@ import { readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
-/** A snapshot with fifty sources of the longest names has half of it. */
+/** A snapshot with fifty sources of the longest names takes half of it. */
 const BODY_BYTES_MAX = 64 * 1024;
 
 export interface TrainingReportPorts {
   /**
-   * Writes the start or the end of a training run, and returns the run's state. Safe to repeat.
+   * Records the start or the end of a training run, and returns the run's state. Safe to repeat.
    *
-   * @throws Failure `run_ended` where the run has ended otherwise.
+   * @throws Failure `run_ended` if the run has already ended differently.
    */
   readonly report: (id: string, model: string, report: TrainingReport) => Promise<RunState>;
   /** Ends the runs that are over and prunes old ones. */
   readonly sweep: () => Promise<SweepOutcome>;
 }
 
-/** Takes the reports of trainers on their runs, and sweeps the other runs on demand. */
+/** Accepts trainers' reports on their runs, and sweeps the other runs on demand. */
 export function registerLineageAdmin(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,

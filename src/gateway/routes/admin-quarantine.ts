@@ -11,7 +11,7 @@ import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 256 * 1024;
-/** Events of one call: one transaction stores them. */
+/** The most events of one call, because one transaction stores them. */
 const IDS_MAX = 500;
 const PAGE_MAX = 200;
 
@@ -26,7 +26,7 @@ const Filter = z.object({
 });
 const Release = z.union([
   z.strictObject({ ids: Ids }),
-  /** One event with another in its place. */
+  /** One event with its correction. */
   z.strictObject({ id: z.int().positive(), event: z.record(z.string(), z.unknown()) }),
 ]);
 const Discard = z.strictObject({ ids: Ids, reason: z.string().min(1).max(1_000) });
@@ -36,10 +36,10 @@ export interface QuarantinePorts {
   readonly list: (filter: QuarantineFilter) => Promise<QuarantinedEvent[]>;
   readonly find: (id: number) => Promise<QuarantinedEvent | undefined>;
   /**
-   * Judges open events again and stores those that pass.
+   * Validates open events again and stores those that pass.
    *
-   * @param corrected takes the place of the one event's raw form.
-   * @returns an outcome for each id, and the token from which reads show what was stored.
+   * @param corrected replaces the raw form of the one event.
+   * @returns an outcome for each id, and the token from which reads show the stored events.
    */
   readonly release: (
     ids: readonly number[],

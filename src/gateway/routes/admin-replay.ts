@@ -16,11 +16,11 @@ const Request = z.strictObject({
   from: z.iso.datetime({ offset: true }).optional(),
   to: z.iso.datetime({ offset: true }).optional(),
   types: z.array(z.string().min(1).max(128)).min(1).max(TYPES_MAX).optional(),
-  /** Builds the features anew from the whole history, aside, and then puts them in the place of those that are read. */
+  /** Rebuilds the features from the whole history separately, and then replaces the features that are read. */
   rebuild: z.boolean().default(false),
-  /** Begins anew what was asked for before, instead of going on with it. */
+  /** Restarts an earlier replay of the same range instead of continuing it. */
   restart: z.boolean().default(false),
-  /** Events of this page. */
+  /** The most events of this page. */
   limit: z.int().min(1).max(PAGE_EVENTS_MAX).default(PAGE_EVENTS_MAX),
 });
 type Request = z.output<typeof Request>;
@@ -29,15 +29,15 @@ const Flipped = z.object({ before: z.custom<ShardDigest>(), after: z.custom<Shar
 
 export interface ReplayPorts {
   readonly find: (id: string) => Promise<Replay | undefined>;
-  /** Starts a replay, or starts it again in place of the run `superseded`. */
+  /** Starts a replay, or restarts it in place of the run `superseded`. */
   readonly start: (id: string, superseded: string | undefined, detail: unknown) => Promise<Replay>;
-  /** Goes on by one page. Safe to repeat. */
+  /** Continues by one page. Safe to repeat. */
   readonly step: (replay: Replay, plan: ReplayPlan) => Promise<void>;
-  /** The digest of all features as they are read now. */
+  /** The digest of all features that reads currently use. */
   readonly digest: () => Promise<ShardDigest>;
 }
 
-/** Replays history: into the features that a rebuild makes, or through the `changes` queue. */
+/** Replays history: into the features of a rebuild, or through the `changes` queue. */
 export function registerReplay(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
@@ -107,7 +107,7 @@ function parse(catalog: Catalog, json: unknown): Request {
   return body.data;
 }
 
-/** Asked for the same, it is the same replay. There is one rebuild. */
+/** Requests for the same range share one replay. There is only one rebuild. */
 function nameOf({ rebuild, from, to, types }: Request): string {
   return rebuild ? 'rebuild' : JSON.stringify([from ?? null, to ?? null, [...(types ?? [])].sort()]);
 }

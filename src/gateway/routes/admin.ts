@@ -17,7 +17,7 @@ export interface AdminPorts {
   readonly invalidate: (tags: readonly string[]) => Promise<Token>;
   /** Relays everything that was committed before the call. */
   readonly sweepOutbox: () => Promise<{ readonly relayed: number }>;
-  /** Counts of every stage of the pipeline; with `source`, those of its events alone where they have one. */
+  /** Counts of every stage of the pipeline. With `source`, stages that know the source count only its events. */
   readonly pipeline: (source: string | undefined) => Promise<object>;
 }
 

@@ -11,7 +11,7 @@ export interface FeedPorts {
   /**
    * The next page after a position, within `waitMs`.
    *
-   * @throws Failure `feed_unavailable` where the feed does not answer, or has too many readers.
+   * @throws Failure `feed_unavailable` if the feed does not answer, or has too many readers.
    */
   readonly next: (question: {
     readonly after: Position | undefined;
@@ -81,7 +81,7 @@ function positionOf(lastEventId: string | undefined): Position | undefined {
   });
 }
 
-/** Takes a piece when the reader has room for it; gives up when the reader is gone. */
+/** Pulls a chunk when the reader has room for it; stops when the reader disconnects. */
 function asBytes(text: AsyncGenerator<string>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   return new ReadableStream<Uint8Array>(

@@ -86,7 +86,7 @@ function pathOf(
   return ['/v1', path, ...key.columns.map(({ property }) => parameter(property))].join('/');
 }
 
-/** JSON has no whole numbers of 64 bits: they are sent as text. */
+/** JSON cannot represent all 64-bit integers, so they are sent as text. */
 function asJson(key: Readonly<Record<string, KeyPart>>): Record<string, string | number> {
   const parts = Object.entries(key).map(([name, part]) => [
     name,

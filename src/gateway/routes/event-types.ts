@@ -25,7 +25,7 @@ const EventType = z
   })
   .openapi('EventType');
 
-/** Lists the event types that are taken, in their versions. */
+/** Lists the accepted event types, in all versions. */
 export function registerEventTypes(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'get',

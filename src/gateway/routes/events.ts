@@ -32,23 +32,23 @@ const Report = z
 
 export interface EventPorts {
   /**
-   * Judges the events of a request and hands all of them on, the refused ones with their reason.
+   * Validates the events of a request and passes all of them on, refused ones with their reason.
    *
    * @param isWaiting whether the client asks for an answer after the events are stored (`Prefer: wait`).
-   * @returns `token` where they are stored: the moment from which reads show them.
+   * @returns `token` if they are stored: the moment from which reads show them.
    */
   readonly take: (
     raw: readonly unknown[],
     isWaiting: boolean,
   ) => Promise<{ readonly report: IngestReport; readonly token: string | undefined }>;
-  /** Where the event of this source and id is; undefined where it was never seen. */
+  /** The status of the event of this source and id; undefined if Millrace has never received it. */
   readonly status: (
     source: string,
     id: string,
   ) => Promise<EventStatus | { readonly status: 'queued' } | undefined>;
 }
 
-/** Takes events in, and shows which types are taken and where each event is. */
+/** Accepts events, and shows the accepted types and the status of each event. */
 export function registerEvents(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,

@@ -68,8 +68,8 @@ export function registerFeatures(
 }
 
 /**
- * The body of a reader who has the key, or asks for a public entity. A stranger who sends anything else is asked for
- * the key, so the answer does not say whether the entity or its keys exist.
+ * The body of a reader who has the key, or reads a public entity. A reader without the key who sends anything else gets
+ * a 401, so the answer does not reveal whether the entity or its keys exist.
  */
 async function readBody(c: Context<AppEnv>, { catalog, admit }: Gateway): Promise<unknown> {
   const open = catalog.entities.filter(({ isPublic }) => isPublic);

@@ -2,14 +2,14 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { checkHealth } from '../../operations/health.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 
-/** Each returns where what it names answers, and fails where it does not. */
+/** Each returns if its dependency answers, and throws otherwise. */
 export interface HealthPorts {
   readonly database: () => Promise<void>;
   readonly clock: () => Promise<void>;
   readonly artifacts: () => Promise<void>;
 }
 
-/** `live`: the worker runs. `ready`: everything that a fresh answer needs is in reach. */
+/** `live`: the worker runs. `ready`: all dependencies of a fresh answer are reachable. */
 export function registerHealth(app: OpenAPIHono<AppEnv>, _: Gateway, checksOf: PortsOf<HealthPorts>): void {
   app.openAPIRegistry.registerPath({
     method: 'get',

@@ -7,9 +7,9 @@ import type { LineageCursor } from '../../storage/postgres/lineage-read.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
-/** A walk from a prediction to the sources of its training is four steps; more lead round in circles. */
+/** A walk from a prediction to the sources of its training takes four steps; more steps lead back to known nodes. */
 const DEPTH_MAX = 8;
-/** Nodes of one kind next to a node. */
+/** The most nodes of one kind next to a node. */
 const LIMIT_MAX = 50;
 /** An event has about 5 KB. */
 const EVENTS_MAX = 200;
@@ -63,7 +63,7 @@ const GraphAnswer = z
 export interface LineageWalk {
   readonly directions: readonly ('up' | 'down')[];
   readonly depth: number;
-  /** Nodes of one kind that are shown next to a node. */
+  /** The most nodes of one kind that are shown next to a node. */
   readonly limit: number;
 }
 
@@ -73,11 +73,11 @@ export interface LineagePorts {
     after: LineageCursor,
     limit: number,
   ) => Promise<readonly { readonly event: RunEvent; readonly cursor: LineageCursor }[]>;
-  /** The graph around a node; undefined where the node is unknown, or retention has deleted it. */
+  /** The graph around a node; undefined if the node is unknown, or retention has deleted it. */
   readonly walk: (root: RootName, walk: LineageWalk) => Promise<Graph | undefined>;
 }
 
-/** Shows what was made of what: as a graph, and as OpenLineage's run events. */
+/** Shows which data were derived from which: as a graph, and as OpenLineage's run events. */
 export function registerLineage(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,

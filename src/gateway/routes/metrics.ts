@@ -13,13 +13,13 @@ import { type CounterReport, WINDOWS_MINUTES } from '../../platform/counters.ts'
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
-/** A scrape waits no longer for a part of the pipeline, in milliseconds. */
+/** The longest time that a scrape waits for a part of the pipeline, in milliseconds. */
 const PART_TIMEOUT_MS = 2_000;
 
 export interface MetricsPorts {
-  /** Whether `GET /metrics` is answered without the key. */
+  /** Whether `GET /metrics` is readable without the key. */
   readonly isPublic: boolean;
-  /** What all isolates have counted. @throws Failure `statistics_unavailable` */
+  /** The counters of all isolates. @throws Failure `statistics_unavailable` */
   readonly counters: () => Promise<CounterReport>;
   /** @throws Failure `statistics_unavailable` */
   readonly quality: () => Promise<QualityCounts>;
@@ -87,7 +87,7 @@ export function registerMetrics(
   });
 }
 
-/** Leaves out a part that fails or is slow, so that the other metrics are still scraped. */
+/** Omits a part that fails or is slow, so that the other metrics are still scraped. */
 async function pipelineReportOf(ports: MetricsPorts): Promise<PipelineReport> {
   const [feed, kafka] = await Promise.all([soon(ports.feed), soon(ports.kafka)]);
   return { feed, kafka };

@@ -19,7 +19,7 @@ export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'sha
 type Consistency = ReturnType<typeof consistencyOf>;
 type Input = Readonly<Record<string, unknown>>;
 
-/** Serves what a model answers for an entity at its path, through the cache; nothing for a model without a path. */
+/** Serves a model's answers for an entity at its path, through the cache. A model without a path has no route. */
 export function registerModelPath(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,

@@ -30,13 +30,13 @@ const RankingRequest = z.strictObject({
 
 export interface PredictionPorts extends ChampionPorts {
   readonly shards: Pick<ShardPort, 'read'>;
-  /** The positions of the keys that the entity has no row for. */
+  /** The indexes of the keys for which the entity has no row. */
   readonly missingKeys: (entity: EntityDefinition, keys: readonly KeyValues[]) => Promise<readonly number[]>;
-  /** Records a prediction for its lineage. It neither waits nor fails. */
+  /** Records a prediction for its lineage, without waiting and without failing. */
   readonly predicted: (facts: LineageFacts) => void;
 }
 
-/** Predictions for an entity whose features the worker reads, or for tensors as they are. They are not cached. */
+/** Predictions for an entity whose features the worker reads, or for raw tensors. They are not cached. */
 export function registerPredictions(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
@@ -178,7 +178,7 @@ async function scoreItems(
   };
 }
 
-/** The model knows the items of its training; for newer ones the database is asked. */
+/** The model knows the items of its training. The database is asked about newer items. */
 async function assertItemsExist(
   { itemEntity }: RankingModel,
   { candidates }: LoadedRanking,

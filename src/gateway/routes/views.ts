@@ -11,9 +11,9 @@ import { type AccessPorts, admit } from '../middleware/authorize.ts';
 import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
-/** One for all requests of an isolate, so that a warm hit makes none. */
+/** One object for all requests of an isolate, so that a warm hit does not allocate one. */
 export interface ViewPorts extends AccessPorts {
-  /** Reads through the cache. The answer comes at once where it is in memory: a promise costs more than the look-up. */
+  /** Reads through the cache. An answer in memory is returned without a promise, which costs more than the look-up. */
   read(
     request: ReadRequest,
     http: Request,
@@ -89,8 +89,8 @@ export function registerView(
 const NO_VARIANT: Variant = {};
 
 /**
- * What keeps the entries of a view apart beside its variants, as dimensions of the cache key: whose answer it is, and
- * the length of its grain, so that a deployment that changes that finds no entry of the other length.
+ * Dimensions of the cache key in addition to the variants: the principal, and the length of the grain, so that a
+ * deployment that changes the length finds no entry of the old one.
  */
 function ownDimensionsOf({
   grainMs,

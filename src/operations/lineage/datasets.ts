@@ -9,10 +9,10 @@ import type { Field, RunDataset } from '../../pipeline/lineage/open-lineage.ts';
 import { lineageName } from '../../storage/postgres/lineage-events.ts';
 import { events, quarantine } from '../../storage/postgres/schema.ts';
 
-/** Jobs, and datasets that no database has, are named under it. */
+/** The namespace of jobs, and of datasets that are not in a database. */
 export const LINEAGE_NAMESPACE = 'millrace';
 
-/** The datasets of a deployment by their short names, which is how paths and the walk call them. */
+/** The datasets of a deployment by their short names, which paths and the walk use. */
 export type Datasets = ReadonlyMap<string, RunDataset>;
 
 export const datasetNames = {
@@ -26,10 +26,10 @@ export const datasetNames = {
 };
 
 /**
- * Everything that runs read and write, from the catalog: event types, tables, features, models and predictions.
- * Tables are named as OpenLineage's naming of Postgres has it: `postgres://host:port` and `database.schema.table`.
+ * Every dataset that runs read or write, from the catalog: event types, tables, features, models and predictions.
+ * Tables have OpenLineage's names for Postgres: `postgres://host:port` and `database.schema.table`.
  *
- * @param databaseUrl its user and password are left out.
+ * @param databaseUrl the datasets' names omit its user and password.
  */
 export function datasetsOf(catalog: Catalog, databaseUrl: string): Datasets {
   const all = new Map<string, RunDataset>();
@@ -64,7 +64,7 @@ export function datasetsOf(catalog: Catalog, databaseUrl: string): Datasets {
   return all;
 }
 
-/** The columns that a model reads, and what it answers for an entity. */
+/** The columns that a model reads, and the fields that it answers for an entity. */
 function fieldsOfModel(model: ModelDefinition): { inputs: Field[]; answer: Field[] } {
   if (model.task === 'ranking') {
     return {

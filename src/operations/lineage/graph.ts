@@ -1,4 +1,6 @@
-/** The walk along lineage: what something was made of, and what was made of it. */
+/**
+ * The kinds of nodes of the lineage graph. A walk goes up to the inputs of a node, or down to what was derived from it.
+ */
 
 export const NODE_KINDS = [
   'source',
@@ -12,52 +14,55 @@ export const NODE_KINDS = [
 ] as const;
 export type NodeKind = (typeof NODE_KINDS)[number];
 
-/** How a thing is called: `event:17`, `feature:station:101`, `model:0a1b2c3d4e5f`. */
+/** The id of a node: `event:17`, `feature:station:101`, `model:0a1b2c3d4e5f`. */
 export type NodeId = `${NodeKind}:${string}`;
 
 export interface LineageNode {
   readonly id: NodeId;
   readonly kind: NodeKind;
-  /** What OpenLineage calls it, where it has a name there. */
+  /** The node's name in OpenLineage, if it has one. */
   readonly openLineage?:
     | { readonly namespace: string; readonly name: string }
     | { readonly runId: string; readonly job: { readonly namespace: string; readonly name: string } };
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-/** `from` is what `to` was made of. */
+/** `to` was derived from `from`. */
 export interface LineageEdge {
   readonly from: NodeId;
   readonly to: NodeId;
   readonly relation: string;
 }
 
-/** That more leads on from a node than is shown. */
+/** A node has more neighbours than the answer shows. */
 export interface Truncation {
   readonly node: NodeId;
   readonly direction: Direction;
-  /** What is left out: nodes of this kind, or everything behind the node. */
+  /** The neighbours that are left out: those of this kind, or all of them. */
   readonly kind: NodeKind | 'all';
   readonly shown: number;
-  /** How many there are; with `atLeast`, those that were counted. Null where nobody looked. */
+  /** The number of neighbours; with `atLeast`, a lower bound. Null if they were not counted. */
   readonly total: number | null;
   readonly atLeast?: boolean;
 }
 
 export type Direction = 'up' | 'down';
 
-/** What the way to a node says about it: going up, what was known by a moment; going down, what came after one. */
+/**
+ * The moment that limits the neighbours of a node. Going up, only what was known by that moment counts; going down,
+ * only what came after it.
+ */
 export interface Bound {
   /** RFC 3339. */
   readonly at?: string | undefined;
 }
 
-/** A node next to the one that was asked about. */
+/** A node next to the node that was expanded. */
 export interface Neighbour {
   readonly node: LineageNode;
   readonly relation: string;
   readonly bound?: Bound;
-  /** Nothing is asked about what is behind it: that would be more than what the first node is about. */
+  /** The walk does not expand this node: its neighbours are mostly unrelated to the root. */
   readonly isLeaf?: boolean;
 }
 
@@ -66,7 +71,7 @@ export interface Neighbours {
   readonly truncated?: readonly Omit<Truncation, 'node' | 'direction'>[];
 }
 
-/** Asks what is next to a node. `isRoot` tells whether it is the one that the whole walk is about. */
+/** Reads the neighbours of a node. `isRoot` is true for the node at which the walk began. */
 export type Expand = (
   node: LineageNode,
   direction: Direction,
@@ -80,12 +85,12 @@ export interface Graph {
   readonly truncated: readonly Truncation[];
 }
 
-/** Nodes of an answer: more than anybody reads, and few enough for one answer. */
+/** The most nodes of an answer: more than a reader can use, and few enough for one response. */
 export const NODES_MAX = 400;
-/** Nodes that a walk asks the database about: each takes a round trip or two, and a request has 1,000. */
+/** The most nodes that a walk expands. Each costs one or two round trips, and a request may make 1,000. */
 export const EXPANSIONS_MAX = 60;
 
-/** Walks breadth first from a node, so that what is nearest is shown first. */
+/** Walks breadth first from a node, so that the nearest nodes are shown first. */
 export async function walk(
   root: LineageNode,
   directions: readonly Direction[],

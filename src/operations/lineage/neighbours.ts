@@ -36,25 +36,25 @@ import {
 import { datasetsOfJob, Sources } from './run-events.ts';
 import { TrainingDetail } from './training.ts';
 
-/** Trainings whose range of numbers has an event in it, and runs that may have folded it. */
+/** The most trainings whose range of numbers has an event in it, and the most runs that may have folded it. */
 const TRAININGS_MAX = 20;
 const FOLDS_MAX = 3;
-/** A training reads what was stored before it was over, and it takes a day at most. */
+/** A training reads events that were stored before its end, and takes at most a day. */
 const DAY_MS = 86_400_000;
 
 export interface LineageContext {
   readonly db: Parameters<typeof findEvent>[0];
   readonly catalog: Catalog;
   readonly datasets: Datasets;
-  /** Nodes of one kind that are shown next to a node. */
+  /** The most nodes of one kind that are shown next to a node. */
   readonly limit: number;
   /** Milliseconds since the Unix epoch. */
   readonly now: number;
-  /** The manifest of the version of a model that answers. */
+  /** The manifest of a model's champion, the version that answers. */
   readonly champion: (model: string) => Promise<Manifest | undefined>;
 }
 
-/** What the registry says of a version, while it is the one that answers. */
+/** The registry's entry for a version, while that version is the champion. */
 export async function publishedAs(
   model: string,
   version: string,
@@ -68,7 +68,7 @@ export async function publishedAs(
 
 const NOTHING: Neighbours = { found: [] };
 
-/** What is next to a node, from what is kept, and where it can be, from the catalog and the tables alone. */
+/** Finds the neighbours of a node from stored lineage and, where possible, from the catalog and the tables alone. */
 export function neighboursOf(ports: LineageContext): Expand {
   return async (node, direction, { bound, isRoot }) => {
     const id = node.id.slice(node.kind.length + 1);
@@ -93,7 +93,7 @@ export function neighboursOf(ports: LineageContext): Expand {
   };
 }
 
-/** The ways on from a sample of rows, and what of them is not shown. A total is counted up to `COUNT_MAX`. */
+/** The neighbours from a sample of rows, and how many of them are not shown. Totals stop at `COUNT_MAX`. */
 function sampled<Row>(
   { rows, total }: { readonly rows: readonly Row[]; readonly total: number },
   kind: NodeKind,
@@ -117,7 +117,7 @@ async function eventNeighbours(
     const ingest = { job: 'ingest', subject: '', version: '' } as const;
     const run = await readRun(db, await windowRunId(ingest, Date.parse(recordedAt)));
     const found: Neighbour[] = [{ node: sourceNode(event.source), relation: 'sent' }];
-    // Its minute has other events, too: the run is named, and not gone into.
+    // The run's minute has other events, too, so the walk shows the run and does not expand it.
     if (run !== undefined) found.push({ node: runNode(run, now), relation: 'stored', isLeaf: true });
     return { found };
   }
@@ -185,7 +185,7 @@ async function featureNeighbours(
   return sampled(sample, 'event', (row) => ({ node: eventNode(row), relation: 'folded-into' }));
 }
 
-/** What a prediction was made of: a version, and the features of a key as they were then. */
+/** The inputs of a prediction: a version, and the features of a key as of the prediction. */
 async function madeOf(id: string, ports: LineageContext): Promise<Neighbours> {
   const { db, now } = ports;
   const prediction = await readPrediction(db, id);
@@ -251,7 +251,7 @@ async function trainingSetNeighbours(
   const events = sampled({ rows, total }, 'event', (row) => ({
     node: eventNode(row),
     relation: 'part-of',
-    // There are thousands; a walk into one of them begins there.
+    // A training set has thousands of events, so the walk does not expand them. A caller can start a walk at one.
     isLeaf: true,
   }));
   const sources = [...new Set(snapshot.sources.map(({ source }) => source))].slice(0, limit);
@@ -311,7 +311,7 @@ function trainingNeighbours(run: StoredRun, direction: Direction, bound: Bound):
   return { found: [{ node: modelNode(run.subject, run.version, { sha256 }), relation: 'produced', bound }] };
 }
 
-/** What a minute's run read and wrote; its events stand for themselves, and are not gone into. */
+/** The datasets and events that a minute's run read and wrote. The walk does not expand the events. */
 async function windowNeighbours(
   run: StoredRun,
   direction: Direction,

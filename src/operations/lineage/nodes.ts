@@ -5,7 +5,7 @@ import type { LineageNode } from './graph.ts';
 import { jobName } from './run-events.ts';
 import type { Snapshot } from './training.ts';
 
-/** Things as nodes of a graph: what they are called, and what is known of them. */
+/** Nodes of the lineage graph: their names and their known facts. */
 
 export function sourceNode(source: string): LineageNode {
   return { id: `source:${source}`, kind: 'source', attributes: { source } };
@@ -16,7 +16,7 @@ export function eventNode(event: StoredEvent): LineageNode {
   return { id: `event:${seq}`, kind: 'event', attributes: { seq, source, id, type, time, recordedAt } };
 }
 
-/** @param name the short name; one that the catalog no longer has is a node without an OpenLineage name. */
+/** @param name the short name. A dataset that the catalog no longer has becomes a node without an OpenLineage name. */
 export function datasetNode(name: string, datasets: Datasets): LineageNode {
   const known = datasets.get(name);
   const node = { id: `dataset:${name}`, kind: 'dataset', attributes: { name } } as const;
@@ -38,7 +38,7 @@ export function featureNode(
   };
 }
 
-/** @param now milliseconds since the Unix epoch: a run that nobody ended in time is told to be overdue. */
+/** @param now milliseconds since the Unix epoch: a run that did not end in time is shown as overdue. */
 export function runNode(run: StoredRun, now: number): LineageNode {
   const { id, state, started_at: startedAt, ended_at: endedAt, counts } = run;
   const isOverdue = state === 'RUNNING' && Date.parse(run.due_at) <= now;

@@ -11,20 +11,20 @@ import { type LineageContext, publishedAs } from './neighbours.ts';
 import { datasetNode, eventNode, featureNode, modelNode, predictionNode, runNode } from './nodes.ts';
 import { TrainingDetail } from './training.ts';
 
-/** Kinds of things that a walk may begin at. */
+/** Kinds of nodes at which a walk may begin. */
 export const ROOT_KINDS = ['event', 'run', 'dataset', 'feature', 'model', 'prediction'] as const;
 export type RootKind = (typeof ROOT_KINDS)[number];
 
-/** What a walk is to begin at: an id of its kind; of an event, its number or its source and id. */
+/** The node at which a walk begins: an id of its kind; for an event, its number or its source and id. */
 export type RootName =
   | { readonly kind: RootKind; readonly id: string }
   | { readonly kind: 'event'; readonly source: string; readonly id: string };
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-/** Numbers of events stay well within what a double holds. */
+/** Event numbers stay well below the largest safe integer. */
 const SEQ = /^\d{1,15}$/;
 
-/** The node that is meant, or undefined where nothing is known of it. */
+/** The node with this name, or undefined if lineage has no record of it. */
 export async function findRoot(name: RootName, ports: LineageContext): Promise<LineageNode | undefined> {
   const { db, now } = ports;
   if ('source' in name) {
@@ -60,7 +60,10 @@ function featureOf(id: string, { catalog }: LineageContext): LineageNode | undef
   return isKnown && key.length > 0 ? featureNode(entity, key.join(':')) : undefined;
 }
 
-/** A model by its version, or by the SHA-256 of its graph; where it is not known as trained, as published or used. */
+/**
+ * A model by its version, or by the SHA-256 of its graph. If no training of it is recorded, a published or used version
+ * counts.
+ */
 async function modelOf(id: string, ports: LineageContext): Promise<LineageNode | undefined> {
   const { db, catalog } = ports;
   const isVersion = /^[0-9a-f]{12}$/.test(id);

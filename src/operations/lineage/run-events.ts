@@ -14,7 +14,7 @@ import type { LineageJob } from '../../storage/postgres/lineage-runs.ts';
 import { type Datasets, datasetNames, LINEAGE_NAMESPACE } from './datasets.ts';
 import { TrainingDetail } from './training.ts';
 
-/** Where an ingest run's events came from: the largest of its pairs. */
+/** The origins of an ingest run's events: the largest pairs of source and type. */
 export const Sources = z
   .array(z.object({ source: z.string(), type: z.string(), events: z.number() }))
   .optional()
@@ -26,7 +26,7 @@ export interface JobDatasets {
   readonly outputs: readonly string[];
 }
 
-/** What a job reads and writes, as the catalog has it. */
+/** The datasets that a job reads and writes, according to the catalog. */
 export function datasetsOfJob(
   catalog: Catalog,
   { job, subject }: { readonly job: LineageJob; readonly subject: string },
@@ -62,13 +62,13 @@ export function jobName({ job, subject }: { readonly job: LineageJob; readonly s
   return subject === '' ? job : `${job}.${subject}`;
 }
 
-/** A beginning or an end as OpenLineage has it. */
+/** The beginning or the end of a run as an OpenLineage event. */
 export function runEventOf(row: LineageEventRow, catalog: Catalog, datasets: Datasets): RunEvent {
   const run = openLineageRun(row.run, catalog, datasets);
   return (row.isEnd ? endEvent(run) : undefined) ?? startEvent(run);
 }
 
-/** A kept run in the words of OpenLineage. */
+/** A stored run in OpenLineage's form. */
 export function openLineageRun(run: StoredRun, catalog: Catalog, datasets: Datasets): LineageRun {
   const named = (names: readonly string[]) =>
     names.flatMap((name) => {
@@ -116,8 +116,8 @@ function withQuality({ short, ...dataset }: Named, run: StoredRun, training?: Tr
 }
 
 /**
- * Which rules all events of the minute kept. They are told of the run as a whole: a refused event may have no type
- * that it could be told under.
+ * The rules that all events of the minute kept. They are reported for the run as a whole, because a refused event may
+ * have no type to report them under.
  */
 function rulesOf(counts: StoredRun['counts']): Assertion[] {
   const broken = Object.keys(counts)

@@ -2,27 +2,27 @@ import * as z from 'zod';
 import { Failure } from '../../platform/failure.ts';
 import type { RunState, TrainingEnd, TrainingStart } from '../../storage/postgres/lineage-runs.ts';
 
-/** How long a training may take before it counts as dead, in milliseconds. */
+/** The longest time that a training may take, in milliseconds. After that a sweep aborts it. */
 export const TRAINING_MS_MAX = 24 * 3_600_000;
-/** Pairs of source and type that a training set tells. */
+/** The most pairs of source and type that a training set lists. */
 const SOURCES_MAX = 50;
 
 const Instant = z.iso.datetime({ offset: true });
 const Sequence = z.int().nonnegative();
 
-/** The data of a training: which rows of which table, known by when. */
+/** The data of a training: the rows of a table that it read, and as of when. */
 export const Snapshot = z.strictObject({
-  /** The table of a history of the catalog. */
+  /** The name of a history table of the catalog. */
   table: z.string().min(1).max(128),
   /** The numbers of the first and the last event. */
   firstSeq: Sequence,
   lastSeq: Sequence,
-  /** When it was read: what was stored later is not in it. */
+  /** When the trainer read the rows. The training has no events that were stored later. */
   asOf: Instant,
   rows: z.int().nonnegative(),
-  /** How many different keys the rows belong to. */
+  /** The number of different keys that the rows belong to. */
   keys: z.int().nonnegative(),
-  /** When the first and the last of the rows happened. */
+  /** When the first and the last of the rows' events happened. */
   from: Instant,
   to: Instant,
   sources: z
@@ -35,7 +35,7 @@ const Assertions = z
   .array(z.strictObject({ assertion: z.string().min(1).max(64), success: z.boolean() }))
   .max(32);
 
-/** What a trainer says of its run: that it began, or how it ended. */
+/** What a trainer reports about its run: that it began, or how it ended. */
 export const TrainingReport = z.discriminatedUnion('state', [
   z.strictObject({ state: z.literal('START') }),
   z.strictObject({
@@ -58,7 +58,7 @@ export const TrainingReport = z.discriminatedUnion('state', [
 ]);
 export type TrainingReport = z.output<typeof TrainingReport>;
 
-/** What is kept of a training beside its counts. */
+/** The facts about a training that lineage keeps beside its counts. */
 export const TrainingDetail = z.object({
   snapshot: Snapshot.optional(),
   sha256: z.string().optional(),
@@ -74,9 +74,9 @@ export interface TrainingPorts {
 }
 
 /**
- * Takes what a trainer says. Said twice it changes nothing.
+ * Records a trainer's report. A repeated report changes nothing.
  *
- * @throws Failure `run_ended` where the run has ended otherwise.
+ * @throws Failure `run_ended` if the run has already ended differently.
  */
 export async function reportTraining(
   id: string,

@@ -4,7 +4,7 @@ import type { QualityReport } from './report.ts';
 
 type Series = Metric['series'][number];
 
-/** What was judged since ever, and the scores of each window. */
+/** The totals since the first count, and the scores of each window. */
 export function qualityMetricsOf(report: QualityReport, totals: Tallies): Metric[] {
   const windows = Object.entries(report.windows);
   const scores = windows.flatMap(([window, { score, types }]): Series[] => [

@@ -6,25 +6,27 @@ import { EMPTY_TALLY, type Tallies, type Tally } from '../../pipeline/quality/ta
 import { type QualityCounts, WINDOW_NAMES, type WindowName } from '../../pipeline/quality/windows.ts';
 import { shiftOf } from './shift.ts';
 
-/** The gate of the data: at least this score. */
+/** The quality gate: the score must be at least this. */
 export const QUALITY_GATE = 0.95;
-/** Fewer events say nothing about the gate. */
+/** With fewer events the gate has no verdict. */
 export const QUALITY_EVENTS_MIN = 100;
-/** The window of the gate: a whole day, so that each hour of it counts. */
+/** The window of the gate: a whole day, so that every hour of the day counts. */
 export const QUALITY_GATE_WINDOW: WindowName = '24h';
 
-/** Scores are told to a millionth, and judged as they are told. */
+/** Scores are rounded to a millionth, and the gate judges the rounded score. */
 const SCORE_SCALE = 1_000_000;
 
 const Score = z.number().min(0).max(1);
 const Verdict = z.enum(['passed', 'failed', 'insufficient_data']);
 
 const DimensionScore = z.object({
-  /** The share of passed checks; a distribution fails as many as lie where they did not before. */
+  /** The share of passed checks. For a distribution, each displaced value counts as a failed check. */
   score: Score,
   judged: z.int(),
   failed: z.int(),
-  /** The share of the events that the most judged of its rules has judged: its weight in the type's score. */
+  /**
+   * The share of the type's events that its most applied rule has judged. It weights the dimension in the type's score.
+   */
   coverage: Score,
 });
 const Dimensions = z.partialRecord(z.enum(QUALITY_DIMENSIONS), DimensionScore);
@@ -34,7 +36,7 @@ const RuleScore = z.object({
   dimension: z.enum(QUALITY_DIMENSIONS),
   judged: z.int(),
   failed: z.int(),
-  /** Null where it could not be judged. */
+  /** Null if it could not be judged. */
   score: Score.nullable(),
   shift: z
     .object({
@@ -50,27 +52,27 @@ const RuleScore = z.object({
 
 const TypeScore = z.object({
   events: z.int(),
-  /** Those of them that went to quarantine. */
+  /** The events that were quarantined. */
   refused: z.int(),
   /**
-   * The mean of the dimensions, each weighted with its coverage; but no more than the share of the events that were
-   * not refused, so that many rules cannot outweigh one that refuses half of the events.
+   * The mean of the dimensions, each weighted with its coverage, but at most the share of events that were not refused.
+   * Without that cap, many rules could outweigh one that refuses half of the events.
    */
   score: Score.nullable(),
   verdict: Verdict,
   dimensions: Dimensions,
-  /** Those that were judged, and the distributions that have values. */
+  /** The rules that have judged events, and the distributions that have values. */
   rules: z.array(RuleScore),
 });
 type TypeScore = z.output<typeof TypeScore>;
 
 const Gate = z.object({
   window: z.enum(WINDOW_NAMES),
-  /** `passed`: the score and those of all types with enough events are at least the threshold. */
+  /** `passed` if the total score and the scores of all types with enough events are at least the threshold. */
   verdict: Verdict,
   threshold: Score,
   eventsMin: z.int(),
-  /** What the verdict follows from. */
+  /** The figures from which the verdict is derived. */
   evidence: z.object({
     events: z.int(),
     /** The mean of the types, each weighted with its events. */
@@ -84,7 +86,7 @@ const WindowScore = z.object({
   refused: z.int(),
   score: Score.nullable(),
   gate: Gate,
-  /** Of all types together. */
+  /** Over all types. */
   dimensions: z.partialRecord(z.enum(QUALITY_DIMENSIONS), DimensionScore.omit({ coverage: true })),
   types: z.record(z.string(), TypeScore),
 });
@@ -100,10 +102,10 @@ const DeclaredRule = z.object({
 
 /** The answer of `GET /v1/quality`. */
 export const QualityReport = z.object({
-  /** Over the last 24 hours, whatever windows are asked for. */
+  /** Always over the last 24 hours, independent of the requested windows. */
   gate: Gate,
   windows: z.partialRecord(z.enum(WINDOW_NAMES), WindowScore),
-  /** The rules of each event type, whether anything was judged by them or not. */
+  /** The declared rules of each event type, including rules that have judged no events. */
   rules: z.record(z.string(), z.array(DeclaredRule)),
 });
 export type QualityReport = z.output<typeof QualityReport>;
@@ -111,9 +113,9 @@ export type QualityGate = z.output<typeof Gate>;
 type WindowScore = z.output<typeof WindowScore>;
 
 /**
- * Scores from counts, in each of the windows that are asked for, and whether the gate holds.
+ * Computes scores from counts for each requested window, and whether the gate holds.
  *
- * @param type the one event type to tell about, or undefined for all.
+ * @param type the one event type to report, or undefined for all.
  */
 export function qualityReportOf(
   counts: QualityCounts,
@@ -138,7 +140,7 @@ export function qualityReportOf(
   };
 }
 
-/** The verdict on so many events with such a score. */
+/** The verdict for a number of events and their score. */
 export function verdictOf({
   events,
   score,
@@ -150,7 +152,7 @@ export function verdictOf({
   return score >= QUALITY_GATE ? 'passed' : 'failed';
 }
 
-/** The verdict that follows from the evidence of a gate: from its counts alone. */
+/** The verdict of a gate, computed from the counts in its evidence alone. */
 export function gateVerdictOf({ types }: QualityGate['evidence']): z.output<typeof Verdict> {
   const scores = Object.values(types).map((type) => ({
     events: type.events,
@@ -258,7 +260,7 @@ function dimensionsOf(rules: TypeScore['rules'], events: number): TypeScore['dim
   return Object.fromEntries(scored);
 }
 
-/** From the counts alone. */
+/** Computes the score from the counts alone. */
 function typeScoreOf({
   events,
   refused,

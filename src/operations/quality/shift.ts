@@ -1,31 +1,35 @@
-/** Fewer values in a window say nothing about how they are spread. */
+/** With fewer values in a window, their distribution cannot be compared. */
 export const SHIFT_VALUES_MIN = 100;
-/** The reference is to be known better than what is compared with it. */
+/** The reference needs more values than the window, because its error adds to the comparison's. */
 export const SHIFT_REFERENCE_MIN = 500;
-/** The normal quantile of 99 %: one of a hundred distributions that did not shift looks, by chance, as if it had. */
+/** The normal quantile of 99 %: one in a hundred distributions that did not shift exceeds the limit by chance. */
 const CHANCE_QUANTILE = 2.326;
-/** Added to each bin, so that an empty one has a share: half an observation (Jeffreys' prior). */
+/** Added to each bin, so that an empty bin has a share: half an observation (Jeffreys' prior). */
 const EMPTY_BIN_COUNT = 0.5;
 
 export type Spread = Readonly<Record<string, number>>;
 
-/** How a window's values are spread over the bins, against those before it. */
+/** The distribution of a window's values over the bins, compared with the distribution before the window. */
 export interface Shift {
   readonly status: 'stable' | 'shifted' | 'insufficient_data';
   /** Null for insufficient data. */
   readonly psi: number | null;
-  /** Above this it is a shift: the rule's own limit, or what chance alone gives for so few values. */
+  /**
+   * An index above this is a shift: the greater of the rule's own limit and the limit that chance alone explains for so
+   * few values.
+   */
   readonly limit: number | null;
-  /** Values of the window that lie where the reference has none for them: total variation distance times values. */
+  /** Values of the window in excess of the reference's distribution: total variation distance times values. */
   readonly displaced: number;
   readonly values: number;
   readonly referenceValues: number;
 }
 
 /**
- * The population stability index, the sum over the bins of (p − q)·ln(p / q): the symmetric Kullback-Leibler
- * divergence of the two spreads (Jeffreys, 1946). That 0.1 is some and 0.25 is much is a rule of thumb (Siddiqi,
- * "Credit Risk Scorecards", 2006) whatever the number of values; with few values chance alone gives more.
+ * The population stability index, the sum over the bins of (p − q)·ln(p / q): the symmetric Kullback-Leibler divergence
+ * of the two distributions (Jeffreys, 1946). The usual limits, 0.1 for some shift and 0.25 for much, are a rule of
+ * thumb (Siddiqi, "Credit Risk Scorecards", 2006) that ignores the number of values; with few values chance alone
+ * exceeds them.
  */
 export function populationStabilityIndex(actual: readonly number[], expected: readonly number[]): number {
   const p = sharesOf(actual);
@@ -37,9 +41,9 @@ export function populationStabilityIndex(actual: readonly number[], expected: re
 }
 
 /**
- * What the index stays below by chance in 99 of 100 windows that did not shift: it is distributed as
- * (1/n + 1/m)·χ² with one degree of freedom less than there are bins (Yurdakul, "Statistical Properties of
- * Population Stability Index", 2018). The quantile of χ² is that of Wilson and Hilferty (1931).
+ * The limit that the index stays below by chance in 99 of 100 windows that did not shift. The index is distributed as
+ * (1/n + 1/m)·χ² with one degree of freedom fewer than there are bins (Yurdakul, "Statistical Properties of Population
+ * Stability Index", 2018). The quantile of χ² is Wilson and Hilferty's (1931).
  */
 export function chanceLimit(bins: number, values: number, referenceValues: number): number {
   const freedom = bins - 1;
@@ -48,7 +52,7 @@ export function chanceLimit(bins: number, values: number, referenceValues: numbe
   return (1 / values + 1 / referenceValues) * quantile;
 }
 
-/** @param bins all bins of the rule; counts under other names are of an older catalog, and left out. */
+/** @param bins all bins of the rule. Counts under other names come from an older catalog and are ignored. */
 export function shiftOf(bins: readonly string[], psiMax: number, actual: Spread, reference: Spread): Shift {
   const own = bins.map((bin) => actual[bin] ?? 0);
   const before = bins.map((bin) => reference[bin] ?? 0);

@@ -4,26 +4,26 @@ import * as z from 'zod';
 import type { ChangedEvent } from './outbox.ts';
 import * as millrace from './schema.ts';
 
-/** A part of history, by when events were recorded; without bounds all of it. */
+/** A part of history, bounded by when events were recorded. Without bounds it is the whole history. */
 export interface HistoryRange {
-  /** RFC 3339; this moment is in it. */
+  /** RFC 3339, inclusive. */
   readonly from?: string | undefined;
-  /** RFC 3339; this moment is not in it. */
+  /** RFC 3339, exclusive. */
   readonly to?: string | undefined;
   /** Event types with their versions; undefined for all. */
   readonly types?: readonly string[] | undefined;
 }
 
 export interface HistoryBounds {
-  /** The numbers of the first and the last event; 0 where there is none. */
+  /** The numbers of the first and the last event; 0 if there is none. */
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly events: number;
 }
 
-/** Where a range lies among the numbers of events. */
+/** The range of event numbers that a part of history covers. */
 export async function boundsOf(db: NeonHttpDatabase, range: HistoryRange): Promise<HistoryBounds> {
-  // Materialised: for a bare min(seq) Postgres walks the primary key from one end and filters by the time
+  // Materialised: for a bare min(seq) Postgres scans the primary key from one end and filters by the time
   // (docs/decisions/0005-history-by-number.md).
   const { rows } = await db.execute(sql`
     with part as materialized (select seq from ${millrace.events} where ${within(range)})
@@ -41,7 +41,7 @@ const EventRow = z.object({
   data: z.unknown(),
 });
 
-/** The next events of a range in the order of their numbers: those after `after`, up to `lastSeq`. */
+/** The next events of a range, ordered by number: those after `after`, up to `lastSeq`. */
 export async function readHistory(
   db: NeonHttpDatabase,
   range: HistoryRange,

@@ -33,15 +33,14 @@ export async function findEvent(
 }
 
 /**
- * What lineage calls a table: its name, with its schema where that is not `public`, so that no two tables share a
- * name.
+ * The name of a table in lineage. It includes the schema if that is not `public`, so that no two tables share a name.
  */
 export function lineageName(table: PgTable): string {
   const { schema } = getTableConfig(table);
   return schema === undefined ? getTableName(table) : `${schema}.${getTableName(table)}`;
 }
 
-/** The names of the histories' tables that hold a row of an event. */
+/** The names of the history tables that hold a row of an event. */
 export async function tablesWith(
   db: NeonHttpDatabase,
   histories: readonly HistoryDefinition[],
@@ -59,7 +58,7 @@ export async function tablesWith(
     .map(({ name }) => name);
 }
 
-/** Events that have a row in one of the histories of an owner, known by a moment, newest first. */
+/** The newest events that have a row in one of an owner's histories and were recorded by a given moment. */
 export async function sampleEventsOfKey(
   db: NeonHttpDatabase,
   filter: {
@@ -92,7 +91,7 @@ export async function sampleEventsOfKey(
   );
 }
 
-/** Events that have a row in a history, with an owner, and whose numbers are in a range, newest first. */
+/** The newest events in a range of numbers that have a row in a history, optionally only rows with an owner. */
 export async function sampleEventsOfHistory(
   db: NeonHttpDatabase,
   { table, owners }: HistoryDefinition,
@@ -101,7 +100,7 @@ export async function sampleEventsOfHistory(
     readonly lastSeq: number;
     /** RFC 3339. */
     readonly knownBy: string;
-    /** The entity that a row has to belong to one of. */
+    /** Only rows that belong to a key of this entity; undefined for all rows. */
     readonly owner: string | undefined;
   },
   limit: number,
@@ -122,7 +121,7 @@ function ownerColumn({ table, owners }: Pick<HistoryDefinition, 'table' | 'owner
   return owner === undefined ? undefined : ownerColumns(owner, table)[0];
 }
 
-/** Events by when they were stored (from included, to not), or by their numbers (both included), newest first. */
+/** The newest events of a span: by recording time (`from` inclusive, `to` exclusive) or by number (both inclusive). */
 export async function sampleEvents(
   db: NeonHttpDatabase,
   span:

@@ -24,10 +24,10 @@ const Run = z.object({
   detail: z.record(z.string(), z.unknown()),
 });
 
-/** A run as it is kept. */
+/** A run as it is stored. */
 export type StoredRun = z.output<typeof Run>;
 
-/** A place in the sequence of events: what was written before it never changes, and nothing comes in before it. */
+/** A position in the sequence of run events. Nothing before it changes, and no row is inserted before it. */
 export interface LineageCursor {
   readonly tx: number;
   readonly seq: number;
@@ -48,8 +48,8 @@ const COLUMNS = sql.raw(
 );
 
 /**
- * Beginnings and ends of runs in the order of their transactions, after a place. Those whose transactions, or
- * earlier ones, are still under way are left for later, so that a reader who goes on from the last misses none.
+ * Beginnings and ends of runs after a position, in the order of their transactions. Rows are withheld while their
+ * transaction, or an earlier one, is in progress, so a reader that continues from the last row misses none.
  */
 export async function readLineageEvents(
   db: NeonHttpDatabase,
@@ -96,7 +96,7 @@ export async function newestRuns(
   return await runsWhere(db, sql`(${sql.join(each, sql` or `)})`, limit);
 }
 
-/** The training that a version came from: the newest that completed with it. */
+/** The training that produced a version: the newest completed one. */
 export async function trainingOf(db: NeonHttpDatabase, version: string): Promise<StoredRun | undefined> {
   const [run] = await runsWhere(
     db,
@@ -113,8 +113,9 @@ export async function trainingOfGraph(db: NeonHttpDatabase, sha256: string): Pro
 }
 
 /**
- * Runs of a job whose range of numbers has an event in it, oldest first, begun after a moment. Numbers of
- * neighbouring minutes overlap where transactions did, so there may be more than the one that had it.
+ * Runs of a job whose range of event numbers includes an event, oldest first, started at or after a moment. The ranges
+ * of neighbouring minutes overlap if their transactions did, so the result may include more than the run that handled
+ * the event.
  */
 export async function runsSpanning(
   db: NeonHttpDatabase,
@@ -151,7 +152,7 @@ export async function readPrediction(
   return rows[0] === undefined ? undefined : Prediction.parse(rows[0]);
 }
 
-/** Which predictions: those made for a key, or with a version, in a span of time (RFC 3339, from included). */
+/** Selects predictions by key or by version, in a span of time (RFC 3339, start inclusive). */
 export type PredictionFilter =
   | { readonly entity: string; readonly key: string; readonly since: string | undefined }
   | {
@@ -160,16 +161,16 @@ export type PredictionFilter =
       readonly before?: string | undefined;
     };
 
-/** What is more is not counted: a count of millions would cost more than it tells. */
+/** Counting stops here: an exact count of millions of rows would cost more than it is worth. */
 export const COUNT_MAX = 10_000;
 
-/** Some of many: `total` stops at {@link COUNT_MAX}. */
+/** Some of many rows. `total` stops at {@link COUNT_MAX}. */
 export interface Sample<Row> {
   readonly rows: readonly Row[];
   readonly total: number;
 }
 
-/** The first predictions after a moment, oldest first; without one, the newest. */
+/** The first predictions since a moment, oldest first; without a moment, the newest. */
 export async function samplePredictions(
   db: NeonHttpDatabase,
   filter: PredictionFilter,

@@ -8,7 +8,7 @@ export type LineageJob = (typeof LINEAGE_JOBS)[number];
 export type RunState = 'RUNNING' | 'COMPLETE' | 'FAIL' | 'ABORT';
 export type Counts = Readonly<Record<string, number>>;
 
-/** What one isolate has to say of a minute's run; what several say is added up. Times are RFC 3339. */
+/** What one isolate reports about a minute's run. The reports of several isolates are added up. Times are RFC 3339. */
 export interface RunTally {
   readonly id: string;
   readonly job: LineageJob;
@@ -23,7 +23,7 @@ export interface RunTally {
   readonly counts: Counts;
 }
 
-/** A computed prediction, as its lineage keeps it. */
+/** A computed prediction, as lineage stores it. */
 export interface PredictionRecord {
   readonly id: string;
   /** RFC 3339. */
@@ -32,7 +32,7 @@ export interface PredictionRecord {
   readonly version: string;
   readonly entity: string | null;
   readonly key: string | null;
-  /** The features' values by name, as the model was given them; null where there were too many bytes, or none. */
+  /** The feature values by name that the model received; null if they have too many bytes, or if there are none. */
   readonly features: Readonly<Record<string, unknown>> | null;
   readonly items: number;
   readonly source: string;
@@ -40,8 +40,8 @@ export interface PredictionRecord {
 }
 
 /**
- * Adds to runs and keeps predictions, in one transaction. A run that nobody has told of yet begins; one that has
- * ended stays as it is.
+ * Adds to runs and keeps predictions, in one transaction. A run without an earlier report begins; a run that has ended
+ * is left unchanged.
  *
  * @returns how many of the runs had not ended.
  */
@@ -116,13 +116,13 @@ function insertPredictions(predictions: readonly PredictionRecord[]): SQL {
     on conflict (id) do nothing`;
 }
 
-/** A run that began by itself and is told to end: a training. */
+/** A run that has no fixed minute and ends by a report: a training. */
 export interface TrainingStart {
   readonly id: string;
   readonly model: string;
   /** RFC 3339. */
   readonly startedAt: string;
-  /** From when on it counts as dead. */
+  /** The time from which a sweep aborts the training. */
   readonly dueAt: string;
 }
 
@@ -136,16 +136,16 @@ export interface TrainingEnd extends TrainingStart {
   readonly detail: unknown;
 }
 
-/** Begins a training's run; one that is there already stays as it is. */
+/** Begins a training's run. An existing run is left unchanged. */
 export async function startTraining(db: NeonHttpDatabase, start: TrainingStart): Promise<RunState> {
   const [, read] = await db.batch([db.execute(insertTraining(start)), db.execute(stateOf(start.id))]);
   return parseState(read.rows);
 }
 
 /**
- * Ends a training's run, which begins with it if its start was lost. A run that has ended stays as it is.
+ * Ends a training's run, and begins it first if its start was lost. A run that has ended is left unchanged.
  *
- * @returns the state that it then has.
+ * @returns the state of the run afterwards.
  */
 export async function endTraining(db: NeonHttpDatabase, end: TrainingEnd): Promise<RunState> {
   const { id, state, endedAt, version, firstSeq, lastSeq, counts, detail } = end;
@@ -181,7 +181,7 @@ function stateOf(id: string): SQL {
   return sql`select state from ${millrace.lineageRuns} where id = ${id}::uuid and job = 'train'`;
 }
 
-/** Throws where the id is that of a run of another job, which no training has. */
+/** Throws if the id belongs to a run of another job: no training has such an id. */
 function parseState(rows: readonly unknown[]): RunState {
   return z.object({ state: z.enum(['RUNNING', 'COMPLETE', 'FAIL', 'ABORT']) }).parse(rows[0]).state;
 }

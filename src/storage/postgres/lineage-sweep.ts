@@ -4,22 +4,22 @@ import * as z from 'zod';
 import type { RunTally } from './lineage-runs.ts';
 import * as millrace from './schema.ts';
 
-/** How long what is told of runs and predictions is kept, in days: long enough to look into last month. */
+/** How long runs and predictions are kept, in days: long enough to examine last month. */
 export const LINEAGE_KEEP_DAYS = 30;
-/** How long trainings are kept, in days: models answer for longer than a month, and there are few. */
+/** How long trainings are kept, in days. Models answer for longer than a month, and trainings are few. */
 export const TRAINING_KEEP_DAYS = 730;
-/** Runs that one sweep ends: a day's of all jobs, after an outage. */
+/** The most runs that one sweep ends: one day of all jobs, after an outage. */
 const ENDED_MAX = 5_000;
-/** Rows of each table that one sweep prunes, so that it stays a matter of milliseconds. */
+/** The most rows of each table that one sweep prunes, so that it takes milliseconds. */
 const PRUNED_MAX = 5_000;
-/** Pairs of source and type that are told of an ingest run, the largest first. */
+/** The most pairs of source and type that an ingest run lists, largest first. */
 const SOURCES_MAX = 32;
 
 export interface SweepOutcome {
-  /** Runs of minutes whose events nobody told of. */
+  /** Runs made for minutes that have events but no run. */
   readonly begun: number;
   readonly ended: number;
-  /** Trainings that never ended. */
+  /** Trainings that never reported their end. */
   readonly aborted: number;
   readonly pruned: number;
 }
@@ -27,11 +27,11 @@ export interface SweepOutcome {
 const Counted = z.object({ runs: z.coerce.number().int() });
 
 /**
- * Ends the runs whose minute is over, with what the database itself knows of them; gives up trainings that never
- * ended; and prunes what is too old, a bounded number of each.
+ * Ends the runs whose minute is over, with the facts that the database has. Aborts trainings that never ended. Prunes
+ * old rows. Each step handles a bounded number.
  *
- * @param minutes lately ended minutes of the ingest job: where one has events and no run, its isolate died before
- *   it told, and the run is made here.
+ * @param minutes minutes of the ingest job that ended lately. A minute with events and no run means that its isolate
+ *   died before it reported; the sweep then makes the run.
  * @param now RFC 3339.
  */
 export async function sweepLineage(
@@ -84,8 +84,8 @@ function beginMissing(minutes: readonly RunTally[]): SQL {
 }
 
 /**
- * What was stored is counted from the events themselves, so that it is right whoever died before telling. A run
- * with failures and nothing else has failed.
+ * Stored events are counted from the events table, so the count is right even if an isolate died before it reported. A
+ * run that has failures and nothing else has failed.
  */
 function endWindows(now: string): SQL {
   return sql`

@@ -7,13 +7,13 @@ import { integerSql, type SortColumn } from '../../define/sort-column.ts';
 import { keyNames, keyText, sameKey } from './key-sql.ts';
 
 /**
- * What a changed row invalidates, as SQL: what `EntityDefinition.row` and `ListDefinition` say in JavaScript, for
- * statements and triggers whose rows are known to the database alone. Each takes the name by which the statement
- * knows a row, such as `inserted`, `old` or `new`, and is an expression of type `text[]` without parameters, so
- * that it may stand in the definition of a function as well.
+ * The tags that a changed row invalidates, as SQL. `EntityDefinition.row` and `ListDefinition` define the same tags in
+ * JavaScript; statements and triggers need SQL, because only the database knows their rows. Each function takes the
+ * name by which the statement refers to a row, such as `inserted`, `old` or `new`. It returns an expression of type
+ * `text[]` without parameters, which may also stand in the definition of a function.
  */
 
-/** What an inserted row invalidates: the answers that missed it, and its place in every list. */
+/** The tags of an inserted row: the answers that lack it, and its position in every list. */
 export function insertTags(entity: EntityDefinition, row: string): SQL {
   return concatenated([
     ownTag(entity, row),
@@ -22,7 +22,7 @@ export function insertTags(entity: EntityDefinition, row: string): SQL {
   ]);
 }
 
-/** What a deleted row invalidates: the answers that show it, and those about whole lists. */
+/** The tags of a deleted row: the answers that show it, and the answers about whole lists. */
 export function deleteTags(entity: EntityDefinition, row: string): SQL {
   return concatenated([
     ownTag(entity, row),
@@ -31,7 +31,7 @@ export function deleteTags(entity: EntityDefinition, row: string): SQL {
   ]);
 }
 
-/** What an update invalidates: the answers that show the row and, where its place in a list changed, the new one. */
+/** The tags of an update: the answers that show the row and, if its position in a list changed, the new position. */
 export function updateTags(entity: EntityDefinition, old: string, now: string): SQL {
   const renamed = sql`not (${sameKey(entity, old, now)})`;
   return concatenated([
@@ -59,7 +59,7 @@ function namesOf({ columns }: SearchDefinition): ReturnType<typeof sql.identifie
   return columns.map(({ name }) => sql.identifier(name));
 }
 
-/** What a row's text invalidates by coming to be: the search as a whole, and answers that depend on one of its lexemes. */
+/** The tags of a row's new text: the search as a whole, and the answers that depend on one of the text's lexemes. */
 function searchTags(search: SearchDefinition, row: string): SQL {
   const lexemes = search.lexemes(namesOf(search).map((name) => sql`${sql.raw(row)}.${name}`));
   const whole = literal(`${search.name}^`);
@@ -74,7 +74,7 @@ function listsOf(entity: EntityDefinition): ListDefinition[] {
   return Object.values(entity.lists);
 }
 
-/** By what a row's place in a list, or its being in a range of it, changes. */
+/** The columns that decide a row's position in a list, or whether a range of the list includes it. */
 function placeColumns({ filter, orderBy, range }: ListDefinition): SortColumn[] {
   return [
     ...new Map(
@@ -106,7 +106,7 @@ function leaving(list: ListDefinition, row: string): SQL {
   return whereListed(list, row, sql`array[${listName(list, row)}]`);
 }
 
-/** What the tags of a list begin with, its filter's values included. */
+/** The prefix of a list's tags, including the values of its filter. */
 function listName({ name, filter }: ListDefinition, row: string): SQL {
   if (filter.length === 0) return literal(`${name}^`);
   return sql`${literal(name)} || ${filterTextSql(filter, (column) => field(row, column))} || '^'`;
@@ -125,7 +125,7 @@ function whereListed({ filter }: ListDefinition, row: string, tags: SQL): SQL {
 const DIGITS = literal('0123456789abcdef');
 const COMPLEMENT = literal('fedcba9876543210');
 
-/** The digits of a value in its column's direction, as `sortDigits` makes them. */
+/** The digits of a value in its column's direction, equal to those of `sortDigits`. */
 function encoded(column: SortColumn, row: string): SQL {
   const digits = ascending(column, field(row, column));
   return column.descending ? sql`translate(${digits}, ${DIGITS}, ${COMPLEMENT})` : digits;
@@ -148,7 +148,7 @@ function ascending({ type }: SortColumn, value: SQL): SQL {
   }
 }
 
-/** Null, the integer of `NaN`, comes last. */
+/** `NaN` has no integer: its null sorts last. */
 function integerDigits(integer: SQL): SQL {
   return sql`(
     select case

@@ -11,9 +11,9 @@ export interface PendingChange {
   readonly event: ChangedEvent | null;
 }
 
-/** The event behind a change, as far as features need it. */
+/** The event behind a change, with the fields that features need. */
 export interface ChangedEvent {
-  /** Unique and dense enough to remember: the idempotency key of a fold. */
+  /** Unique, and dense enough to store in compact form: the idempotency key of a fold. */
   readonly seq: number;
   readonly type: string;
   /** Milliseconds since the Unix epoch. */
@@ -61,10 +61,10 @@ export async function markRelayed(
       and id in (select value::bigint from jsonb_array_elements_text(${JSON.stringify(outboxIds)}::jsonb))`);
 }
 
-/** A change that was relayed, as it stands in the outbox. */
+/** A relayed change, as the outbox stores it. */
 export interface RelayedChange {
   readonly outboxId: number;
-  /** The type of its event when it was stored. */
+  /** The stored type of its event. */
   readonly type: string;
   readonly tags: readonly string[];
 }
@@ -76,7 +76,7 @@ const RelayedRow = z.object({
   tags: z.array(z.string()),
 });
 
-/** The changes that events made, by the events' numbers: those that were relayed, and are kept still. */
+/** The relayed changes of these events, by event number. Pending and pruned changes are left out. */
 export async function readRelayed(
   db: NeonHttpDatabase,
   seqs: readonly number[],
@@ -94,7 +94,7 @@ export async function readRelayed(
   );
 }
 
-/** How many changes wait to be relayed. */
+/** The number of changes that are not relayed yet. */
 export async function countPending(db: NeonHttpDatabase): Promise<number> {
   const { rows } = await db.execute(
     sql`select count(*) as pending from ${millrace.outbox} where relayed_at is null`,

@@ -9,7 +9,7 @@ import * as millrace from './schema.ts';
 
 const Counted = z.object({ judged: z.coerce.number().int(), failed: z.coerce.number().int() });
 
-/** A rule of an event type that the database judges, and how often the events of a batch broke it. */
+/** A rule of an event type that the database checks, and how many events of a batch broke it. */
 export interface JudgedRule {
   readonly type: string;
   readonly rule: StoredRule;
@@ -18,8 +18,8 @@ export interface JudgedRule {
 }
 
 /**
- * Judges the rows that one transaction appended, by one statement for each rule, whatever their number, and all of
- * them in one round trip. To be asked after the commit: what others stored meanwhile counts as there.
+ * Checks the rows that one transaction appended: one statement for each rule, however many rows there are, all in one
+ * round trip. Call it after the commit. Rows that other transactions commit in the meantime count as present.
  */
 export async function judgeStored(
   db: NeonHttpDatabase,
@@ -62,7 +62,7 @@ function statementOf(rule: StoredRule, type: string, batch: string): SQL {
   const within = sql`make_interval(secs => ${rule.withinMs / 1_000}::float8)`;
   const equal = rule.properties.map((property) => {
     const column = columnOf(table, property);
-    // Only an equality of columns that are not null can be looked up in an index.
+    // Postgres can use an index only for `=`, which is correct only if the column is not null.
     return column.notNull
       ? sql`o.${named(column)} = h.${named(column)}`
       : sql`o.${named(column)} is not distinct from h.${named(column)}`;
@@ -77,7 +77,7 @@ function statementOf(rule: StoredRule, type: string, batch: string): SQL {
     from ${own} where ${ofBatch}`;
 }
 
-/** Rows of one event count one after the other, too. */
+/** Rows of one event also have an order: that of their lines. */
 function isEarlier(history: StoredRule['history']): SQL {
   return hasLines(history)
     ? sql`(o.event_seq, o.event_line) < (h.event_seq, h.event_line)`

@@ -3,14 +3,14 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import * as millrace from './schema.ts';
 
-/** A transaction whose events are not known to be scored. */
+/** A transaction whose events are not yet known to be scored. */
 export interface PendingBatch {
   readonly id: string;
   /** Milliseconds since the Unix epoch. */
   readonly atMs: number;
 }
 
-/** What such a transaction stored or put into quarantine. */
+/** The events that such a transaction stored or quarantined. */
 export interface BatchContent {
   readonly stored: readonly { readonly type: string; readonly time: string; readonly data: unknown }[];
   readonly refused: readonly {
@@ -20,7 +20,7 @@ export interface BatchContent {
   }[];
 }
 
-/** Events of one read: an event has up to 64 KB, and Neon answers with up to 64 MB. */
+/** Events of one page. An event has up to 64 KB, and a response of Neon has up to 64 MB. */
 const PAGE_EVENTS = 200;
 
 const Timestamp = z.string().transform((text) => new Date(text));
@@ -38,21 +38,21 @@ const Refused = z.object({
   raw: z.unknown(),
 });
 
-/** The last statement of the transaction that stores events: notes it, if there was anything new in it. */
+/** The last statement of the transaction that stores events: marks the batch as pending if it stored a new event. */
 export function pendingOfStored(batch: string): SQL {
   return sql`
     insert into ${millrace.qualityPending} (batch)
     select ${batch}::uuid where exists (select from ${millrace.events} where batch = ${batch}::uuid)`;
 }
 
-/** The same for what went to quarantine. */
+/** The same for quarantined events. */
 export function pendingOfRefused(batch: string): SQL {
   return sql`
     insert into ${millrace.qualityPending} (batch)
     select ${batch}::uuid where exists (select from ${millrace.quarantine} where batch = ${batch}::uuid)`;
 }
 
-/** Those that are older than `graceMs`, oldest first. */
+/** Pending transactions older than `graceMs`, oldest first. */
 export async function readPending(
   db: NeonHttpDatabase,
   { graceMs, limit }: { readonly graceMs: number; readonly limit: number },
@@ -74,7 +74,7 @@ export async function settlePending(db: NeonHttpDatabase, ids: readonly string[]
     where batch in (select value::uuid from jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))`);
 }
 
-/** Reads what a transaction wrote, page by page. */
+/** Reads the events of a transaction, page by page. */
 export async function* readBatch(db: NeonHttpDatabase, batch: string): AsyncGenerator<BatchContent> {
   for (let after = 0, full = true; full; ) {
     const { rows } = await db.execute(sql`

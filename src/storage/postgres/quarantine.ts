@@ -5,7 +5,7 @@ import { type AuditEntry, auditStatement } from './audit.ts';
 import { pendingOfRefused } from './quality-pending.ts';
 import { quarantine } from './schema.ts';
 
-/** An event that was refused, as it came. */
+/** A refused event, unchanged. */
 export interface RefusedEvent {
   readonly fingerprint: string;
   readonly source: string | null;
@@ -18,10 +18,10 @@ export interface RefusedEvent {
 }
 
 /**
- * Keeps refused events; one that is there already stays as it is.
+ * Keeps refused events. An event that is already in quarantine is left unchanged.
  *
- * @param batch a fresh UUID, under which the new ones are still to be scored; none for what is no event.
- * @returns the fingerprints of those that are new.
+ * @param batch a fresh UUID, under which the new events are scored later; undefined for entries that are not events.
+ * @returns the fingerprints of the new events.
  */
 export async function keepRefused(
   db: NeonHttpDatabase,
@@ -39,7 +39,7 @@ export async function keepRefused(
   return new Set(kept.map(({ fingerprint }) => fingerprint));
 }
 
-/** Keeps dead letters. One that was replayed and has died again is open again; one that was discarded stays so. */
+/** Keeps dead letters. A letter that was replayed and failed again is reopened; a discarded one stays discarded. */
 export async function keepDeadLetters(db: NeonHttpDatabase, letters: readonly RefusedEvent[]): Promise<void> {
   if (letters.length === 0) return;
   await db
@@ -65,7 +65,7 @@ export async function countByReason(
   return Object.fromEntries(counts.map(({ reason, events }) => [reason, events]));
 }
 
-/** Under this reason what no consumer could handle is kept: a whole message, and no event. */
+/** The reason of a message that no consumer could handle. Its entry holds a whole message, not an event. */
 export const DEAD_LETTER = 'dead_letter';
 
 export interface QuarantinedEvent {
@@ -86,7 +86,7 @@ export interface QuarantineFilter {
   readonly type?: string | undefined;
   readonly source?: string | undefined;
   readonly state: QuarantinedEvent['state'];
-  /** Only those kept before the one of this number. */
+  /** Only entries whose id is less than this one. */
   readonly before?: number | undefined;
   readonly limit: number;
 }
@@ -106,7 +106,10 @@ const Row = z.object({
 });
 const { raw: _raw, fingerprint: _fingerprint, batch: _batch, ...LISTED } = getTableColumns(quarantine);
 
-/** What is kept, newest first, without the raw events. Dead letters only by their own reason. */
+/**
+ * Quarantined events, newest first, without the raw events. Dead letters are listed only if the filter asks for their
+ * reason.
+ */
 export async function listQuarantine(
   db: NeonHttpDatabase,
   { reason, type, source, state, before, limit }: QuarantineFilter,
@@ -128,7 +131,7 @@ export async function listQuarantine(
   return z.array(Row).parse(rows);
 }
 
-/** Some of what is kept, with the raw events, in no particular order; unknown numbers are left out. */
+/** The entries with these ids, with the raw events, in no particular order. Unknown ids are left out. */
 export async function readQuarantined(
   db: NeonHttpDatabase,
   ids: readonly number[],
@@ -141,8 +144,8 @@ export async function readQuarantined(
 }
 
 /**
- * Closes what is open and writes down why, in one transaction. What is closed already stays as it was, and so does
- * what was kept at or after `keptUntil`.
+ * Closes open entries and writes the audit entry in one transaction. Entries that are already closed, and those
+ * received at or after `keptUntil`, are left unchanged.
  */
 export async function resolveQuarantined(
   db: NeonHttpDatabase,

@@ -2,7 +2,7 @@ import { getTableColumns, is, type SQL, sql } from 'drizzle-orm';
 import { PgArray, type PgColumn, type PgTable } from 'drizzle-orm/pg-core';
 import type { StoredRow } from '../../define/effect.ts';
 
-/** A row together with the event that it comes from, and its place among what that event does. */
+/** A row with the event that it comes from, and its position among that event's effects. */
 export interface EventRow {
   readonly source: string;
   readonly id: string;
@@ -10,7 +10,7 @@ export interface EventRow {
   readonly row: StoredRow;
 }
 
-/** A column of a recordset that is none of the table's: its name, its type, and its value in each row. */
+/** A column of a recordset that the table does not have: its name, its type, and its value in each row. */
 export interface ExtraColumn {
   readonly name: string;
   readonly type: string;
@@ -26,9 +26,9 @@ export interface Recordset {
 }
 
 /**
- * Turns rows of one table into a set that a single statement reads, however many there are: one JSON parameter
- * instead of one parameter per value. A column that only some of the rows name is null in the others: rows that are
- * to be inserted are told apart with `byColumns` first.
+ * Turns rows of one table into a set that a single statement reads, however many rows there are. The statement takes
+ * one JSON parameter instead of one parameter per value. If only some rows name a column, it is null in the others, so
+ * rows to insert must be grouped with `byColumns` first.
  *
  * @throws Error for a property that the table does not have.
  */
@@ -61,31 +61,31 @@ export function recordset(
 }
 
 /**
- * Rows in groups that name the same columns. A column that an insert does not name gets its default, so rows that
- * name different ones cannot share a statement. The groups are in an order that does not depend on that of the rows.
+ * Groups rows that name the same columns. An insert sets an unnamed column to its default, so rows that name different
+ * columns cannot share a statement. The order of the groups does not depend on the order of the rows.
  */
 export function byColumns<Row extends Pick<EventRow, 'row'>>(rows: readonly Row[]): Row[][] {
   const groups = Map.groupBy(rows, ({ row }) => JSON.stringify(namesOf(row)));
   return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => group);
 }
 
-/** The type of a column's values: that of a `serial` is the integer that its sequence counts. */
+/** The type of a column's values. For a `serial` it is the integer type of the sequence. */
 export function storedType(column: PgColumn): string {
   return column
     .getSQLType()
     .replace(/^(small|big|)serial$/, (_, size: string) => (size === '' ? 'integer' : `${size}int`));
 }
 
-/** A value as JSON has it for `jsonb_to_recordset`, which reads texts by the input function of the column's type. */
+/** A value in JSON for `jsonb_to_recordset`, which parses texts with the input function of the column's type. */
 function jsonValue(column: PgColumn, value: unknown): unknown {
   if (value === null || value === undefined) return null;
   if (is(column, PgArray) && Array.isArray(value))
     return value.map((element) => jsonValue(column.baseColumn, element));
-  // drizzle makes these texts, which would be stored as JSON strings.
+  // drizzle would serialise the value to text, and Postgres would store that text as a JSON string.
   if (column.dataType === 'json') return value;
   const driven: unknown = column.mapToDriverValue(value);
   if (typeof driven === 'bigint') return String(driven);
-  // JSON has neither; Postgres reads them as text, where the type has them.
+  // JSON has no infinity and no NaN. Postgres parses them from text if the type has them.
   if (typeof driven === 'number' && !Number.isFinite(driven)) return String(driven);
   if (driven instanceof Uint8Array) return `\\x${Buffer.from(driven).toString('hex')}`;
   return driven;

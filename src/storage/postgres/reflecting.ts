@@ -8,20 +8,20 @@ import { drizzle, type NeonHttpClient, type NeonHttpDatabase } from 'drizzle-orm
 import * as z from 'zod';
 import { outbox } from './schema.ts';
 
-/** A database for the queries of one answer, which also tells how new that answer is. */
+/** A database for the queries of one answer, which also reports how new that answer is. */
 export interface Reflection {
   readonly db: NeonHttpDatabase;
-  /** Accounts for every change that a query of `db` may have seen; undefined where none has been answered. */
+  /** Covers every change that a query of `db` may have seen; undefined if no query has returned. */
   readonly report: () => OutboxReport | undefined;
-  /** Accounts for the same, with only those pending changes that have one of `tags`. One round trip. */
+  /** Covers the same changes, but lists only the pending ones that have one of `tags`. One round trip. */
   readonly reportOn: (tags: readonly string[]) => Promise<OutboxReport>;
 }
 
 /**
- * Has every query or batch followed by a report of the outbox, in the same transaction and so in the same round
- * trip. The report's snapshot is taken after the data's (READ COMMITTED, Postgres manual §13.2.1) or is the same
- * one (any stricter level). So it sees every change that the data shows, for a change commits together with its
- * outbox row: as pending, or as relayed with its `seq`.
+ * Appends a report of the outbox to every query or batch, in the same transaction and so in the same round trip. The
+ * report's snapshot is taken after the data's (READ COMMITTED, Postgres manual §13.2.1) or is the same one (any
+ * stricter level). A change commits together with its outbox row. So the report includes every change that the data
+ * shows: as pending, or as relayed with its `seq`.
  *
  * Results and errors are those of `client`: a statement that fails ends the transaction before its report runs.
  */
@@ -32,8 +32,8 @@ export function reflect(client: NeonHttpClient, epoch: string): Reflection {
     queries: NeonQueryPromise<boolean, boolean>[],
     options?: HTTPTransactionOptions<boolean, boolean>,
   ): Promise<unknown[]> {
-    // What was reported before this round trip began is in its report, too. Others under way at the same time
-    // each account for their own data.
+    // This round trip's report covers every report that was complete before it began. Concurrent round trips each cover
+    // their own data.
     const earlier = [...reports];
     const results: unknown[] = await client.transaction([...queries, reportQuery(client, epoch)], options);
     const report = parseReport(results.pop());
@@ -42,7 +42,7 @@ export function reflect(client: NeonHttpClient, epoch: string): Reflection {
     return results;
   }
 
-  /** Runs where it is awaited; in a batch it only carries its statement to `transaction`. */
+  /** Runs when it is awaited; in a batch it only carries its statement to `transaction`. */
   function query(text: string, params?: unknown[], options?: HTTPQueryOptions<boolean, boolean>) {
     const single = client.query(text, params, options);
     return new NeonQueryPromise(async () => (await transaction([single]))[0], single.queryData, single.opts);
@@ -73,28 +73,28 @@ function merged(reports: readonly OutboxReport[]): OutboxReport | undefined {
   };
 }
 
-/** A committed change whose relaying has not been marked yet, as the tags that it invalidates. */
+/** A committed change that is not marked as relayed, with the tags that it invalidates. */
 export interface PendingTags {
   readonly outboxId: number;
   readonly tags: readonly string[];
 }
 
-/** How far the invalidation of what is committed has come, as the outbox tells. */
+/** Which committed changes are invalidated already, according to the outbox. */
 export interface OutboxReport {
-  /** The `seq` of the newest invalidation of the asked epoch that a relayed change got; undefined before the first. */
+  /** The greatest invalidation `seq` among the relayed changes of the given epoch; undefined before the first. */
   readonly relayedSeq: number | undefined;
   readonly pending: readonly PendingTags[];
-  /** More is pending than is listed. */
+  /** More changes are pending than the report lists. */
   readonly truncated: boolean;
 }
 
 /**
- * The most pending changes of one report. Their tags have about 100 bytes, and every answer that is read from the
- * database waits for them; where more are pending, the answer's own tags are asked about, which costs a round trip.
+ * The most pending changes of one report. Their tags have about 100 bytes, and every answer from the database waits for
+ * them. If more are pending, the reader asks about the answer's own tags, which costs a round trip.
  */
 export const REPORT_PENDING_MAX = 200;
 
-/** The table as the text of a statement names it. */
+/** The table's name in the text of a statement. */
 const OUTBOX = getTableUniqueName(outbox);
 
 const Answer = z.object({
@@ -107,8 +107,8 @@ const Answer = z.object({
 });
 
 /**
- * The statement of a report: one probe of `outbox_relayed`, and one of `outbox_pending`, which is empty most of the
- * time. With `touching`, only pending changes that have one of these tags are listed.
+ * The statement of a report: one probe of `outbox_relayed`, and one of `outbox_pending`, which is usually empty. With
+ * `touching`, it lists only pending changes that have one of these tags.
  */
 function reportQuery(client: NeonHttpClient, epoch: string, touching?: readonly string[]) {
   const filter = touching === undefined ? '' : 'and tags && $3::text[]';
@@ -121,7 +121,7 @@ function reportQuery(client: NeonHttpClient, epoch: string, touching?: readonly 
   return client.query(text, params, { arrayMode: false, fullResults: true });
 }
 
-/** What `reportQuery` was answered. */
+/** Parses the result of `reportQuery`. */
 function parseReport(answer: unknown): OutboxReport {
   const { relayed_seq: relayedSeq, pending } = Answer.parse(answer).rows[0];
   const listed = (pending ?? []).map(([outboxId, tags]) => ({ outboxId, tags }));

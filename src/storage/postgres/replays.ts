@@ -15,7 +15,7 @@ const Replay = z.object({
   replayed: z.coerce.number().int(),
   outcome: z.unknown(),
 });
-/** How far a replay has come. */
+/** The progress of a replay. */
 export type Replay = z.output<typeof Replay>;
 
 export async function readReplay(db: NeonHttpDatabase, id: string): Promise<Replay | undefined> {
@@ -24,7 +24,10 @@ export async function readReplay(db: NeonHttpDatabase, id: string): Promise<Repl
   return rows[0] === undefined ? undefined : Replay.parse(rows[0]);
 }
 
-/** Starts a replay in the place of the attempt `before`, if that is still the one; who was first wins. */
+/**
+ * Starts a replay in place of the attempt `before`. If another caller has replaced that attempt, the replay stays as it
+ * is: the first caller wins.
+ */
 export async function startReplay(
   db: NeonHttpDatabase,
   id: string,
@@ -43,7 +46,7 @@ export async function startReplay(
   ]);
 }
 
-/** Says which part of history a replay goes through. */
+/** Records which range of events a replay covers. */
 export async function openReplay(
   db: NeonHttpDatabase,
   { id, run }: Replay,
@@ -54,7 +57,7 @@ export async function openReplay(
     where id = ${id} and run = ${run} and state = 'opening'`);
 }
 
-/** Notes that everything up to `cursor` is done. Of two that did the same page, one counts it. */
+/** Records that everything up to `cursor` is done. If two callers handled the same page, only one counts it. */
 export async function advanceReplay(
   db: NeonHttpDatabase,
   replay: Replay,

@@ -4,31 +4,31 @@ import * as z from 'zod';
 import type { RetentionPolicy } from '../../define/retention.ts';
 import * as millrace from './schema.ts';
 
-/** Rows that one pass deletes of each target, so that it stays a matter of tens of milliseconds. */
+/** Rows that one pass deletes of each target, so that it takes tens of milliseconds. */
 export const PRUNE_ROWS_MAX = 5_000;
 /**
- * The least that anything is kept for, in days: scores are settled from the events themselves for 24 hours, and
- * lineage counts those of the last minutes.
+ * The shortest retention of any target, in days. Scores are settled from the events themselves for 24 hours, and
+ * lineage counts the events of the last minutes.
  */
 export const KEEP_DAYS_MIN = 2;
 
 export interface Pruned {
   readonly target: string;
-  /** All that were ever deleted. */
+  /** The number of rows deleted so far, over all passes. */
   readonly rows: number;
-  /** The newest moment of what was deleted, RFC 3339. */
+  /** The newest timestamp among the deleted rows, RFC 3339. */
   readonly until: string;
 }
 
-/** The name under which it is noted that events of a type were deleted. */
+/** The target in `pruned` that records deleted events of a type. */
 export function eventsTarget(type: string): string {
   return `events:${type}`;
 }
 
 /**
- * Deletes what is older than its policy, at most `PRUNE_ROWS_MAX` rows of each target, and notes it in `pruned`.
+ * Deletes rows older than their policy, at most `PRUNE_ROWS_MAX` of each target, and records them in `pruned`.
  *
- * @returns how many rows of each target were deleted; those of which none were are left out.
+ * @returns the number of deleted rows by target; targets without deleted rows are left out.
  */
 export async function pruneOld(
   db: NeonHttpDatabase,
@@ -60,7 +60,7 @@ export async function pruneOld(
   return counts;
 }
 
-/** What was deleted so far, by target. */
+/** The rows deleted so far, by target. */
 export async function readPruned(db: NeonHttpDatabase): Promise<Pruned[]> {
   const { rows } = await db.execute(sql`
     select target, rows, to_char(until at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as until
@@ -70,7 +70,7 @@ export async function readPruned(db: NeonHttpDatabase): Promise<Pruned[]> {
     .parse(rows);
 }
 
-/** Events whose change is still to be published, or that are still to be scored, stay. */
+/** Keeps events whose change is not relayed yet, and events that are not scored yet. */
 function pruneEvents(target: string, type: string, before: SQL): SQL {
   return sql`
     with old as (
@@ -84,9 +84,9 @@ function pruneEvents(target: string, type: string, before: SQL): SQL {
 }
 
 /**
- * Of each epoch the row with the greatest `relayed_seq` stays: answers that are read from the database say by it how
- * new they are (`reflecting.ts`). Rows are looked at in the order in which they were written; those that stay are
- * one an epoch, so the look does not fill up with them.
+ * Keeps the row with the greatest `relayed_seq` of each epoch: answers from the database use it to report how new they
+ * are (`reflecting.ts`). The statement examines the oldest rows first. It keeps one row per epoch, so kept rows do not
+ * fill up the examined range.
  */
 function pruneOutbox(target: string, before: SQL): SQL {
   return sql`

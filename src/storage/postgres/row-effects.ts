@@ -9,21 +9,21 @@ import { byColumns, type EventRow, type ExtraColumn, recordset, storedType } fro
 import * as millrace from './schema.ts';
 
 /**
- * What events do to rows of entities, as statements of the transaction that stores them. Each statement joins the
- * effects to the events that are new in this transaction, so that a duplicate does nothing, and writes the outbox
- * rows of what it changed, because only the database knows that.
+ * The effects of events on rows of entities, as statements of the transaction that stores the events. Each statement
+ * joins the effects to the events that are new in this transaction, so that a duplicate has no effect. It also writes
+ * the outbox rows of its changes, because only the database knows which rows changed.
  *
  * Statements of one entity, in order:
  * 1. a lock that keeps removals and inserts of other transactions apart (`removalLock`);
- * 2. removals, with a tombstone for each, so that an earlier event that arrives later does not bring the row back;
- * 3. inserts of rows that are not there, one statement for each set of columns;
- * 4. a lock of the rows that will be updated, in the order of their keys;
- * 5. one update that folds everything else that the events do to each row.
+ * 2. removals, with a tombstone for each, so that an earlier event that arrives later does not restore the row;
+ * 3. inserts of missing rows, one statement for each set of columns;
+ * 4. a lock of the rows to update, in the order of their keys;
+ * 5. one update that folds all other effects of the events on each row.
  *
- * Names of common table expressions begin with `m_`: they hide tables of the same name.
+ * Names of common table expressions begin with `m_`, because they hide tables of the same name.
  */
 
-/** An effect with the event that it comes from, and its place among what that event does. */
+/** An effect with the event that it comes from, and its position among that event's effects. */
 export interface EventEffect {
   readonly source: string;
   readonly id: string;
@@ -33,7 +33,10 @@ export interface EventEffect {
 
 type Writing = Extract<RowEffect, { kind: 'set' | 'upsert' | 'increment' }>;
 
-/** The statements of all entities, in the order of their names: transactions that lock the same rows do so in one order. */
+/**
+ * The statements of all entities, ordered by entity name: transactions that lock the same rows lock them in the same
+ * order.
+ */
 export function rowEffectStatements(effects: readonly EventEffect[], batch: string): SQL[] {
   const ofEntity = Map.groupBy(effects, ({ effect }) => effect.entity);
   return [...ofEntity]
@@ -58,13 +61,13 @@ function isWriting(effect: RowEffect): effect is Writing {
   return effect.kind === 'set' || effect.kind === 'upsert' || effect.kind === 'increment';
 }
 
-/** The key of an effect's row, and what it writes to it beside increments. */
+/** The key of an effect's row, and the columns that the effect writes other than increments. */
 function asRow({ source, id, line, effect }: EventEffect): EventRow {
   const row = 'row' in effect ? effect.row : effect.key;
   return { source, id, line, row };
 }
 
-/** The clock that tells whether a row was written later than its removal. Rows of other entities are not removed by events. */
+/** The clock that orders writes and removals of a row. Events do not remove rows of entities without exactly one. */
 export function removalClock({ clocks }: EntityDefinition): ClockDefinition | undefined {
   const [clock, ...others] = Object.values(clocks);
   return others.length === 0 ? clock : undefined;
@@ -72,8 +75,8 @@ export function removalClock({ clocks }: EntityDefinition): ClockDefinition | un
 
 /**
  * Locks removals of an entity's rows against inserts by other transactions. Without it, a transaction that inserts a
- * row and one that removes it would each miss what the other has not committed yet. It is a statement of its own:
- * the next one's snapshot is taken when it is granted.
+ * row and one that removes it would each miss the other's uncommitted change. It is a separate statement, because the
+ * next one takes its snapshot after the lock is granted.
  */
 export function removalLock({ name }: EntityDefinition, isRemoval: boolean): SQL {
   const lock = sql.raw(isRemoval ? 'pg_advisory_xact_lock' : 'pg_advisory_xact_lock_shared');
@@ -85,7 +88,7 @@ function freshEvents(batch: string): SQL {
   return sql`join ${millrace.events} e on e.source = r.m_source and e.id = r.m_id and e.batch = ${batch}::uuid`;
 }
 
-/** Leaves out effects of events that happened before the row was removed. */
+/** Excludes effects of events that did not happen after the row's removal. */
 function notRemoved(entity: EntityDefinition): SQL {
   if (removalClock(entity) === undefined) return sql`true`;
   return sql`not exists (
@@ -125,7 +128,7 @@ function removeRows(entity: EntityDefinition, rows: readonly EventRow[], batch: 
     insert into ${millrace.outbox} (tags) select ${deleteTags(entity, 'm_deleted')} from m_deleted`;
 }
 
-/** Notes when rows were removed; `rows` names a set that has their keys. */
+/** Records when rows were removed. `rows` names a set that has their keys. */
 export function tombstones(entity: EntityDefinition, rows: string, at: SQL): SQL {
   return sql`
     insert into ${millrace.removedRows} as d (entity, key, removed_at)
@@ -133,10 +136,10 @@ export function tombstones(entity: EntityDefinition, rows: string, at: SQL): SQL
     on conflict (entity, key) do update set removed_at = greatest(d.removed_at, excluded.removed_at)`;
 }
 
-/** A row to be inserted where there is none; `clocks` are those that it sets to the time of its event. */
+/** A row to insert if it is missing. `clocks` are the clocks that it sets to the time of its event. */
 type InsertedRow = EventRow & { readonly clocks: readonly ClockDefinition[] };
 
-/** Of several effects that would insert one row, the first that is stored does, with the columns that it names. */
+/** If several effects would insert one row, the first stored one inserts it, with the columns that it names. */
 function insertStatements(entity: EntityDefinition, effects: readonly EventEffect[], batch: string): SQL[] {
   const rows = effects.flatMap(({ effect, ...of }): InsertedRow[] => {
     const row = insertedRow(effect);
@@ -198,8 +201,8 @@ function insertRows(
 }
 
 /**
- * Locks the rows before they are updated, in the order of their keys, so that two transactions wait for each other
- * and do not deadlock. It is a statement of its own: the snapshot of the update then has the rows as they are locked.
+ * Locks the rows before the update, in the order of their keys, so that two transactions wait for each other and do not
+ * deadlock. The lock is a separate statement, so that the update's snapshot has the rows as they are locked.
  */
 function lockRows(entity: EntityDefinition, rows: readonly EventRow[], batch: string): SQL {
   const set = recordset(
@@ -214,10 +217,10 @@ function lockRows(entity: EntityDefinition, rows: readonly EventRow[], batch: st
     ) as m_locked`;
 }
 
-/** What a batch of events writes to rows of one entity, beside their keys. */
+/** What a batch of events writes to rows of one entity, other than their keys. */
 interface Written {
   readonly clocks: readonly ClockDefinition[];
-  /** Columns without a clock: the event that is stored last counts. */
+  /** Columns without a clock: the event that is stored last wins. */
   readonly plain: readonly { readonly property: string; readonly column: PgColumn }[];
   readonly counters: readonly { readonly property: string; readonly column: PgColumn; readonly as: string }[];
 }
@@ -249,9 +252,9 @@ function writtenBy(entity: EntityDefinition, effects: readonly EventEffect[]): W
 }
 
 /**
- * Folds what the events of the batch do to each row into one update of it. Under a clock, the event that happened
- * last counts; of two that happened at once, the one with the greater values, so that the order of arrival does not
- * matter. `*>` compares rows of any types by their bytes.
+ * Folds the effects of the batch on each row into one update. Under a clock, the event that happened last wins. Of two
+ * events at the same time, the one with the greater values wins, so the order of arrival does not matter. `*>` compares
+ * rows of any types by their bytes.
  */
 function updateRows(entity: EntityDefinition, effects: readonly EventEffect[], batch: string): SQL {
   const written = writtenBy(entity, effects);
@@ -292,7 +295,7 @@ function updateRows(entity: EntityDefinition, effects: readonly EventEffect[], b
     where (m_prior.*) *<> (m_changed.*)`;
 }
 
-/** The effects with their events' times and numbers; `m_given` names the columns and clocks that each writes. */
+/** The effects with the times and numbers of their events. `m_given` names the columns that each effect writes. */
 function freshRows(
   entity: EntityDefinition,
   effects: readonly EventEffect[],
@@ -318,7 +321,9 @@ function freshRows(
     where ${notRemoved(entity)}`;
 }
 
-/** A part of the update: a row for each key that it concerns, what it assigns, and whether it changes a row. */
+/**
+ * A part of the update: a row for each affected key, its assignments, and the condition under which it changes a row.
+ */
 interface UpdatePart {
   readonly name: string;
   readonly rows: SQL;

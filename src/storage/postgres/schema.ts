@@ -15,13 +15,13 @@ import {
 } from 'drizzle-orm/pg-core';
 
 /**
- * The tables that Millrace keeps for itself, in a Postgres schema of their own: the catalog's tables are the user's
- * and may have any name. SQL text names these by interpolating them: `insert into ${millrace.outbox} …`. After a
- * change: `npm run db:generate:millrace`.
+ * Millrace's own tables. They have a Postgres schema of their own, because the catalog's tables belong to the user and
+ * may have any name. SQL text names them by interpolation: `insert into ${millrace.outbox} …`. After a change, run
+ * `npm run db:generate:millrace`.
  */
 export const schema = pgSchema('millrace');
 
-/** Every accepted event once: the history that everything else can be made from again. */
+/** Every accepted event, once. This is the history from which all derived data can be rebuilt. */
 export const events = schema.table(
   'events',
   {
@@ -29,20 +29,23 @@ export const events = schema.table(
     source: text('source').notNull(),
     id: text('id').notNull(),
     type: text('type').notNull(),
-    /** The type as it was sent, where that is an earlier version than the one it is stored under. */
+    /** The type as the producer sent it, if that is an earlier version than the stored type. */
     sentAs: text('sent_as'),
     subject: text('subject'),
     data: jsonb('data').notNull(),
-    /** When it happened, as its producer says. */
+    /** When the event happened, according to its producer. */
     occurredAt: timestamp('occurred_at', { withTimezone: true, mode: 'string' }).notNull(),
-    /** When we came to know it: features as of a moment use only what was known by then. */
+    /** When Millrace stored the event. Features as of a moment use only events that were recorded by then. */
     recordedAt: timestamp('recorded_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
-    /** The storing transaction's own id: its later statements find by it what was new to the first. */
+    /**
+     * The id of the storing transaction. Later statements of the transaction use it to find the events that its first
+     * statement inserted.
+     */
     batch: uuid('batch').notNull(),
   },
   (table) => [
     uniqueIndex('events_source_id').on(table.source, table.id),
-    // With `seq`, for a batch is read page by page: without it the planner may walk all of history instead.
+    // Includes `seq` because a batch is read page by page. Without it the planner may scan the whole history.
     index('events_batch_seq').on(table.batch, table.seq),
     index('events_occurred_at').on(table.occurredAt),
     index('events_recorded_at').on(table.recordedAt),
@@ -50,8 +53,8 @@ export const events = schema.table(
 );
 
 /**
- * When rows that an event or the API removed were removed last. An event that happened before, and arrives after, does
- * not bring the row back.
+ * The latest time at which an event or the API removed a row. An event that happened before the removal and arrives
+ * after it does not restore the row.
  */
 export const removedRows = schema.table(
   'removed_rows',
@@ -64,7 +67,10 @@ export const removedRows = schema.table(
   (table) => [primaryKey({ columns: [table.entity, table.key] })],
 );
 
-/** What a committed transaction invalidates, written in that transaction, kept until the relay has seen to it. */
+/**
+ * What a committed transaction invalidates. The transaction itself writes the row, and the relay marks it when the tags
+ * are invalidated and the change is enqueued.
+ */
 export const outbox = schema.table(
   'outbox',
   {
@@ -75,29 +81,29 @@ export const outbox = schema.table(
     createdAt: timestamp('created_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
     relayedAt: timestamp('relayed_at', { withTimezone: true, mode: 'string' }),
     /**
-     * The moment of the tag clock at which its tags were invalidated, written together with `relayed_at`. How new
-     * an answer is follows from the greatest of an epoch: whatever prunes this table keeps that row.
+     * The moment of the tag clock at which the tags were invalidated, written together with `relayed_at`. The greatest
+     * moment of an epoch shows how new an answer is, so pruning must keep that row.
      */
     relayedEpoch: text('relayed_epoch'),
     relayedSeq: bigint('relayed_seq', { mode: 'number' }),
   },
   (table) => [
-    // For the status of an event.
+    // For the lookup of an event's status.
     index('outbox_event').on(table.eventSeq).where(sql`${table.eventSeq} is not null`),
     index('outbox_pending').on(table.id).where(sql`${table.relayedAt} is null`),
-    // Rows that wait are not in it, so that writing one costs nothing more.
+    // The index excludes pending rows, so that writing a pending row costs nothing more.
     index('outbox_relayed')
       .on(table.relayedEpoch, table.relayedSeq)
       .where(sql`${table.relayedEpoch} is not null`),
   ],
 );
 
-/** Events that broke their contract or a blocking rule, as they came, with the reason. */
+/** Events that broke their contract or a blocking rule, unchanged, with the reason. */
 export const quarantine = schema.table(
   'quarantine',
   {
     id: bigserial('id', { mode: 'number' }).primaryKey(),
-    /** SHA-256 of the raw event and the reason: the same bad event sent again is kept once. */
+    /** SHA-256 of the raw event and the reason. It keeps a bad event once, however often it is sent. */
     fingerprint: text('fingerprint').notNull(),
     source: text('source'),
     eventId: text('event_id'),
@@ -107,12 +113,12 @@ export const quarantine = schema.table(
     detail: text('detail').notNull(),
     raw: jsonb('raw').notNull(),
     receivedAt: timestamp('received_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
-    /** `open` until somebody releases or discards it. */
+    /** `open` until an operator releases or discards the event. */
     state: text('state', { enum: ['open', 'released', 'discarded'] })
       .notNull()
       .default('open'),
     resolvedAt: timestamp('resolved_at', { withTimezone: true, mode: 'string' }),
-    /** The call that put it here; null for what is no event, as a dead letter. */
+    /** The id of the call that quarantined the event; null for an entry that is not an event, such as a dead letter. */
     batch: uuid('batch'),
   },
   (table) => [
@@ -125,15 +131,15 @@ export const quarantine = schema.table(
 );
 
 /**
- * Transactions whose events have not been seen to be in the quality score yet: written in the transaction itself, so
- * that one is scored even where its worker died behind the commit. A row for each transaction, not for each event.
+ * Transactions whose events are not yet known to be in the quality score. The transaction itself writes the row, so its
+ * events are scored even if the worker dies after the commit. One row for each transaction, not for each event.
  */
 export const qualityPending = schema.table('quality_pending', {
   batch: uuid('batch').primaryKey(),
   recordedAt: timestamp('recorded_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
 });
 
-/** Who did what to data that others had sent; nothing is ever changed or deleted here. */
+/** Operator actions on data that others had sent. No row is ever changed or deleted. */
 export const auditLog = schema.table('audit_log', {
   id: bigserial('id', { mode: 'number' }).primaryKey(),
   at: timestamp('at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
@@ -142,30 +148,35 @@ export const auditLog = schema.table('audit_log', {
   detail: jsonb('detail').notNull(),
 });
 
-/** Runs of jobs, as OpenLineage has them: what a job did within a minute, or one training. */
+/** Runs of jobs in the sense of OpenLineage: the work of a job within one minute, or one training. */
 export const lineageRuns = schema.table(
   'lineage_runs',
   {
-    /** Of a minute's run it follows from the job, its subject and the minute, so that all isolates mean the same. */
+    /**
+     * For a minute's run, the id is derived from the job, its subject and the minute, so that all isolates compute the
+     * same id.
+     */
     id: uuid('id').primaryKey(),
     job: text('job', { enum: ['ingest', 'fold', 'train', 'predict'] }).notNull(),
-    /** The model of a training or a prediction, else empty; with its version, where that is known beforehand. */
+    /**
+     * The model of a training or a prediction, otherwise empty. It includes the version if that is known beforehand.
+     */
     subject: text('subject').notNull(),
     version: text('version').notNull(),
     state: text('state', { enum: ['RUNNING', 'COMPLETE', 'FAIL', 'ABORT'] }).notNull(),
     startedAt: timestamp('started_at', { withTimezone: true, mode: 'string' }).notNull(),
     endedAt: timestamp('ended_at', { withTimezone: true, mode: 'string' }),
-    /** The minute that it covers, or null for a training. */
+    /** The minute that the run covers, or null for a training. */
     windowFrom: timestamp('window_from', { withTimezone: true, mode: 'string' }),
     windowTo: timestamp('window_to', { withTimezone: true, mode: 'string' }),
-    /** From when on a sweep ends it. */
+    /** The time from which a sweep ends the run. */
     dueAt: timestamp('due_at', { withTimezone: true, mode: 'string' }).notNull(),
-    /** The numbers of the first and the last event that it read or stored. */
+    /** The numbers of the first and the last event that the run read or stored. */
     firstSeq: bigint('first_seq', { mode: 'number' }),
     lastSeq: bigint('last_seq', { mode: 'number' }),
-    /** Whole numbers by name; what isolates tell of one run is added up. */
+    /** Integers by name. The counts that several isolates report for one run are added up. */
     counts: jsonb('counts').notNull(),
-    /** What is known of it beside numbers: sources, the snapshot of a training, why it failed. */
+    /** Facts about the run that are not numbers: sources, the snapshot of a training, the reason of a failure. */
     detail: jsonb('detail').notNull(),
   },
   (table) => [
@@ -176,7 +187,7 @@ export const lineageRuns = schema.table(
   ],
 );
 
-/** That a run began, and that it ended: one row each, whoever tells it how often. */
+/** The beginning and the end of each run: at most one row of each, however often isolates report it. */
 export const lineageEvents = schema.table(
   'lineage_events',
   {
@@ -185,7 +196,7 @@ export const lineageEvents = schema.table(
       .notNull()
       .references(() => lineageRuns.id, { onDelete: 'cascade' }),
     isEnd: boolean('is_end').notNull(),
-    /** The writing transaction: a reader that goes by it never passes one that commits later. */
+    /** The id of the writing transaction. A reader that pages by it never skips a transaction that commits later. */
     tx: bigint('tx', { mode: 'number' }).notNull().default(sql`(pg_current_xact_id()::text)::bigint`),
   },
   (table) => [
@@ -194,7 +205,7 @@ export const lineageEvents = schema.table(
   ],
 );
 
-/** Computed predictions, as many as the budget allows: what their lineage cannot be derived without. */
+/** Computed predictions, up to the budget. Their lineage cannot be derived without them. */
 export const lineagePredictions = schema.table(
   'lineage_predictions',
   {
@@ -202,14 +213,17 @@ export const lineagePredictions = schema.table(
     at: timestamp('at', { withTimezone: true, mode: 'string' }).notNull(),
     model: text('model').notNull(),
     version: text('version').notNull(),
-    /** Whose features were read; null where a tensor was sent. */
+    /** The entity whose features were read; null if the request sent a tensor. */
     entity: text('entity'),
     key: text('key'),
-    /** The features' values as the model was given them, or null beyond the limit. */
+    /** The feature values that the model received, or null if they exceed the limit. */
     features: jsonb('features'),
     /** How many items were ranked. */
     items: integer('items').notNull(),
-    /** `model`, `popularity`, `tensor` or `fallback`; and why it was not the model, if so. */
+    /**
+     * `model`, `popularity`, `tensor` or `fallback`. `degraded` is the reason why the model did not answer, if it did
+     * not.
+     */
     source: text('source').notNull(),
     degraded: text('degraded'),
   },
@@ -221,31 +235,31 @@ export const lineagePredictions = schema.table(
 );
 
 /**
- * What retention has deleted: a rebuild of what was made from it would be less than what there is. Written by the
- * statement that deletes.
+ * What retention has deleted. A rebuild from the events that remain would yield less data than there is now. The
+ * deleting statement writes the row.
  */
 export const pruned = schema.table('pruned', {
   /** `events:<type>`, `outbox`, `quarantine:closed` or `quarantine:open`. */
   target: text('target').primaryKey(),
   rows: bigint('rows', { mode: 'number' }).notNull(),
-  /** The newest moment of what was deleted: from after it on, everything is there. */
+  /** The newest timestamp among the deleted rows. Everything after it is complete. */
   until: timestamp('until', { withTimezone: true, mode: 'string' }).notNull(),
 });
 
-/** How far each replay of history has come; a rebuild is the one named `rebuild`. */
+/** The progress of each replay of history. The replay named `rebuild` is the rebuild. */
 export const replays = schema.table('replays', {
-  /** What is asked for, so that asking again goes on. */
+  /** Identifies the requested replay, so that a repeated request continues it. */
   id: text('id').primaryKey(),
-  /** Of this attempt: what is left of one before it is refused. */
+  /** Identifies the current attempt. Writes that an earlier attempt left behind are refused. */
   run: uuid('run').notNull(),
   state: text('state', { enum: ['opening', 'open', 'flipping', 'done'] }).notNull(),
-  /** The number of the last event that was handled, and of the last that is to be. */
+  /** The number of the last event that was handled; `lastSeq` is the number of the last event to handle. */
   cursor: bigint('cursor', { mode: 'number' }).notNull(),
   lastSeq: bigint('last_seq', { mode: 'number' }).notNull(),
   total: bigint('total', { mode: 'number' }).notNull(),
   replayed: bigint('replayed', { mode: 'number' }).notNull(),
   startedAt: timestamp('started_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
   endedAt: timestamp('ended_at', { withTimezone: true, mode: 'string' }),
-  /** The digests of a rebuild, once it is done. */
+  /** The digests of a rebuild, set when it is done. */
   outcome: jsonb('outcome'),
 });

@@ -15,7 +15,7 @@ import { KafkaMember } from './member.ts';
 import { Readers } from './reader.ts';
 import { Topics } from './topics.ts';
 
-/** Any Kafka cluster from 3.5 on, by its own protocol. */
+/** Any Kafka cluster from 3.5 on, through Kafka's own protocol. */
 export class KafkaBackend implements Backend {
   readonly #options: KafkaOptions;
   readonly #admin: Admin;
@@ -26,7 +26,7 @@ export class KafkaBackend implements Backend {
   private constructor(options: KafkaOptions) {
     this.#options = options;
     this.#admin = new Admin(clientOptions(options));
-    // Idempotent, which is with acks=all: what the client library sends again is stored once.
+    // An idempotent producer, which implies acks=all: a message that the client library retries is stored once.
     this.#producer = new Producer({
       ...clientOptions(options),
       idempotent: true,
@@ -36,7 +36,7 @@ export class KafkaBackend implements Backend {
     this.#readers = new Readers(options, this.#topics);
   }
 
-  /** Fails where none of the brokers answers. */
+  /** Throws if no broker answers. */
   static async open(options: KafkaOptions): Promise<KafkaBackend> {
     const backend = new KafkaBackend(options);
     try {
@@ -60,7 +60,8 @@ export class KafkaBackend implements Backend {
     messages: readonly (OutgoingMessage & { partition: number; timestamp: number })[],
   ): Promise<Placement[]> {
     const { offsets = [] } = await asking(this.#producer.send({ messages: messages.map(toKafka) }));
-    // Each partition gets its messages as one batch, in their order: they follow its first offset.
+    // Each partition receives its messages as one batch, in their order, so their offsets follow the batch's first
+    // offset.
     const next = new Map(offsets.map((base) => [partitionKey(base), Number(base.offset)]));
     return messages.map(({ topic, partition, timestamp }) => {
       const key = partitionKey({ topic, partition });
@@ -163,7 +164,7 @@ function toKafka(message: OutgoingMessage & { partition: number; timestamp: numb
     topic,
     partition,
     timestamp: BigInt(timestamp),
-    // The keys of the map are buffers, so a header may be there twice.
+    // The keys of the map are buffers, so a header may occur twice.
     headers: new Map(headers.map((header) => [Buffer.from(header.key), Buffer.from(header.value)])),
     ...(key !== null && { key: Buffer.from(key) }),
     ...(value !== null && { value: Buffer.from(value) }),

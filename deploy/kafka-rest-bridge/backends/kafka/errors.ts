@@ -1,7 +1,7 @@
 import { findErrorBy } from '@platformatic/kafka';
 import { RequestError } from '../../errors.ts';
 
-/** What the caller is told of the cluster's errors; the rest is 503, for the cluster may be well again later. */
+/** The status for each error of the cluster. Any other error is a 503, because the cluster may recover. */
 const STATUS_OF_ERROR: Readonly<Record<string, number>> = {
   UNKNOWN_TOPIC_OR_PARTITION: 404,
   MESSAGE_TOO_LARGE: 413,
@@ -22,7 +22,7 @@ export function hasKafkaCode(error: unknown, code: string): boolean {
   return error instanceof Error && findErrorBy(error, 'apiId', code) !== null;
 }
 
-/** Runs a call of the client library and throws its errors as the caller is to see them. */
+/** Runs a call of the client library and converts its errors to those for the caller. */
 export async function asking<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
@@ -40,7 +40,7 @@ export function toRequestError(error: unknown): unknown {
   return new RequestError(503, `The Kafka cluster has not done it: ${innermost(error).message}`);
 }
 
-/** The library wraps errors of tries and partitions in each other; the innermost says what happened. */
+/** The library nests the errors of retries and partitions; the innermost error has the cause. */
 function innermost(error: Error): Error {
   let inner: Error = error;
   while (inner instanceof AggregateError && inner.errors[0] instanceof Error) inner = inner.errors[0];

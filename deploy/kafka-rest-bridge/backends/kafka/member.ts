@@ -6,16 +6,18 @@ import { clientOptions, type KafkaOptions } from './connection.ts';
 import { asking, toRequestError } from './errors.ts';
 import type { Topics } from './topics.ts';
 
-/** How often the broker hears of the member, at least: also how soon the member hears of a rebalance, in milliseconds. */
+/**
+ * The longest interval between heartbeats, in milliseconds. It also bounds how soon the member learns of a rebalance.
+ */
 const HEARTBEAT_MS_MAX = 3_000;
-/** How long the group waits for its members when it rebalances, at least. */
+/** The shortest time that the group waits for its members during a rebalance. */
 const REBALANCE_MS_MIN = 30_000;
-/** The broker holds the answer to a join for the whole rebalance. */
+/** Added to the request timeout, because the broker delays the response to a join for the whole rebalance. */
 const REQUEST_MS_BEYOND_REBALANCE = 10_000;
 
 /**
- * A member of a group of the cluster, by the classic protocol, which every supported broker has. The instance's name
- * is its `group.instance.id`: a bridge that was killed takes its places up again without a rebalance (KIP-345).
+ * A member of a group of the cluster, by the classic protocol, which every supported broker has. The instance's name is
+ * its `group.instance.id`: a bridge that was killed regains its partitions without a rebalance (KIP-345).
  */
 export class KafkaMember implements GroupMember {
   readonly #consumer: Consumer;
@@ -50,7 +52,7 @@ export class KafkaMember implements GroupMember {
       this.#change({ generation: generationId ?? 0, partitions });
     });
     this.#consumer.on('consumer:group:rebalance', () => this.#change(undefined));
-    // A rejoin that failed: there is no further heartbeat, so the member has to join anew.
+    // A rejoin failed. No further heartbeat follows, so the member has to join anew.
     this.#consumer.on('error', (error: unknown) => {
       this.#failure = error;
       this.#change(undefined);

@@ -8,17 +8,23 @@ import { asking, hasKafkaCode } from './errors.ts';
 import { type FetchResponse, readPartition } from './records.ts';
 import type { Topics } from './topics.ts';
 
-/** A broker answers the requests of a connection in turn, so each fetch under way has connections of its own. */
+/**
+ * The most concurrent fetches. A broker answers the requests of a connection in turn, so each fetch has its own
+ * connections.
+ */
 const READERS_MAX = 64;
-/** How long a broker is asked to wait for messages at a time: an aborted request ends after it, in milliseconds. */
+/** The longest time that one fetch waits at the broker, in milliseconds: an aborted request ends only after it. */
 const BROKER_WAIT_MS_MAX = 500;
-/** The same where several brokers are asked, all of which are waited for. */
+/** The same for a fetch from several brokers, which waits for all of them. */
 const BROKERS_WAIT_MS_MAX = 100;
-/** Of a partition in one fetch. A broker sends whole batches, of which an answer may take only the beginning. */
+/**
+ * The most bytes of a partition in one fetch. A broker sends whole batches, and an answer may take only their
+ * beginning.
+ */
 const PARTITION_BYTES_MAX = 512 * 1024;
 const OFFSET_OUT_OF_RANGE = 1;
 
-/** What is asked of a broker: positions in the partitions that it leads, by the id of their topic. */
+/** The request to one broker: positions in the partitions that it leads, by the id of their topic. */
 type Requested = Map<string, Position[]>;
 
 /** Reads partitions from given offsets on, without a group. */
@@ -42,7 +48,7 @@ export class Readers {
       const before = cursors.map(({ offset }) => offset);
       const messages = await this.#fetchOnce(cursors, waitMs);
       if (messages.length > 0) return withinLimits(messages, limits);
-      // Where all that came was nobody's to see, what follows may be there already.
+      // If the fetch returned only hidden records, the next records may be available already.
       const hasMoved = cursors.some(({ offset }, i) => offset !== before[i]);
       if (signal.aborted || (waitMs === 0 && !hasMoved)) return [];
     }
@@ -67,7 +73,7 @@ export class Readers {
         read(await this.#ask(node, requested, maxWaitTime), requested),
       ),
     );
-    // The order of the cursors is the caller's, by which partition is first this time.
+    // The caller orders the cursors so that another partition is first each time.
     const byCursor = new Map(fetched.flat());
     return cursors.flatMap((cursor) => byCursor.get(cursor) ?? []);
   }
@@ -96,7 +102,7 @@ export class Readers {
     if (this.#all.length >= READERS_MAX) return await new Promise((resolve) => this.#waiting.push(resolve));
     const reader = new Consumer({
       ...clientOptions(this.#options),
-      // A consumer has to name a group; this one never joins it.
+      // The library requires a group name for a consumer; this consumer never joins the group.
       groupId: 'kafka-rest-bridge',
       minBytes: 1,
       isolationLevel: FetchIsolationLevels.READ_COMMITTED,
@@ -138,7 +144,7 @@ function read(response: FetchResponse, requested: Requested): [Position, Message
   );
 }
 
-/** Cut in the order they came, and never to nothing. */
+/** Truncates the messages to the limits in their order, and keeps at least one. */
 function withinLimits(messages: readonly Message[], limits: FetchLimits): Message[] {
   let bytes = 0;
   let count = 0;
@@ -151,7 +157,7 @@ function withinLimits(messages: readonly Message[], limits: FetchLimits): Messag
   return messages.slice(0, count);
 }
 
-/** The response that the error carries says which partition it is about. */
+/** The error's response names the partition. */
 function outOfRange(error: unknown, requested: Requested): Error {
   for (const { topicId, partitions } of responseOf(error)?.responses ?? []) {
     const refused = partitions.find(({ errorCode }) => errorCode === OFFSET_OUT_OF_RANGE);

@@ -8,13 +8,13 @@ type FetchedPartition = FetchResponse['responses'][number]['partitions'][number]
 const IS_LOG_APPEND_TIME = 0x08;
 const IS_TRANSACTIONAL = 0x10;
 const IS_CONTROL = 0x20;
-/** A control record's key is a version and a type, each an int16; this type aborts. */
+/** A control record's key is a version and a type, each an int16; this type marks an abort. */
 const CONTROL_TYPE_ABORT = 0;
 
 /**
- * The messages of a fetched partition from an offset on, and the offset after the last thing that was read. Control
- * records and the messages of aborted transactions are nobody's to see; which these are is told as Kafka's own
- * consumer does it, by walking along the list of aborted transactions that the broker sends.
+ * The messages of a fetched partition from an offset on, and the offset after the last record that was read. Control
+ * records and the messages of aborted transactions are left out. They are identified as in Kafka's own consumer, by
+ * iterating over the broker's list of aborted transactions.
  */
 export function readPartition(
   from: Position,
@@ -42,7 +42,7 @@ export function readPartition(
   return { messages, next };
 }
 
-/** A batch is stored whole: it may begin before the offset that was asked for. */
+/** A batch is stored as a unit, so it may begin before the requested offset. */
 function batchMessages({ topic, partition, offset: from }: Position, batch: RecordsBatch): Message[] {
   const isAppendTime = (batch.attributes & IS_LOG_APPEND_TIME) !== 0;
   return batch.records.flatMap((record) => {

@@ -3,11 +3,11 @@ import { unknownPartition, unknownTopic } from '../../errors.ts';
 import type { TopicPartition } from '../../messages.ts';
 import { asking, hasKafkaCode } from './errors.ts';
 
-/** How long a created topic may take to be known to the brokers, and how often they are asked. */
+/** How long the brokers may take to announce a created topic, and how often the bridge polls them. */
 const CREATED_WITHIN_MS = 10_000;
 const ASK_EVERY_MS = 50;
 
-/** What the bridge knows of the cluster's topics; the client library remembers it for some seconds. */
+/** The metadata of the cluster's topics; the client library caches it for some seconds. */
 export class Topics {
   readonly #admin: Admin;
   readonly #createPartitions: number | undefined;
@@ -34,7 +34,7 @@ export class Topics {
     try {
       const { topics } = await this.#admin.metadata({ topics: [name], retries: 0 });
       const topic = topics.get(name);
-      // A partition without a leader is known and cannot be used yet.
+      // A topic with a partition without a leader exists but is not usable yet.
       return topic?.partitions.every(({ leader }) => leader >= 0) === true ? topic : undefined;
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'PLT_KFK_USER') return undefined;
@@ -43,7 +43,7 @@ export class Topics {
     }
   }
 
-  /** The topic's metadata and that partition of it, or a refusal of 404. */
+  /** The topic's metadata and that of the partition. Throws a RequestError of 404 if either is missing. */
   async partition({ topic: name, partition }: TopicPartition) {
     const topic = await this.find(name);
     if (topic === undefined) throw unknownTopic(name);
@@ -52,7 +52,7 @@ export class Topics {
     return { id: topic.id, ...found };
   }
 
-  /** How many partitions the topic has, which is created first where that is allowed. */
+  /** The number of the topic's partitions. Creates a missing topic if that is allowed. */
   async ensure(name: string): Promise<number> {
     const existing = await this.find(name);
     if (existing !== undefined) return existing.partitionsCount;

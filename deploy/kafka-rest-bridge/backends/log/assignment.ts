@@ -1,8 +1,8 @@
 import type { TopicPartition } from '../../messages.ts';
 
 /**
- * Shares the partitions among the members of a group: each partition goes to one member that subscribes to its
- * topic, the one with the fewest so far. Who gets what depends only on the arguments, not on their order.
+ * Assigns the partitions to the members of a group: each partition goes to one member that subscribes to its topic, the
+ * one with the fewest partitions so far. The result depends only on the arguments, not on their order.
  */
 export function assign(
   members: ReadonlyMap<string, readonly string[]>,

@@ -12,15 +12,15 @@ import type { NewRecord } from './partition.ts';
 import { LogStore } from './store.ts';
 
 export interface LogOptions {
-  /** Where everything is kept; made where it is missing, and locked against a second bridge. */
+  /** The folder of all data. It is created if it is missing, and locked against a second bridge. */
   folder: string;
-  /** Partitions of a topic that is created. */
+  /** The number of partitions of a created topic. */
   partitions: number;
   segmentBytes: number;
-  /** Of a partition. */
+  /** The limit of one partition. */
   retentionBytes: number;
   retentionMs: number;
-  /** Bytes of all partitions together; beyond them nothing is produced. */
+  /** The limit of all partitions together. Beyond it, produce requests are refused. */
   totalBytes: number;
 }
 
@@ -32,13 +32,13 @@ export const LOG_DEFAULTS: Omit<LogOptions, 'folder'> = {
   retentionMs: 7 * 24 * 3_600_000,
   totalBytes: 8 * 1024 * MB,
 };
-/** How often old segments are looked for. */
+/** How often old segments are searched for. */
 const RETAIN_EVERY_MS = 30_000;
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const encoder = new TextEncoder();
 
-/** A Kafka of one process: topics, consumer groups and their offsets on this disk. */
+/** A Kafka in one process: topics, consumer groups and their offsets on this disk. */
 export class LogBackend implements Backend {
   readonly #options: LogOptions;
   readonly #store: LogStore;
@@ -66,7 +66,7 @@ export class LogBackend implements Backend {
     );
     const retain = () =>
       this.#store.retain(Date.now()).catch((error: unknown) => parts.report(`retention: ${String(error)}`));
-    // Also now: a bridge that is started more often than that would never get to it.
+    // Runs at once, too: a bridge that restarts more often than the interval would never reach it.
     void retain();
     this.#retention = setInterval(retain, RETAIN_EVERY_MS);
     this.#retention.unref();

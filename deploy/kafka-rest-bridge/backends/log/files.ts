@@ -1,7 +1,7 @@
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Makes the names in a folder durable: a created or renamed file is there after a crash only then. */
+/** Syncs a folder. Without this, a created or renamed file may be missing after a crash. */
 export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
@@ -11,7 +11,7 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Replaces the file whole: after a crash it has either its old content or the new. */
+/** Replaces the file atomically: after a crash it has either its old content or the new. */
 export async function replaceFile(path: string, content: string): Promise<void> {
   const temporary = `${path}.new`;
   const handle = await open(temporary, 'w', 0o600);

@@ -19,7 +19,7 @@ export interface LogRecord {
 
 export type Decoded =
   | { state: 'record'; record: LogRecord; bytes: number }
-  /** The buffer ends before the record does; `bytes` are needed. */
+  /** The buffer ends before the record does; `bytes` is the number of bytes that it needs. */
   | { state: 'short'; bytes: number }
   | { state: 'damaged' };
 
@@ -27,7 +27,7 @@ const LENGTH_BYTES = 4;
 const CRC_BYTES = 4;
 const PREFIX_BYTES = LENGTH_BYTES + CRC_BYTES;
 const FIXED_BODY_BYTES = 8 + 8 + 4 + 4 + 2;
-/** Headers add eight bytes of lengths each to what the limit of a message counts. */
+/** The limit of a message does not count the lengths of its headers, eight bytes each. */
 export const FRAME_BYTES_MAX = MESSAGE_BYTES_MAX + 4_096;
 
 export function frameBytes(record: Omit<LogRecord, 'offset'>): number {
@@ -36,7 +36,7 @@ export function frameBytes(record: Omit<LogRecord, 'offset'>): number {
   return bytes;
 }
 
-/** Writes the record at `at`, where `frameBytes(record)` are free, and returns where it ends. */
+/** Writes the record at `at`, where `frameBytes(record)` bytes are free, and returns the end position. */
 export function encodeFrame(record: LogRecord, into: Buffer, at: number): number {
   let next = at + PREFIX_BYTES;
   next = into.writeBigInt64BE(BigInt(record.offset), next);
@@ -59,7 +59,7 @@ export function encodeFrame(record: LogRecord, into: Buffer, at: number): number
   return next;
 }
 
-/** Reads the record at `at`. Never throws: what is no record is 'damaged', and what may go on is 'short'. */
+/** Reads the record at `at`. It never throws: invalid bytes are 'damaged', and an incomplete record is 'short'. */
 export function decodeFrame(from: Buffer, at: number): Decoded {
   if (from.length - at < PREFIX_BYTES) return { state: 'short', bytes: PREFIX_BYTES };
   const bytes = from.readUInt32BE(at) + LENGTH_BYTES;
@@ -103,7 +103,7 @@ function decodeBody(from: Buffer, at: number, end: number): LogRecord | undefine
   return { offset, timestamp, key, value, headers };
 }
 
-/** Over the length as well, so that a record cannot be taken for a longer or shorter one. */
+/** Includes the length, so that a wrong length is detected. */
 function checksum(bytes: Buffer, at: number, end: number): number {
   const length = crc32(bytes.subarray(at, at + LENGTH_BYTES));
   return crc32(bytes.subarray(at + PREFIX_BYTES, end), length);

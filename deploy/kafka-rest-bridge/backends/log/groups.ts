@@ -9,8 +9,8 @@ interface Group {
 }
 
 /**
- * Which member of which group has which partitions. It is kept in memory alone: all members are instances of this
- * process, so a rebalance is one step, and a restart begins with none.
+ * The assignment of partitions to the members of each group. It is only in memory: all members are instances of this
+ * process, so a rebalance is one step, and a restart begins without members.
  */
 export class Groups {
   readonly #groups = new Map<string, Group>();
@@ -52,7 +52,7 @@ export class Groups {
     };
   }
 
-  /** A topic has come: the groups that wait for it get its partitions. */
+  /** Rebalances the groups that subscribe to a created topic, so that they get its partitions. */
   topicCreated(topic: string): void {
     for (const group of this.#groups.values()) {
       if ([...group.members.values()].some((topics) => topics.includes(topic))) this.#rebalance(group);

@@ -1,12 +1,15 @@
 import { open, readFile, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-/** Folders that this process holds: a lock with its own id may also be of one before it, in a container for instance. */
+/**
+ * Folders that this process holds. A lock file with this process's own id may come from an earlier process with the
+ * same id, for instance in a container.
+ */
 const held = new Set<string>();
 
 /**
- * Claims the folder for this process. The file names the process; one that a killed process has left behind is
- * taken over. Returns how to release it.
+ * Claims the folder for this process. The lock file has the process's id; the lock of a killed process is taken over.
+ * Returns a function that releases it.
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(resolve(folder), 'lock');
@@ -35,7 +38,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // Another user's process may not be signalled, but it is there.
+    // A process of another user refuses the signal, but it exists.
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 }

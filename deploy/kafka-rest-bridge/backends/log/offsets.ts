@@ -5,7 +5,7 @@ import { RequestError } from '../../errors.ts';
 import { type Position, partitionKey, type TopicPartition } from '../../messages.ts';
 import { replaceFile } from './files.ts';
 
-/** Groups whose offsets are kept. Each is a file; beyond this somebody makes up names. */
+/** The most groups whose offsets are kept. Each is a file; more groups suggest that a client generates names. */
 const GROUPS_MAX = 1_000;
 const FILE_SUFFIX = '.json';
 
@@ -21,7 +21,10 @@ interface GroupOffsets {
   saving: Promise<void> | undefined;
 }
 
-/** What each consumer group has committed: a file for each, replaced whole, so a crash leaves the old or the new. */
+/**
+ * The committed offsets of each consumer group: one file for each, replaced atomically, so a crash leaves the old or
+ * the new content.
+ */
 export class CommittedOffsets {
   readonly #folder: string;
   readonly #groups: Map<string, GroupOffsets>;
@@ -48,7 +51,7 @@ export class CommittedOffsets {
     return this.#groups.get(group)?.offsets.get(partitionKey(partition))?.offset;
   }
 
-  /** Answers once they are on disk. Commits that come while the file is written share the next write. */
+  /** Resolves once the offsets are on disk. Commits that arrive during a write share the next write. */
   async commit(group: string, positions: readonly Position[]): Promise<void> {
     let state = this.#groups.get(group);
     if (state === undefined) {
@@ -91,7 +94,7 @@ export class CommittedOffsets {
   }
 }
 
-/** Groups have any name, files do not. */
+/** Hashes a group's name, because it may have characters that file names do not allow. */
 function fileName(group: string): string {
   return `${createHash('sha256').update(group).digest('hex')}${FILE_SUFFIX}`;
 }

@@ -7,15 +7,15 @@ import { emptySegment, noteRecord, readSegment, type Segment, scanSegment, segme
 export type NewRecord = Omit<LogRecord, 'offset'>;
 
 export interface PartitionOptions {
-  /** A segment is closed when it has this many bytes. */
+  /** The size at which a segment is closed. */
   segmentBytes: number;
-  /** Closed segments are removed, oldest first, while the partition has more bytes than this. */
+  /** While the partition has more bytes than this, closed segments are removed, oldest first. */
   retentionBytes: number;
   /** Closed segments whose newest record is older than this, in milliseconds, are removed. */
   retentionMs: number;
 }
 
-/** Bytes that are written and synced at once: requests that wait for the disk together share a sync. */
+/** The most bytes that are written and synced at once. Appends that wait at the same time share a sync. */
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 
 interface Pending {
@@ -26,8 +26,8 @@ interface Pending {
 }
 
 /**
- * A partition: records in consecutive offsets, in segments of which only the last is written. An append is answered
- * after fdatasync, and readers see no record before. One process at a time may have it open.
+ * A partition: records at consecutive offsets, in segments of which only the last is written. An append resolves after
+ * fdatasync, and readers see no record before. Only one process may have it open.
  */
 export class PartitionLog {
   readonly folder: string;
@@ -36,7 +36,7 @@ export class PartitionLog {
   #writer: FileHandle | undefined;
   #pending: Pending[] = [];
   #writing: Promise<void> | undefined;
-  /** Set when the file may hold bytes that nobody was promised: nothing may be written after them. */
+  /** Set if the file may hold bytes of a failed append. Nothing may be written after them. */
   #failure: RequestError | undefined;
   #closed = false;
   readonly #waiting = new Set<() => void>();
@@ -48,8 +48,8 @@ export class PartitionLog {
   }
 
   /**
-   * Opens what is in the folder. What comes after the last whole record of the last segment is the torn tail of a
-   * write that no one was answered: it is kept beside the segment and cut off. Damage anywhere else is refused.
+   * Opens the partition in the folder. Bytes after the last whole record of the last segment are the torn tail of an
+   * unacknowledged write: they are copied beside the segment and cut off. Damage anywhere else is an error.
    */
   static async open(
     folder: string,
@@ -93,7 +93,7 @@ export class PartitionLog {
     return active;
   }
 
-  /** Appends the records one after the other and returns the offset of the first, once all are on disk. */
+  /** Appends the records in order and returns the offset of the first, once all are on disk. */
   append(records: readonly NewRecord[]): Promise<number> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#closed) return Promise.reject(new RequestError(503, 'The log is closed.'));
@@ -104,14 +104,14 @@ export class PartitionLog {
     return promise;
   }
 
-  /** The records from an offset on, up to the end as it is now. */
+  /** The records from an offset up to the current end. */
   async *read(from: number): AsyncGenerator<{ record: LogRecord; bytes: number }> {
     for (const segment of [...this.#segments]) {
       if (segment.next > from) yield* readSegment(segment, from);
     }
   }
 
-  /** The first offset whose record is of this time or later, in milliseconds. */
+  /** The first offset whose record has this timestamp or a later one, in milliseconds. */
   async offsetAt(timestamp: number): Promise<number | undefined> {
     for (const segment of [...this.#segments]) {
       if (segment.maxTimestamp < timestamp) continue;
@@ -122,13 +122,16 @@ export class PartitionLog {
     return undefined;
   }
 
-  /** Calls back once, after the next append; returns how to take that back. */
+  /** Calls back once, after the next append; returns a function that cancels the callback. */
   onAppend(callback: () => void): () => void {
     this.#waiting.add(callback);
     return () => this.#waiting.delete(callback);
   }
 
-  /** Removes what is too old or too much. The segment that is written stays, unless all in it is too old. */
+  /**
+   * Removes segments beyond the retention's age or size. The segment that is written stays, unless all its records are
+   * too old.
+   */
   async retain(now: number): Promise<void> {
     const oldest = now - this.#options.retentionMs;
     if (this.#active.bytes > 0 && this.#active.maxTimestamp < oldest) {
@@ -146,7 +149,7 @@ export class PartitionLog {
     }
   }
 
-  /** Takes what is being written to its end, and nothing more. */
+  /** Writes the pending appends, refuses new ones, and closes the file. */
   async close(): Promise<void> {
     this.#closed = true;
     while (this.#writing !== undefined) await this.#writing;
@@ -154,7 +157,7 @@ export class PartitionLog {
     this.#writer = undefined;
   }
 
-  /** Does this unless the segments are being worked on already, and then what was asked for meanwhile. */
+  /** Runs the work, unless other work is running. Afterwards it writes the appends that arrived in the meantime. */
   #occupy(work: () => Promise<void>): void {
     this.#writing ??= work().finally(() => {
       this.#writing = undefined;
@@ -215,7 +218,7 @@ export class PartitionLog {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       const failure = new RequestError(503, `The log cannot be written: ${reason}`);
-      // Without this the next batch could leave a part of this one behind it.
+      // Removes the failed batch, because the next batch would otherwise follow a part of it.
       await writer.truncate(segment.bytes).catch(() => {
         this.#failure = failure;
       });
@@ -231,7 +234,7 @@ export class PartitionLog {
   }
 }
 
-/** A write may take less than it is given, for instance on a full disk. */
+/** One write call may write only a part of the buffer, for instance on a full disk. */
 async function writeAll(writer: FileHandle, buffer: Buffer, at: number): Promise<void> {
   let done = 0;
   while (done < buffer.length) {

@@ -2,24 +2,24 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeFrame, FRAME_BYTES_MAX, type LogRecord } from './frame.ts';
 
-/** How far apart the index's entries are, in bytes: what a read scans at most before its first record. */
+/** The distance of the index's entries, in bytes: the most that a read scans before its first record. */
 const INDEX_EVERY_BYTES = 32 * 1024;
-/** How much is read at a time; a larger record is read whole. */
+/** The bytes of one read; a larger record is read whole. */
 const CHUNK_BYTES = 128 * 1024;
 const SCAN_BYTES = 1024 * 1024;
 const NAME_DIGITS = 20;
 const NAME_PATTERN = /^(\d{20})\.log$/;
 
-/** A file of consecutive records, named after the offset of its first, and what is remembered of it. */
+/** A file of consecutive records, named after the offset of its first, with the metadata that is kept in memory. */
 export interface Segment {
   readonly base: number;
   readonly path: string;
   /** The offset after its last record. */
   next: number;
   bytes: number;
-  /** Of its records, in milliseconds; -Infinity while there is none. */
+  /** The greatest timestamp of its records, in milliseconds; -Infinity without records. */
   maxTimestamp: number;
-  /** Offsets and where they lie, one in each stretch of `INDEX_EVERY_BYTES`. */
+  /** Offsets and their file positions, one for each stretch of `INDEX_EVERY_BYTES`. */
   readonly index: { offset: number; at: number }[];
 }
 
@@ -38,7 +38,7 @@ export function emptySegment(folder: string, base: number): Segment {
   return { base, path, next: base, bytes: 0, maxTimestamp: Number.NEGATIVE_INFINITY, index: [] };
 }
 
-/** Takes note of a record that was written at the end. */
+/** Updates the metadata for a record that was written at the end. */
 export function noteRecord(
   segment: Segment,
   record: Pick<LogRecord, 'offset' | 'timestamp'>,
@@ -54,8 +54,8 @@ export function noteRecord(
 }
 
 /**
- * Reads a segment from its file as far as it is whole: each record checked, its offset the one that follows.
- * `fileBytes` greater than the segment's `bytes` means that something else comes after.
+ * Reads a segment from its file up to the last valid record: each record is checked, and its offset must follow the
+ * previous one. If `fileBytes` is greater than the segment's `bytes`, invalid bytes follow.
  */
 export async function scanSegment(
   folder: string,
@@ -75,7 +75,7 @@ export async function scanSegment(
   }
 }
 
-/** The records of the segment from an offset on, as they were when it was called. */
+/** The records of the segment from an offset on, up to its end at the time of the call. */
 export async function* readSegment(
   segment: Segment,
   from: number,
@@ -102,7 +102,7 @@ function positionBefore(segment: Segment, offset: number): number {
   return segment.index[low - 1]?.at ?? 0;
 }
 
-/** Decodes until the end or the first thing that is no record. */
+/** Decodes until the end or the first invalid record. */
 async function* frames(handle: FileHandle, from: number, end: number, chunkBytes: number) {
   let at = from;
   let want = chunkBytes;
@@ -119,7 +119,7 @@ async function* frames(handle: FileHandle, from: number, end: number, chunkBytes
     }
     at += used;
     if (decoded.state === 'damaged') return;
-    // A record that goes on beyond the chunk is read whole; one that goes on beyond the file is torn.
+    // A record that continues beyond the chunk is read whole; one that continues beyond the file is torn.
     if (used === 0 && (bytesRead < buffer.length || at + decoded.bytes > end)) return;
     want = used === 0 ? Math.min(decoded.bytes, FRAME_BYTES_MAX) : chunkBytes;
     if (used === 0 && want <= bytesRead) return;

@@ -6,10 +6,10 @@ import { replaceFile, syncFolder } from './files.ts';
 import { PartitionLog, type PartitionOptions } from './partition.ts';
 
 const TOPIC_FILE = 'topic.json';
-/** Partitions of all topics together. Each has an open file and its index in memory. */
+/** The most partitions of all topics together. Each has an open file and its index in memory. */
 const PARTITIONS_MAX = 3_000;
 
-/** All topics on this disk: a folder for each, with its count of partitions and a folder for each of those. */
+/** All topics on this disk: a folder for each, with its number of partitions and a folder for each partition. */
 export class LogStore {
   readonly #folder: string;
   readonly #options: PartitionOptions;
@@ -21,7 +21,7 @@ export class LogStore {
     this.#options = options;
   }
 
-  /** Opens every partition and checks every record; `report` is told of what had to be cut off. */
+  /** Opens every partition and checks every record; `report` receives a line for each torn tail that was cut off. */
   static async open(
     folder: string,
     options: PartitionOptions,
@@ -31,7 +31,7 @@ export class LogStore {
     const store = new LogStore(folder, options);
     for (const topic of await readdir(folder)) {
       const partitions = await readTopicFile(join(folder, topic, TOPIC_FILE));
-      // A folder without the file is that of a topic whose creation was interrupted: nobody was answered.
+      // A folder without the file belongs to a topic whose creation was interrupted before it was acknowledged.
       if (partitions === undefined) continue;
       const logs: PartitionLog[] = [];
       for (let partition = 0; partition < partitions; partition++) {
@@ -82,7 +82,7 @@ export class LogStore {
     await Promise.all([...this.#topics.values()].flat().map((log) => log.close()));
   }
 
-  /** The topic is there when its file is: until then a crash leaves a folder that is not looked at. */
+  /** A topic exists once its file does. A crash before that leaves a folder that is ignored. */
   async #create(topic: string, partitions: number): Promise<PartitionLog[]> {
     const existing = [...this.#topics.values()].reduce((sum, logs) => sum + logs.length, 0);
     if (existing + partitions > PARTITIONS_MAX) {

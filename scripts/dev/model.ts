@@ -24,14 +24,16 @@ export async function ensureModels(
     if (await isPublished(name, stack)) continue;
     const first = project.models[name];
     if (first === undefined) {
-      step(`the model "${name}" has no version yet, and src/catalog/project.ts names none: it answers 503`);
+      step(
+        `the model "${name}" has no version yet, and src/catalog/project.ts names none: it answers 503, or its fallback`,
+      );
       continue;
     }
     const problem = await publishFirst(name, first, stack);
     step(
       problem === undefined
         ? `the model "${name}" has a first version`
-        : `the model "${name}" has no version yet and answers 503: ${problem}`,
+        : `the model "${name}" has no version yet and answers 503, or its fallback: ${problem}`,
     );
   }
 }

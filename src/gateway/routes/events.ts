@@ -120,10 +120,15 @@ function wantsToWait(prefer: string | undefined): boolean {
   return (prefer ?? '').split(',').some((preference) => /^\s*wait\s*(?:[=;]|$)/i.test(preference));
 }
 
+/** Messages of schemas end without a full stop. */
+function asSentence(detail: string): string {
+  return /[.!?]$/.test(detail) ? detail : `${detail}.`;
+}
+
 function throwIfRefused({ verdicts: [verdict] }: IngestReport): void {
   if (verdict?.verdict !== 'quarantined') return;
   const { code, detail, pointer } = verdict;
-  throw new Failure(code, `${detail} The event is kept in quarantine.`, { pointer });
+  throw new Failure(code, `${asSentence(detail)} The event is kept in quarantine.`, { pointer });
 }
 
 function statusOf({ verdicts }: IngestReport, single: boolean, stored: boolean): 200 | 201 | 202 | 207 {

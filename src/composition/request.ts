@@ -146,8 +146,18 @@ export class RequestPorts implements GatewayPorts {
         const ask = () => changeFeed(env).next(question);
         const page = await calling(ask, 'feed_unavailable', 'The feed does not answer.', 5);
         if (page !== null) return page;
-        throw new Failure('feed_unavailable', 'Too many are reading the feed.', { retryAfterS: 5 });
+        throw new Failure(
+          'feed_unavailable',
+          'All places of the feed are taken. Connect again later; streams that have begun are not affected.',
+          { retryAfterS: 5 },
+        );
       },
+      leave: (id) =>
+        this.#scope.keepAlive(
+          changeFeed(env)
+            .leave(id)
+            .catch(() => undefined),
+        ),
     };
   }
 

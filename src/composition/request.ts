@@ -116,10 +116,10 @@ export class RequestPorts implements GatewayPorts {
     const { env, db, isolate } = this.#bound;
     const types = isolate.catalog.eventTypes;
     return {
-      take: async (raw, isWaiting) => {
+      take: async (raw, { isWaiting, lane }) => {
         const { take, token } = acceptance(isWaiting, {
           types,
-          enqueue: (items, receivedAt) => enqueueEvents(env, items, receivedAt),
+          enqueue: (items, receivedAt) => enqueueEvents(env, items, receivedAt, lane),
           store: (message) => this.#storeAndRelay(() => this.#store([message])),
         });
         const report = await ingest(raw, systemNow(), { types, take });
@@ -338,6 +338,7 @@ export class RequestPorts implements GatewayPorts {
       ...scope,
       noteLineage: this.#noteLineage,
       isPatient: false,
+      lane: 'live',
     });
   }
 
@@ -350,7 +351,7 @@ export class RequestPorts implements GatewayPorts {
       await armRelay(env);
       return await work();
     });
-    await outboxRelay(env).sweep();
+    await outboxRelay(env).sweepLive();
     return { outcome, token: formatToken(await this.#bound.newestToken(this.#scope)) };
   }
 

@@ -3,6 +3,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { type Effect, EVENT_LINE, hasLines } from '../../define/effect.ts';
 import type { HistoryDefinition } from '../../define/entity.ts';
+import type { Lane } from '../lane.ts';
 import { ownWrite } from './captured.ts';
 import { pendingOfStored } from './quality-pending.ts';
 import { byColumns, type EventRow, recordset } from './recordset.ts';
@@ -52,16 +53,18 @@ const Known = z.object({
  * into the new events, and the later statements find them by it.
  *
  * @param events of distinct identities: one statement may not insert the same key twice.
+ * @param lane of the changes in the outbox.
  * @returns the duplicates.
  */
 export async function storeEvents(
   db: NeonHttpDatabase,
   events: readonly StorableEvent[],
   batch: string,
+  lane: Lane = 'live',
 ): Promise<KnownEvent[]> {
   if (events.length === 0) return [];
   const [, , known] = await db.batch([
-    db.execute(ownWrite()),
+    db.execute(ownWrite(lane)),
     db.execute(insertEvents(events, batch)),
     db.execute(selectKnown(events, batch)),
     ...rowEffectStatements(rowEffects(events), batch).map((statement) => db.execute(statement)),

@@ -23,9 +23,9 @@ import { invalidateTags } from './clock.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { queueForSink } from './kafka.ts';
 import { noteLineage } from './lineage.ts';
-import { changeFeed, featureShard, outboxRelay } from './objects.ts';
+import { changeFeed, featureShard } from './objects.ts';
 import { changesQueue, eventsQueue } from './queueing.ts';
-import { armRelay, storeMessagesIn } from './storing.ts';
+import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
 
 /** Passes a batch to the consumer of its queue. @throws Error for a queue without a consumer. */
 export async function consume(batch: MessageBatch, bound: BoundIsolate, scope: RequestScope): Promise<void> {
@@ -94,7 +94,7 @@ function eventsPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): Even
     queue: eventsQueue(env, lane),
     probe: () => db.execute(sql`select 1`),
     store: (messages) => storeMessagesIn(bound, messages, storing),
-    sweepOutbox: () => (lane === 'live' ? outboxRelay(env).sweepLive() : outboxRelay(env).sweep()),
+    sweepOutbox: () => sweepLane(env, lane),
     armRelay: () => armRelay(env),
   };
 }

@@ -82,6 +82,12 @@ export async function armRelay(env: Pick<Env, 'OUTBOX_RELAY'>): Promise<void> {
   await calling(() => outboxRelay(env).arm(), 'relay_unavailable', detail, 1);
 }
 
+/** Relays every change of a lane that was committed before the call; those of the bulk lane after all live ones. */
+export async function sweepLane(env: Pick<Env, 'OUTBOX_RELAY'>, lane: Lane): Promise<void> {
+  if (lane === 'live') await outboxRelay(env).sweepLive();
+  else await outboxRelay(env).sweep();
+}
+
 function scorePorts({ db, env, isolate }: BoundIsolate): ScorePorts {
   return {
     types: isolate.catalog.eventTypes,

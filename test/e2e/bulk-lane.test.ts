@@ -87,10 +87,14 @@ it('recognises a duplicate across the lanes, and refuses a lane that there is no
   expect((await send([purchaseOf('bulk-0-0', '20000')])).status).toBe(202);
   const wanted = await send([purchaseOf('bulk-0-1', '20001')], { prefer: 'wait', 'millrace-lane': 'live' });
   expect(await wanted.json()).toMatchObject({ duplicates: 1 });
-  // Bulk is queued, whatever else the request prefers.
-  expect((await send([purchaseOf('waits', '1')], { prefer: 'wait', 'millrace-lane': 'bulk' })).status).toBe(
-    202,
-  );
+  // A request may wait for its bulk events; the token comes after their changes are relayed.
+  const waits = await send([purchaseOf('waits', '1')], { prefer: 'wait', 'millrace-lane': 'bulk' });
+  expect(waits.status).toBe(201);
+  expect(waits.headers.get('millrace-token')).not.toBeNull();
+  const [change] =
+    await stack.sql(`select o.is_bulk, o.relayed_at is not null as relayed from millrace.outbox o
+    join millrace.events e on e.seq = o.event_seq where e.id = 'waits'`);
+  expect(change).toEqual({ is_bulk: true, relayed: true });
   const unknown = await send([purchaseOf('x', '1')], { 'millrace-lane': 'express' });
   expect(unknown.status).toBe(400);
   expect(await unknown.json()).toMatchObject({ code: 'invalid_request', pointer: 'Millrace-Lane' });

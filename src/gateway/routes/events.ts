@@ -36,7 +36,7 @@ export interface EventPorts {
    * Validates the events of a request and passes all of them on, refused ones with their reason.
    *
    * @param how.isWaiting whether the client asks for an answer after the events are stored (`Prefer: wait`).
-   * @param how.lane which queue takes the events that are not stored before the answer.
+   * @param how.lane which queues take the events and their changes.
    * @returns `token` if they are stored: the moment from which reads show them.
    */
   readonly take: (
@@ -74,8 +74,7 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
       headers: z.object({
         prefer: z.string().optional().openapi({ description: '`wait`: answer once the events are stored' }),
         'millrace-lane': z.enum(LANES).optional().openapi({
-          description:
-            '`bulk` for imports and backfills: live events do not wait behind these, and `Prefer: wait` is not honoured',
+          description: '`bulk` for imports and backfills: live events do not wait behind these',
         }),
       }),
       body: {
@@ -112,7 +111,7 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
   app.post('/v1/events', async (c) => {
     const { raw, single } = await receiveEvents(c.req.raw);
     const lane = laneOf(c.req.header('millrace-lane'));
-    const isWaiting = lane === 'live' && wantsToWait(c.req.header('prefer'));
+    const isWaiting = wantsToWait(c.req.header('prefer'));
     const { report, token } = await eventsOf(c).take(raw, { isWaiting, lane });
     if (single) throwIfRefused(report);
     const headers = {

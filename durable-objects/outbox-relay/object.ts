@@ -49,6 +49,12 @@ export class OutboxRelay extends DurableObject {
     return { relayed: await this.#sweeper.sweep() };
   }
 
+  /** Relays every live change that was committed before the call. Bulk changes do not delay the answer. */
+  async sweepLive(): Promise<void> {
+    await this.arm();
+    await this.#sweeper.sweepLive();
+  }
+
   /** Relays everything that was committed before the call, and advances the outbox's watermark to the call. */
   async heartbeat(): Promise<void> {
     await this.#sweeper.heartbeat();

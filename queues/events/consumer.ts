@@ -5,13 +5,16 @@ import { EventsMessage, halvesOfEvents } from './message.ts';
 export interface EventsPorts extends BatchPorts<EventsMessage> {
   /** Stores the events of all messages, or fails. Safe to repeat. */
   readonly store: (messages: readonly EventsMessage[]) => Promise<unknown>;
-  /** Relays everything that was committed before the call. */
+  /**
+   * Relays every change of the consumer's lane that was committed before the call. The bulk consumer relays all that is
+   * pending, so its changes cannot pile up in the outbox.
+   */
   readonly sweepOutbox: () => Promise<unknown>;
   /** Returns once the relay is sure to sweep soon. */
   readonly armRelay: () => Promise<void>;
 }
 
-/** Stores events and relays their changes at once. */
+/** Stores events of one lane and relays their changes at once. */
 export async function consumeEvents(batch: MessageBatch, ports: EventsPorts): Promise<void> {
   const topic = { schema: EventsMessage, handle: ports.store, halves: halvesOfEvents };
   await handleBatch(batch, { ...topic, finish: () => relay(ports) }, ports);

@@ -15,6 +15,7 @@ import { sinkRecord } from '../pipeline/kafka/sink.ts';
 import { foldObserved, type Tell } from '../pipeline/lineage/observed.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { partitionCounts, produceAll } from '../storage/kafka.ts';
+import type { Lane } from '../storage/lane.ts';
 import { isOutage } from '../storage/outage.ts';
 import type { connect } from '../storage/postgres/connect.ts';
 import { keepDeadLetters } from '../storage/postgres/quarantine.ts';
@@ -22,17 +23,22 @@ import { invalidateTags } from './clock.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { queueForSink } from './kafka.ts';
 import { noteLineage } from './lineage.ts';
-import { changeFeed, featureShard, outboxRelay } from './objects.ts';
-import { armRelay, storeMessagesIn } from './storing.ts';
+import { changeFeed, featureShard } from './objects.ts';
+import { changesQueue, eventsQueue } from './queueing.ts';
+import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
 
 /** Passes a batch to the consumer of its queue. @throws Error for a queue without a consumer. */
 export async function consume(batch: MessageBatch, bound: BoundIsolate, scope: RequestScope): Promise<void> {
   const { env, db } = bound;
   switch (batch.queue) {
     case 'millrace-events':
-      return await consumeEvents(batch, eventsPorts(bound, scope));
+      return await consumeEvents(batch, eventsPorts(bound, scope, 'live'));
+    case 'millrace-events-bulk':
+      return await consumeEvents(batch, eventsPorts(bound, scope, 'bulk'));
     case 'millrace-changes':
-      return await consumeChanges(batch, changesPorts(bound, scope));
+      return await consumeChanges(batch, changesPorts(bound, scope, 'live'));
+    case 'millrace-changes-bulk':
+      return await consumeChanges(batch, changesPorts(bound, scope, 'bulk'));
     case 'millrace-sink':
       return await consumeSink(batch, sinkPorts(bound));
     case 'millrace-dead':
@@ -75,24 +81,25 @@ function deadLetters({ db }: BoundIsolate): Pick<BatchPorts<unknown>, 'keepDead'
   return { keepDead: (letters) => keepDead(db, letters), isOutage };
 }
 
-function eventsPorts(bound: BoundIsolate, scope: RequestScope): EventsPorts {
+function eventsPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): EventsPorts {
   const { db, env } = bound;
   const storing = {
     keepAlive: (work: Promise<unknown>) => scope.keepAlive(work),
     noteLineage: notingLineage(bound, scope),
     isPatient: true,
+    lane,
   };
   return {
     ...deadLetters(bound),
-    queue: env.EVENTS,
+    queue: eventsQueue(env, lane),
     probe: () => db.execute(sql`select 1`),
     store: (messages) => storeMessagesIn(bound, messages, storing),
-    sweepOutbox: () => outboxRelay(env).sweep(),
+    sweepOutbox: () => sweepLane(env, lane),
     armRelay: () => armRelay(env),
   };
 }
 
-function changesPorts(bound: BoundIsolate, scope: RequestScope): ChangesPorts {
+function changesPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): ChangesPorts {
   const { env, isolate } = bound;
   const { features } = isolate.catalog;
   const shards: Pick<ShardPort, 'fold'> = {
@@ -100,7 +107,7 @@ function changesPorts(bound: BoundIsolate, scope: RequestScope): ChangesPorts {
   };
   return {
     ...deadLetters(bound),
-    queue: env.CHANGES,
+    queue: changesQueue(env, lane),
     fold: (events) => foldStored(isolate.catalog, events, shards, notingLineage(bound, scope)),
     invalidate: (tags) => invalidateTags(env, tags),
     appendToFeed: async (changes) => await changeFeed(env).append([...changes]),

@@ -39,7 +39,10 @@ export interface Env {
   readonly CACHE: KVNamespace;
   readonly MODELS: R2Bucket;
   readonly EVENTS: Queue<EventsMessage>;
+  /** The bulk lane: the same messages, for the same consumer. */
+  readonly EVENTS_BULK: Queue<EventsMessage>;
   readonly CHANGES: Queue<ChangesMessage>;
+  readonly CHANGES_BULK: Queue<ChangesMessage>;
   readonly SINK: Queue<SinkMessage>;
   /**
    * The dead-letter queue: the platform moves messages here that exceeded their retries. A letter that cannot be stored
@@ -61,7 +64,9 @@ const BINDINGS = [
   'CACHE',
   'MODELS',
   'EVENTS',
+  'EVENTS_BULK',
   'CHANGES',
+  'CHANGES_BULK',
   'SINK',
   'DEAD',
   'TAG_CLOCK',

@@ -78,7 +78,7 @@ function sourcePorts(
         (chunk) => eventsMessage(chunk, receivedAt),
       ),
     isOutage,
-    relay: () => outboxRelay(env).sweep(),
+    relay: () => outboxRelay(env).sweepLive(),
     commit: (offset) => partition.commit(offset),
     lost: (from, to) =>
       log('error', 'Kafka has dropped records that were not read.', {

@@ -3,14 +3,19 @@ import { OUTBOX } from '../cache/clock/sources.ts';
 import type { Catalog } from '../define/catalog.ts';
 import { publishChanges } from '../pipeline/publish.ts';
 import type { RelayPorts } from '../pipeline/relay.ts';
+import { LANES } from '../storage/lane.ts';
 import { connect, isTimeout } from '../storage/postgres/connect.ts';
 import { markRelayed, readPending } from '../storage/postgres/outbox.ts';
 import { invalidateTags } from './clock.ts';
 import { databaseTarget } from './config.ts';
 import type { Env } from './env.ts';
 import { rootClock } from './objects.ts';
+import { changesQueue } from './queueing.ts';
 
-export type RelayEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'TAG_CLOCK' | 'CHANGES'>;
+export type RelayEnv = Pick<
+  Env,
+  'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'TAG_CLOCK' | 'CHANGES' | 'CHANGES_BULK'
+>;
 
 /** The ports of the relay: the database, the root clock and the `changes` queue. */
 export function outboxRelayPorts(env: RelayEnv, catalog: Pick<Catalog, 'entities'>): OutboxRelayPorts {
@@ -36,7 +41,11 @@ function relayPorts(env: RelayEnv, entities: ReadonlySet<string>): RelayPorts {
   return {
     readPending: (limit) => readPending(db, limit),
     invalidate: (tags) => invalidateTags(env, tags),
-    publish: (changes, at) => publishChanges(env.CHANGES, changes, at, entities),
+    publish: async (changes, at) => {
+      const lanes = Map.groupBy(changes, ({ lane }) => lane);
+      for (const lane of LANES)
+        await publishChanges(changesQueue(env, lane), lanes.get(lane) ?? [], at, entities);
+    },
     markRelayed: (outboxIds, at) => markRelayed(db, outboxIds, at),
   };
 }

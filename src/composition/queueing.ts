@@ -1,12 +1,24 @@
+import type { ChangesMessage } from '../../queues/changes/message.ts';
 import type { EventsMessage } from '../../queues/events/message.ts';
 import { eventsMessage, type QueueItem } from '../pipeline/ingest.ts';
 import { hashesOf, identityHash, QUEUED_SHARDS } from '../pipeline/queued.ts';
 import { calling } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { callPeer, QUEUE_SEND_MS } from '../platform/peer.ts';
+import type { Lane } from '../storage/lane.ts';
 import { sendChunked } from '../storage/queue.ts';
 import type { Env } from './env.ts';
 import { queuedEvents } from './objects.ts';
+
+/** The queue of a lane's events. */
+export function eventsQueue(env: Pick<Env, 'EVENTS' | 'EVENTS_BULK'>, lane: Lane): Queue<EventsMessage> {
+  return lane === 'live' ? env.EVENTS : env.EVENTS_BULK;
+}
+
+/** The queue of a lane's changes. */
+export function changesQueue(env: Pick<Env, 'CHANGES' | 'CHANGES_BULK'>, lane: Lane): Queue<ChangesMessage> {
+  return lane === 'live' ? env.CHANGES : env.CHANGES_BULK;
+}
 
 /**
  * Enqueues events, then records them as queued. The reverse order could report an event as queued that is not.
@@ -17,8 +29,13 @@ export async function enqueueEvents(
   env: Env,
   items: readonly QueueItem[],
   receivedAt: number,
+  lane: Lane,
 ): Promise<void> {
-  await sendChunked(env.EVENTS, items, (chunk): EventsMessage => eventsMessage(chunk, receivedAt));
+  await sendChunked(
+    eventsQueue(env, lane),
+    items,
+    (chunk): EventsMessage => eventsMessage(chunk, receivedAt),
+  );
   const hashes = hashesOf(items);
   try {
     if (hashes.length > 0) await queuedEvents(env, (hashes[0] ?? 0) % QUEUED_SHARDS).note(hashes);

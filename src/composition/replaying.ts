@@ -13,6 +13,7 @@ import { invalidateTags } from './clock.ts';
 import type { Env } from './env.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { featureShard } from './objects.ts';
+import { changesQueue } from './queueing.ts';
 
 /** The feature shards, as ports of a rebuild. */
 export function rebuildShards(env: Pick<Env, 'FEATURE_SHARD'>): RebuildPort {
@@ -48,7 +49,8 @@ export function replayStepPorts(
         ),
       );
       // The moment is read after the changes: every change that is marked as relayed by then was invalidated before it.
-      await publishAgain(env.CHANGES, events, relayed, await newestMoment(), entities);
+      // A replay is bulk: live changes do not wait behind it.
+      await publishAgain(changesQueue(env, 'bulk'), events, relayed, await newestMoment(), entities);
     },
     bounds: (range) => guarded(() => boundsOf(db, ofAllVersions(catalog, range))),
     history: async (range, page) => {

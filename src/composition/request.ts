@@ -27,6 +27,7 @@ import { systemNow } from '../platform/clock.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
+import type { Lane } from '../storage/lane.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { deleteEntity, missingKeys, putEntity, rowVersion } from '../storage/postgres/entity-writes.ts';
 import { readEventStatus } from '../storage/postgres/event-status.ts';
@@ -49,7 +50,7 @@ import { noteLineage, sweepRuns } from './lineage.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, enqueueMessage, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
-import { armRelay, storeMessagesIn } from './storing.ts';
+import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
 
 /**
  * How long the lineage of answers is buffered before it is written, in milliseconds. The writes come after the
@@ -117,11 +118,11 @@ export class RequestPorts implements GatewayPorts {
     const { env, db, isolate } = this.#bound;
     const types = isolate.catalog.eventTypes;
     return {
-      take: async (raw, isWaiting) => {
+      take: async (raw, { isWaiting, lane }) => {
         const { take, token } = acceptance(isWaiting, {
           types,
-          enqueue: (items, receivedAt) => enqueueEvents(env, items, receivedAt),
-          store: (message) => this.#storeAndRelay(() => this.#store([message])),
+          enqueue: (items, receivedAt) => enqueueEvents(env, items, receivedAt, lane),
+          store: (message) => this.#storeAndRelay(lane, () => this.#store([message], lane)),
         });
         const report = await ingest(raw, systemNow(), { types, take });
         return { report, token: token() };
@@ -245,11 +246,11 @@ export class RequestPorts implements GatewayPorts {
       list: (filter) => guarded(() => listQuarantine(db, filter)),
       find: async (id) => (await guarded(() => readQuarantined(db, [id])))[0],
       release: async (ids, corrected) => {
-        const { outcome: results, token } = await this.#storeAndRelay(() =>
+        const { outcome: results, token } = await this.#storeAndRelay('live', () =>
           release(ids, corrected, systemNow(), {
             types: isolate.catalog.eventTypes,
             read: (numbers) => readQuarantined(db, numbers),
-            take: (items, receivedAt) => this.#store([eventsMessage(items, receivedAt)]),
+            take: (items, receivedAt) => this.#store([eventsMessage(items, receivedAt)], 'live'),
             resolve: (closed, entry) => resolveQuarantined(db, closed, 'released', entry),
           }),
         );
@@ -343,12 +344,13 @@ export class RequestPorts implements GatewayPorts {
   }
 
   /** Stores events within the time limit of an answer that waits for them. */
-  #store(messages: readonly EventsMessage[]): Promise<StoreOutcome> {
+  #store(messages: readonly EventsMessage[], lane: Lane): Promise<StoreOutcome> {
     const scope = { keepAlive: (work: Promise<unknown>) => this.#scope.keepAlive(work) };
     return storeMessagesIn(this.#bound, messages, {
       ...scope,
       noteLineage: this.#noteLineage,
       isPatient: false,
+      lane,
     });
   }
 
@@ -357,6 +359,7 @@ export class RequestPorts implements GatewayPorts {
    * commit, there is no token: the events are stored, and the relay's alarm invalidates what depends on them.
    */
   async #storeAndRelay<Outcome>(
+    lane: Lane,
     work: () => Promise<Outcome>,
   ): Promise<{ readonly outcome: Outcome; readonly token: string | undefined }> {
     const { env } = this.#bound;
@@ -365,7 +368,7 @@ export class RequestPorts implements GatewayPorts {
       return await work();
     });
     try {
-      await outboxRelay(env).sweep();
+      await sweepLane(env, lane);
       return { outcome, token: formatToken(await this.#bound.newestToken(this.#scope)) };
     } catch (error) {
       const message = 'Stored events could not be relayed yet; the alarm of the relay repeats it.';

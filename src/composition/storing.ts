@@ -7,6 +7,7 @@ import { sha256Hex } from '../platform/digest.ts';
 import { calling } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
+import type { Lane } from '../storage/lane.ts';
 import { classifyFault, isTimeout } from '../storage/postgres/connect.ts';
 import { storeEvents } from '../storage/postgres/event-store.ts';
 import { judgeStored } from '../storage/postgres/quality-checks.ts';
@@ -28,19 +29,20 @@ export interface StoringScope {
   readonly noteLineage: Tell;
   /** Whether there is time to retry in smaller transactions if one takes too long. */
   readonly isPatient: boolean;
+  readonly lane: Lane;
 }
 
 /** Stores the events of some messages, and scores them in the background. It does not relay the outbox. */
 export async function storeMessagesIn(
   bound: BoundIsolate,
   messages: readonly EventsMessage[],
-  { keepAlive, noteLineage, isPatient }: StoringScope,
+  { keepAlive, noteLineage, isPatient, lane }: StoringScope,
 ): Promise<StoreOutcome> {
   const { db, isolate } = bound;
   if (systemNow() - scoredPendingAt >= SCORE_PENDING_EVERY_MS) scorePendingIn(bound, keepAlive);
   const scored = scoredStore({
     ...scorePorts(bound),
-    storeEvents: (events, batch) => storeEvents(db, events, batch),
+    storeEvents: (events, batch) => storeEvents(db, events, batch, lane),
     keepRefused: (refused, batch) => keepRefused(db, refused, batch),
     newId,
     now: systemNow,
@@ -78,6 +80,12 @@ export function scorePendingIn(bound: BoundIsolate, keepAlive: (work: Promise<un
 export async function armRelay(env: Pick<Env, 'OUTBOX_RELAY'>): Promise<void> {
   const detail = 'The relay does not answer. Nothing was written.';
   await calling(() => outboxRelay(env).arm(), 'relay_unavailable', detail, 1);
+}
+
+/** Relays every change of a lane that was committed before the call; those of the bulk lane after all live ones. */
+export async function sweepLane(env: Pick<Env, 'OUTBOX_RELAY'>, lane: Lane): Promise<void> {
+  if (lane === 'live') await outboxRelay(env).sweepLive();
+  else await outboxRelay(env).sweep();
 }
 
 function scorePorts({ db, env, isolate }: BoundIsolate): ScorePorts {

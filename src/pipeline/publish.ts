@@ -18,7 +18,7 @@ interface Published {
  */
 export async function publishChanges(
   queue: Outlet<ChangesMessage>,
-  changes: readonly PendingChange[],
+  changes: readonly Omit<PendingChange, 'lane'>[],
   at: ClockMoment,
   entities: ReadonlySet<string>,
 ): Promise<void> {

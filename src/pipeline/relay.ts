@@ -13,22 +13,29 @@ export interface RelayPorts {
   readonly markRelayed: (outboxIds: readonly number[], at: ClockMoment) => Promise<void>;
 }
 
+/** What a pass relayed. */
+export interface Relayed {
+  /** `limit` of them means that there may be more. */
+  readonly changes: number;
+  /** Those of the live lane. */
+  readonly live: number;
+}
+
 /**
  * One pass over the outbox: it invalidates the pending changes, publishes them, then marks them as relayed. A crash
- * between two steps repeats the pass. That costs cache refills, and folds that ignore the duplicates.
- *
- * @returns how many changes were relayed; `limit` of them means that there may be more.
+ * between two steps repeats the pass. That costs cache refills, and folds that ignore the duplicates. Live changes come
+ * first, so a pass that is not full of them relays every live change that was committed before it began.
  */
-export async function relayPass(ports: RelayPorts, limit = PASS_CHANGES_MAX): Promise<number> {
+export async function relayPass(ports: RelayPorts, limit = PASS_CHANGES_MAX): Promise<Relayed> {
   const changes = await ports.readPending(limit);
-  if (changes.length === 0) return 0;
+  if (changes.length === 0) return { changes: 0, live: 0 };
   const at = await ports.invalidate(changes.flatMap(({ tags }) => tags));
   await ports.publish(changes, at);
   await ports.markRelayed(
     changes.map(({ outboxId }) => outboxId),
     at,
   );
-  return changes.length;
+  return { changes: changes.length, live: changes.filter(({ lane }) => lane === 'live').length };
 }
 
 export interface SweeperPorts {
@@ -51,6 +58,8 @@ export class Sweeper {
   #running: Promise<number> = Promise.resolve(0);
   /** Starts when the running sweep has ended: that one may have read the outbox before the caller's commit. */
   #next: Promise<number> | undefined;
+  /** Callers of `sweepLive`, each with the call that ends its wait. */
+  readonly #live = new Set<() => void>();
 
   constructor(ports: SweeperPorts) {
     this.#ports = ports;
@@ -65,6 +74,22 @@ export class Sweeper {
   async sweep(): Promise<number> {
     this.#next ??= this.#after(this.#running);
     return await this.#next;
+  }
+
+  /**
+   * Relays every live change that was committed before the call. It waits for the running pass and its own, and not for
+   * the bulk changes that a sweep relays after them.
+   */
+  async sweepLive(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#live.add(resolve);
+    // A pass of the running sweep may serve the caller. If it fails, the next sweep decides.
+    this.sweep().then(() => resolve(), reject);
+    try {
+      await promise;
+    } finally {
+      this.#live.delete(resolve);
+    }
   }
 
   /**
@@ -92,15 +117,19 @@ export class Sweeper {
     for (;;) {
       const limit = this.#limit;
       const pass = await this.#pass(ports, limit);
-      relayed += pass;
-      if (pass < limit) return relayed;
+      relayed += pass.changes;
+      if (pass.changes < limit) return relayed;
       this.#limit = Math.min(PASS_CHANGES_MAX, limit * 2);
     }
   }
 
-  async #pass(ports: RelayPorts, limit: number): Promise<number> {
+  async #pass(ports: RelayPorts, limit: number): Promise<Relayed> {
+    // Only callers from before the pass: it may have read the outbox before a later caller's commit.
+    const served = [...this.#live];
     try {
-      return await relayPass(ports, limit);
+      const pass = await relayPass(ports, limit);
+      if (pass.live < limit) for (const resolve of served) resolve();
+      return pass;
     } catch (error) {
       if (this.#ports.isTimeout(error)) this.#limit = Math.ceil(limit / SHRINK);
       throw error;

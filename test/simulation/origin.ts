@@ -76,7 +76,7 @@ export class Origin extends Machine {
     return this.outbox
       .filter(({ relayed }) => relayed === undefined)
       .slice(0, limit)
-      .map(({ id, tags }) => ({ outboxId: id, tags, event: null }));
+      .map(({ id, tags }) => ({ outboxId: id, lane: 'live', tags, event: null }));
   }
 
   /** What the statement of storage/postgres/reflecting.ts tells. */

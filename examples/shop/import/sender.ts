@@ -120,6 +120,7 @@ export class Sender {
         headers: {
           'content-type': 'application/cloudevents-batch+json',
           authorization: `Bearer ${this.#endpoint.key}`,
+          'millrace-lane': 'bulk',
         },
         body: batch.body,
         // A redirected POST would arrive as a GET without a body.

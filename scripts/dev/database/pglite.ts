@@ -9,6 +9,7 @@ import {
   type TextResult,
 } from './backend.ts';
 import { migratePglite } from './migrations.ts';
+import { UPKEEP_PARAMS, Upkeep } from './upkeep.ts';
 
 /** A database that is forgotten on close, as PGlite names it. */
 const MEMORY_DIR = 'memory://';
@@ -25,7 +26,7 @@ export async function openPglite(dataDir: string, migrationsDir: string): Promis
   const unlock = dataDir === MEMORY_DIR ? () => {} : lockDataDir(resolve(dataDir));
   let db: PGlite | undefined;
   try {
-    db = await PGlite.create(dataDir);
+    db = await PGlite.create(dataDir, { startParams: [...PGlite.defaultStartParams, ...UPKEEP_PARAMS] });
     await migratePglite(db, migrationsDir);
     return new PgliteBackend(db, await readTextOptions(db), unlock);
   } catch (error) {
@@ -51,6 +52,7 @@ class PgliteBackend implements SqlBackend {
   readonly #db: PGlite;
   readonly #options: TextOptions;
   readonly #unlock: () => void;
+  readonly #upkeep = new Upkeep();
   /** Settles when the last request that was let in is done. */
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -61,7 +63,7 @@ class PgliteBackend implements SqlBackend {
   }
 
   query(statement: Statement, check: (result: TextResult) => void): Promise<TextResult> {
-    return this.#inTurn(async () => {
+    return this.#request(async () => {
       const result = toTextResult(
         await this.#db.query<TextRow>(statement.text, [...statement.params], this.#options),
       );
@@ -76,7 +78,7 @@ class PgliteBackend implements SqlBackend {
     modes: string,
     check: (result: TextResult) => void,
   ): Promise<TextResult[]> {
-    return this.#inTurn(async () => {
+    return this.#request(async () => {
       const results = await this.#db.transaction(async (tx) => {
         if (modes !== '') await tx.exec(`SET TRANSACTION ${modes}`);
         const done: TextResult[] = [];
@@ -97,6 +99,18 @@ class PgliteBackend implements SqlBackend {
       await this.#inTurn(() => this.#db.close());
     } finally {
       this.#unlock();
+    }
+  }
+
+  /** The answer does not wait for upkeep; the next request does. */
+  async #request<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#inTurn(work);
+    } finally {
+      if (this.#upkeep.isDue())
+        this.#inTurn(() => this.#upkeep.look(this.#db)).catch((error: unknown) => {
+          console.warn('The upkeep of the embedded database failed. It is tried again soon:', error);
+        });
     }
   }
 

@@ -3,6 +3,7 @@ import { BATCH_EVENTS_MAX, CloudEvent } from '../../pipeline/cloud-event.ts';
 import { announcedEnd } from '../../pipeline/contracts/deprecation.ts';
 import type { IngestReport } from '../../pipeline/ingest.ts';
 import { Failure } from '../../platform/failure.ts';
+import { LANES, type Lane } from '../../storage/lane.ts';
 import type { EventStatus } from '../../storage/postgres/event-status.ts';
 import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
@@ -34,12 +35,13 @@ export interface EventPorts {
   /**
    * Validates the events of a request and passes all of them on, refused ones with their reason.
    *
-   * @param isWaiting whether the client asks for an answer after the events are stored (`Prefer: wait`).
+   * @param how.isWaiting whether the client asks for an answer after the events are stored (`Prefer: wait`).
+   * @param how.lane which queues take the events and their changes.
    * @returns `token` if they are stored and relayed: the moment from which reads show them.
    */
   readonly take: (
     raw: readonly unknown[],
-    isWaiting: boolean,
+    how: { readonly isWaiting: boolean; readonly lane: Lane },
   ) => Promise<{ readonly report: IngestReport; readonly token: string | undefined }>;
   /** The status of the event of this source and id; undefined if Millrace has never received it. */
   readonly status: (
@@ -71,6 +73,9 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
     request: {
       headers: z.object({
         prefer: z.string().optional().openapi({ description: '`wait`: answer once the events are stored' }),
+        'millrace-lane': z.enum(LANES).optional().openapi({
+          description: '`bulk` for imports and backfills: live events do not wait behind these',
+        }),
       }),
       body: {
         required: true,
@@ -105,13 +110,24 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
   });
   app.post('/v1/events', async (c) => {
     const { raw, single } = await receiveEvents(c.req.raw);
-    const { report, token } = await eventsOf(c).take(raw, wantsToWait(c.req.header('prefer')));
+    const lane = laneOf(c.req.header('millrace-lane'));
+    const isWaiting = wantsToWait(c.req.header('prefer'));
+    const { report, token } = await eventsOf(c).take(raw, { isWaiting, lane });
     if (single) throwIfRefused(report);
     const headers = {
       ...(token === undefined ? {} : { 'millrace-token': token }),
       ...deprecationHeaders(announcedEnd(gateway.catalog.eventTypes, raw)),
     };
     return c.json(report, statusOf(report, single, token !== undefined), headers);
+  });
+}
+
+/** @throws Failure `invalid_request` for a lane that there is not. */
+function laneOf(header: string | undefined): Lane {
+  const lane = LANES.find((known) => known === (header ?? 'live').trim());
+  if (lane !== undefined) return lane;
+  throw new Failure('invalid_request', `Millrace-Lane is one of ${LANES.join(', ')}.`, {
+    pointer: 'Millrace-Lane',
   });
 }
 

@@ -1,12 +1,19 @@
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
+import type { Lane } from '../lane.ts';
 
 /** The setting by which a transaction tells the triggers of `capture.ts` that it writes its own outbox rows. */
 export const OWN_WRITE = 'millrace.own_write';
 
+/** The setting by which a transaction puts its changes into the bulk lane; the default of `outbox.is_bulk` reads it. */
+export const BULK = 'millrace.bulk';
+
 /**
- * The first statement of a transaction that writes its own outbox rows. The setting ends with the transaction and
- * affects no other one.
+ * The first statement of a transaction that writes its own outbox rows, in this lane. The settings end with the
+ * transaction and affect no other one.
  */
-export function ownWrite() {
-  return sql`select set_config(${sql.raw(`'${OWN_WRITE}'`)}, 'on', true)`;
+export function ownWrite(lane: Lane = 'live'): SQL {
+  const own = sql`set_config(${sql.raw(`'${OWN_WRITE}'`)}, 'on', true)`;
+  return lane === 'live'
+    ? sql`select ${own}`
+    : sql`select ${own}, set_config(${sql.raw(`'${BULK}'`)}, 'on', true)`;
 }

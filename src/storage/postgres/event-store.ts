@@ -3,6 +3,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { type Effect, EVENT_LINE, hasLines } from '../../define/effect.ts';
 import type { HistoryDefinition } from '../../define/entity.ts';
+import type { Lane } from '../lane.ts';
 import { ownWrite } from './captured.ts';
 import { pendingOfStored } from './quality-pending.ts';
 import { byColumns, type EventRow, recordset } from './recordset.ts';
@@ -45,6 +46,8 @@ const Known = z.object({
   stored: z.object({ type: z.string(), data: z.unknown() }).nullable(),
 });
 
+const Added = z.object({ added: z.coerce.number().int() });
+
 /**
  * Stores events with their effects and outbox rows in one transaction of a few statements, whatever the number of
  * events. Duplicates (by source and id) change nothing.
@@ -53,24 +56,29 @@ const Known = z.object({
  * into the new events, and the later statements find them by it.
  *
  * @param events of distinct identities: one statement may not insert the same key twice.
+ * @param lane of the changes in the outbox.
  * @returns the duplicates.
  */
 export async function storeEvents(
   db: NeonHttpDatabase,
   events: readonly StorableEvent[],
   batch: string,
+  lane: Lane = 'live',
 ): Promise<KnownEvent[]> {
   if (events.length === 0) return [];
-  const [, , known] = await db.batch([
-    db.execute(ownWrite()),
+  const [, , added] = await db.batch([
+    db.execute(ownWrite(lane)),
     db.execute(insertEvents(events, batch)),
-    db.execute(selectKnown(events, batch)),
+    db.execute(countAdded(batch)),
     ...rowEffectStatements(rowEffects(events), batch).map((statement) => db.execute(statement)),
     ...appendStatements(events, batch).map((statement) => db.execute(statement)),
     db.execute(insertOutbox(events, batch)),
     db.execute(pendingOfStored(batch)),
   ]);
-  return known.rows.map((row) => {
+  if (Added.parse(added.rows[0]).added === events.length) return [];
+  // Read after the commit, because most transactions have no duplicates, and the events would be sent twice for it.
+  const { rows } = await db.execute(selectKnown(events, batch));
+  return rows.map((row) => {
     const { stored, ...found } = Known.parse(row);
     return stored === null ? found : { ...found, stored };
   });
@@ -82,6 +90,10 @@ export async function countStored(db: NeonHttpDatabase, source: string | undefin
     sql`select count(*) as stored from ${millrace.events} where ${source === undefined ? sql`true` : sql`source = ${source}`}`,
   );
   return z.object({ stored: z.coerce.number().int() }).parse(rows[0]).stored;
+}
+
+function countAdded(batch: string): SQL {
+  return sql`select count(*) as added from ${millrace.events} where batch = ${batch}::uuid`;
 }
 
 /** Compares without the time: an event sent without a time gets a different one each time it is sent. */
@@ -145,8 +157,8 @@ function appendRows(history: HistoryDefinition, rows: readonly EventRow[], batch
   const values = [sql`e.seq`, ...(numbered ? [sql`r.m_line`] : []), set.values];
   return sql`
     insert into ${history.table} (${sql.join(targets, sql`, `)})
-    select ${sql.join(values, sql`, `)} from ${set.from}
-    join ${millrace.events} e on e.source = r.m_source and e.id = r.m_id and e.batch = ${batch}::uuid`;
+    with m_fresh as materialized (select seq, source, id from ${millrace.events} where batch = ${batch}::uuid)
+    select ${sql.join(values, sql`, `)} from m_fresh e join ${set.from} on r.m_source = e.source and r.m_id = e.id`;
 }
 
 /** The effects of all events on rows of entities. The effects of one event keep their order. */
@@ -160,8 +172,10 @@ function insertOutbox(events: readonly StorableEvent[], batch: string): SQL {
   const json = events.map(({ source, id, tags }) => ({ source, id, tags }));
   return sql`
     insert into ${millrace.outbox} (event_seq, tags)
-    select e.seq, array(select jsonb_array_elements_text(r.tags))
-    from jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(source text, id text, tags jsonb)
-    join ${millrace.events} e on e.source = r.source and e.id = r.id and e.batch = ${batch}::uuid
+    with m_fresh as materialized (select seq, source, id from ${millrace.events} where batch = ${batch}::uuid)
+    select e.seq, r.tags
+    from m_fresh e
+    join jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(source text, id text, tags text[])
+      on r.source = e.source and r.id = e.id
     order by e.seq`;
 }

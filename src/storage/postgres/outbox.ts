@@ -2,11 +2,13 @@ import { sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { ClockMoment } from '../../define/view.ts';
+import type { Lane } from '../lane.ts';
 import * as millrace from './schema.ts';
 
 /** A committed change that has not been relayed yet. */
 export interface PendingChange {
   readonly outboxId: number;
+  readonly lane: Lane;
   readonly tags: readonly string[];
   readonly event: ChangedEvent | null;
 }
@@ -23,6 +25,8 @@ export interface ChangedEvent {
 
 const Row = z.object({
   id: z.coerce.number().int(),
+  // Over HTTP, a boolean is `t` or a JSON boolean, depending on the driver's mode.
+  is_bulk: z.union([z.boolean(), z.stringbool({ truthy: ['t', 'true'], falsy: ['f', 'false'] })]),
   tags: z.array(z.string()),
   event_seq: z.coerce.number().int().nullable(),
   type: z.string().nullable(),
@@ -30,13 +34,13 @@ const Row = z.object({
   data: z.unknown(),
 });
 
-/** The oldest pending changes, at most `limit`. */
+/** The oldest pending changes of the live lane, then those of the bulk lane, at most `limit`. */
 export async function readPending(db: NeonHttpDatabase, limit: number): Promise<PendingChange[]> {
   const { rows } = await db.execute(sql`
-    select o.id, o.tags, o.event_seq, e.type, extract(epoch from e.occurred_at) * 1000 as occurred_at_ms, e.data
+    select o.id, o.is_bulk, o.tags, o.event_seq, e.type, extract(epoch from e.occurred_at) * 1000 as occurred_at_ms, e.data
     from ${millrace.outbox} o left join ${millrace.events} e on e.seq = o.event_seq
     where o.relayed_at is null
-    order by o.id
+    order by o.is_bulk, o.id
     limit ${limit}`);
   return rows.map((raw) => {
     const row = Row.parse(raw);
@@ -44,7 +48,7 @@ export async function readPending(db: NeonHttpDatabase, limit: number): Promise<
       row.event_seq === null || row.type === null || row.occurred_at_ms === null
         ? null
         : { seq: row.event_seq, type: row.type, occurredAt: Math.round(row.occurred_at_ms), data: row.data };
-    return { outboxId: row.id, tags: row.tags, event };
+    return { outboxId: row.id, lane: row.is_bulk ? 'bulk' : 'live', tags: row.tags, event };
   });
 }
 

@@ -115,7 +115,7 @@ function reportQuery(client: NeonHttpClient, epoch: string, touching?: readonly 
   const text = `
     select (select max(relayed_seq) from ${OUTBOX} where relayed_epoch = $1) as relayed_seq,
            (select json_agg(json_build_array(id, tags))
-            from (select id, tags from ${OUTBOX} where relayed_at is null ${filter} order by id limit $2) as waiting
+            from (select id, tags from ${OUTBOX} where relayed_at is null ${filter} order by is_bulk, id limit $2) as waiting
            ) as pending`;
   const params = [epoch, REPORT_PENDING_MAX + 1, ...(touching === undefined ? [] : [touching])];
   return client.query(text, params, { arrayMode: false, fullResults: true });

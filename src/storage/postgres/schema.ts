@@ -80,6 +80,10 @@ export const outbox = schema.table(
     /** The event behind the change, or null for a direct write. */
     eventSeq: bigint('event_seq', { mode: 'number' }),
     tags: text('tags').array().notNull(),
+    /** Whether the change is of the bulk lane. A transaction says so with the setting `millrace.bulk` (`captured.ts`). */
+    isBulk: boolean('is_bulk')
+      .notNull()
+      .default(sql`coalesce(current_setting('millrace.bulk', true), '') = 'on'`),
     createdAt: timestamp('created_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
     relayedAt: timestamp('relayed_at', { withTimezone: true, mode: 'string' }),
     /**
@@ -92,7 +96,8 @@ export const outbox = schema.table(
   (table) => [
     // For the lookup of an event's status.
     index('outbox_event').on(table.eventSeq).where(sql`${table.eventSeq} is not null`),
-    index('outbox_pending').on(table.id).where(sql`${table.relayedAt} is null`),
+    // The relay reads live changes first.
+    index('outbox_pending').on(table.isBulk, table.id).where(sql`${table.relayedAt} is null`),
     // The index excludes pending rows, so that writing a pending row costs nothing more.
     index('outbox_relayed')
       .on(table.relayedEpoch, table.relayedSeq)

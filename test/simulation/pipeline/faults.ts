@@ -36,8 +36,8 @@ export const FAULTS: readonly Fault[] = [
     'an event that is there already is announced again',
     FEW,
     EVENT_STORE,
-    '::uuid\n    order by e.seq`;',
-    '::uuid or true\n    order by e.seq`;',
+    '::uuid)\n    select e.seq, r.tags',
+    '::uuid or true)\n    select e.seq, r.tags',
   ),
   fault(
     'an event is folded as often as it comes',

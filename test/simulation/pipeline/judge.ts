@@ -2,8 +2,8 @@ import { sql } from 'drizzle-orm';
 import { slotOf } from '../../../src/cache/clock/slots.ts';
 import { shardOf } from '../../../src/features/shards.ts';
 import type { SimulatedDatabase } from './database.ts';
-import type { PlannedEvent } from './schedule.ts';
-import { cloudEventOf, type World } from './world.ts';
+import { cloudEventOf, type PlannedEvent } from './schedule.ts';
+import type { World } from './world.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 interface Fact {
@@ -48,7 +48,7 @@ export async function judge(world: World, { db }: SimulatedDatabase, mended: boo
     if ((world.invalidatedAt.get(slotOf(tag)) ?? 0) <= seq)
       found.push(`${tag} is folded and not invalidated.`);
   }
-  const deleted = [world.events, world.changes, world.dead].flatMap((queue) => queue.deleted);
+  const deleted = Object.values(world.queues).flatMap((queue) => queue.deleted);
   if (deleted.length > 0) found.push(`${deleted.length} messages were deleted by the platform.`);
   return found;
 }

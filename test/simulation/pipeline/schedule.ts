@@ -1,4 +1,8 @@
 import { seededRandom } from '../../../src/platform/random.ts';
+import type { Lane } from '../../../src/storage/lane.ts';
+
+/** The source of all events. */
+const SOURCE = '/till';
 
 /** An event that a client sends; `trait` tells what is to become of it. */
 export interface PlannedEvent {
@@ -21,6 +25,8 @@ export interface PlannedRequest {
   readonly events: readonly PlannedEvent[];
   /** Whether it asks for its events to be stored before the answer. */
   readonly waits: boolean;
+  /** The lane whose queue takes it. */
+  readonly lane: Lane;
 }
 
 /** How likely each kind of fault is at a step where it may happen. */
@@ -47,6 +53,21 @@ export interface Schedule {
   readonly attemptsBefore: number;
   /** A message that no consumer understands. */
   readonly garbage: boolean;
+}
+
+/** The event as a client sends it. */
+export function cloudEventOf({ id, trait, quantity, sku, customerId, occurredAt }: PlannedEvent) {
+  const data = {
+    invoice: trait === 'good' || trait === 'refused' ? id : `${trait}-${id}`,
+    sku,
+    description: null,
+    quantity: trait === 'refused' ? -quantity : quantity,
+    unitPrice: 2.5,
+    customerId,
+    country: 'Norway',
+  };
+  const time = new Date(occurredAt).toISOString();
+  return { specversion: '1.0', id, source: SOURCE, type: 'shop.purchase.v1', time, data };
 }
 
 const DAY_MS = 86_400_000;
@@ -85,7 +106,12 @@ export function scheduleOf(seed: number): Schedule {
     [said[at], said[other]] = [said[other] as PlannedEvent, said[at] as PlannedEvent];
   }
   const requests: PlannedRequest[] = [];
-  while (said.length > 0) requests.push({ events: said.splice(0, 1 + upTo(6)), waits: random() < 0.25 });
+  while (said.length > 0)
+    requests.push({
+      events: said.splice(0, 1 + upTo(6)),
+      waits: random() < 0.25,
+      lane: random() < 0.4 ? 'bulk' : 'live',
+    });
   const often = random() < 0.5 ? 0.06 : 0.02;
   return {
     seed,

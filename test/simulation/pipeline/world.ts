@@ -9,6 +9,7 @@ import { slotsOf } from '../../../src/cache/clock/slots.ts';
 import { foldStored, keepDead } from '../../../src/composition/consumers.ts';
 import type { Env } from '../../../src/composition/env.ts';
 import { outboxRelayPorts } from '../../../src/composition/outbox-relay.ts';
+import { changesQueue, eventsQueue } from '../../../src/composition/queueing.ts';
 import type { FoldableEvent } from '../../../src/features/fold.ts';
 import { shardsOf } from '../../../src/features/shards.ts';
 import { replayDeadLetters } from '../../../src/pipeline/dead-letters.ts';
@@ -19,6 +20,7 @@ import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { newId } from '../../../src/platform/ids.ts';
 import { seededRandom } from '../../../src/platform/random.ts';
+import type { Lane } from '../../../src/storage/lane.ts';
 import { isOutage } from '../../../src/storage/outage.ts';
 import { classifyFault, guarded } from '../../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../../src/storage/postgres/event-store.ts';
@@ -34,9 +36,16 @@ import { type ObjectStorage, objectStorage } from './cloudflare-workers.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { Machine, type Process } from './machine.ts';
 import { SimulatedQueue } from './queues.ts';
-import type { PlannedEvent, Schedule } from './schedule.ts';
+import { cloudEventOf, type PlannedRequest, type Schedule } from './schedule.ts';
 
-export const SOURCE = '/till';
+/** The queues of wrangler.toml that are simulated, by binding. */
+const QUEUES = {
+  EVENTS: 'millrace-events',
+  EVENTS_BULK: 'millrace-events-bulk',
+  CHANGES: 'millrace-changes',
+  CHANGES_BULK: 'millrace-changes-bulk',
+  DEAD: 'millrace-dead',
+} as const;
 /** When a run begins, milliseconds since the Unix epoch: 2026-11-21. */
 const BEGIN_MS = 1_795_219_200_000;
 /** How long an outage may last, in seconds; the longer one outlasts what the platform retries. */
@@ -47,29 +56,12 @@ const REPLAYS_MAX = 100;
 /** Tries of a client that wants its events stored, before it is content with the queue. */
 const WAITS_MAX = 3;
 
-/** The event as a client sends it. */
-export function cloudEventOf({ id, trait, quantity, sku, customerId, occurredAt }: PlannedEvent) {
-  const data = {
-    invoice: trait === 'good' || trait === 'refused' ? id : `${trait}-${id}`,
-    sku,
-    description: null,
-    quantity: trait === 'refused' ? -quantity : quantity,
-    unitPrice: 2.5,
-    customerId,
-    country: 'Norway',
-  };
-  const time = new Date(occurredAt).toISOString();
-  return { specversion: '1.0', id, source: SOURCE, type: 'shop.purchase.v1', time, data };
-}
-
 /** The pipeline as it is deployed, on a real database, with a platform that fails as the schedule says. */
 export class World {
   readonly schedule: Schedule;
   readonly machine: Machine;
-  readonly events: SimulatedQueue;
-  readonly changes: SimulatedQueue;
-  readonly dead: SimulatedQueue;
-  readonly #queues: readonly SimulatedQueue[];
+  /** By binding. */
+  readonly queues: Readonly<Record<keyof typeof QUEUES, SimulatedQueue>>;
   readonly #database: SimulatedDatabase;
   readonly #env: Env;
   readonly #shards = new Map<string, { readonly shard: FeatureShard; readonly own: ObjectStorage }>();
@@ -93,11 +85,16 @@ export class World {
     this.#database = database;
     const machine = () => this.machine;
     const { attemptsBefore } = schedule;
-    this.dead = new SimulatedQueue('millrace-dead', { machine, attemptsBefore });
-    const giveUp = (body: unknown) => this.dead.put(body, 0);
-    this.events = new SimulatedQueue('millrace-events', { machine, attemptsBefore, giveUp });
-    this.changes = new SimulatedQueue('millrace-changes', { machine, attemptsBefore, giveUp });
-    this.#queues = [this.events, this.changes, this.dead];
+    const dead = new SimulatedQueue(QUEUES.DEAD, { machine, attemptsBefore });
+    const queue = (name: string) =>
+      new SimulatedQueue(name, { machine, attemptsBefore, giveUp: (body) => dead.put(body, 0) });
+    this.queues = {
+      EVENTS: queue(QUEUES.EVENTS),
+      EVENTS_BULK: queue(QUEUES.EVENTS_BULK),
+      CHANGES: queue(QUEUES.CHANGES),
+      CHANGES_BULK: queue(QUEUES.CHANGES_BULK),
+      DEAD: dead,
+    };
     this.machine = new Machine({
       random: seededRandom(schedule.seed ^ 0x5bd1e995),
       rates: schedule.faults,
@@ -107,10 +104,10 @@ export class World {
       nextS: () =>
         Math.min(
           this.#isAlarmRunning ? Number.POSITIVE_INFINITY : (this.#alarmS ?? Number.POSITIVE_INFINITY),
-          ...this.#queues.map((queue) => queue.nextS()),
+          ...Object.values(this.queues).map((queue) => queue.nextS()),
         ),
     });
-    if (schedule.garbage) this.events.put({ v: 9, from: 'another version' }, 0, 0);
+    if (schedule.garbage) this.queues.EVENTS.put({ v: 9, from: 'another version' }, 0, 0);
     this.#env = this.#makeEnv();
   }
 
@@ -160,23 +157,17 @@ export class World {
       const go = () => {
         this.#requested += 1;
         this.#clients += 1;
-        void this.#send(next.events, next.waits).finally(() => {
+        void this.#send(next).finally(() => {
           this.#clients -= 1;
         });
       };
       found.push({ label: `a client sends ${next.events.map(({ id }) => id).join(' ')}`, go });
     }
-    const consumers = [
-      (batch: MessageBatch) => consumeEvents(batch, this.#eventsPorts()),
-      (batch: MessageBatch) => consumeChanges(batch, this.#changesPorts()),
-      (batch: MessageBatch) => consumeDead(batch, { ...this.#batchPorts(), queue: this.#env.DEAD }),
-    ];
-    for (const [index, queue] of this.#queues.entries()) {
-      const consume = consumers[index];
+    for (const queue of Object.values(this.queues)) {
       const go = queue.delivery((batch) =>
         this.#inNewProcess(queue.name.replace('millrace-', ''), () => {
           this.machine.note(`${this.machine.process?.name} is given ${batch.messages.map(told).join(', ')}`);
-          return consume?.(batch) ?? Promise.reject(new Error(`${queue.name} has no consumer.`));
+          return this.#consume(batch);
         }),
       );
       if (go !== undefined) found.push({ label: `${queue.name} delivers`, go });
@@ -184,6 +175,20 @@ export class World {
     if (this.#alarmS !== null && this.#alarmS <= this.machine.nowS && !this.#isAlarmRunning)
       found.push({ label: 'the alarm of the relay', go: () => void this.#alarm() });
     return found;
+  }
+
+  async #consume(batch: MessageBatch): Promise<void> {
+    const lane = batch.queue.endsWith('-bulk') ? 'bulk' : 'live';
+    switch (batch.queue) {
+      case QUEUES.EVENTS:
+      case QUEUES.EVENTS_BULK:
+        return await consumeEvents(batch, this.#eventsPorts(lane));
+      case QUEUES.CHANGES:
+      case QUEUES.CHANGES_BULK:
+        return await consumeChanges(batch, this.#changesPorts(lane));
+      default:
+        return await consumeDead(batch, { ...this.#batchPorts(), queue: this.#env.DEAD });
+    }
   }
 
   async #inNewProcess(name: string, work: () => Promise<unknown>): Promise<boolean> {
@@ -199,25 +204,25 @@ export class World {
   }
 
   /** A client sends again until it is answered that its events are taken. */
-  async #send(events: readonly PlannedEvent[], wanted: boolean): Promise<void> {
+  async #send({ events, waits, lane }: PlannedRequest): Promise<void> {
     for (let tries = 0; ; tries += 1) {
       const answered = await this.#inNewProcess('gateway', () =>
-        this.#ingest(events.map(cloudEventOf), wanted && tries < WAITS_MAX),
+        this.#ingest(events.map(cloudEventOf), waits && tries < WAITS_MAX, lane),
       );
       if (answered) return;
     }
   }
 
-  #ingest(raw: readonly unknown[], wanted: boolean): Promise<IngestReport> {
-    const { armRelay, sweepOutbox } = this.#eventsPorts();
+  #ingest(raw: readonly unknown[], wanted: boolean, lane: Lane): Promise<IngestReport> {
+    const { armRelay, sweepOutbox } = this.#eventsPorts('live');
     const { take } = acceptance(wanted, {
       types: catalog.eventTypes,
       enqueue: (items, receivedAt) =>
-        sendChunked(this.#env.EVENTS, items, (chunk) => eventsMessage(chunk, receivedAt)),
+        sendChunked(eventsQueue(this.#env, lane), items, (chunk) => eventsMessage(chunk, receivedAt)),
       store: async (message) => {
         const outcome = await guarded(async () => {
           await armRelay();
-          return await this.#store([message]);
+          return await this.#store([message], 'live');
         });
         await sweepOutbox();
         return { outcome, token: '' };
@@ -237,30 +242,30 @@ export class World {
   }
 
   /** The ports of the consumers, on the simulated platform. */
-  #eventsPorts(): EventsPorts {
+  #eventsPorts(lane: Lane): EventsPorts {
     const { db } = this.#database;
     return {
       ...this.#batchPorts(),
-      queue: this.#env.EVENTS,
+      queue: eventsQueue(this.#env, lane),
       probe: () => db.execute(sql`select 1`),
-      store: (messages) => this.#store(messages),
-      sweepOutbox: () => this.#relayStub().sweep(),
+      store: (messages) => this.#store(messages, lane),
+      sweepOutbox: () => this.#relayStub().sweep(lane),
       armRelay: () => this.#relayStub().arm(),
     };
   }
 
-  async #store(messages: readonly EventsMessage[]): Promise<StoreOutcome> {
+  async #store(messages: readonly EventsMessage[], lane: Lane): Promise<StoreOutcome> {
     const { db } = this.#database;
     return await storeMessages(messages, {
       types: catalog.eventTypes,
-      storeEvents: (events) => storeEvents(db, events, newId()),
+      storeEvents: (events) => storeEvents(db, events, newId(), lane),
       keepRefused: async (refused) => void (await keepRefused(db, refused)),
       classifyFault,
       fingerprint: sha256Hex,
     });
   }
 
-  #changesPorts(): ChangesPorts {
+  #changesPorts(lane: Lane): ChangesPorts {
     const fold = (name: string, entity: string, events: readonly FoldableEvent[]) =>
       this.machine.call('objects', `fold ${events.map(({ seq }) => seq).join(' ')} at ${name}`, () =>
         this.#fold(name, entity, events),
@@ -271,7 +276,7 @@ export class World {
       });
     return {
       ...this.#batchPorts(),
-      queue: this.#env.CHANGES,
+      queue: changesQueue(this.#env, lane),
       // Nothing waits for lineage, and it never fails.
       fold: (events) => foldStored(catalog, events, { fold }, () => undefined),
       invalidate: async (tags) => {
@@ -334,9 +339,9 @@ export class World {
           await inside((relay) => relay.arm());
         }),
       // A sweep takes many steps, so the call is over before it: what follows is the relay's.
-      sweep: async () => {
+      sweep: async (lane: Lane) => {
         await this.machine.call('objects', 'have the relay sweep', () => undefined);
-        return await inside((relay) => relay.sweep());
+        return await inside((relay) => (lane === 'live' ? relay.sweepLive() : relay.sweep()));
       },
       alarm: () => inside((relay) => relay.alarm()),
     };
@@ -372,9 +377,7 @@ export class World {
     const env = {
       DATABASE_URL: connectionString,
       DATABASE_ENDPOINT: endpoint,
-      EVENTS: this.events.binding,
-      CHANGES: this.changes.binding,
-      DEAD: this.dead.binding,
+      ...Object.fromEntries(Object.entries(this.queues).map(([name, { binding }]) => [name, binding])),
       TAG_CLOCK: { getByName: () => root },
     };
     return env as unknown as Env;

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { PASS_CHANGES_MAX, type RelayPorts, Sweeper } from '../../../src/pipeline/relay.ts';
+import type { Lane } from '../../../src/storage/lane.ts';
 import type { PendingChange } from '../../../src/storage/postgres/outbox.ts';
 
 /** An outbox whose passes end when the test says so; `closed` are the heartbeats that were told to the clock. */
@@ -10,7 +11,9 @@ function world() {
   let opened = 0;
   const relay: RelayPorts = {
     readPending: async (limit) => {
-      const found = pending.slice(0, limit);
+      const found = pending
+        .toSorted((a, b) => (a.lane < b.lane ? 1 : a.lane > b.lane ? -1 : 0))
+        .slice(0, limit);
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       passes.push({
         read: found.length,
@@ -35,8 +38,9 @@ function world() {
       return async () => void closed.push(number);
     },
   });
-  const commit = (count = 1) => {
-    for (let n = 0; n < count; n += 1) pending.push({ outboxId: Math.random(), tags: ['t'], event: null });
+  const commit = (count = 1, lane: Lane = 'live') => {
+    for (let n = 0; n < count; n += 1)
+      pending.push({ outboxId: Math.random(), lane, tags: ['t'], event: null });
   };
   return { sweeper, passes, closed, commit };
 }
@@ -144,4 +148,57 @@ it('reads no fewer after another failure', async () => {
   void sweeper.sweep();
   await settle();
   expect(passes[1]?.read).toBe(PASS_CHANGES_MAX);
+});
+
+it('ends the wait for a live change with the pass that relays it, whatever bulk is pending', async () => {
+  const { sweeper, passes, commit } = world();
+  commit(5 * PASS_CHANGES_MAX, 'bulk');
+  const sweeping = sweeper.sweep();
+  await settle();
+  commit();
+  let isRelayed = false;
+  const relaying = sweeper.sweepLive().then(() => {
+    isRelayed = true;
+  });
+  await settle();
+  // This pass read the outbox before the commit.
+  passes[0]?.finish();
+  await settle();
+  expect(isRelayed).toBe(false);
+  passes[1]?.finish();
+  await settle();
+  expect(isRelayed).toBe(true);
+  for (let pass = 2; pass < 7; pass += 1) {
+    passes[pass]?.finish();
+    await settle();
+  }
+  await Promise.all([relaying, sweeping]);
+});
+
+it('ends the wait for a live change only when no more live changes than a pass takes stand before it', async () => {
+  const { sweeper, passes, commit } = world();
+  commit(PASS_CHANGES_MAX + 1);
+  let isRelayed = false;
+  const relaying = sweeper.sweepLive().then(() => {
+    isRelayed = true;
+  });
+  await settle();
+  passes[0]?.finish();
+  await settle();
+  expect(isRelayed).toBe(false);
+  passes[1]?.finish();
+  await relaying;
+});
+
+it('tells the callers of a live sweep that it failed, unless a later sweep serves them', async () => {
+  const { sweeper, passes, commit } = world();
+  commit();
+  const failing = expect(sweeper.sweepLive()).rejects.toThrow('away');
+  await settle();
+  const later = sweeper.sweepLive();
+  passes[0]?.finish(new Error('away'));
+  await failing;
+  await settle();
+  passes[1]?.finish();
+  await later;
 });

@@ -15,6 +15,7 @@ import {
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { type StorableEvent, storeEvents } from '../../../src/storage/postgres/event-store.ts';
+import { readPending } from '../../../src/storage/postgres/outbox.ts';
 import { customer, product, purchaseHistory } from '../../support/catalog/entities.ts';
 import { catalog } from '../../support/catalog/index.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
@@ -288,6 +289,37 @@ function capturesOtherWriters(
       await storeEvents(db, [event], '11111111-1111-4111-8111-111111111111');
       // One of each entity, and one of the event.
       expect(await outbox()).toHaveLength(3);
+    });
+
+    it('and a transaction says whether its changes are bulk, whoever writes it', async () => {
+      const lanes = async () => {
+        const rows = await query('select distinct is_bulk from millrace.outbox');
+        await query('delete from millrace.outbox');
+        return rows.map(({ is_bulk: isBulk }) => String(isBulk).startsWith('t'));
+      };
+      await putEntity(db, product, 'lane', { description: null, unitPrice: 1 });
+      expect(await lanes()).toEqual([false]);
+      const update = "update products set unit_price = unit_price + 1 where sku = 'lane'";
+      await run(["set local millrace.bulk = 'on'", update]);
+      expect(await lanes()).toEqual([true]);
+      await query(update);
+      expect(await lanes()).toEqual([false]);
+      const row = { invoice: 'I', sku: 'bulk', customerId: 'c', quantity: 1, unitPrice: 1, country: 'x' };
+      const bulk: StorableEvent = {
+        ...{ source: '/test', id: 'bulk', type: 't.v1', subject: null, data: {} },
+        time: '2026-01-01T00:00:00Z',
+        effects: [
+          ensure(product, { sku: 'bulk', description: null, unitPrice: 1 }),
+          { kind: 'append', history: purchaseHistory, row: { ...row, occurredAt: '2026-01-01T00:00:00Z' } },
+        ],
+        tags: ['purchase@customer:c'],
+      };
+      await storeEvents(db, [bulk], '22222222-2222-4222-8222-222222222222', 'bulk');
+      await query(update);
+      // The relay reads live changes first, though this one is the newest.
+      const pending = await readPending(db, 10);
+      expect(pending.map(({ lane }) => lane)).toEqual(['live', 'bulk', 'bulk']);
+      await query('delete from millrace.outbox');
     });
 
     it("and the next statement of the session is another writer's again", async () => {

@@ -52,8 +52,11 @@ const notFromTheFuture = custom<unknown>({
 /** Tills send within seconds, and gather for an hour while they are offline; what is a day old is history. */
 const soon = freshness({ maxAgeMs: 3_600_000, historyMs: 24 * 3_600_000 });
 
-/** Five digits and a suffix; gift vouchers and the sets of the catalogue have codes of their own. */
-const STOCK_CODE = /^(\d{5}\w{0,3}|DCGS\w+|gift_\w+)$/i;
+/**
+ * Five digits and a suffix; gift vouchers and the sets of the catalogue have codes of their own, and those of the made-up
+ * shop begin with `demo-`.
+ */
+const STOCK_CODE = /^(?:demo-)?(?:\d{5}\w{0,3}|DCGS\w+|gift_\w+)$/i;
 /** Lines above are bank charges and adjustments that were keyed in by hand. */
 const PLAUSIBLE_PRICE_MAX = 1_000;
 /** The largest order of a wholesaler, in pieces of one product. */

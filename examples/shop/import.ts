@@ -4,10 +4,13 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { createReporter } from '../../scripts/progress.ts';
+import { databaseOf } from './import/database.ts';
 import { ImportError } from './import/failure.ts';
+import type { MadeUpChoice } from './import/made-up-shop.ts';
 import { DEFAULT_URL, nextSteps } from './import/next.ts';
 import { type ImportOptions, type ImportResult, runImport } from './import/run.ts';
 import { describeTimes, describeUnfolded, summarise } from './import/summary.ts';
@@ -28,6 +31,7 @@ const USAGE = `npm run import -- FILE [options]
   --batch N        lines per request, ${BATCH_LINES_MAX} at most and unless given
   --limit N        stop after the first N lines of the file
   --as-if-today    move all times so that the last line of the file happened today
+  --made-up CHOICE remove the made-up shop of npm run dev first, or keep it; else a terminal is asked
   --restart        forget how far this file has come and send all lines anew`;
 
 interface Key {
@@ -55,7 +59,11 @@ async function main(): Promise<number> {
   const sleep = async (ms: number, signal: AbortSignal): Promise<void> => {
     await setTimeout(ms, undefined, { signal }).catch(() => {});
   };
-  const deps = { fetch, now: Date.now, random: Math.random, sleep, reporter };
+  const deps = {
+    ...{ fetch, now: Date.now, random: Math.random, sleep, reporter },
+    confirm: process.stdin.isTTY && process.stderr.isTTY ? confirm : null,
+    database: () => databaseOf(process.env, join(DIRECTORY, 'worker.env')),
+  };
   reporter.notice(`Importing ${options.file} to ${options.url}`);
   try {
     const result = await runImport(options, deps, controller.signal);
@@ -74,6 +82,7 @@ function readOptions(): (Omit<ImportOptions, 'key' | 'stateDirectory'> & { key: 
       batch: { type: 'string', default: String(BATCH_LINES_MAX) },
       limit: { type: 'string' },
       'as-if-today': { type: 'boolean', default: false },
+      'made-up': { type: 'string', default: 'ask' },
       restart: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -91,6 +100,7 @@ function readOptions(): (Omit<ImportOptions, 'key' | 'stateDirectory'> & { key: 
     limit: values.limit === undefined ? null : wholeNumber('--limit', values.limit, Number.MAX_SAFE_INTEGER),
     asIfToday: values['as-if-today'],
     restart: values.restart,
+    madeUp: choice(values['made-up']),
   };
 }
 
@@ -101,6 +111,23 @@ async function findKey(given: string | undefined): Promise<Key> {
   const key = (await readFile(KEY_FILE, 'utf8').catch(() => '')).trim();
   if (key === '') throw new ImportError(`There is no API key: give --key, MILLRACE_KEY or ${KEY_FILE}.`);
   return { key, shell: `$(cat ${KEY_FILE})` };
+}
+
+function choice(text: string): MadeUpChoice {
+  if (text === 'keep' || text === 'remove' || text === 'ask') return text;
+  throw new ImportError(`--made-up takes "remove" or "keep", not ${text}.`);
+}
+
+/** Asks at the terminal; anything but a yes is a no. */
+async function confirm(question: string): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  // Nothing is under way yet.
+  terminal.on('SIGINT', () => process.exit(EXIT_INTERRUPTED));
+  try {
+    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim());
+  } finally {
+    terminal.close();
+  }
 }
 
 function wholeNumber(option: string, text: string, max: number): number {

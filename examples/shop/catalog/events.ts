@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { HistoryDefinition } from '../../../src/define/entity.ts';
-import { append, type Effect, type EventContext, ensure, event } from '../../../src/define/event.ts';
+import { append, type Effect, type EventContext, ensure, event, upsert } from '../../../src/define/event.ts';
 import {
   custom,
   distribution,
@@ -129,12 +129,16 @@ const exampleLine: z.input<typeof InvoiceLine> = {
 /** Columns that purchases and returns share. */
 type StoredLine = Omit<typeof purchases.$inferInsert, 'eventSeq'>;
 
-function storeLine(appendLine: (line: StoredLine) => Effect) {
+/**
+ * @param describe what a line says about its product: a purchase, what it is called and sold for now; a return, which
+ *   refers to an earlier purchase, only that there is such a product.
+ */
+function storeLine(appendLine: (line: StoredLine) => Effect, describe: (line: InvoiceLine) => Effect) {
   return (line: InvoiceLine, context: EventContext): Effect[] => {
-    const { invoice, sku, customerId, quantity, unitPrice, country, description } = line;
+    const { invoice, sku, customerId, quantity, unitPrice, country } = line;
     const occurredAt = new Date(context.occurredAt).toISOString();
     const effects = [
-      ensure(product, { sku, description, unitPrice }),
+      describe(line),
       appendLine({ invoice, sku, customerId, quantity, unitPrice, country, occurredAt }),
     ];
     if (customerId !== null) effects.push(ensure(customer, { id: customerId, country }));
@@ -149,7 +153,11 @@ export const purchase = event({
   data: InvoiceLine,
   rules: lineRules(purchaseHistory, (invoice) => !/^c/i.test(invoice)),
   example: exampleLine,
-  stores: storeLine((line) => append(purchaseHistory, line)),
+  stores: storeLine(
+    (line) => append(purchaseHistory, line),
+    ({ sku, description, unitPrice }) =>
+      upsert(product, { sku, unitPrice, ...(description === null ? {} : { description }) }),
+  ),
 });
 
 export const productReturn = event({
@@ -159,7 +167,10 @@ export const productReturn = event({
   data: InvoiceLine,
   rules: lineRules(returnHistory, (invoice) => /^c/i.test(invoice)),
   example: exampleLine,
-  stores: storeLine((line) => append(returnHistory, line)),
+  stores: storeLine(
+    (line) => append(returnHistory, line),
+    ({ sku, description, unitPrice }) => ensure(product, { sku, description, unitPrice }),
+  ),
 });
 
 const ProductView = z.object({

@@ -2,7 +2,7 @@ import type { Reporter } from '../../../scripts/progress.ts';
 import { IMPORT_SOURCE, LineIdentity, toCloudEvent } from './event.ts';
 import { ImportError } from './failure.ts';
 import type { InvoiceLine } from './line.ts';
-import type { HeldEvent, Outcome, Server } from './server.ts';
+import { answerOf, type HeldEvent, type Server } from './server.ts';
 import { latestTime, readSource, type SourceFile, untilAborted } from './source.ts';
 import { type Evidence, type ImportState, newState } from './state.ts';
 
@@ -81,7 +81,7 @@ async function missingEvidence(evidence: readonly Evidence[], server: Server): P
     const asked = open.slice(from, from + QUESTIONS_AT_ONCE);
     const answers = await Promise.all(asked.map(({ id }) => server.find(IMPORT_SOURCE, id)));
     for (const [index, answer] of answers.entries()) {
-      const held = heldIn(answer);
+      const held = answerOf(answer);
       const expected = asked[index];
       if (expected !== undefined && (held === null || !isAt(held, expected.time))) return expected;
     }
@@ -98,7 +98,7 @@ async function shiftInDatabase(
   const identity = new LineIdentity();
   for (const line of await firstLinesOf(file, signal)) {
     const { id } = toCloudEvent(line, { source: IMPORT_SOURCE, id: identity.idOf(line) });
-    const held = heldIn(await server.find(IMPORT_SOURCE, id));
+    const held = answerOf(await server.find(IMPORT_SOURCE, id));
     if (held?.time !== undefined && typeof line.occurredAt === 'number')
       return Date.parse(held.time) - line.occurredAt;
   }
@@ -108,12 +108,6 @@ async function shiftInDatabase(
 async function firstLinesOf(file: SourceFile, signal: AbortSignal): Promise<readonly InvoiceLine[]> {
   for await (const { lines } of untilAborted(readSource(file), signal)) return lines.slice(0, FIRST_LINES);
   return [];
-}
-
-/** @throws ImportError if the server does not answer; null also if the signal was aborted. */
-function heldIn(answer: Outcome<HeldEvent | null>): HeldEvent | null {
-  if (answer.kind === 'failed') throw new ImportError(answer.message);
-  return answer.kind === 'answered' ? answer.value : null;
 }
 
 function isAt({ time }: HeldEvent, expected: string): boolean {

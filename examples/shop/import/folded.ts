@@ -1,6 +1,5 @@
 import type { Reporter } from '../../../scripts/progress.ts';
-import { ImportError } from './failure.ts';
-import type { Pipeline, Server } from './server.ts';
+import { answerOf, type Pipeline, type Server } from './server.ts';
 
 /** Changes are folded within a second of being stored, unless the server is behind. */
 const POLL_MS = 1_000;
@@ -29,9 +28,7 @@ interface FoldDeps {
 
 /** How many events the features have folded before an import; null if the signal was aborted. */
 export async function foldedBefore(server: Server): Promise<Foldable | null> {
-  const answer = await server.pipeline();
-  if (answer.kind === 'failed') throw new ImportError(answer.message);
-  return answer.kind === 'answered' ? answer.value.features.folded : null;
+  return answerOf(await server.pipeline())?.features.folded ?? null;
 }
 
 /**

@@ -1,9 +1,11 @@
 import type { Reporter } from '../../../scripts/progress.ts';
+import { SEED_SOURCE } from '../seed/generator.ts';
 import { BATCH_BYTES_MAX, type Batch, cutBatches, firstLines } from './batches.ts';
 import { beginAt } from './begin.ts';
 import { IMPORT_SOURCE, LineIdentity } from './event.ts';
 import { ImportError } from './failure.ts';
 import { type Folding, foldedBefore, waitUntilFolded } from './folded.ts';
+import { type MadeUpChoice, type MadeUpDeps, meetMadeUpShop } from './made-up-shop.ts';
 import { type Outcome, type Receipt, Server, type ServerDeps } from './server.ts';
 import { inspectFile, readSource, type SourceChunk, type SourceFile, untilAborted } from './source.ts';
 import { acknowledge, type ImportState, newState, StateFile } from './state.ts';
@@ -23,11 +25,12 @@ export interface ImportOptions {
   readonly limit: number | null;
   readonly asIfToday: boolean;
   readonly restart: boolean;
+  readonly madeUp: MadeUpChoice;
   /** Where the states of imports are kept. */
   readonly stateDirectory: string;
 }
 
-export interface ImportDeps extends Omit<ServerDeps, 'onRetry'> {
+export interface ImportDeps extends Omit<ServerDeps, 'onRetry'>, MadeUpDeps {
   readonly reporter: Reporter;
 }
 
@@ -68,7 +71,7 @@ export async function runImport(
   const halt = new AbortController();
   const stopping = AbortSignal.any([signal, halt.signal]);
   const server = new Server({ url, key: options.key }, { ...deps, onRetry: noticesOf(deps) }, stopping);
-  await server.greet();
+  await meetMadeUpShop(await server.greet(SEED_SOURCE), options.madeUp, server, deps);
   const base = {
     ...{ statePath: stateFile.path, linesOfRun: 0, stepsBack: 0, message: null },
     ...{ sentMs: 0, storedMs: 0, folding: null, customers: [] },

@@ -30,6 +30,8 @@ const Pipeline = z.object({
 });
 export type Pipeline = z.output<typeof Pipeline>;
 
+const Counted = z.object({ events: z.object({ stored: z.int() }) });
+
 /** Problem details (RFC 9457), with the code that the endpoint adds. */
 const Problem = z.object({
   title: z.string().optional(),
@@ -104,9 +106,11 @@ export class Server {
    * Checks once whether Millrace answers at the URL and takes the key, so that a wrong option ends the import at once
    * and an outage later does not.
    *
+   * @param source whose events are counted on this occasion.
+   * @returns their number; 0 if the server does not say.
    * @throws ImportError
    */
-  async greet(): Promise<void> {
+  async greet(source: string): Promise<number> {
     const { url } = this.#endpoint;
     const live = await this.#request('health/live', { timeoutMs: FIRST_ANSWER_MS_MAX }).catch((error) => {
       throw new ImportError(
@@ -117,11 +121,14 @@ export class Server {
       throw new ImportError(
         `What answers at ${url.href} is not Millrace: GET /health/live gives HTTP ${live.status}. Name the address with --url.`,
       );
-    const asked = await this.#request(pipelinePath(), { timeoutMs: FIRST_ANSWER_MS_MAX }).catch(() => null);
+    const counts = pipelinePath(source);
+    const asked = await this.#request(counts, { timeoutMs: FIRST_ANSWER_MS_MAX }).catch(() => null);
     if (asked !== null && asked.status >= 400 && asked.status < 500 && !isTransient(asked.status))
       throw new ImportError(
         `${url.href} refuses the API key: ${problemText(asked)} Its key is given by --key, by MILLRACE_KEY, or by the file .millrace/key of the stack.`,
       );
+    const counted = Counted.safeParse(parseJson(asked?.text ?? ''));
+    return counted.success ? counted.data.events.stored : 0;
   }
 
   /**
@@ -162,12 +169,29 @@ export class Server {
 
   /** How much waits to be relayed, and how many events the features have folded. */
   async pipeline(): Promise<Outcome<Pipeline>> {
-    return await this.#untilAnswered<Pipeline>(async () => {
-      const answer = await this.#request(pipelinePath());
-      const pipeline = Pipeline.safeParse(parseJson(answer.text));
-      return answer.status === 200 && pipeline.success
-        ? { kind: 'received', value: pipeline.data }
-        : unexpected(answer, this.#deps.now(), 'the question about its counts');
+    return await this.ask(pipelinePath(NO_SOURCE), Pipeline, 'the question about its counts');
+  }
+
+  /**
+   * Asks until the server answers with what the schema describes.
+   *
+   * @param what names the request in the message of a refusal.
+   * @param body makes it a POST of this JSON.
+   */
+  async ask<Value>(
+    path: string,
+    schema: z.ZodType<Value>,
+    what: string,
+    body?: object,
+  ): Promise<Outcome<Value>> {
+    const headers = { 'content-type': 'application/json' };
+    const init = body === undefined ? {} : { method: 'POST', headers, body: JSON.stringify(body) };
+    return await this.#untilAnswered<Value>(async () => {
+      const answer = await this.#request(path, init);
+      const parsed = schema.safeParse(parseJson(answer.text));
+      return answer.status === 200 && parsed.success
+        ? { kind: 'received', value: parsed.data }
+        : unexpected(answer, this.#deps.now(), what);
     });
   }
 
@@ -243,6 +267,12 @@ export class Server {
   }
 }
 
+/** @throws ImportError if the server refuses or does not answer; null if the import was interrupted. */
+export function answerOf<Value>(outcome: Outcome<Value>): Value | null {
+  if (outcome.kind === 'failed') throw new ImportError(outcome.message);
+  return outcome.kind === 'answered' ? outcome.value : null;
+}
+
 const queued: Transient = {
   kind: 'transient',
   reason: 'The database does not answer, and the server has queued the lines',
@@ -253,8 +283,8 @@ function eventPath(source: string, id: string): string {
   return `v1/events/${encodeURIComponent(source)}/${encodeURIComponent(id)}`;
 }
 
-function pipelinePath(): string {
-  return `v1/admin/pipeline?source=${encodeURIComponent(NO_SOURCE)}`;
+function pipelinePath(source: string): string {
+  return `v1/admin/pipeline?source=${encodeURIComponent(source)}`;
 }
 
 function unexpected(answer: Answer, now: number, what: string): Attempt<never> {

@@ -1,12 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
-import { runImport } from '../../import/run.ts';
+import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { SHOP } from '../served.ts';
-import { csvOf, xlsxOf } from '../unit/import-fixtures.ts';
+import { csvOf, HEADER_II, xlsxOf } from '../unit/import-fixtures.ts';
+import { importInto } from './import-run.ts';
 
 const FIRST_LINES = 600;
 /** One line of every 50 has a negative quantity. */
@@ -23,22 +22,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-function run(file: string) {
-  const fetch: typeof globalThis.fetch = async (input, init) => {
-    const { pathname, search } = new URL(String(input));
-    return await stack.fetch(`${pathname}${search}`, init);
-  };
-  const reporter = { progress: () => {}, notice: () => {}, finish: () => {} };
-  const sleep = async (ms: number) => void (await pause(ms));
-  return runImport(
-    {
-      ...{ file: join(directory, file), url: 'http://127.0.0.1:1', key: KEY, batchLines: 100, limit: null },
-      ...{ asIfToday: false, restart: false, stateDirectory: join(directory, 'states') },
-    },
-    { fetch, now: Date.now, random: Math.random, sleep, reporter },
-    new AbortController().signal,
-  );
-}
+const run = (file: string) => importInto(stack, directory, file);
 
 async function inDatabase() {
   const [row] = await stack.sql(`select
@@ -71,6 +55,24 @@ it('has every line in the database and in the features when it ends', async () =
   expect(await folded()).toEqual({ product: stored, customer: stored });
 });
 
+it('has answers that a return changes', async () => {
+  const rows = [
+    '1,90000,MUG,5,2010-11-01 10:00:00,2.5,13085,EIRE',
+    'C2,90000,MUG,-2,2010-11-02 10:00:00,2.5,13085,EIRE',
+  ];
+  const page = async () => {
+    const response = await stack.fetch('/v1/products/90000');
+    return { status: response.headers.get('cache-status'), body: await response.json() };
+  };
+  await writeFile(join(directory, 'bought.csv'), [HEADER_II, rows[0]].join('\n'));
+  await writeFile(join(directory, 'returned.csv'), [HEADER_II, rows[1]].join('\n'));
+  await run('bought.csv');
+  const cached = await eventually(page, ({ status }) => status?.includes('; hit') === true);
+  expect(cached.body).toMatchObject({ sold: { units: 5 } });
+  await run('returned.csv');
+  await eventually(page, ({ body }) => JSON.stringify(body).includes('"units":3'));
+});
+
 it('counts what a second file repeats of the first and of itself, and loses nothing when the stack is killed', async () => {
   const [header = [], ...rows] = csvOf(900)
     .trimEnd()
@@ -97,7 +99,8 @@ it('counts what a second file repeats of the first and of itself, and loses noth
       quarantined: { quantity_not_positive: refusedIn(500, 700) + refusedIn(650, 900) },
     },
   });
+  // Two lines were bought and returned in between.
   const stored = FIRST_LINES - REFUSED + fresh;
-  expect(await inDatabase()).toMatchObject({ events: stored, purchases: stored, pending: 0 });
-  expect(features).toEqual({ product: stored, customer: stored });
+  expect(await inDatabase()).toMatchObject({ events: stored + 2, purchases: stored + 1, pending: 0 });
+  expect(features).toEqual({ product: stored + 1, customer: stored + 1 });
 });

@@ -39,7 +39,18 @@ function testDeps(): ImportDeps & { waits: number[]; notices: string[]; advance:
     waits.push(ms);
     advance(ms);
   };
-  return { fetch, now: () => now, random: () => 0.5, sleep, reporter, waits, notices, advance };
+  return {
+    fetch,
+    now: () => now,
+    random: () => 0.5,
+    sleep,
+    reporter,
+    waits,
+    notices,
+    advance,
+    confirm: null,
+    database: () => null,
+  };
 }
 
 function run(
@@ -56,6 +67,7 @@ function run(
       limit: null,
       asIfToday: false,
       restart: false,
+      madeUp: 'ask',
       stateDirectory: join(directory, 'states'),
       ...options,
     },

@@ -77,7 +77,7 @@ async function remove(
   database: ShopDatabase,
   reporter: Pick<Reporter, 'notice'>,
 ): Promise<void> {
-  reporter.notice('Removing the made-up shop (about ten seconds).');
+  reporter.notice('Removing the made-up shop.');
   const params = [MADE_UP_PREFIX];
   await database.transaction([
     ...LINE_TABLES.map((table) => ({

@@ -1,20 +1,17 @@
-/** Customers that are named: enough to see that their recommendations differ. */
-const SHOWN_CUSTOMERS = 3;
+export const DEFAULT_URL = 'http://127.0.0.1:8787';
 
-/** What to do after an import: train on what it stored, and look at what the model says to customers of the file. */
+/**
+ * What to do after an import: train on what it stored, and look at what the model says to customers of the file.
+ *
+ * @param key how a shell finds the API key.
+ */
 export function nextSteps(url: string, key: string, customers: readonly string[]): string {
-  const authorization = `-H "Authorization: Bearer ${key}"`;
   const root = url.replace(/\/$/, '');
   const at = root === DEFAULT_URL ? '' : ` --url ${root}`;
+  const paths = customers.map((id) => `/v1/customers/${encodeURIComponent(id)}/recommendations`);
   return [
     'next:',
     `  npm run train -- ranker --publish${at}`,
-    ...customers
-      .slice(0, SHOWN_CUSTOMERS)
-      .map(
-        (id) => `  curl ${authorization} "${root}/v1/customers/${encodeURIComponent(id)}/recommendations"`,
-      ),
+    ...paths.map((path) => `  curl -H "Authorization: Bearer ${key}" "${root}${path}"`),
   ].join('\n');
 }
-
-export const DEFAULT_URL = 'http://127.0.0.1:8787';

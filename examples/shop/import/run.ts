@@ -10,6 +10,8 @@ import { type Outcome, type Receipt, Server, type ServerDeps } from './server.ts
 import { inspectFile, readSource, type SourceChunk, type SourceFile, untilAborted } from './source.ts';
 import { acknowledge, type ImportState, newState, StateFile } from './state.ts';
 
+/** Customers that an end names: enough to see that their recommendations differ. */
+const CUSTOMERS_NAMED = 3;
 /** Batches under way at once: hides the round trip without piling up work on a slow server. */
 const BATCHES_IN_FLIGHT_MAX = 4;
 /** Notices about tries come at most this often: several batches fail for the same reason. */
@@ -79,7 +81,7 @@ export async function runImport(
   const begun = await beginAt(file, recorded, options, server, deps, signal);
   if (begun === null)
     return { ...base, kind: 'interrupted', state: recorded ?? newState(options.file, null) };
-  if (begun.complete) return { ...base, kind: 'already_complete', state: begun };
+  if (begun.complete) return { ...base, kind: 'already_complete', state: begun, customers: begun.customers };
   if (begun.acknowledged > 0) deps.reporter.notice(`Going on after line ${begun.acknowledged}.`);
   return await new Run({ file, stateFile, begun, options, deps, server }).send(stopping, () => halt.abort());
 }
@@ -89,6 +91,11 @@ function rootOf(url: string): URL {
   if (root === null || !/^https?:$/.test(root.protocol))
     throw new ImportError(`--url ${url} is not a URL of a server; it looks like this: http://127.0.0.1:8787`);
   return root;
+}
+
+/** About how many lines a file has of which a share is read, to three digits. */
+function estimate(lines: number, fraction: number): number {
+  return fraction < 1 ? Number((lines / fraction).toPrecision(3)) : lines;
 }
 
 function noticesOf({ now, reporter }: ImportDeps): ServerDeps['onRetry'] {
@@ -166,7 +173,8 @@ class Run {
       isWhole && before !== null
         ? await waitUntilFolded(server, before, this.#foldable, deps, stopping)
         : null;
-    if (kind === 'complete') await this.#save({ ...this.#state, complete: true });
+    const customers = this.#busiest();
+    if (kind === 'complete') await this.#save({ ...this.#state, complete: true, customers });
     return {
       kind,
       state: this.#state,
@@ -177,8 +185,14 @@ class Run {
       sentMs: this.#sentMs,
       storedMs: this.#state.elapsedMs - begun.elapsedMs,
       folding,
-      customers: [...this.#lines].toSorted(([, a], [, b]) => b - a).map(([customer]) => customer),
+      customers,
     };
+  }
+
+  /** The customers with the most lines of those that were read. */
+  #busiest(): string[] {
+    const byLines = [...this.#lines].toSorted(([, a], [, b]) => b - a);
+    return byLines.slice(0, CUSTOMERS_NAMED).map(([customer]) => customer);
   }
 
   #kindOf(failure: string | null, stopping: AbortSignal, atLimit: boolean): ImportResult['kind'] {
@@ -226,6 +240,7 @@ class Run {
     deps.reporter.progress({
       unit: 'lines stored',
       done: this.#state.acknowledged,
+      total: estimate(this.#state.acknowledged, fraction),
       doneByRun: this.#state.acknowledged - begun.acknowledged,
       fraction,
       fractionAtStart: this.#sendingSince.fraction,

@@ -32,6 +32,8 @@ const State = z.object({
   retries: z.int().min(0),
   /** Time spent over all runs until the last acknowledged line. */
   elapsedMs: z.number().min(0),
+  /** The customers with the most lines of a complete import, the busiest first. */
+  customers: z.array(z.string()),
   /** What another run asks the database for before it believes this state. In the file's order. */
   evidence: z.array(Evidence),
 });
@@ -54,6 +56,7 @@ export function newState(file: string, shiftMs: number | null): ImportState {
     quarantined: {},
     retries: 0,
     elapsedMs: 0,
+    customers: [],
     evidence: [],
   };
 }

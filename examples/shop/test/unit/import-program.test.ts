@@ -60,6 +60,27 @@ test('Ctrl-C tells how to go on, and the same command does', { timeout: 30_000 }
   expect(endpoint.duplicates()).toBe(0);
 });
 
+test('the same command finishes after the program was killed', { timeout: 30_000 }, async () => {
+  const args = [file, '--url', endpoint.url, '--key', 'k', '--batch', '10'];
+  const { child, done } = start(...args);
+  endpoint.intercept = (count) => {
+    if (count === 20) child.kill('SIGKILL');
+    return false;
+  };
+  await done;
+  endpoint.intercept = () => false;
+  const { code, output } = await start(...args).done;
+  expect({ code, output }).toMatchObject({
+    code: 0,
+    output: expect.stringMatching(/Going on after line \d+/),
+  });
+  expect(endpoint.stored.size).toBe(LINES);
+  const again = await start(...args).done;
+  expect(again.output).toMatch(
+    /holds all lines of this file.*lines +400.*customers\/13085\/recommendations/s,
+  );
+});
+
 test('what is wrong with the call is said without a stack', { timeout: 30_000 }, async () => {
   const closed = await startEndpoint();
   await closed[Symbol.asyncDispose]();

@@ -43,7 +43,7 @@ import { readReplay, startReplay } from '../storage/postgres/replays.ts';
 import { readPruned } from '../storage/postgres/retention.ts';
 import { invalidateTags } from './clock.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
-import { kafkaReport, startKafkaSources } from './kafka.ts';
+import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, enqueueMessage, wasQueued } from './queueing.ts';
@@ -163,7 +163,11 @@ export class RequestPorts implements GatewayPorts {
 
   get kafka(): GatewayPorts['kafka'] {
     const { env } = this.#bound;
-    return { partitions: () => kafkaReport(env), start: () => startKafkaSources(env) };
+    return {
+      partitions: () => kafkaReport(env),
+      start: () => startKafkaSources(env),
+      seek: (at, to) => seekKafka(env, at, to),
+    };
   }
 
   get lineage(): GatewayPorts['lineage'] {

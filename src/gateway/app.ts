@@ -4,6 +4,7 @@ import type { Catalog } from '../define/catalog.ts';
 import { bySpecificity } from '../define/reserved-paths.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
+import { assertEncoded } from './address.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { registerModelSchemas } from './model-schemas.ts';
@@ -84,6 +85,10 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   // Cached reads pass through no middleware: each asks for the key itself unless its declaration is public. Every
   // other route requires the key unless it is listed, so a forgotten route stays protected.
   uncached.use('*', closedByDefault(accessOf));
+  uncached.use('*', async (c, next) => {
+    assertEncoded(c.req.url, 'address');
+    await next();
+  });
   for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
   const schemas = registerModelSchemas(app, catalog.models);

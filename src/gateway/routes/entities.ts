@@ -3,7 +3,7 @@ import { z } from '@hono/zod-openapi';
 import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import type { EntityDefinition, EntityWrite } from '../../define/entity.ts';
 import type { KeyInput, KeyPart } from '../../define/key.ts';
-import { unstorableAt } from '../../pipeline/unstorable.ts';
+import { inexactValue } from '../../define/storable.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
 import type { AppEnv, PortsOf } from '../context.ts';
@@ -67,9 +67,9 @@ function registerPut(
       const key = keyOf(entity, c.req.param());
       const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
       const values = parsed(write.body, body);
-      const pointer = unstorableAt(values);
-      if (pointer !== undefined)
-        throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { pointer });
+      const inexact = inexactValue(entity.table, values);
+      if (inexact !== undefined)
+        throw new Failure('invalid_request', inexact.detail, { pointer: jsonPointer([inexact.property]) });
       const { created, token } = await writesOf(c).put(entity, key, values);
       const headers = { 'millrace-token': formatToken(token) };
       return c.json({ ...asJson(key), ...values }, created ? 201 : 200, headers);

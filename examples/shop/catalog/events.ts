@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { HistoryDefinition } from '../../../src/define/entity.ts';
-import { append, type Effect, type EventContext, ensure, event, upsert } from '../../../src/define/event.ts';
+import { append, type Effect, type EventContext, ensure, event, set } from '../../../src/define/event.ts';
 import {
   custom,
   distribution,
@@ -130,15 +130,18 @@ const exampleLine: z.input<typeof InvoiceLine> = {
 type StoredLine = Omit<typeof purchases.$inferInsert, 'eventSeq'>;
 
 /**
- * @param describe what a line says about its product: a purchase, what it is called and sold for now; a return, which
- *   refers to an earlier purchase, only that there is such a product.
+ * Every line inserts its product with the same columns: a batch then has one insert, in the order of the keys. Several
+ * would let two transactions wait for each other's rows.
+ *
+ * @param describe what else a line says about its product.
  */
-function storeLine(appendLine: (line: StoredLine) => Effect, describe: (line: InvoiceLine) => Effect) {
+function storeLine(appendLine: (line: StoredLine) => Effect, describe?: (line: InvoiceLine) => Effect) {
   return (line: InvoiceLine, context: EventContext): Effect[] => {
-    const { invoice, sku, customerId, quantity, unitPrice, country } = line;
+    const { invoice, sku, customerId, quantity, unitPrice, country, description } = line;
     const occurredAt = new Date(context.occurredAt).toISOString();
     const effects = [
-      describe(line),
+      ensure(product, { sku, description, unitPrice }),
+      ...(describe === undefined ? [] : [describe(line)]),
       appendLine({ invoice, sku, customerId, quantity, unitPrice, country, occurredAt }),
     ];
     if (customerId !== null) effects.push(ensure(customer, { id: customerId, country }));
@@ -155,8 +158,9 @@ export const purchase = event({
   example: exampleLine,
   stores: storeLine(
     (line) => append(purchaseHistory, line),
+    // What the product is called and sold for now, unless a later purchase has said so.
     ({ sku, description, unitPrice }) =>
-      upsert(product, { sku, unitPrice, ...(description === null ? {} : { description }) }),
+      set(product, sku, { unitPrice, ...(description === null ? {} : { description }) }),
   ),
 });
 
@@ -167,10 +171,7 @@ export const productReturn = event({
   data: InvoiceLine,
   rules: lineRules(returnHistory, (invoice) => /^c/i.test(invoice)),
   example: exampleLine,
-  stores: storeLine(
-    (line) => append(returnHistory, line),
-    ({ sku, description, unitPrice }) => ensure(product, { sku, description, unitPrice }),
-  ),
+  stores: storeLine((line) => append(returnHistory, line)),
 });
 
 const ProductView = z.object({

@@ -1,3 +1,4 @@
+import { PgDialect } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../../scripts/dev/database.ts';
@@ -6,12 +7,14 @@ import { storeMessages } from '../../../../src/pipeline/store.ts';
 import { newId } from '../../../../src/platform/ids.ts';
 import { classifyFault, connect } from '../../../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../../../src/storage/postgres/event-store.ts';
+import { rowEffectStatements } from '../../../../src/storage/postgres/row-effects.ts';
 import { catalog } from '../../catalog/index.ts';
 import { customerPage, productPage } from '../../catalog/views.ts';
 import { SHOP } from '../served.ts';
 
 const NOW = Date.UTC(2026, 10, 1);
 const HOUR = 3_600_000;
+const dialect = new PgDialect();
 
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
@@ -32,25 +35,25 @@ interface Line {
   readonly hour: number;
 }
 
+function judged(sku: string, { id, isReturn, hour, ...data }: Line) {
+  const outcome = judge(
+    catalog.eventTypes,
+    {
+      ...{ specversion: '1.0', source: '/till', id: `${sku}-${id}` },
+      type: isReturn ? 'shop.return.v1' : 'shop.purchase.v1',
+      time: new Date(NOW - 100 * HOUR + hour * HOUR).toISOString(),
+      data: { ...data, sku, invoice: isReturn ? 'C1' : '1', customerId: `buyer-of-${sku}`, country: 'EIRE' },
+    },
+    NOW,
+  );
+  if (outcome.verdict !== 'accepted') throw new Error(outcome.refusal.detail);
+  return { ...outcome.event, effects: outcome.meaning.effects };
+}
+
 async function store(sku: string, lines: readonly Line[]): Promise<void> {
-  const accepted = lines.map(({ id, isReturn, hour, ...data }) => {
-    const judged = judge(
-      catalog.eventTypes,
-      {
-        ...{ specversion: '1.0', source: '/till', id: `${sku}-${id}` },
-        type: isReturn ? 'shop.return.v1' : 'shop.purchase.v1',
-        time: new Date(NOW - 100 * HOUR + hour * HOUR).toISOString(),
-        data: {
-          ...data,
-          sku,
-          invoice: isReturn ? 'C1' : '1',
-          customerId: `buyer-of-${sku}`,
-          country: 'EIRE',
-        },
-      },
-      NOW,
-    );
-    return judged.verdict === 'accepted' ? judged.event : expect.fail(judged.refusal.detail);
+  const accepted = lines.map((one) => {
+    const { effects: _, ...event } = judged(sku, one);
+    return event;
   });
   await storeMessages([{ v: 1, receivedAt: NOW, accepted, refused: [] }], {
     types: catalog.eventTypes,
@@ -123,6 +126,20 @@ describe('a product page', () => {
       { numRuns: 30 },
     );
   });
+});
+
+it('inserts products by one statement, in the order of their keys, whatever the lines name', () => {
+  const lines = [line('1', 0), line('2', 1, { description: null }), line('3', 2, { isReturn: true })];
+  const effects = lines.flatMap((one) => {
+    const { id, source, effects } = judged('a', one);
+    return effects.flatMap((effect, at) =>
+      effect.kind === 'append' ? [] : [{ source, id, line: at, effect }],
+    );
+  });
+  const statements = rowEffectStatements(effects, newId()).map(
+    (statement) => dialect.sqlToQuery(statement).sql,
+  );
+  expect(statements.filter((text) => text.includes('insert into "products"'))).toHaveLength(1);
 });
 
 /** What the lines say, read in the order in which they happened. A product that only came back is as the first said. */

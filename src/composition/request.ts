@@ -27,7 +27,7 @@ import { systemNow } from '../platform/clock.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { guarded } from '../storage/postgres/connect.ts';
-import { deleteEntity, missingKeys, putEntity } from '../storage/postgres/entity-writes.ts';
+import { deleteEntity, missingKeys, putEntity, rowVersion } from '../storage/postgres/entity-writes.ts';
 import { readEventStatus } from '../storage/postgres/event-status.ts';
 import { countStored } from '../storage/postgres/event-store.ts';
 import { readLineageEvents } from '../storage/postgres/lineage-read.ts';
@@ -146,8 +146,18 @@ export class RequestPorts implements GatewayPorts {
         const ask = () => changeFeed(env).next(question);
         const page = await calling(ask, 'feed_unavailable', 'The feed does not answer.', 5);
         if (page !== null) return page;
-        throw new Failure('feed_unavailable', 'Too many are reading the feed.', { retryAfterS: 5 });
+        throw new Failure(
+          'feed_unavailable',
+          'All places of the feed are taken. Connect again later; streams that have begun are not affected.',
+          { retryAfterS: 5 },
+        );
       },
+      leave: (id) =>
+        this.#scope.keepAlive(
+          changeFeed(env)
+            .leave(id)
+            .catch(() => undefined),
+        ),
     };
   }
 
@@ -295,15 +305,11 @@ export class RequestPorts implements GatewayPorts {
   get writes(): GatewayPorts['writes'] {
     const { db } = this.#bound;
     return {
-      put: (entity, key, values) => this.#write(() => putEntity(db, entity, key, values)),
-      remove: (entity, key) =>
-        this.#write(async () => {
-          const deleted = await deleteEntity(db, entity, key);
-          if (deleted !== null) return deleted;
-          throw new Failure('not_found', `No ${entity.name} has this key.`, {
-            pointer: entity.key.columns[0]?.property ?? '',
-          });
-        }),
+      put: (entity, key, values, precondition) =>
+        this.#write(async () => met(await putEntity(db, entity, key, values, precondition))),
+      remove: (entity, key, precondition) =>
+        this.#write(async () => met(await deleteEntity(db, entity, key, precondition))),
+      version: (entity, key) => guarded(() => rowVersion(db, entity, key)),
     };
   }
 
@@ -380,4 +386,13 @@ export class RequestPorts implements GatewayPorts {
     });
     return { ...written, token };
   }
+}
+
+/** The outcome of a conditional write. @throws Failure `precondition_failed` if its precondition was not met. */
+function met<Written>(written: Written | null): Written {
+  if (written !== null) return written;
+  throw new Failure(
+    'precondition_failed',
+    'The row is not in the state that If-Match or If-None-Match asks for. Read it again, then repeat the write with its new entity tag.',
+  );
 }

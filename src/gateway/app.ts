@@ -98,7 +98,12 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     else registerModelPath(app, gateway, (c) => portsOf(c).modelPaths, definition, schemas);
   }
   registerPredictions(uncached, gateway, (c) => portsOf(c).predictions, schemas);
-  registerEntityWrites(uncached, (c) => portsOf(c).writes, catalog.entities);
+  registerEntityWrites(
+    uncached,
+    (c) => portsOf(c).writes,
+    catalog.entities,
+    async (c) => app.fetch(strongRead(c), c.env, c.executionCtx),
+  );
   registerUncached(uncached, gateway, portsOf);
 
   uncached.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });
@@ -111,6 +116,14 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     },
   });
   return app;
+}
+
+/** A strong read of the request's own path, by its sender. */
+function strongRead(c: Context<AppEnv>): Request {
+  const headers = new Headers({ 'millrace-consistency': 'strong' });
+  const authorization = c.req.header('authorization');
+  if (authorization !== undefined) headers.set('authorization', authorization);
+  return new Request(c.req.url, { headers });
 }
 
 /** The routes whose paths do not depend on the catalog. */

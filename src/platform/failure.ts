@@ -25,6 +25,7 @@ export type FailureCode =
   | 'not_found'
   | 'run_ended'
   | 'still_referenced'
+  | 'precondition_failed'
   | 'history_pruned'
   | 'replay_superseded'
   | 'unknown_model'

@@ -90,6 +90,7 @@ describe('a whole file', () => {
       headers: {
         ...{ 'content-type': 'application/cloudevents-batch+json', authorization: 'Bearer secret' },
         prefer: 'wait',
+        'millrace-lane': 'bulk',
       },
     });
     expect(result.state).toMatchObject({

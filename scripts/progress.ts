@@ -4,6 +4,8 @@ export interface Progress {
   readonly unit: string;
   /** How many all runs have done. */
   readonly done: number;
+  /** About how many there are, where only the share is known exactly. */
+  readonly total?: number;
   /** How many this run has done. */
   readonly doneByRun: number;
   /** The share of the whole task that is done, 0 to 1, and what it was when this run began. */
@@ -34,13 +36,13 @@ const CLEAR_LINE = '\r\u001b[K';
 
 /** One line of text about a run's progress. */
 export function describeProgress(progress: Progress): string {
-  const { unit, done, doneByRun, fraction, fractionAtStart, elapsedMs } = progress;
+  const { unit, done, total, doneByRun, fraction, fractionAtStart, elapsedMs } = progress;
   const rate = elapsedMs > 0 ? (doneByRun / elapsedMs) * 1000 : 0;
   const share = fraction - fractionAtStart;
   const leftMs = share > 0 ? (elapsedMs / share) * (1 - fraction) : Number.NaN;
   return [
     `${(fraction * 100).toFixed(1).padStart(5)} %`,
-    `${done.toLocaleString('en-US')} ${unit}`,
+    `${done.toLocaleString('en-US')}${total === undefined ? '' : ` of about ${total.toLocaleString('en-US')}`} ${unit}`,
     `${Math.round(rate).toLocaleString('en-US')}/s`,
     `ETA ${Number.isNaN(leftMs) ? '-' : clockTime(leftMs)}`,
   ].join('  ');

@@ -19,6 +19,7 @@ import * as z from 'zod';
 import type { Snapshot } from '../../src/operations/lineage/training.ts';
 import { type Bounds, boundsOfPurchases, sourcesOfPurchases, trainingFacts } from './training/lineage.ts';
 import type { ModelBundle } from './training/model.ts';
+import { type Chosen, choosePurchases, describePurchases } from './training/origin.ts';
 import type { Purchase } from './training/purchases.ts';
 import { metricsTable, modelCard } from './training/report.ts';
 import { type TrainingReport, trainRanker } from './training/train.ts';
@@ -133,12 +134,15 @@ async function writeBundle(
 
 /** Purchases, and where they came from, unless that is a file. */
 interface LoadedPurchases {
-  readonly purchases: Purchase[];
+  readonly chosen: Chosen;
   readonly origin: (Bounds & { readonly sources: Snapshot['sources'] }) | undefined;
 }
 
 async function loadPurchases(csv: string | undefined): Promise<LoadedPurchases> {
-  if (csv !== undefined) return { purchases: await purchasesFromCsv(csv), origin: undefined };
+  if (csv !== undefined) {
+    const chosen = choosePurchases(await purchasesFromCsv(csv));
+    return { chosen, origin: undefined };
+  }
   const url = process.env['DATABASE_URL'];
   if (url === undefined || url === '') {
     throw new Error(
@@ -148,9 +152,9 @@ async function loadPurchases(csv: string | undefined): Promise<LoadedPurchases> 
   const endpoint = process.env['DATABASE_ENDPOINT'];
   if (endpoint !== undefined && endpoint !== '') neonConfig.fetchEndpoint = endpoint;
   const bounds = await boundsOfPurchases(url);
-  if (bounds === undefined) return { purchases: [], origin: undefined };
-  const purchases = await purchasesFromPostgres(url, bounds.lastSeq);
-  return { purchases, origin: { ...bounds, sources: await sourcesOfPurchases(url, bounds) } };
+  if (bounds === undefined) return { chosen: choosePurchases([]), origin: undefined };
+  const chosen = choosePurchases(await purchasesFromPostgres(url, bounds.lastSeq));
+  return { chosen, origin: { ...bounds, sources: await sourcesOfPurchases(url, bounds, chosen.isMadeUp) } };
 }
 
 function readArguments() {
@@ -169,9 +173,12 @@ function readArguments() {
 async function main(): Promise<void> {
   const { csv, out, seed } = readArguments();
   const started = performance.now();
-  const { purchases, origin } = await loadPurchases(csv);
+  const { chosen, origin } = await loadPurchases(csv);
+  const sources =
+    csv === undefined ? (origin?.sources ?? []) : [{ source: csv, events: chosen.purchases.length }];
+  console.log(describePurchases(chosen, sources));
   const loaded = performance.now();
-  const result = await trainFromPurchases(purchases, { seed });
+  const result = await trainFromPurchases(chosen.purchases, { seed });
   const { bundle, report } = result;
   console.log(
     `Read ${report.purchases} purchase lines of ${report.customers} customers (${seconds(loaded - started)}),`,

@@ -30,6 +30,8 @@ export const product = entity({
       unitPrice: z.number().min(0).max(10_000_000).multipleOf(0.0001),
     }),
   },
+  // A purchase without a description keeps the one that is there, so each column has a clock of its own.
+  clocks: { describedAt: ['description'], pricedAt: ['unitPrice'] },
   lists: {
     bySku: { orderBy: products.sku },
     byPrice: { orderBy: products.unitPrice },

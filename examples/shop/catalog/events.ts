@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { HistoryDefinition } from '../../../src/define/entity.ts';
-import { append, type Effect, type EventContext, ensure, event } from '../../../src/define/event.ts';
+import { append, type Effect, type EventContext, ensure, event, set } from '../../../src/define/event.ts';
 import {
   custom,
   distribution,
@@ -52,8 +52,11 @@ const notFromTheFuture = custom<unknown>({
 /** Tills send within seconds, and gather for an hour while they are offline; what is a day old is history. */
 const soon = freshness({ maxAgeMs: 3_600_000, historyMs: 24 * 3_600_000 });
 
-/** Five digits and a suffix; gift vouchers and the sets of the catalogue have codes of their own. */
-const STOCK_CODE = /^(\d{5}\w{0,3}|DCGS\w+|gift_\w+)$/i;
+/**
+ * Five digits and a suffix; gift vouchers and the sets of the catalogue have codes of their own, and those of the made-up
+ * shop begin with `demo-`.
+ */
+const STOCK_CODE = /^(?:demo-)?(?:\d{5}\w{0,3}|DCGS\w+|gift_\w+)$/i;
 /** Lines above are bank charges and adjustments that were keyed in by hand. */
 const PLAUSIBLE_PRICE_MAX = 1_000;
 /** The largest order of a wholesaler, in pieces of one product. */
@@ -126,12 +129,19 @@ const exampleLine: z.input<typeof InvoiceLine> = {
 /** Columns that purchases and returns share. */
 type StoredLine = Omit<typeof purchases.$inferInsert, 'eventSeq'>;
 
-function storeLine(appendLine: (line: StoredLine) => Effect) {
+/**
+ * Every line inserts its product with the same columns: a batch then has one insert, in the order of the keys. Several
+ * would let two transactions wait for each other's rows.
+ *
+ * @param describe what else a line says about its product.
+ */
+function storeLine(appendLine: (line: StoredLine) => Effect, describe?: (line: InvoiceLine) => Effect) {
   return (line: InvoiceLine, context: EventContext): Effect[] => {
     const { invoice, sku, customerId, quantity, unitPrice, country, description } = line;
     const occurredAt = new Date(context.occurredAt).toISOString();
     const effects = [
       ensure(product, { sku, description, unitPrice }),
+      ...(describe === undefined ? [] : [describe(line)]),
       appendLine({ invoice, sku, customerId, quantity, unitPrice, country, occurredAt }),
     ];
     if (customerId !== null) effects.push(ensure(customer, { id: customerId, country }));
@@ -146,7 +156,12 @@ export const purchase = event({
   data: InvoiceLine,
   rules: lineRules(purchaseHistory, (invoice) => !/^c/i.test(invoice)),
   example: exampleLine,
-  stores: storeLine((line) => append(purchaseHistory, line)),
+  stores: storeLine(
+    (line) => append(purchaseHistory, line),
+    // What the product is called and sold for now, unless a later purchase has said so.
+    ({ sku, description, unitPrice }) =>
+      set(product, sku, { unitPrice, ...(description === null ? {} : { description }) }),
+  ),
 });
 
 export const productReturn = event({

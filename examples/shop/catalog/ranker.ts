@@ -26,9 +26,12 @@ const INTEREST_HALF_LIFE_DAYS = 28;
 /** A product is due at 1 (its usual gap has passed); beyond 4 gaps it counts as abandoned. */
 const DUE_LIMIT_GAPS = 4;
 
-/** The shop's codes for what is billed but is no article: postage, fees, corrections, vouchers, samples. */
+/**
+ * The shop's codes for what is billed but is no article: postage, fees, corrections, vouchers, samples. Those of the
+ * made-up shop begin with `demo-`.
+ */
 const CHARGES =
-  /^(?:post|dot|m|d|b|s|c[23]|pads|cruk|amazonfee|bank charges|adjust\d?|test\d+|sp\d+|gift(?:_.*)?)$/i;
+  /^(?:demo-)?(?:post|dot|m|d|b|s|c[23]|pads|cruk|amazonfee|bank charges|adjust\d?|test\d+|sp\d+|gift(?:_.*)?)$/i;
 
 /** Whether a code is an article that can be recommended; the lines of others still count as purchases. */
 export function isProduct(sku: string): boolean {

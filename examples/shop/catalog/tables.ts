@@ -10,6 +10,9 @@ export const products = pgTable(
     description: text('description'),
     unitPrice: numeric('unit_price', { precision: 12, scale: 4, mode: 'number' }).notNull(),
     updatedAt: timestamp('updated_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+    /** When the purchase happened that the description is from, and that the price is from. */
+    describedAt: timestamp('described_at', { withTimezone: true, mode: 'string' }),
+    pricedAt: timestamp('priced_at', { withTimezone: true, mode: 'string' }),
   },
   // Lists sort texts by their bytes, which the primary key's index does only under a database's collation "C".
   (table) => [

@@ -4,8 +4,8 @@ import { descending } from '../../../src/define/list.ts';
 import { rowOrder } from '../../../src/define/row-order.ts';
 import { timestampText } from '../../../src/define/sort-time.ts';
 import { view } from '../../../src/define/view.ts';
-import { Country, CustomerId, customer, product, purchaseHistory, Sku } from './entities.ts';
-import { customers, products, purchases } from './tables.ts';
+import { Country, CustomerId, customer, product, purchaseHistory, returnHistory, Sku } from './entities.ts';
+import { customers, products, purchases, returns } from './tables.ts';
 
 /** Fits the greatest number of tags of one entry: a page depends on each of its rows, and on its range. */
 const PAGE_ROWS_MAX = 100;
@@ -33,14 +33,16 @@ export const productPage = view({
   name: 'product',
   path: '/v1/products/{sku}',
   public: true,
-  description: 'One product, with what was sold of it.',
+  description:
+    'One product as the newest purchase names it, with the units sold of it, less those that came back.',
   params: { sku: Sku },
   cache: WRITTEN_BY_OTHERS,
   response: Product.extend({
+    // Negative where purchases of before the first event came back.
     sold: z.object({ units: z.int(), lastAt: z.string().nullable() }),
   }),
   load: async (db, { sku }) => {
-    const [[row], [sold]] = await db.batch([
+    const [[row], [sold], [returned]] = await db.batch([
       db
         .select({ sku: products.sku, description: products.description, unitPrice: products.unitPrice })
         .from(products)
@@ -49,11 +51,16 @@ export const productPage = view({
         .select({ units: sum(purchases.quantity).mapWith(Number), lastAt: max(purchases.occurredAt) })
         .from(purchases)
         .where(eq(purchases.sku, sku)),
+      db
+        .select({ units: sum(returns.quantity).mapWith(Number) })
+        .from(returns)
+        .where(eq(returns.sku, sku)),
     ]);
     if (row === undefined) return null;
-    return { ...row, sold: { units: sold?.units ?? 0, lastAt: timestamp(sold?.lastAt) } };
+    const units = (sold?.units ?? 0) - (returned?.units ?? 0);
+    return { ...row, sold: { units, lastAt: timestamp(sold?.lastAt) } };
   },
-  tags: ({ sku }) => [product.row(sku), purchaseHistory.of(product, sku)],
+  tags: ({ sku }) => [product.row(sku), purchaseHistory.of(product, sku), returnHistory.of(product, sku)],
 });
 
 const productColumns = {
@@ -113,15 +120,16 @@ export const customerList = view({
 export const customerPage = view({
   name: 'customer',
   path: '/v1/customers/{id}',
-  description: 'One customer, with the sum of their purchases.',
+  description: 'One customer, with the sums of their purchases and of what they sent back.',
   params: { id: CustomerId },
   response: z.object({
     id: z.string(),
     country: z.string(),
     purchases: z.object({ lines: z.int(), value: z.number(), lastAt: z.string().nullable() }),
+    returns: z.object({ lines: z.int(), value: z.number() }),
   }),
   load: async (db, { id }) => {
-    const [[found], [total]] = await db.batch([
+    const [[found], [total], [returned]] = await db.batch([
       db.select({ id: customers.id, country: customers.country }).from(customers).where(eq(customers.id, id)),
       db
         .select({
@@ -131,12 +139,23 @@ export const customerPage = view({
         })
         .from(purchases)
         .where(eq(purchases.customerId, id)),
+      db
+        .select({
+          lines: count(),
+          value: sum(sql`${returns.quantity} * ${returns.unitPrice}`).mapWith(Number),
+        })
+        .from(returns)
+        .where(eq(returns.customerId, id)),
     ]);
     if (found === undefined) return null;
     const { lines = 0, value, lastAt } = total ?? {};
-    return { ...found, purchases: { lines, value: value ?? 0, lastAt: timestamp(lastAt) } };
+    return {
+      ...found,
+      purchases: { lines, value: value ?? 0, lastAt: timestamp(lastAt) },
+      returns: { lines: returned?.lines ?? 0, value: returned?.value ?? 0 },
+    };
   },
-  tags: ({ id }) => [customer.row(id), purchaseHistory.of(customer, id)],
+  tags: ({ id }) => [customer.row(id), purchaseHistory.of(customer, id), returnHistory.of(customer, id)],
 });
 
 /** Newest first. Lines of one invoice have one time, so the number of the event decides between them. */

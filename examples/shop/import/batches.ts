@@ -1,12 +1,12 @@
-import { type LineIdentity, toCloudEvent } from './event.ts';
+import { type LineEvent, type LineIdentity, toCloudEvent } from './event.ts';
 import type { SourceChunk } from './source.ts';
 
 /** Bytes of one request's body: what the endpoint takes. */
 export const BATCH_BYTES_MAX = 1_000_000;
 
 export interface Batch {
-  readonly lines: number;
-  /** A JSON array of CloudEvents. */
+  readonly events: readonly LineEvent[];
+  /** A JSON array of the events. */
   readonly body: string;
   /** Bytes of the file read when the batch was cut. */
   readonly bytesRead: number;
@@ -29,13 +29,15 @@ export async function* cutBatches(
 ): AsyncGenerator<Batch> {
   let section = 0;
   let position = 0;
-  let events: string[] = [];
+  let events: LineEvent[] = [];
+  let texts: string[] = [];
   // Brackets, and a comma for every event.
   let bytes = 2;
   let bytesRead = 0;
   const take = (): Batch => {
-    const batch = { lines: events.length, body: `[${events.join(',')}]`, bytesRead };
+    const batch = { events, body: `[${texts.join(',')}]`, bytesRead };
     events = [];
+    texts = [];
     bytes = 2;
     return batch;
   };
@@ -47,10 +49,12 @@ export async function* cutBatches(
       const id = identity.idOf(line);
       position += 1;
       if (position <= skip) continue;
-      const event = JSON.stringify(toCloudEvent(line, { source, id, shiftMs }));
-      const eventBytes = Buffer.byteLength(event) + 1;
+      const event = toCloudEvent(line, { source, id, shiftMs });
+      const text = JSON.stringify(event);
+      const eventBytes = Buffer.byteLength(text) + 1;
       if (events.length > 0 && bytes + eventBytes > bytesMax) yield take();
       events.push(event);
+      texts.push(text);
       bytes += eventBytes;
       if (events.length === linesMax) yield take();
     }

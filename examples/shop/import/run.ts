@@ -1,17 +1,21 @@
 import type { Reporter } from '../../../scripts/progress.ts';
+import { SEED_SOURCE } from '../seed/generator.ts';
 import { BATCH_BYTES_MAX, type Batch, cutBatches, firstLines } from './batches.ts';
+import { beginAt } from './begin.ts';
 import { IMPORT_SOURCE, LineIdentity } from './event.ts';
 import { ImportError } from './failure.ts';
-import { Sender, type SenderDeps, type SendOutcome } from './sender.ts';
-import { inspectFile, latestTime, readSource, type SourceFile, untilAborted } from './source.ts';
+import { type Folding, foldedBefore, waitUntilFolded } from './folded.ts';
+import { type MadeUpChoice, type MadeUpDeps, meetMadeUpShop } from './made-up-shop.ts';
+import { type Outcome, type Receipt, Server, type ServerDeps } from './server.ts';
+import { inspectFile, readSource, type SourceChunk, type SourceFile, untilAborted } from './source.ts';
 import { acknowledge, type ImportState, newState, StateFile } from './state.ts';
 
+/** Customers that an end names: enough to see that their recommendations differ. */
+const CUSTOMERS_NAMED = 3;
 /** Batches under way at once: hides the round trip without piling up work on a slow server. */
 const BATCHES_IN_FLIGHT_MAX = 4;
 /** Notices about tries come at most this often: several batches fail for the same reason. */
 const NOTICE_INTERVAL_MS = 1000;
-const MILLISECONDS_PER_DAY = 86_400_000;
-const MILLISECONDS_PER_MINUTE = 60_000;
 
 export interface ImportOptions {
   readonly file: string;
@@ -23,11 +27,12 @@ export interface ImportOptions {
   readonly limit: number | null;
   readonly asIfToday: boolean;
   readonly restart: boolean;
+  readonly madeUp: MadeUpChoice;
   /** Where the states of imports are kept. */
   readonly stateDirectory: string;
 }
 
-export interface ImportDeps extends Omit<SenderDeps, 'onRetry'> {
+export interface ImportDeps extends Omit<ServerDeps, 'onRetry'>, MadeUpDeps {
   readonly reporter: Reporter;
 }
 
@@ -41,12 +46,19 @@ export interface ImportResult {
   readonly stepsBack: number;
   /** Why a failed import stopped. */
   readonly message: string | null;
+  /** When, in this run, the last line was sent, and when the database had it. */
+  readonly sentMs: number;
+  readonly storedMs: number;
+  /** What became of the features; null if the run ended before. */
+  readonly folding: Folding | null;
+  /** The customers with the most lines of those that were read, the busiest first. */
+  readonly customers: readonly string[];
 }
 
 /**
- * Imports a file: reads, sends and records until the end of the file, the limit, a failure or the signal. What
- * was acknowledged is recorded in the file's order, so that the next run goes on behind it. Batches that were
- * stored but not recorded are sent again, and the server recognises them by their ids.
+ * Imports a file: reads, sends and records until the end of the file, the limit, a failure or the signal. Only lines
+ * that the database holds are acknowledged. They are recorded in the file's order, so that the next run goes on behind
+ * them. Batches that were stored but not recorded are sent again, and the server recognises them by their ids.
  */
 export async function runImport(
   options: ImportOptions,
@@ -54,127 +66,133 @@ export async function runImport(
   signal: AbortSignal,
 ): Promise<ImportResult> {
   const file = await inspectFile(options.file);
-  const url = endpointOf(options.url);
-  const stateFile = new StateFile(options.stateDirectory, file, url.href);
+  const url = rootOf(options.url);
+  const stateFile = new StateFile(options.stateDirectory, file);
   if (options.restart) await stateFile.remove();
-  const found = await stateFile.load();
-  const base = { statePath: stateFile.path, linesOfRun: 0, stepsBack: 0, message: null };
-  if (found?.complete) return { ...base, kind: 'already_complete', state: found };
-  const begun = found ?? (await begin(file, url, options, deps, signal));
-  if (signal.aborted) return { ...base, kind: 'interrupted', state: begun };
-  if (options.asIfToday && begun.shiftMs === null) {
-    throw new ImportError(
-      'This import was begun without --as-if-today; use --restart to send all lines anew.',
-    );
-  }
+  const recorded = await stateFile.load();
+  const halt = new AbortController();
+  const stopping = AbortSignal.any([signal, halt.signal]);
+  const server = new Server({ url, key: options.key }, { ...deps, onRetry: noticesOf(deps) }, stopping);
+  await meetMadeUpShop(await server.greet(SEED_SOURCE), options.madeUp, server, deps);
+  const base = {
+    ...{ statePath: stateFile.path, linesOfRun: 0, stepsBack: 0, message: null },
+    ...{ sentMs: 0, storedMs: 0, folding: null, customers: [] },
+  };
+  const begun = await beginAt(file, recorded, options, server, deps, signal);
+  if (begun === null)
+    return { ...base, kind: 'interrupted', state: recorded ?? newState(options.file, null) };
+  if (begun.complete) return { ...base, kind: 'already_complete', state: begun, customers: begun.customers };
   if (begun.acknowledged > 0) deps.reporter.notice(`Going on after line ${begun.acknowledged}.`);
-  return new Run(file, stateFile, begun, options, deps).send(url, signal);
+  return await new Run({ file, stateFile, begun, options, deps, server }).send(stopping, () => halt.abort());
 }
 
-/** How many milliseconds move the latest line to today. */
-export function shiftToToday(latest: number, now: number): number {
-  const days = Math.floor(now / MILLISECONDS_PER_DAY) - Math.floor(latest / MILLISECONDS_PER_DAY);
-  const shiftMs = days * MILLISECONDS_PER_DAY;
-  // Whole days keep the hours of the shop. A last line that is later in the day than it is now would lie in the
-  // future, which the server does not take: it is moved to the present minute instead.
-  if (latest + shiftMs <= now) return shiftMs;
-  return Math.floor(now / MILLISECONDS_PER_MINUTE) * MILLISECONDS_PER_MINUTE - latest;
+function rootOf(url: string): URL {
+  const root = URL.parse(url.endsWith('/') ? url : `${url}/`);
+  if (root === null || !/^https?:$/.test(root.protocol))
+    throw new ImportError(`--url ${url} is not a URL of a server; it looks like this: http://127.0.0.1:8787`);
+  return root;
 }
 
-function endpointOf(url: string): URL {
-  const base = URL.parse(url.endsWith('/') ? url : `${url}/`);
-  if (base === null || !/^https?:$/.test(base.protocol))
-    throw new ImportError(`Not a URL of a server: ${url}`);
-  return new URL('v1/events', base);
+/** About how many lines a file has of which a share is read, to three digits. */
+function estimate(lines: number, fraction: number): number {
+  return fraction < 1 ? Number((lines / fraction).toPrecision(3)) : lines;
 }
 
-async function begin(
-  file: SourceFile,
-  url: URL,
-  { asIfToday }: ImportOptions,
-  { reporter, now }: ImportDeps,
-  signal: AbortSignal,
-): Promise<ImportState> {
-  if (!asIfToday) return newState(file.path, url.href, null);
-  reporter.notice('Looking for the last date in the file.');
-  const latest = await latestTime(untilAborted(readSource(file), signal));
-  if (latest === null && !signal.aborted) throw new ImportError('No line of the file has a date.');
-  return newState(file.path, url.href, latest === null ? 0 : shiftToToday(latest, now()));
+function noticesOf({ now, reporter }: ImportDeps): ServerDeps['onRetry'] {
+  let noticedAt = Number.NEGATIVE_INFINITY;
+  return (reason, waitMs) => {
+    if (now() - noticedAt < NOTICE_INTERVAL_MS) return;
+    noticedAt = now();
+    reporter.notice(`${reason}; next try in ${(waitMs / 1000).toFixed(1)} s`);
+  };
 }
 
 interface InFlight {
   readonly batch: Batch;
-  readonly outcome: Promise<SendOutcome>;
+  readonly outcome: Promise<Outcome<Receipt>>;
+}
+
+interface RunParts {
+  readonly file: SourceFile;
+  readonly stateFile: StateFile;
+  readonly begun: ImportState;
+  readonly options: ImportOptions;
+  readonly deps: ImportDeps;
+  readonly server: Server;
 }
 
 /** One run over the file: what it has acknowledged, and since when. */
 class Run {
-  readonly #file: SourceFile;
-  readonly #stateFile: StateFile;
-  readonly #options: ImportOptions;
-  readonly #deps: ImportDeps;
-  readonly #begun: ImportState;
+  readonly #parts: RunParts;
   readonly #startedAt: number;
+  readonly #lines = new Map<string, number>();
+  /** Events of this run that features fold: the purchases that were new. */
+  #foldable = { product: 0, customer: 0 };
   #state: ImportState;
+  #sentMs = 0;
   #sendingSince: { at: number; fraction: number } | null = null;
-  #noticedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(
-    file: SourceFile,
-    stateFile: StateFile,
-    begun: ImportState,
-    options: ImportOptions,
-    deps: ImportDeps,
-  ) {
-    this.#file = file;
-    this.#stateFile = stateFile;
-    this.#begun = begun;
-    this.#state = begun;
-    this.#options = options;
-    this.#deps = deps;
-    this.#startedAt = deps.now();
+  constructor(parts: RunParts) {
+    this.#parts = parts;
+    this.#state = parts.begun;
+    this.#startedAt = parts.deps.now();
   }
 
-  async send(url: URL, signal: AbortSignal): Promise<ImportResult> {
-    const halt = new AbortController();
-    const stopping = AbortSignal.any([signal, halt.signal]);
-    const sender = new Sender(
-      { url, key: this.#options.key },
-      { ...this.#deps, onRetry: this.#onRetry },
-      stopping,
-    );
+  /** @param halt makes the batches that are not under way yet stay where they are. */
+  async send(stopping: AbortSignal, halt: () => void): Promise<ImportResult> {
+    const { server, begun, stateFile, deps } = this.#parts;
+    const before = await foldedBefore(server);
     const identity = new LineIdentity();
     const cut = { atLimit: false };
     const queue: InFlight[] = [];
     let failure: string | null = null;
+    let isPrefix = true;
     const settle = async (): Promise<void> => {
       const next = queue.shift();
       if (next === undefined) return;
       const outcome = await next.outcome;
       if (outcome.kind === 'failed') failure ??= outcome.message;
-      if (outcome.kind !== 'acknowledged') halt.abort();
       // Behind a batch that was not acknowledged nothing is recorded: the record is a prefix of the file.
-      else if (!halt.signal.aborted) await this.#record(next.batch, outcome);
+      if (outcome.kind !== 'answered') isPrefix = false;
+      if (outcome.kind === 'failed') halt();
+      if (outcome.kind === 'answered' && isPrefix) await this.#record(next.batch, outcome);
     };
     try {
       for await (const batch of this.#batches(identity, cut, stopping)) {
         if (stopping.aborted) break;
-        queue.push({ batch, outcome: sender.send(batch) });
+        queue.push({ batch, outcome: server.send(batch) });
+        this.#sentMs = deps.now() - this.#startedAt;
         if (queue.length >= BATCHES_IN_FLIGHT_MAX) await settle();
       }
     } finally {
       while (queue.length > 0) await settle();
     }
     const kind = this.#kindOf(failure, stopping, cut.atLimit);
-    if (kind === 'complete') await this.#save({ ...this.#state, complete: true });
+    const isWhole = kind === 'complete' || kind === 'limit_reached';
+    const folding =
+      isWhole && before !== null
+        ? await waitUntilFolded(server, before, this.#foldable, deps, stopping)
+        : null;
+    const customers = this.#busiest();
+    if (kind === 'complete') await this.#save({ ...this.#state, complete: true, customers });
     return {
       kind,
       state: this.#state,
-      statePath: this.#stateFile.path,
-      linesOfRun: this.#state.acknowledged - this.#begun.acknowledged,
+      statePath: stateFile.path,
+      linesOfRun: this.#state.acknowledged - begun.acknowledged,
       stepsBack: identity.stepsBack,
       message: failure,
+      sentMs: this.#sentMs,
+      storedMs: this.#state.elapsedMs - begun.elapsedMs,
+      folding,
+      customers,
     };
+  }
+
+  /** The customers with the most lines of those that were read. */
+  #busiest(): string[] {
+    const byLines = [...this.#lines].toSorted(([, a], [, b]) => b - a);
+    return byLines.slice(0, CUSTOMERS_NAMED).map(([customer]) => customer);
   }
 
   #kindOf(failure: string | null, stopping: AbortSignal, atLimit: boolean): ImportResult['kind'] {
@@ -184,45 +202,63 @@ class Run {
   }
 
   #batches(identity: LineIdentity, cut: { atLimit: boolean }, stopping: AbortSignal): AsyncGenerator<Batch> {
-    const { limit, batchLines } = this.#options;
-    const chunks = untilAborted(readSource(this.#file), stopping);
+    const { file, begun, options } = this.#parts;
+    const { limit, batchLines } = options;
+    const chunks = this.#counted(untilAborted(readSource(file), stopping));
     return cutBatches(limit === null ? chunks : firstLines(chunks, limit, cut), {
       source: IMPORT_SOURCE,
-      shiftMs: this.#begun.shiftMs ?? 0,
+      shiftMs: begun.shiftMs ?? 0,
       identity,
-      skip: this.#begun.acknowledged,
+      skip: begun.acknowledged,
       linesMax: batchLines,
       bytesMax: BATCH_BYTES_MAX,
     });
   }
 
-  async #record(
-    batch: Batch,
-    { receipt, retries }: Extract<SendOutcome, { kind: 'acknowledged' }>,
-  ): Promise<void> {
-    await this.#save(acknowledge(this.#state, batch.lines, receipt, retries));
-    const fraction = Math.min(1, batch.bytesRead / this.#file.sizeBytes);
-    const now = this.#deps.now();
+  /** Counts the lines of each customer on their way. */
+  async *#counted(chunks: AsyncIterable<SourceChunk>): AsyncGenerator<SourceChunk> {
+    for await (const chunk of chunks) {
+      for (const { customerId, quantity } of chunk.lines)
+        if (customerId !== null && Number(quantity) > 0)
+          this.#lines.set(customerId, (this.#lines.get(customerId) ?? 0) + 1);
+      yield chunk;
+    }
+  }
+
+  async #record(batch: Batch, answer: Extract<Outcome<Receipt>, { kind: 'answered' }>): Promise<void> {
+    const { value: receipt, retries, isRepeated } = answer;
+    const { file, begun, deps } = this.#parts;
+    const now = deps.now();
+    const elapsedMs = begun.elapsedMs + now - this.#startedAt;
+    await this.#save({
+      ...acknowledge(this.#state, batch, { receipt, retries, isRepeated }),
+      elapsedMs,
+    });
+    this.#countFoldable(batch, receipt);
+    const fraction = Math.min(1, batch.bytesRead / file.sizeBytes);
     this.#sendingSince ??= { at: now, fraction };
-    this.#deps.reporter.progress({
-      unit: 'lines',
+    deps.reporter.progress({
+      unit: 'lines stored',
       done: this.#state.acknowledged,
-      doneByRun: this.#state.acknowledged - this.#begun.acknowledged,
+      total: estimate(this.#state.acknowledged, fraction),
+      doneByRun: this.#state.acknowledged - begun.acknowledged,
       fraction,
       fractionAtStart: this.#sendingSince.fraction,
       elapsedMs: now - this.#sendingSince.at,
     });
   }
 
-  async #save(state: ImportState): Promise<void> {
-    const elapsedMs = this.#begun.elapsedMs + this.#deps.now() - this.#startedAt;
-    this.#state = { ...state, elapsedMs };
-    await this.#stateFile.save(this.#state);
+  #countFoldable({ events }: Batch, { verdicts }: Receipt): void {
+    const others = new Set(verdicts.map(({ index }) => index));
+    for (const [index, { type, data }] of events.entries()) {
+      if (others.has(index) || type !== 'shop.purchase.v1') continue;
+      this.#foldable.product += 1;
+      if (data.customerId !== null) this.#foldable.customer += 1;
+    }
   }
 
-  readonly #onRetry = (reason: string, waitMs: number): void => {
-    if (this.#deps.now() - this.#noticedAt < NOTICE_INTERVAL_MS) return;
-    this.#noticedAt = this.#deps.now();
-    this.#deps.reporter.notice(`${reason}; next try in ${(waitMs / 1000).toFixed(1)} s`);
-  };
+  async #save(state: ImportState): Promise<void> {
+    this.#state = state;
+    await this.#parts.stateFile.save(state);
+  }
 }

@@ -1,3 +1,4 @@
+import { madeUp } from './made-up.ts';
 import type { Random } from './random.ts';
 import { CATEGORIES, type Category, FORMS, PATTERNS } from './words.ts';
 
@@ -44,7 +45,7 @@ export function createProducts(count: number, days: number, random: Random): Pro
       Math.round(random.logNormal(category.price, PRICE_SIGMA) * 10) / 10 + 0.05,
     );
     return {
-      sku: `${code}${random.chance(LETTER_SHARE) ? random.pick(['A', 'B', 'C', 'P', 'W']) : ''}`,
+      sku: madeUp(`${code}${random.chance(LETTER_SHARE) ? random.pick(['A', 'B', 'C', 'P', 'W']) : ''}`),
       description,
       category,
       pattern,

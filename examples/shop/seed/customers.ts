@@ -1,4 +1,5 @@
 import type { Product } from './catalog.ts';
+import { madeUp } from './made-up.ts';
 import { type Random, Weighted } from './random.ts';
 import { CATEGORIES, type Category, COUNTRIES } from './words.ts';
 
@@ -40,7 +41,7 @@ export function createCustomers(count: number, days: number, random: Random): Cu
     id += random.integer(1, 2);
     const firstDay = random.chance(INITIAL_SHARE) ? 0 : random.integer(0, days - 1);
     return {
-      id: String(id),
+      id: madeUp(id),
       country: countries.draw(random)?.name ?? COUNTRIES[0].name,
       taste: createTaste(random),
       activity: random.logNormal(1, ACTIVITY_SIGMA),

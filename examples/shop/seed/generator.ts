@@ -3,6 +3,7 @@ import { Assortment, fillBasket } from './baskets.ts';
 import { type Day, daysUntil, openingTime } from './calendar.ts';
 import { createProducts, type Product } from './catalog.ts';
 import { type Customer, createCustomers, createStranger } from './customers.ts';
+import { madeUp } from './made-up.ts';
 import { createRandom, type Random, Weighted } from './random.ts';
 import { COUNTRIES, ODD_CODES, STOCK_NOTES } from './words.ts';
 
@@ -90,7 +91,7 @@ export function* generateLines(options: SeedOptions): Generator<InvoiceLine> {
     due += (lines * day.weight) / weights;
     for (const { prefix, occurredAt, lines } of shop.trade(day, due - generated)) {
       number += random.chance(SKIPPED_INVOICE_SHARE) ? 2 : 1;
-      for (const line of lines) yield { ...line, invoice: `${prefix}${number}`, occurredAt };
+      for (const line of lines) yield { ...line, invoice: `${prefix}${madeUp(number)}`, occurredAt };
       generated += lines.length;
     }
   }
@@ -168,14 +169,14 @@ class Shop {
     if (odd === null) return [lines, []];
     const unitPrice = Math.max(0.01, Math.round(random.logNormal(odd.price, ODD_PRICE_SIGMA) * 100) / 100);
     const { sku, description, cancelled } = odd;
-    const oddLine = { sku, description, quantity: cancelled ? -1 : 1, unitPrice, ...buyer };
+    const oddLine = { sku: madeUp(sku), description, quantity: cancelled ? -1 : 1, unitPrice, ...buyer };
     return cancelled ? [lines, [oddLine]] : [[...lines, oddLine], []];
   }
 
   #stockLine(assortment: Assortment, sign: 1 | -1): Draft['lines'][number] {
     const random = this.#random;
     return {
-      sku: assortment.draw(null, random)?.sku ?? 'M',
+      sku: assortment.draw(null, random)?.sku ?? madeUp('M'),
       description: random.chance(NO_DESCRIPTION_SHARE) ? null : random.pick(STOCK_NOTES),
       quantity: sign * random.integer(1, 120),
       unitPrice: 0,
@@ -186,7 +187,7 @@ class Shop {
 
   #badDebt(): Draft['lines'][number] {
     return {
-      sku: 'B',
+      sku: madeUp('B'),
       description: 'Debt written off',
       quantity: 1,
       unitPrice: -Math.round(this.#random.logNormal(9000, 1) * 100) / 100,

@@ -1,6 +1,6 @@
 import type { SeedPorts } from '../../../src/define/project.ts';
 import { LineIdentity, toCloudEvent } from '../import/event.ts';
-import { generateLines } from './generator.ts';
+import { generateLines, SEED_SOURCE } from './generator.ts';
 
 const SHOP = { seed: 1, customers: 4_500, lines: 60_000 };
 
@@ -13,5 +13,5 @@ export async function seedShop({ now, send }: SeedPorts): Promise<string> {
 function* shopEvents(until: number) {
   const identity = new LineIdentity();
   for (const line of generateLines({ ...SHOP, until: new Date(until) }))
-    yield toCloudEvent(line, { source: '/seed', id: identity.idOf(line) });
+    yield toCloudEvent(line, { source: SEED_SOURCE, id: identity.idOf(line) });
 }

@@ -1,6 +1,7 @@
 import { neon } from '@neondatabase/serverless';
 import * as z from 'zod';
 import type { Snapshot } from '../../../src/operations/lineage/training.ts';
+import { MADE_UP_PREFIX } from '../seed/made-up.ts';
 import type { TrainingResult } from '../train.ts';
 
 const SOURCES_MAX = 50;
@@ -30,15 +31,17 @@ export async function boundsOfPurchases(databaseUrl: string): Promise<Bounds | u
 
 const sourceSchema = z.object({ source: z.string(), type: z.string(), events: z.coerce.number().int() });
 
-/** Where the purchases within bounds came from, the largest sources first. */
+/** Where the purchases within bounds came from, the largest sources first: those of the made-up shop, or all others. */
 export async function sourcesOfPurchases(
   databaseUrl: string,
   { firstSeq, lastSeq }: Bounds,
+  isMadeUp: boolean,
 ): Promise<Snapshot['sources']> {
   const rows = await neon(databaseUrl)`
     select e.source, e.type, count(*) as events
     from purchases p join millrace.events e on e.seq = p.event_seq
     where p.event_seq between ${firstSeq} and ${lastSeq} and p.customer_id is not null
+      and (starts_with(p.sku, ${MADE_UP_PREFIX}) or starts_with(p.customer_id, ${MADE_UP_PREFIX})) = ${isMadeUp}
     group by e.source, e.type order by events desc, e.source, e.type limit ${SOURCES_MAX}`;
   return z.array(sourceSchema).parse(rows);
 }

@@ -316,8 +316,14 @@ function freshRows(
     return { name: as, type: storedType(column), values };
   });
   const set = recordset(entity.table, rows, [given, ...amounts]);
+  // As a plain join, this is estimated at one row. The joins of the update would then be nested loops over the whole set,
+  // a second for a thousand rows. The limit keeps the estimate at that of the recordset, and they are hash joins.
   return sql`
-    select r.*, e.occurred_at as m_at, e.seq as m_seq from ${set.from} ${freshEvents(batch)}
+    select r.*, e.occurred_at as m_at, e.seq as m_seq from ${set.from}
+    cross join lateral (
+      select e.occurred_at, e.seq from ${millrace.events} e
+      where e.source = r.m_source and e.id = r.m_id and e.batch = ${batch}::uuid limit 1
+    ) as e
     where ${notRemoved(entity)}`;
 }
 

@@ -11,6 +11,7 @@ test('progress is a bar in a terminal and a line now and then elsewhere', () => 
     elapsedMs: 4000,
   };
   expect(describeProgress(progress)).toBe(' 50.0 %  5,000 lines  500/s  ETA 0:08');
+  expect(describeProgress({ ...progress, total: 10_000 })).toContain('5,000 of about 10,000 lines');
   const shown = (isTTY: boolean): string => {
     let now = 0;
     let output = '';

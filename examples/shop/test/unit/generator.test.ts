@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { purchase } from '../../catalog/events.ts';
+import { isProduct } from '../../catalog/ranker.ts';
 import { LineIdentity, toCloudEvent } from '../../import/event.ts';
 import type { InvoiceLine } from '../../import/line.ts';
 import { CSV_HEADER, toCsvRow } from '../../seed/csv.ts';
 import { generateLines, SEED_SOURCE } from '../../seed/generator.ts';
+import { isMadeUp } from '../../seed/made-up.ts';
 import { createRandom, Weighted } from '../../seed/random.ts';
 import { linesOf } from './import-fixtures.ts';
 
@@ -99,7 +102,7 @@ describe('the dirt of the real file', () => {
     ['written off (0.40 %)', PURCHASES, (line) => quantityOf(line) < 0, 0.003, 0.006],
     ['no price (0.70 %)', FULL, ({ unitPrice }) => Number(unitPrice) <= 0, 0.005, 0.009],
     ['no description (0.56 %)', FULL, ({ description }) => description === null, 0.003, 0.008],
-    ['codes that are no products (0.6 %)', FULL, ({ sku }) => !/^\d{5}[A-Z]?$/.test(sku), 0.003, 0.009],
+    ['codes that are no products (0.6 %)', FULL, ({ sku }) => !/^demo-\d{5}[A-Z]?$/.test(sku), 0.003, 0.009],
   ])('%s', (_, lines, holds, min, max) => {
     expect(share(lines, holds)).toBeGreaterThan(min);
     expect(share(lines, holds)).toBeLessThan(max);
@@ -194,6 +197,45 @@ describe('the structure that a recommender learns', () => {
   test('November outsells February by far', () => {
     const inMonth = (month: number) => share(FULL, (line) => new Date(timeOf(line)).getUTCMonth() === month);
     expect(inMonth(10)).toBeGreaterThan(2 * inMonth(1));
+  });
+});
+
+describe('made-up ids', () => {
+  // Every form that the ids of the real files have: letters as A, digits as 9 in the names.
+  const REAL_INVOICE = /^[AC]?\d{6}$/;
+  const REAL_SKU =
+    /^(?:\d{5}[A-Za-z]{0,2}|[A-Z]{1,12}|[A-Z]{1,7}\d{1,4}[A-Z]?|[a-z]|gift_\d{4}_\d{2}|BANK CHARGES)$/;
+  const REAL_CUSTOMER = /^\d{5}$/;
+
+  test('are those of no real line', () => {
+    for (const { invoice, sku, customerId } of FULL) {
+      expect(invoice).not.toMatch(REAL_INVOICE);
+      expect(sku).not.toMatch(REAL_SKU);
+      expect(customerId ?? 'demo-').not.toMatch(REAL_CUSTOMER);
+      if (!isMadeUp(invoice.replace(/^[AC]/, '')) || !isMadeUp(sku) || !isMadeUp(customerId ?? sku))
+        throw new Error(`An id without the prefix: ${invoice}, ${sku}, ${customerId}`);
+    }
+  });
+
+  test('are told from those of real lines', () => {
+    const real = [REAL_INVOICE, REAL_SKU, REAL_CUSTOMER].map((form) => fc.stringMatching(form));
+    fc.assert(
+      fc.property(fc.oneof(...real), (id) => {
+        expect(isMadeUp(id)).toBe(false);
+      }),
+    );
+  });
+
+  test('are taken by the contract and the rules as the real ones are', () => {
+    const clean = FULL.filter(({ quantity, unitPrice }) => Number(quantity) > 0 && Number(unitPrice) > 0);
+    const moment = { occurredAt: UNTIL.getTime(), now: UNTIL.getTime() };
+    for (const line of clean.slice(0, 2_000)) {
+      const { data } = toCloudEvent(line, { source: SEED_SOURCE, id: 'x' });
+      expect(purchase.interpret(data, moment)).toMatchObject({ ok: true });
+    }
+    const products = FULL.filter(({ sku }) => /\d{5}/.test(sku));
+    expect(products.every(({ sku }) => isProduct(sku))).toBe(true);
+    expect(['demo-POST', 'demo-M', 'demo-BANK CHARGES'].some(isProduct)).toBe(false);
   });
 });
 

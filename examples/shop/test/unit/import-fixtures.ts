@@ -16,7 +16,7 @@ export interface Received {
   readonly events: readonly LineEvent[];
 }
 
-/** Answers one request itself and returns true, or leaves it to the endpoint. */
+/** Answers one request with events itself and returns true, or leaves it to the endpoint. */
 type Intercept = (count: number, response: ServerResponse, store: () => void) => boolean;
 
 export interface Endpoint extends AsyncDisposable {
@@ -29,10 +29,26 @@ export interface Endpoint extends AsyncDisposable {
   intercept: Intercept;
 }
 
-/** The events endpoint on a real socket: stores by id, quarantines what is not positive. */
-export async function startEndpoint(): Promise<Endpoint> {
+/** What the routes that the importer reads say of the stored events. Features have folded every one of them. */
+function answerTo(url: string, stored: ReadonlyMap<string, LineEvent>): [status: number, body: object] {
+  if (url === '/health/live') return [200, { status: 'ok' }];
+  if (url.startsWith('/v1/admin/pipeline?')) {
+    const purchases = [...stored.values()].filter(({ type }) => type === 'shop.purchase.v1');
+    const folded = { product: purchases.length, customer: purchases.length };
+    return [200, { events: { stored: 0 }, quarantine: {}, outbox: { pending: 0 }, features: { folded } }];
+  }
+  const [, id] = /^\/v1\/events\/%2Fimports%2Fonline-retail\/([^/]+)$/.exec(url) ?? [];
+  const event = stored.get(decodeURIComponent(id ?? ''));
+  if (event === undefined) return [404, { code: 'not_found' }];
+  return [200, { id: event.id, status: 'stored', time: event.time }];
+}
+
+/**
+ * Millrace's routes on a real socket, as the importer uses them: stores by id before it answers, quarantines what is not
+ * positive.
+ */
+export async function startEndpoint(stored = new Map<string, LineEvent>()): Promise<Endpoint> {
   const received: Received[] = [];
-  const stored = new Map<string, LineEvent>();
   let duplicates = 0;
   let requests = 0;
   const judge = (events: readonly LineEvent[]) => {
@@ -41,8 +57,10 @@ export async function startEndpoint(): Promise<Endpoint> {
       const known = stored.has(event.id);
       stored.set(event.id, event);
       const { quantity } = event.data;
-      if (known) receipt.duplicates += 1;
-      else if (typeof quantity === 'number' && quantity > 0) receipt.accepted += 1;
+      if (known) {
+        receipt.duplicates += 1;
+        receipt.verdicts.push({ index, id: event.id, verdict: 'duplicate' });
+      } else if (typeof quantity === 'number' && quantity > 0) receipt.accepted += 1;
       else {
         receipt.quarantined += 1;
         const reason = typeof quantity === 'string' ? 'contract_violation' : 'quantity_not_positive';
@@ -54,9 +72,8 @@ export async function startEndpoint(): Promise<Endpoint> {
   };
   const server = createServer(async (request, response) => {
     if (request.method === 'GET') {
-      // What GET /v1/admin/pipeline says of the source: here a stored event is stored at once.
-      const pipeline = { events: { stored: stored.size }, quarantine: {}, outbox: { pending: 0 } };
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(pipeline));
+      const [status, body] = answerTo(request.url ?? '', stored);
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
       return;
     }
     const parts: Buffer[] = [];
@@ -67,7 +84,8 @@ export async function startEndpoint(): Promise<Endpoint> {
     requests += 1;
     if (endpoint.intercept(requests, response, () => judge(events))) return;
     const receipt = judge(events);
-    response.writeHead(receipt.quarantined > 0 ? 207 : 202, { 'content-type': 'application/json' });
+    const headers = { 'content-type': 'application/json', 'millrace-token': 'e.1' };
+    response.writeHead(receipt.verdicts.length > 0 ? 207 : 201, headers);
     response.end(JSON.stringify(receipt));
   });
   await new Promise<void>((resolve) => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { shiftToToday } from '../../import/begin.ts';
 import { backoffMs, retryAfterMs } from '../../import/retry.ts';
-import { shiftToToday } from '../../import/run.ts';
 
 describe('pure rules', () => {
   test('no line is moved into the future', () => {

@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -13,8 +11,6 @@ import { csvOf, type Endpoint, HEADER_II, startEndpoint, xlsxOf } from './import
 
 const LINES = 400;
 const BATCH_LINES = 20;
-const CLI = resolve('examples/shop/import.ts');
-const NODE = resolve('node_modules/.bin/node');
 
 let directory: string;
 let endpoint: Endpoint;
@@ -43,7 +39,18 @@ function testDeps(): ImportDeps & { waits: number[]; notices: string[]; advance:
     waits.push(ms);
     advance(ms);
   };
-  return { fetch, now: () => now, random: () => 0.5, sleep, reporter, waits, notices, advance };
+  return {
+    fetch,
+    now: () => now,
+    random: () => 0.5,
+    sleep,
+    reporter,
+    waits,
+    notices,
+    advance,
+    confirm: null,
+    database: () => null,
+  };
 }
 
 function run(
@@ -60,6 +67,7 @@ function run(
       limit: null,
       asIfToday: false,
       restart: false,
+      madeUp: 'ask',
       stateDirectory: join(directory, 'states'),
       ...options,
     },
@@ -79,21 +87,25 @@ describe('a whole file', () => {
     expect(endpoint.received).toHaveLength(LINES / BATCH_LINES);
     expect(endpoint.received[0]).toMatchObject({
       url: '/v1/events',
-      headers: { 'content-type': 'application/cloudevents-batch+json', authorization: 'Bearer secret' },
+      headers: {
+        ...{ 'content-type': 'application/cloudevents-batch+json', authorization: 'Bearer secret' },
+        prefer: 'wait',
+        'millrace-lane': 'bulk',
+      },
     });
     expect(result.state).toMatchObject({
       acknowledged: LINES,
-      accepted: LINES - NEGATIVE,
+      stored: LINES - NEGATIVE,
       quarantined: { quantity_not_positive: NEGATIVE },
     });
-    expect(summarise(result.state)).toMatch(/lines +400\n.*quantity_not_positive +8\n/s);
+    expect(summarise(result.state)).toMatch(/lines +400\n.*quantity_not_positive +8$/s);
   });
 
   test('a second run has nothing to do, and --restart sends all anew', async () => {
     await run();
     expect((await run()).kind).toBe('already_complete');
     expect(endpoint.received).toHaveLength(LINES / BATCH_LINES);
-    expect((await run({ restart: true })).state.duplicates).toBe(LINES);
+    expect((await run({ restart: true })).state.known).toBe(LINES);
     expect(endpoint.stored.size).toBe(LINES);
   });
 
@@ -122,7 +134,7 @@ describe('a whole file', () => {
     const sheet = [HEADER_II.split(','), row, row];
     file = join(directory, 'retail.xlsx');
     await writeFile(file, xlsxOf([sheet, sheet]));
-    expect((await run()).state).toMatchObject({ acknowledged: 4, accepted: 2, duplicates: 2 });
+    expect((await run()).state).toMatchObject({ acknowledged: 4, stored: 2, known: 2 });
   });
 });
 
@@ -152,9 +164,10 @@ describe('back-pressure', () => {
     const result = await run();
     expect(result.kind).toBe('complete');
     expect(endpoint.stored.size).toBe(LINES);
-    const { accepted, duplicates, quarantined } = result.state;
-    expect(accepted + duplicates + (quarantined['quantity_not_positive'] ?? 0)).toBe(LINES);
-    expect(duplicates).toBeGreaterThan(0);
+    const { stored, known, unclear, quarantined } = result.state;
+    expect(stored + unclear + (quarantined['quantity_not_positive'] ?? 0)).toBe(LINES);
+    expect(unclear).toBeGreaterThan(0);
+    expect(known).toBe(0);
   });
 
   test('an outage of ten minutes ends the run, and the next one goes on', async () => {
@@ -261,9 +274,9 @@ describe('interrupt and resume', () => {
           expect(first.kind).toMatch(/interrupted|complete/);
           expect(second.kind).toMatch(/^(already_)?complete$/);
           expect(endpoint.stored.size).toBe(LINES);
-          const { accepted, duplicates, quarantined } = second.state;
+          const { stored, known, quarantined } = second.state;
           // An interrupt waits for the batches under way, so none of them is sent twice.
-          expect([accepted, duplicates, quarantined['quantity_not_positive']]).toEqual([
+          expect([stored, known, quarantined['quantity_not_positive']]).toEqual([
             LINES - NEGATIVE,
             0,
             NEGATIVE,
@@ -282,11 +295,25 @@ describe('interrupt and resume', () => {
     expect(await readdir(join(directory, 'states'))).toHaveLength(1);
   });
 
-  test('another server is another import', async () => {
-    await run();
-    await using other = await startEndpoint();
-    expect((await run({ url: `${other.url}/` })).kind).toBe('complete');
-    expect(other.stored.size).toBe(LINES);
+  test('a state is believed by the database that holds its lines, at whatever address', async () => {
+    await run({ limit: 200 });
+    await using proxy = await startEndpoint(endpoint.stored);
+    expect(await run({ url: proxy.url })).toMatchObject({ kind: 'complete', linesOfRun: LINES - 200 });
+    expect(endpoint.duplicates() + proxy.duplicates()).toBe(0);
+  });
+
+  test.each([
+    ['complete', null],
+    ['half-way', 200],
+  ])('the state of a %s import is not believed by another database at the same address', async (_, limit) => {
+    await run({ limit });
+    // The database of an earlier moment: it lacks the newest lines.
+    const deps = testDeps();
+    for (const id of [...endpoint.stored.keys()].slice(100)) endpoint.stored.delete(id);
+    const again = await run({}, deps);
+    expect(again.kind).toBe('complete');
+    expect(endpoint.stored.size).toBe(LINES);
+    expect(deps.notices.join()).toContain('The import begins at the first line.');
   });
 });
 
@@ -304,54 +331,60 @@ describe('as if today', () => {
 
   test('the ids are those of the file', async () => {
     await run();
-    await run({ asIfToday: true, restart: true });
-    expect(endpoint.stored.size).toBe(LINES);
+    await using other = await startEndpoint();
+    await run({ url: other.url, asIfToday: true });
+    expect([...other.stored.keys()]).toEqual([...endpoint.stored.keys()]);
   });
 
-  test('it cannot be asked for half-way', async () => {
-    await run({ limit: 50 });
-    await expect(run({ asIfToday: true })).rejects.toThrow('--restart');
-  });
-});
-
-describe('the program', () => {
-  const start = (...args: string[]) => {
-    const child = spawn(NODE, [CLI, ...args], { cwd: directory, env: { ...process.env, MILLRACE_KEY: '' } });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
-    return { child, done: once(child, 'close').then(([code]) => ({ code: code as number, output })) };
-  };
-
-  test('Ctrl-C tells how to go on, and the same command does', { timeout: 30_000 }, async () => {
-    const args = [file, '--url', endpoint.url, '--key', 'k', '--batch', '10'];
-    const { child, done } = start(...args);
-    endpoint.intercept = (count, response) => {
-      if (count < 10) return false;
-      if (count === 10) child.kill('SIGINT');
-      response.writeHead(503, { 'retry-after': '60' }).end();
-      return true;
-    };
-    const interrupted = await done;
-    expect(interrupted.code).toBe(130);
-    expect(interrupted.output).toMatch(/Interrupted after line \d+\. The same command goes on from here\./);
-    endpoint.intercept = () => false;
-    const finished = await start(...args).done;
-    expect(finished).toMatchObject({
-      code: 0,
-      output: expect.stringMatching(/Going on after line.*lines +400.*In the database: 400 events/s),
-    });
-    expect(endpoint.stored.size).toBe(LINES);
+  test.each([
+    ['half-way', 50, false],
+    ['after the whole file', null, false],
+    ['after the whole file, whose state is gone', null, true],
+  ])('it is refused %s', async (_, limit, restart) => {
+    await run({ limit });
+    await expect(run({ asIfToday: true, restart })).rejects.toThrow(
+      /--as-if-today is refused: the database holds .*lines of this file at the file's own times/,
+    );
     expect(endpoint.duplicates()).toBe(0);
   });
 
-  test('what is wrong with the call is said without a stack', { timeout: 30_000 }, async () => {
-    const calls = [[], [file], [file, '--key', 'k', '--batch', '0'], [file, '--frob']];
-    const results = await Promise.all(calls.map((args) => start(...args).done));
-    expect(results.map(({ code }) => code)).toEqual([1, 1, 1, 2]);
-    const said = [/Name one file/, /There is no API key/, /--batch takes a whole number from 1/, /--frob/];
-    for (const [index, { output }] of results.entries()) {
-      expect(output).toMatch(said[index] ?? /./);
-      expect(output).not.toMatch(/^ +at /m);
-    }
+  test('a run without the state moves the lines as those in the database', async () => {
+    const deps = testDeps();
+    await run({ asIfToday: true, limit: 200 }, deps);
+    deps.advance(3 * 86_400_000);
+    const { state } = await run({ restart: true, asIfToday: true }, deps);
+    expect(state).toMatchObject({ shiftMs: Date.UTC(2026, 0, 15) - Date.UTC(2009, 11, 1), known: 200 });
+    expect(endpoint.stored.size).toBe(LINES);
   });
+
+  test('a file that goes on after one that was moved is refused, for it would lie in the future', async () => {
+    await run({ asIfToday: true });
+    const rows = csvOf(LINES).trimEnd();
+    file = join(directory, 'next.csv');
+    await writeFile(file, `${rows}\n999999,20001,CUP,1,2010-12-01 08:00:00,1.25,13085,EIRE\n`);
+    await expect(run()).rejects.toThrow(/its last line would happen on 2027-01-15, which is in the future/);
+  });
+});
+
+test('lines that only a queue has taken are not acknowledged', async () => {
+  let questions = 0;
+  const deps = testDeps();
+  const queueing: typeof fetch = async (input, init) => {
+    const url = String(input);
+    if (/%2Fimports/.test(url) && endpoint.received.length > 0) {
+      questions += 1;
+      // The database is away, then has not stored the lines yet, then has.
+      if (questions === 1) return new Response('{}', { status: 503 });
+      if (questions === 2) return Response.json({ status: 'queued' });
+    }
+    const response = await fetch(input, init);
+    if (init?.method !== 'POST' || endpoint.received.length > 1) return response;
+    return new Response(response.body, { status: 202 });
+  };
+  const { kind, state } = await run({ batchLines: LINES }, { ...deps, fetch: queueing });
+  expect(kind).toBe('complete');
+  expect(endpoint.received).toHaveLength(2);
+  expect(questions).toBeGreaterThanOrEqual(3);
+  expect(state).toMatchObject({ stored: 0, known: 0, unclear: LINES });
+  expect(deps.notices[0]).toMatch(/^The database does not answer, and the server has queued the lines/);
 });

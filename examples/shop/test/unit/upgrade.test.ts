@@ -13,7 +13,9 @@ const ROOT = join(import.meta.dirname, '../../../..');
 /** The shop's migrations: databases of an earlier Millrace have its tables. */
 const MIGRATIONS = join(ROOT, 'examples/shop/migrations');
 /** Millrace's own, the baseline first; the shop has one beside them. */
-const OWN_MIGRATIONS = readMigrationTags(join(ROOT, 'migrations'));
+const OWN_MIGRATIONS = readMigrationTags('millrace', join(ROOT, 'migrations'));
+/** The shop's: what its baseline made is in the database of an earlier Millrace. */
+const SHOP_MIGRATIONS = readMigrationTags('catalog', MIGRATIONS);
 /** The nine migrations from before Millrace's tables had a schema of their own, as they were released. */
 const LEGACY = join(import.meta.dirname, 'legacy-migrations');
 const TABLES = [
@@ -94,11 +96,11 @@ const tablesIn = async (db: PGlite, schema: string) =>
     .map(({ name }) => name)
     .sort();
 
-function readMigrationTags(folder: string): string[] {
+function readMigrationTags(set: string, folder: string): string[] {
   const journal: { entries: { tag: string }[] } = JSON.parse(
     readFileSync(join(folder, 'meta/_journal.json'), 'utf8'),
   );
-  return journal.entries.map(({ tag }) => `millrace/${tag}`);
+  return journal.entries.map(({ tag }) => `${set}/${tag}`);
 }
 
 describe('a database of an earlier Millrace', () => {
@@ -109,8 +111,8 @@ describe('a database of an earlier Millrace', () => {
     // The tables that it had are moved; what Millrace has added since is applied.
     expect(await migratePglite(db, MIGRATIONS)).toEqual({
       isUpgraded: true,
-      applied: OWN_MIGRATIONS.slice(1),
-      known: OWN_MIGRATIONS.length + 1,
+      applied: [...OWN_MIGRATIONS.slice(1), ...SHOP_MIGRATIONS.slice(1)],
+      known: OWN_MIGRATIONS.length + SHOP_MIGRATIONS.length,
     });
     expect(await rowsOf(db, 'millrace')).toEqual(before);
     expect(await tablesIn(db, 'public')).toEqual([
@@ -140,7 +142,7 @@ describe('a database of an earlier Millrace', () => {
     expect(await migratePglite(db, MIGRATIONS)).toEqual({
       isUpgraded: false,
       applied: [],
-      known: OWN_MIGRATIONS.length + 1,
+      known: OWN_MIGRATIONS.length + SHOP_MIGRATIONS.length,
     });
     expect(await tablesIn(db, 'public')).toEqual(expect.arrayContaining(['events', 'outbox']));
   }, 60_000);
@@ -192,8 +194,8 @@ describe("a user's database with tables of the same names", () => {
     // Their journal is newer than the catalog's migrations, and does not hide them.
     expect(run).toEqual({
       isUpgraded: false,
-      applied: [...OWN_MIGRATIONS, 'catalog/0000_baseline'],
-      known: OWN_MIGRATIONS.length + 1,
+      applied: [...OWN_MIGRATIONS, ...SHOP_MIGRATIONS],
+      known: OWN_MIGRATIONS.length + SHOP_MIGRATIONS.length,
     });
     expect(await shapeOf(db, 'public')).toEqual(expect.arrayContaining(before));
     expect((await db.query('select what from public.events')).rows).toEqual([{ what: 'mine' }]);

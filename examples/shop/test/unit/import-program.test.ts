@@ -1,0 +1,114 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { csvOf, type Endpoint, startEndpoint } from './import-fixtures.ts';
+
+const LINES = 400;
+const CLI = resolve('examples/shop/import.ts');
+const NODE = resolve('node_modules/.bin/node');
+
+let directory: string;
+let endpoint: Endpoint;
+let file: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'millrace-import-'));
+  endpoint = await startEndpoint();
+  file = join(directory, 'retail.csv');
+  await writeFile(file, csvOf(LINES));
+});
+afterEach(async () => {
+  await endpoint[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
+});
+
+const start = (...args: string[]) => {
+  const child = spawn(NODE, [CLI, ...args], { cwd: directory, env: { ...process.env, MILLRACE_KEY: '' } });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+  return { child, done: once(child, 'close').then(([code]) => ({ code: code as number, output })) };
+};
+
+test('Ctrl-C tells how to go on, and the same command does', { timeout: 30_000 }, async () => {
+  const args = [file, '--url', endpoint.url, '--key', 'k', '--batch', '10'];
+  const { child, done } = start(...args);
+  endpoint.intercept = (count, response) => {
+    if (count < 10) return false;
+    if (count === 10) child.kill('SIGINT');
+    response.writeHead(503, { 'retry-after': '60' }).end();
+    return true;
+  };
+  const interrupted = await done;
+  expect(interrupted.code).toBe(130);
+  expect(interrupted.output).toMatch(
+    /Interrupted after line \d+: the database holds all lines up to it\. The same command goes on from here\./,
+  );
+  endpoint.intercept = () => false;
+  const finished = await start(...args).done;
+  expect(finished).toMatchObject({
+    code: 0,
+    output: expect.stringMatching(
+      /Going on after line.*lines +400.*next:\n +npm run train -- ranker --publish.*\n +curl .*customers\/13085\/recommendations/s,
+    ),
+  });
+  expect(endpoint.stored.size).toBe(LINES);
+  expect(endpoint.duplicates()).toBe(0);
+});
+
+test('the same command finishes after the program was killed', { timeout: 30_000 }, async () => {
+  const args = [file, '--url', endpoint.url, '--key', 'k', '--batch', '10'];
+  const { child, done } = start(...args);
+  endpoint.intercept = (count) => {
+    if (count === 20) child.kill('SIGKILL');
+    return false;
+  };
+  await done;
+  endpoint.intercept = () => false;
+  const { code, output } = await start(...args).done;
+  expect({ code, output }).toMatchObject({
+    code: 0,
+    output: expect.stringMatching(/Going on after line \d+/),
+  });
+  expect(endpoint.stored.size).toBe(LINES);
+  const again = await start(...args).done;
+  expect(again.output).toMatch(
+    /holds all lines of this file.*lines +400.*customers\/13085\/recommendations/s,
+  );
+});
+
+test('what is wrong with the call is said without a stack', { timeout: 30_000 }, async () => {
+  const closed = await startEndpoint();
+  await closed[Symbol.asyncDispose]();
+  const other = createServer((_, response) => response.writeHead(404).end('<html>')).listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  const damaged = join(directory, 'damaged.csv.gz');
+  await writeFile(damaged, gzipSync(csvOf(LINES)).subarray(0, 900));
+  const at = ['--key', 'k', '--url'];
+  const calls: [args: string[], code: number, said: RegExp][] = [
+    [[], 1, /^Name the file to import/],
+    [[file], 1, /^There is no API key/],
+    [[file, '--key', 'k', '--batch', '0'], 1, /^--batch takes a whole number from 1/],
+    [[file, '--frob'], 2, /^Unknown option '--frob'\. npm run import -- --help lists the options\.$/],
+    [[file, '--limit'], 2, /^Option '--limit <value>' argument missing\. /],
+    [[file, ...at, 'localhost:8787'], 1, /--url localhost:8787 is not a URL of a server; it looks like/],
+    [[file, ...at, closed.url], 1, /Nothing answers at http:\/\/127\.0\.0\.1:\d+\/ \(.*ECONNREFUSED/],
+    [[file, ...at, `http://127.0.0.1:${port}`], 1, /is not Millrace: GET \/health\/live gives HTTP 404/],
+    [[join(directory, 'none.csv'), ...at, endpoint.url], 1, /none\.csv cannot be opened: ENOENT/],
+    [[directory, ...at, endpoint.url], 1, /is not a file\./],
+    [[damaged, ...at, endpoint.url], 1, /The gzip file is damaged or cut off/],
+  ];
+  const results = await Promise.all(calls.map(([args]) => start(...args).done));
+  other.close();
+  for (const [index, { code, output }] of results.entries()) {
+    const [args, expected, said] = calls[index] ?? [];
+    expect(code, args?.join(' ')).toBe(expected);
+    expect(output.trim()).toMatch(said ?? /./);
+    expect(output).not.toMatch(/^ +at /m);
+  }
+});

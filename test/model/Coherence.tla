@@ -181,10 +181,9 @@ InvalidateAhead(T) ==
   /\ ahead' = T
   /\ UNCHANGED <<database, relaying, network, reader, store, commitAge, shown, broken>>
 
-\* The writer's invalidation arrives; any number of copies may.
-WriterInvalidates(c) ==
-  /\ c \in AllCommits
-  /\ RootInvalidates({c}, commits[c])
+\* A writer's invalidation arrives, or a late copy of anybody's.
+InvalidationArrives(C) ==
+  /\ RootInvalidates(C, TagsOf(C))
   /\ UNCHANGED <<database, relaying, network, reader, store, commitAge, shown, ahead, broken>>
 
 \* Outbox rows are marked as relayed with the token of an invalidation that covers them.
@@ -206,12 +205,14 @@ OpenPass(p) ==
   /\ passes' = [passes EXCEPT ![p] = [st |-> "open", age |-> 0]]
   /\ UNCHANGED <<database, clock, relay, network, reader, store, history>>
 
+\* A sweep that failed is over when the next one begins, and closes no pass.
 SweepReads ==
-  /\ relay.st = "idle"
   /\ LET ends == Pending = {}
      IN  /\ relay' = IF ends THEN NoSweep ELSE [st |-> "read", batch |-> Pending, tok |-> NoToken]
          /\ passes' = [p \in Passes |->
-              IF passes[p].st = "open" THEN [passes[p] EXCEPT !.st = IF ends THEN "done" ELSE "swept"] ELSE passes[p]]
+              CASE passes[p].st = "open"  -> [passes[p] EXCEPT !.st = IF ends THEN "done" ELSE "swept"]
+                [] passes[p].st = "swept" -> NoPass
+                [] OTHER -> passes[p]]
   /\ UNCHANGED <<database, clock, network, reader, store, history>>
 
 SweepInvalidates ==
@@ -234,7 +235,6 @@ ClosePass(p) ==
   /\ passes' = [passes EXCEPT ![p] = NoPass]
   /\ UNCHANGED <<database, disk, peak, relay, network, reader, store, history>>
 
-\* A sweep that fails closes no pass.
 RelayRestarts ==
   /\ relay' = NoSweep
   /\ passes' = [p \in Passes |-> NoPass]
@@ -297,9 +297,9 @@ LastSync(f) == syncs[f][Len(syncs[f])]
 (* Reads (src/cache/read-through.ts, as-of.ts, single-flight.ts).          *)
 (* The states of a reader: sync (its mirror is not fresh enough yet), wait *)
 (* (for a sync), away (the clock did not answer), fresh (looks through the *)
-(* tiers), gate (waits for another's fill), load (has its stamp and asked  *)
-(* the database), data (has the data), help (has to invalidate what it     *)
-(* saw).                                                                   *)
+(* tiers), suspect (its source is behind, so it does not look), gate (waits *)
+(* for another's fill), load (has its stamp and asked the database), data  *)
+(* (has the data), help (has to invalidate what it saw), loaded.           *)
 
 NeedOf(r) ==
   [max |-> IF reader[r].level = "strong" /\ ~Fault("strong within the bound") THEN 0 ELSE Bound[reader[r].k],
@@ -338,31 +338,38 @@ Refusals(R, m) ==
   IF \E r \in R : Passed(r, m) = Idle /\ reader[r].tok.e = root.e THEN {"refused"} ELSE {}
 
 Ready(r) ==
-  /\ reader[r].st = "sync"
+  /\ reader[r].st \in {"sync", "wait"}
   /\ Satisfies(mirror[reader[r].i], NeedOf(r))
   /\ reader' = [reader EXCEPT ![r] = Passed(r, mirror[reader[r].i])]
   /\ broken' = broken \cup Refusals({r}, mirror[reader[r].i])
-  /\ UNCHANGED <<database, clock, relaying, network, store, commitAge, ackAge, invalidatedAt, shown, ahead>>
+  /\ syncs' = [syncs EXCEPT ![reader[r].i] = [n \in DOMAIN @ |-> [@[n] EXCEPT !.waiting = @ \ {r}]]]
+  /\ UNCHANGED <<database, clock, relaying, mirror, pushes, store, commitAge, ackAge, invalidatedAt, shown, ahead>>
+
+\* The clock does not answer in time.
+GivesUp(r) ==
+  /\ reader[r].st \in {"sync", "wait"}
+  /\ reader' = [reader EXCEPT ![r].st = "away"]
+  /\ syncs' = [syncs EXCEPT ![reader[r].i] = [n \in DOMAIN @ |-> [@[n] EXCEPT !.waiting = @ \ {r}]]]
+  /\ UNCHANGED <<database, clock, relaying, mirror, pushes, store, history>>
+
+\* The request ends without an answer that promises anything: cancelled, an error, or marked as stale.
+Leaves(r) ==
+  /\ reader' = [reader EXCEPT ![r] = Idle]
+  /\ syncs' = [f \in Followers |-> [n \in DOMAIN syncs[f] |-> [syncs[f][n] EXCEPT !.waiting = @ \ {r}]]]
+  /\ UNCHANGED <<database, clock, relaying, mirror, pushes, store, history>>
 
 \* An isolate sends a sync. All requests that began before and are content with it share it.
-ReaderSyncs(r) ==
-  /\ reader[r].st = "sync"
-  /\ LET i == reader[r].i
-         W == {x \in Readers_(i, "sync") : Covers(NeedOf(r), NeedOf(x))}
-     IN  /\ Len(syncs[i]) < MaxFlight
-         /\ syncs' = [syncs EXCEPT ![i] = Append(@, Sync(NeedOf(r), mirror[i], W \cup {r}))]
-         /\ reader' = [x \in Readers |-> IF x \in W THEN [reader[x] EXCEPT !.st = "wait"] ELSE reader[x]]
-  /\ UNCHANGED <<database, clock, relaying, mirror, pushes, store, history>>
+Sends(i, need) ==
+  LET W == {x \in Readers_(i, "sync") : Covers(need, NeedOf(x))}
+  IN  /\ Len(syncs[i]) < MaxFlight
+      /\ syncs' = [syncs EXCEPT ![i] = Append(@, Sync(need, mirror[i], W))]
+      /\ reader' = [x \in Readers |-> IF x \in W THEN [reader[x] EXCEPT !.st = "wait"] ELSE reader[x]]
+      /\ UNCHANGED <<database, clock, relaying, mirror, pushes, store, history>>
+
+ReaderSyncs(r) == reader[r].st = "sync" /\ Sends(reader[r].i, NeedOf(r))
 
 \* A sync that an earlier reader caused, to keep the mirror young.
-BackgroundSync(i, max) ==
-  /\ mirror[i].e > 0
-  /\ Len(syncs[i]) < MaxFlight
-  /\ LET need == [max |-> max, tok |-> NoToken]
-         W == {x \in Readers_(i, "sync") : Covers(need, NeedOf(x))}
-     IN  /\ syncs' = [syncs EXCEPT ![i] = Append(@, Sync(need, mirror[i], W))]
-         /\ reader' = [x \in Readers |-> IF x \in W THEN [reader[x] EXCEPT !.st = "wait"] ELSE reader[x]]
-  /\ UNCHANGED <<database, clock, relaying, mirror, pushes, store, history>>
+BackgroundSync(i, need) == mirror[i].e > 0 /\ Sends(i, need)
 
 \* With a fault a reader joins a sync that was sent before it began.
 JoinsEarlier(r) ==
@@ -408,7 +415,7 @@ IsolateApplies(i, n) ==
   IN  /\ sync.st = "answered" /\ ~Returns(mirror[i], sync.answer)
       /\ mirror' = [mirror EXCEPT ![i] = m]
       /\ syncs' = [syncs EXCEPT ![i] = Without(@, n, TRUE)]
-      /\ reader' = [r \in Readers |-> IF r \in sync.waiting THEN Passed(r, m) ELSE reader[r]]
+      /\ reader' = [r \in Readers |-> IF r \in sync.waiting /\ reader[r].st = "wait" THEN Passed(r, m) ELSE reader[r]]
       /\ broken' = broken \cup Refusals(sync.waiting, m)
       /\ UNCHANGED <<database, clock, relaying, pushes, store, commitAge, ackAge, invalidatedAt, shown, ahead>>
 
@@ -513,27 +520,21 @@ ReadsData(r) ==
         e |-> @.e, s |-> @.s, v |-> ValueOf(@.k, Len(commits))]]
   /\ UNCHANGED <<database, clock, relaying, network, store, history>>
 
-\* The entry of a fill is stored, or its write to the tiers is lost. A full tier drops an older one.
-Stored(k, x) ==
-  \/ UNCHANGED store
-  \/ /\ x \notin store[k]
-     /\ \E gone \in IF Cardinality(store[k]) < MaxEntries THEN {{}} ELSE {{y} : y \in store[k]} :
-          store' = [store EXCEPT ![k] = (@ \ gone) \cup {x}]
-
-Fills(r, asOf) ==
-  LET m == mirror[reader[r].i]
-      late == Fault("stamp at the write") \/ (Fault("stamp after the read") /\ reader[r].st = "data")
-      x == [e |-> IF late THEN m.e ELSE reader[r].e, s |-> IF late THEN m.s ELSE reader[r].s,
-            v |-> reader[r].v, asOf |-> asOf]
-  IN  /\ Answers(r, x.v, TokenOf(x, m))
-      /\ Stored(reader[r].k, x)
-
 \* What the outbox's report says of epoch e: the greatest seq of its marked rows, and the rows that are pending and touch k.
 RelayedSeq(e) == Newest({marks[c].s : c \in {c \in AllCommits : marks[c].e = e}})
 Unmarked(k)   == Pending \cap Touching(k)
 
 \* A row that is marked in a newer epoch shows that the isolate's epoch is over: no token of it covers the row.
 MarkedLater(e) == \E c \in AllCommits : marks[c].e > e
+
+\* The stamp of an entry whose reader is at this step.
+StampOf(r, isLate) ==
+  LET m == mirror[reader[r].i] IN IF isLate THEN Token(m.e, m.s) ELSE Token(reader[r].e, reader[r].s)
+
+Loaded(r, asOf) ==
+  LET stamp == StampOf(r, Fault("stamp after the read"))
+  IN  [st |-> "loaded", i |-> reader[r].i, k |-> reader[r].k, level |-> reader[r].level, tok |-> reader[r].tok,
+       owed |-> reader[r].owed, e |-> stamp.e, s |-> stamp.s, v |-> reader[r].v, asOf |-> asOf]
 
 \* Nothing is pending, or all of that was invalidated in this epoch by now and the isolate knows: it has helped before.
 ReportKnown(r, asOf) ==
@@ -545,26 +546,45 @@ ReportKnown(r, asOf) ==
          ELSE /\ \A c \in P : invalidatedAt[e][c] > 0
               /\ asOf \in IF P = {} THEN {RelayedSeq(e)}
                           ELSE Max(RelayedSeq(e), Newest({invalidatedAt[e][c] : c \in P}))..peak[e]
-      /\ Fills(r, asOf)
-      /\ UNCHANGED <<database, clock, relaying, network, commitAge, ackAge, invalidatedAt, ahead>>
+      /\ reader' = [reader EXCEPT ![r] = Loaded(r, asOf)]
+      /\ UNCHANGED <<database, clock, relaying, network, store, history>>
 
 \* A pending change touches the answer: the reader invalidates it before it answers.
 ReportPending(r) ==
   /\ reader[r].st = "data"
   /\ Unmarked(reader[r].k) # {} /\ ~Fault("outbox not asked")
-  /\ LET m == mirror[reader[r].i]
-         late == Fault("stamp after the read")
-     IN  reader' = [reader EXCEPT ![r] =
-           [st |-> "help", i |-> @.i, k |-> @.k, level |-> @.level, tok |-> @.tok, owed |-> @.owed,
-            e |-> IF late THEN m.e ELSE @.e, s |-> IF late THEN m.s ELSE @.s, v |-> @.v, pending |-> Unmarked(@.k)]]
+  /\ reader' = [reader EXCEPT ![r] =
+       [st |-> "help", i |-> @.i, k |-> @.k, level |-> @.level, tok |-> @.tok, owed |-> @.owed,
+        e |-> @.e, s |-> @.s, v |-> @.v, pending |-> Unmarked(@.k)]]
   /\ UNCHANGED <<database, clock, relaying, network, store, history>>
 
-\* A token of another epoch than the entry's cannot be compared, so such an answer has none.
-Helps(r) ==
+\* A reader leaves out what its isolate has invalidated before. A token of another epoch than the entry's cannot be
+\* compared, so such an answer has none.
+Helps(r, C) ==
   /\ reader[r].st = "help"
-  /\ RootInvalidates(reader[r].pending, TagsOf(reader[r].pending))
-  /\ Fills(r, IF root.e = reader[r].e THEN root.s + 1 ELSE Never)
-  /\ UNCHANGED <<database, relaying, network, commitAge, ahead>>
+  /\ C \subseteq reader[r].pending
+  /\ \A c \in reader[r].pending \ C : invalidatedAt[reader[r].e][c] > 0
+  /\ RootInvalidates(C, TagsOf(C))
+  /\ reader' = [reader EXCEPT ![r] = Loaded(r, IF root.e = reader[r].e THEN root.s + 1 ELSE Never)]
+  /\ UNCHANGED <<database, relaying, network, store, commitAge, shown, ahead, broken>>
+
+\* The entry of a fill is stored, or its write to the tiers is lost. A full tier drops an older one.
+Stored(k, x) ==
+  \/ UNCHANGED store
+  \/ /\ x \notin store[k]
+     /\ \E gone \in IF Cardinality(store[k]) < MaxEntries THEN {{}} ELSE {{y} : y \in store[k]} :
+          store' = [store EXCEPT ![k] = (@ \ gone) \cup {x}]
+
+\* The fill ends: its entry is stored, and its reader is answered.
+Filled(r) ==
+  LET stamp == StampOf(r, Fault("stamp at the write"))
+  IN  [e |-> stamp.e, s |-> stamp.s, v |-> reader[r].v, asOf |-> reader[r].asOf]
+
+Fills(r) ==
+  /\ reader[r].st = "loaded"
+  /\ Answers(r, Filled(r).v, TokenOf(Filled(r), mirror[reader[r].i]))
+  /\ Stored(reader[r].k, Filled(r))
+  /\ UNCHANGED <<database, clock, relaying, network, commitAge, ackAge, invalidatedAt, ahead>>
 
 \* The root does not answer: the answer carries no token and is not stored.
 HelpFails(r) ==
@@ -629,17 +649,18 @@ Asks == {<<level, NoToken>> : level \in Levels \cap {"strong", "bounded"}}
 
 Writes ==
   \/ \E T \in TagSets : Commit(T) \/ InvalidateAhead(T)
-  \/ \E c \in AllCommits : WriterInvalidates(c) \/ (May("mark") /\ \E e \in Epochs : WriterMarks(c, e))
+  \/ \E c \in AllCommits : InvalidationArrives({c}) \/ (May("mark") /\ \E e \in Epochs : WriterMarks(c, e))
   \/ May("unrelated") /\ Unrelated
 
 Relays ==
-  \/ May("relay") /\ (SweepReads \/ SweepInvalidates \/ SweepMarks)
+  \/ May("relay") /\ ((relay.st = "idle" /\ SweepReads) \/ SweepInvalidates \/ SweepMarks)
   \/ May("relay") /\ \E p \in Passes : OpenPass(p) \/ ClosePass(p)
   \/ May("relay restarts") /\ relay # NoSweep /\ RelayRestarts
 
 Syncs ==
   \/ \E r \in Readers : Ready(r) \/ ReaderSyncs(r) \/ JoinsEarlier(r)
-  \/ May("background") /\ \E i \in Isolates : \E k \in Keys : BackgroundSync(i, Bound[k])
+  \/ May("background") /\ \E i \in Isolates : \E k \in Keys :
+       BackgroundSync(i, [max |-> Bound[k], tok |-> NoToken])
   \/ \E f \in Followers : \E n \in DOMAIN syncs[f] :
        /\ f \in Isolates => May("direct")
        /\ RootAnswers(f, n)
@@ -660,7 +681,7 @@ Reads ==
        \/ reader[r] # Idle /\ \E x \in store[reader[r].k] : Hit(r, x) \/ Share(r, x)
        \/ Miss(r) \/ TakesStamp(r) \/ ReadsData(r)
        \/ reader[r].st = "data" /\ \E asOf \in Never..MaxSeq : ReportKnown(r, asOf)
-       \/ ReportPending(r) \/ Helps(r) \/ Bypasses(r) \/ FailsOpen(r)
+       \/ ReportPending(r) \/ (reader[r].st = "help" /\ Helps(r, reader[r].pending)) \/ Fills(r) \/ Bypasses(r) \/ FailsOpen(r)
        \/ May("lost") /\ HelpFails(r)
 
 Restarts ==

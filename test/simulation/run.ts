@@ -1,5 +1,6 @@
 import { judgeHistory, type Violation } from '../support/coherence/judge.ts';
 import { BUSY_MS, ISOLATES, KEYS, keyOfRow, type Plan, type Step } from './plan.ts';
+import type { RecordEvent } from './recording.ts';
 import { World } from './world.ts';
 
 export interface Outcome {
@@ -18,8 +19,8 @@ const PAST_THE_BOUND_MS = 6;
 const END_MS = SETTLED_MS + 12_000;
 
 /** Runs a plan to its end and judges what clients saw. */
-export async function run(plan: Plan, withTrace = false): Promise<Outcome> {
-  const world = new World(plan, withTrace);
+export async function run(plan: Plan, withTrace = false, record?: RecordEvent): Promise<Outcome> {
+  const world = new World(plan, withTrace, record);
   for (const step of plan.steps) world.scheduler.setTimer(step.atMs, () => take(world, step));
   // Once all has healed, everybody looks at everything: what was lost on the way shows now at the latest.
   for (let isolate = 0; isolate < ISOLATES; isolate += 1) {
@@ -61,7 +62,7 @@ function take(world: World, step: Step): void {
       return;
     case 'restart':
       world.log(() => `${step.machine} is restarted`);
-      world.machine(step.machine).restart();
+      world.restart(step.machine);
       return;
     case 'reset-root':
       world.log(() => 'the root loses its storage');

@@ -1,9 +1,11 @@
 import { loadAsOf } from '../../src/cache/as-of.ts';
 import { formatToken, parseToken, type Token } from '../../src/cache/clock/clock.ts';
+import type { ClockParent, SyncAnswer, SyncRequest } from '../../src/cache/clock/mirror.ts';
 import { slotsOf } from '../../src/cache/clock/slots.ts';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import type { FillGatePort } from '../../src/cache/fill-gate.ts';
 import { type CachedAnswer, type Consistency, readThrough } from '../../src/cache/read-through.ts';
+import type { Tier } from '../../src/cache/tiers/tier.ts';
 import type { Loaded } from '../../src/define/view.ts';
 import { announcedWrite } from '../../src/pipeline/announced-write.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
@@ -15,6 +17,7 @@ import { GateMachine, IsolateMachine, RegionMachine, RelayMachine, RootMachine }
 import { Chance, type Machine, Network, never } from './network.ts';
 import { type Change, COLLECTION, type Commit, Origin, rowTag } from './origin.ts';
 import { ISOLATES_A_REGION, KEYS, LIST, type Plan, REGIONS_OF_WORLD, ROWS } from './plan.ts';
+import { answered, committed, momentOf, type RecordEvent, type RecordedEvent } from './recording.ts';
 import { Scheduler } from './scheduler.ts';
 import { SharedTiers } from './tiers.ts';
 
@@ -41,16 +44,20 @@ export class World {
   readonly #isolates: readonly IsolateMachine[];
   readonly #gates: ReadonlyMap<string, GateMachine>;
   readonly #tiers: SharedTiers;
+  readonly #recordEvent: RecordEvent | undefined;
   #order = 0;
+  #ids = 0;
   hits = 0;
   unanswered = 0;
 
-  constructor(plan: Plan, withTrace: boolean) {
+  constructor(plan: Plan, withTrace: boolean, record?: RecordEvent) {
     this.#plan = plan;
+    this.#recordEvent = record;
     this.trace = withTrace ? [] : undefined;
     const { scheduler } = this;
     const everyRow = Array.from({ length: ROWS }, (_, row): Change => ({ row, kind: 'update' }));
-    this.origin.commit(everyRow, this.#moment());
+    const first = this.origin.commit(everyRow, this.#moment());
+    this.#note(() => committed(first));
     this.#chance = new Chance(plan.seed, scheduler);
     this.#network = new Network(scheduler, this.#chance, plan.network);
     this.#tiers = new SharedTiers(scheduler, this.#chance, plan.kvLagMsMax);
@@ -58,7 +65,10 @@ export class World {
       time: this.#timeOf('root'),
       push: async (region, pushed) => {
         const to = this.#region(region);
+        const push = this.#nextId();
+        this.#note(() => ({ do: 'push', push, to: region, since: pushed.sinceSeq, at: momentOf(pushed) }));
         const receive = () => {
+          this.#note(() => ({ do: 'pushed', push }));
           this.log(() => `${region} is pushed ${formatToken(pushed)}, from ${pushed.sinceSeq}`);
           to.clock.receive(pushed);
         };
@@ -74,10 +84,17 @@ export class World {
         isTimeout: () => false,
         openPass: async () => {
           const { life } = this.#relay;
-          const pass = await this.#toRoot(this.#relay, () => this.#root.clock.openPass(OUTBOX));
+          const id = this.#nextId();
+          const pass = await this.#toRoot(this.#relay, () => {
+            this.#note(() => ({ do: 'open', pass: id }));
+            return this.#root.clock.openPass(OUTBOX);
+          });
           return async () => {
             if (this.#relay.life !== life) await never();
-            await this.#toRoot(this.#relay, () => this.#root.clock.closePass(pass));
+            await this.#toRoot(this.#relay, () => {
+              this.#note(() => ({ do: 'close', pass: id }));
+              this.#root.clock.closePass(pass);
+            });
           };
         },
       },
@@ -90,7 +107,9 @@ export class World {
           {
             sync: async (request) => {
               const from = this.#region(name);
-              const answer = await this.#toRoot(from, () => this.#root.clock.sync(request));
+              const sync = this.#sends(name, request);
+              const answer = await this.#toRoot(from, () => this.#answersOf('root', sync, this.#root.clock, request));
+              this.#arrives(sync, answer);
               this.log(() => `${name} learns from the root: ${formatToken(answer)}`);
               return answer;
             },
@@ -130,6 +149,12 @@ export class World {
 
   resetRoot(): void {
     this.#root.reset();
+    this.#note(() => ({ do: 'reset' }));
+  }
+
+  restart(name: string): void {
+    this.machine(name).restart();
+    this.#note(() => ({ do: 'restart', machine: name }));
   }
 
   forgetColo(region: string): void {
@@ -150,10 +175,16 @@ export class World {
     const { life } = isolate;
     const begun = this.#moment();
     const consistency: Consistency = { level: ask.level, atLeast: ask.token };
+    const read = this.#nextId();
+    this.#note(() => {
+      const level = ask.level ?? this.#plan.policies[key]?.level ?? 'bounded';
+      return { do: 'begin', read, isolate: isolate.name, key, level, token: ask.token };
+    });
     let answer: CachedAnswer;
     try {
-      answer = await this.#answer(isolate, key, consistency);
+      answer = await this.#answer(isolate, key, consistency, read);
     } catch (error) {
+      this.#note(() => ({ do: 'fail', read }));
       this.unanswered += 1;
       this.log(() => `${isolate.name} fails to read ${key}: ${error}`);
       const code = error instanceof Failure ? error.code : '';
@@ -161,6 +192,7 @@ export class World {
     }
     if (isolate.life !== life) return { token: ask.token, epochIsOver: false };
     const token = answer.token === undefined ? undefined : parseToken(answer.token);
+    this.#note(() => answered(read, answer, token));
     this.#record(isolate, key, ask, begun, answer);
     return { token: token ?? ask.token, epochIsOver: false };
   }
@@ -180,7 +212,7 @@ export class World {
           return answered;
         },
         markRelayed: async ({ outboxId }, answered) =>
-          await this.#toOrigin(isolate, () => this.origin.markRelayed([outboxId], answered)),
+          await this.#toOrigin(isolate, () => this.#mark([outboxId], answered)),
         keepAlive,
       });
       const acknowledged = this.#moment();
@@ -199,30 +231,47 @@ export class World {
 
   #commit(who: string, changes: readonly Change[]): Commit {
     const commit = this.origin.commit(changes, this.#moment());
+    this.#note(() => committed(commit));
     this.log(() => `${who} ${commit.records.map(({ dep, version }) => `${dep} v${version}`).join(', ')}`);
     return commit;
   }
 
   #invalidate(tags: readonly string[]): Token {
     const token = this.#root.clock.invalidate(slotsOf(tags));
+    this.#note(() => ({ do: 'invalidate', tags: [...new Set(tags)], at: token }));
     this.log(() => `the root invalidates ${[...new Set(tags)].join(', ')}: ${formatToken(token)}`);
     return token;
   }
 
-  async #answer(isolate: IsolateMachine, key: string, consistency: Consistency): Promise<CachedAnswer> {
+  #mark(ids: readonly number[], at: Token): void {
+    this.origin.markRelayed(ids, at);
+    this.#note(() => ({ do: 'mark', commits: ids, at }));
+  }
+
+  async #answer(
+    isolate: IsolateMachine,
+    key: string,
+    consistency: Consistency,
+    read: number,
+  ): Promise<CachedAnswer> {
     // As they are now: a restart gives the isolate others, and what is still under way goes on with its own.
     const { follower, invalidated, memory, refreshing, time, region } = isolate;
     const policy = this.#plan.policies[key];
     if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
     const parent = {
-      sync: async (request: Parameters<RegionMachine['clock']['sync']>[0]) => {
+      sync: async (request: SyncRequest) => {
+        const sync = this.#sends(isolate.name, request);
+        const asks = (by: 'region' | 'root', clock: ClockParent) => () => this.#answersOf(by, sync, clock, request);
         try {
-          const answer = await this.#network.call(isolate, region, () => region.clock.sync(request));
+          const answer = await this.#network.call(isolate, region, asks('region', region.clock));
           const { ageMs } = answer;
           this.log(() => `${isolate.name} learns ${formatToken(answer)}, ${Math.round(ageMs)} ms old`);
+          this.#arrives(sync, answer);
           return answer;
         } catch {
-          return await this.#toRoot(isolate, () => this.#root.clock.sync(request));
+          const answer = await this.#toRoot(isolate, asks('root', this.#root.clock));
+          this.#arrives(sync, answer);
+          return answer;
         }
       },
     };
@@ -232,14 +281,19 @@ export class World {
         key,
         policy,
         consistency,
-        load: () => this.#load(isolate, key, { follower, invalidated }),
+        load: () => this.#load(isolate, key, { follower, invalidated, read }),
       },
       {
         follower,
         context: { parent, keepAlive },
-        tiers: [memory, this.#tiers.colo(isolate), this.#tiers.kv(isolate)],
+        tiers: [memory, this.#tiers.colo(isolate), this.#tiers.kv(isolate)].map((tier) =>
+          this.#recordEvent === undefined ? tier : this.#lookedInto(tier, read),
+        ),
         time,
-        gateOf: () => this.#gate(isolate, key),
+        gateOf: () => {
+          this.#note(() => ({ do: 'miss', read }));
+          return this.#gate(isolate, key);
+        },
         digest: async (text) => String(hashText(text)),
         random: () => this.#chance.draw(`${isolate.name} refreshes`),
         refreshing,
@@ -251,21 +305,24 @@ export class World {
   async #load(
     isolate: IsolateMachine,
     key: string,
-    { follower, invalidated }: Pick<IsolateMachine, 'follower' | 'invalidated'>,
+    { follower, invalidated, read }: Pick<IsolateMachine, 'follower' | 'invalidated'> & { read: number },
   ): Promise<Loaded> {
     const { time } = isolate;
-    const { epoch } = follower.mirror.clock;
+    const { epoch, seq } = follower.mirror.clock;
+    this.#note(() => ({ do: 'stamp', read, at: { epoch, seq } }));
     let report: OutboxReport | undefined;
     const load = async (): Promise<Loaded> =>
       await this.#toOrigin(isolate, async () => {
         await this.scheduler.sleep(this.origin.slowMs * this.#chance.draw('origin'));
         const data = key === LIST ? this.#list() : this.#item(Number(key.split('/')[1]));
+        this.#note(() => ({ do: 'data', read }));
         this.log(() => `${isolate.name} reads ${JSON.stringify(data.value)}`);
         await this.scheduler.sleep(Math.round(this.#chance.between('origin', 0, 3)));
         report = this.origin.report(epoch);
+        this.#note(() => ({ do: 'report', read }));
         return { ...data, storable: true };
       });
-    return await loadAsOf(load, {
+    const loaded = await loadAsOf(load, {
       epoch,
       // The database itself is this world's, so nothing is asked through drizzle's.
       reflection: { db: undefined as never, report: () => report, reportOn: never },
@@ -273,6 +330,9 @@ export class World {
       invalidate: (tags) => this.#toRoot(isolate, () => this.#invalidate(tags), true),
       withTimeout: time.withTimeout,
     });
+    const { asOf, storable } = loaded;
+    this.#note(() => ({ do: 'loaded', read, asOf: asOf?.epoch === epoch ? asOf.seq : asOf && null, storable }));
+    return loaded;
   }
 
   #item(row: number): { value: Shown | null; tags: string[] } {
@@ -336,10 +396,16 @@ export class World {
     const alive = async <T>(work: () => Promise<T>): Promise<T> =>
       relay.life === life ? await work() : never();
     return {
-      readPending: (limit) => alive(() => this.#toOrigin(relay, () => this.origin.pending(limit))),
+      readPending: (limit) =>
+        alive(() =>
+          this.#toOrigin(relay, () => {
+            this.#note(() => ({ do: 'sweep' }));
+            return this.origin.pending(limit);
+          }),
+        ),
       invalidate: (tags) => alive(() => this.#toRoot(relay, () => this.#invalidate(tags), true)),
       publish: () => alive(() => this.scheduler.sleep(5)),
-      markRelayed: (ids, at) => alive(() => this.#toOrigin(relay, () => this.origin.markRelayed(ids, at))),
+      markRelayed: (ids, at) => alive(() => this.#toOrigin(relay, () => this.#mark(ids, at))),
     };
   }
 
@@ -381,11 +447,58 @@ export class World {
     return this.scheduler.timeOf(offsetMs, this.#chance.between(`${name} drift`, -1e-4, 1e-4));
   }
 
+  #note(event: () => RecordedEvent): void {
+    this.#recordEvent?.(this.scheduler.nowMs, event());
+  }
+
+  #nextId(): number {
+    this.#ids += 1;
+    return this.#ids;
+  }
+
+  #sends(from: string, { maxAgeMs, atLeast }: SyncRequest): SentSync {
+    const sync = { id: this.#nextId(), atMs: this.scheduler.nowMs };
+    this.#note(() => ({ do: 'send', sync: sync.id, from, maxAgeMs, token: atLeast }));
+    return sync;
+  }
+
+  async #answersOf(by: 'root' | 'region', sync: SentSync, clock: ClockParent, request: SyncRequest): Promise<SyncAnswer> {
+    const answer = await clock.sync(request);
+    this.#note(() => ({ do: 'answers', sync: sync.id, by, at: momentOf(answer) }));
+    return answer;
+  }
+
+  /** A follower takes an answer in, unless it has stopped waiting for it. */
+  #arrives(sync: SentSync, answer: SyncAnswer): void {
+    if (this.scheduler.nowMs - sync.atMs < SYNC_WAIT_MS)
+      this.#note(() => ({ do: 'apply', sync: sync.id, at: momentOf(answer) }));
+  }
+
+  #lookedInto(tier: Tier, read: number): Tier {
+    return {
+      ...tier,
+      name: tier.name,
+      get: (key) => {
+        this.#note(() => ({ do: 'look', read }));
+        return tier.get(key);
+      },
+      put: (key, entry) => tier.put(key, entry),
+    };
+  }
+
   #moment(): ReadRecord['begun'] {
     this.#order += 1;
     return { ms: this.scheduler.nowMs, order: this.#order };
   }
 }
+
+interface SentSync {
+  readonly id: number;
+  readonly atMs: number;
+}
+
+/** A follower waits for 1,500 ms on a clock of its own, which may be fast by a hundred parts in a million. */
+const SYNC_WAIT_MS = 1_499;
 
 /** What clocks that drift apart by 200 parts in a million make of the longest bound, and a millisecond of rounding. */
 const CLOCK_SLACK_MS = 4;

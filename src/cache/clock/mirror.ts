@@ -55,6 +55,8 @@ export interface ClockParent {
  */
 export interface Mirror {
   clock: Clock;
+  /** The epochs that the mirror has left, newest last; at most `LEFT_EPOCHS_MAX`. */
+  leftEpochs: readonly string[];
   /** Order of sending of the newest sync that was applied. */
   syncOrder: number;
   /** Local time at which the newest applied sync was sent; `-Infinity` before the first. */
@@ -69,6 +71,7 @@ export interface Mirror {
 export function newMirror(): Mirror {
   return {
     clock: newClock(''),
+    leftEpochs: [],
     syncOrder: 0,
     syncSentAtMs: Number.NEGATIVE_INFINITY,
     parentAgeMs: 0,
@@ -94,12 +97,28 @@ export interface Sent {
   readonly order: number;
 }
 
-/** Applies an answer to a sync. Answers may arrive in any order. */
+/**
+ * The most epochs that a mirror remembers as left. An epoch ends when the root's storage is replaced, and a clock that
+ * still follows an earlier one is at most as old as its readers allow.
+ */
+const LEFT_EPOCHS_MAX = 8;
+
+/**
+ * Applies an answer to a sync. Answers may arrive in any order.
+ *
+ * @throws Error if the answer is of an epoch that the mirror has left. A region may not have heard of the root's new
+ *   epoch when an isolate that reached the root has. A reader that waited for the new epoch would otherwise be answered
+ *   from entries of the old one.
+ */
 export function applySync(mirror: Mirror, answer: SyncAnswer, sent: Sent): void {
   const newest = sent.order > mirror.syncOrder;
   if (answer.epoch !== mirror.clock.epoch) {
     // A late answer from before the clock's storage was replaced must not restore the old epoch.
     if (!newest) return;
+    if (mirror.leftEpochs.includes(answer.epoch))
+      throw new Error(`The clock's parent still follows the epoch ${answer.epoch}, which is over.`);
+    if (mirror.clock.epoch !== '')
+      mirror.leftEpochs = [...mirror.leftEpochs, mirror.clock.epoch].slice(-LEFT_EPOCHS_MAX);
     mirror.clock = newClock(answer.epoch);
     mirror.syncSentAtMs = Number.NEGATIVE_INFINITY;
     mirror.parentAgeMs = 0;

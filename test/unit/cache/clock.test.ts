@@ -198,4 +198,15 @@ describe('a mirror', () => {
     expect(mirror.clock.seq).toBe(0);
     expect(mirror.clock.changed[1]).toBe(0);
   });
+
+  it('never returns to an epoch that it left, whichever parent still follows it', () => {
+    const mirror = newMirror();
+    const before = newClock('before');
+    applySync(mirror, answerOf(before, 0), { atMs: 1_000, order: 1_000 });
+    applySync(mirror, answerOf(newClock('after'), 0), { atMs: 2_000, order: 2_000 });
+    const answer = answerOf(before, 0);
+    expect(() => applySync(mirror, answer, { atMs: 3_000, order: 3_000 })).toThrow('which is over');
+    expect(mirror.clock.epoch).toBe('after');
+    expect(ageMs(mirror, 3_000)).toBe(1_000);
+  });
 });

@@ -11,26 +11,44 @@ const WORKER_VARS = {
   API_KEY_SHA256: '62af8704764faf8ea82fc61ce9c4c3908b6cb97d463a634e9e587d7c885db0ef',
 };
 
+/** Files that `npm run test:all` runs and `npm test` does not: their projects end in `-long`. */
+const LONG = '**/*.long.test.ts';
+
+/** A test of one layer in two projects: the short files, and those that only `npm run test:all` runs. */
+function layer<T extends object>(name: string, folders: readonly string[], options: T) {
+  const environment = 'node' as const;
+  return [
+    {
+      test: {
+        ...options,
+        name,
+        environment,
+        include: folders.map((folder) => `${folder}/**/*.test.ts`),
+        exclude: [LONG],
+      },
+    },
+    {
+      test: {
+        ...options,
+        name: `${name}-long`,
+        environment,
+        include: folders.map((folder) => `${folder}/${LONG}`),
+      },
+    },
+  ];
+}
+
 export default defineConfig({
   test: {
     silent: 'passed-only',
     projects: [
-      {
-        test: {
-          name: 'unit',
-          environment: 'node',
-          include: ['test/unit/**/*.test.ts', 'examples/*/test/unit/**/*.test.ts'],
-          // Many of these start a database, and several files run at once on two cores.
-          testTimeout: 20_000,
-          hookTimeout: 60_000,
-        },
-      },
-      {
-        test: { name: 'simulation', environment: 'node', include: ['test/simulation/**/*.test.ts'] },
-      },
-      {
-        test: { name: 'kafka', environment: 'node', include: ['test/kafka/**/*.test.ts'] },
-      },
+      ...layer('unit', ['test/unit', 'examples/*/test/unit'], {
+        // Many of these start a database, and several files run at once on two cores.
+        testTimeout: 20_000,
+        hookTimeout: 60_000,
+      }),
+      ...layer('simulation', ['test/simulation'], {}),
+      ...layer('kafka', ['test/kafka'], {}),
       {
         plugins: [
           cloudflareTest({
@@ -41,16 +59,11 @@ export default defineConfig({
         ],
         test: { name: 'workers', include: ['test/workers/**/*.test.ts'] },
       },
-      {
-        test: {
-          name: 'e2e',
-          environment: 'node',
-          include: ['test/e2e/**/*.test.ts', 'examples/*/test/e2e/**/*.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
-          fileParallelism: false,
-        },
-      },
+      ...layer('e2e', ['test/e2e', 'examples/*/test/e2e'], {
+        testTimeout: 60_000,
+        hookTimeout: 120_000,
+        fileParallelism: false,
+      }),
     ],
   },
 });

@@ -10,6 +10,7 @@ export interface Fault {
   readonly seedsMax: number;
 }
 
+const ROOT = join(import.meta.dirname, '../..');
 const READ_THROUGH = 'src/cache/read-through.ts';
 const CLOCK = 'src/cache/clock/clock.ts';
 const FOLLOWER = 'src/cache/clock/follower.ts';
@@ -181,22 +182,27 @@ export const FAULTS: readonly Fault[] = [
 
 /** A copy of the rules and of the simulation, and of other parts, with a fault in it; removed when disposed. */
 export function faultyCopy(
-  { name, edits }: Fault,
+  fault: Fault,
   others: readonly string[] = [],
 ): Disposable & { readonly folder: string } {
-  const root = join(import.meta.dirname, '../..');
   const folder = mkdtempSync(join(tmpdir(), 'millrace-fault-'));
   for (const part of ['package.json', 'src', 'test/simulation', 'test/support', ...others])
-    cpSync(join(root, part), join(folder, part), { recursive: true });
+    cpSync(join(ROOT, part), join(folder, part), { recursive: true });
   // The simulations have a catalog of their own, and what the deployment's re-exports is not copied.
   rmSync(join(folder, 'src/catalog'), { recursive: true });
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-  for (const { file, from, to } of edits) {
-    const path = join(folder, file);
-    const parts = readFileSync(path, 'utf8').split(from);
-    if (parts.length !== 2)
-      throw new Error(`"${name}": what it replaces stands ${parts.length - 1} times in ${file}.`);
-    writeFileSync(path, parts.join(to));
-  }
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  for (const [file, text] of faultyTexts(fault)) writeFileSync(join(folder, file), text);
   return { folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** @returns the files that the fault changes, with their changed text. Throws if a text does not occur exactly once. */
+export function faultyTexts({ name, edits }: Fault): ReadonlyMap<string, string> {
+  const texts = new Map<string, string>();
+  for (const { file, from, to } of edits) {
+    const parts = (texts.get(file) ?? readFileSync(join(ROOT, file), 'utf8')).split(from);
+    if (parts.length !== 2)
+      throw new Error(`"${name}": the text that it replaces occurs ${parts.length - 1} times in ${file}.`);
+    texts.set(file, parts.join(to));
+  }
+  return texts;
 }

@@ -20,6 +20,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   dev: { ci: 'npm run smoke' },
   smoke: { ci: 'npm run smoke' },
   check: { ci: 'npm run check' },
+  'test:all': { ci: 'npm run test:all' },
   contracts: { ci: 'npm run contracts' },
   scaffold: { test: 'test/unit/scripts/scaffold.test.ts' },
   'db:generate': { test: 'test/unit/scripts/generate.test.ts' },
@@ -41,7 +42,7 @@ const WITH_HELP = ['dev', 'scaffold', 'train', 'bundle', 'publish', 'cli', 'db:g
 /** Other commands of blocks, by their beginning. */
 const COMMANDS: readonly (readonly [RegExp, Run])[] = [
   [/^npm ci$/, { ci: 'npm ci' }],
-  [/^npm test$/, { ci: 'npm test' }],
+  [/^npm test$/, { ci: 'npm run test:all' }],
   [
     /^npx wrangler (login|secret put \w+|queues create [\w-]+|r2 bucket create [\w-]+)$/,
     { needs: 'a Cloudflare account' },

@@ -1,6 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { FAULTS, faultyCopy } from './faults.ts';
 
@@ -17,10 +15,4 @@ it.each(FAULTS)('the simulation finds it when $name', { timeout: TIMEOUT_MS }, (
   expect(stderr).toBe('');
   expect(stdout).toMatch(/Seed \d+ breaks a promise\./);
   expect(status).toBe(1);
-});
-
-it('has each fault in the table of docs/coherence.md, with its number of seeds', () => {
-  const page = readFileSync(join(import.meta.dirname, '../../docs/coherence.md'), 'utf8');
-  for (const { name, seedsMax } of FAULTS)
-    expect(page).toContain(`| ${name} | ${seedsMax.toLocaleString('en')} |`);
 });

@@ -1,0 +1,57 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import pg from 'pg';
+import { describe, expect, it } from 'vitest';
+import { faultyCopy } from '../faults.ts';
+import { FAULTS, PARTS } from './faults.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+/** Many times what the schedules take on two quiet cores, in milliseconds. */
+const TIMEOUT_MS = 600_000;
+const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
+const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
+
+function sim(cwd: string, ...args: string[]) {
+  return spawnSync(process.execPath, ['test/simulation/pipeline/sim.ts', ...args], { cwd, encoding: 'utf8' });
+}
+
+it('loses nothing and does nothing twice in 200 schedules of faults', { timeout: TIMEOUT_MS }, () => {
+  const { status, stdout, stderr } = sim(ROOT, '--seeds', '200');
+  expect(stderr).toBe('');
+  expect(stdout).toContain('Nothing was lost, and nothing is there twice.');
+  expect(status).toBe(0);
+  // A world in which nothing fails, or nothing dies, would keep its promises, too.
+  const [faults = 0, dead = 0] = [...stdout.matchAll(/(\d+) (?:faults|dead)/g)].map(([, count]) =>
+    Number(count),
+  );
+  expect(faults).toBeGreaterThan(2_000);
+  expect(dead).toBeGreaterThan(100);
+});
+
+it.skipIf(!POSTGRES_URL)(`nor on ${POSTGRES_TITLE}`, { timeout: TIMEOUT_MS }, async () => {
+  const admin = new pg.Client({ connectionString: POSTGRES_URL });
+  await admin.connect();
+  const name = `millrace_schedules_${process.pid}`;
+  await admin.query(`create database ${name}`);
+  try {
+    const url = new URL(POSTGRES_URL ?? '');
+    url.pathname = `/${name}`;
+    const { status, stdout, stderr } = sim(ROOT, '--seeds', '30', '--database', url.href);
+    expect(stderr).toBe('');
+    expect(stdout).toContain('Nothing was lost, and nothing is there twice.');
+    expect(status).toBe(0);
+  } finally {
+    await admin.query(`drop database ${name} with (force)`);
+    await admin.end();
+  }
+});
+
+describe('the schedules find it', () => {
+  it.each(FAULTS)('when $name', { timeout: TIMEOUT_MS }, (fault) => {
+    using copy = faultyCopy(fault, PARTS);
+    const { status, stdout, stderr } = sim(copy.folder, '--seeds', String(fault.seedsMax), '--brief');
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/Seed \d+ breaks a promise\./);
+    expect(status).toBe(1);
+  });
+});

@@ -2,9 +2,10 @@
  * `npm run verify:coherence`: drives the built worker in the real runtime with concurrent readers and writers,
  * evicts its Durable Objects and kills the runtime meanwhile, and judges everything that was seen.
  *
- *   node scripts/verify-coherence.ts [--seconds 60] [--reads 100000] [--source-bound 10] [--broken FAULT]
+ *   node scripts/verify-coherence.ts [--seconds 60] [--reads 100000] [--source-bound 10] [--history FILE] [--broken FAULT]
  *
- * It goes on until both the time and the number of reads are reached. DATABASE_URL names a Postgres server on
+ * It goes on until the time, the number of reads, and a few of every kind of operation are reached. With --history,
+ * what happened is written to a file, as docs/history.md describes it. DATABASE_URL names a Postgres server on
  * which a database is made for the run and dropped again; without it the run has a PGlite of its own. With
  * --broken the bundle is given a deliberate fault first, and the run succeeds only if the fault is found.
  */
@@ -16,13 +17,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import * as z from 'zod';
 import { judgeHistory } from '../test/support/coherence/judge.ts';
+import { TIMEOUT_MS } from './verify/client.ts';
 import { disturb } from './verify/disturbances.ts';
-import { FAULTS, type Fault, isFault } from './verify/faults.ts';
+import { FAULTS, type Fault, isFault, UnplantedFault } from './verify/faults.ts';
 import { History } from './verify/history.ts';
+import { HistoryFile } from './verify/history-file.ts';
+import { missingOf } from './verify/mix.ts';
 import { startOrigin } from './verify/origin.ts';
 import { products } from './verify/products.ts';
 import { lookAtTheEnd } from './verify/quiescence.ts';
-import { runReaders } from './verify/readers.ts';
+import { BOUND_MS, runReaders } from './verify/readers.ts';
 import { report } from './verify/report.ts';
 import { startRuntime } from './verify/runtime.ts';
 import { runWriters } from './verify/writers.ts';
@@ -43,6 +47,7 @@ interface Options {
   readonly seconds: number;
   readonly reads: number;
   readonly sourceBoundMs: number;
+  readonly historyPath: string | undefined;
   readonly fault: Fault | undefined;
 }
 
@@ -52,6 +57,7 @@ function readOptions(): Options {
       seconds: { type: 'string', default: '60' },
       reads: { type: 'string', default: '100000' },
       'source-bound': { type: 'string', default: '10' },
+      history: { type: 'string' },
       broken: { type: 'string' },
     },
   });
@@ -63,14 +69,19 @@ function readOptions(): Options {
     seconds: positive.parse(values.seconds),
     reads: positive.parse(values.reads),
     sourceBoundMs: positive.min(10).parse(values['source-bound']) * 1_000,
+    historyPath: values.history,
     fault,
   };
 }
 
 /** @returns the lines of the report, and whether everything was as it should be. */
-async function verify(options: Options, stateDir: string): Promise<{ lines: string[]; violations: number }> {
-  const { seconds, reads, sourceBoundMs, fault } = options;
-  const history = new History();
+async function verify(
+  options: Options,
+  stateDir: string,
+): Promise<{ lines: string[]; violations: number; missing: string[] }> {
+  const { seconds, reads, sourceBoundMs, historyPath, fault } = options;
+  const file = historyPath === undefined ? undefined : new HistoryFile(historyPath);
+  const history = new History(file);
   const origin = await startOrigin(process.env['DATABASE_URL']);
   const runtime = await startRuntime({
     stateDir,
@@ -78,6 +89,14 @@ async function verify(options: Options, stateDir: string): Promise<{ lines: stri
     endpoint: origin.unreliableEndpoint,
     sourceBoundMs,
     fault,
+  });
+  file?.begin({
+    database: origin.kind,
+    isolates: runtime.isolates,
+    boundMs: BOUND_MS,
+    sourceBoundMs,
+    timeoutMs: TIMEOUT_MS,
+    broken: fault ?? null,
   });
   try {
     const stop = new AbortController();
@@ -106,10 +125,12 @@ async function verify(options: Options, stateDir: string): Promise<{ lines: stri
     // Also what a page lacks: later reads of the session must not take it back.
     const violations = judgeHistory(history.allWrites(), history.reads);
     const heading = `${origin.kind}, ${runtime.isolates} isolates, a bound of ${sourceBoundMs / 1_000} s for sources${fault === undefined ? '' : `; broken: ${FAULTS[fault].what}`}`;
+    for (const write of history.allWrites()) file?.write(write);
+    await file?.end();
     const lines = [heading, ...report(history, violations, elapsedS)];
-    if (history.answered < reads)
-      history.breaches.push(`${history.answered} reads were answered; not enough.`);
-    return { lines, violations: violations.length + history.breaches.length };
+    const missing = missingOf(history);
+    if (history.answered < reads) missing.push(`${history.answered} reads were answered; not enough.`);
+    return { lines, violations: violations.length + history.breaches.length, missing };
   } finally {
     await runtime.close().catch(() => undefined);
   }
@@ -124,7 +145,8 @@ async function untilEnough(
   for (;;) {
     const now = performance.now();
     const elapsedMs = now - startedAt;
-    const enough = elapsedMs >= seconds * 1_000 && history.answered >= reads;
+    const enough =
+      elapsedMs >= seconds * 1_000 && history.answered >= reads && missingOf(history).length === 0;
     if (signal.aborted || enough || elapsedMs > seconds * 1_000 * OVERTIME_MAX) return;
     if (now - shownAt > PROGRESS_EVERY_MS) {
       console.log(`${Math.round(elapsedMs / 1_000)} s, ${history.answered.toLocaleString('en')} reads`);
@@ -137,10 +159,16 @@ async function untilEnough(
 const options = readOptions();
 const stateDir = mkdtempSync(join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), 'millrace-verify-'));
 try {
-  const { lines, violations } = await verify(options, stateDir);
-  for (const line of lines) console.log(line);
+  const { lines, violations, missing } = await verify(options, stateDir);
+  for (const line of [...lines, ...missing]) console.log(line);
   const expected = options.fault === undefined ? violations === 0 : violations > 0;
-  process.exitCode = expected ? 0 : 1;
+  if (!expected && options.fault !== undefined)
+    console.log(`The fault "${options.fault}" was planted, and nothing was found.`);
+  process.exitCode = expected && missing.length === 0 ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof UnplantedFault)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
 } finally {
   rmSync(stateDir, { recursive: true, force: true });
 }

@@ -1,11 +1,12 @@
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 
 /** Longer than anything that the worker may wait for: two leases of a gate and a statement's own limit. */
-const TIMEOUT_MS = 30_000;
+export const TIMEOUT_MS = 30_000;
 
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
+  /** The JSON of the body; undefined where it is empty, as with 204. */
   readonly body: unknown;
 }
 
@@ -28,7 +29,8 @@ export function ask(
     response.on('end', () => {
       try {
         const text = Buffer.concat(chunks).toString('utf8');
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: JSON.parse(text) });
+        const body: unknown = text === '' ? undefined : JSON.parse(text);
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
       } catch {
         // Cut off in the middle, or a page of the runtime's own.
         resolve('broken');

@@ -11,7 +11,7 @@ export const FAULTS = {
     what: 'the stamp of a fill is taken after the origin was read',
     edits: [
       [
-        /(const \{ epoch\w*, seq: stamp \} = ports\.follower\.mirror\.clock;)(\s+const startedAt = [^;]+;\s+const loaded = await request\.load\(\);)/,
+        /(const \{ epoch\w*, seq: stamp \} = ports\.follower\.mirror\.clock;)(\s+const startedAt = [^;]+;\s+const now\w* = [^;]+;\s+const loaded = await request\.load\(now\w*\);)/,
         '$2 $1',
       ],
     ],
@@ -19,7 +19,7 @@ export const FAULTS = {
   age: {
     what: 'a mirror that has synced once is young for ever',
     edits: [
-      [/ageMs\(this\.mirror, this\.#time\.now\(\)\) > maxAgeMs/, 'false'],
+      [/ageMs\(this\.mirror, now\w*\) > maxAgeMs/, 'false'],
       [/if \(due && this\.#inFlight === void 0\) this\.#send\(need, context\);/, ''],
     ],
   },
@@ -36,6 +36,10 @@ export const FAULTS = {
     what: 'the relay marks what it has not invalidated',
     edits: [[/await ports\.invalidate\(changes\.flatMap\(/, 'await ports.invalidate([].flatMap(']],
   },
+  standin: {
+    what: 'an old answer stands in for strong and session readers while the database is away',
+    edits: [[/policy\w*\.staleIfErrorFor === "bounded" && /, 'false && ']],
+  },
   disk: {
     what: 'the root clock keeps its state in memory alone',
     edits: [[/save\(this\.#clock\.seq \+ 1, slots\);/, '']],
@@ -48,10 +52,24 @@ export function isFault(name: string): name is Fault {
   return Object.hasOwn(FAULTS, name);
 }
 
-/** @throws Error where the bundle no longer has the text that a fault replaces, or has it twice. */
+/** A fault whose text the bundle no longer has. */
+export class UnplantedFault extends Error {
+  override readonly name = 'UnplantedFault';
+}
+
+/** @throws UnplantedFault where the bundle no longer has the text that a fault replaces, or has it twice. */
 export function withFault(bundle: string, fault: Fault): string {
   let text = bundle;
-  for (const [pattern, replacement] of FAULTS[fault].edits) text = replaceOnce(text, pattern, replacement);
+  for (const [pattern, replacement] of FAULTS[fault].edits) {
+    try {
+      text = replaceOnce(text, pattern, replacement);
+    } catch (cause) {
+      throw new UnplantedFault(
+        `The fault "${fault}" cannot be planted, because the worker's code has changed. ${String(cause)} Correct its pattern in scripts/verify/faults.ts.`,
+        { cause },
+      );
+    }
+  }
   return text;
 }
 

@@ -1,4 +1,5 @@
 import type { Moment, ReadRecord } from '../../test/support/coherence/judge.ts';
+import type { HistoryFile } from './history-file.ts';
 
 let order = 0;
 
@@ -8,6 +9,19 @@ export function moment(): Moment {
   return { ms: performance.now(), order };
 }
 
+/** One request of a write, and what became of it. */
+export interface Attempt {
+  readonly isolate: number;
+  /** Of the isolate's memory: it counts the kills of the runtime. */
+  readonly generation: number;
+  readonly start: Moment;
+  readonly end: Moment;
+  /** Undefined where there was no answer. */
+  readonly status: number | undefined;
+  readonly noAnswer: string | undefined;
+  readonly token: string | undefined;
+}
+
 /** One write while it is under way: the judge's `WriteRecord`, filled in as things become known. */
 export interface Write {
   readonly dep: string;
@@ -15,7 +29,10 @@ export interface Write {
   readonly absent: boolean;
   /** By the API, which acknowledges; or by SQL, which nobody announces. */
   readonly kind: 'api' | 'sql';
+  /** The sequential client that makes it. */
+  readonly process: string;
   readonly begun: Moment;
+  readonly attempts: Attempt[];
   committed?: Moment;
   acknowledged?: Moment;
   token?: { readonly epoch: string; readonly seq: number };
@@ -31,16 +48,28 @@ export class History {
   readonly breaches: string[] = [];
   /** Requests to read that were answered; one for a list shows many versions. */
   answered = 0;
+  readonly #file: HistoryFile | undefined;
+
+  /** @param file also receives each read as it ends. */
+  constructor(file?: HistoryFile) {
+    this.#file = file;
+  }
+
+  /** Keeps one read for those who judge from the file. */
+  tell(read: Parameters<HistoryFile['read']>[0]): void {
+    this.#file?.read(read);
+  }
 
   count(name: string, by = 1): void {
     this.counts.set(name, (this.counts.get(name) ?? 0) + by);
   }
 
   /** The next version of a thing, of which nothing is known but that it is now being written. */
-  begin(dep: string, kind: Write['kind'], absent: boolean): Write {
+  begin(dep: string, { kind, absent, process }: Pick<Write, 'kind' | 'absent' | 'process'>): Write {
     const versions = this.writes.get(dep) ?? [];
     this.writes.set(dep, versions);
-    const write: Write = { dep, version: versions.length + 1, absent, kind, begun: moment() };
+    const version = versions.length + 1;
+    const write: Write = { dep, version, absent, kind, process, begun: moment(), attempts: [] };
     versions.push(write);
     return write;
   }

@@ -42,7 +42,11 @@ export async function lookAtTheEnd(context: {
         `Version ${known.version} of ${sku} was committed, and the database has ${kept}.`,
       );
     for (let isolate = 0; isolate < runtime.isolates; isolate += 1) {
-      const answer = await readOnce(context, { kind: 'product', sku }, { isolate, level: 'strong' });
+      const answer = await readOnce(
+        context,
+        { kind: 'product', sku },
+        { process: 'last look', isolate, level: 'strong' },
+      );
       const read = Row.pick({ unit_price: true }).safeParse({
         unit_price: Reflect.get(Object(answer?.body), 'unitPrice'),
       });

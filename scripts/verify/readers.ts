@@ -12,7 +12,7 @@ export const CONTINENTS = ['EU', 'AS', 'SA', 'NA'] as const;
 /** How often a request comes from elsewhere than the isolate's home. */
 const STRANGER_SHARE = 0.05;
 /** The views of products share it. */
-const BOUND_MS = productPage.policy.boundMs;
+export const BOUND_MS = productPage.policy.boundMs;
 const SESSION_READERS = 32;
 const OTHER_READERS = 60;
 /** Reads of one session, before the reader begins another. */
@@ -53,6 +53,8 @@ type Question =
 
 /** How it is asked. */
 interface Way {
+  /** The sequential client that asks. */
+  readonly process: string;
   readonly isolate: number;
   readonly level: Level;
   readonly session?: Session | undefined;
@@ -67,26 +69,31 @@ export async function runReaders(context: ReaderContext, signal: AbortSignal): P
       const isolate = reader % runtime.isolates;
       // The last isolate has bounded and eventual readers alone: strong ones would keep its mirror young for them.
       const levels: Level[] = isolate === last ? ['bounded', 'eventual'] : ['strong', 'bounded', 'eventual'];
-      await readOnce(context, draw(context), { isolate, level: pick(levels) });
+      await readOnce(context, draw(context), { process: `reader ${reader}`, isolate, level: pick(levels) });
     }
   });
   const sessions = Array.from({ length: SESSION_READERS }, async (_, reader) => {
-    for (let round = 0; !signal.aborted; round += 1)
-      await followSession(context, `session ${reader}/${round}`, signal);
+    for (let round = 0; !signal.aborted; round += 1) await followSession(context, reader, round, signal);
   });
   await Promise.all([...others, ...sessions]);
 }
 
 /** A session hops among the isolates with its token; every other one begins with the token of a writer. */
-async function followSession(context: ReaderContext, name: string, signal: AbortSignal): Promise<void> {
+async function followSession(
+  context: ReaderContext,
+  reader: number,
+  round: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const process = `session reader ${reader}`;
   const { runtime, lastTokens } = context;
   const written = Math.random() < 0.5 ? lastTokens[0] : undefined;
-  const session: Session = { name, token: written?.token };
+  const session: Session = { name: `session ${reader}/${round}`, token: written?.token };
   for (let reads = 0; reads < SESSION_READS && !signal.aborted; reads += 1) {
     const question =
       reads === 0 && written !== undefined ? { kind: 'product' as const, sku: written.sku } : draw(context);
     const isolate = Math.floor(Math.random() * (runtime.isolates - 1));
-    await readOnce(context, question, { isolate, level: 'bounded', session });
+    await readOnce(context, question, { process, isolate, level: 'bounded', session });
   }
 }
 
@@ -127,7 +134,7 @@ function pathOf(question: Question): string {
 export async function readOnce(
   context: ReaderContext,
   question: Question,
-  { isolate, level, session }: Way,
+  { process, isolate, level, session }: Way,
 ): Promise<Answer | undefined> {
   const { history, runtime } = context;
   const path = pathOf(question);
@@ -143,29 +150,54 @@ export async function readOnce(
   const answer = await ask(runtime.urlOf(isolate, path), { headers });
   const ended = moment();
   const kind = session === undefined ? level : 'session';
+  const status = typeof answer === 'object' ? headerOf(answer, 'cache-status') : undefined;
+  const token = typeof answer === 'object' ? tokenOf(answer) : undefined;
+  const line = {
+    process,
+    session: session?.name ?? null,
+    isolate,
+    generation,
+    // With a token, a bounded read is a session read: what docs/coherence.md calls the session level.
+    level: sent !== undefined && level !== 'strong' ? ('session' as const) : level,
+    view: question.kind,
+    path,
+    shape: question.kind === 'product' ? ('row' as const) : ('page' as const),
+    tokenIn: sent ?? null,
+    start: begun,
+    end: ended,
+    status: typeof answer === 'object' ? answer.status : null,
+    noAnswer: typeof answer === 'object' ? null : answer,
+    tokenOut: token?.text ?? null,
+    cacheStatus: status ?? null,
+    marked: isMarked(status ?? ''),
+  };
   if (typeof answer !== 'object' || (answer.status !== 200 && answer.status !== 404)) {
+    history.tell({ ...line, shows: [] });
     await unanswered(history, answer, `${kind} ${path} at ${Math.round(begun.ms)} ms, token ${sent}`);
     return undefined;
   }
-  const status = headerOf(answer, 'cache-status') ?? 'none';
   history.answered += 1;
-  history.count(`read/${kind}/${outcomeOf(status)}`);
-  const token = tokenOf(answer);
+  history.count(`read/${kind}/${outcomeOf(status ?? 'none')}`);
+  history.count(`done/read ${kind}`);
+  history.count(`done/read ${question.kind}`);
   if (session !== undefined && token !== undefined) session.token = token.text;
   const record = {
     level,
     token: sent === undefined ? undefined : parsed(sent),
+    tokenOut: token,
     // An answer without a token promises the next one nothing.
     session: token === undefined ? undefined : session?.name,
     begun,
     ended,
-    marked: isMarked(status),
+    marked: line.marked,
     boundMs: BOUND_MS,
     sourceBoundMs: context.sourceBoundMs,
-    note: `isolate ${isolate}.${generation}, ${path}, ${status}, token ${sent ?? 'none'} -> ${token?.text ?? 'none'}`,
+    note: `isolate ${isolate}.${generation}, ${path}, ${status ?? 'none'}, token ${sent ?? 'none'} -> ${token?.text ?? 'none'}`,
   };
-  for (const [sku, shown] of shownBy(context, question, answer, ended))
-    history.reads.push({ dep: depOf(sku), shown, ...record });
+  const all = [...shownBy(context, question, answer, ended)];
+  for (const [sku, shown] of all) history.reads.push({ dep: depOf(sku), shown, ...record });
+  const shows = all.map(([sku, shown]) => ({ key: depOf(sku), version: shown === 'absent' ? null : shown }));
+  history.tell({ ...line, shows });
   return answer;
 }
 

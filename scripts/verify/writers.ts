@@ -9,6 +9,8 @@ import { CONTINENTS, readOnce } from './readers.ts';
 import type { Runtime } from './runtime.ts';
 
 const PUT_WRITERS = 6;
+/** Enough that also a short run has deletions. */
+const NEWCOMER_WRITERS = 3;
 /** Between two writes of one writer, in milliseconds: so that keys are also read from caches between them. */
 const PAUSE_MS_MAX = 1_000;
 const NEWCOMER_PAUSE_MS = 1_000;
@@ -37,16 +39,18 @@ export async function runWriters(context: WriterContext): Promise<void> {
     hot.filter((_, index) => index % PUT_WRITERS === writer),
   );
   await Promise.all([
-    ...shares.map((own) => changeByPut(context, own)),
-    makeNewcomers(context),
+    ...shares.map((own, writer) => changeByPut(context, `writer ${writer}`, own)),
+    ...Array.from({ length: NEWCOMER_WRITERS }, (_, writer) =>
+      makeNewcomers(context, `newcomers' writer ${writer}`),
+    ),
     ...foreign.map((sku) => changeBySql(context, sku)),
   ]);
 }
 
-async function changeByPut(context: WriterContext, own: readonly string[]): Promise<void> {
+async function changeByPut(context: WriterContext, process: string, own: readonly string[]): Promise<void> {
   while (!context.signal.aborted) {
     // What is read most is written most.
-    await writeNext(context, own[zipf(own.length)] ?? '', 'put');
+    await writeNext(context, process, own[zipf(own.length)] ?? '', 'put');
     await sleep(Math.random() * PAUSE_MS_MAX);
   }
 }
@@ -55,13 +59,14 @@ async function changeByPut(context: WriterContext, own: readonly string[]): Prom
  * A product that was not there before appears, changes, disappears again and may come back. It is only deleted
  * where each write before was acknowledged at once: one that was sent twice might be carried out once more later.
  */
-async function makeNewcomers(context: WriterContext): Promise<void> {
+async function makeNewcomers(context: WriterContext, process: string): Promise<void> {
   const { products, signal } = context;
-  for (const sku of products.newcomers) {
-    if (signal.aborted) return;
+  for (;;) {
+    const sku = products.newcomers[products.born];
+    if (signal.aborted || sku === undefined) return;
     products.born += 1;
     for (const step of LIFE.slice(0, 1 + Math.floor(Math.random() * LIFE.length))) {
-      const attempts = await writeNext(context, sku, step);
+      const attempts = await writeNext(context, process, sku, step);
       if (attempts > 1 || signal.aborted) break;
       await sleep(NEWCOMER_PAUSE_MS * Math.random());
     }
@@ -78,13 +83,14 @@ const LIFE: readonly Step[] = ['put', 'put', 'delete', 'put'];
  *
  * @returns how many attempts it took; Infinity where it was given up.
  */
-async function writeNext(context: WriterContext, sku: string, step: Step): Promise<number> {
+async function writeNext(context: WriterContext, process: string, sku: string, step: Step): Promise<number> {
   const { history, signal } = context;
-  const write = history.begin(depOf(sku), 'api', step === 'delete');
+  const write = history.begin(depOf(sku), { kind: 'api', absent: step === 'delete', process });
   for (let attempts = 1; ; attempts += 1) {
     if (await attempt(context, sku, write)) {
       // What has just been acknowledged is asked for at once, while syncs from before are still on their way.
-      await readOnce(context, { kind: 'product', sku }, { isolate: isolateOf(context), level: 'strong' });
+      const isolate = isolateOf(context);
+      await readOnce(context, { kind: 'product', sku }, { process, isolate, level: 'strong' });
       return attempts;
     }
     if (signal.aborted || (step === 'put' && Math.random() < GIVE_UP_SHARE)) return Number.POSITIVE_INFINITY;
@@ -101,7 +107,10 @@ function isolateOf({ runtime }: WriterContext): number {
 async function attempt(context: WriterContext, sku: string, write: Write): Promise<boolean> {
   const { history, runtime, lastTokens } = context;
   const headers = runtime.headersFrom(pick(CONTINENTS));
-  const url = runtime.urlOf(isolateOf(context), `/v1/products/${sku}`);
+  const isolate = isolateOf(context);
+  const { generation } = runtime;
+  const url = runtime.urlOf(isolate, `/v1/products/${sku}`);
+  const start = moment();
   const answer = write.absent
     ? await ask(url, { method: 'DELETE', headers })
     : await ask(url, {
@@ -111,12 +120,16 @@ async function attempt(context: WriterContext, sku: string, write: Write): Promi
       });
   const now = moment();
   const status = typeof answer === 'object' ? answer.status : 0;
-  if (write.absent && status === 404) {
-    // An attempt before this one has deleted it. Nobody has said that it is invalidated.
-    write.committed = now;
-    return true;
-  }
   const token = typeof answer === 'object' ? tokenOf(answer) : undefined;
+  write.attempts.push({
+    isolate,
+    generation,
+    start,
+    end: now,
+    status: typeof answer === 'object' ? status : undefined,
+    noAnswer: typeof answer === 'object' ? undefined : answer,
+    token: token?.text,
+  });
   if (status < 200 || status > 299 || token === undefined) {
     history.count(`write/not acknowledged: ${typeof answer === 'object' ? answer.status : answer}`);
     return false;
@@ -124,6 +137,7 @@ async function attempt(context: WriterContext, sku: string, write: Write): Promi
   write.committed = now;
   write.acknowledged = now;
   write.token = token;
+  history.count(`done/${write.absent ? 'DELETE' : 'PUT'}`);
   lastTokens.unshift({ sku, token: token.text });
   lastTokens.length = Math.min(lastTokens.length, TOKENS_KEPT);
   return true;
@@ -137,10 +151,11 @@ async function changeBySql({ history, origin, signal }: WriterContext, sku: stri
   let present = false;
   while (!signal.aborted) {
     const absent: boolean = present && Math.random() < DELETE_SHARE;
-    const write = history.begin(depOf(sku), 'sql', absent);
+    const write = history.begin(depOf(sku), { kind: 'sql', absent, process: `SQL writer of ${sku}` });
     if (absent) await deleteEntity(origin.db, product, sku);
     else await putEntity(origin.db, product, sku, fieldsOf(write.version));
     write.committed = moment();
+    history.count(`done/SQL ${absent ? 'delete' : 'put'}`);
     present = !absent;
     await sleep(Math.random() * FOREIGN_PAUSE_MS_MAX);
   }

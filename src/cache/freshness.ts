@@ -88,11 +88,18 @@ export function decide(question: Question, nowMs: number, random: number): Decis
 }
 
 /**
- * Whether the entry may replace an answer while the origin is down. The answer must be marked. The level does not
- * matter, because the alternative is no answer.
+ * Whether the entry may replace an answer while the origin is down. The answer must be marked. Strong and session
+ * readers are promised more than a mark can excuse: unless the policy declares otherwise, they get the origin's error.
  */
-export function mayStandIn(question: Omit<Question, 'level'>, nowMs: number): boolean {
-  return timesOf(question, nowMs).staleForMs < question.policy.staleIfErrorS * 1_000;
+export function mayStandIn(question: Question, nowMs: number): boolean {
+  const { policy, level } = question;
+  if (policy.staleIfErrorFor === 'bounded' && isPromisedTheClock(level)) return false;
+  return timesOf(question, nowMs).staleForMs < policy.staleIfErrorS * 1_000;
+}
+
+/** Strong and session readers are promised invalidations that the clock has acknowledged, however recent. */
+function isPromisedTheClock(level: ReadLevel): boolean {
+  return level === 'strong' || level === 'session';
 }
 
 /** The beginning of the grain of time that holds `nowMs`; `nowMs` itself where there are no grains. */
@@ -141,7 +148,7 @@ export function maxAgeForOthers(answer: {
   readonly decision: Omit<Decision, 'refresh'>;
 }): number {
   const { serve, reason, ageS, ttlLeftS } = answer.decision;
-  if (answer.level === 'strong' || answer.level === 'session') return 0;
+  if (isPromisedTheClock(answer.level)) return 0;
   if (serve !== 'fresh' || reason === 'unverified') return 0;
   const boundLeftS = Math.floor((answer.boundMs - answer.mirrorAgeMs) / 1_000);
   const leftS = Math.min(boundLeftS, ttlLeftS);
@@ -159,7 +166,7 @@ interface Times {
   readonly staleForMs: number;
 }
 
-function timesOf({ policy, key, entry, tags }: Omit<Question, 'level'>, nowMs: number): Times {
+function timesOf({ policy, key, entry, tags }: Question, nowMs: number): Times {
   const ttlMs = timeToLiveMs(policy, key, entry);
   const elapsedMs = Math.max(0, nowMs - entry.filledAt);
   const staleForMs = tags === 'valid' ? elapsedMs - ttlMs : elapsedMs;
@@ -171,12 +178,11 @@ function verdict(
   { ttlMs, leftMs, staleForMs }: Times,
   random: number,
 ): Pick<Decision, 'serve' | 'refresh' | 'reason'> {
-  const isPromiseAboutTheClock = level === 'strong' || level === 'session';
   const mayRevalidate = staleForMs < policy.staleWhileRevalidateS * 1_000;
   switch (tags) {
     case 'unverified':
       // Without the clock there is no stamp, so a background refresh could not store its result.
-      return leftMs > 0 && !isPromiseAboutTheClock
+      return leftMs > 0 && !isPromisedTheClock(level)
         ? { serve: 'fresh', refresh: 'none', reason: 'unverified' }
         : { serve: 'no', refresh: 'now', reason: 'unverified' };
     case 'invalidated':

@@ -272,8 +272,8 @@ async function fill(
       keepAlive: context.keepAlive,
     });
   } catch (error) {
-    if (stale === undefined || !isOutage(error) || !mayStandIn({ policy, key, ...stale }, ports.time.now()))
-      throw error;
+    if (stale === undefined || !isOutage(error)) throw error;
+    if (!mayStandIn({ policy, level: levelOf(request), key, ...stale }, ports.time.now())) throw error;
     const source = { hit: false, forward: 'stale', stored: false, collapsed: false } as const;
     return answer(stale.entry, source, request, ports, { unverified: 'origin-unavailable' });
   }

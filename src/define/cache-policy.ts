@@ -23,6 +23,11 @@ export interface FreshnessPolicy {
   readonly staleWhileRevalidateS: number;
   /** How long a stale entry may stand in for a failing origin, in seconds; 0 for never (RFC 5861 §4). */
   readonly staleIfErrorS: number;
+  /**
+   * Which readers get a stale entry while the origin fails. `bounded`: bounded and eventual ones; strong and session
+   * readers get 503. `all`: these too, so that their level's promise does not hold for answers that are marked.
+   */
+  readonly staleIfErrorFor: 'bounded' | 'all';
   /** The time to live of a negative answer ("not found"), in seconds; never more than `ttlS`. */
   readonly negativeTtlS: number;
   /**
@@ -38,6 +43,7 @@ export const DEFAULT_FRESHNESS_POLICY: FreshnessPolicy = {
   // As long as jitter shortens the time to live at most, so no entry is served without a refill for more than 330 s.
   staleWhileRevalidateS: 30,
   staleIfErrorS: 3_600,
+  staleIfErrorFor: 'bounded',
   // Short, because a view easily omits the tag that would invalidate a negative answer when the row appears.
   negativeTtlS: 60,
   beta: 1,
@@ -49,7 +55,7 @@ const DAY_S = 86_400;
  * Greatest value of each field; the least is 0. With more than a day, a time to live no longer bounds staleness
  * usefully.
  */
-export const FRESHNESS_MAX: FreshnessPolicy = {
+export const FRESHNESS_MAX: Omit<FreshnessPolicy, 'staleIfErrorFor'> = {
   ttlS: DAY_S,
   jitter: 0.5,
   staleWhileRevalidateS: DAY_S,

@@ -19,6 +19,24 @@ it('answers from the cache while the database is away, and says so; writes ask t
     const cached = await stack.fetch('/v1/products/1', { headers: { 'millrace-consistency': 'strong' } });
     expect(cached.status).toBe(200);
     expect(cached.headers.get('cache-status')).toContain('; hit');
+    // The purge voids the entry, so only the database could answer. Bounded readers get the old answer, marked.
+    const purged = await stack.fetch('/v1/admin/cache/purge', {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ tags: ['product:1'] }),
+    });
+    const token = purged.headers.get('millrace-token') ?? '';
+    expect(purged.ok).toBe(true);
+    for (const promised of [{ 'millrace-consistency': 'strong' }, { 'millrace-token': token }]) {
+      const refused = await stack.fetch('/v1/products/1', { headers: promised });
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get('retry-after')).toBe('5');
+      expect(await refused.json()).toMatchObject({ code: 'database_unavailable' });
+    }
+    const standIn = await stack.fetch('/v1/products/1');
+    expect(standIn.status).toBe(200);
+    expect(standIn.headers.get('cache-status')).toContain('detail=origin-unavailable');
+    expect(standIn.headers.get('millrace-token')).toBeNull();
     const missing = await stack.fetch('/v1/products/2');
     expect(missing.status).toBe(503);
     expect(missing.headers.get('retry-after')).toBe('5');

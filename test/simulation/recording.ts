@@ -9,7 +9,12 @@ import type { Commit } from './origin.ts';
  * pushes and passes are named by numbers of their own. A moment `at` is an epoch and a `seq` of the clock.
  */
 export type RecordedEvent =
-  | { readonly do: 'commit'; readonly id: number; readonly tags: readonly string[]; readonly versions: Versions }
+  | {
+      readonly do: 'commit';
+      readonly id: number;
+      readonly tags: readonly string[];
+      readonly versions: Versions;
+    }
   | { readonly do: 'invalidate'; readonly tags: readonly string[]; readonly at: Token }
   | { readonly do: 'mark'; readonly commits: readonly number[]; readonly at: Token }
   | { readonly do: 'sweep' }

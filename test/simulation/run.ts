@@ -1,10 +1,13 @@
 import { judgeHistory, type Violation } from '../support/coherence/judge.ts';
 import { BUSY_MS, ISOLATES, KEYS, keyOfRow, type Plan, type Step } from './plan.ts';
+import type { Refusal } from './reach.ts';
 import type { RecordEvent } from './recording.ts';
 import { World } from './world.ts';
 
 export interface Outcome {
   readonly violations: readonly Violation[];
+  /** Answers that should have come, or should have been others. */
+  readonly refusals: readonly Refusal[];
   readonly reads: number;
   readonly hits: number;
   readonly unanswered: number;
@@ -32,9 +35,10 @@ export async function run(plan: Plan, withTrace = false, record?: RecordEvent): 
     }
   }
   await world.scheduler.run(END_MS);
-  const { reads, hits, unanswered, origin, trace } = world;
+  const { reads, hits, unanswered, origin, trace, scheduler } = world;
   return {
     violations: judgeHistory(origin.writes, reads),
+    refusals: [...world.refusals, ...world.openReads.overdue(scheduler.nowMs)],
     reads: reads.length,
     hits,
     unanswered,
@@ -82,6 +86,20 @@ function take(world: World, step: Step): void {
       scheduler.setTimer(step.forMs, () => {
         origin.down = false;
         origin.slowMs = 0;
+      });
+      return;
+    case 'hang': {
+      const [a, b] = [world.machine(step.a), world.machine(step.b)];
+      world.log(() => `calls between ${step.a} and ${step.b} are answered ${step.how}, for ${step.forMs} ms`);
+      world.network.hang(a, b, step.how);
+      scheduler.setTimer(step.forMs, () => world.network.unhang(a, b));
+      return;
+    }
+    case 'defect':
+      world.log(() => `queries have a defect for ${step.forMs} ms`);
+      origin.defect = true;
+      scheduler.setTimer(step.forMs, () => {
+        origin.defect = false;
       });
       return;
     case 'forget-colo':

@@ -22,7 +22,9 @@ export async function shrink(failing: Plan): Promise<Plan> {
   let runs = 0;
   const stillFails = async (plan: Plan): Promise<boolean> => {
     runs += 1;
-    return runs <= RUNS_MAX && (await run(plan)).violations.length > 0;
+    if (runs > RUNS_MAX) return false;
+    const { violations, refusals } = await run(plan);
+    return violations.length + refusals.length > 0;
   };
   let best = failing;
   for (const network of [CALM, { ...best.network, loss: 0, silence: 0 }, { ...best.network, late: 0 }]) {

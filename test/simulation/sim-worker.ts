@@ -16,7 +16,8 @@ export interface SeedReport {
 for (const level of ['log', 'warn', 'error'] as const) console[level] = () => undefined;
 
 parentPort?.on('message', async (seed: number) => {
-  const { violations, reads, hits, unanswered, acknowledged } = await run(planOf(seed));
-  const report: SeedReport = { seed, violations: violations.length, reads, hits, unanswered, acknowledged };
+  const { violations, refusals, reads, hits, unanswered, acknowledged } = await run(planOf(seed));
+  const broken = violations.length + refusals.length;
+  const report: SeedReport = { seed, violations: broken, reads, hits, unanswered, acknowledged };
   parentPort?.postMessage(report);
 });

@@ -38,7 +38,10 @@ print(
     `${total.hits} of them hits, ${total.unanswered} requests without an answer, ` +
     `${total.acknowledged} acknowledged versions.`,
 );
-if (failed === undefined) print('Every read kept its promise, and no acknowledged write was lost.');
+if (failed === undefined)
+  print(
+    'Every read kept its promise, and no acknowledged write was lost; what could be answered was answered.',
+  );
 else await explain(failed);
 
 /** Hands one seed after the other to a thread, until none is left or one has failed. */
@@ -66,9 +69,18 @@ async function explain(seed: number): Promise<void> {
   process.exitCode = 1;
   if (values.brief) return print(`Seed ${seed} breaks a promise.`);
   const plan = await shrink(planOf(seed));
-  const { violations, trace } = await run(plan, true);
+  const { violations, refusals, trace } = await run(plan, true);
   const [violation] = violations;
-  if (violation === undefined) throw new Error(`Seed ${seed} fails in a thread and not here.`);
+  const [refusal] = refusals;
+  const again = `To see it again: npm run sim -- --seeds 1 --seed ${seed}`;
+  if (violation === undefined) {
+    if (refusal === undefined) throw new Error(`Seed ${seed} fails in a thread and not here.`);
+    const { rule: broken, what, begunMs, endedMs: until } = refusal;
+    print(`\nSeed ${seed} breaks the rule "${broken}", here with ${plan.steps.length} steps:\n`);
+    for (const line of trace) if (Number.parseInt(line, 10) <= Math.ceil(until)) print(line);
+    print(`\nThe read from ${Math.round(begunMs)} to ${Math.round(until)} ms, ${what} (${broken}).`);
+    return print(again);
+  }
   const { rule, owed, read } = violation;
   print(`\nSeed ${seed} breaks the rule "${rule}", here with ${plan.steps.length} steps:\n`);
   const endedMs = read.ended.ms;
@@ -77,7 +89,7 @@ async function explain(seed: number): Promise<void> {
     `\n${read.note}: the read from ${Math.round(read.begun.ms)} to ${Math.round(endedMs)} ms showed ${read.dep} ` +
       `${read.shown === 'absent' ? 'as absent' : `v${read.shown}`} and was owed v${owed} (${rule}).`,
   );
-  print(`To see it again: npm run sim -- --seeds 1 --seed ${seed}`);
+  print(again);
 }
 
 function integer(name: string, text: string): number {

@@ -15,16 +15,19 @@ import type { OutboxReport } from '../../src/storage/postgres/reflecting.ts';
 import type { ReadRecord } from '../support/coherence/judge.ts';
 import { GateMachine, IsolateMachine, RegionMachine, RelayMachine, RootMachine } from './machines.ts';
 import { Chance, type Machine, Network, never } from './network.ts';
-import { type Change, COLLECTION, type Commit, Origin, rowTag } from './origin.ts';
+import { type Change, type Commit, Origin } from './origin.ts';
 import { ISOLATES_A_REGION, KEYS, LIST, type Plan, REGIONS_OF_WORLD, ROWS } from './plan.ts';
+import { type Circumstances, judgeFailure, judgeStandIn, OpenReads, type Refusal } from './reach.ts';
 import { answered, committed, momentOf, type RecordEvent, type RecordedEvent } from './recording.ts';
+import { type Ask, recordsOf } from './records.ts';
 import { Scheduler } from './scheduler.ts';
 import { SharedTiers } from './tiers.ts';
 
-/** An answer's value: for each dep that it shows, the version. */
-type Shown = Readonly<Record<string, number>>;
-
 const keepAlive = () => undefined;
+/** As the driver has it (`src/storage/postgres/connect.ts`), in milliseconds. */
+const STATEMENT_MS_MAX = 10_000;
+
+class Defect extends Error {}
 
 /**
  * Regions, isolates, tiers, a database and a relay, made of the real rules and of machines that fail. What clients
@@ -49,6 +52,8 @@ export class World {
   #ids = 0;
   hits = 0;
   unanswered = 0;
+  readonly refusals: Refusal[] = [];
+  readonly openReads = new OpenReads();
 
   constructor(plan: Plan, withTrace: boolean, record?: RecordEvent) {
     this.#plan = plan;
@@ -108,7 +113,9 @@ export class World {
             sync: async (request) => {
               const from = this.#region(name);
               const sync = this.#sends(name, request);
-              const answer = await this.#toRoot(from, () => this.#answersOf('root', sync, this.#root.clock, request));
+              const answer = await this.#toRoot(from, () =>
+                this.#answersOf('root', sync, this.#root.clock, request),
+              );
               this.#arrives(sync, answer);
               this.log(() => `${name} learns from the root: ${formatToken(answer)}`);
               return answer;
@@ -166,11 +173,7 @@ export class World {
   }
 
   /** A client's read; returns what its session carries on. */
-  async read(
-    at: number,
-    key: string,
-    ask: { level?: ReadRecord['level']; token?: Token | undefined; session?: string | undefined },
-  ): Promise<{ token: Token | undefined; epochIsOver: boolean }> {
+  async read(at: number, key: string, ask: Ask): Promise<{ token: Token | undefined; epochIsOver: boolean }> {
     const isolate = this.#isolates[at] as IsolateMachine;
     const { life } = isolate;
     const begun = this.#moment();
@@ -180,21 +183,45 @@ export class World {
       const level = ask.level ?? this.#plan.policies[key]?.level ?? 'bounded';
       return { do: 'begin', read, isolate: isolate.name, key, level, token: ask.token };
     });
+    const what = `${isolate.name}, ${key}, ${ask.session ?? ask.level ?? 'bounded'}`;
+    const seen = this.#watch(isolate, begun, ask.token);
+    this.openReads.begin(begun, what, () => isolate.life !== life);
     let answer: CachedAnswer;
     try {
       answer = await this.#answer(isolate, key, consistency, read);
     } catch (error) {
       this.#note(() => ({ do: 'fail', read }));
       this.unanswered += 1;
+      this.refusals.push(
+        ...this.openReads.end(begun, what, this.scheduler.nowMs),
+        ...(isolate.life === life ? judgeFailure(what, error, seen()) : []),
+      );
       this.log(() => `${isolate.name} fails to read ${key}: ${error}`);
       const code = error instanceof Failure ? error.code : '';
       return { token: ask.token, epochIsOver: code.startsWith('token_from') };
     }
+    this.refusals.push(...this.openReads.end(begun, what, this.scheduler.nowMs));
     if (isolate.life !== life) return { token: ask.token, epochIsOver: false };
+    if (answer.unverified === 'origin-unavailable') this.refusals.push(...judgeStandIn(what, seen()));
     const token = answer.token === undefined ? undefined : parseToken(answer.token);
     this.#note(() => answered(read, answer, token));
     this.#record(isolate, key, ask, begun, answer);
     return { token: token ?? ask.token, epochIsOver: false };
+  }
+
+  /** What is true of a read until it ends. */
+  #watch(isolate: IsolateMachine, begun: ReadRecord['begun'], token: Token | undefined): () => Circumstances {
+    const epoch = this.#root.epoch;
+    const since = begun.ms;
+    return () => ({
+      begun,
+      endedMs: this.scheduler.nowMs,
+      token,
+      epochs: [epoch, this.#root.epoch],
+      isDatabaseInReach:
+        this.#network.isSoundSince(isolate, this.origin, since) && this.origin.lastDownMs < since,
+      hasDefect: this.origin.lastDefectMs >= since,
+    });
   }
 
   /** A client's write through an isolate, acknowledged once it is invalidated. */
@@ -206,7 +233,7 @@ export class World {
         commit: async () =>
           await this.#toOrigin(isolate, () => this.#commit(`${isolate.name} commits`, changes)),
         invalidate: async ({ tags, records, outboxId }: Commit) => {
-          const answered = await this.#toRoot(isolate, () => this.#invalidate(tags), true);
+          const answered = await this.#invalidateFrom(isolate, tags);
           isolate.invalidated.note([outboxId], answered);
           for (const record of records) record.token = answered;
           return answered;
@@ -248,6 +275,14 @@ export class World {
     this.#note(() => ({ do: 'mark', commits: ids, at }));
   }
 
+  async #invalidateFrom(isolate: IsolateMachine, tags: readonly string[]): Promise<Token> {
+    try {
+      return await this.#toRoot(isolate, () => this.#invalidate(tags), true);
+    } catch (cause) {
+      throw new Failure('clock_unavailable', 'The tag clock does not answer.', { cause });
+    }
+  }
+
   async #answer(
     isolate: IsolateMachine,
     key: string,
@@ -261,7 +296,8 @@ export class World {
     const parent = {
       sync: async (request: SyncRequest) => {
         const sync = this.#sends(isolate.name, request);
-        const asks = (by: 'region' | 'root', clock: ClockParent) => () => this.#answersOf(by, sync, clock, request);
+        const asks = (by: 'region' | 'root', clock: ClockParent) => () =>
+          this.#answersOf(by, sync, clock, request);
         try {
           const answer = await this.#network.call(isolate, region, asks('region', region.clock));
           const { ageMs } = answer;
@@ -314,8 +350,12 @@ export class World {
     const load = async (): Promise<Loaded> =>
       await this.#toOrigin(isolate, async () => {
         await this.scheduler.sleep(this.origin.slowMs * this.#chance.draw('origin'));
-        const data = key === LIST ? this.#list() : this.#item(Number(key.split('/')[1]));
+        const data = key === LIST ? this.origin.list() : this.origin.item(Number(key.split('/')[1]));
         this.#note(() => ({ do: 'data', read }));
+        if (this.origin.defect) {
+          this.origin.lastDefectMs = this.scheduler.nowMs;
+          throw new Defect('A query has a defect.');
+        }
         this.log(() => `${isolate.name} reads ${JSON.stringify(data.value)}`);
         await this.scheduler.sleep(Math.round(this.#chance.between('origin', 0, 3)));
         report = this.origin.report(epoch);
@@ -327,67 +367,40 @@ export class World {
       // The database itself is this world's, so nothing is asked through drizzle's.
       reflection: { db: undefined as never, report: () => report, reportOn: never },
       invalidated,
-      invalidate: (tags) => this.#toRoot(isolate, () => this.#invalidate(tags), true),
+      invalidate: (tags) => this.#invalidateFrom(isolate, tags),
       withTimeout: time.withTimeout,
     });
     const { asOf, storable } = loaded;
-    this.#note(() => ({ do: 'loaded', read, asOf: asOf?.epoch === epoch ? asOf.seq : asOf && null, storable }));
+    this.#note(() => ({
+      do: 'loaded',
+      read,
+      asOf: asOf?.epoch === epoch ? asOf.seq : asOf && null,
+      storable,
+    }));
     return loaded;
-  }
-
-  #item(row: number): { value: Shown | null; tags: string[] } {
-    const found = this.origin.rows[row];
-    const tags = [rowTag(row)];
-    if (found === undefined || found.absent) return { value: null, tags };
-    return { value: { [rowTag(row)]: found.version }, tags };
-  }
-
-  #list(): { value: Shown; tags: string[] } {
-    const present = this.origin.rows.flatMap(({ absent, version }, row) =>
-      absent ? [] : [[rowTag(row), version] as const],
-    );
-    const value = { [COLLECTION]: this.origin.collectionVersion, ...Object.fromEntries(present) };
-    return { value, tags: [COLLECTION, ...present.map(([tag]) => tag)] };
   }
 
   #record(
     isolate: IsolateMachine,
     key: string,
-    ask: { level?: ReadRecord['level']; token?: Token | undefined; session?: string | undefined },
+    ask: Ask,
     begun: ReadRecord['begun'],
-    { entry, source, unverified, token }: CachedAnswer,
+    answer: CachedAnswer,
   ): void {
-    const ended = this.#moment();
-    if (source.hit) this.hits += 1;
+    const at = { begun, ended: this.#moment() };
+    if (answer.source.hit) this.hits += 1;
     const policy = this.#plan.policies[key];
     if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
-    const fromOrigin = !source.hit && unverified !== 'origin-unavailable';
-    const shown = JSON.parse(entry.body) as Shown | null;
-    const marked =
-      (source.hit && source.stale && ask.level === 'eventual') || (!fromOrigin && unverified !== undefined);
-    const how = source.hit ? `${source.tier}${source.stale ? ', stale' : ''}` : source.forward;
-    this.log(
-      () =>
-        `${isolate.name} answers ${key} (${ask.session ?? ask.level ?? 'bounded'}) with ${entry.body} of stamp ${entry.epoch}.${entry.stamp} from ${how}${marked ? `, marked ${unverified ?? 'stale'}` : ''}`,
-    );
-    const deps =
-      shown === null ? [[rowTag(Number(key.split('/')[1])), 'absent'] as const] : Object.entries(shown);
-    for (const [dep, version] of deps) {
-      this.reads.push({
-        dep,
-        level: ask.level ?? policy.level,
-        token: ask.token,
-        // Without a token the session is promised nothing beyond what it had.
-        session: token === undefined ? undefined : ask.session,
-        begun,
-        ended,
-        shown: version,
-        marked,
-        boundMs: policy.boundMs + CLOCK_SLACK_MS,
-        sourceBoundMs: policy.sourceBoundMs + CLOCK_SLACK_MS,
-        note: `${isolate.name}, ${key}, ${how}`,
-      });
-    }
+    const tokenOut = this.#living(answer.token);
+    const { line, records } = recordsOf(isolate.name, key, ask, at, answer, policy, tokenOut);
+    this.log(() => line);
+    this.reads.push(...records);
+  }
+
+  /** The token, unless the root has another epoch by now: until isolates hear of it, the old epoch's promise little. */
+  #living(token: string | undefined): Token | undefined {
+    const parsed = token === undefined ? undefined : parseToken(token);
+    return parsed?.epoch === this.#root.epoch ? parsed : undefined;
   }
 
   #relayPorts(): RelayPorts {
@@ -415,11 +428,18 @@ export class World {
 
   async #toOrigin<T>(from: Machine, work: () => Promise<T> | T): Promise<T> {
     try {
-      return await this.#network.call(from, this.origin, () => {
-        if (this.origin.down) throw new Error('The database is down.');
+      const call = this.#network.call(from, this.origin, () => {
+        if (this.origin.down) {
+          this.origin.lastDownMs = this.scheduler.nowMs;
+          throw new Error('The database is down.');
+        }
         return work();
       });
+      return await (from instanceof IsolateMachine
+        ? from.time.withTimeout(call, STATEMENT_MS_MAX, () => new Error('The statement took too long.'))
+        : call);
     } catch (error) {
+      if (error instanceof Defect) throw error;
       throw new Failure('database_unavailable', 'The database does not answer.', { cause: error });
     }
   }
@@ -462,7 +482,12 @@ export class World {
     return sync;
   }
 
-  async #answersOf(by: 'root' | 'region', sync: SentSync, clock: ClockParent, request: SyncRequest): Promise<SyncAnswer> {
+  async #answersOf(
+    by: 'root' | 'region',
+    sync: SentSync,
+    clock: ClockParent,
+    request: SyncRequest,
+  ): Promise<SyncAnswer> {
     const answer = await clock.sync(request);
     this.#note(() => ({ do: 'answers', sync: sync.id, by, at: momentOf(answer) }));
     return answer;
@@ -497,8 +522,5 @@ interface SentSync {
   readonly atMs: number;
 }
 
-/** A follower waits for 1,500 ms on a clock of its own, which may be fast by a hundred parts in a million. */
-const SYNC_WAIT_MS = 1_499;
-
-/** What clocks that drift apart by 200 parts in a million make of the longest bound, and a millisecond of rounding. */
-const CLOCK_SLACK_MS = 4;
+/** A follower waits for 900 ms on a clock of its own, which may be fast by a hundred parts in a million. */
+const SYNC_WAIT_MS = 899;

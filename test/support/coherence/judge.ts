@@ -22,20 +22,31 @@ export interface WriteRecord {
   readonly committed?: Moment | undefined;
   /** When the writer was told that its invalidation has taken effect, and the token that it was told. */
   readonly acknowledged?: Moment | undefined;
-  readonly token?: { readonly epoch: string; readonly seq: number } | undefined;
+  readonly token?: Token | undefined;
+}
+
+export interface Token {
+  readonly epoch: string;
+  readonly seq: number;
 }
 
 export interface ReadRecord {
   readonly dep: string;
   readonly level: 'strong' | 'bounded' | 'eventual';
-  readonly token?: { readonly epoch: string; readonly seq: number } | undefined;
+  /** The token that the request carried. */
+  readonly token?: Token | undefined;
+  /** The token that the answer carried. */
+  readonly tokenOut?: Token | undefined;
   /** Reads of one session carry the token of the answer before, and follow each other. */
   readonly session?: string | undefined;
   readonly begun: Moment;
   readonly ended: Moment;
   /** What the answer showed: a version, or that there is no such thing. */
   readonly shown: number | 'absent';
-  /** The answer says of itself that it is stale or unverified: nothing but the past is promised of it. */
+  /**
+   * The answer says of itself that it is stale or unverified: nothing but the past is promised of it. A mark excuses
+   * bounded and eventual reads alone: strong and session reads get no answer that breaks their promise.
+   */
   readonly marked: boolean;
   readonly boundMs: number;
   /** Beyond `boundMs`, how old a commit may be without having been invalidated; undefined to judge none. */
@@ -48,6 +59,7 @@ export type Rule =
   | 'strong'
   | 'session'
   | 'monotonic'
+  | 'shared-token'
   | 'bounded'
   | 'source-bound'
   | 'from-the-future'
@@ -66,32 +78,98 @@ export function judgeHistory(writes: readonly WriteRecord[], reads: readonly Rea
   for (const write of writes) historyOf(histories, write.dep).add(write);
   const violations: Violation[] = [];
   const shownToSession = new Map<string, number>();
+  const kept: Kept[] = [];
   for (const read of reads.toSorted((a, b) => a.ended.order - b.ended.order)) {
-    const violation = judgeRead(historyOf(histories, read.dep), read, shownToSession);
-    if (violation !== undefined) violations.push(violation);
+    const judged = judgeRead(historyOf(histories, read.dep), read, shownToSession);
+    if ('rule' in judged) violations.push(judged);
+    else kept.push(judged);
+  }
+  return [...violations, ...judgeTokens(kept)];
+}
+
+/** A read that keeps its own promises. */
+interface Kept {
+  readonly read: ReadRecord;
+  /** The greatest version that its answer may have shown. */
+  readonly shown: number;
+  /** The least version that it has certainly shown. */
+  readonly least: number;
+}
+
+/**
+ * Judges tokens across clients: an answer's token covers everything that the answer showed. So a read with a token
+ * owes the greatest version that any unmarked answer with the same or a lesser token has shown, to whomever.
+ */
+function judgeTokens(kept: readonly Kept[]): Violation[] {
+  const violations: Violation[] = [];
+  for (const ofDep of Map.groupBy(kept, ({ read }) => read.dep).values()) {
+    const steps = stepsOf(ofDep);
+    for (const { read, shown } of ofDep) {
+      if (read.token === undefined) continue;
+      const owed = coveredBy(steps.get(read.token.epoch) ?? [], read.token.seq);
+      if (shown < owed) violations.push({ rule: 'shared-token', read, owed });
+    }
   }
   return violations;
+}
+
+/** The greatest version shown with a token up to `seq`: one step for each `seq` at which it rises. */
+interface TokenStep {
+  readonly seq: number;
+  readonly version: number;
+}
+
+/** The steps of one dep, by epoch. */
+function stepsOf(kept: readonly Kept[]): Map<string, TokenStep[]> {
+  const shown = kept.flatMap(({ read: { tokenOut, marked }, least }) =>
+    tokenOut === undefined || marked ? [] : [{ ...tokenOut, version: least }],
+  );
+  const steps = new Map<string, TokenStep[]>();
+  for (const { epoch, seq, version } of shown.sort((a, b) => a.seq - b.seq)) {
+    const ofEpoch = steps.get(epoch) ?? [];
+    steps.set(epoch, ofEpoch);
+    if (version > (ofEpoch.at(-1)?.version ?? 0)) ofEpoch.push({ seq, version });
+  }
+  return steps;
+}
+
+function coveredBy(steps: readonly TokenStep[], seq: number): number {
+  let low = 0;
+  let high = steps.length;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if ((steps[middle]?.seq ?? 0) <= seq) low = middle + 1;
+    else high = middle;
+  }
+  return steps[low - 1]?.version ?? 0;
 }
 
 function judgeRead(
   history: History,
   read: ReadRecord,
   shownToSession: Map<string, number>,
-): Violation | undefined {
+): Violation | Kept {
   const begunBy = history.newest(({ begun }) => begun.order < read.ended.order);
   const shown = versionShown(history, read, begunBy);
   if (shown === undefined) return { rule: 'never-existed', read, owed: begunBy };
   if (shown > begunBy) return { rule: 'from-the-future', read, owed: begunBy };
-  if (read.marked) return undefined;
+  if (isExcused(read)) return { read, shown, least: 0 };
+  let least = 0;
   for (const [rule, owed] of floorsOf(history, read, shownToSession)) {
     if (shown < owed) return { rule, read, owed };
+    least = Math.max(least, owed);
   }
+  least = read.shown === 'absent' ? history.oldestAbsence(least) : shown;
   if (read.session !== undefined) {
     const key = `${read.session}/${read.dep}`;
     // A level that promises less in between does not take back what has been shown.
-    shownToSession.set(key, Math.max(shown, shownToSession.get(key) ?? 0));
+    shownToSession.set(key, Math.max(least, shownToSession.get(key) ?? 0));
   }
-  return undefined;
+  return { read, shown, least };
+}
+
+function isExcused({ marked, level, token }: ReadRecord): boolean {
+  return marked && level !== 'strong' && token === undefined;
 }
 
 /**
@@ -167,6 +245,13 @@ class History {
   /** Of a version that nobody has written, nothing is known. */
   isAbsence(version: number): boolean {
     return version === 0 || this.#writes[version - 1]?.absent === true;
+  }
+
+  /** The least version from `least` on that is an absence. */
+  oldestAbsence(least: number): number {
+    let version = least;
+    while (version < this.#writes.length && !this.isAbsence(version)) version += 1;
+    return version;
   }
 
   /** The greatest version up to `most` that is an absence: 0, the one before the first, is always one. */

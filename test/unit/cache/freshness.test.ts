@@ -41,6 +41,7 @@ const policies = fc.record({
   jitter: fc.double({ min: 0, max: FRESHNESS_MAX.jitter, noNaN: true }),
   staleWhileRevalidateS: fc.nat(600),
   staleIfErrorS: fc.nat(1_200),
+  staleIfErrorFor: fc.constantFrom('bounded', 'all'),
   negativeTtlS: fc.nat(600),
   beta: fc.double({ min: 0, max: FRESHNESS_MAX.beta, noNaN: true }),
 });
@@ -213,6 +214,13 @@ describe('standing in for the origin', () => {
     expect([until('valid', 899_999), until('valid', 900_000)]).toEqual([true, false]);
     expect([until('invalidated', 599_999), until('invalidated', 600_000)]).toEqual([true, false]);
     expect(mayStandIn(ask({ policy: { staleIfErrorS: 0 }, tags: 'invalidated' }), FILLED_AT)).toBe(false);
+  });
+
+  it('is for bounded and eventual readers, unless the policy declares it for all', () => {
+    const levels = (staleIfErrorFor: FreshnessPolicy['staleIfErrorFor']) =>
+      LEVELS.filter((level) => mayStandIn(ask({ level, policy: { staleIfErrorFor } }), FILLED_AT));
+    expect(levels('bounded')).toEqual(['bounded', 'eventual']);
+    expect(levels('all')).toEqual(LEVELS);
   });
 
   it('and being served end before a tier may drop the entry', () => {

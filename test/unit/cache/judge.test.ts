@@ -87,6 +87,28 @@ describe('the judge', () => {
     expect(rules(written(3, [1]), read(4_500, 'absent'))).toEqual(['bounded']);
   });
 
+  it('holds a token to everything that any unmarked answer has shown with it, or with a lesser one', () => {
+    const writes = written(3).map((write) => ({ ...write, acknowledged: undefined, token: undefined }));
+    const shown = read(3_000, 3, { tokenOut: token(7) });
+    const late = read(3_100, 2, { token: token(7) });
+    expect(rules(writes, shown, late)).toEqual(['shared-token']);
+    expect(rules(writes, late, shown)).toEqual(['shared-token']);
+    expect(rules(writes, shown, { ...late, token: token(6) })).toEqual([]);
+    expect(rules(writes, shown, { ...late, token: token(7, 'another') })).toEqual([]);
+    expect(rules(writes, { ...shown, marked: true }, late)).toEqual([]);
+  });
+
+  it('takes an absence that it holds against later reads for the oldest one that may be meant', () => {
+    const writes = written(3, [3]).map((write) => ({ ...write, acknowledged: undefined, token: undefined }));
+    const absent = read(3_000, 'absent', { tokenOut: token(7) });
+    expect(rules(writes, absent, read(3_100, 2, { token: token(7) }))).toEqual([]);
+  });
+
+  it('lets no mark excuse a strong read, or one with a token', () => {
+    expect(rules(written(3), read(4_000, 2, { level: 'strong', marked: true }))).toEqual(['strong']);
+    expect(rules(written(3), read(4_000, 2, { token: token(3), marked: true }))).toEqual(['session']);
+  });
+
   it('asks nothing of what is marked but that it was true once', () => {
     expect(rules(written(3), read(9_000, 1, { marked: true }))).toEqual([]);
     expect(rules(written(3), read(9_000, 4, { marked: true }))).toEqual(['from-the-future']);

@@ -54,14 +54,19 @@ class World {
 
   async read(
     isolate: ReadThroughPorts,
-    options: { level?: Consistency['level']; policy?: Partial<CachePolicy>; during?: () => void } = {},
+    options: {
+      level?: Consistency['level'];
+      atLeast?: Consistency['atLeast'];
+      policy?: Partial<CachePolicy>;
+      during?: () => void;
+    } = {},
   ) {
     return await readThrough(
       {
         view: 'v',
         key: 'k',
         policy: cachePolicy(options.policy),
-        consistency: { level: options.level, atLeast: undefined },
+        consistency: { level: options.level, atLeast: options.atLeast },
         load: async () => {
           this.loads += 1;
           await this.originIsSlow;
@@ -301,14 +306,32 @@ describe('read-through without its origin', () => {
     world.originFails = outage();
     expect((await world.read(one)).source.hit).toBe(true);
     world.invalidate('product:1');
-    const standIn = await world.read(one, { level: 'strong' });
+    world.now += POLICY.boundMs + 1;
+    const standIn = await world.read(one);
     expect(standIn).toMatchObject({
       source: { hit: false, forward: 'stale' },
       unverified: 'origin-unavailable',
     });
     expect(standIn.entry.body).toBe('"v1"');
     world.originFails = new Error('a bug in the query');
-    await expect(world.read(one, { level: 'strong' })).rejects.toThrow('a bug in the query');
+    await expect(world.read(one)).rejects.toThrow('a bug in the query');
+  });
+
+  it('lets nothing stand in for strong and session readers, unless the view declares it', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    world.originFails = outage();
+    world.invalidate('product:1');
+    const strong = { level: 'strong' } as const;
+    const session = { atLeast: { epoch: 'e', seq: 1 } } as const;
+    for (const reader of [strong, session])
+      await expect(world.read(one, reader)).rejects.toMatchObject({ code: 'database_unavailable' });
+    for (const reader of [strong, session])
+      expect(await world.read(one, { ...reader, policy: { staleIfErrorFor: 'all' } })).toMatchObject({
+        unverified: 'origin-unavailable',
+        token: undefined,
+        maxAgeS: 0,
+      });
   });
 
   it('fails where there is nothing to stand in, or where that is too old', async () => {

@@ -295,7 +295,9 @@ function capturesOtherWriters(
       const lanes = async () => {
         const rows = await query('select distinct is_bulk from millrace.outbox');
         await query('delete from millrace.outbox');
-        return rows.map(({ is_bulk: isBulk }) => String(isBulk).startsWith('t'));
+        return Array.from(rows as Record<string, unknown>[], ({ is_bulk: isBulk }) =>
+          String(isBulk).startsWith('t'),
+        );
       };
       await putEntity(db, product, 'lane', { description: null, unitPrice: 1 });
       expect(await lanes()).toEqual([false]);

@@ -1,0 +1,10 @@
+import { expect, it } from 'vitest';
+import { FAULTS } from '../../scripts/verify/faults.ts';
+import { verifyCoherence } from '../support/node/verify-coherence.ts';
+
+it.each(Object.keys(FAULTS))('finds the fault "%s"', (fault) => {
+  const args = ['--seconds', '20', '--reads', '2000', '--broken', fault];
+  const { status, output } = verifyCoherence(...args);
+  expect(output).toMatch(/violations: [1-9]/);
+  expect(status).toBe(0);
+});

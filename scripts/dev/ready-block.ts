@@ -7,8 +7,8 @@ import { curlOf } from './trials.ts';
 export interface ReadyStack {
   readonly url: string;
   readonly key: string;
-  /** Of the database, for Neon's HTTP protocol. */
-  readonly endpoint: string;
+  /** The database is that of DATABASE_URL, not the embedded one. */
+  readonly isExternal: boolean;
   readonly kafka: { readonly url: string; readonly username: string; readonly password: string } | undefined;
   /** How long the start took. */
   readonly seconds: number;
@@ -18,7 +18,7 @@ export interface ReadyStack {
 export const READY = 'Millrace is ready';
 
 export function readyBlock(stack: ReadyStack, catalog: Catalog, trials: readonly Trial[]): string {
-  const { url, key, endpoint, kafka, seconds } = stack;
+  const { url, key, isExternal, kafka, seconds } = stack;
   const lines = [
     ``,
     `${READY} after ${seconds.toFixed(1)} s. Ctrl-C stops everything.`,
@@ -26,7 +26,7 @@ export function readyBlock(stack: ReadyStack, catalog: Catalog, trials: readonly
     `  API       ${url}`,
     `  OpenAPI   ${url}/openapi.json`,
     `  Health    ${url}/health/ready`,
-    `  Database  ${endpoint} (Neon's HTTP protocol)`,
+    `  Database  ${isExternal ? 'psql "$DATABASE_URL"' : 'npm run sql -- "select count(*) from millrace.events"'}`,
     `  Key       ${key}`,
     ...(kafka === undefined
       ? []

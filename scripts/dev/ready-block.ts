@@ -46,20 +46,19 @@ function whatToTry(stack: ReadyStack, catalog: Catalog, trials: readonly Trial[]
       '`npm run db:generate` and start again.',
       '',
       'Try:',
-      `  curl -s ${stack.url}/health/ready`,
+      `  curl -i ${stack.url}/health/ready`,
     ];
   if (trials.length === 0)
     return [
       'No event type of the catalog has an `example`, so there are no lines to try here.',
       `Its event types: ${stack.url}/v1/events/types`,
     ];
-  const isWritten = trials.some((trial) => 'send' in trial);
-  const isRead = trials.some((trial) => 'get' in trial);
-  const again = 'Read again after the event: only the answers that it changes are fresh (see Cache-Status).';
   return [
-    'Try:',
-    ...trials.map((trial) => `  ${curlOf(trial, stack, catalog)}`),
-    ...(isWritten && isRead ? ['', again] : []),
+    'Try, in this order and as often as you like:',
+    ...trials.flatMap((trial) => [
+      ...(trial.note === undefined ? [] : [`  # ${trial.note}`]),
+      `  ${curlOf(trial, stack, catalog)}`,
+    ]),
   ];
 }
 

@@ -38,7 +38,17 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   deploy: { needs: 'a Cloudflare account; npm run deploy:check is a step of CI' },
 };
 /** Their `--help` lists the options. Of the others the source has to name them. */
-const WITH_HELP = ['dev', 'sql', 'scaffold', 'train', 'bundle', 'publish', 'cli', 'db:generate', 'db:capture'];
+const WITH_HELP = [
+  'dev',
+  'sql',
+  'scaffold',
+  'train',
+  'bundle',
+  'publish',
+  'cli',
+  'db:generate',
+  'db:capture',
+];
 
 /** Other commands of blocks, by their beginning. */
 const COMMANDS: readonly (readonly [RegExp, Run])[] = [

@@ -1,13 +1,14 @@
 /** `npm run bundle -- MODEL --onnx FILE --golden FILE`: makes a bundle of a model that was trained elsewhere. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import * as z from 'zod';
-import { catalog } from '../src/catalog/index.ts';
+import { readOptions, UsageError } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
+import { STATE_DIR } from './command-line/target.ts';
 import { type BundleParts, makeBundle, writeBundleFolder } from './models/bundle.ts';
 import { readGraphSignature } from './models/graph-signature.ts';
-import { modelNamed, runCommand } from './models/named.ts';
-import { STATE_DIR } from './models/target.ts';
+import { modelNamed } from './models/named.ts';
+import { loadCatalog } from './project/catalog.ts';
 
 const USAGE = `npm run bundle -- MODEL --onnx FILE --golden FILE [options]
 
@@ -28,8 +29,9 @@ const Columns = z.record(z.string(), z.array(z.string()));
 const Figures = z.record(z.string(), z.unknown());
 
 await runCommand(async () => {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
+  const { values, positionals } = readOptions({
+    command: 'npm run bundle',
+    positionalsMax: 1,
     options: {
       onnx: { type: 'string' },
       golden: { type: 'string' },
@@ -42,8 +44,9 @@ await runCommand(async () => {
     },
   });
   if (values.help) return console.log(USAGE);
-  const definition = modelNamed(catalog, positionals[0]);
-  if (values.onnx === undefined || values.golden === undefined) throw new Error(USAGE);
+  const definition = modelNamed(await loadCatalog(), positionals[0]);
+  if (values.onnx === undefined || values.golden === undefined)
+    throw new UsageError(`Give --onnx and --golden.\n\n${USAGE}`);
   const onnx = await bytesOf(values.onnx);
   const parts: BundleParts = {
     onnx,

@@ -3,14 +3,16 @@
  * the tables of the catalog. To be run after the migrations, and again after every change of the catalog's tables.
  * It first compares the declared tables with the database.
  */
-import { parseArgs } from 'node:util';
 import { getTableUniqueName } from 'drizzle-orm';
-import pg from 'pg';
-import { catalog } from '../src/catalog/index.ts';
+import type pg from 'pg';
 import { dropCaptureStatements } from '../src/storage/postgres/capture.ts';
 import { outbox } from '../src/storage/postgres/schema.ts';
+import { withClient } from './command-line/database-client.ts';
+import { readOptions } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
+import { requiredDatabaseUrl } from './command-line/values.ts';
 import { assertCatalogCapturable, catalogCapture } from './dev/database/capture.ts';
-import { explainError } from './dev/database/migrations.ts';
+import { loadCatalog } from './project/catalog.ts';
 
 const USAGE = `Usage: DATABASE_URL=postgres://… npm run db:capture [-- --print | --drop]
 
@@ -18,7 +20,8 @@ const USAGE = `Usage: DATABASE_URL=postgres://… npm run db:capture [-- --print
   --drop    remove the triggers`;
 
 async function main(): Promise<void> {
-  const { values: options } = parseArgs({
+  const { values: options } = readOptions({
+    command: 'npm run db:capture',
     options: {
       print: { type: 'boolean', default: false },
       drop: { type: 'boolean', default: false },
@@ -26,27 +29,24 @@ async function main(): Promise<void> {
     },
   });
   if (options.help) return console.log(USAGE);
-  const statements = ['begin', ...(options.drop ? dropCaptureStatements() : catalogCapture()), 'commit'];
+  const catalog = await loadCatalog();
+  const statements = [
+    'begin',
+    ...(options.drop ? dropCaptureStatements() : catalogCapture(catalog)),
+    'commit',
+  ];
   if (options.print) return console.log(`${statements.join(';\n\n')};`);
-  const databaseUrl = process.env['DATABASE_URL'];
-  if (databaseUrl === undefined || databaseUrl === '')
-    throw new Error(
-      'DATABASE_URL is not set. It names the database, as postgres://user:password@host/database.',
-    );
-  const client = new pg.Client({ connectionString: databaseUrl });
-  try {
-    await client.connect();
+  const databaseUrl = requiredDatabaseUrl(process.env['DATABASE_URL']);
+  const target = await withClient(databaseUrl, async (client) => {
     if (!options.drop) {
       await assertMigrated(client);
-      await assertCatalogCapturable(async (text, params) => (await client.query(text, params)).rows);
+      await assertCatalogCapturable(catalog, async (text, params) => (await client.query(text, params)).rows);
     }
     // What fails in between is rolled back as the connection ends.
     for (const statement of statements) await client.query(statement);
-  } finally {
-    await client.end();
-  }
+    return `${client.database ?? ''} on ${client.host}`;
+  });
   const tables = [...catalog.entities, ...catalog.histories].map(({ name }) => name).join(', ');
-  const target = `${client.database ?? ''} on ${client.host}`;
   console.log(
     options.drop
       ? `${target}: other writers are no longer captured`
@@ -63,10 +63,5 @@ async function assertMigrated(client: pg.Client): Promise<void> {
     throw new Error("Millrace's own tables are not in this database. Run npm run db:migrate first.");
 }
 
-try {
-  await main();
-} catch (error) {
-  // Stack traces and connection strings stay out of a deploy log.
-  console.error(`capture: ${explainError(error)}`);
-  process.exitCode = 1;
-}
+// Stack traces and connection strings stay out of a deploy log.
+await runCommand(main, 'db:capture');

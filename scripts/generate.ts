@@ -7,9 +7,10 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import { generateDrizzleJson } from 'drizzle-kit/api';
 import * as z from 'zod';
+import { readOptions } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
 import { ambiguousChanges, explainAmbiguous } from './dev/database/ambiguous.ts';
 import { tablesOfModule } from './dev/database/declared.ts';
 import {
@@ -35,7 +36,8 @@ const Snapshot = z.object({
 type Module = Record<string, unknown>;
 
 async function main(): Promise<void> {
-  const { values: options } = parseArgs({
+  const { values: options } = readOptions({
+    command: 'npm run db:generate',
     options: {
       name: { type: 'string' },
       tables: { type: 'string' },
@@ -114,9 +116,4 @@ async function drizzleKit(args: readonly string[]): Promise<void> {
   if (code !== 0 || /^\w*Error: /m.test(errors)) throw new Error('drizzle-kit failed, with the error above.');
 }
 
-try {
-  await main();
-} catch (error) {
-  console.error(`db:generate: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
-}
+await runCommand(main, 'db:generate');

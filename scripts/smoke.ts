@@ -7,9 +7,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { catalog } from '../src/catalog/index.ts';
+import type { Catalog } from '../src/define/catalog.ts';
 import type { EventToSend, Smoke, SmokeRead } from '../src/define/project.ts';
+import { readOptions } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
+import { portOf } from './command-line/values.ts';
 import { cloudEvent } from './dev/trials.ts';
+import { loadCatalog } from './project/catalog.ts';
 import { loadProject } from './project/load.ts';
 import { queryOfState, type Started, startDev, stopDev } from './smoke/stack.ts';
 
@@ -85,7 +89,7 @@ async function followEvent(stack: Started, smoke: Smoke): Promise<void> {
 }
 
 /** What can be checked of any catalog: the examples of its events are stored. */
-async function sendExamples(stack: Started): Promise<void> {
+async function sendExamples(stack: Started, catalog: Catalog): Promise<void> {
   const shown = catalog.events.filter(({ example }) => example !== undefined);
   if (shown.length === 0) console.log('The catalog has no event type with an example: nothing is sent.');
   for (const { type, example } of shown) {
@@ -103,29 +107,46 @@ async function sendExamples(stack: Started): Promise<void> {
   }
 }
 
-async function run(stateDir: string): Promise<void> {
-  const first = await startDev(stateDir, FIRST_START_S_MAX);
+async function run(
+  at: { readonly stateDir: string; readonly port: number },
+  catalog: Catalog,
+): Promise<void> {
+  const first = await startDev(at, FIRST_START_S_MAX);
   check(`first start within ${FIRST_START_S_MAX} s`, true, first.seconds);
-  const smoke = await loadProject().smoke?.(queryOfState(stateDir));
-  if (smoke === undefined) await sendExamples(first);
+  const smoke = await loadProject().smoke?.(queryOfState(at.stateDir));
+  if (smoke === undefined) await sendExamples(first, catalog);
   else await followEvent(first, smoke);
   const kept = smoke?.fresh[0]?.get ?? '/v1/events/types';
   const before = await get(first, kept);
   check('nothing answers after Ctrl-C', await stopDev(first));
-  const second = await startDev(stateDir, SECOND_START_S_MAX);
+  const second = await startDev(at, SECOND_START_S_MAX);
   check(`second start within ${SECOND_START_S_MAX} s`, true, second.seconds);
   const after = await get(second, kept);
   check(`${kept} is the same after a restart`, JSON.stringify(after.body) === JSON.stringify(before.body));
   check('nothing answers after the second Ctrl-C', await stopDev(second));
 }
 
-const stateDir = mkdtempSync(join(tmpdir(), 'millrace-smoke-'));
-try {
-  await run(stateDir);
-} catch (error) {
-  check(error instanceof Error ? error.message : String(error), false);
-} finally {
-  rmSync(stateDir, { recursive: true, force: true });
-}
-console.log(`\nsmoke: ${passed} passed, ${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+const USAGE = `npm run smoke -- [--port 8797]
+
+Starts npm run dev twice on an empty state folder and follows an event; this takes 20 to 60 s.`;
+
+await runCommand(async () => {
+  const { values } = readOptions({
+    command: 'npm run smoke',
+    options: { port: { type: 'string', default: '8797' }, help: { type: 'boolean', default: false } },
+  });
+  if (values.help) return console.log(USAGE);
+  const port = portOf('--port', values.port);
+  const catalog = await loadCatalog();
+  const stateDir = mkdtempSync(join(tmpdir(), 'millrace-smoke-'));
+  console.log('Starting npm run dev on an empty state folder; the whole run takes 20 to 60 s.');
+  try {
+    await run({ stateDir, port }, catalog);
+  } catch (error) {
+    check(error instanceof Error ? error.message : String(error), false);
+  } finally {
+    rmSync(stateDir, { recursive: true, force: true });
+  }
+  console.log(`\nsmoke: ${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+});

@@ -2,15 +2,17 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { catalog } from '../src/catalog/index.ts';
-import { modelNamed, runCommand } from './models/named.ts';
+import { nearest, UsageError } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
+import { STATE_DIR, TARGET_USAGE, type Target, targetOf } from './command-line/target.ts';
+import { databaseUrlOf } from './command-line/values.ts';
+import { runningStack } from './dev/state/lock.ts';
+import { modelNamed } from './models/named.ts';
 import { publishFolder } from './models/publish.ts';
-import { STATE_DIR, TARGET_USAGE, type Target, targetOf } from './models/target.ts';
 import { completed, failed, report } from './models/training-run.ts';
+import { loadCatalog } from './project/catalog.ts';
 import { loadProject } from './project/load.ts';
 import { runScript } from './project/run.ts';
-
-const DEV_VARS = `${STATE_DIR}/worker.env`;
 
 const USAGE = `npm run train -- [MODEL] [options] [options of the recipe]
 
@@ -21,6 +23,11 @@ own), else that of npm run dev. With --publish the bundle is published, and the 
   --out DIR          the bundle's folder (${STATE_DIR}/models/MODEL)
   --publish          publishes the bundle
 ${TARGET_USAGE}`;
+
+const OWN_VALUES = ['out', 'url', 'key', 'state'] as const;
+const OWN_FLAGS = ['publish', 'help'] as const;
+/** How often a recipe that runs is mentioned. */
+const TELL_EVERY_MS = 10_000;
 
 /** The arguments that are ours; the recipe gets the others. */
 interface Arguments {
@@ -35,36 +42,48 @@ function argumentsOf(given: readonly string[]): Arguments {
   const rest: string[] = [];
   for (let index = 0; index < given.length; index += 1) {
     const argument = given[index] ?? '';
-    const [name = '', inline] = argument.split(/=(.*)/s);
-    if (['--publish', '--help'].includes(argument)) flags.add(argument);
-    else if (['--out', '--url', '--key'].includes(name)) {
-      const value = inline ?? given[index + 1];
-      if (value === undefined) throw new Error(`${name} wants a value.`);
-      values[name.slice(2)] = value;
+    const [, name = '', inline] = /^--([^=]+)(?:=(.*))?$/s.exec(argument) ?? [];
+    if (OWN_FLAGS.some((flag) => flag === name) && inline === undefined) flags.add(name);
+    else if (OWN_VALUES.some((option) => option === name)) {
+      const value = inline ?? given[index + 1] ?? '';
+      if (value === '' || (inline === undefined && value.startsWith('-')))
+        throw new UsageError(`--${name} wants a value. \`npm run train -- --help\` lists the options.`);
+      values[name] = value;
       if (inline === undefined) index += 1;
-    } else rest.push(argument);
+    } else rest.push(notMistyped(argument, name));
   }
   return { values, flags, rest };
+}
+
+/** An option of the recipe. One that is almost ours is a mistake: the recipe would complain of an option it never had. */
+function notMistyped(argument: string, name: string): string {
+  const near = name === '' ? undefined : nearest(name, [...OWN_VALUES, ...OWN_FLAGS]);
+  if (near === undefined) return argument;
+  throw new UsageError(`There is no option --${name}. Did you mean --${near}?`);
 }
 
 await runCommand(async () => {
   const given = process.argv.slice(2);
   const isNamed = given[0] !== undefined && !given[0].startsWith('-');
   const { values, flags, rest } = argumentsOf(isNamed ? given.slice(1) : given);
-  if (flags.has('--help')) return console.log(USAGE);
+  if (flags.has('help')) return console.log(USAGE);
   const declared = loadProject().models;
   const [only, ...others] = Object.keys(declared);
-  const { name } = modelNamed(catalog, isNamed ? given[0] : others.length === 0 ? only : undefined);
+  const { name } = modelNamed(
+    await loadCatalog(),
+    isNamed ? given[0] : others.length === 0 ? only : undefined,
+  );
   const first = declared[name];
   if (first === undefined || !('train' in first)) throw new Error(withoutRecipe(name, first?.bundle));
-  const out = values['out'] ?? join(STATE_DIR, 'models', name);
-  const run = () => runRecipe(first.train, ['--out', out, ...rest]);
-  if (!flags.has('--publish')) {
+  const state = values['state'] ?? STATE_DIR;
+  const out = values['out'] ?? join(state, 'models', name);
+  const run = () => runRecipe(name, first.train, ['--out', out, ...rest], state);
+  if (!flags.has('publish')) {
     await run();
     console.log(`Publish it with: npm run publish -- ${name} ${out}`);
     return;
   }
-  const target = targetOf({ url: values['url'] ?? 'http://127.0.0.1:8787', key: values['key'] });
+  const target = targetOf({ url: values['url'], key: values['key'], state });
   await trainAndPublish(name, out, run, target);
 });
 
@@ -89,9 +108,28 @@ async function trainAndPublish(
 }
 
 /** @throws Error where the recipe fails; what it wrote to the console says why. */
-async function runRecipe(script: string, args: readonly string[]): Promise<void> {
-  if (!process.env['DATABASE_URL'] && existsSync(DEV_VARS)) process.loadEnvFile(DEV_VARS);
-  if ((await runScript(script, args)) !== 0) throw new Error(`The recipe ${script} failed.`);
+async function runRecipe(
+  model: string,
+  script: string,
+  args: readonly string[],
+  state: string,
+): Promise<void> {
+  if (databaseUrlOf(process.env['DATABASE_URL']) === undefined) useDevDatabase(state);
+  const startedAt = performance.now();
+  const seconds = () => Math.round((performance.now() - startedAt) / 1_000);
+  const teller = setInterval(() => console.error(`  training ${model}: ${seconds()} s`), TELL_EVERY_MS);
+  try {
+    if ((await runScript(script, args)) !== 0) throw new Error(`The recipe ${script} failed.`);
+  } finally {
+    clearInterval(teller);
+  }
+}
+
+/** A recipe may read a file instead of a database, so a stack that does not run is no error here. */
+function useDevDatabase(state: string): void {
+  const vars = join(state, 'worker.env');
+  if (existsSync(vars) && runningStack(state) !== undefined) process.loadEnvFile(vars);
+  else console.error(`No stack runs from ${state}/ and DATABASE_URL is not set: the recipe has no database.`);
 }
 
 function withoutRecipe(name: string, bundle: string | undefined): string {

@@ -12,20 +12,31 @@ export const project = defineProject({
     'departures-tomorrow': { bundle: 'examples/bike-share/models/departures-tomorrow' },
   },
   tryOut: async (query) => {
-    const { rider, station, dock } = await lastRide(query);
+    const last = await lastRide(query);
+    if (last === undefined) return undefined;
+    const { rider, station, dock, otherStation } = last;
     return [
-      { get: `/v1/stations/${station}` },
-      { get: `/v1/stations/${station}/docks/${dock}` },
+      { get: `/v1/stations/${station}`, note: 'two stations; the answers are cached' },
+      { get: `/v1/stations/${otherStation}` },
+      { send: rideAfter(last), note: 'a ride from the first one back to it; 201 says that it is stored' },
+      { get: `/v1/stations/${station}`, note: `fresh, one more ride has ended: ${FRESH}` },
+      { get: `/v1/stations/${otherStation}`, note: 'not touched by it: still a hit' },
+      {
+        get: `/v1/stations/${station}/docks/${dock}`,
+        note: 'the dock, the rider, and what the models predict',
+      },
       { get: `/v1/stations/${station}/departures-tomorrow` },
       { get: `/v1/riders/${rider}/next-ride` },
       { get: `/v1/riders/${rider}/rides?limit=3` },
-      { send: await nextRide(query) },
     ];
   },
   smoke: async (query) => {
-    const { rider, station, dock, otherStation } = await lastRide(query);
+    const last = await lastRide(query);
+    if (last === undefined)
+      throw new Error('The smoke run of the bike-share wants its seed: there are no rides.');
+    const { rider, station, dock, otherStation } = last;
     return {
-      send: await nextRide(query),
+      send: rideAfter(last),
       fresh: [
         {
           get: `/v1/stations/${station}`,
@@ -46,6 +57,8 @@ export const project = defineProject({
   },
 });
 
+const FRESH = 'Cache-Status says fwd=stale, or hit where it was filled ahead';
+
 interface LastRide {
   readonly rider: string;
   readonly station: number;
@@ -54,22 +67,22 @@ interface LastRide {
   readonly otherStation: number;
 }
 
-async function lastRide(query: Query): Promise<LastRide> {
+async function lastRide(query: Query): Promise<LastRide | undefined> {
   const [row] = await query(`
     select rider_id, end_station, end_dock,
       (select min(id) from stations where id not in (start_station, end_station)) as other
     from rides order by occurred_at desc, event_seq desc limit 1`);
+  if (row === undefined) return undefined;
   return {
-    rider: String(row?.['rider_id']),
-    station: Number(row?.['end_station']),
-    dock: Number(row?.['end_dock']),
-    otherStation: Number(row?.['other']),
+    rider: String(row['rider_id']),
+    station: Number(row['end_station']),
+    dock: Number(row['end_dock']),
+    otherStation: Number(row['other']),
   };
 }
 
 /** The rider of the last ride takes the bike once more, and brings it back to the same dock. */
-async function nextRide(query: Query) {
-  const { rider, station, dock } = await lastRide(query);
+function rideAfter({ rider, station, dock }: LastRide) {
   const place = { startStation: station, startDock: dock, endStation: station, endDock: dock };
   return { type: 'bikes.ride.v1', data: { rider, plan: 'member', bike: 'B1', ...place, minutes: 9 } };
 }

@@ -10,11 +10,25 @@ export const project = defineProject({
   models: { ranker: { train: 'examples/shop/train.ts' } },
   commands: { import: 'examples/shop/import.ts' },
   tryOut: async (query) => {
-    const { customer, sku } = await busyCustomer(query);
+    const { customer, sku, otherSku } = await busyCustomer(query);
+    const recommendations = `/v1/customers/${customer}/recommendations`;
+    const send = purchaseOf(customer, sku);
     return [
-      { get: `/v1/products/${sku}` },
-      { get: `/v1/customers/${customer}/recommendations` },
-      { send: purchaseOf(customer, sku) },
+      // The products of an empty shop come with their first purchase.
+      ...(otherSku === undefined
+        ? [
+            { send, note: 'the first purchases of two products; 201 says that each is stored' },
+            { send: purchaseOf(customer, OTHER_SKU) },
+          ]
+        : []),
+      { get: product(sku), note: 'two products; the answers are cached' },
+      { get: product(otherSku ?? OTHER_SKU) },
+      { send, note: `a purchase of ${QUANTITY} of the first one; 201 says that it is stored` },
+      { get: product(sku), note: `fresh, ${QUANTITY} more units: ${FRESH}` },
+      { get: product(otherSku ?? OTHER_SKU), note: 'not touched by it: still a hit' },
+      ...(otherSku === undefined
+        ? []
+        : [{ get: recommendations, note: 'recommendations, which the purchase changes as well' }]),
     ];
   },
   smoke: async (query): Promise<Smoke> => {
@@ -39,19 +53,33 @@ export const project = defineProject({
 });
 
 const QUANTITY = 3;
+const FRESH = 'Cache-Status says fwd=stale, or hit where it was filled ahead';
+/** What the lines to try are about in a shop without purchases. */
+const OTHER_SKU = 'TRY-2';
+const NOBODY_YET = { customer: 'try-customer', sku: 'TRY-1', otherSku: undefined };
 
 function purchaseOf(customerId: string, sku: string) {
   const line = { invoice: 'TRY1', sku, quantity: QUANTITY, unitPrice: 9.5, customerId };
   return { type: 'shop.purchase.v1', data: { ...line, country: 'United Kingdom' } };
 }
 
-/** The customer with most of the newest purchases, and the product of their last one. */
-async function busyCustomer(query: Query): Promise<{ customer: string; sku: string }> {
+function product(sku: string): string {
+  return `/v1/products/${encodeURIComponent(sku)}`;
+}
+
+/** The customer with most of the newest purchases, the product of their last one, and another product. */
+async function busyCustomer(
+  query: Query,
+): Promise<{ customer: string; sku: string; otherSku: string | undefined }> {
   const [row] = await query(`
-    select customer_id, (array_agg(sku order by occurred_at desc))[1] as sku
+    select customer_id, (array_agg(sku order by occurred_at desc))[1] as sku,
+      (select min(sku) from products) as first_sku, (select max(sku) from products) as last_sku
     from (select * from purchases where customer_id is not null order by occurred_at desc limit 500) recent
     group by customer_id order by count(*) desc, customer_id limit 1`);
-  return { customer: String(row?.['customer_id'] ?? '12345'), sku: String(row?.['sku'] ?? '10001') };
+  if (row === undefined) return NOBODY_YET;
+  const sku = String(row['sku']);
+  const otherSku = [row['first_sku'], row['last_sku']].map(String).find((other) => other !== sku);
+  return { customer: String(row['customer_id']), sku, otherSku };
 }
 
 function unitsSold(body: unknown): number {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { withoutCredentials } from '../command-line/values.ts';
 
 const EMBEDDED = 'the embedded database';
 
@@ -36,10 +37,4 @@ function claim(path: string, stateDir: string, claimant: string): boolean {
   throw new Error(
     `${stateDir}/ belongs to ${owner}, not to ${claimant}. Name another folder with --state, or delete its data with --fresh.`,
   );
-}
-
-function withoutCredentials(databaseUrl: string): string {
-  const url = URL.parse(databaseUrl);
-  if (url === null) throw new Error('DATABASE_URL is not a URL.');
-  return `${url.host}${url.pathname}`;
 }

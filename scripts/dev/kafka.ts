@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Bridge, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
+import { ensureSecret } from './key.ts';
 
 const USERNAME = 'millrace';
 /** The topic that the local worker reads events from. */
@@ -36,11 +36,9 @@ export async function startDevKafka(options: { port: number; stateDir: string })
   return { ...bridge, username: USERNAME, password, vars };
 }
 
-/** Made once and kept for the owner alone, as the key is. */
+/** Generated once and readable by the owner only, as the key is. */
 function ensurePassword(stateDir: string): string {
-  const path = join(stateDir, 'kafka-password');
-  if (!existsSync(path)) writeFileSync(path, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 });
-  return readFileSync(path, 'utf8').trim();
+  return ensureSecret(join(stateDir, 'kafka-password'), () => randomBytes(24).toString('base64url'));
 }
 
 /** Has the worker read what there is to read, until the signal aborts. */

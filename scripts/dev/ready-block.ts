@@ -7,8 +7,8 @@ import { curlOf } from './trials.ts';
 export interface ReadyStack {
   readonly url: string;
   readonly key: string;
-  /** Of the database, for Neon's HTTP protocol. */
-  readonly endpoint: string;
+  /** The database is that of DATABASE_URL, not the embedded one. */
+  readonly isExternal: boolean;
   readonly kafka: { readonly url: string; readonly username: string; readonly password: string } | undefined;
   /** How long the start took. */
   readonly seconds: number;
@@ -18,7 +18,7 @@ export interface ReadyStack {
 export const READY = 'Millrace is ready';
 
 export function readyBlock(stack: ReadyStack, catalog: Catalog, trials: readonly Trial[]): string {
-  const { url, key, endpoint, kafka, seconds } = stack;
+  const { url, key, isExternal, kafka, seconds } = stack;
   const lines = [
     ``,
     `${READY} after ${seconds.toFixed(1)} s. Ctrl-C stops everything.`,
@@ -26,7 +26,7 @@ export function readyBlock(stack: ReadyStack, catalog: Catalog, trials: readonly
     `  API       ${url}`,
     `  OpenAPI   ${url}/openapi.json`,
     `  Health    ${url}/health/ready`,
-    `  Database  ${endpoint} (Neon's HTTP protocol)`,
+    `  Database  ${isExternal ? 'psql "$DATABASE_URL"' : 'npm run sql -- "select count(*) from millrace.events"'}`,
     `  Key       ${key}`,
     ...(kafka === undefined
       ? []
@@ -46,20 +46,19 @@ function whatToTry(stack: ReadyStack, catalog: Catalog, trials: readonly Trial[]
       '`npm run db:generate` and start again.',
       '',
       'Try:',
-      `  curl -s ${stack.url}/health/ready`,
+      `  curl -i ${stack.url}/health/ready`,
     ];
   if (trials.length === 0)
     return [
       'No event type of the catalog has an `example`, so there are no lines to try here.',
       `Its event types: ${stack.url}/v1/events/types`,
     ];
-  const isWritten = trials.some((trial) => 'send' in trial);
-  const isRead = trials.some((trial) => 'get' in trial);
-  const again = 'Read again after the event: only the answers that it changes are fresh (see Cache-Status).';
   return [
-    'Try:',
-    ...trials.map((trial) => `  ${curlOf(trial, stack, catalog)}`),
-    ...(isWritten && isRead ? ['', again] : []),
+    'Try, in this order and as often as you like:',
+    ...trials.flatMap((trial) => [
+      ...(trial.note === undefined ? [] : [`  # ${trial.note}`]),
+      `  ${curlOf(trial, stack, catalog)}`,
+    ]),
   ];
 }
 

@@ -14,38 +14,62 @@ import { queryOf } from './query.ts';
 
 /** Events of one transaction: some hundred milliseconds of the embedded database. */
 const BATCH_EVENTS = 2_000;
+/** Changes that may have been in the local queues when a stack ended: folding is far less than an hour behind. */
+const REPEATED_S = 3_600;
+
+/** What is done with a database that has no events. */
+export type SeedPlan =
+  | { readonly kind: 'fill'; readonly seed: Seed }
+  /** It stays empty, for the reason. */
+  | { readonly kind: 'leave'; readonly reason: string };
+
+/** What somebody wishes for a database without events, and what is known of it. */
+export interface SeedWishes {
+  /** `--seed` */
+  readonly seed: boolean;
+  /** `--empty` */
+  readonly empty: boolean;
+  /** The database is one that somebody names by DATABASE_URL, not the embedded one. */
+  readonly isExternal: boolean;
+  /** An earlier start left it empty by `--empty`. */
+  readonly wasLeftEmpty: boolean;
+}
 
 /**
- * Fills an empty database by the project's seed, if it may: a database that somebody names by DATABASE_URL is theirs,
- * and made-up rows in it could not be told from real ones. Events take the way that the queue's consumer gives them,
- * contract and quarantine and outbox included; only HTTP and the queue are left out, for speed.
- *
- * @returns whether the database was empty.
+ * Whether an empty database is filled. One that somebody names by DATABASE_URL is theirs, and made-up rows in it could
+ * not be told from real ones.
  */
-export async function ensureSeed(
-  database: DevDatabase,
-  { catalog, seed, mayFill }: { catalog: Catalog; seed: Seed | undefined; mayFill: boolean },
-  step: (text: string) => void,
-): Promise<boolean> {
+export function seedPlanOf(seed: Seed | undefined, wishes: SeedWishes): SeedPlan {
+  const leave = (reason: string): SeedPlan => ({ kind: 'leave', reason });
+  if (seed === undefined) return leave('src/catalog/project.ts names no seed to fill it');
+  if (wishes.empty) return leave('it stays empty, as --empty asks');
+  if (wishes.seed) return { kind: 'fill', seed };
+  if (wishes.wasLeftEmpty) return leave('it was started with --empty: --seed fills it with made-up data');
+  if (wishes.isExternal) return leave('one of DATABASE_URL is not seeded: --seed fills it with made-up data');
+  return { kind: 'fill', seed };
+}
+
+/** Whether the database has any event. */
+export async function hasEvents(database: DevDatabase): Promise<boolean> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
   const { rows } = await db.execute(sql`select exists(select 1 from millrace.events) as filled`);
-  if (String(rows[0]?.['filled']).startsWith('t')) return false;
-  if (seed === undefined) {
-    step('the database has no events, and src/catalog/project.ts names no seed to fill it');
-    return true;
-  }
-  if (!mayFill) {
-    step('the database of DATABASE_URL has no events, and is not seeded: --seed fills it with made-up data');
-    return true;
-  }
+  return String(rows[0]?.['filled']).startsWith('t');
+}
+
+/**
+ * Fills a database by the project's seed. Events take the way that the queue's consumer gives them, contract and
+ * quarantine and outbox included; only HTTP and the queue are left out, for speed.
+ *
+ * @returns what the seed says that it made.
+ */
+export async function fillDatabase(database: DevDatabase, catalog: Catalog, seed: Seed): Promise<string> {
+  const db = connect({ url: database.connectionString, endpoint: database.endpoint });
   const now = Date.now();
-  const made = await seed({
+  return await seed({
     now,
     send: (events) => sendAll(db, catalog, events, now),
     query: queryOf(database),
   });
-  step(`the empty database is seeded with ${made}`);
-  return true;
 }
 
 async function sendAll(
@@ -79,9 +103,25 @@ async function sendAll(
   return sent;
 }
 
-/** Has all of history folded once more, for feature shards that are new to a database which is not. */
-export async function relayHistory(database: DevDatabase, step: (text: string) => void): Promise<void> {
+/** Relays all of history once more, for feature shards that are new to a database which is not. */
+export async function relayHistory(database: DevDatabase): Promise<void> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await db.execute(sql`update millrace.outbox set relayed_at = null where event_seq is not null`);
-  step('the state folder is new to this database: all of its history is being folded');
+}
+
+/**
+ * Relays the newest changes once more, after a stop that left some of them in the local queues. Folds are idempotent.
+ *
+ * @returns how many.
+ */
+export async function relayNewest(database: DevDatabase): Promise<number> {
+  const db = connect({ url: database.connectionString, endpoint: database.endpoint });
+  const { rows } = await db.execute(sql`
+    with again as (
+      update millrace.outbox set relayed_at = null
+      where event_seq is not null
+        and relayed_at >= (select max(relayed_at) from millrace.outbox) - make_interval(secs => ${REPEATED_S})
+      returning 1)
+    select count(*)::int as changes from again`);
+  return Number(rows[0]?.['changes'] ?? 0);
 }

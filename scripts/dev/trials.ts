@@ -32,12 +32,29 @@ interface Known {
 export function trialsOf(catalog: Catalog, now: number): Trial[] {
   const shown = catalog.events.filter(({ example }) => example !== undefined);
   const known = knownOf(shown, now);
-  const sends = shown.map(({ type, example }): Trial => ({ send: { type, data: example } }));
-  const gets = catalog.views.flatMap((view): Trial[] => {
-    const path = pathOf(view, known);
-    return path === undefined ? [] : [{ get: path }];
-  });
-  return [...sends.slice(0, SHOWN_MAX), ...gets.slice(0, SHOWN_MAX)];
+  const sends = shown.slice(0, SHOWN_MAX).map(({ type, example }) => ({ send: { type, data: example } }));
+  const paths = catalog.views.flatMap((view) => pathOf(view, known) ?? []).slice(0, SHOWN_MAX);
+  const [event] = sends;
+  if (event === undefined) return [];
+  if (paths.length === 0) return sends;
+  return [
+    ...noted('send the example of each event type; 201 says that it is stored', sends),
+    ...noted('read, which fills the cache', gets(paths)),
+    { ...event, note: 'the first event once more, with another id' },
+    ...noted(
+      'read again: what the event changed is fresh (Cache-Status: fwd=stale, or a hit filled ahead), the rest a hit',
+      gets(paths),
+    ),
+  ];
+}
+
+function gets(paths: readonly string[]): Trial[] {
+  return paths.map((get) => ({ get }));
+}
+
+/** The trials, with a note above the first one. */
+export function noted(note: string, trials: readonly Trial[]): Trial[] {
+  return trials.map((trial, index) => (index === 0 ? { ...trial, note } : trial));
 }
 
 function knownOf(events: readonly EventDefinition[], now: number): Known {
@@ -107,6 +124,10 @@ function candidates(name: string, field: unknown, { keys, properties }: Known, p
     .concat(property === undefined || property === null ? [] : [String(property)]);
 }
 
+/** What stands for the id of an event, and what the shell makes of it: another one at each run. */
+const ID_PLACE = 'try-id';
+const ID_OF_RUN = `try-'$(date +%s%N)'`;
+
 /** A trial as a curl command, for a worker at `url` whose key is `key`. Only what is closed is asked with the key. */
 export function curlOf(
   trial: Trial,
@@ -118,8 +139,9 @@ export function curlOf(
     const curl = `curl -i ${quoted(`${url}${trial.get}`)}`;
     return answersWithoutKey(catalog, trial.get) ? curl : `${curl} ${authorization}`;
   }
-  const headers = `${authorization} -H 'content-type: application/cloudevents+json'`;
-  return `curl -i ${url}/v1/events ${headers} -d ${quoted(JSON.stringify(cloudEvent(trial.send)))}`;
+  const headers = `${authorization} -H 'content-type: application/cloudevents+json' -H 'prefer: wait'`;
+  const body = quoted(JSON.stringify(cloudEvent({ id: ID_PLACE, ...trial.send })));
+  return `curl -i ${url}/v1/events ${headers} -d ${body.replace(`"id":"${ID_PLACE}"`, `"id":"${ID_OF_RUN}"`)}`;
 }
 
 function answersWithoutKey({ views, models }: Pick<Catalog, 'views' | 'models'>, path: string): boolean {

@@ -1,85 +1,122 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { catalogMistakes, untilMended } from './catalog-watch.ts';
 import type { DevDatabase } from './database.ts';
+import { assertPortFree, HOST, whoAnswers } from './port.ts';
+import { type OwnedProcess, spawnOwned } from './processes/owned.ts';
+import type { ProcessIdentity } from './processes/table.ts';
 
 /** How long the worker may take to answer its first request. */
 const START_TIMEOUT_MS = 60_000;
 /** An end later than this is a crash worth a new start; one sooner would only happen again. */
 const RESTART_AFTER_MS = 10_000;
+/** An error of wrangler is shown after this time, unless it proves to be a mistake in the catalog. */
+const HOLD_ERRORS_MS = 3_000;
 
 export interface DevWorker {
-  /** Settles when the worker has ended for good. */
+  /** Settles when the worker has ended for good; rejects where it cannot be kept running. */
   readonly ended: Promise<void>;
   stop(): Promise<void>;
 }
 
-/**
- * Starts `wrangler dev` with everything local and kept in the state folder. Its output goes to
- * `wrangler.log` there; warnings and errors of the worker are shown, too.
- */
-export async function startWorker(options: {
-  port: number;
-  stateDir: string;
-  database: DevDatabase;
-  apiKeySha256: string;
+interface WorkerOptions {
+  readonly port: number;
+  readonly stateDir: string;
+  readonly database: DevDatabase;
+  readonly apiKeySha256: string;
+  /** The id of this start: the worker that shows it is ours. */
+  readonly instance: string;
   /** Further variables of the worker. */
-  vars?: Record<string, string>;
-  signal: AbortSignal;
-}): Promise<DevWorker> {
-  const { port, stateDir, database, apiKeySha256, signal } = options;
-  const envFile = join(stateDir, 'worker.env');
-  const vars = {
-    DATABASE_URL: database.connectionString,
-    DATABASE_ENDPOINT: database.endpoint,
-    API_KEY_SHA256: apiKeySha256,
-    ...options.vars,
-  };
-  writeFileSync(
-    envFile,
-    Object.entries(vars)
-      .map(([name, value]) => `${name}="${value}"\n`)
-      .join(''),
-    { mode: 0o600 },
-  );
+  readonly vars?: Readonly<Record<string, string>>;
+  /** Called with the leader of each new process group of the worker. */
+  readonly onLaunch: (leader: ProcessIdentity) => void;
+  /** Ends the waiting for the first answer. */
+  readonly signal: AbortSignal;
+}
 
-  const log = createWriteStream(join(stateDir, 'wrangler.log'), { flags: 'w' });
-  let child: ChildProcess | undefined;
+/**
+ * Starts `wrangler dev` with everything local and kept in the state folder. Its output goes to `wrangler.log` there;
+ * warnings and errors of the worker are shown, too. After a crash it is started again. After a mistake in the catalog, it
+ * is started again once the mistake is mended.
+ */
+export async function startWorker(options: WorkerOptions): Promise<DevWorker> {
+  const { port, signal } = options;
+  const envFile = writeVars(options);
+  const output = new WorkerOutput(join(options.stateDir, 'wrangler.log'));
+  const stopping = new AbortController();
+  let owned: OwnedProcess | undefined;
   const run = async (): Promise<void> => {
-    for (;;) {
+    while (!stopping.signal.aborted) {
       const startedAt = performance.now();
-      child = launch(port, stateDir, envFile, log);
-      const { promise: exited, resolve } = Promise.withResolvers<void>();
-      child.once('exit', () => resolve());
-      await exited;
-      if (signal.aborted) return;
-      if (performance.now() - startedAt < RESTART_AFTER_MS) {
-        throw new Error(`wrangler dev ended at once; see ${join(stateDir, 'wrangler.log')}.`);
-      }
+      owned = launch(options, envFile, output);
+      options.onLaunch(owned.leader);
+      await owned.exited;
+      if (stopping.signal.aborted) return;
+      if (await mended(output, stopping.signal)) continue;
+      if (stopping.signal.aborted) return;
+      output.release();
+      if (performance.now() - startedAt < RESTART_AFTER_MS)
+        throw new Error(`wrangler dev ended at once; see ${join(options.stateDir, 'wrangler.log')}.`);
       console.error('  wrangler dev has ended; starting it again');
     }
   };
-  signal.addEventListener('abort', () => stopGroup(child));
   const ended = run();
   ended.catch(() => undefined);
-  await Promise.race([untilLive(port, signal), ended]);
-  return {
-    ended,
-    stop: async () => {
-      stopGroup(child);
-      await ended.catch(() => undefined);
-    },
+  const stop = async (): Promise<void> => {
+    stopping.abort();
+    await owned?.end();
+    await ended.catch(() => undefined);
   };
+  try {
+    await Promise.race([untilLive(port, options.instance, signal), ended]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { ended, stop };
 }
 
-function launch(port: number, stateDir: string, envFile: string, log: NodeJS.WritableStream): ChildProcess {
-  const flags = ['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0'];
+/**
+ * Whether the worker ended because of a mistake in the catalog that is mended now.
+ *
+ * @returns false where the catalog has no mistake, or the signal aborted.
+ */
+async function mended(output: WorkerOutput, signal: AbortSignal): Promise<boolean> {
+  const mistakes = await catalogMistakes();
+  if (mistakes === undefined || signal.aborted) return false;
+  output.drop();
+  const report = (text: string) =>
+    console.error(
+      `\n${text}\nThe worker is stopped. It starts again as soon as the catalog is mended and saved.`,
+    );
+  report(mistakes);
+  if (!(await untilMended(mistakes, report, signal))) return false;
+  console.log('  the catalog is right again; starting the worker');
+  return true;
+}
+
+/** The worker's variables, in a file that only the owner reads: they hold the database's password. */
+function writeVars({ stateDir, database, apiKeySha256, instance, vars }: WorkerOptions): string {
+  const envFile = join(stateDir, 'worker.env');
+  const all = {
+    DATABASE_URL: database.connectionString,
+    DATABASE_ENDPOINT: database.endpoint,
+    API_KEY_SHA256: apiKeySha256,
+    INSTANCE_ID: instance,
+    ...vars,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}="${value}"\n`);
+  writeFileSync(envFile, lines.join(''), { mode: 0o600 });
+  return envFile;
+}
+
+function launch({ port, stateDir }: WorkerOptions, envFile: string, output: WorkerOutput): OwnedProcess {
+  const flags = ['--ip', HOST, '--port', String(port), '--inspector-port', '0'];
   const state = ['--persist-to', join(stateDir, 'worker'), '--env-file', envFile];
-  const child = spawn('wrangler', ['dev', ...flags, ...state, '--show-interactive-dev-session=false'], {
-    // A group of its own: workerd runs below wrangler and has to end with it.
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const args = ['dev', ...flags, ...state, '--show-interactive-dev-session=false'];
+  const owned = spawnOwned('wrangler', args, {
+    output: 'pipe',
     env: {
       ...process.env,
       // Nothing here needs a network: these are the places where wrangler would look for one.
@@ -91,33 +128,59 @@ function launch(port: number, stateDir: string, envFile: string, log: NodeJS.Wri
       NO_COLOR: '1',
     },
   });
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.on('data', (chunk: Buffer) => {
-      log.write(chunk);
-      const text = chunk.toString('utf8');
-      if (/"log\.level":"(warn|error)"|\[ERROR\]|✘/.test(text)) process.stderr.write(text);
-    });
-  }
-  return child;
+  for (const stream of [owned.child.stdout, owned.child.stderr])
+    stream?.on('data', (chunk: Buffer) => output.write(chunk));
+  return owned;
 }
 
-function stopGroup(child: ChildProcess | undefined): void {
-  if (child?.pid === undefined || child.exitCode !== null) return;
-  try {
-    process.kill(-child.pid, 'SIGTERM');
-  } catch {
-    // It has ended by itself in the meantime.
+/** What wrangler and the worker print. */
+class WorkerOutput {
+  readonly #log: NodeJS.WritableStream;
+  #held = '';
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(path: string) {
+    this.#log = createWriteStream(path, { flags: 'w' });
+  }
+
+  write(chunk: Buffer): void {
+    this.#log.write(chunk);
+    const text = chunk.toString('utf8');
+    if (/"log\.level":"(warn|error)"/.test(text)) process.stderr.write(text);
+    else if (/\[ERROR\]|✘/.test(text)) this.#hold(text);
+  }
+
+  /** Forgets what is held: its cause was told in better words. */
+  drop(): void {
+    clearTimeout(this.#timer);
+    this.#held = '';
+  }
+
+  /** Shows what is held. */
+  release(): void {
+    clearTimeout(this.#timer);
+    process.stderr.write(this.#held);
+    this.#held = '';
+  }
+
+  #hold(text: string): void {
+    this.#held += text;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.release(), HOLD_ERRORS_MS);
+    this.#timer.unref();
   }
 }
 
-async function untilLive(port: number, signal: AbortSignal): Promise<void> {
+async function untilLive(port: number, instance: string, signal: AbortSignal): Promise<void> {
+  const url = `http://${HOST}:${port}`;
   const deadline = performance.now() + START_TIMEOUT_MS;
   while (!signal.aborted) {
-    const response = await fetch(`http://127.0.0.1:${port}/health/live`, {
-      signal: AbortSignal.timeout(5_000),
-    }).catch(() => undefined);
-    if (response?.ok) return;
-    if (performance.now() > deadline) throw new Error(`The worker does not answer on port ${port}.`);
+    const answerer = await whoAnswers(url);
+    if (answerer.kind === 'instance' && answerer.instance === instance) return;
+    // It was free a moment ago: another program has taken it since.
+    if (answerer.kind === 'instance' || answerer.kind === 'millrace') await assertPortFree(port, '--port');
+    if (performance.now() > deadline)
+      throw new Error(`The worker does not answer at ${url} within ${START_TIMEOUT_MS / 1_000} s.`);
     await sleep(200);
   }
 }

@@ -13,13 +13,3 @@ export function modelNamed({ models }: Pick<Catalog, 'models'>, name: string | u
       : `The catalog has no model "${name}". ${known}`,
   );
 }
-
-/** Runs a command: what it throws is one line on the console, and the exit code 1. */
-export async function runCommand(main: () => Promise<void>): Promise<void> {
-  try {
-    await main();
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  }
-}

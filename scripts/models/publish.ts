@@ -1,6 +1,6 @@
 import * as z from 'zod';
+import { type Target, unreachable } from '../command-line/target.ts';
 import { type BundleBody, readBundleFolder } from './bundle.ts';
-import type { Target } from './target.ts';
 
 /** A publication uploads up to 27 MB, and the registry runs the golden rows. */
 const PUBLISH_TIMEOUT_MS = 60_000;
@@ -27,7 +27,8 @@ export async function publishFolder(
 }
 
 /** @throws Error as `publishFolder` does. */
-async function publishBundle(body: BundleBody, { url, key }: Target): Promise<z.output<typeof Published>> {
+async function publishBundle(body: BundleBody, target: Target): Promise<z.output<typeof Published>> {
+  const { url, key } = target;
   const address = new URL(`/v1/admin/models/${body.manifest.name}/champion`, url);
   let response: Response;
   let text: string;
@@ -40,9 +41,7 @@ async function publishBundle(body: BundleBody, { url, key }: Target): Promise<z.
     });
     text = await response.text();
   } catch (error) {
-    throw new Error(`No worker answers at ${url}. Start one with npm run dev, or name it with --url.`, {
-      cause: error,
-    });
+    throw unreachable(target, error);
   }
   if (response.ok) return Published.parse(JSON.parse(text));
   throw new Error(refusal(response.status, text, url));

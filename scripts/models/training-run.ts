@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { Manifest } from '../../src/inference/bundle.ts';
 import { TrainingReport } from '../../src/operations/lineage/training.ts';
-import type { Target } from './target.ts';
+import type { Target } from '../command-line/target.ts';
 
 /** A report is one small statement; a training does not wait longer for it. */
 const REPORT_TIMEOUT_MS = 10_000;
@@ -41,7 +41,7 @@ export function failed(error: unknown, startedAt: string): TrainingReport {
 /** Reports a training to a deployment. If the report cannot be sent, the command warns and goes on. */
 export async function report(
   training: TrainingReport,
-  { url, key }: Target,
+  { url, key }: Pick<Target, 'url' | 'key'>,
   { model, runId }: { readonly model: string; readonly runId: string },
 ): Promise<void> {
   try {

@@ -8,8 +8,6 @@ import type { Query } from '../../src/define/project.ts';
 import { queryOf } from '../dev/query.ts';
 import { READY } from '../dev/ready-block.ts';
 
-const PORT = 8797;
-
 /** A development stack in a process of its own. */
 export interface Started {
   readonly process: ChildProcess;
@@ -19,10 +17,13 @@ export interface Started {
 }
 
 /** @throws Error with the output where the stack is not ready in time, or warns of something. */
-export async function startDev(stateDir: string, secondsMax: number): Promise<Started> {
+export async function startDev(
+  { stateDir, port }: { readonly stateDir: string; readonly port: number },
+  secondsMax: number,
+): Promise<Started> {
   const startedAt = performance.now();
   const elapsedS = () => (performance.now() - startedAt) / 1_000;
-  const child = spawn('node', ['scripts/dev.ts', '--state', stateDir, '--port', String(PORT)], {
+  const child = spawn('node', ['scripts/dev.ts', '--state', stateDir, '--port', String(port)], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
+import { sha256HexNow } from '../platform/sha256.ts';
 import { parseVars } from '../platform/vars.ts';
 import type { DatabaseTarget } from '../storage/postgres/connect.ts';
 import type { Env } from './env.ts';
@@ -8,6 +9,8 @@ export interface Config {
   readonly database: DatabaseTarget;
   /** SHA-256 of the key, lower case. */
   readonly apiKeySha256: string;
+  /** The id of this start of the local stack; undefined on Cloudflare. */
+  readonly instanceId: string | undefined;
   /** The share of hits that the probe compares with the origin. */
   readonly probeShare: number;
   /** Whether `GET /metrics` is readable without the key. */
@@ -31,13 +34,21 @@ const OUTBOX_WATCH_MS_MIN = 200;
 /** With a pause longer than half of the default `sourceBoundMs`, readers themselves trigger sweeps more often. */
 const OUTBOX_WATCH_MS_MAX = 60_000;
 
+/** SHA-256 of nothing, a space, a line feed and CR LF: what `sha256sum` prints for a key that is not set. */
+const HASHES_OF_NO_KEY: ReadonlySet<string> = new Set(['', ' ', '\n', '\r\n'].map(sha256HexNow));
+
 const Vars = z.object({
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected a postgres:// URL'),
   DATABASE_ENDPOINT: z.url().optional(),
   API_KEY_SHA256: z
     .string()
     .regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits')
-    .toLowerCase(),
+    .toLowerCase()
+    .refine((hash) => !HASHES_OF_NO_KEY.has(hash), 'expected the hash of a key, not that of an empty text'),
+  INSTANCE_ID: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, 'expected at most 64 letters, digits, "-" and "_"')
+    .optional(),
   PROBE_SHARE: z.coerce.number().min(0).max(1).default(PROBE_SHARE_DEFAULT),
   // A variable of wrangler.toml may be a boolean; a secret is text.
   METRICS_PUBLIC: z
@@ -61,6 +72,7 @@ export function readConfig(env: Env): Config {
   return Object.freeze({
     database: targetOf(vars),
     apiKeySha256,
+    instanceId: vars.INSTANCE_ID,
     probeShare,
     isMetricsPublic: vars.METRICS_PUBLIC,
     isWarming: vars.WARMING === 'on',

@@ -8,6 +8,7 @@ import { QualityWindow } from '../../durable-objects/quality-window/object.ts';
 import { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
 import { type ClockPorts, TagClock } from '../../durable-objects/tag-clock/object.ts';
 import type { Catalog } from '../define/catalog.ts';
+import { countingQueues } from './backlog.ts';
 import { outboxWatchMs } from './config.ts';
 import type { Env } from './env.ts';
 import { kafkaSourceOf } from './kafka-source.ts';
@@ -37,12 +38,12 @@ export function durableObjects(catalog: Catalog) {
     },
     OutboxRelay: class extends OutboxRelay {
       constructor(ctx: DurableObjectState, env: Env) {
-        super(ctx, env, outboxRelayPorts(env, catalog));
+        super(ctx, env, outboxRelayPorts(countingQueues(env), catalog));
       }
     },
     KafkaSource: class extends KafkaSource {
       constructor(ctx: DurableObjectState, env: Env) {
-        super(ctx, env, kafkaSourceOf(env, catalog));
+        super(ctx, env, kafkaSourceOf(countingQueues(env), catalog));
       }
     },
   };

@@ -35,6 +35,7 @@ import type { RequestPlace } from '../platform/regions.ts';
 import { r2Artifacts } from '../storage/artifacts.ts';
 import { connect } from '../storage/postgres/connect.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
+import { countingQueues } from './backlog.ts';
 import { invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
@@ -77,7 +78,7 @@ export class Isolate {
     const known = this.#bound.get(bindings);
     if (known !== undefined) return known;
     assertBindings(bindings);
-    const made = new BoundIsolate(this, bindings);
+    const made = new BoundIsolate(this, countingQueues(bindings));
     this.#bound.set(bindings, made);
     return made;
   }

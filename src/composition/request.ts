@@ -43,6 +43,7 @@ import {
 } from '../storage/postgres/quarantine.ts';
 import { readReplay, startReplay } from '../storage/postgres/replays.ts';
 import { readPruned } from '../storage/postgres/retention.ts';
+import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
@@ -164,13 +165,18 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get health(): GatewayPorts['health'] {
-    const { env, db } = this.#bound;
+    const { config, env, db } = this.#bound;
     return {
+      instance: config.instanceId,
       database: async () => void (await db.execute(sql`select 1`)),
       clock: async () =>
         void (await rootClock(env).sync({ epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined })),
       artifacts: async () => void (await env.MODELS.head('health')),
     };
+  }
+
+  get queues(): GatewayPorts['queues'] {
+    return { queued: () => queuedItems(this.#bound.env) };
   }
 
   get kafka(): GatewayPorts['kafka'] {

@@ -1,5 +1,6 @@
 import type { Catalog } from '../define/catalog.ts';
 import { createApp } from '../gateway/app.ts';
+import { countingBatch } from './backlog.ts';
 import { consume } from './consumers.ts';
 import { runCron } from './cron.ts';
 import type { Env } from './env.ts';
@@ -22,7 +23,7 @@ export function createWorker(catalog: Catalog) {
     fetch: appOf(isolate).fetch,
 
     async queue(batch, env, ctx): Promise<void> {
-      await consume(batch, isolate.of(env), new RequestScope(undefined, ctx));
+      await consume(countingBatch(batch, env), isolate.of(env), new RequestScope(undefined, ctx));
     },
 
     async scheduled(_controller, env, ctx): Promise<void> {

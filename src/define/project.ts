@@ -23,8 +23,11 @@ export interface Project {
   readonly models: Readonly<Record<string, FirstVersion>>;
   /** Scripts of the deployment by the name of the command, e.g. `import` for `npm run import`. */
   readonly commands: Readonly<Record<string, string>>;
-  /** The lines that `npm run dev` suggests. Without it they are generated from the examples of the catalog's events. */
-  readonly tryOut: ((query: Query) => Promise<readonly Trial[]>) | undefined;
+  /**
+   * The lines that `npm run dev` suggests. Without it, or where it gives undefined, as for a database that is empty, they
+   * are generated from the examples of the catalog's events.
+   */
+  readonly tryOut: ((query: Query) => Promise<readonly Trial[] | undefined>) | undefined;
   /** The scenario of `npm run smoke`. Without it, the examples of the catalog's events are sent and must be stored. */
   readonly smoke: ((query: Query) => Promise<Smoke>) | undefined;
 }
@@ -77,8 +80,11 @@ export type Seed = (ports: SeedPorts) => Promise<string>;
  */
 export type FirstVersion = { readonly train: string } | { readonly bundle: string };
 
-/** One line to try: a path to read, or an event to send. */
-export type Trial = { readonly get: string } | { readonly send: EventToSend };
+/**
+ * One line to try: a path to read, or an event to send and to wait for. `note` is printed above it. The lines are run in
+ * their order, and may be run again: each run of an event without an `id` has a new one.
+ */
+export type Trial = ({ readonly get: string } | { readonly send: EventToSend }) & { readonly note?: string };
 
 /** An event, the answers that it must change, and those that it must not. */
 export interface Smoke {

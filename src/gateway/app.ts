@@ -15,6 +15,7 @@ import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-l
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { registerLineageAdmin, type TrainingReportPorts } from './routes/admin-lineage.ts';
 import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarantine.ts';
+import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
 import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
 import { type FeedPorts, registerChanges } from './routes/changes.ts';
 import { registerEntityWrites, type WritePorts } from './routes/entities.ts';
@@ -45,6 +46,7 @@ export interface GatewayPorts {
   readonly predictions: PredictionPorts;
   readonly quality: QualityPorts;
   readonly quarantine: QuarantinePorts;
+  readonly queues: QueuePorts;
   readonly replays: ReplayPorts;
   readonly trainings: TrainingReportPorts;
   readonly writes: WritePorts;
@@ -136,6 +138,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);
   registerDeadLetters(app, gateway, (c) => portsOf(c).deadLetters);
+  registerQueues(app, gateway, (c) => portsOf(c).queues);
   registerReplay(app, gateway, (c) => portsOf(c).replays);
   registerKafka(app, gateway, (c) => portsOf(c).kafka);
   registerLineage(app, gateway, (c) => portsOf(c).lineage);

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import { EVERYTHING } from '../../../src/cache/entry.ts';
-import { catalog } from '../../../src/catalog/index.ts';
+import type { Catalog } from '../../../src/define/catalog.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import type { DevDatabase } from '../database.ts';
@@ -14,34 +14,34 @@ import { ADOPTED_TABLES } from './folders.ts';
 const ROOT = join(import.meta.dirname, '../../..');
 
 /** The statements that capture the other writers of this catalog's tables, to be run in one transaction. */
-export function catalogCapture(): string[] {
+export function catalogCapture(catalog: Catalog): string[] {
   return captureStatements({ ...catalog, everything: EVERYTHING });
 }
 
 /** @throws Error that says what the database does not have as the catalog declares it, and what to do. */
-export async function assertCatalogTables(query: Query): Promise<void> {
+export async function assertCatalogTables(catalog: Catalog, query: Query): Promise<void> {
   const adopted = await adoptedTables();
-  const own = catalogTables().filter((table) => !adopted.includes(table));
+  const own = catalogTables(catalog).filter((table) => !adopted.includes(table));
   await assertDeclared(query, { own, adopted });
 }
 
 /** @throws Error as `assertCatalogTables`, or that says which privileges the captured tables' owners have to grant. */
-export async function assertCatalogCapturable(query: Query): Promise<void> {
-  await assertCatalogTables(query);
-  await assertCapturable(query, catalogTables());
+export async function assertCatalogCapturable(catalog: Catalog, query: Query): Promise<void> {
+  await assertCatalogTables(catalog, query);
+  await assertCapturable(query, catalogTables(catalog));
 }
 
 /** Installs capture through a development database's endpoint. */
-export async function captureOtherWriters(database: DevDatabase): Promise<void> {
+export async function captureOtherWriters(catalog: Catalog, database: DevDatabase): Promise<void> {
   const { $client } = connect({ url: database.connectionString, endpoint: database.endpoint });
-  await assertCatalogCapturable(async (text, params) =>
+  await assertCatalogCapturable(catalog, async (text, params) =>
     z.array(z.unknown()).parse(await $client.query(text, params)),
   );
-  await $client.transaction(catalogCapture().map((statement) => $client.query(statement)));
+  await $client.transaction(catalogCapture(catalog).map((statement) => $client.query(statement)));
 }
 
 /** The tables that are served; what `tables.ts` has beyond them concerns nobody but its migrations. */
-function catalogTables(): PgTable[] {
+function catalogTables(catalog: Catalog): PgTable[] {
   return [...new Set([...catalog.entities, ...catalog.histories].map(({ table }) => table))];
 }
 

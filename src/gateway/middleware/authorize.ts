@@ -8,9 +8,11 @@ import type { AppEnv } from '../context.ts';
 
 /** The configuration that authorizes requests. */
 export interface AccessPorts {
-  /** SHA-256 of the key, in lower case. */
+  /** SHA-256 of the key, in lower case. Any other text admits nobody. */
   readonly apiKeySha256: string;
 }
+
+const SHA256_HEX = /^[0-9a-f]{64}$/;
 
 /** Paths that decide themselves whether they require the key. Any other path requires it. */
 const DECIDE_THEMSELVES = [
@@ -39,8 +41,14 @@ export function admit(
 ): Principal {
   const authorization = headers.get('authorization');
   if (authorization === null && isPublic) return ANONYMOUS;
-  const key = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(authorization ?? '')?.[1] ?? '';
-  if (equalInConstantTime(sha256HexNow(key), apiKeySha256)) return HOLDER_OF_THE_KEY;
+  const key = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(authorization ?? '')?.[1];
+  // Without a key there is nothing to compare. The hash of the empty text, which an unset secret gives, must not match.
+  if (
+    key !== undefined &&
+    SHA256_HEX.test(apiKeySha256) &&
+    equalInConstantTime(sha256HexNow(key), apiKeySha256)
+  )
+    return HOLDER_OF_THE_KEY;
   throw new Failure('unauthorized', 'Send the key as "Authorization: Bearer <key>".', {
     pointer: 'Authorization',
   });

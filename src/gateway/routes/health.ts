@@ -1,13 +1,23 @@
-import type { OpenAPIHono } from '@hono/zod-openapi';
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { checkHealth } from '../../operations/health.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 
-/** Each returns if its dependency answers, and throws otherwise. */
+/** Each check returns if its dependency answers, and throws otherwise. */
 export interface HealthPorts {
   readonly database: () => Promise<void>;
   readonly clock: () => Promise<void>;
   readonly artifacts: () => Promise<void>;
+  /** The id of this start of the local stack; undefined on Cloudflare. */
+  readonly instance: string | undefined;
 }
+
+const Live = z.object({
+  status: z.literal('ok'),
+  instance: z
+    .string()
+    .optional()
+    .openapi({ description: 'Of the local stack alone: the id of this start of `npm run dev`.' }),
+});
 
 /** `live`: the worker runs. `ready`: all dependencies of a fresh answer are reachable. */
 export function registerHealth(app: OpenAPIHono<AppEnv>, _: Gateway, checksOf: PortsOf<HealthPorts>): void {
@@ -16,9 +26,15 @@ export function registerHealth(app: OpenAPIHono<AppEnv>, _: Gateway, checksOf: P
     path: '/health/live',
     summary: 'The worker runs',
     tags: ['health'],
-    responses: { 200: { description: 'It does.' } },
+    responses: {
+      200: { description: 'It does.', content: { 'application/json': { schema: Live } } },
+    },
   });
-  app.get('/health/live', (c) => c.json({ status: 'ok' }));
+  app.get('/health/live', (c) => {
+    const { instance } = checksOf(c);
+    const live: z.output<typeof Live> = { status: 'ok', ...(instance === undefined ? {} : { instance }) };
+    return c.json(live, 200, { 'cache-control': 'no-store' });
+  });
 
   app.openAPIRegistry.registerPath({
     method: 'get',

@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { ensureSeed } from '../../../scripts/dev/seed.ts';
+import { fillDatabase } from '../../../scripts/dev/seed.ts';
 import type { Catalog } from '../../../src/define/catalog.ts';
 import { ANONYMOUS } from '../../../src/define/principal.ts';
 import type { Project } from '../../../src/define/project.ts';
@@ -48,7 +48,7 @@ beforeAll(async () => {
     ...captureStatements({ ...catalog, everything: 'all' }),
   ])
     await $client.query(statement);
-  await ensureSeed(database, { catalog, seed: project.seed, mayFill: true }, () => undefined);
+  if (project.seed !== undefined) await fillDatabase(database, catalog, project.seed);
 }, 60_000);
 afterAll(async () => {
   await database?.close();

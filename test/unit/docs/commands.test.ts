@@ -21,6 +21,8 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   smoke: { ci: 'npm run smoke' },
   check: { ci: 'npm run check' },
   'test:all': { ci: 'npm run test:all' },
+  format: { ci: 'npm run check' },
+  sql: { test: 'test/e2e/dev-stack.test.ts' },
   contracts: { ci: 'npm run contracts' },
   scaffold: { test: 'test/unit/scripts/scaffold.test.ts' },
   'db:generate': { test: 'test/unit/scripts/generate.test.ts' },
@@ -37,7 +39,17 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   deploy: { needs: 'a Cloudflare account; npm run deploy:check is a step of CI' },
 };
 /** Their `--help` lists the options. Of the others the source has to name them. */
-const WITH_HELP = ['dev', 'scaffold', 'train', 'bundle', 'publish', 'cli', 'db:generate', 'db:capture'];
+const WITH_HELP = [
+  'dev',
+  'sql',
+  'scaffold',
+  'train',
+  'bundle',
+  'publish',
+  'cli',
+  'db:generate',
+  'db:capture',
+];
 
 /** Other commands of blocks, by their beginning. */
 const COMMANDS: readonly (readonly [RegExp, Run])[] = [

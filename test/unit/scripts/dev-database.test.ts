@@ -331,7 +331,7 @@ describe('scripts/migrate.ts', () => {
     await expect(migrate({ DATABASE_URL: '' })).rejects.toMatchObject({ stderr: /DATABASE_URL is not set/ });
     const unreachable = migrate({ DATABASE_URL: 'postgres://u:secret@localhost:1/none' });
     await expect(unreachable).rejects.toMatchObject({
-      stderr: expect.stringMatching(/^migrate: .*ECONNREFUSED/),
+      stderr: expect.stringMatching(/^db:migrate: The database localhost:1\/none .*ECONNREFUSED/),
     });
   }, 60_000);
 });

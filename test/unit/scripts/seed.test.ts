@@ -1,7 +1,7 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { ensureSeed } from '../../../scripts/dev/seed.ts';
+import { fillDatabase, hasEvents, type SeedWishes, seedPlanOf } from '../../../scripts/dev/seed.ts';
 import { defineCatalog } from '../../../src/define/define-catalog.ts';
 import { event } from '../../../src/define/event.ts';
 import type { Seed } from '../../../src/define/project.ts';
@@ -40,29 +40,35 @@ async function countsOf(database: DevDatabase): Promise<Record<string, unknown> 
   return rows[0];
 }
 
-it('fills an empty database once, contracts and quarantine included', async () => {
+it('fills an empty database, contracts and quarantine included', async () => {
   const database = await start();
-  const steps: string[] = [];
-  const step = (text: string) => steps.push(text);
-  expect(await ensureSeed(database, { catalog, seed, mayFill: true }, step)).toBe(true);
-  expect(steps).toEqual(['the empty database is seeded with 2 events, 1 refused']);
+  expect(await hasEvents(database)).toBe(false);
+  expect(await fillDatabase(database, catalog, seed)).toBe('2 events, 1 refused');
   expect(await countsOf(database)).toEqual({ events: 2, quarantined: 1 });
-  expect(await ensureSeed(database, { catalog, seed, mayFill: true }, step)).toBe(false);
-  expect(steps).toHaveLength(1);
-  expect(await countsOf(database)).toEqual({ events: 2, quarantined: 1 });
+  expect(await hasEvents(database)).toBe(true);
   await database.close();
 }, 60_000);
 
-it('leaves a database that it may not fill as it is, and says so', async () => {
-  const database = await start();
-  const steps: string[] = [];
-  const step = (text: string) => steps.push(text);
-  expect(await ensureSeed(database, { catalog, seed, mayFill: false }, step)).toBe(true);
-  expect(await ensureSeed(database, { catalog, seed: undefined, mayFill: true }, step)).toBe(true);
-  expect(steps).toEqual([
-    'the database of DATABASE_URL has no events, and is not seeded: --seed fills it with made-up data',
-    'the database has no events, and src/catalog/project.ts names no seed to fill it',
-  ]);
-  expect(await countsOf(database)).toEqual({ events: 0, quarantined: 0 });
-  await database.close();
-}, 60_000);
+describe('an empty database', () => {
+  const NOTHING: SeedWishes = { seed: false, empty: false, isExternal: false, wasLeftEmpty: false };
+  const reasonOf = (wishes: Partial<SeedWishes>, of: Seed | undefined = seed) => {
+    const plan = seedPlanOf(of, { ...NOTHING, ...wishes });
+    return plan.kind === 'leave' ? plan.reason : 'filled';
+  };
+
+  it('is filled where it is the embedded one, and nobody wants it empty', () => {
+    expect(reasonOf({})).toBe('filled');
+    expect(reasonOf({ empty: true })).toContain('--empty');
+    expect(reasonOf({ wasLeftEmpty: true })).toContain('--seed fills it');
+    expect(reasonOf({ isExternal: true })).toContain('--seed fills it');
+  });
+
+  it('is filled by --seed, wherever it is', () => {
+    expect(reasonOf({ seed: true, isExternal: true })).toBe('filled');
+    expect(reasonOf({ seed: true, wasLeftEmpty: true })).toBe('filled');
+  });
+
+  it('stays empty where the project has no seed', () => {
+    expect(seedPlanOf(undefined, { ...NOTHING, seed: true }).kind).toBe('leave');
+  });
+});

@@ -9,7 +9,7 @@ const NOW = Date.UTC(2026, 0, 1);
 const STACK = {
   url: 'http://127.0.0.1:1',
   key: 'K',
-  endpoint: 'http://127.0.0.1:2/sql',
+  isExternal: false,
   kafka: undefined,
   seconds: 3,
 };

@@ -1,0 +1,82 @@
+import { UsageError } from './options.ts';
+
+const PORT_MAX = 65_535;
+
+/** @throws UsageError where the text is no TCP port. */
+export function portOf(option: string, text: string): number {
+  return wholeNumberOf(option, text, { min: 1, max: PORT_MAX });
+}
+
+/** @throws UsageError where the text is no whole number of the range. */
+export function wholeNumberOf(
+  option: string,
+  text: string,
+  { min, max = Number.MAX_SAFE_INTEGER }: { readonly min: number; readonly max?: number },
+): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  throw new UsageError(`${option} takes a whole number ${range}, not "${text}".`);
+}
+
+/**
+ * The address of a worker, without a slash at its end.
+ *
+ * @throws UsageError where it is none.
+ */
+export function workerUrlOf(option: string, text: string): string {
+  const url = URL.parse(text);
+  const isAddress = url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '';
+  if (isAddress && url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '')
+    return url.origin;
+  if (isAddress)
+    throw new UsageError(`${option} takes the address of the worker alone, as ${url.origin}, not "${text}".`);
+  const guess =
+    /^[\w.-]+(:\d+)?\/?$/.test(text) && URL.canParse(`http://${text}`) ? `http://${text}` : undefined;
+  throw new UsageError(
+    `${option} takes the address of the worker, as ${guess ?? 'http://127.0.0.1:8787'}, not "${text}".`,
+  );
+}
+
+/** @throws UsageError where the text is no moment of RFC 3339. */
+export function momentOf(option: string, text: string): string {
+  const isMoment = /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/.test(text);
+  if (isMoment && !Number.isNaN(Date.parse(text))) return text;
+  throw new UsageError(`${option} takes a moment as 2026-05-31T09:00:00Z (RFC 3339), not "${text}".`);
+}
+
+const DATABASE_URL_FORM = 'postgres://user:password@host/database';
+
+/**
+ * The Postgres that DATABASE_URL names. Its value is not repeated in messages: it holds a password.
+ *
+ * @throws UsageError where it is set, and no address of a Postgres.
+ */
+export function databaseUrlOf(text: string | undefined): string | undefined {
+  if (text === undefined || text.trim() === '') return undefined;
+  const url = URL.parse(text);
+  if (url === null) throw new UsageError(`DATABASE_URL is not a URL. It is written ${DATABASE_URL_FORM}.`);
+  if (!/^postgres(ql)?:$/.test(url.protocol))
+    throw new UsageError(
+      `DATABASE_URL begins with "${url.protocol}//" and so names no Postgres. It is written ${DATABASE_URL_FORM}.`,
+    );
+  if (url.hostname === '')
+    throw new UsageError(`DATABASE_URL names no host. It is written ${DATABASE_URL_FORM}.`);
+  if (url.pathname.length <= 1)
+    throw new UsageError(`DATABASE_URL names no database. It is written ${DATABASE_URL_FORM}.`);
+  return text;
+}
+
+/** @throws UsageError where DATABASE_URL is not set, or no address of a Postgres. */
+export function requiredDatabaseUrl(text: string | undefined): string {
+  const url = databaseUrlOf(text);
+  if (url === undefined)
+    throw new UsageError(`DATABASE_URL is not set. It names the database, as ${DATABASE_URL_FORM}.`);
+  return url;
+}
+
+/** A database as messages name it: without user and password. */
+export function withoutCredentials(databaseUrl: string): string {
+  const url = URL.parse(databaseUrl);
+  return url === null ? 'the database of DATABASE_URL' : `${url.host}${url.pathname}`;
+}

@@ -1,0 +1,57 @@
+/**
+ * `npm run sql -- "STATEMENT"`: runs a statement on the database of the running `npm run dev`. The embedded Postgres
+ * listens for Neon's HTTP protocol alone, so `psql` cannot reach it; this command needs nothing but Node.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { neon, neonConfig } from '@neondatabase/serverless';
+import { readOptions, UsageError } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
+import { STATE_DIR } from './command-line/target.ts';
+import { textTable } from './command-line/text-table.ts';
+import { runningStack } from './dev/state/lock.ts';
+
+const USAGE = `npm run sql -- "STATEMENT" [options]
+
+Runs one SQL statement on the database of the running npm run dev, and prints its rows. It is another writer to Millrace:
+what it changes is captured, and answers that depend on it become fresh. Tables of Millrace are in the schema millrace.
+
+  npm run sql -- "select count(*) from millrace.events"
+
+  --state DIR        the state folder of npm run dev (${STATE_DIR})`;
+
+await runCommand(async () => {
+  const { values, positionals } = readOptions({
+    command: 'npm run sql',
+    positionalsMax: 1,
+    options: { state: { type: 'string', default: STATE_DIR }, help: { type: 'boolean', default: false } },
+  });
+  if (values.help) return console.log(USAGE);
+  const [statement] = positionals;
+  if (statement === undefined) throw new UsageError(`Give a statement.\n\n${USAGE}`);
+  const { url, endpoint } = databaseOf(values.state);
+  neonConfig.fetchEndpoint = () => endpoint;
+  const keepText = { getTypeParser: () => (text: string) => text };
+  const result = await neon(url).query(statement, [], {
+    fullResults: true,
+    arrayMode: true,
+    types: keepText,
+  });
+  const names = result.fields.map(({ name }) => name);
+  if (names.length > 0) console.log(textTable(names, result.rows));
+  console.log(`${result.command} ${result.rowCount ?? ''}`.trim());
+});
+
+function databaseOf(stateDir: string): { readonly url: string; readonly endpoint: string } {
+  if (runningStack(stateDir) === undefined)
+    throw new Error(
+      `No stack runs from ${stateDir}/. Start npm run dev first, or name its folder with --state.`,
+    );
+  const file = join(stateDir, 'worker.env');
+  const vars = existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {};
+  const { DATABASE_URL: url, DATABASE_ENDPOINT: endpoint } = vars;
+  if (url === undefined || endpoint === undefined)
+    throw new Error(`The stack of ${stateDir}/ has not started its database yet. Try again in some seconds.`);
+  return { url, endpoint };
+}

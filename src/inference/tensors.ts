@@ -48,7 +48,6 @@ const JsonTensor = z.object({
   shape: z.array(z.int().min(0).max(DIMENSION_MAX)).max(8),
   data: z.array(z.union([z.number(), z.boolean(), z.string()])).max(ELEMENTS_MAX),
 });
-type JsonTensor = z.output<typeof JsonTensor>;
 
 /** The protocol allows elements in row-major order, flat or nested in the form of the shape. */
 const SentTensor = JsonTensor.extend({

@@ -196,7 +196,7 @@ export const FAULTS: readonly Fault[] = [
     'a sync is waited for without a deadline',
     FEW,
     FOLLOWER,
-    'const SYNC_TIMEOUT_MS = 1_500;',
+    'const SYNC_TIMEOUT_MS = 900;',
     'const SYNC_TIMEOUT_MS = 1e9;',
   ),
   fault(

@@ -1,5 +1,8 @@
 import { seededRandom } from '../../../src/platform/random.ts';
 
+/** The source of all events. */
+const SOURCE = '/till';
+
 /** An event that a client sends; `trait` tells what is to become of it. */
 export interface PlannedEvent {
   readonly id: string;
@@ -47,6 +50,25 @@ export interface Schedule {
   readonly attemptsBefore: number;
   /** A message that no consumer understands. */
   readonly garbage: boolean;
+  /** Transactions of other applications, each open for a while. */
+  readonly openTransactions: number;
+  /** Whether an operator builds the features anew at the end: it takes as long as all the rest. */
+  readonly rebuilds: boolean;
+}
+
+/** The event as a client sends it. */
+export function cloudEventOf({ id, trait, quantity, sku, customerId, occurredAt }: PlannedEvent) {
+  const data = {
+    invoice: trait === 'good' || trait === 'refused' ? id : `${trait}-${id}`,
+    sku,
+    description: null,
+    quantity: trait === 'refused' ? -quantity : quantity,
+    unitPrice: 2.5,
+    customerId,
+    country: 'Norway',
+  };
+  const time = new Date(occurredAt).toISOString();
+  return { specversion: '1.0', id, source: SOURCE, type: 'shop.purchase.v1', time, data };
 }
 
 const DAY_MS = 86_400_000;
@@ -100,5 +122,7 @@ export function scheduleOf(seed: number): Schedule {
     faultsMax: 30,
     attemptsBefore: random() < 0.2 ? 86 : 0,
     garbage: random() < 0.3,
+    openTransactions: upTo(4),
+    rebuilds: random() < 0.25,
   };
 }

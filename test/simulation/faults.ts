@@ -60,7 +60,7 @@ export const FAULTS: readonly Fault[] = [
       {
         file: 'test/simulation/world.ts',
         from: '        commit: async () =>\n          await this.#toOrigin(',
-        to: '        commit: async () => (early = await this.#toRoot(isolate, () => this.#invalidate(changes.map(({ row }) => rowTag(row))), true),\n          await this.#toOrigin(',
+        to: '        commit: async () => (early = await this.#toRoot(isolate, () => this.#invalidate(changes.map(({ row }) => "row:".concat(String(row)))), true),\n          await this.#toOrigin(',
       },
       {
         file: 'test/simulation/world.ts',

@@ -20,7 +20,9 @@ const SESSION_READS = 200;
 const LIST_SHARE = 0.04;
 const PRICE_LIST_SHARE = 0.01;
 const NEWCOMER_SHARE = 0.12;
-const FOREIGN_SHARE = 0.1;
+const FOREIGN_SHARE = 0.2;
+/** How often a session asks the next isolate for the same again: that is where time could go backwards. */
+const AGAIN_SHARE = 0.4;
 /** How far around the newest product readers ask: those ahead of it are not there yet. */
 const NEWCOMERS_AROUND = 3;
 const LIST_ROWS = 20;
@@ -89,9 +91,9 @@ async function followSession(
   const { runtime, lastTokens } = context;
   const written = Math.random() < 0.5 ? lastTokens[0] : undefined;
   const session: Session = { name: `session ${reader}/${round}`, token: written?.token };
+  let question: Question = written === undefined ? draw(context) : { kind: 'product', sku: written.sku };
   for (let reads = 0; reads < SESSION_READS && !signal.aborted; reads += 1) {
-    const question =
-      reads === 0 && written !== undefined ? { kind: 'product' as const, sku: written.sku } : draw(context);
+    if (reads > 0 && Math.random() >= AGAIN_SHARE) question = draw(context);
     const isolate = Math.floor(Math.random() * (runtime.isolates - 1));
     await readOnce(context, question, { process, isolate, level: 'bounded', session });
   }

@@ -5,7 +5,7 @@ import { ask, tokenOf } from './client.ts';
 import { depOf, fieldsOf, type History, moment, type Write } from './history.ts';
 import type { Origin } from './origin.ts';
 import { type Products, pick, zipf } from './products.ts';
-import { CONTINENTS, readOnce } from './readers.ts';
+import { BOUND_MS, CONTINENTS, readOnce } from './readers.ts';
 import type { Runtime } from './runtime.ts';
 
 const PUT_WRITERS = 6;
@@ -15,6 +15,8 @@ const NEWCOMER_WRITERS = 3;
 const PAUSE_MS_MAX = 1_000;
 const NEWCOMER_PAUSE_MS = 1_000;
 const FOREIGN_PAUSE_MS_MAX = 4_000;
+/** How often a row that other writers change is left alone until its change is owed to bounded readers. */
+const OWED_SHARE = 0.2;
 const RETRY_PAUSE_MS_MAX = 200;
 /** How often a writer that got no acknowledgement gives the version up, and goes on with the next. */
 const GIVE_UP_SHARE = 0.25;
@@ -147,16 +149,27 @@ async function attempt(context: WriterContext, sku: string, write: Write): Promi
  * Another application: it changes a row and adds an outbox row, in one transaction, and tells nobody. The relay
  * hears of it when a reader's `sourceBoundMs` asks for a heartbeat.
  */
-async function changeBySql({ history, origin, signal }: WriterContext, sku: string): Promise<void> {
+async function changeBySql(context: WriterContext, sku: string): Promise<void> {
+  const { history, origin, signal } = context;
+  const process = `SQL writer of ${sku}`;
   let present = false;
   while (!signal.aborted) {
     const absent: boolean = present && Math.random() < DELETE_SHARE;
-    const write = history.begin(depOf(sku), { kind: 'sql', absent, process: `SQL writer of ${sku}` });
+    const write = history.begin(depOf(sku), { kind: 'sql', absent, process });
     if (absent) await deleteEntity(origin.db, product, sku);
     else await putEntity(origin.db, product, sku, fieldsOf(write.version));
     write.committed = moment();
     history.count(`done/SQL ${absent ? 'delete' : 'put'}`);
     present = !absent;
-    await sleep(Math.random() * FOREIGN_PAUSE_MS_MAX);
+    if (Math.random() < OWED_SHARE) await readWhenOwed(context, process, sku);
+    else await sleep(Math.random() * FOREIGN_PAUSE_MS_MAX);
   }
+}
+
+/** Leaves a row alone until bounded readers are owed its last commit, and reads it then through every isolate. */
+async function readWhenOwed(context: WriterContext, process: string, sku: string): Promise<void> {
+  const { runtime, signal, sourceBoundMs } = context;
+  await sleep(BOUND_MS + sourceBoundMs + 1, undefined, { signal }).catch(() => undefined);
+  for (let isolate = 0; isolate < runtime.isolates && !signal.aborted; isolate += 1)
+    await readOnce(context, { kind: 'product', sku }, { process, isolate, level: 'bounded' });
 }

@@ -60,7 +60,7 @@ export const FAULTS: readonly Fault[] = [
       {
         file: 'test/simulation/world.ts',
         from: '        commit: async () =>\n          await this.#toOrigin(',
-        to: '        commit: async () => (early = await this.#toRoot(isolate, () => this.#invalidate(changes.map(({ row }) => rowTag(row))), true),\n          await this.#toOrigin(',
+        to: '        commit: async () => (early = await this.#toRoot(isolate, () => this.#invalidate(changes.map(({ row }) => "row:".concat(String(row)))), true),\n          await this.#toOrigin(',
       },
       {
         file: 'test/simulation/world.ts',
@@ -196,7 +196,7 @@ export const FAULTS: readonly Fault[] = [
     'a sync is waited for without a deadline',
     FEW,
     FOLLOWER,
-    'const SYNC_TIMEOUT_MS = 1_500;',
+    'const SYNC_TIMEOUT_MS = 900;',
     'const SYNC_TIMEOUT_MS = 1e9;',
   ),
   fault(

@@ -29,7 +29,12 @@ export function objectStorage(): ObjectStorage {
     const statement = database.prepare(text);
     if (/^\s*select|\breturning\b/i.test(text)) {
       const rows = statement.all(...values);
-      return { toArray: () => rows, one: () => rows[0], rowsWritten: 0 };
+      return {
+        toArray: () => rows,
+        one: () => rows[0],
+        rowsWritten: 0,
+        [Symbol.iterator]: () => rows.values(),
+      };
     }
     return { toArray: () => [], one: () => undefined, rowsWritten: Number(statement.run(...values).changes) };
   };

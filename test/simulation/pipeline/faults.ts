@@ -89,6 +89,27 @@ export const FAULTS: readonly Fault[] = [
     '  await ports.markRelayed(\n    changes.map(({ outboxId }) => outboxId),\n    at,\n  );\n  await ports.publish(changes, at);\n',
   ),
   fault(
+    'a change is skipped whose transaction commits after a later number was relayed',
+    MANY,
+    'src/storage/postgres/outbox.ts',
+    'where o.relayed_at is null\n',
+    'where o.relayed_at is null and o.id > (select coalesce(max(id), 0) from millrace.outbox where relayed_at is not null)\n',
+  ),
+  fault(
+    'a rebuild forgets its changed keys before it has invalidated them',
+    MANY,
+    'src/features/rebuild.ts',
+    '      await invalidate(keys.map((key) => featureTag(entity, key)));\n      await shards.settle(shard, keys);',
+    '      await shards.settle(shard, keys);\n      await invalidate(keys.map((key) => featureTag(entity, key)));',
+  ),
+  fault(
+    'a day that has not begun is counted in a window',
+    FEW,
+    'src/features/read.ts',
+    'if (bucket > today - days && bucket <= today)',
+    'if (bucket > today - days)',
+  ),
+  fault(
     'what was made from features is not invalidated after the fold',
     FEW,
     'queues/changes/consumer.ts',

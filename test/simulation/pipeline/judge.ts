@@ -1,6 +1,9 @@
 import { sql } from 'drizzle-orm';
 import { slotOf } from '../../../src/cache/clock/slots.ts';
+import { windowName } from '../../../src/define/feature.ts';
+import { readFeature } from '../../../src/features/read.ts';
 import { shardOf } from '../../../src/features/shards.ts';
+import { catalog } from '../../support/catalog/index.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { cloudEventOf, type PlannedEvent } from './schedule.ts';
 import type { World } from './world.ts';
@@ -40,6 +43,10 @@ export async function judge(world: World, { db }: SimulatedDatabase, mended: boo
       await all('select id, event_seq, tags, relayed_at, relayed_seq from millrace.outbox'),
     ),
     ...features(
+      world,
+      events.filter(({ data }) => mended || !data.invoice.startsWith('folding-fails')),
+    ),
+    ...windows(
       world,
       events.filter(({ data }) => mended || !data.invoice.startsWith('folding-fails')),
     ),
@@ -150,7 +157,7 @@ function outbox(world: World, events: readonly Fact[], rows: readonly Row[]): st
 function features(world: World, events: readonly Fact[]): string[] {
   const owed = new Map<string, { amount: number; lastAt: number }>();
   const add = (entity: string, key: string, feature: string, bucket: number, item: string, fact: Fact) => {
-    const amount = feature === 'units' ? fact.data.quantity : feature === 'spend_minor' ? spend(fact) : 1;
+    const amount = amountOf(feature, fact);
     const cell = [shardOf(entity, key), key, feature, bucket, item].join(' ');
     const before = owed.get(cell) ?? { amount: 0, lastAt: 0 };
     // Of a time that stands for itself the amount says nothing.
@@ -179,6 +186,49 @@ function features(world: World, events: readonly Fact[]): string[] {
       .sort(),
     'the features',
   );
+}
+
+/** Windows as of the noon of each day on which something may have happened: a day that has not begun counts in none. */
+function windows(world: World, events: readonly Fact[]): string[] {
+  const days = [...new Set(events.map(({ occurredAt }) => Math.floor(occurredAt / DAY_MS)))];
+  const cells = world.cells().map(({ name, amount, lastAt }) => {
+    const [, key = '', feature = '', bucket = '', item = ''] = name.split(' ');
+    return { key, feature, bucket: Number(bucket), item, amount, lastAt };
+  });
+  const owed: string[] = [];
+  const there: string[] = [];
+  for (const definition of catalog.features.filter(({ windowsDays }) => windowsDays.length > 0)) {
+    const ofFeature = cells.filter(({ feature }) => feature === definition.name);
+    for (const key of new Set(ofFeature.map((cell) => cell.key))) {
+      const own = events.filter(
+        ({ data }) => (definition.name === 'units' ? data.sku : data.customerId) === key,
+      );
+      for (const day of days) {
+        const noon = (day + 0.5) * DAY_MS;
+        const of = readFeature(
+          definition,
+          ofFeature.filter((cell) => cell.key === key),
+          noon,
+        );
+        for (const width of definition.windowsDays) {
+          const told = (value: unknown) =>
+            `${key}, ${definition.name} of ${width} days on day ${day}: ${value}`;
+          const inside = own.filter(({ occurredAt }) => {
+            const at = Math.floor(occurredAt / DAY_MS);
+            return at <= day && at > day - width;
+          });
+          owed.push(told(inside.reduce((sum, fact) => sum + amountOf(definition.name, fact), 0)));
+          there.push(told(of[windowName(definition.name, width)]?.value));
+        }
+      }
+    }
+  }
+  return differences(owed, there, 'the windows');
+}
+
+function amountOf(feature: string, fact: Fact): number {
+  if (feature === 'units') return fact.data.quantity;
+  return feature === 'spend_minor' ? spend(fact) : 1;
 }
 
 function spend({ data }: Fact): number {

@@ -145,6 +145,11 @@ export class Machine {
     }
   }
 
+  /** From now on so many faults may happen, whatever happened before. */
+  allowFaults(count: number): void {
+    this.#faultsMax = this.faults + count;
+  }
+
   /** From now on everything works. */
   heal(): void {
     this.#faultsMax = 0;

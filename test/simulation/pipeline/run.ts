@@ -1,8 +1,12 @@
 import { countDead, mend, reset, type SimulatedDatabase } from './database.ts';
 import { judge } from './judge.ts';
 import type { Machine } from './machine.ts';
+import { rebuildFeatures } from './rebuild.ts';
 import type { Schedule } from './schedule.ts';
 import { World } from './world.ts';
+
+/** A rebuild has some faults of its own: those of the schedule may be used up by then. */
+const REBUILD_FAULTS_MAX = 10;
 
 export interface Outcome {
   readonly violations: readonly string[];
@@ -70,5 +74,12 @@ export async function run(schedule: Schedule, database: SimulatedDatabase): Prom
   const replayed = world.replayDead();
   if (!(await machine.settle())) return outcome(['It does not come to an end after the replay.']);
   await replayed;
+  const replayedWell = await judge(world, database, true);
+  if (replayedWell.length > 0 || !schedule.rebuilds) return outcome(replayedWell);
+  machine.note('Cells that count wrongly are built anew.');
+  machine.allowFaults(REBUILD_FAULTS_MAX);
+  const rebuilt = rebuildFeatures(world, database);
+  if (!(await machine.settle())) return outcome(['It does not come to an end after the rebuild.']);
+  await rebuilt;
   return outcome(await judge(world, database, true));
 }

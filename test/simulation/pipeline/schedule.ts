@@ -4,6 +4,9 @@ import type { Lane } from '../../../src/storage/lane.ts';
 /** The source of all events. */
 const SOURCE = '/till';
 
+/** The source of all events. */
+const SOURCE = '/till';
+
 /** An event that a client sends; `trait` tells what is to become of it. */
 export interface PlannedEvent {
   readonly id: string;
@@ -53,6 +56,10 @@ export interface Schedule {
   readonly attemptsBefore: number;
   /** A message that no consumer understands. */
   readonly garbage: boolean;
+  /** Transactions of other applications, each open for a while. */
+  readonly openTransactions: number;
+  /** Whether an operator builds the features anew at the end: it takes as long as all the rest. */
+  readonly rebuilds: boolean;
 }
 
 /** The event as a client sends it. */
@@ -126,5 +133,7 @@ export function scheduleOf(seed: number): Schedule {
     faultsMax: 30,
     attemptsBefore: random() < 0.2 ? 86 : 0,
     garbage: random() < 0.3,
+    openTransactions: upTo(4),
+    rebuilds: random() < 0.25,
   };
 }

@@ -35,6 +35,7 @@ import { catalog } from '../../support/catalog/index.ts';
 import { type ObjectStorage, objectStorage } from './cloudflare-workers.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { Machine, type Process } from './machine.ts';
+import { OpenTransactions } from './open-transactions.ts';
 import { SimulatedQueue } from './queues.ts';
 import { cloudEventOf, type PlannedRequest, type Schedule } from './schedule.ts';
 
@@ -64,7 +65,8 @@ export class World {
   readonly queues: Readonly<Record<keyof typeof QUEUES, SimulatedQueue>>;
   readonly #database: SimulatedDatabase;
   readonly #env: Env;
-  readonly #shards = new Map<string, { readonly shard: FeatureShard; readonly own: ObjectStorage }>();
+  readonly #others: OpenTransactions;
+  readonly shards = new Map<string, { readonly shard: FeatureShard; readonly own: ObjectStorage }>();
   /** The moment of each slot's last invalidation, and those of each key's last fold that changed something. */
   readonly invalidatedAt = new Map<number, number>();
   /** The outbox numbers of the changes that the feed has. */
@@ -105,21 +107,29 @@ export class World {
         Math.min(
           this.#isAlarmRunning ? Number.POSITIVE_INFINITY : (this.#alarmS ?? Number.POSITIVE_INFINITY),
           ...Object.values(this.queues).map((queue) => queue.nextS()),
+          this.#others.nextS(),
         ),
+    });
+    this.#others = new OpenTransactions(database, {
+      machine,
+      count: schedule.openTransactions,
+      wake: () => {
+        this.#alarmS ??= this.machine.nowS;
+      },
     });
     if (schedule.garbage) this.queues.EVENTS.put({ v: 9, from: 'another version' }, 0, 0);
     this.#env = this.#makeEnv();
   }
 
   [Symbol.dispose](): void {
-    for (const { own } of this.#shards.values()) own.close();
+    for (const { own } of this.shards.values()) own.close();
   }
 
   /** Sends every open dead letter to its queue, as an operator would, until it is answered. */
   async replayDead(): Promise<void> {
     const { db } = this.#database;
     for (let tries = 0; tries < REPLAYS_MAX; tries += 1) {
-      const done = await this.#inNewProcess('admin', async () => {
+      const done = await this.inNewProcess('admin', async () => {
         const open = await listQuarantine(db, { reason: 'dead_letter', state: 'open', limit: 100 });
         await replayDeadLetters(
           open.map(({ id }) => id),
@@ -140,7 +150,7 @@ export class World {
 
   /** The cells of all shards; the name tells shard, key, feature, day and item. */
   cells(): { readonly name: string; readonly amount: number; readonly lastAt: number }[] {
-    return [...this.#shards].flatMap(([shard, { own }]) =>
+    return [...this.shards].flatMap(([shard, { own }]) =>
       own.rows('select key, feature, bucket, item, amount, last_at from cells').map((row) => ({
         name: [shard, row['key'], row['feature'], row['bucket'], row['item']].join(' '),
         amount: Number(row['amount']),
@@ -165,7 +175,7 @@ export class World {
     }
     for (const queue of Object.values(this.queues)) {
       const go = queue.delivery((batch) =>
-        this.#inNewProcess(queue.name.replace('millrace-', ''), () => {
+        this.inNewProcess(queue.name.replace('millrace-', ''), () => {
           this.machine.note(`${this.machine.process?.name} is given ${batch.messages.map(told).join(', ')}`);
           return this.#consume(batch);
         }),
@@ -174,7 +184,7 @@ export class World {
     }
     if (this.#alarmS !== null && this.#alarmS <= this.machine.nowS && !this.#isAlarmRunning)
       found.push({ label: 'the alarm of the relay', go: () => void this.#alarm() });
-    return found;
+    return [...found, ...this.#others.begin()];
   }
 
   async #consume(batch: MessageBatch): Promise<void> {
@@ -191,7 +201,7 @@ export class World {
     }
   }
 
-  async #inNewProcess(name: string, work: () => Promise<unknown>): Promise<boolean> {
+  async inNewProcess(name: string, work: () => Promise<unknown>): Promise<boolean> {
     this.#processes += 1;
     const process: Process = { name: `${name} ${this.#processes}`, alive: true };
     try {
@@ -206,7 +216,7 @@ export class World {
   /** A client sends again until it is answered that its events are taken. */
   async #send({ events, waits, lane }: PlannedRequest): Promise<void> {
     for (let tries = 0; ; tries += 1) {
-      const answered = await this.#inNewProcess('gateway', () =>
+      const answered = await this.inNewProcess('gateway', () =>
         this.#ingest(events.map(cloudEventOf), waits && tries < WAITS_MAX, lane),
       );
       if (answered) return;
@@ -279,13 +289,7 @@ export class World {
       queue: changesQueue(this.#env, lane),
       // Nothing waits for lineage, and it never fails.
       fold: (events) => foldStored(catalog, events, { fold }, () => undefined),
-      invalidate: async (tags) => {
-        try {
-          return await this.#invalidate(slotsOf(tags));
-        } catch (cause) {
-          throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
-        }
-      },
+      invalidate: (tags) => this.invalidate(tags),
       appendToFeed,
       // No topic is configured here.
       enqueueForKafka: async () => undefined,
@@ -300,6 +304,14 @@ export class World {
     };
   }
 
+  async invalidate(tags: readonly string[]): Promise<{ epoch: string; seq: number }> {
+    try {
+      return await this.#invalidate(slotsOf(tags));
+    } catch (cause) {
+      throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
+    }
+  }
+
   async #invalidate(slots: readonly number[]): Promise<{ epoch: string; seq: number }> {
     return await this.machine.call('objects', `invalidate ${slots.length} slots`, () => {
       this.clockSeq += 1;
@@ -310,17 +322,20 @@ export class World {
 
   async #fold(name: string, entity: string, events: readonly FoldableEvent[]) {
     if (!this.isMended && JSON.stringify(events).includes('folding-fails')) throw new Error('A defect.');
-    let held = this.#shards.get(name);
-    if (held === undefined) {
-      const own = objectStorage();
-      const state = { storage: own.storage } as unknown as DurableObjectState;
-      held = { shard: new FeatureShard(state, {} as never, catalog.features), own };
-      this.#shards.set(name, held);
-    }
-    const outcome = await held.shard.fold(name, entity, events);
+    const outcome = await this.shard(name).fold(name, entity, events);
     if (outcome.folded > 0)
       for (const key of outcome.keys) this.foldedAt.set(`features:${entity}:${key}`, this.clockSeq);
     return outcome;
+  }
+
+  shard(name: string): FeatureShard {
+    const held = this.shards.get(name);
+    if (held !== undefined) return held.shard;
+    const own = objectStorage();
+    const state = { storage: own.storage } as unknown as DurableObjectState;
+    const shard = new FeatureShard(state, {} as never, catalog.features);
+    this.shards.set(name, { shard, own });
+    return shard;
   }
 
   /** The relay, as others reach it; each call is a step of its own, and the relay's work is the relay's. */

@@ -26,6 +26,7 @@ import { acceptance } from '../pipeline/take.ts';
 import { systemNow } from '../platform/clock.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
+import { log } from '../platform/logger.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { deleteEntity, missingKeys, putEntity, rowVersion } from '../storage/postgres/entity-writes.ts';
 import { readEventStatus } from '../storage/postgres/event-status.ts';
@@ -351,17 +352,26 @@ export class RequestPorts implements GatewayPorts {
     });
   }
 
-  /** Returns once reads with the token show the stored events. */
+  /**
+   * Stores events, and returns once reads with the token show them. If the relay or the clock does not answer after the
+   * commit, there is no token: the events are stored, and the relay's alarm invalidates what depends on them.
+   */
   async #storeAndRelay<Outcome>(
     work: () => Promise<Outcome>,
-  ): Promise<{ readonly outcome: Outcome; readonly token: string }> {
+  ): Promise<{ readonly outcome: Outcome; readonly token: string | undefined }> {
     const { env } = this.#bound;
     const outcome = await guarded(async () => {
       await armRelay(env);
       return await work();
     });
-    await outboxRelay(env).sweep();
-    return { outcome, token: formatToken(await this.#bound.newestToken(this.#scope)) };
+    try {
+      await outboxRelay(env).sweep();
+      return { outcome, token: formatToken(await this.#bound.newestToken(this.#scope)) };
+    } catch (error) {
+      const message = 'Stored events could not be relayed yet; the alarm of the relay repeats it.';
+      log('warn', message, { 'event.action': 'store' }, error);
+      return { outcome, token: undefined };
+    }
   }
 
   /** Commits a write, invalidates its tags and returns. The outbox row is marked as relayed in the background. */

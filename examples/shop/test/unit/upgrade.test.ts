@@ -114,7 +114,8 @@ describe('a database of an earlier Millrace', () => {
       applied: [...OWN_MIGRATIONS.slice(1), ...SHOP_MIGRATIONS.slice(1)],
       known: OWN_MIGRATIONS.length + SHOP_MIGRATIONS.length,
     });
-    expect(await rowsOf(db, 'millrace')).toEqual(before);
+    // Later migrations may add columns.
+    expect(await rowsOf(db, 'millrace')).toMatchObject(before);
     expect(await tablesIn(db, 'public')).toEqual([
       'customers',
       'product_views',

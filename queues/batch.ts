@@ -3,6 +3,7 @@ import { type FailedPart, settle, type Verdict } from '../src/pipeline/verdicts.
 import { reasonOf } from '../src/platform/failure.ts';
 import { QUEUE_RETRIES_MAX } from '../src/platform/limits.ts';
 import { log } from '../src/platform/logger.ts';
+import { callPeer, QUEUE_SEND_MS } from '../src/platform/peer.ts';
 
 const RETRY_DELAY_S_MAX = 600;
 /** A message that fails this often, while everything that its handler needs is available, becomes a dead letter. */
@@ -94,7 +95,8 @@ export async function retryLater(message: Message, queue: Pick<Queue<unknown>, '
   const delaySeconds = Math.min(RETRY_DELAY_S_MAX, 2 ** Math.min(message.attempts, 10));
   try {
     if (message.attempts < RENEW_ATTEMPTS) return message.retry({ delaySeconds });
-    await queue.send(message.body, { contentType: 'json', delaySeconds });
+    const send = () => queue.send(message.body, { contentType: 'json', delaySeconds });
+    await callPeer('queue', QUEUE_SEND_MS, send);
     message.ack();
   } catch {
     message.retry({ delaySeconds });

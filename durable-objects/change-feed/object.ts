@@ -2,6 +2,7 @@ import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import { FeedChange, FeedFilter, isWanted } from '../../src/pipeline/feed/change.ts';
 import { type Position, resetReason } from '../../src/pipeline/feed/position.ts';
+import { type Reader, Readers } from '../../src/pipeline/feed/readers.ts';
 import { type FeedPage, type FeedStatus, WAIT_MS } from '../../src/pipeline/feed/stream.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
@@ -10,7 +11,7 @@ import { FeedStore, KEPT_MS } from './store.ts';
 
 /** The most changes of one call: those of a consumer's batch of ten messages. */
 export const APPEND_CHANGES_MAX = 4_000;
-/** The most readers that wait at a time. Each may call up to twice a second. */
+/** The most streams at a time. Each may call up to twice a second. */
 export const READERS_MAX = OBJECT_REQUESTS_PER_SECOND / 2;
 /** The most changes of one answer. */
 export const PAGE_CHANGES_MAX = 1_000;
@@ -19,7 +20,14 @@ const CALLS_PER_SECOND_TARGET = 400;
 const PAUSE_MS_MIN = 50;
 
 const Changes = z.array(FeedChange).max(APPEND_CHANGES_MAX);
+/**
+ * How long a stream keeps its place after an answer, in milliseconds: longer than the pause before its next question,
+ * which it may ask late on a slow connection.
+ */
+const LEASE_MS = 2 * WAIT_MS;
+
 const Question = z.object({
+  reader: z.object({ id: z.string().min(1).max(64), isNew: z.boolean() }),
   after: z.object({ epoch: z.string(), seq: z.int().nonnegative() }).optional(),
   filter: FeedFilter,
   // A worker of another version may ask for a longer wait.
@@ -36,7 +44,7 @@ const Question = z.object({
 export class ChangeFeed extends DurableObject {
   readonly #store: FeedStore;
   readonly #waiting = new Set<() => void>();
-  #readers = 0;
+  readonly #readers = new Readers(READERS_MAX, LEASE_MS);
 
   constructor(ctx: DurableObjectState, env: never) {
     super(ctx, env);
@@ -50,24 +58,28 @@ export class ChangeFeed extends DurableObject {
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(systemNow() + KEPT_MS);
   }
 
-  /** The wanted changes after a position: at once if there are any, else within `waitMs`; null if too many readers wait. */
+  /**
+   * The wanted changes after a position: at once if there are any, else within `waitMs`; null for a new reader if all
+   * places are taken.
+   */
   async next(question: {
+    readonly reader: Reader;
     readonly after: Position | undefined;
     readonly filter: FeedFilter;
     readonly waitMs: number;
   }): Promise<FeedPage | null> {
-    const { after, filter, waitMs } = Question.parse(question);
-    if (this.#readers >= READERS_MAX) return null;
-    this.#readers += 1;
-    try {
-      return await this.#next(after, filter, waitMs);
-    } finally {
-      this.#readers -= 1;
-    }
+    const { reader, after, filter, waitMs } = Question.parse(question);
+    if (!this.#readers.admit(reader, systemNow(), waitMs)) return null;
+    return await this.#next(after, filter, waitMs);
+  }
+
+  /** Frees the place of a stream that has ended. */
+  async leave(id: string): Promise<void> {
+    this.#readers.leave(id);
   }
 
   async status(): Promise<FeedStatus> {
-    return { readers: this.#readers };
+    return { readers: this.#readers.count(systemNow()) };
   }
 
   override async alarm(): Promise<void> {
@@ -78,12 +90,13 @@ export class ChangeFeed extends DurableObject {
 
   async #next(after: Position | undefined, filter: FeedFilter, waitMs: number): Promise<FeedPage> {
     const endsAtMs = systemNow() + waitMs;
+    const readers = this.#readers.count(systemNow());
     const { epoch, newest } = this.#store.kept();
     let position = after ?? { epoch, seq: newest };
     for (;;) {
       const kept = this.#store.kept();
       const reset = resetReason(position, kept);
-      const pauseMs = Math.max(PAUSE_MS_MIN, (this.#readers / CALLS_PER_SECOND_TARGET) * 1_000);
+      const pauseMs = Math.max(PAUSE_MS_MIN, (readers / CALLS_PER_SECOND_TARGET) * 1_000);
       if (reset !== undefined)
         return { position: { epoch: kept.epoch, seq: kept.newest }, reset, changes: [], pauseMs };
       const read = this.#store.after(position.seq, PAGE_CHANGES_MAX);

@@ -33,7 +33,10 @@ export class FeedStore {
   /** Appends the changes that are not in the log yet, as one row. Numbers rise by one, without a gap. */
   append(sent: readonly FeedChange[], nowMs: number): void {
     const known = this.#knownChanges();
-    const changes = sent.filter(({ change }) => !known.has(change));
+    const changes = [
+      // A call may have a change twice: two messages of one batch can hold it.
+      ...new Map(sent.map((one) => [one.change, one])).values(),
+    ].filter(({ change }) => !known.has(change));
     if (changes.length === 0) return;
     const first = this.kept().newest + 1;
     const last = first + changes.length - 1;

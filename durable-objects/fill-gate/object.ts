@@ -35,6 +35,11 @@ export class FillGate extends DurableObject implements FillGatePort {
     return await this.#host.enter(need, leaseMs);
   }
 
+  /** Answers at once, so that a caller that waits in `enter` can tell a fill that takes long from a gate that hangs. */
+  async ping(): Promise<void> {
+    await this.#host.ping();
+  }
+
   /** Delivers an entry to all waiters whose need it meets. */
   async complete(ticketId: string, entry: Entry): Promise<void> {
     await this.#host.complete(ticketId, entry);

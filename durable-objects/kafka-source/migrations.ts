@@ -8,4 +8,7 @@ export const MIGRATIONS: readonly Migration[] = [
       number integer not null
     )`);
   },
+  (sql) => {
+    sql.exec('alter table partition add column seek integer');
+  },
 ];

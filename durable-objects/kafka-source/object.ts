@@ -61,6 +61,18 @@ export class KafkaSource extends DurableObject {
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(systemNow());
   }
 
+  /**
+   * Sets the position of the partition. The next step commits it for the group and reads from there, so no step that is
+   * running can overwrite it.
+   *
+   * @param offset of the record to read next.
+   */
+  async seek(topic: string, partition: number, offset: number): Promise<void> {
+    await this.start(topic, partition);
+    this.ctx.storage.sql.exec('update partition set seek = ?', offset);
+    await this.ctx.storage.setAlarm(systemNow());
+  }
+
   async status(): Promise<SourceStatus> {
     return { next: this.#next ?? null, failures: this.#failures, lastError: this.#lastError };
   }
@@ -73,8 +85,8 @@ export class KafkaSource extends DurableObject {
     if (ports === undefined) return;
     const endsAtMs = systemNow() + ALARM_MS;
     try {
-      this.#next ??= await beginningOf(ports);
       for (let step = 0; step < STEPS_MAX && systemNow() < endsAtMs; step += 1) {
+        this.#next = (await this.#sought(ports)) ?? this.#next ?? (await beginningOf(ports));
         ({ next: this.#next } = await pump(this.#next, ports, this.#failures));
         this.#failures = 0;
         this.#lastError = null;
@@ -94,6 +106,16 @@ export class KafkaSource extends DurableObject {
       const pauseMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(this.#failures, 10));
       await this.ctx.storage.setAlarm(systemNow() + pauseMs);
     }
+  }
+
+  /** Commits the position that `seek` has set, and returns it; undefined if there is none. */
+  async #sought({ commit }: SourcePorts): Promise<number | undefined> {
+    const [row] = this.ctx.storage.sql.exec<{ seek: number | null }>('select seek from partition').toArray();
+    const offset = row?.seek ?? undefined;
+    if (offset === undefined) return undefined;
+    await commit(offset);
+    this.ctx.storage.sql.exec('update partition set seek = null where seek = ?', offset);
+    return offset;
   }
 
   #partition(): { topic: string; partition: number } | undefined {

@@ -28,7 +28,8 @@ export interface ClockPorts {
  * after an eviction the next sync brings everything.
  */
 export class TagClock extends DurableObject implements RemoteClock {
-  readonly #clock: RootClock | RegionClock;
+  /** Undefined for an object of another name, or one that is addressed by its id: it would be a second root. */
+  readonly #clock: RootClock | RegionClock | undefined;
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: ClockPorts) {
     super(ctx, env);
@@ -38,6 +39,7 @@ export class TagClock extends DurableObject implements RemoteClock {
       this.#clock = new RegionClock(region, clockAt(ports.root), systemTime, keepAlive);
       return;
     }
+    if (ctx.id.name !== 'root') return;
     const everyMs = ports.outboxWatchMs;
     const store = new ClockStore(ctx.storage);
     this.#clock = new RootClock(store.load(newId), newId(), {
@@ -57,7 +59,7 @@ export class TagClock extends DurableObject implements RemoteClock {
 
   /** The changes since a mirror's last sync, as fresh as the mirror asks for, encoded by `wire.ts`. */
   async sync(request: SyncRequest): Promise<Uint8Array<ArrayBuffer>> {
-    return encodeAnswer(await this.#clock.sync(request), request.epoch);
+    return encodeAnswer(await this.#named().sync(request), request.epoch);
   }
 
   /** Call this before a source is read. `closePass` then asserts that everything committed before this call is invalidated. */
@@ -72,11 +74,20 @@ export class TagClock extends DurableObject implements RemoteClock {
 
   /** Applies a push of the root. On a region only. */
   async receive(pushed: PushedDelta): Promise<void> {
-    if (this.#clock instanceof RegionClock) this.#clock.receive(pushed);
+    const clock = this.#named();
+    if (clock instanceof RegionClock) clock.receive(pushed);
   }
 
   #root(): RootClock {
-    if (this.#clock instanceof RootClock) return this.#clock;
+    const clock = this.#named();
+    if (clock instanceof RootClock) return clock;
     throw new TypeError('This method exists on the root clock only; this object is the clock of a region.');
+  }
+
+  #named(): RootClock | RegionClock {
+    if (this.#clock !== undefined) return this.#clock;
+    throw new TypeError(
+      `There is no tag clock "${this.ctx.id.name}": it is "root" or one of ${REGIONS.join(', ')}.`,
+    );
   }
 }

@@ -16,6 +16,7 @@ export const EventsMessage = z.object({
       sentAs: z.string().exactOptional(),
       subject: z.string().nullable(),
       time: z.string(),
+      extensions: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).exactOptional(),
       data: z.unknown(),
     }),
   ),

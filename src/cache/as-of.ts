@@ -92,7 +92,7 @@ export interface AsOfPorts {
 }
 
 /** The same time that a reader waits for a sync (clock/follower.ts). After it, the answer carries no token. */
-const INVALIDATE_TIMEOUT_MS = 1_500;
+const INVALIDATE_TIMEOUT_MS = 900;
 
 /** Loads an answer and its `asOf`. Throws whatever `load` throws. */
 export async function loadAsOf(load: (db: Database) => Promise<Loaded>, ports: AsOfPorts): Promise<Loaded> {

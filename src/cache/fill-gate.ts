@@ -219,6 +219,8 @@ function toShare(ticketId: string, entry: Entry): Decision {
 export interface FillGatePort {
   /** Resolves with a verdict after at most `WAIT_LEASES_MAX` times `leaseMs`. */
   enter(need: Need, leaseMs: number): Promise<Verdict>;
+  /** Resolves at once. */
+  ping(): Promise<void>;
   complete(ticketId: string, entry: Entry): Promise<void>;
   fail(ticketId: string): Promise<void>;
   disband(ticketId: string): Promise<void>;
@@ -254,6 +256,8 @@ export class GateHost implements FillGatePort {
     this.#deliver(enter(this.#gate, request, this.#ports.now()));
     return await promise;
   }
+
+  async ping(): Promise<void> {}
 
   async complete(ticketId: string, entry: Entry): Promise<void> {
     this.#deliver(complete(this.#gate, ticketId, Entry.parse(entry), this.#ports.now()));

@@ -37,6 +37,10 @@ export const LEASE_MS = 3_000;
 /** Time beyond the longest wait for a new object's start and the round trip, in milliseconds. */
 const GATE_SLACK_MS = 500;
 export const ENTER_TIMEOUT_MS = LEASE_MS * WAIT_LEASES_MAX + GATE_SLACK_MS;
+/** A gate that has given no verdict after this long is asked whether it answers at all, in milliseconds. */
+export const GATE_QUIET_MS = 300;
+/** How long it may take to say so, in milliseconds. Both together are what a gate that hangs costs a read. */
+export const GATE_PING_MS = 300;
 
 /**
  * Answers with the entry of a read that another request has in flight, or reads the origin for all that wait.
@@ -72,11 +76,7 @@ async function askGate(
 ): Promise<Verdict | undefined> {
   const entering = gate.enter(need, LEASE_MS);
   try {
-    return await time.withTimeout(
-      entering,
-      ENTER_TIMEOUT_MS,
-      () => new Error(`The fill gate did not answer within ${ENTER_TIMEOUT_MS} ms.`),
-    );
+    return await verdictOf(gate, entering, time);
   } catch (error) {
     log(
       'info',
@@ -88,6 +88,40 @@ async function askGate(
     return undefined;
   }
 }
+
+/**
+ * Waits for the verdict. A gate gives it late while another request's fill takes long, and never if it hangs: only a
+ * gate that answers a ping is waited for.
+ *
+ * @throws the error of the gate, or an error if it does not answer.
+ */
+async function verdictOf(
+  gate: FillGatePort,
+  entering: Promise<Verdict>,
+  { withTimeout }: Time,
+): Promise<Verdict> {
+  const quiet = Symbol('quiet');
+  const early = await withTimeout(entering, GATE_QUIET_MS, () => new QuietGate()).catch((error: unknown) => {
+    if (error instanceof QuietGate) return quiet;
+    throw error;
+  });
+  if (typeof early !== 'symbol') return early;
+  const silent = () => new Error(`The fill gate did not answer a ping within ${GATE_PING_MS} ms.`);
+  // The verdict may come before the answer to the ping.
+  const answered = await withTimeout(
+    Promise.race([entering, gate.ping().then(() => quiet)]),
+    GATE_PING_MS,
+    silent,
+  );
+  if (typeof answered !== 'symbol') return answered;
+  return await withTimeout(
+    entering,
+    ENTER_TIMEOUT_MS - GATE_QUIET_MS,
+    () => new Error(`The fill gate gave no verdict within ${ENTER_TIMEOUT_MS} ms.`),
+  );
+}
+
+class QuietGate extends Error {}
 
 /** Returns a lease that arrives after the request stopped waiting, so that the next waiter reads at once. */
 async function giveBack(gate: FillGatePort, entering: Promise<Verdict>): Promise<void> {

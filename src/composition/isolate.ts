@@ -57,7 +57,7 @@ export class Isolate {
   readonly follower = new ClockFollower(systemTime);
   readonly warmer = new Warmer(() => this.follower.mirror.clock, systemNow);
   readonly memory = new MemoryTier(MEMORY_TIER_BYTES);
-  readonly models = new LoadedModels();
+  readonly models = new LoadedModels(systemTime);
   readonly invalidated = new InvalidatedChanges();
   readonly lineage = new LineageRecorder();
   readonly #bound = new WeakMap<object, BoundIsolate>();

@@ -2,7 +2,7 @@ import type { SinkMessage } from '../../queues/sink/message.ts';
 import type { FeedChange } from '../pipeline/feed/change.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import type { PartitionReport } from '../pipeline/kafka/source.ts';
-import { Failure } from '../platform/failure.ts';
+import { calling, Failure } from '../platform/failure.ts';
 import { KafkaPartition, partitionCounts } from '../storage/kafka.ts';
 import { sendChunked } from '../storage/queue.ts';
 import type { Env } from './env.ts';
@@ -21,13 +21,41 @@ export async function startKafkaSources(env: Env): Promise<number> {
   return partitions.length;
 }
 
+/**
+ * Sets the position of a partition, from which its reader goes on with its next step.
+ *
+ * @returns the offset.
+ * @throws Failure `not_found` for a partition that is not a source, `kafka_unavailable` if the bridge does not answer.
+ */
+export async function seekKafka(
+  env: Env,
+  at: { readonly topic: string; readonly partition: number },
+  to: 'earliest' | 'latest' | number,
+): Promise<number> {
+  const config = kafkaConfig(env);
+  const { known, offset } = await asking(async () => {
+    const known = (await sourcePartitions(env)).some(
+      ({ topic, partition }) => topic === at.topic && partition === at.partition,
+    );
+    if (config === undefined || !known || typeof to === 'number') return { known, offset: Number(to) };
+    return { known, offset: await new KafkaPartition(config, config.group, at)[to]() };
+  });
+  if (!known)
+    throw new Failure('not_found', 'No source topic has this partition. Name one of GET /v1/admin/kafka.', {
+      pointer: '/topic',
+    });
+  await kafkaSource(env, at.topic, at.partition).seek(at.topic, at.partition, offset);
+  return offset;
+}
+
 /** @throws Failure `kafka_unavailable` if the bridge does not answer. */
 export async function kafkaReport(env: Env): Promise<PartitionReport[]> {
   const config = kafkaConfig(env);
   if (config === undefined) return [];
-  try {
+  return await asking(async () => {
+    const partitions = await sourcePartitions(env);
     return await Promise.all(
-      (await sourcePartitions(env)).map(async (at) => {
+      partitions.map(async (at) => {
         const partition = new KafkaPartition(config, config.group, at);
         const [committed, earliest, latest, status] = await Promise.all([
           partition.committed(),
@@ -40,12 +68,11 @@ export async function kafkaReport(env: Env): Promise<PartitionReport[]> {
         return { ...at, committed: committed ?? null, latest, lag, failures, lastError };
       }),
     );
-  } catch (error) {
-    throw new Failure('kafka_unavailable', 'The Kafka REST bridge does not answer.', {
-      retryAfterS: 5,
-      cause: error,
-    });
-  }
+  });
+}
+
+async function asking<T>(call: () => Promise<T>): Promise<T> {
+  return await calling(call, 'kafka_unavailable', 'The Kafka REST bridge does not answer.', 5);
 }
 
 /** @throws Failure `queue_unavailable` */

@@ -3,6 +3,7 @@ import { eventsMessage, type QueueItem } from '../pipeline/ingest.ts';
 import { hashesOf, identityHash, QUEUED_SHARDS } from '../pipeline/queued.ts';
 import { calling } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
+import { callPeer, QUEUE_SEND_MS } from '../platform/peer.ts';
 import { sendChunked } from '../storage/queue.ts';
 import type { Env } from './env.ts';
 import { queuedEvents } from './objects.ts';
@@ -42,5 +43,6 @@ export async function wasQueued(env: Env, source: string, id: string): Promise<b
 /** Enqueues one message unchanged. @throws Failure `queue_unavailable` */
 export async function enqueueMessage<Message>(queue: Queue<Message>, message: Message): Promise<void> {
   const detail = 'The queue does not take messages. Try again shortly.';
-  await calling(() => queue.send(message, { contentType: 'json' }), 'queue_unavailable', detail, 5);
+  const send = () => callPeer('queue', QUEUE_SEND_MS, () => queue.send(message, { contentType: 'json' }));
+  await calling(send, 'queue_unavailable', detail, 5);
 }

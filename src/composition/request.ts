@@ -26,8 +26,9 @@ import { acceptance } from '../pipeline/take.ts';
 import { systemNow } from '../platform/clock.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
+import { log } from '../platform/logger.ts';
 import { guarded } from '../storage/postgres/connect.ts';
-import { deleteEntity, missingKeys, putEntity } from '../storage/postgres/entity-writes.ts';
+import { deleteEntity, missingKeys, putEntity, rowVersion } from '../storage/postgres/entity-writes.ts';
 import { readEventStatus } from '../storage/postgres/event-status.ts';
 import { countStored } from '../storage/postgres/event-store.ts';
 import { readLineageEvents } from '../storage/postgres/lineage-read.ts';
@@ -44,7 +45,7 @@ import { readPruned } from '../storage/postgres/retention.ts';
 import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
-import { kafkaReport, startKafkaSources } from './kafka.ts';
+import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, enqueueMessage, wasQueued } from './queueing.ts';
@@ -147,8 +148,18 @@ export class RequestPorts implements GatewayPorts {
         const ask = () => changeFeed(env).next(question);
         const page = await calling(ask, 'feed_unavailable', 'The feed does not answer.', 5);
         if (page !== null) return page;
-        throw new Failure('feed_unavailable', 'Too many are reading the feed.', { retryAfterS: 5 });
+        throw new Failure(
+          'feed_unavailable',
+          'All places of the feed are taken. Connect again later; streams that have begun are not affected.',
+          { retryAfterS: 5 },
+        );
       },
+      leave: (id) =>
+        this.#scope.keepAlive(
+          changeFeed(env)
+            .leave(id)
+            .catch(() => undefined),
+        ),
     };
   }
 
@@ -169,7 +180,11 @@ export class RequestPorts implements GatewayPorts {
 
   get kafka(): GatewayPorts['kafka'] {
     const { env } = this.#bound;
-    return { partitions: () => kafkaReport(env), start: () => startKafkaSources(env) };
+    return {
+      partitions: () => kafkaReport(env),
+      start: () => startKafkaSources(env),
+      seek: (at, to) => seekKafka(env, at, to),
+    };
   }
 
   get lineage(): GatewayPorts['lineage'] {
@@ -297,15 +312,11 @@ export class RequestPorts implements GatewayPorts {
   get writes(): GatewayPorts['writes'] {
     const { db } = this.#bound;
     return {
-      put: (entity, key, values) => this.#write(() => putEntity(db, entity, key, values)),
-      remove: (entity, key) =>
-        this.#write(async () => {
-          const deleted = await deleteEntity(db, entity, key);
-          if (deleted !== null) return deleted;
-          throw new Failure('not_found', `No ${entity.name} has this key.`, {
-            pointer: entity.key.columns[0]?.property ?? '',
-          });
-        }),
+      put: (entity, key, values, precondition) =>
+        this.#write(async () => met(await putEntity(db, entity, key, values, precondition))),
+      remove: (entity, key, precondition) =>
+        this.#write(async () => met(await deleteEntity(db, entity, key, precondition))),
+      version: (entity, key) => guarded(() => rowVersion(db, entity, key)),
     };
   }
 
@@ -347,17 +358,26 @@ export class RequestPorts implements GatewayPorts {
     });
   }
 
-  /** Returns once reads with the token show the stored events. */
+  /**
+   * Stores events, and returns once reads with the token show them. If the relay or the clock does not answer after the
+   * commit, there is no token: the events are stored, and the relay's alarm invalidates what depends on them.
+   */
   async #storeAndRelay<Outcome>(
     work: () => Promise<Outcome>,
-  ): Promise<{ readonly outcome: Outcome; readonly token: string }> {
+  ): Promise<{ readonly outcome: Outcome; readonly token: string | undefined }> {
     const { env } = this.#bound;
     const outcome = await guarded(async () => {
       await armRelay(env);
       return await work();
     });
-    await outboxRelay(env).sweep();
-    return { outcome, token: formatToken(await this.#bound.newestToken(this.#scope)) };
+    try {
+      await outboxRelay(env).sweep();
+      return { outcome, token: formatToken(await this.#bound.newestToken(this.#scope)) };
+    } catch (error) {
+      const message = 'Stored events could not be relayed yet; the alarm of the relay repeats it.';
+      log('warn', message, { 'event.action': 'store' }, error);
+      return { outcome, token: undefined };
+    }
   }
 
   /** Commits a write, invalidates its tags and returns. The outbox row is marked as relayed in the background. */
@@ -382,4 +402,13 @@ export class RequestPorts implements GatewayPorts {
     });
     return { ...written, token };
   }
+}
+
+/** The outcome of a conditional write. @throws Failure `precondition_failed` if its precondition was not met. */
+function met<Written>(written: Written | null): Written {
+  if (written !== null) return written;
+  throw new Failure(
+    'precondition_failed',
+    'The row is not in the state that If-Match or If-None-Match asks for. Read it again, then repeat the write with its new entity tag.',
+  );
 }

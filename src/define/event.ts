@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { checkLines, type Effect, tagsOfEffects } from './effect.ts';
 import type { EventContext } from './event-context.ts';
 import { type EventQuality, type QualityRule, qualityOf } from './quality.ts';
+import { type UnstorableValue, unstorableValue } from './storable.ts';
 import type { Tag } from './tag.ts';
 import {
   asUpcastFailure,
@@ -28,7 +29,7 @@ export type Verdict =
   | {
       readonly ok: false;
       readonly code: 'contract_violation' | 'quality_violation';
-      /** `contract_violation`, `upcast_failed`, `stores_failed`, or the name of the broken rule. */
+      /** `contract_violation`, `upcast_failed`, `stores_failed`, `not_storable`, or the name of the broken rule. */
       readonly reason: string;
       readonly pointer: string;
       readonly detail: string;
@@ -119,6 +120,8 @@ export function event<Schema extends z.ZodType>(declaration: {
       try {
         const effects = declaration.stores(parsed.data, context);
         checkLines(effects);
+        const unstorable = unstorableValue(effects);
+        if (unstorable !== undefined) return notStorable(data, unstorable);
         return { ok: true, effects, tags: tagsOfEffects(effects) };
       } catch (error) {
         return storesFailure(error);
@@ -136,6 +139,13 @@ function storesFailure(error: unknown): Verdict {
   const cause = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const detail = `The event keeps its contract, but the catalog's own \`stores\` failed on it (${cause}). Correct the catalog, then release the event.`;
   return { ok: false, code: 'contract_violation', reason: 'stores_failed', pointer: '/data', detail };
+}
+
+/** The pointer names a member of the data, if they have one of the column's name. */
+function notStorable(data: unknown, { property, detail }: UnstorableValue): Verdict {
+  const isNamed = typeof data === 'object' && data !== null && Object.hasOwn(data, property);
+  const pointer = isNamed ? `/data/${property}` : '/data';
+  return { ok: false, code: 'contract_violation', reason: 'not_storable', pointer, detail };
 }
 
 /**

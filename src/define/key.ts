@@ -130,7 +130,10 @@ function kindOf(column: PgColumn): KeyKind | undefined {
 function schemaOf(kind: KeyKind, column: PgColumn, schema: z.ZodType<string> = AnyText): z.ZodType<KeyPart> {
   switch (kind) {
     case 'text':
-      return schema.refine(isStorable, 'A key has no NUL and no unpaired surrogates.');
+      return schema
+        .refine(isStorable, 'A key has no NUL and no unpaired surrogates.')
+        .refine(isAddressable, 'A key is not "." or "..": no path can contain them as a segment.')
+        .refine((text) => fits(text, column), 'The key is longer than its column.');
     case 'uuid':
       return z.string().regex(UUID, 'Expected a UUID.').toLowerCase();
     case 'integer':
@@ -151,6 +154,28 @@ function schemaOf(kind: KeyKind, column: PgColumn, schema: z.ZodType<string> = A
 /** Whether a Postgres text can hold the string. */
 function isStorable(text: string): boolean {
   return !text.includes('\u0000') && text.isWellFormed();
+}
+
+/** A client's URL parser removes the segments `.` and `..` from a path, also percent-encoded (WHATWG URL §4.4). */
+function isAddressable(text: string): boolean {
+  return text !== '.' && text !== '..';
+}
+
+/** The property of a key's part that no path can contain, or undefined. Rows of other writers may have such keys. */
+export function unaddressablePart(
+  { columns }: KeyDefinition,
+  values: Readonly<Record<string, unknown>>,
+): string | undefined {
+  return columns.find(({ property }) => {
+    const value = values[property];
+    return typeof value === 'string' && !isAddressable(value);
+  })?.property;
+}
+
+/** Postgres drops blanks beyond the length of a `varchar(n)` without an error, so a longer key would become another. */
+function fits(text: string, column: PgColumn): boolean {
+  const [, length] = /^varchar\((\d+)\)$/.exec(column.getSQLType()) ?? [];
+  return length === undefined || text.length <= Number(length) || Array.from(text).length <= Number(length);
 }
 
 function rangeOf(column: PgColumn): readonly [min: bigint, max: bigint] {

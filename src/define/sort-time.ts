@@ -78,6 +78,29 @@ export function timeToText(type: TimeType, value: bigint): string {
   return `${civil} ${time}.${padded(microseconds, 6)}+00${era}`;
 }
 
+/**
+ * A timestamp as answers show it: RFC 3339 in UTC with milliseconds, or with microseconds if it has some. Years that RFC
+ * 3339 cannot represent have the expanded form of ISO 8601 §4.1.2.4 (`+012026-…`; `-000043-…` is 44 BC), and the two
+ * infinities of Postgres are `infinity` and `-infinity`.
+ *
+ * @param text as Postgres writes it under `DateStyle` ISO, with or without an offset.
+ * @throws RangeError for a text that is no timestamp.
+ */
+export function timestampText(text: string): string {
+  const value = timeFromText('timestamp', text, true);
+  if (value === undefined) throw new RangeError(`"${text.slice(0, 64)}" is no timestamp of Postgres.`);
+  const { infinity, '-infinity': negative } = INFINITIES.timestamp;
+  if (value === infinity || value === negative) return value === infinity ? 'infinity' : '-infinity';
+  const [days] = floorDiv(value, MICROSECONDS_PER_DAY);
+  const { year } = civilFromDays(Number(days));
+  const [, date = '', time = '', fraction = ''] =
+    /^\d+(-\d\d-\d\d) ([\d:]{8})\.(\d{6})/.exec(timeToText('timestamp', value)) ?? [];
+  const isPlain = year >= 0 && year <= 9_999;
+  const sign = year < 0 ? '-' : '+';
+  const shown = isPlain ? padded(year, 4) : `${sign}${padded(Math.abs(year), 6)}`;
+  return `${shown}${date}T${time}.${fraction.endsWith('000') ? fraction.slice(0, 3) : fraction}Z`;
+}
+
 function inRange(type: TimeType, value: bigint): bigint | undefined {
   const [min, end] = type === 'timestamp' ? [TIMESTAMP_MIN, TIMESTAMP_END] : [DATE_MIN, DATE_END];
   const isInfinite = Object.values(INFINITIES[type]).includes(value);

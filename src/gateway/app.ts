@@ -4,6 +4,7 @@ import type { Catalog } from '../define/catalog.ts';
 import { bySpecificity } from '../define/reserved-paths.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
+import { assertEncoded } from './address.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { registerModelSchemas } from './model-schemas.ts';
@@ -86,6 +87,10 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   // Cached reads pass through no middleware: each asks for the key itself unless its declaration is public. Every
   // other route requires the key unless it is listed, so a forgotten route stays protected.
   uncached.use('*', closedByDefault(accessOf));
+  uncached.use('*', async (c, next) => {
+    assertEncoded(c.req.url, 'address');
+    await next();
+  });
   for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
   const schemas = registerModelSchemas(app, catalog.models);
@@ -95,7 +100,12 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     else registerModelPath(app, gateway, (c) => portsOf(c).modelPaths, definition, schemas);
   }
   registerPredictions(uncached, gateway, (c) => portsOf(c).predictions, schemas);
-  registerEntityWrites(uncached, (c) => portsOf(c).writes, catalog.entities);
+  registerEntityWrites(
+    uncached,
+    (c) => portsOf(c).writes,
+    catalog.entities,
+    async (c) => app.fetch(strongRead(c), c.env, c.executionCtx),
+  );
   registerUncached(uncached, gateway, portsOf);
 
   uncached.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });
@@ -108,6 +118,14 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     },
   });
   return app;
+}
+
+/** A strong read of the request's own path, by its sender. */
+function strongRead(c: Context<AppEnv>): Request {
+  const headers = new Headers({ 'millrace-consistency': 'strong' });
+  const authorization = c.req.header('authorization');
+  if (authorization !== undefined) headers.set('authorization', authorization);
+  return new Request(c.req.url, { headers });
 }
 
 /** The routes whose paths do not depend on the catalog. */

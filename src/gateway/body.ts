@@ -1,15 +1,37 @@
 import { Failure } from '../platform/failure.ts';
-import { isTooDeep, JSON_DEPTH_MAX } from '../platform/json-depth.ts';
+import { parseJson, UNSTORABLE, unstorableAt } from '../platform/json.ts';
+import { gunzip, joined } from './gunzip.ts';
+
+/** The most bytes of a body, and the media types that the route takes. */
+export interface BodyOptions {
+  readonly bytesMax: number;
+  readonly types: readonly string[] | 'any';
+}
 
 /**
- * Reads a JSON body. The limit applies to the body as it is sent and, where it is gzipped, to the unpacked body too.
+ * Reads a JSON body whose texts and numbers can all be stored as they were sent (I-JSON, RFC 7493, without NUL). Every
+ * route but the one for events uses it, so no other code has to check a text of a body for that.
  *
+ * @throws Failure as `readRawJson` does; `invalid_request` with the JSON Pointer of a value that cannot be stored.
+ */
+export async function readJson(request: Request, options: BodyOptions): Promise<unknown> {
+  const body = await readRawJson(request, options);
+  const pointer = unstorableAt(body);
+  if (pointer !== undefined) throw new Failure('invalid_request', UNSTORABLE, { pointer });
+  return body;
+}
+
+/**
+ * Reads a JSON body, whatever its values are: events are judged one by one, and kept in quarantine as they came. The
+ * limit applies to the body as it is sent and, where it is gzipped, to the unpacked body too.
+ *
+ * @returns undefined for an empty body, where `isOptional`.
  * @throws Failure `unsupported_media_type`, `unsupported_encoding`, `malformed_encoding`, `body_too_large`,
  *   `malformed_json`.
  */
-export async function readJson(
+export async function readRawJson(
   request: Request,
-  options: { readonly bytesMax: number; readonly types: readonly string[] | 'any' },
+  options: BodyOptions & { readonly isOptional?: boolean },
 ): Promise<unknown> {
   const type = mediaType(request);
   if (options.types !== 'any' && !options.types.includes(type)) {
@@ -23,14 +45,9 @@ export async function readJson(
     );
   }
   const text = decode(await readBytes(request, options.bytesMax));
-  return parseJson(text);
-}
-
-function parseJson(text: string): unknown {
-  if (isTooDeep(text))
-    throw new Failure('malformed_json', `The body is nested deeper than ${JSON_DEPTH_MAX}.`);
+  if (text === '' && options.isOptional === true) return undefined;
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (error) {
     throw new Failure('malformed_json', error instanceof Error ? error.message : 'The body is not JSON.');
   }
@@ -41,34 +58,25 @@ export function mediaType(request: Request): string {
   return (request.headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
+/** `x-gzip` is the same coding as `gzip` (RFC 9110 §8.4.1.3). */
+const GZIP = new Set(['gzip', 'x-gzip']);
+
 async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
   const encoding = (request.headers.get('content-encoding') ?? 'identity').trim().toLowerCase();
-  if (encoding !== 'identity' && encoding !== 'gzip') {
+  if (encoding !== 'identity' && !GZIP.has(encoding)) {
     await request.body?.cancel();
     throw new Failure('unsupported_encoding', 'Send the body as it is, or gzipped.', {
       pointer: 'Content-Encoding',
     });
   }
   const sent = await readSent(request, bytesMax);
-  return encoding === 'gzip' ? await unzip(sent, bytesMax) : sent;
-}
-
-/** Stops unpacking at the limit: a few kilobytes can unpack to gigabytes. */
-async function unzip(sent: Uint8Array<ArrayBuffer>, bytesMax: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of new Blob([sent]).stream().pipeThrough(new DecompressionStream('gzip'))) {
-      bytes += chunk.byteLength;
-      if (bytes > bytesMax) break;
-      chunks.push(chunk);
-    }
-  } catch {
-    throw new Failure('malformed_encoding', 'The body is not gzip, or not all of it.');
-  }
-  if (bytes > bytesMax)
+  if (encoding === 'identity') return sent;
+  const unpacked = await gunzip(sent, bytesMax);
+  if (unpacked === 'too_large')
     throw new Failure('body_too_large', `Unpacked, the body has more than ${bytesMax} bytes.`);
-  return joined(chunks, bytes);
+  if (unpacked === 'malformed')
+    throw new Failure('malformed_encoding', 'The body is not gzip, or not all of it.');
+  return unpacked;
 }
 
 async function readSent(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -84,16 +92,6 @@ async function readSent(request: Request, bytesMax: number): Promise<Uint8Array<
     throw new Failure('body_too_large', `The body has ${bytes} bytes; ${bytesMax} are the most.`);
   }
   return joined(chunks, bytes);
-}
-
-function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(bytes);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
 }
 
 function decode(bytes: Uint8Array): string {

@@ -4,6 +4,7 @@ import { cacheKey } from '../cache/cache-key.ts';
 import type { Catalog } from '../define/catalog.ts';
 import type { Variant } from '../define/vary.ts';
 import { Failure } from '../platform/failure.ts';
+import { assertEncoded, parametersOf, searchOf } from './address.ts';
 
 /** A route whose answers are cached, and how its input becomes a key. */
 export interface CachedRoute {
@@ -31,6 +32,7 @@ export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown, varia
 export function resolvePath(routes: readonly CachedRoute[], path: string): { view: string; key: string } {
   const url = URL.parse(path, 'https://cache.invalid');
   if (url === null) throw new Failure('invalid_request', 'Not a path.', { pointer: '/path' });
+  assertEncoded(url.pathname + url.search, '/path');
   for (const route of routes) {
     const match = patternOf(route.path).exec(url.pathname);
     if (match === null) continue;
@@ -40,7 +42,7 @@ export function resolvePath(routes: readonly CachedRoute[], path: string): { vie
     ]);
     const input = {
       ...parsed(route.params, Object.fromEntries(parameters), '/path/'),
-      ...parsed(route.query, Object.fromEntries(url.searchParams), '/path/'),
+      ...parsed(route.query, parametersOf(url.search, '/path/'), '/path/'),
     };
     return { view: route.view, key: keyOf(route, input) };
   }
@@ -102,7 +104,11 @@ export function inputOf(
   route: Pick<CachedRoute, 'params' | 'query'>,
   request: HonoRequest,
 ): Record<string, unknown> {
-  return { ...parsed(route.params, request.param(), ''), ...parsed(route.query, request.query(), '') };
+  assertEncoded(request.url, 'address');
+  return {
+    ...parsed(route.params, request.param(), ''),
+    ...parsed(route.query, parametersOf(searchOf(request.url), ''), ''),
+  };
 }
 
 function parsed(schema: z.ZodObject, value: unknown, pointerPrefix: string): Record<string, unknown> {

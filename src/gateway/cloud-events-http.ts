@@ -1,6 +1,6 @@
 import { BATCH_EVENTS_MAX } from '../pipeline/cloud-event.ts';
 import { Failure } from '../platform/failure.ts';
-import { mediaType, readJson } from './body.ts';
+import { mediaType, readRawJson } from './body.ts';
 
 /** The content modes of the HTTP binding (CloudEvents HTTP Protocol Binding 1.0.2, §3). */
 export const STRUCTURED = 'application/cloudevents+json';
@@ -30,7 +30,7 @@ export async function receiveEvents(request: Request): Promise<ReceivedEvents> {
   if (request.headers.has('ce-specversion') && !mediaType(request).startsWith('application/cloudevents'))
     return { raw: [await binaryEvent(request)], single: true };
   const single = mediaType(request) === STRUCTURED;
-  const body = await readJson(request, { bytesMax: BODY_BYTES_MAX, types: [STRUCTURED, BATCHED] });
+  const body = await readRawJson(request, { bytesMax: BODY_BYTES_MAX, types: [STRUCTURED, BATCHED] });
   return { raw: single ? [body] : batchOf(body), single };
 }
 
@@ -55,12 +55,12 @@ async function binaryEvent(request: Request): Promise<unknown> {
       attributes.push([name, decoded(header, value)]);
   }
   const contentType = request.headers.get('content-type');
-  const data = await readJson(request, { bytesMax: BODY_BYTES_MAX, types: 'any' });
+  const data = await readRawJson(request, { bytesMax: BODY_BYTES_MAX, types: 'any', isOptional: true });
   // Created from entries, so that an attribute named `__proto__` is an ordinary attribute.
   return {
     ...Object.fromEntries(attributes),
     ...(contentType === null ? {} : { datacontenttype: contentType }),
-    data,
+    ...(data === undefined ? {} : { data }),
   };
 }
 

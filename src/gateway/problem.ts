@@ -35,6 +35,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   not_found: [404, 'There is no such thing'],
   run_ended: [409, 'The run has ended otherwise'],
   still_referenced: [409, 'Other rows refer to it'],
+  precondition_failed: [412, 'The precondition of the write is not met'],
   history_pruned: [409, 'Retention has deleted a part of it'],
   replay_superseded: [409, 'Another rebuild was begun'],
   unknown_model: [404, 'The model is not declared'],

@@ -1,6 +1,7 @@
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
 import * as ort from 'onnxruntime-web/wasm';
 import { DATATYPES, type Datatype } from '../define/datatype.ts';
+import { withTimeout } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import type { Graph } from './graph.ts';
 import type { Tensor, TensorData, TensorSignature, Tensors } from './tensors.ts';
@@ -25,6 +26,8 @@ const RUNTIME_TYPES = {
 } as const satisfies Record<Datatype, ort.Tensor.Type>;
 
 let initialised: Promise<void> | undefined;
+/** Far beyond the start of the runtime, in milliseconds. */
+const INITIALISE_MS = 10_000;
 
 /**
  * Loads a graph into the WASM runtime.
@@ -33,8 +36,15 @@ let initialised: Promise<void> | undefined;
  *   type.
  */
 export async function loadGraph(bytes: Uint8Array<ArrayBuffer>): Promise<Graph> {
-  initialised ??= initialise();
-  await initialised;
+  // The request that starts the runtime may be cancelled; then its promise never settles, and the next one starts it.
+  initialised ??= initialise().catch((error: unknown) => {
+    initialised = undefined;
+    throw error;
+  });
+  await withTimeout(initialised, INITIALISE_MS, () => {
+    initialised = undefined;
+    return new Error(`The ONNX runtime did not start within ${INITIALISE_MS} ms.`);
+  });
   let session: ort.InferenceSession;
   try {
     session = await ort.InferenceSession.create(bytes, {

@@ -48,10 +48,18 @@ const JsonTensor = z.object({
   shape: z.array(z.int().min(0).max(DIMENSION_MAX)).max(8),
   data: z.array(z.union([z.number(), z.boolean(), z.string()])).max(ELEMENTS_MAX),
 });
-type JsonTensor = z.output<typeof JsonTensor>;
+
+/** The protocol allows elements in row-major order, flat or nested in the form of the shape. */
+const SentTensor = JsonTensor.extend({
+  data: z
+    .array(z.unknown())
+    .max(ELEMENTS_MAX)
+    .meta({ description: 'flat, or nested in the form of the shape' }),
+});
+type SentTensor = z.output<typeof SentTensor>;
 
 /** A request with raw tensors, in the form of the Open Inference Protocol, version 2. */
-export const TensorRequest = z.object({ inputs: z.array(JsonTensor).min(1).max(TENSORS_MAX) });
+export const TensorRequest = z.object({ inputs: z.array(SentTensor).min(1).max(TENSORS_MAX) });
 
 /** The answer to a tensor request. */
 export const TensorAnswer = z.object({ outputs: z.array(JsonTensor) });
@@ -81,30 +89,61 @@ export function inputTensors(body: unknown, signatures: readonly TensorSignature
   }
   const missing = names.find((name) => !Object.hasOwn(tensors, name));
   if (missing !== undefined) throw mismatch(`The input "${missing}" is missing.`, '/inputs');
-  const elements = inputs.reduce((total, { data }) => total + data.length, 0);
+  const elements = Object.values(tensors).reduce((total, { data }) => total + data.length, 0);
   if (elements > ELEMENTS_MAX)
     throw mismatch(`The inputs have ${elements} values; ${ELEMENTS_MAX} are the most.`, '/inputs');
   return tensors;
 }
 
-function checkedTensor(sent: JsonTensor, signature: TensorSignature, pointer: string): Tensor {
+function checkedTensor(sent: SentTensor, signature: TensorSignature, pointer: string): Tensor {
   const { datatype, shape } = signature;
   if (sent.datatype !== datatype)
     throw mismatch(`The input "${sent.name}" is ${datatype}, not ${sent.datatype}.`, `${pointer}/datatype`);
   if (!shapeFits(sent.shape, shape))
     throw mismatch(`The model takes [${shape}], not [${sent.shape}].`, `${pointer}/shape`);
   const elements = sizeOf(sent.shape);
-  if (elements !== sent.data.length || elements === 0)
+  if (elements > ELEMENTS_MAX)
+    throw mismatch(`The shape has ${elements} values; ${ELEMENTS_MAX} are the most.`, `${pointer}/shape`);
+  const isNested = sent.data.some(Array.isArray);
+  const data = isNested ? flattened(sent.data, sent.shape) : sent.data;
+  if (data === undefined)
+    throw mismatch(`The nested data do not have the shape [${sent.shape}].`, `${pointer}/data`);
+  if (elements !== data.length || elements === 0)
     throw mismatch(
-      `The shape wants ${elements} values (at least 1); data has ${sent.data.length}.`,
+      `The shape wants ${elements} values (at least 1); data has ${data.length}.`,
       `${pointer}/data`,
     );
-  const read = fromJson(datatype, sent.data);
+  const read = fromJson(datatype, data);
   if (read.ok) return { datatype, shape: sent.shape, data: read.data };
+  const position = isNested ? indicesOf(read.wrong, sent.shape) : [read.wrong];
   throw mismatch(
-    `${JSON.stringify(sent.data[read.wrong])} is no ${datatype}.`,
-    `${pointer}/data/${read.wrong}`,
+    `${JSON.stringify(data[read.wrong])} is no ${datatype}.`,
+    `${pointer}/data${jsonPointer(position)}`,
   );
+}
+
+/** Nested elements in row-major order, or undefined if they do not have the shape. */
+function flattened(data: readonly unknown[], [rows = 0, ...rest]: readonly number[]): unknown[] | undefined {
+  if (data.length !== rows) return undefined;
+  if (rest.length === 0) return data.some(Array.isArray) ? undefined : [...data];
+  const flat: unknown[] = [];
+  for (const row of data) {
+    const own = Array.isArray(row) ? flattened(row, rest) : undefined;
+    if (own === undefined) return undefined;
+    for (const element of own) flat.push(element);
+  }
+  return flat;
+}
+
+/** The indices of an element by its position in row-major order. */
+function indicesOf(position: number, shape: readonly number[]): number[] {
+  const indices: number[] = [];
+  let rest = position;
+  for (const dimension of shape.toReversed()) {
+    indices.unshift(rest % dimension);
+    rest = Math.floor(rest / dimension);
+  }
+  return indices;
 }
 
 function mismatch(detail: string, pointer: string): Failure {
@@ -129,7 +168,7 @@ type Elements =
   | { readonly ok: false; readonly wrong: number };
 
 /** Converts JSON elements to the type, or returns the index of the first element that the type cannot hold. */
-export function fromJson(datatype: Datatype, values: readonly JsonElement[]): Elements {
+export function fromJson(datatype: Datatype, values: readonly unknown[]): Elements {
   const elements: (number | bigint | string)[] = [];
   for (const [index, value] of values.entries()) {
     const element = elementOf(datatype, value);
@@ -139,7 +178,7 @@ export function fromJson(datatype: Datatype, values: readonly JsonElement[]): El
   return { ok: true, data: arrayOf(datatype, elements) };
 }
 
-function elementOf(datatype: Datatype, value: JsonElement): number | bigint | string | undefined {
+function elementOf(datatype: Datatype, value: unknown): number | bigint | string | undefined {
   switch (datatype) {
     case 'BYTES':
       return typeof value === 'string' && value.isWellFormed() ? value : undefined;
@@ -153,7 +192,7 @@ function elementOf(datatype: Datatype, value: JsonElement): number | bigint | st
   }
 }
 
-function floatOf(datatype: 'FP32' | 'FP64', value: JsonElement): number | undefined {
+function floatOf(datatype: 'FP32' | 'FP64', value: unknown): number | undefined {
   if (typeof value === 'string') {
     return ['NaN', 'Infinity', '-Infinity'].includes(value) ? Number(value) : undefined;
   }
@@ -163,7 +202,7 @@ function floatOf(datatype: 'FP32' | 'FP64', value: JsonElement): number | undefi
   return isLost ? undefined : value;
 }
 
-function integerOf(datatype: Datatype, value: JsonElement): number | bigint | undefined {
+function integerOf(datatype: Datatype, value: unknown): number | bigint | undefined {
   const [min, max] = integerRange(datatype) ?? [1n, 0n];
   const isWhole =
     (typeof value === 'number' && Number.isSafeInteger(value)) ||
@@ -202,6 +241,13 @@ function arrayOf(datatype: Datatype, elements: readonly (number | bigint | strin
     case 'UINT32':
       return Uint32Array.from(numbers());
   }
+}
+
+/** The position of the first element that is NaN or infinite; -1 if all are finite. */
+export function nonFiniteAt({ data }: Tensor): number {
+  return data.findIndex(
+    (element: number | bigint | string) => typeof element === 'number' && !Number.isFinite(element),
+  );
 }
 
 /** A tensor's elements for JSON. */

@@ -1,4 +1,5 @@
 import { type CounterReport, type CounterSample, DROPPED, WINDOWS_MINUTES } from '../platform/counters.ts';
+import { PEER_CALLS } from '../platform/peer.ts';
 import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
 import { LINEAGE_LOST } from './observation.ts';
@@ -19,6 +20,7 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [CACHE_FILLS]: 'Reads of the origin to fill the cache, also behind and ahead of its readers, by outcome.',
   [DROPPED]: 'Counts that were not kept, because there were too many series.',
   [LINEAGE_LOST]: 'Runs and predictions that lineage does not have, by reason.',
+  [PEER_CALLS]: 'Calls of the isolates to other services, by peer and outcome.',
   [PROBE_SAMPLES]: 'Answers from the cache that were compared with the origin, by verdict.',
 };
 

@@ -2,6 +2,7 @@ import { Probe, type ProbeContext, type ProbePorts } from '../cache/probe.ts';
 import type { CachedAnswer, FillOutcome, ReadRequest } from '../cache/read-through.ts';
 import type { Now } from '../platform/clock.ts';
 import { type CounterBatch, CounterFlush, Counters } from '../platform/counters.ts';
+import { drainPeerCalls } from '../platform/peer.ts';
 import type { Random } from '../platform/random.ts';
 import { PROBE_SAMPLES } from './consistency.ts';
 import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
@@ -129,6 +130,7 @@ export class Observation {
     this.#answers.drain((view, labels, count) =>
       this.#counters.add(CACHE_ANSWERS, { view, ...labels }, count),
     );
+    for (const { name, labels, value } of drainPeerCalls()) this.#counters.add(name, labels, value);
     return { counters: this.#counters.drain(), memoryBytes: this.#memoryBytes() };
   }
 }

@@ -1,9 +1,9 @@
 import { ChangesMessage } from '../../queues/changes/message.ts';
 import { EventsMessage } from '../../queues/events/message.ts';
 import { SinkMessage } from '../../queues/sink/message.ts';
+import { withoutUnstorable } from '../platform/json.ts';
 import type { AuditEntry } from '../storage/postgres/audit.ts';
 import { DEAD_LETTER, type QuarantinedEvent, type RefusedEvent } from '../storage/postgres/quarantine.ts';
-import { withoutUnstorable } from './unstorable.ts';
 
 /** Characters of the reason that are kept. */
 const DETAIL_CHARACTERS_MAX = 1_000;

@@ -2,7 +2,7 @@ import type { EventsMessage } from '../../queues/events/message.ts';
 import type { EventDefinition } from '../define/event.ts';
 import { utf8Length } from '../platform/pack.ts';
 import type { EventIdentity } from '../storage/postgres/event-store.ts';
-import { EVENT_BYTES_MAX } from './cloud-event.ts';
+import { asCloudEvent, EVENT_BYTES_MAX } from './cloud-event.ts';
 import { distinct, identityOf } from './identity.ts';
 import { type AcceptedEvent, type Judgement, judge, type Refusal } from './judge.ts';
 import { STORAGE_REFUSED, type StorageRefusal } from './transactions.ts';
@@ -83,8 +83,8 @@ export async function ingest(
     ...judged.flatMap((one): [number, QueueItem][] =>
       'refusal' in one ? [[one.index, { refused: refusedItem(one.raw, one.refusal) }]] : [],
     ),
-    ...conflicts.map(({ index, ...event }): [number, QueueItem] => {
-      return [index, { refused: refusedItem({ specversion: '1.0', ...event }, CONFLICT) }];
+    ...conflicts.map((event): [number, QueueItem] => {
+      return [event.index, { refused: refusedItem(asCloudEvent(event), CONFLICT) }];
     }),
   ];
   // In the order of the request: it is the order in which the events happened.

@@ -1,8 +1,9 @@
 import type { EventDefinition, Interpretation } from '../define/event.ts';
 import { type FailureCode, jsonPointer } from '../platform/failure.ts';
-import { CloudEvent } from './cloud-event.ts';
+import { UNSTORABLE, unstorableAt } from '../platform/json.ts';
+import { parseTimestamp } from '../platform/timestamp.ts';
+import { CloudEvent, dataOf, type Extensions, extensionsOf, misnamedAttribute } from './cloud-event.ts';
 import { unknownType } from './contracts/versions.ts';
-import { unstorableAt } from './unstorable.ts';
 
 /** An event that may be stored. */
 export interface AcceptedEvent {
@@ -13,8 +14,10 @@ export interface AcceptedEvent {
   /** The type as it was sent, where that is an earlier version. */
   readonly sentAs?: string;
   readonly subject: string | null;
-  /** RFC 3339, in UTC. */
+  /** RFC 3339, in UTC, to the millisecond. */
   readonly time: string;
+  /** `dataschema` and the extension attributes, where it has some. */
+  readonly extensions?: Extensions;
   readonly data: unknown;
 }
 
@@ -53,34 +56,31 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
       issue?.message ?? 'Not a CloudEvents 1.0 event.',
     );
   }
-  const { source, id, type, subject, time, data } = envelope.data;
+  const { source, id, type, subject, time } = envelope.data;
+  const misnamed = misnamedAttribute(envelope.data);
+  if (misnamed !== undefined)
+    return refuse('invalid_event', jsonPointer([misnamed]), 'Attribute names have a–z and 0–9 only.');
+  const content = dataOf(envelope.data);
+  if (!content.ok) return refuse('invalid_event', content.pointer, content.detail);
+  const { data } = content;
   const definition = types.get(type);
   if (definition === undefined) return refuse(...unknownType(types, type));
+  const unstorable = unstorableAt(data, '/data');
+  if (unstorable !== undefined) return refuse('contract_violation', unstorable, UNSTORABLE, 'not_storable');
   const upcast = definition.toCurrent(data);
   if (!upcast.ok) {
     const { code, reason, pointer, detail } = upcast;
-    return { verdict: 'quarantined', refusal: { code, reason, pointer, detail } };
+    return refuse(code, pointer, detail, reason);
   }
-  const occurredAt = time === undefined ? now : Date.parse(time);
+  const occurredAt = parseTimestamp(time ?? '') ?? now;
   if (occurredAt < 0)
     return refuse('invalid_event', '/time', 'Nothing is taken that happened before 1970-01-01T00:00:00Z.');
   const judged = definition.interpret(data, { occurredAt, now });
   if (!judged.ok) {
     const { code, reason, pointer, detail } = judged;
-    return { verdict: 'quarantined', refusal: { code, reason, pointer, detail } };
+    return refuse(code, pointer, detail, reason);
   }
-  const unstorable = unstorableAt(data, '/data');
-  if (unstorable !== undefined) {
-    const detail =
-      'Neither NUL, half a surrogate pair nor a number beyond 64-bit floating point can be stored.';
-    const refusal = {
-      code: 'contract_violation',
-      reason: 'not_storable',
-      pointer: unstorable,
-      detail,
-    } as const;
-    return { verdict: 'quarantined', refusal };
-  }
+  const extensions = extensionsOf(envelope.data);
   const event = {
     source,
     id,
@@ -88,11 +88,12 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
     ...(definition.currentType === type ? {} : { sentAs: type }),
     subject: subject ?? null,
     time: new Date(occurredAt).toISOString(),
+    ...(extensions === undefined ? {} : { extensions }),
     data: upcast.data,
   };
   return { verdict: 'accepted', event, meaning: judged };
 }
 
-function refuse(code: Refusal['code'], pointer: string, detail: string): Judgement {
-  return { verdict: 'quarantined', refusal: { code, reason: code, pointer, detail } };
+function refuse(code: Refusal['code'], pointer: string, detail: string, reason: string = code): Judgement {
+  return { verdict: 'quarantined', refusal: { code, reason, pointer, detail } };
 }

@@ -1,11 +1,12 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
 import type { EventDefinition } from '../define/event.ts';
+import { withoutUnstorable } from '../platform/json.ts';
 import type { EventIdentity, KnownEvent, StorableEvent } from '../storage/postgres/event-store.ts';
 import type { RefusedEvent } from '../storage/postgres/quarantine.ts';
+import { asCloudEvent, ID_CHARACTERS_MAX, SOURCE_CHARACTERS_MAX } from './cloud-event.ts';
 import { distinct, identityOf, saysTheSame } from './identity.ts';
 import { judge } from './judge.ts';
-import { rawOf, type StorageRefusal, storeInTransactions, type TransactionPorts } from './transactions.ts';
-import { withoutUnstorable } from './unstorable.ts';
+import { type StorageRefusal, storeInTransactions, type TransactionPorts } from './transactions.ts';
 
 export interface StorePorts extends TransactionPorts {
   readonly types: ReadonlyMap<string, EventDefinition>;
@@ -38,7 +39,7 @@ export async function storeMessages(
   const storable: StorableEvent[] = [];
   for (const { accepted, receivedAt } of messages) {
     for (const event of accepted) {
-      const raw = { specversion: '1.0', ...event };
+      const raw = asCloudEvent(event);
       const judged = judge(ports.types, raw, receivedAt);
       const { sentAs } = event;
       if (judged.verdict === 'quarantined') {
@@ -70,7 +71,7 @@ export async function storeMessages(
   }
   refused.push(...outcome.conflicts.map(asConflict));
   for (const { event, reason, pointer, detail } of outcome.refused)
-    refused.push({ raw: rawOf(event), reason, pointer, detail });
+    refused.push({ raw: asCloudEvent(event), reason, pointer, detail });
   await ports.keepRefused(await Promise.all(refused.map((event) => describe(event, ports))));
   if (slow.length > 0) throw slow[0];
   return outcome;
@@ -93,24 +94,32 @@ function inOtherVersions(
 
 function asConflict(event: StorableEvent): Refused {
   const detail = 'Another event of this source and id is there, and says something else.';
-  return { raw: rawOf(event), reason: 'conflicting_duplicate', pointer: '/id', detail };
+  return { raw: asCloudEvent(event), reason: 'conflicting_duplicate', pointer: '/id', detail };
 }
 
 async function describe({ raw, reason, pointer, detail }: Refused, ports: StorePorts): Promise<RefusedEvent> {
   const safe = withoutUnstorable(raw);
-  const attribute = (name: string): string | null => {
-    if (typeof safe !== 'object' || safe === null || !(name in safe)) return null;
+  const attribute = (name: string, charactersMax: number): string | null => {
+    if (typeof safe !== 'object' || safe === null || !Object.hasOwn(safe, name)) return null;
     const value: unknown = Reflect.get(safe, name);
-    return typeof value === 'string' ? value : null;
+    return typeof value === 'string' ? excerpt(value, charactersMax) : null;
   };
   return {
     fingerprint: await ports.fingerprint(JSON.stringify([reason, raw])),
-    source: attribute('source'),
-    eventId: attribute('id'),
-    type: attribute('type'),
+    source: attribute('source', SOURCE_CHARACTERS_MAX),
+    eventId: attribute('id', ID_CHARACTERS_MAX),
+    type: attribute('type', ID_CHARACTERS_MAX),
     reason,
     pointer,
     detail,
     raw: safe,
   };
+}
+
+/**
+ * The beginning of an attribute, for the columns by which operators find an entry. An entry of a Postgres index has at
+ * most 2,704 bytes, which a source and an id of the greatest length fit; `raw` has the attribute unchanged.
+ */
+function excerpt(text: string, charactersMax: number): string {
+  return text.slice(0, charactersMax).toWellFormed();
 }

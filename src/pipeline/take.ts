@@ -8,8 +8,11 @@ export interface TakePorts {
   readonly types: ReadonlyMap<string, EventDefinition>;
   /** Returns once the queue has taken all items. */
   readonly enqueue: (items: readonly QueueItem[], receivedAt: number) => Promise<void>;
-  /** Stores and relays the events of one message, and returns the token with which reads show them. */
-  readonly store: (message: EventsMessage) => Promise<{ outcome: StoreOutcome; token: string }>;
+  /**
+   * Stores and relays the events of one message, and returns the token with which reads show them; undefined if they are
+   * stored and not relayed yet.
+   */
+  readonly store: (message: EventsMessage) => Promise<{ outcome: StoreOutcome; token: string | undefined }>;
 }
 
 /** How the events of a request are taken in. */

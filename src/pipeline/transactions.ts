@@ -75,11 +75,6 @@ export async function storeInTransactions(
   return { known, refused, slow };
 }
 
-/** An event as it came, for the quarantine. */
-export function rawOf({ effects: _, tags: __, ...attributes }: StorableEvent): unknown {
-  return { specversion: '1.0', ...attributes };
-}
-
 /** Halves a transaction that the database refuses because of its data, until the bad events stand alone. */
 async function storeOrSplit(
   events: readonly StorableEvent[],

@@ -2,47 +2,54 @@
  * Every way in which a request can fail from a caller's point of view. The set is closed: the gateway maps each code to
  * a status and a title, and a code without a mapping does not compile.
  */
-export type FailureCode =
-  | 'malformed_json'
-  | 'body_too_large'
-  | 'unsupported_media_type'
-  | 'unsupported_encoding'
-  | 'malformed_encoding'
-  | 'invalid_request'
-  | 'invalid_event'
-  | 'event_too_large'
-  | 'unknown_event_type'
-  | 'unknown_event_version'
-  | 'contract_violation'
-  | 'quality_violation'
-  | 'conflicting_duplicate'
-  | 'storage_refused'
-  | 'too_many_events'
-  | 'invalid_token'
-  | 'token_from_another_epoch'
-  | 'token_from_the_future'
-  | 'unauthorized'
-  | 'not_found'
-  | 'run_ended'
-  | 'still_referenced'
-  | 'history_pruned'
-  | 'replay_superseded'
-  | 'unknown_model'
-  | 'model_unavailable'
-  | 'invalid_model'
-  | 'tensor_mismatch'
-  | 'unknown_feature'
-  | 'unknown_entity'
-  | 'unknown_item'
-  | 'database_unavailable'
-  | 'features_unavailable'
-  | 'clock_unavailable'
-  | 'queue_unavailable'
-  | 'relay_unavailable'
-  | 'statistics_unavailable'
-  | 'feed_unavailable'
-  | 'kafka_unavailable'
-  | 'internal';
+const FAILURE_CODES = [
+  'malformed_json',
+  'body_too_large',
+  'unsupported_media_type',
+  'unsupported_encoding',
+  'malformed_encoding',
+  'invalid_request',
+  'invalid_event',
+  'event_too_large',
+  'unknown_event_type',
+  'unknown_event_version',
+  'contract_violation',
+  'quality_violation',
+  'conflicting_duplicate',
+  'storage_refused',
+  'too_many_events',
+  'invalid_token',
+  'token_from_another_epoch',
+  'token_from_the_future',
+  'unauthorized',
+  'not_found',
+  'run_ended',
+  'still_referenced',
+  'precondition_failed',
+  'history_pruned',
+  'replay_superseded',
+  'unknown_model',
+  'model_unavailable',
+  'invalid_model',
+  'tensor_mismatch',
+  'unknown_feature',
+  'unknown_entity',
+  'unknown_item',
+  'database_unavailable',
+  'features_unavailable',
+  'clock_unavailable',
+  'queue_unavailable',
+  'relay_unavailable',
+  'statistics_unavailable',
+  'feed_unavailable',
+  'kafka_unavailable',
+  'internal',
+] as const;
+export type FailureCode = (typeof FAILURE_CODES)[number];
+
+export function isFailureCode(value: unknown): value is FailureCode {
+  return FAILURE_CODES.some((code) => code === value);
+}
 
 /** An expected failure, returned as a value or thrown. It contains nothing that a caller may not see. */
 export class Failure extends Error {

@@ -5,6 +5,7 @@ import {
   QUEUE_SEND_MESSAGES_MAX,
 } from '../platform/limits.ts';
 import { packBySize, sized } from '../platform/pack.ts';
+import { callPeer, QUEUE_SEND_MS } from '../platform/peer.ts';
 
 /** Bytes of a message and of a send. The platform's own framing needs the rest of its limits. */
 const MESSAGE_BYTES_MAX = QUEUE_MESSAGE_BYTES_MAX - 18_000;
@@ -36,7 +37,8 @@ export async function sendChunked<Item, Message>(
   }));
   for (const { item: group } of packBySize(messages, SEND_BYTES_MAX, QUEUE_SEND_MESSAGES_MAX)) {
     try {
-      await queue.sendBatch(group.map((body) => ({ body, contentType: 'json' as const })));
+      const batch = group.map((body) => ({ body, contentType: 'json' as const }));
+      await callPeer('queue', QUEUE_SEND_MS, () => queue.sendBatch(batch));
     } catch (error) {
       throw new Failure('queue_unavailable', 'The queue does not take messages. Try again shortly.', {
         retryAfterS: 5,

@@ -103,8 +103,8 @@ it('stores a thousand but for the one that is bad, unharmed', async () => {
   events[500] = event('thousand-500', { sku: 'BAD2', quantity: 0 });
   // As text, for an object literal would set the prototype.
   const body = JSON.stringify(events).replace(
-    '"id":"thousand-7"',
-    '"id":"thousand-7","__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}',
+    /"id":"thousand-7",.*?"data":\{/,
+    (begin) => `${begin}"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},`,
   );
   const answer = await post(body, BATCHED);
   expect(answer).toMatchObject({ status: 207, json: { accepted: 999, quarantined: 1 } });
@@ -112,7 +112,8 @@ it('stores a thousand but for the one that is bad, unharmed', async () => {
   const stored = await stack.sql(`select id, data from millrace.events where id like 'thousand-%'`);
   expect(stored).toHaveLength(999);
   const byId = new Map(stored.map(({ id, data }) => [id, data]));
-  for (const { id, data } of events) if (id !== 'thousand-500') expect(byId.get(id)).toEqual(data);
+  for (const { id, data } of events)
+    if (id !== 'thousand-500' && id !== 'thousand-7') expect(byId.get(id)).toEqual(data);
   expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   expect(await stack.sql('select count(*)::int as lines from purchases where sku = $1', ['BAD2'])).toEqual([
     { lines: 999 },

@@ -364,6 +364,7 @@ export class World {
     const call = <T>(work: () => Promise<T>) => this.#network.call(isolate, gate, work);
     return {
       enter: (need, leaseMs) => call(() => gate.host.enter(need, leaseMs)),
+      ping: () => call(async () => undefined),
       complete: (ticketId, entry) => call(() => gate.host.complete(ticketId, entry)),
       fail: (ticketId) => call(() => gate.host.fail(ticketId)),
       disband: (ticketId) => call(() => gate.host.disband(ticketId)),

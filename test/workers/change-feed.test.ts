@@ -6,6 +6,12 @@ import { FeedStore, KEPT_CHANGES_MAX, KEPT_MS } from '../../durable-objects/chan
 import type { FeedChange } from '../../src/pipeline/feed/change.ts';
 
 const feed = (name: string) => env.CHANGE_FEED.getByName(name);
+let streams = 0;
+/** A stream's first question. */
+function newcomer() {
+  streams += 1;
+  return { id: `stream-${streams}`, isNew: true };
+}
 const ALL = { types: [], entities: [] };
 const change = (n: number, type = 't'): FeedChange => ({
   change: n,
@@ -17,12 +23,17 @@ const changes = (from: number, count: number) => Array.from({ length: count }, (
 
 async function next(name: string, seq: number, waitMs = 0, filter: typeof ALL | object = ALL) {
   const { epoch } = await start(name);
-  const page = await feed(name).next({ after: { epoch, seq }, filter: { ...ALL, ...filter }, waitMs });
+  const page = await feed(name).next({
+    reader: newcomer(),
+    after: { epoch, seq },
+    filter: { ...ALL, ...filter },
+    waitMs,
+  });
   if (page === null) throw new Error('Too many are waiting.');
   return page;
 }
 async function start(name: string) {
-  const page = await feed(name).next({ after: undefined, filter: ALL, waitMs: 0 });
+  const page = await feed(name).next({ reader: newcomer(), after: undefined, filter: ALL, waitMs: 0 });
   return page?.position ?? { epoch: '', seq: -1 };
 }
 
@@ -48,6 +59,7 @@ it('answers who waits as soon as something that it wants is there', async () => 
   const { epoch } = await start('waiting');
   const waits = (type: string) =>
     feed('waiting').next({
+      reader: newcomer(),
       after: { epoch, seq: 0 },
       filter: { types: [type], entities: [] },
       waitMs: 15_000,
@@ -78,7 +90,9 @@ it('says so where it cannot go on', async () => {
   await feed('reset').append(changes(1, 2));
   expect(await next('reset', 3)).toMatchObject({ reset: 'from_the_future', position: { seq: 2 } });
   const other = { epoch: '00000000-0000-4000-8000-000000000000', seq: 1 };
-  expect(await feed('reset').next({ after: other, filter: ALL, waitMs: 0 })).toMatchObject({
+  expect(
+    await feed('reset').next({ reader: newcomer(), after: other, filter: ALL, waitMs: 0 }),
+  ).toMatchObject({
     reset: 'log_was_made_anew',
     position: { seq: 2 },
   });
@@ -104,15 +118,29 @@ it('keeps an hour and a hundred thousand, and never gives a number twice', async
   expect(await runDurableObjectAlarm(feed('bounds'))).toBe(true);
 });
 
-it('refuses what is too much, and frees the place of who has gone', async () => {
+it('refuses newcomers while all places are taken, and no stream that has begun', async () => {
   const { epoch, seq } = await start('crowd');
-  const question = { after: { epoch, seq }, filter: ALL, waitMs: 300 };
-  const crowd = Array.from({ length: READERS_MAX }, () => feed('crowd').next(question));
-  expect(await feed('crowd').next(question)).toBeNull();
-  const pages = await Promise.all(crowd);
-  expect(Math.max(...pages.map((page) => page?.pauseMs ?? 0))).toBeGreaterThan(1_000);
-  expect(await feed('crowd').next({ ...question, waitMs: 0 })).not.toBeNull();
-  await runInDurableObject(feed('crowd'), async (object) => {
+  const question = { after: { epoch, seq }, filter: ALL, waitMs: 0 };
+  const readers = Array.from({ length: READERS_MAX }, newcomer);
+  // `start` has a place, too, which it leaves.
+  await feed('crowd').leave(`stream-${streams - READERS_MAX}`);
+  for (const reader of readers) expect(await feed('crowd').next({ ...question, reader })).not.toBeNull();
+  expect((await feed('crowd').status()).readers).toBe(READERS_MAX);
+  for (let tries = 0; tries < 3; tries += 1)
+    expect(await feed('crowd').next({ ...question, reader: newcomer() })).toBeNull();
+  const begun = await Promise.all(
+    readers.map(({ id }) => feed('crowd').next({ ...question, reader: { id, isNew: false } })),
+  );
+  expect(begun).not.toContain(null);
+  expect(Math.max(...begun.map((page) => page?.pauseMs ?? 0))).toBeGreaterThan(1_000);
+  await feed('crowd').leave(readers[0]?.id ?? '');
+  expect(await feed('crowd').next({ ...question, reader: newcomer() })).not.toBeNull();
+});
+
+it('appends a change once that one call has twice, and refuses a call of too many', async () => {
+  await feed('twice').append([change(1), change(2), change(1)]);
+  expect((await next('twice', 0)).changes.map(({ change: { change: id } }) => id)).toEqual([1, 2]);
+  await runInDurableObject(feed('twice'), async (object) => {
     await expect(object.append(changes(1, 4_001))).rejects.toThrow();
   });
 });

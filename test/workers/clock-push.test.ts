@@ -3,14 +3,13 @@ import { env } from 'cloudflare:workers';
 import { afterEach, expect, it, vi } from 'vitest';
 import { TagClock } from '../../durable-objects/tag-clock/object.ts';
 import { clockAt } from '../../src/cache/clock/wire.ts';
-import { regionalClock, rootClock } from '../../src/composition/objects.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
 });
 
 it('a region knows of an invalidation by the push alone, without asking the root', async () => {
-  const region = regionalClock(env, 'afr');
+  const region = env.TAG_CLOCK.getByName('afr');
   const ask = (maxAgeMs: number) =>
     runInDurableObject(region, (object) =>
       clockAt(object).sync({ epoch: '', sinceSeq: 0, maxAgeMs, atLeast: undefined }),
@@ -18,7 +17,7 @@ it('a region knows of an invalidation by the push alone, without asking the root
   await ask(0);
   const syncs = vi.spyOn(TagClock.prototype, 'sync');
   const pushes = vi.spyOn(TagClock.prototype, 'receive');
-  const token = await rootClock(env).invalidate([21]);
+  const token = await env.TAG_CLOCK.getByName('root').invalidate([21]);
   // Nobody asks meanwhile: what the region learns now, it has been told.
   await expect.poll(() => pushes.mock.settledResults.length).toBeGreaterThan(0);
   expect(pushes.mock.calls.map(([{ seq }]) => seq)).toContain(token.seq);

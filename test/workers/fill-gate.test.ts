@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../src/cache/entry.ts';
 import type { FillGatePort } from '../../src/cache/fill-gate.ts';
 import { type Filled, singleFlight } from '../../src/cache/single-flight.ts';
-import { fillGate } from '../../src/composition/objects.ts';
 import { systemNow, systemTime } from '../../src/platform/clock.ts';
 
 const NEED = { epoch: 'e', minStamp: 5 };
@@ -17,7 +16,7 @@ function entryAt(stamp: number): Entry {
 }
 
 function gateOf(key: string): FillGatePort {
-  return fillGate(env, key);
+  return env.FILL_GATE.getByName(key);
 }
 
 async function ticketOf(gate: FillGatePort, leaseMs = LEASE_MS): Promise<string> {
@@ -139,7 +138,7 @@ describe('the gate of a key', () => {
   });
 
   it('forgets everything with an eviction, and goes on', async () => {
-    const stub = fillGate(env, 'evicted');
+    const stub = env.FILL_GATE.getByName('evicted');
     const ticketId = await ticketOf(stub, 10_000);
     await evictDurableObject(stub);
     const next = await ticketOf(stub, 10_000);
@@ -152,7 +151,7 @@ describe('the gate of a key', () => {
   });
 
   it('lets a waiting caller read by itself when the object dies', async () => {
-    const stub = fillGate(env, 'dying');
+    const stub = env.FILL_GATE.getByName('dying');
     await ticketOf(stub, 10_000);
     const sentAtMs = systemNow();
     const own: Filled = { entry: entryAt(9), storable: true };
@@ -167,7 +166,7 @@ describe('the gate of a key', () => {
   });
 
   it('refuses what is no need, no lease and no entry, and goes on', async () => {
-    const stub = fillGate(env, 'refusing');
+    const stub = env.FILL_GATE.getByName('refusing');
     // Inside the object: a rejection that crosses the call is reported a second time by the test runtime.
     await runInDurableObject(stub, async (object) => {
       await expect(object.enter({ epoch: '', minStamp: 0 }, LEASE_MS)).rejects.toThrow();

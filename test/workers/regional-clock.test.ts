@@ -5,10 +5,9 @@ import { newClock } from '../../src/cache/clock/clock.ts';
 import { applyDelta } from '../../src/cache/clock/delta.ts';
 import type { SyncRequest } from '../../src/cache/clock/mirror.ts';
 import { clockAt } from '../../src/cache/clock/wire.ts';
-import { regionalClock, rootClock } from '../../src/composition/objects.ts';
 
-const root = () => rootClock(env);
-const europe = () => regionalClock(env, 'weur');
+const root = () => env.TAG_CLOCK.getByName('root');
+const europe = () => env.TAG_CLOCK.getByName('weur');
 const ask = (maxAgeMs: number, atLeast: SyncRequest['atLeast'] = undefined): SyncRequest => ({
   epoch: '',
   sinceSeq: 0,

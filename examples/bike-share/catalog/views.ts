@@ -1,5 +1,8 @@
-import { and, count, desc, eq, gte, lt, or, sum } from 'drizzle-orm';
+import { and, count, eq, gte, sum } from 'drizzle-orm';
 import * as z from 'zod';
+import { descending } from '../../../src/define/list.ts';
+import { rowOrder } from '../../../src/define/row-order.ts';
+import { timestampText } from '../../../src/define/sort-time.ts';
 import { view } from '../../../src/define/view.ts';
 import {
   District,
@@ -54,7 +57,7 @@ export const stationPage = view({
   description: 'One station: what its last report said, and how many rides began and ended there.',
   params: station.params,
   response: Station.extend({
-    reportedAt: z.iso.datetime().nullable(),
+    reportedAt: z.string().nullable(),
     rides: z.object({ begun: z.int(), ended: z.int() }),
   }),
   load: async (db, { id }) => {
@@ -63,7 +66,7 @@ export const stationPage = view({
     const { ridesBegun, ridesEnded, reportedAt, ...shown } = row;
     return {
       ...shown,
-      reportedAt: reportedAt === null ? null : timestamp(reportedAt),
+      reportedAt: reportedAt === null ? null : timestampText(reportedAt),
       rides: { begun: ridesBegun, ended: ridesEnded },
     };
   },
@@ -162,8 +165,8 @@ export const riderPage = view({
   tags: ({ id }) => [rider.row(id), rideHistory.of(rider, id)],
 });
 
-/** `<milliseconds>-<event>`: the last ride of the page before. */
-const Before = z.string().regex(/^\d{1,15}-\d{1,15}$/, 'A cursor comes from `next` of the page before.');
+/** Newest first; the number of the event decides between rides that ended at the same time. */
+const newestRides = rowOrder(rides, descending(rides.occurredAt), descending(rides.eventSeq));
 
 export const riderRides = view({
   name: 'rider-rides',
@@ -171,7 +174,7 @@ export const riderRides = view({
   description: "A rider's rides, newest first; `next` is what `before` wants for the next page.",
   params: rider.params,
   query: {
-    before: Before.optional(),
+    before: newestRides.cursor.optional(),
     limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(20),
   },
   response: z.object({
@@ -181,40 +184,28 @@ export const riderRides = view({
         startStation: z.int(),
         endStation: z.int(),
         minutes: z.int(),
-        endedAt: z.iso.datetime(),
+        endedAt: z.string(),
       }),
     ),
     next: z.string().nullable(),
   }),
   load: async (db, { id, before, limit }) => {
-    const [atMs = '', seq = ''] = (before ?? '').split('-');
-    const at = new Date(Number(atMs)).toISOString();
-    const older =
-      before === undefined
-        ? undefined
-        : or(lt(rides.occurredAt, at), and(eq(rides.occurredAt, at), lt(rides.eventSeq, Number(seq))));
     const rows = await db
-      .select()
+      .select({ ride: rides, cursor: newestRides.cursorColumn })
       .from(rides)
-      .where(and(eq(rides.riderId, id), older))
-      .orderBy(desc(rides.occurredAt), desc(rides.eventSeq))
+      .where(and(eq(rides.riderId, id), before === undefined ? undefined : newestRides.after(before)))
+      .orderBy(...newestRides.order)
       .limit(limit);
-    const last = rows.length === limit ? rows.at(-1) : undefined;
     return {
-      rides: rows.map(({ bike, startStation, endStation, minutes, occurredAt }) => ({
+      rides: rows.map(({ ride: { bike, startStation, endStation, minutes, occurredAt } }) => ({
         bike,
         startStation,
         endStation,
         minutes,
-        endedAt: timestamp(occurredAt),
+        endedAt: timestampText(occurredAt),
       })),
-      next: last === undefined ? null : `${Date.parse(last.occurredAt)}-${last.eventSeq}`,
+      next: rows.length === limit ? (rows.at(-1)?.cursor ?? null) : null,
     };
   },
   tags: ({ id }) => [rideHistory.of(rider, id)],
 });
-
-/** RFC 3339 from what Postgres writes. */
-function timestamp(text: string): string {
-  return new Date(text).toISOString();
-}

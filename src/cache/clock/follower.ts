@@ -27,8 +27,11 @@ export interface FreshnessNeed {
   readonly sourceMaxAgeMs?: number | undefined;
 }
 
-/** Far beyond an answer within 100 ms. After it, the caller applies its policy for an unreachable clock. */
-const SYNC_TIMEOUT_MS = 1_500;
+/**
+ * Far beyond an answer within 100 ms. After it, the caller applies its policy for an unreachable clock, and still answers
+ * within a second.
+ */
+const SYNC_TIMEOUT_MS = 900;
 
 interface SyncInFlight {
   readonly sentTicket: number;

@@ -1,7 +1,13 @@
 import { KV_KEY_BYTES_MAX, KV_TTL_S_MIN } from '../../platform/limits.ts';
 import { log } from '../../platform/logger.ts';
+import { callPeer } from '../../platform/peer.ts';
 import { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
+
+/** How long a read waits for KV, in milliseconds. A cold key takes some hundreds; the origin is as near by then. */
+const READ_MS = 500;
+/** Nothing waits for a write, in milliseconds. */
+const WRITE_MS = 10_000;
 
 /** Workers KV, shared by all isolates. Writes take up to a minute to show elsewhere, and each key takes one a second: both cost hits. */
 export class KvTier implements Tier {
@@ -17,7 +23,7 @@ export class KvTier implements Tier {
   async get(key: string): Promise<Entry | undefined> {
     if (bytesOf(key) > KV_KEY_BYTES_MAX) return undefined;
     try {
-      const parsed = Entry.safeParse(await this.#kv.get(key, 'json'));
+      const parsed = Entry.safeParse(await callPeer('kv', READ_MS, () => this.#kv.get(key, 'json')));
       return parsed.success ? parsed.data : undefined;
     } catch (error) {
       log('warn', 'KV could not be read; this counts as a miss.', { 'event.action': 'cache-get' }, error);
@@ -28,7 +34,8 @@ export class KvTier implements Tier {
   async put(key: string, entry: Entry): Promise<void> {
     if (bytesOf(key) > KV_KEY_BYTES_MAX) return;
     try {
-      await this.#kv.put(key, JSON.stringify(entry), { expirationTtl: this.#ttlS });
+      const options = { expirationTtl: this.#ttlS };
+      await callPeer('kv', WRITE_MS, () => this.#kv.put(key, JSON.stringify(entry), options));
     } catch (error) {
       log('info', 'KV did not store an entry.', { 'event.action': 'cache-put' }, error);
     }

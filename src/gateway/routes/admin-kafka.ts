@@ -1,5 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { PartitionReport } from '../../pipeline/kafka/source.ts';
+import { Failure, jsonPointer } from '../../platform/failure.ts';
+import { readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
@@ -13,11 +15,29 @@ const Partition = z.object({
   lastError: z.string().nullable(),
 });
 
+const BODY_BYTES_MAX = 4_096;
+const Seek = z.strictObject({
+  topic: z.string().min(1).max(249),
+  partition: z.int().nonnegative(),
+  to: z.union([z.enum(['earliest', 'latest']), z.int().nonnegative()]).openapi({
+    description: 'the offset of the record to read next, or one end of the partition',
+  }),
+});
+
 export interface KafkaPorts {
   /** @throws Failure `kafka_unavailable` */
   readonly partitions: () => Promise<PartitionReport[]>;
   /** Starts a reader for each partition that has none, and returns the number of partitions. Safe to repeat. */
   readonly start: () => Promise<number>;
+  /**
+   * Sets the position of a partition and returns its offset. The reader's next step takes it up.
+   *
+   * @throws Failure `not_found`, `kafka_unavailable`
+   */
+  readonly seek: (
+    at: { readonly topic: string; readonly partition: number },
+    to: 'earliest' | 'latest' | number,
+  ) => Promise<number>;
 }
 
 /** Shows the position of each Kafka partition, and starts their readers. */
@@ -55,4 +75,35 @@ export function registerKafka(app: OpenAPIHono<AppEnv>, _: Gateway, kafkaOf: Por
     },
   });
   app.post('/v1/admin/kafka/start', async (c) => c.json({ partitions: await kafkaOf(c).start() }));
+  registerSeek(app, kafkaOf);
+}
+
+function registerSeek(app: OpenAPIHono<AppEnv>, kafkaOf: PortsOf<KafkaPorts>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/admin/kafka/seek',
+    summary: 'Sets the position of one partition, for example after its topic was created again',
+    tags: ['admin'],
+    security: keySecurity,
+    request: { body: { required: true, content: { 'application/json': { schema: Seek } } } },
+    responses: {
+      202: { description: 'The reader goes on from `offset` with its next step.' },
+      400: problem('The body is not valid.'),
+      401: problem('A key is needed.'),
+      404: problem('No source topic has this partition.'),
+      503: problem('The Kafka REST bridge does not answer.'),
+    },
+  });
+  app.post('/v1/admin/kafka/seek', async (c) => {
+    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+    const parsed = Seek.safeParse(body);
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0];
+      throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
+        pointer: jsonPointer(issue?.path ?? []),
+      });
+    }
+    const { to, ...at } = parsed.data;
+    return c.json({ ...at, offset: await kafkaOf(c).seek(at, to) }, 202);
+  });
 }

@@ -39,12 +39,12 @@ export interface QuarantinePorts {
    * Validates open events again and stores those that pass.
    *
    * @param corrected replaces the raw form of the one event.
-   * @returns an outcome for each id, and the token from which reads show the stored events.
+   * @returns an outcome for each id, and the token from which reads show the stored events; undefined if they are not relayed yet.
    */
   readonly release: (
     ids: readonly number[],
     corrected: unknown,
-  ) => Promise<{ readonly results: Released[]; readonly token: string }>;
+  ) => Promise<{ readonly results: Released[]; readonly token: string | undefined }>;
   /** Closes open events for good. */
   readonly discard: (ids: readonly number[], reason: string) => Promise<void>;
 }
@@ -119,7 +119,7 @@ function registerActions(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarant
     );
     const [ids, corrected] = 'ids' in wanted ? [wanted.ids, undefined] : [[wanted.id], wanted.event];
     const { results, token } = await quarantineOf(c).release(ids, corrected);
-    return c.json({ results }, 200, { 'millrace-token': token });
+    return c.json({ results }, 200, token === undefined ? {} : { 'millrace-token': token });
   });
 
   app.openAPIRegistry.registerPath({

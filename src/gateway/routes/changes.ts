@@ -1,9 +1,11 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { FeedChange, FeedFilter } from '../../pipeline/feed/change.ts';
 import { type Position, parsePosition } from '../../pipeline/feed/position.ts';
+import type { Reader } from '../../pipeline/feed/readers.ts';
 import { type FeedPage, streamFeed } from '../../pipeline/feed/stream.ts';
 import { sleep, systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
+import { newId } from '../../platform/ids.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
@@ -11,13 +13,16 @@ export interface FeedPorts {
   /**
    * The next page after a position, within `waitMs`.
    *
-   * @throws Failure `feed_unavailable` if the feed does not answer, or has too many readers.
+   * @throws Failure `feed_unavailable` if the feed does not answer, or the reader is new and there are too many.
    */
   readonly next: (question: {
+    readonly reader: Reader;
     readonly after: Position | undefined;
     readonly filter: FeedFilter;
     readonly waitMs: number;
   }) => Promise<FeedPage>;
+  /** Frees the place of a stream that has ended, in the background. */
+  readonly leave: (readerId: string) => void;
 }
 
 /** Streams changes as server-sent events. */
@@ -55,9 +60,17 @@ export function registerChanges(
   app.get('/v1/changes', gateway.authorize, async (c) => {
     const feed = feedOf(c);
     const filter = filterOf(c.req.queries());
-    const next = (after: Position | undefined, waitMs: number) => feed.next({ after, filter, waitMs });
-    const first = await next(positionOf(c.req.header('last-event-id')), 0);
-    const text = streamFeed(first, { next, sleep, now: systemNow });
+    const after = positionOf(c.req.header('last-event-id'));
+    const id = newId();
+    // A feed that is full refuses here, before the response begins.
+    const first = await feed.next({ reader: { id, isNew: true }, after, filter, waitMs: 0 });
+    const text = streamFeed(first, {
+      next: (position, waitMs) =>
+        feed.next({ reader: { id, isNew: false }, after: position, filter, waitMs }),
+      leave: () => feed.leave(id),
+      sleep,
+      now: systemNow,
+    });
     const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' };
     return new Response(asBytes(text), { headers });
   });

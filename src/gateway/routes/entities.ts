@@ -1,37 +1,59 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import type { EntityDefinition, EntityWrite } from '../../define/entity.ts';
 import type { KeyInput, KeyPart } from '../../define/key.ts';
-import { unstorableAt } from '../../pipeline/unstorable.ts';
+import { inexactValue } from '../../define/storable.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
+import type { Precondition } from '../../storage/postgres/entity-writes.ts';
 import { readJson } from '../body.ts';
 import type { AppEnv, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
+import { type Current, preconditionOf, rowTag } from '../preconditions.ts';
 
 const BODY_BYTES_MAX = 65_536;
 
-/** Both return once the write is committed and invalidated; reads that carry the token show it. */
 export interface WritePorts {
+  /**
+   * Both writes return once they are committed and invalidated; reads that carry the token show them.
+   *
+   * @throws Failure `precondition_failed`
+   */
   readonly put: (
     entity: EntityDefinition,
     key: KeyInput,
     values: Readonly<Record<string, unknown>>,
-  ) => Promise<{ readonly created: boolean; readonly token: Token }>;
-  /** @throws Failure `not_found`, `still_referenced` */
-  readonly remove: (entity: EntityDefinition, key: KeyInput) => Promise<{ readonly token: Token }>;
+    precondition: Precondition,
+  ) => Promise<{ readonly created: boolean; readonly version: string; readonly token: Token }>;
+  /**
+   * Also succeeds if there is no such row.
+   *
+   * @throws Failure `precondition_failed`, `still_referenced`
+   */
+  readonly remove: (
+    entity: EntityDefinition,
+    key: KeyInput,
+    precondition: Precondition,
+  ) => Promise<{ readonly token: Token }>;
+  /** The version of a row; null if there is no such row. */
+  readonly version: (entity: EntityDefinition, key: KeyInput) => Promise<string | null>;
 }
+
+/** Answers a `GET` of the request's own path with a strong read. */
+export type ReadHere = (c: Context<AppEnv>) => Promise<Response>;
 
 /** Serves the writes of every entity that declares them. */
 export function registerEntityWrites(
   app: OpenAPIHono<AppEnv>,
   writesOf: PortsOf<WritePorts>,
   entities: readonly EntityDefinition[],
+  readHere: ReadHere,
 ): void {
   for (const entity of entities) {
     if (entity.write === undefined) continue;
-    registerPut(app, writesOf, entity, entity.write);
-    registerDelete(app, writesOf, entity, entity.write);
+    registerPut(app, writesOf, entity, entity.write, readHere);
+    registerDelete(app, writesOf, entity, entity.write, readHere);
   }
 }
 
@@ -40,6 +62,7 @@ function registerPut(
   writesOf: PortsOf<WritePorts>,
   entity: EntityDefinition,
   write: EntityWrite,
+  readHere: ReadHere,
 ): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
@@ -49,13 +72,15 @@ function registerPut(
     security: keySecurity,
     request: {
       params: z.object(entity.params),
+      headers: conditionHeaders,
       body: { required: true, content: { 'application/json': { schema: write.body } } },
     },
     responses: {
-      200: { description: 'Replaced; `Millrace-Token` names the write.' },
-      201: { description: 'Inserted; `Millrace-Token` names the write.' },
+      200: { description: 'Replaced; `Millrace-Token` names the write, `ETag` the version of the row.' },
+      201: { description: 'Inserted; `Millrace-Token` names the write, `ETag` the version of the row.' },
       400: problem('The key or a field is wrong.'),
       401: problem('A key is needed.'),
+      412: problem('The precondition is not met. Nothing was written.'),
       503: problem(
         'Nothing was written, or it was and the outbox will invalidate it: sending it again is safe.',
       ),
@@ -67,11 +92,15 @@ function registerPut(
       const key = keyOf(entity, c.req.param());
       const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
       const values = parsed(write.body, body);
-      const pointer = unstorableAt(values);
-      if (pointer !== undefined)
-        throw new Failure('invalid_request', 'NUL and unpaired surrogates cannot be stored.', { pointer });
-      const { created, token } = await writesOf(c).put(entity, key, values);
-      const headers = { 'millrace-token': formatToken(token) };
+      const inexact = inexactValue(entity.table, values);
+      if (inexact !== undefined)
+        throw new Failure('invalid_request', inexact.detail, { pointer: jsonPointer([inexact.property]) });
+      const precondition = await preconditionOf(
+        c.req.raw.headers,
+        current(c, writesOf, entity, key, readHere),
+      );
+      const { created, version, token } = await writesOf(c).put(entity, key, values, precondition);
+      const headers = { 'millrace-token': formatToken(token), etag: rowTag(version) };
       return c.json({ ...asJson(key), ...values }, created ? 201 : 200, headers);
     },
   );
@@ -100,6 +129,7 @@ function registerDelete(
   writesOf: PortsOf<WritePorts>,
   entity: EntityDefinition,
   write: EntityWrite,
+  readHere: ReadHere,
 ): void {
   app.openAPIRegistry.registerPath({
     method: 'delete',
@@ -107,13 +137,13 @@ function registerDelete(
     summary: `Deletes one ${entity.name}`,
     tags: ['writes'],
     security: keySecurity,
-    request: { params: z.object(entity.params) },
+    request: { params: z.object(entity.params), headers: conditionHeaders },
     responses: {
-      204: { description: 'Deleted; `Millrace-Token` names the write.' },
+      204: { description: 'Deleted, now or before; `Millrace-Token` names the write.' },
       400: problem('The key is wrong.'),
       401: problem('A key is needed.'),
-      404: problem('There is no such thing.'),
       409: problem('Other rows refer to it.'),
+      412: problem('The precondition is not met. Nothing was deleted.'),
       503: problem(
         'Nothing was deleted, or it was and the outbox will invalidate it: sending it again is safe.',
       ),
@@ -123,10 +153,39 @@ function registerDelete(
     pathOf(entity, write, (name) => `:${name}`),
     async (c) => {
       const key = keyOf(entity, c.req.param());
-      const { token } = await writesOf(c).remove(entity, key);
+      const precondition = await preconditionOf(
+        c.req.raw.headers,
+        current(c, writesOf, entity, key, readHere),
+      );
+      const { token } = await writesOf(c).remove(entity, key, precondition);
       return c.body(null, 204, { 'millrace-token': formatToken(token) });
     },
   );
+}
+
+const conditionHeaders = z.object({
+  'if-match': z.string().optional().openapi({
+    description:
+      '`*`, or entity tags (RFC 9110 §13.1.1): of the row, or of the view that is served at this path',
+  }),
+  'if-none-match': z.string().optional().openapi({ description: '`*`: only if there is no such row' }),
+});
+
+function current(
+  c: Context<AppEnv>,
+  writesOf: PortsOf<WritePorts>,
+  entity: EntityDefinition,
+  key: KeyInput,
+  readHere: ReadHere,
+): Current {
+  return {
+    version: () => writesOf(c).version(entity, key),
+    etag: async () => {
+      const response = await readHere(c);
+      await response.body?.cancel();
+      return response.ok ? response.headers.get('etag') : null;
+    },
+  };
 }
 
 /** @throws Failure `invalid_request` with the name of the parameter that is wrong. */

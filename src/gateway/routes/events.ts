@@ -35,7 +35,7 @@ export interface EventPorts {
    * Validates the events of a request and passes all of them on, refused ones with their reason.
    *
    * @param isWaiting whether the client asks for an answer after the events are stored (`Prefer: wait`).
-   * @returns `token` if they are stored: the moment from which reads show them.
+   * @returns `token` if they are stored and relayed: the moment from which reads show them.
    */
   readonly take: (
     raw: readonly unknown[],
@@ -88,7 +88,7 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
       },
       202: {
         description:
-          'The queue has taken all of them. `Deprecation` and `Sunset` tell where they are of a version that is to end.',
+          'All are taken, by the queue or the database; reads show them a little later. `Deprecation` and `Sunset` tell where they are of a version that is to end.',
         content: report,
       },
       207: { description: 'All were taken; some are duplicates or went to quarantine.', content: report },

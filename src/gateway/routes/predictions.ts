@@ -6,7 +6,14 @@ import { asRanking, type LoadedModel, type LoadedRanking } from '../../inference
 import { predict } from '../../inference/predict.ts';
 import { predictionFacts } from '../../inference/prediction.ts';
 import { rank } from '../../inference/rank.ts';
-import { inputTensors, TensorAnswer, TensorRequest, type Tensors, toJson } from '../../inference/tensors.ts';
+import {
+  inputTensors,
+  nonFiniteAt,
+  TensorAnswer,
+  TensorRequest,
+  type Tensors,
+  toJson,
+} from '../../inference/tensors.ts';
 import type { LineageFacts } from '../../pipeline/lineage/recorder.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
@@ -134,6 +141,15 @@ async function runTensors(
       'The graph cannot run on these tensors. Check that dimensions which its inputs share are equal.',
       { pointer: '/inputs', cause: error },
     );
+  }
+  for (const [name, tensor] of Object.entries(outputs)) {
+    const wrong = nonFiniteAt(tensor);
+    if (wrong >= 0)
+      throw new Failure(
+        'tensor_mismatch',
+        `For these inputs the output "${name}" is ${String(tensor.data[wrong])} at position ${wrong}, and JSON has finite numbers only.`,
+        { pointer: '/inputs' },
+      );
   }
   const rows = Object.values(outputs)[0]?.shape[0] ?? 1;
   const outcome = { items: rows, source: 'tensor', degraded: undefined } as const;

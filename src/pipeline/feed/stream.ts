@@ -21,7 +21,9 @@ export interface FeedStatus {
 
 export interface StreamPorts {
   /** Returns at once where something is there, else after `waitMs` at most. */
-  readonly next: (after: Position | undefined, waitMs: number) => Promise<FeedPage>;
+  readonly next: (after: Position, waitMs: number) => Promise<FeedPage>;
+  /** Called once the stream has ended, for whichever reason. */
+  readonly leave: () => void;
   readonly sleep: (ms: number) => Promise<void>;
   readonly now: () => number;
 }
@@ -46,6 +48,14 @@ export const QUESTIONS_MAX = (SUBREQUESTS_MAX * 4) / 5;
  * @throws whatever `next` ends with, which ends the stream.
  */
 export async function* streamFeed(first: FeedPage, ports: StreamPorts): AsyncGenerator<string> {
+  try {
+    yield* pagesOf(first, ports);
+  } finally {
+    ports.leave();
+  }
+}
+
+async function* pagesOf(first: FeedPage, ports: StreamPorts): AsyncGenerator<string> {
   const endsAtMs = ports.now() + LIFE_MS;
   yield `retry: ${RETRY_MS}\n${eventsOf(first)}`;
   let page = first;

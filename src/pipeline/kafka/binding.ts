@@ -1,4 +1,4 @@
-import { isTooDeep } from '../../platform/json-depth.ts';
+import { parseJson } from '../../platform/json.ts';
 import type { KafkaRecord } from '../../storage/kafka.ts';
 
 /** The Kafka Protocol Binding of CloudEvents 1.0.2, as far as messages of the REST protocol carry it. */
@@ -15,28 +15,39 @@ export type ReadRecord =
       };
     };
 
-const STRUCTURED = 'application/cloudevents+json';
+const STRUCTURED_PREFIX = 'application/cloudevents';
+const STRUCTURED = `${STRUCTURED_PREFIX}+json`;
 const ATTRIBUTE_PREFIX = 'ce_';
 const ATTRIBUTE_NAME = /^[a-z0-9]{1,64}$/;
 /** Characters that are kept of a record that is no event. */
 const KEPT_CHARACTERS_MAX = 8_192;
 
 /**
- * The event of a record: structured (a JSON value of that content type, or with a `specversion` where there is none)
- * or binary (attributes as `ce_` headers, the value is the data and has to be JSON).
+ * The event of a record. The content type decides the mode (Kafka Protocol Binding 1.0.2, §3): structured for
+ * `application/cloudevents+json`, else binary if there are `ce_` headers (the value is the data and has to be JSON).
+ * Without either, a JSON value with a `specversion` is a structured event.
+ *
+ * A tombstone (a null value without `ce_` headers) removes a key from a compacted topic. It contains no event and
+ * removes nothing from Millrace; it is kept in quarantine, so that its producer can send an event instead.
  */
 export function eventOf(record: KafkaRecord): ReadRecord {
   const headers = new Map(record.headers.map(({ key, value }) => [key.toLowerCase(), value]));
   const contentType = headers.get('content-type')?.toLowerCase() ?? '';
-  const isBinary = headers.has(`${ATTRIBUTE_PREFIX}specversion`);
+  const isStructured = contentType.split(';', 1)[0]?.trim() === STRUCTURED;
+  const isBinary =
+    !contentType.startsWith(STRUCTURED_PREFIX) && headers.has(`${ATTRIBUTE_PREFIX}specversion`);
   if (record.value === null && !isBinary)
-    return refuse(record, 'not_a_cloud_event', 'The record has no value.');
+    return refuse(
+      record,
+      'tombstone',
+      'The record is a tombstone, which contains no event. To remove a row, send an event whose type removes it.',
+    );
   const parsed = record.value === null ? { json: undefined } : parse(record.value);
   if (parsed === undefined)
     return refuse(record, 'malformed_json', 'The value of the record is not JSON, or nested too deep.');
   const { json } = parsed;
   if (isBinary) return { raw: binaryEvent(headers, json) };
-  if (contentType.startsWith(STRUCTURED) || (contentType === '' && saysItIsOne(json))) return { raw: json };
+  if (isStructured || (contentType === '' && hasSpecVersion(json))) return { raw: json };
   const detail = 'The record is a CloudEvent in neither structured nor binary mode.';
   return refuse(record, 'not_a_cloud_event', detail);
 }
@@ -48,22 +59,21 @@ function binaryEvent(headers: ReadonlyMap<string, string>, data: unknown): unkno
     if (header.startsWith(ATTRIBUTE_PREFIX) && ATTRIBUTE_NAME.test(name)) attributes.push([name, value]);
   }
   const contentType = headers.get('content-type');
-  // Of entries and not by assignment, so that an attribute of any name is nothing but an attribute.
+  // Created from entries, so that an attribute named `__proto__` is an ordinary attribute.
   return {
     ...Object.fromEntries(attributes),
     ...(contentType === undefined ? {} : { datacontenttype: contentType }),
-    data,
+    ...(data === undefined ? {} : { data }),
   };
 }
 
-function saysItIsOne(json: unknown): boolean {
+function hasSpecVersion(json: unknown): boolean {
   return typeof json === 'object' && json !== null && 'specversion' in json;
 }
 
 function parse(text: string): { json: unknown } | undefined {
-  if (isTooDeep(text)) return undefined;
   try {
-    return { json: JSON.parse(text) };
+    return { json: parseJson(text) };
   } catch {
     return undefined;
   }

@@ -44,6 +44,9 @@ export interface SourcePorts {
   readonly lost: (from: number, to: number) => void;
 }
 
+const AHEAD_OF_PARTITION =
+  'The partition ends before the offset that its group has committed, as after its topic was deleted and created again. Set the position by `npm run cli -- kafka-seek --topic TOPIC --partition N --to earliest`; events that are stored already are recognised.';
+
 /** Where a partition is read on from: after what its group has committed, else from its beginning. */
 export async function beginningOf(ports: Pick<SourcePorts, 'committed' | 'earliest'>): Promise<number> {
   return (await ports.committed()) ?? (await ports.earliest());
@@ -65,7 +68,7 @@ export async function pump(
   const records = await ports.fetch(offset);
   if (records === null) {
     const begin = await ports.earliest();
-    if (begin <= offset) throw new Error('The partition ends before what its group has committed.');
+    if (begin <= offset) throw new Error(AHEAD_OF_PARTITION);
     ports.lost(offset, begin);
     return { next: begin, records: 0 };
   }

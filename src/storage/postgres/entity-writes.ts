@@ -22,23 +22,38 @@ export interface WrittenRow {
   readonly tags: readonly string[];
 }
 
+/**
+ * The condition of a write (RFC 9110 §13), which its own transaction decides. A version is the id of the transaction
+ * that wrote the row (`xmin`).
+ */
+export interface Precondition {
+  /** The row exists (`*`), or exists in one of these versions. */
+  readonly match?: '*' | readonly string[];
+  /** The row does not exist (`*`), or exists in none of these versions. */
+  readonly noneMatch?: '*' | readonly string[];
+}
+
 const Written = z.object({
   id: z.coerce.number().int(),
+  version: z.string(),
   created: z.union([z.boolean(), z.stringbool({ truthy: ['t', 'true'], falsy: ['f', 'false'] })]),
-  tags: z.array(z.string()),
+  tags: z.array(z.string()).transform((tags) => [...new Set(tags)]),
 });
 
 /**
  * Inserts or replaces one row and writes its outbox row, in one transaction. An inserted row invalidates its own tag and
  * its place in every list. A replaced row invalidates its own tag, the lists where its place changed, and the tags of
  * its earlier changes that are still pending.
+ *
+ * @returns null if the precondition fails; then nothing is written.
  */
 export async function putEntity(
   db: NeonHttpDatabase,
   entity: EntityDefinition,
   writtenKey: KeyInput,
   values: Readonly<Record<string, unknown>>,
-): Promise<WrittenRow & { readonly created: boolean }> {
+  precondition: Precondition = {},
+): Promise<(WrittenRow & { readonly created: boolean; readonly version: string }) | null> {
   const key = entity.key.valuesOf(writtenKey);
   const columns: Record<string, PgColumn> = getTableColumns(entity.table);
   const entries = Object.entries(values).map(([property, value]) => {
@@ -57,11 +72,12 @@ export async function putEntity(
       entries.push({ name: sql.identifier(clock.column.name), value: sql`now()` });
   const [, , { rows }] = await db.batch([
     db.execute(ownWrite()),
-    db.execute(insertOrLock(entity, key, entries)),
-    db.execute(replaceAndTell(entity, key, entries)),
+    db.execute(insertOrLock(entity, key, entries, precondition)),
+    db.execute(replaceAndInvalidate(entity, key, entries, precondition)),
   ]);
-  const { id, tags, created } = Written.parse(rows[0]);
-  return { created, outboxId: id, tags };
+  if (rows.length === 0) return null;
+  const { id, tags, created, version } = Written.parse(rows[0]);
+  return { created, version, outboxId: id, tags };
 }
 
 interface WrittenColumn {
@@ -77,20 +93,38 @@ const CREATED = sql.raw(`'millrace.created'`);
  * even if a concurrent transaction has just inserted it. So the next statement, whose snapshot is taken after the lock,
  * sees the row as it stays until this transaction ends.
  */
-function insertOrLock(entity: EntityDefinition, key: KeyValues, entries: readonly WrittenColumn[]): SQL {
+function insertOrLock(
+  entity: EntityDefinition,
+  key: KeyValues,
+  entries: readonly WrittenColumn[],
+  { match, noneMatch }: Precondition,
+): SQL {
+  if (match !== undefined)
+    return sql`
+      with locked as (select 1 from ${entity.table} where ${keyIs(entity, key)} for update)
+      select set_config(${CREATED}, 'false', true), (select count(*) from locked)`;
   const names = keyNames(entity).map((name) => sql`${name}`);
   return sql`
     with inserted as (
       insert into ${entity.table} (${join([...names, ...entries.map(({ name }) => sql`${name}`)])})
       values (${join([...keyValues(entity, key), ...entries.map(({ value }) => value)])})
-      on conflict (${join(names)}) do update set ${names[0]} = excluded.${names[0]} where false
+      on conflict (${join(names)}) ${
+        noneMatch === '*'
+          ? sql`do nothing`
+          : sql`do update set ${names[0]} = excluded.${names[0]} where false`
+      }
       returning 1
     )
     select set_config(${CREATED}, (exists (select from inserted))::text, true)`;
 }
 
 /** Replaces the row unless it was just inserted, and writes the outbox row of what changed. */
-function replaceAndTell(entity: EntityDefinition, key: KeyValues, entries: readonly WrittenColumn[]): SQL {
+function replaceAndInvalidate(
+  entity: EntityDefinition,
+  key: KeyValues,
+  entries: readonly WrittenColumn[],
+  precondition: Precondition,
+): SQL {
   return sql`
     with found as (
       select * from ${entity.table} where ${keyIs(entity, key)}
@@ -99,13 +133,40 @@ function replaceAndTell(entity: EntityDefinition, key: KeyValues, entries: reado
     ), replaced as (
       update ${entity.table} set ${join(entries.map(({ name, value }) => sql`${name} = ${value}`))}
       where ${keyIs(entity, key)} and not current_setting(${CREATED})::boolean
+        and ${permitsChange(entity, precondition)}
       returning *
     )
     insert into ${millrace.outbox} (tags)
     select ${insertTags(entity, 'created')} from created
     union all
     select ${updateTags(entity, 'found', 'replaced')} || ${pendingTags(entity, key)} from replaced, found
-    returning id, tags, current_setting(${CREATED})::boolean as created`;
+    returning id, tags, current_setting(${CREATED})::boolean as created, ${OWN_VERSION} as version`;
+}
+
+/** The version of the rows that this transaction writes. */
+const OWN_VERSION = sql`pg_current_xact_id()::xid::text`;
+
+/** Whether the precondition lets an existing row be replaced or deleted. */
+function permitsChange(entity: EntityDefinition, { match, noneMatch }: Precondition): SQL {
+  if (noneMatch === '*') return sql`false`;
+  const isOneOf = (versions: readonly string[]) =>
+    sql`${entity.table}.xmin::text in (select jsonb_array_elements_text(${JSON.stringify(versions)}::jsonb))`;
+  const conditions = [
+    ...(match === undefined || match === '*' ? [] : [isOneOf(match)]),
+    ...(noneMatch === undefined ? [] : [sql`not ${isOneOf(noneMatch)}`]),
+  ];
+  return conditions.length === 0 ? sql`true` : sql.join(conditions, sql` and `);
+}
+
+/** The version of a row; null if there is no such row. */
+export async function rowVersion(
+  db: NeonHttpDatabase,
+  entity: EntityDefinition,
+  key: KeyInput,
+): Promise<string | null> {
+  const { rows } = await db.execute(sql`
+    select xmin::text as version from ${entity.table} where ${keyIs(entity, entity.key.valuesOf(key))}`);
+  return rows[0] === undefined ? null : Written.pick({ version: true }).parse(rows[0]).version;
 }
 
 /**
@@ -122,28 +183,37 @@ function pendingTags(entity: EntityDefinition, key: KeyValues): SQL {
  * Deletes one row and writes its outbox row, with the tags of the row as it was. If events also remove rows of the
  * entity, an event that happened before this deletion does not bring the row back.
  *
- * @returns `null` if there is no such row.
+ * If there is no such row, it invalidates the row's tag and those of its pending changes: a client repeats a deletion
+ * whose answer it lost, and the answer to the second one has to mean that the first one is invalidated.
+ *
+ * @returns null if the precondition fails; then nothing is deleted.
  * @throws Failure `still_referenced` if a foreign key forbids the deletion.
  */
 export async function deleteEntity(
   db: NeonHttpDatabase,
   entity: EntityDefinition,
   deletedKey: KeyInput,
+  precondition: Precondition = {},
 ): Promise<WrittenRow | null> {
   const key = entity.key.valuesOf(deletedKey);
   const isRemovable = removalClock(entity) !== undefined;
+  const isAbsent = sql`not exists (select from ${entity.table} where ${keyIs(entity, key)})`;
   const statement = sql`
     with deleted as (
-      delete from ${entity.table} where ${keyIs(entity, key)} returning *
+      delete from ${entity.table} where ${keyIs(entity, key)} and ${permitsChange(entity, precondition)} returning *
     )${isRemovable ? sql`, m_tombstones as (${tombstones(entity, 'deleted', sql`now()`)})` : sql``}
-    insert into ${millrace.outbox} (tags) select ${deleteTags(entity, 'deleted')} from deleted
+    insert into ${millrace.outbox} (tags)
+    select ${deleteTags(entity, 'deleted')} || ${pendingTags(entity, key)} from deleted
+    union all
+    select array[${entity.row(key)}::text] || ${pendingTags(entity, key)}
+    where ${precondition.match === undefined ? isAbsent : sql`false`}
     returning id, tags`;
   try {
     const locks = isRemovable ? [db.execute(removalLock(entity, true))] : [];
     const results = await db.batch([db.execute(ownWrite()), ...locks, db.execute(statement)]);
     const rows = results.at(-1)?.rows ?? [];
     if (rows.length === 0) return null;
-    const { id, tags } = Written.omit({ created: true }).parse(rows[0]);
+    const { id, tags } = Written.pick({ id: true, tags: true }).parse(rows[0]);
     return { outboxId: id, tags };
   } catch (error) {
     if (!isStillReferenced(error)) throw error;

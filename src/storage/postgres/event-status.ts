@@ -14,6 +14,8 @@ export type EventStatus =
       readonly subject: string | null;
       /** RFC 3339. */
       readonly time: string;
+      /** `dataschema` and the extension attributes as they were sent. */
+      readonly extensions?: Readonly<Record<string, unknown>>;
       readonly recordedAt: string;
       /** The tags that the event invalidates, and when the relay invalidated them (null while pending). Null once retention
        * has deleted the outbox row. */
@@ -36,6 +38,7 @@ const Stored = z.object({
   type: z.string(),
   sent_as: z.string().nullable(),
   subject: z.string().nullable(),
+  extensions: z.record(z.string(), z.unknown()).nullable(),
   occurred_at: Timestamp,
   recorded_at: Timestamp,
   tags: z.array(z.string()).nullable(),
@@ -58,7 +61,7 @@ export async function readEventStatus(
 ): Promise<EventStatus | undefined> {
   const [stored, kept] = await db.batch([
     db.execute(sql`
-      select e.type, e.sent_as, e.subject, e.occurred_at, e.recorded_at,
+      select e.type, e.sent_as, e.subject, e.extensions, e.occurred_at, e.recorded_at,
         o.tags, o.relayed_at, o.relayed_epoch, o.relayed_seq
       from ${millrace.events} e left join ${millrace.outbox} o on o.event_seq = e.seq
       where e.source = ${source} and e.id = ${id}`),
@@ -82,6 +85,7 @@ function storedStatus(row: z.output<typeof Stored>): EventStatus {
     ...(row.sent_as === null ? {} : { sentAs: row.sent_as }),
     subject: row.subject,
     time: row.occurred_at,
+    ...(row.extensions === null ? {} : { extensions: row.extensions }),
     recordedAt: row.recorded_at,
     invalidated:
       row.tags === null

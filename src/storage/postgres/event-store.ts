@@ -19,6 +19,7 @@ export interface StorableEvent {
   readonly subject: string | null;
   /** RFC 3339. */
   readonly time: string;
+  readonly extensions?: Readonly<Record<string, string | number | boolean>>;
   readonly data: unknown;
   readonly effects: readonly Effect[];
   readonly tags: readonly string[];
@@ -103,20 +104,21 @@ function selectKnown(events: readonly StorableEvent[], batch: string): SQL {
 }
 
 function insertEvents(events: readonly StorableEvent[], batch: string): SQL {
-  const json = events.map(({ source, id, type, sentAs, subject, time, data }) => ({
+  const json = events.map(({ source, id, type, sentAs, subject, time, extensions, data }) => ({
     source,
     id,
     type,
     sent_as: sentAs,
     subject,
     time,
+    extensions,
     data,
   }));
   return sql`
-    insert into ${millrace.events} (source, id, type, sent_as, subject, data, occurred_at, batch)
-    select r.source, r.id, r.type, r.sent_as, r.subject, r.data, r.time, ${batch}::uuid
+    insert into ${millrace.events} (source, id, type, sent_as, subject, extensions, data, occurred_at, batch)
+    select r.source, r.id, r.type, r.sent_as, r.subject, r.extensions, r.data, r.time, ${batch}::uuid
     from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
-      as r(source text, id text, type text, sent_as text, subject text, data jsonb, time timestamptz)
+      as r(source text, id text, type text, sent_as text, subject text, extensions jsonb, data jsonb, time timestamptz)
     on conflict (source, id) do nothing`;
 }
 

@@ -1,4 +1,4 @@
-import { and, desc, eq, getTableColumns, inArray, lt, ne, sql } from 'drizzle-orm';
+import { and, desc, eq, getTableColumns, inArray, lt, ne, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { type AuditEntry, auditStatement } from './audit.ts';
@@ -31,7 +31,7 @@ export async function keepRefused(
   if (refused.length === 0) return new Set();
   const insert = db
     .insert(quarantine)
-    .values(refused.map((event) => ({ ...event, batch: batch ?? null })))
+    .values(refused.map((event) => ({ ...event, raw: json(event.raw), batch: batch ?? null })))
     .onConflictDoNothing({ target: quarantine.fingerprint })
     .returning({ fingerprint: quarantine.fingerprint });
   const kept =
@@ -44,12 +44,17 @@ export async function keepDeadLetters(db: NeonHttpDatabase, letters: readonly Re
   if (letters.length === 0) return;
   await db
     .insert(quarantine)
-    .values(letters.map((letter) => ({ ...letter })))
+    .values(letters.map((letter) => ({ ...letter, raw: json(letter.raw) })))
     .onConflictDoUpdate({
       target: quarantine.fingerprint,
       set: { state: 'open', resolvedAt: null, detail: sql`excluded.detail`, receivedAt: sql`now()` },
       setWhere: ne(quarantine.state, 'discarded'),
     });
+}
+
+/** A value of a JSON column. drizzle would write the JSON value `null` as the SQL value, which the column refuses. */
+function json(value: unknown): SQL {
+  return sql`${JSON.stringify(value)}::jsonb`;
 }
 
 /** Counts of quarantined events by reason, of one source or of all. */

@@ -32,6 +32,8 @@ export const events = schema.table(
     /** The type as the producer sent it, if that is an earlier version than the stored type. */
     sentAs: text('sent_as'),
     subject: text('subject'),
+    /** `dataschema` and the extension attributes of the CloudEvent, such as `traceparent`; null if it has none. */
+    extensions: jsonb('extensions'),
     data: jsonb('data').notNull(),
     /** When the event happened, according to its producer. */
     occurredAt: timestamp('occurred_at', { withTimezone: true, mode: 'string' }).notNull(),

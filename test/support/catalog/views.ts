@@ -1,5 +1,8 @@
-import { and, count, desc, eq, lt, max, or, sum } from 'drizzle-orm';
+import { and, count, eq, max, sum } from 'drizzle-orm';
 import * as z from 'zod';
+import { descending } from '../../../src/define/list.ts';
+import { rowOrder } from '../../../src/define/row-order.ts';
+import { timestampText } from '../../../src/define/sort-time.ts';
 import { view } from '../../../src/define/view.ts';
 import { Country, CustomerId, customer, product, purchaseHistory, Sku } from './entities.ts';
 import { customers, products, purchases } from './tables.ts';
@@ -9,9 +12,9 @@ const PageSize = z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(50);
 /** A shorter bound than the default, for the tests that wait for it. */
 const SHORT_BOUND = { boundMs: 1_000 } as const;
 
-const isoTime = (text: string | null | undefined) => (text ? new Date(text).toISOString() : null);
+const isoTime = (text: string | null | undefined) => (text ? timestampText(text) : null);
 
-const Product = z.object({ sku: Sku, description: z.string().nullable(), unitPrice: z.number() });
+const Product = z.object({ sku: z.string(), description: z.string().nullable(), unitPrice: z.number() });
 const productColumns = {
   sku: products.sku,
   description: products.description,
@@ -97,7 +100,7 @@ export const customerList = view({
   description: 'Customers of a country by id; `next` is the `after` of the next page.',
   query: { country: Country, after: customer.lists.byCountry.cursor.optional(), limit: PageSize },
   response: z.object({
-    customers: z.array(z.object({ id: CustomerId, country: z.string() })),
+    customers: z.array(z.object({ id: z.string(), country: z.string() })),
     next: z.string().nullable(),
   }),
   load: async (db, { country, after, limit }) => {
@@ -128,7 +131,7 @@ export const customerPage = view({
   description: 'One customer, with the number of their purchases.',
   params: { id: CustomerId },
   response: z.object({
-    id: CustomerId,
+    id: z.string(),
     country: z.string(),
     purchases: z.object({ lines: z.int(), lastAt: z.string().nullable() }),
   }),
@@ -146,6 +149,8 @@ export const customerPage = view({
   tags: ({ id }) => [customer.row(id), purchaseHistory.of(customer, id)],
 });
 
+const newestPurchases = rowOrder(purchases, descending(purchases.occurredAt), descending(purchases.eventSeq));
+
 /** Pages of a history, newest first. */
 export const customerPurchases = view({
   name: 'customer-purchases',
@@ -153,11 +158,7 @@ export const customerPurchases = view({
   description: 'Purchases of a customer, newest first; `next` is the `before` of the next page.',
   params: { id: CustomerId },
   query: {
-    /** `<milliseconds>-<event>` of the last row of the page before. */
-    before: z
-      .string()
-      .regex(/^\d{1,15}-\d{1,15}$/)
-      .optional(),
+    before: newestPurchases.cursor.optional(),
     limit: PageSize,
   },
   response: z.object({
@@ -165,22 +166,17 @@ export const customerPurchases = view({
     next: z.string().nullable(),
   }),
   load: async (db, { id, before, limit }) => {
-    const [atMs, seq] = (before ?? '').split('-');
-    const at = new Date(Number(atMs)).toISOString();
-    const older = or(
-      lt(purchases.occurredAt, at),
-      and(eq(purchases.occurredAt, at), lt(purchases.eventSeq, Number(seq))),
-    );
     const rows = await db
-      .select()
+      .select({ line: purchases, cursor: newestPurchases.cursorColumn })
       .from(purchases)
-      .where(and(eq(purchases.customerId, id), before === undefined ? undefined : older))
-      .orderBy(desc(purchases.occurredAt), desc(purchases.eventSeq))
+      .where(
+        and(eq(purchases.customerId, id), before === undefined ? undefined : newestPurchases.after(before)),
+      )
+      .orderBy(...newestPurchases.order)
       .limit(limit);
-    const last = rows.length === limit ? rows.at(-1) : undefined;
     return {
-      purchases: rows.map(({ invoice, sku, quantity }) => ({ invoice, sku, quantity })),
-      next: last === undefined ? null : `${Date.parse(last.occurredAt)}-${last.eventSeq}`,
+      purchases: rows.map(({ line: { invoice, sku, quantity } }) => ({ invoice, sku, quantity })),
+      next: rows.length === limit ? (rows.at(-1)?.cursor ?? null) : null,
     };
   },
   tags: ({ id }) => [purchaseHistory.of(customer, id)],

@@ -11,7 +11,13 @@ import {
   newFillGate,
   type Verdict,
 } from '../../../src/cache/fill-gate.ts';
-import { ENTER_TIMEOUT_MS, type FlightContext, singleFlight } from '../../../src/cache/single-flight.ts';
+import {
+  ENTER_TIMEOUT_MS,
+  type FlightContext,
+  GATE_PING_MS,
+  GATE_QUIET_MS,
+  singleFlight,
+} from '../../../src/cache/single-flight.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
 
 const NEED = { epoch: 'e', minStamp: 5 };
@@ -36,6 +42,7 @@ function gateInMemory() {
       deliver(enter(state, { ticketId, need, leaseMs }, 0));
       return await promise;
     },
+    ping: async () => undefined,
     complete: async (ticketId, entry) => deliver(complete(state, ticketId, entry, 0)),
     fail: async (ticketId) => deliver(fail(state, ticketId, 0)),
     disband: async (ticketId) => deliver(disband(state, ticketId, 0)),
@@ -48,6 +55,7 @@ function scriptedGate(answer: () => Promise<Verdict>) {
   const told: [string, string, Entry?][] = [];
   const gate: FillGatePort = {
     enter: answer,
+    ping: async () => undefined,
     complete: async (ticketId, entry) => void told.push(['complete', ticketId, entry]),
     fail: async (ticketId) => void told.push(['fail', ticketId]),
     disband: async (ticketId) => void told.push(['disband', ticketId]),
@@ -184,5 +192,19 @@ describe('a single flight reads by itself', () => {
     late.resolve({ verdict: 'fill', ticketId: 'late' });
     await Promise.all(kept);
     expect(told).toEqual([['fail', 'late']]);
+  });
+
+  it('soon, when the gate hangs: it answers no ping either', async () => {
+    vi.useFakeTimers();
+    const { gate } = scriptedGate(() => new Promise(() => undefined));
+    const hung: FillGatePort = { ...gate, ping: () => new Promise(() => undefined) };
+    const { context } = contextOf();
+    const flight = singleFlight(hung, NEED, own, context);
+    await vi.advanceTimersByTimeAsync(GATE_QUIET_MS + GATE_PING_MS);
+    expect(await flight).toEqual({ ...filled(9), shared: false });
+    const broken: FillGatePort = { ...gate, ping: () => Promise.reject(new Error('gone')) };
+    const another = singleFlight(broken, NEED, own, context);
+    await vi.advanceTimersByTimeAsync(GATE_QUIET_MS);
+    expect(await another).toEqual({ ...filled(9), shared: false });
   });
 });

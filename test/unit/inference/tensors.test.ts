@@ -90,6 +90,29 @@ describe('inputs of a request', () => {
     });
   });
 
+  it('are read flat, or nested in the form of the shape', () => {
+    const dimensions = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(dimensions, (shape) => {
+        const flat = Array.from({ length: shape.reduce((size, one) => size * one, 1) }, (_, at) => at);
+        const nested = shape
+          .slice(1)
+          .toReversed()
+          .reduce<unknown[]>(
+            (rows, length) =>
+              Array.from({ length: rows.length / length }, (_, at) =>
+                rows.slice(at * length, (at + 1) * length),
+              ),
+            flat,
+          );
+        const signature = [{ name: 'n', datatype: 'INT32', shape: shape.map(() => -1) }] as const;
+        const read = (data: unknown) =>
+          inputTensors({ inputs: [{ name: 'n', datatype: 'INT32', shape, data }] }, signature);
+        expect(read(nested)).toEqual(read(flat));
+      }),
+    );
+  });
+
   it.each([
     ['no list', { inputs: 7 }, '/inputs'],
     ['an unknown type', { inputs: [{ ...a, datatype: 'FP16' }, b] }, '/inputs/0/datatype'],
@@ -100,6 +123,10 @@ describe('inputs of a request', () => {
     ['another dimension', { inputs: [{ ...a, shape: [1, 3], data: [1, 2, 3] }, b] }, '/inputs/0/shape'],
     ['too few values', { inputs: [{ ...a, data: [1] }, b] }, '/inputs/0/data'],
     ['no rows', { inputs: [{ ...a, shape: [0, 2], data: [] }, b] }, '/inputs/0/data'],
+    ['uneven rows', { inputs: [{ ...a, data: [[1, 2, 3]] }, b] }, '/inputs/0/data'],
+    ['rows beside values', { inputs: [{ ...a, data: [[1], 2] }, b] }, '/inputs/0/data'],
+    ['a nested value of another type', { inputs: [{ ...a, data: [[1, 'x']] }, b] }, '/inputs/0/data/0/1'],
+    ['1e39 as FP32', { inputs: [{ ...a, data: [1, 1e39] }, b] }, '/inputs/0/data/1'],
     ['a value of another type', { inputs: [a, { ...b, data: [1] }] }, '/inputs/1/data/0'],
   ])('are refused with a pointer: %s', (_, body, pointer) => {
     const refused = (): unknown => {

@@ -2,9 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { ensure, event } from '../../../src/define/event.ts';
+import { asCloudEvent } from '../../../src/pipeline/cloud-event.ts';
 import { ingest, type QueueItem } from '../../../src/pipeline/ingest.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
 import { type StorePorts, storeMessages } from '../../../src/pipeline/store.ts';
+import { parseJson } from '../../../src/platform/json.ts';
 import { packBySize, sized } from '../../../src/platform/pack.ts';
 import type { StorableEvent } from '../../../src/storage/postgres/event-store.ts';
 import type { RefusedEvent } from '../../../src/storage/postgres/quarantine.ts';
@@ -24,6 +26,11 @@ const line = {
 };
 function eventOf(data: object, attributes: object = {}): Record<string, unknown> {
   return { specversion: '1.0', id: '1', source: '/test', type: 'shop.purchase.v1', data, ...attributes };
+}
+/** The event with this text as its data in base64. */
+function encoded(text: string): Record<string, unknown> {
+  const { data: _, ...attributes } = eventOf(line, { data_base64: btoa(text) });
+  return attributes;
 }
 function reasonOf(raw: unknown): string {
   const judgement = judge(catalog.eventTypes, raw, NOW);
@@ -73,8 +80,65 @@ describe('the judge', () => {
     ['half a surrogate pair', eventOf(line, { id: '\ud800' }), 'invalid_event /id'],
     ['a time in the future', eventOf(line, { time: '2026-11-23T12:06:00Z' }), 'occurred_in_the_future /time'],
     ['no event at all', 'event', 'invalid_event '],
+    ['null', null, 'invalid_event '],
+    [
+      'null where an attribute is optional',
+      eventOf(line, {
+        time: null,
+        datacontenttype: null,
+        subject: null,
+        dataschema: null,
+        data_base64: null,
+      }),
+      'accepted',
+    ],
+    ['data of text/json', eventOf(line, { datacontenttype: 'text/json' }), 'accepted'],
+    ['data of model/gltf+json', eventOf(line, { datacontenttype: 'model/gltf+json;v=1' }), 'accepted'],
+    [
+      'a sequence of JSON texts',
+      eventOf(line, { datacontenttype: 'application/json-seq' }),
+      'invalid_event /datacontenttype',
+    ],
+    ['data in base64', encoded(JSON.stringify(line)), 'accepted'],
+    ['base64 of no JSON', encoded('hello'), 'invalid_event /data_base64'],
+    ['base64 beside data', { ...encoded('1'), data: line }, 'invalid_event /data_base64'],
+    ['a time in lower case', eventOf(line, { time: '2026-11-20t10:00:00z' }), 'accepted'],
+    ['a leap second', eventOf(line, { time: '2016-12-31T23:59:60Z' }), 'accepted'],
+    ['second 60 at noon', eventOf(line, { time: '2026-11-20T12:00:60Z' }), 'invalid_event /time'],
+    ['an attribute in upper case', eventOf(line, { traceParent: 'x' }), 'invalid_event /traceParent'],
+    ['an attribute that is an object', eventOf(line, { trace: {} }), 'invalid_event /trace'],
+    ['a source with blanks', eventOf(line, { source: 'a b' }), 'invalid_event /source'],
+    ['a source with a bad escape', eventOf(line, { source: '/%zz' }), 'invalid_event /source'],
+    ['an id that no path can contain', eventOf(line, { id: '..' }), 'invalid_event /id'],
+    ['an id of 8,000 characters', eventOf(line, { id: 'x'.repeat(8_000) }), 'invalid_event /id'],
+    ['half a pair in an extension', eventOf(line, { trace: '\ud800' }), 'invalid_event /trace'],
+    [
+      'an integer that a double would change',
+      parseJson(JSON.stringify(eventOf(line)).replace('"quantity":6', '"quantity":9007199254740993')),
+      'not_storable /data/quantity',
+    ],
+    [
+      'a price that its column would round',
+      eventOf({ ...line, unitPrice: 0.000_04 }),
+      'not_storable /data/unitPrice',
+    ],
+    [
+      'a price with the dust of an addition',
+      eventOf({ ...line, unitPrice: 0.1 + 0.2 }),
+      'not_storable /data/unitPrice',
+    ],
+    ['a SKU that no path can contain', eventOf({ ...line, sku: '..' }), 'not_storable /data/sku'],
   ])('%s', (_, raw, expected) => {
     expect(reasonOf(raw)).toBe(expected.replace('quality_not', 'quantity_not_positive'));
+  });
+
+  it('keeps dataschema and extension attributes, and gives them back with the event', () => {
+    const sent = { traceparent: '00-0af7-b7ad-01', sampled: true, attempt: 2, dataschema: '/schemas/1' };
+    const judgement = judge(catalog.eventTypes, eventOf(line, { ...sent, empty: null }), NOW);
+    if (judgement.verdict !== 'accepted') throw new Error(judgement.refusal.detail);
+    expect(judgement.event.extensions).toEqual(sent);
+    expect(asCloudEvent(judgement.event)).toMatchObject(sent);
+    expect(reasonOf(asCloudEvent(judgement.event))).toBe('accepted');
   });
 
   it('never throws, whatever it is given', () => {

@@ -90,7 +90,7 @@ describe.each(CASES)('a key of %s', (_, definition: EntityDefinition, spelled, v
     expect(definition.row(parsed())).toBe(tag);
     const written = await putEntity(db, definition, parsed(), { note: 'ours' });
     expect(written).toMatchObject({ created: true, tags: [tag] });
-    expect((await putEntity(db, definition, parsed(), { note: 'again' })).created).toBe(false);
+    expect((await putEntity(db, definition, parsed(), { note: 'again' }))?.created).toBe(false);
     await tags();
     await query(`update ${name()} set note = 'theirs'`);
     expect(await tags()).toEqual([tag]);

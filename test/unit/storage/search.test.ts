@@ -134,7 +134,7 @@ describe('an answer of a search', () => {
       const written = await putEntity(db, note, 1, { title: 'Red', body, stars });
       // What is pending would be named by the next write of the row once more.
       await changed();
-      return tags.some((tag) => written.tags.some((other) => other === tag));
+      return tags.some((tag) => written?.tags.some((other) => other === tag));
     };
     expect([await put('wine', 1), await put('bikes', 1), await put('bikes', 2)]).toEqual([
       false,

@@ -76,7 +76,7 @@ describe('a stream', () => {
     ...over,
   });
   const world = (pages: FeedPage[]) => {
-    const told = { asked: [] as unknown[], slept: 0, now: 0 };
+    const told = { asked: [] as unknown[], slept: 0, left: 0, now: 0 };
     return {
       told,
       ports: {
@@ -87,6 +87,9 @@ describe('a stream', () => {
         sleep: async (ms: number) => {
           told.slept += ms;
           told.now += ms;
+        },
+        leave: () => {
+          told.left += 1;
         },
         now: () => told.now,
       },
@@ -121,7 +124,9 @@ describe('a stream', () => {
     expect(told.asked).toEqual([]);
     told.now = LIFE_MS - 40;
     expect((await text.next()).done).toBe(false);
+    expect(told.left).toBe(0);
     expect((await text.next()).done).toBe(true);
+    expect(told.left).toBe(1);
   });
 
   it('keeps within what one request may ask', async () => {

@@ -47,6 +47,28 @@ describe('a record', () => {
     });
   });
 
+  it('is read in the mode that its content type names, beside headers of the other mode', () => {
+    const value = JSON.stringify(event('1'));
+    const headers = [
+      header('content-type', 'application/cloudevents+json'),
+      header('ce_specversion', '1.0'),
+      header('ce_id', 'other'),
+    ];
+    expect(eventOf(record({ value, headers }))).toEqual({ raw: event('1') });
+    const avro = [header('content-type', 'application/cloudevents+avro'), header('ce_specversion', '1.0')];
+    expect(eventOf(record({ value, headers: avro }))).toMatchObject({
+      refused: { reason: 'not_a_cloud_event' },
+    });
+  });
+
+  it('of a key without a value is a tombstone, which is kept and named; with headers it has no data', () => {
+    expect(eventOf(record({ key: 'k' }))).toMatchObject({
+      refused: { reason: 'tombstone', raw: { kafka: { key: 'k' }, value: null } },
+    });
+    const headers = [header('ce_specversion', '1.0'), header('ce_id', '1')];
+    expect(eventOf(record({ headers }))).toEqual({ raw: { specversion: '1.0', id: '1' } });
+  });
+
   it('keeps what it is where it is no event, and never throws', () => {
     fc.assert(
       fc.property(
@@ -60,7 +82,7 @@ describe('a record', () => {
         (value, headers) => {
           const read = eventOf(record({ offset: 7, value, headers }));
           if ('raw' in read) return;
-          expect(['not_a_cloud_event', 'malformed_json']).toContain(read.refused.reason);
+          expect(['not_a_cloud_event', 'malformed_json', 'tombstone']).toContain(read.refused.reason);
           expect(read.refused.raw).toMatchObject({ kafka: { topic: 't', partition: 0, offset: 7 } });
         },
       ),

@@ -1,0 +1,1 @@
+ALTER TABLE "millrace"."events" ADD COLUMN "extensions" jsonb;

@@ -1,0 +1,119 @@
+import { withTimeout } from './clock.ts';
+import type { CounterSample } from './counters.ts';
+import { Failure, isFailureCode } from './failure.ts';
+
+/** The services that a worker calls, each by the name that metrics and logs use. */
+export const PEERS = [
+  'root-clock',
+  'regional-clock',
+  'fill-gate',
+  'feature-shard',
+  'outbox-relay',
+  'cache-stats',
+  'quality-window',
+  'change-feed',
+  'queued-events',
+  'kafka-source',
+  'queue',
+  'kv',
+  'colo-cache',
+  'artifacts',
+  'kafka',
+] as const;
+export type Peer = (typeof PEERS)[number];
+
+/** How long a queue may take to accept messages, in milliseconds. */
+export const QUEUE_SEND_MS = 5_000;
+
+/** A peer did not answer within its deadline. The call may still take effect. */
+export class PeerTimeout extends Error {
+  override readonly name = 'PeerTimeout';
+  /** As on errors of Durable Objects: the call may succeed later. */
+  readonly retryable = true;
+
+  constructor(peer: Peer, deadlineMs: number) {
+    super(`The peer "${peer}" did not answer within ${deadlineMs} ms.`);
+  }
+}
+
+/** The counter of all calls. */
+export const PEER_CALLS = 'millrace_peer_calls_total';
+
+export type PeerOutcome = 'ok' | 'failed' | 'timeout';
+
+/** Calls of this isolate since they were last drained, by peer and outcome. */
+const calls = new Map<string, { readonly peer: Peer; readonly outcome: PeerOutcome; calls: number }>();
+
+/**
+ * Calls a peer: within a deadline, counted, and with the failure that the peer has thrown. Every call to another service
+ * goes through here or through the database's client, which has a deadline of its own, so no request waits for a peer
+ * without end.
+ *
+ * @param deadlineMs from the call to the answer, in milliseconds.
+ * @throws PeerTimeout after the deadline; the peer's `Failure`; or the error of the call.
+ */
+export async function callPeer<T>(peer: Peer, deadlineMs: number, call: () => Promise<T>): Promise<T> {
+  try {
+    const answer = await withTimeout(call(), deadlineMs, () => new PeerTimeout(peer, deadlineMs));
+    count(peer, 'ok');
+    return answer;
+  } catch (error) {
+    count(peer, error instanceof PeerTimeout ? 'timeout' : 'failed');
+    throw revived(error);
+  }
+}
+
+/**
+ * An object whose methods are called by `callPeer`.
+ *
+ * @param deadlinesMs by method; `default` for the others.
+ */
+export function peerStub<Stub extends object>(
+  peer: Peer,
+  stub: Stub,
+  deadlinesMs: Readonly<Record<string, number>> & { readonly default: number },
+): Stub {
+  return new Proxy(stub, {
+    get(target, method) {
+      const member: unknown = Reflect.get(target, method, target);
+      if (typeof member !== 'function' || typeof method === 'symbol') return member;
+      const deadlineMs = deadlinesMs[method] ?? deadlinesMs.default;
+      return (...sent: unknown[]) =>
+        callPeer(peer, deadlineMs, async () => await Reflect.apply(member, target, sent));
+    },
+  });
+}
+
+/** The calls since the last call of this function, as counters. */
+export function drainPeerCalls(): CounterSample[] {
+  const drained = [...calls.values()].map(({ peer, outcome, calls: value }) => ({
+    name: PEER_CALLS,
+    labels: { peer, outcome },
+    value,
+  }));
+  calls.clear();
+  return drained;
+}
+
+function count(peer: Peer, outcome: PeerOutcome): void {
+  const key = `${peer}/${outcome}`;
+  const known = calls.get(key);
+  if (known === undefined) calls.set(key, { peer, outcome, calls: 1 });
+  else known.calls += 1;
+}
+
+/** An error that has crossed an RPC is no longer of its class: a `Failure` is made again from its fields. */
+function revived(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof Failure || error.name !== 'Failure') return error;
+  const code: unknown = Reflect.get(error, 'code');
+  if (!isFailureCode(code)) return error;
+  const [pointer, retryAfterS]: unknown[] = [
+    Reflect.get(error, 'pointer'),
+    Reflect.get(error, 'retryAfterS'),
+  ];
+  return new Failure(code, error.message, {
+    ...(typeof pointer === 'string' ? { pointer } : {}),
+    ...(typeof retryAfterS === 'number' ? { retryAfterS } : {}),
+    cause: error,
+  });
+}

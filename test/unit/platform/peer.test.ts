@@ -1,0 +1,111 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { withTimeout } from '../../../src/platform/clock.ts';
+import { Failure } from '../../../src/platform/failure.ts';
+import { hedged } from '../../../src/platform/hedge.ts';
+import { callPeer, drainPeerCalls, PEER_CALLS, PeerTimeout, peerStub } from '../../../src/platform/peer.ts';
+import { isOutage } from '../../../src/storage/outage.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  drainPeerCalls();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const never = <T>() => new Promise<T>(() => undefined);
+const later = <T>(ms: number, value: T) => new Promise<T>((resolve) => setTimeout(resolve, ms, value));
+const outcomes = () =>
+  Object.fromEntries(drainPeerCalls().map(({ labels, value }) => [labels['outcome'], value]));
+
+describe('a call of a peer', () => {
+  it('ends at its deadline with an outage, whatever the peer does, and is counted', async () => {
+    const hung = callPeer('kv', 500, () => never());
+    const refused = expect(hung).rejects.toBeInstanceOf(PeerTimeout);
+    await vi.advanceTimersByTimeAsync(499);
+    await vi.advanceTimersByTimeAsync(1);
+    await refused;
+    expect(isOutage(await hung.catch((error: unknown) => error))).toBe(true);
+    const slow = callPeer('kv', 500, () => later(400, 'late'));
+    await vi.advanceTimersByTimeAsync(400);
+    expect(await slow).toBe('late');
+    await expect(callPeer('kv', 500, () => Promise.reject(new Error('gone')))).rejects.toThrow('gone');
+    expect(outcomes()).toEqual({ timeout: 1, ok: 1, failed: 1 });
+    expect(drainPeerCalls()).toEqual([]);
+    expect(PEER_CALLS).toBe('millrace_peer_calls_total');
+  });
+
+  it('gives back the failure that crossed an RPC as a plain error, and no other error', async () => {
+    const remote = Object.assign(new Error('The queue does not take messages.'), {
+      name: 'Failure',
+      code: 'queue_unavailable',
+      retryAfterS: 5,
+    });
+    const failure = await callPeer('outbox-relay', 500, () => Promise.reject(remote)).catch((error) => error);
+    expect(failure).toBeInstanceOf(Failure);
+    expect(failure).toMatchObject({ code: 'queue_unavailable', retryAfterS: 5, cause: remote });
+    const foreign = Object.assign(new Error('x'), { name: 'Failure', code: 'of another program' });
+    await expect(callPeer('kv', 500, () => Promise.reject(foreign))).rejects.toBe(foreign);
+  });
+
+  it('by a stub has the deadline of its method', async () => {
+    const stub = peerStub(
+      'fill-gate',
+      { quick: () => never<string>(), other: (text: string) => later(900, text) },
+      { default: 1_000, quick: 100 },
+    );
+    const quick = expect(stub.quick()).rejects.toThrow('within 100 ms');
+    const other = stub.other('x');
+    await vi.advanceTimersByTimeAsync(900);
+    await quick;
+    expect(await other).toBe('x');
+  });
+});
+
+describe('a hedged call', () => {
+  const time = { withTimeout };
+
+  it('asks the first alone while it answers in time', async () => {
+    const second = vi.fn(() => later(1, 'second'));
+    const answer = hedged(() => later(200, 'first'), second, 250, time);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(await answer).toEqual({ answer: 'first', by: 'first' });
+    expect(second).not.toHaveBeenCalled();
+  });
+
+  it('takes the earlier answer where the first is slow, and the only one where it hangs or fails', async () => {
+    const slow = hedged(
+      () => later(260, 'first'),
+      () => later(100, 'second'),
+      250,
+      time,
+    );
+    const hung = hedged(
+      () => never<string>(),
+      () => later(100, 'second'),
+      250,
+      time,
+    );
+    await vi.advanceTimersByTimeAsync(350);
+    expect(await slow).toEqual({ answer: 'first', by: 'first' });
+    expect(await hung).toEqual({ answer: 'second', by: 'second' });
+    const failed = hedged(
+      () => Promise.reject(new Error('one')),
+      () => later(100, 'second'),
+      250,
+      time,
+    );
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await failed).toEqual({ answer: 'second', by: 'second' });
+  });
+
+  it('fails with the error of the second where both fail', async () => {
+    const both = hedged(
+      () => Promise.reject(new Error('one')),
+      () => Promise.reject(new Error('two')),
+      250,
+      time,
+    );
+    await expect(both).rejects.toThrow('two');
+  });
+});

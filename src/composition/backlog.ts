@@ -7,20 +7,26 @@ const backlog = new Backlog();
 /** By the name of the queue in wrangler.toml. */
 const QUEUE_NAMES: ReadonlyMap<string, CountedQueue> = new Map([
   ['millrace-events', 'events'],
+  ['millrace-events-bulk', 'events'],
   ['millrace-changes', 'changes'],
+  ['millrace-changes-bulk', 'changes'],
   ['millrace-sink', 'sink'],
 ]);
 
-type Counting = Partial<Pick<Env, 'INSTANCE_ID' | 'EVENTS' | 'CHANGES' | 'SINK'>>;
+type Counting = Partial<
+  Pick<Env, 'INSTANCE_ID' | 'EVENTS' | 'EVENTS_BULK' | 'CHANGES' | 'CHANGES_BULK' | 'SINK'>
+>;
 
 /** The bindings with queues that count what is sent, where INSTANCE_ID marks the local stack; else the bindings. */
 export function countingQueues<Bindings extends Counting>(env: Bindings): Bindings {
   if (!isLocal(env)) return env;
-  const { EVENTS, CHANGES, SINK } = env;
+  const { EVENTS, EVENTS_BULK, CHANGES, CHANGES_BULK, SINK } = env;
   return {
     ...env,
     ...(EVENTS === undefined ? {} : { EVENTS: counting('events', EVENTS) }),
+    ...(EVENTS_BULK === undefined ? {} : { EVENTS_BULK: counting('events', EVENTS_BULK) }),
     ...(CHANGES === undefined ? {} : { CHANGES: counting('changes', CHANGES) }),
+    ...(CHANGES_BULK === undefined ? {} : { CHANGES_BULK: counting('changes', CHANGES_BULK) }),
     ...(SINK === undefined ? {} : { SINK: counting('sink', SINK) }),
   };
 }

@@ -57,7 +57,9 @@ describe('npm run scaffold', () => {
     expect(catalog.entities.map(({ name }) => name)).toEqual(['station']);
     expect(catalog.histories.map(({ name }) => name)).toEqual(['report']);
     expect(catalog.features.map(({ name }) => name)).toEqual(['reports']);
-    expect(trialsOf(catalog, Date.UTC(2026, 0, 1))).toEqual([
+    expect(trialsOf(catalog, Date.UTC(2026, 0, 1)).map(({ note: _, ...trial }) => trial)).toEqual([
+      { send: { type: 'bikes.report.v1', data: { stationId: 'S1' } } },
+      { get: '/v1/stations/S1/reports' },
       { send: { type: 'bikes.report.v1', data: { stationId: 'S1' } } },
       { get: '/v1/stations/S1/reports' },
     ]);

@@ -23,6 +23,9 @@ describe('lines to try', () => {
     const sent = curlOf({ send: { type: 't.v1', data: { text: "it's" } } }, at, none);
     expect(sent).toContain(`"data":{"text":"it'\\''s"}`);
     expect(sent).toContain("-H 'authorization: Bearer k'");
+    // The shell makes another id at each run, outside the quotes.
+    expect(sent).toContain(`"id":"try-'$(date +%s%N)'"`);
+    expect(sent).toContain("-H 'prefer: wait'");
   });
 
   it('asks with the key for what is closed, and without it for what is public', () => {

@@ -4,9 +4,6 @@ import type { Lane } from '../../../src/storage/lane.ts';
 /** The source of all events. */
 const SOURCE = '/till';
 
-/** The source of all events. */
-const SOURCE = '/till';
-
 /** An event that a client sends; `trait` tells what is to become of it. */
 export interface PlannedEvent {
   readonly id: string;

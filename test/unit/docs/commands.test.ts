@@ -22,7 +22,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   check: { ci: 'npm run check' },
   'test:all': { ci: 'npm run test:all' },
   format: { ci: 'npm run check' },
-  sql: { test: 'test/e2e/dev-stack.test.ts' },
+  sql: { test: 'test/e2e/dev-stack.long.test.ts' },
   contracts: { ci: 'npm run contracts' },
   scaffold: { test: 'test/unit/scripts/scaffold.test.ts' },
   'db:generate': { test: 'test/unit/scripts/generate.test.ts' },

@@ -1,12 +1,15 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { bundle } from '../../bench/support/runtime.ts';
 import { FAULTS, type Fault, isFault, withFault } from '../../scripts/verify/faults.ts';
 import { checkHistory, readHistory } from '../support/coherence/history-checker.ts';
 import { FIXTURE } from '../support/node/fixture.ts';
 import { verifyCoherence } from '../support/node/verify-coherence.ts';
+
+// A run goes on until each operation has its minimum, however slow the machine is.
+vi.setConfig({ testTimeout: 600_000 });
 
 /** What an independent checker makes of the history of a run. */
 function checked(path: string): { checks: string[]; judged: number; deleted: number } {

@@ -7,6 +7,8 @@ const WORKER_VARS = {
   DATABASE_ENDPOINT: 'http://127.0.0.1:9/sql',
   // Without a database every look at the outbox would fail, in the middle of whatever is tested.
   OUTBOX_WATCH_MS: '0',
+  // The probe compares one hit in a hundred with the origin, and would add loads to tests that count them.
+  PROBE_SHARE: '0',
   // SHA-256 of "test-key".
   API_KEY_SHA256: '62af8704764faf8ea82fc61ce9c4c3908b6cb97d463a634e9e587d7c885db0ef',
 };

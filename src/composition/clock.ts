@@ -1,10 +1,10 @@
 import type { Token } from '../cache/clock/clock.ts';
 import type { SyncAnswer, SyncRequest } from '../cache/clock/mirror.ts';
+import { RegionHedge } from '../cache/clock/region-hedge.ts';
 import { slotsOf } from '../cache/clock/slots.ts';
 import { clockAt } from '../cache/clock/wire.ts';
-import { systemNow, systemTime } from '../platform/clock.ts';
+import { systemTime } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
-import { hedged } from '../platform/hedge.ts';
 import { log } from '../platform/logger.ts';
 import { type RequestPlace, regionOf } from '../platform/regions.ts';
 import type { Env } from './env.ts';
@@ -28,12 +28,7 @@ export async function invalidateTags(env: ClockEnv, tags: readonly string[]): Pr
   }
 }
 
-/** The root is asked as well if a regional clock has not answered after this long, in milliseconds. */
-const HEDGE_MS = 250;
-/** How long the root alone is asked after a regional clock was too slow, in milliseconds. */
-const SLOW_MS = 5_000;
-/** Until when each region counts as slow, milliseconds since the Unix epoch. */
-const slowUntilMs = new Map<string, number>();
+const regions = new RegionHedge(systemTime);
 
 /** Syncs with the clock of the region that a request came from; with the root if that clock does not answer in time. */
 export async function syncFrom(
@@ -42,14 +37,13 @@ export async function syncFrom(
   request: SyncRequest,
 ): Promise<SyncAnswer> {
   const region = regionOf(place);
-  const root = () => clockAt(rootClock(env)).sync(request);
-  if ((slowUntilMs.get(region) ?? 0) > systemNow()) return await root();
-  const regional = () => clockAt(regionalClock(env, region)).sync(request);
-  const { answer, by } = await hedged(regional, root, HEDGE_MS, systemTime);
-  if (by === 'second') {
-    slowUntilMs.set(region, systemNow() + SLOW_MS);
-    const message = 'A regional clock does not answer in time. The root is asked instead for a while.';
-    log('warn', message, { 'event.action': 'clock-sync', region, 'millrace.for_ms': SLOW_MS });
-  }
-  return answer;
+  return await regions.sync(
+    region,
+    () => clockAt(regionalClock(env, region)).sync(request),
+    () => clockAt(rootClock(env)).sync(request),
+    (forMs) => {
+      const message = 'A regional clock does not answer in time. The root is asked instead for a while.';
+      log('warn', message, { 'event.action': 'clock-sync', region, 'millrace.for_ms': forMs });
+    },
+  );
 }

@@ -13,6 +13,8 @@ import type { Env } from './env.ts';
 const READ_MS = 900;
 /** A write or a consumer waits for these, and repeats what did not answer. */
 const WRITE_MS = 5_000;
+/** A request that waits for its events waits for this sweep: as long as for one statement of the database. */
+const SWEEP_LIVE_MS = 10_000;
 /** Work over many rows of an object, in a consumer or a command. */
 const LONG_MS = 30_000;
 
@@ -32,7 +34,7 @@ export function featureShard(env: Pick<Env, 'FEATURE_SHARD'>, shard: string) {
 }
 
 export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'>) {
-  const deadlines = { default: LONG_MS, arm: WRITE_MS };
+  const deadlines = { default: LONG_MS, arm: WRITE_MS, sweepLive: SWEEP_LIVE_MS };
   return peerStub('outbox-relay', env.OUTBOX_RELAY.getByName('main'), deadlines);
 }
 

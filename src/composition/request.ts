@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { EventsMessage } from '../../queues/events/message.ts';
-import { formatToken, type Token } from '../cache/clock/clock.ts';
+import { formatToken } from '../cache/clock/clock.ts';
 import { addDigests } from '../features/digest.ts';
 import { allShards } from '../features/rebuild.ts';
 import { replayStep } from '../features/replay.ts';
@@ -15,11 +15,9 @@ import { type LineageContext, neighboursOf } from '../operations/lineage/neighbo
 import { findRoot } from '../operations/lineage/root.ts';
 import { runEventOf } from '../operations/lineage/run-events.ts';
 import { reportTraining } from '../operations/lineage/training.ts';
-import { announcedWrite } from '../pipeline/announced-write.ts';
 import { replayDeadLetters } from '../pipeline/dead-letters.ts';
 import { eventsMessage, ingest } from '../pipeline/ingest.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
-import { publishChanges } from '../pipeline/publish.ts';
 import { release } from '../pipeline/release.ts';
 import type { StoreOutcome } from '../pipeline/store.ts';
 import { acceptance } from '../pipeline/take.ts';
@@ -29,12 +27,12 @@ import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
 import type { Lane } from '../storage/lane.ts';
 import { guarded } from '../storage/postgres/connect.ts';
-import { deleteEntity, missingKeys, putEntity, rowVersion } from '../storage/postgres/entity-writes.ts';
+import { missingKeys } from '../storage/postgres/entity-writes.ts';
 import { readEventStatus } from '../storage/postgres/event-status.ts';
 import { countStored } from '../storage/postgres/event-store.ts';
 import { readLineageEvents } from '../storage/postgres/lineage-read.ts';
 import { endTraining, startTraining } from '../storage/postgres/lineage-runs.ts';
-import { countPending, markRelayed } from '../storage/postgres/outbox.ts';
+import { countPending } from '../storage/postgres/outbox.ts';
 import {
   countByReason,
   listQuarantine,
@@ -52,6 +50,7 @@ import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootC
 import { enqueueEvents, enqueueMessage, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
 import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
+import { writePorts } from './writing.ts';
 
 /**
  * How long the lineage of answers is buffered before it is written, in milliseconds. The writes come after the
@@ -311,14 +310,7 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get writes(): GatewayPorts['writes'] {
-    const { db } = this.#bound;
-    return {
-      put: (entity, key, values, precondition) =>
-        this.#write(async () => met(await putEntity(db, entity, key, values, precondition))),
-      remove: (entity, key, precondition) =>
-        this.#write(async () => met(await deleteEntity(db, entity, key, precondition))),
-      version: (entity, key) => guarded(() => rowVersion(db, entity, key)),
-    };
+    return writePorts(this.#bound, (work) => this.#scope.keepAlive(work));
   }
 
   readonly #invalidate = (tags: readonly string[]) => invalidateTags(this.#bound.env, tags);
@@ -382,36 +374,4 @@ export class RequestPorts implements GatewayPorts {
       return { outcome, token: undefined };
     }
   }
-
-  /** Commits a write, invalidates its tags and returns. The outbox row is marked as relayed in the background. */
-  async #write<Written extends { readonly outboxId: number; readonly tags: readonly string[] }>(
-    commit: () => Promise<Written>,
-  ): Promise<Written & { readonly token: Token }> {
-    const { db, env, isolate } = this.#bound;
-    const { written, token } = await announcedWrite({
-      arm: () => armRelay(env),
-      commit: () => guarded(commit),
-      invalidate: async ({ tags, outboxId }) => {
-        const at = await invalidateTags(env, tags);
-        isolate.invalidated.note([outboxId], at);
-        return at;
-      },
-      markRelayed: async ({ outboxId, tags }, at) => {
-        const entities = new Set(isolate.catalog.entities.map(({ name }) => name));
-        await publishChanges(env.CHANGES, [{ outboxId, tags, event: null }], at, entities);
-        await markRelayed(db, [outboxId], at);
-      },
-      keepAlive: (work) => this.#scope.keepAlive(work),
-    });
-    return { ...written, token };
-  }
-}
-
-/** The outcome of a conditional write. @throws Failure `precondition_failed` if its precondition was not met. */
-function met<Written>(written: Written | null): Written {
-  if (written !== null) return written;
-  throw new Failure(
-    'precondition_failed',
-    'The row is not in the state that If-Match or If-None-Match asks for. Read it again, then repeat the write with its new entity tag.',
-  );
 }

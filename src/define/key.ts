@@ -1,6 +1,7 @@
 import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
+import { isStorableText } from '../platform/json.ts';
 
 /** The value of one key column. */
 export type KeyPart = string | number | bigint;
@@ -131,7 +132,7 @@ function schemaOf(kind: KeyKind, column: PgColumn, schema: z.ZodType<string> = A
   switch (kind) {
     case 'text':
       return schema
-        .refine(isStorable, 'A key has no NUL and no unpaired surrogates.')
+        .refine(isStorableText, 'A key has no NUL and no unpaired surrogates.')
         .refine(isAddressable, 'A key is not "." or "..": no path can contain them as a segment.')
         .refine((text) => fits(text, column), 'The key is longer than its column.');
     case 'uuid':
@@ -149,11 +150,6 @@ function schemaOf(kind: KeyKind, column: PgColumn, schema: z.ZodType<string> = A
         .transform((value) => (column.dataType === 'bigint' ? value : Number(value)));
     }
   }
-}
-
-/** Whether a Postgres text can hold the string. */
-function isStorable(text: string): boolean {
-  return !text.includes('\u0000') && text.isWellFormed();
 }
 
 /** A client's URL parser removes the segments `.` and `..` from a path, also percent-encoded (WHATWG URL §4.4). */
@@ -190,7 +186,7 @@ function partText(entity: string, { property, kind, column }: KeyColumn, value: 
     new TypeError(`${describe(value)} is no value of "${property}", a key of "${entity}", which is ${kind}.`);
   switch (kind) {
     case 'text':
-      if (typeof value !== 'string' || !isStorable(value)) throw wrong();
+      if (typeof value !== 'string' || !isStorableText(value)) throw wrong();
       return value;
     case 'uuid':
       if (typeof value !== 'string' || !UUID.test(value)) throw wrong();

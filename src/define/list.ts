@@ -1,4 +1,4 @@
-import { and, getTableColumns, type SQL } from 'drizzle-orm';
+import { and, type SQL } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import { PgColumn, type PgTable } from 'drizzle-orm/pg-core';
 import type { KeyDefinition, KeyInput } from './key.ts';
@@ -17,7 +17,15 @@ import type {
   PageRequest,
 } from './list-types.ts';
 import { coverOf, prefixesOf } from './prefix-cover.ts';
-import { endDigits, exactText, type SortColumn, sortDigits, sortTypeOf } from './sort-column.ts';
+import {
+  endDigits,
+  exactText,
+  propertyOf,
+  type SortColumn,
+  sortColumn,
+  sortDigits,
+  sortTypeOf,
+} from './sort-column.ts';
 import { type Tag, tag } from './tag.ts';
 
 /** Default precision of positions in hexadecimal digits: six bytes of a text, or a number and bytes of the key. */
@@ -138,30 +146,19 @@ function orderColumns(name: string, { table, key }: ListOwner, { orderBy }: List
     );
   const own = declared.map((order) =>
     order instanceof PgColumn
-      ? sortColumn(name, table, order, false)
-      : sortColumn(name, table, order.column, order.descending),
+      ? sortColumn(`The list "${name}"`, table, order, false)
+      : sortColumn(`The list "${name}"`, table, order.column, order.descending),
   );
   const repeated = own.find(({ column }, at) => own.findIndex((other) => other.column === column) !== at);
   if (repeated !== undefined)
     throw new Error(`The list "${name}" is ordered by "${repeated.column.name}" twice.`);
   const direction = own.at(-1)?.descending ?? false;
   const rest = key.columns.filter((part) => !own.some(({ column }) => column === part.column));
-  return [...own, ...rest.map(({ column }) => sortColumn(name, table, column, direction))];
+  return [...own, ...rest.map(({ column }) => sortColumn(`The list "${name}"`, table, column, direction))];
 }
 
 function isSeveral(order: ListDeclaration['orderBy']): order is readonly OrderColumn[] {
   return Array.isArray(order);
-}
-
-function sortColumn(name: string, table: PgTable, column: PgColumn, isDescending: boolean): SortColumn {
-  const type = sortTypeOf(column);
-  if (type === undefined)
-    throw new Error(
-      `The list "${name}" cannot be ordered by "${column.name}", which is ${column.getSQLType()}: use text, varchar, an integer, numeric of at most 18 digits (15 in the mode "number"), real, double precision, timestamp, date, boolean or uuid.`,
-    );
-  if (!column.notNull && !column.primary)
-    throw new Error(`The list "${name}" is ordered by "${column.name}", which may be null.`);
-  return { property: propertyOf(table, column, name), column, type, descending: isDescending };
 }
 
 function filterColumns(name: string, { table }: ListOwner, { filter = [] }: ListDeclaration): SortColumn[] {
@@ -173,7 +170,7 @@ function filterColumns(name: string, { table }: ListOwner, { filter = [] }: List
       throw new Error(
         `The list "${name}" cannot be filtered by "${column.name}", which is ${column.getSQLType()}: use text, varchar, an integer, uuid, boolean, an enumeration or date.`,
       );
-    return { property: propertyOf(table, column, name), column, type, descending: false };
+    return { property: propertyOf(`The list "${name}"`, table, column), column, type, descending: false };
   });
 }
 
@@ -181,7 +178,7 @@ function rangeColumn(name: string, { table }: ListOwner, column: PgColumn): Sort
   const type = sortTypeOf(column);
   if (type === undefined)
     throw new Error(`The list "${name}" has a range of "${column.name}", which is ${column.getSQLType()}.`);
-  return { property: propertyOf(table, column, name), column, type, descending: false };
+  return { property: propertyOf(`The list "${name}"`, table, column), column, type, descending: false };
 }
 
 function bounded(name: string, range: SortColumn | undefined, bounds: ListRange): SortColumn {
@@ -270,12 +267,6 @@ function keyOfPlace(key: KeyDefinition, orderBy: readonly SortColumn[], texts: r
       texts[orderBy.findIndex(({ column }) => column === part.column)] ?? '',
     ]),
   );
-}
-
-function propertyOf(table: PgTable, column: PgColumn, list: string): string {
-  const found = Object.entries(getTableColumns(table)).find(([, candidate]) => candidate === column);
-  if (found === undefined) throw new Error(`The list "${list}" names a column of another table.`);
-  return found[0];
 }
 
 /** The tag of the whole list to which a position's tag belongs; empty for other tags. */

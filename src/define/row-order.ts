@@ -1,10 +1,10 @@
-import { getTableColumns, type SQL } from 'drizzle-orm';
+import type { SQL } from 'drizzle-orm';
 import { PgColumn, type PgTable } from 'drizzle-orm/pg-core';
 import type * as z from 'zod';
 import { cursorSchema, cursorSql, decodeCursor } from './list-cursor.ts';
 import { behind, orderOf } from './list-query.ts';
 import type { OrderColumn } from './list-types.ts';
-import { type SortColumn, sortTypeOf } from './sort-column.ts';
+import { sortColumn } from './sort-column.ts';
 
 /** An order of a table's rows that is read page by page. */
 export interface RowOrder {
@@ -26,7 +26,11 @@ export interface RowOrder {
  * @throws Error for a column of another table, one that may be null, or one whose order is not known exactly.
  */
 export function rowOrder(table: PgTable, ...columns: readonly OrderColumn[]): RowOrder {
-  const orderBy = columns.map((column) => sortColumn(table, column));
+  const orderBy = columns.map((ordered) => {
+    const { column, descending } =
+      ordered instanceof PgColumn ? { column: ordered, descending: false } : ordered;
+    return sortColumn('The row order', table, column, descending);
+  });
   return {
     order: orderOf(orderBy),
     cursor: cursorSchema(orderBy),
@@ -38,17 +42,4 @@ export function rowOrder(table: PgTable, ...columns: readonly OrderColumn[]): Ro
       return behind(orderBy, texts);
     },
   };
-}
-
-function sortColumn(table: PgTable, ordered: OrderColumn): SortColumn {
-  const { column, descending } =
-    ordered instanceof PgColumn ? { column: ordered, descending: false } : ordered;
-  const property = Object.entries(getTableColumns(table)).find(([, own]) => own === column)?.[0];
-  if (property === undefined) throw new Error(`"${column.name}" is a column of another table.`);
-  if (!column.notNull && !column.primary)
-    throw new Error(`Rows are ordered by "${column.name}", which may be null.`);
-  const type = sortTypeOf(column);
-  if (type === undefined)
-    throw new Error(`Rows cannot be ordered by "${column.name}", which is ${column.getSQLType()}.`);
-  return { property, column, type, descending };
 }

@@ -1,5 +1,6 @@
-import { type SQL, sql } from 'drizzle-orm';
-import type { PgColumn } from 'drizzle-orm/pg-core';
+import { getTableColumns, type SQL, sql } from 'drizzle-orm';
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import { isStorableText } from '../platform/json.ts';
 import { isTime, type TimeType, timeFromDate, timeFromText, timeToText } from './sort-time.ts';
 
 /**
@@ -61,6 +62,35 @@ export function sortTypeOf(column: PgColumn): SortType | undefined {
 }
 
 /**
+ * A column of an order.
+ *
+ * @param order the subject of the messages, for example `The list "by-bikes"`.
+ * @throws Error for a column of another table, of a type whose order is not known exactly, or that may be null.
+ */
+export function sortColumn(
+  order: string,
+  table: PgTable,
+  column: PgColumn,
+  isDescending: boolean,
+): SortColumn {
+  const type = sortTypeOf(column);
+  if (type === undefined)
+    throw new Error(
+      `${order} cannot be ordered by "${column.name}", which is ${column.getSQLType()}: use text, varchar, an integer, numeric of at most 18 digits (15 in the mode "number"), real, double precision, timestamp, date, boolean or uuid.`,
+    );
+  if (!column.notNull && !column.primary)
+    throw new Error(`${order} is ordered by "${column.name}", which may be null.`);
+  return { property: propertyOf(order, table, column), column, type, descending: isDescending };
+}
+
+/** The property of a column. @throws Error for a column of another table. */
+export function propertyOf(order: string, table: PgTable, column: PgColumn): string {
+  const found = Object.entries(getTableColumns(table)).find(([, candidate]) => candidate === column);
+  if (found === undefined) throw new Error(`${order} names a column of another table.`);
+  return found[0];
+}
+
+/**
  * The exact text of a value as drizzle returns it.
  *
  * @throws TypeError for a value that the column cannot hold.
@@ -98,7 +128,7 @@ function textOf(type: SortType, value: unknown): string | undefined {
 export function isExactText(type: SortType, text: string): boolean {
   switch (type.kind) {
     case 'text':
-      return !text.includes('\u0000') && text.isWellFormed();
+      return isStorableText(text);
     case 'uuid':
       return UUID.test(text);
     case 'boolean':

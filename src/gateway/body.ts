@@ -1,4 +1,5 @@
-import { Failure } from '../platform/failure.ts';
+import type { z } from '@hono/zod-openapi';
+import { Failure, jsonPointer } from '../platform/failure.ts';
 import { parseJson, UNSTORABLE, unstorableAt } from '../platform/json.ts';
 import { gunzip, joined } from './gunzip.ts';
 
@@ -51,6 +52,20 @@ export async function readRawJson(
   } catch (error) {
     throw new Failure('malformed_json', error instanceof Error ? error.message : 'The body is not JSON.');
   }
+}
+
+/**
+ * A value of a request in the form of a schema.
+ *
+ * @throws Failure `invalid_request` with the JSON Pointer of the first mistake.
+ */
+export function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
+    pointer: jsonPointer(issue?.path ?? []),
+  });
 }
 
 /** The media type of a request without its parameters, lower case. */

@@ -37,7 +37,7 @@ export interface TrainerOptions {
   readonly decay: number;
 }
 
-/** Settings that did well on the data of the shop example, both real and generated. */
+/** Settings that did well on purchases, both real and generated. */
 export const TRAINER_DEFAULTS: Omit<TrainerOptions, 'seed'> = {
   hidden: 16,
   epochs: 6,

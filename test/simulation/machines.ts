@@ -3,6 +3,7 @@ import { type Clock, newClock, raise } from '../../src/cache/clock/clock.ts';
 import { ClockFollower } from '../../src/cache/clock/follower.ts';
 import type { ClockParent } from '../../src/cache/clock/mirror.ts';
 import { RegionClock } from '../../src/cache/clock/region.ts';
+import { RegionHedge } from '../../src/cache/clock/region-hedge.ts';
 import { RootClock, type RootPorts } from '../../src/cache/clock/root.ts';
 import type { Entry } from '../../src/cache/entry.ts';
 import { GateHost } from '../../src/cache/fill-gate.ts';
@@ -82,17 +83,20 @@ export class IsolateMachine extends Machine {
   memory = new MemoryTier(1_000_000);
   refreshing = new Map<string, number>();
   invalidated = new InvalidatedChanges();
+  regionHedge: RegionHedge;
 
   constructor(name: string, region: RegionMachine, time: Time) {
     super(name);
     this.region = region;
     this.time = time;
     this.follower = new ClockFollower(time);
+    this.regionHedge = new RegionHedge(time);
   }
 
   override restart(): void {
     super.restart();
     this.follower = new ClockFollower(this.time);
+    this.regionHedge = new RegionHedge(this.time);
     this.memory = new MemoryTier(1_000_000);
     this.refreshing = new Map();
     this.invalidated = new InvalidatedChanges();

@@ -1,11 +1,10 @@
 import { loadAsOf } from '../../src/cache/as-of.ts';
 import { formatToken, parseToken, type Token } from '../../src/cache/clock/clock.ts';
-import type { ClockParent, SyncAnswer, SyncRequest } from '../../src/cache/clock/mirror.ts';
+import type { ClockParent, SyncRequest } from '../../src/cache/clock/mirror.ts';
 import { slotsOf } from '../../src/cache/clock/slots.ts';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import type { FillGatePort } from '../../src/cache/fill-gate.ts';
 import { type CachedAnswer, type Consistency, readThrough } from '../../src/cache/read-through.ts';
-import type { Tier } from '../../src/cache/tiers/tier.ts';
 import type { Loaded } from '../../src/define/view.ts';
 import { announcedWrite } from '../../src/pipeline/announced-write.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
@@ -18,7 +17,8 @@ import { Chance, type Machine, Network, never } from './network.ts';
 import { type Change, type Commit, Origin } from './origin.ts';
 import { ISOLATES_A_REGION, KEYS, LIST, type Plan, REGIONS_OF_WORLD, ROWS } from './plan.ts';
 import { type Circumstances, judgeFailure, judgeStandIn, OpenReads, type Refusal } from './reach.ts';
-import { answered, committed, momentOf, type RecordEvent, type RecordedEvent } from './recording.ts';
+import { Recorder } from './recorder.ts';
+import { answered, committed, momentOf, type RecordEvent } from './recording.ts';
 import { type Ask, recordsOf } from './records.ts';
 import { Scheduler } from './scheduler.ts';
 import { SharedTiers } from './tiers.ts';
@@ -47,9 +47,8 @@ export class World {
   readonly #isolates: readonly IsolateMachine[];
   readonly #gates: ReadonlyMap<string, GateMachine>;
   readonly #tiers: SharedTiers;
-  readonly #recordEvent: RecordEvent | undefined;
+  readonly #recorder: Recorder;
   #order = 0;
-  #ids = 0;
   hits = 0;
   unanswered = 0;
   readonly refusals: Refusal[] = [];
@@ -57,12 +56,12 @@ export class World {
 
   constructor(plan: Plan, withTrace: boolean, record?: RecordEvent) {
     this.#plan = plan;
-    this.#recordEvent = record;
+    this.#recorder = new Recorder(record, () => this.scheduler.nowMs);
     this.trace = withTrace ? [] : undefined;
     const { scheduler } = this;
     const everyRow = Array.from({ length: ROWS }, (_, row): Change => ({ row, kind: 'update' }));
     const first = this.origin.commit(everyRow, this.#moment());
-    this.#note(() => committed(first));
+    this.#recorder.note(() => committed(first));
     this.#chance = new Chance(plan.seed, scheduler);
     this.#network = new Network(scheduler, this.#chance, plan.network);
     this.#tiers = new SharedTiers(scheduler, this.#chance, plan.kvLagMsMax);
@@ -70,10 +69,16 @@ export class World {
       time: this.#timeOf('root'),
       push: async (region, pushed) => {
         const to = this.#region(region);
-        const push = this.#nextId();
-        this.#note(() => ({ do: 'push', push, to: region, since: pushed.sinceSeq, at: momentOf(pushed) }));
+        const push = this.#recorder.nextId();
+        this.#recorder.note(() => ({
+          do: 'push',
+          push,
+          to: region,
+          since: pushed.sinceSeq,
+          at: momentOf(pushed),
+        }));
         const receive = () => {
-          this.#note(() => ({ do: 'pushed', push }));
+          this.#recorder.note(() => ({ do: 'pushed', push }));
           this.log(() => `${region} is pushed ${formatToken(pushed)}, from ${pushed.sinceSeq}`);
           to.clock.receive(pushed);
         };
@@ -89,15 +94,15 @@ export class World {
         isTimeout: () => false,
         openPass: async () => {
           const { life } = this.#relay;
-          const id = this.#nextId();
+          const id = this.#recorder.nextId();
           const pass = await this.#toRoot(this.#relay, () => {
-            this.#note(() => ({ do: 'open', pass: id }));
+            this.#recorder.note(() => ({ do: 'open', pass: id }));
             return this.#root.clock.openPass(OUTBOX);
           });
           return async () => {
             if (this.#relay.life !== life) await never();
             await this.#toRoot(this.#relay, () => {
-              this.#note(() => ({ do: 'close', pass: id }));
+              this.#recorder.note(() => ({ do: 'close', pass: id }));
               this.#root.clock.closePass(pass);
             });
           };
@@ -112,11 +117,11 @@ export class World {
           {
             sync: async (request) => {
               const from = this.#region(name);
-              const sync = this.#sends(name, request);
+              const sync = this.#recorder.sends(name, request);
               const answer = await this.#toRoot(from, () =>
-                this.#answersOf('root', sync, this.#root.clock, request),
+                this.#recorder.answersOf('root', sync, this.#root.clock, request),
               );
-              this.#arrives(sync, answer);
+              this.#recorder.arrives(sync, answer);
               this.log(() => `${name} learns from the root: ${formatToken(answer)}`);
               return answer;
             },
@@ -156,12 +161,12 @@ export class World {
 
   resetRoot(): void {
     this.#root.reset();
-    this.#note(() => ({ do: 'reset' }));
+    this.#recorder.note(() => ({ do: 'reset' }));
   }
 
   restart(name: string): void {
     this.machine(name).restart();
-    this.#note(() => ({ do: 'restart', machine: name }));
+    this.#recorder.note(() => ({ do: 'restart', machine: name }));
   }
 
   forgetColo(region: string): void {
@@ -178,8 +183,8 @@ export class World {
     const { life } = isolate;
     const begun = this.#moment();
     const consistency: Consistency = { level: ask.level, atLeast: ask.token };
-    const read = this.#nextId();
-    this.#note(() => {
+    const read = this.#recorder.nextId();
+    this.#recorder.note(() => {
       const level = ask.level ?? this.#plan.policies[key]?.level ?? 'bounded';
       return { do: 'begin', read, isolate: isolate.name, key, level, token: ask.token };
     });
@@ -190,7 +195,7 @@ export class World {
     try {
       answer = await this.#answer(isolate, key, consistency, read);
     } catch (error) {
-      this.#note(() => ({ do: 'fail', read }));
+      this.#recorder.note(() => ({ do: 'fail', read }));
       this.unanswered += 1;
       this.refusals.push(
         ...this.openReads.end(begun, what, this.scheduler.nowMs),
@@ -204,7 +209,7 @@ export class World {
     if (isolate.life !== life) return { token: ask.token, epochIsOver: false };
     if (answer.unverified === 'origin-unavailable') this.refusals.push(...judgeStandIn(what, seen()));
     const token = answer.token === undefined ? undefined : parseToken(answer.token);
-    this.#note(() => answered(read, answer, token));
+    this.#recorder.note(() => answered(read, answer, token));
     this.#record(isolate, key, ask, begun, answer);
     return { token: token ?? ask.token, epochIsOver: false };
   }
@@ -258,21 +263,21 @@ export class World {
 
   #commit(who: string, changes: readonly Change[]): Commit {
     const commit = this.origin.commit(changes, this.#moment());
-    this.#note(() => committed(commit));
+    this.#recorder.note(() => committed(commit));
     this.log(() => `${who} ${commit.records.map(({ dep, version }) => `${dep} v${version}`).join(', ')}`);
     return commit;
   }
 
   #invalidate(tags: readonly string[]): Token {
     const token = this.#root.clock.invalidate(slotsOf(tags));
-    this.#note(() => ({ do: 'invalidate', tags: [...new Set(tags)], at: token }));
+    this.#recorder.note(() => ({ do: 'invalidate', tags: [...new Set(tags)], at: token }));
     this.log(() => `the root invalidates ${[...new Set(tags)].join(', ')}: ${formatToken(token)}`);
     return token;
   }
 
   #mark(ids: readonly number[], at: Token): void {
     this.origin.markRelayed(ids, at);
-    this.#note(() => ({ do: 'mark', commits: ids, at }));
+    this.#recorder.note(() => ({ do: 'mark', commits: ids, at }));
   }
 
   async #invalidateFrom(isolate: IsolateMachine, tags: readonly string[]): Promise<Token> {
@@ -290,25 +295,26 @@ export class World {
     read: number,
   ): Promise<CachedAnswer> {
     // As they are now: a restart gives the isolate others, and what is still under way goes on with its own.
-    const { follower, invalidated, memory, refreshing, time, region } = isolate;
+    const { follower, invalidated, memory, refreshing, time, region, regionHedge } = isolate;
     const policy = this.#plan.policies[key];
     if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
     const parent = {
       sync: async (request: SyncRequest) => {
-        const sync = this.#sends(isolate.name, request);
+        const sync = this.#recorder.sends(isolate.name, request);
         const asks = (by: 'region' | 'root', clock: ClockParent) => () =>
-          this.#answersOf(by, sync, clock, request);
-        try {
+          this.#recorder.answersOf(by, sync, clock, request);
+        const regional = async () => {
           const answer = await this.#network.call(isolate, region, asks('region', region.clock));
-          const { ageMs } = answer;
-          this.log(() => `${isolate.name} learns ${formatToken(answer)}, ${Math.round(ageMs)} ms old`);
-          this.#arrives(sync, answer);
+          this.log(() => {
+            const ageMs = Math.round(answer.ageMs);
+            return `${isolate.name} learns ${formatToken(answer)}, ${ageMs} ms old`;
+          });
           return answer;
-        } catch {
-          const answer = await this.#toRoot(isolate, asks('root', this.#root.clock));
-          this.#arrives(sync, answer);
-          return answer;
-        }
+        };
+        const root = () => this.#toRoot(isolate, asks('root', this.#root.clock));
+        const answer = await regionHedge.sync(region.name, regional, root, () => undefined);
+        this.#recorder.arrives(sync, answer);
+        return answer;
       },
     };
     return await readThrough(
@@ -323,11 +329,11 @@ export class World {
         follower,
         context: { parent, keepAlive },
         tiers: [memory, this.#tiers.colo(isolate), this.#tiers.kv(isolate)].map((tier) =>
-          this.#recordEvent === undefined ? tier : this.#lookedInto(tier, read),
+          this.#recorder.lookedInto(tier, read),
         ),
         time,
         gateOf: () => {
-          this.#note(() => ({ do: 'miss', read }));
+          this.#recorder.note(() => ({ do: 'miss', read }));
           return this.#gate(isolate, key);
         },
         digest: async (text) => String(hashText(text)),
@@ -345,13 +351,13 @@ export class World {
   ): Promise<Loaded> {
     const { time } = isolate;
     const { epoch, seq } = follower.mirror.clock;
-    this.#note(() => ({ do: 'stamp', read, at: { epoch, seq } }));
+    this.#recorder.note(() => ({ do: 'stamp', read, at: { epoch, seq } }));
     let report: OutboxReport | undefined;
     const load = async (): Promise<Loaded> =>
       await this.#toOrigin(isolate, async () => {
         await this.scheduler.sleep(this.origin.slowMs * this.#chance.draw('origin'));
         const data = key === LIST ? this.origin.list() : this.origin.item(Number(key.split('/')[1]));
-        this.#note(() => ({ do: 'data', read }));
+        this.#recorder.note(() => ({ do: 'data', read }));
         if (this.origin.defect) {
           this.origin.lastDefectMs = this.scheduler.nowMs;
           throw new Defect('A query has a defect.');
@@ -359,7 +365,7 @@ export class World {
         this.log(() => `${isolate.name} reads ${JSON.stringify(data.value)}`);
         await this.scheduler.sleep(Math.round(this.#chance.between('origin', 0, 3)));
         report = this.origin.report(epoch);
-        this.#note(() => ({ do: 'report', read }));
+        this.#recorder.note(() => ({ do: 'report', read }));
         return { ...data, storable: true };
       });
     const loaded = await loadAsOf(load, {
@@ -371,7 +377,7 @@ export class World {
       withTimeout: time.withTimeout,
     });
     const { asOf, storable } = loaded;
-    this.#note(() => ({
+    this.#recorder.note(() => ({
       do: 'loaded',
       read,
       asOf: asOf?.epoch === epoch ? asOf.seq : asOf && null,
@@ -412,7 +418,7 @@ export class World {
       readPending: (limit) =>
         alive(() =>
           this.#toOrigin(relay, () => {
-            this.#note(() => ({ do: 'sweep' }));
+            this.#recorder.note(() => ({ do: 'sweep' }));
             return this.origin.pending(limit);
           }),
         ),
@@ -467,60 +473,8 @@ export class World {
     return this.scheduler.timeOf(offsetMs, this.#chance.between(`${name} drift`, -1e-4, 1e-4));
   }
 
-  #note(event: () => RecordedEvent): void {
-    this.#recordEvent?.(this.scheduler.nowMs, event());
-  }
-
-  #nextId(): number {
-    this.#ids += 1;
-    return this.#ids;
-  }
-
-  #sends(from: string, { maxAgeMs, atLeast }: SyncRequest): SentSync {
-    const sync = { id: this.#nextId(), atMs: this.scheduler.nowMs };
-    this.#note(() => ({ do: 'send', sync: sync.id, from, maxAgeMs, token: atLeast }));
-    return sync;
-  }
-
-  async #answersOf(
-    by: 'root' | 'region',
-    sync: SentSync,
-    clock: ClockParent,
-    request: SyncRequest,
-  ): Promise<SyncAnswer> {
-    const answer = await clock.sync(request);
-    this.#note(() => ({ do: 'answers', sync: sync.id, by, at: momentOf(answer) }));
-    return answer;
-  }
-
-  /** A follower takes an answer in, unless it has stopped waiting for it. */
-  #arrives(sync: SentSync, answer: SyncAnswer): void {
-    if (this.scheduler.nowMs - sync.atMs < SYNC_WAIT_MS)
-      this.#note(() => ({ do: 'apply', sync: sync.id, at: momentOf(answer) }));
-  }
-
-  #lookedInto(tier: Tier, read: number): Tier {
-    return {
-      ...tier,
-      name: tier.name,
-      get: (key) => {
-        this.#note(() => ({ do: 'look', read }));
-        return tier.get(key);
-      },
-      put: (key, entry) => tier.put(key, entry),
-    };
-  }
-
   #moment(): ReadRecord['begun'] {
     this.#order += 1;
     return { ms: this.scheduler.nowMs, order: this.#order };
   }
 }
-
-interface SentSync {
-  readonly id: number;
-  readonly atMs: number;
-}
-
-/** A follower waits for 900 ms on a clock of its own, which may be fast by a hundred parts in a million. */
-const SYNC_WAIT_MS = 899;

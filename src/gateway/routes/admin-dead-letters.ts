@@ -1,7 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Replayed } from '../../pipeline/dead-letters.ts';
-import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { readJson } from '../body.ts';
+import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
@@ -35,15 +34,8 @@ export function registerDeadLetters(
     },
   });
   app.post('/v1/admin/dead-letters/replay', async (c) => {
-    const body = Replay.safeParse(
-      await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
-    );
-    if (!body.success) {
-      const issue = body.error.issues[0];
-      throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
-        pointer: jsonPointer(issue?.path ?? []),
-      });
-    }
-    return c.json({ results: await deadLettersOf(c).replay(body.data.ids) });
+    const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
+    const { ids } = parsed(Replay, body);
+    return c.json({ results: await deadLettersOf(c).replay(ids) });
   });
 }

@@ -1,7 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { PartitionReport } from '../../pipeline/kafka/source.ts';
-import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { readJson } from '../body.ts';
+import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
@@ -96,14 +95,7 @@ function registerSeek(app: OpenAPIHono<AppEnv>, kafkaOf: PortsOf<KafkaPorts>): v
   });
   app.post('/v1/admin/kafka/seek', async (c) => {
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-    const parsed = Seek.safeParse(body);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
-        pointer: jsonPointer(issue?.path ?? []),
-      });
-    }
-    const { to, ...at } = parsed.data;
+    const { to, ...at } = parsed(Seek, body);
     return c.json({ ...at, offset: await kafkaOf(c).seek(at, to) }, 202);
   });
 }

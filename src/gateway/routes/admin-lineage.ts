@@ -1,9 +1,9 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { TrainingReport } from '../../operations/lineage/training.ts';
-import { Failure, jsonPointer } from '../../platform/failure.ts';
+import { Failure } from '../../platform/failure.ts';
 import type { RunState } from '../../storage/postgres/lineage-runs.ts';
 import type { SweepOutcome } from '../../storage/postgres/lineage-sweep.ts';
-import { readJson } from '../body.ts';
+import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
@@ -52,7 +52,7 @@ export function registerLineageAdmin(
       throw new Failure('unknown_model', 'The catalog declares no such model.', { pointer: 'model' });
     const id = z.uuid().safeParse(c.req.param('id'));
     if (!id.success) throw new Failure('invalid_request', 'The id of a run is a UUID.', { pointer: 'id' });
-    const report = parseReport(body);
+    const report = parsed(TrainingReport, body);
     const state = await trainingsOf(c).report(id.data, model.name, report);
     return c.json({ run: id.data, state });
   });
@@ -66,13 +66,4 @@ export function registerLineageAdmin(
     responses: { 200: { description: 'How many runs were begun, ended, aborted and pruned.' } },
   });
   app.post('/v1/admin/lineage/sweep', async (c) => c.json(await trainingsOf(c).sweep()));
-}
-
-function parseReport(body: unknown): TrainingReport {
-  const parsed = TrainingReport.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new Failure('invalid_request', issue?.message ?? 'Not a report of a training.', {
-    pointer: jsonPointer(issue?.path ?? []),
-  });
 }

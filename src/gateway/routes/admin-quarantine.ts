@@ -1,12 +1,12 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Released } from '../../pipeline/release.ts';
-import { Failure, jsonPointer } from '../../platform/failure.ts';
+import { Failure } from '../../platform/failure.ts';
 import {
   DEAD_LETTER,
   type QuarantinedEvent,
   type QuarantineFilter,
 } from '../../storage/postgres/quarantine.ts';
-import { readJson } from '../body.ts';
+import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
@@ -141,14 +141,5 @@ function registerActions(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarant
     );
     await quarantineOf(c).discard(ids, reason);
     return c.body(null, 204);
-  });
-}
-
-function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
-    pointer: jsonPointer(issue?.path ?? []),
   });
 }

@@ -2,10 +2,10 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Catalog } from '../../define/catalog.ts';
 import { digestText, type ShardDigest } from '../../features/digest.ts';
 import { PAGE_EVENTS_MAX, type ReplayPlan } from '../../features/replay.ts';
-import { Failure, jsonPointer } from '../../platform/failure.ts';
+import { Failure } from '../../platform/failure.ts';
 import type { HistoryRange } from '../../storage/postgres/history.ts';
 import type { Replay } from '../../storage/postgres/replays.ts';
-import { readJson } from '../body.ts';
+import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
@@ -84,14 +84,8 @@ export function registerReplay(
 }
 
 function parse(catalog: Catalog, json: unknown): Request {
-  const body = Request.safeParse(json);
-  if (!body.success) {
-    const issue = body.error.issues[0];
-    throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
-      pointer: jsonPointer(issue?.path ?? []),
-    });
-  }
-  const { from, to, types, rebuild } = body.data;
+  const body = parsed(Request, json);
+  const { from, to, types, rebuild } = body;
   const part = Object.entries({ from, to, types }).find(([, value]) => value !== undefined)?.[0];
   if (rebuild && part !== undefined)
     throw new Failure(
@@ -104,7 +98,7 @@ function parse(catalog: Catalog, json: unknown): Request {
   const unknown = types?.find((type) => !catalog.eventTypes.has(type));
   if (unknown !== undefined)
     throw new Failure('unknown_event_type', `There is no event type "${unknown}".`, { pointer: '/types' });
-  return body.data;
+  return body;
 }
 
 /** Requests for the same range share one replay. There is only one rebuild. */

@@ -7,7 +7,7 @@ import type { KeyInput, KeyPart } from '../../define/key.ts';
 import { inexactValue } from '../../define/storable.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import type { Precondition } from '../../storage/postgres/entity-writes.ts';
-import { readJson } from '../body.ts';
+import { parsed, readJson } from '../body.ts';
 import type { AppEnv, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 import { type Current, preconditionOf, rowTag } from '../preconditions.ts';
@@ -195,13 +195,4 @@ function keyOf(entity: EntityDefinition, parameters: Readonly<Record<string, str
   const issue = result.error.issues[0];
   const pointer = String(issue?.path[0] ?? '');
   throw new Failure('invalid_request', issue?.message ?? 'This is no key.', { pointer });
-}
-
-function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
-    pointer: jsonPointer(issue?.path ?? []),
-  });
 }

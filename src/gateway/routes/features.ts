@@ -5,8 +5,8 @@ import { readNames } from '../../define/feature.ts';
 import { READ_KEYS_MAX } from '../../features/shards.ts';
 import { type FeatureRow, readFeatures, type ShardPort } from '../../features/store.ts';
 import { systemNow } from '../../platform/clock.ts';
-import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { readJson } from '../body.ts';
+import { Failure } from '../../platform/failure.ts';
+import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { keySecurity, problem } from '../openapi.ts';
@@ -47,15 +47,8 @@ export function registerFeatures(
   });
   app.post('/v1/features/read', async (c) => {
     const body = await readBody(c, gateway);
-    const parsed = ReadRequest.safeParse(body);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
-        pointer: jsonPointer(issue?.path ?? []),
-      });
-    }
-    const { entity, keys } = parsed.data;
-    const names = wantedNames(gateway.catalog, entity, parsed.data.features);
+    const { entity, keys, features } = parsed(ReadRequest, body);
+    const names = wantedNames(gateway.catalog, entity, features);
     const texts = canonicalKeys(gateway.catalog, entity, keys);
     const asOf = systemNow();
     const rows = await readFeatures(entity, texts, asOf, featuresOf(c).shards);

@@ -16,10 +16,10 @@ import {
 } from '../../inference/tensors.ts';
 import type { LineageFacts } from '../../pipeline/lineage/recorder.ts';
 import { systemNow } from '../../platform/clock.ts';
-import { Failure, jsonPointer } from '../../platform/failure.ts';
+import { Failure } from '../../platform/failure.ts';
 import { newId } from '../../platform/ids.ts';
 import type { KeyValues } from '../../storage/postgres/entity-writes.ts';
-import { readJson } from '../body.ts';
+import { parsed, readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
 import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
@@ -210,14 +210,5 @@ async function assertItemsExist(
   if (item === undefined) return;
   throw new Failure('unknown_item', `There is no ${itemEntity.name} "${item}".`, {
     pointer: `/items/${items.indexOf(item)}`,
-  });
-}
-
-function parsed<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
-  const result = schema.safeParse(body);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new Failure('invalid_request', issue?.message ?? 'Not a prediction request.', {
-    pointer: jsonPointer(issue?.path ?? []),
   });
 }

@@ -10,7 +10,7 @@ import { isStillReferenced } from './connect.ts';
 import { keyIs, keyNames, keyValues, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
 import { storedType } from './recordset.ts';
-import { removalClock, removalLock, tombstones } from './row-effects.ts';
+import { removalClock, removalLock, tombstones } from './row-removals.ts';
 import * as millrace from './schema.ts';
 
 /** A key by property of the entity's table. */

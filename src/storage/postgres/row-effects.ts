@@ -3,9 +3,10 @@ import type { PgColumn } from 'drizzle-orm/pg-core';
 import type { ClockDefinition } from '../../define/clock.ts';
 import { insertedRow, type RowEffect, type StoredRow } from '../../define/effect.ts';
 import type { EntityDefinition } from '../../define/entity.ts';
-import { canonicalText, keyNames, sameKey } from './key-sql.ts';
+import { keyNames, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
 import { byColumns, type EventRow, type ExtraColumn, recordset, storedType } from './recordset.ts';
+import { keyList, notRemoved, removalClock, removalLock, tombstones } from './row-removals.ts';
 import * as millrace from './schema.ts';
 
 /**
@@ -67,45 +68,9 @@ function asRow({ source, id, line, effect }: EventEffect): EventRow {
   return { source, id, line, row };
 }
 
-/** The clock that orders writes and removals of a row. Events do not remove rows of entities without exactly one. */
-export function removalClock({ clocks }: EntityDefinition): ClockDefinition | undefined {
-  const [clock, ...others] = Object.values(clocks);
-  return others.length === 0 ? clock : undefined;
-}
-
-/**
- * Locks removals of an entity's rows against inserts by other transactions. Without it, a transaction that inserts a
- * row and one that removes it would each miss the other's uncommitted change. It is a separate statement, because the
- * next one takes its snapshot after the lock is granted.
- */
-export function removalLock({ name }: EntityDefinition, isRemoval: boolean): SQL {
-  const lock = sql.raw(isRemoval ? 'pg_advisory_xact_lock' : 'pg_advisory_xact_lock_shared');
-  return sql`select ${lock}(hashtextextended(${`millrace.removed:${name}`}, 0))`;
-}
-
 /** The events that are new in this transaction, as `e` beside the recordset's `r`. */
 function freshEvents(batch: string): SQL {
   return sql`join ${millrace.events} e on e.source = r.m_source and e.id = r.m_id and e.batch = ${batch}::uuid`;
-}
-
-/** Excludes effects of events that did not happen after the row's removal. */
-function notRemoved(entity: EntityDefinition): SQL {
-  if (removalClock(entity) === undefined) return sql`true`;
-  return sql`not exists (
-    select from ${millrace.removedRows} d
-    where d.entity = ${entity.name} and d.key = ${keyTextOf(entity, 'r')} and d.removed_at >= e.occurred_at)`;
-}
-
-function keyTextOf(entity: EntityDefinition, row: string): SQL {
-  return canonicalText(keysOf(entity, row));
-}
-
-function keysOf(entity: EntityDefinition, row: string): SQL[] {
-  return keyNames(entity).map((name) => sql`${sql.raw(row)}.${name}`);
-}
-
-function keyList(entity: EntityDefinition, row: string): SQL {
-  return sql.join(keysOf(entity, row), sql`, `);
 }
 
 function removeRows(entity: EntityDefinition, rows: readonly EventRow[], batch: string): SQL {
@@ -126,14 +91,6 @@ function removeRows(entity: EntityDefinition, rows: readonly EventRow[], batch: 
       returning t.*
     )
     insert into ${millrace.outbox} (tags) select ${deleteTags(entity, 'm_deleted')} from m_deleted`;
-}
-
-/** Records when rows were removed. `rows` names a set that has their keys. */
-export function tombstones(entity: EntityDefinition, rows: string, at: SQL): SQL {
-  return sql`
-    insert into ${millrace.removedRows} as d (entity, key, removed_at)
-    select ${entity.name}::text, ${keyTextOf(entity, rows)}, ${at} from ${sql.raw(rows)} order by 2
-    on conflict (entity, key) do update set removed_at = greatest(d.removed_at, excluded.removed_at)`;
 }
 
 /** A row to insert if it is missing. `clocks` are the clocks that it sets to the time of its event. */

@@ -5,7 +5,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { append, type Effect, ensure, increment, remove, set, upsert } from '../../../src/define/event.ts';
 import type { StorableEvent } from '../../../src/storage/postgres/event-store.ts';
-import { removalLock } from '../../../src/storage/postgres/row-effects.ts';
+import { removalLock } from '../../../src/storage/postgres/row-removals.ts';
 import * as millrace from '../../../src/storage/postgres/schema.ts';
 import {
   bike,

@@ -52,6 +52,11 @@ export interface Plan {
   readonly network: NetworkFaults;
   /** How far behind KV may be, in milliseconds. */
   readonly kvLagMsMax: number;
+  /**
+   * Whether isolates ask the root beside a slow region (region-hedge.ts), or only after the region has failed. Without
+   * the hedge, more answers of regions arrive late and out of order.
+   */
+  readonly hedgesRegions: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -70,6 +75,8 @@ const SESSIONS = 5;
 const WRITES = 16;
 const TROUBLES = 6;
 const LONG_CUT_MS = 10_000;
+/** One plan in this many has isolates that hedge. It takes no draw, so that the other plans do not depend on it. */
+const HEDGED_EVERY = 3;
 /** Hangs have draws of their own, so that the rest of a plan does not depend on them. */
 const HANGS_BASIS = 0x2c1b_3c6d;
 /** Most steps fall together, where they can race. */
@@ -108,6 +115,7 @@ export function planOf(seed: number): Plan {
   };
   return {
     seed,
+    hedgesRegions: seed % HEDGED_EVERY === 0,
     policies: Object.fromEntries(KEYS.map((key) => [key, policyOf(random)])),
     network,
     kvLagMsMax: random() < 0.5 ? 60_000 : 180_000,

@@ -312,7 +312,9 @@ export class World {
           return answer;
         };
         const root = () => this.#toRoot(isolate, asks('root', this.#root.clock));
-        const answer = await regionHedge.sync(region.name, regional, root, () => undefined);
+        const answer = this.#plan.hedgesRegions
+          ? await regionHedge.sync(region.name, regional, root, () => undefined)
+          : await regional().catch(root);
         this.#recorder.arrives(sync, answer);
         return answer;
       },

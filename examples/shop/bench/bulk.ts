@@ -11,10 +11,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
-import { bundle, KEY, millrace, queueConsumers } from '../../../bench/support/runtime.ts';
+import { bundle, KEY, millrace } from '../../../bench/support/runtime.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
 import { SHOP } from '../test/served.ts';
 import { LiveEvents, tellDelays } from './bulk/live.ts';
+import { queueConsumers } from './bulk/queue-consumers.ts';
 import { untilSettled } from './bulk/settled.ts';
 import { folderSizes } from './bulk/sizes.ts';
 

@@ -4,6 +4,8 @@ EXTENDS Coherence, TLC
 
 OnlyTagT  == [k \in Keys |-> {"t"}]
 OneRegion == [i \in Isolates |-> CHOOSE g \in Regions : TRUE]
+NoRegion  == [i \in Isolates |-> i]
+
 OneTick   == [k \in Keys |-> 1]
 
 \* Readers differ in nothing but their names.

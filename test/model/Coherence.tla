@@ -555,7 +555,7 @@ ReportPending(r) ==
   /\ Unmarked(reader[r].k) # {} /\ ~Fault("outbox not asked")
   /\ reader' = [reader EXCEPT ![r] =
        [st |-> "help", i |-> @.i, k |-> @.k, level |-> @.level, tok |-> @.tok, owed |-> @.owed,
-        e |-> @.e, s |-> @.s, v |-> @.v, pending |-> Unmarked(@.k)]]
+        e |-> @.e, s |-> @.s, v |-> @.v, pending |-> Unmarked(@.k), least |-> RelayedSeq(@.e)]]
   /\ UNCHANGED <<database, clock, relaying, network, store, history>>
 
 \* A reader leaves out what its isolate has invalidated before. A token of another epoch than the entry's cannot be
@@ -567,6 +567,16 @@ Helps(r, C) ==
   /\ RootInvalidates(C, TagsOf(C))
   /\ reader' = [reader EXCEPT ![r] = Loaded(r, IF root.e = reader[r].e THEN root.s + 1 ELSE Never)]
   /\ UNCHANGED <<database, relaying, network, store, commitAge, shown, ahead, broken>>
+
+\* By the time that the report arrives, another request of the isolate has invalidated all that was pending.
+AlreadyInvalidated(r, asOf) ==
+  /\ reader[r].st = "help"
+  /\ LET e == reader[r].e
+         P == reader[r].pending
+     IN  /\ \A c \in P : invalidatedAt[e][c] > 0
+         /\ asOf \in Max(reader[r].least, Newest({invalidatedAt[e][c] : c \in P}))..peak[e]
+  /\ reader' = [reader EXCEPT ![r] = Loaded(r, asOf)]
+  /\ UNCHANGED <<database, clock, relaying, network, store, history>>
 
 \* The entry of a fill is stored, or its write to the tiers is lost. A full tier drops an older one.
 Stored(k, x) ==
@@ -681,6 +691,7 @@ Reads ==
        \/ reader[r] # Idle /\ \E x \in store[reader[r].k] : Hit(r, x) \/ Share(r, x)
        \/ Miss(r) \/ TakesStamp(r) \/ ReadsData(r)
        \/ reader[r].st = "data" /\ \E asOf \in Never..MaxSeq : ReportKnown(r, asOf)
+       \/ reader[r].st = "help" /\ \E asOf \in 1..MaxSeq : AlreadyInvalidated(r, asOf)
        \/ ReportPending(r) \/ (reader[r].st = "help" /\ Helps(r, reader[r].pending)) \/ Fills(r) \/ Bypasses(r) \/ FailsOpen(r)
        \/ May("lost") /\ HelpFails(r)
 

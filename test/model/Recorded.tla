@@ -77,6 +77,8 @@ Fits(step) ==
     [] step.do = "stamp"      -> Is(mirror[reader[step.r].i], step) /\ TakesStamp(step.r)
     [] step.do = "data"       -> ReadsData(step.r)
     [] step.do = "report"     -> ReportPending(step.r) \/ ReportKnown(step.r, step.asOf)
+    [] step.do = "loaded"     -> \/ reader[step.r].st = "loaded" /\ reader[step.r].asOf = step.asOf /\ Stays
+                                 \/ AlreadyInvalidated(step.r, step.asOf)
     [] step.do = "hit"        -> \E x \in store[reader[step.r].k] :
                                    Matches(x, step.x) /\ TokenIs(step.r, x, step) /\ Hit(step.r, x)
     [] step.do = "share"      -> \E x \in store[reader[step.r].k] :

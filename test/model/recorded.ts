@@ -18,6 +18,26 @@ export async function recordingOf(seed: number): Promise<Line[]> {
   return lines;
 }
 
+/** A recording that no run can have made: what is wrong with it, and how it comes about. */
+export const MUTILATIONS: Readonly<Record<string, (lines: readonly Line[]) => Line[]>> = {
+  'an invalidation is left out': (lines) => {
+    const at = lines.findIndex((line) => line.do === 'invalidate');
+    return lines.toSpliced(at, 1);
+  },
+  'an answer has a later token': (lines) => {
+    const at = lines.findLastIndex((line) => line.do === 'answer' && line.how === 'hit');
+    const line = lines[at];
+    if (line?.do !== 'answer' || line.token === undefined) throw new Error('No read was a hit.');
+    return lines.with(at, { ...line, token: { ...line.token, seq: line.token.seq + 1 } });
+  },
+  'a stamp is older than the mirror': (lines) => {
+    const at = lines.findLastIndex((line) => line.do === 'stamp' && line.at.seq > 0);
+    const line = lines[at];
+    if (line?.do !== 'stamp') throw new Error('No read took a stamp.');
+    return lines.with(at, { ...line, at: { ...line.at, seq: line.at.seq - 1 } });
+  },
+};
+
 /** A step of the model: the name of an action and its arguments, as a record of TLA+. */
 interface Step {
   readonly ms: number;
@@ -31,8 +51,8 @@ const regionOf = (isolate: number) =>
 /**
  * Turns a recording into the module `Trace`: the steps that the model has to take, and the constants of that run.
  *
- * What left no trace in the protocol is left out: a sync whose answer nobody took in, a push that was lost, a pass that
- * was never closed, and all of a read but its beginning and end where it was not answered.
+ * What left no trace in the protocol is left out: a sync whose answer nobody took in, the second answer to a sync, a push
+ * that was lost, a pass that was never closed, and all of a read but its beginning and end where it was not answered.
  */
 export function moduleOf(seed: number, lines: readonly Line[]): string {
   const { policies } = planOf(seed);
@@ -100,8 +120,26 @@ class Slots {
 const reader = (slot: number) => quoted(`r${slot}`);
 let slots = new Slots();
 
-function stepsOf(lines: readonly Line[]): Step[] {
+/** The root sends its pushes within the call that invalidates, so they are recorded right before it. */
+function withPushesAfter(lines: readonly Line[]): Line[] {
+  const ordered: Line[] = [];
+  let pushes: Line[] = [];
+  for (const line of lines) {
+    if (line.do === 'push') {
+      pushes.push(line);
+      continue;
+    }
+    const isCause = (push: Line) =>
+      push.do === 'push' && line.do === 'invalidate' && push.at.seq === line.at.seq;
+    ordered.push(...pushes.filter((push) => !isCause(push)), line, ...pushes.filter(isCause));
+    pushes = [];
+  }
+  return [...ordered, ...pushes];
+}
+
+function stepsOf(recorded: readonly Line[]): Step[] {
   slots = new Slots();
+  const lines = withPushesAfter(recorded);
   const about = surveyOf(lines);
   return lines.flatMap((line, index) => {
     const texts = textsOf(line, index, about);
@@ -121,9 +159,11 @@ type Answer = Extract<Line, { do: 'answer' }>;
 interface Survey {
   readonly epochs: ReadonlyMap<string, number>;
   readonly followerOf: ReadonlyMap<number, string>;
-  readonly applied: ReadonlySet<number>;
+  /** By which clock's answer each sync was applied. */
+  readonly applied: ReadonlyMap<number, 'root' | 'region'>;
   readonly pushes: ReadonlyMap<number, Extract<Line, { do: 'push' }>>;
-  readonly arrived: ReadonlySet<number>;
+  /** The line of each push's first arrival. */
+  readonly arrived: ReadonlyMap<number, number>;
   readonly closed: readonly number[];
   readonly reads: ReadonlyMap<number, readonly (ReadLine & { readonly index: number })[]>;
   /** The commit that made a version of a dep, by `dep/version`. */
@@ -150,8 +190,19 @@ function surveyOf(lines: readonly Line[]): Survey {
     if (line.do === 'close' && open.has(line.pass)) closed.push(line.pass);
     if ('read' in line) reads.set(line.read, [...(reads.get(line.read) ?? []), { ...line, index }]);
   }
-  const applied = new Set(lines.flatMap((line) => (line.do === 'apply' ? [line.sync] : [])));
-  const arrived = new Set(lines.flatMap((line) => (line.do === 'pushed' ? [line.push] : [])));
+  const applied = new Map(
+    lines.flatMap((line) => (line.do === 'apply' ? [[line.sync, line.by] as const] : [])),
+  );
+  // A push that brings what an earlier one brought, or that arrives again, changes nothing.
+  const arrived = new Map<number, number>();
+  const brought = new Set<string>();
+  for (const [index, line] of lines.entries()) {
+    const push = line.do === 'pushed' ? pushes.get(line.push) : undefined;
+    const content = push && `${push.to}/${push.since}/${push.at.epoch}/${push.at.seq}`;
+    if (push === undefined || content === undefined || brought.has(content)) continue;
+    brought.add(content);
+    arrived.set(push.push, index);
+  }
   return { epochs, followerOf, applied, pushes, arrived, closed, reads, commitOf };
 }
 
@@ -179,7 +230,7 @@ function textsOf(line: Line, index: number, about: Survey): Fields[] {
         : [];
     case 'pushed': {
       const push = pushes.get(line.push);
-      if (push === undefined) throw new Error(`Push ${line.push} arrives and was not sent.`);
+      if (push === undefined || arrived.get(line.push) !== index) return [];
       return [{ do: name, g: quoted(push.to), since: push.since, ...moment(push.at) }];
     }
     case 'send':
@@ -188,7 +239,7 @@ function textsOf(line: Line, index: number, about: Survey): Fields[] {
     case 'answers':
     case 'apply': {
       const f = followerOf.get(line.sync) ?? '';
-      if (!applied.has(line.sync)) return [];
+      if (applied.get(line.sync) !== line.by) return [];
       const by = line.do === 'answers' ? { by: quoted(line.by) } : {};
       return [{ do: name, f: quoted(f), ...by, ...moment(line.at) }];
     }
@@ -269,8 +320,13 @@ function textsOfRead(
       if (isRefreshed) return [{ do: quoted(line.do), r: slots.of(behind), ...about }];
       return how === 'fill' ? [{ do: quoted(line.do), r: slots.of(own), ...about }] : [];
     }
-    case 'loaded':
-      return isRefreshed ? [{ do: '"refreshed"', r: slots.release(behind), asOf }] : [];
+    case 'loaded': {
+      const r = slots.of(isRefreshed ? behind : own);
+      if (isRefreshed) slots.release(behind);
+      else if (how !== 'fill' || !line.storable) return [];
+      const known = { do: '"loaded"', r, asOf };
+      return isRefreshed ? [known, { do: '"refreshed"', r, asOf }] : [known];
+    }
     case 'answer': {
       if (how === 'bypass') return [];
       const r = slots.release(own);

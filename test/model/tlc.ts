@@ -25,6 +25,8 @@ export interface Checked {
   readonly depth: number;
   readonly generated: number;
   readonly distinct: number;
+  /** The lines with which TLC ended. */
+  readonly closing: readonly string[];
   readonly output: string;
 }
 
@@ -94,7 +96,7 @@ export interface Run {
 export async function check(run: Run): Promise<Checked> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-tlc-'));
   try {
-    for (const module of ['Coherence', 'Checked', 'Recorded'])
+    for (const module of ['Coherence', 'Checked', 'Live', 'Recorded'])
       writeFileSync(join(folder, `${module}.tla`), readFileSync(join(HERE, `${module}.tla`)));
     for (const [name, text] of Object.entries(run.generated ?? {}))
       writeFileSync(join(folder, `${name}.tla`), text);
@@ -128,7 +130,11 @@ async function runTlc({ jar, module, workers, onProgress }: Run, folder: string)
   process.stderr.on('data', read);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   process.on('error', reject);
-  process.on('close', () => resolve());
+  process.on('close', (code, signal) => {
+    if (signal !== null) output += `TLC was ended by ${signal}.\n`;
+    else if (code !== 0) output += `TLC ended with ${code}.\n`;
+    resolve();
+  });
   await promise;
   return output;
 }
@@ -139,10 +145,23 @@ function readOutput(output: string): Checked {
   if (generated === undefined || distinct === undefined)
     throw new Error(`TLC did not run to an end:\n${output.slice(-4_000)}`);
   const count = (text: string) => Number(text.replaceAll(',', ''));
-  const violated = /Invariant (\w+) is violated/.exec(output)?.[1];
+  const violated =
+    /Invariant (\w+) is violated/.exec(output)?.[1] ??
+    (output.includes('Temporal properties were violated') ? 'a temporal property' : undefined);
   const isComplete = violated === undefined && left === '0' && output.includes('No error has been found');
   if (!isComplete && violated === undefined)
     throw new Error(`TLC stopped without a verdict:\n${output.slice(-4_000)}`);
   const depth = [...output.matchAll(/^State \d+:/gm)].length;
-  return { isComplete, violated, depth, generated: count(generated), distinct: count(distinct), output };
+  const closing = output
+    .split('\n')
+    .filter((line) => /^(Model checking completed|\d+ states generated|The depth of|Finished in)/.test(line));
+  return {
+    isComplete,
+    violated,
+    depth,
+    generated: count(generated),
+    distinct: count(distinct),
+    closing,
+    output,
+  };
 }

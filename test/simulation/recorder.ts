@@ -14,6 +14,7 @@ const SYNC_WAIT_MS = 899;
 export class Recorder {
   readonly #record: RecordEvent | undefined;
   readonly #now: () => number;
+  readonly #answeredBy = new WeakMap<SyncAnswer, 'root' | 'region'>();
   #ids = 0;
 
   /** @param now virtual time, in milliseconds. */
@@ -45,14 +46,21 @@ export class Recorder {
     request: SyncRequest,
   ): Promise<SyncAnswer> {
     const answer = await clock.sync(request);
+    this.#answeredBy.set(answer, by);
     this.note(() => ({ do: 'answers', sync: sync.id, by, at: momentOf(answer) }));
     return answer;
   }
 
   /** A follower takes an answer in, unless it has stopped waiting for it. */
   arrives(sync: SentSync, answer: SyncAnswer): void {
-    if (this.#now() - sync.atMs < SYNC_WAIT_MS)
-      this.note(() => ({ do: 'apply', sync: sync.id, at: momentOf(answer) }));
+    if (this.#now() - sync.atMs >= SYNC_WAIT_MS) return;
+    this.note(() => ({ do: 'apply', sync: sync.id, by: this.#byOf(answer), at: momentOf(answer) }));
+  }
+
+  #byOf(answer: SyncAnswer): 'root' | 'region' {
+    const by = this.#answeredBy.get(answer);
+    if (by === undefined) throw new Error('A follower takes in an answer that no clock gave.');
+    return by;
   }
 
   lookedInto(tier: Tier, read: number): Tier {

@@ -40,7 +40,13 @@ export type RecordedEvent =
       readonly by: 'root' | 'region';
       readonly at: Token;
     }
-  | { readonly do: 'apply'; readonly sync: number; readonly at: Token }
+  /** A sync may have been answered twice, by the region and by the root: `by` names the answer that was taken in. */
+  | {
+      readonly do: 'apply';
+      readonly sync: number;
+      readonly by: 'root' | 'region';
+      readonly at: Token;
+    }
   | {
       readonly do: 'begin';
       readonly read: number;

@@ -148,7 +148,10 @@ describe('the path of an event', () => {
     );
     const list = await get('/v1/products', strong);
     expect(JSON.stringify(list.json)).toContain('10004D');
-    const of = await get(`/v1/events/${encodeURIComponent(purchase.source)}/${purchase.id}`, AUTHORIZED);
+    const of = await get(
+      `/v1/events/${encodeURIComponent(String(purchase.source))}/${purchase.id}`,
+      AUTHORIZED,
+    );
     const tags = z.object({ invalidated: z.object({ tags: z.array(z.string()) }) }).parse(of.json);
     expect(tags.invalidated.tags).toContain('product:10004D');
     expect(tags.invalidated.tags.some((tag) => tag.startsWith('product/by-price^'))).toBe(true);

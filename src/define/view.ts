@@ -1,5 +1,6 @@
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import { parseAnswer } from './answer-mismatch.ts';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureDefinition } from './feature.ts';
@@ -183,7 +184,7 @@ export function view<
         } as ViewContext<Vary, Now, WithPrincipal, Reads>;
         const found = await declaration.load(db, input, context);
         const tags = declaration.tags(input, found, context);
-        return { value: found === null ? null : response.parse(found), tags, storable: true };
+        return { value: found === null ? null : parseAnswer(response, found), tags, storable: true };
       },
     };
   });

@@ -43,6 +43,7 @@ function layer<T extends object>(name: string, folders: readonly string[], optio
 export default defineConfig({
   test: {
     silent: 'passed-only',
+    globalSetup: ['test/support/node/empty-database.ts'],
     projects: [
       ...layer('unit', ['test/unit', 'examples/*/test/unit'], {
         // Many of these start a database, and several files run at once on two cores.

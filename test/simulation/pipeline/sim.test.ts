@@ -8,8 +8,8 @@ import { FAULTS, PARTS } from './faults.ts';
 const ROOT = join(import.meta.dirname, '../../..');
 /** Many times what the schedules here take on one busy core, in milliseconds. */
 const TIMEOUT_MS = 240_000;
-/** It shows in the first schedule. */
-const FAULT = 'an event is folded as often as it comes';
+/** The first schedule finds it. */
+const FAULT = 'an event is folded each time it is delivered';
 
 function sim(cwd: string, ...args: string[]) {
   return spawnSync(process.execPath, ['test/simulation/pipeline/sim.ts', ...args], { cwd, encoding: 'utf8' });

@@ -74,7 +74,7 @@ export function freshnessPolicy(declared: Partial<FreshnessPolicy> = {}): Freshn
   for (const [field, max] of Object.entries(FRESHNESS_MAX)) {
     const value: unknown = policy[field as keyof FreshnessPolicy];
     if (typeof value !== 'number' || !(value >= 0 && value <= max))
-      throw new RangeError(`${field} is ${value}; it has to be a number from 0 to ${max}.`);
+      throw new RangeError(`${field} is ${value}; it must be a number from 0 to ${max}.`);
   }
   return policy;
 }

@@ -108,7 +108,7 @@ type CheckedBody<
   ? z.output<Schema> extends Body<Table, Key>
     ? unknown
     : { readonly body: 'A field has another type than its column, or a column without a default is missing.' }
-  : { readonly body: 'A field is no column of the table, or is a part of its key.' };
+  : { readonly body: 'A field is not a column of the table, or is a part of its key.' };
 
 /**
  * Declares an entity: its drizzle table, its key, the lists in which its rows are read and, if clients may write it,
@@ -256,7 +256,7 @@ function ownerOf<Table extends PgTable>(
     const held = mapped[part];
     if (held === undefined || !(held in known) || Object.keys(mapped).length !== columns.length)
       throw new Error(
-        `The history "${name}" has to say which property of a row holds "${part}" of its owner "${owner.name}".`,
+        `The history "${name}" must name the property of a row that holds "${part}" of its owner "${owner.name}".`,
       );
   }
   return { entity: owner, properties: mapped };

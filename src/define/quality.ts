@@ -136,7 +136,7 @@ export function pattern<Field extends string>(
   if (expression.global || expression.sticky)
     throw new Error(`The pattern of "${field}" keeps a position between two texts: leave out g and y.`);
   return {
-    ...declared(wish, field, 'malformed', 'validity', `The field "${field}" is not of its form.`),
+    ...declared(wish, field, 'malformed', 'validity', `The field "${field}" does not match its pattern.`),
     check: 'event',
     holds: ({ [field]: value }) => (typeof value === 'string' ? expression.test(value) : null),
   };
@@ -150,7 +150,7 @@ export function freshness(
   limits: Wish & { readonly maxAgeMs: number; readonly historyMs?: number },
 ): EventRule<unknown> {
   const { maxAgeMs, historyMs = Number.POSITIVE_INFINITY } = limits;
-  const detail = `The event came more than ${maxAgeMs / 1_000} s after it had happened.`;
+  const detail = `The event arrived more than ${maxAgeMs / 1_000} s after it happened.`;
   return {
     ...declared({ name: 'arrived_late', ...limits }, 'time', '', 'timeliness', detail),
     pointer: '/time',
@@ -183,8 +183,8 @@ export function referential<Table extends PgTable>(
   const properties = typeof property === 'string' ? [property] : property;
   const [first] = properties;
   if (first === undefined || properties.length !== entity.key.columns.length)
-    throw new Error(`A referential rule names a property for each key column of "${entity.name}".`);
-  const detail = `The field "${properties.join(', ')}" names no known ${entity.name}.`;
+    throw new Error(`A referential rule must name a property for each key column of "${entity.name}".`);
+  const detail = `The field "${properties.join(', ')}" names a ${entity.name} that does not exist.`;
   const declaration = declared(target, first, 'unknown', 'consistency', detail);
   return { ...declaration, mode: 'scoring', check: 'referential', history, properties, entity };
 }
@@ -205,10 +205,10 @@ export function unique<Table extends PgTable>(
 ): StoredRule {
   const { history, withinMs, time = 'occurredAt' } = target;
   const [first] = properties;
-  if (first === undefined) throw new Error('A unique rule names the properties that make a row unique.');
+  if (first === undefined) throw new Error('A unique rule must name the properties that make a row unique.');
   if (!(withinMs > 0 && withinMs <= UNIQUE_WITHIN_MS_MAX))
-    throw new Error(`A unique rule looks at most ${UNIQUE_WITHIN_MS_MAX} ms around an event.`);
-  const detail = `Another event says the same of ${properties.join(', ')}.`;
+    throw new Error(`A unique rule may search at most ${UNIQUE_WITHIN_MS_MAX} ms around an event.`);
+  const detail = `Another event has the same values of ${properties.join(', ')}.`;
   const declaration = declared(target, first, 'not_unique', 'uniqueness', detail);
   return { ...declaration, mode: 'scoring', check: 'unique', history, properties, time, withinMs };
 }
@@ -229,8 +229,8 @@ export function distribution<Field extends string>(
 ): DistributionRule<Readonly<Record<Field, unknown>>> {
   const bins = 'edges' in spread ? binsBetween(spread.edges) : [...spread.values, 'other'];
   if (bins.length < 2 || bins.length > BINS_MAX || new Set(bins).size !== bins.length)
-    throw new Error(`The distribution of "${field}" has 2 to ${BINS_MAX} bins, in order, each once.`);
-  const detail = `The values of "${field}" are spread otherwise than before.`;
+    throw new Error(`The distribution of "${field}" must have 2 to ${BINS_MAX} bins, in order, each once.`);
+  const detail = `The distribution of "${field}" differs from the one before.`;
   return {
     ...declared(spread, field, 'shifted', 'consistency', detail),
     mode: 'scoring',

@@ -93,7 +93,7 @@ export function search(
     (column) => !known.includes(column) || !/^(text|varchar.*)$/.test(column.getSQLType()),
   );
   if (wrong !== undefined)
-    throw new Error(`The search "${name}" takes texts of its table, which "${wrong.name}" is not.`);
+    throw new Error(`The search "${name}" can only use text columns of its table; "${wrong.name}" is none.`);
   if (columns.length === 0 || columns.length > COLUMNS_MAX)
     throw new Error(`The search "${name}" has ${columns.length} columns; 1 to ${COLUMNS_MAX} are possible.`);
   const configuration = sql.raw(`'pg_catalog.${language}'::regconfig`);

@@ -68,7 +68,7 @@ export function earlierVersion<Schema extends z.ZodType, Next>(
       try {
         return { ok: true, data: upcast(parsed.data) };
       } catch {
-        return upcastFailed('/data', `Version ${version} of this data could not be made the next one.`);
+        return upcastFailed('/data', `The upcast of version ${version} failed for this data.`);
       }
     },
     earlier,
@@ -107,14 +107,14 @@ export function violationOf(error: z.ZodError): Omit<UpcastFailure, 'reason'> {
     ok: false,
     code: 'contract_violation',
     pointer: ['data', ...(issue?.path ?? [])].map((step) => `/${String(step)}`).join(''),
-    detail: issue?.message ?? 'The data does not keep the contract of its type.',
+    detail: issue?.message ?? 'The data breaks the contract of its type.',
   };
 }
 
 /** @throws Error if the number is not a positive integer, or not greater than the earlier version's. */
 export function versionNumber(version: number, earlier: { readonly version: number } | undefined): number {
   if (!Number.isSafeInteger(version) || version < 1)
-    throw new Error(`A version is 1 or more, not ${version}.`);
+    throw new Error(`A version must be 1 or more, not ${version}.`);
   if (earlier !== undefined && earlier.version >= version)
     throw new Error(`Version ${earlier.version} is declared as earlier than version ${version}.`);
   return version;
@@ -125,7 +125,7 @@ export function checkedDeprecation(deprecated: Deprecation | undefined): Depreca
   if (deprecated === undefined) return undefined;
   const { since, sunset = since } = deprecated;
   for (const day of [since, sunset])
-    if (!z.iso.date().safeParse(day).success) throw new Error(`"${day}" is no day such as 2027-06-30.`);
+    if (!z.iso.date().safeParse(day).success) throw new Error(`"${day}" is not a day such as 2027-06-30.`);
   if (sunset < since) throw new Error(`The sunset ${sunset} lies before the deprecation ${since}.`);
   return deprecated;
 }

@@ -194,6 +194,8 @@ function featureRead(
 ): ViewFeatureRead {
   const [first] = features;
   if (first === undefined)
-    throw new Error(`The view "${view}" reads no features as "${name}". Name at least one, or leave it out.`);
+    throw new Error(
+      `The view "${view}" reads no features under the name "${name}". Name at least one feature, or leave the entry out.`,
+    );
   return { name, entity: first.entity, features, key };
 }

@@ -205,7 +205,7 @@ describe('a mirror', () => {
     applySync(mirror, answerOf(before, 0), { atMs: 1_000, order: 1_000 });
     applySync(mirror, answerOf(newClock('after'), 0), { atMs: 2_000, order: 2_000 });
     const answer = answerOf(before, 0);
-    expect(() => applySync(mirror, answer, { atMs: 3_000, order: 3_000 })).toThrow('which is over');
+    expect(() => applySync(mirror, answer, { atMs: 3_000, order: 3_000 })).toThrow('which has ended');
     expect(mirror.clock.epoch).toBe('after');
     expect(ageMs(mirror, 3_000)).toBe(1_000);
   });

@@ -90,6 +90,6 @@ describe('versions of an event type', () => {
     expect(() => event({ ...plain, type: 'a', version: 0 })).toThrow('1 or more');
     const deprecated = { since: '2027-01-02', sunset: '2027-01-01' };
     expect(() => event({ ...plain, type: 'a', version: 1, deprecated })).toThrow('before the deprecation');
-    expect(() => event({ ...plain, type: 'a', version: 1, deprecated: { since: 'soon' } })).toThrow('no day');
+    expect(() => event({ ...plain, type: 'a', version: 1, deprecated: { since: 'soon' } })).toThrow('not a day');
   });
 });

@@ -98,7 +98,7 @@ describe('a cursor', () => {
     expect(isCursor(`${written('1,3,A,Bonn,7')}=`)).toBe(false);
     expect(isCursor(Buffer.from([0x31, 0x2c, 0xff]).toString('base64url'))).toBe(false);
     fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => !isCursor(text)));
-    expect(() => lists.most.after('nonsense')).toThrow(/no cursor of the list "station\/most"/);
+    expect(() => lists.most.after('nonsense')).toThrow(/not a cursor of the list "station\/most"/);
   });
 
   it('has a bound, and is not made of a Date', () => {

@@ -119,8 +119,8 @@ describe('a page', () => {
     expect(() => page('90002', ['90001'], true)).toThrow(RangeError);
     expect(() =>
       product.lists.byPrice.page({ rows: [{ sku: 'a', unitPrice: 0.00001 }], full: true }),
-    ).toThrow(/no value/);
-    expect(() => product.lists.bySku.page({ rows: [{ sku: 'a\u0000' }], full: true })).toThrow(/no value/);
+    ).toThrow(/not a value/);
+    expect(() => product.lists.bySku.page({ rows: [{ sku: 'a\u0000' }], full: true })).toThrow(/not a value/);
     const byRank: ListDefinition = lists.byRank;
     expect(() => byRank.page({ rows: [], full: false })).toThrow(/"group"/);
   });

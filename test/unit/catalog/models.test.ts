@@ -245,7 +245,7 @@ describe('what is found at load', () => {
         features: { week: rides.window(7) },
         parseCandidates: () => ({ has: () => false, popular: () => [], assemble: () => null }),
       }),
-      'The column "a" is there twice.',
+      'The column "a" occurs twice.',
     ],
   ])('%s', (_, declared, problem, features: object = { rides, lastRide, riderRides, seen }) => {
     const found = problemsOf(declared, features);

@@ -243,6 +243,6 @@ describe('a declaration', () => {
     expect(problemsOf(reading(bikes))).toEqual([
       expect.stringContaining('It reads the feature "bikes", which the catalog does not have.'),
     ]);
-    expect(() => reading()).toThrow(/no features as "here"/);
+    expect(() => reading()).toThrow(/no features under the name "here"/);
   });
 });

@@ -167,7 +167,7 @@ describe('a declaration of a search', () => {
         key: notes.id,
         searches: { broken: { columns: Object.values(columns) } },
       });
-    expect(declare([notes.stars])).toThrow(/texts of its table/);
+    expect(declare([notes.stars])).toThrow(/text columns of its table/);
     expect(declare([])).toThrow(/0 columns/);
   });
 });

@@ -10,18 +10,13 @@ const EventType = z
     type: z.string(),
     name: z.string(),
     version: z.int(),
-    current: z
-      .boolean()
-      .openapi({
-        description: 'whether this is the current version; events of earlier versions are converted to it',
-      }),
-    deprecated: z
-      .object({ since: z.iso.date(), sunset: z.iso.date().optional() })
-      .nullable()
-      .openapi({
-        description:
-          'deprecated from `since` on: send the current version; this one may be removed at `sunset`',
-      }),
+    current: z.boolean().openapi({
+      description: 'whether this is the current version; events of earlier versions are converted to it',
+    }),
+    deprecated: z.object({ since: z.iso.date(), sunset: z.iso.date().optional() }).nullable().openapi({
+      description:
+        'deprecated from `since` on: send the current version; this one may be removed at `sunset`',
+    }),
     description: z.string(),
     acknowledged: z.enum(['queued', 'stored']),
     rules: z.array(z.string()).openapi({ description: 'the blocking rules, as quarantine names them' }),

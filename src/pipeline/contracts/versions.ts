@@ -23,7 +23,11 @@ export function unknownType(
     .map((definition) => definition.type)
     .join(', ');
   const said = name === type ? 'names no version' : 'is not an accepted version';
-  return ['unknown_event_version', '/type', `"${type}" ${said}; the accepted versions are: ${names}. See /v1/events/types.`];
+  return [
+    'unknown_event_version',
+    '/type',
+    `"${type}" ${said}; the accepted versions are: ${names}. See /v1/events/types.`,
+  ];
 }
 
 /**

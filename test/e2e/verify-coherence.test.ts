@@ -19,7 +19,7 @@ function checked(path: string): { checks: string[]; judged: number; deleted: num
   return { checks: findings.map(({ check }) => check), judged, deleted };
 }
 
-it('finds nothing wrong with the built worker while its objects are evicted and its runtime is killed', () => {
+it('finds no violation in the built worker while its objects are evicted and its runtime is killed', () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-history-'));
   try {
     const file = join(folder, 'history.jsonl');
@@ -38,7 +38,7 @@ it('finds nothing wrong with the built worker while its objects are evicted and 
   }
 });
 
-it('finds violations where every entry is taken for valid, and so does another checker of its history', () => {
+it('finds violations if every entry counts as valid, and so does an independent checker of its history', () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-history-'));
   try {
     const file = join(folder, 'history.jsonl');
@@ -53,7 +53,7 @@ it('finds violations where every entry is taken for valid, and so does another c
   }
 });
 
-it('can plant every fault in the bundle, and says which it cannot', () => {
+it('can plant every fault in the bundle, and reports a fault that it cannot plant', () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bundle-'));
   try {
     bundle(FIXTURE.main, '--outdir', folder);

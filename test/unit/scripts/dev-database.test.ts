@@ -92,7 +92,7 @@ function behavesLikeNeon(open: () => Promise<{ database: DevDatabase; stop: () =
   afterAll(() => stop());
   const client = () => neon(database.connectionString);
 
-  it('gives drizzle every type back as it was written', async () => {
+  it('returns every type to drizzle as it was written', async () => {
     const db = drizzle({ client: client() });
     const row = {
       name: 'all types',
@@ -236,7 +236,7 @@ function behavesLikeNeon(open: () => Promise<{ database: DevDatabase; stop: () =
     expect(await one`select n from counters where id = 1`).toEqual([{ n: 10 * 2 + 20 * 100 }]);
   });
 
-  it('leaves nothing of a request in the session', async () => {
+  it('leaves no state of a request in the session', async () => {
     const one = client();
     await one`begin`;
     await one`set statement_timeout = 12345`;
@@ -310,7 +310,7 @@ describe('the development database on PGlite', () => {
     await database.close();
   }, 60_000);
 
-  it('says what keeps it from starting, and leaves nothing open', async () => {
+  it('reports why it cannot start, and leaves nothing open', async () => {
     const dataDir = join(directory, 'unused');
     await expect(startDevDatabase({ dataDir, migrationsDir: directory })).rejects.toThrow('_journal.json');
     expect(existsSync(`${dataDir}.lock`)).toBe(false);
@@ -328,7 +328,7 @@ const migrate = (env: Record<string, string>) =>
   execute(process.execPath, ['scripts/migrate.ts', migrationsDir], { env: { ...process.env, ...env } });
 
 describe('scripts/migrate.ts', () => {
-  it('names what is missing and what it cannot reach', async () => {
+  it('reports a missing variable and an unreachable server', async () => {
     await expect(migrate({ DATABASE_URL: '' })).rejects.toMatchObject({ stderr: /DATABASE_URL is not set/ });
     const unreachable = migrate({ DATABASE_URL: 'postgres://u:secret@localhost:1/none' });
     await expect(unreachable).rejects.toMatchObject({
@@ -363,7 +363,7 @@ describe.skipIf(!POSTGRES_URL)(`the development database on ${POSTGRES_TITLE}`, 
     await drop();
   });
 
-  it('says when the server cannot be reached', async () => {
+  it('reports an unreachable server', async () => {
     const databaseUrl = 'postgres://u:p@127.0.0.1:1/none';
     await expect(startDevDatabase({ databaseUrl, migrationsDir })).rejects.toThrow('ECONNREFUSED');
   });

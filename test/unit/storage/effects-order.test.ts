@@ -305,7 +305,7 @@ describe.skipIf(!POSTGRES_URL)(`transactions at the same time on ${POSTGRES_TITL
     }
   }
 
-  it('tell the place in a list that a row really left', async () => {
+  it('invalidate the place in a list that a row really left', async () => {
     await of.empty();
     await of.store([storable('1', 1, [upsert(station, { id: 'a', status: 'before', battery: 1 })])]);
     await of.tags();

@@ -34,7 +34,7 @@ const stationOf = (row: Record<string, unknown>): Effect[] => [
 ];
 
 describe('an event that the database refuses', () => {
-  it('is found among others, which are stored', async () => {
+  it('is found, and the other events of its transaction are stored', async () => {
     vi.spyOn(console, 'warn').mockImplementation(() => {});
     const { refused } = await store([
       [upsert(station, { id: 'a', name: 'A' })],
@@ -86,7 +86,7 @@ describe('an event that the database refuses', () => {
       'SQLSTATE 22P02, table "keys", column "number"',
     ],
   ] as const)(
-    'for %s is told with SQLSTATE, column and constraint',
+    'for %s is reported with SQLSTATE, column and constraint',
     async (_, effects, data, pointer, detail) => {
       const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
       const { refused } = await store([effects], data);
@@ -100,7 +100,7 @@ describe('an event that the database refuses', () => {
     },
   );
 
-  it('shows nothing of the row that it would change', async () => {
+  it('is reported without values of the row that it would change', async () => {
     vi.spyOn(console, 'warn').mockImplementation(() => {});
     await of.store([storable('x', 1, [upsert(station, { id: 'a', name: 'A', note: 'a secret' })])]);
     const { refused } = await store([[set(station, 'a', { revenue: '-1' })]]);
@@ -110,7 +110,7 @@ describe('an event that the database refuses', () => {
 });
 
 describe('a table that lacks a column', () => {
-  it('is told as a mistake of the catalog, and no event is at fault', async () => {
+  it('is reported as a mistake of the catalog, and blames no event', async () => {
     const error = vi.spyOn(console, 'error').mockImplementation(() => {});
     await of.db.execute('alter table values drop column short');
     await expect(store([[upsert(value, { id: 1n, short: 'x' })]])).rejects.toThrow();

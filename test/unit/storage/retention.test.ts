@@ -44,7 +44,7 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
       .map(({ id }) => id);
   };
 
-  it('deletes events of the named types alone, and none that is to be published or scored', async () => {
+  it('deletes only events of the named types, and none that is pending or not scored', async () => {
     const unscored = crypto.randomUUID();
     await event(1, 'a', '2026-01-01T00:00:00Z');
     await event(2, 'b', '2026-01-01T00:00:00Z');
@@ -65,7 +65,7 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
     ]);
   });
 
-  it('keeps what waits in the outbox, and the newest moment of each epoch', async () => {
+  it('keeps pending outbox rows, and the newest moment of each epoch', async () => {
     const old = '2026-01-01T00:00:00Z';
     await relayed(1, 'one', 7, old);
     await relayed(2, 'one', 9, old);

@@ -24,6 +24,7 @@ beforeAll(async () => {
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);
 afterAll(async () => {
+  logged.mockRestore();
   await database.close();
 });
 

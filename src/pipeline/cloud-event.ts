@@ -80,8 +80,7 @@ export type Extensions = Readonly<Record<string, string | number | boolean>>;
 export function extensionsOf(event: CloudEvent): Extensions | undefined {
   const isOtherJson = !/^application\/json\s*(?:;|$)/i.test((event.datacontenttype ?? '').trim());
   const kept = Object.entries(event).flatMap(([name, value]): [string, string | number | boolean][] => {
-    const isKept =
-      name === 'dataschema' || (name === 'datacontenttype' && isOtherJson) || !KNOWN.has(name);
+    const isKept = name === 'dataschema' || (name === 'datacontenttype' && isOtherJson) || !KNOWN.has(name);
     const isValue = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
     return isKept && isValue ? [[name, value]] : [];
   });

@@ -43,7 +43,8 @@ export function eventOf(record: KafkaRecord): ReadRecord {
     );
   // Data of another content type is no JSON. The event is refused when it is judged, by its own source and id.
   const isOpaque = isBinary && contentType !== '' && !isJson(contentType);
-  const parsed = record.value === null || isOpaque ? { json: record.value ?? undefined } : parse(record.value);
+  const parsed =
+    record.value === null || isOpaque ? { json: record.value ?? undefined } : parse(record.value);
   if (parsed === undefined)
     return refuse(record, 'malformed_json', 'The value of the record is not JSON, or nested too deep.');
   const { json } = parsed;

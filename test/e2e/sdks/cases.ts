@@ -134,7 +134,7 @@ export const CASES: readonly Case[] = [
     title: 'Latin letters with accents',
     event: { attributes: withAttributes('reçu-à-midi', { subject: 'Café Zoë' }), data },
     expected: 'stored',
-    // `fetch` and `http.client` send these as ISO-8859-1, and Go as UTF-8.
+    // `fetch` and `http.client` send these as ISO-8859-1, Go and Java as UTF-8.
     except: [{ clients: ['javascript', 'python-v1'], modes: ['binary'], expected: REFUSED_ID }],
   },
   {

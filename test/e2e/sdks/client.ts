@@ -85,6 +85,7 @@ const python = (api: string) =>
   program('python3', (...target) => [join(FOLDER, 'python/client.py'), ...target, api], {
     PYTHONPATH: PYTHON_PACKAGES,
     PYTHONDONTWRITEBYTECODE: '1',
+    PYTHONUTF8: '1',
   });
 
 export const CLIENTS: readonly Client[] = [
@@ -100,6 +101,8 @@ export const CLIENTS: readonly Client[] = [
     name: 'java',
     ...unset('TEST_SDK_JAVA', JAVA_JARS),
     send: program('java', (...target) => [
+      // In it `HttpURLConnection` writes headers; another one would replace letters by question marks.
+      '-Dfile.encoding=UTF-8',
       '-cp',
       join(JAVA_JARS ?? '', '*'),
       join(FOLDER, 'java/Client.java'),

@@ -64,7 +64,8 @@ def v1_message(mode, events):
     if mode == "batch":
         bodies = [to_structured(event)[1] for event in events]
         return {"content-type": BATCHED}, b"[" + b",".join(bodies) + b"]"
-    return (to_binary if mode == "binary" else to_structured)(events[0])
+    headers, body = (to_binary if mode == "binary" else to_structured)(events[0])
+    return headers, body or b""
 
 
 APIS = {"core": (core_event, core_message), "v1": (v1_event, v1_message)}

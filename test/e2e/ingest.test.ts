@@ -151,8 +151,16 @@ describe('the other ways in', () => {
   });
 
   it('refuses a header that names no attribute, as structured mode does', async () => {
-    const headers = { prefer: 'wait', 'ce-specversion': '1.0', 'ce-source': '/binary', 'ce-type': 'x' };
-    const sent = await send(JSON.stringify(line('B1')), { ...headers, 'ce-id': 'n1', 'ce-my-name': 'x' });
+    const headers = {
+      'content-type': 'application/json',
+      prefer: 'wait',
+      'ce-specversion': '1.0',
+      'ce-id': 'misnamed',
+      'ce-source': '/binary',
+      'ce-type': 'shop.purchase.v1',
+      'ce-my-name': 'x',
+    };
+    const sent = await send(JSON.stringify(line('B1')), headers);
     expect(sent).toMatchObject({ status: 422, json: { code: 'invalid_event', pointer: '/ce-my-name' } });
   });
 

@@ -109,3 +109,25 @@ export async function eventually<T>(
     await sleep(100);
   }
 }
+
+/**
+ * Asks until `check` holds, and fails if a request that began more than `boundMs` after the call gets an answer that
+ * does not pass. A slow machine does not break the promise: it counts from the begin of a request.
+ */
+export async function withinBound<T>(
+  ask: () => Promise<T>,
+  check: (answer: T) => boolean,
+  boundMs: number,
+): Promise<T> {
+  const since = performance.now();
+  for (;;) {
+    const askedAfterMs = performance.now() - since;
+    const answer = await ask();
+    if (check(answer)) return answer;
+    if (askedAfterMs > boundMs)
+      throw new Error(
+        `A request that began after ${Math.round(askedAfterMs)} ms, more than ${boundMs} ms, was answered with ${JSON.stringify(answer)}.`,
+      );
+    await sleep(50);
+  }
+}

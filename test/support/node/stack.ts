@@ -30,22 +30,32 @@ export interface Stack extends AsyncDisposable {
   scheduled(): Promise<void>;
 }
 
+export interface StackOptions {
+  /** The catalog; that of the product's own tests unless given. */
+  readonly served?: Served;
+  /**
+   * Whether triggers capture what other writers change; without them, only an outbox row that the writer inserts
+   * invalidates anything.
+   */
+  readonly capture?: boolean;
+  /** Statements that make what the database has before Millrace comes. */
+  readonly existing?: readonly string[];
+}
+
 /**
  * The built worker on a real Postgres (PGlite, in memory), with real queues, objects, KV and R2 of the local platform.
  *
  * @param vars what differs from the vars of wrangler.toml.
- * @param options.served the catalog; that of the product's own tests unless given.
- * @param options.capture whether triggers capture what other writers change; without them, only an outbox row that the
- *   writer inserts invalidates anything.
  */
 export async function startStack(
   vars: Readonly<Record<string, string>> = {},
-  { capture = false, served = FIXTURE }: { readonly capture?: boolean; readonly served?: Served } = {},
+  { capture = false, served = FIXTURE, existing = [] }: StackOptions = {},
 ): Promise<Stack> {
   const { catalog, main, migrationsDir, cachedPath } = served;
   const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
   neonConfig.fetchEndpoint = () => database.endpoint;
   const client = neon(database.connectionString);
+  for (const statement of existing) await client.query(statement);
   if (capture) {
     const statements = captureStatements({ ...catalog, everything: EVERYTHING });
     await client.transaction(statements.map((statement) => client.query(statement)));

@@ -46,7 +46,7 @@ export function eventOf(record: KafkaRecord): ReadRecord {
   const parsed =
     record.value === null || isOpaque ? { json: record.value ?? undefined } : parse(record.value);
   if (parsed === undefined)
-    return refuse(record, 'malformed_json', 'The value of the record is not JSON, or nested too deep.');
+    return refuse(record, 'malformed_json', 'The value of the record is not JSON, or is nested too deep.');
   const { json } = parsed;
   if (isBinary) {
     const data = json === undefined ? {} : { data: json };

@@ -265,7 +265,7 @@ async function fill(
   const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
   let flight: Flight;
   try {
-    const fillOnce = () => readAndTell(request, ports);
+    const fillOnce = () => readCounted(request, ports);
     const { time, context } = ports;
     flight = await singleFlight(gate, { epoch, minStamp, ...grain }, fillOnce, {
       time,
@@ -304,7 +304,7 @@ async function toEntry(
   const slots = slotsOf([...tags, ...purgeTags(view, purgeKey)]);
   if (slots.length > ENTRY_TAGS_MAX)
     throw new Error(
-      `An answer of "${view}" depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most. Name fewer, or larger parts.`,
+      `An answer of "${view}" depends on ${slots.length} tags; at most ${ENTRY_TAGS_MAX} are allowed. Name fewer tags, for example the tag of a whole list.`,
     );
   const { body, etag } = await bodyAndEtag(value, ports.digest).catch((cause: unknown) => {
     throw new Error(
@@ -318,7 +318,7 @@ async function toEntry(
   return { body, etag, slots, ...at, ...told, ...grain, filledAt: ports.time.now() };
 }
 
-async function readAndTell(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
+async function readCounted(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
   try {
     const read = await readOrigin(request, ports);
     ports.filled?.(request.view, 'ok');

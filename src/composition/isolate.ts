@@ -1,4 +1,4 @@
-import { InvalidatedChanges } from '../cache/as-of.ts';
+import { EndedEpochs, InvalidatedChanges } from '../cache/as-of.ts';
 import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
 import { clockAt } from '../cache/clock/wire.ts';
@@ -59,11 +59,15 @@ export class Isolate {
   readonly memory = new MemoryTier(MEMORY_TIER_BYTES);
   readonly models = new LoadedModels(systemTime);
   readonly invalidated = new InvalidatedChanges();
+  readonly ended = new EndedEpochs();
   readonly lineage = new LineageRecorder();
+  /** The properties that are keys of entities. */
+  readonly keyProperties: ReadonlySet<string>;
   readonly #bound = new WeakMap<object, BoundIsolate>();
 
   constructor(catalog: Catalog) {
     this.catalog = catalog;
+    this.keyProperties = new Set(catalog.entities.flatMap(({ params }) => Object.keys(params)));
   }
 
   /** The ports of views; one object for all requests. */
@@ -179,17 +183,25 @@ export class BoundIsolate implements ViewPorts {
   }
 
   load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
-    const { follower, invalidated } = this.isolate;
-    const { epoch } = follower.mirror.clock;
+    const { follower, invalidated, ended } = this.isolate;
+    const { epoch, seq } = follower.mirror.clock;
     const { withTimeout } = systemTime;
     const reflection = reflect(this.db.$client, epoch);
     const ports = {
       epoch,
       reflection,
       invalidated,
+      ended,
+      currentEpoch: async () => {
+        const { epoch: current } = await clockAt(rootClock(this.env)).sync({
+          ...{ epoch, sinceSeq: seq, maxAgeMs: 0, atLeast: undefined },
+        });
+        return current;
+      },
       invalidate: (tags: readonly string[]) => invalidateTags(this.env, tags),
       withTimeout,
       shards: this.#shards,
+      keyProperties: this.isolate.keyProperties,
     };
     return loadView(view, request, now, ports);
   }

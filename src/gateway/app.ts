@@ -2,6 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
 import { bySpecificity } from '../define/reserved-paths.ts';
+import { ViewFault } from '../features/load-view.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { assertEncoded } from './address.ts';
@@ -81,7 +82,10 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   uncached.onError(failed);
   app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
   uncached.notFound((c) =>
-    problemResponse(new Failure('not_found', 'No route is here; see /openapi.json.'), requestIdOf(c)),
+    problemResponse(
+      new Failure('not_found', 'No route has this method and path; see /openapi.json.'),
+      requestIdOf(c),
+    ),
   );
 
   // Cached reads pass through no middleware: each asks for the key itself unless its declaration is public. Every
@@ -154,6 +158,7 @@ function failed(error: Error, c: Context<AppEnv>): Response {
       'http.request.method': c.req.method,
       'url.path': c.req.path,
       'http.request.id': requestId,
+      ...(error instanceof ViewFault ? { 'error.id': error.id } : {}),
     };
     log(error instanceof Failure ? 'warn' : 'error', 'A request failed.', fields, error);
   }

@@ -72,7 +72,7 @@ export class SourceWatch {
    * Starts a heartbeat once a watermark is older than half of `maxAgeMs`, and waits for it shortly if it is older
    * than `maxAgeMs`. The reader that starts the watch waits in any case, because no heartbeat ran before it.
    */
-  async freshen(maxAgeMs: number, keepAlive: (promise: Promise<unknown>) => void): Promise<void> {
+  async refreshOlderThan(maxAgeMs: number, keepAlive: (promise: Promise<unknown>) => void): Promise<void> {
     const nowMs = this.#time.now();
     this.#askedAtMs = nowMs;
     const begins = this.#watch !== undefined && !this.#isWatching;
@@ -124,7 +124,7 @@ export class SourceWatch {
       .catch((error: unknown) => {
         log(
           'warn',
-          'A heartbeat failed: the watermarks of the sources do not move.',
+          'A heartbeat failed, so the watermarks of the sources stay where they are.',
           { 'event.action': 'heartbeat' },
           error,
         );

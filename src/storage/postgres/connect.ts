@@ -31,7 +31,7 @@ class ConnectionLost extends Error {
 async function fetchAnswer(input: string, init: RequestInit) {
   const response = await fetch(input, { ...init, signal: AbortSignal.timeout(QUERY_TIMEOUT_MS) });
   const lost = (cause: unknown) => {
-    throw new ConnectionLost('The answer of the database broke off.', { cause });
+    throw new ConnectionLost('The connection broke while the database answered.', { cause });
   };
   return {
     ok: response.ok,
@@ -98,6 +98,14 @@ export function isTimeout(error: unknown): boolean {
     cause = Reflect.get(cause, 'sourceError') ?? cause.cause;
   }
   return false;
+}
+
+/**
+ * Whether the database refused a statement for what the statement says. It is false for an outage, a timeout, a lack of
+ * resources, and any failure that Postgres did not report.
+ */
+export function isRefused(error: unknown): boolean {
+  return sqlState(error) !== undefined && classifyFault(error) !== 'unavailable';
 }
 
 /** Whether the database could not be reached in time. The driver's errors without an SQLSTATE mean that. */

@@ -51,7 +51,7 @@ class World {
     },
   });
 
-  async consider(answer: CachedAnswer, policy = cachePolicy()): Promise<void> {
+  async sample(answer: CachedAnswer, policy = cachePolicy()): Promise<void> {
     const request: ReadRequest = {
       view: 'product',
       key: 'k',
@@ -62,7 +62,7 @@ class World {
         return { value: this.value, tags: [TAG], storable: true };
       },
     };
-    this.probe.consider(request, answer, {
+    this.probe.sample(request, answer, {
       keepAlive: (promise) => this.work.push(promise),
     });
     await Promise.all(this.work);
@@ -85,27 +85,27 @@ async function hitOf(value: string, over: Partial<CachedAnswer> = {}): Promise<C
 }
 
 describe('a probe', () => {
-  it('finds what is as at the origin consistent, without waiting', async () => {
+  it('finds an answer that equals the origin consistent, without waiting', async () => {
     const world = new World();
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'equal' }]);
     expect(world.slept).toEqual([]);
   });
 
-  it('gives an invalidation time to arrive', async () => {
+  it('waits for an invalidation to arrive', async () => {
     const world = new World();
     world.value = 'v2';
     world.whileAsleep = () => void invalidate(world.root, SLOTS);
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'changed_later' }]);
     expect(world.slept).toEqual([GRACE_MS]);
   });
 
-  it('tells and heals what nobody has invalidated', async () => {
+  it('reports and purges an answer whose change was never invalidated', async () => {
     const world = new World();
     world.value = 'v2';
     using lines = vi.spyOn(console, 'error');
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(JSON.parse(String(lines.mock.calls[0]?.[0]))).toMatchObject({
       'event.reason': 'missed_invalidation',
       view: 'product',
@@ -116,30 +116,30 @@ describe('a probe', () => {
     expect(world.invalidated).toEqual(['cache:key:k']);
   });
 
-  it('tells and heals what its mirror had to know', async () => {
+  it('reports and purges an answer that its mirror knew to be invalidated', async () => {
     const world = new World();
     world.value = 'v2';
     invalidate(world.root, SLOTS);
-    await world.consider(await hitOf('v1', { judgedSeq: 1 }));
+    await world.sample(await hitOf('v1', { judgedSeq: 1 }));
     expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'served_invalidated' }]);
     expect(world.invalidated).toEqual(['cache:key:k']);
     // Since the stamp and not since the mirror's moment: what the mirror has lost has to come along.
     expect(world.asked).toMatchObject([{ sinceSeq: 0, maxAgeMs: 0 }]);
   });
 
-  it('counts what it found also where that cannot be healed', async () => {
+  it('counts its verdict even if the purge fails', async () => {
     const world = new World();
     world.value = 'v2';
     world.purgeFails = true;
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'missed_invalidation' }]);
   });
 
-  it('calls nothing missed before the sources have told of the time of its read', async () => {
+  it('reports nothing as missed before the watermarks have passed its read', async () => {
     const world = new World();
     world.value = 'v2';
     world.completeUntil = 0;
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'inconclusive', reason: 'source_behind' }]);
     expect(world.invalidated).toEqual([]);
     expect(world.asked).toHaveLength(3);
@@ -147,7 +147,7 @@ describe('a probe', () => {
       expect(sourceMaxAgeMs).toBeLessThan(world.slept.slice(0, index + 1).reduce((sum, ms) => sum + ms, 0));
   });
 
-  it('waits for a source that tells late', async () => {
+  it('waits for a late watermark', async () => {
     const world = new World();
     world.value = 'v2';
     world.completeUntil = 0;
@@ -155,39 +155,39 @@ describe('a probe', () => {
       // The pass that the first question set off has found the change.
       if (world.slept.length === 2) invalidate(world.root, SLOTS);
     };
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'changed_later' }]);
   });
 
-  it('says nothing where the origin has changed back, or cannot be asked', async () => {
+  it('is inconclusive if the origin changed back or does not answer', async () => {
     const world = new World();
     world.value = 'v2';
     world.whileAsleep = () => {
       world.value = 'v1';
     };
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     world.originFails = true;
     world.now = 60_000;
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts.map(({ reason }) => reason)).toEqual(['changed_back', 'unreachable']);
   });
 
-  it('looks only at hits that claim to be right, of views that do not change with time', async () => {
+  it('probes only verified hits of views that allow it', async () => {
     const world = new World();
-    await world.consider(await hitOf('v1', { unverified: 'source-behind' }));
-    await world.consider(await hitOf('v1', { source: { hit: true, tier: 'kv', stale: true } }));
-    await world.consider(
+    await world.sample(await hitOf('v1', { unverified: 'source-behind' }));
+    await world.sample(await hitOf('v1', { source: { hit: true, tier: 'kv', stale: true } }));
+    await world.sample(
       await hitOf('v1', { source: { hit: false, forward: 'stale', stored: true, collapsed: false } }),
     );
-    await world.consider(await hitOf('v1'), cachePolicy({ probe: false }));
+    await world.sample(await hitOf('v1'), cachePolicy({ probe: false }));
     expect(world.verdicts).toEqual([]);
   });
 
-  it('looks once a second at most', async () => {
+  it('probes at most once a second', async () => {
     const world = new World();
     for (const now of [0, 10, 999, 1_000]) {
       world.now = now;
-      await world.consider(await hitOf('v1'));
+      await world.sample(await hitOf('v1'));
     }
     expect(world.verdicts).toHaveLength(2);
   });

@@ -4,6 +4,7 @@ import { event } from '../../../src/define/event.ts';
 import { earlierVersion } from '../../../src/define/version.ts';
 import { asCurrent } from '../../../src/pipeline/contracts/versions.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
+import { mistakeOf } from '../../support/catalog-mistakes.ts';
 
 const NOW = Date.parse('2026-11-01T00:00:00Z');
 
@@ -51,7 +52,7 @@ describe('versions of an event type', () => {
     });
   });
 
-  it('tells what breaks its own version from what a later one refuses', () => {
+  it('distinguishes data that break their own version from data that a later version refuses', () => {
     expect(judged('test.greeted.v1', { name: '' })).toMatchObject({
       refusal: { reason: 'contract_violation', pointer: '/data/name' },
     });
@@ -60,7 +61,7 @@ describe('versions of an event type', () => {
     });
   });
 
-  it('names the versions that there are to whoever sends another', () => {
+  it('names the accepted versions in the refusal of another', () => {
     expect(judged('test.greeted.v2', {})).toMatchObject({
       refusal: {
         code: 'unknown_event_version',
@@ -72,7 +73,7 @@ describe('versions of an event type', () => {
     expect(judged('test.other.v1', {})).toMatchObject({ refusal: { code: 'unknown_event_type' } });
   });
 
-  it('reads what was stored before there was the current one', () => {
+  it('reads events that were stored before the current version existed', () => {
     const stored = { seq: 7, type: 'test.greeted.v3', data: { first: 'Ada' } };
     expect(asCurrent(types, stored)).toEqual({
       seq: 7,
@@ -86,10 +87,14 @@ describe('versions of an event type', () => {
   it('are declared in order, with dates that make sense', () => {
     const data = z.object({});
     const plain = { description: '', data, stores: () => [] };
-    expect(() => event({ ...plain, type: 'a', version: 1, earlier: v3 as never })).toThrow('earlier');
-    expect(() => event({ ...plain, type: 'a', version: 0 })).toThrow('1 or more');
+    expect(mistakeOf(event({ ...plain, type: 'a', version: 1, earlier: v3 as never }))).toContain('earlier');
+    expect(mistakeOf(event({ ...plain, type: 'a', version: 0 }))).toContain('Its version is 0.');
     const deprecated = { since: '2027-01-02', sunset: '2027-01-01' };
-    expect(() => event({ ...plain, type: 'a', version: 1, deprecated })).toThrow('before the deprecation');
-    expect(() => event({ ...plain, type: 'a', version: 1, deprecated: { since: 'soon' } })).toThrow('no day');
+    expect(mistakeOf(event({ ...plain, type: 'a', version: 1, deprecated }))).toContain(
+      'before the deprecation',
+    );
+    expect(mistakeOf(event({ ...plain, type: 'a', version: 1, deprecated: { since: 'soon' } }))).toContain(
+      'not a day',
+    );
   });
 });

@@ -89,7 +89,7 @@ const query: Query = async (statement, params) =>
 const run = (statements: readonly string[]) =>
   db.$client.transaction(statements.map((statement) => db.$client.query(statement)));
 const captured = async () => {
-  const pending = await readPending(db, 100);
+  const pending = (await readPending(db, { limit: 100 })).changes;
   await db.execute('delete from millrace.outbox');
   return pending.flatMap(({ tags }) => tags).sort();
 };
@@ -113,7 +113,7 @@ afterAll(async () => {
 beforeEach(() => db.execute('delete from millrace.outbox'));
 
 describe("another application's tables", () => {
-  it('are as they were, but for the triggers', async () => {
+  it('are unchanged except for the triggers', async () => {
     expect(await query(SHAPE, [])).toEqual(shapeBefore);
     const triggers = await query(
       `select distinct tgrelid::regclass::text as name from pg_trigger where not tgisinternal order by 1`,
@@ -152,10 +152,10 @@ describe("another application's tables", () => {
     ).toContainEqual({ country: 'ES', tier: 'gold' });
     expect((await deleteEntity(db, customer, 'c3'))?.tags).toContain('customer:c3');
     // Captured once, by the writes themselves.
-    expect((await readPending(db, 100)).length).toBe(2);
+    expect((await readPending(db, { limit: 100 })).changes.length).toBe(2);
   });
 
-  it('are left by capture once the catalog has them no more', async () => {
+  it('lose their triggers when they leave the catalog', async () => {
     await run(captureStatements({ entities: [customer], histories: [], everything: 'all' }));
     await run([`insert into crm.notes values (9, 'c1', null)`]);
     expect(await captured()).toEqual([]);
@@ -170,7 +170,7 @@ describe('the declared tables', () => {
     await expect(assertDeclared(query, { own: [], adopted: [customers, notes] })).resolves.toBeUndefined();
   });
 
-  it('are told from those of the database in one error, with file and remedy', async () => {
+  it('are compared with the database, and one error lists all differences with file and remedy', async () => {
     const wrong = crm.table('customers', {
       id: integer('id').primaryKey(),
       city: text('city'),
@@ -189,7 +189,7 @@ describe('the declared tables', () => {
   - ${ADOPTED_TABLES}: there is no table crm.orders. Create it with the tool that owns the table, or correct adopted.ts.`);
   });
 
-  it('of a migration that has not been applied', async () => {
+  it('of a pending migration are reported', async () => {
     const declared = pgTable('events', {
       id: integer('id').primaryKey(),
       what: text('what'),

@@ -56,6 +56,7 @@ export default defineConfig({
         isolate: false,
       }),
       ...layer('simulation', ['test/simulation'], {}),
+      ...layer('model', ['test/model'], {}),
       ...layer('kafka', ['test/kafka'], {}),
       {
         plugins: [

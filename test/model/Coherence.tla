@@ -524,8 +524,10 @@ ReadsData(r) ==
 RelayedSeq(e) == Newest({marks[c].s : c \in {c \in AllCommits : marks[c].e = e}})
 Unmarked(k)   == Pending \cap Touching(k)
 
-\* A row that is marked in a newer epoch shows that the isolate's epoch is over: no token of it covers the row.
+\* The report lists the other epochs in which rows are marked, and the isolate asks the root whether its own is over.
+\* Then no token of it covers such a row. If the root does not answer, the answer has no token either.
 MarkedLater(e) == \E c \in AllCommits : marks[c].e > e
+MarkedElsewhere(e) == \E c \in AllCommits : marks[c].e \notin {0, e}
 
 \* The stamp of an entry whose reader is at this step.
 StampOf(r, isLate) ==
@@ -543,8 +545,9 @@ ReportKnown(r, asOf) ==
   IN  /\ reader[r].st = "data"
       /\ IF Fault("outbox not asked") THEN asOf = 0
          ELSE IF MarkedLater(e) /\ ~Fault("marks of a newer epoch overlooked") THEN asOf = Never
-         ELSE /\ \A c \in P : invalidatedAt[e][c] > 0
-              /\ asOf \in IF P = {} THEN {RelayedSeq(e)}
+         ELSE \/ asOf = Never /\ MarkedElsewhere(e) /\ May("lost")
+              \/ /\ \A c \in P : invalidatedAt[e][c] > 0
+                 /\ asOf \in IF P = {} THEN {RelayedSeq(e)}
                           ELSE Max(RelayedSeq(e), Newest({invalidatedAt[e][c] : c \in P}))..peak[e]
       /\ reader' = [reader EXCEPT ![r] = Loaded(r, asOf)]
       /\ UNCHANGED <<database, clock, relaying, network, store, history>>

@@ -187,7 +187,7 @@ export const RECORDED: Configuration = {
     MaxPushes: '1000',
     MaxEntries: '1000',
     // What the code does as well (README.md, "What the model found").
-    Faults: `{"marks of a newer epoch overlooked", "suspect reader takes another's fill"}`,
+    Faults: `{"suspect reader takes another's fill"}`,
   },
   invariants: ['NotAccepted', ...PROMISES],
 };

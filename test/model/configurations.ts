@@ -140,7 +140,7 @@ export const LIVE: Readonly<Record<string, { specification: string; configuratio
   SyncsArrive: {
     specification: 'SyncSpec',
     configuration: {
-      constants: { ...SMALL, Levels: '{"session", "bounded"}', Happens: '{"background"}' },
+      constants: { ...SMALL, ...SESSIONS, Happens: '{"background"}' },
       properties: ['SyncsArrive'],
     },
   },

@@ -13,7 +13,12 @@ export async function consumeDead(
       await keepDead([{ message: message.body, detail: DETAIL }]);
       message.ack();
     } catch (error) {
-      log('error', 'A dead letter could not be stored. Its message is retried later.', { 'event.action': 'dead-letter' }, error);
+      log(
+        'error',
+        'A dead letter could not be stored. Its message is retried later.',
+        { 'event.action': 'dead-letter' },
+        error,
+      );
       await retryLater(message, queue);
     }
   }

@@ -3,7 +3,7 @@ import type { KafkaRecord } from '../../storage/kafka.ts';
 
 /** The Kafka Protocol Binding of CloudEvents 1.0.2, as far as messages of the REST protocol carry it. */
 
-/** An event as JSON that nothing has judged yet, or why the record is none. */
+/** An event as unchecked JSON, or the reason why the record is not an event. */
 export type ReadRecord =
   | { readonly raw: unknown }
   | {
@@ -19,7 +19,7 @@ const STRUCTURED_PREFIX = 'application/cloudevents';
 const STRUCTURED = `${STRUCTURED_PREFIX}+json`;
 const ATTRIBUTE_PREFIX = 'ce_';
 const ATTRIBUTE_NAME = /^[a-z0-9]{1,64}$/;
-/** Characters that are kept of a record that is no event. */
+/** The most characters that are kept of a record that is not an event. */
 const KEPT_CHARACTERS_MAX = 8_192;
 
 /**

@@ -13,16 +13,18 @@ import { type LoadViewPorts, loadView, ViewFault } from '../../../src/features/l
 import { withTimeout } from '../../../src/platform/clock.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { reflect } from '../../../src/storage/postgres/reflecting.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const EPOCH = '0f';
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
   const migrationsDir = join(import.meta.dirname, '../../support/catalog/migrations');
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);
 afterAll(async () => {
+  logged.mockRestore();
   await database.close();
 });
 

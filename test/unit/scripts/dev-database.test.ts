@@ -13,6 +13,7 @@ import * as t from 'drizzle-orm/pg-core';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
@@ -278,7 +279,7 @@ function behavesLikeNeon(open: () => Promise<{ database: DevDatabase; stop: () =
 
 describe('the development database on PGlite', () => {
   behavesLikeNeon(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
+    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
     return { database, stop: () => database.close() };
   });
 
@@ -317,7 +318,7 @@ describe('the development database on PGlite', () => {
     await once(other, 'listening');
     const address = other.address();
     const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
-    const taken = startDevDatabase({ dataDir: 'memory://', migrationsDir, port });
+    const taken = startDevDatabase({ ...memoryDatabase(), migrationsDir, port });
     await expect(taken).rejects.toThrow(`Port ${port} on 127.0.0.1 is taken`);
     other.close();
   }, 60_000);

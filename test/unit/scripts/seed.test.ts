@@ -6,6 +6,7 @@ import { defineCatalog } from '../../../src/define/define-catalog.ts';
 import { event } from '../../../src/define/event.ts';
 import type { Seed } from '../../../src/define/project.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const seen = event({
   type: 'test.seen',
@@ -30,7 +31,7 @@ const seed: Seed = async ({ send }) => {
 };
 
 /** There is no folder of migrations for the catalog: it has no tables. */
-const start = () => startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations/none' });
+const start = () => startDevDatabase({ ...memoryDatabase(), migrationsDir: 'migrations/none' });
 
 async function countsOf(database: DevDatabase): Promise<Record<string, unknown> | undefined> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });

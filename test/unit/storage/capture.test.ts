@@ -19,6 +19,7 @@ import { readPending } from '../../../src/storage/postgres/outbox.ts';
 import { customer, product, purchaseHistory } from '../../support/catalog/entities.ts';
 import { catalog } from '../../support/catalog/index.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import {
   anyFate,
   anyThings,
@@ -336,7 +337,7 @@ function capturesOtherWriters(
 
 describe('capture on PGlite', () => {
   capturesOtherWriters(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { append, ensure, increment, remove, set, upsert } from '../../../src/define/event.ts';
 import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import {
   bike,
   type EffectsDatabase,
@@ -16,7 +17,7 @@ import {
 
 let of: EffectsDatabase;
 beforeAll(async () => {
-  of = await openEffectsDatabase({ dataDir: 'memory://' });
+  of = await openEffectsDatabase(memoryDatabase());
 }, 60_000);
 afterAll(() => of.stop());
 beforeEach(() => of.empty());

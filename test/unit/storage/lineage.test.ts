@@ -17,6 +17,7 @@ import {
 import { LINEAGE_KEEP_DAYS, sweepLineage } from '../../../src/storage/postgres/lineage-sweep.ts';
 import { purchase } from '../../support/catalog/events.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import { eventually } from '../../support/node/stack.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
@@ -236,7 +237,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
 
 describe('lineage on PGlite', () => {
   keepsLineage(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });

@@ -13,6 +13,7 @@ import { readBatch, readPending, settlePending } from '../../../src/storage/post
 import { keepRefused } from '../../../src/storage/postgres/quarantine.ts';
 import { catalog } from '../../support/catalog/index.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
@@ -229,7 +230,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
 
 describe('scoring on PGlite', () => {
   scoresWhatIsStored(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });

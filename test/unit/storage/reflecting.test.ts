@@ -13,6 +13,7 @@ import { REPORT_PENDING_MAX, reflect } from '../../../src/storage/postgres/refle
 import { products, purchases } from '../../support/catalog/tables.ts';
 import { customerPage, customerPurchases, productList, productPage } from '../../support/catalog/views.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const EPOCH = '0f';
 
@@ -24,7 +25,7 @@ let invalidations: (readonly string[])[];
 let known: InvalidatedChanges;
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await db.batch([
     db.insert(products).values([

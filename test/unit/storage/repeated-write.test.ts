@@ -6,12 +6,13 @@ import { deleteEntity, putEntity, rowVersion } from '../../../src/storage/postgr
 import { markRelayed } from '../../../src/storage/postgres/outbox.ts';
 import { product } from '../../support/catalog/entities.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);
 afterAll(() => database.close());

@@ -7,6 +7,7 @@ import { connect } from '../../../src/storage/postgres/connect.ts';
 import { boundsOf, readHistory } from '../../../src/storage/postgres/history.ts';
 import { pruneOld, readPruned } from '../../../src/storage/postgres/retention.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
@@ -110,7 +111,7 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
 
 describe('retention and history on PGlite', () => {
   keepsAndPrunes(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });

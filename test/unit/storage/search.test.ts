@@ -10,6 +10,7 @@ import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { mistakeOf } from '../../support/catalog-mistakes.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../support/catalog/migrations');
 const Tags = z.array(z.object({ tags: z.array(z.string()) }));
@@ -41,7 +42,7 @@ async function changed(): Promise<string[]> {
 }
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: MIGRATIONS });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: MIGRATIONS });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await query(
     'create table notes (id integer primary key, title text not null, body text, stars integer not null)',

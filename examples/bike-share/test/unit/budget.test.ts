@@ -6,6 +6,7 @@ import { type DevDatabase, startDevDatabase } from '../../../../scripts/dev/data
 import { judge } from '../../../../src/pipeline/judge.ts';
 import { connect } from '../../../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../../../src/storage/postgres/event-store.ts';
+import { memoryDatabase } from '../../../../test/support/node/memory-database.ts';
 import { catalog } from '../../catalog/index.ts';
 
 const NOW = Date.UTC(2026, 10, 28, 12);
@@ -16,7 +17,7 @@ let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
   const migrationsDir = join(import.meta.dirname, '../../migrations');
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 });
 afterAll(async () => {

@@ -8,6 +8,7 @@ import { newId } from '../../../../src/platform/ids.ts';
 import { classifyFault, connect } from '../../../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../../../src/storage/postgres/event-store.ts';
 import { rowEffectStatements } from '../../../../src/storage/postgres/row-effects.ts';
+import { memoryDatabase } from '../../../../test/support/node/memory-database.ts';
 import { catalog } from '../../catalog/index.ts';
 import { customerPage, productPage } from '../../catalog/views.ts';
 import { SHOP } from '../served.ts';
@@ -19,7 +20,7 @@ const dialect = new PgDialect();
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: SHOP.migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: SHOP.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 });
 afterAll(() => database.close());

@@ -111,14 +111,17 @@ function candidates(
   { keys, properties }: ExampleValues,
   path: string,
 ): string[] {
-  const [, collection = ''] = new RegExp(`/([\\w-]+)/\\{${name}\\}`).exec(path) ?? [];
-  const isNamed = ({ name: entity, write }: EntityDefinition) =>
-    collection !== '' && (write?.path === collection || collection.startsWith(entity));
   const property = properties.get(name);
   return [
     ...keys.filter((key) => key.entity.params[key.property] === field),
-    ...keys.filter((key) => key.property === name && isNamed(key.entity)),
+    ...keys.filter((key) => key.property === name && isNamedBefore(name, path, key.entity)),
   ]
     .map(({ value }) => value)
     .concat(property === undefined || property === null ? [] : [String(property)]);
+}
+
+/** Whether the path names the entity before the parameter: `customer` or its path of writes in `/v1/customers/{id}`. */
+export function isNamedBefore(parameter: string, path: string, { name, write }: EntityDefinition): boolean {
+  const [, collection = ''] = new RegExp(`/([\\w-]+)/\\{${parameter}\\}`).exec(path) ?? [];
+  return collection !== '' && (write?.path === collection || collection.startsWith(name));
 }

@@ -8,9 +8,10 @@ import {
   exampleAddress,
   exampleKey,
   exampleValues,
+  isNamedBefore,
 } from '../../define/example-addresses.ts';
 import { type FeatureDefinition, readNames } from '../../define/feature.ts';
-import type { ModelDefinition } from '../../define/model.ts';
+import { type ModelDefinition, referencesOf } from '../../define/model.ts';
 import { modelRoute } from '../model-routes.ts';
 import { IN_VARIABLES, postLine, readLine, sendLine, streamLine } from './lines.ts';
 import type { LiveData, LiveEvent, LiveModel, RowRoute } from './live-data.ts';
@@ -45,7 +46,7 @@ const MODEL_ADDRESSES_MAX = 2;
 
 /** @param now milliseconds since the Unix epoch: the examples of events are interpreted as if they happened then. */
 export function pageContent(catalog: Catalog, now: number): PageContent {
-  const sendable = catalog.events.filter(({ example }) => example !== undefined);
+  const sendable = byInfluence(catalog).filter(({ example }) => example !== undefined);
   const known = exampleValues(sendable, now);
   return {
     sections: [
@@ -168,6 +169,13 @@ function entityEntry({ name, key, write }: EntityDefinition): Entry {
   };
 }
 
+/** The events that most features count stand first, because they change most answers. */
+function byInfluence({ events, features }: Catalog): EventDefinition[] {
+  const countOf = ({ type }: EventDefinition) =>
+    features.filter(({ eventType }) => eventType === type).length;
+  return events.toSorted((a, b) => countOf(b) - countOf(a));
+}
+
 /** The event with the addresses that its example fills in, its own values first. */
 function liveEvent(
   { views, models }: Catalog,
@@ -180,21 +188,26 @@ function liveEvent(
   const ofModels = models.flatMap((model) => modelRoute(model) ?? []).flatMap(filledIn);
   const shown = ofModels.slice(0, MODEL_ADDRESSES_MAX);
   const addresses = [...views.flatMap(filledIn).slice(0, ADDRESSES_MAX - shown.length), ...shown];
-  return { type: event.type, data: event.example, addresses };
+  const feeds = models
+    .filter((model) => referencesOf(model).some(({ feature }) => feature.eventType === event.type))
+    .flatMap(({ path }) => path ?? []);
+  return { type: event.type, data: event.example, addresses, feeds };
 }
 
 /** The views of one row: the path ends with the only part of an entity's key, and nothing else is required. */
 function rowRoutes({ views, entities }: Catalog): RowRoute[] {
   return views.flatMap((view) => {
     const [, prefix, parameter = ''] = /^([^{}]*\/)\{(\w+)\}$/.exec(view.path) ?? [];
+    if (prefix === undefined || !view.query.safeParse({}).success) return [];
     const schema = view.params.shape[parameter];
-    const entity = entities.find(
-      ({ key, params }) => key.columns.length === 1 && params[key.columns[0]?.property ?? ''] === schema,
-    );
-    const property = entity?.key.columns[0]?.property;
-    if (prefix === undefined || entity === undefined || property === undefined) return [];
-    if (!view.query.safeParse({}).success) return [];
-    return [{ entity: entity.name, prefix, property, label: labelOf(view.response) }];
+    return entities.flatMap((entity) => {
+      const [only, ...others] = entity.key.columns;
+      if (only === undefined || others.length > 0) return [];
+      const { property } = only;
+      const isKey = property === parameter && isNamedBefore(parameter, view.path, entity);
+      if (!isKey && entity.params[property] !== schema) return [];
+      return [{ entity: entity.name, prefix, property, label: labelOf(view.response) }];
+    });
   });
 }
 

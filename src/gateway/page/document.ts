@@ -84,10 +84,15 @@ function entry({ name, facts, description, isPublic, line: text }: Entry) {
   return html`<article>
 <h3>${name} ${isPublic ? html`<span class="access">public</span>` : html`<span class="access closed">key</span>`}</h3>
 <p><code>${facts}</code></p>
-<p>${description}</p>
+<p>${prose(description)}</p>
 ${line(text)}
 </article>
 `;
+}
+
+/** A description as text, with the words between backticks as code. */
+function prose(description: string) {
+  return description.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part));
 }
 
 /** A region that scrolls has to be reachable by the keyboard. */
@@ -99,12 +104,12 @@ function line(text: string) {
 function liveSection(hasEvents: boolean, hasModels: boolean) {
   return html`<section id="live" aria-labelledby="live-title">
 <h2 id="live-title">Try it live</h2>
-<noscript><p>This part needs JavaScript. The lines below do the same in a shell.</p></noscript>
+<p id="without-script">This part needs JavaScript. The lines below do the same in a shell.</p>
 <div id="controls" hidden>
 <div class="field">
 <label for="key">Key</label>
 <input id="key" type="password" autocomplete="off" spellcheck="false" aria-describedby="key-hint">
-<p id="key-hint" class="hint">Stays in the memory of this page: it is not stored, and is sent to this deployment alone, in the header <code>Authorization</code>.</p>
+<p id="key-hint" class="hint"><code>npm run dev</code> prints one. It stays in the memory of this page: it is not stored, and is sent to this deployment alone, in the header <code>Authorization</code>.</p>
 </div>
 ${hasEvents ? eventForm() : html`<p>No event type of the catalog has an example, so there is none to send here.</p>`}
 ${hasModels ? modelForm() : ''}

@@ -5,6 +5,8 @@ export interface LiveEvent {
   readonly type: string;
   readonly data: unknown;
   readonly addresses: readonly string[];
+  /** The paths of the models that read features of this event: their answers change, too, a little later. */
+  readonly feeds: readonly string[];
 }
 
 /** The view of one row by a key of one part. */

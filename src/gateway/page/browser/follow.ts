@@ -1,5 +1,5 @@
 /** The way of one event: answers before it, the event itself, what it invalidated, and the same answers after it. */
-import { isAddressOf, type LiveData } from '../live-data.ts';
+import { isAddressOf, type RowRoute } from '../live-data.ts';
 import { memberOf, otherRows, outcomeOf } from './answers.ts';
 import { type Feed, openFeed } from './feed.ts';
 import { type Answer, ask } from './http.ts';
@@ -11,6 +11,8 @@ export interface Run {
   readonly id: string;
   readonly data: unknown;
   readonly addresses: readonly string[];
+  /** Paths of the models that the event changes. */
+  readonly feeds: readonly string[];
 }
 
 /** An answer before and after the event. */
@@ -32,11 +34,11 @@ const SOURCE = '/page';
 const STATUS_MS = 20_000;
 const FEED_MS = 10_000;
 /** A model's answer is invalidated once the features of its entity are updated, after the event is relayed. */
-const FEATURES_MS = 10_000;
+const FEATURES_MS = 5_000;
 const POLL_MS = 300;
 
 /** @throws Error with a message for the reader, where the way ends early. */
-export async function follow(run: Run, { models, rows }: LiveData, shown: Shown): Promise<void> {
+export async function follow(run: Run, rows: readonly RowRoute[], shown: Shown): Promise<void> {
   const before = await readBefore(run, rows);
   shown.step('Read', `${before.length} answers, which are in the cache now.`);
   const feed = await openFeed(run.type, run.key).catch((error: unknown) => String(error));
@@ -55,15 +57,15 @@ export async function follow(run: Run, { models, rows }: LiveData, shown: Shown)
         before.map(({ address }) => address),
         atLeast,
       );
-    const isModel = (address: string) => models.some(({ path }) => isAddressOf(path, address));
-    await compare(before, read, isModel, shown);
+    const isFed = (address: string) => run.feeds.some((path) => isAddressOf(path, address));
+    await compare(before, read, isFed, shown);
   } finally {
     if (typeof feed !== 'string') feed.close();
   }
 }
 
 /** Reads each address twice: the first read fills the cache, the second shows that it did. */
-async function readBefore(run: Run, rows: LiveData['rows']): Promise<Answer[]> {
+async function readBefore(run: Run, rows: readonly RowRoute[]): Promise<Answer[]> {
   const first = await readAll(run, run.addresses);
   const refused = first.find(({ status }) => status === 401);
   if (refused !== undefined) throw new Error(`The key is not right: ${refused.address} answered 401.`);
@@ -124,11 +126,11 @@ async function showChange(feed: Feed, time: unknown, { step }: Shown): Promise<v
   else step('Live feed', `Change ${change.change}, which concerns:`, change.entities);
 }
 
-/** Reads again until the answers of models are fresh, or the time for them is over. */
+/** Reads again until the answers of the models that the event feeds are fresh, or the time for them is over. */
 async function compare(
   before: readonly Answer[],
   read: () => Promise<Answer[]>,
-  isModel: (address: string) => boolean,
+  isFed: (address: string) => boolean,
   { step, comparison }: Shown,
 ): Promise<void> {
   const deadline = performance.now() + FEATURES_MS;
@@ -145,7 +147,7 @@ async function compare(
     }
     const answers = [...compared.values()];
     comparison(answers);
-    const waiting = answers.filter((answer) => isModel(answer.after.address) && !isSettled(answer));
+    const waiting = answers.filter((answer) => isFed(answer.after.address) && !isSettled(answer));
     if (waiting.length === 0 || performance.now() > deadline) break;
     await pause(POLL_MS);
   }

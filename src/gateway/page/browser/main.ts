@@ -76,13 +76,14 @@ function setUpEvents(): void {
     if (key === undefined) throw new Error('Sending an event needs the key. Type it into the field above.');
     let cards: Promise<unknown> = Promise.resolve();
     const run = {
+      feeds: data.events[type.selectedIndex]?.feeds ?? [],
       key,
       type: type.value,
       id: newId(),
       data: jsonOf(body.value),
       addresses: linesOf(addresses.value),
     };
-    await follow(run, data, {
+    await follow(run, data.rows, {
       step: (...step) => steps.append(stepItem(...step)),
       comparison: (answers) => {
         // One after the other, so that an earlier comparison never replaces a later one.
@@ -137,3 +138,4 @@ function newId(): string {
 if (data.events.length > 0) setUpEvents();
 if (data.models.length > 0) setUpModels();
 part('controls', HTMLDivElement).hidden = false;
+part('without-script', HTMLParagraphElement).hidden = true;

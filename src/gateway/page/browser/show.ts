@@ -1,5 +1,5 @@
 /** Shows answers. Texts become text nodes alone, so nothing that an answer contains is read as HTML. */
-import { isAddressOf, type LiveData } from '../live-data.ts';
+import { isAddressOf, type LiveData, type RowRoute } from '../live-data.ts';
 import { differences, memberOf, type Outcome, outcomeOf, rankedItems } from './answers.ts';
 import type { Compared } from './follow.ts';
 import { type Answer, ask } from './http.ts';
@@ -13,8 +13,6 @@ const OUTCOMES: Readonly<Record<Outcome, string>> = {
   hit: 'stayed a hit',
   refused: 'refused',
 };
-/** A fresh answer and one that stayed a hit stand beside each other at the top. */
-const ORDER: readonly Outcome[] = ['fresh', 'hit', 'refused'];
 
 type Child = Node | string;
 
@@ -34,15 +32,32 @@ export function stepItem(title: string, text: string, details: readonly string[]
   return element('li', {}, element('strong', {}, title), ` ${text}`, ...codes);
 }
 
-/** Cards of the compared answers: the first fresh one, the first hit, and then the others. */
+/** Cards of the compared answers. A fresh one and one that stayed a hit stand beside each other at the top. */
 export async function comparisonCards(
   answers: readonly Compared[],
   data: LiveData,
   key: string,
 ): Promise<HTMLElement[]> {
-  const first = ORDER.flatMap((outcome) => answers.find((answer) => of(answer) === outcome) ?? []);
+  const first = contrast(answers, data.rows);
   const rest = answers.filter((answer) => !first.includes(answer));
   return await Promise.all([...first, ...rest].map((answer) => comparisonCard(answer, data, key)));
+}
+
+/** A fresh answer and a hit, of two rows of one entity where there are such two, best of one with a description. */
+function contrast(answers: readonly Compared[], rows: readonly RowRoute[]): Compared[] {
+  const pairIn = (candidates: readonly Compared[]) => {
+    const [fresh, hit] = [
+      candidates.find((one) => of(one) === 'fresh'),
+      candidates.find((one) => of(one) === 'hit'),
+    ];
+    return fresh === undefined || hit === undefined ? undefined : [fresh, hit];
+  };
+  const described = rows.toSorted((a, b) => Number(b.label !== undefined) - Number(a.label !== undefined));
+  for (const { prefix } of described) {
+    const pair = pairIn(answers.filter(({ after }) => isAddressOf(`${prefix}{key}`, after.address)));
+    if (pair !== undefined) return pair;
+  }
+  return pairIn(answers) ?? [];
 }
 
 function of({ before, after }: Compared): Outcome {
@@ -53,7 +68,7 @@ async function comparisonCard(answer: Compared, data: LiveData, key: string): Pr
   const { before, after } = answer;
   const outcome = of(answer);
   const ranking = await rankingList(after, data, key);
-  const changes = ranking === undefined ? differences(before.json, after.json, CHANGES_SHOWN_MAX) : [];
+  const changes = ranking === undefined ? changesOf(before, after) : [];
   return element(
     'article',
     { class: `card ${outcome}` },
@@ -63,6 +78,12 @@ async function comparisonCard(answer: Compared, data: LiveData, key: string): Pr
     ...(changes.length === 0 || outcome === 'hit' ? [] : [changeList(changes)]),
     ...(ranking === undefined ? [] : [ranking]),
   );
+}
+
+/** What changed in the answer; of a row that has appeared, only that it has: a problem document is no earlier row. */
+function changesOf(before: Answer, after: Answer): string[] {
+  if (before.status !== after.status) return [`status: ${before.status} → ${after.status}`];
+  return differences(before.json, after.json, CHANGES_SHOWN_MAX);
 }
 
 function definition(term: string, { status, cacheStatus }: Answer): HTMLElement[] {

@@ -109,7 +109,7 @@ describe.skipIf(CHROMIUM === undefined)(`the page in ${TITLE}`, () => {
     // The answer of the model changes once the features are updated.
     const recommended = cards.filter({ hasText: '/v1/customers/c1/recommendations' });
     expect(await recommended.getAttribute('class')).toContain('fresh');
-    expect(await recommended.innerText()).toContain('A blue kettle');
+    expect(await recommended.textContent()).toContain('A blue kettle');
     expect(faults).toEqual([]);
     // The key is in no address and in nothing that the browser keeps.
     expect(addresses.filter((address) => address.includes(KEY))).toEqual([]);

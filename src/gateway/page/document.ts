@@ -121,10 +121,10 @@ ${hasModels ? modelForm() : ''}
 function eventForm() {
   return html`<form id="event-form" aria-labelledby="event-title">
 <h3 id="event-title">Follow an event</h3>
-<p>Reads some answers, which fills the cache, sends an event with a new id, and reads them again: the answers that depend on the event are fresh, the others stay hits.</p>
+<p>Reads some answers, which fills the cache, sends an event with a new id, and reads them again: the answers that depend on the event are fresh, the others stay hits. The event is stored like any other.</p>
 <div class="field"><label for="event-type">Event type</label><select id="event-type"></select></div>
 <div class="field"><label for="event-data">Its data (JSON)</label><textarea id="event-data" rows="9" spellcheck="false"></textarea></div>
-<div class="field"><label for="addresses">Addresses to compare, one a line</label><textarea id="addresses" rows="6" spellcheck="false"></textarea></div>
+<div class="field"><label for="addresses">Addresses to compare, one a line</label><textarea id="addresses" rows="8" spellcheck="false"></textarea></div>
 <button>Send and follow</button>
 <ol id="steps" aria-live="polite" aria-label="What has happened"></ol>
 <div id="comparison" aria-label="Answers before and after" role="group"></div>

@@ -67,7 +67,8 @@ export function quoted(text: string): string {
   return /^[\w./:?=%&-]+$/.test(text) && !/[?&]/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** One word in which the shell expands the two variables, and nothing else. */
+/** One word in which the shell expands the two variables, and nothing else: also no history, which `!` stands for. */
 function expanded(text: string): string {
-  return `"${text.replaceAll(/["\\`]|\$(?!(?:URL|KEY)\b)/g, '\\$&')}"`;
+  const escaped = text.replaceAll(/["\\`]|\$(?!(?:URL|KEY)\b)/g, '\\$&');
+  return `"${escaped.replaceAll('!', `"'!'"`)}"`;
 }

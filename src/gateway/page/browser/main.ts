@@ -7,6 +7,9 @@ import { comparisonCards, element, modelAnswer, stepItem } from './show.ts';
 /** The server has put it into this document itself. */
 const data: LiveData = JSON.parse(document.getElementById('live-data')?.textContent ?? '');
 
+/** Each address is read three times and more, and a browser has six connections. */
+const ADDRESSES_MAX = 24;
+
 /** The element with this id, which the page has. */
 function part<Kind extends HTMLElement>(id: string, kind: new () => Kind): Kind {
   const found = document.getElementById(id);
@@ -126,7 +129,9 @@ function jsonOf(text: string): unknown {
 
 function linesOf(text: string): string[] {
   const lines = text.split('\n').map((line) => line.trim());
-  return [...new Set(lines.filter((line) => line !== ''))];
+  const addresses = [...new Set(lines.filter((line) => line !== ''))];
+  if (addresses.length <= ADDRESSES_MAX) return addresses;
+  throw new Error(`There are ${addresses.length} addresses. Compare at most ${ADDRESSES_MAX}.`);
 }
 
 /** 128 random bits; `randomUUID` is missing where the page is served over plain HTTP. */

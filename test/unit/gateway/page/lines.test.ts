@@ -46,6 +46,13 @@ describe.each([
     ]);
   });
 
+  it('expand no history in an interactive shell', () => {
+    const line = readLine(at, '/v1/what!-1', { isPublic: true });
+    expect(argumentsOf(line)).toEqual(['-i', `${URL_OF_TEST}/v1/what!-1`]);
+    // A single quote is open before it.
+    expect(line).toMatch(/'[^'"]*![^'"]*'/);
+  });
+
   it('keep hostile data as data', () => {
     const posted = argumentsOf(postLine(at, '/v1/x', { text: HOSTILE }, { isPublic: true }));
     expect(JSON.parse(posted.at(-1) ?? '')).toEqual({ text: HOSTILE });

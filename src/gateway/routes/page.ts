@@ -1,4 +1,4 @@
-import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { OpenAPIHono } from '@hono/zod-openapi';
 import { parseAccept } from 'hono/utils/accept';
 import type { Catalog } from '../../define/catalog.ts';
 import { systemNow } from '../../platform/clock.ts';
@@ -19,21 +19,9 @@ const HEADERS = {
 /**
  * Serves a page for people at `/` to clients that accept HTML by name, as browsers do. It shows declarations of the
  * catalog and no data, so it needs no key. Every other request for `/` continues to the routes that are registered
- * after this one.
+ * after this one. OpenAPI describes what programs use, and so not this page.
  */
 export function registerPage(app: OpenAPIHono<AppEnv>, catalog: Catalog): void {
-  app.openAPIRegistry.registerPath({
-    method: 'get',
-    path: '/',
-    summary: 'A page for people: what this deployment serves, and an event followed live',
-    tags: ['page'],
-    responses: {
-      200: {
-        description: 'To clients that accept `text/html`.',
-        content: { 'text/html': { schema: z.string() } },
-      },
-    },
-  });
   let content: PageContent | undefined;
   app.get('/', async (c, next) => {
     if (!acceptsHtml(c.req.header('accept'))) return await next();

@@ -124,7 +124,7 @@ function ownRoutesOfReadme(): Listed[] {
 }
 
 function isOwn(path: string): boolean {
-  const own = [...RESERVED_PATHS, '/', '/health', '/metrics', '/openapi.json'];
+  const own = [...RESERVED_PATHS, '/health', '/metrics', '/openapi.json'];
   return own.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
 }
 

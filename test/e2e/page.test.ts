@@ -1,6 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Stack, startStack } from '../support/node/stack.ts';
+import { pageContent } from '../../src/gateway/page/content.ts';
+import { catalog } from '../support/catalog/index.ts';
+import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 const HTML = { accept: 'text/html,*/*;q=0.8' };
 let stack: Stack;
@@ -52,7 +55,7 @@ it('asks every other client for the key, and tells its holder that no route is t
   const stranger = await stack.fetch('/');
   expect(stranger.status).toBe(401);
   expect(await stranger.json()).toMatchObject({ code: 'unauthorized' });
-  const holder = await stack.fetch('/', { headers: { authorization: 'Bearer end-to-end-key' } });
+  const holder = await stack.fetch('/', { headers: { authorization: `Bearer ${KEY}` } });
   expect(holder.status).toBe(404);
   expect(await holder.json()).toMatchObject({ code: 'not_found' });
   const writer = await stack.fetch('/', { method: 'POST', headers: HTML });
@@ -69,4 +72,24 @@ it('has links that answer without a key', async () => {
     expect(response.status, link).toBe(200);
     await response.body?.cancel();
   }
+});
+
+it('shows lines that a shell runs, and that this deployment answers', async () => {
+  const origin = new URL((await stack.fetch('/health/live')).url).origin;
+  const { sections } = pageContent(catalog, Date.now());
+  /** The status that the line's `curl` prints at the end; a stream is ended after two seconds. */
+  const statusOf = (line: string) => {
+    const quiet = "-s -o /dev/null -m 20 -w '%{http_code}'";
+    const limited = line.startsWith('curl -N') ? quiet.replace('-m 20', '-m 2') : quiet;
+    const env = { ...process.env, URL: origin, KEY };
+    return execFileSync('/bin/sh', ['-c', `${line} ${limited} || true`], { env, encoding: 'utf8' }).slice(-3);
+  };
+  const lines = (id: string) =>
+    sections.find((section) => section.id === id)?.entries.map(({ line }) => line) ?? [];
+  // The events first: their examples make the rows that the views show. -i prints nothing beside `-o`.
+  for (const line of lines('events')) expect(statusOf(line), line).toMatch(/^20[12]$/);
+  for (const line of ['views', 'features', 'entities'].flatMap(lines))
+    expect(statusOf(line), line).toBe('200');
+  // No version of these is published: two say so, and the third is asked with a placeholder in its request.
+  expect(lines('models').map(statusOf)).toEqual(['503', '503', '400']);
 });

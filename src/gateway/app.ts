@@ -83,7 +83,10 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   uncached.onError(failed);
   app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
   uncached.notFound((c) =>
-    problemResponse(new Failure('not_found', 'No route is here; see /openapi.json.'), requestIdOf(c)),
+    problemResponse(
+      new Failure('not_found', 'No route has this method and path; see /openapi.json.'),
+      requestIdOf(c),
+    ),
   );
 
   // Before the middleware that requires the key: the page needs none.

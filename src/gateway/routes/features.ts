@@ -57,7 +57,7 @@ export function registerFeatures(
     responses: {
       200: {
         description:
-          'One result a key, in the order of the keys; times in milliseconds since the Unix epoch.',
+          'One result for each key, in the order of the keys; times are in milliseconds since the Unix epoch.',
         content: { 'application/json': { schema: ReadAnswer } },
       },
       400: problem('The body is not valid.'),

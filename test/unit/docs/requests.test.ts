@@ -79,7 +79,7 @@ const ANSWERS: Readonly<Record<string, readonly string[]>> = {
   'docs/models.md': ['expected-spend.Prediction'],
 };
 
-it('shows answers that keep the schemas', () => {
+it('shows answers that match the schemas', () => {
   const answers = pages()
     .flatMap(blocksOf)
     .filter(({ language }) => language === 'json');

@@ -7,7 +7,7 @@ export class UsageError extends Error {}
 const NPM_SETTINGS: ReadonlySet<string> = new Set(['key', 'force', 'help']);
 
 interface Call<Options extends ParseArgsOptionsConfig> {
-  /** The command as it is typed, e.g. `npm run dev`. */
+  /** The command as it is typed, without its options: `npm run dev`, `npm run cli -- digest`. */
   readonly command: string;
   readonly options: Options;
   /** How many arguments without a dash there may be. */
@@ -29,11 +29,12 @@ export function readOptions<const Options extends ParseArgsOptionsConfig>({
   args = process.argv.slice(2),
   env = process.env,
 }: Call<Options>) {
-  const list = `\`${command} -- --help\` lists the options.`;
+  const typed = command.includes(' -- ') ? command : `${command} --`;
+  const list = `\`${typed} --help\` lists the options.`;
   for (const name of Object.keys(options))
     if (!NPM_SETTINGS.has(name) && env[`npm_config_${name.replaceAll('-', '_')}`] !== undefined)
       throw new UsageError(
-        `npm took --${name} for itself: write \`${command} -- --${name}\`, with the two dashes.`,
+        `npm took --${name} for itself: write \`${typed} --${name}\`, with the two dashes.`,
       );
   const { tokens } = parseArgs({
     args: [...args],

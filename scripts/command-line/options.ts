@@ -17,7 +17,8 @@ interface Call<Options extends ParseArgsOptionsConfig> {
 }
 
 /**
- * Reads the options of a command, as `parseArgs` of Node does.
+ * Reads the options of a command, as `parseArgs` of Node does. Messages refer to `--help`, or list the options of a
+ * command that declares no `help`.
  *
  * @throws UsageError, of one line: for an unknown option with the nearest one, for a value that is missing or too much,
  *   for an argument that the command does not take, and for an option that npm took for itself because `--` is missing.
@@ -30,7 +31,10 @@ export function readOptions<const Options extends ParseArgsOptionsConfig>({
   env = process.env,
 }: Call<Options>) {
   const typed = command.includes(' -- ') ? command : `${command} --`;
-  const list = `\`${typed} --help\` lists the options.`;
+  const names = Object.keys(options).map((name) => `--${name}`);
+  const list = Object.hasOwn(options, 'help')
+    ? `\`${typed} --help\` lists the options.`
+    : `The options of \`${command}\` are ${names.join(', ')}.`;
   for (const name of Object.keys(options))
     if (!NPM_SETTINGS.has(name) && env[`npm_config_${name.replaceAll('-', '_')}`] !== undefined)
       throw new UsageError(

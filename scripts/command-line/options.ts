@@ -32,9 +32,10 @@ export function readOptions<const Options extends ParseArgsOptionsConfig>({
 }: Call<Options>) {
   const typed = command.includes(' -- ') ? command : `${command} --`;
   const names = Object.keys(options).map((name) => `--${name}`);
+  const takes = names.length === 0 ? 'takes no options' : `takes ${names.join(', ')}`;
   const list = Object.hasOwn(options, 'help')
     ? `\`${typed} --help\` lists the options.`
-    : `The options of \`${command}\` are ${names.join(', ')}.`;
+    : `\`${command}\` ${takes}.`;
   for (const name of Object.keys(options))
     if (!NPM_SETTINGS.has(name) && env[`npm_config_${name.replaceAll('-', '_')}`] !== undefined)
       throw new UsageError(

@@ -265,7 +265,7 @@ async function fill(
   const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
   let flight: Flight;
   try {
-    const fillOnce = () => readAndTell(request, ports);
+    const fillOnce = () => readCounted(request, ports);
     const { time, context } = ports;
     flight = await singleFlight(gate, { epoch, minStamp, ...grain }, fillOnce, {
       time,
@@ -318,7 +318,7 @@ async function toEntry(
   return { body, etag, slots, ...at, ...told, ...grain, filledAt: ports.time.now() };
 }
 
-async function readAndTell(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
+async function readCounted(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
   try {
     const read = await readOrigin(request, ports);
     ports.filled?.(request.view, 'ok');

@@ -40,9 +40,14 @@ it.each([
     /^The catalog has 1 mistake\(s\):\n {2}the event "ride.v1" \(events\.ts, ride\): Its example is refused: .*received string\. Correct the example: /,
   ],
   [
-    'a builder that throws',
+    'a mistake that a builder finds',
     'version: 0, stores: () => []',
-    /^The catalog cannot be loaded \(src\/catalog\/index\.ts, line 4\): A version is 1 or more, not 0\.$/,
+    /^The catalog has 1 mistake\(s\):\n {2}the event "ride" \(events\.ts, ride\): .*version/,
+  ],
+  [
+    'an error of its own code',
+    `version: 1, stores: () => [], ...(() => { throw new Error('Not yet.'); })()`,
+    /^The catalog cannot be loaded \(src\/catalog\/index\.ts, line 4\): Not yet\.$/,
   ],
   [
     'a function that throws for the example',

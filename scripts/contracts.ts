@@ -9,12 +9,12 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Catalog } from '../src/define/catalog.ts';
 import type { Finding } from '../src/pipeline/contracts/finding.ts';
 import { Contract, type ContractChange, compareContracts } from '../src/pipeline/contracts/releases.ts';
 import { readOptions } from './command-line/options.ts';
 import { runCommand } from './command-line/run.ts';
 import { loadCatalog } from './project/catalog.ts';
+import { contractsOf } from './project/contracts.ts';
 import { loadProject } from './project/load.ts';
 
 /** Characters of a value that are shown; a schema may be long. */
@@ -27,12 +27,6 @@ function readReleased(folder: string): Contract[] {
     if (parsed.success && `${parsed.data.type}.json` === name) return parsed.data;
     throw new Error(`${join(folder, name)} is not the contract of a type of that name.`);
   });
-}
-
-function declaredContracts(catalog: Catalog): Contract[] {
-  return [...catalog.eventTypes.values()].map(({ type, deprecated, jsonSchema }) =>
-    Contract.parse({ type, ...(deprecated === undefined ? {} : { deprecated }), schema: jsonSchema() }),
-  );
 }
 
 function shown(value: unknown): string {
@@ -71,7 +65,7 @@ await runCommand(async () => {
     },
   });
   if (options.help) return console.log(USAGE);
-  const declared = declaredContracts(await loadCatalog());
+  const declared = contractsOf(await loadCatalog());
   const folder = loadProject().contracts;
   const today = new Date().toISOString().slice(0, 10);
   const changes = compareContracts(readReleased(folder), declared, today);

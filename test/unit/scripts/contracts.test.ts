@@ -54,6 +54,11 @@ it.each([
     `version: 1, example: { minutes: 1 }, stores: () => { throw new Error('Not yet.'); }`,
     /`stores` failed on it \(Error: Not yet\.\)\. Correct `stores`, or the example\.$/,
   ],
+  [
+    'a contract that has no JSON Schema',
+    'version: 1, data: z.object({ at: z.date() }), stores: () => []',
+    /^The contract of ride\.v1 has no JSON Schema: Date cannot be represented in JSON Schema\. Use types/,
+  ],
 ])('npm run contracts reports %s as npm run check:catalog does', async (_, event, report) => {
   catalogOf(event);
   const checked = await run('scripts/check-catalog.ts');

@@ -128,7 +128,7 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
     ]);
   }, 180_000);
 
-  it('reads a partition once more after `npm run cli -- kafka-seek`, and stores nothing twice', async () => {
+  it('takes the position of a partition by `npm run cli -- kafka-seek`, and refuses one that there is not', async () => {
     const gate = await gateTo(stack);
     const seek = async (topic: string, partition: string, to: string) =>
       await startCli(gate.url, 'kafka-seek', '--topic', topic, '--partition', partition, '--to', to).ended;

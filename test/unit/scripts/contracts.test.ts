@@ -1,9 +1,12 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { runScriptOf } from '../../support/node/command-usage.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
+
+/** Each test runs two or three processes. */
+vi.setConfig({ testTimeout: 120_000 });
 
 /** A checkout with a catalog of its own, below this one so that it finds the dependencies. */
 let checkout: string;

@@ -4,9 +4,11 @@ import { describe, expect, it } from 'vitest';
 import { expectRefusal } from '../../support/node/command-usage.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
+/** Some of the scripts load the whole local platform before they look at their options; several run at once. */
+const TIMEOUT_MS = 240_000;
 const [example = ''] = readdirSync(join(ROOT, 'examples'));
 
-describe.concurrent('a wrong call is one line and the exit code 2', () => {
+describe.concurrent('a wrong call is one line and the exit code 2', { timeout: TIMEOUT_MS }, () => {
   it.each([
     ['scripts/scaffold.ts', ['--exampel', 'x'], 'Did you mean --example?'],
     ['scripts/scaffold.ts', ['--example', 'none'], 'There is no example "none". examples/ has '],

@@ -12,6 +12,6 @@ it.each([
   ['examples/shop/bench/pipeline.ts', ['--seconds', 'x'], '--seconds takes a whole number of at least 1'],
   ['examples/shop/bench/bulk.ts', [], 'Name a file of the UCI data set: npm run bench:bulk -- FILE.'],
   ['examples/shop/bench/warming.ts', ['a', 'b'], '"b" is too much'],
-] as const)('%s %j is refused in one line', async (script, args, message) => {
+] as const)('%s %j is refused in one line', { timeout: 120_000 }, async (script, args, message) => {
   await expectRefusal(script, args, message);
 });

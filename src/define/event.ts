@@ -136,7 +136,7 @@ export function event<Schema extends z.ZodType>(declaration: {
           if (unstorable !== undefined) return notStorable(data, unstorable);
           return { ok: true, effects, tags: tagsOfEffects(effects) };
         } catch (error) {
-          return defect('stores_failed', '`stores`', error);
+          return defect('stores_failed', 'the function `stores`', error);
         }
       },
     };
@@ -151,7 +151,7 @@ function refusalBy<Data>(rule: EventRule<Data>, data: Data, context: EventContex
     if (rule.holds(data, context) !== false) return undefined;
     return { ok: false, code: 'quality_violation', reason: name, pointer, detail };
   } catch (error) {
-    return defect('rule_failed', `rule "${name}"`, error);
+    return defect('rule_failed', `the rule "${name}"`, error);
   }
 }
 
@@ -160,7 +160,7 @@ function refusalBy<Data>(rule: EventRule<Data>, data: Data, context: EventContex
  * is quarantined until the defect is fixed.
  */
 function defect(reason: 'rule_failed' | 'stores_failed', what: string, error: unknown): Verdict {
-  const detail = `The event keeps its contract, but the catalog's own ${what} failed on it (${causeOf(error)}).`;
+  const detail = `The event keeps its contract, but ${what} of its type failed (${causeOf(error)}).`;
   return { ok: false, code: 'contract_violation', reason, pointer: '/data', detail };
 }
 

@@ -54,7 +54,7 @@ const statusOf = async (id: string, source = '/ingest') => {
   return { status: response.status, json: (await response.json()) as Record<string, unknown> };
 };
 
-describe('an event that waits to be stored', () => {
+describe('an event with Prefer: wait', () => {
   it('is answered 201 with a token from which every read shows it', async () => {
     const wait = { 'content-type': STRUCTURED, prefer: 'respond-async, wait=5' };
     const purchase = event(line('W1'));
@@ -82,7 +82,7 @@ describe('an event that waits to be stored', () => {
     });
   });
 
-  it('has its verdict in a batch of good and bad ones', async () => {
+  it('has a verdict of its own in a batch', async () => {
     const events = [event(line('W2')), event(line('W2', { quantity: -1 })), event(line('W2'))];
     const [first] = events;
     const batch = [...events, first, { ...first, data: line('W2', { quantity: 9 }) }];
@@ -98,8 +98,8 @@ describe('an event that waits to be stored', () => {
   });
 });
 
-describe('where an event is', () => {
-  it('is told once it has left the queue, and to those with the key alone', async () => {
+describe('the status of an event', () => {
+  it('is available after the event has left the queue, and needs the key', async () => {
     const purchase = event(line('S1'), { source: 'https://shop.example/tills/1?a=b' });
     expect((await send(JSON.stringify(purchase), { 'content-type': STRUCTURED })).status).toBe(202);
     const { source, id } = purchase as unknown as { source: string; id: string };
@@ -114,7 +114,7 @@ describe('where an event is', () => {
   });
 });
 
-describe('the other ways in', () => {
+describe('the other content modes', () => {
   it('takes binary mode, with percent-encoded attributes', async () => {
     const headers = {
       'content-type': 'application/json; charset=utf-8',
@@ -153,7 +153,7 @@ describe('the other ways in', () => {
     });
   });
 
-  it('takes gzipped bodies, and no more of them than is allowed', async () => {
+  it('accepts gzipped bodies up to the limit', async () => {
     const zipped = { 'content-type': BATCHED, 'content-encoding': 'gzip', prefer: 'wait' };
     const batch = JSON.stringify([event(line('G1')), event(line('G1'))]);
     expect(await send(gzipSync(batch), zipped)).toMatchObject({ status: 201, json: { accepted: 2 } });

@@ -47,7 +47,7 @@ function remedyOf(reason: string): string {
   const defect = CATALOG_DEFECTS.get(reason);
   if (defect !== undefined) return `Correct ${defect}, or the example.`;
   if (reason === 'not_storable') return 'Correct the example, `stores` or the column.';
-  return 'Correct the example: clients are shown it as an event that is taken.';
+  return 'Correct the example: /v1/events/types shows it to clients as an event that is accepted.';
 }
 
 function checkFolds(
@@ -65,7 +65,7 @@ function checkFolds(
       report(feature, named, problem, 'Correct `key`, `value` or `item`.');
     } else if (folded.value !== null && !Number.isSafeInteger(folded.value.amount)) {
       const { amount } = folded.value;
-      const problem = `It adds ${amount} for the example of ${version.type}; sums are kept in whole numbers.`;
+      const problem = `It adds ${amount} for the example of ${version.type}; sums must be whole numbers.`;
       report(feature, named, problem, 'Return a whole number, e.g. cents or grams.');
     }
   }

@@ -44,7 +44,7 @@ export function eventOf(record: KafkaRecord): ReadRecord {
     );
   const parsed = record.value === null ? { json: undefined } : parse(record.value);
   if (parsed === undefined)
-    return refuse(record, 'malformed_json', 'The value of the record is not JSON, or nested too deep.');
+    return refuse(record, 'malformed_json', 'The value of the record is not JSON, or is nested too deep.');
   const { json } = parsed;
   if (isBinary) return { raw: binaryEvent(headers, json) };
   if (isStructured || (contentType === '' && hasSpecVersion(json))) return { raw: json };

@@ -51,7 +51,7 @@ function aheadOfPartition({ topic, partition }: SourcePorts['at'], offset: numbe
     `Partition ${partition} of the topic ${topic} ends before offset ${offset}, which its group has committed: the topic was ` +
       'probably deleted and created again. ' +
       `\`npm run cli -- kafka-seek --topic ${topic} --partition ${partition} --to earliest\` reads the partition ` +
-      'from its beginning; events that are stored already are recognised as duplicates.',
+      'from its beginning; events that are already stored are recognised as duplicates.',
   );
 }
 

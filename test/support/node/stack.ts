@@ -8,6 +8,7 @@ import { startDevDatabase } from '../../../scripts/dev/database.ts';
 import { EVERYTHING } from '../../../src/cache/entry.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { FIXTURE, type Served } from './fixture.ts';
+import { memoryDatabase } from './memory-database.ts';
 import { workerConfig } from './worker-config.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -50,7 +51,7 @@ export async function startStack(
   { capture = false, served = FIXTURE, existing = [] }: StackOptions = {},
 ): Promise<Stack> {
   const { catalog, main, migrationsDir, cachedPath } = served;
-  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
+  const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
   neonConfig.fetchEndpoint = () => database.endpoint;
   const client = neon(database.connectionString);
   for (const statement of existing) await client.query(statement);

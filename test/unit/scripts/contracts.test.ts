@@ -55,7 +55,7 @@ it.each([
   [
     'a function that throws for the example',
     `version: 1, example: { minutes: 1 }, stores: () => { throw new Error('Not yet.'); }`,
-    /`stores` failed on it \(Error: Not yet\.\)\. Correct `stores`, or the example\.$/,
+    /`stores` of its type failed \(Error: Not yet\.\)\. Correct `stores`, or the example\.$/,
   ],
   [
     'a contract that has no JSON Schema',

@@ -1,4 +1,4 @@
-import { InvalidatedChanges } from '../cache/as-of.ts';
+import { EndedEpochs, InvalidatedChanges } from '../cache/as-of.ts';
 import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
 import { clockAt } from '../cache/clock/wire.ts';
@@ -59,6 +59,7 @@ export class Isolate {
   readonly memory = new MemoryTier(MEMORY_TIER_BYTES);
   readonly models = new LoadedModels(systemTime);
   readonly invalidated = new InvalidatedChanges();
+  readonly ended = new EndedEpochs();
   readonly lineage = new LineageRecorder();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;
@@ -182,14 +183,21 @@ export class BoundIsolate implements ViewPorts {
   }
 
   load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
-    const { follower, invalidated } = this.isolate;
-    const { epoch } = follower.mirror.clock;
+    const { follower, invalidated, ended } = this.isolate;
+    const { epoch, seq } = follower.mirror.clock;
     const { withTimeout } = systemTime;
     const reflection = reflect(this.db.$client, epoch);
     const ports = {
       epoch,
       reflection,
       invalidated,
+      ended,
+      currentEpoch: async () => {
+        const { epoch: current } = await clockAt(rootClock(this.env)).sync({
+          ...{ epoch, sinceSeq: seq, maxAgeMs: 0, atLeast: undefined },
+        });
+        return current;
+      },
       invalidate: (tags: readonly string[]) => invalidateTags(this.env, tags),
       withTimeout,
       shards: this.#shards,

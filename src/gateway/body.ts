@@ -76,7 +76,12 @@ export function mediaType(request: Request): string {
 /** `x-gzip` is the same coding as `gzip` (RFC 9110 §8.4.1.3). */
 const GZIP = new Set(['gzip', 'x-gzip']);
 
-async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
+/**
+ * The bytes of a body, unpacked.
+ *
+ * @throws Failure `unsupported_encoding`, `malformed_encoding`, `body_too_large`.
+ */
+export async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
   const encoding = (request.headers.get('content-encoding') ?? 'identity').trim().toLowerCase();
   if (encoding !== 'identity' && !GZIP.has(encoding)) {
     await request.body?.cancel();

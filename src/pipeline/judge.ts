@@ -16,7 +16,7 @@ export interface AcceptedEvent {
   readonly subject: string | null;
   /** RFC 3339, in UTC, to the millisecond. */
   readonly time: string;
-  /** `dataschema` and the extension attributes, where it has some. */
+  /** `dataschema`, a `datacontenttype` other than `application/json`, and the extension attributes, if any. */
   readonly extensions?: Extensions;
   readonly data: unknown;
 }

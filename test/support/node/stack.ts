@@ -15,6 +15,8 @@ const ROOT = join(import.meta.dirname, '../../..');
 export const KEY = 'end-to-end-key';
 
 export interface Stack extends AsyncDisposable {
+  /** Where the worker listens, for clients that are programs of their own. */
+  readonly url: URL;
   /** Another writer to the same database. */
   sql(text: string, params?: unknown[]): Promise<Record<string, unknown>[]>;
   /** Takes the database away, as an outage would. */
@@ -86,6 +88,7 @@ export async function startStack(
     (status) => status.includes('; hit'),
   );
   return {
+    url,
     sql: (text, params = []) => client.query(text, params),
     stopDatabase,
     killRuntime: () => {

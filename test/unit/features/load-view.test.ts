@@ -4,7 +4,7 @@ import { integer, pgTable, text } from 'drizzle-orm/pg-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { InvalidatedChanges } from '../../../src/cache/as-of.ts';
+import { EndedEpochs, InvalidatedChanges } from '../../../src/cache/as-of.ts';
 import { entity } from '../../../src/define/entity.ts';
 import { event } from '../../../src/define/event.ts';
 import { feature } from '../../../src/define/feature.ts';
@@ -70,6 +70,8 @@ function portsOf(read: LoadViewPorts['shards']['read'] = async () => [], of = db
     epoch: EPOCH,
     reflection: reflect(of.$client, EPOCH),
     invalidated: new InvalidatedChanges(),
+    ended: new EndedEpochs(),
+    currentEpoch: async () => EPOCH,
     invalidate: async () => ({ epoch: EPOCH, seq: 1 }),
     withTimeout,
     shards: { read },

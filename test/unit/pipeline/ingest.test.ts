@@ -165,13 +165,30 @@ describe('the judge', () => {
     expect(reasonOf(raw)).toBe(expected.replace('quality_not', 'quantity_not_positive'));
   });
 
-  it('keeps dataschema and extension attributes, and returns them with the event', () => {
-    const sent = { traceparent: '00-0af7-b7ad-01', sampled: true, attempt: 2, dataschema: '/schemas/1' };
+  it('keeps dataschema, other JSON types and extension attributes, and returns them with the event', () => {
+    const sent = {
+      traceparent: '00-0af7-b7ad-01',
+      tracestate: '',
+      sampled: true,
+      attempt: 2,
+      dataschema: '/schemas/1',
+      datacontenttype: 'application/vnd.shop+json; charset=utf-8',
+    };
     const judgement = judge(catalog.eventTypes, eventOf(line, { ...sent, empty: null }), NOW);
     if (judgement.verdict !== 'accepted') throw new Error(judgement.refusal.detail);
     expect(judgement.event.extensions).toEqual(sent);
     expect(asCloudEvent(judgement.event)).toMatchObject(sent);
     expect(reasonOf(asCloudEvent(judgement.event))).toBe('accepted');
+  });
+
+  it('keeps no datacontenttype that its absence means', () => {
+    const judgement = judge(
+      catalog.eventTypes,
+      eventOf(line, { datacontenttype: 'Application/JSON; charset=utf-8' }),
+      NOW,
+    );
+    expect(judgement).toMatchObject({ verdict: 'accepted' });
+    expect(judgement.verdict === 'accepted' && judgement.event.extensions).toBeUndefined();
   });
 
   it('never throws, for any input', () => {

@@ -1,7 +1,7 @@
 import { count, eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { type AsOfPorts, InvalidatedChanges, loadAsOf } from '../../../src/cache/as-of.ts';
+import { type AsOfPorts, EndedEpochs, InvalidatedChanges, loadAsOf } from '../../../src/cache/as-of.ts';
 import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { slotsOf } from '../../../src/cache/clock/slots.ts';
 import type { Database, Loaded } from '../../../src/define/view.ts';
@@ -52,6 +52,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await db.execute(sql`delete from millrace.outbox`);
+  await db.execute(sql`delete from millrace.epochs`);
   clock = newClock(EPOCH);
   invalidations = [];
   known = new InvalidatedChanges();
@@ -71,6 +72,8 @@ function portsOf(changed: Partial<AsOfPorts> = {}): AsOfPorts {
     epoch: EPOCH,
     reflection: reflect(db.$client, EPOCH),
     invalidated: known,
+    ended: new EndedEpochs(),
+    currentEpoch: async () => EPOCH,
     invalidate: async (tags) => {
       invalidations.push(tags);
       return { epoch: EPOCH, seq: invalidate(clock, slotsOf(tags)) };
@@ -113,6 +116,31 @@ describe('an answer is as of', () => {
     await markRelayed(db, [relayed], { epoch: 'another', seq: 99 });
     expect(await loadAsOf(loadA1, portsOf())).not.toHaveProperty('asOf');
     expect(invalidations).toEqual([]);
+  });
+
+  it('an unknown moment if a change was relayed in an epoch that the root has now, and is not stored', async () => {
+    const [relayed = 0] = await commit(A1);
+    await markRelayed(db, [relayed], { epoch: 'newer', seq: 1 });
+    const loaded = await loadAsOf(loadA1, portsOf({ currentEpoch: async () => 'newer' }));
+    expect(loaded).toMatchObject({ asOf: null, storable: false });
+    const away = portsOf({ currentEpoch: () => Promise.reject(new Error('The network is down.')) });
+    expect(await loadAsOf(loadA1, away)).toMatchObject({ asOf: null, storable: false });
+  });
+
+  it('known although changes were relayed in epochs that have ended, and the root is asked once', async () => {
+    const [relayed = 0, own = 0] = await commit(A1, ['product:B2']);
+    await markRelayed(db, [relayed], { epoch: 'older', seq: 7 });
+    await markRelayed(db, [own], { epoch: EPOCH, seq: 3 });
+    let asked = 0;
+    const ports = portsOf({
+      currentEpoch: async () => {
+        asked += 1;
+        return EPOCH;
+      },
+    });
+    for (let read = 0; read < 3; read += 1)
+      expect((await loadAsOf(loadA1, ports)).asOf).toEqual({ epoch: EPOCH, seq: 3 });
+    expect(asked).toBe(1);
   });
 
   it('the invalidation alone if the clock was recreated meanwhile', async () => {

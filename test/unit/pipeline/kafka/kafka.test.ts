@@ -47,6 +47,24 @@ describe('a record', () => {
     });
   });
 
+  it('has data of another content type as text, and is judged by its own id', () => {
+    const { data: _, ...attributes } = event('1');
+    const headers = [
+      ...Object.entries(attributes).map(([name, value]) => header(`ce_${name}`, value)),
+      header('content-type', 'text/plain'),
+    ];
+    expect(eventOf(record({ value: 'hello', headers }))).toEqual({
+      raw: { ...attributes, datacontenttype: 'text/plain', data: 'hello' },
+    });
+  });
+
+  it('shows headers of no attribute under their own names', () => {
+    const headers = [header('ce_specversion', '1.0'), header('ce_my-name', 'x'), header('ce_data', 'y')];
+    expect(eventOf(record({ headers }))).toEqual({
+      raw: { specversion: '1.0', 'ce_my-name': 'x', ce_data: 'y' },
+    });
+  });
+
   it('is read in the mode that its content type names, beside headers of the other mode', () => {
     const value = JSON.stringify(event('1'));
     const headers = [

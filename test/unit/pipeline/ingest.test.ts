@@ -87,7 +87,9 @@ describe('the judge', () => {
       verdict: 'quarantined',
       refusal: {
         reason: 'rule_failed',
-        detail: expect.stringMatching(/rule "past" of its type failed \(RangeError.*then release the event\.$/),
+        detail: expect.stringMatching(
+          /rule "past" of its type failed \(RangeError.*then release the event\.$/,
+        ),
       },
     });
   });

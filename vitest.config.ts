@@ -54,6 +54,7 @@ export default defineConfig({
         hookTimeout: 60_000,
         // A quarter of the time of these short files would go into loading the same modules again.
         isolate: false,
+        setupFiles: ['test/support/node/zod-openapi.ts'],
       }),
       ...layer('simulation', ['test/simulation'], {}),
       ...layer('kafka', ['test/kafka'], {}),

@@ -54,7 +54,7 @@ await runCommand(async () => {
     `${total.seeds} schedules from ${first} in ${seconds} s: ${total.steps} steps, ${total.faults} faults, ` +
       `${total.dead} dead letters.`,
   );
-  if (failed === undefined) return console.log('Nothing was lost, and nothing is there twice.');
+  if (failed === undefined) return console.log('No event was lost or applied twice.');
   console.log(`Seed ${failed.seed} breaks a promise.`);
   if (!brief) {
     for (const line of failed.story) console.log(line);

@@ -54,8 +54,7 @@ export default defineConfig({
         hookTimeout: 120_000,
         // A quarter of the time of these short files would go into loading the same modules again.
         isolate: false,
-        // It extends zod, and only schemas that are made afterwards. Files share their modules, so it is loaded first.
-        setupFiles: ['@hono/zod-openapi'],
+        setupFiles: ['test/support/node/zod-openapi.ts'],
       }),
       ...layer('simulation', ['test/simulation'], {}),
       ...layer('kafka', ['test/kafka'], {}),

@@ -37,8 +37,8 @@ it(`finds the fault when ${FAULT}`, { timeout: TIMEOUT_MS }, () => {
 
 it('refuses a number of seeds that is not a number', { timeout: TIMEOUT_MS }, () => {
   const { status, stderr } = sim(ROOT, '--seeds', 'many');
-  expect(status).not.toBe(0);
-  expect(stderr).toContain('--seeds is a whole number above 0');
+  expect(stderr).toBe('--seeds takes a whole number of at least 1, not "many".\n');
+  expect(status).toBe(2);
 });
 
 it.each(FAULTS)('can plant the fault "$name"', (fault) => {

@@ -23,6 +23,7 @@ export interface PartitionReport {
 }
 
 export interface SourcePorts {
+  readonly at: { readonly topic: string; readonly partition: number };
   readonly types: ReadonlyMap<string, EventDefinition>;
   readonly now: () => number;
   /** The group's committed offset of the partition; undefined before its first commit. */
@@ -44,12 +45,14 @@ export interface SourcePorts {
   readonly lost: (from: number, to: number) => void;
 }
 
-const AHEAD_OF_PARTITION =
-  'The partition ends before the offset that its group has committed. This happens if the topic was deleted and created again. Set the position by POST /v1/admin/kafka/seek with {"topic", "partition", "to": "earliest"}; events that are already stored are recognised as duplicates.';
-
-/** The offset at which reading begins: the group's committed offset, or the oldest record. */
-export async function beginningOf(ports: Pick<SourcePorts, 'committed' | 'earliest'>): Promise<number> {
-  return (await ports.committed()) ?? (await ports.earliest());
+/** `/v1/admin/kafka` shows the message as the partition's last error, so it names the command that ends the stall. */
+function aheadOfPartition({ topic, partition }: SourcePorts['at'], offset: number): Error {
+  return new Error(
+    `Partition ${partition} of the topic ${topic} ends before offset ${offset}, which its group has committed: the topic was ` +
+      'probably deleted and created again. ' +
+      `\`npm run cli -- kafka-seek --topic ${topic} --partition ${partition} --to earliest\` reads the partition ` +
+      'from its beginning; events that are already stored are recognised as duplicates.',
+  );
 }
 
 /**
@@ -57,23 +60,26 @@ export async function beginningOf(ports: Pick<SourcePorts, 'committed' | 'earlie
  * step, and the database recognises the stored events by source and id. The step does not read ahead, so the history
  * keeps the partition's order.
  *
+ * The topic may be deleted and created again at any moment. Kafka drops the group's offsets with the topic, and a
+ * position of the old topic would skip the records of the new one before it. So each step begins at the committed
+ * offset, or at the partition's beginning where there is none, and does not commit if that offset has changed
+ * meanwhile: the next step then begins at the new one.
+ *
  * @param failures the number of failed steps in a row before this one.
- * @returns the offset to read next, and the number of records that were read.
  */
-export async function pump(
-  offset: number,
-  ports: SourcePorts,
-  failures = 0,
-): Promise<{ next: number; records: number }> {
+export async function pump(ports: SourcePorts, failures = 0): Promise<void> {
+  const committed = await ports.committed();
+  const offset = committed ?? (await ports.earliest());
   const records = await ports.fetch(offset);
   if (records === null) {
     const begin = await ports.earliest();
-    if (begin <= offset) throw new Error(AHEAD_OF_PARTITION);
+    if (begin <= offset) throw aheadOfPartition(ports.at, offset);
     ports.lost(offset, begin);
-    return { next: begin, records: 0 };
+    await ports.commit(begin);
+    return;
   }
   const last = records.at(-1);
-  if (last === undefined) return { next: offset, records: 0 };
+  if (last === undefined) return;
   const read = records.map(eventOf);
   const refused = read.flatMap((one) => ('refused' in one ? [one] : []));
   const events = read.flatMap((one) => ('raw' in one ? [one.raw] : []));
@@ -84,9 +90,7 @@ export async function pump(
       await take(eventsMessage([...items, ...refused], receivedAt), failures, ports),
   });
   await ports.relay();
-  const next = last.offset + 1;
-  await ports.commit(next);
-  return { next, records: records.length };
+  if ((await ports.committed()) === committed) await ports.commit(last.offset + 1);
 }
 
 const NOTHING_KNOWN: StoreOutcome = { duplicates: [], conflicts: [], refused: [] };

@@ -134,7 +134,7 @@ async function helpOf(script: string): Promise<string> {
   return (await execute(process.execPath, [file, ...before, '--help'], { cwd: ROOT })).stdout;
 }
 
-/** The names that it gives to `parseArgs`, as options. */
+/** The names that it gives to `readOptions`, as options. */
 function sourceOf(script: string): string {
   const [, file = ''] = /^node (\S+)/.exec(scripts[script] ?? '') ?? [];
   return [...read(file).matchAll(/^\s*'?([\w-]+)'?: \{ type: |(\w[\w-]*): \{ type: /gm)]

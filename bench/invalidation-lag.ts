@@ -6,6 +6,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { readOptions } from '../scripts/command-line/options.ts';
+import { readOrExit } from '../scripts/command-line/run.ts';
+import { wholeNumberOf } from '../scripts/command-line/values.ts';
 import { startDevDatabase } from '../scripts/dev/database.ts';
 import type { Token } from '../src/cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../src/cache/clock/follower.ts';
@@ -16,7 +19,10 @@ import { FIXTURE } from '../test/support/node/fixture.ts';
 import { ProductReaders } from './support/product-readers.ts';
 import { bundle, KEY, millrace } from './support/runtime.ts';
 
-const WRITES = Number(process.argv[2] ?? 1_000);
+const WRITES = readOrExit(() => {
+  const { positionals } = readOptions({ command: 'npm run bench:lag', positionalsMax: 1, options: {} });
+  return wholeNumberOf('The number of writes', positionals[0] ?? '1000', { min: 1 });
+});
 const SKU = '85123A';
 const CONNECTIONS = 16;
 /** Between two reads of one connection: without it the two cores are busy, and the bench measures their queue. */

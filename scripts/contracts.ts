@@ -3,35 +3,30 @@
  * producer may send today would be refused. Released contracts are in the folder that `src/catalog/project.ts`
  * names, else in `src/catalog/contracts`.
  *
- *   node scripts/contracts.ts             lists what changed; exit status 1 with a breaking change
- *   node scripts/contracts.ts --strict    a new property of an object that takes others counts as breaking, too
- *   node scripts/contracts.ts --release   writes the contracts of the catalog, where nothing breaks
+ *   npm run contracts                 lists what changed; exit status 1 with a breaking change
+ *   npm run contracts -- --strict     a new property of an object that takes others counts as breaking, too
+ *   npm run contracts -- --release    writes the contracts of the catalog, where nothing breaks
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { catalog } from '../src/catalog/index.ts';
 import type { Finding } from '../src/pipeline/contracts/finding.ts';
 import { Contract, type ContractChange, compareContracts } from '../src/pipeline/contracts/releases.ts';
+import { readOptions } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
+import { loadCatalog } from './project/catalog.ts';
+import { contractsOf } from './project/contracts.ts';
 import { loadProject } from './project/load.ts';
 
-const FOLDER = loadProject().contracts;
 /** Characters of a value that are shown; a schema may be long. */
 const SHOWN_MAX = 100;
 
-function readReleased(): Contract[] {
-  const names = existsSync(FOLDER) ? readdirSync(FOLDER) : [];
+function readReleased(folder: string): Contract[] {
+  const names = existsSync(folder) ? readdirSync(folder) : [];
   return names.map((name) => {
-    const parsed = Contract.safeParse(JSON.parse(readFileSync(join(FOLDER, name), 'utf8')));
+    const parsed = Contract.safeParse(JSON.parse(readFileSync(join(folder, name), 'utf8')));
     if (parsed.success && `${parsed.data.type}.json` === name) return parsed.data;
-    throw new Error(`${join(FOLDER, name)} is not the contract of a type of that name.`);
+    throw new Error(`${join(folder, name)} is not the contract of a type of that name.`);
   });
-}
-
-function declaredContracts(): Contract[] {
-  return [...catalog.eventTypes.values()].map(({ type, deprecated, jsonSchema }) =>
-    Contract.parse({ type, ...(deprecated === undefined ? {} : { deprecated }), schema: jsonSchema() }),
-  );
 }
 
 function shown(value: unknown): string {
@@ -44,39 +39,52 @@ function describe({ pointer, rule, old, new: now, effect }: Finding): string {
   return `  ${pointer === '' ? '/' : pointer}  ${rule}: ${shown(old)} -> ${shown(now)}${note}`;
 }
 
-function write(changes: readonly ContractChange[], declared: readonly Contract[]): void {
-  mkdirSync(FOLDER, { recursive: true });
+function write(folder: string, changes: readonly ContractChange[], declared: readonly Contract[]): void {
+  mkdirSync(folder, { recursive: true });
   for (const { type, state } of changes) {
-    const file = join(FOLDER, `${type}.json`);
+    const file = join(folder, `${type}.json`);
     const contract = declared.find((candidate) => candidate.type === type);
     if (state === 'ended') rmSync(file);
     else if (state !== 'unchanged') writeFileSync(file, `${JSON.stringify(contract, null, 2)}\n`);
   }
 }
 
-const { values: options } = parseArgs({
-  options: { release: { type: 'boolean', default: false }, strict: { type: 'boolean', default: false } },
-});
-const declared = declaredContracts();
-const today = new Date().toISOString().slice(0, 10);
-const changes = compareContracts(readReleased(), declared, today);
-for (const { type, state, findings } of changes) {
-  if (state === 'unchanged') continue;
-  console.log(`${type}: ${state}`);
-  for (const one of findings) console.log(describe(one));
-}
-const breaks = ({ effect }: Finding) => effect === 'breaking' || options.strict;
-const breaking = changes.flatMap(({ findings }) => findings.filter(breaks)).length;
-const unreleased = changes.filter(({ state }) => state !== 'unchanged').length;
-if (breaking > 0) {
-  console.error(
-    `${breaking} breaking changes. Declare a new version and upcast the released one to it: docs/catalog.md.`,
-  );
-  process.exitCode = 1;
-} else if (options.release) {
-  write(changes, declared);
-  console.log(`${declared.length} contracts released, ${unreleased} of them changed.`);
-} else {
+const USAGE = `Usage: npm run contracts -- [--strict] [--release]
+
+  (no option)   lists what changed since the release; the exit code is 1 with a breaking change
+  --strict      a new property of an object that takes others counts as breaking, too
+  --release     writes the contracts of the catalog, where nothing breaks`;
+
+await runCommand(async () => {
+  const { values: options } = readOptions({
+    command: 'npm run contracts',
+    options: {
+      release: { type: 'boolean', default: false },
+      strict: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (options.help) return console.log(USAGE);
+  const declared = contractsOf(await loadCatalog());
+  const folder = loadProject().contracts;
+  const today = new Date().toISOString().slice(0, 10);
+  const changes = compareContracts(readReleased(folder), declared, today);
+  for (const { type, state, findings } of changes) {
+    if (state === 'unchanged') continue;
+    console.log(`${type}: ${state}`);
+    for (const one of findings) console.log(describe(one));
+  }
+  const breaks = ({ effect }: Finding) => effect === 'breaking' || options.strict;
+  const breaking = changes.flatMap(({ findings }) => findings.filter(breaks)).length;
+  const unreleased = changes.filter(({ state }) => state !== 'unchanged').length;
+  if (breaking > 0)
+    throw new Error(
+      `${breaking} breaking changes. Declare a new version and upcast the released one to it: docs/catalog.md.`,
+    );
+  if (options.release) {
+    write(folder, changes, declared);
+    return console.log(`${declared.length} contracts released, ${unreleased} of them changed.`);
+  }
   const hint = unreleased === 0 ? '' : '; `npm run contracts -- --release` once they are deployed';
   console.log(`${declared.length} contracts, ${unreleased} not as released${hint}. Nothing breaks.`);
-}
+});

@@ -2,12 +2,13 @@
  * Completes package-lock.json with the builds of native packages for other platforms: npm leaves out those that
  * the machine at hand does not install, and `npm ci` then refuses the file where they are needed.
  *
- *   node scripts/lockfile.ts           adds what is missing
- *   node scripts/lockfile.ts --check   fails where something is missing
+ *   npm run lockfile              adds what is missing
+ *   npm run lockfile -- --check   fails where something is missing
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import * as z from 'zod';
+import { readOptions } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
 
 const LOCKFILE = 'package-lock.json';
 
@@ -79,18 +80,30 @@ function entryOf({ name, range, dev }: Missing): object {
   };
 }
 
-const { values: options } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
-// What is parsed is only looked at: the file keeps npm's own order of fields.
-const lockfile: { packages: Record<string, object> } = JSON.parse(readFileSync(LOCKFILE, 'utf8'));
-const missing = missingFrom(Lockfile.parse(lockfile));
-if (options.check && missing.length > 0) {
-  console.error(`${LOCKFILE} lacks ${missing.map(({ name }) => name).join(', ')}: run \`npm run lockfile\`.`);
-  process.exitCode = 1;
-} else if (missing.length > 0) {
+const USAGE = `Usage: npm run lockfile -- [--check]
+
+  (no option)   adds what is missing
+  --check       changes nothing, and fails where something is missing`;
+
+await runCommand(async () => {
+  const { values } = readOptions({
+    command: 'npm run lockfile',
+    options: { check: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+  });
+  if (values.help) return console.log(USAGE);
+  // What is parsed is only looked at: the file keeps npm's own order of fields.
+  const lockfile: { packages: Record<string, object> } = JSON.parse(readFileSync(LOCKFILE, 'utf8'));
+  const missing = missingFrom(Lockfile.parse(lockfile));
+  if (missing.length === 0) return 0;
+  if (values.check)
+    throw new Error(
+      `${LOCKFILE} lacks ${missing.map(({ name }) => name).join(', ')}: run \`npm run lockfile\`.`,
+    );
   const added = missing.map((one): [string, object] => [`node_modules/${one.name}`, entryOf(one)]);
   const packages = Object.fromEntries(
     [...Object.entries(lockfile.packages), ...added].sort(([a], [b]) => (a < b ? -1 : 1)),
   );
   writeFileSync(LOCKFILE, `${JSON.stringify({ ...lockfile, packages }, null, 2)}\n`);
   console.log(`Added ${missing.length} packages of other platforms to ${LOCKFILE}.`);
-}
+  return 0;
+});

@@ -3,20 +3,17 @@
  * one example is removed and another put in its place by the scaffold command; then the checks, the tests,
  * `npm run dev` (seeded, an event followed to fresh answers), a short coherence run and the dry-run deploy have to
  * pass. Each step's result is printed; the command fails if one of them does. package.json names the two examples.
- *
- *   npm run prove:replaceable -- [--tests unit,workers|all] [--keep]
- *
- *   --remove NAME   the example that is removed
- *   --instead NAME  the one that is served instead
- *   --tests LIST    projects of vitest, separated by commas (unit,workers), or `all`
- *   --keep          keeps the copy, and says where it is
+ * `--help` lists the options.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { parseArgs } from 'node:util';
+import * as z from 'zod';
+import { readOptions, UsageError } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
+import { exampleNames } from './scaffold/catalog.ts';
 
 /** Enough for every kind of reader, writer and disturbance to occur. */
 const COHERENCE = ['--seconds', '10', '--reads', '2000'];
@@ -75,18 +72,36 @@ async function run(command: Step['command'], cwd: string): Promise<{ code: numbe
   return { code: typeof code === 'number' ? code : 1, output };
 }
 
-async function main(): Promise<void> {
-  const { values: options } = parseArgs({
+const COMMAND = 'npm run prove:replaceable';
+const USAGE = `Usage: ${COMMAND} -- [--tests unit,workers] [--keep]
+
+  --remove NAME   the example that is removed; package.json names it
+  --instead NAME  the one that is served instead; package.json names it
+  --tests LIST    projects of vitest, separated by commas (unit,workers), or all
+  --keep          keeps the copy, and says where it is`;
+
+/** @returns the exit code. */
+async function main(): Promise<number> {
+  const { values: options } = readOptions({
+    command: COMMAND,
     options: {
       remove: { type: 'string' },
       instead: { type: 'string' },
       tests: { type: 'string', default: 'unit,workers' },
       keep: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
     },
   });
-  const { remove, instead, tests } = options;
-  if (remove === undefined || instead === undefined)
-    throw new Error('Name the example to remove with --remove, and the one to serve with --instead.');
+  if (options.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  const { tests } = options;
+  const remove = exampleOf('--remove', options.remove);
+  const instead = exampleOf('--instead', options.instead);
+  if (remove === instead)
+    throw new UsageError(`--remove and --instead both name ${remove}: nothing would be left to serve.`);
+  await assertProjects(tests);
   const removed = `examples/${remove}`;
   const copy = mkdtempSync(join(tmpdir(), 'millrace-replaced-'));
   let failed = 0;
@@ -109,11 +124,33 @@ async function main(): Promise<void> {
   }
   const what = `${removed} removed, examples/${instead} in its place`;
   console.log(failed === 0 ? `Everything passes with ${what}.` : `${failed} steps failed with ${what}.`);
-  process.exitCode = failed === 0 ? 0 : 1;
+  return failed === 0 ? 0 : 1;
+}
+
+function exampleOf(option: string, name: string | undefined): string {
+  const known = exampleNames('.');
+  if (name === undefined) throw new UsageError(`Give ${option}, with one of ${known.join(', ')}.`);
+  if (!known.includes(name))
+    throw new UsageError(`${option}: there is no example "${name}". examples/ has ${known.join(', ')}.`);
+  return name;
+}
+
+const Vitest = z.object({
+  test: z.object({ projects: z.array(z.object({ test: z.object({ name: z.string() }) })) }),
+});
+
+/** The tests run late, so a mistyped project is found before the first step. */
+async function assertProjects(tests: string): Promise<void> {
+  if (tests === 'all') return;
+  const { default: config } = await import('../vitest.config.ts');
+  const known = Vitest.parse(config).test.projects.map((project) => project.test.name);
+  const unknown = tests.split(',').find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw new UsageError(`--tests takes all, or some of ${known.join(',')}; "${unknown}" is none of them.`);
 }
 
 function indented(lines: readonly string[]): string {
   return lines.map((line) => `     ${line}`).join('\n');
 }
 
-await main();
+await runCommand(main);

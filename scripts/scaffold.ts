@@ -2,7 +2,8 @@
  * `npm run scaffold -- [--example NAME] [--force]`: replaces `src/catalog/` by an empty catalog, or by one that serves
  * an example of `examples/`. A catalog with declarations of its own is replaced with `--force` only.
  */
-import { parseArgs } from 'node:util';
+import { readOptions, UsageError } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
 import {
   catalogAt,
   emptyCatalog,
@@ -21,8 +22,9 @@ const USAGE = `Usage: npm run scaffold -- [--example NAME] [--force]
   --example NAME  replaces it by a catalog that serves an example: ${exampleNames(ROOT).join(', ')}
   --force         also where src/catalog/ has declarations of your own; they are deleted`;
 
-function main(): void {
-  const { values: options } = parseArgs({
+async function main(): Promise<void> {
+  const { values: options } = readOptions({
+    command: 'npm run scaffold',
     options: {
       example: { type: 'string' },
       force: { type: 'boolean', default: false },
@@ -34,7 +36,10 @@ function main(): void {
     return;
   }
   const { example } = options;
-  const files = example === undefined ? emptyCatalog(ROOT) : exampleCatalog(ROOT, example);
+  const known = exampleNames(ROOT);
+  if (example !== undefined && !known.includes(example))
+    throw new UsageError(`There is no example "${example}". examples/ has ${known.join(', ')}.`);
+  const files = example === undefined ? emptyCatalog(ROOT) : exampleCatalog(example);
   const current = catalogAt(ROOT);
   const isReplaceable = isScaffolded(ROOT, current) || isPointer(current);
   if (!isReplaceable && !options.force)
@@ -72,9 +77,4 @@ const NEXT_EXAMPLE = [
   '  npm run dev -- --fresh  starts with the data of the example: the old database holds those of another catalog',
 ];
 
-try {
-  main();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-}
+await runCommand(main);

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearest, UsageError } from './command-line/options.ts';
-import { runCommand } from './command-line/run.ts';
+import { EXIT_USAGE, runCommand } from './command-line/run.ts';
 import { STATE_DIR, TARGET_USAGE, type Target, targetOf } from './command-line/target.ts';
 import { databaseUrlOf } from './command-line/values.ts';
 import { runningStack } from './dev/state/lock.ts';
@@ -119,7 +119,10 @@ async function runRecipe(
   const seconds = () => Math.round((performance.now() - startedAt) / 1_000);
   const teller = setInterval(() => console.error(`  training ${model}: ${seconds()} s`), TELL_EVERY_MS);
   try {
-    if ((await runScript(script, args)) !== 0) throw new Error(`The recipe ${script} failed.`);
+    const code = await runScript(script, args);
+    if (code === EXIT_USAGE)
+      throw new UsageError(`The recipe ${script} was called wrongly, as it says above.`);
+    if (code !== 0) throw new Error(`The recipe ${script} failed.`);
   } finally {
     clearInterval(teller);
   }

@@ -2,8 +2,6 @@
  * `npm run verify:coherence`: drives the built worker in the real runtime with concurrent readers and writers,
  * evicts its Durable Objects and kills the runtime meanwhile, and judges everything that was seen.
  *
- *   node scripts/verify-coherence.ts [--seconds 60] [--reads 100000] [--source-bound 10] [--history FILE] [--broken FAULT]
- *
  * It goes on until the time, the number of reads, and a few of every kind of operation are reached. With --history,
  * what happened is written to a file, as docs/history.md describes it. DATABASE_URL names a Postgres server on
  * which a database is made for the run and dropped again; without it the run has a PGlite of its own. With
@@ -14,12 +12,13 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import * as z from 'zod';
 import { judgeHistory } from '../test/support/coherence/judge.ts';
+import { readOptions, UsageError } from './command-line/options.ts';
+import { runCommand } from './command-line/run.ts';
+import { databaseUrlOf, wholeNumberOf } from './command-line/values.ts';
 import { TIMEOUT_MS } from './verify/client.ts';
 import { disturb } from './verify/disturbances.ts';
-import { FAULTS, type Fault, isFault, UnplantedFault } from './verify/faults.ts';
+import { FAULTS, type Fault, isFault } from './verify/faults.ts';
 import { History } from './verify/history.ts';
 import { HistoryFile } from './verify/history-file.ts';
 import { missingOf } from './verify/mix.ts';
@@ -34,6 +33,8 @@ import { runWriters } from './verify/writers.ts';
 /** A run that takes this many times its seconds to reach its reads has failed: the machine is too slow for it. */
 const OVERTIME_MAX = 10;
 const PROGRESS_EVERY_MS = 10_000;
+/** The least bound that a view may declare, in seconds. */
+const SOURCE_BOUND_S_MIN = 10;
 /** One newcomer takes longer than this to be written, so there are always some that are absent; a second. */
 const NEWCOMERS_PER_SECOND = 4;
 
@@ -48,28 +49,43 @@ interface Options {
   readonly reads: number;
   readonly sourceBoundMs: number;
   readonly historyPath: string | undefined;
+  readonly databaseUrl: string | undefined;
   readonly fault: Fault | undefined;
 }
 
-function readOptions(): Options {
-  const { values } = parseArgs({
+const USAGE = `Usage: npm run verify:coherence -- [options]
+
+  --seconds N         the shortest run (60)
+  --reads N           the fewest reads (100000)
+  --source-bound N    the bound of the source, in seconds, at least ${SOURCE_BOUND_S_MIN} (${SOURCE_BOUND_S_MIN})
+  --history FILE      writes what happened to a file, as docs/history.md describes it
+  --broken FAULT      plants a fault, which the run has to find: ${Object.keys(FAULTS).join(', ')}
+  DATABASE_URL=…      a Postgres server, on which a database is made for the run and dropped again`;
+
+/** @returns undefined where the list of options is asked for. */
+function askedFor(): Options | undefined {
+  const { values } = readOptions({
+    command: 'npm run verify:coherence',
     options: {
       seconds: { type: 'string', default: '60' },
       reads: { type: 'string', default: '100000' },
-      'source-bound': { type: 'string', default: '10' },
+      'source-bound': { type: 'string', default: String(SOURCE_BOUND_S_MIN) },
       history: { type: 'string' },
       broken: { type: 'string' },
+      help: { type: 'boolean', default: false },
     },
   });
+  if (values.help) return undefined;
   const fault = values.broken;
   if (fault !== undefined && !isFault(fault))
-    throw new Error(`--broken takes one of ${Object.keys(FAULTS).join(', ')}.`);
-  const positive = z.coerce.number().positive();
+    throw new UsageError(`--broken takes one of ${Object.keys(FAULTS).join(', ')}, not "${fault}".`);
   return {
-    seconds: positive.parse(values.seconds),
-    reads: positive.parse(values.reads),
-    sourceBoundMs: positive.min(10).parse(values['source-bound']) * 1_000,
+    seconds: wholeNumberOf('--seconds', values.seconds, { min: 1 }),
+    reads: wholeNumberOf('--reads', values.reads, { min: 1 }),
+    sourceBoundMs:
+      1_000 * wholeNumberOf('--source-bound', values['source-bound'], { min: SOURCE_BOUND_S_MIN }),
     historyPath: values.history,
+    databaseUrl: databaseUrlOf(process.env['DATABASE_URL']),
     fault,
   };
 }
@@ -79,10 +95,10 @@ async function verify(
   options: Options,
   stateDir: string,
 ): Promise<{ lines: string[]; violations: number; missing: string[] }> {
-  const { seconds, reads, sourceBoundMs, historyPath, fault } = options;
+  const { seconds, reads, sourceBoundMs, historyPath, databaseUrl, fault } = options;
   const file = historyPath === undefined ? undefined : new HistoryFile(historyPath);
   const history = new History(file);
-  const origin = await startOrigin(process.env['DATABASE_URL']);
+  const origin = await startOrigin(databaseUrl);
   const runtime = await startRuntime({
     stateDir,
     connectionString: origin.connectionString,
@@ -156,19 +172,20 @@ async function untilEnough(
   }
 }
 
-const options = readOptions();
-const stateDir = mkdtempSync(join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), 'millrace-verify-'));
-try {
-  const { lines, violations, missing } = await verify(options, stateDir);
-  for (const line of [...lines, ...missing]) console.log(line);
-  const expected = options.fault === undefined ? violations === 0 : violations > 0;
-  if (!expected && options.fault !== undefined)
-    console.log(`The fault "${options.fault}" was planted, and nothing was found.`);
-  process.exitCode = expected && missing.length === 0 ? 0 : 1;
-} catch (error) {
-  if (!(error instanceof UnplantedFault)) throw error;
-  console.error(error.message);
-  process.exitCode = 1;
-} finally {
-  rmSync(stateDir, { recursive: true, force: true });
-}
+await runCommand(async () => {
+  const options = askedFor();
+  if (options === undefined) return console.log(USAGE);
+  const stateDir = mkdtempSync(
+    join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), 'millrace-verify-'),
+  );
+  try {
+    const { lines, violations, missing } = await verify(options, stateDir);
+    for (const line of [...lines, ...missing]) console.log(line);
+    const expected = options.fault === undefined ? violations === 0 : violations > 0;
+    if (!expected && options.fault !== undefined)
+      console.log(`The fault "${options.fault}" was planted, and nothing was found.`);
+    return expected && missing.length === 0 ? 0 : 1;
+  } finally {
+    rmSync(stateDir, { recursive: true, force: true });
+  }
+});

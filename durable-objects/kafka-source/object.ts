@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
-import { beginningOf, pump, type SourcePorts } from '../../src/pipeline/kafka/source.ts';
+import { pump, type SourcePorts } from '../../src/pipeline/kafka/source.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { SUBREQUESTS_MAX } from '../../src/platform/limits.ts';
 import { log } from '../../src/platform/logger.ts';
@@ -20,8 +20,6 @@ const Partition = z.object({ topic: z.string().min(1).max(249), partition: z.int
 
 /** The position of a partition, for operators. */
 export interface SourceStatus {
-  /** The next offset to read; null before the first read. */
-  readonly next: number | null;
   /** Consecutive failures. Each retry waits longer than the one before. */
   readonly failures: number;
   readonly lastError: string | null;
@@ -38,7 +36,6 @@ export type SourceOf = (
  * alarm drives it. It stores only which partition it reads; the position is the group's committed offset.
  */
 export class KafkaSource extends DurableObject {
-  #next: number | undefined;
   #failures = 0;
   #lastError: string | null = null;
 
@@ -74,7 +71,7 @@ export class KafkaSource extends DurableObject {
   }
 
   async status(): Promise<SourceStatus> {
-    return { next: this.#next ?? null, failures: this.#failures, lastError: this.#lastError };
+    return { failures: this.#failures, lastError: this.#lastError };
   }
 
   override async alarm(): Promise<void> {
@@ -86,8 +83,8 @@ export class KafkaSource extends DurableObject {
     const endsAtMs = systemNow() + ALARM_MS;
     try {
       for (let step = 0; step < STEPS_MAX && systemNow() < endsAtMs; step += 1) {
-        this.#next = (await this.#sought(ports)) ?? this.#next ?? (await beginningOf(ports));
-        ({ next: this.#next } = await pump(this.#next, ports, this.#failures));
+        await this.#commitSought(ports);
+        await pump(ports, this.#failures);
         this.#failures = 0;
         this.#lastError = null;
       }
@@ -95,8 +92,6 @@ export class KafkaSource extends DurableObject {
     } catch (error) {
       this.#failures += 1;
       this.#lastError = error instanceof Error ? error.message.slice(0, 500) : String(error);
-      // The failed step may have committed its offset, so the next alarm reads the committed one.
-      this.#next = undefined;
       log(
         'warn',
         'A Kafka partition could not be read; the alarm retries it.',
@@ -108,14 +103,13 @@ export class KafkaSource extends DurableObject {
     }
   }
 
-  /** Commits the position that `seek` has set, and returns it; undefined if there is none. */
-  async #sought({ commit }: SourcePorts): Promise<number | undefined> {
+  /** Commits the position that `seek` has set, if there is one. The next step reads from there. */
+  async #commitSought({ commit }: SourcePorts): Promise<void> {
     const [row] = this.ctx.storage.sql.exec<{ seek: number | null }>('select seek from partition').toArray();
     const offset = row?.seek ?? undefined;
-    if (offset === undefined) return undefined;
+    if (offset === undefined) return;
     await commit(offset);
     this.ctx.storage.sql.exec('update partition set seek = null where seek = ?', offset);
-    return offset;
   }
 
   #partition(): { topic: string; partition: number } | undefined {

@@ -2,9 +2,11 @@
  * The recipe of the model "ride-minutes", for `npm run train -- ride-minutes [--seed 1]`: reads the rides of the
  * database in DATABASE_URL (and DATABASE_ENDPOINT) and writes the bundle's folder.
  */
-import { parseArgs } from 'node:util';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import * as z from 'zod';
+import { readOptions } from '../../scripts/command-line/options.ts';
+import { runCommand } from '../../scripts/command-line/run.ts';
+import { databaseUrlOf, wholeNumberOf } from '../../scripts/command-line/values.ts';
 import { makeBundle, writeBundleFolder } from '../../scripts/models/bundle.ts';
 import { rideMinutes } from './catalog/models.ts';
 import { trainRideMinutes } from './training/recipe.ts';
@@ -38,32 +40,30 @@ async function readRides(databaseUrl: string): Promise<Ride[]> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values } = readOptions({
+    command: 'npm run train -- ride-minutes',
     options: {
       out: { type: 'string', default: '.millrace/models/ride-minutes' },
       seed: { type: 'string', default: '1' },
     },
   });
-  const { DATABASE_URL: url, DATABASE_ENDPOINT: endpoint } = process.env;
-  if (!url) throw new Error('There is no database: start npm run dev, or set DATABASE_URL.');
+  const seed = wholeNumberOf('--seed', values.seed, { min: 0 });
+  const url = databaseUrlOf(process.env['DATABASE_URL']);
+  const endpoint = process.env['DATABASE_ENDPOINT'];
+  if (url === undefined) throw new Error('There is no database: start npm run dev, or set DATABASE_URL.');
   if (endpoint) neonConfig.fetchEndpoint = endpoint;
   const { onnx, golden, rows, from, to, metrics } = trainRideMinutes(await readRides(url), {
-    seed: Number(values.seed),
+    seed,
   });
   const { mae_minutes: model, baseline_mae_minutes: baseline } = metrics;
   console.log(
     `Trained on ${rows} rides: off by ${model.toFixed(2)} minutes on the newest ones, the mean by ${baseline.toFixed(2)}.`,
   );
   if (model >= baseline) throw new Error('The model is no better than the mean: nothing was written.');
-  const trainedFrom = { rows, from, to, seed: Number(values.seed) };
+  const trainedFrom = { rows, from, to, seed };
   const { body } = await makeBundle(rideMinutes, { onnx, golden, metrics, trainedFrom });
   await writeBundleFolder(values.out, body);
   console.log(`Wrote version ${body.manifest.version} to ${values.out}.`);
 }
 
-try {
-  await main();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-}
+await runCommand(main);

@@ -2,52 +2,52 @@
  * Imports the invoice lines of the UCI data sets Online Retail and Online Retail II through the events endpoint.
  * `npm run import -- --help` lists the options.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { readOptions, UsageError } from '../../scripts/command-line/options.ts';
+import { runCommand } from '../../scripts/command-line/run.ts';
+import { STATE_DIR, TARGET_OPTIONS, TARGET_USAGE, targetOf } from '../../scripts/command-line/target.ts';
+import { wholeNumberOf } from '../../scripts/command-line/values.ts';
 import { createReporter } from '../../scripts/progress.ts';
 import { databaseOf } from './import/database.ts';
-import { ImportError } from './import/failure.ts';
 import type { MadeUpChoice } from './import/made-up-shop.ts';
-import { DEFAULT_URL, nextSteps } from './import/next.ts';
+import { nextSteps, type Reach } from './import/next.ts';
 import { type ImportOptions, type ImportResult, runImport } from './import/run.ts';
 import { describeTimes, describeUnfolded, summarise } from './import/summary.ts';
 
-const DIRECTORY = '.millrace';
-const KEY_FILE = `${DIRECTORY}/key`;
+const COMMAND = 'npm run import';
 /** What the endpoint takes in one request at most. */
 const BATCH_LINES_MAX = 1_000;
 /** The shell's convention for a program that was interrupted. */
 const EXIT_INTERRUPTED = 130;
-const EXIT_USAGE = 2;
 
-const USAGE = `npm run import -- FILE [options]
+const USAGE = `${COMMAND} -- FILE [options]
 
   FILE             Online Retail or Online Retail II as .csv, .csv.gz or .xlsx
-  --url URL        where the server is (${DEFAULT_URL})
-  --key KEY        API key; else MILLRACE_KEY, else the file ${KEY_FILE}
-  --batch N        lines per request, ${BATCH_LINES_MAX} at most and unless given
-  --limit N        stop after the first N lines of the file
-  --as-if-today    move all times so that the last line of the file happened today
-  --made-up CHOICE remove the made-up shop of npm run dev first, or keep it; else a terminal is asked
-  --restart        forget how far this file has come and send all lines anew`;
+  --batch N          lines per request, ${BATCH_LINES_MAX} at most and unless given
+  --limit N          stop after the first N lines of the file
+  --as-if-today      move all times so that the last line of the file happened today
+  --made-up CHOICE   remove the made-up shop of npm run dev first, or keep it; else a terminal is asked
+  --restart          forget how far this file has come and send all lines anew
+${TARGET_USAGE}`;
 
-interface Key {
-  readonly key: string;
-  /** How a shell finds it, for lines to try. */
-  readonly shell: string;
+/** What the command line asks for, and where it reaches the server. */
+interface Asked {
+  readonly options: ImportOptions;
+  readonly reach: Reach;
+  /** Where the URL comes from, as messages say it. */
+  readonly origin: string;
+  readonly state: string;
 }
 
 async function main(): Promise<number> {
-  const asked = readOptions();
+  const asked = askedFor();
   if (asked === null) {
     console.log(USAGE);
     return 0;
   }
-  const { key, shell } = await findKey(asked.key);
-  const options: ImportOptions = { ...asked, key, stateDirectory: join(DIRECTORY, 'imports') };
+  const { options, reach, origin, state } = asked;
   const controller = new AbortController();
   const reporter = createReporter(process.stderr, Date.now);
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -62,23 +62,24 @@ async function main(): Promise<number> {
   const deps = {
     ...{ fetch, now: Date.now, random: Math.random, sleep, reporter },
     confirm: process.stdin.isTTY && process.stderr.isTTY ? confirm : null,
-    database: () => databaseOf(process.env, join(DIRECTORY, 'worker.env')),
+    database: () => databaseOf(process.env, join(state, 'worker.env')),
   };
-  reporter.notice(`Importing ${options.file} to ${options.url}`);
+  reporter.notice(`Importing ${options.file} to ${options.url} (${origin}).`);
   try {
     const result = await runImport(options, deps, controller.signal);
-    return conclude(result, options, shell);
+    return conclude(result, reach);
   } finally {
     reporter.finish();
   }
 }
 
-function readOptions(): (Omit<ImportOptions, 'key' | 'stateDirectory'> & { key: string | undefined }) | null {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
+/** @returns null where the list of options is asked for. */
+function askedFor(): Asked | null {
+  const { values, positionals } = readOptions({
+    command: COMMAND,
+    positionalsMax: 1,
     options: {
-      url: { type: 'string', default: DEFAULT_URL },
-      key: { type: 'string' },
+      ...TARGET_OPTIONS,
       batch: { type: 'string', default: String(BATCH_LINES_MAX) },
       limit: { type: 'string' },
       'as-if-today': { type: 'boolean', default: false },
@@ -88,34 +89,37 @@ function readOptions(): (Omit<ImportOptions, 'key' | 'stateDirectory'> & { key: 
     },
   });
   if (values.help) return null;
-  const [file, ...others] = positionals;
-  if (file === undefined) throw new ImportError(`Name the file to import.\n\n${USAGE}`);
-  if (others.length > 0)
-    throw new ImportError(`One file is imported at a time; ${others.join(', ')} is one too many.`);
-  return {
+  const [file] = positionals;
+  if (file === undefined)
+    throw new UsageError(
+      `Name the file to import: ${COMMAND} -- FILE. \`${COMMAND} -- --help\` lists the options.`,
+    );
+  const { state, limit } = values;
+  const options = {
     file,
-    url: values.url,
-    key: values.key,
-    batchLines: wholeNumber('--batch', values.batch, BATCH_LINES_MAX),
-    limit: values.limit === undefined ? null : wholeNumber('--limit', values.limit, Number.MAX_SAFE_INTEGER),
+    batchLines: wholeNumberOf('--batch', values.batch, { min: 1, max: BATCH_LINES_MAX }),
+    limit: limit === undefined ? null : wholeNumberOf('--limit', limit, { min: 1 }),
     asIfToday: values['as-if-today'],
     restart: values.restart,
     madeUp: choice(values['made-up']),
+    stateDirectory: join(state, 'imports'),
   };
-}
-
-async function findKey(given: string | undefined): Promise<Key> {
-  if (given) return { key: given.trim(), shell: '$MILLRACE_KEY' };
-  const fromEnvironment = process.env['MILLRACE_KEY']?.trim();
-  if (fromEnvironment) return { key: fromEnvironment, shell: '$MILLRACE_KEY' };
-  const key = (await readFile(KEY_FILE, 'utf8').catch(() => '')).trim();
-  if (key === '') throw new ImportError(`There is no API key: give --key, MILLRACE_KEY or ${KEY_FILE}.`);
-  return { key, shell: `$(cat ${KEY_FILE})` };
+  const { url, key, origin } = targetOf(values);
+  const isKeyInFile = values.key === undefined && !process.env['MILLRACE_KEY'];
+  const reach: Reach = {
+    url,
+    shellKey: isKeyInFile ? `$(cat ${join(state, 'key')})` : '$MILLRACE_KEY',
+    options: [
+      ...(values.url === undefined ? [] : [`--url ${url}`]),
+      ...(state === STATE_DIR ? [] : [`--state ${state}`]),
+    ],
+  };
+  return { options: { ...options, url, key }, reach, origin, state };
 }
 
 function choice(text: string): MadeUpChoice {
   if (text === 'keep' || text === 'remove' || text === 'ask') return text;
-  throw new ImportError(`--made-up takes "remove" or "keep", not ${text}.`);
+  throw new UsageError(`--made-up takes "remove" or "keep", not "${text}".`);
 }
 
 /** Asks at the terminal; anything but a yes is a no. */
@@ -130,14 +134,8 @@ async function confirm(question: string): Promise<boolean> {
   }
 }
 
-function wholeNumber(option: string, text: string, max: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= max) return value;
-  throw new ImportError(`${option} takes a whole number from 1 to ${max}, not ${text}.`);
-}
-
 /** Tells how the run ended; returns the exit code. */
-function conclude(result: ImportResult, { url }: ImportOptions, shellKey: string): number {
+function conclude(result: ImportResult, reach: Reach): number {
   const { kind, state, stepsBack } = result;
   // One step back is where a merged copy begins its second edition.
   if (stepsBack > 1)
@@ -155,7 +153,7 @@ function conclude(result: ImportResult, { url }: ImportOptions, shellKey: string
     );
   const unfolded = describeUnfolded(result);
   if (unfolded !== null) console.error(unfolded);
-  else console.log(`\n${nextSteps(url, shellKey, result.customers)}`);
+  else console.log(`\n${nextSteps(reach, result.customers)}`);
   return unfolded === null ? 0 : 1;
 }
 
@@ -168,14 +166,4 @@ function describeStop({ kind, state, statePath, message }: ImportResult): number
   return kind === 'interrupted' ? EXIT_INTERRUPTED : 1;
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  const isUsage =
-    error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  if (!(error instanceof ImportError) && !isUsage) throw error;
-  console.error(
-    isUsage ? `${error.message.split('. ')[0]}. npm run import -- --help lists the options.` : error.message,
-  );
-  process.exitCode = isUsage ? EXIT_USAGE : 1;
-}
+await runCommand(main);

@@ -11,11 +11,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { parse } from 'csv-parse';
 import * as z from 'zod';
+import { readOptions } from '../../scripts/command-line/options.ts';
+import { runCommand } from '../../scripts/command-line/run.ts';
+import { databaseUrlOf, wholeNumberOf } from '../../scripts/command-line/values.ts';
 import type { Snapshot } from '../../src/operations/lineage/training.ts';
 import { type Bounds, boundsOfPurchases, sourcesOfPurchases, trainingFacts } from './training/lineage.ts';
 import type { ModelBundle } from './training/model.ts';
@@ -143,8 +145,8 @@ async function loadPurchases(csv: string | undefined): Promise<LoadedPurchases> 
     const chosen = choosePurchases(await purchasesFromCsv(csv));
     return { chosen, origin: undefined };
   }
-  const url = process.env['DATABASE_URL'];
-  if (url === undefined || url === '') {
+  const url = databaseUrlOf(process.env['DATABASE_URL']);
+  if (url === undefined) {
     throw new Error(
       "There is no database: start npm run dev, set DATABASE_URL to the shop's Postgres, or name a file with --csv.",
     );
@@ -158,16 +160,15 @@ async function loadPurchases(csv: string | undefined): Promise<LoadedPurchases> 
 }
 
 function readArguments() {
-  const { values } = parseArgs({
+  const { values } = readOptions({
+    command: 'npm run train -- ranker',
     options: {
       csv: { type: 'string' },
       out: { type: 'string', default: '.millrace/models/ranker' },
       seed: { type: 'string', default: '1' },
     },
   });
-  const seed = Number(values.seed);
-  if (!Number.isSafeInteger(seed) || seed < 0) throw new Error('--seed must be a whole number, 0 or more.');
-  return { ...values, seed };
+  return { ...values, seed: wholeNumberOf('--seed', values.seed, { min: 0 }) };
 }
 
 async function main(): Promise<void> {
@@ -196,11 +197,4 @@ function seconds(milliseconds: number): string {
   return `${(milliseconds / 1_000).toFixed(1)} s`;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  try {
-    await main();
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  }
-}
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runCommand(main);

@@ -7,7 +7,7 @@ export class UsageError extends Error {}
 const NPM_SETTINGS: ReadonlySet<string> = new Set(['key', 'force', 'help']);
 
 interface Call<Options extends ParseArgsOptionsConfig> {
-  /** The command as it is typed, e.g. `npm run dev`. */
+  /** The command as it is typed, without its options: `npm run dev`, `npm run cli -- digest`. */
   readonly command: string;
   readonly options: Options;
   /** How many arguments without a dash there may be. */
@@ -17,7 +17,8 @@ interface Call<Options extends ParseArgsOptionsConfig> {
 }
 
 /**
- * Reads the options of a command, as `parseArgs` of Node does.
+ * Reads the options of a command, as `parseArgs` of Node does. Messages refer to `--help`, or list the options of a
+ * command that declares no `help`.
  *
  * @throws UsageError, of one line: for an unknown option with the nearest one, for a value that is missing or too much,
  *   for an argument that the command does not take, and for an option that npm took for itself because `--` is missing.
@@ -29,11 +30,16 @@ export function readOptions<const Options extends ParseArgsOptionsConfig>({
   args = process.argv.slice(2),
   env = process.env,
 }: Call<Options>) {
-  const list = `\`${command} -- --help\` lists the options.`;
+  const typed = command.includes(' -- ') ? command : `${command} --`;
+  const names = Object.keys(options).map((name) => `--${name}`);
+  const takes = names.length === 0 ? 'takes no options' : `takes ${names.join(', ')}`;
+  const list = Object.hasOwn(options, 'help')
+    ? `\`${typed} --help\` lists the options.`
+    : `\`${command}\` ${takes}.`;
   for (const name of Object.keys(options))
     if (!NPM_SETTINGS.has(name) && env[`npm_config_${name.replaceAll('-', '_')}`] !== undefined)
       throw new UsageError(
-        `npm took --${name} for itself: write \`${command} -- --${name}\`, with the two dashes.`,
+        `npm took --${name} for itself: write \`${typed} --${name}\`, with the two dashes.`,
       );
   const { tokens } = parseArgs({
     args: [...args],

@@ -1,6 +1,9 @@
 import * as z from 'zod';
 import { UsageError } from './options.ts';
 
+/** The exit code of a command that was called wrongly, as shells have it. */
+export const EXIT_USAGE = 2;
+
 /** Errors of the language itself. They show a defect of the program, so their stack is worth its lines. */
 const DEFECTS = [TypeError, ReferenceError, RangeError];
 
@@ -17,7 +20,21 @@ export async function runCommand(main: () => Promise<unknown>, name = ''): Promi
     if (typeof code === 'number') process.exitCode = code;
   } catch (error) {
     console.error(`${name === '' ? '' : `${name}: `}${describeError(error)}`);
-    process.exitCode = error instanceof UsageError ? 2 : 1;
+    process.exitCode = error instanceof UsageError ? EXIT_USAGE : 1;
+  }
+}
+
+/**
+ * Reads the options of a script whose body is its module, as a bench has it. A wrong call ends the process with one
+ * message and the exit code 2, before the script has started anything.
+ */
+export function readOrExit<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    process.exit(EXIT_USAGE);
   }
 }
 

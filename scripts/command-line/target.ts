@@ -30,7 +30,7 @@ export const TARGET_USAGE = `  --url URL          where the worker is; else the 
   --key KEY          API key; else MILLRACE_KEY, else that of npm run dev
   --state DIR        the state folder of npm run dev (${STATE_DIR})`;
 
-interface TargetOptions {
+export interface TargetOptions {
   readonly url?: string | undefined;
   readonly key?: string | undefined;
   readonly state?: string | undefined;
@@ -41,7 +41,7 @@ interface TargetOptions {
  *
  * @throws UsageError where the URL is none, or there is no key.
  */
-export function targetOf({ url, key, state = STATE_DIR }: TargetOptions): Target {
+export function targetOf({ url, key, state = STATE_DIR }: TargetOptions): Required<Target> {
   return { ...addressOf(url, state), key: keyOf(key, state) };
 }
 

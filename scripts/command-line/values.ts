@@ -48,22 +48,21 @@ export function momentOf(option: string, text: string): string {
 const DATABASE_URL_FORM = 'postgres://user:password@host/database';
 
 /**
- * The Postgres that DATABASE_URL names. Its value is not repeated in messages: it holds a password.
+ * The Postgres that DATABASE_URL, or an option, names. Its value is not repeated in messages: it holds a password.
  *
  * @throws UsageError where it is set, and no address of a Postgres.
  */
-export function databaseUrlOf(text: string | undefined): string | undefined {
+export function databaseUrlOf(text: string | undefined, name = 'DATABASE_URL'): string | undefined {
   if (text === undefined || text.trim() === '') return undefined;
   const url = URL.parse(text);
-  if (url === null) throw new UsageError(`DATABASE_URL is not a URL. It is written ${DATABASE_URL_FORM}.`);
+  if (url === null) throw new UsageError(`${name} is not a URL. It is written ${DATABASE_URL_FORM}.`);
   if (!/^postgres(ql)?:$/.test(url.protocol))
     throw new UsageError(
-      `DATABASE_URL begins with "${url.protocol}//" and so names no Postgres. It is written ${DATABASE_URL_FORM}.`,
+      `${name} begins with "${url.protocol}//" and so names no Postgres. It is written ${DATABASE_URL_FORM}.`,
     );
-  if (url.hostname === '')
-    throw new UsageError(`DATABASE_URL names no host. It is written ${DATABASE_URL_FORM}.`);
+  if (url.hostname === '') throw new UsageError(`${name} names no host. It is written ${DATABASE_URL_FORM}.`);
   if (url.pathname.length <= 1)
-    throw new UsageError(`DATABASE_URL names no database. It is written ${DATABASE_URL_FORM}.`);
+    throw new UsageError(`${name} names no database. It is written ${DATABASE_URL_FORM}.`);
   return text;
 }
 

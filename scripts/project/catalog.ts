@@ -16,12 +16,15 @@ export async function loadCatalog(): Promise<Catalog> {
   }
 }
 
-/** Why a catalog cannot be loaded: its mistakes, or the error of a builder or of the language with its place. */
-export function explainCatalogFault(error: unknown): string {
+/**
+ * Why a catalog, or another module of the user, cannot be loaded: the catalog's mistakes, or the error of a builder or of
+ * the language with its place.
+ */
+export function explainCatalogFault(error: unknown, what = 'The catalog'): string {
   if (error instanceof CatalogError) return error.message;
-  if (!(error instanceof Error)) return `The catalog cannot be loaded: ${String(error)}`;
+  if (!(error instanceof Error)) return `${what} cannot be loaded: ${String(error)}`;
   const place = placeOf(error);
-  return `The catalog cannot be loaded${place === undefined ? '' : ` (${place})`}: ${error.message}`;
+  return `${what} cannot be loaded${place === undefined ? '' : ` (${place})`}: ${error.message}`;
 }
 
 /** The first place in the user's own files that the error's stack names. */

@@ -10,7 +10,7 @@ import { once } from 'node:events';
 export async function runScript(script: string, args: readonly string[]): Promise<number> {
   const wait = () => undefined;
   process.on('SIGINT', wait);
-  const child = spawn('node', [script, ...args], { stdio: 'inherit' });
+  const child = spawn(process.execPath, [script, ...args], { stdio: 'inherit' });
   const [code]: unknown[] = await once(child, 'exit');
   process.off('SIGINT', wait);
   return typeof code === 'number' ? code : 1;

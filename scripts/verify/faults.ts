@@ -52,19 +52,14 @@ export function isFault(name: string): name is Fault {
   return Object.hasOwn(FAULTS, name);
 }
 
-/** A fault whose text the bundle no longer has. */
-export class UnplantedFault extends Error {
-  override readonly name = 'UnplantedFault';
-}
-
-/** @throws UnplantedFault where the bundle no longer has the text that a fault replaces, or has it twice. */
+/** @throws Error where the bundle no longer has the text that a fault replaces, or has it twice. */
 export function withFault(bundle: string, fault: Fault): string {
   let text = bundle;
   for (const [pattern, replacement] of FAULTS[fault].edits) {
     try {
       text = replaceOnce(text, pattern, replacement);
     } catch (cause) {
-      throw new UnplantedFault(
+      throw new Error(
         `The fault "${fault}" cannot be planted, because the worker's code has changed. ${String(cause)} Correct its pattern in scripts/verify/faults.ts.`,
         { cause },
       );

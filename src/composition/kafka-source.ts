@@ -62,6 +62,7 @@ function sourcePorts(
       log('warn', 'Lineage was lost.', { 'event.action': 'lineage', what, 'event.reason': reason, by }),
   };
   return {
+    at,
     types: catalog.eventTypes,
     now: systemNow,
     committed: () => partition.committed(),

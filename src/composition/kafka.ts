@@ -25,27 +25,43 @@ export async function startKafkaSources(env: Env): Promise<number> {
  * Sets the position of a partition, from which its reader goes on with its next step.
  *
  * @returns the offset.
- * @throws Failure `not_found` for a partition that is not a source, `kafka_unavailable` if the bridge does not answer.
+ * @throws Failure `not_found` for a partition that is not a source, `invalid_request` for an offset that the partition
+ *   does not have, `kafka_unavailable` if the bridge does not answer.
  */
 export async function seekKafka(
   env: Env,
   at: { readonly topic: string; readonly partition: number },
   to: 'earliest' | 'latest' | number,
 ): Promise<number> {
-  const config = kafkaConfig(env);
-  const { known, offset } = await asking(async () => {
-    const known = (await sourcePartitions(env)).some(
-      ({ topic, partition }) => topic === at.topic && partition === at.partition,
-    );
-    if (config === undefined || !known || typeof to === 'number') return { known, offset: Number(to) };
-    return { known, offset: await new KafkaPartition(config, config.group, at)[to]() };
-  });
-  if (!known)
+  const bounds = await asking(() => boundsOf(env, at));
+  if (bounds === undefined)
     throw new Failure('not_found', 'No source topic has this partition. Name one of GET /v1/admin/kafka.', {
       pointer: '/topic',
     });
+  const { earliest, latest } = bounds;
+  const offset = typeof to === 'number' ? to : bounds[to];
+  if (offset < earliest || offset > latest)
+    throw new Failure(
+      'invalid_request',
+      `The partition begins at offset ${earliest} and its next record gets ${latest}: name an offset from ${earliest} to ${latest}.`,
+      { pointer: '/to' },
+    );
   await kafkaSource(env, at.topic, at.partition).seek(at.topic, at.partition, offset);
   return offset;
+}
+
+/** The first offset of a partition and that of its next record; undefined if it is not of a source topic. */
+async function boundsOf(
+  env: Env,
+  at: { readonly topic: string; readonly partition: number },
+): Promise<{ earliest: number; latest: number } | undefined> {
+  const config = kafkaConfig(env);
+  const sources = await sourcePartitions(env);
+  const isKnown = sources.some(({ topic, partition }) => topic === at.topic && partition === at.partition);
+  if (config === undefined || !isKnown) return undefined;
+  const partition = new KafkaPartition(config, config.group, at);
+  const [earliest, latest] = await Promise.all([partition.earliest(), partition.latest()]);
+  return { earliest, latest };
 }
 
 /** @throws Failure `kafka_unavailable` if the bridge does not answer. */
@@ -64,7 +80,9 @@ export async function kafkaReport(env: Env): Promise<PartitionReport[]> {
           kafkaSource(env, at.topic, at.partition).status(),
         ]);
         const { failures, lastError } = status;
-        const lag = latest - Math.max(committed ?? 0, earliest);
+        // A committed offset beyond the partition's end belongs to a deleted topic: no record of this one has been read.
+        const isOfThisTopic = committed !== undefined && committed <= latest;
+        const lag = latest - (isOfThisTopic ? Math.max(committed, earliest) : earliest);
         return { ...at, committed: committed ?? null, latest, lag, failures, lastError };
       }),
     );

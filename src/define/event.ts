@@ -2,11 +2,12 @@ import * as z from 'zod';
 import { checkLines, type Effect, tagsOfEffects } from './effect.ts';
 import type { EventContext } from './event-context.ts';
 import { defining } from './mistake.ts';
-import { type EventQuality, type QualityRule, qualityOf } from './quality.ts';
+import { type EventQuality, type EventRule, type QualityRule, qualityOf } from './quality.ts';
 import { type UnstorableValue, unstorableValue } from './storable.ts';
 import type { Tag } from './tag.ts';
 import {
   asUpcastFailure,
+  causeOf,
   checkedDeprecation,
   type Deprecation,
   type EarlierVersion,
@@ -30,11 +31,21 @@ export type Verdict =
   | {
       readonly ok: false;
       readonly code: 'contract_violation' | 'quality_violation';
-      /** `contract_violation`, `upcast_failed`, `stores_failed`, `not_storable`, or the name of the broken rule. */
+      /** `contract_violation`, `not_storable`, one of `CATALOG_DEFECTS`, or the name of the broken rule. */
       readonly reason: string;
       readonly pointer: string;
       readonly detail: string;
     };
+
+/**
+ * The reasons of refusals that are a defect of the catalog and not of the event, each with the function at fault. The
+ * details of such a refusal do not say what to do: that differs between an example at load and an event in quarantine.
+ */
+export const CATALOG_DEFECTS: ReadonlyMap<string, string> = new Map([
+  ['upcast_failed', '`upcast`'],
+  ['rule_failed', 'the rule'],
+  ['stores_failed', '`stores`'],
+]);
 
 /**
  * One version of an event type. An earlier version delegates to the current one: its `parse` and `interpret` take data
@@ -114,10 +125,9 @@ export function event<Schema extends z.ZodType>(declaration: {
       interpret: (data, context) => {
         const parsed = check(data);
         if (!parsed.success) return { ...violationOf(parsed.error), reason: 'contract_violation' };
-        const broken = blocking.find((rule) => rule.holds(parsed.data, context) === false);
-        if (broken !== undefined) {
-          const { name: reason, pointer, detail } = broken;
-          return { ok: false, code: 'quality_violation', reason, pointer, detail };
+        for (const rule of blocking) {
+          const refusal = refusalBy(rule, parsed.data, context);
+          if (refusal !== undefined) return refusal;
         }
         try {
           const effects = declaration.stores(parsed.data, context);
@@ -126,7 +136,7 @@ export function event<Schema extends z.ZodType>(declaration: {
           if (unstorable !== undefined) return notStorable(data, unstorable);
           return { ok: true, effects, tags: tagsOfEffects(effects) };
         } catch (error) {
-          return storesFailure(error);
+          return defect('stores_failed', 'the function `stores`', error);
         }
       },
     };
@@ -134,14 +144,24 @@ export function event<Schema extends z.ZodType>(declaration: {
   });
 }
 
+/** The verdict of a blocking rule that does not hold, or that throws. */
+function refusalBy<Data>(rule: EventRule<Data>, data: Data, context: EventContext): Verdict | undefined {
+  const { name, pointer, detail } = rule;
+  try {
+    if (rule.holds(data, context) !== false) return undefined;
+    return { ok: false, code: 'quality_violation', reason: name, pointer, detail };
+  } catch (error) {
+    return defect('rule_failed', `the rule "${name}"`, error);
+  }
+}
+
 /**
- * The event triggers a defect in `stores`. A retry would fail every time and block the events behind it, so the event
+ * The event triggers a defect in the catalog. A retry would fail every time and block the events behind it, so the event
  * is quarantined until the defect is fixed.
  */
-function storesFailure(error: unknown): Verdict {
-  const cause = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  const detail = `The event keeps its contract, but the function \`stores\` of its type failed (${cause}). Correct the catalog, then release the event.`;
-  return { ok: false, code: 'contract_violation', reason: 'stores_failed', pointer: '/data', detail };
+function defect(reason: 'rule_failed' | 'stores_failed', what: string, error: unknown): Verdict {
+  const detail = `The event keeps its contract, but ${what} of its type failed (${causeOf(error)}).`;
+  return { ok: false, code: 'contract_violation', reason, pointer: '/data', detail };
 }
 
 /** The pointer names a member of the data, if they have one of the column's name. */

@@ -27,6 +27,7 @@ export class CatalogError extends Error {
   }
 }
 
+/** A problem may end with the message of another library, which has no full stop. */
 function problemText({ declaration, problem, remedy }: CatalogProblem): string {
-  return `  ${declaration}: ${problem} ${remedy}`;
+  return `  ${declaration}: ${problem}${/[.!?]$/.test(problem) ? '' : '.'} ${remedy}`;
 }

@@ -69,8 +69,11 @@ export function earlierVersion<Schema extends z.ZodType, Next>(
         if (!parsed.success) return { ...violationOf(parsed.error), reason: 'contract_violation' };
         try {
           return { ok: true, data: upcast(parsed.data) };
-        } catch {
-          return upcastFailed('/data', `The upcast of version ${version} failed for this data.`);
+        } catch (error) {
+          return upcastFailed(
+            '/data',
+            `The upcast of version ${version} failed for this data (${causeOf(error)}).`,
+          );
         }
       },
       earlier,
@@ -101,6 +104,11 @@ export function upcastsOf(
 export function asUpcastFailure(upcast: Upcast): Upcast {
   if (upcast.ok || upcast.reason === 'upcast_failed') return upcast;
   return upcastFailed(upcast.pointer, `A later version of this data refuses it: ${upcast.detail}`);
+}
+
+/** The kind and the message of an error that a function of the catalog threw. */
+export function causeOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
 /** The first violation of a contract. */

@@ -1,4 +1,4 @@
-import type { EventDefinition, Interpretation } from '../define/event.ts';
+import { CATALOG_DEFECTS, type EventDefinition, type Interpretation } from '../define/event.ts';
 import { type FailureCode, jsonPointer } from '../platform/failure.ts';
 import { UNSTORABLE, unstorableAt } from '../platform/json.ts';
 import { parseTimestamp } from '../platform/timestamp.ts';
@@ -32,7 +32,7 @@ export interface Refusal {
     | 'contract_violation'
     | 'quality_violation'
   >;
-  /** The code, `upcast_failed`, `stores_failed`, or the name of the broken rule. */
+  /** The code, one of `CATALOG_DEFECTS`, or the name of the broken rule. */
   readonly reason: string;
   readonly pointer: string;
   readonly detail: string;
@@ -99,5 +99,6 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
 }
 
 function refuse(code: Refusal['code'], pointer: string, detail: string, reason: string = code): Judgement {
-  return { verdict: 'quarantined', refusal: { code, reason, pointer, detail } };
+  const remedy = CATALOG_DEFECTS.has(reason) ? ' Correct the catalog, then release the event.' : '';
+  return { verdict: 'quarantined', refusal: { code, reason, pointer, detail: `${detail}${remedy}` } };
 }

@@ -5,6 +5,7 @@ import { Kafka } from '@upstash/kafka';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Bridge, type BridgeOptions, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
 import { type Broker, KAFKA_JARS, startBroker } from '../kafka/support/broker.ts';
+import { gateTo, startCli } from '../support/node/cli.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
@@ -126,6 +127,30 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
       ...[0, 1, 2].map((n) => `millrace_kafka_failures{topic="${TOPIC}",partition="${n}"} 0`),
     ]);
   }, 180_000);
+
+  it('takes the position of a partition by `npm run cli -- kafka-seek`, and refuses one that there is not', async () => {
+    const gate = await gateTo(stack);
+    const seek = async (topic: string, partition: string, to: string) =>
+      await startCli(gate.url, 'kafka-seek', '--topic', topic, '--partition', partition, '--to', to).ended;
+    const kept = async () => await stack.sql('select count(*) as n from millrace.quarantine');
+    const before = await kept();
+    const { text, code } = await seek(TOPIC, '1', 'earliest');
+    expect(text).toBe(
+      `Partition 1 of ${TOPIC} is read from offset 0 on. Events that are stored already are recognised as duplicates.\n`,
+    );
+    expect(code).toBe(0);
+    await caughtUp();
+    expect(await stored()).toBe(1_500);
+    expect(await kept()).toEqual(before);
+    const unknown = await seek(TOPIC, '9', 'earliest');
+    expect(unknown).toMatchObject({
+      code: 1,
+      text: expect.stringContaining('404 not_found: No source topic'),
+    });
+    const beyond = await seek(TOPIC, '1', '1000000');
+    expect(beyond).toMatchObject({ code: 1, text: expect.stringContaining('name an offset from 0 to') });
+    gate.close();
+  }, 120_000);
 
   /** The ids and subjects of all records of the sink, and the ids of those that a replay has told again. */
   async function readSink() {

@@ -1,8 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { gateTo, startCli } from '../support/node/cli.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
@@ -78,34 +75,6 @@ async function step(body: object): Promise<Page> {
   return (await answer.json()) as Page;
 }
 
-/** Hands requests on to the stack, which has no address of its own for another process. */
-async function gate() {
-  const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const answer = await stack.fetch(request.url ?? '/', {
-      method: request.method ?? 'GET',
-      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-      ...(request.method === 'POST' ? { body: Buffer.concat(chunks).toString() } : {}),
-    });
-    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
-}
-
-function cli(url: string, ...args: string[]): { child: ChildProcess; ended: Promise<string> } {
-  const child = spawn(process.execPath, ['scripts/cli.ts', ...args, '--url', url, '--key', KEY]);
-  let text = '';
-  child.stdout.on('data', (chunk) => {
-    text += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    text += chunk;
-  });
-  return { child, ended: once(child, 'exit').then(() => text) };
-}
-
 describe('a rebuild of the features', () => {
   it('counts events that arrive meanwhile once, and never shows readers less than before', async () => {
     const live = (async () => {
@@ -129,13 +98,13 @@ describe('a rebuild of the features', () => {
   }, 120_000);
 
   it('continues after the command is killed', async () => {
-    const { url, close } = await gate();
-    const killed = cli(url, 'replay', '--rebuild', '--restart', '--rate', '50');
+    const { url, close } = await gateTo(stack);
+    const killed = startCli(url, 'replay', '--rebuild', '--restart', '--rate', '50');
     const rows = () => stack.sql(`select replayed, total from millrace.replays where id = 'rebuild'`);
     await eventually(rows, ([row]) => Number(row?.['replayed']) >= 50 && Number(row?.['replayed']) < sent);
     killed.child.kill('SIGKILL');
     await killed.ended;
-    const text = await cli(url, 'replay', '--rebuild').ended;
+    const { text } = await startCli(url, 'replay', '--rebuild').ended;
     close();
     expect(text).toContain('Going on after');
     expect(text).toContain(`Replayed ${sent} of ${sent} events`);

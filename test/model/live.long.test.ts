@@ -33,7 +33,7 @@ describe.skipIf('reason' in tlc)(title, () => {
     const { violated } = await check({
       jar: 'jar' in tlc ? tlc.jar : '',
       module: 'Live',
-      configuration: textOf(configuration, 'RelaySpec'),
+      configuration: textOf(configuration, 'Spec'),
       workers: 1,
     });
     expect(violated).toBe('a temporal property');

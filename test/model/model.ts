@@ -4,88 +4,128 @@
  * Checks every configuration without a fault to its end, then the properties of liveness, then each deliberate fault
  * and each open one, which has to violate its invariant. With --clean only the configurations without a fault are
  * checked; with --large only the large ones. --only takes what has a name that contains a text. The exit code is 1 if
- * anything is not as it should be, and 2 if TLC cannot run on this machine.
+ * anything is not as it should be, 2 for a wrong option, and 3 if TLC cannot run on this machine.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
-import { CLEAN, type Configuration, LARGE, LIVE, textOf } from './configurations.ts';
+import { readOptions, UsageError } from '../../scripts/command-line/options.ts';
+import { runCommand } from '../../scripts/command-line/run.ts';
+import { wholeNumberOf } from '../../scripts/command-line/values.ts';
+import { CLEAN, LARGE, LIVE, textOf } from './configurations.ts';
 import { configurationOf, MODEL_FAULTS, type ModelFault, OPEN_FAULTS } from './faults.ts';
-import { check, findJar, TlcUnavailable } from './tlc.ts';
+import { type Checked, check, findJar, TlcUnavailable } from './tlc.ts';
 
-const { values } = parseArgs({
-  options: {
-    clean: { type: 'boolean', default: false },
-    large: { type: 'boolean', default: false },
-    workers: { type: 'string', default: String(Math.min(2, availableParallelism())) },
-    only: { type: 'string', default: '' },
-  },
-});
-const workers = Number(values.workers);
-if (!Number.isInteger(workers) || workers < 1)
-  throw new RangeError(`--workers is a whole number above 0, not "${values.workers}".`);
+/** Not 1, which says that the model is wrong. */
+const EXIT_UNAVAILABLE = 3;
 
-const total = { generated: 0, distinct: 0, failed: 0 };
+const USAGE = `Usage: npm run model [-- --clean] [--large] [--workers N] [--only TEXT]
 
-try {
-  await checkAll(findJar());
-} catch (error) {
-  if (!(error instanceof TlcUnavailable)) throw error;
-  console.log(`The model was not checked. ${error.message}`);
-  process.exitCode = 2;
+  --clean       the configurations without a fault alone, as CI does
+  --large       the large configurations alone
+  --workers N   threads of TLC (2, or one on a machine of one core)
+  --only TEXT   the configurations, properties and faults whose name contains the text`;
+
+/** One run of TLC and what it has to report. */
+interface Item {
+  readonly name: string;
+  readonly kind: 'clean' | 'live' | 'fault';
+  readonly module: string;
+  readonly configuration: string;
+  readonly breaks?: string;
 }
 
-async function checkAll(jar: string): Promise<void> {
+await runCommand(async () => {
+  const { values } = readOptions({
+    command: 'npm run model',
+    options: {
+      clean: { type: 'boolean', default: false },
+      large: { type: 'boolean', default: false },
+      workers: { type: 'string', default: String(Math.min(2, availableParallelism())) },
+      only: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return console.log(USAGE);
+  const workers = wholeNumberOf('--workers', values.workers, { min: 1 });
+  const only = values.only ?? '';
+  const items = itemsOf(values).filter(({ name }) => name.includes(only));
+  if (items.length === 0)
+    throw new UsageError(`--only names nothing: nothing that is to be checked has "${only}" in its name.`);
+  try {
+    return await checkAll(findJar(), items, workers);
+  } catch (error) {
+    if (!(error instanceof TlcUnavailable)) throw error;
+    console.log(`The model was not checked. ${error.message}`);
+    return EXIT_UNAVAILABLE;
+  }
+});
+
+function itemsOf({ clean, large }: { clean: boolean; large: boolean }): Item[] {
+  const configurations = Object.entries(large ? LARGE : CLEAN).map(
+    ([name, configuration]): Item => ({
+      name,
+      kind: 'clean',
+      module: 'Checked',
+      configuration: textOf(configuration),
+    }),
+  );
+  if (clean || large) return configurations;
+  return [
+    ...configurations,
+    ...Object.entries(LIVE).map(
+      ([name, { specification, configuration }]): Item => ({
+        name,
+        kind: 'live',
+        module: 'Live',
+        configuration: textOf(configuration, specification),
+      }),
+    ),
+    ...MODEL_FAULTS.map((fault) => faultItem(`fault: ${fault.fault}`, fault)),
+    ...Object.entries(OPEN_FAULTS).map(([name, fault]) =>
+      faultItem(`open, expected to fail: ${name}`, fault),
+    ),
+  ];
+}
+
+function faultItem(name: string, fault: ModelFault): Item {
+  const configuration = textOf(configurationOf(fault));
+  return { name, kind: 'fault', module: 'Checked', configuration, breaks: fault.breaks };
+}
+
+/** @returns the exit code. */
+async function checkAll(jar: string, items: readonly Item[], workers: number): Promise<number> {
   const startedAt = performance.now();
-  for (const [name, configuration] of named(Object.entries(values.large ? LARGE : CLEAN)))
-    await checkClean(jar, name, configuration);
-  if (!values.clean && !values.large) {
-    for (const [name, { specification, configuration }] of named(Object.entries(LIVE))) {
-      const { isComplete, distinct } = await run(jar, 'Live', textOf(configuration, specification));
-      line(isComplete, `in the end: ${name}`, `${count(distinct)} distinct states`);
+  const total = { generated: 0, distinct: 0, failed: 0 };
+  for (const item of items) {
+    const { module, configuration } = item;
+    const onProgress = process.stdout.isTTY
+      ? (text: string) => console.log(`       ${text}`)
+      : () => undefined;
+    const checked = await check({ jar, module, configuration, workers, onProgress });
+    const isOk = item.kind === 'fault' ? checked.violated === item.breaks : checked.isComplete;
+    if (!isOk) total.failed += 1;
+    if (item.kind === 'clean') {
+      total.generated += checked.generated;
+      total.distinct += checked.distinct;
     }
-    for (const [name, fault] of named(MODEL_FAULTS.map((fault) => [fault.fault, fault] as const)))
-      await checkFault(jar, `fault: ${name}`, fault);
-    for (const [name, fault] of named(Object.entries(OPEN_FAULTS)))
-      await checkFault(jar, `open, expected to fail: ${name}`, fault);
+    report(item, isOk, checked);
   }
   const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
   console.log(
     `${count(total.generated)} states generated without a fault, ${count(total.distinct)} of them distinct; ` +
       `${total.failed} failed; ${seconds} s with ${workers} workers.`,
   );
-  if (total.failed > 0) process.exitCode = 1;
+  return total.failed > 0 ? 1 : 0;
 }
 
-async function checkClean(jar: string, name: string, configuration: Configuration): Promise<void> {
-  const { isComplete, generated, distinct, violated, closing, output } = await run(
-    jar,
-    'Checked',
-    textOf(configuration),
-  );
-  total.generated += generated;
-  total.distinct += distinct;
-  line(isComplete, name, `${count(generated)} states generated, ${count(distinct)} distinct`);
-  console.log(closing.map((text) => `       ${text}`).join('\n'));
-  if (violated !== undefined) console.log(output.slice(output.indexOf('Error:')));
-}
-
-async function checkFault(jar: string, name: string, fault: ModelFault): Promise<void> {
-  const { violated, depth } = await run(jar, 'Checked', textOf(configurationOf(fault)));
-  line(violated === fault.breaks, name, `${violated ?? 'nothing'} is violated, in ${depth} states`);
-}
-
-function named<T>(entries: readonly (readonly [string, T])[]) {
-  return entries.filter(([name]) => name.includes(values.only));
-}
-
-async function run(jar: string, module: string, configuration: string) {
-  const onProgress = process.stdout.isTTY ? (text: string) => console.log(`       ${text}`) : () => undefined;
-  return await check({ jar, module, configuration, workers, onProgress });
-}
-
-function line(isOk: boolean, name: string, text: string): void {
-  if (!isOk) total.failed += 1;
-  console.log(`${isOk ? 'ok  ' : 'FAIL'} ${name}: ${text}`);
+function report({ name, kind }: Item, isOk: boolean, checked: Checked): void {
+  const { generated, distinct, violated, depth, closing, output } = checked;
+  const verdict =
+    kind === 'fault'
+      ? `${violated ?? 'nothing'} is violated, in ${depth} states`
+      : `${count(generated)} states generated, ${count(distinct)} distinct`;
+  console.log(`${isOk ? 'ok  ' : 'FAIL'} ${name}: ${verdict}`);
+  if (kind === 'clean') console.log(closing.map((text) => `       ${text}`).join('\n'));
+  if (kind !== 'fault' && violated !== undefined) console.log(output.slice(output.indexOf('Error:')));
 }
 
 function count(value: number): string {

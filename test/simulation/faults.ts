@@ -228,7 +228,14 @@ export function faultyCopy(
   others: readonly string[] = [],
 ): Disposable & { readonly folder: string } {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-fault-'));
-  for (const part of ['package.json', 'src', 'test/simulation', 'test/support', ...others])
+  for (const part of [
+    'package.json',
+    'src',
+    'scripts/command-line',
+    'test/simulation',
+    'test/support',
+    ...others,
+  ])
     cpSync(join(ROOT, part), join(folder, part), { recursive: true });
   // The simulations have a catalog of their own, and what the deployment's re-exports is not copied.
   rmSync(join(folder, 'src/catalog'), { recursive: true });

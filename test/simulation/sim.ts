@@ -1,57 +1,84 @@
 /**
- * The seeded simulation: `npm run sim -- --seeds N [--seed S] [--jobs J] [--brief]`. Runs the seeds S to S + N - 1 (from 1)
+ * The seeded simulation: `npm run sim -- [--seeds N] [--seed S] [--jobs J] [--brief]`. Runs the seeds S to S + N - 1 (from 1)
  * on all cores. Of the first seed that fails, the steps are reduced to few and what happened is printed, or with
  * `--brief` its number alone; the exit code is then 1.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { readOptions } from '../../scripts/command-line/options.ts';
+import { runCommand } from '../../scripts/command-line/run.ts';
+import { wholeNumberOf } from '../../scripts/command-line/values.ts';
 import { planOf } from './plan.ts';
 import { run } from './run.ts';
 import { shrink } from './shrink.ts';
 import type { SeedReport } from './sim-worker.ts';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '1000' },
-    seed: { type: 'string', default: '1' },
-    jobs: { type: 'string', default: String(availableParallelism()) },
-    brief: { type: 'boolean', default: false },
-  },
-});
-const seeds = integer('seeds', values.seeds);
-const first = integer('seed', values.seed);
-const jobs = Math.min(integer('jobs', values.jobs), seeds);
+const USAGE = `Usage: npm run sim -- [--seeds 1000] [--seed 1] [--jobs N] [--brief]
 
-/** The rules log what they do without; here that is the ordinary case, and a run has thousands of lines of it. */
+  --seeds N   how many seeds are run (1000)
+  --seed S    the first of them (1)
+  --jobs J    threads (one for each core)
+  --brief     of a seed that fails, print its number alone`;
+
+/** What the console prints with. The rules log what they do without; here that is the ordinary case, and is dropped. */
 const print = console.log;
-for (const level of ['log', 'warn', 'error'] as const) console[level] = () => undefined;
 
 const total = { reads: 0, hits: 0, unanswered: 0, acknowledged: 0, seeds: 0 };
 let failed: number | undefined;
-let next = first;
-const startedAt = performance.now();
-await Promise.all(Array.from({ length: jobs }, runSeeds));
-const seconds = (performance.now() - startedAt) / 1_000;
-print(
-  `${total.seeds} seeds from ${first} in ${seconds.toFixed(1)} s: ${total.reads} reads judged, ` +
-    `${total.hits} of them hits, ${total.unanswered} requests without an answer, ` +
-    `${total.acknowledged} acknowledged versions.`,
-);
-if (failed === undefined)
+
+await runCommand(async () => {
+  const { values } = readOptions({
+    command: 'npm run sim',
+    options: {
+      seeds: { type: 'string', default: '1000' },
+      seed: { type: 'string', default: '1' },
+      jobs: { type: 'string', default: String(availableParallelism()) },
+      brief: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return print(USAGE);
+  const seeds = wholeNumberOf('--seeds', values.seeds, { min: 1 });
+  const first = wholeNumberOf('--seed', values.seed, { min: 1 });
+  const jobs = Math.min(wholeNumberOf('--jobs', values.jobs, { min: 1 }), seeds);
+  const { log, warn, error } = console;
+  for (const level of ['log', 'warn', 'error'] as const) console[level] = () => undefined;
+  try {
+    await simulate(first, seeds, jobs);
+    if (failed !== undefined) return await explain(failed, values.brief);
+    print(
+      'Every read kept its promise, and no acknowledged write was lost; what could be answered was answered.',
+    );
+  } finally {
+    Object.assign(console, { log, warn, error });
+  }
+});
+
+async function simulate(first: number, seeds: number, jobs: number): Promise<void> {
+  const startedAt = performance.now();
+  let next = first;
+  const take = () => {
+    if (failed !== undefined || next >= first + seeds) return undefined;
+    next += 1;
+    return next - 1;
+  };
+  await Promise.all(Array.from({ length: jobs }, () => runSeeds(take)));
+  const seconds = (performance.now() - startedAt) / 1_000;
   print(
-    'Every read kept its promise, and no acknowledged write was lost; what could be answered was answered.',
+    `${total.seeds} seeds from ${first} in ${seconds.toFixed(1)} s: ${total.reads} reads judged, ` +
+      `${total.hits} of them hits, ${total.unanswered} requests without an answer, ` +
+      `${total.acknowledged} acknowledged versions.`,
   );
-else await explain(failed);
+}
 
 /** Hands one seed after the other to a thread, until none is left or one has failed. */
-async function runSeeds(): Promise<void> {
+async function runSeeds(take: () => number | undefined): Promise<void> {
   const worker = new Worker(new URL('./sim-worker.ts', import.meta.url));
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const ask = () => {
-    if (failed !== undefined || next >= first + seeds) return resolve();
-    worker.postMessage(next);
-    next += 1;
+    const seed = take();
+    if (seed === undefined) resolve();
+    else worker.postMessage(seed);
   };
   worker.on('error', reject);
   worker.on('message', (report: SeedReport) => {
@@ -65,9 +92,12 @@ async function runSeeds(): Promise<void> {
   await worker.terminate();
 }
 
-async function explain(seed: number): Promise<void> {
-  process.exitCode = 1;
-  if (values.brief) return print(`Seed ${seed} breaks a promise.`);
+/** @returns the exit code. */
+async function explain(seed: number, isBrief: boolean): Promise<number> {
+  if (isBrief) {
+    print(`Seed ${seed} breaks a promise.`);
+    return 1;
+  }
   const plan = await shrink(planOf(seed));
   const { violations, refusals, trace } = await run(plan, true);
   const [violation] = violations;
@@ -79,7 +109,8 @@ async function explain(seed: number): Promise<void> {
     print(`\nSeed ${seed} breaks the rule "${broken}", here with ${plan.steps.length} steps:\n`);
     for (const line of trace) if (Number.parseInt(line, 10) <= Math.ceil(until)) print(line);
     print(`\nThe read from ${Math.round(begunMs)} to ${Math.round(until)} ms, ${what} (${broken}).`);
-    return print(again);
+    print(again);
+    return 1;
   }
   const { rule, owed, read } = violation;
   print(`\nSeed ${seed} breaks the rule "${rule}", here with ${plan.steps.length} steps:\n`);
@@ -90,10 +121,5 @@ async function explain(seed: number): Promise<void> {
       `${read.shown === 'absent' ? 'as absent' : `v${read.shown}`} and was owed v${owed} (${rule}).`,
   );
   print(again);
-}
-
-function integer(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new RangeError(`--${name} is a whole number above 0, not "${text}".`);
+  return 1;
 }

@@ -9,9 +9,11 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { bundle, KEY, millrace } from '../../../bench/support/runtime.ts';
+import { readOptions, UsageError } from '../../../scripts/command-line/options.ts';
+import { readOrExit } from '../../../scripts/command-line/run.ts';
+import { wholeNumberOf } from '../../../scripts/command-line/values.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
 import { SHOP } from '../test/served.ts';
 import { LiveEvents, tellDelays } from './bulk/live.ts';
@@ -19,14 +21,19 @@ import { queueConsumers } from './bulk/queue-consumers.ts';
 import { untilSettled } from './bulk/settled.ts';
 import { folderSizes } from './bulk/sizes.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { limit: { type: 'string', default: '200000' }, data: { type: 'string' } },
+const { file, limit, data } = readOrExit(() => {
+  const { values, positionals } = readOptions({
+    command: 'npm run bench:bulk',
+    positionalsMax: 1,
+    options: { limit: { type: 'string', default: '200000' }, data: { type: 'string' } },
+  });
+  const [name] = positionals;
+  if (name === undefined)
+    throw new UsageError('Name a file of the UCI data set: npm run bench:bulk -- FILE.');
+  return { file: name, limit: wholeNumberOf('--limit', values.limit, { min: 1 }), data: values.data };
 });
-const [file] = positionals;
-if (file === undefined) throw new Error('Name a file of the UCI data set: npm run bench:bulk -- FILE.');
 const scratch = mkdtempSync(join(tmpdir(), 'millrace-bulk-'));
-const dataDir = values.data ?? join(scratch, 'postgres');
+const dataDir = data ?? join(scratch, 'postgres');
 bundle(SHOP.main, '--outdir', 'dist/millrace');
 const url = process.env['DATABASE_URL'];
 const database = await startDevDatabase({
@@ -65,7 +72,7 @@ try {
 /** Runs the importer in a process of its own, and returns when it has ended: then every line is stored. */
 async function importFile(base: URL): Promise<void> {
   const script = resolve('examples/shop/import.ts');
-  const args = [script, resolve(file ?? ''), '--url', base.href, '--key', KEY, '--limit', values.limit];
+  const args = [script, resolve(file), '--url', base.href, '--key', KEY, '--limit', String(limit)];
   const child = spawn(process.execPath, args, { cwd: scratch, stdio: ['ignore', 'inherit', 'inherit'] });
   const { promise, resolve: ended, reject } = Promise.withResolvers<void>();
   child.once('exit', (code) => {

@@ -7,12 +7,14 @@
  * the platform bears.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import * as z from 'zod';
 import { median } from '../../../bench/support/load.ts';
 import { bundle, KEY, millrace } from '../../../bench/support/runtime.ts';
+import { readOptions } from '../../../scripts/command-line/options.ts';
+import { readOrExit } from '../../../scripts/command-line/run.ts';
+import { wholeNumberOf } from '../../../scripts/command-line/values.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { SHOP } from '../test/served.ts';
 import { watchMemory } from './pipeline/memory.ts';
@@ -36,8 +38,13 @@ const Pipeline = z.object({
   features: z.object({ folded: z.record(z.string(), z.int()) }),
 });
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '120' } } });
-const seconds = Number(values.seconds);
+const seconds = readOrExit(() => {
+  const { values } = readOptions({
+    command: 'npm run bench:pipeline',
+    options: { seconds: { type: 'string', default: '120' } },
+  });
+  return wholeNumberOf('--seconds', values.seconds, { min: 1 });
+});
 const purchases = new Purchases();
 bundle(SHOP.main, '--outdir', 'dist/millrace');
 const url = process.env['DATABASE_URL'];

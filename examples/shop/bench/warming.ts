@@ -3,7 +3,9 @@
  * `npm run bench:warming -- online_retail_II.csv.gz [--speed 60]`. Everything was tuned on invoices before those
  * that are replayed; the first quarter of these only fills the cache and teaches, the rest is judged.
  */
-import { parseArgs } from 'node:util';
+import { readOptions, UsageError } from '../../../scripts/command-line/options.ts';
+import { readOrExit } from '../../../scripts/command-line/run.ts';
+import { wholeNumberOf } from '../../../scripts/command-line/values.ts';
 import { invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { DEMAND_SETTINGS, DemandModel } from '../../../src/cache/warming/demand.ts';
 import { cachePolicy } from '../../../src/define/cache-policy.ts';
@@ -70,13 +72,17 @@ function traceOf(invoices: readonly Invoice[], speed: number, hotPages: number) 
   return { trace, judgeFromMs: trace.invoices[judgedAt]?.atMs ?? 0 };
 }
 
-const { values, positionals } = parseArgs({
-  options: { speed: { type: 'string', default: '60' } },
-  allowPositionals: true,
+const { file, speed } = readOrExit(() => {
+  const { values, positionals } = readOptions({
+    command: 'npm run bench:warming',
+    positionalsMax: 1,
+    options: { speed: { type: 'string', default: '60' } },
+  });
+  const [name] = positionals;
+  if (name === undefined)
+    throw new UsageError('Name a file of the UCI data set: npm run bench:warming -- FILE.');
+  return { file: name, speed: wholeNumberOf('--speed', values.speed, { min: 1 }) };
 });
-const [file] = positionals;
-if (file === undefined) throw new Error('Which file? npm run bench:warming -- online_retail_II.csv.gz');
-const speed = Number(values.speed);
 const invoices = await readInvoices(file);
 
 const { trace, judgeFromMs } = traceOf(invoices, speed, 0);

@@ -3,7 +3,6 @@ import { SEED_SOURCE } from '../seed/generator.ts';
 import { BATCH_BYTES_MAX, type Batch, cutBatches, firstLines } from './batches.ts';
 import { beginAt } from './begin.ts';
 import { IMPORT_SOURCE, LineIdentity } from './event.ts';
-import { ImportError } from './failure.ts';
 import { type Folding, foldedBefore, waitUntilFolded } from './folded.ts';
 import { type MadeUpChoice, type MadeUpDeps, meetMadeUpShop } from './made-up-shop.ts';
 import { type Outcome, type Receipt, Server, type ServerDeps } from './server.ts';
@@ -19,7 +18,7 @@ const NOTICE_INTERVAL_MS = 1000;
 
 export interface ImportOptions {
   readonly file: string;
-  /** Where the server is, without `/v1/events`. */
+  /** Where the server is, without `/v1/events`: a URL, which the command has checked. */
   readonly url: string;
   readonly key: string;
   readonly batchLines: number;
@@ -66,7 +65,7 @@ export async function runImport(
   signal: AbortSignal,
 ): Promise<ImportResult> {
   const file = await inspectFile(options.file);
-  const url = rootOf(options.url);
+  const url = new URL(options.url.endsWith('/') ? options.url : `${options.url}/`);
   const stateFile = new StateFile(options.stateDirectory, file);
   if (options.restart) await stateFile.remove();
   const recorded = await stateFile.load();
@@ -84,13 +83,6 @@ export async function runImport(
   if (begun.complete) return { ...base, kind: 'already_complete', state: begun, customers: begun.customers };
   if (begun.acknowledged > 0) deps.reporter.notice(`Going on after line ${begun.acknowledged}.`);
   return await new Run({ file, stateFile, begun, options, deps, server }).send(stopping, () => halt.abort());
-}
-
-function rootOf(url: string): URL {
-  const root = URL.parse(url.endsWith('/') ? url : `${url}/`);
-  if (root === null || !/^https?:$/.test(root.protocol))
-    throw new ImportError(`--url ${url} is not a URL of a server; it looks like this: http://127.0.0.1:8787`);
-  return root;
 }
 
 /** About how many lines a file has of which a share is read, to three digits. */

@@ -1,24 +1,39 @@
 /** Writes generated invoice lines as CSV: `node examples/shop/seed/write-csv.ts --seed 1 --lines 60000 > file.csv`. */
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../../../scripts/command-line/options.ts';
+import { runCommand } from '../../../scripts/command-line/run.ts';
+import { momentOf, wholeNumberOf } from '../../../scripts/command-line/values.ts';
 import { CSV_HEADER, toCsvRow } from './csv.ts';
 import { generateLines } from './generator.ts';
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string', default: '1' },
-    lines: { type: 'string', default: '60000' },
-    /** A date of ISO 8601; without it the lines reach up to now, and every run gives others. */
-    until: { type: 'string' },
-  },
-});
-const until = values.until === undefined ? new Date() : new Date(values.until);
-const lines = generateLines({ seed: Number(values.seed), lines: Number(values.lines), until });
+const COMMAND = 'node examples/shop/seed/write-csv.ts';
+const USAGE = `Usage: ${COMMAND} [--seed 1] [--lines 60000] [--until TIME]
 
-function* rows(): Generator<string> {
+  --seed N       equal seeds give equal lines (1)
+  --lines N      how many lines (60000)
+  --until TIME   the moment of the last line (RFC 3339); without it now, and every run gives others`;
+
+await runCommand(async () => {
+  const { values } = readOptions({
+    command: COMMAND,
+    options: {
+      seed: { type: 'string', default: '1' },
+      lines: { type: 'string', default: '60000' },
+      until: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return console.log(USAGE);
+  const lines = generateLines({
+    seed: wholeNumberOf('--seed', values.seed, { min: 0 }),
+    lines: wholeNumberOf('--lines', values.lines, { min: 1 }),
+    until: values.until === undefined ? new Date() : new Date(momentOf('--until', values.until)),
+  });
+  await pipeline(Readable.from(rows(lines)), process.stdout);
+});
+
+function* rows(lines: ReturnType<typeof generateLines>): Generator<string> {
   yield `${CSV_HEADER}\n`;
   for (const line of lines) yield `${toCsvRow(line)}\n`;
 }
-
-await pipeline(Readable.from(rows()), process.stdout);

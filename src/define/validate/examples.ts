@@ -2,7 +2,7 @@ import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Catalog } from '../catalog.ts';
 import { type Effect, insertedRow } from '../effect.ts';
-import type { EventDefinition } from '../event.ts';
+import { CATALOG_DEFECTS, type EventDefinition } from '../event.ts';
 import type { Report } from '../problem.ts';
 
 /**
@@ -31,21 +31,23 @@ function checkExample(
     version.interpret(version.example, { occurredAt: EXAMPLE_AT_MS, now: EXAMPLE_AT_MS }),
   );
   if ('error' in tried) {
-    const problem = `\`stores\` or a rule fails for its example: ${tried.error}`;
-    report(event, named, problem, 'Correct the function or the example.');
+    const problem = `Its contract fails for its example: ${tried.error}`;
+    report(event, named, problem, 'Correct a function of the contract, or the example.');
   } else if (!tried.value.ok) {
     const { reason, pointer, detail } = tried.value;
     const problem = `Its example is refused: ${reason} at ${pointer}: ${detail}`;
-    report(
-      event,
-      named,
-      problem,
-      'Correct the example: /v1/events/types shows it to clients as an event that is accepted.',
-    );
+    report(event, named, problem, remedyOf(reason));
   } else {
     for (const effect of tried.value.effects) checkEffect(event, named, effect, report);
     checkFolds(catalog, event, version, report);
   }
+}
+
+function remedyOf(reason: string): string {
+  const defect = CATALOG_DEFECTS.get(reason);
+  if (defect !== undefined) return `Correct ${defect}, or the example.`;
+  if (reason === 'not_storable') return 'Correct the example, `stores` or the column.';
+  return 'Correct the example: /v1/events/types shows it to clients as an event that is accepted.';
 }
 
 function checkFolds(

@@ -31,7 +31,7 @@ export interface KafkaPorts {
   /**
    * Sets the position of a partition and returns its offset. The reader's next step takes it up.
    *
-   * @throws Failure `not_found`, `kafka_unavailable`
+   * @throws Failure `not_found`, `invalid_request` for an offset outside the partition, `kafka_unavailable`
    */
   readonly seek: (
     at: { readonly topic: string; readonly partition: number },
@@ -87,7 +87,7 @@ function registerSeek(app: OpenAPIHono<AppEnv>, kafkaOf: PortsOf<KafkaPorts>): v
     request: { body: { required: true, content: { 'application/json': { schema: Seek } } } },
     responses: {
       202: { description: 'The reader continues at `offset` with its next step.' },
-      400: problem('The body is not valid.'),
+      400: problem('The body is not valid, or the partition does not have this offset.'),
       401: problem('A key is needed.'),
       404: problem('No source topic has this partition.'),
       503: problem('The Kafka REST bridge does not answer.'),

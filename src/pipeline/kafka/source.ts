@@ -5,16 +5,16 @@ import { eventsMessage, ingest } from '../ingest.ts';
 import type { StoreOutcome } from '../store.ts';
 import { eventOf } from './binding.ts';
 
-/** Steps in a row that may fail for what they hold, before that goes to the events queue. */
+/** After this many failed steps in a row, records that fail again without an outage go to the events queue. */
 const TRIES_MAX = 3;
 
-/** One partition that is read, as operators see it. */
+/** The state of a source partition, for operators. */
 export interface PartitionReport {
   readonly topic: string;
   readonly partition: number;
-  /** What the group has committed; null where nothing is. */
+  /** The group's committed offset; null before its first commit. */
   readonly committed: number | null;
-  /** The offset that the next record gets. */
+  /** The offset of the next record to be written. */
   readonly latest: number;
   /** Records that are not stored yet. */
   readonly lag: number;
@@ -23,57 +23,63 @@ export interface PartitionReport {
 }
 
 export interface SourcePorts {
+  readonly at: { readonly topic: string; readonly partition: number };
   readonly types: ReadonlyMap<string, EventDefinition>;
   readonly now: () => number;
-  /** What the group has committed for the partition; undefined where it has not. */
+  /** The group's committed offset of the partition; undefined before its first commit. */
   readonly committed: () => Promise<number | undefined>;
-  /** Where the partition begins now. */
+  /** The offset of the oldest record. */
   readonly earliest: () => Promise<number>;
-  /** Records from an offset on, within a while; none where none came. Null where the partition begins later. */
+  /** The records from an offset on; empty if none arrive for a while. Null if the partition does not have the offset. */
   readonly fetch: (offset: number) => Promise<readonly KafkaRecord[] | null>;
-  /** Returns once what the message holds is committed to the database. */
+  /** Returns once the database has committed the message's events. */
   readonly store: (message: EventsMessage) => Promise<StoreOutcome>;
-  /** Hands the message to the events queue, whose consumer finds what is at fault in it. */
+  /** Enqueues the message, so that the consumer of the events queue finds the failing event. */
   readonly enqueue: (message: EventsMessage) => Promise<unknown>;
-  /** Whether an error tells of something that is away, and not of what was to be stored. */
+  /** Whether an error shows that a dependency is unavailable, so that the records are not at fault. */
   readonly isOutage: (error: unknown) => boolean;
-  /** Has the caches told of what was stored. */
+  /** Relays the stored changes. */
   readonly relay: () => Promise<unknown>;
   readonly commit: (offset: number) => Promise<unknown>;
-  /** Told of records that the partition had dropped before they were read. */
+  /** Reports records that Kafka dropped before they were read. */
   readonly lost: (from: number, to: number) => void;
 }
 
-const AHEAD_OF_PARTITION =
-  'The partition ends before the offset that its group has committed. This happens if the topic was deleted and created again. Set the position by POST /v1/admin/kafka/seek with {"topic", "partition", "to": "earliest"}; events that are already stored are recognised as duplicates.';
-
-/** Where a partition is read on from: after what its group has committed, else from its beginning. */
-export async function beginningOf(ports: Pick<SourcePorts, 'committed' | 'earliest'>): Promise<number> {
-  return (await ports.committed()) ?? (await ports.earliest());
+/** `/v1/admin/kafka` shows the message as the partition's last error, so it names the command that ends the stall. */
+function aheadOfPartition({ topic, partition }: SourcePorts['at'], offset: number): Error {
+  return new Error(
+    `Partition ${partition} of the topic ${topic} ends before offset ${offset}, which its group has committed: the topic was ` +
+      'probably deleted and created again. ' +
+      `\`npm run cli -- kafka-seek --topic ${topic} --partition ${partition} --to earliest\` reads the partition ` +
+      'from its beginning; events that are already stored are recognised as duplicates.',
+  );
 }
 
 /**
- * One step of a partition: reads, stores, relays, and only then moves the group on. A crash between any two repeats
- * the step, and what is stored already is known by its source and id. Nothing is read ahead, so the partition's order
- * is kept.
+ * One step of a partition: it reads, stores, relays, and then commits the group's offset. A crash in between repeats the
+ * step, and the database recognises the stored events by source and id. The step does not read ahead, so the history
+ * keeps the partition's order.
  *
- * @param failures steps in a row that have failed before this one.
- * @returns where to go on, and how many records were read.
+ * The topic may be deleted and created again at any moment. Kafka drops the group's offsets with the topic, and a
+ * position of the old topic would skip the records of the new one before it. So each step begins at the committed
+ * offset, or at the partition's beginning where there is none, and does not commit if that offset has changed
+ * meanwhile: the next step then begins at the new one.
+ *
+ * @param failures the number of failed steps in a row before this one.
  */
-export async function pump(
-  offset: number,
-  ports: SourcePorts,
-  failures = 0,
-): Promise<{ next: number; records: number }> {
+export async function pump(ports: SourcePorts, failures = 0): Promise<void> {
+  const committed = await ports.committed();
+  const offset = committed ?? (await ports.earliest());
   const records = await ports.fetch(offset);
   if (records === null) {
     const begin = await ports.earliest();
-    if (begin <= offset) throw new Error(AHEAD_OF_PARTITION);
+    if (begin <= offset) throw aheadOfPartition(ports.at, offset);
     ports.lost(offset, begin);
-    return { next: begin, records: 0 };
+    await ports.commit(begin);
+    return;
   }
   const last = records.at(-1);
-  if (last === undefined) return { next: offset, records: 0 };
+  if (last === undefined) return;
   const read = records.map(eventOf);
   const refused = read.flatMap((one) => ('refused' in one ? [one] : []));
   const events = read.flatMap((one) => ('raw' in one ? [one.raw] : []));
@@ -84,14 +90,12 @@ export async function pump(
       await take(eventsMessage([...items, ...refused], receivedAt), failures, ports),
   });
   await ports.relay();
-  const next = last.offset + 1;
-  await ports.commit(next);
-  return { next, records: records.length };
+  if ((await ports.committed()) === committed) await ports.commit(last.offset + 1);
 }
 
 const NOTHING_KNOWN: StoreOutcome = { duplicates: [], conflicts: [], refused: [] };
 
-/** What fails again and again while nothing is away would hold up its partition for ever: the queue takes it apart. */
+/** Passes records that fail repeatedly without an outage to the queue. Otherwise they would block their partition. */
 async function take(message: EventsMessage, failures: number, ports: SourcePorts): Promise<StoreOutcome> {
   try {
     return await ports.store(message);

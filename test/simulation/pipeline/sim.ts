@@ -1,5 +1,5 @@
 /**
- * Seeded schedules of faults over the pipeline: `npm run sim:pipeline -- --seeds N [--seed S] [--brief]`. Runs the
+ * Seeded schedules of faults over the pipeline: `npm run sim:pipeline -- [--seeds N] [--seed S] [--brief]`. Runs the
  * seeds S to S + N - 1 (from 1), on as many embedded databases as there are cores, or on the empty one of
  * `--database URL`. Of the first seed
  * that fails, the schedule is reduced and what happened is printed, or with `--brief` its number alone; the exit
@@ -9,53 +9,74 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../../../scripts/command-line/options.ts';
+import { runCommand } from '../../../scripts/command-line/run.ts';
+import { databaseUrlOf, wholeNumberOf } from '../../../scripts/command-line/values.ts';
 import type { SeedReport } from './sim-worker.ts';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '200' },
-    seed: { type: 'string', default: '1' },
-    database: { type: 'string' },
-    brief: { type: 'boolean', default: false },
-  },
-});
-const seeds = integer('seeds', values.seeds);
-const first = integer('seed', values.seed);
-const jobs = values.database === undefined ? Math.min(availableParallelism(), seeds) : 1;
+const USAGE = `Usage: npm run sim:pipeline -- [--seeds 200] [--seed 1] [--database URL] [--brief]
 
-const startedAt = performance.now();
+  --seeds N        how many schedules are run (200)
+  --seed S         the first of them (1)
+  --database URL   the empty Postgres on which they run, instead of embedded ones
+  --brief          of a seed that fails, print its number alone`;
+
 const total = { seeds: 0, steps: 0, faults: 0, dead: 0 };
 let failed: SeedReport | undefined;
-let next = first;
-await Promise.all(Array.from({ length: jobs }, runSeeds));
-const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
-console.log(
-  `${total.seeds} schedules from ${first} in ${seconds} s: ${total.steps} steps, ${total.faults} faults, ` +
-    `${total.dead} dead letters.`,
-);
-if (failed === undefined) console.log('Nothing was lost, and nothing is there twice.');
-else {
-  process.exitCode = 1;
+
+await runCommand(async () => {
+  const { values } = readOptions({
+    command: 'npm run sim:pipeline',
+    options: {
+      seeds: { type: 'string', default: '200' },
+      seed: { type: 'string', default: '1' },
+      database: { type: 'string' },
+      brief: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return console.log(USAGE);
+  const { brief, database } = values;
+  if (database !== undefined) databaseUrlOf(database, '--database');
+  const seeds = wholeNumberOf('--seeds', values.seeds, { min: 1 });
+  const first = wholeNumberOf('--seed', values.seed, { min: 1 });
+  const jobs = database === undefined ? Math.min(availableParallelism(), seeds) : 1;
+  const startedAt = performance.now();
+  let next = first;
+  const take = () => {
+    if (failed !== undefined || next >= first + seeds) return undefined;
+    next += 1;
+    return next - 1;
+  };
+  await Promise.all(Array.from({ length: jobs }, () => runSeeds(take, { brief, database })));
+  const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+  console.log(
+    `${total.seeds} schedules from ${first} in ${seconds} s: ${total.steps} steps, ${total.faults} faults, ` +
+      `${total.dead} dead letters.`,
+  );
+  if (failed === undefined) return console.log('No event was lost or applied twice.');
   console.log(`Seed ${failed.seed} breaks a promise.`);
-  if (!values.brief) {
+  if (!brief) {
     for (const line of failed.story) console.log(line);
     console.log(`To see it again: npm run sim:pipeline -- --seeds 1 --seed ${failed.seed}`);
   }
-}
+  return 1;
+});
 
 /**
  * Hands one seed after the other to a process, until none is left or one has failed. Not to a thread: V8 may crash
  * where threads that share the compiled database end at the same time.
  */
-async function runSeeds(): Promise<void> {
-  const { brief, database } = values;
-  const worker = fork(join(import.meta.dirname, 'sim-worker.ts'), [JSON.stringify({ brief, database })]);
+async function runSeeds(
+  take: () => number | undefined,
+  options: { readonly brief: boolean; readonly database: string | undefined },
+): Promise<void> {
+  const worker = fork(join(import.meta.dirname, 'sim-worker.ts'), [JSON.stringify(options)]);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const ask = () => {
-    if (failed !== undefined || next >= first + seeds) return resolve();
-    worker.send(next);
-    next += 1;
+    const seed = take();
+    if (seed === undefined) resolve();
+    else worker.send(seed);
   };
   worker.on('error', reject);
   worker.on('exit', (code) => reject(new Error(`A process of the schedules has ended with ${code}.`)));
@@ -71,10 +92,4 @@ async function runSeeds(): Promise<void> {
   const exited = once(worker, 'exit');
   worker.kill();
   await exited;
-}
-
-function integer(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new RangeError(`--${name} is a whole number above 0, not "${text}".`);
 }

@@ -7,7 +7,7 @@ import { entity, history } from '../../../src/define/entity.ts';
 import { append, ensure, event } from '../../../src/define/event.ts';
 import { feature } from '../../../src/define/feature.ts';
 import { CatalogError } from '../../../src/define/problem.ts';
-import { unique } from '../../../src/define/quality.ts';
+import { custom, unique } from '../../../src/define/quality.ts';
 import { validateCatalog } from '../../../src/define/validate.ts';
 import { view } from '../../../src/define/view.ts';
 
@@ -274,7 +274,17 @@ describe('examples', () => {
     const stores = () => {
       throw new Error('Not yet.');
     };
-    expect(declared({ stores })[0]).toMatch(/stores_failed at \/data: .*Not yet\./);
+    const [failed = ''] = declared({ stores });
+    expect(failed).toMatch(/stores_failed at \/data: .*`stores` of its type failed \(Error: Not yet\.\)\./);
+    expect(failed).toMatch(/ Correct `stores`, or the example\.$/);
+    expect(failed).not.toMatch(/release/);
+    const rule = custom({
+      ...{ name: 'odd', dimension: 'validity', pointer: '/data', detail: '', mode: 'blocking' },
+      holds: stores,
+    });
+    expect(declared({ rules: [rule] })[0]).toMatch(
+      /rule_failed at \/data: .*rule "odd" of its type failed \(Error: Not yet\.\)\. Correct the rule, or the example\.$/,
+    );
   });
 
   it('refuses one whose rows do not fit the table', () => {

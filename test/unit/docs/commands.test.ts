@@ -25,7 +25,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   sql: { test: 'test/e2e/dev-stack.long.test.ts' },
   contracts: { ci: 'npm run contracts' },
   scaffold: { test: 'test/unit/scripts/scaffold.test.ts' },
-  'db:generate': { test: 'test/unit/scripts/generate.test.ts' },
+  'db:generate': { test: 'test/unit/scripts/generate.long.test.ts' },
   'db:capture': { test: 'test/unit/storage/capture.test.ts' },
   bundle: { test: 'test/unit/scripts/bundle.test.ts' },
   publish: { test: 'test/unit/scripts/bundle.test.ts' },
@@ -134,7 +134,7 @@ async function helpOf(script: string): Promise<string> {
   return (await execute(process.execPath, [file, ...before, '--help'], { cwd: ROOT })).stdout;
 }
 
-/** The names that it gives to `parseArgs`, as options. */
+/** The names that it gives to `readOptions`, as options. */
 function sourceOf(script: string): string {
   const [, file = ''] = /^node (\S+)/.exec(scripts[script] ?? '') ?? [];
   return [...read(file).matchAll(/^\s*'?([\w-]+)'?: \{ type: |(\w[\w-]*): \{ type: /gm)]

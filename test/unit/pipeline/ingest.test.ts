@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { ensure, event } from '../../../src/define/event.ts';
+import { custom } from '../../../src/define/quality.ts';
 import { asCloudEvent } from '../../../src/pipeline/cloud-event.ts';
 import { ingest, type QueueItem } from '../../../src/pipeline/ingest.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
@@ -55,7 +56,41 @@ describe('the judge', () => {
     expect(judged('2026-11-28').verdict).toBe('accepted');
     expect(judged('yesterday')).toMatchObject({
       verdict: 'quarantined',
-      refusal: { reason: 'stores_failed', pointer: '/data', detail: expect.stringContaining('RangeError') },
+      refusal: {
+        reason: 'stores_failed',
+        pointer: '/data',
+        detail: expect.stringMatching(/\(RangeError: .*\)\. Correct the catalog, then release the event\.$/),
+      },
+    });
+  });
+
+  it('refuses an event that a blocking rule throws for, with what to do', () => {
+    const fragile = event({
+      type: 'test.fragile',
+      version: 1,
+      description: 'An event whose rule has a defect.',
+      data: z.object({ at: z.string() }),
+      rules: [
+        custom({
+          ...{ name: 'past', dimension: 'timeliness', pointer: '/data/at', detail: 'It lies in the future.' },
+          mode: 'blocking',
+          holds: ({ at }: { at: string }) => new Date(at).toISOString() < '2027',
+        }),
+      ],
+      stores: () => [],
+    });
+    const types = new Map([[fragile.type, fragile]]);
+    const judged = (at: string) => judge(types, eventOf({ at }, { type: fragile.type }), NOW);
+    expect(judged('2026-11-28').verdict).toBe('accepted');
+    expect(judged('2028-01-01')).toMatchObject({ refusal: { reason: 'past', code: 'quality_violation' } });
+    expect(judged('yesterday')).toMatchObject({
+      verdict: 'quarantined',
+      refusal: {
+        reason: 'rule_failed',
+        detail: expect.stringMatching(
+          /rule "past" of its type failed \(RangeError.*then release the event\.$/,
+        ),
+      },
     });
   });
 

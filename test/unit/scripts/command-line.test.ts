@@ -11,6 +11,7 @@ import {
 const options = {
   port: { type: 'string' },
   fresh: { type: 'boolean' },
+  help: { type: 'boolean' },
 } as const;
 const read = (args: string[], env: Record<string, string> = {}) =>
   readOptions({ command: 'npm run dev', options, args, env });
@@ -37,6 +38,19 @@ describe('options', () => {
 
   it('that npm consumed are reported', () => {
     expect(() => read([], { npm_config_fresh: 'true' })).toThrow(/write `npm run dev -- --fresh`/);
+    const command = 'npm run cli -- digest';
+    expect(() => readOptions({ command, options, args: [], env: { npm_config_port: '1' } })).toThrow(
+      /write `npm run cli -- digest --port`/,
+    );
+  });
+
+  it('are listed where the command has no --help of its own', () => {
+    const wrong = (own: object) => () =>
+      readOptions({ command: 'npm run cli -- digest', options: { ...own }, args: ['--zzz'], env: {} });
+    expect(wrong({ port: { type: 'string' } })).toThrow(
+      'There is no option --zzz. `npm run cli -- digest` takes --port.',
+    );
+    expect(wrong({})).toThrow('There is no option --zzz. `npm run cli -- digest` takes no options.');
   });
 
   it('suggest the nearest name, if any', () => {

@@ -98,8 +98,8 @@ describe('npm run scaffold', () => {
   it('names the examples that there are', () => {
     scaffold();
     const { status, stderr } = refused('--example', 'shoe-shop');
-    expect(status).toBe(1);
-    expect(stderr).toContain('There is no example "shoe-shop". examples/ has one, two.');
+    expect(status).toBe(2);
+    expect(stderr).toBe('There is no example "shoe-shop". examples/ has one, two.\n');
     expect(files()).toContain('tables.ts');
   });
 });

@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { lockState } from '../../../../scripts/dev/state/lock.ts';
 import { csvOf, type Endpoint, startEndpoint } from './import-fixtures.ts';
 
 const LINES = 400;
@@ -34,7 +35,7 @@ const start = (...args: string[]) => {
   return { child, done: once(child, 'close').then(([code]) => ({ code: code as number, output })) };
 };
 
-test('Ctrl-C tells how to go on, and the same command does', { timeout: 30_000 }, async () => {
+test('Ctrl-C prints how to continue, and the same command continues', { timeout: 30_000 }, async () => {
   const args = [file, '--url', endpoint.url, '--key', 'k', '--batch', '10'];
   const { child, done } = start(...args);
   endpoint.intercept = (count, response) => {
@@ -90,13 +91,28 @@ test('reports a wrong call without a stack trace', { timeout: 30_000 }, async ()
   const damaged = join(directory, 'damaged.csv.gz');
   await writeFile(damaged, gzipSync(csvOf(LINES)).subarray(0, 900));
   const at = ['--key', 'k', '--url'];
-  const calls: [args: string[], code: number, said: RegExp][] = [
-    [[], 1, /^Name the file to import/],
-    [[file], 1, /^There is no API key/],
-    [[file, '--key', 'k', '--batch', '0'], 1, /^--batch takes a whole number from 1/],
-    [[file, '--frob'], 2, /^Unknown option '--frob'\. npm run import -- --help lists the options\.$/],
-    [[file, '--limit'], 2, /^Option '--limit <value>' argument missing\. /],
-    [[file, ...at, 'localhost:8787'], 1, /--url localhost:8787 is not a URL of a server; it looks like/],
+  const help = '`npm run import -- --help` lists the options.';
+  const calls: [args: string[], code: number, said: RegExp | string][] = [
+    [[], 2, `Name the file to import: npm run import -- FILE. ${help}`],
+    [
+      [file, 'more.csv'],
+      2,
+      /^`npm run import` takes 1 argument\(s\) without a dash; "more\.csv" is too much\./,
+    ],
+    [
+      [file],
+      2,
+      /^There is no key: give --key, set MILLRACE_KEY, or start npm run dev, which writes \.millrace\/key\.$/,
+    ],
+    [[file, '--key', 'k', '--batch', '0'], 2, '--batch takes a whole number from 1 to 1000, not "0".'],
+    [[file, '--made-up', 'x'], 2, '--made-up takes "remove" or "keep", not "x".'],
+    [[file, '--frob'], 2, `There is no option --frob. ${help}`],
+    [[file, '--limit'], 2, `--limit wants a value. ${help}`],
+    [
+      [file, ...at, 'localhost:8787'],
+      2,
+      '--url takes the address of the worker, as http://localhost:8787, not "localhost:8787".',
+    ],
     [[file, ...at, closed.url], 1, /Nothing answers at http:\/\/127\.0\.0\.1:\d+\/ \(.*ECONNREFUSED/],
     [[file, ...at, `http://127.0.0.1:${port}`], 1, /is not Millrace: GET \/health\/live gives HTTP 404/],
     [[join(directory, 'none.csv'), ...at, endpoint.url], 1, /none\.csv cannot be opened: ENOENT/],
@@ -106,9 +122,34 @@ test('reports a wrong call without a stack trace', { timeout: 30_000 }, async ()
   const results = await Promise.all(calls.map(([args]) => start(...args).done));
   other.close();
   for (const [index, { code, output }] of results.entries()) {
-    const [args, expected, said] = calls[index] ?? [];
+    const [args, expected, said = ''] = calls[index] ?? [];
     expect(code, args?.join(' ')).toBe(expected);
-    expect(output.trim()).toMatch(said ?? /./);
+    if (typeof said === 'string') expect(output.trim()).toBe(said);
+    else expect(output.trim()).toMatch(said);
     expect(output).not.toMatch(/^ +at /m);
   }
+});
+
+test('the running stack of the state folder is found without --url, and named', {
+  timeout: 30_000,
+}, async () => {
+  const state = join(directory, '.millrace');
+  await mkdir(state);
+  await writeFile(join(state, 'key'), 'a-key-of-the-development-stack\n');
+  const running = lockState(state, { instance: 'this-start', url: endpoint.url });
+  const { code, output } = await start(file).done;
+  running.release();
+  expect({ code, output }).toMatchObject({
+    code: 0,
+    output: expect.stringContaining(
+      `Importing ${file} to ${endpoint.url} (the stack that runs from .millrace/).`,
+    ),
+  });
+  expect(output).toContain('  npm run train -- ranker --publish\n');
+  expect(output).toContain(`"Authorization: Bearer $(cat .millrace/key)" "${endpoint.url}/v1/customers/`);
+  expect(endpoint.stored.size).toBe(LINES);
+  const none = await start(file).done;
+  expect(none.output).toContain(
+    'to http://127.0.0.1:8787 (the default, since no stack runs from .millrace/).',
+  );
 });

@@ -4,7 +4,7 @@ import type { EventsMessage } from '../../../../queues/events/message.ts';
 import { eventOf } from '../../../../src/pipeline/kafka/binding.ts';
 import { kafkaConfig } from '../../../../src/pipeline/kafka/config.ts';
 import { sinkRecord } from '../../../../src/pipeline/kafka/sink.ts';
-import { beginningOf, pump, type SourcePorts } from '../../../../src/pipeline/kafka/source.ts';
+import { pump, type SourcePorts } from '../../../../src/pipeline/kafka/source.ts';
 import type { KafkaRecord } from '../../../../src/storage/kafka.ts';
 import { catalog } from '../../../support/catalog/index.ts';
 
@@ -126,23 +126,30 @@ class World {
   /** Nothing is away, and yet it cannot be stored. */
   poison: string | undefined;
   failing: string | undefined;
+  /** What happens to the topic once, when a step has come so far. */
+  meanwhile: { readonly at: 'fetch' | 'stored'; readonly happens: () => void } | undefined;
 
   add(value: string): void {
     this.log.push(record({ offset: this.log.length, value }));
   }
 
   readonly ports: SourcePorts = {
+    at: { topic: 't', partition: 0 },
     types: catalog.eventTypes,
     now: () => Date.parse('2026-11-02T00:00:00Z'),
     committed: async () => this.committed,
     earliest: async () => this.begin,
-    fetch: async (offset) =>
-      offset < this.begin || offset > this.log.length ? null : this.log.slice(offset, offset + 10),
+    fetch: async (offset) => {
+      this.#reach('fetch');
+      if (offset < this.begin || offset > this.log.length) return null;
+      return this.log.slice(offset, offset + 10);
+    },
     store: async ({ accepted, refused }: EventsMessage) => {
       this.#step('store');
       if (accepted.some(({ id }) => id === this.poison)) throw new Error('A defect.');
       const known = accepted.filter(({ id }) => this.stored.has(id));
       for (const { id } of accepted) this.stored.add(id);
+      this.#reach('stored');
       this.refused.push(...refused);
       this.#step('stored');
       return { duplicates: known, conflicts: [], refused: [] };
@@ -166,17 +173,26 @@ class World {
     throw new Error('down');
   }
 
-  /** Reads to the end, beginning anew after each failure as the object does. */
+  #reach(at: 'fetch' | 'stored'): void {
+    const { meanwhile } = this;
+    if (meanwhile?.at !== at) return;
+    this.meanwhile = undefined;
+    meanwhile.happens();
+  }
+
+  /** The topic is deleted, which drops the committed offsets with it, and created again. */
+  recreate(...values: string[]): void {
+    this.log.length = 0;
+    this.begin = 0;
+    this.committed = undefined;
+    for (const value of values) this.add(value);
+  }
+
+  /** Reads to the end, step by step, as the object does. */
   async readAll(): Promise<void> {
     for (let tries = 0; tries < 20; tries += 1) {
-      try {
-        let next = await beginningOf(this.ports);
-        for (;;) {
-          const step = await pump(next, this.ports);
-          if (step.records === 0 && step.next === next) return;
-          next = step.next;
-        }
-      } catch {}
+      if (this.committed === this.log.length) return;
+      await pump(this.ports).catch(() => undefined);
     }
     throw new Error('It never came to an end.');
   }
@@ -201,12 +217,12 @@ describe('a partition', () => {
     const world = new World();
     world.add(JSON.stringify(event('1')));
     world.failing = 'store';
-    await expect(pump(0, world.ports)).rejects.toThrow('down');
+    await expect(pump(world.ports)).rejects.toThrow('down');
     expect(world.committed).toBeUndefined();
     world.failing = 'relay';
-    await expect(pump(0, world.ports)).rejects.toThrow('down');
+    await expect(pump(world.ports)).rejects.toThrow('down');
     expect(world.committed).toBeUndefined();
-    expect(await pump(0, world.ports)).toEqual({ next: 1, records: 1 });
+    await pump(world.ports);
     expect(world.committed).toBe(1);
   });
 
@@ -214,12 +230,13 @@ describe('a partition', () => {
     const world = new World();
     for (let n = 0; n < 25; n += 1) world.add(JSON.stringify(event(String(n))));
     world.poison = '13';
-    for (const failures of [0, 1, 2]) await expect(pump(10, world.ports, failures)).rejects.toThrow('defect');
-    expect(await pump(10, world.ports, 3)).toEqual({ next: 20, records: 10 });
+    world.committed = 10;
+    for (const failures of [0, 1, 2]) await expect(pump(world.ports, failures)).rejects.toThrow('defect');
+    await pump(world.ports, 3);
     expect(world.queued.size).toBe(10);
     expect(world.committed).toBe(20);
     world.failing = 'store';
-    await expect(pump(20, world.ports, 99)).rejects.toThrow('down');
+    await expect(pump(world.ports, 99)).rejects.toThrow('down');
   });
 
   it('continues at its new beginning, and reports the lost records', async () => {
@@ -230,7 +247,44 @@ describe('a partition', () => {
     await world.readAll();
     expect(world.told).toEqual(['3-12']);
     expect(world.stored.size).toBe(8);
-    await expect(pump(21, world.ports)).rejects.toThrow('ends before');
+  });
+
+  it.each([
+    { count: 5, at: undefined },
+    { count: 30, at: undefined },
+    { count: 5, at: 'fetch' as const },
+    { count: 30, at: 'fetch' as const },
+    { count: 5, at: 'stored' as const },
+    { count: 30, at: 'stored' as const },
+  ])(
+    'is read from its beginning after its topic was created again, with $count records, at $at',
+    async ({ count, at }) => {
+      const world = new World();
+      for (let n = 0; n < 12; n += 1) world.add(JSON.stringify(event(`old${n}`)));
+      await world.readAll();
+      const happens = () =>
+        world.recreate(...Array.from({ length: count }, (_, n) => JSON.stringify(event(`new${n}`))));
+      if (at === undefined) happens();
+      else {
+        world.meanwhile = { at, happens };
+        if (at === 'stored') world.add(JSON.stringify(event('old12')));
+        await pump(world.ports).catch(() => undefined);
+      }
+      await world.readAll();
+      for (let n = 0; n < count; n += 1) expect(world.stored).toContain(`new${n}`);
+      expect(world.told).toEqual([]);
+    },
+  );
+
+  it('that ends before what its group has committed names the command that sets its position', async () => {
+    const world = new World();
+    world.add(JSON.stringify(event('1')));
+    world.committed = 7;
+    await expect(pump(world.ports)).rejects.toThrow(
+      /ends before offset 7.*`npm run cli -- kafka-seek --topic t --partition 0 --to earliest`/,
+    );
+    expect(world.committed).toBe(7);
+    expect(world.stored.size).toBe(0);
   });
 });
 

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import { InvalidatedChanges } from '../cache/as-of.ts';
 import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
@@ -129,6 +130,7 @@ export class BoundIsolate implements ViewPorts {
   readonly #onMoved: () => void;
   readonly #gateOf: (key: string) => ReturnType<typeof fillGate>;
   readonly #shards: Pick<ShardPort, 'read'>;
+  readonly #pingOrigin = async () => await this.db.execute(sql`select 1`);
 
   constructor(isolate: Isolate, env: Env) {
     const { catalog, memory, warmer } = isolate;
@@ -241,6 +243,7 @@ export class BoundIsolate implements ViewPorts {
       time: systemTime,
       gateOf: this.#gateOf,
       digest: sha256Hex,
+      pingOrigin: this.#pingOrigin,
       random: systemRandom,
       refreshing: this.#refreshing,
       filled: this.observation.filled,

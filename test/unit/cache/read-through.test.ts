@@ -46,6 +46,7 @@ class World {
       time: { now: () => this.now, withTimeout },
       gateOf: () => undefined,
       digest: sha256Hex,
+      pingOrigin: async () => undefined,
       // No early refresh: those have tests of their own.
       random: () => 0,
       refreshing: new Map(),

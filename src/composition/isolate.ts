@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { InvalidatedChanges } from '../cache/as-of.ts';
 import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
+import { RegionHedge } from '../cache/clock/region-hedge.ts';
 import { clockAt } from '../cache/clock/wire.ts';
 import { keepForS } from '../cache/freshness.ts';
 import {
@@ -56,6 +57,7 @@ function keepS({ views, models }: Pick<Catalog, 'views' | 'models'>): number {
 export class Isolate {
   readonly catalog: Catalog;
   readonly follower = new ClockFollower(systemTime);
+  readonly regions = new RegionHedge(systemTime);
   readonly warmer = new Warmer(() => this.follower.mirror.clock, systemNow);
   readonly memory = new MemoryTier(MEMORY_TIER_BYTES);
   readonly models = new LoadedModels(systemTime);
@@ -252,7 +254,7 @@ export class BoundIsolate implements ViewPorts {
 
   #context(scope: RequestScope): FollowerContext {
     return {
-      parent: { sync: (request) => syncFrom(this.env, scope.place(), request) },
+      parent: { sync: (request) => syncFrom(this.env, this.isolate.regions, scope.place(), request) },
       keepAlive: (promise) => scope.keepAlive(promise),
       onMoved: this.#onMoved,
     };

@@ -3,8 +3,12 @@ import { Failure } from '../platform/failure.ts';
 
 /** How long a read of the origin may take before a reader with a stand-in asks whether the origin answers at all. */
 export const PATIENCE_MS = 600;
-/** How long the origin may take to answer a ping. Both together are what a silent origin costs such a reader. */
-export const ORIGIN_PING_MS = 300;
+/** How long the origin may take to answer a ping, in milliseconds. */
+const ORIGIN_PING_MS = 300;
+/** A busy isolate may notice the end of a wait before an answer that is there already: how long it looks again. */
+const UNREAD_MS = 20;
+/** What a silent origin costs a reader with a stand-in, in milliseconds. */
+export const SILENCE_MS = PATIENCE_MS + ORIGIN_PING_MS + UNREAD_MS;
 
 /**
  * Waits for a read of the origin, for a reader that has a stand-in. A slow origin is waited for as long as it answers
@@ -41,7 +45,9 @@ async function whileAlive<T extends object>(
       () => false,
     );
     // The result of the read may come before the answer to the ping.
-    const answered = await within(Promise.race([reading, alive]), ORIGIN_PING_MS, withTimeout);
+    const first = Promise.race([reading, alive]);
+    const answered =
+      (await within(first, ORIGIN_PING_MS, withTimeout)) ?? (await within(first, UNREAD_MS, withTimeout));
     if (typeof answered === 'object') return answered;
     if (answered !== true) return undefined;
   }

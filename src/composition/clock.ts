@@ -20,11 +20,12 @@ export async function invalidateTags(env: ClockEnv, tags: readonly string[]): Pr
   try {
     return await rootClock(env).invalidate(slotsOf(tags));
   } catch (error) {
-    throw new Failure('clock_unavailable', 'The tag clock does not answer.', {
-      retryAfterS: 1,
-      cause: error,
-    });
+    throw clockUnavailable(error);
   }
+}
+
+export function clockUnavailable(cause?: unknown): Failure {
+  return new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
 }
 
 /** Syncs with the clock of the region that a request came from; with the root if that clock does not answer in time. */

@@ -38,7 +38,7 @@ import { r2Artifacts } from '../storage/artifacts.ts';
 import { connect } from '../storage/postgres/connect.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
 import { countingQueues } from './backlog.ts';
-import { invalidateTags, syncFrom } from './clock.ts';
+import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
 import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
@@ -191,7 +191,11 @@ export class BoundIsolate implements ViewPorts {
       epoch,
       reflection,
       invalidated,
-      invalidate: (tags: readonly string[]) => invalidateTags(this.env, tags),
+      // A read that has waited for a silent clock once does not wait for it again.
+      invalidate: async (tags: readonly string[]) => {
+        if (follower.isSilent) throw clockUnavailable();
+        return await invalidateTags(this.env, tags);
+      },
       withTimeout,
       shards: this.#shards,
     };

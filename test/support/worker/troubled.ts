@@ -83,10 +83,7 @@ function troubledEnv(env: Env): Env {
     CHANGES_BULK: troubled('queue', env.CHANGES_BULK),
     SINK: troubled('queue', env.SINK),
     DEAD: troubled('queue', env.DEAD),
-    TAG_CLOCK: troubledObjects(
-      (name) => (name === 'root' ? 'root-clock' : 'regional-clock'),
-      env.TAG_CLOCK,
-    ),
+    TAG_CLOCK: troubledObjects((name) => (name === 'root' ? 'root-clock' : 'regional-clock'), env.TAG_CLOCK),
     FEATURE_SHARD: objects('feature-shard', env.FEATURE_SHARD),
     OUTBOX_RELAY: objects('outbox-relay', env.OUTBOX_RELAY),
     FILL_GATE: objects('fill-gate', env.FILL_GATE),

@@ -77,6 +77,8 @@ export function isolatesOf(n: number): { readonly known: string; readonly fresh:
 export async function prepareScenario(client: Client, n: number): Promise<void> {
   const { known } = isolatesOf(n);
   const prepare = (...asked: Asked) => client.prepare(known, asked);
+  // What the relay began in an earlier scenario ends.
+  await prepare('POST', '/v1/admin/outbox/sweep');
   for (const name of ['hit', 'void', 'voidStrong', 'new', 'put', 'delete'])
     await prepare('PUT', `/v1/products/P${n}-${name}`, { description: null, unitPrice: 1 });
   await prepare('PUT', `/v1/customers/C${n}`, { country: `Hit${n}` });

@@ -16,8 +16,8 @@ export interface SweepOutcome {
 export interface OutboxRelayPorts {
   /** Called once for each sweep. */
   readonly relay: () => RelayPorts;
-  /** Whether an error says that a query timed out. */
-  readonly isTimeout: (error: unknown) => boolean;
+  /** Whether the database refused a statement for what it says. */
+  readonly isRefused: (error: unknown) => boolean;
   /** Opens a pass over the outbox at the root clock; the returned function closes it. */
   readonly openPass: () => Promise<() => Promise<void>>;
 }

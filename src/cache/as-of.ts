@@ -39,7 +39,7 @@ export class InvalidatedChanges {
 }
 
 /** Whether `asOf` is known already, or an invalidation has to come first. */
-export type Standing =
+export type AsOfDecision =
   | { readonly kind: 'known'; readonly asOf: ClockMoment | undefined }
   /** Invalidate these tags, which covers these changes. The token of that invalidation is the answer's `asOf`. */
   | { readonly kind: 'invalidate'; readonly tags: readonly string[]; readonly outboxIds: readonly number[] };
@@ -51,12 +51,12 @@ export type Standing =
  * ones: this reader has seen the change, and another answer may show it next. A truncated report may omit changes
  * that touch the answer, so the answer's own tags are invalidated as well.
  */
-export function standingOf(
+export function decideAsOf(
   { relayedSeq, pending, truncated }: OutboxReport,
   answerTags: readonly string[],
   epoch: string,
   invalidated: InvalidatedChanges,
-): Standing {
+): AsOfDecision {
   const own = new Set(touchTagsOf(answerTags));
   const touching = pending.filter(({ tags }) => tags.some((tag) => own.has(tag)));
   const unseen = touching.filter(({ outboxId }) => invalidated.seqOf(outboxId, epoch) === undefined);
@@ -102,13 +102,13 @@ export async function loadAsOf(load: (db: Database) => Promise<Loaded>, ports: A
   // Without a query the answer shows no change. Without an epoch it gets no token, so `asOf` is not needed.
   if (report === undefined || epoch === '') return loaded;
   if (report.truncated) report = await reflection.reportOn(touchTagsOf(loaded.tags));
-  const standing = standingOf(report, loaded.tags, epoch, invalidated);
-  if (standing.kind === 'known') {
-    return standing.asOf === undefined ? loaded : { ...loaded, asOf: standing.asOf };
+  const decision = decideAsOf(report, loaded.tags, epoch, invalidated);
+  if (decision.kind === 'known') {
+    return decision.asOf === undefined ? loaded : { ...loaded, asOf: decision.asOf };
   }
   try {
-    const at = await ports.withTimeout(ports.invalidate(standing.tags), INVALIDATE_TIMEOUT_MS, clockIsAway);
-    invalidated.note(standing.outboxIds, at);
+    const at = await ports.withTimeout(ports.invalidate(decision.tags), INVALIDATE_TIMEOUT_MS, clockIsAway);
+    invalidated.note(decision.outboxIds, at);
     return { ...loaded, asOf: at };
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== 'clock_unavailable') throw error;

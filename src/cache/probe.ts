@@ -17,7 +17,7 @@ export type ProbeVerdict =
     };
 
 /** State of the root clock some time after the origin was read for comparison. */
-export interface RootWord {
+export interface RootState {
   readonly clock: Clock;
   /** True if every source's watermark has passed that read, so that `clock` has all invalidations up to it. */
   readonly isComplete: boolean;
@@ -48,7 +48,7 @@ export interface RootWord {
 export function judgeDifference(
   { epoch, stamp, slots }: Pick<Entry, 'epoch' | 'stamp' | 'slots'>,
   judgedSeq: number,
-  { clock, isComplete }: RootWord,
+  { clock, isComplete }: RootState,
 ): ProbeVerdict {
   if (clock.epoch !== epoch) return { verdict: 'inconclusive', reason: 'new_epoch' };
   // The clock's storage was restored to an earlier point, so it issues the same numbers a second time.
@@ -106,7 +106,7 @@ export class Probe {
   }
 
   /** Probes an answer of the sample, unless another probe is under way or has just begun. */
-  consider(
+  sample(
     request: ReadRequest,
     { entry, source, unverified, judgedSeq }: CachedAnswer,
     context: ProbeContext,
@@ -159,7 +159,7 @@ export class Probe {
   }
 
   /** The root's changes since the entry's stamp, and whether they are complete up to `readAtMs`. */
-  async #askRoot({ epoch, stamp }: Entry, readAtMs: number): Promise<RootWord> {
+  async #askRoot({ epoch, stamp }: Entry, readAtMs: number): Promise<RootState> {
     const sentAtMs = this.#ports.now();
     // If a watermark has not passed the read, the root starts a pass over its sources.
     const sourceMaxAgeMs = Math.max(0, sentAtMs - readAtMs - WATERMARK_SLACK_MS);

@@ -267,7 +267,7 @@ async function fill(
   const grain = grainMs === undefined ? {} : { minNow: grainAt(grainMs, ports.time.now()) };
   const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
   const { time, context } = ports;
-  const filling = singleFlight(gate, { epoch, minStamp, ...grain }, () => readAndTell(request, ports), {
+  const filling = singleFlight(gate, { epoch, minStamp, ...grain }, () => readCounted(request, ports), {
     time,
     keepAlive: context.keepAlive,
   }).then((flight) => kept(flight, request, ports));
@@ -331,7 +331,7 @@ async function toEntry(
   return { body, etag, slots, ...at, ...told, ...grain, filledAt: ports.time.now() };
 }
 
-async function readAndTell(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
+async function readCounted(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
   try {
     const read = await readOrigin(request, ports);
     ports.filled?.(request.view, 'ok');

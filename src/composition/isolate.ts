@@ -63,10 +63,13 @@ export class Isolate {
   readonly models = new LoadedModels(systemTime);
   readonly invalidated = new InvalidatedChanges();
   readonly lineage = new LineageRecorder();
+  /** The properties that are keys of entities. */
+  readonly keyProperties: ReadonlySet<string>;
   readonly #bound = new WeakMap<object, BoundIsolate>();
 
   constructor(catalog: Catalog) {
     this.catalog = catalog;
+    this.keyProperties = new Set(catalog.entities.flatMap(({ params }) => Object.keys(params)));
   }
 
   /** The ports of views; one object for all requests. */
@@ -198,6 +201,7 @@ export class BoundIsolate implements ViewPorts {
       },
       withTimeout,
       shards: this.#shards,
+      keyProperties: this.isolate.keyProperties,
     };
     return loadView(view, request, now, ports);
   }

@@ -4,7 +4,7 @@ import type { Catalog } from '../define/catalog.ts';
 import { publishChanges } from '../pipeline/publish.ts';
 import type { RelayPorts } from '../pipeline/relay.ts';
 import { LANES } from '../storage/lane.ts';
-import { connect, isTimeout } from '../storage/postgres/connect.ts';
+import { connect, isRefused } from '../storage/postgres/connect.ts';
 import { markRelayed, readPending } from '../storage/postgres/outbox.ts';
 import { invalidateTags } from './clock.ts';
 import { databaseTarget } from './config.ts';
@@ -28,7 +28,7 @@ export function outboxRelayPorts(env: RelayEnv, catalog: Pick<Catalog, 'entities
       ports ??= relayPorts(env, entities);
       return ports;
     },
-    isTimeout,
+    isRefused,
     openPass: async () => {
       const pass = await rootClock(env).openPass(OUTBOX);
       return async () => await rootClock(env).closePass(pass);
@@ -39,7 +39,7 @@ export function outboxRelayPorts(env: RelayEnv, catalog: Pick<Catalog, 'entities
 function relayPorts(env: RelayEnv, entities: ReadonlySet<string>): RelayPorts {
   const db = connect(databaseTarget(env));
   return {
-    readPending: (limit) => readPending(db, limit),
+    readPending: (wish) => readPending(db, wish),
     invalidate: (tags) => invalidateTags(env, tags),
     publish: async (changes, at) => {
       const lanes = Map.groupBy(changes, ({ lane }) => lane);

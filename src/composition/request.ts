@@ -21,6 +21,7 @@ import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import { release } from '../pipeline/release.ts';
 import type { StoreOutcome } from '../pipeline/store.ts';
 import { acceptance } from '../pipeline/take.ts';
+import { writtenRows } from '../pipeline/written-rows.ts';
 import { systemNow } from '../platform/clock.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
@@ -28,7 +29,7 @@ import { log } from '../platform/logger.ts';
 import type { Lane } from '../storage/lane.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { missingKeys } from '../storage/postgres/entity-writes.ts';
-import { readEventStatus } from '../storage/postgres/event-status.ts';
+import { type RowTagsOf, readEventStatus } from '../storage/postgres/event-status.ts';
 import { countStored } from '../storage/postgres/event-store.ts';
 import { readLineageEvents } from '../storage/postgres/lineage-read.ts';
 import { endTraining, startTraining } from '../storage/postgres/lineage-runs.ts';
@@ -141,7 +142,8 @@ export class RequestPorts implements GatewayPorts {
         return { report, token: token() };
       },
       status: async (source, id) => {
-        const read = () => guarded(() => readEventStatus(db, source, id));
+        const rowTagsOf: RowTagsOf = (stored) => writtenRows(types, stored, systemNow());
+        const read = () => guarded(() => readEventStatus(db, source, id, rowTagsOf));
         const known = await read();
         if (known !== undefined || !(await wasQueued(env, source, id))) return known;
         // The event may have been stored between the two reads.

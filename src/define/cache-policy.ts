@@ -1,3 +1,5 @@
+import { DeclarationMistake } from './mistake.ts';
+
 /** The consistency that a reader gets by default; see docs/coherence.md. */
 export const CONSISTENCY_LEVELS = ['strong', 'bounded', 'eventual'] as const;
 export type ConsistencyLevel = (typeof CONSISTENCY_LEVELS)[number];
@@ -67,14 +69,14 @@ export const FRESHNESS_MAX: Omit<FreshnessPolicy, 'staleIfErrorFor'> = {
 /**
  * A policy with every field set.
  *
- * @throws RangeError for a field outside 0 and `FRESHNESS_MAX`: at load, where policies are declared.
+ * @throws DeclarationMistake for a field outside 0 and `FRESHNESS_MAX`: at load, where policies are declared.
  */
 export function freshnessPolicy(declared: Partial<FreshnessPolicy> = {}): FreshnessPolicy {
   const policy = { ...DEFAULT_FRESHNESS_POLICY, ...declared };
   for (const [field, max] of Object.entries(FRESHNESS_MAX)) {
     const value: unknown = policy[field as keyof FreshnessPolicy];
     if (typeof value !== 'number' || !(value >= 0 && value <= max))
-      throw new RangeError(`${field} is ${value}; it has to be a number from 0 to ${max}.`);
+      throw new DeclarationMistake(`${field} is ${value}.`, `It has to be a number from 0 to ${max}.`);
   }
   return policy;
 }
@@ -113,7 +115,7 @@ const SOURCE_BOUND_MS_MIN = 10_000;
 /**
  * A view's policy, with defaults for absent fields.
  *
- * @throws RangeError for a value out of its range.
+ * @throws DeclarationMistake for a value out of its range.
  */
 export function cachePolicy(declared: Partial<CachePolicy> = {}): CachePolicy {
   const { level = 'bounded', boundMs = 2_000, whenUnverified = 'origin', ...others } = declared;
@@ -126,7 +128,10 @@ export function cachePolicy(declared: Partial<CachePolicy> = {}): CachePolicy {
     ...freshness
   } = others;
   if (!(sourceBoundMs >= SOURCE_BOUND_MS_MIN))
-    throw new RangeError(`sourceBoundMs is ${sourceBoundMs}; it has to be at least ${SOURCE_BOUND_MS_MIN}.`);
+    throw new DeclarationMistake(
+      `sourceBoundMs is ${sourceBoundMs}.`,
+      `It has to be at least ${SOURCE_BOUND_MS_MIN}.`,
+    );
   const places = { tiers, singleFlight, probe, warm };
   return { ...freshnessPolicy(freshness), level, boundMs, sourceBoundMs, whenUnverified, ...places };
 }

@@ -1,6 +1,7 @@
 import type { EntityDefinition, HistoryDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import type { FeatureDefinition } from './feature.ts';
+import { mistakeIn } from './mistake.ts';
 import type { ModelDefinition } from './model.ts';
 import type { RetentionPolicy } from './retention.ts';
 import type { ViewDefinition } from './view.ts';
@@ -20,7 +21,10 @@ export interface Catalog {
   readonly features: readonly FeatureDefinition[];
   readonly models: readonly ModelDefinition[];
   readonly retention: RetentionPolicy;
-  /** Where each definition is declared, e.g. `views.ts, productPage`. Error messages show it. */
+  /**
+   * Where each definition is declared, e.g. `views.ts, productPage`. Error messages show it. It has also the definitions
+   * that cannot be used, which are in no list.
+   */
   readonly origins: ReadonlyMap<unknown, string>;
 }
 
@@ -39,7 +43,7 @@ export function assemble(
   for (const [file, module] of Object.entries(modules))
     for (const [name, value] of Object.entries(module))
       if (isDefinition(value) && !origins.has(value)) origins.set(value, `${file}.ts, ${name}`);
-  const declared = [...origins.keys()];
+  const declared = [...origins.keys()].filter((definition) => mistakeIn(definition) === undefined);
   const ofKind = <Definition extends { kind: string }>(kind: Definition['kind']): Definition[] =>
     declared.filter((value): value is Definition => isKind(value, kind));
   const events = ofKind<EventDefinition>('event');

@@ -1,6 +1,7 @@
 import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { KeyDefinition } from './key.ts';
+import { DeclarationMistake } from './mistake.ts';
 
 /** A column of a table and its property. */
 export interface ClockColumn<Property extends string = string> {
@@ -43,10 +44,9 @@ const EVENT_TIME_PRECISION = 3;
 /**
  * The clocks of an entity.
  *
- * @throws Error for a clock that cannot hold the time of an event, and for columns that cannot have a clock.
+ * @throws DeclarationMistake for a clock that cannot hold the time of an event, and for columns that cannot have a clock.
  */
 export function clocksOf(
-  entity: string,
   table: PgTable,
   key: KeyDefinition,
   declared: ClockDeclarations,
@@ -55,17 +55,25 @@ export function clocksOf(
   const taken = new Map(key.columns.map(({ property }) => [property, 'a part of the key']));
   for (const clock of Object.keys(declared)) taken.set(clock, 'a clock');
   const defined = Object.entries(declared).map(([property, columns]) => {
-    const column = clockColumn(entity, property, all[property]);
-    if (columns.length === 0) throw new Error(`The clock "${property}" of "${entity}" has no columns.`);
+    const column = clockColumn(property, all[property]);
+    if (columns.length === 0)
+      throw new DeclarationMistake(
+        `The clock "${property}" has no columns.`,
+        'Name the columns that events write, or leave the clock out.',
+      );
     const timed = columns.map((name) => {
       const known = all[name];
       const already = taken.get(name);
       if (known === undefined)
-        throw new Error(
-          `The clock "${property}" of "${entity}" names "${name}", which its table does not have.`,
+        throw new DeclarationMistake(
+          `The clock "${property}" names "${name}", which the table does not have.`,
+          'Name a property of the table.',
         );
       if (already !== undefined)
-        throw new Error(`"${name}" of "${entity}" cannot have the clock "${property}": it is ${already}.`);
+        throw new DeclarationMistake(
+          `"${name}" cannot have the clock "${property}": it is ${already}.`,
+          'Leave it out of the clock.',
+        );
       taken.set(name, `under the clock "${property}"`);
       return { property: name, column: known };
     });
@@ -75,16 +83,18 @@ export function clocksOf(
 }
 
 /** Null means that no event has written the columns yet, so a clock must not have a default. */
-function clockColumn(entity: string, property: string, column: PgColumn | undefined): PgColumn {
+function clockColumn(property: string, column: PgColumn | undefined): PgColumn {
   const [, precision] = /^timestamp(?: ?\((\d)\))? with time zone$/.exec(column?.getSQLType() ?? '') ?? [];
   const isTimestamp = column?.getSQLType().endsWith('with time zone') ?? false;
   if (column === undefined || !isTimestamp || Number(precision ?? 6) < EVENT_TIME_PRECISION)
-    throw new Error(
-      `The clock "${property}" of "${entity}" has to be a timestamp with time zone, to the millisecond or finer.`,
+    throw new DeclarationMistake(
+      `The clock "${property}" cannot hold the time of an event.`,
+      'Make it a timestamp with time zone, to the millisecond or finer.',
     );
   if (column.notNull || column.hasDefault)
-    throw new Error(
-      `The clock "${property}" of "${entity}" has to be nullable and without a default: null says that no event has written its columns.`,
+    throw new DeclarationMistake(
+      `The clock "${property}" is not null or has a default, but null says that no event has written its columns.`,
+      'Make it nullable and without a default.',
     );
   return column;
 }

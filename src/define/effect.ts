@@ -216,6 +216,17 @@ export function tagsOfEffects(effects: readonly Effect[]): Tag[] {
   );
 }
 
+/** The tags of the rows of entities that the effects may change, one for each effect. */
+export function rowTagsOf(effects: readonly Effect[]): Tag[] {
+  return effects.flatMap((effect) => {
+    if (effect.kind === 'append') return [];
+    const { entity } = effect;
+    const values = 'row' in effect ? effect.row : effect.key;
+    const parts = entity.key.columns.map(({ property }) => [property, values[property]]);
+    return [entity.row(Object.fromEntries(parts))];
+  });
+}
+
 /**
  * Refuses several rows of one event in a history that cannot distinguish them.
  *

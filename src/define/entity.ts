@@ -5,6 +5,7 @@ import { type ClockDeclarations, type ClockDefinition, type ClocksOf, clocksOf }
 import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts';
 import { list } from './list.ts';
 import type { List, ListDeclaration, ListDefinition, PropertyOf } from './list-types.ts';
+import { DeclarationMistake, defining } from './mistake.ts';
 import { type Search, type SearchDeclaration, type SearchDefinition, search } from './search.ts';
 import { type Tag, tag } from './tag.ts';
 
@@ -144,33 +145,39 @@ export function entity<
   clocks?: Clocks;
   searches?: Searches;
 }): Entity<Table, Key, Lists, Clocks, Searches> {
-  const { name, table, write, lists = {} as Lists, keySchema, keySchemas, clocks } = declaration;
-  const columns: readonly PgColumn[] = isSeveral(declaration.key) ? declaration.key : [declaration.key];
-  const key = keyOf(name, table, columns, schemasOf(table, columns, keySchema, keySchemas));
-  const row = (of: KeyInput) => tag(`${name}:${key.textOf(of)}`);
-  const of = { table, key, row };
-  const defined = Object.entries(lists).map(
-    ([property, declared]) => [property, list(`${name}/${words(property)}`, of, declared)] as const,
+  return defining<Entity<Table, Key, Lists, Clocks, Searches>>(
+    { kind: 'entity', name: declaration.name },
+    () => {
+      const { name, table, write, lists = {} as Lists, keySchema, keySchemas, clocks } = declaration;
+      const columns: readonly PgColumn[] = isSeveral(declaration.key) ? declaration.key : [declaration.key];
+      const key = keyOf(name, table, columns, schemasOf(table, columns, keySchema, keySchemas));
+      const row = (of: KeyInput) => tag(`${name}:${key.textOf(of)}`);
+      const of = { table, key, row };
+      const defined = Object.entries(lists).map(
+        ([property, declared]) => [property, list(`${name}/${words(property)}`, of, declared)] as const,
+      );
+      const searched = Object.entries(declaration.searches ?? {}).map(
+        ([property, declared]) =>
+          [property, search(`${name}/search-${words(property)}`, of, declared)] as const,
+      );
+      const params = Object.fromEntries(key.columns.map((part) => [part.property, part.schema]));
+      const definition: EntityDefinition = {
+        kind: 'entity',
+        name,
+        isPublic: declaration.public === true,
+        table,
+        key,
+        params,
+        write,
+        row,
+        lists: Object.fromEntries(defined),
+        clocks: clocksOf(table, key, (clocks ?? {}) as ClockDeclarations),
+        searches: Object.fromEntries(searched),
+      };
+      // The definition has the types that the declaration gives it; the compiler cannot follow them through `entries`.
+      return definition as Entity<Table, Key, Lists, Clocks, Searches>;
+    },
   );
-  const searched = Object.entries(declaration.searches ?? {}).map(
-    ([property, declared]) => [property, search(`${name}/search-${words(property)}`, of, declared)] as const,
-  );
-  const params = Object.fromEntries(key.columns.map((part) => [part.property, part.schema]));
-  const definition: EntityDefinition = {
-    kind: 'entity',
-    name,
-    isPublic: declaration.public === true,
-    table,
-    key,
-    params,
-    write,
-    row,
-    lists: Object.fromEntries(defined),
-    clocks: clocksOf(name, table, key, (clocks ?? {}) as ClockDeclarations),
-    searches: Object.fromEntries(searched),
-  };
-  // The definition has the types that the declaration gives it; the compiler cannot follow them through `entries`.
-  return definition as Entity<Table, Key, Lists, Clocks, Searches>;
 }
 
 /** A property as tags spell it: `byUnitPrice` becomes `by-unit-price`. */
@@ -229,21 +236,22 @@ export function history<
   table: Table;
   owners: { readonly [Index in keyof Owners]: OwnerDeclaration<Table, Owners[Index]> };
 }): History<Table, Owners[number]> {
-  const { name, table } = declaration;
-  const declared: readonly OwnerDeclaration<Table, EntityDefinition>[] = Object.values(declaration.owners);
-  const owners = declared.map((owner) => ownerOf(name, table, owner));
-  const of = (owner: EntityDefinition, key: KeyInput) => {
-    if (!owners.some(({ entity: own }) => own === owner))
-      throw new TypeError(
-        `Rows of the history "${name}" do not belong to "${owner.name}": declare it as an owner.`,
-      );
-    return tag(`${name}@${owner.row(key)}`);
-  };
-  return { kind: 'history', name, table, owners, of };
+  return defining<History<Table, Owners[number]>>({ kind: 'history', name: declaration.name }, () => {
+    const { name, table } = declaration;
+    const declared: readonly OwnerDeclaration<Table, EntityDefinition>[] = Object.values(declaration.owners);
+    const owners = declared.map((owner) => ownerOf(table, owner));
+    const of = (owner: EntityDefinition, key: KeyInput) => {
+      if (!owners.some(({ entity: own }) => own === owner))
+        throw new TypeError(
+          `Rows of the history "${name}" do not belong to "${owner.name}": declare it as an owner.`,
+        );
+      return tag(`${name}@${owner.row(key)}`);
+    };
+    return { kind: 'history', name, table, owners, of };
+  });
 }
 
 function ownerOf<Table extends PgTable>(
-  name: string,
   table: Table,
   { entity: owner, property, properties }: OwnerDeclaration<Table, EntityDefinition>,
 ): HistoryOwner {
@@ -255,8 +263,9 @@ function ownerOf<Table extends PgTable>(
   for (const { property: part } of columns) {
     const held = mapped[part];
     if (held === undefined || !(held in known) || Object.keys(mapped).length !== columns.length)
-      throw new Error(
-        `The history "${name}" has to say which property of a row holds "${part}" of its owner "${owner.name}".`,
+      throw new DeclarationMistake(
+        `No property of a row holds "${part}" of its owner "${owner.name}".`,
+        'Name it by `property`, or by `properties` for a key of several columns.',
       );
   }
   return { entity: owner, properties: mapped };

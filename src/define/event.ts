@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { checkLines, type Effect, tagsOfEffects } from './effect.ts';
 import type { EventContext } from './event-context.ts';
+import { defining } from './mistake.ts';
 import { type EventQuality, type QualityRule, qualityOf } from './quality.ts';
 import { type UnstorableValue, unstorableValue } from './storable.ts';
 import type { Tag } from './tag.ts';
@@ -85,50 +86,52 @@ export function event<Schema extends z.ZodType>(declaration: {
   earlier?: EarlierVersion<z.input<Schema>>;
   stores: (data: z.output<Schema>, context: EventContext) => readonly Effect[];
 }): EventDefinition<z.output<Schema>> {
-  const { data: schema, rules = [] } = declaration;
-  const type = `${declaration.type}.v${versionNumber(declaration.version, declaration.earlier)}`;
-  const blocking = rules.filter((rule) => rule.check === 'event').filter(({ mode }) => mode === 'blocking');
-  const check = checkingOnce(schema);
-  const parse = (data: unknown) => {
-    const parsed = check(data);
-    return parsed.success ? parsed.data : null;
-  };
-  const current: EventDefinition<z.output<Schema>> = {
-    kind: 'event',
-    name: declaration.type,
-    type,
-    version: declaration.version,
-    currentType: type,
-    earlier: [],
-    deprecated: checkedDeprecation(declaration.deprecated),
-    example: declaration.example,
-    ruleNames: blocking.map(({ name }) => name),
-    description: declaration.description,
-    acknowledged: declaration.acknowledged ?? 'queued',
-    jsonSchema: () => z.toJSONSchema(schema, { io: 'input' }),
-    toCurrent: (data) => ({ ok: true, data }),
-    parse,
-    quality: qualityOf(type, rules, parse),
-    interpret: (data, context) => {
+  return defining<EventDefinition<z.output<Schema>>>({ kind: 'event', name: declaration.type }, () => {
+    const { data: schema, rules = [] } = declaration;
+    const type = `${declaration.type}.v${versionNumber(declaration.version, declaration.earlier)}`;
+    const blocking = rules.filter((rule) => rule.check === 'event').filter(({ mode }) => mode === 'blocking');
+    const check = checkingOnce(schema);
+    const parse = (data: unknown) => {
       const parsed = check(data);
-      if (!parsed.success) return { ...violationOf(parsed.error), reason: 'contract_violation' };
-      const broken = blocking.find((rule) => rule.holds(parsed.data, context) === false);
-      if (broken !== undefined) {
-        const { name: reason, pointer, detail } = broken;
-        return { ok: false, code: 'quality_violation', reason, pointer, detail };
-      }
-      try {
-        const effects = declaration.stores(parsed.data, context);
-        checkLines(effects);
-        const unstorable = unstorableValue(effects);
-        if (unstorable !== undefined) return notStorable(data, unstorable);
-        return { ok: true, effects, tags: tagsOfEffects(effects) };
-      } catch (error) {
-        return storesFailure(error);
-      }
-    },
-  };
-  return { ...current, earlier: earlierDefinitions(current, schema, declaration.earlier) };
+      return parsed.success ? parsed.data : null;
+    };
+    const current: EventDefinition<z.output<Schema>> = {
+      kind: 'event',
+      name: declaration.type,
+      type,
+      version: declaration.version,
+      currentType: type,
+      earlier: [],
+      deprecated: checkedDeprecation(declaration.deprecated),
+      example: declaration.example,
+      ruleNames: blocking.map(({ name }) => name),
+      description: declaration.description,
+      acknowledged: declaration.acknowledged ?? 'queued',
+      jsonSchema: () => z.toJSONSchema(schema, { io: 'input' }),
+      toCurrent: (data) => ({ ok: true, data }),
+      parse,
+      quality: qualityOf(rules, parse),
+      interpret: (data, context) => {
+        const parsed = check(data);
+        if (!parsed.success) return { ...violationOf(parsed.error), reason: 'contract_violation' };
+        const broken = blocking.find((rule) => rule.holds(parsed.data, context) === false);
+        if (broken !== undefined) {
+          const { name: reason, pointer, detail } = broken;
+          return { ok: false, code: 'quality_violation', reason, pointer, detail };
+        }
+        try {
+          const effects = declaration.stores(parsed.data, context);
+          checkLines(effects);
+          const unstorable = unstorableValue(effects);
+          if (unstorable !== undefined) return notStorable(data, unstorable);
+          return { ok: true, effects, tags: tagsOfEffects(effects) };
+        } catch (error) {
+          return storesFailure(error);
+        }
+      },
+    };
+    return { ...current, earlier: earlierDefinitions(current, schema, declaration.earlier) };
+  });
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { EntityDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import type { FeatureRow, ItemCount, WindowedRow } from './feature-value.ts';
+import { defining } from './mistake.ts';
 
 /**
  * How events are aggregated into a value. All four aggregates are commutative and keep exact integers, so that the
@@ -116,9 +117,11 @@ export const feature = {
   >(
     declaration: Declaration<Data, Owner, Name> & Windows<Days>,
   ): AmountFeature<Owner, Name, Days> =>
-    amount(
-      declaration,
-      define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
+    defining<AmountFeature<Owner, Name, Days>>({ kind: 'feature', name: declaration.name }, () =>
+      amount(
+        declaration,
+        define(declaration, 'count', declaration.windowsDays, () => ({ amount: 1, item: '' })),
+      ),
     ),
 
   sum: <
@@ -129,58 +132,64 @@ export const feature = {
   >(
     declaration: Declaration<Data, Owner, Name> & Windows<Days> & { value: (data: Data) => number },
   ): AmountFeature<Owner, Name, Days> =>
-    amount(
-      declaration,
-      define(declaration, 'sum', declaration.windowsDays, (data) => ({
-        amount: declaration.value(data),
-        item: '',
-      })),
+    defining<AmountFeature<Owner, Name, Days>>({ kind: 'feature', name: declaration.name }, () =>
+      amount(
+        declaration,
+        define(declaration, 'sum', declaration.windowsDays, (data) => ({
+          amount: declaration.value(data),
+          item: '',
+        })),
+      ),
     ),
 
   last: <Data, Owner extends EntityDefinition, const Name extends string>(
     declaration: Declaration<Data, Owner, Name>,
   ): LastFeature<Owner, Name> => {
-    const definition = define<Data, Owner, WindowedRow<Name, [], number | null>>(
-      declaration,
-      'last',
-      [],
-      () => ({ amount: 1, item: '' }),
-    );
-    const { entity } = declaration;
-    const at = (stored: unknown): number | null => (typeof stored === 'number' ? stored : null);
-    const last: LastFeature<Owner, Name> = {
-      ...definition,
-      entity,
-      at: () => reference(entity, last, definition.name, true, at),
-      ageDays: () =>
-        reference(entity, last, definition.name, false, (stored, now) => {
-          const happenedAt = at(stored);
-          return happenedAt === null ? null : Math.max(0, now - happenedAt) / DAY_MS;
-        }),
-    };
-    return last;
+    return defining<LastFeature<Owner, Name>>({ kind: 'feature', name: declaration.name }, () => {
+      const definition = define<Data, Owner, WindowedRow<Name, [], number | null>>(
+        declaration,
+        'last',
+        [],
+        () => ({ amount: 1, item: '' }),
+      );
+      const { entity } = declaration;
+      const at = (stored: unknown): number | null => (typeof stored === 'number' ? stored : null);
+      const last: LastFeature<Owner, Name> = {
+        ...definition,
+        entity,
+        at: () => reference(entity, last, definition.name, true, at),
+        ageDays: () =>
+          reference(entity, last, definition.name, false, (stored, now) => {
+            const happenedAt = at(stored);
+            return happenedAt === null ? null : Math.max(0, now - happenedAt) / DAY_MS;
+          }),
+      };
+      return last;
+    });
   },
 
   items: <Data, Owner extends EntityDefinition, const Name extends string>(
     declaration: Declaration<Data, Owner, Name> & { item: (data: Data) => string; limit: number },
   ): ItemsFeature<Owner, Name> => {
-    const { entity, item, limit } = declaration;
-    const definition = define<Data, Owner, WindowedRow<Name, [], readonly ItemCount[]>>(
-      declaration,
-      'items',
-      [],
-      (data) => ({ amount: 1, item: item(data) }),
-      limit,
-    );
-    const items: ItemsFeature<Owner, Name> = {
-      ...definition,
-      entity,
-      newest: () =>
-        reference(entity, items, definition.name, false, (stored) =>
-          Array.isArray(stored) ? stored.filter(isItemCount) : [],
-        ),
-    };
-    return items;
+    return defining<ItemsFeature<Owner, Name>>({ kind: 'feature', name: declaration.name }, () => {
+      const { entity, item, limit } = declaration;
+      const definition = define<Data, Owner, WindowedRow<Name, [], readonly ItemCount[]>>(
+        declaration,
+        'items',
+        [],
+        (data) => ({ amount: 1, item: item(data) }),
+        limit,
+      );
+      const items: ItemsFeature<Owner, Name> = {
+        ...definition,
+        entity,
+        newest: () =>
+          reference(entity, items, definition.name, false, (stored) =>
+            Array.isArray(stored) ? stored.filter(isItemCount) : [],
+          ),
+      };
+      return items;
+    });
   },
 };
 

@@ -2,6 +2,7 @@ import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import { isStorableText } from '../platform/json.ts';
+import { DeclarationMistake } from './mistake.ts';
 
 /** The value of one key column. */
 export type KeyPart = string | number | bigint;
@@ -65,7 +66,7 @@ const AnyText = z
  * @param columns of the table, in the order of its primary or unique key.
  * @param schemas for text columns, by property: the values that a client may request. They may trim or change case,
  *   because SQL and tags both use the output.
- * @throws Error for a column of another table, or of a type whose equality differs from the equality of its texts.
+ * @throws DeclarationMistake for a column of another table, or of a type whose equality differs from the equality of its texts.
  */
 export function keyOf(
   entity: string,
@@ -74,7 +75,10 @@ export function keyOf(
   schemas: Readonly<Record<string, z.ZodType<string>>>,
 ): KeyDefinition {
   if (columns.length === 0 || columns.length > KEY_COLUMNS_MAX)
-    throw new Error(`The key of "${entity}" has 1 to ${KEY_COLUMNS_MAX} columns, not ${columns.length}.`);
+    throw new DeclarationMistake(
+      `The key of "${entity}" has ${columns.length} columns.`,
+      `Give it 1 to ${KEY_COLUMNS_MAX}.`,
+    );
   const defined = columns.map((column) => keyColumn(entity, table, column, schemas));
   const [only] = defined;
   const valuesOf = (key: KeyInput): Readonly<Record<string, KeyPart>> => {
@@ -102,16 +106,22 @@ function keyColumn(
   schemas: Readonly<Record<string, z.ZodType<string>>>,
 ): KeyColumn {
   const property = Object.entries(getTableColumns(table)).find(([, candidate]) => candidate === column)?.[0];
-  if (property === undefined) throw new Error(`The key of "${entity}" names a column of another table.`);
+  if (property === undefined)
+    throw new DeclarationMistake(
+      `The key of "${entity}" names a column of another table.`,
+      'Name columns of its own table.',
+    );
   const kind = kindOf(column);
   if (kind === undefined)
-    throw new Error(
-      `The key of "${entity}" cannot be "${column.name}", which is ${column.getSQLType()}: use text, varchar, smallint, integer, bigint or uuid.`,
+    throw new DeclarationMistake(
+      `The key of "${entity}" cannot be "${column.name}", which is ${column.getSQLType()}.`,
+      'Use text, varchar, smallint, integer, bigint or uuid.',
     );
   const schema = schemas[property];
   if (schema !== undefined && kind !== 'text')
-    throw new Error(
-      `The schema of "${property}", a key of "${entity}", is for text; the column is ${kind}. Leave the schema out: the type of the column says what a key is.`,
+    throw new DeclarationMistake(
+      `The schema of "${property}", a key of "${entity}", is for text; the column is ${kind}.`,
+      'Leave the schema out: the type of the column says what a key is.',
     );
   return { property, column, kind, schema: schemaOf(kind, column, schema) };
 }

@@ -16,6 +16,7 @@ import type {
   OrderColumn,
   PageRequest,
 } from './list-types.ts';
+import { DeclarationMistake } from './mistake.ts';
 import { coverOf, prefixesOf } from './prefix-cover.ts';
 import {
   endDigits,
@@ -63,7 +64,7 @@ export function list(name: string, of: ListOwner, declaration: ListDeclaration):
   const range = declaration.range === undefined ? undefined : rangeColumn(name, of, declaration.range);
   const digits = declaration.digits ?? DIGITS;
   if (!Number.isInteger(digits) || digits < 1 || digits > DIGITS_MAX)
-    throw new Error(`The list "${name}" has ${digits} digits; 1 to ${DIGITS_MAX} are possible.`);
+    throw new DeclarationMistake(`The list "${name}" has ${digits} digits.`, `Give it 1 to ${DIGITS_MAX}.`);
 
   const order = orderOf(orderBy);
   const cursorColumn = cursorSql(orderBy);
@@ -141,8 +142,9 @@ async function readPage(
 function orderColumns(name: string, { table, key }: ListOwner, { orderBy }: ListDeclaration): SortColumn[] {
   const declared: readonly OrderColumn[] = isSeveral(orderBy) ? orderBy : [orderBy];
   if (declared.length === 0 || declared.length > ORDER_COLUMNS_MAX)
-    throw new Error(
-      `The list "${name}" is ordered by ${declared.length} columns; 1 to ${ORDER_COLUMNS_MAX} are possible.`,
+    throw new DeclarationMistake(
+      `The list "${name}" is ordered by ${declared.length} columns.`,
+      `Order it by 1 to ${ORDER_COLUMNS_MAX}.`,
     );
   const own = declared.map((order) =>
     order instanceof PgColumn
@@ -151,7 +153,10 @@ function orderColumns(name: string, { table, key }: ListOwner, { orderBy }: List
   );
   const repeated = own.find(({ column }, at) => own.findIndex((other) => other.column === column) !== at);
   if (repeated !== undefined)
-    throw new Error(`The list "${name}" is ordered by "${repeated.column.name}" twice.`);
+    throw new DeclarationMistake(
+      `The list "${name}" is ordered by "${repeated.column.name}" twice.`,
+      'Name it once.',
+    );
   const direction = own.at(-1)?.descending ?? false;
   const rest = key.columns.filter((part) => !own.some(({ column }) => column === part.column));
   return [...own, ...rest.map(({ column }) => sortColumn(`The list "${name}"`, table, column, direction))];
@@ -163,12 +168,16 @@ function isSeveral(order: ListDeclaration['orderBy']): order is readonly OrderCo
 
 function filterColumns(name: string, { table }: ListOwner, { filter = [] }: ListDeclaration): SortColumn[] {
   if (filter.length > FILTERS_MAX)
-    throw new Error(`The list "${name}" has more than ${FILTERS_MAX} filters.`);
+    throw new DeclarationMistake(
+      `The list "${name}" has ${filter.length} filters.`,
+      `Leave all but ${FILTERS_MAX} out.`,
+    );
   return filter.map((column) => {
     const type = filterTypeOf(column);
     if (type === undefined)
-      throw new Error(
-        `The list "${name}" cannot be filtered by "${column.name}", which is ${column.getSQLType()}: use text, varchar, an integer, uuid, boolean, an enumeration or date.`,
+      throw new DeclarationMistake(
+        `The list "${name}" cannot be filtered by "${column.name}", which is ${column.getSQLType()}.`,
+        'Use text, varchar, an integer, uuid, boolean, an enumeration or date.',
       );
     return { property: propertyOf(`The list "${name}"`, table, column), column, type, descending: false };
   });
@@ -177,7 +186,10 @@ function filterColumns(name: string, { table }: ListOwner, { filter = [] }: List
 function rangeColumn(name: string, { table }: ListOwner, column: PgColumn): SortColumn {
   const type = sortTypeOf(column);
   if (type === undefined)
-    throw new Error(`The list "${name}" has a range of "${column.name}", which is ${column.getSQLType()}.`);
+    throw new DeclarationMistake(
+      `The list "${name}" has a range of "${column.name}", which is ${column.getSQLType()}.`,
+      'Use a number, a timestamp or a date.',
+    );
   return { property: propertyOf(`The list "${name}"`, table, column), column, type, descending: false };
 }
 

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureReference } from './feature.ts';
+import { defining } from './mistake.ts';
 import type { InputDeclaration, ModelInputs, RequestShape } from './model-input.ts';
 
 /** Windowed features change at midnight UTC, and ages grow. An hour is less than most models distinguish. */
@@ -141,17 +142,19 @@ export const model = {
       parseCandidates: (json: unknown) => Candidates<ValuesOf<Features>>;
     },
   ): RankingModel => {
-    const { path, itemEntity, columns, features, parseCandidates } = declaration;
-    return {
-      ...base(declaration),
-      task: 'ranking',
-      path,
-      itemEntity,
-      columns,
-      features,
-      // `inference/rank.ts` passes `assemble` exactly the values of these references.
-      parseCandidates: (json) => parseCandidates(json) as Candidates,
-    };
+    return defining<RankingModel>({ kind: 'model', name: declaration.name }, () => {
+      const { path, itemEntity, columns, features, parseCandidates } = declaration;
+      return {
+        ...base(declaration),
+        task: 'ranking',
+        path,
+        itemEntity,
+        columns,
+        features,
+        // `inference/rank.ts` passes `assemble` exactly the values of these references.
+        parseCandidates: (json) => parseCandidates(json) as Candidates,
+      };
+    });
   },
 
   /** A model that predicts numbers for an entity. */
@@ -165,12 +168,13 @@ export const model = {
       outputs: Outputs;
       fallback?: { readonly [Property in keyof NoInfer<Outputs>]: number } | 'shipped';
     },
-  ): RegressionModel => ({
-    ...prediction(declaration),
-    task: 'regression',
-    outputs: declaration.outputs,
-    fallback: declaration.fallback,
-  }),
+  ): RegressionModel =>
+    defining<RegressionModel>({ kind: 'model', name: declaration.name }, () => ({
+      ...prediction(declaration),
+      task: 'regression',
+      outputs: declaration.outputs,
+      fallback: declaration.fallback,
+    })),
 
   /** A model that predicts the class of an entity. */
   classification: <
@@ -189,14 +193,16 @@ export const model = {
       fallback?: ClassFallback<NoInfer<Label>> | 'shipped';
     },
   ): ClassificationModel => {
-    const { outputs, classes, fallback } = declaration;
-    return {
-      ...prediction(declaration),
-      task: 'classification',
-      outputs: Object.fromEntries(Object.entries(outputs)),
-      classes,
-      fallback: fallback === 'shipped' || fallback === undefined ? fallback : { ...fallback },
-    };
+    return defining<ClassificationModel>({ kind: 'model', name: declaration.name }, () => {
+      const { outputs, classes, fallback } = declaration;
+      return {
+        ...prediction(declaration),
+        task: 'classification',
+        outputs: Object.fromEntries(Object.entries(outputs)),
+        classes,
+        fallback: fallback === 'shipped' || fallback === undefined ? fallback : { ...fallback },
+      };
+    });
   },
 };
 

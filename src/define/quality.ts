@@ -1,6 +1,7 @@
 import type { PgTable } from 'drizzle-orm/pg-core';
 import type { EntityDefinition, History, HistoryDefinition } from './entity.ts';
 import type { EventContext } from './event-context.ts';
+import { DeclarationMistake, defining } from './mistake.ts';
 
 /** The dimension that a rule measures, from DAMA UK, "The six primary dimensions for data quality" (2013). */
 export const QUALITY_DIMENSIONS = [
@@ -133,13 +134,18 @@ export function pattern<Field extends string>(
   expression: RegExp,
   wish: Wish = {},
 ): EventRule<Readonly<Record<Field, string | null | undefined>>> {
-  if (expression.global || expression.sticky)
-    throw new Error(`The pattern of "${field}" keeps a position between two texts: leave out g and y.`);
-  return {
-    ...declared(wish, field, 'malformed', 'validity', `The field "${field}" is not of its form.`),
-    check: 'event',
-    holds: ({ [field]: value }) => (typeof value === 'string' ? expression.test(value) : null),
-  };
+  return defining<EventRule<Readonly<Record<Field, string | null | undefined>>>>({}, () => {
+    if (expression.global || expression.sticky)
+      throw new DeclarationMistake(
+        `The pattern of "${field}" keeps a position between two texts.`,
+        'Leave out the flags g and y.',
+      );
+    return {
+      ...declared(wish, field, 'malformed', 'validity', `The field "${field}" is not of its form.`),
+      check: 'event',
+      holds: ({ [field]: value }) => (typeof value === 'string' ? expression.test(value) : null),
+    };
+  });
 }
 
 /**
@@ -179,14 +185,19 @@ export function referential<Table extends PgTable>(
   property: RowProperty<Table> | readonly RowProperty<Table>[],
   target: Wording & { readonly history: History<Table>; readonly entity: EntityDefinition },
 ): StoredRule {
-  const { history, entity } = target;
-  const properties = typeof property === 'string' ? [property] : property;
-  const [first] = properties;
-  if (first === undefined || properties.length !== entity.key.columns.length)
-    throw new Error(`A referential rule names a property for each key column of "${entity.name}".`);
-  const detail = `The field "${properties.join(', ')}" names no known ${entity.name}.`;
-  const declaration = declared(target, first, 'unknown', 'consistency', detail);
-  return { ...declaration, mode: 'scoring', check: 'referential', history, properties, entity };
+  return defining<StoredRule>({}, () => {
+    const { history, entity } = target;
+    const properties = typeof property === 'string' ? [property] : property;
+    const [first] = properties;
+    if (first === undefined || properties.length !== entity.key.columns.length)
+      throw new DeclarationMistake(
+        `A referential rule names ${properties.length} properties, and the key of "${entity.name}" has ${entity.key.columns.length} columns.`,
+        'Name a property for each key column.',
+      );
+    const detail = `The field "${properties.join(', ')}" names no known ${entity.name}.`;
+    const declaration = declared(target, first, 'unknown', 'consistency', detail);
+    return { ...declaration, mode: 'scoring', check: 'referential', history, properties, entity };
+  });
 }
 
 /**
@@ -203,14 +214,20 @@ export function unique<Table extends PgTable>(
     readonly time?: RowProperty<Table>;
   },
 ): StoredRule {
-  const { history, withinMs, time = 'occurredAt' } = target;
-  const [first] = properties;
-  if (first === undefined) throw new Error('A unique rule names the properties that make a row unique.');
-  if (!(withinMs > 0 && withinMs <= UNIQUE_WITHIN_MS_MAX))
-    throw new Error(`A unique rule looks at most ${UNIQUE_WITHIN_MS_MAX} ms around an event.`);
-  const detail = `Another event says the same of ${properties.join(', ')}.`;
-  const declaration = declared(target, first, 'not_unique', 'uniqueness', detail);
-  return { ...declaration, mode: 'scoring', check: 'unique', history, properties, time, withinMs };
+  return defining<StoredRule>({}, () => {
+    const { history, withinMs, time = 'occurredAt' } = target;
+    const [first] = properties;
+    if (first === undefined)
+      throw new DeclarationMistake('A unique rule has no properties.', 'Name those that make a row unique.');
+    if (!(withinMs > 0 && withinMs <= UNIQUE_WITHIN_MS_MAX))
+      throw new DeclarationMistake(
+        `A unique rule looks ${withinMs} ms around an event.`,
+        `Give it more than 0 and at most ${UNIQUE_WITHIN_MS_MAX} ms.`,
+      );
+    const detail = `Another event says the same of ${properties.join(', ')}.`;
+    const declaration = declared(target, first, 'not_unique', 'uniqueness', detail);
+    return { ...declaration, mode: 'scoring', check: 'unique', history, properties, time, withinMs };
+  });
 }
 
 /**
@@ -227,24 +244,29 @@ export function distribution<Field extends string>(
       | { readonly values: readonly string[] }
     ),
 ): DistributionRule<Readonly<Record<Field, unknown>>> {
-  const bins = 'edges' in spread ? binsBetween(spread.edges) : [...spread.values, 'other'];
-  if (bins.length < 2 || bins.length > BINS_MAX || new Set(bins).size !== bins.length)
-    throw new Error(`The distribution of "${field}" has 2 to ${BINS_MAX} bins, in order, each once.`);
-  const detail = `The values of "${field}" are spread otherwise than before.`;
-  return {
-    ...declared(spread, field, 'shifted', 'consistency', detail),
-    mode: 'scoring',
-    check: 'distribution',
-    bins,
-    psiMax: spread.psiMax ?? PSI_MAX_DEFAULT,
-    binOf: ({ [field]: value }) => {
-      if ('edges' in spread)
-        return typeof value === 'number' ? spread.edges.filter((edge) => value >= edge).length : null;
-      if (typeof value !== 'string') return null;
-      const known = spread.values.indexOf(value);
-      return known === -1 ? bins.length - 1 : known;
-    },
-  };
+  return defining<DistributionRule<Readonly<Record<Field, unknown>>>>({}, () => {
+    const bins = 'edges' in spread ? binsBetween(spread.edges) : [...spread.values, 'other'];
+    if (bins.length < 2 || bins.length > BINS_MAX || new Set(bins).size !== bins.length)
+      throw new DeclarationMistake(
+        `The bins of the distribution of "${field}" are out of order, repeated, or ${bins.length}.`,
+        `Give it 2 to ${BINS_MAX} bins, in order, each once.`,
+      );
+    const detail = `The values of "${field}" are spread otherwise than before.`;
+    return {
+      ...declared(spread, field, 'shifted', 'consistency', detail),
+      mode: 'scoring',
+      check: 'distribution',
+      bins,
+      psiMax: spread.psiMax ?? PSI_MAX_DEFAULT,
+      binOf: ({ [field]: value }) => {
+        if ('edges' in spread)
+          return typeof value === 'number' ? spread.edges.filter((edge) => value >= edge).length : null;
+        if (typeof value !== 'string') return null;
+        const known = spread.values.indexOf(value);
+        return known === -1 ? bins.length - 1 : known;
+      },
+    };
+  });
 }
 
 /** The results of one event for the rules of its type, in the order of the rules. */
@@ -267,14 +289,15 @@ export interface EventQuality {
 
 /** @param parse returns the data if they satisfy the contract, else null. */
 export function qualityOf<Data>(
-  type: string,
   rules: readonly QualityRule<Data>[],
   parse: (data: unknown) => Data | null,
 ): EventQuality {
   const names = rules.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new Error(`The event type ${type} has the rule "${twice}" twice.`);
-  if (rules.length > RULES_MAX) throw new Error(`The event type ${type} has more than ${RULES_MAX} rules.`);
+  if (twice !== undefined)
+    throw new DeclarationMistake(`It has the rule "${twice}" twice.`, 'Give one of them another name.');
+  if (rules.length > RULES_MAX)
+    throw new DeclarationMistake(`It has ${rules.length} rules.`, `Leave all but ${RULES_MAX} out.`);
   const eventRules = rules.filter((rule) => rule.check === 'event');
   const distributions = rules.filter((rule) => rule.check === 'distribution');
   return {

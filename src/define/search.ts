@@ -5,6 +5,7 @@ import * as z from 'zod';
 import type { KeyDefinition, KeyInput } from './key.ts';
 import { PAGE_ROWS_MAX } from './list.ts';
 import type { ListRow, PageRequest, Selected, Selection } from './list-types.ts';
+import { DeclarationMistake } from './mistake.ts';
 import { type Tag, tag } from './tag.ts';
 
 /** Text search configurations that every Postgres has, so that the worker and triggers both find them. */
@@ -93,9 +94,15 @@ export function search(
     (column) => !known.includes(column) || !/^(text|varchar.*)$/.test(column.getSQLType()),
   );
   if (wrong !== undefined)
-    throw new Error(`The search "${name}" takes texts of its table, which "${wrong.name}" is not.`);
+    throw new DeclarationMistake(
+      `The search "${name}" names "${wrong.name}", which is no text of the table.`,
+      'Name text columns of the table.',
+    );
   if (columns.length === 0 || columns.length > COLUMNS_MAX)
-    throw new Error(`The search "${name}" has ${columns.length} columns; 1 to ${COLUMNS_MAX} are possible.`);
+    throw new DeclarationMistake(
+      `The search "${name}" has ${columns.length} columns.`,
+      `Give it 1 to ${COLUMNS_MAX}.`,
+    );
   const configuration = sql.raw(`'pg_catalog.${language}'::regconfig`);
   const vector = (texts: readonly SQL[]) => {
     const whole = sql.join(

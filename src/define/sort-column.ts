@@ -1,6 +1,7 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { isStorableText } from '../platform/json.ts';
+import { DeclarationMistake } from './mistake.ts';
 import { isTime, type TimeType, timeFromDate, timeFromText, timeToText } from './sort-time.ts';
 
 /**
@@ -65,7 +66,7 @@ export function sortTypeOf(column: PgColumn): SortType | undefined {
  * A column of an order.
  *
  * @param order the subject of the messages, for example `The list "by-bikes"`.
- * @throws Error for a column of another table, of a type whose order is not known exactly, or that may be null.
+ * @throws DeclarationMistake for a column of another table, of a type whose order is not known exactly, or that may be null.
  */
 export function sortColumn(
   order: string,
@@ -75,18 +76,26 @@ export function sortColumn(
 ): SortColumn {
   const type = sortTypeOf(column);
   if (type === undefined)
-    throw new Error(
-      `${order} cannot be ordered by "${column.name}", which is ${column.getSQLType()}: use text, varchar, an integer, numeric of at most 18 digits (15 in the mode "number"), real, double precision, timestamp, date, boolean or uuid.`,
+    throw new DeclarationMistake(
+      `${order} cannot be ordered by "${column.name}", which is ${column.getSQLType()}.`,
+      `Use text, varchar, an integer, numeric of at most 18 digits (15 in the mode "number"), real, double precision, timestamp, date, boolean or uuid.`,
     );
   if (!column.notNull && !column.primary)
-    throw new Error(`${order} is ordered by "${column.name}", which may be null.`);
+    throw new DeclarationMistake(
+      `${order} is ordered by "${column.name}", which may be null.`,
+      'Declare the column `notNull`, or order by another.',
+    );
   return { property: propertyOf(order, table, column), column, type, descending: isDescending };
 }
 
-/** The property of a column. @throws Error for a column of another table. */
+/** The property of a column. @throws DeclarationMistake for a column of another table. */
 export function propertyOf(order: string, table: PgTable, column: PgColumn): string {
   const found = Object.entries(getTableColumns(table)).find(([, candidate]) => candidate === column);
-  if (found === undefined) throw new Error(`${order} names a column of another table.`);
+  if (found === undefined)
+    throw new DeclarationMistake(
+      `${order} names a column of another table.`,
+      'Name columns of its own table.',
+    );
   return found[0];
 }
 

@@ -1,5 +1,6 @@
 import type { Catalog } from './catalog.ts';
 import type { CatalogProblem, Report } from './problem.ts';
+import { checkDeclarations } from './validate/declarations.ts';
 import { checkExamples } from './validate/examples.ts';
 import { checkModels } from './validate/models.ts';
 import { checkNames } from './validate/names.ts';
@@ -9,7 +10,7 @@ import { checkValues } from './validate/values.ts';
 import { checkViews } from './validate/views.ts';
 
 /**
- * Finds mistakes that the builders' types cannot: clashing names and routes, values out of range, tables that do not
+ * Finds mistakes that the builders' types cannot: those that builders find themselves, clashing names and routes, values out of range, tables that do not
  * fit, examples that break their own contract. It runs when the catalog is loaded, and so in `npm run check` and before
  * a deploy. It reads no database: `scripts/migrate.ts` compares the tables with the database that it is about to
  * change.
@@ -21,7 +22,16 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     const declaration = origin === undefined ? `the ${named}` : `the ${named} (${origin})`;
     problems.push({ declaration, problem, remedy });
   };
-  const checks = [checkNames, checkRoutes, checkTables, checkValues, checkViews, checkModels, checkExamples];
+  const checks = [
+    checkDeclarations,
+    checkNames,
+    checkRoutes,
+    checkTables,
+    checkValues,
+    checkViews,
+    checkModels,
+    checkExamples,
+  ];
   for (const check of checks) check(catalog, report);
   return problems;
 }

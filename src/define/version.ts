@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { DeclarationMistake, defining } from './mistake.ts';
 
 /** The announced end of a version. Days in UTC, `2027-06-30`; each begins at midnight. */
 export interface Deprecation {
@@ -56,23 +57,25 @@ export function earlierVersion<Schema extends z.ZodType, Next>(
     earlier?: EarlierVersion<z.input<Schema>>;
   },
 ): EarlierVersion<Next> {
-  const { version, data: schema, deprecated, example, earlier, upcast } = declaration;
-  return {
-    version: versionNumber(version, earlier),
-    deprecated: checkedDeprecation(deprecated),
-    example,
-    jsonSchema: () => z.toJSONSchema(schema, { io: 'input' }),
-    toNext: (data) => {
-      const parsed = schema.safeParse(data);
-      if (!parsed.success) return { ...violationOf(parsed.error), reason: 'contract_violation' };
-      try {
-        return { ok: true, data: upcast(parsed.data) };
-      } catch {
-        return upcastFailed('/data', `Version ${version} of this data could not be made the next one.`);
-      }
-    },
-    earlier,
-  };
+  return defining<EarlierVersion<Next>>({}, () => {
+    const { version, data: schema, deprecated, example, earlier, upcast } = declaration;
+    return {
+      version: versionNumber(version, earlier),
+      deprecated: checkedDeprecation(deprecated),
+      example,
+      jsonSchema: () => z.toJSONSchema(schema, { io: 'input' }),
+      toNext: (data) => {
+        const parsed = schema.safeParse(data);
+        if (!parsed.success) return { ...violationOf(parsed.error), reason: 'contract_violation' };
+        try {
+          return { ok: true, data: upcast(parsed.data) };
+        } catch {
+          return upcastFailed('/data', `Version ${version} of this data could not be made the next one.`);
+        }
+      },
+      earlier,
+    };
+  });
 }
 
 /** The versions before the current one, newest first, each with the composed upcast to the current version. */
@@ -111,22 +114,30 @@ export function violationOf(error: z.ZodError): Omit<UpcastFailure, 'reason'> {
   };
 }
 
-/** @throws Error if the number is not a positive integer, or not greater than the earlier version's. */
+/** @throws DeclarationMistake if the number is not a positive integer, or not greater than the earlier version's. */
 export function versionNumber(version: number, earlier: { readonly version: number } | undefined): number {
   if (!Number.isSafeInteger(version) || version < 1)
-    throw new Error(`A version is 1 or more, not ${version}.`);
+    throw new DeclarationMistake(`Its version is ${version}.`, 'Give it a whole number from 1.');
   if (earlier !== undefined && earlier.version >= version)
-    throw new Error(`Version ${earlier.version} is declared as earlier than version ${version}.`);
+    throw new DeclarationMistake(
+      `Version ${earlier.version} is declared as earlier than version ${version}.`,
+      'Number the versions in their order.',
+    );
   return version;
 }
 
-/** @throws Error for an invalid date, or a sunset before the deprecation (RFC 9745 §4). */
+/** @throws DeclarationMistake for an invalid date, or a sunset before the deprecation (RFC 9745 §4). */
 export function checkedDeprecation(deprecated: Deprecation | undefined): Deprecation | undefined {
   if (deprecated === undefined) return undefined;
   const { since, sunset = since } = deprecated;
   for (const day of [since, sunset])
-    if (!z.iso.date().safeParse(day).success) throw new Error(`"${day}" is no day such as 2027-06-30.`);
-  if (sunset < since) throw new Error(`The sunset ${sunset} lies before the deprecation ${since}.`);
+    if (!z.iso.date().safeParse(day).success)
+      throw new DeclarationMistake(`"${day}" is no day.`, 'Write days as 2027-06-30.');
+  if (sunset < since)
+    throw new DeclarationMistake(
+      `The sunset ${sunset} lies before the deprecation ${since}.`,
+      'Let it be the same day or a later one (RFC 9745 §4).',
+    );
   return deprecated;
 }
 

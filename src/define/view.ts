@@ -1,10 +1,12 @@
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import { parseAnswer } from './answer-mismatch.ts';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureDefinition } from './feature.ts';
 import type { FeatureRow } from './feature-value.ts';
 import type { KeyInput } from './key.ts';
+import { DeclarationMistake, defining } from './mistake.ts';
 import type { Principal } from './principal.ts';
 import type { Tag } from './tag.ts';
 import type { Variant, VaryDimensions } from './vary.ts';
@@ -143,57 +145,58 @@ export function view<
     context: ViewContext<Vary, Now, WithPrincipal, Reads>,
   ) => readonly Tag[];
 }): ViewDefinition {
-  type Input = z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>;
-  const { name, path, description, response, vary, now } = declaration;
-  const takesPrincipal = declaration.principal === true;
-  const featureReads = Object.entries<FeatureReadDeclaration<Input>>(declaration.features ?? {}).map(
-    ([read, { of, key }]) =>
-      // The input is the output of this view's own schemas.
-      featureRead(name, read, of, (input) => key(input as Input)),
-  );
-  return {
-    kind: 'view',
-    name,
-    path,
-    description,
-    isPublic: declaration.public === true,
-    params: z.object(declaration.params ?? ({} as Params)),
-    query: z.object(declaration.query ?? ({} as Query)),
-    response,
-    policy: cachePolicy(declaration.cache),
-    vary: vary ?? {},
-    takesPrincipal,
-    grainMs: grainMsOf(
-      now,
-      featureReads.flatMap(({ features }) => features),
-    ),
-    featureReads,
-    load: async (db, request) => {
-      // The gateway has parsed the input by this view's own schemas. Parsing it again would apply their transforms
-      // twice.
-      const input = request.input as Input;
-      // Only declared members. The cache key omits undeclared inputs, so the answer must not depend on them.
-      const context = {
-        ...(vary === undefined ? {} : { variant: request.variant }),
-        ...(now === undefined ? {} : { now: request.now }),
-        ...(takesPrincipal ? { principal: request.principal } : {}),
-        ...(declaration.features === undefined ? {} : { features: request.features }),
-      } as ViewContext<Vary, Now, WithPrincipal, Reads>;
-      const found = await declaration.load(db, input, context);
-      const tags = declaration.tags(input, found, context);
-      return { value: found === null ? null : response.parse(found), tags, storable: true };
-    },
-  };
+  return defining<ViewDefinition>({ kind: 'view', name: declaration.name }, () => {
+    type Input = z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>;
+    const { name, path, description, response, vary, now } = declaration;
+    const takesPrincipal = declaration.principal === true;
+    const featureReads = Object.entries<FeatureReadDeclaration<Input>>(declaration.features ?? {}).map(
+      ([read, { of, key }]) =>
+        // The input is the output of this view's own schemas.
+        featureRead(read, of, (input) => key(input as Input)),
+    );
+    return {
+      kind: 'view',
+      name,
+      path,
+      description,
+      isPublic: declaration.public === true,
+      params: z.object(declaration.params ?? ({} as Params)),
+      query: z.object(declaration.query ?? ({} as Query)),
+      response,
+      policy: cachePolicy(declaration.cache),
+      vary: vary ?? {},
+      takesPrincipal,
+      grainMs: grainMsOf(
+        now,
+        featureReads.flatMap(({ features }) => features),
+      ),
+      featureReads,
+      load: async (db, request) => {
+        // The gateway has parsed the input by this view's own schemas. Parsing it again would apply their transforms
+        // twice.
+        const input = request.input as Input;
+        // Only declared members. The cache key omits undeclared inputs, so the answer must not depend on them.
+        const context = {
+          ...(vary === undefined ? {} : { variant: request.variant }),
+          ...(now === undefined ? {} : { now: request.now }),
+          ...(takesPrincipal ? { principal: request.principal } : {}),
+          ...(declaration.features === undefined ? {} : { features: request.features }),
+        } as ViewContext<Vary, Now, WithPrincipal, Reads>;
+        const found = await declaration.load(db, input, context);
+        const tags = declaration.tags(input, found, context);
+        return { value: found === null ? null : parseAnswer(response, found), tags, storable: true };
+      },
+    };
+  });
 }
 
 function featureRead(
-  view: string,
   name: string,
   features: readonly FeatureDefinition[],
   key: ViewFeatureRead['key'],
 ): ViewFeatureRead {
   const [first] = features;
   if (first === undefined)
-    throw new Error(`The view "${view}" reads no features as "${name}". Name at least one, or leave it out.`);
+    throw new DeclarationMistake(`It reads no features as "${name}".`, 'Name at least one, or leave it out.');
   return { name, entity: first.entity, features, key };
 }

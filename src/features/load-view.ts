@@ -1,20 +1,33 @@
 import { type AsOfPorts, loadAsOf } from '../cache/as-of.ts';
+import { AnswerMismatch } from '../define/answer-mismatch.ts';
 import { readNames } from '../define/feature.ts';
 import type { FeatureRow } from '../define/feature-value.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
-import { log } from '../platform/logger.ts';
+import { newId } from '../platform/ids.ts';
+import { type LogFields, log } from '../platform/logger.ts';
 import { guarded, sqlState } from '../storage/postgres/connect.ts';
 import { featureTag } from './shards.ts';
 import { readFeatures, type ShardPort } from './store.ts';
 
-/** An error in a view's own code or in one of its statements. The view's name and the cause are already logged. */
+/**
+ * An error in a view's own code or in one of its statements. The view's name and the cause are already logged, under
+ * the fault's id: the log of each request that waited for the view has the same id.
+ */
 export class ViewFault extends Error {
   override readonly name = 'ViewFault';
+  readonly id: string;
+
+  constructor(view: string, id: string, cause: unknown) {
+    super(`The view "${view}" failed.`, { cause });
+    this.id = id;
+  }
 }
 
 export interface LoadViewPorts extends AsOfPorts {
   readonly shards: Pick<ShardPort, 'read'>;
+  /** The properties that are keys of entities: the log names a row by them. */
+  readonly keyProperties: ReadonlySet<string>;
 }
 
 /**
@@ -42,14 +55,27 @@ export async function loadView(
   } catch (error) {
     if (error instanceof Failure) throw error;
     const state = sqlState(error);
+    const id = newId();
     const fields = {
       'event.action': 'view-load',
+      'error.id': id,
       view: view.name,
       ...(state === undefined ? {} : { sqlstate: state }),
+      ...(error instanceof AnswerMismatch ? placeOf(error, ports.keyProperties) : {}),
     };
     log('error', `The view "${view.name}" failed.`, fields, error);
-    throw new ViewFault(`The view "${view.name}" failed.`, { cause: error });
+    throw new ViewFault(view.name, id, error);
   }
+}
+
+/** Where an answer does not fit: the pointer, and the key of the row. Other columns may be personal data. */
+function placeOf({ pointer, row }: AnswerMismatch, keyProperties: ReadonlySet<string>): LogFields {
+  const key = Object.entries(row).filter(([property]) => keyProperties.has(property));
+  return { 'error.pointer': pointer, 'error.row': JSON.stringify(Object.fromEntries(key), asText) };
+}
+
+function asText(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
 }
 
 async function featuresOf(

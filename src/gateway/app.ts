@@ -2,6 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
 import { bySpecificity } from '../define/reserved-paths.ts';
+import { ViewFault } from '../features/load-view.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { assertEncoded } from './address.ts';
@@ -154,6 +155,7 @@ function failed(error: Error, c: Context<AppEnv>): Response {
       'http.request.method': c.req.method,
       'url.path': c.req.path,
       'http.request.id': requestId,
+      ...(error instanceof ViewFault ? { 'error.id': error.id } : {}),
     };
     log(error instanceof Failure ? 'warn' : 'error', 'A request failed.', fields, error);
   }

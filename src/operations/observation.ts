@@ -110,7 +110,7 @@ export class Observation {
   /** Counts an answer. Call it for every answer; it runs on every hit. */
   answered(request: ReadRequest, answer: CachedAnswer, context: ProbeContext): void {
     this.#answers.record(request.view, answer);
-    if (this.#random() < this.#share) this.#probe.consider(request, answer, context);
+    if (this.#random() < this.#share) this.#probe.sample(request, answer, context);
     const nowMs = this.#now();
     if (nowMs >= this.#flush.dueAtMs)
       context.keepAlive(this.#flush.flush(nowMs, () => this.#drain(), this.#send));

@@ -1,11 +1,11 @@
 import type { ClockMoment } from '../define/view.ts';
-import type { PendingChange } from '../storage/postgres/outbox.ts';
+import type { PendingChange, PendingPage, PendingWish } from '../storage/postgres/outbox.ts';
 
 /** Changes of one pass. Their tags are invalidated together. */
 export const PASS_CHANGES_MAX = 2_000;
 
 export interface RelayPorts {
-  readonly readPending: (limit: number) => Promise<readonly PendingChange[]>;
+  readonly readPending: (wish: PendingWish) => Promise<PendingPage>;
   /** Returns the moment of the invalidation once the root clock has it on disk. */
   readonly invalidate: (tags: readonly string[]) => Promise<ClockMoment>;
   /** Returns once the `changes` queue has the changes. */
@@ -15,27 +15,38 @@ export interface RelayPorts {
 
 /** What a pass relayed. */
 export interface Relayed {
-  /** `limit` of them means that there may be more. */
   readonly changes: number;
-  /** Those of the live lane. */
-  readonly live: number;
+  /** Whether more changes were pending than the pass took. */
+  readonly isFull: boolean;
+  /** Whether the pass took every live change that was pending. */
+  readonly allLive: boolean;
+  /** The greatest number of a change that was pending; undefined if none was. */
+  readonly newestId: number | undefined;
+  /** The number of the last change that the pass took; undefined if it took none. */
+  readonly lastId: number | undefined;
 }
 
 /**
  * One pass over the outbox: it invalidates the pending changes, publishes them, then marks them as relayed. A crash
  * between two steps repeats the pass. That costs cache refills, and folds that ignore the duplicates. Live changes come
- * first, so a pass that is not full of them relays every live change that was committed before it began.
+ * first, so a pass that takes a bulk change relays every live change that was committed before it began.
  */
-export async function relayPass(ports: RelayPorts, limit = PASS_CHANGES_MAX): Promise<Relayed> {
-  const changes = await ports.readPending(limit);
-  if (changes.length === 0) return { changes: 0, live: 0 };
+export async function relayPass(
+  ports: RelayPorts,
+  wish: PendingWish = { limit: PASS_CHANGES_MAX },
+): Promise<Relayed> {
+  const { changes, isFull, newestId } = await ports.readPending(wish);
+  const allLive = !isFull || (wish.upTo === undefined && changes.some(({ lane }) => lane === 'bulk'));
+  const lastId = changes.at(-1)?.outboxId;
+  const relayed = { changes: changes.length, isFull, allLive, newestId, lastId };
+  if (changes.length === 0) return relayed;
   const at = await ports.invalidate(changes.flatMap(({ tags }) => tags));
   await ports.publish(changes, at);
   await ports.markRelayed(
     changes.map(({ outboxId }) => outboxId),
     at,
   );
-  return { changes: changes.length, live: changes.filter(({ lane }) => lane === 'live').length };
+  return relayed;
 }
 
 export interface SweeperPorts {
@@ -43,17 +54,20 @@ export interface SweeperPorts {
   readonly relay: () => RelayPorts;
   /** Opens a pass over the outbox at the root clock. The returned call closes it, once everything found is invalidated. */
   readonly openPass: () => Promise<() => Promise<void>>;
-  /** Whether an error shows that a query took too long. */
-  readonly isTimeout: (error: unknown) => boolean;
+  /** Whether the database refused a statement for what it says. Any other failure may come from the size of a pass. */
+  readonly isRefused: (error: unknown) => boolean;
 }
 
-/** A pass that took too long is divided by this. Without it, the next sweep would take as long and fail again. */
+/**
+ * A pass that failed is divided by this, unless the database refused a statement. Without it, the next sweep would be as
+ * large and fail again: it may take too long, or be more than an answer of the database or the isolate can hold.
+ */
 const SHRINK = 4;
 
 /** The only sweeper of an outbox. One sweep runs at a time; calls that arrive during a sweep share the next one. */
 export class Sweeper {
   readonly #ports: SweeperPorts;
-  /** Changes of one pass: fewer after a pass that took too long, twice as many after a full one. */
+  /** Changes of one pass: fewer after a pass that failed, twice as many after a full one. */
   #limit = PASS_CHANGES_MAX;
   #running: Promise<number> = Promise.resolve(0);
   /** Starts when the running sweep has ended: that one may have read the outbox before the caller's commit. */
@@ -111,27 +125,44 @@ export class Sweeper {
     return await sweeping;
   }
 
+  /**
+   * Relays what was pending when the sweep began, and ends there, also while others commit faster than it relays: the
+   * watermark waits for its end. After a pass that had no room for bulk changes, the next takes the oldest changes of
+   * both lanes.
+   */
   async #sweepAll(): Promise<number> {
     const ports = this.#ports.relay();
     let relayed = 0;
+    let upTo: number | undefined;
     for (;;) {
-      const limit = this.#limit;
-      const pass = await this.#pass(ports, limit);
-      relayed += pass.changes;
-      if (pass.changes < limit) return relayed;
-      this.#limit = Math.min(PASS_CHANGES_MAX, limit * 2);
+      const liveFirst = await this.#pass(ports, undefined);
+      relayed += liveFirst.changes;
+      if (!liveFirst.isFull) return relayed;
+      upTo ??= liveFirst.newestId ?? 0;
+      if (liveFirst.allLive) {
+        // The bulk changes of the pass are the oldest ones.
+        if ((liveFirst.lastId ?? 0) >= upTo) return relayed;
+        continue;
+      }
+      const oldest = await this.#pass(ports, upTo);
+      relayed += oldest.changes;
+      if (!oldest.isFull) return relayed;
     }
   }
 
-  async #pass(ports: RelayPorts, limit: number): Promise<Relayed> {
+  async #pass(ports: RelayPorts, upTo: number | undefined): Promise<Relayed> {
     // Only callers from before the pass: it may have read the outbox before a later caller's commit.
     const served = [...this.#live];
+    const limit = this.#limit;
     try {
-      const pass = await relayPass(ports, limit);
-      if (pass.live < limit) for (const resolve of served) resolve();
+      const pass = await relayPass(ports, upTo === undefined ? { limit } : { limit, upTo });
+      // The changes of a live caller may be newer than `upTo`.
+      if (pass.allLive && upTo === undefined) for (const resolve of served) resolve();
+      // A full pass of fewer changes than its limit was as large as a page may be in bytes.
+      if (pass.isFull) this.#limit = Math.min(PASS_CHANGES_MAX, pass.changes * 2);
       return pass;
     } catch (error) {
-      if (this.#ports.isTimeout(error)) this.#limit = Math.ceil(limit / SHRINK);
+      if (!this.#ports.isRefused(error)) this.#limit = Math.ceil(limit / SHRINK);
       throw error;
     }
   }

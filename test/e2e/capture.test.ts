@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, KEY, type Stack, startStack, withinBound } from '../support/node/stack.ts';
 
 /** Another writer changes tables by plain SQL and announces nothing; readers read at the default level. */
 
@@ -26,7 +26,7 @@ const cached = (path: string) =>
 
 /** Reads on until the answer is the new one. */
 const fresh = (path: string, isNew: (answer: Awaited<ReturnType<typeof get>>) => boolean) =>
-  eventually(() => get(path), isNew, FRESH_WITHIN_MS);
+  withinBound(() => get(path), isNew, FRESH_WITHIN_MS);
 
 const skusOf = ({ json }: { json: Record<string, unknown> }) =>
   (json['products'] as { sku: string }[]).map(({ sku }) => sku);

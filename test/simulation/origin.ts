@@ -1,4 +1,4 @@
-import type { PendingChange } from '../../src/storage/postgres/outbox.ts';
+import type { PendingPage } from '../../src/storage/postgres/outbox.ts';
 import type { OutboxReport } from '../../src/storage/postgres/reflecting.ts';
 import type { WriteRecord } from '../support/coherence/judge.ts';
 import { Machine } from './network.ts';
@@ -95,11 +95,16 @@ export class Origin extends Machine {
     return { value, tags: [COLLECTION, ...present.map(([tag]) => tag)] };
   }
 
-  pending(limit: number): PendingChange[] {
-    return this.outbox
-      .filter(({ relayed }) => relayed === undefined)
-      .slice(0, limit)
-      .map(({ id, tags }) => ({ outboxId: id, lane: 'live', tags, event: null }));
+  pending(limit: number, upTo = Number.POSITIVE_INFINITY): PendingPage {
+    const pending = this.outbox.filter(({ relayed }) => relayed === undefined);
+    const wanted = pending.filter(({ id }) => id <= upTo);
+    return {
+      changes: wanted
+        .slice(0, limit)
+        .map(({ id, tags }) => ({ outboxId: id, lane: 'live', tags, event: null })),
+      isFull: wanted.length > limit,
+      newestId: pending.at(-1)?.id,
+    };
   }
 
   /** What the statement of storage/postgres/reflecting.ts tells. */

@@ -91,7 +91,7 @@ export class World {
     this.#relay = new RelayMachine(
       {
         relay: () => this.#relayPorts(),
-        isTimeout: () => false,
+        isRefused: () => false,
         openPass: async () => {
           const { life } = this.#relay;
           const id = this.#recorder.nextId();
@@ -422,11 +422,11 @@ export class World {
     const alive = async <T>(work: () => Promise<T>): Promise<T> =>
       relay.life === life ? await work() : never();
     return {
-      readPending: (limit) =>
+      readPending: ({ limit, upTo }) =>
         alive(() =>
           this.#toOrigin(relay, () => {
             this.#recorder.note(() => ({ do: 'sweep' }));
-            return this.origin.pending(limit);
+            return this.origin.pending(limit, upTo);
           }),
         ),
       invalidate: (tags) => alive(() => this.#toRoot(relay, () => this.#invalidate(tags), true)),

@@ -67,7 +67,7 @@ export class RootClock implements ClockParent {
   async sync(request: SyncRequest): Promise<SyncAnswer> {
     this.#pace = countSync(this.#pace, this.#ports.time.now());
     if (request.sourceMaxAgeMs !== undefined)
-      await this.#sources.freshen(request.sourceMaxAgeMs, this.#ports.keepAlive);
+      await this.#sources.refreshOlderThan(request.sourceMaxAgeMs, this.#ports.keepAlive);
     const { epoch, seq } = this.#clock;
     if (request.region !== undefined) this.#pushes.add(request.region, seq, this.#ports.time.now());
     const delta = encodeDelta(this.#clock, request.epoch === epoch ? request.sinceSeq : 0);

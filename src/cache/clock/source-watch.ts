@@ -72,7 +72,7 @@ export class SourceWatch {
    * Starts a heartbeat once a watermark is older than half of `maxAgeMs`, and waits for it shortly if it is older
    * than `maxAgeMs`. The reader that starts the watch waits in any case, because no heartbeat ran before it.
    */
-  async freshen(maxAgeMs: number, keepAlive: (promise: Promise<unknown>) => void): Promise<void> {
+  async refreshOlderThan(maxAgeMs: number, keepAlive: (promise: Promise<unknown>) => void): Promise<void> {
     const nowMs = this.#time.now();
     this.#askedAtMs = nowMs;
     const begins = this.#watch !== undefined && !this.#isWatching;

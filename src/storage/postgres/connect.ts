@@ -100,6 +100,14 @@ export function isTimeout(error: unknown): boolean {
   return false;
 }
 
+/**
+ * Whether the database refused a statement for what the statement says. It is false for an outage, a timeout, a lack of
+ * resources, and any failure that Postgres did not report.
+ */
+export function isRefused(error: unknown): boolean {
+  return sqlState(error) !== undefined && classifyFault(error) !== 'unavailable';
+}
+
 /** Whether the database could not be reached in time. The driver's errors without an SQLSTATE mean that. */
 function isConnectionError(error: unknown): boolean {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {

@@ -34,22 +34,75 @@ const Row = z.object({
   data: z.unknown(),
 });
 
-/** The oldest pending changes of the live lane, then those of the bulk lane, at most `limit`. */
-export async function readPending(db: NeonHttpDatabase, limit: number): Promise<PendingChange[]> {
+/** Which pending changes to read. */
+export interface PendingWish {
+  /** The most changes. */
+  readonly limit: number;
+  /** Given, only changes with at most this number are read, the oldest first and of both lanes. */
+  readonly upTo?: number;
+}
+
+export interface PendingPage {
+  readonly changes: readonly PendingChange[];
+  /** Whether more changes are pending than the page has. */
+  readonly isFull: boolean;
+  /** The greatest number of a pending change; undefined if none is pending. */
+  readonly newestId: number | undefined;
+}
+
+/**
+ * Bytes of the events and tags of one page, as text. An isolate holds the answer, its parsed form and the messages made
+ * of it; Neon's HTTP endpoint answers with at most 64 MB (neon.com/docs, "Serverless driver", limits).
+ */
+export const PENDING_BYTES_MAX = 8_000_000;
+
+const Page = Row.extend({
+  found: z.coerce.number().int(),
+  newest: z.coerce.number().int(),
+});
+
+/**
+ * The oldest pending changes of the live lane, then those of the bulk lane; with `upTo` the oldest of both. A page has
+ * at least one change if one is pending, and otherwise ends at `PENDING_BYTES_MAX`.
+ */
+export async function readPending(db: NeonHttpDatabase, { limit, upTo }: PendingWish): Promise<PendingPage> {
+  const order = (of: string) => sql.raw(upTo === undefined ? `${of}.is_bulk, ${of}.id` : `${of}.id`);
+  const newestOf = (lane: string) =>
+    sql`(select max(id) from ${millrace.outbox} where relayed_at is null and ${sql.raw(lane)})`;
   const { rows } = await db.execute(sql`
-    select o.id, o.is_bulk, o.tags, o.event_seq, e.type, extract(epoch from e.occurred_at) * 1000 as occurred_at_ms, e.data
-    from ${millrace.outbox} o left join ${millrace.events} e on e.seq = o.event_seq
-    where o.relayed_at is null
-    order by o.is_bulk, o.id
-    limit ${limit}`);
-  return rows.map((raw) => {
-    const row = Row.parse(raw);
-    const event =
-      row.event_seq === null || row.type === null || row.occurred_at_ms === null
-        ? null
-        : { seq: row.event_seq, type: row.type, occurredAt: Math.round(row.occurred_at_ms), data: row.data };
-    return { outboxId: row.id, lane: row.is_bulk ? 'bulk' : 'live', tags: row.tags, event };
-  });
+    with m_waiting as materialized (
+      select o.id, o.is_bulk, o.tags, o.event_seq, e.type, extract(epoch from e.occurred_at) * 1000 as occurred_at_ms,
+        e.data::text as data, octet_length(coalesce(e.data::text, '')) + octet_length(o.tags::text) as bytes
+      from ${millrace.outbox} o left join ${millrace.events} e on e.seq = o.event_seq
+      where o.relayed_at is null
+        and ${upTo === undefined ? sql`true` : sql`o.id <= ${upTo}`}
+      order by ${order('o')}
+      limit ${limit + 1}
+    ), m_sized as (
+      select w.*, count(*) over () as found, row_number() over m_before as position, sum(w.bytes) over m_before as total
+      from m_waiting w
+      window m_before as (order by ${order('w')})
+    )
+    select s.id, s.is_bulk, s.tags, s.event_seq, s.type, s.occurred_at_ms, s.data::jsonb as data, s.found,
+      greatest(${newestOf('is_bulk')}, ${newestOf('not is_bulk')}) as newest
+    from m_sized s
+    where s.position <= ${limit} and (s.position = 1 or s.total <= ${PENDING_BYTES_MAX})
+    order by s.position`);
+  const page = rows.map((row) => Page.parse(row));
+  const [first] = page;
+  return {
+    changes: page.map(changeOf),
+    isFull: first !== undefined && page.length < first.found,
+    newestId: first?.newest,
+  };
+}
+
+function changeOf(row: z.output<typeof Row>): PendingChange {
+  const event =
+    row.event_seq === null || row.type === null || row.occurred_at_ms === null
+      ? null
+      : { seq: row.event_seq, type: row.type, occurredAt: Math.round(row.occurred_at_ms), data: row.data };
+  return { outboxId: row.id, lane: row.is_bulk ? 'bulk' : 'live', tags: row.tags, event };
 }
 
 /** Marks changes as relayed: invalidated at the root clock at the moment `at`, and taken by the `changes` queue. */

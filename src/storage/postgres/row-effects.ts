@@ -90,7 +90,7 @@ function removeRows(entity: EntityDefinition, rows: readonly EventRow[], batch: 
       where ${sameKey(entity, 't', 'm_gone')} and (${at} is null or ${at} <= m_gone.m_at)
       returning t.*
     )
-    insert into ${millrace.outbox} (tags) select ${deleteTags(entity, 'm_deleted')} from m_deleted`;
+    insert into ${millrace.outbox} (batch, tags) select ${batch}::uuid, ${deleteTags(entity, 'm_deleted')} from m_deleted`;
 }
 
 /** A row to insert if it is missing. `clocks` are the clocks that it sets to the time of its event. */
@@ -154,7 +154,7 @@ function insertRows(
       )}) do nothing
       returning *
     )
-    insert into ${millrace.outbox} (tags) select ${insertTags(entity, 'm_inserted')} from m_inserted`;
+    insert into ${millrace.outbox} (batch, tags) select ${batch}::uuid, ${insertTags(entity, 'm_inserted')} from m_inserted`;
 }
 
 /**
@@ -246,8 +246,8 @@ function updateRows(entity: EntityDefinition, effects: readonly EventEffect[], b
       )})
       returning t.*
     )
-    insert into ${millrace.outbox} (tags)
-    select ${updateTags(entity, 'm_prior', 'm_changed')}
+    insert into ${millrace.outbox} (batch, tags)
+    select ${batch}::uuid, ${updateTags(entity, 'm_prior', 'm_changed')}
     from m_prior join m_changed on ${sameKey(entity, 'm_prior', 'm_changed')}
     where (m_prior.*) *<> (m_changed.*)`;
 }

@@ -80,6 +80,11 @@ export const outbox = schema.table(
     /** The event behind the change, or null for a direct write. */
     eventSeq: bigint('event_seq', { mode: 'number' }),
     tags: text('tags').array().notNull(),
+    /**
+     * The storing transaction, for a change that events made to a row of an entity (`event_seq` is null then: several
+     * events may have changed the row). An event's status finds the changes of its rows by it.
+     */
+    batch: uuid('batch'),
     /** Whether the change is of the bulk lane. A transaction says so with the setting `millrace.bulk` (`captured.ts`). */
     isBulk: boolean('is_bulk')
       .notNull()
@@ -94,8 +99,9 @@ export const outbox = schema.table(
     relayedSeq: bigint('relayed_seq', { mode: 'number' }),
   },
   (table) => [
-    // For the lookup of an event's status.
+    // For the lookup of an event's status: by the event, and by its transaction.
     index('outbox_event').on(table.eventSeq).where(sql`${table.eventSeq} is not null`),
+    index('outbox_batch').on(table.batch).where(sql`${table.batch} is not null`),
     // The relay reads live changes first.
     index('outbox_pending').on(table.isBulk, table.id).where(sql`${table.relayedAt} is null`),
     // The index excludes pending rows, so that writing a pending row costs nothing more.

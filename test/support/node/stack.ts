@@ -28,22 +28,32 @@ export interface Stack extends AsyncDisposable {
   scheduled(): Promise<void>;
 }
 
+export interface StackOptions {
+  /** The catalog; that of the product's own tests unless given. */
+  readonly served?: Served;
+  /**
+   * Whether triggers capture what other writers change; without them, only an outbox row that the writer inserts
+   * invalidates anything.
+   */
+  readonly capture?: boolean;
+  /** Statements that make what the database has before Millrace comes. */
+  readonly existing?: readonly string[];
+}
+
 /**
  * The built worker on a real Postgres (PGlite, in memory), with real queues, objects, KV and R2 of the local platform.
  *
  * @param vars what differs from the vars of wrangler.toml.
- * @param options.served the catalog; that of the product's own tests unless given.
- * @param options.capture whether triggers capture what other writers change; without them, only an outbox row that the
- *   writer inserts invalidates anything.
  */
 export async function startStack(
   vars: Readonly<Record<string, string>> = {},
-  { capture = false, served = FIXTURE }: { readonly capture?: boolean; readonly served?: Served } = {},
+  { capture = false, served = FIXTURE, existing = [] }: StackOptions = {},
 ): Promise<Stack> {
   const { catalog, main, migrationsDir, cachedPath } = served;
   const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
   neonConfig.fetchEndpoint = () => database.endpoint;
   const client = neon(database.connectionString);
+  for (const statement of existing) await client.query(statement);
   if (capture) {
     const statements = captureStatements({ ...catalog, everything: EVERYTHING });
     await client.transaction(statements.map((statement) => client.query(statement)));
@@ -104,5 +114,27 @@ export async function eventually<T>(
     if (performance.now() > deadline)
       throw new Error(`It never came to that; the last answer was ${JSON.stringify(answer)}`);
     await sleep(100);
+  }
+}
+
+/**
+ * Asks until `check` holds, and fails if a request that began more than `boundMs` after the call gets an answer that
+ * does not pass. A slow machine does not break the promise: it counts from the begin of a request.
+ */
+export async function withinBound<T>(
+  ask: () => Promise<T>,
+  check: (answer: T) => boolean,
+  boundMs: number,
+): Promise<T> {
+  const since = performance.now();
+  for (;;) {
+    const askedAfterMs = performance.now() - since;
+    const answer = await ask();
+    if (check(answer)) return answer;
+    if (askedAfterMs > boundMs)
+      throw new Error(
+        `A request that began after ${Math.round(askedAfterMs)} ms, more than ${boundMs} ms, was answered with ${JSON.stringify(answer)}.`,
+      );
+    await sleep(50);
   }
 }

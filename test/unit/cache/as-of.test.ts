@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { INVALIDATED_CHANGES_MAX, InvalidatedChanges, standingOf } from '../../../src/cache/as-of.ts';
+import { decideAsOf, INVALIDATED_CHANGES_MAX, InvalidatedChanges } from '../../../src/cache/as-of.ts';
 import type { PendingTags } from '../../../src/storage/postgres/reflecting.ts';
 
 const EPOCH = 'e';
@@ -60,18 +60,18 @@ describe('what has to be invalidated before an answer is as of a moment', () => 
   it('is covered: whatever the answer may show has been invalidated at its moment or before', () => {
     fc.assert(
       fc.property(changes, tagSet, fc.integer({ min: 0, max: 12 }), (all, answer, limit) => {
-        const standing = standingOf(reportOf(all, limit), answer, EPOCH, memoryOf(all));
+        const decision = decideAsOf(reportOf(all, limit), answer, EPOCH, memoryOf(all));
         for (const change of all.filter((one) => touches(one, answer))) {
-          if (standing.kind === 'invalidate') {
-            const { tags } = standing;
+          if (decision.kind === 'invalidate') {
+            const { tags } = decision;
             // All tags of what is listed; of what is not, those by which the answer can be shown again.
-            const listed = standing.outboxIds.includes(change.outboxId);
+            const listed = decision.outboxIds.includes(change.outboxId);
             const shared = change.tags.filter((tag) => listed || answer.includes(tag));
             const covered = change.relayed || change.known || shared.every((tag) => tags.includes(tag));
             expect(covered).toBe(true);
           } else {
             expect(change.invalidatedAt ?? Number.POSITIVE_INFINITY).toBeLessThanOrEqual(
-              standing.asOf?.seq ?? 0,
+              decision.asOf?.seq ?? 0,
             );
           }
         }
@@ -82,11 +82,11 @@ describe('what has to be invalidated before an answer is as of a moment', () => 
   it('is no more than needed: nothing where no unknown change touches the answer', () => {
     fc.assert(
       fc.property(changes, tagSet, (all, answer) => {
-        const standing = standingOf(reportOf(all, all.length), answer, EPOCH, memoryOf(all));
+        const decision = decideAsOf(reportOf(all, all.length), answer, EPOCH, memoryOf(all));
         const unknown = all.filter((one) => touches(one, answer) && !one.relayed && !one.known);
-        if (unknown.length === 0) expect(standing.kind).toBe('known');
+        if (unknown.length === 0) expect(decision.kind).toBe('known');
         else
-          expect(standing).toEqual({
+          expect(decision).toEqual({
             kind: 'invalidate',
             tags: [...new Set(unknown.flatMap(({ tags }) => tags))],
             outboxIds: unknown.map(({ outboxId }) => outboxId),
@@ -97,7 +97,7 @@ describe('what has to be invalidated before an answer is as of a moment', () => 
 
   it('is the answer itself where the report does not list everything', () => {
     const report = { relayedSeq: 9, pending: [{ outboxId: 1, tags: ['x'] }], truncated: true };
-    expect(standingOf(report, ['a', 'b'], EPOCH, new InvalidatedChanges())).toEqual({
+    expect(decideAsOf(report, ['a', 'b'], EPOCH, new InvalidatedChanges())).toEqual({
       kind: 'invalidate',
       tags: ['a', 'b'],
       outboxIds: [],
@@ -114,14 +114,14 @@ describe('a page of a list', () => {
   });
 
   it('is touched by a row that leaves its list, though nothing of the page names that row', () => {
-    const standing = standingOf(leaving('shop/by-town[a^b/c:d]^'), page, EPOCH, new InvalidatedChanges());
-    expect(standing).toMatchObject({ kind: 'invalidate', outboxIds: [1] });
+    const decision = decideAsOf(leaving('shop/by-town[a^b/c:d]^'), page, EPOCH, new InvalidatedChanges());
+    expect(decision).toMatchObject({ kind: 'invalidate', outboxIds: [1] });
   });
 
   it('is not touched by one that leaves another list, or by a row whose key looks like a list', () => {
     for (const tag of ['shop/by-town[a]^', 'shop/by-name^', 'product:85123A^']) {
-      const standing = standingOf(leaving(tag), [...page, 'product:x/y^12'], EPOCH, new InvalidatedChanges());
-      expect(standing.kind).toBe('known');
+      const decision = decideAsOf(leaving(tag), [...page, 'product:x/y^12'], EPOCH, new InvalidatedChanges());
+      expect(decision.kind).toBe('known');
     }
   });
 });
@@ -133,8 +133,8 @@ describe('the memory of what was invalidated', () => {
     expect(memory.seqOf(1, EPOCH)).toBe(4);
     expect(memory.seqOf(1, 'another')).toBeUndefined();
     const report = { relayedSeq: undefined, pending: [{ outboxId: 1, tags: ['a'] }], truncated: false };
-    expect(standingOf(report, ['a'], 'another', memory).kind).toBe('invalidate');
-    expect(standingOf(report, ['a'], EPOCH, memory)).toEqual({
+    expect(decideAsOf(report, ['a'], 'another', memory).kind).toBe('invalidate');
+    expect(decideAsOf(report, ['a'], EPOCH, memory)).toEqual({
       kind: 'known',
       asOf: { epoch: EPOCH, seq: 4 },
     });

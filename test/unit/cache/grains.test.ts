@@ -161,7 +161,7 @@ describe('what goes by the entries of such a view', () => {
     });
     // The origin is read for comparison when the next grain has begun.
     now = BEGIN + GRAIN_MS;
-    probe.consider(requestOf(), hit, { keepAlive: () => undefined });
+    probe.sample(requestOf(), hit, { keepAlive: () => undefined });
     await expect.poll(() => verdicts).toEqual([{ verdict: 'consistent', reason: 'equal' }]);
     expect(loads).toEqual([BEGIN, BEGIN]);
   });

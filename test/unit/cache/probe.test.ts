@@ -51,7 +51,7 @@ class World {
     },
   });
 
-  async consider(answer: CachedAnswer, policy = cachePolicy()): Promise<void> {
+  async sample(answer: CachedAnswer, policy = cachePolicy()): Promise<void> {
     const request: ReadRequest = {
       view: 'product',
       key: 'k',
@@ -62,7 +62,7 @@ class World {
         return { value: this.value, tags: [TAG], storable: true };
       },
     };
-    this.probe.consider(request, answer, {
+    this.probe.sample(request, answer, {
       keepAlive: (promise) => this.work.push(promise),
     });
     await Promise.all(this.work);
@@ -87,7 +87,7 @@ async function hitOf(value: string, over: Partial<CachedAnswer> = {}): Promise<C
 describe('a probe', () => {
   it('finds what is as at the origin consistent, without waiting', async () => {
     const world = new World();
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'equal' }]);
     expect(world.slept).toEqual([]);
   });
@@ -96,7 +96,7 @@ describe('a probe', () => {
     const world = new World();
     world.value = 'v2';
     world.whileAsleep = () => void invalidate(world.root, SLOTS);
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'changed_later' }]);
     expect(world.slept).toEqual([GRACE_MS]);
   });
@@ -105,7 +105,7 @@ describe('a probe', () => {
     const world = new World();
     world.value = 'v2';
     using lines = vi.spyOn(console, 'error');
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(JSON.parse(String(lines.mock.calls[0]?.[0]))).toMatchObject({
       'event.reason': 'missed_invalidation',
       view: 'product',
@@ -120,7 +120,7 @@ describe('a probe', () => {
     const world = new World();
     world.value = 'v2';
     invalidate(world.root, SLOTS);
-    await world.consider(await hitOf('v1', { judgedSeq: 1 }));
+    await world.sample(await hitOf('v1', { judgedSeq: 1 }));
     expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'served_invalidated' }]);
     expect(world.invalidated).toEqual(['cache:key:k']);
     // Since the stamp and not since the mirror's moment: what the mirror has lost has to come along.
@@ -131,7 +131,7 @@ describe('a probe', () => {
     const world = new World();
     world.value = 'v2';
     world.purgeFails = true;
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'missed_invalidation' }]);
   });
 
@@ -139,7 +139,7 @@ describe('a probe', () => {
     const world = new World();
     world.value = 'v2';
     world.completeUntil = 0;
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'inconclusive', reason: 'source_behind' }]);
     expect(world.invalidated).toEqual([]);
     expect(world.asked).toHaveLength(3);
@@ -155,7 +155,7 @@ describe('a probe', () => {
       // The pass that the first question set off has found the change.
       if (world.slept.length === 2) invalidate(world.root, SLOTS);
     };
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'changed_later' }]);
   });
 
@@ -165,21 +165,21 @@ describe('a probe', () => {
     world.whileAsleep = () => {
       world.value = 'v1';
     };
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     world.originFails = true;
     world.now = 60_000;
-    await world.consider(await hitOf('v1'));
+    await world.sample(await hitOf('v1'));
     expect(world.verdicts.map(({ reason }) => reason)).toEqual(['changed_back', 'unreachable']);
   });
 
   it('looks only at hits that claim to be right, of views that do not change with time', async () => {
     const world = new World();
-    await world.consider(await hitOf('v1', { unverified: 'source-behind' }));
-    await world.consider(await hitOf('v1', { source: { hit: true, tier: 'kv', stale: true } }));
-    await world.consider(
+    await world.sample(await hitOf('v1', { unverified: 'source-behind' }));
+    await world.sample(await hitOf('v1', { source: { hit: true, tier: 'kv', stale: true } }));
+    await world.sample(
       await hitOf('v1', { source: { hit: false, forward: 'stale', stored: true, collapsed: false } }),
     );
-    await world.consider(await hitOf('v1'), cachePolicy({ probe: false }));
+    await world.sample(await hitOf('v1'), cachePolicy({ probe: false }));
     expect(world.verdicts).toEqual([]);
   });
 
@@ -187,7 +187,7 @@ describe('a probe', () => {
     const world = new World();
     for (const now of [0, 10, 999, 1_000]) {
       world.now = now;
-      await world.consider(await hitOf('v1'));
+      await world.sample(await hitOf('v1'));
     }
     expect(world.verdicts).toHaveLength(2);
   });

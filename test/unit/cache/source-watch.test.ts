@@ -55,7 +55,7 @@ function world(everyMs?: number) {
   const sync = async (boundMs = BOUND_MS) => {
     const reader = { isAnswered: false };
     void watch
-      .freshen(boundMs, () => undefined)
+      .refreshOlderThan(boundMs, () => undefined)
       .then(() => {
         reader.isAnswered = true;
       });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { entity, history } from '../../../src/define/entity.ts';
 import { append, ensure, event, increment, remove, set, upsert } from '../../../src/define/event.ts';
+import { mistakeOf } from '../../support/catalog-mistakes.ts';
 
 const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'string' });
 
@@ -146,15 +147,17 @@ describe('a clock', () => {
     expect(
       Object.keys(entity({ name: 't', table, key: table.id, clocks: { at: ['a', 'b'] } }).clocks),
     ).toEqual(['at']);
-    expect(() => declare({ never: ['a'] })).toThrow('nullable');
-    expect(() => declare({ local: ['a'] })).toThrow('time zone');
-    expect(() => declare({ whole: ['a'] })).toThrow('millisecond');
-    expect(() => declare({ at: ['id'] })).toThrow('a part of the key');
-    expect(() => declare({ at: ['at'] })).toThrow('a clock');
-    expect(() => declare({ at: [] })).toThrow('no columns');
+    expect(mistakeOf(declare({ never: ['a'] }))).toContain('nullable');
+    expect(mistakeOf(declare({ local: ['a'] }))).toContain('time zone');
+    expect(mistakeOf(declare({ whole: ['a'] }))).toContain('millisecond');
+    expect(mistakeOf(declare({ at: ['id'] }))).toContain('a part of the key');
+    expect(mistakeOf(declare({ at: ['at'] }))).toContain('a clock');
+    expect(mistakeOf(declare({ at: [] }))).toContain('no columns');
     // @ts-expect-error a text is no clock
-    expect(() => entity({ name: 't', table, key: table.id, clocks: { a: ['b'] } })).toThrow('timestamp');
+    expect(mistakeOf(entity({ name: 't', table, key: table.id, clocks: { a: ['b'] } }))).toContain(
+      'timestamp',
+    );
     // @ts-expect-error no such column
-    expect(() => entity({ name: 't', table, key: table.id, clocks: { at: ['c'] } })).toThrow('"c"');
+    expect(mistakeOf(entity({ name: 't', table, key: table.id, clocks: { at: ['c'] } }))).toContain('"c"');
   });
 });

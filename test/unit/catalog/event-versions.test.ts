@@ -4,6 +4,7 @@ import { event } from '../../../src/define/event.ts';
 import { earlierVersion } from '../../../src/define/version.ts';
 import { asCurrent } from '../../../src/pipeline/contracts/versions.ts';
 import { judge } from '../../../src/pipeline/judge.ts';
+import { mistakeOf } from '../../support/catalog-mistakes.ts';
 
 const NOW = Date.parse('2026-11-01T00:00:00Z');
 
@@ -86,10 +87,14 @@ describe('versions of an event type', () => {
   it('are declared in order, with dates that make sense', () => {
     const data = z.object({});
     const plain = { description: '', data, stores: () => [] };
-    expect(() => event({ ...plain, type: 'a', version: 1, earlier: v3 as never })).toThrow('earlier');
-    expect(() => event({ ...plain, type: 'a', version: 0 })).toThrow('1 or more');
+    expect(mistakeOf(event({ ...plain, type: 'a', version: 1, earlier: v3 as never }))).toContain('earlier');
+    expect(mistakeOf(event({ ...plain, type: 'a', version: 0 }))).toContain('Its version is 0.');
     const deprecated = { since: '2027-01-02', sunset: '2027-01-01' };
-    expect(() => event({ ...plain, type: 'a', version: 1, deprecated })).toThrow('before the deprecation');
-    expect(() => event({ ...plain, type: 'a', version: 1, deprecated: { since: 'soon' } })).toThrow('no day');
+    expect(mistakeOf(event({ ...plain, type: 'a', version: 1, deprecated }))).toContain(
+      'before the deprecation',
+    );
+    expect(mistakeOf(event({ ...plain, type: 'a', version: 1, deprecated: { since: 'soon' } }))).toContain(
+      'no day',
+    );
   });
 });

@@ -88,6 +88,43 @@ describe('a catalog without mistakes', () => {
       /2 mistake\(s\)[\s\S]*the view "A" \(views\.ts, a\): The name[\s\S]*the view "b" \(views\.ts, b\): The path has the parameter "id"/,
     );
   });
+
+  it('has the mistakes of builders in the same report, each once, with those of the checks', () => {
+    const bad = entity({
+      name: 'bad',
+      table: stations,
+      key: stations.id,
+      lists: { byName: { orderBy: rides.stationId } },
+    });
+    const badEvent = ride({ version: 0 });
+    const found = problems({
+      bad,
+      badEvent,
+      badHistory: history({ name: 'h', table: rides, owners: [{ entity: bad, property: 'stationId' }] }),
+      badCount: feature.count({
+        name: 'c',
+        entity: station,
+        event: badEvent,
+        key: () => 1,
+        windowsDays: [1],
+      }),
+      badView: view({
+        ...{ name: 'v', path: '/v1/v', description: 'A view.', response: z.object({}), tags: () => [] },
+        load: async () => ({}),
+        cache: { ttlS: -1 },
+      }),
+      two: stationView('two', '/v1/{oops'),
+    });
+    expect(found.filter((line) => !line.includes('two'))).toEqual([
+      'the entity "bad" (things.ts, bad): The list "bad/by-name" names a column of another table. Name columns of its own table.',
+      'the event "ride" (things.ts, badEvent): Its version is 0. Give it a whole number from 1.',
+      expect.stringMatching(
+        /^the view "v" \(things\.ts, badView\): ttlS is -1\. It has to be a number from 0 to \d+\.$/,
+      ),
+    ]);
+    expect(found.some((line) => line.includes('"two" (things.ts, two)'))).toBe(true);
+    expect(() => bad.row(1)).toThrow('names a column of another table');
+  });
 });
 
 describe('routes', () => {

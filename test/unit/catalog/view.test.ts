@@ -10,6 +10,7 @@ import type { Principal } from '../../../src/define/principal.ts';
 import { CatalogError } from '../../../src/define/problem.ts';
 import { acceptLanguage } from '../../../src/define/vary.ts';
 import { type Database, type ViewDefinition, view } from '../../../src/define/view.ts';
+import { mistakeOf } from '../../support/catalog-mistakes.ts';
 
 const stations = pgTable('stations', { id: integer('id').primaryKey(), name: text('name').notNull() });
 const riders = pgTable('riders', { id: text('id').primaryKey() });
@@ -243,6 +244,6 @@ describe('a declaration', () => {
     expect(problemsOf(reading(bikes))).toEqual([
       expect.stringContaining('It reads the feature "bikes", which the catalog does not have.'),
     ]);
-    expect(() => reading()).toThrow(/no features as "here"/);
+    expect(mistakeOf(reading())).toMatch(/no features as "here"/);
   });
 });

@@ -71,6 +71,7 @@ function portsOf(read: LoadViewPorts['shards']['read'] = async () => [], of = db
     invalidate: async () => ({ epoch: EPOCH, seq: 1 }),
     withTimeout,
     shards: { read },
+    keyProperties: new Set(['id']),
   };
 }
 const load = (definition: ViewDefinition, ports = portsOf()) =>
@@ -154,6 +155,23 @@ describe('an error of the view', () => {
     const error: unknown = await load(definition).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ViewFault);
     expect(logLines()).toMatchObject([{ 'log.level': 'error', view: 'station-activity' }]);
+  });
+
+  it('in one row names the pointer and the row by its key, and no other column', async () => {
+    const rowsOf = view({
+      ...common,
+      response: z.object({ rows: z.array(z.object({ id: z.number(), secret: z.number() })) }),
+      load: async () => ({
+        rows: [
+          { id: 7, secret: 1 },
+          { id: 8, secret: Number.NaN },
+        ],
+      }),
+      tags: () => [],
+    });
+    const error: unknown = await load(rowsOf).catch((reason: unknown) => reason);
+    expect(logLines()).toMatchObject([{ 'error.pointer': '/rows/1/secret', 'error.row': '{"id":8}' }]);
+    expect(error instanceof ViewFault && logLines()[0]?.['error.id'] === error.id).toBe(true);
   });
 
   const asking = (query: (of: Database) => Promise<unknown>) =>

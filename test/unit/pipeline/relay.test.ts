@@ -22,9 +22,14 @@ function world(changes: number, failsAt: (step: number) => boolean) {
     if (failsAt(step)) throw new Error(`step ${step}`);
   };
   const ports: RelayPorts = {
-    readPending: async (limit) => {
+    readPending: async ({ limit }) => {
       mayFail();
-      return [...pending.values()].slice(0, limit);
+      const found = [...pending.values()].sort((a, b) => (a.lane < b.lane ? 1 : a.lane > b.lane ? -1 : 0));
+      return {
+        changes: found.slice(0, limit),
+        isFull: found.length > limit,
+        newestId: found.at(-1)?.outboxId,
+      };
     },
     invalidate: async (tags) => {
       mayFail();
@@ -67,8 +72,8 @@ it('loses nothing, wherever it is killed, and marks nothing that it has not seen
 
 it('takes a bounded number of changes a pass', async () => {
   const { pending, ports } = world(PASS_CHANGES_MAX + 1, () => false);
-  expect(await relayPass(ports)).toMatchObject({ changes: PASS_CHANGES_MAX });
+  expect(await relayPass(ports)).toMatchObject({ changes: PASS_CHANGES_MAX, isFull: true, allLive: true });
   expect(pending.size).toBe(1);
-  expect(await relayPass(ports)).toEqual({ changes: 1, live: 1 });
-  expect(await relayPass(ports)).toEqual({ changes: 0, live: 0 });
+  expect(await relayPass(ports)).toMatchObject({ changes: 1, isFull: false, allLive: true });
+  expect(await relayPass(ports)).toMatchObject({ changes: 0, isFull: false, newestId: undefined });
 });

@@ -3,24 +3,31 @@ import { PASS_CHANGES_MAX, type RelayPorts, Sweeper } from '../../../src/pipelin
 import type { Lane } from '../../../src/storage/lane.ts';
 import type { PendingChange } from '../../../src/storage/postgres/outbox.ts';
 
-/** An outbox whose passes end when the test says so; `closed` are the heartbeats that were told to the clock. */
-function world() {
+/**
+ * An outbox whose passes end when the test says so; `closed` are the heartbeats that were told to the clock. A page has
+ * at most `bears` changes, as one that is bounded by bytes.
+ */
+function world({ bears = Number.POSITIVE_INFINITY }: { readonly bears?: number } = {}) {
+  let committed = 0;
   const pending: PendingChange[] = [];
-  const passes: { read: number; finish: (error?: Error) => void }[] = [];
+  const passes: { read: number; upTo: number | undefined; finish: (error?: Error) => void }[] = [];
   const closed: number[] = [];
   let opened = 0;
   const relay: RelayPorts = {
-    readPending: async (limit) => {
-      const found = pending
-        .toSorted((a, b) => (a.lane < b.lane ? 1 : a.lane > b.lane ? -1 : 0))
-        .slice(0, limit);
+    readPending: async ({ limit, upTo }) => {
+      const lanes = (a: PendingChange, b: PendingChange) => (a.lane < b.lane ? 1 : a.lane > b.lane ? -1 : 0);
+      const wanted =
+        upTo === undefined ? pending.toSorted(lanes) : pending.filter(({ outboxId }) => outboxId <= upTo);
+      const found = wanted.slice(0, Math.min(limit, bears));
+      const newestId = pending.at(-1)?.outboxId;
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       passes.push({
         read: found.length,
+        upTo,
         finish: (error) => (error === undefined ? resolve() : reject(error)),
       });
       await promise;
-      return found;
+      return { changes: found, isFull: found.length < wanted.length, newestId };
     },
     invalidate: async () => ({ epoch: 'e', seq: 1 }),
     publish: async () => undefined,
@@ -30,7 +37,7 @@ function world() {
     },
   };
   const sweeper = new Sweeper({
-    isTimeout: (error) => error instanceof Error && error.message === 'too long',
+    isRefused: (error) => error instanceof Error && error.message === 'refused',
     relay: () => relay,
     openPass: async () => {
       opened += 1;
@@ -39,8 +46,10 @@ function world() {
     },
   });
   const commit = (count = 1, lane: Lane = 'live') => {
-    for (let n = 0; n < count; n += 1)
-      pending.push({ outboxId: Math.random(), lane, tags: ['t'], event: null });
+    for (let n = 0; n < count; n += 1) {
+      committed += 1;
+      pending.push({ outboxId: committed, lane, tags: ['t'], event: null });
+    }
   };
   return { sweeper, passes, closed, commit };
 }
@@ -110,11 +119,11 @@ it('tells a failure to those who waited for that sweep, and to nobody after them
   expect(closed).toEqual([2]);
 });
 
-it('reads fewer after a pass that took too long, and more again after passes that were full', async () => {
+it('reads fewer after a pass that failed, and more again after passes that were full', async () => {
   const { sweeper, passes, commit } = world();
   commit(PASS_CHANGES_MAX);
   const read: number[] = [];
-  const sweepUntil = async (bears: number) => {
+  const sweepUntil = async (limit: number) => {
     const sweeping = sweeper.sweep().then(
       () => true,
       () => false,
@@ -124,7 +133,7 @@ it('reads fewer after a pass that took too long, and more again after passes tha
       const pass = passes.shift();
       if (pass === undefined) return await sweeping;
       read.push(pass.read);
-      pass.finish(pass.read > bears ? new Error('too long') : undefined);
+      pass.finish(pass.read > limit ? new Error('too long') : undefined);
     }
   };
   expect(await sweepUntil(300)).toBe(false);
@@ -138,13 +147,13 @@ it('reads fewer after a pass that took too long, and more again after passes tha
   expect(await sweepUntil(PASS_CHANGES_MAX)).toBe(true);
 });
 
-it('reads no fewer after another failure', async () => {
+it('reads no fewer after the database refused a statement', async () => {
   const { sweeper, passes, commit } = world();
   commit(PASS_CHANGES_MAX);
   const failing = sweeper.sweep();
   await settle();
-  passes[0]?.finish(new Error('away'));
-  await expect(failing).rejects.toThrow('away');
+  passes[0]?.finish(new Error('refused'));
+  await expect(failing).rejects.toThrow('refused');
   void sweeper.sweep();
   await settle();
   expect(passes[1]?.read).toBe(PASS_CHANGES_MAX);
@@ -201,4 +210,38 @@ it('tells the callers of a live sweep that it failed, unless a later sweep serve
   await settle();
   passes[1]?.finish();
   await later;
+});
+
+it('ends although others commit more than a pass takes during every pass, of either lane', async () => {
+  for (const lane of ['live', 'bulk'] as const) {
+    const { sweeper, passes, closed, commit } = world();
+    commit(2 * PASS_CHANGES_MAX + 1, 'bulk');
+    void sweeper.heartbeat();
+    await settle();
+    let ended = 0;
+    while (closed.length === 0 && ended < 20) {
+      commit(2 * PASS_CHANGES_MAX, lane);
+      passes[ended]?.finish();
+      ended += 1;
+      await settle();
+    }
+    expect(closed).toEqual([1]);
+    // Where live changes fill a pass, the next one takes the oldest of both lanes, up to the newest that the first saw.
+    const bounded = passes.slice(0, ended).filter(({ upTo }) => upTo !== undefined);
+    expect(bounded.length > 0).toBe(lane === 'live');
+    for (const { upTo } of bounded) expect(upTo).toBe(2 * PASS_CHANGES_MAX + 1);
+    expect(ended).toBeLessThanOrEqual(6);
+  }
+});
+
+it('relays all of it in pages that bytes bound, and asks for few when few fit', async () => {
+  const { sweeper, passes, commit } = world({ bears: 100 });
+  commit(1_000);
+  const sweeping = sweeper.sweep();
+  for (let pass = 0; pass < 10; pass += 1) {
+    await settle();
+    passes[pass]?.finish();
+  }
+  expect(await sweeping).toBe(1_000);
+  expect(passes.map(({ read }) => read)).toEqual(Array.from({ length: 10 }, () => 100));
 });

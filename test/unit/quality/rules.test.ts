@@ -16,6 +16,7 @@ import {
 import { tallyEvents, UNRECOGNISED } from '../../../src/pipeline/quality/assess.ts';
 import { product, productViewHistory, purchaseHistory } from '../../support/catalog/entities.ts';
 import { catalog } from '../../support/catalog/index.ts';
+import { mistakeOf } from '../../support/catalog-mistakes.ts';
 
 const AT = Date.UTC(2026, 10, 23, 12);
 const context = { occurredAt: AT, now: AT };
@@ -98,13 +99,15 @@ describe('the builders', () => {
   });
 
   it('refuse what could never be judged rightly', () => {
-    expect(() => distribution('n', { edges: [] })).toThrow();
-    expect(() => distribution('n', { edges: [2, 1] })).toThrow();
-    expect(() => distribution('n', { values: ['other'] })).toThrow();
-    expect(() => pattern('s', /a/g)).toThrow();
-    expect(() => unique([], { history: purchaseHistory, withinMs: 1 })).toThrow();
-    expect(() => unique(['sku'], { history: purchaseHistory, withinMs: 1e12 })).toThrow();
-    expect(() => qualityOf('t', [required('a'), required('a')], () => ({ a: 1 }))).toThrow(/twice/);
+    expect(mistakeOf(distribution('n', { edges: [] }))).toMatch(/bins of the distribution/);
+    expect(mistakeOf(distribution('n', { edges: [2, 1] }))).toMatch(/bins of the distribution/);
+    expect(mistakeOf(distribution('n', { values: ['other'] }))).toMatch(/bins of the distribution/);
+    expect(mistakeOf(pattern('s', /a/g))).toMatch(/flags g and y/);
+    expect(mistakeOf(unique([], { history: purchaseHistory, withinMs: 1 }))).toMatch(/no properties/);
+    expect(mistakeOf(unique(['sku'], { history: purchaseHistory, withinMs: 1e12 }))).toMatch(
+      /around an event/,
+    );
+    expect(() => qualityOf([required('a'), required('a')], () => ({ a: 1 }))).toThrow(/twice/);
   });
 });
 

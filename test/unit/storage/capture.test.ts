@@ -319,7 +319,7 @@ function capturesOtherWriters(
       await storeEvents(db, [bulk], '22222222-2222-4222-8222-222222222222', 'bulk');
       await query(update);
       // The relay reads live changes first, though this one is the newest.
-      const pending = await readPending(db, 10);
+      const pending = (await readPending(db, { limit: 10 })).changes;
       expect(pending.map(({ lane }) => lane)).toEqual(['live', 'bulk', 'bulk']);
       await query('delete from millrace.outbox');
     });

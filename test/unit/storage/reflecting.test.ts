@@ -90,7 +90,7 @@ describe('an answer is as of', () => {
     expect(loaded.asOf).toEqual({ epoch: EPOCH, seq: 1 });
     expect(invalidations).toEqual([['product:A1', 'product']]);
     // The relay still has to publish it.
-    expect(await readPending(db, 10)).toHaveLength(2);
+    expect((await readPending(db, { limit: 10 })).changes).toHaveLength(2);
     expect(known.seqOf(touching ?? 0, EPOCH)).toBe(1);
     // The isolate knows it now.
     expect((await loadAsOf(loadA1, portsOf())).asOf).toEqual({ epoch: EPOCH, seq: 1 });

@@ -9,6 +9,7 @@ import { SEARCH_LEXEMES_MAX } from '../../../src/define/search.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
+import { mistakeOf } from '../../support/catalog-mistakes.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../support/catalog/migrations');
 const Tags = z.array(z.object({ tags: z.array(z.string()) }));
@@ -160,14 +161,14 @@ describe('an answer of a search', () => {
 
 describe('a declaration of a search', () => {
   it('is refused for what is no text of its table', () => {
-    const declare = (columns: Parameters<typeof Object.values>[0]) => () =>
+    const declare = (columns: Parameters<typeof Object.values>[0]) =>
       entity({
         name: 'note',
         table: notes,
         key: notes.id,
         searches: { broken: { columns: Object.values(columns) } },
       });
-    expect(declare([notes.stars])).toThrow(/texts of its table/);
-    expect(declare([])).toThrow(/0 columns/);
+    expect(mistakeOf(declare([notes.stars]))).toMatch(/no text of the table/);
+    expect(mistakeOf(declare([]))).toMatch(/0 columns/);
   });
 });

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { eventually, KEY, type Stack, startStack, withinBound } from '../../../../test/support/node/stack.ts';
+import { BIKE_SHARE } from '../served.ts';
+
+const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+const RIDER = '7d0c4f86-54a1-4f0b-9c53-1f4f9a3d2b10';
+/** The bound of `bounded` readers, in milliseconds, with the outbox watch behind it. */
+const BOUND_MS = 4_000;
+
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack({}, { served: BIKE_SHARE, capture: true });
+  for (const [id, name] of [
+    [101, 'Harbour'],
+    [102, 'Market'],
+    [103, 'Hill'],
+  ] as const)
+    expect((await put(`/v1/stations/${id}`, { name, district: 'Old Town', capacity: 20 })).status).toBe(201);
+  expect((await put('/v1/docks/101/3', { state: 'in_service' })).status).toBe(201);
+});
+afterAll(() => stack[Symbol.asyncDispose]());
+
+const put = (path: string, body: object) =>
+  stack.fetch(path, {
+    method: 'PUT',
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+
+/** Stores an event; the answer comes when reads show it. */
+async function store(type: string, id: string, data: object, time?: string): Promise<Response> {
+  return await stack.fetch('/v1/events', {
+    method: 'POST',
+    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents+json', prefer: 'wait' },
+    body: JSON.stringify({ specversion: '1.0', source: '/e2e', id, type, time, data }),
+  });
+}
+
+async function get(path: string, headers: Record<string, string> = {}) {
+  const response = await stack.fetch(path, { headers: { ...AUTHORIZED, ...headers } });
+  const cache = response.headers.get('cache-status') ?? '';
+  return { status: response.status, cache, json: (await response.json()) as Record<string, unknown> };
+}
+const cached = (path: string) =>
+  eventually(
+    () => get(path),
+    ({ cache }) => cache.includes('; hit'),
+  );
+const ride = (id: string, minutes = 14) =>
+  store('bikes.ride.v1', id, {
+    ...{ rider: RIDER, plan: 'member', bike: 'B204', minutes },
+    ...{ startStation: 101, startDock: 3, endStation: 102, endDock: 1 },
+  });
+const report = (id: string, bikes: number, time: string) =>
+  store('bikes.station-report.v1', id, { station: 101, bikes, docksFree: 20 - bikes }, time);
+
+it('shows a ride at both stations, the dock and the rider, and leaves another station a hit', async () => {
+  await cached('/v1/stations/101');
+  await cached('/v1/stations/103');
+  const stored = await ride('ride-1');
+  expect(stored.status).toBe(201);
+  const headers = { 'millrace-token': stored.headers.get('millrace-token') ?? '' };
+  expect((await get('/v1/stations/101', headers)).json).toMatchObject({ rides: { begun: 1, ended: 0 } });
+  expect((await get('/v1/stations/102', headers)).json).toMatchObject({ rides: { begun: 0, ended: 1 } });
+  expect((await get('/v1/stations/101/docks/3', headers)).json).toMatchObject({ movements: 1, faults: 0 });
+  expect((await get(`/v1/riders/${RIDER}`, headers)).json).toMatchObject({ rides: 1, minutes: 14 });
+  expect((await get('/v1/stations/103', headers)).cache).toContain('; hit');
+  // A duplicate changes no counter.
+  expect((await ride('ride-1')).status).toBe(200);
+  expect((await get('/v1/stations/101', { 'millrace-consistency': 'strong' })).json).toMatchObject({
+    rides: { begun: 1 },
+  });
+});
+
+it('orders stations by their last report, whichever report arrives last', async () => {
+  const now = Date.now();
+  const at = (secondsAgo: number) => new Date(now - secondsAgo * 1_000).toISOString();
+  const newest = await report('report-2', 9, at(10));
+  expect(newest.status).toBe(201);
+  const late = await report('report-1', 2, at(60));
+  const headers = { 'millrace-token': late.headers.get('millrace-token') ?? '' };
+  const list = await get('/v1/stations?district=Old%20Town', headers);
+  const stations = list.json['stations'] as { id: number; bikesAvailable: number }[];
+  expect(stations[0]).toMatchObject({ id: 101, bikesAvailable: 9 });
+  expect(stations).toHaveLength(3);
+});
+
+it('counts a fault at a dock by its key of two columns, in either spelling', async () => {
+  const stored = await store('bikes.dock-fault.v1', 'fault-1', {
+    ...{ station: 101, dock: 3, fault: 'damaged' },
+  });
+  const headers = { 'millrace-token': stored.headers.get('millrace-token') ?? '' };
+  for (const path of ['/v1/stations/101/docks/3', '/v1/stations/0101/docks/03'])
+    expect((await get(path, headers)).json).toMatchObject({ state: 'out_of_service', faults: 1 });
+});
+
+it('is closed where it is not declared public', async () => {
+  for (const path of [`/v1/riders/${RIDER}`, `/v1/riders/${RIDER}/rides`])
+    expect((await stack.fetch(path)).status).toBe(401);
+  expect((await stack.fetch('/v1/stations/101')).status).toBe(200);
+});
+
+it('sees what another application writes by SQL', async () => {
+  await cached('/v1/stations/103');
+  await stack.sql(`update stations set name = 'Hilltop' where id = 103`);
+  await withinBound(
+    () => get('/v1/stations/103'),
+    ({ json }) => json['name'] === 'Hilltop',
+    BOUND_MS,
+  );
+});

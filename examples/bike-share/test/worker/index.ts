@@ -1,0 +1,18 @@
+/** The worker of `src/index.ts` with the catalog of the bike-share, whichever catalog the deployment serves. */
+import { durableObjects } from '../../../../src/composition/durable-objects.ts';
+import { createWorker } from '../../../../src/composition/worker.ts';
+import { catalog } from '../../catalog/index.ts';
+
+export const {
+  CacheStats,
+  ChangeFeed,
+  FeatureShard,
+  FillGate,
+  KafkaSource,
+  OutboxRelay,
+  QualityWindow,
+  QueuedEvents,
+  TagClock,
+} = durableObjects(catalog);
+
+export default createWorker(catalog);

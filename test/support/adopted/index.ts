@@ -1,0 +1,18 @@
+/** The worker of `src/index.ts` with a catalog whose table belongs to another application. */
+import { durableObjects } from '../../../src/composition/durable-objects.ts';
+import { createWorker } from '../../../src/composition/worker.ts';
+import { catalog } from './catalog.ts';
+
+export const {
+  CacheStats,
+  ChangeFeed,
+  FeatureShard,
+  FillGate,
+  KafkaSource,
+  OutboxRelay,
+  QualityWindow,
+  QueuedEvents,
+  TagClock,
+} = durableObjects(catalog);
+
+export default createWorker(catalog);

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
@@ -43,11 +44,16 @@ function layer<T extends object>(name: string, folders: readonly string[], optio
 export default defineConfig({
   test: {
     silent: 'passed-only',
+    // One worker for each core; by itself vitest leaves one core free.
+    maxWorkers: availableParallelism(),
+    globalSetup: ['test/support/node/empty-database.ts'],
     projects: [
       ...layer('unit', ['test/unit', 'examples/*/test/unit'], {
         // Many of these start a database, and several files run at once on two cores.
         testTimeout: 20_000,
         hookTimeout: 60_000,
+        // A quarter of the time of these short files would go into loading the same modules again.
+        isolate: false,
       }),
       ...layer('simulation', ['test/simulation'], {}),
       ...layer('kafka', ['test/kafka'], {}),
@@ -64,7 +70,6 @@ export default defineConfig({
       ...layer('e2e', ['test/e2e', 'examples/*/test/e2e'], {
         testTimeout: 60_000,
         hookTimeout: 120_000,
-        fileParallelism: false,
       }),
     ],
   },

@@ -131,7 +131,12 @@ async function tryAgainOrKeep<Body extends Tried>(
     // A part that can still be halved may hold items that are not at fault, so its failure does not count as a try.
     const tries = (message.tries ?? 0) + (topic.halves(message) === undefined ? 1 : 0);
     const fields = { 'event.action': 'queue', 'queue.name': name, 'message.tries': tries };
-    log('error', 'A part of a message fails by itself.', fields, error);
+    log(
+      'error',
+      'A part of a message fails although all dependencies are available. It is retried, and kept as a dead letter after the last try.',
+      fields,
+      error,
+    );
     if (tries >= TRIES_MAX) await ports.keepDead([{ message, detail: reasonOf(error) }]);
     else {
       const delaySeconds = FIRST_TRY_DELAY_S * 4 ** Math.max(0, tries - 1);
@@ -150,7 +155,7 @@ async function refuse<Body>(
   error: z.ZodError,
 ): Promise<void> {
   const [issue] = error.issues;
-  const detail = `Not a message of ${queue}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`;
+  const detail = `The message does not match the schema of ${queue}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`;
   log('error', detail, { 'event.action': 'queue', 'queue.name': queue, 'message.id': message.id });
   const delaySeconds = FIRST_TRY_DELAY_S * 4 ** Math.min(message.attempts - 1, TRIES_MAX);
   if (message.attempts < TRIES_MAX) return message.retry({ delaySeconds });
@@ -158,7 +163,12 @@ async function refuse<Body>(
     await keepDead([{ message: message.body, detail }]);
     message.ack();
   } catch (failure) {
-    log('error', 'A dead letter could not be kept yet.', { 'event.action': 'dead-letter' }, failure);
+    log(
+      'error',
+      'A dead letter could not be stored. Its message is retried later.',
+      { 'event.action': 'dead-letter' },
+      failure,
+    );
     message.retry({ delaySeconds: RETRY_DELAY_S_MAX });
   }
 }

@@ -23,7 +23,15 @@ const COHERENCE = ['--seconds', '10', '--reads', '2000'];
 /** Lines of a failed step's output that are shown. */
 const SHOWN_LINES = 60;
 /** They name a real Postgres, schemas and a broker; what needs those has been tested in the checkout itself. */
-const NOT_IN_THE_COPY = ['TEST_DATABASE_URL', 'OPENLINEAGE_SCHEMAS', 'TEST_KAFKA_JARS', 'DATABASE_URL'];
+const NOT_IN_THE_COPY = [
+  'TEST_DATABASE_URL',
+  'OPENLINEAGE_SCHEMAS',
+  'TEST_KAFKA_JARS',
+  'TEST_SDK_PYTHON',
+  'TEST_SDK_GO',
+  'TEST_SDK_JAVA',
+  'DATABASE_URL',
+];
 
 interface Step {
   readonly name: string;

@@ -25,7 +25,12 @@ async function relay({ sweepOutbox, armRelay }: EventsPorts): Promise<void> {
   try {
     await sweepOutbox();
   } catch (error) {
-    log('warn', 'Stored events are relayed later.', { 'event.action': 'queue' }, error);
+    log(
+      'warn',
+      'Stored events could not be relayed at once. The alarm of the relay relays them.',
+      { 'event.action': 'queue' },
+      error,
+    );
     await armRelay();
   }
 }

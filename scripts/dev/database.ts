@@ -36,7 +36,11 @@ interface CommonOptions {
 
 /** Either an embedded database, kept in `dataDir` ('memory://' keeps nothing), or a Postgres at `databaseUrl`. */
 type DevDatabaseOptions =
-  | (CommonOptions & { readonly dataDir: string })
+  | (CommonOptions & {
+      readonly dataDir: string;
+      /** The file of an empty database (`dumpDataDir` of PGlite) that a new one begins with. */
+      readonly image?: string | undefined;
+    })
   | (CommonOptions & { readonly databaseUrl: string });
 
 /**
@@ -68,7 +72,7 @@ export async function startDevDatabase(options: DevDatabaseOptions): Promise<Dev
 
 function openBackend(options: DevDatabaseOptions): Promise<SqlBackend> {
   return 'dataDir' in options
-    ? openPglite(options.dataDir, options.migrationsDir)
+    ? openPglite(options.dataDir, options.migrationsDir, options.image)
     : openPostgres(options.databaseUrl, options.migrationsDir);
 }
 

@@ -38,6 +38,22 @@ export class InvalidatedChanges {
   }
 }
 
+/**
+ * The epochs that ended before the root clock's current one: an isolate learns from the root that they did. The root has
+ * a new epoch each time it loses its storage, so there are few.
+ */
+export class EndedEpochs {
+  readonly #ended = new Set<string>();
+
+  has(epoch: string): boolean {
+    return this.#ended.has(epoch);
+  }
+
+  note(epochs: readonly string[]): void {
+    for (const epoch of epochs) this.#ended.add(epoch);
+  }
+}
+
 /** Whether `asOf` is known already, or an invalidation has to come first. */
 export type AsOfDecision =
   | { readonly kind: 'known'; readonly asOf: ClockMoment | undefined }
@@ -52,7 +68,7 @@ export type AsOfDecision =
  * that touch the answer, so the answer's own tags are invalidated as well.
  */
 export function decideAsOf(
-  { relayedSeq, pending, truncated }: OutboxReport,
+  { relayedSeq, pending, truncated }: Omit<OutboxReport, 'otherEpochs'>,
   answerTags: readonly string[],
   epoch: string,
   invalidated: InvalidatedChanges,
@@ -86,13 +102,16 @@ export interface AsOfPorts {
   readonly epoch: string;
   readonly reflection: Reflection;
   readonly invalidated: InvalidatedChanges;
+  readonly ended: EndedEpochs;
+  /** The root clock's epoch at some time after the call. */
+  readonly currentEpoch: () => Promise<string>;
   /** Resolves with the token once the root clock has persisted the invalidation. */
   readonly invalidate: (tags: readonly string[]) => Promise<ClockMoment>;
   readonly withTimeout: Time['withTimeout'];
 }
 
 /** The same time that a reader waits for a sync (clock/follower.ts). After it, the answer carries no token. */
-const INVALIDATE_TIMEOUT_MS = 900;
+const ROOT_TIMEOUT_MS = 900;
 
 /** Loads an answer and its `asOf`. Throws whatever `load` throws. */
 export async function loadAsOf(load: (db: Database) => Promise<Loaded>, ports: AsOfPorts): Promise<Loaded> {
@@ -102,28 +121,53 @@ export async function loadAsOf(load: (db: Database) => Promise<Loaded>, ports: A
   // Without a query the answer shows no change. Without an epoch it gets no token, so `asOf` is not needed.
   if (report === undefined || epoch === '') return loaded;
   if (report.truncated) report = await reflection.reportOn(touchTagsOf(loaded.tags));
-  const decision = decideAsOf(report, loaded.tags, epoch, invalidated);
-  if (decision.kind === 'known') {
-    return decision.asOf === undefined ? loaded : { ...loaded, asOf: decision.asOf };
-  }
   try {
-    const at = await ports.withTimeout(ports.invalidate(decision.tags), INVALIDATE_TIMEOUT_MS, clockIsAway);
+    if (!(await isOfCurrentEpoch(report, ports))) return withoutToken(loaded);
+    const decision = decideAsOf(report, loaded.tags, epoch, invalidated);
+    if (decision.kind === 'known')
+      return decision.asOf === undefined ? loaded : { ...loaded, asOf: decision.asOf };
+    const at = await ports.withTimeout(ports.invalidate(decision.tags), ROOT_TIMEOUT_MS, () => clockIsAway());
     invalidated.note(decision.outboxIds, at);
     return { ...loaded, asOf: at };
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== 'clock_unavailable') throw error;
     log(
       'warn',
-      'A pending change could not be invalidated; the answer has no token and is not stored.',
+      'The root clock did not answer about a change that an answer may show; the answer has no token and is not stored.',
       { 'event.action': 'help-invalidate' },
       error,
     );
-    return { ...loaded, storable: false, asOf: null };
+    return withoutToken(loaded);
   }
 }
 
-function clockIsAway(): Failure {
+/**
+ * Whether no change was relayed in a newer epoch than the mirror's. The answer may show such a change, which no moment of
+ * the mirror's epoch covers. The report was made before the root is asked, so every other epoch in it has ended if the
+ * root has the mirror's.
+ */
+async function isOfCurrentEpoch(
+  { otherEpochs }: OutboxReport,
+  { epoch, ended, currentEpoch, withTimeout }: AsOfPorts,
+): Promise<boolean> {
+  const unknown = otherEpochs.filter((other) => !ended.has(other));
+  if (unknown.length === 0) return true;
+  const asking = withTimeout(currentEpoch(), ROOT_TIMEOUT_MS, () => clockIsAway());
+  const current = await asking.catch((cause: unknown) => {
+    throw clockIsAway(cause);
+  });
+  if (current !== epoch) return false;
+  ended.note(unknown);
+  return true;
+}
+
+function withoutToken(loaded: Loaded): Loaded {
+  return { ...loaded, storable: false, asOf: null };
+}
+
+function clockIsAway(cause?: unknown): Failure {
   return new Failure('clock_unavailable', 'The tag clock did not answer in time. Retry the request.', {
     retryAfterS: 1,
+    cause,
   });
 }

@@ -317,7 +317,7 @@ async function toEntry(
   const slots = slotsOf([...tags, ...purgeTags(view, purgeKey)]);
   if (slots.length > ENTRY_TAGS_MAX)
     throw new Error(
-      `An answer of "${view}" depends on ${slots.length} tags; ${ENTRY_TAGS_MAX} are the most. Name fewer, or larger parts.`,
+      `An answer of "${view}" depends on ${slots.length} tags; at most ${ENTRY_TAGS_MAX} are allowed. Name fewer tags, for example the tag of a whole list.`,
     );
   const { body, etag } = await bodyAndEtag(value, ports.digest).catch((cause: unknown) => {
     throw new Error(

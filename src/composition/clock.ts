@@ -41,7 +41,8 @@ export async function syncFrom(
     () => clockAt(regionalClock(env, region)).sync(request),
     () => clockAt(rootClock(env)).sync(request),
     (forMs) => {
-      const message = 'A regional clock does not answer in time. The root is asked instead for a while.';
+      const message =
+        'A regional clock did not answer in time. This isolate asks the root clock instead for a while.';
       log('warn', message, { 'event.action': 'clock-sync', region, 'millrace.for_ms': forMs });
     },
   );

@@ -14,7 +14,7 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
     scope.keepAlive(
       work.catch((error: unknown) => {
         const fields = { 'event.action': action };
-        log('warn', 'A part of the cron failed. It is repeated in a minute.', fields, error);
+        log('warn', 'A part of the cron failed. The cron repeats it in a minute.', fields, error);
       }),
     );
   behind('lineage-sweep', sweepRuns(db));
@@ -29,5 +29,5 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
 async function prune({ db, isolate }: BoundIsolate): Promise<void> {
   const rows = await pruneOld(db, isolate.catalog.retention, new Date(systemNow()).toISOString());
   if (Object.keys(rows).length > 0)
-    log('info', 'Old data were pruned.', { 'event.action': 'retention', ...rows });
+    log('info', 'Retention deleted old rows.', { 'event.action': 'retention', ...rows });
 }

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { InvalidatedChanges } from '../cache/as-of.ts';
+import { EndedEpochs, InvalidatedChanges } from '../cache/as-of.ts';
 import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
 import { RegionHedge } from '../cache/clock/region-hedge.ts';
@@ -62,6 +62,7 @@ export class Isolate {
   readonly memory = new MemoryTier(MEMORY_TIER_BYTES);
   readonly models = new LoadedModels(systemTime);
   readonly invalidated = new InvalidatedChanges();
+  readonly ended = new EndedEpochs();
   readonly lineage = new LineageRecorder();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;
@@ -186,15 +187,23 @@ export class BoundIsolate implements ViewPorts {
   }
 
   load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
-    const { follower, invalidated } = this.isolate;
-    const { epoch } = follower.mirror.clock;
+    const { follower, invalidated, ended } = this.isolate;
+    const { epoch, seq } = follower.mirror.clock;
     const { withTimeout } = systemTime;
     const reflection = reflect(this.db.$client, epoch);
     const ports = {
       epoch,
       reflection,
       invalidated,
+      ended,
       // A read that has waited for a silent clock once does not wait for it again.
+      currentEpoch: async () => {
+        if (follower.isSilent) throw clockUnavailable();
+        const { epoch: current } = await clockAt(rootClock(this.env)).sync({
+          ...{ epoch, sinceSeq: seq, maxAgeMs: 0, atLeast: undefined },
+        });
+        return current;
+      },
       invalidate: async (tags: readonly string[]) => {
         if (follower.isSilent) throw clockUnavailable();
         return await invalidateTags(this.env, tags);

@@ -81,11 +81,15 @@ function sourcePorts(
     relay: () => outboxRelay(env).sweepLive(),
     commit: (offset) => partition.commit(offset),
     lost: (from, to) =>
-      log('error', 'Kafka has dropped records that were not read.', {
-        'event.action': 'kafka-source',
-        ...at,
-        from,
-        to,
-      }),
+      log(
+        'error',
+        'Kafka dropped records before they were read. The reader continues with the oldest record.',
+        {
+          'event.action': 'kafka-source',
+          ...at,
+          from,
+          to,
+        },
+      ),
   };
 }

@@ -40,7 +40,7 @@ export async function enqueueEvents(
   try {
     if (hashes.length > 0) await queuedEvents(env, (hashes[0] ?? 0) % QUEUED_SHARDS).note(hashes);
   } catch (error) {
-    const message = 'Queued events could not be noted. Their status is "not found" until they are stored.';
+    const message = 'Queued events could not be recorded. Their status is "not found" until they are stored.';
     log('warn', message, { 'event.action': 'ingest', events: items.length }, error);
   }
 }
@@ -52,7 +52,12 @@ export async function wasQueued(env: Env, source: string, id: string): Promise<b
     const asked = Array.from({ length: QUEUED_SHARDS }, (_, shard) => queuedEvents(env, shard).has(hash));
     return (await Promise.all(asked)).includes(true);
   } catch (error) {
-    log('warn', 'The notes of queued events could not be read.', { 'event.action': 'event-status' }, error);
+    log(
+      'warn',
+      'The records of queued events could not be read. The status of an event that is only queued is "not found".',
+      { 'event.action': 'event-status' },
+      error,
+    );
     return false;
   }
 }

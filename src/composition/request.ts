@@ -293,7 +293,7 @@ export class RequestPorts implements GatewayPorts {
         await guarded(() => startReplay(db, id, newId(), superseded, entry));
         const started = await find(id);
         if (started === undefined)
-          throw new Error(`The replay ${id} was started and is not in the database.`);
+          throw new Error(`The replay ${id} was started, but the database does not have it.`);
         return started;
       },
       step: (replay, plan) =>
@@ -338,7 +338,7 @@ export class RequestPorts implements GatewayPorts {
     calling(
       () => qualityWindow(this.#bound.env).counts(),
       'statistics_unavailable',
-      'The counts of the quality do not answer.',
+      'The object that counts quality checks does not answer. Try again shortly.',
       5,
     );
 
@@ -385,7 +385,7 @@ export class RequestPorts implements GatewayPorts {
       await sweepLane(env, lane);
       return { outcome, token: formatToken(await this.#bound.newestToken(this.#scope)) };
     } catch (error) {
-      const message = 'Stored events could not be relayed yet; the alarm of the relay repeats it.';
+      const message = 'Stored events could not be relayed yet; the alarm of the relay retries.';
       log('warn', message, { 'event.action': 'store' }, error);
       return { outcome, token: undefined };
     }

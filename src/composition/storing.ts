@@ -68,7 +68,7 @@ export function scorePendingIn(bound: BoundIsolate, keepAlive: (work: Promise<un
     scored.catch((error) =>
       log(
         'warn',
-        'Pending transactions could not be scored yet.',
+        'The quality of stored transactions could not be scored; the next pass retries.',
         { 'event.action': 'quality-settle' },
         error,
       ),
@@ -78,7 +78,7 @@ export function scorePendingIn(bound: BoundIsolate, keepAlive: (work: Promise<un
 
 /** Ensures that the relay sweeps soon. Call it before a commit, so that a crash after the commit loses no change. */
 export async function armRelay(env: Pick<Env, 'OUTBOX_RELAY'>): Promise<void> {
-  const detail = 'The relay does not answer. Nothing was written.';
+  const detail = 'The relay does not answer. Nothing was written; try again.';
   await calling(() => outboxRelay(env).arm(), 'relay_unavailable', detail, 1);
 }
 

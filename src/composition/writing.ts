@@ -51,6 +51,6 @@ function met<Written>(written: Written | null): Written {
   if (written !== null) return written;
   throw new Failure(
     'precondition_failed',
-    'The row is not in the state that If-Match or If-None-Match asks for. Read it again, then repeat the write with its new entity tag.',
+    'The row is not in the state that If-Match or If-None-Match requires. Read it again, then repeat the write with its new entity tag.',
   );
 }

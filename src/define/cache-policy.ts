@@ -76,7 +76,7 @@ export function freshnessPolicy(declared: Partial<FreshnessPolicy> = {}): Freshn
   for (const [field, max] of Object.entries(FRESHNESS_MAX)) {
     const value: unknown = policy[field as keyof FreshnessPolicy];
     if (typeof value !== 'number' || !(value >= 0 && value <= max))
-      throw new DeclarationMistake(`${field} is ${value}.`, `It has to be a number from 0 to ${max}.`);
+      throw new DeclarationMistake(`${field} is ${value}.`, `Give it a number from 0 to ${max}.`);
   }
   return policy;
 }

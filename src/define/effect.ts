@@ -239,7 +239,7 @@ export function checkLines(effects: readonly Effect[]): void {
     const { history } = effect;
     if (seen.has(history) && !hasLines(history))
       throw new TypeError(
-        `An event stores several rows in the history "${history.name}", whose table takes one for each event: give it a column eventLine: integer('${EVENT_LINE}'), and a primary key of eventSeq and eventLine.`,
+        `An event stores several rows in the history "${history.name}", whose table has room for one row for each event. Give it a column eventLine: integer('${EVENT_LINE}'), and a primary key of eventSeq and eventLine.`,
       );
     seen.add(history);
   }
@@ -276,7 +276,9 @@ function checkedRow(definition: EntityDefinition, row: StoredRow, kind: string):
       throw new TypeError(`An event stores a row of "${name}" without "${property}", a part of its key.`);
   for (const clock of Object.values(definition.clocks)) {
     if (properties.has(clock.property))
-      throw new TypeError(`"${clock.property}" of "${name}" is a clock: it is written with its columns.`);
+      throw new TypeError(
+        `"${clock.property}" of "${name}" is a clock: Millrace writes it together with its columns. Leave it out.`,
+      );
     const missing = clock.columns.filter(({ property }) => !properties.has(property));
     if (
       kind !== 'ensure' &&
@@ -297,7 +299,7 @@ function checkedAmount(definition: EntityDefinition, property: string, amount: u
   const type = column?.getSQLType() ?? '';
   if (!WHOLE.test(type) && !NUMERIC.test(type))
     throw new TypeError(
-      `An event adds to "${property}", which is no integer or numeric column of the table of "${name}".`,
+      `An event adds to "${property}", which is not an integer or numeric column of the table of "${name}".`,
     );
   if ([...key.columns, ...timedColumns(definition)].some((fixed) => fixed.property === property))
     throw new TypeError(

@@ -109,7 +109,7 @@ type CheckedBody<
   ? z.output<Schema> extends Body<Table, Key>
     ? unknown
     : { readonly body: 'A field has another type than its column, or a column without a default is missing.' }
-  : { readonly body: 'A field is no column of the table, or is a part of its key.' };
+  : { readonly body: 'A field is not a column of the table, or is a part of its key.' };
 
 /**
  * Declares an entity: its drizzle table, its key, the lists in which its rows are read and, if clients may write it,

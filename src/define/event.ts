@@ -140,7 +140,7 @@ export function event<Schema extends z.ZodType>(declaration: {
  */
 function storesFailure(error: unknown): Verdict {
   const cause = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  const detail = `The event keeps its contract, but the catalog's own \`stores\` failed on it (${cause}). Correct the catalog, then release the event.`;
+  const detail = `The event keeps its contract, but the function \`stores\` of its type failed (${cause}). Correct the catalog, then release the event.`;
   return { ok: false, code: 'contract_violation', reason: 'stores_failed', pointer: '/data', detail };
 }
 

@@ -143,7 +143,10 @@ function schemaOf(kind: KeyKind, column: PgColumn, schema: z.ZodType<string> = A
     case 'text':
       return schema
         .refine(isStorableText, 'A key has no NUL and no unpaired surrogates.')
-        .refine(isAddressable, 'A key is not "." or "..": no path can contain them as a segment.')
+        .refine(
+          isAddressable,
+          'A key must not be "." or "..", because no path can contain them as a segment.',
+        )
         .refine((text) => fits(text, column), 'The key is longer than its column.');
     case 'uuid':
       return z.string().regex(UUID, 'Expected a UUID.').toLowerCase();
@@ -193,7 +196,9 @@ function rangeOf(column: PgColumn): readonly [min: bigint, max: bigint] {
 /** The text that Postgres writes for a value that the key's schema has not parsed. */
 function partText(entity: string, { property, kind, column }: KeyColumn, value: unknown): string {
   const wrong = (): TypeError =>
-    new TypeError(`${describe(value)} is no value of "${property}", a key of "${entity}", which is ${kind}.`);
+    new TypeError(
+      `${describe(value)} is not a value of "${property}", a key of "${entity}" of type ${kind}.`,
+    );
   switch (kind) {
     case 'text':
       if (typeof value !== 'string' || !isStorableText(value)) throw wrong();

@@ -41,7 +41,7 @@ export function cursorSchema(orderBy: readonly SortColumn[]): z.ZodType<string, 
     .string()
     .max(CURSOR_CHARACTERS_MAX)
     .refine((cursor) => decodeCursor(orderBy, cursor) !== undefined, {
-      message: 'The cursor is not one of this list: take it from `next` of the page before.',
+      message: 'The cursor is not of this list. Send `next` of the previous page.',
     });
 }
 

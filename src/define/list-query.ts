@@ -51,7 +51,7 @@ export function behind(orderBy: readonly SortColumn[], texts: readonly string[])
     operator: sql.raw(column.descending ? '<' : '>'),
   }));
   const [first] = terms;
-  if (first === undefined) throw new RangeError('A list is ordered by one column at least.');
+  if (first === undefined) throw new RangeError('A list must be ordered by at least one column.');
   if (orderBy.every(({ descending }) => descending === orderBy[0]?.descending))
     return sql`(${joined(terms.map(({ column }) => column))}) ${first.operator} (${joined(
       terms.map(({ value }) => value),

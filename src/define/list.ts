@@ -211,7 +211,7 @@ function placeOf(name: string, orderBy: readonly SortColumn[], place: string | L
   const texts = decodeCursor(orderBy, place);
   if (texts === undefined)
     throw new TypeError(
-      `"${place.slice(0, 100)}" is no cursor of the list "${name}": parse it by its \`cursor\`.`,
+      `"${place.slice(0, 100)}" is not a cursor of the list "${name}": parse it with its \`cursor\`.`,
     );
   return texts;
 }
@@ -253,7 +253,7 @@ function sectionOf(
   { after, last, range }: Section,
 ): readonly [low: string, high: string] {
   const [first] = orderBy;
-  if (first === undefined) throw new RangeError('A list is ordered by one column at least.');
+  if (first === undefined) throw new RangeError('A list must be ordered by at least one column.');
   const lows = [fitted(endDigits(first, 'first'), digits, '0')];
   const highs = [fitted(endDigits(first, 'last'), digits, 'f')];
   if (after !== undefined) lows.push(positionOf(orderBy, after, digits));

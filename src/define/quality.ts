@@ -141,7 +141,7 @@ export function pattern<Field extends string>(
         'Leave out the flags g and y.',
       );
     return {
-      ...declared(wish, field, 'malformed', 'validity', `The field "${field}" is not of its form.`),
+      ...declared(wish, field, 'malformed', 'validity', `The field "${field}" does not match its pattern.`),
       check: 'event',
       holds: ({ [field]: value }) => (typeof value === 'string' ? expression.test(value) : null),
     };
@@ -156,7 +156,7 @@ export function freshness(
   limits: Wish & { readonly maxAgeMs: number; readonly historyMs?: number },
 ): EventRule<unknown> {
   const { maxAgeMs, historyMs = Number.POSITIVE_INFINITY } = limits;
-  const detail = `The event came more than ${maxAgeMs / 1_000} s after it had happened.`;
+  const detail = `The event arrived more than ${maxAgeMs / 1_000} s after it happened.`;
   return {
     ...declared({ name: 'arrived_late', ...limits }, 'time', '', 'timeliness', detail),
     pointer: '/time',
@@ -194,7 +194,7 @@ export function referential<Table extends PgTable>(
         `A referential rule names ${properties.length} properties, and the key of "${entity.name}" has ${entity.key.columns.length} columns.`,
         'Name a property for each key column.',
       );
-    const detail = `The field "${properties.join(', ')}" names no known ${entity.name}.`;
+    const detail = `The field "${properties.join(', ')}" names a ${entity.name} that does not exist.`;
     const declaration = declared(target, first, 'unknown', 'consistency', detail);
     return { ...declaration, mode: 'scoring', check: 'referential', history, properties, entity };
   });
@@ -224,7 +224,7 @@ export function unique<Table extends PgTable>(
         `A unique rule looks ${withinMs} ms around an event.`,
         `Give it more than 0 and at most ${UNIQUE_WITHIN_MS_MAX} ms.`,
       );
-    const detail = `Another event says the same of ${properties.join(', ')}.`;
+    const detail = `Another event has the same values of ${properties.join(', ')}.`;
     const declaration = declared(target, first, 'not_unique', 'uniqueness', detail);
     return { ...declaration, mode: 'scoring', check: 'unique', history, properties, time, withinMs };
   });
@@ -251,7 +251,7 @@ export function distribution<Field extends string>(
         `The bins of the distribution of "${field}" are out of order, repeated, or ${bins.length}.`,
         `Give it 2 to ${BINS_MAX} bins, in order, each once.`,
       );
-    const detail = `The values of "${field}" are spread otherwise than before.`;
+    const detail = `The distribution of "${field}" differs from the one before.`;
     return {
       ...declared(spread, field, 'shifted', 'consistency', detail),
       mode: 'scoring',

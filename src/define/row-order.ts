@@ -38,7 +38,7 @@ export function rowOrder(table: PgTable, ...columns: readonly OrderColumn[]): Ro
     after: (cursor) => {
       const texts = decodeCursor(orderBy, cursor);
       if (texts === undefined)
-        throw new TypeError('The text is no cursor of this order: parse it by `cursor`.');
+        throw new TypeError('The text is not a cursor of this order: parse it with `cursor`.');
       return behind(orderBy, texts);
     },
   };

@@ -95,7 +95,7 @@ export function search(
   );
   if (wrong !== undefined)
     throw new DeclarationMistake(
-      `The search "${name}" names "${wrong.name}", which is no text of the table.`,
+      `The search "${name}" names "${wrong.name}", which is not a text of the table.`,
       'Name text columns of the table.',
     );
   if (columns.length === 0 || columns.length > COLUMNS_MAX)

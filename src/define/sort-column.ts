@@ -107,7 +107,9 @@ export function propertyOf(order: string, table: PgTable, column: PgColumn): str
 export function exactText({ property, column, type }: SortColumn, value: unknown): string {
   const text = textOf(type, value);
   if (text === undefined || !isExactText(type, text))
-    throw new TypeError(`${describe(value)} is no value of "${property}", which is ${column.getSQLType()}.`);
+    throw new TypeError(
+      `${describe(value)} is not a value of "${property}", which is ${column.getSQLType()}.`,
+    );
   return text;
 }
 

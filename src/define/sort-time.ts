@@ -88,7 +88,7 @@ export function timeToText(type: TimeType, value: bigint): string {
  */
 export function timestampText(text: string): string {
   const value = timeFromText('timestamp', text, true);
-  if (value === undefined) throw new RangeError(`"${text.slice(0, 64)}" is no timestamp of Postgres.`);
+  if (value === undefined) throw new RangeError(`"${text.slice(0, 64)}" is not a timestamp of Postgres.`);
   const { infinity, '-infinity': negative } = INFINITIES.timestamp;
   if (value === infinity || value === negative) return value === infinity ? 'infinity' : '-infinity';
   const [days] = floorDiv(value, MICROSECONDS_PER_DAY);

@@ -70,7 +70,7 @@ export function earlierVersion<Schema extends z.ZodType, Next>(
         try {
           return { ok: true, data: upcast(parsed.data) };
         } catch {
-          return upcastFailed('/data', `Version ${version} of this data could not be made the next one.`);
+          return upcastFailed('/data', `The upcast of version ${version} failed for this data.`);
         }
       },
       earlier,
@@ -110,7 +110,7 @@ export function violationOf(error: z.ZodError): Omit<UpcastFailure, 'reason'> {
     ok: false,
     code: 'contract_violation',
     pointer: ['data', ...(issue?.path ?? [])].map((step) => `/${String(step)}`).join(''),
-    detail: issue?.message ?? 'The data does not keep the contract of its type.',
+    detail: issue?.message ?? 'The data breaks the contract of its type.',
   };
 }
 
@@ -132,7 +132,7 @@ export function checkedDeprecation(deprecated: Deprecation | undefined): Depreca
   const { since, sunset = since } = deprecated;
   for (const day of [since, sunset])
     if (!z.iso.date().safeParse(day).success)
-      throw new DeclarationMistake(`"${day}" is no day.`, 'Write days as 2027-06-30.');
+      throw new DeclarationMistake(`"${day}" is not a day.`, 'Write days as 2027-06-30.');
   if (sunset < since)
     throw new DeclarationMistake(
       `The sunset ${sunset} lies before the deprecation ${since}.`,

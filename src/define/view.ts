@@ -197,6 +197,9 @@ function featureRead(
 ): ViewFeatureRead {
   const [first] = features;
   if (first === undefined)
-    throw new DeclarationMistake(`It reads no features as "${name}".`, 'Name at least one, or leave it out.');
+    throw new DeclarationMistake(
+      `It reads no features under the name "${name}".`,
+      'Name at least one feature, or leave the entry out.',
+    );
   return { name, entity: first.entity, features, key };
 }

@@ -82,7 +82,10 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   uncached.onError(failed);
   app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
   uncached.notFound((c) =>
-    problemResponse(new Failure('not_found', 'No route is here; see /openapi.json.'), requestIdOf(c)),
+    problemResponse(
+      new Failure('not_found', 'No route has this method and path; see /openapi.json.'),
+      requestIdOf(c),
+    ),
   );
 
   // Cached reads pass through no middleware: each asks for the key itself unless its declaration is public. Every

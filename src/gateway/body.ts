@@ -76,11 +76,16 @@ export function mediaType(request: Request): string {
 /** `x-gzip` is the same coding as `gzip` (RFC 9110 §8.4.1.3). */
 const GZIP = new Set(['gzip', 'x-gzip']);
 
-async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
+/**
+ * The bytes of a body, unpacked.
+ *
+ * @throws Failure `unsupported_encoding`, `malformed_encoding`, `body_too_large`.
+ */
+export async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
   const encoding = (request.headers.get('content-encoding') ?? 'identity').trim().toLowerCase();
   if (encoding !== 'identity' && !GZIP.has(encoding)) {
     await request.body?.cancel();
-    throw new Failure('unsupported_encoding', 'Send the body as it is, or gzipped.', {
+    throw new Failure('unsupported_encoding', 'Send the body without a content encoding, or gzipped.', {
       pointer: 'Content-Encoding',
     });
   }
@@ -88,9 +93,12 @@ async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array
   if (encoding === 'identity') return sent;
   const unpacked = await gunzip(sent, bytesMax);
   if (unpacked === 'too_large')
-    throw new Failure('body_too_large', `Unpacked, the body has more than ${bytesMax} bytes.`);
+    throw new Failure(
+      'body_too_large',
+      `The decompressed body has more than ${bytesMax} bytes. Send less in one request.`,
+    );
   if (unpacked === 'malformed')
-    throw new Failure('malformed_encoding', 'The body is not gzip, or not all of it.');
+    throw new Failure('malformed_encoding', 'The body is not gzip, or is truncated.');
   return unpacked;
 }
 
@@ -104,7 +112,10 @@ async function readSent(request: Request, bytesMax: number): Promise<Uint8Array<
     if (bytes <= bytesMax) chunks.push(chunk);
   }
   if (bytes > bytesMax) {
-    throw new Failure('body_too_large', `The body has ${bytes} bytes; ${bytesMax} are the most.`);
+    throw new Failure(
+      'body_too_large',
+      `The body has ${bytes} bytes; at most ${bytesMax} are allowed. Send less in one request.`,
+    );
   }
   return joined(chunks, bytes);
 }

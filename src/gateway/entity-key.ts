@@ -24,5 +24,5 @@ export function canonicalKey(
 ): string {
   const values = key.parse(sent);
   if (values !== undefined) return key.textOf(values);
-  throw new Failure('invalid_request', `This is no key of "${name}".`, { pointer });
+  throw new Failure('invalid_request', `This is not a key of "${name}".`, { pointer });
 }

@@ -9,7 +9,7 @@ import type { AppEnv } from './context.ts';
 import { EntityKey } from './entity-key.ts';
 
 const PREDICTION_ID =
-  'Of `/v1/lineage/prediction/{id}`; a cached answer has the one with which it was computed.';
+  'The id for `/v1/lineage/prediction/{id}`. A cached answer has the id of its computation.';
 
 /** The schema of a ranking's answer at its path. */
 function rankingAnswer(model: RankingModel): z.ZodObject {

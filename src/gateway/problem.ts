@@ -17,7 +17,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   body_too_large: [413, 'The body is too large'],
   unsupported_media_type: [415, 'The content type is not supported'],
   unsupported_encoding: [415, 'The content encoding is not supported'],
-  malformed_encoding: [400, 'The body is not of its content encoding'],
+  malformed_encoding: [400, 'The body does not match its content encoding'],
   invalid_request: [400, 'The request is not valid'],
   invalid_event: [422, 'Not a CloudEvents 1.0 event'],
   event_too_large: [422, 'The event is too large'],
@@ -32,12 +32,12 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   token_from_another_epoch: [412, 'The token is from another epoch'],
   token_from_the_future: [412, 'The token is from the future'],
   unauthorized: [401, 'A key is needed'],
-  not_found: [404, 'There is no such thing'],
-  run_ended: [409, 'The run has ended otherwise'],
+  not_found: [404, 'Not found'],
+  run_ended: [409, 'The run has already ended differently'],
   still_referenced: [409, 'Other rows refer to it'],
   precondition_failed: [412, 'The precondition of the write is not met'],
-  history_pruned: [409, 'Retention has deleted a part of it'],
-  replay_superseded: [409, 'Another rebuild was begun'],
+  history_pruned: [409, 'Retention has deleted a part of the range'],
+  replay_superseded: [409, 'Another rebuild was started'],
   unknown_model: [404, 'The model is not declared'],
   model_unavailable: [503, 'The model is not available'],
   invalid_model: [422, 'The model is not valid'],
@@ -61,7 +61,7 @@ export function problemResponse(error: unknown, requestId: string): Response {
   const failure =
     error instanceof Failure
       ? error
-      : new Failure('internal', 'The fault is ours; the request id helps to find it.');
+      : new Failure('internal', 'The server failed. Report the request id; the log has the error under it.');
   const [status, title] = PROBLEMS[failure.code];
   const problem: Problem = {
     type: `urn:millrace:problem:${failure.code}`,

@@ -47,7 +47,7 @@ function classAnswer({ outputs: names, classes }: ClassificationModel, outputs: 
   const scored = scores === undefined ? undefined : numbersIn(outputs, scores, classes.length);
   const found = label === undefined ? classes[greatest(likely ?? scored ?? [])] : labelIn(outputs, label);
   if (found === undefined || !classes.includes(found))
-    throw new Error(`The graph answers the class ${JSON.stringify(found)}, which is not declared.`);
+    throw new Error(`The graph returned the class ${JSON.stringify(found)}, which is not declared.`);
   return {
     label: found,
     ...(likely === undefined ? {} : { probabilities: byClass(classes, likely) }),
@@ -117,6 +117,7 @@ function numbersIn(outputs: Tensors, name: string, count: number): number[] {
   const values = Array.from(outputs[name]?.data ?? [], Number);
   if (values.length !== count)
     throw new Error(`The output "${name}" has ${values.length} values for one row, not ${count}.`);
-  if (!values.every(Number.isFinite)) throw new Error(`The output "${name}" has a value that is no number.`);
+  if (!values.every(Number.isFinite))
+    throw new Error(`The output "${name}" has a value that is not a number.`);
   return values;
 }

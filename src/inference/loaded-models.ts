@@ -25,9 +25,13 @@ export interface LoadedRanking extends LoadedModel {
 export function asRanking(model: LoadedModel): LoadedRanking {
   const { candidates } = model;
   if (candidates !== undefined) return { ...model, candidates };
-  throw new Failure('model_unavailable', 'The published version has no candidates. Publish one that has.', {
-    retryAfterS: 60,
-  });
+  throw new Failure(
+    'model_unavailable',
+    'The published version has no candidates. Publish one with candidates.',
+    {
+      retryAfterS: 60,
+    },
+  );
 }
 
 /**
@@ -120,7 +124,7 @@ async function load(
 ): Promise<LoadedModel> {
   const artifact = async (what: 'model' | 'candidates', { sha256 }: { readonly sha256: string }) => {
     const bytes = await ports.store.get(artifactKey(sha256));
-    if (bytes === undefined) throw new Error(`artifact ${sha256} is not in the store`);
+    if (bytes === undefined) throw new Error(`the store has no artifact ${sha256}`);
     await assertDigest(what, bytes, manifest);
     return bytes;
   };

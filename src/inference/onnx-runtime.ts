@@ -82,7 +82,7 @@ async function run(
     if (result === undefined || result.type !== RUNTIME_TYPES[datatype]) {
       throw new Failure(
         'model_unavailable',
-        `The graph did not give the output "${name}" as it declares it.`,
+        `The graph did not return the output "${name}" with the type that it declares.`,
       );
     }
     // The runtime's array class matches `TensorData`, because the element type has been checked above.

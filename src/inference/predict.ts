@@ -98,7 +98,7 @@ async function outcomeOf(
   const standIn = (degraded: PredictionDegraded, failure: Failure): Outcome => {
     const answer = fallbackOf(definition, manifest instanceof Failure ? null : manifest);
     if (answer === undefined) throw failure;
-    log('warn', 'The fallback answers for a model.', { 'event.action': 'predict', degraded }, failure);
+    log('warn', 'A model failed; its fallback answers.', { 'event.action': 'predict', degraded }, failure);
     return { answer, degraded };
   };
   if (manifest instanceof Failure) return standIn('model_unavailable', manifest);

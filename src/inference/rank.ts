@@ -64,7 +64,8 @@ function valuesOf(
 /** One score for each row. Publication has checked that the graph has one input and one output. */
 async function scoresOf(graph: Graph, shape: readonly number[], data: Float32Array): Promise<number[]> {
   const [input, output] = [graph.inputs[0], graph.outputs[0]];
-  if (input === undefined || output === undefined) throw new Error('The graph has no input, or no output.');
+  if (input === undefined || output === undefined)
+    throw new Error('The graph needs at least one input and one output.');
   const outputs = await graph.run({ [input.name]: { datatype: 'FP32', shape, data } });
   return Array.from(outputs[output.name]?.data ?? [], Number);
 }

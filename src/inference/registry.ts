@@ -49,7 +49,10 @@ export async function publish(
   await assertDigest('model', model, manifest);
   await assertCandidates(definition, bundle);
   if ((await versionOf(manifest)) !== manifest.version)
-    throw invalid('The version is not the one of these artifacts; see docs/models.md.', '/manifest/version');
+    throw invalid(
+      'The version does not follow from these artifacts; docs/models.md says how it is computed.',
+      '/manifest/version',
+    );
   assertFallback(definition, manifest);
   assertDeclared(definition, manifest);
   const graph = await ports.loadGraph(model);
@@ -104,7 +107,7 @@ export function parseCandidates(definition: RankingModel, bytes: Uint8Array): Ca
       JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)),
     );
   } catch (error) {
-    throw new Failure('invalid_model', 'The candidates are not what the catalog declares.', {
+    throw new Failure('invalid_model', 'The candidates do not fit the declaration of the catalog.', {
       pointer: '/candidates',
       cause: error,
     });
@@ -122,20 +125,28 @@ async function assertCandidates(
       '/candidates',
     );
   }
-  if (candidates === undefined) throw invalid('A ranking has candidates.', '/candidates');
+  if (candidates === undefined)
+    throw invalid('The bundle of a ranking must contain candidates.', '/candidates');
   await assertDigest('candidates', candidates, manifest);
   parseCandidates(definition, candidates);
 }
 
 function assertFallback(definition: ModelDefinition, { fallback }: Manifest): void {
   if (definition.task === 'ranking') {
-    if (fallback !== undefined) throw invalid('A ranking falls back on popularity.', '/manifest/fallback');
+    if (fallback !== undefined)
+      throw invalid(
+        'A ranking falls back on popularity, so its bundle cannot contain a fallback.',
+        '/manifest/fallback',
+      );
     return;
   }
   if (fallback === undefined && definition.fallback === 'shipped')
-    throw invalid('The catalog declares that the version ships a fallback.', '/manifest/fallback');
+    throw invalid(
+      'The catalog declares that each version contains a fallback; the bundle has none.',
+      '/manifest/fallback',
+    );
   if (fallback !== undefined && !isAnswer(definition, fallback))
-    throw invalid('The fallback does not have the outputs of the model.', '/manifest/fallback');
+    throw invalid('The fallback does not have the same outputs as the model.', '/manifest/fallback');
 }
 
 async function assertGolden(definition: ModelDefinition, golden: Golden, graph: Graph): Promise<void> {

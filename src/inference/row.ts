@@ -22,7 +22,7 @@ export function assertRequestFits(
   for (const { datatype, columns } of Object.values(inputs)) {
     for (const column of Object.values(columns)) {
       if (column.from !== 'request' || holds(datatype, request[column.field])) continue;
-      throw new Failure('invalid_request', `The model takes "${column.field}" as ${datatype}.`, {
+      throw new Failure('invalid_request', `The model needs "${column.field}" as ${datatype}.`, {
         pointer: pointerPrefix + column.field,
       });
     }
@@ -95,5 +95,5 @@ function featureValue(
 function elementOf(value: unknown): JsonElement {
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
   if (typeof value === 'boolean' || typeof value === 'string') return value;
-  throw new Error(`${typeof value} is no value of a column.`);
+  throw new Error(`A column cannot have a value of type ${typeof value}.`);
 }

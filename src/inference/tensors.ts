@@ -84,14 +84,14 @@ export function inputTensors(body: unknown, signatures: readonly TensorSignature
     if (signature === undefined)
       throw mismatch(`The model has no input "${sent.name}"; it has ${names.join(', ')}.`, `${pointer}/name`);
     if (Object.hasOwn(tensors, sent.name))
-      throw mismatch(`The input "${sent.name}" is there twice.`, `${pointer}/name`);
+      throw mismatch(`The input "${sent.name}" occurs twice.`, `${pointer}/name`);
     tensors[sent.name] = checkedTensor(sent, signature, pointer);
   }
   const missing = names.find((name) => !Object.hasOwn(tensors, name));
   if (missing !== undefined) throw mismatch(`The input "${missing}" is missing.`, '/inputs');
   const elements = Object.values(tensors).reduce((total, { data }) => total + data.length, 0);
   if (elements > ELEMENTS_MAX)
-    throw mismatch(`The inputs have ${elements} values; ${ELEMENTS_MAX} are the most.`, '/inputs');
+    throw mismatch(`The inputs have ${elements} values; at most ${ELEMENTS_MAX} are allowed.`, '/inputs');
   return tensors;
 }
 
@@ -100,24 +100,27 @@ function checkedTensor(sent: SentTensor, signature: TensorSignature, pointer: st
   if (sent.datatype !== datatype)
     throw mismatch(`The input "${sent.name}" is ${datatype}, not ${sent.datatype}.`, `${pointer}/datatype`);
   if (!shapeFits(sent.shape, shape))
-    throw mismatch(`The model takes [${shape}], not [${sent.shape}].`, `${pointer}/shape`);
+    throw mismatch(`The model needs the shape [${shape}], not [${sent.shape}].`, `${pointer}/shape`);
   const elements = sizeOf(sent.shape);
   if (elements > ELEMENTS_MAX)
-    throw mismatch(`The shape has ${elements} values; ${ELEMENTS_MAX} are the most.`, `${pointer}/shape`);
+    throw mismatch(
+      `The shape has ${elements} values; at most ${ELEMENTS_MAX} are allowed.`,
+      `${pointer}/shape`,
+    );
   const isNested = sent.data.some(Array.isArray);
   const data = isNested ? flattened(sent.data, sent.shape) : sent.data;
   if (data === undefined)
     throw mismatch(`The nested data do not have the shape [${sent.shape}].`, `${pointer}/data`);
   if (elements !== data.length || elements === 0)
     throw mismatch(
-      `The shape wants ${elements} values (at least 1); data has ${data.length}.`,
+      `The shape needs ${elements} values (at least 1); data has ${data.length}.`,
       `${pointer}/data`,
     );
   const read = fromJson(datatype, data);
   if (read.ok) return { datatype, shape: sent.shape, data: read.data };
   const position = isNested ? indicesOf(read.wrong, sent.shape) : [read.wrong];
   throw mismatch(
-    `${JSON.stringify(data[read.wrong])} is no ${datatype}.`,
+    `${JSON.stringify(data[read.wrong])} is not a value of ${datatype}.`,
     `${pointer}/data${jsonPointer(position)}`,
   );
 }

@@ -16,10 +16,11 @@ export interface Metric {
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 const COUNTER_HELP: Readonly<Record<string, string>> = {
-  [CACHE_ANSWERS]: 'Answers to reads of cached routes, by view and by how they came about.',
-  [CACHE_FILLS]: 'Reads of the origin to fill the cache, also behind and ahead of its readers, by outcome.',
-  [DROPPED]: 'Counts that were not kept, because there were too many series.',
-  [LINEAGE_LOST]: 'Runs and predictions that lineage does not have, by reason.',
+  [CACHE_ANSWERS]: 'Answers to reads of cached routes, by view, outcome, tier and reason.',
+  [CACHE_FILLS]:
+    'Reads of the origin that fill the cache, background refreshes and warming included, by outcome.',
+  [DROPPED]: 'Counts that were dropped because there were too many series.',
+  [LINEAGE_LOST]: 'Runs and predictions that lineage could not store, by reason.',
   [PEER_CALLS]: 'Calls of the isolates to other services, by peer and outcome.',
   [PROBE_SAMPLES]: 'Answers from the cache that were compared with the origin, by verdict.',
 };
@@ -49,19 +50,19 @@ function gaugesOf({ windows, isolates }: CounterReport): Metric[] {
   return [
     gauge(
       'millrace_cache_hit_ratio',
-      'Answers out of the cache over all answers; without a view, of all.',
+      'Answers from the cache over all answers; without the label view, over all views.',
       ratios.flatMap(({ labels, of }) => (of.ratio === null ? [] : [{ labels, value: of.ratio }])),
     ),
     gauge(
       'millrace_cache_tier_hit_ratio',
-      'Answers out of one tier over all answers; without a view, of all.',
+      'Answers from one tier over all answers; without the label view, over all views.',
       ratios.flatMap(({ labels, of }) =>
         Object.entries(of.tiers).map(([tier, value]) => ({ labels: { ...labels, tier }, value })),
       ),
     ),
     gauge(
       'millrace_consistency_nines',
-      'Nines of consistency of sampled answers; with nothing inconsistent, the lower bound that they show.',
+      'Nines of consistency of sampled answers; a lower bound if no sample was inconsistent.',
       consistency.filter(({ of }) => of.samples > 0).map(({ labels, of }) => ({ labels, value: of.nines })),
     ),
     gauge(
@@ -71,13 +72,13 @@ function gaugesOf({ windows, isolates }: CounterReport): Metric[] {
     ),
     gauge(
       'millrace_consistency_inconsistent',
-      'Sampled answers that were inconsistent; where this is 0, the nines are a lower bound.',
+      'Sampled answers that were inconsistent; if this is 0, the nines are a lower bound.',
       consistency.map(({ labels, of }) => ({ labels, value: of.inconsistent })),
     ),
     gauge('millrace_isolates', 'Isolates that have reported in the last five minutes.', [
       { labels: {}, value: isolates.active },
     ]),
-    gauge('millrace_cache_memory_bytes', 'What the memory tiers of those isolates hold, roughly.', [
+    gauge('millrace_cache_memory_bytes', 'Approximate size of the memory tiers of these isolates.', [
       { labels: {}, value: isolates.memoryBytes },
     ]),
   ];

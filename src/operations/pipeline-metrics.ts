@@ -17,13 +17,13 @@ export function pipelineMetricsOf({ feed, kafka }: PipelineReport): Metric[] {
   return [
     {
       name: 'millrace_feed_readers',
-      help: 'Streams of the live feed that wait for a change.',
+      help: 'Streams of the live feed.',
       type: 'gauge',
       series: feed === undefined ? [] : [{ labels: {}, value: feed.readers }],
     },
     {
       name: 'millrace_kafka_up',
-      help: 'Whether the Kafka REST bridge told how far its partitions are; 1 where no topics are read.',
+      help: '1 if the Kafka REST bridge answered, or no topics are configured; else 0.',
       type: 'gauge',
       series: [{ labels: {}, value: Number(kafka !== undefined) }],
     },
@@ -35,7 +35,7 @@ export function pipelineMetricsOf({ feed, kafka }: PipelineReport): Metric[] {
     },
     {
       name: 'millrace_kafka_failures',
-      help: 'Steps of a partition in a row that have failed.',
+      help: 'Consecutive failed steps of a partition.',
       type: 'gauge',
       series: partitions.map(({ labels, of }) => ({ labels, value: of.failures })),
     },

@@ -10,10 +10,10 @@ export const ID_CHARACTERS_MAX = 256;
 export const SOURCE_CHARACTERS_MAX = 512;
 
 /** A string of CloudEvents 1.0.2, "Type System": it has no control characters and no unpaired surrogates. */
-const Text = (max: number) =>
+const Text = (max: number, min = 1) =>
   z
     .string()
-    .min(1)
+    .min(min)
     .max(max)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here (CloudEvents 1.0.2, "String").
     .regex(/^[^\u0000-\u001f\u007f-\u009f]*$/, 'Control characters are not allowed.')
@@ -31,8 +31,11 @@ export function isJson(contentType: string): boolean {
   return /^[\w!#$&^.+-]+\/(?:json|[\w!#$&^.+-]+\+json)\s*(?:;|$)/i.test(contentType.trim());
 }
 
-/** A value of an extension attribute. Integers have 32 bits (CloudEvents 1.0.2, "Type System"). */
-const Extension = z.union([Text(4_096), z.boolean(), z.int32()]).nullable();
+/**
+ * A value of an extension attribute. Integers have 32 bits (CloudEvents 1.0.2, "Type System"). A text may be empty:
+ * only `subject`, `dataschema` and the required attributes have to be non-empty.
+ */
+const Extension = z.union([Text(4_096, 0), z.boolean(), z.int32()]).nullable();
 
 /**
  * The attributes of a CloudEvents 1.0.2 event in JSON. A null attribute counts as absent (JSON Event Format 1.0.2,
@@ -68,16 +71,51 @@ export function misnamedAttribute(event: CloudEvent): string | undefined {
   return Object.keys(event).find((name) => !KNOWN.has(name) && !NAME.test(name));
 }
 
-/** Attributes beside those that Millrace reads itself, such as `traceparent`; undefined if there are none. */
+/**
+ * Attributes beside those that Millrace reads itself, such as `traceparent`; undefined if there are none. An absent
+ * `datacontenttype` means `application/json` (JSON Event Format 1.0.2, §3.1), so only another one is kept.
+ */
 export type Extensions = Readonly<Record<string, string | number | boolean>>;
 
 export function extensionsOf(event: CloudEvent): Extensions | undefined {
+  const isOtherJson = !/^application\/json\s*(?:;|$)/i.test((event.datacontenttype ?? '').trim());
   const kept = Object.entries(event).flatMap(([name, value]): [string, string | number | boolean][] => {
-    const isKept = name === 'dataschema' || !KNOWN.has(name);
+    const isKept = name === 'dataschema' || (name === 'datacontenttype' && isOtherJson) || !KNOWN.has(name);
     const isValue = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
     return isKept && isValue ? [[name, value]] : [];
   });
   return kept.length === 0 ? undefined : Object.fromEntries(kept);
+}
+
+/** The data of an event in binary mode: JSON, a text, or bytes in base64; neither member for an event without data. */
+export interface BinaryModeData {
+  readonly data?: unknown;
+  readonly data_base64?: string;
+}
+
+/**
+ * An event in binary mode as one in JSON, which nothing has judged yet. A header whose name is that of no attribute
+ * (`ce-my-attribute`, `ce-data`) keeps its full name: `misnamedAttribute` finds it, as it does in structured mode.
+ *
+ * @param prefix of the headers that carry attributes: `ce-` (HTTP binding) or `ce_` (Kafka binding).
+ * @param headers with names in lower case and decoded values.
+ */
+export function fromBinaryMode(
+  prefix: string,
+  headers: Iterable<readonly [name: string, value: string]>,
+  contentType: string | undefined,
+  data: BinaryModeData,
+): Record<string, unknown> {
+  const attributes = [...headers].flatMap(([header, value]): [string, string][] => {
+    if (!header.startsWith(prefix)) return [];
+    const name = header.slice(prefix.length);
+    return [[NAME.test(name) && name !== 'data' ? name : header, value]];
+  });
+  return {
+    ...Object.fromEntries(attributes),
+    ...(contentType === undefined ? {} : { datacontenttype: contentType }),
+    ...data,
+  };
 }
 
 /** An event that Millrace has read, as a CloudEvent in JSON again: for the quarantine, or to be judged once more. */

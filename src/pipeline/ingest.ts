@@ -56,7 +56,7 @@ const CONFLICT = {
   code: 'conflicting_duplicate',
   reason: 'conflicting_duplicate',
   pointer: '/id',
-  detail: 'Another event of this source and id says something else.',
+  detail: 'Another event has this source and id, and other content.',
 } as const;
 
 /**
@@ -146,7 +146,7 @@ export function eventsMessage(items: readonly QueueItem[], receivedAt: number): 
 }
 
 function tooLarge(size: number): Judgement {
-  const detail = `The event has ${size} bytes; ${EVENT_BYTES_MAX} are the most.`;
+  const detail = `The event has ${size} bytes; at most ${EVENT_BYTES_MAX} are allowed.`;
   const refusal = { code: 'event_too_large', reason: 'event_too_large', pointer: '', detail } as const;
   return { verdict: 'quarantined', refusal };
 }

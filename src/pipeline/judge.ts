@@ -16,7 +16,7 @@ export interface AcceptedEvent {
   readonly subject: string | null;
   /** RFC 3339, in UTC, to the millisecond. */
   readonly time: string;
-  /** `dataschema` and the extension attributes, where it has some. */
+  /** `dataschema`, a `datacontenttype` other than `application/json`, and the extension attributes, if any. */
   readonly extensions?: Extensions;
   readonly data: unknown;
 }
@@ -59,7 +59,7 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
   const { source, id, type, subject, time } = envelope.data;
   const misnamed = misnamedAttribute(envelope.data);
   if (misnamed !== undefined)
-    return refuse('invalid_event', jsonPointer([misnamed]), 'Attribute names have a–z and 0–9 only.');
+    return refuse('invalid_event', jsonPointer([misnamed]), 'Attribute names may contain only a–z and 0–9.');
   const content = dataOf(envelope.data);
   if (!content.ok) return refuse('invalid_event', content.pointer, content.detail);
   const { data } = content;
@@ -74,7 +74,11 @@ export function judge(types: ReadonlyMap<string, EventDefinition>, raw: unknown,
   }
   const occurredAt = parseTimestamp(time ?? '') ?? now;
   if (occurredAt < 0)
-    return refuse('invalid_event', '/time', 'Nothing is taken that happened before 1970-01-01T00:00:00Z.');
+    return refuse(
+      'invalid_event',
+      '/time',
+      'The time is before 1970-01-01T00:00:00Z. Millrace accepts no earlier events.',
+    );
   const judged = definition.interpret(data, { occurredAt, now });
   if (!judged.ok) {
     const { code, reason, pointer, detail } = judged;

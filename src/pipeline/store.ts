@@ -93,7 +93,7 @@ function inOtherVersions(
 }
 
 function asConflict(event: StorableEvent): Refused {
-  const detail = 'Another event of this source and id is there, and says something else.';
+  const detail = 'Another event has this source and id, and other content.';
   return { raw: asCloudEvent(event), reason: 'conflicting_duplicate', pointer: '/id', detail };
 }
 

@@ -116,7 +116,7 @@ function refused(event: StorableEvent, error: unknown): StorageRefusal {
     typeof event.data === 'object' &&
     event.data !== null &&
     Object.hasOwn(event.data, property);
-  const why = refusal === undefined ? 'it does not say why.' : describeRefusal(refusal);
+  const why = refusal === undefined ? 'it gave no reason.' : describeRefusal(refusal);
   return {
     event,
     reason: STORAGE_REFUSED,
@@ -130,7 +130,7 @@ function logMismatch(error: unknown): void {
   const refusal = refusalOf(error);
   if (refusal === undefined || !isMismatch(refusal)) return;
   const message =
-    'The catalog does not fit the database, so events cannot be stored. Apply the migrations, or correct the catalog. The events are tried again, and kept as dead letters after the last try.';
+    'The catalog does not fit the database, so events cannot be stored. Apply the migrations, or correct the catalog. The events are retried, and kept as dead letters after the last try.';
   log('error', message, {
     ...{ 'event.action': 'store', 'error.code': refusal.sqlState, 'db.error': refusal.message },
     ...{ 'db.table': refusal.table, 'db.column': refusal.column },

@@ -37,7 +37,7 @@ async function writeProduct(sku: string, description: string): Promise<void> {
   );
 }
 
-it('what an answer shows before the relay has seen it, no later answer to its token lacks', async () => {
+it('every later answer to a token shows what the first answer showed before the relay had handled it', async () => {
   await writeProduct('1', 'Before');
   const list = '/v1/products?limit=10';
   await get(list);
@@ -60,7 +60,7 @@ it('what an answer shows before the relay has seen it, no later answer to its to
   ).toEqual([{ pending: 2 }]);
 });
 
-it('a pending change that does not touch an answer is left to the relay', async () => {
+it('an answer does not invalidate pending changes that do not touch it', async () => {
   const before = await rootSeq();
   await stack.sql(`insert into millrace.outbox (tags) values (array['product:elsewhere'])`);
   const missing = await get('/v1/products/never-read-before');
@@ -68,7 +68,7 @@ it('a pending change that does not touch an answer is left to the relay', async 
   expect(await rootSeq()).toBe(before);
 });
 
-it('a hit tells at least what its fill told', async () => {
+it('the token of a hit is at least the token of its fill', async () => {
   const { token } = await get('/v1/products/1', strong);
   const relayedSeq = token.seq + 5;
   await stack.sql(

@@ -41,7 +41,7 @@ async function call(method: string, path: string, body?: string | Uint8Array<Arr
 const post = (body: string | Uint8Array<ArrayBuffer>, type = STRUCTURED) =>
   call('POST', '/v1/events', body, type);
 
-describe('a body that is no event', () => {
+describe('a body that is not an event', () => {
   const nested = (levels: number) => `${'['.repeat(levels)}${']'.repeat(levels)}`;
   it.each([
     ['broken UTF-8', new Uint8Array([0x7b, 0x22, 0xc3, 0x28, 0x22, 0x7d]), 400, 'malformed_json'],
@@ -54,7 +54,7 @@ describe('a body that is no event', () => {
     expect(await post(body)).toMatchObject({ status, json: { code } });
   });
 
-  it('is a batch of too many, or no batch', async () => {
+  it('is a batch with too many events, or not a batch', async () => {
     const many = JSON.stringify(Array.from({ length: 1_001 }, () => 0));
     expect(await post(many, BATCHED)).toMatchObject({ status: 413, json: { code: 'too_many_events' } });
     expect(await post('{}', BATCHED)).toMatchObject({ status: 400, json: { code: 'invalid_request' } });
@@ -81,7 +81,7 @@ describe('an event that may not be stored', () => {
     expect(String(answer.json['pointer'] ?? '')).toContain(pointer);
   });
 
-  it('has a number that JSON can say and a double cannot', async () => {
+  it('has a number that JSON can express and a double cannot', async () => {
     const body = JSON.stringify(event('huge-number', { note: 'HUGE' })).replace('"HUGE"', '1e400');
     expect(await post(body)).toMatchObject({
       status: 422,
@@ -90,7 +90,7 @@ describe('an event that may not be stored', () => {
   });
 });
 
-it('stores a thousand but for the one that is bad, unharmed', async () => {
+it('does not stop the other 999 events of a batch', async () => {
   const nasty = [
     "'; drop table events; --",
     `$1 $$ \\ " ' {{7*7}} $\{7*7}`,
@@ -120,7 +120,7 @@ it('stores a thousand but for the one that is bad, unharmed', async () => {
   ]);
 });
 
-it('tells a duplicate from another event of the same id, by way of the queue too', async () => {
+it('is a conflict if it has the id of another event, and a duplicate otherwise, through the queue too', async () => {
   const send = async (body: object) =>
     await stack.fetch('/v1/events', {
       method: 'POST',

@@ -46,7 +46,7 @@ async function units(customerId: string): Promise<unknown> {
   return await response.json();
 }
 
-it('stores, invalidates and folds a live event while a bulk backlog stands, and then all of the backlog', async () => {
+it('stores, invalidates and folds a live event before a bulk backlog, and then the whole backlog', async () => {
   for (let batch = 0; batch < BATCHES; batch += 1) {
     const events = Array.from({ length: BATCH_EVENTS }, (_, n) =>
       purchaseOf(`bulk-${batch}-${n}`, String(20_000 + (n % 50))),
@@ -83,7 +83,7 @@ it('stores, invalidates and folds a live event while a bulk backlog stands, and 
   ]);
 }, 240_000);
 
-it('recognises a duplicate across the lanes, and refuses a lane that there is not', async () => {
+it('recognises a duplicate across the lanes, and refuses an unknown lane', async () => {
   expect((await send([purchaseOf('bulk-0-0', '20000')])).status).toBe(202);
   const wanted = await send([purchaseOf('bulk-0-1', '20001')], { prefer: 'wait', 'millrace-lane': 'live' });
   expect(await wanted.json()).toMatchObject({ duplicates: 1 });

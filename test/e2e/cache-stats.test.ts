@@ -32,8 +32,8 @@ const stats = async () =>
   (await (await stack.fetch('/v1/admin/cache/stats', { headers: AUTHORIZED })).json()) as Stats;
 const metrics = async () => await (await stack.fetch('/metrics', { headers: AUTHORIZED })).text();
 
-describe('what the cache tells of itself', () => {
-  it('is the hit ratio that its readers saw, by view and tier, as a report and for Prometheus', async () => {
+describe('the statistics of the cache', () => {
+  it('have the hit ratio that readers saw, by view and tier, as a report and for Prometheus', async () => {
     await put('R1', 1);
     let hits = 0;
     for (let read = 0; read < 120; read += 1) {
@@ -62,14 +62,14 @@ describe('what the cache tells of itself', () => {
     expect(text).toContain(`millrace_cache_hit_ratio{view="customer",window="60m"} ${hits / 120}\n`);
   }, 30_000);
 
-  it('is shown to those with the key alone', async () => {
+  it('need the key', async () => {
     for (const path of ['/metrics', '/v1/admin/cache/stats'])
       expect((await stack.fetch(path)).status).toBe(401);
   });
 });
 
 describe('the probe', () => {
-  it('finds what changed behind the back of everybody, tells it, and heals it', async () => {
+  it('finds a change that was never invalidated, reports it, and purges the entry', async () => {
     await put('P1', 1);
     await get('/v1/products/P1');
     // As a writer would whom nobody captures: no outbox row, nothing to relay.

@@ -31,7 +31,7 @@ const fresh = (path: string, isNew: (answer: Awaited<ReturnType<typeof get>>) =>
 const skusOf = ({ json }: { json: Record<string, unknown> }) =>
   (json['products'] as { sku: string }[]).map(({ sku }) => sku);
 
-describe('what another writer changes by SQL is seen within two seconds', () => {
+describe('a change of another writer by SQL is visible within two seconds', () => {
   it('where a row is inserted: its page, which was a 404, and the list that it enters', async () => {
     expect((await cached('/v1/products/SQL-1')).status).toBe(404);
     await cached('/v1/products?limit=5');

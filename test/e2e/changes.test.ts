@@ -90,7 +90,7 @@ async function send(id: string, sku: string, customerId: string) {
 }
 
 describe('the live feed', () => {
-  it('tells of events, of writes through the API, and of those of others', async () => {
+  it('sends events, writes through the API, and writes of other applications', async () => {
     const feed = await client();
     expect(feed.contentType).toBe('text/event-stream');
     expect((await put('FEED1', 1)).status).toBe(201);
@@ -113,7 +113,7 @@ describe('the live feed', () => {
     feed.leave();
   });
 
-  it('goes on where its client left off, and misses nothing', async () => {
+  it('continues after the position of its client, and misses no change', async () => {
     const first = await client('?type=shop.purchase.v1');
     await send('r0', 'FEED2', '1');
     const { id } = await first.next();
@@ -129,7 +129,7 @@ describe('the live feed', () => {
     second.leave();
   });
 
-  it('tells only what is wanted', async () => {
+  it('sends only the changes that the filter selects', async () => {
     const feed = await client('?entity=customer:77&entity=product:FEED3&type=shop.purchase.v1');
     await put('FEED3', 3);
     await send('w1', 'FEED3', '76');
@@ -145,7 +145,7 @@ describe('the live feed', () => {
     feed.leave();
   });
 
-  it('says so where it cannot go on', async () => {
+  it('sends a reset if it cannot continue', async () => {
     const gone = await client('', '00000000-0000-4000-8000-000000000000.5');
     const reset = await gone.next();
     expect(reset).toMatchObject({ event: 'reset', data: { reason: 'log_was_made_anew' } });
@@ -154,7 +154,7 @@ describe('the live feed', () => {
     gone.leave();
   });
 
-  it('gives up the place of a client that has gone', async () => {
+  it('frees the place of a client that has disconnected', async () => {
     const readers = async () => {
       const text = await (await stack.fetch('/metrics', { headers: AUTHORIZED })).text();
       return Number(/^millrace_feed_readers (\d+)$/m.exec(text)?.[1]);
@@ -165,7 +165,7 @@ describe('the live feed', () => {
     await eventually(readers, (count) => count === 0, 25_000);
   }, 60_000);
 
-  it('is closed to strangers, and tells what is wrong with a request', async () => {
+  it('needs the key, and says what is wrong with a request', async () => {
     expect((await stack.fetch('/v1/changes')).status).toBe(401);
     expect(await follow('', 'nonsense')).toMatchObject({
       status: 400,

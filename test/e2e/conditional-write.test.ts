@@ -24,7 +24,7 @@ async function call(method: string, sku: string, headers: Record<string, string>
   };
 }
 
-it('lets one of two writers win who have read the same version, by the tag of a write or of a view', async () => {
+it('lets only one of two writers with the same version succeed, by the entity tag of a write or of a view', async () => {
   const written = await call('PUT', 'C1');
   expect(written.etag).toMatch(/^"row-\d+"$/);
   const read = await call('GET', 'C1', { 'millrace-token': written.token ?? '' });
@@ -48,7 +48,7 @@ it('inserts once under If-None-Match: *, and replaces nothing that is missing un
   expect((await call('PUT', 'C2', { 'if-match': 'W/"row-1", "other"' }, 6)).status).toBe(412);
 });
 
-it('deletes under If-Match what was read, and answers a repeated deletion with 204 and a token', async () => {
+it('deletes the version that If-Match names, and answers a repeated deletion with 204 and a token', async () => {
   const { etag } = await call('PUT', 'C3');
   expect((await call('DELETE', 'C3', { 'if-match': '"row-1"' })).status).toBe(412);
   expect((await call('DELETE', 'C3', { 'if-match': etag })).status).toBe(204);

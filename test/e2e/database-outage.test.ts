@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { eventually, KEY, startStack } from '../support/node/stack.ts';
 
-it('answers from the cache while the database is away, and says so; writes ask to be sent again', async () => {
+it('serves marked answers from the cache while the database is unavailable, and answers writes with 503', async () => {
   const stack = await startStack();
   try {
     const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };

@@ -117,7 +117,7 @@ describe('beside a stack that runs', () => {
     expect(before).toBeGreaterThan(0);
   }, 60_000);
 
-  it('says at once who holds the port', async () => {
+  it('reports at once which process holds the port', async () => {
     const { code, output } = await outcome('scripts/dev.ts', '--state', other, '--port', String(port));
     expect(output).toContain(`Port ${port} is taken by another Millrace stack: process ${dev.child.pid}`);
     expect(code).toBe(1);
@@ -131,7 +131,7 @@ describe('beside a stack that runs', () => {
 });
 
 describe('an end', () => {
-  it('by Ctrl-C waits for what was accepted, and ends everything', async () => {
+  it('by Ctrl-C stores the accepted events first, and stops every process', async () => {
     const before = await stored();
     const { worker } = running();
     await send(EVENTS);
@@ -147,7 +147,7 @@ describe('an end', () => {
     expect(await stored()).toBe(before + EVENTS);
   }, 200_000);
 
-  it('by SIGKILL of the command and of what watches over it leaves an orphan that the next start ends', async () => {
+  it('by SIGKILL of the command and its supervisor leaves an orphan, which the next start stops', async () => {
     const { worker } = running();
     // The leader of the group is the supervisor, which would end the group when the command is gone.
     process.kill(worker.pid, 'SIGKILL');
@@ -162,7 +162,7 @@ describe('an end', () => {
     expect(running().worker.pid).not.toBe(worker.pid);
   }, 200_000);
 
-  it('by SIGKILL of the command alone takes everything with it', async () => {
+  it('by SIGKILL of the command alone stops every process', async () => {
     const { worker } = running();
     dev.child.kill('SIGKILL');
     await dev.exited;
@@ -200,7 +200,7 @@ describe('a damaged state folder', () => {
       '',
       /Postgres in .* is damaged: .*pg_control.*--fresh/,
     ],
-  ])('%s is named with what to do', async (_, file, content, message) => {
+  ])('%s is reported with a remedy', async (_, file, content, message) => {
     expect(await startDamaged((copy) => writeFileSync(join(copy, file), content))).toMatch(message);
   });
 

@@ -75,7 +75,7 @@ describe('events of several versions', () => {
     await eventually(readViews, (answer) => answer['product_views_7d']?.value === 2);
   });
 
-  it('are one event where two of them say the same', async () => {
+  it('are one event if two versions have the same content', async () => {
     expect((await send('same', 'shop.product-view.v1', earlier)).status).toBe(201);
     const again = await send('same', 'shop.product-view.v2', { ...earlier, device: 'unknown' });
     expect(again).toMatchObject({ status: 200, json: { verdicts: [{ verdict: 'duplicate' }] } });
@@ -83,7 +83,7 @@ describe('events of several versions', () => {
     expect(other).toMatchObject({ status: 409, json: { code: 'conflicting_duplicate' } });
   });
 
-  it('are told apart from versions that are not there, by name', async () => {
+  it('are named in the refusal of an unknown version', async () => {
     const unknown = await send('nine', 'shop.product-view.v9', earlier);
     expect(unknown).toMatchObject({
       status: 422,
@@ -95,7 +95,7 @@ describe('events of several versions', () => {
     expect(await ask('/v1/events/%2Fversions/nine')).toMatchObject({ status: 'quarantined' });
   });
 
-  it('are stored as the current one where they leave the quarantine', async () => {
+  it('are stored as the current version when they are released from quarantine', async () => {
     const { events } = (await ask('/v1/admin/quarantine?reason=unknown_event_version')) as {
       events: { id: number }[];
     };
@@ -115,7 +115,7 @@ describe('events of several versions', () => {
     await eventually(readViews, (answer) => answer['product_views_7d']?.value === 4);
   });
 
-  it('count as the current one in a replay where they were stored before there was one', async () => {
+  it('count as the current version in a replay, even if they were stored before it existed', async () => {
     await stack.sql(
       `update millrace.events set type = 'shop.product-view.v1', sent_as = null, data = data - 'device'
        where source = $1 and id = 'one'`,

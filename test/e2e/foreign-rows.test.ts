@@ -51,7 +51,7 @@ it('shows every time that a table may hold, and pages over all of them once', as
   expect(seen).toEqual(TIMES.map((_, index) => `I${index}`));
 });
 
-it('refuses a cursor that no page has given out', async () => {
+it('refuses a cursor that no page has returned', async () => {
   for (const cursor of ['253402300800000-1', 'x', '%00', 'MSwx'])
     expect(await get(`/v1/customers/far/purchases?before=${cursor}`)).toMatchObject({
       status: 400,
@@ -59,7 +59,7 @@ it('refuses a cursor that no page has given out', async () => {
     });
 });
 
-it('lists rows whose keys no client could have written, and stays fresh for them', async () => {
+it('lists rows whose keys no client can write, and invalidates their pages', async () => {
   const skus = ['a/b', `long-${'x'.repeat(40)}`, 'blank ', '..'];
   for (const sku of skus)
     await stack.sql('insert into products (sku, description, unit_price) values ($1, null, 1)', [sku]);
@@ -70,7 +70,7 @@ it('lists rows whose keys no client could have written, and stays fresh for them
   expect((await page()).map(({ sku }) => sku).sort()).toEqual(skus.toSorted());
 });
 
-it('answers 500 for a value that JSON does not have, never an outage or an older answer', async () => {
+it('answers 500 for a value that JSON cannot express, and never 503 or an older answer', async () => {
   await stack.sql(`insert into products (sku, description, unit_price) values ('NAN', null, 1)`);
   expect((await get('/v1/products/NAN')).status).toBe(200);
   await stack.sql(`update products set unit_price = 'NaN' where sku = 'NAN'`);

@@ -41,7 +41,7 @@ describe('events of any JSON', () => {
   it.each([
     ['asynchronously', {}],
     ['while the client waits', { prefer: 'wait' }],
-  ])('are kept as they came, and harm no neighbour, %s', async (name, headers) => {
+  ])('are kept unchanged, and do not affect their neighbours, %s', async (name, headers) => {
     const raws = [
       null,
       5,
@@ -67,7 +67,7 @@ describe('events of any JSON', () => {
     for (const raw of raws) expect(kept.map(({ raw: one }) => one)).toContainEqual(raw);
   });
 
-  it('alone are answered with 422, and each is in the quarantine that its operator lists', async () => {
+  it('are answered with 422 when sent alone, and the quarantine lists each', async () => {
     expect(await post('null', { prefer: 'wait' })).toMatchObject({
       status: 422,
       json: { code: 'invalid_event' },
@@ -125,7 +125,7 @@ describe('a text that cannot be stored', () => {
     ['/v1/features/read', '{"entity":"customer","keys":["\\ud800"]}', '/keys/0'],
     ['/v1/predictions/ranker', '{"customerId":"\\ud800"}', '/customerId'],
     ['/v1/admin/cache/purge', '{"tags":["\\u0000"]}', '/tags/0'],
-  ])('is refused at the door of %s with its pointer', async (path, body, pointer) => {
+  ])('is refused by %s with its pointer', async (path, body, pointer) => {
     const response = await stack.fetch(path, {
       method: 'POST',
       headers: { ...AUTHORIZED, 'content-type': 'application/json' },
@@ -145,7 +145,7 @@ describe('a text that cannot be stored', () => {
   );
 });
 
-it('purges the entry that a client reads by the same address, or refuses both', async () => {
+it('purges the entry that a client reads at the same address, or refuses both requests', async () => {
   const purge = async (path: string) => {
     const response = await stack.fetch('/v1/admin/cache/purge', {
       method: 'POST',

@@ -54,7 +54,7 @@ const statusOf = async (id: string, source = '/ingest') => {
   return { status: response.status, json: (await response.json()) as Record<string, unknown> };
 };
 
-describe('an event that waits to be stored', () => {
+describe('an event with Prefer: wait', () => {
   it('is answered 201 with a token from which every read shows it', async () => {
     const wait = { 'content-type': STRUCTURED, prefer: 'respond-async, wait=5' };
     const purchase = event(line('W1'));
@@ -67,7 +67,7 @@ describe('an event that waits to be stored', () => {
       status: 'stored',
       type: 'shop.purchase.v1',
       invalidated: {
-        tags: ['purchase@customer:17850', 'purchase@product:W1'],
+        tags: expect.arrayContaining(['purchase@customer:17850', 'purchase@product:W1', 'product:W1']),
         token: expect.stringMatching(/\.\d+$/),
       },
     });
@@ -82,7 +82,7 @@ describe('an event that waits to be stored', () => {
     });
   });
 
-  it('has its verdict in a batch of good and bad ones', async () => {
+  it('has a verdict of its own in a batch', async () => {
     const events = [event(line('W2')), event(line('W2', { quantity: -1 })), event(line('W2'))];
     const [first] = events;
     const batch = [...events, first, { ...first, data: line('W2', { quantity: 9 }) }];
@@ -98,8 +98,8 @@ describe('an event that waits to be stored', () => {
   });
 });
 
-describe('where an event is', () => {
-  it('is told once it has left the queue, and to those with the key alone', async () => {
+describe('the status of an event', () => {
+  it('is available after the event has left the queue, and needs the key', async () => {
     const purchase = event(line('S1'), { source: 'https://shop.example/tills/1?a=b' });
     expect((await send(JSON.stringify(purchase), { 'content-type': STRUCTURED })).status).toBe(202);
     const { source, id } = purchase as unknown as { source: string; id: string };
@@ -114,7 +114,7 @@ describe('where an event is', () => {
   });
 });
 
-describe('the other ways in', () => {
+describe('the other content modes', () => {
   it('takes binary mode, with percent-encoded attributes', async () => {
     const headers = {
       'content-type': 'application/json; charset=utf-8',
@@ -130,6 +130,38 @@ describe('the other ways in', () => {
     expect((await statusOf('café "quoted"', '/binary')).json).toMatchObject({ status: 'stored' });
     const wrong = await send(JSON.stringify(line('B1')), { ...headers, 'ce-id': '%E9' });
     expect(wrong).toMatchObject({ status: 422, json: { code: 'invalid_event', pointer: 'ce-id' } });
+    // `fetch` sends these as ISO-8859-1: the runtime would make the same text of both.
+    for (const id of ['é', 'è'])
+      expect(await send(JSON.stringify(line('B1')), { ...headers, 'ce-id': id })).toMatchObject({
+        status: 422,
+        json: { code: 'invalid_event', pointer: 'ce-id' },
+      });
+  });
+
+  it.each([
+    ['text', 'text/plain', 'six hearts', { data: 'six hearts' }],
+    ['bytes', 'image/png', new Uint8Array([137, 80, 255]), { data_base64: 'iVD/' }],
+  ])('keeps binary mode with %s as it came, which no contract takes', async (id, type, body, kept) => {
+    const headers = { prefer: 'wait', 'ce-specversion': '1.0', 'ce-source': '/binary', 'ce-type': 'x' };
+    const sent = await send(body, { ...headers, 'ce-id': id, 'content-type': type });
+    const refusal = { code: 'invalid_event', pointer: '/datacontenttype' };
+    expect(sent).toMatchObject({ status: 422, json: refusal });
+    const rows = await stack.sql('select raw from millrace.quarantine where event_id = $1', [id]);
+    expect(rows).toMatchObject([{ raw: { source: '/binary', datacontenttype: type, ...kept } }]);
+  });
+
+  it('refuses a header that names no attribute, as structured mode does', async () => {
+    const headers = {
+      'content-type': 'application/json',
+      prefer: 'wait',
+      'ce-specversion': '1.0',
+      'ce-id': 'misnamed',
+      'ce-source': '/binary',
+      'ce-type': 'shop.purchase.v1',
+      'ce-my-name': 'x',
+    };
+    const sent = await send(JSON.stringify(line('B1')), headers);
+    expect(sent).toMatchObject({ status: 422, json: { code: 'invalid_event', pointer: '/ce-my-name' } });
   });
 
   it.each([Mode.BINARY, Mode.STRUCTURED])('takes what the CloudEvents SDK emits in %s mode', async (mode) => {
@@ -153,7 +185,7 @@ describe('the other ways in', () => {
     });
   });
 
-  it('takes gzipped bodies, and no more of them than is allowed', async () => {
+  it('accepts gzipped bodies up to the limit', async () => {
     const zipped = { 'content-type': BATCHED, 'content-encoding': 'gzip', prefer: 'wait' };
     const batch = JSON.stringify([event(line('G1')), event(line('G1'))]);
     expect(await send(gzipSync(batch), zipped)).toMatchObject({ status: 201, json: { accepted: 2 } });

@@ -90,7 +90,7 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
       60_000,
     );
 
-  it('stores what is produced once, keeps what is no event aside, and tells how far it is', async () => {
+  it('stores each record once, quarantines records that are not events, and reports its position', async () => {
     await produce(Array.from({ length: 1_200 }, (_, n) => event(`k${n}`)));
     // Doubles, as a client makes that tries again; one that breaks a rule; one that says something else.
     await produce([event('k1'), event('k2'), event('bad', { quantity: 0 }), event('k3', { quantity: 9 })]);
@@ -111,7 +111,7 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
     expect(purchases[0]).toMatchObject({ n: '1200', units: '2400' });
   });
 
-  it('goes on by itself after the bridge was away, and misses nothing', async () => {
+  it('continues after an outage of the bridge, and misses no record', async () => {
     const port = Number(new URL(bridge.url).port);
     await bridge.stop();
     expect(await metrics()).toEqual(['millrace_kafka_up 0']);
@@ -171,7 +171,7 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
     expect(keysApart).toBe(0);
   }, 120_000);
 
-  it('writes the changes of a part of history to the sink once more', async () => {
+  it('writes replayed changes to the sink again', async () => {
     const rows = await stack.sql('select id from millrace.outbox where event_seq is not null');
     const ofEvents = rows.map(({ id }) => Number(id)).sort((a, b) => a - b);
     const replay = async () => {

@@ -120,7 +120,7 @@ const relations = ({ edges }: Graph, from: RegExp, to: RegExp) =>
   edges.filter((edge) => from.test(edge.from) && to.test(edge.to)).map(({ relation }) => relation);
 
 describe('the lineage of a prediction', () => {
-  it('leads to the version, the features that it saw, their events and where these came from', async () => {
+  it('leads to the version, the features that it used, their events and the sources of these', async () => {
     const graph = await walk(`prediction/${predictionId}?direction=up`);
     const model = graph.nodes.find(({ kind }) => kind === 'model');
     expect(model).toMatchObject({
@@ -140,13 +140,13 @@ describe('the lineage of a prediction', () => {
     expect(relations(graph, /^feature/, /^prediction/)).toEqual(['used-by']);
   });
 
-  it('is that of the computation, for as long as its answer is cached', async () => {
+  it('is the lineage of the computation while the answer is cached', async () => {
     const again = await recommended();
     expect(again.cache).toContain('; hit');
     expect(again.predictionId).toBe(predictionId);
   });
 
-  it('is kept of scores and of tensors, too', async () => {
+  it('exists for scores and for tensors, too', async () => {
     const post = async (body: object) => {
       const response = await stack.fetch('/v1/predictions/ranker', {
         method: 'POST',
@@ -167,7 +167,7 @@ describe('the lineage of a prediction', () => {
 });
 
 describe('a training', () => {
-  it('is a run with one start and one end, and the way from a prediction to its training set', async () => {
+  it('is a run with one start and one end, and connects a prediction with its training set', async () => {
     expect(await train({ state: 'START' })).toEqual({
       status: 200,
       json: { run: TRAINING, state: 'RUNNING' },
@@ -260,7 +260,7 @@ describe('the lineage of an event', () => {
     expect(kinds(await walk(`event/${seq}?direction=down&depth=1`))).not.toContain('prediction');
   });
 
-  it('shows as many of its predictions as was asked for, and tells how many there are', async () => {
+  it('shows at most the requested number of predictions, and their total', async () => {
     const one = await walk(
       `model/${manifest.version}?direction=down&limit=1`,
       ({ truncated }) => truncated.length > 0,
@@ -272,7 +272,7 @@ describe('the lineage of an event', () => {
 });
 
 describe('a minute of ingest', () => {
-  it('is one run, ended with what was stored, said twice and refused', async () => {
+  it('is one run, whose end has the counts of stored, duplicate and refused events', async () => {
     const jobs = ['ingest', 'fold', 'predict.ranker'];
     await runEvents((events) => jobs.every((job) => events.some((event) => event.job.name === job)));
     // As if the minutes of the runs were over, and the events of another one that nobody told of.
@@ -324,7 +324,7 @@ describe('a minute of ingest', () => {
     for (const event of events) expect(OwnRunEvent.safeParse(event).error).toBeUndefined();
   });
 
-  it.skipIf(!hasPublished)(`makes run events that are right by ${PUBLISHED_TITLE}`, async () => {
+  it.skipIf(!hasPublished)(`makes run events that are valid by ${PUBLISHED_TITLE}`, async () => {
     const published = new PublishedSchemas();
     const events = await runEvents((page) => page.some(({ eventType }) => eventType === 'COMPLETE'));
     expect(events.flatMap((event) => published.faults(event))).toEqual([]);
@@ -344,8 +344,8 @@ describe('a minute of ingest', () => {
   });
 });
 
-describe('what is wrong', () => {
-  it('is told with the parameter, and nothing is shown without the key', async () => {
+describe('a bad request', () => {
+  it('is refused with the name of the parameter, and needs the key', async () => {
     expect((await get('/v1/lineage/event/1', {})).status).toBe(401);
     expect((await get('/v1/lineage/events', {})).status).toBe(401);
     expect((await get(`/v1/lineage/event/${encodeURIComponent('/tills/1')}/1`, {})).status).toBe(401);

@@ -97,7 +97,7 @@ describe('products', () => {
     pricePages = await pagesOf(byPrice);
   });
 
-  it('are listed whole and in order, by SKU and by price', async () => {
+  it('are listed completely and in order, by SKU and by price', async () => {
     expect(skuPages).toHaveLength(7);
     expect(await everything(skuPages)).toEqual(
       await inDatabase('select sku as key from products order by sku collate "C"'),
@@ -216,7 +216,7 @@ describe('customers of a country', () => {
 });
 
 describe('a cursor', () => {
-  it('that no page gave is refused, and says so', async () => {
+  it('that no page returned is refused', async () => {
     for (const cursor of ['x', '1:85123A', 'MSwxMjM', `${'A'.repeat(3_000)}`]) {
       const response = await stack.fetch(`/v1/price-list?after=${cursor}`);
       const problem = (await response.json()) as { code: string; pointer: string };
@@ -231,7 +231,7 @@ describe('a cursor', () => {
 });
 
 describe('a delete', () => {
-  it('is seen by a reader that has its token, and answers 204 with a token the second time too', async () => {
+  it('is visible to a reader with its token, and answers 204 with a token when it is repeated', async () => {
     await putProduct('70001A', 1);
     expect((await stack.fetch('/v1/products/70001A')).status).toBe(200);
     const { status, token } = await write('DELETE', '/v1/products/70001A');
@@ -264,7 +264,7 @@ describe('a delete', () => {
 });
 
 describe('writers of one row at a time', () => {
-  it('each name the place that they found and the place that they left', async () => {
+  it('each invalidate the place that they found and the place that they left', async () => {
     await putCustomer('race', 'Start');
     const countries = Array.from({ length: 12 }, (_, index) => `Country ${index}`);
     await Promise.all(countries.map((country) => putCustomer('race', country)));

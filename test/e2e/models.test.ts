@@ -58,7 +58,7 @@ async function buy(customerId: string): Promise<void> {
 const spendOf = (customer: string) => json('GET', `/v1/customers/${customer}/expected-spend`);
 
 describe('a regression', () => {
-  it('has no answer before a version is published, and answers once one is', async () => {
+  it('answers only after a version is published', async () => {
     expect(await spendOf('ada')).toMatchObject({ status: 503, json: { code: 'model_unavailable' } });
     const published = await json(
       'PUT',
@@ -151,7 +151,7 @@ describe('a regression', () => {
 });
 
 describe('a classification', () => {
-  it('answers with its fallback, marked, until a version is there', async () => {
+  it('answers with its marked fallback until a version is published', async () => {
     const answer = await json('POST', '/v1/predictions/mood', { key: 'ada', request: { hour: 9 } });
     expect(answer).toMatchObject({
       status: 200,
@@ -202,8 +202,8 @@ it('a classifier of scikit-learn is made a bundle, published by the command, and
   }
 });
 
-describe('what is published', () => {
-  it('is refused where it does not fit the declaration, and says what differs', async () => {
+describe('a published bundle', () => {
+  it('is refused with the difference if it does not fit the declaration', async () => {
     const bundle = await expectedSpendBundle();
     const [features, count] = bundle.manifest.inputs;
     const other = {
@@ -232,7 +232,7 @@ describe('what is published', () => {
     expect((await spendOf('bob')).json['value']).toBe(300);
   });
 
-  it('is in OpenAPI: the bundle, and what each model takes and answers', async () => {
+  it('is described in OpenAPI, with the input and output of each model', async () => {
     const { json: document } = await json('GET', '/openapi.json');
     const components = Reflect.get(document['components'] as object, 'schemas') as Record<string, object>;
     expect(Object.keys(components)).toEqual(

@@ -85,7 +85,7 @@ async function folded(customer: string, purchases: number): Promise<void> {
 }
 
 describe('the path of an event', () => {
-  it('makes what it touches fresh, and leaves the rest cached', async () => {
+  it('invalidates the answers that it touches, and no others', async () => {
     expect((await send([purchaseOf('alice', '10001A'), purchaseOf('bob', '10002B')])).status).toBe(202);
     await folded('alice', 1);
     await folded('bob', 1);
@@ -135,7 +135,7 @@ describe('the path of an event', () => {
     expect((await get('/v1/products/10003C', strong)).json).toMatchObject({ sold: { units: 4 } });
   });
 
-  it('turns a cached 404 into the product that appears', async () => {
+  it('replaces a cached 404 when the product appears', async () => {
     expect((await get('/v1/products/10004D')).status).toBe(404);
     const again = await get('/v1/products/10004D');
     expect(again.status).toBe(404);
@@ -157,7 +157,7 @@ describe('the path of an event', () => {
     expect(tags.invalidated.tags.some((tag) => tag.startsWith('product/by-price^'))).toBe(true);
   });
 
-  it('keeps a bad event among good ones with its reason, and lets the rest through', async () => {
+  it('quarantines a bad event with its reason, and stores the others of its batch', async () => {
     const events = [purchaseOf('dave', '10005E'), purchaseOf('dave', '10005E', { quantity: -3 })];
     const response = await send(events);
     expect(response.status).toBe(207);
@@ -175,7 +175,7 @@ describe('the path of an event', () => {
     expect(pipeline.json['quarantine']).toEqual({ quantity_not_positive: 1 });
   });
 
-  it('puts aside alone what the database itself cannot hold', async () => {
+  it('quarantines only the event that the database refuses', async () => {
     await stack.sql(`alter table purchases add constraint picky check (country <> 'Atlantis')`);
     const events = [purchaseOf('erin', '10006F'), purchaseOf('erin', '10006F', { country: 'Atlantis' })];
     expect((await send(events)).status).toBe(202);
@@ -186,7 +186,7 @@ describe('the path of an event', () => {
     );
   });
 
-  it('tells who waits for it why the database refuses an event, and never that it is stored', async () => {
+  it('tells a waiting client why the database refused an event, and never that it is stored', async () => {
     const wait = (body: unknown, type: string) =>
       stack.fetch('/v1/events', {
         method: 'POST',
@@ -232,7 +232,7 @@ describe('a write', () => {
       body: JSON.stringify(body),
     });
 
-  it('is seen by whoever carries its token, at once', async () => {
+  it('is visible at once to every reader with its token', async () => {
     expect((await put('20001A', { description: 'First', unitPrice: 1 })).status).toBe(201);
     await get('/v1/products/20001A');
     const written = await put('20001A', { description: 'Second', unitPrice: 2.25 });
@@ -246,7 +246,7 @@ describe('a write', () => {
     expect(future.json).toMatchObject({ code: 'token_from_the_future' });
   });
 
-  it('is seen by a bounded read within its bound, and answers 304 while nothing changed', async () => {
+  it('is visible to a bounded read within its bound, and answers 304 while nothing has changed', async () => {
     const before = await get('/v1/products/20001A');
     const etag = before.headers.get('etag') ?? '';
     expect((await get('/v1/products/20001A', { 'if-none-match': etag })).status).toBe(304);
@@ -259,7 +259,7 @@ describe('a write', () => {
     expect(seen.json).toMatchObject({ description: 'Third' });
   });
 
-  it('that died between its commit and its invalidation is finished by the outbox', async () => {
+  it('that stopped between its commit and its invalidation is invalidated by the relay', async () => {
     await put('20002B', { description: 'Before', unitPrice: 1 });
     await get('/v1/products/20002B', strong);
     await stack.sql(`
@@ -276,7 +276,7 @@ describe('a write', () => {
 });
 
 describe('the model', () => {
-  it('scores what it is asked, and runs tensors of its shape only', async () => {
+  it('scores the requested items, and runs only tensors of its shape', async () => {
     const post = async (body: object) => {
       const response = await stack.fetch('/v1/predictions/ranker', {
         method: 'POST',
@@ -309,7 +309,7 @@ describe('the model', () => {
     });
   });
 
-  it('is refused where it is not whole, and the one that answers stays', async () => {
+  it('is refused if it is incomplete, and the present version stays', async () => {
     const broken = await publishModel((bundle) => {
       bundle.model = Buffer.from('not a graph').toString('base64');
     });
@@ -324,7 +324,7 @@ describe('the model', () => {
     });
   });
 
-  it('makes all recommendations void when another version is published', async () => {
+  it('invalidates all recommendations when another version is published', async () => {
     await get('/v1/customers/bob/recommendations', strong);
     expect((await publishModel()).status).toBe(201);
     expect((await get('/v1/customers/bob/recommendations', strong)).cache).toContain('fwd=stale');
@@ -332,7 +332,7 @@ describe('the model', () => {
 });
 
 describe('a crowd', () => {
-  it('of five hundred misses of one key makes one read of the origin', async () => {
+  it('of five hundred readers who miss one key makes one read of the origin', async () => {
     const path = '/v1/products/10002B?';
     await get(path, strong);
     await stack.fetch('/v1/admin/cache/purge', {
@@ -374,7 +374,7 @@ describe('a purge', () => {
     return hits;
   };
 
-  it('voids what it names and nothing else, for whoever carries its token', async () => {
+  it('invalidates only what it names, for every reader with its token', async () => {
     expect(await hitsAfter({ tags: ['product:10001A'] })).toEqual([false, true, false, true]);
     expect(await hitsAfter({ path: '/v1/products?limit=2' })).toEqual([true, true, false, true]);
     expect(await hitsAfter({ path: '/v1/products/10002B' })).toEqual([true, false, true, true]);
@@ -383,7 +383,7 @@ describe('a purge', () => {
     expect(await hitsAfter({ everything: true })).toEqual([false, false, false, false]);
   });
 
-  it('of what is not there is refused', async () => {
+  it('of an unknown view or path is refused', async () => {
     expect(await purge({ path: '/v1/nothing' })).toMatchObject({ status: 404 });
     expect(await purge({ path: '/v1/products?limit=1000' })).toMatchObject({ status: 400 });
     expect(await purge({ view: 'nothing' })).toMatchObject({ status: 404 });

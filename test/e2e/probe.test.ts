@@ -19,7 +19,7 @@ const verdicts = async () => {
   return text.split('\n').filter((line) => /^millrace_probe_samples_total\{.*view="products"/.test(line));
 };
 
-it('a row that left a list is not called missed while its change waits in the outbox', async () => {
+it('the probe does not report a row that left a list as missed while its change is pending', async () => {
   await stack.sql(
     `insert into products (sku, description, unit_price) values ('1', 'One', 1), ('2', 'Two', 2)`,
   );

@@ -50,7 +50,7 @@ const ruleOf = ({ windows }: QualityReport, type: string, rule: string) =>
   windows['5m']?.types[type]?.rules.find((one) => one.rule === rule);
 
 describe('the quality of the data', () => {
-  it('is scored from what was stored and what was refused, each event once', async () => {
+  it('scores stored and refused events, each once', async () => {
     const good = Array.from({ length: 90 }, (_, n) => event(`good-${n}`));
     const odd = [
       event('no-customer', { customerId: null }),
@@ -102,7 +102,7 @@ describe('the quality of the data', () => {
     expect(gateVerdictOf(seen.gate.evidence)).toBe(seen.gate.verdict);
   });
 
-  it('is judged by the database where a rule asks what else there is', async () => {
+  it('asks the database for rules that depend on other rows', async () => {
     const view = (id: string, data: object) => ({ ...event(id, {}, { type: EARLIER_VIEW }), data });
     await send([event('known-product')], 'wait');
     const sent = await send(
@@ -124,7 +124,7 @@ describe('the quality of the data', () => {
     expect(Object.keys(own.gate.evidence.types)).toEqual([VIEW]);
   });
 
-  it('fails its gate where much is refused', async () => {
+  it('fails its gate if many events are refused', async () => {
     await send(Array.from({ length: 30 }, (_, n) => event(`refused-${n}`, { quantity: 0 })));
     const seen = await eventually(report, (answer) => eventsOf(answer, PURCHASE) >= 132);
     expect(eventsOf(seen, PURCHASE)).toBe(132);
@@ -140,7 +140,7 @@ describe('the quality of the data', () => {
     );
   });
 
-  it('is shown to those with the key, and refuses what it does not know', async () => {
+  it('needs the key, and refuses unknown types and windows', async () => {
     expect((await stack.fetch('/v1/quality')).status).toBe(401);
     const wrong = await ask('/v1/quality?window=2h');
     expect(wrong.status).toBe(400);
@@ -151,7 +151,7 @@ describe('the quality of the data', () => {
   });
 });
 
-describe('what was committed and never counted', () => {
+describe('a transaction that was committed and not counted', () => {
   it('is counted from the database, once, as of when it was stored', async () => {
     // As a worker leaves it that dies behind its commit.
     const batch = '11111111-1111-4111-8111-111111111111';

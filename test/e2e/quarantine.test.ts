@@ -57,7 +57,7 @@ const audited = async (action: string) =>
   await stack.sql('select target, detail from millrace.audit_log where action = $1 order by id', [action]);
 
 describe('the quarantine', () => {
-  it('lists what it keeps by reason and page, and shows one as it came', async () => {
+  it('lists events by reason and page, and shows each as it was received', async () => {
     await send([
       ...['a', 'b', 'c'].map((id) => event(id, { quantity: -1 })),
       event('d', { unitPrice: 0 }),
@@ -79,7 +79,7 @@ describe('the quarantine', () => {
     });
   });
 
-  it('releases a corrected event, which then shows, and refuses one that still breaks a rule', async () => {
+  it('stores a corrected event, and refuses one that still breaks a rule', async () => {
     const [a] = (await listed('?reason=quantity_not_positive')).events.slice(-1);
     const again = await call('POST', '/v1/admin/quarantine/release', { ids: [a?.id, 999_999] });
     expect(again.json['results']).toMatchObject([
@@ -98,7 +98,7 @@ describe('the quarantine', () => {
     expect(await audited('quarantine.release')).toMatchObject([{ target: String(a?.id) }]);
   });
 
-  it('discards for good, with a reason that is kept', async () => {
+  it('discards for good, and keeps the reason', async () => {
     const { events } = await listed('?reason=price_not_positive');
     const ids = events.map(({ id }) => id);
     const reason = 'The till was being tested.';
@@ -113,7 +113,7 @@ describe('the quarantine', () => {
 });
 
 describe('dead letters', () => {
-  it('are listed apart, and sent to their queue again', async () => {
+  it('are listed separately, and can be sent to their queue again', async () => {
     const { specversion: _, ...accepted } = event('dead', { sku: 'Q3' });
     const message = { v: 1, receivedAt: Date.now(), accepted: [{ ...accepted, subject: null }], refused: [] };
     const [row] = await stack.sql(

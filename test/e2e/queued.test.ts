@@ -31,7 +31,7 @@ async function statusOf(id: string) {
   return ((await response.json()) as { status: unknown }).status;
 }
 
-it('tells that an event is queued while the database does not take it, and stored once it has', async () => {
+it('reports an event as queued while the database is unavailable, and as stored afterwards', async () => {
   // To the consumer this is an outage, and the database still answers questions.
   await stack.sql(`create function refuse() returns trigger language plpgsql as
     $$ begin raise exception 'away' using errcode = '57P03'; end $$`);
@@ -50,7 +50,7 @@ it('tells that an event is queued while the database does not take it, and store
   );
 });
 
-it('knows of every event from its answer on', async () => {
+it('has a status for every event as soon as its request is answered', async () => {
   const ids = Array.from({ length: 500 }, (_, n) => `burst-${n}`);
   await send(ids);
   const seen = await Promise.all(ids.slice(0, 50).map(statusOf));

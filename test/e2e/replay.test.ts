@@ -107,7 +107,7 @@ function cli(url: string, ...args: string[]): { child: ChildProcess; ended: Prom
 }
 
 describe('a rebuild of the features', () => {
-  it('takes events that come in meanwhile once, and readers see no less than there was', async () => {
+  it('counts events that arrive meanwhile once, and never shows readers less than before', async () => {
     const live = (async () => {
       for (let batch = 0; batch < LIVE_BATCHES; batch += 1) await send(BATCH);
     })();
@@ -128,7 +128,7 @@ describe('a rebuild of the features', () => {
     expect(await purchases()).toBe(sent);
   }, 120_000);
 
-  it('goes on where it was when the command is killed', async () => {
+  it('continues after the command is killed', async () => {
     const { url, close } = await gate();
     const killed = cli(url, 'replay', '--rebuild', '--restart', '--rate', '50');
     const rows = () => stack.sql(`select replayed, total from millrace.replays where id = 'rebuild'`);
@@ -144,7 +144,7 @@ describe('a rebuild of the features', () => {
     expect(audit.length).toBe(3);
   }, 120_000);
 
-  it('sends a part of history through the queue again, and changes nothing that was folded', async () => {
+  it('replays a part of the history through the queue, and does not change folded features', async () => {
     let page = await step({ from: '2026-01-01T00:00:00Z', types: ['shop.purchase.v1'], limit: 300 });
     while (page.state !== 'done') {
       page = await step({ from: '2026-01-01T00:00:00Z', types: ['shop.purchase.v1'], limit: 300 });
@@ -154,7 +154,7 @@ describe('a rebuild of the features', () => {
     await folded(sent);
   });
 
-  it('refuses a part of history, an unknown type, and a history that retention has cut', async () => {
+  it('refuses a partial rebuild, an unknown type, and a history that retention has cut', async () => {
     expect(await step({ rebuild: true, from: '2026-01-01T00:00:00Z' })).toMatchObject({
       code: 'invalid_request',
     });

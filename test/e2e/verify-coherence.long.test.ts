@@ -1,6 +1,55 @@
-import { expect, it } from 'vitest';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, vi } from 'vitest';
 import { FAULTS } from '../../scripts/verify/faults.ts';
+import { checkHistory, readHistory } from '../support/coherence/history-checker.ts';
 import { verifyCoherence } from '../support/node/verify-coherence.ts';
+
+// A run goes on until each operation has its minimum, however slow the machine is.
+vi.setConfig({ testTimeout: 600_000 });
+
+/** What an independent checker makes of the history of a run. */
+function checked(path: string): { checks: string[]; judged: number; deleted: number } {
+  const history = readHistory(readFileSync(path, 'utf8'));
+  const { findings, judged } = checkHistory(history);
+  const deleted = history.writes.filter(({ absent, acknowledged }) => absent && acknowledged !== null).length;
+  return { checks: findings.map(({ check }) => check), judged, deleted };
+}
+
+it('finds no violation in the built worker while its objects are evicted and its runtime is killed', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-history-'));
+  try {
+    const file = join(folder, 'history.jsonl');
+    const { status, output } = verifyCoherence('--seconds', '10', '--reads', '1000', '--history', file);
+    expect(output).toContain('violations: 0\n');
+    expect(output).toMatch(/killed the runtime +[1-9]/);
+    expect(output).toMatch(/evicted a regional clock +[1-9]/);
+    expect(output).toMatch(/aborted all objects at once +[1-9]/);
+    expect(status).toBe(0);
+    const { checks, judged, deleted } = checked(file);
+    expect(checks).toEqual([]);
+    expect(judged).toBeGreaterThan(800);
+    expect(deleted).toBeGreaterThan(1);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+it('finds violations if every entry counts as valid, and so does an independent checker of its history', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-history-'));
+  try {
+    const file = join(folder, 'history.jsonl');
+    const args = ['--seconds', '6', '--reads', '200', '--broken', 'validity', '--history', file];
+    const { status, output } = verifyCoherence(...args);
+    expect(output).toMatch(/violations: [1-9]/);
+    expect(output).toMatch(/strong: strong read of product:/);
+    expect(status).toBe(0);
+    expect(checked(file).checks).toContain('linearizable');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 /** More than what bounded readers are owed of unannounced commits, which the fault of the relay shows in. */
 const SECONDS = '40';

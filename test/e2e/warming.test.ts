@@ -22,7 +22,7 @@ async function othersRead(reads: number): Promise<void> {
   for (let read = 0; read < reads; read += 1) await get('WARM-OTHER');
 }
 
-it('fills a page that many read as soon as it was invalidated, and one that nearly nobody reads not at all', async () => {
+it('fills a popular page as soon as it is invalidated, and never one that is rarely read', async () => {
   for (const sku of ['WARM-POPULAR', 'WARM-RARE', 'WARM-OTHER']) await put(sku, 1);
   await get('WARM-RARE');
   for (let read = 0; read < 30; read += 1) await get('WARM-POPULAR');

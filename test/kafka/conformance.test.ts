@@ -141,7 +141,7 @@ function conformance(title: string, open: () => Promise<Pick<BridgeOptions, 'bac
       expect(beyond.status).toBeGreaterThanOrEqual(400);
     });
 
-    it('gives what is not committed again, and what is committed never', async () => {
+    it('delivers uncommitted records again, and committed ones never', async () => {
       const topic = name('commit');
       const group = name('group');
       await kafka
@@ -164,7 +164,7 @@ function conformance(title: string, open: () => Promise<Pick<BridgeOptions, 'bac
       await kafka.admin().removeConsumerInstance(group, 'b');
     });
 
-    it('commits by itself where it is asked to', async () => {
+    it('commits automatically on request', async () => {
       const topic = name('auto');
       const group = name('group');
       await kafka.producer().produce(topic, 'once', { partition: 0 });
@@ -178,7 +178,7 @@ function conformance(title: string, open: () => Promise<Pick<BridgeOptions, 'bac
       expect(committed?.offset).toBe(1);
     });
 
-    it('begins at the end of a partition, or refuses, where nothing is committed and it is told to', async () => {
+    it('begins at the end of a partition, or refuses, as configured, if no offset is committed', async () => {
       const topic = name('reset');
       await kafka.producer().produce(topic, 'before', { partition: 0 });
       const latest = consumer(name('group'), 'a', topic, { autoOffsetReset: 'latest', timeout: 3_000 });
@@ -193,7 +193,7 @@ function conformance(title: string, open: () => Promise<Pick<BridgeOptions, 'bac
       throw new Error('Nothing ever came.');
     });
 
-    it('gives each partition of a group to one instance', async () => {
+    it('assigns each partition of a group to one instance', async () => {
       const topic = name('instances');
       const group = name('group');
       await kafka.producer().produce(topic, 'first', { partition: 0 });
@@ -220,7 +220,7 @@ function conformance(title: string, open: () => Promise<Pick<BridgeOptions, 'bac
       expect((await kafka.admin().consumers()).find((one) => one.name === group)).toBeUndefined();
     });
 
-    it('tells its topics, and where their partitions begin and end', async () => {
+    it('lists its topics, and where their partitions begin and end', async () => {
       const topic = name('offsets');
       await kafka.producer().produceMany([
         { topic, value: 'a', partition: 0, timestamp: 1_000 },
@@ -237,7 +237,7 @@ function conformance(title: string, open: () => Promise<Pick<BridgeOptions, 'bac
       expect((await at(1_500))[0]).toBe(1);
     });
 
-    it('refuses strangers, and tells what is wrong with a request', async () => {
+    it('refuses other credentials, and says what is wrong with a request', async () => {
       const wrong = `Basic ${Buffer.from(`${USERNAME}:wrong`).toString('base64')}`;
       for (const authorization of [null, wrong, 'Bearer x']) {
         const refused = await raw('/topics', {}, authorization);
@@ -265,7 +265,7 @@ function conformance(title: string, open: () => Promise<Pick<BridgeOptions, 'bac
         expect(json).toMatchObject({ status, error: expect.any(String) });
     });
 
-    it('takes a thousand messages and gives each back once', async () => {
+    it('accepts a thousand messages and delivers each once', async () => {
       const topic = name('many');
       const group = name('group');
       const values = Array.from({ length: 1_000 }, (_, n) => String(n).padStart(4, '0'));

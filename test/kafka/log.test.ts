@@ -62,7 +62,7 @@ function segmentsOf(folder: string): string[] {
     .toSorted();
 }
 
-it('has everything that was answered, and the committed offsets, after its process was killed', {
+it('has every acknowledged record, and the committed offsets, after its process was killed', {
   timeout: 60_000,
 }, async () => {
   const folder = newFolder();
@@ -108,7 +108,7 @@ it.each([
   await after.bridge.stop();
 });
 
-it('refuses to open what is damaged in the middle, rather than to lose it in silence', async () => {
+it('refuses to open a log that is damaged in the middle, so that no record is lost silently', async () => {
   const folder = newFolder();
   const before = await open(folder, { segmentBytes: 1_024 });
   for (let n = 0; n < 40; n += 1) await before.kafka.producer().produce('t', 'x'.repeat(100));
@@ -119,7 +119,7 @@ it('refuses to open what is damaged in the middle, rather than to lose it in sil
   await expect(open(folder, { segmentBytes: 1_024 })).rejects.toThrow('damaged');
 });
 
-it('drops the oldest segments beyond its bounds, and tells where the log begins', async () => {
+it('drops the oldest segments beyond its limits, and reports where the log begins', async () => {
   const folder = newFolder();
   const bounds = { segmentBytes: 1_024, retentionBytes: 4_096 };
   const before = await open(folder, bounds);
@@ -137,7 +137,7 @@ it('drops the oldest segments beyond its bounds, and tells where the log begins'
   await bridge.stop();
 });
 
-it('is of one process at a time, and takes over what a killed one has left locked', async () => {
+it('belongs to one process at a time, and takes over the lock of a killed one', async () => {
   const folder = newFolder();
   const { bridge } = await open(folder);
   await expect(open(folder)).rejects.toThrow('in use by another bridge');

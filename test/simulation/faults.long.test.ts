@@ -5,7 +5,7 @@ import { FAULTS, faultyCopy } from './faults.ts';
 /** Longer than the most seeds take on one busy core, in milliseconds. */
 const TIMEOUT_MS = 240_000;
 
-it.each(FAULTS)('the simulation finds it when $name', { timeout: TIMEOUT_MS }, (fault) => {
+it.each(FAULTS)('the simulation finds the fault when $name', { timeout: TIMEOUT_MS }, (fault) => {
   using copy = faultyCopy(fault);
   const args = ['test/simulation/sim.ts', '--seeds', String(fault.seedsMax), '--brief'];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {

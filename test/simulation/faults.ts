@@ -172,6 +172,13 @@ export const FAULTS: readonly Fault[] = [
     "if (report !== undefined || epoch === '') return loaded;",
   ),
   fault(
+    'the epochs in which changes were relayed are ignored',
+    MANY,
+    'src/cache/as-of.ts',
+    'if (unknown.length === 0) return true;',
+    'if (unknown.length >= 0) return true;',
+  ),
+  fault(
     'a reader joins a sync that did not ask for its token',
     MANY,
     FOLLOWER,

@@ -1,4 +1,4 @@
-import { InvalidatedChanges } from '../../src/cache/as-of.ts';
+import { EndedEpochs, InvalidatedChanges } from '../../src/cache/as-of.ts';
 import { type Clock, newClock, raise } from '../../src/cache/clock/clock.ts';
 import { ClockFollower } from '../../src/cache/clock/follower.ts';
 import type { ClockParent } from '../../src/cache/clock/mirror.ts';
@@ -83,6 +83,7 @@ export class IsolateMachine extends Machine {
   memory = new MemoryTier(1_000_000);
   refreshing = new Map<string, number>();
   invalidated = new InvalidatedChanges();
+  ended = new EndedEpochs();
   regionHedge: RegionHedge;
 
   constructor(name: string, region: RegionMachine, time: Time) {
@@ -100,6 +101,7 @@ export class IsolateMachine extends Machine {
     this.memory = new MemoryTier(1_000_000);
     this.refreshing = new Map();
     this.invalidated = new InvalidatedChanges();
+    this.ended = new EndedEpochs();
   }
 }
 

@@ -113,7 +113,15 @@ export class Origin extends Machine {
     const pending = this.outbox.flatMap(({ id, tags, relayed }) =>
       relayed === undefined ? [{ outboxId: id, tags }] : [],
     );
-    return { relayedSeq: seqs.length === 0 ? undefined : Math.max(...seqs), pending, truncated: false };
+    const others = this.outbox
+      .flatMap(({ relayed }) => relayed?.epoch ?? [])
+      .filter((other) => other !== epoch);
+    return {
+      relayedSeq: seqs.length === 0 ? undefined : Math.max(...seqs),
+      pending,
+      truncated: false,
+      otherEpochs: [...new Set(others)],
+    };
   }
 
   markRelayed(ids: readonly number[], token: { epoch: string; seq: number }): void {

@@ -26,7 +26,7 @@ it('gives the same answer for the same seed', { timeout: TIMEOUT_MS }, () => {
   expect(answer()).toBe(answer());
 });
 
-it(`finds it when ${FAULT}`, { timeout: TIMEOUT_MS }, () => {
+it(`finds the fault when ${FAULT}`, { timeout: TIMEOUT_MS }, () => {
   const fault = FAULTS.find(({ name }) => name === FAULT);
   if (!fault) throw new Error(`test/simulation/faults.ts has no fault "${FAULT}".`);
   using copy = faultyCopy(fault);
@@ -35,7 +35,7 @@ it(`finds it when ${FAULT}`, { timeout: TIMEOUT_MS }, () => {
   expect(status).toBe(1);
 });
 
-it('refuses a number of seeds that is no number', { timeout: TIMEOUT_MS }, () => {
+it('refuses a number of seeds that is not a number', { timeout: TIMEOUT_MS }, () => {
   const { status, stderr } = sim(ROOT, '--seeds', 'many');
   expect(status).not.toBe(0);
   expect(stderr).toContain('--seeds is a whole number above 0');

@@ -299,7 +299,7 @@ export class World {
     read: number,
   ): Promise<CachedAnswer> {
     // As they are now: a restart gives the isolate others, and what is still under way goes on with its own.
-    const { follower, invalidated, memory, refreshing, time, region, regionHedge } = isolate;
+    const { follower, invalidated, ended, memory, refreshing, time, region, regionHedge } = isolate;
     const policy = this.#plan.policies[key];
     if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
     const parent = {
@@ -329,7 +329,7 @@ export class World {
         key,
         policy,
         consistency,
-        load: () => this.#load(isolate, key, { follower, invalidated, read }),
+        load: () => this.#load(isolate, key, { follower, invalidated, ended, read }),
       },
       {
         follower,
@@ -354,7 +354,14 @@ export class World {
   async #load(
     isolate: IsolateMachine,
     key: string,
-    { follower, invalidated, read }: Pick<IsolateMachine, 'follower' | 'invalidated'> & { read: number },
+    {
+      follower,
+      invalidated,
+      ended,
+      read,
+    }: Pick<IsolateMachine, 'follower' | 'invalidated' | 'ended'> & {
+      read: number;
+    },
   ): Promise<Loaded> {
     const { time } = isolate;
     const { epoch, seq } = follower.mirror.clock;
@@ -380,6 +387,8 @@ export class World {
       // The database itself is this world's, so nothing is asked through drizzle's.
       reflection: { db: undefined as never, report: () => report, reportOn: never },
       invalidated,
+      ended,
+      currentEpoch: () => this.#toRoot(isolate, () => this.#root.epoch),
       invalidate: (tags) => this.#invalidateFrom(isolate, tags),
       withTimeout: time.withTimeout,
     });
@@ -404,16 +413,10 @@ export class World {
     if (answer.source.hit) this.hits += 1;
     const policy = this.#plan.policies[key];
     if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
-    const tokenOut = this.#living(answer.token);
+    const tokenOut = answer.token === undefined ? undefined : parseToken(answer.token);
     const { line, records } = recordsOf(isolate.name, key, ask, at, answer, policy, tokenOut);
     this.log(() => line);
     this.reads.push(...records);
-  }
-
-  /** The token, unless the root has another epoch by now: until isolates hear of it, the old epoch's promise little. */
-  #living(token: string | undefined): Token | undefined {
-    const parsed = token === undefined ? undefined : parseToken(token);
-    return parsed?.epoch === this.#root.epoch ? parsed : undefined;
   }
 
   #relayPorts(): RelayPorts {

@@ -59,7 +59,7 @@ beforeAll(async () => {
 describe('every route of the document', () => {
   const app = appOf(new Isolate(catalog));
 
-  it('asks a stranger for the key where the document says so, and nobody else', async () => {
+  it('asks for the key exactly where the document says so', async () => {
     const routes = await routesOf(app);
     const open = routes.filter(({ isClosed }) => !isClosed).map(({ method, path }) => `${method} ${path}`);
     expect(open.sort()).toEqual([
@@ -83,7 +83,7 @@ describe('every route of the document', () => {
     }
   });
 
-  it('answers a stranger with the same 401 whatever is wrong with the request', async () => {
+  it('answers every request without the key with the same 401, even if it is invalid', async () => {
     for (const [method, path] of [
       ['GET', '/v1/customers?limit=0'],
       ['GET', '/v1/customers/%3Cb%3E'],
@@ -99,7 +99,7 @@ describe('every route of the document', () => {
     }
   });
 
-  it('is found again by a reader with the key', async () => {
+  it('is reachable with the key', async () => {
     const statuses = async (headers: Record<string, string>) => [
       (await call(app, 'GET', '/v1/customers?limit=0', headers)).status,
       (await call(app, 'GET', '/v1/nothing', headers)).status,
@@ -163,13 +163,13 @@ describe('views', () => {
     }
   });
 
-  it('that are closed let no other cache give their answers to strangers', async () => {
+  it('that are closed forbid other caches to share their answers', async () => {
     const { headers } = await call(app, 'GET', '/v1/closed/two', KEY);
     expect(headers.get('cache-control')).toContain('private');
     expect(headers.get('vary')).toContain('Authorization');
   });
 
-  it('that are public answer all alike, whatever credential is sent', async () => {
+  it('that are public give the same answer for any credential', async () => {
     await call(app, 'GET', '/v1/open/one', KEY);
     for (const headers of Object.values(STRANGERS)) {
       const answer = await call(app, 'GET', '/v1/open/one', headers);
@@ -181,7 +181,7 @@ describe('views', () => {
     }
   });
 
-  it('that take the principal have an answer for each, and none for a wrong credential', async () => {
+  it('that take the principal have an answer for each principal, and 401 for a wrong credential', async () => {
     const answers = [];
     for (const headers of [{}, KEY, {}, KEY]) {
       const { json, headers: told } = await call(app, 'GET', '/v1/mine/one', headers);

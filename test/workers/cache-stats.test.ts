@@ -56,7 +56,7 @@ it('has windows that slide by the minute, and keeps an hour of them', async () =
   });
 });
 
-it('takes a bounded number of series, and the text of their labels in any order for one', async () => {
+it('keeps a bounded number of series, and treats labels in any order as one series', async () => {
   await runInDurableObject(stats('bounded'), (_, state) => {
     const store = new CounterStore(state.storage);
     const many = Array.from({ length: SERIES_MAX + 5 }, (_, n) => counted(1, `view ${n}`));
@@ -72,7 +72,7 @@ it('takes a bounded number of series, and the text of their labels in any order 
   });
 });
 
-it('tells how many isolates have reported lately, and what their memory holds', async () => {
+it('reports the active isolates, and the size of their memory tiers', async () => {
   await runInDurableObject(stats('isolates'), (_, state) => {
     const store = new CounterStore(state.storage);
     const batch = { n: 1, counters: [counted(1)] };
@@ -108,7 +108,7 @@ it.each(MIGRATIONS.map((_, step) => step))('keeps what it has counted when step 
   });
 });
 
-it('is shown to those with the key, and to everybody where the deployment says so', async () => {
+it('need the key, unless the deployment makes them public', async () => {
   const get = async (isPublic: string | boolean, path: string) =>
     (await app.request(path, {}, { ...env, METRICS_PUBLIC: isPublic }, createExecutionContext())).status;
   expect(await get(false, '/metrics')).toBe(401);
@@ -118,7 +118,7 @@ it('is shown to those with the key, and to everybody where the deployment says s
   expect(await get(true, '/v1/admin/cache/stats')).toBe(401);
 });
 
-it('refuses what is no batch', async () => {
+it('refuses a value that is not a batch', async () => {
   await runInDurableObject(stats('refusing'), async (object) => {
     const batch = { isolate: 'a', n: 0, counters: [] };
     await expect(object.flush(batch)).rejects.toThrow();

@@ -55,7 +55,7 @@ it('gives each change a number without a gap, also over an eviction', async () =
   expect((await next('numbers', 3)).changes.map(({ seq }) => seq)).toEqual([4, 5]);
 });
 
-it('answers who waits as soon as something that it wants is there', async () => {
+it('answers a waiting reader as soon as a selected change arrives', async () => {
   const { epoch } = await start('waiting');
   const waits = (type: string) =>
     feed('waiting').next({
@@ -86,7 +86,7 @@ it('reads in pages, and misses nothing between them', async () => {
   expect(seen).toEqual(Array.from({ length: 3_000 }, (_, n) => n));
 });
 
-it('says so where it cannot go on', async () => {
+it('returns a reset if it cannot continue', async () => {
   await feed('reset').append(changes(1, 2));
   expect(await next('reset', 3)).toMatchObject({ reset: 'from_the_future', position: { seq: 2 } });
   const other = { epoch: '00000000-0000-4000-8000-000000000000', seq: 1 };
@@ -98,7 +98,7 @@ it('says so where it cannot go on', async () => {
   });
 });
 
-it('keeps an hour and a hundred thousand, and never gives a number twice', async () => {
+it('keeps an hour and a hundred thousand changes, and never reuses a number', async () => {
   await runInDurableObject(feed('bounds'), (_, state) => {
     const store = new FeedStore(state.storage, () => 'unused');
     store.append(changes(0, 100), 0);
@@ -118,7 +118,7 @@ it('keeps an hour and a hundred thousand, and never gives a number twice', async
   expect(await runDurableObjectAlarm(feed('bounds'))).toBe(true);
 });
 
-it('refuses newcomers while all places are taken, and no stream that has begun', async () => {
+it('refuses new streams while all places are taken, and no stream that has begun', async () => {
   const { epoch, seq } = await start('crowd');
   const question = { after: { epoch, seq }, filter: ALL, waitMs: 0 };
   const readers = Array.from({ length: READERS_MAX }, newcomer);
@@ -137,7 +137,7 @@ it('refuses newcomers while all places are taken, and no stream that has begun',
   expect(await feed('crowd').next({ ...question, reader: newcomer() })).not.toBeNull();
 });
 
-it('appends a change once that one call has twice, and refuses a call of too many', async () => {
+it('appends a change once if a call has it twice, and refuses a call with too many', async () => {
   await feed('twice').append([change(1), change(2), change(1)]);
   expect((await next('twice', 0)).changes.map(({ change: { change: id } }) => id)).toEqual([1, 2]);
   await runInDurableObject(feed('twice'), async (object) => {

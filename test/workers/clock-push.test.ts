@@ -8,7 +8,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-it('a region knows of an invalidation by the push alone, without asking the root', async () => {
+it('a region learns of an invalidation from the push alone, without a sync', async () => {
   const region = env.TAG_CLOCK.getByName('afr');
   const ask = (maxAgeMs: number) =>
     runInDurableObject(region, (object) =>

@@ -37,7 +37,7 @@ async function plant(key: string, body: string): Promise<void> {
 }
 
 describe("the data centre's tier", () => {
-  it('gives back what it was given, to any isolate and whatever the key', async () => {
+  it('returns a stored entry to any isolate, for any key', async () => {
     for (const key of ['round-trip', `view/${'ü?#&%\n'.repeat(700)}`, '']) {
       await new ColoTier(caches.default, 60).put(key, ENTRY);
       expect(await new ColoTier(caches.default, 60).get(key)).toEqual(ENTRY);
@@ -57,7 +57,7 @@ describe("the data centre's tier", () => {
     expect((await tier.get('replaced'))?.stamp).toBe(8);
   });
 
-  it('asks for a short URL made of a digest, and for whole seconds of time to live', async () => {
+  it('uses a short URL with a digest, and a time to live in whole seconds', async () => {
     const cache = new RecordingCache();
     await new ColoTier(cache, 59.2).put('x'.repeat(4_096), ENTRY);
     await new ColoTier(cache, 0).put('k', ENTRY);
@@ -68,7 +68,7 @@ describe("the data centre's tier", () => {
     }
   });
 
-  it('lets an entry go after its time to live', async () => {
+  it('drops an entry after its time to live', async () => {
     const tier = new ColoTier(caches.default, 1);
     await tier.put('short', ENTRY);
     await vi.waitFor(async () => expect(await tier.get('short')).toBeUndefined(), { timeout: 4_000 });
@@ -80,18 +80,18 @@ describe("the data centre's tier", () => {
     ['other JSON', '{"body":1}'],
     ['a slot that no clock has', JSON.stringify({ ...ENTRY, slots: [65_536] })],
     ['a missing stamp', JSON.stringify({ ...ENTRY, stamp: undefined })],
-  ])('misses where %s is under the key', async (what, body) => {
+  ])('misses if %s is stored under the key', async (what, body) => {
     const key = `garbage/${what}`;
     await plant(key, body);
     expect(await new ColoTier(caches.default, 60).get(key)).toBeUndefined();
   });
 
-  it('finds what is planted well-formed, so the garbage was really looked at', async () => {
+  it('finds a well-formed planted entry, so the garbage was really read', async () => {
     await plant('planted', JSON.stringify(ENTRY));
     expect(await new ColoTier(caches.default, 60).get('planted')).toEqual(ENTRY);
   });
 
-  it('does not take an entry that is too large', async () => {
+  it('does not store an entry that is too large', async () => {
     const cache = new RecordingCache();
     await new ColoTier(cache, 60).put('large', { ...ENTRY, body: 'x'.repeat(2_000_001) });
     expect(cache.urls).toEqual([]);
@@ -121,7 +121,7 @@ describe("the data centre's tier", () => {
     }
   });
 
-  it('misses where the cache answers with something that is not the entry as it was stored', async () => {
+  it('misses if the cache returns another entry than the stored one', async () => {
     const partial: ColoCache = {
       match: async () => new Response('{"body":', { status: 206 }),
       put: async () => undefined,

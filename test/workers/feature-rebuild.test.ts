@@ -20,7 +20,7 @@ function bought(seq: number, customerId = CUSTOMER): FoldableEvent {
 }
 
 describe('a rebuild in a feature shard', () => {
-  it('shows readers nothing of what it builds, then all of it, and names the keys that differ', async () => {
+  it('shows readers the old cells until the flip, then the new ones, and names the keys that differ', async () => {
     const shard = env.FEATURE_SHARD.getByName(SHARD);
     const history = [bought(1), bought(2), bought(3, OTHER)];
     // What is read lacks an event, as after a fault.
@@ -45,7 +45,7 @@ describe('a rebuild in a feature shard', () => {
     expect(await again.changedKeys(10)).toEqual([]);
   });
 
-  it('neither loses nor doubles what is folded live, before, between and behind the pages', async () => {
+  it('neither loses nor duplicates live events before, between and after the pages', async () => {
     const shard = env.FEATURE_SHARD.getByName(SHARD);
     const before = await shard.read('customer', [CUSTOMER], NOW);
     expect(before[0]?.['purchases_30d']).toMatchObject({ value: 2 });
@@ -61,7 +61,7 @@ describe('a rebuild in a feature shard', () => {
     expect((await shard.read('customer', [CUSTOMER], NOW))[0]).toMatchObject({ purchases_30d: { value: 5 } });
   });
 
-  it('refuses the pages and the flip of a run that is not the one that is open', async () => {
+  it('refuses the pages and the flip of a run that is not open', async () => {
     const shard = env.FEATURE_SHARD.getByName(SHARD);
     await shard.beginRebuild(RUN);
     expect(await shard.build(SHARD, 'customer', NEXT_RUN, [bought(7)])).toBe(false);

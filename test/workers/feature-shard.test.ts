@@ -19,7 +19,7 @@ function purchaseOf(
 }
 
 describe('a feature shard', () => {
-  it('folds each event once, however often it comes, and across evictions', async () => {
+  it('folds each event once, even if it is delivered repeatedly and across evictions', async () => {
     const shard = env.FEATURE_SHARD.getByName(SHARD);
     const events = [purchaseOf(1, 'A'), purchaseOf(2, 'B', 40), purchaseOf(3, 'A', 1)];
     expect(await shard.fold(SHARD, 'customer', events)).toEqual({ folded: 3, keys: [CUSTOMER] });
@@ -46,7 +46,7 @@ describe('a feature shard', () => {
     expect(await again.foldedEvents()).toBe(3);
   });
 
-  it('keeps out keys that belong to another shard', async () => {
+  it('ignores keys that belong to another shard', async () => {
     const stranger = Array.from({ length: 50 }, (_, index) => `c${index}`).find(
       (key) => shardOf('customer', key) !== SHARD,
     );
@@ -55,13 +55,13 @@ describe('a feature shard', () => {
     expect(keys).toEqual([]);
   });
 
-  it('answers for a key that nothing has counted for', async () => {
+  it('answers for a key without events', async () => {
     const [row] = await env.FEATURE_SHARD.getByName(SHARD).read('customer', ['nobody'], NOW);
     expect(row?.['purchases_30d']).toEqual({ value: 0, status: 'NOT_FOUND', eventAt: null });
     expect(row?.['last_purchase_at']).toEqual({ value: null, status: 'NOT_FOUND', eventAt: null });
   });
 
-  it('refuses more than its bounds', async () => {
+  it('refuses calls beyond its limits', async () => {
     const shard = env.FEATURE_SHARD.getByName(SHARD);
     // Inside the object: a rejection that crosses the call is reported a second time by the test runtime.
     await runInDurableObject(shard, async (object) => {

@@ -37,7 +37,7 @@ function watch<T>(promise: Promise<T>) {
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('the gate of a key', () => {
-  it('tells one of a thousand to fill, and gives the others what that one brings', async () => {
+  it('lets one of a thousand callers fill, and gives the others its entry', async () => {
     const gate = gateOf('thousand');
     const entering = Array.from({ length: 1_000 }, () => gate.enter(NEED, 10_000));
     const first = await Promise.race(entering);
@@ -68,7 +68,7 @@ describe('the gate of a key', () => {
     expect(flights.every(({ entry }) => entry.stamp === 6)).toBe(true);
   });
 
-  it('frees the waiters of a filler that never comes back, within its lease', async () => {
+  it('releases the waiters of a filler that never returns, within its lease', async () => {
     const gate = gateOf('hanging');
     const sentAtMs = systemNow();
     await ticketOf(gate);
@@ -83,7 +83,7 @@ describe('the gate of a key', () => {
     expect(verdicts.filter(({ verdict }) => verdict === 'value')).toHaveLength(19);
   });
 
-  it('lets everybody go when the next filler hangs, too', async () => {
+  it('releases all waiters when the next filler hangs, too', async () => {
     const gate = gateOf('hanging-twice');
     const sentAtMs = systemNow();
     await ticketOf(gate);
@@ -119,7 +119,7 @@ describe('the gate of a key', () => {
     expect(verdicts.filter(({ verdict }) => verdict === 'value')).toHaveLength(2);
   });
 
-  it('lets all read by themselves when the answer is not to be shared', async () => {
+  it('lets every waiter read the origin if the answer must not be shared', async () => {
     const gate = gateOf('disbanded');
     const ticketId = await ticketOf(gate, 10_000);
     const waiting = Array.from({ length: 5 }, () => gate.enter(NEED, 10_000));
@@ -129,7 +129,7 @@ describe('the gate of a key', () => {
     expect(verdicts.every(({ verdict }) => verdict === 'fill')).toBe(true);
   });
 
-  it('gives late-comers the result for a moment, and then forgets it', async () => {
+  it('gives callers that arrive late the result for a moment, and then drops it', async () => {
     const gate = gateOf('late');
     await gate.complete(await ticketOf(gate), entryAt(5));
     expect(await gate.enter(NEED, LEASE_MS)).toMatchObject({ verdict: 'value' });
@@ -137,7 +137,7 @@ describe('the gate of a key', () => {
     expect(await gate.enter(NEED, LEASE_MS)).toMatchObject({ verdict: 'fill' });
   });
 
-  it('forgets everything with an eviction, and goes on', async () => {
+  it('loses its state with an eviction, and continues', async () => {
     const stub = env.FILL_GATE.getByName('evicted');
     const ticketId = await ticketOf(stub, 10_000);
     await evictDurableObject(stub);
@@ -150,7 +150,7 @@ describe('the gate of a key', () => {
     expect(await waiting).toMatchObject({ verdict: 'value', entry: { stamp: 5 } });
   });
 
-  it('lets a waiting caller read by itself when the object dies', async () => {
+  it('lets a waiting caller read the origin when the object dies', async () => {
     const stub = env.FILL_GATE.getByName('dying');
     await ticketOf(stub, 10_000);
     const sentAtMs = systemNow();
@@ -165,7 +165,7 @@ describe('the gate of a key', () => {
     expect(systemNow() - sentAtMs).toBeLessThan(SLACK_MS);
   });
 
-  it('refuses what is no need, no lease and no entry, and goes on', async () => {
+  it('refuses an invalid need, lease or entry, and continues', async () => {
     const stub = env.FILL_GATE.getByName('refusing');
     // Inside the object: a rejection that crosses the call is reported a second time by the test runtime.
     await runInDurableObject(stub, async (object) => {

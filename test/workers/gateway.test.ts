@@ -23,7 +23,7 @@ const jsonBody = (body: unknown, headers: HeadersInit = {}) => ({
   body: typeof body === 'string' ? body : JSON.stringify(body),
 });
 
-describe('what is closed', () => {
+describe('a closed route', () => {
   it.each([
     ['POST', '/v1/events'],
     ['PUT', '/v1/products/85123A'],
@@ -56,7 +56,7 @@ it('serves cached reads by the fastest router that hono has', async () => {
   expect(app.router.name).toBe('SmartRouter + RegExpRouter');
 });
 
-it('has its own routes where no declaration may have one', async () => {
+it('keeps its own routes on reserved paths', async () => {
   const app = appOf(new Isolate(defineCatalog({})));
   const document = await (await app.request('/openapi.json', {}, env, createExecutionContext())).json();
   const { paths } = z.object({ paths: z.record(z.string(), z.unknown()) }).parse(document);
@@ -93,7 +93,7 @@ it('reaches the more specific of two routes, in whatever order they are declared
   expect(await asked('/v1/stations/7')).toEqual({ pointer: 'one' });
 });
 
-it('has no route where a path is spelled otherwise', async () => {
+it('has no route for another spelling of a path', async () => {
   expect((await call('GET', '/V1/ADMIN/pipeline', { headers: KEY })).status).toBe(404);
 });
 
@@ -310,7 +310,7 @@ describe('without a database', () => {
     expect(ready.json).toMatchObject({ checks: { database: 'unavailable', clock: 'ok', artifacts: 'ok' } });
   });
 
-  it('features are read all the same', async () => {
+  it('features are still read', async () => {
     const answer = await call(
       'POST',
       '/v1/features/read',
@@ -321,7 +321,7 @@ describe('without a database', () => {
   });
 });
 
-describe('what describes itself', () => {
+describe('the document of the API', () => {
   it('has every view and write of the catalog in OpenAPI, and a schema for every event type', async () => {
     const { json } = await call('GET', '/openapi.json');
     expect(Object.keys(json['paths'] as object)).toEqual(

@@ -24,7 +24,7 @@ const TYPES = [
 ] as const;
 
 describe('the runtime', () => {
-  it('gives every element type back as it took it, in one graph with an input of each', async () => {
+  it('returns every element type unchanged, in one graph with an input of each', async () => {
     const graph = await loadGraph(echoGraph(TYPES.map(([, type]) => type)));
     expect(graph.inputs).toEqual(
       TYPES.map(([datatype, type]) => ({ name: type.toLowerCase(), datatype, shape: [-1] })),
@@ -45,7 +45,7 @@ describe('the runtime', () => {
     }
   });
 
-  it('runs two inputs of different types and gives two outputs', async () => {
+  it('runs two inputs of different types and returns two outputs', async () => {
     const graph = await loadGraph(regressionGraph());
     expect(graph.inputs).toEqual([
       { name: 'features', datatype: 'FP32', shape: [-1, 2] },
@@ -73,7 +73,7 @@ describe('the runtime', () => {
     expect(sums?.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 5);
   });
 
-  it('refuses what is no graph, and an output that is no tensor, with what to do', async () => {
+  it('refuses bytes that are not a graph, and an output that is not a tensor, with a remedy', async () => {
     await expect(loadGraph(Uint8Array.of(1, 2, 3))).rejects.toMatchObject({ code: 'invalid_model' });
     const zipmap = graphBytes({
       inputs: [['input', 'FLOAT', ['batch', 2]]],
@@ -147,7 +147,7 @@ describe('publishing', () => {
     return { manifest, golden, model: onnx };
   };
 
-  it('stores the version, which is read back', async () => {
+  it('stores the version, and reads it back', async () => {
     await publish(mood, await bundle(), ports);
     expect(await readChampion('mood', ports.store)).toEqual((await bundle()).manifest);
   });
@@ -160,7 +160,7 @@ describe('publishing', () => {
     });
   });
 
-  it('refuses a version that is not the one of its parts, other outputs, and candidates', async () => {
+  it('refuses a version that does not follow from its parts, other outputs, and candidates', async () => {
     const refused = async (more: object, pointer: string) =>
       await expect(publish(mood, await bundle(more), ports)).rejects.toMatchObject({
         code: 'invalid_model',
@@ -173,7 +173,7 @@ describe('publishing', () => {
     await expect(publish(mood, withCandidates, ports)).rejects.toMatchObject({ pointer: '/candidates' });
   });
 
-  it('says so where an earlier release wrote the manifest', async () => {
+  it('reports a manifest of an earlier release', async () => {
     const old = { columns: ['a'], inputs: [{ name: 'x', datatype: 'FP32' }] };
     stored.set('models/old/champion.json', Uint8Array.from(new TextEncoder().encode(JSON.stringify(old))));
     await expect(readChampion('old', ports.store)).rejects.toMatchObject({

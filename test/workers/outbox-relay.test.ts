@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 
 /** No database listens in these tests, so every sweep fails: what has to hold then is that none is forgotten. */
 
-it('goes on trying, ever more seldom, while the database is away', async () => {
+it('retries with growing delays while the database is unavailable', async () => {
   const relay = env.OUTBOX_RELAY.getByName('main');
   const alarmIn = async () =>
     await runInDurableObject(relay, async (_, state) => ((await state.storage.getAlarm()) ?? 0) - Date.now());
@@ -19,7 +19,7 @@ it('goes on trying, ever more seldom, while the database is away', async () => {
   expect(second).toBeLessThan(60_001);
 });
 
-it('is armed by a sweep that fails, and tells the caller', async () => {
+it('is armed by a failing sweep, and reports the failure to the caller', async () => {
   const relay = env.OUTBOX_RELAY.getByName('another');
   // Inside the object: a rejection that crosses the call is reported a second time by the test runtime.
   await runInDurableObject(relay, async (object, state) => {

@@ -40,7 +40,7 @@ it('counts a transaction once, however often it is sent, also over an eviction',
   expect(await quality('once').uncounted([idOf(1), idOf(2), idOf(3)])).toEqual([idOf(3)]);
 });
 
-it('has windows that slide, and compares each with what was before it', async () => {
+it('has sliding windows, and compares each with the time before it', async () => {
   await runInDurableObject(quality('windows'), (_, state) => {
     const store = new QualityStore(state.storage);
     let n = 0;
@@ -68,7 +68,7 @@ it('has windows that slide, and compares each with what was before it', async ()
   });
 });
 
-it('counts what comes late as of when it was stored, and what is of the future as of now', async () => {
+it('counts a late batch at its storing time, and a batch from the future as of now', async () => {
   await runInDurableObject(quality('late'), (_, state) => {
     const store = new QualityStore(state.storage);
     store.add(batch(1, BEGIN - 120), BEGIN);
@@ -107,7 +107,7 @@ it('keeps a bounded number of rows, and its totals', async () => {
   });
 });
 
-it('tells a bounded number of types apart', async () => {
+it('distinguishes a bounded number of types', async () => {
   await runInDurableObject(quality('types'), (_, state) => {
     const store = new QualityStore(state.storage);
     for (let n = 1; n <= TYPES_MAX + 5; n += 1) store.add(batch(n, BEGIN, `type ${n}`), BEGIN);
@@ -119,7 +119,7 @@ it('tells a bounded number of types apart', async () => {
   });
 });
 
-it('prunes by its alarm while there is anything to go, and is idle then', async () => {
+it('prunes by its alarm while rows can expire, and is idle afterwards', async () => {
   const object = quality('alarm');
   await object.add(batch(1, Math.floor(Date.now() / 60_000)));
   expect(await runDurableObjectAlarm(object)).toBe(true);
@@ -136,7 +136,7 @@ it('prunes by its alarm while there is anything to go, and is idle then', async 
   });
 });
 
-it('refuses what is no batch', async () => {
+it('refuses a value that is not a batch', async () => {
   await runInDurableObject(quality('refusing'), async (object) => {
     const valid = batch(1, 1);
     await expect(object.add({ ...valid, id: 'x' })).rejects.toThrow();

@@ -10,7 +10,7 @@ import {
 
 const queued = (name: string) => env.QUEUED_EVENTS.getByName(name);
 
-it('remembers what was queued, also over an eviction', async () => {
+it('remembers queued events, also over an eviction', async () => {
   await queued('a').note([1, 2 ** 53 - 1]);
   await evictDurableObject(queued('a'));
   await queued('a').note([3]);
@@ -22,7 +22,7 @@ it('remembers what was queued, also over an eviction', async () => {
   });
 });
 
-it('forgets after a day, and the oldest when there are too many', async () => {
+it('drops events after a day, and the oldest when there are too many', async () => {
   await runInDurableObject(queued('b'), (_, state) => {
     const store = new QueuedStore(state.storage);
     store.note([1, 2], 0);
@@ -38,7 +38,7 @@ it('forgets after a day, and the oldest when there are too many', async () => {
   });
 });
 
-it('knows the same after it has left the memory, because nobody asked', async () => {
+it('answers the same after its memory copy was dropped', async () => {
   await runInDurableObject(queued('d'), (_, state) => {
     const store = new QueuedStore(state.storage);
     store.note([1], 0);
@@ -57,7 +57,7 @@ it('knows the same after it has left the memory, because nobody asked', async ()
   });
 });
 
-it('wakes to forget', async () => {
+it('prunes by its alarm', async () => {
   await queued('c').note([1]);
   expect(await runDurableObjectAlarm(queued('c'))).toBe(true);
   expect(await queued('c').has(1)).toBe(true);

@@ -25,7 +25,7 @@ describe('a regional clock', () => {
     expect(mirror.changed[11]).toBe(token.seq);
   });
 
-  it('answers a bounded sync from what it knows, and tells how old that is', async () => {
+  it('answers a bounded sync from its mirror, with its age', async () => {
     await clockAt(europe()).sync(ask(0));
     const answer = await clockAt(europe()).sync(ask(60_000));
     expect(answer.ageMs).toBeGreaterThanOrEqual(0);
@@ -33,21 +33,21 @@ describe('a regional clock', () => {
     expect(answer.askAgainMs).toBeGreaterThanOrEqual(50);
   });
 
-  it('asks the root for a token that it does not know yet', async () => {
+  it('syncs with the root for a token that it does not have yet', async () => {
     await clockAt(europe()).sync(ask(0));
     const token = await root().invalidate([12]);
     const answer = await clockAt(europe()).sync(ask(60_000, token));
     expect(answer.seq).toBeGreaterThanOrEqual(token.seq);
   });
 
-  it('learns of an invalidation by a push or in the background, while nobody asks for the newest', async () => {
+  it('learns of an invalidation by a push or a background sync, without strong reads', async () => {
     await clockAt(europe()).sync(ask(0));
     const token = await root().invalidate([13]);
     const seen = async () => (await clockAt(europe()).sync(ask(600_000))).seq;
     await expect.poll(seen, { timeout: 3_000 }).toBeGreaterThanOrEqual(token.seq);
   });
 
-  it('begins anew after an eviction, and is complete again with its first sync', async () => {
+  it('starts empty after an eviction, and is complete again after its first sync', async () => {
     const token = await root().invalidate([14]);
     await evictDurableObject(europe());
     const answer = await clockAt(europe()).sync(ask(60_000));

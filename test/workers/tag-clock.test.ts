@@ -22,7 +22,7 @@ async function mirror() {
   return clock;
 }
 
-it('exists under its name and under those of the regions alone: any other would be a second root', async () => {
+it('exists only under its name and those of the regions: any other would be a second root', async () => {
   for (const stub of [env.TAG_CLOCK.getByName('rooot'), env.TAG_CLOCK.get(env.TAG_CLOCK.newUniqueId())])
     await runInDurableObject(stub, async (clock, state) => {
       await expect(clock.sync(WHOLE)).rejects.toThrow(/There is no tag clock/);
@@ -33,7 +33,7 @@ it('exists under its name and under those of the regions alone: any other would 
 });
 
 describe('the root clock', () => {
-  it('raises its counter once a call, and gives mirrors what they lack', async () => {
+  it('raises its counter once a call, and sends mirrors the changes that they lack', async () => {
     const clock = root();
     const first = await clock.invalidate([1, 2, 3]);
     const second = await clock.invalidate([2]);
@@ -44,7 +44,7 @@ describe('the root clock', () => {
     expect([known.changed[1], known.changed[2], known.changed[3]]).toEqual([1, 2, 1]);
   });
 
-  it('knows everything again after an eviction', async () => {
+  it('has its whole state again after an eviction', async () => {
     const clock = root();
     const slots = Array.from({ length: 333 }, (_, index) => index * 7);
     const token = await clock.invalidate(slots);
@@ -56,7 +56,7 @@ describe('the root clock', () => {
     expect(await root().invalidate([1])).toEqual({ epoch: token.epoch, seq: token.seq + 1 });
   });
 
-  it('gives a mirror of another epoch everything from the beginning', async () => {
+  it('sends a mirror of another epoch the whole clock', async () => {
     const clock = root();
     await clock.invalidate([9]);
     const answer = await clockAt(clock).sync({ ...WHOLE, epoch: 'another', sinceSeq: 1_000 });
@@ -65,7 +65,7 @@ describe('the root clock', () => {
     expect(known.changed[9]).toBe(1);
   });
 
-  it('refuses what is no slot, and is left as it was', async () => {
+  it('refuses an invalid slot, and stays unchanged', async () => {
     const clock = root();
     await clock.invalidate([1]);
     // Inside the object: a rejection that crosses the call is reported a second time by the test runtime.
@@ -78,7 +78,7 @@ describe('the root clock', () => {
     expect(known.changed[2]).toBe(0);
   });
 
-  it('keeps on disk exactly what it acknowledged', async () => {
+  it('has exactly its acknowledged state on disk', async () => {
     const clock = root();
     await Promise.all(Array.from({ length: 20 }, (_, index) => clock.invalidate([index, 100])));
     const rows = await runInDurableObject(clock, (_, state) =>

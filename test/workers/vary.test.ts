@@ -68,7 +68,7 @@ beforeEach(() => {
 });
 
 describe('a view that varies on the language', () => {
-  it('has one answer a language, however readers spell their wish, and names the header', async () => {
+  it('has one answer for each language, for any spelling of the preference, and names the header', async () => {
     const vary = 'Millrace-Consistency, Millrace-Token, Accept-Language';
     expect(await get('/v1/greetings/ada', { 'accept-language': 'de' })).toMatchObject({
       text: 'Hallo, ada',
@@ -85,7 +85,7 @@ describe('a view that varies on the language', () => {
     expect(loads).toEqual(['de', 'en', 'fr']);
   });
 
-  it('says so with a 304 and a 404, too', async () => {
+  it('names it with a 304 and a 404, too', async () => {
     const headers = { 'accept-language': 'fr' };
     const { etag } = await get('/v1/greetings/bob', headers);
     const unchanged = await get('/v1/greetings/bob', { ...headers, 'if-none-match': etag });
@@ -103,7 +103,7 @@ describe('a view that varies on the language', () => {
     expect(loads).toEqual(['en']);
   });
 
-  it('loses all variants of a path by a purge of it, and one by a tag of that one', async () => {
+  it('loses all variants by a purge of the path, and one by a purge of its tag', async () => {
     const wishes = ['en', 'de', 'fr'].map((language) => ({ 'accept-language': language }));
     const hits = async (path: string, token: Record<string, string>) => {
       const answers = [];
@@ -121,7 +121,7 @@ describe('a view that varies on the language', () => {
     expect(await hits('/v1/greetings/lee', purged)).toEqual([true, true, true]);
   });
 
-  it('is described with the header', async () => {
+  it('is described with the header in OpenAPI', async () => {
     const response = await app.request('/openapi.json', {}, env, createExecutionContext());
     const { paths } = (await response.json()) as {
       paths: Record<string, { get: { parameters: { in: string; name: string }[] } }>;

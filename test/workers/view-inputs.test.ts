@@ -124,7 +124,7 @@ describe('a view that takes the time', () => {
 });
 
 describe('a view that reads features', () => {
-  it('answers afresh once one of them has been folded, though it names no tag', async () => {
+  it('reads again once one of them has been folded, although it names no tag', async () => {
     const path = '/v1/loyalty/loyal';
     expect((await get(path)).json).toEqual({ purchases: 0 });
     expect((await get(path)).cache).toContain('; hit');
@@ -164,7 +164,7 @@ describe("an error of a view's own code", () => {
     expect((await get(path, token)).cache).toContain('fwd=stale');
   });
 
-  it('is the same where the answer cannot be written as JSON', async () => {
+  it('is the same if the answer cannot be written as JSON', async () => {
     const answer = await get('/v1/unserializable/a');
     expect([answer.status, answer.json['code']]).toEqual([500, 'internal']);
   });

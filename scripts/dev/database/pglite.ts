@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openAsBlob, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { PGlite, type Results } from '@electric-sql/pglite';
 import {
@@ -21,12 +21,23 @@ type TextOptions = {
   serializers: Record<number, (value: string) => string>;
 };
 
-/** Opens the embedded database of `dataDir`, migrated. It stays closed to any other process meanwhile. */
-export async function openPglite(dataDir: string, migrationsDir: string): Promise<SqlBackend> {
+/**
+ * Opens the embedded database of `dataDir`, migrated. It stays closed to any other process meanwhile.
+ *
+ * @param image the file of an empty database that a new one begins with.
+ */
+export async function openPglite(
+  dataDir: string,
+  migrationsDir: string,
+  image?: string,
+): Promise<SqlBackend> {
   const unlock = dataDir === MEMORY_DIR ? () => {} : lockDataDir(resolve(dataDir));
   let db: PGlite | undefined;
   try {
-    db = await PGlite.create(dataDir, { startParams: [...PGlite.defaultStartParams, ...UPKEEP_PARAMS] });
+    db = await PGlite.create(dataDir, {
+      startParams: [...PGlite.defaultStartParams, ...UPKEEP_PARAMS],
+      ...(image === undefined ? {} : { loadDataDir: await openAsBlob(image) }),
+    });
     await migratePglite(db, migrationsDir);
     return new PgliteBackend(db, await readTextOptions(db), unlock);
   } catch (error) {

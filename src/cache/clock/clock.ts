@@ -82,9 +82,13 @@ export function formatToken({ epoch, seq }: Token): string {
 export function parseToken(text: string): Token {
   const match = TOKEN_FORMAT.exec(text);
   if (match?.[1] === undefined || match[2] === undefined) {
-    throw new Failure('invalid_token', 'Millrace-Token is not a token that this service gave out.', {
-      pointer: 'Millrace-Token',
-    });
+    throw new Failure(
+      'invalid_token',
+      'Millrace-Token is not a token of this service. Send the one from an earlier answer, or none.',
+      {
+        pointer: 'Millrace-Token',
+      },
+    );
   }
   return { epoch: match[1], seq: Number(match[2]) };
 }

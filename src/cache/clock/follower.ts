@@ -32,8 +32,8 @@ export interface FreshnessNeed {
  * within a second.
  */
 const SYNC_TIMEOUT_MS = 900;
-/** A sync that fails only after this long has found a silent clock, in milliseconds. One that fails at once is repeated. */
-const SILENT_AFTER_MS = 250;
+/** A sync that fails only after this long has found a silent clock, in milliseconds. One that fails sooner is repeated. */
+const SILENT_AFTER_MS = 800;
 /** How long after such a sync readers do not wait for another one, in milliseconds, unless one succeeds. */
 const SILENT_MS = 5_000;
 

@@ -116,7 +116,7 @@ export function applySync(mirror: Mirror, answer: SyncAnswer, sent: Sent): void 
     // A late answer from before the clock's storage was replaced must not restore the old epoch.
     if (!newest) return;
     if (mirror.leftEpochs.includes(answer.epoch))
-      throw new Error(`The clock's parent still follows the epoch ${answer.epoch}, which is over.`);
+      throw new Error(`The clock's parent still follows the epoch ${answer.epoch}, which has ended.`);
     if (mirror.clock.epoch !== '')
       mirror.leftEpochs = [...mirror.leftEpochs, mirror.clock.epoch].slice(-LEFT_EPOCHS_MAX);
     mirror.clock = newClock(answer.epoch);

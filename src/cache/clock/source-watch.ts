@@ -124,7 +124,7 @@ export class SourceWatch {
       .catch((error: unknown) => {
         log(
           'warn',
-          'A heartbeat failed: the watermarks of the sources do not move.',
+          'A heartbeat failed, so the watermarks of the sources stay where they are.',
           { 'event.action': 'heartbeat' },
           error,
         );

@@ -36,7 +36,12 @@ function checkExample(
   } else if (!tried.value.ok) {
     const { reason, pointer, detail } = tried.value;
     const problem = `Its example is refused: ${reason} at ${pointer}: ${detail}`;
-    report(event, named, problem, 'Correct the example: clients are shown it as an event that is taken.');
+    report(
+      event,
+      named,
+      problem,
+      'Correct the example: /v1/events/types shows it to clients as an event that is accepted.',
+    );
   } else {
     for (const effect of tried.value.effects) checkEffect(event, named, effect, report);
     checkFolds(catalog, event, version, report);
@@ -58,7 +63,7 @@ function checkFolds(
       report(feature, named, problem, 'Correct `key`, `value` or `item`.');
     } else if (folded.value !== null && !Number.isSafeInteger(folded.value.amount)) {
       const { amount } = folded.value;
-      const problem = `It adds ${amount} for the example of ${version.type}; sums are kept in whole numbers.`;
+      const problem = `It adds ${amount} for the example of ${version.type}; sums must be whole numbers.`;
       report(feature, named, problem, 'Return a whole number, e.g. cents or grams.');
     }
   }

@@ -88,7 +88,7 @@ function checkColumnNames(names: readonly string[], within: Within, ...place: st
     within(`There are ${names.length} columns.`, `Declare 1 to ${COLUMNS_MAX}.`, ...place);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
   if (repeated !== undefined)
-    within(`The column "${repeated}" is there twice.`, 'Rename one of the two.', ...place);
+    within(`The column "${repeated}" occurs twice.`, 'Rename one of the two.', ...place);
 }
 
 function checkInputs(definition: PredictionModel, within: Within): void {

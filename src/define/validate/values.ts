@@ -15,11 +15,11 @@ export function checkValues(catalog: Catalog, report: Report): void {
         report(
           feature,
           named,
-          `A window of ${days} days is none.`,
+          `A window cannot have ${days} days.`,
           `A window has 1 to ${WINDOW_DAYS_MAX} whole days.`,
         );
     if (new Set(feature.windowsDays).size !== feature.windowsDays.length)
-      report(feature, named, 'It has one window twice.', 'Leave one of them out.');
+      report(feature, named, 'It names one window twice.', 'Leave one of them out.');
     if (
       feature.aggregate === 'items' &&
       !(Number.isInteger(feature.limit) && feature.limit >= 1 && feature.limit <= ITEMS_MAX)

@@ -63,7 +63,7 @@ function checkTexts(view: Catalog['views'][number], named: string, report: Repor
         report(
           view,
           named,
-          `\`${place}.${name}\` takes no text, and a request has nothing else: each would be refused.`,
+          `\`${place}.${name}\` accepts no text, but paths and queries contain only texts: every request would be refused.`,
           'Use the `params` of an entity, or coerce the text, e.g. `z.coerce.number().int()`.',
         );
 }

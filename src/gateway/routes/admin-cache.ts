@@ -33,14 +33,14 @@ export function registerCacheAdmin(
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/cache/purge',
-    summary: 'Makes cached answers void: by tags, by path, by view, or everything',
+    summary: 'Invalidates cached answers: by tags, by path, by view, or all',
     tags: ['admin'],
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Purge } } } },
     responses: {
-      200: { description: 'It has taken effect for every read that carries the token, or is strong.' },
-      400: problem('The body is none of the four.'),
-      404: problem('No cached route has the path, or no view the name.'),
+      200: { description: 'Invalidated. Every strong read, and every read with the token, reflects it.' },
+      400: problem('The body has none of tags, path, view and everything.'),
+      404: problem('No cached route has this path, or no view has this name.'),
     },
   });
   const cachedRoutes = cachedRoutesOf(gateway.catalog);

@@ -28,7 +28,10 @@ export function registerDeadLetters(
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Replay } } } },
     responses: {
-      200: { description: '`sent`, or why not: `closed`, `not_found`, or `not_a_message` of any queue.' },
+      200: {
+        description:
+          'One outcome for each letter: `sent`, `closed`, `not_found`, or `not_a_message` (its content matches no queue).',
+      },
       400: problem('The body is not valid.'),
       503: problem('The queue does not take messages.'),
     },

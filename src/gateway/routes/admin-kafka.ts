@@ -44,12 +44,12 @@ export function registerKafka(app: OpenAPIHono<AppEnv>, _: Gateway, kafkaOf: Por
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/kafka',
-    summary: 'The partitions that events are read from, and how far behind each is',
+    summary: 'Lists the source partitions with the lag of each',
     tags: ['admin'],
     security: keySecurity,
     responses: {
       200: {
-        description: 'None where no topics are configured.',
+        description: 'The list is empty if no topics are configured.',
         content: { 'application/json': { schema: z.object({ partitions: z.array(Partition) }) } },
       },
       401: problem('A key is needed.'),
@@ -64,11 +64,11 @@ export function registerKafka(app: OpenAPIHono<AppEnv>, _: Gateway, kafkaOf: Por
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/kafka/start',
-    summary: 'Begins to read partitions that are not being read, as the cron does each minute',
+    summary: 'Starts a reader for each partition that has none, as the cron does each minute',
     tags: ['admin'],
     security: keySecurity,
     responses: {
-      200: { description: 'How many there are.' },
+      200: { description: 'The number of partitions.' },
       401: problem('A key is needed.'),
       503: problem('The Kafka REST bridge does not answer.'),
     },
@@ -86,7 +86,7 @@ function registerSeek(app: OpenAPIHono<AppEnv>, kafkaOf: PortsOf<KafkaPorts>): v
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Seek } } } },
     responses: {
-      202: { description: 'The reader goes on from `offset` with its next step.' },
+      202: { description: 'The reader continues at `offset` with its next step.' },
       400: problem('The body is not valid.'),
       401: problem('A key is needed.'),
       404: problem('No source topic has this partition.'),

@@ -30,7 +30,7 @@ export function registerLineageAdmin(
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: '/v1/admin/models/{model}/trainings/{id}',
-    summary: "Tells that a training began, or how it ended: its OpenLineage run's START and end",
+    summary: 'Reports that a training started, or how it ended: START or end of its OpenLineage run',
     tags: ['lineage'],
     security: keySecurity,
     request: {
@@ -38,10 +38,10 @@ export function registerLineageAdmin(
       body: { required: true, content: { 'application/json': { schema: TrainingReport } } },
     },
     responses: {
-      200: { description: 'The state of the run. Said again, it changes nothing.' },
-      400: problem('The body or the id is wrong.'),
+      200: { description: 'The state of the run. A repeated report changes nothing.' },
+      400: problem('The body or the id is not valid.'),
       404: problem('The catalog declares no such model.'),
-      409: problem('The run has ended otherwise.'),
+      409: problem('The run has already ended differently.'),
       503: problem('The database does not answer.'),
     },
   });
@@ -51,7 +51,8 @@ export function registerLineageAdmin(
     if (model === undefined)
       throw new Failure('unknown_model', 'The catalog declares no such model.', { pointer: 'model' });
     const id = z.uuid().safeParse(c.req.param('id'));
-    if (!id.success) throw new Failure('invalid_request', 'The id of a run is a UUID.', { pointer: 'id' });
+    if (!id.success)
+      throw new Failure('invalid_request', 'The id of a run must be a UUID.', { pointer: 'id' });
     const report = parsed(TrainingReport, body);
     const state = await trainingsOf(c).report(id.data, model.name, report);
     return c.json({ run: id.data, state });
@@ -60,10 +61,10 @@ export function registerLineageAdmin(
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/lineage/sweep',
-    summary: 'Ends the runs that are over, and prunes the old ones; the cron does so each minute',
+    summary: 'Ends the runs whose time is over, and deletes old runs; the cron does so each minute',
     tags: ['lineage'],
     security: keySecurity,
-    responses: { 200: { description: 'How many runs were begun, ended, aborted and pruned.' } },
+    responses: { 200: { description: 'The numbers of runs that were started, ended, aborted and deleted.' } },
   });
   app.post('/v1/admin/lineage/sweep', async (c) => c.json(await trainingsOf(c).sweep()));
 }

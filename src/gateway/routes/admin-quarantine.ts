@@ -61,8 +61,8 @@ export function registerQuarantine(
 
 function registerLists(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<QuarantinePorts>): void {
   for (const [path, summary, reason] of [
-    ['/v1/admin/quarantine', 'What is in quarantine, newest first', undefined],
-    ['/v1/admin/dead-letters', 'What no consumer could handle, newest first', DEAD_LETTER],
+    ['/v1/admin/quarantine', 'Lists the quarantined events, newest first', undefined],
+    ['/v1/admin/dead-letters', 'Lists the messages that no consumer could handle, newest first', DEAD_LETTER],
   ] as const) {
     app.openAPIRegistry.registerPath({
       method: 'get',
@@ -71,7 +71,9 @@ function registerLists(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarantin
       tags: ['admin'],
       security: keySecurity,
       request: { query: Filter },
-      responses: { 200: { description: '`next` is what `before` wants for the next page.' } },
+      responses: {
+        200: { description: 'Pass `next` as `before` to get the next page; it is null on the last page.' },
+      },
     });
     app.get(path, async (c) => {
       const filter = parsed(Filter, c.req.query());
@@ -83,17 +85,20 @@ function registerLists(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarantin
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/quarantine/{id}',
-    summary: 'One quarantined event or dead letter as it came, with the reason',
+    summary: 'Shows one quarantined event or dead letter as it was received, with the reason',
     tags: ['admin'],
     security: keySecurity,
     request: { params: z.object({ id: z.string() }) },
-    responses: { 200: { description: '`raw` is the event.' }, 404: problem('There is none of this number.') },
+    responses: {
+      200: { description: '`raw` is the event.' },
+      404: problem('The quarantine has no entry with this id.'),
+    },
   });
   app.get('/v1/admin/quarantine/:id', async (c) => {
     const id = parsed(z.coerce.number().int().positive(), c.req.param('id'));
     const event = await quarantineOf(c).find(id);
     if (event !== undefined) return c.json(event, 200, { 'cache-control': 'no-store' });
-    throw new Failure('not_found', 'Nothing in quarantine has this number.', { pointer: 'id' });
+    throw new Failure('not_found', 'The quarantine has no entry with this id.', { pointer: 'id' });
   });
 }
 
@@ -101,15 +106,16 @@ function registerActions(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarant
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/quarantine/release',
-    summary: 'Judges quarantined events anew, as they are or one of them corrected, and stores what holds',
+    summary:
+      'Checks quarantined events again, unchanged or one of them corrected, and stores those that pass',
     tags: ['admin'],
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Release } } } },
     responses: {
       200: {
-        description: 'One outcome for each; `Millrace-Token` names the moment from which reads show them.',
+        description: 'One outcome for each event. Reads with `Millrace-Token` show the stored events.',
       },
-      400: problem('The body is neither of the two.'),
+      400: problem('The body has neither `ids`, nor `id` and `event`.'),
     },
   });
   app.post('/v1/admin/quarantine/release', async (c) => {
@@ -130,7 +136,7 @@ function registerActions(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarant
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Discard } } } },
     responses: {
-      204: { description: 'Closed, as far as they were open.' },
+      204: { description: 'The open ones among these events are closed.' },
       400: problem('The body is not valid.'),
     },
   });

@@ -10,7 +10,7 @@ export interface QueuePorts {
 
 const Queued = z.object({
   items: z.record(z.enum(COUNTED_QUEUES), z.int()).nullable().openapi({
-    description: 'By queue: events and changes that are queued, under way or waiting for a retry.',
+    description: 'By queue: events and changes that are queued, being handled or waiting for a retry.',
   }),
 });
 
@@ -20,7 +20,7 @@ export function registerQueues(app: OpenAPIHono<AppEnv>, _: Gateway, portsOf: Po
     method: 'get',
     path: '/v1/admin/queues',
     summary:
-      'What the local stack has queued and not handled yet; null on Cloudflare, whose dashboard shows it',
+      'Counts the items that the queues of the local stack hold; null on Cloudflare, whose dashboard shows them',
     tags: ['admin'],
     security: keySecurity,
     responses: {

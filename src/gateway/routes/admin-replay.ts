@@ -46,15 +46,17 @@ export function registerReplay(
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/replay',
-    summary: 'Goes on by a page with a replay of history, or a rebuild of the features',
+    summary: 'Processes the next page of a replay of the history, or of a rebuild of the features',
     tags: ['admin'],
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Request } } } },
     responses: {
-      200: { description: 'How far it is. The same request goes on, until `state` is `done`.' },
+      200: { description: 'The progress. Repeat the same request until `state` is `done`.' },
       400: problem('The body is not valid.'),
-      409: problem('Retention has deleted events of the range, or another rebuild was begun.'),
-      503: problem('Something that it needs does not answer. The same request goes on.'),
+      409: problem('Retention has deleted events of the range, or another rebuild was started.'),
+      503: problem(
+        'The database, a feature shard, the clock or the queue does not answer. Repeat the same request to continue.',
+      ),
     },
   });
   app.post('/v1/admin/replay', async (c) => {
@@ -75,10 +77,12 @@ export function registerReplay(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/features/digest',
-    summary: 'A digest of all features; equal ones mean equal features',
+    summary: 'A digest of all features; equal features have equal digests',
     tags: ['admin'],
     security: keySecurity,
-    responses: { 200: { description: '`digest`, and how many `cells` and folded `events` it is of.' } },
+    responses: {
+      200: { description: '`digest`, and the numbers of `cells` and of folded `events` that it covers.' },
+    },
   });
   app.get('/v1/admin/features/digest', async (c) => c.json(show(await replaysOf(c).digest())));
 }
@@ -90,14 +94,18 @@ function parse(catalog: Catalog, json: unknown): Request {
   if (rebuild && part !== undefined)
     throw new Failure(
       'invalid_request',
-      'A rebuild is of the whole history, or features would lack a part.',
+      'A rebuild covers the whole history, because features would lack the rest. Leave out from, to and types.',
       {
         pointer: `/${part}`,
       },
     );
   const unknown = types?.find((type) => !catalog.eventTypes.has(type));
   if (unknown !== undefined)
-    throw new Failure('unknown_event_type', `There is no event type "${unknown}".`, { pointer: '/types' });
+    throw new Failure(
+      'unknown_event_type',
+      `The catalog declares no event type "${unknown}"; see /v1/events/types.`,
+      { pointer: '/types' },
+    );
   return body;
 }
 

@@ -42,13 +42,15 @@ export function registerAdmin(
     },
     responses: {
       201: {
-        description: 'It answers from now on; `Millrace-Token` names the change.',
+        description: 'The version answers from now on. Reads with `Millrace-Token` use it.',
         content: {
           'application/json': { schema: z.object({ name: z.string(), version: z.string() }) },
         },
       },
       404: problem('The catalog declares no such model.'),
-      422: problem('The bundle is not whole, or its golden outputs are not reproduced.'),
+      422: problem(
+        'The bundle is incomplete, does not fit the declaration, or does not reproduce its golden outputs.',
+      ),
     },
   });
   app.put('/v1/admin/models/:model/champion', async (c) => {
@@ -78,12 +80,12 @@ export function registerAdmin(
     method: 'get',
     path: '/v1/admin/pipeline',
     summary:
-      'What is stored, in quarantine by reason, waiting to be relayed, folded, and deleted by retention',
+      'Counts the stored events, the quarantine by reason, the pending changes, the folded events, and the rows that retention has deleted',
     tags: ['admin'],
     security: keySecurity,
     request: { query: z.object({ source: z.string().max(512).optional() }) },
     responses: {
-      200: { description: 'Counts; with `source`, those of its events alone where they have one.' },
+      200: { description: 'Counts. With `source`, counts of events cover only the events of this source.' },
     },
   });
   app.get('/v1/admin/pipeline', async (c) => {

@@ -34,7 +34,8 @@ export function registerChanges(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/changes',
-    summary: 'Changes as they are invalidated: `change` events, and `reset` where some may have been missed',
+    summary:
+      'Streams changes as they are invalidated: `change` events, and `reset` if the client may have missed some',
     tags: ['events'],
     security: keySecurity,
     request: {
@@ -49,12 +50,12 @@ export function registerChanges(
     },
     responses: {
       200: {
-        description: 'Each `data` is a change. Without `Last-Event-ID` it begins now.',
+        description: 'Each `data` is a change. Without `Last-Event-ID` the stream begins now.',
         content: { 'text/event-stream': { schema: FeedChange } },
       },
-      400: problem('A filter or `Last-Event-ID` is wrong.'),
+      400: problem('A filter or `Last-Event-ID` is not valid.'),
       401: problem('A key is needed.'),
-      503: problem('Too many are reading, or the feed does not answer.'),
+      503: problem('The feed has too many readers, or does not answer.'),
     },
   });
   app.get('/v1/changes', gateway.authorize, async (c) => {
@@ -89,9 +90,13 @@ function positionOf(lastEventId: string | undefined): Position | undefined {
   if (lastEventId === undefined || lastEventId === '') return undefined;
   const position = parsePosition(lastEventId);
   if (position !== undefined) return position;
-  throw new Failure('invalid_request', 'Last-Event-ID is no id that this feed has given out.', {
-    pointer: 'Last-Event-ID',
-  });
+  throw new Failure(
+    'invalid_request',
+    'Last-Event-ID is not an id that this feed has sent. Leave it out to begin now.',
+    {
+      pointer: 'Last-Event-ID',
+    },
+  );
 }
 
 /** Pulls a chunk when the reader has room for it; stops when the reader disconnects. */

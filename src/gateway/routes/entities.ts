@@ -76,13 +76,19 @@ function registerPut(
       body: { required: true, content: { 'application/json': { schema: write.body } } },
     },
     responses: {
-      200: { description: 'Replaced; `Millrace-Token` names the write, `ETag` the version of the row.' },
-      201: { description: 'Inserted; `Millrace-Token` names the write, `ETag` the version of the row.' },
-      400: problem('The key or a field is wrong.'),
+      200: {
+        description:
+          'Replaced. Reads with `Millrace-Token` show the write; `ETag` is the version of the row.',
+      },
+      201: {
+        description:
+          'Inserted. Reads with `Millrace-Token` show the write; `ETag` is the version of the row.',
+      },
+      400: problem('The key or a field is not valid.'),
       401: problem('A key is needed.'),
       412: problem('The precondition is not met. Nothing was written.'),
       503: problem(
-        'Nothing was written, or it was and the outbox will invalidate it: sending it again is safe.',
+        'The write failed, or it is stored and the relay will invalidate it. You can safely send it again.',
       ),
     },
   });
@@ -139,13 +145,13 @@ function registerDelete(
     security: keySecurity,
     request: { params: z.object(entity.params), headers: conditionHeaders },
     responses: {
-      204: { description: 'Deleted, now or before; `Millrace-Token` names the write.' },
-      400: problem('The key is wrong.'),
+      204: { description: 'Deleted, now or earlier. Reads with `Millrace-Token` show the deletion.' },
+      400: problem('The key is not valid.'),
       401: problem('A key is needed.'),
-      409: problem('Other rows refer to it.'),
+      409: problem('Other rows refer to this row.'),
       412: problem('The precondition is not met. Nothing was deleted.'),
       503: problem(
-        'Nothing was deleted, or it was and the outbox will invalidate it: sending it again is safe.',
+        'The deletion failed, or it is stored and the relay will invalidate it. You can safely send it again.',
       ),
     },
   });
@@ -194,5 +200,5 @@ function keyOf(entity: EntityDefinition, parameters: Readonly<Record<string, str
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const pointer = String(issue?.path[0] ?? '');
-  throw new Failure('invalid_request', issue?.message ?? 'This is no key.', { pointer });
+  throw new Failure('invalid_request', issue?.message ?? 'This is not a key of the entity.', { pointer });
 }

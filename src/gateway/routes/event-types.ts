@@ -10,18 +10,18 @@ const EventType = z
     type: z.string(),
     name: z.string(),
     version: z.int(),
-    current: z
-      .boolean()
-      .openapi({ description: 'whether events are stored as they are; else they are upcast' }),
-    deprecated: z
-      .object({ since: z.iso.date(), sunset: z.iso.date().optional() })
-      .nullable()
-      .openapi({ description: 'send the current version from `since` on; at `sunset` this one may be gone' }),
+    current: z.boolean().openapi({
+      description: 'whether this is the current version; events of earlier versions are converted to it',
+    }),
+    deprecated: z.object({ since: z.iso.date(), sunset: z.iso.date().optional() }).nullable().openapi({
+      description:
+        'deprecated from `since` on: send the current version; this one may be removed at `sunset`',
+    }),
     description: z.string(),
     acknowledged: z.enum(['queued', 'stored']),
     rules: z.array(z.string()).openapi({ description: 'the blocking rules, as quarantine names them' }),
     schema: z.looseObject({}).openapi({ description: 'JSON Schema 2020-12 of `data`' }),
-    example: z.looseObject({}).nullable().openapi({ description: 'an event that is taken as it stands' }),
+    example: z.looseObject({}).nullable().openapi({ description: 'an event that is accepted as it is' }),
   })
   .openapi('EventType');
 
@@ -30,7 +30,7 @@ export function registerEventTypes(app: OpenAPIHono<AppEnv>, gateway: Gateway): 
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: PATH,
-    summary: 'The event types that are taken, each version with the JSON Schema of its data and an example',
+    summary: 'Lists the accepted event types, each version with the JSON Schema of its data and an example',
     tags: ['events'],
     responses: {
       200: {

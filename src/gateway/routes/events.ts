@@ -67,7 +67,7 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
     method: 'post',
     path: '/v1/events',
     summary:
-      'Takes CloudEvents 1.0 in structured, batched or binary mode, also gzipped; each is stored or kept in quarantine with the reason',
+      'Accepts CloudEvents 1.0 in structured, batched or binary mode, also gzipped; each event is stored, or kept in quarantine with the reason',
     tags: ['events'],
     security: keySecurity,
     request: {
@@ -86,26 +86,29 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
       },
     },
     responses: {
-      200: { description: 'The one event was said before; nothing has changed.', content: report },
+      200: { description: 'The single event is a duplicate; nothing was changed.', content: report },
       201: {
-        description: 'Stored; `Millrace-Token` names the moment from which reads show it.',
+        description: 'Stored and invalidated. Reads with `Millrace-Token` show the events.',
         content: report,
       },
       202: {
         description:
-          'All are taken, by the queue or the database; reads show them a little later. `Deprecation` and `Sunset` tell where they are of a version that is to end.',
+          'The queue or the database has all events; reads show them a little later. For events of a deprecated version the answer has `Deprecation` and `Sunset`.',
         content: report,
       },
-      207: { description: 'All were taken; some are duplicates or went to quarantine.', content: report },
-      400: problem('The body is not JSON, not UTF-8, or not of its encoding.'),
+      207: {
+        description: 'All events were taken; some are duplicates or went to quarantine.',
+        content: report,
+      },
+      400: problem('The body is not JSON, is not UTF-8, or does not match its encoding.'),
       401: problem('A key is needed.'),
-      409: problem('The one event has the source and id of another, and is kept in quarantine.'),
+      409: problem('The single event has the source and id of another event, and is kept in quarantine.'),
       413: problem('The body or the batch is too large.'),
-      415: problem('Another content type or encoding.'),
+      415: problem('The content type or the encoding is not supported.'),
       422: problem(
-        'The one event was refused, by its contract, a rule or the database, and is kept in quarantine.',
+        'The contract, a rule or the database refused the single event, and it is kept in quarantine.',
       ),
-      503: problem('The queue, or the database, does not take events; send them again.'),
+      503: problem('The queue or the database does not accept events. Send them again.'),
     },
   });
   app.post('/v1/events', async (c) => {
@@ -156,25 +159,29 @@ function registerStatus(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/events/{source}/{id}',
-    summary: 'Where an event is: queued, stored, with what it invalidates, in quarantine, or dead',
+    summary:
+      'Shows the status of an event: queued, stored (with the tags that it invalidated), in quarantine, or dead',
     tags: ['events'],
     security: keySecurity,
     request: {
       params: z.object({
-        source: z.string().openapi({ description: 'percent-encoded, slashes too' }),
+        source: z.string().openapi({ description: 'percent-encoded, including slashes' }),
         id: z.string(),
       }),
     },
     responses: {
       200: { description: '`status` is `queued`, `stored`, `quarantined` or `dead`.' },
       401: problem('A key is needed.'),
-      404: problem('It was never seen, or is queued and nobody remembers.'),
+      404: problem('No event of this source and id is stored, in quarantine or known to be queued.'),
     },
   });
   app.get('/v1/events/:source/:id', gateway.authorize, async (c) => {
     const { source, id } = c.req.param();
     const status = await eventsOf(c).status(source, id);
     if (status !== undefined) return c.json({ source, id, ...status });
-    throw new Failure('not_found', 'This event was never seen, or is queued and nobody remembers.');
+    throw new Failure(
+      'not_found',
+      'No event of this source and id is stored, in quarantine or known to be queued. If it was accepted, ask again later.',
+    );
   });
 }

@@ -38,7 +38,7 @@ export function registerFeatures(
     responses: {
       200: {
         description:
-          'One result a key, in the order of the keys; times in milliseconds since the Unix epoch.',
+          'One result for each key, in the order of the keys; times are in milliseconds since the Unix epoch.',
       },
       400: problem('The body is not valid.'),
       401: problem('A key is needed, unless the entity is public.'),

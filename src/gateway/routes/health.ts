@@ -16,7 +16,7 @@ const Live = z.object({
   instance: z
     .string()
     .optional()
-    .openapi({ description: 'Of the local stack alone: the id of this start of `npm run dev`.' }),
+    .openapi({ description: 'In the local stack only: the id of this run of `npm run dev`.' }),
 });
 
 /** `live`: the worker runs. `ready`: all dependencies of a fresh answer are reachable. */
@@ -24,10 +24,10 @@ export function registerHealth(app: OpenAPIHono<AppEnv>, _: Gateway, checksOf: P
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/health/live',
-    summary: 'The worker runs',
+    summary: 'Reports that the worker runs',
     tags: ['health'],
     responses: {
-      200: { description: 'It does.', content: { 'application/json': { schema: Live } } },
+      200: { description: 'The worker runs.', content: { 'application/json': { schema: Live } } },
     },
   });
   app.get('/health/live', (c) => {
@@ -39,11 +39,11 @@ export function registerHealth(app: OpenAPIHono<AppEnv>, _: Gateway, checksOf: P
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/health/ready',
-    summary: 'Everything that a fresh answer needs is in reach',
+    summary: 'Reports whether every dependency of a fresh answer is available',
     tags: ['health'],
     responses: {
-      200: { description: 'It is.' },
-      503: { description: 'Something is not; `checks` tells what.' },
+      200: { description: 'All dependencies are available.' },
+      503: { description: 'A dependency is not available; `checks` names it.' },
     },
   });
   app.get('/health/ready', async (c) => {

@@ -16,11 +16,11 @@ const EVENTS_MAX = 200;
 
 const Query = z.object({
   direction: z.enum(['up', 'down', 'both']).default('both').openapi({
-    description: '`up`: what it was made of; `down`: what was made of it',
+    description: '`up`: its inputs; `down`: what was derived from it',
   }),
   depth: z.coerce.number().int().min(1).max(DEPTH_MAX).default(5),
   limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(10).openapi({
-    description: 'how many nodes of one kind are shown next to a node',
+    description: 'the most nodes of one kind next to a node',
   }),
 });
 const Page = z.object({
@@ -28,7 +28,7 @@ const Page = z.object({
     .string()
     .regex(/^\d{1,15}\.\d{1,15}$/)
     .default('0.0')
-    .openapi({ description: '`next` of the page before' }),
+    .openapi({ description: '`next` of the previous page' }),
   limit: z.coerce.number().int().min(1).max(EVENTS_MAX).default(100),
 });
 
@@ -95,20 +95,20 @@ function registerRunEvents(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/lineage/events',
-    summary: 'OpenLineage 2-0-2 run events in the order in which they were written',
+    summary: 'Lists OpenLineage 2-0-2 run events in the order in which they were written',
     tags: ['lineage'],
     security: keySecurity,
     request: { query: Page },
     responses: {
       200: {
-        description: 'A page. `next` goes on from it, also where there is nothing more yet.',
+        description: 'A page. Continue with `after` set to `next`, also after an empty page.',
         content: {
           'application/json': {
             schema: z.object({ events: z.array(z.record(z.string(), z.unknown())), next: z.string() }),
           },
         },
       },
-      400: problem('A parameter is wrong.'),
+      400: problem('A parameter is not valid.'),
       401: problem('A key is needed.'),
       503: problem('The database does not answer.'),
     },
@@ -135,19 +135,19 @@ function registerWalk(app: OpenAPIHono<AppEnv>, gateway: Gateway, lineageOf: Por
     security: keySecurity,
     responses: {
       200: {
-        description: 'Nodes and edges; an edge leads from what something was made of to it.',
+        description: 'Nodes and edges: `to` of an edge was derived from its `from`.',
         content: { 'application/json': { schema: GraphAnswer } },
       },
-      400: problem('A parameter is wrong.'),
+      400: problem('A parameter is not valid.'),
       401: problem('A key is needed.'),
-      404: problem('Nothing is known of it, or no longer.'),
+      404: problem('Lineage does not have this node, or no longer has it.'),
       503: problem('The database does not answer.'),
     },
   };
   app.openAPIRegistry.registerPath({
     ...shared,
     path: '/v1/lineage/{kind}/{id}',
-    summary: 'What something was made of, and what was made of it',
+    summary: 'Shows the inputs of a node, and what was derived from it',
     request: {
       params: z.object({
         kind: z.enum(ROOT_KINDS),
@@ -173,10 +173,10 @@ function registerWalk(app: OpenAPIHono<AppEnv>, gateway: Gateway, lineageOf: Por
   app.openAPIRegistry.registerPath({
     ...shared,
     path: '/v1/lineage/event/{source}/{id}',
-    summary: 'The same of an event by its source and id',
+    summary: 'Shows the same for an event, by its source and id',
     request: {
       params: z.object({
-        source: z.string().openapi({ description: 'percent-encoded, slashes too' }),
+        source: z.string().openapi({ description: 'percent-encoded, including slashes' }),
         id: z.string(),
       }),
       query: Query,
@@ -194,14 +194,16 @@ async function graphOf(lineage: LineagePorts, root: RootName, query: unknown): P
   const directions = direction === 'both' ? (['up', 'down'] as const) : [direction];
   const graph = await lineage.walk(root, { directions, depth, limit });
   if (graph !== undefined) return graph;
-  throw new Failure('not_found', `Nothing is known of this ${root.kind}, or no longer.`, { pointer: 'id' });
+  throw new Failure('not_found', `Lineage does not have this ${root.kind}, or retention has deleted it.`, {
+    pointer: 'id',
+  });
 }
 
 function parsed<Schema extends z.ZodType>(schema: Schema, query: unknown): z.output<Schema> {
   const result = schema.safeParse(query);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  throw new Failure('invalid_request', issue?.message ?? 'A parameter is wrong.', {
+  throw new Failure('invalid_request', issue?.message ?? 'A parameter is not valid.', {
     pointer: String(issue?.path[0] ?? ''),
   });
 }

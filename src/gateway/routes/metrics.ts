@@ -36,7 +36,7 @@ export function registerMetrics(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/metrics',
-    summary: "Counters and gauges in Prometheus' text format",
+    summary: "Shows counters and gauges in Prometheus' text format",
     tags: ['operations'],
     security: keySecurity,
     responses: {
@@ -67,11 +67,12 @@ export function registerMetrics(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/cache/stats',
-    summary: 'Hit ratio and consistency of the cache over 1, 5 and 60 minutes, and whether its gate holds',
+    summary:
+      'Reports the hit ratio and consistency of the cache over 1, 5 and 60 minutes, and the verdict of its gate',
     tags: ['admin'],
     security: keySecurity,
     responses: {
-      200: { description: 'By window, and by view.' },
+      200: { description: 'The report for each window, in total and for each view.' },
       401: problem('A key is needed.'),
       503: problem('The counters do not answer.'),
     },

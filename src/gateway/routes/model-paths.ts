@@ -45,13 +45,13 @@ export function registerModelPath(
     responses: {
       200: {
         description:
-          'The answer for the entity. `source` names what gave it, `degraded` the reason where it was not the model.',
+          'The answer for the entity. `source` names where it comes from; `degraded` has the reason if that is not the model.',
         content: { 'application/json': { schema: answerSchema } },
       },
-      304: { description: 'The answer that the client has is still right.' },
-      400: problem('A parameter or header is wrong.'),
+      304: { description: 'The answer that the client has is still current.' },
+      400: problem('A parameter or header is not valid.'),
       ...unauthorizedOf(model),
-      503: problem('No version has been published, or it cannot be loaded, and there is no fallback.'),
+      503: problem('No version has been published, or it cannot be loaded, and the model has no fallback.'),
     },
   });
   const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);

@@ -105,11 +105,11 @@ function describePrediction(
         description: 'The prediction for the key, or the output tensors.',
         content: { 'application/json': { schema: answer } },
       },
-      400: problem('The key or a field of the request is wrong.'),
+      400: problem('The key or a field of the request is not valid.'),
       ...unauthorizedOf(model),
       404: problem('The catalog declares no such model.'),
-      422: problem('A tensor does not fit, or an item does not exist.'),
-      503: problem('No version has been published, or it cannot be loaded, and there is no fallback.'),
+      422: problem('A tensor does not fit the model, or an item does not exist.'),
+      503: problem('No version has been published, or it cannot be loaded, and the model has no fallback.'),
     },
   });
 }

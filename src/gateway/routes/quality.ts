@@ -22,18 +22,19 @@ export function registerQuality(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/quality',
-    summary: 'Scores of the events of each type, by dimension and rule, over sliding windows; and the gate',
+    summary:
+      'Reports scores of the events of each type, by dimension and rule, over sliding windows, and the verdict of the gate',
     tags: ['operations'],
     security: keySecurity,
     request: { query: Query },
     responses: {
       200: {
-        description: 'Each score with the counts that it follows from.',
+        description: 'Scores, each with the counts from which it follows.',
         content: { 'application/json': { schema: QualityReport } },
       },
-      400: problem('No such event type, or no such window.'),
+      400: problem('The catalog has no such event type, or there is no such window.'),
       401: problem('A key is needed.'),
-      503: problem('The counts do not answer.'),
+      503: problem('The object with the counts does not answer.'),
     },
   });
   app.get('/v1/quality', gateway.authorize, async (c) => {
@@ -57,7 +58,7 @@ function queryOf({ events }: Catalog) {
     type: z
       .enum([UNRECOGNISED, ...events.map(({ type }) => type)])
       .optional()
-      .openapi({ description: 'One event type alone; the gate is of it, too.' }),
-    window: z.enum(WINDOW_NAMES).optional().openapi({ description: 'One window alone.' }),
+      .openapi({ description: 'Only this event type; the gate covers only it, too.' }),
+    window: z.enum(WINDOW_NAMES).optional().openapi({ description: 'Only this window.' }),
   });
 }

@@ -42,12 +42,12 @@ export function registerView(
     request: { params: view.params, query: view.query, headers: headersOf(variants) },
     responses: {
       200: { description: view.description, content: { 'application/json': { schema: view.response } } },
-      304: { description: 'The answer that the client has is still right.' },
-      400: problem('A parameter or header is wrong.'),
+      304: { description: 'The answer that the client has is still current.' },
+      400: problem('A parameter or header is not valid.'),
       ...unauthorizedOf({ isPublic: !asksForKey }),
-      404: problem('There is no such thing.'),
-      500: problem('The view itself is at fault; its name and the error are in the log.'),
-      503: problem('The origin does not answer, and the cache may not.'),
+      404: problem('The view has no answer for these parameters.'),
+      500: problem('The code of the view failed; the log has its name and the error.'),
+      503: problem('The origin does not answer, and the cache has no entry that may be served.'),
     },
   });
   const route = { view: view.name, path: view.path, params: view.params, query: view.query };
@@ -65,7 +65,7 @@ export function registerView(
     const respond = (answer: CachedAnswer, tookMs: number): Response => {
       const response = responses.of(answer, request, tookMs);
       if (answer.entry.body !== 'null') return response;
-      return missingResponse(response, `No ${view.name} is there.`, requestIdOf(c));
+      return missingResponse(response, `There is no ${view.name} with these parameters.`, requestIdOf(c));
     };
     const reads = readsOf(c);
     const wanted = {

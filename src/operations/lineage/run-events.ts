@@ -150,5 +150,5 @@ function withRows({ short, ...dataset }: Named, { job, counts, version, state }:
 function errorOf({ job, state, counts, detail }: StoredRun): string | undefined {
   if (state === 'COMPLETE') return undefined;
   if (job === 'train') return typeof detail['error'] === 'string' ? detail['error'] : 'It failed.';
-  return `Each of ${counts['failures'] ?? 0} tries failed; what they were about is tried again by its queue.`;
+  return `All ${counts['failures'] ?? 0} tries failed. The queue retries their messages.`;
 }

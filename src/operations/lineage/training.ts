@@ -108,5 +108,5 @@ export async function reportTraining(
     } satisfies TrainingDetail,
   });
   if (state === report.state) return state;
-  throw new Failure('run_ended', `The run has ended with ${state} before.`, { pointer: '/state' });
+  throw new Failure('run_ended', `The run has already ended with ${state}.`, { pointer: '/state' });
 }

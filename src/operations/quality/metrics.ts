@@ -28,13 +28,13 @@ export function qualityMetricsOf(report: QualityReport, totals: Tallies): Metric
     ...totalsOf(totals),
     {
       name: 'millrace_quality_score',
-      help: 'Score of the data, 0 to 1: of a dimension of an event type, of a type, or without labels of all.',
+      help: 'Score of the data, 0 to 1: of a dimension of an event type, of a type, or, without these labels, of all.',
       type: 'gauge',
       series: scores,
     },
     {
       name: 'millrace_quality_gate_passed',
-      help: 'Whether the score is at least 0.95 for all types; absent for too few events.',
+      help: '1 if the score of all types is at least 0.95, else 0; absent with too few events.',
       type: 'gauge',
       series: gates,
     },
@@ -62,7 +62,7 @@ function totalsOf(totals: Tallies): Metric[] {
   return [
     {
       name: 'millrace_quality_events_total',
-      help: 'Events that were scored, by what became of them.',
+      help: 'Scored events, by outcome.',
       type: 'counter',
       series: events,
     },

@@ -22,8 +22,12 @@ export function unknownType(
     .sort((a, b) => a.version - b.version)
     .map((definition) => definition.type)
     .join(', ');
-  const said = name === type ? 'names no version' : 'is no version that is taken';
-  return ['unknown_event_version', '/type', `"${type}" ${said}; these are: ${names}. See /v1/events/types.`];
+  const said = name === type ? 'names no version' : 'is not an accepted version';
+  return [
+    'unknown_event_version',
+    '/type',
+    `"${type}" ${said}; the accepted versions are: ${names}. See /v1/events/types.`,
+  ];
 }
 
 /**

@@ -1,5 +1,6 @@
 import { parseJson } from '../../platform/json.ts';
 import type { KafkaRecord } from '../../storage/kafka.ts';
+import { fromBinaryMode, isJson } from '../cloud-event.ts';
 
 /** The Kafka Protocol Binding of CloudEvents 1.0.2, as far as messages of the REST protocol carry it. */
 
@@ -18,14 +19,12 @@ export type ReadRecord =
 const STRUCTURED_PREFIX = 'application/cloudevents';
 const STRUCTURED = `${STRUCTURED_PREFIX}+json`;
 const ATTRIBUTE_PREFIX = 'ce_';
-const ATTRIBUTE_NAME = /^[a-z0-9]{1,64}$/;
 /** Characters that are kept of a record that is no event. */
 const KEPT_CHARACTERS_MAX = 8_192;
 
 /**
  * The event of a record. The content type decides the mode (Kafka Protocol Binding 1.0.2, §3): structured for
- * `application/cloudevents+json`, else binary if there are `ce_` headers (the value is the data and has to be JSON).
- * Without either, a JSON value with a `specversion` is a structured event.
+ * `application/cloudevents+json`, else binary if there are `ce_` headers (the value is the data). Without either, a JSON value with a `specversion` is a structured event.
  *
  * A tombstone (a null value without `ce_` headers) removes a key from a compacted topic. It contains no event and
  * removes nothing from Millrace; it is kept in quarantine, so that its producer can send an event instead.
@@ -42,29 +41,20 @@ export function eventOf(record: KafkaRecord): ReadRecord {
       'tombstone',
       'The record is a tombstone, which contains no event. To remove a row, send an event whose type removes it.',
     );
-  const parsed = record.value === null ? { json: undefined } : parse(record.value);
+  // Data of another content type is no JSON. The event is refused when it is judged, by its own source and id.
+  const isOpaque = isBinary && contentType !== '' && !isJson(contentType);
+  const parsed =
+    record.value === null || isOpaque ? { json: record.value ?? undefined } : parse(record.value);
   if (parsed === undefined)
-    return refuse(record, 'malformed_json', 'The value of the record is not JSON, or nested too deep.');
+    return refuse(record, 'malformed_json', 'The value of the record is not JSON, or is nested too deep.');
   const { json } = parsed;
-  if (isBinary) return { raw: binaryEvent(headers, json) };
+  if (isBinary) {
+    const data = json === undefined ? {} : { data: json };
+    return { raw: fromBinaryMode(ATTRIBUTE_PREFIX, headers, headers.get('content-type'), data) };
+  }
   if (isStructured || (contentType === '' && hasSpecVersion(json))) return { raw: json };
   const detail = 'The record is a CloudEvent in neither structured nor binary mode.';
   return refuse(record, 'not_a_cloud_event', detail);
-}
-
-function binaryEvent(headers: ReadonlyMap<string, string>, data: unknown): unknown {
-  const attributes: [string, string][] = [];
-  for (const [header, value] of headers) {
-    const name = header.slice(ATTRIBUTE_PREFIX.length);
-    if (header.startsWith(ATTRIBUTE_PREFIX) && ATTRIBUTE_NAME.test(name)) attributes.push([name, value]);
-  }
-  const contentType = headers.get('content-type');
-  // Created from entries, so that an attribute named `__proto__` is an ordinary attribute.
-  return {
-    ...Object.fromEntries(attributes),
-    ...(contentType === undefined ? {} : { datacontenttype: contentType }),
-    ...(data === undefined ? {} : { data }),
-  };
 }
 
 function hasSpecVersion(json: unknown): boolean {

@@ -47,7 +47,9 @@ export function kafkaConfig(env: object): KafkaConfig | undefined {
   const { KAFKA_SOURCE_TOPICS: sourceTopics, KAFKA_SINK_TOPIC: sinkTopic } = vars;
   if (sourceTopics.length === 0 && sinkTopic === undefined) return undefined;
   if (sinkTopic !== undefined && sourceTopics.includes(sinkTopic))
-    throw new Error(`KAFKA_SINK_TOPIC: what is written to "${sinkTopic}" would be read again.`);
+    throw new Error(
+      `KAFKA_SINK_TOPIC is "${sinkTopic}", which is also a source topic: changes that are written to it would be read as events. Name another topic.`,
+    );
   const missing = Object.entries({
     KAFKA_REST_URL: url,
     KAFKA_REST_USERNAME: username,
@@ -56,6 +58,6 @@ export function kafkaConfig(env: object): KafkaConfig | undefined {
     .filter(([, value]) => value === undefined || value === '')
     .map(([name]) => name);
   if (url === undefined || username === undefined || password === undefined || missing.length > 0)
-    throw new Error(`The configuration is not complete: Kafka needs ${missing.join(', ')}, too.`);
+    throw new Error(`The configuration of Kafka is incomplete: set ${missing.join(', ')}, too.`);
   return { url, username, password, group: vars.KAFKA_GROUP, sourceTopics, sinkTopic };
 }

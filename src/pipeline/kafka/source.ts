@@ -45,7 +45,7 @@ export interface SourcePorts {
 }
 
 const AHEAD_OF_PARTITION =
-  'The partition ends before the offset that its group has committed, as after its topic was deleted and created again. Set the position by POST /v1/admin/kafka/seek with {"topic", "partition", "to": "earliest"}; events that are stored already are recognised.';
+  'The partition ends before the offset that its group has committed. This happens if the topic was deleted and created again. Set the position by POST /v1/admin/kafka/seek with {"topic", "partition", "to": "earliest"}; events that are already stored are recognised as duplicates.';
 
 /** Where a partition is read on from: after what its group has committed, else from its beginning. */
 export async function beginningOf(ports: Pick<SourcePorts, 'committed' | 'earliest'>): Promise<number> {

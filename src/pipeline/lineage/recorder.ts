@@ -99,7 +99,12 @@ export class LineageRecorder {
         const taken = await ports.write(runs, predictions);
         if (taken < runs.length) ports.lost('run', 'ended', runs.length - taken);
       } catch (error) {
-        log('warn', 'Lineage could not be written.', { 'event.action': 'lineage' }, error);
+        log(
+          'warn',
+          'Lineage could not be written. These runs and predictions are missing from it.',
+          { 'event.action': 'lineage' },
+          error,
+        );
         ports.lost('run', 'unavailable', tallies.length);
         if (predictions.length > 0) ports.lost('prediction', 'unavailable', predictions.length);
       }

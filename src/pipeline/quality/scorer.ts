@@ -56,7 +56,7 @@ export function scoredStore(ports: ScoredStorePorts): Pick<StorePorts, 'storeEve
     const work = async () => await score(batch, atMs, tallyEvents(ports.types, stored, refused, atMs), ports);
     ports.keepAlive(
       work().catch((error) => {
-        const message = 'A batch could not be scored; it stays pending.';
+        const message = 'The quality of a transaction could not be scored at once; a later pass scores it.';
         log('warn', message, { 'event.action': 'quality-score', batch }, error);
       }),
     );
@@ -139,7 +139,11 @@ async function settlePage(pending: readonly PendingBatch[], spent: Spent, ports:
   const lost = missed.length - inTime.length;
   if (lost > 0) {
     const fields = { 'event.action': 'quality-settle', batches: lost };
-    log('error', 'Transactions were too old to be scored.', fields);
+    log(
+      'error',
+      'Transactions were not scored within 24 hours; their events are missing from the quality scores.',
+      fields,
+    );
   }
 }
 

@@ -16,7 +16,10 @@ const atMost = <Value>(record: Readonly<Record<string, Value>>, most: number) =>
 /** How often a rule was judged, and how often it was broken. */
 export const RuleTally = z
   .object({ dimension: z.enum(QUALITY_DIMENSIONS), judged: Count, failed: Count })
-  .refine(({ judged, failed }) => failed <= judged, 'No more can fail than were judged.');
+  .refine(
+    ({ judged, failed }) => failed <= judged,
+    'A rule cannot have failed more often than it was judged.',
+  );
 export type RuleTally = z.output<typeof RuleTally>;
 
 /** What was counted of one event type: events, rules by name, and each distribution's values by bin. */

@@ -31,7 +31,7 @@ class ConnectionLost extends Error {
 async function fetchAnswer(input: string, init: RequestInit) {
   const response = await fetch(input, { ...init, signal: AbortSignal.timeout(QUERY_TIMEOUT_MS) });
   const lost = (cause: unknown) => {
-    throw new ConnectionLost('The answer of the database broke off.', { cause });
+    throw new ConnectionLost('The connection broke while the database answered.', { cause });
   };
   return {
     ok: response.ok,

@@ -14,7 +14,7 @@ export type EventStatus =
       readonly subject: string | null;
       /** RFC 3339. */
       readonly time: string;
-      /** `dataschema` and the extension attributes as they were sent. */
+      /** `dataschema`, a `datacontenttype` other than `application/json`, and the extension attributes as they were sent. */
       readonly extensions?: Readonly<Record<string, unknown>>;
       readonly recordedAt: string;
       readonly invalidated: Invalidated;

@@ -22,7 +22,8 @@ export function ownerColumns(
   const columns = getTableColumns(table);
   return entity.key.columns.map(({ property }) => {
     const column = columns[properties[property] ?? ''];
-    if (column === undefined) throw new Error(`A history's row holds no "${property}" of "${entity.name}".`);
+    if (column === undefined)
+      throw new Error(`A row of the history has no "${property}" of its owner "${entity.name}".`);
     return sql.identifier(column.name);
   });
 }

@@ -132,7 +132,7 @@ function abortTrainings(now: string): SQL {
   return sql`
     with ended as (
       update ${millrace.lineageRuns} set state = 'ABORT', ended_at = ${now}::timestamptz,
-        detail = detail || '{"error": "It never told that it ended."}'
+        detail = detail || '{"error": "The training did not report its end within 24 hours."}'
       where ended_at is null and job = 'train' and due_at <= ${now}::timestamptz
       returning id
     ), told as (

@@ -113,6 +113,9 @@ export async function markRelayed(
 ): Promise<void> {
   if (outboxIds.length === 0) return;
   await db.execute(sql`
+    with m_epoch as (
+      insert into ${millrace.epochs} (epoch) values (${at.epoch}) on conflict do nothing
+    )
     update ${millrace.outbox} set relayed_at = now(), relayed_epoch = ${at.epoch}, relayed_seq = ${at.seq}
     where relayed_at is null
       and id in (select value::bigint from jsonb_array_elements_text(${JSON.stringify(outboxIds)}::jsonb))`);

@@ -32,7 +32,8 @@ export async function judgeStored(
   const results = await db.batch([first, ...others]);
   return results.map(({ rows }, index) => {
     const rule = rules[index];
-    if (rule === undefined) throw new Error('The database answered more statements than it was sent.');
+    if (rule === undefined)
+      throw new Error('The database returned more results than it was sent statements.');
     return { ...rule, ...Counted.parse(rows[0]) };
   });
 }
@@ -91,6 +92,6 @@ function named(column: PgColumn) {
 function columnOf(table: PgTable, property: string): PgColumn {
   const columns: Record<string, PgColumn> = getTableColumns(table);
   const column = columns[property];
-  if (column === undefined) throw new Error(`A rule judges "${property}", which its table does not have.`);
+  if (column === undefined) throw new Error(`A rule uses "${property}", which its table does not have.`);
   return column;
 }

@@ -97,7 +97,9 @@ function columnsOf(table: PgTable, rows: readonly EventRow[]): [string, PgColumn
   return [...used].map((property) => {
     const column = all[property];
     if (column === undefined)
-      throw new Error(`The catalog stores "${property}", which its table does not have.`);
+      throw new Error(
+        `The catalog stores "${property}", which its table does not have. Add the column, or correct \`stores\`.`,
+      );
     return [property, column];
   });
 }

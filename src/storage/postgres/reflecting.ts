@@ -6,7 +6,7 @@ import {
 import { getTableUniqueName } from 'drizzle-orm';
 import { drizzle, type NeonHttpClient, type NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import { outbox } from './schema.ts';
+import { epochs, outbox } from './schema.ts';
 
 /** A database for the queries of one answer, which also reports how new that answer is. */
 export interface Reflection {
@@ -70,6 +70,7 @@ function merged(reports: readonly OutboxReport[]): OutboxReport | undefined {
     relayedSeq: seqs.length === 0 ? undefined : Math.max(...seqs),
     pending: reports.flatMap(({ pending }) => pending),
     truncated: reports.some(({ truncated }) => truncated),
+    otherEpochs: [...new Set(reports.flatMap(({ otherEpochs }) => otherEpochs))],
   };
 }
 
@@ -86,6 +87,8 @@ export interface OutboxReport {
   readonly pending: readonly PendingTags[];
   /** More changes are pending than the report lists. */
   readonly truncated: boolean;
+  /** The other epochs of the tag clock in which changes were relayed. */
+  readonly otherEpochs: readonly string[];
 }
 
 /**
@@ -94,21 +97,23 @@ export interface OutboxReport {
  */
 export const REPORT_PENDING_MAX = 200;
 
-/** The table's name in the text of a statement. */
+/** The tables' names in the text of a statement. */
 const OUTBOX = getTableUniqueName(outbox);
+const EPOCHS = getTableUniqueName(epochs);
 
 const Answer = z.object({
   rows: z.tuple([
     z.object({
       relayed_seq: z.coerce.number().int().nullable(),
       pending: z.array(z.tuple([z.coerce.number().int(), z.array(z.string())])).nullable(),
+      other_epochs: z.array(z.string()).nullable(),
     }),
   ]),
 });
 
 /**
- * The statement of a report: one probe of `outbox_relayed`, and one of `outbox_pending`, which is usually empty. With
- * `touching`, it lists only pending changes that have one of these tags.
+ * The statement of a report: one probe of `outbox_relayed`, one of `outbox_pending`, which is usually empty, and the few
+ * rows of `epochs`. With `touching`, it lists only pending changes that have one of these tags.
  */
 function reportQuery(client: NeonHttpClient, epoch: string, touching?: readonly string[]) {
   const filter = touching === undefined ? '' : 'and tags && $3::text[]';
@@ -116,18 +121,20 @@ function reportQuery(client: NeonHttpClient, epoch: string, touching?: readonly 
     select (select max(relayed_seq) from ${OUTBOX} where relayed_epoch = $1) as relayed_seq,
            (select json_agg(json_build_array(id, tags))
             from (select id, tags from ${OUTBOX} where relayed_at is null ${filter} order by is_bulk, id limit $2) as waiting
-           ) as pending`;
+           ) as pending,
+           (select json_agg(epoch) from ${EPOCHS} where epoch <> $1) as other_epochs`;
   const params = [epoch, REPORT_PENDING_MAX + 1, ...(touching === undefined ? [] : [touching])];
   return client.query(text, params, { arrayMode: false, fullResults: true });
 }
 
 /** Parses the result of `reportQuery`. */
 function parseReport(answer: unknown): OutboxReport {
-  const { relayed_seq: relayedSeq, pending } = Answer.parse(answer).rows[0];
+  const { relayed_seq: relayedSeq, pending, other_epochs: otherEpochs } = Answer.parse(answer).rows[0];
   const listed = (pending ?? []).map(([outboxId, tags]) => ({ outboxId, tags }));
   return {
     relayedSeq: relayedSeq ?? undefined,
     pending: listed.slice(0, REPORT_PENDING_MAX),
     truncated: listed.length > REPORT_PENDING_MAX,
+    otherEpochs: otherEpochs ?? [],
   };
 }

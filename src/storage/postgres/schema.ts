@@ -111,6 +111,17 @@ export const outbox = schema.table(
   ],
 );
 
+/**
+ * The epochs of the tag clock in which changes were relayed, each recorded together with its first relayed change. A
+ * reader whose clock has another epoch learns from it that a change may have been relayed in a newer one.
+ */
+export const epochs = schema.table('epochs', {
+  epoch: text('epoch').primaryKey(),
+  firstRelayedAt: timestamp('first_relayed_at', { withTimezone: true, mode: 'string' })
+    .notNull()
+    .defaultNow(),
+});
+
 /** Events that broke their contract or a blocking rule, unchanged, with the reason. */
 export const quarantine = schema.table(
   'quarantine',

@@ -15,7 +15,7 @@ function sim(cwd: string, ...args: string[]) {
   return spawnSync(process.execPath, ['test/simulation/pipeline/sim.ts', ...args], { cwd, encoding: 'utf8' });
 }
 
-it('loses nothing and does nothing twice in 200 schedules of faults', { timeout: TIMEOUT_MS }, () => {
+it('loses no event and applies none twice in 200 schedules of faults', { timeout: TIMEOUT_MS }, () => {
   const { status, stdout, stderr } = sim(ROOT, '--seeds', '200');
   expect(stderr).toBe('');
   expect(stdout).toContain('Nothing was lost, and nothing is there twice.');
@@ -46,7 +46,7 @@ it.skipIf(!POSTGRES_URL)(`nor on ${POSTGRES_TITLE}`, { timeout: TIMEOUT_MS }, as
   }
 });
 
-describe('the schedules find it', () => {
+describe('the simulation finds a fault', () => {
   it.each(FAULTS)('when $name', { timeout: TIMEOUT_MS }, (fault) => {
     using copy = faultyCopy(fault, PARTS);
     const { status, stdout, stderr } = sim(copy.folder, '--seeds', String(fault.seedsMax), '--brief');

@@ -8,14 +8,14 @@ import { FAULTS, PARTS } from './faults.ts';
 const ROOT = join(import.meta.dirname, '../../..');
 /** Many times what the schedules here take on one busy core, in milliseconds. */
 const TIMEOUT_MS = 240_000;
-/** It shows in the first schedule. */
-const FAULT = 'an event is folded as often as it comes';
+/** The first schedule finds it. */
+const FAULT = 'an event is folded each time it is delivered';
 
 function sim(cwd: string, ...args: string[]) {
   return spawnSync(process.execPath, ['test/simulation/pipeline/sim.ts', ...args], { cwd, encoding: 'utf8' });
 }
 
-it('loses nothing and does nothing twice in schedules of faults, the same in each run of a seed', {
+it('loses no event and applies none twice in schedules of faults, and repeats a seed exactly', {
   timeout: TIMEOUT_MS,
 }, () => {
   const { status, stdout, stderr } = sim(ROOT, '--seeds', '6', '--seed', '30');
@@ -26,7 +26,7 @@ it('loses nothing and does nothing twice in schedules of faults, the same in eac
   expect(counts(sim(ROOT, '--seeds', '6', '--seed', '30').stdout)).toBe(counts(stdout));
 });
 
-it(`finds it when ${FAULT}`, { timeout: TIMEOUT_MS }, () => {
+it(`finds the fault when ${FAULT}`, { timeout: TIMEOUT_MS }, () => {
   const fault = FAULTS.find(({ name }) => name === FAULT);
   if (!fault) throw new Error(`test/simulation/pipeline/faults.ts has no fault "${FAULT}".`);
   using copy = faultyCopy(fault, PARTS);

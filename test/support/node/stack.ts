@@ -8,12 +8,15 @@ import { startDevDatabase } from '../../../scripts/dev/database.ts';
 import { EVERYTHING } from '../../../src/cache/entry.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { FIXTURE, type Served } from './fixture.ts';
+import { memoryDatabase } from './memory-database.ts';
 import { workerConfig } from './worker-config.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 export const KEY = 'end-to-end-key';
 
 export interface Stack extends AsyncDisposable {
+  /** Where the worker listens, for clients that are programs of their own. */
+  readonly url: URL;
   /** Another writer to the same database. */
   sql(text: string, params?: unknown[]): Promise<Record<string, unknown>[]>;
   /** Takes the database away, as an outage would. */
@@ -50,7 +53,7 @@ export async function startStack(
   { capture = false, served = FIXTURE, existing = [] }: StackOptions = {},
 ): Promise<Stack> {
   const { catalog, main, migrationsDir, cachedPath } = served;
-  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
+  const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
   neonConfig.fetchEndpoint = () => database.endpoint;
   const client = neon(database.connectionString);
   for (const statement of existing) await client.query(statement);
@@ -85,6 +88,7 @@ export async function startStack(
     (status) => status.includes('; hit'),
   );
   return {
+    url,
     sql: (text, params = []) => client.query(text, params),
     stopDatabase,
     killRuntime: () => {

@@ -89,7 +89,7 @@ function circlesOf(importsOf: ReadonlyMap<string, readonly string[]>): string[][
   return circles;
 }
 
-describe('who may import whom', () => {
+describe('the import rules', () => {
   const files = ['src', 'durable-objects', 'queues'].flatMap(sourceFiles);
 
   it('finds the files and their imports', () => {
@@ -98,7 +98,7 @@ describe('who may import whom', () => {
     expect(relativeImports('src/composition/env.ts')).toContain('durable-objects/tag-clock/object.ts');
   });
 
-  it.each(Object.keys(MAY_IMPORT))('%s keeps to its neighbours', (room) => {
+  it.each(Object.keys(MAY_IMPORT))('%s imports only the folders that it may', (room) => {
     const allowed = new Set([room, ...(MAY_IMPORT[room] ?? [])]);
     const strangers = files
       .filter((file) => roomOf(file) === room)
@@ -126,7 +126,7 @@ describe('who may import whom', () => {
     expect(renamed).toEqual([]);
   });
 
-  it('has routes reach the world through their ports alone', () => {
+  it('lets routes reach effects only through their ports', () => {
     const reached = files
       .filter((file) => file.startsWith('src/gateway/'))
       .flatMap((file) =>
@@ -137,7 +137,7 @@ describe('who may import whom', () => {
     expect(reached).toEqual([]);
   });
 
-  it('has the clock, randomness and ids in src/platform alone', () => {
+  it('allows the clock, randomness and ids only in src/platform', () => {
     const impure = files
       .filter((file) => !file.startsWith('src/platform/'))
       .filter((file) => /Date\.now\(|new Date\(\)|Math\.random\(|randomUUID\(/.test(textOf(file)));

@@ -56,8 +56,8 @@ function memoryOf(all: readonly Change[]): InvalidatedChanges {
 
 const touches = ({ tags }: Change, answer: readonly string[]) => tags.some((tag) => answer.includes(tag));
 
-describe('what has to be invalidated before an answer is as of a moment', () => {
-  it('is covered: whatever the answer may show has been invalidated at its moment or before', () => {
+describe('the invalidations that an answer needs before it is as of a moment', () => {
+  it('cover everything that the answer may show', () => {
     fc.assert(
       fc.property(changes, tagSet, fc.integer({ min: 0, max: 12 }), (all, answer, limit) => {
         const decision = decideAsOf(reportOf(all, limit), answer, EPOCH, memoryOf(all));
@@ -79,7 +79,7 @@ describe('what has to be invalidated before an answer is as of a moment', () => 
     );
   });
 
-  it('is no more than needed: nothing where no unknown change touches the answer', () => {
+  it('are empty if no unknown change touches the answer', () => {
     fc.assert(
       fc.property(changes, tagSet, (all, answer) => {
         const decision = decideAsOf(reportOf(all, all.length), answer, EPOCH, memoryOf(all));
@@ -95,7 +95,7 @@ describe('what has to be invalidated before an answer is as of a moment', () => 
     );
   });
 
-  it('is the answer itself where the report does not list everything', () => {
+  it('are the tags of the answer if the report does not list every change', () => {
     const report = { relayedSeq: 9, pending: [{ outboxId: 1, tags: ['x'] }], truncated: true };
     expect(decideAsOf(report, ['a', 'b'], EPOCH, new InvalidatedChanges())).toEqual({
       kind: 'invalidate',
@@ -113,7 +113,7 @@ describe('a page of a list', () => {
     truncated: false,
   });
 
-  it('is touched by a row that leaves its list, though nothing of the page names that row', () => {
+  it('is touched by a row that leaves its list, even if the page does not show that row', () => {
     const decision = decideAsOf(leaving('shop/by-town[a^b/c:d]^'), page, EPOCH, new InvalidatedChanges());
     expect(decision).toMatchObject({ kind: 'invalidate', outboxIds: [1] });
   });
@@ -126,8 +126,8 @@ describe('a page of a list', () => {
   });
 });
 
-describe('the memory of what was invalidated', () => {
-  it('is of one epoch', () => {
+describe('the memory of past invalidations', () => {
+  it('belongs to one epoch', () => {
     const memory = new InvalidatedChanges();
     memory.note([1], { epoch: EPOCH, seq: 4 });
     expect(memory.seqOf(1, EPOCH)).toBe(4);
@@ -140,7 +140,7 @@ describe('the memory of what was invalidated', () => {
     });
   });
 
-  it('forgets what it learned first when it is full', () => {
+  it('drops its oldest entries when it is full', () => {
     const memory = new InvalidatedChanges();
     const ids = Array.from({ length: INVALIDATED_CHANGES_MAX }, (_, id) => id);
     memory.note(ids, { epoch: EPOCH, seq: 1 });

@@ -56,7 +56,7 @@ function permuted(value: unknown): unknown {
 }
 
 describe('a cache key', () => {
-  it('is the same for the same input, in whatever order its properties come', () => {
+  it('is the same for the same input in any order of its properties', () => {
     fc.assert(
       fc.property(text, input, vary, (view, value, dimensions) => {
         const key = cacheKey(view, value, dimensions);
@@ -76,7 +76,7 @@ describe('a cache key', () => {
     );
   });
 
-  it('is different for inputs that differ in one place alone', () => {
+  it('is different for inputs that differ in one place', () => {
     fc.assert(
       fc.property(input, text, scalar, scalar, (around, name, a, b) => {
         const same = isDeepStrictEqual(a, b);
@@ -87,7 +87,7 @@ describe('a cache key', () => {
     );
   });
 
-  it('keeps apart what is easily confused', () => {
+  it('distinguishes inputs that are easily confused', () => {
     const inputs = [
       '1',
       1,
@@ -111,12 +111,12 @@ describe('a cache key', () => {
     expect(cacheKey('v', { a: 'b","c":"d' }, {})).not.toBe(cacheKey('v', { a: 'b', c: 'd' }, {}));
   });
 
-  it('reads like the input, and takes absent and undefined, 0 and -0, for equal', () => {
+  it('is readable, and treats absent and undefined, and 0 and -0, as equal', () => {
     expect(cacheKey('product', { sku: '85123A' }, {})).toBe('view/["product",{"sku":"85123A"},{}]');
     expect(cacheKey('v', { a: undefined, b: -0 }, {})).toBe(cacheKey('v', { b: 0 }, {}));
   });
 
-  it('is refused where it would be too long, as the fault of the caller', () => {
+  it('is refused as a bad request if it would be too long', () => {
     const overhead = cacheKey('v', '', {}).length;
     const longest = 'x'.repeat(CACHE_KEY_CHARACTERS_MAX - overhead);
     expect(cacheKey('v', longest, {})).toHaveLength(CACHE_KEY_CHARACTERS_MAX);
@@ -125,7 +125,7 @@ describe('a cache key', () => {
     );
   });
 
-  it('is refused for what has no canonical form', () => {
+  it('is refused for a value without a canonical form', () => {
     const cycle: Record<string, unknown> = {};
     cycle['self'] = cycle;
     const refused = [
@@ -148,7 +148,7 @@ describe('a cache key', () => {
 });
 
 describe('varying', () => {
-  it('takes the declared dimensions alone', () => {
+  it('uses only the declared dimensions', () => {
     fc.assert(
       fc.property(fc.uniqueArray(text, { maxLength: VARY_DIMENSIONS_MAX }), vary, (declared, offered) => {
         const taken = varyOn(declared, offered);
@@ -161,7 +161,7 @@ describe('varying', () => {
     );
   });
 
-  it('tells an absent dimension from an empty one, and does not look at prototypes', () => {
+  it('distinguishes an absent dimension from an empty one, and ignores prototypes', () => {
     const absent = varyOn(['currency'], {});
     expect(cacheKey('v', {}, absent)).not.toBe(cacheKey('v', {}, varyOn(['currency'], { currency: '' })));
     expect(varyOn(['toString', 'constructor'], {})).toEqual({});

@@ -35,7 +35,7 @@ describe('slots', () => {
 });
 
 describe('the clock', () => {
-  it('voids exactly the entries that depend on a slot invalidated after their stamp', () => {
+  it('invalidates exactly the entries that depend on a slot whose version is above their stamp', () => {
     fc.assert(
       fc.property(fc.array(batch, { maxLength: 20 }), batch, fc.nat(20), (batches, dependsOn, fillAt) => {
         const clock = newClock('e');
@@ -73,7 +73,7 @@ describe('the clock', () => {
     expect(clock.changed[7]).toBe(9);
   });
 
-  it('voids an entry of another epoch, and one whose slots cannot be judged', () => {
+  it('rejects an entry of another epoch, and one whose slots are out of range', () => {
     const clock = newClock('e');
     expect(isValid(clock, { epoch: 'other', stamp: 99 }, [1])).toBe(false);
     expect(isValid(clock, { epoch: 'e', stamp: 99 }, [SLOT_COUNT])).toBe(false);
@@ -82,7 +82,7 @@ describe('the clock', () => {
 });
 
 describe('deltas', () => {
-  it('bring any mirror to its root, from whatever it knew', () => {
+  it('bring any mirror to the state of its root', () => {
     fc.assert(
       fc.property(fc.array(batch, { maxLength: 15 }), fc.nat(15), (batches, knownUntil) => {
         const root = newClock('e');
@@ -132,7 +132,7 @@ describe('deltas', () => {
     expect(encodeDelta(root, 0).byteLength).toBeLessThan(400_000);
   });
 
-  it('take at most four bytes a slot, however far the counter has come', () => {
+  it('take at most four bytes a slot for any counter', () => {
     for (const seq of [1_000_000, 2 ** 41, Number.MAX_SAFE_INTEGER]) {
       const root = newClock('e');
       root.seq = seq;
@@ -162,7 +162,7 @@ describe('deltas', () => {
     );
   });
 
-  it('that are cut off are refused', () => {
+  it('are refused if they are truncated', () => {
     expect(() => applyDelta(newClock('e'), 9, Uint8Array.of(0x80))).toThrow(RangeError);
     expect(() => applyDelta(newClock('e'), 9, new Uint8Array(20).fill(0xff))).toThrow(RangeError);
     // Slot 0 with a lag of 2^21 - 1, beyond the codes that there are.
@@ -171,14 +171,14 @@ describe('deltas', () => {
 });
 
 describe('a mirror', () => {
-  it("counts its age from the sending, and adds its parent's", () => {
+  it("counts its age from the time of sending, and adds its parent's", () => {
     const mirror = newMirror();
     expect(ageMs(mirror, 1_000)).toBe(Number.POSITIVE_INFINITY);
     applySync(mirror, { ...answerOf(newClock('e'), 0), ageMs: 300 }, { atMs: 1_000, order: 1_000 });
     expect(ageMs(mirror, 1_250)).toBe(550);
   });
 
-  it('is not made older or newer than it is by an answer that comes late', () => {
+  it('keeps its true age when an answer arrives late', () => {
     const root = newClock('e');
     const mirror = newMirror();
     applySync(mirror, answerOf(root, 0), { atMs: 2_000, order: 2_000 });
@@ -188,7 +188,7 @@ describe('a mirror', () => {
     expect(ageMs(mirror, 2_100)).toBe(100);
   });
 
-  it('begins anew with another epoch', () => {
+  it('starts again with another epoch', () => {
     const mirror = newMirror();
     const before = newClock('before');
     invalidate(before, [1, 2]);
@@ -205,7 +205,7 @@ describe('a mirror', () => {
     applySync(mirror, answerOf(before, 0), { atMs: 1_000, order: 1_000 });
     applySync(mirror, answerOf(newClock('after'), 0), { atMs: 2_000, order: 2_000 });
     const answer = answerOf(before, 0);
-    expect(() => applySync(mirror, answer, { atMs: 3_000, order: 3_000 })).toThrow('which is over');
+    expect(() => applySync(mirror, answer, { atMs: 3_000, order: 3_000 })).toThrow('which has ended');
     expect(mirror.clock.epoch).toBe('after');
     expect(ageMs(mirror, 3_000)).toBe(1_000);
   });

@@ -153,8 +153,8 @@ function perform(world: World, action: Action): void {
   }
 }
 
-describe('a fill gate, whatever happens in which order', () => {
-  it('gives nobody a value below its need, keeps one lease at a time, and leaves nobody waiting', () => {
+describe('a fill gate, in any order of calls', () => {
+  it('gives no caller a value below its need, has one lease at a time, and leaves no caller waiting', () => {
     const seen = { fill: 0, value: 0 };
     fc.assert(
       fc.property(fc.array(actions, { minLength: 10, maxLength: 80 }), (steps) => {
@@ -212,7 +212,7 @@ describe('a fill gate', () => {
     expect(waiters.map(({ verdict }) => verdict)).toEqual(['value', 'fill', 'value', 'value']);
   });
 
-  it('gives the lease on when it is over, and takes the late entry for those whom it suits', () => {
+  it('passes the lease on when it expires, and gives a late entry to the waiters whose need it meets', () => {
     const world = new World();
     world.enter(low, 100);
     const [old, next, other] = [world.enter(low, 100), world.enter(high, 100), world.enter(high, 100)];
@@ -225,7 +225,7 @@ describe('a fill gate', () => {
     expect(world.gate.lease?.holder).toBe('t2');
   });
 
-  it('lets everybody go when two fillers in a row have died', () => {
+  it('releases all waiters after two fillers in a row have died', () => {
     const world = new World();
     world.enter(low, 100);
     for (let index = 0; index < 10; index += 1) world.enter(low, 100);
@@ -246,7 +246,7 @@ describe('a fill gate', () => {
     expect(other.verdict).toBeUndefined();
   });
 
-  it('keeps a result a moment for late-comers, and the newer of two', () => {
+  it('keeps the newest result for a moment, for callers that arrive late', () => {
     const world = new World();
     world.enter(high, 100);
     world.complete('t0', entryAt(5));
@@ -257,7 +257,7 @@ describe('a fill gate', () => {
     expect(world.enter(high, 100).verdict).toBe('fill');
   });
 
-  it('sends away whom it cannot keep, and hands on no more than it can carry', () => {
+  it('rejects callers beyond its limit, and passes on no entry beyond its size limit', () => {
     const gate = newFillGate();
     const verdicts = (decisions: Decision[]) => decisions.map(({ verdict }) => verdict.verdict);
     for (let index = 0; index <= WAITERS_MAX; index += 1)
@@ -271,7 +271,7 @@ describe('a fill gate', () => {
     expect(shared * entryBytes(large)).toBeLessThanOrEqual(32 * 1024 * 1024);
   });
 
-  it('lets all read by themselves when the entry is too large to share', () => {
+  it('lets every waiter read the origin if the entry is too large to share', () => {
     const world = new World();
     world.enter(low, 100);
     const waiters = [world.enter(low, 100), world.enter(low, 100)];

@@ -52,7 +52,7 @@ describe('a follower', () => {
     expect(follower.mirror.clock.changed[7]).toBe(1);
   });
 
-  it('tells that it has moved once the news is in, and only if there was any', async () => {
+  it('reports a change after it was applied, and only if there was one', async () => {
     const { root, calls, context } = controlledRoot();
     const follower = new ClockFollower(timeOf(() => 1_000));
     const moves: string[] = [];
@@ -70,7 +70,7 @@ describe('a follower', () => {
     expect(moves).toEqual(['e.0', 'e.1']);
   });
 
-  it('has many waiting readers share the one next sync', async () => {
+  it('lets many waiting readers share the next sync', async () => {
     const { calls, context } = controlledRoot();
     const follower = new ClockFollower(timeOf(() => 1_000));
     const first = follower.ensure(STRONG, follower.begin(), context);
@@ -85,7 +85,7 @@ describe('a follower', () => {
     expect(calls).toHaveLength(2);
   });
 
-  it('asks nobody while the bound holds, refreshes in the background half-way, and waits beyond it', async () => {
+  it('makes no sync within half of the bound, a background sync after it, and waits beyond the bound', async () => {
     const { calls, context } = controlledRoot();
     let now = 0;
     const follower = new ClockFollower(timeOf(() => now));
@@ -107,7 +107,7 @@ describe('a follower', () => {
     await late;
   });
 
-  it('asks no more often than its parent bears, also while the parent knows nothing newer', async () => {
+  it('syncs no more often than its parent allows, even if the parent has no newer version', async () => {
     const { root, context } = controlledRoot();
     let now = 0;
     let asked = 0;
@@ -127,7 +127,7 @@ describe('a follower', () => {
     expect(asked).toBe(5);
   });
 
-  it('syncs for a token that is ahead of it, and refuses one of the future or of another epoch', async () => {
+  it('syncs for a token that is ahead of it, and refuses a token from the future or another epoch', async () => {
     const { root, calls, context } = controlledRoot();
     const follower = new ClockFollower(timeOf(() => 0));
     const first = follower.ensure(BOUNDED, follower.begin(), context);
@@ -158,7 +158,7 @@ describe('a follower', () => {
     await expect(foreign).rejects.toMatchObject({ code: 'token_from_another_epoch' });
   });
 
-  it('reports a clock that is away, and recovers with the next sync', async () => {
+  it('reports an unavailable clock, and recovers with the next sync', async () => {
     const { calls, context } = controlledRoot();
     const follower = new ClockFollower(timeOf(() => 0));
     const first = follower.ensure(BOUNDED, follower.begin(), context);

@@ -60,7 +60,7 @@ const later = fc.integer({ min: -5_000, max: 1_500_000 }).map((ms) => FILLED_AT 
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 describe('a policy', () => {
-  it('gets the documented defaults, and refuses what is out of its limits', () => {
+  it('gets the documented defaults, and refuses values out of their limits', () => {
     expect(freshnessPolicy()).toEqual(DEFAULT_FRESHNESS_POLICY);
     for (const [field, max] of Object.entries(FRESHNESS_MAX)) {
       expect(freshnessPolicy({ [field]: max })).toMatchObject({ [field]: max });
@@ -71,7 +71,7 @@ describe('a policy', () => {
 });
 
 describe('the time to live', () => {
-  it('is the same in every isolate, at most what is declared, and at least that less the jitter', () => {
+  it('is the same in every isolate, between the declared time and that time less the jitter', () => {
     fc.assert(
       fc.property(questions, ({ policy, key, entry }) => {
         const ttlS = entry.body === 'null' ? Math.min(policy.negativeTtlS, policy.ttlS) : policy.ttlS;
@@ -106,7 +106,7 @@ describe('the time to live', () => {
     }
   });
 
-  it('has a length of its own for what does not exist', () => {
+  it('is different for negative entries', () => {
     const negative = ask({
       entry: { body: 'null', filledAt: FILLED_AT },
       policy: { staleWhileRevalidateS: 0 },
@@ -132,7 +132,7 @@ describe('a decision', () => {
     );
   });
 
-  it('serves nobody what may have been wrong or overdue for longer than the window', () => {
+  it('never serves an entry that may have been invalid or expired for longer than the window', () => {
     fc.assert(
       fc.property(questions, later, random, (question, now, draw) => {
         const { policy, key, entry, tags } = question;
@@ -144,7 +144,7 @@ describe('a decision', () => {
     );
   });
 
-  it('calls fresh only what has not expired, and never an entry that a promise about the clock cannot rest on', () => {
+  it('treats only unexpired and verified entries as fresh', () => {
     fc.assert(
       fc.property(questions, later, random, (question, now, draw) => {
         const { serve, refresh, reason, ttlLeftS } = decide(question, now, draw);
@@ -163,7 +163,7 @@ describe('a decision', () => {
     );
   });
 
-  it('only gets worse as time passes, with the same draw', () => {
+  it('never improves as time passes, with the same random draw', () => {
     const rank = { fresh: 0, early: 1, expired: 2, invalidated: 2, unverified: 0 };
     const worse = { fresh: 0, stale: 1, no: 2 };
     fc.assert(
@@ -178,7 +178,7 @@ describe('a decision', () => {
     );
   });
 
-  it('passes through fresh, stale and no, at the moments that the policy names', () => {
+  it('goes from fresh to stale to unusable at the times that the policy declares', () => {
     const at = (afterMs: number, question = ask()) => decide(question, FILLED_AT + afterMs, NEVER_EARLY);
     expect(at(299_999)).toEqual({ serve: 'fresh', refresh: 'none', reason: 'fresh', ageS: 299, ttlLeftS: 0 });
     expect(at(300_000)).toEqual({
@@ -201,13 +201,13 @@ describe('a decision', () => {
     expect(at(300_000, off)).toMatchObject({ serve: 'no', reason: 'expired' });
   });
 
-  it('gives an entry from a clock that is ahead no more than a whole time to live', () => {
+  it('gives an entry from a clock that is ahead at most one whole time to live', () => {
     expect(decide(ask(), FILLED_AT - 3_600_000, NEVER_EARLY)).toMatchObject({ ageS: 0, ttlLeftS: 300 });
   });
 });
 
 describe('standing in for the origin', () => {
-  it('is allowed for the window after expiry, or after the fill where the tags do not hold', () => {
+  it('is allowed for the window after expiry, or after the fill if a tag was invalidated', () => {
     const policy = { ttlS: 300, staleIfErrorS: 600 };
     const until = (tags: Question['tags'], afterMs: number) =>
       mayStandIn(ask({ policy, tags }), FILLED_AT + afterMs);
@@ -216,14 +216,14 @@ describe('standing in for the origin', () => {
     expect(mayStandIn(ask({ policy: { staleIfErrorS: 0 }, tags: 'invalidated' }), FILLED_AT)).toBe(false);
   });
 
-  it('is for bounded and eventual readers, unless the policy declares it for all', () => {
+  it('is allowed for bounded and eventual readers, and for all only if the policy declares it', () => {
     const levels = (staleIfErrorFor: FreshnessPolicy['staleIfErrorFor']) =>
       LEVELS.filter((level) => mayStandIn(ask({ level, policy: { staleIfErrorFor } }), FILLED_AT));
     expect(levels('bounded')).toEqual(['bounded', 'eventual']);
     expect(levels('all')).toEqual(LEVELS);
   });
 
-  it('and being served end before a tier may drop the entry', () => {
+  it('ends, like serving, before a tier may drop the entry', () => {
     fc.assert(
       fc.property(questions, random, (question, draw) => {
         const droppedAt = question.entry.filledAt + keepForS(question.policy) * 1_000;
@@ -234,7 +234,7 @@ describe('standing in for the origin', () => {
   });
 });
 
-describe('max-age for caches that we do not own', () => {
+describe('max-age for caches outside Millrace', () => {
   const decisionAt = (ageS: number) =>
     ({ serve: 'fresh', reason: 'fresh', ageS, ttlLeftS: 300 - ageS }) as const;
 
@@ -257,7 +257,7 @@ describe('max-age for caches that we do not own', () => {
     ).toBe(300);
   });
 
-  it('keeps the bound and the time to live for whoever reads from such a cache as late as it may', () => {
+  it('keeps the bound and the time to live even for the latest read from such a cache', () => {
     const nat = fc.nat(120_000);
     fc.assert(
       fc.property(nat, nat, fc.nat(300), (boundMs, mirrorAgeMs, ageS) => {
@@ -304,7 +304,7 @@ describe('early refresh (XFetch)', () => {
     }
   });
 
-  it('does not happen without a measured fill, with beta 0, or to an entry that just came', () => {
+  it('does not happen without a measured fill, with beta 0, or right after a fill', () => {
     const draw = seededRandom(2);
     expect(earlyShare(1, ask(), draw)).toBe(0);
     expect(earlyShare(1, hot({ beta: 0 }), draw)).toBe(0);
@@ -313,7 +313,7 @@ describe('early refresh (XFetch)', () => {
     expect(earlyShare(300_000, slow, draw)).toBeLessThan(0.001);
   });
 
-  it('takes every draw, also the greatest and the least', () => {
+  it('accepts every random draw, the least and the greatest too', () => {
     const greatest = 1 - 2 ** -53;
     expect(decide(hot(), EXPIRES_AT - 1, 0).reason).toBe('fresh');
     expect(decide(hot(), EXPIRES_AT - 1, greatest).reason).toBe('early');
@@ -350,8 +350,8 @@ function meanRefreshes(crowd: Crowd, question: Question, lives: number): number 
   return sum / lives;
 }
 
-describe('a crowd of readers', () => {
-  it('starts about exp(1 / beta) refreshes where nobody knows of the others, however many read', () => {
+describe('many readers at the same time', () => {
+  it('start about exp(1 / beta) refreshes if they share no state, whatever their number', () => {
     for (const beta of [1, 2])
       for (const readsPerMs of [0.25, 2]) {
         const mean = meanRefreshes({ readsPerMs, shared: false }, hot({ beta }), 300);
@@ -360,12 +360,12 @@ describe('a crowd of readers', () => {
       }
   });
 
-  it('would start one for each read during a fill without the early draw', () => {
+  it('would start one refresh for each read during a fill without the early draw', () => {
     const crowd = { readsPerMs: 2, shared: false };
     expect(meanRefreshes(crowd, hot({ beta: 0 }), 1)).toBe(2 * FILL_MS);
   });
 
-  it('starts one where a refresh is shared, ahead of the expiry, and nobody waits', () => {
+  it('start one refresh before the expiry if they share it, and none of them waits', () => {
     const draw = seededRandom(4);
     for (let life = 0; life < 100; life += 1) {
       const question = hot({ staleWhileRevalidateS: 0 });

@@ -78,7 +78,7 @@ describe('an answer that depends on the time', () => {
   });
 
   it.each(['strong', 'bounded'] as const)(
-    'expires by itself for %s readers, though no tag was invalidated',
+    'expires by itself for %s readers, without an invalidated tag',
     async (level) => {
       await read(level);
       now = BEGIN + GRAIN_MS;
@@ -99,7 +99,7 @@ describe('an answer that depends on the time', () => {
     expect((await read('eventual')).entry.now).toBe(BEGIN + GRAIN_MS);
   });
 
-  it('stands in for an origin that is away, and says so', async () => {
+  it('stands in for an unavailable origin, and is marked', async () => {
     await read();
     now = BEGIN + GRAIN_MS;
     originFails = new Failure('database_unavailable', 'down', { retryAfterS: 5 });
@@ -132,14 +132,14 @@ describe('an answer that depends on the time', () => {
     expect(sizes.size).toBe(1);
   });
 
-  it('of before the view had grains is not served', async () => {
+  it('from before the view had grains is not served', async () => {
     const { grainMs: _, ...ungrained } = requestOf();
     await readThrough(ungrained, ports);
     expect((await read()).source).toMatchObject({ hit: false });
   });
 });
 
-describe('what goes by the entries of such a view', () => {
+describe('the parts that use the entries of such a view', () => {
   it('the gate: a fill of an earlier grain is not handed to a reader of this one', () => {
     const need = { epoch: 'e', minStamp: 3, minNow: BEGIN };
     expect(meets({ epoch: 'e', stamp: 3, now: BEGIN }, need)).toBe(true);

@@ -34,7 +34,7 @@ function isExplained(operations: readonly Operation[], absent: ReadonlySet<numbe
 const span = fc.tuple(fc.nat(30), fc.integer({ min: 1, max: 15 }));
 
 describe('the checker of histories', () => {
-  it('finds an order of the operations on a key exactly where one exists', () => {
+  it('finds an order of the operations on a key exactly if one exists', () => {
     const plan = fc.record({
       writes: fc.array(fc.record({ span, absent: fc.boolean(), isKnown: fc.boolean() }), { maxLength: 4 }),
       reads: fc.array(fc.record({ span, version: fc.option(fc.nat(4), { nil: null }) }), { maxLength: 4 }),
@@ -89,7 +89,7 @@ describe('the checker of histories', () => {
     return checkHistory({ run, reads, writes }).findings.map(({ check }) => check);
   };
 
-  it('tells the promises apart', () => {
+  it('checks each level by its own promise', () => {
     const two = [write(1, 1_000), write(2, 2_000)];
     expect(found([read(2, 2_100, { level: 'strong' }), read(1, 2_900)], two)).toEqual([]);
     expect(found([read(1, 2_100, { level: 'strong' })], two)).toEqual(['linearizable']);
@@ -107,7 +107,7 @@ describe('the checker of histories', () => {
     expect(found([shown, { ...back, session: 'another' }], unannounced)).toEqual(['tokens']);
   });
 
-  it('takes no history that is cut off', () => {
+  it('refuses a truncated history', () => {
     const lines: HistoryLines['run'][] = [
       { type: 'run', format: 'millrace-history/1', boundMs: 1, sourceBoundMs: 1 },
     ];

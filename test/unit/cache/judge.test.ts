@@ -35,31 +35,31 @@ const rules = (writes: readonly WriteRecord[], ...reads: ReadRecord[]) =>
   judgeHistory(writes, reads).map(({ rule }) => rule);
 
 describe('the judge', () => {
-  it('holds a strong read to what was acknowledged before it began', () => {
+  it('requires a strong read to show every change acknowledged before it began', () => {
     const writes = written(3);
     expect(rules(writes, read(3_000, 3, { level: 'strong' }))).toEqual([]);
     expect(rules(writes, read(3_000, 2, { level: 'strong' }))).toEqual(['strong']);
   });
 
-  it('holds no strong read to what was acknowledged after it began', () => {
+  it('does not require a strong read to show changes acknowledged after it began', () => {
     const begun = at(500);
     expect(rules(written(3), { ...read(3_500, 1, { level: 'strong' }), begun })).toEqual([]);
   });
 
-  it('holds a bounded read to what was acknowledged longer ago than its bound', () => {
+  it('requires a bounded read to show changes acknowledged longer ago than its bound', () => {
     const writes = written(3);
     expect(rules(writes, read(5_000, 2))).toEqual([]);
     expect(rules(writes, read(5_001, 2))).toEqual(['bounded']);
   });
 
-  it('holds a read with a token to what that token covers, of its epoch', () => {
+  it('requires a read with a token to show every change that the token of its epoch covers', () => {
     const writes = written(3);
     expect(rules(writes, read(3_000, 2, { token: token(2) }))).toEqual([]);
     expect(rules(writes, read(3_000, 2, { token: token(3) }))).toEqual(['session']);
     expect(rules(writes, read(3_000, 2, { token: token(3, 'another') }))).toEqual([]);
   });
 
-  it('lets a session not go back behind what it has been shown', () => {
+  it('does not allow a session to go back behind an earlier answer', () => {
     const writes = written(3);
     const first = read(3_000, 3, { session: 's', token: token(0) });
     const second = read(3_001, 2, { session: 's', token: token(2) });
@@ -67,7 +67,7 @@ describe('the judge', () => {
     expect(rules(writes, first, { ...second, session: 'another' })).toEqual([]);
   });
 
-  it('holds a read to commits that nobody announced, once the bound of the source is over, too', () => {
+  it('requires a read to show unannounced commits after the bound of the source', () => {
     const [first] = written(1);
     if (first === undefined) throw new Error('One was written.');
     const unannounced: WriteRecord[] = [{ ...first, acknowledged: undefined, token: undefined }];
@@ -76,18 +76,18 @@ describe('the judge', () => {
     expect(rules(unannounced, read(13_001, 'absent', source))).toEqual(['source-bound']);
   });
 
-  it('knows no version of the future, and none that was an absence', () => {
+  it('rejects a version that was not written yet, and a version that was an absence', () => {
     expect(rules(written(1), read(3_000, 2))).toEqual(['from-the-future']);
     expect(rules(written(2, [2]), read(3_000, 2))).toEqual(['never-existed']);
   });
 
-  it('takes an absence for the newest one that may be meant', () => {
+  it('treats an absence as the newest absence that it can be', () => {
     expect(rules(written(3, [2]), read(4_500, 'absent'))).toEqual([]);
     expect(rules(written(3, [2]), read(5_001, 'absent'))).toEqual(['bounded']);
     expect(rules(written(3, [1]), read(4_500, 'absent'))).toEqual(['bounded']);
   });
 
-  it('holds a token to everything that any unmarked answer has shown with it, or with a lesser one', () => {
+  it('requires of a token everything that any unmarked answer showed with it or with a smaller one', () => {
     const writes = written(3).map((write) => ({ ...write, acknowledged: undefined, token: undefined }));
     const shown = read(3_000, 3, { tokenOut: token(7) });
     const late = read(3_100, 2, { token: token(7) });
@@ -98,18 +98,18 @@ describe('the judge', () => {
     expect(rules(writes, { ...shown, marked: true }, late)).toEqual([]);
   });
 
-  it('takes an absence that it holds against later reads for the oldest one that may be meant', () => {
+  it('treats an absence as the oldest one that it can be when it judges later reads', () => {
     const writes = written(3, [3]).map((write) => ({ ...write, acknowledged: undefined, token: undefined }));
     const absent = read(3_000, 'absent', { tokenOut: token(7) });
     expect(rules(writes, absent, read(3_100, 2, { token: token(7) }))).toEqual([]);
   });
 
-  it('lets no mark excuse a strong read, or one with a token', () => {
+  it('does not excuse a marked answer to a strong read, or to one with a token', () => {
     expect(rules(written(3), read(4_000, 2, { level: 'strong', marked: true }))).toEqual(['strong']);
     expect(rules(written(3), read(4_000, 2, { token: token(3), marked: true }))).toEqual(['session']);
   });
 
-  it('asks nothing of what is marked but that it was true once', () => {
+  it('requires of a marked answer only that it was true at some time', () => {
     expect(rules(written(3), read(9_000, 1, { marked: true }))).toEqual([]);
     expect(rules(written(3), read(9_000, 4, { marked: true }))).toEqual(['from-the-future']);
   });

@@ -24,19 +24,19 @@ function run(
   return { pace, perSecond };
 }
 
-it('lets the isolates of an idle region ask at once, and those of a busy one wait', () => {
+it('lets the isolates of an idle region sync at once, and makes those of a busy region wait', () => {
   expect(run(2, 5).pace.askAgainMs).toBe(ASK_AGAIN_MS_MIN);
   expect(run(100, 10).pace.askAgainMs).toBeGreaterThan(ASK_AGAIN_MS_MIN);
   expect(run(5_000, 10).pace.askAgainMs).toBe(ASK_AGAIN_MS_MAX);
 });
 
-it('settles near the load that it wants', () => {
+it('settles near its target load', () => {
   const { perSecond } = run(120, 20);
   expect(perSecond).toBeGreaterThan(150);
   expect(perSecond).toBeLessThan(260);
 });
 
-it('lets a root ask for longer pauses with its regions, and never for longer than leaves the isolates theirs', () => {
+it('lets a root ask its regions for longer pauses, within the bound that isolates need', () => {
   expect(run(9, 10, ROOT_ASK_AGAIN_MS_MAX).pace.askAgainMs).toBe(ASK_AGAIN_MS_MIN);
   expect(run(60, 20, ROOT_ASK_AGAIN_MS_MAX).perSecond).toBeLessThan(260);
   expect(run(1_000, 10, ROOT_ASK_AGAIN_MS_MAX).pace.askAgainMs).toBe(ROOT_ASK_AGAIN_MS_MAX);

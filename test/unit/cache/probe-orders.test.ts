@@ -170,7 +170,7 @@ describe('over all orders, an answer that differs from the origin', () => {
     expect(Object.keys(counts).sort()).toEqual(['changed_later', 'nothing to judge', 'source_behind']);
   });
 
-  it('is a missed invalidation where nobody invalidated the change, once the sources have told', () => {
+  it('is a missed invalidation if no one invalidated the change and the watermarks have passed the read', () => {
     const changes = { a: { value: 'v1', inOutbox: false } };
     const found = function* () {
       for (const order of orders([READER, SYNC, ['commit:a'], PASS])) {
@@ -187,7 +187,7 @@ describe('over all orders, an answer that differs from the origin', () => {
     expect(counts['source_behind']).toBeGreaterThan(0);
   });
 
-  it('is a missed invalidation where a purge alone announces the change, and that later than the root is asked', () => {
+  it('is a missed invalidation if only a purge announces the change, after the root was asked', () => {
     const changes = { a: { value: 'v1', inOutbox: false } };
     const found = function* () {
       for (const order of orders([READER, SYNC, ['commit:a', 'invalidate:a'], PASS])) {
@@ -205,7 +205,7 @@ describe('over all orders, an answer that differs from the origin', () => {
       expect(counts[reason]).toBeGreaterThan(0);
   });
 
-  it('was served although its mirror had to know, where that lost a change: which only the root can tell', () => {
+  it('was served although invalidated if the mirror lost a change, which only the root can show', () => {
     const changes = { a: { value: 'v1', inOutbox: true } };
     let silentByMirror = 0;
     const found = function* () {
@@ -225,7 +225,7 @@ describe('over all orders, an answer that differs from the origin', () => {
     expect(silentByMirror).toBe(counts['served_invalidated']);
   });
 
-  it('tells nothing after the clock was made anew or set back', () => {
+  it('is inconclusive after the clock was recreated or restored', () => {
     const entry = { epoch: 'e', stamp: 3, slots: SLOTS };
     const anew = { clock: newClock('f'), isComplete: true };
     expect(judgeDifference(entry, 5, anew)).toEqual({ verdict: 'inconclusive', reason: 'new_epoch' });

@@ -85,14 +85,14 @@ async function hitOf(value: string, over: Partial<CachedAnswer> = {}): Promise<C
 }
 
 describe('a probe', () => {
-  it('finds what is as at the origin consistent, without waiting', async () => {
+  it('finds an answer that equals the origin consistent, without waiting', async () => {
     const world = new World();
     await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'equal' }]);
     expect(world.slept).toEqual([]);
   });
 
-  it('gives an invalidation time to arrive', async () => {
+  it('waits for an invalidation to arrive', async () => {
     const world = new World();
     world.value = 'v2';
     world.whileAsleep = () => void invalidate(world.root, SLOTS);
@@ -101,7 +101,7 @@ describe('a probe', () => {
     expect(world.slept).toEqual([GRACE_MS]);
   });
 
-  it('tells and heals what nobody has invalidated', async () => {
+  it('reports and purges an answer whose change was never invalidated', async () => {
     const world = new World();
     world.value = 'v2';
     using lines = vi.spyOn(console, 'error');
@@ -116,7 +116,7 @@ describe('a probe', () => {
     expect(world.invalidated).toEqual(['cache:key:k']);
   });
 
-  it('tells and heals what its mirror had to know', async () => {
+  it('reports and purges an answer that its mirror knew to be invalidated', async () => {
     const world = new World();
     world.value = 'v2';
     invalidate(world.root, SLOTS);
@@ -127,7 +127,7 @@ describe('a probe', () => {
     expect(world.asked).toMatchObject([{ sinceSeq: 0, maxAgeMs: 0 }]);
   });
 
-  it('counts what it found also where that cannot be healed', async () => {
+  it('counts its verdict even if the purge fails', async () => {
     const world = new World();
     world.value = 'v2';
     world.purgeFails = true;
@@ -135,7 +135,7 @@ describe('a probe', () => {
     expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'missed_invalidation' }]);
   });
 
-  it('calls nothing missed before the sources have told of the time of its read', async () => {
+  it('reports nothing as missed before the watermarks have passed its read', async () => {
     const world = new World();
     world.value = 'v2';
     world.completeUntil = 0;
@@ -147,7 +147,7 @@ describe('a probe', () => {
       expect(sourceMaxAgeMs).toBeLessThan(world.slept.slice(0, index + 1).reduce((sum, ms) => sum + ms, 0));
   });
 
-  it('waits for a source that tells late', async () => {
+  it('waits for a late watermark', async () => {
     const world = new World();
     world.value = 'v2';
     world.completeUntil = 0;
@@ -159,7 +159,7 @@ describe('a probe', () => {
     expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'changed_later' }]);
   });
 
-  it('says nothing where the origin has changed back, or cannot be asked', async () => {
+  it('is inconclusive if the origin changed back or does not answer', async () => {
     const world = new World();
     world.value = 'v2';
     world.whileAsleep = () => {
@@ -172,7 +172,7 @@ describe('a probe', () => {
     expect(world.verdicts.map(({ reason }) => reason)).toEqual(['changed_back', 'unreachable']);
   });
 
-  it('looks only at hits that claim to be right, of views that do not change with time', async () => {
+  it('probes only verified hits of views that allow it', async () => {
     const world = new World();
     await world.sample(await hitOf('v1', { unverified: 'source-behind' }));
     await world.sample(await hitOf('v1', { source: { hit: true, tier: 'kv', stale: true } }));
@@ -183,7 +183,7 @@ describe('a probe', () => {
     expect(world.verdicts).toEqual([]);
   });
 
-  it('looks once a second at most', async () => {
+  it('probes at most once a second', async () => {
     const world = new World();
     for (const now of [0, 10, 999, 1_000]) {
       world.now = now;

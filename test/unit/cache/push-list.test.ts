@@ -20,7 +20,7 @@ function world() {
 }
 
 describe('the push list', () => {
-  it('has one push a region under way, and what comes meanwhile goes with the next', async () => {
+  it('sends one push a region at a time, and puts changes in between into the next', async () => {
     const { root, list, sent, send } = world();
     for (let slot = 0; slot < 10; slot += 1) {
       invalidate(root, [slot]);
@@ -33,7 +33,7 @@ describe('the push list', () => {
     expect(sent[1]?.pushed).toMatchObject({ sinceSeq: 1, seq: 10 });
   });
 
-  it('begins after a lost push where that began, so that the region has no gap', async () => {
+  it('starts again at the beginning of a lost push, so that the region has no gap', async () => {
     const { root, list, sent, send } = world();
     invalidate(root, [1]);
     list.push(root, 0, send);
@@ -44,7 +44,7 @@ describe('the push list', () => {
     expect(sent[1]?.pushed).toMatchObject({ sinceSeq: 0, seq: 2 });
   });
 
-  it('forgets a region that has not asked for a minute', () => {
+  it('forgets a region that has not synced for a minute', () => {
     const { root, list, sent, send } = world();
     invalidate(root, [1]);
     list.push(root, 60_001, send);
@@ -53,7 +53,7 @@ describe('the push list', () => {
 });
 
 describe('a pushed delta', () => {
-  it('is ignored where one before it is missing, or where it is of another epoch', () => {
+  it('is ignored if an earlier one is missing or its epoch is another', () => {
     const mirror = newMirror();
     const answer = { epoch: 'e', seq: 3, ageMs: 0, delta: new Uint8Array(0), sources: {}, askAgainMs: 50 };
     applySync(mirror, answer, { atMs: 1_000, order: 1 });

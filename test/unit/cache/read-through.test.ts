@@ -126,7 +126,7 @@ describe('read-through', () => {
     expect((await world.read(one)).entry.body).toBe('"v2"');
   });
 
-  it('stores what races with an invalidation as stale from birth', async () => {
+  it('stores an entry that races with an invalidation as already invalid', async () => {
     const one = world.isolate();
     await world.read(one, {
       during: () => {
@@ -137,7 +137,7 @@ describe('read-through', () => {
     expect((await world.read(one, { level: 'strong' })).entry.body).toBe('"v2"');
   });
 
-  it('voids everything with a new epoch', async () => {
+  it('invalidates every entry with a new epoch', async () => {
     const one = world.isolate();
     await world.read(one);
     world.root = newClock('restored');
@@ -156,7 +156,7 @@ describe('read-through', () => {
 describe('read-through after the time to live', () => {
   const expired = (POLICY.ttlS + 1) * 1_000;
 
-  it('serves what is expired but not invalidated, and refreshes it behind, once', async () => {
+  it('serves an expired entry that was not invalidated, and refreshes it once in the background', async () => {
     const one = world.isolate();
     await world.read(one);
     world.now += expired;
@@ -177,7 +177,7 @@ describe('read-through after the time to live', () => {
     expect(world.loads).toBe(2);
   });
 
-  it('serves what is invalidated to eventual readers alone', async () => {
+  it('serves an invalidated entry only to eventual readers', async () => {
     const one = world.isolate();
     await world.read(one);
     world.value = 'v2';
@@ -190,7 +190,7 @@ describe('read-through after the time to live', () => {
     expect((await world.read(one)).entry.body).toBe('"v2"');
   });
 
-  it('keeps "there is no such thing" for its own, shorter time', async () => {
+  it('keeps negative entries for their own, shorter time', async () => {
     const one = world.isolate();
     world.value = null;
     await world.read(one, { policy: { staleWhileRevalidateS: 0 } });
@@ -214,7 +214,7 @@ describe('read-through after the time to live', () => {
 });
 
 describe('read-through without its clock', () => {
-  it('asks the origin and stores nothing, or serves an entry marked unverified, as the policy says', async () => {
+  it('reads the origin without storing, or serves an entry marked unverified, as the policy says', async () => {
     const one = world.isolate();
     await world.read(one);
     world.clockIsAway = true;
@@ -231,7 +231,7 @@ describe('read-through without its clock', () => {
     expect(fast.entry.body).toBe('"v1"');
   });
 
-  it('gives no token where its mirror has never synced', async () => {
+  it('returns no token if its mirror has never synced', async () => {
     await world.read(world.isolate());
     world.clockIsAway = true;
     const answer = await world.read(world.isolate(), {
@@ -252,7 +252,7 @@ describe('read-through without its clock', () => {
 });
 
 describe('read-through with a source whose watermark lags', () => {
-  it('asks the origin, stores its answer and says why, or serves the entry marked unverified', async () => {
+  it('reads the origin, stores its answer and marks the reason, or serves the entry marked unverified', async () => {
     const one = world.isolate();
     await world.read(one);
     world.sourceAgeMs = POLICY.sourceBoundMs + 1;
@@ -270,7 +270,7 @@ describe('read-through with a source whose watermark lags', () => {
     expect(fast.entry.body).toBe('"v2"');
   });
 
-  it('serves strong and session readers as ever: they are promised what is acknowledged', async () => {
+  it('serves strong and session readers as usual, because their promise covers acknowledged changes only', async () => {
     const one = world.isolate();
     await world.read(one);
     world.sourceAgeMs = Number.POSITIVE_INFINITY;
@@ -278,7 +278,7 @@ describe('read-through with a source whose watermark lags', () => {
     expect(strong).toMatchObject({ source: { hit: true }, unverified: undefined });
   });
 
-  it('trusts it again with the first sync that tells of a watermark', async () => {
+  it('trusts the source again after the first sync with a fresh watermark', async () => {
     const one = world.isolate();
     world.sourceAgeMs = Number.POSITIVE_INFINITY;
     await world.read(one);
@@ -289,7 +289,7 @@ describe('read-through with a source whose watermark lags', () => {
     expect((await world.read(one)).source).toMatchObject({ hit: true });
   });
 
-  it('never serves as unverified what the clock knows to be invalidated', async () => {
+  it('never serves an entry as unverified that the clock knows to be invalidated', async () => {
     const one = world.isolate();
     await world.read(one);
     world.sourceAgeMs = Number.POSITIVE_INFINITY;
@@ -301,7 +301,7 @@ describe('read-through with a source whose watermark lags', () => {
 });
 
 describe('read-through without its origin', () => {
-  it('still hits; a stale entry stands in for an outage and says so; a bug shows', async () => {
+  it('still hits; serves a marked stale entry in an outage; does not hide a bug', async () => {
     const one = world.isolate();
     await world.read(one);
     world.originFails = outage();
@@ -335,7 +335,7 @@ describe('read-through without its origin', () => {
       });
   });
 
-  it('fails where there is nothing to stand in, or where that is too old', async () => {
+  it('fails if no entry can stand in, or if it is too old', async () => {
     const one = world.isolate();
     world.originFails = outage();
     await expect(world.read(one)).rejects.toMatchObject({ code: 'database_unavailable' });

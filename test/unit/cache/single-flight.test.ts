@@ -79,7 +79,7 @@ afterEach(() => {
 });
 
 describe('a single flight', () => {
-  it('reads once for a thousand', async () => {
+  it('reads once for a thousand callers', async () => {
     const gate = gateInMemory();
     const { context } = contextOf();
     const origin = Promise.withResolvers<ReturnType<typeof filled>>();
@@ -92,7 +92,7 @@ describe('a single flight', () => {
     expect(answers.every(({ entry, storable }) => entry.stamp === 7 && storable)).toBe(true);
   });
 
-  it('goes on with the next one when a fill fails, and keeps the failure to its own request', async () => {
+  it('lets the next caller fill when a fill fails, and fails only the request that filled', async () => {
     const gate = gateInMemory();
     const { context } = contextOf();
     const fill = vi
@@ -121,7 +121,7 @@ describe('a single flight', () => {
     await expect(kept[0]).resolves.toBeUndefined();
   });
 
-  it('keeps a fill alive before it is done, so that a cancelled request does not take it along', async () => {
+  it('keeps a fill alive, so that a cancelled request does not cancel it', async () => {
     const { gate, told } = scriptedGate(toFill);
     const origin = Promise.withResolvers<ReturnType<typeof filled>>();
     const { context, kept } = contextOf();
@@ -154,7 +154,7 @@ describe('a single flight', () => {
   });
 });
 
-describe('a single flight reads by itself', () => {
+describe('a caller of a single flight reads the origin itself', () => {
   const own = async () => filled(9);
 
   it('without a gate', async () => {
@@ -194,7 +194,7 @@ describe('a single flight reads by itself', () => {
     expect(told).toEqual([['fail', 'late']]);
   });
 
-  it('soon, when the gate hangs: it answers no ping either', async () => {
+  it('soon, when the gate hangs and answers no ping', async () => {
     vi.useFakeTimers();
     const { gate } = scriptedGate(() => new Promise(() => undefined));
     const hung: FillGatePort = { ...gate, ping: () => new Promise(() => undefined) };

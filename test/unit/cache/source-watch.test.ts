@@ -75,7 +75,7 @@ async function endAll(beats: { readonly end: (error?: Error) => Promise<void> }[
 }
 
 describe('a regular watch', () => {
-  it('begins with a reader, who waits for the first look, and goes on without another one', async () => {
+  it('begins with a reader, who waits for the first heartbeat, and continues without further reads', async () => {
     const { beats, sleepFor, sync } = world(1_000);
     expect(beats).toEqual([]);
     const reader = await sync();
@@ -94,7 +94,7 @@ describe('a regular watch', () => {
     expect(beats).toHaveLength(30);
   });
 
-  it('ends a minute after the last reader, and begins again with the next, who waits', async () => {
+  it('ends a minute after the last read, and begins again with the next reader, who waits', async () => {
     const { beats, sleepFor, sync } = world(1_000);
     await sync();
     await beats[0]?.end();
@@ -110,7 +110,7 @@ describe('a regular watch', () => {
     expect(next.isAnswered).toBe(true);
   });
 
-  it('keeps no reader waiting for longer than a moment, and never looks twice at once', async () => {
+  it('keeps no reader waiting for longer than a moment, and never runs two heartbeats at once', async () => {
     const { beats, sleepFor, sync } = world(1_000);
     const first = await sync();
     const second = await sync();
@@ -126,7 +126,7 @@ describe('a regular watch', () => {
     expect(beats).toHaveLength(2);
   });
 
-  it('looks less often while the source is down, at least every ten seconds, and recovers', async () => {
+  it('runs fewer heartbeats while the source is down, at least one in ten seconds, and recovers', async () => {
     const { beats, sleepFor, sync } = world(1_000);
     await sync();
     for (let second = 0; second < 55; second += 1) {
@@ -145,7 +145,7 @@ describe('a regular watch', () => {
 });
 
 describe('without a watch', () => {
-  it('a heartbeat follows from what readers ask for alone', async () => {
+  it('only readers start a heartbeat', async () => {
     const { beats, sleepFor, sync } = world();
     await sync();
     await beats[0]?.end();

@@ -13,7 +13,7 @@ import {
 } from '../../../src/cache/clock/sources.ts';
 
 describe('watermarks', () => {
-  it('are as old as the opening of the newest pass that was closed, in whatever order passes end', () => {
+  it('are as old as the opening of the newest closed pass, in any order of ends', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(1_000), fc.boolean())), (passes) => {
         const watermarks = newWatermarks('i');
@@ -26,7 +26,7 @@ describe('watermarks', () => {
     );
   });
 
-  it('know nothing after a restart: a pass of before it was timed by another clock', () => {
+  it('are unknown after a restart, because an earlier pass was timed by another clock', () => {
     const pass = openPass(newWatermarks('before'), OUTBOX, 5_000);
     const watermarks = newWatermarks('after');
     closePass(watermarks, pass);
@@ -42,7 +42,7 @@ describe('watermarks', () => {
     expect(oldestSourceAgeMs(watermarks.completeUntilMs, 20)).toBe(5);
   });
 
-  it('are told by the source that lags most, and the outbox has to be among them', () => {
+  it('follow the source that lags most, and need the outbox among the sources', () => {
     const watermarks = newWatermarks('i');
     closePass(watermarks, openPass(watermarks, 'orders/0', 90));
     expect(oldestSourceAgeMs(watermarks.completeUntilMs, 100)).toBe(Number.POSITIVE_INFINITY);
@@ -84,7 +84,7 @@ describe('watermarks', () => {
   });
 });
 
-describe('the late answer of a clock that was made anew', () => {
+describe('the late answer of a clock that was recreated', () => {
   it('does not bring its epoch back', () => {
     const mirror = newMirror();
     const answer = (epoch: string) => ({

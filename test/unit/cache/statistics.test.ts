@@ -12,7 +12,7 @@ const hit = (tier: 'memory' | 'colo' | 'kv', stale = false) => ({ hit: true, tie
 const miss = (forward: 'uri-miss' | 'stale' | 'bypass', collapsed = false) =>
   ({ hit: false, forward, stored: !collapsed, collapsed }) as const;
 
-describe('what an answer counts as', () => {
+describe('the labels of an answer', () => {
   it.each<[string, CachedAnswer, AnswerLabels]>([
     ['a hit', answerOf(hit('colo')), { outcome: 'hit', tier: 'colo', reason: '' }],
     ['a stale hit', answerOf(hit('kv', true)), { outcome: 'stale', tier: 'kv', reason: '' }],
@@ -59,7 +59,7 @@ describe('the counts of an isolate', () => {
     fc.constant(answerOf(miss('stale'), 'origin-unavailable')),
   );
 
-  it('are those of the labels of each answer, and are handed over once', () => {
+  it('follow the labels of each answer, and are drained once', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.constantFrom('v', 'w'), answer), { maxLength: 60 }), (answers) => {
         const counts = new AnswerCounts();

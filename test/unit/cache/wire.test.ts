@@ -32,7 +32,7 @@ function errorOf(run: () => unknown): unknown {
 }
 
 describe('an answer to a sync in bytes', () => {
-  it('comes out as it went in, whichever epoch was asked about', () => {
+  it('is decoded to what was encoded, for every requested epoch', () => {
     fc.assert(
       fc.property(answer, epoch, fc.boolean(), (sent, other, same) => {
         const asked = same ? sent.epoch : other;
@@ -57,7 +57,7 @@ describe('an answer to a sync in bytes', () => {
     );
   });
 
-  it('that brings nothing takes at most 32 bytes with one source', () => {
+  it('without changes takes at most 32 bytes with one source', () => {
     const idle = {
       epoch: '0b8f62c4-8f0e-4a57-9a53-1e1f3a6f7d11',
       seq: Number.MAX_SAFE_INTEGER,
@@ -70,7 +70,7 @@ describe('an answer to a sync in bytes', () => {
     expect(encodeAnswer(idle, '').byteLength).toBe(encodeAnswer(idle, idle.epoch).byteLength + 37);
   });
 
-  it('is refused with a RangeError where its head is cut off', () => {
+  it('is refused with a RangeError if its head is truncated', () => {
     fc.assert(
       fc.property(answer, fc.nat(), (sent, cut) => {
         const head = encodeAnswer({ ...sent, delta: new Uint8Array(0) }, '');
@@ -80,7 +80,7 @@ describe('an answer to a sync in bytes', () => {
     );
   });
 
-  it('of any other bytes is read or refused with a RangeError, and with nothing else', () => {
+  it('of arbitrary bytes is decoded, or refused with a RangeError', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 120 }), (bytes) => {
         const error = errorOf(() => decodeAnswer(bytes, 'e'));
@@ -101,7 +101,7 @@ describe('an answer to a sync in bytes', () => {
     expect(() => decodeAnswer(Uint8Array.from(bytes), 'e')).toThrow(RangeError);
   });
 
-  it('is not made of what no clock says', () => {
+  it('is not encoded from values that no clock has', () => {
     const sent = { epoch: 'e', seq: 1, ageMs: 0, askAgainMs: 50, sources: {}, delta: new Uint8Array(0) };
     for (const wrong of [
       { seq: -1 },

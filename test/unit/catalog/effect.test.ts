@@ -61,7 +61,7 @@ describe('effects', () => {
     expect(remove(station, 'a')).toMatchObject({ kind: 'remove', key: { id: 'a' } });
   });
 
-  it('leave out what is undefined, and keep null', () => {
+  it('leave out undefined values, and keep null', () => {
     const effect = upsert(station, { id: 'a', name: 'A', status: null, battery: null, bikes: undefined });
     expect(effect).toHaveProperty('row', { id: 'a', name: 'A', status: null, battery: null });
   });
@@ -93,7 +93,7 @@ describe('effects', () => {
     expect(ensure(station, { id: 'a', name: 'A', battery: 1 })).toBeDefined();
   });
 
-  it('add finite numbers alone', () => {
+  it('add only finite numbers', () => {
     expect(() => increment(station, 'a', { bikes: Number.NaN })).toThrow('adds NaN');
     expect(() => increment(station, 'a', { bikes: '1e3' })).toThrow('adds 1e3');
   });
@@ -117,10 +117,10 @@ describe('several rows of one event in a history', () => {
     });
   const context = { occurredAt: 0, now: 0 };
 
-  it('are told apart by their line', () => {
+  it('are distinguished by their line', () => {
     expect(ride(riderHistory).interpret({ riders: ['a', 'b'] }, context)).toMatchObject({ ok: true });
   });
-  it('are refused where the table has no line', () => {
+  it('are refused if the table has no line', () => {
     expect(ride(reportHistory).interpret({ riders: ['a', 'b'] }, context)).toMatchObject({
       ok: false,
       reason: 'stores_failed',

@@ -52,7 +52,7 @@ describe('versions of an event type', () => {
     });
   });
 
-  it('tells what breaks its own version from what a later one refuses', () => {
+  it('distinguishes data that break their own version from data that a later version refuses', () => {
     expect(judged('test.greeted.v1', { name: '' })).toMatchObject({
       refusal: { reason: 'contract_violation', pointer: '/data/name' },
     });
@@ -61,7 +61,7 @@ describe('versions of an event type', () => {
     });
   });
 
-  it('names the versions that there are to whoever sends another', () => {
+  it('names the accepted versions in the refusal of another', () => {
     expect(judged('test.greeted.v2', {})).toMatchObject({
       refusal: {
         code: 'unknown_event_version',
@@ -73,7 +73,7 @@ describe('versions of an event type', () => {
     expect(judged('test.other.v1', {})).toMatchObject({ refusal: { code: 'unknown_event_type' } });
   });
 
-  it('reads what was stored before there was the current one', () => {
+  it('reads events that were stored before the current version existed', () => {
     const stored = { seq: 7, type: 'test.greeted.v3', data: { first: 'Ada' } };
     expect(asCurrent(types, stored)).toEqual({
       seq: 7,
@@ -94,7 +94,7 @@ describe('versions of an event type', () => {
       'before the deprecation',
     );
     expect(mistakeOf(event({ ...plain, type: 'a', version: 1, deprecated: { since: 'soon' } }))).toContain(
-      'no day',
+      'not a day',
     );
   });
 });

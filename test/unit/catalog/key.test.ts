@@ -54,7 +54,7 @@ describe('the canonical text of a key', () => {
     expect(code.row(' A ')).toBe('free: A ');
   });
 
-  it('of several columns tells apart what their parts could be mistaken for', () => {
+  it('of several columns is unambiguous', () => {
     expect(dock.row({ stationId: 7, label: 'a,b%' })).toBe('dock:7,a%2Cb%25');
     fc.assert(
       fc.property(
@@ -71,7 +71,7 @@ describe('the canonical text of a key', () => {
     );
   });
 
-  it('is read back into the values that it was made of', () => {
+  it('is parsed into the values that it was made from', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
@@ -84,12 +84,12 @@ describe('the canonical text of a key', () => {
     );
   });
 
-  it('is refused for what the column cannot hold', () => {
-    expect(() => station.row('seven')).toThrow(/"seven" is no value of "id"/);
-    expect(() => station.row(2 ** 31)).toThrow(/no value/);
-    expect(() => station.row(1.5)).toThrow(/no value/);
-    expect(() => account.row('x')).toThrow(/no value/);
-    expect(() => parcel.row(2n ** 63n)).toThrow(/no value/);
+  it('is refused for a value that the column cannot hold', () => {
+    expect(() => station.row('seven')).toThrow(/"seven" is not a value of "id"/);
+    expect(() => station.row(2 ** 31)).toThrow(/not a value/);
+    expect(() => station.row(1.5)).toThrow(/not a value/);
+    expect(() => account.row('x')).toThrow(/not a value/);
+    expect(() => parcel.row(2n ** 63n)).toThrow(/not a value/);
   });
 });
 
@@ -102,13 +102,13 @@ describe('a key that a client sends', () => {
   });
 
   it.each([['seven'], ['7.5'], [''], [null], [2 ** 31], [{ id: 1, other: 2 }], [[7]]])(
-    'is none for an integer: %j',
+    'is refused for an integer column: %j',
     (input) => {
       expect(station.key.parse(input)).toBeUndefined();
     },
   );
 
-  it('is none where a part is missing, unknown or unstorable', () => {
+  it('is refused if a part is missing, unknown or cannot be stored', () => {
     expect(dock.key.parse({ stationId: 7 })).toBeUndefined();
     expect(dock.key.parse('7')).toBeUndefined();
     expect(dock.key.parse({ stationId: 7, label: '\ud800' })).toBeUndefined();
@@ -140,7 +140,7 @@ describe('a history', () => {
     expect(rideHistory.of(station, '03')).toBe('ride@station:3');
   });
 
-  it('has none for an entity that is no owner', () => {
+  it('has no tag for an entity that is not an owner', () => {
     // @ts-expect-error an account owns no rides
     expect(() => rideHistory.of(account, 'x')).toThrow(/do not belong/);
   });
@@ -149,13 +149,13 @@ describe('a history', () => {
 type Owner = Parameters<typeof history<typeof rides, [typeof station]>>[0]['owners'][0];
 
 describe('a declaration', () => {
-  it('is refused for a type whose equality is not that of its text, and for a column of another table', () => {
+  it('is refused for a type whose values can be equal with different texts, and for a column of another table', () => {
     expect(mistakeOf(entity({ name: 'code', table: codes, key: codes.code }))).toMatch(/char\(4\)/);
     // @ts-expect-error a column of another table
     expect(mistakeOf(entity({ name: 'code', table: stations, key: codes.code }))).toMatch(/another table/);
   });
 
-  it('does not compile where a body, an owner or a row is of other columns', () => {
+  it('does not compile if a body, an owner or a row has other columns', () => {
     const noField = { path: 'stations', body: z.strictObject({ nam: z.string() }) };
     // @ts-expect-error no such column
     entity({ name: 'a', table: stations, key: stations.id, write: noField });

@@ -43,7 +43,7 @@ describe('the conditions of a list', () => {
     );
   });
 
-  it('are those of filter and range, or none', () => {
+  it('come from filter and range, or are empty', () => {
     expect(lists.most.where({})).toBeUndefined();
     const filter = { city: 'Bonn', owner: 'x', open: true };
     expect(dialect.sqlToQuery(lists.of.where({ filter }) ?? lists.of.after(place))).toMatchObject({
@@ -74,14 +74,14 @@ describe('the conditions of a list', () => {
 });
 
 describe('a cursor', () => {
-  it('is the text of its row, and of no other', () => {
+  it('is unique to its row', () => {
     const cursor = lists.most.cursorOf(place);
     expect(Buffer.from(cursor, 'base64url').toString()).toBe('1,3,A%2C b%25,Bonn,7');
     expect(dialect.sqlToQuery(lists.most.after(cursor))).toEqual(dialect.sqlToQuery(lists.most.after(place)));
     expect(lists.most.cursor.parse(cursor)).toBe(cursor);
   });
 
-  it('is refused where it is none of its list', () => {
+  it('is refused by another list', () => {
     const isCursor = (text: string) => lists.most.cursor.safeParse(text).success;
     const written = (text: string) => Buffer.from(text).toString('base64url');
     expect(isCursor(written('1,3,A,Bonn,7'))).toBe(true);
@@ -98,7 +98,7 @@ describe('a cursor', () => {
     expect(isCursor(`${written('1,3,A,Bonn,7')}=`)).toBe(false);
     expect(isCursor(Buffer.from([0x31, 0x2c, 0xff]).toString('base64url'))).toBe(false);
     fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => !isCursor(text)));
-    expect(() => lists.most.after('nonsense')).toThrow(/no cursor of the list "station\/most"/);
+    expect(() => lists.most.after('nonsense')).toThrow(/not a cursor of the list "station\/most"/);
   });
 
   it('has a bound, and is not made of a Date', () => {
@@ -109,7 +109,7 @@ describe('a cursor', () => {
 });
 
 describe('a filter in tags', () => {
-  it('is another text for other values', () => {
+  it('has different texts for different values', () => {
     const value = fc.string({ unit: fc.constantFrom('a', ',', ']', '^', '%', '[', '2C'), maxLength: 6 });
     const values = fc.record({ city: value, owner: value, open: fc.boolean() });
     fc.assert(
@@ -121,7 +121,7 @@ describe('a filter in tags', () => {
     );
   });
 
-  it('is cut off where it is long, so that it always fits', () => {
+  it('is truncated if it is long, so that it always fits', () => {
     const long = { city: ','.repeat(5_000), owner: '😀'.repeat(5_000), open: true };
     expect(lists.of.whole(long).length).toBeLessThan(500);
   });
@@ -131,7 +131,7 @@ describe('a range of the first column', () => {
   const enters = (tags: readonly string[], bikes: number) =>
     lists.most.entering({ ...place, bikes }).some((tag) => tags.includes(tag));
 
-  it('keeps a page from what its bounds exclude', () => {
+  it('excludes changes outside its bounds from a page', () => {
     const tags = lists.most.page({ range: { gte: 5, lt: 40 }, rows: [], full: false });
     expect([3, 4, 5, 12, 39, 41, 200].map((bikes) => enters(tags, bikes))).toEqual([
       false,
@@ -176,7 +176,7 @@ describe('times', () => {
     expect(timeFromText('date', '1999-12-31', false)).toBe(-1n);
   });
 
-  it('are refused where there is no such day or hour', () => {
+  it('are refused for a day or hour that does not exist', () => {
     for (const text of ['2026-02-29', '2026-13-01', '0000-01-01', '2026-01-01 24:00:00', 'today', '']) {
       expect([text, timeFromText('timestamp', text, true)]).toEqual([text, undefined]);
     }

@@ -88,7 +88,7 @@ describe('a page', () => {
   const enters = (tags: ReadonlySet<string>, sku: string) =>
     product.lists.bySku.entering({ sku }).some((tag) => tags.has(tag));
 
-  it('depends on what could enter it, and not on rows far from its ends', () => {
+  it('depends on rows that could enter it, and not on rows far from its ends', () => {
     const pages = {
       first: page(undefined, ['10002', '10135'], true),
       second: page('10135', ['15034', '17003'], true),
@@ -111,7 +111,7 @@ describe('a page', () => {
     ]);
   });
 
-  it('that is full does not change with what comes after its last row', () => {
+  it('does not change with rows after its last one, if it is full', () => {
     expect(enters(page('90001', ['90002'], true), '90003')).toBe(false);
     expect(enters(page('90001', ['90002'], false), '90003')).toBe(true);
   });
@@ -120,8 +120,8 @@ describe('a page', () => {
     expect(() => page('90002', ['90001'], true)).toThrow(RangeError);
     expect(() =>
       product.lists.byPrice.page({ rows: [{ sku: 'a', unitPrice: 0.00001 }], full: true }),
-    ).toThrow(/no value/);
-    expect(() => product.lists.bySku.page({ rows: [{ sku: 'a\u0000' }], full: true })).toThrow(/no value/);
+    ).toThrow(/not a value/);
+    expect(() => product.lists.bySku.page({ rows: [{ sku: 'a\u0000' }], full: true })).toThrow(/not a value/);
     const byRank: ListDefinition = lists.byRank;
     expect(() => byRank.page({ rows: [], full: false })).toThrow(/"group"/);
   });
@@ -131,7 +131,7 @@ describe('a declaration', () => {
   const declare = (orderBy: PgColumn, more: object = {}) =>
     entity({ ...declared, lists: { broken: { orderBy, ...more } } });
 
-  it('is refused where the order or equality of the database could not be followed', () => {
+  it('is refused if JavaScript cannot reproduce the order or equality of the database', () => {
     expect(mistakeOf(declare(things.group))).toMatch(/may be null/);
     expect(mistakeOf(declare(things.exact))).toMatch(/cannot be ordered/);
     expect(mistakeOf(declare(things.id, { filter: [things.price] }))).toMatch(/cannot be filtered/);
@@ -141,7 +141,7 @@ describe('a declaration', () => {
     expect(mistakeOf(declare(products.sku))).toMatch(/another table/);
   });
 
-  it('lets a row without a value for its filter be in no list', () => {
+  it('leaves a row without a value for its filter out of every list', () => {
     const row = { id: 'a', rank: 1, group: null };
     expect([lists.byRank.entering(row), lists.byRank.leaving(row)]).toEqual([[], []]);
   });

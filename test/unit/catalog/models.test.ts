@@ -68,7 +68,7 @@ function problemsOf(declared: object, features: object = { rides, lastRide, ride
     .map(({ declaration, problem, remedy }) => `${declaration}: ${problem} ${remedy}`);
 }
 
-describe('what does not compile', () => {
+describe('declarations that do not compile', () => {
   it('a window that is not declared, which is also found at load', () => {
     // @ts-expect-error: the windows are 7 and 30.
     const reference = rides.window(14);
@@ -127,11 +127,11 @@ describe('what does not compile', () => {
   });
 });
 
-describe('what is found at load', () => {
+describe('mistakes that are found at load', () => {
   const regression = (more: object) =>
     model.regression({ ...described, inputs: { features: { columns: { week } } }, outputs, ...more });
 
-  it('nothing in a declaration that is right', () => {
+  it('no mistake in a correct declaration', () => {
     const declared = model.regression({
       ...described,
       path: '/v1/stations/{id}/demand',
@@ -246,7 +246,7 @@ describe('what is found at load', () => {
         features: { week: rides.window(7) },
         parseCandidates: () => ({ has: () => false, popular: () => [], assemble: () => null }),
       }),
-      'The column "a" is there twice.',
+      'The column "a" occurs twice.',
     ],
   ])('%s', (_, declared, problem, features: object = { rides, lastRide, riderRides, seen }) => {
     const found = problemsOf(declared, features);
@@ -254,7 +254,7 @@ describe('what is found at load', () => {
     expect(found[0]).toContain('models.ts, declared');
   });
 
-  it('a time to live beyond its range, where it is declared', () => {
+  it('a time to live beyond its range, at its declaration', () => {
     expect(mistakeOf(regression({ ttlS: -1 }))).toContain('ttlS is -1.');
   });
 });

@@ -25,7 +25,7 @@ const meets = (cover: readonly string[], of: string) =>
   prefixesOf(of).filter((prefix) => cover.includes(prefix)).length;
 
 describe('the cover of a range', () => {
-  it('meets every position of the range, exactly once', () => {
+  it('covers every position of the range exactly once', () => {
     fc.assert(
       fc.property(range, ({ low, high, any }) => {
         const cover = coverOf(low, high);
@@ -48,7 +48,7 @@ describe('the cover of a range', () => {
     );
   });
 
-  it('meets nothing outside the range but what shares a prefix with one of its ends', () => {
+  it('covers positions outside the range only if they share a prefix with one of its ends', () => {
     fc.assert(
       fc.property(range, ({ low, high, any }) => {
         fc.pre(any < low || any > high);
@@ -72,7 +72,7 @@ describe('the cover of a range', () => {
     expect(coverOf('30', '3f')).toEqual(['3']);
   });
 
-  it('is refused for a range that is none', () => {
+  it('is refused for an empty range', () => {
     expect(() => coverOf('31', '30')).toThrow(RangeError);
     expect(() => coverOf('3', '30')).toThrow(RangeError);
   });

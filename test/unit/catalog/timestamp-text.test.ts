@@ -16,7 +16,7 @@ it.each([
   expect(timestampText(stored)).toBe(shown);
 });
 
-it('is what a Date shows, for every moment that a Date has exactly', () => {
+it('equals the text of a Date, for every moment that a Date has exactly', () => {
   const moments = fc.date({
     min: new Date('0001-01-02Z'),
     max: new Date('+100000-01-01Z'),
@@ -30,6 +30,6 @@ it('is what a Date shows, for every moment that a Date has exactly', () => {
   );
 });
 
-it('refuses what is no timestamp', () => {
+it('refuses text that is not a timestamp', () => {
   expect(() => timestampText('yesterday')).toThrow(RangeError);
 });

@@ -76,7 +76,7 @@ const oneOf = (exports: DeclaredModule, retention?: Parameters<typeof assemble>[
 };
 
 describe('a catalog without mistakes', () => {
-  it('is taken, also an empty one', () => {
+  it('loads, also if it is empty', () => {
     expect(problems({})).toEqual([]);
     expect(defineCatalog({}).views).toEqual([]);
   });
@@ -119,7 +119,7 @@ describe('a catalog without mistakes', () => {
       'the entity "bad" (things.ts, bad): The list "bad/by-name" names a column of another table. Name columns of its own table.',
       'the event "ride" (things.ts, badEvent): Its version is 0. Give it a whole number from 1.',
       expect.stringMatching(
-        /^the view "v" \(things\.ts, badView\): ttlS is -1\. It has to be a number from 0 to \d+\.$/,
+        /^the view "v" \(things\.ts, badView\): ttlS is -1\. Give it a number from 0 to \d+\.$/,
       ),
     ]);
     expect(found.some((line) => line.includes('"two" (things.ts, two)'))).toBe(true);
@@ -129,7 +129,7 @@ describe('a catalog without mistakes', () => {
 
 describe('routes', () => {
   const id = { id: z.string() };
-  it('refuses one path twice, whatever its parameters are called', () => {
+  it('refuses a path that is declared twice, even with other parameter names', () => {
     const a = stationView('a', '/v1/stations/{id}', id);
     const b = stationView('b', '/v1/stations/{key}', { key: z.string() });
     expect(oneOf({ a, b })).toMatch(
@@ -137,7 +137,7 @@ describe('routes', () => {
     );
   });
 
-  it('takes the specific beside the parametrised, and refuses what neither is', () => {
+  it('accepts a specific path beside a parametrised one, and refuses two ambiguous paths', () => {
     const a = stationView('a', '/v1/stations/{id}', id);
     expect(problems({ a, b: stationView('b', '/v1/stations/search') })).toEqual([]);
     const c = stationView('c', '/v1/stations/{id}/x', id);
@@ -145,7 +145,7 @@ describe('routes', () => {
     expect(oneOf({ c, d })).toMatch(/A request could mean/);
   });
 
-  it('refuses a write whose parameters have other names than the view of the same thing', () => {
+  it('refuses a write whose parameters have other names than the view at the same path', () => {
     const body = z.strictObject({ name: z.string() });
     const written = entity({
       name: 'written',
@@ -169,9 +169,9 @@ describe('routes', () => {
 });
 
 describe('parameters', () => {
-  it('refuses a schema that takes no text, because paths and queries are texts', () => {
+  it('refuses a schema that accepts no text, because paths and queries are texts', () => {
     const a = stationView('a', '/v1/stations/{id}', { id: z.int() });
-    expect(oneOf({ a })).toMatch(/`params\.id` takes no text/);
+    expect(oneOf({ a })).toMatch(/`params\.id` accepts no text/);
     const query = { after: z.date().optional(), limit: z.coerce.number().int().max(9).default(3) };
     expect(oneOf({ a: { ...stationView('a', '/v1/a'), query: z.object(query) } })).toMatch(/`query\.after`/);
   });
@@ -211,7 +211,7 @@ describe('names', () => {
     expect(problems(exports)[0]).toMatch(problem);
   });
 
-  it('refuses a feature that is read by the name of another', () => {
+  it('refuses a feature whose read name is that of another', () => {
     const named = feature.last({ name: 'rides_30d', entity: station, event: rideEvent, key: () => 7 });
     expect(oneOf({ named })).toMatch(/the feature "rides_30d" .*has this read name of "station" already/);
   });
@@ -221,7 +221,7 @@ describe('values', () => {
   it.each([[0], [-1], [1.5], [Number.NaN], [Number.POSITIVE_INFINITY]])(
     'refuses a window of %s days',
     (days) => {
-      expect(oneOf({ rides: rideCount({ windowsDays: [days] }) })).toMatch(/is none/);
+      expect(oneOf({ rides: rideCount({ windowsDays: [days] }) })).toMatch(/cannot have/);
     },
   );
 
@@ -243,7 +243,7 @@ describe('tables', () => {
     expect(oneOf({ named })).toMatch(/no primary key or unique constraint of exactly name/);
   });
 
-  it('refuses what names a declaration that is not exported', () => {
+  it('refuses a reference to a declaration that is not exported', () => {
     const rest = { ...good, rideHistory: undefined };
     const rule = unique(['stationId'], { history: rideHistory, withinMs: 1_000 });
     const found = validateCatalog(assemble({ things: { ...rest, rideEvent: ride({ rules: [rule] }) } }));
@@ -300,6 +300,6 @@ describe('examples', () => {
       event: rideEvent,
       key: (data) => `ride of ${data.stationId}`,
     });
-    expect(oneOf({ other })).toMatch(/"ride of 7" is no value of "id", a key of "station"/);
+    expect(oneOf({ other })).toMatch(/"ride of 7" is not a value of "id", a key of "station"/);
   });
 });

@@ -50,7 +50,7 @@ const whole = {
 } as const;
 const load = (definition: ViewDefinition, input: object) => definition.load(NO_DB, { input, ...whole });
 
-describe('a view is given what it declares, and nothing else', () => {
+describe('a view gets the inputs that it declares, and no others', () => {
   const response = z.object({ seen: z.array(z.string()) });
   it.each([
     [
@@ -151,7 +151,7 @@ describe('a view is given what it declares, and nothing else', () => {
 });
 
 describe('tags', () => {
-  it('are made from the row as the database has it, whatever the response makes of its key', async () => {
+  it('are made from the row of the database, not from the response', async () => {
     const loud = view({
       ...common,
       name: 'loud',
@@ -168,7 +168,7 @@ describe('tags', () => {
     });
   });
 
-  it('are asked for where nothing was found, too', async () => {
+  it('are needed for an empty result, too', async () => {
     const gone = view({
       ...common,
       name: 'gone',
@@ -179,7 +179,7 @@ describe('tags', () => {
     expect(await load(gone, { id: 7 })).toMatchObject({ value: null, tags: ['station:7'] });
   });
 
-  it('come from input that is parsed once', async () => {
+  it('are made from input that is parsed once', async () => {
     const shifted = view({
       ...common,
       name: 'shifted',
@@ -244,6 +244,6 @@ describe('a declaration', () => {
     expect(problemsOf(reading(bikes))).toEqual([
       expect.stringContaining('It reads the feature "bikes", which the catalog does not have.'),
     ]);
-    expect(mistakeOf(reading())).toMatch(/no features as "here"/);
+    expect(mistakeOf(reading())).toMatch(/no features under the name "here"/);
   });
 });

@@ -10,6 +10,7 @@ import { ANONYMOUS } from '../../../src/define/principal.ts';
 import type { Project } from '../../../src/define/project.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import { blocksOf, ROOT } from './blocks.ts';
 
 const execute = promisify(execFile);
@@ -39,7 +40,7 @@ beforeAll(async () => {
     ['scripts/generate.ts', '--tables', join(folder, 'tables.ts'), '--out', join(folder, 'migrations')],
     { cwd: ROOT },
   );
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: join(folder, 'migrations') });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: join(folder, 'migrations') });
   const { $client } = connect({ url: database.connectionString, endpoint: database.endpoint });
   for (const statement of [
     'create schema crm',

@@ -59,7 +59,7 @@ function sourceOf(page: string, ofPage: readonly Block[]): string {
     .replaceAll("'./", "'../../test/support/catalog/");
 }
 
-it('knows what each block of another language is for', () => {
+it('has an entry for each block of another language', () => {
   const others = blocks.filter(({ language }) => language !== 'ts' && !ELSEWHERE.includes(language));
   const kinds = new Set(others.map(({ page, language }) => `${page} ${language}`));
   expect([...kinds].filter((kind) => !(kind in OTHERS))).toEqual([]);

@@ -73,7 +73,7 @@ it('has routes for all requests, with the key where they ask for it', () => {
   }
 });
 
-it('shows answers that keep the schemas', () => {
+it('shows answers that match the schemas', () => {
   const answers = pages()
     .flatMap(blocksOf)
     .filter(({ language }) => language === 'json');

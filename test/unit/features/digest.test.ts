@@ -15,7 +15,7 @@ const aCell: fc.Arbitrary<Cell> = fc.record({
 const digestOf = (cells: readonly Cell[]) => cells.reduce(addCell, EMPTY_DIGEST);
 
 describe('the digest of features', () => {
-  it('does not depend on the order, nor on which shard holds what', () => {
+  it('does not depend on the order or on the shards', () => {
     fc.assert(
       fc.property(fc.array(aCell), fc.nat(), (cells, at) => {
         const cut = at % (cells.length + 1);
@@ -25,7 +25,7 @@ describe('the digest of features', () => {
     );
   });
 
-  it('tells one cell more, one amount other, and one cell twice', () => {
+  it('differs for an additional cell, another amount, and a repeated cell', () => {
     fc.assert(
       fc.property(fc.array(aCell), aCell, (cells, cell) => {
         const text = digestText(digestOf([...cells, cell]));
@@ -44,13 +44,13 @@ describe('a range of history', () => {
     { target: 'outbox', rows: 9, until: '2026-02-01T00:00:00.000000Z' },
   ];
 
-  it('is refused where retention has deleted of it, and it is said from when it is whole', () => {
+  it('is refused if retention has deleted events of it, with the time from which it is complete', () => {
     expect(() => assertWhole({ types: ['a', 'b'] }, pruned)).toThrow(/3 of a.*after 2026-01-03T/);
     expect(() => assertWhole({}, pruned)).toThrow();
     expect(() => assertWhole({ from: '2026-01-03T00:00:00Z' }, pruned)).toThrow();
   });
 
-  it('is taken where it begins later, or is of types that are whole', () => {
+  it('is accepted if it begins later, or has only complete types', () => {
     expect(() => assertWhole({ from: '2026-01-03T00:00:01Z' }, pruned)).not.toThrow();
     expect(() => assertWhole({ types: ['b'] }, pruned)).not.toThrow();
   });

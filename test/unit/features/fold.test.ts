@@ -42,7 +42,7 @@ function read(events: readonly FoldableEvent[], customer: string, now: number) {
 }
 
 describe('features', () => {
-  it('are the same whatever the order of arrival and however it is cut into batches', () => {
+  it('do not depend on the order of arrival or on the batches', () => {
     fc.assert(
       fc.property(history, fc.nat(), (events, seed) => {
         const shuffled = [...events].sort(
@@ -59,7 +59,7 @@ describe('features', () => {
     );
   });
 
-  it('hold today and the days before it in a window, and nothing older', () => {
+  it('count today and the days before it in a window, and nothing older', () => {
     const at = (daysAgo: number, seq: number): FoldableEvent => ({
       seq,
       type: 'shop.purchase.v1',
@@ -73,7 +73,7 @@ describe('features', () => {
     expect(values['product_views_7d']).toEqual({ value: 0, status: 'NOT_FOUND', eventAt: null });
   });
 
-  it('of events without the entity, or of another type, or that break the contract, are untouched', () => {
+  it('ignore events without the entity, of another type, or that break the contract', () => {
     const event = { seq: 1, type: 'shop.purchase.v1', occurredAt: NOW, data: { sku: '1' } };
     expect(cellsOf(customerFeatures, event)).toEqual([]);
     expect(cellsOf(customerFeatures, { ...event, type: 'shop.return.v1' })).toEqual([]);

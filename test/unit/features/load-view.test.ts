@@ -4,7 +4,7 @@ import { integer, pgTable, text } from 'drizzle-orm/pg-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { InvalidatedChanges } from '../../../src/cache/as-of.ts';
+import { EndedEpochs, InvalidatedChanges } from '../../../src/cache/as-of.ts';
 import { entity } from '../../../src/define/entity.ts';
 import { event } from '../../../src/define/event.ts';
 import { feature } from '../../../src/define/feature.ts';
@@ -13,16 +13,18 @@ import { type LoadViewPorts, loadView, ViewFault } from '../../../src/features/l
 import { withTimeout } from '../../../src/platform/clock.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { reflect } from '../../../src/storage/postgres/reflecting.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const EPOCH = '0f';
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
   const migrationsDir = join(import.meta.dirname, '../../support/catalog/migrations');
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);
 afterAll(async () => {
+  logged.mockRestore();
   await database.close();
 });
 
@@ -68,6 +70,8 @@ function portsOf(read: LoadViewPorts['shards']['read'] = async () => [], of = db
     epoch: EPOCH,
     reflection: reflect(of.$client, EPOCH),
     invalidated: new InvalidatedChanges(),
+    ended: new EndedEpochs(),
+    currentEpoch: async () => EPOCH,
     invalidate: async () => ({ epoch: EPOCH, seq: 1 }),
     withTimeout,
     shards: { read },
@@ -111,7 +115,7 @@ describe('features of a view', () => {
     expect((await load(seen, portsOf(read))).value).toEqual({ names: ['last_ride_at'] });
   });
 
-  it('that cannot be reached are an outage, and a defect of their store is none', async () => {
+  it('are an outage if their store is unavailable, and a defect if it fails', async () => {
     const failing = (error: Error) =>
       load(
         activity,
@@ -151,7 +155,7 @@ describe('an error of the view', () => {
       tags: () => [],
     }),
   };
-  it.each(Object.entries(failingAt))('in %s is a fault, logged with its name', async (_, definition) => {
+  it.each(Object.entries(failingAt))('in %s is a defect, logged with its name', async (_, definition) => {
     const error: unknown = await load(definition).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ViewFault);
     expect(logLines()).toMatchObject([{ 'log.level': 'error', view: 'station-activity' }]);
@@ -188,13 +192,13 @@ describe('an error of the view', () => {
     ['42P01', 'an undefined table', sql`select * from nowhere`],
     ['22012', 'a division by zero', sql`select 1 / 0`],
     ['22P02', 'a text that is no number', sql`select 'x'::int`],
-  ])('in SQL is told with its SQLSTATE: %s, %s', async (sqlstate, _, query) => {
+  ])('in SQL is logged with its SQLSTATE: %s, %s', async (sqlstate, _, query) => {
     const error: unknown = await load(asking((of) => of.execute(query))).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ViewFault);
     expect(logLines()).toMatchObject([{ view: 'station-activity', sqlstate }]);
   });
 
-  it('is told from text of a request that Postgres cannot hold, and from a database that is away', async () => {
+  it('is distinguished from request text that Postgres cannot hold, and from an unavailable database', async () => {
     const text = asking((of) => of.execute(sql`select ${'a\u0000b'}::text`));
     await expect(load(text)).rejects.toMatchObject({ code: 'invalid_request' });
     const away = connect({ url: 'postgres://u:p@127.0.0.1:9/none', endpoint: 'http://127.0.0.1:9/sql' });

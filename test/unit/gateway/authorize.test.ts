@@ -10,7 +10,7 @@ const NO_SECRETS = ['', ' ', '\n', 'undefined', hashOf(''), hashOf(' '), hashOf(
 const NO_KEYS = [undefined, '', 'Bearer', 'Bearer ', 'Bearer  ', 'Bearer \t', 'Basic Og=='];
 
 describe('without a secret', () => {
-  it.each(NO_SECRETS)('%j as the hash admits no bearer, also not an empty one', (apiKeySha256) => {
+  it.each(NO_SECRETS)('%j as the hash admits no bearer, not even an empty one', (apiKeySha256) => {
     for (const authorization of [...NO_KEYS, 'Bearer undefined', 'Bearer x'])
       expect(() => admit(from(authorization), CLOSED, { apiKeySha256 })).toThrow(/Send the key/);
   });

@@ -22,7 +22,7 @@ const hanging: RegistryPorts = {
   },
 };
 
-it('waits for a load a bounded while, shorter where a fallback can answer, and loads anew after it is lost', async () => {
+it('waits a limited time for a load, shorter if a fallback can answer, and loads again after the load was lost', async () => {
   const models = new LoadedModels({ withTimeout });
   const keepAlive = vi.fn();
   const ask = (fallback: object | undefined) => {

@@ -81,7 +81,7 @@ async function predicted(
 }
 
 describe('the row', () => {
-  it('has the features in order, with the stated defaults for what is missing or null', async () => {
+  it('has the features in order, with the declared defaults for missing or null values', async () => {
     const seen: unknown[] = [];
     const run = ({ features }: Tensors): Tensors => {
       seen.push(features);
@@ -102,7 +102,7 @@ describe('the row', () => {
     expect(seen).toEqual([float(-1, 999), float(3, 2), float(-1, 999)]);
   });
 
-  it('depends on the features and the model, and lineage records the features that it used alone', async () => {
+  it('depends on the features and the model, and lineage records only the features that it used', async () => {
     const { value, tags, storable, told } = await predicted(regression, {
       features: { purchases_30d: present(3), other: present(9) },
     });
@@ -118,7 +118,7 @@ describe('the row', () => {
     expect(told).toMatchObject([{ prediction: { features: { purchases_30d: 3 }, source: 'model' } }]);
   });
 
-  it('refuses what its element type cannot hold, with a pointer to the field', async () => {
+  it('refuses a value that its element type cannot hold, with a pointer to the field', async () => {
     const definition = model.regression({
       ...described,
       request: { size: z.int() },
@@ -198,7 +198,7 @@ describe('a classification', () => {
   const answered = async (definition: PredictionModel, outputs: Tensors) =>
     (await predicted(definition, { run: () => outputs })).value;
 
-  it('takes an integer label, and gives probabilities by class', async () => {
+  it('accepts an integer label, and returns probabilities by class', async () => {
     const label: Tensor = { datatype: 'INT64', shape: [1], data: BigInt64Array.of(1n) };
     expect(
       await answered(classify({ label: 'l', probabilities: 'p' }, [0, 1]), {
@@ -211,7 +211,7 @@ describe('a classification', () => {
     });
   });
 
-  it('takes the greatest probability or score where the graph gives no label', async () => {
+  it('takes the class with the greatest probability or score if the graph returns no label', async () => {
     expect(await answered(classify({ scores: 's' }, ['a', 'b', 'c']), { s: float(-1, 5, 2) })).toMatchObject({
       label: 'b',
       scores: { a: -1, b: 5, c: 2 },
@@ -224,7 +224,7 @@ describe('a classification', () => {
     );
   });
 
-  it('fails where the graph answers a class that is not declared', async () => {
+  it('fails if the graph returns a class that is not declared', async () => {
     const label: Tensor = { datatype: 'BYTES', shape: [1], data: ['x'] };
     await expect(answered(classify({ label: 'l' }, ['a', 'b']), { l: label })).rejects.toMatchObject({
       code: 'model_unavailable',

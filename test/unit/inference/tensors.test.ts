@@ -12,7 +12,7 @@ function backAndForth(datatype: Datatype, values: readonly JsonElement[]): JsonE
 }
 
 describe('elements', () => {
-  it('come back as they were sent: every integer of every type, as JSON has it', () => {
+  it('are returned as they were sent: every integer of every type', () => {
     for (const datatype of DATATYPES) {
       const range = integerRange(datatype);
       if (range === undefined) continue;
@@ -31,7 +31,7 @@ describe('elements', () => {
     }
   });
 
-  it('of floats come back within their precision, and NaN and the infinities as text', () => {
+  it('of floats are returned within their precision, and NaN and the infinities as text', () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
         expect(backAndForth('FP64', [value])).toEqual([value]);
@@ -57,11 +57,11 @@ describe('elements', () => {
     ['BYTES', '\ud800'],
     ['FP32', true],
     ['FP32', '1.5'],
-  ] as const)('%s does not take %j', (datatype, value) => {
+  ] as const)('%s rejects %j', (datatype, value) => {
     expect(fromJson(datatype, [value])).toEqual({ ok: false, wrong: 0 });
   });
 
-  it('holds() agrees with what a tensor takes, for numbers', () => {
+  it('holds() agrees with the numbers that a tensor accepts', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...DATATYPES),

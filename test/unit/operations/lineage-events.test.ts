@@ -89,7 +89,7 @@ const eventOf = (run: StoredRun, isEnd: boolean) =>
 const row = fc.tuple(storedRun, fc.boolean());
 
 describe('run events', () => {
-  it('are OpenLineage as we have written it down, for any run', () => {
+  it("match this project's schema of OpenLineage, for any run", () => {
     fc.assert(
       fc.property(row, ([run, isEnd]) => {
         const event = eventOf(run, isEnd);
@@ -114,7 +114,7 @@ describe('run events', () => {
     });
   });
 
-  it('tell at the end how many were stored of each type, and which rules were broken', () => {
+  it('contain the stored events of each type and the broken rules at the end', () => {
     const run = fc.sample(storedRun, 1)[0];
     if (run === undefined) throw new Error('There is no run.');
     const ended = eventOf(
@@ -152,7 +152,7 @@ describe('run events', () => {
 });
 
 describe.skipIf(!hasPublished)(`run events by ${PUBLISHED_TITLE}`, () => {
-  it('are right as a whole, and in each facet that is published there', () => {
+  it('are valid, and so is each published facet', () => {
     const published = new PublishedSchemas();
     fc.assert(
       fc.property(row, ([run, isEnd]) => {

@@ -23,7 +23,7 @@ function along(edges: readonly (readonly [number, number])[]): Expand {
   };
 }
 
-it('finds what is reachable within its depth, each thing and edge once, also in circles', async () => {
+it('finds every node and edge within its depth once, also in circles', async () => {
   const edge = fc.tuple(fc.nat(12), fc.nat(12));
   await fc.assert(
     fc.asyncProperty(
@@ -47,7 +47,7 @@ it('finds what is reachable within its depth, each thing and edge once, also in 
   );
 });
 
-it('goes up and down from where it began, and from nowhere else', async () => {
+it('changes its direction only at the root', async () => {
   // 1 → 0 → 2; 3 was made of 1, and 4 went into 2: neither has to do with 0.
   const edges = [
     [1, 0],
@@ -59,7 +59,7 @@ it('goes up and down from where it began, and from nowhere else', async () => {
   expect(nodes.map(numberOf).sort()).toEqual([0, 1, 2]);
 });
 
-it('ends at its bounds, and tells that it did', async () => {
+it('ends at its limits, and reports what it left out', async () => {
   let asked = 0;
   const endless: Expand = async (of) => {
     asked += 1;
@@ -78,7 +78,7 @@ it('ends at its bounds, and tells that it did', async () => {
   expect(all.truncated).toHaveLength(1);
 });
 
-it('asks nothing about leaves, and hands on what the way says', async () => {
+it('does not expand leaves, and passes the time bound on', async () => {
   const asked: [string, string | undefined][] = [];
   const expand: Expand = async (of, _, { bound }) => {
     asked.push([of.id, bound.at]);

@@ -28,7 +28,7 @@ describe('the hit ratio', () => {
     answers('customer', 'hit', 'memory', 99),
   ];
 
-  it('is of answers out of a tier, by view and by tier; a collapsed miss is none', () => {
+  it('counts answers from a tier, by view and by tier; a collapsed miss is not a hit', () => {
     const { windows } = cacheReportOf(reportOf(counted));
     expect(windows[5].views['product']).toEqual({
       answers: 100,
@@ -39,7 +39,7 @@ describe('the hit ratio', () => {
     expect(windows[5].all).toMatchObject({ answers: 299, ratio: (85 + 30 + 99) / 299 });
   });
 
-  it('passes its gate above 70 %, of enough answers', () => {
+  it('passes its gate above 70 %, with enough answers', () => {
     const { gate } = cacheReportOf(reportOf(counted));
     expect(gate).toEqual({
       all: 'passed',
@@ -49,7 +49,7 @@ describe('the hit ratio', () => {
     expect(cacheReportOf(reportOf(exact)).gate.all).toBe('failed');
   });
 
-  it('is null where nothing was asked for', () => {
+  it('is null without answers', () => {
     expect(cacheReportOf(reportOf([])).windows[1].all).toEqual({
       answers: 0,
       ratio: null,
@@ -60,7 +60,7 @@ describe('the hit ratio', () => {
 });
 
 describe('the totals of the report', () => {
-  it('are of all time, whatever the windows have', () => {
+  it('cover all time, independent of the windows', () => {
     const report = { ...reportOf([]), totals: [answers('product', 'hit', 'kv', 3)] };
     expect(cacheReportOf(report).totals.views['product']).toMatchObject({ answers: 3, tiers: { kv: 1 } });
     expect(cacheReportOf(report).windows[60].views).toEqual({});
@@ -68,7 +68,7 @@ describe('the totals of the report', () => {
 });
 
 describe('nines of consistency', () => {
-  it('are told by the share that was inconsistent', () => {
+  it('follow from the share of inconsistent samples', () => {
     expect(consistencyOf([samples('consistent', 999), samples('inconsistent', 1)])).toEqual({
       nines: 3,
       atLeast: false,
@@ -78,7 +78,7 @@ describe('nines of consistency', () => {
     });
   });
 
-  it('are never more than the samples can show, and inconclusive ones show nothing', () => {
+  it('are never more than the samples prove, and inconclusive samples do not count', () => {
     const seen = consistencyOf([samples('consistent', 100), samples('inconclusive', 50)]);
     expect(seen).toEqual({ nines: 2, atLeast: true, samples: 100, inconsistent: 0, inconclusive: 50 });
     expect(consistencyOf([]).nines).toBe(0);
@@ -125,7 +125,7 @@ function unescaped(text: string): string {
 }
 
 describe('the text for Prometheus', () => {
-  it('means what it was made from, whatever the labels hold', () => {
+  it('can be parsed back, for any labels', () => {
     const label = fc.string({ unit: fc.constantFrom('a', '"', '\\', '\n', '{', '}', ',', '=', ' ', 'é') });
     const metric: fc.Arbitrary<Metric> = fc.record({
       name: fc.stringMatching(/^[a-z_]{1,20}$/),

@@ -14,7 +14,7 @@ it('counts items from their sending to their acknowledgement', async () => {
   expect(backlog.items.events).toBe(0);
 });
 
-it('does not count what was not sent', async () => {
+it('does not count items that were not sent', async () => {
   const backlog = new Backlog();
   const failing = backlog.sending('events', [message], async () => Promise.reject(new Error('full')));
   await expect(failing).rejects.toThrow('full');

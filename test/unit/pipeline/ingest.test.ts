@@ -40,7 +40,7 @@ function reasonOf(raw: unknown): string {
 }
 
 describe('the judge', () => {
-  it('puts an event aside that the catalog itself fails on, so that it holds back no other', () => {
+  it('quarantines an event on which the catalog fails, so that it delays no other', () => {
     const fragile = event({
       type: 'test.fragile',
       version: 1,
@@ -132,8 +132,15 @@ describe('the judge', () => {
     expect(reasonOf(raw)).toBe(expected.replace('quality_not', 'quantity_not_positive'));
   });
 
-  it('keeps dataschema and extension attributes, and gives them back with the event', () => {
-    const sent = { traceparent: '00-0af7-b7ad-01', sampled: true, attempt: 2, dataschema: '/schemas/1' };
+  it('keeps dataschema, other JSON types and extension attributes, and returns them with the event', () => {
+    const sent = {
+      traceparent: '00-0af7-b7ad-01',
+      tracestate: '',
+      sampled: true,
+      attempt: 2,
+      dataschema: '/schemas/1',
+      datacontenttype: 'application/vnd.shop+json; charset=utf-8',
+    };
     const judgement = judge(catalog.eventTypes, eventOf(line, { ...sent, empty: null }), NOW);
     if (judgement.verdict !== 'accepted') throw new Error(judgement.refusal.detail);
     expect(judgement.event.extensions).toEqual(sent);
@@ -141,7 +148,17 @@ describe('the judge', () => {
     expect(reasonOf(asCloudEvent(judgement.event))).toBe('accepted');
   });
 
-  it('never throws, whatever it is given', () => {
+  it('keeps no datacontenttype that its absence means', () => {
+    const judgement = judge(
+      catalog.eventTypes,
+      eventOf(line, { datacontenttype: 'Application/JSON; charset=utf-8' }),
+      NOW,
+    );
+    expect(judgement).toMatchObject({ verdict: 'accepted' });
+    expect(judgement.verdict === 'accepted' && judgement.event.extensions).toBeUndefined();
+  });
+
+  it('never throws, for any input', () => {
     fc.assert(
       fc.property(fc.anything(), (raw) => {
         expect(['accepted', 'quarantined']).toContain(judge(catalog.eventTypes, raw, NOW).verdict);
@@ -151,7 +168,7 @@ describe('the judge', () => {
 });
 
 describe('ingest', () => {
-  it('hands every event to the queue, the bad ones with their reason, and reports each that is bad', async () => {
+  it('passes every event to the queue, refused ones with their reason, and reports the refused ones', async () => {
     const queued: QueueItem[] = [];
     const raw = Array.from({ length: 1_000 }, (_, index) => eventOf(line, { id: String(index) }));
     raw[500] = eventOf({ ...line, quantity: 0 }, { id: '500' });
@@ -168,7 +185,7 @@ describe('ingest', () => {
     expect(queued[500]).toMatchObject({ refused: { raw: raw[500] } });
   });
 
-  it('keeps an excerpt of an event that no message could carry', async () => {
+  it('keeps an excerpt of an event that is too large for a message', async () => {
     const queued: QueueItem[] = [];
     const report = await ingest([eventOf({ ...line, note: 'x'.repeat(200_000) })], NOW, {
       types: catalog.eventTypes,
@@ -225,8 +242,8 @@ function slowDatabase(bears: number, slow: readonly number[] = []) {
   return { stored, refused, transactions, ports: { ...ports, storeEvents }, isTimeout };
 }
 
-describe('storing in a database that is slow', () => {
-  it('goes on with smaller transactions, and stores each event once and in order', async () => {
+describe('storing in a slow database', () => {
+  it('continues with smaller transactions, and stores each event once and in order', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 2_500 }),
@@ -242,7 +259,7 @@ describe('storing in a database that is slow', () => {
     );
   });
 
-  it('does not hold others back for an event that takes too long alone, and fails at the end', async () => {
+  it('stores the others if one event takes too long alone, and fails at the end', async () => {
     const { stored, refused, ports, isTimeout } = slowDatabase(100, [3, 40]);
     const message = messageOf(60);
     const bad = { raw: { id: 'bad' }, reason: 'broken', pointer: '', detail: '' };
@@ -252,7 +269,7 @@ describe('storing in a database that is slow', () => {
     expect(refused).toMatchObject([{ eventId: 'bad', reason: 'broken' }]);
   });
 
-  it('gives up where every event takes too long, and at once where somebody waits', async () => {
+  it('gives up if every event takes too long, and at once if a request waits', async () => {
     const { stored, transactions, ports, isTimeout } = slowDatabase(0);
     await expect(storeMessages([messageOf(2_000)], { ...ports, isTimeout })).rejects.toThrow('57014');
     expect(stored).toEqual([]);
@@ -264,7 +281,7 @@ describe('storing in a database that is slow', () => {
 });
 
 describe('storing', () => {
-  it('puts aside exactly the events that the database itself refuses', async () => {
+  it('quarantines exactly the events that the database refuses', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 60 }), fc.uniqueArray(fc.nat(59)), async (count, bad) => {
         const { stored, refused, ports } = pickyDatabase(({ id }) => bad.includes(Number(id)));
@@ -281,7 +298,7 @@ describe('storing', () => {
     );
   });
 
-  it('judges what comes from the queue again', async () => {
+  it('checks events from the queue again', async () => {
     const { stored, refused, ports } = pickyDatabase(() => false);
     const message = messageOf(2);
     message.accepted[1] = {
@@ -293,7 +310,7 @@ describe('storing', () => {
     expect(refused).toMatchObject([{ eventId: 'x', reason: 'quantity_not_positive' }]);
   });
 
-  it('makes what Postgres cannot hold of a refused event storable', async () => {
+  it('replaces the texts of a refused event that Postgres cannot hold', async () => {
     const { refused, ports } = pickyDatabase(() => false);
     const raw = { id: 'a\u0000b', note: '\ud800' };
     await storeMessages(
@@ -310,7 +327,7 @@ describe('storing', () => {
     expect(refused[0]).toMatchObject({ eventId: 'a\uFFFDb', raw: { id: 'a\uFFFDb', note: '\uFFFD' } });
   });
 
-  it('gives the tags that follow from the storage', async () => {
+  it('returns the tags that follow from the effects', async () => {
     const { stored, ports } = pickyDatabase(() => false);
     await storeMessages([messageOf(1)], ports);
     expect(stored[0]?.tags).toEqual(['purchase@customer:17850', 'purchase@product:85123A']);
@@ -318,7 +335,7 @@ describe('storing', () => {
   });
 });
 
-describe('events that are said twice', () => {
+describe('duplicate events', () => {
   const enqueueing = (queued: QueueItem[]) => ({
     types: catalog.eventTypes,
     take: async (items: readonly QueueItem[]) => {
@@ -327,7 +344,7 @@ describe('events that are said twice', () => {
     },
   });
 
-  it('are taken once, and put aside where they say something else', async () => {
+  it('are stored once, and quarantined if their content differs', async () => {
     const queued: QueueItem[] = [];
     const { invoice, ...others } = line;
     const raw = [
@@ -352,7 +369,7 @@ describe('events that are said twice', () => {
     ]);
   });
 
-  it('are told apart by what the database knows, too', async () => {
+  it('are recognised by the stored events, too', async () => {
     const { refused, ports } = pickyDatabase(() => false);
     const known = { same: true, source: '/test', id: '0' };
     const outcome = await storeMessages([messageOf(3)], {
@@ -363,7 +380,7 @@ describe('events that are said twice', () => {
     expect(refused).toMatchObject([{ eventId: '2', reason: 'conflicting_duplicate' }]);
   });
 
-  it('are held against the stored event, and not against each other alone', async () => {
+  it('are compared with the stored event, not only with each other', async () => {
     const { refused, ports } = pickyDatabase(() => false);
     const later = messageOf(1);
     const said = later.accepted[0];
@@ -378,7 +395,7 @@ describe('events that are said twice', () => {
     expect(outcome.duplicates).toHaveLength(1);
   });
 
-  it('lose no event, whatever the mixture', async () => {
+  it('lose no event, in any mixture', async () => {
     const id = fc.constantFrom('a', 'b', 'c');
     const event = fc.record({ id, quantity: fc.integer({ min: -1, max: 2 }) });
     await fc.assert(

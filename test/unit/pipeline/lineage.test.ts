@@ -70,7 +70,7 @@ function predicted(index = 0): LineageFacts {
 }
 
 describe('a run of a minute', () => {
-  it('has one id for all who name it, and another in another minute, job or version', async () => {
+  it('has one id in every isolate, and another in another minute, job or version', async () => {
     const key = { job: 'predict', subject: 'ranker', version: 'v' } as const;
     const { from, to } = windowOf(AT);
     expect([from, to - from]).toEqual([Date.parse('2026-01-01T10:00:00Z'), RUN_WINDOW_MS]);
@@ -89,7 +89,7 @@ describe('a run of a minute', () => {
 });
 
 describe('the recorder', () => {
-  it('writes once for all that comes while it writes, and loses none of it', async () => {
+  it('writes all facts that arrive during a write at once, and loses none', async () => {
     const world = new World();
     const recorder = new LineageRecorder();
     for (let index = 0; index < 10; index += 1) {
@@ -108,7 +108,7 @@ describe('the recorder', () => {
     expect(world.lost).toEqual([]);
   });
 
-  it('never fails: what cannot be written is counted as lost, and the next goes through', async () => {
+  it('counts facts that cannot be written as lost, and writes the next ones', async () => {
     const world = new World();
     const recorder = new LineageRecorder();
     recorder.tell(predicted(), world.ports);
@@ -123,7 +123,7 @@ describe('the recorder', () => {
     expect(world.lost.at(-1)).toEqual(['run', 'ended', 1]);
   });
 
-  it('goes on after a writer whose request was cancelled', async () => {
+  it('continues after a writer whose request was cancelled', async () => {
     const world = new World();
     const recorder = new LineageRecorder();
     const never: RecorderPorts = { ...world.ports, write: () => new Promise(() => undefined) };
@@ -141,7 +141,7 @@ describe('the recorder', () => {
     expect(told).toBe(5);
   });
 
-  it('keeps so many predictions of a minute, and counts them all', async () => {
+  it('stores a limited number of predictions of a minute, and counts all', async () => {
     const world = new World();
     const recorder = new LineageRecorder();
     const all = PREDICTIONS_PER_WINDOW + 7;
@@ -159,7 +159,7 @@ describe('the recorder', () => {
     expect(world.written.at(-1)?.predictions).toHaveLength(1);
   });
 
-  it('adds up to what was told, however writes and facts interleave', async () => {
+  it('adds up all facts, in any interleaving with writes', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.record({ by: fc.nat(9), settle: fc.boolean(), wait: fc.nat(90_000) })),
@@ -184,7 +184,7 @@ describe('the recorder', () => {
   });
 });
 
-describe('what is observed', () => {
+describe('the observed facts', () => {
   const message: EventsMessage = {
     v: 1,
     receivedAt: AT,
@@ -206,7 +206,7 @@ describe('what is observed', () => {
     fingerprint: async () => '',
   });
 
-  it('of storing is what was stored, said before and refused', async () => {
+  it('of storing are the stored, duplicate and refused events', async () => {
     const told: LineageFacts[] = [];
     const known = [
       { source: '/t', id: '1', same: true },
@@ -231,7 +231,7 @@ describe('what is observed', () => {
     ]);
   });
 
-  it('of a failure is the failure, which goes on to the caller', async () => {
+  it('of a failure are one failure, which the caller gets too', async () => {
     const told: LineageFacts[] = [];
     const tell = (facts: LineageFacts) => told.push(facts);
     const away = async () => {
@@ -245,7 +245,7 @@ describe('what is observed', () => {
     ]);
   });
 
-  it('of folding is how many events and keys, and which numbers', async () => {
+  it('of folding are the numbers of events and keys, and the range of event numbers', async () => {
     const told: LineageFacts[] = [];
     const tags = await foldObserved(
       [{ seq: 9 }, { seq: 4 }],

@@ -13,8 +13,8 @@ function queue() {
   return { sent, queue: { sendBatch } };
 }
 
-describe('changes that are published', () => {
-  it('are told of with and without an event', async () => {
+describe('published changes', () => {
+  it('exist with and without an event', async () => {
     const { sent, queue: to } = queue();
     const pending = [
       { outboxId: 1, tags: ['product:A', 'order@product:A', 'other:B'], event: event(5) },
@@ -39,7 +39,7 @@ describe('changes that are published', () => {
     ]);
   });
 
-  it('have their number and their type when they are told again, and say so', async () => {
+  it('keep their number and their type in a replay, and are marked', async () => {
     const { sent, queue: to } = queue();
     const relayed = new Map([[6, { outboxId: 60, type: 'shop.purchase.v1', tags: ['customer:1'] }]]);
     await publishAgain(to, [event(5), event(6)], relayed, AT, ENTITIES);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { hashesOf, identityHash } from '../../../src/pipeline/queued.ts';
 
 describe('the hash of an identity', () => {
-  it('is a whole number of 53 bits, the same for the same', () => {
+  it('is a whole number of 53 bits, equal for equal identities', () => {
     fc.assert(
       fc.property(fc.string(), fc.string(), (source, id) => {
         const hash = identityHash(source, id);
@@ -13,7 +13,7 @@ describe('the hash of an identity', () => {
     );
   });
 
-  it('tells half a million identities apart that differ in a digit or in where the source ends', () => {
+  it('differs for half a million identities that differ in a digit or in where the source ends', () => {
     const hashes = new Set<number>();
     for (let n = 0; n < 125_000; n += 1) {
       hashes.add(identityHash('/imports/online-retail', `489434-85123A-0a1b2c-${n}`));
@@ -34,7 +34,7 @@ describe('the hash of an identity', () => {
   });
 });
 
-it('leaves out what has no identity', () => {
+it('leaves out events without an identity', () => {
   const refused = (raw: unknown) => ({ refused: { raw, reason: 'r', pointer: '', detail: '' } });
   expect(
     hashesOf([

@@ -58,7 +58,7 @@ function world(changes: number, failsAt: (step: number) => boolean) {
   return { pending, invalidated, published, ports };
 }
 
-it('loses nothing, wherever it is killed, and marks nothing that it has not seen through', async () => {
+it('loses no change, wherever it is killed, and marks only published changes', async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(50), fc.uniqueArray(fc.integer({ min: 1, max: 30 })), async (changes, faults) => {
       const { pending, invalidated, published, ports } = world(changes, (step) => faults.includes(step));
@@ -70,7 +70,7 @@ it('loses nothing, wherever it is killed, and marks nothing that it has not seen
   );
 });
 
-it('takes a bounded number of changes a pass', async () => {
+it('relays a bounded number of changes a pass', async () => {
   const { pending, ports } = world(PASS_CHANGES_MAX + 1, () => false);
   expect(await relayPass(ports)).toMatchObject({ changes: PASS_CHANGES_MAX, isFull: true, allLive: true });
   expect(pending.size).toBe(1);

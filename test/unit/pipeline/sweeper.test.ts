@@ -59,7 +59,7 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
 }
 
-it('ends a heartbeat although others keep coming during every pass', async () => {
+it('ends a heartbeat even if others arrive during every pass', async () => {
   const { sweeper, passes, closed } = world();
   void sweeper.heartbeat();
   await settle();
@@ -73,7 +73,7 @@ it('ends a heartbeat although others keep coming during every pass', async () =>
   }
 });
 
-it('reads again for what may have been committed after the sweep under way had read', async () => {
+it('reads again for commits after the read of the running sweep', async () => {
   const { sweeper, passes, commit } = world();
   const first = sweeper.sweep();
   await settle();
@@ -92,7 +92,7 @@ it('reads again for what may have been committed after the sweep under way had r
   expect(passes).toHaveLength(2);
 });
 
-it('sweeps until a pass finds less than it may take', async () => {
+it('sweeps until a pass is not full', async () => {
   const { sweeper, passes, commit } = world();
   commit(PASS_CHANGES_MAX + 1);
   const sweeping = sweeper.sweep();
@@ -103,7 +103,7 @@ it('sweeps until a pass finds less than it may take', async () => {
   expect(await sweeping).toBe(PASS_CHANGES_MAX + 1);
 });
 
-it('tells a failure to those who waited for that sweep, and to nobody after them', async () => {
+it('reports a failure to the callers of that sweep, and to no later ones', async () => {
   const { sweeper, passes, closed } = world();
   const failing = sweeper.heartbeat();
   const failed = expect(failing).rejects.toThrow('away');
@@ -119,7 +119,7 @@ it('tells a failure to those who waited for that sweep, and to nobody after them
   expect(closed).toEqual([2]);
 });
 
-it('reads fewer after a pass that failed, and more again after passes that were full', async () => {
+it('reads fewer changes after a pass that failed, and more again after full passes', async () => {
   const { sweeper, passes, commit } = world();
   commit(PASS_CHANGES_MAX);
   const read: number[] = [];
@@ -147,7 +147,7 @@ it('reads fewer after a pass that failed, and more again after passes that were 
   expect(await sweepUntil(PASS_CHANGES_MAX)).toBe(true);
 });
 
-it('reads no fewer after the database refused a statement', async () => {
+it('does not read fewer changes after the database refused a statement', async () => {
   const { sweeper, passes, commit } = world();
   commit(PASS_CHANGES_MAX);
   const failing = sweeper.sweep();
@@ -159,7 +159,7 @@ it('reads no fewer after the database refused a statement', async () => {
   expect(passes[1]?.read).toBe(PASS_CHANGES_MAX);
 });
 
-it('ends the wait for a live change with the pass that relays it, whatever bulk is pending', async () => {
+it('ends the wait for a live change with the pass that relays it, even if bulk changes are pending', async () => {
   const { sweeper, passes, commit } = world();
   commit(5 * PASS_CHANGES_MAX, 'bulk');
   const sweeping = sweeper.sweep();
@@ -184,7 +184,7 @@ it('ends the wait for a live change with the pass that relays it, whatever bulk 
   await Promise.all([relaying, sweeping]);
 });
 
-it('ends the wait for a live change only when no more live changes than a pass takes stand before it', async () => {
+it('ends the wait for a live change only after a pass that was not full of live changes', async () => {
   const { sweeper, passes, commit } = world();
   commit(PASS_CHANGES_MAX + 1);
   let isRelayed = false;
@@ -199,7 +199,7 @@ it('ends the wait for a live change only when no more live changes than a pass t
   await relaying;
 });
 
-it('tells the callers of a live sweep that it failed, unless a later sweep serves them', async () => {
+it('reports a failure to the callers of a live sweep, unless a later sweep serves them', async () => {
   const { sweeper, passes, commit } = world();
   commit();
   const failing = expect(sweeper.sweepLive()).rejects.toThrow('away');
@@ -212,7 +212,7 @@ it('tells the callers of a live sweep that it failed, unless a later sweep serve
   await later;
 });
 
-it('ends although others commit more than a pass takes during every pass, of either lane', async () => {
+it('ends a sweep although others commit more than a pass reads, of either lane', async () => {
   for (const lane of ['live', 'bulk'] as const) {
     const { sweeper, passes, closed, commit } = world();
     commit(2 * PASS_CHANGES_MAX + 1, 'bulk');
@@ -234,7 +234,7 @@ it('ends although others commit more than a pass takes during every pass, of eit
   }
 });
 
-it('relays all of it in pages that bytes bound, and asks for few when few fit', async () => {
+it('relays everything in pages of limited bytes, and reads fewer rows when fewer fit', async () => {
   const { sweeper, passes, commit } = world({ bears: 100 });
   commit(1_000);
   const sweeping = sweeper.sweep();

@@ -24,7 +24,7 @@ function portsOf(over: Partial<TakePorts> = {}) {
   return { queued, ports };
 }
 
-it('hands events to the queue unless the request or a type asks for more', async () => {
+it('enqueues events unless the request or a type asks for storing', async () => {
   const { queued, ports } = portsOf();
   const plain = acceptance(false, ports);
   await plain.take([item('plain')], 0);
@@ -39,7 +39,7 @@ it('hands events to the queue unless the request or a type asks for more', async
   }
 });
 
-it('lets the queue have what only the request wanted stored, while the database is away', async () => {
+it('enqueues events that only the request asked to store, while the database is unavailable', async () => {
   const { queued, ports } = portsOf({ store: () => Promise.reject(away()) });
   const wanted = acceptance(true, ports);
   await wanted.take([item('plain')], 0);
@@ -54,7 +54,7 @@ it('does not hide a bug behind the queue', async () => {
   expect(queued).toEqual([]);
 });
 
-it('tells what was known already, what contradicts it, and what the database refused', async () => {
+it('returns the duplicates, the conflicts, and the events that the database refused', async () => {
   const known = { source: '/s', id: '1' };
   const outcome = { duplicates: [known], conflicts: [{ source: '/s', id: '2' }], refused: [] };
   const { ports } = portsOf({ store: async () => ({ outcome, token: 'e.2' }) });

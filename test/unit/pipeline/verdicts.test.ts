@@ -31,7 +31,7 @@ const anyMessages = fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, ma
   return sizes.map((size) => Array.from({ length: size }, () => next++));
 });
 
-it('handles all but the items at fault, and finds these alone', async () => {
+it('handles all items except the failing ones, and finds exactly these', async () => {
   const anyBad = fc.uniqueArray(fc.nat(149), { maxLength: 4 });
   await fc.assert(
     fc.asyncProperty(anyMessages, anyBad, async (messages, bad) => {
@@ -48,7 +48,7 @@ it('handles all but the items at fault, and finds these alone', async () => {
   );
 });
 
-it('blames no message while something is away, and does not go on trying', async () => {
+it('counts no failure during an outage, and stops trying', async () => {
   await fc.assert(
     fc.asyncProperty(anyMessages, async (messages) => {
       const { ports, calls } = world({ bad: [], away: true });
@@ -59,7 +59,7 @@ it('blames no message while something is away, and does not go on trying', async
   );
 });
 
-it('calls the handler a bounded number of times, and loses nothing that is left', async () => {
+it('calls the handler a bounded number of times, and returns the remaining parts', async () => {
   const items = Array.from({ length: 400 }, (_, index) => index);
   const { ports, handled, calls } = world({ bad: items.filter((item) => item % 3 === 0) });
   const [verdict] = await settle([items], ports);

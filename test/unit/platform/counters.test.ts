@@ -8,7 +8,7 @@ import {
 } from '../../../src/platform/counters.ts';
 
 describe('the counters of an isolate', () => {
-  it('are handed over once', () => {
+  it('are drained once', () => {
     const counters = new Counters();
     counters.add('a_total', { view: 'v' });
     counters.add('a_total', { view: 'v' }, 2);
@@ -20,7 +20,7 @@ describe('the counters of an isolate', () => {
     expect(counters.drain()).toEqual([]);
   });
 
-  it('make a batch of bounded size, with the count of what did not fit', () => {
+  it('make a batch of bounded size, with the count of dropped series', () => {
     const counters = new Counters();
     for (let view = 0; view < 1_100; view += 1) counters.add('a_total', { view: String(view) }, 2);
     const counted = counters.drain();
@@ -30,7 +30,7 @@ describe('the counters of an isolate', () => {
     expect(counters.drain()).toEqual([]);
   });
 
-  it('are sent again under their number where no answer came, and newer ones wait', async () => {
+  it('are sent again under their number if no answer arrived, before newer ones', async () => {
     const sent: CounterBatch[] = [];
     const flush = new CounterFlush(() => 'i');
     const one = { name: 'a_total', labels: {}, value: 1 };
@@ -57,7 +57,7 @@ describe('the counters of an isolate', () => {
     ]);
   });
 
-  it('are due every few seconds, and not while a flush is under way that may yet come back', async () => {
+  it('are due every few seconds, and not while a flush is running', async () => {
     const flush = new CounterFlush(() => 'i');
     expect(flush.dueAtMs).toBeLessThanOrEqual(0);
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -74,7 +74,7 @@ describe('the counters of an isolate', () => {
     expect(flush.dueAtMs).toBeLessThanOrEqual(FLUSH_EVERY_MS);
   });
 
-  it('send nothing where nothing was counted', async () => {
+  it('send nothing if nothing was counted', async () => {
     const flush = new CounterFlush(() => 'i');
     await flush.flush(
       0,

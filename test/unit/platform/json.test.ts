@@ -47,7 +47,7 @@ describe('JSON from outside', () => {
     );
   });
 
-  it('is parsed as JSON.parse does wherever its numbers come from doubles', () => {
+  it('is parsed like JSON.parse if its numbers come from doubles', () => {
     fc.assert(
       fc.property(fc.json({ maxDepth: 5 }), (text) => {
         expect(parseJson(text)).toEqual(JSON.parse(text));
@@ -56,14 +56,14 @@ describe('JSON from outside', () => {
   });
 
   it.each(['9007199254740993', '1e-400', '1e400', '0.1000000000000000055', '123456789012345678'])(
-    'does not change %s: written again, it is the text that was sent',
+    'does not change %s: serialised again, it is the text that was sent',
     (text) => {
       expect(JSON.stringify(parseJson(`[${text}]`))).toBe(`["${text}"]`);
       expect(withoutUnstorable(parseJson(`{"a":${text}}`))).toEqual({ a: text });
     },
   );
 
-  it('is refused at the first level beyond the limit, and not within texts', () => {
+  it('is refused at the first level beyond the limit; brackets within texts do not count', () => {
     const nested = (levels: number) => `${'['.repeat(levels)}"[[[["${']'.repeat(levels)}`;
     expect(() => parseJson(nested(JSON_DEPTH_MAX))).not.toThrow();
     expect(() => parseJson(nested(JSON_DEPTH_MAX + 1))).toThrow(SyntaxError);

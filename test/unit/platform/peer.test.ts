@@ -19,7 +19,7 @@ const outcomes = () =>
   Object.fromEntries(drainPeerCalls().map(({ labels, value }) => [labels['outcome'], value]));
 
 describe('a call of a peer', () => {
-  it('ends at its deadline with an outage, whatever the peer does, and is counted', async () => {
+  it('ends at its deadline with an outage, and is counted', async () => {
     const hung = callPeer('kv', 500, () => never());
     const refused = expect(hung).rejects.toBeInstanceOf(PeerTimeout);
     await vi.advanceTimersByTimeAsync(499);
@@ -35,7 +35,7 @@ describe('a call of a peer', () => {
     expect(PEER_CALLS).toBe('millrace_peer_calls_total');
   });
 
-  it('gives back the failure that crossed an RPC as a plain error, and no other error', async () => {
+  it('restores a failure that crossed an RPC as a plain error, and no other error', async () => {
     const remote = Object.assign(new Error('The queue does not take messages.'), {
       name: 'Failure',
       code: 'queue_unavailable',
@@ -48,7 +48,7 @@ describe('a call of a peer', () => {
     await expect(callPeer('kv', 500, () => Promise.reject(foreign))).rejects.toBe(foreign);
   });
 
-  it('by a stub has the deadline of its method', async () => {
+  it('through a stub has the deadline of its method', async () => {
     const stub = peerStub(
       'fill-gate',
       { quick: () => never<string>(), other: (text: string) => later(900, text) },
@@ -65,7 +65,7 @@ describe('a call of a peer', () => {
 describe('a hedged call', () => {
   const time = { withTimeout };
 
-  it('asks the first alone while it answers in time', async () => {
+  it('calls only the first while it answers in time', async () => {
     const second = vi.fn(() => later(1, 'second'));
     const answer = hedged(() => later(200, 'first'), second, 250, time);
     await vi.advanceTimersByTimeAsync(200);
@@ -73,7 +73,7 @@ describe('a hedged call', () => {
     expect(second).not.toHaveBeenCalled();
   });
 
-  it('takes the earlier answer where the first is slow, and the only one where it hangs or fails', async () => {
+  it('takes the earlier answer if the first is slow, and the second if the first hangs or fails', async () => {
     const slow = hedged(
       () => later(260, 'first'),
       () => later(100, 'second'),
@@ -99,7 +99,7 @@ describe('a hedged call', () => {
     expect(await failed).toEqual({ answer: 'second', by: 'second' });
   });
 
-  it('fails with the error of the second where both fail', async () => {
+  it('fails with the error of the second if both fail', async () => {
     const both = hedged(
       () => Promise.reject(new Error('one')),
       () => Promise.reject(new Error('two')),

@@ -5,13 +5,13 @@ import { sha256HexNow } from '../../../src/platform/sha256.ts';
 
 const ofNode = (text: string) => createHash('sha256').update(text).digest('hex');
 
-it('is SHA-256, whatever the text', () => {
+it('equals SHA-256 for any text', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => sha256HexNow(text) === ofNode(text)),
   );
 });
 
-it('is SHA-256 at each length around the end of a block', () => {
+it('equals SHA-256 at each length around the end of a block', () => {
   for (let length = 0; length <= 130; length += 1)
     expect(sha256HexNow('k'.repeat(length))).toBe(ofNode('k'.repeat(length)));
 });

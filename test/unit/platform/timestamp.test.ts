@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { parseTimestamp } from '../../../src/platform/timestamp.ts';
 
-it('is read as the moment that it names, in any offset and in either case', () => {
+it('is parsed to its moment, with any offset and in either case', () => {
   const moment = fc.date({
     min: new Date('0001-01-02T00:00:00Z'),
     max: new Date('9998-12-31T00:00:00Z'),
@@ -40,6 +40,6 @@ it.each([
   '2026-11-20T10:00:00+24:00',
   '2026-11-20T10:00:00,5Z',
   '',
-])('%s is no timestamp of RFC 3339', (text) => {
+])('%s is not a timestamp of RFC 3339', (text) => {
   expect(parseTimestamp(text)).toBeUndefined();
 });

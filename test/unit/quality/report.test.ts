@@ -59,7 +59,7 @@ const anyTally = fc.integer({ min: 0, max: 400 }).chain((events) =>
 );
 
 describe('the score', () => {
-  it('of a dimension is the share of passed checks, of a type the mean by coverage', () => {
+  it('is the share of passed checks for a dimension, and the mean weighted by coverage for a type', () => {
     const rules = {
       customer_missing: judged('completeness', 200, 40),
       description_missing: judged('completeness', 200, 0),
@@ -73,7 +73,7 @@ describe('the score', () => {
     expect(scored?.score).toBeCloseTo((0.9 + 0.99 + 0) / 2.1, 6);
   });
 
-  it('of a type is no more than the share that was not refused', () => {
+  it('is at most the share of events that were not refused, for a type', () => {
     const rules = { price_not_positive: judged('validity', 1_000, 100), a: judged('uniqueness', 9_000, 0) };
     expect(report({ [TYPE]: tally(1_000, rules, 100) }).windows['1h']?.score).toBe(0.9);
   });
@@ -97,7 +97,7 @@ describe('the score', () => {
 describe('the gate', () => {
   const good = (events: number) => tally(events, { price_not_positive: judged('validity', events, 0) });
 
-  it('says nothing of too few events, and fails for one bad type among many good', () => {
+  it('has no verdict with too few events, and fails for one bad type among many good ones', () => {
     expect(report({}).gate).toMatchObject({ verdict: 'insufficient_data', evidence: { score: null } });
     expect(report({ [TYPE]: good(QUALITY_EVENTS_MIN - 1) }).gate.verdict).toBe('insufficient_data');
     expect(report({ [TYPE]: good(QUALITY_EVENTS_MIN) }).gate.verdict).toBe('passed');
@@ -107,13 +107,13 @@ describe('the gate', () => {
     expect(mixed.gate.verdict).toBe('failed');
   });
 
-  it('passes at 95 % exactly, and not below', () => {
+  it('passes at exactly 95 %, and not below', () => {
     const at = (failed: number) => tally(1_000, { a: judged('validity', 1_000, failed) }, failed);
     expect(report({ [TYPE]: at(50) }).gate.verdict).toBe('passed');
     expect(report({ [TYPE]: at(51) }).gate.verdict).toBe('failed');
   });
 
-  it('follows from the counts that it returns, of whatever was counted', () => {
+  it('follows from the counts that it returns, for any counts', () => {
     const types = fc.dictionary(fc.constantFrom(TYPE, 'shop.return.v1', 'gone.v1', '(others)'), anyTally, {
       noNullPrototype: true,
     });
@@ -128,7 +128,7 @@ describe('the gate', () => {
     );
   });
 
-  it('comes with the rules of every type, judged or not', () => {
+  it('lists the rules of every type, also unused ones', () => {
     const { rules } = report({});
     expect(rules[TYPE]).toContainEqual({
       ...{ rule: 'quantity_not_positive', dimension: 'validity', mode: 'blocking' },
@@ -138,7 +138,7 @@ describe('the gate', () => {
     expect(QUALITY_DIMENSIONS.every(named)).toBe(true);
   });
 
-  it('is of the one type that is asked for', () => {
+  it('covers only the requested type', () => {
     const bad = tally(100, {}, 100);
     const counts = countsOf({ [TYPE]: good(100), 'shop.return.v1': bad });
     const told = qualityReportOf(counts, catalog.eventTypes, { type: TYPE, windows: ['5m'] });
@@ -149,7 +149,7 @@ describe('the gate', () => {
 });
 
 describe('tallies', () => {
-  it('add up the same in whatever order', () => {
+  it('have the same sum in any order', () => {
     fc.assert(
       fc.property(anyTally, anyTally, anyTally, (a, b, c) => {
         const dimensionless = ({ events, refused, rules }: Tally) => [
@@ -185,7 +185,7 @@ describe('the windows', () => {
     );
   });
 
-  it('are compared with seven days that end before they begin', () => {
+  it('are compared with the seven days before them', () => {
     fc.assert(
       fc.property(minute, fc.constantFrom(...WINDOW_NAMES), (now, window) => {
         const own = spanOf(window, now);
@@ -196,7 +196,7 @@ describe('the windows', () => {
     );
   });
 
-  it('find everything that they need among what is kept', () => {
+  it('need only buckets that are kept', () => {
     fc.assert(
       fc.property(minute, fc.constantFrom(...WINDOW_NAMES), (now, window) => {
         for (const { width, from } of [spanOf(window, now), referenceSpanOf(window, now)]) {

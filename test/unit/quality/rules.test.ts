@@ -22,7 +22,7 @@ const AT = Date.UTC(2026, 10, 23, 12);
 const context = { occurredAt: AT, now: AT };
 
 describe('the builders', () => {
-  it('judge what is given, and leave what is missing to `required`', () => {
+  it('judge present values, and leave missing ones to `required`', () => {
     const present = required('note');
     const values: [unknown, boolean][] = [
       ['x', true],
@@ -46,7 +46,7 @@ describe('the builders', () => {
     expect([0, 0.001].map((n) => range('n', { above: 0 }).holds({ n }, context))).toEqual([false, true]);
   });
 
-  it('judge how soon an event came, and not what is history', () => {
+  it('judge how soon an event arrived, and skip backfilled history', () => {
     const rule = freshness({ maxAgeMs: 60_000, historyMs: 3_600_000 });
     const after = (ms: number) => rule.holds(undefined, { occurredAt: AT - ms, now: AT });
     expect([-5, 0, 60_000, 60_001, 3_600_000, 3_600_001].map(after)).toEqual([
@@ -55,7 +55,7 @@ describe('the builders', () => {
     ]);
   });
 
-  it('name, place and weigh a rule by its field, and block nothing unless asked to', () => {
+  it('name a rule and its pointer by the field, and block only on request', () => {
     expect(required('customerId')).toMatchObject({
       name: 'customer_id_missing',
       dimension: 'completeness',
@@ -98,7 +98,7 @@ describe('the builders', () => {
     event({ ...declaration, rules: [pattern('n', /x/)] });
   });
 
-  it('refuse what could never be judged rightly', () => {
+  it('refuse rules that cannot be judged correctly', () => {
     expect(mistakeOf(distribution('n', { edges: [] }))).toMatch(/bins of the distribution/);
     expect(mistakeOf(distribution('n', { edges: [2, 1] }))).toMatch(/bins of the distribution/);
     expect(mistakeOf(distribution('n', { values: ['other'] }))).toMatch(/bins of the distribution/);
@@ -125,7 +125,7 @@ describe('an event type', () => {
     stores: () => [],
   });
 
-  it('refuses by its blocking rules alone, and assesses all of them', () => {
+  it('refuses only by its blocking rules, and assesses all rules', () => {
     expect(type.interpret({ n: -1 }, context)).toMatchObject({ ok: true });
     expect(type.interpret({ n: 11 }, context)).toMatchObject({ ok: false, reason: 'blocks' });
     expect(type.quality.assess({ n: -1 }, context)?.held).toEqual([false, true, false]);
@@ -142,7 +142,7 @@ describe('the tally', () => {
     refused: Parameters<typeof tallyEvents>[2] = [],
   ) => tallyEvents(catalog.eventTypes, stored, refused, AT);
 
-  it('counts what was stored by every rule that judges it, and by its bins', () => {
+  it('counts stored events by every rule that applies, and by their bins', () => {
     const counted = tally([{ type, time, data: line }])[type];
     expect(counted).toMatchObject({ events: 1, refused: 0 });
     expect(counted?.rules['description_missing']).toEqual({
@@ -156,7 +156,7 @@ describe('the tally', () => {
     });
   });
 
-  it('has a refused event fail what it was refused for, whatever the rules say now', () => {
+  it('counts a refused event as failing the rule that refused it, even if the rule has changed', () => {
     const raw = { type, time, data: line };
     const counted = tally([], [{ type, reason: 'occurred_in_the_future', raw }])[type];
     expect(counted).toMatchObject({ events: 1, refused: 1 });
@@ -166,13 +166,13 @@ describe('the tally', () => {
     expect(conflict?.rules['conflicting_duplicate']).toMatchObject({ judged: 1, failed: 1 });
   });
 
-  it('judges nothing but the contract where that is broken', () => {
+  it('judges only the contract if it is broken', () => {
     const counted = tally([], [{ type, reason: 'contract_violation', raw: { data: line } }])[type];
     expect(counted?.rules).toEqual({ contract_violation: { dimension: 'validity', judged: 1, failed: 1 } });
     expect(counted?.bins).toEqual({});
   });
 
-  it('counts what is of no type, or refused for what no rule is, under its reason', () => {
+  it('counts an event without a type, or refused for a reason that is no rule, under its reason', () => {
     const counted = tally(
       [{ type: 'gone.v1', time, data: {} }],
       [

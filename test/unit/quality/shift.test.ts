@@ -14,13 +14,13 @@ const spread = (counts: readonly number[]) =>
 const counts = fc.array(fc.nat(10_000), { minLength: 4, maxLength: 4 });
 
 describe('the population stability index', () => {
-  it('is what it is by hand', () => {
+  it('equals a value computed by hand', () => {
     // Large counts, so that the half observations do not show: (0.6-0.5)ln(0.6/0.5) + (0.4-0.5)ln(0.4/0.5).
     expect(populationStabilityIndex([6e8, 4e8], [5e8, 5e8])).toBeCloseTo(0.04055, 5);
     expect(populationStabilityIndex([8e8, 2e8], [5e8, 5e8])).toBeCloseTo(0.41589, 5);
   });
 
-  it('is zero for the same, never negative or infinite, and the same both ways', () => {
+  it('is zero for equal distributions, never negative or infinite, and symmetric', () => {
     fc.assert(
       fc.property(counts, counts, (a, b) => {
         const there = populationStabilityIndex(a, b);
@@ -42,14 +42,14 @@ describe('the population stability index', () => {
   });
 });
 
-describe('what chance alone gives', () => {
-  it('is the quantile of chi-square over the numbers of values', () => {
+describe('the limit of chance', () => {
+  it('is the quantile of chi-square divided by the numbers of values', () => {
     // The 99 % quantiles of chi-square with 4 and 9 degrees of freedom are 13.277 and 21.666.
     expect(chanceLimit(5, 200, 200) * 100).toBeCloseTo(13.277, 1);
     expect(chanceLimit(10, 1_000, 1_000) * 500).toBeCloseTo(21.666, 1);
   });
 
-  it('is exceeded by about one in a hundred samples of one spread', () => {
+  it('is exceeded by about one in a hundred samples of one distribution', () => {
     const shares = [0.4, 0.3, 0.2, 0.1];
     // A linear congruential generator: the same samples each time.
     let state = 7;
@@ -81,14 +81,14 @@ describe('what chance alone gives', () => {
 describe('a shift', () => {
   const before = spread([500, 300, 150, 50]);
 
-  it('is told only of enough values, on both sides', () => {
+  it('is reported only with enough values on both sides', () => {
     const few = spread([SHIFT_VALUES_MIN - 1, 0, 0, 0]);
     expect(shiftOf(BINS, 0.25, few, before)).toMatchObject({ status: 'insufficient_data', psi: null });
     const young = spread([SHIFT_REFERENCE_MIN - 1, 0, 0, 0]);
     expect(shiftOf(BINS, 0.25, before, young).status).toBe('insufficient_data');
   });
 
-  it('displaces as many values as would have to move for the spreads to be equal', () => {
+  it('counts the values that would have to move for the distributions to be equal', () => {
     const shift = shiftOf(BINS, 0.25, spread([50, 30, 15, 905]), before);
     expect(shift).toMatchObject({ status: 'shifted', values: 1_000, referenceValues: 1_000, displaced: 855 });
     expect(shiftOf(BINS, 0.25, spread([480, 310, 155, 55]), before)).toMatchObject({
@@ -97,7 +97,7 @@ describe('a shift', () => {
     });
   });
 
-  it('never displaces more values than there are, and none while it is stable', () => {
+  it('never counts more values than there are, and none while the distribution is stable', () => {
     fc.assert(
       fc.property(counts, counts, (own, reference) => {
         const shift = shiftOf(BINS, 0.25, spread(own), spread(reference));
@@ -108,7 +108,7 @@ describe('a shift', () => {
     );
   });
 
-  it('asks for more where there are few values, and leaves out bins of an older catalog', () => {
+  it('has a higher limit with few values, and ignores bins of an older catalog', () => {
     const shift = shiftOf(BINS, 0.001, spread([60, 30, 8, 2]), { ...before, old: 9_999 });
     expect(shift.referenceValues).toBe(1_000);
     expect(shift.limit).toBe(chanceLimit(4, 100, 1_000));

@@ -25,7 +25,7 @@ const golden = { inputs: { input: [[0, 0]] }, outputs: { label: ['medium'] }, to
 const moodParts: BundleParts = { onnx: classifierGraph(), golden };
 
 describe('a graph', () => {
-  it('tells its inputs and outputs of every type, as the runtime does', () => {
+  it('shows its inputs and outputs of every type as the runtime does', () => {
     expect(readGraphSignature(regressionGraph())).toEqual({
       inputs: [
         { name: 'features', datatype: 'FP32', shape: [-1, 2] },
@@ -42,7 +42,7 @@ describe('a graph', () => {
     ).toEqual(['BOOL', 'BYTES', 'UINT64']);
   });
 
-  it('that is none, or that gives no tensor, is refused with what to do', () => {
+  it('that is not ONNX, or returns no tensor, is refused with a remedy', () => {
     expect(() => readGraphSignature(new TextEncoder().encode('not a model'))).toThrow('is not an ONNX model');
     const maps = graphBytes({ inputs: [], outputs: [['maps', 'SEQUENCE_OF_MAPS', []]], nodes: [] });
     expect(() => readGraphSignature(maps)).toThrow("options={'zipmap': False}");
@@ -52,7 +52,7 @@ describe('a graph', () => {
 });
 
 describe('a bundle', () => {
-  it('comes back from its folder, and the same parts have the same version', async () => {
+  it('can be read back from its folder, and equal parts have equal versions', async () => {
     const body = await expectedSpendBundle();
     await writeBundleFolder(folder, body);
     expect(await readBundleFolder(folder)).toEqual(body);
@@ -66,7 +66,7 @@ describe('a bundle', () => {
     expect(other.body.manifest.version).not.toBe(body.manifest.version);
   });
 
-  it('names its columns by what is given, else by the metadata, else by the declaration', async () => {
+  it('takes the names of its columns from the options, else from the metadata, else from the declaration', async () => {
     expect((await makeBundle(mood, moodParts)).columnSource).toBe('declaration');
     const given = { input: ['purchases_30d', 'hour'] };
     expect((await makeBundle(mood, { ...moodParts, columns: given })).columnSource).toBe('given');
@@ -110,7 +110,7 @@ describe('a bundle', () => {
     await expect(makeBundle(definition, parts)).rejects.toThrow(message);
   });
 
-  it('of a model that the catalog does not have is refused with the names of those that it has', () => {
+  it('of an undeclared model is refused with the names of the declared ones', () => {
     expect(modelNamed(catalog, 'mood')).toBe(mood);
     expect(() => modelNamed(catalog, 'oracle')).toThrow(
       'The catalog has no model "oracle". Its models: ranker, expected-spend, mood.',
@@ -158,7 +158,7 @@ describe('publishing', () => {
     await expect(to('http://127.0.0.1:9')).rejects.toMatchObject({ pointer: '/manifest/name' });
   });
 
-  it('tells the name and the version', async () => {
+  it('reports the name and the version', async () => {
     await writeBundleFolder(folder, await expectedSpendBundle());
     const answer: RequestListener = (_, response) => {
       response.writeHead(201, { 'content-type': 'application/json' });

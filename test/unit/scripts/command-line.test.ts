@@ -35,11 +35,11 @@ describe('options', () => {
     expect(() => read(args)).not.toThrow(/\n/);
   });
 
-  it('that npm took for itself are named', () => {
+  it('that npm consumed are reported', () => {
     expect(() => read([], { npm_config_fresh: 'true' })).toThrow(/write `npm run dev -- --fresh`/);
   });
 
-  it('have a nearest name, or none', () => {
+  it('suggest the nearest name, if any', () => {
     expect(nearest('rebild', ['rebuild', 'restart'])).toBe('rebuild');
     expect(nearest('quite-another', ['rebuild', 'restart'])).toBeUndefined();
   });
@@ -57,7 +57,7 @@ describe('values', () => {
     );
   });
 
-  it('that are addresses are the address alone', () => {
+  it('that are addresses contain only the address', () => {
     expect(workerUrlOf('--url', 'http://127.0.0.1:8787/')).toBe('http://127.0.0.1:8787');
     expect(() => workerUrlOf('--url', '127.0.0.1:9000')).toThrow('as http://127.0.0.1:9000, not');
     expect(() => workerUrlOf('--url', 'localhost:9000')).toThrow('as http://localhost:9000, not');
@@ -68,7 +68,7 @@ describe('values', () => {
       expect(() => workerUrlOf('--url', text)).toThrow(UsageError);
   });
 
-  it('that are moments are RFC 3339', () => {
+  it('that are times are RFC 3339', () => {
     expect(momentOf('--from', '2026-05-31T09:00:00Z')).toBe('2026-05-31T09:00:00Z');
     for (const text of ['yesterday', '2026-13-01T00:00:00Z', '31.05.2026'])
       expect(() => momentOf('--from', text)).toThrow(/RFC 3339/);

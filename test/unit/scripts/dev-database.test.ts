@@ -13,6 +13,7 @@ import * as t from 'drizzle-orm/pg-core';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
@@ -91,7 +92,7 @@ function behavesLikeNeon(open: () => Promise<{ database: DevDatabase; stop: () =
   afterAll(() => stop());
   const client = () => neon(database.connectionString);
 
-  it('gives drizzle every type back as it was written', async () => {
+  it('returns every type to drizzle as it was written', async () => {
     const db = drizzle({ client: client() });
     const row = {
       name: 'all types',
@@ -235,7 +236,7 @@ function behavesLikeNeon(open: () => Promise<{ database: DevDatabase; stop: () =
     expect(await one`select n from counters where id = 1`).toEqual([{ n: 10 * 2 + 20 * 100 }]);
   });
 
-  it('leaves nothing of a request in the session', async () => {
+  it('leaves no state of a request in the session', async () => {
     const one = client();
     await one`begin`;
     await one`set statement_timeout = 12345`;
@@ -278,7 +279,7 @@ function behavesLikeNeon(open: () => Promise<{ database: DevDatabase; stop: () =
 
 describe('the development database on PGlite', () => {
   behavesLikeNeon(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
+    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
     return { database, stop: () => database.close() };
   });
 
@@ -309,7 +310,7 @@ describe('the development database on PGlite', () => {
     await database.close();
   }, 60_000);
 
-  it('says what keeps it from starting, and leaves nothing open', async () => {
+  it('reports why it cannot start, and leaves nothing open', async () => {
     const dataDir = join(directory, 'unused');
     await expect(startDevDatabase({ dataDir, migrationsDir: directory })).rejects.toThrow('_journal.json');
     expect(existsSync(`${dataDir}.lock`)).toBe(false);
@@ -317,7 +318,7 @@ describe('the development database on PGlite', () => {
     await once(other, 'listening');
     const address = other.address();
     const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
-    const taken = startDevDatabase({ dataDir: 'memory://', migrationsDir, port });
+    const taken = startDevDatabase({ ...memoryDatabase(), migrationsDir, port });
     await expect(taken).rejects.toThrow(`Port ${port} on 127.0.0.1 is taken`);
     other.close();
   }, 60_000);
@@ -327,7 +328,7 @@ const migrate = (env: Record<string, string>) =>
   execute(process.execPath, ['scripts/migrate.ts', migrationsDir], { env: { ...process.env, ...env } });
 
 describe('scripts/migrate.ts', () => {
-  it('names what is missing and what it cannot reach', async () => {
+  it('reports a missing variable and an unreachable server', async () => {
     await expect(migrate({ DATABASE_URL: '' })).rejects.toMatchObject({ stderr: /DATABASE_URL is not set/ });
     const unreachable = migrate({ DATABASE_URL: 'postgres://u:secret@localhost:1/none' });
     await expect(unreachable).rejects.toMatchObject({
@@ -362,7 +363,7 @@ describe.skipIf(!POSTGRES_URL)(`the development database on ${POSTGRES_TITLE}`, 
     await drop();
   });
 
-  it('says when the server cannot be reached', async () => {
+  it('reports an unreachable server', async () => {
     const databaseUrl = 'postgres://u:p@127.0.0.1:1/none';
     await expect(startDevDatabase({ databaseUrl, migrationsDir })).rejects.toThrow('ECONNREFUSED');
   });

@@ -43,7 +43,7 @@ async function generate(source: string): Promise<{ code: number; stderr: string 
 const migrations = async () => (await readdir(out)).filter((name) => name.endsWith('.sql')).sort();
 
 describe('db:generate without a terminal', () => {
-  it('writes migrations that a new database takes, in a folder within that of Millrace', async () => {
+  it('writes migrations that apply to a new database, in a folder within that of Millrace', async () => {
     expect(await generate(STATIONS)).toMatchObject({ code: 0 });
     const wider = STATIONS.replace("name: text('name')", "name: text('name'), city: text('city')");
     expect(await generate(wider)).toMatchObject({ code: 0 });
@@ -59,7 +59,7 @@ describe('db:generate without a terminal', () => {
     await db.close();
   }, 60_000);
 
-  it('creates nothing for a table that is described elsewhere, also where a foreign key names it', async () => {
+  it('creates no table that adopted.ts describes, even if a foreign key refers to it', async () => {
     await writeFile(
       join(tables, '..', 'adopted.ts'),
       `${IMPORT}\nexport const customers = pgSchema('crm').table('customers', { id: text('id').primaryKey() });`,
@@ -90,7 +90,7 @@ describe('db:generate without a terminal', () => {
     expect(await migrations()).toHaveLength(3);
   }, 60_000);
 
-  it('says the same of tables, and fails where drizzle-kit asks about something else', async () => {
+  it('does the same for tables, and fails if drizzle-kit asks another question', async () => {
     await generate(`${STATIONS} export const mood = pgEnum('mood', ['good']);`);
     const renamed = await generate(
       `${STATIONS.replace("'stations'", "'places'")} export const mood = pgEnum('mood', ['good']);`,

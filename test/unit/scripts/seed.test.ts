@@ -6,6 +6,7 @@ import { defineCatalog } from '../../../src/define/define-catalog.ts';
 import { event } from '../../../src/define/event.ts';
 import type { Seed } from '../../../src/define/project.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const seen = event({
   type: 'test.seen',
@@ -30,7 +31,7 @@ const seed: Seed = async ({ send }) => {
 };
 
 /** There is no folder of migrations for the catalog: it has no tables. */
-const start = () => startDevDatabase({ dataDir: 'memory://', migrationsDir: 'migrations/none' });
+const start = () => startDevDatabase({ ...memoryDatabase(), migrationsDir: 'migrations/none' });
 
 async function countsOf(database: DevDatabase): Promise<Record<string, unknown> | undefined> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });
@@ -56,19 +57,19 @@ describe('an empty database', () => {
     return plan.kind === 'leave' ? plan.reason : 'filled';
   };
 
-  it('is filled where it is the embedded one, and nobody wants it empty', () => {
+  it('is seeded if it is the embedded one, unless --empty is given', () => {
     expect(reasonOf({})).toBe('filled');
     expect(reasonOf({ empty: true })).toContain('--empty');
     expect(reasonOf({ wasLeftEmpty: true })).toContain('--seed fills it');
     expect(reasonOf({ isExternal: true })).toContain('--seed fills it');
   });
 
-  it('is filled by --seed, wherever it is', () => {
+  it('is seeded by --seed, on any server', () => {
     expect(reasonOf({ seed: true, isExternal: true })).toBe('filled');
     expect(reasonOf({ seed: true, wasLeftEmpty: true })).toBe('filled');
   });
 
-  it('stays empty where the project has no seed', () => {
+  it('stays empty if the project has no seed', () => {
     expect(seedPlanOf(undefined, { ...NOTHING, seed: true }).kind).toBe('leave');
   });
 });

@@ -26,14 +26,14 @@ describe('the lock of a state folder', () => {
     expect(lockState(folder, claim).abandoned).toBeUndefined();
   });
 
-  it('is taken over from an owner that ended, also where another process has its id', () => {
+  it('is taken over from an owner that ended, even if another process has its id', () => {
     const owner = { pid: process.pid, startedAt: 'another moment' };
     const left = { version: 1, owner, instance: 'old', url: 'http://127.0.0.1:2' };
     writeFileSync(join(folder, 'running.json'), JSON.stringify(left));
     expect(lockState(folder, claim).abandoned?.instance).toBe('old');
   });
 
-  it('is taken over where its record is damaged', () => {
+  it('is taken over if its record is damaged', () => {
     writeFileSync(join(folder, 'running.json'), '{"ver');
     expect(lockState(folder, claim).abandoned).toBeUndefined();
     expect(runningStack(folder)?.instance).toBe('one');
@@ -49,7 +49,7 @@ it('--fresh deletes what a stack wrote, and nothing else', () => {
   ]);
 });
 
-it('a state folder that is a file is refused with what to do', () => {
+it('a state folder that is a file is refused with a remedy', () => {
   writeFileSync(join(folder, 'file'), '');
   expect(() => makeStateFolder(join(folder, 'file'))).toThrow(/cannot be used: .*--state/);
   expect(() => makeStateFolder(join(folder, 'file', 'below'))).toThrow(/a part of its path is a file/);
@@ -67,7 +67,7 @@ describe('the database of a state folder', () => {
   });
 });
 
-it('finds SQLite files that are cut off', () => {
+it('finds truncated SQLite files', () => {
   const header = new Uint8Array(100);
   header.set(new TextEncoder().encode('SQLite format 3\0'));
   const view = new DataView(header.buffer);
@@ -80,7 +80,7 @@ it('finds SQLite files that are cut off', () => {
   expect(sqliteFault(new Uint8Array(100), 8_192, false)).toBe('it is not a SQLite database');
 });
 
-it('says what is lost with the queues, and how to get it back', () => {
+it('reports what is lost with the queues, and how to recover it', () => {
   expect(lossOf({ events: 1_200, changes: 1, sink: 0 })).toBe(
     '1,200 accepted events not stored and lost: send them again, duplicates are recognised. ' +
       '1 change not folded: the next start folds them.',

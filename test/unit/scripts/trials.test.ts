@@ -17,7 +17,7 @@ const STACK = {
 describe('lines to try', () => {
   const at = { url: 'http://x', key: 'k' };
 
-  it('quotes what a shell would read otherwise', () => {
+  it('quotes characters that a shell interprets', () => {
     const none = { views: [], models: [] };
     expect(curlOf({ get: '/v1/a?b=c&d=e' }, at, none)).toContain("curl -i 'http://x/v1/a?b=c&d=e'");
     const sent = curlOf({ send: { type: 't.v1', data: { text: "it's" } } }, at, none);
@@ -28,7 +28,7 @@ describe('lines to try', () => {
     expect(sent).toContain("-H 'prefer: wait'");
   });
 
-  it('asks with the key for what is closed, and without it for what is public', () => {
+  it('send the key to closed routes, and not to public ones', () => {
     const thing = (path: `/v1/${string}`, isPublic: boolean) =>
       view({
         name: path.slice(4).replaceAll(/[^a-z]/g, '-'),
@@ -49,7 +49,7 @@ describe('lines to try', () => {
     );
   });
 
-  it('says of an empty catalog that there is nothing to read, and what to do', () => {
+  it('report that an empty catalog has nothing to read, and what to do', () => {
     const block = readyBlock(STACK, defineCatalog({}), trialsOf(defineCatalog({}), NOW));
     expect(block).toContain('Millrace is ready after 3.0 s');
     expect(block).toContain('The catalog is empty');

@@ -113,7 +113,7 @@ afterAll(async () => {
 beforeEach(() => db.execute('delete from millrace.outbox'));
 
 describe("another application's tables", () => {
-  it('are as they were, but for the triggers', async () => {
+  it('are unchanged except for the triggers', async () => {
     expect(await query(SHAPE, [])).toEqual(shapeBefore);
     const triggers = await query(
       `select distinct tgrelid::regclass::text as name from pg_trigger where not tgisinternal order by 1`,
@@ -155,7 +155,7 @@ describe("another application's tables", () => {
     expect((await readPending(db, { limit: 100 })).changes.length).toBe(2);
   });
 
-  it('are left by capture once the catalog has them no more', async () => {
+  it('lose their triggers when they leave the catalog', async () => {
     await run(captureStatements({ entities: [customer], histories: [], everything: 'all' }));
     await run([`insert into crm.notes values (9, 'c1', null)`]);
     expect(await captured()).toEqual([]);
@@ -170,7 +170,7 @@ describe('the declared tables', () => {
     await expect(assertDeclared(query, { own: [], adopted: [customers, notes] })).resolves.toBeUndefined();
   });
 
-  it('are told from those of the database in one error, with file and remedy', async () => {
+  it('are compared with the database, and one error lists all differences with file and remedy', async () => {
     const wrong = crm.table('customers', {
       id: integer('id').primaryKey(),
       city: text('city'),
@@ -189,7 +189,7 @@ describe('the declared tables', () => {
   - ${ADOPTED_TABLES}: there is no table crm.orders. Create it with the tool that owns the table, or correct adopted.ts.`);
   });
 
-  it('of a migration that has not been applied', async () => {
+  it('of a pending migration are reported', async () => {
     const declared = pgTable('events', {
       id: integer('id').primaryKey(),
       what: text('what'),

@@ -19,6 +19,7 @@ import { readPending } from '../../../src/storage/postgres/outbox.ts';
 import { customer, product, purchaseHistory } from '../../support/catalog/entities.ts';
 import { catalog } from '../../support/catalog/index.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import {
   anyFate,
   anyThings,
@@ -80,7 +81,7 @@ function capturesOtherWriters(
   afterAll(() => stop());
   beforeEach(() => query('delete from millrace.outbox'));
 
-  it('writes the tags that the catalog has for the changed rows, of whatever kind of statement', async () => {
+  it("writes the catalog's tags of the changed rows, for every kind of statement", async () => {
     await fc.assert(
       fc.asyncProperty(anyThings, fc.infiniteStream(anyFate), async (rows, fates) => {
         await query(`truncate "thing's"`);
@@ -124,7 +125,7 @@ function capturesOtherWriters(
     );
   }, 120_000);
 
-  it('takes keys that change places for what becomes of each key', async () => {
+  it('handles rows that swap their keys as changes of each key', async () => {
     const row = { group: 'a', shelf: 1, open: true, price: 1, note: null };
     const [one, two] = [
       { ...row, id: 'one' },
@@ -189,7 +190,7 @@ function capturesOtherWriters(
     }
   });
 
-  it('tells many changed rows apart up to a bound, and takes more for everything', async () => {
+  it('distinguishes changed rows up to a limit, and invalidates everything beyond it', async () => {
     const fill = (count: number) =>
       query(
         `insert into "thing's" select n::text, null, 1, true, 1, null from generate_series(1, $1::int) as n`,
@@ -215,12 +216,12 @@ function capturesOtherWriters(
     await query('truncate visits');
   }, 60_000);
 
-  it('takes a truncated table for everything', async () => {
+  it('invalidates everything after a truncate', async () => {
     await query('truncate visits');
     expect(await outbox()).toEqual([['all']]);
   });
 
-  it('does not fail a statement whose tags cannot be told, and takes it for everything', async () => {
+  it('does not fail a statement whose tags cannot be computed, and invalidates everything', async () => {
     await query(`alter table visits rename column "group" to team`);
     await query(`insert into visits values (1, 't', 'g')`);
     expect(await outbox()).toEqual([['all']]);
@@ -234,7 +235,7 @@ function capturesOtherWriters(
     expect(await outbox()).toEqual([]);
   });
 
-  it('needs no rights of other writers on the outbox, and is not misled by a table of theirs', async () => {
+  it('needs no rights of other writers on the outbox, and is not misled by their tables', async () => {
     const role = `millrace_writer_${process.pid}`;
     await query(`create role ${role}`);
     await query(`grant insert on visits to ${role}`);
@@ -263,10 +264,10 @@ function capturesOtherWriters(
     expect(await query(dialect.sqlToQuery(left).sql)).toEqual([{ left: 0 }]);
   });
 
-  describe("and leaves the worker's own writes alone", () => {
+  describe("and ignores the worker's own writes", () => {
     beforeAll(() => run(captureStatements({ ...catalog, everything: 'all' })));
 
-    it('which have written their outbox rows', async () => {
+    it('because these wrote their outbox rows', async () => {
       const values = { description: 'A', unitPrice: 1 };
       await putEntity(db, product, 'own', values);
       expect(await outbox()).toHaveLength(1);
@@ -291,7 +292,7 @@ function capturesOtherWriters(
       expect(await outbox()).toHaveLength(3);
     });
 
-    it('and a transaction says whether its changes are bulk, whoever writes it', async () => {
+    it("and any writer's transaction can mark its changes as bulk", async () => {
       const lanes = async () => {
         const rows = await query('select distinct is_bulk from millrace.outbox');
         await query('delete from millrace.outbox');
@@ -336,7 +337,7 @@ function capturesOtherWriters(
 
 describe('capture on PGlite', () => {
   capturesOtherWriters(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });

@@ -146,7 +146,7 @@ export interface EffectsDatabase {
 }
 
 export async function openEffectsDatabase(
-  target: { readonly dataDir: string } | { readonly databaseUrl: string },
+  target: { readonly dataDir: string; readonly image?: string } | { readonly databaseUrl: string },
 ): Promise<EffectsDatabase> {
   const database = await startDevDatabase({ ...target, migrationsDir: FIXTURE.migrationsDir });
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });

@@ -7,6 +7,7 @@ import { append, type Effect, ensure, increment, remove, set, upsert } from '../
 import type { StorableEvent } from '../../../src/storage/postgres/event-store.ts';
 import { removalLock } from '../../../src/storage/postgres/row-removals.ts';
 import * as millrace from '../../../src/storage/postgres/schema.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import {
   bike,
   type EffectsDatabase,
@@ -185,7 +186,7 @@ async function tables() {
 
 describe('events in any order', () => {
   beforeAll(async () => {
-    of = await openEffectsDatabase({ dataDir: 'memory://' });
+    of = await openEffectsDatabase(memoryDatabase());
   }, 60_000);
   afterAll(() => of.stop());
 
@@ -304,7 +305,7 @@ describe.skipIf(!POSTGRES_URL)(`transactions at the same time on ${POSTGRES_TITL
     }
   }
 
-  it('tell the place in a list that a row really left', async () => {
+  it('invalidate the place in a list that a row really left', async () => {
     await of.empty();
     await of.store([storable('1', 1, [upsert(station, { id: 'a', status: 'before', battery: 1 })])]);
     await of.tags();

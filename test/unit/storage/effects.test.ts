@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { append, ensure, increment, remove, set, upsert } from '../../../src/define/event.ts';
 import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import {
   bike,
   type EffectsDatabase,
@@ -16,7 +17,7 @@ import {
 
 let of: EffectsDatabase;
 beforeAll(async () => {
-  of = await openEffectsDatabase({ dataDir: 'memory://' });
+  of = await openEffectsDatabase(memoryDatabase());
 }, 60_000);
 afterAll(() => of.stop());
 beforeEach(() => of.empty());
@@ -50,7 +51,7 @@ describe('a row that an event writes', () => {
     expect(written).toEqual(changed);
   });
 
-  it('is inserted by the first of the batch that names it, whatever columns that names', async () => {
+  it('is inserted by the first event of the batch that names it, with any columns', async () => {
     await of.store([
       storable('1', 1, [ensure(station, { id: 'a', note: 'first' })]),
       storable('2', 2, [ensure(station, { id: 'a', name: 'second', bikes: 2 })]),
@@ -72,7 +73,7 @@ describe('a row that an event writes', () => {
     expect(written).toEqual(changed);
   });
 
-  it('is left alone where there is none to set or to add to', async () => {
+  it('is not created by a set or an increment', async () => {
     await of.store([
       storable('1', 1, [set(station, 'a', { note: 'n' }), increment(station, 'a', { bikes: 1 })]),
       storable('2', 2, [set(station, 'a', { note: 'n' })]),
@@ -81,14 +82,14 @@ describe('a row that an event writes', () => {
     expect(await of.tags()).toEqual({ written: [], changed: [] });
   });
 
-  it('is written once by a duplicate, also within a batch that is new otherwise', async () => {
+  it('is not written again by a duplicate, even in a batch with new events', async () => {
     const add = storable('1', 1, [increment(station, 'a', { bikes: 1 }, { orInsert: {} })]);
     await of.store([add]);
     expect(await of.store([add, storable('2', 2, [increment(station, 'a', { bikes: 10 })])])).toHaveLength(1);
     expect(await stationRow()).toMatchObject({ bikes: 11 });
   });
 
-  it('invalidates nothing where it stays as it is', async () => {
+  it('invalidates nothing if it stays unchanged', async () => {
     await of.store([storable('1', 1, [upsert(station, { id: 'a', name: 'A', note: 'n' })])]);
     await of.tags();
     await of.store([
@@ -102,7 +103,7 @@ describe('a row that an event writes', () => {
 });
 
 describe('a column under a clock', () => {
-  it('ends as the last event left it, and another clock of the row does not count for it', async () => {
+  it('ends with the value of the latest event, independent of other clocks of the row', async () => {
     await of.store([
       storable('1', 5, [upsert(station, { id: 'a', name: 'at 5', status: 'at 5', battery: 5 })]),
     ]);
@@ -128,7 +129,7 @@ describe('a column under a clock', () => {
     expect(new Set(found.map((row) => JSON.stringify(row))).size).toBe(1);
   });
 
-  it('takes what was inserted without an event that writes it for older than any', async () => {
+  it('treats a value that no event wrote as older than any event', async () => {
     await of.store([storable('1', 9, [ensure(station, { id: 'a', name: 'ensured', status: 'ensured' })])]);
     await of.store([storable('2', 1, [upsert(station, { id: 'a', name: 'at 1' })])]);
     expect(await stationRow()).toMatchObject({ name: 'at 1', status: 'ensured' });
@@ -158,7 +159,7 @@ describe('a removed row', () => {
     expect(written).toEqual(changed);
   });
 
-  it('is gone or there by the time, where both come in one batch', async () => {
+  it('is removed or present by the times, if both arrive in one batch', async () => {
     const see = (id: string, at: number) => storable(id, at, [upsert(bike, { ...KEY, zone: `${at}` })]);
     await of.store([see('1', 1), storable('2', 2, [remove(bike, KEY)])]);
     expect(await bikeRow()).toBeUndefined();
@@ -180,7 +181,7 @@ describe('a write through the API', () => {
     expect(await stationRow()).toMatchObject({ name: 'after' });
   });
 
-  it('that deletes a row is not undone either', async () => {
+  it('that deletes a row is not undone by an earlier event either', async () => {
     await of.store([storable('1', 1, [upsert(bike, { ...KEY, zone: 'z' })])]);
     await deleteEntity(of.db, bike, KEY);
     expect((await deleteEntity(of.db, bike, KEY))?.tags).toContain(bike.row(KEY));
@@ -192,7 +193,7 @@ describe('a write through the API', () => {
 });
 
 describe('several rows of one event', () => {
-  it('stand in a history by their line, each with its own columns', async () => {
+  it('are in a history by their line, each with its own columns', async () => {
     await of.store([
       storable('1', 1, [
         append(riderHistory, { station: 'a', rider: 'x' }),
@@ -256,7 +257,7 @@ describe('values of every kind', () => {
     ]);
   });
 
-  it('are the default where they are absent, and null where they are null', async () => {
+  it('are the default if they are absent, and null if they are null', async () => {
     await of.store([storable('1', 1, [ensure(value, { id: 1n }), ensure(value, { id: 2n, short: null })])]);
     const found = await of.db.select({ is: values.is, short: values.short }).from(values).orderBy(values.id);
     expect(found).toEqual([

@@ -85,7 +85,7 @@ describe('an error of code around a query is a bug', () => {
     expect(await codeOf(error)).toBe(error);
   });
 
-  it('is told from data that the database refuses, and from one that shuts down', () => {
+  it('is distinguished from refused data, and from a database that shuts down', () => {
     expect(classifyFault(withCode('22003'))).toBe('data');
     expect(classifyFault(withCode('57P03'))).toBe('unavailable');
   });

@@ -9,6 +9,7 @@ import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteEntity, missingKeys, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { storeEvents } from '../../../src/storage/postgres/event-store.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const note = () => text('note').notNull();
 const stations = pgTable('key_stations', { id: integer('id').primaryKey(), note: note() });
@@ -52,7 +53,7 @@ const tags = async (): Promise<string[]> => {
 };
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await query('create table key_stations (id integer primary key, note text not null)');
   await query('create table key_parcels (id bigint primary key, note text not null)');

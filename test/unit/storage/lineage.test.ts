@@ -17,6 +17,7 @@ import {
 import { LINEAGE_KEEP_DAYS, sweepLineage } from '../../../src/storage/postgres/lineage-sweep.ts';
 import { purchase } from '../../support/catalog/events.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import { eventually } from '../../support/node/stack.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
@@ -103,7 +104,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     degraded: null,
   });
 
-  it('adds up what isolates tell of a minute, in one run with one start', async () => {
+  it('adds up the reports of isolates for a minute, in one run with one start', async () => {
     const fold = await emptyRun(FOLD, AT);
     await recordLineage(db, [{ ...fold, counts: { events: 2, keys: 1 }, firstSeq: 5, lastSeq: 9 }], []);
     await recordLineage(db, [{ ...fold, counts: { events: 3, failures: 1 }, firstSeq: 3, lastSeq: 4 }], []);
@@ -116,7 +117,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     expect(await all()).toEqual([{ isEnd: false, id: fold.id, state: 'RUNNING' }]);
   });
 
-  it('ends a run once its minute is over, and takes nothing more of it', async () => {
+  it('ends a run after its minute, and ignores later reports', async () => {
     const run = { ...(await emptyRun(INGEST, AT)), counts: { received: 4, duplicates: 1, stored: 1 } };
     await recordLineage(db, [run], [prediction(AT)]);
     await store(3, AT);
@@ -144,7 +145,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     }
   });
 
-  it('fails a run of which nothing but failures was told', async () => {
+  it('fails a run with only failures', async () => {
     const failed = { ...(await emptyRun(INGEST, AT)), counts: { failures: 2 } };
     const retried = { ...(await emptyRun(FOLD, AT)), counts: { failures: 1, events: 3 } };
     await recordLineage(db, [failed, retried], []);
@@ -153,7 +154,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     expect(await readRun(db, retried.id)).toMatchObject({ state: 'COMPLETE' });
   });
 
-  it('has one start and one end of each run, whatever is told in whatever order', async () => {
+  it('has one start and one end of each run, for any order of reports', async () => {
     const minutes = [AT, AT + RUN_WINDOW_MS, AT + 2 * RUN_WINDOW_MS];
     const step = fc.oneof(
       fc.record({
@@ -194,7 +195,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     );
   }, 60_000);
 
-  it('begins and ends a training once, also where its start was lost or its end is told twice', async () => {
+  it('begins and ends a training once, even if its start was lost or its end is reported twice', async () => {
     const id = crypto.randomUUID();
     const start = { id, model: 'ranker', startedAt: iso(AT), dueAt: iso(AT + 1_000) };
     const end = {
@@ -224,7 +225,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     expect(byRun.get(dead.id)?.[1]?.state).toBe('ABORT');
   });
 
-  it('prunes what is old, and keeps trainings', async () => {
+  it('prunes old runs and predictions, and keeps trainings', async () => {
     const training = { id: crypto.randomUUID(), model: 'ranker', startedAt: iso(AT), dueAt: iso(OVER) };
     await startTraining(db, training);
     await recordLineage(db, [await emptyRun(FOLD, AT)], [prediction(AT)]);
@@ -236,7 +237,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
 
 describe('lineage on PGlite', () => {
   keepsLineage(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });
@@ -259,7 +260,7 @@ describe.skipIf(!POSTGRES_URL)(`lineage on ${POSTGRES_TITLE}`, () => {
     return { database, stop };
   });
 
-  it('passes no run event that is committed later than one after it', async () => {
+  it('returns no run event before an earlier one is committed', async () => {
     const [early, late] = [new pg.Client(url.href), new pg.Client(url.href)];
     const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: FIXTURE.migrationsDir });
     const db = connect({ url: database.connectionString, endpoint: database.endpoint });

@@ -14,6 +14,7 @@ import type {
 } from '../../../src/define/list-types.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { insertTags } from '../../../src/storage/postgres/list-tags.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import { anyMeasure, CREATE_MEASURES, type Measure, measures } from './list-order-table.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../support/catalog/migrations');
@@ -22,7 +23,7 @@ const ROWS = 100;
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: MIGRATIONS });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: MIGRATIONS });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   for (const statement of CREATE_MEASURES) await db.execute(sql.raw(statement));
   await insert(distinct(fc.sample(anyMeasure, { numRuns: ROWS, seed: 7 })));

@@ -8,6 +8,7 @@ import { descending } from '../../../src/define/list.ts';
 import type { ListDefinition, ListQuery } from '../../../src/define/list-types.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteTags, insertTags, updateTags } from '../../../src/storage/postgres/list-tags.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import { anyMeasure, CREATE_MEASURES, type Measure, measures } from './list-order-table.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../support/catalog/migrations');
@@ -34,7 +35,7 @@ const measure = entity({
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: MIGRATIONS });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: MIGRATIONS });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   for (const statement of CREATE_MEASURES) await db.execute(sql.raw(statement));
 }, 60_000);

@@ -93,7 +93,7 @@ async function hold(rows: readonly Row[]): Promise<void> {
 const lists = Object.values(thing.lists);
 
 describe('the tags of a row in SQL', () => {
-  it('are those that JavaScript gives', async () => {
+  it('equal those from JavaScript', async () => {
     const rows = fc.sample(row, { numRuns: ROWS, seed: 1 });
     await hold(rows);
     const answer = await run<{ inserted: string[]; deleted: string[] }>(
@@ -108,7 +108,7 @@ describe('the tags of a row in SQL', () => {
     );
   });
 
-  it('are, after an update, those of the lists where the place changed', async () => {
+  it('cover, after an update, the lists where the place changed', async () => {
     const pairs = fc.sample(fc.tuple(row, row, fc.nat(5)), { numRuns: ROWS, seed: 2 });
     // Some columns are as they were, so that every combination of unchanged lists occurs.
     const rows = pairs.flatMap(([old, other, kept], index) => {
@@ -140,7 +140,7 @@ describe('the tags of a row in SQL', () => {
     expect(expected.some((tags) => tags.length === 1)).toBe(true);
   });
 
-  it('sort as the lists of a query do', async () => {
+  it('sort like the lists of a query', async () => {
     const rows = fc
       .sample(row, { numRuns: ROWS, seed: 3 })
       .map((one, index) => ({ ...one, id: `${one.id}${index}`, group: 'g', open: true }));

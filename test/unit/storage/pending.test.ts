@@ -3,11 +3,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { append } from '../../../src/define/event.ts';
 import { markRelayed, PENDING_BYTES_MAX, readPending } from '../../../src/storage/postgres/outbox.ts';
 import * as millrace from '../../../src/storage/postgres/schema.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import { type EffectsDatabase, openEffectsDatabase, riderHistory, storable } from './effects-catalog.ts';
 
 let of: EffectsDatabase;
 beforeAll(async () => {
-  of = await openEffectsDatabase({ dataDir: 'memory://' });
+  of = await openEffectsDatabase(memoryDatabase());
 }, 60_000);
 afterAll(() => of.stop());
 beforeEach(() => of.empty());

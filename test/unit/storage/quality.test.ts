@@ -13,6 +13,7 @@ import { readBatch, readPending, settlePending } from '../../../src/storage/post
 import { keepRefused } from '../../../src/storage/postgres/quarantine.ts';
 import { catalog } from '../../support/catalog/index.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
@@ -108,7 +109,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
   };
   const pending = async () => (await db.execute('select batch from millrace.quality_pending')).rows.length;
 
-  it('counts each event that is new, and none that is known, whoever sends it', async () => {
+  it('counts each new event, and no known one, from any sender', async () => {
     const refused = { raw: { a: 1 }, reason: 'invalid_event', pointer: '', detail: '' };
     await store([accepted('1'), accepted('2'), accepted('2')], [refused]);
     await store([accepted('2'), accepted('3')], [refused]);
@@ -123,7 +124,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     expect(counter.batches.size).toBe(batches);
   });
 
-  it('finds the rows that say what another says, within the time, and the later of them alone', async () => {
+  it('finds rows that repeat an earlier row within the time, and counts only the later one', async () => {
     const at = (minutes: number) => new Date(Date.parse(TIME) + minutes * 60_000).toISOString();
     const same = line({ invoice: 'same' });
     const anonymous = line({ invoice: 'anonymous', customerId: null });
@@ -142,7 +143,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     expect(counter.rule('line_sent_twice')).toBe('3 of 7');
   });
 
-  it('finds the rows that name what is not there', async () => {
+  it('finds rows that refer to a missing entity', async () => {
     const view = 'shop.product-view.v2';
     await store([accepted('1')]);
     await store([
@@ -154,7 +155,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     expect(counter.rule('customer_unknown', view)).toBe('1 of 2');
   });
 
-  it('stores while the counting is away, and counts the same from the database later', async () => {
+  it('stores while the counter is unavailable, and counts the same from the database later', async () => {
     const events = Array.from({ length: 230 }, (_, n) => accepted(`${n}`, line({ invoice: `${n % 200}` })));
     const refused = Array.from({ length: 205 }, (_, n) => ({
       raw: { type: PURCHASE, time: TIME, data: line({ quantity: -n }) },
@@ -183,7 +184,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     expect(timeless(counter.of(PURCHASE))).toEqual(timeless(late));
   });
 
-  it('leaves what was counted already, and what may still be counted by its own worker', async () => {
+  it('skips transactions that are counted, and those that their worker may still count', async () => {
     await store([accepted('1')]);
     expect(await pending()).toBe(1);
     const before = counter.of(PURCHASE);
@@ -194,7 +195,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     expect(counter.of(PURCHASE)).toEqual(before);
   });
 
-  it('notes nothing for a transaction that fails, or that has nothing new', async () => {
+  it('records nothing for a transaction that fails or has no new event', async () => {
     await store([accepted('1')]);
     await store([accepted('1')]);
     expect(await pending()).toBe(1);
@@ -205,7 +206,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     expect(await pending()).toBe(1);
   });
 
-  it('settles as many transactions as there are, page by page', async () => {
+  it('settles all transactions, page by page', async () => {
     const { rows } = await db.execute(
       'insert into millrace.quality_pending (batch) select gen_random_uuid() from generate_series(1, 1150) returning batch',
     );
@@ -217,7 +218,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
     expect(await pending()).toBe(0);
   });
 
-  it('gives up what is older than a day, and says so by settling it', async () => {
+  it('gives up transactions older than a day, and settles them', async () => {
     counter.isAway = true;
     await store([accepted('1')]);
     counter.isAway = false;
@@ -229,7 +230,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
 
 describe('scoring on PGlite', () => {
   scoresWhatIsStored(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });

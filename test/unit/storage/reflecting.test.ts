@@ -1,7 +1,7 @@
 import { count, eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import { type AsOfPorts, InvalidatedChanges, loadAsOf } from '../../../src/cache/as-of.ts';
+import { type AsOfPorts, EndedEpochs, InvalidatedChanges, loadAsOf } from '../../../src/cache/as-of.ts';
 import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { slotsOf } from '../../../src/cache/clock/slots.ts';
 import type { Database, Loaded } from '../../../src/define/view.ts';
@@ -13,6 +13,7 @@ import { REPORT_PENDING_MAX, reflect } from '../../../src/storage/postgres/refle
 import { products, purchases } from '../../support/catalog/tables.ts';
 import { customerPage, customerPurchases, productList, productPage } from '../../support/catalog/views.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const EPOCH = '0f';
 
@@ -24,7 +25,7 @@ let invalidations: (readonly string[])[];
 let known: InvalidatedChanges;
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await db.batch([
     db.insert(products).values([
@@ -51,6 +52,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await db.execute(sql`delete from millrace.outbox`);
+  await db.execute(sql`delete from millrace.epochs`);
   clock = newClock(EPOCH);
   invalidations = [];
   known = new InvalidatedChanges();
@@ -70,6 +72,8 @@ function portsOf(changed: Partial<AsOfPorts> = {}): AsOfPorts {
     epoch: EPOCH,
     reflection: reflect(db.$client, EPOCH),
     invalidated: known,
+    ended: new EndedEpochs(),
+    currentEpoch: async () => EPOCH,
     invalidate: async (tags) => {
       invalidations.push(tags);
       return { epoch: EPOCH, seq: invalidate(clock, slotsOf(tags)) };
@@ -84,7 +88,7 @@ const asked = (input: object) => ({ input, variant: {}, principal: undefined, no
 const loadA1 = (reflecting: Database) => productPage.load(reflecting, asked({ sku: 'A1' }));
 
 describe('an answer is as of', () => {
-  it('the invalidation of what is pending and touches it, which its reader makes', async () => {
+  it('the invalidation, by its reader, of pending changes that touch it', async () => {
     const [touching] = await commit(['product:A1', 'product'], ['product:B2']);
     const loaded = await loadAsOf(loadA1, portsOf());
     expect(loaded.asOf).toEqual({ epoch: EPOCH, seq: 1 });
@@ -97,7 +101,7 @@ describe('an answer is as of', () => {
     expect(invalidations).toHaveLength(1);
   });
 
-  it('the newest invalidation of what was relayed in this epoch', async () => {
+  it('the newest invalidation of a relayed change of this epoch', async () => {
     const [first = 0, second = 0, third = 0] = await commit(A1, ['product:B2'], A1);
     expect((await loadAsOf(loadA1, portsOf({ invalidated: new InvalidatedChanges() }))).asOf?.seq).toBe(1);
     await markRelayed(db, [first], { epoch: EPOCH, seq: 7 });
@@ -107,21 +111,46 @@ describe('an answer is as of', () => {
     expect(invalidations).toHaveLength(1);
   });
 
-  it('no moment where nothing was relayed in this epoch and nothing that touches it is pending', async () => {
+  it('no moment if no change was relayed in this epoch and no pending change touches it', async () => {
     const [relayed = 0] = await commit(A1, ['product:B2']);
     await markRelayed(db, [relayed], { epoch: 'another', seq: 99 });
     expect(await loadAsOf(loadA1, portsOf())).not.toHaveProperty('asOf');
     expect(invalidations).toEqual([]);
   });
 
-  it('the invalidation alone where the clock was made anew meanwhile', async () => {
+  it('an unknown moment if a change was relayed in an epoch that the root has now, and is not stored', async () => {
+    const [relayed = 0] = await commit(A1);
+    await markRelayed(db, [relayed], { epoch: 'newer', seq: 1 });
+    const loaded = await loadAsOf(loadA1, portsOf({ currentEpoch: async () => 'newer' }));
+    expect(loaded).toMatchObject({ asOf: null, storable: false });
+    const away = portsOf({ currentEpoch: () => Promise.reject(new Error('The network is down.')) });
+    expect(await loadAsOf(loadA1, away)).toMatchObject({ asOf: null, storable: false });
+  });
+
+  it('known although changes were relayed in epochs that have ended, and the root is asked once', async () => {
+    const [relayed = 0, own = 0] = await commit(A1, ['product:B2']);
+    await markRelayed(db, [relayed], { epoch: 'older', seq: 7 });
+    await markRelayed(db, [own], { epoch: EPOCH, seq: 3 });
+    let asked = 0;
+    const ports = portsOf({
+      currentEpoch: async () => {
+        asked += 1;
+        return EPOCH;
+      },
+    });
+    for (let read = 0; read < 3; read += 1)
+      expect((await loadAsOf(loadA1, ports)).asOf).toEqual({ epoch: EPOCH, seq: 3 });
+    expect(asked).toBe(1);
+  });
+
+  it('the invalidation alone if the clock was recreated meanwhile', async () => {
     const [relayed = 0] = await commit(['product:B2'], A1);
     await markRelayed(db, [relayed], { epoch: EPOCH, seq: 40 });
     const renewed = { epoch: 'new', seq: 1 };
     expect((await loadAsOf(loadA1, portsOf({ invalidate: async () => renewed }))).asOf).toEqual(renewed);
   });
 
-  it('nothing that can be told while the clock is away: it is given unstored', async () => {
+  it('an unknown moment while the clock is unavailable, and is not stored', async () => {
     await commit(A1);
     const invalidate = () => Promise.reject(new Failure('clock_unavailable', 'away'));
     const loaded = await loadAsOf(loadA1, portsOf({ invalidate }));
@@ -132,7 +161,7 @@ describe('an answer is as of', () => {
 describe('with a long backlog', () => {
   const others = Array.from({ length: REPORT_PENDING_MAX + 1 }, (_, index) => [`product:X${index}`]);
 
-  it('an answer that none of it touches invalidates nothing', async () => {
+  it('an answer that no pending change touches invalidates nothing', async () => {
     await commit(...others);
     const [relayed = 0] = await commit(['product:X']);
     await markRelayed(db, [relayed], { epoch: EPOCH, seq: 3 });
@@ -140,13 +169,13 @@ describe('with a long backlog', () => {
     expect(invalidations).toEqual([]);
   });
 
-  it('what touches it is found behind all the rest', async () => {
+  it('finds a change that touches the answer behind all others', async () => {
     await commit(...others, ['tag with "quotes", {braces}', 'product:A1']);
     expect((await loadAsOf(loadA1, portsOf())).asOf?.seq).toBe(1);
     expect(invalidations).toEqual([['tag with "quotes", {braces}', 'product:A1']]);
   });
 
-  it('that touches the answer throughout, the answer invalidates its own tags', async () => {
+  it('an answer that every pending change touches invalidates its own tags', async () => {
     await commit(...others.map(() => ['product:A1', 'other']));
     expect((await loadAsOf(loadA1, portsOf())).asOf?.seq).toBe(1);
     expect(new Set(invalidations[0])).toEqual(new Set([...A1, 'other']));
@@ -159,7 +188,7 @@ describe('several round trips of one answer', () => {
     return { value: {}, tags: A1, storable: true } satisfies Loaded;
   };
 
-  it('one after the other: the last report stands for all', async () => {
+  it('one after the other: the last report counts for all', async () => {
     const [first = 0] = await commit(A1);
     const load = loadedBy(async (reflecting) => {
       await reflecting.select().from(products);
@@ -170,7 +199,7 @@ describe('several round trips of one answer', () => {
     expect(invalidations).toEqual([]);
   });
 
-  it('at the same time: each accounts for what it saw, in whatever order they come back', async () => {
+  it('at the same time: each report counts, in any order of answers', async () => {
     const answered = Promise.withResolvers<void>();
     const released = Promise.withResolvers<void>();
     let calls = 0;
@@ -197,7 +226,7 @@ describe('several round trips of one answer', () => {
     expect((await loadAsOf(load, portsOf({ reflection: reflect(client, EPOCH) }))).asOf?.seq).toBe(1);
   });
 
-  it('none: there is nothing to tell', async () => {
+  it('none: there is no report', async () => {
     await commit(A1);
     expect(
       await loadAsOf(
@@ -272,7 +301,7 @@ describe('a reflecting database', () => {
     expect(await failures(reflecting())).toEqual(plain);
   });
 
-  it('tells an outage as one', async () => {
+  it('reports an outage as an outage', async () => {
     const away = connect({ url: 'postgres://u:p@127.0.0.1:9/none', endpoint: 'http://127.0.0.1:9/sql' });
     const error: unknown = await reflect(away.$client, EPOCH)
       .db.execute(sql`select 1`)

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { type Effect, set, upsert } from '../../../src/define/event.ts';
 import { storeInTransactions } from '../../../src/pipeline/transactions.ts';
 import { classifyFault } from '../../../src/storage/postgres/connect.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 import {
   bike,
   type EffectsDatabase,
@@ -13,7 +14,7 @@ import {
 
 let of: EffectsDatabase;
 beforeAll(async () => {
-  of = await openEffectsDatabase({ dataDir: 'memory://' });
+  of = await openEffectsDatabase(memoryDatabase());
   await of.db.execute(`alter table stations add column code varchar(3)`);
 }, 60_000);
 afterAll(() => of.stop());
@@ -33,7 +34,7 @@ const stationOf = (row: Record<string, unknown>): Effect[] => [
 ];
 
 describe('an event that the database refuses', () => {
-  it('is found among others, which are stored', async () => {
+  it('is found, and the other events of its transaction are stored', async () => {
     vi.spyOn(console, 'warn').mockImplementation(() => {});
     const { refused } = await store([
       [upsert(station, { id: 'a', name: 'A' })],
@@ -85,7 +86,7 @@ describe('an event that the database refuses', () => {
       'SQLSTATE 22P02, table "keys", column "number"',
     ],
   ] as const)(
-    'for %s is told with SQLSTATE, column and constraint',
+    'for %s is reported with SQLSTATE, column and constraint',
     async (_, effects, data, pointer, detail) => {
       const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
       const { refused } = await store([effects], data);
@@ -99,7 +100,7 @@ describe('an event that the database refuses', () => {
     },
   );
 
-  it('shows nothing of the row that it would change', async () => {
+  it('is reported without values of the row that it would change', async () => {
     vi.spyOn(console, 'warn').mockImplementation(() => {});
     await of.store([storable('x', 1, [upsert(station, { id: 'a', name: 'A', note: 'a secret' })])]);
     const { refused } = await store([[set(station, 'a', { revenue: '-1' })]]);
@@ -109,7 +110,7 @@ describe('an event that the database refuses', () => {
 });
 
 describe('a table that lacks a column', () => {
-  it('is told as a mistake of the catalog, and no event is at fault', async () => {
+  it('is reported as a mistake of the catalog, and blames no event', async () => {
     const error = vi.spyOn(console, 'error').mockImplementation(() => {});
     await of.db.execute('alter table values drop column short');
     await expect(store([[upsert(value, { id: 1n, short: 'x' })]])).rejects.toThrow();

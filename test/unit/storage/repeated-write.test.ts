@@ -6,12 +6,13 @@ import { deleteEntity, putEntity, rowVersion } from '../../../src/storage/postgr
 import { markRelayed } from '../../../src/storage/postgres/outbox.ts';
 import { product } from '../../support/catalog/entities.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);
 afterAll(() => database.close());
@@ -22,14 +23,14 @@ const put = async (sku: string, unitPrice: number) => {
   return written;
 };
 
-it('invalidates with a repeated write what the first one did whose answer was lost', async () => {
+it('invalidates the changes of a first write, whose answer was lost, with its repetition', async () => {
   const first = await put('repeated', 1);
   const again = await put('repeated', 1);
   expect(again.created).toBe(false);
   expect(again.tags).toEqual(expect.arrayContaining([...first.tags]));
 });
 
-it('invalidates with a later write where an earlier one moved the row to, and nothing that is relayed', async () => {
+it('invalidates the place to which an earlier pending write moved the row, and no relayed change', async () => {
   const first = await put('moved', 1);
   await markRelayed(db, [first.outboxId], { epoch: 'e', seq: 1 });
   const moved = await put('moved', 2_000);
@@ -40,7 +41,7 @@ it('invalidates with a later write where an earlier one moved the row to, and no
   expect(last.tags).toEqual([product.row('moved')]);
 });
 
-it('leaves what waits for other rows to their own writers', async () => {
+it('leaves pending changes of other rows to their writers', async () => {
   await put('this', 1);
   await db.execute(sql`update millrace.outbox set relayed_at = now()`);
   const other = await put('that', 1);
@@ -50,7 +51,7 @@ it('leaves what waits for other rows to their own writers', async () => {
 });
 
 describe('a deletion', () => {
-  it('of a row that is gone already invalidates what the first deletion did whose answer was lost', async () => {
+  it('of a missing row invalidates the changes of a first deletion whose answer was lost', async () => {
     await put('deleted', 1);
     await db.execute(sql`update millrace.outbox set relayed_at = now()`);
     const first = await deleteEntity(db, product, 'deleted');

@@ -7,6 +7,7 @@ import { connect } from '../../../src/storage/postgres/connect.ts';
 import { boundsOf, readHistory } from '../../../src/storage/postgres/history.ts';
 import { pruneOld, readPruned } from '../../../src/storage/postgres/retention.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
@@ -43,7 +44,7 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
       .map(({ id }) => id);
   };
 
-  it('deletes events of the named types alone, and none that is to be published or scored', async () => {
+  it('deletes only events of the named types, and none that is pending or not scored', async () => {
     const unscored = crypto.randomUUID();
     await event(1, 'a', '2026-01-01T00:00:00Z');
     await event(2, 'b', '2026-01-01T00:00:00Z');
@@ -64,7 +65,7 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
     ]);
   });
 
-  it('keeps what waits in the outbox, and the newest moment of each epoch', async () => {
+  it('keeps pending outbox rows, and the newest moment of each epoch', async () => {
     const old = '2026-01-01T00:00:00Z';
     await relayed(1, 'one', 7, old);
     await relayed(2, 'one', 9, old);
@@ -110,7 +111,7 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
 
 describe('retention and history on PGlite', () => {
   keepsAndPrunes(async () => {
-    const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
     return { database, stop: () => database.close() };
   });
 });

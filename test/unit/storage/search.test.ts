@@ -10,6 +10,7 @@ import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
 import { mistakeOf } from '../../support/catalog-mistakes.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../support/catalog/migrations');
 const Tags = z.array(z.object({ tags: z.array(z.string()) }));
@@ -41,7 +42,7 @@ async function changed(): Promise<string[]> {
 }
 
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: MIGRATIONS });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: MIGRATIONS });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await query(
     'create table notes (id integer primary key, title text not null, body text, stars integer not null)',
@@ -89,7 +90,7 @@ async function write({ kind, id, title, body }: z.infer<typeof Change>): Promise
 const Change = z.object({ kind: z.string(), id: z.int(), title: z.string(), body: z.string().nullable() });
 
 describe('an answer of a search', () => {
-  it('depends on a tag of each change that alters it, whoever makes it', async () => {
+  it('depends on a tag of each change that alters it, by any writer', async () => {
     const steps = fc.sample(fc.tuple(change, asked), { numRuns: 70, seed: 4 });
     const seen = { altered: 0, needless: 0, kept: 0 };
     for (const [step, queries] of steps) {
@@ -129,7 +130,7 @@ describe('an answer of a search', () => {
     expect(await found(`'; drop & ! (`)).toEqual([]);
   });
 
-  it('about one word is kept when a row with others is written, also by the worker itself', async () => {
+  it('about one word stays valid when a row with other words is written, also by the worker itself', async () => {
     const { tags } = await note.searches.byText.read(db, { query: 'bike', select, limit: 10 });
     const put = async (body: string, stars: number) => {
       const written = await putEntity(db, note, 1, { title: 'Red', body, stars });
@@ -149,7 +150,7 @@ describe('an answer of a search', () => {
     ]);
   });
 
-  it('is invalidated by a row with more lexemes than are told apart', async () => {
+  it('is invalidated by a row with more lexemes than the limit', async () => {
     const { tags } = await note.searches.byText.read(db, { query: 'bike', select, limit: 10 });
     const many = Array.from({ length: SEARCH_LEXEMES_MAX + 1 }, (_, at) => `w${at}`).join(' ');
     await query('insert into notes values (1, $1, null, 0)', many);
@@ -160,7 +161,7 @@ describe('an answer of a search', () => {
 });
 
 describe('a declaration of a search', () => {
-  it('is refused for what is no text of its table', () => {
+  it('is refused for a column that is not a text of its table', () => {
     const declare = (columns: Parameters<typeof Object.values>[0]) =>
       entity({
         name: 'note',
@@ -168,7 +169,7 @@ describe('a declaration of a search', () => {
         key: notes.id,
         searches: { broken: { columns: Object.values(columns) } },
       });
-    expect(mistakeOf(declare([notes.stars]))).toMatch(/no text of the table/);
+    expect(mistakeOf(declare([notes.stars]))).toMatch(/not a text of the table/);
     expect(mistakeOf(declare([]))).toMatch(/0 columns/);
   });
 });

@@ -4,7 +4,7 @@ import { isTimeout } from '../../../src/storage/postgres/connect.ts';
 
 const wrapped = (cause: Error) => new Error('Failed query', { cause });
 
-it('tells what took too long from what is away, through the wrappers of the driver', () => {
+it('distinguishes a timeout from an outage, through the wrappers of the driver', () => {
   const given = new NeonDbError('Error connecting to database');
   given.sourceError = new DOMException('The operation was aborted due to timeout', 'TimeoutError') as never;
   expect(isTimeout(wrapped(given))).toBe(true);

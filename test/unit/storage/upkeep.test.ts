@@ -13,7 +13,7 @@ const MB = 1024 * 1024;
 const logMb = () =>
   readdirSync(join(folder, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name)).length * 16;
 
-it('keeps the log of the embedded database below a few hundred megabytes, and its statistics true', async () => {
+it('keeps the log of the embedded database below a few hundred megabytes, and its statistics current', async () => {
   await using db = await PGlite.create(folder, {
     startParams: [...PGlite.defaultStartParams, ...UPKEEP_PARAMS],
   });
@@ -36,7 +36,7 @@ it('keeps the log of the embedded database below a few hundred megabytes, and it
   expect(Number(rows[0]?.tuples)).toBeGreaterThan(50_000);
 }, 120_000);
 
-it('looks at every sixteenth request', () => {
+it('checks at every sixteenth request', () => {
   const upkeep = new Upkeep();
   const due = Array.from({ length: 32 }, () => upkeep.isDue());
   expect(due.filter(Boolean)).toHaveLength(2);

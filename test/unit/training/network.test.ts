@@ -45,7 +45,7 @@ describe('trainNetwork', () => {
   const rows = crossedRows(3_000);
   const options = { ...TRAINER_DEFAULTS, seed: 1, epochs: 20 };
 
-  test('learns what a linear model cannot', () => {
+  test('learns a function that a linear model cannot', () => {
     const scores = scoreRows(trainNetwork(rows, WIDTH, options), rows.features);
     const right = scores.filter((score, row) => score > 0.5 === (rows.labels[row] === 1)).length;
     expect(right / rows.rows).toBeGreaterThan(0.93);
@@ -57,7 +57,7 @@ describe('trainNetwork', () => {
     expect(trainNetwork(rows, WIDTH, { ...options, seed: 2 }).parameters).not.toEqual(first.parameters);
   });
 
-  test('a column that never varies cannot upset the scores', () => {
+  test('a constant column does not change the scores', () => {
     const flat = { ...rows, features: rows.features.map((value, at) => (at % WIDTH === 2 ? 7 : value)) };
     const network = trainNetwork(flat, WIDTH, { ...options, epochs: 1 });
     expect(network.scale[2]).toBe(0);

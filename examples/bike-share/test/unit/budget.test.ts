@@ -6,6 +6,7 @@ import { type DevDatabase, startDevDatabase } from '../../../../scripts/dev/data
 import { judge } from '../../../../src/pipeline/judge.ts';
 import { connect } from '../../../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../../../src/storage/postgres/event-store.ts';
+import { memoryDatabase } from '../../../../test/support/node/memory-database.ts';
 import { catalog } from '../../catalog/index.ts';
 
 const NOW = Date.UTC(2026, 10, 28, 12);
@@ -16,7 +17,7 @@ let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
   const migrationsDir = join(import.meta.dirname, '../../migrations');
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 });
 afterAll(async () => {
@@ -73,7 +74,7 @@ function ridesOf(ids: readonly number[]) {
 const numbers = (from: number, count: number) => Array.from({ length: count }, (_, at) => from + at);
 
 describe('the cost of storing rides', () => {
-  it('is one round trip of as many statements for one ride as for many', async () => {
+  it('takes one round trip, with the same number of statements for one ride as for many', async () => {
     const one = await costOf(() => storeEvents(db, ridesOf([1]), '11111111-1111-4111-8111-000000000001'));
     const before = await rows();
     const many = await costOf(() =>
@@ -95,7 +96,7 @@ describe('the cost of storing rides', () => {
     ]);
   });
 
-  it('is no row for duplicates, and one more round trip that finds out what they say', async () => {
+  it('writes no row for duplicates, and takes one more round trip to compare them with the stored events', async () => {
     const before = await rows();
     const again = await costOf(() =>
       storeEvents(db, ridesOf(numbers(10, MANY)), '11111111-1111-4111-8111-000000000003'),

@@ -26,7 +26,7 @@ const ridesOfOne = fc.array(
   { minLength: 1, maxLength: 60 },
 );
 
-test('the rows of training are what the feature store answers', () => {
+test('the rows of training equal the answers of the feature store', () => {
   fc.assert(
     fc.property(ridesOfOne, (rides) => {
       const dock = { startStation: 101, startDock: 1, endStation: 102, endDock: 1 };
@@ -67,7 +67,7 @@ test('the columns are those of the declaration, in its order', () => {
   expect(Object.keys(rideMinutes.inputs['features']?.columns ?? {})).toEqual([...COLUMNS]);
 });
 
-test('the model of a made-up city is better than the mean, and the same twice', () => {
+test('the model of a generated city beats the mean, and two trainings give the same bytes', () => {
   const city = makeCity({ seed: 3, stations: 10, riders: 80 });
   const events = cityEvents(city, { seed: 3, days: 60, until: NOW, source: '/test' });
   const rides = events.flatMap(({ type, data, time }): Ride[] => {
@@ -80,6 +80,6 @@ test('the model of a made-up city is better than the mean, and the same twice', 
   expect(trainRideMinutes(rides, { seed: 1 }).onnx).toEqual(first.onnx);
 });
 
-test('too few rides are refused with how many are needed', () => {
+test('training refuses too few rides and says how many it needs', () => {
   expect(() => trainRideMinutes([], { seed: 1 })).toThrow(/too few to train on, 267 are needed/);
 });

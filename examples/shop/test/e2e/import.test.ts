@@ -38,7 +38,7 @@ async function folded() {
   return ((await response.json()) as { features: { folded: Record<string, number> } }).features.folded;
 }
 
-it('has every line in the database and in the features when it ends', async () => {
+it('ends when every line is in the database and in the features', async () => {
   await writeFile(join(directory, 'first.csv'), csvOf(FIRST_LINES));
   const { kind, state } = await run('first.csv');
   const stored = FIRST_LINES - REFUSED;
@@ -55,7 +55,7 @@ it('has every line in the database and in the features when it ends', async () =
   expect(await folded()).toEqual({ product: stored, customer: stored });
 });
 
-it('has answers that a return changes', async () => {
+it('invalidates the answers that a return changes', async () => {
   const rows = [
     '1,90000,MUG,5,2010-11-01 10:00:00,2.5,13085,EIRE',
     'C2,90000,MUG,-2,2010-11-02 10:00:00,2.5,13085,EIRE',
@@ -73,7 +73,7 @@ it('has answers that a return changes', async () => {
   await eventually(page, ({ body }) => JSON.stringify(body).includes('"units":3'));
 });
 
-it('counts what a second file repeats of the first and of itself, and loses nothing when the stack is killed', async () => {
+it('counts the lines of a second file that repeat the first or itself, and loses no line when the stack is killed', async () => {
   const [header = [], ...rows] = csvOf(900)
     .trimEnd()
     .split('\n')

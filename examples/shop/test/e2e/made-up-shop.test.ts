@@ -61,7 +61,7 @@ async function left() {
 const notices: string[] = [];
 const reporter = { progress: () => {}, notice: (text: string) => notices.push(text), finish: () => {} };
 
-it('is named before an import, and kept where nobody says to remove it', async () => {
+it('is reported before an import, and kept unless its removal is requested', async () => {
   const { kind } = await importInto(stack, directory, 'real.csv', { reporter });
   expect(kind).toBe('complete');
   expect(notices.join()).toMatch(/holds the made-up shop \(\d+ events\).*--made-up remove removes it first/);
@@ -72,7 +72,7 @@ it('is named before an import, and kept where nobody says to remove it', async (
   expect(await left()).toMatchObject({ products: expect.toSatisfy((count: number) => count > 20) });
 });
 
-it('is removed on request, with the cached answers and the features that it is in', async () => {
+it('is removed on request, from cached answers and features too', async () => {
   const product = `/v1/products/${MADE_UP?.sku}`;
   const realProduct = '/v1/products/20000';
   const [before, realBefore, realFeatures] = [
@@ -111,7 +111,7 @@ it('is removed on request, with the cached answers and the features that it is i
   expect(await features('13085')).toEqual(realFeatures);
 });
 
-it('is not removed from a database that is not the one of the server', async () => {
+it('is not removed if the database is not the one of the server', async () => {
   const elsewhere = () => ({ query: async () => [{ id: 'another' }], transaction: async () => {} });
   const event = toCloudEvent(LINES[0] ?? expect.fail(), { source: SEED_SOURCE, id: 'again' });
   await stack.fetch('/v1/events', {

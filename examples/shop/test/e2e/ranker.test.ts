@@ -47,7 +47,7 @@ it('publishes the trained bundle, whose golden rows the worker reproduces', asyn
     expect(output?.data[index]).toBeCloseTo(expected, 4);
 });
 
-it('recommends popular products to a stranger, and by the model after a purchase', async () => {
+it('recommends popular products to an unknown customer, and uses the model after a purchase', async () => {
   const path = '/v1/customers/alice/recommendations';
   const recommended = async () => {
     const response = await stack.fetch(path, {

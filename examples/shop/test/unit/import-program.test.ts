@@ -81,7 +81,7 @@ test('the same command finishes after the program was killed', { timeout: 30_000
   );
 });
 
-test('what is wrong with the call is said without a stack', { timeout: 30_000 }, async () => {
+test('reports a wrong call without a stack trace', { timeout: 30_000 }, async () => {
   const closed = await startEndpoint();
   await closed[Symbol.asyncDispose]();
   const other = createServer((_, response) => response.writeHead(404).end('<html>')).listen(0, '127.0.0.1');

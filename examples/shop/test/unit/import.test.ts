@@ -188,7 +188,7 @@ describe('back-pressure', () => {
     expect(endpoint.duplicates()).toBe(0);
   });
 
-  test('a server that comes back now and then is not given up', async () => {
+  test('does not give up a server that answers now and then', async () => {
     endpoint.intercept = (count, response) => {
       if (count % 3 === 0) response.writeHead(503, { 'retry-after': '120' }).end();
       return count % 3 === 0;
@@ -228,7 +228,7 @@ describe('back-pressure', () => {
       '{"accepted":1,"duplicates":0,"quarantined":0,"verdicts":[]}',
       /1 of 20/,
     ],
-  ])('%s is not taken for success', async (_, status, body, message) => {
+  ])('does not treat %s as success', async (_, status, body, message) => {
     endpoint.intercept = (_, response) => {
       response.writeHead(status, { location: '/elsewhere' }).end(body);
       return true;
@@ -238,7 +238,7 @@ describe('back-pressure', () => {
     expect(result.message).toMatch(message);
   });
 
-  test('no more than four batches are under way', async () => {
+  test('sends at most four batches at a time', async () => {
     let open = 0;
     let most = 0;
     const counting: typeof fetch = async (...request) => {
@@ -295,7 +295,7 @@ describe('interrupt and resume', () => {
     expect(await readdir(join(directory, 'states'))).toHaveLength(1);
   });
 
-  test('a state is believed by the database that holds its lines, at whatever address', async () => {
+  test('accepts a saved state if the database holds its lines, whatever its address', async () => {
     await run({ limit: 200 });
     await using proxy = await startEndpoint(endpoint.stored);
     expect(await run({ url: proxy.url })).toMatchObject({ kind: 'complete', linesOfRun: LINES - 200 });
@@ -305,7 +305,7 @@ describe('interrupt and resume', () => {
   test.each([
     ['complete', null],
     ['half-way', 200],
-  ])('the state of a %s import is not believed by another database at the same address', async (_, limit) => {
+  ])('rejects the state of a %s import for another database at the same address', async (_, limit) => {
     await run({ limit });
     // The database of an earlier moment: it lacks the newest lines.
     const deps = testDeps();
@@ -366,7 +366,7 @@ describe('as if today', () => {
   });
 });
 
-test('lines that only a queue has taken are not acknowledged', async () => {
+test('does not acknowledge lines that only a queue has accepted', async () => {
   let questions = 0;
   const deps = testDeps();
   const queueing: typeof fetch = async (input, init) => {

@@ -8,6 +8,7 @@ import { newId } from '../../../../src/platform/ids.ts';
 import { classifyFault, connect } from '../../../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../../../src/storage/postgres/event-store.ts';
 import { rowEffectStatements } from '../../../../src/storage/postgres/row-effects.ts';
+import { memoryDatabase } from '../../../../test/support/node/memory-database.ts';
 import { catalog } from '../../catalog/index.ts';
 import { customerPage, productPage } from '../../catalog/views.ts';
 import { SHOP } from '../served.ts';
@@ -19,7 +20,7 @@ const dialect = new PgDialect();
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: SHOP.migrationsDir });
+  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: SHOP.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 });
 afterAll(() => database.close());
@@ -74,7 +75,7 @@ function line(id: string, hour: number, rest: Partial<Line> = {}): Line {
 }
 
 describe('a product page', () => {
-  it('sold is what was bought less what came back', async () => {
+  it('shows the sold quantity less the returned quantity', async () => {
     await store('a', [line('1', 0, { quantity: 10 }), line('2', 1, { isReturn: true, quantity: 4 })]);
     expect(await read(productPage, { sku: 'a' })).toMatchObject({ sold: { units: 6 } });
     // The purchase is from before the first event that is known.
@@ -85,7 +86,7 @@ describe('a product page', () => {
     });
   });
 
-  it('follows the purchase that happened last, and no return', async () => {
+  it('follows the latest purchase, and ignores returns', async () => {
     await store('c', [line('new', 50, { unitPrice: 2, description: 'NEW CUP' })]);
     await store('c', [line('late', 40, { unitPrice: 9, description: 'OLD CUP' })]);
     await store('c', [line('back', 60, { isReturn: true, unitPrice: 7, description: 'CUP, BROKEN' })]);
@@ -94,7 +95,7 @@ describe('a product page', () => {
     expect(await read(productPage, { sku: 'c' })).toMatchObject({ description: 'NEW CUP', unitPrice: 3 });
   });
 
-  it('is the same whatever arrives late, twice, or in other transactions', async () => {
+  it('is the same if events arrive late, twice or in other transactions', async () => {
     const lineOf = fc.record({
       isReturn: fc.boolean(),
       quantity: fc.integer({ min: 1, max: 9 }),

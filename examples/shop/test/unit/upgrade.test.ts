@@ -104,7 +104,7 @@ function readMigrationTags(set: string, folder: string): string[] {
 }
 
 describe('a database of an earlier Millrace', () => {
-  it('keeps every row, and is then as a new one', async () => {
+  it('keeps every row, and has the same schema as a new database afterwards', async () => {
     const db = await openLegacy();
     await db.exec(ROWS);
     const before = await rowsOf(db, 'public');
@@ -136,7 +136,7 @@ describe('a database of an earlier Millrace', () => {
     expect(await shapeOf(db, 'public')).toEqual(await shapeOf(fresh, 'public'));
   }, 60_000);
 
-  it('is upgraded once: a table of the user that has such a name later stays where it is', async () => {
+  it('is upgraded once: a user table that gets one of these names later stays where it is', async () => {
     const db = await openLegacy();
     await migratePglite(db, MIGRATIONS);
     await db.exec('create table public.events (mine text); create table public.outbox (mine text)');
@@ -148,7 +148,7 @@ describe('a database of an earlier Millrace', () => {
     expect(await tablesIn(db, 'public')).toEqual(expect.arrayContaining(['events', 'outbox']));
   }, 60_000);
 
-  it('goes on capturing until capture is installed again, and then once', async () => {
+  it('captures changes until capture is installed again, and writes each change once afterwards', async () => {
     const db = await openLegacy();
     await db.exec(ROWS + LEGACY_CAPTURE);
     await migratePglite(db, MIGRATIONS);
@@ -168,7 +168,7 @@ describe('a database of an earlier Millrace', () => {
     expect(rows).toEqual([]);
   }, 60_000);
 
-  it('that has some of its migrations alone is refused, and left as it is', async () => {
+  it('is refused and left unchanged if it has only some of the old migrations', async () => {
     const db = await openLegacy();
     await db.exec('delete from drizzle.__drizzle_migrations where id > 7');
     const before = await tablesIn(db, 'public');
@@ -181,7 +181,7 @@ describe('a database of an earlier Millrace', () => {
 });
 
 describe("a user's database with tables of the same names", () => {
-  it('is never taken for an earlier Millrace, also where drizzle made its tables', async () => {
+  it('is never mistaken for an earlier Millrace, even if drizzle made its tables', async () => {
     const db = await open();
     await db.exec(`
       create table public.events (id serial primary key, what text);

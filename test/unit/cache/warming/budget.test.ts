@@ -59,7 +59,7 @@ describe('the budget of warming', () => {
     );
   });
 
-  it('lets a ranking go on that is right, and ends one that is wrong', () => {
+  it('lets an accurate ranking continue, and stops an inaccurate one', () => {
     const right = new WarmingBudget(LIMITS);
     const wrong = new WarmingBudget(LIMITS);
     let rightWarms = 0;
@@ -74,7 +74,7 @@ describe('the budget of warming', () => {
     expect({ rightWarms, wrongWarms }).toEqual({ rightWarms: 1_000, wrongWarms: LIMITS.burst });
   });
 
-  it('takes nothing where nothing is available, and the other way round', () => {
+  it('takes a token exactly if one is available', () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 100 }), (steps) => {
         const budget = new WarmingBudget(LIMITS);

@@ -33,7 +33,7 @@ describe('the probability of use', () => {
     );
   });
 
-  it('is what comes first where nothing expires: a read or an invalidation', () => {
+  it('is the probability that a read comes before an invalidation, if nothing expires', () => {
     expect(probabilityOfUse(3, 1, 1e12)).toBeCloseTo(0.75);
     expect(probabilityOfUse(1e-3, 0, 1_000)).toBeCloseTo(1 - Math.exp(-1));
     expect(probabilityOfUse(0, 0, 1_000)).toBe(0);
@@ -41,7 +41,7 @@ describe('the probability of use', () => {
 });
 
 describe('the demand model', () => {
-  it('offers what was invalidated or has expired, and nothing else', () => {
+  it('offers only invalidated and expired keys', () => {
     fc.assert(
       fc.property(
         fc.array(fc.nat({ max: 15 }), { maxLength: 20 }),
@@ -63,7 +63,7 @@ describe('the demand model', () => {
     );
   });
 
-  it('prefers what is read more, and leaves alone what nearly nobody reads', () => {
+  it('prefers popular keys, and ignores rarely read ones', () => {
     const clock = newClock('e');
     const model = new DemandModel();
     for (let read = 0; read < 30; read += 1) model.answered(recipeOf('popular'), entryOf(1, 0, 0), read);
@@ -86,7 +86,7 @@ describe('the demand model', () => {
     expect(model.candidates(clock, 20, 1)[0]?.recipe.input).toEqual({ sku: 'dear' });
   });
 
-  it('forgets a popularity that has passed', () => {
+  it('forgets past popularity', () => {
     const clock = newClock('e');
     const model = new DemandModel();
     for (let read = 0; read < 30; read += 1) model.answered(recipeOf('a'), entryOf(1, 0, 0), read);
@@ -95,7 +95,7 @@ describe('the demand model', () => {
     expect(model.candidates(clock, 10 * DEMAND_SETTINGS.halfLifeMs, MANY)).toEqual([]);
   });
 
-  it('tells the first read of a warm, once, and none where the warm has been replaced', () => {
+  it('reports the first read of a warm once, and none if the warm was replaced', () => {
     const clock = newClock('e');
     const model = new DemandModel();
     model.answered(recipeOf('a'), entryOf(1, 0, 0), 0);
@@ -110,7 +110,7 @@ describe('the demand model', () => {
     expect(model.answered(recipeOf('a'), entryOf(1, 2, 12), 13)).toBe(false);
   });
 
-  it('is bounded, and keeps what is read often among many that are read once', () => {
+  it('is bounded, and keeps popular keys among many that are read once', () => {
     const model = new DemandModel({ ...DEMAND_SETTINGS, keysMax: 64 });
     const clock = newClock('e');
     let nowMs = 0;
@@ -124,7 +124,7 @@ describe('the demand model', () => {
     expect(model.candidates(clock, nowMs, 1)[0]?.recipe.input).toEqual({ sku: 'popular' });
   });
 
-  it('keeps values of a request only', () => {
+  it('keeps only values of a request', () => {
     const clock = newClock('e');
     const model = new DemandModel({ ...DEMAND_SETTINGS, useProbabilityMin: 0 });
     model.answered({ ...recipeOf('a'), ...{ load: () => undefined } }, entryOf(1, 0, 0), 0);

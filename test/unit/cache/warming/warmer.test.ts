@@ -89,7 +89,7 @@ beforeEach(() => {
 });
 
 describe('the warmer', () => {
-  it('refills what was invalidated and is popular, once, and nothing else', async () => {
+  it('refills only popular invalidated keys, each once', async () => {
     world.popular(1);
     world.popular(2);
     world.warmer.answered(recipeOf(3), world.answer(3, MISS));
@@ -99,7 +99,7 @@ describe('the warmer', () => {
     expect(world.read).toEqual(['1']);
   });
 
-  it('does nothing until it is told that something may have died', async () => {
+  it('does nothing until an entry may have been invalidated', async () => {
     world.popular(1);
     invalidate(world.clock, [1]);
     expect(world.warmer.isDue).toBe(false);
@@ -107,7 +107,7 @@ describe('the warmer', () => {
     expect(world.read).toEqual([]);
   });
 
-  it('fills a few at a time, and goes on behind later answers until all is filled', async () => {
+  it('fills a few keys at a time, and continues after later answers until all are filled', async () => {
     world = new World(SLOTS.length + 1);
     for (const slot of SLOTS) world.popular(slot);
     world.invalidate(...SLOTS);
@@ -119,7 +119,7 @@ describe('the warmer', () => {
     expect(world.read.sort()).toEqual(SLOTS.map(String).sort());
   });
 
-  it('spends no more than its budget on what nobody reads, and goes on when warms are read', async () => {
+  it('spends at most its budget on unread keys, and continues when warms are read', async () => {
     world = new World(2);
     world.popular(1);
     for (let round = 0; round < 10; round += 1) {
@@ -141,7 +141,7 @@ describe('the warmer', () => {
     expect(world.read).toHaveLength(10);
   });
 
-  it('pays nothing for what another isolate has filled', async () => {
+  it('spends no budget on a key that another isolate has filled', async () => {
     world = new World(2);
     world.source = HIT;
     world.popular(1);
@@ -152,7 +152,7 @@ describe('the warmer', () => {
     expect(world.read).toHaveLength(10);
   });
 
-  it('leaves an origin alone that fails', async () => {
+  it('stops warming while the origin fails', async () => {
     world.failure = new Error('down');
     for (const slot of SLOTS) world.popular(slot);
     world.invalidate(...SLOTS);
@@ -160,7 +160,7 @@ describe('the warmer', () => {
     expect(world.read).toHaveLength(2);
   });
 
-  it('learns nothing from answers in doubt', async () => {
+  it('does not learn from unverified answers', async () => {
     const answer = { ...world.answer(1, HIT), unverified: 'clock-unavailable' } as const;
     for (let read = 0; read < 30; read += 1) world.warmer.answered(recipeOf(1), answer);
     world.invalidate(1);

@@ -20,10 +20,10 @@ function refusedNow(old: z.ZodType, now: z.ZodType, from: readonly Grammar[], se
   return values.filter((value) => old.safeParse(value).success && !now.safeParse(value).success);
 }
 
-describe('what is called compatible', () => {
+describe('a compatible schema', () => {
   const RUNS = 3_000;
 
-  it('refuses nothing that was valid', () => {
+  it('refuses no data that was valid before', () => {
     let compatible = 0;
     fc.assert(
       fc.property(
@@ -46,7 +46,7 @@ describe('what is called compatible', () => {
     expect(compatible).toBeGreaterThan(RUNS / 10);
   });
 
-  it('has new properties that may be left out, of which the old schema did not speak', () => {
+  it('may have new optional properties that the old schema did not mention', () => {
     fc.assert(
       fc.property(fc.array(grammar, { maxLength: 3 }), grammar, fc.nat(), (values, added, seed) => {
         fc.pre(!values.some(isExclusive));
@@ -66,7 +66,7 @@ describe('what is called compatible', () => {
     );
   });
 
-  it('is what was only loosened', () => {
+  it('may loosen the old schema', () => {
     fc.assert(
       fc.property(grammar, fc.array(change, { maxLength: 3 }), (old, changes) => {
         fc.pre(![old, ...changes.map(({ replacement }) => replacement)].some(isExclusive));
@@ -77,7 +77,7 @@ describe('what is called compatible', () => {
     );
   });
 
-  it('is every schema with itself', () => {
+  it('may be the old schema itself', () => {
     fc.assert(
       fc.property(grammar, (node) => {
         expect(compatibility(json(schemaOf(node)), json(schemaOf(node)))).toEqual([]);

@@ -15,7 +15,7 @@ const contract = (type: string, schema: Contract['schema'], sunset?: string): Co
 const before = object({ sku: { type: 'string' }, n: { type: 'integer', minimum: 0 } }, ['sku']);
 
 describe('contracts since their release', () => {
-  it('lists what breaks, where and how', () => {
+  it('lists each break, with its place and kind', () => {
     const after = object({ sku: { type: 'string', maxLength: 8 }, n: { type: 'integer', minimum: 1 } }, [
       'sku',
       'n',
@@ -36,7 +36,7 @@ describe('contracts since their release', () => {
     );
   });
 
-  it('lets a new version say anything, as long as the released one stays', () => {
+  it('allows any new version, as long as the released one stays', () => {
     const next = contract('a.v2', object({ other: { type: 'boolean' } }, ['other']));
     expect(
       compareContracts([contract('a.v1', before)], [contract('a.v1', before), next], TODAY),
@@ -47,7 +47,7 @@ describe('contracts since their release', () => {
     ]);
   });
 
-  it('lets a version go once its released sunset has passed', () => {
+  it('allows the removal of a version after its released sunset', () => {
     const gone = (sunset: string) =>
       compareContracts([contract('a.v1', before, sunset)], [], TODAY)[0]?.state;
     expect(gone('2027-06-30')).toBe('ended');

@@ -20,7 +20,7 @@ const change = (n: number, over: Partial<FeedChange> = {}): FeedChange => ({
 });
 
 describe('a change', () => {
-  it('concerns the rows that its tags name and the owners of its history, and nothing else', () => {
+  it('concerns only the rows that its tags name and the owners of its history', () => {
     const tags = [
       'product:85123A',
       'product/by-sku^8',
@@ -33,7 +33,7 @@ describe('a change', () => {
     expect(entitiesOf(['product:a:b@c'], new Set(['product']))).toEqual([]);
   });
 
-  it('is wanted by its type and by one or all of its entities', () => {
+  it('is selected by its type and by one or all of its entities', () => {
     const wants = (types: string[], entities: string[]) => isWanted({ types, entities }, change(1));
     expect(wants([], [])).toBe(true);
     expect(wants(['row', 'shop.purchase.v1'], [])).toBe(true);
@@ -46,7 +46,7 @@ describe('a change', () => {
 });
 
 describe('a position', () => {
-  it('is what it was written as, and other text is none', () => {
+  it('is parsed from its own text, and from no other', () => {
     fc.assert(
       fc.property(fc.uuid(), fc.nat(), (epoch, seq) => {
         expect(parsePosition(formatPosition({ epoch, seq }))).toEqual({ epoch, seq });
@@ -56,7 +56,7 @@ describe('a position', () => {
       expect(parsePosition(text)).toBeUndefined();
   });
 
-  it('can be gone on from where nothing behind it was forgotten', () => {
+  it('can be resumed while every change after it is kept', () => {
     const kept = { epoch: EPOCH, floor: 10, newest: 20 };
     const reason = (seq: number, epoch = EPOCH) => resetReason({ epoch, seq }, kept);
     expect([reason(10), reason(15), reason(20)]).toEqual([undefined, undefined, undefined]);
@@ -96,7 +96,7 @@ describe('a stream', () => {
     };
   };
 
-  it('tells changes with their positions, and moves on where nothing was wanted', async () => {
+  it('sends changes with their positions, and moves its position past unselected changes', async () => {
     const { ports, told } = world([page(7, { changes: [{ seq: 6, change: change(60) }] }), page(8)]);
     const text = streamFeed(page(5), ports);
     const read = async () => (await text.next()).value;
@@ -112,12 +112,12 @@ describe('a stream', () => {
     expect(told.slept).toBe(100);
   });
 
-  it('tells that changes may have been missed', async () => {
+  it('sends a reset if changes may have been missed', async () => {
     const text = streamFeed(page(5, { reset: 'too_old' }), world([]).ports);
     expect((await text.next()).value).toContain('event: reset\ndata: {"reason":"too_old"}\n\n');
   });
 
-  it('asks nothing before its reader takes more, and ends after its life', async () => {
+  it('makes no request before its reader takes more, and ends after its lifetime', async () => {
     const { ports, told } = world([]);
     const text = streamFeed(page(5), ports);
     await text.next();
@@ -129,7 +129,7 @@ describe('a stream', () => {
     expect(told.left).toBe(1);
   });
 
-  it('keeps within what one request may ask', async () => {
+  it('stays within the subrequests of one request', async () => {
     const { ports, told } = world([]);
     for await (const _ of streamFeed(page(5, { pauseMs: 0 }), { ...ports, now: () => 0 }));
     expect(told.asked).toHaveLength(QUESTIONS_MAX - 1);

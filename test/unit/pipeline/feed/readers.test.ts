@@ -5,7 +5,7 @@ import { Readers } from '../../../../src/pipeline/feed/readers.ts';
 const MAX = 3;
 const LEASE_MS = 100;
 
-it('admits newcomers to free places alone, and every stream that has begun', () => {
+it('admits new streams only to free places, and every stream that has begun', () => {
   const steps = fc.array(
     fc.record({
       id: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f'),

@@ -28,7 +28,7 @@ const event = (id: string) => ({
 const header = (key: string, value: string) => ({ key, value });
 
 describe('a record', () => {
-  it('is the event that its value says, in structured mode', () => {
+  it('is the event in its value, in structured mode', () => {
     const value = JSON.stringify(event('1'));
     const type = header('Content-Type', 'application/cloudevents+json; charset=UTF-8');
     expect(eventOf(record({ value, headers: [type] }))).toEqual({ raw: event('1') });
@@ -47,6 +47,24 @@ describe('a record', () => {
     });
   });
 
+  it('has data of another content type as text, and is judged by its own id', () => {
+    const { data: _, ...attributes } = event('1');
+    const headers = [
+      ...Object.entries(attributes).map(([name, value]) => header(`ce_${name}`, value)),
+      header('content-type', 'text/plain'),
+    ];
+    expect(eventOf(record({ value: 'hello', headers }))).toEqual({
+      raw: { ...attributes, datacontenttype: 'text/plain', data: 'hello' },
+    });
+  });
+
+  it('shows headers of no attribute under their own names', () => {
+    const headers = [header('ce_specversion', '1.0'), header('ce_my-name', 'x'), header('ce_data', 'y')];
+    expect(eventOf(record({ headers }))).toEqual({
+      raw: { specversion: '1.0', 'ce_my-name': 'x', ce_data: 'y' },
+    });
+  });
+
   it('is read in the mode that its content type names, beside headers of the other mode', () => {
     const value = JSON.stringify(event('1'));
     const headers = [
@@ -61,7 +79,7 @@ describe('a record', () => {
     });
   });
 
-  it('of a key without a value is a tombstone, which is kept and named; with headers it has no data', () => {
+  it('is a tombstone if it has a key and no value, and an event without data if it has headers', () => {
     expect(eventOf(record({ key: 'k' }))).toMatchObject({
       refused: { reason: 'tombstone', raw: { kafka: { key: 'k' }, value: null } },
     });
@@ -69,7 +87,7 @@ describe('a record', () => {
     expect(eventOf(record({ headers }))).toEqual({ raw: { specversion: '1.0', id: '1' } });
   });
 
-  it('keeps what it is where it is no event, and never throws', () => {
+  it('is quarantined with its content if it is not an event, and never throws', () => {
     fc.assert(
       fc.property(
         fc.option(fc.oneof(fc.string(), fc.json()), { nil: null }),
@@ -166,7 +184,7 @@ class World {
 
 describe('a partition', () => {
   it.each([undefined, 'store', 'stored', 'relay', 'commit', 'committed'])(
-    'is stored whole where it fails at: %s',
+    'is stored completely after a failure at: %s',
     async (failing) => {
       const world = new World();
       for (let n = 0; n < 35; n += 1) world.add(n % 7 === 3 ? 'no event' : JSON.stringify(event(String(n))));
@@ -192,7 +210,7 @@ describe('a partition', () => {
     expect(world.committed).toBe(1);
   });
 
-  it('is not held up for ever by what cannot be stored while nothing is away', async () => {
+  it('passes records that cannot be stored to the queue, while all dependencies are available', async () => {
     const world = new World();
     for (let n = 0; n < 25; n += 1) world.add(JSON.stringify(event(String(n))));
     world.poison = '13';
@@ -204,7 +222,7 @@ describe('a partition', () => {
     await expect(pump(20, world.ports, 99)).rejects.toThrow('down');
   });
 
-  it('goes on where it begins now, and tells what it has lost', async () => {
+  it('continues at its new beginning, and reports the lost records', async () => {
     const world = new World();
     for (let n = 0; n < 20; n += 1) world.add(JSON.stringify(event(String(n))));
     world.committed = 3;
@@ -216,7 +234,7 @@ describe('a partition', () => {
   });
 });
 
-it('a change is a CloudEvent of its own, keyed by what it concerns', () => {
+it('writes a change as a CloudEvent, keyed by its entity', () => {
   const told = { change: 7, type: 'row', entities: ['product:A', 'customer:1'], token: 'e.1' };
   const { value, ...rest } = sinkRecord('out', told);
   expect(rest).toMatchObject({ topic: 'out', key: 'product:A' });
@@ -240,7 +258,7 @@ describe('the configuration', () => {
     KAFKA_REST_PASSWORD: 'p',
     KAFKA_SOURCE_TOPICS: 'a, b',
   };
-  it('is whole or none', () => {
+  it('is complete or absent', () => {
     expect(kafkaConfig(whole)).toMatchObject({ group: 'millrace', sourceTopics: ['a', 'b'] });
     expect(kafkaConfig({ ...whole, KAFKA_SOURCE_TOPICS: '' })).toBeUndefined();
     expect(kafkaConfig({})).toBeUndefined();

@@ -45,7 +45,7 @@ export const FAULTS: readonly Fault[] = [
     'ports.context.keepAlive(Promise.resolve(tier.put(request.key, entry)));',
     'ports.context.keepAlive(Promise.resolve(tier.put(request.key, { ...entry, stamp: ports.follower.mirror.clock.seq })));',
   ),
-  fault('a version is overwritten instead of raised', FEW, CLOCK, '  if (seq <= current) return;\n', ''),
+  fault('a version is overwritten instead of raised', MANY, CLOCK, '  if (seq <= current) return;\n', ''),
   fault(
     'a late change is dropped because a later one was seen',
     FEW,

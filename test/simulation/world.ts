@@ -135,7 +135,10 @@ export class World {
       this.#network.stretch(this.#root, region, plan.network.rootMsMax);
     this.#isolates = REGIONS_OF_WORLD.flatMap((region) =>
       Array.from({ length: ISOLATES_A_REGION }, () => this.#region(region)),
-    ).map((region, n) => new IsolateMachine(`isolate ${n}`, region, this.#timeOf(`isolate ${n}`)));
+    ).map(
+      (region, n) =>
+        new IsolateMachine(`isolate ${n}`, region, this.#timeOf(`isolate ${n}`), !plan.hedgesRegions),
+    );
     this.#gates = new Map(
       KEYS.map((key) => [key, new GateMachine(key, this.#timeOf(`gate of ${key}`), scheduler)]),
     );

@@ -55,6 +55,7 @@ type SyncOutcome = { readonly ok: true } | { readonly ok: false; readonly error:
 export class ClockFollower {
   readonly mirror: Mirror = newMirror();
   readonly #time: Time;
+  readonly #silentMs: number;
   #ticket = 0;
   /** When the newest sync was sent, whether it succeeded or not. */
   #lastSentAtMs = Number.NEGATIVE_INFINITY;
@@ -62,8 +63,10 @@ export class ClockFollower {
   /** When the newest sync found the clock silent; undefined once a sync has succeeded. */
   #silentAtMs: number | undefined;
 
-  constructor(time: Time) {
+  /** @param silentMs how long readers do not wait for a clock that was silent; 0 makes each of them wait. */
+  constructor(time: Time, silentMs: number = SILENT_MS) {
     this.#time = time;
+    this.#silentMs = silentMs;
   }
 
   /** Returns a ticket that orders this request against the syncs. */
@@ -163,7 +166,7 @@ export class ClockFollower {
 
   /** Whether the clock has lately not answered in time. */
   get isSilent(): boolean {
-    return this.#silentAtMs !== undefined && this.#time.now() - this.#silentAtMs < SILENT_MS;
+    return this.#silentAtMs !== undefined && this.#time.now() - this.#silentAtMs < this.#silentMs;
   }
 
   #send(need: FreshnessNeed, { parent, keepAlive, onMoved }: FollowerContext): SyncInFlight {

@@ -50,8 +50,8 @@ export default defineConfig({
     projects: [
       ...layer('unit', ['test/unit', 'examples/*/test/unit'], {
         // Many of these start a database, and several files run at once on two cores.
-        testTimeout: 20_000,
-        hookTimeout: 60_000,
+        testTimeout: 120_000,
+        hookTimeout: 120_000,
         // A quarter of the time of these short files would go into loading the same modules again.
         isolate: false,
       }),
@@ -68,6 +68,10 @@ export default defineConfig({
         test: { name: 'workers', include: ['test/workers/**/*.test.ts'] },
       },
       ...layer('e2e', ['test/e2e', 'examples/*/test/e2e'], {
+        testTimeout: 120_000,
+        hookTimeout: 120_000,
+      }),
+      ...layer('browser', ['test/browser'], {
         testTimeout: 60_000,
         hookTimeout: 120_000,
       }),

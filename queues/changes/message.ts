@@ -1,10 +1,10 @@
 import * as z from 'zod';
 import { FeedChange } from '../../src/pipeline/feed/change.ts';
 
-/** A chunk of changes: for the feature shards their events, to be folded. Their tags have been invalidated already. */
+/** A chunk of invalidated changes, with the events that the feature shards fold. */
 export const ChangesMessage = z.object({
   v: z.literal(1),
-  /** How often it has failed by itself, while what it needs was there. */
+  /** How often it has failed while all dependencies were available. */
   tries: z.int().min(0).optional(),
   events: z.array(
     z.object({
@@ -16,12 +16,12 @@ export const ChangesMessage = z.object({
       data: z.unknown(),
     }),
   ),
-  /** What live feeds tell: of these events, and of changes that no event stands behind. */
+  /** The changes for the live feed: of these events, and changes without an event. */
   changes: z.array(FeedChange).default([]),
 });
 export type ChangesMessage = z.output<typeof ChangesMessage>;
 
-/** A message in two, each with a half of its events; undefined where it holds one at most. */
+/** Splits a message in two, each with half of its events; undefined if it has at most one event. */
 export function halvesOfChanges(
   message: ChangesMessage,
 ): readonly [ChangesMessage, ChangesMessage] | undefined {

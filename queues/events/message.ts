@@ -1,18 +1,18 @@
 import * as z from 'zod';
 
-/** A chunk of judged events on their way to Postgres. One message holds many: the queue counts messages. */
+/** A chunk of checked events on their way to Postgres. A message has many events, because the queue counts messages. */
 export const EventsMessage = z.object({
   v: z.literal(1),
-  /** How often it has failed by itself, while what it needs was there. */
+  /** How often it has failed while all dependencies were available. */
   tries: z.int().min(0).optional(),
-  /** When they were judged, milliseconds since the Unix epoch. */
+  /** When they were checked, milliseconds since the Unix epoch. */
   receivedAt: z.number(),
   accepted: z.array(
     z.object({
       source: z.string(),
       id: z.string(),
       type: z.string(),
-      /** The type as it was sent, where that is an earlier version. */
+      /** The type as it was sent, if that is an earlier version. */
       sentAs: z.string().exactOptional(),
       subject: z.string().nullable(),
       time: z.string(),
@@ -26,7 +26,7 @@ export const EventsMessage = z.object({
 });
 export type EventsMessage = z.output<typeof EventsMessage>;
 
-/** A message in two, each with a half of its events; undefined where it holds one. */
+/** Splits a message in two, each with half of its events; undefined if it has one event. */
 export function halvesOfEvents(message: EventsMessage): readonly [EventsMessage, EventsMessage] | undefined {
   const { accepted, refused } = message;
   const half = Math.ceil((accepted.length + refused.length) / 2);

@@ -24,6 +24,7 @@ export function readyBlock(stack: ReadyStack, catalog: Catalog, trials: readonly
     `${READY} after ${seconds.toFixed(1)} s. Ctrl-C stops everything.`,
     ``,
     `  API       ${url}`,
+    `  Page      ${url}/ (in a browser: what is served, and an event followed live)`,
     `  OpenAPI   ${url}/openapi.json`,
     `  Health    ${url}/health/ready`,
     `  Database  ${isExternal ? 'psql "$DATABASE_URL"' : 'npm run sql -- "select count(*) from millrace.events"'}`,

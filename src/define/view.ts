@@ -1,6 +1,6 @@
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import { parseAnswer } from './answer-mismatch.ts';
+import { jsonPointer } from '../platform/failure.ts';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureDefinition } from './feature.ts';
@@ -202,4 +202,42 @@ function featureRead(
       'Name at least one feature, or leave the entry out.',
     );
   return { name, entity: first.entity, features, key };
+}
+
+/** A view found something that its own response schema refuses, such as a NaN that another application wrote. */
+export class AnswerMismatch extends Error {
+  override readonly name = 'AnswerMismatch';
+  /** JSON Pointer into the answer. */
+  readonly pointer: string;
+  /** The innermost object around it, usually the row. */
+  readonly row: Readonly<Record<string, unknown>>;
+
+  constructor(issue: Pick<z.core.$ZodIssue, 'path' | 'message'>, found: unknown) {
+    const pointer = jsonPointer(issue.path);
+    super(`The answer does not fit its response schema at "${pointer}": ${issue.message}`);
+    this.pointer = pointer;
+    this.row = innermost(found, issue.path.slice(0, -1));
+  }
+}
+
+/** @throws AnswerMismatch */
+function parseAnswer(response: z.ZodType, found: unknown): unknown {
+  const parsed = response.safeParse(found);
+  if (parsed.success) return parsed.data;
+  const [issue = { path: [], message: 'The schema refuses it.' }] = parsed.error.issues;
+  throw new AnswerMismatch(issue, found);
+}
+
+function innermost(found: unknown, path: readonly PropertyKey[]): Readonly<Record<string, unknown>> {
+  let row: Readonly<Record<string, unknown>> = {};
+  let value: unknown = found;
+  for (const step of [undefined, ...path]) {
+    if (step !== undefined) value = Reflect.get(Object(value), step);
+    if (isRecord(value)) row = value;
+  }
+  return row;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

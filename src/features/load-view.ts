@@ -1,8 +1,7 @@
 import { type AsOfPorts, loadAsOf } from '../cache/as-of.ts';
-import { AnswerMismatch } from '../define/answer-mismatch.ts';
 import { readNames } from '../define/feature.ts';
 import type { FeatureRow } from '../define/feature-value.ts';
-import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
+import { AnswerMismatch, type Loaded, type ViewDefinition, type ViewRequest } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { type LogFields, log } from '../platform/logger.ts';

@@ -26,6 +26,7 @@ import { type HealthPorts, registerHealth } from './routes/health.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
 import { type MetricsPorts, registerMetrics } from './routes/metrics.ts';
 import { type ModelPathPorts, registerModelPath } from './routes/model-paths.ts';
+import { registerPage } from './routes/page.ts';
 import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
 import { type QualityPorts, registerQuality } from './routes/quality.ts';
 import { registerView, type ViewPorts } from './routes/views.ts';
@@ -87,6 +88,9 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
       requestIdOf(c),
     ),
   );
+
+  // Before the middleware that requires the key: the page needs none.
+  registerPage(uncached, catalog);
 
   // Cached reads pass through no middleware: each asks for the key itself unless its declaration is public. Every
   // other route requires the key unless it is listed, so a forgotten route stays protected.

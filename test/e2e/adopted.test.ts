@@ -50,7 +50,7 @@ describe('a table of another application', () => {
     });
   });
 
-  it('voids what depends on a row that its application updates, and nothing else', async () => {
+  it('invalidates only answers that depend on a row that its application updates', async () => {
     for (const path of ['/v1/customers/c1', '/v1/customers/c2', '/v1/customers?country=AT'])
       await cached(path);
     await theirs(`update crm.customers set country = 'AT' where id = 'c1'`);

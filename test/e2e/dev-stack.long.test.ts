@@ -204,7 +204,7 @@ describe('a damaged state folder', () => {
     expect(await startDamaged((copy) => writeFileSync(join(copy, file), content))).toMatch(message);
   });
 
-  it('without its Postgres is not filled anew under the old features', async () => {
+  it('without its Postgres is not seeded again while the old features exist', async () => {
     const output = await startDamaged((copy) => rmSync(join(copy, 'postgres'), { recursive: true }));
     expect(output).toMatch(/has features and caches .* its Postgres is missing .*--fresh/);
   });
@@ -218,7 +218,7 @@ describe('a damaged state folder', () => {
     expect(output).toMatch(/is not the database that the features and caches .* belong to/);
   }, 60_000);
 
-  it('with a Postgres that does not open says so', async () => {
+  it('reports a Postgres that does not open', async () => {
     const output = await startDamaged((copy) => truncateSync(join(copy, 'postgres/global/pg_control'), 100));
     expect(output).toMatch(/The Postgres in .* does not open .*--fresh/);
   }, 60_000);

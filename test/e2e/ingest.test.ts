@@ -115,7 +115,7 @@ describe('the status of an event', () => {
 });
 
 describe('the other content modes', () => {
-  it('takes binary mode, with percent-encoded attributes', async () => {
+  it('accepts binary mode, with percent-encoded attributes', async () => {
     const headers = {
       'content-type': 'application/json; charset=utf-8',
       prefer: 'wait',
@@ -164,26 +164,29 @@ describe('the other content modes', () => {
     expect(sent).toMatchObject({ status: 422, json: { code: 'invalid_event', pointer: '/ce-my-name' } });
   });
 
-  it.each([Mode.BINARY, Mode.STRUCTURED])('takes what the CloudEvents SDK emits in %s mode', async (mode) => {
-    const transport = async ({ headers, body }: Message) => {
-      const own = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
-      return await send(String(body), { ...own, prefer: 'wait' });
-    };
-    const emit = emitterFor(transport, { binding: HTTP, mode });
-    const { data, type } = event(line('SDK'));
-    const emitted = new CloudEvent({
-      source: `/sdk/${mode}`,
-      type,
-      data,
-      subject: 'a till',
-      tenant: 'extension',
-    });
-    expect(await emit(emitted)).toMatchObject({ status: 201, json: { accepted: 1 } });
-    expect((await statusOf(emitted.id, `/sdk/${mode}`)).json).toMatchObject({
-      status: 'stored',
-      subject: 'a till',
-    });
-  });
+  it.each([Mode.BINARY, Mode.STRUCTURED])(
+    'accepts events of the CloudEvents SDK in %s mode',
+    async (mode) => {
+      const transport = async ({ headers, body }: Message) => {
+        const own = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+        return await send(String(body), { ...own, prefer: 'wait' });
+      };
+      const emit = emitterFor(transport, { binding: HTTP, mode });
+      const { data, type } = event(line('SDK'));
+      const emitted = new CloudEvent({
+        source: `/sdk/${mode}`,
+        type,
+        data,
+        subject: 'a till',
+        tenant: 'extension',
+      });
+      expect(await emit(emitted)).toMatchObject({ status: 201, json: { accepted: 1 } });
+      expect((await statusOf(emitted.id, `/sdk/${mode}`)).json).toMatchObject({
+        status: 'stored',
+        subject: 'a till',
+      });
+    },
+  );
 
   it('accepts gzipped bodies up to the limit', async () => {
     const zipped = { 'content-type': BATCHED, 'content-encoding': 'gzip', prefer: 'wait' };

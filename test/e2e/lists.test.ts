@@ -142,7 +142,7 @@ describe('products', () => {
     );
   });
 
-  it('whose description changes void the pages that show them alone', async () => {
+  it('whose description changes invalidate only the pages that show them', async () => {
     const sku = skus[9] ?? '';
     const [{ price = 0 } = {}] = (await stack.sql(
       'select unit_price::float8 as price from products where sku = $1',
@@ -250,7 +250,7 @@ describe('a delete', () => {
     expect((await putProduct('70001A', 2)).status).toBe(201);
   });
 
-  it('of what a foreign key refers to is refused', async () => {
+  it('of a row that a foreign key refers to is refused', async () => {
     await putProduct('70002A', 1);
     await stack.sql('create table stock (sku text references products (sku))');
     await stack.sql(`insert into stock values ('70002A')`);

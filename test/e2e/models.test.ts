@@ -136,7 +136,7 @@ describe('a regression', () => {
     expect(answer).toMatchObject({ status: 422, json: { code: 'tensor_mismatch', pointer } });
   });
 
-  it('can be purged by its path, and takes no body that is not its own', async () => {
+  it('can be purged by its path, and refuses a body with unknown fields', async () => {
     await spendOf('bob');
     expect(
       (await json('POST', '/v1/admin/cache/purge', { path: '/v1/customers/bob/expected-spend' })).status,
@@ -159,7 +159,7 @@ describe('a classification', () => {
     });
   });
 
-  it('reads the request, and gives the label and the probabilities', async () => {
+  it('reads the request, and returns the label and the probabilities', async () => {
     expect((await json('PUT', '/v1/admin/models/mood/champion', await moodBundle())).status).toBe(201);
     const answer = await eventually(
       () => json('POST', '/v1/predictions/mood', { key: 'cleo', request: { hour: 20 } }),

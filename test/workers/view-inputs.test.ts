@@ -101,7 +101,7 @@ afterEach(() => {
   logged.mockClear();
 });
 
-describe('a view that takes the time', () => {
+describe('a view that takes `now`', () => {
   it('answers as of the beginning of a grain, and a purge of its path takes the grain', async () => {
     const { json } = await get('/v1/clock/a');
     expect(Number(json['now']) % (GRAIN_S * 1_000)).toBe(0);

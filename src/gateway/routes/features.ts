@@ -18,6 +18,25 @@ const ReadRequest = z.strictObject({
   features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
 });
 
+const FeatureValue = z.object({
+  value: z.union([
+    z.number(),
+    z.null(),
+    z.array(z.object({ item: z.string(), count: z.number(), lastAt: z.int() })),
+  ]),
+  status: z.enum(['PRESENT', 'NOT_FOUND']).openapi({
+    description: '`NOT_FOUND`: no event has contributed to it. A count is then 0, and a time is null.',
+  }),
+  eventAt: z.int().nullable().openapi({ description: 'when the newest event behind it happened' }),
+});
+const ReadAnswer = z
+  .object({
+    entity: z.string(),
+    asOf: z.int(),
+    results: z.array(z.object({ key: EntityKey, features: z.record(z.string(), FeatureValue) })),
+  })
+  .openapi('Features');
+
 export interface FeaturePorts {
   readonly shards: Pick<ShardPort, 'read'>;
 }
@@ -39,6 +58,7 @@ export function registerFeatures(
       200: {
         description:
           'One result for each key, in the order of the keys; times are in milliseconds since the Unix epoch.',
+        content: { 'application/json': { schema: ReadAnswer } },
       },
       400: problem('The body is not valid.'),
       401: problem('A key is needed, unless the entity is public.'),

@@ -23,28 +23,28 @@ import {
 } from './json-schema.ts';
 import { countBound, negationFindings, numberFindings, stringFindings } from './scalars.ts';
 
-/** Places compared; a contract has some dozens, and alternatives within alternatives multiply. */
+/** The most places that are compared. A contract has some dozens; nested alternatives multiply them. */
 const STEPS_MAX = 20_000;
-/** Items named one by one, of the longest tuple that is told apart from a list. */
+/** The most items of a tuple that are compared one by one. */
 const PREFIX_MAX = 256;
 
-/** Where a comparison stands: what it asks itself already, so that recursive schemas come to an end. */
+/** The questions that a comparison is answering, so that it ends for recursive schemas. */
 interface Place {
   readonly path: Path;
-  /** Asked further up, about a value that holds this one: it may be taken for granted (by induction on depth). */
+  /** Questions about a value that contains this one. They may be assumed to hold (induction on depth). */
   readonly assumed: ReadonlySet<string>;
-  /** Asked about this very value: to take that for granted would be to argue in a circle. */
+  /** Questions about this value. To assume that they hold would be circular reasoning. */
   readonly pending: ReadonlySet<string>;
 }
 
 /**
- * Why an instance that is valid under `older` may not be valid under `newer`; empty where it is shown that each is.
- * The schemas are JSON Schema 2020-12. It shows for each keyword of the new schema that it follows from what the
- * old one says. What is not shown counts as breaking, for instance with a keyword that is not interpreted here and
- * is not the same in both: then the rule is `undecided`.
+ * The reasons why an instance that is valid under `older` may be invalid under `newer`; empty if there is a proof that
+ * every such instance is valid. The schemas are JSON Schema 2020-12. For each keyword of the new schema, the function
+ * tries to prove that it follows from the old schema. A keyword without a proof counts as breaking. The rule is
+ * `undecided` for a keyword that is not interpreted here and differs between the two.
  *
- * One thing is `assumed` and no more: where the old schema does not speak of a property and neither refuses nor
- * welcomes others (no `additionalProperties`), nobody sends it.
+ * One case counts as `assumed`: if the old schema does not mention a property and has no `additionalProperties`, no
+ * producer sends that property.
  */
 export function compatibility(older: JsonSchema, newer: JsonSchema): Finding[] {
   const start: Place = { path: [], assumed: new Set(), pending: new Set() };
@@ -63,7 +63,7 @@ class Comparison {
     this.#areSameDocuments = JSON.stringify(older) === JSON.stringify(newer);
   }
 
-  /** What keeps `goal` from following from the facts. */
+  /** The reasons why `goal` does not follow from the facts; empty if it does. */
   follows(facts: Facts, goal: JsonSchema, place: Place): Finding[] {
     const { path } = place;
     this.#steps += 1;
@@ -81,13 +81,13 @@ class Comparison {
     return this.#byAlternative(known, goal, place) ?? this.#byKind(known, goal, place);
   }
 
-  /** A reference means another thing in another document. */
+  /** A reference is resolved in its own document. */
   #isSame(fact: JsonSchema, goal: JsonSchema): boolean {
     const text = canonical(goal);
     return canonical(fact) === text && (this.#areSameDocuments || !text.includes('"$ref"'));
   }
 
-  /** Each alternative that is known to be one: the goal has to follow from all of them. */
+  /** The alternatives of the facts. The goal must follow from each of them. */
   #byAlternative(known: Facts, goal: JsonSchema, place: Place): Finding[] | undefined {
     const choice = known.find((fact) => {
       const { anyOf, oneOf } = keywordsOf(fact);
@@ -97,7 +97,7 @@ class Comparison {
     const { anyOf, oneOf } = keywordsOf(choice);
     const keyword = anyOf === undefined ? 'oneOf' : 'anyOf';
     const others = [...known.filter((fact) => fact !== choice), without(choice, keyword)];
-    // That exactly one holds is lost with the choice, so a goal that asks for the same is met here.
+    // The choice loses the fact that exactly one alternative holds, so a goal with the same `oneOf` is met here.
     const wanted = keywordsOf(goal).oneOf;
     const isMet = wanted !== undefined && oneOf !== undefined && this.#isSame({ oneOf }, { oneOf: wanted });
     const rest = isMet ? without(goal, 'oneOf') : goal;
@@ -118,7 +118,7 @@ class Comparison {
     return findings;
   }
 
-  /** The goal's keywords, one by one, for values of one kind. */
+  /** Checks the goal's keywords one by one, for values of one kind. */
   #ofKind(known: Facts, kind: Kind, isOnly: boolean, goal: JsonSchema, place: Place): Finding[] {
     const listed = finiteValues(known, kind, this.#old);
     if (listed !== undefined) return this.#ofValues(listed, goal, place);
@@ -140,7 +140,7 @@ class Comparison {
     return findings;
   }
 
-  /** Of values that are listed, each is looked at. */
+  /** Checks each value of a list of all possible values. */
   #ofValues(values: readonly unknown[], goal: JsonSchema, { path }: Place): Finding[] {
     const told = keywordsOf(goal).values;
     const where = told === undefined ? path : [...path, valueKeyword(goal)];
@@ -162,7 +162,7 @@ class Comparison {
     return this.follows(facts, target, { ...place, pending, path });
   }
 
-  /** The alternative that is met, or else the one that lacks least. */
+  /** The alternative that is met, or else the one with the fewest reasons against it. */
   #nearest(
     facts: Facts,
     kind: Kind,
@@ -280,12 +280,12 @@ class Comparison {
   }
 }
 
-/** The same value, looked at by another keyword. */
+/** The same value, checked by another keyword. */
 function at(place: Place, ...steps: Path): Place {
   return { ...place, path: [...place.path, ...steps] };
 }
 
-/** A part of the value: what was asked about the whole may be assumed of it. */
+/** A part of the value. The questions about the whole may be assumed to hold. */
 function within({ path, assumed, pending }: Place, ...steps: Path): Place {
   return { path: [...path, ...steps], assumed: new Set([...assumed, ...pending]), pending: new Set() };
 }

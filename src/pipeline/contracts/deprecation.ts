@@ -6,7 +6,7 @@ export interface AnnouncedEnd {
   readonly sunset: number | undefined;
 }
 
-/** What is announced of the versions that some events were sent in: the earliest of each date. */
+/** The announced end of the versions of some events: the earliest date of each kind. */
 export function announcedEnd(
   types: ReadonlyMap<string, EventDefinition>,
   raw: readonly unknown[],

@@ -1,16 +1,16 @@
 import { canonicalValue, type JsonSchema, type Kind, keywordsOf, resolve } from './json-schema.ts';
 
-/** `undecided` where a keyword matters that is not interpreted. */
+/** `undecided` if the result depends on a keyword that is not interpreted. */
 export type Evaluation = 'valid' | 'invalid' | 'undecided';
 
-/** Schemas within schemas; deeper than any contract, and the end of references in circles. */
+/** The deepest nesting of schemas: deeper than any contract. It ends circular references. */
 const DEPTH_MAX = 64;
 
 /** Whether one value is valid under a schema: for the values that an `enum` or `const` lists. */
 export function evaluate(schema: JsonSchema, value: unknown, root: JsonSchema, depth = 0): Evaluation {
   if (depth > DEPTH_MAX) return 'undecided';
   const keywords = keywordsOf(schema);
-  // Such a keyword may change what the others beside it mean.
+  // Such a keyword may change the meaning of the keywords beside it.
   if (keywords.unknown.length > 0) return 'undecided';
   const inner = (sub: JsonSchema, part: unknown = value) => evaluate(sub, part, root, depth + 1);
   const { $ref, not, allOf = [], anyOf, oneOf } = keywords;
@@ -27,7 +27,7 @@ export function evaluate(schema: JsonSchema, value: unknown, root: JsonSchema, d
   return all(parts);
 }
 
-/** What a JSON value is. */
+/** The kind of a JSON value. */
 export function kindOf(value: unknown): Kind {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
@@ -63,7 +63,7 @@ function numberParts(keywords: Keywords, value: number): Evaluation[] {
     when(exclusiveMaximum === undefined || value < exclusiveMaximum),
   ];
   if (multipleOf !== undefined && value !== 0) {
-    // Of fractions the remainder is inexact, and validators differ.
+    // The remainder of fractions is inexact, and validators differ.
     const isExact = Number.isSafeInteger(value) && Number.isSafeInteger(multipleOf);
     parts.push(isExact ? when(value % multipleOf === 0) : 'undecided');
   }

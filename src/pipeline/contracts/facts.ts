@@ -2,15 +2,15 @@ import { evaluate, kindOf } from './evaluate.ts';
 import { canonical, isNever, type JsonSchema, KINDS, type Kind, keywordsOf, resolve } from './json-schema.ts';
 
 /**
- * What is known of a value: it is valid under each of these schemas. To leave a fact out is always safe, for less is
- * shown then.
+ * The facts about a value: it is valid under each of these schemas. Leaving a fact out is always safe, because it can
+ * only prevent a proof.
  */
 export type Facts = readonly JsonSchema[];
 
-/** References and conjunctions within one place; more is no contract. */
+/** The most references and conjunctions in one place: more than any contract has. */
 const DEPTH_MAX = 32;
 
-/** The facts without references and `allOf`; null where no value is valid under all of them. */
+/** The facts without references and `allOf`; null if no value is valid under all of them. */
 export function expand(facts: Facts, root: JsonSchema): JsonSchema[] | null {
   const expanded = new Map<string, JsonSchema>();
   const followed = new Set<string>();
@@ -37,7 +37,7 @@ export function without(schema: JsonSchema, ...keywords: string[]): JsonSchema {
   return Object.fromEntries(Object.entries(schema).filter(([name]) => !keywords.includes(name)));
 }
 
-/** Of which kinds a value of these (expanded) facts can be; their alternatives are not looked into. */
+/** The kinds that a value of these (expanded) facts can have. Alternatives are ignored. */
 export function kindsOf(facts: Facts): Kind[] {
   return KINDS.filter((kind) => facts.every((fact) => takes(keywordsOf(fact).type, kind)));
 }
@@ -46,7 +46,7 @@ function takes(type: ReadonlySet<string> | undefined, kind: Kind): boolean {
   return type === undefined || type.has(kind) || (kind === 'number' && type.has('integer'));
 }
 
-/** The kinds that a schema may take: never too few. */
+/** The kinds that a schema may accept: possibly too many, never too few. */
 export function kindsTaken(schema: JsonSchema, root: JsonSchema, depth = 0): ReadonlySet<Kind> {
   if (depth > DEPTH_MAX) return new Set(KINDS);
   if (isNever(schema)) return new Set();
@@ -66,7 +66,7 @@ function union(sets: readonly ReadonlySet<Kind>[]): ReadonlySet<Kind> {
   return new Set(sets.flatMap((set) => [...set]));
 }
 
-/** All values of one kind that these (expanded) facts leave, where they can be listed. */
+/** All values of one kind that these (expanded) facts allow, if they can be listed. */
 export function finiteValues(facts: Facts, kind: Kind, root: JsonSchema): unknown[] | undefined {
   const listed = facts.map((fact) => keywordsOf(fact).values).find((values) => values !== undefined);
   const all = kind === 'null' ? [null] : kind === 'boolean' ? [false, true] : listed;
@@ -75,7 +75,7 @@ export function finiteValues(facts: Facts, kind: Kind, root: JsonSchema): unknow
   );
 }
 
-/** What is known of one member of an object; whether any of the facts speaks of it by name. */
+/** The facts about one member of an object, and whether any of them names the member. */
 export function factsOfMember(
   facts: Facts,
   name: string,
@@ -93,7 +93,7 @@ export function factsOfMember(
   return { facts: member, isNamed };
 }
 
-/** What is known of an item of an array; of those behind all named ones for an infinite index. */
+/** The facts about an item of an array; for an infinite index, about the items after all named ones. */
 export function factsOfItem(facts: Facts, index: number): Facts {
   return facts.map((fact) => {
     const { prefixItems = [], items = true } = keywordsOf(fact);
@@ -101,7 +101,7 @@ export function factsOfItem(facts: Facts, index: number): Facts {
   });
 }
 
-/** Whether no value of these facts is valid under a schema: `false` also where that cannot be told. */
+/** Whether no value of these facts is valid under a schema; also `false` if that cannot be decided. */
 export function areDisjoint(
   facts: Facts,
   schema: JsonSchema,
@@ -129,7 +129,7 @@ export function areDisjoint(
       if (alternatives?.every((alternative) => inner([...others, alternative], schema)) === true) return true;
   }
   if (common.join() !== 'object') return false;
-  // A member that either of them asks for is there, and has to be valid under both.
+  // A member that either of them requires is present, and must be valid under both.
   const asked = new Set([...required, ...known.flatMap((fact) => keywordsOf(fact).required ?? [])]);
   return [...asked].some(
     (name) =>

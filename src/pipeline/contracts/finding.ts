@@ -1,6 +1,6 @@
 import { jsonPointer } from '../../platform/failure.ts';
 
-/** What a change does to events that were valid. Names are stable: they are shown and looked for. */
+/** The effects of a change on events that were valid. The names are stable, because users see and search for them. */
 export type Rule =
   | 'type_narrowed'
   | 'null_refused'
@@ -20,17 +20,17 @@ export type Rule =
   | 'version_removed'
   | 'sunset_brought_forward';
 
-/** One reason why an event that is valid under the old schema may not be so under the new one. */
+/** One reason why an event that is valid under the old schema may be invalid under the new one. */
 export interface Finding {
-  /** JSON Pointer (RFC 6901) into the new schema; into the old one for a property that is gone. */
+  /** JSON Pointer (RFC 6901) into the new schema; for a removed property, into the old one. */
   readonly pointer: string;
   readonly rule: Rule;
-  /** What was and what is there; undefined where nothing is said. */
+  /** The old and the new value of the keyword; undefined if the schema does not have it. */
   readonly old: unknown;
   readonly new: unknown;
   /**
-   * `breaking`: an event may be refused now, or it cannot be shown that none is (`undecided`). `assumed`: it is taken
-   * for granted that nobody sends a property of which the old schema did not speak.
+   * `breaking`: an event may be refused now, or there is no proof that none is (`undecided`). `assumed`: the comparison
+   * assumes that no producer sends a property that the old schema did not mention.
    */
   readonly effect: 'breaking' | 'assumed';
 }
@@ -42,12 +42,12 @@ export function finding(path: Path, rule: Rule, old: unknown, next: unknown): Fi
   return { pointer: jsonPointer(path), rule, old, new: next, effect };
 }
 
-/** Each once: the ways in which a schema can be taken apart meet the same place again. */
+/** The findings without repetitions: several ways through a schema lead to the same place. */
 export function distinctFindings(findings: readonly Finding[]): Finding[] {
   return [...new Map(findings.map((one) => [JSON.stringify(one), one])).values()];
 }
 
-/** How far a proof is from being one. */
+/** The number of findings against a proof, as its distance from being complete. */
 export function breakingOf(findings: readonly Finding[]): number {
   return findings.filter(({ effect }) => effect === 'breaking').length;
 }

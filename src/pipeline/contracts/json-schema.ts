@@ -1,9 +1,9 @@
 import * as z from 'zod';
 
-/** JSON Schema 2020-12, as far as contracts use it; every other keyword is kept and never interpreted. */
+/** The part of JSON Schema 2020-12 that contracts use. All other keywords are kept and not interpreted. */
 export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
 
-/** What a JSON value can be. Whether a number is an integer is a property of numbers. */
+/** The kinds of JSON values. Integers are numbers. */
 export const KINDS = ['null', 'boolean', 'number', 'string', 'array', 'object'] as const;
 export type Kind = (typeof KINDS)[number];
 
@@ -51,16 +51,16 @@ const Keywords = z.object({
   additionalProperties: Schema.optional(),
   propertyNames: Schema.optional(),
 });
-/** The keywords that are interpreted, of one schema. */
+/** The interpreted keywords of one schema. */
 export type Keywords = z.output<typeof Keywords> & {
-  /** Those that are not: what holds of a schema that has some cannot be told. */
+  /** The keywords that are not interpreted. Nothing can be proved about a schema that has some. */
   readonly unknown: readonly string[];
   /** The only values, by `enum` or `const`. */
   readonly values: readonly unknown[] | undefined;
 };
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
-/** Keywords that refuse no instance. `$defs` is read through `$ref` alone. */
+/** Keywords that refuse no instance. `$defs` is only read through `$ref`. */
 const ANNOTATIONS = new Set([
   ...['$schema', '$comment', '$defs', 'title', 'description', 'default', 'examples', 'example'],
   ...['deprecated', 'readOnly', 'writeOnly'],
@@ -88,7 +88,7 @@ function readKeywords(schema: object): Keywords {
   const unknown = Object.entries(schema).flatMap(([name, value]) => (isKnown(name, value) ? [] : [name]));
   const constant = Object.hasOwn(schema, 'const') ? [parsed.data.const] : undefined;
   const values = parsed.data.enum ?? constant;
-  // Of both, a value has to be in both.
+  // With both keywords, a value must be in both.
   const both = parsed.data.enum !== undefined && constant !== undefined;
   return { ...parsed.data, unknown, values: both ? commonValues(parsed.data.enum, constant) : values };
 }
@@ -98,14 +98,14 @@ function commonValues(some: readonly unknown[] = [], others: readonly unknown[] 
   return some.filter((value) => texts.has(canonicalValue(value)));
 }
 
-/** Whether nothing is valid under a schema, as far as one sees at once. */
+/** Whether a schema obviously accepts no value. */
 export function isNever(schema: JsonSchema): boolean {
   if (typeof schema === 'boolean') return !schema;
   const { not } = keywordsOf(schema);
   return not !== undefined && canonical(not) === '{}';
 }
 
-/** What a reference within its own document names. */
+/** The schema that a reference within its own document names. */
 export function resolve(root: JsonSchema, ref: string): JsonSchema | undefined {
   if (ref !== '#' && !ref.startsWith('#/')) return undefined;
   let at: unknown = root;
@@ -122,12 +122,12 @@ export function stepsOf(ref: string): string[] {
   return steps.map((step) => decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-/** One text for all schemas that differ in annotations, in spelling and in the order of members alone. */
+/** The same text for schemas that differ only in annotations, spelling and the order of members. */
 export function canonical(schema: JsonSchema): string {
   return JSON.stringify(strippedSchema(schema));
 }
 
-/** One text for all spellings of a JSON value. */
+/** The same text for all spellings of a JSON value. */
 export function canonicalValue(value: unknown): string {
   return JSON.stringify(orderedValue(value)) ?? 'null';
 }
@@ -149,7 +149,7 @@ function strippedKeyword(value: unknown, keyword: string): unknown {
   return strippedSchema(value);
 }
 
-/** An object with its members in order and each made by `inner`. */
+/** The text of an object with sorted members, each written by `inner`. */
 function ordered(value: unknown, inner: (member: unknown, name: string) => unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -4,7 +4,7 @@ import { compatibility } from './compatible.ts';
 import { breakingOf, type Finding, finding } from './finding.ts';
 import { canonicalValue, type JsonSchema } from './json-schema.ts';
 
-/** One version of an event type as producers were told it: a file of the project's contracts folder. */
+/** One released version of an event type: a file of the project's contracts folder. */
 export const Contract = z.strictObject({
   type: z.string().regex(/^[\w.-]+\.v\d+$/),
   deprecated: z.strictObject({ since: z.iso.date(), sunset: z.iso.date().exactOptional() }).exactOptional(),
@@ -19,17 +19,17 @@ export interface Contract {
   readonly schema: JsonSchema;
 }
 
-/** What became of one contract since it was released. */
+/** The state of one contract since its release. */
 export interface ContractChange {
   readonly type: string;
-  /** `ended`: it is gone from the catalog after its sunset. */
+  /** `ended`: it was removed from the catalog after its sunset. */
   readonly state: 'unchanged' | 'new' | 'compatible' | 'breaking' | 'ended';
   readonly findings: readonly Finding[];
 }
 
 /**
- * Compares the contracts that the catalog declares with those that were released last, by type. A new type or
- * version may say anything; a released one has to go on taking what it took, until its released sunset has passed.
+ * Compares the declared contracts with the last released ones, by type. A new type or version may have any contract. A
+ * released one must accept every event that it accepted before, until its released sunset has passed.
  *
  * @param today in UTC, `2027-06-30`.
  */

@@ -12,7 +12,7 @@ type BoundKeyword =
   | 'minProperties'
   | 'maxProperties';
 
-/** A bound of counts: whether what is known keeps it. `known` is what follows from elsewhere. */
+/** Whether the facts imply a bound of a count. `known` is the bound that follows from other keywords. */
 export function countBound(
   facts: Facts,
   goal: Keywords,
@@ -42,7 +42,7 @@ export function numberFindings(facts: Facts, goal: Keywords, path: Path): Findin
     findings.push(finding([...path, 'type'], 'type_narrowed', 'number', 'integer'));
   if (multipleOf !== undefined && !(integral && multipleOf === 1)) {
     const divisors = valuesOf(facts, 'multipleOf');
-    // The ratio of fractions is inexact: they have to be the same.
+    // The ratio of fractions is inexact, so they must be equal.
     const isKept = divisors.some(
       (divisor) =>
         divisor === multipleOf ||
@@ -116,12 +116,12 @@ export function stringFindings(facts: Facts, goal: Keywords, path: Path): Findin
   ];
 }
 
-/** Whether the negation that a schema asks for is one that is known. */
+/** Whether the facts contain the negation that a schema requires. */
 export function negationFindings(facts: Facts, goal: Keywords, path: Path): Finding[] {
   const { not } = goal;
   if (not === undefined) return [];
   const text = canonical(not);
-  // A reference may mean another thing in the other document.
+  // A reference may name another schema in the other document.
   const isKnown = facts.some((fact) => {
     const known = keywordsOf(fact).not;
     return known !== undefined && canonical(known) === text && !text.includes('"$ref"');

@@ -9,7 +9,7 @@ interface Typed {
 /** `bikes.ride.v1`: the name, then the version. */
 const VERSIONED_TYPE = /^(?<name>.+)\.v\d+$/;
 
-/** Why events of a type are not taken: its code, pointer and detail. */
+/** Why events of a type are refused: code, pointer and detail. */
 export function unknownType(
   types: EventTypes,
   type: string,
@@ -31,8 +31,8 @@ export function unknownType(
 }
 
 /**
- * An event in the form of the current version of its type: history and queues may hold events that were stored
- * before there was that version. What no declared version can read is given back as it is.
+ * Converts an event to the current version of its type: history and queues may contain events from before that version
+ * existed. An event that no declared version can read is returned unchanged.
  */
 export function asCurrent<Event extends Typed>(types: EventTypes, event: Event): Event {
   const definition = types.get(event.type);
@@ -43,7 +43,7 @@ export function asCurrent<Event extends Typed>(types: EventTypes, event: Event):
 
 /**
  * The content by which events of different versions are compared: as the current contract reads it, with its
- * defaults, for one version may say outright what another leaves open.
+ * defaults, because one version may contain a value that another leaves to the default.
  */
 export function currentContent(types: EventTypes, event: Typed): Typed {
   const { type, data } = asCurrent(types, event);

@@ -1,26 +1,26 @@
 import * as z from 'zod';
 
-/** The type of a change that no event stands behind: a row was written, by a client or by another writer. */
+/** The type of a change without an event: a client or another writer wrote a row. */
 export const ROW_WRITTEN = 'row';
 
-/** A change as the feed tells it. By then it is committed and invalidated. */
+/** A change as the feed sends it. It is committed and invalidated. */
 export const FeedChange = z.object({
-  /** Its number in the outbox: the same for the same change, however often it is told. */
+  /** Its number in the outbox, by which readers recognise a duplicate. */
   change: z.int().nonnegative(),
-  /** The CloudEvents `type` of the event behind it, or `row`. */
+  /** The CloudEvents `type` of its event, or `row`. */
   type: z.string(),
-  /** When it happened, RFC 3339; absent where no event stands behind it. */
+  /** When its event happened, RFC 3339; absent without an event. */
   time: z.string().exactOptional(),
-  /** What it concerns: `station:101`, `rider:7d0c`. */
+  /** The entities that it concerns: `station:101`, `rider:7d0c`. */
   entities: z.array(z.string()),
-  /** Told once more out of history; absent where it is new. */
+  /** Published again by a replay; absent for a new change. */
   replayed: z.literal(true).exactOptional(),
-  /** A moment of the clock: reads with it as `Millrace-Token` show the change. */
+  /** A moment of the clock. Reads with it as `Millrace-Token` show the change. */
   token: z.string(),
 });
 export type FeedChange = z.output<typeof FeedChange>;
 
-/** The entities that the tags of a change name: their rows, and those that a history belongs to. */
+/** The entities that the tags of a change name: changed rows, and the owners of changed histories. */
 export function entitiesOf(tags: readonly string[], entities: ReadonlySet<string>): string[] {
   const named = tags.flatMap((tag) => {
     const owned = tag.slice(tag.indexOf('@') + 1);
@@ -30,7 +30,7 @@ export function entitiesOf(tags: readonly string[], entities: ReadonlySet<string
   return [...new Set(named)];
 }
 
-/** Which changes a reader wants; without any of a kind, all. */
+/** The changes that a reader selects. An empty list selects all. */
 export const FeedFilter = z.object({
   types: z.array(z.string().min(1).max(256)).max(20),
   /** `station` for all of them, `station:101` for one. */

@@ -2,14 +2,14 @@ import { SUBREQUESTS_MAX } from '../../platform/limits.ts';
 import type { FeedChange } from './change.ts';
 import { formatPosition, type Position, type ResetReason } from './position.ts';
 
-/** What the log answers to a reader. */
+/** An answer of the log to a reader. */
 export interface FeedPage {
-  /** Where the reader is now, also where nothing that it wants was there. */
+  /** The reader's position after this page, even if the page has no selected change. */
   readonly position: Position;
-  /** Set where the reader's position cannot be gone on from: `position` is the newest then. */
+  /** Set if the log cannot continue after the reader's position. `position` is the newest one then. */
   readonly reset?: ResetReason;
   readonly changes: readonly { readonly seq: number; readonly change: FeedChange }[];
-  /** How long to wait before the next question, in milliseconds: the log's share of what it can bear. */
+  /** How long to wait before the next request, in milliseconds, so that all readers stay within the log's load. */
   readonly pauseMs: number;
 }
 
@@ -20,32 +20,32 @@ export interface FeedStatus {
 }
 
 export interface StreamPorts {
-  /** Returns at once where something is there, else after `waitMs` at most. */
+  /** Returns at once if there is a change, else after at most `waitMs`. */
   readonly next: (after: Position, waitMs: number) => Promise<FeedPage>;
-  /** Called once the stream has ended, for whichever reason. */
+  /** Called when the stream has ended, for any reason. */
   readonly leave: () => void;
   readonly sleep: (ms: number) => Promise<void>;
   readonly now: () => number;
 }
 
-/** How soon a client comes back after the end of a stream, in milliseconds. */
+/** How soon a client reconnects after the end of a stream, in milliseconds. */
 export const RETRY_MS = 1_000;
 /**
- * How long the log may wait with an answer: after it a line is sent that keeps the connection open. That a client has
- * gone is seen only when a line cannot be sent, and the first after its leaving still can be: so its place is free
- * after three of these at most.
+ * How long the log may wait before it answers, in milliseconds. Each answer sends a line, which keeps the connection
+ * open. A disconnected client is noticed only when a line cannot be sent, and the first line after it left can still be
+ * sent. So its place is free after at most three of these periods.
  */
 export const WAIT_MS = 5_000;
-/** A stream ends after this long, and its client comes back with its position. */
+/** A stream ends after this long, in milliseconds, and its client reconnects with its position. */
 export const LIFE_MS = 10 * 60_000;
-/** Questions of one stream: each is a subrequest, and a fifth of them is left for the rest of the request. */
+/** The most requests of one stream to the log. Each is a subrequest; a fifth is left for the rest of the request. */
 export const QUESTIONS_MAX = (SUBREQUESTS_MAX * 4) / 5;
 
 /**
- * The feed as text of server-sent events (HTML Living Standard §9.2), from after `first` on. Pieces are made as they
- * are taken, so a slow reader holds nothing but its place; one that falls behind what the log keeps is told `reset`.
+ * The feed as text of server-sent events (HTML Living Standard §9.2), beginning with `first`. Each piece is made when the
+ * reader takes it, so a slow reader uses no memory. A reader that falls behind the kept part of the log gets `reset`.
  *
- * @throws whatever `next` ends with, which ends the stream.
+ * @throws the error of `next`, which ends the stream.
  */
 export async function* streamFeed(first: FeedPage, ports: StreamPorts): AsyncGenerator<string> {
   try {
@@ -66,7 +66,7 @@ async function* pagesOf(first: FeedPage, ports: StreamPorts): AsyncGenerator<str
   }
 }
 
-/** The last line has the position and no data: it moves the client's `Last-Event-ID`, and keeps the connection open. */
+/** The last line has only the position: it advances the client's `Last-Event-ID`, and keeps the connection open. */
 function eventsOf({ position, reset, changes }: FeedPage): string {
   const told = changes.map(({ seq, change }) =>
     sse({ id: formatPosition({ epoch: position.epoch, seq }), event: 'change', data: change }),

@@ -4,7 +4,7 @@ import { fromBinaryMode, isJson } from '../cloud-event.ts';
 
 /** The Kafka Protocol Binding of CloudEvents 1.0.2, as far as messages of the REST protocol carry it. */
 
-/** An event as JSON that nothing has judged yet, or why the record is none. */
+/** An event as unchecked JSON, or the reason why the record is not an event. */
 export type ReadRecord =
   | { readonly raw: unknown }
   | {
@@ -19,7 +19,7 @@ export type ReadRecord =
 const STRUCTURED_PREFIX = 'application/cloudevents';
 const STRUCTURED = `${STRUCTURED_PREFIX}+json`;
 const ATTRIBUTE_PREFIX = 'ce_';
-/** Characters that are kept of a record that is no event. */
+/** The most characters that are kept of a record that is not an event. */
 const KEPT_CHARACTERS_MAX = 8_192;
 
 /**

@@ -1,16 +1,16 @@
 import * as z from 'zod';
 import { parseVars } from '../../platform/vars.ts';
 
-/** How Kafka is reached, and what is read from it and written to it. */
+/** The address of the Kafka REST bridge, the topics to read, and the topic to write. */
 export interface KafkaConfig {
   readonly url: string;
   readonly username: string;
   readonly password: string;
-  /** The consumer group whose committed offsets tell how far this deployment has read. */
+  /** The consumer group whose committed offsets record how far this deployment has read. */
   readonly group: string;
   /** Topics that events are read from. */
   readonly sourceTopics: readonly string[];
-  /** The topic that changes are written to; undefined where none are. */
+  /** The topic that changes are written to; undefined if none is configured. */
   readonly sinkTopic: string | undefined;
 }
 
@@ -37,9 +37,9 @@ const KafkaVars = z.object({
 });
 
 /**
- * How Kafka is reached; undefined where it is not configured.
+ * Parses the configuration of Kafka; undefined if it is not configured.
  *
- * @throws Error with the names of what is missing or wrong, for half a configuration, too.
+ * @throws Error that names the missing or invalid variables, also for an incomplete configuration.
  */
 export function kafkaConfig(env: object): KafkaConfig | undefined {
   const vars = parseVars(KafkaVars, env);

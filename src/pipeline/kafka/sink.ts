@@ -1,12 +1,12 @@
 import type { FeedChange } from '../feed/change.ts';
 
-/** The type of the events that are written, with its version. */
+/** The type of the written events, with its version. */
 export const CHANGE_TYPE = 'millrace.change.v1';
 const SOURCE = '/millrace/changes';
 
 /**
- * A change as a record: a CloudEvent in structured mode (Kafka Protocol Binding 1.0.2, §3.3), whose id is the change's
- * number in the outbox, by which readers remove doubles. Its key is the first entity that it concerns.
+ * A change as a record: a CloudEvent in structured mode (Kafka Protocol Binding 1.0.2, §3.3). Its id is the change's
+ * number in the outbox, by which readers recognise duplicates. Its key is the first entity that it concerns.
  */
 export function sinkRecord(topic: string, told: FeedChange) {
   const [entity] = told.entities;

@@ -5,16 +5,16 @@ import { eventsMessage, ingest } from '../ingest.ts';
 import type { StoreOutcome } from '../store.ts';
 import { eventOf } from './binding.ts';
 
-/** Steps in a row that may fail for what they hold, before that goes to the events queue. */
+/** After this many failed steps in a row, records that fail again without an outage go to the events queue. */
 const TRIES_MAX = 3;
 
-/** One partition that is read, as operators see it. */
+/** The state of a source partition, for operators. */
 export interface PartitionReport {
   readonly topic: string;
   readonly partition: number;
-  /** What the group has committed; null where nothing is. */
+  /** The group's committed offset; null before its first commit. */
   readonly committed: number | null;
-  /** The offset that the next record gets. */
+  /** The offset of the next record to be written. */
   readonly latest: number;
   /** Records that are not stored yet. */
   readonly lag: number;
@@ -25,40 +25,40 @@ export interface PartitionReport {
 export interface SourcePorts {
   readonly types: ReadonlyMap<string, EventDefinition>;
   readonly now: () => number;
-  /** What the group has committed for the partition; undefined where it has not. */
+  /** The group's committed offset of the partition; undefined before its first commit. */
   readonly committed: () => Promise<number | undefined>;
-  /** Where the partition begins now. */
+  /** The offset of the oldest record. */
   readonly earliest: () => Promise<number>;
-  /** Records from an offset on, within a while; none where none came. Null where the partition begins later. */
+  /** The records from an offset on; empty if none arrive for a while. Null if the partition does not have the offset. */
   readonly fetch: (offset: number) => Promise<readonly KafkaRecord[] | null>;
-  /** Returns once what the message holds is committed to the database. */
+  /** Returns once the database has committed the message's events. */
   readonly store: (message: EventsMessage) => Promise<StoreOutcome>;
-  /** Hands the message to the events queue, whose consumer finds what is at fault in it. */
+  /** Enqueues the message, so that the consumer of the events queue finds the failing event. */
   readonly enqueue: (message: EventsMessage) => Promise<unknown>;
-  /** Whether an error tells of something that is away, and not of what was to be stored. */
+  /** Whether an error shows that a dependency is unavailable, so that the records are not at fault. */
   readonly isOutage: (error: unknown) => boolean;
-  /** Has the caches told of what was stored. */
+  /** Relays the stored changes. */
   readonly relay: () => Promise<unknown>;
   readonly commit: (offset: number) => Promise<unknown>;
-  /** Told of records that the partition had dropped before they were read. */
+  /** Reports records that Kafka dropped before they were read. */
   readonly lost: (from: number, to: number) => void;
 }
 
 const AHEAD_OF_PARTITION =
   'The partition ends before the offset that its group has committed. This happens if the topic was deleted and created again. Set the position by POST /v1/admin/kafka/seek with {"topic", "partition", "to": "earliest"}; events that are already stored are recognised as duplicates.';
 
-/** Where a partition is read on from: after what its group has committed, else from its beginning. */
+/** The offset at which reading begins: the group's committed offset, or the oldest record. */
 export async function beginningOf(ports: Pick<SourcePorts, 'committed' | 'earliest'>): Promise<number> {
   return (await ports.committed()) ?? (await ports.earliest());
 }
 
 /**
- * One step of a partition: reads, stores, relays, and only then moves the group on. A crash between any two repeats
- * the step, and what is stored already is known by its source and id. Nothing is read ahead, so the partition's order
- * is kept.
+ * One step of a partition: it reads, stores, relays, and then commits the group's offset. A crash in between repeats the
+ * step, and the database recognises the stored events by source and id. The step does not read ahead, so the history
+ * keeps the partition's order.
  *
- * @param failures steps in a row that have failed before this one.
- * @returns where to go on, and how many records were read.
+ * @param failures the number of failed steps in a row before this one.
+ * @returns the offset to read next, and the number of records that were read.
  */
 export async function pump(
   offset: number,
@@ -91,7 +91,7 @@ export async function pump(
 
 const NOTHING_KNOWN: StoreOutcome = { duplicates: [], conflicts: [], refused: [] };
 
-/** What fails again and again while nothing is away would hold up its partition for ever: the queue takes it apart. */
+/** Passes records that fail repeatedly without an outage to the queue. Otherwise they would block their partition. */
 async function take(message: EventsMessage, failures: number, ports: SourcePorts): Promise<StoreOutcome> {
   try {
     return await ports.store(message);

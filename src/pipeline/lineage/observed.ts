@@ -4,7 +4,7 @@ import type { LineageFacts } from './recorder.ts';
 
 export type Tell = (facts: LineageFacts) => void;
 
-/** Of counts by reason: `quarantined:quantity_not_positive`. */
+/** Prefix of the counts of refused events by reason: `quarantined:quantity_not_positive`. */
 export const QUARANTINED = 'quarantined:';
 
 /** Stores the events of some messages (`storeMessages`), and reports the outcome for lineage. */

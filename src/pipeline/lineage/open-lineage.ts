@@ -1,14 +1,14 @@
 /**
- * Run events of OpenLineage 2-0-2 (https://openlineage.io/spec/2-0-2/OpenLineage.json), made of what is known of a
- * run. Pure: the same run gives the same events, whoever asks and when.
+ * Run events of OpenLineage 2-0-2 (https://openlineage.io/spec/2-0-2/OpenLineage.json), made from a stored run. Pure: the
+ * same run always gives the same events.
  */
 
 const SPEC = 'https://openlineage.io/spec';
 const RUN_EVENT = `${SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent`;
-/** Names what made the events; facets name it, too. */
+/** The producer of the events and facets. */
 export const PRODUCER = 'urn:millrace:lineage:1';
 
-/** Versions of the facets, as the specification publishes each on its own. */
+/** Versions of the facets. The specification publishes each separately. */
 const FACETS = {
   schema: ['1-2-0', 'SchemaDatasetFacet'],
   version: ['1-0-1', 'DatasetVersionDatasetFacet'],
@@ -34,7 +34,7 @@ export interface Assertion {
   readonly column?: string;
 }
 
-/** A dataset that a run reads or writes, with what is known of it. */
+/** A dataset that a run reads or writes. */
 export interface RunDataset {
   readonly namespace: string;
   readonly name: string;
@@ -83,7 +83,7 @@ interface EventDataset {
   readonly outputFacets?: Facets;
 }
 
-/** That a run began: which datasets it is about. What it found in them is told at its end. */
+/** The start of a run, with its datasets. The end has the statistics of these. */
 export function startEvent(run: LineageRun): RunEvent {
   return runEvent(run, 'START', run.startedAt, {
     inputs: run.inputs.map(described),
@@ -91,7 +91,7 @@ export function startEvent(run: LineageRun): RunEvent {
   });
 }
 
-/** That a run ended, and how; undefined while it goes on. */
+/** The end of a run with its state; undefined while the run continues. */
 export function endEvent(run: LineageRun): RunEvent | undefined {
   const { end } = run;
   if (end === undefined) return undefined;
@@ -132,7 +132,7 @@ function described({ namespace, name, fields, version }: RunDataset): EventDatas
   return { namespace, name, facets };
 }
 
-/** `columnMetrics` is required and empty: rows are counted, columns are not. */
+/** `columnMetrics` is required and empty, because Millrace counts rows and not columns. */
 function qualityOf({ rows, assertions }: RunDataset): Facets {
   const facets: Record<string, Facet> = {};
   if (rows !== undefined) {

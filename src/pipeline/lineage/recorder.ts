@@ -2,19 +2,19 @@ import { log } from '../../platform/logger.ts';
 import type { Counts, PredictionRecord, RunTally } from '../../storage/postgres/lineage-runs.ts';
 import { emptyRun, type RunKey, windowOf } from './runs.ts';
 
-/** Predictions that an isolate keeps of a minute; the others are counted alone. A busy isolate computes thousands. */
+/** The most predictions that an isolate stores of a minute. A busy isolate computes thousands; the others are counted. */
 export const PREDICTIONS_PER_WINDOW = 120;
-/** Writes that one caller makes for those that came while it wrote; it is kept alive for no longer. */
+/** The most writes of one caller, including facts that arrived while it wrote. It is kept alive no longer. */
 const WRITES_PER_CALLER = 3;
-/** A write that has not come back after this long has died with its request, in milliseconds. */
+/** A write that takes longer than this, in milliseconds, counts as cancelled with its request. */
 const WRITE_LEASE_MS = 15_000;
 
-/** What was done, as lineage records it. */
+/** The facts about some work, as lineage records them. */
 export interface LineageFacts extends RunKey {
   readonly counts: Counts;
-  /** When it was done, where that is not now; milliseconds since the Unix epoch. */
+  /** When the work was done, if not now; milliseconds since the Unix epoch. */
   readonly at?: number;
-  /** The events' numbers, where they are known. */
+  /** The range of event numbers, if it is known. */
   readonly firstSeq?: number;
   readonly lastSeq?: number;
   readonly prediction?: PredictionRecord;
@@ -27,7 +27,7 @@ export interface RecorderPorts {
   readonly pause: () => Promise<void>;
   /** Writes in one transaction, and returns how many of the runs had not ended. */
   readonly write: (runs: readonly RunTally[], predictions: readonly PredictionRecord[]) => Promise<number>;
-  /** Counts what will not be found in any lineage. */
+  /** Counts facts that lineage could not store. */
   readonly lost: (what: 'run' | 'prediction', reason: 'unavailable' | 'ended' | 'budget', by: number) => void;
 }
 

@@ -2,16 +2,16 @@ import { sha256Hex } from '../../platform/digest.ts';
 import type { LineageJob, RunTally } from '../../storage/postgres/lineage-runs.ts';
 
 /**
- * What a run covers, in milliseconds: millions of events make no more than 1,440 runs a day and job, and a run is
- * still short enough to find by it what went in beside an event.
+ * The period of a run, in milliseconds. Millions of events make at most 1,440 runs a day and job, and a run is still
+ * short enough to show the other events of the same minute.
  */
 export const RUN_WINDOW_MS = 60_000;
-/** How long after its minute a run stays open: a transaction takes 10 s at most, and then its isolate tells. */
+/** How long a run stays open after its minute, in milliseconds: a transaction takes at most 10 s, then its isolate reports. */
 const RUN_GRACE_MS = 30_000;
-/** How many minutes back a sweep looks for events that nobody told of: cron, or the database, may have been away. */
+/** How many minutes back a sweep searches for events without a report. The cron or the database may have been down. */
 const LOOK_BACK_MINUTES = 15;
 
-/** What tells one run of a minute from another. */
+/** Identifies a run within its minute. */
 export interface RunKey {
   readonly job: Exclude<LineageJob, 'train'>;
   /** The model, or empty. */
@@ -20,13 +20,13 @@ export interface RunKey {
   readonly version: string;
 }
 
-/** The window that a moment belongs to; all in milliseconds since the Unix epoch. */
+/** The window of a moment; all values are in milliseconds since the Unix epoch. */
 export function windowOf(at: number): { readonly from: number; readonly to: number; readonly dueAt: number } {
   const from = Math.floor(at / RUN_WINDOW_MS) * RUN_WINDOW_MS;
   return { from, to: from + RUN_WINDOW_MS, dueAt: from + RUN_WINDOW_MS + RUN_GRACE_MS };
 }
 
-/** The id of the run of a moment: the same for whoever asks, so that no look-up is needed to name it. */
+/** The id of the run of a moment. Every isolate computes the same id, so no look-up is needed. */
 export async function windowRunId({ job, subject, version }: RunKey, at: number): Promise<string> {
   return uuidOf(await sha256Hex(JSON.stringify(['millrace-run', job, subject, version, windowOf(at).from])));
 }
@@ -38,7 +38,7 @@ function uuidOf(digest: string): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-/** The run of a moment with nothing told of it yet. */
+/** The run of a moment, without any reports. */
 export async function emptyRun(key: RunKey, at: number): Promise<RunTally> {
   const { from, to, dueAt } = windowOf(at);
   return {
@@ -54,7 +54,7 @@ export async function emptyRun(key: RunKey, at: number): Promise<RunTally> {
   };
 }
 
-/** The ingest runs of the lately ended minutes, whether there are any or not. */
+/** The ingest runs of the minutes that ended recently, even if they have no events. */
 export async function endedIngestRuns(now: number): Promise<RunTally[]> {
   const newest = windowOf(now - RUN_WINDOW_MS - RUN_GRACE_MS).from;
   const minutes = Array.from({ length: LOOK_BACK_MINUTES }, (_, index) => newest - index * RUN_WINDOW_MS);

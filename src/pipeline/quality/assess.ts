@@ -3,7 +3,7 @@ import type { QualityDimension, RuleDeclaration } from '../../define/quality.ts'
 import { STORAGE_REFUSED } from '../transactions.ts';
 import type { Tallies, Tally } from './tally.ts';
 
-/** What an event that was stored has to say for its score. */
+/** The parts of a stored event that its score needs. */
 export interface StoredForScore {
   readonly type: string;
   /** RFC 3339. */
@@ -11,19 +11,19 @@ export interface StoredForScore {
   readonly data: unknown;
 }
 
-/** What an event that was refused has. */
+/** The parts of a refused event that its score needs. */
 export interface RefusedForScore {
   readonly type: string | null;
   readonly reason: string;
   readonly raw: unknown;
 }
 
-/** What stands for the type of events that have none, or none that is declared. */
+/** The type under which events of no declared type are counted. */
 export const UNRECOGNISED = '(unrecognised)';
 
 type BuiltIn = 'contract_violation' | 'conflicting_duplicate' | 'not_storable' | typeof STORAGE_REFUSED;
 
-/** Rules that every type has: what its events are refused for beside its own rules. */
+/** Rules that every type has: the reasons for a refusal besides the type's own rules. */
 export const BUILT_IN_RULES: readonly (RuleDeclaration & { readonly name: BuiltIn })[] = [
   {
     name: 'contract_violation',
@@ -63,13 +63,13 @@ interface Counting {
 }
 
 /**
- * Counts what events say to the rules that need no more than the event, and the bins of the distributions. Blocking
- * rules are judged like the others, so that their score is of all events and not of those that broke them alone. A
- * refused event fails the rule that it was refused for, and is judged by the rest as far as its contract holds.
- * Earlier versions of a type count for the current one, as which they are stored.
+ * Applies the rules that need only the event, and counts the results and the bins of the distributions. Blocking rules
+ * are applied like the others, so that their score covers all events and not only those that broke them. A refused event
+ * fails the rule that refused it. The other rules judge it, too, unless it broke its contract. Earlier versions of a type
+ * count for the current one, as which they are stored.
  *
- * @param storedAt when they were stored or put into quarantine, milliseconds since the Unix epoch: what `freshness`
- *   takes for their arrival, since nobody has them sooner.
+ * @param storedAt when the events were stored or put into quarantine, milliseconds since the Unix epoch. `freshness`
+ *   uses it as their arrival, because no reader can see them earlier.
  */
 export function tallyEvents(
   types: ReadonlyMap<string, EventDefinition>,
@@ -115,7 +115,7 @@ function count(
     const held = rule.name === reason ? false : (assessment?.held[index] ?? null);
     if (held !== null) add(counting, rule, held);
   });
-  // Refused for what is no rule of its type, as a broken envelope is.
+  // The reason of the refusal is not a rule of the type, for example a broken envelope.
   if (reason !== undefined && !known.has(reason))
     add(counting, { name: reason, dimension: 'validity' }, false);
   quality.distributions.forEach(({ name, bins }, index) => {

@@ -10,17 +10,17 @@ import type { StorePorts } from '../store.ts';
 import { tallyEvents } from './assess.ts';
 import { addUp, EMPTY_TALLY, type ScoreBatch, type Tallies } from './tally.ts';
 
-/** A transaction that is younger may still be scored by the worker that made it, in milliseconds. */
+/** The worker that made a transaction may still score it until it is this old, in milliseconds. */
 export const PENDING_GRACE_MS = 60_000;
-/** Transactions that are read, asked about and settled at once. */
+/** The most transactions that are read, looked up and settled at once. */
 const PAGE_BATCHES = 500;
-/** Pages of one pass: 25,000 transactions a minute are more than the object that counts them bears. */
+/** The most pages of one pass: 25,000 transactions a minute are more than the counting object handles. */
 const PASS_PAGES_MAX = 50;
-/** Transactions that a pass scores anew: four requests each, of the thousand that a worker has at a time. */
+/** The most transactions that a pass scores. Each takes four requests, of the thousand that a worker may make. */
 const PASS_BATCHES_MAX = 100;
-/** Events that a pass reads and judges before it ends: a hundred reads more, less than a second of CPU. */
+/** A pass ends after this many events: a hundred more reads, and less than a second of CPU. */
 const PASS_EVENTS_MAX = 20_000;
-/** The window of the gate: what is older is settled without being scored. */
+/** The window of the gate, in milliseconds. An older transaction is settled without being scored. */
 const PENDING_KEPT_MS = 24 * 3_600_000;
 
 export interface ScorePorts {
@@ -30,7 +30,7 @@ export interface ScorePorts {
     rules: readonly { readonly type: string; readonly rule: StoredRule }[],
     batch: string,
   ) => Promise<readonly JudgedRule[]>;
-  /** Counts a batch, once however often it is sent. */
+  /** Counts a batch. A batch that is sent again is not counted again. */
   readonly send: (batch: ScoreBatch) => Promise<void>;
 }
 
@@ -40,13 +40,13 @@ export interface ScoredStorePorts extends ScorePorts {
   readonly keepRefused: (refused: readonly RefusedEvent[], batch: string) => Promise<ReadonlySet<string>>;
   readonly newId: () => string;
   readonly now: () => number;
-  /** Lets the scoring outlive what is waited for. */
+  /** Keeps the scoring alive after the answer. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
 /**
- * Storing that is scored behind its back: what was new to each transaction, under the transaction's own id. Nothing
- * of it is waited for, and nothing of it fails: a transaction that was not scored stands in the database as pending.
+ * Storing that scores its new events in the background, under the id of their transaction. The caller does not wait for
+ * the score, and a failed score does not fail the storing: the database lists the transaction as pending.
  */
 export function scoredStore(ports: ScoredStorePorts): Pick<StorePorts, 'storeEvents' | 'keepRefused'> {
   const scored = (batch: string, content: BatchContent) => {
@@ -81,20 +81,20 @@ export function scoredStore(ports: ScoredStorePorts): Pick<StorePorts, 'storeEve
 
 export interface SettlePorts extends ScorePorts {
   readonly now: () => number;
-  /** Transactions that are older than the grace and not settled. */
+  /** Unsettled transactions that are older than the grace period. */
   readonly readPending: (limits: {
     readonly graceMs: number;
     readonly limit: number;
   }) => Promise<readonly PendingBatch[]>;
-  /** Which of these were never counted. */
+  /** The ids of those that were never counted. */
   readonly uncounted: (ids: readonly string[]) => Promise<readonly string[]>;
   readonly readBatch: (batch: string) => AsyncIterable<BatchContent>;
   readonly settle: (ids: readonly string[]) => Promise<void>;
 }
 
 /**
- * Scores what was committed and never counted, from what the database has of it, and forgets what was counted. Safe
- * to repeat, and to run in several places at once.
+ * Scores committed transactions that were never counted, from their stored events, and settles the counted ones. Safe to
+ * repeat, and to run in several places at once.
  *
  * @returns how many transactions it scored.
  */
@@ -108,7 +108,7 @@ export async function scorePending(ports: SettlePorts): Promise<number> {
   return spent.batches;
 }
 
-/** What a pass has done so far, of what it may. */
+/** The work that a pass has done so far, compared with its limits. */
 interface Spent {
   batches: number;
   events: number;

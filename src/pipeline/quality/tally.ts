@@ -1,11 +1,11 @@
 import * as z from 'zod';
 import { QUALITY_DIMENSIONS } from '../../define/quality.ts';
 
-/** Rules of a type, and reasons for which its events were refused beside them. */
+/** The most rules of a type, including other reasons for which its events were refused. */
 const TALLY_RULES_MAX = 64;
-/** Bins of a distribution, with those of an older catalog. */
+/** The most bins of a distribution, including those of an older catalog. */
 const TALLY_BINS_MAX = 64;
-/** Event types of one batch. */
+/** The most event types of one batch. */
 const BATCH_TYPES_MAX = 200;
 
 const Name = z.string().min(1).max(256);
@@ -22,10 +22,10 @@ export const RuleTally = z
   );
 export type RuleTally = z.output<typeof RuleTally>;
 
-/** What was counted of one event type: events, rules by name, and each distribution's values by bin. */
+/** The counts of one event type: events, rules by name, and each distribution's values by bin. */
 export const Tally = z.object({
   events: Count,
-  /** Those of them that went to quarantine. */
+  /** The events that went to quarantine. */
   refused: Count,
   rules: z.record(Name, RuleTally).refine((rules) => atMost(rules, TALLY_RULES_MAX)),
   bins: z
@@ -40,10 +40,10 @@ export type Tally = z.output<typeof Tally>;
 /** Tallies by event type. */
 export type Tallies = Readonly<Record<string, Tally>>;
 
-/** What one transaction stored or put into quarantine; `id` tells a batch that is sent again from a new one. */
+/** The counts of one transaction. By `id`, a batch that is sent again is recognised. */
 export const ScoreBatch = z.object({
   id: z.uuid(),
-  /** When it was stored, milliseconds since the Unix epoch. */
+  /** The time of the transaction, milliseconds since the Unix epoch. */
   atMs: z.int().nonnegative(),
   types: z.record(Name, Tally).refine((types) => atMost(types, BATCH_TYPES_MAX)),
 });

@@ -1,8 +1,8 @@
 import type { Tallies } from './tally.ts';
 
 /**
- * What is counted is kept in buckets of three widths, so that a short window is sharp and a long one is few rows.
- * A window is of so many whole buckets and the one that has begun, as the cache's are.
+ * Counts are kept in buckets of three widths, so that a short window is precise and a long one has few rows. A window
+ * consists of whole buckets and the bucket that has begun, like the windows of the cache.
  */
 export const WINDOWS = {
   '5m': { minutes: 5, width: 1 },
@@ -13,12 +13,12 @@ export const WINDOWS = {
 export type WindowName = keyof typeof WINDOWS;
 export const WINDOW_NAMES = Object.keys(WINDOWS) as readonly WindowName[];
 
-/** What a window is compared with: the buckets of this width, in minutes, that end before it begins. */
+/** The width of the buckets that a window is compared with, in minutes. They end before the window begins. */
 const REFERENCE_WIDTH = 360;
-/** How far the reference reaches back from there, in its buckets: seven days, so that each weekday counts once. */
+/** The length of the reference, in its buckets: seven days, so that each weekday counts once. */
 const REFERENCE_BUCKETS = 28;
 
-/** The widths of buckets in minutes, and how many of each are kept: the longest window, or the reference before it. */
+/** The widths of buckets in minutes, and how many of each are kept for the longest window or its reference. */
 export const WIDTHS: readonly { readonly width: number; readonly kept: number }[] = [
   { width: 1, kept: 61 },
   { width: 15, kept: 97 },
@@ -39,7 +39,7 @@ export function spanOf(window: WindowName, minute: number): Span {
   return { width, from: to - minutes / width, to };
 }
 
-/** The buckets that a window is compared with: whole ones, all of them before it. */
+/** The buckets that a window is compared with: whole buckets before it. */
 export function referenceSpanOf(window: WindowName, minute: number): Span {
   const { width, from } = spanOf(window, minute);
   const to = Math.floor((from * width) / REFERENCE_WIDTH) - 1;
@@ -51,7 +51,7 @@ export function oldestKept({ width, kept }: (typeof WIDTHS)[number], minute: num
   return Math.floor(minute / width) - kept + 1;
 }
 
-/** What the object tells: of each window, and of what it is compared with; and since ever. */
+/** The counts of each window and of its reference, and the totals of all time. */
 export interface QualityCounts {
   readonly windows: Readonly<Record<WindowName, Tallies>>;
   readonly references: Readonly<Record<WindowName, Tallies>>;

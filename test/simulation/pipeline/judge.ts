@@ -18,7 +18,7 @@ interface Fact {
 
 const DAY_MS = 86_400_000;
 
-/** Everything that is not as it has to be once nothing is under way any more; `mended`: and nothing is dead. */
+/** Every violation that is left when no work is left. @param mended whether all dead letters must be replayed, too. */
 export async function judge(world: World, { db }: SimulatedDatabase, mended: boolean): Promise<string[]> {
   const all = async (query: string) => (await db.execute(sql.raw(query))).rows as Row[];
   const events = (
@@ -60,7 +60,7 @@ export async function judge(world: World, { db }: SimulatedDatabase, mended: boo
   return found;
 }
 
-/** Each thing that a client said is in one place: the history, the quarantine, or a dead letter. */
+/** Checks that each event that a client sent is in one place: the history, the quarantine, or a dead letter. */
 function accountedFor(
   world: World,
   events: readonly Fact[],
@@ -87,22 +87,23 @@ function accountedFor(
     if (state !== 'open') continue;
     for (const { id, data } of letter['accepted'] ?? []) {
       put(id, data, 'dead');
-      if (!data.invoice.startsWith('storing-fails')) found.push(`${id} is dead without a fault of its own.`);
+      if (!data.invoice.startsWith('storing-fails'))
+        found.push(`${id} is a dead letter although it met no defect.`);
     }
     for (const { seq } of letter['events'] ?? []) {
       const id = bySeq.get(seq)?.id ?? '?';
-      if (deadFolds.has(seq)) found.push(`The fold of ${id} is dead twice.`);
+      if (deadFolds.has(seq)) found.push(`The fold of ${id} has two dead letters.`);
       deadFolds.add(seq);
       if (!bySeq.get(seq)?.data.invoice.startsWith('folding-fails'))
-        found.push(`The fold of ${id} is dead without a fault of its own.`);
+        found.push(`The fold of ${id} is a dead letter although it met no defect.`);
     }
     const isGarbage = letter['accepted'] === undefined && letter['events'] === undefined;
-    if (mended && !isGarbage) found.push('A letter is dead although nothing is at fault any more.');
+    if (mended && !isGarbage) found.push('A dead letter is open although all defects are repaired.');
   }
   if (!mended) {
     for (const { seq, id, data } of events)
       if (data.invoice.startsWith('folding-fails') && !deadFolds.has(seq))
-        found.push(`The fold of ${id} fails, and is not kept as a dead letter.`);
+        found.push(`The fold of ${id} fails, but is not a dead letter.`);
   }
   const garbage = letters.filter(({ raw }) => (raw as { v?: number }).v === 9).length;
   if (garbage !== (world.schedule.garbage ? 1 : 0)) found.push(`${garbage} letters of no known schema.`);
@@ -116,9 +117,9 @@ function accountedFor(
     if (where.length === 0) found.push(`${said} (${event.trait}) is lost.`);
     if (where.length > 1) found.push(`${said} (${event.trait}) is in ${where.join(' and ')}.`);
     if (mended && event.trait === 'good' && where.some((place) => !/history|conflicting/.test(place)))
-      found.push(`${said} is good, and in ${where.join()}.`);
+      found.push(`${said} is valid, but is in ${where.join()}.`);
   }
-  for (const said of places.keys()) if (!planned.has(said)) found.push(`${said} was never said.`);
+  for (const said of places.keys()) if (!planned.has(said)) found.push(`No client sent ${said}.`);
   return found;
 }
 
@@ -142,18 +143,19 @@ function outbox(world: World, events: readonly Fact[], rows: readonly Row[]): st
     'the outbox',
   );
   for (const row of rows) {
-    if (row['relayed_at'] === null) found.push(`The change ${String(row['event_seq'])} is never relayed.`);
+    if (row['relayed_at'] === null) found.push(`The change ${String(row['event_seq'])} was never relayed.`);
     if (!world.told.has(Number(row['id'])))
-      found.push(`The feed was not told of the change ${String(row['id'])}.`);
+      found.push(`The feed did not get the change ${String(row['id'])}.`);
     for (const tag of row['tags'] as string[]) {
       const at = world.invalidatedAt.get(slotOf(tag)) ?? 0;
-      if (at < Number(row['relayed_seq'])) found.push(`${tag} is marked as invalidated, and is not.`);
+      if (at < Number(row['relayed_seq']))
+        found.push(`${tag} is marked as invalidated, but was not invalidated.`);
     }
   }
   return found;
 }
 
-/** Every cell against what follows from the history, reckoned here in the plainest way. */
+/** Compares every cell with the value that a plain computation gives from the history. */
 function features(world: World, events: readonly Fact[]): string[] {
   const owed = new Map<string, { amount: number; lastAt: number }>();
   const add = (entity: string, key: string, feature: string, bucket: number, item: string, fact: Fact) => {
@@ -240,7 +242,7 @@ function differences(owed: readonly string[], there: readonly string[], what: st
   for (const one of new Set([...owed, ...there])) {
     const count = (list: readonly string[]) => list.filter((other) => other === one).length;
     if (count(owed) !== count(there))
-      found.push(`In ${what}, ${one} stands ${count(there)} times, and ought to ${count(owed)} times.`);
+      found.push(`In ${what}, ${one} occurs ${count(there)} times instead of ${count(owed)} times.`);
   }
   return found;
 }

@@ -51,7 +51,7 @@ function statementsOf(body: string): string {
     .join(', ');
 }
 
-/** Runs a schedule to its end, mends what was at fault, replays what is dead, and judges both times. */
+/** Runs a schedule to its end, repairs the defects, replays the dead letters, and judges both times. */
 export async function run(schedule: Schedule, database: SimulatedDatabase): Promise<Outcome> {
   current = undefined;
   await reset(database);
@@ -64,22 +64,22 @@ export async function run(schedule: Schedule, database: SimulatedDatabase): Prom
     const { trace, steps, faults } = machine;
     return { violations, trace, steps, faults, dead };
   };
-  if (!(await machine.settle())) return outcome(['It does not come to an end.']);
+  if (!(await machine.settle())) return outcome(['The run does not end.']);
   const before = await judge(world, database, false);
   if (before.length > 0) return outcome(before);
   dead = await countDead(database);
-  machine.note('What was at fault is mended, and the dead letters are replayed.');
+  machine.note('The defects are repaired, and the dead letters are replayed.');
   await mend(database);
   world.isMended = true;
   const replayed = world.replayDead();
-  if (!(await machine.settle())) return outcome(['It does not come to an end after the replay.']);
+  if (!(await machine.settle())) return outcome(['The run does not end after the replay.']);
   await replayed;
   const replayedWell = await judge(world, database, true);
   if (replayedWell.length > 0 || !schedule.rebuilds) return outcome(replayedWell);
-  machine.note('Cells that count wrongly are built anew.');
+  machine.note('Corrupt cells are rebuilt.');
   machine.allowFaults(REBUILD_FAULTS_MAX);
   const rebuilt = rebuildFeatures(world, database);
-  if (!(await machine.settle())) return outcome(['It does not come to an end after the rebuild.']);
+  if (!(await machine.settle())) return outcome(['The run does not end after the rebuild.']);
   await rebuilt;
   return outcome(await judge(world, database, true));
 }

@@ -34,7 +34,7 @@ console.log(
   `${total.seeds} schedules from ${first} in ${seconds} s: ${total.steps} steps, ${total.faults} faults, ` +
     `${total.dead} dead letters.`,
 );
-if (failed === undefined) console.log('Nothing was lost, and nothing is there twice.');
+if (failed === undefined) console.log('No event was lost or applied twice.');
 else {
   process.exitCode = 1;
   console.log(`Seed ${failed.seed} breaks a promise.`);

@@ -40,7 +40,7 @@ describe('the product without its examples', () => {
   const WORDS =
     /(?<![a-z])(product|purchase|sku|invoice|ranker|customer)s?(?![a-z])|(Product|Purchase|Sku|Invoice|Ranker|Customer)s?(?![a-z])/;
 
-  it('finds what it forbids', () => {
+  it('finds forbidden words and imports in a sample', () => {
     expect(all.length).toBeGreaterThan(300);
     expect(EXAMPLE.test("export { catalog } from '../../examples/shop/catalog/index.ts'")).toBe(true);
     expect(find(['test/support/catalog/tables.ts'], WORDS).length).toBeGreaterThan(10);

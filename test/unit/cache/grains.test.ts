@@ -70,7 +70,7 @@ const requestOf = (level?: ConsistencyLevel): ReadRequest => ({
 const read = async (level?: ConsistencyLevel) => await readThrough(requestOf(level), ports);
 
 describe('an answer that depends on the time', () => {
-  it('is loaded as of the beginning of its grain, and holds to the end of it', async () => {
+  it('is loaded as of the beginning of its grain, and expires at the end of it', async () => {
     expect((await read()).entry).toMatchObject({ now: BEGIN, body: String(BEGIN) });
     now = BEGIN + GRAIN_MS - 1;
     expect((await read()).source).toMatchObject({ hit: true });

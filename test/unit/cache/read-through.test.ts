@@ -104,7 +104,7 @@ describe('read-through', () => {
     expect(world.loads).toBe(1);
   });
 
-  it('leaves an entry alone when another tag is invalidated, and refills when its own is', async () => {
+  it('keeps an entry when another tag is invalidated, and refills it when its own tag is', async () => {
     const one = world.isolate();
     await world.read(one);
     world.invalidate('product:2');
@@ -199,7 +199,7 @@ describe('read-through after the time to live', () => {
     expect(answer.source).toMatchObject({ hit: false, forward: 'stale' });
   });
 
-  it('tells other caches to keep an answer for what is left of the bound, and strong ones not at all', async () => {
+  it('lets other caches keep an answer for the rest of the bound, and strong answers not at all', async () => {
     const one = world.isolate();
     const first = await world.read(one, { policy: { boundMs: 10_000 } });
     expect(first.maxAgeS).toBe(10);

@@ -43,7 +43,7 @@ it('is one call while the regional clock answers', async () => {
   expect(onSlow).not.toHaveBeenCalled();
 });
 
-it('costs a fraction of the deadline where the regional clock hangs, then nothing for a while', async () => {
+it('costs a fraction of the deadline if the regional clock hangs, and then nothing while that clock is skipped', async () => {
   const { asked, onSlow, sync } = isolateWith(never);
   const first = sync();
   await vi.advanceTimersByTimeAsync(HEDGE_MS - 1);
@@ -60,7 +60,7 @@ it('costs a fraction of the deadline where the regional clock hangs, then nothin
   expect(asked.slice(-2)).toEqual(['region', 'root']);
 });
 
-it('goes to the root at once where the regional clock fails', async () => {
+it('calls the root at once if the regional clock fails', async () => {
   const { asked, sync } = isolateWith(() => Promise.reject(new Error('gone')));
   expect(await sync()).toBe(ANSWER);
   expect(asked).toEqual(['region', 'root']);

@@ -156,7 +156,7 @@ describe('a range of the first column', () => {
     ]);
   });
 
-  it('whose bounds exclude one another has the tag of the list alone', () => {
+  it('has only the tag of the list if its bounds exclude each other', () => {
     expect(lists.most.page({ range: { gt: 9, lt: 3 }, rows: [], full: false })).toEqual(['station/most^']);
   });
 });

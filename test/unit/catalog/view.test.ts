@@ -206,7 +206,7 @@ describe('a declaration', () => {
     expect(view({ ...bare, public: true }).isPublic).toBe(true);
   });
 
-  it('has grains of time where it takes now, and of a day where it reads windows', () => {
+  it('has grains if it takes `now`, and grains of a day if it reads windowed features', () => {
     expect(view(bare).grainMs).toBeUndefined();
     expect(view({ ...bare, now: { granularityS: 60 } }).grainMs).toBe(60_000);
     const reads = (of: readonly (typeof rides | typeof lastRide)[]) =>

@@ -100,7 +100,7 @@ describe(PAGE, () => {
     ).toMatchObject({ ok: false, reason: 'days_implausible' });
   });
 
-  it('answers what it stored, from every view', async () => {
+  it('returns the stored examples from every view', async () => {
     const db = connect({ url: database.connectionString, endpoint: database.endpoint });
     const isbn = '9780141439518';
     const id = '7d0c4f86-54a1-4f0b-9c53-1f4f9a3d2b10';

@@ -172,7 +172,7 @@ describe('the tally', () => {
     expect(counted?.bins).toEqual({});
   });
 
-  it('counts an event without a type, or refused for a reason that is no rule, under its reason', () => {
+  it('counts an event under its reason if it has no type, or if that reason is not a rule', () => {
     const counted = tally(
       [{ type: 'gone.v1', time, data: {} }],
       [

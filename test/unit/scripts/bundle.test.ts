@@ -138,7 +138,7 @@ describe('publishing', () => {
       response.end(JSON.stringify({ status, code, detail: 'The reason.', ...more }));
     };
 
-  it('says what is wrong: key, bundle, model, address, folder', async () => {
+  it('reports a wrong key, bundle, model, address or folder', async () => {
     await writeBundleFolder(folder, await expectedSpendBundle());
     const to = (url: string) => publishFolder(folder, { url, key: 'k' }, 'expected-spend');
     await expect(answering(problem(401, 'unauthorized'), to)).rejects.toThrow('does not take this key');

@@ -29,7 +29,7 @@ async function invalidatedBy(id: string, effects: readonly Effect[]) {
 
 const KEY = { fleet: 'f', number: 7 };
 
-describe('what the status of an event names as invalidated', () => {
+describe('the invalidated tags in the status of an event', () => {
   it('has the changes of its own rows, and none of another event in its transaction', async () => {
     const own = [append(riderHistory, { station: 'a', rider: 'r' }), ensure(station, { id: 'a' })];
     const other = [ensure(station, { id: 'b' })];

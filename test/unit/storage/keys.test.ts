@@ -111,7 +111,7 @@ describe.each(CASES)('a key of %s', (_, definition: EntityDefinition, spelled, v
   });
 });
 
-it('stores a row that several events of a batch mention once, whatever columns its key has', async () => {
+it('stores a row once that several events of a batch mention, for any columns of its key', async () => {
   const event = (id: string, row: Parameters<typeof ensure<typeof dock>>[1]) => ({
     source: '/keys',
     id,

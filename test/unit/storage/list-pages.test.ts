@@ -205,7 +205,7 @@ describe('a page of a list', () => {
 });
 
 describe('a range of a column that is not the first of the order', () => {
-  it('is entered by an update of that column alone', async () => {
+  it('is entered by an update of only that column', async () => {
     await db.execute(sql`truncate measures`);
     const [drawn] = fc.sample(near, { numRuns: 1, seed: 5 });
     if (drawn === undefined) throw new Error('No row was drawn.');

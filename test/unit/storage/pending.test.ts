@@ -49,7 +49,7 @@ describe('a page of pending changes', () => {
     expect(pages.length).toBe(Math.ceil(count / Math.floor(PENDING_BYTES_MAX / (EVENT_BYTES + 100))));
   }, 60_000);
 
-  it('has one change that alone is larger than a page', async () => {
+  it('has a single change that is larger than a page', async () => {
     await store(2, 'x'.repeat(PENDING_BYTES_MAX + 1));
     const page = await readPending(of.db, { limit: 10 });
     expect(page.changes).toHaveLength(1);

@@ -240,7 +240,7 @@ describe('several round trips of one answer', () => {
 describe('a reflecting database', () => {
   const reflecting = () => reflect(db.$client, EPOCH).db;
 
-  it('gives every view the same answer', async () => {
+  it('returns the same answer for every view', async () => {
     const loads = (of: Database) =>
       Promise.all([
         productPage.load(of, asked({ sku: 'A1' })),
@@ -253,7 +253,7 @@ describe('a reflecting database', () => {
     expect(await loads(reflecting())).toEqual(await loads(db));
   });
 
-  it('gives the same results for every way to ask', async () => {
+  it('returns the same results for every kind of query', async () => {
     const all = sql`select 1::int as i, 2::bigint as b, 1.50::numeric as n, true as t, null as z, '{"a":[1]}'::jsonb as j,
       '2026-01-01 00:00+00'::timestamptz as at, '{a,"b c"}'::text[] as list, 3 as i`;
     const ask = async (of: Database) => ({
@@ -276,7 +276,7 @@ describe('a reflecting database', () => {
     expect(data(await ask(reflecting()))).toEqual(data(await ask(db)));
   });
 
-  it('gives the same errors, of single queries and of batches', async () => {
+  it('returns the same errors, for single queries and batches', async () => {
     const failures = async (of: Database) => {
       const queries = [
         () => of.execute(sql`select 1 / 0`),

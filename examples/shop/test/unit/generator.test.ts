@@ -49,7 +49,7 @@ function basketsByCustomer(): Set<string>[][] {
 describe('any seed', () => {
   const small = { until: UNTIL, customers: 200, products: 60, lines: 3000 };
 
-  test('gives the same lines again and others than its neighbour', () => {
+  test('gives the same lines again, and other lines than the next seed', () => {
     fc.assert(
       fc.property(fc.maxSafeInteger(), (seed) => {
         const lines = [...generateLines({ ...small, seed })];
@@ -217,7 +217,7 @@ describe('made-up ids', () => {
     }
   });
 
-  test('are told from those of real lines', () => {
+  test('are distinguishable from those of real lines', () => {
     const real = [REAL_INVOICE, REAL_SKU, REAL_CUSTOMER].map((form) => fc.stringMatching(form));
     fc.assert(
       fc.property(fc.oneof(...real), (id) => {

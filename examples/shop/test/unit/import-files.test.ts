@@ -47,7 +47,7 @@ describe('CSV', () => {
     expect(first).toEqual([LINE]);
   });
 
-  test('gzip is told by its bytes, not by its name', async () => {
+  test('recognises gzip by its bytes, not by its name', async () => {
     expect(await linesOf(await write('x.csv', gzipSync(`${HEADER_II}\n${ROW_II}\n`)))).toEqual([LINE]);
   });
 
@@ -71,7 +71,7 @@ describe('CSV', () => {
     await expect(linesOf(path)).rejects.toThrow(/found: +"id", "sku", "Quantity"\n.*missing: +invoice, sku/s);
   });
 
-  test('what cannot be read stays as it is', async () => {
+  test('keeps a value unchanged that it cannot read', async () => {
     const rows = ['1,2,,twelve,2010-02-30 10:00:00,"1,50",,EIRE', '7,8'];
     const [line, short] = await linesOf(await write('x.csv', [HEADER_II, ...rows].join('\n')));
     expect(line).toMatchObject({ quantity: 'twelve', occurredAt: '2010-02-30 10:00:00', unitPrice: '1,50' });
@@ -182,7 +182,7 @@ describe('ids', () => {
     expect(ids[2]).toMatch(/-1$/);
   });
 
-  test('a second edition behind the first repeats the ids of the days that both have', () => {
+  test('a second edition after the first repeats the ids of the days that both have', () => {
     const days = (from: number, to: number): InvoiceLine[] =>
       Array.from({ length: to - from }, (_, day) => ({
         ...LINE,

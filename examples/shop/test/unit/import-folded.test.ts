@@ -24,7 +24,7 @@ function serverOf(at: (seconds: number) => { product: number; customer: number; 
   return { server, deps };
 }
 
-it('waits until everything is relayed, and every feature has folded what was stored', async () => {
+it('waits until every change is relayed and folded', async () => {
   const { server, deps } = serverOf((seconds) => ({
     product: Math.min(110, 10 + seconds * 10),
     customer: Math.min(85, 5 + seconds * 2),
@@ -34,7 +34,7 @@ it('waits until everything is relayed, and every feature has folded what was sto
   expect(folding).toEqual({ pending: 0, unfolded: 0, ms: 40_000 });
 });
 
-it('gives up when nothing moves any more, and says what is missing', async () => {
+it('gives up when the counts stop changing, and reports the rest', async () => {
   const { server, deps } = serverOf((seconds) => ({
     product: 110,
     customer: 45,
@@ -44,7 +44,7 @@ it('gives up when nothing moves any more, and says what is missing', async () =>
   expect(folding).toEqual({ pending: 3, unfolded: 40, ms: 75_000 });
 });
 
-it('outlasts errors that pass, and takes a refusal for an answer', async () => {
+it('retries temporary errors, and stops at a refusal', async () => {
   const passing = serverOf((seconds) => (seconds < 5 ? 503 : { product: 110, customer: 85, pending: 0 }));
   expect(await waitUntilFolded(passing.server, BEFORE, STORED, passing.deps, NOTHING)).toMatchObject({
     unfolded: 0,

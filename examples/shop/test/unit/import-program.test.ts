@@ -34,7 +34,7 @@ const start = (...args: string[]) => {
   return { child, done: once(child, 'close').then(([code]) => ({ code: code as number, output })) };
 };
 
-test('Ctrl-C tells how to go on, and the same command does', { timeout: 30_000 }, async () => {
+test('Ctrl-C prints how to continue, and the same command continues', { timeout: 30_000 }, async () => {
   const args = [file, '--url', endpoint.url, '--key', 'k', '--batch', '10'];
   const { child, done } = start(...args);
   endpoint.intercept = (count, response) => {

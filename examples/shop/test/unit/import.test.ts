@@ -101,7 +101,7 @@ describe('a whole file', () => {
     expect(summarise(result.state)).toMatch(/lines +400\n.*quantity_not_positive +8$/s);
   });
 
-  test('a second run has nothing to do, and --restart sends all anew', async () => {
+  test('a second run sends nothing, and --restart sends everything again', async () => {
     await run();
     expect((await run()).kind).toBe('already_complete');
     expect(endpoint.received).toHaveLength(LINES / BATCH_LINES);
@@ -109,7 +109,7 @@ describe('a whole file', () => {
     expect(endpoint.stored.size).toBe(LINES);
   });
 
-  test('a limit is a place to go on from', async () => {
+  test('a run continues after the limit of an earlier run', async () => {
     // Line 129 is the first of two equal lines: the next run has to know that it was sent.
     const limited = await run({ limit: 129 });
     expect(limited).toMatchObject({ kind: 'limit_reached', state: { acknowledged: 129 } });
@@ -170,7 +170,7 @@ describe('back-pressure', () => {
     expect(known).toBe(0);
   });
 
-  test('an outage of ten minutes ends the run, and the next one goes on', async () => {
+  test('an outage of ten minutes ends the run, and the next run continues', async () => {
     endpoint.intercept = (count, response) => {
       if (count > 5) response.writeHead(503).end();
       return count > 5;
@@ -357,7 +357,7 @@ describe('as if today', () => {
     expect(endpoint.stored.size).toBe(LINES);
   });
 
-  test('a file that goes on after one that was moved is refused, for it would lie in the future', async () => {
+  test('refuses a file that continues one with moved dates, because its lines would be in the future', async () => {
     await run({ asIfToday: true });
     const rows = csvOf(LINES).trimEnd();
     file = join(directory, 'next.csv');

@@ -129,7 +129,7 @@ describe('a product page', () => {
   });
 });
 
-it('inserts products by one statement, in the order of their keys, whatever the lines name', () => {
+it('inserts products by one statement, in the order of their keys', () => {
   const lines = [line('1', 0), line('2', 1, { description: null }), line('3', 2, { isReturn: true })];
   const effects = lines.flatMap((one) => {
     const { id, source, effects } = judged('a', one);

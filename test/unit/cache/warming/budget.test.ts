@@ -7,7 +7,7 @@ const ACTIONS = ['take', 'earn', 'used', 'back'] as const;
 const action = fc.record({ what: fc.constantFrom(...ACTIONS), afterMs: fc.integer({ min: 0, max: 3_000 }) });
 
 describe('the budget of warming', () => {
-  it('bounds unread warms by the burst and a share of what readers read, whatever happens', () => {
+  it('limits unread warms to the burst plus a share of the reads, in any order of events', () => {
     fc.assert(
       fc.property(
         fc.array(action, { maxLength: 300 }),

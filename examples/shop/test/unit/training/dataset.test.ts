@@ -98,7 +98,7 @@ describe('snapshotAsOf', () => {
 });
 
 describe('buildDataset', () => {
-  test('labels what was bought in the label window and weighs what was left out', () => {
+  test('labels products bought in the label window, and weighs the sampled others', () => {
     const dataset = buildDataset(groupPurchases(shop), [CUTOFF], 1);
     expect(dataset.rows).toBe(dataset.origins.length);
     for (const [row, { customer, sku }] of dataset.origins.entries()) {

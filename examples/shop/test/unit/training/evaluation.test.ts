@@ -19,7 +19,7 @@ describe('scoreList', () => {
     expect(score.ndcg).toBeCloseTo(1 / Math.log2(3) / (1 + 1 / Math.log2(3)), 12);
   });
 
-  test('a hit in eleventh place is none', () => {
+  test('a hit in eleventh place does not count', () => {
     const list = [...'0123456789a'];
     expect(scoreList(list, new Set(['a']))).toEqual({ recall: 0, ndcg: 0, hit: 0 });
   });
@@ -69,7 +69,7 @@ describe('baselines', () => {
   ];
   const customer: CustomerSnapshot = { purchases_30d: 4, purchases_365d: 4, last_purchase_at: 5, items };
 
-  test('popularity answers everybody alike, repurchases come first in the other', () => {
+  test('popularity gives every customer the same list; the other baseline puts repurchases first', () => {
     expect(popularityRanker(table)(customer)).toEqual(['A1', 'B1', 'C1']);
     expect(repurchaseRanker(table)(customer)).toEqual(['B1', 'x', 'A1', 'C1']);
   });

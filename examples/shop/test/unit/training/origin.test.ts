@@ -18,7 +18,7 @@ describe('the purchases that a training reads', () => {
   const real = purchases(MIN_HISTORY_DAYS + 1);
   const madeUp = purchases(400, 'demo-');
 
-  it('are the real ones alone, where their history is long enough', () => {
+  it('are only the real ones, if their history is long enough', () => {
     const chosen = choosePurchases([...madeUp, ...real]);
     expect(chosen).toEqual({ isMadeUp: false, purchases: real, leftOut: 400, apart: 0 });
     expect(describePurchases(chosen, [{ source: '/imports/online-retail', events: real.length }])).toBe(
@@ -26,7 +26,7 @@ describe('the purchases that a training reads', () => {
     );
   });
 
-  it('are the made-up ones alone, beside a few real ones', () => {
+  it('are only the made-up ones, if there are few real ones', () => {
     const few = purchases(MIN_HISTORY_DAYS - 20);
     const mixed: Purchase = { ...few[0], sku: '20001', customer: 'demo-13001', quantity: 1, at: START };
     const chosen = choosePurchases([...few, ...madeUp, mixed]);

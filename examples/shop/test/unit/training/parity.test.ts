@@ -24,7 +24,7 @@ const purchases = fc.array(
   { maxLength: 150 },
 );
 
-test('the snapshot of training equals what the feature store answers', () => {
+test('the snapshot of training equals the answers of the feature store', () => {
   fc.assert(
     fc.property(purchases, (lines) => {
       const cells = mergeCells(
@@ -78,7 +78,7 @@ const anyHistory = fc
 
 const customerFeatures = catalog.features.filter(({ entity }) => entity.name === 'customer');
 
-test('the features of one customer among others are what training computes from history, to the last bit', () => {
+test('the features of a customer equal the values that training computes from history, to the last bit', () => {
   fc.assert(
     fc.property(anyHistory, (events) => {
       const lines = events

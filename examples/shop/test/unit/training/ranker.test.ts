@@ -79,7 +79,7 @@ describe('candidatesFor', () => {
 });
 
 describe('rankerRow', () => {
-  test('tells an own product from one that its buyers also buy', () => {
+  test('distinguishes an own product from one that its buyers also buy', () => {
     const own = named(rankerRow(buyerOf('A1'), 'A1', table, NOW));
     expect(own).toMatchObject({ own_bought: 1, own_due: 0.5, own_in_last_visit: 1, affinity_max: 0 });
     const neighbour = named(rankerRow(buyerOf('A1'), 'D1', table, NOW));
@@ -123,7 +123,7 @@ describe('topByScore', () => {
 });
 
 describe('parseCandidateTable', () => {
-  test('accepts what JSON carries', () => {
+  test('accepts a table that went through JSON', () => {
     expect(parseCandidateTable(JSON.parse(JSON.stringify(table)))).toEqual(table);
   });
 

@@ -54,6 +54,8 @@ export default defineConfig({
         hookTimeout: 120_000,
         // A quarter of the time of these short files would go into loading the same modules again.
         isolate: false,
+        // It extends zod, and only schemas that are made afterwards. Files share their modules, so it is loaded first.
+        setupFiles: ['@hono/zod-openapi'],
       }),
       ...layer('simulation', ['test/simulation'], {}),
       ...layer('kafka', ['test/kafka'], {}),

@@ -22,7 +22,7 @@ it('keeps every promise over fifty seeds', { timeout: TIMEOUT_MS }, () => {
 });
 
 it('gives the same answer for the same seed', { timeout: TIMEOUT_MS }, () => {
-  const answer = () => sim(ROOT, '--seeds', '10', '--seed', '77').stdout.replace(/ in [\d.]+ s/, '');
+  const answer = () => sim(ROOT, '--seeds', '3', '--seed', '77').stdout.replace(/ in [\d.]+ s/, '');
   expect(answer()).toBe(answer());
 });
 

@@ -25,7 +25,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   sql: { test: 'test/e2e/dev-stack.long.test.ts' },
   contracts: { ci: 'npm run contracts' },
   scaffold: { test: 'test/unit/scripts/scaffold.test.ts' },
-  'db:generate': { test: 'test/unit/scripts/generate.test.ts' },
+  'db:generate': { test: 'test/unit/scripts/generate.long.test.ts' },
   'db:capture': { test: 'test/unit/storage/capture.test.ts' },
   bundle: { test: 'test/unit/scripts/bundle.test.ts' },
   publish: { test: 'test/unit/scripts/bundle.test.ts' },

@@ -143,7 +143,8 @@ async function tryAgainOrKeep<Body extends Tried>(
       again.push({ body: { ...message, tries }, contentType: 'json', delaySeconds });
     }
   }
-  if (again.length > 0) await ports.queue.sendBatch(again);
+  if (again.length === 0) return;
+  await callPeer('queue', QUEUE_SEND_MS, () => ports.queue.sendBatch(again));
 }
 
 /** Retries a body that does not match the schema: another version of the worker may be about to be deployed. */

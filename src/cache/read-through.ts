@@ -20,6 +20,7 @@ import {
   type TagVerdict,
   withinGrain,
 } from './freshness.ts';
+import { unlessAway } from './patience.ts';
 import { type Filled, type Flight, singleFlight } from './single-flight.ts';
 import type { Tier } from './tiers/tier.ts';
 
@@ -88,6 +89,8 @@ export interface ReadThroughPorts {
   /** Returns the gate of a key, which all isolates share. */
   readonly gateOf: (key: string) => FillGatePort | undefined;
   readonly digest: (text: string) => Promise<string>;
+  /** Resolves if the database answers at all. It may hang. */
+  readonly pingOrigin: () => Promise<unknown>;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** Start of each background refresh of this isolate by key, in milliseconds since the Unix epoch. */
@@ -263,27 +266,37 @@ async function fill(
   const { epoch, seq: minStamp } = ports.follower.mirror.clock;
   const grain = grainMs === undefined ? {} : { minNow: grainAt(grainMs, ports.time.now()) };
   const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
-  let flight: Flight;
-  try {
-    const fillOnce = () => readCounted(request, ports);
-    const { time, context } = ports;
-    flight = await singleFlight(gate, { epoch, minStamp, ...grain }, fillOnce, {
-      time,
-      keepAlive: context.keepAlive,
-    });
-  } catch (error) {
-    if (stale === undefined || !isOutage(error)) throw error;
-    if (!mayStandIn({ policy, level: levelOf(request), key, ...stale }, ports.time.now())) throw error;
-    const source = { hit: false, forward: 'stale', stored: false, collapsed: false } as const;
-    return answer(stale.entry, source, request, ports, { unverified: 'origin-unavailable' });
-  }
-  const { entry, storable, shared: collapsed } = flight;
-  if (storable) {
-    for (const tier of tiersOf(request, ports))
-      ports.context.keepAlive(Promise.resolve(tier.put(key, entry)));
-  }
+  const { time, context } = ports;
+  const filling = singleFlight(gate, { epoch, minStamp, ...grain }, () => readCounted(request, ports), {
+    time,
+    keepAlive: context.keepAlive,
+  }).then((flight) => kept(flight, request, ports));
   const forward = stale === undefined ? 'uri-miss' : 'stale';
-  return answer(entry, { hit: false, forward, stored: storable, collapsed, because }, request, ports, {});
+  const filled = ({ entry, storable, shared: collapsed }: Flight) =>
+    answer(entry, { hit: false, forward, stored: storable, collapsed, because }, request, ports, {});
+  const standIn = standInOf(request, stale, time.now());
+  if (standIn === undefined) return filled(await filling);
+  const flight = await unlessAway(filling, ports.pingOrigin, time);
+  if (flight !== undefined) return filled(flight);
+  context.keepAlive(filling.catch(() => undefined));
+  const source = { hit: false, forward: 'stale', stored: false, collapsed: false } as const;
+  return answer(standIn, source, request, ports, { unverified: 'origin-unavailable' });
+}
+
+/** The entry that may be the answer if the origin is away. */
+function standInOf(request: ReadRequest, stale: Stale | undefined, nowMs: number): Entry | undefined {
+  if (stale === undefined) return undefined;
+  const { policy, key } = request;
+  return mayStandIn({ policy, level: levelOf(request), key, ...stale }, nowMs) ? stale.entry : undefined;
+}
+
+/** Stores the result of a fill in the tiers. */
+function kept(flight: Flight, request: ReadRequest, ports: ReadThroughPorts): Flight {
+  const { entry, storable } = flight;
+  if (!storable) return flight;
+  for (const tier of tiersOf(request, ports))
+    ports.context.keepAlive(Promise.resolve(tier.put(request.key, entry)));
+  return flight;
 }
 
 /** Answers from the origin without storing: the answer is correct without the clock, but there is no stamp for it. */
@@ -382,15 +395,4 @@ function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string | unde
   if (asOf === null || clock.epoch === '') return undefined;
   const seq = epoch === clock.epoch ? Math.max(clock.seq, stamp, asOf) : clock.seq;
   return formatToken({ epoch: clock.epoch, seq });
-}
-
-const OUTAGES: ReadonlySet<string> = new Set([
-  'database_unavailable',
-  'features_unavailable',
-  'model_unavailable',
-]);
-
-/** Only an outage lets an old entry stand in. A bug in a query must stay visible. */
-function isOutage(error: unknown): boolean {
-  return error instanceof Failure && OUTAGES.has(error.code);
 }

@@ -1,9 +1,8 @@
 import type { Token } from '../cache/clock/clock.ts';
 import type { SyncAnswer, SyncRequest } from '../cache/clock/mirror.ts';
-import { RegionHedge } from '../cache/clock/region-hedge.ts';
+import type { RegionHedge } from '../cache/clock/region-hedge.ts';
 import { slotsOf } from '../cache/clock/slots.ts';
 import { clockAt } from '../cache/clock/wire.ts';
-import { systemTime } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type RequestPlace, regionOf } from '../platform/regions.ts';
@@ -21,18 +20,18 @@ export async function invalidateTags(env: ClockEnv, tags: readonly string[]): Pr
   try {
     return await rootClock(env).invalidate(slotsOf(tags));
   } catch (error) {
-    throw new Failure('clock_unavailable', 'The tag clock does not answer.', {
-      retryAfterS: 1,
-      cause: error,
-    });
+    throw clockUnavailable(error);
   }
 }
 
-const regions = new RegionHedge(systemTime);
+export function clockUnavailable(cause?: unknown): Failure {
+  return new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
+}
 
 /** Syncs with the clock of the region that a request came from; with the root if that clock does not answer in time. */
 export async function syncFrom(
   env: ClockEnv,
+  regions: RegionHedge,
   place: RequestPlace,
   request: SyncRequest,
 ): Promise<SyncAnswer> {

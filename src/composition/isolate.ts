@@ -1,6 +1,8 @@
+import { sql } from 'drizzle-orm';
 import { EndedEpochs, InvalidatedChanges } from '../cache/as-of.ts';
 import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
+import { RegionHedge } from '../cache/clock/region-hedge.ts';
 import { clockAt } from '../cache/clock/wire.ts';
 import { keepForS } from '../cache/freshness.ts';
 import {
@@ -36,7 +38,7 @@ import { r2Artifacts } from '../storage/artifacts.ts';
 import { connect } from '../storage/postgres/connect.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
 import { countingQueues } from './backlog.ts';
-import { invalidateTags, syncFrom } from './clock.ts';
+import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
 import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
@@ -55,6 +57,7 @@ function keepS({ views, models }: Pick<Catalog, 'views' | 'models'>): number {
 export class Isolate {
   readonly catalog: Catalog;
   readonly follower = new ClockFollower(systemTime);
+  readonly regions = new RegionHedge(systemTime);
   readonly warmer = new Warmer(() => this.follower.mirror.clock, systemNow);
   readonly memory = new MemoryTier(MEMORY_TIER_BYTES);
   readonly models = new LoadedModels(systemTime);
@@ -133,6 +136,7 @@ export class BoundIsolate implements ViewPorts {
   readonly #onMoved: () => void;
   readonly #gateOf: (key: string) => ReturnType<typeof fillGate>;
   readonly #shards: Pick<ShardPort, 'read'>;
+  readonly #pingOrigin = async () => await this.db.execute(sql`select 1`);
 
   constructor(isolate: Isolate, env: Env) {
     const { catalog, memory, warmer } = isolate;
@@ -192,13 +196,18 @@ export class BoundIsolate implements ViewPorts {
       reflection,
       invalidated,
       ended,
+      // A read that has waited for a silent clock once does not wait for it again.
       currentEpoch: async () => {
+        if (follower.isSilent) throw clockUnavailable();
         const { epoch: current } = await clockAt(rootClock(this.env)).sync({
           ...{ epoch, sinceSeq: seq, maxAgeMs: 0, atLeast: undefined },
         });
         return current;
       },
-      invalidate: (tags: readonly string[]) => invalidateTags(this.env, tags),
+      invalidate: async (tags: readonly string[]) => {
+        if (follower.isSilent) throw clockUnavailable();
+        return await invalidateTags(this.env, tags);
+      },
       withTimeout,
       shards: this.#shards,
       keyProperties: this.isolate.keyProperties,
@@ -253,6 +262,7 @@ export class BoundIsolate implements ViewPorts {
       time: systemTime,
       gateOf: this.#gateOf,
       digest: sha256Hex,
+      pingOrigin: this.#pingOrigin,
       random: systemRandom,
       refreshing: this.#refreshing,
       filled: this.observation.filled,
@@ -261,7 +271,7 @@ export class BoundIsolate implements ViewPorts {
 
   #context(scope: RequestScope): FollowerContext {
     return {
-      parent: { sync: (request) => syncFrom(this.env, scope.place(), request) },
+      parent: { sync: (request) => syncFrom(this.env, this.isolate.regions, scope.place(), request) },
       keepAlive: (promise) => scope.keepAlive(promise),
       onMoved: this.#onMoved,
     };

@@ -12,13 +12,16 @@ import { kafkaSource } from './objects.ts';
  * Starts a reader for each partition of the source topics that has none. It does nothing if Kafka is not configured.
  *
  * @returns the number of partitions. Topics that do not exist yet have none.
+ * @throws Failure `kafka_unavailable` if the bridge or a reader does not answer.
  */
 export async function startKafkaSources(env: Env): Promise<number> {
-  const partitions = await sourcePartitions(env);
-  await Promise.all(
-    partitions.map(({ topic, partition }) => kafkaSource(env, topic, partition).start(topic, partition)),
-  );
-  return partitions.length;
+  return await asking(async () => {
+    const partitions = await sourcePartitions(env);
+    await Promise.all(
+      partitions.map(({ topic, partition }) => kafkaSource(env, topic, partition).start(topic, partition)),
+    );
+    return partitions.length;
+  });
 }
 
 /**
@@ -26,7 +29,7 @@ export async function startKafkaSources(env: Env): Promise<number> {
  *
  * @returns the offset.
  * @throws Failure `not_found` for a partition that is not a source, `invalid_request` for an offset that the partition
- *   does not have, `kafka_unavailable` if the bridge does not answer.
+ *   does not have, `kafka_unavailable` if the bridge or the reader does not answer.
  */
 export async function seekKafka(
   env: Env,
@@ -46,7 +49,7 @@ export async function seekKafka(
       `The partition begins at offset ${earliest} and its next record gets ${latest}: name an offset from ${earliest} to ${latest}.`,
       { pointer: '/to' },
     );
-  await kafkaSource(env, at.topic, at.partition).seek(at.topic, at.partition, offset);
+  await asking(() => kafkaSource(env, at.topic, at.partition).seek(at.topic, at.partition, offset));
   return offset;
 }
 
@@ -90,7 +93,12 @@ export async function kafkaReport(env: Env): Promise<PartitionReport[]> {
 }
 
 async function asking<T>(call: () => Promise<T>): Promise<T> {
-  return await calling(call, 'kafka_unavailable', 'The Kafka REST bridge does not answer.', 5);
+  return await calling(
+    call,
+    'kafka_unavailable',
+    'The Kafka REST bridge, or a reader of a partition, does not answer.',
+    5,
+  );
 }
 
 /** @throws Failure `queue_unavailable` */

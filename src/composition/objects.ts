@@ -1,5 +1,4 @@
 import { ENTER_TIMEOUT_MS } from '../cache/single-flight.ts';
-import { WAIT_MS } from '../pipeline/feed/stream.ts';
 import { peerStub } from '../platform/peer.ts';
 import type { Region } from '../platform/regions.ts';
 import type { Env } from './env.ts';
@@ -11,6 +10,8 @@ import type { Env } from './env.ts';
 
 /** A read waits for these, so they leave time for another way to answer within a second. */
 const READ_MS = 900;
+/** People and scrapers wait for these, and there is nothing else to show. */
+const REPORT_MS = 2_000;
 /** A write or a consumer waits for these, and repeats what did not answer. */
 const WRITE_MS = 5_000;
 /** A request that waits for its events waits for this sweep: as long as for one statement of the database. */
@@ -30,7 +31,11 @@ export function regionalClock(env: Pick<Env, 'TAG_CLOCK'>, region: Region) {
 
 /** A shard by its name, `<entity>/<n>`. */
 export function featureShard(env: Pick<Env, 'FEATURE_SHARD'>, shard: string) {
-  return peerStub('feature-shard', env.FEATURE_SHARD.getByName(shard), { default: LONG_MS, read: READ_MS });
+  return peerStub('feature-shard', env.FEATURE_SHARD.getByName(shard), {
+    default: LONG_MS,
+    read: READ_MS,
+    foldedEvents: REPORT_MS,
+  });
 }
 
 export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'>) {
@@ -40,17 +45,23 @@ export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'>) {
 
 /** The object that adds up the counters of all isolates. */
 export function cacheStats(env: Pick<Env, 'CACHE_STATS'>) {
-  return peerStub('cache-stats', env.CACHE_STATS.getByName('main'), { default: WRITE_MS });
+  const deadlines = { default: WRITE_MS, report: REPORT_MS };
+  return peerStub('cache-stats', env.CACHE_STATS.getByName('main'), deadlines);
 }
 
 /** The object that counts the quality of all events. */
 export function qualityWindow(env: Pick<Env, 'QUALITY_WINDOW'>) {
-  return peerStub('quality-window', env.QUALITY_WINDOW.getByName('main'), { default: WRITE_MS });
+  const deadlines = { default: WRITE_MS, counts: REPORT_MS };
+  return peerStub('quality-window', env.QUALITY_WINDOW.getByName('main'), deadlines);
 }
 
-/** The log of all changes, for live feeds. `next` waits for a change. */
-export function changeFeed(env: Pick<Env, 'CHANGE_FEED'>) {
-  const deadlines = { default: WRITE_MS, next: WAIT_MS + WRITE_MS, append: LONG_MS };
+/**
+ * The log of all changes, for live feeds.
+ *
+ * @param waitMs how long `next` waits for a change.
+ */
+export function changeFeed(env: Pick<Env, 'CHANGE_FEED'>, waitMs = 0) {
+  const deadlines = { default: WRITE_MS, next: waitMs + READ_MS, status: REPORT_MS, append: LONG_MS };
   return peerStub('change-feed', env.CHANGE_FEED.getByName('main'), deadlines);
 }
 
@@ -62,7 +73,7 @@ export function queuedEvents(env: Pick<Env, 'QUEUED_EVENTS'>, shard: number) {
 /** The reader of one partition of a topic. */
 export function kafkaSource(env: Pick<Env, 'KAFKA_SOURCE'>, topic: string, partition: number) {
   const stub = env.KAFKA_SOURCE.getByName(`${topic}/${partition}`);
-  return peerStub('kafka-source', stub, { default: WRITE_MS });
+  return peerStub('kafka-source', stub, { default: WRITE_MS, status: REPORT_MS });
 }
 
 /** The fill gate of one cache key, named after the key. `enter` waits for the fill of another request. */

@@ -59,6 +59,16 @@ import { writePorts } from './writing.ts';
  */
 const LINEAGE_PAUSE_MS = 1_000;
 
+/** @throws Failure `features_unavailable` */
+async function askShards<T>(ask: () => Promise<T>): Promise<T> {
+  return await calling(
+    ask,
+    'features_unavailable',
+    'The feature store does not answer. Try again shortly.',
+    1,
+  );
+}
+
 /** The ports of one request. A route that asks for its part creates only that part. */
 export class RequestPorts implements GatewayPorts {
   readonly #bound: BoundIsolate;
@@ -78,17 +88,20 @@ export class RequestPorts implements GatewayPorts {
     return {
       registry,
       invalidate: this.#invalidate,
-      sweepOutbox: () => outboxRelay(env).sweep(),
+      sweepOutbox: () =>
+        calling(() => outboxRelay(env).sweep(), 'relay_unavailable', 'The relay did not end its sweep.', 5),
       pipeline: async (source) => {
         const [stored, quarantine, pending, pruned] = await guarded(() =>
           Promise.all([countStored(db, source), countByReason(db, source), countPending(db), readPruned(db)]),
         );
         const entities = [...new Set(isolate.catalog.features.map(({ entity }) => entity.name))];
-        const folded = await Promise.all(
-          entities.map(async (entity) => {
-            const counts = shardsOf(entity).map((shard) => featureShard(env, shard).foldedEvents());
-            return [entity, (await Promise.all(counts)).reduce((sum, events) => sum + events, 0)] as const;
-          }),
+        const folded = await askShards(() =>
+          Promise.all(
+            entities.map(async (entity) => {
+              const counts = shardsOf(entity).map((shard) => featureShard(env, shard).foldedEvents());
+              return [entity, (await Promise.all(counts)).reduce((sum, events) => sum + events, 0)] as const;
+            }),
+          ),
         );
         const features = { folded: Object.fromEntries(folded) };
         return { events: { stored }, quarantine, outbox: { pending }, features, pruned };
@@ -147,7 +160,7 @@ export class RequestPorts implements GatewayPorts {
     const { env } = this.#bound;
     return {
       next: async (question) => {
-        const ask = () => changeFeed(env).next(question);
+        const ask = () => changeFeed(env, question.waitMs).next(question);
         const page = await calling(ask, 'feed_unavailable', 'The feed does not answer.', 5);
         if (page !== null) return page;
         throw new Failure(
@@ -166,13 +179,13 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get health(): GatewayPorts['health'] {
-    const { config, env, db } = this.#bound;
+    const { config, env, db, registry } = this.#bound;
     return {
       instance: config.instanceId,
       database: async () => void (await db.execute(sql`select 1`)),
       clock: async () =>
         void (await rootClock(env).sync({ epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined })),
-      artifacts: async () => void (await env.MODELS.head('health')),
+      artifacts: async () => void (await registry.store.get('health')),
     };
   }
 
@@ -291,7 +304,8 @@ export class RequestPorts implements GatewayPorts {
         ),
       digest: async () => {
         const shards = allShards(isolate.catalog.features);
-        return addDigests(await Promise.all(shards.map(({ shard }) => rebuildShards(env).digest(shard))));
+        const digests = () => Promise.all(shards.map(({ shard }) => rebuildShards(env).digest(shard)));
+        return addDigests(await askShards(digests));
       },
     };
   }

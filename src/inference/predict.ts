@@ -51,12 +51,13 @@ export async function predict(
   assertRequestFits(definition, request, pointerPrefix);
   const entity = definition.entity.name;
   const now = ports.now();
-  const [manifest, features] = await Promise.all([
-    ports.champion(),
+  const [champion, features] = await Promise.all([
+    championOr(ports),
     readFeatures(entity, [key], now, ports.shards),
   ]);
   const row = usedFeatures(definition, features[0] ?? {});
-  const { answer, degraded } = await outcomeOf(definition, manifest, { row, request, now }, ports);
+  const manifest = champion instanceof Failure ? null : champion;
+  const { answer, degraded } = await outcomeOf(definition, champion, { row, request, now }, ports);
   const predictionId = ports.newId();
   const source = degraded === undefined ? 'model' : 'fallback';
   if (manifest !== null) {
@@ -78,18 +79,29 @@ export async function predict(
   };
 }
 
+/** The manifest of the champion, or the failure if it cannot be read. */
+async function championOr(ports: PredictPorts): Promise<Manifest | null | Failure> {
+  try {
+    return await ports.champion();
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'model_unavailable') return error;
+    throw error;
+  }
+}
+
 async function outcomeOf(
   definition: PredictionModel,
-  manifest: Manifest | null,
+  manifest: Manifest | null | Failure,
   { row, request, now }: { row: FeatureRow; request: RequestValues; now: number },
   ports: PredictPorts,
 ): Promise<Outcome> {
   const standIn = (degraded: PredictionDegraded, failure: Failure): Outcome => {
-    const answer = fallbackOf(definition, manifest);
+    const answer = fallbackOf(definition, manifest instanceof Failure ? null : manifest);
     if (answer === undefined) throw failure;
     log('warn', 'A model failed; its fallback answers.', { 'event.action': 'predict', degraded }, failure);
     return { answer, degraded };
   };
+  if (manifest instanceof Failure) return standIn('model_unavailable', manifest);
   if (manifest === null) return standIn('model_unavailable', unpublished(definition.name));
   let model: LoadedModel;
   try {

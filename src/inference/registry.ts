@@ -1,5 +1,5 @@
 import type { Candidates, ModelDefinition, RankingModel } from '../define/model.ts';
-import { Failure } from '../platform/failure.ts';
+import { calling, Failure } from '../platform/failure.ts';
 import { assertClassOrder, isAnswer } from './answer.ts';
 import { assertDigest, type Bundle, type Golden, Manifest, versionOf } from './bundle.ts';
 import { assertDeclared, assertGraph } from './declared.ts';
@@ -71,10 +71,11 @@ export async function publish(
 /**
  * The manifest of the champion, or `undefined` if no version has been published.
  *
- * @throws Failure `model_unavailable` as `parseManifest` does.
+ * @throws Failure `model_unavailable` if the store does not answer, and as `parseManifest` does.
  */
 export async function readChampion(name: string, store: ArtifactStore): Promise<Manifest | undefined> {
-  const bytes = await store.get(championKey(name));
+  const read = () => store.get(championKey(name));
+  const bytes = await calling(read, 'model_unavailable', 'The store of the models does not answer.', 5);
   return bytes === undefined ? undefined : parseManifest(name, JSON.parse(new TextDecoder().decode(bytes)));
 }
 

@@ -1,6 +1,6 @@
 import { Kafka, UpstashError } from '@upstash/kafka';
 import * as z from 'zod';
-import { withTimeout } from '../platform/clock.ts';
+import { callPeer } from '../platform/peer.ts';
 
 /** Address and credentials of a Kafka REST server. */
 export interface KafkaAccess {
@@ -114,11 +114,7 @@ export async function partitionCounts(access: KafkaAccess): Promise<ReadonlyMap<
   return new Map(Object.entries(z.record(z.string(), z.int().positive()).parse(topics)));
 }
 
-/** @throws Error after `CALL_TIMEOUT_MS`. The call cannot be cancelled, so it may still take effect. */
+/** @throws PeerTimeout after `CALL_TIMEOUT_MS`. The call cannot be cancelled, so it may still take effect. */
 function answer<T>(call: Promise<T>): Promise<T> {
-  return withTimeout(
-    call,
-    CALL_TIMEOUT_MS,
-    () => new Error(`The Kafka REST bridge did not answer within ${CALL_TIMEOUT_MS} ms.`),
-  );
+  return callPeer('kafka', CALL_TIMEOUT_MS, () => call);
 }

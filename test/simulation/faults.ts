@@ -42,10 +42,10 @@ export const FAULTS: readonly Fault[] = [
     'the stamp is taken when the entry is written',
     FEW,
     READ_THROUGH,
-    'ports.context.keepAlive(Promise.resolve(tier.put(key, entry)));\n  }\n  const forward',
-    'ports.context.keepAlive(Promise.resolve(tier.put(key, { ...entry, stamp: ports.follower.mirror.clock.seq })));\n  }\n  const forward',
+    'ports.context.keepAlive(Promise.resolve(tier.put(request.key, entry)));',
+    'ports.context.keepAlive(Promise.resolve(tier.put(request.key, { ...entry, stamp: ports.follower.mirror.clock.seq })));',
   ),
-  fault('a version is overwritten instead of raised', FEW, CLOCK, '  if (seq <= current) return;\n', ''),
+  fault('a version is overwritten instead of raised', MANY, CLOCK, '  if (seq <= current) return;\n', ''),
   fault(
     'a late change is dropped because a later one was seen',
     FEW,
@@ -188,9 +188,9 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'any failure, not only an outage, is stood in for by an old answer',
     FEW,
-    READ_THROUGH,
-    'if (stale === undefined || !isOutage(error)) throw error;',
-    'if (stale === undefined) throw error;',
+    'src/cache/patience.ts',
+    'if (!isOutage(error)) throw error;',
+    'void isOutage(error);',
   ),
   fault(
     'an old answer stands in for strong and session readers, too',
@@ -198,6 +198,13 @@ export const FAULTS: readonly Fault[] = [
     'src/cache/freshness.ts',
     "if (policy.staleIfErrorFor === 'bounded' && isPromisedTheClock(level)) return false;",
     'void isPromisedTheClock(level);',
+  ),
+  fault(
+    'an old answer stands in for a database that is slow and answers',
+    FEW,
+    'src/cache/patience.ts',
+    'if (answered !== true) return undefined;',
+    'if (answered !== undefined) return undefined;',
   ),
   fault(
     'a sync is waited for without a deadline',

@@ -79,6 +79,7 @@ export class RegionMachine extends Machine {
 export class IsolateMachine extends Machine {
   readonly region: RegionMachine;
   readonly time: Time;
+  readonly #newFollower: () => ClockFollower;
   follower: ClockFollower;
   memory = new MemoryTier(1_000_000);
   refreshing = new Map<string, number>();
@@ -86,17 +87,19 @@ export class IsolateMachine extends Machine {
   ended = new EndedEpochs();
   regionHedge: RegionHedge;
 
-  constructor(name: string, region: RegionMachine, time: Time) {
+  /** @param waitsForSilent whether each reader waits for a clock that was silent before. */
+  constructor(name: string, region: RegionMachine, time: Time, waitsForSilent: boolean) {
     super(name);
     this.region = region;
     this.time = time;
-    this.follower = new ClockFollower(time);
+    this.#newFollower = () => (waitsForSilent ? new ClockFollower(time, 0) : new ClockFollower(time));
+    this.follower = this.#newFollower();
     this.regionHedge = new RegionHedge(time);
   }
 
   override restart(): void {
     super.restart();
-    this.follower = new ClockFollower(this.time);
+    this.follower = this.#newFollower();
     this.regionHedge = new RegionHedge(this.time);
     this.memory = new MemoryTier(1_000_000);
     this.refreshing = new Map();

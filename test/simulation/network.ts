@@ -94,6 +94,8 @@ export class Network {
   readonly #hung = new Map<string, Hang>();
   /** When a message between two machines was last lost, or an answer withheld. */
   readonly #troubledMs = new Map<string, number>();
+  /** When a message between two machines last arrived that took unusually long. */
+  readonly #lateMs = new Map<string, number>();
 
   constructor(scheduler: Scheduler, chance: Chance, faults: NetworkFaults) {
     this.#scheduler = scheduler;
@@ -126,6 +128,11 @@ export class Network {
   /** Whether all messages between two machines have arrived since a moment. */
   isSoundSince(a: Machine, b: Machine, sinceMs: number): boolean {
     return (this.#troubledMs.get(linkOf(a, b)) ?? Number.NEGATIVE_INFINITY) < sinceMs;
+  }
+
+  /** Whether no message between two machines has taken unusually long since a moment. */
+  isPromptSince(a: Machine, b: Machine, sinceMs: number): boolean {
+    return (this.#lateMs.get(linkOf(a, b)) ?? Number.NEGATIVE_INFINITY) < sinceMs;
   }
 
   #trouble(a: Machine, b: Machine): void {
@@ -173,7 +180,9 @@ export class Network {
     const { loss, silence, late, lateMsMax } = this.#faults;
     const usualMsMax = this.#usualMsMax.get(linkOf(from, to)) ?? USUAL_MS_MAX;
     const mostMs = chance.happens(link, late) ? lateMsMax : usualMsMax;
-    await this.#scheduler.sleep(Math.round(chance.between(link, 1, mostMs)));
+    const takesMs = Math.round(chance.between(link, 1, mostMs));
+    if (takesMs > usualMsMax) this.#lateMs.set(linkOf(from, to), this.#scheduler.nowMs + takesMs);
+    await this.#scheduler.sleep(takesMs);
     if (chance.happens(link, silence)) {
       this.#trouble(from, to);
       await never();

@@ -53,8 +53,9 @@ export interface Plan {
   /** How far behind KV may be, in milliseconds. */
   readonly kvLagMsMax: number;
   /**
-   * Whether isolates ask the root beside a slow region (region-hedge.ts), or only after the region has failed. Without
-   * the hedge, more answers of regions arrive late and out of order.
+   * Whether isolates ask the root beside a slow region (region-hedge.ts), or only after the region has failed; and
+   * whether readers do not wait for a clock that was silent (follower.ts). Without both, more answers of regions arrive
+   * late and out of order, and more readers wait behind each other.
    */
   readonly hedgesRegions: boolean;
   readonly steps: readonly Step[];

@@ -24,6 +24,8 @@ export interface Circumstances {
   readonly epochs: readonly [string, string];
   /** Whether a message between the reader's isolate and the database was lost or hung, or the database was down. */
   readonly isDatabaseInReach: boolean;
+  /** Whether, besides, no message between them took unusually long. The database's own work may have taken long. */
+  readonly isDatabasePrompt: boolean;
   /** Whether a query had a defect. */
   readonly hasDefect: boolean;
 }
@@ -46,9 +48,9 @@ export function judgeFailure(what: string, error: unknown, seen: Circumstances):
   return hasDefect ? [] : refusal('wrong-code');
 }
 
-/** Judges an answer by an old entry that stands in for the database: only an outage excuses it. */
-export function judgeStandIn(what: string, { begun, endedMs, isDatabaseInReach }: Circumstances): Refusal[] {
-  if (!isDatabaseInReach) return [];
+/** Judges an answer by an old entry that stands in for the database: an outage excuses it, and slow work does not. */
+export function judgeStandIn(what: string, { begun, endedMs, isDatabasePrompt }: Circumstances): Refusal[] {
+  if (!isDatabasePrompt) return [];
   return [{ rule: 'wrong-stand-in', what, begunMs: begun.ms, endedMs }];
 }
 

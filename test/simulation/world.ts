@@ -135,7 +135,10 @@ export class World {
       this.#network.stretch(this.#root, region, plan.network.rootMsMax);
     this.#isolates = REGIONS_OF_WORLD.flatMap((region) =>
       Array.from({ length: ISOLATES_A_REGION }, () => this.#region(region)),
-    ).map((region, n) => new IsolateMachine(`isolate ${n}`, region, this.#timeOf(`isolate ${n}`)));
+    ).map(
+      (region, n) =>
+        new IsolateMachine(`isolate ${n}`, region, this.#timeOf(`isolate ${n}`), !plan.hedgesRegions),
+    );
     this.#gates = new Map(
       KEYS.map((key) => [key, new GateMachine(key, this.#timeOf(`gate of ${key}`), scheduler)]),
     );
@@ -218,15 +221,19 @@ export class World {
   #watch(isolate: IsolateMachine, begun: ReadRecord['begun'], token: Token | undefined): () => Circumstances {
     const epoch = this.#root.epoch;
     const since = begun.ms;
-    return () => ({
-      begun,
-      endedMs: this.scheduler.nowMs,
-      token,
-      epochs: [epoch, this.#root.epoch],
-      isDatabaseInReach:
-        this.#network.isSoundSince(isolate, this.origin, since) && this.origin.lastDownMs < since,
-      hasDefect: this.origin.lastDefectMs >= since,
-    });
+    return () => {
+      const isDatabaseInReach =
+        this.#network.isSoundSince(isolate, this.origin, since) && this.origin.lastDownMs < since;
+      return {
+        begun,
+        endedMs: this.scheduler.nowMs,
+        token,
+        epochs: [epoch, this.#root.epoch],
+        isDatabaseInReach,
+        isDatabasePrompt: isDatabaseInReach && this.#network.isPromptSince(isolate, this.origin, since),
+        hasDefect: this.origin.lastDefectMs >= since,
+      };
+    };
   }
 
   /** A client's write through an isolate, acknowledged once it is invalidated. */
@@ -339,6 +346,7 @@ export class World {
           return this.#gate(isolate, key);
         },
         digest: async (text) => String(hashText(text)),
+        pingOrigin: () => this.#toOrigin(isolate, () => undefined),
         random: () => this.#chance.draw(`${isolate.name} refreshes`),
         refreshing,
       },

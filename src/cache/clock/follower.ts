@@ -32,6 +32,10 @@ export interface FreshnessNeed {
  * within a second.
  */
 const SYNC_TIMEOUT_MS = 900;
+/** A sync that fails only after this long has found a silent clock, in milliseconds. One that fails sooner is repeated. */
+const SILENT_AFTER_MS = 800;
+/** How long after such a sync readers do not wait for another one, in milliseconds, unless one succeeds. */
+const SILENT_MS = 5_000;
 
 interface SyncInFlight {
   readonly sentTicket: number;
@@ -44,18 +48,25 @@ type SyncOutcome = { readonly ok: true } | { readonly ok: false; readonly error:
  * Keeps a mirror as fresh as its readers need, with few calls: at most one sync is in flight, and a reader may join
  * it only if it was sent after the reader began. A counter orders readers and syncs, not a clock.
  *
- * A cancelled request cancels its calls, so every wait for another request's sync has a timeout.
+ * A cancelled request cancels its calls, so every wait for another request's sync has a timeout. A clock that hangs costs
+ * a reader one timeout. While it stays silent, readers fail at once and leave a sync behind that finds out when the clock
+ * answers again.
  */
 export class ClockFollower {
   readonly mirror: Mirror = newMirror();
   readonly #time: Time;
+  readonly #silentMs: number;
   #ticket = 0;
   /** When the newest sync was sent, whether it succeeded or not. */
   #lastSentAtMs = Number.NEGATIVE_INFINITY;
   #inFlight: SyncInFlight | undefined;
+  /** When the newest sync found the clock silent; undefined once a sync has succeeded. */
+  #silentAtMs: number | undefined;
 
-  constructor(time: Time) {
+  /** @param silentMs how long readers do not wait for a clock that was silent; 0 makes each of them wait. */
+  constructor(time: Time, silentMs: number = SILENT_MS) {
     this.#time = time;
+    this.#silentMs = silentMs;
   }
 
   /** Returns a ticket that orders this request against the syncs. */
@@ -138,18 +149,24 @@ export class ClockFollower {
 
   /** Resolves after a sync that was sent after `ticket` and that asked for at least `need`. */
   async #syncAfter(ticket: number, need: FreshnessNeed, context: FollowerContext): Promise<void> {
+    if (this.isSilent) {
+      if (this.#inFlight === undefined) this.#send(need, context);
+      throw unavailable(undefined);
+    }
     let earlier = this.#inFlight;
     while (earlier !== undefined && !mayJoin(earlier, ticket, need)) {
-      await this.#outcome(earlier);
+      const { ok } = await this.#outcome(earlier);
       if (this.#satisfies(need)) return;
+      if (!ok && this.isSilent) throw unavailable(undefined);
       earlier = this.#inFlight;
     }
     const outcome = await this.#outcome(earlier ?? this.#send(need, context));
-    if (outcome.ok) return;
-    throw new Failure('clock_unavailable', 'The tag clock did not answer. Retry the request.', {
-      retryAfterS: 1,
-      cause: outcome.error,
-    });
+    if (!outcome.ok) throw unavailable(outcome.error);
+  }
+
+  /** Whether the clock has lately not answered in time. */
+  get isSilent(): boolean {
+    return this.#silentAtMs !== undefined && this.#time.now() - this.#silentAtMs < this.#silentMs;
   }
 
   #send(need: FreshnessNeed, { parent, keepAlive, onMoved }: FollowerContext): SyncInFlight {
@@ -170,13 +187,18 @@ export class ClockFollower {
         () => new Error(`The clock's parent did not answer within ${SYNC_TIMEOUT_MS} ms.`),
       )
       .then((answer): SyncOutcome => {
+        this.#silentAtMs = undefined;
         const { clock: before } = this.mirror;
         const { seq } = before;
         applySync(this.mirror, answer, sent);
         if (this.mirror.clock !== before || before.seq !== seq) onMoved?.();
         return { ok: true };
       })
-      .catch((error: unknown): SyncOutcome => ({ ok: false, error }))
+      .catch((error: unknown): SyncOutcome => {
+        const nowMs = this.#time.now();
+        if (nowMs - sent.atMs >= SILENT_AFTER_MS) this.#silentAtMs = nowMs;
+        return { ok: false, error };
+      })
       .finally(() => {
         if (this.#inFlight === sync) this.#inFlight = undefined;
       });
@@ -199,6 +221,13 @@ export class ClockFollower {
       return { ok: false, error };
     }
   }
+}
+
+function unavailable(cause: unknown): Failure {
+  return new Failure('clock_unavailable', 'The tag clock did not answer. Retry the request.', {
+    retryAfterS: 1,
+    ...(cause === undefined ? {} : { cause }),
+  });
 }
 
 /** A sync that was sent before the reader began may miss an invalidation that the reader has to see. */

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { encodeDelta } from '../../../src/cache/clock/delta.ts';
 import { ClockFollower, type FollowerContext } from '../../../src/cache/clock/follower.ts';
@@ -167,5 +167,80 @@ describe('a follower', () => {
     const second = follower.ensure(BOUNDED, follower.begin(), context);
     calls[1]?.answer();
     await second;
+  });
+});
+
+describe('a follower whose parent hangs', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+  const UNAVAILABLE = { code: 'clock_unavailable' };
+  const now = () => Date.now();
+
+  /** What came of a reader, and after how long. */
+  async function outcomeOf(reading: Promise<void>) {
+    const begun = Date.now();
+    const outcome = await reading.then(
+      () => 'synced',
+      (error: { code?: string }) => error.code,
+    );
+    return { outcome, afterMs: Date.now() - begun };
+  }
+
+  it('costs readers at most one timeout, also those that wait behind another reader', async () => {
+    const { calls, context } = controlledRoot();
+    const follower = new ClockFollower(timeOf(now));
+    const first = outcomeOf(follower.ensure(BOUNDED, follower.begin(), context));
+    const second = outcomeOf(follower.ensure(STRONG, follower.begin(), context));
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(await Promise.all([first, second])).toEqual([
+      { outcome: 'clock_unavailable', afterMs: 900 },
+      { outcome: 'clock_unavailable', afterMs: 900 },
+    ]);
+    expect(calls).toHaveLength(1);
+  });
+
+  it('fails readers at once while it is silent, and has one sync look whether it answers again', async () => {
+    const { calls, context } = controlledRoot();
+    const follower = new ClockFollower(timeOf(now));
+    const first = follower.ensure(BOUNDED, follower.begin(), context);
+    const failing = expect(first).rejects.toMatchObject(UNAVAILABLE);
+    await vi.advanceTimersByTimeAsync(900);
+    await failing;
+    for (let n = 0; n < 10; n += 1)
+      expect(await outcomeOf(follower.ensure(STRONG, follower.begin(), context))).toEqual({
+        outcome: 'clock_unavailable',
+        afterMs: 0,
+      });
+    expect(calls).toHaveLength(2);
+    calls[1]?.answer();
+    await vi.advanceTimersByTimeAsync(0);
+    await follower.ensure(BOUNDED, follower.begin(), context);
+    const strong = follower.ensure(STRONG, follower.begin(), context);
+    expect(calls).toHaveLength(3);
+    calls[2]?.answer();
+    await strong;
+  });
+
+  it('is waited for again after a while without readers, and after an error that came at once', async () => {
+    const { calls, context } = controlledRoot();
+    const follower = new ClockFollower(timeOf(now));
+    const first = expect(follower.ensure(BOUNDED, follower.begin(), context)).rejects.toMatchObject(
+      UNAVAILABLE,
+    );
+    await vi.advanceTimersByTimeAsync(900);
+    await first;
+    await vi.advanceTimersByTimeAsync(5_000);
+    for (const call of [1, 2]) {
+      const failing = expect(follower.ensure(BOUNDED, follower.begin(), context)).rejects.toMatchObject(
+        UNAVAILABLE,
+      );
+      expect(calls).toHaveLength(call + 1);
+      calls[call]?.fail(new Error('reset'));
+      await failing;
+    }
   });
 });

@@ -48,6 +48,7 @@ beforeEach(() => {
     time,
     gateOf: () => undefined,
     digest: sha256Hex,
+    pingOrigin: async () => undefined,
     random: () => 0,
     refreshing: new Map(),
   };

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { encodeDelta } from '../../../src/cache/clock/delta.ts';
 import { ClockFollower } from '../../../src/cache/clock/follower.ts';
@@ -46,6 +46,7 @@ class World {
       time: { now: () => this.now, withTimeout },
       gateOf: () => undefined,
       digest: sha256Hex,
+      pingOrigin: async () => undefined,
       // No early refresh: those have tests of their own.
       random: () => 0,
       refreshing: new Map(),
@@ -343,5 +344,32 @@ describe('read-through without its origin', () => {
     world.originFails = outage();
     world.now += (POLICY.ttlS + POLICY.staleIfErrorS + 1) * 1_000;
     await expect(world.read(one)).rejects.toMatchObject({ code: 'database_unavailable' });
+  });
+
+  it('does not wait for an origin that hangs, and keeps its answer when that comes late', async () => {
+    vi.useFakeTimers();
+    try {
+      const one = { ...world.isolate(), pingOrigin: () => new Promise(() => undefined) };
+      await world.read(one);
+      world.invalidate('product:1');
+      world.now += POLICY.boundMs + 1;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      world.originIsSlow = promise;
+      world.value = 'v2';
+      const begun = Date.now();
+      const reading = Promise.resolve(world.read(one)).then((standIn) => {
+        expect(Date.now() - begun).toBeLessThan(1_000);
+        expect(standIn).toMatchObject({ unverified: 'origin-unavailable', entry: { body: '"v1"' } });
+      });
+      const promised = world.read(one, { level: 'strong' });
+      await vi.advanceTimersByTimeAsync(1_000);
+      await reading;
+      resolve();
+      expect((await promised).entry.body).toBe('"v2"');
+      await vi.advanceTimersByTimeAsync(0);
+      expect(await world.read(one)).toMatchObject({ source: { hit: true }, entry: { body: '"v2"' } });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

@@ -44,7 +44,7 @@ const float = (...values: number[]): Tensor => ({
 const present = (value: number | null): FeatureValue => ({ value, status: 'PRESENT', eventAt: NOW });
 
 interface World {
-  readonly manifest?: Manifest | null;
+  readonly manifest?: Manifest | null | Failure;
   readonly features?: FeatureRow;
   readonly graphInputs?: readonly TensorSignature[];
   readonly run?: (given: Tensors) => Tensors;
@@ -66,7 +66,10 @@ async function predicted(
     definition,
     { key: 'ada', request, pointerPrefix: '/request/' },
     {
-      champion: async () => manifest,
+      champion: async () => {
+        if (manifest instanceof Failure) throw manifest;
+        return manifest;
+      },
       load: load ?? (async (of) => ({ manifest: of, graph, candidates: undefined })),
       shards: { read: async () => [features] },
       now: () => NOW,
@@ -139,6 +142,7 @@ describe('the row', () => {
 });
 
 describe('the fallback', () => {
+  const AWAY = new Failure('model_unavailable', 'The store of the models does not answer.');
   const unavailable = async () => {
     throw new Failure('model_unavailable', 'The model cannot be loaded.');
   };
@@ -152,6 +156,7 @@ describe('the fallback', () => {
 
   it.each([
     ['no version is published', { manifest: null }, 'model_unavailable'],
+    ['the manifest cannot be read', { manifest: AWAY }, 'model_unavailable'],
     ['the version cannot be loaded', { load: unavailable }, 'model_unavailable'],
     [
       'the graph fails',
@@ -178,7 +183,10 @@ describe('the fallback', () => {
     expect(await predicted(shipped, { manifest, load: unavailable })).toMatchObject({
       value: { value: 3.5 },
     });
-    await expect(predicted(shipped, { manifest: null })).rejects.toMatchObject({ code: 'model_unavailable' });
+    for (const unknown of [null, AWAY])
+      await expect(predicted(shipped, { manifest: unknown })).rejects.toMatchObject({
+        code: 'model_unavailable',
+      });
   });
 });
 

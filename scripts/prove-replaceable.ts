@@ -36,12 +36,15 @@ interface Step {
 }
 
 function stepsOf(tests: string, instead: string): Step[] {
-  const projects = tests === 'all' ? [] : tests.split(',').flatMap((name) => ['--project', name]);
+  const projects = tests.split(',').flatMap((name) => ['--project', name]);
   return [
     { name: 'scaffold', command: ['npm', 'run', 'scaffold', '--', '--example', instead] },
     { name: 'check', command: ['npm', 'run', 'check'] },
     { name: 'contracts', command: ['npm', 'run', 'contracts'] },
-    { name: `tests (${tests})`, command: ['npx', 'vitest', 'run', ...projects] },
+    {
+      name: `tests (${tests})`,
+      command: tests === 'all' ? ['npm', 'test'] : ['npx', 'vitest', 'run', ...projects],
+    },
     { name: 'smoke', command: ['npm', 'run', 'smoke'] },
     { name: 'coherence', command: ['npm', 'run', 'verify:coherence', '--', ...COHERENCE] },
     { name: 'dry-run deploy', command: ['npm', 'run', 'deploy:check'] },
@@ -77,7 +80,7 @@ const USAGE = `Usage: ${COMMAND} -- [--tests unit,workers] [--keep]
 
   --remove NAME   the example that is removed; package.json names it
   --instead NAME  the one that is served instead; package.json names it
-  --tests LIST    projects of vitest, separated by commas (unit,workers), or all
+  --tests LIST    projects of vitest, separated by commas (unit,workers), or all: what npm test runs
   --keep          keeps the copy, and says where it is`;
 
 /** @returns the exit code. */

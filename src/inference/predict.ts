@@ -33,7 +33,7 @@ export interface PredictionRequest {
 }
 
 /** The reason why the fallback answers. */
-export type PredictionDegraded = 'model_unavailable' | 'model_failed';
+export type PredictionDegraded = 'features_unavailable' | 'model_unavailable' | 'model_failed';
 
 type Outcome = { readonly answer: Answer; readonly degraded: PredictionDegraded | undefined };
 
@@ -41,7 +41,8 @@ type Outcome = { readonly answer: Answer; readonly degraded: PredictionDegraded 
  * Predicts for one entity. The answer depends on the entity's features and on the champion. An answer of the fallback
  * is marked `degraded` and must not be stored.
  *
- * @throws Failure `invalid_request`, or `model_unavailable` if no version can answer and there is no fallback.
+ * @throws Failure `invalid_request`; without a fallback `features_unavailable`, and `model_unavailable` if no version can
+ *   answer.
  */
 export async function predict(
   definition: PredictionModel,
@@ -52,16 +53,16 @@ export async function predict(
   const entity = definition.entity.name;
   const now = ports.now();
   const [champion, features] = await Promise.all([
-    championOr(ports),
-    readFeatures(entity, [key], now, ports.shards),
+    orFailure(ports.champion(), 'model_unavailable'),
+    orFailure(readFeatures(entity, [key], now, ports.shards), 'features_unavailable'),
   ]);
-  const row = usedFeatures(definition, features[0] ?? {});
+  const row = features instanceof Failure ? features : usedFeatures(definition, features[0] ?? {});
   const manifest = champion instanceof Failure ? null : champion;
   const { answer, degraded } = await outcomeOf(definition, champion, { row, request, now }, ports);
   const predictionId = ports.newId();
   const source = degraded === undefined ? 'model' : 'fallback';
   if (manifest !== null) {
-    const subject = { entity, key, features: row };
+    const subject = { entity, key, features: row instanceof Failure ? {} : row };
     const outcome = { items: 1, source, degraded } as const;
     ports.predicted(predictionFacts({ id: predictionId, at: now, manifest, subject, outcome }));
   }
@@ -79,12 +80,12 @@ export async function predict(
   };
 }
 
-/** The manifest of the champion, or the failure if it cannot be read. */
-async function championOr(ports: PredictPorts): Promise<Manifest | null | Failure> {
+/** The result, or the failure of this code: a fallback may answer then. */
+async function orFailure<T>(reading: Promise<T>, code: PredictionDegraded): Promise<T | Failure> {
   try {
-    return await ports.champion();
+    return await reading;
   } catch (error) {
-    if (error instanceof Failure && error.code === 'model_unavailable') return error;
+    if (error instanceof Failure && error.code === code) return error;
     throw error;
   }
 }
@@ -92,15 +93,21 @@ async function championOr(ports: PredictPorts): Promise<Manifest | null | Failur
 async function outcomeOf(
   definition: PredictionModel,
   manifest: Manifest | null | Failure,
-  { row, request, now }: { row: FeatureRow; request: RequestValues; now: number },
+  { row, request, now }: { row: FeatureRow | Failure; request: RequestValues; now: number },
   ports: PredictPorts,
 ): Promise<Outcome> {
   const standIn = (degraded: PredictionDegraded, failure: Failure): Outcome => {
     const answer = fallbackOf(definition, manifest instanceof Failure ? null : manifest);
     if (answer === undefined) throw failure;
-    log('warn', 'A model failed; its fallback answers.', { 'event.action': 'predict', degraded }, failure);
+    log(
+      'warn',
+      'A model or its features cannot be used; the fallback answers.',
+      { 'event.action': 'predict', degraded },
+      failure,
+    );
     return { answer, degraded };
   };
+  if (row instanceof Failure) return standIn('features_unavailable', row);
   if (manifest instanceof Failure) return standIn('model_unavailable', manifest);
   if (manifest === null) return standIn('model_unavailable', unpublished(definition.name));
   let model: LoadedModel;

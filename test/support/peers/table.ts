@@ -103,8 +103,6 @@ export const TABLE = {
   'fill-gate': {},
   'feature-shard': {
     'model path, not cached': FEATURES_AWAY,
-    'prediction, model loaded': FEATURES_AWAY,
-    'prediction, model not loaded, with a fallback': FEATURES_AWAY,
     'prediction, model not loaded': FEATURES_AWAY,
     'features read': FEATURES_AWAY,
     'report on the pipeline': both(503, 3_000),

@@ -45,7 +45,7 @@ const present = (value: number | null): FeatureValue => ({ value, status: 'PRESE
 
 interface World {
   readonly manifest?: Manifest | null | Failure;
-  readonly features?: FeatureRow;
+  readonly features?: FeatureRow | Error;
   readonly graphInputs?: readonly TensorSignature[];
   readonly run?: (given: Tensors) => Tensors;
   readonly load?: PredictPorts['load'];
@@ -71,7 +71,12 @@ async function predicted(
         return manifest;
       },
       load: load ?? (async (of) => ({ manifest: of, graph, candidates: undefined })),
-      shards: { read: async () => [features] },
+      shards: {
+        read: async () => {
+          if (features instanceof Error) throw features;
+          return [features];
+        },
+      },
       now: () => NOW,
       newId: () => 'id-1',
       predicted: (facts) => told.push(facts),
@@ -176,6 +181,19 @@ describe('the fallback', () => {
       storable: false,
     });
     await expect(predicted(regression, world)).rejects.toMatchObject({ code: 'model_unavailable' });
+  });
+
+  it('answers for features that cannot be read, with no features in its lineage', async () => {
+    const features = Object.assign(new Error('Network connection lost.'), { retryable: true });
+    const { told, ...answer } = await predicted(withFallback, { features });
+    expect(answer).toMatchObject({
+      value: { value: 7, source: 'fallback', degraded: 'features_unavailable' },
+      storable: false,
+    });
+    expect(told).toMatchObject([{ prediction: { features: {}, degraded: 'features_unavailable' } }]);
+    await expect(predicted(regression, { features })).rejects.toMatchObject({ code: 'features_unavailable' });
+    const defect = predicted(withFallback, { features: new TypeError('a defect') });
+    await expect(defect).rejects.toThrow('a defect');
   });
 
   it('may be shipped with the version', async () => {

@@ -29,7 +29,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   'db:capture': { test: 'test/unit/storage/capture.test.ts' },
   bundle: { test: 'test/unit/scripts/bundle.test.ts' },
   publish: { test: 'test/unit/scripts/bundle.test.ts' },
-  cli: { test: 'test/e2e/replay.test.ts' },
+  cli: { test: 'test/e2e/replay.long.test.ts' },
   // `npm run smoke` trains the first version of each model in this way.
   train: { ci: 'npm run smoke' },
   sim: { test: 'test/simulation' },

@@ -58,7 +58,8 @@ test('Ctrl-C prints how to continue, and the same command continues', { timeout:
     ),
   });
   expect(endpoint.stored.size).toBe(LINES);
-  expect(endpoint.duplicates()).toBe(0);
+  // Nine batches were stored. The answers of up to four were under way at Ctrl-C, so their lines are sent again.
+  expect(endpoint.duplicates()).toBeLessThanOrEqual(4 * 10);
 });
 
 test('the same command finishes after the program was killed', { timeout: 30_000 }, async () => {

@@ -6,7 +6,7 @@ import { eventsTarget, type Pruned } from '../storage/postgres/retention.ts';
 import type { FoldableEvent } from './fold.ts';
 import { beginRebuild, buildFrom, flipAll, type RebuildPort } from './rebuild.ts';
 
-/** The most events of one page. Purchases take some hundred kilobytes, and one call per shard. */
+/** The most events of one page. A page of small events has some hundred kilobytes, and costs one call per shard. */
 export const PAGE_EVENTS_MAX = 2_000;
 
 export interface ReplayStepPorts {

@@ -31,7 +31,8 @@ const Row = z.object({
   event_seq: z.coerce.number().int().nullable(),
   type: z.string().nullable(),
   occurred_at_ms: z.coerce.number().nullable(),
-  data: z.unknown(),
+  /** As JSON text: its size bounds a page, and Postgres would parse it a second time to return it as `jsonb`. */
+  data: z.string().nullable(),
 });
 
 /** Which pending changes to read. */
@@ -83,7 +84,7 @@ export async function readPending(db: NeonHttpDatabase, { limit, upTo }: Pending
       from m_waiting w
       window m_before as (order by ${order('w')})
     )
-    select s.id, s.is_bulk, s.tags, s.event_seq, s.type, s.occurred_at_ms, s.data::jsonb as data, s.found,
+    select s.id, s.is_bulk, s.tags, s.event_seq, s.type, s.occurred_at_ms, s.data, s.found,
       greatest(${newestOf('is_bulk')}, ${newestOf('not is_bulk')}) as newest
     from m_sized s
     where s.position <= ${limit} and (s.position = 1 or s.total <= ${PENDING_BYTES_MAX})
@@ -99,9 +100,14 @@ export async function readPending(db: NeonHttpDatabase, { limit, upTo }: Pending
 
 function changeOf(row: z.output<typeof Row>): PendingChange {
   const event =
-    row.event_seq === null || row.type === null || row.occurred_at_ms === null
+    row.event_seq === null || row.type === null || row.occurred_at_ms === null || row.data === null
       ? null
-      : { seq: row.event_seq, type: row.type, occurredAt: Math.round(row.occurred_at_ms), data: row.data };
+      : {
+          seq: row.event_seq,
+          type: row.type,
+          occurredAt: Math.round(row.occurred_at_ms),
+          data: JSON.parse(row.data),
+        };
   return { outboxId: row.id, lane: row.is_bulk ? 'bulk' : 'live', tags: row.tags, event };
 }
 

@@ -12,6 +12,9 @@ export interface Position extends TopicPartition {
 export interface Header {
   key: string;
   value: string;
+  /** The bytes of a name or a value that is not UTF-8, whose text is empty then. Only received messages have them. */
+  keyBase64?: string;
+  valueBase64?: string;
 }
 
 /** A message as a producer sends it. `value` null is a tombstone; `timestamp` is in milliseconds. */
@@ -33,6 +36,9 @@ export interface Placement extends Position {
 export interface Message extends Placement {
   key: string;
   value: string | null;
+  /** The bytes of a key or a value that is not UTF-8. The text is empty then. */
+  keyBase64?: string;
+  valueBase64?: string;
   headers: Header[];
 }
 

@@ -9,6 +9,8 @@ export interface KafkaAccess {
   readonly password: string;
 }
 
+/** The bytes of a name, key or value that is not UTF-8, in base64. The bridge leaves its text empty. */
+const bytesBesideText = { keyBase64: z.string().optional(), valueBase64: z.string().optional() };
 /** A record as the REST protocol returns it. */
 const KafkaRecord = z.object({
   topic: z.string(),
@@ -16,7 +18,8 @@ const KafkaRecord = z.object({
   offset: z.int(),
   key: z.string().nullable(),
   value: z.string().nullable(),
-  headers: z.array(z.object({ key: z.string(), value: z.string() })),
+  headers: z.array(z.object({ key: z.string(), value: z.string(), ...bytesBesideText })),
+  ...bytesBesideText,
 });
 export type KafkaRecord = z.output<typeof KafkaRecord>;
 

@@ -34,6 +34,8 @@ export interface Placement extends Position {
 
 /** A message as a consumer receives it. A message without a key has an empty `key`, as with the hosted service. */
 export interface Message extends Placement {
+  /** The id of the topic in a cluster (KIP-516): a topic that is deleted and created again gets another one. */
+  topicId?: string;
   key: string;
   value: string | null;
   /** The bytes of a key or a value that is not UTF-8. The text is empty then. */

@@ -98,7 +98,7 @@ function refuse(record: KafkaRecord, reason: string, detail: string): ReadRecord
 }
 
 /** What quarantine keeps: the record as it came, or the beginning of a large one. */
-function keptOf({ topic, partition, offset, value, valueBase64, ...rest }: KafkaRecord): unknown {
+function keptOf({ topic, partition, offset, value, valueBase64, topicId: _, ...rest }: KafkaRecord): unknown {
   const content = valueBase64 === undefined ? { value } : { valueBase64 };
   const whole = { kafka: { topic, partition, offset, ...rest }, ...content };
   const text = JSON.stringify(whole);

@@ -220,8 +220,12 @@ class World {
   /** What happens to the topic once, when a step has come so far. */
   meanwhile: { readonly at: 'fetch' | 'stored'; readonly happens: () => void } | undefined;
 
+  /** The id that the server gives the topic, and the one that the reader has stored. */
+  topicId: string | undefined = 'A';
+  known: string | undefined;
+
   add(value: string): void {
-    this.log.push(record({ offset: this.log.length, value }));
+    this.log.push(record({ offset: this.log.length, value, topicId: this.topicId }));
   }
 
   readonly ports: SourcePorts = {
@@ -256,6 +260,11 @@ class World {
       this.#step('committed');
     },
     lost: (from, to) => void this.told.push(`${from}-${to}`),
+    knownTopic: () => this.known,
+    learnTopic: (id) => {
+      this.known = id;
+    },
+    recreated: (from, to) => void this.told.push(`again ${from}-${to}`),
   };
 
   #step(name: string): void {
@@ -276,13 +285,14 @@ class World {
     this.log.length = 0;
     this.begin = 0;
     this.committed = undefined;
+    this.topicId = this.topicId === undefined ? undefined : `${this.topicId}'`;
     for (const value of values) this.add(value);
   }
 
   /** Reads to the end, step by step, as the object does. */
   async readAll(): Promise<void> {
     for (let tries = 0; tries < 20; tries += 1) {
-      if (this.committed === this.log.length) return;
+      if (this.committed === this.log.length && this.known === this.topicId) return;
       await pump(this.ports).catch(() => undefined);
     }
     throw new Error('It never came to an end.');
@@ -363,9 +373,49 @@ describe('a partition', () => {
       }
       await world.readAll();
       for (let n = 0; n < count; n += 1) expect(world.stored).toContain(`new${n}`);
-      expect(world.told).toEqual([]);
+      // The id shows it to a step that began with an offset of the topic before.
+      expect(world.told).toEqual(at === 'fetch' ? ['again 12-0'] : []);
     },
   );
+
+  it.each([
+    { count: 5, committed: 12, begin: 0 },
+    { count: 30, committed: 12, begin: 0 },
+    { count: 12, committed: 12, begin: 0 },
+    { count: 30, committed: 12, begin: 4 },
+    { count: 5, committed: 12, begin: 0, failing: 'commit' },
+    { count: 30, committed: 12, begin: 0, failing: 'committed' },
+  ])(
+    'is read from its beginning where the group has an offset of the topic before: $count records, $failing',
+    async ({ count, committed, begin, failing }) => {
+      const world = new World();
+      for (let n = 0; n < 12; n += 1) world.add(JSON.stringify(event(`old${n}`)));
+      await world.readAll();
+      world.recreate(...Array.from({ length: count }, (_, n) => JSON.stringify(event(`new${n}`))));
+      world.begin = begin;
+      world.committed = committed;
+      world.failing = failing;
+      // Where as many records are there as were committed, the next one tells.
+      if (count === committed) {
+        await pump(world.ports);
+        world.add(JSON.stringify(event('next')));
+      }
+      await world.readAll();
+      for (let n = begin; n < count; n += 1) expect(world.stored).toContain(`new${n}`);
+      expect(new Set(world.told)).toEqual(new Set([`again ${committed}-${begin}`]));
+    },
+  );
+
+  it('of a topic whose id the server does not tell, or that has none before, goes on where it was', async () => {
+    const world = new World();
+    world.topicId = undefined;
+    for (let n = 0; n < 12; n += 1) world.add(JSON.stringify(event(`old${n}`)));
+    await world.readAll();
+    world.topicId = 'A';
+    world.add(JSON.stringify(event('next')));
+    await world.readAll();
+    expect([world.committed, world.told, world.stored.size]).toEqual([13, [], 13]);
+  });
 
   it('that ends before what its group has committed names the command that sets its position', async () => {
     const world = new World();

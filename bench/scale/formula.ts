@@ -92,9 +92,15 @@ export function predict(load: Load, deltas: DeltaCosts, knobs: Knobs = AS_IT_IS)
 }
 
 /** What is sent beside the delta, in bytes. */
-const EMPTY = { epoch: EPOCH, seq: 1_000_000, delta: new Uint8Array(0) };
+const EMPTY = {
+  epoch: EPOCH,
+  seq: 1_000_000,
+  sinceSeq: 1_000_000,
+  floorSeq: 980_000,
+  changes: new Uint8Array(0),
+};
 const ANSWER_BYTES = answerBytes({ ...EMPTY, ageMs: 300, askAgainMs: 200, sources: { outbox: 1_000 } });
-const PUSH_BYTES = pushBytes({ ...EMPTY, sinceSeq: 1_000_000 });
+const PUSH_BYTES = pushBytes(EMPTY);
 
 /** A clock whose mirrors follow its pace: how long it has them wait, and how often it is asked. */
 function settle(mirrors: number, journeyMs: number, waitMs: number, pauseMsMax: number) {
@@ -160,7 +166,7 @@ export class DeltaCosts {
       const startedAt = performance.now();
       const delta = encodeDelta(clock, since);
       encodesMs.push(performance.now() - startedAt);
-      bytes += delta.byteLength;
+      bytes += delta.changes.byteLength;
     }
     // The median: a mean would also tell of whatever else the machine does.
     return { bytes: bytes / samples, encodeMs: median(encodesMs) };

@@ -7,4 +7,13 @@ export const MIGRATIONS: readonly Migration[] = [
     );
     sql.exec('create table slots (slot integer primary key, seq integer not null)');
   },
+  // What the slots of earlier versions held cannot be said in tags, so everything up to now is forgotten: entries of before
+  // are invalid, and tokens stay valid.
+  (sql) => {
+    sql.exec('alter table clock rename column seq to floor_seq');
+    sql.exec('drop table slots');
+    sql.exec(
+      'create table invalidations (seq integer primary key, at_ms integer not null, tags blob not null)',
+    );
+  },
 ];

@@ -5,7 +5,7 @@
 export const FAULTS = {
   validity: {
     what: 'every entry is valid, whatever the clock says',
-    edits: [[/function isValid\(clock\w*, entry\w*, slots\w*\) \{/, '$& return true;']],
+    edits: [[/function isValid\(clock\w*, entry\w*, tags\w*\) \{/, '$& return true;']],
   },
   stamp: {
     what: 'the stamp of a fill is taken after the origin was read',
@@ -42,7 +42,7 @@ export const FAULTS = {
   },
   disk: {
     what: 'the root clock keeps its state in memory alone',
-    edits: [[/save\(this\.#clock\.seq \+ 1, slots\);/, '']],
+    edits: [[/save\(this\.#clock\.seq \+ 1, tags\w*, nowMs\w*\);/, '']],
   },
 } satisfies Record<string, { what: string; edits: [RegExp, string][] }>;
 

@@ -27,8 +27,8 @@ export interface CaptureSource {
 export const ROW_TAGS_MAX = 100;
 
 /**
- * The most tags of one statement. 10,000 tags take 14 % of the clock's slots. They void half of the answers about one
- * thing, which have about four tags, and nearly all lists, so more distinct tags would save little.
+ * The most tags of one statement; a statement with more invalidates everything of its table. 10,000 tags are a 26th of
+ * what a clock remembers (`CLOCK_LIMITS`), so one statement seldom makes it forget what answers still depend on.
  */
 export const STATEMENT_TAGS_MAX = 10_000;
 

@@ -5,7 +5,7 @@ import { type ChangesPorts, consumeChanges } from '../../../queues/changes/consu
 import { consumeDead } from '../../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../../queues/events/consumer.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
-import { slotsOf } from '../../../src/cache/clock/slots.ts';
+import { hashesToInvalidate } from '../../../src/cache/entry.ts';
 import { foldStored, keepDead } from '../../../src/composition/consumers.ts';
 import type { Env } from '../../../src/composition/env.ts';
 import { outboxRelayPorts } from '../../../src/composition/outbox-relay.ts';
@@ -306,16 +306,16 @@ export class World {
 
   async invalidate(tags: readonly string[]): Promise<{ epoch: string; seq: number }> {
     try {
-      return await this.#invalidate(slotsOf(tags));
+      return await this.#invalidate(hashesToInvalidate(tags));
     } catch (cause) {
       throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
     }
   }
 
-  async #invalidate(slots: readonly number[]): Promise<{ epoch: string; seq: number }> {
-    return await this.machine.call('objects', `invalidate ${slots.length} slots`, () => {
+  async #invalidate(hashes: readonly number[]): Promise<{ epoch: string; seq: number }> {
+    return await this.machine.call('objects', `invalidate ${hashes.length} tags`, () => {
       this.clockSeq += 1;
-      for (const slot of slots) this.invalidatedAt.set(slot, this.clockSeq);
+      for (const tag of hashes) this.invalidatedAt.set(tag, this.clockSeq);
       return { epoch: 'e', seq: this.clockSeq };
     });
   }
@@ -388,7 +388,7 @@ export class World {
 
   #makeEnv(): Env {
     const { connectionString, endpoint } = this.#database.database;
-    const root = { invalidate: (slots: readonly number[]) => this.#invalidate(slots) };
+    const root = { invalidateTags: (hashes: readonly number[]) => this.#invalidate(hashes) };
     const env = {
       DATABASE_URL: connectionString,
       DATABASE_ENDPOINT: endpoint,

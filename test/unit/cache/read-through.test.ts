@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { encodeDelta } from '../../../src/cache/clock/delta.ts';
 import { ClockFollower } from '../../../src/cache/clock/follower.ts';
-import { slotsOf } from '../../../src/cache/clock/slots.ts';
+import { tagHashes } from '../../../src/cache/clock/tag-hash.ts';
 import { type Consistency, type ReadThroughPorts, readThrough } from '../../../src/cache/read-through.ts';
 import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
 import { type CachePolicy, cachePolicy } from '../../../src/define/cache-policy.ts';
@@ -24,7 +24,7 @@ class World {
   readonly far = new MemoryTier(1_000_000);
 
   invalidate(tag: string): void {
-    invalidate(this.root, slotsOf([tag]));
+    invalidate(this.root, tagHashes([tag]));
   }
 
   isolate(): ReadThroughPorts {
@@ -36,9 +36,8 @@ class World {
           sync: async ({ epoch, sinceSeq }) => {
             if (this.clockIsAway) throw new Error('unreachable');
             const delta = encodeDelta(this.root, epoch === this.root.epoch ? sinceSeq : 0);
-            const { epoch: now, seq } = this.root;
             const sources = { outbox: this.sourceAgeMs };
-            return { epoch: now, seq, ageMs: 0, delta, sources, askAgainMs: 1_000 };
+            return { ...delta, ageMs: 0, sources, askAgainMs: 1_000 };
           },
         },
       },

@@ -24,6 +24,8 @@ export const QUEUE_MESSAGE_BYTES_MAX = 128 * KB;
 export const QUEUE_SEND_BYTES_MAX = 256 * KB;
 /** Messages of one `sendBatch`. queues/platform/limits */
 export const QUEUE_SEND_MESSAGES_MAX = 100;
+/** Messages of a consumer's batch. queues/platform/limits */
+export const QUEUE_CONSUMER_MESSAGES_MAX = 100;
 /** Retries after which the platform gives a message up. queues/platform/limits */
 export const QUEUE_RETRIES_MAX = 100;
 

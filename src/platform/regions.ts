@@ -2,7 +2,7 @@
 export const REGIONS = ['wnam', 'enam', 'sam', 'weur', 'eeur', 'apac', 'oc', 'afr', 'me'] as const;
 export type Region = (typeof REGIONS)[number];
 
-/** What the platform tells of where a request came in. */
+/** The platform's data on where a request entered the network. */
 export interface RequestPlace {
   /** Two letters: AF, AN, AS, EU, NA, OC, SA; T1 for Tor. */
   readonly continent?: string | undefined;

@@ -1,6 +1,6 @@
 /**
  * `node supervisor.ts COMMAND [arguments]`: runs a command whose life is tied to that of the process that started this
- * one. It is told by its standard input, a pipe that the operating system closes when that process ends, in whatever
+ * one. It notices the end by its standard input, a pipe that the operating system closes when that process ends, in whatever
  * way: also by SIGKILL, which no handler sees. Then it ends its process group, to which everything below it belongs.
  */
 import { spawn } from 'node:child_process';

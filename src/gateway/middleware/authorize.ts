@@ -1,9 +1,8 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { ANONYMOUS, type Principal } from '../../define/principal.ts';
-import { equalInConstantTime } from '../../platform/digest.ts';
+import { equalInConstantTime, sha256HexNow } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
-import { sha256HexNow } from '../../platform/sha256.ts';
 import type { AppEnv } from '../context.ts';
 
 /** The configuration that authorizes requests. */

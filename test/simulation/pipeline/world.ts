@@ -13,9 +13,9 @@ import { changesQueue, eventsQueue } from '../../../src/composition/queueing.ts'
 import type { FoldableEvent } from '../../../src/features/fold.ts';
 import { shardsOf } from '../../../src/features/shards.ts';
 import { replayDeadLetters } from '../../../src/pipeline/dead-letters.ts';
-import { eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
+import { acceptance, eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
 import { type StoreOutcome, storeMessages } from '../../../src/pipeline/store.ts';
-import { acceptance } from '../../../src/pipeline/take.ts';
+
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { newId } from '../../../src/platform/ids.ts';

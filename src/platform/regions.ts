@@ -12,7 +12,7 @@ export interface RequestPlace {
   readonly longitude?: string | undefined;
 }
 
-/** Where nothing is known of the place; also that of the root, so that a wrong guess costs no second journey. */
+/** The region of a request without a known place. It is the root's, so a wrong guess costs no second journey. */
 const DEFAULT_REGION: Region = 'enam';
 
 /** Of the countries of Asia, those that are nearer to the Gulf than to Singapore or Tokyo. */

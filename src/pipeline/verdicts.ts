@@ -15,7 +15,7 @@ export type Verdict<Message> =
   | { readonly kind: 'handled' }
   /** A dependency of the handler is unavailable. The message is retried and its failure does not count. */
   | { readonly kind: 'outage'; readonly error: unknown }
-  /** Everything is handled but these parts: they fail by themselves while all dependencies are available. */
+  /** Everything is handled except these parts: they fail although all dependencies are available. */
   | { readonly kind: 'failed'; readonly parts: readonly FailedPart<Message>[] };
 
 export interface FailedPart<Message> {

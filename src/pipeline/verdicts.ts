@@ -62,7 +62,7 @@ type Attempt = { readonly kind: 'handled' } | { readonly kind: 'fault'; readonly
 class Search<Message> {
   readonly #ports: VerdictPorts<Message>;
   #calls = 0;
-  /** Once something is away, nothing more is tried. */
+  /** Once a dependency is unavailable, the search ends. */
   #outage: Outage | undefined;
 
   constructor(ports: VerdictPorts<Message>) {

@@ -40,7 +40,7 @@ function sourcePorts(
   config: KafkaConfig,
   at: { readonly topic: string; readonly partition: number },
   keepAlive: (work: Promise<unknown>) => void,
-): SourcePorts {
+): Omit<SourcePorts, 'knownTopic' | 'learnTopic'> {
   const db = connect(databaseTarget(env));
   const partition = new KafkaPartition(config, config.group, at);
   const storing = {
@@ -92,5 +92,12 @@ function sourcePorts(
           to,
         },
       ),
+    recreated: (from, to) =>
+      log('warn', 'A Kafka topic was created again. The reader goes back to its first record.', {
+        'event.action': 'kafka-source',
+        ...at,
+        from,
+        to,
+      }),
   };
 }

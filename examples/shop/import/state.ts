@@ -124,7 +124,9 @@ export class StateFile {
     try {
       return State.parse(JSON.parse(text));
     } catch (error) {
-      throw new ImportError(`The state in ${this.path} is damaged; --restart begins anew.`, { cause: error });
+      throw new ImportError(`The state in ${this.path} is damaged; --restart sends all lines again.`, {
+        cause: error,
+      });
     }
   }
 

@@ -67,7 +67,7 @@ type Attempt = { readonly kind: 'handled' } | { readonly kind: 'fault'; readonly
 class Search<Message> {
   readonly #ports: VerdictPorts<Message>;
   readonly #budget: CallBudget;
-  /** Once something is away, nothing more is tried. */
+  /** Once a dependency is unavailable, the search ends. */
   #outage: Outage | undefined;
 
   constructor(ports: VerdictPorts<Message>, budget: CallBudget) {

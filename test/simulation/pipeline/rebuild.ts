@@ -19,6 +19,7 @@ const CHANGED_KEYS_MAX = 500;
 export async function rebuildFeatures(world: World, { db }: SimulatedDatabase): Promise<void> {
   for (const { own } of world.shards.values())
     own.storage.sql.exec("update cells set amount = amount + 1 where item = '' and bucket > 0");
+  const port = portOf(world);
   const { rows } = await world.machine.whileUnderWay(() =>
     db.execute(sql`
       select seq, type, extract(epoch from occurred_at) * 1000 as occurred_at, data from millrace.events order by seq`),
@@ -33,10 +34,13 @@ export async function rebuildFeatures(world: World, { db }: SimulatedDatabase): 
   );
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
     const isDone = await world.inNewProcess('rebuild', async () => {
-      const port = portOf(world);
       await beginRebuild(catalog.features, RUN, port);
       await buildFrom(catalog.features, RUN, events, port);
-      await flipAll(catalog.features, RUN, port, (tags) => world.invalidate(tags));
+      for (;;) {
+        const { state } = await flipAll(catalog.features, RUN, port, (tags) => world.invalidate(tags));
+        if (state === 'flipped') break;
+        if (state === 'superseded') throw new Error('There is no other rebuild.');
+      }
     });
     if (isDone) return;
     world.machine.nowS += PAUSE_S;
@@ -45,19 +49,39 @@ export async function rebuildFeatures(world: World, { db }: SimulatedDatabase): 
 }
 
 function portOf(world: World): RebuildPort {
+  const flipped = new Set<string>();
+  const corrupt = new Map(
+    [...world.shards.keys()].map((shard) => [shard, JSON.stringify(world.cellsOf(shard))]),
+  );
+  // Readers see all of the old cells of a shard, then all of the new ones, which are judged at the end.
+  const look = (shard: string) => {
+    if (
+      !flipped.has(shard) &&
+      corrupt.has(shard) &&
+      JSON.stringify(world.cellsOf(shard)) !== corrupt.get(shard)
+    )
+      world.seen.push(`${shard} serves other cells before its flip.`);
+  };
   const call = <T>(shard: string, label: string, work: () => Promise<T>) =>
-    world.machine.call('objects', `${label} ${shard}`, work);
+    world.machine.call('objects', `${label} ${shard}`, async () => {
+      look(shard);
+      const result = await work();
+      look(shard);
+      return result;
+    });
   return {
-    begin: (shard, run) => call(shard, 'begin', () => world.shard(shard).beginRebuild(run)),
+    begin: (shard, entity, run) => call(shard, 'begin', () => world.shard(shard).beginRebuild(entity, run)),
     build: (shard, entity, run, events) =>
       call(shard, 'build', () => world.shard(shard).build(shard, entity, run, events)),
-    flip: (shard, run) =>
+    flip: (shard, entity, run) =>
       call(shard, 'flip', async () => {
-        const outcome = await world.shard(shard).flip(run);
+        const step = await world.shard(shard).flip(entity, run);
+        if (step.state !== 'flipped') return step;
+        flipped.add(shard);
         // From now on readers of these keys may see the new values: what was made from the old ones is void.
         for (const key of await world.shard(shard).changedKeys(CHANGED_KEYS_MAX))
-          world.foldedAt.set(featureTag(shard.split('/')[0] ?? '', key), world.clockSeq);
-        return outcome;
+          world.foldedAt.set(featureTag(entity, key), world.clockSeq);
+        return step;
       }),
     changedKeys: (shard, limit) =>
       call(shard, 'list changed keys of', () => world.shard(shard).changedKeys(limit)),

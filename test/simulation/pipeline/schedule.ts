@@ -77,6 +77,11 @@ export function cloudEventOf({ id, trait, quantity, sku, customerId, occurredAt 
 const DAY_MS = 86_400_000;
 /** 2026-11-01T00:00:00Z. */
 const FIRST_DAY_MS = 1_793_491_200_000;
+/**
+ * Days from an event to the first three. A run begins on the 21st: the first events are of the last days, the last ones
+ * stand at both sides of what is kept for windows of 30, 90 and 365 days.
+ */
+const DAYS_LATER = [17, 17, 0, 0, -12, -72, -347];
 
 export function scheduleOf(seed: number): Schedule {
   const random = seededRandom(seed);
@@ -96,7 +101,8 @@ export function scheduleOf(seed: number): Schedule {
       quantity: 1 + upTo(9),
       sku: `S${upTo(3)}`,
       customerId: `c${upTo(3)}`,
-      occurredAt: FIRST_DAY_MS + upTo(3) * DAY_MS + upTo(1_000) * 1_000,
+      occurredAt:
+        FIRST_DAY_MS + (upTo(3) + (DAYS_LATER[upTo(DAYS_LATER.length)] ?? 0)) * DAY_MS + upTo(1_000) * 1_000,
     }),
   );
   // Some are said twice, a few of them with something else in them.

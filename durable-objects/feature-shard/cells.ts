@@ -85,21 +85,21 @@ export function cellsOfKey(
   features: KeptFeatures,
   now: number,
 ): Cell[] {
-  const wanted = features.current.map(({ id, days }) => {
+  // A statement for each feature: a join with a list of the features would count the rows of the list, too.
+  return features.current.flatMap(({ id, days }) => {
     const { from, to } = daysRead(days, now);
-    return [id, from, to];
+    return sql
+      .exec<Selected>(
+        `select ${COLUMNS} from cells where generation = ? and key = ? and feature = ? and bucket between ? and ?`,
+        generation,
+        key,
+        id,
+        from,
+        to,
+      )
+      .toArray()
+      .map((row) => cellOf(row, features));
   });
-  return sql
-    .exec<Selected>(
-      `select c.key, c.feature, c.bucket, c.item, c.amount, c.last_at from json_each(?) wanted cross join cells c
-       on c.generation = ? and c.key = ? and c.feature = wanted.value ->> 0
-         and c.bucket between wanted.value ->> 1 and wanted.value ->> 2`,
-      JSON.stringify(wanted),
-      generation,
-      key,
-    )
-    .toArray()
-    .map((row) => cellOf(row, features));
 }
 
 /** Rows of a generation after a position, in order: up to `until`, and at most `limit`. */

@@ -71,21 +71,24 @@ function staleGeneration(sql: SqlStorage, { served, next }: ShardState): number 
     .toArray()[0]?.generation;
 }
 
-/** Deletes a part of a stale generation; at last its row. */
+/** Deletes the first rows of a stale generation; at last its row. */
 function deletePart(sql: SqlStorage, generation: number, limit: number): void {
-  for (const [table, key] of [
-    ['cells', 'generation, key, feature, bucket, item'],
-    ['folded', 'generation, block'],
-  ]) {
-    const deleted = sql
-      .exec(
-        `delete from ${table} where (${key}) in
-           (select ${key} from ${table} where generation = ? order by ${key} limit ?) returning 1`,
+  for (const [table, columns] of [
+    ['cells', ['key', 'feature', 'bucket', 'item']],
+    ['folded', ['block']],
+  ] as const) {
+    const order = columns.join(', ');
+    const [until] = sql
+      .exec<Record<string, string | number>>(
+        `select ${order} from ${table} where generation = ? order by ${order} limit 1 offset ?`,
         generation,
-        limit,
+        limit - 1,
       )
       .toArray();
-    if (deleted.length > 0) return;
+    const bounds = until === undefined ? [] : columns.map((column) => until[column]);
+    const range = until === undefined ? '' : `and (${order}) <= (${columns.map(() => '?').join(', ')})`;
+    sql.exec(`delete from ${table} where generation = ? ${range}`, generation, ...bounds);
+    if (until !== undefined) return;
   }
   sql.exec('delete from generations where generation = ?', generation);
 }
@@ -102,7 +105,6 @@ function sweepPart(sql: SqlStorage, state: ShardState, features: KeptFeatures, l
       .map(({ id, days }) => [id, oldestDay(days, horizon)] as const),
     ...features.retired.map(({ id }) => [id, Number.MAX_SAFE_INTEGER] as const),
   ];
-  const wanted = JSON.stringify(before);
   let swept = state.swept ?? '';
   let digest = EMPTY_DIGEST;
   let deleted = 0;
@@ -123,7 +125,7 @@ function sweepPart(sql: SqlStorage, state: ShardState, features: KeptFeatures, l
       return;
     }
     swept = found.key;
-    const expired = expiredOf(sql, served, swept, wanted);
+    const expired = expiredOf(sql, served, swept, before);
     deleted += expired.length;
     digest = addDigests([digest, deleteRows(sql, served, expired, features)]);
   }
@@ -131,14 +133,22 @@ function sweepPart(sql: SqlStorage, state: ShardState, features: KeptFeatures, l
   changeState(sql, state, { swept });
 }
 
-function expiredOf(sql: SqlStorage, generation: number, key: string, wanted: string): CellRow[] {
-  return sql
-    .exec<{ [Column in keyof CellRow]: CellRow[Column] }>(
-      `select c.key, c.feature, c.bucket, c.item, c.amount, c.last_at from json_each(?) wanted cross join cells c
-       on c.generation = ? and c.key = ? and c.feature = wanted.value ->> 0 and c.bucket < wanted.value ->> 1`,
-      wanted,
-      generation,
-      key,
-    )
-    .toArray();
+function expiredOf(
+  sql: SqlStorage,
+  generation: number,
+  key: string,
+  before: readonly (readonly [feature: number, bucket: number])[],
+): CellRow[] {
+  return before.flatMap(([feature, bucket]) =>
+    sql
+      .exec<{ [Column in keyof CellRow]: CellRow[Column] }>(
+        `select key, feature, bucket, item, amount, last_at from cells
+         where generation = ? and key = ? and feature = ? and bucket < ?`,
+        generation,
+        key,
+        feature,
+        bucket,
+      )
+      .toArray(),
+  );
 }

@@ -28,7 +28,7 @@ export function readFeature(
   for (const days of definition.windowsDays) {
     let total = 0;
     for (const { bucket, amount } of cells) {
-      if (bucket > today - days && bucket <= today) total += amount;
+      if (bucket > today - days) total += amount;
     }
     values[windowName(definition.name, days)] = { value: total, status, eventAt };
   }

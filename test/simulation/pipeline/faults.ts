@@ -159,8 +159,8 @@ export const FAULTS: readonly Fault[] = [
     'the cleanup of stale generations deletes the served one',
     MANY,
     UPKEEP,
-    '      served,\n      next ?? served,\n',
-    '      next ?? served,\n      next ?? served,\n',
+    'where generation = ? $',
+    'where generation >= ? $',
   ),
   fault(
     'a sweep leaves the cells that it deletes in the digest',

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { slotOf } from '../../../src/cache/clock/slots.ts';
 import { windowName } from '../../../src/define/feature.ts';
+import { addCell, EMPTY_DIGEST } from '../../../src/features/digest.ts';
 import { shardOf } from '../../../src/features/shards.ts';
 import * as catalogFeatures from '../../support/catalog/features.ts';
 import { catalog } from '../../support/catalog/index.ts';
@@ -54,6 +55,7 @@ export async function judge(world: World, { db }: SimulatedDatabase, mended: boo
       world,
       events.filter(({ data }) => mended || !data.invoice.startsWith('folding-fails')),
     )),
+    ...(await digests(world)),
     ...world.seen,
   ];
   for (const [tag, seq] of world.foldedAt) {
@@ -228,6 +230,22 @@ async function windows(world: World, events: readonly Fact[]): Promise<string[]>
 /** A caller's clock may be two days behind: from this day on, reads are answered, and their cells kept. */
 function horizonOf(world: World): number {
   return Math.floor(world.now / DAY_MS) - 2;
+}
+
+/** A shard keeps the digest of its cells up to date with every fold, sweep and flip. */
+async function digests(world: World): Promise<string[]> {
+  const found: string[] = [];
+  for (const shard of world.shards.keys()) {
+    const { events: _, ...kept } = await world.shard(shard).digest();
+    const cells = world.cellsOf(shard).map(({ name, ...cell }) => {
+      const [, key = '', feature = '', bucket = '', item = ''] = name.split(' ');
+      return { ...cell, key, feature, bucket: Number(bucket), item };
+    });
+    const { events: __, ...owed } = cells.reduce(addCell, EMPTY_DIGEST);
+    if (JSON.stringify(kept) !== JSON.stringify(owed))
+      found.push(`The digest of ${shard} is not that of its cells.`);
+  }
+  return found;
 }
 
 function amountOf(feature: string, fact: Fact): number {

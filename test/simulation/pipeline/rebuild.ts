@@ -4,13 +4,12 @@ import { beginRebuild, buildFrom, flipAll, type RebuildPort } from '../../../src
 import { featureTag } from '../../../src/features/shards.ts';
 import { catalog } from '../../support/catalog/index.ts';
 import type { SimulatedDatabase } from './database.ts';
-import type { World } from './world.ts';
+import type { ServedCell, World } from './world.ts';
 
 const RUN = 'rebuild';
 /** Far more than the faults of a schedule: each try ends with one fault at most. */
 const TRIES_MAX = 100;
 const PAUSE_S = 600;
-const CHANGED_KEYS_MAX = 500;
 
 /**
  * Some cells count wrongly, as those that an earlier version of the rules has folded. An operator builds the features
@@ -50,17 +49,12 @@ export async function rebuildFeatures(world: World, { db }: SimulatedDatabase): 
 
 function portOf(world: World): RebuildPort {
   const flipped = new Set<string>();
-  const corrupt = new Map(
-    [...world.shards.keys()].map((shard) => [shard, JSON.stringify(world.cellsOf(shard))]),
-  );
+  const corrupt = new Map([...world.shards.keys()].map((shard) => [shard, world.cellsOf(shard)]));
   // Readers see all of the old cells of a shard, then all of the new ones, which are judged at the end.
   const look = (shard: string) => {
-    if (
-      !flipped.has(shard) &&
-      corrupt.has(shard) &&
-      JSON.stringify(world.cellsOf(shard)) !== corrupt.get(shard)
-    )
-      world.seen.push(`${shard} serves other cells before its flip.`);
+    const differ = differing(corrupt.get(shard) ?? [], world.cellsOf(shard));
+    if (!flipped.has(shard) && differ.size > 0)
+      world.seen.push(`${shard} serves other cells of ${[...differ].join()} before its flip.`);
   };
   const call = <T>(shard: string, label: string, work: () => Promise<T>) =>
     world.machine.call('objects', `${label} ${shard}`, async () => {
@@ -77,10 +71,11 @@ function portOf(world: World): RebuildPort {
       call(shard, 'flip', async () => {
         const step = await world.shard(shard).flip(entity, run);
         if (step.state !== 'flipped') return step;
-        flipped.add(shard);
         // From now on readers of these keys may see the new values: what was made from the old ones is void.
-        for (const key of await world.shard(shard).changedKeys(CHANGED_KEYS_MAX))
-          world.foldedAt.set(featureTag(entity, key), world.clockSeq);
+        if (!flipped.has(shard))
+          for (const key of differing(corrupt.get(shard) ?? [], world.cellsOf(shard)))
+            world.foldedAt.set(featureTag(entity, key), world.clockSeq);
+        flipped.add(shard);
         return step;
       }),
     changedKeys: (shard, limit) =>
@@ -88,4 +83,12 @@ function portOf(world: World): RebuildPort {
     settle: (shard, keys) => call(shard, 'settle keys of', () => world.shard(shard).settle([...keys])),
     digest: (shard) => call(shard, 'digest', () => world.shard(shard).digest()),
   };
+}
+
+/** The keys of the cells that are not in both lists. */
+function differing(a: readonly ServedCell[], b: readonly ServedCell[]): Set<string> {
+  const texts = (cells: readonly ServedCell[]) => new Set(cells.map((cell) => JSON.stringify(cell)));
+  const [ofA, ofB] = [texts(a), texts(b)];
+  const only = [...a, ...b].filter((cell) => ofA.has(JSON.stringify(cell)) !== ofB.has(JSON.stringify(cell)));
+  return new Set(only.map(({ name }) => name.split(' ')[1] ?? ''));
 }

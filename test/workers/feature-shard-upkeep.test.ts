@@ -162,7 +162,7 @@ describe('a flip', () => {
       const store = storeOver(storage);
       store.fold([...many, purchase(1, 0, 'a')], ownCells);
       store.beginRebuild('run');
-      // History has both events of `a`, of which only one was folded live;.
+      // History has both events of `a`, of which only one was folded live.
       store.build('run', [...many, purchase(1, 0, 'a'), purchase(2, 0, 'a')], ownCells);
       expect(store.stepFlip('run').state).toBe('comparing');
       store.fold([purchase(3, 0, 'b'), purchase(2, 0, 'a')], ownCells);

@@ -4,7 +4,7 @@ import { assertClassOrder, isAnswer } from './answer.ts';
 import { assertDigest, type Bundle, type Golden, Manifest, versionOf } from './bundle.ts';
 import { assertDeclared, assertGraph } from './declared.ts';
 import { assertGoldenOutputs, goldenInputs } from './golden.ts';
-import type { Graph } from './graph.ts';
+import type { Session } from './graph.ts';
 import type { Tensors } from './tensors.ts';
 
 /** The store of artifacts and manifests. */
@@ -15,7 +15,7 @@ export interface ArtifactStore {
 
 export interface RegistryPorts {
   readonly store: ArtifactStore;
-  readonly loadGraph: (bytes: Uint8Array<ArrayBuffer>) => Promise<Graph>;
+  readonly loadGraph: (bytes: Uint8Array<ArrayBuffer>) => Promise<Session>;
 }
 
 /** The tag of every answer that a model made. Publishing another version under the name invalidates those answers. */
@@ -56,8 +56,12 @@ export async function publish(
   assertFallback(definition, manifest);
   assertDeclared(definition, manifest);
   const graph = await ports.loadGraph(model);
-  assertGraph(manifest, graph);
-  await assertGolden(definition, golden, graph);
+  try {
+    assertGraph(manifest, graph);
+    assertGolden(definition, golden, graph);
+  } finally {
+    graph.release();
+  }
 
   await ports.store.put(artifactKey(manifest.model.sha256), model);
   if (manifest.candidates !== undefined && candidates !== undefined)
@@ -149,11 +153,11 @@ function assertFallback(definition: ModelDefinition, { fallback }: Manifest): vo
     throw invalid('The fallback does not have the same outputs as the model.', '/manifest/fallback');
 }
 
-async function assertGolden(definition: ModelDefinition, golden: Golden, graph: Graph): Promise<void> {
+function assertGolden(definition: ModelDefinition, golden: Golden, graph: Session): void {
   const inputs = goldenInputs(golden, graph.inputs);
   let outputs: Tensors;
   try {
-    outputs = await graph.run(inputs);
+    outputs = graph.run(inputs);
   } catch (error) {
     throw new Failure('invalid_model', 'The runtime cannot run the graph on the golden inputs.', {
       pointer: '/golden/inputs',

@@ -11,6 +11,12 @@ const MIB = 1024 * 1024;
 
 /** Memory of an isolate, in bytes; objects of a class may share one. workers/platform/limits#memory */
 export const ISOLATE_MEMORY_BYTES = 128 * MIB;
+/**
+ * The isolate's share of memory for models: the WASM memory of the ONNX runtime, which grows and never shrinks. Beside
+ * it stand the answers in memory (24 MiB), the artifact that is being loaded (up to 16 MiB), and the worker's own code
+ * and requests.
+ */
+export const MODEL_MEMORY_BYTES = ISOLATE_MEMORY_BYTES / 2;
 /** Calls to other services in one invocation. workers/platform/limits#subrequests */
 export const SUBREQUESTS_MAX = 1_000;
 /** The same on the free plan. */

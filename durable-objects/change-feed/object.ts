@@ -9,8 +9,8 @@ import { newId } from '../../src/platform/ids.ts';
 import { OBJECT_REQUESTS_PER_SECOND } from '../../src/platform/limits.ts';
 import { FeedStore, KEPT_MS } from './store.ts';
 
-/** The most changes of one call: those of a consumer's batch of ten messages. */
-export const APPEND_CHANGES_MAX = 4_000;
+/** The most changes of one call: a consumer's group of messages has 640 KB, and a change 90 bytes or more. */
+export const APPEND_CHANGES_MAX = 8_000;
 /** The most streams at a time. Each may call up to twice a second. */
 export const READERS_MAX = OBJECT_REQUESTS_PER_SECOND / 2;
 /** Calls per second that all readers together should make: the pause between two calls grows with their number. */

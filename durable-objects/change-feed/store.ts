@@ -30,7 +30,7 @@ export const MERGED_BYTES_MAX = 32 * 1024;
 export const MERGED_MS = 5 * 60_000;
 /**
  * The most segments that one call removes. Two segments that follow each other have more than {@link MERGED_BYTES_MAX}
- * together, so one append (1.3 MB, ten messages of the queue) displaces at most 82.
+ * together, so one append (640 KB, a consumer's group of messages) displaces at most 42.
  */
 export const PRUNED_SEGMENTS_MAX = 100;
 

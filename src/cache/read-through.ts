@@ -103,6 +103,11 @@ export type FillOutcome = 'ok' | 'failed';
 
 /** A refresh that runs longer than this, in milliseconds, counts as cancelled with its request. */
 const REFRESH_LEASE_MS = 10_000;
+/**
+ * The most refreshes of one isolate at a time. A cancelled request does not remove its key, so keys beyond their lease are
+ * removed when the map is full.
+ */
+export const REFRESHING_MAX = 1_000;
 
 /**
  * Answers from the nearest valid entry, else from the origin. The clock's mirror, made as fresh as the level demands,
@@ -247,8 +252,13 @@ function verdictOn(
 /** Refills an entry after its answer was sent. One refresh per key and isolate runs at a time. */
 function refreshInBackground(request: ReadRequest, ports: ReadThroughPorts): void {
   const { refreshing, time } = ports;
-  if (time.now() - (refreshing.get(request.key) ?? Number.NEGATIVE_INFINITY) < REFRESH_LEASE_MS) return;
-  refreshing.set(request.key, time.now());
+  const nowMs = time.now();
+  if (nowMs - (refreshing.get(request.key) ?? Number.NEGATIVE_INFINITY) < REFRESH_LEASE_MS) return;
+  if (refreshing.size >= REFRESHING_MAX) {
+    for (const [key, begunMs] of refreshing) if (nowMs - begunMs >= REFRESH_LEASE_MS) refreshing.delete(key);
+    if (refreshing.size >= REFRESHING_MAX) return;
+  }
+  refreshing.set(request.key, nowMs);
   const refresh = fill(request, ports, undefined, undefined)
     .catch(() => undefined)
     .finally(() => refreshing.delete(request.key));
@@ -391,8 +401,8 @@ function answer(
  * a lower token, another isolate could answer the same session from an older entry.
  */
 function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string | undefined {
-  // A mirror that has never synced has no moment to put into a token.
-  if (asOf === null || clock.epoch === '') return undefined;
-  const seq = epoch === clock.epoch ? Math.max(clock.seq, stamp, asOf) : clock.seq;
-  return formatToken({ epoch: clock.epoch, seq });
+  // A mirror that has never synced has no moment to put into a token. A fill that began in an epoch which has ended since
+  // may show changes of the new epoch that no moment covers.
+  if (asOf === null || clock.epoch === '' || epoch !== clock.epoch) return undefined;
+  return formatToken({ epoch, seq: Math.max(clock.seq, stamp, asOf) });
 }

@@ -163,7 +163,7 @@ export class RelayMachine extends Machine {
   readonly #ports: SweeperPorts;
   readonly #scheduler: Scheduler;
   #alarm = false;
-  #armedAgain = false;
+  #armedAgain = true;
 
   constructor(ports: SweeperPorts, scheduler: Scheduler) {
     super('relay');
@@ -174,6 +174,7 @@ export class RelayMachine extends Machine {
 
   override restart(): void {
     super.restart();
+    this.#armedAgain = true;
     this.sweeper = new Sweeper(this.#ports);
   }
 
@@ -189,9 +190,10 @@ export class RelayMachine extends Machine {
 
   async #ring(): Promise<void> {
     this.#alarm = false;
+    const armedAgain = this.#armedAgain;
     this.#armedAgain = false;
     const relayed = await Promise.race([this.sweeper.sweep(), this.gone.then(() => 1)]).catch(() => 1);
-    if ((relayed > 0 || this.#armedAgain) && !this.#alarm) this.#setAlarm();
+    if ((relayed > 0 || armedAgain || this.#armedAgain) && !this.#alarm) this.#setAlarm();
   }
 }
 

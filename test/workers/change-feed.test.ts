@@ -2,7 +2,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import { MIGRATIONS } from '../../durable-objects/change-feed/migrations.ts';
-import { READERS_MAX } from '../../durable-objects/change-feed/object.ts';
+import { APPEND_CHANGES_MAX, READERS_MAX } from '../../durable-objects/change-feed/object.ts';
 import {
   FeedStore,
   KEPT_CHANGES_MAX,
@@ -219,6 +219,6 @@ it('appends a change once if a call has it twice, and refuses a call with too ma
   await feed('twice').append([change(1), change(2), change(1)]);
   expect((await next('twice', 0)).changes.map(({ change: { change: id } }) => id)).toEqual([1, 2]);
   await runInDurableObject(feed('twice'), async (object) => {
-    await expect(object.append(changes(1, 4_001))).rejects.toThrow();
+    await expect(object.append(changes(1, APPEND_CHANGES_MAX + 1))).rejects.toThrow();
   });
 });

@@ -1,3 +1,4 @@
+import { decodeUtf8 } from '../../platform/utf8.ts';
 import type { ClockParent, SyncAnswer, SyncRequest } from './mirror.ts';
 import { SOURCES_MAX } from './sources.ts';
 import { VarintReader, VarintWriter } from './varint.ts';
@@ -28,7 +29,6 @@ const HAS_EPOCH = 1;
 const HAS_TAGS = 2;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * @param askedEpoch the epoch of the request.
@@ -114,7 +114,7 @@ function readText(from: VarintReader, bytesMax: number): string {
   if (length > bytesMax) throw new RangeError(`A text has ${length} bytes; at most ${bytesMax} are allowed.`);
   const bytes = from.raw(length);
   try {
-    return decoder.decode(bytes);
+    return decodeUtf8(bytes);
   } catch (error) {
     throw new RangeError('A text is not valid UTF-8.', { cause: error });
   }

@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import type { Migration } from '../sqlite-migrations.ts';
-import { KnownChanges } from './known.ts';
 
 const Ids = z.array(z.int());
+const KNOWN_ROW_IDS = 64_000;
 
 export const MIGRATIONS: readonly Migration[] = [
   (sql) => {
@@ -37,12 +37,21 @@ export const MIGRATIONS: readonly Migration[] = [
     sql.exec(`insert into segments (first_seq, last_seq, opened_ms, at_ms, bytes_to, changes)
       select first_seq, last_seq, at_ms, at_ms, sum(octet_length(changes)) over (order by first_seq), changes
       from batches`);
-    const known = new KnownChanges(sql, 0);
     const closed = sql.exec<{ first_seq: number; ids: string }>(
       'select first_seq, ids from batches where first_seq < (select max(first_seq) from batches) order by first_seq',
     );
-    for (const { first_seq: first, ids } of closed.toArray()) known.add(first, Ids.parse(JSON.parse(ids)));
-    known.save();
+    const rows = closed.toArray();
+    const ids = rows.flatMap((row) => Ids.parse(JSON.parse(row.ids)));
+    // Numbers have no gaps, so each id has the number after the one before it.
+    for (let at = 0; at < ids.length; at += KNOWN_ROW_IDS) {
+      const part = ids.slice(at, at + KNOWN_ROW_IDS);
+      const firstSeq = (rows[0]?.first_seq ?? 1) + at;
+      const differences = part.map((id, index) => id - (part[index - 1] ?? 0));
+      sql.exec(
+        'insert into known (first_seq, last_seq, ids) values (?, ?, ?)',
+        ...[firstSeq, firstSeq + part.length - 1, differences.join(',')],
+      );
+    }
     sql.exec('drop table batches');
   },
 ];

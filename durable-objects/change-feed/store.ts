@@ -14,18 +14,18 @@ export const KEPT_CHANGES_MAX = 100_000;
 export const KEPT_BYTES_MAX = 32 * 1024 * 1024;
 /** The most changes of one page. */
 export const PAGE_CHANGES_MAX = 1_000;
+/** The most bytes of one segment; a change that has more is a segment of its own. */
+export const SEGMENT_BYTES_MAX = 128 * 1024;
 /**
  * A page ends with the segment that brings it to this many bytes. So a page, which a stream holds in memory until its
  * client takes it, has at most twice as many, whatever the log holds; a change that is larger than a segment adds its own.
  */
-export const PAGE_BYTES = 128 * 1024;
-/** The most bytes of one segment; a change that has more is a segment of its own. */
-export const SEGMENT_BYTES_MAX = PAGE_BYTES;
+const PAGE_BYTES = SEGMENT_BYTES_MAX;
 /**
  * The newest segment takes further changes up to this many bytes. More makes fewer rows, and every append writes the
  * whole segment.
  */
-export const MERGED_BYTES_MAX = 32 * 1024;
+const MERGED_BYTES_MAX = 32 * 1024;
 /** The newest segment takes further changes for this long, in milliseconds: changes leave the log by whole segments. */
 export const MERGED_MS = 5 * 60_000;
 /**

@@ -58,7 +58,7 @@ export class Machine {
 export interface NetworkFaults {
   /** Probability that a message is lost, and its sender told after a while. */
   readonly loss: number;
-  /** Probability that a message is lost, and nobody told. */
+  /** Probability that a message is lost without an error. */
   readonly silence: number;
   /** Probability that a message takes up to `lateMsMax` instead of some milliseconds. */
   readonly late: number;
@@ -77,7 +77,7 @@ export function never(): Promise<never> {
   return new Promise(() => undefined);
 }
 
-/** A peer that hangs: its answer never comes, or comes long after anybody may wait for it. */
+/** A peer that hangs: its answer never comes, or comes long after every deadline of its callers. */
 export type Hang = 'never' | 'late';
 /** How late an answer of a hung peer comes, in milliseconds. */
 const LATE_ANSWER_MS = 10_000;

@@ -13,6 +13,7 @@ import { countingQueues } from './backlog.ts';
 import { outboxWatchMs } from './config.ts';
 import type { Env } from './env.ts';
 import { kafkaSourceOf } from './kafka-source.ts';
+import { longestJudgedS } from './lifetimes.ts';
 import { outboxRelay, regionalClock, rootClock } from './objects.ts';
 import { outboxRelayPorts } from './outbox-relay.ts';
 
@@ -29,7 +30,7 @@ export function durableObjects(catalog: Catalog) {
     QueuedEvents,
     TagClock: class extends TagClock {
       constructor(ctx: DurableObjectState, env: Env) {
-        super(ctx, env, clockPorts(env));
+        super(ctx, env, clockPorts(env, catalog));
       }
     },
     FeatureShard: class extends FeatureShard {
@@ -50,11 +51,12 @@ export function durableObjects(catalog: Catalog) {
   };
 }
 
-function clockPorts(env: Env): ClockPorts {
+function clockPorts(env: Env, catalog: Catalog): ClockPorts {
   return {
     root: { sync: (request) => rootClock(env).sync(request) },
     push: (region, delta) => regionalClock(env, region).receive(delta),
     heartbeat: () => outboxRelay(env).heartbeat(),
     outboxWatchMs: outboxWatchMs(env),
+    horizonMs: longestJudgedS(catalog) * 1_000,
   };
 }

@@ -68,8 +68,8 @@ export const FAULTS: readonly Fault[] = [
     'one bad event fails its whole message',
     FEW,
     VERDICTS,
-    'this.#calls + 2 > CALLS_MAX ? undefined',
-    'this.#calls >= 0 ? undefined',
+    'if (halves === undefined || !this.#budget.take(2)) {',
+    'if (halves !== undefined || !this.#budget.take(2)) {',
   ),
   fault(
     'a message is acknowledged although its dead letter could not be stored',

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { slotOf } from '../../../src/cache/clock/slots.ts';
+import { tagHash } from '../../../src/cache/clock/tag-hash.ts';
 import { windowName } from '../../../src/define/feature.ts';
 import { DigestTally } from '../../../src/features/digest.ts';
 import { shardOf } from '../../../src/features/shards.ts';
@@ -59,7 +59,7 @@ export async function judge(world: World, { db }: SimulatedDatabase, mended: boo
     ...world.seen,
   ];
   for (const [tag, seq] of world.foldedAt) {
-    if ((world.invalidatedAt.get(slotOf(tag)) ?? 0) <= seq)
+    if ((world.invalidatedAt.get(tagHash(tag)) ?? 0) <= seq)
       found.push(`${tag} is folded and not invalidated.`);
   }
   const deleted = Object.values(world.queues).flatMap((queue) => queue.deleted);
@@ -154,7 +154,7 @@ function outbox(world: World, events: readonly Fact[], rows: readonly Row[]): st
     if (!world.told.has(Number(row['id'])))
       found.push(`The feed did not get the change ${String(row['id'])}.`);
     for (const tag of row['tags'] as string[]) {
-      const at = world.invalidatedAt.get(slotOf(tag)) ?? 0;
+      const at = world.invalidatedAt.get(tagHash(tag)) ?? 0;
       if (at < Number(row['relayed_seq']))
         found.push(`${tag} is marked as invalidated, but was not invalidated.`);
     }

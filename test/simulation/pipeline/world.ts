@@ -5,7 +5,7 @@ import { type ChangesPorts, consumeChanges } from '../../../queues/changes/consu
 import { consumeDead } from '../../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../../queues/events/consumer.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
-import { slotsOf } from '../../../src/cache/clock/slots.ts';
+import { hashesToInvalidate } from '../../../src/cache/entry.ts';
 import { foldStored, keepDead } from '../../../src/composition/consumers.ts';
 import type { Env } from '../../../src/composition/env.ts';
 import { outboxRelayPorts } from '../../../src/composition/outbox-relay.ts';
@@ -13,9 +13,9 @@ import { changesQueue, eventsQueue } from '../../../src/composition/queueing.ts'
 import type { FoldableEvent } from '../../../src/features/fold.ts';
 import { shardsOf } from '../../../src/features/shards.ts';
 import { replayDeadLetters } from '../../../src/pipeline/dead-letters.ts';
-import { eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
+import { acceptance, eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
 import { type StoreOutcome, storeMessages } from '../../../src/pipeline/store.ts';
-import { acceptance } from '../../../src/pipeline/take.ts';
+
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { newId } from '../../../src/platform/ids.ts';
@@ -328,16 +328,16 @@ export class World {
 
   async invalidate(tags: readonly string[]): Promise<{ epoch: string; seq: number }> {
     try {
-      return await this.#invalidate(slotsOf(tags));
+      return await this.#invalidate(hashesToInvalidate(tags));
     } catch (cause) {
       throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
     }
   }
 
-  async #invalidate(slots: readonly number[]): Promise<{ epoch: string; seq: number }> {
-    return await this.machine.call('objects', `invalidate ${slots.length} slots`, () => {
+  async #invalidate(hashes: readonly number[]): Promise<{ epoch: string; seq: number }> {
+    return await this.machine.call('objects', `invalidate ${hashes.length} tags`, () => {
       this.clockSeq += 1;
-      for (const slot of slots) this.invalidatedAt.set(slot, this.clockSeq);
+      for (const tag of hashes) this.invalidatedAt.set(tag, this.clockSeq);
       return { epoch: 'e', seq: this.clockSeq };
     });
   }
@@ -417,7 +417,7 @@ export class World {
 
   #makeEnv(): Env {
     const { connectionString, endpoint } = this.#database.database;
-    const root = { invalidate: (slots: readonly number[]) => this.#invalidate(slots) };
+    const root = { invalidateTags: (hashes: readonly number[]) => this.#invalidate(hashes) };
     const env = {
       DATABASE_URL: connectionString,
       DATABASE_ENDPOINT: endpoint,

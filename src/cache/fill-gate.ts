@@ -121,7 +121,7 @@ export function suits(
 
 /** Upper bound of an entry's size in a message: two bytes a character, eight a number. */
 export function entryBytes(entry: Entry): number {
-  return (entry.body.length + entry.etag.length + entry.epoch.length) * 2 + (entry.slots.length + 2) * 8;
+  return (entry.body.length + entry.etag.length + entry.epoch.length) * 2 + (entry.tagHashes.length + 2) * 8;
 }
 
 /**

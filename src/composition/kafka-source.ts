@@ -70,7 +70,7 @@ function sourcePorts(
     fetch: (offset) => partition.fetch(offset),
     store: async (message) => {
       await outboxRelay(env).arm();
-      return await storeObserved([message], storing, (facts) => lineage.tell(facts, recorder));
+      return await storeObserved([message], storing, (facts) => lineage.record(facts, recorder));
     },
     enqueue: ({ accepted, refused, receivedAt }) =>
       sendChunked(

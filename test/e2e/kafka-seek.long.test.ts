@@ -176,7 +176,7 @@ describe.skipIf(!KAFKA_JARS)(`a topic of ${BROKER_TITLE} that is deleted and cre
     const gate = await gateTo(stack);
     const { text, code } = await startCli(gate.url, ...args.split(' ')).ended;
     gate.close();
-    expect(text).toContain(`Partition 0 of ${TOPIC} is read from offset 0 on.`);
+    expect(text).toContain(`Partition 0 of ${TOPIC} is now read from offset 0.`);
     expect(code).toBe(0);
     const resumed = await eventually(report, (now) => now?.lag === 0 && now.failures === 0, 60_000);
     expect(resumed).toMatchObject({ committed: latest, latest, lastError: null });

@@ -70,7 +70,14 @@ const views: ViewPorts = {
   load: async (view, request, now) => await view.load(db, { ...request, now, features: {} }),
   read: async (request): Promise<CachedAnswer> => {
     const { value } = await request.load(0);
-    const entry = { body: JSON.stringify(value), etag: '"1"', slots: [], epoch: 'e', stamp: 0, filledAt: 0 };
+    const entry = {
+      body: JSON.stringify(value),
+      etag: '"1"',
+      tagHashes: [],
+      epoch: 'e',
+      stamp: 0,
+      filledAt: 0,
+    };
     const source = { hit: false, forward: 'uri-miss', stored: false, collapsed: false } as const;
     const times = { ageS: 0, ttlS: 0, maxAgeS: 0, judgedSeq: 0 };
     return { entry, source, unverified: undefined, token: undefined, ...times };

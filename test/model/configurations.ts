@@ -88,6 +88,13 @@ export const LARGE: Readonly<Record<string, Configuration>> = {
     MaxSeq: '2',
     Happens: '{"mark"}',
   }),
+  'epochs with two invalidations': clean({
+    Readers: '{r1}',
+    Levels: '{"strong", "session", "bounded"}',
+    MaxSeq: '2',
+    MaxEpoch: '2',
+    Happens: '{"mark", "root loses storage", "direct", "background"}',
+  }),
   'sources through a region': clean({
     ...SOURCE,
     Far: '2',
@@ -186,8 +193,7 @@ export const RECORDED: Configuration = {
     MaxFlight: '1',
     MaxPushes: '1000',
     MaxEntries: '1000',
-    // What the code does as well (README.md, "What the model found").
-    Faults: `{"suspect reader takes another's fill"}`,
+    Faults: '{}',
   },
   invariants: ['NotAccepted', ...PROMISES],
 };

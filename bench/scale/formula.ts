@@ -53,7 +53,7 @@ export interface Prediction extends Cost {
  * The load in its steady state, in formulas over means:
  *
  * - A mirror asks again after the pause that its parent asks for (or the journey, if that takes longer), plus the
- *   mean time until somebody reads: for readers at random moments, one over their rate.
+ *   mean time until the next read: for readers at random moments, one over their rate.
  * - The pause is what `countSync` settles at.
  * - A push to a region follows the one before after a journey there and back, and after one over the rate of
  *   invalidations where none is waiting then.
@@ -117,7 +117,7 @@ function settle(mirrors: number, journeyMs: number, waitMs: number, pauseMsMax: 
 
 /**
  * Pushes to one region. When one has arrived, those invalidations are waiting that came since it was sent, and
- * since the region's last sync, which told of the earlier ones.
+ * since the region's last sync, which brought the earlier ones.
  */
 function pushes(perMs: number, busyMs: number, syncIntervalMs: number) {
   const seenMs = Math.min(busyMs, syncIntervalMs);
@@ -127,7 +127,7 @@ function pushes(perMs: number, busyMs: number, syncIntervalMs: number) {
   const waitingMs = (seenMs ** 2 / 2 + noSyncMs * seenMs) / syncIntervalMs;
   return {
     perSecond: 1_000 / (busyMs + quiet / perMs),
-    /** Invalidations that one push tells of. */
+    /** Invalidations in one push. */
     invalidations: quiet + perMs * waitingMs,
     /** How long an invalidation may wait for the push before, at most. */
     delayMs: busyMs * (1 - quiet),
@@ -168,7 +168,7 @@ export class DeltaCosts {
       encodesMs.push(performance.now() - startedAt);
       bytes += delta.changes.byteLength;
     }
-    // The median: a mean would also tell of whatever else the machine does.
+    // The median: a mean would also include the machine's other work.
     return { bytes: bytes / samples, encodeMs: median(encodesMs) };
   }
 }

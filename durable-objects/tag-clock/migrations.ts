@@ -7,8 +7,8 @@ export const MIGRATIONS: readonly Migration[] = [
     );
     sql.exec('create table slots (slot integer primary key, seq integer not null)');
   },
-  // What the slots of earlier versions held cannot be said in tags, so everything up to now is forgotten: entries of before
-  // are invalid, and tokens stay valid.
+  // The slots of earlier versions cannot be converted to tags, so the clock forgets all changes up to now: earlier
+  // entries are invalid, and tokens stay valid.
   (sql) => {
     sql.exec('alter table clock rename column seq to floor_seq');
     sql.exec('drop table slots');

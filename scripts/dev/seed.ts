@@ -58,7 +58,7 @@ export async function hasEvents(database: DevDatabase): Promise<boolean> {
 }
 
 /**
- * Fills a database by the project's seed. Events take the way that the queue's consumer gives them, contract and
+ * Fills a database by the project's seed. Events pass through the same steps as in the queue's consumer, contract and
  * quarantine and outbox included; only HTTP and the queue are left out, for speed.
  *
  * @returns what the seed says that it made.

@@ -1,7 +1,15 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { columnNames, type ModelDefinition } from '../../src/define/model.ts';
-import { type Bundle, Golden, Manifest, parseBundle, versionOf } from '../../src/inference/bundle.ts';
+import {
+  assertSizes,
+  type Bundle,
+  Golden,
+  INLINE_BYTES_MAX,
+  Manifest,
+  parseBundle,
+  versionOf,
+} from '../../src/inference/bundle.ts';
 import { assertDeclared } from '../../src/inference/declared.ts';
 import { goldenInputs } from '../../src/inference/golden.ts';
 import { sha256Hex } from '../../src/platform/digest.ts';
@@ -73,7 +81,7 @@ export async function makeBundle(
   assertDeclared(definition, manifest);
   goldenInputs(golden, manifest.inputs);
   const body = bodyOf({ manifest, golden, model: parts.onnx, candidates });
-  parseBundle(body);
+  assertBundle(body);
   return { body, columnSource: source };
 }
 
@@ -133,9 +141,36 @@ export async function readBundleFolder(folder: string): Promise<BundleBody> {
     model: Buffer.from(await file(MODEL)).toString('base64'),
     ...(hasCandidates ? { candidates: Buffer.from(await file(CANDIDATES)).toString('base64') } : {}),
   };
-  parseBundle(body);
+  assertBundle(body);
   // The registry is sent what the files say, fields that this release does not know included.
   return body as BundleBody;
+}
+
+/** A bundle as the registry takes it: large artifacts are uploaded before the body is sent. */
+export interface SentBundle {
+  readonly body: Omit<BundleBody, 'model' | 'candidates'> & Partial<Pick<BundleBody, 'model' | 'candidates'>>;
+  readonly uploads: readonly { readonly sha256: string; readonly bytes: Uint8Array<ArrayBuffer> }[];
+}
+
+export function sentBundle(bundle: BundleBody): SentBundle {
+  const { model, candidates, ...rest } = bundle;
+  const artifacts = { model, ...(candidates === undefined ? {} : { candidates }) };
+  const isLarge = (base64: string) => Buffer.byteLength(base64, 'base64') > INLINE_BYTES_MAX;
+  const inline = Object.entries(artifacts).filter(([, base64]) => !isLarge(base64));
+  const large = Object.entries(artifacts).filter(([, base64]) => isLarge(base64));
+  return {
+    body: { ...rest, ...Object.fromEntries(inline) },
+    uploads: large.map(([what, base64]) => ({
+      sha256: bundle.manifest[what === 'model' ? 'model' : 'candidates']?.sha256 ?? '',
+      bytes: Uint8Array.from(Buffer.from(base64, 'base64')),
+    })),
+  };
+}
+
+/** @throws Failure `invalid_model` with what is wrong. */
+function assertBundle(bundle: unknown): void {
+  const { manifest } = parseBundle(sentBundle(bundle as BundleBody).body);
+  assertSizes(manifest);
 }
 
 function bodyOf({

@@ -1,9 +1,9 @@
 import * as z from 'zod';
 import { type Target, unreachable } from '../command-line/target.ts';
-import { type BundleBody, readBundleFolder } from './bundle.ts';
+import { type BundleBody, readBundleFolder, sentBundle } from './bundle.ts';
 
-/** A publication uploads up to 27 MB, and the registry runs the golden rows. */
-const PUBLISH_TIMEOUT_MS = 60_000;
+/** An upload has up to 12 MiB; a publication up to 4 MB, and the registry loads the graph and runs the golden rows. */
+const SEND_TIMEOUT_MS = 60_000;
 
 const Published = z.object({ name: z.string(), version: z.string() });
 const Problem = z.object({ code: z.string(), detail: z.string(), pointer: z.string().optional() });
@@ -27,23 +27,31 @@ export async function publishFolder(
 }
 
 /** @throws Error as `publishFolder` does. */
-async function publishBundle(body: BundleBody, target: Target): Promise<z.output<typeof Published>> {
+async function publishBundle(bundle: BundleBody, target: Target): Promise<z.output<typeof Published>> {
+  const { body, uploads } = sentBundle(bundle);
+  for (const { sha256, bytes } of uploads)
+    await put(target, `/v1/admin/artifacts/${sha256}`, 'application/octet-stream', bytes);
+  const path = `/v1/admin/models/${bundle.manifest.name}/champion`;
+  return Published.parse(await put(target, path, 'application/json', JSON.stringify(body)));
+}
+
+/** @throws Error as `publishFolder` does. */
+async function put(target: Target, path: string, type: string, body: BodyInit): Promise<unknown> {
   const { url, key } = target;
-  const address = new URL(`/v1/admin/models/${body.manifest.name}/champion`, url);
   let response: Response;
   let text: string;
   try {
-    response = await fetch(address, {
+    response = await fetch(new URL(path, url), {
       method: 'PUT',
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(PUBLISH_TIMEOUT_MS),
+      headers: { authorization: `Bearer ${key}`, 'content-type': type },
+      body,
+      signal: AbortSignal.timeout(SEND_TIMEOUT_MS),
     });
     text = await response.text();
   } catch (error) {
     throw unreachable(target, error);
   }
-  if (response.ok) return Published.parse(JSON.parse(text));
+  if (response.ok) return JSON.parse(text);
   throw new Error(refusal(response.status, text, url));
 }
 

@@ -8,6 +8,7 @@ import { QualityWindow } from '../../durable-objects/quality-window/object.ts';
 import { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
 import { type ClockPorts, TagClock } from '../../durable-objects/tag-clock/object.ts';
 import type { Catalog } from '../define/catalog.ts';
+import { systemNow } from '../platform/clock.ts';
 import { countingQueues } from './backlog.ts';
 import { outboxWatchMs } from './config.ts';
 import type { Env } from './env.ts';
@@ -34,7 +35,7 @@ export function durableObjects(catalog: Catalog) {
     },
     FeatureShard: class extends FeatureShard {
       constructor(ctx: DurableObjectState, env: Env) {
-        super(ctx, env, catalog.features);
+        super(ctx, env, { features: catalog.features, now: systemNow });
       }
     },
     OutboxRelay: class extends OutboxRelay {

@@ -22,14 +22,14 @@ import { loadView } from '../features/load-view.ts';
 import type { ShardPort } from '../features/store.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
-import { loadGraph } from '../inference/onnx-runtime.ts';
+import { OnnxRuntime } from '../inference/onnx/runtime.ts';
 import type { RegistryPorts } from '../inference/registry.ts';
 import { Observation } from '../operations/observation.ts';
 import { LineageRecorder } from '../pipeline/lineage/recorder.ts';
 import { sleep, systemNow, systemTime } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { newId } from '../platform/ids.ts';
-import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
+import { ISOLATE_MEMORY_BYTES, MODEL_MEMORY_BYTES } from '../platform/limits.ts';
 import { systemRandom } from '../platform/random.ts';
 import type { RequestPlace } from '../platform/regions.ts';
 import { r2Artifacts } from '../storage/artifacts.ts';
@@ -44,6 +44,9 @@ import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
 
 /** The isolate's share of memory for answers. The runtime, the models and the requests need the rest. */
 const MEMORY_TIER_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
+/** The memory of the ONNX runtime without a model: it begins with 16 MiB, and uses about half of them itself. */
+const RUNTIME_BYTES = 8 * 1024 * 1024;
+
 /**
  * State that outlives a request. It holds values only, because a request must not await a promise of another request.
  */
@@ -53,7 +56,8 @@ export class Isolate {
   readonly regions = new RegionHedge(systemTime);
   readonly warmer = new Warmer(() => this.follower.mirror.clock, systemNow);
   readonly memory = new MemoryTier(MEMORY_TIER_BYTES);
-  readonly models = new LoadedModels(systemTime);
+  readonly runtime = new OnnxRuntime(MODEL_MEMORY_BYTES);
+  readonly models = new LoadedModels(systemTime, MODEL_MEMORY_BYTES - RUNTIME_BYTES);
   readonly invalidated = new InvalidatedChanges();
   readonly ended = new EndedEpochs();
   readonly lineage = new LineageRecorder();
@@ -137,7 +141,13 @@ export class BoundIsolate implements ViewPorts {
     this.env = env;
     this.config = readConfig(env);
     this.db = connect(this.config.database);
-    this.registry = { store: r2Artifacts(env.MODELS), loadGraph };
+    this.registry = {
+      store: r2Artifacts(env.MODELS),
+      loadGraph: async (bytes) => {
+        isolate.models.makeRoom(bytes.length);
+        return await isolate.runtime.load(bytes);
+      },
+    };
     this.observation = new Observation(newId, () => memory.bytes, {
       share: this.config.probeShare,
       now: systemNow,

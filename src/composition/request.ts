@@ -8,7 +8,7 @@ import { shardsOf } from '../features/shards.ts';
 import type { ShardPort } from '../features/store.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import type { ChampionPorts } from '../gateway/champion.ts';
-import { readChampion } from '../inference/registry.ts';
+import { artifactKey, readChampion } from '../inference/registry.ts';
 import { datasetsOf } from '../operations/lineage/datasets.ts';
 import { walk } from '../operations/lineage/graph.ts';
 import { type LineageContext, neighboursOf } from '../operations/lineage/neighbours.ts';
@@ -25,6 +25,7 @@ import { systemNow } from '../platform/clock.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
+import { uploadToR2 } from '../storage/artifacts.ts';
 import type { Lane } from '../storage/lane.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { missingKeys } from '../storage/postgres/entity-writes.ts';
@@ -86,6 +87,13 @@ export class RequestPorts implements GatewayPorts {
     const { env, db, registry, isolate } = this.#bound;
     return {
       registry,
+      uploadArtifact: (sha256, upload) =>
+        calling(
+          () => uploadToR2(env.MODELS, artifactKey(sha256), sha256, upload),
+          'model_unavailable',
+          'The artifact was not stored. Upload it again.',
+          5,
+        ),
       invalidate: this.#invalidate,
       sweepOutbox: () =>
         calling(() => outboxRelay(env).sweep(), 'relay_unavailable', 'The relay did not end its sweep.', 5),

@@ -15,6 +15,7 @@ export interface Problem {
 const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: string]>> = {
   malformed_json: [400, 'The body is not JSON'],
   body_too_large: [413, 'The body is too large'],
+  length_required: [411, 'The length of the body is missing'],
   unsupported_media_type: [415, 'The content type is not supported'],
   unsupported_encoding: [415, 'The content encoding is not supported'],
   malformed_encoding: [400, 'The body does not match its content encoding'],

@@ -2,14 +2,21 @@ import * as z from 'zod';
 import { DATATYPES } from '../define/datatype.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { Failure, jsonPointer } from '../platform/failure.ts';
-import { ISOLATE_MEMORY_BYTES } from '../platform/limits.ts';
+import { ISOLATE_MEMORY_BYTES, MODEL_MEMORY_BYTES } from '../platform/limits.ts';
 
 /**
- * The most bytes of a model and of its candidates. They are a fraction of the isolate's memory, which has to hold two
- * versions.
+ * The most bytes of a model. While it is loaded, the runtime has it in its memory three times: the file, the parsed
+ * graph, and the weights. With the runtime itself that is two thirds of `MODEL_MEMORY_BYTES`; the rest is for what a
+ * run needs and for gaps that other models leave.
  */
-export const MODEL_BYTES_MAX = ISOLATE_MEMORY_BYTES / 8;
+export const MODEL_BYTES_MAX = (MODEL_MEMORY_BYTES * 3) / 16;
+/** The most bytes of a ranking's candidates. Parsed, they take about five times as much of the isolate's memory. */
 export const CANDIDATES_BYTES_MAX = ISOLATE_MEMORY_BYTES / 32;
+/**
+ * The most bytes of an artifact within the body that publishes a version. As base64 in JSON an artifact is in memory
+ * about ten times, so a larger one is uploaded by itself.
+ */
+export const INLINE_BYTES_MAX = 1024 * 1024;
 /** The graph runs all golden rows when a model is published, within one request. */
 const GOLDEN_ROWS_MAX = 64;
 const TENSORS_MAX = 64;
@@ -83,12 +90,18 @@ const Base64 = (bytesMax: number) =>
       }
     });
 
-/** The body that publishes a model. It has everything in one piece, so that a version is never incomplete. */
+/** The body that publishes a model. An artifact that it does not contain has been uploaded before. */
 export const Bundle = z.object({
   manifest: Manifest,
   golden: Golden,
-  model: Base64(MODEL_BYTES_MAX).describe('The ONNX file in base64.'),
-  candidates: Base64(CANDIDATES_BYTES_MAX).optional().describe('The candidates of a ranking in base64.'),
+  model: Base64(INLINE_BYTES_MAX)
+    .optional()
+    .describe(
+      "The ONNX file in base64. Without it, the uploaded artifact of the manifest's digest is taken.",
+    ),
+  candidates: Base64(INLINE_BYTES_MAX)
+    .optional()
+    .describe('The candidates of a ranking in base64. Without them, the uploaded artifact is taken.'),
 });
 export type Bundle = z.output<typeof Bundle>;
 
@@ -118,13 +131,37 @@ export async function versionOf({ model, candidates, fallback }: VersionParts): 
   return (await sha256Hex(parts.join(''))).slice(0, 12);
 }
 
-/** @throws Failure `invalid_model` if the bytes do not have the digest of the manifest. */
+/** @throws Failure `invalid_model` if an artifact is larger than Millrace takes. */
+export function assertSizes({ model, candidates }: VersionParts): void {
+  for (const [what, artifact, bytesMax] of [
+    ['model', model, MODEL_BYTES_MAX],
+    ['candidates', candidates, CANDIDATES_BYTES_MAX],
+  ] as const) {
+    if (artifact === undefined || artifact.bytes <= bytesMax) continue;
+    throw new Failure(
+      'invalid_model',
+      `The ${what} has ${artifact.bytes} bytes; at most ${bytesMax} are allowed. docs/models.md has the reason.`,
+      { pointer: `/manifest/${what}/bytes` },
+    );
+  }
+}
+
+/** @throws Failure `invalid_model` if the bytes do not have the digest and the length of the manifest. */
 export async function assertDigest(
   what: 'model' | 'candidates',
   bytes: Uint8Array<ArrayBuffer>,
   manifest: Manifest,
 ): Promise<void> {
   const named = manifest[what];
+  if (named !== undefined && bytes.length !== named.bytes) {
+    throw new Failure(
+      'invalid_model',
+      `The ${what} has ${bytes.length} bytes; the manifest has ${named.bytes}.`,
+      {
+        pointer: `/manifest/${what}/bytes`,
+      },
+    );
+  }
   if (named === undefined || (await sha256Hex(bytes)) !== named.sha256) {
     throw new Failure('invalid_model', `The ${what}'s SHA-256 is not the one in the manifest.`, {
       pointer: `/manifest/${what}/sha256`,

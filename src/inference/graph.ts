@@ -1,13 +1,28 @@
 import type { TensorSignature, Tensors } from './tensors.ts';
 
-/** A loaded graph. */
-export interface Graph {
+interface Signature {
   readonly inputs: readonly TensorSignature[];
   readonly outputs: readonly TensorSignature[];
+}
+
+/** A graph that can run whenever it is asked to. */
+export interface Graph extends Signature {
   /**
    * Runs the graph on all of its inputs and returns all of its outputs.
    *
    * @throws any error of the runtime, for instance if dimensions of two inputs do not agree.
    */
   run(inputs: Tensors): Promise<Tensors>;
+}
+
+/** A graph in the memory of the runtime, until it is released. */
+export interface Session extends Signature {
+  /** The memory that it takes, in bytes: an estimate from above. */
+  readonly bytes: number;
+  /** Whether it was released, or the runtime has lost it. It cannot run then. */
+  readonly isReleased: boolean;
+  /** As `Graph.run`. It is synchronous, so that no run is under way when the session is released. */
+  run(inputs: Tensors): Tensors;
+  /** Frees its memory. Calling it again does nothing. */
+  release(): void;
 }

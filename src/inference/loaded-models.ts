@@ -1,9 +1,10 @@
 import type { Candidates, ModelDefinition } from '../define/model.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
-import { assertDigest, type Manifest } from './bundle.ts';
-import type { Graph } from './graph.ts';
+import { assertDigest, CANDIDATES_BYTES_MAX, type Manifest, MODEL_BYTES_MAX } from './bundle.ts';
+import type { Graph, Session } from './graph.ts';
 import { artifactKey, parseCandidates, type RegistryPorts } from './registry.ts';
+import type { Tensors } from './tensors.ts';
 
 /** A version that is loaded and can answer. */
 export interface LoadedModel {
@@ -43,17 +44,51 @@ const WAIT_WITH_FALLBACK_MS = 800;
 /** A load that takes longer counts as lost, in milliseconds: the request that began it may have been cancelled. */
 const LOAD_MS = 20_000;
 
-/** The most versions held at once: the current one and the one that it replaces. An isolate has 128 MB. */
-const LOADED_MAX = 2;
+/**
+ * The most bytes of artifacts that are read at once, in bytes: the largest model and a smaller one. They are in memory
+ * beside the models until the runtime has its copy.
+ */
+const READING_BYTES_MAX = MODEL_BYTES_MAX + CANDIDATES_BYTES_MAX + MODEL_BYTES_MAX / 4;
+/**
+ * The memory of a graph while it is loaded, compared with its file: the runtime has a copy of the file, what it has
+ * parsed of it, and the weights. Trees take more, and the runtime's own bound holds for them.
+ */
+const LOADING_OF_FILE = 3;
+/** The memory of parsed candidates, compared with their file. */
+const MEMORY_OF_CANDIDATES = 5;
+/** A run whose session is evicted between its load and the run loads it again, this often at most. */
+const RUN_ATTEMPTS = 3;
 
-/** The models of an isolate, by name and version, because two models may have the same graph. */
+/** A version in memory. */
+interface InMemory {
+  readonly session: Session;
+  readonly candidates: Candidates | undefined;
+  readonly bytes: number;
+}
+
+/**
+ * The models of an isolate, by name and version, because two models may have the same graph. The least recently used are
+ * evicted and released when another needs their memory. A run is synchronous, so none is under way then; a model that
+ * was evicted while its caller waited for something else is loaded again by its next run.
+ */
 export class LoadedModels {
   readonly #time: Pick<Time, 'withTimeout'>;
-  readonly #loaded = new Map<string, LoadedModel>();
-  readonly #loading = new Map<string, Promise<LoadedModel>>();
+  readonly #bytesMax: number;
+  /** In the order of their last use, the least recent first. */
+  readonly #loaded = new Map<string, InMemory>();
+  readonly #loading = new Map<string, Promise<InMemory>>();
+  /** Loads that read artifacts, with the bytes that they read. */
+  readonly #reading = new Map<Promise<unknown>, number>();
 
-  constructor(time: Pick<Time, 'withTimeout'>) {
+  /** @param bytesMax the most memory of all models together. */
+  constructor(time: Pick<Time, 'withTimeout'>, bytesMax: number) {
     this.#time = time;
+    this.#bytesMax = bytesMax;
+  }
+
+  /** The memory of the models, in bytes: an estimate from above. */
+  get bytes(): number {
+    return sum(this.#loaded.values(), ({ bytes }) => bytes);
   }
 
   /**
@@ -68,9 +103,35 @@ export class LoadedModels {
     ports: RegistryPorts,
     keepAlive: (promise: Promise<unknown>) => void,
   ): Promise<LoadedModel> {
+    const current = () => this.#inMemory(definition, manifest, ports, keepAlive);
+    const { session, candidates } = await current();
+    const run = async (tensors: Tensors): Promise<Tensors> => {
+      for (let attempt = 0; attempt < RUN_ATTEMPTS; attempt += 1) {
+        const { session: loaded } = await current();
+        if (!loaded.isReleased) return loaded.run(tensors);
+      }
+      throw new Failure('model_unavailable', 'Other models took the memory of this one. Retry the request.', {
+        retryAfterS: 1,
+      });
+    };
+    return { manifest, graph: { inputs: session.inputs, outputs: session.outputs, run }, candidates };
+  }
+
+  async #inMemory(
+    definition: ModelDefinition,
+    manifest: Manifest,
+    ports: RegistryPorts,
+    keepAlive: (promise: Promise<unknown>) => void,
+  ): Promise<InMemory> {
     const version = `${manifest.name}/${manifest.version}`;
     const loaded = this.#loaded.get(version);
-    if (loaded !== undefined) return loaded;
+    if (loaded !== undefined) {
+      this.#loaded.delete(version);
+      if (!loaded.session.isReleased) {
+        this.#loaded.set(version, loaded);
+        return loaded;
+      }
+    }
     let loading = this.#loading.get(version);
     if (loading === undefined) {
       loading = this.#load(version, definition, manifest, ports);
@@ -87,24 +148,59 @@ export class LoadedModels {
     definition: ModelDefinition,
     manifest: Manifest,
     ports: RegistryPorts,
-  ): Promise<LoadedModel> {
+  ): Promise<InMemory> {
     try {
-      const loading = load(definition, manifest, ports);
-      const model = await this.#time.withTimeout(loading, LOAD_MS, () => tooSlow(LOAD_MS));
-      this.#keep(version, model);
-      return model;
+      const loading = this.#loadInTurn(definition, manifest, ports);
+      const loaded = await this.#time.withTimeout(loading, LOAD_MS, () => tooSlow(LOAD_MS));
+      this.#loaded.set(version, loaded);
+      this.#evict(0, version);
+      return loaded;
     } finally {
       this.#loading.delete(version);
     }
   }
 
-  #keep(version: string, model: LoadedModel): void {
-    this.#loaded.set(version, model);
-    for (const oldest of this.#loaded.keys()) {
-      if (this.#loaded.size <= LOADED_MAX) break;
-      this.#loaded.delete(oldest);
+  async #loadInTurn(
+    definition: ModelDefinition,
+    manifest: Manifest,
+    ports: RegistryPorts,
+  ): Promise<InMemory> {
+    const bytes = manifest.model.bytes + (manifest.candidates?.bytes ?? 0);
+    while (this.#reading.size > 0 && sum(this.#reading.values(), Number) + bytes > READING_BYTES_MAX)
+      await Promise.race(this.#reading.keys());
+    const loading = load(definition, manifest, ports);
+    // A load that never settles counts as long as its callers wait for it.
+    const read = this.#time
+      .withTimeout(loading, LOAD_MS, () => tooSlow(LOAD_MS))
+      .then(
+        () => undefined,
+        () => undefined,
+      );
+    this.#reading.set(read, bytes);
+    void read.then(() => this.#reading.delete(read));
+    return await loading;
+  }
+
+  /** Evicts models until a graph can be loaded, as far as its file tells. */
+  makeRoom(fileBytes: number): void {
+    this.#evict(fileBytes * LOADING_OF_FILE, undefined);
+  }
+
+  /** Releases the least recently used models until there is room for `bytes` more, or only `kept` is left. */
+  #evict(bytes: number, kept: string | undefined): void {
+    for (const [version, { session }] of this.#loaded) {
+      if (this.bytes + bytes <= this.#bytesMax) return;
+      if (version === kept) continue;
+      this.#loaded.delete(version);
+      session.release();
     }
   }
+}
+
+function sum<T>(values: Iterable<T>, of: (value: T) => number): number {
+  let total = 0;
+  for (const value of values) total += of(value);
+  return total;
 }
 
 function hasFallback(definition: ModelDefinition): boolean {
@@ -121,7 +217,7 @@ async function load(
   definition: ModelDefinition,
   manifest: Manifest,
   ports: RegistryPorts,
-): Promise<LoadedModel> {
+): Promise<InMemory> {
   const artifact = async (what: 'model' | 'candidates', { sha256 }: { readonly sha256: string }) => {
     const bytes = await ports.store.get(artifactKey(sha256));
     if (bytes === undefined) throw new Error(`the store has no artifact ${sha256}`);
@@ -133,14 +229,20 @@ async function load(
       artifact('model', manifest.model),
       manifest.candidates === undefined ? undefined : artifact('candidates', manifest.candidates),
     ]);
-    return {
-      manifest,
-      graph: await ports.loadGraph(model),
-      candidates:
-        candidates === undefined || definition.task !== 'ranking'
-          ? undefined
-          : parseCandidates(definition, candidates),
-    };
+    const session = await ports.loadGraph(model);
+    try {
+      return {
+        session,
+        bytes: session.bytes + (candidates?.length ?? 0) * MEMORY_OF_CANDIDATES,
+        candidates:
+          candidates === undefined || definition.task !== 'ranking'
+            ? undefined
+            : parseCandidates(definition, candidates),
+      };
+    } catch (error) {
+      session.release();
+      throw error;
+    }
   } catch (error) {
     throw new Failure('model_unavailable', 'The model cannot be loaded.', { retryAfterS: 5, cause: error });
   }

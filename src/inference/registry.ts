@@ -2,10 +2,10 @@ import type { Candidates, ModelDefinition, RankingModel } from '../define/model.
 import { calling, Failure } from '../platform/failure.ts';
 import { decodeJsonText } from '../platform/utf8.ts';
 import { assertClassOrder, isAnswer } from './answer.ts';
-import { assertDigest, type Bundle, type Golden, Manifest, versionOf } from './bundle.ts';
+import { assertDigest, assertSizes, type Bundle, type Golden, Manifest, versionOf } from './bundle.ts';
 import { assertDeclared, assertGraph } from './declared.ts';
 import { assertGoldenOutputs, goldenInputs } from './golden.ts';
-import type { Graph } from './graph.ts';
+import type { Session } from './graph.ts';
 import type { Tensors } from './tensors.ts';
 
 /** The store of artifacts and manifests. */
@@ -16,7 +16,7 @@ export interface ArtifactStore {
 
 export interface RegistryPorts {
   readonly store: ArtifactStore;
-  readonly loadGraph: (bytes: Uint8Array<ArrayBuffer>) => Promise<Graph>;
+  readonly loadGraph: (bytes: Uint8Array<ArrayBuffer>) => Promise<Session>;
 }
 
 /** The tag of every answer that a model made. Publishing another version under the name invalidates those answers. */
@@ -44,11 +44,11 @@ export async function publish(
   bundle: Bundle,
   ports: RegistryPorts,
 ): Promise<void> {
-  const { manifest, golden, model, candidates } = bundle;
+  const { manifest, golden } = bundle;
   if (manifest.name !== definition.name)
     throw invalid(`The bundle is for "${manifest.name}".`, '/manifest/name');
-  await assertDigest('model', model, manifest);
-  await assertCandidates(definition, bundle);
+  assertSizes(manifest);
+  assertHasCandidates(definition, bundle);
   if ((await versionOf(manifest)) !== manifest.version)
     throw invalid(
       'The version does not follow from these artifacts; docs/models.md says how it is computed.',
@@ -56,13 +56,17 @@ export async function publish(
     );
   assertFallback(definition, manifest);
   assertDeclared(definition, manifest);
+  await keepCandidates(definition, bundle, ports.store);
+  const model = await artifactOf('model', bundle, ports.store);
   const graph = await ports.loadGraph(model);
-  assertGraph(manifest, graph);
-  await assertGolden(definition, golden, graph);
+  try {
+    assertGraph(manifest, graph);
+    assertGolden(definition, golden, graph);
+  } finally {
+    graph.release();
+  }
 
-  await ports.store.put(artifactKey(manifest.model.sha256), model);
-  if (manifest.candidates !== undefined && candidates !== undefined)
-    await ports.store.put(artifactKey(manifest.candidates.sha256), candidates);
+  if (bundle.model !== undefined) await ports.store.put(artifactKey(manifest.model.sha256), model);
   await ports.store.put(
     championKey(manifest.name),
     Uint8Array.from(new TextEncoder().encode(JSON.stringify(manifest))),
@@ -122,21 +126,53 @@ export function parseCandidates(definition: RankingModel, bytes: Uint8Array): Ca
   }
 }
 
-async function assertCandidates(
-  definition: ModelDefinition,
-  { manifest, candidates }: Bundle,
-): Promise<void> {
-  if (definition.task !== 'ranking') {
-    if (candidates === undefined && manifest.candidates === undefined) return;
+/**
+ * An artifact of the body, or the uploaded one.
+ *
+ * @throws Failure `invalid_model` if it has not been uploaded, or has another digest or length than the manifest.
+ */
+async function artifactOf(
+  what: 'model' | 'candidates',
+  bundle: Bundle,
+  store: ArtifactStore,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const sha256 = bundle.manifest[what]?.sha256 ?? '';
+  const read = () => store.get(artifactKey(sha256));
+  const bytes =
+    bundle[what] ?? (await calling(read, 'model_unavailable', 'The store of the models does not answer.', 5));
+  if (bytes === undefined) {
+    throw invalid(
+      `The body has no ${what}, and no artifact ${sha256} has been uploaded. Upload it by PUT /v1/admin/artifacts/${sha256}.`,
+      `/${what}`,
+    );
+  }
+  await assertDigest(what, bytes, bundle.manifest);
+  return bytes;
+}
+
+function assertHasCandidates(definition: ModelDefinition, { manifest, candidates }: Bundle): void {
+  const hasCandidates = candidates !== undefined || manifest.candidates !== undefined;
+  if (definition.task !== 'ranking' && hasCandidates) {
     throw invalid(
       `Only rankings have candidates; "${definition.name}" is a ${definition.task}.`,
       '/candidates',
     );
   }
-  if (candidates === undefined)
+  if (definition.task === 'ranking' && manifest.candidates === undefined)
     throw invalid('The bundle of a ranking must contain candidates.', '/candidates');
-  await assertDigest('candidates', candidates, manifest);
+}
+
+/** Checks the candidates of a ranking, and stores those of the body. */
+async function keepCandidates(
+  definition: ModelDefinition,
+  bundle: Bundle,
+  store: ArtifactStore,
+): Promise<void> {
+  if (definition.task !== 'ranking') return;
+  const candidates = await artifactOf('candidates', bundle, store);
   parseCandidates(definition, candidates);
+  const { sha256 } = bundle.manifest.candidates ?? { sha256: '' };
+  if (bundle.candidates !== undefined) await store.put(artifactKey(sha256), candidates);
 }
 
 function assertFallback(definition: ModelDefinition, { fallback }: Manifest): void {
@@ -157,11 +193,11 @@ function assertFallback(definition: ModelDefinition, { fallback }: Manifest): vo
     throw invalid('The fallback does not have the same outputs as the model.', '/manifest/fallback');
 }
 
-async function assertGolden(definition: ModelDefinition, golden: Golden, graph: Graph): Promise<void> {
+function assertGolden(definition: ModelDefinition, golden: Golden, graph: Session): void {
   const inputs = goldenInputs(golden, graph.inputs);
   let outputs: Tensors;
   try {
-    outputs = await graph.run(inputs);
+    outputs = graph.run(inputs);
   } catch (error) {
     throw new Failure('invalid_model', 'The runtime cannot run the graph on the golden inputs.', {
       pointer: '/golden/inputs',

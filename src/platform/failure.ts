@@ -5,6 +5,7 @@
 const FAILURE_CODES = [
   'malformed_json',
   'body_too_large',
+  'length_required',
   'unsupported_media_type',
   'unsupported_encoding',
   'malformed_encoding',

@@ -11,6 +11,12 @@ const MIB = 1024 * 1024;
 
 /** Memory of an isolate, in bytes; objects of a class may share one. workers/platform/limits#memory */
 export const ISOLATE_MEMORY_BYTES = 128 * MIB;
+/**
+ * The isolate's share of memory for models: the WASM memory of the ONNX runtime, which grows and never shrinks. Beside
+ * it stand the answers in memory (24 MiB), the artifact that is being loaded (up to 16 MiB), and the worker's own code
+ * and requests.
+ */
+export const MODEL_MEMORY_BYTES = ISOLATE_MEMORY_BYTES / 2;
 /** Calls to other services in one invocation. workers/platform/limits#subrequests */
 export const SUBREQUESTS_MAX = 1_000;
 /** The same on the free plan. */
@@ -24,6 +30,8 @@ export const QUEUE_MESSAGE_BYTES_MAX = 128 * KB;
 export const QUEUE_SEND_BYTES_MAX = 256 * KB;
 /** Messages of one `sendBatch`. queues/platform/limits */
 export const QUEUE_SEND_MESSAGES_MAX = 100;
+/** Messages of a consumer's batch. queues/platform/limits */
+export const QUEUE_CONSUMER_MESSAGES_MAX = 100;
 /** Retries after which the platform gives a message up. queues/platform/limits */
 export const QUEUE_RETRIES_MAX = 100;
 

@@ -1,11 +1,14 @@
+import { withTimeout } from '../platform/clock.ts';
 import { callPeer } from '../platform/peer.ts';
 
 /** How long R2 may take to find an object, and to send or take its bytes, in milliseconds. */
 const FIND_MS = 900;
 const TRANSFER_MS = 20_000;
+/** How long a client may take to send an artifact, in milliseconds: 12 MiB at 2 Mbit/s. */
+const UPLOAD_MS = 50_000;
 
 /** Bytes by key in R2. */
-export function r2Artifacts(bucket: R2Bucket) {
+export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'put'>) {
   return {
     async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
       const object = await callPeer('artifacts', FIND_MS, () => bucket.get(key));
@@ -16,4 +19,67 @@ export function r2Artifacts(bucket: R2Bucket) {
       await callPeer('artifacts', TRANSFER_MS, () => bucket.put(key, bytes));
     },
   };
+}
+
+/**
+ * Stores a body while it is read, without holding it. R2 checks the digest and stores the object when it has all of it,
+ * so an upload that breaks off leaves nothing.
+ *
+ * @param sha256 in 64 hexadecimal digits.
+ * @returns false if the body has another digest.
+ * @throws Error if the body breaks off or R2 does not answer.
+ */
+export async function uploadToR2(
+  bucket: Pick<R2Bucket, 'put'>,
+  key: string,
+  sha256: string,
+  { body, bytes }: { readonly body: ReadableStream<Uint8Array>; readonly bytes: number },
+): Promise<boolean> {
+  const { readable, writable } = new FixedLengthStream(bytes);
+  const digests = new crypto.DigestStream('SHA-256');
+  // Its promise is rejected where the body breaks off, and nothing else may wait for it then.
+  digests.digest.catch(() => undefined);
+  const copied = copy(body, [writable.getWriter(), digests.getWriter()]);
+  const stored = callPeer('artifacts', UPLOAD_MS, () => bucket.put(key, readable, { sha256 }));
+  stored.catch(copied.stop);
+  const [put, copying] = await Promise.allSettled([stored, copied.done]);
+  if (put.status === 'fulfilled') return true;
+  if (copying.status === 'rejected' || toHex(await digests.digest) === sha256) throw put.reason;
+  return false;
+}
+
+/**
+ * Writes each chunk of a body to all writers before it reads the next.
+ *
+ * @returns `done`, and `stop`, which ends a copy that has not read the whole body yet.
+ */
+function copy(body: ReadableStream<Uint8Array>, writers: readonly WritableStreamDefaultWriter<Uint8Array>[]) {
+  const reader = body.getReader();
+  const abort = (reason: unknown) => {
+    reader.cancel(reason).catch(() => undefined);
+    for (const writer of writers) writer.abort(reason).catch(() => undefined);
+  };
+  let isRead = false;
+  const all = async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      await Promise.all(writers.map((writer) => writer.write(value)));
+    }
+    isRead = true;
+    await Promise.all(writers.map((writer) => writer.close()));
+  };
+  const late = () => new Error(`The body did not arrive within ${UPLOAD_MS} ms.`);
+  const done = withTimeout(all(), UPLOAD_MS, late).catch((error: unknown) => {
+    abort(error);
+    throw error;
+  });
+  const stop = (reason: unknown) => {
+    if (!isRead) abort(reason);
+  };
+  return { done, stop };
+}
+
+function toHex(digest: ArrayBuffer): string {
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -17,7 +17,7 @@ export interface ShopDatabase {
 
 export interface MadeUpDeps {
   readonly reporter: Pick<Reporter, 'notice'>;
-  /** Asks for a yes or no; null where nobody can be asked. */
+  /** Asks for a yes or no; null if there is no terminal. */
   readonly confirm: ((question: string) => Promise<boolean>) | null;
   /** Null where the environment names no database. */
   readonly database: () => ShopDatabase | null;

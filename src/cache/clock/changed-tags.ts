@@ -28,8 +28,8 @@ const FILTER_SIZE_MAX = 131_072;
 const TABLE_LOAD_MAX = 0.75;
 
 /**
- * What a clock knows of changed tags: every change after the *floor*, exactly; nothing of earlier ones. An entry that was
- * stamped before the floor cannot be judged, so it counts as invalid.
+ * The changed tags that a clock remembers: every change after the *floor*, and none up to it. An entry that was stamped
+ * before the floor cannot be judged, so it counts as invalid.
  *
  * - The log holds the changes in the order of their numbers. It is a ring of two columns: the tag's hash, and the number
  *   of its invalidation. A delta is the end of the log.

@@ -7,7 +7,7 @@ import type { AppEnv } from '../context.ts';
 
 /** The configuration that authorizes requests. */
 export interface AccessPorts {
-  /** SHA-256 of the key, in lower case. Any other text admits nobody. */
+  /** SHA-256 of the key, in lower case. Any other text rejects every key. */
   readonly apiKeySha256: string;
 }
 

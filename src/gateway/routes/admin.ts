@@ -1,16 +1,17 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { formatToken, type Token } from '../../cache/clock/clock.ts';
-import { Bundle, CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
+import { Bundle, INLINE_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
 import { modelTag, publish, type RegistryPorts } from '../../inference/registry.ts';
 import { Failure } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
+import { type ArtifactPorts, registerArtifacts } from './artifacts.ts';
 
 /** Both artifacts in base64, and room for the manifest and the golden rows. */
-const BUNDLE_BYTES_MAX = Math.ceil(((MODEL_BYTES_MAX + CANDIDATES_BYTES_MAX) * 4) / 3) + 1024 * 1024;
+const BUNDLE_BYTES_MAX = Math.ceil((2 * INLINE_BYTES_MAX * 4) / 3) + 1024 * 1024;
 
-export interface AdminPorts {
+export interface AdminPorts extends ArtifactPorts {
   /** Where model bundles are kept. */
   readonly registry: RegistryPorts;
   /** Returns once the root clock has the invalidation on disk. */
@@ -27,6 +28,7 @@ export function registerAdmin(
   gateway: Gateway,
   adminOf: PortsOf<AdminPorts>,
 ): void {
+  registerArtifacts(app, adminOf);
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: '/v1/admin/models/{model}/champion',

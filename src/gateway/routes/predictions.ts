@@ -136,6 +136,7 @@ async function runTensors(
   try {
     outputs = await graph.run(inputs);
   } catch (error) {
+    if (error instanceof Failure) throw error;
     throw new Failure(
       'tensor_mismatch',
       'The graph cannot run on these tensors. Check that dimensions which its inputs share are equal.',

@@ -37,8 +37,8 @@ const EXCERPT_CHARACTERS = 8_192;
  * A tombstone (a null value without `ce_` headers) removes a key from a compacted topic. It contains no event and
  * removes nothing from Millrace; it is kept in quarantine, so that its producer can send an event instead.
  *
- * Bytes that are not UTF-8 are read as data of another content type than JSON. Anywhere else that an event is read from,
- * they make the record none. The key and other headers may be any bytes, because nothing is read from them.
+ * Data of another content type than JSON may have bytes that are not UTF-8. In any other part of an event, such bytes
+ * make the record invalid. The key and other headers may be any bytes, because nothing is read from them.
  */
 export function eventOf(record: KafkaRecord): ReadRecord {
   const read = record.headers

@@ -60,8 +60,8 @@ const OUTBOX = compiled(sql`${outbox}`);
 /**
  * The statements that install the triggers, to be run in one transaction. Running them again changes nothing. They drop
  * the triggers of tables that left the catalog. Each is one statement without parameters. They need Millrace's schema,
- * so the migrations come first, and the privilege `trigger` on each table, whoever owns it. They need no superuser, and
- * Postgres 14 or newer.
+ * so the migrations come first, and the privilege `trigger` on each table, which another role may own. They need Postgres
+ * 14 or newer, and no superuser.
  *
  * @throws Error for a table whose name is too long for a unique function name.
  */

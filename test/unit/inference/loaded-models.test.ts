@@ -23,7 +23,7 @@ const hanging: RegistryPorts = {
 };
 
 it('waits a limited time for a load, shorter if a fallback can answer, and loads again after the load was lost', async () => {
-  const models = new LoadedModels({ withTimeout });
+  const models = new LoadedModels({ withTimeout }, 1_000);
   const keepAlive = vi.fn();
   const ask = (fallback: object | undefined) => {
     const startedAt = Date.now();

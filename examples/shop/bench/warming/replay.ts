@@ -6,7 +6,7 @@ import { PAUSE_MS, WAVE_FILLS_MAX } from '../../../../src/cache/warming/warmer.t
 import { createRandom } from '../../seed/random.ts';
 import type { Page, Session, TraceEvent } from './trace.ts';
 
-/** Every fill takes as long, so that policies are told apart by what they expect and not by what it saves. */
+/** Every fill takes as long, so that policies differ only by the reads that they expect. */
 const FILL_MS = 20;
 /** As the cron of wrangler.toml. */
 const CRON_MS = 60_000;
@@ -14,7 +14,7 @@ const CRON_MS = 60_000;
 const EXPIRY_PASS_MS = 1_000;
 const SEED = 1;
 
-/** Which keys to fill ahead. A policy is told everything in the order of time, and knows nothing of what follows. */
+/** Which keys to fill ahead. A policy gets all events in the order of time, and none before its time. */
 export interface Policy {
   answered(page: Page, entry: Entry, session: Session | undefined, nowMs: number): void;
   invalidated?(tags: readonly number[], nowMs: number): void;
@@ -67,7 +67,7 @@ class Replay implements CacheState {
   readonly clock = newClock('replay');
   readonly outcome: Outcome = { reads: 0, hits: 0, demandFills: 0, warms: 0, used: 0 };
   readonly #entries = new Map<Page, Held>();
-  /** Warms that nobody has read yet, and whether they are judged. */
+  /** Warm fills that have not been read yet, and whether they are judged. */
   readonly #unread = new Map<Page, { entry: Entry; judged: boolean }>();
   readonly #random = createRandom(SEED);
   readonly #policy: Policy;

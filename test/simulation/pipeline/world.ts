@@ -77,7 +77,7 @@ export class World {
   readonly shards = new Map<string, { shard: FeatureShard; readonly own: ObjectStorage }>();
   /** What a reader of the features saw and must never see. */
   readonly seen: string[] = [];
-  /** The moment of each tag's last invalidation, and those of each key's last fold that changed something. */
+  /** The moment of each slot's last invalidation, and those of each key's last fold that changed something. */
   readonly invalidatedAt = new Map<number, number>();
   /** The outbox numbers of the changes that the feed has. */
   readonly told = new Set<number>();

@@ -13,7 +13,7 @@ const CALLS = 2_000_000;
 const ROUNDS = 9;
 const VIEWS = ['product', 'products', 'customer', 'customer-purchases', 'ranker'];
 
-const entry = { ...(await bodyAndEtag({}, sha256Hex)), slots: [], epoch: 'e', stamp: 0, filledAt: 0 };
+const entry = { ...(await bodyAndEtag({}, sha256Hex)), tagHashes: [], epoch: 'e', stamp: 0, filledAt: 0 };
 const loaded = { value: {}, tags: [], storable: true };
 const requests: ReadRequest[] = VIEWS.map((view) => ({
   view,

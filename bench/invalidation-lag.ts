@@ -1,5 +1,5 @@
 /**
- * How long after an invalidation is acknowledged anybody is still given the old answer:
+ * How long after an invalidation is acknowledged readers still get the old answer:
  * `npm run bench:lag [-- <writes>]`. Once through the built worker, whose one isolate is read from many
  * connections, and once with the real followers of several isolates in several regions, played by this process
  * over the real objects. Both with pushes and without: there the regions' objects ignore what they receive.

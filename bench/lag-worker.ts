@@ -18,8 +18,8 @@ export default {
   async fetch(request: Request<unknown, IncomingRequestCfProperties>, env: Env, ctx: ExecutionContext) {
     const { pathname } = new URL(request.url);
     if (pathname === '/bench/invalidate') {
-      const slots: number[] = await request.json();
-      return Response.json(await rootClock(env).invalidate(slots));
+      const tags: number[] = await request.json();
+      return Response.json(await rootClock(env).invalidateTags(tags));
     }
     const region = REGIONS.find((name) => pathname === `/bench/sync/${name}`);
     if (region === undefined) return await worker.fetch(request, env, ctx);

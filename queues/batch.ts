@@ -1,10 +1,20 @@
 import type * as z from 'zod';
-import { type FailedPart, settle, type Verdict } from '../src/pipeline/verdicts.ts';
+import { CallBudget, type FailedPart, settle, type Verdict } from '../src/pipeline/verdicts.ts';
 import { reasonOf } from '../src/platform/failure.ts';
-import { QUEUE_RETRIES_MAX } from '../src/platform/limits.ts';
+import {
+  QUEUE_CONSUMER_MESSAGES_MAX,
+  QUEUE_MESSAGE_BYTES_MAX,
+  QUEUE_RETRIES_MAX,
+} from '../src/platform/limits.ts';
 import { log } from '../src/platform/logger.ts';
+import { packBySize, sized } from '../src/platform/pack.ts';
 import { callPeer, QUEUE_SEND_MS } from '../src/platform/peer.ts';
 
+/**
+ * Bytes of messages that are handled together: the events of some thousands, or as many single events as a batch has. The
+ * parsed form, the judged events and the statements made of them take several times as much.
+ */
+const GROUP_BYTES_MAX = 5 * QUEUE_MESSAGE_BYTES_MAX;
 const RETRY_DELAY_S_MAX = 600;
 /** A message that fails this often, while everything that its handler needs is available, becomes a dead letter. */
 export const TRIES_MAX = 5;
@@ -42,12 +52,12 @@ export interface Topic<Body extends Tried> {
   readonly handle: (messages: readonly Body[]) => Promise<unknown>;
   /** Splits a message in two; undefined where it holds a single item. */
   readonly halves: (message: Body) => readonly [Body, Body] | undefined;
-  /** Runs once after a batch of which something was handled. Where it fails, the whole batch is retried. */
+  /** Runs once after a group of which something was handled. Where it fails, the whole group is retried. */
   readonly finish?: () => Promise<void>;
 }
 
 /**
- * Handles a batch and decides for each message: acknowledge it, retry it because a dependency is unavailable, or send
+ * Handles a batch in groups of bounded size, one after the other, and decides for each message: acknowledge it, retry it because a dependency is unavailable, or send
  * only its failing items again, with their count of tries. After `TRIES_MAX` tries an item becomes a dead letter. A
  * crash repeats what was not acknowledged, so handlers are idempotent.
  */
@@ -56,11 +66,24 @@ export async function handleBatch<Body extends Tried>(
   topic: Topic<Body>,
   ports: BatchPorts<Body>,
 ): Promise<void> {
+  const budget = new CallBudget();
+  const messages = batch.messages.map((message) => ({ item: message, bytes: sized(message.body).bytes }));
+  for (const { item } of packBySize(messages, GROUP_BYTES_MAX, QUEUE_CONSUMER_MESSAGES_MAX))
+    await handleGroup(item, batch.queue, topic, ports, budget);
+}
+
+async function handleGroup<Body extends Tried>(
+  messages: readonly Message[],
+  queue: string,
+  topic: Topic<Body>,
+  ports: BatchPorts<Body>,
+  budget: CallBudget,
+): Promise<void> {
   const valid: { message: Message; body: Body }[] = [];
-  for (const message of batch.messages) {
+  for (const message of messages) {
     const parsed = topic.schema.safeParse(message.body);
     if (parsed.success) valid.push({ message, body: parsed.data });
-    else await refuse(message, batch.queue, ports, parsed.error);
+    else await refuse(message, queue, ports, parsed.error);
   }
   if (valid.length === 0) return;
   const verdicts = await settle(
@@ -71,16 +94,17 @@ export async function handleBatch<Body extends Tried>(
       probe: ports.probe,
       isOutage: ports.isOutage,
     },
+    budget,
   );
   const finished = await finish(topic, verdicts);
   for (const [index, { message }] of valid.entries()) {
     const verdict = finished[index] ?? { kind: 'outage', error: undefined };
     try {
       if (verdict.kind === 'outage') throw verdict.error;
-      if (verdict.kind === 'failed') await tryAgainOrKeep(verdict.parts, batch.queue, topic, ports);
+      if (verdict.kind === 'failed') await tryAgainOrKeep(verdict.parts, queue, topic, ports);
       message.ack();
     } catch (error) {
-      const fields = { 'event.action': 'queue', 'queue.name': batch.queue, 'message.id': message.id };
+      const fields = { 'event.action': 'queue', 'queue.name': queue, 'message.id': message.id };
       log('warn', 'A message could not be handled. It is retried later.', fields, error);
       await retryLater(message, ports.queue);
     }

@@ -16,12 +16,12 @@ Makes a bundle of MODEL: reads the inputs and outputs of the graph, compares the
 writes a folder that npm run publish takes. docs/models.md describes it.
 
   --onnx FILE        the model
-  --golden FILE      rows and what the graph answers for them: {"inputs", "outputs", "tolerance"}
+  --golden FILE      rows of inputs with the graph's outputs for them: {"inputs", "outputs", "tolerance"}
   --columns LIST     names of the columns, in the order in which the graph takes them: a,b,c for a graph of one input,
-                     else a file with {"input": ["a", "b"]}; by default what the ONNX file says in its metadata
-                     ("columns"), else the order of the declaration
-  --candidates FILE  of a ranking: the candidates
-  --fallback JSON    answers where the graph cannot, e.g. '{"value": 3.5}'
+                     or a file with {"input": ["a", "b"]}; by default the names in the ONNX file's metadata
+                     ("columns"), else those of the declaration, in its order
+  --candidates FILE  the candidates of a ranking
+  --fallback JSON    the fallback of this version, e.g. '{"value": 3.5}'
   --metrics FILE     figures of the evaluation, as JSON
   --out DIR          the folder (${STATE_DIR}/models/MODEL)`;
 

@@ -16,7 +16,7 @@ import { loadCatalog } from './project/catalog.ts';
 
 const USAGE = `Usage: DATABASE_URL=postgres://… npm run db:capture [-- --print | --drop]
 
-  --print   write the SQL instead of running it; needs no database
+  --print   print the SQL instead of running it; needs no database
   --drop    remove the triggers`;
 
 async function main(): Promise<void> {

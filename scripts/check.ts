@@ -8,7 +8,7 @@ import { runCommand } from './command-line/run.ts';
 
 const USAGE = `Usage: npm run check
 
-Runs every check, reports the findings of all of them, and takes 10 to 30 s. npm run format mends formatting.`;
+Runs every check, reports the findings of all of them, and takes 10 to 30 s. npm run format fixes formatting.`;
 
 interface Check {
   readonly name: string;
@@ -25,7 +25,7 @@ const CHECKS: readonly Check[] = [
   {
     name: 'format and lint',
     command: ['biome', 'check'],
-    hint: '`npm run format` mends what can be mended.',
+    hint: '`npm run format` fixes what can be fixed automatically.',
   },
   { name: 'catalog', command: ['node', 'scripts/check-catalog.ts'] },
   { name: 'lockfile', command: ['node', 'scripts/lockfile.ts', '--check'] },

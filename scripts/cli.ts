@@ -36,5 +36,5 @@ function unknownCommand(name: string): UsageError {
     return new UsageError(`Name the command before its options: one of ${known.join(', ')}.`);
   const near = nearest(name, known);
   const guess = near === undefined ? '' : ` Did you mean "${near}"?`;
-  return new UsageError(`There is no command "${name}".${guess} It is one of ${known.join(', ')}.`);
+  return new UsageError(`There is no command "${name}".${guess} The commands are ${known.join(', ')}.`);
 }

@@ -4,7 +4,7 @@
  * names, else in `src/catalog/contracts`.
  *
  *   npm run contracts                 lists what changed; exit status 1 with a breaking change
- *   npm run contracts -- --strict     a new property of an object that takes others counts as breaking, too
+ *   npm run contracts -- --strict     a new property of an object that accepts additional properties counts as breaking
  *   npm run contracts -- --release    writes the contracts of the catalog, where nothing breaks
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -25,7 +25,9 @@ function readReleased(folder: string): Contract[] {
   return names.map((name) => {
     const parsed = Contract.safeParse(JSON.parse(readFileSync(join(folder, name), 'utf8')));
     if (parsed.success && `${parsed.data.type}.json` === name) return parsed.data;
-    throw new Error(`${join(folder, name)} is not the contract of a type of that name.`);
+    throw new Error(
+      `${join(folder, name)} is not a contract of the type that its name says. Restore the file from version control.`,
+    );
   });
 }
 
@@ -35,7 +37,7 @@ function shown(value: unknown): string {
 }
 
 function describe({ pointer, rule, old, new: now, effect }: Finding): string {
-  const note = effect === 'assumed' ? ' (assuming that nobody sends this property already)' : '';
+  const note = effect === 'assumed' ? ' (assuming that no producer sends this property already)' : '';
   return `  ${pointer === '' ? '/' : pointer}  ${rule}: ${shown(old)} -> ${shown(now)}${note}`;
 }
 
@@ -52,7 +54,7 @@ function write(folder: string, changes: readonly ContractChange[], declared: rea
 const USAGE = `Usage: npm run contracts -- [--strict] [--release]
 
   (no option)   lists what changed since the release; the exit code is 1 with a breaking change
-  --strict      a new property of an object that takes others counts as breaking, too
+  --strict      a new property of an object that accepts additional properties counts as breaking
   --release     writes the contracts of the catalog, where nothing breaks`;
 
 await runCommand(async () => {
@@ -86,5 +88,7 @@ await runCommand(async () => {
     return console.log(`${declared.length} contracts released, ${unreleased} of them changed.`);
   }
   const hint = unreleased === 0 ? '' : '; `npm run contracts -- --release` once they are deployed';
-  console.log(`${declared.length} contracts, ${unreleased} not as released${hint}. Nothing breaks.`);
+  console.log(
+    `${declared.length} contracts, ${unreleased} of them not released in this form${hint}. No change is breaking.`,
+  );
 });

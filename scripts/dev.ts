@@ -16,12 +16,12 @@ import { loadProject } from './project/load.ts';
 
 const USAGE = `Usage: npm run dev -- [--port 8787] [--fresh] [--empty] [--state .millrace] [--seed] [--kafka]
 
-  --port N    where the worker listens (8787)
-  --state DIR where everything is kept (.millrace)
-  --fresh     delete that first: database, caches, features, key; bundles in models/ stay
-  --empty     leave an empty database empty: no made-up data, for data of your own
-  --seed      fill an empty database with made-up data, as the embedded one is without --empty; also one of DATABASE_URL
-  --kafka     with the Kafka REST bridge over a log of its own, on the port after the worker's
+  --port N    the port of the worker (8787)
+  --state DIR the folder of all state (.millrace)
+  --fresh     delete the state first: database, caches, features, key; bundles in models/ stay
+  --empty     do not seed an empty database, so that it is ready for data of your own
+  --seed      seed an empty database with made-up data, also one of DATABASE_URL, or one that --empty left empty
+  --kafka     also start the Kafka REST bridge over a log of its own, on the port after the worker's
   DATABASE_URL=postgres://…  use this Postgres or Neon instead of the embedded one`;
 
 await runCommand(async () => {

@@ -23,7 +23,7 @@ import {
 
 const USAGE = `Usage: npm run db:generate [-- --name NAME] [-- --tables FILE --out FOLDER]
 
-  --name NAME    of the migration; a made-up one without it
+  --name NAME    the name of the migration; without it drizzle-kit makes one up
   --tables FILE  where the tables are declared (${CATALOG_TABLES})
   --out FOLDER   where the migrations are (${CATALOG_MIGRATIONS})
   --millrace     Millrace's own tables instead (${MILLRACE_TABLES}, ${MILLRACE_MIGRATIONS})`;
@@ -49,7 +49,10 @@ async function main(): Promise<void> {
   if (options.help) return console.log(USAGE);
   const tables = options.tables ?? (options.millrace ? MILLRACE_TABLES : CATALOG_TABLES);
   const out = options.out ?? (options.millrace ? MILLRACE_MIGRATIONS : CATALOG_MIGRATIONS);
-  if (!existsSync(tables)) throw new Error(`${tables} does not exist: it is to declare the tables.`);
+  if (!existsSync(tables))
+    throw new Error(
+      `${tables} does not exist. Declare the tables there, or name another file with --tables.`,
+    );
   const declared = await load(tables);
   await assertNotAdopted(declared, tables);
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
@@ -109,8 +112,9 @@ async function drizzleKit(args: readonly string[]): Promise<void> {
   const [code]: unknown[] = await once(child, 'close');
   if (errors.includes('require a TTY terminal'))
     throw new Error(
-      'drizzle-kit has a question about a schema, an enumeration or the like that may have been renamed, and needs a ' +
-        'terminal for it. Nothing was written. Run the same command in a terminal, or add first and remove later.',
+      'drizzle-kit asks whether a schema, an enumeration or the like was renamed, and needs a terminal for the question. ' +
+        'Nothing was written. Run the same command in a terminal, or make two migrations: add the new one, then remove ' +
+        'the old one.',
     );
   process.stderr.write(errors);
   if (code !== 0 || /^\w*Error: /m.test(errors)) throw new Error('drizzle-kit failed, with the error above.');

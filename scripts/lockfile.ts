@@ -68,7 +68,9 @@ function isResolved(packages: object, dependent: string, name: string): boolean 
 function entryOf({ name, range, dev }: Missing): object {
   const { os = '', cpu = '', abi = '' } = PLATFORM.exec(name)?.groups ?? {};
   if (os === '')
-    throw new Error(`The name ${name} does not tell its platform: add it to ${LOCKFILE} by hand.`);
+    throw new Error(
+      `The platform of ${name} does not follow from its name: add the package to ${LOCKFILE} by hand.`,
+    );
   const libc = os === 'linux' ? LIBRARIES[abi] : undefined;
   return {
     version: range,
@@ -82,8 +84,8 @@ function entryOf({ name, range, dev }: Missing): object {
 
 const USAGE = `Usage: npm run lockfile -- [--check]
 
-  (no option)   adds what is missing
-  --check       changes nothing, and fails where something is missing`;
+  (no option)   adds the entries that are missing
+  --check       changes nothing, and fails if an entry is missing`;
 
 await runCommand(async () => {
   const { values } = readOptions({

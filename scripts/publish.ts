@@ -22,7 +22,9 @@ await runCommand(async () => {
   if (model === undefined || folder === undefined)
     throw new UsageError(`Name a model and a bundle's folder.\n\n${USAGE}`);
   const target = targetOf(values);
-  console.log(`Publishing ${folder} at ${target.url}, which runs its golden rows: some seconds.`);
+  console.log(
+    `Publishing ${folder} at ${target.url}. The worker runs the golden rows, which takes some seconds.`,
+  );
   const { name, version } = await publishFolder(folder, target, model);
   console.log(`Published version ${version} of ${name}: it answers from now on.`);
 });

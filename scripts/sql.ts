@@ -14,8 +14,9 @@ import { runningStack } from './dev/state/lock.ts';
 
 const USAGE = `npm run sql -- "STATEMENT" [options]
 
-Runs one SQL statement on the database of the running npm run dev, and prints its rows. It is another writer to Millrace:
-what it changes is captured, and answers that depend on it become fresh. Tables of Millrace are in the schema millrace.
+Runs one SQL statement on the database of the running npm run dev, and prints its rows. Millrace captures
+its changes, as those of any other writer, and invalidates the answers that depend on them. Millrace's own tables are in
+the schema millrace.
 
   npm run sql -- "select count(*) from millrace.events"
 

@@ -16,9 +16,9 @@ import { runScript } from './project/run.ts';
 
 const USAGE = `npm run train -- [MODEL] [options] [options of the recipe]
 
-Runs the recipe of MODEL, which writes a bundle's folder. MODEL may be left out where the project has one recipe. The
-database is that of DATABASE_URL (and DATABASE_ENDPOINT, where it is reached over another HTTP address than Neon's
-own), else that of npm run dev. With --publish the bundle is published, and the training is recorded as lineage.
+Runs the recipe of MODEL, which writes a bundle's folder. MODEL is optional if the project has one recipe. The
+database is that of DATABASE_URL, else that of npm run dev. DATABASE_ENDPOINT names the HTTP address of a database that
+is not reached at Neon's own. With --publish the bundle is published, and the training is recorded as lineage.
 
   --out DIR          the bundle's folder (${STATE_DIR}/models/MODEL)
   --publish          publishes the bundle
@@ -26,7 +26,7 @@ ${TARGET_USAGE}`;
 
 const OWN_VALUES = ['out', 'url', 'key', 'state'] as const;
 const OWN_FLAGS = ['publish', 'help'] as const;
-/** How often a recipe that runs is mentioned. */
+/** How often the elapsed time of a running recipe is printed. */
 const TELL_EVERY_MS = 10_000;
 
 /** The arguments that are ours; the recipe gets the others. */
@@ -47,7 +47,7 @@ function argumentsOf(given: readonly string[]): Arguments {
     else if (OWN_VALUES.some((option) => option === name)) {
       const value = inline ?? given[index + 1] ?? '';
       if (value === '' || (inline === undefined && value.startsWith('-')))
-        throw new UsageError(`--${name} wants a value. \`npm run train -- --help\` lists the options.`);
+        throw new UsageError(`--${name} needs a value. \`npm run train -- --help\` lists the options.`);
       values[name] = value;
       if (inline === undefined) index += 1;
     } else rest.push(notMistyped(argument, name));
@@ -121,8 +121,8 @@ async function runRecipe(
   try {
     const code = await runScript(script, args);
     if (code === EXIT_USAGE)
-      throw new UsageError(`The recipe ${script} was called wrongly, as it says above.`);
-    if (code !== 0) throw new Error(`The recipe ${script} failed.`);
+      throw new UsageError(`The recipe ${script} refused its options, for the reason above.`);
+    if (code !== 0) throw new Error(`The recipe ${script} failed, with the error above.`);
   } finally {
     clearInterval(teller);
   }
@@ -132,7 +132,10 @@ async function runRecipe(
 function useDevDatabase(state: string): void {
   const vars = join(state, 'worker.env');
   if (existsSync(vars) && runningStack(state) !== undefined) process.loadEnvFile(vars);
-  else console.error(`No stack runs from ${state}/ and DATABASE_URL is not set: the recipe has no database.`);
+  else
+    console.error(
+      `No stack runs from ${state}/ and DATABASE_URL is not set, so the recipe has no database. Start npm run dev, or set DATABASE_URL.`,
+    );
 }
 
 function withoutRecipe(name: string, bundle: string | undefined): string {

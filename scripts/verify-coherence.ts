@@ -58,9 +58,9 @@ const USAGE = `Usage: npm run verify:coherence -- [options]
   --seconds N         the shortest run (60)
   --reads N           the fewest reads (100000)
   --source-bound N    the bound of the source, in seconds, at least ${SOURCE_BOUND_S_MIN} (${SOURCE_BOUND_S_MIN})
-  --history FILE      writes what happened to a file, as docs/history.md describes it
+  --history FILE      records the run in a file, as docs/history.md describes
   --broken FAULT      plants a fault, which the run has to find: ${Object.keys(FAULTS).join(', ')}
-  DATABASE_URL=…      a Postgres server, on which a database is made for the run and dropped again`;
+  DATABASE_URL=…      a Postgres server, on which the run creates a database and drops it at the end`;
 
 /** @returns undefined where the list of options is asked for. */
 function askedFor(): Options | undefined {
@@ -145,7 +145,10 @@ async function verify(
     await file?.end();
     const lines = [heading, ...report(history, violations, elapsedS)];
     const missing = missingOf(history);
-    if (history.answered < reads) missing.push(`${history.answered} reads were answered; not enough.`);
+    if (history.answered < reads)
+      missing.push(
+        `Only ${history.answered} of ${reads} reads were answered in time. Try a quieter machine or more --seconds.`,
+      );
     return { lines, violations: violations.length + history.breaches.length, missing };
   } finally {
     await runtime.close().catch(() => undefined);
@@ -183,7 +186,9 @@ await runCommand(async () => {
     for (const line of [...lines, ...missing]) console.log(line);
     const expected = options.fault === undefined ? violations === 0 : violations > 0;
     if (!expected && options.fault !== undefined)
-      console.log(`The fault "${options.fault}" was planted, and nothing was found.`);
+      console.log(
+        `The fault "${options.fault}" was planted, and the run found no violation. Try more --seconds.`,
+      );
     return expected && missing.length === 0 ? 0 : 1;
   } finally {
     rmSync(stateDir, { recursive: true, force: true });

@@ -53,7 +53,7 @@ export interface Prediction extends Cost {
  * The load in its steady state, in formulas over means:
  *
  * - A mirror asks again after the pause that its parent asks for (or the journey, if that takes longer), plus the
- *   mean time until somebody reads: for readers at random moments, one over their rate.
+ *   mean time until the next read: for readers at random moments, one over their rate.
  * - The pause is what `countSync` settles at.
  * - A push to a region follows the one before after a journey there and back, and after one over the rate of
  *   invalidations where none is waiting then.
@@ -92,9 +92,15 @@ export function predict(load: Load, deltas: DeltaCosts, knobs: Knobs = AS_IT_IS)
 }
 
 /** What is sent beside the delta, in bytes. */
-const EMPTY = { epoch: EPOCH, seq: 1_000_000, delta: new Uint8Array(0) };
+const EMPTY = {
+  epoch: EPOCH,
+  seq: 1_000_000,
+  sinceSeq: 1_000_000,
+  floorSeq: 980_000,
+  changes: new Uint8Array(0),
+};
 const ANSWER_BYTES = answerBytes({ ...EMPTY, ageMs: 300, askAgainMs: 200, sources: { outbox: 1_000 } });
-const PUSH_BYTES = pushBytes({ ...EMPTY, sinceSeq: 1_000_000 });
+const PUSH_BYTES = pushBytes(EMPTY);
 
 /** A clock whose mirrors follow its pace: how long it has them wait, and how often it is asked. */
 function settle(mirrors: number, journeyMs: number, waitMs: number, pauseMsMax: number) {
@@ -111,7 +117,7 @@ function settle(mirrors: number, journeyMs: number, waitMs: number, pauseMsMax: 
 
 /**
  * Pushes to one region. When one has arrived, those invalidations are waiting that came since it was sent, and
- * since the region's last sync, which told of the earlier ones.
+ * since the region's last sync, which brought the earlier ones.
  */
 function pushes(perMs: number, busyMs: number, syncIntervalMs: number) {
   const seenMs = Math.min(busyMs, syncIntervalMs);
@@ -121,7 +127,7 @@ function pushes(perMs: number, busyMs: number, syncIntervalMs: number) {
   const waitingMs = (seenMs ** 2 / 2 + noSyncMs * seenMs) / syncIntervalMs;
   return {
     perSecond: 1_000 / (busyMs + quiet / perMs),
-    /** Invalidations that one push tells of. */
+    /** Invalidations in one push. */
     invalidations: quiet + perMs * waitingMs,
     /** How long an invalidation may wait for the push before, at most. */
     delayMs: busyMs * (1 - quiet),
@@ -160,9 +166,9 @@ export class DeltaCosts {
       const startedAt = performance.now();
       const delta = encodeDelta(clock, since);
       encodesMs.push(performance.now() - startedAt);
-      bytes += delta.byteLength;
+      bytes += delta.changes.byteLength;
     }
-    // The median: a mean would also tell of whatever else the machine does.
+    // The median: a mean would also include the machine's other work.
     return { bytes: bytes / samples, encodeMs: median(encodesMs) };
   }
 }

@@ -1,7 +1,7 @@
 import { serialize } from 'node:v8';
 import { type Clock, invalidate, newClock } from '../../src/cache/clock/clock.ts';
-import type { PushedDelta, SyncAnswer } from '../../src/cache/clock/mirror.ts';
-import { SLOT_COUNT } from '../../src/cache/clock/slots.ts';
+import type { Delta } from '../../src/cache/clock/delta.ts';
+import type { SyncAnswer } from '../../src/cache/clock/mirror.ts';
 import { encodeAnswer } from '../../src/cache/clock/wire.ts';
 import type { Random } from '../../src/platform/random.ts';
 
@@ -14,7 +14,7 @@ export interface Load {
   readonly readsPerSecond: number;
   /** Calls to the root, at random moments. */
   readonly invalidationsPerSecond: number;
-  /** Of one invalidation, each in a slot of its own at random. */
+  /** Of one invalidation, each another one at random. */
   readonly tags: number;
 }
 
@@ -39,10 +39,10 @@ export const BOUND_MS = 2_000;
 export const EPOCH = '0b8f62c4-8f0e-4a57-9a53-1e1f3a6f7d11';
 
 /** An invalidation of tags that have nothing to do with each other. */
-export function randomSlots(tags: number, random: Random): number[] {
-  const slots = new Set<number>();
-  while (slots.size < tags) slots.add(Math.floor(random() * SLOT_COUNT));
-  return [...slots];
+export function randomTags(tags: number, random: Random): number[] {
+  const hashes = new Set<number>();
+  while (hashes.size < tags) hashes.add(Math.floor(random() * 2 ** 32));
+  return [...hashes];
 }
 
 /** Bytes of an answer for an asker that has the epoch, packed (wire.ts). */
@@ -51,7 +51,7 @@ export function answerBytes(answer: SyncAnswer): number {
 }
 
 /** Bytes of a push: structured clone, with Node's serializer as a stand-in. */
-export function pushBytes(pushed: PushedDelta): number {
+export function pushBytes(pushed: Delta): number {
   return serialize(pushed).byteLength;
 }
 
@@ -60,6 +60,6 @@ export function clockAfter(invalidations: number, tags: number, random: Random):
   const clock = newClock(EPOCH);
   clock.seq = 1_000_000;
   const since = clock.seq;
-  for (let count = 0; count < invalidations; count += 1) invalidate(clock, randomSlots(tags, random));
+  for (let count = 0; count < invalidations; count += 1) invalidate(clock, randomTags(tags, random));
   return [clock, since];
 }

@@ -1,5 +1,6 @@
 import { newClock } from '../../src/cache/clock/clock.ts';
 import { ClockFollower } from '../../src/cache/clock/follower.ts';
+import { Horizon } from '../../src/cache/clock/horizon.ts';
 import type { SyncRequest } from '../../src/cache/clock/mirror.ts';
 import { RegionClock } from '../../src/cache/clock/region.ts';
 import { RootClock } from '../../src/cache/clock/root.ts';
@@ -16,12 +17,14 @@ import {
   type Load,
   pushBytes,
   REGION_TO_ROOT_MS,
-  randomSlots,
+  randomTags,
 } from './load.ts';
 import { pauseMs } from './random.ts';
 
 /** How long the world runs before it is measured, in milliseconds: the paces take some periods to settle. */
 const SETTLE_MS = 10_000;
+/** Longer than a run. */
+const HORIZON_MS = 600_000;
 
 /** Calls and bytes over all of something. */
 interface Tally {
@@ -64,9 +67,10 @@ class World {
   constructor(load: Load, random: Random) {
     this.#load = load;
     this.#random = random;
-    this.#root = new RootClock(newClock(EPOCH), 'incarnation', {
+    this.#root = new RootClock(newClock(EPOCH), new Horizon(HORIZON_MS), 'incarnation', {
       time: this.#time,
       save: () => undefined,
+      forget: () => undefined,
       push: (region, pushed) => {
         count(this.#pushes, pushBytes(pushed));
         return this.#call(REGION_TO_ROOT_MS, async () => this.#regions.get(region)?.receive(pushed));
@@ -80,7 +84,7 @@ class World {
   start(): void {
     for (let index = 0; index < this.#load.regions; index += 1) this.#addRegion(index);
     this.#repeat(this.#load.invalidationsPerSecond, () => {
-      this.#root.invalidate(randomSlots(this.#load.tags, this.#random));
+      this.#root.invalidate(randomTags(this.#load.tags, this.#random));
     });
   }
 

@@ -19,7 +19,7 @@ export class ProductReaders {
     const { promise, reject } = Promise.withResolvers<never>();
     this.failed = promise;
     this.#fail = reject;
-    // Whoever races with it sees the failure; nobody else has to.
+    // The caller that races with this promise handles the failure; this handler only keeps it from being unhandled.
     promise.catch(() => undefined);
     for (let connection = 0; connection < connections; connection += 1) this.#start(url, connection, pauseMs);
   }

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { RequestError } from './errors.ts';
 import { BODY_BYTES_MAX, REQUESTS_MAX } from './limits.ts';
 import { parseRequest } from './protocol.ts';
+import { utf8 } from './received.ts';
 import type { Answer, Service } from './service.ts';
 
 /** The longest time that a whole request may take to arrive, in milliseconds. */
@@ -98,15 +99,17 @@ async function readBody(request: IncomingMessage): Promise<string> {
     throw new RequestError(400, 'The request was not received whole.');
   }
   if (bytes > BODY_BYTES_MAX) throw new RequestError(413, `A body has ${BODY_BYTES_MAX} bytes at most.`);
-  return Buffer.concat(chunks).toString('utf8');
+  const text = utf8(Buffer.concat(chunks));
+  if (text === undefined) throw new RequestError(400, 'The body is not UTF-8.');
+  return text;
 }
 
 /** Compares digests, so that the duration reveals neither how much of the secret is right nor its length. */
 function basicAuth({ username, password }: Credentials): (header: string | undefined) => boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  const expected = digest(`${username}:${password}`);
+  const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
+  const expected = digest(Buffer.from(`${username}:${password}`));
   return (header) => {
     const encoded = /^basic ([A-Za-z0-9+/=]+)$/i.exec(header ?? '')?.[1] ?? '';
-    return timingSafeEqual(digest(Buffer.from(encoded, 'base64').toString('utf8')), expected);
+    return timingSafeEqual(digest(Buffer.from(encoded, 'base64')), expected);
   };
 }

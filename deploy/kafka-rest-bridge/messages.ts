@@ -12,6 +12,9 @@ export interface Position extends TopicPartition {
 export interface Header {
   key: string;
   value: string;
+  /** The bytes of a name or a value that is not UTF-8, whose text is empty then. Only received messages have them. */
+  keyBase64?: string;
+  valueBase64?: string;
 }
 
 /** A message as a producer sends it. `value` null is a tombstone; `timestamp` is in milliseconds. */
@@ -31,8 +34,13 @@ export interface Placement extends Position {
 
 /** A message as a consumer receives it. A message without a key has an empty `key`, as with the hosted service. */
 export interface Message extends Placement {
+  /** The id of the topic in a cluster (KIP-516): a topic that is deleted and created again gets another one. */
+  topicId?: string;
   key: string;
   value: string | null;
+  /** The bytes of a key or a value that is not UTF-8. The text is empty then. */
+  keyBase64?: string;
+  valueBase64?: string;
   headers: Header[];
 }
 

@@ -86,6 +86,10 @@ function parseMessage(given: Record<string, unknown>, topic: string | undefined)
     value,
     headers: parseHeaders(headers),
   };
+  const texts = [key, value, ...message.headers.flatMap((header) => [header.key, header.value])];
+  if (!texts.every((text) => text === null || text.isWellFormed())) {
+    throw new RequestError(400, 'A text of the message has half a surrogate pair, which UTF-8 cannot say.');
+  }
   if (messageBytes(message) > MESSAGE_BYTES_MAX) {
     throw new RequestError(
       413,

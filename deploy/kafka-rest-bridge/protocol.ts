@@ -65,13 +65,15 @@ const ROUTES: Record<string, { methods: readonly string[]; parse: (parts: Parts)
 
 export function parseRequest(request: RawRequest): Command {
   const [path = '', search = ''] = splitOnce(request.target, '?');
+  // `URLSearchParams` would put replacement characters where the query is not percent-encoded UTF-8.
+  decodeSegment(search, 'query');
   const [name = '', ...rest] = path.split('/').slice(1);
   const route = Object.hasOwn(ROUTES, name) ? ROUTES[name] : undefined;
   if (route === undefined) throw new RequestError(404, `There is no route /${name}.`);
   if (!route.methods.includes(request.method)) {
     throw new RequestError(405, `/${name} takes ${route.methods.join(' and ')}, not ${request.method}.`);
   }
-  const segments = rest.map(decodeSegment);
+  const segments = rest.map((segment) => decodeSegment(segment));
   if (segments.at(-1) === '') segments.pop();
   return route.parse({
     segments,
@@ -218,11 +220,11 @@ function json(body: string): unknown {
   }
 }
 
-function decodeSegment(segment: string): string {
+function decodeSegment(segment: string, part: 'path' | 'query' = 'path'): string {
   try {
     return decodeURIComponent(segment);
   } catch {
-    throw new RequestError(400, 'The path is not percent-encoded UTF-8.');
+    throw new RequestError(400, `The ${part} is not percent-encoded UTF-8.`);
   }
 }
 

@@ -1,76 +1,180 @@
-import { addCell, EMPTY_DIGEST, type ShardDigest } from '../../src/features/digest.ts';
-import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
+import { addCell, EMPTY_DIGEST, removeCell, type ShardDigest } from '../../src/features/digest.ts';
+import { type Cell, mergedCell } from '../../src/features/fold.ts';
+import { daysRead } from '../../src/features/retention.ts';
 import { SQL_VALUE_BYTES_MAX } from '../../src/platform/limits.ts';
+import type { KeptFeatures } from './features.ts';
 
-/** `live`: the features that reads use. `next`: the features that a rebuild makes beside them. */
-export type Side = 'live' | 'next';
-const TABLES = {
-  live: { cells: 'cells', folded: 'folded' },
-  next: { cells: 'next_cells', folded: 'next_folded' },
-} as const;
+/** A row of the table `cells`, without its generation. */
+export interface CellRow {
+  readonly key: string;
+  readonly feature: number;
+  readonly bucket: number;
+  readonly item: string;
+  readonly amount: number;
+  readonly last_at: number;
+}
+type Selected = { [Column in keyof CellRow]: CellRow[Column] };
 
-type CellsOf = (fresh: readonly FoldableEvent[]) => readonly Cell[];
+/** Where a row stands in a generation: rows are ordered by these four. */
+export type Position = readonly [key: string, feature: number, bucket: number, item: string];
 
 /** Bytes of one cell as JSON, at most. */
 const CELL_BYTES_MAX = 1_024;
 /** Cells of one statement: they are one parameter. */
 const STATEMENT_CELLS_MAX = Math.floor(SQL_VALUE_BYTES_MAX / CELL_BYTES_MAX);
 
-/**
- * Folds the events that one side has not folded yet, and returns their number. Rows are passed to SQLite as one JSON
- * text, because a statement per row would be slower.
- */
-export function foldInto(
-  sql: SqlStorage,
-  side: Side,
-  events: readonly FoldableEvent[],
-  cellsOf: CellsOf,
-): number {
-  const { cells, folded } = TABLES[side];
-  const seqs = JSON.stringify(events.map(({ seq }) => seq));
-  const added = new Set(
-    sql
-      .exec<{ seq: number }>(
-        `insert into ${folded} (seq) select value from json_each(?) where true on conflict do nothing returning seq`,
-        seqs,
-      )
-      .toArray()
-      .map(({ seq }) => seq),
-  );
-  // Keeps the first of each number: a batch may contain an event twice.
-  const fresh = events.filter(({ seq }) => added.delete(seq));
-  const all = cellsOf(fresh).map((cell) => [
-    cell.key,
-    cell.feature,
-    cell.bucket,
-    cell.item,
-    cell.amount,
-    cell.lastAt,
-  ]);
-  for (let from = 0; from < all.length; from += STATEMENT_CELLS_MAX)
-    sql.exec(
-      `insert into ${cells} (key, feature, bucket, item, amount, last_at)
-       select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 from json_each(?) where true
-       on conflict (key, feature, bucket, item)
-       do update set amount = amount + excluded.amount, last_at = max(last_at, excluded.last_at)`,
-      JSON.stringify(all.slice(from, from + STATEMENT_CELLS_MAX)),
-    );
-  return fresh.length;
+const COLUMNS = 'key, feature, bucket, item, amount, last_at';
+
+export function positionOf({ key, feature, bucket, item }: CellRow): Position {
+  return [key, feature, bucket, item];
 }
 
-/** A digest of one side's cells. It does not depend on the order in which events arrived. */
-export function digestOf(sql: SqlStorage, side: Side): ShardDigest {
-  const { cells, folded } = TABLES[side];
+export function cellOf({ last_at: lastAt, ...row }: CellRow, features: KeptFeatures): Cell {
+  return { ...row, feature: features.nameOf(row.feature), lastAt };
+}
+
+/**
+ * Adds cells of different identity to a generation, and returns by how much its digest changes. Expired cells are left
+ * out. Rows are passed to SQLite as one JSON text, because a statement per row would be slower.
+ */
+export function addCells(
+  sql: SqlStorage,
+  generation: number,
+  cells: readonly Cell[],
+  { features, horizon }: { readonly features: KeptFeatures; readonly horizon: number },
+): ShardDigest {
   let digest = EMPTY_DIGEST;
-  const rows = sql.exec<{
-    key: string;
-    feature: string;
-    bucket: number;
-    item: string;
-    amount: number;
-    last_at: number;
-  }>(`select key, feature, bucket, item, amount, last_at from ${cells}`);
-  for (const { last_at: lastAt, ...cell } of rows) digest = addCell(digest, { ...cell, lastAt });
-  const events = Number(sql.exec(`select count(*) as events from ${folded}`).one()['events']);
-  return { ...digest, events };
+  const wanted = cells.flatMap((cell) => {
+    const id = features.named(cell.feature)?.id;
+    return id === undefined || features.isExpired(id, cell.bucket, horizon) ? [] : [{ id, cell }];
+  });
+  for (let from = 0; from < wanted.length; from += STATEMENT_CELLS_MAX) {
+    const part = wanted.slice(from, from + STATEMENT_CELLS_MAX);
+    const positions = part.map(({ id, cell }) => [cell.key, id, cell.bucket, cell.item]);
+    const before = new Map(
+      selectAt(sql, generation, positions).map((row) => [JSON.stringify(positionOf(row)), row]),
+    );
+    const merged = part.map(({ cell }, at) => {
+      const row = before.get(JSON.stringify(positions[at]));
+      if (row === undefined) {
+        digest = addCell(digest, cell);
+        return [...(positions[at] ?? []), cell.amount, cell.lastAt];
+      }
+      const kept = cellOf(row, features);
+      const after = mergedCell(kept, cell);
+      digest = addCell(removeCell(digest, kept), after);
+      return [...(positions[at] ?? []), after.amount, after.lastAt];
+    });
+    sql.exec(
+      `insert into cells (generation, ${COLUMNS})
+       select ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 from json_each(?) where true
+       on conflict (generation, key, feature, bucket, item)
+       do update set amount = excluded.amount, last_at = excluded.last_at`,
+      generation,
+      JSON.stringify(merged),
+    );
+  }
+  return digest;
+}
+
+/** The cells of one key that reads as of `now` need, with their features' names. */
+export function cellsOfKey(
+  sql: SqlStorage,
+  generation: number,
+  key: string,
+  features: KeptFeatures,
+  now: number,
+): Cell[] {
+  // A statement for each feature: a join with a list of the features would count the rows of the list, too.
+  return features.current.flatMap(({ id, days }) => {
+    const { from, to } = daysRead(days, now);
+    return sql
+      .exec<Selected>(
+        `select ${COLUMNS} from cells where generation = ? and key = ? and feature = ? and bucket between ? and ?`,
+        generation,
+        key,
+        id,
+        from,
+        to,
+      )
+      .toArray()
+      .map((row) => cellOf(row, features));
+  });
+}
+
+/** Rows of a generation after a position, in order: up to `until`, and at most `limit`. */
+export function pageOf(
+  sql: SqlStorage,
+  generation: number,
+  {
+    after,
+    until,
+    limit,
+  }: { readonly after: Position; readonly until?: Position | undefined; readonly limit: number },
+): CellRow[] {
+  return sql
+    .exec<Selected>(
+      `select ${COLUMNS} from cells
+       where generation = ? and (key, feature, bucket, item) > (?, ?, ?, ?)
+         ${until === undefined ? '' : 'and (key, feature, bucket, item) <= (?, ?, ?, ?)'}
+       order by key, feature, bucket, item limit ?`,
+      generation,
+      ...after,
+      ...(until ?? []),
+      limit,
+    )
+    .toArray();
+}
+
+/** Deletes rows of a generation, and returns by how much its digest changes. */
+export function deleteRows(
+  sql: SqlStorage,
+  generation: number,
+  rows: readonly CellRow[],
+  features: KeptFeatures,
+): ShardDigest {
+  for (let from = 0; from < rows.length; from += STATEMENT_CELLS_MAX)
+    sql.exec(
+      `delete from cells where (generation, key, feature, bucket, item) in
+         (select ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3 from json_each(?))`,
+      generation,
+      JSON.stringify(rows.slice(from, from + STATEMENT_CELLS_MAX).map(positionOf)),
+    );
+  return rows.reduce((digest, row) => removeCell(digest, cellOf(row, features)), EMPTY_DIGEST);
+}
+
+/** Adds to the totals of a generation. */
+export function changeTotals(sql: SqlStorage, generation: number, by: ShardDigest): void {
+  sql.exec(
+    `update generations set cells = cells + ?, events = events + ?,
+       sum_a = (sum_a + ?) & 4294967295, sum_b = (sum_b + ?) & 4294967295 where generation = ?`,
+    by.cells,
+    by.events,
+    by.sumA,
+    by.sumB,
+    generation,
+  );
+}
+
+/** The digest of a generation's cells, and the number of the events folded into it. */
+export function totalsOf(sql: SqlStorage, generation: number): ShardDigest {
+  const row = sql
+    .exec<{ cells: number; events: number; sum_a: number; sum_b: number }>(
+      'select cells, events, sum_a, sum_b from generations where generation = ?',
+      generation,
+    )
+    .one();
+  return { cells: row.cells, events: row.events, sumA: row.sum_a, sumB: row.sum_b };
+}
+
+function selectAt(sql: SqlStorage, generation: number, positions: readonly unknown[]): CellRow[] {
+  return sql
+    .exec<Selected>(
+      `select c.key, c.feature, c.bucket, c.item, c.amount, c.last_at from json_each(?) wanted cross join cells c
+       on c.generation = ? and c.key = wanted.value ->> 0 and c.feature = wanted.value ->> 1
+         and c.bucket = wanted.value ->> 2 and c.item = wanted.value ->> 3`,
+      JSON.stringify(positions),
+      generation,
+    )
+    .toArray();
 }

@@ -1,5 +1,8 @@
 import type { Migration } from '../sqlite-migrations.ts';
 
+/** The tables that the first two steps and a rebuild made. */
+const FIRST_TABLES = ['cells', 'folded', 'next_cells', 'next_folded'];
+
 export const MIGRATIONS: readonly Migration[] = [
   (sql) => {
     sql.exec('create table folded (seq integer primary key)');
@@ -22,4 +25,74 @@ export const MIGRATIONS: readonly Migration[] = [
     )`);
     sql.exec('create table changed (key text primary key) without rowid');
   },
+  (sql) => {
+    // Cells and numbers of several generations, of which one is served. The old tables are renamed and emptied later,
+    // in bounded steps (legacy.ts): a constructor that copied them would take a minute for a few million cells.
+    for (const table of FIRST_TABLES)
+      if (exists(sql, table)) sql.exec(`alter table ${table} rename to legacy_${table}`);
+    // A rebuild that is open has to be restarted. The outcome of one that was flipped is in Postgres.
+    sql.exec('drop table rebuild');
+    sql.exec(`create table shard (
+      one integer primary key check (one = 1),
+      served integer not null,
+      next integer,
+      run text,
+      flipped text,
+      compared text,
+      horizon integer not null,
+      swept text,
+      legacy integer not null
+    )`);
+    sql.exec('insert into shard (one, served, horizon, legacy) values (1, 1, 0, 1)');
+    // A new object has nothing to move.
+    if (FIRST_TABLES.every((table) => isEmpty(sql, `legacy_${table}`))) dropLegacy(sql);
+    // A generation that is neither served nor the next one is stale: its rows are deleted in bounded steps.
+    sql.exec(`create table generations (
+      generation integer primary key,
+      cells integer not null default 0,
+      events integer not null default 0,
+      sum_a integer not null default 0,
+      sum_b integer not null default 0
+    )`);
+    sql.exec('insert into generations (generation) values (1)');
+    sql.exec(`create table features (
+      id integer primary key,
+      name text not null,
+      rule text not null,
+      days integer not null,
+      retired integer not null default 0
+    )`);
+    sql.exec(`create table cells (
+      generation integer not null,
+      key text not null,
+      feature integer not null,
+      bucket integer not null,
+      item text not null,
+      amount integer not null,
+      last_at integer not null,
+      primary key (generation, key, feature, bucket, item)
+    ) without rowid`);
+    sql.exec(`create table folded (
+      generation integer not null,
+      block integer not null,
+      numbers blob not null,
+      primary key (generation, block)
+    ) without rowid`);
+  },
 ];
+
+/** Drops the renamed tables, which have to be empty: then it takes no time. */
+export function dropLegacy(sql: SqlStorage): void {
+  for (const table of FIRST_TABLES) sql.exec(`drop table if exists legacy_${table}`);
+  sql.exec('update shard set legacy = 0');
+}
+
+function isEmpty(sql: SqlStorage, table: string): boolean {
+  return !exists(sql, table) || sql.exec(`select 1 from ${table} limit 1`).toArray().length === 0;
+}
+
+function exists(sql: SqlStorage, table: string): boolean {
+  return (
+    sql.exec("select 1 from sqlite_schema where type = 'table' and name = ?", table).toArray().length > 0
+  );
+}

@@ -2,11 +2,21 @@ import { DurableObject } from 'cloudflare:workers';
 import type { FeatureDefinition } from '../../src/define/feature.ts';
 import type { FeatureValue } from '../../src/define/feature-value.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
-import { cellsOf, type FoldableEvent, mergeCells } from '../../src/features/fold.ts';
+import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
 import { readFeature } from '../../src/features/read.ts';
-import { CHANGED_KEYS_MAX, type FlipOutcome } from '../../src/features/rebuild.ts';
+import { CHANGED_KEYS_MAX, type FlipStep } from '../../src/features/rebuild.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
+import type { Now } from '../../src/platform/clock.ts';
 import { CellStore } from './store.ts';
+import { nextSweepAt, type StepLimits } from './upkeep.ts';
+
+export interface ShardPorts {
+  /** All features of the catalog. */
+  readonly features: readonly FeatureDefinition[];
+  readonly now: Now;
+  /** Only simulations set it: their shards have few cells. */
+  readonly limits?: StepLimits;
+}
 
 export interface FoldOutcome {
   /** How many of the events were new to this shard. */
@@ -19,12 +29,13 @@ export interface FoldOutcome {
 export class FeatureShard extends DurableObject {
   readonly #store: CellStore;
   readonly #features: readonly FeatureDefinition[];
+  readonly #now: Now;
 
-  /** @param features all features of the catalog. */
-  constructor(ctx: DurableObjectState, env: Cloudflare.Env, features: readonly FeatureDefinition[]) {
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env, { features, now, limits }: ShardPorts) {
     super(ctx, env);
     this.#features = features;
-    this.#store = new CellStore(ctx.storage);
+    this.#now = now;
+    this.#store = new CellStore(ctx.storage, limits);
   }
 
   /** Folds events. Idempotent: an event that was folded before changes nothing. */
@@ -33,18 +44,17 @@ export class FeatureShard extends DurableObject {
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
     const own = this.#ownCells(shard, entity);
     const cells = new Map(events.map((event) => [event, own(event)]));
-    const folded = this.#store.fold(events, (fresh) =>
-      mergeCells(fresh.flatMap((event) => cells.get(event) ?? [])),
-    );
+    const folded = this.#store.fold(events, (event) => cells.get(event) ?? []);
+    if (folded > 0) await this.#sweepDaily();
     return { folded, keys: [...new Set([...cells.values()].flatMap((of) => of.map(({ key }) => key)))] };
   }
 
   /** All features of some keys as of `now`, in the order of the keys. */
   async read(entity: string, keys: readonly string[], now: number): Promise<Record<string, FeatureValue>[]> {
     if (keys.length > READ_KEYS_MAX) throw new RangeError(`A call reads at most ${READ_KEYS_MAX} keys.`);
-    const features = this.#featuresOf(entity);
-    return keys.map((key) => {
-      const cells = Map.groupBy(this.#store.read(key), ({ feature }) => feature);
+    const features = this.#adopted(entity);
+    return this.#store.read(keys, now).map((kept) => {
+      const cells = Map.groupBy(kept, ({ feature }) => feature);
       return Object.assign(
         {},
         ...features.map((definition) => readFeature(definition, cells.get(definition.name) ?? [], now)),
@@ -53,8 +63,10 @@ export class FeatureShard extends DurableObject {
   }
 
   /** Opens a rebuild: from now on live events are folded into its cells as well. Idempotent. */
-  async beginRebuild(run: string): Promise<void> {
-    this.#store.rebuilding((rebuild) => rebuild.begin(run));
+  async beginRebuild(entity: string, run: string): Promise<void> {
+    this.#adopted(entity);
+    this.#store.beginRebuild(run);
+    await this.#clean();
   }
 
   /** Folds events of history into the cells of a rebuild; false if that rebuild is not the open one. */
@@ -66,24 +78,29 @@ export class FeatureShard extends DurableObject {
   ): Promise<boolean> {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
-    const own = this.#ownCells(shard, entity);
-    return this.#store.build(run, events, (fresh) => mergeCells(fresh.flatMap(own)));
+    return this.#store.build(run, events, this.#ownCells(shard, entity));
   }
 
-  /** Replaces the live cells by those of a rebuild; undefined if another rebuild is open. Idempotent. */
-  async flip(run: string): Promise<FlipOutcome | undefined> {
-    return this.#store.rebuilding((rebuild) => rebuild.flip(run));
+  /**
+   * Does one step towards serving the cells of a rebuild. Repeat it until the state is `flipped`; a repeated call for
+   * the same run then returns the same outcome.
+   */
+  async flip(entity: string, run: string): Promise<FlipStep> {
+    this.#adopted(entity);
+    const step = this.#store.stepFlip(run);
+    if (step.state === 'flipped') await this.#clean();
+    return step;
   }
 
   /** Keys that flips have changed and that have not been invalidated yet. */
   async changedKeys(limit: number): Promise<string[]> {
     if (limit > CHANGED_KEYS_MAX) throw new RangeError(`A call lists at most ${CHANGED_KEYS_MAX} keys.`);
-    return this.#store.rebuilding((rebuild) => rebuild.changedKeys(limit));
+    return this.#store.changedKeys(limit);
   }
 
   /** Removes changed keys after they have been invalidated. */
   async settle(keys: readonly string[]): Promise<void> {
-    this.#store.rebuilding((rebuild) => rebuild.settle(keys));
+    this.#store.settle(keys);
   }
 
   async digest(): Promise<ShardDigest> {
@@ -92,17 +109,37 @@ export class FeatureShard extends DurableObject {
 
   /** How many events this shard has folded. */
   async foldedEvents(): Promise<number> {
-    return this.#store.count();
+    return this.#store.digest().events;
+  }
+
+  /** Does one step of upkeep. A step that throws is tried again by the platform, and by the next fold. */
+  override async alarm(): Promise<void> {
+    const now = this.#now();
+    const isMore = this.#store.stepUpkeep(now);
+    if (isMore) await this.ctx.storage.setAlarm(now);
+    else if (this.#store.digest().cells > 0) await this.ctx.storage.setAlarm(nextSweepAt(now));
+  }
+
+  async #sweepDaily(): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) === null)
+      await this.ctx.storage.setAlarm(this.#store.nextUpkeepAt(this.#now()));
+  }
+
+  async #clean(): Promise<void> {
+    if (this.#store.hasUpkeep()) await this.ctx.storage.setAlarm(this.#now());
   }
 
   /** The cells of this shard's own keys that an event adds to. */
   #ownCells(shard: string, entity: string) {
-    const features = this.#featuresOf(entity);
+    const features = this.#adopted(entity);
     return (event: FoldableEvent) =>
       cellsOf(features, event).filter(({ key }) => shardOf(entity, key) === shard);
   }
 
-  #featuresOf(entity: string): FeatureDefinition[] {
-    return this.#features.filter((definition) => definition.entity.name === entity);
+  #adopted(entity: string): FeatureDefinition[] {
+    const features = this.#features.filter((definition) => definition.entity.name === entity);
+    // Not awaited: the platform holds back answers until the alarm is set.
+    if (this.#store.adopt(features)) void this.ctx.storage.setAlarm(this.#now());
+    return features;
   }
 }

@@ -1,81 +1,118 @@
-import type { FlipOutcome } from '../../src/features/rebuild.ts';
-import { digestOf } from './cells.ts';
+import type { FlipOutcome, FlipStep } from '../../src/features/rebuild.ts';
+import {
+  type CellRow,
+  changeTotals,
+  deleteRows,
+  type Position,
+  pageOf,
+  positionOf,
+  totalsOf,
+} from './cells.ts';
+import type { KeptFeatures } from './features.ts';
+import { changeState, readState, type ShardState } from './state.ts';
 
-/** The rebuild of a shard: its state and the flip. The caller runs each method in one transaction. */
-export class ShardRebuild {
-  readonly #sql: SqlStorage;
+/** Before the first cell of a generation: ids of features begin with 1. */
+const BEGINNING: Position = ['', 0, 0, ''];
 
-  constructor(sql: SqlStorage) {
-    this.#sql = sql;
+/** Opens an empty next generation. The same run again changes nothing; another open run becomes stale. */
+export function beginRebuild(sql: SqlStorage, state: ShardState, run: string): void {
+  if (state.run === run) return;
+  const [row] = sql
+    .exec<{ generation: number }>('insert into generations default values returning generation')
+    .toArray();
+  changeState(sql, state, { next: row?.generation ?? null, run, flipped: null, compared: null });
+}
+
+/**
+ * One step towards serving the next generation. First the two generations are compared, a bounded number of cells in
+ * each step, and the keys that differ are recorded until `settle` removes them. The last step changes the number of the
+ * served generation, and nothing else. Meanwhile live events are folded into both, so what was compared stays equal.
+ */
+export function stepFlip(sql: SqlStorage, run: string, features: KeptFeatures, limit: number): FlipStep {
+  const state = readState(sql);
+  if (state.run !== run) return { state: 'superseded' };
+  if (state.flipped !== null) return { state: 'flipped', outcome: JSON.parse(state.flipped) as FlipOutcome };
+  if (state.next === null) return { state: 'superseded' };
+  const compared = comparePart(sql, state, state.next, features, limit);
+  if (compared !== undefined) {
+    changeState(sql, state, { compared: JSON.stringify(compared) });
+    return { state: 'comparing' };
   }
+  const outcome = { before: totalsOf(sql, state.served), after: totalsOf(sql, state.next) };
+  changeState(sql, state, {
+    served: state.next,
+    next: null,
+    flipped: JSON.stringify(outcome),
+    compared: null,
+    swept: null,
+  });
+  return { state: 'flipped', outcome };
+}
 
-  /** Whether live events have to be folded into the `next` side as well. */
-  isOpen(): boolean {
-    return this.#state()?.flipped === null;
+/** Compares the next cells of both generations, and returns the last of them; undefined once all are compared. */
+function comparePart(
+  sql: SqlStorage,
+  { served, compared, horizon }: ShardState,
+  next: number,
+  features: KeptFeatures,
+  limit: number,
+): Position | undefined {
+  const after = compared === null ? BEGINNING : (JSON.parse(compared) as Position);
+  let live = pageOf(sql, served, { after, limit });
+  let until = live.length < limit ? undefined : last(live);
+  const built = pageOf(sql, next, { after, until, limit });
+  if (built.length === limit) {
+    until = last(built);
+    live = pageOf(sql, served, { after, until, limit });
   }
+  const keep = (generation: number, rows: readonly CellRow[]) => {
+    // Expired cells are no difference: one generation may be swept further than the other.
+    const expired = rows.filter(({ feature, bucket }) => features.isExpired(feature, bucket, horizon));
+    if (expired.length === 0) return rows;
+    changeTotals(sql, generation, deleteRows(sql, generation, expired, features));
+    const gone = new Set(expired);
+    return rows.filter((row) => !gone.has(row));
+  };
+  recordChanged(sql, differingKeys(keep(served, live), keep(next, built)));
+  return until;
+}
 
-  /** Opens an empty rebuild. Opening the same run again changes nothing; another open run is discarded. */
-  begin(run: string): void {
-    if (this.#state()?.run === run) return;
-    const sql = this.#sql;
-    this.#dropNext();
-    sql.exec('create table next_folded (seq integer primary key)');
-    sql.exec(`create table next_cells (
-      key text not null, feature text not null, bucket integer not null, item text not null,
-      amount integer not null, last_at integer not null,
-      primary key (key, feature, bucket, item)
-    ) without rowid`);
-    sql.exec('insert or replace into rebuild (one, run, flipped) values (1, ?, null)', run);
-  }
+/** Records keys whose answers a flip will change. */
+export function recordChanged(sql: SqlStorage, keys: Iterable<string>): void {
+  sql.exec(
+    'insert into changed (key) select value from json_each(?) where true on conflict do nothing',
+    JSON.stringify([...keys]),
+  );
+}
 
-  /** Whether this run is the open one. A run that was flipped accepts no more events. */
-  isRun(run: string): boolean {
-    const state = this.#state();
-    return state?.run === run && state.flipped === null;
-  }
+/** Keys that flips have changed and that have not been invalidated yet, at most `limit`. */
+export function changedKeys(sql: SqlStorage, limit: number): string[] {
+  return sql
+    .exec<{ key: string }>('select key from changed order by key limit ?', limit)
+    .toArray()
+    .map(({ key }) => key);
+}
 
-  /**
-   * Replaces the live cells by those of the rebuild, and records the keys that differ until `settle` removes them.
-   * A second call for the same run returns the first call's outcome; undefined for another run.
-   */
-  flip(run: string): FlipOutcome | undefined {
-    const state = this.#state();
-    if (state?.run !== run) return undefined;
-    if (state.flipped !== null) return JSON.parse(state.flipped) as FlipOutcome;
-    const sql = this.#sql;
-    const outcome = { before: digestOf(sql, 'live'), after: digestOf(sql, 'next') };
-    sql.exec(`insert or ignore into changed (key)
-      select key from (select * from cells except select * from next_cells)
-      union select key from (select * from next_cells except select * from cells)`);
-    sql.exec('drop table cells');
-    sql.exec('drop table folded');
-    sql.exec('alter table next_cells rename to cells');
-    sql.exec('alter table next_folded rename to folded');
-    sql.exec('update rebuild set flipped = ?', JSON.stringify(outcome));
-    return outcome;
-  }
+/** Removes changed keys after they have been invalidated. */
+export function settle(sql: SqlStorage, keys: readonly string[]): void {
+  sql.exec('delete from changed where key in (select value from json_each(?))', JSON.stringify(keys));
+}
 
-  /** Keys that flips have changed and that have not been invalidated yet, at most `limit`. */
-  changedKeys(limit: number): string[] {
-    return this.#sql
-      .exec<{ key: string }>('select key from changed order by key limit ?', limit)
-      .toArray()
-      .map(({ key }) => key);
+/** The keys of the cells that are not the same in both lists. */
+function differingKeys(a: readonly CellRow[], b: readonly CellRow[]): Set<string> {
+  const ofA = new Map(a.map((row) => [JSON.stringify(positionOf(row)), row]));
+  const differing = new Set<string>();
+  for (const row of b) {
+    const place = JSON.stringify(positionOf(row));
+    const other = ofA.get(place);
+    ofA.delete(place);
+    if (other?.amount !== row.amount || other.last_at !== row.last_at) differing.add(row.key);
   }
+  for (const { key } of ofA.values()) differing.add(key);
+  return differing;
+}
 
-  /** Removes changed keys after they have been invalidated. */
-  settle(keys: readonly string[]): void {
-    for (const key of keys) this.#sql.exec('delete from changed where key = ?', key);
-  }
-
-  #dropNext(): void {
-    this.#sql.exec('drop table if exists next_cells');
-    this.#sql.exec('drop table if exists next_folded');
-  }
-
-  #state(): { run: string; flipped: string | null } | undefined {
-    return this.#sql
-      .exec<{ run: string; flipped: string | null }>('select run, flipped from rebuild')
-      .toArray()[0];
-  }
+function last(rows: readonly CellRow[]): Position | undefined {
+  const row = rows.at(-1);
+  return row === undefined ? undefined : positionOf(row);
 }

@@ -1,71 +1,176 @@
-import type { ShardDigest } from '../../src/features/digest.ts';
-import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
+import type { FeatureDefinition } from '../../src/define/feature.ts';
+import { addDigests, EMPTY_DIGEST, type ShardDigest } from '../../src/features/digest.ts';
+import { BUCKET_MS, type Cell, type FoldableEvent, mergeCells } from '../../src/features/fold.ts';
+import type { FlipStep } from '../../src/features/rebuild.ts';
+import { horizonOf } from '../../src/features/retention.ts';
 import { migrate } from '../sqlite-migrations.ts';
-import { digestOf, foldInto } from './cells.ts';
+import { addCells, cellsOfKey, changeTotals, totalsOf } from './cells.ts';
+import { adoptDefinitions, type KeptFeatures, loadFeatures } from './features.ts';
+import { takeFresh } from './folded.ts';
+import { moveLegacy, moveLegacyPart } from './legacy.ts';
 import { MIGRATIONS } from './migrations.ts';
-import { ShardRebuild } from './rebuild.ts';
+import { beginRebuild, changedKeys, recordChanged, settle, stepFlip } from './rebuild.ts';
+import { readState, type ShardState } from './state.ts';
+import { hasUpkeep, nextSweepAt, STEP_LIMITS, type StepLimits, stepUpkeep } from './upkeep.ts';
 
-/** The cells of a shard's features in the object's own SQLite. */
+/** The cells of this shard's own keys that an event adds to. */
+type OwnCells = (event: FoldableEvent) => readonly Cell[];
+
+/** The cells of a shard's features in the object's own SQLite. Each method is one transaction. */
 export class CellStore {
   readonly #storage: DurableObjectStorage;
-  readonly #rebuild: ShardRebuild;
+  readonly #limits: StepLimits;
+  /** Undefined until they are read, and after a transaction that was rolled back. */
+  #features: KeptFeatures | undefined;
+  #hasAdopted = false;
 
-  constructor(storage: DurableObjectStorage) {
+  constructor(storage: DurableObjectStorage, limits: StepLimits = STEP_LIMITS) {
     this.#storage = storage;
+    this.#limits = limits;
     migrate(storage, MIGRATIONS);
-    this.#rebuild = new ShardRebuild(storage.sql);
+  }
+
+  /**
+   * Keeps cells by these definitions, all those of the shard's entity. Only the first call does anything. Returns
+   * whether there is upkeep to do now.
+   */
+  adopt(definitions: readonly FeatureDefinition[]): boolean {
+    if (this.#hasAdopted) return false;
+    this.#transaction((sql) => adoptDefinitions(sql, definitions));
+    this.#features = undefined;
+    this.#hasAdopted = true;
+    return this.hasUpkeep();
   }
 
   /**
    * Folds the events that have not been folded yet, all or none of them, and returns their number. While a rebuild is
-   * open, the same transaction folds them into the rebuild's cells.
+   * open, the same transaction folds them into the next generation.
    */
-  fold(
-    events: readonly FoldableEvent[],
-    cellsOf: (fresh: readonly FoldableEvent[]) => readonly Cell[],
-  ): number {
-    const { sql } = this.#storage;
-    return this.#storage.transactionSync(() => {
-      if (this.#rebuild.isOpen()) foldInto(sql, 'next', events, cellsOf);
-      return foldInto(sql, 'live', events, cellsOf);
+  fold(events: readonly FoldableEvent[], ownCells: OwnCells): number {
+    return this.#transaction((sql) => {
+      const state = readState(sql);
+      const keys = [...new Set(events.flatMap(ownCells).map(({ key }) => key))];
+      if (state.legacy === 1) moveLegacy(sql, state, this.#kept, { keys, events });
+      const fresh = this.#foldInto(state, state.served, events, ownCells);
+      if (state.next !== null) {
+        const built = new Set(this.#foldInto(state, state.next, events, ownCells));
+        if (state.compared !== null) {
+          // An event that only one of them counts from now on counted in the other before: its keys may differ now.
+          const both = new Set(fresh.filter((event) => built.has(event)));
+          const uneven = [...fresh, ...built].filter((event) => !both.has(event));
+          recordChanged(
+            sql,
+            uneven.flatMap(ownCells).map(({ key }) => key),
+          );
+        }
+      }
+      return fresh.length;
     });
   }
 
-  /** Folds events of history into the cells of a rebuild; false if that rebuild is not the open one. */
-  build(
-    run: string,
-    events: readonly FoldableEvent[],
-    cellsOf: (fresh: readonly FoldableEvent[]) => readonly Cell[],
-  ): boolean {
-    return this.#storage.transactionSync(() => {
-      if (!this.#rebuild.isRun(run)) return false;
-      foldInto(this.#storage.sql, 'next', events, cellsOf);
+  /** Folds events of history into the next generation; false if that rebuild is not the open one. */
+  build(run: string, events: readonly FoldableEvent[], ownCells: OwnCells): boolean {
+    return this.#transaction((sql) => {
+      const state = readState(sql);
+      if (state.run !== run || state.next === null) return false;
+      const fresh = this.#foldInto(state, state.next, events, ownCells);
+      if (state.compared !== null)
+        recordChanged(
+          sql,
+          fresh.flatMap(ownCells).map(({ key }) => key),
+        );
       return true;
     });
   }
 
-  /** Runs one step of the rebuild in a transaction. */
-  rebuilding<T>(step: (rebuild: ShardRebuild) => T): T {
-    return this.#storage.transactionSync(() => step(this.#rebuild));
+  /**
+   * The cells that reads of these keys as of `now` need, in the order of the keys.
+   *
+   * @throws RangeError if cells that count as of `now` may have expired.
+   */
+  read(keys: readonly string[], now: number): Cell[][] {
+    return this.#transaction((sql) => {
+      const state = readState(sql);
+      if (Math.floor(now / BUCKET_MS) < state.horizon)
+        throw new RangeError(
+          `Features as of ${new Date(now).toISOString()} cannot be read: cells that count then have expired. Read them as of the present.`,
+        );
+      if (state.legacy === 1) moveLegacy(sql, state, this.#kept, { keys, events: [] });
+      return keys.map((key) => cellsOfKey(sql, state.served, key, this.#kept, now));
+    });
   }
 
+  beginRebuild(run: string): void {
+    this.#transaction((sql) => beginRebuild(sql, readState(sql), run));
+  }
+
+  stepFlip(run: string): FlipStep {
+    return this.#transaction((sql) => {
+      const state = readState(sql);
+      if (state.run !== run || state.legacy === 0) return stepFlip(sql, run, this.#kept, this.#limits.cells);
+      moveLegacyPart(sql, state, this.#kept, this.#limits.cells);
+      return { state: 'comparing' };
+    });
+  }
+
+  changedKeys(limit: number): string[] {
+    return changedKeys(this.#storage.sql, limit);
+  }
+
+  settle(keys: readonly string[]): void {
+    settle(this.#storage.sql, keys);
+  }
+
+  /** Does one step of upkeep; true if there is more to do now. */
+  stepUpkeep(now: number): boolean {
+    const isMore = this.#transaction((sql) => stepUpkeep(sql, this.#kept, now, this.#limits));
+    // The end of a sweep removes retired features.
+    this.#features = undefined;
+    return isMore;
+  }
+
+  hasUpkeep(): boolean {
+    return hasUpkeep(this.#storage.sql);
+  }
+
+  /** When an alarm has to do upkeep, if none is set: now, or at the end of the day. */
+  nextUpkeepAt(now: number): number {
+    const state = readState(this.#storage.sql);
+    return state.horizon < horizonOf(now) ? now : nextSweepAt(now);
+  }
+
+  /** The digest of the served cells, and the number of the events folded into them. */
   digest(): ShardDigest {
-    return digestOf(this.#storage.sql, 'live');
+    const { sql } = this.#storage;
+    return totalsOf(sql, readState(sql).served);
   }
 
-  /** All cells of one key. */
-  read(key: string): Cell[] {
-    return this.#storage.sql
-      .exec<{ feature: string; bucket: number; item: string; amount: number; last_at: number }>(
-        'select feature, bucket, item, amount, last_at from cells where key = ?',
-        key,
-      )
-      .toArray()
-      .map(({ last_at: lastAt, ...cell }) => ({ key, lastAt, ...cell }));
+  #foldInto(
+    { horizon }: ShardState,
+    generation: number,
+    events: readonly FoldableEvent[],
+    ownCells: OwnCells,
+  ): FoldableEvent[] {
+    const { sql } = this.#storage;
+    const fresh = takeFresh(sql, generation, events);
+    if (fresh.length === 0) return fresh;
+    const cells = mergeCells(fresh.flatMap(ownCells));
+    const added = addCells(sql, generation, cells, { features: this.#kept, horizon });
+    changeTotals(sql, generation, addDigests([added, { ...EMPTY_DIGEST, events: fresh.length }]));
+    return fresh;
   }
 
-  /** How many events have been folded. */
-  count(): number {
-    return Number(this.#storage.sql.exec('select count(*) as events from folded').one()['events']);
+  get #kept(): KeptFeatures {
+    this.#features ??= loadFeatures(this.#storage.sql);
+    return this.#features;
+  }
+
+  #transaction<T>(work: (sql: SqlStorage) => T): T {
+    try {
+      return this.#storage.transactionSync(() => work(this.#storage.sql));
+    } catch (error) {
+      this.#features = undefined;
+      throw error;
+    }
   }
 }

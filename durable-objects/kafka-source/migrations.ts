@@ -11,4 +11,7 @@ export const MIGRATIONS: readonly Migration[] = [
   (sql) => {
     sql.exec('alter table partition add column seek integer');
   },
+  (sql) => {
+    sql.exec('alter table partition add column topic_id text');
+  },
 ];

@@ -29,11 +29,12 @@ export interface SourceStatus {
 export type SourceOf = (
   at: { readonly topic: string; readonly partition: number },
   keepAlive: (work: Promise<unknown>) => void,
-) => SourcePorts | undefined;
+) => Omit<SourcePorts, 'knownTopic' | 'learnTopic'> | undefined;
 
 /**
  * Reads one partition of a topic. Its name is `<topic>/<partition>`, so it is the only consumer of its partition. Its
- * alarm drives it. It stores only which partition it reads; the position is the group's committed offset.
+ * alarm drives it. It stores which partition it reads, and the id of the topic; the position is the group's committed
+ * offset.
  */
 export class KafkaSource extends DurableObject {
   #failures = 0;
@@ -84,7 +85,7 @@ export class KafkaSource extends DurableObject {
     try {
       for (let step = 0; step < STEPS_MAX && systemNow() < endsAtMs; step += 1) {
         await this.#commitSought(ports);
-        await pump(ports, this.#failures);
+        await pump({ ...ports, ...this.#topic }, this.#failures);
         this.#failures = 0;
         this.#lastError = null;
       }
@@ -103,13 +104,28 @@ export class KafkaSource extends DurableObject {
     }
   }
 
-  /** Commits the position that `seek` has set, if there is one. The next step reads from there. */
-  async #commitSought({ commit }: SourcePorts): Promise<void> {
+  readonly #topic: Pick<SourcePorts, 'knownTopic' | 'learnTopic'> = {
+    knownTopic: () => {
+      const [row] = this.ctx.storage.sql
+        .exec<{ topic_id: string | null }>('select topic_id from partition')
+        .toArray();
+      return row?.topic_id ?? undefined;
+    },
+    learnTopic: (id) => {
+      this.ctx.storage.sql.exec('update partition set topic_id = ?', id);
+    },
+  };
+
+  /**
+   * Commits the position that `seek` has set, if there is one. The next step reads from there, whichever topic has the
+   * name now, so the id of the topic is forgotten.
+   */
+  async #commitSought({ commit }: Pick<SourcePorts, 'commit'>): Promise<void> {
     const [row] = this.ctx.storage.sql.exec<{ seek: number | null }>('select seek from partition').toArray();
     const offset = row?.seek ?? undefined;
     if (offset === undefined) return;
     await commit(offset);
-    this.ctx.storage.sql.exec('update partition set seek = null where seek = ?', offset);
+    this.ctx.storage.sql.exec('update partition set seek = null, topic_id = null where seek = ?', offset);
   }
 
   #partition(): { topic: string; partition: number } | undefined {

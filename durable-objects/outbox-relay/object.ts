@@ -28,8 +28,11 @@ export interface OutboxRelayPorts {
  */
 export class OutboxRelay extends DurableObject {
   readonly #sweeper: Sweeper;
-  /** True if `arm` was called while an alarm was set that may fire before the caller's commit. */
-  #armedAgain = false;
+  /**
+   * True if `arm` may have been called while an alarm was set: that alarm may fire before the caller's commit, so one more
+   * has to follow it. A new instance does not know what was called before.
+   */
+  #armedAgain = true;
   #failures = 0;
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: OutboxRelayPorts) {
@@ -61,12 +64,13 @@ export class OutboxRelay extends DurableObject {
   }
 
   override async alarm(): Promise<void> {
+    const armedAgain = this.#armedAgain;
     this.#armedAgain = false;
     try {
       const relayed = await this.#sweeper.sweep();
       this.#failures = 0;
       // An idle relay sets no alarm, so that a serverless database can go to sleep.
-      if (relayed > 0 || this.#armedAgain) await this.#setAlarm(ARMED_DELAY_MS);
+      if (relayed > 0 || armedAgain || this.#armedAgain) await this.#setAlarm(ARMED_DELAY_MS);
     } catch (error) {
       log(
         'warn',

@@ -7,4 +7,13 @@ export const MIGRATIONS: readonly Migration[] = [
     );
     sql.exec('create table slots (slot integer primary key, seq integer not null)');
   },
+  // The slots of earlier versions cannot be converted to tags, so the clock forgets all changes up to now: earlier
+  // entries are invalid, and tokens stay valid.
+  (sql) => {
+    sql.exec('alter table clock rename column seq to floor_seq');
+    sql.exec('drop table slots');
+    sql.exec(
+      'create table invalidations (seq integer primary key, at_ms integer not null, tags blob not null)',
+    );
+  },
 ];

@@ -1,6 +1,8 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Token } from '../../src/cache/clock/clock.ts';
-import type { PushedDelta, SyncRequest } from '../../src/cache/clock/mirror.ts';
+import type { Delta } from '../../src/cache/clock/delta.ts';
+import { Horizon } from '../../src/cache/clock/horizon.ts';
+import type { SyncRequest } from '../../src/cache/clock/mirror.ts';
 import { RegionClock } from '../../src/cache/clock/region.ts';
 import { RootClock } from '../../src/cache/clock/root.ts';
 import type { SourcePass } from '../../src/cache/clock/sources.ts';
@@ -15,16 +17,18 @@ export interface ClockPorts {
   /** The root, for a region. Each call uses a new stub, because a stub that has failed may keep failing. */
   readonly root: RemoteClock;
   /** Sends a new invalidation to a region. */
-  readonly push: (region: Region, delta: PushedDelta) => Promise<void>;
+  readonly push: (region: Region, delta: Delta) => Promise<void>;
   /** Relays everything that was committed before the call, and advances the outbox's watermark to the call. */
   readonly heartbeat: () => Promise<void>;
   /** Pause between two heartbeats while there are readers, in milliseconds; 0 for none. */
   readonly outboxWatchMs: number;
+  /** How long changes are remembered: the longest life of an entry, in milliseconds. */
+  readonly horizonMs: number;
 }
 
 /**
- * The tag clock. An object's name decides its role. The object named `root` has the counter and the version of each
- * slot, persisted before they are acknowledged. An object named by a region holds a mirror of the root, in memory only:
+ * The tag clock. An object's name decides its role. The object named `root` has the counter and the changed tags,
+ * persisted before they are acknowledged. An object named by a region holds a mirror of the root, in memory only:
  * after an eviction the next sync brings everything.
  */
 export class TagClock extends DurableObject implements RemoteClock {
@@ -42,9 +46,11 @@ export class TagClock extends DurableObject implements RemoteClock {
     if (ctx.id.name !== 'root') return;
     const everyMs = ports.outboxWatchMs;
     const store = new ClockStore(ctx.storage);
-    this.#clock = new RootClock(store.load(newId), newId(), {
+    const horizon = new Horizon(ports.horizonMs);
+    this.#clock = new RootClock(store.load(newId, horizon), horizon, newId(), {
       time: systemTime,
-      save: (seq, slots) => store.save(seq, slots),
+      save: (seq, tags, atMs) => store.save(seq, tags, atMs),
+      forget: (floorSeq) => store.forget(floorSeq),
       push: ports.push,
       heartbeat: ports.heartbeat,
       watch: everyMs === 0 ? undefined : { everyMs, sleep },
@@ -52,9 +58,9 @@ export class TagClock extends DurableObject implements RemoteClock {
     });
   }
 
-  /** Invalidates every entry that depends on a tag of these slots. On the root only; see `RootClock`. */
-  async invalidate(slots: readonly number[]): Promise<Token> {
-    return this.#root().invalidate(slots);
+  /** Invalidates every entry that depends on one of these tags, by their hashes. On the root only; see `RootClock`. */
+  async invalidateTags(tags: readonly number[]): Promise<Token> {
+    return this.#root().invalidate(tags);
   }
 
   /** The changes since a mirror's last sync, as fresh as the mirror asks for, encoded by `wire.ts`. */
@@ -73,7 +79,7 @@ export class TagClock extends DurableObject implements RemoteClock {
   }
 
   /** Applies a push of the root. On a region only. */
-  async receive(pushed: PushedDelta): Promise<void> {
+  async receive(pushed: Delta): Promise<void> {
     const clock = this.#named();
     if (clock instanceof RegionClock) clock.receive(pushed);
   }

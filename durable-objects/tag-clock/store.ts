@@ -1,12 +1,13 @@
-import { type Clock, newClock, raise } from '../../src/cache/clock/clock.ts';
-import { SQL_PARAMETERS_MAX } from '../../src/platform/limits.ts';
+import type { ClockLimits } from '../../src/cache/clock/changed-tags.ts';
+import { type Clock, newClock } from '../../src/cache/clock/clock.ts';
+import type { Horizon } from '../../src/cache/clock/horizon.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 
-/** Slots written by one statement. Each takes two parameters. */
-const SLOTS_PER_STATEMENT = SQL_PARAMETERS_MAX / 2;
-
-/** The clock's state in the object's own SQLite. */
+/**
+ * The root clock's state in the object's own SQLite. An invalidation is one row, whatever the number of its tags, so it
+ * costs one row written, and one more when it is forgotten.
+ */
 export class ClockStore {
   readonly #storage: DurableObjectStorage;
 
@@ -15,36 +16,51 @@ export class ClockStore {
     migrate(storage, MIGRATIONS);
   }
 
-  /** Reads the clock; if there is none yet, creates and persists one with a new epoch. */
-  load(newEpoch: () => string): Clock {
+  /**
+   * Reads the clock; if there is none yet, creates and persists one with a new epoch.
+   *
+   * @param horizon is told when each invalidation was made.
+   */
+  load(newEpoch: () => string, horizon: Horizon, limits?: ClockLimits): Clock {
     const { sql } = this.#storage;
-    const [row] = sql.exec<{ epoch: string; seq: number }>('select epoch, seq from clock').toArray();
+    const [row] = sql
+      .exec<{ epoch: string; floor_seq: number }>('select epoch, floor_seq from clock')
+      .toArray();
     if (row === undefined) {
       const epoch = newEpoch();
-      sql.exec('insert into clock (id, epoch, seq) values (0, ?, 0)', epoch);
-      return newClock(epoch);
+      sql.exec('insert into clock (id, epoch, floor_seq) values (0, ?, 0)', epoch);
+      return newClock(epoch, limits);
     }
-    const clock = newClock(row.epoch);
-    clock.seq = row.seq;
-    for (const { slot, seq } of sql.exec<{ slot: number; seq: number }>('select slot, seq from slots')) {
-      raise(clock, slot, seq);
+    const clock = newClock(row.epoch, limits);
+    clock.seq = row.floor_seq;
+    clock.changed.forgetUpTo(row.floor_seq);
+    const rows = sql.exec<{ seq: number; at_ms: number; tags: ArrayBuffer }>(
+      'select seq, at_ms, tags from invalidations order by seq',
+    );
+    for (const { seq, at_ms, tags } of rows) {
+      clock.seq = seq;
+      for (const tag of new Uint32Array(tags)) clock.changed.add(seq, tag);
+      horizon.note(seq, at_ms);
     }
     return clock;
   }
 
-  /** Persists one invalidation in one transaction. The platform holds back the answer until it is on disk. */
-  save(seq: number, slots: readonly number[]): void {
+  /** Persists one invalidation. The platform holds back the answer until it is on disk. */
+  save(seq: number, tags: readonly number[], atMs: number): void {
+    this.#storage.sql.exec(
+      'insert into invalidations (seq, at_ms, tags) values (?, ?, ?)',
+      seq,
+      atMs,
+      Uint32Array.from(tags).buffer,
+    );
+  }
+
+  /** Removes the invalidations up to the floor, in one transaction with the floor itself. */
+  forget(floorSeq: number): void {
     const { sql } = this.#storage;
     this.#storage.transactionSync(() => {
-      sql.exec('update clock set seq = ? where id = 0', seq);
-      for (let from = 0; from < slots.length; from += SLOTS_PER_STATEMENT) {
-        const part = slots.slice(from, from + SLOTS_PER_STATEMENT);
-        const values = part.map(() => '(?, ?)').join(', ');
-        sql.exec(
-          `insert into slots (slot, seq) values ${values} on conflict (slot) do update set seq = excluded.seq`,
-          ...part.flatMap((slot) => [slot, seq]),
-        );
-      }
+      sql.exec('update clock set floor_seq = ? where id = 0', floorSeq);
+      sql.exec('delete from invalidations where seq <= ?', floorSeq);
     });
   }
 }

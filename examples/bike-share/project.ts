@@ -33,7 +33,7 @@ export const project = defineProject({
   smoke: async (query) => {
     const last = await lastRide(query);
     if (last === undefined)
-      throw new Error('The smoke run of the bike-share wants its seed: there are no rides.');
+      throw new Error('The smoke run of the bike-share needs rides, and the database has none: seed it.');
     const { rider, station, dock, otherStation } = last;
     return {
       send: rideAfter(last),

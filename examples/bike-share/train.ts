@@ -59,7 +59,7 @@ async function main(): Promise<void> {
   console.log(
     `Trained on ${rows} rides: off by ${model.toFixed(2)} minutes on the newest ones, the mean by ${baseline.toFixed(2)}.`,
   );
-  if (model >= baseline) throw new Error('The model is no better than the mean: nothing was written.');
+  if (model >= baseline) throw new Error('The model is no better than the mean, so no bundle was written.');
   const trainedFrom = { rows, from, to, seed };
   const { body } = await makeBundle(rideMinutes, { onnx, golden, metrics, trainedFrom });
   await writeBundleFolder(values.out, body);

@@ -25,11 +25,12 @@ const EXIT_INTERRUPTED = 130;
 const USAGE = `${COMMAND} -- FILE [options]
 
   FILE             Online Retail or Online Retail II as .csv, .csv.gz or .xlsx
-  --batch N          lines per request, ${BATCH_LINES_MAX} at most and unless given
+  --batch N          lines per request, ${BATCH_LINES_MAX} at most and by default
   --limit N          stop after the first N lines of the file
   --as-if-today      move all times so that the last line of the file happened today
-  --made-up CHOICE   remove the made-up shop of npm run dev first, or keep it; else a terminal is asked
-  --restart          forget how far this file has come and send all lines anew
+  --made-up CHOICE   remove or keep: what to do with the made-up shop of npm run dev; by default the import asks,
+                     or warns if there is no terminal
+  --restart          forget the progress of this file and send all lines again
 ${TARGET_USAGE}`;
 
 /** What the command line asks for, and where it reaches the server. */
@@ -53,7 +54,7 @@ async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
-      reporter.notice('Waiting for the batches under way; Ctrl-C again leaves at once.');
+      reporter.notice('Waiting for the batches under way. Press Ctrl-C again to stop at once.');
       controller.abort();
     });
   const sleep = async (ms: number, signal: AbortSignal): Promise<void> => {
@@ -122,7 +123,7 @@ function choice(text: string): MadeUpChoice {
   throw new UsageError(`--made-up takes "remove" or "keep", not "${text}".`);
 }
 
-/** Asks at the terminal; anything but a yes is a no. */
+/** Asks at the terminal. Any answer other than yes counts as no. */
 async function confirm(question: string): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   // Nothing is under way yet.
@@ -134,22 +135,24 @@ async function confirm(question: string): Promise<boolean> {
   }
 }
 
-/** Tells how the run ended; returns the exit code. */
+/** Prints how the run ended; returns the exit code. */
 function conclude(result: ImportResult, reach: Reach): number {
   const { kind, state, stepsBack } = result;
   // One step back is where a merged copy begins its second edition.
   if (stepsBack > 1)
     console.error(
-      `The file goes back in time ${stepsBack} times: equal lines that are days apart counted as one line.`,
+      `The times in the file go back ${stepsBack} times, so equal lines that are days apart counted as one line.`,
     );
   if (kind === 'already_complete')
-    console.log(`The database holds all lines of this file; --restart sends them anew. It came to:`);
+    console.log(
+      `The database holds all lines of this file; --restart sends them again. The totals of the import:`,
+    );
   console.log(`\n${summarise(state)}\n`);
   if (kind !== 'already_complete') console.log(describeTimes(result));
   if (kind === 'failed' || kind === 'interrupted') return describeStop(result);
   if (kind === 'limit_reached')
     console.log(
-      `The limit is reached after line ${state.acknowledged}. The same command with a higher --limit or without one goes on from here.`,
+      `The limit is reached after line ${state.acknowledged}. The same command with a higher --limit, or without one, resumes there.`,
     );
   const unfolded = describeUnfolded(result);
   if (unfolded !== null) console.error(unfolded);
@@ -161,7 +164,7 @@ function describeStop({ kind, state, statePath, message }: ImportResult): number
   if (message !== null) console.error(message);
   const why = kind === 'failed' ? 'Stopped' : 'Interrupted';
   console.log(
-    `${why} after line ${state.acknowledged}: the database holds all lines up to it. The same command goes on from here. The state is in ${statePath}.`,
+    `${why} after line ${state.acknowledged}: the database holds all lines up to it. The same command resumes there. The state is in ${statePath}.`,
   );
   return kind === 'interrupted' ? EXIT_INTERRUPTED : 1;
 }

@@ -65,7 +65,7 @@ export async function purchasesFromCsv(file: string): Promise<Purchase[]> {
   const raw = createReadStream(file);
   const text = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
   const rows = text.pipe(parse({ columns: true, bom: true }));
-  // A stream that fails does not end what it is piped into: the parser is told, so that the loop below throws.
+  // A stream that fails does not end the stream that it is piped into. This ends the parser, so that the loop below throws.
   raw.on('error', (error) => rows.destroy(error));
   text.on('error', (error: Error) => rows.destroy(error));
   const purchases: Purchase[] = [];
@@ -187,7 +187,9 @@ async function main(): Promise<void> {
   );
   console.log(metricsTable(report));
   if (!report.beatsPopularity) {
-    throw new Error('The model does not beat popularity on the held-out weeks: nothing was written.');
+    throw new Error(
+      'The model does not beat popularity on the held-out weeks, so no bundle was written. Train again with more purchases.',
+    );
   }
   await writeBundle(result, origin, out);
   console.log(`Wrote version ${bundle.manifest.version} to ${out}.`);

@@ -4,7 +4,7 @@ import { FeedChange } from '../../src/pipeline/feed/change.ts';
 /** A chunk of changes that are to be written to Kafka. */
 export const SinkMessage = z.object({
   v: z.literal(1),
-  /** How often it has failed by itself, while what it needs was there. */
+  /** How often the message has failed while all its dependencies were available. */
   tries: z.int().min(0).optional(),
   sink: z.array(FeedChange),
 });

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { type Target, type TargetOptions, targetOf, unreachable } from '../command-line/target.ts';
 import { createReporter, type Reporter } from '../progress.ts';
 
-/** Tries of one request, while the server is away or busy: about a minute. */
+/** Tries of one request while the server is unavailable or busy: about a minute. */
 const TRIES_MAX = 20;
 const RETRY_MS = 3_000;
 /** A page of a replay has 2,000 events, and a rebuild may put all features in place in one step. */
@@ -11,7 +11,7 @@ const ANSWER_MS_MAX = 120_000;
 
 const Problem = z.object({ code: z.string(), detail: z.string().optional() });
 
-/** Requests to the worker, repeated while it is away or busy. */
+/** Requests to the worker, retried while it is unavailable or busy. */
 export class Asking {
   readonly target: Target;
   readonly reporter: Reporter;
@@ -23,8 +23,8 @@ export class Asking {
   }
 
   /**
-   * Asks until there is an answer; what is wrong with the request itself is not asked again, and neither is a worker that
-   * never answered: the address is wrong, or nothing runs there.
+   * Sends a request and retries it until there is an answer. A request that the worker refuses as wrong is not retried.
+   * Neither is a worker that has never answered, because the address may be wrong.
    */
   async ask(path: string, body?: unknown): Promise<unknown> {
     const { target, reporter } = this;
@@ -61,17 +61,20 @@ async function jsonOf(response: Response, { url }: Target): Promise<unknown> {
   try {
     return await response.json();
   } catch (error) {
-    throw new Error(`What answers at ${url} is no Millrace worker: its answer is not JSON.`, {
-      cause: error,
-    });
+    throw new Error(
+      `The server at ${url} is not a Millrace worker: its answer is not JSON. Name the worker with --url.`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
 async function refusalOf(response: Response, { url }: Target): Promise<string> {
   const { data: problem } = Problem.safeParse(await response.json().catch(() => null));
   if (problem?.code === 'unauthorized')
-    return `The worker at ${url} does not take this key. Give the right one with --key or MILLRACE_KEY.`;
+    return `The worker at ${url} refuses this key. Give the right one with --key or MILLRACE_KEY.`;
   if (problem !== undefined)
     return `The worker at ${url} answered ${response.status} ${problem.code}: ${problem.detail ?? ''}`;
-  return `What answers at ${url} is no Millrace worker: it answered ${response.status}.`;
+  return `The server at ${url} is not a Millrace worker: it answered ${response.status}. Name the worker with --url.`;
 }

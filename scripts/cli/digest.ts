@@ -6,9 +6,9 @@ import type { CliCommand } from './command.ts';
 
 export const Digest = z.object({ digest: z.string(), cells: z.number(), events: z.number() });
 
-/** Shows the digest of all features as they are read. */
+/** Prints the digest of all features that are served now. */
 export const digestCommand: CliCommand = {
-  usage: '  digest             a digest of the features as they are read',
+  usage: '  digest             prints a digest of all features; equal features have equal digests',
   run: async (command, args) => {
     const { values } = readOptions({ command, args, options: TARGET_OPTIONS });
     console.log(digestLine(Digest.parse(await askingOf(values).ask('/v1/admin/features/digest'))));

@@ -7,7 +7,7 @@ import type { CliCommand } from './command.ts';
 
 const Sought = z.object({ topic: z.string(), partition: z.int(), offset: z.int() });
 
-const USAGE = `  kafka-seek         sets the position of one Kafka partition, as after its topic was deleted and created again
+const USAGE = `  kafka-seek         sets the position of one Kafka partition, for example after its topic was created again
     --topic TOPIC    a topic of KAFKA_SOURCE_TOPICS
     --partition N    the number of the partition, from 0
     --to POSITION    earliest or latest, or the offset of the record to read next`;
@@ -39,7 +39,7 @@ export const kafkaSeekCommand: CliCommand = {
     const asking = askingOf(values);
     const sought = Sought.parse(await asking.ask('/v1/admin/kafka/seek', body));
     console.log(
-      `Partition ${sought.partition} of ${sought.topic} is read from offset ${sought.offset} on. ` +
+      `Partition ${sought.partition} of ${sought.topic} is now read from offset ${sought.offset}. ` +
         'Events that are stored already are recognised as duplicates.',
     );
   },

@@ -7,7 +7,7 @@ import { type Asking, askingOf } from './asking.ts';
 import type { CliCommand } from './command.ts';
 import { Digest, digestLine } from './digest.ts';
 
-/** What the route takes as a page. */
+/** The most events of one request that the route accepts. */
 const PAGE_EVENTS_MAX = 2_000;
 
 const Page = z.object({
@@ -18,15 +18,15 @@ const Page = z.object({
 });
 type Page = z.output<typeof Page>;
 
-const USAGE = `  replay             sends stored events through the changes queue again; asked again it goes on where it was
-    --from TIME      recorded at or after this moment (RFC 3339)
-    --to TIME        recorded before this moment
-    --type TYPE      of this type alone; may be given several times
-    --rebuild        builds all features anew from the whole history, aside, and then puts them in place
-    --restart        begins anew
+const USAGE = `  replay             sends stored events through the changes queue again; the same command resumes an unfinished replay
+    --from TIME      only events recorded at or after this moment (RFC 3339)
+    --to TIME        only events recorded before this moment
+    --type TYPE      only events of this type; may be repeated
+    --rebuild        builds all features from the whole history beside the present ones, then replaces these
+    --restart        starts from the beginning
     --rate N         at most N events a second`;
 
-/** Sends stored events once more, or builds all features anew. */
+/** Sends stored events again, or rebuilds all features. */
 export const replayCommand: CliCommand = {
   usage: USAGE,
   run: async (command, args) => {
@@ -75,9 +75,9 @@ async function replay(asking: Asking, { rate, restart, ...wanted }: Replaying): 
   const before = page.replayed;
   const startedAt = Date.now();
   if (before > 0 && page.state !== 'done')
-    reporter.notice(`Going on after ${before.toLocaleString('en-US')} events.`);
+    reporter.notice(`Resuming after ${before.toLocaleString('en-US')} events.`);
   if (page.state === 'done' && !restart && page.replayed === page.total && before > 0)
-    reporter.notice('It is done already, or with this page; --restart does it anew.');
+    reporter.notice('This replay was complete before, or is with this page. --restart repeats it.');
   const show = () => {
     const share = (events: number) => (page.total === 0 ? 1 : Math.min(1, events / page.total));
     reporter.progress({
@@ -105,7 +105,7 @@ async function replay(asking: Asking, { rate, restart, ...wanted }: Replaying): 
   console.log(`  online before  ${digestLine(page.digests.before)}`);
   console.log(`  rebuilt        ${digestLine(page.digests.after)}`);
   const isEqual = page.digests.before.digest === page.digests.after.digest;
-  console.log(isEqual ? '  They agree.' : '  They differ; the features that do were invalidated.');
+  console.log(isEqual ? '  They agree.' : '  They differ. The features with a difference were invalidated.');
 }
 
 async function step(asking: Asking, body: unknown): Promise<Page> {

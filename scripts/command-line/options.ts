@@ -39,7 +39,7 @@ export function readOptions<const Options extends ParseArgsOptionsConfig>({
   for (const name of Object.keys(options))
     if (!NPM_SETTINGS.has(name) && env[`npm_config_${name.replaceAll('-', '_')}`] !== undefined)
       throw new UsageError(
-        `npm took --${name} for itself: write \`${typed} --${name}\`, with the two dashes.`,
+        `npm read --${name} as an option of its own: write \`${typed} --${name}\`, with the two dashes before it.`,
       );
   const { tokens } = parseArgs({
     args: [...args],
@@ -53,7 +53,7 @@ export function readOptions<const Options extends ParseArgsOptionsConfig>({
   const surplus = parsed.positionals[positionalsMax];
   if (surplus === undefined) return parsed;
   const taken = positionalsMax === 0 ? 'no arguments' : `${positionalsMax} argument(s)`;
-  throw new UsageError(`\`${command}\` takes ${taken} without a dash; "${surplus}" is too much. ${list}`);
+  throw new UsageError(`\`${command}\` takes ${taken} without a dash; "${surplus}" is one too many. ${list}`);
 }
 
 interface OptionToken {
@@ -76,14 +76,13 @@ function assertOption(
     );
   }
   if (declared.type === 'boolean') {
-    if (value !== undefined)
-      throw new UsageError(`${rawName} takes no value, and was given "${value}". ${list}`);
+    if (value !== undefined) throw new UsageError(`${rawName} takes no value, but has "${value}". ${list}`);
     return;
   }
-  if (value === undefined || value === '') throw new UsageError(`${rawName} wants a value. ${list}`);
+  if (value === undefined || value === '') throw new UsageError(`${rawName} needs a value. ${list}`);
   if (inlineValue === false && value.startsWith('-'))
     throw new UsageError(
-      `${rawName} wants a value, and is followed by "${value}". A value that begins with a dash is written ${rawName}=${value}.`,
+      `${rawName} needs a value, but "${value}" follows it. Write a value that begins with a dash as ${rawName}=${value}.`,
     );
 }
 

@@ -6,7 +6,7 @@ import { UsageError } from './options.ts';
 import { describeError } from './run.ts';
 import { workerUrlOf } from './values.ts';
 
-/** Where `npm run dev` keeps everything, unless it is told otherwise. */
+/** The default state folder of `npm run dev`. */
 export const STATE_DIR = '.millrace';
 const DEFAULT_URL = 'http://127.0.0.1:8787';
 
@@ -26,8 +26,8 @@ export const TARGET_OPTIONS = {
   state: { type: 'string', default: STATE_DIR },
 } as const;
 
-export const TARGET_USAGE = `  --url URL          where the worker is; else the one that npm run dev runs now, else ${DEFAULT_URL}
-  --key KEY          API key; else MILLRACE_KEY, else that of npm run dev
+export const TARGET_USAGE = `  --url URL          the worker's address; by default that of the running npm run dev, else ${DEFAULT_URL}
+  --key KEY          the API key; by default MILLRACE_KEY, else the key of npm run dev
   --state DIR        the state folder of npm run dev (${STATE_DIR})`;
 
 export interface TargetOptions {

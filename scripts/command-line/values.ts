@@ -30,11 +30,13 @@ export function workerUrlOf(option: string, text: string): string {
   if (isAddress && url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '')
     return url.origin;
   if (isAddress)
-    throw new UsageError(`${option} takes the address of the worker alone, as ${url.origin}, not "${text}".`);
+    throw new UsageError(
+      `${option} takes the worker's address without a path, such as ${url.origin}, not "${text}".`,
+    );
   const guess =
     /^[\w.-]+(:\d+)?\/?$/.test(text) && URL.canParse(`http://${text}`) ? `http://${text}` : undefined;
   throw new UsageError(
-    `${option} takes the address of the worker, as ${guess ?? 'http://127.0.0.1:8787'}, not "${text}".`,
+    `${option} takes the worker's address, such as ${guess ?? 'http://127.0.0.1:8787'}, not "${text}".`,
   );
 }
 

@@ -73,11 +73,11 @@ export async function fillOrRelay(
   if (!filling.isEmpty) {
     if (filling.areFeaturesNew) {
       await relayHistory(database);
-      step('the features are new to this database: all of its history is being folded');
+      step('this database has no features yet: its whole history is being folded into them');
     } else if (filling.wasCutOff) {
       const changes = await relayNewest(database);
       step(
-        `the last stop was not a clean one: ${changes.toLocaleString('en-US')} changes are folded once more`,
+        `the last stack did not drain its queues: ${changes.toLocaleString('en-US')} changes are folded once more`,
       );
     }
     return true;

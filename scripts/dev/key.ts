@@ -22,6 +22,6 @@ export function ensureSecret(path: string, generate: () => string): string {
   if (KEY_PATTERN.test(secret)) return secret;
   const found = secret === '' ? 'it is empty' : 'it is not one word of 16 to 256 visible characters';
   throw new Error(
-    `${path} is damaged: ${found}. Delete it: the next start generates a new one, and the data stays. Clients then need the new one.`,
+    `${path} is damaged: ${found}. Delete it: the next start generates a new one, and the data stays. Clients then need the new key.`,
   );
 }

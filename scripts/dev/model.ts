@@ -60,7 +60,8 @@ async function publishFirst(
   stack: Stack,
 ): Promise<string | undefined> {
   const { url, key } = stack;
-  if (first === undefined) return 'src/catalog/project.ts names no first version';
+  if (first === undefined)
+    return 'src/catalog/project.ts names no first version; `npm run publish` publishes one';
   if ('train' in first && !stack.hasEvents)
     return `there are no events to train from yet; later, \`npm run train -- ${name} --publish\``;
   if ('train' in first) return await train(name, stack);

@@ -21,7 +21,7 @@ const COMMAND_CHARACTERS_MAX = 80;
 
 const Live = z.object({ status: z.literal('ok'), instance: z.string().optional() });
 
-/** Who answers at an address: a worker by its instance id, a Millrace without one, another program, or nobody. */
+/** What answers at an address: a worker with its instance id, a Millrace without one, another program, or nothing. */
 export type Answerer =
   | { readonly kind: 'instance'; readonly instance: string }
   | { readonly kind: 'millrace' }

@@ -23,29 +23,30 @@ export type SeedPlan =
   /** It stays empty, for the reason. */
   | { readonly kind: 'leave'; readonly reason: string };
 
-/** What somebody wishes for a database without events, and what is known of it. */
+/** The options that decide whether a database without events is seeded, and the state that they depend on. */
 export interface SeedWishes {
   /** `--seed` */
   readonly seed: boolean;
   /** `--empty` */
   readonly empty: boolean;
-  /** The database is one that somebody names by DATABASE_URL, not the embedded one. */
+  /** DATABASE_URL names the database; it is not the embedded one. */
   readonly isExternal: boolean;
   /** An earlier start left it empty by `--empty`. */
   readonly wasLeftEmpty: boolean;
 }
 
 /**
- * Whether an empty database is filled. One that somebody names by DATABASE_URL is theirs, and made-up rows in it could
- * not be told from real ones.
+ * Decides whether an empty database is seeded. A database of DATABASE_URL is seeded only on request, because its owner
+ * could not distinguish made-up rows from real ones.
  */
 export function seedPlanOf(seed: Seed | undefined, wishes: SeedWishes): SeedPlan {
   const leave = (reason: string): SeedPlan => ({ kind: 'leave', reason });
-  if (seed === undefined) return leave('src/catalog/project.ts names no seed to fill it');
-  if (wishes.empty) return leave('it stays empty, as --empty asks');
+  if (seed === undefined) return leave('src/catalog/project.ts declares no seed');
+  if (wishes.empty) return leave('--empty keeps it empty');
   if (wishes.seed) return { kind: 'fill', seed };
-  if (wishes.wasLeftEmpty) return leave('it was started with --empty: --seed fills it with made-up data');
-  if (wishes.isExternal) return leave('one of DATABASE_URL is not seeded: --seed fills it with made-up data');
+  if (wishes.wasLeftEmpty) return leave('an earlier start had --empty; --seed fills it with made-up data');
+  if (wishes.isExternal)
+    return leave('a database of DATABASE_URL is filled with made-up data only with --seed');
   return { kind: 'fill', seed };
 }
 
@@ -57,7 +58,7 @@ export async function hasEvents(database: DevDatabase): Promise<boolean> {
 }
 
 /**
- * Fills a database by the project's seed. Events take the way that the queue's consumer gives them, contract and
+ * Fills a database by the project's seed. Events pass through the same steps as in the queue's consumer, contract and
  * quarantine and outbox included; only HTTP and the queue are left out, for speed.
  *
  * @returns what the seed says that it made.

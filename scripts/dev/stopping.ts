@@ -12,7 +12,7 @@ const EXIT_INTERRUPTED = 130;
 /** The embedded database stores some thousand events a second, so this drains what an import leaves behind. */
 const DRAIN_MS_MAX = 60_000;
 const POLL_MS = 200;
-/** How often the terminal is told what is still waited for. */
+/** How often the terminal shows what the stop still waits for. */
 const TELL_EVERY_MS = 5_000;
 const ANSWER_MS_MAX = 5_000;
 
@@ -36,7 +36,7 @@ export function listenForEnd(): Ending {
     if (firstAt !== undefined && performance.now() - firstAt < SAME_SIGNAL_MS) return;
     if (firstAt !== undefined) {
       killOwned();
-      console.log(`\nEnded at once.${ending.lastWords()}`);
+      console.log(`\nStopped at once.${ending.lastWords()}`);
       process.exit(EXIT_INTERRUPTED);
     }
     firstAt = performance.now();
@@ -69,7 +69,10 @@ export async function drainQueues(
   for (;;) {
     last = (await queuedItems(stack)) ?? last;
     if (last === undefined)
-      return { text: 'The worker did not tell what its queues hold.', isComplete: false };
+      return {
+        text: 'The worker did not report its queues, so accepted events that are not stored yet may be lost.',
+        isComplete: false,
+      };
     if (isEmpty(last)) return { text: '', isComplete: true };
     const elapsedMs = performance.now() - startedAt;
     if (elapsedMs > DRAIN_MS_MAX) return { text: lossOf(last), isComplete: false };
@@ -87,7 +90,7 @@ function waitingFor({ events, changes, sink }: QueuedItems, seconds: number): st
     ...(changes > 0 ? [`${count(changes, 'change')} to be folded into features`] : []),
     ...(sink > 0 ? [`${count(sink, 'change')} to be written to Kafka`] : []),
   ];
-  return `Waiting for ${parts.join(', ')} (${seconds} s at most). Ctrl-C again ends at once.`;
+  return `Waiting for ${parts.join(', ')} (${seconds} s at most). Press Ctrl-C again to stop at once.`;
 }
 
 /** What is lost with the queues, and how to get it back. */

@@ -57,7 +57,9 @@ export async function startWorker(options: WorkerOptions): Promise<DevWorker> {
       if (stopping.signal.aborted) return;
       output.release();
       if (performance.now() - startedAt < RESTART_AFTER_MS)
-        throw new Error(`wrangler dev ended at once; see ${join(options.stateDir, 'wrangler.log')}.`);
+        throw new Error(
+          `wrangler dev ended at once. The cause is in ${join(options.stateDir, 'wrangler.log')}.`,
+        );
       console.error('  wrangler dev has ended; starting it again');
     }
   };
@@ -88,11 +90,11 @@ async function mended(output: WorkerOutput, signal: AbortSignal): Promise<boolea
   output.drop();
   const report = (text: string) =>
     console.error(
-      `\n${text}\nThe worker is stopped. It starts again as soon as the catalog is mended and saved.`,
+      `\n${text}\nThe worker is stopped. It starts again once the catalog is corrected and saved.`,
     );
   report(mistakes);
   if (!(await untilMended(mistakes, report, signal))) return false;
-  console.log('  the catalog is right again; starting the worker');
+  console.log('  the catalog has no mistakes now; starting the worker');
   return true;
 }
 

@@ -58,7 +58,7 @@ async function put(target: Target, path: string, type: string, body: BodyInit): 
 function refusal(status: number, text: string, url: string): string {
   const problem = problemOf(text);
   if (problem?.code === 'unauthorized')
-    return `The worker at ${url} does not take this key. Give the right one with --key or MILLRACE_KEY.`;
+    return `The worker at ${url} refuses this key. Give the right one with --key or MILLRACE_KEY.`;
   if (problem === undefined) return `The worker at ${url} answered ${status}: ${text.slice(0, 500)}`;
   const at = problem.pointer === undefined ? '' : ` (at ${problem.pointer})`;
   return `The worker refused the bundle with ${status} ${problem.code}: ${problem.detail}${at}`;

@@ -1,4 +1,4 @@
-/** What stands in `src/catalog/`, and what the scaffold command puts there. Files are given by name, with their text. */
+/** The files of `src/catalog/`, and those that the scaffold command writes there. A file is its name with its text. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

@@ -7,9 +7,8 @@ import { CONTINENTS } from './readers.ts';
 import type { DurableObjectClass, Runtime } from './runtime.ts';
 
 /**
- * Between two disturbances of a kind, in milliseconds at most. After the root's end nobody knows how far the
- * sources have been looked through, and bounded reads go to the origin until a heartbeat tells: more often than
- * this, and nothing would be read from caches.
+ * Between two disturbances of a kind, in milliseconds at most. After a restart the root has no watermarks, and bounded
+ * reads go to the origin until a heartbeat has set them: with more frequent restarts nothing would be read from caches.
  */
 const PAUSE_MS_MAX = { root: 20_000, region: 2_000, gate: 2_000, abort: 30_000 };
 /** No pause is longer than this share of the run, so that a short one has every kind of disturbance. */

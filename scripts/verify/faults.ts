@@ -5,7 +5,7 @@
 export const FAULTS = {
   validity: {
     what: 'every entry is valid, whatever the clock says',
-    edits: [[/function isValid\(clock\w*, entry\w*, slots\w*\) \{/, '$& return true;']],
+    edits: [[/function isValid\(clock\w*, entry\w*, tags\w*\) \{/, '$& return true;']],
   },
   stamp: {
     what: 'the stamp of a fill is taken after the origin was read',
@@ -17,7 +17,7 @@ export const FAULTS = {
     ],
   },
   age: {
-    what: 'a mirror that has synced once is young for ever',
+    what: 'a mirror that has synced once never counts as too old',
     edits: [
       [/ageMs\(this\.mirror, now\w*\) > maxAgeMs/, 'false'],
       [/if \(due && this\.#inFlight === void 0\) this\.#send\(need, context\);/, ''],
@@ -33,16 +33,16 @@ export const FAULTS = {
     ],
   },
   relay: {
-    what: 'the relay marks what it has not invalidated',
+    what: 'the relay marks changes as relayed without invalidating them',
     edits: [[/await ports\.invalidate\(changes\.flatMap\(/, 'await ports.invalidate([].flatMap(']],
   },
   standin: {
-    what: 'an old answer stands in for strong and session readers while the database is away',
+    what: 'strong and session readers get an old answer while the database is unavailable',
     edits: [[/policy\w*\.staleIfErrorFor === "bounded" && /, 'false && ']],
   },
   disk: {
     what: 'the root clock keeps its state in memory alone',
-    edits: [[/save\(this\.#clock\.seq \+ 1, slots\);/, '']],
+    edits: [[/save\(this\.#clock\.seq \+ 1, tags\w*, nowMs\w*\);/, '']],
   },
 } satisfies Record<string, { what: string; edits: [RegExp, string][] }>;
 

@@ -27,7 +27,7 @@ export interface Write {
   readonly dep: string;
   readonly version: number;
   readonly absent: boolean;
-  /** By the API, which acknowledges; or by SQL, which nobody announces. */
+  /** By the API, which acknowledges; or by SQL, which announces nothing. */
   readonly kind: 'api' | 'sql';
   /** The sequential client that makes it. */
   readonly process: string;
@@ -84,7 +84,7 @@ export function depOf(sku: string): string {
   return `product:${sku}`;
 }
 
-/** The version that is written next stands in every field that a writer sets, so that torn answers show. */
+/** A writer puts the version into every field that it sets, so that an answer with fields of two versions shows. */
 export function fieldsOf(version: number): { description: string; unitPrice: number } {
   return { description: `version ${version}`, unitPrice: version };
 }

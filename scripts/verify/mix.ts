@@ -25,6 +25,6 @@ export function missingOf({ counts }: History): string[] {
     .filter(({ least, done }) => done < least)
     .map(
       ({ operation, least, done }) =>
-        `The run has ${done} acknowledged operations "${operation}" and needs ${least}: nothing can be said about them.`,
+        `The run has ${done} acknowledged operations "${operation}" and needs ${least}: too few to judge them.`,
     );
 }

@@ -13,7 +13,7 @@ const SWEEPS = 2;
 
 /**
  * Once nothing is written any more: nothing acknowledged is lost in the database, and strong reads of everything
- * through every isolate show what is there, also of writes that nobody acknowledged.
+ * through every isolate show what is there, also of writes that were not acknowledged.
  */
 export async function lookAtTheEnd(context: {
   readonly history: History;

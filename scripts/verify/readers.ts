@@ -207,7 +207,9 @@ async function unanswered(history: History, answer: Answer | string, what: strin
   const reason = typeof answer === 'string' ? answer : String(answer.status);
   history.count(`unanswered/${reason}`);
   if (reason === '412')
-    history.breaches.push(`A token that was given out was refused: ${what}: ${JSON.stringify(answer)}`);
+    history.breaches.push(
+      `The worker refused a token that it had returned: ${what}: ${JSON.stringify(answer)}`,
+    );
   if (typeof answer === 'string') await sleep(BACKOFF_MS);
 }
 
@@ -254,7 +256,7 @@ function* shownBy(
 
 function versionOf(history: History, row: z.output<typeof Product>): number {
   if (row.description !== fieldsOf(row.unitPrice).description)
-    history.breaches.push(`An answer is torn: ${JSON.stringify(row)}`);
+    history.breaches.push(`An answer has fields of two versions: ${JSON.stringify(row)}`);
   return row.unitPrice;
 }
 

@@ -64,7 +64,7 @@ function trace(history: History, { rule, read, owed }: Violation): string[] {
   ];
 }
 
-/** For a session that went back: the first read that had shown it what it was owed. */
+/** For a session that went back: the last earlier read that had shown the version that this read should show. */
 function earlierOf(
   { reads }: History,
   rule: Violation['rule'],
@@ -80,7 +80,9 @@ function earlierOf(
       (read.shown === owed || read.shown === 'absent'),
   );
   if (earlier === undefined) return [];
-  return [`    had been shown ${earlier.shown} at ${earlier.ended.ms.toFixed(1)} by ${earlier.note ?? ''}`];
+  return [
+    `    the session had seen ${earlier.shown} at ${earlier.ended.ms.toFixed(1)} by ${earlier.note ?? ''}`,
+  ];
 }
 
 function number(value: number): string {

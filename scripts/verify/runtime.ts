@@ -15,7 +15,7 @@ const ISOLATES = ['millrace-1', 'millrace-2', 'millrace-3'] as const;
 const HOME = ISOLATES[0];
 /** Says of a Durable Object that it is the first worker's. */
 const ELSEWHERE = { scriptName: HOME };
-/** The header by which the local platform is told of a request's `cf`. */
+/** The header that sets a request's `cf` on the local platform. */
 const CF_HEADER = 'mf-cf-blob';
 /**
  * A module without anything in it stands for the 14 MB of the ONNX runtime, which no product's page needs: the

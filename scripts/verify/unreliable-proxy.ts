@@ -15,7 +15,7 @@ const FATES: readonly { readonly fate: Fate; readonly share: number }[] = [
   { fate: 'answer-late', share: 0.03 },
   { fate: 'arrive-late', share: 0.01 },
   { fate: 'refused', share: 0.01 },
-  // Done, and nobody is told.
+  // The statement was executed, and its answer is lost.
   { fate: 'answer-lost', share: 0.005 },
 ];
 type Fate = 'passes' | 'answer-late' | 'arrive-late' | 'refused' | 'answer-lost';

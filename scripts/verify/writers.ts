@@ -146,7 +146,7 @@ async function attempt(context: WriterContext, sku: string, write: Write): Promi
 }
 
 /**
- * Another application: it changes a row and adds an outbox row, in one transaction, and tells nobody. The relay
+ * Another application: it changes a row and adds an outbox row, in one transaction, and announces nothing. The relay
  * hears of it when a reader's `sourceBoundMs` asks for a heartbeat.
  */
 async function changeBySql(context: WriterContext, sku: string): Promise<void> {

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { SLOT_COUNT } from './clock/slots.ts';
+import { TAG_HASH_MAX, tagHash, tagHashes } from './clock/tag-hash.ts';
 
 /** The most tags of one answer. Each look-up checks all of them, and an answer with more depends on too much. */
 export const ENTRY_TAGS_MAX = 256;
@@ -10,14 +10,8 @@ export const Entry = z.object({
   body: z.string(),
   /** Strong entity tag (RFC 9110 §8.8.3), with its quotes. */
   etag: z.string(),
-  slots: z
-    .array(
-      z
-        .int()
-        .min(0)
-        .max(SLOT_COUNT - 1),
-    )
-    .max(ENTRY_TAGS_MAX),
+  /** The hashes of the tags that the answer depends on. */
+  tagHashes: z.array(z.int().min(0).max(TAG_HASH_MAX)).max(ENTRY_TAGS_MAX),
   epoch: z.string(),
   /** The mirror's `seq` before the origin was read. */
   stamp: z.int().nonnegative(),
@@ -68,4 +62,13 @@ export function viewTag(view: string): string {
 
 export function keyTag(key: string): string {
   return `cache:key:${key}`;
+}
+
+/** The most tags of one invalidation: 256 KB in the root's storage. */
+export const INVALIDATION_TAGS_MAX = 65_536;
+
+/** What the root is asked to invalidate for a set of tags. So many that they exceed the limit invalidate everything. */
+export function hashesToInvalidate(tags: Iterable<string>): number[] {
+  const hashes = tagHashes(tags);
+  return hashes.length <= INVALIDATION_TAGS_MAX ? hashes : [tagHash(EVERYTHING)];
 }

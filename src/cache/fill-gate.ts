@@ -86,7 +86,7 @@ export function meets(entry: Pick<Entry, 'epoch' | 'stamp' | 'now'>, need: Need)
 
 /** Upper bound of an entry's size in a message: two bytes a character, eight a number. */
 export function entryBytes(entry: Entry): number {
-  return (entry.body.length + entry.etag.length + entry.epoch.length) * 2 + (entry.slots.length + 2) * 8;
+  return (entry.body.length + entry.etag.length + entry.epoch.length) * 2 + (entry.tagHashes.length + 2) * 8;
 }
 
 /**

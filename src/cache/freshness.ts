@@ -134,6 +134,14 @@ export function keepForS(policy: FreshnessPolicy): number {
 }
 
 /**
+ * How long the clock has to remember changes, so that it can judge every entry that is served as valid, in seconds. What
+ * stands in for a failing origin needs no verdict.
+ */
+export function judgedForS(policy: FreshnessPolicy): number {
+  return policy.ttlS + policy.staleWhileRevalidateS;
+}
+
+/**
  * `max-age` for caches outside this service, in whole seconds: the rest of the bound, so that an answer from such a
  * cache still keeps the level's promise. It counts from `Age`, which the answer has to carry (RFC 9111 §4.2.3). It is
  * 0 where the answer must be revalidated each time; the ETag makes that cheap.

@@ -1,11 +1,14 @@
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 
-/** How long a read of the origin may take before a reader with a stand-in asks whether the origin answers at all. */
+/** How long a read of the origin may take, in milliseconds, before a reader with a stand-in pings the origin. */
 export const PATIENCE_MS = 600;
 /** How long the origin may take to answer a ping, in milliseconds. */
 const ORIGIN_PING_MS = 300;
-/** A busy isolate may notice the end of a wait before an answer that is there already: how long it looks again. */
+/**
+ * How long the reader waits once more, in milliseconds: a busy isolate may notice the end of a wait before an answer
+ * that has already arrived.
+ */
 const UNREAD_MS = 20;
 /** What a silent origin costs a reader with a stand-in, in milliseconds. */
 export const SILENCE_MS = PATIENCE_MS + ORIGIN_PING_MS + UNREAD_MS;

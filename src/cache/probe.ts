@@ -13,7 +13,13 @@ export type ProbeVerdict =
   | { readonly verdict: 'inconsistent'; readonly reason: 'served_invalidated' | 'missed_invalidation' }
   | {
       readonly verdict: 'inconclusive';
-      readonly reason: 'unreachable' | 'new_epoch' | 'clock_set_back' | 'source_behind' | 'changed_back';
+      readonly reason:
+        | 'unreachable'
+        | 'new_epoch'
+        | 'clock_set_back'
+        | 'forgotten'
+        | 'source_behind'
+        | 'changed_back';
     };
 
 /** State of the root clock some time after the origin was read for comparison. */
@@ -39,21 +45,22 @@ export interface RootState {
  * - No `v`, and all watermarks have passed it: the change was never invalidated, or not with a tag of this answer. If
  *   its writer has no outbox row and announces it by a purge only, a purge later than `GRACE_MS` counts as none.
  *
- * A slot holds only its newest version, which may come from another change with the same tag or by a hash collision.
+ * A clock tells only a tag's newest change, which may be another one of the same tag or of one with the same hash.
  * A missed or wrongly served change may then look like one that was invalidated later. So the verdict has false
  * negatives, but no false positives.
  *
  * @param judgedSeq `m`.
  */
 export function judgeDifference(
-  { epoch, stamp, slots }: Pick<Entry, 'epoch' | 'stamp' | 'slots'>,
+  { epoch, stamp, tagHashes }: Pick<Entry, 'epoch' | 'stamp' | 'tagHashes'>,
   judgedSeq: number,
   { clock, isComplete }: RootState,
 ): ProbeVerdict {
   if (clock.epoch !== epoch) return { verdict: 'inconclusive', reason: 'new_epoch' };
   // The clock's storage was restored to an earlier point, so it issues the same numbers a second time.
   if (clock.seq < Math.max(stamp, judgedSeq)) return { verdict: 'inconclusive', reason: 'clock_set_back' };
-  const versions = slots.map((slot) => clock.changed[slot] ?? 0).filter((seq) => seq > stamp);
+  if (clock.changed.floorSeq > stamp) return { verdict: 'inconclusive', reason: 'forgotten' };
+  const versions = tagHashes.map((tag) => clock.changed.newestSeqOf(tag)).filter((seq) => seq > stamp);
   if (versions.some((seq) => seq <= judgedSeq))
     return { verdict: 'inconsistent', reason: 'served_invalidated' };
   if (versions.length > 0) return { verdict: 'consistent', reason: 'changed_later' };
@@ -166,7 +173,7 @@ export class Probe {
     const request = { epoch, sinceSeq: stamp, maxAgeMs: 0, atLeast: undefined, sourceMaxAgeMs };
     const answer = await this.#ports.root.sync(request);
     const clock = newClock(answer.epoch);
-    applyDelta(clock, answer.seq, answer.delta);
+    applyDelta(clock, answer);
     // Ages are subtracted from the time of sending. The answer came later, so the watermark is at least that new.
     const completeUntilMs = new Map(
       Object.entries(answer.sources).map(([source, ageMs]) => [source, sentAtMs - ageMs]),
@@ -191,7 +198,7 @@ export class Probe {
     found: { judgedSeq: number; tags: readonly string[]; reason: ProbeVerdict['reason'] },
   ): Promise<void> {
     const { judgedSeq, reason } = found;
-    // An entry stores slots only, so these are the tags that the view names for the origin's present answer.
+    // An entry stores hashes only, so these are the tags that the view names for the origin's present answer.
     const tags = found.tags.slice(0, TOLD_TAGS_MAX).join(' ');
     const fields = { 'event.reason': reason, view, key, tags, epoch, stamp, judged_seq: judgedSeq };
     tell(

@@ -6,7 +6,7 @@ import { Failure } from '../platform/failure.ts';
 import { formatToken, isValid, type Token } from './clock/clock.ts';
 import type { ClockFollower, FollowerContext, FreshnessNeed } from './clock/follower.ts';
 import { ageMs, oldestSourceAgeMs } from './clock/mirror.ts';
-import { slotsOf } from './clock/slots.ts';
+import { tagHashes } from './clock/tag-hash.ts';
 import { bodyAndEtag, ENTRY_TAGS_MAX, type Entry, purgeTags } from './entry.ts';
 import type { FillGatePort } from './fill-gate.ts';
 import {
@@ -103,6 +103,11 @@ export type FillOutcome = 'ok' | 'failed';
 
 /** A refresh that runs longer than this, in milliseconds, counts as cancelled with its request. */
 const REFRESH_LEASE_MS = 10_000;
+/**
+ * The most refreshes of one isolate at a time. A cancelled request does not remove its key, so keys beyond their lease are
+ * removed when the map is full.
+ */
+export const REFRESHING_MAX = 1_000;
 
 /**
  * Answers from the nearest valid entry, else from the origin. The clock's mirror, made as fresh as the level demands,
@@ -129,7 +134,7 @@ function fromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer
   if (nearest === undefined || !policy.tiers.includes(nearest.name)) return undefined;
   const entry = nearest.get(key);
   if (entry === undefined || entry instanceof Promise) return undefined;
-  if (!isValid(ports.follower.mirror.clock, entry, entry.slots)) return undefined;
+  if (!isValid(ports.follower.mirror.clock, entry, entry.tagHashes)) return undefined;
   if (nowMs >= grainEndMs(request.grainMs, entry)) return undefined;
   const question = { policy, level: levelOf(request), key, entry, tags: 'valid' } as const;
   const decision = decide(question, nowMs, ports.random());
@@ -239,7 +244,7 @@ function verdictOn(
   const { clock } = follower.mirror;
   if (time.now() >= grainEndMs(grainMs, entry)) return 'invalidated';
   // A mirror that has never synced has no verdict. The last verdict of any other mirror against an entry stands.
-  if (clock.epoch !== '' && !isValid(clock, entry, entry.slots)) return 'invalidated';
+  if (clock.epoch !== '' && !isValid(clock, entry, entry.tagHashes)) return 'invalidated';
   if (doubt === undefined) return 'valid';
   return policy.whenUnverified === 'stale' ? 'unverified' : 'invalidated';
 }
@@ -247,8 +252,13 @@ function verdictOn(
 /** Refills an entry after its answer was sent. One refresh per key and isolate runs at a time. */
 function refreshInBackground(request: ReadRequest, ports: ReadThroughPorts): void {
   const { refreshing, time } = ports;
-  if (time.now() - (refreshing.get(request.key) ?? Number.NEGATIVE_INFINITY) < REFRESH_LEASE_MS) return;
-  refreshing.set(request.key, time.now());
+  const nowMs = time.now();
+  if (nowMs - (refreshing.get(request.key) ?? Number.NEGATIVE_INFINITY) < REFRESH_LEASE_MS) return;
+  if (refreshing.size >= REFRESHING_MAX) {
+    for (const [key, begunMs] of refreshing) if (nowMs - begunMs >= REFRESH_LEASE_MS) refreshing.delete(key);
+    if (refreshing.size >= REFRESHING_MAX) return;
+  }
+  refreshing.set(request.key, nowMs);
   const refresh = fill(request, ports, undefined, undefined)
     .catch(() => undefined)
     .finally(() => refreshing.delete(request.key));
@@ -314,10 +324,10 @@ async function toEntry(
   { now, ...at }: { epoch: string; stamp: number; fillMs: number; now: number },
   ports: ReadThroughPorts,
 ): Promise<Entry> {
-  const slots = slotsOf([...tags, ...purgeTags(view, purgeKey)]);
-  if (slots.length > ENTRY_TAGS_MAX)
+  const hashes = tagHashes([...tags, ...purgeTags(view, purgeKey)]);
+  if (hashes.length > ENTRY_TAGS_MAX)
     throw new Error(
-      `An answer of "${view}" depends on ${slots.length} tags; at most ${ENTRY_TAGS_MAX} are allowed. Name fewer tags, for example the tag of a whole list.`,
+      `An answer of "${view}" depends on ${hashes.length} tags; at most ${ENTRY_TAGS_MAX} are allowed. Name fewer tags, for example the tag of a whole list.`,
     );
   const { body, etag } = await bodyAndEtag(value, ports.digest).catch((cause: unknown) => {
     throw new Error(
@@ -326,9 +336,9 @@ async function toEntry(
     );
   });
   // A moment of another epoch than the stamp's cannot be compared with a token of this entry's readers.
-  const told = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
+  const moment = asOf === undefined ? {} : { asOf: asOf?.epoch === at.epoch ? asOf.seq : null };
   const grain = grainMs === undefined ? {} : { now };
-  return { body, etag, slots, ...at, ...told, ...grain, filledAt: ports.time.now() };
+  return { body, etag, tagHashes: hashes, ...at, ...moment, ...grain, filledAt: ports.time.now() };
 }
 
 async function readCounted(request: ReadRequest, ports: ReadThroughPorts): Promise<Filled> {
@@ -391,8 +401,8 @@ function answer(
  * a lower token, another isolate could answer the same session from an older entry.
  */
 function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string | undefined {
-  // A mirror that has never synced has no moment to put into a token.
-  if (asOf === null || clock.epoch === '') return undefined;
-  const seq = epoch === clock.epoch ? Math.max(clock.seq, stamp, asOf) : clock.seq;
-  return formatToken({ epoch: clock.epoch, seq });
+  // A mirror that has never synced has no moment to put into a token. A fill that began in an epoch which has ended since
+  // may show changes of the new epoch that no moment covers.
+  if (asOf === null || clock.epoch === '' || epoch !== clock.epoch) return undefined;
+  return formatToken({ epoch, seq: Math.max(clock.seq, stamp, asOf) });
 }

@@ -37,9 +37,9 @@ export const LEASE_MS = 3_000;
 /** Time beyond the longest wait for a new object's start and the round trip, in milliseconds. */
 const GATE_SLACK_MS = 500;
 export const ENTER_TIMEOUT_MS = LEASE_MS * WAIT_LEASES_MAX + GATE_SLACK_MS;
-/** A gate that has given no verdict after this long is asked whether it answers at all, in milliseconds. */
+/** A gate that has given no verdict after this long is pinged, in milliseconds. */
 export const GATE_QUIET_MS = 300;
-/** How long it may take to say so, in milliseconds. Both together are what a gate that hangs costs a read. */
+/** How long the answer to the ping may take, in milliseconds. A gate that hangs costs a read the sum of both. */
 export const GATE_PING_MS = 300;
 
 /**

@@ -1,7 +1,7 @@
 import { Backlog, type CountedQueue, type QueuedItems } from '../pipeline/backlog.ts';
 import type { Env } from './env.ts';
 
-/** Of this isolate: what it has sent to its queues and not acknowledged yet. */
+/** The items that this isolate has sent to its queues and not acknowledged yet. */
 const backlog = new Backlog();
 
 /** By the name of the queue in wrangler.toml. */

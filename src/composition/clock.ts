@@ -1,8 +1,8 @@
 import type { Token } from '../cache/clock/clock.ts';
 import type { SyncAnswer, SyncRequest } from '../cache/clock/mirror.ts';
 import type { RegionHedge } from '../cache/clock/region-hedge.ts';
-import { slotsOf } from '../cache/clock/slots.ts';
 import { clockAt } from '../cache/clock/wire.ts';
+import { hashesToInvalidate } from '../cache/entry.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type RequestPlace, regionOf } from '../platform/regions.ts';
@@ -18,7 +18,7 @@ type ClockEnv = Pick<Env, 'TAG_CLOCK'>;
  */
 export async function invalidateTags(env: ClockEnv, tags: readonly string[]): Promise<Token> {
   try {
-    return await rootClock(env).invalidate(slotsOf(tags));
+    return await rootClock(env).invalidateTags(hashesToInvalidate(tags));
   } catch (error) {
     throw clockUnavailable(error);
   }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
-import { sha256HexNow } from '../platform/sha256.ts';
+import { sha256HexNow } from '../platform/digest.ts';
 import { parseVars } from '../platform/vars.ts';
 import type { DatabaseTarget } from '../storage/postgres/connect.ts';
 import type { Env } from './env.ts';

@@ -12,7 +12,7 @@ import { asCurrent } from '../pipeline/contracts/versions.ts';
 import { deadLetterOf } from '../pipeline/dead-letters.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { sinkRecord } from '../pipeline/kafka/sink.ts';
-import { foldObserved, type Tell } from '../pipeline/lineage/observed.ts';
+import { foldObserved, type ReportLineage } from '../pipeline/lineage/observed.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { partitionCounts, produceAll } from '../storage/kafka.ts';
 import type { Lane } from '../storage/lane.ts';
@@ -66,14 +66,14 @@ export async function foldStored(
   { eventTypes, features }: Pick<Catalog, 'eventTypes' | 'features'>,
   stored: readonly FoldableEvent[],
   shards: Pick<ShardPort, 'fold'>,
-  note: Tell,
+  report: ReportLineage,
 ): Promise<string[]> {
   const events = stored.map((event) => asCurrent(eventTypes, event));
-  return await foldObserved(events, () => foldEvents(features, events, shards), note);
+  return await foldObserved(events, () => foldEvents(features, events, shards), report);
 }
 
 /** A consumer writes lineage without a pause: a pause would delay the acknowledgement of its batch. */
-function notingLineage(bound: BoundIsolate, scope: RequestScope): Tell {
+function notingLineage(bound: BoundIsolate, scope: RequestScope): ReportLineage {
   return (facts) => noteLineage(bound, (work) => scope.keepAlive(work), facts, 0);
 }
 

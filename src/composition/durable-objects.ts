@@ -8,10 +8,12 @@ import { QualityWindow } from '../../durable-objects/quality-window/object.ts';
 import { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
 import { type ClockPorts, TagClock } from '../../durable-objects/tag-clock/object.ts';
 import type { Catalog } from '../define/catalog.ts';
+import { systemNow } from '../platform/clock.ts';
 import { countingQueues } from './backlog.ts';
 import { outboxWatchMs } from './config.ts';
 import type { Env } from './env.ts';
 import { kafkaSourceOf } from './kafka-source.ts';
+import { longestJudgedS } from './lifetimes.ts';
 import { outboxRelay, regionalClock, rootClock } from './objects.ts';
 import { outboxRelayPorts } from './outbox-relay.ts';
 
@@ -28,12 +30,12 @@ export function durableObjects(catalog: Catalog) {
     QueuedEvents,
     TagClock: class extends TagClock {
       constructor(ctx: DurableObjectState, env: Env) {
-        super(ctx, env, clockPorts(env));
+        super(ctx, env, clockPorts(env, catalog));
       }
     },
     FeatureShard: class extends FeatureShard {
       constructor(ctx: DurableObjectState, env: Env) {
-        super(ctx, env, catalog.features);
+        super(ctx, env, { features: catalog.features, now: systemNow });
       }
     },
     OutboxRelay: class extends OutboxRelay {
@@ -49,11 +51,12 @@ export function durableObjects(catalog: Catalog) {
   };
 }
 
-function clockPorts(env: Env): ClockPorts {
+function clockPorts(env: Env, catalog: Catalog): ClockPorts {
   return {
     root: { sync: (request) => rootClock(env).sync(request) },
     push: (region, delta) => regionalClock(env, region).receive(delta),
     heartbeat: () => outboxRelay(env).heartbeat(),
     outboxWatchMs: outboxWatchMs(env),
+    horizonMs: longestJudgedS(catalog) * 1_000,
   };
 }

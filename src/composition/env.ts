@@ -20,8 +20,8 @@ export interface Env {
   /** SHA-256 of the key, 64 hexadecimal digits (secret). */
   readonly API_KEY_SHA256: string;
   /**
-   * The id of one start of the local stack, by `npm run dev`. `/health/live` shows it, which tells the worker that
-   * answers at an address. Not to be set on Cloudflare: with it, an isolate counts its queues as if it were the only one.
+   * The id of one start of the local stack, by `npm run dev`. `/health/live` shows it, so that a command recognises the
+   * worker that answers at an address. Not to be set on Cloudflare: with it, an isolate counts its queues as if it were the only one.
    */
   readonly INSTANCE_ID?: string;
   /** The share of hits that the probe compares with the origin, 0 to 1. */

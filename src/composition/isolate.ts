@@ -4,7 +4,6 @@ import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
 import { RegionHedge } from '../cache/clock/region-hedge.ts';
 import { clockAt } from '../cache/clock/wire.ts';
-import { keepForS } from '../cache/freshness.ts';
 import {
   type CachedAnswer,
   type ReadRequest,
@@ -21,7 +20,6 @@ import type { Catalog } from '../define/catalog.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
 import type { ShardPort } from '../features/store.ts';
-import { CHAMPION_POLICY } from '../gateway/champion.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
 import { OnnxRuntime } from '../inference/onnx/runtime.ts';
@@ -41,17 +39,13 @@ import { countingQueues } from './backlog.ts';
 import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
+import { longestKeptS } from './lifetimes.ts';
 import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
 
 /** The isolate's share of memory for answers. The runtime, the models and the requests need the rest. */
 const MEMORY_TIER_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
 /** The memory of the ONNX runtime without a model: it begins with 16 MiB, and uses about half of them itself. */
 const RUNTIME_BYTES = 8 * 1024 * 1024;
-/** How long the shared tiers keep an entry that may still be served, in seconds. */
-function keepS({ views, models }: Pick<Catalog, 'views' | 'models'>): number {
-  const declared = [...views, ...models].map(({ policy }) => keepForS(policy));
-  return Math.max(...declared, keepForS(CHAMPION_POLICY));
-}
 
 /**
  * State that outlives a request. It holds values only, because a request must not await a promise of another request.
@@ -164,7 +158,7 @@ export class BoundIsolate implements ViewPorts {
       invalidate: (tags) => invalidateTags(env, tags),
       send: (batch) => cacheStats(env).flush(batch),
     });
-    const keep = keepS(catalog);
+    const keep = longestKeptS(catalog);
     this.#tiers = [memory, new ColoTier(caches.default, keep), new KvTier(env.CACHE, keep)];
     this.#viewNamed = new Map(catalog.views.map((view) => [view.name, view]));
     // An invalidation may have made entries stale, so the next answer starts to fill the keys that are expected next.

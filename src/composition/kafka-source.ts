@@ -40,7 +40,7 @@ function sourcePorts(
   config: KafkaConfig,
   at: { readonly topic: string; readonly partition: number },
   keepAlive: (work: Promise<unknown>) => void,
-): SourcePorts {
+): Omit<SourcePorts, 'knownTopic' | 'learnTopic'> {
   const db = connect(databaseTarget(env));
   const partition = new KafkaPartition(config, config.group, at);
   const storing = {
@@ -70,7 +70,7 @@ function sourcePorts(
     fetch: (offset) => partition.fetch(offset),
     store: async (message) => {
       await outboxRelay(env).arm();
-      return await storeObserved([message], storing, (facts) => lineage.tell(facts, recorder));
+      return await storeObserved([message], storing, (facts) => lineage.record(facts, recorder));
     },
     enqueue: ({ accepted, refused, receivedAt }) =>
       sendChunked(
@@ -92,5 +92,12 @@ function sourcePorts(
           to,
         },
       ),
+    recreated: (from, to) =>
+      log('warn', 'A Kafka topic was created again. The reader goes back to its first record.', {
+        'event.action': 'kafka-source',
+        ...at,
+        from,
+        to,
+      }),
   };
 }

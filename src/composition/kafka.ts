@@ -1,12 +1,17 @@
 import type { SinkMessage } from '../../queues/sink/message.ts';
 import type { FeedChange } from '../pipeline/feed/change.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
-import type { PartitionReport } from '../pipeline/kafka/source.ts';
+import { type PartitionReport, reportOf } from '../pipeline/kafka/report.ts';
 import { calling, Failure } from '../platform/failure.ts';
-import { KafkaPartition, partitionCounts } from '../storage/kafka.ts';
+import { committedOffsets, type Offsets, partitionCounts, partitionEnds } from '../storage/kafka.ts';
 import { sendChunked } from '../storage/queue.ts';
 import type { Env } from './env.ts';
 import { kafkaSource } from './objects.ts';
+
+/** How long each part of a report is waited for, in milliseconds, as for other reports. */
+const REPORT_MS = 2_000;
+/** The same for a request that changes something. The client has tried a failing call several times by then. */
+const CHANGE_MS = 5_000;
 
 /**
  * Starts a reader for each partition of the source topics that has none. It does nothing if Kafka is not configured.
@@ -16,7 +21,7 @@ import { kafkaSource } from './objects.ts';
  */
 export async function startKafkaSources(env: Env): Promise<number> {
   return await asking(async () => {
-    const partitions = await sourcePartitions(env);
+    const partitions = await sourcePartitions(env, CHANGE_MS);
     await Promise.all(
       partitions.map(({ topic, partition }) => kafkaSource(env, topic, partition).start(topic, partition)),
     );
@@ -59,36 +64,41 @@ async function boundsOf(
   at: { readonly topic: string; readonly partition: number },
 ): Promise<{ earliest: number; latest: number } | undefined> {
   const config = kafkaConfig(env);
-  const sources = await sourcePartitions(env);
+  const sources = await sourcePartitions(env, CHANGE_MS);
   const isKnown = sources.some(({ topic, partition }) => topic === at.topic && partition === at.partition);
   if (config === undefined || !isKnown) return undefined;
-  const partition = new KafkaPartition(config, config.group, at);
-  const [earliest, latest] = await Promise.all([partition.earliest(), partition.latest()]);
-  return { earliest, latest };
+  const [earliest, latest] = await Promise.all(
+    (['earliest', 'latest'] as const).map(async (end) =>
+      (await partitionEnds(config, end, [at], CHANGE_MS))(at),
+    ),
+  );
+  return earliest === undefined || latest === undefined ? undefined : { earliest, latest };
 }
 
-/** @throws Failure `kafka_unavailable` if the bridge does not answer. */
+/**
+ * The state of each partition. Its parts are asked at once, each with a deadline; a part that does not answer is named.
+ *
+ * @throws Failure `kafka_unavailable` if the bridge does not say which partitions there are.
+ */
 export async function kafkaReport(env: Env): Promise<PartitionReport[]> {
   const config = kafkaConfig(env);
   if (config === undefined) return [];
-  return await asking(async () => {
-    const partitions = await sourcePartitions(env);
-    return await Promise.all(
-      partitions.map(async (at) => {
-        const partition = new KafkaPartition(config, config.group, at);
-        const [committed, earliest, latest, status] = await Promise.all([
-          partition.committed(),
-          partition.earliest(),
-          partition.latest(),
-          kafkaSource(env, at.topic, at.partition).status(),
-        ]);
-        const { failures, lastError } = status;
-        // A committed offset beyond the partition's end belongs to a deleted topic: no record of this one has been read.
-        const isOfThisTopic = committed !== undefined && committed <= latest;
-        const lag = latest - (isOfThisTopic ? Math.max(committed, earliest) : earliest);
-        return { ...at, committed: committed ?? null, latest, lag, failures, lastError };
-      }),
-    );
+  const partitions = await asking(() => sourcePartitions(env, REPORT_MS));
+  if (partitions.length === 0) return [];
+  const unlessSilent = <T>(answer: Promise<T>) => answer.catch(() => undefined);
+  const [committed, earliest, latest, readers] = await Promise.all([
+    unlessSilent(committedOffsets(config, config.group, partitions, REPORT_MS)),
+    unlessSilent(partitionEnds(config, 'earliest', partitions, REPORT_MS)),
+    unlessSilent(partitionEnds(config, 'latest', partitions, REPORT_MS)),
+    Promise.all(
+      partitions.map(({ topic, partition }) => unlessSilent(kafkaSource(env, topic, partition).status())),
+    ),
+  ]);
+  return partitions.map((at, index) => {
+    const of = (offsets: Offsets | undefined) =>
+      offsets === undefined ? undefined : { offset: offsets(at) };
+    const answers = { committed: of(committed), earliest: of(earliest), latest: of(latest) };
+    return reportOf(at, { ...answers, reader: readers[index] });
   });
 }
 
@@ -107,10 +117,13 @@ export async function queueForSink(env: Env, changes: readonly FeedChange[]): Pr
   await sendChunked(env.SINK, changes, (sink): SinkMessage => ({ v: 1, sink: [...sink] }));
 }
 
-async function sourcePartitions(env: Env): Promise<{ topic: string; partition: number }[]> {
+async function sourcePartitions(
+  env: Env,
+  deadlineMs: number,
+): Promise<{ topic: string; partition: number }[]> {
   const config = kafkaConfig(env);
   if (config === undefined || config.sourceTopics.length === 0) return [];
-  const counts = await partitionCounts(config);
+  const counts = await partitionCounts(config, deadlineMs);
   return config.sourceTopics.flatMap((topic) =>
     Array.from({ length: counts.get(topic) ?? 0 }, (_, partition) => ({ topic, partition })),
   );

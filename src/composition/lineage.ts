@@ -16,7 +16,7 @@ export function noteLineage(
   facts: LineageFacts,
   pauseMs: number,
 ): void {
-  isolate.lineage.tell(facts, {
+  isolate.lineage.record(facts, {
     now: systemNow,
     keepAlive,
     pause: () => sleep(pauseMs),

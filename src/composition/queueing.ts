@@ -1,7 +1,7 @@
 import type { ChangesMessage } from '../../queues/changes/message.ts';
 import type { EventsMessage } from '../../queues/events/message.ts';
+import { identityHash, identityHashes } from '../pipeline/identity.ts';
 import { eventsMessage, type QueueItem } from '../pipeline/ingest.ts';
-import { hashesOf, identityHash, QUEUED_SHARDS } from '../pipeline/queued.ts';
 import { calling } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { callPeer, QUEUE_SEND_MS } from '../platform/peer.ts';
@@ -9,6 +9,9 @@ import type { Lane } from '../storage/lane.ts';
 import { sendChunked } from '../storage/queue.ts';
 import type { Env } from './env.ts';
 import { queuedEvents } from './objects.ts';
+
+/** Objects that note queued events. All events of a request are noted by the same object. */
+const QUEUED_SHARDS = 4;
 
 /** The queue of a lane's events. */
 export function eventsQueue(env: Pick<Env, 'EVENTS' | 'EVENTS_BULK'>, lane: Lane): Queue<EventsMessage> {
@@ -36,7 +39,7 @@ export async function enqueueEvents(
     items,
     (chunk): EventsMessage => eventsMessage(chunk, receivedAt),
   );
-  const hashes = hashesOf(items);
+  const hashes = identityHashes(items.map((item) => ('accepted' in item ? item.accepted : item.refused.raw)));
   try {
     if (hashes.length > 0) await queuedEvents(env, (hashes[0] ?? 0) % QUEUED_SHARDS).note(hashes);
   } catch (error) {

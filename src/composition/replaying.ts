@@ -18,9 +18,9 @@ import { changesQueue } from './queueing.ts';
 /** The feature shards, as ports of a rebuild. */
 export function rebuildShards(env: Pick<Env, 'FEATURE_SHARD'>): RebuildPort {
   return {
-    begin: (shard, run) => featureShard(env, shard).beginRebuild(run),
+    begin: (shard, entity, run) => featureShard(env, shard).beginRebuild(entity, run),
     build: (shard, entity, run, events) => featureShard(env, shard).build(shard, entity, run, [...events]),
-    flip: (shard, run) => featureShard(env, shard).flip(run),
+    flip: (shard, entity, run) => featureShard(env, shard).flip(entity, run),
     changedKeys: (shard, limit) => featureShard(env, shard).changedKeys(limit),
     settle: (shard, keys) => featureShard(env, shard).settle([...keys]),
     digest: (shard) => featureShard(env, shard).digest(),

@@ -1,5 +1,5 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
-import { storeObserved, type Tell } from '../pipeline/lineage/observed.ts';
+import { type ReportLineage, storeObserved } from '../pipeline/lineage/observed.ts';
 import { type ScorePorts, scoredStore, scorePending } from '../pipeline/quality/scorer.ts';
 import type { StoreOutcome } from '../pipeline/store.ts';
 import { systemNow } from '../platform/clock.ts';
@@ -26,7 +26,7 @@ let scoredPendingAt = Number.NEGATIVE_INFINITY;
 /** The parts of a request or a batch that storing needs. */
 export interface StoringScope {
   readonly keepAlive: (work: Promise<unknown>) => void;
-  readonly noteLineage: Tell;
+  readonly noteLineage: ReportLineage;
   /** Whether there is time to retry in smaller transactions if one takes too long. */
   readonly isPatient: boolean;
   readonly lane: Lane;

@@ -1,5 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm';
 import * as z from 'zod';
+import { decodeUtf8 } from '../platform/utf8.ts';
 import { exactTextSql, isExactText, type SortColumn } from './sort-column.ts';
 
 /**
@@ -73,7 +74,7 @@ function textOf(cursor: string): string | undefined {
     const bytes = Uint8Array.from(atob(cursor.replaceAll('-', '+').replaceAll('_', '/')), (character) =>
       character.charCodeAt(0),
     );
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return decodeUtf8(bytes);
   } catch {
     return undefined;
   }

@@ -8,8 +8,8 @@
 const DIGITS = '0123456789abcdef';
 
 /**
- * The most prefixes that cover one range: up to 16 where its ends diverge, and the rest to cut the ends finer. Each
- * additional prefix occupies another of 65,536 slots, which a write may hit by chance.
+ * The most prefixes that cover one range: up to 16 where its ends diverge, and the rest to cut the ends finer. Each hit
+ * compares all tags of its entry, and more prefixes seldom save a refill (docs/coherence.md#lists).
  */
 export const COVER_PREFIXES_MAX = 32;
 

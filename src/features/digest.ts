@@ -17,9 +17,18 @@ const SEED_A = 0x811c9dc5;
 const SEED_B = 0x9e3779b9;
 
 export function addCell(digest: ShardDigest, cell: Cell): ShardDigest {
-  const { key, feature, bucket, item, amount, lastAt } = cell;
+  return addDigests([digest, digestOfCell(cell)]);
+}
+
+/** The digest without a cell that it contains. */
+export function removeCell(digest: ShardDigest, cell: Cell): ShardDigest {
+  const { sumA, sumB } = digestOfCell(cell);
+  return addDigests([digest, { cells: -1, events: 0, sumA: -sumA, sumB: -sumB }]);
+}
+
+function digestOfCell({ key, feature, bucket, item, amount, lastAt }: Cell): ShardDigest {
   const text = JSON.stringify([key, feature, bucket, item, amount, lastAt]);
-  return addDigests([digest, { cells: 1, events: 0, sumA: hash(text, SEED_A), sumB: hash(text, SEED_B) }]);
+  return { cells: 1, events: 0, sumA: hash(text, SEED_A), sumB: hash(text, SEED_B) };
 }
 
 export function addDigests(digests: readonly ShardDigest[]): ShardDigest {

@@ -62,12 +62,12 @@ export function mergeCells(cells: Iterable<Cell>): Cell[] {
   for (const cell of cells) {
     const identity = JSON.stringify([cell.feature, cell.key, cell.bucket, cell.item]);
     const before = merged.get(identity);
-    merged.set(
-      identity,
-      before === undefined
-        ? cell
-        : { ...cell, amount: before.amount + cell.amount, lastAt: Math.max(before.lastAt, cell.lastAt) },
-    );
+    merged.set(identity, before === undefined ? cell : mergedCell(before, cell));
   }
   return [...merged.values()];
+}
+
+/** Two cells of the same feature, key, bucket and item as one. */
+export function mergedCell(a: Cell, b: Cell): Cell {
+  return { ...a, amount: a.amount + b.amount, lastAt: Math.max(a.lastAt, b.lastAt) };
 }

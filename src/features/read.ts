@@ -1,17 +1,21 @@
 import { type FeatureDefinition, windowName } from '../define/feature.ts';
 import type { FeatureStatus, FeatureValue, ItemCount } from '../define/feature-value.ts';
 import { BUCKET_MS, type Cell } from './fold.ts';
+import { daysRead, longestWindow } from './retention.ts';
 
 /**
  * The values of one feature from its cells, as of `now`. A window of n days holds today and the n - 1 days
- * before it, in UTC, up to `now`.
+ * before it, in UTC, up to `now`. Only cells of the longest window count, for the status and the time, too: earlier
+ * ones expire, and whether they are gone already must not show.
  */
 export function readFeature(
   definition: FeatureDefinition,
-  cells: readonly Cell[],
+  kept: readonly Cell[],
   now: number,
 ): Record<string, FeatureValue> {
   const today = Math.floor(now / BUCKET_MS);
+  const { from, to } = daysRead(longestWindow(definition), now);
+  const cells = kept.filter(({ bucket }) => bucket >= from && bucket <= to);
   const eventAt = cells.reduce<number | null>(
     (latest, { lastAt }) => Math.max(latest ?? lastAt, lastAt),
     null,
@@ -24,7 +28,7 @@ export function readFeature(
   for (const days of definition.windowsDays) {
     let total = 0;
     for (const { bucket, amount } of cells) {
-      if (bucket > today - days && bucket <= today) total += amount;
+      if (bucket > today - days) total += amount;
     }
     values[windowName(definition.name, days)] = { value: total, status, eventAt };
   }

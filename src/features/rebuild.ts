@@ -12,13 +12,22 @@ export interface FlipOutcome {
   readonly after: ShardDigest;
 }
 
+/** How far one step of a shard has come. `superseded`: another run is open, or the definitions of features changed. */
+export type FlipStep =
+  | { readonly state: 'superseded' }
+  | { readonly state: 'comparing' }
+  | { readonly state: 'flipped'; readonly outcome: FlipOutcome };
+
+/** The most calls to shards that one step of flipping makes, so that a request ends within some seconds. */
+export const FLIP_CALLS_MAX = 100;
+
 /** The shards as a rebuild uses them. All methods are idempotent. */
 export interface RebuildPort {
-  begin(shard: string, run: string): Promise<void>;
+  begin(shard: string, entity: string, run: string): Promise<void>;
   /** Folds events into the rebuild's cells; false if another run is open. */
   build(shard: string, entity: string, run: string, events: readonly FoldableEvent[]): Promise<boolean>;
-  /** Resolves to undefined if another run is open. */
-  flip(shard: string, run: string): Promise<FlipOutcome | undefined>;
+  /** Does one step towards serving the rebuild's cells. */
+  flip(shard: string, entity: string, run: string): Promise<FlipStep>;
   changedKeys(shard: string, limit: number): Promise<readonly string[]>;
   settle(shard: string, keys: readonly string[]): Promise<void>;
   digest(shard: string): Promise<ShardDigest>;
@@ -36,7 +45,7 @@ export async function beginRebuild(
   run: string,
   shards: RebuildPort,
 ): Promise<void> {
-  await Promise.all(allShards(features).map(({ shard }) => shards.begin(shard, run)));
+  await Promise.all(allShards(features).map(({ shard, entity }) => shards.begin(shard, entity, run)));
 }
 
 /** Folds events of history into the rebuild's cells; false if another run has been opened. */
@@ -53,27 +62,40 @@ export async function buildFrom(
   return taken.every(Boolean);
 }
 
-/** Flips every shard and invalidates the features that changed; undefined if another run is open. */
+/**
+ * Flips the shards one after another and invalidates the features that changed. It makes a bounded number of calls;
+ * while the state is `comparing`, call it again. Shards that are flipped already answer at once.
+ */
 export async function flipAll(
   features: readonly FeatureDefinition[],
   run: string,
   shards: RebuildPort,
   invalidate: (tags: readonly string[]) => Promise<unknown>,
-): Promise<FlipOutcome | undefined> {
+): Promise<FlipStep> {
   const outcomes: FlipOutcome[] = [];
+  let calls = 0;
   for (const { shard, entity } of allShards(features)) {
-    const outcome = await shards.flip(shard, run);
-    if (outcome === undefined) return undefined;
-    outcomes.push(outcome);
+    let step = await shards.flip(shard, entity, run);
+    for (; step.state === 'comparing'; calls += 1) {
+      if (calls >= FLIP_CALLS_MAX) return step;
+      step = await shards.flip(shard, entity, run);
+    }
+    if (step.state === 'superseded') return step;
+    outcomes.push(step.outcome);
     for (;;) {
       const keys = await shards.changedKeys(shard, CHANGED_KEYS_MAX);
       if (keys.length === 0) break;
       await invalidate(keys.map((key) => featureTag(entity, key)));
       await shards.settle(shard, keys);
+      calls += 1;
+      if (calls >= FLIP_CALLS_MAX) return { state: 'comparing' };
     }
   }
   return {
-    before: addDigests(outcomes.map(({ before }) => before)),
-    after: addDigests(outcomes.map(({ after }) => after)),
+    state: 'flipped',
+    outcome: {
+      before: addDigests(outcomes.map(({ before }) => before)),
+      after: addDigests(outcomes.map(({ after }) => after)),
+    },
   };
 }

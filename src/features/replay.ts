@@ -66,9 +66,10 @@ export async function replayStep(
       return await ports.advance(replay, { cursor, events: events.length, state });
     }
     case 'flipping': {
-      const outcome = await flipAll(features, replay.run, shards, ports.invalidate);
-      if (outcome === undefined) throw superseded();
-      return await ports.end(replay, outcome);
+      const step = await flipAll(features, replay.run, shards, ports.invalidate);
+      if (step.state === 'superseded') throw superseded();
+      if (step.state === 'flipped') await ports.end(replay, step.outcome);
+      return;
     }
     case 'done':
   }
@@ -100,6 +101,6 @@ export function assertWhole({ from, types }: HistoryRange, pruned: readonly Prun
 function superseded(): Failure {
   return new Failure(
     'replay_superseded',
-    'Another rebuild was started; the result of this one is discarded.',
+    'Another rebuild was started, or the features that the deployment declares have changed; the result of this one is discarded. Start it again with "restart".',
   );
 }

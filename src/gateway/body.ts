@@ -1,6 +1,7 @@
 import type { z } from '@hono/zod-openapi';
 import { Failure, jsonPointer } from '../platform/failure.ts';
 import { parseJson, UNSTORABLE, unstorableAt } from '../platform/json.ts';
+import { decodeJsonText } from '../platform/utf8.ts';
 import { gunzip, joined } from './gunzip.ts';
 
 /** The most bytes of a body, and the media types that the route takes. */
@@ -122,7 +123,7 @@ async function readSent(request: Request, bytesMax: number): Promise<Uint8Array<
 
 function decode(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes);
+    return decodeJsonText(bytes);
   } catch {
     throw new Failure('malformed_json', 'The body is not UTF-8.');
   }

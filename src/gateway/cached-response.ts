@@ -61,8 +61,8 @@ export class CachedResponses {
     const last = this.#ready.get(etag);
     if (last !== undefined && tellTheSame(last.answer, answer)) return new Response(body, last.ready);
     const response = this.#response(answer, tookMs);
-    const { entry: _, ...told } = answer;
-    this.#keepReady(etag, { answer: told, ready: new Response(null, response) });
+    const { entry: _, ...facts } = answer;
+    this.#keepReady(etag, { answer: facts, ready: new Response(null, response) });
     return response;
   }
 

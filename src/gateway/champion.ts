@@ -1,7 +1,7 @@
 import type { CachedAnswer, Consistency, ReadRequest } from '../cache/read-through.ts';
-import { cachePolicy } from '../define/cache-policy.ts';
 import type { ModelDefinition } from '../define/model.ts';
 import type { Manifest } from '../inference/bundle.ts';
+import { CHAMPION_POLICY } from '../inference/champion-policy.ts';
 import type { LoadedModel, LoadedModels } from '../inference/loaded-models.ts';
 import type { PredictPorts } from '../inference/predict.ts';
 import {
@@ -23,9 +23,6 @@ export interface ChampionPorts {
   /** Keeps work running after its request has ended. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
-
-/** If the clock is unreachable, the last known version continues to answer. */
-export const CHAMPION_POLICY = cachePolicy({ ttlS: 3_600, whenUnverified: 'stale', singleFlight: false });
 
 /**
  * The manifest of a model's champion; null if no version has been published. It is a cached answer under the model's

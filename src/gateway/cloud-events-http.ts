@@ -1,5 +1,6 @@
 import { BATCH_EVENTS_MAX, type BinaryModeData, fromBinaryMode, isJson } from '../pipeline/cloud-event.ts';
 import { Failure } from '../platform/failure.ts';
+import { decodeUtf8 } from '../platform/utf8.ts';
 import { mediaType, readBytes, readRawJson } from './body.ts';
 
 /** The content modes of the HTTP binding (CloudEvents HTTP Protocol Binding 1.0.2, §3). */
@@ -66,7 +67,7 @@ async function binaryData(request: Request, contentType: string | undefined): Pr
   const bytes = await readBytes(request, BODY_BYTES_MAX);
   if (bytes.byteLength === 0) return {};
   try {
-    return { data: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
+    return { data: decodeUtf8(bytes) };
   } catch {
     return { data_base64: base64(bytes) };
   }

@@ -1,5 +1,6 @@
 import type { Candidates, ModelDefinition, RankingModel } from '../define/model.ts';
 import { calling, Failure } from '../platform/failure.ts';
+import { decodeJsonText } from '../platform/utf8.ts';
 import { assertClassOrder, isAnswer } from './answer.ts';
 import { assertDigest, assertSizes, type Bundle, type Golden, Manifest, versionOf } from './bundle.ts';
 import { assertDeclared, assertGraph } from './declared.ts';
@@ -80,7 +81,16 @@ export async function publish(
 export async function readChampion(name: string, store: ArtifactStore): Promise<Manifest | undefined> {
   const read = () => store.get(championKey(name));
   const bytes = await calling(read, 'model_unavailable', 'The store of the models does not answer.', 5);
-  return bytes === undefined ? undefined : parseManifest(name, JSON.parse(new TextDecoder().decode(bytes)));
+  return bytes === undefined ? undefined : parseManifest(name, manifestJson(bytes));
+}
+
+/** Undefined for bytes that are not JSON in UTF-8, which no manifest is. */
+function manifestJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(decodeJsonText(bytes));
+  } catch {
+    return undefined;
+  }
 }
 
 /** @throws Failure `model_unavailable` if the manifest has the form of another release of Millrace. */
@@ -107,9 +117,7 @@ export function unpublished(name: string): Failure {
 /** @throws Failure `invalid_model` if the artifact does not have the form that the catalog's model takes. */
 export function parseCandidates(definition: RankingModel, bytes: Uint8Array): Candidates {
   try {
-    return definition.parseCandidates(
-      JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)),
-    );
+    return definition.parseCandidates(JSON.parse(decodeJsonText(bytes)));
   } catch (error) {
     throw new Failure('invalid_model', 'The candidates do not fit the declaration of the catalog.', {
       pointer: '/candidates',

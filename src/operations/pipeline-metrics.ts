@@ -1,5 +1,5 @@
 import type { FeedStatus } from '../pipeline/feed/stream.ts';
-import type { PartitionReport } from '../pipeline/kafka/source.ts';
+import type { PartitionReport } from '../pipeline/kafka/report.ts';
 import type { Metric } from './metrics.ts';
 
 /** The reports of the pipeline's parts; undefined for a part that did not answer. */
@@ -25,19 +25,28 @@ export function pipelineMetricsOf({ feed, kafka }: PipelineReport): Metric[] {
       name: 'millrace_kafka_up',
       help: '1 if the Kafka REST bridge answered, or no topics are configured; else 0.',
       type: 'gauge',
-      series: [{ labels: {}, value: Number(kafka !== undefined) }],
+      series: [{ labels: {}, value: Number(isUp(kafka)) }],
     },
     {
       name: 'millrace_kafka_lag',
       help: 'Records of a partition that are not stored yet.',
       type: 'gauge',
-      series: partitions.map(({ labels, of }) => ({ labels, value: of.lag })),
+      series: partitions.flatMap(({ labels, of }) => answered(labels, of.lag)),
     },
     {
       name: 'millrace_kafka_failures',
       help: 'Consecutive failed steps of a partition.',
       type: 'gauge',
-      series: partitions.map(({ labels, of }) => ({ labels, value: of.failures })),
+      series: partitions.flatMap(({ labels, of }) => answered(labels, of.failures)),
     },
   ];
+}
+
+/** False if the bridge left a part of the report unanswered. */
+function isUp(kafka: PipelineReport['kafka']): boolean {
+  return kafka?.every(({ unanswered }) => unanswered.every((part) => part === 'reader')) ?? false;
+}
+
+function answered(labels: Record<string, string>, value: number | null) {
+  return value === null ? [] : [{ labels, value }];
 }

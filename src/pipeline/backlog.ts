@@ -1,7 +1,7 @@
 /**
- * What the queues of the local stack hold. The local platform keeps them in memory and tells only how many messages
- * wait, not what is under way or delayed. One isolate there both sends and consumes, so its own count is exact. On
- * Cloudflare one isolate sends and another one consumes: there only the platform knows the backlog.
+ * What the queues of the local stack hold. The local platform keeps them in memory and reports only how many messages
+ * wait, not those that are being handled or delayed. One isolate there both sends and consumes, so its own count is
+ * exact. On Cloudflare one isolate sends and another one consumes: there only the platform knows the backlog.
  */
 
 /** The queues that are counted, as `GET /v1/admin/queues` names them. */

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { parseJson } from '../platform/json.ts';
 import { parseTimestamp } from '../platform/timestamp.ts';
+import { decodeUtf8 } from '../platform/utf8.ts';
 
 /** Bounds of one event; the specification asks intermediaries to take at least 64 KB. */
 export const EVENT_BYTES_MAX = 65_536;
@@ -145,8 +146,7 @@ export function dataOf({ data, data_base64: encoded }: CloudEvent): EventData {
     return { ok: false, pointer, detail: 'An event has data or data_base64, not both.' };
   try {
     const bytes = Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0));
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    return { ok: true, data: parseJson(text) };
+    return { ok: true, data: parseJson(decodeUtf8(bytes)) };
   } catch {
     return { ok: false, pointer, detail: 'Expected JSON as UTF-8 in base64.' };
   }

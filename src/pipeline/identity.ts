@@ -6,6 +6,34 @@ export function identityOf({ source, id }: { readonly source: string; readonly i
   return JSON.stringify([source, id]);
 }
 
+/**
+ * 53 bits of a source and id: two 32-bit multiplicative hashes with different multipliers. Among a million
+ * hashes, an event that was never sent matches one with a probability of 1 in 10^10.
+ */
+export function identityHash(source: string, id: string): number {
+  let low = 0x811c9dc5;
+  let high = 0x9e3779b9;
+  for (const part of [source, '\n', id]) {
+    for (let index = 0; index < part.length; index += 1) {
+      const unit = part.charCodeAt(index);
+      low = Math.imul(low ^ unit, 0x01000193);
+      high = Math.imul((high << 13) ^ (high >>> 19) ^ unit, 0x2c1b3c6d);
+    }
+  }
+  high = Math.imul(high ^ (high >>> 15), 0x297a2d39);
+  low = Math.imul(low ^ (low >>> 16), 0x45d9f3b5) ^ high;
+  return (high >>> 11) * 0x1_0000_0000 + (low >>> 0);
+}
+
+/** The hashes of events that may not have been judged. Those without a source and an id are left out. */
+export function identityHashes(events: readonly unknown[]): number[] {
+  return events.flatMap((event) => {
+    if (typeof event !== 'object' || event === null) return [];
+    const [source, id]: unknown[] = [Reflect.get(event, 'source'), Reflect.get(event, 'id')];
+    return typeof source === 'string' && typeof id === 'string' ? [identityHash(source, id)] : [];
+  });
+}
+
 export interface Distinct<Event> {
   /** The first of each identity, in their order. */
   readonly first: readonly Event[];

@@ -7,7 +7,7 @@ import { entitiesOf, type FeedChange, ROW_WRITTEN } from './feed/change.ts';
 interface Published {
   readonly event: ChangedEvent | null;
   /** Undefined for an event that is only folded. */
-  readonly told: FeedChange | undefined;
+  readonly feedChange: FeedChange | undefined;
 }
 
 /**
@@ -24,9 +24,9 @@ export async function publishChanges(
 ): Promise<void> {
   const token = tokenOf(at);
   const items = changes.map(({ outboxId, tags, event }): Published => {
-    const told = { change: outboxId, entities: entitiesOf(tags, entities), token };
-    if (event === null) return { event, told: { ...told, type: ROW_WRITTEN } };
-    return { event, told: { ...told, type: event.type, time: timeOf(event) } };
+    const change = { change: outboxId, entities: entitiesOf(tags, entities), token };
+    if (event === null) return { event, feedChange: { ...change, type: ROW_WRITTEN } };
+    return { event, feedChange: { ...change, type: event.type, time: timeOf(event) } };
   });
   await send(queue, items);
 }
@@ -48,11 +48,11 @@ export async function publishAgain(
 ): Promise<void> {
   const token = tokenOf(at);
   const items = events.map((event): Published => {
-    const change = relayed.get(event.seq);
-    if (change === undefined) return { event, told: undefined };
-    const { outboxId, tags, type } = change;
-    const told = { change: outboxId, type, time: timeOf(event), entities: entitiesOf(tags, entities) };
-    return { event, told: { ...told, replayed: true, token } };
+    const known = relayed.get(event.seq);
+    if (known === undefined) return { event, feedChange: undefined };
+    const { outboxId, tags, type } = known;
+    const change = { change: outboxId, type, time: timeOf(event), entities: entitiesOf(tags, entities) };
+    return { event, feedChange: { ...change, replayed: true, token } };
   });
   await send(queue, items);
 }
@@ -64,7 +64,7 @@ async function send(queue: Outlet<ChangesMessage>, items: readonly Published[]):
     (chunk): ChangesMessage => ({
       v: 1,
       events: chunk.flatMap(({ event }) => (event === null ? [] : [event])),
-      changes: chunk.flatMap(({ told }) => (told === undefined ? [] : [told])),
+      changes: chunk.flatMap(({ feedChange }) => (feedChange === undefined ? [] : [feedChange])),
     }),
   );
 }

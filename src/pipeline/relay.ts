@@ -126,9 +126,9 @@ export class Sweeper {
   }
 
   /**
-   * Relays what was pending when the sweep began, and ends there, also while others commit faster than it relays: the
-   * watermark waits for its end. After a pass that had no room for bulk changes, the next takes the oldest changes of
-   * both lanes.
+   * Relays the changes that were pending when the sweep began, and then ends, even if others commit faster than it
+   * relays: the watermark advances only at its end. After a pass that had no room for bulk changes, the next takes the
+   * oldest changes of both lanes.
    */
   async #sweepAll(): Promise<number> {
     const ports = this.#ports.relay();

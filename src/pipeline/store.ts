@@ -18,18 +18,18 @@ type Refused = EventsMessage['refused'][number];
 
 /** What became of the events that were not simply stored. */
 export interface StoreOutcome {
-  /** There already, or twice in one call, and saying the same. */
+  /** Stored before, or twice in one call, with the same content. */
   readonly duplicates: readonly EventIdentity[];
-  /** Put into quarantine, because the event of their identity that is there says something else. */
+  /** Put into quarantine, because the stored event with the same source and id has other content. */
   readonly conflicts: readonly EventIdentity[];
   /** Put into quarantine, because the database refused them. */
   readonly refused: readonly StorageRefusal[];
 }
 
 /**
- * Stores what some messages hold. Events are judged again first: a queue's body is not trusted, and the
- * catalog may have changed since. An event that the database itself refuses goes to quarantine alone, and so does
- * one that says something else than the event of its source and id that is there. Safe to repeat as a whole.
+ * Stores the events of some messages. Events are judged again first: a queue's body is not trusted, and the catalog may
+ * have changed since. An event that the database itself refuses goes to quarantine alone. So does an event whose content
+ * differs from that of the stored event with the same source and id. The call is safe to repeat.
  */
 export async function storeMessages(
   messages: readonly EventsMessage[],
@@ -56,7 +56,7 @@ export async function storeMessages(
     ...{ duplicates: [], conflicts: [], refused: [] },
   };
   const slow: unknown[] = [];
-  // What contradicts another event of the call may be what is stored already, so each is held against the database.
+  // Two events of the call may contradict each other, and the database may have either: each is compared with it.
   for (let left: readonly StorableEvent[] = storable; left.length > 0; ) {
     const { first, duplicates, conflicts } = distinct(left, ports.types);
     outcome.duplicates.push(...duplicates);

@@ -12,7 +12,7 @@ const SHRINK = 4;
 const SLOW_EVENTS_MAX = 3;
 
 export interface TransactionPorts {
-  /** Stores events of distinct identities in one transaction; those that are there already change nothing. */
+  /** Stores events of distinct identities in one transaction; events that are stored already change nothing. */
   readonly storeEvents: (events: readonly StorableEvent[]) => Promise<readonly KnownEvent[]>;
   readonly classifyFault: (error: unknown) => DatabaseFault;
   /**
@@ -125,7 +125,7 @@ function refused(event: StorableEvent, error: unknown): StorageRefusal {
   };
 }
 
-/** A table or column that is missing is no fault of the events: they wait, and are stored once it is there. */
+/** A missing table or column is not the fault of the events: they are retried until it exists. */
 function logMismatch(error: unknown): void {
   const refusal = refusalOf(error);
   if (refusal === undefined || !isMismatch(refusal)) return;

@@ -15,7 +15,7 @@ export type Verdict<Message> =
   | { readonly kind: 'handled' }
   /** A dependency of the handler is unavailable. The message is retried and its failure does not count. */
   | { readonly kind: 'outage'; readonly error: unknown }
-  /** Everything is handled but these parts: they fail by themselves while all dependencies are available. */
+  /** Everything is handled except these parts: they fail although all dependencies are available. */
   | { readonly kind: 'failed'; readonly parts: readonly FailedPart<Message>[] };
 
 export interface FailedPart<Message> {
@@ -24,33 +24,38 @@ export interface FailedPart<Message> {
 }
 
 /**
- * Calls of the handler for one batch: enough to find one bad item in each of five messages of 400, within the
- * subrequests of an invocation. The search goes on when the parts that are left are retried.
+ * Calls of the handler for the groups of one batch. That many find the bad items of several groups, and stay within the
+ * subrequests of an invocation. The search goes on when what is left is retried.
  */
-const CALLS_MAX = 120;
+export const CALLS_MAX = 120;
+
+/** What the groups of one batch may still call. */
+export class CallBudget {
+  #left = CALLS_MAX;
+
+  /** @returns false if fewer than `calls` are left. */
+  take(calls: number): boolean {
+    if (this.#left < calls) return false;
+    this.#left -= calls;
+    return true;
+  }
+}
 
 /**
- * Handles messages together. Where that fails, it handles each message by itself, and halves a message that still
- * fails until the bad item stands alone. So one bad item stops no other.
+ * Handles messages together. Where that fails, it halves the list, and then a message that still fails alone, until the
+ * bad item stands alone. So one bad item stops no other.
  *
- * @returns a verdict for each message, in their order.
+ * @returns a verdict for each message, in their order. Messages that the budget leaves unsearched are retried without a
+ *   count, as in an outage.
  */
 export async function settle<Message>(
   messages: readonly Message[],
   ports: VerdictPorts<Message>,
+  budget: CallBudget = new CallBudget(),
 ): Promise<Verdict<Message>[]> {
-  const search = new Search(ports);
-  const together = await search.try(messages);
-  if (together.kind !== 'fault') return messages.map(() => together);
-  const alone: Verdict<Message>[] = [];
-  for (const message of messages) {
-    alone.push(messages.length === 1 ? failedWhole(message, together.error) : await search.alone(message));
-  }
-  const verdicts: Verdict<Message>[] = [];
-  for (const verdict of alone) {
-    verdicts.push(verdict.kind === 'failed' ? await search.within(verdict.parts) : verdict);
-  }
-  return verdicts;
+  const search = new Search(ports, budget);
+  // The first call of each group is free: without it, a batch would make no progress.
+  return await search.amongst(messages, await search.try(messages));
 }
 
 interface Outage {
@@ -61,17 +66,17 @@ type Attempt = { readonly kind: 'handled' } | { readonly kind: 'fault'; readonly
 
 class Search<Message> {
   readonly #ports: VerdictPorts<Message>;
-  #calls = 0;
-  /** Once something is away, nothing more is tried. */
+  readonly #budget: CallBudget;
+  /** Once a dependency is unavailable, the search ends. */
   #outage: Outage | undefined;
 
-  constructor(ports: VerdictPorts<Message>) {
+  constructor(ports: VerdictPorts<Message>, budget: CallBudget) {
     this.#ports = ports;
+    this.#budget = budget;
   }
 
   async try(messages: readonly Message[]): Promise<Attempt> {
     if (this.#outage !== undefined) return this.#outage;
-    this.#calls += 1;
     try {
       await this.#ports.handle(messages);
       return { kind: 'handled' };
@@ -82,28 +87,34 @@ class Search<Message> {
     }
   }
 
-  async alone(message: Message): Promise<Verdict<Message>> {
-    const attempt = await this.try([message]);
-    if (attempt.kind === 'fault') return failedWhole(message, attempt.error);
-    return attempt;
+  /** Narrows messages that were tried together down to those that fail. */
+  async amongst(messages: readonly Message[], tried: Attempt): Promise<Verdict<Message>[]> {
+    if (tried.kind !== 'fault') return messages.map(() => tried);
+    const [only] = messages;
+    if (messages.length === 1 && only !== undefined)
+      return [await this.within([{ message: only, error: tried.error }])];
+    if (!this.#budget.take(2)) return messages.map(() => ({ kind: 'outage', error: tried.error }));
+    const middle = Math.ceil(messages.length / 2);
+    const halves = [messages.slice(0, middle), messages.slice(middle)];
+    const verdicts: Verdict<Message>[] = [];
+    for (const half of halves) verdicts.push(...(await this.amongst(half, await this.try(half))));
+    return verdicts;
   }
 
   /** Narrows failed parts down to the items at fault. */
   async within(parts: readonly FailedPart<Message>[]): Promise<Verdict<Message>> {
     const found: FailedPart<Message>[] = [];
     for (const part of parts) {
-      const halves = this.#calls + 2 > CALLS_MAX ? undefined : this.#ports.halves(part.message);
-      if (halves === undefined) {
+      const halves = this.#ports.halves(part.message);
+      if (halves === undefined || !this.#budget.take(2)) {
         found.push(part);
         continue;
       }
-      for (const half of halves) {
-        if (this.#calls >= CALLS_MAX) {
-          found.push({ message: half, error: part.error });
-          continue;
-        }
-        const verdict = await this.alone(half);
-        const narrowed = verdict.kind === 'failed' ? await this.within(verdict.parts) : verdict;
+      for (const message of halves) {
+        const attempt = await this.try([message]);
+        if (attempt.kind === 'outage') return attempt;
+        if (attempt.kind === 'handled') continue;
+        const narrowed = await this.within([{ message, error: attempt.error }]);
         if (narrowed.kind === 'outage') return narrowed;
         if (narrowed.kind === 'failed') found.push(...narrowed.parts);
       }
@@ -121,8 +132,4 @@ class Search<Message> {
       return true;
     }
   }
-}
-
-function failedWhole<Message>(message: Message, error: unknown): Verdict<Message> {
-  return { kind: 'failed', parts: [{ message, error }] };
 }

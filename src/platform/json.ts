@@ -1,5 +1,5 @@
 /**
- * JSON from outside. This module parses it such that the program holds what the text says, or knows that it cannot.
+ * JSON from outside. Parsing never changes a value silently: it reports a value that the program cannot hold exactly.
  * What can be stored follows I-JSON (RFC 7493 §2.1, §2.2), without NUL, which Postgres cannot store.
  */
 

@@ -30,6 +30,8 @@ export const QUEUE_MESSAGE_BYTES_MAX = 128 * KB;
 export const QUEUE_SEND_BYTES_MAX = 256 * KB;
 /** Messages of one `sendBatch`. queues/platform/limits */
 export const QUEUE_SEND_MESSAGES_MAX = 100;
+/** Messages of a consumer's batch. queues/platform/limits */
+export const QUEUE_CONSUMER_MESSAGES_MAX = 100;
 /** Retries after which the platform gives a message up. queues/platform/limits */
 export const QUEUE_RETRIES_MAX = 100;
 
@@ -41,8 +43,6 @@ export const KV_KEY_BYTES_MAX = 512;
 /** The least `max-age` with which the Cache API keeps a response, in seconds. workers/runtime-apis/cache */
 export const COLO_TTL_S_MIN = 1;
 
-/** Bound parameters of a SQL statement. durable-objects/platform/limits */
-export const SQL_PARAMETERS_MAX = 100;
 /** Bytes of a string, BLOB or row in the SQLite of an object. durable-objects/platform/limits */
 export const SQL_VALUE_BYTES_MAX = 2 * MIB;
 /** Requests that an object answers in a second, roughly. durable-objects/platform/limits */

@@ -2,7 +2,7 @@
 export const REGIONS = ['wnam', 'enam', 'sam', 'weur', 'eeur', 'apac', 'oc', 'afr', 'me'] as const;
 export type Region = (typeof REGIONS)[number];
 
-/** What the platform tells of where a request came in. */
+/** The platform's data on where a request entered the network. */
 export interface RequestPlace {
   /** Two letters: AF, AN, AS, EU, NA, OC, SA; T1 for Tor. */
   readonly continent?: string | undefined;
@@ -12,7 +12,7 @@ export interface RequestPlace {
   readonly longitude?: string | undefined;
 }
 
-/** Where nothing is known of the place; also that of the root, so that a wrong guess costs no second journey. */
+/** The region of a request without a known place. It is the root's, so a wrong guess costs no second journey. */
 const DEFAULT_REGION: Region = 'enam';
 
 /** Of the countries of Asia, those that are nearer to the Gulf than to Singapore or Tokyo. */

@@ -9,6 +9,8 @@ export interface KafkaAccess {
   readonly password: string;
 }
 
+/** The bytes of a name, key or value that is not UTF-8, in base64. The bridge leaves its text empty. */
+const bytesBesideText = { keyBase64: z.string().optional(), valueBase64: z.string().optional() };
 /** A record as the REST protocol returns it. */
 const KafkaRecord = z.object({
   topic: z.string(),
@@ -16,7 +18,10 @@ const KafkaRecord = z.object({
   offset: z.int(),
   key: z.string().nullable(),
   value: z.string().nullable(),
-  headers: z.array(z.object({ key: z.string(), value: z.string() })),
+  headers: z.array(z.object({ key: z.string(), value: z.string(), ...bytesBesideText })),
+  /** The id of the topic, which changes when the topic is created again; undefined where the server gives none. */
+  topicId: z.string().optional(),
+  ...bytesBesideText,
 });
 export type KafkaRecord = z.output<typeof KafkaRecord>;
 
@@ -24,6 +29,8 @@ export type KafkaRecord = z.output<typeof KafkaRecord>;
 const FETCH_WAIT_MS = 5_000;
 /** A call fails after this long, in milliseconds. The client's own retries are over by then; it has no timeout itself. */
 const CALL_TIMEOUT_MS = 30_000;
+/** The most partitions of one call, as the bridge has it. */
+const PARTITIONS_MAX = 1_000;
 const RANGE_NOT_SATISFIABLE = 416;
 
 /**
@@ -55,12 +62,9 @@ export class KafkaPartition {
   }
 
   async earliest(): Promise<number> {
-    return await this.#offset('earliest');
-  }
-
-  /** The offset of the next record to be written. */
-  async latest(): Promise<number> {
-    return await this.#offset('latest');
+    const asked = { timestamp: 'earliest', topicPartition: this.#at } as const;
+    const [position] = await answer(this.#kafka.admin().topicPartitionOffsets(asked));
+    return z.object({ offset: z.int().nonnegative() }).parse(position).offset;
   }
 
   /** The records from an offset on; null if the partition does not have that offset. */
@@ -77,12 +81,6 @@ export class KafkaPartition {
   /** Commits the offset of the next record that the group reads. */
   async commit(offset: number): Promise<void> {
     await answer(this.#kafka.consumer().commit({ ...this.#name(), offset: { ...this.#at, offset } }));
-  }
-
-  async #offset(timestamp: 'earliest' | 'latest'): Promise<number> {
-    const asked = { timestamp, topicPartition: this.#at };
-    const [position] = await answer(this.#kafka.admin().topicPartitionOffsets(asked));
-    return z.object({ offset: z.int().nonnegative() }).parse(position).offset;
   }
 
   #name() {
@@ -109,12 +107,71 @@ export async function produceAll(access: KafkaAccess, records: readonly NewKafka
 }
 
 /** The number of partitions of each topic. */
-export async function partitionCounts(access: KafkaAccess): Promise<ReadonlyMap<string, number>> {
-  const topics = await answer(new Kafka(access).admin().topics());
+export async function partitionCounts(
+  access: KafkaAccess,
+  deadlineMs: number = CALL_TIMEOUT_MS,
+): Promise<ReadonlyMap<string, number>> {
+  const topics = await answer(new Kafka(access).admin().topics(), deadlineMs);
   return new Map(Object.entries(z.record(z.string(), z.int().positive()).parse(topics)));
 }
 
-/** @throws PeerTimeout after `CALL_TIMEOUT_MS`. The call cannot be cancelled, so it may still take effect. */
-function answer<T>(call: Promise<T>): Promise<T> {
-  return callPeer('kafka', CALL_TIMEOUT_MS, () => call);
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+/** Offsets by partition; a partition without one is absent. */
+export type Offsets = (of: TopicPartition) => number | undefined;
+
+/** The committed offsets of a group, in one call for many partitions. */
+export async function committedOffsets(
+  access: KafkaAccess,
+  group: string,
+  partitions: readonly TopicPartition[],
+  deadlineMs: number,
+): Promise<Offsets> {
+  const consumer = new Kafka(access).consumer();
+  const name = { consumerGroupId: group, instanceId: 'report' };
+  return await offsetsOf(partitions, deadlineMs, (topicPartitions) =>
+    consumer.committed({ ...name, topicPartitions }),
+  );
+}
+
+/** Where partitions begin or end, in one call for many. */
+export async function partitionEnds(
+  access: KafkaAccess,
+  timestamp: 'earliest' | 'latest',
+  partitions: readonly TopicPartition[],
+  deadlineMs: number,
+): Promise<Offsets> {
+  const admin = new Kafka(access).admin();
+  return await offsetsOf(partitions, deadlineMs, (topicPartitions) =>
+    admin.topicPartitionOffsets({ timestamp, topicPartitions }),
+  );
+}
+
+const Position = z.object({ topic: z.string(), partition: z.int(), offset: z.int() });
+
+async function offsetsOf(
+  partitions: readonly TopicPartition[],
+  deadlineMs: number,
+  ask: (part: TopicPartition[]) => Promise<unknown>,
+): Promise<Offsets> {
+  const parts = Array.from({ length: Math.ceil(partitions.length / PARTITIONS_MAX) }, (_, at) =>
+    partitions.slice(at * PARTITIONS_MAX, (at + 1) * PARTITIONS_MAX),
+  );
+  const positions = await Promise.all(
+    parts.map(async (part) => z.array(Position).parse(await answer(ask(part), deadlineMs))),
+  );
+  const known = new Map(
+    positions.flat().map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]),
+  );
+  return ({ topic, partition }) => {
+    const offset = known.get(`${topic}/${partition}`) ?? -1;
+    return offset < 0 ? undefined : offset;
+  };
+}
+
+/** @throws PeerTimeout after the deadline. The call cannot be cancelled, so it may still take effect. */
+function answer<T>(call: Promise<T>, deadlineMs: number = CALL_TIMEOUT_MS): Promise<T> {
+  return callPeer('kafka', deadlineMs, () => call);
 }

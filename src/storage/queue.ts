@@ -12,7 +12,7 @@ const MESSAGE_BYTES_MAX = QUEUE_MESSAGE_BYTES_MAX - 18_000;
 const SEND_BYTES_MAX = QUEUE_SEND_BYTES_MAX - 16_000;
 /** The most bytes of a message beside its items. */
 const FRAME_BYTES_MAX = 256;
-/** The most items of a message, so that a consumer's batch of ten messages fits one transaction and one fold. */
+/** The most items of a message, so that a group of large messages fits one transaction and one fold. */
 const MESSAGE_ITEMS_MAX = 400;
 
 /** The producer's side of a queue. */

@@ -158,7 +158,7 @@ describe('an end', () => {
     expect(text).toContain(
       `ended the worker of an earlier start, which was left behind (process group ${worker.pid}`,
     );
-    expect(text).toContain('the last stop was not a clean one');
+    expect(text).toContain('the last stack did not drain its queues');
     expect(running().worker.pid).not.toBe(worker.pid);
   }, 200_000);
 

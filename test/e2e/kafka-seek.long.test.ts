@@ -35,8 +35,7 @@ describe.skipIf(!KAFKA_JARS)(`a topic of ${BROKER_TITLE} that is deleted and cre
 
   beforeAll(async () => {
     broker = await startBroker(KAFKA_JARS ?? '');
-    const backend = { kafka: { brokers: [broker.address], tls: false } };
-    bridge = await startBridge({ port: 0, ...CREDENTIALS, backend, report: () => undefined });
+    bridge = await open(0);
     admin = new Admin({ clientId: 'operator', bootstrapBrokers: [broker.address] });
     kafka = new Kafka({ url: bridge.url, ...CREDENTIALS });
     await create();
@@ -54,6 +53,13 @@ describe.skipIf(!KAFKA_JARS)(`a topic of ${BROKER_TITLE} that is deleted and cre
     await broker[Symbol.asyncDispose]();
   });
 
+  const open = (port: number) =>
+    startBridge({
+      port,
+      ...CREDENTIALS,
+      backend: { kafka: { brokers: [broker.address], tls: false } },
+      report: () => undefined,
+    });
   const create = () => admin.createTopics({ topics: [TOPIC], partitions: 1, replicas: 1 });
   const recreate = async () => {
     await admin.deleteTopics({ topics: [TOPIC] });
@@ -127,25 +133,53 @@ describe.skipIf(!KAFKA_JARS)(`a topic of ${BROKER_TITLE} that is deleted and cre
     }
   }, 240_000);
 
-  it('stalls where the group has an offset of the old topic, and goes on after the command that the error names', async () => {
-    const before = (await caughtUp())?.latest ?? 0;
-    expect(before).toBeGreaterThan(50);
-    await recreate();
-    await produce('stalled', 20);
-    // A step that began on the old topic may commit its offset after the new one was created.
+  it('is read from its beginning, too, where the group has an offset of the old topic', async () => {
+    for (const [name, count] of [
+      ['late-fewer', 20],
+      ['late-more', 150],
+    ] as const) {
+      const before = (await caughtUp())?.latest ?? 0;
+      expect(before).toBeGreaterThan(count === 20 ? 50 : 0);
+      // The reader rests meanwhile: it must not see the new topic before the late commit.
+      await bridge.stop();
+      await recreate();
+      bridge = await open(Number(new URL(bridge.url).port));
+      // A step that began on the old topic may commit its offset after the new one was created.
+      const offset = { topic: TOPIC, partition: 0, offset: before };
+      await eventually(
+        () =>
+          kafka
+            .consumer()
+            .commit({ consumerGroupId: GROUP, instanceId: 'late', offset })
+            .then(
+              () => true,
+              () => false,
+            ),
+        (isCommitted) => isCommitted,
+        30_000,
+      );
+      await produce(name, count);
+      await eventually(report, (now) => now?.committed === count && now.lag === 0, 90_000);
+      await expectAllOnce();
+    }
+  }, 300_000);
+
+  it('stalls where the group has an offset that the topic never had, and goes on after the command that the error names', async () => {
+    const latest = (await caughtUp())?.latest ?? 0;
+    const before = latest + 1_000;
     const offset = { topic: TOPIC, partition: 0, offset: before };
-    await kafka.consumer().commit({ consumerGroupId: GROUP, instanceId: 'late', offset });
+    await kafka.consumer().commit({ consumerGroupId: GROUP, instanceId: 'by-hand', offset });
     const stalled = await eventually(report, (now) => (now?.failures ?? 0) >= 2, 60_000);
-    expect(stalled).toMatchObject({ committed: before, latest: 20, lag: 20 });
+    expect(stalled).toMatchObject({ committed: before, latest, lag: latest });
     expect(stalled?.lastError).toContain(`Partition 0 of the topic ${TOPIC} ends before offset ${before}`);
     const [, args = ''] = /`npm run cli -- ([^`]+)`/.exec(stalled?.lastError ?? '') ?? [];
     const gate = await gateTo(stack);
     const { text, code } = await startCli(gate.url, ...args.split(' ')).ended;
     gate.close();
-    expect(text).toContain(`Partition 0 of ${TOPIC} is read from offset 0 on.`);
+    expect(text).toContain(`Partition 0 of ${TOPIC} is now read from offset 0.`);
     expect(code).toBe(0);
     const resumed = await eventually(report, (now) => now?.lag === 0 && now.failures === 0, 60_000);
-    expect(resumed).toMatchObject({ committed: 20, latest: 20, lastError: null });
+    expect(resumed).toMatchObject({ committed: latest, latest, lastError: null });
     await expectAllOnce();
   }, 240_000);
 });

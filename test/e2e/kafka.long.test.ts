@@ -136,7 +136,7 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
     const before = await kept();
     const { text, code } = await seek(TOPIC, '1', 'earliest');
     expect(text).toBe(
-      `Partition 1 of ${TOPIC} is read from offset 0 on. Events that are stored already are recognised as duplicates.\n`,
+      `Partition 1 of ${TOPIC} is now read from offset 0. Events that are stored already are recognised as duplicates.\n`,
     );
     expect(code).toBe(0);
     await caughtUp();

@@ -196,7 +196,7 @@ it('a classifier of scikit-learn is made a bundle, published by the command, and
     const probabilities = answer.json['probabilities'] as Record<string, number>;
     expect(Object.values(probabilities).reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 4);
     expect(probabilities['low']).toBe(Math.max(...Object.values(probabilities)));
-    await expect(publishFolder(folder, { url, key: 'wrong' })).rejects.toThrow('does not take this key');
+    await expect(publishFolder(folder, { url, key: 'wrong' })).rejects.toThrow('refuses this key');
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -332,7 +332,7 @@ describe('the model', () => {
 });
 
 describe('a crowd', () => {
-  it('of five hundred readers who miss one key sends few to the origin', async () => {
+  it('of two hundred readers who miss one key sends few to the origin', async () => {
     const path = '/v1/products/10002B?';
     await get(path, strong);
     await stack.fetch('/v1/admin/cache/purge', {
@@ -340,13 +340,13 @@ describe('a crowd', () => {
       headers: { ...AUTHORIZED, 'content-type': 'application/json' },
       body: JSON.stringify({ path }),
     });
-    const answers = await Promise.all(Array.from({ length: 500 }, () => get(path, strong)));
+    const answers = await Promise.all(Array.from({ length: 200 }, () => get(path, strong)));
     expect(new Set(answers.map(({ json }) => JSON.stringify(json))).size).toBe(1);
     const readers = answers.filter(({ cache }) => cache.includes('fwd=') && !cache.includes('collapsed'));
-    // Readers wait for another one's read only so long, and on a slow machine some go to the origin themselves. That it
-    // is one in time is tested where time is the test's own (test/unit/cache/single-flight.test.ts).
-    expect(readers.length).toBeLessThan(50);
-    expect(answers.some(({ cache }) => cache.includes('collapsed'))).toBe(true);
+    // Readers wait for another one's read only so long, and on a slow machine some go to the origin themselves, or find the
+    // answer that others have stored. That one reads and the others wait is tested where time is the test's own
+    // (test/unit/cache/single-flight.test.ts).
+    expect(readers.length).toBeLessThan(20);
   });
 });
 

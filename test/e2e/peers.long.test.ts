@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { FIXTURE } from '../support/node/fixture.ts';
-import { type Stack, startStack } from '../support/node/stack.ts';
+import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 import { Client, isolatesOf, prepareScenario, requestsOf } from '../support/peers/client.ts';
 import { expected, ROUTES, type Route, TABLE, TROUBLES, type TroubledPeer } from '../support/peers/table.ts';
 
@@ -14,8 +14,16 @@ const SAMPLE_MS = 250;
 /** What a request may take beside its waits on a quiet machine, in milliseconds. */
 const WORK_MS = 400;
 
-// A Kafka REST bridge without topics.
-const bridge = createServer((_request, response) => response.end('{}'));
+/** The path of the bridge that gets no answer. */
+let silentPath: string | undefined;
+/** A Kafka REST bridge with a topic of one partition, as a report asks it. */
+const bridge = createServer(({ url = '' }, response) => {
+  if (silentPath !== undefined && url.startsWith(silentPath)) return;
+  const [, , name = '', at] = url.split('/');
+  const offset = name === 'committed' ? 1 : at === 'earliest' ? 0 : 3;
+  const answer = name === 'topics' ? { events: 1 } : [{ topic: 'events', partition: 0, offset }];
+  response.end(JSON.stringify(answer));
+});
 let stack: Stack;
 let client: Client;
 beforeAll(async () => {
@@ -78,6 +86,32 @@ async function answersWhile(troubles: Parameters<Client['trouble']>[0]) {
 it('answers as usual while all peers are well', { timeout: 120_000 }, async () => {
   const { answers } = await answersWhile({});
   expect(Object.fromEntries(answers.map(({ route, status }) => [route, status]))).toEqual(ROUTES);
+});
+
+it.each([
+  ['committed', { committed: null, latest: 3, lag: null }],
+  ['earliest', { committed: 1, latest: 3, lag: null }],
+  ['latest', { committed: 1, latest: null, lag: null }],
+  ['reader', { committed: 1, latest: 3, lag: 2, failures: null }],
+] as const)('the report on Kafka names the part that does not answer: %s', async (part, answered) => {
+  const paths = {
+    committed: '/kafka/committed',
+    earliest: '/kafka/offsets/earliest',
+    latest: '/kafka/offsets/latest',
+  };
+  if (part === 'reader') await client.trouble({ 'kafka-source': 'hang' });
+  else silentPath = paths[part];
+  try {
+    const response = await stack.fetch('/v1/admin/kafka', { headers: { authorization: `Bearer ${KEY}` } });
+    const { partitions } = (await response.json()) as { partitions: unknown[] };
+    expect([response.status, partitions]).toEqual([
+      200,
+      [expect.objectContaining({ ...answered, unanswered: [part] })],
+    ]);
+  } finally {
+    silentPath = undefined;
+    await client.trouble({});
+  }
 });
 
 const CELLS = (Object.keys(TABLE) as TroubledPeer[]).flatMap((peer) =>

@@ -51,7 +51,7 @@ const regionOf = (isolate: number) =>
 /**
  * Turns a recording into the module `Trace`: the steps that the model has to take, and the constants of that run.
  *
- * What left no trace in the protocol is left out: a sync whose answer nobody took in, the second answer to a sync, a push
+ * What left no trace in the protocol is left out: a sync whose answer no mirror applied, the second answer to a sync, a push
  * that was lost, a pass that was never closed, and all of a read but its beginning and end where it was not answered.
  */
 export function moduleOf(seed: number, lines: readonly Line[]): string {

@@ -1,4 +1,4 @@
-import { type Clock, invalidate, isValid, newClock, SLOTS_PER_BLOCK } from '../../src/cache/clock/clock.ts';
+import { type Clock, invalidate, isValid, newClock } from '../../src/cache/clock/clock.ts';
 import { applyDelta, encodeDelta } from '../../src/cache/clock/delta.ts';
 
 /**
@@ -14,10 +14,11 @@ export type Fault =
   | 'join-earlier-sync'
   | 'acknowledge-early';
 
-const SLOT = 7;
+/** The hash of the key's tag. */
+const TAG = 7;
 const COMMITS = 2;
 
-/** What a clock knows of the one slot. */
+/** What a clock knows of the one tag. */
 interface Known {
   readonly seq: number;
   readonly version: number;
@@ -213,7 +214,7 @@ function readerSteps(world: World, index: number, fault: Fault | undefined): Ste
     }
     case 3: {
       const { entry } = world;
-      const hit = entry !== null && isValid(clockOf(mirror), { epoch: 'e', stamp: entry.stamp }, [SLOT]);
+      const hit = entry !== null && isValid(clockOf(mirror), { epoch: 'e', stamp: entry.stamp }, [TAG]);
       const value = hit ? entry.value : world.committed;
       const verdict = value < reader.floor ? 'VIOLATION: ' : '';
       return [
@@ -232,25 +233,23 @@ function with_<T>(list: readonly T[], index: number, value: T): T[] {
   return list.map((item, at) => (at === index ? value : item));
 }
 
-/** The real rules on a clock of one slot; results are remembered, because a clock has 65,536 slots to walk. */
-const scratch: Clock = newClock('e');
+/** The real rules on a clock with one tag. Results are remembered, because each clock takes memory of its own. */
 const syncs = new Map<string, Known>();
 
 function clockOf({ seq, version }: Known): Clock {
-  scratch.seq = seq;
-  // Set and not raised: the next world's version may be lower.
-  scratch.changed[SLOT] = version;
-  scratch.newestOfBlock[Math.floor(SLOT / SLOTS_PER_BLOCK)] = version;
-  return scratch;
+  const clock = newClock('e');
+  if (version > 0) clock.changed.add(version, TAG);
+  clock.seq = seq;
+  return clock;
 }
 
 function known(clock: Clock): Known {
-  return { seq: clock.seq, version: clock.changed[SLOT] ?? 0 };
+  return { seq: clock.seq, version: clock.changed.newestSeqOf(TAG) };
 }
 
 function raisedBy(root: Known): Known {
   const clock = clockOf(root);
-  invalidate(clock, [SLOT]);
+  invalidate(clock, [TAG]);
   return known(clock);
 }
 
@@ -261,7 +260,7 @@ function synced(mirror: Known, root: Known): Known {
   if (before !== undefined) return before;
   const delta = encodeDelta(clockOf(root), Math.min(mirror.seq, root.seq));
   const clock = clockOf(mirror);
-  applyDelta(clock, root.seq, delta);
+  applyDelta(clock, delta);
   const after = known(clock);
   syncs.set(identity, after);
   return after;

@@ -13,6 +13,7 @@ export interface Fault {
 const ROOT = join(import.meta.dirname, '../..');
 const READ_THROUGH = 'src/cache/read-through.ts';
 const CLOCK = 'src/cache/clock/clock.ts';
+const DELTA = 'src/cache/clock/delta.ts';
 const FOLLOWER = 'src/cache/clock/follower.ts';
 const MIRROR = 'src/cache/clock/mirror.ts';
 
@@ -45,13 +46,41 @@ export const FAULTS: readonly Fault[] = [
     'ports.context.keepAlive(Promise.resolve(tier.put(request.key, entry)));',
     'ports.context.keepAlive(Promise.resolve(tier.put(request.key, { ...entry, stamp: ports.follower.mirror.clock.seq })));',
   ),
-  fault('a version is overwritten instead of raised', MANY, CLOCK, '  if (seq <= current) return;\n', ''),
+  fault(
+    'a late delta lowers the version of a tag',
+    MANY,
+    DELTA,
+    'if (seq > clock.seq) changed.add(seq, tag);',
+    'changed.add(seq, tag);',
+  ),
+  fault(
+    'an entry is judged that is older than what the clock remembers',
+    FEW,
+    CLOCK,
+    '  if (entry.stamp < changed.floorSeq) return false;\n',
+    '',
+  ),
+  fault(
+    'a full memory forgets without saying so',
+    FEW,
+    'src/cache/clock/changed-tags.ts',
+    '    this.#floorSeq = seq;\n',
+    '',
+  ),
+  fault('a delta that was cut says that it is complete', FEW, DELTA, '      sinceSeq = change.seq;\n', ''),
+  fault(
+    'a mirror does not notice that a delta begins after what it knows',
+    FEW,
+    DELTA,
+    '  if (clock.seq < delta.sinceSeq) changed.forgetUpTo(delta.sinceSeq);\n',
+    '',
+  ),
   fault(
     'a late change is dropped because a later one was seen',
     FEW,
     CLOCK,
-    'for (const slot of slots) raise(clock, slot, seq);',
-    'for (const slot of slots) if ((clock.changed[slot] ?? 0) < clock.seq - 2) raise(clock, slot, seq);',
+    'for (const tag of tags) clock.changed.add(seq, tag);',
+    'for (const tag of tags) if (clock.changed.newestSeqOf(tag) < clock.seq - 2) clock.changed.add(seq, tag);',
   ),
   {
     name: 'the invalidation goes before the commit',
@@ -119,15 +148,15 @@ export const FAULTS: readonly Fault[] = [
     'the second invalidation of one request is dropped',
     FEW,
     CLOCK,
-    'for (const slot of slots) raise(clock, slot, seq);',
-    'for (const slot of slots.slice(0, 1)) raise(clock, slot, seq);',
+    'for (const tag of tags) clock.changed.add(seq, tag);',
+    'for (const tag of tags.slice(0, 1)) clock.changed.add(seq, tag);',
   ),
   fault(
     'a negative entry lacks the tag of what would make it appear',
     FEW,
     READ_THROUGH,
-    'slotsOf([...tags, ...purgeTags(view, purgeKey)])',
-    'slotsOf([...(value === null ? [] : tags), ...purgeTags(view, purgeKey)])',
+    'tagHashes([...tags, ...purgeTags(view, purgeKey)])',
+    'tagHashes([...(value === null ? [] : tags), ...purgeTags(view, purgeKey)])',
   ),
   fault(
     'waiters of a filler are served an older value',
@@ -223,9 +252,9 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'a delta leaves out the oldest change',
     FEW,
-    'src/cache/clock/delta.ts',
-    'if (version <= since) continue;',
-    'if (version <= since + 1) continue;',
+    DELTA,
+    'changed.newestFirst(sinceSeq)',
+    'changed.newestFirst(sinceSeq + 1)',
   ),
 ];
 

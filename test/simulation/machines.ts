@@ -1,6 +1,8 @@
 import { EndedEpochs, InvalidatedChanges } from '../../src/cache/as-of.ts';
-import { type Clock, newClock, raise } from '../../src/cache/clock/clock.ts';
+import type { ClockLimits } from '../../src/cache/clock/changed-tags.ts';
+import { type Clock, newClock } from '../../src/cache/clock/clock.ts';
 import { ClockFollower } from '../../src/cache/clock/follower.ts';
+import { Horizon } from '../../src/cache/clock/horizon.ts';
 import type { ClockParent } from '../../src/cache/clock/mirror.ts';
 import { RegionClock } from '../../src/cache/clock/region.ts';
 import { RegionHedge } from '../../src/cache/clock/region-hedge.ts';
@@ -18,16 +20,30 @@ const keepAlive = () => undefined;
 /** As the relay's object has it. */
 const ALARM_MS = 2_000;
 
+/** How much the clocks of a world remember. */
+export interface Memory {
+  readonly limits: ClockLimits;
+  readonly horizonMs: number;
+}
+
+interface Invalidation {
+  readonly seq: number;
+  readonly atMs: number;
+  readonly tags: readonly number[];
+}
+
 /** The root's object: its disk outlives it, and what was being asked of it does not. */
 export class RootMachine extends Machine {
   clock: RootClock;
-  readonly #ports: Omit<RootPorts, 'save' | 'keepAlive'>;
-  #disk: { epoch: string; seq: number; changed: Map<number, number> };
+  readonly #ports: Omit<RootPorts, 'save' | 'forget' | 'keepAlive'>;
+  readonly #memory: Memory;
+  #disk: { epoch: string; floorSeq: number; invalidations: Invalidation[] };
 
-  constructor(ports: Omit<RootPorts, 'save' | 'keepAlive'>) {
+  constructor(ports: Omit<RootPorts, 'save' | 'forget' | 'keepAlive'>, memory: Memory) {
     super('root');
     this.#ports = ports;
-    this.#disk = { epoch: 'e1', seq: 0, changed: new Map() };
+    this.#memory = memory;
+    this.#disk = { epoch: 'e1', floorSeq: 0, invalidations: [] };
     this.clock = this.#load();
   }
 
@@ -42,20 +58,30 @@ export class RootMachine extends Machine {
 
   /** Its storage is lost: it begins anew, with another epoch. */
   reset(): void {
-    this.#disk = { epoch: `e${this.life + 1}`, seq: 0, changed: new Map() };
+    this.#disk = { epoch: `e${this.life + 1}`, floorSeq: 0, invalidations: [] };
     this.restart();
   }
 
+  /** As `ClockStore` does it. */
   #load(): RootClock {
-    const { epoch, seq, changed } = this.#disk;
-    const clock: Clock = newClock(epoch);
-    clock.seq = seq;
-    for (const [slot, version] of changed) raise(clock, slot, version);
-    const save = (newSeq: number, slots: readonly number[]) => {
-      this.#disk.seq = newSeq;
-      for (const slot of slots) this.#disk.changed.set(slot, newSeq);
+    const { epoch, floorSeq, invalidations } = this.#disk;
+    const horizon = new Horizon(this.#memory.horizonMs);
+    const clock: Clock = newClock(epoch, this.#memory.limits);
+    clock.seq = floorSeq;
+    clock.changed.forgetUpTo(floorSeq);
+    for (const { seq, atMs, tags } of invalidations) {
+      clock.seq = seq;
+      for (const tag of tags) clock.changed.add(seq, tag);
+      horizon.note(seq, atMs);
+    }
+    const save = (seq: number, tags: readonly number[], atMs: number) => {
+      this.#disk.invalidations.push({ seq, atMs, tags });
     };
-    return new RootClock(clock, `life ${this.life}`, { ...this.#ports, save, keepAlive });
+    const forget = (floor: number) => {
+      this.#disk.floorSeq = floor;
+      this.#disk.invalidations = this.#disk.invalidations.filter(({ seq }) => seq > floor);
+    };
+    return new RootClock(clock, horizon, `life ${this.life}`, { ...this.#ports, save, forget, keepAlive });
   }
 }
 
@@ -63,9 +89,9 @@ export class RegionMachine extends Machine {
   clock: RegionClock;
   readonly #make: () => RegionClock;
 
-  constructor(region: Region, root: ClockParent, time: Time) {
+  constructor(region: Region, root: ClockParent, time: Time, { limits }: Memory) {
     super(region);
-    this.#make = () => new RegionClock(region, root, time, keepAlive);
+    this.#make = () => new RegionClock(region, root, time, keepAlive, limits);
     this.clock = this.#make();
   }
 
@@ -88,11 +114,12 @@ export class IsolateMachine extends Machine {
   regionHedge: RegionHedge;
 
   /** @param waitsForSilent whether each reader waits for a clock that was silent before. */
-  constructor(name: string, region: RegionMachine, time: Time, waitsForSilent: boolean) {
+  constructor(name: string, region: RegionMachine, time: Time, waitsForSilent: boolean, { limits }: Memory) {
     super(name);
     this.region = region;
     this.time = time;
-    this.#newFollower = () => (waitsForSilent ? new ClockFollower(time, 0) : new ClockFollower(time));
+    const options = waitsForSilent ? { silentMs: 0, limits } : { limits };
+    this.#newFollower = () => new ClockFollower(time, options);
     this.follower = this.#newFollower();
     this.regionHedge = new RegionHedge(time);
   }
@@ -136,7 +163,7 @@ export class RelayMachine extends Machine {
   readonly #ports: SweeperPorts;
   readonly #scheduler: Scheduler;
   #alarm = false;
-  #armedAgain = false;
+  #armedAgain = true;
 
   constructor(ports: SweeperPorts, scheduler: Scheduler) {
     super('relay');
@@ -147,6 +174,7 @@ export class RelayMachine extends Machine {
 
   override restart(): void {
     super.restart();
+    this.#armedAgain = true;
     this.sweeper = new Sweeper(this.#ports);
   }
 
@@ -162,9 +190,10 @@ export class RelayMachine extends Machine {
 
   async #ring(): Promise<void> {
     this.#alarm = false;
+    const armedAgain = this.#armedAgain;
     this.#armedAgain = false;
     const relayed = await Promise.race([this.sweeper.sweep(), this.gone.then(() => 1)]).catch(() => 1);
-    if ((relayed > 0 || this.#armedAgain) && !this.#alarm) this.#setAlarm();
+    if ((relayed > 0 || armedAgain || this.#armedAgain) && !this.#alarm) this.#setAlarm();
   }
 }
 

@@ -1,6 +1,8 @@
+import { CLOCK_LIMITS } from '../../src/cache/clock/changed-tags.ts';
 import type { CachePolicy, ConsistencyLevel, TierName } from '../../src/define/cache-policy.ts';
 import { cachePolicy } from '../../src/define/cache-policy.ts';
 import { type Random, seededRandom } from '../../src/platform/random.ts';
+import type { Memory } from './machines.ts';
 import type { Hang, NetworkFaults } from './network.ts';
 import type { Change } from './origin.ts';
 
@@ -58,6 +60,8 @@ export interface Plan {
    * late and out of order, and more readers wait behind each other.
    */
   readonly hedgesRegions: boolean;
+  /** What the clocks remember. In most worlds it is so little that entries outlive it. */
+  readonly memory: Memory;
   readonly steps: readonly Step[];
 }
 
@@ -80,6 +84,13 @@ const LONG_CUT_MS = 10_000;
 const HEDGED_EVERY = 3;
 /** Hangs have draws of their own, so that the rest of a plan does not depend on them. */
 const HANGS_BASIS = 0x2c1b_3c6d;
+/** Taken in turn, so that they take no draw either. */
+const MEMORIES: readonly Memory[] = [
+  { limits: CLOCK_LIMITS, horizonMs: 600_000 },
+  { limits: { tagsMax: 24, tagsPerSyncMax: 4 }, horizonMs: 600_000 },
+  { limits: { tagsMax: 400, tagsPerSyncMax: 3 }, horizonMs: 600_000 },
+  { limits: { tagsMax: 64, tagsPerSyncMax: 400 }, horizonMs: 6_000 },
+];
 /** Most steps fall together, where they can race. */
 const BURSTS = 7;
 const BURST_MS = 400;
@@ -117,6 +128,7 @@ export function planOf(seed: number): Plan {
   return {
     seed,
     hedgesRegions: seed % HEDGED_EVERY === 0,
+    memory: MEMORIES[seed % MEMORIES.length] as Memory,
     policies: Object.fromEntries(KEYS.map((key) => [key, policyOf(random)])),
     network,
     kvLagMsMax: random() < 0.5 ? 60_000 : 180_000,

@@ -1,8 +1,8 @@
 import { loadAsOf } from '../../src/cache/as-of.ts';
 import { formatToken, parseToken, type Token } from '../../src/cache/clock/clock.ts';
 import type { ClockParent, SyncRequest } from '../../src/cache/clock/mirror.ts';
-import { slotsOf } from '../../src/cache/clock/slots.ts';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
+import { hashesToInvalidate } from '../../src/cache/entry.ts';
 import type { FillGatePort } from '../../src/cache/fill-gate.ts';
 import { type CachedAnswer, type Consistency, readThrough } from '../../src/cache/read-through.ts';
 import type { Loaded } from '../../src/define/view.ts';
@@ -65,29 +65,32 @@ export class World {
     this.#chance = new Chance(plan.seed, scheduler);
     this.#network = new Network(scheduler, this.#chance, plan.network);
     this.#tiers = new SharedTiers(scheduler, this.#chance, plan.kvLagMsMax);
-    this.#root = new RootMachine({
-      time: this.#timeOf('root'),
-      push: async (region, pushed) => {
-        const to = this.#region(region);
-        const push = this.#recorder.nextId();
-        this.#recorder.note(() => ({
-          do: 'push',
-          push,
-          to: region,
-          since: pushed.sinceSeq,
-          at: momentOf(pushed),
-        }));
-        const receive = () => {
-          this.#recorder.note(() => ({ do: 'pushed', push }));
-          this.log(() => `${region} is pushed ${formatToken(pushed)}, from ${pushed.sinceSeq}`);
-          to.clock.receive(pushed);
-        };
-        if (this.#chance.happens('push', plan.network.pushLoss)) throw new Error('The push was lost.');
-        await this.#network.call(this.#root, to, receive, true);
+    this.#root = new RootMachine(
+      {
+        time: this.#timeOf('root'),
+        push: async (region, pushed) => {
+          const to = this.#region(region);
+          const push = this.#recorder.nextId();
+          this.#recorder.note(() => ({
+            do: 'push',
+            push,
+            to: region,
+            since: pushed.sinceSeq,
+            at: momentOf(pushed),
+          }));
+          const receive = () => {
+            this.#recorder.note(() => ({ do: 'pushed', push }));
+            this.log(() => `${region} is pushed ${formatToken(pushed)}, from ${pushed.sinceSeq}`);
+            to.clock.receive(pushed);
+          };
+          if (this.#chance.happens('push', plan.network.pushLoss)) throw new Error('The push was lost.');
+          await this.#network.call(this.#root, to, receive, true);
+        },
+        heartbeat: async () =>
+          await this.#network.call(this.#root, this.#relay, () => this.#relay.sweeper.heartbeat()),
       },
-      heartbeat: async () =>
-        await this.#network.call(this.#root, this.#relay, () => this.#relay.sweeper.heartbeat()),
-    });
+      plan.memory,
+    );
     this.#relay = new RelayMachine(
       {
         relay: () => this.#relayPorts(),
@@ -127,6 +130,7 @@ export class World {
             },
           },
           this.#timeOf(name),
+          plan.memory,
         );
         return [name, region];
       }),
@@ -137,7 +141,13 @@ export class World {
       Array.from({ length: ISOLATES_A_REGION }, () => this.#region(region)),
     ).map(
       (region, n) =>
-        new IsolateMachine(`isolate ${n}`, region, this.#timeOf(`isolate ${n}`), !plan.hedgesRegions),
+        new IsolateMachine(
+          `isolate ${n}`,
+          region,
+          this.#timeOf(`isolate ${n}`),
+          !plan.hedgesRegions,
+          plan.memory,
+        ),
     );
     this.#gates = new Map(
       KEYS.map((key) => [key, new GateMachine(key, this.#timeOf(`gate of ${key}`), scheduler)]),
@@ -276,7 +286,7 @@ export class World {
   }
 
   #invalidate(tags: readonly string[]): Token {
-    const token = this.#root.clock.invalidate(slotsOf(tags));
+    const token = this.#root.clock.invalidate(hashesToInvalidate(tags));
     this.#recorder.note(() => ({ do: 'invalidate', tags: [...new Set(tags)], at: token }));
     this.log(() => `the root invalidates ${[...new Set(tags)].join(', ')}: ${formatToken(token)}`);
     return token;

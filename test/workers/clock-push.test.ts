@@ -17,7 +17,7 @@ it('a region learns of an invalidation from the push alone, without a sync', asy
   await ask(0);
   const syncs = vi.spyOn(TagClock.prototype, 'sync');
   const pushes = vi.spyOn(TagClock.prototype, 'receive');
-  const token = await env.TAG_CLOCK.getByName('root').invalidate([21]);
+  const token = await env.TAG_CLOCK.getByName('root').invalidateTags([21]);
   // Nobody asks meanwhile: what the region learns now, it has been told.
   await expect.poll(() => pushes.mock.settledResults.length).toBeGreaterThan(0);
   expect(pushes.mock.calls.map(([{ seq }]) => seq)).toContain(token.seq);

@@ -5,7 +5,7 @@ import { COLO_ORIGIN, type ColoCache, ColoTier } from '../../src/cache/tiers/col
 const ENTRY: Entry = {
   body: '{"sku":"85123A","description":"Körbchen"}',
   etag: '"0123"',
-  slots: [1, 65_535],
+  tagHashes: [1, 65_535],
   epoch: 'e',
   stamp: 7,
   filledAt: 1_000_000.5,
@@ -78,7 +78,7 @@ describe("the data centre's tier", () => {
     ['no JSON', '<html>'],
     ['nothing', ''],
     ['other JSON', '{"body":1}'],
-    ['a slot that no clock has', JSON.stringify({ ...ENTRY, slots: [65_536] })],
+    ['a number that is no hash', JSON.stringify({ ...ENTRY, tagHashes: [2 ** 32] })],
     ['a missing stamp', JSON.stringify({ ...ENTRY, stamp: undefined })],
   ])('misses if %s is stored under the key', async (what, body) => {
     const key = `garbage/${what}`;

@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import type { FoldableEvent } from '../../src/features/fold.ts';
 import { shardOf } from '../../src/features/shards.ts';
 
-const NOW = Date.UTC(2026, 10, 23, 12);
+const DAY_MS = 86_400_000;
+/** Noon of today: a shard keeps what reads as of its own day need. */
+const NOW = (Math.floor(Date.now() / DAY_MS) + 0.5) * DAY_MS;
 const CUSTOMER = '17850';
 const SHARD = shardOf('customer', CUSTOMER);
 
@@ -15,7 +17,7 @@ function purchaseOf(
   customerId: string | null = CUSTOMER,
 ): FoldableEvent {
   const data = { invoice: 'A', sku, quantity: 2, unitPrice: 1.5, customerId, country: 'UK' };
-  return { seq, type: 'shop.purchase.v1', occurredAt: NOW - daysAgo * 86_400_000, data };
+  return { seq, type: 'shop.purchase.v1', occurredAt: NOW - daysAgo * DAY_MS, data };
 }
 
 describe('a feature shard', () => {
@@ -39,7 +41,7 @@ describe('a feature shard', () => {
       items: {
         value: [
           { item: 'A', count: 2, lastAt: NOW },
-          { item: 'B', count: 1, lastAt: NOW - 40 * 86_400_000 },
+          { item: 'B', count: 1, lastAt: NOW - 40 * DAY_MS },
         ],
       },
     });

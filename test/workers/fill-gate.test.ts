@@ -12,7 +12,7 @@ const LEASE_MS = 400;
 const SLACK_MS = 1_000;
 
 function entryAt(stamp: number): Entry {
-  return { body: `{"stamp":${stamp}}`, etag: '"x"', slots: [1, 2], epoch: 'e', stamp, filledAt: 1_000 };
+  return { body: `{"stamp":${stamp}}`, etag: '"x"', tagHashes: [1, 2], epoch: 'e', stamp, filledAt: 1_000 };
 }
 
 function gateOf(key: string): FillGatePort {
@@ -47,7 +47,7 @@ describe('the gate of a key', () => {
     expect(verdicts.filter(({ verdict }) => verdict === 'fill')).toHaveLength(1);
     const values = verdicts.filter((given) => given.verdict === 'value');
     expect(values).toHaveLength(999);
-    expect(values.every(({ entry }) => entry.stamp === 5 && entry.slots.length === 2)).toBe(true);
+    expect(values.every(({ entry }) => entry.stamp === 5 && entry.tagHashes.length === 2)).toBe(true);
   });
 
   it('carries single flights of real callers: one read for all', async () => {
@@ -172,7 +172,7 @@ describe('the gate of a key', () => {
       await expect(object.enter({ epoch: '', minStamp: 0 }, LEASE_MS)).rejects.toThrow();
       await expect(object.enter({ epoch: 'e', minStamp: -1 }, LEASE_MS)).rejects.toThrow();
       await expect(object.enter(NEED, 3_600_000)).rejects.toThrow();
-      await expect(object.complete('nobody', { ...entryAt(5), slots: [-1] })).rejects.toThrow();
+      await expect(object.complete('nobody', { ...entryAt(5), tagHashes: [-1] })).rejects.toThrow();
     });
     expect(await stub.enter(NEED, LEASE_MS)).toMatchObject({ verdict: 'fill' });
   });

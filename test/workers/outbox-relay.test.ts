@@ -1,6 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
+import { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
 
 /** No database listens in these tests, so every sweep fails: what has to hold then is that none is forgotten. */
 
@@ -25,5 +26,41 @@ it('is armed by a failing sweep, and reports the failure to the caller', async (
   await runInDurableObject(relay, async (object, state) => {
     await expect(object.sweep()).rejects.toThrow();
     expect(await state.storage.getAlarm()).not.toBeNull();
+  });
+});
+
+it('rings once more after an alarm that may have come before the commit of a caller', async () => {
+  const relay = env.OUTBOX_RELAY.getByName('third');
+  await runInDurableObject(relay, async (_, state) => {
+    const instance = () =>
+      new OutboxRelay(state, env, {
+        relay: () => ({
+          readPending: async () => ({ changes: [], isFull: false, newestId: undefined }),
+          invalidate: async () => ({ epoch: 'e', seq: 1 }),
+          publish: async () => undefined,
+          markRelayed: async () => undefined,
+        }),
+        isRefused: () => false,
+        openPass: async () => async () => undefined,
+      });
+    /** The alarm fires and finds nothing; whether another one follows. */
+    const ring = async (object: OutboxRelay) => {
+      await state.storage.deleteAlarm();
+      await object.alarm();
+      return (await state.storage.getAlarm()) !== null;
+    };
+    const object = instance();
+    await object.arm();
+    await object.arm();
+    expect(await ring(object)).toBe(true);
+    expect(await ring(object)).toBe(false);
+    await object.arm();
+    expect(await ring(object)).toBe(false);
+    // What an evicted instance was told, the next one does not know.
+    await object.arm();
+    await object.arm();
+    const next = instance();
+    expect(await ring(next)).toBe(true);
+    expect(await ring(next)).toBe(false);
   });
 });

@@ -1,8 +1,12 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { beforeEach, describe, expect, it } from 'vitest';
-import { newClock } from '../../src/cache/clock/clock.ts';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { migrate } from '../../durable-objects/sqlite-migrations.ts';
+import { MIGRATIONS } from '../../durable-objects/tag-clock/migrations.ts';
+import { ClockStore } from '../../durable-objects/tag-clock/store.ts';
+import { isValid, newClock } from '../../src/cache/clock/clock.ts';
 import { applyDelta } from '../../src/cache/clock/delta.ts';
+import { Horizon } from '../../src/cache/clock/horizon.ts';
 import { clockAt } from '../../src/cache/clock/wire.ts';
 
 const WHOLE = { epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined };
@@ -18,7 +22,7 @@ beforeEach(async () => {
 async function mirror() {
   const answer = await clockAt(root()).sync(WHOLE);
   const clock = newClock(answer.epoch);
-  applyDelta(clock, answer.seq, answer.delta);
+  applyDelta(clock, answer);
   return clock;
 }
 
@@ -26,8 +30,10 @@ it('exists only under its name and those of the regions: any other would be a se
   for (const stub of [env.TAG_CLOCK.getByName('rooot'), env.TAG_CLOCK.get(env.TAG_CLOCK.newUniqueId())])
     await runInDurableObject(stub, async (clock, state) => {
       await expect(clock.sync(WHOLE)).rejects.toThrow(/There is no tag clock/);
-      await expect(clock.invalidate([1])).rejects.toThrow(/There is no tag clock/);
-      const tables = state.storage.sql.exec(`select name from sqlite_master where name = 'slots'`).toArray();
+      await expect(clock.invalidateTags([1])).rejects.toThrow(/There is no tag clock/);
+      const tables = state.storage.sql
+        .exec(`select name from sqlite_master where name = 'invalidations'`)
+        .toArray();
       expect(tables).toEqual([]);
     });
 });
@@ -35,56 +41,132 @@ it('exists only under its name and those of the regions: any other would be a se
 describe('the root clock', () => {
   it('raises its counter once a call, and sends mirrors the changes that they lack', async () => {
     const clock = root();
-    const first = await clock.invalidate([1, 2, 3]);
-    const second = await clock.invalidate([2]);
+    const first = await clock.invalidateTags([1, 2, 3]);
+    const second = await clock.invalidateTags([2]);
     expect(second).toEqual({ epoch: first.epoch, seq: first.seq + 1 });
     const since = await clockAt(clock).sync({ ...WHOLE, epoch: first.epoch, sinceSeq: first.seq });
-    expect(since.delta.byteLength).toBeLessThan(8);
+    expect(since.changes.byteLength).toBe(6);
     const known = await mirror();
-    expect([known.changed[1], known.changed[2], known.changed[3]]).toEqual([1, 2, 1]);
+    expect([1, 2, 3].map((tag) => known.changed.newestSeqOf(tag))).toEqual([1, 2, 1]);
   });
 
   it('has its whole state again after an eviction', async () => {
     const clock = root();
-    const slots = Array.from({ length: 333 }, (_, index) => index * 7);
-    const token = await clock.invalidate(slots);
+    const tags = Array.from({ length: 333 }, (_, index) => index * 7);
+    const token = await clock.invalidateTags(tags);
     await evictDurableObject(clock);
     const known = await mirror();
     expect(known.epoch).toBe(token.epoch);
     expect(known.seq).toBe(token.seq);
-    expect(slots.every((slot) => known.changed[slot] === token.seq)).toBe(true);
-    expect(await root().invalidate([1])).toEqual({ epoch: token.epoch, seq: token.seq + 1 });
+    expect(tags.every((tag) => known.changed.newestSeqOf(tag) === token.seq)).toBe(true);
+    expect(await root().invalidateTags([1])).toEqual({ epoch: token.epoch, seq: token.seq + 1 });
   });
 
-  it('sends a mirror of another epoch the whole clock', async () => {
+  it('sends a mirror of another epoch all that it remembers', async () => {
     const clock = root();
-    await clock.invalidate([9]);
+    await clock.invalidateTags([9]);
     const answer = await clockAt(clock).sync({ ...WHOLE, epoch: 'another', sinceSeq: 1_000 });
     const known = newClock(answer.epoch);
-    applyDelta(known, answer.seq, answer.delta);
-    expect(known.changed[9]).toBe(1);
+    applyDelta(known, answer);
+    expect(known.changed.newestSeqOf(9)).toBe(1);
   });
 
-  it('refuses an invalid slot, and stays unchanged', async () => {
+  it('refuses what is not the hash of a tag, and stays unchanged', async () => {
     const clock = root();
-    await clock.invalidate([1]);
+    await clock.invalidateTags([1]);
     // Inside the object: a rejection that crosses the call is reported a second time by the test runtime.
     await runInDurableObject(clock, async (object) => {
-      await expect(object.invalidate([2, 65_536])).rejects.toThrow(/is not a slot/);
-      await expect(object.invalidate([1.5])).rejects.toThrow(/is not a slot/);
+      await expect(object.invalidateTags([2, 2 ** 32])).rejects.toThrow(/is not the hash of a tag/);
+      await expect(object.invalidateTags([1.5])).rejects.toThrow(/is not the hash of a tag/);
     });
     const known = await mirror();
     expect(known.seq).toBe(1);
-    expect(known.changed[2]).toBe(0);
+    expect(known.changed.newestSeqOf(2)).toBe(0);
   });
 
   it('has exactly its acknowledged state on disk', async () => {
     const clock = root();
-    await Promise.all(Array.from({ length: 20 }, (_, index) => clock.invalidate([index, 100])));
+    await Promise.all(Array.from({ length: 20 }, (_, index) => clock.invalidateTags([index, 100])));
     const rows = await runInDurableObject(clock, (_, state) =>
-      state.storage.sql.exec('select slot, seq from slots order by slot').toArray(),
+      state.storage.sql.exec('select seq, hex(tags) as tags from invalidations order by seq').toArray(),
     );
-    expect(rows).toHaveLength(21);
-    expect(rows.at(-1)).toEqual({ slot: 100, seq: 20 });
+    expect(rows).toHaveLength(20);
+    expect(rows.map(({ seq }) => seq)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
+    expect(rows.filter(({ tags }) => String(tags).endsWith('64000000'))).toHaveLength(20);
+  });
+});
+
+/** A scratch object's storage, with a count of what is asked of it. The platform charges for rows read and written. */
+async function withStorage(
+  test: (storage: DurableObjectStorage, rows: () => { read: number; written: number }) => void,
+) {
+  const stub = env.TAG_CLOCK.getByName(`scratch ${crypto.randomUUID()}`);
+  await runInDurableObject(stub, (_, { storage }) => {
+    let cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+    const exec = storage.sql.exec.bind(storage.sql);
+    vi.spyOn(storage.sql, 'exec').mockImplementation((...asked) => {
+      const cursor = exec(...asked);
+      cursors.push(cursor);
+      return cursor as never;
+    });
+    const rows = () => {
+      const count = {
+        read: cursors.reduce((sum, { rowsRead }) => sum + rowsRead, 0),
+        written: cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, 0),
+      };
+      cursors = [];
+      return count;
+    };
+    test(storage, rows);
+  });
+}
+
+describe('the storage of the root clock', () => {
+  const horizon = () => new Horizon(1_000);
+  const tagsOf = (seq: number) => Array.from({ length: 300 }, (_, index) => seq * 1_000 + index);
+
+  it('costs one row written an invalidation, whatever its tags, and one more when it is forgotten', async () => {
+    await withStorage((storage, rows) => {
+      const store = new ClockStore(storage);
+      store.load(() => 'e', horizon());
+      rows();
+      for (let seq = 1; seq <= 100; seq += 1) store.save(seq, tagsOf(seq), seq);
+      // The look-up of the key.
+      expect(rows()).toEqual({ read: 100, written: 100 });
+      store.forget(90);
+      const { read, written } = rows();
+      expect(written).toBeLessThanOrEqual(91);
+      expect(read).toBeLessThanOrEqual(95);
+      new ClockStore(storage).load(() => 'never', horizon());
+      // The ten invalidations, the clock, the count of migrations.
+      expect(rows().read).toBeLessThanOrEqual(15);
+    });
+  });
+
+  it('brings back every change above the floor, and the floor', async () => {
+    await withStorage((storage) => {
+      const store = new ClockStore(storage);
+      store.load(() => 'e', horizon());
+      for (let seq = 1; seq <= 5; seq += 1) store.save(seq, [seq, 0xffff_ffff], seq);
+      store.forget(3);
+      const clock = new ClockStore(storage).load(() => 'never', horizon());
+      expect([clock.epoch, clock.seq, clock.changed.floorSeq]).toEqual(['e', 5, 3]);
+      expect([3, 4, 5, 0xffff_ffff].map((tag) => clock.changed.newestSeqOf(tag))).toEqual([0, 4, 5, 5]);
+      store.forget(5);
+      const empty = new ClockStore(storage).load(() => 'never', horizon());
+      expect([empty.seq, empty.changed.floorSeq]).toEqual([5, 5]);
+    });
+  });
+
+  it('of an earlier version keeps its epoch and its counter, and forgets what it cannot say in tags', async () => {
+    await withStorage((storage) => {
+      migrate(storage, MIGRATIONS.slice(0, 1));
+      storage.sql.exec(`insert into clock (id, epoch, seq) values (0, 'old', 41)`);
+      storage.sql.exec('insert into slots (slot, seq) values (7, 41), (8, 3)');
+      const clock = new ClockStore(storage).load(() => 'never', horizon());
+      expect([clock.epoch, clock.seq, clock.changed.floorSeq]).toEqual(['old', 41, 41]);
+      expect(isValid(clock, { epoch: 'old', stamp: 40 }, [])).toBe(false);
+      expect(isValid(clock, { epoch: 'old', stamp: 41 }, [7, 8])).toBe(true);
+    });
   });
 });

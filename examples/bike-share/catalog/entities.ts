@@ -39,7 +39,7 @@ export const dock = entity({
   write: { path: 'docks', body: z.strictObject({ state: z.enum(DOCK_STATES) }) },
 });
 
-/** Known by a UUID that the app makes. Riders come with their first ride; nobody writes them directly. */
+/** Known by a UUID that the app makes. A rider is inserted with the first ride; no client writes riders directly. */
 export const rider = entity({ name: 'rider', table: riders, key: riders.id });
 
 export const rideHistory = history({

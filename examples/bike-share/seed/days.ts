@@ -14,7 +14,7 @@ const HOMEWARD_SHARE = 0.4;
 const UNLOCKED_SHARE = 0.002;
 const UNLOCKED_MINUTES = 2_000;
 const REPORT_EVERY_MS = 6 * 3_600_000;
-/** Reports are made for this long before the end; older ones say nothing that anybody reads. */
+/** Reports are made for this long before the end; no view reads older ones. */
 const REPORTED_DAYS = 3;
 
 export type CityEvent = EventToSend & {

@@ -34,7 +34,7 @@ export function trainRideMinutes(rides: readonly Ride[], { seed }: { seed: numbe
   const heldOut = rows.slice(training.length);
   if (training.length < ROWS_MIN)
     throw new Error(
-      `There are ${rows.length} rides of riders who rode before: too few to train on, ${Math.ceil(ROWS_MIN / (1 - HELD_OUT_SHARE))} are needed.`,
+      `There are ${rows.length} rides of riders who rode before: too few to train on; at least ${Math.ceil(ROWS_MIN / (1 - HELD_OUT_SHARE))} are needed.`,
     );
   const network = trainNetwork(
     {

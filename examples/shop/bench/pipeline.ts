@@ -17,18 +17,21 @@ import { readOrExit } from '../../../scripts/command-line/run.ts';
 import { wholeNumberOf } from '../../../scripts/command-line/values.ts';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { SHOP } from '../test/served.ts';
+import { queueConsumers } from './bulk/queue-consumers.ts';
 import { watchMemory } from './pipeline/memory.ts';
 import { PlainInserts, preparePlainTables, tableNames } from './pipeline/plain-inserts.ts';
 import { Purchases, storable } from './pipeline/purchases.ts';
 
 /** Events of one request: the most that it may have. */
 const REQUEST_EVENTS = 1_000;
-/** Events of one plain transaction: as many as a batch of the queue's consumer has. */
+/** Events of one plain transaction: as many as a group of the queue's consumer has (queues/batch.ts). */
 const TRANSACTION_EVENTS = 2_000;
 const REQUESTS_AT_ONCE = 4;
 /** Events that are taken and not stored yet: the local queue keeps them in memory. */
 const WAITING_EVENTS_MAX = 40_000;
 const PLAIN_SECONDS = 15;
+const SINGLE_EVENTS = 3_000;
+const SINGLE_CONNECTIONS = 32;
 const INGEST_SECONDS = 5;
 const POLL_MS = 500;
 
@@ -59,6 +62,7 @@ try {
   const base = await runtime.unsafeGetDirectURL('millrace');
   const limits = [await plainRate()];
   const burst = await ingestRate(base);
+  const single = await singleRate(base);
   const sustained = await endToEndRate(base);
   limits.push(await plainRate());
   const limit = median(limits);
@@ -66,6 +70,9 @@ try {
     `plain inserts before and after: ${limits.map((rate) => rate.toFixed(0)).join(' and ')} events/s`,
   );
   console.log(`ingest (202): ${burst.toFixed(0)} events/s, ${(burst / limit).toFixed(2)} of the limit`);
+  console.log(
+    `single events (a request each, ${SINGLE_CONNECTIONS} at once), until stored, relayed and folded: ${single.rate.toFixed(0)} events/s in ${single.transactions} transactions for ${SINGLE_EVENTS} events`,
+  );
   console.log(
     `end to end, ${seconds} s: ${sustained.toFixed(0)} events/s, ${(sustained / limit).toFixed(2)} of the limit`,
   );
@@ -75,10 +82,11 @@ try {
 }
 
 function workerOn(database: DevDatabase) {
-  const consumer = { maxBatchSize: 5, maxBatchTimeout: 0, maxRetries: 100 };
   const worker = { ...millrace(database, 'dist/millrace', 'index.js'), name: 'millrace' };
-  const queueConsumers = { 'millrace-events': consumer, 'millrace-changes': consumer };
-  return convertV4MiniflareOptions({ inspectorPort: 0, workers: [{ ...worker, queueConsumers }] });
+  return convertV4MiniflareOptions({
+    inspectorPort: 0,
+    workers: [{ ...worker, queueConsumers: queueConsumers() }],
+  });
 }
 
 /** The limit, with as many transactions at once as there are requests. */
@@ -141,6 +149,26 @@ async function ingestRate(base: URL): Promise<number> {
   const rate = (taken / (performance.now() - startedAt)) * 1_000;
   await untilDone(base);
   return rate;
+}
+
+/** One request for each event, until all are stored, relayed and folded. */
+async function singleRate(base: URL): Promise<{ rate: number; transactions: number }> {
+  const client = neon(database.connectionString);
+  const transactions = async () => {
+    const [row] = await client`select count(distinct batch)::int as batches from millrace.events`;
+    return z.object({ batches: z.int() }).parse(row).batches;
+  };
+  const events = purchases.next(SINGLE_EVENTS);
+  const before = await transactions();
+  const startedAt = performance.now();
+  await Promise.all(
+    Array.from({ length: SINGLE_CONNECTIONS }, async () => {
+      for (let event = events.pop(); event !== undefined; event = events.pop()) await send(base, [event]);
+    }),
+  );
+  await untilDone(base);
+  const elapsedS = (performance.now() - startedAt) / 1_000;
+  return { rate: SINGLE_EVENTS / elapsedS, transactions: (await transactions()) - before };
 }
 
 /** Returns once everything that was sent is stored, relayed and folded. */

@@ -42,7 +42,14 @@ function measureCost(): void {
   const policy = cachePolicy();
   const requests = Array.from({ length: DEMAND_SETTINGS.keysMax }, (_, slot) => ({
     recipe: { view: 'product', key: `view/product/${slot}`, input: { slot }, policy },
-    entry: { body: '{}', etag: '""', slots: [slot, slot + 1, slot + 2], epoch: 'e', stamp: 0, filledAt: 0 },
+    entry: {
+      body: '{}',
+      etag: '""',
+      tagHashes: [slot, slot + 1, slot + 2],
+      epoch: 'e',
+      stamp: 0,
+      filledAt: 0,
+    },
   }));
   const rounds = 500;
   const answeredMs = timed(() => {

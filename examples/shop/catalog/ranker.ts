@@ -58,7 +58,7 @@ export interface CandidateProduct {
   readonly buyers_365d: number;
   /** Share (0 to 1) of the customers of the last 365 days that bought it on two days or more. */
   readonly repeat_rate: number;
-  /** Mean days between a customer's two purchases of it; 0 when nobody bought it twice. */
+  /** Mean days between a customer's two purchases of it; 0 if no customer bought it twice. */
   readonly gap_days: number;
   /** Days since its first sale. */
   readonly age_days: number;
@@ -114,7 +114,7 @@ interface ProductFacts {
 interface TableIndex {
   readonly products: ReadonlyMap<string, ProductFacts>;
   readonly neighbours: ReadonlyMap<string, readonly (readonly [string, number])[]>;
-  /** What a product has that is not in the table: nobody bought it lately. */
+  /** The facts of a product that is not in the table, because it has no recent sales. */
   readonly unknown: ProductFacts;
 }
 

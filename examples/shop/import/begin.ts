@@ -58,7 +58,7 @@ export async function beginAt(
   if (inDatabase === null) return newState(file.path, shiftToToday(latest, now()));
   if (latest + inDatabase > now()) throw inTheFuture(inDatabase, latest);
   reporter.notice(
-    `The database holds the first lines of this file, with times moved by ${days(inDatabase)}. The others are moved alike.`,
+    `The database holds the first lines of this file, with times moved by ${days(inDatabase)}. The other lines are moved by the same time.`,
   );
   return newState(file.path, inDatabase);
 }
@@ -123,7 +123,7 @@ function notMoved(lines: number | null): ImportError {
 
 function inTheFuture(shiftMs: number, latest: number): ImportError {
   return new ImportError(
-    `The database holds the first lines of this file with times moved by ${days(shiftMs)}. Moved alike, its last line would happen on ${new Date(latest + shiftMs).toISOString().slice(0, 10)}, which is in the future. Import into an empty shop (npm run dev -- --fresh --empty).`,
+    `The database holds the first lines of this file with times moved by ${days(shiftMs)}. Moved by the same time, its last line would happen on ${new Date(latest + shiftMs).toISOString().slice(0, 10)}, which is in the future. Import into an empty shop (npm run dev -- --fresh --empty).`,
   );
 }
 

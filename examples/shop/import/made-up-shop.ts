@@ -17,7 +17,7 @@ export interface ShopDatabase {
 
 export interface MadeUpDeps {
   readonly reporter: Pick<Reporter, 'notice'>;
-  /** Asks for a yes or no; null where nobody can be asked. */
+  /** Asks for a yes or no; null if there is no terminal. */
   readonly confirm: ((question: string) => Promise<boolean>) | null;
   /** Null where the environment names no database. */
   readonly database: () => ShopDatabase | null;
@@ -39,9 +39,11 @@ export async function meetMadeUpShop(
   { reporter, confirm, database }: MadeUpDeps,
 ): Promise<void> {
   if (events === 0 || choice === 'keep') return;
-  const found = `The database holds the made-up shop (${events.toLocaleString('en-US')} events). Its ids begin with ${MADE_UP_PREFIX}, so no customer or product is of both, but lists show both.`;
+  const found = `The database holds the made-up shop (${events.toLocaleString('en-US')} events). Its ids begin with ${MADE_UP_PREFIX}, so no customer or product mixes made-up and real rows, but lists show both.`;
   if (choice === 'ask' && confirm === null) {
-    reporter.notice(`${found} --made-up remove removes it first, and --made-up keep ends this warning.`);
+    reporter.notice(
+      `${found} --made-up remove removes it first; --made-up keep keeps it without this warning.`,
+    );
     return;
   }
   if (choice === 'ask' && !(await confirm?.(`${found} Remove it first?`))) return;
@@ -52,7 +54,7 @@ export async function meetMadeUpShop(
 async function databaseBehind(server: Server, database: ShopDatabase | null): Promise<ShopDatabase> {
   if (database === null)
     throw new ImportError(
-      'The made-up shop is removed by SQL, and no database is named: set DATABASE_URL (and DATABASE_ENDPOINT where it has one), or run the import beside npm run dev.',
+      'The made-up shop is removed by SQL, and no database is named: set DATABASE_URL (and DATABASE_ENDPOINT if the database has one), or run the import beside npm run dev.',
     );
   const [newest] = await database
     .query('select id from millrace.events where source = $1 order by seq desc limit 1', [SEED_SOURCE])
@@ -64,7 +66,7 @@ async function databaseBehind(server: Server, database: ShopDatabase | null): Pr
   const id = z.string().safeParse(newest?.['id']);
   if (id.success && answerOf(await server.find(SEED_SOURCE, id.data)) !== null) return database;
   throw new ImportError(
-    'The made-up shop cannot be removed: the database of DATABASE_URL or of .millrace/ is not the one that the server uses.',
+    'The made-up shop cannot be removed: the database of DATABASE_URL or of .millrace/ is not the one that the server uses. Set DATABASE_URL to that one.',
   );
 }
 
@@ -102,6 +104,6 @@ async function remove(
     if (page === null || page.state === 'done') break;
   }
   reporter.notice(
-    'The made-up shop is removed. The model still knows its products until it is trained anew.',
+    'The made-up shop is removed. Until you train the model again, its candidates include products of the made-up shop.',
   );
 }

@@ -81,7 +81,7 @@ export async function runImport(
   if (begun === null)
     return { ...base, kind: 'interrupted', state: recorded ?? newState(options.file, null) };
   if (begun.complete) return { ...base, kind: 'already_complete', state: begun, customers: begun.customers };
-  if (begun.acknowledged > 0) deps.reporter.notice(`Going on after line ${begun.acknowledged}.`);
+  if (begun.acknowledged > 0) deps.reporter.notice(`Resuming after line ${begun.acknowledged}.`);
   return await new Run({ file, stateFile, begun, options, deps, server }).send(stopping, () => halt.abort());
 }
 
@@ -95,7 +95,7 @@ function noticesOf({ now, reporter }: ImportDeps): ServerDeps['onRetry'] {
   return (reason, waitMs) => {
     if (now() - noticedAt < NOTICE_INTERVAL_MS) return;
     noticedAt = now();
-    reporter.notice(`${reason}; next try in ${(waitMs / 1000).toFixed(1)} s`);
+    reporter.notice(`${reason}; retrying in ${(waitMs / 1000).toFixed(1)} s`);
   };
 }
 

@@ -114,18 +114,18 @@ export class Server {
     const { url } = this.#endpoint;
     const live = await this.#request('health/live', { timeoutMs: FIRST_ANSWER_MS_MAX }).catch((error) => {
       throw new ImportError(
-        `Nothing answers at ${url.href} (${networkReason(error)}). Start the stack with "npm run dev", or name its address with --url.`,
+        `No server answers at ${url.href} (${networkReason(error)}). Start the stack with "npm run dev", or name its address with --url.`,
       );
     });
     if (live.status !== 200 || !z.object({ status: z.string() }).safeParse(parseJson(live.text)).success)
       throw new ImportError(
-        `What answers at ${url.href} is not Millrace: GET /health/live gives HTTP ${live.status}. Name the address with --url.`,
+        `The server at ${url.href} is not Millrace: GET /health/live answers HTTP ${live.status}. Name the address of Millrace with --url.`,
       );
     const counts = pipelinePath(source);
     const asked = await this.#request(counts, { timeoutMs: FIRST_ANSWER_MS_MAX }).catch(() => null);
     if (asked !== null && asked.status >= 400 && asked.status < 500 && !isTransient(asked.status))
       throw new ImportError(
-        `${url.href} refuses the API key: ${problemText(asked)} Its key is given by --key, by MILLRACE_KEY, or by the file .millrace/key of the stack.`,
+        `${url.href} refuses the API key: ${problemText(asked)} Give the key with --key or MILLRACE_KEY; npm run dev writes it to .millrace/key.`,
       );
     const counted = Counted.safeParse(parseJson(asked?.text ?? ''));
     return counted.success ? counted.data.events.stored : 0;
@@ -165,7 +165,7 @@ export class Server {
       if (answer.status === 404) return { kind: 'received', value: null };
       const held = Status.safeParse(parseJson(answer.text));
       if (answer.status !== 200 || !held.success)
-        return unexpected(answer, this.#deps.now(), 'the question about an event');
+        return unexpected(answer, this.#deps.now(), 'the request for an event');
       // The note that a queue took the event outlives a queue in memory.
       return { kind: 'received', value: held.data.status === 'queued' ? null : held.data };
     });
@@ -173,7 +173,7 @@ export class Server {
 
   /** How much waits to be relayed, and how many events the features have folded. */
   async pipeline(): Promise<Outcome<Pipeline>> {
-    return await this.ask(pipelinePath(NO_SOURCE), Pipeline, 'the question about its counts');
+    return await this.ask(pipelinePath(NO_SOURCE), Pipeline, 'the request for its counts');
   }
 
   /**
@@ -239,7 +239,7 @@ export class Server {
     const awayMs = now - this.#unavailableSince;
     if (awayMs + waitMs > UNAVAILABLE_MS_MAX) {
       const asked = askedMs === null ? '' : `, which asks to wait for another ${Math.ceil(askedMs / 1000)} s`;
-      return `${this.#endpoint.url.href} took nothing for ${Math.round(awayMs / 1000)} s. Last answer: ${reason}${asked}.`;
+      return `${this.#endpoint.url.href} accepted nothing for ${Math.round(awayMs / 1000)} s. Last answer: ${reason}${asked}.`;
     }
     this.#pausedUntil = Math.max(this.#pausedUntil, now + waitMs);
     this.#deps.onRetry(reason, waitMs);
@@ -302,12 +302,12 @@ function unexpected(answer: Answer, now: number, what: string): Attempt<never> {
 function receive(text: string, lines: number): Attempt<Receipt> {
   const receipt = Receipt.safeParse(parseJson(text));
   if (!receipt.success)
-    return { kind: 'failed', message: `The server's answer is not a receipt: ${shown(text)}` };
+    return { kind: 'failed', message: `The server's answer does not report on the lines: ${shown(text)}` };
   const { accepted, duplicates, quarantined } = receipt.data;
   if (accepted + duplicates + quarantined !== lines) {
     return {
       kind: 'failed',
-      message: `The server answers for ${accepted + duplicates + quarantined} of ${lines} lines: ${shown(text)}`,
+      message: `The server reports on ${accepted + duplicates + quarantined} of ${lines} lines: ${shown(text)}`,
     };
   }
   return { kind: 'received', value: receipt.data };

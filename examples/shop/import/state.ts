@@ -7,7 +7,7 @@ import { ImportError } from './failure.ts';
 import type { Receipt } from './server.ts';
 import type { SourceFile } from './source.ts';
 
-/** Lines between two pieces of evidence: a database that lacks any stretch of this length is told apart. */
+/** Lines between two pieces of evidence: the import detects a database that lacks any stretch of this length. */
 const EVIDENCE_LINES = 5_000;
 
 const Evidence = z.object({ line: z.int().min(1), id: z.string(), time: z.string() });
@@ -106,7 +106,7 @@ function withNewest(evidence: readonly Evidence[], newest: Evidence): Evidence[]
   return [...(isTooNear ? evidence.slice(0, -1) : evidence), newest];
 }
 
-/** Keeps one import's state in a file of its own. Which database it belongs to is told by its evidence. */
+/** Keeps one import's state in a file of its own. Its evidence shows which database it belongs to. */
 export class StateFile {
   readonly path: string;
 
@@ -124,7 +124,9 @@ export class StateFile {
     try {
       return State.parse(JSON.parse(text));
     } catch (error) {
-      throw new ImportError(`The state in ${this.path} is damaged; --restart begins anew.`, { cause: error });
+      throw new ImportError(`The state in ${this.path} is damaged; --restart sends all lines again.`, {
+        cause: error,
+      });
     }
   }
 

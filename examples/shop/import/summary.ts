@@ -1,7 +1,7 @@
 import type { ImportResult } from './run.ts';
 import type { ImportState } from './state.ts';
 
-/** What came of an import over all its runs, one fact per line. */
+/** The totals of an import over all its runs, one per line. */
 export function summarise(state: ImportState): string {
   const reasons = Object.entries(state.quarantined).sort(
     ([reason, lines], [otherReason, otherLines]) => otherLines - lines || (reason < otherReason ? -1 : 1),
@@ -35,7 +35,7 @@ export function describeTimes({ state, sentMs, storedMs, linesOfRun, folding }: 
 /** What the features lack; null if they have counted everything. */
 export function describeUnfolded({ folding }: ImportResult): string | null {
   if (folding === null || (folding.pending === 0 && folding.unfolded === 0)) return null;
-  return `All lines are stored, but the features have not counted ${count(folding.unfolded)} events yet, and ${count(folding.pending)} changes wait to be relayed. If the server was stopped in between, the changes in its queues are lost: npm run cli -- replay --rebuild counts all of the history anew.`;
+  return `All lines are stored, but the features have not counted ${count(folding.unfolded)} events yet, and ${count(folding.pending)} changes wait to be relayed. If the server was stopped in between, the changes in its queues are lost: npm run cli -- replay --rebuild counts the whole history again.`;
 }
 
 function seconds(ms: number): string {

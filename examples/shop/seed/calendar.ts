@@ -43,7 +43,7 @@ export function daysUntil(until: number, months: number): Day[] {
   });
 }
 
-/** From Christmas Eve to New Year's Day nobody is there. */
+/** From Christmas Eve to New Year's Day the shop is closed. */
 function isHoliday(month: number, day: number): boolean {
   return (month === 12 && day >= 24) || (month === 1 && day === 1);
 }

@@ -54,7 +54,7 @@ export function createCustomers(count: number, days: number, random: Random): Cu
   });
 }
 
-/** Someone of whom the till knows nothing but this one basket. */
+/** A customer without an account: only this one basket is known. */
 export function createStranger(basket: number, random: Random): Customer {
   return {
     id: null,

@@ -17,11 +17,11 @@ export interface Chosen {
 }
 
 /**
- * The real purchases if their history is long enough to train on, else the made-up ones. A model of both would describe
- * no shop: the newest days, which it follows, are made up, and its popular products are those of two shops.
+ * Chooses the real purchases if their history is long enough to train on, else the made-up ones. A model of both would
+ * describe no shop: its newest days would be made up, and its popular products would come from two shops.
  *
- * Of either, only the newest stretch without a gap that is long enough. A line that somebody sends by hand beside a file
- * of another year would otherwise be the newest day, with nothing before it to learn from.
+ * Of the chosen kind it takes only the newest period that has no gap and is long enough. Otherwise a single line sent by
+ * hand beside a file of another year would be the newest day, with no history before it.
  */
 export function choosePurchases(all: readonly Purchase[]): Chosen {
   const real: Purchase[] = [];
@@ -68,12 +68,14 @@ export function describePurchases(
       ? []
       : [
           isInvented
-            ? `${count(leftOut)} real lines, which are too short a history`
+            ? `${count(leftOut)} real lines, because their history is too short to train on`
             : `${count(leftOut)} lines of the made-up shop`,
         ]),
     ...(apart === 0
       ? []
-      : [`${count(apart)} lines that more than ${GAP_DAYS} days without a purchase divide from these`]),
+      : [
+          `${count(apart)} lines of other periods, separated by more than ${GAP_DAYS} days without a purchase`,
+        ]),
   ];
   return [
     `${kind}: ${count(purchases.length)} purchase lines of ${count(customers)} customers and ${count(products)} products`,

@@ -63,7 +63,7 @@ export async function trainRanker(
   const cases = casesAt(history, plan.heldOut);
   if (dataset.rows === 0 || cases.length === 0) {
     const message =
-      'No customer bought in the training weeks and in the held-out weeks: nothing to learn from.';
+      'No customer bought in the training weeks and in the held-out weeks: there is nothing to learn from. Import more purchases.';
     return { ok: false, code: 'NO_EXAMPLES', message };
   }
   const network = trainNetwork(dataset, RANKER_WIDTH, { ...TRAINER_DEFAULTS, seed: options.seed });

@@ -42,8 +42,8 @@ ${lines.join('\n')}
 drizzle-kit asks which, and needs a terminal for it. Nothing was written. Do one of these:
   - run the same command in a terminal, and answer;
   - for a rename in the code alone, leave the database's name as it is: title: text('name');
-  - for a drop and an addition, declare what is new beside what is gone in ${file}, run the command, remove what
-    is gone, and run it again.`;
+  - for a drop and an addition, declare both the new and the old in ${file} and run the command; then remove the
+    old and run it again.`;
 }
 
 function difference(before: readonly string[], after: readonly string[]) {

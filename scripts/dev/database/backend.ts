@@ -53,7 +53,7 @@ const SESSION_COMMANDS: ReadonlySet<string> = new Set([
 
 /**
  * Whether the session must be reset before another request may have it. Over HTTP a request has no session of
- * its own: without the reset a lone BEGIN would hold the next request's writes in a transaction nobody commits.
+ * its own: without the reset, a lone BEGIN would put the next request's writes into a transaction that never commits.
  */
 export function leavesSessionState(results: readonly TextResult[]): boolean {
   return results.some((result) => SESSION_COMMANDS.has(result.command));

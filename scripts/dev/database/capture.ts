@@ -40,7 +40,7 @@ export async function captureOtherWriters(catalog: Catalog, database: DevDatabas
   await $client.transaction(catalogCapture(catalog).map((statement) => $client.query(statement)));
 }
 
-/** The tables that are served; what `tables.ts` has beyond them concerns nobody but its migrations. */
+/** The tables that are served; other tables of `tables.ts` matter to its migrations only. */
 function catalogTables(catalog: Catalog): PgTable[] {
   return [...new Set([...catalog.entities, ...catalog.histories].map(({ table }) => table))];
 }

@@ -52,7 +52,7 @@ export function migratePostgres(client: pg.Pool | pg.Client, catalogDir: string)
 }
 
 async function runMigrations(catalogDir: string, session: Session): Promise<MigrationRun> {
-  // A folder that cannot be read is told before anything is changed.
+  // A folder that cannot be read is reported before anything is changed.
   const folders = [
     { set: 'millrace', dir: MILLRACE_DIR, journal: MILLRACE_JOURNAL, entries: readJournal(MILLRACE_DIR) },
     { set: 'catalog', dir: catalogDir, journal: CATALOG_JOURNAL, entries: readJournal(catalogDir) },

@@ -2,7 +2,7 @@ import { types } from '@electric-sql/pglite';
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
-/** The types that Neon turns into JSON by themselves; it sends every other one as text. */
+/** The types that Neon sends as JSON values; it sends every other type as text. */
 const JSON_DECODERS: ReadonlyMap<number, (text: string) => Json> = new Map([
   [16, (text: string): Json => text === 't'], // bool
   [21, toNumber], // int2

@@ -1,7 +1,7 @@
 /**
  * `node supervisor.ts COMMAND [arguments]`: runs a command whose life is tied to that of the process that started this
- * one. It is told by its standard input, a pipe that the operating system closes when that process ends, in whatever
- * way: also by SIGKILL, which no handler sees. Then it ends its process group, to which everything below it belongs.
+ * one. It notices that process's end by its standard input, a pipe that the operating system closes then, also after
+ * SIGKILL, which no handler sees. Then it ends its process group, to which everything below it belongs.
  */
 import { spawn } from 'node:child_process';
 

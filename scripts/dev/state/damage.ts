@@ -35,7 +35,7 @@ function assertClaim(path: string): void {
   const text = readFileSync(path, 'utf8');
   if (/^[\x20-\x7e\u00a0-\uffff]+\n?$/.test(text) && text.trim() !== '' && !text.includes('\ufffd')) return;
   throw new DamagedState(
-    `${path} is damaged: it is to name in one line what the folder belongs to. Put its copy back, or: ${BEGIN_ANEW}`,
+    `${path} is damaged: it must name in one line what the folder belongs to. Put its copy back, or: ${BEGIN_ANEW}`,
   );
 }
 

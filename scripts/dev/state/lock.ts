@@ -20,7 +20,7 @@ const Running = z.object({
 /** What the stack that uses a state folder records there. */
 export type Running = z.output<typeof Running>;
 
-/** In the state folder. While its owner runs, nobody else may touch the folder. */
+/** A file in the state folder. While the process that it names runs, no other process may touch the folder. */
 const FILE = 'running.json';
 
 /** A state folder that this process alone uses. */

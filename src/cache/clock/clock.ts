@@ -1,26 +1,15 @@
 import { Failure } from '../../platform/failure.ts';
-import { SLOT_COUNT } from './slots.ts';
+import { ChangedTags, CLOCK_LIMITS, type ClockLimits } from './changed-tags.ts';
 
-/**
- * The state and rules of the tag clock (docs/coherence.md), without I/O, time or randomness.
- *
- * `changed[slot]` is the `seq` of the slot's last invalidation. Versions only rise, so a change that arrives twice,
- * late or out of order costs a refill and never a stale answer.
- */
+/** The state and rules of the tag clock (docs/coherence.md), without I/O, time or randomness. */
 export interface Clock {
   /** Created together with the storage. Entries and tokens of another epoch are invalid. */
   readonly epoch: string;
+  /** The number of the newest invalidation; every change up to it that is above the floor is in `changed`. */
   seq: number;
-  readonly changed: Float64Array;
-  /**
-   * The highest version in each block of `SLOTS_PER_BLOCK` slots. A delta skips the blocks without changes, so that
-   * it finds a few changes without scanning all 65,536 slots.
-   */
-  readonly newestOfBlock: Float64Array;
+  readonly changed: ChangedTags;
+  readonly limits: ClockLimits;
 }
-
-/** The square root of the number of slots: a delta with one changed slot scans 256 blocks and 256 slots. */
-export const SLOTS_PER_BLOCK = 256;
 
 /** The clock's state when an entry's fill began, taken from the mirror before the origin was read. */
 export interface Stamp {
@@ -28,42 +17,24 @@ export interface Stamp {
   readonly stamp: number;
 }
 
-export function newClock(epoch: string): Clock {
-  return {
-    epoch,
-    seq: 0,
-    changed: new Float64Array(SLOT_COUNT),
-    newestOfBlock: new Float64Array(SLOT_COUNT / SLOTS_PER_BLOCK),
-  };
+export function newClock(epoch: string, limits: ClockLimits = CLOCK_LIMITS): Clock {
+  return { epoch, seq: 0, changed: new ChangedTags(limits.tagsMax), limits };
 }
 
-/** Raises `seq` once for the whole batch of slots and returns it. */
-export function invalidate(clock: Clock, slots: readonly number[]): number {
+/** Raises `seq` once for the whole batch of tags and returns it. */
+export function invalidate(clock: Clock, tags: readonly number[]): number {
   const seq = clock.seq + 1;
   clock.seq = seq;
-  for (const slot of slots) raise(clock, slot, seq);
+  for (const tag of tags) clock.changed.add(seq, tag);
   return seq;
 }
 
-/** Sets a slot's version, unless it is higher already. */
-export function raise(clock: Clock, slot: number, seq: number): void {
-  const current = clock.changed[slot];
-  if (current === undefined) throw new RangeError(`slot ${slot} is not in 0..${SLOT_COUNT - 1}`);
-  if (seq <= current) return;
-  clock.changed[slot] = seq;
-  const block = Math.floor(slot / SLOTS_PER_BLOCK);
-  if (seq > (clock.newestOfBlock[block] ?? 0)) clock.newestOfBlock[block] = seq;
-}
-
-/** True if no slot of the entry has been invalidated since its stamp was taken. */
-export function isValid(clock: Clock, entry: Stamp, slots: readonly number[]): boolean {
+/** True if the clock remembers everything since the entry's stamp, and none of its tags has changed since. */
+export function isValid(clock: Clock, entry: Stamp, tags: readonly number[]): boolean {
+  const { changed } = clock;
   if (entry.epoch !== clock.epoch) return false;
-  for (const slot of slots) {
-    const version = clock.changed[slot];
-    // A slot out of range has no version to compare, so the entry counts as invalid.
-    if (version === undefined || version > entry.stamp) return false;
-  }
-  return true;
+  if (entry.stamp < changed.floorSeq) return false;
+  return !changed.haveChangedSince(tags, entry.stamp);
 }
 
 /** A moment of the clock. Clients carry it in `Millrace-Token` as `<epoch>.<seq>`. */

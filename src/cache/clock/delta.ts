@@ -1,62 +1,83 @@
-import { type Clock, raise, SLOTS_PER_BLOCK } from './clock.ts';
+import type { TagChange } from './changed-tags.ts';
+import type { Clock } from './clock.ts';
 import { VarintReader, VarintWriter } from './varint.ts';
 
+/** What a clock sends to a mirror of it. */
+export interface Delta {
+  readonly epoch: string;
+  /** The delta has every change above this number. A mirror with a lower one lacks the changes in between. */
+  readonly sinceSeq: number;
+  /** The number of the newest invalidation. */
+  readonly seq: number;
+  /** The sender's floor, at most `sinceSeq`: what is older, a mirror need not remember either. */
+  readonly floorSeq: number;
+  readonly changes: Uint8Array;
+}
+
 /**
- * Encodes the slots that changed after `since`. For each changed slot, in ascending order: its distance to the slot
- * before it, and how far its version lags behind the newest one, both as variable-length integers. A distance takes
- * one byte where slots are near; a lag takes at most three. So a few changes take a few bytes, and all 65,536 slots
- * take at most 256 KB, however high `seq` is.
+ * The newest change of each tag that has changed after `since`. If they are more than one answer may bring, the newest
+ * ones are sent, and `sinceSeq` says from where on they are complete.
+ *
+ * For each invalidation, in ascending order: the distance of its number to the one before (`sinceSeq` for the first) and
+ * the number of its tags, both as variable-length integers; then each tag's hash in four bytes, little-endian.
  */
-export function encodeDelta(clock: Clock, since: number): Uint8Array<ArrayBuffer> {
-  if (since >= clock.seq) return new Uint8Array(0);
-  const out = new VarintWriter();
-  let previous = -1;
-  for (let block = 0; block < clock.newestOfBlock.length; block += 1) {
-    if ((clock.newestOfBlock[block] ?? 0) <= since) continue;
-    const first = block * SLOTS_PER_BLOCK;
-    for (let slot = first; slot < first + SLOTS_PER_BLOCK; slot += 1) {
-      const version = clock.changed[slot] ?? 0;
-      if (version <= since) continue;
-      out.varint(slot - previous - 1);
-      out.varint(lagCode(clock.seq - version));
-      previous = slot;
+export function encodeDelta(clock: Clock, since: number): Delta {
+  const { epoch, seq, changed, limits } = clock;
+  const { floorSeq } = changed;
+  let sinceSeq = Math.max(since, floorSeq);
+  const changes: TagChange[] = [];
+  let groupStart = 0;
+  for (const change of changed.newestFirst(sinceSeq)) {
+    if (change.seq !== changes.at(-1)?.seq) groupStart = changes.length;
+    changes.push(change);
+    if (changes.length > limits.tagsPerSyncMax) {
+      // An invalidation is sent as a whole or not at all.
+      changes.length = groupStart;
+      sinceSeq = change.seq;
+      break;
     }
+  }
+  return { epoch, sinceSeq, seq, floorSeq, changes: encodeChanges(changes.reverse(), sinceSeq) };
+}
+
+function encodeChanges(ascending: readonly TagChange[], sinceSeq: number): Uint8Array<ArrayBuffer> {
+  const out = new VarintWriter();
+  let previous = sinceSeq;
+  for (let from = 0; from < ascending.length; ) {
+    const seq = ascending[from]?.seq ?? previous;
+    let end = from + 1;
+    while (ascending[end]?.seq === seq) end += 1;
+    out.varint(seq - previous);
+    out.varint(end - from);
+    for (const { tag } of ascending.slice(from, end)) out.uint32(tag);
+    previous = seq;
+    from = end;
   }
   return out.bytes();
 }
 
-/** Applies a delta whose newest version is `seq`. Throws a RangeError for bytes that are not a delta. */
-export function applyDelta(clock: Clock, seq: number, delta: Uint8Array): void {
-  const from = new VarintReader(delta);
-  let slot = -1;
+/** @throws RangeError for bytes that are not a delta; the clock is then as it was. */
+export function applyDelta(clock: Clock, delta: Delta): void {
+  const changes = decodeChanges(delta);
+  const { changed } = clock;
+  if (clock.seq < delta.sinceSeq) changed.forgetUpTo(delta.sinceSeq);
+  changed.forgetUpTo(delta.floorSeq);
+  // A delta may come late or twice: what the clock knows already is in its log.
+  for (const { seq, tag } of changes) if (seq > clock.seq) changed.add(seq, tag);
+  if (delta.seq > clock.seq) clock.seq = delta.seq;
+}
+
+function decodeChanges({ sinceSeq, seq: newest, floorSeq, changes }: Delta): TagChange[] {
+  if (floorSeq > sinceSeq) throw new RangeError(`A delta since ${sinceSeq} has a later floor: ${floorSeq}.`);
+  const from = new VarintReader(changes);
+  const decoded: TagChange[] = [];
+  let seq = sinceSeq;
   while (!from.done) {
-    slot += from.varint() + 1;
-    raise(clock, slot, seq - lagOf(from.varint()));
+    const distance = from.varint();
+    seq += distance;
+    if (distance === 0 || seq > newest)
+      throw new RangeError(`A delta of ${sinceSeq} to ${newest} names the invalidation ${seq}.`);
+    for (let left = from.varint(); left > 0; left -= 1) decoded.push({ seq, tag: from.uint32() });
   }
-  if (seq > clock.seq) clock.seq = seq;
-}
-
-/** Lags below 2^20 invalidations are encoded exactly. */
-const EXACT_LAGS = 2 ** 20;
-/** A greater lag keeps its 15 leading bits. With the 33 powers of two up to 2^53, its code has 21 bits. */
-const MANTISSAS = 2 ** 14;
-const POWERS = 33;
-
-/**
- * Encodes a lag as a number below 2^21. A greater lag is rounded down by less than 1/16,384, which rounds the slot's
- * version up. An entry as old as that may be refilled once without need; no stale entry is served.
- */
-function lagCode(lag: number): number {
-  if (lag < EXACT_LAGS) return lag;
-  const power = 32 - Math.clz32(lag / (2 * EXACT_LAGS));
-  const mantissa = Math.floor((lag / 2 ** power / EXACT_LAGS) * MANTISSAS) - MANTISSAS;
-  return EXACT_LAGS + power * MANTISSAS + mantissa;
-}
-
-function lagOf(code: number): number {
-  if (code < EXACT_LAGS) return code;
-  const power = Math.floor((code - EXACT_LAGS) / MANTISSAS);
-  if (power >= POWERS) throw new RangeError(`${code} is not the code of a slot's lag.`);
-  const mantissa = (code - EXACT_LAGS) % MANTISSAS;
-  return (MANTISSAS + mantissa) * (EXACT_LAGS / MANTISSAS) * 2 ** power;
+  return decoded;
 }

@@ -1,5 +1,6 @@
 import type { Time } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
+import type { ClockLimits } from './changed-tags.ts';
 import type { Token } from './clock.ts';
 import {
   ageMs,
@@ -53,7 +54,7 @@ type SyncOutcome = { readonly ok: true } | { readonly ok: false; readonly error:
  * answers again.
  */
 export class ClockFollower {
-  readonly mirror: Mirror = newMirror();
+  readonly mirror: Mirror;
   readonly #time: Time;
   readonly #silentMs: number;
   #ticket = 0;
@@ -63,8 +64,15 @@ export class ClockFollower {
   /** When the newest sync found the clock silent; undefined once a sync has succeeded. */
   #silentAtMs: number | undefined;
 
-  /** @param silentMs how long readers do not wait for a clock that was silent; 0 makes each of them wait. */
-  constructor(time: Time, silentMs: number = SILENT_MS) {
+  /**
+   * @param options.silentMs how long readers do not wait for a clock that was silent; 0 makes each of them wait.
+   * @param options.limits what the mirror remembers.
+   */
+  constructor(
+    time: Time,
+    { silentMs = SILENT_MS, limits }: { silentMs?: number; limits?: ClockLimits | undefined } = {},
+  ) {
+    this.mirror = newMirror(limits);
     this.#time = time;
     this.#silentMs = silentMs;
   }

@@ -1,7 +1,8 @@
 import type { Region } from '../../platform/regions.ts';
+import type { ClockLimits } from './changed-tags.ts';
 import type { Token } from './clock.ts';
 import { type Clock, newClock } from './clock.ts';
-import { applyDelta, encodeDelta } from './delta.ts';
+import { applyDelta, type Delta, encodeDelta } from './delta.ts';
 import { OUTBOX, type SourceAges, sourceAges } from './sources.ts';
 
 /** A mirror's request to its parent clock. */
@@ -22,26 +23,14 @@ export interface SyncRequest {
   readonly region?: Region;
 }
 
-/** The answer to a sync. If its epoch differs from the requested one, `delta` starts at `seq` 0. */
-export interface SyncAnswer {
-  readonly epoch: string;
-  readonly seq: number;
+/** The answer to a sync. If its epoch differs from the requested one, it has everything that the parent remembers. */
+export interface SyncAnswer extends Delta {
   /** Age of the parent's knowledge when it answered, in milliseconds; 0 at the root. */
   readonly ageMs: number;
-  readonly delta: Uint8Array;
   /** Ages of the watermarks when the parent answered. */
   readonly sources: SourceAges;
   /** The shortest pause before the mirror's next background sync, in milliseconds. */
   readonly askAgainMs: number;
-}
-
-/** Changes that the root pushes to a region after an invalidation. */
-export interface PushedDelta {
-  readonly epoch: string;
-  /** The delta starts here. A mirror with a lower `seq` has missed a push and ignores this one. */
-  readonly sinceSeq: number;
-  readonly seq: number;
-  readonly delta: Uint8Array;
 }
 
 /** The parent of a mirror: the root, or another mirror. */
@@ -68,9 +57,9 @@ export interface Mirror {
   askAgainMs: number;
 }
 
-export function newMirror(): Mirror {
+export function newMirror(limits?: ClockLimits): Mirror {
   return {
-    clock: newClock(''),
+    clock: newClock('', limits),
     leftEpochs: [],
     syncOrder: 0,
     syncSentAtMs: Number.NEGATIVE_INFINITY,
@@ -119,11 +108,11 @@ export function applySync(mirror: Mirror, answer: SyncAnswer, sent: Sent): void 
       throw new Error(`The clock's parent still follows the epoch ${answer.epoch}, which has ended.`);
     if (mirror.clock.epoch !== '')
       mirror.leftEpochs = [...mirror.leftEpochs, mirror.clock.epoch].slice(-LEFT_EPOCHS_MAX);
-    mirror.clock = newClock(answer.epoch);
+    mirror.clock = newClock(answer.epoch, mirror.clock.limits);
     mirror.syncSentAtMs = Number.NEGATIVE_INFINITY;
     mirror.parentAgeMs = 0;
   }
-  applyDelta(mirror.clock, answer.seq, answer.delta);
+  applyDelta(mirror.clock, answer);
   // An age is taken over only if it makes the mirror younger: a late answer never makes it look older.
   if (sent.atMs - answer.ageMs > mirror.syncSentAtMs - mirror.parentAgeMs) {
     mirror.syncSentAtMs = sent.atMs;
@@ -138,15 +127,15 @@ export function applySync(mirror: Mirror, answer: SyncAnswer, sent: Sent): void 
 }
 
 /**
- * Applies a push. A push raises versions and never lowers the mirror's age: its transit time is unknown, and only a
- * sync that the mirror sent itself measures an age.
+ * Applies a push. A push brings changes and never lowers the mirror's age: its transit time is unknown, and only a sync
+ * that the mirror sent itself measures an age.
  *
  * @returns false if the push belongs to another epoch or leaves a gap, and was ignored.
  */
-export function applyPush(mirror: Mirror, pushed: PushedDelta): boolean {
+export function applyPush(mirror: Mirror, pushed: Delta): boolean {
   const { clock } = mirror;
   if (pushed.epoch !== clock.epoch || clock.seq < pushed.sinceSeq) return false;
-  applyDelta(clock, pushed.seq, pushed.delta);
+  applyDelta(clock, pushed);
   return true;
 }
 
@@ -160,10 +149,8 @@ export function answerFrom(
   const { clock } = mirror;
   const since = request.epoch === clock.epoch ? request.sinceSeq : 0;
   return {
-    epoch: clock.epoch,
-    seq: clock.seq,
+    ...encodeDelta(clock, since),
     ageMs: ageMs(mirror, nowMs),
-    delta: encodeDelta(clock, since),
     sources: sourceAges(mirror.completeUntilMs, nowMs),
     askAgainMs,
   };

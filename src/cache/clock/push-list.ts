@@ -1,8 +1,7 @@
 import { log } from '../../platform/logger.ts';
 import type { Region } from '../../platform/regions.ts';
 import type { Clock } from './clock.ts';
-import { encodeDelta } from './delta.ts';
-import type { PushedDelta } from './mirror.ts';
+import { type Delta, encodeDelta } from './delta.ts';
 
 /** A region that has not synced for this long has no active readers, in milliseconds. */
 export const READERS_GONE_MS = 60_000;
@@ -32,7 +31,7 @@ export class PushList {
   }
 
   /** Starts a push to every active region and removes the inactive ones. Returns at once. */
-  push(clock: Clock, nowMs: number, send: (region: Region, pushed: PushedDelta) => Promise<void>): void {
+  push(clock: Clock, nowMs: number, send: (region: Region, pushed: Delta) => Promise<void>): void {
     for (const [region, subscriber] of this.#subscribers) {
       if (nowMs - subscriber.askedAtMs > READERS_GONE_MS) this.#subscribers.delete(region);
       else if (!subscriber.busy) void this.#drain(region, subscriber, clock, send);
@@ -43,15 +42,14 @@ export class PushList {
     region: Region,
     subscriber: Subscriber,
     clock: Clock,
-    send: (region: Region, pushed: PushedDelta) => Promise<void>,
+    send: (region: Region, pushed: Delta) => Promise<void>,
   ): Promise<void> {
     subscriber.busy = true;
     try {
       while (subscriber.pushedSeq < clock.seq) {
-        const { epoch, seq } = clock;
-        const sinceSeq = subscriber.pushedSeq;
-        await send(region, { epoch, sinceSeq, seq, delta: encodeDelta(clock, sinceSeq) });
-        subscriber.pushedSeq = Math.max(subscriber.pushedSeq, seq);
+        const delta = encodeDelta(clock, subscriber.pushedSeq);
+        await send(region, delta);
+        subscriber.pushedSeq = Math.max(subscriber.pushedSeq, delta.seq);
       }
     } catch (error) {
       log(

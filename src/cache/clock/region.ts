@@ -1,14 +1,9 @@
 import type { Time } from '../../platform/clock.ts';
 import type { Region } from '../../platform/regions.ts';
+import type { ClockLimits } from './changed-tags.ts';
+import type { Delta } from './delta.ts';
 import { ClockFollower, type FollowerContext } from './follower.ts';
-import {
-  answerFrom,
-  applyPush,
-  type ClockParent,
-  type PushedDelta,
-  type SyncAnswer,
-  type SyncRequest,
-} from './mirror.ts';
+import { answerFrom, applyPush, type ClockParent, type SyncAnswer, type SyncRequest } from './mirror.ts';
 import { countSync, newPace, type Pace } from './pace.ts';
 
 /** A region's clock: a mirror of the root, in memory only, that answers the isolates of the region. */
@@ -18,8 +13,14 @@ export class RegionClock implements ClockParent {
   readonly #context: FollowerContext;
   #pace: Pace;
 
-  constructor(region: Region, root: ClockParent, time: Time, keepAlive: FollowerContext['keepAlive']) {
-    this.#follower = new ClockFollower(time);
+  constructor(
+    region: Region,
+    root: ClockParent,
+    time: Time,
+    keepAlive: FollowerContext['keepAlive'],
+    limits?: ClockLimits,
+  ) {
+    this.#follower = new ClockFollower(time, { limits });
     this.#time = time;
     this.#context = { parent: { sync: (request) => root.sync({ ...request, region }) }, keepAlive };
     this.#pace = newPace(time.now());
@@ -33,7 +34,7 @@ export class RegionClock implements ClockParent {
   }
 
   /** Applies a push of the root; ignores one of another epoch or with a gap. */
-  receive(pushed: PushedDelta): void {
+  receive(pushed: Delta): void {
     applyPush(this.#follower.mirror, pushed);
   }
 }

@@ -1,21 +1,25 @@
 import type { Time } from '../../platform/clock.ts';
 import type { Region } from '../../platform/regions.ts';
+import { INVALIDATION_TAGS_MAX } from '../entry.ts';
 import type { Token } from './clock.ts';
 import { type Clock, invalidate } from './clock.ts';
-import { encodeDelta } from './delta.ts';
-import type { ClockParent, PushedDelta, SyncAnswer, SyncRequest } from './mirror.ts';
+import { type Delta, encodeDelta } from './delta.ts';
+import type { Horizon } from './horizon.ts';
+import type { ClockParent, SyncAnswer, SyncRequest } from './mirror.ts';
 import { countSync, newPace, type Pace, ROOT_ASK_AGAIN_MS_MAX } from './pace.ts';
 import { PushList } from './push-list.ts';
-import { SLOT_COUNT } from './slots.ts';
 import { SourceWatch, type Watch } from './source-watch.ts';
 import type { SourcePass } from './sources.ts';
+import { TAG_HASH_MAX } from './tag-hash.ts';
 
 export interface RootPorts {
   readonly time: Time;
   /** Persists one invalidation as a whole, or throws and changes nothing. */
-  readonly save: (seq: number, slots: readonly number[]) => void;
+  readonly save: (seq: number, tags: readonly number[], atMs: number) => void;
+  /** Persists the floor, and removes the invalidations up to it. */
+  readonly forget: (floorSeq: number) => void;
   /** Pushes new invalidations to a region. */
-  readonly push: (region: Region, pushed: PushedDelta) => Promise<void>;
+  readonly push: (region: Region, pushed: Delta) => Promise<void>;
   /** Starts a pass over every source. */
   readonly heartbeat: () => Promise<void>;
   /** How often to do that while there are readers; absent: only when a reader's bound requires it. */
@@ -27,41 +31,60 @@ export interface RootPorts {
 export class RootClock implements ClockParent {
   readonly #clock: Clock;
   readonly #ports: RootPorts;
+  readonly #horizon: Horizon;
   readonly #pushes = new PushList();
   readonly #sources: SourceWatch;
   #pace: Pace;
+  #persistedFloorSeq: number;
 
   /**
    * @param clock the persisted state.
+   * @param horizon with a note of each persisted invalidation.
    * @param incarnation id of this copy in memory, new at each start.
    */
-  constructor(clock: Clock, incarnation: string, ports: RootPorts) {
+  constructor(clock: Clock, horizon: Horizon, incarnation: string, ports: RootPorts) {
     this.#clock = clock;
+    this.#horizon = horizon;
     this.#ports = ports;
+    this.#persistedFloorSeq = clock.changed.floorSeq;
     this.#pace = newPace(ports.time.now(), ROOT_ASK_AGAIN_MS_MAX);
     this.#sources = new SourceWatch(incarnation, ports.time, ports.heartbeat, ports.watch);
   }
 
   /**
-   * Invalidates every entry that depends on a tag of these slots.
+   * Invalidates every entry that depends on one of the tags.
    *
-   * @param slots distinct slots, at most 65,536.
+   * @param tags distinct hashes of tags, at most 65,536.
    * @returns the token of this invalidation, once it is persisted.
-   * @throws RangeError for a number that is not a slot.
+   * @throws RangeError for a number that is not a hash.
    */
-  invalidate(slots: readonly number[]): Token {
-    if (slots.length > SLOT_COUNT)
-      throw new RangeError(`${slots.length} slots were given; a clock has ${SLOT_COUNT}.`);
-    for (const slot of slots) {
-      if (!Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT)
-        throw new RangeError(`${slot} is not a slot: slots are 0 to ${SLOT_COUNT - 1}.`);
+  invalidate(tags: readonly number[]): Token {
+    if (tags.length > INVALIDATION_TAGS_MAX)
+      throw new RangeError(
+        `${tags.length} tags were given; one invalidation has at most ${INVALIDATION_TAGS_MAX}.`,
+      );
+    for (const tag of tags) {
+      if (!Number.isInteger(tag) || tag < 0 || tag > TAG_HASH_MAX)
+        throw new RangeError(`${tag} is not the hash of a tag: hashes are 0 to ${TAG_HASH_MAX}.`);
     }
     const { time, save, push } = this.#ports;
+    const nowMs = time.now();
     // Persist first: if the write throws, memory must stay unchanged, or readers see an invalidation that is lost.
-    save(this.#clock.seq + 1, slots);
-    const seq = invalidate(this.#clock, slots);
-    this.#pushes.push(this.#clock, time.now(), push);
+    save(this.#clock.seq + 1, tags, nowMs);
+    const seq = invalidate(this.#clock, tags);
+    this.#horizon.note(seq, nowMs);
+    this.#forgetOld(nowMs);
+    this.#pushes.push(this.#clock, nowMs, push);
     return { epoch: this.#clock.epoch, seq };
+  }
+
+  /** Forgets what no entry depends on any more. Storage follows memory: it may remember more, never less. */
+  #forgetOld(nowMs: number): void {
+    const { changed } = this.#clock;
+    changed.forgetUpTo(this.#horizon.passed(nowMs) ?? 0);
+    if (changed.floorSeq <= this.#persistedFloorSeq) return;
+    this.#ports.forget(changed.floorSeq);
+    this.#persistedFloorSeq = changed.floorSeq;
   }
 
   async sync(request: SyncRequest): Promise<SyncAnswer> {
@@ -72,7 +95,7 @@ export class RootClock implements ClockParent {
     if (request.region !== undefined) this.#pushes.add(request.region, seq, this.#ports.time.now());
     const delta = encodeDelta(this.#clock, request.epoch === epoch ? request.sinceSeq : 0);
     const { askAgainMs } = this.#pace;
-    return { epoch, seq, ageMs: 0, delta, sources: this.#sources.ages(), askAgainMs };
+    return { ...delta, ageMs: 0, sources: this.#sources.ages(), askAgainMs };
   }
 
   /** Call this before the source is read. */

@@ -26,6 +26,15 @@ export class VarintWriter {
     this.#buffer[this.#length++] = rest;
   }
 
+  /** Four bytes, little-endian. */
+  uint32(value: number): void {
+    while (this.#length + 4 > this.#buffer.length) this.#grow();
+    this.#buffer[this.#length++] = value & 0xff;
+    this.#buffer[this.#length++] = (value >>> 8) & 0xff;
+    this.#buffer[this.#length++] = (value >>> 16) & 0xff;
+    this.#buffer[this.#length++] = value >>> 24;
+  }
+
   raw(bytes: Uint8Array): void {
     while (this.#length + bytes.length > this.#buffer.length) this.#grow();
     this.#buffer.set(bytes, this.#length);
@@ -67,6 +76,12 @@ export class VarintReader {
         throw new RangeError('A number is larger than 2^53 - 1.');
       if (byte < 0x80) return value;
     }
+  }
+
+  /** Four bytes, little-endian. */
+  uint32(): number {
+    const [first = 0, second = 0, third = 0, fourth = 0] = this.raw(4);
+    return (first | (second << 8) | (third << 16) | (fourth << 24)) >>> 0;
   }
 
   /** The next bytes as a view of the same memory. */

@@ -1,17 +1,21 @@
+import { decodeUtf8 } from '../../platform/utf8.ts';
 import type { ClockParent, SyncAnswer, SyncRequest } from './mirror.ts';
 import { SOURCES_MAX } from './sources.ts';
 import { VarintReader, VarintWriter } from './varint.ts';
 
 /**
- * The answer to a sync as packed bytes. An answer without changes takes about a dozen bytes:
+ * The answer to a sync as packed bytes. An answer without changes takes about twenty bytes:
  *
  *     flags            bit 0: the epoch follows; it is left out if it equals the epoch of the request
+ *                      bit 1: always set. Without it, the answer is of an earlier format, with slots for tags
  *     [epoch]          length in bytes, then ASCII
  *     seq
+ *     seq - sinceSeq
+ *     sinceSeq - floorSeq
  *     age              0 for Infinity, else whole milliseconds + 1
  *     askAgainMs       whole milliseconds
  *     sources          their number; for each the length of its name in bytes, the name in UTF-8, its age
- *     delta            the rest (delta.ts)
+ *     changes          the rest (delta.ts)
  *
  * All numbers are variable-length integers (varint.ts). Times are rounded up: an age that is too high costs a sync
  * and breaks no promise.
@@ -22,9 +26,9 @@ const EPOCH_BYTES_MAX = 64;
 /** A source's name has at most 64 UTF-16 units, each of which takes at most three bytes in UTF-8. */
 const SOURCE_NAME_BYTES_MAX = 192;
 const HAS_EPOCH = 1;
+const HAS_TAGS = 2;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * @param askedEpoch the epoch of the request.
@@ -33,9 +37,11 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export function encodeAnswer(answer: SyncAnswer, askedEpoch: string): Uint8Array<ArrayBuffer> {
   const out = new VarintWriter();
   const isKnown = answer.epoch === askedEpoch;
-  out.varint(isKnown ? 0 : HAS_EPOCH);
+  out.varint(isKnown ? HAS_TAGS : HAS_TAGS | HAS_EPOCH);
   if (!isKnown) writeText(out, answer.epoch, EPOCH_BYTES_MAX);
   out.varint(answer.seq);
+  out.varint(answer.seq - answer.sinceSeq);
+  out.varint(answer.sinceSeq - answer.floorSeq);
   out.varint(ageCode(answer.ageMs));
   out.varint(Math.ceil(answer.askAgainMs));
   const sources = Object.entries(answer.sources);
@@ -46,21 +52,25 @@ export function encodeAnswer(answer: SyncAnswer, askedEpoch: string): Uint8Array
     writeText(out, name, SOURCE_NAME_BYTES_MAX);
     out.varint(ageCode(ageMs));
   }
-  out.raw(answer.delta);
+  out.raw(answer.changes);
   return out.bytes();
 }
 
 /**
  * @param askedEpoch the epoch of the request.
- * @returns the answer; its delta is a view of `bytes` and is checked only when it is applied.
+ * @returns the answer; its changes are a view of `bytes` and are checked only when they are applied.
  * @throws RangeError for bytes that are not an answer.
  */
 export function decodeAnswer(bytes: Uint8Array, askedEpoch: string): SyncAnswer {
   const from = new VarintReader(bytes);
   const flags = from.varint();
-  if (flags > HAS_EPOCH) throw new RangeError(`A sync answer has unknown flags: ${flags}.`);
-  const epoch = flags === HAS_EPOCH ? readText(from, EPOCH_BYTES_MAX) : askedEpoch;
+  if ((flags & HAS_TAGS) === 0 || flags > (HAS_TAGS | HAS_EPOCH))
+    throw new RangeError(`A sync answer has unknown flags: ${flags}.`);
+  const epoch = (flags & HAS_EPOCH) !== 0 ? readText(from, EPOCH_BYTES_MAX) : askedEpoch;
   const seq = from.varint();
+  const sinceSeq = seq - from.varint();
+  const floorSeq = sinceSeq - from.varint();
+  if (floorSeq < 0) throw new RangeError(`A sync answer has a floor below 0: ${floorSeq}.`);
   const ageMs = ageOf(from.varint());
   const askAgainMs = from.varint();
   const count = from.varint();
@@ -70,7 +80,17 @@ export function decodeAnswer(bytes: Uint8Array, askedEpoch: string): SyncAnswer 
   for (let index = 0; index < count; index += 1)
     sources.set(readText(from, SOURCE_NAME_BYTES_MAX), ageOf(from.varint()));
   if (sources.size < count) throw new RangeError('A sync answer names a source twice.');
-  return { epoch, seq, ageMs, askAgainMs, sources: Object.fromEntries(sources), delta: from.rest() };
+  const changes = from.rest();
+  return {
+    epoch,
+    seq,
+    sinceSeq,
+    floorSeq,
+    ageMs,
+    askAgainMs,
+    sources: Object.fromEntries(sources),
+    changes,
+  };
 }
 
 function ageCode(ageMs: number): number {
@@ -94,7 +114,7 @@ function readText(from: VarintReader, bytesMax: number): string {
   if (length > bytesMax) throw new RangeError(`A text has ${length} bytes; at most ${bytesMax} are allowed.`);
   const bytes = from.raw(length);
   try {
-    return decoder.decode(bytes);
+    return decodeUtf8(bytes);
   } catch (error) {
     throw new RangeError('A text is not valid UTF-8.', { cause: error });
   }

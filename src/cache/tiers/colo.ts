@@ -2,6 +2,7 @@ import { sha256Hex } from '../../platform/digest.ts';
 import { COLO_TTL_S_MIN } from '../../platform/limits.ts';
 import { log } from '../../platform/logger.ts';
 import { callPeer } from '../../platform/peer.ts';
+import { decodeUtf8 } from '../../platform/utf8.ts';
 import { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
 
@@ -54,7 +55,7 @@ export class ColoTier implements Tier {
       const url = await this.#urlOf(key);
       const found = await callPeer('colo-cache', READ_MS, async () => {
         const response = await this.#cache.match(url);
-        return await response?.json();
+        return response === undefined ? undefined : JSON.parse(decodeUtf8(await response.arrayBuffer()));
       });
       const parsed = Entry.safeParse(found);
       return parsed.success ? parsed.data : undefined;

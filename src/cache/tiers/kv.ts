@@ -1,6 +1,7 @@
 import { KV_KEY_BYTES_MAX, KV_TTL_S_MIN } from '../../platform/limits.ts';
 import { log } from '../../platform/logger.ts';
 import { callPeer } from '../../platform/peer.ts';
+import { decodeUtf8 } from '../../platform/utf8.ts';
 import { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
 
@@ -23,7 +24,12 @@ export class KvTier implements Tier {
   async get(key: string): Promise<Entry | undefined> {
     if (bytesOf(key) > KV_KEY_BYTES_MAX) return undefined;
     try {
-      const parsed = Entry.safeParse(await callPeer('kv', READ_MS, () => this.#kv.get(key, 'json')));
+      const parsed = Entry.safeParse(
+        await callPeer('kv', READ_MS, async () => {
+          const bytes = await this.#kv.get(key, 'arrayBuffer');
+          return bytes === null ? undefined : JSON.parse(decodeUtf8(bytes));
+        }),
+      );
       return parsed.success ? parsed.data : undefined;
     } catch (error) {
       log('warn', 'KV could not be read; this counts as a miss.', { 'event.action': 'cache-get' }, error);

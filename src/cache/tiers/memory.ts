@@ -52,6 +52,6 @@ export class MemoryTier implements Tier {
 
 function sizeOf(key: string, entry: Entry): number {
   return (
-    (key.length + entry.body.length) * BYTES_PER_CHARACTER + entry.slots.length * 8 + ENTRY_OVERHEAD_BYTES
+    (key.length + entry.body.length) * BYTES_PER_CHARACTER + entry.tagHashes.length * 8 + ENTRY_OVERHEAD_BYTES
   );
 }

@@ -51,7 +51,7 @@ interface Tracked {
   invalidations: number;
   countedAtMs: number;
   /** The fill that was last served, with the fields that validate it. */
-  fill: Pick<Entry, 'slots' | 'epoch' | 'stamp' | 'filledAt'>;
+  fill: Pick<Entry, 'tagHashes' | 'epoch' | 'stamp' | 'filledAt'>;
   expiresAtMs: number;
   fillMs: number;
   /** True once the fill's invalidation has been counted. */
@@ -136,7 +136,7 @@ export class DemandModel {
 
   #isDead(tracked: Tracked, clock: Clock, nowMs: number): boolean {
     const { fill } = tracked;
-    if (isValid(clock, fill, fill.slots)) return nowMs >= tracked.expiresAtMs;
+    if (isValid(clock, fill, fill.tagHashes)) return nowMs >= tracked.expiresAtMs;
     if (!tracked.isCounted) {
       this.#decay(tracked, nowMs);
       // A new epoch says nothing about how often this key changes.
@@ -160,7 +160,7 @@ export class DemandModel {
       reads: 1,
       invalidations: 0,
       countedAtMs: nowMs,
-      fill: { slots: entry.slots, epoch: entry.epoch, stamp: entry.stamp, filledAt: entry.filledAt },
+      fill: { tagHashes: entry.tagHashes, epoch: entry.epoch, stamp: entry.stamp, filledAt: entry.filledAt },
       expiresAtMs: 0,
       fillMs: 0,
       isCounted: false,
@@ -219,8 +219,8 @@ function valuesOf(recipe: Recipe): Recipe {
 }
 
 function takeFill(tracked: Tracked, entry: Entry): void {
-  const { slots, epoch, stamp, filledAt, fillMs = 0 } = entry;
-  tracked.fill = { slots, epoch, stamp, filledAt };
+  const { tagHashes, epoch, stamp, filledAt, fillMs = 0 } = entry;
+  tracked.fill = { tagHashes, epoch, stamp, filledAt };
   const { policy, key, grainMs } = tracked.recipe;
   tracked.expiresAtMs = Math.min(filledAt + timeToLiveMs(policy, key, entry), grainEndMs(grainMs, entry));
   tracked.fillMs = fillMs;

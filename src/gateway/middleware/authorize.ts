@@ -1,14 +1,13 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { ANONYMOUS, type Principal } from '../../define/principal.ts';
-import { equalInConstantTime } from '../../platform/digest.ts';
+import { equalInConstantTime, sha256HexNow } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
-import { sha256HexNow } from '../../platform/sha256.ts';
 import type { AppEnv } from '../context.ts';
 
 /** The configuration that authorizes requests. */
 export interface AccessPorts {
-  /** SHA-256 of the key, in lower case. Any other text admits nobody. */
+  /** SHA-256 of the key, in lower case. Any other text rejects every key. */
   readonly apiKeySha256: string;
 }
 

@@ -1,7 +1,7 @@
 /** Lines to try: `curl` commands for a POSIX shell. */
 import type { EventToSend } from '../../define/project.ts';
 
-/** How lines name the deployment and its key, and how they quote a word that has one of these in it. */
+/** The texts for the deployment and its key in a line, and the quoting of a word that contains one of them. */
 export interface Place {
   readonly url: string;
   readonly key: string;
@@ -67,7 +67,7 @@ export function quoted(text: string): string {
   return /^[\w./:?=%&-]+$/.test(text) && !/[?&]/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** One word in which the shell expands the two variables, and nothing else: also no history, which `!` stands for. */
+/** One word in which the shell expands only the two variables. It expands no history (`!`) either. */
 function expanded(text: string): string {
   const escaped = text.replaceAll(/["\\`]|\$(?!(?:URL|KEY)\b)/g, '\\$&');
   return `"${escaped.replaceAll('!', `"'!'"`)}"`;

@@ -1,5 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { PartitionReport } from '../../pipeline/kafka/source.ts';
+import { type PartitionReport, REPORT_PARTS } from '../../pipeline/kafka/report.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
@@ -8,10 +8,13 @@ const Partition = z.object({
   topic: z.string(),
   partition: z.int(),
   committed: z.int().nullable(),
-  latest: z.int(),
-  lag: z.int().openapi({ description: 'records that are not stored yet' }),
-  failures: z.int(),
+  latest: z.int().nullable(),
+  lag: z.int().nullable().openapi({ description: 'records that are not stored yet' }),
+  failures: z.int().nullable(),
   lastError: z.string().nullable(),
+  unanswered: z.array(z.enum(REPORT_PARTS)).openapi({
+    description: 'the parts that did not answer within 2 s; what they would have said is null',
+  }),
 });
 
 const BODY_BYTES_MAX = 4_096;

@@ -1,9 +1,8 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { EventDefinition } from '../../define/event.ts';
-import type { AnnouncedEnd } from '../../pipeline/contracts/deprecation.ts';
 import type { AppEnv, Gateway } from '../context.ts';
 
-const PATH = '/v1/events/types';
+export const EVENT_TYPES_PATH = '/v1/events/types';
 
 const EventType = z
   .object({
@@ -29,7 +28,7 @@ const EventType = z
 export function registerEventTypes(app: OpenAPIHono<AppEnv>, gateway: Gateway): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
-    path: PATH,
+    path: EVENT_TYPES_PATH,
     summary: 'Lists the accepted event types, each version with the JSON Schema of its data and an example',
     tags: ['events'],
     responses: {
@@ -39,7 +38,7 @@ export function registerEventTypes(app: OpenAPIHono<AppEnv>, gateway: Gateway): 
       },
     },
   });
-  app.get(PATH, (c) =>
+  app.get(EVENT_TYPES_PATH, (c) =>
     c.json({
       types: gateway.catalog.events.flatMap((definition) =>
         [definition, ...definition.earlier].map(described),
@@ -65,15 +64,5 @@ function described(definition: EventDefinition) {
       example === undefined
         ? null
         : { specversion: '1.0', id: 'example', source: '/example', type, data: example },
-  };
-}
-
-/** `Deprecation` (RFC 9745: a structured date), `Sunset` (RFC 8594: an HTTP date), and where to read about both. */
-export function deprecationHeaders(end: AnnouncedEnd | undefined): Record<string, string> {
-  if (end === undefined) return {};
-  return {
-    deprecation: `@${end.since / 1_000}`,
-    ...(end.sunset === undefined ? {} : { sunset: new Date(end.sunset).toUTCString() }),
-    link: `<${PATH}>; rel="deprecation"; type="application/json"`,
   };
 }

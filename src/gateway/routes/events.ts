@@ -1,6 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { BATCH_EVENTS_MAX, CloudEvent } from '../../pipeline/cloud-event.ts';
-import { announcedEnd } from '../../pipeline/contracts/deprecation.ts';
+import { type AnnouncedEnd, announcedEnd } from '../../pipeline/contracts/versions.ts';
 import type { IngestReport } from '../../pipeline/ingest.ts';
 import { Failure } from '../../platform/failure.ts';
 import { LANES, type Lane } from '../../storage/lane.ts';
@@ -8,7 +8,7 @@ import type { EventStatus } from '../../storage/postgres/event-status.ts';
 import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
-import { deprecationHeaders, registerEventTypes } from './event-types.ts';
+import { EVENT_TYPES_PATH, registerEventTypes } from './event-types.ts';
 
 const Verdict = z.object({ index: z.int(), id: z.string().nullable() });
 const Report = z
@@ -153,6 +153,16 @@ function throwIfRefused({ verdicts: [verdict] }: IngestReport): void {
 function statusOf({ verdicts }: IngestReport, single: boolean, stored: boolean): 200 | 201 | 202 | 207 {
   if (verdicts.length > 0) return single ? 200 : 207;
   return stored ? 201 : 202;
+}
+
+/** `Deprecation` (RFC 9745: a structured date), `Sunset` (RFC 8594: an HTTP date), and where to read about both. */
+function deprecationHeaders(end: AnnouncedEnd | undefined): Record<string, string> {
+  if (end === undefined) return {};
+  return {
+    deprecation: `@${end.since / 1_000}`,
+    ...(end.sunset === undefined ? {} : { sunset: new Date(end.sunset).toUTCString() }),
+    link: `<${EVENT_TYPES_PATH}>; rel="deprecation"; type="application/json"`,
+  };
 }
 
 function registerStatus(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: PortsOf<EventPorts>): void {

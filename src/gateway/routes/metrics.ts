@@ -6,7 +6,7 @@ import { type PipelineReport, pipelineMetricsOf } from '../../operations/pipelin
 import { qualityMetricsOf } from '../../operations/quality/metrics.ts';
 import { qualityReportOf } from '../../operations/quality/report.ts';
 import type { FeedStatus } from '../../pipeline/feed/stream.ts';
-import type { PartitionReport } from '../../pipeline/kafka/source.ts';
+import type { PartitionReport } from '../../pipeline/kafka/report.ts';
 import type { QualityCounts } from '../../pipeline/quality/windows.ts';
 import { withTimeout } from '../../platform/clock.ts';
 import { type CounterReport, WINDOWS_MINUTES } from '../../platform/counters.ts';

@@ -142,12 +142,14 @@ class Comparison {
 
   /** Checks each value of a list of all possible values. */
   #ofValues(values: readonly unknown[], goal: JsonSchema, { path }: Place): Finding[] {
-    const told = keywordsOf(goal).values;
-    const where = told === undefined ? path : [...path, valueKeyword(goal)];
+    const listed = keywordsOf(goal).values;
+    const where = listed === undefined ? path : [...path, valueKeyword(goal)];
     return values.flatMap((value) => {
       const evaluation = evaluate(goal, value, this.#new);
       if (evaluation === 'valid') return [];
-      return [finding(where, evaluation === 'invalid' ? 'value_removed' : 'undecided', value, told ?? goal)];
+      return [
+        finding(where, evaluation === 'invalid' ? 'value_removed' : 'undecided', value, listed ?? goal),
+      ];
     });
   }
 

@@ -59,8 +59,8 @@ function changed(older: Contract, newer: Contract): ContractChange {
   const { type } = newer;
   if (canonicalValue(older) === canonicalValue(newer)) return { type, state: 'unchanged', findings: [] };
   const findings = compatibility(older.schema, newer.schema);
-  const [told, sunset] = [older.deprecated?.sunset, newer.deprecated?.sunset];
-  if (told !== undefined && sunset !== undefined && sunset < told)
-    findings.push(finding(['deprecated', 'sunset'], 'sunset_brought_forward', told, sunset));
+  const [announced, sunset] = [older.deprecated?.sunset, newer.deprecated?.sunset];
+  if (announced !== undefined && sunset !== undefined && sunset < announced)
+    findings.push(finding(['deprecated', 'sunset'], 'sunset_brought_forward', announced, sunset));
   return { type, state: breakingOf(findings) > 0 ? 'breaking' : 'compatible', findings };
 }

@@ -69,7 +69,7 @@ function boundFindings(facts: Facts, goal: Keywords, path: Path, integral: boole
   ].map((bound) => (integral ? nextInteger(bound) : bound));
   bounds.sort((a, b) => b.value - a.value || Number(b.isExclusive) - Number(a.isExclusive));
   const [known] = bounds;
-  const told = known === undefined ? undefined : known.value * sign;
+  const before = known === undefined ? undefined : known.value * sign;
   return [inclusive, exclusive].flatMap((keyword) => {
     const bound = goal[keyword];
     if (bound === undefined) return [];
@@ -77,7 +77,7 @@ function boundFindings(facts: Facts, goal: Keywords, path: Path, integral: boole
     const isKept =
       known !== undefined &&
       (known.value > wanted || (known.value === wanted && (keyword === inclusive || known.isExclusive)));
-    return isKept ? [] : [finding([...path, keyword], 'bound_tightened', told, bound)];
+    return isKept ? [] : [finding([...path, keyword], 'bound_tightened', before, bound)];
   });
 }
 

@@ -1,6 +1,7 @@
 import { parseJson } from '../../platform/json.ts';
+import { utf8Length } from '../../platform/pack.ts';
 import type { KafkaRecord } from '../../storage/kafka.ts';
-import { fromBinaryMode, isJson } from '../cloud-event.ts';
+import { EVENT_BYTES_MAX, fromBinaryMode, isJson } from '../cloud-event.ts';
 
 /** The Kafka Protocol Binding of CloudEvents 1.0.2, as far as messages of the REST protocol carry it. */
 
@@ -19,8 +20,15 @@ export type ReadRecord =
 const STRUCTURED_PREFIX = 'application/cloudevents';
 const STRUCTURED = `${STRUCTURED_PREFIX}+json`;
 const ATTRIBUTE_PREFIX = 'ce_';
-/** The most characters that are kept of a record that is not an event. */
-const KEPT_CHARACTERS_MAX = 8_192;
+const CONTENT_TYPE = 'content-type';
+const NOT_UTF8 = 'not_utf8';
+/**
+ * The most bytes, as JSON, that are kept of a record that is not an event: a value of the greatest size of an event in
+ * base64, with some headers, which one message of the events queue holds.
+ */
+const KEPT_BYTES_MAX = 1.5 * EVENT_BYTES_MAX;
+/** What is kept of a larger record, in characters: enough to find its producer. */
+const EXCERPT_CHARACTERS = 8_192;
 
 /**
  * The event of a record. The content type decides the mode (Kafka Protocol Binding 1.0.2, §3): structured for
@@ -28,10 +36,20 @@ const KEPT_CHARACTERS_MAX = 8_192;
  *
  * A tombstone (a null value without `ce_` headers) removes a key from a compacted topic. It contains no event and
  * removes nothing from Millrace; it is kept in quarantine, so that its producer can send an event instead.
+ *
+ * Data of another content type than JSON may have bytes that are not UTF-8. In any other part of an event, such bytes
+ * make the record invalid. The key and other headers may be any bytes, because nothing is read from them.
  */
 export function eventOf(record: KafkaRecord): ReadRecord {
-  const headers = new Map(record.headers.map(({ key, value }) => [key.toLowerCase(), value]));
-  const contentType = headers.get('content-type')?.toLowerCase() ?? '';
+  const read = record.headers
+    .filter(({ keyBase64 }) => keyBase64 === undefined)
+    .map((header) => ({ ...header, name: header.key.toLowerCase() }))
+    .filter(({ name }) => name === CONTENT_TYPE || name.startsWith(ATTRIBUTE_PREFIX));
+  const unread = read.find(({ valueBase64 }) => valueBase64 !== undefined);
+  if (unread !== undefined)
+    return refuse(record, NOT_UTF8, `The value of the header "${unread.name}" is not UTF-8.`);
+  const headers = new Map(read.map(({ name, value }) => [name, value]));
+  const contentType = headers.get(CONTENT_TYPE)?.toLowerCase() ?? '';
   const isStructured = contentType.split(';', 1)[0]?.trim() === STRUCTURED;
   const isBinary =
     !contentType.startsWith(STRUCTURED_PREFIX) && headers.has(`${ATTRIBUTE_PREFIX}specversion`);
@@ -43,6 +61,12 @@ export function eventOf(record: KafkaRecord): ReadRecord {
     );
   // Data of another content type is no JSON. The event is refused when it is judged, by its own source and id.
   const isOpaque = isBinary && contentType !== '' && !isJson(contentType);
+  const { valueBase64: bytes } = record;
+  if (isOpaque && bytes !== undefined)
+    return {
+      raw: fromBinaryMode(ATTRIBUTE_PREFIX, headers, headers.get(CONTENT_TYPE), { data_base64: bytes }),
+    };
+  if (bytes !== undefined) return refuse(record, NOT_UTF8, 'The value of the record is not UTF-8.');
   const parsed =
     record.value === null || isOpaque ? { json: record.value ?? undefined } : parse(record.value);
   if (parsed === undefined)
@@ -50,7 +74,7 @@ export function eventOf(record: KafkaRecord): ReadRecord {
   const { json } = parsed;
   if (isBinary) {
     const data = json === undefined ? {} : { data: json };
-    return { raw: fromBinaryMode(ATTRIBUTE_PREFIX, headers, headers.get('content-type'), data) };
+    return { raw: fromBinaryMode(ATTRIBUTE_PREFIX, headers, headers.get(CONTENT_TYPE), data) };
   }
   if (isStructured || (contentType === '' && hasSpecVersion(json))) return { raw: json };
   const detail = 'The record is a CloudEvent in neither structured nor binary mode.';
@@ -69,18 +93,17 @@ function parse(text: string): { json: unknown } | undefined {
   }
 }
 
-function refuse(
-  { topic, partition, offset, key, value, headers }: KafkaRecord,
-  reason: string,
-  detail: string,
-): ReadRecord {
-  const kept = value?.slice(0, KEPT_CHARACTERS_MAX) ?? null;
-  return {
-    refused: {
-      raw: { kafka: { topic, partition, offset, key, headers }, value: kept },
-      reason,
-      pointer: '',
-      detail,
-    },
-  };
+function refuse(record: KafkaRecord, reason: string, detail: string): ReadRecord {
+  return { refused: { raw: keptOf(record), reason, pointer: '', detail } };
+}
+
+/** What quarantine keeps: the record as it came, or the beginning of a large one. */
+function keptOf({ topic, partition, offset, value, valueBase64, topicId: _, ...rest }: KafkaRecord): unknown {
+  const content = valueBase64 === undefined ? { value } : { valueBase64 };
+  const whole = { kafka: { topic, partition, offset, ...rest }, ...content };
+  const text = JSON.stringify(whole);
+  const bytes = utf8Length(text);
+  if (bytes <= KEPT_BYTES_MAX) return whole;
+  const excerpt = text.slice(0, EXCERPT_CHARACTERS).toWellFormed();
+  return { kafka: { topic, partition, offset }, bytes, excerpt };
 }

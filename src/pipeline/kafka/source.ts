@@ -8,20 +8,6 @@ import { eventOf } from './binding.ts';
 /** After this many failed steps in a row, records that fail again without an outage go to the events queue. */
 const TRIES_MAX = 3;
 
-/** The state of a source partition, for operators. */
-export interface PartitionReport {
-  readonly topic: string;
-  readonly partition: number;
-  /** The group's committed offset; null before its first commit. */
-  readonly committed: number | null;
-  /** The offset of the next record to be written. */
-  readonly latest: number;
-  /** Records that are not stored yet. */
-  readonly lag: number;
-  readonly failures: number;
-  readonly lastError: string | null;
-}
-
 export interface SourcePorts {
   readonly at: { readonly topic: string; readonly partition: number };
   readonly types: ReadonlyMap<string, EventDefinition>;
@@ -43,13 +29,18 @@ export interface SourcePorts {
   readonly commit: (offset: number) => Promise<unknown>;
   /** Reports records that Kafka dropped before they were read. */
   readonly lost: (from: number, to: number) => void;
+  /** The id of the topic that the committed offset belongs to; undefined before the first record that had one. */
+  readonly knownTopic: () => string | undefined;
+  readonly learnTopic: (id: string) => void;
+  /** Reports that the topic was created again, so that the reader goes back to its first record. */
+  readonly recreated: (from: number, to: number) => void;
 }
 
 /** `/v1/admin/kafka` shows the message as the partition's last error, so it names the command that ends the stall. */
 function aheadOfPartition({ topic, partition }: SourcePorts['at'], offset: number): Error {
   return new Error(
-    `Partition ${partition} of the topic ${topic} ends before offset ${offset}, which its group has committed: the topic was ` +
-      'probably deleted and created again. ' +
+    `Partition ${partition} of the topic ${topic} ends before offset ${offset}, which its group has committed: the ` +
+      'offset was probably set by hand, or the topic was deleted and created again. ' +
       `\`npm run cli -- kafka-seek --topic ${topic} --partition ${partition} --to earliest\` reads the partition ` +
       'from its beginning; events that are already stored are recognised as duplicates.',
   );
@@ -65,6 +56,10 @@ function aheadOfPartition({ topic, partition }: SourcePorts['at'], offset: numbe
  * offset, or at the partition's beginning where there is none, and does not commit if that offset has changed
  * meanwhile: the next step then begins at the new one.
  *
+ * The group may still have an offset of the old topic, for example if a step committed it during the deletion. The
+ * topic's id tells: where it is another one than that of the records before, the step goes back to the partition's
+ * beginning.
+ *
  * @param failures the number of failed steps in a row before this one.
  */
 export async function pump(ports: SourcePorts, failures = 0): Promise<void> {
@@ -73,13 +68,17 @@ export async function pump(ports: SourcePorts, failures = 0): Promise<void> {
   const records = await ports.fetch(offset);
   if (records === null) {
     const begin = await ports.earliest();
-    if (begin <= offset) throw aheadOfPartition(ports.at, offset);
-    ports.lost(offset, begin);
-    await ports.commit(begin);
-    return;
+    if (begin > offset) {
+      ports.lost(offset, begin);
+      await ports.commit(begin);
+      return;
+    }
+    const [first] = (await ports.fetch(begin)) ?? [];
+    if (first !== undefined && (await isRestarted(first, offset, ports))) return;
+    throw aheadOfPartition(ports.at, offset);
   }
   const last = records.at(-1);
-  if (last === undefined) return;
+  if (last === undefined || (await isRestarted(last, offset, ports))) return;
   const read = records.map(eventOf);
   const refused = read.flatMap((one) => ('refused' in one ? [one] : []));
   const events = read.flatMap((one) => ('raw' in one ? [one.raw] : []));
@@ -91,6 +90,23 @@ export async function pump(ports: SourcePorts, failures = 0): Promise<void> {
   });
   await ports.relay();
   if ((await ports.committed()) === committed) await ports.commit(last.offset + 1);
+}
+
+/**
+ * Goes back to the partition's beginning if the record is of another topic than the offset. The id is learned after the
+ * commit, so a step that fails in between is repeated; and before any record is stored, so that the offset after it is
+ * known to be of this topic.
+ */
+async function isRestarted({ topicId }: KafkaRecord, offset: number, ports: SourcePorts): Promise<boolean> {
+  const known = ports.knownTopic();
+  if (topicId === undefined || topicId === known) return false;
+  const begin = known === undefined ? offset : await ports.earliest();
+  if (begin < offset) {
+    ports.recreated(offset, begin);
+    await ports.commit(begin);
+  }
+  ports.learnTopic(topicId);
+  return begin < offset;
 }
 
 const NOTHING_KNOWN: StoreOutcome = { duplicates: [], conflicts: [], refused: [] };

@@ -2,7 +2,8 @@ import type { EventsMessage } from '../../../queues/events/message.ts';
 import { type StoreOutcome, type StorePorts, storeMessages } from '../store.ts';
 import type { LineageFacts } from './recorder.ts';
 
-export type Tell = (facts: LineageFacts) => void;
+/** Reports the facts about some work for lineage. */
+export type ReportLineage = (facts: LineageFacts) => void;
 
 /** Prefix of the counts of refused events by reason: `quarantined:quantity_not_positive`. */
 export const QUARANTINED = 'quarantined:';
@@ -11,13 +12,13 @@ export const QUARANTINED = 'quarantined:';
 export async function storeObserved(
   messages: readonly EventsMessage[],
   ports: StorePorts,
-  tell: Tell,
+  report: ReportLineage,
 ): Promise<StoreOutcome> {
   const counts: Record<string, number> = {};
   const add = (name: string, by: number) => {
     if (by > 0) counts[name] = (counts[name] ?? 0) + by;
   };
-  const told = () => tell({ job: 'ingest', subject: '', version: '', counts });
+  const reportRun = () => report({ job: 'ingest', subject: '', version: '', counts });
   const observed: StorePorts = {
     ...ports,
     storeEvents: async (events) => {
@@ -37,11 +38,11 @@ export async function storeObserved(
       messages.reduce((sum, { accepted, refused }) => sum + accepted.length + refused.length, 0),
     );
     add('duplicates', outcome.duplicates.length);
-    if (counts['received'] !== undefined) told();
+    if (counts['received'] !== undefined) reportRun();
     return outcome;
   } catch (error) {
     add('failures', 1);
-    told();
+    reportRun();
     throw error;
   }
 }
@@ -50,7 +51,7 @@ export async function storeObserved(
 export async function foldObserved(
   events: readonly { readonly seq: number }[],
   fold: () => Promise<string[]>,
-  tell: Tell,
+  report: ReportLineage,
 ): Promise<string[]> {
   const run = { job: 'fold', subject: '', version: '' } as const;
   try {
@@ -59,11 +60,11 @@ export async function foldObserved(
       const seqs = events.map(({ seq }) => seq);
       const firstSeq = seqs.reduce((a, b) => Math.min(a, b));
       const lastSeq = seqs.reduce((a, b) => Math.max(a, b));
-      tell({ ...run, counts: { events: events.length, keys: new Set(tags).size }, firstSeq, lastSeq });
+      report({ ...run, counts: { events: events.length, keys: new Set(tags).size }, firstSeq, lastSeq });
     }
     return tags;
   } catch (error) {
-    tell({ ...run, counts: { failures: 1 } });
+    report({ ...run, counts: { failures: 1 } });
     throw error;
   }
 }

@@ -50,7 +50,7 @@ export class LineageRecorder {
   #kept = 0;
   #writingSince = Number.NEGATIVE_INFINITY;
 
-  tell(facts: LineageFacts, ports: RecorderPorts): void {
+  record(facts: LineageFacts, ports: RecorderPorts): void {
     const now = ports.now();
     this.#add(facts, facts.at ?? now);
     if (facts.prediction !== undefined) this.#keep(facts.prediction, now, ports);

@@ -27,8 +27,8 @@ export interface CaptureSource {
 export const ROW_TAGS_MAX = 100;
 
 /**
- * The most tags of one statement. 10,000 tags take 14 % of the clock's slots. They void half of the answers about one
- * thing, which have about four tags, and nearly all lists, so more distinct tags would save little.
+ * The most tags of one statement; a statement with more invalidates everything of its table. 10,000 tags are a 26th of
+ * what a clock remembers (`CLOCK_LIMITS`), so one statement seldom makes it forget what answers still depend on.
  */
 export const STATEMENT_TAGS_MAX = 10_000;
 
@@ -60,8 +60,8 @@ const OUTBOX = compiled(sql`${outbox}`);
 /**
  * The statements that install the triggers, to be run in one transaction. Running them again changes nothing. They drop
  * the triggers of tables that left the catalog. Each is one statement without parameters. They need Millrace's schema,
- * so the migrations come first, and the privilege `trigger` on each table, whoever owns it. They need no superuser, and
- * Postgres 14 or newer.
+ * so the migrations come first, and the privilege `trigger` on each table, which another role may own. They need Postgres
+ * 14 or newer, and no superuser.
  *
  * @throws Error for a table whose name is too long for a unique function name.
  */

@@ -1,6 +1,7 @@
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { drizzle, type NeonHttpClient, type NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import { Failure } from '../../platform/failure.ts';
+import { decodeUtf8 } from '../../platform/utf8.ts';
 
 export interface DatabaseTarget {
   readonly url: string;
@@ -33,12 +34,22 @@ async function fetchAnswer(input: string, init: RequestInit) {
   const lost = (cause: unknown) => {
     throw new ConnectionLost('The connection broke while the database answered.', { cause });
   };
+  const text = async () => decodeUtf8(await response.arrayBuffer().catch(lost));
   return {
     ok: response.ok,
     status: response.status,
-    json: async (): Promise<unknown> => await response.json().catch(lost),
-    text: async () => await response.text().catch(lost),
+    json: async (): Promise<unknown> => parseAnswer(await text(), lost),
+    text,
   };
+}
+
+function parseAnswer(text: string, lost: (cause: unknown) => never): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // The proxy of the database writes whole JSON, so a part of it is what a broken connection leaves.
+    return lost(error);
+  }
 }
 
 /** SQLSTATE classes of errors in the statement's own data. A retry cannot succeed. */

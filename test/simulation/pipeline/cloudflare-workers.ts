@@ -19,6 +19,8 @@ export function provideCloudflareWorkers(): void {
 export interface ObjectStorage {
   readonly storage: DurableObjectStorage;
   readonly rows: (query: string) => Record<string, unknown>[];
+  /** When the object's alarm fires, in milliseconds since the Unix epoch; null for never. */
+  alarmAt: number | null;
   readonly close: () => void;
 }
 
@@ -50,10 +52,18 @@ export function objectStorage(): ObjectStorage {
       throw error;
     }
   };
-  const storage = { sql: { exec }, transactionSync };
-  return {
-    storage: storage as unknown as DurableObjectStorage,
+  const own: ObjectStorage = {
+    storage: {
+      sql: { exec },
+      transactionSync,
+      getAlarm: async () => own.alarmAt,
+      setAlarm: async (at: number) => {
+        own.alarmAt = at;
+      },
+    } as unknown as DurableObjectStorage,
     rows: (query) => database.prepare(query).all(),
+    alarmAt: null,
     close: () => database.close(),
   };
+  return own;
 }

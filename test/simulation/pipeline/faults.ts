@@ -16,6 +16,10 @@ const BATCH = 'queues/batch.ts';
 const EVENT_STORE = 'src/storage/postgres/event-store.ts';
 const VERDICTS = 'src/pipeline/verdicts.ts';
 
+const RETENTION = 'src/features/retention.ts';
+const UPKEEP = 'durable-objects/feature-shard/upkeep.ts';
+const REBUILD = 'durable-objects/feature-shard/rebuild.ts';
+
 /** Faults that widely used pipelines have or had, and faults that are easy to make in this design. */
 export const FAULTS: readonly Fault[] = [
   fault(
@@ -42,16 +46,16 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'an event is folded each time it is delivered',
     FEW,
-    'durable-objects/feature-shard/cells.ts',
-    'added.delete(seq)',
-    'added.delete(seq) || true',
+    'durable-objects/feature-shard/folded.ts',
+    'ofBlock.filter(({ seq }) => addNumber(bitmap, seq))',
+    'ofBlock.filter(({ seq }) => addNumber(bitmap, seq) || true)',
   ),
   fault(
     'the event that arrives last counts as the last that happened',
     FEW,
-    'durable-objects/feature-shard/cells.ts',
-    'last_at = max(last_at, excluded.last_at)',
-    'last_at = excluded.last_at',
+    'src/features/fold.ts',
+    'lastAt: Math.max(a.lastAt, b.lastAt)',
+    'lastAt: b.lastAt',
   ),
   fault(
     'a failure during an outage counts as a try',
@@ -64,8 +68,8 @@ export const FAULTS: readonly Fault[] = [
     'one bad event fails its whole message',
     FEW,
     VERDICTS,
-    'this.#calls + 2 > CALLS_MAX ? undefined',
-    'this.#calls >= 0 ? undefined',
+    'if (halves === undefined || !this.#budget.take(2)) {',
+    'if (halves !== undefined || !this.#budget.take(2)) {',
   ),
   fault(
     'a message is acknowledged although its dead letter could not be stored',
@@ -105,9 +109,65 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'a window counts a day that has not begun',
     FEW,
-    'src/features/read.ts',
-    'if (bucket > today - days && bucket <= today)',
-    'if (bucket > today - days)',
+    RETENTION,
+    'from: today - longestDays + 1, to: today };',
+    'from: today - longestDays + 1, to: today + 1 };',
+  ),
+  fault(
+    'cells expire by the shortest window of their feature',
+    FEW,
+    RETENTION,
+    'return Math.max(0, ...windowsDays);',
+    'return windowsDays.length === 0 ? 0 : Math.min(...windowsDays);',
+  ),
+  fault(
+    'cells expire a day before the last read that needs them',
+    FEW,
+    RETENTION,
+    'horizon - longestDays + 1;',
+    'horizon - longestDays + 2;',
+  ),
+  fault(
+    'features without a window expire',
+    FEW,
+    RETENTION,
+    'return longestDays === 0 ? 0 : horizon',
+    'return horizon',
+  ),
+  fault(
+    'two ranges of folded numbers are merged over a gap',
+    MANY,
+    'src/features/folded-numbers.ts',
+    '} else if (first >= 0) {',
+    '} else if (first >= 0 && !hasBit(bitmap, offset + 1)) {',
+  ),
+  fault(
+    'a rebuild is served before it is filled',
+    MANY,
+    REBUILD,
+    '{ next: row?.generation ?? null, run,',
+    '{ served: row?.generation ?? state.served, next: row?.generation ?? null, run,',
+  ),
+  fault(
+    'a flip does not wait until all cells are compared',
+    MANY,
+    REBUILD,
+    'if (compared !== undefined) {',
+    'if (compared !== undefined && state.compared === null) {',
+  ),
+  fault(
+    'the cleanup of stale generations deletes the served one',
+    MANY,
+    UPKEEP,
+    'where generation = ? $',
+    'where generation >= ? $',
+  ),
+  fault(
+    'a sweep leaves the cells that it deletes in the digest',
+    FEW,
+    UPKEEP,
+    '  changeTotals(sql, served, digest);\n  changeState(sql, state, { swept });',
+    '  changeState(sql, state, { swept });',
   ),
   fault(
     'the tags of features are not invalidated after the fold',

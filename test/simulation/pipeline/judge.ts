@@ -1,8 +1,9 @@
 import { sql } from 'drizzle-orm';
-import { slotOf } from '../../../src/cache/clock/slots.ts';
+import { tagHash } from '../../../src/cache/clock/tag-hash.ts';
 import { windowName } from '../../../src/define/feature.ts';
-import { readFeature } from '../../../src/features/read.ts';
+import { addCell, EMPTY_DIGEST } from '../../../src/features/digest.ts';
 import { shardOf } from '../../../src/features/shards.ts';
+import * as catalogFeatures from '../../support/catalog/features.ts';
 import { catalog } from '../../support/catalog/index.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { cloudEventOf, type PlannedEvent } from './schedule.ts';
@@ -17,6 +18,10 @@ interface Fact {
 }
 
 const DAY_MS = 86_400_000;
+/** The type of all events of the schedules. */
+const EVENT_TYPE = 'shop.purchase.v1';
+/** Days as of which windows are read: those that are kept for callers whose clock is behind, today, and tomorrow. */
+const DAYS_JUDGED = 3;
 
 /** Every violation that is left when no work is left. @param mended whether all dead letters must be replayed, too. */
 export async function judge(world: World, { db }: SimulatedDatabase, mended: boolean): Promise<string[]> {
@@ -46,13 +51,15 @@ export async function judge(world: World, { db }: SimulatedDatabase, mended: boo
       world,
       events.filter(({ data }) => mended || !data.invoice.startsWith('folding-fails')),
     ),
-    ...windows(
+    ...(await windows(
       world,
       events.filter(({ data }) => mended || !data.invoice.startsWith('folding-fails')),
-    ),
+    )),
+    ...(await digests(world)),
+    ...world.seen,
   ];
   for (const [tag, seq] of world.foldedAt) {
-    if ((world.invalidatedAt.get(slotOf(tag)) ?? 0) <= seq)
+    if ((world.invalidatedAt.get(tagHash(tag)) ?? 0) <= seq)
       found.push(`${tag} is folded and not invalidated.`);
   }
   const deleted = Object.values(world.queues).flatMap((queue) => queue.deleted);
@@ -147,7 +154,7 @@ function outbox(world: World, events: readonly Fact[], rows: readonly Row[]): st
     if (!world.told.has(Number(row['id'])))
       found.push(`The feed did not get the change ${String(row['id'])}.`);
     for (const tag of row['tags'] as string[]) {
-      const at = world.invalidatedAt.get(slotOf(tag)) ?? 0;
+      const at = world.invalidatedAt.get(tagHash(tag)) ?? 0;
       if (at < Number(row['relayed_seq']))
         found.push(`${tag} is marked as invalidated, but was not invalidated.`);
     }
@@ -155,7 +162,7 @@ function outbox(world: World, events: readonly Fact[], rows: readonly Row[]): st
   return found;
 }
 
-/** Compares every cell with the value that a plain computation gives from the history. */
+/** Compares every cell with the value that a plain computation gives from the history, except what is expired. */
 function features(world: World, events: readonly Fact[]): string[] {
   const owed = new Map<string, { amount: number; lastAt: number }>();
   const add = (entity: string, key: string, feature: string, bucket: number, item: string, fact: Fact) => {
@@ -168,14 +175,16 @@ function features(world: World, events: readonly Fact[]): string[] {
       lastAt: Math.max(before.lastAt, fact.occurredAt),
     });
   };
+  const isKept = (definition: { windowsDays: readonly number[] }, day: number) =>
+    day > horizonOf(world) - Math.max(...definition.windowsDays);
   for (const fact of events) {
     const { sku, customerId } = fact.data;
     const day = Math.floor(fact.occurredAt / DAY_MS);
-    add('customer', customerId, 'purchases', day, '', fact);
-    add('customer', customerId, 'spend_minor', day, '', fact);
+    if (isKept(catalogFeatures.purchases, day)) add('customer', customerId, 'purchases', day, '', fact);
+    if (isKept(catalogFeatures.spend, day)) add('customer', customerId, 'spend_minor', day, '', fact);
     add('customer', customerId, 'last_purchase_at', 0, '', fact);
     add('customer', customerId, 'items', 0, sku, fact);
-    add('product', sku, 'units', day, '', fact);
+    if (isKept(catalogFeatures.units, day)) add('product', sku, 'units', day, '', fact);
     add('product', sku, 'last_sold_at', 0, '', fact);
   }
   const told = (cell: string, { amount, lastAt }: { amount: number; lastAt: number }) =>
@@ -190,28 +199,18 @@ function features(world: World, events: readonly Fact[]): string[] {
   );
 }
 
-/** Windows as of the noon of each day on which something may have happened: a day that has not begun counts in none. */
-function windows(world: World, events: readonly Fact[]): string[] {
-  const days = [...new Set(events.map(({ occurredAt }) => Math.floor(occurredAt / DAY_MS)))];
-  const cells = world.cells().map(({ name, amount, lastAt }) => {
-    const [, key = '', feature = '', bucket = '', item = ''] = name.split(' ');
-    return { key, feature, bucket: Number(bucket), item, amount, lastAt };
-  });
+/** What reads answer as of the noon of each day as of which a shard still answers, and of some that have not begun. */
+async function windows(world: World, events: readonly Fact[]): Promise<string[]> {
   const owed: string[] = [];
   const there: string[] = [];
-  for (const definition of catalog.features.filter(({ windowsDays }) => windowsDays.length > 0)) {
-    const ofFeature = cells.filter(({ feature }) => feature === definition.name);
-    for (const key of new Set(ofFeature.map((cell) => cell.key))) {
-      const own = events.filter(
-        ({ data }) => (definition.name === 'units' ? data.sku : data.customerId) === key,
-      );
-      for (const day of days) {
-        const noon = (day + 0.5) * DAY_MS;
-        const of = readFeature(
-          definition,
-          ofFeature.filter((cell) => cell.key === key),
-          noon,
-        );
+  const horizon = horizonOf(world);
+  const counted = catalog.features.filter(({ eventType }) => eventType === EVENT_TYPE);
+  for (const definition of counted.filter(({ windowsDays }) => windowsDays.length > 0)) {
+    const entity = definition.entity.name;
+    const keyOf = ({ data }: Fact) => (entity === 'product' ? data.sku : data.customerId);
+    for (const [key, own] of Map.groupBy(events, keyOf)) {
+      for (let day = horizon; day <= horizon + DAYS_JUDGED; day += 1) {
+        const [row] = await world.shard(shardOf(entity, key)).read(entity, [key], (day + 0.5) * DAY_MS);
         for (const width of definition.windowsDays) {
           const told = (value: unknown) =>
             `${key}, ${definition.name} of ${width} days on day ${day}: ${value}`;
@@ -220,12 +219,33 @@ function windows(world: World, events: readonly Fact[]): string[] {
             return at <= day && at > day - width;
           });
           owed.push(told(inside.reduce((sum, fact) => sum + amountOf(definition.name, fact), 0)));
-          there.push(told(of[windowName(definition.name, width)]?.value));
+          there.push(told(row?.[windowName(definition.name, width)]?.value));
         }
       }
     }
   }
   return differences(owed, there, 'the windows');
+}
+
+/** A caller's clock may be two days behind: from this day on, reads are answered, and their cells kept. */
+function horizonOf(world: World): number {
+  return Math.floor(world.now / DAY_MS) - 2;
+}
+
+/** A shard keeps the digest of its cells up to date with every fold, sweep and flip. */
+async function digests(world: World): Promise<string[]> {
+  const found: string[] = [];
+  for (const shard of world.shards.keys()) {
+    const { events: _, ...kept } = await world.shard(shard).digest();
+    const cells = world.cellsOf(shard).map(({ name, ...cell }) => {
+      const [, key = '', feature = '', bucket = '', item = ''] = name.split(' ');
+      return { ...cell, key, feature, bucket: Number(bucket), item };
+    });
+    const { events: __, ...owed } = cells.reduce(addCell, EMPTY_DIGEST);
+    if (JSON.stringify(kept) !== JSON.stringify(owed))
+      found.push(`The digest of ${shard} is not that of its cells.`);
+  }
+  return found;
 }
 
 function amountOf(feature: string, fact: Fact): number {

@@ -75,8 +75,15 @@ export function cloudEventOf({ id, trait, quantity, sku, customerId, occurredAt 
 }
 
 const DAY_MS = 86_400_000;
+/** Keys of the customers and products: the first two are in one shard. */
+const KEYS = [0, 8, 1];
 /** 2026-11-01T00:00:00Z. */
 const FIRST_DAY_MS = 1_793_491_200_000;
+/**
+ * Days from an event to the first three. A run begins on the 21st: the first events are of the last days, the last ones
+ * stand at both sides of what is kept for windows of 30, 90 and 365 days.
+ */
+const DAYS_LATER = [17, 17, 0, 0, -12, -72, -347];
 
 export function scheduleOf(seed: number): Schedule {
   const random = seededRandom(seed);
@@ -94,9 +101,10 @@ export function scheduleOf(seed: number): Schedule {
       id: `e${index}`,
       trait: traitOf(),
       quantity: 1 + upTo(9),
-      sku: `S${upTo(3)}`,
-      customerId: `c${upTo(3)}`,
-      occurredAt: FIRST_DAY_MS + upTo(3) * DAY_MS + upTo(1_000) * 1_000,
+      sku: `S${KEYS[upTo(3)]}`,
+      customerId: `c${KEYS[upTo(3)]}`,
+      occurredAt:
+        FIRST_DAY_MS + (upTo(3) + (DAYS_LATER[upTo(DAYS_LATER.length)] ?? 0)) * DAY_MS + upTo(1_000) * 1_000,
     }),
   );
   // Some are said twice, a few of them with something else in them.

@@ -5,7 +5,7 @@ import { type ChangesPorts, consumeChanges } from '../../../queues/changes/consu
 import { consumeDead } from '../../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../../queues/events/consumer.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
-import { slotsOf } from '../../../src/cache/clock/slots.ts';
+import { hashesToInvalidate } from '../../../src/cache/entry.ts';
 import { foldStored, keepDead } from '../../../src/composition/consumers.ts';
 import type { Env } from '../../../src/composition/env.ts';
 import { outboxRelayPorts } from '../../../src/composition/outbox-relay.ts';
@@ -13,9 +13,9 @@ import { changesQueue, eventsQueue } from '../../../src/composition/queueing.ts'
 import type { FoldableEvent } from '../../../src/features/fold.ts';
 import { shardsOf } from '../../../src/features/shards.ts';
 import { replayDeadLetters } from '../../../src/pipeline/dead-letters.ts';
-import { eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
+import { acceptance, eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
 import { type StoreOutcome, storeMessages } from '../../../src/pipeline/store.ts';
-import { acceptance } from '../../../src/pipeline/take.ts';
+
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { newId } from '../../../src/platform/ids.ts';
@@ -57,6 +57,15 @@ const REPLAYS_MAX = 100;
 /** Tries of a client that wants its events stored, before it is content with the queue. */
 const WAITS_MAX = 3;
 
+/** The shards have few cells here, and yet every walk over them takes several steps. */
+const STEP_LIMITS = { cells: 3, keys: 2 };
+
+export interface ServedCell {
+  readonly name: string;
+  readonly amount: number;
+  readonly lastAt: number;
+}
+
 /** The pipeline as it is deployed, on a real database, with a platform that fails as the schedule says. */
 export class World {
   readonly schedule: Schedule;
@@ -66,7 +75,9 @@ export class World {
   readonly #database: SimulatedDatabase;
   readonly #env: Env;
   readonly #others: OpenTransactions;
-  readonly shards = new Map<string, { readonly shard: FeatureShard; readonly own: ObjectStorage }>();
+  readonly shards = new Map<string, { shard: FeatureShard; readonly own: ObjectStorage }>();
+  /** What a reader of the features saw and must never see. */
+  readonly seen: string[] = [];
   /** The moment of each slot's last invalidation, and those of each key's last fold that changed something. */
   readonly invalidatedAt = new Map<number, number>();
   /** The outbox numbers of the changes that the feed has. */
@@ -148,15 +159,27 @@ export class World {
     throw new Error('The dead letters could not be replayed.');
   }
 
-  /** The cells of all shards; the name tells shard, key, feature, day and item. */
-  cells(): { readonly name: string; readonly amount: number; readonly lastAt: number }[] {
-    return [...this.shards].flatMap(([shard, { own }]) =>
-      own.rows('select key, feature, bucket, item, amount, last_at from cells').map((row) => ({
-        name: [shard, row['key'], row['feature'], row['bucket'], row['item']].join(' '),
-        amount: Number(row['amount']),
-        lastAt: Number(row['last_at']),
-      })),
+  /** Milliseconds since the Unix epoch. */
+  get now(): number {
+    return BEGIN_MS + Math.round(this.machine.nowS * 1_000);
+  }
+
+  /** The cells that all shards serve. */
+  cells(): ServedCell[] {
+    return [...this.shards.keys()].flatMap((shard) => this.cellsOf(shard));
+  }
+
+  /** The cells that a shard serves; the name tells shard, key, feature, day and item. */
+  cellsOf(shard: string): ServedCell[] {
+    const rows = this.shards.get(shard)?.own.rows(
+      `select key, name, bucket, item, amount, last_at from shard, cells, features
+       where generation = served and feature = id and retired = 0`,
     );
+    return (rows ?? []).map((row) => ({
+      name: [shard, row['key'], row['name'], row['bucket'], row['item']].join(' '),
+      amount: Number(row['amount']),
+      lastAt: Number(row['last_at']),
+    }));
   }
 
   /** What may begin by itself now. */
@@ -182,6 +205,9 @@ export class World {
       );
       if (go !== undefined) found.push({ label: `${queue.name} delivers`, go });
     }
+    for (const [name, { own }] of this.shards)
+      if (own.alarmAt !== null && own.alarmAt <= this.now)
+        found.push({ label: `the alarm of ${name}`, go: () => void this.#upkeep(name, own) });
     if (this.#alarmS !== null && this.#alarmS <= this.machine.nowS && !this.#isAlarmRunning)
       found.push({ label: 'the alarm of the relay', go: () => void this.#alarm() });
     return [...found, ...this.#others.begin()];
@@ -238,11 +264,7 @@ export class World {
         return { outcome, token: '' };
       },
     });
-    return ingest(raw, this.#nowMs(), { types: catalog.eventTypes, take });
-  }
-
-  #nowMs(): number {
-    return BEGIN_MS + Math.round(this.machine.nowS * 1_000);
+    return ingest(raw, this.now, { types: catalog.eventTypes, take });
   }
 
   #batchPorts() {
@@ -306,16 +328,16 @@ export class World {
 
   async invalidate(tags: readonly string[]): Promise<{ epoch: string; seq: number }> {
     try {
-      return await this.#invalidate(slotsOf(tags));
+      return await this.#invalidate(hashesToInvalidate(tags));
     } catch (cause) {
       throw new Failure('clock_unavailable', 'The tag clock does not answer.', { retryAfterS: 1, cause });
     }
   }
 
-  async #invalidate(slots: readonly number[]): Promise<{ epoch: string; seq: number }> {
-    return await this.machine.call('objects', `invalidate ${slots.length} slots`, () => {
+  async #invalidate(hashes: readonly number[]): Promise<{ epoch: string; seq: number }> {
+    return await this.machine.call('objects', `invalidate ${hashes.length} tags`, () => {
       this.clockSeq += 1;
-      for (const slot of slots) this.invalidatedAt.set(slot, this.clockSeq);
+      for (const tag of hashes) this.invalidatedAt.set(tag, this.clockSeq);
       return { epoch: 'e', seq: this.clockSeq };
     });
   }
@@ -328,14 +350,21 @@ export class World {
     return outcome;
   }
 
+  /** A shard as a call reaches it: it may have been evicted since the last one. */
   shard(name: string): FeatureShard {
     const held = this.shards.get(name);
-    if (held !== undefined) return held.shard;
-    const own = objectStorage();
+    if (held !== undefined && !this.machine.chance(0.1)) return held.shard;
+    const own = held?.own ?? objectStorage();
     const state = { storage: own.storage } as unknown as DurableObjectState;
-    const shard = new FeatureShard(state, {} as never, catalog.features);
+    const ports = { features: catalog.features, now: () => this.now, limits: STEP_LIMITS };
+    const shard = new FeatureShard(state, {} as never, ports);
     this.shards.set(name, { shard, own });
     return shard;
+  }
+
+  async #upkeep(name: string, own: ObjectStorage): Promise<void> {
+    own.alarmAt = null;
+    await this.machine.whileUnderWay(() => this.shard(name).alarm());
   }
 
   /** The relay, as others reach it; each call is a step of its own, and the relay's work is the relay's. */
@@ -388,7 +417,7 @@ export class World {
 
   #makeEnv(): Env {
     const { connectionString, endpoint } = this.#database.database;
-    const root = { invalidate: (slots: readonly number[]) => this.#invalidate(slots) };
+    const root = { invalidateTags: (hashes: readonly number[]) => this.#invalidate(hashes) };
     const env = {
       DATABASE_URL: connectionString,
       DATABASE_ENDPOINT: endpoint,

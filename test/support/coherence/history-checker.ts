@@ -109,7 +109,7 @@ export function checkHistory({ run, reads, writes }: HistoryLines): { findings: 
   return { findings, judged: promised.length };
 }
 
-/** An operation on one register: it takes effect at one moment between its two. `to` is infinite where nobody knows. */
+/** An operation on one register: it takes effect at one moment between its two. `to` is infinite if the end is not known. */
 interface Operation {
   readonly from: Moment;
   readonly to: Moment;

@@ -1,6 +1,6 @@
 /**
  * The checker of coherence: judges a recorded history against the promises of docs/coherence.md, read by read and
- * write by write. It knows nothing of caches or clocks, only what was committed, acknowledged and shown.
+ * write by write. It uses only what was committed, acknowledged and shown; it has no access to caches or clocks.
  *
  * A thing that is judged is a `dep` with versions 1, 2, 3, … in the order of its commits; a version may stand for
  * its absence. Version 0 is its absence before the first.
@@ -18,7 +18,7 @@ export interface WriteRecord {
   readonly absent: boolean;
   /** The commit was certainly not done before. */
   readonly begun: Moment;
-  /** The commit was certainly done by then; undefined where nobody knows. */
+  /** The commit was certainly done by then; undefined if that is not known. */
   readonly committed?: Moment | undefined;
   /** When the writer was told that its invalidation has taken effect, and the token that it was told. */
   readonly acknowledged?: Moment | undefined;
@@ -98,7 +98,7 @@ interface Kept {
 
 /**
  * Judges tokens across clients: an answer's token covers everything that the answer showed. So a read with a token
- * owes the greatest version that any unmarked answer with the same or a lesser token has shown, to whomever.
+ * owes the greatest version that any unmarked answer with the same or a lesser token has shown, to any client.
  */
 function judgeTokens(kept: readonly Kept[]): Violation[] {
   const violations: Violation[] = [];
@@ -242,7 +242,7 @@ class History {
     return 0;
   }
 
-  /** Of a version that nobody has written, nothing is known. */
+  /** The state of a version that no write has written yet. */
   isAbsence(version: number): boolean {
     return version === 0 || this.#writes[version - 1]?.absent === true;
   }

@@ -41,6 +41,8 @@ export interface StackOptions {
   readonly capture?: boolean;
   /** Statements that make what the database has before Millrace comes. */
   readonly existing?: readonly string[];
+  /** Builds the worker from a configuration of wrangler and returns the folder; wrangler bundles it unless given. */
+  readonly build?: (configPath: string) => string;
 }
 
 /**
@@ -50,9 +52,11 @@ export interface StackOptions {
  */
 export async function startStack(
   vars: Readonly<Record<string, string>> = {},
-  { capture = false, served = FIXTURE, existing = [] }: StackOptions = {},
+  { capture = false, served = FIXTURE, existing = [], build }: StackOptions = {},
 ): Promise<Stack> {
-  const { catalog, main, migrationsDir, cachedPath } = served;
+  const configPath = workerConfig(served.main);
+  const prebuilt = build === undefined ? {} : { prebuiltWorkerDir: build(configPath) };
+  const { catalog, migrationsDir, cachedPath } = served;
   const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
   neonConfig.fetchEndpoint = () => database.endpoint;
   const client = neon(database.connectionString);
@@ -65,7 +69,8 @@ export async function startStack(
     root: ROOT,
     workers: [
       {
-        configPath: workerConfig(main),
+        configPath,
+        ...prebuilt,
         // Filling ahead would hide what a test wants to see void; the one about it switches it on.
         vars: { WARMING: 'off', ...vars },
         secrets: {

@@ -19,7 +19,7 @@ import {
 } from '../../../src/cache/fill-gate.ts';
 
 function entryAt(stamp: number, epoch = 'e', body = '{}'): Entry {
-  return { body, etag: '"x"', slots: [1], epoch, stamp, filledAt: 0 };
+  return { body, etag: '"x"', tagHashes: [1], epoch, stamp, filledAt: 0 };
 }
 
 interface Ticket {

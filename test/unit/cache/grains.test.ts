@@ -35,10 +35,8 @@ beforeEach(() => {
       keepAlive: () => undefined,
       parent: {
         sync: async ({ epoch, sinceSeq }) => ({
-          epoch: root.epoch,
-          seq: root.seq,
+          ...encodeDelta(root, epoch === root.epoch ? sinceSeq : 0),
           ageMs: 0,
-          delta: encodeDelta(root, epoch === root.epoch ? sinceSeq : 0),
           sources: { outbox: 0 },
           askAgainMs: 1_000,
         }),

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Clock, invalidate, isValid, newClock } from '../../../src/cache/clock/clock.ts';
 import { applyDelta, encodeDelta } from '../../../src/cache/clock/delta.ts';
-import { slotsOf } from '../../../src/cache/clock/slots.ts';
 import {
   closePass,
   newWatermarks,
@@ -9,6 +8,7 @@ import {
   openPass,
   type SourcePass,
 } from '../../../src/cache/clock/sources.ts';
+import { tagHashes } from '../../../src/cache/clock/tag-hash.ts';
 import { judgeDifference, type ProbeVerdict } from '../../../src/cache/probe.ts';
 
 /**
@@ -17,7 +17,7 @@ import { judgeDifference, type ProbeVerdict } from '../../../src/cache/probe.ts'
  * `read` of the one that filled the entry, which may be another: `fill` syncs its mirror and takes the stamp.
  */
 
-const SLOTS = slotsOf(['product:1']);
+const HASHES = tagHashes(['product:1']);
 const READER = ['fill', 'read', 'serve', 'compare', 'ask'];
 const SYNC = ['sync'];
 const PASS = ['open', 'sweep', 'close'];
@@ -60,19 +60,13 @@ interface Outcome {
   readonly isComplete: boolean;
 }
 
-/** Clocks have 65,536 slots; they are used again for each order. */
-const root = newClock('e');
-const mirror = newClock('e');
-
-function reset(clock: Clock): void {
-  clock.seq = 0;
-  for (const slot of SLOTS) clock.changed[slot] = 0;
-  clock.newestOfBlock.fill(0);
-}
+/** Each order begins with new clocks. */
+let root = newClock('e');
+let mirror = newClock('e');
 
 function syncMirror(losesVersions: boolean): void {
   const delta = encodeDelta(root, mirror.seq);
-  applyDelta(mirror, root.seq, losesVersions ? new Uint8Array(0) : delta);
+  applyDelta(mirror, losesVersions ? { ...delta, changes: new Uint8Array(0) } : delta);
 }
 
 function run(
@@ -80,12 +74,12 @@ function run(
   changes: Readonly<Record<string, Change>>,
   { losesVersions = false } = {},
 ): Outcome {
-  reset(root);
-  reset(mirror);
+  root = newClock('e');
+  mirror = newClock('e');
   const watermarks = newWatermarks('i');
   const pending = new Set<string>();
   let value = 'v0';
-  const entry = { epoch: 'e', stamp: 0, slots: SLOTS };
+  const entry = { epoch: 'e', stamp: 0, tagHashes: HASHES };
   const at = { judgedSeq: 0, compared: 0 };
   let entryValue = '';
   let pass: SourcePass | undefined;
@@ -97,12 +91,12 @@ function run(
       value = change.value;
       if (change.inOutbox) pending.add(name);
     } else if (kind === 'invalidate') {
-      invalidate(root, SLOTS);
+      invalidate(root, HASHES);
     } else if (kind === 'open') {
       pass = openPass(watermarks, OUTBOX, now);
     } else if (kind === 'sweep') {
       for (const name of pending) {
-        invalidate(root, SLOTS);
+        invalidate(root, HASHES);
         pending.delete(name);
       }
     } else if (kind === 'close' && pass !== undefined) {
@@ -114,7 +108,7 @@ function run(
     } else if (kind === 'sync') {
       syncMirror(losesVersions);
     } else if (kind === 'serve') {
-      if (!isValid(mirror, entry, SLOTS)) return outcome;
+      if (!isValid(mirror, entry, HASHES)) return outcome;
       at.judgedSeq = mirror.seq;
     } else if (kind === 'compare') {
       if (value === entryValue) return outcome;
@@ -131,11 +125,10 @@ function run(
   return outcome;
 }
 
-const asked = newClock('e');
 /** The root's clock, as a probe gets it: what changed since the entry's stamp. */
 function newestOf(stamp: number): Clock {
-  reset(asked);
-  applyDelta(asked, root.seq, encodeDelta(root, stamp));
+  const asked = newClock('e');
+  applyDelta(asked, encodeDelta(root, stamp));
   return asked;
 }
 
@@ -226,13 +219,20 @@ describe('over all orders, an answer that differs from the origin', () => {
   });
 
   it('is inconclusive after the clock was recreated or restored', () => {
-    const entry = { epoch: 'e', stamp: 3, slots: SLOTS };
+    const entry = { epoch: 'e', stamp: 3, tagHashes: HASHES };
     const anew = { clock: newClock('f'), isComplete: true };
     expect(judgeDifference(entry, 5, anew)).toEqual({ verdict: 'inconclusive', reason: 'new_epoch' });
     const restored = { clock: { ...newClock('e'), seq: 4 }, isComplete: true };
     expect(judgeDifference(entry, 5, restored)).toEqual({
       verdict: 'inconclusive',
       reason: 'clock_set_back',
+    });
+    const forgetful = newClock('e');
+    forgetful.seq = 9;
+    forgetful.changed.forgetUpTo(4);
+    expect(judgeDifference(entry, 5, { clock: forgetful, isComplete: true })).toEqual({
+      verdict: 'inconclusive',
+      reason: 'forgotten',
     });
   });
 });

@@ -2,14 +2,14 @@ import { describe, expect, it, vi } from 'vitest';
 import { invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { encodeDelta } from '../../../src/cache/clock/delta.ts';
 import type { SyncRequest } from '../../../src/cache/clock/mirror.ts';
-import { slotsOf } from '../../../src/cache/clock/slots.ts';
+import { tagHashes } from '../../../src/cache/clock/tag-hash.ts';
 import { bodyAndEtag } from '../../../src/cache/entry.ts';
 import { GRACE_MS, Probe, type ProbeVerdict } from '../../../src/cache/probe.ts';
 import type { CachedAnswer, ReadRequest } from '../../../src/cache/read-through.ts';
 import { cachePolicy } from '../../../src/define/cache-policy.ts';
 
 const TAG = 'product:1';
-const SLOTS = slotsOf([TAG]);
+const HASHES = tagHashes([TAG]);
 const digest = async (text: string) => `digest of ${text}`.padEnd(32);
 
 /** A probe that looks at everything, over an origin and a clock that the test moves. */
@@ -39,10 +39,10 @@ class World {
     root: {
       sync: async (request) => {
         this.asked.push(request);
-        const { epoch, seq } = this.root;
+        const { epoch } = this.root;
         const delta = encodeDelta(this.root, request.epoch === epoch ? request.sinceSeq : 0);
         const sources = { outbox: this.now - (this.completeUntil ?? this.now) };
-        return { epoch, seq, ageMs: 0, delta, sources, askAgainMs: 50 };
+        return { ...delta, ageMs: 0, sources, askAgainMs: 50 };
       },
     },
     invalidate: async (tags) => {
@@ -72,7 +72,7 @@ class World {
 async function hitOf(value: string, over: Partial<CachedAnswer> = {}): Promise<CachedAnswer> {
   const { body, etag } = await bodyAndEtag(value, digest);
   return {
-    entry: { body, etag, slots: SLOTS, epoch: 'e', stamp: 0, filledAt: 0 },
+    entry: { body, etag, tagHashes: HASHES, epoch: 'e', stamp: 0, filledAt: 0 },
     source: { hit: true, tier: 'memory', stale: false },
     unverified: undefined,
     ageS: 0,
@@ -95,7 +95,7 @@ describe('a probe', () => {
   it('waits for an invalidation to arrive', async () => {
     const world = new World();
     world.value = 'v2';
-    world.whileAsleep = () => void invalidate(world.root, SLOTS);
+    world.whileAsleep = () => void invalidate(world.root, HASHES);
     await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'changed_later' }]);
     expect(world.slept).toEqual([GRACE_MS]);
@@ -119,7 +119,7 @@ describe('a probe', () => {
   it('reports and purges an answer that its mirror knew to be invalidated', async () => {
     const world = new World();
     world.value = 'v2';
-    invalidate(world.root, SLOTS);
+    invalidate(world.root, HASHES);
     await world.sample(await hitOf('v1', { judgedSeq: 1 }));
     expect(world.verdicts).toEqual([{ verdict: 'inconsistent', reason: 'served_invalidated' }]);
     expect(world.invalidated).toEqual(['cache:key:k']);
@@ -153,7 +153,7 @@ describe('a probe', () => {
     world.completeUntil = 0;
     world.whileAsleep = () => {
       // The pass that the first question set off has found the change.
-      if (world.slept.length === 2) invalidate(world.root, SLOTS);
+      if (world.slept.length === 2) invalidate(world.root, HASHES);
     };
     await world.sample(await hitOf('v1'));
     expect(world.verdicts).toEqual([{ verdict: 'consistent', reason: 'changed_later' }]);

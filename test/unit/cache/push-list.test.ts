@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { invalidate, newClock } from '../../../src/cache/clock/clock.ts';
-import { applyPush, applySync, newMirror, type PushedDelta } from '../../../src/cache/clock/mirror.ts';
+import type { Delta } from '../../../src/cache/clock/delta.ts';
+import { applyPush, applySync, newMirror } from '../../../src/cache/clock/mirror.ts';
 import { PushList } from '../../../src/cache/clock/push-list.ts';
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));
@@ -10,8 +11,8 @@ function world() {
   const root = newClock('e');
   const list = new PushList();
   list.add('weur', root.seq, 0);
-  const sent: { pushed: PushedDelta; arrive: () => void; lose: () => void }[] = [];
-  const send = (_: string, pushed: PushedDelta) => {
+  const sent: { pushed: Delta; arrive: () => void; lose: () => void }[] = [];
+  const send = (_: string, pushed: Delta) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     sent.push({ pushed, arrive: resolve, lose: () => reject(new Error('lost')) });
     return promise;
@@ -22,8 +23,8 @@ function world() {
 describe('the push list', () => {
   it('sends one push a region at a time, and puts changes in between into the next', async () => {
     const { root, list, sent, send } = world();
-    for (let slot = 0; slot < 10; slot += 1) {
-      invalidate(root, [slot]);
+    for (let tag = 0; tag < 10; tag += 1) {
+      invalidate(root, [tag]);
       list.push(root, 0, send);
     }
     expect(sent).toHaveLength(1);
@@ -55,12 +56,13 @@ describe('the push list', () => {
 describe('a pushed delta', () => {
   it('is ignored if an earlier one is missing or its epoch is another', () => {
     const mirror = newMirror();
-    const answer = { epoch: 'e', seq: 3, ageMs: 0, delta: new Uint8Array(0), sources: {}, askAgainMs: 50 };
+    const delta = { epoch: 'e', sinceSeq: 0, floorSeq: 0, seq: 3, changes: new Uint8Array(0) };
+    const answer = { ...delta, ageMs: 0, sources: {}, askAgainMs: 50 };
     applySync(mirror, answer, { atMs: 1_000, order: 1 });
-    expect(applyPush(mirror, { epoch: 'e', sinceSeq: 4, seq: 9, delta: new Uint8Array(0) })).toBe(false);
-    expect(applyPush(mirror, { epoch: 'f', sinceSeq: 0, seq: 9, delta: new Uint8Array(0) })).toBe(false);
+    expect(applyPush(mirror, { ...delta, sinceSeq: 4, seq: 9 })).toBe(false);
+    expect(applyPush(mirror, { ...delta, epoch: 'f', seq: 9 })).toBe(false);
     expect(mirror.clock.seq).toBe(3);
-    expect(applyPush(mirror, { epoch: 'e', sinceSeq: 2, seq: 9, delta: new Uint8Array(0) })).toBe(true);
+    expect(applyPush(mirror, { ...delta, sinceSeq: 2, seq: 9 })).toBe(true);
     expect(mirror.clock.seq).toBe(9);
     expect(mirror.syncSentAtMs).toBe(1_000);
   });

@@ -2,8 +2,13 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { encodeDelta } from '../../../src/cache/clock/delta.ts';
 import { ClockFollower } from '../../../src/cache/clock/follower.ts';
-import { slotsOf } from '../../../src/cache/clock/slots.ts';
-import { type Consistency, type ReadThroughPorts, readThrough } from '../../../src/cache/read-through.ts';
+import { tagHashes } from '../../../src/cache/clock/tag-hash.ts';
+import {
+  type Consistency,
+  REFRESHING_MAX,
+  type ReadThroughPorts,
+  readThrough,
+} from '../../../src/cache/read-through.ts';
 import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
 import { type CachePolicy, cachePolicy } from '../../../src/define/cache-policy.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
@@ -24,7 +29,7 @@ class World {
   readonly far = new MemoryTier(1_000_000);
 
   invalidate(tag: string): void {
-    invalidate(this.root, slotsOf([tag]));
+    invalidate(this.root, tagHashes([tag]));
   }
 
   isolate(): ReadThroughPorts {
@@ -36,9 +41,8 @@ class World {
           sync: async ({ epoch, sinceSeq }) => {
             if (this.clockIsAway) throw new Error('unreachable');
             const delta = encodeDelta(this.root, epoch === this.root.epoch ? sinceSeq : 0);
-            const { epoch: now, seq } = this.root;
             const sources = { outbox: this.sourceAgeMs };
-            return { epoch: now, seq, ageMs: 0, delta, sources, askAgainMs: 1_000 };
+            return { ...delta, ageMs: 0, sources, askAgainMs: 1_000 };
           },
         },
       },
@@ -59,7 +63,7 @@ class World {
       level?: Consistency['level'];
       atLeast?: Consistency['atLeast'];
       policy?: Partial<CachePolicy>;
-      during?: () => void;
+      during?: () => void | Promise<void>;
     } = {},
   ) {
     return await readThrough(
@@ -73,7 +77,7 @@ class World {
           await this.originIsSlow;
           if (this.originFails !== undefined) throw this.originFails;
           const value = this.value;
-          options.during?.();
+          await options.during?.();
           return { value, tags: ['product:1'], storable: true };
         },
       },
@@ -145,6 +149,19 @@ describe('read-through', () => {
     expect((await world.read(one, { level: 'strong' })).entry.body).toBe('"v2"');
   });
 
+  it('gives no token with a fill that began in an epoch which ended meanwhile', async () => {
+    const one = world.isolate();
+    const answer = await world.read(one, {
+      during: async () => {
+        world.root = newClock('restored');
+        await one.follower.ensure({ maxAgeMs: 0, atLeast: undefined }, one.follower.begin(), one.context);
+      },
+    });
+    expect(one.follower.mirror.clock.epoch).toBe('restored');
+    expect(answer.token).toBeUndefined();
+    expect((await world.read(one)).token).toBe('restored.0');
+  });
+
   it('keeps an entry no longer than its time to live', async () => {
     const one = world.isolate();
     await world.read(one);
@@ -155,6 +172,23 @@ describe('read-through', () => {
 
 describe('read-through after the time to live', () => {
   const expired = (POLICY.ttlS + 1) * 1_000;
+
+  it('forgets the refreshes of cancelled requests after their lease, and begins no more than its limit', async () => {
+    const one = world.isolate();
+    await world.read(one);
+    for (let index = 0; index < REFRESHING_MAX; index += 1)
+      one.refreshing.set(`cancelled ${index}`, world.now);
+    world.now += expired;
+    for (const key of [...one.refreshing.keys()].slice(10)) one.refreshing.set(key, world.now);
+    const before = world.loads;
+    await world.read(one, { policy: { staleWhileRevalidateS: 600 } });
+    await expect.poll(() => world.loads).toBe(before + 1);
+    await expect.poll(() => one.refreshing.size).toBe(REFRESHING_MAX - 10);
+    for (let index = 0; index < 10; index += 1) one.refreshing.set(`running ${index}`, world.now);
+    world.now += 1;
+    await world.read(one, { policy: { ttlS: 0, staleWhileRevalidateS: 600 } });
+    expect(one.refreshing.size).toBe(REFRESHING_MAX);
+  });
 
   it('serves an expired entry that was not invalidated, and refreshes it once in the background', async () => {
     const one = world.isolate();

@@ -12,8 +12,10 @@ afterEach(() => {
 
 const ANSWER: SyncAnswer = {
   epoch: 'e',
+  sinceSeq: 0,
+  floorSeq: 0,
   seq: 7,
-  delta: new Uint8Array(0),
+  changes: new Uint8Array(0),
   ageMs: 0,
   askAgainMs: 50,
   sources: {},

@@ -23,7 +23,7 @@ import { withTimeout } from '../../../src/platform/clock.ts';
 const NEED = { epoch: 'e', minStamp: 5 };
 
 function filled(stamp: number, storable = true, body = `{"stamp":${stamp}}`) {
-  const entry: Entry = { body, etag: '"x"', slots: [1], epoch: 'e', stamp, filledAt: 0 };
+  const entry: Entry = { body, etag: '"x"', tagHashes: [1], epoch: 'e', stamp, filledAt: 0 };
   return { entry, storable };
 }
 

@@ -64,7 +64,9 @@ describe('watermarks', () => {
       epoch: 'e',
       seq: 0,
       ageMs: 0,
-      delta: new Uint8Array(0),
+      sinceSeq: 0,
+      floorSeq: 0,
+      changes: new Uint8Array(0),
       sources: { outbox: 70 },
       askAgainMs: 50,
     };
@@ -91,7 +93,9 @@ describe('the late answer of a clock that was recreated', () => {
       epoch,
       seq: newClock(epoch).seq,
       ageMs: 0,
-      delta: new Uint8Array(0),
+      sinceSeq: 0,
+      floorSeq: 0,
+      changes: new Uint8Array(0),
       sources: {},
       askAgainMs: 50,
     });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { CachedAnswer } from '../../../src/cache/read-through.ts';
 import { AnswerCounts, type AnswerLabels, labelsOf } from '../../../src/operations/observation.ts';
 
-const entry = { body: '{}', etag: '"e"', slots: [], epoch: 'e', stamp: 0, filledAt: 0 };
+const entry = { body: '{}', etag: '"e"', tagHashes: [], epoch: 'e', stamp: 0, filledAt: 0 };
 function answerOf(source: CachedAnswer['source'], unverified?: CachedAnswer['unverified']): CachedAnswer {
   const freshness = { ageS: 0, ttlS: 0, maxAgeS: 0, judgedSeq: 0, token: undefined };
   return { entry, source, unverified, ...freshness };

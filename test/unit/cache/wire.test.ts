@@ -12,14 +12,20 @@ const wholeMs = fc.oneof(
 );
 const age = fc.oneof(wholeMs, fc.constant(Number.POSITIVE_INFINITY));
 const epoch = fc.oneof(fc.uuid(), fc.constant(''), fc.stringMatching(/^[0-9a-f-]{64}$/));
-const answer: fc.Arbitrary<SyncAnswer> = fc.record({
+const numbers = fc.tuple(fc.maxSafeNat(), fc.maxSafeNat(), fc.maxSafeNat()).map((three) => {
+  const [floorSeq = 0, sinceSeq = 0, seq = 0] = three.sort((a, b) => a - b);
+  return { floorSeq, sinceSeq, seq };
+});
+const rest = fc.record({
   epoch,
-  seq: fc.maxSafeNat(),
   ageMs: age,
   askAgainMs: fc.nat(10_000),
   sources: fc.dictionary(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }), age, { maxKeys: 5 }),
-  delta: fc.uint8Array({ maxLength: 300 }),
+  changes: fc.uint8Array({ maxLength: 300 }),
 });
+const answer: fc.Arbitrary<SyncAnswer> = fc
+  .tuple(rest, numbers)
+  .map(([one, other]) => ({ ...one, ...other }));
 
 /** What `run` ends with: undefined where it ends well. */
 function errorOf(run: () => unknown): unknown {
@@ -61,10 +67,12 @@ describe('an answer to a sync in bytes', () => {
     const idle = {
       epoch: '0b8f62c4-8f0e-4a57-9a53-1e1f3a6f7d11',
       seq: Number.MAX_SAFE_INTEGER,
+      sinceSeq: Number.MAX_SAFE_INTEGER,
+      floorSeq: Number.MAX_SAFE_INTEGER - 200_000,
       ageMs: 1_999,
       askAgainMs: 1_000,
       sources: { outbox: 4_321 },
-      delta: new Uint8Array(0),
+      changes: new Uint8Array(0),
     };
     expect(encodeAnswer(idle, idle.epoch).byteLength).toBeLessThanOrEqual(32);
     expect(encodeAnswer(idle, '').byteLength).toBe(encodeAnswer(idle, idle.epoch).byteLength + 37);
@@ -73,7 +81,7 @@ describe('an answer to a sync in bytes', () => {
   it('is refused with a RangeError if its head is truncated', () => {
     fc.assert(
       fc.property(answer, fc.nat(), (sent, cut) => {
-        const head = encodeAnswer({ ...sent, delta: new Uint8Array(0) }, '');
+        const head = encodeAnswer({ ...sent, changes: new Uint8Array(0) }, '');
         const part = head.subarray(0, cut % head.length);
         expect(errorOf(() => decodeAnswer(part, ''))).toBeInstanceOf(RangeError);
       }),
@@ -91,18 +99,29 @@ describe('an answer to a sync in bytes', () => {
   });
 
   it.each([
-    ['unknown flags', [2]],
-    ['an epoch that is too long', [1, 65, ...new Array(65).fill(48), 1, 1, 1, 0]],
-    ['a text that is not UTF-8', [1, 1, 0xff, 1, 1, 1, 0]],
-    ['a number beyond 2^53', [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]],
-    ['more sources than a clock has', [0, 1, 1, 1, 65]],
-    ['a source named twice', [0, 1, 1, 1, 2, 1, 97, 1, 1, 97, 1]],
+    ['unknown flags', [6]],
+    ['the format of an earlier version', [0, 1, 1, 1, 0]],
+    ['a floor below 0', [2, 1, 1, 1, 1, 1, 0]],
+    ['an epoch that is too long', [3, 65, ...new Array(65).fill(48), 1, 0, 0, 1, 1, 0]],
+    ['a text that is not UTF-8', [3, 1, 0xff, 1, 0, 0, 1, 1, 0]],
+    ['a number beyond 2^53', [2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]],
+    ['more sources than a clock has', [2, 1, 0, 0, 1, 1, 65]],
+    ['a source named twice', [2, 1, 0, 0, 1, 1, 2, 1, 97, 1, 1, 97, 1]],
   ])('refuses %s', (_, bytes) => {
     expect(() => decodeAnswer(Uint8Array.from(bytes), 'e')).toThrow(RangeError);
   });
 
   it('is not encoded from values that no clock has', () => {
-    const sent = { epoch: 'e', seq: 1, ageMs: 0, askAgainMs: 50, sources: {}, delta: new Uint8Array(0) };
+    const sent: SyncAnswer = {
+      epoch: 'e',
+      sinceSeq: 0,
+      floorSeq: 0,
+      seq: 1,
+      ageMs: 0,
+      askAgainMs: 50,
+      sources: {},
+      changes: new Uint8Array(0),
+    };
     for (const wrong of [
       { seq: -1 },
       { seq: 0.5 },

@@ -21,7 +21,7 @@ const answer: fc.Arbitrary<CachedAnswer> = fc.record({
   entry: fc.constantFrom('{"a":1}', '{"b":2}', 'null').map((body) => ({
     body,
     etag: `"${body.length}${body}"`.replaceAll(/[{}:]/g, ''),
-    slots: [],
+    tagHashes: [],
     epoch: 'e',
     stamp: 0,
     filledAt: 0,

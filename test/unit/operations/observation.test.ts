@@ -3,7 +3,7 @@ import type { CachedAnswer, ReadRequest } from '../../../src/cache/read-through.
 import { cachePolicy } from '../../../src/define/cache-policy.ts';
 import { Observation } from '../../../src/operations/observation.ts';
 
-const ENTRY = { body: '1', etag: '"a"', slots: [1], epoch: 'e', stamp: 1, filledAt: 0 };
+const ENTRY = { body: '1', etag: '"a"', tagHashes: [1], epoch: 'e', stamp: 1, filledAt: 0 };
 const HIT: CachedAnswer = {
   entry: ENTRY,
   source: { hit: true, tier: 'memory', stale: false },

@@ -93,7 +93,7 @@ describe('the recorder', () => {
     const world = new World();
     const recorder = new LineageRecorder();
     for (let index = 0; index < 10; index += 1) {
-      recorder.tell(
+      recorder.record(
         { ...FOLD, counts: { events: 2 }, firstSeq: 10 - index, lastSeq: 20 + index },
         world.ports,
       );
@@ -111,14 +111,14 @@ describe('the recorder', () => {
   it('counts facts that cannot be written as lost, and writes the next ones', async () => {
     const world = new World();
     const recorder = new LineageRecorder();
-    recorder.tell(predicted(), world.ports);
+    recorder.record(predicted(), world.ports);
     await world.settle(new Error('The database is away.'));
     expect(world.lost).toEqual([
       ['run', 'unavailable', 1],
       ['prediction', 'unavailable', 1],
     ]);
     world.refused = 1;
-    recorder.tell({ ...FOLD, counts: { events: 1 } }, world.ports);
+    recorder.record({ ...FOLD, counts: { events: 1 } }, world.ports);
     await world.settle();
     expect(world.lost.at(-1)).toEqual(['run', 'ended', 1]);
   });
@@ -127,13 +127,13 @@ describe('the recorder', () => {
     const world = new World();
     const recorder = new LineageRecorder();
     const never: RecorderPorts = { ...world.ports, write: () => new Promise(() => undefined) };
-    recorder.tell({ ...FOLD, counts: { events: 1 } }, never);
+    recorder.record({ ...FOLD, counts: { events: 1 } }, never);
     await new Promise((resolve) => setImmediate(resolve));
     world.alive.length = 0;
-    recorder.tell({ ...FOLD, counts: { events: 2 } }, world.ports);
+    recorder.record({ ...FOLD, counts: { events: 2 } }, world.ports);
     expect(world.alive).toEqual([]);
     world.now += 20_000;
-    recorder.tell({ ...FOLD, counts: { events: 3 } }, world.ports);
+    recorder.record({ ...FOLD, counts: { events: 3 } }, world.ports);
     await world.settle();
     const told = world.written
       .flatMap(({ runs }) => runs)
@@ -145,7 +145,7 @@ describe('the recorder', () => {
     const world = new World();
     const recorder = new LineageRecorder();
     const all = PREDICTIONS_PER_WINDOW + 7;
-    for (let index = 0; index < all; index += 1) recorder.tell(predicted(index), world.ports);
+    for (let index = 0; index < all; index += 1) recorder.record(predicted(index), world.ports);
     await world.settle();
     expect(world.written.flatMap(({ predictions }) => predictions)).toHaveLength(PREDICTIONS_PER_WINDOW);
     expect(world.lost).toEqual(Array.from({ length: 7 }, () => ['prediction', 'budget', 1]));
@@ -154,7 +154,7 @@ describe('the recorder', () => {
       .reduce((sum, run) => sum + (run.counts['predictions'] ?? 0), 0);
     expect(counted).toBe(all);
     world.now += RUN_WINDOW_MS;
-    recorder.tell(predicted(all), world.ports);
+    recorder.record(predicted(all), world.ports);
     await world.settle();
     expect(world.written.at(-1)?.predictions).toHaveLength(1);
   });
@@ -167,7 +167,7 @@ describe('the recorder', () => {
           const world = new World();
           const recorder = new LineageRecorder();
           for (const { by, settle, wait } of steps) {
-            recorder.tell({ ...FOLD, counts: { events: by } }, world.ports);
+            recorder.record({ ...FOLD, counts: { events: by } }, world.ports);
             if (settle) {
               await world.settle();
               world.now += wait;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { settle, type VerdictPorts } from '../../../src/pipeline/verdicts.ts';
+import { CALLS_MAX, CallBudget, settle, type VerdictPorts } from '../../../src/pipeline/verdicts.ts';
 
 type Message = readonly number[];
 
@@ -63,7 +63,44 @@ it('calls the handler a bounded number of times, and returns the remaining parts
   const items = Array.from({ length: 400 }, (_, index) => index);
   const { ports, handled, calls } = world({ bad: items.filter((item) => item % 3 === 0) });
   const [verdict] = await settle([items], ports);
-  expect(calls()).toBeLessThanOrEqual(120);
+  // The first call is free.
+  expect(calls()).toBeLessThanOrEqual(CALLS_MAX + 1);
   const left = verdict?.kind === 'failed' ? verdict.parts.flatMap(({ message }) => message) : [];
   expect([...left, ...handled].sort((a, b) => a - b)).toEqual(items);
+});
+
+it('finds one bad event among a hundred messages of one event by halving', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat(99), async (bad) => {
+      const { ports, handled, calls } = world({ bad: [bad] });
+      const messages = Array.from({ length: 100 }, (_, item) => [item]);
+      const verdicts = await settle(messages, ports);
+      expect(verdicts.map(({ kind }) => kind)).toEqual(
+        messages.map(([item]) => (item === bad ? 'failed' : 'handled')),
+      );
+      expect(handled.size).toBe(99);
+      expect(calls()).toBeLessThanOrEqual(15);
+    }),
+  );
+});
+
+it('counts no failure of messages that the budget of a batch leaves unsearched', async () => {
+  const items = Array.from({ length: 100 }, (_, item) => item);
+  const { ports, calls } = world({ bad: items });
+  const budget = new CallBudget();
+  const first = await settle(
+    items.map((item) => [item]),
+    ports,
+    budget,
+  );
+  const second = await settle(
+    items.map((item) => [item]),
+    ports,
+    budget,
+  );
+  // Two free calls.
+  expect(calls()).toBeLessThanOrEqual(CALLS_MAX + 2);
+  const kinds = [...first, ...second].map(({ kind }) => kind);
+  expect(new Set(kinds)).toEqual(new Set(['failed', 'outage']));
+  expect(second.every(({ kind }) => kind === 'outage')).toBe(true);
 });

@@ -141,7 +141,7 @@ describe('publishing', () => {
   it('reports a wrong key, bundle, model, address or folder', async () => {
     await writeBundleFolder(folder, await expectedSpendBundle());
     const to = (url: string) => publishFolder(folder, { url, key: 'k' }, 'expected-spend');
-    await expect(answering(problem(401, 'unauthorized'), to)).rejects.toThrow('does not take this key');
+    await expect(answering(problem(401, 'unauthorized'), to)).rejects.toThrow('refuses this key');
     await expect(answering(problem(422, 'invalid_model', { pointer: '/golden' }), to)).rejects.toThrow(
       'refused the bundle with 422 invalid_model: The reason. (at /golden)',
     );

@@ -25,11 +25,11 @@ describe('options', () => {
     [['--prot', '1'], /There is no option --prot\. Did you mean --port\?/],
     [['--frehs'], /Did you mean --fresh\?/],
     [['--zzz'], /There is no option --zzz\. `npm run dev -- --help`/],
-    [['--port'], /--port wants a value/],
-    [['--port='], /--port wants a value/],
-    [['--port', '--fresh'], /--port wants a value/],
+    [['--port'], /--port needs a value/],
+    [['--port='], /--port needs a value/],
+    [['--port', '--fresh'], /--port needs a value/],
     [['--fresh=yes'], /--fresh takes no value/],
-    [['9000'], /takes no arguments without a dash; "9000" is too much/],
+    [['9000'], /takes no arguments without a dash; "9000" is one too many/],
   ])('%j is refused in one line', (args, message) => {
     expect(() => read(args)).toThrow(UsageError);
     expect(() => read(args)).toThrow(message);
@@ -76,7 +76,7 @@ describe('values', () => {
     expect(() => workerUrlOf('--url', '127.0.0.1:9000')).toThrow('as http://127.0.0.1:9000, not');
     expect(() => workerUrlOf('--url', 'localhost:9000')).toThrow('as http://localhost:9000, not');
     expect(() => workerUrlOf('--url', 'http://x/v1/events')).toThrow(
-      'the address of the worker alone, as http://x',
+      "the worker's address without a path, such as http://x",
     );
     for (const text of ['', 'ftp://x', 'http://', 'nonsense here'])
       expect(() => workerUrlOf('--url', text)).toThrow(UsageError);

@@ -99,7 +99,9 @@ describe('db:generate without a terminal', () => {
     expect(renamed.stderr).toContain('tables: gone public.stations; new public.places');
     const other = await generate(`${STATIONS} export const mood = pgEnum('moods', ['good']);`);
     expect(other.code).toBe(1);
-    expect(other.stderr).toContain('drizzle-kit has a question about a schema, an enumeration or the like');
+    expect(other.stderr).toContain(
+      'drizzle-kit asks whether a schema, an enumeration or the like was renamed',
+    );
     expect(await migrations()).toEqual(['0000_next.sql']);
   }, 60_000);
 });

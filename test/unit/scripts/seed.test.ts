@@ -61,7 +61,7 @@ describe('an empty database', () => {
     expect(reasonOf({})).toBe('filled');
     expect(reasonOf({ empty: true })).toContain('--empty');
     expect(reasonOf({ wasLeftEmpty: true })).toContain('--seed fills it');
-    expect(reasonOf({ isExternal: true })).toContain('--seed fills it');
+    expect(reasonOf({ isExternal: true })).toContain('only with --seed');
   });
 
   it('is seeded by --seed, on any server', () => {

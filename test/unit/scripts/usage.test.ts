@@ -13,7 +13,7 @@ describe.concurrent('a wrong call is one line and the exit code 2', { timeout: T
     ['scripts/scaffold.ts', ['--exampel', 'x'], 'Did you mean --example?'],
     ['scripts/scaffold.ts', ['--example', 'none'], 'There is no example "none". examples/ has '],
     ['scripts/contracts.ts', ['--realease'], 'Did you mean --release?'],
-    ['scripts/contracts.ts', ['strict'], '"strict" is too much'],
+    ['scripts/contracts.ts', ['strict'], '"strict" is one too many'],
     ['scripts/lockfile.ts', ['--chekc'], 'Did you mean --check?'],
     ['scripts/prove-replaceable.ts', ['--instead', example], 'Give --remove, with one of '],
     ['scripts/prove-replaceable.ts', ['--remove', 'none'], '--remove: there is no example "none".'],
@@ -34,7 +34,7 @@ describe.concurrent('a wrong call is one line and the exit code 2', { timeout: T
       '--seconds takes a whole number of at least 1, not "1m".',
     ],
     ['test/simulation/sim.ts', ['--jobs', '0'], '--jobs takes a whole number of at least 1, not "0".'],
-    ['test/simulation/sim.ts', ['--seeds'], '--seeds wants a value.'],
+    ['test/simulation/sim.ts', ['--seeds'], '--seeds needs a value.'],
     [
       'test/simulation/pipeline/sim.ts',
       ['--seed', 'x'],

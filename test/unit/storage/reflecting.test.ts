@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { type AsOfPorts, EndedEpochs, InvalidatedChanges, loadAsOf } from '../../../src/cache/as-of.ts';
 import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock.ts';
-import { slotsOf } from '../../../src/cache/clock/slots.ts';
+import { tagHashes } from '../../../src/cache/clock/tag-hash.ts';
 import type { Database, Loaded } from '../../../src/define/view.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
 import { Failure } from '../../../src/platform/failure.ts';
@@ -76,7 +76,7 @@ function portsOf(changed: Partial<AsOfPorts> = {}): AsOfPorts {
     currentEpoch: async () => EPOCH,
     invalidate: async (tags) => {
       invalidations.push(tags);
-      return { epoch: EPOCH, seq: invalidate(clock, slotsOf(tags)) };
+      return { epoch: EPOCH, seq: invalidate(clock, tagHashes(tags)) };
     },
     withTimeout,
     ...changed,

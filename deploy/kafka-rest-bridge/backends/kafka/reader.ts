@@ -2,7 +2,7 @@ import { Consumer, FetchIsolationLevels, type FetchOptions } from '@platformatic
 import type { FetchLimits } from '../../backend.ts';
 import { OffsetOutOfRange } from '../../errors.ts';
 import { ANSWER_BYTES_MAX } from '../../limits.ts';
-import type { Message, Position } from '../../messages.ts';
+import type { Header, Message, Position } from '../../messages.ts';
 import { clientOptions, type KafkaOptions } from './connection.ts';
 import { asking, hasKafkaCode } from './errors.ts';
 import { type FetchResponse, readPartition } from './records.ts';
@@ -139,7 +139,7 @@ function read(response: FetchResponse, requested: Requested): [Position, Message
       if (cursor === undefined) return [];
       const { messages, next } = readPartition(cursor, partition);
       cursor.offset = next;
-      return [[cursor, messages]];
+      return [[cursor, messages.map((message) => ({ ...message, topicId }))]];
     }),
   );
 }
@@ -148,13 +148,17 @@ function read(response: FetchResponse, requested: Requested): [Position, Message
 function withinLimits(messages: readonly Message[], limits: FetchLimits): Message[] {
   let bytes = 0;
   let count = 0;
-  for (const { key, value, headers } of messages) {
-    bytes += key.length + (value?.length ?? 0);
-    for (const header of headers) bytes += header.key.length + header.value.length;
+  for (const message of messages) {
+    bytes += charactersOf(message);
+    for (const header of message.headers) bytes += charactersOf(header);
     if (count > 0 && (bytes > limits.maxBytes || count >= limits.maxMessages)) break;
     count += 1;
   }
   return messages.slice(0, count);
+}
+
+function charactersOf({ key, value, keyBase64 = '', valueBase64 = '' }: Message | Header): number {
+  return key.length + (value?.length ?? 0) + keyBase64.length + valueBase64.length;
 }
 
 /** The error's response names the partition. */

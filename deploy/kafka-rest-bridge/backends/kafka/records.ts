@@ -1,5 +1,6 @@
 import type { Consumer, RecordsBatch } from '@platformatic/kafka';
 import type { Message, Position } from '../../messages.ts';
+import { messageOf } from '../../received.ts';
 
 export type FetchResponse = Awaited<ReturnType<Consumer['fetch']>>;
 type FetchedPartition = FetchResponse['responses'][number]['partitions'][number];
@@ -51,15 +52,6 @@ function batchMessages({ topic, partition, offset: from }: Position, batch: Reco
     const timestamp = Number(
       isAppendTime ? batch.maxTimestamp : batch.firstTimestamp + record.timestampDelta,
     );
-    const key = text(record.key) ?? '';
-    const headers = record.headers.map(([name, value]) => ({
-      key: text(name) ?? '',
-      value: text(value) ?? '',
-    }));
-    return [{ topic, partition, offset, timestamp, key, value: text(record.value), headers }];
+    return [messageOf({ topic, partition, offset, timestamp }, record)];
   });
-}
-
-function text(bytes: Buffer | null | undefined): string | null {
-  return bytes?.toString('utf8') ?? null;
 }

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { Backend, FetchLimits, GroupMember, MemberOptions } from '../../backend.ts';
 import { OffsetOutOfRange, RequestError } from '../../errors.ts';
 import type { Message, OutgoingMessage, Placement, Position, TopicPartition } from '../../messages.ts';
+import { messageOf } from '../../received.ts';
 import { waitForAny } from '../../wait.ts';
-import type { LogRecord } from './frame.ts';
 import { Groups } from './groups.ts';
 import { lockFolder } from './lock.ts';
 import { CommittedOffsets } from './offsets.ts';
@@ -35,7 +35,6 @@ export const LOG_DEFAULTS: Omit<LogOptions, 'folder'> = {
 /** How often old segments are searched for. */
 const RETAIN_EVERY_MS = 30_000;
 
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /** A Kafka in one process: topics, consumer groups and their offsets on this disk. */
@@ -143,7 +142,9 @@ export class LogBackend implements Backend {
       for await (const frame of log.read(position.offset)) {
         const isFull = messages.length >= limits.maxMessages || bytes + frame.bytes > limits.maxBytes;
         if (messages.length > 0 && isFull) return messages;
-        messages.push(toMessage(position, frame.record));
+        const { topic, partition } = position;
+        const { offset, timestamp } = frame.record;
+        messages.push(messageOf({ topic, partition, offset, timestamp }, frame.record));
         bytes += frame.bytes;
       }
     }
@@ -201,20 +202,5 @@ function toRecord(message: OutgoingMessage & { timestamp: number }): NewRecord {
     key: message.key === null ? null : encoder.encode(message.key),
     value: message.value === null ? null : encoder.encode(message.value),
     headers: message.headers.map(({ key, value }) => [encoder.encode(key), encoder.encode(value)] as const),
-  };
-}
-
-function toMessage({ topic, partition }: TopicPartition, record: LogRecord): Message {
-  return {
-    topic,
-    partition,
-    offset: record.offset,
-    timestamp: record.timestamp,
-    key: record.key === null ? '' : decoder.decode(record.key),
-    value: record.value === null ? null : decoder.decode(record.value),
-    headers: record.headers.map(([key, value]) => ({
-      key: decoder.decode(key),
-      value: decoder.decode(value),
-    })),
   };
 }

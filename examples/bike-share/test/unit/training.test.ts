@@ -81,5 +81,5 @@ test('the model of a generated city beats the mean, and two trainings give the s
 });
 
 test('training refuses too few rides and says how many it needs', () => {
-  expect(() => trainRideMinutes([], { seed: 1 })).toThrow(/too few to train on, 267 are needed/);
+  expect(() => trainRideMinutes([], { seed: 1 })).toThrow(/too few to train on; at least 267 are needed/);
 });

@@ -44,9 +44,9 @@ export class Oracle implements Policy {
   readonly #invalidations = new Map<number, number[]>();
 
   constructor(events: readonly TraceEvent[]) {
-    for (const { atMs, page, slots } of events) {
+    for (const { atMs, page, tags } of events) {
       if (page !== undefined) append(this.#reads, page, atMs);
-      for (const slot of slots) append(this.#invalidations, slot, atMs);
+      for (const tag of tags) append(this.#invalidations, tag, atMs);
     }
   }
 
@@ -57,7 +57,7 @@ export class Oracle implements Policy {
       const readAt = nextAfter(this.#reads.get(page), nowMs);
       const entry = { body: '{}', filledAt: nowMs };
       const expiresAt = nowMs + timeToLiveMs(page.recipe.policy, page.recipe.key, entry);
-      const diesAt = page.slots.map((slot) => nextAfter(this.#invalidations.get(slot), nowMs));
+      const diesAt = page.tags.map((tag) => nextAfter(this.#invalidations.get(tag), nowMs));
       return readAt < Math.min(expiresAt, ...diesAt);
     });
     return best(inTime, (page) => -nextAfter(this.#reads.get(page), nowMs), max);

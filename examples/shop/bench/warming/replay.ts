@@ -6,7 +6,7 @@ import { PAUSE_MS, WAVE_FILLS_MAX } from '../../../../src/cache/warming/warmer.t
 import { createRandom } from '../../seed/random.ts';
 import type { Page, Session, TraceEvent } from './trace.ts';
 
-/** Every fill takes as long, so that policies are told apart by what they expect and not by what it saves. */
+/** Every fill takes as long, so that policies differ only by the reads that they expect. */
 const FILL_MS = 20;
 /** As the cron of wrangler.toml. */
 const CRON_MS = 60_000;
@@ -14,10 +14,10 @@ const CRON_MS = 60_000;
 const EXPIRY_PASS_MS = 1_000;
 const SEED = 1;
 
-/** Which keys to fill ahead. A policy is told everything in the order of time, and knows nothing of what follows. */
+/** Which keys to fill ahead. A policy gets all events in the order of time, and none before its time. */
 export interface Policy {
   answered(page: Page, entry: Entry, session: Session | undefined, nowMs: number): void;
-  invalidated?(slots: readonly number[], nowMs: number): void;
+  invalidated?(tags: readonly number[], nowMs: number): void;
   /** Up to `max` of the pages that are void or expired, best first. */
   choose(cache: CacheState, nowMs: number, max: number): Page[];
   warmed?(page: Page, entry: Entry): void;
@@ -67,7 +67,7 @@ class Replay implements CacheState {
   readonly clock = newClock('replay');
   readonly outcome: Outcome = { reads: 0, hits: 0, demandFills: 0, warms: 0, used: 0 };
   readonly #entries = new Map<Page, Held>();
-  /** Warms that nobody has read yet, and whether they are judged. */
+  /** Warm fills that have not been read yet, and whether they are judged. */
   readonly #unread = new Map<Page, { entry: Entry; judged: boolean }>();
   readonly #random = createRandom(SEED);
   readonly #policy: Policy;
@@ -91,7 +91,7 @@ class Replay implements CacheState {
     });
   }
 
-  step({ atMs, page, session, slots }: TraceEvent): void {
+  step({ atMs, page, session, tags }: TraceEvent): void {
     this.#forget(atMs);
     if (atMs >= this.#nextCronMs) {
       this.#nextCronMs = atMs + CRON_MS;
@@ -99,8 +99,8 @@ class Replay implements CacheState {
       this.#wave(atMs);
     }
     if (page === undefined) {
-      this.#invalidate(slots);
-      this.#policy.invalidated?.(slots, atMs);
+      this.#invalidate(tags);
+      this.#policy.invalidated?.(tags, atMs);
       this.hasMoved = true;
       return;
     }
@@ -116,14 +116,14 @@ class Replay implements CacheState {
     return this.#dead;
   }
 
-  #invalidate(slots: readonly number[]): void {
-    invalidate(this.clock, slots);
-    for (const slot of slots) for (const page of this.#pagesOf.get(slot) ?? []) this.#dead.add(page);
+  #invalidate(tags: readonly number[]): void {
+    invalidate(this.clock, tags);
+    for (const tag of tags) for (const page of this.#pagesOf.get(tag) ?? []) this.#dead.add(page);
   }
 
   holds(page: Page, nowMs: number): boolean {
     const entry = this.#entries.get(page);
-    if (entry === undefined || !isValid(this.clock, entry, entry.slots)) return false;
+    if (entry === undefined || !isValid(this.clock, entry, entry.tagHashes)) return false;
     return nowMs < entry.expiresAtMs;
   }
 
@@ -131,7 +131,7 @@ class Replay implements CacheState {
     const judged = nowMs >= this.#options.judgeFromMs;
     const { policy, key } = page.recipe;
     let entry = this.#entries.get(page);
-    const tags = entry !== undefined && isValid(this.clock, entry, entry.slots) ? 'valid' : 'invalidated';
+    const tags = entry !== undefined && isValid(this.clock, entry, entry.tagHashes) ? 'valid' : 'invalidated';
     const decision =
       entry === undefined
         ? ({ serve: 'no', refresh: 'now' } as const)
@@ -166,7 +166,7 @@ class Replay implements CacheState {
     const entry: Held = {
       body: '{}',
       etag: '""',
-      slots: page.slots,
+      tagHashes: page.tags,
       epoch,
       stamp,
       filledAt: nowMs,
@@ -181,10 +181,10 @@ class Replay implements CacheState {
   }
 
   #index(page: Page): void {
-    for (const slot of page.slots) {
-      const pages = this.#pagesOf.get(slot) ?? [];
+    for (const tag of page.tags) {
+      const pages = this.#pagesOf.get(tag) ?? [];
       pages.push(page);
-      this.#pagesOf.set(slot, pages);
+      this.#pagesOf.set(tag, pages);
     }
   }
 

@@ -16,7 +16,7 @@
  */
 
 import { cacheKey } from '../../../../src/cache/cache-key.ts';
-import { slotsOf } from '../../../../src/cache/clock/slots.ts';
+import { tagHashes } from '../../../../src/cache/clock/tag-hash.ts';
 import type { Recipe } from '../../../../src/cache/warming/demand.ts';
 import { cachePolicy } from '../../../../src/define/cache-policy.ts';
 import { inspectFile, readSource } from '../../import/source.ts';
@@ -32,7 +32,7 @@ const SEED = 52;
 
 export interface Page {
   readonly recipe: Recipe;
-  readonly slots: number[];
+  readonly tags: number[];
 }
 
 export interface Session {
@@ -44,7 +44,7 @@ export interface TraceEvent {
   readonly atMs: number;
   readonly page: Page | undefined;
   readonly session: Session | undefined;
-  readonly slots: readonly number[];
+  readonly tags: readonly number[];
 }
 
 export interface Invoice {
@@ -93,7 +93,7 @@ export function makeTrace(invoices: readonly Invoice[], { speed, hotPages }: Tra
       const page = () => pages.hot(random.integer(1, hotPages));
       for (let read = 0; read < HOT_READS_PER_INVOICE; read += 1) {
         const atMs = invoice.atMs - random.fraction() * SESSION_MS;
-        events.push({ atMs, page: page(), session: undefined, slots: [] });
+        events.push({ atMs, page: page(), session: undefined, tags: [] });
       }
     }
     const session = sessionOf(invoice, pages, random);
@@ -102,9 +102,9 @@ export function makeTrace(invoices: readonly Invoice[], { speed, hotPages }: Tra
     owed += READS_PER_LINE * invoice.skus.length - session.length;
     for (; owed >= 1 && draw !== undefined; owed -= 1) {
       const atMs = invoice.atMs + (random.fraction() * 2 - 1) * BACKGROUND_SPREAD_MS;
-      events.push({ atMs, page: pages.product(draw()), session: undefined, slots: [] });
+      events.push({ atMs, page: pages.product(draw()), session: undefined, tags: [] });
     }
-    events.push({ atMs: invoice.atMs, page: undefined, session: undefined, slots: invalidatedBy(invoice) });
+    events.push({ atMs: invoice.atMs, page: undefined, session: undefined, tags: invalidatedBy(invoice) });
   }
   const inOrder = events.sort((a, b) => a.atMs - b.atMs);
   const start = inOrder[0]?.atMs ?? 0;
@@ -122,13 +122,13 @@ function sessionOf({ atMs, customer, skus }: Invoice, pages: Pages, random: Rand
     ...skus.map((sku) => pages.product(sku)),
   ];
   const moments = visited.map(() => atMs - random.fraction() * SESSION_MS).sort((a, b) => a - b);
-  return visited.map((page, index) => ({ atMs: moments[index] ?? atMs, page, session, slots: [] }));
+  return visited.map((page, index) => ({ atMs: moments[index] ?? atMs, page, session, tags: [] }));
 }
 
 function invalidatedBy({ customer, skus }: Invoice): number[] {
   const owners =
     customer === undefined ? [] : [`purchase@customer:${customer}`, `features:customer:${customer}`];
-  return slotsOf(['purchase', ...owners, ...skus.map((sku) => `purchase@product:${sku}`)]);
+  return tagHashes(['purchase', ...owners, ...skus.map((sku) => `purchase@product:${sku}`)]);
 }
 
 function byMonth(invoices: readonly Invoice[]): Map<string, Map<string, number>> {
@@ -190,7 +190,7 @@ class Pages {
     const key = cacheKey(view, input, {});
     const known = this.#pages.get(key);
     if (known !== undefined) return known;
-    const page: Page = { recipe: { view, key, input, policy: cachePolicy({ ttlS }) }, slots: slotsOf(tags) };
+    const page: Page = { recipe: { view, key, input, policy: cachePolicy({ ttlS }) }, tags: tagHashes(tags) };
     this.#pages.set(key, page);
     return page;
   }

@@ -47,14 +47,14 @@ test('Ctrl-C prints how to continue, and the same command continues', { timeout:
   const interrupted = await done;
   expect(interrupted.code).toBe(130);
   expect(interrupted.output).toMatch(
-    /Interrupted after line \d+: the database holds all lines up to it\. The same command goes on from here\./,
+    /Interrupted after line \d+: the database holds all lines up to it\. The same command resumes there\./,
   );
   endpoint.intercept = () => false;
   const finished = await start(...args).done;
   expect(finished).toMatchObject({
     code: 0,
     output: expect.stringMatching(
-      /Going on after line.*lines +400.*next:\n +npm run train -- ranker --publish.*\n +curl .*customers\/13085\/recommendations/s,
+      /Resuming after line.*lines +400.*next:\n +npm run train -- ranker --publish.*\n +curl .*customers\/13085\/recommendations/s,
     ),
   });
   expect(endpoint.stored.size).toBe(LINES);
@@ -74,7 +74,7 @@ test('the same command finishes after the program was killed', { timeout: 30_000
   const { code, output } = await start(...args).done;
   expect({ code, output }).toMatchObject({
     code: 0,
-    output: expect.stringMatching(/Going on after line \d+/),
+    output: expect.stringMatching(/Resuming after line \d+/),
   });
   expect(endpoint.stored.size).toBe(LINES);
   const again = await start(...args).done;
@@ -98,7 +98,7 @@ test('reports a wrong call without a stack trace', { timeout: 30_000 }, async ()
     [
       [file, 'more.csv'],
       2,
-      /^`npm run import` takes 1 argument\(s\) without a dash; "more\.csv" is too much\./,
+      /^`npm run import` takes 1 argument\(s\) without a dash; "more\.csv" is one too many\./,
     ],
     [
       [file],
@@ -108,14 +108,14 @@ test('reports a wrong call without a stack trace', { timeout: 30_000 }, async ()
     [[file, '--key', 'k', '--batch', '0'], 2, '--batch takes a whole number from 1 to 1000, not "0".'],
     [[file, '--made-up', 'x'], 2, '--made-up takes "remove" or "keep", not "x".'],
     [[file, '--frob'], 2, `There is no option --frob. ${help}`],
-    [[file, '--limit'], 2, `--limit wants a value. ${help}`],
+    [[file, '--limit'], 2, `--limit needs a value. ${help}`],
     [
       [file, ...at, 'localhost:8787'],
       2,
-      '--url takes the address of the worker, as http://localhost:8787, not "localhost:8787".',
+      `--url takes the worker's address, such as http://localhost:8787, not "localhost:8787".`,
     ],
-    [[file, ...at, closed.url], 1, /Nothing answers at http:\/\/127\.0\.0\.1:\d+\/ \(.*ECONNREFUSED/],
-    [[file, ...at, `http://127.0.0.1:${port}`], 1, /is not Millrace: GET \/health\/live gives HTTP 404/],
+    [[file, ...at, closed.url], 1, /No server answers at http:\/\/127\.0\.0\.1:\d+\/ \(.*ECONNREFUSED/],
+    [[file, ...at, `http://127.0.0.1:${port}`], 1, /is not Millrace: GET \/health\/live answers HTTP 404/],
     [[join(directory, 'none.csv'), ...at, endpoint.url], 1, /none\.csv cannot be opened: ENOENT/],
     [[directory, ...at, endpoint.url], 1, /is not a file\./],
     [[damaged, ...at, endpoint.url], 1, /The gzip file is damaged or cut off/],

@@ -152,7 +152,7 @@ describe('back-pressure', () => {
     expect(endpoint.stored.size).toBe(LINES);
     expect(endpoint.duplicates()).toBe(0);
     expect(Math.max(...deps.waits)).toBeGreaterThanOrEqual(7000);
-    expect(deps.notices[0]).toMatch(/^HTTP (503|429) Busy; next try in 7\.\d s$/);
+    expect(deps.notices[0]).toMatch(/^HTTP (503|429) Busy; retrying in 7\.\d s$/);
   });
 
   test('a connection that dies before or after the batch was stored costs nothing', async () => {
@@ -179,7 +179,7 @@ describe('back-pressure', () => {
     const began = deps.now();
     const result = await run({}, deps);
     expect(result).toMatchObject({ kind: 'failed' });
-    expect(result.message).toMatch(/took nothing for \d+ s\. Last answer: HTTP 503/);
+    expect(result.message).toMatch(/accepted nothing for \d+ s\. Last answer: HTTP 503/);
     expect(deps.now() - began).toBeGreaterThan(9 * 60_000);
     expect(deps.now() - began).toBeLessThan(12 * 60_000);
     endpoint.intercept = () => false;
@@ -221,7 +221,7 @@ describe('back-pressure', () => {
 
   test.each([
     ['a redirect', 302, '', /HTTP 302/],
-    ['another program', 202, '<html>', /not a receipt: <html>/],
+    ['another program', 202, '<html>', /does not report on the lines: <html>/],
     [
       'a receipt that does not add up',
       202,

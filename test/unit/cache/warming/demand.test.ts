@@ -14,7 +14,7 @@ function recipeOf(name: string) {
 }
 /** Each key depends on the slot of its number. */
 function entryOf(slot: number, seq: number, filledAt: number, fillMs = 20): Entry {
-  return { body: '{}', etag: '"e"', slots: [slot], epoch: 'e', stamp: seq, filledAt, fillMs };
+  return { body: '{}', etag: '"e"', tagHashes: [slot], epoch: 'e', stamp: seq, filledAt, fillMs };
 }
 
 describe('the probability of use', () => {

@@ -35,7 +35,7 @@ class World {
 
   answer(slot: number, source: CachedAnswer['source']): CachedAnswer {
     const { seq: stamp } = this.clock;
-    const fill = { slots: [slot], epoch: 'e', stamp, filledAt: this.nowMs, fillMs: 20 };
+    const fill = { tagHashes: [slot], epoch: 'e', stamp, filledAt: this.nowMs, fillMs: 20 };
     const entry: Entry = { body: '{}', etag: '"e"', ...fill };
     return {
       entry,

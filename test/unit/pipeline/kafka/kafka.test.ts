@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { messageOf } from '../../../../deploy/kafka-rest-bridge/received.ts';
 import type { EventsMessage } from '../../../../queues/events/message.ts';
 import { eventOf } from '../../../../src/pipeline/kafka/binding.ts';
 import { kafkaConfig } from '../../../../src/pipeline/kafka/config.ts';
@@ -87,6 +89,95 @@ describe('a record', () => {
     expect(eventOf(record({ headers }))).toEqual({ raw: { specversion: '1.0', id: '1' } });
   });
 
+  it('is quarantined as it came if its value, or a header that is read, is not UTF-8', () => {
+    const bytes = (text: string) => Buffer.from(text, 'latin1').toString('base64');
+    const valueBase64 = bytes('{"id":"\xe9"}');
+    const id = { key: 'ce_id', value: '', valueBase64: bytes('\xe9') };
+    const refused = (raw: object, detail: string) => ({
+      refused: { raw, reason: 'not_utf8', pointer: '', detail },
+    });
+    const at = { topic: 't', partition: 0, offset: 9, key: null };
+    expect(eventOf(record({ offset: 9, value: '', valueBase64 }))).toEqual(
+      refused({ kafka: { ...at, headers: [] }, valueBase64 }, 'The value of the record is not UTF-8.'),
+    );
+    const headers = [header('ce_specversion', '1.0'), id];
+    expect(eventOf(record({ offset: 9, value: '1', headers }))).toEqual(
+      refused({ kafka: { ...at, headers }, value: '1' }, 'The value of the header "ce_id" is not UTF-8.'),
+    );
+    // JSON in binary mode.
+    const json = [header('ce_specversion', '1.0'), header('content-type', 'application/json')];
+    expect(eventOf(record({ value: '', valueBase64, headers: json }))).toMatchObject({
+      refused: { reason: 'not_utf8' },
+    });
+  });
+
+  it('may have any bytes where no event is read from, and as data of another type', () => {
+    const bytes = Buffer.from([0x00, 0xff]).toString('base64');
+    const other = [
+      { key: 'trace', value: '', valueBase64: bytes },
+      { key: '', value: 'x', keyBase64: bytes },
+    ];
+    const value = JSON.stringify(event('1'));
+    expect(eventOf(record({ key: '', keyBase64: bytes, value, headers: other }))).toEqual({
+      raw: event('1'),
+    });
+    const { data: _, ...attributes } = event('1');
+    const headers = [
+      ...Object.entries(attributes).map(([name, text]) => header(`ce_${name}`, text)),
+      header('content-type', 'application/x-protobuf'),
+    ];
+    expect(eventOf(record({ value: '', valueBase64: bytes, headers }))).toEqual({
+      raw: { ...attributes, datacontenttype: 'application/x-protobuf', data_base64: bytes },
+    });
+  });
+
+  it('keeps whatever bytes a producer wrote, through the bridge and the binding', () => {
+    const anyBytes = fc.option(fc.uint8Array({ maxLength: 12 }), { nil: null });
+    fc.assert(
+      fc.property(anyBytes, fc.uint8Array({ maxLength: 4 }), (value, attribute) => {
+        const headers: [Buffer, Uint8Array][] = [
+          [Buffer.from('ce_specversion'), Buffer.from('1.0')],
+          [Buffer.from('ce_id'), attribute],
+          [Buffer.from('content-type'), Buffer.from('text/plain')],
+        ];
+        const at = { topic: 't', partition: 0, offset: 3, timestamp: 0 };
+        const read = eventOf(messageOf(at, { key: null, value, headers }));
+        const kept = z
+          .looseObject({
+            id: z.string().optional(),
+            data: z.string().optional(),
+            data_base64: z.string().optional(),
+            value: z.string().nullish(),
+            valueBase64: z.string().optional(),
+            kafka: z
+              .object({
+                headers: z.array(z.object({ value: z.string(), valueBase64: z.string().optional() })),
+              })
+              .optional(),
+          })
+          .parse('raw' in read ? read.raw : read.refused.raw);
+        const bytesOf = (text: string | null | undefined, base64: string | undefined) =>
+          base64 === undefined ? Buffer.from(text ?? '') : Buffer.from(base64, 'base64');
+        const id = kept.kafka?.headers[1] ?? { value: kept.id, valueBase64: undefined };
+        expect([...bytesOf(id.value, id.valueBase64)]).toEqual([...attribute]);
+        const content = bytesOf(kept.data ?? kept.value, kept.data_base64 ?? kept.valueBase64);
+        expect([...content]).toEqual([...(value ?? [])]);
+      }),
+    );
+  });
+
+  it('is kept whole up to the size of an event, and as an excerpt beyond', () => {
+    const value = 'x'.repeat(65_536);
+    expect(eventOf(record({ value }))).toMatchObject({ refused: { raw: { value } } });
+    const large = eventOf(record({ value: '"'.repeat(100_000), headers: [header('x', 'y'.repeat(50_000))] }));
+    if (!('refused' in large)) throw new Error('The record is no event.');
+    expect(large.refused.raw).toMatchObject({
+      kafka: { topic: 't', partition: 0, offset: 0 },
+      bytes: 250_105,
+    });
+    expect(JSON.stringify(large.refused.raw).length).toBeLessThan(20_000);
+  });
+
   it('is quarantined with its content if it is not an event, and never throws', () => {
     fc.assert(
       fc.property(
@@ -129,8 +220,12 @@ class World {
   /** What happens to the topic once, when a step has come so far. */
   meanwhile: { readonly at: 'fetch' | 'stored'; readonly happens: () => void } | undefined;
 
+  /** The id that the server gives the topic, and the one that the reader has stored. */
+  topicId: string | undefined = 'A';
+  known: string | undefined;
+
   add(value: string): void {
-    this.log.push(record({ offset: this.log.length, value }));
+    this.log.push(record({ offset: this.log.length, value, topicId: this.topicId }));
   }
 
   readonly ports: SourcePorts = {
@@ -165,6 +260,11 @@ class World {
       this.#step('committed');
     },
     lost: (from, to) => void this.told.push(`${from}-${to}`),
+    knownTopic: () => this.known,
+    learnTopic: (id) => {
+      this.known = id;
+    },
+    recreated: (from, to) => void this.told.push(`again ${from}-${to}`),
   };
 
   #step(name: string): void {
@@ -185,13 +285,14 @@ class World {
     this.log.length = 0;
     this.begin = 0;
     this.committed = undefined;
+    this.topicId = this.topicId === undefined ? undefined : `${this.topicId}'`;
     for (const value of values) this.add(value);
   }
 
   /** Reads to the end, step by step, as the object does. */
   async readAll(): Promise<void> {
     for (let tries = 0; tries < 20; tries += 1) {
-      if (this.committed === this.log.length) return;
+      if (this.committed === this.log.length && this.known === this.topicId) return;
       await pump(this.ports).catch(() => undefined);
     }
     throw new Error('It never came to an end.');
@@ -272,9 +373,49 @@ describe('a partition', () => {
       }
       await world.readAll();
       for (let n = 0; n < count; n += 1) expect(world.stored).toContain(`new${n}`);
-      expect(world.told).toEqual([]);
+      // The id shows it to a step that began with an offset of the topic before.
+      expect(world.told).toEqual(at === 'fetch' ? ['again 12-0'] : []);
     },
   );
+
+  it.each([
+    { count: 5, committed: 12, begin: 0 },
+    { count: 30, committed: 12, begin: 0 },
+    { count: 12, committed: 12, begin: 0 },
+    { count: 30, committed: 12, begin: 4 },
+    { count: 5, committed: 12, begin: 0, failing: 'commit' },
+    { count: 30, committed: 12, begin: 0, failing: 'committed' },
+  ])(
+    'is read from its beginning where the group has an offset of the topic before: $count records, $failing',
+    async ({ count, committed, begin, failing }) => {
+      const world = new World();
+      for (let n = 0; n < 12; n += 1) world.add(JSON.stringify(event(`old${n}`)));
+      await world.readAll();
+      world.recreate(...Array.from({ length: count }, (_, n) => JSON.stringify(event(`new${n}`))));
+      world.begin = begin;
+      world.committed = committed;
+      world.failing = failing;
+      // Where as many records are there as were committed, the next one tells.
+      if (count === committed) {
+        await pump(world.ports);
+        world.add(JSON.stringify(event('next')));
+      }
+      await world.readAll();
+      for (let n = begin; n < count; n += 1) expect(world.stored).toContain(`new${n}`);
+      expect(new Set(world.told)).toEqual(new Set([`again ${committed}-${begin}`]));
+    },
+  );
+
+  it('of a topic whose id the server does not tell, or that has none before, goes on where it was', async () => {
+    const world = new World();
+    world.topicId = undefined;
+    for (let n = 0; n < 12; n += 1) world.add(JSON.stringify(event(`old${n}`)));
+    await world.readAll();
+    world.topicId = 'A';
+    world.add(JSON.stringify(event('next')));
+    await world.readAll();
+    expect([world.committed, world.told, world.stored.size]).toEqual([13, [], 13]);
+  });
 
   it('that ends before what its group has committed names the command that sets its position', async () => {
     const world = new World();

@@ -32,7 +32,7 @@ describe('the purchases that a training reads', () => {
     const chosen = choosePurchases([...few, ...madeUp, mixed]);
     expect(chosen).toEqual({ isMadeUp: true, purchases: [...madeUp, mixed], leftOut: few.length, apart: 0 });
     expect(describePurchases(chosen, [])).toMatch(
-      /^The made-up shop: 401 purchase lines .* Left out: 92 real lines, which/,
+      /^The made-up shop: 401 purchase lines .* Left out: 92 real lines, because/,
     );
   });
 
@@ -42,7 +42,7 @@ describe('the purchases that a training reads', () => {
     const chosen = choosePurchases([now, ...before, ...real]);
     expect(chosen).toEqual({ isMadeUp: false, purchases: real, leftOut: 0, apart: 201 });
     expect(describePurchases(chosen, [])).toMatch(
-      /\(113 days\)\. Left out: 201 lines that more than 56 days without a purchase divide from these\.$/,
+      /\(113 days\)\. Left out: 201 lines of other periods, separated by more than 56 days without a purchase\.$/,
     );
     // A closed month is no gap.
     const interrupted = real.map((one, day) => (day < 60 ? one : { ...one, at: one.at + 30 * DAY_MS }));
@@ -52,5 +52,17 @@ describe('the purchases that a training reads', () => {
   it('are the real ones, however few, where nothing is made up', () => {
     expect(choosePurchases(real.slice(0, 3))).toMatchObject({ isMadeUp: false, leftOut: 0 });
     expect(choosePurchases([])).toEqual({ isMadeUp: false, purchases: [], leftOut: 0, apart: 0 });
+  });
+
+  it('are described without a word of what is left out, where nothing is', () => {
+    expect(describePurchases(choosePurchases(real), [])).toBe(
+      `Real data: ${real.length} purchase lines of 5 customers and 7 products, 2010-01-01 to 2010-04-23 (113 days).`,
+    );
+    expect(describePurchases(choosePurchases(madeUp), [])).toMatch(
+      /^The made-up shop: 400 purchase lines .* \(400 days\)\.$/,
+    );
+    expect(describePurchases(choosePurchases([]), [])).toBe(
+      'Real data: 0 purchase lines of 0 customers and 0 products.',
+    );
   });
 });

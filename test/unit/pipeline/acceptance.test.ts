@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest';
 import type { EventDefinition } from '../../../src/define/event.ts';
-import type { QueueItem } from '../../../src/pipeline/ingest.ts';
-import { acceptance, type TakePorts } from '../../../src/pipeline/take.ts';
+import { acceptance, type QueueItem, type TakePorts } from '../../../src/pipeline/ingest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 
 const item = (type: string): QueueItem => ({

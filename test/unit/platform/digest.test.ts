@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { sha256HexNow } from '../../../src/platform/sha256.ts';
+import { sha256HexNow } from '../../../src/platform/digest.ts';
 
 const ofNode = (text: string) => createHash('sha256').update(text).digest('hex');
 

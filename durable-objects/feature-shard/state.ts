@@ -1,0 +1,34 @@
+/** The one row of the table `shard`. */
+export interface ShardState {
+  /** The generation that reads use and live events are folded into. */
+  readonly served: number;
+  /** The generation that the open rebuild fills, and live events are folded into as well; null if none is open. */
+  readonly next: number | null;
+  /** The open rebuild, or the last one that was flipped. */
+  readonly run: string | null;
+  /** The outcome of `run`, as JSON, once it is flipped. */
+  readonly flipped: string | null;
+  /** The last cell up to which the two generations are compared, as JSON; null before the comparison begins. */
+  readonly compared: string | null;
+  /** The earliest day as of which reads are answered. */
+  readonly horizon: number;
+  /** The last key that the current sweep has finished; null if no sweep is under way. */
+  readonly swept: string | null;
+  /** 1 while tables of the first schema have rows. */
+  readonly legacy: number;
+}
+
+export function readState(sql: SqlStorage): ShardState {
+  return sql
+    .exec<{ [Column in keyof ShardState]: ShardState[Column] }>(
+      'select served, next, run, flipped, compared, horizon, swept, legacy from shard',
+    )
+    .one();
+}
+
+/** Changes some columns of the row, and returns the new state. */
+export function changeState(sql: SqlStorage, state: ShardState, change: Partial<ShardState>): ShardState {
+  const columns = Object.keys(change);
+  sql.exec(`update shard set ${columns.map((name) => `${name} = ?`).join(', ')}`, ...Object.values(change));
+  return { ...state, ...change };
+}

@@ -1,0 +1,21 @@
+const encoder = new TextEncoder();
+
+/** Hashes are unsigned 32-bit integers. */
+export const TAG_HASH_MAX = 0xffff_ffff;
+
+/**
+ * The 32-bit hash by which clocks and entries refer to a tag: FNV-1a over its UTF-8 bytes, mixed by the finalizer of
+ * MurmurHash3, so that all bits are usable as an index. Two tags with one hash cost a refill, never a stale answer.
+ */
+export function tagHash(tag: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of encoder.encode(tag)) hash = Math.imul(hash ^ byte, 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** The distinct hashes of the tags, in ascending order. */
+export function tagHashes(tags: Iterable<string>): number[] {
+  return [...new Set(Array.from(tags, tagHash))].sort((a, b) => a - b);
+}

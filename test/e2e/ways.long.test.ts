@@ -1,0 +1,111 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as z from 'zod';
+import { FIXTURE } from '../support/node/fixture.ts';
+import { KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { tracedBuild } from '../support/node/traced-build.ts';
+import { documentedWays, type Way } from '../support/node/ways.ts';
+
+const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+/** Runs of each way. A file counts if every run passes it, so what an alarm or the watch does meanwhile does not. */
+const RUNS = 3;
+/** How long an event may take, in milliseconds. */
+const EVENT_MS_MAX = 30_000;
+
+let stack: Stack;
+beforeAll(async () => {
+  const served = { ...FIXTURE, main: 'test/support/worker/traced.ts' };
+  // The watch of the outbox would run the relay beside everything that is traced.
+  stack = await startStack({ PROBE_SHARE: '0', OUTBOX_WATCH_MS: '60000' }, { served, build: tracedBuild });
+});
+afterAll(async () => {
+  await stack?.[Symbol.asyncDispose]();
+});
+
+/** The files whose functions ran since the last call, in the order of their first run. */
+async function ranFiles(): Promise<Set<string>> {
+  const names = z.array(z.string()).parse(await (await stack.fetch('/trace')).json());
+  return new Set(names.map((name) => name.replace(/#.*$/, '')));
+}
+
+/** Waits until nothing runs any more, and returns what ran. */
+async function untilQuiet(): Promise<Set<string>> {
+  const ran = await ranFiles();
+  for (let quiet = 0; quiet < 3; ) {
+    await sleep(500);
+    const more = await ranFiles();
+    for (const file of more) ran.add(file);
+    quiet = more.size === 0 ? quiet + 1 : 0;
+  }
+  return ran;
+}
+
+async function get(sku: string): Promise<string> {
+  const response = await stack.fetch(`/v1/products/${sku}`, { headers: AUTHORIZED });
+  await response.text();
+  return response.headers.get('cache-status') ?? '';
+}
+
+let sent = 0;
+/** Sends a purchase of the product `S<product>`. */
+async function send(product: number): Promise<void> {
+  sent += 1;
+  const line = { invoice: '1', description: 'd', quantity: 1, unitPrice: 1, customerId: 'c1', country: 'UK' };
+  const data = { ...line, sku: `S${product}` };
+  const event = { specversion: '1.0', id: `${sent}`, source: '/ways', type: 'shop.purchase.v1', data };
+  const response = await stack.fetch('/v1/events', {
+    method: 'POST',
+    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents+json' },
+    body: JSON.stringify(event),
+  });
+  expect(response.status).toBe(202);
+}
+
+/** Makes the isolate's mirror of the clock fresh, so that the next read need not. */
+async function syncMirror(): Promise<void> {
+  await get('S0');
+  await untilQuiet();
+  await get('S0');
+  await ranFiles();
+}
+
+const inAll = (runs: readonly Set<string>[]) =>
+  [...(runs[0] ?? [])].filter((file) => runs.every((run) => run.has(file)));
+const listed = ({ steps, beside, uses }: Way) => [...steps, ...beside, ...uses];
+const ways = documentedWays();
+
+it('an event passes the files that docs/architecture.md lists', async () => {
+  // The first events make the objects, which the others find awake.
+  for (let first = 0; first <= RUNS; first += 1) await send(first);
+  await untilQuiet();
+  const runs: Set<string>[] = [];
+  for (let run = 1; run <= RUNS; run += 1) {
+    await send(run);
+    const deadline = performance.now() + EVENT_MS_MAX;
+    const ran = await untilQuiet();
+    while (performance.now() < deadline && !listed(ways.event).every((file) => ran.has(file)))
+      for (const file of await untilQuiet()) ran.add(file);
+    runs.push(ran);
+  }
+  expect(inAll(runs).sort()).toEqual(listed(ways.event).sort());
+}, 240_000);
+
+it('a miss passes the files that docs/architecture.md lists', async () => {
+  const runs: Set<string>[] = [];
+  for (let run = 1; run <= RUNS; run += 1) {
+    await syncMirror();
+    expect(await get(`S${run}`)).toContain('fwd=uri-miss');
+    runs.push(await untilQuiet());
+  }
+  expect(inAll(runs).sort()).toEqual(listed(ways.miss).sort());
+}, 60_000);
+
+it('a warm hit passes the files that docs/architecture.md lists', async () => {
+  const runs: Set<string>[] = [];
+  for (let run = 1; run <= RUNS; run += 1) {
+    await syncMirror();
+    expect(await get('S0')).toContain('hit');
+    runs.push(await ranFiles());
+  }
+  expect(inAll(runs).sort()).toEqual(listed(ways.hit).sort());
+}, 60_000);

@@ -1,0 +1,126 @@
+import { runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { expect, it } from 'vitest';
+import { CellStore } from '../../durable-objects/feature-shard/store.ts';
+import { STEP_LIMITS } from '../../durable-objects/feature-shard/upkeep.ts';
+import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
+import { BLOCK_NUMBERS } from '../../src/features/folded-numbers.ts';
+import { catalog } from '../support/catalog/index.ts';
+import { countedStorage } from '../support/workers/counted-storage.ts';
+
+const DAY_MS = 86_400_000;
+const TODAY = Math.floor(Date.now() / DAY_MS);
+const NOW = (TODAY + 0.5) * DAY_MS;
+const FEATURES = catalog.features.filter(({ entity }) => entity.name === 'customer');
+const ownCells = (event: FoldableEvent) => cellsOf(FEATURES, event);
+
+/** It counts in four of the customer's five features. */
+function purchase(seq: number, daysAgo: number, customerId = 'k'): FoldableEvent {
+  const data = { invoice: 'A', sku: 'A', quantity: 2, unitPrice: 1.5, customerId, country: 'UK' };
+  return { seq, type: 'shop.purchase.v1', occurredAt: NOW - daysAgo * DAY_MS, data };
+}
+
+/** A shard with so many keys beside `k`, each with a cell of each feature, and a counted store over it. */
+function shardOf(state: DurableObjectState, keys: number) {
+  const { storage, rowsOf } = countedStorage(state.storage);
+  const store = new CellStore(storage);
+  store.adopt(FEATURES);
+  state.storage.sql.exec(
+    `with recursive other (n) as (select 1 union all select n + 1 from other where n < ?)
+     insert into cells (generation, key, feature, bucket, item, amount, last_at)
+     select 1, char(97 + n % 26) || n, id, case days when 0 then 0 else ? - n % 300 end, '', 1, 1
+     from other, features where n < ?`,
+    keys,
+    TODAY,
+    keys,
+  );
+  return { store, rowsOf };
+}
+
+it.each([1, 100, 100_000])('reads and folds take as many rows in a shard of %i keys', async (keys) => {
+  await runInDurableObject(env.FEATURE_SHARD.getByName(`customer/rows-${keys}`), (_, state) => {
+    const { store, rowsOf } = shardOf(state, keys);
+    const daysAgo = [0, 1, 2, 29, 30, 89, 90, 364, 365, 500, 900];
+    store.fold(
+      daysAgo.map((days, at) => purchase(at + 1, days)),
+      ownCells,
+    );
+    // Eight days within 365, six within 90, the last time, and one item.
+    expect(store.read(['k'], NOW)[0]).toHaveLength(16);
+    // One row tells the served generation. Each look-up of a feature may touch the row behind its cells.
+    const read = rowsOf(() => store.read(['k'], NOW));
+    expect(read.read).toBeLessThanOrEqual(1 + FEATURES.length + 16);
+    expect(read.written).toBe(0);
+    const hundred = Array.from({ length: 100 }, () => 'k');
+    expect(rowsOf(() => store.read(hundred, NOW)).read).toBeLessThanOrEqual(1 + 100 * (FEATURES.length + 16));
+    expect(rowsOf(() => store.read(['nobody'], NOW)).read).toBeLessThanOrEqual(1 + FEATURES.length);
+
+    // Four cells, the block of the number, and the totals.
+    for (const event of [purchase(100, 0), purchase(101, 0, 'new')]) {
+      const fold = rowsOf(() => store.fold([event], ownCells));
+      expect(fold.written).toBe(4 + 2);
+      expect(fold.read).toBeLessThanOrEqual(3 * 4 + 3);
+    }
+    const again = rowsOf(() => store.fold([purchase(100, 0)], ownCells));
+    expect(again.written).toBe(0);
+    expect(again.read).toBeLessThanOrEqual(2);
+    const many = Array.from({ length: 100 }, (_, at) => purchase(200 + at, 0, `n${at}`));
+    const batch = rowsOf(() => store.fold(many, ownCells));
+    expect(batch.written).toBe(100 * 4 + 2);
+    expect(batch.read).toBeLessThanOrEqual(100 * 3 * 4 + 3);
+    expect(rowsOf(() => store.digest()).read).toBeLessThanOrEqual(2);
+  });
+});
+
+it('takes bounded rows for each step of a flip and of upkeep, however many cells there are', async () => {
+  await runInDurableObject(env.FEATURE_SHARD.getByName('customer/flip-rows'), (_, state) => {
+    const { store, rowsOf } = shardOf(state, 100_000);
+    store.beginRebuild('run');
+    store.build('run', [purchase(1, 0), purchase(2, 0, 'a')], ownCells);
+    const { cells } = STEP_LIMITS;
+    for (let steps = 0; ; steps += 1) {
+      expect(steps).toBeLessThan(1_000);
+      let step = '';
+      const rows = rowsOf(() => {
+        step = store.stepFlip('run').state;
+      });
+      // Both generations, one of them twice where the other has more cells in the range; the keys that differ.
+      expect(rows.read).toBeLessThanOrEqual(5 * cells);
+      expect(rows.written).toBeLessThanOrEqual(cells + 1);
+      if (step === 'flipped') break;
+    }
+    expect(store.read(['k', 'b1', 'a'], NOW).map((of) => of.length)).toEqual([4, 0, 4]);
+    // The old generation is deleted, and then no upkeep is left for today.
+    for (let steps = 0; ; steps += 1) {
+      expect(steps).toBeLessThan(1_000);
+      let isMore = false;
+      const rows = rowsOf(() => {
+        isMore = store.stepUpkeep(NOW);
+      });
+      expect(rows.read).toBeLessThanOrEqual(3 * cells);
+      expect(rows.written).toBeLessThanOrEqual(cells + 1);
+      if (!isMore) break;
+    }
+    const left = state.storage.sql.exec('select count(*) as cells from cells').one()['cells'];
+    expect(left).toBe(8);
+  });
+});
+
+it('keeps the numbers of folded events in a row for 16,384 numbers, in whatever order they arrive', async () => {
+  await runInDurableObject(env.FEATURE_SHARD.getByName('customer/numbers'), (_, state) => {
+    const { store } = shardOf(state, 1);
+    // Every eighth number, as a shard gets them, from the last to the first.
+    const numbers = Array.from({ length: 5_000 }, (_, at) => (5_000 - at) * 8);
+    const events = numbers.map((seq) => purchase(seq, 0, `c${seq % 7}`));
+    for (let from = 0; from < events.length; from += 500)
+      expect(store.fold(events.slice(from, from + 500), ownCells)).toBe(500);
+    expect(store.fold(events, ownCells)).toBe(0);
+    expect(store.fold([purchase(9, 0), purchase(16, 0), purchase(15, 0)], ownCells)).toBe(2);
+    const rows = state.storage.sql
+      .exec<{ block: number; bytes: number }>('select block, length(numbers) as bytes from folded')
+      .toArray();
+    expect(rows).toHaveLength(Math.ceil(40_001 / BLOCK_NUMBERS));
+    expect(Math.max(...rows.map(({ bytes }) => bytes))).toBeLessThanOrEqual(2_048);
+    expect(store.digest().events).toBe(5_002);
+  });
+});

@@ -88,13 +88,6 @@ export const LARGE: Readonly<Record<string, Configuration>> = {
     MaxSeq: '2',
     Happens: '{"mark"}',
   }),
-  'epochs with two invalidations': clean({
-    Readers: '{r1}',
-    Levels: '{"strong", "session", "bounded"}',
-    MaxSeq: '2',
-    MaxEpoch: '2',
-    Happens: '{"mark", "root loses storage", "direct", "background"}',
-  }),
   'sources through a region': clean({
     ...SOURCE,
     Far: '2',

@@ -14,13 +14,22 @@ import { Entry } from './entry.ts';
 export interface FillGateState {
   lease: { readonly holder: string; readonly expiresAtMs: number } | undefined;
   /** The newest entry, kept shortly for misses that arrive just after the hand-over. */
-  result: { readonly entry: Entry; readonly keptUntilMs: number } | undefined;
+  result: (Read & { readonly keptUntilMs: number }) | undefined;
+  /** By ticket, the oldest first: when each fill that has not ended was allowed to read. At most `FILLS_KNOWN_MAX`. */
+  readonly fills: Map<string, number>;
   /** By ticket, longest waiting first. */
   readonly waiters: Map<string, Waiter>;
 }
 
+/** An entry, and a moment before which its read did not begin; undefined if the gate no longer knows. */
+interface Read {
+  readonly entry: Entry;
+  readonly begunAtMs: number | undefined;
+}
+
 interface Waiter {
   readonly need: Need;
+  readonly enteredAtMs: number;
   readonly leaseMs: number;
   readonly givesUpAtMs: number;
 }
@@ -36,6 +45,11 @@ export const Need = z.object({
   minStamp: z.int().nonnegative(),
   /** Start of the request's grain of time: an answer of an earlier grain is not accepted. Absent without grains. */
   minNow: z.number().optional(),
+  /**
+   * How long before the request the read may have begun at most, in milliseconds. Present if a source is suspect: then
+   * commits that were never invalidated may be owed to the reader, and the stamp says nothing about those.
+   */
+  maxReadAgeMs: z.number().nonnegative().optional(),
 });
 export type Need = z.output<typeof Need>;
 
@@ -46,7 +60,12 @@ export const LeaseMs = z.int().min(1).max(LEASE_MS_MAX);
 /** `fill`: read the origin and report the result under the ticket. `value`: answer with this entry. */
 export type Verdict =
   | { readonly verdict: 'fill'; readonly ticketId: string }
-  | { readonly verdict: 'value'; readonly entry: Entry };
+  | {
+      readonly verdict: 'value';
+      readonly entry: Entry;
+      /** An upper bound of how long before this request the read began, by the gate's clock; undefined if unknown. */
+      readonly readAgeMs?: number | undefined;
+    };
 
 export interface Decision {
   readonly ticketId: string;
@@ -72,9 +91,11 @@ export const ENTRY_BYTES_MAX = 1024 * 1024;
 const HAND_ON_BYTES_MAX = ISOLATE_MEMORY_BYTES / 4;
 /** How long a result is kept after its hand-over, in milliseconds: the transit time of a miss that was sent before it. */
 export const RESULT_KEPT_MS = 1_000;
+/** The most fills whose begin is known. A filler that died is forgotten when as many others have begun after it. */
+const FILLS_KNOWN_MAX = WAITERS_MAX;
 
 export function newFillGate(): FillGateState {
-  return { lease: undefined, result: undefined, waiters: new Map() };
+  return { lease: undefined, result: undefined, fills: new Map(), waiters: new Map() };
 }
 
 /** The correctness rule: true if the entry was read after every invalidation that the request has to see. */
@@ -82,6 +103,20 @@ export function meets(entry: Pick<Entry, 'epoch' | 'stamp' | 'now'>, need: Need)
   const { minNow = Number.NEGATIVE_INFINITY } = need;
   if ((entry.now ?? minNow) < minNow) return false;
   return entry.epoch === need.epoch && entry.stamp >= need.minStamp;
+}
+
+/**
+ * True if the request may be answered by the entry of another's fill.
+ *
+ * @param readAgeMs an upper bound of how long before the request the read began; undefined if unknown.
+ */
+export function suits(
+  { entry, readAgeMs }: { readonly entry: Entry; readonly readAgeMs?: number | undefined },
+  need: Need,
+): boolean {
+  if (!meets(entry, need)) return false;
+  if (need.maxReadAgeMs === undefined) return true;
+  return readAgeMs !== undefined && readAgeMs <= need.maxReadAgeMs;
 }
 
 /** Upper bound of an entry's size in a message: two bytes a character, eight a number. */
@@ -99,15 +134,17 @@ export function enter(gate: FillGateState, request: EnterRequest, nowMs: number)
   const decisions = expire(gate, nowMs);
   const { ticketId, need, leaseMs } = request;
   const { result } = gate;
-  if (result !== undefined && meets(result.entry, need)) {
-    decisions.push(toShare(ticketId, result.entry));
+  const kept = result === undefined ? undefined : readFor(result, nowMs);
+  if (kept !== undefined && suits(kept, need)) {
+    decisions.push(toShare(ticketId, kept));
   } else if (gate.lease === undefined) {
     gate.lease = { holder: ticketId, expiresAtMs: nowMs + leaseMs };
-    decisions.push(toFill(ticketId));
+    decisions.push(toFill(gate, ticketId, nowMs));
   } else if (gate.waiters.size >= WAITERS_MAX) {
-    decisions.push(toFill(ticketId));
+    decisions.push(toFill(gate, ticketId, nowMs));
   } else {
-    gate.waiters.set(ticketId, { need, leaseMs, givesUpAtMs: nowMs + leaseMs * WAIT_LEASES_MAX });
+    const givesUpAtMs = nowMs + leaseMs * WAIT_LEASES_MAX;
+    gate.waiters.set(ticketId, { need, enteredAtMs: nowMs, leaseMs, givesUpAtMs });
   }
   return decisions;
 }
@@ -120,12 +157,14 @@ export function complete(gate: FillGateState, ticketId: string, entry: Entry, no
   if (entryBytes(entry) > ENTRY_BYTES_MAX) return disband(gate, ticketId, nowMs);
   const copiesMax = Math.floor(HAND_ON_BYTES_MAX / entryBytes(entry));
   const decisions: Decision[] = [];
-  for (const [waiting, { need }] of gate.waiters) {
-    if (!meets(entry, need)) continue;
+  const read: Read = { entry, begunAtMs: gate.fills.get(ticketId) };
+  for (const [waiting, { need, enteredAtMs }] of gate.waiters) {
+    const given = readFor(read, enteredAtMs);
+    if (!suits(given, need)) continue;
     gate.waiters.delete(waiting);
-    decisions.push(decisions.length < copiesMax ? toShare(waiting, entry) : toFill(waiting));
+    decisions.push(decisions.length < copiesMax ? toShare(waiting, given) : toFill(gate, waiting, nowMs));
   }
-  if (!isOlder(entry, gate.result?.entry)) gate.result = { entry, keptUntilMs: nowMs + RESULT_KEPT_MS };
+  if (!isOlder(entry, gate.result?.entry)) gate.result = { ...read, keptUntilMs: nowMs + RESULT_KEPT_MS };
   release(gate, ticketId);
   decisions.push(...expire(gate, nowMs));
   return decisions;
@@ -143,7 +182,7 @@ export function fail(gate: FillGateState, ticketId: string, nowMs: number): Deci
  */
 export function disband(gate: FillGateState, ticketId: string, nowMs: number): Decision[] {
   if (!release(gate, ticketId)) return expire(gate, nowMs);
-  const decisions = [...gate.waiters.keys()].map(toFill);
+  const decisions = [...gate.waiters.keys()].map((waiting) => toFill(gate, waiting, nowMs));
   gate.waiters.clear();
   decisions.push(...expire(gate, nowMs));
   return decisions;
@@ -158,7 +197,7 @@ export function expire(gate: FillGateState, nowMs: number): Decision[] {
   for (const [ticketId, { givesUpAtMs }] of gate.waiters) {
     if (givesUpAtMs > nowMs) continue;
     gate.waiters.delete(ticketId);
-    decisions.push(toFill(ticketId));
+    decisions.push(toFill(gate, ticketId, nowMs));
   }
   return decisions;
 }
@@ -192,11 +231,12 @@ function grant(gate: FillGateState, nowMs: number, decisions: Decision[]): void 
   const [holder, { leaseMs }] = next;
   gate.waiters.delete(holder);
   gate.lease = { holder, expiresAtMs: nowMs + leaseMs };
-  decisions.push(toFill(holder));
+  decisions.push(toFill(gate, holder, nowMs));
 }
 
-/** Releases the lease if this ticket holds it. */
+/** Ends a fill, and releases the lease if this ticket holds it. */
 function release(gate: FillGateState, ticketId: string): boolean {
+  gate.fills.delete(ticketId);
   if (gate.lease?.holder !== ticketId) return false;
   gate.lease = undefined;
   return true;
@@ -207,12 +247,27 @@ function isOlder(entry: Entry, kept: Entry | undefined): boolean {
   return kept !== undefined && kept.epoch === entry.epoch && kept.stamp > entry.stamp;
 }
 
-function toFill(ticketId: string): Decision {
+function toFill(gate: FillGateState, ticketId: string, nowMs: number): Decision {
+  gate.fills.set(ticketId, nowMs);
+  for (const oldest of gate.fills.keys()) {
+    if (gate.fills.size <= FILLS_KNOWN_MAX) break;
+    gate.fills.delete(oldest);
+  }
   return { ticketId, verdict: { verdict: 'fill', ticketId } };
 }
 
-function toShare(ticketId: string, entry: Entry): Decision {
-  return { ticketId, verdict: { verdict: 'value', entry } };
+interface GivenRead {
+  readonly entry: Entry;
+  readonly readAgeMs: number | undefined;
+}
+
+/** An entry for a request that entered at a moment. Both moments are of the gate's clock, which may have been set back. */
+function readFor({ entry, begunAtMs }: Read, enteredAtMs: number): GivenRead {
+  return { entry, readAgeMs: begunAtMs === undefined ? undefined : Math.max(0, enteredAtMs - begunAtMs) };
+}
+
+function toShare(ticketId: string, given: GivenRead): Decision {
+  return { ticketId, verdict: { verdict: 'value', ...given } };
 }
 
 /** The gate of one key, shared by all isolates. It may fail, hang or lose its state at any time; that costs reads only. */

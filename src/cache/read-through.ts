@@ -275,12 +275,19 @@ async function fill(
   // The entry has to reflect every invalidation that this reader's mirror knows of now.
   const { epoch, seq: minStamp } = ports.follower.mirror.clock;
   const grain = grainMs === undefined ? {} : { minNow: grainAt(grainMs, ports.time.now()) };
+  // Its reader is owed commits that no mirror may know of, if they are older than both bounds together.
+  const age = because === undefined ? {} : { maxReadAgeMs: policy.boundMs + policy.sourceBoundMs };
   const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
   const { time, context } = ports;
-  const filling = singleFlight(gate, { epoch, minStamp, ...grain }, () => readCounted(request, ports), {
-    time,
-    keepAlive: context.keepAlive,
-  }).then((flight) => kept(flight, request, ports));
+  const filling = singleFlight(
+    gate,
+    { epoch, minStamp, ...grain, ...age },
+    () => readCounted(request, ports),
+    {
+      time,
+      keepAlive: context.keepAlive,
+    },
+  ).then((flight) => kept(flight, request, ports));
   const forward = stale === undefined ? 'uri-miss' : 'stale';
   const filled = ({ entry, storable, shared: collapsed }: Flight) =>
     answer(entry, { hit: false, forward, stored: storable, collapsed, because }, request, ports, {});

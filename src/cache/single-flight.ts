@@ -5,8 +5,8 @@ import {
   ENTRY_BYTES_MAX,
   entryBytes,
   type FillGatePort,
-  meets,
   type Need,
+  suits,
   type Verdict,
   WAIT_LEASES_MAX,
 } from './fill-gate.ts';
@@ -59,7 +59,7 @@ export async function singleFlight(
 ): Promise<Flight> {
   const verdict = gate === undefined ? undefined : await askGate(gate, need, context);
   if (verdict?.verdict === 'value') {
-    const entry = usable(verdict.entry, need);
+    const entry = usable(verdict, need);
     if (entry !== undefined) return { entry, storable: true, shared: true };
   }
   const filling = fill();
@@ -134,9 +134,12 @@ async function giveBack(gate: FillGatePort, entering: Promise<Verdict>): Promise
 }
 
 /** Validates the gate's entry again: the gate is an optimisation, and no consistency promise may depend on it. */
-function usable(given: Entry, need: Need): Entry | undefined {
-  const parsed = Entry.safeParse(given);
-  if (parsed.success && meets(parsed.data, need)) return parsed.data;
+function usable(
+  given: { readonly entry: Entry; readonly readAgeMs?: number | undefined },
+  need: Need,
+): Entry | undefined {
+  const parsed = Entry.safeParse(given.entry);
+  if (parsed.success && suits({ entry: parsed.data, readAgeMs: given.readAgeMs }, need)) return parsed.data;
   log('error', 'A fill gate returned an entry that does not meet the need; it is ignored.', {
     'event.action': 'gate-enter',
   });

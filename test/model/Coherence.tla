@@ -496,13 +496,15 @@ Miss(r) ==
                                           owed |-> @.owed, e |-> m.e, s |-> m.s, suspect |-> @.st = "suspect"]]
   /\ UNCHANGED <<database, clock, relaying, network, store, history>>
 
-\* The gate hands over the entry of another's fill, if its stamp reaches the need.
+\* The gate hands over the entry of another's fill, if its stamp reaches the need. A reader whose source is suspect takes
+\* it only if the read began at most both bounds before the reader did, which the gate measures (`maxReadAgeMs`). The
+\* model has no clock of the gate, and states what follows: the entry has every commit that was older than both bounds.
 Share(r, x) ==
   /\ reader[r].st = "gate"
   /\ x \in store[reader[r].k]
   /\ x.e = reader[r].e
   /\ x.s >= reader[r].s \/ Fault("waiters get an older entry")
-  /\ reader[r].suspect => Fault("suspect reader takes another's fill")
+  /\ reader[r].suspect => x.v >= reader[r].owed.source \/ Fault("suspect reader takes another's fill")
   /\ Answers(r, x.v, TokenOf(x, mirror[reader[r].i]))
   /\ UNCHANGED <<database, clock, relaying, network, store, commitAge, ackAge, invalidatedAt, ahead>>
 

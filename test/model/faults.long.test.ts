@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { textOf } from './configurations.ts';
-import { configurationOf, MODEL_FAULTS, OPEN_FAULTS } from './faults.ts';
+import { configurationOf, MODEL_FAULTS } from './faults.ts';
 import { check, jarOrReason } from './tlc.ts';
 
 /** Ten times what the longest takes on a quiet core, in milliseconds. */
@@ -10,9 +10,7 @@ const tlc = jarOrReason();
 const title = 'reason' in tlc ? `the model (skipped: ${tlc.reason})` : 'the model';
 
 describe.skipIf('reason' in tlc)(title, () => {
-  const faults = [...MODEL_FAULTS, ...Object.values(OPEN_FAULTS)];
-
-  it.each(faults)(
+  it.each(MODEL_FAULTS)(
     'with the fault "$fault" violates $breaks after $depth states',
     {
       timeout: TIMEOUT_MS,

@@ -210,20 +210,14 @@ export const MODEL_FAULTS: readonly ModelFault[] = [
       Happens: '{"mark", "unrelated", "root loses storage"}',
     },
   },
-];
-
-/**
- * What the code does and the protocol should not (README.md, "What the model found"): TLC has to find each until the
- * code is mended. Then the entry moves to `MODEL_FAULTS`.
- */
-export const OPEN_FAULTS: Readonly<Record<string, ModelFault>> = {
-  'suspect-share': {
+  {
     fault: "suspect reader takes another's fill",
     breaks: 'SourceBoundedReads',
     depth: 23,
+    simulated: 'a reader with a suspect source shares a fill that was read long before it began',
     constants: SOURCE,
   },
-};
+];
 
 /** The configuration that shows a fault: it checks the promises alone, because clients see nothing else. */
 export function configurationOf({ fault, constants }: ModelFault): Configuration {

@@ -1,8 +1,8 @@
 /**
  * The model of the coherence protocol, checked by TLC: `npm run model [-- --clean] [--large] [--workers N] [--only TEXT]`.
  *
- * Checks every configuration without a fault to its end, then the properties of liveness, then each deliberate fault
- * and each open one, which has to violate its invariant. With --clean only the configurations without a fault are
+ * Checks every configuration without a fault to its end, then the properties of liveness, then each deliberate fault,
+ * which has to violate its invariant. With --clean only the configurations without a fault are
  * checked; with --large only the large ones. --only takes what has a name that contains a text. The exit code is 1 if
  * anything is not as it should be, 2 for a wrong option, and 3 if TLC cannot run on this machine.
  */
@@ -11,7 +11,7 @@ import { readOptions, UsageError } from '../../scripts/command-line/options.ts';
 import { runCommand } from '../../scripts/command-line/run.ts';
 import { wholeNumberOf } from '../../scripts/command-line/values.ts';
 import { CLEAN, LARGE, LIVE, textOf } from './configurations.ts';
-import { configurationOf, MODEL_FAULTS, type ModelFault, OPEN_FAULTS } from './faults.ts';
+import { configurationOf, MODEL_FAULTS, type ModelFault } from './faults.ts';
 import { type Checked, check, findJar, TlcUnavailable } from './tlc.ts';
 
 /** Not 1, which says that the model is wrong. */
@@ -80,9 +80,6 @@ function itemsOf({ clean, large }: { clean: boolean; large: boolean }): Item[] {
       }),
     ),
     ...MODEL_FAULTS.map((fault) => faultItem(`fault: ${fault.fault}`, fault)),
-    ...Object.entries(OPEN_FAULTS).map(([name, fault]) =>
-      faultItem(`open, expected to fail: ${name}`, fault),
-    ),
   ];
 }
 

@@ -166,6 +166,13 @@ export const FAULTS: readonly Fault[] = [
     'return entry.epoch === need.epoch;',
   ),
   fault(
+    'a reader with a suspect source shares a fill that was read long before it began',
+    MANY,
+    READ_THROUGH,
+    '{ maxReadAgeMs: policy.boundMs + policy.sourceBoundMs }',
+    '{}',
+  ),
+  fault(
     'an invalidation is acknowledged before it is on disk',
     FEW,
     'src/cache/clock/root.ts',

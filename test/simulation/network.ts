@@ -58,7 +58,7 @@ export class Machine {
 export interface NetworkFaults {
   /** Probability that a message is lost, and its sender told after a while. */
   readonly loss: number;
-  /** Probability that a message is lost, and nobody told. */
+  /** Probability that a message is lost without an error. */
   readonly silence: number;
   /** Probability that a message takes up to `lateMsMax` instead of some milliseconds. */
   readonly late: number;
@@ -77,10 +77,10 @@ export function never(): Promise<never> {
   return new Promise(() => undefined);
 }
 
-/** A peer that hangs: its answer never comes, or comes long after anybody may wait for it. */
-export type Hang = 'never' | 'late';
+/** A peer that hangs: its answer never comes, comes long after anybody may wait for it, or just within that time. */
+export type Hang = 'never' | 'late' | 'slow';
 /** How late an answer of a hung peer comes, in milliseconds. */
-const LATE_ANSWER_MS = 10_000;
+const ANSWER_MS = { late: 10_000, slow: 4_000 } as const;
 
 type Ended<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
 
@@ -143,7 +143,7 @@ export class Network {
     const how = this.#hung.get(linkOf(from, to));
     if (how === undefined) return;
     this.#trouble(from, to);
-    await (how === 'never' ? never() : this.#scheduler.sleep(LATE_ANSWER_MS));
+    await (how === 'never' ? never() : this.#scheduler.sleep(ANSWER_MS[how]));
     this.#trouble(from, to);
   }
 

@@ -22,14 +22,14 @@ export type Step = { readonly atMs: number } & (
       /** Isolates at which others read what was written, as soon as they may count on it. */
       readonly watchers: readonly number[];
     }
-  /** Another application's write: committed with its outbox row, and announced by nobody. */
+  /** Another application's write: committed with its outbox row, and not announced. */
   | { readonly kind: 'foreign-write'; readonly changes: readonly Change[] }
   | { readonly kind: 'restart'; readonly machine: string }
   | { readonly kind: 'reset-root' }
   | { readonly kind: 'cut'; readonly a: string; readonly b: string; readonly forMs: number }
   | { readonly kind: 'origin'; readonly down: boolean; readonly slowMs: number; readonly forMs: number }
   | { readonly kind: 'forget-colo'; readonly region: string }
-  /** Calls between two machines are answered never, or 10 s late. */
+  /** Calls between two machines are answered never, or 4 or 10 s late. */
   | {
       readonly kind: 'hang';
       readonly a: string;
@@ -84,6 +84,9 @@ const LONG_CUT_MS = 10_000;
 const HEDGED_EVERY = 3;
 /** Hangs have draws of their own, so that the rest of a plan does not depend on them. */
 const HANGS_BASIS = 0x2c1b_3c6d;
+const LATE_FILL_BASIS = 0x7e57_00f1;
+/** The share of plans with a fill that ends late, while its source is suspect. */
+const LATE_FILLS = 0.08;
 /** Taken in turn, so that they take no draw either. */
 const MEMORIES: readonly Memory[] = [
   { limits: CLOCK_LIMITS, horizonMs: 600_000 },
@@ -116,6 +119,7 @@ export function planOf(seed: number): Plan {
     ...(random() < 0.3 ? deafnessOf(random) : []),
     ...hangsOf(seededRandom(seed ^ HANGS_BASIS)),
   ];
+  const lateFill = lateFillOf(seededRandom(seed ^ LATE_FILL_BASIS));
   const network: NetworkFaults = {
     loss: random() < 0.5 ? 0 : (random() < 0.5 ? 0.05 : 0.2) * random(),
     silence: random() < 0.7 ? 0 : 0.02 * random(),
@@ -129,10 +133,13 @@ export function planOf(seed: number): Plan {
     seed,
     hedgesRegions: seed % HEDGED_EVERY === 0,
     memory: MEMORIES[seed % MEMORIES.length] as Memory,
-    policies: Object.fromEntries(KEYS.map((key) => [key, policyOf(random)])),
+    policies: { ...Object.fromEntries(KEYS.map((key) => [key, policyOf(random)])), ...lateFill?.policies },
     network,
     kvLagMsMax: random() < 0.5 ? 60_000 : 180_000,
-    steps: steps.sort((a, b) => a.atMs - b.atMs),
+    // Other writes would raise the clock, and a reader shares no fill of before that.
+    steps: [...(lateFill === undefined ? steps : steps.filter(isNoWrite)), ...(lateFill?.steps ?? [])].sort(
+      (a, b) => a.atMs - b.atMs,
+    ),
   };
 }
 
@@ -234,6 +241,39 @@ function hangsOf(random: Random): Step[] {
   }
   if (random() < 0.3) steps.push({ kind: 'defect', atMs: atMs(), forMs: forMs() });
   return steps;
+}
+
+/**
+ * An isolate reads the database and gets the answer late. Meanwhile something is committed, which the relay does not
+ * hear of for longer than a source may be silent. Then others read the same. The bound of the source is shorter than a
+ * view may declare, because no fill of this world takes as long as that.
+ */
+function lateFillOf(random: Random): Pick<Plan, 'policies' | 'steps'> | undefined {
+  if (random() >= LATE_FILLS) return undefined;
+  const atMs = Math.round(random() * 1_000);
+  const row = below(random, ROWS);
+  const key = keyOfRow(row);
+  const filler = below(random, ISOLATES);
+  const readAt = (afterMs: number, isolate: number): Step => {
+    return { kind: 'read', atMs: atMs + afterMs, isolate, key, level: 'bounded' };
+  };
+  const others = Array.from({ length: 8 }, (_, n) =>
+    readAt(4_300 + 150 * n, (filler + 1 + below(random, ISOLATES - 1)) % ISOLATES),
+  );
+  return {
+    policies: { [key]: { ...cachePolicy({ boundMs: 200 }), sourceBoundMs: 2_000 } },
+    steps: [
+      { kind: 'cut', atMs, a: 'origin', b: 'relay', forMs: LONG_CUT_MS },
+      { kind: 'hang', atMs, a: 'origin', b: `isolate ${filler}`, how: 'slow', forMs: 1_500 },
+      readAt(100, filler),
+      { kind: 'foreign-write', atMs: atMs + 900, changes: [{ row, kind: 'update' }] },
+      ...others,
+    ],
+  };
+}
+
+function isNoWrite({ kind }: Step): boolean {
+  return kind !== 'write' && kind !== 'foreign-write' && kind !== 'session';
 }
 
 function changeOf(random: Random): Change {

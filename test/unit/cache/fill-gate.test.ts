@@ -27,6 +27,8 @@ interface Ticket {
   readonly leaseMs: number;
   readonly enteredAtMs: number;
   verdict: 'fill' | 'value' | undefined;
+  /** When it was allowed to read. */
+  filledAtMs?: number;
 }
 
 interface Operation {
@@ -39,6 +41,8 @@ class World {
   readonly gate = newFillGate();
   readonly tickets = new Map<string, Ticket>();
   readonly completedAtMs = new Map<Entry, number>();
+  /** When the read of an entry was allowed to begin. */
+  readonly begunAtMs = new Map<Entry, number>();
   nowMs = 0;
   fills = 0;
 
@@ -54,6 +58,7 @@ class World {
 
   complete(reporter: string, entry: Entry): void {
     this.completedAtMs.set(entry, this.nowMs);
+    this.begunAtMs.set(entry, this.tickets.get(reporter)?.filledAtMs ?? Number.NEGATIVE_INFINITY);
     this.#run({ kind: 'complete', reporter }, () => complete(this.gate, reporter, entry, this.nowMs));
   }
 
@@ -112,9 +117,15 @@ class World {
       expect(entry.stamp).toBeGreaterThanOrEqual(ticket.need.minStamp);
       const completedAtMs = this.completedAtMs.get(entry) ?? Number.NEGATIVE_INFINITY;
       expect(this.nowMs - completedAtMs).toBeLessThan(RESULT_KEPT_MS);
+      const readAgeMs = Math.max(0, ticket.enteredAtMs - (this.begunAtMs.get(entry) ?? 0));
+      // Of a read that was reported before, the gate no longer knows when it began.
+      if (verdict.readAgeMs !== undefined) expect(verdict.readAgeMs).toBe(readAgeMs);
+      expect(readAgeMs).toBeLessThanOrEqual(ticket.need.maxReadAgeMs ?? Number.POSITIVE_INFINITY);
+      if (ticket.need.maxReadAgeMs !== undefined) expect(verdict.readAgeMs).toBeDefined();
       return;
     }
     this.fills += 1;
+    ticket.filledAtMs = this.nowMs;
     expect(verdict.ticketId).toBe(ticketId);
     // Who reads has the lease, has waited long enough, or was told that there is nothing to wait for.
     const leased = this.gate.lease?.holder === ticketId;
@@ -124,7 +135,7 @@ class World {
 }
 
 type Action =
-  | { do: 'enter'; epoch: string; minStamp: number; leaseMs: number }
+  | { do: 'enter'; epoch: string; minStamp: number; leaseMs: number; maxReadAgeMs: number | undefined }
   | { do: 'complete'; pick: number; epoch: string; stamp: number }
   | { do: 'fail' | 'disband'; pick: number }
   | { do: 'pass'; ms: number };
@@ -132,7 +143,13 @@ type Action =
 const epochs = fc.constantFrom('e', 'e', 'e', 'f');
 const stamps = fc.nat(6);
 const actions: fc.Arbitrary<Action> = fc.oneof(
-  fc.record({ do: fc.constant<'enter'>('enter'), epoch: epochs, minStamp: stamps, leaseMs: fc.nat(400) }),
+  fc.record({
+    do: fc.constant<'enter'>('enter'),
+    epoch: epochs,
+    minStamp: stamps,
+    leaseMs: fc.nat(400),
+    maxReadAgeMs: fc.oneof({ arbitrary: fc.constant(undefined), weight: 4 }, fc.nat(600)),
+  }),
   fc.record({ do: fc.constant<'complete'>('complete'), pick: fc.nat(), epoch: epochs, stamp: stamps }),
   fc.record({ do: fc.constantFrom<('fail' | 'disband')[]>('fail', 'disband'), pick: fc.nat() }),
   fc.record({ do: fc.constant<'pass'>('pass'), ms: fc.nat(500) }),
@@ -142,7 +159,11 @@ function perform(world: World, action: Action): void {
   if (action.do === 'pass') {
     world.pass(action.ms);
   } else if (action.do === 'enter') {
-    world.enter({ epoch: action.epoch, minStamp: action.minStamp }, action.leaseMs + 1);
+    const { epoch, minStamp, maxReadAgeMs } = action;
+    world.enter(
+      { epoch, minStamp, ...(maxReadAgeMs === undefined ? {} : { maxReadAgeMs }) },
+      action.leaseMs + 1,
+    );
   } else {
     // Any filler may report: again, late, or with a stamp below what it asked for itself.
     const fillers = world.fillers();
@@ -255,6 +276,21 @@ describe('a fill gate', () => {
     expect(world.enter({ epoch: 'f', minStamp: 0 }, 100).verdict).toBe('fill');
     world.pass(RESULT_KEPT_MS);
     expect(world.enter(high, 100).verdict).toBe('fill');
+  });
+
+  it('gives a reader whose source is suspect no entry whose read began too long before it, or nobody knows when', () => {
+    const world = new World();
+    const suspect = (maxReadAgeMs: number) => world.enter({ epoch: 'e', minStamp: 0, maxReadAgeMs }, 1_000);
+    world.enter(low, 1_000);
+    world.pass(300);
+    const [tolerant, strict] = [suspect(300), suspect(299)];
+    world.complete('t0', entryAt(5));
+    expect([tolerant.verdict, strict.verdict]).toEqual(['value', 'fill']);
+    world.complete('t2', entryAt(5));
+    expect(suspect(0).verdict).toBe('value');
+    // A filler that reports again: the gate has forgotten when it began.
+    world.complete('t0', entryAt(6));
+    expect(suspect(10_000).verdict).toBe('fill');
   });
 
   it('rejects callers beyond its limit, and passes on no entry beyond its size limit', () => {

@@ -181,6 +181,16 @@ describe('a caller of a single flight reads the origin itself', () => {
     expect(await singleFlight(gate, NEED, own, context)).toEqual({ ...filled(9), shared: false });
   });
 
+  it.each([undefined, 101])('when the gate gives an entry that was read %s ms before', async (readAgeMs) => {
+    const need = { ...NEED, maxReadAgeMs: 100 };
+    const given = (age: number | undefined) =>
+      scriptedGate(async () => ({ verdict: 'value', entry: filled(7).entry, readAgeMs: age })).gate;
+    const { context } = contextOf();
+    expect(await singleFlight(given(readAgeMs), need, own, context)).toEqual({ ...filled(9), shared: false });
+    expect(await singleFlight(given(100), need, own, context)).toMatchObject({ shared: true });
+    expect(await singleFlight(given(readAgeMs), NEED, own, context)).toMatchObject({ shared: true });
+  });
+
   it('when the gate does not answer in time, and gives back a lease that comes too late', async () => {
     vi.useFakeTimers();
     const late = Promise.withResolvers<Verdict>();

@@ -14,7 +14,7 @@ import { callPeer, QUEUE_SEND_MS } from '../src/platform/peer.ts';
  * Bytes of messages that are handled together: the events of some thousands, or as many single events as a batch has. The
  * parsed form, the judged events and the statements made of them take several times as much.
  */
-const GROUP_BYTES_MAX = 5 * QUEUE_MESSAGE_BYTES_MAX;
+export const GROUP_BYTES_MAX = 5 * QUEUE_MESSAGE_BYTES_MAX;
 const RETRY_DELAY_S_MAX = 600;
 /** A message that fails this often, while everything that its handler needs is available, becomes a dead letter. */
 export const TRIES_MAX = 5;
@@ -57,9 +57,12 @@ export interface Topic<Body extends Tried> {
 }
 
 /**
- * Handles a batch in groups of bounded size, one after the other, and decides for each message: acknowledge it, retry it because a dependency is unavailable, or send
- * only its failing items again, with their count of tries. After `TRIES_MAX` tries an item becomes a dead letter. A
- * crash repeats what was not acknowledged, so handlers are idempotent.
+ * Handles a batch in groups of bounded size and decides for each message: acknowledge it, retry it because a dependency is
+ * unavailable, or send only its failing items again, with their count of tries. After `TRIES_MAX` tries an item becomes
+ * a dead letter. A crash repeats what was not acknowledged, so handlers are idempotent.
+ *
+ * A group is finished while the next one is handled, because both wait for the database most of the time. At most two
+ * groups are under way, so the memory of a batch is bounded, and groups finish in their order.
  */
 export async function handleBatch<Body extends Tried>(
   batch: MessageBatch,
@@ -68,8 +71,21 @@ export async function handleBatch<Body extends Tried>(
 ): Promise<void> {
   const budget = new CallBudget();
   const messages = batch.messages.map((message) => ({ item: message, bytes: sized(message.body).bytes }));
-  for (const { item } of packBySize(messages, GROUP_BYTES_MAX, QUEUE_CONSUMER_MESSAGES_MAX))
-    await handleGroup(item, batch.queue, topic, ports, budget);
+  let finishing = Promise.resolve();
+  for (const { item } of packBySize(messages, GROUP_BYTES_MAX, QUEUE_CONSUMER_MESSAGES_MAX)) {
+    const handling = handleGroup(item, batch.queue, topic, ports, budget);
+    // Both have settled before either may throw, so neither is left running.
+    await Promise.allSettled([handling, finishing]);
+    await finishing;
+    finishing = finishGroup(await handling, batch.queue, topic, ports);
+  }
+  await finishing;
+}
+
+/** A message that matches its schema, with the verdict on it. */
+interface Handled<Body> {
+  readonly message: Message;
+  readonly verdict: Verdict<Body>;
 }
 
 async function handleGroup<Body extends Tried>(
@@ -78,14 +94,14 @@ async function handleGroup<Body extends Tried>(
   topic: Topic<Body>,
   ports: BatchPorts<Body>,
   budget: CallBudget,
-): Promise<void> {
+): Promise<Handled<Body>[]> {
   const valid: { message: Message; body: Body }[] = [];
   for (const message of messages) {
     const parsed = topic.schema.safeParse(message.body);
     if (parsed.success) valid.push({ message, body: parsed.data });
     else await refuse(message, queue, ports, parsed.error);
   }
-  if (valid.length === 0) return;
+  if (valid.length === 0) return [];
   const verdicts = await settle(
     valid.map(({ body }) => body),
     {
@@ -96,9 +112,20 @@ async function handleGroup<Body extends Tried>(
     },
     budget,
   );
-  const finished = await finish(topic, verdicts);
-  for (const [index, { message }] of valid.entries()) {
-    const verdict = finished[index] ?? { kind: 'outage', error: undefined };
+  return valid.map(({ message }, index) => ({
+    message,
+    verdict: verdicts[index] ?? { kind: 'outage', error: undefined },
+  }));
+}
+
+/** Runs the topic's `finish`, and then does with each message what its verdict says. */
+async function finishGroup<Body extends Tried>(
+  handled: readonly Handled<Body>[],
+  queue: string,
+  topic: Topic<Body>,
+  ports: BatchPorts<Body>,
+): Promise<void> {
+  for (const { message, verdict } of await finish(topic, handled)) {
     try {
       if (verdict.kind === 'outage') throw verdict.error;
       if (verdict.kind === 'failed') await tryAgainOrKeep(verdict.parts, queue, topic, ports);
@@ -129,14 +156,14 @@ export async function retryLater(message: Message, queue: Pick<Queue<unknown>, '
 
 async function finish<Body extends Tried>(
   topic: Topic<Body>,
-  verdicts: readonly Verdict<Body>[],
-): Promise<readonly Verdict<Body>[]> {
-  if (topic.finish === undefined || verdicts.every(({ kind }) => kind === 'outage')) return verdicts;
+  handled: readonly Handled<Body>[],
+): Promise<readonly Handled<Body>[]> {
+  if (topic.finish === undefined || handled.every(({ verdict }) => verdict.kind === 'outage')) return handled;
   try {
     await topic.finish();
-    return verdicts;
+    return handled;
   } catch (error) {
-    return verdicts.map(() => ({ kind: 'outage', error }));
+    return handled.map(({ message }) => ({ message, verdict: { kind: 'outage', error } }));
   }
 }
 

@@ -20,7 +20,10 @@ interface Check {
 const CHECKS: readonly Check[] = [
   { name: 'types of the worker', command: ['tsc', '-p', 'tsconfig.json'] },
   { name: 'types of scripts and tests', command: ['tsc', '-p', 'tsconfig.node.json'] },
-  { name: 'types of planted faults', command: ['tsc', '-p', 'tsconfig.faults.json'] },
+  {
+    name: 'types of planted faults and of tests of consumers',
+    command: ['tsc', '-p', 'tsconfig.faults.json'],
+  },
   { name: 'dead code', command: ['knip', '--no-config-hints'] },
   {
     name: 'format and lint',

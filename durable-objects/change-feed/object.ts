@@ -9,12 +9,10 @@ import { newId } from '../../src/platform/ids.ts';
 import { OBJECT_REQUESTS_PER_SECOND } from '../../src/platform/limits.ts';
 import { FeedStore, KEPT_MS } from './store.ts';
 
-/** The most changes of one call: those of a consumer's batch of ten messages. */
-export const APPEND_CHANGES_MAX = 4_000;
+/** The most changes of one call: a consumer's group of messages has 640 KB, and a change 90 bytes or more. */
+export const APPEND_CHANGES_MAX = 8_000;
 /** The most streams at a time. Each may call up to twice a second. */
 export const READERS_MAX = OBJECT_REQUESTS_PER_SECOND / 2;
-/** The most changes of one answer. */
-export const PAGE_CHANGES_MAX = 1_000;
 /** Calls per second that all readers together should make: the pause between two calls grows with their number. */
 const CALLS_PER_SECOND_TARGET = 400;
 const PAUSE_MS_MIN = 50;
@@ -83,11 +81,16 @@ export class ChangeFeed extends DurableObject {
   }
 
   override async alarm(): Promise<void> {
-    const before = this.#store.kept();
-    this.#store.prune(systemNow());
-    if (before.newest > before.floor + 1) await this.ctx.storage.setAlarm(systemNow() + KEPT_MS);
+    const { floor, newest } = this.#store.kept();
+    const hasMore = this.#store.prune(systemNow());
+    if (hasMore) await this.ctx.storage.setAlarm(systemNow());
+    else if (newest > floor + 1) await this.ctx.storage.setAlarm(systemNow() + KEPT_MS);
   }
 
+  /**
+   * Looks at one page a time, so that a filter that selects little does not read the whole log in one turn: while there
+   * is more, the answer has the position after the page, and the reader asks again.
+   */
   async #next(after: Position | undefined, filter: FeedFilter, waitMs: number): Promise<FeedPage> {
     const endsAtMs = systemNow() + waitMs;
     const readers = this.#readers.count(systemNow());
@@ -99,12 +102,13 @@ export class ChangeFeed extends DurableObject {
       const pauseMs = Math.max(PAUSE_MS_MIN, (readers / CALLS_PER_SECOND_TARGET) * 1_000);
       if (reset !== undefined)
         return { position: { epoch: kept.epoch, seq: kept.newest }, reset, changes: [], pauseMs };
-      const read = this.#store.after(position.seq, PAGE_CHANGES_MAX);
-      position = { epoch, seq: read.at(-1)?.seq ?? position.seq };
-      const changes = read.filter(({ change }) => isWanted(filter, change));
+      const page = this.#store.page(position.seq);
+      position = { epoch, seq: page.at(-1)?.seq ?? position.seq };
+      const changes = page.filter(({ change }) => isWanted(filter, change));
       const leftMs = endsAtMs - systemNow();
-      if (changes.length > 0 || leftMs <= 0) return { position, changes, pauseMs };
-      if (read.length === 0) await this.#appended(leftMs);
+      if (changes.length > 0 || position.seq < kept.newest || leftMs <= 0)
+        return { position, changes, pauseMs };
+      await this.#appended(leftMs);
     }
   }
 

@@ -1,4 +1,4 @@
-import { addCell, EMPTY_DIGEST, removeCell, type ShardDigest } from '../../src/features/digest.ts';
+import { DigestTally, type ShardDigest } from '../../src/features/digest.ts';
 import { type Cell, mergedCell } from '../../src/features/fold.ts';
 import { daysRead } from '../../src/features/retention.ts';
 import { SQL_VALUE_BYTES_MAX } from '../../src/platform/limits.ts';
@@ -43,38 +43,42 @@ export function addCells(
   cells: readonly Cell[],
   { features, horizon }: { readonly features: KeptFeatures; readonly horizon: number },
 ): ShardDigest {
-  let digest = EMPTY_DIGEST;
+  const tally = new DigestTally();
+  const present = new Set<Cell>();
   const wanted = cells.flatMap((cell) => {
     const id = features.named(cell.feature)?.id;
     return id === undefined || features.isExpired(id, cell.bucket, horizon) ? [] : [{ id, cell }];
   });
   for (let from = 0; from < wanted.length; from += STATEMENT_CELLS_MAX) {
     const part = wanted.slice(from, from + STATEMENT_CELLS_MAX);
-    const positions = part.map(({ id, cell }) => [cell.key, id, cell.bucket, cell.item]);
-    const before = new Map(
-      selectAt(sql, generation, positions).map((row) => [JSON.stringify(positionOf(row)), row]),
-    );
-    const merged = part.map(({ cell }, at) => {
-      const row = before.get(JSON.stringify(positions[at]));
-      if (row === undefined) {
-        digest = addCell(digest, cell);
-        return [...(positions[at] ?? []), cell.amount, cell.lastAt];
-      }
-      const kept = cellOf(row, features);
-      const after = mergedCell(kept, cell);
-      digest = addCell(removeCell(digest, kept), after);
-      return [...(positions[at] ?? []), after.amount, after.lastAt];
-    });
+    const merged = part.map(({ cell }) => cell);
+    for (const { at, amount, last_at: lastAt } of selectAt(sql, generation, part)) {
+      const cell = merged[at];
+      if (cell === undefined) continue;
+      const before = { ...cell, amount, lastAt };
+      merged[at] = mergedCell(before, cell);
+      tally.replace(before, merged[at]);
+      present.add(merged[at]);
+    }
+    for (const cell of merged) if (!present.has(cell)) tally.add(cell);
+    const rows = part.map(({ id, cell: { key, bucket, item } }, at) => [
+      key,
+      id,
+      bucket,
+      item,
+      merged[at]?.amount,
+      merged[at]?.lastAt,
+    ]);
     sql.exec(
       `insert into cells (generation, ${COLUMNS})
        select ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 from json_each(?) where true
        on conflict (generation, key, feature, bucket, item)
        do update set amount = excluded.amount, last_at = excluded.last_at`,
       generation,
-      JSON.stringify(merged),
+      JSON.stringify(rows),
     );
   }
-  return digest;
+  return tally.change;
 }
 
 /** The cells of one key that reads as of `now` need, with their features' names. */
@@ -140,7 +144,9 @@ export function deleteRows(
       generation,
       JSON.stringify(rows.slice(from, from + STATEMENT_CELLS_MAX).map(positionOf)),
     );
-  return rows.reduce((digest, row) => removeCell(digest, cellOf(row, features)), EMPTY_DIGEST);
+  const tally = new DigestTally();
+  for (const row of rows) tally.remove(cellOf(row, features));
+  return tally.change;
 }
 
 /** Adds to the totals of a generation. */
@@ -167,13 +173,18 @@ export function totalsOf(sql: SqlStorage, generation: number): ShardDigest {
   return { cells: row.cells, events: row.events, sumA: row.sum_a, sumB: row.sum_b };
 }
 
-function selectAt(sql: SqlStorage, generation: number, positions: readonly unknown[]): CellRow[] {
+/** The values of those of these cells that a generation has, each with its place in the list. */
+function selectAt(
+  sql: SqlStorage,
+  generation: number,
+  wanted: readonly { readonly id: number; readonly cell: Cell }[],
+): { at: number; amount: number; last_at: number }[] {
   return sql
-    .exec<Selected>(
-      `select c.key, c.feature, c.bucket, c.item, c.amount, c.last_at from json_each(?) wanted cross join cells c
+    .exec<{ at: number; amount: number; last_at: number }>(
+      `select wanted.key as at, c.amount, c.last_at from json_each(?) wanted cross join cells c
        on c.generation = ? and c.key = wanted.value ->> 0 and c.feature = wanted.value ->> 1
          and c.bucket = wanted.value ->> 2 and c.item = wanted.value ->> 3`,
-      JSON.stringify(positions),
+      JSON.stringify(wanted.map(({ id, cell: { key, bucket, item } }) => [key, id, bucket, item])),
       generation,
     )
     .toArray();

@@ -19,7 +19,7 @@ export class ClockStore {
   /**
    * Reads the clock; if there is none yet, creates and persists one with a new epoch.
    *
-   * @param horizon is told when each invalidation was made.
+   * @param horizon records the time of each invalidation.
    */
   load(newEpoch: () => string, horizon: Horizon, limits?: ClockLimits): Clock {
     const { sql } = this.#storage;

@@ -38,7 +38,7 @@ export function failed(error: unknown, startedAt: string): TrainingReport {
   };
 }
 
-/** Reports a training to a deployment. If the report cannot be sent, the command warns and goes on. */
+/** Reports a training to a deployment. If the report cannot be sent, the command prints a warning and continues. */
 export async function report(
   training: TrainingReport,
   { url, key }: Pick<Target, 'url' | 'key'>,

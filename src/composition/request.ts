@@ -17,7 +17,7 @@ import { runEventOf } from '../operations/lineage/run-events.ts';
 import { reportTraining } from '../operations/lineage/training.ts';
 import { replayDeadLetters } from '../pipeline/dead-letters.ts';
 import { acceptance, eventsMessage, ingest } from '../pipeline/ingest.ts';
-import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
+import { type LineageFacts, REQUEST_PAUSE_MS } from '../pipeline/lineage/recorder.ts';
 import { release } from '../pipeline/release.ts';
 import type { StoreOutcome } from '../pipeline/store.ts';
 import { writtenRows } from '../pipeline/written-rows.ts';
@@ -52,12 +52,6 @@ import { enqueueEvents, enqueueMessage, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
 import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
 import { writePorts } from './writing.ts';
-
-/**
- * How long the lineage of answers is buffered before it is written, in milliseconds. The writes come after the
- * statements that an answer waits for, and one isolate makes one write a second.
- */
-const LINEAGE_PAUSE_MS = 1_000;
 
 /** @throws Failure `features_unavailable` */
 async function askShards<T>(ask: () => Promise<T>): Promise<T> {
@@ -339,7 +333,7 @@ export class RequestPorts implements GatewayPorts {
   readonly #invalidate = (tags: readonly string[]) => invalidateTags(this.#bound.env, tags);
 
   readonly #noteLineage = (facts: LineageFacts) =>
-    noteLineage(this.#bound, (work) => this.#scope.keepAlive(work), facts, LINEAGE_PAUSE_MS);
+    noteLineage(this.#bound, (work) => this.#scope.keepAlive(work), facts, REQUEST_PAUSE_MS);
 
   readonly #qualityCounts = () =>
     calling(

@@ -11,9 +11,12 @@ export type FeatureStatus = 'PRESENT' | 'NOT_FOUND';
 /** The stored value of one feature of one key. */
 export interface FeatureValue<Value = number | null | readonly ItemCount[]> {
   readonly value: Value;
-  /** `NOT_FOUND`: no event has contributed to it. A count is then 0, and a time is null. */
+  /**
+   * `NOT_FOUND`: no event has contributed to it, within its longest window if it has windows. A count is then 0, and a
+   * time is null.
+   */
   readonly status: FeatureStatus;
-  /** When the newest event behind the value happened, milliseconds since the Unix epoch. */
+  /** When the newest event of the longest window happened, milliseconds since the Unix epoch. */
   readonly eventAt: number | null;
 }
 

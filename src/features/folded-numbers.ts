@@ -44,26 +44,35 @@ export function addNumber(bitmap: Uint8Array, seq: number): boolean {
 
 /** The bitmap in the form in which it is stored. */
 export function storedBlock(bitmap: Uint8Array): Uint8Array {
+  if (rangesOf(bitmap) > RANGES_MAX) return bitmap;
   const ranges: number[] = [];
   let first = -1;
   for (let offset = 0; offset < BLOCK_NUMBERS; offset += 1) {
-    const byte = bitmap[offset >> 3];
-    // Most blocks begin or end with many equal bytes: none of their numbers, or all of them.
-    if ((offset & 7) === 0 && byte === (first < 0 ? 0 : 0xff)) {
+    // Most bytes have none of their numbers, or all of them.
+    if ((offset & 7) === 0 && bitmap[offset >> 3] === (first < 0 ? 0 : 0xff)) {
       offset += 7;
     } else if (hasBit(bitmap, offset)) {
       if (first < 0) first = offset;
     } else if (first >= 0) {
       ranges.push(first, offset - 1);
       first = -1;
-      if (ranges.length > 2 * RANGES_MAX) return bitmap;
     }
   }
   if (first >= 0) ranges.push(first, BLOCK_NUMBERS - 1);
-  if (ranges.length > 2 * RANGES_MAX) return bitmap;
   const stored = new DataView(new ArrayBuffer(ranges.length * 2));
   for (const [at, offset] of ranges.entries()) stored.setUint16(at * 2, offset, true);
   return new Uint8Array(stored.buffer);
+}
+
+/** How many ranges the numbers of a bitmap make: each has one number whose predecessor is missing. */
+function rangesOf(bitmap: Uint8Array): number {
+  let ranges = 0;
+  let carry = 0;
+  for (const byte of bitmap) {
+    for (let firsts = byte & ~((byte << 1) | carry); firsts !== 0; firsts &= firsts - 1) ranges += 1;
+    carry = byte >> 7;
+  }
+  return ranges;
 }
 
 function hasBit(bitmap: Uint8Array, offset: number): boolean {

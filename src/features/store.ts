@@ -3,7 +3,7 @@ import type { FeatureRow } from '../define/feature-value.ts';
 import { Failure } from '../platform/failure.ts';
 import { isObjectAway } from '../storage/outage.ts';
 import type { FoldableEvent } from './fold.ts';
-import { featureTag, routeEvents, shardOf } from './shards.ts';
+import { FOLD_EVENTS_MAX, featureTag, routeEvents, shardOf } from './shards.ts';
 
 export type { FeatureRow };
 
@@ -23,14 +23,22 @@ export async function foldEvents(
   events: readonly FoldableEvent[],
   shards: Pick<ShardPort, 'fold'>,
 ): Promise<string[]> {
-  const routes = [...routeEvents(features, events)];
+  const routes = [...routeEvents(features, events)].flatMap(([shard, route]) => callsOf(shard, route));
   const tags = await Promise.all(
-    routes.map(async ([shard, route]) => {
-      const { keys } = await shards.fold(shard, route.entity, route.events);
-      return keys.map((key) => featureTag(route.entity, key));
+    routes.map(async ({ shard, entity, events: own }) => {
+      const { keys } = await shards.fold(shard, entity, own);
+      return keys.map((key) => featureTag(entity, key));
     }),
   );
   return tags.flat();
+}
+
+/** The calls that fold the events of one shard: one, unless they are more than a call may fold. */
+function callsOf(shard: string, { entity, events }: { entity: string; events: readonly FoldableEvent[] }) {
+  return Array.from({ length: Math.ceil(events.length / FOLD_EVENTS_MAX) }, (_, call) => ({
+    ...{ shard, entity },
+    events: events.slice(call * FOLD_EVENTS_MAX, (call + 1) * FOLD_EVENTS_MAX),
+  }));
 }
 
 /**

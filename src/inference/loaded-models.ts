@@ -54,6 +54,13 @@ const READING_BYTES_MAX = MODEL_BYTES_MAX + CANDIDATES_BYTES_MAX + MODEL_BYTES_M
  * parsed of it, and the weights. Trees take more, and the runtime's own bound holds for them.
  */
 const LOADING_OF_FILE = 3;
+/**
+ * How long a graph that the runtime refuses is not loaded again, in milliseconds. Each attempt reads the artifact, and
+ * one that has no room replaces the runtime's memory.
+ */
+const REFUSED_MS = 60_000;
+/** Refused versions that are remembered: more than a catalog has models. */
+const REFUSED_MAX = 64;
 /** The memory of parsed candidates, compared with their file. */
 const MEMORY_OF_CANDIDATES = 5;
 /** A run whose session is evicted between its load and the run loads it again, this often at most. */
@@ -72,16 +79,18 @@ interface InMemory {
  * was evicted while its caller waited for something else is loaded again by its next run.
  */
 export class LoadedModels {
-  readonly #time: Pick<Time, 'withTimeout'>;
+  readonly #time: Time;
   readonly #bytesMax: number;
   /** In the order of their last use, the least recent first. */
   readonly #loaded = new Map<string, InMemory>();
   readonly #loading = new Map<string, Promise<InMemory>>();
+  /** By version, the failure of its last load if the runtime refused it, and until when it holds. */
+  readonly #refused = new Map<string, { readonly failure: Failure; readonly untilMs: number }>();
   /** Loads that read artifacts, with the bytes that they read. */
   readonly #reading = new Map<Promise<unknown>, number>();
 
   /** @param bytesMax the most memory of all models together. */
-  constructor(time: Pick<Time, 'withTimeout'>, bytesMax: number) {
+  constructor(time: Time, bytesMax: number) {
     this.#time = time;
     this.#bytesMax = bytesMax;
   }
@@ -132,6 +141,11 @@ export class LoadedModels {
         return loaded;
       }
     }
+    const refused = this.#refused.get(version);
+    if (refused !== undefined) {
+      if (this.#time.now() < refused.untilMs) throw refused.failure;
+      this.#refused.delete(version);
+    }
     let loading = this.#loading.get(version);
     if (loading === undefined) {
       loading = this.#load(version, definition, manifest, ports);
@@ -155,6 +169,12 @@ export class LoadedModels {
       this.#loaded.set(version, loaded);
       this.#evict(0, version);
       return loaded;
+    } catch (error) {
+      if (isRefusal(error)) {
+        if (this.#refused.size >= REFUSED_MAX) this.#refused.clear();
+        this.#refused.set(version, { failure: error, untilMs: this.#time.now() + REFUSED_MS });
+      }
+      throw error;
     } finally {
       this.#loading.delete(version);
     }
@@ -195,6 +215,12 @@ export class LoadedModels {
       session.release();
     }
   }
+}
+
+/** Whether the runtime refused the graph, so that another load would fail too. */
+function isRefusal(error: unknown): error is Failure {
+  if (!(error instanceof Failure) || !(error.cause instanceof Failure)) return false;
+  return error.cause.code === 'invalid_model' && error.cause.pointer === '/model';
 }
 
 function sum<T>(values: Iterable<T>, of: (value: T) => number): number {

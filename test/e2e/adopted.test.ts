@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { catalog } from '../support/adopted/catalog.ts';
-import { eventually, KEY, type Stack, startStack, withinBound } from '../support/node/stack.ts';
+import { Reads } from '../support/node/reads.ts';
+import { type Stack, startStack } from '../support/node/stack.ts';
 
 /** What the database has before Millrace comes, with a role of the other application that may write its table alone. */
 const THEIRS = [
@@ -11,8 +12,6 @@ const THEIRS = [
   'grant usage on schema crm to app',
   'grant select, insert, update, delete on crm.customers to app',
 ];
-/** The bound of `bounded` readers, in milliseconds, with the outbox watch behind it. */
-const BOUND_MS = 4_000;
 
 let stack: Stack;
 beforeAll(async () => {
@@ -27,18 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-async function get(path: string) {
-  const response = await stack.fetch(path, { headers: { authorization: `Bearer ${KEY}` } });
-  const cache = response.headers.get('cache-status') ?? '';
-  return { status: response.status, cache, json: (await response.json()) as Record<string, unknown> };
-}
-const cached = (path: string) =>
-  eventually(
-    () => get(path),
-    ({ cache }) => cache.includes('; hit'),
-  );
-const fresh = (path: string, isNew: (answer: Awaited<ReturnType<typeof get>>) => boolean) =>
-  withinBound(() => get(path), isNew, BOUND_MS);
+const { get, cached, fresh } = new Reads(() => stack);
 /** What the other application does, with its own rights. */
 const theirs = (statement: string) => stack.sql(`do $$ begin set local role app; ${statement}; end $$`);
 

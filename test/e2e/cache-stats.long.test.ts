@@ -72,7 +72,7 @@ describe('the probe', () => {
   it('finds a change that was never invalidated, reports it, and purges the entry', async () => {
     await put('P1', 1);
     await get('/v1/products/P1');
-    // As a writer would whom nobody captures: no outbox row, nothing to relay.
+    // Like a writer that is not captured: there is no outbox row, so nothing is relayed.
     await stack.sql('update products set unit_price = 9.5 where sku = $1', ['P1']);
     const healed = await eventually(
       async () => (await get('/v1/products/P1')).json as { unitPrice: number },

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack, withinBound } from '../support/node/stack.ts';
+import { type ReadAnswer, Reads } from '../support/node/reads.ts';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 /** Another writer changes tables by plain SQL and announces nothing; readers read at the default level. */
 
@@ -11,25 +12,12 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-async function get(path: string) {
-  const response = await stack.fetch(path, { headers: { authorization: `Bearer ${KEY}` } });
-  const cache = response.headers.get('cache-status') ?? '';
-  return { status: response.status, cache, json: (await response.json()) as Record<string, unknown> };
-}
+const reads = new Reads(() => stack);
+const { get, cached } = reads;
+const fresh = (path: string, isNew: (answer: ReadAnswer) => boolean) =>
+  reads.fresh(path, isNew, FRESH_WITHIN_MS);
 
-/** Reads until the answer comes from the cache, so that what makes the next one fresh is an invalidation. */
-const cached = (path: string) =>
-  eventually(
-    () => get(path),
-    ({ cache }) => cache.includes('; hit'),
-  );
-
-/** Reads on until the answer is the new one. */
-const fresh = (path: string, isNew: (answer: Awaited<ReturnType<typeof get>>) => boolean) =>
-  withinBound(() => get(path), isNew, FRESH_WITHIN_MS);
-
-const skusOf = ({ json }: { json: Record<string, unknown> }) =>
-  (json['products'] as { sku: string }[]).map(({ sku }) => sku);
+const skusOf = ({ json }: ReadAnswer) => (json['products'] as { sku: string }[]).map(({ sku }) => sku);
 
 describe('a change of another writer by SQL is visible within two seconds', () => {
   it('where a row is inserted: its page, which was a 404, and the list that it enters', async () => {

@@ -92,7 +92,7 @@ async function get(path: string, headers: Record<string, string> = AUTHORIZED) {
   const response = await stack.fetch(path, { headers });
   return { status: response.status, json: (await response.json()) as unknown };
 }
-/** What is told behind an answer is waited for. */
+/** Waits for the lineage that the worker records after its answer. */
 async function walk(path: string, check: (graph: Graph) => boolean = () => true): Promise<Graph> {
   const { json } = await eventually(
     () => get(`/v1/lineage/${path}`),

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { rankerBundle } from '../support/models/ranker.ts';
+import { BOUND_MS } from '../support/node/reads.ts';
 import { eventually, KEY, type Stack, startStack, withinBound } from '../support/node/stack.ts';
 
-/** The bound of `bounded` readers, in milliseconds, with the outbox watch behind it. */
-const BOUND_MS = 4_000;
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 
 let stack: Stack;

@@ -58,7 +58,7 @@ export class Machine {
 export interface NetworkFaults {
   /** Probability that a message is lost, and its sender told after a while. */
   readonly loss: number;
-  /** Probability that a message is lost, and nobody told. */
+  /** Probability that a message is lost without an error. */
   readonly silence: number;
   /** Probability that a message takes up to `lateMsMax` instead of some milliseconds. */
   readonly late: number;

@@ -22,7 +22,7 @@ export type Step = { readonly atMs: number } & (
       /** Isolates at which others read what was written, as soon as they may count on it. */
       readonly watchers: readonly number[];
     }
-  /** Another application's write: committed with its outbox row, and announced by nobody. */
+  /** Another application's write: committed with its outbox row, and not announced. */
   | { readonly kind: 'foreign-write'; readonly changes: readonly Change[] }
   | { readonly kind: 'restart'; readonly machine: string }
   | { readonly kind: 'reset-root' }

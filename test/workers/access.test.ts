@@ -51,7 +51,7 @@ async function routesOf(app: App) {
 }
 
 beforeAll(async () => {
-  // Without a database nobody tells of the outbox, and its readers would be right to doubt.
+  // Without a database there are no watermarks, so every bounded read would find its source suspect.
   const root = env.TAG_CLOCK.getByName('root');
   await root.closePass(await root.openPass(OUTBOX));
 });

@@ -1,8 +1,16 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
-import { PAGE_CHANGES_MAX, READERS_MAX } from '../../durable-objects/change-feed/object.ts';
-import { FeedStore, KEPT_CHANGES_MAX, KEPT_MS } from '../../durable-objects/change-feed/store.ts';
+import { MIGRATIONS } from '../../durable-objects/change-feed/migrations.ts';
+import { APPEND_CHANGES_MAX, READERS_MAX } from '../../durable-objects/change-feed/object.ts';
+import {
+  FeedStore,
+  KEPT_CHANGES_MAX,
+  KEPT_MS,
+  MERGED_MS,
+  PAGE_CHANGES_MAX,
+} from '../../durable-objects/change-feed/store.ts';
+import { migrate } from '../../durable-objects/sqlite-migrations.ts';
 import type { FeedChange } from '../../src/pipeline/feed/change.ts';
 
 const feed = (name: string) => env.CHANGE_FEED.getByName(name);
@@ -86,6 +94,76 @@ it('reads in pages, and misses nothing between them', async () => {
   expect(seen).toEqual(Array.from({ length: 3_000 }, (_, n) => n));
 });
 
+it('looks at one page for each question of a filter that selects little, and reaches what it selects', async () => {
+  for (let from = 0; from < 3_000; from += 500) await feed('rare').append(changes(from, 500));
+  await feed('rare').append([change(3_000, 'rare')]);
+  const filter = { types: ['rare'] };
+  let page = await next('rare', 0, 15_000, filter);
+  let questions = 1;
+  for (; page.changes.length === 0; questions += 1) {
+    const { seq } = page.position;
+    page = await next('rare', seq, 15_000, filter);
+    expect(page.position.seq - seq).toBeLessThanOrEqual(PAGE_CHANGES_MAX);
+  }
+  expect(page.changes.map(({ change: { type } }) => type)).toEqual(['rare']);
+  expect(questions).toBeGreaterThan(2);
+});
+
+it('continues a log of an earlier version, and recognises the duplicates of its changes', async () => {
+  await runInDurableObject(feed('earlier'), (_, { storage }) => {
+    const { sql } = storage;
+    for (const table of ['segments', 'known', 'log_epoch']) sql.exec(`drop table ${table}`);
+    sql.exec('delete from migrations');
+    migrate(storage, MIGRATIONS.slice(0, 1));
+    sql.exec(`insert into log_epoch (only, epoch) values (1, 'e')`);
+    for (const first of [11, 14, 17]) {
+      const batch = changes(first * 10, 3);
+      sql.exec(
+        'insert into batches (first_seq, last_seq, at_ms, ids, changes) values (?, ?, ?, ?, ?)',
+        ...[first, first + 2, 1_000, JSON.stringify(batch.map((one) => one.change)), JSON.stringify(batch)],
+      );
+    }
+    const store = new FeedStore(storage, () => 'unused');
+    expect(store.kept()).toEqual({ epoch: 'e', floor: 10, newest: 19 });
+    store.append([...changes(110, 3), ...changes(140, 3), ...changes(170, 3), change(1)], 1_001);
+    expect(store.page(12).map(({ seq, change: { change: id } }) => [seq, id])).toEqual([
+      [13, 112],
+      [14, 140],
+      [15, 141],
+      [16, 142],
+      [17, 170],
+      [18, 171],
+      [19, 172],
+      [20, 1],
+    ]);
+  });
+});
+
+it('recognises a duplicate while its change is kept, also after an eviction', async () => {
+  await runInDurableObject(feed('known'), (_, { storage }) => {
+    let store = new FeedStore(storage, () => 'unused');
+    const known = new Map<number, number>();
+    for (let round = 0; round < 60; round += 1) {
+      if (round % 7 === 0) store = new FeedStore(storage, () => 'unused');
+      // Ids come in no order, and with gaps.
+      store.append(changes(((round * 37) % 60) * 10_000, 4_000), round);
+      known.set(((round * 37) % 60) * 10_000, store.kept().newest - 4_000);
+    }
+    const { floor, newest } = store.kept();
+    expect(newest).toBe(240_000);
+    for (const [first, before] of known) {
+      // The first change that the log appends again is the first of them that it does not keep.
+      const isKept = before + 1 > floor;
+      const seq = store.kept().newest;
+      if (isKept) store.append([change(first)], 60);
+      expect(store.kept().newest).toBe(seq);
+    }
+    const [oldest] = known;
+    store.append([change(oldest?.[0] ?? -1)], 60);
+    expect(store.kept().newest).toBe(newest + 1);
+  });
+});
+
 it('returns a reset if it cannot continue', async () => {
   await feed('reset').append(changes(1, 2));
   expect(await next('reset', 3)).toMatchObject({ reset: 'from_the_future', position: { seq: 2 } });
@@ -104,7 +182,7 @@ it('keeps an hour and a hundred thousand changes, and never reuses a number', as
     store.append(changes(0, 100), 0);
     store.append(changes(100, 100), KEPT_MS);
     expect(store.kept()).toMatchObject({ floor: 0, newest: 200 });
-    store.append(changes(200, 1), KEPT_MS + 1);
+    store.append(changes(200, 1), KEPT_MS + MERGED_MS);
     expect(store.kept()).toMatchObject({ floor: 100, newest: 201 });
     store.prune(10 * KEPT_MS);
     expect(store.kept()).toMatchObject({ floor: 200, newest: 201 });
@@ -141,6 +219,6 @@ it('appends a change once if a call has it twice, and refuses a call with too ma
   await feed('twice').append([change(1), change(2), change(1)]);
   expect((await next('twice', 0)).changes.map(({ change: { change: id } }) => id)).toEqual([1, 2]);
   await runInDurableObject(feed('twice'), async (object) => {
-    await expect(object.append(changes(1, 4_001))).rejects.toThrow();
+    await expect(object.append(changes(1, APPEND_CHANGES_MAX + 1))).rejects.toThrow();
   });
 });

@@ -6,7 +6,7 @@ import { CellStore } from '../../durable-objects/feature-shard/store.ts';
 import { STEP_LIMITS } from '../../durable-objects/feature-shard/upkeep.ts';
 import { migrate } from '../../durable-objects/sqlite-migrations.ts';
 import type { FeatureDefinition } from '../../src/define/feature.ts';
-import { addCell, EMPTY_DIGEST, type ShardDigest } from '../../src/features/digest.ts';
+import { DigestTally, type ShardDigest } from '../../src/features/digest.ts';
 import { type Cell, cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
 import { catalog } from '../support/catalog/index.ts';
 import { countedStorage } from '../support/workers/counted-storage.ts';
@@ -61,7 +61,9 @@ function servedCells({ sql }: DurableObjectStorage): Cell[] {
 }
 
 function digestOf(cells: readonly Cell[], events: number): ShardDigest {
-  return { ...cells.reduce(addCell, EMPTY_DIGEST), events };
+  const tally = new DigestTally();
+  for (const cell of cells) tally.add(cell);
+  return { ...tally.change, events };
 }
 
 describe('expiry', () => {

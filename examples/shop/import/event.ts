@@ -37,7 +37,7 @@ const UNDATED = Number.POSITIVE_INFINITY;
  * Lines of an invoice are not contiguous in the real file (equal lines are up to 254 rows apart), but the lines
  * are in order of time and equal lines have equal times. So the counts of the newest day and of the day before
  * it are enough. A step back by more than that begins a second edition in the same file (the merged copies hold
- * 2010-12-01 to 2010-12-09 twice); counting begins anew there, and the repeated lines get the ids they had.
+ * 2010-12-01 to 2010-12-09 twice); counting restarts there, so the repeated lines get the same ids again.
  */
 export class LineIdentity {
   #countsByDay = new Map<number, Map<string, number>>();

@@ -56,7 +56,7 @@ export interface ImportResult {
 
 /**
  * Imports a file: reads, sends and records until the end of the file, the limit, a failure or the signal. Only lines
- * that the database holds are acknowledged. They are recorded in the file's order, so that the next run goes on behind
+ * that the database holds are acknowledged. They are recorded in the file's order, so that the next run resumes behind
  * them. Batches that were stored but not recorded are sent again, and the server recognises them by their ids.
  */
 export async function runImport(

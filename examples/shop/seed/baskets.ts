@@ -53,7 +53,7 @@ export class Assortment {
     return (ofCategory ?? this.#all).draw(random);
   }
 
-  /** Whether a product that somebody has in mind is sold, and at this time of the year. */
+  /** Whether a chosen product is sold, and at this time of the year. */
   suits(product: Product): boolean {
     return (
       product.launchDay <= this.#day.index && seasonOf(product.category, this.#day.month) > OUT_OF_SEASON

@@ -91,7 +91,7 @@ export function ndcgGainLowerBound(
   return means.sort((a, b) => a - b)[Math.floor(RESAMPLES * 0.05)] ?? 0;
 }
 
-/** The baseline to beat: everybody gets the products with the most buyers in the 28 days before the cutoff. */
+/** The baseline to beat: every customer gets the products with the most buyers in the 28 days before the cutoff. */
 export function popularityRanker(table: CandidateTable): Ranker {
   const best = table.popular.slice(0, TOP_K).map((product) => product.sku);
   return () => best;

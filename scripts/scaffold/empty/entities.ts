@@ -1,5 +1,5 @@
 /**
- * What answers depend on: entities (a table with a key, one row each) and histories (tables that events append to).
+ * The data that answers depend on: entities (rows of a table with a key) and histories (tables that events append to).
  *
  *   import * as z from 'zod';
  *   import { entity, history } from '../define/entity.ts';

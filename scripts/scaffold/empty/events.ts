@@ -1,6 +1,6 @@
 /**
- * What may be sent to `POST /v1/events`: a CloudEvents type and version, the contract of its data, and what is stored.
- * Give each an `example`: `npm run dev` and `/v1/events/types` show it as an event that can be sent.
+ * The events that `POST /v1/events` accepts: for each a CloudEvents type and version, the contract of its data, and the
+ * rows that it stores. Give each an `example`: `npm run dev` and `/v1/events/types` show it as an event to send.
  *
  *   import * as z from 'zod';
  *   import { append, ensure, event } from '../define/event.ts';

@@ -1,6 +1,6 @@
 /**
- * What is kept about an entity from its events, for models and for `POST /v1/features/read`: counts, sums, last times
- * and items, over windows of whole days.
+ * Features of an entity, computed from events, for models and for `POST /v1/features/read`: counts and sums over windows
+ * of whole days, last times, and items.
  *
  *   import { feature } from '../define/feature.ts';
  *   import { station } from './entities.ts';

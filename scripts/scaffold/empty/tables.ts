@@ -1,6 +1,6 @@
 /**
- * The tables of this deployment, as drizzle declares them: one row each for things with a key, and append-only tables
- * for what happened. After a change, `npm run db:generate` writes the migration.
+ * The tables of this deployment, declared with drizzle: tables of things with a key, and append-only tables of what
+ * happened. After a change, `npm run db:generate` writes the migration.
  *
  *   import { bigint, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
  *

@@ -1,6 +1,6 @@
 /**
- * What may be read: a route, its query, and the tags that it depends on. An answer is read anew once a tag of it was
- * invalidated, so `tags` names everything that would change the answer.
+ * The answers that clients read: for each a route, its query, and the tags that it depends on. Millrace reads an answer
+ * again once one of its tags is invalidated, so `tags` must name everything that would change the answer.
  *
  *   import { count, eq } from 'drizzle-orm';
  *   import * as z from 'zod';

@@ -1,7 +1,7 @@
 /** Sizes of a clock's memory of changed tags. */
 export interface ClockLimits {
   /**
-   * The most changes that a clock remembers, counted in tags. With 262,144, a clock that is told of 550 tags a second
+   * The most changes that a clock remembers, counted in tags. With 262,144, a clock that gets 550 tags a second
    * remembers eight minutes, and takes at most 6.3 MB (12 bytes for a tag in the log, 16 in the table).
    */
   readonly tagsMax: number;

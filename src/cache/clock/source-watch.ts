@@ -37,7 +37,7 @@ interface Beat {
 /**
  * Keeps the root's watermarks fresh. A reader that needs fresher watermarks starts a heartbeat. With a `Watch`,
  * heartbeats also run regularly from the first reader's sync until no reader has synced for a minute. So a database
- * that nobody reads through the cache may sleep.
+ * without readers through the cache may sleep.
  */
 export class SourceWatch {
   readonly #time: Time;

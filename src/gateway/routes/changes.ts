@@ -6,6 +6,7 @@ import { type FeedPage, streamFeed } from '../../pipeline/feed/stream.ts';
 import { sleep, systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import { newId } from '../../platform/ids.ts';
+import { systemRandom } from '../../platform/random.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
@@ -71,6 +72,7 @@ export function registerChanges(
       leave: () => feed.leave(id),
       sleep,
       now: systemNow,
+      random: systemRandom,
     });
     const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' };
     return new Response(asBytes(text), { headers });

@@ -25,7 +25,8 @@ const FeatureValue = z.object({
     z.array(z.object({ item: z.string(), count: z.number(), lastAt: z.int() })),
   ]),
   status: z.enum(['PRESENT', 'NOT_FOUND']).openapi({
-    description: '`NOT_FOUND`: no event has contributed to it. A count is then 0, and a time is null.',
+    description:
+      '`NOT_FOUND`: no event has contributed to it, within its longest window if it has windows. A count is then 0, and a time is null.',
   }),
   eventAt: z.int().nullable().openapi({ description: 'when the newest event behind it happened' }),
 });

@@ -20,7 +20,7 @@ export class OutOfMemory extends Error {
   override readonly name = 'OutOfMemory';
 
   constructor(what: string, bytesMax: number) {
-    super(`The ONNX runtime has no room for ${what} in its ${bytesMax} bytes of memory.`);
+    super(`The ONNX runtime ran out of its ${bytesMax} bytes of memory: it could not ${what}.`);
   }
 }
 
@@ -110,7 +110,7 @@ export class OnnxInstance {
   allocate(bytes: number): number {
     // An allocation of 0 bytes may return 0, which is otherwise a failure.
     const pointer = this.module._malloc(Math.max(1, bytes));
-    if (pointer === 0) throw new OutOfMemory(`${bytes} bytes`, this.#memory.bytesMax);
+    if (pointer === 0) throw new OutOfMemory(`allocate ${bytes} bytes`, this.#memory.bytesMax);
     return pointer;
   }
 

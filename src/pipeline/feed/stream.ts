@@ -26,10 +26,21 @@ export interface StreamPorts {
   readonly leave: () => void;
   readonly sleep: (ms: number) => Promise<void>;
   readonly now: () => number;
+  /** A random number from 0 (inclusive) to 1. */
+  readonly random: () => number;
 }
 
-/** How soon a client reconnects after the end of a stream, in milliseconds. */
-export const RETRY_MS = 1_000;
+/**
+ * How soon a client reconnects after the end of a stream, in milliseconds: each stream gets a delay of its own between
+ * the two. A deploy or an eviction ends all streams at once; 500 readers then come back at about 50 a second.
+ */
+export const RETRY_MS_MIN = 1_000;
+export const RETRY_MS_MAX = 11_000;
+/**
+ * The most characters of one piece, unless a single change has more: about what a connection buffers. A slow reader holds
+ * one piece and the page that it belongs to.
+ */
+export const PIECE_CHARACTERS_MAX = 64 * 1024;
 /**
  * How long the log may wait before it answers, in milliseconds. Each answer sends a line, which keeps the connection
  * open. A disconnected client is noticed only when a line cannot be sent, and the first line after it left can still be
@@ -43,7 +54,7 @@ export const QUESTIONS_MAX = (SUBREQUESTS_MAX * 4) / 5;
 
 /**
  * The feed as text of server-sent events (HTML Living Standard §9.2), beginning with `first`. Each piece is made when the
- * reader takes it, so a slow reader uses no memory. A reader that falls behind the kept part of the log gets `reset`.
+ * reader takes it, so a slow reader holds one page and asks for no other. A reader that falls behind the kept part of the log gets `reset`.
  *
  * @throws the error of `next`, which ends the stream.
  */
@@ -57,23 +68,37 @@ export async function* streamFeed(first: FeedPage, ports: StreamPorts): AsyncGen
 
 async function* pagesOf(first: FeedPage, ports: StreamPorts): AsyncGenerator<string> {
   const endsAtMs = ports.now() + LIFE_MS;
-  yield `retry: ${RETRY_MS}\n${eventsOf(first)}`;
+  const retryMs = Math.floor(RETRY_MS_MIN + ports.random() * (RETRY_MS_MAX - RETRY_MS_MIN));
+  yield* piecesOf(first, `retry: ${retryMs}\n`);
   let page = first;
   for (let asked = 1; asked < QUESTIONS_MAX && ports.now() < endsAtMs; asked += 1) {
     await ports.sleep(page.pauseMs);
     page = await ports.next(page.position, WAIT_MS);
-    yield eventsOf(page);
+    yield* piecesOf(page);
   }
 }
 
-/** The last line has only the position: it advances the client's `Last-Event-ID`, and keeps the connection open. */
-function eventsOf({ position, reset, changes }: FeedPage): string {
-  const told = changes.map(({ seq, change }) =>
-    sse({ id: formatPosition({ epoch: position.epoch, seq }), event: 'change', data: change }),
-  );
+/**
+ * The page as text, cut after events. The last line has only the position: it advances the client's `Last-Event-ID`, and
+ * keeps the connection open.
+ */
+function* piecesOf({ position, reset, changes }: FeedPage, before = ''): Generator<string> {
+  let piece = before;
+  for (const { seq, change } of changes) {
+    const event = sse({
+      id: formatPosition({ epoch: position.epoch, seq }),
+      event: 'change',
+      data: change,
+    });
+    if (piece !== '' && piece.length + event.length > PIECE_CHARACTERS_MAX) {
+      yield piece;
+      piece = '';
+    }
+    piece += event;
+  }
   const id = formatPosition(position);
-  if (reset !== undefined) told.push(sse({ id, event: 'reset', data: { reason: reset } }));
-  return `${told.join('')}id: ${id}\n\n`;
+  if (reset !== undefined) piece += sse({ id, event: 'reset', data: { reason: reset } });
+  yield `${piece}id: ${id}\n\n`;
 }
 
 function sse({ id, event, data }: { id: string; event: string; data: unknown }): string {

@@ -4,10 +4,16 @@ import { emptyRun, type RunKey, windowOf } from './runs.ts';
 
 /** The most predictions that an isolate stores of a minute. A busy isolate computes thousands; the others are counted. */
 export const PREDICTIONS_PER_WINDOW = 120;
+/**
+ * How long the lineage of answers is buffered before it is written, in milliseconds. All isolates update the row of a
+ * minute's run, so an isolate writes it at most twelve times a minute. A request that writes stays alive for
+ * {@link WRITES_PER_CALLER} pauses after its answer, and the platform allows it 30 s.
+ */
+export const REQUEST_PAUSE_MS = 5_000;
 /** The most writes of one caller, including facts that arrived while it wrote. It is kept alive no longer. */
 const WRITES_PER_CALLER = 3;
-/** A write that takes longer than this, in milliseconds, counts as cancelled with its request. */
-const WRITE_LEASE_MS = 15_000;
+/** A caller whose writes take longer than this, in milliseconds, counts as cancelled with its request. */
+const WRITE_LEASE_MS = 30_000;
 
 /** The facts about some work, as lineage records them. */
 export interface LineageFacts extends RunKey {

@@ -105,24 +105,22 @@ function count(
   reason: string | undefined,
 ): void {
   const assessment = reason === 'contract_violation' ? null : quality.assess(data, context);
-  const known = new Set<string | undefined>([undefined]);
   for (const rule of BUILT_IN_RULES) {
-    known.add(rule.name);
     if (assessment !== null || rule.name === reason) add(counting, rule, rule.name !== reason);
   }
   quality.eventRules.forEach((rule, index) => {
-    known.add(rule.name);
     const held = rule.name === reason ? false : (assessment?.held[index] ?? null);
     if (held !== null) add(counting, rule, held);
   });
   // The reason of the refusal is not a rule of the type, for example a broken envelope.
-  if (reason !== undefined && !known.has(reason))
+  if (reason !== undefined && ![...BUILT_IN_RULES, ...quality.eventRules].some(({ name }) => name === reason))
     add(counting, { name: reason, dimension: 'validity' }, false);
   quality.distributions.forEach(({ name, bins }, index) => {
     const label = bins[assessment?.bins[index] ?? -1];
     if (label === undefined) return;
     const spread = counting.bins.get(name) ?? new Map<string, number>();
-    counting.bins.set(name, spread.set(label, (spread.get(label) ?? 0) + 1));
+    if (spread.size === 0) counting.bins.set(name, spread);
+    spread.set(label, (spread.get(label) ?? 0) + 1);
   });
 }
 
@@ -139,9 +137,9 @@ function add(
   held: boolean,
 ): void {
   const rule = rules.get(name) ?? { dimension, judged: 0, failed: 0 };
+  if (rule.judged === 0) rules.set(name, rule);
   rule.judged += 1;
   if (!held) rule.failed += 1;
-  rules.set(name, rule);
 }
 
 function tallyOf({ events, refused, rules, bins }: Counting): Tally {

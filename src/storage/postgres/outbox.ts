@@ -73,14 +73,15 @@ export async function readPending(db: NeonHttpDatabase, { limit, upTo }: Pending
   const { rows } = await db.execute(sql`
     with m_waiting as materialized (
       select o.id, o.is_bulk, o.tags, o.event_seq, e.type, extract(epoch from e.occurred_at) * 1000 as occurred_at_ms,
-        e.data::text as data, octet_length(coalesce(e.data::text, '')) + octet_length(o.tags::text) as bytes
+        e.data::text as data
       from ${millrace.outbox} o left join ${millrace.events} e on e.seq = o.event_seq
       where o.relayed_at is null
         and ${upTo === undefined ? sql`true` : sql`o.id <= ${upTo}`}
       order by ${order('o')}
       limit ${limit + 1}
     ), m_sized as (
-      select w.*, count(*) over () as found, row_number() over m_before as position, sum(w.bytes) over m_before as total
+      select w.*, count(*) over () as found, row_number() over m_before as position,
+        sum(octet_length(coalesce(w.data, '')) + octet_length(w.tags::text)) over m_before as total
       from m_waiting w
       window m_before as (order by ${order('w')})
     )

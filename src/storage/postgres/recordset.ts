@@ -40,16 +40,13 @@ export function recordset(
   const columns = columnsOf(table, rows);
   const json = rows.map(({ source, id, line, row }, index) => {
     const record: Record<string, unknown> = { m_source: source, m_id: id, m_line: line };
-    for (const [property, column] of columns) record[column.name] = jsonValue(column, row[property]);
+    for (const { property, name, encode } of columns) record[name] = encode(row[property]);
     for (const { name, values } of extra) record[name] = values[index];
     return record;
   });
-  const names = columns.map(([, column]) => sql`${sql.identifier(column.name)}`);
-  const types = columns.map(
-    ([, column]) => sql`${sql.identifier(column.name)} ${sql.raw(storedType(column))}`,
-  );
+  const names = columns.map(({ name }) => sql`${sql.identifier(name)}`);
   const extraTypes = extra.map(({ name, type }) => sql`${sql.identifier(name)} ${sql.raw(type)}`);
-  const fields = [sql`m_source text, m_id text, m_line integer`, ...types, ...extraTypes];
+  const fields = [sql`m_source text, m_id text, m_line integer`, ...typesOf(columns), ...extraTypes];
   return {
     from: sql`jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(${sql.join(fields, sql`, `)})`,
     columns: sql.join(names, sql`, `),
@@ -58,6 +55,25 @@ export function recordset(
       sql`, `,
     ),
   };
+}
+
+/**
+ * The distinct rows of one table as `jsonb_to_recordset(…) as r(…)`, without the events that they come from. Rows may
+ * still be equal for Postgres, where a type has several texts for one value.
+ */
+export function distinctRecords(table: PgTable, rows: readonly StoredRow[]): SQL {
+  const columns = columnsOf(
+    table,
+    rows.map((row) => ({ row })),
+  );
+  const records = new Set(
+    rows.map((row) =>
+      JSON.stringify(
+        Object.fromEntries(columns.map(({ property, name, encode }) => [name, encode(row[property])])),
+      ),
+    ),
+  );
+  return sql`jsonb_to_recordset(${`[${[...records].join(',')}]`}::jsonb) as r(${sql.join(typesOf(columns), sql`, `)})`;
 }
 
 /**
@@ -76,13 +92,28 @@ export function storedType(column: PgColumn): string {
     .replace(/^(small|big|)serial$/, (_, size: string) => (size === '' ? 'integer' : `${size}int`));
 }
 
-/** A value in JSON for `jsonb_to_recordset`, which parses texts with the input function of the column's type. */
-function jsonValue(column: PgColumn, value: unknown): unknown {
-  if (value === null || value === undefined) return null;
-  if (is(column, PgArray) && Array.isArray(value))
-    return value.map((element) => jsonValue(column.baseColumn, element));
+/** A column that rows of a recordset name. */
+interface NamedColumn {
+  readonly property: string;
+  readonly name: string;
+  readonly type: string;
+  /** The column's value in JSON. Made once for all rows, because it depends on the column's class. */
+  readonly encode: (value: unknown) => unknown;
+}
+
+/** Values in JSON for `jsonb_to_recordset`, which parses texts with the input function of the column's type. */
+function encoderOf(column: PgColumn): NamedColumn['encode'] {
   // drizzle would serialise the value to text, and Postgres would store that text as a JSON string.
-  if (column.dataType === 'json') return value;
+  const isJson = column.dataType === 'json';
+  const element = is(column, PgArray) ? encoderOf(column.baseColumn) : undefined;
+  return (value) => {
+    if (value === null || value === undefined) return null;
+    if (element !== undefined && Array.isArray(value)) return value.map(element);
+    return isJson ? value : drivenValue(column, value);
+  };
+}
+
+function drivenValue(column: PgColumn, value: unknown): unknown {
   const driven: unknown = column.mapToDriverValue(value);
   if (typeof driven === 'bigint') return String(driven);
   // JSON has no infinity and no NaN. Postgres parses them from text if the type has them.
@@ -91,17 +122,23 @@ function jsonValue(column: PgColumn, value: unknown): unknown {
   return driven;
 }
 
-function columnsOf(table: PgTable, rows: readonly EventRow[]): [string, PgColumn][] {
+function columnsOf(table: PgTable, rows: readonly Pick<EventRow, 'row'>[]): NamedColumn[] {
   const all: Record<string, PgColumn> = getTableColumns(table);
-  const used = new Set(rows.flatMap(({ row }) => namesOf(row)));
-  return [...used].map((property) => {
+  const used = new Set<string>();
+  for (const { row } of rows)
+    for (const property of Object.keys(row)) if (row[property] !== undefined) used.add(property);
+  return [...used].sort().map((property) => {
     const column = all[property];
     if (column === undefined)
       throw new Error(
         `The catalog stores "${property}", which its table does not have. Add the column, or correct \`stores\`.`,
       );
-    return [property, column];
+    return { property, name: column.name, type: storedType(column), encode: encoderOf(column) };
   });
+}
+
+function typesOf(columns: readonly NamedColumn[]): SQL[] {
+  return columns.map(({ name, type }) => sql`${sql.identifier(name)} ${sql.raw(type)}`);
 }
 
 function namesOf(row: StoredRow): string[] {

@@ -5,7 +5,14 @@ import { insertedRow, type RowEffect, type StoredRow } from '../../define/effect
 import type { EntityDefinition } from '../../define/entity.ts';
 import { keyNames, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
-import { byColumns, type EventRow, type ExtraColumn, recordset, storedType } from './recordset.ts';
+import {
+  byColumns,
+  distinctRecords,
+  type EventRow,
+  type ExtraColumn,
+  recordset,
+  storedType,
+} from './recordset.ts';
 import { keyList, notRemoved, removalClock, removalLock, tombstones } from './row-removals.ts';
 import * as millrace from './schema.ts';
 
@@ -52,9 +59,7 @@ function statementsOf(entity: EntityDefinition, effects: readonly EventEffect[],
     ...(removalClock(entity) === undefined ? [] : [removalLock(entity, removals.length > 0)]),
     ...(removals.length === 0 ? [] : [removeRows(entity, removals, batch)]),
     ...insertStatements(entity, effects, batch),
-    ...(writes.length === 0
-      ? []
-      : [lockRows(entity, writes.map(asRow), batch), updateRows(entity, writes, batch)]),
+    ...(writes.length === 0 ? [] : [lockRows(entity, writes.map(asRow)), updateRows(entity, writes, batch)]),
   ];
 }
 
@@ -159,15 +164,13 @@ function insertRows(
 
 /**
  * Locks the rows before the update, in the order of their keys, so that two transactions wait for each other and do not
- * deadlock. The lock is a separate statement, so that the update's snapshot has the rows as they are locked.
+ * deadlock. The lock is a separate statement, so that the update's snapshot has the rows as they are locked. The rows of
+ * duplicates are locked as well: to leave them out, each effect would have to be sent once more with its event.
  */
-function lockRows(entity: EntityDefinition, rows: readonly EventRow[], batch: string): SQL {
-  const set = recordset(
-    entity.table,
-    rows.map((of) => ({ ...of, row: keyOnly(entity, of.row) })),
-  );
+function lockRows(entity: EntityDefinition, rows: readonly EventRow[]): SQL {
+  const keys = rows.map(({ row }) => keyOnly(entity, row));
   return sql`
-    with m_keys as (select distinct ${keyList(entity, 'r')} from ${set.from} ${freshEvents(batch)})
+    with m_keys as (select distinct ${keyList(entity, 'r')} from ${distinctRecords(entity.table, keys)})
     select count(*) from (
       select 1 from ${entity.table} as t join m_keys on ${sameKey(entity, 't', 'm_keys')}
       order by ${keyList(entity, 't')} for update of t

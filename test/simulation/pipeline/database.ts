@@ -50,7 +50,7 @@ export async function mend({ db }: SimulatedDatabase): Promise<void> {
   await db.execute(sql`drop trigger if exists defect on purchases`);
 }
 
-/** How many dead letters wait for somebody. */
+/** The number of open dead letters. */
 export async function countDead({ db }: SimulatedDatabase): Promise<number> {
   const { rows } = await db.execute(
     sql`select count(*) as letters from millrace.quarantine where reason = 'dead_letter' and state = 'open'`,

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { tagHash } from '../../../src/cache/clock/tag-hash.ts';
 import { windowName } from '../../../src/define/feature.ts';
-import { addCell, EMPTY_DIGEST } from '../../../src/features/digest.ts';
+import { DigestTally } from '../../../src/features/digest.ts';
 import { shardOf } from '../../../src/features/shards.ts';
 import * as catalogFeatures from '../../support/catalog/features.ts';
 import { catalog } from '../../support/catalog/index.ts';
@@ -237,11 +237,12 @@ async function digests(world: World): Promise<string[]> {
   const found: string[] = [];
   for (const shard of world.shards.keys()) {
     const { events: _, ...kept } = await world.shard(shard).digest();
-    const cells = world.cellsOf(shard).map(({ name, ...cell }) => {
+    const tally = new DigestTally();
+    for (const { name, ...cell } of world.cellsOf(shard)) {
       const [, key = '', feature = '', bucket = '', item = ''] = name.split(' ');
-      return { ...cell, key, feature, bucket: Number(bucket), item };
-    });
-    const { events: __, ...owed } = cells.reduce(addCell, EMPTY_DIGEST);
+      tally.add({ ...cell, key, feature, bucket: Number(bucket), item });
+    }
+    const { events: __, ...owed } = tally.change;
     if (JSON.stringify(kept) !== JSON.stringify(owed))
       found.push(`The digest of ${shard} is not that of its cells.`);
   }

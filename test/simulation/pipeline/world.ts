@@ -1,6 +1,5 @@
 import { sql } from 'drizzle-orm';
 import { FeatureShard } from '../../../durable-objects/feature-shard/object.ts';
-import { OutboxRelay } from '../../../durable-objects/outbox-relay/object.ts';
 import { type ChangesPorts, consumeChanges } from '../../../queues/changes/consumer.ts';
 import { consumeDead } from '../../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../../queues/events/consumer.ts';
@@ -8,14 +7,12 @@ import type { EventsMessage } from '../../../queues/events/message.ts';
 import { hashesToInvalidate } from '../../../src/cache/entry.ts';
 import { foldStored, keepDead } from '../../../src/composition/consumers.ts';
 import type { Env } from '../../../src/composition/env.ts';
-import { outboxRelayPorts } from '../../../src/composition/outbox-relay.ts';
 import { changesQueue, eventsQueue } from '../../../src/composition/queueing.ts';
 import type { FoldableEvent } from '../../../src/features/fold.ts';
 import { shardsOf } from '../../../src/features/shards.ts';
 import { replayDeadLetters } from '../../../src/pipeline/dead-letters.ts';
 import { acceptance, eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
 import { type StoreOutcome, storeMessages } from '../../../src/pipeline/store.ts';
-
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { newId } from '../../../src/platform/ids.ts';
@@ -37,6 +34,7 @@ import type { SimulatedDatabase } from './database.ts';
 import { Machine, type Process } from './machine.ts';
 import { OpenTransactions } from './open-transactions.ts';
 import { SimulatedQueue } from './queues.ts';
+import { SimulatedRelay } from './relay.ts';
 import { cloudEventOf, type PlannedRequest, type Schedule } from './schedule.ts';
 
 /** The queues of wrangler.toml that are simulated, by binding. */
@@ -75,6 +73,7 @@ export class World {
   readonly #database: SimulatedDatabase;
   readonly #env: Env;
   readonly #others: OpenTransactions;
+  readonly #relay: SimulatedRelay;
   readonly shards = new Map<string, { shard: FeatureShard; readonly own: ObjectStorage }>();
   /** What a reader of the features saw and must never see. */
   readonly seen: string[] = [];
@@ -85,10 +84,6 @@ export class World {
   readonly foldedAt = new Map<string, number>();
   clockSeq = 0;
   isMended = false;
-  #relayProcess: Process = { name: 'relay', alive: true };
-  #relay: OutboxRelay | undefined;
-  #alarmS: number | null = null;
-  #isAlarmRunning = false;
   #requested = 0;
   #clients = 0;
   #processes = 0;
@@ -116,17 +111,16 @@ export class World {
       begin: () => this.#begin(),
       nextS: () =>
         Math.min(
-          this.#isAlarmRunning ? Number.POSITIVE_INFINITY : (this.#alarmS ?? Number.POSITIVE_INFINITY),
+          this.#relay.nextS(),
           ...Object.values(this.queues).map((queue) => queue.nextS()),
           this.#others.nextS(),
         ),
     });
+    this.#relay = new SimulatedRelay(machine, () => this.#env);
     this.#others = new OpenTransactions(database, {
       machine,
       count: schedule.openTransactions,
-      wake: () => {
-        this.#alarmS ??= this.machine.nowS;
-      },
+      wake: () => this.#relay.wake(),
     });
     if (schedule.garbage) this.queues.EVENTS.put({ v: 9, from: 'another version' }, 0, 0);
     this.#env = this.#makeEnv();
@@ -199,7 +193,9 @@ export class World {
     for (const queue of Object.values(this.queues)) {
       const go = queue.delivery((batch) =>
         this.inNewProcess(queue.name.replace('millrace-', ''), () => {
-          this.machine.note(`${this.machine.process?.name} is given ${batch.messages.map(told).join(', ')}`);
+          this.machine.note(
+            `${this.machine.process?.name} is given ${batch.messages.map(summaryOf).join(', ')}`,
+          );
           return this.#consume(batch);
         }),
       );
@@ -208,9 +204,7 @@ export class World {
     for (const [name, { own }] of this.shards)
       if (own.alarmAt !== null && own.alarmAt <= this.now)
         found.push({ label: `the alarm of ${name}`, go: () => void this.#upkeep(name, own) });
-    if (this.#alarmS !== null && this.#alarmS <= this.machine.nowS && !this.#isAlarmRunning)
-      found.push({ label: 'the alarm of the relay', go: () => void this.#alarm() });
-    return [...found, ...this.#others.begin()];
+    return [...found, ...this.#relay.begin(), ...this.#others.begin()];
   }
 
   async #consume(batch: MessageBatch): Promise<void> {
@@ -281,8 +275,8 @@ export class World {
       queue: eventsQueue(this.#env, lane),
       probe: () => db.execute(sql`select 1`),
       store: (messages) => this.#store(messages, lane),
-      sweepOutbox: () => this.#relayStub().sweep(lane),
-      armRelay: () => this.#relayStub().arm(),
+      sweepOutbox: () => this.#relay.sweep(lane),
+      armRelay: () => this.#relay.arm(),
     };
   }
 
@@ -367,54 +361,6 @@ export class World {
     await this.machine.whileUnderWay(() => this.shard(name).alarm());
   }
 
-  /** The relay, as others reach it; each call is a step of its own, and the relay's work is the relay's. */
-  #relayStub() {
-    const inside = (work: (relay: OutboxRelay) => Promise<unknown>) => {
-      if (this.#relay === undefined || !this.#relayProcess.alive) {
-        this.#relayProcess = { name: 'relay', alive: true };
-        this.#relay = new OutboxRelay(this.#relayState(), {} as never, outboxRelayPorts(this.#env, catalog));
-      }
-      const relay = this.#relay;
-      return this.machine.run(this.#relayProcess, () => work(relay));
-    };
-    return {
-      arm: async () =>
-        await this.machine.call('objects', 'arm the relay', async () => {
-          await inside((relay) => relay.arm());
-        }),
-      // A sweep takes many steps, so the call is over before it: what follows is the relay's.
-      sweep: async (lane: Lane) => {
-        await this.machine.call('objects', 'have the relay sweep', () => undefined);
-        return await inside((relay) => (lane === 'live' ? relay.sweepLive() : relay.sweep()));
-      },
-      alarm: () => inside((relay) => relay.alarm()),
-    };
-  }
-
-  #relayState(): DurableObjectState {
-    const storage = {
-      getAlarm: async () => this.#alarmS,
-      setAlarm: async (atMs: number) => {
-        this.#alarmS = this.machine.nowS + Math.max(0, Math.round((atMs - Date.now()) / 1_000));
-      },
-    };
-    return { storage } as unknown as DurableObjectState;
-  }
-
-  /** The platform runs an alarm that did not end once more. */
-  async #alarm(): Promise<void> {
-    this.#alarmS = null;
-    this.#isAlarmRunning = true;
-    try {
-      await this.#relayStub().alarm();
-      if (!this.#relayProcess.alive) throw new Error('killed');
-    } catch {
-      this.#alarmS = this.machine.nowS + 2;
-    } finally {
-      this.#isAlarmRunning = false;
-    }
-  }
-
   #makeEnv(): Env {
     const { connectionString, endpoint } = this.#database.database;
     const root = { invalidateTags: (hashes: readonly number[]) => this.#invalidate(hashes) };
@@ -428,7 +374,7 @@ export class World {
   }
 }
 
-function told({ body, attempts }: Message): string {
+function summaryOf({ body, attempts }: Message): string {
   const { accepted = [], refused = [], events = [], tries = 0 } = body as Record<string, never[]>;
   const of = [
     ...accepted.map(({ id }) => id),

@@ -15,7 +15,9 @@ interface NodeDeclaration {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly domain?: 'ai.onnx.ml';
-  readonly attributes?: Readonly<Record<string, readonly number[] | readonly string[] | string | bigint>>;
+  readonly attributes?: Readonly<
+    Record<string, readonly number[] | readonly bigint[] | readonly string[] | string | bigint>
+  >;
 }
 
 interface GraphDeclaration {
@@ -72,12 +74,13 @@ function valueInfo([name, type, dimensions]: Values): Onnx.IValueInfoProto {
 
 function attributeOf(
   name: string,
-  value: readonly number[] | readonly string[] | string | bigint,
+  value: readonly number[] | readonly bigint[] | readonly string[] | string | bigint,
 ): Onnx.IAttributeProto {
   const { AttributeType } = onnx.AttributeProto;
   const bytes = (text: string) => new TextEncoder().encode(text);
   if (typeof value === 'string') return { name, type: AttributeType.STRING, s: bytes(value) };
   if (typeof value === 'bigint') return { name, type: AttributeType.INT, i: Number(value) };
+  if (typeof value[0] === 'bigint') return { name, type: AttributeType.INTS, ints: value.map(Number) };
   return typeof value[0] === 'string'
     ? { name, type: AttributeType.STRINGS, strings: value.map((text) => bytes(String(text))) }
     : { name, type: AttributeType.FLOATS, floats: value.map(Number) };
@@ -143,5 +146,70 @@ export function echoGraph(types: readonly ElementType[]): Uint8Array<ArrayBuffer
     inputs: types.map((type): Values => [name(type), type, ['rows']]),
     outputs: types.map((type): Values => [`${name(type)}_out`, type, ['rows']]),
     nodes: types.map((type) => ({ op: 'Identity', inputs: [name(type)], outputs: [`${name(type)}_out`] })),
+  });
+}
+
+/** Multiplies one row by matrices whose weights are a file of about this many bytes, none of them alike. */
+export function denseGraph(bytes: number, width = 512): Uint8Array<ArrayBuffer> {
+  const matrixBytes = width * width * 4;
+  const layers = Math.max(1, Math.floor(bytes / matrixBytes));
+  const value = (layer: number) => (layer === layers ? 'output' : `layer${layer}`);
+  return graphBytes({
+    inputs: [['input', 'FLOAT', ['batch', width]]],
+    outputs: [['output', 'FLOAT', ['batch', width]]],
+    constants: Object.fromEntries(
+      Array.from({ length: layers }, (_, layer) => [
+        `weights${layer}`,
+        {
+          dims: [width, width],
+          floats: Array.from({ length: width * width }, (_, index) => ((index + layer) % 7) / width / 3),
+        },
+      ]),
+    ),
+    nodes: Array.from({ length: layers }, (_, layer) => ({
+      op: 'MatMul',
+      inputs: [layer === 0 ? 'input' : value(layer), `weights${layer}`],
+      outputs: [value(layer + 1)],
+    })),
+  });
+}
+
+/** Nodes of a complete tree of eight levels, the last of leaves. */
+const TREE_NODES = 255;
+const TREE_INNER = 127;
+
+/** A regression of boosted trees over one FP32 input of 8 columns. */
+export function treeGraph(trees: number): Uint8Array<ArrayBuffer> {
+  const nodes = Array.from({ length: trees }, (_, tree) =>
+    Array.from({ length: TREE_NODES }, (_, node) => ({ tree, node, isLeaf: node >= TREE_INNER })),
+  ).flat();
+  const leaves = nodes.filter(({ isLeaf }) => isLeaf);
+  const children = (offset: number) =>
+    nodes.map(({ node, isLeaf }) => BigInt(isLeaf ? 0 : 2 * node + offset));
+  return graphBytes({
+    inputs: [['input', 'FLOAT', ['batch', 8]]],
+    outputs: [['output', 'FLOAT', ['batch', 1]]],
+    nodes: [
+      {
+        op: 'TreeEnsembleRegressor',
+        domain: 'ai.onnx.ml',
+        inputs: ['input'],
+        outputs: ['output'],
+        attributes: {
+          n_targets: 1n,
+          nodes_treeids: nodes.map(({ tree }) => BigInt(tree)),
+          nodes_nodeids: nodes.map(({ node }) => BigInt(node)),
+          nodes_featureids: nodes.map(({ node }) => BigInt(node % 8)),
+          nodes_values: nodes.map(({ tree, node }) => ((node * 31 + tree) % 100) / 100),
+          nodes_modes: nodes.map(({ isLeaf }) => (isLeaf ? 'LEAF' : 'BRANCH_LEQ')),
+          nodes_truenodeids: children(1),
+          nodes_falsenodeids: children(2),
+          target_treeids: leaves.map(({ tree }) => BigInt(tree)),
+          target_nodeids: leaves.map(({ node }) => BigInt(node)),
+          target_ids: leaves.map(() => 0n),
+          target_weights: leaves.map(({ node }) => node / TREE_NODES),
+        },
+      },
+    ],
   });
 }

@@ -7,7 +7,7 @@ const EPOCH = 'e';
 
 /** A committed change and what has become of its invalidation. */
 interface Change extends PendingTags {
-  /** Its last invalidation, or undefined where nobody has invalidated it. */
+  /** Its last invalidation, or undefined if there was none. */
   readonly invalidatedAt: number | undefined;
   readonly relayed: boolean;
   /** The reader's isolate made that invalidation, or saw it. */

@@ -156,7 +156,7 @@ describe('a decision', () => {
             expect([refresh, reason]).toEqual(['none', 'unverified']);
           }
         }
-        // Whoever gets nothing waits for the origin; whoever gets something stale sets a refresh off.
+        // A reader without an answer waits for the origin; a reader with a stale answer starts a refresh.
         expect(refresh === 'now').toBe(serve === 'no');
         if (serve === 'stale') expect(refresh).toBe('background');
       }),

@@ -18,7 +18,7 @@ const at = (ms: number) => {
 };
 const NEVER = { ms: Number.POSITIVE_INFINITY, order: Number.POSITIVE_INFINITY };
 
-/** Tries every order of all operations but those writes that nobody has acknowledged, which it may leave out. */
+/** Tries every order of all operations but those writes that were not acknowledged, which it may leave out. */
 function isExplained(operations: readonly Operation[], absent: ReadonlySet<number>, version = 0): boolean {
   if (operations.every(({ to }) => to.ms === Number.POSITIVE_INFINITY)) return true;
   const firstEnd = Math.min(...operations.map(({ to }) => to.ms));

@@ -6,6 +6,7 @@ import {
   type LineageFacts,
   LineageRecorder,
   PREDICTIONS_PER_WINDOW,
+  REQUEST_PAUSE_MS,
   type RecorderPorts,
 } from '../../../src/pipeline/lineage/recorder.ts';
 import { RUN_WINDOW_MS, windowOf, windowRunId } from '../../../src/pipeline/lineage/runs.ts';
@@ -123,6 +124,43 @@ describe('the recorder', () => {
     expect(world.lost.at(-1)).toEqual(['run', 'ended', 1]);
   });
 
+  it('writes at most twelve times a minute for the requests of an isolate, one row for each run', async () => {
+    const recorder = new LineageRecorder();
+    let now = windowOf(AT).from;
+    const endsAt = now + RUN_WINDOW_MS;
+    const pauses: { readonly endsAt: number; readonly resolve: () => void }[] = [];
+    const writes: number[] = [];
+    let told = 0;
+    const ports: RecorderPorts = {
+      ...new World().ports,
+      now: () => now,
+      pause: () => new Promise((resolve) => pauses.push({ endsAt: now + REQUEST_PAUSE_MS, resolve })),
+      write: async (runs) => {
+        writes.push(runs.length);
+        told += runs.reduce((sum, { counts }) => sum + (counts['events'] ?? 0), 0);
+        return runs.length;
+      },
+    };
+    for (let request = 1; now < endsAt; request += 1, now += 50) {
+      recorder.record({ ...FOLD, counts: { events: 1 } }, ports);
+      recorder.record(predicted(request), ports);
+      // The recorder writes for one caller at a time.
+      const [pause] = pauses;
+      if (pause !== undefined && pause.endsAt <= now) {
+        pauses.shift();
+        pause.resolve();
+        const before = writes.length;
+        // The ids of runs are digests, made on other threads.
+        while (writes.length === before) await new Promise((resolve) => setImmediate(resolve));
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(writes.length).toBeLessThanOrEqual(12);
+    expect(writes.length).toBeGreaterThan(9);
+    expect(writes.every((runs) => runs === 2)).toBe(true);
+    expect(told).toBeGreaterThan(1_000);
+  });
+
   it('continues after a writer whose request was cancelled', async () => {
     const world = new World();
     const recorder = new LineageRecorder();
@@ -132,7 +170,7 @@ describe('the recorder', () => {
     world.alive.length = 0;
     recorder.record({ ...FOLD, counts: { events: 2 } }, world.ports);
     expect(world.alive).toEqual([]);
-    world.now += 20_000;
+    world.now += 30_000;
     recorder.record({ ...FOLD, counts: { events: 3 } }, world.ports);
     await world.settle();
     const told = world.written

@@ -123,7 +123,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     await store(3, AT);
     await store(1, AT + RUN_WINDOW_MS);
     expect(await sweep(AT)).toMatchObject({ begun: 0, ended: 0 });
-    // The events of the minute after were told by nobody: their isolate died.
+    // The events of the minute after were never reported, because their isolate died.
     expect(await sweep(OVER)).toEqual({ begun: 1, ended: 2, aborted: 0, pruned: 0 });
     expect(await sweep(OVER)).toEqual({ begun: 0, ended: 0, aborted: 0, pruned: 0 });
     expect(await recordLineage(db, [run], [])).toBe(0);

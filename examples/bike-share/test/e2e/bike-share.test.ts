@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack, withinBound } from '../../../../test/support/node/stack.ts';
+import { Reads } from '../../../../test/support/node/reads.ts';
+import { KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { BIKE_SHARE } from '../served.ts';
 
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const RIDER = '7d0c4f86-54a1-4f0b-9c53-1f4f9a3d2b10';
-/** The bound of `bounded` readers, in milliseconds, with the outbox watch behind it. */
-const BOUND_MS = 4_000;
 
 let stack: Stack;
+const { get, cached, fresh } = new Reads(() => stack);
 beforeAll(async () => {
   stack = await startStack({}, { served: BIKE_SHARE, capture: true });
   for (const [id, name] of [
@@ -36,16 +36,6 @@ async function store(type: string, id: string, data: object, time?: string): Pro
   });
 }
 
-async function get(path: string, headers: Record<string, string> = {}) {
-  const response = await stack.fetch(path, { headers: { ...AUTHORIZED, ...headers } });
-  const cache = response.headers.get('cache-status') ?? '';
-  return { status: response.status, cache, json: (await response.json()) as Record<string, unknown> };
-}
-const cached = (path: string) =>
-  eventually(
-    () => get(path),
-    ({ cache }) => cache.includes('; hit'),
-  );
 const ride = (id: string, minutes = 14) =>
   store('bikes.ride.v1', id, {
     ...{ rider: RIDER, plan: 'member', bike: 'B204', minutes },
@@ -103,9 +93,5 @@ it('is closed where it is not declared public', async () => {
 it('sees what another application writes by SQL', async () => {
   await cached('/v1/stations/103');
   await stack.sql(`update stations set name = 'Hilltop' where id = 103`);
-  await withinBound(
-    () => get('/v1/stations/103'),
-    ({ json }) => json['name'] === 'Hilltop',
-    BOUND_MS,
-  );
+  await fresh('/v1/stations/103', ({ json }) => json['name'] === 'Hilltop');
 });

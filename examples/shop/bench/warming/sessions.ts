@@ -117,7 +117,7 @@ function rarest(counts: ReadonlyMap<Page, number>, spared: Page): Page {
 
 /**
  * Ten products for a customer from the invoices of the training part: what they bought most often, then what is
- * bought most often by everybody.
+ * bought most often by all customers.
  */
 export function recommender(
   invoices: readonly Invoice[],

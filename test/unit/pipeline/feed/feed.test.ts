@@ -5,7 +5,10 @@ import { formatPosition, parsePosition, resetReason } from '../../../../src/pipe
 import {
   type FeedPage,
   LIFE_MS,
+  PIECE_CHARACTERS_MAX,
   QUESTIONS_MAX,
+  RETRY_MS_MAX,
+  RETRY_MS_MIN,
   streamFeed,
   WAIT_MS,
 } from '../../../../src/pipeline/feed/stream.ts';
@@ -92,6 +95,7 @@ describe('a stream', () => {
           told.left += 1;
         },
         now: () => told.now,
+        random: () => 0.25,
       },
     };
   };
@@ -100,7 +104,7 @@ describe('a stream', () => {
     const { ports, told } = world([page(7, { changes: [{ seq: 6, change: change(60) }] }), page(8)]);
     const text = streamFeed(page(5), ports);
     const read = async () => (await text.next()).value;
-    expect(await read()).toBe(`retry: 1000\nid: ${EPOCH}.5\n\n`);
+    expect(await read()).toBe(`retry: 3500\nid: ${EPOCH}.5\n\n`);
     expect(await read()).toBe(
       `id: ${EPOCH}.6\nevent: change\ndata: ${JSON.stringify(change(60))}\n\nid: ${EPOCH}.7\n\n`,
     );
@@ -115,6 +119,40 @@ describe('a stream', () => {
   it('sends a reset if changes may have been missed', async () => {
     const text = streamFeed(page(5, { reset: 'too_old' }), world([]).ports);
     expect((await text.next()).value).toContain('event: reset\ndata: {"reason":"too_old"}\n\n');
+  });
+
+  it('gives each client a delay of its own before it reconnects', async () => {
+    const delays = await Promise.all(
+      [0, 0.5, 0.999_999].map(async (random) => {
+        const text = streamFeed(page(5), { ...world([]).ports, random: () => random });
+        return Number(/^retry: (\d+)$/m.exec((await text.next()).value ?? '')?.[1]);
+      }),
+    );
+    expect(delays).toEqual([RETRY_MS_MIN, (RETRY_MS_MIN + RETRY_MS_MAX) / 2, RETRY_MS_MAX - 1]);
+  });
+
+  it('cuts a page into pieces that a slow reader takes one by one, after whole events', async () => {
+    const entities = [`product:${'x'.repeat(1_000)}`];
+    const changes = Array.from({ length: 500 }, (_, n) => ({ seq: n, change: change(n, { entities }) }));
+    const { ports, told } = world([page(500)]);
+    const text = streamFeed(page(499, { changes }), ports);
+    const pieces: string[] = [];
+    for (let piece = await text.next(); told.asked.length === 0; piece = await text.next())
+      pieces.push(piece.value ?? '');
+    expect(pieces.length).toBeGreaterThan(7);
+    for (const piece of pieces) {
+      expect(piece.length).toBeLessThanOrEqual(PIECE_CHARACTERS_MAX);
+      expect(piece.endsWith('\n\n')).toBe(true);
+    }
+    expect(pieces.join('').match(/^id: /gm)).toHaveLength(501);
+  });
+
+  it('asks for nothing more once its reader has gone', async () => {
+    const { ports, told } = world([]);
+    const text = streamFeed(page(5), ports);
+    await text.next();
+    await text.return(undefined);
+    expect(told).toMatchObject({ asked: [], left: 1 });
   });
 
   it('makes no request before its reader takes more, and ends after its lifetime', async () => {

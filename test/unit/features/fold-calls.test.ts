@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest';
+import type { FoldableEvent } from '../../../src/features/fold.ts';
+import { FOLD_EVENTS_MAX } from '../../../src/features/shards.ts';
+import { foldEvents } from '../../../src/features/store.ts';
+import { catalog } from '../../support/catalog/index.ts';
+
+it('folds more events of one shard than a call may have in several calls, in their order', async () => {
+  const [type, definition] = [...catalog.eventTypes].find(([, { example }]) => example !== undefined) ?? [];
+  if (type === undefined || definition === undefined) throw new Error('The fixture catalog has no example.');
+  const count = 2 * FOLD_EVENTS_MAX + 1;
+  const events = Array.from({ length: count }, (_, at): FoldableEvent => {
+    return { seq: at + 1, type, occurredAt: Date.UTC(2026, 10, 1), data: definition.example };
+  });
+  const calls = new Map<string, FoldableEvent[][]>();
+  await foldEvents(catalog.features, events, {
+    fold: async (shard, _entity, own) => {
+      calls.set(shard, [...(calls.get(shard) ?? []), [...own]]);
+      return { keys: [] };
+    },
+  });
+  expect(calls.size).toBeGreaterThan(0);
+  for (const own of calls.values()) {
+    expect(own.map(({ length }) => length)).toEqual([FOLD_EVENTS_MAX, FOLD_EVENTS_MAX, 1]);
+    expect(own.flat()).toEqual(events);
+  }
+});

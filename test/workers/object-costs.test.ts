@@ -1,0 +1,139 @@
+import { runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { expect, it } from 'vitest';
+import { FeedStore } from '../../durable-objects/change-feed/store.ts';
+import { QualityStore } from '../../durable-objects/quality-window/store.ts';
+import { KEPT_MS, QueuedStore } from '../../durable-objects/queued-events/store.ts';
+import { ClockStore } from '../../durable-objects/tag-clock/store.ts';
+import { Horizon } from '../../src/cache/clock/horizon.ts';
+import { EMPTY_TALLY, type ScoreBatch } from '../../src/pipeline/quality/tally.ts';
+import { CountedStorage } from '../support/worker/counted-storage.ts';
+
+type Figures = Record<string, readonly [read: number, written: number]>;
+
+/** Counts the rows of each step of an object, in the order in which the steps are given. */
+function countedIn(storage: DurableObjectStorage) {
+  const counted = new CountedStorage(storage);
+  const figures: Figures = {};
+  return {
+    storage: counted.storage,
+    figures,
+    step<Result>(name: string, work: () => Result): Result {
+      const { result, read, written } = counted.counted(work);
+      figures[name] = [read, written];
+      return result;
+    },
+  };
+}
+
+const scores = (types: number, minute: number): ScoreBatch => ({
+  id: crypto.randomUUID(),
+  atMs: minute * 60_000,
+  types: Object.fromEntries(Array.from({ length: types }, (_, index) => [`type-${index}`, EMPTY_TALLY])),
+});
+
+// The table in docs/operations.md has these figures: change both together.
+
+it('reads and writes these rows in QualityWindow', async () => {
+  await runInDurableObject(env.QUALITY_WINDOW.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    const store = new QualityStore(storage);
+    const minute = 30_000_000;
+    step('first batch', () => store.add(scores(1, minute), minute));
+    for (let past = 0; past < 1_000; past += 1) store.add(scores(2, minute - past), minute);
+    step('batch of one type', () => store.add(scores(1, minute), minute));
+    step('batch of two types', () => store.add(scores(2, minute), minute));
+    const again = scores(1, minute);
+    store.add(again, minute);
+    step('duplicate batch', () => store.add(again, minute));
+    step('uncounted of 10', () => store.uncounted(Array.from({ length: 10 }, () => crypto.randomUUID())));
+    step('counts', () => store.counts(minute));
+    step('pruning of nothing', () => store.prune(minute));
+    expect(figures).toEqual({
+      'first batch': [0, 6],
+      'batch of one type': [5, 6],
+      'batch of two types': [10, 10],
+      'duplicate batch': [0, 0],
+      'uncounted of 10': [0, 0],
+      counts: [300, 0],
+      'pruning of nothing': [1011, 0],
+    });
+  });
+});
+
+it('reads and writes these rows in QueuedEvents, with 10,000 remembered requests', async () => {
+  await runInDurableObject(env.QUEUED_EVENTS.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    let store = new QueuedStore(storage);
+    for (let request = 0; request < 10_000; request += 1) store.note([request], request);
+    step('request of one event', () => store.note([1], 10_000));
+    step('request of 1,000 events', () =>
+      store.note(
+        Array.from({ length: 1_000 }, (_, index) => index),
+        10_001,
+      ),
+    );
+    step('first look-up', () => store.has(1, 10_002));
+    step('look-up', () => store.has(2, 10_003));
+    step('pruning of nothing', () => store.prune(10_004));
+    step('pruning of 100', () => store.prune(KEPT_MS + 100));
+    store = step('start', () => new QueuedStore(storage));
+    expect(figures).toEqual({
+      'request of one event': [2, 2],
+      'request of 1,000 events': [2, 2],
+      'first look-up': [10002, 0],
+      'look-up': [0, 0],
+      'pruning of nothing': [1, 0],
+      'pruning of 100': [201, 100],
+      start: [9903, 0],
+    });
+  });
+});
+
+it('reads and writes these rows in TagClock, with 10,000 remembered invalidations', async () => {
+  await runInDurableObject(env.TAG_CLOCK.getByName('root'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    const store = new ClockStore(storage);
+    store.load(() => 'unused', new Horizon(1));
+    const from = 1_000_000;
+    step('invalidation of one tag', () => store.save(from, [1], 0));
+    step('invalidation of 1,000 tags', () =>
+      store.save(
+        from + 1,
+        Array.from({ length: 1_000 }, (_, tag) => tag),
+        0,
+      ),
+    );
+    for (let seq = 2; seq < 10_000; seq += 1) store.save(from + seq, [seq], 0);
+    step('start', () => store.load(() => 'unused', new Horizon(1)));
+    step('forgetting 100', () => store.forget(from + 99));
+    expect(figures).toEqual({
+      'invalidation of one tag': [1, 1],
+      'invalidation of 1,000 tags': [1, 1],
+      start: [10001, 0],
+      'forgetting 100': [102, 101],
+    });
+  });
+});
+
+it('reads and writes these rows in ChangeFeed, with 10,000 changes that came one by one', async () => {
+  await runInDurableObject(env.CHANGE_FEED.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    const open = () => new FeedStore(storage, () => 'e');
+    let store = open();
+    const change = (id: number) => ({ change: id, type: 't', entities: [`product:${id}`], token: 'e.1' });
+    for (let id = 0; id < 10_000; id += 1) store.append([change(id)], id);
+    store = step('start', open);
+    step('first append after a start', () => store.append([change(10_000)], 10_000));
+    step('append', () => store.append([change(10_001)], 10_000));
+    step('page at the newest position', () => store.page(10_002));
+    step('oldest page', () => store.page(0));
+    expect(figures).toEqual({
+      start: [5, 0],
+      'first append after a start': [2, 1],
+      append: [1, 1],
+      'page at the newest position': [0, 0],
+      'oldest page': [5, 0],
+    });
+  });
+});

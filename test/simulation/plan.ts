@@ -100,8 +100,12 @@ const BURST_MS = 400;
 
 type MomentOf = () => number;
 
-/** The plan of a seed: sometimes a calm world, sometimes one in which little works. */
-export function planOf(seed: number): Plan {
+/**
+ * The plan of a seed: sometimes a calm world, sometimes one in which little works.
+ *
+ * @param hasLateFills whether some plans have a fill that ends late, with a shorter bound of its source.
+ */
+export function planOf(seed: number, hasLateFills = true): Plan {
   const random = seededRandom(seed);
   const bursts = Array.from({ length: BURSTS }, () => random() * BUSY_MS);
   const momentOf: MomentOf = () => {
@@ -119,7 +123,7 @@ export function planOf(seed: number): Plan {
     ...(random() < 0.3 ? deafnessOf(random) : []),
     ...hangsOf(seededRandom(seed ^ HANGS_BASIS)),
   ];
-  const lateFill = lateFillOf(seededRandom(seed ^ LATE_FILL_BASIS));
+  const lateFill = hasLateFills ? lateFillOf(seededRandom(seed ^ LATE_FILL_BASIS)) : undefined;
   const network: NetworkFaults = {
     loss: random() < 0.5 ? 0 : (random() < 0.5 ? 0.05 : 0.2) * random(),
     silence: random() < 0.7 ? 0 : 0.02 * random(),

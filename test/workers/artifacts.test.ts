@@ -152,4 +152,4 @@ it('takes 2 operations for a publication, reads an artifact once for a cold load
   expect(counted.bytesRead).toBeLessThan(onnx.length + 3 * 1_000);
   for (let time = 0; time < 10; time += 1) expect((await predict()).json['source']).toBe('model');
   expect(counted).toMatchObject({ get: 4, put: 0, others: 0 });
-});
+}, 60_000);

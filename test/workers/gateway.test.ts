@@ -29,6 +29,7 @@ describe('a closed route', () => {
     ['PUT', '/v1/products/85123A'],
     ['DELETE', '/v1/products/85123A'],
     ['PUT', '/v1/admin/models/ranker/champion'],
+    ['PUT', '/v1/admin/artifacts/0'],
     ['GET', '/v1/admin/pipeline'],
     ['GET', '/v1/admin'],
     ['POST', '/v1/admin/outbox/sweep'],

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ModelDefinition } from '../../../src/define/model.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
@@ -25,7 +26,10 @@ async function settled<T>(promise: Promise<T>): Promise<T> {
     isSettled = true;
   };
   promise.then(done, done);
-  while (!isSettled) await vi.advanceTimersByTimeAsync(1);
+  while (!isSettled) {
+    await vi.advanceTimersByTimeAsync(1);
+    await sleep(1);
+  }
   return await promise;
 }
 const keepAlive = vi.fn<(work: Promise<unknown>) => void>();

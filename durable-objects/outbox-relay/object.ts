@@ -7,6 +7,11 @@ import { log } from '../../src/platform/logger.ts';
 /** Delay of an armed sweep, in milliseconds: long enough for the writer to have relayed its own commit. */
 const ARMED_DELAY_MS = 2_000;
 const RETRY_DELAY_MS_MAX = 60_000;
+/**
+ * In storage if `arm` was called while an alarm was set. That alarm may fire before the caller's commit, so one more has to
+ * follow it, also after an eviction. It is written once for each alarm.
+ */
+const ARMED_AGAIN = 'armed-again';
 
 export interface SweepOutcome {
   readonly relayed: number;
@@ -24,15 +29,10 @@ export interface OutboxRelayPorts {
 
 /**
  * Relays the database's outbox to the clock and the `changes` queue. One object, named `main`, so there is one
- * sweeper. It stores nothing but its alarm; pending changes are in Postgres.
+ * sweeper. It stores nothing but its alarm and whether another one follows; pending changes are in Postgres.
  */
 export class OutboxRelay extends DurableObject {
   readonly #sweeper: Sweeper;
-  /**
-   * True if `arm` may have been called while an alarm was set: that alarm may fire before the caller's commit, so one more
-   * has to follow it. A new instance does not know what was called before.
-   */
-  #armedAgain = true;
   #failures = 0;
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: OutboxRelayPorts) {
@@ -42,8 +42,9 @@ export class OutboxRelay extends DurableObject {
 
   /** Schedules a sweep, which runs even if the caller dies. Call it before a commit. */
   async arm(): Promise<void> {
-    if ((await this.ctx.storage.getAlarm()) === null) await this.#setAlarm(ARMED_DELAY_MS);
-    else this.#armedAgain = true;
+    const { storage } = this.ctx;
+    if ((await storage.getAlarm()) === null) await this.#setAlarm(ARMED_DELAY_MS);
+    else if ((await storage.get(ARMED_AGAIN)) === undefined) await storage.put(ARMED_AGAIN, true);
   }
 
   /** Relays everything that was committed before the call. */
@@ -64,13 +65,12 @@ export class OutboxRelay extends DurableObject {
   }
 
   override async alarm(): Promise<void> {
-    const armedAgain = this.#armedAgain;
-    this.#armedAgain = false;
+    const armedAgain = await this.ctx.storage.delete(ARMED_AGAIN);
     try {
       const relayed = await this.#sweeper.sweep();
       this.#failures = 0;
       // An idle relay sets no alarm, so that a serverless database can go to sleep.
-      if (relayed > 0 || armedAgain || this.#armedAgain) await this.#setAlarm(ARMED_DELAY_MS);
+      if (relayed > 0 || armedAgain) await this.#setAlarm(ARMED_DELAY_MS);
     } catch (error) {
       log(
         'warn',

@@ -6,8 +6,7 @@ import { consumeEvents, type EventsPorts } from '../../queues/events/consumer.ts
 import { consumeSink, type SinkPorts } from '../../queues/sink/consumer.ts';
 import type { Catalog } from '../define/catalog.ts';
 import type { FoldableEvent } from '../features/fold.ts';
-import { shardsOf } from '../features/shards.ts';
-import { foldEvents, type ShardPort } from '../features/store.ts';
+import { foldEvents, type ShardPort, shardsOf } from '../features/shards.ts';
 import { asCurrent } from '../pipeline/contracts/versions.ts';
 import { deadLetterOf } from '../pipeline/dead-letters.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';

@@ -19,7 +19,7 @@ import { Warmer } from '../cache/warming/warmer.ts';
 import type { Catalog } from '../define/catalog.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
-import type { ShardPort } from '../features/store.ts';
+import type { ShardPort } from '../features/shards.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
 import { OnnxRuntime } from '../inference/onnx/runtime.ts';

@@ -6,8 +6,7 @@ import { Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { type LogFields, log } from '../platform/logger.ts';
 import { guarded, sqlState } from '../storage/postgres/connect.ts';
-import { featureTag } from './shards.ts';
-import { readFeatures, type ShardPort } from './store.ts';
+import { featureTag, readFeatures, type ShardPort } from './shards.ts';
 
 /**
  * An error in a view's own code or in one of its statements. The view's name and the cause are already logged, under

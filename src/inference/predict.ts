@@ -1,7 +1,6 @@
 import type { PredictionModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
-import { featureTag } from '../features/shards.ts';
-import { type FeatureRow, readFeatures, type ShardPort } from '../features/store.ts';
+import { type FeatureRow, featureTag, readFeatures, type ShardPort } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';

@@ -1,4 +1,4 @@
-import type { FeatureRow } from '../features/store.ts';
+import type { FeatureRow } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import type { Manifest } from './bundle.ts';
 

@@ -1,5 +1,5 @@
 import type { RankingModel } from '../define/model.ts';
-import type { FeatureRow } from '../features/store.ts';
+import type { FeatureRow } from '../features/shards.ts';
 import { log } from '../platform/logger.ts';
 import type { Graph } from './graph.ts';
 import type { LoadedRanking } from './loaded-models.ts';

@@ -1,7 +1,6 @@
 import type { RankingModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
-import { featureTag } from '../features/shards.ts';
-import { readFeatures, type ShardPort } from '../features/store.ts';
+import { featureTag, readFeatures, type ShardPort } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import type { LoadedRanking } from './loaded-models.ts';
 import { predictionFacts } from './prediction.ts';

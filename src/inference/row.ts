@@ -1,7 +1,7 @@
 import { holds } from '../define/datatype.ts';
 import type { PredictionModel } from '../define/model.ts';
 import type { Column, ConstantValue, FeatureColumn } from '../define/model-input.ts';
-import type { FeatureRow } from '../features/store.ts';
+import type { FeatureRow } from '../features/shards.ts';
 import { Failure } from '../platform/failure.ts';
 import { rowShape } from './declared.ts';
 import { fromJson, type JsonElement, type Tensor, type TensorSignature, type Tensors } from './tensors.ts';

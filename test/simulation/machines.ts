@@ -157,13 +157,13 @@ export class GateMachine extends Machine {
   }
 }
 
-/** The relay's object: its alarm is on disk, its sweep is not. */
+/** The relay's object: its alarm, and whether another one follows, are on disk; its sweep is not. */
 export class RelayMachine extends Machine {
   sweeper: Sweeper;
   readonly #ports: SweeperPorts;
   readonly #scheduler: Scheduler;
   #alarm = false;
-  #armedAgain = true;
+  #armedAgain = false;
 
   constructor(ports: SweeperPorts, scheduler: Scheduler) {
     super('relay');
@@ -174,7 +174,6 @@ export class RelayMachine extends Machine {
 
   override restart(): void {
     super.restart();
-    this.#armedAgain = true;
     this.sweeper = new Sweeper(this.#ports);
   }
 
@@ -193,7 +192,7 @@ export class RelayMachine extends Machine {
     const armedAgain = this.#armedAgain;
     this.#armedAgain = false;
     const relayed = await Promise.race([this.sweeper.sweep(), this.gone.then(() => 1)]).catch(() => 1);
-    if ((relayed > 0 || armedAgain || this.#armedAgain) && !this.#alarm) this.#setAlarm();
+    if ((relayed > 0 || armedAgain) && !this.#alarm) this.#setAlarm();
   }
 }
 

@@ -56,7 +56,7 @@ it('rings once more after an alarm that may have come before the commit of a cal
     expect(await ring(object)).toBe(false);
     await object.arm();
     expect(await ring(object)).toBe(false);
-    // What an evicted instance was told, the next one does not know.
+    // The next instance knows from storage that the evicted one was called again.
     await object.arm();
     await object.arm();
     const next = instance();

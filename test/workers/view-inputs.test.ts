@@ -11,7 +11,7 @@ import { appOf } from '../../src/composition/worker.ts';
 import { defineCatalog } from '../../src/define/define-catalog.ts';
 import { tag } from '../../src/define/tag.ts';
 import { view } from '../../src/define/view.ts';
-import { foldEvents } from '../../src/features/store.ts';
+import { foldEvents } from '../../src/features/shards.ts';
 import * as entities from '../support/catalog/entities.ts';
 import * as events from '../support/catalog/events.ts';
 import * as features from '../support/catalog/features.ts';

@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { EntityDefinition } from '../../define/entity.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../../define/model.ts';
-import { readFeatures, type ShardPort } from '../../features/store.ts';
+import { readFeatures, type ShardPort } from '../../features/shards.ts';
 import { asRanking, type LoadedModel, type LoadedRanking } from '../../inference/loaded-models.ts';
 import { predict } from '../../inference/predict.ts';
 import { predictionFacts } from '../../inference/prediction.ts';

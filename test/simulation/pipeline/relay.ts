@@ -11,6 +11,7 @@ export class SimulatedRelay {
   #process: Process = { name: 'relay', alive: true };
   #relay: OutboxRelay | undefined;
   #alarmS: number | null = null;
+  readonly #disk = new Map<string, unknown>();
   #isAlarmRunning = false;
 
   constructor(machine: () => Machine, env: () => RelayEnv) {
@@ -59,6 +60,9 @@ export class SimulatedRelay {
   #state(): DurableObjectState {
     const storage = {
       getAlarm: async () => this.#alarmS,
+      get: async (key: string) => this.#disk.get(key),
+      put: async (key: string, value: unknown) => void this.#disk.set(key, value),
+      delete: async (key: string) => this.#disk.delete(key),
       setAlarm: async (atMs: number) => {
         this.#alarmS = this.#machine().nowS + Math.max(0, Math.round((atMs - Date.now()) / 1_000));
       },

@@ -28,9 +28,9 @@ export function takeOver(): void {
     return await current.call('database', `sql ${statementsOf(String(init?.body))}`, async () => {
       const { body, signal: _, ...rest } = init ?? {};
       const answer = await fetch(input, { ...rest, body: body ?? null });
-      const text = await answer.text();
+      const bytes = await answer.arrayBuffer();
       // Read to its end, so that what follows needs no turn of the event loop.
-      return { ok: answer.ok, status: answer.status, headers: answer.headers, ...bodyOf(text) } as Response;
+      return { ok: answer.ok, status: answer.status, headers: answer.headers, ...bodyOf(bytes) } as Response;
     });
   };
   const { subtle } = crypto;
@@ -39,8 +39,13 @@ export function takeOver(): void {
     current === undefined ? digest(...given) : current.whileUnderWay(() => digest(...given));
 }
 
-function bodyOf(text: string) {
-  return { text: async () => text, json: async () => JSON.parse(text) as unknown };
+function bodyOf(bytes: ArrayBuffer) {
+  const text = () => new TextDecoder().decode(bytes);
+  return {
+    arrayBuffer: async () => bytes,
+    text: async () => text(),
+    json: async () => JSON.parse(text()) as unknown,
+  };
 }
 
 /** The tables that a request touches, for the trace. */

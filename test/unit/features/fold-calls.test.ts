@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest';
 import type { FoldableEvent } from '../../../src/features/fold.ts';
-import { FOLD_EVENTS_MAX } from '../../../src/features/shards.ts';
-import { foldEvents } from '../../../src/features/store.ts';
+import { FOLD_EVENTS_MAX, foldEvents } from '../../../src/features/shards.ts';
 import { catalog } from '../../support/catalog/index.ts';
 
 it('folds more events of one shard than a call may have in several calls, in their order', async () => {

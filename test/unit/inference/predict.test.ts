@@ -3,7 +3,7 @@ import * as z from 'zod';
 import type { FeatureValue } from '../../../src/define/feature-value.ts';
 import { model, type PredictionModel } from '../../../src/define/model.ts';
 import { fromFeature, fromRequest } from '../../../src/define/model-input.ts';
-import type { FeatureRow } from '../../../src/features/store.ts';
+import type { FeatureRow } from '../../../src/features/shards.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
 import { type PredictPorts, predict } from '../../../src/inference/predict.ts';
 import type { Tensor, TensorSignature, Tensors } from '../../../src/inference/tensors.ts';

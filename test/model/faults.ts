@@ -38,7 +38,7 @@ export const MODEL_FAULTS: readonly ModelFault[] = [
     fault: 'version overwritten',
     breaks: 'ReadYourWrites',
     depth: 29,
-    simulated: 'a version is overwritten instead of raised',
+    simulated: 'a late delta lowers the version of a tag',
     constants: {
       ...EARLY_REGION,
       MaxCommits: '2',

@@ -1,12 +1,15 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
+import { MIGRATIONS } from '../../durable-objects/queued-events/migrations.ts';
 import {
   KEPT_EVENTS_MAX,
   KEPT_MS,
   QueuedStore,
+  SEGMENT_MS,
   UNASKED_MS,
 } from '../../durable-objects/queued-events/store.ts';
+import { migrate } from '../../durable-objects/sqlite-migrations.ts';
 
 const queued = (name: string) => env.QUEUED_EVENTS.getByName(name);
 
@@ -26,7 +29,7 @@ it('drops events after a day, and the oldest when there are too many', async () 
   await runInDurableObject(queued('b'), (_, state) => {
     const store = new QueuedStore(state.storage);
     store.note([1, 2], 0);
-    store.note([2], 10);
+    store.note([2], SEGMENT_MS + 1);
     store.note([3], KEPT_MS + 5);
     const has = (hash: number) => store.has(hash, KEPT_MS + 6);
     expect([has(1), has(2), has(3)]).toEqual([false, true, true]);
@@ -61,4 +64,26 @@ it('prunes by its alarm', async () => {
   await queued('c').note([1]);
   expect(await runDurableObjectAlarm(queued('c'))).toBe(true);
   expect(await queued('c').has(1)).toBe(true);
+});
+
+it('keeps the events of small requests in few rows, over a restart, and moves those of the first schema', async () => {
+  await runInDurableObject(queued('e'), (_, state) => {
+    const { sql } = state.storage;
+    sql.exec('drop table segments');
+    sql.exec('delete from migrations');
+    migrate(state.storage, MIGRATIONS.slice(0, 1));
+    sql.exec('insert into requests (at_ms, events, hashes) values (0, 2, ?)', Float64Array.of(7, 8).buffer);
+    const rows = () => Number(sql.exec('select count(*) as rows from segments').one()['rows']);
+    let store = new QueuedStore(state.storage);
+    for (let event = 100; event < 1_100; event += 1) store.note([event], 1);
+    // 1,000 events in segments of 512, beside the row that was there.
+    expect(rows()).toBe(3);
+    store = new QueuedStore(state.storage);
+    store.note([1_100], 2);
+    expect(rows()).toBe(4);
+    expect([7, 8, 99, 100, 611, 612, 1_099, 1_100].map((hash) => store.has(hash, 3))).toEqual([
+      ...[true, true, false],
+      ...[true, true, true, true, true],
+    ]);
+  });
 });

@@ -313,7 +313,7 @@ describe('the model', () => {
       bundle.model = Buffer.from('not a graph').toString('base64');
     });
     expect(broken.status).toBe(422);
-    expect(await broken.json()).toMatchObject({ code: 'invalid_model', pointer: '/manifest/model/sha256' });
+    expect(await broken.json()).toMatchObject({ code: 'invalid_model', pointer: '/manifest/model/bytes' });
     const wrong = await publishModel(({ golden }) => {
       golden.outputs.score = golden.outputs.score.map((score) => score + 0.5);
     });

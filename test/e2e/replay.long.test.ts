@@ -106,7 +106,7 @@ describe('a rebuild of the features', () => {
     await killed.ended;
     const { text } = await startCli(url, 'replay', '--rebuild').ended;
     close();
-    expect(text).toContain('Going on after');
+    expect(text).toContain('Resuming after');
     expect(text).toContain(`Replayed ${sent} of ${sent} events`);
     expect(text).toContain('They agree.');
     const audit = await stack.sql(`select 1 from millrace.audit_log where action = 'history.replay'`);

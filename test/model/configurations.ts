@@ -83,6 +83,14 @@ export const CLEAN: Readonly<Record<string, Configuration>> = {
 
 /** Larger ones, for `--large`: more trouble, with a region where the small configuration has none. */
 export const LARGE: Readonly<Record<string, Configuration>> = {
+  // The one with more than ten million distinct states.
+  'epochs and a second invalidation': clean({
+    Readers: '{r1}',
+    Levels: '{"strong", "session", "bounded"}',
+    MaxSeq: '2',
+    MaxEpoch: '2',
+    Happens: '{"mark", "root loses storage", "direct", "background"}',
+  }),
   'sessions beside bounded reads': clean({
     Levels: '{"session", "bounded"}',
     MaxSeq: '2',

@@ -176,7 +176,7 @@ export const FAULTS: readonly Fault[] = [
     'an invalidation is acknowledged before it is on disk',
     FEW,
     'src/cache/clock/root.ts',
-    'save(this.#clock.seq + 1, slots);',
+    'save(this.#clock.seq + 1, tags, nowMs);',
     'void save;',
   ),
   fault(

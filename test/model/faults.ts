@@ -143,7 +143,7 @@ export const MODEL_FAULTS: readonly ModelFault[] = [
     fault: 'push with a gap',
     breaks: 'ReadYourWrites',
     depth: 22,
-    simulated: 'a push that leaves a gap is taken in',
+    simulated: 'a mirror does not notice that a delta begins after what it knows',
     constants: { ...EARLY_REGION, MaxSeq: '2', MaxPushes: '1', Happens: '{"unrelated"}' },
   },
   {

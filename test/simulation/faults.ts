@@ -180,13 +180,6 @@ export const FAULTS: readonly Fault[] = [
     'void save;',
   ),
   fault(
-    'a push that leaves a gap is taken in',
-    MANY,
-    MIRROR,
-    'if (pushed.epoch !== clock.epoch || clock.seq < pushed.sinceSeq) return false;',
-    'if (pushed.epoch !== clock.epoch) return false;',
-  ),
-  fault(
     'a strong read is content with a mirror within the bound',
     FEW,
     READ_THROUGH,

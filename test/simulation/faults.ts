@@ -6,8 +6,10 @@ import { join } from 'node:path';
 export interface Fault {
   readonly name: string;
   readonly edits: readonly { readonly file: string; readonly from: string; readonly to: string }[];
-  /** The simulation finds it among this many seeds, from 1. */
+  /** The simulation finds it among the seeds up to this one. */
   readonly seedsMax: number;
+  /** Where to begin, for a fault that shows late; 1 if it is not given. */
+  readonly firstSeed?: number;
 }
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -290,4 +292,9 @@ export function faultyTexts({ name, edits }: Fault): ReadonlyMap<string, string>
     texts.set(file, parts.join(to));
   }
   return texts;
+}
+
+/** The options of a simulation that has to find the fault. */
+export function seedsOf({ seedsMax, firstSeed = 1 }: Fault): string[] {
+  return ['--seeds', String(seedsMax - firstSeed + 1), '--seed', String(firstSeed)];
 }

@@ -101,13 +101,16 @@ export const FAULTS: readonly Fault[] = [
     'where o.relayed_at is null\n',
     'where o.relayed_at is null and o.id > (select coalesce(max(id), 0) from millrace.outbox where relayed_at is not null)\n',
   ),
-  fault(
-    'a rebuild forgets its changed keys before it has invalidated them',
-    RARE,
-    'src/features/rebuild.ts',
-    '      await invalidate(keys.map((key) => featureTag(entity, key)));\n      await shards.settle(shard, keys);',
-    '      await shards.settle(shard, keys);\n      await invalidate(keys.map((key) => featureTag(entity, key)));',
-  ),
+  {
+    ...fault(
+      'a rebuild forgets its changed keys before it has invalidated them',
+      RARE,
+      'src/features/rebuild.ts',
+      '      await invalidate(keys.map((key) => featureTag(entity, key)));\n      await shards.settle(shard, keys);',
+      '      await shards.settle(shard, keys);\n      await invalidate(keys.map((key) => featureTag(entity, key)));',
+    ),
+    firstSeed: 401,
+  },
   fault(
     'a window counts a day that has not begun',
     FEW,

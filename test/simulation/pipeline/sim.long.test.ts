@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { faultyCopy } from '../faults.ts';
+import { faultyCopy, seedsOf } from '../faults.ts';
 import { FAULTS, PARTS } from './faults.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -49,7 +49,7 @@ it.skipIf(!POSTGRES_URL)(`nor on ${POSTGRES_TITLE}`, { timeout: TIMEOUT_MS }, as
 describe('the simulation finds a fault', () => {
   it.each(FAULTS)('when $name', { timeout: TIMEOUT_MS }, (fault) => {
     using copy = faultyCopy(fault, PARTS);
-    const { status, stdout, stderr } = sim(copy.folder, '--seeds', String(fault.seedsMax), '--brief');
+    const { status, stdout, stderr } = sim(copy.folder, ...seedsOf(fault), '--brief');
     expect(stderr).toBe('');
     expect(stdout).toMatch(/Seed \d+ breaks a promise\./);
     expect(status).toBe(1);

@@ -37,7 +37,7 @@ export interface TrainerOptions {
   readonly decay: number;
 }
 
-/** Settings that did well on purchases, both real and generated. */
+/** Settings that did well on real and on generated data of the examples. */
 export const TRAINER_DEFAULTS: Omit<TrainerOptions, 'seed'> = {
   hidden: 16,
   epochs: 6,

@@ -3,6 +3,8 @@ import type { FaultRates, PlannedRequest, Schedule } from './schedule.ts';
 
 /** Runs that a shrinking may take: each takes some tenths of a second. */
 const RUNS_MAX = 200;
+/** Steps of all those runs together. A run has some hundred; one that does not end has 30,001, and then ten are tried. */
+const STEPS_MAX = 300_000;
 
 /** A schedule that still fails, with fewer faults, kinds of faults, requests and events. */
 export async function shrink(
@@ -11,13 +13,18 @@ export async function shrink(
 ): Promise<Schedule> {
   let best = failing;
   let runs = 0;
+  let steps = 0;
+  const isSpent = () => runs >= RUNS_MAX || steps >= STEPS_MAX;
   const improve = async (smaller: Schedule): Promise<boolean> => {
+    if (isSpent()) return false;
+    const outcome = await run(smaller);
     runs += 1;
-    if (runs > RUNS_MAX || (await run(smaller)).violations.length === 0) return false;
+    steps += outcome.steps;
+    if (outcome.violations.length === 0) return false;
     best = smaller;
     return true;
   };
-  for (let before: Schedule | undefined; before !== best && runs <= RUNS_MAX; ) {
+  for (let before: Schedule | undefined; before !== best && !isSpent(); ) {
     before = best;
     await improve({ ...best, garbage: false, attemptsBefore: 0 });
     for (const kind of Object.keys(best.faults) as (keyof FaultRates)[])

@@ -7,6 +7,7 @@ import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { assertEncoded } from './address.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
+import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { registerModelSchemas } from './model-schemas.ts';
 import { problemResponse } from './problem.ts';
@@ -82,12 +83,13 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   app.onError(failed);
   uncached.onError(failed);
   app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
-  uncached.notFound((c) =>
-    problemResponse(
-      new Failure('not_found', 'No route has this method and path; see /openapi.json.'),
-      requestIdOf(c),
-    ),
-  );
+  const allowedOf = (c: Context<AppEnv>) => allowedAt(c.req.path, [app, uncached]);
+  uncached.notFound((c) => noRouteResponse(c.req.method, allowedOf(c), requestIdOf(c)));
+  // Before the middleware that requires the key, since a browser sends none when it asks for the methods of a path.
+  uncached.options('*', async (c, next) => {
+    const allow = allowedOf(c);
+    return allow === undefined ? await next() : optionsResponse(allow);
+  });
 
   // Before the middleware that requires the key: the page needs none.
   registerPage(uncached, catalog);

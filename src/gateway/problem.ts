@@ -34,6 +34,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   token_from_the_future: [412, 'The token is from the future'],
   unauthorized: [401, 'A key is needed'],
   not_found: [404, 'Not found'],
+  method_not_allowed: [405, 'The path has no such method'],
   run_ended: [409, 'The run has already ended differently'],
   still_referenced: [409, 'Other rows refer to it'],
   precondition_failed: [412, 'The precondition of the write is not met'],

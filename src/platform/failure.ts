@@ -24,6 +24,7 @@ const FAILURE_CODES = [
   'token_from_the_future',
   'unauthorized',
   'not_found',
+  'method_not_allowed',
   'run_ended',
   'still_referenced',
   'precondition_failed',

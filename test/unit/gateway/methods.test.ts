@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { createApp, type GatewayPorts } from '../../../src/gateway/app.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
+
+const KEY = 'the-key';
+const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+const CONTEXT = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
+const METHODS = ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'];
+
+const ports: Pick<GatewayPorts, 'access'> = {
+  access: { apiKeySha256: createHash('sha256').update(KEY).digest('hex') },
+};
+const app = createApp({
+  catalog: FIXTURE.catalog,
+  viewsOf: () => {
+    throw new Error('No view is read.');
+  },
+  portsOf: () => ports as GatewayPorts,
+});
+const { paths } = z
+  .object({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) })
+  .parse(
+    JSON.parse(
+      JSON.stringify(app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: '', version: '' } })),
+    ),
+  );
+
+/** A path, and the methods that the OpenAPI document has for it or for another path that matches it. */
+const documented = Object.keys(paths).map((template) => {
+  const path = template.replaceAll(/\{\w+\}/g, 'x1');
+  const methods = Object.entries(paths)
+    .filter(([other]) =>
+      new RegExp(`^${other.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path),
+    )
+    .flatMap(([, operations]) => Object.keys(operations).map((method) => method.toUpperCase()));
+  return { path, methods: METHODS.filter((method) => methods.includes(method)) };
+});
+const allowOf = (methods: readonly string[]) =>
+  [...methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])), 'OPTIONS'].join(', ');
+const send = (method: string, path: string, headers: Record<string, string> = AUTHORIZED) =>
+  app.request(path, { method, headers }, {}, CONTEXT);
+
+it('the document has enough paths to test', () => {
+  expect(documented.length).toBeGreaterThan(30);
+});
+
+describe.each(documented)('$path', ({ path, methods }) => {
+  it('answers OPTIONS with its methods, and needs a key for it below /v1/admin only', async () => {
+    const withoutKey = await send('OPTIONS', path, {});
+    expect(withoutKey.status).toBe(path.startsWith('/v1/admin/') ? 401 : 204);
+    const response = await send('OPTIONS', path);
+    expect(response.status).toBe(204);
+    expect(response.headers.get('allow')).toBe(allowOf(methods));
+  });
+
+  it('answers 405 with Allow to every other method', async () => {
+    const others = [...METHODS, 'PURGE'].filter((method) => !methods.includes(method));
+    for (const method of others) {
+      const response = await send(method, path);
+      expect({ method, status: response.status }).toEqual({ method, status: 405 });
+      expect(response.headers.get('allow')).toBe(allowOf(methods));
+      expect(await response.json()).toMatchObject({ code: 'method_not_allowed', status: 405 });
+    }
+  });
+});
+
+it('a path without any route is 404 with a key and 401 without one, for every method', async () => {
+  for (const method of [...METHODS, 'OPTIONS', 'PURGE']) {
+    expect((await send(method, '/v1/nothing-has-this-path/at/all')).status).toBe(404);
+    expect((await send(method, '/v1/nothing-has-this-path/at/all', {})).status).toBe(401);
+  }
+});

@@ -9,6 +9,7 @@ import { assertEncoded } from './address.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
 import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
+import { answerHeaders } from './middleware/headers.ts';
 import { registerModelSchemas } from './model-schemas.ts';
 import { problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
@@ -83,6 +84,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   app.onError(failed);
   uncached.onError(failed);
   app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
+  uncached.use('*', answerHeaders);
   const allowedOf = (c: Context<AppEnv>) => allowedAt(c.req.path, [app, uncached]);
   uncached.notFound((c) => noRouteResponse(c.req.method, allowedOf(c), requestIdOf(c)));
   // Before the middleware that requires the key, since a browser sends none when it asks for the methods of a path.

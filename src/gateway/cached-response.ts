@@ -115,7 +115,8 @@ function isSameHit(a: CachedAnswer['source'], b: CachedAnswer['source']): boolea
 export function missingResponse(response: Response, what: string, requestId: string): Response {
   const problem = problemResponse(new Failure('not_found', what), requestId);
   const headers = new Headers(response.headers);
-  headers.set('content-type', 'application/problem+json');
+  for (const name of ['content-type', 'x-request-id', 'x-content-type-options'])
+    headers.set(name, problem.headers.get(name) ?? '');
   headers.delete('etag');
   return new Response(problem.body, { status: problem.status, headers });
 }

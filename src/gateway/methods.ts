@@ -31,10 +31,13 @@ export function optionsResponse(allow: string): Response {
   return new Response(null, { status: 204, headers: { allow } });
 }
 
-/** The answer where no route has method and path: 405 with `Allow` if another method has one, else 404. */
+/**
+ * The answer where no route answered: 405 with `Allow` if the path has routes and none for this method, else 404. A
+ * route may leave a request unanswered, as the page at `/` does where HTML is not accepted.
+ */
 export function noRouteResponse(method: string, allow: string | undefined, requestId: string): Response {
-  if (allow === undefined)
-    return problemResponse(new Failure('not_found', 'No route has this path; see /openapi.json.'), requestId);
+  if (allow === undefined || allow.split(', ').includes(method))
+    return problemResponse(new Failure('not_found', 'No route answers this; see /openapi.json.'), requestId);
   const response = problemResponse(
     new Failure('method_not_allowed', `This path has no ${method}. It allows ${allow}.`),
     requestId,

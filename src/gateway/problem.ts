@@ -78,6 +78,7 @@ export function problemResponse(error: unknown, requestId: string): Response {
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
     'x-request-id': requestId,
+    'x-content-type-options': 'nosniff',
   });
   if (failure.retryAfterS !== undefined) headers.set('retry-after', String(failure.retryAfterS));
   if (failure.code === 'unauthorized') headers.set('www-authenticate', 'Bearer realm="millrace"');

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { CachedAnswer } from '../../../src/cache/read-through.ts';
-import { CachedResponses } from '../../../src/gateway/cached-response.ts';
+import { CachedResponses, missingResponse } from '../../../src/gateway/cached-response.ts';
 
 const source: fc.Arbitrary<CachedAnswer['source']> = fc.oneof(
   fc.record({
@@ -52,4 +52,19 @@ it('a response is the same whether another of its entity tag was sent before or 
     }),
     { numRuns: 500 },
   );
+});
+
+it('a cached 404 has the cache headers and the id of its request, and no entity tag', async () => {
+  const cached = new Response('null', {
+    headers: { etag: '"1"', 'cache-status': 'millrace; hit', 'content-type': 'application/json' },
+  });
+  const missing = missingResponse(cached, 'There is no product with these parameters.', 'request-1');
+  expect(missing.status).toBe(404);
+  expect(Object.fromEntries(missing.headers)).toEqual({
+    'cache-status': 'millrace; hit',
+    'content-type': 'application/problem+json',
+    'x-request-id': 'request-1',
+    'x-content-type-options': 'nosniff',
+  });
+  expect(await missing.json()).toMatchObject({ code: 'not_found', requestId: 'request-1' });
 });

@@ -53,6 +53,8 @@ describe.each(documented)('$path', ({ path, methods }) => {
     const response = await send('OPTIONS', path);
     expect(response.status).toBe(204);
     expect(response.headers.get('allow')).toBe(allowOf(methods));
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(response.headers.get('x-request-id')).toMatch(/./);
   });
 
   it('answers 405 with Allow to every other method', async () => {

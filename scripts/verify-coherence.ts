@@ -90,22 +90,28 @@ function askedFor(): Options | undefined {
   };
 }
 
+/** Starts the runtime over a database that is closed again where the runtime does not start. */
+async function start({ databaseUrl, sourceBoundMs, fault }: Options, stateDir: string) {
+  const origin = await startOrigin(databaseUrl);
+  try {
+    const { connectionString, unreliableEndpoint: endpoint } = origin;
+    const runtime = await startRuntime({ stateDir, connectionString, endpoint, sourceBoundMs, fault });
+    return { origin, runtime };
+  } catch (error) {
+    await origin.close();
+    throw error;
+  }
+}
+
 /** @returns the lines of the report, and whether everything was as it should be. */
 async function verify(
   options: Options,
   stateDir: string,
 ): Promise<{ lines: string[]; violations: number; missing: string[] }> {
-  const { seconds, reads, sourceBoundMs, historyPath, databaseUrl, fault } = options;
+  const { seconds, reads, sourceBoundMs, historyPath, fault } = options;
   const file = historyPath === undefined ? undefined : new HistoryFile(historyPath);
   const history = new History(file);
-  const origin = await startOrigin(databaseUrl);
-  const runtime = await startRuntime({
-    stateDir,
-    connectionString: origin.connectionString,
-    endpoint: origin.unreliableEndpoint,
-    sourceBoundMs,
-    fault,
-  });
+  const { origin, runtime } = await start(options, stateDir);
   file?.begin({
     database: origin.kind,
     isolates: runtime.isolates,

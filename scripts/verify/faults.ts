@@ -1,3 +1,5 @@
+import { transformSync } from 'esbuild';
+
 /**
  * Deliberate faults, put into the text of a bundle before it runs: a checker that finds none of them would find
  * nothing. Each replaces one rule of the coherence protocol; the worker's sources know nothing of it.
@@ -28,7 +30,7 @@ export const FAULTS = {
     edits: [
       [
         /const at = await invalidateTags\((env\d*), tags\);/,
-        'const at = await invalidateTags($1, []); this.#scope.keepAlive(new Promise((go) => setTimeout(go, 200)).then(() => invalidateTags($1, tags)));',
+        'const at = await invalidateTags($1, []); keepAlive(new Promise((go) => setTimeout(go, 200)).then(() => invalidateTags($1, tags)));',
       ],
     ],
   },
@@ -52,20 +54,22 @@ export function isFault(name: string): name is Fault {
   return Object.hasOwn(FAULTS, name);
 }
 
-/** @throws Error where the bundle no longer has the text that a fault replaces, or has it twice. */
+/**
+ * @throws Error where the bundle no longer has the text that a fault replaces, or has it twice, or where the text in its
+ *   place is no JavaScript there.
+ */
 export function withFault(bundle: string, fault: Fault): string {
-  let text = bundle;
-  for (const [pattern, replacement] of FAULTS[fault].edits) {
-    try {
-      text = replaceOnce(text, pattern, replacement);
-    } catch (cause) {
-      throw new Error(
-        `The fault "${fault}" cannot be planted, because the worker's code has changed. ${String(cause)} Correct its pattern in scripts/verify/faults.ts.`,
-        { cause },
-      );
-    }
+  try {
+    let text = bundle;
+    for (const [pattern, replacement] of FAULTS[fault].edits) text = replaceOnce(text, pattern, replacement);
+    transformSync(text, { logLevel: 'silent' });
+    return text;
+  } catch (cause) {
+    throw new Error(
+      `The fault "${fault}" cannot be planted, because the worker's code has changed. ${String(cause)} Correct its pattern in scripts/verify/faults.ts.`,
+      { cause },
+    );
   }
-  return text;
 }
 
 /** The same worker under a catalog whose views declare no `sourceBoundMs` of their own and default to this one. */

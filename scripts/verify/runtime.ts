@@ -95,7 +95,12 @@ export async function startRuntime(options: {
       restarts += 1;
     },
   });
-  await miniflare.ready;
+  try {
+    await miniflare.ready;
+  } catch (error) {
+    await miniflare.dispose().catch(() => undefined);
+    throw error;
+  }
   const evictor = await miniflare.unsafeGetDirectURL(EVICTOR);
   const urls = await Promise.all(ISOLATES.map((name) => miniflare.unsafeGetDirectURL(name)));
   let generation = 0;

@@ -14,6 +14,9 @@ it('can plant every fault in the bundle, and reports a fault that it cannot plan
     for (const name of Object.keys(FAULTS).filter(isFault)) expect(withFault(text, name)).not.toBe(text);
     const gone: Fault = 'age';
     expect(() => withFault('', gone)).toThrow('The fault "age" cannot be planted');
+    // The pattern is there, and what takes its place is no JavaScript.
+    const broken = 'function isValid(clock, entry, tags) { }}';
+    expect(() => withFault(broken, 'validity')).toThrow('The fault "validity" cannot be planted');
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -131,7 +131,6 @@ export class BoundIsolate implements ViewPorts {
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
   readonly #refreshing = new Map<string, number>();
   readonly #onMoved: () => void;
-  readonly #gateOf: (key: string) => ReturnType<typeof fillGate>;
   readonly #shards: Pick<ShardPort, 'read'>;
   readonly #pingOrigin = async () => await this.db.execute(sql`select 1`);
 
@@ -163,7 +162,6 @@ export class BoundIsolate implements ViewPorts {
     this.#viewNamed = new Map(catalog.views.map((view) => [view.name, view]));
     // An invalidation may have made entries stale, so the next answer starts to fill the keys that are expected next.
     this.#onMoved = () => warmer.moved();
-    this.#gateOf = (key) => fillGate(env, key);
     this.#shards = {
       read: (shard, entity, keys, now) => featureShard(env, shard).read(entity, [...keys], now),
     };
@@ -263,7 +261,7 @@ export class BoundIsolate implements ViewPorts {
       context: this.#context(scope),
       tiers: this.#tiers,
       time: systemTime,
-      gateOf: this.#gateOf,
+      gateOf: (key) => fillGate(this.env, key, scope.place()),
       digest: sha256Hex,
       pingOrigin: this.#pingOrigin,
       random: systemRandom,

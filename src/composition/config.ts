@@ -1,11 +1,11 @@
 import * as z from 'zod';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { sha256HexNow } from '../platform/digest.ts';
-import { REGIONS, type Region } from '../platform/regions.ts';
+import type { Region } from '../platform/regions.ts';
 import { parseVars } from '../platform/vars.ts';
 import type { DatabaseTarget } from '../storage/postgres/connect.ts';
 import type { Env } from './env.ts';
-import { regionOfDatabase } from './placement.ts';
+import { DatabaseRegion, regionFor } from './placement.ts';
 
 export interface Config {
   readonly database: DatabaseTarget;
@@ -42,9 +42,7 @@ const HASHES_OF_NO_KEY: ReadonlySet<string> = new Set(['', ' ', '\n', '\r\n'].ma
 const Vars = z.object({
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected a postgres:// URL'),
   DATABASE_ENDPOINT: z.url().optional(),
-  DATABASE_REGION: z
-    .enum(REGIONS, `expected the location hint nearest to the database: one of ${REGIONS.join(', ')}`)
-    .optional(),
+  DATABASE_REGION: DatabaseRegion,
   API_KEY_SHA256: z
     .string()
     .regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits')
@@ -93,8 +91,7 @@ export function databaseTarget(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOIN
 const databaseRegions = new WeakMap<object, { readonly region: Region | undefined }>();
 
 /**
- * The region of the database: `DATABASE_REGION`, else that of the host name, if it says. Undefined if neither does; the
- * platform then places an object near its first caller.
+ * The region of the database, as `regionFor` finds it.
  *
  * @throws Error if `DATABASE_REGION` is not a location hint.
  */
@@ -102,9 +99,7 @@ export function databaseRegion(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'
   const known = databaseRegions.get(env);
   if (known !== undefined) return known.region;
   const { DATABASE_REGION: configured } = parseVars(Vars.pick({ DATABASE_REGION: true }), env);
-  // Whether the URL is valid is for those to say that connect to it.
-  const url = URL.parse(env.DATABASE_URL);
-  const region = configured ?? (url === null ? undefined : regionOfDatabase(url.hostname));
+  const region = regionFor(configured, env.DATABASE_URL);
   databaseRegions.set(env, { region });
   return region;
 }

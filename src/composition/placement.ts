@@ -1,4 +1,5 @@
-import { type Region, type RequestPlace, regionOf } from '../platform/regions.ts';
+import * as z from 'zod';
+import { REGIONS, type Region, type RequestPlace, regionOf } from '../platform/regions.ts';
 
 /**
  * Where each class of Durable Objects is placed. An object stays for good where it was when it was first used, so every
@@ -48,6 +49,22 @@ export function readerRegion(place: RequestPlace, database: Region | undefined):
 /** The name of a fill gate: that of its region and of its cache key. */
 export function fillGateName(region: Region, key: string): string {
   return `${region}/${key}`;
+}
+
+/** The variable `DATABASE_REGION`. */
+export const DatabaseRegion = z
+  .enum(REGIONS, `expected the location hint nearest to the database: one of ${REGIONS.join(', ')}`)
+  .optional();
+
+/**
+ * The region of the database: the configured one, else that of the host name in its URL, if it says. Undefined if neither
+ * does; the platform then places an object near its first caller.
+ */
+export function regionFor(configured: Region | undefined, databaseUrl: string): Region | undefined {
+  if (configured !== undefined) return configured;
+  // Whether the URL is valid is for those to say that connect to it.
+  const url = URL.parse(databaseUrl);
+  return url === null ? undefined : regionOfDatabase(url.hostname);
 }
 
 /** Regions of cloud providers by their names' beginning, the longest first where one begins another. */

@@ -1,8 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import { createExecutionContext } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { describe, expect, it, vi } from 'vitest';
 import { databaseRegion } from '../../src/composition/config.ts';
 import type { Env } from '../../src/composition/env.ts';
 import * as objects from '../../src/composition/objects.ts';
 import { PLACEMENT, type PlacedClass } from '../../src/composition/placement.ts';
+import { createWorker } from '../../src/composition/worker.ts';
+import { catalog } from '../support/catalog/index.ts';
 
 const NEON = 'postgres://u:p@ep-cool-darkness-a1b2c3d4-pooler.eu-central-1.aws.neon.tech/db';
 const ELSEWHERE = 'postgres://u:p@db.example.com/db';
@@ -91,5 +95,22 @@ describe('the region of the database', () => {
     expect(() => databaseRegion({ DATABASE_URL: NEON, DATABASE_REGION: 'us-east-1' })).toThrow(
       /DATABASE_REGION: expected the location hint nearest to the database: one of wnam, enam, sam,/,
     );
+  });
+});
+
+describe('on workers.dev', () => {
+  const first = 'https://millrace.example.workers.dev/health/live';
+  it.each([
+    [first, 1],
+    ['https://api.example.com/health/live', 0],
+    ['https://workers.dev.example.com/health/live', 0],
+  ])('an isolate asked at %s warns %i times', async (url, times) => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    const worker = createWorker(catalog);
+    for (let request = 0; request < 3; request += 1)
+      expect((await worker.fetch(new Request(url), env, createExecutionContext())).status).toBe(200);
+    const notices = warn.mock.calls.filter(([line]) => String(line).includes('keeps nothing on workers.dev'));
+    expect(notices).toHaveLength(times);
+    warn.mockRestore();
   });
 });

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cacheKey } from '../../src/cache/cache-key.ts';
-import { regionOf } from '../../src/platform/regions.ts';
+import { fillGateName } from '../../src/composition/placement.ts';
+import { type Region, regionOf } from '../../src/platform/regions.ts';
 import type { History } from './history.ts';
 import { type Products, pick } from './products.ts';
 import { CONTINENTS } from './readers.ts';
@@ -34,12 +35,10 @@ export async function disturb(context: Disturbed, seconds: number): Promise<void
   };
   await Promise.all([
     repeat(signal, upTo(PAUSE_MS_MAX.root), () => evict('TagClock', 'root', 'the root clock')),
-    repeat(signal, upTo(PAUSE_MS_MAX.region), () =>
-      evict('TagClock', regionOf({ continent: pick(CONTINENTS) }), 'a regional clock'),
-    ),
+    repeat(signal, upTo(PAUSE_MS_MAX.region), () => evict('TagClock', pickRegion(), 'a regional clock')),
     repeat(signal, upTo(PAUSE_MS_MAX.gate), () =>
       // The hottest keys have gates with waiters.
-      evict('FillGate', cacheKey('product', { sku: pick(products.hot.slice(0, 4)) }, {}), 'a fill gate'),
+      evict('FillGate', fillGateName(pickRegion(), hottestKey(products)), 'a fill gate'),
     ),
     repeat(signal, upTo(PAUSE_MS_MAX.abort), async () => {
       if (await runtime.abortAll()) history.count('disturbance/aborted all objects at once');
@@ -53,6 +52,15 @@ export async function disturb(context: Disturbed, seconds: number): Promise<void
       },
     ),
   ]);
+}
+
+/** A region of the readers. */
+function pickRegion(): Region {
+  return regionOf({ continent: pick(CONTINENTS) });
+}
+
+function hottestKey(products: Products): string {
+  return cacheKey('product', { sku: pick(products.hot.slice(0, 4)) }, {});
 }
 
 async function repeat(signal: AbortSignal, pauseMs: () => number, act: () => Promise<void>): Promise<void> {

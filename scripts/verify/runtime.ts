@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
-import { bundle, COMMON, KEY, millrace, runtimePids } from '../../bench/support/runtime.ts';
+import { bundle, COMMON, emptyModules, KEY, millrace, runtimePids } from '../../bench/support/runtime.ts';
 import { FIXTURE } from '../../test/support/node/fixture.ts';
 import { ask } from './client.ts';
 import { type Fault, withFault, withSourceBound } from './faults.ts';
@@ -17,11 +17,6 @@ const HOME = ISOLATES[0];
 const ELSEWHERE = { scriptName: HOME };
 /** The header that sets a request's `cf` on the local platform. */
 const CF_HEADER = 'mf-cf-blob';
-/**
- * A module without anything in it stands for the 14 MB of the ONNX runtime, which no product's page needs: the
- * local platform takes seconds to hand them to each isolate at each start.
- */
-const EMPTY_WASM = Uint8Array.of(0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00);
 const RESTART_TIMEOUT_MS = 30_000;
 /**
  * Evicts from within the runtime. Miniflare's own `unsafeEvictDurableObject` does the same, but stops the thread
@@ -83,9 +78,7 @@ export async function startRuntime(options: {
   const entry = join(folder, 'index.js');
   const text = withSourceBound(readFileSync(entry, 'utf8'), options.sourceBoundMs);
   writeFileSync(entry, options.fault === undefined ? text : withFault(text, options.fault));
-
-  for (const name of readdirSync(folder).filter((file) => file.endsWith('.wasm')))
-    writeFileSync(join(folder, name), EMPTY_WASM);
+  emptyModules(folder);
 
   const logged = new Map<string, number>();
   let restarts = 0;

@@ -7,9 +7,9 @@ import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type RequestPlace, regionOf } from '../platform/regions.ts';
 import type { Env } from './env.ts';
-import { regionalClock, rootClock } from './objects.ts';
+import { type DatabasePlace, regionalClock, rootClock } from './objects.ts';
 
-type ClockEnv = Pick<Env, 'TAG_CLOCK'>;
+type ClockEnv = Pick<Env, 'TAG_CLOCK'> & DatabasePlace;
 
 /**
  * Invalidates every answer that depends on one of the tags. Returns once the root clock has it on disk.

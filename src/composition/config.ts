@@ -1,9 +1,11 @@
 import * as z from 'zod';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { sha256HexNow } from '../platform/digest.ts';
+import type { Region } from '../platform/regions.ts';
 import { parseVars } from '../platform/vars.ts';
 import type { DatabaseTarget } from '../storage/postgres/connect.ts';
 import type { Env } from './env.ts';
+import { DatabaseRegion, regionFor } from './placement.ts';
 
 export interface Config {
   readonly database: DatabaseTarget;
@@ -40,6 +42,7 @@ const HASHES_OF_NO_KEY: ReadonlySet<string> = new Set(['', ' ', '\n', '\r\n'].ma
 const Vars = z.object({
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected a postgres:// URL'),
   DATABASE_ENDPOINT: z.url().optional(),
+  DATABASE_REGION: DatabaseRegion,
   API_KEY_SHA256: z
     .string()
     .regex(/^[0-9a-fA-F]{64}$/, 'expected 64 hexadecimal digits')
@@ -82,6 +85,23 @@ export function readConfig(env: Env): Config {
 /** Reads only the database configuration, for objects that need nothing else. */
 export function databaseTarget(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT'>): DatabaseTarget {
   return targetOf(parseVars(Vars.pick({ DATABASE_URL: true, DATABASE_ENDPOINT: true }), env));
+}
+
+/** By the bindings of an isolate: they do not change, and each use of an object asks. */
+const databaseRegions = new WeakMap<object, { readonly region: Region | undefined }>();
+
+/**
+ * The region of the database, as `regionFor` finds it.
+ *
+ * @throws Error if `DATABASE_REGION` is not a location hint.
+ */
+export function databaseRegion(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>): Region | undefined {
+  const known = databaseRegions.get(env);
+  if (known !== undefined) return known.region;
+  const { DATABASE_REGION: configured } = parseVars(Vars.pick({ DATABASE_REGION: true }), env);
+  const region = regionFor(configured, env.DATABASE_URL);
+  databaseRegions.set(env, { region });
+  return region;
 }
 
 /** Reads only the pause between two sweeps of the outbox, in milliseconds; 0 for none. */

@@ -17,6 +17,8 @@ export interface Env {
   readonly DATABASE_URL: string;
   /** SQL-over-HTTP endpoint if it is not Neon's own: local development sets it. */
   readonly DATABASE_ENDPOINT?: string;
+  /** The location hint nearest to the database, where the host name of DATABASE_URL does not say it; see `placement.ts`. */
+  readonly DATABASE_REGION?: string;
   /** SHA-256 of the key, 64 hexadecimal digits (secret). */
   readonly API_KEY_SHA256: string;
   /**

@@ -10,7 +10,7 @@ import {
   type ReadThroughPorts,
   readThrough,
 } from '../cache/read-through.ts';
-import { ColoTier } from '../cache/tiers/colo.ts';
+import { ColoTier, keepsNothingOn } from '../cache/tiers/colo.ts';
 import { KvTier } from '../cache/tiers/kv.ts';
 import { MemoryTier } from '../cache/tiers/memory.ts';
 import type { Tier } from '../cache/tiers/tier.ts';
@@ -30,6 +30,7 @@ import { sleep, systemNow, systemTime } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { newId } from '../platform/ids.ts';
 import { ISOLATE_MEMORY_BYTES, MODEL_MEMORY_BYTES } from '../platform/limits.ts';
+import { log } from '../platform/logger.ts';
 import { systemRandom } from '../platform/random.ts';
 import type { RequestPlace } from '../platform/regions.ts';
 import { r2Artifacts } from '../storage/artifacts.ts';
@@ -71,21 +72,39 @@ export class Isolate {
   }
 
   /** The ports of views; one object for all requests. */
-  readonly viewsOf = ({ env }: { readonly env: object }): ViewPorts => this.of(env);
+  readonly viewsOf = (c: Asked & { readonly env: object }): ViewPorts => this.of(c.env, c);
 
   /**
    * The isolate with the bindings of a request. The first request of an isolate creates it.
    *
+   * @param asked the request, for a notice on its host; absent for a queue's batch and the cron. It is only read when it
+   *   creates the isolate, since a warm hit comes through here, too.
    * @throws Error with the names of missing bindings, and of missing or invalid variables.
    */
-  of(bindings: object): BoundIsolate {
+  of(bindings: object, asked?: Asked): BoundIsolate {
     const known = this.#bound.get(bindings);
     if (known !== undefined) return known;
     assertBindings(bindings);
+    if (asked !== undefined) noticeHost(asked.req.url);
     const made = new BoundIsolate(this, countingQueues(bindings));
     this.#bound.set(bindings, made);
     return made;
   }
+}
+
+/** The part of hono's context that names the host of a request. */
+interface Asked {
+  readonly req: { readonly url: string };
+}
+
+/** Warns of a host on which the data centre's cache keeps nothing. The platform itself reports no error there. */
+function noticeHost(url: string): void {
+  const { hostname } = new URL(url);
+  if (!keepsNothingOn(hostname)) return;
+  const message =
+    "The data centre's cache keeps nothing on workers.dev, so each isolate fills its memory from KV or the database. " +
+    'Deploy with a route or a custom domain: npm run deploy -- --domain api.example.com';
+  log('warn', message, { 'event.action': 'start', 'host.name': hostname });
 }
 
 /** The parts of one request that the cache needs. */
@@ -131,7 +150,6 @@ export class BoundIsolate implements ViewPorts {
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
   readonly #refreshing = new Map<string, number>();
   readonly #onMoved: () => void;
-  readonly #gateOf: (key: string) => ReturnType<typeof fillGate>;
   readonly #shards: Pick<ShardPort, 'read'>;
   readonly #pingOrigin = async () => await this.db.execute(sql`select 1`);
 
@@ -163,7 +181,6 @@ export class BoundIsolate implements ViewPorts {
     this.#viewNamed = new Map(catalog.views.map((view) => [view.name, view]));
     // An invalidation may have made entries stale, so the next answer starts to fill the keys that are expected next.
     this.#onMoved = () => warmer.moved();
-    this.#gateOf = (key) => fillGate(env, key);
     this.#shards = {
       read: (shard, entity, keys, now) => featureShard(env, shard).read(entity, [...keys], now),
     };
@@ -263,7 +280,7 @@ export class BoundIsolate implements ViewPorts {
       context: this.#context(scope),
       tiers: this.#tiers,
       time: systemTime,
-      gateOf: this.#gateOf,
+      gateOf: (key) => fillGate(this.env, key, scope.place()),
       digest: sha256Hex,
       pingOrigin: this.#pingOrigin,
       random: systemRandom,

@@ -20,7 +20,10 @@ import { databaseTarget } from './config.ts';
 import type { Env } from './env.ts';
 import { outboxRelay } from './objects.ts';
 
-export type SourceEnv = Pick<Env, 'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'OUTBOX_RELAY' | 'EVENTS'>;
+export type SourceEnv = Pick<
+  Env,
+  'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'DATABASE_REGION' | 'OUTBOX_RELAY' | 'EVENTS'
+>;
 
 const lineage = new LineageRecorder();
 

@@ -1,11 +1,13 @@
 import { ENTER_TIMEOUT_MS } from '../cache/single-flight.ts';
 import { peerStub } from '../platform/peer.ts';
-import type { Region } from '../platform/regions.ts';
+import type { Region, RequestPlace } from '../platform/regions.ts';
+import { databaseRegion } from './config.ts';
 import type { Env } from './env.ts';
+import { type BesideDatabase, fillGateName, readerRegion } from './placement.ts';
 
 /**
- * Typed stubs of the Durable Objects, each with its deadlines in milliseconds. Names of objects occur only in this
- * file. A deadline is far beyond an ordinary answer; the caller decides what a request does without one.
+ * Typed stubs of the Durable Objects, each with its place (`placement.ts`) and its deadlines in milliseconds. Names of
+ * objects occur only in this file. A deadline is far beyond an ordinary answer; the caller decides what a request does without one.
  */
 
 /** A read waits for these, so they leave time for another way to answer within a second. */
@@ -19,40 +21,64 @@ const SWEEP_LIVE_MS = 10_000;
 /** Work over many rows of an object, in a consumer or a command. */
 const LONG_MS = 30_000;
 
-export function rootClock(env: Pick<Env, 'TAG_CLOCK'>) {
-  return peerStub('root-clock', env.TAG_CLOCK.getByName('root'), { default: WRITE_MS, sync: READ_MS });
+/** The variables that say where the database is. */
+export type DatabasePlace = Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>;
+
+/** The only function that asks a namespace for an object, so that no object is placed by accident. */
+function placed<T extends Rpc.DurableObjectBranded>(
+  namespace: DurableObjectNamespace<T>,
+  name: string,
+  region: Region | undefined,
+) {
+  return namespace.getByName(name, region === undefined ? {} : { locationHint: region });
+}
+
+/** A stub of an object beside the database. */
+function besideDatabase<T extends Rpc.DurableObjectBranded>(
+  peer: BesideDatabase,
+  env: DatabasePlace,
+  [namespace, name]: readonly [DurableObjectNamespace<T>, string],
+  deadlinesMs: Parameters<typeof peerStub>[2],
+) {
+  return peerStub(peer, placed(namespace, name, databaseRegion(env)), deadlinesMs);
+}
+
+export function rootClock(env: Pick<Env, 'TAG_CLOCK'> & DatabasePlace) {
+  return besideDatabase('root-clock', env, [env.TAG_CLOCK, 'root'], { default: WRITE_MS, sync: READ_MS });
 }
 
 /** The clock of a region, placed there on its first use. */
 export function regionalClock(env: Pick<Env, 'TAG_CLOCK'>, region: Region) {
-  const stub = env.TAG_CLOCK.getByName(region, { locationHint: region });
-  return peerStub('regional-clock', stub, { default: WRITE_MS, sync: READ_MS });
+  return peerStub('regional-clock', placed(env.TAG_CLOCK, region, region), {
+    default: WRITE_MS,
+    sync: READ_MS,
+  });
 }
 
 /** A shard by its name, `<entity>/<n>`. */
-export function featureShard(env: Pick<Env, 'FEATURE_SHARD'>, shard: string) {
-  return peerStub('feature-shard', env.FEATURE_SHARD.getByName(shard), {
+export function featureShard(env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace, shard: string) {
+  return besideDatabase('feature-shard', env, [env.FEATURE_SHARD, shard], {
     default: LONG_MS,
     read: READ_MS,
     foldedEvents: REPORT_MS,
   });
 }
 
-export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'>) {
+export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'> & DatabasePlace) {
   const deadlines = { default: LONG_MS, arm: WRITE_MS, sweepLive: SWEEP_LIVE_MS };
-  return peerStub('outbox-relay', env.OUTBOX_RELAY.getByName('main'), deadlines);
+  return besideDatabase('outbox-relay', env, [env.OUTBOX_RELAY, 'main'], deadlines);
 }
 
 /** The object that adds up the counters of all isolates. */
-export function cacheStats(env: Pick<Env, 'CACHE_STATS'>) {
+export function cacheStats(env: Pick<Env, 'CACHE_STATS'> & DatabasePlace) {
   const deadlines = { default: WRITE_MS, report: REPORT_MS };
-  return peerStub('cache-stats', env.CACHE_STATS.getByName('main'), deadlines);
+  return besideDatabase('cache-stats', env, [env.CACHE_STATS, 'main'], deadlines);
 }
 
 /** The object that counts the quality of all events. */
-export function qualityWindow(env: Pick<Env, 'QUALITY_WINDOW'>) {
+export function qualityWindow(env: Pick<Env, 'QUALITY_WINDOW'> & DatabasePlace) {
   const deadlines = { default: WRITE_MS, counts: REPORT_MS };
-  return peerStub('quality-window', env.QUALITY_WINDOW.getByName('main'), deadlines);
+  return besideDatabase('quality-window', env, [env.QUALITY_WINDOW, 'main'], deadlines);
 }
 
 /**
@@ -60,24 +86,32 @@ export function qualityWindow(env: Pick<Env, 'QUALITY_WINDOW'>) {
  *
  * @param waitMs how long `next` waits for a change.
  */
-export function changeFeed(env: Pick<Env, 'CHANGE_FEED'>, waitMs = 0) {
+export function changeFeed(env: Pick<Env, 'CHANGE_FEED'> & DatabasePlace, waitMs = 0) {
   const deadlines = { default: WRITE_MS, next: waitMs + READ_MS, status: REPORT_MS, append: LONG_MS };
-  return peerStub('change-feed', env.CHANGE_FEED.getByName('main'), deadlines);
+  return besideDatabase('change-feed', env, [env.CHANGE_FEED, 'main'], deadlines);
 }
 
 /** One of the objects that remember queued events. */
-export function queuedEvents(env: Pick<Env, 'QUEUED_EVENTS'>, shard: number) {
-  return peerStub('queued-events', env.QUEUED_EVENTS.getByName(String(shard)), { default: READ_MS });
+export function queuedEvents(env: Pick<Env, 'QUEUED_EVENTS'> & DatabasePlace, shard: number) {
+  return besideDatabase('queued-events', env, [env.QUEUED_EVENTS, String(shard)], { default: READ_MS });
 }
 
 /** The reader of one partition of a topic. */
-export function kafkaSource(env: Pick<Env, 'KAFKA_SOURCE'>, topic: string, partition: number) {
-  const stub = env.KAFKA_SOURCE.getByName(`${topic}/${partition}`);
-  return peerStub('kafka-source', stub, { default: WRITE_MS, status: REPORT_MS });
+export function kafkaSource(
+  env: Pick<Env, 'KAFKA_SOURCE'> & DatabasePlace,
+  topic: string,
+  partition: number,
+) {
+  const name = `${topic}/${partition}`;
+  return besideDatabase('kafka-source', env, [env.KAFKA_SOURCE, name], {
+    default: WRITE_MS,
+    status: REPORT_MS,
+  });
 }
 
-/** The fill gate of one cache key, named after the key. `enter` waits for the fill of another request. */
-export function fillGate(env: Pick<Env, 'FILL_GATE'>, key: string) {
+/** The fill gate of one cache key in the region of a request. `enter` waits for the fill of another request. */
+export function fillGate(env: Pick<Env, 'FILL_GATE'> & DatabasePlace, key: string, place: RequestPlace) {
+  const region = readerRegion(place, databaseRegion(env));
   const deadlines = { default: WRITE_MS, enter: ENTER_TIMEOUT_MS, ping: READ_MS };
-  return peerStub('fill-gate', env.FILL_GATE.getByName(key), deadlines);
+  return peerStub('fill-gate', placed(env.FILL_GATE, fillGateName(region, key), region), deadlines);
 }

@@ -14,7 +14,7 @@ import { changesQueue } from './queueing.ts';
 
 export type RelayEnv = Pick<
   Env,
-  'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'TAG_CLOCK' | 'CHANGES' | 'CHANGES_BULK'
+  'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'DATABASE_REGION' | 'TAG_CLOCK' | 'CHANGES' | 'CHANGES_BULK'
 >;
 
 /** The ports of the relay: the database, the root clock and the `changes` queue. */

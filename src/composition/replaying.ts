@@ -12,11 +12,11 @@ import { readPruned } from '../storage/postgres/retention.ts';
 import { invalidateTags } from './clock.ts';
 import type { Env } from './env.ts';
 import type { BoundIsolate } from './isolate.ts';
-import { featureShard } from './objects.ts';
+import { type DatabasePlace, featureShard } from './objects.ts';
 import { changesQueue } from './queueing.ts';
 
 /** The feature shards, as ports of a rebuild. */
-export function rebuildShards(env: Pick<Env, 'FEATURE_SHARD'>): RebuildPort {
+export function rebuildShards(env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace): RebuildPort {
   return {
     begin: (shard, entity, run) => featureShard(env, shard).beginRebuild(entity, run),
     build: (shard, entity, run, events) => featureShard(env, shard).build(shard, entity, run, [...events]),

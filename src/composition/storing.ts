@@ -15,7 +15,7 @@ import { readBatch, readPending, settlePending } from '../storage/postgres/quali
 import { keepRefused } from '../storage/postgres/quarantine.ts';
 import type { Env } from './env.ts';
 import type { BoundIsolate } from './isolate.ts';
-import { outboxRelay, qualityWindow } from './objects.ts';
+import { type DatabasePlace, outboxRelay, qualityWindow } from './objects.ts';
 
 /** How often an isolate that stores events scores pending transactions, in addition to the cron, in milliseconds. */
 const SCORE_PENDING_EVERY_MS = 60_000;
@@ -77,13 +77,13 @@ export function scorePendingIn(bound: BoundIsolate, keepAlive: (work: Promise<un
 }
 
 /** Ensures that the relay sweeps soon. Call it before a commit, so that a crash after the commit loses no change. */
-export async function armRelay(env: Pick<Env, 'OUTBOX_RELAY'>): Promise<void> {
+export async function armRelay(env: Pick<Env, 'OUTBOX_RELAY'> & DatabasePlace): Promise<void> {
   const detail = 'The relay does not answer. Nothing was written; try again.';
   await calling(() => outboxRelay(env).arm(), 'relay_unavailable', detail, 1);
 }
 
 /** Relays every change of a lane that was committed before the call; those of the bulk lane after all live ones. */
-export async function sweepLane(env: Pick<Env, 'OUTBOX_RELAY'>, lane: Lane): Promise<void> {
+export async function sweepLane(env: Pick<Env, 'OUTBOX_RELAY'> & DatabasePlace, lane: Lane): Promise<void> {
   if (lane === 'live') await outboxRelay(env).sweepLive();
   else await outboxRelay(env).sweep();
 }

@@ -12,7 +12,7 @@ export function appOf(isolate: Isolate) {
   return createApp({
     catalog: isolate.catalog,
     viewsOf: isolate.viewsOf,
-    portsOf: (c) => new RequestPorts(isolate.of(c.env), new RequestScope(c.req.raw, c.executionCtx)),
+    portsOf: (c) => new RequestPorts(isolate.of(c.env, c), new RequestScope(c.req.raw, c.executionCtx)),
   });
 }
 

@@ -15,6 +15,11 @@ export interface ColoCache {
 /** No host can have this name (RFC 6761 §6.4), so these URLs collide with no other. */
 export const COLO_ORIGIN = 'https://cache.millrace.invalid';
 
+/** Whether the platform's cache keeps nothing for a worker on this host. */
+export function keepsNothingOn(hostname: string): boolean {
+  return hostname.endsWith('.workers.dev');
+}
+
 /** How long a read waits for the cache, which is in the same data centre, in milliseconds. */
 const READ_MS = 200;
 /** Nothing waits for a write, in milliseconds. */

@@ -49,6 +49,7 @@ const WITH_HELP = [
   'cli',
   'db:generate',
   'db:capture',
+  'deploy',
 ];
 
 /** Other commands of blocks, by their beginning. */

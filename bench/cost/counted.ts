@@ -1,0 +1,19 @@
+/**
+ * What reads, events and reports cost the platform, as counted by its own counters. The tests that are named beside
+ * each figure compare it with what they count, so a figure here cannot differ from the code. `npm run cost` multiplies
+ * them with prices.
+ */
+
+/** Calls of bindings that one read makes, by binding and method. `test/workers/read-operations.test.ts` */
+export const READ_OPERATIONS = {
+  /** An answer from the isolate's memory. It writes no line to the log either. */
+  warm: {},
+  /** A miss of a view in the default tiers, which reads the origin. */
+  fill: { 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
+  /** The same of a view without `singleFlight`. */
+  fillAlone: {},
+  /** A miss of a view whose policy names `kv`. */
+  fillWithKv: { 'CACHE.get': 1, 'CACHE.put': 1, 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
+  /** "Not found" of such a view: KV is asked, and not written. */
+  notFoundWithKv: { 'CACHE.get': 1, 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
+} as const;

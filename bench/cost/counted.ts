@@ -17,3 +17,9 @@ export const READ_OPERATIONS = {
   /** "Not found" of such a view: KV is asked, and not written. */
   notFoundWithKv: { 'CACHE.get': 1, 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
 } as const;
+
+/** Rows that an object's SQL reads and writes: `[read, written]`. `test/workers/object-costs.test.ts` */
+export const COUNTED_ROWS = {
+  /** `CacheStats`, at most every `SAVE_EVERY_MS`, whatever the number of isolates and series. */
+  statisticsSave: [1, 3],
+} as const;

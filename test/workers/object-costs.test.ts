@@ -1,6 +1,8 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
+import { COUNTED_ROWS } from '../../bench/cost/counted.ts';
+import { CounterStore } from '../../durable-objects/cache-stats/store.ts';
 import { FeedStore } from '../../durable-objects/change-feed/store.ts';
 import { QualityStore } from '../../durable-objects/quality-window/store.ts';
 import { KEPT_MS, QueuedStore } from '../../durable-objects/queued-events/store.ts';
@@ -33,6 +35,43 @@ const scores = (types: number, minute: number): ScoreBatch => ({
 });
 
 // The table in docs/operations.md has these figures: change both together.
+
+it('reads and writes these rows in CacheStats, whatever the number of isolates and series', async () => {
+  await runInDurableObject(env.CACHE_STATS.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    let store = new CounterStore(storage);
+    const counters = Array.from({ length: 100 }, (_, series) => ({
+      ...{ name: 'a_total', labels: { series: String(series) }, value: 1 },
+    }));
+    const report = (n: number, minute: number) => {
+      for (let isolate = 0; isolate < 300; isolate += 1)
+        store.add({ isolate: String(isolate), n, counters }, minute);
+    };
+    step('first reports of 300 isolates, with 100 new series', () => report(1, 1));
+    step('their save', () => store.save());
+    step('reports of 300 isolates', () => report(2, 1));
+    step('save', () => store.save());
+    step('save of nothing', () => store.save());
+    for (let minute = 2; minute <= 61; minute += 1) {
+      report(minute + 1, minute);
+      store.save();
+    }
+    report(100, 62);
+    step('save of a new minute', () => store.save());
+    step('reading all counts', () => [store.totals(), store.within(60, 61), store.isolates(61)]);
+    store = step('start', () => new CounterStore(storage));
+    expect(figures).toEqual({
+      'first reports of 300 isolates, with 100 new series': [0, 0],
+      'their save': [102, 103],
+      'reports of 300 isolates': [0, 0],
+      save: COUNTED_ROWS.statisticsSave,
+      'save of nothing': [0, 0],
+      'save of a new minute': [3, 4],
+      'reading all counts': [0, 0],
+      start: [166, 0],
+    });
+  });
+});
 
 it('reads and writes these rows in QualityWindow', async () => {
   await runInDurableObject(env.QUALITY_WINDOW.getByName('cost'), (_, state) => {

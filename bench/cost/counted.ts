@@ -22,4 +22,20 @@ export const READ_OPERATIONS = {
 export const COUNTED_ROWS = {
   /** `CacheStats`, at most every `SAVE_EVERY_MS`, whatever the number of isolates and series. */
   statisticsSave: [1, 3],
+  /** `QueuedEvents`, for a request with events. */
+  queuedRequest: [2, 1],
+  /** `QualityWindow`, for a storing transaction with one type of event. */
+  qualityOfTransaction: [5, 6],
+  /** `TagClock` of the root, for an invalidation. */
+  invalidation: [1, 1],
+  /** `ChangeFeed`, for a batch of changes. */
+  feedAppend: [1, 1],
+} as const;
+
+/** Rows of a fold into a `FeatureShard`. `test/workers/feature-shard-rows.test.ts` */
+export const FOLD_ROWS = {
+  /** For each feature that an event counts in. The rows read are an upper bound. */
+  ofCell: { read: 3, written: 1 },
+  /** For each call: the numbers of its events, and the totals. */
+  ofCall: { read: 3, written: 2 },
 } as const;

@@ -2,7 +2,8 @@ import { DurableObject } from 'cloudflare:workers';
 import { systemNow } from '../../src/platform/clock.ts';
 import { CounterBatch, type CounterReport } from '../../src/platform/counters.ts';
 import { log } from '../../src/platform/logger.ts';
-import { CounterStore, SAVE_EVERY_MS } from './store.ts';
+import { CounterStore } from './store.ts';
+import { SAVE_EVERY_MS } from './tally.ts';
 
 const MINUTE_MS = 60_000;
 

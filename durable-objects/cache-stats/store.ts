@@ -4,13 +4,6 @@ import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { CounterTally, type Counts, MINUTES_KEPT } from './tally.ts';
 
-/**
- * How often the counts are saved, in milliseconds. A save writes three rows whatever the number of isolates and series,
- * so an object under load writes less than a million rows a month. What was counted since the last save is lost when the
- * object is evicted, for example by a deployment.
- */
-export const SAVE_EVERY_MS = 10_000;
-
 const Series = z.tuple([CounterSample.shape.name, CounterSample.shape.labels]);
 const SavedCounts = z.array(z.tuple([z.int(), z.int()]));
 const SavedIsolates = z.array(z.tuple([z.string(), z.int(), z.int(), z.int()]));

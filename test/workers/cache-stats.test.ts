@@ -2,8 +2,8 @@ import { createExecutionContext, evictDurableObject, runInDurableObject } from '
 import { env } from 'cloudflare:workers';
 import { expect, it, vi } from 'vitest';
 import { MIGRATIONS } from '../../durable-objects/cache-stats/migrations.ts';
-import { CounterStore, SAVE_EVERY_MS } from '../../durable-objects/cache-stats/store.ts';
-import { SERIES_MAX } from '../../durable-objects/cache-stats/tally.ts';
+import { CounterStore } from '../../durable-objects/cache-stats/store.ts';
+import { SAVE_EVERY_MS, SERIES_MAX } from '../../durable-objects/cache-stats/tally.ts';
 import { migrate } from '../../durable-objects/sqlite-migrations.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { appOf } from '../../src/composition/worker.ts';

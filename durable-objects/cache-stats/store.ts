@@ -1,137 +1,118 @@
 import * as z from 'zod';
-import {
-  type CounterBatch,
-  CounterSample,
-  DROPPED,
-  type IsolateReport,
-} from '../../src/platform/counters.ts';
+import { type CounterBatch, CounterSample, type IsolateReport } from '../../src/platform/counters.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { MIGRATIONS } from './migrations.ts';
-
-/** Minutes that are kept separately: the longest window and the current minute. */
-const MINUTES_KEPT = 61;
-/** An isolate that has been silent for this long is forgotten, in minutes. */
-const ISOLATE_KEPT_MINUTES = 120;
-/** The most isolates that are remembered, most recent first: five times as many as one object can serve. */
-const ISOLATES_MAX = 10_000;
-/** An isolate that has been silent for longer than this does not count as active, in minutes. */
-const ISOLATE_ACTIVE_MINUTES = 5;
-/** The most series. Views times outcomes are a few hundred. Counts of further series are added to `DROPPED` only. */
-export const SERIES_MAX = 2_000;
+import { CounterTally, type Counts, MINUTES_KEPT } from './tally.ts';
 
 const Series = z.tuple([CounterSample.shape.name, CounterSample.shape.labels]);
+const SavedCounts = z.array(z.tuple([z.int(), z.int()]));
+const SavedIsolates = z.array(z.tuple([z.string(), z.int(), z.int(), z.int()]));
 
-/** Counters in the object's own SQLite: totals that only grow, and the counts of each of the last minutes. */
+/**
+ * The counters, in memory and in the object's own SQLite. There, each minute is one row, and so are all totals and all
+ * isolates: the platform charges for rows written, so a row for each series and call cost more than the reads that it
+ * counted.
+ */
 export class CounterStore {
   readonly #storage: DurableObjectStorage;
-  /** The minute of the last removal of old rows. Once a minute is enough: it reads every isolate's row. */
+  readonly #tally = new CounterTally();
+  /** The text of each series; its number is its position and one. */
+  readonly #texts: string[] = [];
+  /** The number of series that are saved. */
+  #savedSeries: number;
+  /** The minutes whose counts have changed since they were saved. */
+  readonly #unsaved = new Set<number>();
   #prunedMinute = Number.NEGATIVE_INFINITY;
-  /** The number of series, kept in memory because counting them for each batch would read them all. */
-  #seriesCount: number;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     migrate(storage, MIGRATIONS);
-    this.#seriesCount = Number(storage.sql.exec('select count(*) as series from totals').one()['series']);
+    this.#load();
+    this.#savedSeries = this.#tally.series.size;
   }
 
   /** Adds a batch, unless it was added before. */
-  add({ isolate, n, counters, memoryBytes = 0 }: CounterBatch, minute: number): void {
+  add(batch: CounterBatch, minute: number): void {
+    if (this.#tally.add(batch, minute)) this.#unsaved.add(minute);
+  }
+
+  get isSaved(): boolean {
+    return this.#unsaved.size === 0;
+  }
+
+  /** Writes what has changed since the last save, in one transaction. */
+  save(): void {
+    if (this.isSaved) return;
     const { sql } = this.#storage;
-    this.#seriesCount = this.#storage.transactionSync(() => {
-      const [known] = sql.exec<{ n: number }>('select n from isolates where id = ?', isolate).toArray();
-      if (known !== undefined && known.n >= n) return this.#seriesCount;
-      sql.exec(
-        'insert or replace into isolates (id, n, minute, memory_bytes) values (?, ?, ?, ?)',
-        isolate,
-        n,
-        minute,
-        memoryBytes,
-      );
-      return this.#addCounters(counters, minute);
+    const newest = Math.max(...this.#unsaved);
+    this.#storage.transactionSync(() => {
+      for (const [text, number] of [...this.#tally.series].slice(this.#savedSeries))
+        sql.exec('insert into series (number, text) values (?, ?)', number, text);
+      for (const minute of this.#unsaved)
+        sql.exec(
+          'insert or replace into counted_minutes (minute, counts) values (?, ?)',
+          minute,
+          JSON.stringify([...(this.#tally.minutes.get(minute) ?? [])]),
+        );
+      this.#put('totals', [...this.#tally.totals]);
+      const isolates = [...this.#tally.isolates].map(([id, known]) => [
+        ...[id, known.n, known.minute, known.memoryBytes],
+      ]);
+      this.#put('isolates', isolates);
+      if (newest > this.#prunedMinute)
+        sql.exec('delete from counted_minutes where minute <= ?', newest - MINUTES_KEPT);
     });
-    if (minute > this.#prunedMinute) this.#prune(minute);
+    this.#prunedMinute = newest;
+    this.#savedSeries = this.#tally.series.size;
+    this.#unsaved.clear();
   }
 
   totals(): CounterSample[] {
-    return this.#read('select series, value from totals');
+    return this.#samples(this.#tally.totals);
   }
 
   /** The counts of the last `minutes` whole minutes and of the current one. */
   within(minutes: number, minute: number): CounterSample[] {
-    return this.#read(
-      'select series, sum(value) as value from minutes where minute >= ? group by series',
-      minute - minutes,
-    );
+    return this.#samples(this.#tally.within(minutes, minute));
   }
 
   isolates(minute: number): IsolateReport {
-    const row = this.#storage.sql
-      .exec<{ active: number; bytes: number }>(
-        'select count(*) as active, coalesce(sum(memory_bytes), 0) as bytes from isolates where minute >= ?',
-        minute - ISOLATE_ACTIVE_MINUTES,
-      )
-      .one();
-    return { active: row.active, memoryBytes: row.bytes };
+    return this.#tally.activeIsolates(minute);
   }
 
-  /** @returns the number of series after the call. */
-  #addCounters(counters: readonly CounterSample[], minute: number): number {
-    let series = this.#seriesCount;
-    let dropped = 0;
-    for (const sample of counters) {
-      const text = JSON.stringify([sample.name, sorted(sample.labels)]);
-      const known = this.#storage.sql.exec('select 1 from totals where series = ?', text).toArray();
-      if (known.length === 0 && series >= SERIES_MAX) {
-        dropped += sample.value;
-        continue;
-      }
-      if (known.length === 0) series += 1;
-      this.#raise(text, sample.value, minute);
-    }
-    // `DROPPED` is outside the limit, so that dropped counts always have a series.
-    if (dropped > 0) this.#raise(JSON.stringify([DROPPED, {}]), dropped, minute);
-    return series;
-  }
-
-  #raise(series: string, value: number, minute: number): void {
+  #load(): void {
     const { sql } = this.#storage;
-    sql.exec(
-      'insert into totals (series, value) values (?, ?) on conflict (series) do update set value = value + excluded.value',
-      series,
-      value,
-    );
-    sql.exec(
-      'insert into minutes (minute, series, value) values (?, ?, ?) on conflict (minute, series) do update set value = value + excluded.value',
-      minute,
-      series,
-      value,
-    );
+    for (const { number, text } of sql.exec<{ number: number; text: string }>(
+      'select number, text from series order by number',
+    ))
+      this.#tally.series.set(text, number);
+    for (const [series, value] of SavedCounts.parse(this.#get('totals')))
+      this.#tally.totals.set(series, value);
+    for (const { minute, counts } of sql.exec<{ minute: number; counts: string }>(
+      'select minute, counts from counted_minutes',
+    ))
+      this.#tally.minutes.set(minute, new Map(SavedCounts.parse(JSON.parse(counts))));
+    for (const [id, n, minute, memoryBytes] of SavedIsolates.parse(this.#get('isolates')))
+      this.#tally.isolates.set(id, { n, minute, memoryBytes });
   }
 
-  #prune(minute: number): void {
+  #get(name: 'totals' | 'isolates'): unknown {
+    const [row] = this.#storage.sql
+      .exec<{ value: string }>('select value from saved where name = ?', name)
+      .toArray();
+    return row === undefined ? [] : JSON.parse(row.value);
+  }
+
+  #put(name: 'totals' | 'isolates', value: unknown): void {
     const { sql } = this.#storage;
-    this.#storage.transactionSync(() => {
-      sql.exec('delete from minutes where minute <= ?', minute - MINUTES_KEPT);
-      sql.exec('delete from isolates where minute <= ?', minute - ISOLATE_KEPT_MINUTES);
-      sql.exec(
-        'delete from isolates where id in (select id from isolates order by minute desc limit -1 offset ?)',
-        ISOLATES_MAX,
-      );
-    });
-    this.#prunedMinute = minute;
+    sql.exec('insert or replace into saved (name, value) values (?, ?)', name, JSON.stringify(value));
   }
 
-  #read(query: string, ...bindings: number[]): CounterSample[] {
-    const rows = this.#storage.sql.exec<{ series: string; value: number }>(query, ...bindings);
-    return [...rows].map(({ series, value }) => {
-      const [name, labels] = Series.parse(JSON.parse(series));
+  #samples(counts: Counts): CounterSample[] {
+    for (const text of [...this.#tally.series.keys()].slice(this.#texts.length)) this.#texts.push(text);
+    return [...counts].map(([number, value]) => {
+      const [name, labels] = Series.parse(JSON.parse(this.#texts[number - 1] ?? ''));
       return { name, labels, value };
     });
   }
-}
-
-/** Sorts the labels, so that a series has one text whatever the order of its labels. */
-function sorted(labels: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

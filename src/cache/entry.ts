@@ -33,6 +33,11 @@ export const Entry = z.object({
 });
 export type Entry = z.output<typeof Entry>;
 
+/** Whether the answer is "not found". */
+export function isNegative({ body }: Pick<Entry, 'body'>): boolean {
+  return body === 'null';
+}
+
 /** An answer's value as the JSON text that is stored and sent, with the strong entity tag of that text (RFC 9110 §8.8.3). */
 export async function bodyAndEtag(
   value: unknown,

@@ -1,6 +1,6 @@
 import type { FreshnessPolicy } from '../define/cache-policy.ts';
 import { hashedFraction } from '../platform/random.ts';
-import type { Entry } from './entry.ts';
+import { type Entry, isNegative } from './entry.ts';
 
 /**
  * Upper limit of the mean lead of an early refresh, as a share of the time to live. Without it, an answer whose fill
@@ -51,8 +51,7 @@ export interface Decision {
  * isolate computes the same expiry for an entry, and entries that were filled together do not expire together.
  */
 export function timeToLiveMs(policy: FreshnessPolicy, key: string, entry: Filled): number {
-  const negative = entry.body === 'null';
-  const ttlS = negative ? Math.min(policy.negativeTtlS, policy.ttlS) : policy.ttlS;
+  const ttlS = isNegative(entry) ? Math.min(policy.negativeTtlS, policy.ttlS) : policy.ttlS;
   return ttlS * 1_000 * (1 - policy.jitter * fractionOf(key, entry));
 }
 

@@ -35,6 +35,7 @@ import { systemRandom } from '../platform/random.ts';
 import type { RequestPlace } from '../platform/regions.ts';
 import { r2Artifacts } from '../storage/artifacts.ts';
 import { connect } from '../storage/postgres/connect.ts';
+import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
 import { countingQueues } from './backlog.ts';
 import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
@@ -146,6 +147,8 @@ export class BoundIsolate implements ViewPorts {
   readonly db: ReturnType<typeof connect>;
   readonly registry: RegistryPorts;
   readonly observation: Observation;
+  /** Where this isolate adds up what it reports for lineage. */
+  readonly lineageShard = tallyShard(systemRandom);
   readonly #tiers: readonly Tier[];
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
   readonly #refreshing = new Map<string, number>();

@@ -9,11 +9,13 @@ import { systemNow } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
+import { systemRandom } from '../platform/random.ts';
 import { KafkaPartition } from '../storage/kafka.ts';
 import { isOutage } from '../storage/outage.ts';
 import { classifyFault, connect, isTimeout } from '../storage/postgres/connect.ts';
 import { storeEvents } from '../storage/postgres/event-store.ts';
-import { recordLineage } from '../storage/postgres/lineage-runs.ts';
+import { type PredictionRecord, type RunTally, recordLineage } from '../storage/postgres/lineage-runs.ts';
+import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { keepRefused } from '../storage/postgres/quarantine.ts';
 import { sendChunked } from '../storage/queue.ts';
 import { databaseTarget } from './config.ts';
@@ -55,12 +57,13 @@ function sourcePorts(
     isTimeout,
     fingerprint: sha256Hex,
   };
+  const shard = tallyShard(systemRandom);
   const recorder = {
     now: systemNow,
     keepAlive,
     pause: async () => undefined,
-    write: (...written: Parameters<typeof recordLineage> extends [unknown, ...infer Rest] ? Rest : never) =>
-      recordLineage(db, ...written),
+    write: (runs: readonly RunTally[], predictions: readonly PredictionRecord[]) =>
+      recordLineage(db, runs, predictions, shard),
     lost: (what: string, reason: string, by: number) =>
       log('warn', 'Lineage was lost.', { 'event.action': 'lineage', what, 'event.reason': reason, by }),
   };

@@ -11,7 +11,7 @@ import type { BoundIsolate } from './isolate.ts';
  * @param pauseMs how long facts are buffered before they are written, in milliseconds.
  */
 export function noteLineage(
-  { isolate, db, observation }: BoundIsolate,
+  { isolate, db, observation, lineageShard }: BoundIsolate,
   keepAlive: (work: Promise<unknown>) => void,
   facts: LineageFacts,
   pauseMs: number,
@@ -20,7 +20,7 @@ export function noteLineage(
     now: systemNow,
     keepAlive,
     pause: () => sleep(pauseMs),
-    write: (runs, predictions) => recordLineage(db, runs, predictions),
+    write: (runs, predictions) => recordLineage(db, runs, predictions, lineageShard),
     lost: observation.lineageLost,
   });
 }

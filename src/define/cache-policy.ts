@@ -8,6 +8,9 @@ export type ConsistencyLevel = (typeof CONSISTENCY_LEVELS)[number];
 export const TIERS = ['memory', 'colo', 'kv'] as const;
 export type TierName = (typeof TIERS)[number];
 
+/** The tiers of a policy that names none. Each fill would write to KV, and a write costs as much as 17 requests. */
+export const DEFAULT_TIERS: readonly TierName[] = ['memory', 'colo'];
+
 /**
  * The rules that depend on time: how long an entry is fresh, when it is refreshed ahead of its expiry, and how long it
  * may be served stale or stand in afterwards. Whether its tags are still valid is the clock's verdict
@@ -95,7 +98,10 @@ export interface CachePolicy extends FreshnessPolicy {
    * marked unverified.
    */
   readonly whenUnverified: 'origin' | 'stale';
-  /** The tiers that hold the view's answers. */
+  /**
+   * The tiers that hold the view's answers. `kv` has to be named: it suits views with few keys that are expensive to
+   * read, because each fill is a write that the platform charges for.
+   */
   readonly tiers: readonly TierName[];
   /** Whether concurrent misses of one key, anywhere, share one read of the origin. */
   readonly singleFlight: boolean;
@@ -120,7 +126,7 @@ const SOURCE_BOUND_MS_MIN = 10_000;
 export function cachePolicy(declared: Partial<CachePolicy> = {}): CachePolicy {
   const { level = 'bounded', boundMs = 2_000, whenUnverified = 'origin', ...others } = declared;
   const {
-    tiers = TIERS,
+    tiers = DEFAULT_TIERS,
     singleFlight = true,
     probe = true,
     warm = true,

@@ -1,8 +1,9 @@
 import { createExecutionContext, evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { MIGRATIONS } from '../../durable-objects/cache-stats/migrations.ts';
-import { CounterStore, SERIES_MAX } from '../../durable-objects/cache-stats/store.ts';
+import { CounterStore } from '../../durable-objects/cache-stats/store.ts';
+import { SAVE_EVERY_MS, SERIES_MAX } from '../../durable-objects/cache-stats/tally.ts';
 import { migrate } from '../../durable-objects/sqlite-migrations.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { appOf } from '../../src/composition/worker.ts';
@@ -39,6 +40,25 @@ it('keeps its counts over an eviction', async () => {
   expect((await stats('evicted').report()).totals).toEqual([expect.objectContaining({ value: 3 })]);
 });
 
+it('saves at once, then at most once in ten seconds, and saves what came in between', async () => {
+  await runInDurableObject(stats('saving'), async (object, state) => {
+    const saved = () => new CounterStore(state.storage).totals()[0]?.value;
+    await object.flush({ isolate: 'a', n: 1, counters: [counted(3)] });
+    expect(saved()).toBe(3);
+    vi.useFakeTimers({ now: Date.now() });
+    try {
+      await object.flush({ isolate: 'a', n: 2, counters: [counted(1)] });
+      await object.flush({ isolate: 'b', n: 1, counters: [counted(1)] });
+      expect((await object.report()).totals[0]?.value).toBe(5);
+      expect(saved()).toBe(3);
+      vi.advanceTimersByTime(SAVE_EVERY_MS);
+      expect(saved()).toBe(5);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
 it('has windows that slide by the minute, and keeps an hour of them', async () => {
   await runInDurableObject(stats('windows'), (_, state) => {
     const store = new CounterStore(state.storage);
@@ -51,8 +71,9 @@ it('has windows that slide by the minute, and keeps an hour of them', async () =
     expect(store.within(5, 103)[0]?.value).toBe(3);
     expect(store.within(1, 102)).toEqual([]);
     expect(store.totals()[0]?.value).toBe(100);
-    const { rows } = { rows: state.storage.sql.exec('select count(*) as rows from minutes').one() };
-    expect(rows['rows']).toBe(61);
+    store.save();
+    expect(state.storage.sql.exec('select count(*) as rows from counted_minutes').one()['rows']).toBe(61);
+    expect(new CounterStore(state.storage).within(60, 100)[0]?.value).toBe(61);
   });
 });
 
@@ -65,10 +86,12 @@ it('keeps a bounded number of series, and treats labels in any order as one seri
     expect(store.totals()).toContainEqual({ name: DROPPED, labels: {}, value: 5 });
     const { name, value } = counted(1);
     const known = { name, value, labels: { outcome: 'hit', view: 'view 0' } };
+    store.save();
     // After an eviction it counts its series anew.
-    new CounterStore(state.storage).add({ isolate: 'a', n: 2, counters: [known, counted(2, 'new')] }, 1);
-    expect(store.totals()).toContainEqual({ ...known, labels: { ...known.labels }, value: 2 });
-    expect(store.totals()).toContainEqual({ name: DROPPED, labels: {}, value: 7 });
+    const later = new CounterStore(state.storage);
+    later.add({ isolate: 'a', n: 2, counters: [known, counted(2, 'new')] }, 1);
+    expect(later.totals()).toContainEqual({ ...known, labels: { ...known.labels }, value: 2 });
+    expect(later.totals()).toContainEqual({ name: DROPPED, labels: {}, value: 7 });
   });
 });
 
@@ -83,8 +106,9 @@ it('reports the active isolates, and the size of their memory tiers', async () =
     store.add({ ...batch, isolate: 'c' }, 10);
     expect(store.isolates(10)).toEqual({ active: 1, memoryBytes: 0 });
     store.add({ ...batch, isolate: 'd' }, 200);
-    const rows = state.storage.sql.exec('select id from isolates').toArray();
-    expect(rows).toEqual([{ id: 'd' }]);
+    store.save();
+    const saved = state.storage.sql.exec("select value from saved where name = 'isolates'").one();
+    expect(saved['value']).toBe('[["d",1,200,0]]');
   });
 });
 
@@ -99,12 +123,17 @@ it.each(MIGRATIONS.map((_, step) => step))('keeps what it has counted when step 
     migrate(state.storage, MIGRATIONS.slice(0, step));
     const series = JSON.stringify(['a_total', {}]);
     if (step > 0) sql.exec('insert into totals (series, value) values (?, 41)', series);
+    if (step > 0) sql.exec('insert into minutes (minute, series, value) values (1, ?, 41)', series);
     if (step > 0) sql.exec("insert into isolates (id, n, minute) values ('i', 7, 1)");
     const store = new CounterStore(state.storage);
     const counters = [{ name: 'a_total', labels: {}, value: 1 }];
     store.add({ isolate: 'i', n: 7, counters }, 1);
     store.add({ isolate: 'i', n: 8, counters }, 1);
-    expect(store.totals()).toEqual([{ name: 'a_total', labels: {}, value: step > 0 ? 42 : 2 }]);
+    const expected = [{ name: 'a_total', labels: {}, value: step > 0 ? 42 : 2 }];
+    expect(store.totals()).toEqual(expected);
+    expect(store.within(5, 1)).toEqual(expected);
+    store.save();
+    expect(new CounterStore(state.storage).totals()).toEqual(expected);
   });
 });
 

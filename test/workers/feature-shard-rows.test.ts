@@ -1,6 +1,7 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
+import { FOLD_ROWS } from '../../bench/cost/counted.ts';
 import { CellStore } from '../../durable-objects/feature-shard/store.ts';
 import { STEP_LIMITS } from '../../durable-objects/feature-shard/upkeep.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
@@ -8,6 +9,7 @@ import { BLOCK_NUMBERS } from '../../src/features/folded-numbers.ts';
 import { catalog } from '../support/catalog/index.ts';
 import { countedStorage } from '../support/workers/counted-storage.ts';
 
+const { ofCell, ofCall } = FOLD_ROWS;
 const DAY_MS = 86_400_000;
 /** Many times what 500,000 cells take on one busy core, in milliseconds. */
 const TIMEOUT_MS = 120_000;
@@ -65,16 +67,16 @@ it.each([1, 100, 100_000])(
       // Four cells, the block of the number, and the totals.
       for (const event of [purchase(100, 0), purchase(101, 0, 'new')]) {
         const fold = rowsOf(() => store.fold([event], ownCells));
-        expect(fold.written).toBe(4 + 2);
-        expect(fold.read).toBeLessThanOrEqual(3 * 4 + 3);
+        expect(fold.written).toBe(4 * ofCell.written + ofCall.written);
+        expect(fold.read).toBeLessThanOrEqual(4 * ofCell.read + ofCall.read);
       }
       const again = rowsOf(() => store.fold([purchase(100, 0)], ownCells));
       expect(again.written).toBe(0);
       expect(again.read).toBeLessThanOrEqual(2);
       const many = Array.from({ length: 100 }, (_, at) => purchase(200 + at, 0, `n${at}`));
       const batch = rowsOf(() => store.fold(many, ownCells));
-      expect(batch.written).toBe(100 * 4 + 2);
-      expect(batch.read).toBeLessThanOrEqual(100 * 3 * 4 + 3);
+      expect(batch.written).toBe(100 * 4 * ofCell.written + ofCall.written);
+      expect(batch.read).toBeLessThanOrEqual(100 * 4 * ofCell.read + ofCall.read);
       expect(rowsOf(() => store.digest()).read).toBeLessThanOrEqual(2);
     });
   },

@@ -1,6 +1,8 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
+import { COUNTED_ROWS } from '../../bench/cost/counted.ts';
+import { CounterStore } from '../../durable-objects/cache-stats/store.ts';
 import { FeedStore } from '../../durable-objects/change-feed/store.ts';
 import { QualityStore } from '../../durable-objects/quality-window/store.ts';
 import { KEPT_MS, QueuedStore } from '../../durable-objects/queued-events/store.ts';
@@ -34,6 +36,43 @@ const scores = (types: number, minute: number): ScoreBatch => ({
 
 // The table in docs/operations.md has these figures: change both together.
 
+it('reads and writes these rows in CacheStats, whatever the number of isolates and series', async () => {
+  await runInDurableObject(env.CACHE_STATS.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    let store = new CounterStore(storage);
+    const counters = Array.from({ length: 100 }, (_, series) => ({
+      ...{ name: 'a_total', labels: { series: String(series) }, value: 1 },
+    }));
+    const report = (n: number, minute: number) => {
+      for (let isolate = 0; isolate < 300; isolate += 1)
+        store.add({ isolate: String(isolate), n, counters }, minute);
+    };
+    step('first reports of 300 isolates, with 100 new series', () => report(1, 1));
+    step('their save', () => store.save());
+    step('reports of 300 isolates', () => report(2, 1));
+    step('save', () => store.save());
+    step('save of nothing', () => store.save());
+    for (let minute = 2; minute <= 61; minute += 1) {
+      report(minute + 1, minute);
+      store.save();
+    }
+    report(100, 62);
+    step('save of a new minute', () => store.save());
+    step('reading all counts', () => [store.totals(), store.within(60, 61), store.isolates(61)]);
+    store = step('start', () => new CounterStore(storage));
+    expect(figures).toEqual({
+      'first reports of 300 isolates, with 100 new series': [0, 0],
+      'their save': [102, 103],
+      'reports of 300 isolates': [0, 0],
+      save: COUNTED_ROWS.statisticsSave,
+      'save of nothing': [0, 0],
+      'save of a new minute': [3, 4],
+      'reading all counts': [0, 0],
+      start: [166, 0],
+    });
+  });
+});
+
 it('reads and writes these rows in QualityWindow', async () => {
   await runInDurableObject(env.QUALITY_WINDOW.getByName('cost'), (_, state) => {
     const { storage, figures, step } = countedIn(state.storage);
@@ -48,15 +87,17 @@ it('reads and writes these rows in QualityWindow', async () => {
     step('duplicate batch', () => store.add(again, minute));
     step('uncounted of 10', () => store.uncounted(Array.from({ length: 10 }, () => crypto.randomUUID())));
     step('counts', () => store.counts(minute));
+    step('first pruning after a start', () => store.prune(minute));
     step('pruning of nothing', () => store.prune(minute));
     expect(figures).toEqual({
       'first batch': [0, 6],
-      'batch of one type': [5, 6],
+      'batch of one type': COUNTED_ROWS.qualityOfTransaction,
       'batch of two types': [10, 10],
       'duplicate batch': [0, 0],
       'uncounted of 10': [0, 0],
       counts: [300, 0],
-      'pruning of nothing': [1011, 0],
+      'first pruning after a start': [1010, 0],
+      'pruning of nothing': [6, 0],
     });
   });
 });
@@ -79,7 +120,7 @@ it('reads and writes these rows in QueuedEvents, with 10,000 remembered requests
     step('pruning of ten segments', () => store.prune(KEPT_MS + 5_200));
     store = step('start', () => new QueuedStore(storage));
     expect(figures).toEqual({
-      'request of one event': [2, 1],
+      'request of one event': COUNTED_ROWS.queuedRequest,
       'request of 1,000 events': [2, 1],
       'first look-up': [21, 0],
       'look-up': [0, 0],
@@ -108,7 +149,7 @@ it('reads and writes these rows in TagClock, with 10,000 remembered invalidation
     step('start', () => store.load(() => 'unused', new Horizon(1)));
     step('forgetting 100', () => store.forget(from + 99));
     expect(figures).toEqual({
-      'invalidation of one tag': [1, 1],
+      'invalidation of one tag': COUNTED_ROWS.invalidation,
       'invalidation of 1,000 tags': [1, 1],
       start: [10001, 0],
       'forgetting 100': [102, 101],
@@ -131,7 +172,7 @@ it('reads and writes these rows in ChangeFeed, with 10,000 changes that came one
     expect(figures).toEqual({
       start: [5, 0],
       'first append after a start': [2, 1],
-      append: [1, 1],
+      append: COUNTED_ROWS.feedAppend,
       'page at the newest position': [0, 0],
       'oldest page': [5, 0],
     });

@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
-import { QualityStore, TYPES_MAX } from '../../durable-objects/quality-window/store.ts';
+import { BATCHES_MAX, QualityStore, TYPES_MAX } from '../../durable-objects/quality-window/store.ts';
 import type { ScoreBatch, Tally } from '../../src/pipeline/quality/tally.ts';
 import { WIDTHS } from '../../src/pipeline/quality/windows.ts';
 
@@ -116,6 +116,26 @@ it('distinguishes a bounded number of types', async () => {
     expect(totals['(others)']?.events).toBe(5);
     store.add(batch(900, BEGIN, 'type 1'), BEGIN);
     expect(store.counts(BEGIN).totals['type 1']?.events).toBe(2);
+  });
+});
+
+it('forgets the oldest ids beyond its limit, also of those that came after it counted them', async () => {
+  await runInDurableObject(quality('many ids'), (_, state) => {
+    const ids = () => state.storage.sql.exec('select count(*) as ids from batches').one()['ids'];
+    state.storage.sql.exec(
+      `with recursive other (n) as (select 1 union all select n + 1 from other where n < ?)
+       insert into batches (id, minute) select 'id ' || n, ? + n % 2 from other`,
+      BATCHES_MAX,
+      BEGIN,
+    );
+    const store = new QualityStore(state.storage);
+    store.prune(BEGIN + 2);
+    expect(ids()).toBe(BATCHES_MAX);
+    store.add(batch(1, BEGIN + 2), BEGIN + 2);
+    store.add(batch(2, BEGIN + 2), BEGIN + 2);
+    store.prune(BEGIN + 2);
+    expect(ids()).toBe(BATCHES_MAX);
+    expect(store.uncounted([idOf(1), idOf(2)])).toEqual([]);
   });
 });
 

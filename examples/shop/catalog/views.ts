@@ -21,6 +21,8 @@ function timestamp(text: string | null | undefined): string | null {
  * (`OUTBOX_WATCH_MS`), and seen a second after that at most.
  */
 const WRITTEN_BY_OTHERS = { boundMs: 1_000 } as const;
+/** Few pages, and each sorts all products: worth a write to KV for each fill. A product's own page is not. */
+const IN_ALL_TIERS = { ...WRITTEN_BY_OTHERS, tiers: ['memory', 'colo', 'kv'] } as const;
 
 /** Keys of rows are plain texts here: rows that other writers made may have keys that `Sku` refuses. */
 const Product = z.object({
@@ -90,7 +92,7 @@ export const priceList = view({
   public: true,
   description: 'Products from the cheapest on; `next` is what `after` wants for the next page.',
   query: { after: product.lists.byPrice.cursor.optional(), limit: PageSize },
-  cache: WRITTEN_BY_OTHERS,
+  cache: IN_ALL_TIERS,
   response: z.object({ products: z.array(Product), next: z.string().nullable() }),
   load: async (db, query) => {
     const { rows, next, tags } = await product.lists.byPrice.read(db, { ...query, select: productColumns });

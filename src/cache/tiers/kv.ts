@@ -2,7 +2,7 @@ import { KV_KEY_BYTES_MAX, KV_TTL_S_MIN } from '../../platform/limits.ts';
 import { log } from '../../platform/logger.ts';
 import { callPeer } from '../../platform/peer.ts';
 import { decodeUtf8 } from '../../platform/utf8.ts';
-import { Entry } from '../entry.ts';
+import { Entry, isNegative } from '../entry.ts';
 import type { Tier } from './tier.ts';
 
 /** How long a read waits for KV, in milliseconds. A cold key takes some hundreds; the origin is as near by then. */
@@ -10,7 +10,11 @@ const READ_MS = 500;
 /** Nothing waits for a write, in milliseconds. */
 const WRITE_MS = 10_000;
 
-/** Workers KV, shared by all isolates. Writes take up to a minute to show elsewhere, and each key takes one a second: both cost hits. */
+/**
+ * Workers KV, shared by all isolates, for the policies that name it. Writes take up to a minute to show elsewhere, and
+ * each key takes one a second: both cost hits. "Not found" is not stored: a client without a key could otherwise cause
+ * a write, which is charged for, with each path that it invents.
+ */
 export class KvTier implements Tier {
   readonly name = 'kv';
   readonly #kv: KVNamespace;
@@ -38,7 +42,7 @@ export class KvTier implements Tier {
   }
 
   async put(key: string, entry: Entry): Promise<void> {
-    if (bytesOf(key) > KV_KEY_BYTES_MAX) return;
+    if (isNegative(entry) || bytesOf(key) > KV_KEY_BYTES_MAX) return;
     try {
       const options = { expirationTtl: this.#ttlS };
       await callPeer('kv', WRITE_MS, () => this.#kv.put(key, JSON.stringify(entry), options));

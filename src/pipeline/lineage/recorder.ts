@@ -5,8 +5,8 @@ import { emptyRun, type RunKey, windowOf } from './runs.ts';
 /** The most predictions that an isolate stores of a minute. A busy isolate computes thousands; the others are counted. */
 export const PREDICTIONS_PER_WINDOW = 120;
 /**
- * How long the lineage of answers is buffered before it is written, in milliseconds. All isolates update the row of a
- * minute's run, so an isolate writes it at most twelve times a minute. A request that writes stays alive for
+ * How long the lineage of answers is buffered before it is written, in milliseconds. Many isolates report the same
+ * minute's run, so an isolate writes its tally at most twelve times a minute. A request that writes stays alive for
  * {@link WRITES_PER_CALLER} pauses after its answer, and the platform allows it 30 s.
  */
 export const REQUEST_PAUSE_MS = 5_000;

@@ -2,6 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { LINEAGE_JOBS, type LineageJob } from './lineage-runs.ts';
+import { REPORTED_COUNTS, REPORTED_FIRST_SEQ, REPORTED_LAST_SEQ } from './lineage-tallies.ts';
 import * as millrace from './schema.ts';
 
 export const Timestamp = z.string().transform((text) => new Date(text).toISOString());
@@ -41,10 +42,15 @@ export interface LineageEventRow {
 
 const EventRow = Run.extend({ tx: Sequence, seq: Sequence, is_end: z.union([z.boolean(), z.stringbool()]) });
 
-const COLUMNS = sql.raw(
-  Object.keys(Run.shape)
-    .map((name) => `r.${name}`)
-    .join(', '),
+/** Of a run that has not ended, isolates have reported parts that are not added to its row yet. */
+const REPORTED: Readonly<Record<string, SQL>> = {
+  counts: sql`${REPORTED_COUNTS} as counts`,
+  first_seq: sql`${REPORTED_FIRST_SEQ} as first_seq`,
+  last_seq: sql`${REPORTED_LAST_SEQ} as last_seq`,
+};
+const COLUMNS = sql.join(
+  Object.keys(Run.shape).map((name) => REPORTED[name] ?? sql.raw(`r.${name}`)),
+  sql`, `,
 );
 
 /**

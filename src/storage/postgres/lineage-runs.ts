@@ -40,54 +40,71 @@ export interface PredictionRecord {
 }
 
 /**
- * Adds to runs and keeps predictions, in one transaction. A run without an earlier report begins; a run that has ended
- * is left unchanged.
+ * Adds to the tallies of runs and keeps predictions, in one transaction. A run without an earlier report begins; a run
+ * that has ended is left unchanged.
  *
+ * @param shard the `tallyShard` of the isolate. Writes of other shards do not wait for it.
  * @returns how many of the runs had not ended.
  */
 export async function recordLineage(
   db: NeonHttpDatabase,
   runs: readonly RunTally[],
   predictions: readonly PredictionRecord[],
+  shard: number,
 ): Promise<number> {
-  const [written] = await db.batch([
-    db.execute(upsertRuns(runs)),
+  const given = JSON.stringify(runs.map(columnsOf));
+  const [, written] = await db.batch([
+    db.execute(beginRuns(given)),
+    db.execute(addTallies(given, shard)),
     ...(predictions.length === 0 ? [] : [db.execute(insertPredictions(predictions))]),
   ]);
   return written.rows.length;
 }
 
-function upsertRuns(runs: readonly RunTally[]): SQL {
+function beginRuns(given: string): SQL {
+  return sql`
+    with begun as (
+      insert into ${millrace.lineageRuns}
+        (id, job, subject, version, state, started_at, window_from, window_to, due_at, counts, detail)
+      select r.id, r.job, r.subject, r.version, 'RUNNING', r.started_at, r.window_from, r.window_to, r.due_at, '{}', '{}'
+      from jsonb_to_recordset(${given}::jsonb) as r(
+        id uuid, job text, subject text, version text, started_at timestamptz, window_from timestamptz,
+        window_to timestamptz, due_at timestamptz)
+      order by r.id
+      on conflict (id) do nothing
+      returning id
+    )
+    insert into ${millrace.lineageEvents} (run_id, is_end) select id, false from begun
+    on conflict (run_id, is_end) do nothing`;
+}
+
+/**
+ * The lock on a run is shared: isolates do not wait for each other, and the sweep, which ends the run, passes over it
+ * until they have committed. A statement of its own, so that it sees runs that another isolate has just begun.
+ */
+function addTallies(given: string, shard: number): SQL {
   return sql`
     with given as (
-      select r.* from jsonb_to_recordset(${JSON.stringify(runs.map(columnsOf))}::jsonb) as r(
-        id uuid, job text, subject text, version text, started_at timestamptz, window_from timestamptz,
-        window_to timestamptz, due_at timestamptz, first_seq bigint, last_seq bigint, counts jsonb)
-    ), written as (
-      insert into ${millrace.lineageRuns} as run
-        (id, job, subject, version, state, started_at, window_from, window_to, due_at, first_seq, last_seq,
-         counts, detail)
-      select id, job, subject, version, 'RUNNING', started_at, window_from, window_to, due_at, first_seq, last_seq,
-        counts, '{}'
-      from given order by id
-      on conflict (id) do update set
-        started_at = least(run.started_at, excluded.started_at),
-        first_seq = least(run.first_seq, excluded.first_seq),
-        last_seq = greatest(run.last_seq, excluded.last_seq),
-        counts = (
-          select jsonb_object_agg(name, total) from (
-            select name, sum(value::bigint) as total from (
-              select * from jsonb_each_text(run.counts) union all select * from jsonb_each_text(excluded.counts)
-            ) as each_one(name, value) group by name
-          ) as added
-        )
-      where run.ended_at is null
-      returning run.id
-    ), begun as (
-      insert into ${millrace.lineageEvents} (run_id, is_end) select id, false from written
-      on conflict (run_id, is_end) do nothing
+      select r.* from jsonb_to_recordset(${given}::jsonb) as r(id uuid, first_seq bigint, last_seq bigint, counts jsonb)
+    ), open as (
+      select run.id from ${millrace.lineageRuns} run
+      where run.id in (select id from given) and run.ended_at is null
+      order by run.id for key share
     )
-    select id from written`;
+    insert into ${millrace.lineageTallies} as tally (run_id, shard, first_seq, last_seq, counts)
+    select given.id, ${shard}::smallint, given.first_seq, given.last_seq, given.counts
+    from given join open on open.id = given.id order by given.id
+    on conflict (run_id, shard) do update set
+      first_seq = least(tally.first_seq, excluded.first_seq),
+      last_seq = greatest(tally.last_seq, excluded.last_seq),
+      counts = (
+        select coalesce(jsonb_object_agg(name, total), '{}') from (
+          select name, sum(value::bigint) as total from (
+            select * from jsonb_each_text(tally.counts) union all select * from jsonb_each_text(excluded.counts)
+          ) as each_one(name, value) group by name
+        ) as added
+      )
+    returning tally.run_id`;
 }
 
 function columnsOf(run: RunTally): Record<string, unknown> {

@@ -2,6 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import type { RunTally } from './lineage-runs.ts';
+import { REPORTED_COUNTS, REPORTED_FIRST_SEQ, REPORTED_LAST_SEQ } from './lineage-tallies.ts';
 import * as millrace from './schema.ts';
 
 /** How long runs and predictions are kept, in days: long enough to examine last month. */
@@ -39,9 +40,10 @@ export async function sweepLineage(
   minutes: readonly RunTally[],
   now: string,
 ): Promise<SweepOutcome> {
-  const [begun, ended, aborted, oldRuns, oldPredictions] = await db.batch([
+  const [begun, , ended, aborted, oldRuns, oldPredictions] = await db.batch([
     db.execute(beginMissing(minutes)),
-    db.execute(endWindows(now)),
+    db.execute(closeWindows(now)),
+    db.execute(endWindows()),
     db.execute(abortTrainings(now)),
     db.execute(pruneRuns(now)),
     db.execute(prunePredictions(now)),
@@ -84,16 +86,31 @@ function beginMissing(minutes: readonly RunTally[]): SQL {
 }
 
 /**
- * Stored events are counted from the events table, so the count is right even if an isolate died before it reported. A
- * run that has failures and nothing else has failed.
+ * Marks the runs whose minute is over, and locks them until the end of the transaction. The next statement then sees
+ * every report that was committed before the lock, and no isolate can add one after it.
  */
-function endWindows(now: string): SQL {
+function closeWindows(now: string): SQL {
+  return sql`
+    update ${millrace.lineageRuns} set state = 'COMPLETE' where id in (
+      select id from ${millrace.lineageRuns}
+      where ended_at is null and window_to is not null and due_at <= ${now}::timestamptz
+      -- Runs that another sweep ends, or that an isolate reports now, are left for the next sweep.
+      order by due_at limit ${ENDED_MAX} for update skip locked
+    )`;
+}
+
+/**
+ * Ends the runs that are marked, and adds what isolates have reported of them. Stored events are counted from the events
+ * table, so the count is right even if an isolate died before it reported. A run that has failures and nothing else has
+ * failed.
+ */
+function endWindows(): SQL {
   return sql`
     with due as (
-      select id, job, window_from, window_to from ${millrace.lineageRuns}
-      where ended_at is null and window_to is not null and due_at <= ${now}::timestamptz
-      -- What another sweep, or an isolate that tells, is about is left for the next.
-      order by due_at limit ${ENDED_MAX} for update skip locked
+      select r.id, r.job, r.window_from, r.window_to, ${REPORTED_COUNTS} as counts,
+        ${REPORTED_FIRST_SEQ} as first_seq, ${REPORTED_LAST_SEQ} as last_seq
+      from ${millrace.lineageRuns} r
+      where r.ended_at is null and r.window_to is not null and r.state = 'COMPLETE'
     ), parts as (
       select d.id, e.source, e.type, count(*) as events, min(e.seq) as first_seq, max(e.seq) as last_seq
       from due d join ${millrace.events} e on e.recorded_at >= d.window_from and e.recorded_at < d.window_to
@@ -110,19 +127,19 @@ function endWindows(now: string): SQL {
     ), ended as (
       update ${millrace.lineageRuns} run set
         ended_at = run.window_to,
-        state = case when (run.counts->>'failures') is not null and s.id is null
-                       and not (run.counts ?| array['events', 'received', 'predictions']) then 'FAIL'
+        state = case when (due.counts->>'failures') is not null and s.id is null
+                       and not (due.counts ?| array['events', 'received', 'predictions']) then 'FAIL'
                      else 'COMPLETE' end,
-        counts = case when run.job <> 'ingest' then run.counts
-                      else run.counts || jsonb_build_object('stored', coalesce(s.events, 0)) end,
+        counts = case when run.job <> 'ingest' then due.counts
+                      else due.counts || jsonb_build_object('stored', coalesce(s.events, 0)) end,
         detail = case when s.id is null then run.detail
                       else run.detail || jsonb_build_object('sources', s.sources, 'pairs', s.pairs) end,
-        first_seq = coalesce(s.first_seq, run.first_seq),
-        last_seq = coalesce(s.last_seq, run.last_seq)
+        first_seq = coalesce(s.first_seq, due.first_seq),
+        last_seq = coalesce(s.last_seq, due.last_seq)
       from due left join stored s on s.id = due.id
       where run.id = due.id and run.ended_at is null
       returning run.id
-    ), told as (
+    ), added as (delete from ${millrace.lineageTallies} where run_id in (select id from due)), told as (
       insert into ${millrace.lineageEvents} (run_id, is_end) select id, true from ended on conflict (run_id, is_end) do nothing
     )
     select count(*) as runs from ended`;

@@ -8,6 +8,7 @@ import {
   jsonb,
   pgSchema,
   primaryKey,
+  smallint,
   text,
   timestamp,
   uniqueIndex,
@@ -209,6 +210,23 @@ export const lineageRuns = schema.table(
     index('lineage_runs_ended').on(table.endedAt),
     index('lineage_runs_version').on(table.version),
   ],
+);
+
+/**
+ * What isolates have reported of the runs that have not ended. The reports of a run are spread over shards, because
+ * hundreds of isolates report each minute's run and would wait for each other's locks on one row. Ending a run adds
+ * its tallies to it and deletes them.
+ */
+export const lineageTallies = schema.table(
+  'lineage_tallies',
+  {
+    runId: uuid('run_id').notNull(),
+    shard: smallint('shard').notNull(),
+    firstSeq: bigint('first_seq', { mode: 'number' }),
+    lastSeq: bigint('last_seq', { mode: 'number' }),
+    counts: jsonb('counts').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.runId, table.shard] })],
 );
 
 /** The beginning and the end of each run: at most one row of each, however often isolates report it. */

@@ -249,6 +249,7 @@ const LISTS: readonly ListRoute[] = [
           counts: {},
         })),
         [],
+        0,
       ),
     remove: ({ id }) => db.execute(sql`delete from millrace.lineage_runs where id = ${uuidOf(id)}::uuid`),
     ids: (page) =>

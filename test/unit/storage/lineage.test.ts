@@ -55,7 +55,8 @@ function storable(quantity = 1): StorableEvent {
   return { ...event, data, effects, tags };
 }
 
-function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => Promise<void> }>): void {
+/** @returns the database, once the tests run. */
+function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => Promise<void> }>) {
   let stop: () => Promise<void>;
   let db: ReturnType<typeof connect>;
 
@@ -68,7 +69,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
   afterAll(() => stop());
   beforeEach(async () => {
     await db.execute(
-      sql`truncate millrace.lineage_runs, millrace.lineage_events, millrace.lineage_predictions, millrace.events, millrace.outbox, purchases`,
+      sql`truncate millrace.lineage_tallies, millrace.lineage_runs, millrace.lineage_events, millrace.lineage_predictions, millrace.events, millrace.outbox, purchases`,
     );
   });
 
@@ -106,8 +107,13 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
 
   it('adds up the reports of isolates for a minute, in one run with one start', async () => {
     const fold = await emptyRun(FOLD, AT);
-    await recordLineage(db, [{ ...fold, counts: { events: 2, keys: 1 }, firstSeq: 5, lastSeq: 9 }], []);
-    await recordLineage(db, [{ ...fold, counts: { events: 3, failures: 1 }, firstSeq: 3, lastSeq: 4 }], []);
+    await recordLineage(db, [{ ...fold, counts: { events: 2, keys: 1 }, firstSeq: 5, lastSeq: 9 }], [], 3);
+    await recordLineage(
+      db,
+      [{ ...fold, counts: { events: 3, failures: 1 }, firstSeq: 3, lastSeq: 4 }],
+      [],
+      3,
+    );
     expect(await readRun(db, fold.id)).toMatchObject({
       state: 'RUNNING',
       counts: { events: 5, keys: 1, failures: 1 },
@@ -117,16 +123,48 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     expect(await all()).toEqual([{ isEnd: false, id: fold.id, state: 'RUNNING' }]);
   });
 
+  it('adds up the tallies of all shards, and keeps none once the run has ended', async () => {
+    const fold = await emptyRun(FOLD, AT);
+    for (let shard = 0; shard < 16; shard += 1)
+      await recordLineage(
+        db,
+        [{ ...fold, counts: { events: 2 }, firstSeq: shard, lastSeq: shard }],
+        [],
+        shard,
+      );
+    const added = { counts: { events: 32 }, first_seq: 0, last_seq: 15 };
+    expect(await readRun(db, fold.id)).toMatchObject({ state: 'RUNNING', ...added });
+    await sweep(OVER);
+    expect(await readRun(db, fold.id)).toMatchObject({ state: 'COMPLETE', ...added });
+    expect((await db.execute(sql`select * from millrace.lineage_tallies`)).rows).toEqual([]);
+  });
+
+  it('takes a second report without counts', async () => {
+    const run = await emptyRun(INGEST, AT);
+    expect(await recordLineage(db, [run], [], 3)).toBe(1);
+    expect(await recordLineage(db, [run], [], 3)).toBe(1);
+    expect(await readRun(db, run.id)).toMatchObject({ counts: {} });
+  });
+
+  it('adds to a run that an earlier release has reported in its row', async () => {
+    const run = { ...(await emptyRun(INGEST, AT)), counts: { received: 4 }, firstSeq: 3, lastSeq: 4 };
+    await recordLineage(db, [run], [], 3);
+    await db.execute(sql`update millrace.lineage_runs set counts = '{"received": 5}', first_seq = 1`);
+    expect(await readRun(db, run.id)).toMatchObject({ counts: { received: 9 }, first_seq: 1, last_seq: 4 });
+    await sweep(OVER);
+    expect(await readRun(db, run.id)).toMatchObject({ counts: { received: 9, stored: 0 }, first_seq: 1 });
+  });
+
   it('ends a run after its minute, and ignores later reports', async () => {
     const run = { ...(await emptyRun(INGEST, AT)), counts: { received: 4, duplicates: 1, stored: 1 } };
-    await recordLineage(db, [run], [prediction(AT)]);
+    await recordLineage(db, [run], [prediction(AT)], 3);
     await store(3, AT);
     await store(1, AT + RUN_WINDOW_MS);
     expect(await sweep(AT)).toMatchObject({ begun: 0, ended: 0 });
     // The events of the minute after were never reported, because their isolate died.
     expect(await sweep(OVER)).toEqual({ begun: 1, ended: 2, aborted: 0, pruned: 0 });
     expect(await sweep(OVER)).toEqual({ begun: 0, ended: 0, aborted: 0, pruned: 0 });
-    expect(await recordLineage(db, [run], [])).toBe(0);
+    expect(await recordLineage(db, [run], [], 3)).toBe(0);
     const ended = await readRun(db, run.id);
     expect(ended).toMatchObject({
       state: 'COMPLETE',
@@ -148,7 +186,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
   it('fails a run with only failures', async () => {
     const failed = { ...(await emptyRun(INGEST, AT)), counts: { failures: 2 } };
     const retried = { ...(await emptyRun(FOLD, AT)), counts: { failures: 1, events: 3 } };
-    await recordLineage(db, [failed, retried], []);
+    await recordLineage(db, [failed, retried], [], 3);
     await sweep(OVER);
     expect(await readRun(db, failed.id)).toMatchObject({ state: 'FAIL' });
     expect(await readRun(db, retried.id)).toMatchObject({ state: 'COMPLETE' });
@@ -172,12 +210,12 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
         await db.execute(
-          sql`truncate millrace.lineage_runs, millrace.lineage_events, millrace.events, millrace.outbox, purchases`,
+          sql`truncate millrace.lineage_tallies, millrace.lineage_runs, millrace.lineage_events, millrace.events, millrace.outbox, purchases`,
         );
         for (const { kind, minute, by } of steps) {
           const at = minutes[minute] ?? AT + minute * RUN_WINDOW_MS;
           if (kind === 'tell')
-            await recordLineage(db, [{ ...(await emptyRun(INGEST, at)), counts: { received: by } }], []);
+            await recordLineage(db, [{ ...(await emptyRun(INGEST, at)), counts: { received: by } }], [], 3);
           else if (kind === 'store') await store(by, at);
           else await sweep(at);
         }
@@ -228,11 +266,13 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
   it('prunes old runs and predictions, and keeps trainings', async () => {
     const training = { id: crypto.randomUUID(), model: 'ranker', startedAt: iso(AT), dueAt: iso(OVER) };
     await startTraining(db, training);
-    await recordLineage(db, [await emptyRun(FOLD, AT)], [prediction(AT)]);
+    await recordLineage(db, [await emptyRun(FOLD, AT)], [prediction(AT)], 3);
     const later = AT + (LINEAGE_KEEP_DAYS + 1) * 86_400_000;
     expect(await sweep(later)).toEqual({ begun: 0, ended: 1, aborted: 1, pruned: 2 });
     expect((await all()).map(({ id }) => id)).toEqual([training.id, training.id]);
   });
+
+  return () => db;
 }
 
 describe('lineage on PGlite', () => {
@@ -247,7 +287,7 @@ describe.skipIf(!POSTGRES_URL)(`lineage on ${POSTGRES_TITLE}`, () => {
   const url = new URL(POSTGRES_URL ?? 'postgres://none');
   url.pathname = `/${name}`;
 
-  keepsLineage(async () => {
+  const tested = keepsLineage(async () => {
     const admin = new pg.Client({ connectionString: POSTGRES_URL });
     await admin.connect();
     await admin.query(`create database ${name}`);
@@ -260,13 +300,35 @@ describe.skipIf(!POSTGRES_URL)(`lineage on ${POSTGRES_TITLE}`, () => {
     return { database, stop };
   });
 
+  it('lets isolates of other shards report while one has not committed, and ends the run after it', async () => {
+    const db = tested();
+    const slow = new pg.Client(url.href);
+    const run = { ...(await emptyRun(FOLD, AT)), counts: { events: 1 } };
+    const sweep = async () => await sweepLineage(db, [], iso(OVER));
+    try {
+      await slow.connect();
+      await recordLineage(db, [run], [], 0);
+      // The statements of a report of shard 0, in a transaction that stays open.
+      await slow.query('begin');
+      await slow.query(`select 1 from millrace.lineage_runs where id = '${run.id}' for key share`);
+      await slow.query(`update millrace.lineage_tallies set counts = '{"events": 5}' where shard = 0`);
+      expect(await recordLineage(db, [run], [], 1)).toBe(1);
+      expect(await sweep()).toMatchObject({ ended: 0 });
+      await slow.query('commit');
+      expect(await sweep()).toMatchObject({ ended: 1 });
+      expect(await readRun(db, run.id)).toMatchObject({ state: 'COMPLETE', counts: { events: 6 } });
+    } finally {
+      await slow.end();
+    }
+  });
+
   it('returns no run event before an earlier one is committed', async () => {
     const [early, late] = [new pg.Client(url.href), new pg.Client(url.href)];
     const database = await startDevDatabase({ databaseUrl: url.href, migrationsDir: FIXTURE.migrationsDir });
     const db = connect({ url: database.connectionString, endpoint: database.endpoint });
     try {
       await Promise.all([early.connect(), late.connect()]);
-      await early.query('truncate millrace.lineage_runs, millrace.lineage_events');
+      await early.query('truncate millrace.lineage_tallies, millrace.lineage_runs, millrace.lineage_events');
       const insert = (id: string) => `
         with run as (
           insert into millrace.lineage_runs (id, job, subject, version, state, started_at, due_at, counts, detail)

@@ -1,0 +1,12 @@
+/**
+ * What Millrace costs on Cloudflare, from counted operations and public prices: `npm run cost` prints docs/cost.md,
+ * `npm run cost -- --write` writes it.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { costPage } from './cost/page.ts';
+
+const { values } = parseArgs({ options: { write: { type: 'boolean', default: false } } });
+if (values.write) writeFileSync(join(import.meta.dirname, '../docs/cost.md'), costPage());
+else process.stdout.write(costPage());

@@ -1,0 +1,41 @@
+/**
+ * What reads, events and reports cost the platform, as counted by its own counters. The tests that are named beside
+ * each figure compare it with what they count, so a figure here cannot differ from the code. `npm run cost` multiplies
+ * them with prices.
+ */
+
+/** Calls of bindings that one read makes, by binding and method. `test/workers/read-operations.test.ts` */
+export const READ_OPERATIONS = {
+  /** An answer from the isolate's memory. It writes no line to the log either. */
+  warm: {},
+  /** A miss of a view in the default tiers, which reads the origin. */
+  fill: { 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
+  /** The same of a view without `singleFlight`. */
+  fillAlone: {},
+  /** A miss of a view whose policy names `kv`. */
+  fillWithKv: { 'CACHE.get': 1, 'CACHE.put': 1, 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
+  /** "Not found" of such a view: KV is asked, and not written. */
+  notFoundWithKv: { 'CACHE.get': 1, 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
+} as const;
+
+/** Rows that an object's SQL reads and writes: `[read, written]`. `test/workers/object-costs.test.ts` */
+export const COUNTED_ROWS = {
+  /** `CacheStats`, at most every `SAVE_EVERY_MS`, whatever the number of isolates and series. */
+  statisticsSave: [1, 3],
+  /** `QueuedEvents`, for a request with events. */
+  queuedRequest: [2, 1],
+  /** `QualityWindow`, for a storing transaction with one type of event. */
+  qualityOfTransaction: [5, 6],
+  /** `TagClock` of the root, for an invalidation. */
+  invalidation: [1, 1],
+  /** `ChangeFeed`, for a batch of changes. */
+  feedAppend: [1, 1],
+} as const;
+
+/** Rows of a fold into a `FeatureShard`. `test/workers/feature-shard-rows.test.ts` */
+export const FOLD_ROWS = {
+  /** For each feature that an event counts in. The rows read are an upper bound. */
+  ofCell: { read: 3, written: 1 },
+  /** For each call: the numbers of its events, and the totals. */
+  ofCall: { read: 3, written: 2 },
+} as const;

@@ -1,0 +1,159 @@
+import { SAVE_EVERY_MS } from '../../durable-objects/cache-stats/tally.ts';
+import { ASK_AGAIN_MS_MAX, ROOT_ASK_AGAIN_MS_MAX } from '../../src/cache/clock/pace.ts';
+import { FLUSH_EVERY_MS } from '../../src/platform/counters.ts';
+import { COUNTED_ROWS, FOLD_ROWS, READ_OPERATIONS } from './counted.ts';
+import { times, together, type Usage } from './prices.ts';
+
+const MONTH_S = 30 * 86_400;
+/** The memory that the platform charges for while an object is active, in GB. */
+const OBJECT_GB = 0.128;
+
+/** Assumed, because no counter of the code has them. Times were measured on the development machine. */
+export const ASSUMED = {
+  regions: 3,
+  /** CPU time of a warm hit and of a fill in the isolate, in ms (docs/benchmarks.md). */
+  hitCpuMs: 0.106,
+  fillCpuMs: 10,
+  /** How long a fill gate is active for a fill, in seconds: as long as the origin takes to answer. */
+  fillS: 0.05,
+  /** CPU time of an event from the request to the fold, in ms: the request, and its part of two consumers. */
+  eventCpuMs: 3,
+  /** The features that an event counts in, all of one entity. */
+  cells: 4,
+  /** The default of `OUTBOX_WATCH_MS`. */
+  watchMs: 500,
+  /** The relay's alarm while there are events, in ms. */
+  relayAlarmMs: 2_000,
+  /** Series of one report of an isolate's counts; they cost rows before. */
+  series: 20,
+} as const;
+
+const perMonth = (everyMs: number) => (MONTH_S * 1_000) / everyMs;
+
+function rows([rowsRead, rowsWritten]: readonly [read: number, written: number]): Usage {
+  return { rowsRead, rowsWritten };
+}
+
+/** An object that is active all the time. */
+const ACTIVE: Usage = { objectTime: OBJECT_GB * MONTH_S };
+
+/** Calls of a read's bindings, by the kind of read. */
+function operations(calls: Readonly<Record<string, number>>): Usage {
+  const of = (names: readonly string[]) => names.reduce((sum, name) => sum + (calls[name] ?? 0), 0);
+  return {
+    kvReads: of(['CACHE.get']),
+    kvWrites: of(['CACHE.put']),
+    objectCalls: of(['FILL_GATE.enter', 'FILL_GATE.complete']),
+  };
+}
+
+/** What isolates do while they have readers, whatever the number of reads: syncs of the clock, and statistics. */
+function standing(isolates: number, rowsPerReport: number, saves: Usage): Usage {
+  const syncs = isolates * perMonth(ASK_AGAIN_MS_MAX) + ASSUMED.regions * perMonth(ROOT_ASK_AGAIN_MS_MAX);
+  const reports = isolates * perMonth(FLUSH_EVERY_MS);
+  // A check of the outbox calls the relay, which opens and closes a pass at the root.
+  const checks = 3 * perMonth(ASSUMED.watchMs);
+  // The root, the regions, the relay and the statistics.
+  const objects = 3 + ASSUMED.regions;
+  return together(
+    { objectCalls: syncs + reports + checks, rowsWritten: reports * rowsPerReport },
+    saves,
+    times(ACTIVE, objects),
+  );
+}
+
+const BEFORE_ROWS_PER_REPORT = 2 * ASSUMED.series + 1;
+const SAVES: Usage = times(rows(COUNTED_ROWS.statisticsSave), perMonth(SAVE_EVERY_MS));
+
+export interface Reads {
+  readonly readsPerS: number;
+  readonly hitRatio: number;
+  readonly isolates: number;
+}
+
+export const READS: Reads = { readsPerS: 10_000, hitRatio: 0.95, isolates: 300 };
+
+/** 10,000 reads a second: before, each was a line of the log, and each fill asked and wrote KV. */
+export function readsUsage({ readsPerS, hitRatio, isolates }: Reads): { before: Usage; after: Usage } {
+  const reads = readsPerS * MONTH_S;
+  const fills = reads * (1 - hitRatio);
+  const always = together(
+    { requests: reads, cpu: reads * ASSUMED.hitCpuMs + fills * ASSUMED.fillCpuMs },
+    { objectTime: fills * ASSUMED.fillS * OBJECT_GB },
+    times(operations(READ_OPERATIONS.warm), reads - fills),
+  );
+  return {
+    before: together(
+      always,
+      { logs: reads },
+      times(operations(READ_OPERATIONS.fillWithKv), fills),
+      standing(isolates, BEFORE_ROWS_PER_REPORT, {}),
+    ),
+    after: together(always, times(operations(READ_OPERATIONS.fill), fills), standing(isolates, 0, SAVES)),
+  };
+}
+
+export interface Events {
+  readonly eventsPerDay: number;
+  /** Events that one batch of a consumer has, in both queues. */
+  readonly perBatch: number;
+  readonly isolates: number;
+}
+
+export const EVENTS_ALONE: Events = { eventsPerDay: 1e6, perBatch: 1, isolates: 20 };
+/** As with `max_batch_timeout = 1` at this rate: events wait for up to a second in each of two queues. */
+export const EVENTS_TOGETHER: Events = { ...EVENTS_ALONE, perBatch: 12 };
+
+/** What a batch of the events queue does: it arms the relay, stores, asks for a sweep, and scores in the background. */
+function eventsBatch(): Usage {
+  return together(
+    { requests: 1, objectCalls: 2 },
+    { objectCalls: 1, ...rows(COUNTED_ROWS.qualityOfTransaction) },
+    invalidation(),
+  );
+}
+
+function invalidation(): Usage {
+  return { objectCalls: 1 + ASSUMED.regions, ...rows(COUNTED_ROWS.invalidation) };
+}
+
+/** What a batch of the changes queue does: it folds, invalidates the features' answers, and appends to the feed. */
+function changesBatch(): Usage {
+  return together(
+    { requests: 1, objectCalls: 1, rowsRead: FOLD_ROWS.ofCall.read, rowsWritten: FOLD_ROWS.ofCall.written },
+    invalidation(),
+    { objectCalls: 1, ...rows(COUNTED_ROWS.feedAppend) },
+  );
+}
+
+/** An event of one request, without its part of the batches. A message is written, read and deleted. */
+function eventAlone(): Usage {
+  const { read, written } = FOLD_ROWS.ofCell;
+  return together(
+    { requests: 1, cpu: ASSUMED.eventCpuMs, queues: 3 },
+    { objectCalls: 1, ...rows(COUNTED_ROWS.queuedRequest) },
+    { rowsRead: ASSUMED.cells * read, rowsWritten: ASSUMED.cells * written },
+  );
+}
+
+/** A million events a day, each sent alone. */
+export function eventsUsage({ eventsPerDay, perBatch, isolates }: Events): { before: Usage; after: Usage } {
+  const events = eventsPerDay * 30;
+  const batches = events / perBatch;
+  // Setting the alarm, the mark that one more has to follow, and its removal.
+  const alarms = times({ objectCalls: 1, rowsWritten: 3 }, perMonth(ASSUMED.relayAlarmMs));
+  const always = together(
+    times(eventAlone(), events),
+    times(eventsBatch(), batches),
+    // The relay publishes the changes of a sweep as one message.
+    times({ queues: 3 }, batches),
+    times(changesBatch(), batches),
+    alarms,
+    // The feed, the quality, and eight shards each of queued events and of features, are active now and then.
+    times(ACTIVE, 4),
+  );
+  return {
+    before: together(always, { logs: events + 2 * batches }, standing(isolates, BEFORE_ROWS_PER_REPORT, {})),
+    after: together(always, standing(isolates, 0, SAVES)),
+  };
+}

@@ -1,0 +1,24 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { costPage } from '../../../bench/cost/page.ts';
+import { costOf, totalOf } from '../../../bench/cost/prices.ts';
+import { EVENTS_TOGETHER, eventsUsage, READS, readsUsage } from '../../../bench/cost/scenarios.ts';
+
+const PAGE = join(import.meta.dirname, '../../../docs/cost.md');
+
+it('docs/cost.md is what `npm run cost -- --write` writes', () => {
+  expect(readFileSync(PAGE, 'utf8')).toBe(costPage());
+});
+
+it('charges nothing for what the plan includes', () => {
+  expect(costOf('kvWrites', { kvWrites: 1e6 })).toBe(0);
+  expect(costOf('kvWrites', { kvWrites: 3e6 })).toBe(10);
+  expect(totalOf({})).toBe(5);
+});
+
+it('keeps the budgets of a month', () => {
+  expect(totalOf(readsUsage(READS).after)).toBeLessThanOrEqual(12_000);
+  // The aim is 200: a row for each feature that an event counts in is half of it.
+  expect(totalOf(eventsUsage(EVENTS_TOGETHER).after)).toBeLessThanOrEqual(250);
+});

@@ -1,74 +1,109 @@
 /**
- * A warm hit in isolate memory against an empty Hono route, in one runtime and in turns: `npm run bench:hit`.
- * Both workers are the bundles that `wrangler deploy` would upload, each on a socket of its own, without the
- * local platform's proxy in front.
+ * A warm hit in isolate memory against an empty Hono route: `npm run bench:hit`. Each worker is the bundle that
+ * `wrangler deploy` would upload, in a process of its own, on a socket without the local platform's proxy in front.
+ * The two are measured in turns. `--keys` is how many products are read, by Zipf's law.
  */
-import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
-import { startDevDatabase } from '../scripts/dev/database.ts';
+import { readOptions } from '../scripts/command-line/options.ts';
+import { readOrExit } from '../scripts/command-line/run.ts';
+import { wholeNumberOf } from '../scripts/command-line/values.ts';
+import { seededRandom } from '../src/platform/random.ts';
 import { FIXTURE } from '../test/support/node/fixture.ts';
-import { load, median, type Round, type Target } from './support/load.ts';
-import { bundle, COMMON, KEY, millrace, modulesOf, runtimePids } from './support/runtime.ts';
+import { type Generator, generator, median, type Round, type Target, ZIPF_EXPONENT } from './support/load.ts';
+import { emptyServer, productServer } from './support/product-server.ts';
+import { zipf } from './support/zipf.ts';
 
-const ROUNDS = 8;
-const ROUND_SECONDS = 2;
-const CONNECTIONS = 16;
-const SKU = '85123A';
-
-function workersOf(database: { connectionString: string; endpoint: string }): Miniflare {
-  const options = convertV4MiniflareOptions({
-    workers: [
-      { ...millrace(database, 'dist/millrace', 'index.js'), name: 'millrace' },
-      { ...COMMON, name: 'empty', ...modulesOf('dist/empty', 'empty-worker.js') },
-    ],
+const { keys, rounds } = readOrExit(() => {
+  const { values } = readOptions({
+    command: 'npm run bench:hit',
+    options: {
+      keys: { type: 'string', default: '1000' },
+      rounds: { type: 'string', default: '8' },
+    },
   });
-  return new Miniflare(options);
+  return {
+    keys: wholeNumberOf('--keys', values.keys, { min: 1 }),
+    rounds: wholeNumberOf('--rounds', values.rounds, { min: 1 }),
+  };
+});
+const ROUND_SECONDS = 3;
+const CONNECTIONS = 32;
+/** Requested once each before the rounds. A fill takes milliseconds, so beyond this the first rounds fill the rest. */
+const FILLED_AHEAD_MAX = 5_000;
+const FILLS_AT_ONCE = 8;
+/** Requests whose `Cache-Status` is read after the rounds. */
+const SAMPLE = 2_000;
+
+async function fillAhead(url: URL): Promise<void> {
+  let rank = 0;
+  const fill = async () => {
+    while (rank < Math.min(keys, FILLED_AHEAD_MAX)) {
+      const response = await fetch(url.href + rank++);
+      if (response.status !== 200)
+        throw new Error(`${response.url}: ${response.status} ${await response.text()}`);
+      await response.arrayBuffer();
+    }
+  };
+  await Promise.all(Array.from({ length: FILLS_AT_ONCE }, fill));
 }
 
-bundle(FIXTURE.main, '--outdir', 'dist/millrace');
-bundle('--config', 'bench/empty.toml', '--outdir', '../dist/empty');
-const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
-const runtime = workersOf(database);
-try {
-  await runtime.ready;
-  const pid = runtimePids().at(-1);
-  if (pid === undefined) throw new Error('There is no runtime.');
-  const at = async (worker: string, path: string): Promise<Target> => ({
-    url: new URL(path, await runtime.unsafeGetDirectURL(worker)),
-    pid,
-  });
-  const hit = await at('millrace', `/v1/products/${SKU}`);
-  const empty = await at('empty', '/');
-  const put = await fetch(hit.url, {
-    method: 'PUT',
-    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      description: 'A description of thirty-four chars',
-      unitPrice: 2.95,
-    }),
-  });
-  if (put.status !== 201) throw new Error(`The product was not written: ${put.status} ${await put.text()}`);
-  for (const target of [hit, empty]) await load(target, CONNECTIONS, ROUND_SECONDS);
-  const rounds: { hit: Round; empty: Round }[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) {
-    rounds.push({
-      hit: await load(hit, CONNECTIONS, ROUND_SECONDS),
-      empty: await load(empty, CONNECTIONS, ROUND_SECONDS),
-    });
+/** The share of hits in isolate memory among requests of the same law. */
+async function memoryShare(url: URL): Promise<number> {
+  const draw = zipf(keys, ZIPF_EXPONENT, seededRandom(7));
+  let hits = 0;
+  for (let index = 0; index < SAMPLE; index += 1) {
+    const response = await fetch(url.href + draw());
+    await response.arrayBuffer();
+    if (/; hit; .*detail=memory/.test(response.headers.get('cache-status') ?? '')) hits += 1;
   }
-  const proof = await fetch(hit.url);
-  console.log(`cache-status of the measured route: ${proof.headers.get('cache-status')}`);
-  const row = (name: string, pick: (round: { hit: Round; empty: Round }) => number) =>
-    console.log(`${name.padEnd(44)} ${median(rounds.map(pick)).toFixed(2).padStart(12)}`);
-  row('empty Hono route, requests/s', ({ empty: { requestsPerSecond } }) => requestsPerSecond);
-  row('warm hit, requests/s', ({ hit: { requestsPerSecond } }) => requestsPerSecond);
-  row('empty Hono route, CPU µs a request', ({ empty: { cpuMicrosPerRequest } }) => cpuMicrosPerRequest);
-  row('warm hit, CPU µs a request', ({ hit: { cpuMicrosPerRequest } }) => cpuMicrosPerRequest);
-  row('throughput, hit / empty', (round) => round.hit.requestsPerSecond / round.empty.requestsPerSecond);
-  row(
-    'CPU a request, hit / empty',
-    (round) => round.hit.cpuMicrosPerRequest / round.empty.cpuMicrosPerRequest,
+  return hits / SAMPLE;
+}
+
+interface Pair {
+  readonly hit: Round;
+  readonly empty: Round;
+}
+
+async function measure(drive: Generator, hit: Target, empty: Target): Promise<Pair[]> {
+  const load = (seed: number) => ({ connections: CONNECTIONS, seconds: ROUND_SECONDS, seed });
+  for (const target of [hit, empty]) await drive(target, load(0));
+  const pairs: Pair[] = [];
+  for (let round = 1; round <= rounds; round += 1)
+    pairs.push({ hit: await drive(hit, load(round)), empty: await drive(empty, load(round)) });
+  return pairs;
+}
+
+function print(pairs: readonly Pair[]): void {
+  const row = (name: string, pick: (round: Round) => number, digits: number) => {
+    const of = (values: number[]) => median(values).toFixed(digits).padStart(12);
+    const empty = of(pairs.map((pair) => pick(pair.empty)));
+    const hit = of(pairs.map((pair) => pick(pair.hit)));
+    const ratio = median(pairs.map((pair) => pick(pair.hit) / pick(pair.empty)));
+    console.log(`${name.padEnd(20)}${empty}${hit}${ratio.toFixed(2).padStart(14)}`);
+  };
+  console.log(
+    `${''.padEnd(20)}${'empty route'.padStart(12)}${'warm hit'.padStart(12)}${'hit / empty'.padStart(14)}`,
   );
+  row('requests/s', ({ requestsPerSecond }) => requestsPerSecond, 0);
+  row('CPU µs a request', ({ cpuMicrosPerRequest }) => cpuMicrosPerRequest, 1);
+  row('waited for a core', ({ waitedShare }) => waitedShare, 2);
+  row('p50 ms', ({ p50Ms }) => p50Ms, 2);
+  row('p99 ms', ({ p99Ms }) => p99Ms, 2);
+}
+
+const { name, drive } = generator();
+const server = await productServer(FIXTURE.main, keys);
+try {
+  const empty = await emptyServer();
+  try {
+    console.log(
+      `driven by ${name}; ${CONNECTIONS} connections, ${keys} keys, Zipf's law with exponent ${ZIPF_EXPONENT}`,
+    );
+    await fillAhead(server.url);
+    print(await measure(drive, { ...server, keys }, { ...empty, keys: 0 }));
+    console.log(`share of hits in isolate memory: ${(await memoryShare(server.url)).toFixed(3)}`);
+  } finally {
+    await empty.stop();
+  }
 } finally {
-  await runtime.dispose();
-  await database.close();
+  await server.stop();
 }

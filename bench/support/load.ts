@@ -1,51 +1,163 @@
+import { execFile, execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import * as z from 'zod';
+import { seededRandom } from '../../src/platform/random.ts';
+import { zipf } from './zipf.ts';
 
 /** What one round of load brought. */
 export interface Round {
   readonly requestsPerSecond: number;
   /** CPU time of the server's process a request, in microseconds; NaN where the system does not tell. */
   readonly cpuMicrosPerRequest: number;
+  /** The share of the round in which the server's main thread was ready to run and waited for a core; NaN likewise. */
+  readonly waitedShare: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Requests that began in each whole second of the round. The first and the last second are not whole and are omitted. */
+  readonly wholeSeconds: readonly number[];
 }
 
 export interface Target {
+  /** Of the path before the rank of the key. */
   readonly url: URL;
-  readonly headers?: Readonly<Record<string, string>>;
+  /** How many keys are requested, by Zipf's law; 0 for the path alone. */
+  readonly keys: number;
   /** The server's process, for its CPU time. */
   readonly pid: number;
 }
 
+export interface Load {
+  readonly connections: number;
+  readonly seconds: number;
+  readonly seed: number;
+}
+
+export type Generator = (target: Target, load: Load) => Promise<Round>;
+
+/** The exponent of Zipf's law. 1 is the law itself, and near what is measured of web traffic. */
+export const ZIPF_EXPONENT = 1;
 const CLOCK_TICKS_PER_SECOND = 100;
 
 /**
- * Keeps `connections` sockets busy with one request after the other for `seconds`. Written on bare sockets,
- * because an HTTP client of Node costs more CPU than the server that is measured. Answers other than 200 end it.
+ * The program that drives: wrk where it is installed, because a generator in Node takes so much CPU that it slows
+ * the server down; its name is part of every result.
  */
-export async function load(target: Target, connections: number, seconds: number): Promise<Round> {
-  const { url, headers = {}, pid } = target;
-  const lines = Object.entries({ host: url.host, connection: 'keep-alive', ...headers });
-  const request = `GET ${url.pathname}${url.search} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
-  const startedAt = performance.now();
-  const cpuBefore = cpuSeconds(pid);
-  const until = startedAt + seconds * 1_000;
-  const counts = await Promise.all(Array.from({ length: connections }, () => keepBusy(url, request, until)));
-  const requests = counts.reduce((sum, count) => sum + count, 0);
-  const elapsed = (performance.now() - startedAt) / 1_000;
-  return {
-    requestsPerSecond: requests / elapsed,
-    cpuMicrosPerRequest: ((cpuSeconds(pid) - cpuBefore) * 1_000_000) / requests,
+export function generator(hasWrk = isWrkInstalled()): { readonly name: string; readonly drive: Generator } {
+  return hasWrk
+    ? { name: 'wrk', drive: measured(driveByWrk) }
+    : {
+        name: "this bench's own generator in Node, which inflates the floor: install wrk",
+        drive: measured(driveByNode),
+      };
+}
+
+type Driven = Omit<Round, 'requestsPerSecond' | 'cpuMicrosPerRequest' | 'waitedShare'> & {
+  readonly requests: number;
+  readonly elapsedS: number;
+};
+
+function measured(drive: (target: Target, load: Load) => Promise<Driven>): Generator {
+  return async (target, load) => {
+    const cpuBefore = cpuSeconds(target.pid);
+    const waitBefore = waitSeconds(target.pid);
+    const { requests, elapsedS, ...driven } = await drive(target, load);
+    const cpuS = cpuSeconds(target.pid) - cpuBefore;
+    return {
+      ...driven,
+      requestsPerSecond: requests / elapsedS,
+      cpuMicrosPerRequest: (cpuS * 1_000_000) / requests,
+      waitedShare: (waitSeconds(target.pid) - waitBefore) / elapsedS,
+    };
   };
 }
 
-async function keepBusy(url: URL, request: string, until: number): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
+export function isWrkInstalled(): boolean {
+  try {
+    execFileSync('which', ['wrk'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const WrkResult = z.object({
+  requests: z.int(),
+  durationUs: z.number(),
+  failed: z.int(),
+  p50Us: z.number(),
+  p99Us: z.number(),
+  seconds: z.string(),
+});
+
+async function driveByWrk({ url, keys }: Target, { connections, seconds, seed }: Load): Promise<Driven> {
+  const script = join(import.meta.dirname, 'zipf.lua');
+  const { stdout } = await promisify(execFile)('wrk', [
+    ...[
+      '--threads',
+      '1',
+      '--connections',
+      String(connections),
+      '--duration',
+      `${seconds}s`,
+      '--script',
+      script,
+    ],
+    ...[url.origin, '--', url.pathname, String(keys), String(ZIPF_EXPONENT), String(seed)],
+  ]);
+  const line = /^RESULT (.*)$/m.exec(stdout)?.[1];
+  if (line === undefined) throw new Error(`wrk printed no result: ${stdout}`);
+  const result = WrkResult.parse(JSON.parse(line));
+  if (result.failed > 0) throw new Error(`${result.failed} requests failed: ${stdout}`);
+  return {
+    requests: result.requests,
+    elapsedS: result.durationUs / 1_000_000,
+    p50Ms: result.p50Us / 1_000,
+    p99Ms: result.p99Us / 1_000,
+    wholeSeconds: result.seconds.trim().split(' ').slice(1).map(Number),
+  };
+}
+
+/** Keeps `connections` bare sockets busy with one request after the other. Answers other than 200 end it. */
+async function driveByNode({ url, keys }: Target, { connections, seconds, seed }: Load): Promise<Driven> {
+  const draw = keys === 0 ? () => '' : zipf(keys, ZIPF_EXPONENT, seededRandom(seed));
+  const startedAt = performance.now();
+  const until = startedAt + seconds * 1_000;
+  const tookMs: number[] = [];
+  const begun = new Map<number, number>();
+  const next = () => {
+    const second = Math.floor((performance.now() - startedAt) / 1_000);
+    begun.set(second, (begun.get(second) ?? 0) + 1);
+    return `GET ${url.pathname}${draw()} HTTP/1.1\r\nhost: ${url.host}\r\n\r\n`;
+  };
+  await Promise.all(Array.from({ length: connections }, () => keepBusy(url, next, until, tookMs)));
+  tookMs.sort((a, b) => a - b);
+  const quantile = (share: number) => tookMs[Math.floor(tookMs.length * share)] ?? Number.NaN;
+  return {
+    requests: tookMs.length,
+    elapsedS: (performance.now() - startedAt) / 1_000,
+    p50Ms: quantile(0.5),
+    p99Ms: quantile(0.99),
+    wholeSeconds: [...begun.values()].slice(1, -1),
+  };
+}
+
+async function keepBusy(url: URL, next: () => string, until: number, tookMs: number[]): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
   const socket = connect(Number(url.port), url.hostname);
   let buffered = '';
-  let requests = 0;
+  let sentAt = 0;
+  const send = () => {
+    sentAt = performance.now();
+    socket.write(next());
+  };
   socket.setNoDelay(true);
   socket.setEncoding('latin1');
-  socket.on('connect', () => socket.write(request));
+  socket.on('connect', send);
   socket.on('error', reject);
+  socket.on('close', () => reject(new Error('The server closed a connection.')));
   socket.on('data', (chunk: string) => {
     buffered += chunk;
     const end = buffered.indexOf('\r\n\r\n');
@@ -58,14 +170,14 @@ async function keepBusy(url: URL, request: string, until: number): Promise<numbe
     }
     if (buffered.length < end + 4 + length) return;
     buffered = '';
-    requests += 1;
-    if (performance.now() < until) socket.write(request);
+    tookMs.push(performance.now() - sentAt);
+    if (performance.now() < until) send();
     else {
+      resolve();
       socket.end();
-      resolve(requests);
     }
   });
-  return await promise;
+  await promise;
 }
 
 /** User and system time that a process has used, in seconds. */
@@ -73,6 +185,15 @@ function cpuSeconds(pid: number): number {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
     return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** How long a process's main thread has waited on a run queue, in seconds: the second field of `schedstat`, in ns. */
+function waitSeconds(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1_000_000_000;
   } catch {
     return Number.NaN;
   }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { CachedAnswer } from '../../../src/cache/read-through.ts';
 import { CachedResponses, missingResponse } from '../../../src/gateway/cached-response.ts';
 
@@ -67,4 +67,24 @@ it('a cached 404 has the cache headers and the id of its request, and no entity 
     'x-content-type-options': 'nosniff',
   });
   expect(await missing.json()).toMatchObject({ code: 'not_found', requestId: 'request-1' });
+});
+
+it('keeps the headers of a busy answer while others pass by, and no more than two generations', () => {
+  const request = new Request('https://shop.test/v1/products/1');
+  const responses = new CachedResponses();
+  const at = (etag: string): CachedAnswer => ({
+    entry: { body: '{}', etag, tagHashes: [], epoch: 'e', stamp: 0, filledAt: 0 },
+    source: { hit: true, tier: 'memory', stale: false },
+    ...{ unverified: undefined, ageS: 0, ttlS: 300, maxAgeS: 1, judgedSeq: 0, token: 'e.1' },
+  });
+  const made = vi.spyOn(globalThis, 'Headers');
+  responses.of(at('"busy"'), request, 0);
+  for (let other = 0; other < 10_000; other += 1) {
+    responses.of(at(`"${other}"`), request, 0);
+    if (other % 100 === 0) responses.of(at('"busy"'), request, 0);
+  }
+  expect(made).toHaveBeenCalledTimes(1);
+  responses.of(at('"0"'), request, 0);
+  expect(made).toHaveBeenCalledTimes(1);
+  made.mockRestore();
 });

@@ -1,0 +1,67 @@
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { type DevDatabase, startDevDatabase } from '../../scripts/dev/database.ts';
+import { connect } from '../../src/storage/postgres/connect.ts';
+import { products } from '../../test/support/catalog/tables.ts';
+import { FIXTURE } from '../../test/support/node/fixture.ts';
+import { bundle, COMMON, millrace, modulesOf, runtimePids } from './runtime.ts';
+
+/** A worker in a process of its own. */
+interface Server {
+  readonly url: URL;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+/** The built worker over an embedded database with `keys` products. `url` is that of a product without the rank of its key. */
+export async function productServer(main: string, keys: number): Promise<Server> {
+  bundle(main, '--outdir', 'dist/millrace');
+  const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
+  try {
+    await insertProducts(database, keys);
+    const entry = `${main.split('/').at(-1)?.replace(/\.ts$/, '')}.js`;
+    const server = await start(millrace(database, 'dist/millrace', entry), `/v1/products/K`);
+    return {
+      ...server,
+      stop: async () => {
+        await server.stop();
+        await database.close();
+      },
+    };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/** The floor: an empty Hono route. */
+export async function emptyServer(): Promise<Server> {
+  bundle('--config', 'bench/empty.toml', '--outdir', '../dist/empty');
+  return await start({ ...COMMON, ...modulesOf('dist/empty', 'empty-worker.js') }, '/');
+}
+
+async function start(worker: typeof COMMON & ReturnType<typeof modulesOf>, path: string): Promise<Server> {
+  const before = new Set(runtimePids());
+  const runtime = new Miniflare(convertV4MiniflareOptions({ ...worker, name: 'measured' }));
+  await runtime.ready;
+  const pid = runtimePids().find((candidate) => !before.has(candidate));
+  if (pid === undefined) throw new Error('The runtime has no process.');
+  const url = new URL(path, await runtime.unsafeGetDirectURL('measured'));
+  return { url, pid, stop: () => runtime.dispose() };
+}
+
+/** Rows of one statement. */
+const ROWS_MAX = 5_000;
+
+async function insertProducts({ connectionString: url, endpoint }: DevDatabase, keys: number): Promise<void> {
+  const db = connect({ url, endpoint });
+  for (let first = 0; first < keys; first += ROWS_MAX) {
+    const ranks = Array.from({ length: Math.min(ROWS_MAX, keys - first) }, (_, index) => first + index);
+    await db.insert(products).values(
+      ranks.map((rank) => ({
+        sku: `K${rank}`,
+        description: 'A description of thirty-four chars',
+        unitPrice: 2.95,
+      })),
+    );
+  }
+}

@@ -10,6 +10,7 @@ import {
   type ReadThroughPorts,
   readThrough,
 } from '../cache/read-through.ts';
+import { RecentFills } from '../cache/single-flight.ts';
 import { ColoTier } from '../cache/tiers/colo.ts';
 import { KvTier } from '../cache/tiers/kv.ts';
 import { MemoryTier } from '../cache/tiers/memory.ts';
@@ -130,6 +131,7 @@ export class BoundIsolate implements ViewPorts {
   readonly #tiers: readonly Tier[];
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
   readonly #refreshing = new Map<string, number>();
+  readonly #recentFills = new RecentFills();
   readonly #onMoved: () => void;
   readonly #gateOf: (key: string) => ReturnType<typeof fillGate>;
   readonly #shards: Pick<ShardPort, 'read'>;
@@ -264,6 +266,7 @@ export class BoundIsolate implements ViewPorts {
       tiers: this.#tiers,
       time: systemTime,
       gateOf: this.#gateOf,
+      recentFills: this.#recentFills,
       digest: sha256Hex,
       pingOrigin: this.#pingOrigin,
       random: systemRandom,

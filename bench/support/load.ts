@@ -181,7 +181,7 @@ async function keepBusy(url: URL, next: () => string, until: number, tookMs: num
 }
 
 /** User and system time that a process has used, in seconds. */
-function cpuSeconds(pid: number): number {
+export function cpuSeconds(pid: number): number {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
     return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;

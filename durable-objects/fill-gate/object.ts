@@ -6,7 +6,7 @@ import { systemNow } from '../../src/platform/clock.ts';
 import { newId } from '../../src/platform/ids.ts';
 
 /**
- * The gate of one cache key, named by that key. With one object for many keys, all of them would share the thousand
+ * The gate of one cache key in one region, named by both. With one object for many keys, all of them would share the thousand
  * requests a second of one object; an object that stores nothing costs nothing once it is idle.
  *
  * All state is in memory, because the gate only saves reads of the origin. An eviction or a deployment ends the

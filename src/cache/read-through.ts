@@ -21,7 +21,7 @@ import {
   withinGrain,
 } from './freshness.ts';
 import { unlessAway } from './patience.ts';
-import { type Filled, type Flight, singleFlight } from './single-flight.ts';
+import { type Filled, type Flight, type RecentFills, singleFlight } from './single-flight.ts';
 import type { Tier } from './tiers/tier.ts';
 
 /** The consistency that the reader asks for; the policy supplies the rest. */
@@ -88,6 +88,8 @@ export interface ReadThroughPorts {
   readonly time: Time;
   /** Returns the gate of a key, which all isolates share. */
   readonly gateOf: (key: string) => FillGatePort | undefined;
+  /** The fills that this isolate has begun lately. */
+  readonly recentFills: Pick<RecentFills, 'begin'>;
   readonly digest: (text: string) => Promise<string>;
   /** Resolves if the database answers at all. It may hang. */
   readonly pingOrigin: () => Promise<unknown>;
@@ -277,8 +279,11 @@ async function fill(
   const grain = grainMs === undefined ? {} : { minNow: grainAt(grainMs, ports.time.now()) };
   // Its reader is owed commits that no mirror may know of, if they are older than both bounds together.
   const age = because === undefined ? {} : { maxReadAgeMs: policy.boundMs + policy.sourceBoundMs };
-  const gate = policy.singleFlight ? ports.gateOf(key) : undefined;
   const { time, context } = ports;
+  const isBegun = ports.recentFills.begin(key, time.now());
+  // A refresh fills a key that a tier has.
+  const isContended = isBegun || stale !== undefined || ports.refreshing.has(key);
+  const gate = policy.singleFlight && isContended ? ports.gateOf(key) : undefined;
   const filling = singleFlight(
     gate,
     { epoch, minStamp, ...grain, ...age },

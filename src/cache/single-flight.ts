@@ -11,6 +11,34 @@ import {
   WAIT_LEASES_MAX,
 } from './fill-gate.ts';
 
+/** The most keys whose last fill an isolate remembers. A key takes about 200 bytes. */
+export const RECENT_FILLS_MAX = 4_096;
+
+/**
+ * The keys that this isolate has begun to fill, each with the moment of the last begin. A key is contended if a tier has
+ * had it, or if this isolate began to fill it within the last lease. Only a contended key asks its gate, because the gate
+ * costs as much as the read of the origin. So of any number of concurrent first misses of a key, each isolate sends one to
+ * the origin, and all others meet at the gate, which sends one more.
+ */
+export class RecentFills {
+  /** In milliseconds since the Unix epoch; the oldest first. */
+  readonly #begunAtMs = new Map<string, number>();
+
+  get size(): number {
+    return this.#begunAtMs.size;
+  }
+
+  /** Notes that a fill of the key begins. Returns whether another one began within the last lease. */
+  begin(key: string, nowMs: number): boolean {
+    const lastMs = this.#begunAtMs.get(key) ?? Number.NEGATIVE_INFINITY;
+    this.#begunAtMs.delete(key);
+    this.#begunAtMs.set(key, nowMs);
+    const [oldest] = this.#begunAtMs.size > RECENT_FILLS_MAX ? this.#begunAtMs.keys() : [];
+    if (oldest !== undefined) this.#begunAtMs.delete(oldest);
+    return nowMs - lastMs < LEASE_MS;
+  }
+}
+
 /** The result of a read of the origin. */
 export interface Filled {
   readonly entry: Entry;
@@ -45,7 +73,8 @@ export const GATE_PING_MS = 300;
 /**
  * Answers with the entry of a read that another request has in flight, or reads the origin for all that wait.
  *
- * @param gate the key's gate, or undefined to read without one.
+ * @param gate the key's gate, or undefined to read without one: single flight is off for the key, or nobody else is known
+ *   to read it.
  * @param need taken from the mirror before this call, after the mirror became as fresh as the level demands.
  * @param fill reads the origin. It takes the entry's stamp from the mirror itself before it reads, because the mirror
  *   may have advanced by the time `fill` is called.

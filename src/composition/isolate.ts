@@ -10,6 +10,7 @@ import {
   type ReadThroughPorts,
   readThrough,
 } from '../cache/read-through.ts';
+import { RecentFills } from '../cache/single-flight.ts';
 import { ColoTier, keepsNothingOn } from '../cache/tiers/colo.ts';
 import { KvTier } from '../cache/tiers/kv.ts';
 import { MemoryTier } from '../cache/tiers/memory.ts';
@@ -152,6 +153,7 @@ export class BoundIsolate implements ViewPorts {
   readonly #tiers: readonly Tier[];
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
   readonly #refreshing = new Map<string, number>();
+  readonly #recentFills = new RecentFills();
   readonly #onMoved: () => void;
   readonly #shards: Pick<ShardPort, 'read'>;
   readonly #pingOrigin = async () => await this.db.execute(sql`select 1`);
@@ -284,6 +286,7 @@ export class BoundIsolate implements ViewPorts {
       tiers: this.#tiers,
       time: systemTime,
       gateOf: (key) => fillGate(this.env, key, scope.place()),
+      recentFills: this.#recentFills,
       digest: sha256Hex,
       pingOrigin: this.#pingOrigin,
       random: systemRandom,

@@ -347,6 +347,15 @@ describe('a crowd', () => {
     // (test/unit/cache/single-flight.test.ts).
     expect(readers.length).toBeLessThan(20);
   });
+
+  it('of two hundred readers who miss one key that was never read sends few to the origin', async () => {
+    const answers = await Promise.all(Array.from({ length: 200 }, () => get('/v1/products/10005E', strong)));
+    expect(new Set(answers.map(({ json }) => JSON.stringify(json))).size).toBe(1);
+    const readers = answers.filter(({ cache }) => cache.includes('fwd=') && !cache.includes('collapsed'));
+    // One that asks no gate, one that the gate lets read, and those that waited too long.
+    expect(readers.length).toBeLessThan(20);
+    expect(answers.some(({ cache }) => cache.includes('collapsed'))).toBe(true);
+  });
 });
 
 describe('a purge', () => {

@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { expect, it } from 'vitest';
-import { FAULTS, faultyCopy } from './faults.ts';
+import { FAULTS, faultyCopy, seedsOf } from './faults.ts';
 
 /** Longer than the most seeds take on one busy core, in milliseconds. */
 const TIMEOUT_MS = 240_000;
 
 it.each(FAULTS)('the simulation finds the fault when $name', { timeout: TIMEOUT_MS }, (fault) => {
   using copy = faultyCopy(fault);
-  const args = ['test/simulation/sim.ts', '--seeds', String(fault.seedsMax), '--brief'];
+  const args = ['test/simulation/sim.ts', ...seedsOf(fault), '--brief'];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
     cwd: copy.folder,
     encoding: 'utf8',

@@ -167,13 +167,16 @@ export const FAULTS: readonly Fault[] = [
     'return entry.epoch === need.epoch && entry.stamp >= need.minStamp;',
     'return entry.epoch === need.epoch;',
   ),
-  fault(
-    'a reader with a suspect source shares a fill that was read long before it began',
-    MANY,
-    READ_THROUGH,
-    '{ maxReadAgeMs: policy.boundMs + policy.sourceBoundMs }',
-    '{}',
-  ),
+  {
+    ...fault(
+      'a reader with a suspect source shares a fill that was read long before it began',
+      7_200,
+      READ_THROUGH,
+      '{ maxReadAgeMs: policy.boundMs + policy.sourceBoundMs }',
+      '{}',
+    ),
+    firstSeed: 7_001,
+  },
   fault(
     'an invalidation is acknowledged before it is on disk',
     FEW,
@@ -250,6 +253,13 @@ export const FAULTS: readonly Fault[] = [
     'src/cache/single-flight.ts',
     'export const ENTER_TIMEOUT_MS = LEASE_MS * WAIT_LEASES_MAX + GATE_SLACK_MS;',
     'export const ENTER_TIMEOUT_MS = 1e9;',
+  ),
+  fault(
+    'an isolate forgets which fills it has begun',
+    FEW,
+    'src/cache/single-flight.ts',
+    'return nowMs - lastMs < LEASE_MS;',
+    'return nowMs === lastMs;',
   ),
   fault(
     'a delta leaves out the oldest change',

@@ -9,6 +9,7 @@ import { RegionHedge } from '../../src/cache/clock/region-hedge.ts';
 import { RootClock, type RootPorts } from '../../src/cache/clock/root.ts';
 import type { Entry } from '../../src/cache/entry.ts';
 import { GateHost } from '../../src/cache/fill-gate.ts';
+import { RecentFills } from '../../src/cache/single-flight.ts';
 import { MemoryTier } from '../../src/cache/tiers/memory.ts';
 import { Sweeper, type SweeperPorts } from '../../src/pipeline/relay.ts';
 import type { Time } from '../../src/platform/clock.ts';
@@ -109,6 +110,7 @@ export class IsolateMachine extends Machine {
   follower: ClockFollower;
   memory = new MemoryTier(1_000_000);
   refreshing = new Map<string, number>();
+  recentFills = new RecentFills();
   invalidated = new InvalidatedChanges();
   ended = new EndedEpochs();
   regionHedge: RegionHedge;
@@ -130,6 +132,7 @@ export class IsolateMachine extends Machine {
     this.regionHedge = new RegionHedge(this.time);
     this.memory = new MemoryTier(1_000_000);
     this.refreshing = new Map();
+    this.recentFills = new RecentFills();
     this.invalidated = new InvalidatedChanges();
     this.ended = new EndedEpochs();
   }

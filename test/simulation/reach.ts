@@ -1,3 +1,4 @@
+import { LEASE_MS } from '../../src/cache/single-flight.ts';
 import { Failure } from '../../src/platform/failure.ts';
 import type { ReadRecord, Token } from '../support/coherence/judge.ts';
 
@@ -9,7 +10,7 @@ export const ANSWER_MS_MAX = 25_000;
 
 /** An answer that should have been another, or that should have come. */
 export interface Refusal {
-  readonly rule: 'token-refused' | 'unanswered' | 'wrong-code' | 'wrong-stand-in' | 'late';
+  readonly rule: 'token-refused' | 'unanswered' | 'wrong-code' | 'wrong-stand-in' | 'late' | 'uncollapsed';
   readonly what: string;
   readonly begunMs: number;
   readonly endedMs: number;
@@ -52,6 +53,22 @@ export function judgeFailure(what: string, error: unknown, seen: Circumstances):
 export function judgeStandIn(what: string, { begun, endedMs, isDatabasePrompt }: Circumstances): Refusal[] {
   if (!isDatabasePrompt) return [];
   return [{ rule: 'wrong-stand-in', what, begunMs: begun.ms, endedMs }];
+}
+
+/**
+ * The reads of the origin that asked no gate. An isolate sends one for a key, and within a lease after it the others ask
+ * the gate.
+ */
+export class DirectReads {
+  /** By isolate, its life and the key: the last one's begin by the isolate's own clock, in milliseconds. */
+  readonly #lastMs = new Map<string, number>();
+
+  note(isolate: { readonly name: string; readonly life: number }, key: string, nowMs: number): Refusal[] {
+    const what = `${isolate.name}, life ${isolate.life}, ${key}`;
+    const begunMs = this.#lastMs.get(what) ?? Number.NEGATIVE_INFINITY;
+    this.#lastMs.set(what, nowMs);
+    return nowMs - begunMs < LEASE_MS ? [{ rule: 'uncollapsed', what, begunMs, endedMs: nowMs }] : [];
+  }
 }
 
 /** The reads that are under way, each judged by the time that it takes. */

@@ -16,7 +16,14 @@ import { GateMachine, IsolateMachine, RegionMachine, RelayMachine, RootMachine }
 import { Chance, type Machine, Network, never } from './network.ts';
 import { type Change, type Commit, Origin } from './origin.ts';
 import { ISOLATES_A_REGION, KEYS, LIST, type Plan, REGIONS_OF_WORLD, ROWS } from './plan.ts';
-import { type Circumstances, judgeFailure, judgeStandIn, OpenReads, type Refusal } from './reach.ts';
+import {
+  type Circumstances,
+  DirectReads,
+  judgeFailure,
+  judgeStandIn,
+  OpenReads,
+  type Refusal,
+} from './reach.ts';
 import { Recorder } from './recorder.ts';
 import { answered, committed, momentOf, type RecordEvent } from './recording.ts';
 import { type Ask, recordsOf } from './records.ts';
@@ -53,6 +60,7 @@ export class World {
   unanswered = 0;
   readonly refusals: Refusal[] = [];
   readonly openReads = new OpenReads();
+  readonly #directReads = new DirectReads();
 
   constructor(plan: Plan, withTrace: boolean, record?: RecordEvent) {
     this.#plan = plan;
@@ -312,7 +320,10 @@ export class World {
     read: number,
   ): Promise<CachedAnswer> {
     // As they are now: a restart gives the isolate others, and what is still under way goes on with its own.
-    const { follower, invalidated, ended, memory, refreshing, time, region, regionHedge } = isolate;
+    const { follower, invalidated, ended, memory, refreshing, recentFills } = isolate;
+    const { time, region, regionHedge } = isolate;
+    const filler = { name: isolate.name, life: isolate.life };
+    const fill = { isBegun: false, hasGate: false, begunMs: 0 };
     const policy = this.#plan.policies[key];
     if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
     const parent = {
@@ -342,7 +353,11 @@ export class World {
         key,
         policy,
         consistency,
-        load: () => this.#load(isolate, key, { follower, invalidated, ended, read }),
+        load: () => {
+          if (fill.isBegun && !fill.hasGate)
+            this.refusals.push(...this.#directReads.note(filler, key, fill.begunMs));
+          return this.#load(isolate, key, { follower, invalidated, ended, read });
+        },
       },
       {
         follower,
@@ -352,8 +367,16 @@ export class World {
         ),
         time,
         gateOf: () => {
-          this.#recorder.note(() => ({ do: 'miss', read }));
+          fill.hasGate = true;
           return this.#gate(isolate, key);
+        },
+        recentFills: {
+          begin: (filled, nowMs) => {
+            fill.isBegun = policy.singleFlight;
+            fill.begunMs = nowMs;
+            this.#recorder.note(() => ({ do: 'miss', read }));
+            return recentFills.begin(filled, nowMs);
+          },
         },
         digest: async (text) => String(hashText(text)),
         pingOrigin: () => this.#toOrigin(isolate, () => undefined),

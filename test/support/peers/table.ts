@@ -110,8 +110,6 @@ export const TABLE = {
   },
   'outbox-relay': {
     'event, `Prefer: wait`': both(503, 6_000),
-    PUT: both(503, 6_000),
-    DELETE: both(503, 6_000),
     'sweep of the outbox': waiting(503, 31_000),
   },
   'cache-stats': {

@@ -6,6 +6,7 @@ import { meets } from '../../../src/cache/fill-gate.ts';
 import { grainAt, grainEndMs } from '../../../src/cache/freshness.ts';
 import { Probe, type ProbeVerdict } from '../../../src/cache/probe.ts';
 import { type ReadRequest, type ReadThroughPorts, readThrough } from '../../../src/cache/read-through.ts';
+import { RecentFills } from '../../../src/cache/single-flight.ts';
 import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
 import { DemandModel } from '../../../src/cache/warming/demand.ts';
 import { type ConsistencyLevel, cachePolicy } from '../../../src/define/cache-policy.ts';
@@ -49,6 +50,7 @@ beforeEach(() => {
     pingOrigin: async () => undefined,
     random: () => 0,
     refreshing: new Map(),
+    recentFills: new RecentFills(),
   };
 });
 

@@ -9,6 +9,7 @@ import {
   type ReadThroughPorts,
   readThrough,
 } from '../../../src/cache/read-through.ts';
+import { RecentFills } from '../../../src/cache/single-flight.ts';
 import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
 import { type CachePolicy, cachePolicy } from '../../../src/define/cache-policy.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
@@ -54,6 +55,7 @@ class World {
       // No early refresh: those have tests of their own.
       random: () => 0,
       refreshing: new Map(),
+      recentFills: new RecentFills(),
     };
   }
 

@@ -5,9 +5,11 @@ import { clockAt } from '../cache/clock/wire.ts';
 import { hashesToInvalidate } from '../cache/entry.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
-import { type RequestPlace, regionOf } from '../platform/regions.ts';
+import type { RequestPlace } from '../platform/regions.ts';
+import { databaseRegion } from './config.ts';
 import type { Env } from './env.ts';
 import { type DatabasePlace, regionalClock, rootClock } from './objects.ts';
+import { readerRegion } from './placement.ts';
 
 type ClockEnv = Pick<Env, 'TAG_CLOCK'> & DatabasePlace;
 
@@ -35,7 +37,7 @@ export async function syncFrom(
   place: RequestPlace,
   request: SyncRequest,
 ): Promise<SyncAnswer> {
-  const region = regionOf(place);
+  const region = readerRegion(place, databaseRegion(env));
   return await regions.sync(
     region,
     () => clockAt(regionalClock(env, region)).sync(request),

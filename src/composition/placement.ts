@@ -41,7 +41,7 @@ type PlacedBy<Rule extends PlacementRule> = {
 /** The classes whose objects are placed by the database alone. */
 export type BesideDatabase = PlacedBy<'database'>;
 
-/** The region of a reader whose location is unknown: the database's, where the fill goes anyway. */
+/** The region of a reader: if its location is unknown, the database's, since the root and the origin are there. */
 export function readerRegion(place: RequestPlace, database: Region | undefined): Region {
   return place.continent === undefined && database !== undefined ? database : regionOf(place);
 }

@@ -1,4 +1,4 @@
-/** The platform's location hints: where a regional clock is placed on its first use. */
+/** The platform's location hints: where an object is placed on its first use (`src/composition/placement.ts`). */
 export const REGIONS = ['wnam', 'enam', 'sam', 'weur', 'eeur', 'apac', 'oc', 'afr', 'me'] as const;
 export type Region = (typeof REGIONS)[number];
 
@@ -12,7 +12,7 @@ export interface RequestPlace {
   readonly longitude?: string | undefined;
 }
 
-/** The region of a request without a known place. It is the root's, so a wrong guess costs no second journey. */
+/** The region of a request without a known place, if that of the database is not known either. */
 const DEFAULT_REGION: Region = 'enam';
 
 /** Of the countries of Asia, those that are nearer to the Gulf than to Singapore or Tokyo. */

@@ -1,11 +1,14 @@
 import { createExecutionContext } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
+import { RegionHedge } from '../../src/cache/clock/region-hedge.ts';
+import { syncFrom } from '../../src/composition/clock.ts';
 import { databaseRegion } from '../../src/composition/config.ts';
 import type { Env } from '../../src/composition/env.ts';
 import * as objects from '../../src/composition/objects.ts';
 import { PLACEMENT, type PlacedClass } from '../../src/composition/placement.ts';
 import { createWorker } from '../../src/composition/worker.ts';
+import { systemTime } from '../../src/platform/clock.ts';
 import { catalog } from '../support/catalog/index.ts';
 
 const NEON = 'postgres://u:p@ep-cool-darkness-a1b2c3d4-pooler.eu-central-1.aws.neon.tech/db';
@@ -84,6 +87,14 @@ describe('fill gates', () => {
     objects.fillGate(env, 'product:1', {});
     expect(asked).toEqual([{ name: 'weur/product:1', locationHint: 'weur' }]);
   });
+});
+
+it('a reader without a location syncs with the clock beside the database', async () => {
+  const { env: bindings, asked } = recording({ DATABASE_URL: NEON });
+  const request = { epoch: '', sinceSeq: 0, maxAgeMs: 0, atLeast: undefined };
+  // The recorded stub answers nothing; the name is what counts.
+  await syncFrom(bindings, new RegionHedge(systemTime), {}, request).catch(() => undefined);
+  expect(asked[0]).toEqual({ name: 'weur', locationHint: 'weur' });
 });
 
 describe('the region of the database', () => {

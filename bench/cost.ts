@@ -4,9 +4,12 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../scripts/command-line/options.ts';
+import { readOrExit } from '../scripts/command-line/run.ts';
 import { costPage } from './cost/page.ts';
 
-const { values } = parseArgs({ options: { write: { type: 'boolean', default: false } } });
+const { values } = readOrExit(() =>
+  readOptions({ command: 'npm run cost', options: { write: { type: 'boolean', default: false } } }),
+);
 if (values.write) writeFileSync(join(import.meta.dirname, '../docs/cost.md'), costPage());
 else process.stdout.write(costPage());

@@ -39,3 +39,10 @@ export const FOLD_ROWS = {
   /** For each call: the numbers of its events, and the totals. */
   ofCall: { read: 3, written: 2 },
 } as const;
+
+/**
+ * The most bytes that messages add. A message of the events queue has a frame, and `event` for each event beside what
+ * its producer sent; one of the changes queue has `change` for each event beside its data, for an event with two
+ * entities. `test/unit/queues/message-bytes.test.ts`
+ */
+export const MESSAGE_BYTES = { frame: 60, event: 30, change: 300 } as const;

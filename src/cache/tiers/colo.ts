@@ -1,6 +1,6 @@
 import { sha256Hex } from '../../platform/digest.ts';
 import { COLO_TTL_S_MIN } from '../../platform/limits.ts';
-import { log } from '../../platform/logger.ts';
+import { logSeldom } from '../../platform/logger.ts';
 import { callPeer } from '../../platform/peer.ts';
 import { decodeUtf8 } from '../../platform/utf8.ts';
 import { Entry } from '../entry.ts';
@@ -65,7 +65,7 @@ export class ColoTier implements Tier {
       const parsed = Entry.safeParse(found);
       return parsed.success ? parsed.data : undefined;
     } catch (error) {
-      log(
+      logSeldom(
         'warn',
         "The data centre's cache could not be read; this counts as a miss.",
         { 'event.action': 'cache-get' },
@@ -84,7 +84,12 @@ export class ColoTier implements Tier {
       const url = await this.#urlOf(key);
       await callPeer('colo-cache', WRITE_MS, () => this.#cache.put(url, response));
     } catch (error) {
-      log('info', "The data centre's cache did not store an entry.", { 'event.action': 'cache-put' }, error);
+      logSeldom(
+        'info',
+        "The data centre's cache did not store an entry.",
+        { 'event.action': 'cache-put' },
+        error,
+      );
     }
   }
 

@@ -1,5 +1,5 @@
 import { KV_KEY_BYTES_MAX, KV_TTL_S_MIN } from '../../platform/limits.ts';
-import { log } from '../../platform/logger.ts';
+import { logSeldom } from '../../platform/logger.ts';
 import { callPeer } from '../../platform/peer.ts';
 import { decodeUtf8 } from '../../platform/utf8.ts';
 import { Entry, isNegative } from '../entry.ts';
@@ -36,7 +36,12 @@ export class KvTier implements Tier {
       );
       return parsed.success ? parsed.data : undefined;
     } catch (error) {
-      log('warn', 'KV could not be read; this counts as a miss.', { 'event.action': 'cache-get' }, error);
+      logSeldom(
+        'warn',
+        'KV could not be read; this counts as a miss.',
+        { 'event.action': 'cache-get' },
+        error,
+      );
       return undefined;
     }
   }
@@ -47,7 +52,7 @@ export class KvTier implements Tier {
       const options = { expirationTtl: this.#ttlS };
       await callPeer('kv', WRITE_MS, () => this.#kv.put(key, JSON.stringify(entry), options));
     } catch (error) {
-      log('info', 'KV did not store an entry.', { 'event.action': 'cache-put' }, error);
+      logSeldom('info', 'KV did not store an entry.', { 'event.action': 'cache-put' }, error);
     }
   }
 }

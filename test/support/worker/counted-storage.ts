@@ -35,9 +35,20 @@ export class CountedStorage {
   /** The rows of the statements that `work` executes. */
   counted<Result>(work: () => Result): CountedRows & { readonly result: Result } {
     this.#cursors = [];
-    const result = work();
+    return { result: work(), ...this.#rows() };
+  }
+
+  /** The same of work that waits. */
+  async countedLater<Result>(
+    work: () => Promise<Result>,
+  ): Promise<CountedRows & { readonly result: Result }> {
+    this.#cursors = [];
+    return { result: await work(), ...this.#rows() };
+  }
+
+  #rows(): CountedRows {
     const sum = (of: 'rowsRead' | 'rowsWritten') =>
       this.#cursors.reduce((total, cursor) => total + cursor[of], 0);
-    return { result, read: sum('rowsRead'), written: sum('rowsWritten') };
+    return { read: sum('rowsRead'), written: sum('rowsWritten') };
   }
 }

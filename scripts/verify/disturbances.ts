@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cacheKey } from '../../src/cache/cache-key.ts';
+import { poolOf } from '../../src/cache/gate-pool.ts';
 import { regionOf } from '../../src/platform/regions.ts';
 import type { History } from './history.ts';
 import { type Products, pick } from './products.ts';
@@ -39,7 +40,11 @@ export async function disturb(context: Disturbed, seconds: number): Promise<void
     ),
     repeat(signal, upTo(PAUSE_MS_MAX.gate), () =>
       // The hottest keys have gates with waiters.
-      evict('FillGate', cacheKey('product', { sku: pick(products.hot.slice(0, 4)) }, {}), 'a fill gate'),
+      evict(
+        'FillGate',
+        String(poolOf(cacheKey('product', { sku: pick(products.hot.slice(0, 4)) }, {}))),
+        'a fill gate',
+      ),
     ),
     repeat(signal, upTo(PAUSE_MS_MAX.abort), async () => {
       if (await runtime.abortAll()) history.count('disturbance/aborted all objects at once');

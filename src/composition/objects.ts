@@ -1,3 +1,5 @@
+import type { FillGatePort } from '../cache/fill-gate.ts';
+import { gateIn, poolOf } from '../cache/gate-pool.ts';
 import { ENTER_TIMEOUT_MS } from '../cache/single-flight.ts';
 import { peerStub } from '../platform/peer.ts';
 import type { Region } from '../platform/regions.ts';
@@ -76,8 +78,9 @@ export function kafkaSource(env: Pick<Env, 'KAFKA_SOURCE'>, topic: string, parti
   return peerStub('kafka-source', stub, { default: WRITE_MS, status: REPORT_MS });
 }
 
-/** The fill gate of one cache key, named after the key. `enter` waits for the fill of another request. */
-export function fillGate(env: Pick<Env, 'FILL_GATE'>, key: string) {
+/** The fill gate of one cache key, in the object of its pool. `enter` waits for the fill of another request. */
+export function fillGate(env: Pick<Env, 'FILL_GATE'>, key: string): FillGatePort {
   const deadlines = { default: WRITE_MS, enter: ENTER_TIMEOUT_MS, ping: READ_MS };
-  return peerStub('fill-gate', env.FILL_GATE.getByName(key), deadlines);
+  const pool = peerStub('fill-gate', env.FILL_GATE.getByName(String(poolOf(key))), deadlines);
+  return gateIn(pool, key);
 }

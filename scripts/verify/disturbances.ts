@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cacheKey } from '../../src/cache/cache-key.ts';
+import { poolOf } from '../../src/cache/gate-pool.ts';
 import { fillGateName } from '../../src/composition/placement.ts';
 import { type Region, regionOf } from '../../src/platform/regions.ts';
 import type { History } from './history.ts';
@@ -38,7 +39,7 @@ export async function disturb(context: Disturbed, seconds: number): Promise<void
     repeat(signal, upTo(PAUSE_MS_MAX.region), () => evict('TagClock', pickRegion(), 'a regional clock')),
     repeat(signal, upTo(PAUSE_MS_MAX.gate), () =>
       // The hottest keys have gates with waiters.
-      evict('FillGate', fillGateName(pickRegion(), hottestKey(products)), 'a fill gate'),
+      evict('FillGate', fillGateName(pickRegion(), poolOf(hottestKey(products))), 'a fill gate'),
     ),
     repeat(signal, upTo(PAUSE_MS_MAX.abort), async () => {
       if (await runtime.abortAll()) history.count('disturbance/aborted all objects at once');

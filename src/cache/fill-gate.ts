@@ -303,6 +303,22 @@ export class GateHost implements FillGatePort {
     this.#ports = ports;
   }
 
+  /** True if neither a caller waits, nor a fill is under way, nor a result is kept. */
+  get isIdle(): boolean {
+    this.#deliver(expire(this.#gate, this.#ports.now()));
+    return this.#gate.lease === undefined && this.#gate.result === undefined && this.#calls.size === 0;
+  }
+
+  /** Size of the kept result, as `entryBytes` counts it. */
+  get keptBytes(): number {
+    return this.#gate.result === undefined ? 0 : entryBytes(this.#gate.result.entry);
+  }
+
+  forgetResult(): void {
+    this.#gate.result = undefined;
+    this.#arm();
+  }
+
   async enter(need: Need, leaseMs: number): Promise<Verdict> {
     const ticketId = this.#ports.newTicketId();
     const request = { ticketId, need: Need.parse(need), leaseMs: LeaseMs.parse(leaseMs) };

@@ -1,3 +1,5 @@
+import type { FillGatePort } from '../cache/fill-gate.ts';
+import { gateIn, poolOf } from '../cache/gate-pool.ts';
 import { ENTER_TIMEOUT_MS } from '../cache/single-flight.ts';
 import { peerStub } from '../platform/peer.ts';
 import type { Region, RequestPlace } from '../platform/regions.ts';
@@ -109,9 +111,14 @@ export function kafkaSource(
   });
 }
 
-/** The fill gate of one cache key in the region of a request. `enter` waits for the fill of another request. */
-export function fillGate(env: Pick<Env, 'FILL_GATE'> & DatabasePlace, key: string, place: RequestPlace) {
+/** The fill gate of one cache key, in the object of its pool in the region of a request. `enter` waits for another's fill. */
+export function fillGate(
+  env: Pick<Env, 'FILL_GATE'> & DatabasePlace,
+  key: string,
+  place: RequestPlace,
+): FillGatePort {
   const region = readerRegion(place, databaseRegion(env));
   const deadlines = { default: WRITE_MS, enter: ENTER_TIMEOUT_MS, ping: READ_MS };
-  return peerStub('fill-gate', placed(env.FILL_GATE, fillGateName(region, key), region), deadlines);
+  const name = fillGateName(region, poolOf(key));
+  return gateIn(peerStub('fill-gate', placed(env.FILL_GATE, name, region), deadlines), key);
 }

@@ -46,9 +46,9 @@ export function readerRegion(place: RequestPlace, database: Region | undefined):
   return place.continent === undefined && database !== undefined ? database : regionOf(place);
 }
 
-/** The name of a fill gate: that of its region and of its cache key. */
-export function fillGateName(region: Region, key: string): string {
-  return `${region}/${key}`;
+/** The name of a pool of fill gates: its region and its number (`src/cache/gate-pool.ts`). */
+export function fillGateName(region: Region, pool: number): string {
+  return `${region}/${pool}`;
 }
 
 /** The variable `DATABASE_REGION`. */

@@ -354,7 +354,6 @@ describe('a crowd', () => {
     const readers = answers.filter(({ cache }) => cache.includes('fwd=') && !cache.includes('collapsed'));
     // One that asks no gate, one that the gate lets read, and those that waited too long.
     expect(readers.length).toBeLessThan(20);
-    expect(answers.some(({ cache }) => cache.includes('collapsed'))).toBe(true);
   });
 });
 

@@ -8,7 +8,8 @@ import { RegionClock } from '../../src/cache/clock/region.ts';
 import { RegionHedge } from '../../src/cache/clock/region-hedge.ts';
 import { RootClock, type RootPorts } from '../../src/cache/clock/root.ts';
 import type { Entry } from '../../src/cache/entry.ts';
-import { GateHost } from '../../src/cache/fill-gate.ts';
+import type { FillGatePort } from '../../src/cache/fill-gate.ts';
+import { GatePool, gateIn } from '../../src/cache/gate-pool.ts';
 import { RecentFills } from '../../src/cache/single-flight.ts';
 import { MemoryTier } from '../../src/cache/tiers/memory.ts';
 import { Sweeper, type SweeperPorts } from '../../src/pipeline/relay.ts';
@@ -139,8 +140,8 @@ export class IsolateMachine extends Machine {
 }
 
 export class GateMachine extends Machine {
-  host: GateHost;
-  readonly #make: () => GateHost;
+  host: FillGatePort;
+  readonly #make: () => FillGatePort;
 
   constructor(key: string, time: Time, scheduler: Scheduler) {
     super(`gate of ${key}`);
@@ -150,7 +151,7 @@ export class GateMachine extends Machine {
       return `${key}#${tickets}`;
     };
     const setTimer = (delayMs: number, callback: () => void) => scheduler.setTimer(delayMs, callback);
-    this.#make = () => new GateHost({ now: time.now, newTicketId, setTimer });
+    this.#make = () => gateIn(new GatePool({ now: time.now, newTicketId, setTimer }), key);
     this.host = this.#make();
   }
 

@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../src/cache/entry.ts';
 import type { FillGatePort } from '../../src/cache/fill-gate.ts';
+import { gateIn } from '../../src/cache/gate-pool.ts';
 import { type Filled, singleFlight } from '../../src/cache/single-flight.ts';
 import { systemNow, systemTime } from '../../src/platform/clock.ts';
 
@@ -16,7 +17,7 @@ function entryAt(stamp: number): Entry {
 }
 
 function gateOf(key: string): FillGatePort {
-  return env.FILL_GATE.getByName(key);
+  return gateIn(env.FILL_GATE.getByName(key), key);
 }
 
 async function ticketOf(gate: FillGatePort, leaseMs = LEASE_MS): Promise<string> {
@@ -35,6 +36,18 @@ function watch<T>(promise: Promise<T>) {
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe('the gates of one object', () => {
+  it('are those of keys that have nothing in common', async () => {
+    const object = env.FILL_GATE.getByName('two keys');
+    const [one, other] = [gateIn(object, 'one'), gateIn(object, 'other')];
+    const tickets = await Promise.all([ticketOf(one, 10_000), ticketOf(other, 10_000)]);
+    const waiting = [one, other].map((gate) => gate.enter(NEED, 10_000));
+    await one.complete(tickets[0], entryAt(5));
+    await other.complete(tickets[1], entryAt(6));
+    expect(await Promise.all(waiting)).toMatchObject([{ entry: { stamp: 5 } }, { entry: { stamp: 6 } }]);
+  });
+});
 
 describe('the gate of a key', () => {
   it('lets one of a thousand callers fill, and gives the others its entry', async () => {
@@ -138,9 +151,10 @@ describe('the gate of a key', () => {
   });
 
   it('loses its state with an eviction, and continues', async () => {
-    const stub = env.FILL_GATE.getByName('evicted');
+    const object = env.FILL_GATE.getByName('evicted');
+    const stub = gateIn(object, 'evicted');
     const ticketId = await ticketOf(stub, 10_000);
-    await evictDurableObject(stub);
+    await evictDurableObject(object);
     const next = await ticketOf(stub, 10_000);
     const waiting = stub.enter(NEED, 10_000);
     // A ticket of before the eviction holds nothing any more, and what it brings is as good as its stamp.
@@ -152,7 +166,7 @@ describe('the gate of a key', () => {
 
   it('lets a waiting caller read the origin when the object dies', async () => {
     const stub = env.FILL_GATE.getByName('dying');
-    await ticketOf(stub, 10_000);
+    await ticketOf(gateIn(stub, 'dying'), 10_000);
     const sentAtMs = systemNow();
     const own: Filled = { entry: entryAt(9), storable: true };
     const context = { time: systemTime, keepAlive: () => undefined };
@@ -169,11 +183,11 @@ describe('the gate of a key', () => {
     const stub = env.FILL_GATE.getByName('refusing');
     // Inside the object: a rejection that crosses the call is reported a second time by the test runtime.
     await runInDurableObject(stub, async (object) => {
-      await expect(object.enter({ epoch: '', minStamp: 0 }, LEASE_MS)).rejects.toThrow();
-      await expect(object.enter({ epoch: 'e', minStamp: -1 }, LEASE_MS)).rejects.toThrow();
-      await expect(object.enter(NEED, 3_600_000)).rejects.toThrow();
-      await expect(object.complete('nobody', { ...entryAt(5), tagHashes: [-1] })).rejects.toThrow();
+      await expect(object.enter('k', { epoch: '', minStamp: 0 }, LEASE_MS)).rejects.toThrow();
+      await expect(object.enter('k', { epoch: 'e', minStamp: -1 }, LEASE_MS)).rejects.toThrow();
+      await expect(object.enter('k', NEED, 3_600_000)).rejects.toThrow();
+      await expect(object.complete('k', 'nobody', { ...entryAt(5), tagHashes: [-1] })).rejects.toThrow();
     });
-    expect(await stub.enter(NEED, LEASE_MS)).toMatchObject({ verdict: 'fill' });
+    expect(await stub.enter('k', NEED, LEASE_MS)).toMatchObject({ verdict: 'fill' });
   });
 });

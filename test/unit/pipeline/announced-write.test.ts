@@ -13,15 +13,15 @@ function write() {
     markRelayed: Promise.withResolvers<void>(),
   };
   const kept: Promise<unknown>[] = [];
-  const step = <Name extends Step>(name: Name) => {
+  const step = <T>(name: Step, end: Promise<T>): Promise<T> => {
     begun.push(name);
-    return ends[name].promise;
+    return end;
   };
   const answer = announcedWrite({
-    arm: () => step('arm'),
-    commit: () => step('commit'),
-    invalidate: () => step('invalidate'),
-    markRelayed: () => step('markRelayed'),
+    arm: () => step('arm', ends.arm.promise),
+    commit: () => step('commit', ends.commit.promise),
+    invalidate: () => step('invalidate', ends.invalidate.promise),
+    markRelayed: () => step('markRelayed', ends.markRelayed.promise),
     keepAlive: (promise) => void kept.push(promise),
   });
   return { begun, ends, kept, answer };

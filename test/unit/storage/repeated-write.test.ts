@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { deleteEntity, putEntity, rowVersion } from '../../../src/storage/postgres/entity-writes.ts';
@@ -108,5 +108,22 @@ describe('a conditional write', () => {
     await putEntity(db, product, 'quiet', fields, { match: ['1'] });
     await deleteEntity(db, product, 'quiet', { match: ['1'] });
     expect(await rows()).toEqual(before);
+  });
+});
+
+describe('the round trips to the database', () => {
+  it.each([
+    ['an insert', () => put('counted', 1)],
+    ['a replacement', () => put('counted', 2)],
+    ['a deletion', () => deleteEntity(db, product, 'counted')],
+    ['the mark of the outbox', () => markRelayed(db, [1], { epoch: 'e', seq: 1 })],
+  ])('of %s are one', async (_, write) => {
+    const requests = vi.spyOn(globalThis, 'fetch');
+    try {
+      await write();
+      expect(requests).toHaveBeenCalledTimes(1);
+    } finally {
+      requests.mockRestore();
+    }
   });
 });

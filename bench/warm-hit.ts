@@ -1,50 +1,40 @@
 /**
  * A warm hit in isolate memory against an empty Hono route: `npm run bench:hit`. Each worker is the bundle that
  * `wrangler deploy` would upload, in a process of its own, on a socket without the local platform's proxy in front.
- * The two are measured in turns. `--keys` is how many products are read, by Zipf's law.
+ * The two are measured in turns. `--keys` is how many products are read, by Zipf's law. `--expiry` measures instead how
+ * throughput varies while entries that were filled together come to their end.
  */
 import { readOptions } from '../scripts/command-line/options.ts';
 import { readOrExit } from '../scripts/command-line/run.ts';
 import { wholeNumberOf } from '../scripts/command-line/values.ts';
 import { seededRandom } from '../src/platform/random.ts';
 import { FIXTURE } from '../test/support/node/fixture.ts';
+import { printExpiry } from './support/expiry.ts';
 import { type Generator, generator, median, type Round, type Target, ZIPF_EXPONENT } from './support/load.ts';
-import { emptyServer, productServer } from './support/product-server.ts';
+import { emptyServer, fillAhead, productServer } from './support/product-server.ts';
 import { zipf } from './support/zipf.ts';
 
-const { keys, rounds } = readOrExit(() => {
+const { keys, rounds, expiry } = readOrExit(() => {
   const { values } = readOptions({
     command: 'npm run bench:hit',
     options: {
       keys: { type: 'string', default: '1000' },
       rounds: { type: 'string', default: '8' },
+      expiry: { type: 'boolean', default: false },
     },
   });
   return {
     keys: wholeNumberOf('--keys', values.keys, { min: 1 }),
     rounds: wholeNumberOf('--rounds', values.rounds, { min: 1 }),
+    expiry: values.expiry,
   };
 });
 const ROUND_SECONDS = 3;
 const CONNECTIONS = 32;
-/** Requested once each before the rounds. A fill takes milliseconds, so beyond this the first rounds fill the rest. */
+/** Requested once each before the rounds. A fill takes milliseconds, so the rounds fill the keys beyond this. */
 const FILLED_AHEAD_MAX = 5_000;
-const FILLS_AT_ONCE = 8;
 /** Requests whose `Cache-Status` is read after the rounds. */
 const SAMPLE = 2_000;
-
-async function fillAhead(url: URL): Promise<void> {
-  let rank = 0;
-  const fill = async () => {
-    while (rank < Math.min(keys, FILLED_AHEAD_MAX)) {
-      const response = await fetch(url.href + rank++);
-      if (response.status !== 200)
-        throw new Error(`${response.url}: ${response.status} ${await response.text()}`);
-      await response.arrayBuffer();
-    }
-  };
-  await Promise.all(Array.from({ length: FILLS_AT_ONCE }, fill));
-}
 
 /** The share of hits in isolate memory among requests of the same law. */
 async function memoryShare(url: URL): Promise<number> {
@@ -90,20 +80,23 @@ function print(pairs: readonly Pair[]): void {
   row('p99 ms', ({ p99Ms }) => p99Ms, 2);
 }
 
-const { name, drive } = generator();
-const server = await productServer(FIXTURE.main, keys);
-try {
-  const empty = await emptyServer();
+async function printHits(drive: Generator): Promise<void> {
+  console.log(`${keys} keys, Zipf's law with exponent ${ZIPF_EXPONENT}`);
+  const server = await productServer(FIXTURE.main, keys);
   try {
-    console.log(
-      `driven by ${name}; ${CONNECTIONS} connections, ${keys} keys, Zipf's law with exponent ${ZIPF_EXPONENT}`,
-    );
-    await fillAhead(server.url);
-    print(await measure(drive, { ...server, keys }, { ...empty, keys: 0 }));
-    console.log(`share of hits in isolate memory: ${(await memoryShare(server.url)).toFixed(3)}`);
+    const empty = await emptyServer();
+    try {
+      await fillAhead(server.url, Math.min(keys, FILLED_AHEAD_MAX));
+      print(await measure(drive, { ...server, keys }, { ...empty, keys: 0 }));
+      console.log(`share of hits in isolate memory: ${(await memoryShare(server.url)).toFixed(3)}`);
+    } finally {
+      await empty.stop();
+    }
   } finally {
-    await empty.stop();
+    await server.stop();
   }
-} finally {
-  await server.stop();
 }
+
+const { name, drive } = generator();
+console.log(`driven by ${name}; ${CONNECTIONS} connections`);
+await (expiry ? printExpiry(drive) : printHits(drive));

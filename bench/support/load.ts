@@ -4,8 +4,17 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import * as z from 'zod';
+import { systemNow } from '../../src/platform/clock.ts';
 import { seededRandom } from '../../src/platform/random.ts';
 import { zipf } from './zipf.ts';
+
+/** One second of a round. */
+export interface Second {
+  /** Those that began in it. */
+  readonly requests: number;
+  /** CPU time of the server's process a request, as in `Round`. */
+  readonly cpuMicrosPerRequest: number;
+}
 
 /** What one round of load brought. */
 export interface Round {
@@ -16,8 +25,8 @@ export interface Round {
   readonly waitedShare: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Requests that began in each whole second of the round. The first and the last second are not whole and are omitted. */
-  readonly wholeSeconds: readonly number[];
+  /** Each whole second of the round. The first and the last second are not whole and are omitted. */
+  readonly seconds: readonly Second[];
 }
 
 export interface Target {
@@ -54,19 +63,28 @@ export function generator(hasWrk = isWrkInstalled()): { readonly name: string; r
       };
 }
 
-type Driven = Omit<Round, 'requestsPerSecond' | 'cpuMicrosPerRequest' | 'waitedShare'> & {
+interface Driven extends Pick<Round, 'p50Ms' | 'p99Ms'> {
   readonly requests: number;
   readonly elapsedS: number;
-};
+  /** Start of the first whole second, in seconds since the Unix epoch. */
+  readonly since: number;
+  readonly wholeSeconds: readonly number[];
+}
 
 function measured(drive: (target: Target, load: Load) => Promise<Driven>): Generator {
   return async (target, load) => {
     const cpuBefore = cpuSeconds(target.pid);
     const waitBefore = waitSeconds(target.pid);
-    const { requests, elapsedS, ...driven } = await drive(target, load);
+    const samples = sampleCpu(target.pid);
+    const { requests, elapsedS, p50Ms, p99Ms, since, wholeSeconds } = await drive(target, load);
+    const cpuAt = samples.stop();
     const cpuS = cpuSeconds(target.pid) - cpuBefore;
+    const seconds = wholeSeconds.map((begun, index) => ({
+      requests: begun,
+      cpuMicrosPerRequest: ((cpuAt(since + index + 1) - cpuAt(since + index)) * 1_000_000) / begun,
+    }));
     return {
-      ...driven,
+      ...{ p50Ms, p99Ms, seconds },
       requestsPerSecond: requests / elapsedS,
       cpuMicrosPerRequest: (cpuS * 1_000_000) / requests,
       waitedShare: (waitSeconds(target.pid) - waitBefore) / elapsedS,
@@ -89,6 +107,7 @@ const WrkResult = z.object({
   failed: z.int(),
   p50Us: z.number(),
   p99Us: z.number(),
+  since: z.int(),
   seconds: z.string(),
 });
 
@@ -116,6 +135,7 @@ async function driveByWrk({ url, keys }: Target, { connections, seconds, seed }:
     elapsedS: result.durationUs / 1_000_000,
     p50Ms: result.p50Us / 1_000,
     p99Ms: result.p99Us / 1_000,
+    since: result.since + 1,
     wholeSeconds: result.seconds.trim().split(' ').slice(1).map(Number),
   };
 }
@@ -128,7 +148,7 @@ async function driveByNode({ url, keys }: Target, { connections, seconds, seed }
   const tookMs: number[] = [];
   const begun = new Map<number, number>();
   const next = () => {
-    const second = Math.floor((performance.now() - startedAt) / 1_000);
+    const second = Math.floor(systemNow() / 1_000);
     begun.set(second, (begun.get(second) ?? 0) + 1);
     return `GET ${url.pathname}${draw()} HTTP/1.1\r\nhost: ${url.host}\r\n\r\n`;
   };
@@ -140,6 +160,7 @@ async function driveByNode({ url, keys }: Target, { connections, seconds, seed }
     elapsedS: (performance.now() - startedAt) / 1_000,
     p50Ms: quantile(0.5),
     p99Ms: quantile(0.99),
+    since: Math.min(...begun.keys()) + 1,
     wholeSeconds: [...begun.values()].slice(1, -1),
   };
 }
@@ -178,6 +199,28 @@ async function keepBusy(url: URL, next: () => string, until: number, tookMs: num
     }
   });
   await promise;
+}
+
+const SAMPLE_MS = 100;
+
+/** CPU time of a process over the time of day, in seconds, between two samples in a straight line. */
+function sampleCpu(pid: number): { stop(): (atS: number) => number } {
+  const samples: { readonly atS: number; readonly cpuS: number }[] = [];
+  const sample = () => samples.push({ atS: systemNow() / 1_000, cpuS: cpuSeconds(pid) });
+  sample();
+  const timer = setInterval(sample, SAMPLE_MS);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      sample();
+      return (atS) => {
+        const after = samples.findIndex((candidate) => candidate.atS >= atS);
+        const [from, to] = [samples[after - 1], samples[after]];
+        if (from === undefined || to === undefined) return Number.NaN;
+        return from.cpuS + ((to.cpuS - from.cpuS) * (atS - from.atS)) / (to.atS - from.atS);
+      };
+    },
+  };
 }
 
 /** User and system time that a process has used, in seconds. */

@@ -13,8 +13,12 @@ interface Server {
 }
 
 /** The built worker over an embedded database with `keys` products. `url` is that of a product without the rank of its key. */
-export async function productServer(main: string, keys: number): Promise<Server> {
-  bundle(main, '--outdir', 'dist/millrace');
+export async function productServer(
+  main: string,
+  keys: number,
+  options: readonly string[] = [],
+): Promise<Server> {
+  bundle(main, '--outdir', 'dist/millrace', ...options);
   const database = await startDevDatabase({ dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir });
   try {
     await insertProducts(database, keys);
@@ -64,4 +68,19 @@ async function insertProducts({ connectionString: url, endpoint }: DevDatabase, 
       })),
     );
   }
+}
+
+const FILLS_AT_ONCE = 8;
+
+/** Requests each of the first `keys` products once. `url` is as `productServer` returns it. */
+export async function fillAhead(url: URL, keys: number): Promise<void> {
+  let rank = 0;
+  const fill = async () => {
+    while (rank < keys) {
+      const response = await fetch(url.href + rank++);
+      const text = await response.text();
+      if (response.status !== 200) throw new Error(`${response.url}: ${response.status} ${text}`);
+    }
+  };
+  await Promise.all(Array.from({ length: FILLS_AT_ONCE }, fill));
 }

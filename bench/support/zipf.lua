@@ -13,6 +13,8 @@ local cumulative = {}
 local second, begun = 0, 0
 -- Requests begun in each second, separated by spaces. wrk copies texts between threads, and no tables.
 seconds = ""
+-- The first of them, in seconds since the Unix epoch.
+since = 0
 
 function init(args)
   head = "GET " .. args[1]
@@ -38,7 +40,7 @@ end
 function request()
   local now = os.time()
   if now ~= second then
-    if second > 0 then seconds = seconds .. begun .. " " end
+    if second > 0 then seconds = seconds .. begun .. " " else since = now end
     second, begun = now, 0
   end
   begun = begun + 1
@@ -49,8 +51,8 @@ end
 function done(summary, latency, _)
   local errors = summary.errors
   io.write(string.format(
-    'RESULT {"requests":%d,"durationUs":%d,"failed":%d,"p50Us":%d,"p99Us":%d,"seconds":"%s"}\n',
+    'RESULT {"requests":%d,"durationUs":%d,"failed":%d,"p50Us":%d,"p99Us":%d,"since":%d,"seconds":"%s"}\n',
     summary.requests, summary.duration,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-    latency:percentile(50), latency:percentile(99), threads[1]:get("seconds")))
+    latency:percentile(50), latency:percentile(99), threads[1]:get("since"), threads[1]:get("seconds")))
 end

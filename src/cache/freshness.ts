@@ -1,5 +1,5 @@
 import type { FreshnessPolicy } from '../define/cache-policy.ts';
-import { hashedFraction } from '../platform/random.ts';
+import { hashText, seededRandom } from '../platform/random.ts';
 import { type Entry, isNegative } from './entry.ts';
 
 /**
@@ -7,6 +7,9 @@ import { type Entry, isNegative } from './entry.ts';
  * takes about as long as it lives would be refreshed by every read.
  */
 const EARLY_SHARE_MAX = 0.1;
+
+/** The part of `refreshAhead` in which no refresh is due, so that the ones that are late end before the expiry. */
+const AHEAD_REST = 0.1;
 
 /** An arbitrary number that separates these draws from other uses of the same hash. */
 const JITTER_BASIS = 0x7e57_11fe;
@@ -22,7 +25,7 @@ export type TagVerdict = 'valid' | 'invalidated' | 'unverified';
 
 /** The parts of an `Entry` that depend on time. */
 export interface Filled extends Pick<Entry, 'body' | 'filledAt'> {
-  /** Duration of the fill, in milliseconds. Without it the entry is not refreshed early. */
+  /** Duration of the fill, in milliseconds. The slower the fill, the earlier the entry is refreshed. */
   readonly fillMs?: number | undefined;
 }
 
@@ -52,18 +55,26 @@ export interface Decision {
  */
 export function timeToLiveMs(policy: FreshnessPolicy, key: string, entry: Filled): number {
   const ttlS = isNegative(entry) ? Math.min(policy.negativeTtlS, policy.ttlS) : policy.ttlS;
-  return ttlS * 1_000 * (1 - policy.jitter * fractionOf(key, entry));
+  return ttlS * 1_000 * (1 - policy.jitter * drawsOf(key, entry).jitter);
 }
 
-/** Jitter of entries in memory, cached because every hit needs it and hashing a key takes half a microsecond. */
-const fractions = new WeakMap<Filled, { readonly key: string; readonly fraction: number }>();
+/** Two numbers in [0, 1) that every isolate draws equally for an entry. */
+interface Draws {
+  readonly key: string;
+  readonly jitter: number;
+  readonly ahead: number;
+}
 
-function fractionOf(key: string, entry: Filled): number {
-  const known = fractions.get(entry);
-  if (known?.key === key) return known.fraction;
-  const fraction = hashedFraction(JITTER_BASIS, `${entry.filledAt}/${key}`);
-  fractions.set(entry, { key, fraction });
-  return fraction;
+/** Draws of entries in memory, cached because every hit needs them and hashing a key takes half a microsecond. */
+const draws = new WeakMap<Filled, Draws>();
+
+function drawsOf(key: string, entry: Filled): Draws {
+  const known = draws.get(entry);
+  if (known?.key === key) return known;
+  const random = seededRandom(hashText(`${entry.filledAt}/${key}`, JITTER_BASIS));
+  const drawn = { key, jitter: random(), ahead: random() };
+  draws.set(entry, drawn);
+  return drawn;
 }
 
 /**
@@ -181,7 +192,7 @@ function timesOf({ policy, key, entry, tags }: Question, nowMs: number): Times {
 }
 
 function verdict(
-  { policy, level, entry, tags }: Question,
+  { policy, level, key, entry, tags }: Question,
   { ttlMs, leftMs, staleForMs }: Times,
   random: number,
 ): Pick<Decision, 'serve' | 'refresh' | 'reason'> {
@@ -201,10 +212,17 @@ function verdict(
         return mayRevalidate
           ? { serve: 'stale', refresh: 'background', reason: 'expired' }
           : { serve: 'no', refresh: 'now', reason: 'expired' };
-      return earlyByMs(policy, ttlMs, entry.fillMs ?? 0, random) >= leftMs
+      return aheadByMs(policy, key, entry, ttlMs) >= leftMs ||
+        earlyByMs(policy, ttlMs, entry.fillMs ?? 0, random) >= leftMs
         ? { serve: 'fresh', refresh: 'background', reason: 'early' }
         : { serve: 'fresh', refresh: 'none', reason: 'fresh' };
   }
+}
+
+/** How long before its expiry every read refreshes the entry, in milliseconds; 0 for never. */
+function aheadByMs({ refreshAhead }: FreshnessPolicy, key: string, entry: Filled, ttlMs: number): number {
+  if (refreshAhead === 0) return 0;
+  return ttlMs * refreshAhead * (AHEAD_REST + (1 - AHEAD_REST) * drawsOf(key, entry).ahead);
 }
 
 /**

@@ -1,7 +1,6 @@
 import type { CachePolicy, ConsistencyLevel } from '../define/cache-policy.ts';
 import type { Principal } from '../define/principal.ts';
 import type { Loaded } from '../define/view.ts';
-import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { formatToken, isValid, type Token } from './clock/clock.ts';
 import type { ClockFollower, FollowerContext, FreshnessNeed } from './clock/follower.ts';
@@ -21,6 +20,7 @@ import {
   withinGrain,
 } from './freshness.ts';
 import { unlessAway } from './patience.ts';
+import { type RefreshPorts, refreshInBackground } from './refreshes.ts';
 import { type Filled, type Flight, type RecentFills, singleFlight } from './single-flight.ts';
 import type { Tier } from './tiers/tier.ts';
 
@@ -80,12 +80,11 @@ export interface CachedAnswer {
 /** Why the mirror alone cannot validate an entry: the clock is unreachable, or a source's watermark is too old. */
 type Doubt = 'clock-unavailable' | 'source-behind';
 
-export interface ReadThroughPorts {
+export interface ReadThroughPorts extends RefreshPorts {
   readonly follower: ClockFollower;
   readonly context: FollowerContext;
   /** Nearest first. */
   readonly tiers: readonly Tier[];
-  readonly time: Time;
   /** Returns the gate of a key, which all isolates share. */
   readonly gateOf: (key: string) => FillGatePort | undefined;
   /** The fills that this isolate has begun lately. */
@@ -95,21 +94,11 @@ export interface ReadThroughPorts {
   readonly pingOrigin: () => Promise<unknown>;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  /** Start of each background refresh of this isolate by key, in milliseconds since the Unix epoch. */
-  readonly refreshing: Map<string, number>;
   /** Called after every read of the origin that was to fill an entry. */
   readonly filled?: (view: string, outcome: FillOutcome) => void;
 }
 
 export type FillOutcome = 'ok' | 'failed';
-
-/** A refresh that runs longer than this, in milliseconds, counts as cancelled with its request. */
-const REFRESH_LEASE_MS = 10_000;
-/**
- * The most refreshes of one isolate at a time. A cancelled request does not remove its key, so keys beyond their lease are
- * removed when the map is full.
- */
-export const REFRESHING_MAX = 1_000;
 
 /**
  * Answers from the nearest valid entry, else from the origin. The clock's mirror, made as fresh as the level demands,
@@ -141,7 +130,7 @@ function fromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer
   const question = { policy, level: levelOf(request), key, entry, tags: 'valid' } as const;
   const decision = decide(question, nowMs, ports.random());
   if (decision.serve !== 'fresh') return undefined;
-  if (decision.refresh === 'background') refreshInBackground(request, ports);
+  if (decision.refresh === 'background') refresh(request, ports, decision);
   return answer(entry, { hit: true, tier: nearest.name, stale: false }, request, ports, { decision });
 }
 
@@ -224,7 +213,7 @@ async function lookUp(
     }
     for (const nearer of tiers.slice(0, index))
       ports.context.keepAlive(Promise.resolve(nearer.put(key, entry)));
-    if (decision.refresh === 'background') refreshInBackground(request, ports);
+    if (decision.refresh === 'background') refresh(request, ports, decision);
     const source = { hit: true, tier: tier.name, stale: decision.serve === 'stale' } as const;
     // A stale answer to an `eventual` reader is marked as stale, so it needs no other mark.
     const unverified = tags === 'unverified' ? doubt : undefined;
@@ -251,20 +240,9 @@ function verdictOn(
   return policy.whenUnverified === 'stale' ? 'unverified' : 'invalidated';
 }
 
-/** Refills an entry after its answer was sent. One refresh per key and isolate runs at a time. */
-function refreshInBackground(request: ReadRequest, ports: ReadThroughPorts): void {
-  const { refreshing, time } = ports;
-  const nowMs = time.now();
-  if (nowMs - (refreshing.get(request.key) ?? Number.NEGATIVE_INFINITY) < REFRESH_LEASE_MS) return;
-  if (refreshing.size >= REFRESHING_MAX) {
-    for (const [key, begunMs] of refreshing) if (nowMs - begunMs >= REFRESH_LEASE_MS) refreshing.delete(key);
-    if (refreshing.size >= REFRESHING_MAX) return;
-  }
-  refreshing.set(request.key, nowMs);
-  const refresh = fill(request, ports, undefined, undefined)
-    .catch(() => undefined)
-    .finally(() => refreshing.delete(request.key));
-  ports.context.keepAlive(refresh);
+function refresh(request: ReadRequest, ports: ReadThroughPorts, { serve }: Decision): void {
+  const what = { key: request.key, isAhead: serve === 'fresh' };
+  refreshInBackground(what, () => fill(request, ports, undefined, undefined), ports);
 }
 
 async function fill(

@@ -12,7 +12,7 @@ export function refillRead(
     view: view.name,
     key,
     purgeKey,
-    policy: { ...view.policy, staleWhileRevalidateS: 0, beta: 0 },
+    policy: { ...view.policy, staleWhileRevalidateS: 0, beta: 0, refreshAhead: 0 },
     consistency: { level: 'bounded', atLeast: undefined },
     grainMs: view.grainMs,
     load: (now) => load(view, { input, variant, principal }, now),

@@ -25,7 +25,7 @@ const NEVER_EARLY = 0;
 function ask(
   options: Partial<Omit<Question, 'policy'>> & { policy?: Partial<FreshnessPolicy> } = {},
 ): Question {
-  const policy = freshnessPolicy({ jitter: 0, ...options.policy });
+  const policy = freshnessPolicy({ jitter: 0, refreshAhead: 0, ...options.policy });
   return {
     level: 'bounded',
     key: 'k',
@@ -44,6 +44,7 @@ const policies = fc.record({
   staleIfErrorFor: fc.constantFrom('bounded', 'all'),
   negativeTtlS: fc.nat(600),
   beta: fc.double({ min: 0, max: FRESHNESS_MAX.beta, noNaN: true }),
+  refreshAhead: fc.double({ min: 0, max: FRESHNESS_MAX.refreshAhead, noNaN: true }),
 });
 const questions: fc.Arbitrary<Question> = fc.record({
   policy: policies,

@@ -3,12 +3,8 @@ import { type Clock, invalidate, newClock } from '../../../src/cache/clock/clock
 import { encodeDelta } from '../../../src/cache/clock/delta.ts';
 import { ClockFollower } from '../../../src/cache/clock/follower.ts';
 import { tagHashes } from '../../../src/cache/clock/tag-hash.ts';
-import {
-  type Consistency,
-  REFRESHING_MAX,
-  type ReadThroughPorts,
-  readThrough,
-} from '../../../src/cache/read-through.ts';
+import { type Consistency, type ReadThroughPorts, readThrough } from '../../../src/cache/read-through.ts';
+import { REFRESHING_MAX } from '../../../src/cache/refreshes.ts';
 import { RecentFills } from '../../../src/cache/single-flight.ts';
 import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
 import { type CachePolicy, cachePolicy } from '../../../src/define/cache-policy.ts';

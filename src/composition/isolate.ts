@@ -21,6 +21,9 @@ import type { Catalog } from '../define/catalog.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
 import type { ShardPort } from '../features/shards.ts';
+import type { KeepsAlive } from '../gateway/middleware/authorize.ts';
+import { type ApiKey, apiKeyOf } from '../gateway/principals/api-key.ts';
+import { KeyTable } from '../gateway/principals/key-table.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
 import { OnnxRuntime } from '../inference/onnx/runtime.ts';
@@ -35,7 +38,8 @@ import { log } from '../platform/logger.ts';
 import { systemRandom } from '../platform/random.ts';
 import type { RequestPlace } from '../platform/regions.ts';
 import { r2Artifacts } from '../storage/artifacts.ts';
-import { connect } from '../storage/postgres/connect.ts';
+import { noteKeyUse, readKey } from '../storage/postgres/api-keys.ts';
+import { connect, guarded } from '../storage/postgres/connect.ts';
 import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
 import { countingQueues } from './backlog.ts';
@@ -63,6 +67,7 @@ export class Isolate {
   readonly models = new LoadedModels(systemTime, MODEL_MEMORY_BYTES - RUNTIME_BYTES);
   readonly invalidated = new InvalidatedChanges();
   readonly ended = new EndedEpochs();
+  readonly keys = new KeyTable(this.follower, systemTime);
   readonly lineage = new LineageRecorder();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;
@@ -193,6 +198,25 @@ export class BoundIsolate implements ViewPorts {
 
   get apiKeySha256(): string {
     return this.config.apiKeySha256;
+  }
+
+  peekKey(id: string): ApiKey | null | undefined {
+    return this.isolate.keys.peek(id);
+  }
+
+  findKey(id: string, isStrong: boolean, http: Request, ctx: KeepsAlive): Promise<ApiKey | null> {
+    return this.isolate.keys.find(id, isStrong, {
+      context: this.#context(new RequestScope(http, ctx)),
+      read: async (wanted) => {
+        const stored = await guarded(() => readKey(this.db, wanted));
+        return stored === null ? null : apiKeyOf(stored);
+      },
+    });
+  }
+
+  noteUse(id: string, ctx: KeepsAlive): void {
+    // A use that is not recorded is no reason to refuse the request.
+    ctx.waitUntil(noteKeyUse(this.db, id).catch(() => undefined));
   }
 
   read(

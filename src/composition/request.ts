@@ -46,6 +46,7 @@ import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
+import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, enqueueMessage, wasQueued } from './queueing.ts';
@@ -74,7 +75,7 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get access(): GatewayPorts['access'] {
-    return this.#bound.config;
+    return this.#bound;
   }
 
   get admin(): GatewayPorts['admin'] {
@@ -201,6 +202,10 @@ export class RequestPorts implements GatewayPorts {
       start: () => startKafkaSources(env),
       seek: (at, to) => seekKafka(env, at, to),
     };
+  }
+
+  get keys(): GatewayPorts['keys'] {
+    return keyPorts(this.#bound, (work) => this.#scope.keepAlive(work));
   }
 
   get lineage(): GatewayPorts['lineage'] {

@@ -15,15 +15,15 @@ export function writePorts(bound: BoundIsolate, keepAlive: (work: Promise<unknow
   const { db } = bound;
   return {
     put: (entity, key, values, precondition) =>
-      write(bound, keepAlive, async () => met(await putEntity(db, entity, key, values, precondition))),
+      announce(bound, keepAlive, async () => met(await putEntity(db, entity, key, values, precondition))),
     remove: (entity, key, precondition) =>
-      write(bound, keepAlive, async () => met(await deleteEntity(db, entity, key, precondition))),
+      announce(bound, keepAlive, async () => met(await deleteEntity(db, entity, key, precondition))),
     version: (entity, key) => guarded(() => rowVersion(db, entity, key)),
   };
 }
 
 /** Commits a write, invalidates its tags and returns. The outbox row is marked as relayed in the background. */
-async function write<Written extends WrittenRow>(
+export async function announce<Written extends WrittenRow>(
   { db, env, isolate }: BoundIsolate,
   keepAlive: (work: Promise<unknown>) => void,
   commit: () => Promise<Written>,

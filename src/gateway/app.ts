@@ -11,11 +11,13 @@ import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { answerHeaders } from './middleware/headers.ts';
 import { registerModelSchemas } from './model-schemas.ts';
+import { declareScopes } from './openapi.ts';
 import { problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
+import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
 import { registerLineageAdmin, type TrainingReportPorts } from './routes/admin-lineage.ts';
 import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarantine.ts';
 import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
@@ -44,6 +46,7 @@ export interface GatewayPorts {
   readonly feed: FeedPorts;
   readonly health: HealthPorts;
   readonly kafka: KafkaPorts;
+  readonly keys: KeyPorts;
   readonly lineage: LineagePorts;
   readonly metrics: MetricsPorts;
   readonly modelPaths: ModelPathPorts;
@@ -78,7 +81,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   const gateway: Gateway = {
     catalog,
     authorize: authorizeBy(accessOf),
-    admit: (c, to) => admit(c.req.raw, to, accessOf(c)),
+    admit: (c, guard) => admit(c, guard, accessOf(c)),
   };
 
   app.onError(failed);
@@ -103,7 +106,6 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     assertEncoded(c.req.url, 'address');
     await next();
   });
-  for (const part of [app, uncached]) part.use('/v1/admin/*', gateway.authorize);
 
   const schemas = registerModelSchemas(app, catalog.models);
   // The router takes the first route that matches, so a more specific path comes first, whether a view's or a model's.
@@ -120,6 +122,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   );
   registerUncached(uncached, gateway, portsOf);
 
+  declareScopes(uncached.openAPIRegistry);
   uncached.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });
   uncached.doc31('/openapi.json', {
     openapi: '3.1.0',
@@ -153,6 +156,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerQueues(app, gateway, (c) => portsOf(c).queues);
   registerReplay(app, gateway, (c) => portsOf(c).replays);
   registerKafka(app, gateway, (c) => portsOf(c).kafka);
+  registerKeys(app, gateway, (c) => portsOf(c).keys);
   registerLineage(app, gateway, (c) => portsOf(c).lineage);
   registerLineageAdmin(app, gateway, (c) => portsOf(c).trainings);
   registerMetrics(app, gateway, (c) => portsOf(c).metrics);

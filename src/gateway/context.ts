@@ -2,6 +2,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
 import type { Principal } from '../define/principal.ts';
 import { newId } from '../platform/ids.ts';
+import type { Guard } from './principals/guard.ts';
 
 /** The members of hono's context for handlers. */
 export interface AppEnv {
@@ -9,21 +10,23 @@ export interface AppEnv {
   Bindings: object;
   Variables: {
     requestId?: string;
+    /** Set on every route that requires a key. */
+    principal?: Principal;
   };
 }
 
 /** The argument with which every route is registered. */
 export interface Gateway {
   readonly catalog: Catalog;
-  /** Middleware that requires the key. */
+  /** Middleware that requires a key with the scope of the route. */
   readonly authorize: MiddlewareHandler<AppEnv>;
   /**
    * The sender of a request for a public or a protected resource.
    *
-   * @throws Failure `unauthorized` for a protected resource without a credential, and for a wrong credential. Call it
-   *   first.
+   * @throws Failure `unauthorized` for a protected resource without a credential, and for a wrong credential;
+   *   `insufficient_scope`. Call it first.
    */
-  readonly admit: (c: Context<AppEnv>, to: { readonly isPublic: boolean }) => Principal;
+  readonly admit: (c: Context<AppEnv>, guard: Guard) => Principal | Promise<Principal>;
 }
 
 /** How a route gets its ports. They are made for one request. */

@@ -33,8 +33,10 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   token_from_another_epoch: [412, 'The token is from another epoch'],
   token_from_the_future: [412, 'The token is from the future'],
   unauthorized: [401, 'A key is needed'],
+  insufficient_scope: [403, 'The key lacks a scope'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'The path has no such method'],
+  key_ended: [409, 'The key was revoked or has expired'],
   run_ended: [409, 'The run has already ended differently'],
   still_referenced: [409, 'Other rows refer to it'],
   precondition_failed: [412, 'The precondition of the write is not met'],
@@ -56,6 +58,12 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   feed_unavailable: [503, 'The feed is not available'],
   kafka_unavailable: [503, 'Kafka is not available'],
   internal: [500, 'Something went wrong'],
+};
+
+/** `WWW-Authenticate` (RFC 6750 §3). */
+const CHALLENGES: Partial<Record<FailureCode, string>> = {
+  unauthorized: 'Bearer realm="millrace"',
+  insufficient_scope: 'Bearer realm="millrace", error="insufficient_scope"',
 };
 
 /** The response to an error. An error that is not a `Failure` is a bug: its response shows only the request's id. */
@@ -81,6 +89,7 @@ export function problemResponse(error: unknown, requestId: string): Response {
     'x-content-type-options': 'nosniff',
   });
   if (failure.retryAfterS !== undefined) headers.set('retry-after', String(failure.retryAfterS));
-  if (failure.code === 'unauthorized') headers.set('www-authenticate', 'Bearer realm="millrace"');
+  const challenge = CHALLENGES[failure.code];
+  if (challenge !== undefined) headers.set('www-authenticate', challenge);
   return new Response(JSON.stringify(problem), { status, headers });
 }

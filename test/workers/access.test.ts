@@ -6,6 +6,7 @@ import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { appOf } from '../../src/composition/worker.ts';
 import { defineCatalog } from '../../src/define/define-catalog.ts';
+import { SCOPES } from '../../src/define/principal.ts';
 import { tag } from '../../src/define/tag.ts';
 import { view } from '../../src/define/view.ts';
 import { catalog } from '../support/catalog/index.ts';
@@ -31,10 +32,13 @@ async function call(app: App, method: string, path: string, headers: Record<stri
   return { status: response.status, headers: response.headers, json };
 }
 
+interface Operation {
+  readonly security?: readonly Record<string, unknown>[];
+  readonly responses: Readonly<Record<string, unknown>>;
+}
+
 interface Document {
-  readonly paths: Readonly<
-    Record<string, Readonly<Record<string, { readonly security?: readonly Record<string, unknown>[] }>>>
-  >;
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 
 /** Every route of the document, with a path that can be asked for, and whether it says that it needs the key. */
@@ -80,6 +84,19 @@ describe('every route of the document', () => {
       }
       const { status } = await call(app, method, path, KEY);
       expect([method, path, status === 401]).toEqual([method, path, false]);
+    }
+  });
+
+  it('names one scope for each operation that asks for the key, and the 401 and 403', async () => {
+    const { json } = await call(app, 'GET', '/openapi.json');
+    const { paths } = json as unknown as Document;
+    const guarded = Object.values(paths)
+      .flatMap((methods) => Object.values(methods))
+      .filter(({ security = [] }) => security.some((one) => 'key' in one));
+    expect(guarded.length).toBeGreaterThan(30);
+    for (const { security, responses } of guarded) {
+      expect(security).toEqual([{ key: [expect.toBeOneOf([...SCOPES])] }]);
+      expect(Object.keys(responses)).toEqual(expect.arrayContaining(['401', '403']));
     }
   });
 
@@ -204,7 +221,7 @@ describe('views', () => {
     const { json } = await call(app, 'GET', '/openapi.json');
     const { paths } = json as unknown as Document;
     const securityOf = (path: string) => paths[path]?.['get']?.security;
-    expect(securityOf('/v1/closed/{id}')).toEqual([{ key: [] }]);
+    expect(securityOf('/v1/closed/{id}')).toEqual([{ key: ['data:read'] }]);
     expect(securityOf('/v1/open/{id}')).toBeUndefined();
     expect(securityOf('/v1/mine/{id}')).toEqual([{}, { key: [] }]);
   });

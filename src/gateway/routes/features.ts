@@ -86,11 +86,11 @@ export function registerFeatures(
  */
 async function readBody(c: Context<AppEnv>, { catalog, admit }: Gateway): Promise<unknown> {
   const open = catalog.entities.filter(({ isPublic }) => isPublic);
-  const principal = admit(c, { isPublic: open.length > 0 });
+  const guard = { scope: 'data:read' } as const;
+  const principal = await admit(c, { ...guard, isPublic: open.length > 0 });
   const reading = readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-  if (principal.kind !== 'anonymous') return await reading;
-  const body = await reading.catch(() => undefined);
-  if (!open.some(({ name }) => isOf(body, name))) admit(c, { isPublic: false });
+  const body = await (principal.kind === 'anonymous' ? reading.catch(() => undefined) : reading);
+  if (!open.some(({ name }) => isOf(body, name))) await admit(c, { ...guard, isPublic: false });
   return body;
 }
 

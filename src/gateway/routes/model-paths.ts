@@ -31,12 +31,13 @@ export function registerModelPath(
   const answerSchema = schemas.get(model)?.answer;
   if (route === undefined || answerSchema === undefined) return;
   const { params, query, path } = route;
+  const guard = { isPublic: model.isPublic, scope: 'predictions:run' } as const;
   app.openAPIRegistry.registerPath({
     method: 'get',
     path,
     summary: model.description,
     tags: ['models'],
-    ...securityOf(model),
+    ...securityOf(model, guard.scope),
     request: {
       params,
       query: model.task === 'ranking' ? query : model.request,
@@ -56,7 +57,7 @@ export function registerModelPath(
   });
   const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);
   app.get(honoPath(path), async (c) => {
-    if (!model.isPublic) gateway.admit(c, model);
+    if (!model.isPublic) await gateway.admit(c, guard);
     const ports = modelPathsOf(c);
     const startedAt = systemNow();
     const input = inputOf(route, c.req);

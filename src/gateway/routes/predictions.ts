@@ -60,7 +60,7 @@ export function registerPredictions(
   app.post('/v1/predictions/:model', async (c) => {
     const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
-    if (definition?.isPublic !== true) gateway.admit(c, { isPublic: false });
+    if (definition?.isPublic !== true) await gateway.admit(c, { isPublic: false, scope: 'predictions:run' });
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
       throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, {
@@ -95,7 +95,7 @@ function describePrediction(
     path: `/v1/predictions/${model.name}`,
     summary: `${model.description} For an entity by its key, or the graph's outputs for tensors`,
     tags: ['models'],
-    ...securityOf(model),
+    ...securityOf(model, 'predictions:run'),
     request: {
       headers: consistencyHeaders,
       body: { required: true, content: { 'application/json': { schema: request } } },

@@ -1,4 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import type { CachedAnswer, ReadRequest } from '../../cache/read-through.ts';
 import { type Principal, principalKey } from '../../define/principal.ts';
 import type { Variant } from '../../define/vary.ts';
@@ -31,6 +32,7 @@ export function registerView(
 ): void {
   const variants = variantsOf(view);
   const asksForKey = !view.isPublic || view.takesPrincipal;
+  const guard = { isPublic: view.isPublic, scope: 'data:read' } as const;
   const hasVariants = variants.headers.length > 0;
   const ownDimensions = ownDimensionsOf(view);
   app.openAPIRegistry.registerPath({
@@ -38,7 +40,7 @@ export function registerView(
     path: view.path,
     summary: view.description,
     tags: ['views'],
-    ...securityOf(view),
+    ...securityOf(view, guard.scope),
     request: { params: view.params, query: view.query, headers: headersOf(variants) },
     responses: {
       200: { description: view.description, content: { 'application/json': { schema: view.response } } },
@@ -54,8 +56,14 @@ export function registerView(
   const askedBefore = new AskedBefore();
   const responses = new CachedResponses([...(asksForKey ? ['Authorization'] : []), ...variants.headers]);
   app.get(honoPath(view.path), (c): Response | Promise<Response> => {
+    if (!asksForKey) return serve(c, undefined);
+    const reader = admit(c, guard, readsOf(c));
+    // A promise costs a warm hit more than the look-up, so there is one only for a key that the isolate does not know.
+    return reader instanceof Promise ? reader.then((admitted) => serve(c, admitted)) : serve(c, reader);
+  });
+  /** Answers a reader who was admitted; undefined if the view asks for no key. */
+  function serve(c: Context<AppEnv>, reader: Principal | undefined): Response | Promise<Response> {
     const request = c.req.raw;
-    const reader = asksForKey ? admit(request, view, readsOf(c)) : undefined;
     const principal = view.takesPrincipal ? reader : undefined;
     const startedAt = systemNow();
     const { input, key: purgeKey } = askedBefore.resolve(route, c.req);
@@ -83,7 +91,7 @@ export function registerView(
     const answer = reads.read(wanted, request, c.executionCtx);
     if (!(answer instanceof Promise)) return respond(answer, 0);
     return answer.then((late) => respond(late, systemNow() - startedAt));
-  });
+  }
 }
 
 const NO_VARIANT: Variant = {};

@@ -173,6 +173,32 @@ export const auditLog = schema.table('audit_log', {
   detail: jsonb('detail').notNull(),
 });
 
+/** The keys of callers. A key's secret is stored as its SHA-256 alone, and a revoked key stays in the table. */
+export const apiKeys = schema.table(
+  'api_keys',
+  {
+    /** Sixteen hexadecimal digits, which the key's text contains. */
+    id: text('id').primaryKey(),
+    /** The order of creation, by which lists are paged. */
+    seq: bigserial('seq', { mode: 'number' }).notNull(),
+    name: text('name').notNull(),
+    /** They never change: cached answers may depend on them. */
+    scopes: text('scopes').array().notNull(),
+    hash: text('hash').notNull(),
+    /** The hash from before the last rotation, and until when it stays valid. */
+    previousHash: text('previous_hash'),
+    previousUntil: timestamp('previous_until', { withTimezone: true, mode: 'string' }),
+    createdAt: timestamp('created_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+    /** The id of the key that created it. */
+    createdBy: text('created_by').notNull(),
+    expiresAt: timestamp('expires_at', { withTimezone: true, mode: 'string' }),
+    /** Written at most once a minute. */
+    lastUsedAt: timestamp('last_used_at', { withTimezone: true, mode: 'string' }),
+    revokedAt: timestamp('revoked_at', { withTimezone: true, mode: 'string' }),
+  },
+  (table) => [uniqueIndex('api_keys_seq').on(table.seq)],
+);
+
 /** Runs of jobs in the sense of OpenLineage: the work of a job within one minute, or one training. */
 export const lineageRuns = schema.table(
   'lineage_runs',

@@ -6,7 +6,7 @@ import { entity } from '../../../src/define/entity.ts';
 import { event } from '../../../src/define/event.ts';
 import { type FeatureDefinition, feature } from '../../../src/define/feature.ts';
 import type { FeatureValue, ItemCount } from '../../../src/define/feature-value.ts';
-import type { Principal } from '../../../src/define/principal.ts';
+import type { Principal, Scope } from '../../../src/define/principal.ts';
 import { CatalogError } from '../../../src/define/problem.ts';
 import { acceptLanguage } from '../../../src/define/vary.ts';
 import { type Database, type ViewDefinition, view } from '../../../src/define/view.ts';
@@ -44,7 +44,7 @@ const common = {
 const NO_DB = {} as Database;
 const whole = {
   variant: { language: 'de' },
-  principal: { kind: 'key' },
+  principal: { kind: 'key', id: 'bootstrap', scopes: new Set<Scope>() },
   now: 60_000,
   features: { here: {} },
 } as const;

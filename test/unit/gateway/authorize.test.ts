@@ -1,24 +1,118 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { admit } from '../../../src/gateway/middleware/authorize.ts';
+import type { Scope } from '../../../src/define/principal.ts';
+import { type AccessPorts, admit } from '../../../src/gateway/middleware/authorize.ts';
+import type { ApiKey } from '../../../src/gateway/principals/api-key.ts';
+import { newKey } from '../../../src/gateway/principals/key-format.ts';
+import { Failure } from '../../../src/platform/failure.ts';
+import { secureBytes } from '../../../src/platform/random-bytes.ts';
 
 const hashOf = (text: string) => createHash('sha256').update(text).digest('hex');
-const from = (authorization?: string) =>
-  new Request('http://x/', authorization === undefined ? {} : { headers: { authorization } });
-const CLOSED = { isPublic: false };
+const from = (authorization?: string, more: Record<string, string> = {}) => ({
+  req: {
+    raw: new Request('http://x/', {
+      headers: { ...more, ...(authorization === undefined ? {} : { authorization }) },
+    }),
+  },
+  executionCtx: { waitUntil: () => {} },
+});
+const CLOSED = { isPublic: false, scope: 'data:read' } as const;
 const NO_SECRETS = ['', ' ', '\n', 'undefined', hashOf(''), hashOf(' '), hashOf('\n')];
 const NO_KEYS = [undefined, '', 'Bearer', 'Bearer ', 'Bearer  ', 'Bearer \t', 'Basic Og=='];
+
+function needless(): never {
+  throw new Error('No key is looked up.');
+}
+const withoutKeys = (apiKeySha256: string): AccessPorts => ({
+  apiKeySha256,
+  peekKey: needless,
+  findKey: needless,
+  noteUse: needless,
+});
 
 describe('without a secret', () => {
   it.each(NO_SECRETS)('%j as the hash admits no bearer, not even an empty one', (apiKeySha256) => {
     for (const authorization of [...NO_KEYS, 'Bearer undefined', 'Bearer x'])
-      expect(() => admit(from(authorization), CLOSED, { apiKeySha256 })).toThrow(/Send the key/);
+      expect(() => admit(from(authorization), CLOSED, withoutKeys(apiKeySha256))).toThrow(/Send the key/);
   });
 });
 
-it('a key admits its holder, and no header does without one', () => {
-  const access = { apiKeySha256: hashOf('the-key') };
-  expect(admit(from('Bearer the-key'), CLOSED, access).kind).toBe('key');
+it('the bootstrap secret admits its holder to everything, and no header does without it', () => {
+  const access = withoutKeys(hashOf('the-key'));
+  for (const scope of ['data:read', 'keys:write', undefined] as const)
+    expect(admit(from('Bearer the-key'), { isPublic: false, scope }, access)).toMatchObject({
+      kind: 'key',
+      id: 'bootstrap',
+    });
   for (const authorization of NO_KEYS)
     expect(() => admit(from(authorization), CLOSED, access)).toThrow(/Send the key/);
+});
+
+describe('an API key', () => {
+  const { id, text } = newKey(secureBytes);
+  const keyWith = (scopes: Scope[], more: Partial<ApiKey> = {}): ApiKey => ({
+    holder: { kind: 'key', id, scopes: new Set(scopes) },
+    ...{ hash: hashOf(text), previous: null, expiresAtMs: null, revokedAtMs: null, ...more },
+  });
+  const known = (key: ApiKey | null): AccessPorts => ({
+    ...withoutKeys(hashOf('another')),
+    peekKey: (asked) => (asked === id ? key : undefined),
+  });
+
+  it('that the isolate knows admits its holder without a promise', () => {
+    const key = keyWith(['data:read']);
+    expect(admit(from(`Bearer ${text}`), CLOSED, known(key))).toBe(key.holder);
+  });
+
+  it('is looked up if the isolate does not know it or the request is strong, and its use is noted', async () => {
+    for (const [headers, isStrong] of [
+      [{}, false],
+      [{ 'millrace-consistency': 'strong' }, true],
+    ] as const) {
+      const asked: unknown[] = [];
+      const access: AccessPorts = {
+        ...withoutKeys(''),
+        peekKey: () => undefined,
+        findKey: async (...args) => {
+          asked.push(args.slice(0, 2));
+          return keyWith(['data:read']);
+        },
+        noteUse: (used) => void asked.push(used),
+      };
+      expect(await admit(from(`Bearer ${text}`, headers), CLOSED, access)).toMatchObject({ id });
+      expect(asked).toEqual([[id, isStrong], id]);
+    }
+  });
+
+  it('that was mistyped is refused without a look-up', () => {
+    const access = { ...withoutKeys(''), peekKey: () => undefined };
+    const typo = text.slice(0, -1) + (text.endsWith('0') ? '1' : '0');
+    expect(() => admit(from(`Bearer ${typo}`), CLOSED, access)).toThrow(/not valid here/);
+  });
+
+  it.each([
+    [null, 'unauthorized', /not valid here/],
+    [keyWith(['data:read'], { hash: hashOf('other') }), 'unauthorized', /not valid here/],
+    [keyWith(['data:read'], { revokedAtMs: 1 }), 'unauthorized', /revoked/],
+    [keyWith(['data:read'], { expiresAtMs: 1 }), 'unauthorized', /expired/],
+    [keyWith(['events:write']), 'insufficient_scope', /data:read/],
+  ])('is refused with the reason: %#', (key, code, detail) => {
+    const failure = (() => {
+      try {
+        return admit(from(`Bearer ${text}`), CLOSED, known(key));
+      } catch (error) {
+        return error;
+      }
+    })();
+    expect(failure).toBeInstanceOf(Failure);
+    expect(failure).toMatchObject({ code, message: expect.stringMatching(detail) });
+  });
+
+  it('needs no scope for what is public, and all scopes for what no rule names', () => {
+    const key = keyWith(['events:write']);
+    expect(admit(from(`Bearer ${text}`), { ...CLOSED, isPublic: true }, known(key))).toBe(key.holder);
+    expect(() => admit(from(`Bearer ${text}`), { isPublic: false, scope: undefined }, known(key))).toThrow(
+      /No route/,
+    );
+  });
 });

@@ -7,6 +7,7 @@ import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/databas
 import type { CachedAnswer } from '../../../src/cache/read-through.ts';
 import { createApp, type GatewayPorts } from '../../../src/gateway/app.ts';
 import type { ViewPorts } from '../../../src/gateway/routes/views.ts';
+import { listKeys } from '../../../src/storage/postgres/api-keys.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { readLineageEvents } from '../../../src/storage/postgres/lineage-read.ts';
 import { recordLineage } from '../../../src/storage/postgres/lineage-runs.ts';
@@ -39,16 +40,28 @@ afterAll(async () => {
   await database.close();
 });
 beforeEach(async () => {
-  await db.execute(sql`truncate products, customers, purchases, millrace.quarantine,
+  await db.execute(sql`truncate products, customers, purchases, millrace.quarantine, millrace.api_keys,
     millrace.lineage_runs, millrace.lineage_events restart identity`);
 });
 
-const access = { apiKeySha256: createHash('sha256').update(KEY).digest('hex') };
 const needless = (): never => {
   throw new Error('A list needs no other ports.');
 };
-const ports: Pick<GatewayPorts, 'access' | 'quarantine' | 'lineage'> = {
+const access = {
+  apiKeySha256: createHash('sha256').update(KEY).digest('hex'),
+  peekKey: needless,
+  findKey: needless,
+  noteUse: needless,
+};
+const ports: Pick<GatewayPorts, 'access' | 'keys' | 'quarantine' | 'lineage'> = {
   access,
+  keys: {
+    list: (page) => listKeys(db, page),
+    find: needless,
+    create: needless,
+    rotate: needless,
+    revoke: needless,
+  },
   quarantine: {
     list: (filter) => listQuarantine(db, filter),
     find: needless,
@@ -216,6 +229,20 @@ const LISTS: readonly ListRoute[] = [
     ids: (page) => rowsOf(page, 'events').map(({ eventId }) => digitsOf(eventId)),
   },
   {
+    route: '/v1/admin/keys',
+    path: '/v1/admin/keys',
+    parameter: 'before',
+    insert: (places) =>
+      db.execute(
+        sql`insert into millrace.api_keys (id, name, scopes, hash, created_by)
+        select 'k' || id, 'n', array['data:read'], '', '' from jsonb_to_recordset(${JSON.stringify(
+          places.map(({ id }) => ({ id })),
+        )}::jsonb) as r(id integer)`,
+      ),
+    remove: ({ id }) => db.execute(sql`delete from millrace.api_keys where id = ${`k${id}`}`),
+    ids: (page) => rowsOf(page, 'keys').map(({ id }) => digitsOf(id)),
+  },
+  {
     route: '/v1/admin/dead-letters',
     path: '/v1/admin/dead-letters',
     parameter: 'before',
@@ -317,7 +344,7 @@ describe.each(LISTS)('the pages of $route', (list) => {
     let round = 0;
     await fc.assert(
       fc.asyncProperty(places, fc.array(step, { maxLength: 12 }), async (residents, steps) => {
-        await db.execute(sql`truncate products, customers, purchases, millrace.quarantine,
+        await db.execute(sql`truncate products, customers, purchases, millrace.quarantine, millrace.api_keys,
           millrace.lineage_runs, millrace.lineage_events`);
         round += 1;
         const own = residents.map((at, index) => ({ at, id: 100 * round + index }));

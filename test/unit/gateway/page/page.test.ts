@@ -134,13 +134,15 @@ describe('the route', () => {
   const needless = (): never => {
     throw new Error('The page needs no ports.');
   };
-  const access = { apiKeySha256: '' };
+  const access = { apiKeySha256: '', peekKey: needless, findKey: needless, noteUse: needless };
   const app = createApp({
     catalog,
     viewsOf: needless,
     // Without a key, the middleware asks for its part, and no route is reached.
     portsOf: () =>
-      new Proxy({ access } as GatewayPorts, { get: (ports, name) => Reflect.get(ports, name) ?? needless() }),
+      new Proxy({ access } as unknown as GatewayPorts, {
+        get: (ports, name) => Reflect.get(ports, name) ?? needless(),
+      }),
   });
   const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
   const statusFor = async (accept?: string) => {

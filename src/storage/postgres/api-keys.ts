@@ -1,0 +1,163 @@
+import { type SQL, sql } from 'drizzle-orm';
+import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import * as z from 'zod';
+import { SCOPES } from '../../define/principal.ts';
+import { auditStatement } from './audit.ts';
+import * as millrace from './schema.ts';
+
+const Time = z.coerce.number().nullable();
+const Stored = z.object({
+  id: z.string(),
+  seq: z.coerce.number().int(),
+  name: z.string(),
+  // A scope that a later version adds or removes is no reason to refuse the others.
+  scopes: z.array(z.string()).transform((names) => SCOPES.filter((scope) => names.includes(scope))),
+  hash: z.string(),
+  previousHash: z.string().nullable(),
+  previousUntilMs: Time,
+  createdAtMs: z.coerce.number(),
+  createdBy: z.string(),
+  expiresAtMs: Time,
+  lastUsedAtMs: Time,
+  revokedAtMs: Time,
+});
+/** A key as it is stored. Times are in milliseconds since the Unix epoch. */
+export type StoredKey = z.output<typeof Stored>;
+
+const ms = (column: string): SQL =>
+  sql.raw(`floor(extract(epoch from ${column}) * 1000) as "${camel(column)}Ms"`);
+const camel = (column: string) => column.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+const COLUMNS = sql`
+  id, seq, name, scopes, hash, previous_hash as "previousHash", ${ms('previous_until')}, ${ms('created_at')},
+  created_by as "createdBy", ${ms('expires_at')}, ${ms('last_used_at')}, ${ms('revoked_at')}`;
+
+/** The key of this id; null if there is none. */
+export async function readKey(db: NeonHttpDatabase, id: string): Promise<StoredKey | null> {
+  const { rows } = await db.execute(sql`select ${COLUMNS} from ${millrace.apiKeys} where id = ${id}`);
+  return rows[0] === undefined ? null : Stored.parse(rows[0]);
+}
+
+/** Keys, the newest first, also those that are revoked. */
+export async function listKeys(
+  db: NeonHttpDatabase,
+  { before, limit }: { readonly before: number | undefined; readonly limit: number },
+): Promise<StoredKey[]> {
+  const { rows } = await db.execute(sql`
+    select ${COLUMNS} from ${millrace.apiKeys}
+    where ${before === undefined ? sql`true` : sql`seq < ${before}`}
+    order by seq desc limit ${limit}`);
+  return z.array(Stored).parse(rows);
+}
+
+/** Records the use of a key, at most once a minute. */
+export async function noteKeyUse(db: NeonHttpDatabase, id: string): Promise<void> {
+  await db.execute(sql`
+    update ${millrace.apiKeys} set last_used_at = now()
+    where id = ${id} and (last_used_at is null or last_used_at < now() - interval '1 minute')`);
+}
+
+export interface CreatedKey {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly hash: string;
+  readonly expiresAtMs: number | null;
+  /** The id of the key that creates it. */
+  readonly by: string;
+}
+
+/** The outbox row of a change, with the tags that it invalidates. */
+export interface ChangedKey {
+  readonly outboxId: number;
+  readonly tags: readonly string[];
+}
+
+/** Stores a new key. `tag` is the key's. */
+export async function createKey(db: NeonHttpDatabase, tag: string, key: CreatedKey): Promise<ChangedKey> {
+  const { id, name, scopes, hash, expiresAtMs, by } = key;
+  const changed = await change(
+    db,
+    tag,
+    sql`
+    insert into ${millrace.apiKeys} (id, name, scopes, hash, expires_at, created_by)
+    values (${id}, ${name}, ${textArray(scopes)}, ${hash}, ${timestamp(expiresAtMs)}, ${by})
+    returning id`,
+    { action: 'key.create', target: id, detail: { by, name, scopes, expiresAtMs } },
+  );
+  if (changed === null) throw new Error(`The key ${id} was inserted, but the database returned no row.`);
+  return changed;
+}
+
+/** Gives a key a new secret; the one that it has stays valid until `previousUntilMs`. Null if the key has ended. */
+export async function rotateKey(
+  db: NeonHttpDatabase,
+  tag: string,
+  {
+    id,
+    hash,
+    previousUntilMs,
+    by,
+  }: {
+    readonly id: string;
+    readonly hash: string;
+    readonly previousUntilMs: number;
+    readonly by: string;
+  },
+): Promise<ChangedKey | null> {
+  return await change(
+    db,
+    tag,
+    sql`
+    update ${millrace.apiKeys}
+    set hash = ${hash}, previous_hash = hash, previous_until = ${timestamp(previousUntilMs)}
+    where id = ${id} and revoked_at is null and (expires_at is null or expires_at > now())
+    returning id`,
+    { action: 'key.rotate', target: id, detail: { by, previousUntilMs } },
+  );
+}
+
+/** Revokes a key. A repeated revocation keeps the time of the first, and invalidates the key again. */
+export async function revokeKey(
+  db: NeonHttpDatabase,
+  tag: string,
+  { id, by }: { readonly id: string; readonly by: string },
+): Promise<ChangedKey | null> {
+  return await change(
+    db,
+    tag,
+    sql`
+    update ${millrace.apiKeys} set revoked_at = coalesce(revoked_at, now()) where id = ${id}
+    returning id`,
+    { action: 'key.revoke', target: id, detail: { by } },
+  );
+}
+
+/**
+ * Changes a key, and writes its outbox row and its audit entry in the same transaction: if the writer dies before it has
+ * invalidated the key, the relay does.
+ *
+ * @param statement changes and returns the row.
+ * @returns null if the statement changed nothing.
+ */
+async function change(
+  db: NeonHttpDatabase,
+  tag: string,
+  statement: SQL,
+  entry: Parameters<typeof auditStatement>[0],
+): Promise<ChangedKey | null> {
+  const { rows } = await db.execute(sql`
+    with changed as (${statement}), audited as (${auditStatement(entry, sql`changed`)})
+    insert into ${millrace.outbox} (tags) select array[${tag}::text] from changed
+    returning id`);
+  if (rows[0] === undefined) return null;
+  const { id: outboxId } = z.object({ id: z.coerce.number().int() }).parse(rows[0]);
+  return { outboxId, tags: [tag] };
+}
+
+function timestamp(atMs: number | null): SQL {
+  return atMs === null ? sql`null` : sql`to_timestamp(${atMs / 1000}::double precision)`;
+}
+
+function textArray(texts: readonly string[]): SQL {
+  return sql`array(select jsonb_array_elements_text(${JSON.stringify(texts)}::jsonb))`;
+}

@@ -8,14 +8,16 @@
 export const READ_OPERATIONS = {
   /** An answer from the isolate's memory. It writes no line to the log either. */
   warm: {},
-  /** A miss of a view in the default tiers, which reads the origin. */
-  fill: { 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
+  /** A miss of a view in the default tiers, which reads the origin. No tier has had the key. */
+  fill: {},
+  /** A miss where a tier has an entry that is no longer valid: the key is contended, so the fill asks its gate. */
+  refill: { 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
   /** The same of a view without `singleFlight`. */
-  fillAlone: {},
+  refillAlone: {},
   /** A miss of a view whose policy names `kv`. */
-  fillWithKv: { 'CACHE.get': 1, 'CACHE.put': 1, 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
+  fillWithKv: { 'CACHE.get': 1, 'CACHE.put': 1 },
   /** "Not found" of such a view: KV is asked, and not written. */
-  notFoundWithKv: { 'CACHE.get': 1, 'FILL_GATE.enter': 1, 'FILL_GATE.complete': 1 },
+  notFoundWithKv: { 'CACHE.get': 1 },
 } as const;
 
 /** Rows that an object's SQL reads and writes: `[read, written]`. `test/workers/object-costs.test.ts` */

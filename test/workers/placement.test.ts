@@ -2,6 +2,7 @@ import { createExecutionContext } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
 import { RegionHedge } from '../../src/cache/clock/region-hedge.ts';
+import { poolOf } from '../../src/cache/gate-pool.ts';
 import { syncFrom } from '../../src/composition/clock.ts';
 import { databaseRegion } from '../../src/composition/config.ts';
 import type { Env } from '../../src/composition/env.ts';
@@ -79,13 +80,16 @@ describe('fill gates', () => {
     const { env, asked } = recording({ DATABASE_URL: NEON });
     objects.fillGate(env, 'product:1', SYDNEY);
     objects.fillGate(env, 'product:1', { continent: 'NA', longitude: '-122.3' });
-    expect(asked.map(({ name }) => name)).toEqual(['oc/product:1', 'wnam/product:1']);
+    expect(asked.map(({ name }) => name)).toEqual([
+      `oc/${poolOf('product:1')}`,
+      `wnam/${poolOf('product:1')}`,
+    ]);
   });
 
   it('are beside the database for a request without a location', () => {
     const { env, asked } = recording({ DATABASE_URL: NEON });
     objects.fillGate(env, 'product:1', {});
-    expect(asked).toEqual([{ name: 'weur/product:1', locationHint: 'weur' }]);
+    expect(asked).toEqual([{ name: `weur/${poolOf('product:1')}`, locationHint: 'weur' }]);
   });
 });
 

@@ -137,7 +137,8 @@ export class RequestPorts implements GatewayPorts {
       take: async (raw, { isWaiting, lane }) => {
         const { take, token } = acceptance(isWaiting, {
           types,
-          enqueue: (items, receivedAt) => enqueueEvents(env, items, receivedAt, lane),
+          enqueue: (items, receivedAt) =>
+            enqueueEvents(env, items, receivedAt, lane, (work) => this.#scope.keepAlive(work)),
           store: (message) => this.#storeAndRelay(lane, () => this.#store([message], lane)),
         });
         const report = await ingest(raw, systemNow(), { types, take });

@@ -8,12 +8,12 @@ import { packBySize, sized } from '../platform/pack.ts';
 import { callPeer, QUEUE_SEND_MS } from '../platform/peer.ts';
 
 /** Bytes of a message and of a send. The platform's own framing needs the rest of its limits. */
-const MESSAGE_BYTES_MAX = QUEUE_MESSAGE_BYTES_MAX - 18_000;
+export const MESSAGE_BYTES_MAX = QUEUE_MESSAGE_BYTES_MAX - 18_000;
 const SEND_BYTES_MAX = QUEUE_SEND_BYTES_MAX - 16_000;
 /** The most bytes of a message beside its items. */
 const FRAME_BYTES_MAX = 256;
 /** The most items of a message, so that a group of large messages fits one transaction and one fold. */
-const MESSAGE_ITEMS_MAX = 400;
+export const MESSAGE_ITEMS_MAX = 400;
 
 /** The producer's side of a queue. */
 export interface Outlet<Message> {

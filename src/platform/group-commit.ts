@@ -1,0 +1,95 @@
+import { systemNow, withTimeout } from './clock.ts';
+import type { Sized } from './pack.ts';
+
+/** What a group may have. A request with more commits alone. */
+export interface GroupLimits {
+  readonly items: number;
+  readonly bytes: number;
+  /** The longest time for which a group takes further items while the one before it is in progress, in milliseconds. */
+  readonly gatherMs: number;
+  /** How long a request waits for a group that another request commits, in milliseconds. */
+  readonly waitMs: number;
+}
+
+/** How the request that opens a group commits it. */
+export interface GroupCommitter<Item> {
+  /** Resolves once all items are durable. */
+  readonly commit: (items: readonly Item[]) => Promise<void>;
+  /** Keeps the commit alive after the request is cancelled, because other requests wait for it. */
+  readonly keepAlive: (work: Promise<unknown>) => void;
+  /** The error of a request whose group does not end in time. */
+  readonly onTimeout: () => Error;
+}
+
+interface Group<Item> {
+  readonly items: Item[];
+  readonly openedMs: number;
+  readonly done: Promise<void>;
+  bytes: number;
+}
+
+/**
+ * Commits the items of concurrent requests of one isolate together. A request without a group before it commits at once; a
+ * group gathers only while the one before it is in progress, so a request on a quiet isolate does not wait.
+ *
+ * The runtime stops the work of a request that is cancelled. So the request that opens a group keeps the commit alive,
+ * each of the others waits with a deadline of its own, and no request joins a group that should have been closed.
+ */
+export class GroupCommit<Item> {
+  readonly #limits: GroupLimits;
+  #open: Group<Item> | undefined;
+  #last: Promise<void> | undefined;
+
+  constructor(limits: GroupLimits) {
+    this.#limits = limits;
+  }
+
+  /** Resolves once the items are durable. @throws what `commit` of its own group throws, or `onTimeout()`. */
+  async add(items: readonly Sized<Item>[], committer: GroupCommitter<Item>): Promise<void> {
+    const { waitMs } = this.#limits;
+    const bytes = items.reduce((sum, item) => sum + item.bytes, 0);
+    const group = this.#groupFor(items.length, bytes) ?? this.#start(committer);
+    group.items.push(...items.map(({ item }) => item));
+    group.bytes += bytes;
+    await withTimeout(group.done, waitMs, committer.onTimeout);
+  }
+
+  #groupFor(count: number, bytes: number): Group<Item> | undefined {
+    const open = this.#open;
+    if (open === undefined) return undefined;
+    const { items, bytes: bytesMax, gatherMs } = this.#limits;
+    const fits = open.items.length + count <= items && open.bytes + bytes <= bytesMax;
+    return fits && systemNow() - open.openedMs <= gatherMs ? open : undefined;
+  }
+
+  #start({ commit, keepAlive }: GroupCommitter<Item>): Group<Item> {
+    const before = this.#last;
+    const items: Item[] = [];
+    const run = async () => {
+      // Without a group before it the turn ends first, so that the opening request has added its items.
+      await this.#until(before);
+      if (this.#open === group) this.#open = undefined;
+      await commit(items);
+    };
+    const done = run();
+    const group: Group<Item> = { items, openedMs: systemNow(), done, bytes: 0 };
+    this.#open = group;
+    const settled = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    const last = settled.then(() => {
+      if (this.#last === last) this.#last = undefined;
+    });
+    this.#last = last;
+    keepAlive(last);
+    return group;
+  }
+
+  /** Resolves with the end of the group before, or when the time to gather is over. */
+  async #until(before: Promise<void> | undefined): Promise<void> {
+    if (before === undefined) return;
+    const over = () => new Error('The group before is still in progress.');
+    await withTimeout(before, this.#limits.gatherMs, over).catch(() => undefined);
+  }
+}

@@ -11,9 +11,10 @@ const OBJECT_GB = 0.128;
 /** Assumed, because no counter of the code has them. Times were measured on the development machine. */
 export const ASSUMED = {
   regions: 3,
-  /** CPU time of a warm hit and of a fill in the isolate, in ms (docs/benchmarks.md). */
+  /** CPU time of a warm hit, in ms: twice what the quiet machine takes (docs/benchmarks.md). */
   hitCpuMs: 0.106,
-  fillCpuMs: 10,
+  /** CPU time of a fill in the isolate and in the objects of the same process, in ms (docs/benchmarks.md). */
+  fillCpuMs: { before: 10, after: 4 },
   /** How long a fill gate is active for a fill, in seconds: as long as the origin takes to answer. */
   fillS: 0.05,
   /** CPU time of an event from the request to the fold, in ms: the request, and its part of two consumers. */
@@ -84,18 +85,23 @@ export function readsUsage({ readsPerS, hitRatio, isolates }: Reads): { before: 
   const reads = readsPerS * MONTH_S;
   const fills = reads * (1 - hitRatio);
   const always = together(
-    { requests: reads, cpu: reads * ASSUMED.hitCpuMs + fills * ASSUMED.fillCpuMs },
+    { requests: reads, cpu: reads * ASSUMED.hitCpuMs },
     { objectTime: fills * ASSUMED.fillS * OBJECT_GB },
     times(operations(READ_OPERATIONS.warm), reads - fills),
   );
   return {
     before: together(
       always,
-      { logs: reads },
+      { logs: reads, cpu: fills * ASSUMED.fillCpuMs.before },
       times(operations(BEFORE_FILL), fills),
       standing(isolates, BEFORE_ROWS_PER_REPORT, {}),
     ),
-    after: together(always, times(operations(READ_OPERATIONS.refill), fills), standing(isolates, 0, SAVES)),
+    after: together(
+      always,
+      { cpu: fills * ASSUMED.fillCpuMs.after },
+      times(operations(READ_OPERATIONS.refill), fills),
+      standing(isolates, 0, SAVES),
+    ),
   };
 }
 

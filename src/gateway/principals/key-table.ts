@@ -74,7 +74,8 @@ export class KeyTable {
   /**
    * The record within the bound, or as of the call if `isStrong`; null if no key has the id.
    *
-   * @throws Failure `database_unavailable` if neither the table nor the database can tell.
+   * @throws Failure `database_unavailable` if neither the table nor the database can tell, or if the database took longer
+   *   than the bound and the key has changed since.
    */
   async find(id: string, isStrong: boolean, ports: LookupPorts): Promise<ApiKey | null> {
     const need = { maxAgeMs: isStrong ? 0 : KEY_BOUND_MS, atLeast: undefined };
@@ -89,11 +90,24 @@ export class KeyTable {
     try {
       // A look-up that began before a strong request may miss a revocation that the request has to see.
       const inFlight = isStrong ? undefined : this.#inFlight.get(id);
-      return (await (inFlight === undefined ? this.#lookUp(id, ports) : this.#joined(inFlight))).key;
+      const read = await (inFlight === undefined ? this.#lookUp(id, ports) : this.#joined(inFlight));
+      if (!isStrong) await this.#assertInBound(read, ports);
+      return read.key;
     } catch (error) {
       if (isUsable && readMs <= KEY_STAND_IN_MS && this.#isValid(known)) return known.key;
       throw error;
     }
+  }
+
+  /** A look-up that takes longer than the bound may miss a revocation that was acknowledged in the meantime. */
+  async #assertInBound(known: Known, { context }: LookupPorts): Promise<void> {
+    if (this.#time.now() - known.readAtMs <= KEY_BOUND_MS) return;
+    await this.#follower.ensure(
+      { maxAgeMs: KEY_BOUND_MS, atLeast: undefined },
+      this.#follower.begin(),
+      context,
+    );
+    if (!this.#isValid(known)) throw noAnswer();
   }
 
   #knownAs(id: string): Known | undefined {

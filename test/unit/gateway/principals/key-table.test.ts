@@ -113,6 +113,23 @@ describe('a revocation', () => {
     expect(await world.find()).toBe(REVOKED);
   });
 
+  it('during a look-up that takes longer than the bound is not missed', async () => {
+    world.duringRead = () => {
+      world.revoke();
+      world.nowMs += KEY_BOUND_MS + 1;
+    };
+    await expect(world.find()).rejects.toMatchObject({ code: 'database_unavailable' });
+    world.duringRead = () => {};
+    expect(await world.find()).toBe(REVOKED);
+  });
+
+  it('a slow look-up of a key that did not change is answered', async () => {
+    world.duringRead = () => {
+      world.nowMs += 2 * KEY_BOUND_MS;
+    };
+    expect(await world.find()).toBe(KEY);
+  });
+
   it('that invalidated nothing takes effect once the record is too old', async () => {
     await world.find();
     world.stored = REVOKED;

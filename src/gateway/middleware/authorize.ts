@@ -116,7 +116,7 @@ function assertScope({ scopes }: KeyHolder, scope: Scope | undefined): void {
   if (scope === undefined) {
     if (scopes.size === SCOPES.length) return;
     // As where there is no such route: a route that no rule names stays closed to keys with some scopes.
-    throw new Failure('not_found', 'No route has this method and path; see /openapi.json.');
+    throw new Failure('not_found', 'No route answers this; see /openapi.json.');
   }
   if (scopes.has(scope)) return;
   throw new Failure('insufficient_scope', `The key needs the scope ${scope}. Use a key that has it.`, {

@@ -74,13 +74,15 @@ export function registerPredictions(
       const { value } = await predict(definition, request, predictPorts(ports, definition, consistency));
       return c.json(value);
     }
+    // A body of another form is refused also while the model is not available.
+    const ranking = isTensorRequest(body) ? undefined : parsed(RankingRequest, body);
     const model = await championOf(ports, definition, consistency);
     const { name, version } = model.manifest;
     const predictionId = newId();
     const answer =
-      isTensorRequest(body) || definition.task !== 'ranking'
+      ranking === undefined
         ? await runTensors(model, body, predictionId, ports)
-        : await scoreItems(definition, asRanking(model), parsed(RankingRequest, body), predictionId, ports);
+        : await scoreItems(definition, asRanking(model), ranking, predictionId, ports);
     return c.json({ model: { name, version }, predictionId, ...answer });
   });
 }

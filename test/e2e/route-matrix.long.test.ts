@@ -1,0 +1,240 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { SCOPES } from '../../src/define/principal.ts';
+import { type Sample, samples } from '../support/gateway/operations.ts';
+import { KEY, type Stack, startStack } from '../support/node/stack.ts';
+
+/**
+ * The same matrix over every operation of the OpenAPI document. An operation without a sample in
+ * `test/support/gateway/operations.ts` fails.
+ */
+const Operation = z.object({
+  security: z.array(z.record(z.string(), z.array(z.string()))).optional(),
+  requestBody: z.unknown().optional(),
+  responses: z.record(z.string(), z.unknown()),
+});
+const Document = z.object({ paths: z.record(z.string(), z.record(z.string(), Operation)) });
+const Problem = z.object({ code: z.string(), status: z.int(), requestId: z.string().min(1) });
+
+interface Case extends Sample {
+  readonly name: string;
+  readonly method: string;
+  /** The scope of a guarded operation. */
+  readonly scope: string | undefined;
+  readonly documented: readonly number[];
+}
+
+let stack: Stack;
+let cases: readonly Case[];
+const known = await samples();
+
+beforeAll(async () => {
+  stack = await startStack();
+  const { paths } = Document.parse(await (await stack.fetch('/openapi.json')).json());
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(
+      ([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const,
+    ),
+  );
+  expect(operations.map(([name]) => name).sort()).toEqual(Object.keys(known).sort());
+  cases = operations.map(([name, { security = [], responses }]) => {
+    const sample = known[name];
+    if (sample === undefined) throw new Error(`${name} has no sample.`);
+    const scope = security.every((one) => Object.keys(one).length > 0)
+      ? security[0]?.['key']?.[0]
+      : undefined;
+    return {
+      ...sample,
+      name,
+      method: name.split(' ', 1)[0] ?? '',
+      scope,
+      documented: Object.keys(responses).map(Number),
+    };
+  });
+  await prepare();
+});
+afterAll(async () => {
+  await stack[Symbol.asyncDispose]();
+});
+
+/** Rows and keys that the samples and the columns of the matrix need. */
+async function prepare(): Promise<void> {
+  const put = {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+  };
+  for (const [path, body] of [
+    ['/v1/products/M1', { description: null, unitPrice: 1 }],
+    ['/v1/products/M2', { description: null, unitPrice: 1 }],
+    ['/v1/customers/M1', { country: 'UK' }],
+    ['/v1/customers/M2', { country: 'UK' }],
+  ] as const)
+    expect((await stack.fetch(path, { ...put, body: JSON.stringify(body) })).status).toBeLessThan(300);
+  const champion = known['PUT /v1/admin/models/{model}/champion'];
+  const published = await stack.fetch(champion?.path ?? '', { ...put, body: JSON.stringify(champion?.body) });
+  expect([published.status, await published.text()]).toMatchObject([201, expect.anything()]);
+}
+
+async function keyWith(scopes: readonly string[], more: Record<string, unknown> = {}) {
+  const response = await stack.fetch('/v1/admin/keys', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'matrix', scopes, ...more }),
+  });
+  return z.object({ id: z.string(), key: z.string() }).parse(await response.json());
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+async function send(
+  { method, path, body, type }: Case,
+  change: {
+    key?: string | undefined;
+    method?: string;
+    path?: string;
+    body?: string;
+    type?: string;
+    headers?: Record<string, string>;
+  } = {},
+): Promise<Answer> {
+  const given = change.body ?? (body === undefined ? undefined : textOf(body));
+  const response = await stack.fetch(change.path ?? path, {
+    method: change.method ?? method,
+    headers: {
+      ...(change.key === undefined ? {} : { authorization: `Bearer ${change.key}` }),
+      ...(given === undefined ? {} : { 'content-type': change.type ?? type ?? 'application/json' }),
+      ...change.headers,
+    },
+    ...(given === undefined ? {} : { body: given }),
+  });
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+  if (isStream) await response.body?.cancel();
+  return { status: response.status, headers: response.headers, text: isStream ? '' : await response.text() };
+}
+
+function textOf(body: unknown): string {
+  return typeof body === 'string' ? body : JSON.stringify(body);
+}
+
+/** Sends one request for each operation, and compares all answers at once, so that a failure shows the whole column. */
+async function column(
+  chosen: readonly Case[],
+  ask: (one: Case) => Promise<Answer>,
+  expected: (one: Case) => string,
+): Promise<void> {
+  const found: Record<string, string> = {};
+  const wanted: Record<string, string> = {};
+  for (const one of chosen) {
+    const { status, text } = await ask(one);
+    const problem = Problem.safeParse(text.startsWith('{') ? JSON.parse(text) : undefined);
+    found[one.name] = problem.success ? `${status} ${problem.data.code}` : String(status);
+    wanted[one.name] = expected(one);
+  }
+  expect(found).toEqual(wanted);
+}
+
+const guarded = () => cases.filter(({ scope }) => scope !== undefined);
+const withJson = () =>
+  cases.filter(({ body, type }) => body !== undefined && type !== 'application/octet-stream');
+
+describe('every operation', () => {
+  it('answers its sample with a documented status, for a key that has no other scope', async () => {
+    const others: unknown[] = [];
+    for (const one of cases) {
+      const key = one.scope === undefined ? undefined : (await keyWith([one.scope])).key;
+      const { status, text } = await send(one, { key });
+      if (!one.statuses.includes(status) || !one.documented.includes(status))
+        others.push([one.name, status, text, one.documented]);
+    }
+    expect(others).toEqual([]);
+  });
+
+  it('is closed without a key, unless it is public', async () => {
+    await column(
+      guarded(),
+      async (one) => await send(one),
+      () => '401 unauthorized',
+    );
+  });
+
+  it('is closed to a key that is malformed, unknown, expired, revoked or rotated', async () => {
+    const every = [...SCOPES];
+    const revoked = await keyWith(every);
+    const rotated = await keyWith(every);
+    const authorization = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
+    await stack.fetch(`/v1/admin/keys/${revoked.id}`, { method: 'DELETE', headers: authorization });
+    await stack.fetch(`/v1/admin/keys/${rotated.id}/rotate`, {
+      method: 'POST',
+      headers: authorization,
+      body: '{"overlapS":0}',
+    });
+    const expiresAt = new Date(Date.now() + 1_500).toISOString();
+    const expired = await keyWith(every, { expiresAt });
+    while (Date.now() < Date.parse(expiresAt)) await new Promise((resolve) => setTimeout(resolve, 50));
+    for (const key of ['not-a-key', revoked.key, rotated.key, expired.key])
+      await column(
+        guarded(),
+        async (one) => await send(one, { key }),
+        () => '401 unauthorized',
+      );
+  });
+
+  it('is closed to a key that has every scope but its own', async () => {
+    const keyOf = new Map<string, string>();
+    for (const scope of SCOPES)
+      keyOf.set(scope, (await keyWith(SCOPES.filter((other) => other !== scope))).key);
+    await column(
+      guarded(),
+      async (one) => await send(one, { key: keyOf.get(one.scope ?? '') }),
+      () => '403 insufficient_scope',
+    );
+  });
+
+  it('answers 405 with Allow to a method that its path does not have', async () => {
+    await column(
+      cases,
+      async (one) => {
+        const answer = await send({ ...one, body: undefined }, { key: KEY, method: 'PATCH' });
+        expect(answer.headers.get('allow')).toContain(one.method);
+        return answer;
+      },
+      () => '405 method_not_allowed',
+    );
+  });
+
+  it('refuses a body that is not JSON', async () => {
+    await column(
+      withJson(),
+      async (one) => await send(one, { key: KEY, body: '{"a":' }),
+      () => '400 malformed_json',
+    );
+  });
+
+  it('refuses a body of another media type', async () => {
+    await column(
+      cases.filter((one) => one.body !== undefined),
+      async (one) => await send(one, { key: KEY, type: 'text/csv' }),
+      () => '415 unsupported_media_type',
+    );
+  });
+
+  it('refuses a body that is larger than its limit', async () => {
+    await column(
+      cases.filter(({ bytesMax }) => bytesMax !== undefined),
+      async (one) => await send(one, { key: KEY, body: `"${'x'.repeat(one.bytesMax ?? 0)}"` }),
+      () => '413 body_too_large',
+    );
+  });
+
+  it('refuses a JSON body of another form', async () => {
+    await column(
+      withJson().filter(({ name }) => name !== 'POST /v1/events'),
+      async (one) => await send(one, { key: KEY, body: '[[{"unknown":true}]]' }),
+      ({ wrongForm }) => wrongForm ?? '400 invalid_request',
+    );
+  });
+});

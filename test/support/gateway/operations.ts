@@ -1,0 +1,235 @@
+import { expectedSpendBundle } from '../models/outside.ts';
+
+/** A request that an operation of the fixture's OpenAPI document answers well. */
+export interface Sample {
+  readonly path: string;
+  readonly body?: unknown;
+  /** The media type of the body; `application/json` unless given. */
+  readonly type?: string;
+  /** The most bytes of a body that the route reads. */
+  readonly bytesMax?: number;
+  readonly statuses: readonly number[];
+  /** The status and the code for JSON of another form; `400 invalid_request` unless given. */
+  readonly wrongForm?: string;
+}
+
+const NO_KAFKA = [503];
+const UNKNOWN_KEY = '0123456789abcdef';
+const HALF_MEGABYTE = 512 * 1024;
+/** SHA-256 of the three bytes `abc`. */
+const ABC = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
+
+function purchase(id: string) {
+  return {
+    specversion: '1.0',
+    id,
+    source: '/matrix',
+    type: 'shop.purchase.v1',
+    data: {
+      invoice: '1',
+      sku: 'M1',
+      description: 'A',
+      quantity: 1,
+      unitPrice: 2,
+      customerId: 'M1',
+      country: 'UK',
+    },
+  };
+}
+
+/** A sample of each operation, by its method and the path of the document. */
+export async function samples(): Promise<Readonly<Record<string, Sample>>> {
+  return {
+    'GET /health/live': { path: '/health/live', statuses: [200] },
+    'GET /health/ready': { path: '/health/ready', statuses: [200, 503] },
+    'GET /metrics': { path: '/metrics', statuses: [200] },
+    'GET /v1/quality': { path: '/v1/quality', statuses: [200] },
+    ...views(),
+    ...entities(),
+    ...predictions(),
+    ...events(),
+    ...lineage(),
+    ...keys(),
+    ...operations(),
+    ...(await models()),
+  };
+}
+
+function views(): Record<string, Sample> {
+  const found = { statuses: [200] };
+  return {
+    'GET /v1/products': { path: '/v1/products', ...found },
+    'GET /v1/price-list': { path: '/v1/price-list', ...found },
+    'GET /v1/customers': { path: '/v1/customers?country=UK', ...found },
+    'GET /v1/products/{sku}': { path: '/v1/products/M1', ...found },
+    'GET /v1/customers/{id}': { path: '/v1/customers/M1', ...found },
+    'GET /v1/customers/{id}/purchases': { path: '/v1/customers/M1/purchases', ...found },
+    'GET /v1/customers/{id}/recommendations': {
+      path: '/v1/customers/M1/recommendations',
+      statuses: [200, 503],
+    },
+    'GET /v1/customers/{id}/expected-spend': { path: '/v1/customers/M1/expected-spend', statuses: [200] },
+  };
+}
+
+function entities(): Record<string, Sample> {
+  const written = { bytesMax: HALF_MEGABYTE, statuses: [200, 201] };
+  return {
+    'PUT /v1/products/{sku}': {
+      path: '/v1/products/M1',
+      body: { description: null, unitPrice: 1 },
+      ...written,
+    },
+    'PUT /v1/customers/{id}': { path: '/v1/customers/M1', body: { country: 'UK' }, ...written },
+    'DELETE /v1/products/{sku}': { path: '/v1/products/M2', statuses: [204] },
+    'DELETE /v1/customers/{id}': { path: '/v1/customers/M2', statuses: [204] },
+  };
+}
+
+function predictions(): Record<string, Sample> {
+  const path = (model: string) => `/v1/predictions/${model}`;
+  return {
+    'POST /v1/predictions/ranker': {
+      path: path('ranker'),
+      body: { key: 'M1', items: ['M1'] },
+      bytesMax: 4 * 1024 * 1024,
+      statuses: [200, 422, 503],
+    },
+    'POST /v1/predictions/expected-spend': {
+      path: path('expected-spend'),
+      body: { key: 'M1' },
+      bytesMax: 4 * 1024 * 1024,
+      statuses: [200],
+    },
+    'POST /v1/predictions/mood': {
+      path: path('mood'),
+      body: { key: 'M1', request: { hour: 1 } },
+      bytesMax: 4 * 1024 * 1024,
+      statuses: [200, 503],
+    },
+    'POST /v1/features/read': {
+      path: '/v1/features/read',
+      body: { entity: 'customer', keys: ['M1'] },
+      bytesMax: HALF_MEGABYTE,
+      statuses: [200],
+    },
+  };
+}
+
+function events(): Record<string, Sample> {
+  return {
+    'POST /v1/events': {
+      path: '/v1/events',
+      body: purchase('sample'),
+      type: 'application/cloudevents+json',
+      bytesMax: 4 * 1024 * 1024,
+      statuses: [200, 202],
+    },
+    'GET /v1/events/types': { path: '/v1/events/types', statuses: [200] },
+    'GET /v1/events/{source}/{id}': { path: '/v1/events/%2Fmatrix/none', statuses: [404] },
+    'GET /v1/changes': { path: '/v1/changes', statuses: [200] },
+  };
+}
+
+function lineage(): Record<string, Sample> {
+  return {
+    'GET /v1/lineage/events': { path: '/v1/lineage/events', statuses: [200] },
+    'GET /v1/lineage/{kind}/{id}': { path: '/v1/lineage/model/expected-spend', statuses: [200, 404] },
+    'GET /v1/lineage/event/{source}/{id}': { path: '/v1/lineage/event/%2Fmatrix/none', statuses: [404] },
+    'POST /v1/admin/lineage/sweep': { path: '/v1/admin/lineage/sweep', statuses: [200] },
+  };
+}
+
+function keys(): Record<string, Sample> {
+  const one = `/v1/admin/keys/${UNKNOWN_KEY}`;
+  return {
+    'GET /v1/admin/keys': { path: '/v1/admin/keys', statuses: [200] },
+    'POST /v1/admin/keys': {
+      path: '/v1/admin/keys',
+      body: { name: 'matrix', scopes: ['keys:write'] },
+      bytesMax: HALF_MEGABYTE,
+      statuses: [201],
+    },
+    'GET /v1/admin/keys/{id}': { path: one, statuses: [404] },
+    'DELETE /v1/admin/keys/{id}': { path: one, statuses: [404] },
+    'POST /v1/admin/keys/{id}/rotate': {
+      path: `${one}/rotate`,
+      body: {},
+      bytesMax: HALF_MEGABYTE,
+      statuses: [404],
+    },
+  };
+}
+
+function operations(): Record<string, Sample> {
+  const admin = '/v1/admin';
+  const small = { bytesMax: HALF_MEGABYTE };
+  return {
+    'GET /v1/admin/pipeline': { path: `${admin}/pipeline`, statuses: [200] },
+    'GET /v1/admin/queues': { path: `${admin}/queues`, statuses: [200] },
+    'GET /v1/admin/cache/stats': { path: `${admin}/cache/stats`, statuses: [200] },
+    'GET /v1/admin/features/digest': { path: `${admin}/features/digest`, statuses: [200] },
+    'POST /v1/admin/outbox/sweep': { path: `${admin}/outbox/sweep`, statuses: [200] },
+    'POST /v1/admin/cache/purge': {
+      path: `${admin}/cache/purge`,
+      body: { tags: ['other:1'] },
+      statuses: [200],
+      ...small,
+    },
+    'GET /v1/admin/quarantine': { path: `${admin}/quarantine`, statuses: [200] },
+    'GET /v1/admin/dead-letters': { path: `${admin}/dead-letters`, statuses: [200] },
+    'GET /v1/admin/quarantine/{id}': { path: `${admin}/quarantine/999999`, statuses: [404] },
+    'POST /v1/admin/quarantine/release': {
+      path: `${admin}/quarantine/release`,
+      body: { ids: [999_999] },
+      statuses: [200],
+      ...small,
+    },
+    'POST /v1/admin/quarantine/discard': {
+      path: `${admin}/quarantine/discard`,
+      body: { ids: [999_999] },
+      statuses: [204],
+      ...small,
+    },
+    'POST /v1/admin/dead-letters/replay': {
+      path: `${admin}/dead-letters/replay`,
+      body: { ids: [999_999] },
+      statuses: [200],
+      ...small,
+    },
+    'POST /v1/admin/replay': { path: `${admin}/replay`, body: { limit: 1 }, statuses: [200], ...small },
+    'GET /v1/admin/kafka': { path: `${admin}/kafka`, statuses: [200] },
+    'POST /v1/admin/kafka/start': { path: `${admin}/kafka/start`, statuses: [200] },
+    'POST /v1/admin/kafka/seek': {
+      path: `${admin}/kafka/seek`,
+      body: { topic: 'none', partition: 0, to: 'earliest' },
+      statuses: [404, ...NO_KAFKA],
+      ...small,
+    },
+  };
+}
+
+async function models(): Promise<Record<string, Sample>> {
+  return {
+    'PUT /v1/admin/artifacts/{sha256}': {
+      path: `/v1/admin/artifacts/${ABC}`,
+      body: 'abc',
+      type: 'application/octet-stream',
+      bytesMax: 64 * 1024 * 1024,
+      statuses: [201],
+    },
+    'PUT /v1/admin/models/{model}/champion': {
+      path: '/v1/admin/models/expected-spend/champion',
+      body: await expectedSpendBundle(),
+      wrongForm: '422 invalid_model',
+      bytesMax: 64 * 1024 * 1024,
+      statuses: [201],
+    },
+    'PUT /v1/admin/models/{model}/trainings/{id}': {
+      path: '/v1/admin/models/expected-spend/trainings/00000000-0000-4000-8000-000000000001',
+      body: { state: 'start' },
+      bytesMax: HALF_MEGABYTE,
+      statuses: [200],
+    },
+  };
+}

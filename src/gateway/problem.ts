@@ -12,7 +12,8 @@ export interface Problem {
   readonly pointer?: string;
 }
 
-const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: string]>> = {
+/** The status and the title of each code. */
+export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: string]>> = {
   malformed_json: [400, 'The body is not JSON'],
   body_too_large: [413, 'The body is too large'],
   length_required: [411, 'The length of the body is missing'],
@@ -72,16 +73,7 @@ export function problemResponse(error: unknown, requestId: string): Response {
     error instanceof Failure
       ? error
       : new Failure('internal', 'The server failed. Report the request id; the log has the error under it.');
-  const [status, title] = PROBLEMS[failure.code];
-  const problem: Problem = {
-    type: `urn:millrace:problem:${failure.code}`,
-    title,
-    status,
-    detail: failure.message,
-    code: failure.code,
-    requestId,
-    ...(failure.pointer === undefined ? {} : { pointer: failure.pointer }),
-  };
+  const problem = problemOf(failure, requestId);
   const headers = new Headers({
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
@@ -91,5 +83,19 @@ export function problemResponse(error: unknown, requestId: string): Response {
   if (failure.retryAfterS !== undefined) headers.set('retry-after', String(failure.retryAfterS));
   const challenge = CHALLENGES[failure.code];
   if (challenge !== undefined) headers.set('www-authenticate', challenge);
-  return new Response(JSON.stringify(problem), { status, headers });
+  return new Response(JSON.stringify(problem), { status: problem.status, headers });
+}
+
+/** The problem document of a failure. */
+export function problemOf(failure: Failure, requestId: string): Problem {
+  const [status, title] = PROBLEMS[failure.code];
+  return {
+    type: `urn:millrace:problem:${failure.code}`,
+    title,
+    status,
+    detail: failure.message,
+    code: failure.code,
+    requestId,
+    ...(failure.pointer === undefined ? {} : { pointer: failure.pointer }),
+  };
 }

@@ -33,6 +33,9 @@ export const VIEW_RULE = { scope: 'data:read', phase: 'cache', cost: 'read' } as
 /** The paths of models, which belong to the catalog too. */
 export const MODEL_RULE = { scope: 'predictions:run', phase: 'inference', cost: 'prediction' } as const;
 
+/** Writes of rows, whose paths belong to the catalog too. */
+export const WRITE_RULE = { scope: 'data:write', phase: 'pipeline', cost: 'write' } as const;
+
 /**
  * The rules of all routes whose paths do not belong to the catalog; the first that matches counts. A route that no rule
  * names is open to keys with all scopes only, and does not start if it is documented.
@@ -87,7 +90,7 @@ const RULES: readonly RouteRule[] = [
   },
   { methods: READS, path: /^\/v1\/admin\/.+$/, scope: 'operations:read', phase: 'core', cost: 'operation' },
   { path: /^\/v1\/admin\/.+$/, scope: 'operations:write', phase: 'core', cost: 'operation' },
-  { methods: ['PUT', 'DELETE'], path: /^\/v1\/.+$/, scope: 'data:write', phase: 'pipeline', cost: 'write' },
+  { methods: ['PUT', 'DELETE'], path: /^\/v1\/.+$/, ...WRITE_RULE },
 ];
 
 /** The rule of a route whose path does not belong to the catalog; undefined for one that no rule names. */

@@ -222,7 +222,7 @@ describe('views', () => {
     const { paths } = json as unknown as Document;
     const securityOf = (path: string) => paths[path]?.['get']?.security;
     expect(securityOf('/v1/closed/{id}')).toEqual([{ key: ['data:read'] }]);
-    expect(securityOf('/v1/open/{id}')).toBeUndefined();
+    expect(securityOf('/v1/open/{id}')).toEqual([]);
     expect(securityOf('/v1/mine/{id}')).toEqual([{}, { key: [] }]);
   });
 });

@@ -45,7 +45,8 @@ export const keySecurity = [{ key: [] }];
 export const TokenText = z
   .string()
   .max(80)
-  .regex(/^[0-9a-f-]{1,64}\.\d{1,15}$/);
+  .regex(/^[0-9a-f-]{1,64}\.\d{1,15}$/)
+  .openapi({ format: 'token' });
 
 /** The request headers of reads that may ask for a consistency. */
 export const consistencyHeaders = z.object({
@@ -59,7 +60,7 @@ export const consistencyHeaders = z.object({
 
 /** The request headers of every cached read. */
 export const cachedReadHeaders = consistencyHeaders.extend({
-  'if-none-match': z.string().max(1_024).optional().openapi({
+  'if-none-match': z.string().optional().openapi({
     description: '`ETag` of an earlier answer: if it is still current, the answer is 304 without a body.',
   }),
 });

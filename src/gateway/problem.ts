@@ -21,6 +21,8 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   unsupported_encoding: [415, 'The content encoding is not supported'],
   malformed_encoding: [400, 'The body does not match its content encoding'],
   invalid_request: [400, 'The request is not valid'],
+  // The request has the form of its schema, and breaks a rule that no schema states.
+  unprocessable: [422, 'The request cannot be carried out'],
   invalid_event: [422, 'Not a CloudEvents 1.0 event'],
   event_too_large: [422, 'The event is too large'],
   unknown_event_type: [422, 'The event type is not declared'],

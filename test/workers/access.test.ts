@@ -69,6 +69,7 @@ describe('every route of the document', () => {
     expect(open.sort()).toEqual([
       'GET /health/live',
       'GET /health/ready',
+      'GET /openapi.json',
       'GET /v1/events/types',
       'GET /v1/price-list',
       'GET /v1/products',

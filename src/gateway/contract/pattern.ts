@@ -6,14 +6,24 @@
  */
 export function ecmaPattern(text: string): string | undefined {
   const [, source = text, flags = ''] = FLAGGED.exec(text) ?? [];
-  const plain = source.replaceAll(CLASS_OR_NO_CONTROL, (part) =>
-    part.startsWith('[') ? part : '[^\\u0000-\\u001f\\u007f-\\u009f]',
+  const plain = source.replaceAll(PARTS, (part) =>
+    part.startsWith('[')
+      ? part.replaceAll(ESCAPES, (within) => RANGES[within] ?? within)
+      : part === '\\P{Cc}'
+        ? NO_CONTROL
+        : part in RANGES
+          ? `[${RANGES[part]}]`
+          : part,
   );
   return CHANGE_MEANING.test(flags) || NEEDS_UNICODE.test(plain) ? undefined : plain;
 }
 
-/** Any class, or the property that declarations use most: no control character. */
-const CLASS_OR_NO_CONTROL = /\[(?:\\.|[^\]\\])*\]|\\P\{Cc\}/g;
+/** Classes, the property that declarations use most (no control character), and other escapes. */
+const PARTS = /\[(?:\\.|[^\]\\])*\]|\\P\{Cc\}|\\./gs;
+const ESCAPES = /\\./gs;
+const NO_CONTROL = '[^\\u0000-\\u001f\\u007f-\\u009f]';
+/** ECMA-262 means ASCII by these. Other languages mean all of Unicode, and a client may be written in one. */
+const RANGES: Readonly<Record<string, string>> = { '\\d': '0-9', '\\w': 'A-Za-z0-9_' };
 
 /** A slash within an expression is escaped or in a class, so the last bare one ends it. */
 const FLAGGED = /^(.*[^\\])\/([dgimsuvy]+)$/s;

@@ -34,7 +34,7 @@ export interface KafkaPorts {
   /**
    * Sets the position of a partition and returns its offset. The reader's next step takes it up.
    *
-   * @throws Failure `not_found`, `invalid_request` for an offset outside the partition, `kafka_unavailable`
+   * @throws Failure `not_found`, `unprocessable` for an offset outside the partition, `kafka_unavailable`
    */
   readonly seek: (
     at: { readonly topic: string; readonly partition: number },
@@ -94,7 +94,7 @@ function registerSeek(app: OpenAPIHono<AppEnv>, kafkaOf: PortsOf<KafkaPorts>): v
         'The reader continues at `offset` with its next step.',
         z.object({ topic: z.string(), partition: z.int(), offset: z.int() }),
       ),
-      400: problem('The body is not valid, or the partition does not have this offset.'),
+      422: problem('The partition does not have this offset.'),
       404: problem('No source topic has this partition.'),
       503: problem('The Kafka REST bridge does not answer.'),
     },

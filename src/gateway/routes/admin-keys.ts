@@ -97,8 +97,8 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     request: { body: { required: true, content: { 'application/json': { schema: NewKey } } } },
     responses: {
       201: json('The key is valid.', WithSecret, ['Millrace-Token']),
-      400: problem('The body is not valid, or the expiry is in the past.'),
       403: problem('The caller lacks `keys:write`, or a scope that it wants to give.'),
+      422: problem('The expiry is in the past.'),
       503: problem('The database or the tag clock does not answer.'),
     },
   });
@@ -109,7 +109,7 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     assertOwn(holder, scopes);
     const expiresAtMs = expiresAt === undefined ? null : Date.parse(expiresAt);
     if (expiresAtMs !== null && expiresAtMs <= systemNow())
-      throw new Failure('invalid_request', 'The expiry is in the past.', { pointer: '/expiresAt' });
+      throw new Failure('unprocessable', 'The expiry is in the past.', { pointer: '/expiresAt' });
     const wanted = { name, scopes: [...new Set(scopes)], expiresAtMs, by: holder.id };
     return issued(c, await keysOf(c).create(wanted), 201);
   });

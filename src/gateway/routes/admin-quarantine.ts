@@ -132,7 +132,8 @@ function registerLists(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarantin
       404: problem('The quarantine has no entry with this id.'),
     },
   });
-  app.get('/v1/admin/quarantine/:id', async (c) => {
+  // Numbers only, so that a GET of the paths below is 405 and not an id that is wrong.
+  app.get('/v1/admin/quarantine/:id{[0-9]+}', async (c) => {
     const id = parsed(z.coerce.number().int().positive(), c.req.param('id'));
     const event = await quarantineOf(c).find(id);
     if (event !== undefined) return c.json(event, 200, { 'cache-control': 'no-store' });

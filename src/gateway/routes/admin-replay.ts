@@ -65,6 +65,7 @@ export function registerReplay(
     request: { body: { required: true, content: { 'application/json': { schema: Request } } } },
     responses: {
       200: json('The progress. Repeat the same request until `state` is `done`.', Progress),
+      422: problem('An event type is not declared, or a rebuild has a range.'),
       409: problem('Retention has deleted events of the range, or another rebuild was started.'),
       503: problem(
         'The database, a feature shard, the clock or the queue does not answer. Repeat the same request to continue.',
@@ -106,7 +107,7 @@ function parse(catalog: Catalog, json: unknown): Request {
   const part = Object.entries({ from, to, types }).find(([, value]) => value !== undefined)?.[0];
   if (rebuild && part !== undefined)
     throw new Failure(
-      'invalid_request',
+      'unprocessable',
       'A rebuild covers the whole history, because features would lack the rest. Leave out from, to and types.',
       {
         pointer: `/${part}`,

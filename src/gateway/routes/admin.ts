@@ -3,7 +3,7 @@ import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import { Bundle, INLINE_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
 import { modelTag, publish, type RegistryPorts } from '../../inference/registry.ts';
 import { Failure } from '../../platform/failure.ts';
-import { readJson } from '../body.ts';
+import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 import { type ArtifactPorts, registerArtifacts } from './artifacts.ts';
@@ -11,6 +11,7 @@ import { type ArtifactPorts, registerArtifacts } from './artifacts.ts';
 /** Both artifacts in base64, and room for the manifest and the golden rows. */
 const BUNDLE_BYTES_MAX = Math.ceil((2 * INLINE_BYTES_MAX * 4) / 3) + 1024 * 1024;
 
+const PipelineQuery = z.object({ source: z.string().max(512).optional() });
 const Swept = z.object({ relayed: z.int() });
 const Counts = z.record(z.string(), z.int());
 const PipelineCounts = z.object({
@@ -102,7 +103,7 @@ export function registerAdmin(
       'Counts the stored events, the quarantine by reason, the pending changes, the folded events, and the rows that retention has deleted',
     tags: ['admin'],
     security: keySecurity,
-    request: { query: z.object({ source: z.string().max(512).optional() }) },
+    request: { query: PipelineQuery },
     responses: {
       200: json(
         'Counts. With `source`, the stored events and the quarantine are only those of this source.',
@@ -111,7 +112,8 @@ export function registerAdmin(
     },
   });
   app.get('/v1/admin/pipeline', async (c) => {
-    const state = await adminOf(c).pipeline(c.req.query('source'));
+    const { source } = parsed(PipelineQuery, c.req.query());
+    const state = await adminOf(c).pipeline(source);
     return c.json(state, 200, { 'cache-control': 'no-store' });
   });
 }

@@ -179,7 +179,7 @@ function registerDelete(
 }
 
 const conditionHeaders = z.object({
-  'if-match': z.string().max(1_024).optional().openapi({
+  'if-match': z.string().optional().openapi({
     description:
       '`*`, or entity tags (RFC 9110 §13.1.1): of the row, or of the view that is served at this path',
   }),

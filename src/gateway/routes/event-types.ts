@@ -1,6 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { EventDefinition } from '../../define/event.ts';
 import type { AppEnv, Gateway } from '../context.ts';
+import { exampleEvent } from '../contract/event-schema.ts';
 import { json } from '../openapi.ts';
 
 export const EVENT_TYPES_PATH = '/v1/events/types';
@@ -61,9 +62,4 @@ function described(definition: EventDefinition) {
     schema: definition.jsonSchema(),
     example: example === undefined ? null : exampleEvent(type, example),
   };
-}
-
-/** An example of a type as an event that can be sent. */
-export function exampleEvent(type: string, data: unknown) {
-  return { specversion: '1.0', id: 'example', source: '/example', type, data };
 }

@@ -1,12 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Catalog } from '../../define/catalog.ts';
-import {
-  BATCH_EVENTS_MAX,
-  CloudEvent,
-  EVENT_BYTES_MAX,
-  ID_CHARACTERS_MAX,
-  SOURCE_CHARACTERS_MAX,
-} from '../../pipeline/cloud-event.ts';
+import { BATCH_EVENTS_MAX, ID_CHARACTERS_MAX, SOURCE_CHARACTERS_MAX } from '../../pipeline/cloud-event.ts';
 import { type AnnouncedEnd, announcedEnd } from '../../pipeline/contracts/versions.ts';
 import type { IngestReport } from '../../pipeline/ingest.ts';
 import { Failure } from '../../platform/failure.ts';
@@ -14,8 +7,9 @@ import { LANES, type Lane } from '../../storage/lane.ts';
 import type { EventStatus } from '../../storage/postgres/event-status.ts';
 import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { eventExamples, sentEvent } from '../contract/event-schema.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
-import { EVENT_TYPES_PATH, exampleEvent, registerEventTypes } from './event-types.ts';
+import { EVENT_TYPES_PATH, registerEventTypes } from './event-types.ts';
 
 const Verdict = z.object({ index: z.int(), id: z.string().nullable() });
 const Report = z
@@ -37,21 +31,6 @@ const Report = z
     ),
   })
   .openapi('IngestReport');
-
-/** An event as a client sends it. Its whole JSON has a limit, and so has each member. */
-const SentEvent = CloudEvent.extend({
-  time: z.iso.datetime({ offset: true }).nullish(),
-  data: z.unknown().openapi({ description: 'in the form of its type; see /v1/events/types' }),
-  data_base64: z.base64().max(EVENT_BYTES_MAX).nullish(),
-}).openapi('CloudEvent', { description: `CloudEvents 1.0, at most ${EVENT_BYTES_MAX} bytes of JSON.` });
-
-/** The examples of the event types, as events that can be sent. */
-function examplesOf({ events }: Catalog) {
-  const shown = events.flatMap(({ type, example }) =>
-    example === undefined ? [] : [[type, { value: exampleEvent(type, example) }] as const],
-  );
-  return Object.fromEntries(shown);
-}
 
 /** The headers of an answer to events of a deprecated version. */
 const ANNOUNCED = ['Deprecation', 'Link', 'Sunset'] as const;
@@ -116,6 +95,7 @@ export function registerEvents(
 }
 
 function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: PortsOf<EventPorts>): void {
+  const sent = sentEvent(gateway.catalog);
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/events',
@@ -138,8 +118,8 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
       body: {
         required: true,
         content: {
-          [STRUCTURED]: { schema: SentEvent, examples: examplesOf(gateway.catalog) },
-          [BATCHED]: { schema: z.array(SentEvent).max(BATCH_EVENTS_MAX) },
+          [STRUCTURED]: { schema: sent, examples: eventExamples(gateway.catalog) },
+          [BATCHED]: { schema: z.array(sent).max(BATCH_EVENTS_MAX) },
         },
       },
     },

@@ -37,6 +37,12 @@ const ReadAnswer = z
   })
   .openapi('Features');
 
+/** The request with the names of the entities that have features. */
+function describedRequest({ features }: Catalog) {
+  const names = [...new Set(features.map(({ entity }) => entity.name))];
+  return names.length === 0 ? ReadRequest : ReadRequest.extend({ entity: z.enum(names) });
+}
+
 export interface FeaturePorts {
   readonly shards: Pick<ShardPort, 'read'>;
 }
@@ -54,13 +60,18 @@ export function registerFeatures(
     summary: 'Features of up to a hundred entities, each with its status and the time of its newest event',
     tags: ['features'],
     security: keySecurity,
-    request: { body: { required: true, content: { 'application/json': { schema: ReadRequest } } } },
+    request: {
+      body: {
+        required: true,
+        content: { 'application/json': { schema: describedRequest(gateway.catalog) } },
+      },
+    },
     responses: {
       200: json(
         'One result for each key, in the order of the keys; times are in milliseconds since the Unix epoch.',
         ReadAnswer,
       ),
-      422: problem('The entity or a feature is not declared.'),
+      422: problem('The entity or a feature is not declared, or a key is none of the entity.'),
     },
   });
   app.post('/v1/features/read', async (c) => {

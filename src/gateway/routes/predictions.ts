@@ -113,7 +113,9 @@ function describePrediction(
     responses: {
       200: json('The prediction for the key, or the output tensors.', answer),
       412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
-      422: problem('A tensor does not fit the model, or an item does not exist.'),
+      422: problem(
+        'The key is none of the entity, a tensor does not fit the model, or an item does not exist.',
+      ),
       503: problem('No version has been published, or it cannot be loaded, and the model has no fallback.'),
     },
   });

@@ -20,6 +20,10 @@ describe('a pattern', () => {
     expect(ecmaPattern(generated(/^x[/g]$/))).toBe('^x[/g]$');
   });
 
+  it('means the same in other languages', () => {
+    expect(ecmaPattern(generated(/^\d\.[\w-]+\\d$/))).toBe('^[0-9]\\.[A-Za-z0-9_-]+\\\\d$');
+  });
+
   it('is left out if it would say something else without its flags', () => {
     for (const expression of [/^[a-z]+$/i, /^a.b$/s, /^a$/m, /^\p{Lu}*$/u, /^[\P{Cc}x]$/u, /^\u{1f600}$/u])
       expect(ecmaPattern(generated(expression))).toBeUndefined();

@@ -39,22 +39,30 @@ export function documentOf(app: OpenAPIHono<AppEnv>, operations: readonly Operat
   const used = new Set(operations.flatMap(({ route }) => route.tags ?? []));
   const tags = TAGS.filter(({ name }) => used.has(name));
   const document = app.getOpenAPI31Document({ ...HEAD, tags });
-  cleanPatterns(document);
+  clean(document);
   return JSON.stringify(document);
 }
 
 /** Members with values of clients' data, in which a `pattern` is no keyword of a schema. */
 const DATA = new Set(['const', 'default', 'enum', 'example', 'examples']);
 
-function cleanPatterns(value: unknown): void {
+/** Completes the schemas of a value, in place: patterns without flags, and the limits of integers. */
+function clean(value: unknown): void {
   if (typeof value !== 'object' || value === null) return;
-  for (const [name, member] of Object.entries(value)) {
-    if (name !== 'pattern' || typeof member !== 'string') {
-      if (!DATA.has(name)) cleanPatterns(member);
-      continue;
-    }
-    const pattern = ecmaPattern(member);
-    if (pattern === undefined) Reflect.deleteProperty(value, name);
-    else Reflect.set(value, name, pattern);
-  }
+  for (const [name, member] of Object.entries(value)) if (!DATA.has(name)) clean(member);
+  const { type, pattern, minimum, exclusiveMinimum, maximum }: Schema = value;
+  if (typeof pattern === 'string') Reflect.set(value, 'pattern', ecmaPattern(pattern));
+  // `z.int()` takes no other integers, and the generator leaves that out.
+  if (type !== 'integer' && !(Array.isArray(type) && type.includes('integer'))) return;
+  if (minimum === undefined && exclusiveMinimum === undefined)
+    Reflect.set(value, 'minimum', Number.MIN_SAFE_INTEGER);
+  if (maximum === undefined) Reflect.set(value, 'maximum', Number.MAX_SAFE_INTEGER);
+}
+
+interface Schema {
+  readonly type?: unknown;
+  readonly pattern?: unknown;
+  readonly minimum?: unknown;
+  readonly exclusiveMinimum?: unknown;
+  readonly maximum?: unknown;
 }

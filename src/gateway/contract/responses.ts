@@ -95,6 +95,14 @@ const SHARED: readonly SharedAnswer[] = [
     isGivenBy: ({ hasBody }) => hasBody,
   },
   {
+    status: 422,
+    name: 'UnprocessableContent',
+    description: 'The request has the form of its schema, and breaks a rule that no schema states.',
+    headers: [],
+    examples: [new Failure('unprocessable', 'The expiry is in the past.', { pointer: '/expiresAt' })],
+    isGivenBy: ({ hasBody }) => hasBody,
+  },
+  {
     status: 500,
     name: 'InternalError',
     description: 'A bug. The log has the error under the id of the request.',

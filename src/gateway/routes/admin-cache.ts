@@ -14,7 +14,12 @@ const TAGS_MAX = 1_000;
 
 const Purge = z.union([
   z.strictObject({ tags: z.array(z.string().min(1).max(512)).min(1).max(TAGS_MAX) }),
-  z.strictObject({ path: z.string().regex(/^\//).max(2_048) }),
+  z.strictObject({
+    path: z
+      .string()
+      .regex(/^\/(?:[^%]|%[0-9A-Fa-f]{2})*$/, 'A path begins with a slash and is percent-encoded.')
+      .max(2_048),
+  }),
   z.strictObject({ view: z.string().max(128) }),
   z.strictObject({ everything: z.literal(true) }),
 ]);

@@ -4,6 +4,7 @@ import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import { type KeyHolder, SCOPES, type Scope } from '../../define/principal.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
+import { Instant } from '../../platform/instant.ts';
 import type { StoredKey } from '../../storage/postgres/api-keys.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
@@ -20,7 +21,7 @@ const OVERLAP_S_DEFAULT = 86_400;
 const NewKey = z.strictObject({
   name: z.string().min(1).max(128),
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
-  expiresAt: z.iso.datetime({ offset: true }).optional(),
+  expiresAt: Instant.optional(),
 });
 const Rotation = z.strictObject({
   overlapS: z.int().min(0).max(OVERLAP_S_MAX).default(OVERLAP_S_DEFAULT).openapi({

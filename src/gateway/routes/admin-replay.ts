@@ -3,6 +3,7 @@ import type { Catalog } from '../../define/catalog.ts';
 import { digestText, type ShardDigest } from '../../features/digest.ts';
 import { PAGE_EVENTS_MAX, type ReplayPlan } from '../../features/replay.ts';
 import { Failure } from '../../platform/failure.ts';
+import { Instant } from '../../platform/instant.ts';
 import type { HistoryRange } from '../../storage/postgres/history.ts';
 import type { Replay } from '../../storage/postgres/replays.ts';
 import { parsed, readJson } from '../body.ts';
@@ -13,8 +14,8 @@ const BODY_BYTES_MAX = 65_536;
 const TYPES_MAX = 32;
 
 const Request = z.strictObject({
-  from: z.iso.datetime({ offset: true }).optional(),
-  to: z.iso.datetime({ offset: true }).optional(),
+  from: Instant.optional(),
+  to: Instant.optional(),
   types: z.array(z.string().min(1).max(128)).min(1).max(TYPES_MAX).optional(),
   /** Rebuilds the features from the whole history separately, and then replaces the features that are read. */
   rebuild: z.boolean().default(false),

@@ -10,6 +10,12 @@ import { systemRandom } from '../../platform/random.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
+/** A change for the document: the generator takes a member that is `exactOptional` for required. */
+const Change = FeedChange.extend({
+  time: z.string().optional(),
+  replayed: z.literal(true).optional(),
+}).openapi('Change');
+
 export interface FeedPorts {
   /**
    * The next page after a position, within `waitMs`.
@@ -61,7 +67,7 @@ export function registerChanges(
     responses: {
       200: {
         description: 'Each `data` is a change. Without `Last-Event-ID` the stream begins now.',
-        content: { 'text/event-stream': { schema: FeedChange } },
+        content: { 'text/event-stream': { schema: Change } },
       },
       503: problem('The feed has too many readers, or does not answer.'),
     },

@@ -183,11 +183,7 @@ const conditionHeaders = z.object({
     description:
       '`*`, or entity tags (RFC 9110 §13.1.1): of the row, or of the view that is served at this path',
   }),
-  'if-none-match': z
-    .string()
-    .max(1_024)
-    .optional()
-    .openapi({ description: '`*`: only if there is no such row' }),
+  'if-none-match': z.string().optional().openapi({ description: '`*`: only if there is no such row' }),
 });
 
 function current(

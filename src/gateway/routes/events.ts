@@ -43,12 +43,12 @@ const Status = z
     Named.extend({
       status: z.literal('stored'),
       type: z.string(),
-      sentAs: z.string().exactOptional().openapi({
+      sentAs: z.string().optional().openapi({
         description: 'the type as it was sent, if that is an earlier version',
       }),
       subject: z.string().nullable(),
       time: z.string(),
-      extensions: z.record(z.string(), z.unknown()).exactOptional(),
+      extensions: z.record(z.string(), z.unknown()).optional(),
       recordedAt: z.string(),
       invalidated: z
         .object({
@@ -106,11 +106,7 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
     security: keySecurity,
     request: {
       headers: z.object({
-        prefer: z
-          .string()
-          .max(256)
-          .optional()
-          .openapi({ description: '`wait`: answer once the events are stored' }),
+        prefer: z.string().optional().openapi({ description: '`wait`: answer once the events are stored' }),
         'millrace-lane': z.enum(LANES).optional().openapi({
           description: '`bulk` for imports and backfills: live events do not wait behind these',
         }),

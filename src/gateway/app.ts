@@ -22,7 +22,7 @@ import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarant
 import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
 import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
 import { type FeedPorts, registerChanges } from './routes/changes.ts';
-import { registerDescriptions } from './routes/descriptions.ts';
+import { type InventoryPorts, registerDescriptions } from './routes/descriptions.ts';
 import { registerEntityWrites, type WritePorts } from './routes/entities.ts';
 import { type EventPorts, registerEvents } from './routes/events.ts';
 import { type FeaturePorts, registerFeatures } from './routes/features.ts';
@@ -45,6 +45,7 @@ export interface GatewayPorts {
   readonly features: FeaturePorts;
   readonly feed: FeedPorts;
   readonly health: HealthPorts;
+  readonly inventory: InventoryPorts;
   readonly kafka: KafkaPorts;
   readonly keys: KeyPorts;
   readonly lineage: LineagePorts;
@@ -122,7 +123,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   );
   registerUncached(uncached, gateway, portsOf);
 
-  registerDescriptions(uncached, gateway);
+  registerDescriptions(uncached, gateway, (c) => portsOf(c).inventory);
   return app;
 }
 

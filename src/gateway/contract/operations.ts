@@ -104,8 +104,8 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
   // An empty list means that no key is needed; a missing one would leave it open.
   route.security = scope !== null ? [{ key: [scope] }] : takesKey ? [{}, { key: [] }] : [];
   const needs = scope === null ? '' : ` Needs the scope \`${scope}\`.`;
-  const said = route.description ?? `${route.summary ?? ''}.`;
-  route.description = `${said}${needs} Phase \`${phase}\`, cost class \`${cost}\`.`;
+  const said = (route.description ?? route.summary ?? '').replace(/\.$/, '');
+  route.description = `${said}.${needs} Phase \`${phase}\`, cost class \`${cost}\`.`;
   const declared = Object.entries(route.responses).map(([status, response]) => [
     status,
     '$ref' in response

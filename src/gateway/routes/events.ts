@@ -41,7 +41,7 @@ const Named = z.object({ source: z.string(), id: z.string() });
 const Refused = { reason: z.string(), pointer: z.string(), detail: z.string(), receivedAt: z.string() };
 const Status = z
   .discriminatedUnion('status', [
-    Named.extend({ status: z.literal('queued') }),
+    Named.extend({ status: z.literal('queued') }).openapi('QueuedStatus'),
     Named.extend({
       status: z.literal('stored'),
       type: z.string(),
@@ -60,9 +60,9 @@ const Status = z
         })
         .nullable()
         .openapi({ description: 'null once retention has deleted the outbox row of the event' }),
-    }),
-    Named.extend({ status: z.literal('quarantined'), ...Refused }),
-    Named.extend({ status: z.literal('dead'), ...Refused }),
+    }).openapi('StoredStatus'),
+    Named.extend({ status: z.literal('quarantined'), ...Refused }).openapi('QuarantinedStatus'),
+    Named.extend({ status: z.literal('dead'), ...Refused }).openapi('DeadStatus'),
   ])
   .openapi('EventStatus');
 

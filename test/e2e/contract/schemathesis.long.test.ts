@@ -12,12 +12,12 @@ import { KEY, type Stack, startStack } from '../../support/node/stack.ts';
  * that the document does not have, no valid request refused, no invalid one accepted, no key ignored.
  */
 
-/** A folder with the packages of `requirements.txt`; `.ci/run` brings one. */
-const PACKAGES = process.env['TEST_SCHEMATHESIS'];
+/** A folder with the packages of `tools/requirements.txt`; `.ci/run` brings one. */
+const PACKAGES = process.env['TEST_OPENAPI_PYTHON'];
 const FOLDER = import.meta.dirname;
 const TITLE =
   PACKAGES === undefined
-    ? 'schemathesis finds nothing (skipped: TEST_SCHEMATHESIS is not set)'
+    ? 'schemathesis finds nothing (skipped: TEST_OPENAPI_PYTHON is not set)'
     : 'schemathesis finds nothing';
 /** Of a slow machine; a quiet one takes a third of it. */
 const TIMEOUT_MS = 600_000;

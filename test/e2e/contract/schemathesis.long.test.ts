@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
@@ -89,6 +91,8 @@ async function given() {
 async function schemathesis(...options: readonly string[]): Promise<{ code: unknown; output: string }> {
   const main = 'from schemathesis.cli import schemathesis; schemathesis()';
   const args = ['-c', main, '--config-file', join(FOLDER, 'schemathesis.toml'), 'run'];
+  // It writes what it finds into the folder in which it runs.
+  const cwd = mkdtempSync(join(tmpdir(), 'millrace-schemathesis-'));
   const child = spawn(
     'python3',
     [
@@ -106,6 +110,7 @@ async function schemathesis(...options: readonly string[]): Promise<{ code: unkn
         SCHEMATHESIS_HOOKS: join(FOLDER, 'hooks.py'),
         MILLRACE_CONTRACT: JSON.stringify(await given()),
       },
+      cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
@@ -115,6 +120,7 @@ async function schemathesis(...options: readonly string[]): Promise<{ code: unkn
       output += chunk.toString('utf8');
     });
   const [code]: unknown[] = await once(child, 'close');
+  rmSync(cwd, { recursive: true });
   return { code, output };
 }
 

@@ -98,7 +98,17 @@ async function schemathesis(...options: readonly string[]): Promise<{ code: unkn
     [
       ...args,
       new URL('/openapi.json', stack.url).href,
-      ...['--exclude-path', ENDLESS, '--request-timeout', '30', '--workers', '2', '--continue-on-failure'],
+      ...[
+        '--exclude-path',
+        ENDLESS,
+        '--request-timeout',
+        '30',
+        '--generation-allow-x00',
+        'false',
+        '--workers',
+        '2',
+        '--continue-on-failure',
+      ],
       ...['--seed', '1', '--generation-database', 'none', '--output-sanitize', 'false', '--no-color'],
       ...options,
     ],

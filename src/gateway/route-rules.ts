@@ -1,18 +1,21 @@
 import type { Scope } from '../define/principal.ts';
 
 /** The phase that answers a route. `core` answers whatever phase is off: health, keys and descriptions. */
-export type Phase = 'core' | 'pipeline' | 'cache' | 'inference';
+export const PHASES = ['core', 'pipeline', 'cache', 'inference'] as const;
+export type Phase = (typeof PHASES)[number];
 
 /** What a request of a route costs. Limits and the inventory count by class. */
-export type CostClass =
-  | 'health'
-  | 'description'
-  | 'read'
-  | 'features'
-  | 'prediction'
-  | 'event'
-  | 'write'
-  | 'operation';
+export const COST_CLASSES = [
+  'health',
+  'description',
+  'read',
+  'features',
+  'prediction',
+  'event',
+  'write',
+  'operation',
+] as const;
+export type CostClass = (typeof COST_CLASSES)[number];
 
 /** What holds for all routes that match `methods` and `path`. */
 export interface RouteRule {
@@ -33,13 +36,16 @@ export const VIEW_RULE = { scope: 'data:read', phase: 'cache', cost: 'read' } as
 /** The paths of models, which belong to the catalog too. */
 export const MODEL_RULE = { scope: 'predictions:run', phase: 'inference', cost: 'prediction' } as const;
 
+/** Writes of rows, whose paths belong to the catalog too. */
+export const WRITE_RULE = { scope: 'data:write', phase: 'pipeline', cost: 'write' } as const;
+
 /**
  * The rules of all routes whose paths do not belong to the catalog; the first that matches counts. A route that no rule
  * names is open to keys with all scopes only, and does not start if it is documented.
  */
 const RULES: readonly RouteRule[] = [
   { methods: READS, path: /^\/health\/(live|ready)$/, scope: null, phase: 'core', cost: 'health' },
-  { methods: READS, path: /^\/(openapi\.json)?$/, scope: null, phase: 'core', cost: 'description' },
+  { methods: READS, path: /^\/(openapi\.json|docs)?$/, scope: null, phase: 'core', cost: 'description' },
   {
     methods: READS,
     path: /^\/v1\/events\/types$/,
@@ -70,6 +76,7 @@ const RULES: readonly RouteRule[] = [
     phase: 'core',
     cost: 'operation',
   },
+  { methods: READS, path: /^\/v1\/inventory$/, scope: 'operations:read', phase: 'core', cost: 'description' },
   {
     methods: READS,
     path: /^\/v1\/lineage(\/.*)?$/,
@@ -87,7 +94,7 @@ const RULES: readonly RouteRule[] = [
   },
   { methods: READS, path: /^\/v1\/admin\/.+$/, scope: 'operations:read', phase: 'core', cost: 'operation' },
   { path: /^\/v1\/admin\/.+$/, scope: 'operations:write', phase: 'core', cost: 'operation' },
-  { methods: ['PUT', 'DELETE'], path: /^\/v1\/.+$/, scope: 'data:write', phase: 'pipeline', cost: 'write' },
+  { methods: ['PUT', 'DELETE'], path: /^\/v1\/.+$/, ...WRITE_RULE },
 ];
 
 /** The rule of a route whose path does not belong to the catalog; undefined for one that no rule names. */

@@ -3,18 +3,23 @@ import type { Context } from 'hono';
 import type { CachedAnswer, ReadRequest } from '../../cache/read-through.ts';
 import { type Principal, principalKey } from '../../define/principal.ts';
 import type { Variant } from '../../define/vary.ts';
-import type { Loaded, ViewDefinition, ViewRequest } from '../../define/view.ts';
+import type { Loaded, Replaced, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
 import { type AppEnv, type PortsOf, requestIdOf } from '../context.ts';
+import { pascalCase } from '../contract/operation-id.ts';
+import { registerCatalogPath } from '../contract/operations.ts';
+import { replacedHeaders } from '../deprecation.ts';
 import { type AccessPorts, admit } from '../middleware/authorize.ts';
-import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
+import { cachedReadHeaders, json, problem } from '../openapi.ts';
 import { VIEW_RULE } from '../route-rules.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
 /** One object for all requests of an isolate, so that a warm hit does not allocate one. */
 export interface ViewPorts extends AccessPorts {
+  /** Counts a request of a deprecated version. */
+  noteDeprecated(version: string, principal: Principal | undefined): void;
   /** Reads through the cache. An answer in memory is returned without a promise, which costs more than the look-up. */
   read(
     request: ReadRequest,
@@ -36,19 +41,30 @@ export function registerView(
   const guard = { isPublic: view.isPublic, scope: VIEW_RULE.scope } as const;
   const hasVariants = variants.headers.length > 0;
   const ownDimensions = ownDimensionsOf(view);
-  app.openAPIRegistry.registerPath({
+  const facts = {
+    ...VIEW_RULE,
+    scope: view.isPublic ? null : VIEW_RULE.scope,
+    declaredBy: `view ${view.name}`,
+    owner: view.owner,
+    replaced: view.replaced,
+    policy: view.policy,
+    takesPrincipal: view.takesPrincipal,
+  };
+  const announced = view.replaced === undefined ? [] : (['Deprecation', 'Link', 'Sunset'] as const);
+  registerCatalogPath(app.openAPIRegistry, facts, {
     method: 'get',
     path: view.path,
+    operationId: `read${pascalCase(view.name)}`,
+    ...(view.replaced === undefined ? {} : { deprecated: true }),
     summary: view.description,
     tags: ['views'],
-    ...securityOf(view, guard.scope),
     request: { params: view.params, query: view.query, headers: headersOf(variants) },
     responses: {
-      200: { description: view.description, content: { 'application/json': { schema: view.response } } },
+      200: json(view.description, view.response, announced),
+
       304: { description: 'The answer that the client has is still current.' },
-      400: problem('A parameter or header is not valid.'),
-      ...unauthorizedOf({ isPublic: !asksForKey }),
       404: problem('The view has no answer for these parameters.'),
+      412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
       500: problem('The code of the view failed; the log has its name and the error.'),
       503: problem('The origin does not answer, and the cache has no entry that may be served.'),
     },
@@ -73,10 +89,12 @@ export function registerView(
     const isWhole = !hasVariants && own === undefined;
     const respond = (answer: CachedAnswer, tookMs: number): Response => {
       const response = responses.of(answer, request, tookMs);
+      if (view.replaced !== undefined) announce(response, view.replaced, c.req.param());
       if (answer.entry.body !== 'null') return response;
       return missingResponse(response, `There is no ${view.name} with these parameters.`, requestIdOf(c));
     };
     const reads = readsOf(c);
+    if (view.replaced !== undefined) reads.noteDeprecated(view.name, reader);
     const wanted = {
       view: view.name,
       key: isWhole ? purgeKey : keyOf(route, input, { ...variant, ...own }),
@@ -95,6 +113,11 @@ export function registerView(
   }
 }
 
+function announce(response: Response, replaced: Replaced, parameters: Record<string, string>): void {
+  for (const [name, value] of Object.entries(replacedHeaders(replaced, parameters)))
+    response.headers.set(name, value);
+}
+
 const NO_VARIANT: Variant = {};
 
 /**
@@ -110,7 +133,7 @@ function ownDimensionsOf({
 }
 
 function headersOf({ headers }: Variants) {
-  return consistencyHeaders.extend(
+  return cachedReadHeaders.extend(
     Object.fromEntries(headers.map((header) => [header.toLowerCase(), z.string().optional()])),
   );
 }

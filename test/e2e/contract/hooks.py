@@ -1,0 +1,36 @@
+"""Values that only the running service can give: cursors of its lists, and a token of its clock."""
+
+import json
+import os
+
+import schemathesis
+from schemathesis import GenerationMode
+
+GIVEN = json.loads(os.environ["MILLRACE_CONTRACT"])
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """A valid request has a cursor of its list, and a token that the clock has given."""
+    if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
+        return
+    for name, cursor in GIVEN["cursors"].get(case.operation.path, {}).items():
+        if name in (case.query or {}):
+            case.query[name] = cursor
+    if "millrace-token" in (case.headers or {}):
+        case.headers["millrace-token"] = GIVEN["token"]
+    if isinstance(case.body, (dict, list)):
+        case.body = storable(case.body)
+
+
+def storable(value):
+    """The value as I-JSON without NUL (RFC 7493): Millrace takes no other JSON, and no schema can say so."""
+    if isinstance(value, dict):
+        return {storable(name): storable(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, int) and abs(value) > 2**53 - 1:
+        return 1
+    return value

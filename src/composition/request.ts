@@ -35,13 +35,16 @@ import { readLineageEvents } from '../storage/postgres/lineage-read.ts';
 import { endTraining, startTraining } from '../storage/postgres/lineage-runs.ts';
 import { countPending } from '../storage/postgres/outbox.ts';
 import {
+  closeReleased,
   countByReason,
+  discardQuarantined,
   listQuarantine,
   readQuarantined,
-  resolveQuarantined,
+  statesOfQuarantined,
 } from '../storage/postgres/quarantine.ts';
 import { readReplay, startReplay } from '../storage/postgres/replays.ts';
 import { readPruned } from '../storage/postgres/retention.ts';
+import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
@@ -76,6 +79,14 @@ export class RequestPorts implements GatewayPorts {
 
   get access(): GatewayPorts['access'] {
     return this.#bound;
+  }
+
+  get actions(): GatewayPorts['actions'] {
+    return auditPorts(this.#bound);
+  }
+
+  get audit(): GatewayPorts['audit'] {
+    return auditPorts(this.#bound);
   }
 
   get admin(): GatewayPorts['admin'] {
@@ -118,14 +129,14 @@ export class RequestPorts implements GatewayPorts {
   get deadLetters(): GatewayPorts['deadLetters'] {
     const { env, db } = this.#bound;
     return {
+      states: (ids) => guarded(() => statesOfQuarantined(db, ids)),
       replay: (ids) =>
         replayDeadLetters(ids, {
           read: (wanted) => guarded(() => readQuarantined(db, wanted)),
           sendEvents: (message) => enqueueMessage(env.EVENTS, message),
           sendChanges: (message) => enqueueMessage(env.CHANGES, message),
           sendSink: (message) => enqueueMessage(env.SINK, message),
-          resolve: (sent, entry, keptUntil) =>
-            guarded(() => resolveQuarantined(db, sent, 'released', entry, keptUntil)),
+          resolve: (sent, keptUntil) => guarded(() => closeReleased(db, sent, keptUntil)),
         }),
     };
   }
@@ -278,15 +289,13 @@ export class RequestPorts implements GatewayPorts {
             types: isolate.catalog.eventTypes,
             read: (numbers) => readQuarantined(db, numbers),
             take: (items, receivedAt) => this.#store([eventsMessage(items, receivedAt)], 'live'),
-            resolve: (closed, entry) => resolveQuarantined(db, closed, 'released', entry),
+            resolve: (closed) => closeReleased(db, closed),
           }),
         );
         return { results, token };
       },
-      discard: (ids, reason) => {
-        const entry = { action: 'quarantine.discard', target: ids.join(','), detail: { ids, reason } };
-        return guarded(() => resolveQuarantined(db, ids, 'discarded', entry));
-      },
+      states: (ids) => guarded(() => statesOfQuarantined(db, ids)),
+      discard: (ids, entry) => guarded(() => discardQuarantined(db, ids, entry)),
     };
   }
 
@@ -295,9 +304,8 @@ export class RequestPorts implements GatewayPorts {
     const find = (id: string) => guarded(() => readReplay(db, id));
     return {
       find,
-      start: async (id, superseded, detail) => {
-        const entry = { action: 'history.replay', target: id, detail };
-        await guarded(() => startReplay(db, id, newId(), superseded, entry));
+      start: async (id, superseded) => {
+        await guarded(() => startReplay(db, id, newId(), superseded));
         const started = await find(id);
         if (started === undefined)
           throw new Error(`The replay ${id} was started, but the database does not have it.`);

@@ -12,12 +12,14 @@ const Replay = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(IDS_
 export interface DeadLetterPorts {
   /** Sends letters to the queues that they came from, and closes them. */
   readonly replay: (ids: readonly number[]) => Promise<Replayed[]>;
+  /** The state of each letter, by its id. */
+  readonly states: (ids: readonly number[]) => Promise<Readonly<Record<string, string>>>;
 }
 
 /** Sends dead letters to their queues again. */
 export function registerDeadLetters(
   app: OpenAPIHono<AppEnv>,
-  _: Gateway,
+  gateway: Gateway,
   deadLettersOf: PortsOf<DeadLetterPorts>,
 ): void {
   app.openAPIRegistry.registerPath({
@@ -39,6 +41,17 @@ export function registerDeadLetters(
   app.post('/v1/admin/dead-letters/replay', async (c) => {
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const { ids } = parsed(Replay, body);
-    return c.json({ results: await deadLettersOf(c).replay(ids) });
+    const letters = deadLettersOf(c);
+    const action = {
+      action: 'dead-letter.replay',
+      target: ids.join(','),
+      detail: { ids },
+      before: () => letters.states(ids),
+    };
+    const results = await gateway.audited(c, action, async () => {
+      const result = await letters.replay(ids);
+      return { result, after: result };
+    });
+    return c.json({ results });
   });
 }

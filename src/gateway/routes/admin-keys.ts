@@ -5,6 +5,7 @@ import { type KeyHolder, SCOPES, type Scope } from '../../define/principal.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { StoredKey } from '../../storage/postgres/api-keys.ts';
+import { auditingOwn, holderOf } from '../audit/action.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
@@ -68,12 +69,14 @@ export interface KeyPorts {
     readonly name: string;
     readonly scopes: readonly Scope[];
     readonly expiresAtMs: number | null;
+    /** The id of the sender, and the sender as the audit log names it. */
     readonly by: string;
+    readonly principal: string;
   }) => Promise<IssuedKey>;
   /** @throws Failure `key_ended` */
-  readonly rotate: (id: string, previousUntilMs: number, by: string) => Promise<IssuedKey>;
+  readonly rotate: (id: string, previousUntilMs: number, principal: string) => Promise<IssuedKey>;
   /** @throws Failure `not_found` */
-  readonly revoke: (id: string, by: string) => Promise<Token>;
+  readonly revoke: (id: string, principal: string) => Promise<Token>;
 }
 
 /** Shows, creates, rotates and revokes API keys. */
@@ -107,7 +110,13 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     const expiresAtMs = expiresAt === undefined ? null : Date.parse(expiresAt);
     if (expiresAtMs !== null && expiresAtMs <= systemNow())
       throw new Failure('invalid_request', 'The expiry is in the past.', { pointer: '/expiresAt' });
-    const wanted = { name, scopes: [...new Set(scopes)], expiresAtMs, by: holder.id };
+    const wanted = {
+      name,
+      scopes: [...new Set(scopes)],
+      expiresAtMs,
+      by: holder.id,
+      principal: auditingOwn(c),
+    };
     return issued(c, await keysOf(c).create(wanted), 201);
   });
 }
@@ -183,7 +192,7 @@ function registerRotation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     const holder = holderOf(c);
     const { id, scopes } = await keyAt(c, ports);
     assertOwn(holder, scopes);
-    return issued(c, await ports.rotate(id, systemNow() + overlapS * 1000, holder.id), 200);
+    return issued(c, await ports.rotate(id, systemNow() + overlapS * 1000, auditingOwn(c)), 200);
   });
 }
 
@@ -207,19 +216,12 @@ function registerRevocation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>)
   app.delete('/v1/admin/keys/:id', async (c) => {
     const id = c.req.param('id');
     if (!isKeyId(id)) throw noKey();
-    const token = await keysOf(c).revoke(id, holderOf(c).id);
+    const token = await keysOf(c).revoke(id, auditingOwn(c));
     return c.body(null, 204, { 'millrace-token': formatToken(token) });
   });
 }
 
 const NOT_STORED = { 'cache-control': 'no-store' };
-
-/** The sender. The middleware has set it: no route of `/v1/admin` decides itself whether it requires a key. */
-function holderOf(c: Context<AppEnv>): KeyHolder {
-  const principal = c.get('principal');
-  if (principal?.kind === 'key') return principal;
-  throw new Error(`The route ${c.req.path} was reached without a key.`);
-}
 
 /** A caller gives only what it has: otherwise `keys:write` would be every scope. @throws Failure `insufficient_scope` */
 function assertOwn({ scopes: own }: KeyHolder, scopes: readonly Scope[]): void {

@@ -54,7 +54,11 @@ export function registerLineageAdmin(
     if (!id.success)
       throw new Failure('invalid_request', 'The id of a run must be a UUID.', { pointer: 'id' });
     const report = parsed(TrainingReport, body);
-    const state = await trainingsOf(c).report(id.data, model.name, report);
+    const action = { action: 'training.report', target: `${model.name}/${id.data}`, detail: report };
+    const state = await gateway.audited(c, action, async () => {
+      const result = await trainingsOf(c).report(id.data, model.name, report);
+      return { result, after: { state: result } };
+    });
     return c.json({ run: id.data, state });
   });
 
@@ -66,5 +70,12 @@ export function registerLineageAdmin(
     security: keySecurity,
     responses: { 200: { description: 'The numbers of runs that were started, ended, aborted and deleted.' } },
   });
-  app.post('/v1/admin/lineage/sweep', async (c) => c.json(await trainingsOf(c).sweep()));
+  app.post('/v1/admin/lineage/sweep', async (c) => {
+    const action = { action: 'lineage.sweep', target: 'runs' };
+    const outcome = await gateway.audited(c, action, async () => {
+      const result = await trainingsOf(c).sweep();
+      return { result, after: result };
+    });
+    return c.json(outcome);
+  });
 }

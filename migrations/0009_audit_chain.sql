@@ -1,3 +1,4 @@
+ALTER TABLE "millrace"."api_keys" ADD COLUMN "claims" jsonb DEFAULT '{}'::jsonb NOT NULL;--> statement-breakpoint
 ALTER TABLE "millrace"."audit_log" ADD COLUMN "principal" text DEFAULT 'unknown' NOT NULL;--> statement-breakpoint
 ALTER TABLE "millrace"."audit_log" ADD COLUMN "outcome" text DEFAULT 'done' NOT NULL;--> statement-breakpoint
 ALTER TABLE "millrace"."audit_log" ADD COLUMN "begun" bigint;--> statement-breakpoint

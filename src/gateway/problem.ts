@@ -33,6 +33,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   token_from_another_epoch: [412, 'The token is from another epoch'],
   token_from_the_future: [412, 'The token is from the future'],
   unauthorized: [401, 'A key is needed'],
+  issuer_unavailable: [503, 'The token issuer is not available'],
   insufficient_scope: [403, 'The key lacks a scope'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'The path has no such method'],

@@ -23,6 +23,7 @@ const FAILURE_CODES = [
   'token_from_another_epoch',
   'token_from_the_future',
   'unauthorized',
+  'issuer_unavailable',
   'insufficient_scope',
   'not_found',
   'method_not_allowed',

@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { type Principal, principalKey } from '../../define/principal.ts';
+import { type Holder, principalName } from '../../define/principal.ts';
 import { sha256Hex } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
 import { log } from '../../platform/logger.ts';
@@ -63,7 +63,7 @@ export function auditingOwn(c: Context<AppEnv>): string {
 }
 
 /** The middleware has set it: no route of `/v1/admin` decides itself whether it requires a key. */
-export function holderOf(c: Context<AppEnv>): Exclude<Principal, { kind: 'anonymous' }> {
+export function holderOf(c: Context<AppEnv>): Holder {
   const principal = c.get('principal');
   if (principal === undefined || principal.kind === 'anonymous')
     throw new Error(`The route ${c.req.path} was reached without a key.`);
@@ -71,7 +71,7 @@ export function holderOf(c: Context<AppEnv>): Exclude<Principal, { kind: 'anonym
 }
 
 function principalOf(c: Context<AppEnv>): string {
-  return principalKey(holderOf(c));
+  return principalName(holderOf(c));
 }
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);

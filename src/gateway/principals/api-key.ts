@@ -16,10 +16,10 @@ export interface ApiKey {
 
 /** What admission needs of a stored key. */
 export function apiKeyOf(stored: StoredKey): ApiKey {
-  const { id, scopes, hash, previousHash, previousUntilMs, expiresAtMs, revokedAtMs } = stored;
+  const { id, scopes, claims, hash, previousHash, previousUntilMs, expiresAtMs, revokedAtMs } = stored;
   const hasPrevious = previousHash !== null && previousUntilMs !== null;
   return {
-    holder: Object.freeze({ kind: 'key', id, scopes: new Set(scopes) }),
+    holder: Object.freeze({ kind: 'key', id, scopes: new Set(scopes), claims: Object.freeze({ ...claims }) }),
     hash,
     previous: hasPrevious ? { hash: previousHash, untilMs: previousUntilMs } : null,
     expiresAtMs,

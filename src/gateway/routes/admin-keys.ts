@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { formatToken, type Token } from '../../cache/clock/clock.ts';
-import { type KeyHolder, SCOPES, type Scope } from '../../define/principal.ts';
+import { ALL_ROWS, type Claims, type Holder, SCOPES, type Scope } from '../../define/principal.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { StoredKey } from '../../storage/postgres/api-keys.ts';
@@ -10,16 +10,26 @@ import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 import { isKeyId } from '../principals/key-format.ts';
+import { CLAIM_CHARACTERS_MAX } from '../principals/token-rules.ts';
 
-const BODY_BYTES_MAX = 4_096;
+const BODY_BYTES_MAX = 16_384;
+const CLAIMS_MAX = 16;
 const PAGE_MAX = 200;
 /** A week is enough to change a secret everywhere; an older one should not stay valid beside it. */
 const OVERLAP_S_MAX = 7 * 86_400;
 const OVERLAP_S_DEFAULT = 86_400;
 
+/** Names and values as declarations and issuers use them; `*` as a value admits to all rows. */
+const KeyClaims = z
+  .record(z.string().regex(/^[a-z][a-zA-Z0-9_-]{0,63}$/), z.string().min(1).max(CLAIM_CHARACTERS_MAX))
+  .refine((claims) => Object.keys(claims).length <= CLAIMS_MAX, `A key has at most ${CLAIMS_MAX} claims.`);
+
 const NewKey = z.strictObject({
   name: z.string().min(1).max(128),
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
+  claims: KeyClaims.default({}).openapi({
+    description: 'what limits the key to rows, such as `{"tenant": "acme"}`',
+  }),
   expiresAt: z.iso.datetime({ offset: true }).optional(),
 });
 const Rotation = z.strictObject({
@@ -36,6 +46,7 @@ const Shown = z
     id: z.string(),
     name: z.string(),
     scopes: z.array(z.enum(SCOPES)),
+    claims: z.record(z.string(), z.string()),
     createdAt: z.string(),
     createdBy: z.string().openapi({ description: 'the id of the key that created it, or `bootstrap`' }),
     expiresAt: z.string().nullable(),
@@ -68,6 +79,7 @@ export interface KeyPorts {
   readonly create: (key: {
     readonly name: string;
     readonly scopes: readonly Scope[];
+    readonly claims: Claims;
     readonly expiresAtMs: number | null;
     /** The id of the sender, and the sender as the audit log names it. */
     readonly by: string;
@@ -104,15 +116,17 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
   });
   app.post('/v1/admin/keys', async (c) => {
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-    const { name, scopes, expiresAt } = parsed(NewKey, body);
+    const { name, scopes, claims, expiresAt } = parsed(NewKey, body);
     const holder = holderOf(c);
     assertOwn(holder, scopes);
+    assertWithin(holder, claims);
     const expiresAtMs = expiresAt === undefined ? null : Date.parse(expiresAt);
     if (expiresAtMs !== null && expiresAtMs <= systemNow())
       throw new Failure('invalid_request', 'The expiry is in the past.', { pointer: '/expiresAt' });
     const wanted = {
       name,
       scopes: [...new Set(scopes)],
+      claims,
       expiresAtMs,
       by: holder.id,
       principal: auditingOwn(c),
@@ -190,8 +204,9 @@ function registerRotation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     const { overlapS } = parsed(Rotation, body);
     const ports = keysOf(c);
     const holder = holderOf(c);
-    const { id, scopes } = await keyAt(c, ports);
+    const { id, scopes, claims } = await keyAt(c, ports);
     assertOwn(holder, scopes);
+    assertWithin(holder, claims);
     return issued(c, await ports.rotate(id, systemNow() + overlapS * 1000, auditingOwn(c)), 200);
   });
 }
@@ -224,13 +239,24 @@ function registerRevocation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>)
 const NOT_STORED = { 'cache-control': 'no-store' };
 
 /** A caller gives only what it has: otherwise `keys:write` would be every scope. @throws Failure `insufficient_scope` */
-function assertOwn({ scopes: own }: KeyHolder, scopes: readonly Scope[]): void {
+function assertOwn({ scopes: own }: Holder, scopes: readonly Scope[]): void {
   const missing = scopes.filter((scope) => !own.has(scope));
   if (missing.length === 0) return;
   throw new Failure(
     'insufficient_scope',
     `A key gives only scopes that it has itself. This one lacks ${missing.join(', ')}.`,
     { pointer: '/scopes' },
+  );
+}
+
+/** A caller that is limited to rows gives only its own limits. @throws Failure `insufficient_scope` */
+function assertWithin({ claims: own }: Holder, claims: Claims): void {
+  const other = Object.entries(own).find(([name, value]) => value !== ALL_ROWS && claims[name] !== value);
+  if (other === undefined) return;
+  throw new Failure(
+    'insufficient_scope',
+    `A key gives only rows that it may read itself. Give the claim "${other[0]}" the value that this one has.`,
+    { pointer: '/claims' },
   );
 }
 
@@ -260,6 +286,7 @@ function shown(key: StoredKey): z.output<typeof Shown> {
     id: key.id,
     name: key.name,
     scopes: key.scopes,
+    claims: key.claims,
     createdAt: new Date(key.createdAtMs).toISOString(),
     createdBy: key.createdBy,
     expiresAt: time(key.expiresAtMs),

@@ -12,6 +12,7 @@ const Stored = z.object({
   name: z.string(),
   // A scope that a later version adds or removes is no reason to refuse the others.
   scopes: z.array(z.string()).transform((names) => SCOPES.filter((scope) => names.includes(scope))),
+  claims: z.record(z.string(), z.string()),
   hash: z.string(),
   previousHash: z.string().nullable(),
   previousUntilMs: Time,
@@ -28,12 +29,12 @@ const ms = (column: string): SQL =>
   sql.raw(`floor(extract(epoch from ${column}) * 1000) as "${camel(column)}Ms"`);
 const camel = (column: string) => column.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 const COLUMNS = sql`
-  id, seq, name, scopes, hash, previous_hash as "previousHash", ${ms('previous_until')}, ${ms('created_at')},
+  id, seq, name, scopes, claims, hash, previous_hash as "previousHash", ${ms('previous_until')}, ${ms('created_at')},
   created_by as "createdBy", ${ms('expires_at')}, ${ms('last_used_at')}, ${ms('revoked_at')}`;
 
 /** What the audit log keeps of a key. */
 const STATE = sql`
-  jsonb_build_object('name', name, 'scopes', scopes, 'expiresAt', expires_at, 'previousUntil', previous_until,
+  jsonb_build_object('name', name, 'scopes', scopes, 'claims', claims, 'expiresAt', expires_at, 'previousUntil', previous_until,
     'revokedAt', revoked_at)`;
 /** A key before its change. The lock makes it the state that the change finds, whatever else changes the key. */
 const before = (id: string): SQL =>
@@ -68,6 +69,7 @@ export interface CreatedKey {
   readonly id: string;
   readonly name: string;
   readonly scopes: readonly string[];
+  readonly claims: Readonly<Record<string, string>>;
   readonly hash: string;
   readonly expiresAtMs: number | null;
   /** The id of the key that creates it, and the principal as the audit log names it. */
@@ -83,15 +85,15 @@ export interface ChangedKey {
 
 /** Stores a new key. `tag` is the key's. */
 export async function createKey(db: NeonHttpDatabase, tag: string, key: CreatedKey): Promise<ChangedKey> {
-  const { id, name, scopes, hash, expiresAtMs, by, principal } = key;
+  const { id, name, scopes, claims, hash, expiresAtMs, by, principal } = key;
   const changed = await change(
     db,
     tag,
     sql`
-    insert into ${millrace.apiKeys} (id, name, scopes, hash, expires_at, created_by)
-    values (${id}, ${name}, ${textArray(scopes)}, ${hash}, ${timestamp(expiresAtMs)}, ${by})
+    insert into ${millrace.apiKeys} (id, name, scopes, claims, hash, expires_at, created_by)
+    values (${id}, ${name}, ${textArray(scopes)}, ${JSON.stringify(claims)}::jsonb, ${hash}, ${timestamp(expiresAtMs)}, ${by})
     returning null::jsonb as before, ${STATE} as after`,
-    { principal, action: 'key.create', target: id, detail: { name, scopes, expiresAtMs } },
+    { principal, action: 'key.create', target: id, detail: { name, scopes, claims, expiresAtMs } },
   );
   if (changed === null) throw new Error(`The key ${id} was inserted, but the database returned no row.`);
   return changed;

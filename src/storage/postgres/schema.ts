@@ -208,6 +208,8 @@ export const apiKeys = schema.table(
     name: text('name').notNull(),
     /** They never change: cached answers may depend on them. */
     scopes: text('scopes').array().notNull(),
+    /** Texts by name. They never change either. */
+    claims: jsonb('claims').notNull().default({}),
     hash: text('hash').notNull(),
     /** The hash from before the last rotation, and until when it stays valid. */
     previousHash: text('previous_hash'),

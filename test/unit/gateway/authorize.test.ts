@@ -28,6 +28,9 @@ const withoutKeys = (apiKeySha256: string): AccessPorts => ({
   peekKey: needless,
   findKey: needless,
   noteUse: needless,
+  acceptsTokens: false,
+  peekToken: needless,
+  verifyToken: needless,
 });
 
 describe('without a secret', () => {
@@ -51,7 +54,7 @@ it('the bootstrap secret admits its holder to everything, and no header does wit
 describe('an API key', () => {
   const { id, text } = newKey(secureBytes);
   const keyWith = (scopes: Scope[], more: Partial<ApiKey> = {}): ApiKey => ({
-    holder: { kind: 'key', id, scopes: new Set(scopes) },
+    holder: { kind: 'key', id, scopes: new Set(scopes), claims: {} },
     ...{ hash: hashOf(text), previous: null, expiresAtMs: null, revokedAtMs: null, ...more },
   });
   const known = (key: ApiKey | null): AccessPorts => ({

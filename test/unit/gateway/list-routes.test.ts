@@ -56,6 +56,9 @@ const access = {
   peekKey: needless,
   findKey: needless,
   noteUse: needless,
+  acceptsTokens: false,
+  peekToken: needless,
+  verifyToken: needless,
 };
 const ports: Pick<GatewayPorts, 'access' | 'audit' | 'keys' | 'quarantine' | 'lineage'> = {
   access,

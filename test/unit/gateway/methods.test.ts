@@ -18,6 +18,9 @@ const ports: Pick<GatewayPorts, 'access'> = {
     peekKey: needless,
     findKey: needless,
     noteUse: needless,
+    acceptsTokens: false,
+    peekToken: needless,
+    verifyToken: needless,
   },
 };
 const app = createApp({

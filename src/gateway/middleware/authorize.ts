@@ -9,6 +9,7 @@ import {
   type Scope,
   type TokenHolder,
 } from '../../define/principal.ts';
+import { BOOTSTRAP_ID, isLimited } from '../../define/rows.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { equalInConstantTime, sha256HexNow } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
@@ -16,6 +17,7 @@ import type { AppEnv } from '../context.ts';
 import { type ApiKey, judge } from '../principals/api-key.ts';
 import type { Guard } from '../principals/guard.ts';
 import { idOf, isWellFormed } from '../principals/key-format.ts';
+import { notLimited } from '../principals/row-access.ts';
 import { isToken, TOKEN_CHARACTERS_MAX } from '../principals/token-rules.ts';
 import type { TokenVerdict } from '../principals/token-table.ts';
 import { scopeOf } from '../route-rules.ts';
@@ -71,7 +73,7 @@ const DECIDE_THEMSELVES = [
 /** The holder of the secret that the deployment has from its beginning. */
 const BOOTSTRAP: KeyHolder = Object.freeze({
   kind: 'key',
-  id: 'bootstrap',
+  id: BOOTSTRAP_ID,
   scopes: new Set(SCOPES),
   claims: {},
 });
@@ -149,8 +151,13 @@ function holderOf(key: ApiKey | null, hash: string, guard: Guard): KeyHolder {
   return admitted(key.holder, guard);
 }
 
-function admitted<Admitted extends Holder>(holder: Admitted, { isPublic, scope }: Guard): Admitted {
-  if (!isPublic) assertScope(holder, scope);
+function admitted<Admitted extends Holder>(
+  holder: Admitted,
+  { isPublic, scope, limitsRows = false }: Guard,
+): Admitted {
+  if (isPublic) return holder;
+  assertScope(holder, scope);
+  if (!limitsRows && isLimited(holder)) throw notLimited();
   return holder;
 }
 

@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { formatToken, type Token } from '../../cache/clock/clock.ts';
-import { ALL_ROWS, type Claims, type Holder, SCOPES, type Scope } from '../../define/principal.ts';
+import { type Claims, type Holder, SCOPES, type Scope } from '../../define/principal.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { StoredKey } from '../../storage/postgres/api-keys.ts';
@@ -119,7 +119,6 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     const { name, scopes, claims, expiresAt } = parsed(NewKey, body);
     const holder = holderOf(c);
     assertOwn(holder, scopes);
-    assertWithin(holder, claims);
     const expiresAtMs = expiresAt === undefined ? null : Date.parse(expiresAt);
     if (expiresAtMs !== null && expiresAtMs <= systemNow())
       throw new Failure('invalid_request', 'The expiry is in the past.', { pointer: '/expiresAt' });
@@ -204,9 +203,8 @@ function registerRotation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     const { overlapS } = parsed(Rotation, body);
     const ports = keysOf(c);
     const holder = holderOf(c);
-    const { id, scopes, claims } = await keyAt(c, ports);
+    const { id, scopes } = await keyAt(c, ports);
     assertOwn(holder, scopes);
-    assertWithin(holder, claims);
     return issued(c, await ports.rotate(id, systemNow() + overlapS * 1000, auditingOwn(c)), 200);
   });
 }
@@ -246,17 +244,6 @@ function assertOwn({ scopes: own }: Holder, scopes: readonly Scope[]): void {
     'insufficient_scope',
     `A key gives only scopes that it has itself. This one lacks ${missing.join(', ')}.`,
     { pointer: '/scopes' },
-  );
-}
-
-/** A caller that is limited to rows gives only its own limits. @throws Failure `insufficient_scope` */
-function assertWithin({ claims: own }: Holder, claims: Claims): void {
-  const other = Object.entries(own).find(([name, value]) => value !== ALL_ROWS && claims[name] !== value);
-  if (other === undefined) return;
-  throw new Failure(
-    'insufficient_scope',
-    `A key gives only rows that it may read itself. Give the claim "${other[0]}" the value that this one has.`,
-    { pointer: '/claims' },
   );
 }
 

@@ -13,6 +13,7 @@ import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
 import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
+import { assertOwnRow } from '../principals/row-access.ts';
 import { MODEL_RULE } from '../route-rules.ts';
 
 export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'shards' | 'predicted'> {}
@@ -32,7 +33,11 @@ export function registerModelPath(
   const answerSchema = schemas.get(model)?.answer;
   if (route === undefined || answerSchema === undefined) return;
   const { params, query, path } = route;
-  const guard = { isPublic: model.isPublic, scope: MODEL_RULE.scope } as const;
+  const guard = {
+    isPublic: model.isPublic,
+    scope: MODEL_RULE.scope,
+    limitsRows: model.entity.rows !== undefined,
+  };
   app.openAPIRegistry.registerPath({
     method: 'get',
     path,
@@ -58,12 +63,13 @@ export function registerModelPath(
   });
   const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);
   app.get(honoPath(path), async (c) => {
-    if (!model.isPublic) await gateway.admit(c, guard);
+    const principal = model.isPublic ? undefined : await gateway.admit(c, guard);
     const ports = modelPathsOf(c);
     const startedAt = systemNow();
     const input = inputOf(route, c.req);
     const consistency = consistencyOf(c.req.raw);
     const key = route.keyIn(input);
+    if (principal !== undefined) assertOwnRow(principal, model.entity, key, 'path');
     const answer = await ports.read({
       view: model.name,
       key: keyOf(route, input),

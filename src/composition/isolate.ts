@@ -18,13 +18,14 @@ import type { Tier } from '../cache/tiers/tier.ts';
 import { refillRead } from '../cache/warming/refill.ts';
 import { Warmer } from '../cache/warming/warmer.ts';
 import type { Catalog } from '../define/catalog.ts';
-import type { TokenHolder } from '../define/principal.ts';
+import type { Holder, TokenHolder } from '../define/principal.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
 import type { ShardPort } from '../features/shards.ts';
 import type { KeepsAlive } from '../gateway/middleware/authorize.ts';
 import { type ApiKey, apiKeyOf } from '../gateway/principals/api-key.ts';
 import { KeyTable } from '../gateway/principals/key-table.ts';
+import { holderOfTicket, ticketKey } from '../gateway/principals/ticket.ts';
 import { TokenTable, type TokenVerdict } from '../gateway/principals/token-table.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
@@ -159,6 +160,8 @@ export class BoundIsolate implements ViewPorts {
   readonly observation: Observation;
   /** Where this isolate adds up what it reports for lineage. */
   readonly lineageShard = tallyShard(systemRandom);
+  /** Signs tickets. */
+  readonly ticketKey: Uint8Array;
   readonly #tokens: TokenTable | undefined;
   readonly #tiers: readonly Tier[];
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
@@ -174,7 +177,8 @@ export class BoundIsolate implements ViewPorts {
     this.env = env;
     this.config = readConfig(env);
     this.db = connect(this.config.database);
-    const { oidc } = this.config;
+    const { apiKeySha256, database, oidc } = this.config;
+    this.ticketKey = ticketKey({ databaseUrl: database.url, apiKeySha256 });
     this.#tokens = oidc === undefined ? undefined : new TokenTable(oidc.rules, systemTime);
     this.registry = {
       store: r2Artifacts(env.MODELS),
@@ -219,6 +223,10 @@ export class BoundIsolate implements ViewPorts {
         return stored === null ? null : apiKeyOf(stored);
       },
     });
+  }
+
+  holderOfTicket(text: string, path: string): Holder | undefined {
+    return holderOfTicket(this.ticketKey, text, path, systemNow());
   }
 
   get acceptsTokens(): boolean {

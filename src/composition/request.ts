@@ -8,6 +8,7 @@ import type { ShardPort } from '../features/shards.ts';
 import { shardsOf } from '../features/shards.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import type { ChampionPorts } from '../gateway/champion.ts';
+import { newTicket } from '../gateway/principals/ticket.ts';
 import { artifactKey, readChampion } from '../inference/registry.ts';
 import { datasetsOf } from '../operations/lineage/datasets.ts';
 import { walk } from '../operations/lineage/graph.ts';
@@ -323,6 +324,10 @@ export class RequestPorts implements GatewayPorts {
         return addDigests(await askShards(digests));
       },
     };
+  }
+
+  get tickets(): GatewayPorts['tickets'] {
+    return { issue: (path, holder) => newTicket(this.#bound.ticketKey, path, holder, systemNow()) };
   }
 
   get trainings(): GatewayPorts['trainings'] {

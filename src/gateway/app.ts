@@ -36,6 +36,7 @@ import { type ModelPathPorts, registerModelPath } from './routes/model-paths.ts'
 import { registerPage } from './routes/page.ts';
 import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
 import { type QualityPorts, registerQuality } from './routes/quality.ts';
+import { registerTickets, type TicketPorts } from './routes/tickets.ts';
 import { registerView, type ViewPorts } from './routes/views.ts';
 
 /** The effects of the routes, for one request. Each group of routes receives only its own part. */
@@ -60,6 +61,7 @@ export interface GatewayPorts {
   readonly quarantine: QuarantinePorts;
   readonly queues: QueuePorts;
   readonly replays: ReplayPorts;
+  readonly tickets: TicketPorts;
   readonly trainings: TrainingReportPorts;
   readonly writes: WritePorts;
 }
@@ -155,6 +157,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerHealth(app, gateway, (c) => portsOf(c).health);
   registerEvents(app, gateway, (c) => portsOf(c).events);
   registerChanges(app, gateway, (c) => portsOf(c).feed);
+  registerTickets(app, gateway, (c) => portsOf(c).tickets);
   registerFeatures(app, gateway, (c) => portsOf(c).features);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);

@@ -14,10 +14,11 @@ import { systemNow } from '../../platform/clock.ts';
 import { equalInConstantTime, sha256HexNow } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { AppEnv } from '../context.ts';
-import { type ApiKey, judge } from '../principals/api-key.ts';
+import { type ApiKey, isCurrent, judge } from '../principals/api-key.ts';
 import type { Guard } from '../principals/guard.ts';
 import { idOf, isWellFormed } from '../principals/key-format.ts';
 import { notLimited } from '../principals/row-access.ts';
+import { TICKET_PATHS } from '../principals/ticket.ts';
 import { isToken, TOKEN_CHARACTERS_MAX } from '../principals/token-rules.ts';
 import type { TokenVerdict } from '../principals/token-table.ts';
 import { scopeOf } from '../route-rules.ts';
@@ -46,6 +47,8 @@ export interface AccessPorts {
   peekToken(hash: string): TokenHolder | undefined;
   /** @throws Failure `issuer_unavailable` */
   verifyToken(text: string, hash: string, ctx: KeepsAlive): Promise<TokenVerdict>;
+  /** The holder of a ticket for a path; undefined if it is not valid there, or has expired. */
+  holderOfTicket(text: string, path: string): Holder | undefined;
   /** Records that a key was used, after the answer. */
   noteUse(id: string, ctx: KeepsAlive): void;
 }
@@ -177,11 +180,38 @@ function unauthorized(detail: string): Failure {
   return new Failure('unauthorized', detail, { pointer: 'Authorization' });
 }
 
+/** The ticket of a request without a key, on a path that takes tickets. */
+function ticketOf(c: Context<AppEnv>): string | undefined {
+  const takesTickets = c.req.method === 'GET' && TICKET_PATHS.some((path) => path === c.req.path);
+  return takesTickets && c.req.header('authorization') === undefined ? c.req.query('ticket') : undefined;
+}
+
+/** A ticket ends with the key that it was given to, within the same bound as that key. @throws Failure `unauthorized` */
+async function ticketHolder(
+  c: Context<AppEnv>,
+  text: string,
+  guard: Guard,
+  access: AccessPorts,
+): Promise<Holder> {
+  const holder = access.holderOfTicket(text, c.req.path);
+  const isOfKey = holder?.kind === 'key' && holder.id !== BOOTSTRAP_ID;
+  const key = isOfKey ? await access.findKey(holder.id, false, c.req.raw, c.executionCtx) : undefined;
+  if (holder !== undefined && (!isOfKey || (key !== undefined && isCurrent(key, systemNow()))))
+    return admitted(holder, guard);
+  const detail = 'The ticket is not valid here, or has expired. Get a new one by POST /v1/tickets.';
+  throw new Failure('unauthorized', detail, { pointer: 'ticket' });
+}
+
 /** Middleware that requires a key with the scope of the route. */
 export function authorizeBy(accessOf: (c: Context<AppEnv>) => AccessPorts) {
   return createMiddleware<AppEnv>(async (c, next) => {
-    const scope = scopeOf(c.req.method, c.req.path);
-    c.set('principal', await admit(c, { isPublic: false, scope }, accessOf(c)));
+    const guard = { isPublic: false, scope: scopeOf(c.req.method, c.req.path) };
+    const ticket = ticketOf(c);
+    const access = accessOf(c);
+    c.set(
+      'principal',
+      ticket === undefined ? await admit(c, guard, access) : await ticketHolder(c, ticket, guard, access),
+    );
     await next();
   });
 }

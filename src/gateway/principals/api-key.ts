@@ -41,6 +41,11 @@ export function judge(key: ApiKey, hash: string, nowMs: number): KeyVerdict {
   return 'valid';
 }
 
+/** Whether a key is there, and has neither been revoked nor expired. */
+export function isCurrent(key: ApiKey | null, nowMs: number): boolean {
+  return key !== null && key.revokedAtMs === null && (key.expiresAtMs === null || nowMs < key.expiresAtMs);
+}
+
 /** The tag that a change of the key invalidates. A slash cannot be part of an entity's name. */
 export function keyTag(id: string): string {
   return `millrace/key:${id}`;

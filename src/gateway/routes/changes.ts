@@ -46,6 +46,10 @@ export function registerChanges(
           .string()
           .optional()
           .openapi({ description: '`<entity>` or `<entity>:<key>`; may be repeated' }),
+        ticket: z
+          .string()
+          .optional()
+          .openapi({ description: 'a ticket of `POST /v1/tickets`, in place of the key' }),
       }),
       headers: z.object({ 'last-event-id': z.string().optional() }),
     },

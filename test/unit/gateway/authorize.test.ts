@@ -28,6 +28,7 @@ const withoutKeys = (apiKeySha256: string): AccessPorts => ({
   peekKey: needless,
   findKey: needless,
   noteUse: needless,
+  holderOfTicket: needless,
   acceptsTokens: false,
   peekToken: needless,
   verifyToken: needless,

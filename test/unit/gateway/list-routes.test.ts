@@ -56,6 +56,7 @@ const access = {
   peekKey: needless,
   findKey: needless,
   noteUse: needless,
+  holderOfTicket: needless,
   acceptsTokens: false,
   peekToken: needless,
   verifyToken: needless,

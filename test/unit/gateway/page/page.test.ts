@@ -139,6 +139,7 @@ describe('the route', () => {
     peekKey: needless,
     findKey: needless,
     noteUse: needless,
+    holderOfTicket: needless,
     acceptsTokens: false,
     peekToken: needless,
     verifyToken: needless,

@@ -16,7 +16,6 @@ import { type LineageContext, neighboursOf } from '../operations/lineage/neighbo
 import { findRoot } from '../operations/lineage/root.ts';
 import { runEventOf } from '../operations/lineage/run-events.ts';
 import { reportTraining } from '../operations/lineage/training.ts';
-import { replayDeadLetters } from '../pipeline/dead-letters.ts';
 import { acceptance, eventsMessage, ingest } from '../pipeline/ingest.ts';
 import { type LineageFacts, REQUEST_PAUSE_MS } from '../pipeline/lineage/recorder.ts';
 import { release } from '../pipeline/release.ts';
@@ -48,12 +47,13 @@ import { readPruned } from '../storage/postgres/retention.ts';
 import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
+import { deadLetterPorts } from './dead-letters.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
-import { enqueueEvents, enqueueMessage, wasQueued } from './queueing.ts';
+import { enqueueEvents, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
 import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
 import { writePorts } from './writing.ts';
@@ -80,10 +80,6 @@ export class RequestPorts implements GatewayPorts {
 
   get access(): GatewayPorts['access'] {
     return this.#bound;
-  }
-
-  get actions(): GatewayPorts['actions'] {
-    return auditPorts(this.#bound);
   }
 
   get audit(): GatewayPorts['audit'] {
@@ -128,18 +124,7 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get deadLetters(): GatewayPorts['deadLetters'] {
-    const { env, db } = this.#bound;
-    return {
-      states: (ids) => guarded(() => statesOfQuarantined(db, ids)),
-      replay: (ids) =>
-        replayDeadLetters(ids, {
-          read: (wanted) => guarded(() => readQuarantined(db, wanted)),
-          sendEvents: (message) => enqueueMessage(env.EVENTS, message),
-          sendChanges: (message) => enqueueMessage(env.CHANGES, message),
-          sendSink: (message) => enqueueMessage(env.SINK, message),
-          resolve: (sent, keptUntil) => guarded(() => closeReleased(db, sent, keptUntil)),
-        }),
-    };
+    return deadLetterPorts(this.#bound);
   }
 
   get events(): GatewayPorts['events'] {

@@ -42,9 +42,8 @@ import { registerView, type ViewPorts } from './routes/views.ts';
 /** The effects of the routes, for one request. Each group of routes receives only its own part. */
 export interface GatewayPorts {
   readonly access: AccessPorts;
-  readonly actions: ActionPorts;
   readonly admin: AdminPorts;
-  readonly audit: AuditPorts;
+  readonly audit: ActionPorts & AuditPorts;
   readonly cache: PurgePorts;
   readonly deadLetters: DeadLetterPorts;
   readonly events: EventPorts;
@@ -89,7 +88,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     catalog,
     authorize: authorizeBy(accessOf),
     admit: (c, guard) => admit(c, guard, accessOf(c)),
-    audited: (c, ...action) => audited(c, portsOf(c).actions, ...action),
+    audited: (c, ...action) => audited(c, portsOf(c).audit, ...action),
   };
 
   app.onError(failed);

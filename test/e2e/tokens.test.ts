@@ -81,6 +81,27 @@ describe('a token of the issuer', () => {
     expect(fetches - before).toBe(0);
   });
 
+  it('reads the rows of its claim alone, with an answer of its own where the path does not name them', async () => {
+    for (const id of ['x', 'y'])
+      await stack.sql('insert into customers (id, country) values ($1, $2)', [id, `Country ${id}`]);
+    const of = (customer: unknown) => token({ customer });
+    for (const id of ['x', 'y', 'x', 'y']) {
+      expect((await get('/v1/account', await of(id))).json['id']).toBe(id);
+      expect((await get(`/v1/customers/${id}`, await of(id))).status).toBe(200);
+    }
+    for (const [path, customer, code] of [
+      ['/v1/customers/y', 'x', 'outside_rows'],
+      ['/v1/customers/y', '*', 'outside_rows'],
+      ['/v1/customers/y', undefined, 'claim_missing'],
+      ['/v1/customers/y', ['y'], 'claim_missing'],
+      ['/v1/account', undefined, 'claim_missing'],
+      [LIST, 'x', 'rows_not_limited'],
+    ] as const) {
+      const { status, json } = await get(path, await of(customer));
+      expect([path, status, json['code']]).toEqual([path, 403, code]);
+    }
+  });
+
   it('is named in the audit log by its issuer and subject', async () => {
     const admin = await token({ sub: 'root', scope: 'operations:write operations:read' });
     const swept = await stack.fetch('/v1/admin/outbox/sweep', {

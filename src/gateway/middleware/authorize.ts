@@ -60,6 +60,8 @@ export interface Asking {
 }
 
 const SHA256_HEX = /^[0-9a-f]{64}$/;
+/** A bootstrap secret may be any text of this length. Longer texts are hashed only if they may be tokens. */
+const KEY_CHARACTERS_MAX = 256;
 /** As long as a token may be; a key has fewer characters. */
 const BEARER = new RegExp(`^Bearer ([\\x21-\\x7e]{1,${TOKEN_CHARACTERS_MAX}})$`, 'i');
 
@@ -96,6 +98,8 @@ export function admit(c: Asking, guard: Guard, access: AccessPorts): Principal |
   const text = BEARER.exec(authorization ?? '')?.[1];
   // Without a key there is nothing to compare. The hash of the empty text, which an unset secret gives, must not match.
   if (text === undefined) throw unauthorized('Send the key as "Authorization: Bearer <key>".');
+  if (text.length > KEY_CHARACTERS_MAX && !(access.acceptsTokens && isToken(text)))
+    throw unauthorized(NOT_A_KEY);
   const hash = sha256HexNow(text);
   const { apiKeySha256 } = access;
   if (SHA256_HEX.test(apiKeySha256) && equalInConstantTime(hash, apiKeySha256)) return BOOTSTRAP;

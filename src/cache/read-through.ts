@@ -43,6 +43,8 @@ export interface ReadRequest {
   readonly variant?: Readonly<Record<string, string>>;
   /** The reader's principal, if the answer depends on it; it is part of the key as well. */
   readonly principal?: Principal | undefined;
+  /** Whose rows the answer shows, if it depends on that; null for all. It is part of the key as well. */
+  readonly owner?: string | null | undefined;
   /** Length of the grain of time for which an answer holds, in milliseconds; undefined if it does not depend on time. */
   readonly grainMs?: number | undefined;
   /** Reads the origin as of `now`, in milliseconds since the Unix epoch; with grains, `now` is the start of one. */

@@ -5,6 +5,7 @@ import type { Region } from '../platform/regions.ts';
 import { parseVars } from '../platform/vars.ts';
 import type { DatabaseTarget } from '../storage/postgres/connect.ts';
 import type { Env } from './env.ts';
+import { type OidcConfig, oidcConfig } from './oidc.ts';
 import { DatabaseRegion, regionFor } from './placement.ts';
 
 export interface Config {
@@ -19,6 +20,8 @@ export interface Config {
   readonly isMetricsPublic: boolean;
   /** Whether the cache fills keys that are expected to be read next. */
   readonly isWarming: boolean;
+  /** The issuer whose tokens are accepted; undefined for none. */
+  readonly oidc: OidcConfig | undefined;
 }
 
 /** One hit in a hundred, and at most one a second in each isolate: enough to measure three nines within an hour. */
@@ -79,6 +82,7 @@ export function readConfig(env: Env): Config {
     probeShare,
     isMetricsPublic: vars.METRICS_PUBLIC,
     isWarming: vars.WARMING === 'on',
+    oidc: oidcConfig(env),
   });
 }
 

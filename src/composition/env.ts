@@ -34,6 +34,14 @@ export interface Env {
   readonly WARMING?: string;
   /** The pause between two sweeps of the outbox while there are readers, in milliseconds; see `config.ts`. */
   readonly OUTBOX_WATCH_MS?: string | number;
+  /** An OpenID Connect issuer whose tokens are accepted; see `oidc.ts`. */
+  readonly OIDC_ISSUER?: string;
+  readonly OIDC_AUDIENCE?: string;
+  readonly OIDC_JWKS_URL?: string;
+  readonly OIDC_ALGORITHMS?: string;
+  readonly OIDC_CLOCK_SKEW_S?: string | number;
+  readonly OIDC_SCOPE_CLAIM?: string;
+  readonly OIDC_ROW_CLAIMS?: string;
   /** The URL of the Kafka REST bridge, and its credentials (secrets). */
   readonly KAFKA_REST_URL?: string;
   readonly KAFKA_REST_USERNAME?: string;

@@ -18,13 +18,21 @@ import type { Tier } from '../cache/tiers/tier.ts';
 import { refillRead } from '../cache/warming/refill.ts';
 import { Warmer } from '../cache/warming/warmer.ts';
 import type { Catalog } from '../define/catalog.ts';
-import { ANONYMOUS, type Principal, principalKey } from '../define/principal.ts';
+import {
+  ANONYMOUS,
+  type Holder,
+  type Principal,
+  principalKey,
+  type TokenHolder,
+} from '../define/principal.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
 import type { ShardPort } from '../features/shards.ts';
 import type { KeepsAlive } from '../gateway/middleware/authorize.ts';
 import { type ApiKey, apiKeyOf } from '../gateway/principals/api-key.ts';
 import { KeyTable } from '../gateway/principals/key-table.ts';
+import { holderOfTicket, ticketKey } from '../gateway/principals/ticket.ts';
+import { TokenTable, type TokenVerdict } from '../gateway/principals/token-table.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
 import { OnnxRuntime } from '../inference/onnx/runtime.ts';
@@ -49,6 +57,7 @@ import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
 import { longestKeptS } from './lifetimes.ts';
 import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
+import { fetchKeySet } from './oidc.ts';
 
 /** The isolate's share of memory for answers. The runtime, the models and the requests need the rest. */
 const MEMORY_TIER_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
@@ -157,6 +166,9 @@ export class BoundIsolate implements ViewPorts {
   readonly observation: Observation;
   /** Where this isolate adds up what it reports for lineage. */
   readonly lineageShard = tallyShard(systemRandom);
+  /** Signs tickets. */
+  readonly ticketKey: Uint8Array;
+  readonly #tokens: TokenTable | undefined;
   readonly #tiers: readonly Tier[];
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
   readonly #refreshing = new Map<string, number>();
@@ -171,6 +183,9 @@ export class BoundIsolate implements ViewPorts {
     this.env = env;
     this.config = readConfig(env);
     this.db = connect(this.config.database);
+    const { apiKeySha256, database, oidc } = this.config;
+    this.ticketKey = ticketKey({ databaseUrl: database.url, apiKeySha256 });
+    this.#tokens = oidc === undefined ? undefined : new TokenTable(oidc.rules, systemTime);
     this.registry = {
       store: r2Artifacts(env.MODELS),
       loadGraph: async (bytes) => {
@@ -213,6 +228,27 @@ export class BoundIsolate implements ViewPorts {
         const stored = await guarded(() => readKey(this.db, wanted));
         return stored === null ? null : apiKeyOf(stored);
       },
+    });
+  }
+
+  holderOfTicket(text: string, path: string): Holder | undefined {
+    return holderOfTicket(this.ticketKey, text, path, systemNow());
+  }
+
+  get acceptsTokens(): boolean {
+    return this.#tokens !== undefined;
+  }
+
+  peekToken(hash: string): TokenHolder | undefined {
+    return this.#tokens?.peek(hash);
+  }
+
+  async verifyToken(text: string, hash: string, ctx: KeepsAlive): Promise<TokenVerdict> {
+    const { oidc } = this.config;
+    if (this.#tokens === undefined || oidc === undefined) return { verdict: 'invalid' };
+    return await this.#tokens.verify(text, hash, {
+      fetchKeys: () => fetchKeySet(oidc.jwksUrl),
+      keepAlive: (work) => ctx.waitUntil(work),
     });
   }
 

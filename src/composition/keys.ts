@@ -29,23 +29,23 @@ export function keyPorts(bound: BoundIsolate, keepAlive: (work: Promise<unknown>
       );
       return await issued(id, text, token);
     },
-    rotate: async (id, previousUntilMs, by) => {
+    rotate: async (id, previousUntilMs, principal) => {
       const { text } = newKey(secureBytes, id);
       const { token } = await announce(bound, keepAlive, async () => {
         const changed = await rotateKey(db, keyTag(id), {
           id,
           hash: sha256HexNow(text),
           previousUntilMs,
-          by,
+          principal,
         });
         if (changed !== null) return changed;
         throw new Failure('key_ended', 'The key was revoked or has expired. Create a new one.');
       });
       return await issued(id, text, token);
     },
-    revoke: async (id, by) => {
+    revoke: async (id, principal) => {
       const { token } = await announce(bound, keepAlive, async () => {
-        const changed = await revokeKey(db, keyTag(id), { id, by });
+        const changed = await revokeKey(db, keyTag(id), { id, principal });
         if (changed !== null) return changed;
         throw new Failure('not_found', 'There is no key with this id. GET /v1/admin/keys lists them.', {
           pointer: 'id',

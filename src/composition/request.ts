@@ -8,6 +8,7 @@ import type { ShardPort } from '../features/shards.ts';
 import { shardsOf } from '../features/shards.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import type { ChampionPorts } from '../gateway/champion.ts';
+import { newTicket } from '../gateway/principals/ticket.ts';
 import { artifactKey, readChampion } from '../inference/registry.ts';
 import { datasetsOf } from '../operations/lineage/datasets.ts';
 import { walk } from '../operations/lineage/graph.ts';
@@ -15,7 +16,6 @@ import { type LineageContext, neighboursOf } from '../operations/lineage/neighbo
 import { findRoot } from '../operations/lineage/root.ts';
 import { runEventOf } from '../operations/lineage/run-events.ts';
 import { reportTraining } from '../operations/lineage/training.ts';
-import { replayDeadLetters } from '../pipeline/dead-letters.ts';
 import { acceptance, eventsMessage, ingest } from '../pipeline/ingest.ts';
 import { type LineageFacts, REQUEST_PAUSE_MS } from '../pipeline/lineage/recorder.ts';
 import { release } from '../pipeline/release.ts';
@@ -35,21 +35,25 @@ import { readLineageEvents } from '../storage/postgres/lineage-read.ts';
 import { endTraining, startTraining } from '../storage/postgres/lineage-runs.ts';
 import { countPending } from '../storage/postgres/outbox.ts';
 import {
+  closeReleased,
   countByReason,
+  discardQuarantined,
   listQuarantine,
   readQuarantined,
-  resolveQuarantined,
+  statesOfQuarantined,
 } from '../storage/postgres/quarantine.ts';
 import { readReplay, startReplay } from '../storage/postgres/replays.ts';
 import { readPruned } from '../storage/postgres/retention.ts';
+import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
+import { deadLetterPorts } from './dead-letters.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
-import { enqueueEvents, enqueueMessage, wasQueued } from './queueing.ts';
+import { enqueueEvents, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
 import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
 import { writePorts } from './writing.ts';
@@ -76,6 +80,10 @@ export class RequestPorts implements GatewayPorts {
 
   get access(): GatewayPorts['access'] {
     return this.#bound;
+  }
+
+  get audit(): GatewayPorts['audit'] {
+    return auditPorts(this.#bound);
   }
 
   get admin(): GatewayPorts['admin'] {
@@ -116,18 +124,7 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get deadLetters(): GatewayPorts['deadLetters'] {
-    const { env, db } = this.#bound;
-    return {
-      replay: (ids) =>
-        replayDeadLetters(ids, {
-          read: (wanted) => guarded(() => readQuarantined(db, wanted)),
-          sendEvents: (message) => enqueueMessage(env.EVENTS, message),
-          sendChanges: (message) => enqueueMessage(env.CHANGES, message),
-          sendSink: (message) => enqueueMessage(env.SINK, message),
-          resolve: (sent, entry, keptUntil) =>
-            guarded(() => resolveQuarantined(db, sent, 'released', entry, keptUntil)),
-        }),
-    };
+    return deadLetterPorts(this.#bound);
   }
 
   get events(): GatewayPorts['events'] {
@@ -283,15 +280,13 @@ export class RequestPorts implements GatewayPorts {
             types: isolate.catalog.eventTypes,
             read: (numbers) => readQuarantined(db, numbers),
             take: (items, receivedAt) => this.#store([eventsMessage(items, receivedAt)], 'live'),
-            resolve: (closed, entry) => resolveQuarantined(db, closed, 'released', entry),
+            resolve: (closed) => closeReleased(db, closed),
           }),
         );
         return { results, token };
       },
-      discard: (ids, reason) => {
-        const entry = { action: 'quarantine.discard', target: ids.join(','), detail: { ids, reason } };
-        return guarded(() => resolveQuarantined(db, ids, 'discarded', entry));
-      },
+      states: (ids) => guarded(() => statesOfQuarantined(db, ids)),
+      discard: (ids, entry) => guarded(() => discardQuarantined(db, ids, entry)),
     };
   }
 
@@ -300,9 +295,8 @@ export class RequestPorts implements GatewayPorts {
     const find = (id: string) => guarded(() => readReplay(db, id));
     return {
       find,
-      start: async (id, superseded, detail) => {
-        const entry = { action: 'history.replay', target: id, detail };
-        await guarded(() => startReplay(db, id, newId(), superseded, entry));
+      start: async (id, superseded) => {
+        await guarded(() => startReplay(db, id, newId(), superseded));
         const started = await find(id);
         if (started === undefined)
           throw new Error(`The replay ${id} was started, but the database does not have it.`);
@@ -320,6 +314,10 @@ export class RequestPorts implements GatewayPorts {
         return addDigests(await askShards(digests));
       },
     };
+  }
+
+  get tickets(): GatewayPorts['tickets'] {
+    return { issue: (path, holder) => newTicket(this.#bound.ticketKey, path, holder, systemNow()) };
   }
 
   get trainings(): GatewayPorts['trainings'] {

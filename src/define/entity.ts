@@ -6,6 +6,7 @@ import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts
 import { list } from './list.ts';
 import type { List, ListDeclaration, ListDefinition, PropertyOf } from './list-types.ts';
 import { DeclarationMistake, defining } from './mistake.ts';
+import { type EntityRows, entityRows, type RowsDefinition } from './rows.ts';
 import { type Search, type SearchDeclaration, type SearchDefinition, search } from './search.ts';
 import { type Tag, tag } from './tag.ts';
 
@@ -29,6 +30,8 @@ export interface EntityDefinition {
   /** Schemas of the key's parts, by property: a view's path takes them as `params`. */
   readonly params: Readonly<Record<string, z.ZodType<KeyPart>>>;
   readonly write: EntityWrite | undefined;
+  /** Whose features and predictions a principal may read, by the key's values; undefined for those of all rows. */
+  readonly rows: RowsDefinition<Readonly<Record<string, KeyPart>>> | undefined;
   /** The tag of answers that show one row, e.g. `station:101`. */
   row(key: KeyInput): Tag;
   /** The orders in which its rows are read page by page. */
@@ -141,6 +144,11 @@ export function entity<
   /** For a key of several columns: the same by property, for its text columns. */
   keySchemas?: { readonly [Property in KeyProperty<Table, Key>]?: z.ZodType<string> };
   write?: { readonly path: string; readonly body: Schema } & CheckedBody<Table, Key, Schema>;
+  /**
+   * Limits features and predictions of its rows to the principals whose claim equals the key, or one `part` of it. A
+   * principal without the claim may read none.
+   */
+  rows?: EntityRows<KeyProperty<Table, Key> & string>;
   lists?: Lists;
   /**
    * For columns that events write: the nullable timestamp column that holds the time of the last event that wrote them.
@@ -174,6 +182,7 @@ export function entity<
         key,
         params,
         write,
+        rows: declaration.rows === undefined ? undefined : entityRows(declaration.rows, key),
         row,
         lists: Object.fromEntries(defined),
         clocks: clocksOf(table, key, (clocks ?? {}) as ClockDeclarations),

@@ -20,24 +20,72 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/**
+ * What is known about a principal beside its scopes, e.g. `{ tenant: 'acme' }`. Declarations with `rows` let a
+ * principal read only the rows that belong to its claims.
+ */
+export type Claims = Readonly<Record<string, string>>;
+
+/** The value of a key's claim that admits to all rows. In a token it is a value as any other: users may choose it. */
+export const ALL_ROWS = '*';
+
 /** The holder of a key. */
 export interface KeyHolder {
   readonly kind: 'key';
   /** The id of the key, or `bootstrap` for the secret of the deployment. */
   readonly id: string;
   readonly scopes: ReadonlySet<Scope>;
+  readonly claims: Claims;
 }
 
+/** The holder of a token of an OpenID Connect issuer. */
+export interface TokenHolder {
+  readonly kind: 'token';
+  /** `<issuer>#<subject>`. */
+  readonly id: string;
+  readonly scopes: ReadonlySet<Scope>;
+  readonly claims: Claims;
+  /** Id, scopes and claims as one text: a subject may have tokens that differ in them. */
+  readonly text: string;
+}
+
+export type Holder = KeyHolder | TokenHolder;
+
 /** The sender of a request. */
-export type Principal = { readonly kind: 'anonymous' } | KeyHolder;
+export type Principal = { readonly kind: 'anonymous' } | Holder;
 
 /** A reader without a credential. Only declarations with `public: true` answer it. */
 export const ANONYMOUS: Principal = Object.freeze({ kind: 'anonymous' });
 
+export function tokenHolder(id: string, scopes: readonly Scope[], claims: Claims): TokenHolder {
+  const ordered = SCOPES.filter((scope) => scopes.includes(scope));
+  const entries = Object.entries(claims).sort(([one], [other]) => (one < other ? -1 : 1));
+  const text = JSON.stringify([id, ordered, entries]);
+  return Object.freeze({
+    kind: 'token',
+    id,
+    scopes: new Set(ordered),
+    claims: Object.freeze({ ...claims }),
+    text,
+  });
+}
+
 /**
  * The principal in a cache key. Principals whose answers may differ must have different texts; otherwise one would
- * receive the other's answer. The scopes of a key never change, so its id is enough.
+ * receive the other's answer. Scopes and claims of a key never change, so its id is enough.
  */
 export function principalKey(principal: Principal): string {
-  return principal.kind === 'key' ? `key:${principal.id}` : principal.kind;
+  switch (principal.kind) {
+    case 'key':
+      return `key:${principal.id}`;
+    case 'token':
+      return `token:${principal.text}`;
+    case 'anonymous':
+      return principal.kind;
+  }
+}
+
+/** The principal in the audit log. */
+export function principalName(principal: Holder): string {
+  return `${principal.kind}:${principal.id}`;
 }

@@ -36,12 +36,13 @@ export type RowOf<Features extends readonly FeatureDefinition[]> =
 type Declared<Declaration, Member> = [Declaration] extends [undefined] ? unknown : Member;
 
 /** The argument of `load` and `tags` in addition to the input: a member for each input that the view declares. */
-export type ViewContext<Vary, Now, WithPrincipal, Reads extends FeatureReads> = Declared<
+export type ViewContext<Vary, Now, WithPrincipal, Reads extends FeatureReads, OwnRows = undefined> = Declared<
   Vary,
   { readonly variant: Vary extends VaryDimensions ? Variant<Vary> : never }
 > &
   Declared<Now, { readonly now: number }> &
   Declared<WithPrincipal, { readonly principal: Principal }> &
+  Declared<OwnRows, { readonly owner: string | null }> &
   ([keyof Reads] extends [never]
     ? unknown
     : { readonly features: { readonly [Name in keyof Reads]: RowOf<Reads[Name]> } });

@@ -5,9 +5,10 @@ import { type CachePolicy, cachePolicy } from './cache-policy.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureDefinition } from './feature.ts';
 import type { FeatureRow } from './feature-value.ts';
-import type { KeyInput } from './key.ts';
+import type { KeyInput, KeyPart } from './key.ts';
 import { DeclarationMistake, defining } from './mistake.ts';
 import type { Principal } from './principal.ts';
+import type { ViewRowsDefinition } from './rows.ts';
 import type { Tag } from './tag.ts';
 import type { Variant, VaryDimensions } from './vary.ts';
 import type { Deprecation } from './version.ts';
@@ -50,6 +51,8 @@ export interface ViewRequest {
   readonly variant: Variant;
   /** Defined only for a view that takes the principal. */
   readonly principal: Principal | undefined;
+  /** Defined only for a view with `ownRows`: whose rows to read; null for all. */
+  readonly owner?: string | null | undefined;
 }
 
 /** A request with the data that was read for it beforehand. */
@@ -94,6 +97,8 @@ export interface ViewDefinition {
   readonly vary: VaryDimensions;
   /** Whether its answers depend on the principal, so that each belongs to one principal. */
   readonly takesPrincipal: boolean;
+  /** How claims limit the rows that it shows; undefined if they do not. */
+  readonly rows: ViewRowsDefinition | undefined;
   /** The grain of time within which an answer is valid, in milliseconds; undefined if time does not change it. */
   readonly grainMs: number | undefined;
   readonly featureReads: readonly ViewFeatureRead[];
@@ -124,6 +129,7 @@ export function view<
   Now extends NowDeclaration | undefined = undefined,
   WithPrincipal extends true | undefined = undefined,
   const Reads extends FeatureReads = Record<never, never>,
+  OwnRows extends string | undefined = undefined,
 >(declaration: {
   name: string;
   /** The number is the version of the resource. There is no `/v2`: it belongs to the Open Inference Protocol. */
@@ -145,6 +151,19 @@ export function view<
   now?: Now;
   /** Passes the principal to `load`. The answer then belongs to that principal alone, also in the cache. */
   principal?: WithPrincipal;
+  /**
+   * Limits readers to the rows of one owner: the value of their claim has to equal what `of` returns for the request.
+   * All readers who may read an answer share it in the cache.
+   */
+  rows?: {
+    readonly claim: string;
+    readonly of: (input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>) => KeyPart;
+  };
+  /**
+   * The claim that limits rows where the request does not say whose they are. Passes its value to `load` as `owner`;
+   * null for a reader of all rows. The answer belongs to the readers with that value alone, also in the cache.
+   */
+  ownRows?: OwnRows;
   /** Features that are read before `load`, each under a name. Their tags are added to those of `tags`. */
   features?: {
     readonly [Name in keyof Reads]: FeatureReadDeclaration<
@@ -155,7 +174,7 @@ export function view<
   load: (
     db: Database,
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
-    context: ViewContext<Vary, Now, WithPrincipal, Reads>,
+    context: ViewContext<Vary, Now, WithPrincipal, Reads, OwnRows>,
   ) => Promise<Found | null>;
   /**
    * `found` is the result of `load`, before `response` converted it; `null` if nothing was found. For `null`, return
@@ -164,7 +183,7 @@ export function view<
   tags: (
     input: z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>,
     found: NoInfer<Found> | null,
-    context: ViewContext<Vary, Now, WithPrincipal, Reads>,
+    context: ViewContext<Vary, Now, WithPrincipal, Reads, OwnRows>,
   ) => readonly Tag[];
 }): View<Params, Query, Response> {
   return defining<View<Params, Query, Response>>({ kind: 'view', name: declaration.name }, () => {
@@ -190,6 +209,7 @@ export function view<
       policy: cachePolicy(declaration.cache),
       vary: vary ?? {},
       takesPrincipal,
+      rows: rowsOf<Input>(declaration),
       grainMs: grainMsOf(
         now,
         featureReads.flatMap(({ features }) => features),
@@ -204,14 +224,40 @@ export function view<
           ...(vary === undefined ? {} : { variant: request.variant }),
           ...(now === undefined ? {} : { now: request.now }),
           ...(takesPrincipal ? { principal: request.principal } : {}),
+          ...(declaration.ownRows === undefined ? {} : { owner: ownerIn(request) }),
           ...(declaration.features === undefined ? {} : { features: request.features }),
-        } as ViewContext<Vary, Now, WithPrincipal, Reads>;
+        } as ViewContext<Vary, Now, WithPrincipal, Reads, OwnRows>;
         const found = await declaration.load(db, input, context);
         const tags = declaration.tags(input, found, context);
         return { value: found === null ? null : parseAnswer(response, found), tags, storable: true };
       },
     };
   });
+}
+
+function rowsOf<Input>({
+  rows,
+  ownRows,
+}: {
+  readonly rows?: { readonly claim: string; readonly of: (input: Input) => KeyPart };
+  readonly ownRows?: string | undefined;
+}): ViewRowsDefinition | undefined {
+  if (rows !== undefined && ownRows !== undefined)
+    throw new DeclarationMistake(
+      'It declares both `rows` and `ownRows`.',
+      'Keep `rows` if the request says whose rows they are, and `ownRows` if only the reader does.',
+    );
+  if (ownRows !== undefined) return { claim: ownRows, of: undefined };
+  // The input is the output of this view's own schemas.
+  return rows === undefined
+    ? undefined
+    : { claim: rows.claim, of: (input) => String(rows.of(input as Input)) };
+}
+
+/** @throws TypeError for a request that does not say whose rows it reads: it must not read all of them. */
+function ownerIn({ owner }: ViewRequest): string | null {
+  if (owner === undefined) throw new TypeError('A view with `ownRows` was loaded without an owner.');
+  return owner;
 }
 
 function featureRead(

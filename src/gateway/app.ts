@@ -6,6 +6,8 @@ import { ViewFault } from '../features/load-view.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { assertEncoded } from './address.ts';
+import { audited, changesAreAudited } from './audit/action.ts';
+import type { ActionPorts } from './audit/ports.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
 import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
@@ -13,6 +15,7 @@ import { answerHeaders } from './middleware/headers.ts';
 import { registerModelSchemas } from './model-schemas.ts';
 import { problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
+import { type AuditPorts, registerAudit } from './routes/admin-audit.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
@@ -34,12 +37,14 @@ import { type ModelPathPorts, registerModelPath } from './routes/model-paths.ts'
 import { registerPage } from './routes/page.ts';
 import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
 import { type QualityPorts, registerQuality } from './routes/quality.ts';
+import { registerTickets, type TicketPorts } from './routes/tickets.ts';
 import { registerView, type ViewPorts } from './routes/views.ts';
 
 /** The effects of the routes, for one request. Each group of routes receives only its own part. */
 export interface GatewayPorts {
   readonly access: AccessPorts;
   readonly admin: AdminPorts;
+  readonly audit: ActionPorts & AuditPorts;
   readonly cache: PurgePorts;
   readonly deadLetters: DeadLetterPorts;
   readonly events: EventPorts;
@@ -57,6 +62,7 @@ export interface GatewayPorts {
   readonly quarantine: QuarantinePorts;
   readonly queues: QueuePorts;
   readonly replays: ReplayPorts;
+  readonly tickets: TicketPorts;
   readonly trainings: TrainingReportPorts;
   readonly writes: WritePorts;
 }
@@ -84,6 +90,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     catalog,
     authorize: authorizeBy(accessOf),
     admit: (c, guard) => admit(c, guard, accessOf(c)),
+    audited: (c, ...action) => audited(c, portsOf(c).audit, ...action),
   };
 
   app.onError(failed);
@@ -105,6 +112,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   // Cached reads pass through no middleware: each asks for the key itself unless its declaration is public. Every
   // other route requires the key unless it is listed, so a forgotten route stays protected.
   uncached.use('*', closedByDefault(accessOf));
+  uncached.use('/v1/admin/*', changesAreAudited);
   uncached.use('*', async (c, next) => {
     assertEncoded(c.req.url, 'address');
     await next();
@@ -142,6 +150,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerHealth(app, gateway, (c) => portsOf(c).health);
   registerEvents(app, gateway, (c) => portsOf(c).events);
   registerChanges(app, gateway, (c) => portsOf(c).feed);
+  registerTickets(app, gateway, (c) => portsOf(c).tickets);
   registerFeatures(app, gateway, (c) => portsOf(c).features);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
@@ -151,6 +160,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerReplay(app, gateway, (c) => portsOf(c).replays);
   registerKafka(app, gateway, (c) => portsOf(c).kafka);
   registerKeys(app, gateway, (c) => portsOf(c).keys);
+  registerAudit(app, gateway, (c) => portsOf(c).audit);
   registerLineage(app, gateway, (c) => portsOf(c).lineage);
   registerLineageAdmin(app, gateway, (c) => portsOf(c).trainings);
   registerMetrics(app, gateway, (c) => portsOf(c).metrics);

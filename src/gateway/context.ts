@@ -2,6 +2,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
 import type { Principal } from '../define/principal.ts';
 import { newId } from '../platform/ids.ts';
+import type { Action } from './audit/ports.ts';
 import type { Guard } from './principals/guard.ts';
 
 /** The members of hono's context for handlers. */
@@ -12,6 +13,8 @@ export interface AppEnv {
     requestId?: string;
     /** Set on every route that requires a key. */
     principal?: Principal;
+    /** Set by a route of `/v1/admin` that has recorded its change. */
+    isAudited?: boolean;
   };
 }
 
@@ -27,6 +30,12 @@ export interface Gateway {
    *   `insufficient_scope`. Call it first.
    */
   readonly admit: (c: Context<AppEnv>, guard: Guard) => Principal | Promise<Principal>;
+  /** Records a change of a route of `/v1/admin` before and after its effect. */
+  readonly audited: <Result>(
+    c: Context<AppEnv>,
+    action: Action,
+    effect: () => Promise<{ readonly result: Result; readonly after: unknown }>,
+  ) => Promise<Result>;
 }
 
 /** How a route gets its ports. They are made for one request. */

@@ -61,6 +61,7 @@ const RULES: readonly RouteRule[] = [
     phase: 'pipeline',
     cost: 'read',
   },
+  { methods: ['POST'], path: /^\/v1\/tickets$/, scope: 'data:read', phase: 'pipeline', cost: 'read' },
   {
     methods: ['POST'],
     path: /^\/v1\/features\/read$/,

@@ -2,7 +2,6 @@ import { ChangesMessage } from '../../queues/changes/message.ts';
 import { EventsMessage } from '../../queues/events/message.ts';
 import { SinkMessage } from '../../queues/sink/message.ts';
 import { withoutUnstorable } from '../platform/json.ts';
-import type { AuditEntry } from '../storage/postgres/audit.ts';
 import { DEAD_LETTER, type QuarantinedEvent, type RefusedEvent } from '../storage/postgres/quarantine.ts';
 
 /** Characters of the reason that are kept. */
@@ -57,7 +56,7 @@ export interface DeadLetterReplayPorts {
   readonly sendChanges: (message: ChangesMessage) => Promise<unknown>;
   readonly sendSink: (message: SinkMessage) => Promise<unknown>;
   /** Closes the letters that have not died again since `keptUntil`. */
-  readonly resolve: (ids: readonly number[], entry: AuditEntry, keptUntil: Date) => Promise<void>;
+  readonly resolve: (ids: readonly number[], keptUntil: Date) => Promise<void>;
 }
 
 export interface Replayed {
@@ -84,8 +83,7 @@ export async function replayDeadLetters(
   const sent = results.flatMap(({ id, outcome }) => (outcome === 'sent' ? [id] : []));
   // The database has times in microseconds, and the newest letter is among those that were read.
   const newestMs = Math.max(0, ...[...letters.values()].map(({ receivedAt }) => Date.parse(receivedAt)));
-  const entry = { action: 'dead-letter.replay', target: sent.join(','), detail: { ids: sent } };
-  await ports.resolve(sent, entry, new Date(newestMs + 1));
+  await ports.resolve(sent, new Date(newestMs + 1));
   return results;
 }
 

@@ -1,5 +1,4 @@
 import type { EventDefinition } from '../define/event.ts';
-import type { AuditEntry } from '../storage/postgres/audit.ts';
 import type { QuarantinedEvent } from '../storage/postgres/quarantine.ts';
 import { type IngestReport, ingest, type QueueItem, type Taken } from './ingest.ts';
 
@@ -10,7 +9,8 @@ export interface ReleasePorts {
   ) => Promise<readonly (QuarantinedEvent & { readonly raw: unknown })[]>;
   /** Stores the accepted events, and keeps the refused ones in quarantine. */
   readonly take: (items: readonly QueueItem[], receivedAt: number) => Promise<Taken>;
-  readonly resolve: (ids: readonly number[], entry: AuditEntry) => Promise<void>;
+  /** Closes the entries. */
+  readonly resolve: (ids: readonly number[]) => Promise<void>;
 }
 
 /** The outcome for one event. `refused`: it broke a rule again, and stays open. */
@@ -45,10 +45,7 @@ export async function release(
   const report = await ingest(raw, now, ports);
   const outcomes = new Map(open.map((event, index) => [event.id, outcomeOf(event.id, index, report)]));
   const closed = [...outcomes.values()].filter(({ outcome }) => outcome !== 'refused').map(({ id }) => id);
-  if (closed.length > 0) {
-    const detail = { ids: closed, ...(corrected === undefined ? {} : { corrected }) };
-    await ports.resolve(closed, { action: 'quarantine.release', target: closed.join(','), detail });
-  }
+  if (closed.length > 0) await ports.resolve(closed);
   return ids.map((id) => outcomes.get(id) ?? { id, outcome: kept.has(id) ? 'closed' : 'not_found' });
 }
 

@@ -160,12 +160,12 @@ describe('a revocation', () => {
     ]);
     expect(rows.length).toBe(2);
     const audited = await stack.sql(
-      `select action, detail->>'by' as by from millrace.audit_log where target = $1 order by id`,
+      `select action, principal as by from millrace.audit_log where target = $1 order by id`,
       [id],
     );
     expect(audited).toEqual([
-      { action: 'key.create', by: 'bootstrap' },
-      { action: 'key.revoke', by: 'bootstrap' },
+      { action: 'key.create', by: 'key:bootstrap' },
+      { action: 'key.revoke', by: 'key:bootstrap' },
     ]);
   });
 });

@@ -54,7 +54,9 @@ const send = (events: unknown[]) =>
 const listed = async (query: string) =>
   (await call('GET', `/v1/admin/quarantine${query}`)).json as { events: Kept[]; next: number | null };
 const audited = async (action: string) =>
-  await stack.sql('select target, detail from millrace.audit_log where action = $1 order by id', [action]);
+  await stack.sql('select target, detail, outcome from millrace.audit_log where action = $1 order by id', [
+    action,
+  ]);
 
 describe('the quarantine', () => {
   it('lists events by reason and page, and shows each as it was received', async () => {
@@ -95,7 +97,15 @@ describe('the quarantine', () => {
     expect(status.json).toMatchObject({ status: 'stored' });
     const repeated = await call('POST', '/v1/admin/quarantine/release', corrected);
     expect(repeated.json['results']).toEqual([{ id: a?.id, outcome: 'closed' }]);
-    expect(await audited('quarantine.release')).toMatchObject([{ target: String(a?.id) }]);
+    const target = String(a?.id);
+    expect(await audited('quarantine.release')).toMatchObject([
+      { target: `${target},999999`, outcome: 'begun' },
+      { target: `${target},999999`, outcome: 'done' },
+      { target, outcome: 'begun' },
+      { target, outcome: 'done' },
+      { target, outcome: 'begun' },
+      { target, outcome: 'done' },
+    ]);
   });
 
   it('discards for good, and keeps the reason', async () => {

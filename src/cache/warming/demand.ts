@@ -6,7 +6,7 @@ import type { ReadRequest } from '../read-through.ts';
 /** The values of a request that are needed to repeat it without its client. */
 export type Recipe = Pick<
   ReadRequest,
-  'view' | 'key' | 'purgeKey' | 'policy' | 'input' | 'variant' | 'principal' | 'grainMs'
+  'view' | 'key' | 'purgeKey' | 'policy' | 'input' | 'variant' | 'principal' | 'owner' | 'grainMs'
 >;
 
 export interface DemandSettings {
@@ -214,8 +214,8 @@ export function probabilityOfUse(readsPerMs: number, invalidationsPerMs: number,
 
 /** Copies the values: the argument may be a whole request, which must not be retained. */
 function valuesOf(recipe: Recipe): Recipe {
-  const { view, key, purgeKey = key, policy, input, variant = {}, principal, grainMs } = recipe;
-  return { view, key, purgeKey, policy, input, variant, principal, grainMs };
+  const { view, key, purgeKey = key, policy, input, variant = {}, principal, owner, grainMs } = recipe;
+  return { view, key, purgeKey, policy, input, variant, principal, owner, grainMs };
 }
 
 function takeFill(tracked: Tracked, entry: Entry): void {

@@ -29,6 +29,11 @@ export function checkModels({ models, features }: Catalog, report: Report): void
     const within: Within = (problem, remedy, ...place) =>
       report(definition, [`model "${definition.name}"`, ...place].join(', '), problem, remedy);
     checkPath(definition, within);
+    if (definition.isPublic && definition.entity.rows !== undefined)
+      within(
+        `It is public, so it answers for rows of "${definition.entity.name}" without a claim.`,
+        'Leave out `public`, or `rows` of the entity.',
+      );
     for (const reference of referencesOf(definition)) checkReference(definition, reference, features, within);
     if (definition.task === 'ranking') checkColumnNames(definition.columns, within);
     else {

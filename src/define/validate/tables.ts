@@ -16,6 +16,14 @@ export function checkTables(catalog: Catalog, report: Report): void {
         'Declare it in the table, or name the columns that are its key.',
       );
   }
+  for (const entity of catalog.entities)
+    if (entity.isPublic && entity.rows !== undefined)
+      report(
+        entity,
+        `entity "${entity.name}"`,
+        'It is public, so readers without a claim get the features of its rows.',
+        'Leave out `public` or `rows`.',
+      );
   for (const [path, ofPath] of Map.groupBy(
     catalog.entities.filter(({ write }) => write !== undefined),
     ({ write }) => write?.path,

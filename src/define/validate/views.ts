@@ -35,6 +35,13 @@ export function checkViews(catalog: Catalog, report: Report): void {
           'Export the feature from a module of the catalog: only then its events are folded.',
         );
     }
+    if (view.isPublic && view.rows !== undefined)
+      report(
+        view,
+        named,
+        'It is public, so readers without a claim get its rows.',
+        'Leave out `public`, or `rows` and `ownRows`.',
+      );
     checkTexts(view, named, report);
     const reserved = Object.keys(view.vary).find((dimension) => dimension.startsWith('@'));
     if (reserved !== undefined)

@@ -1,13 +1,26 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { ANONYMOUS, type KeyHolder, type Principal, SCOPES, type Scope } from '../../define/principal.ts';
+import {
+  ANONYMOUS,
+  type Holder,
+  type KeyHolder,
+  type Principal,
+  SCOPES,
+  type Scope,
+  type TokenHolder,
+} from '../../define/principal.ts';
+import { BOOTSTRAP_ID, isLimited } from '../../define/rows.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { equalInConstantTime, sha256HexNow } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { AppEnv } from '../context.ts';
-import { type ApiKey, judge } from '../principals/api-key.ts';
+import { type ApiKey, isCurrent, judge } from '../principals/api-key.ts';
 import type { Guard } from '../principals/guard.ts';
 import { idOf, isWellFormed } from '../principals/key-format.ts';
+import { notLimited } from '../principals/row-access.ts';
+import { TICKET_PATHS } from '../principals/ticket.ts';
+import { isToken, TOKEN_CHARACTERS_MAX } from '../principals/token-rules.ts';
+import type { TokenVerdict } from '../principals/token-table.ts';
 import { scopeOf } from '../route-rules.ts';
 
 /** The parts of a request's context that keep work alive after the request. */
@@ -28,6 +41,14 @@ export interface AccessPorts {
    * @throws Failure `database_unavailable`
    */
   findKey(id: string, isStrong: boolean, http: Request, ctx: KeepsAlive): Promise<ApiKey | null>;
+  /** Whether tokens of an issuer are accepted. */
+  readonly acceptsTokens: boolean;
+  /** The holder of a token that the isolate has verified, without waiting. `hash` is the SHA-256 of its text. */
+  peekToken(hash: string): TokenHolder | undefined;
+  /** @throws Failure `issuer_unavailable` */
+  verifyToken(text: string, hash: string, ctx: KeepsAlive): Promise<TokenVerdict>;
+  /** The holder of a ticket for a path; undefined if it is not valid there, or has expired. */
+  holderOfTicket(text: string, path: string): Holder | undefined;
   /** Records that a key was used, after the answer. */
   noteUse(id: string, ctx: KeepsAlive): void;
 }
@@ -39,7 +60,10 @@ export interface Asking {
 }
 
 const SHA256_HEX = /^[0-9a-f]{64}$/;
-const BEARER = /^Bearer ([\x21-\x7e]{1,256})$/i;
+/** A bootstrap secret may be any text of this length. Longer texts are hashed only if they may be tokens. */
+const KEY_CHARACTERS_MAX = 256;
+/** As long as a token may be; a key has fewer characters. */
+const BEARER = new RegExp(`^Bearer ([\\x21-\\x7e]{1,${TOKEN_CHARACTERS_MAX}})$`, 'i');
 
 /** Paths that decide themselves whether they require a key. Any other path requires one. */
 const DECIDE_THEMSELVES = [
@@ -52,7 +76,12 @@ const DECIDE_THEMSELVES = [
 ];
 
 /** The holder of the secret that the deployment has from its beginning. */
-const BOOTSTRAP: KeyHolder = Object.freeze({ kind: 'key', id: 'bootstrap', scopes: new Set(SCOPES) });
+const BOOTSTRAP: KeyHolder = Object.freeze({
+  kind: 'key',
+  id: BOOTSTRAP_ID,
+  scopes: new Set(SCOPES),
+  claims: {},
+});
 
 /**
  * The sender of a request for a public or a guarded resource; without a promise if the isolate knows the key. It hashes
@@ -69,17 +98,35 @@ export function admit(c: Asking, guard: Guard, access: AccessPorts): Principal |
   const text = BEARER.exec(authorization ?? '')?.[1];
   // Without a key there is nothing to compare. The hash of the empty text, which an unset secret gives, must not match.
   if (text === undefined) throw unauthorized('Send the key as "Authorization: Bearer <key>".');
+  if (text.length > KEY_CHARACTERS_MAX && !(access.acceptsTokens && isToken(text)))
+    throw unauthorized(NOT_A_KEY);
   const hash = sha256HexNow(text);
   const { apiKeySha256 } = access;
   if (SHA256_HEX.test(apiKeySha256) && equalInConstantTime(hash, apiKeySha256)) return BOOTSTRAP;
   const id = idOf(text);
-  if (id === undefined) throw unauthorized(NOT_A_KEY);
+  if (id === undefined) return ofToken(c, text, hash, guard, access);
   const isStrong = c.req.raw.headers.get('millrace-consistency') === 'strong';
   const known = isStrong ? undefined : access.peekKey(id);
   if (known !== undefined) return holderOf(known, hash, guard);
   // The database is not asked for a key that was mistyped.
   if (!isWellFormed(text)) throw unauthorized(NOT_A_KEY);
   return found(c, { id, hash, isStrong }, guard, access);
+}
+
+function ofToken(
+  c: Asking,
+  text: string,
+  hash: string,
+  guard: Guard,
+  access: AccessPorts,
+): TokenHolder | Promise<TokenHolder> {
+  if (!access.acceptsTokens || !isToken(text)) throw unauthorized(NOT_A_KEY);
+  const known = access.peekToken(hash);
+  if (known !== undefined) return admitted(known, guard);
+  return access.verifyToken(text, hash, c.executionCtx).then((judged) => {
+    if (judged.verdict === 'valid') return admitted(judged.holder, guard);
+    throw unauthorized(judged.verdict === 'expired' ? 'The token has expired. Get a new one.' : NOT_A_TOKEN);
+  });
 }
 
 async function found(
@@ -96,6 +143,7 @@ async function found(
 
 const NOT_A_KEY =
   'The key is not valid here. Send the key as "Authorization: Bearer <key>", complete and unchanged.';
+const NOT_A_TOKEN = 'The token is not valid here: check its issuer, audience, algorithm and signature.';
 const REASONS = {
   unknown: NOT_A_KEY,
   revoked: 'The key was revoked. Ask for a new one.',
@@ -103,16 +151,24 @@ const REASONS = {
   rotated: 'The key was rotated, and the old secret is no longer valid. Use the new one.',
 } as const;
 
-function holderOf(key: ApiKey | null, hash: string, { isPublic, scope }: Guard): KeyHolder {
+function holderOf(key: ApiKey | null, hash: string, guard: Guard): KeyHolder {
   const verdict = key === null ? 'unknown' : judge(key, hash, systemNow());
   if (key === null || verdict !== 'valid')
     throw unauthorized(REASONS[verdict === 'valid' ? 'unknown' : verdict]);
-  const { holder } = key;
-  if (!isPublic) assertScope(holder, scope);
+  return admitted(key.holder, guard);
+}
+
+function admitted<Admitted extends Holder>(
+  holder: Admitted,
+  { isPublic, scope, limitsRows = false }: Guard,
+): Admitted {
+  if (isPublic) return holder;
+  assertScope(holder, scope);
+  if (!limitsRows && isLimited(holder)) throw notLimited();
   return holder;
 }
 
-function assertScope({ scopes }: KeyHolder, scope: Scope | undefined): void {
+function assertScope({ scopes }: Holder, scope: Scope | undefined): void {
   if (scope === undefined) {
     if (scopes.size === SCOPES.length) return;
     // As where there is no such route: a route that no rule names stays closed to keys with some scopes.
@@ -128,11 +184,38 @@ function unauthorized(detail: string): Failure {
   return new Failure('unauthorized', detail, { pointer: 'Authorization' });
 }
 
+/** The ticket of a request without a key, on a path that takes tickets. */
+function ticketOf(c: Context<AppEnv>): string | undefined {
+  const takesTickets = c.req.method === 'GET' && TICKET_PATHS.some((path) => path === c.req.path);
+  return takesTickets && c.req.header('authorization') === undefined ? c.req.query('ticket') : undefined;
+}
+
+/** A ticket ends with the key that it was given to, within the same bound as that key. @throws Failure `unauthorized` */
+async function ticketHolder(
+  c: Context<AppEnv>,
+  text: string,
+  guard: Guard,
+  access: AccessPorts,
+): Promise<Holder> {
+  const holder = access.holderOfTicket(text, c.req.path);
+  const isOfKey = holder?.kind === 'key' && holder.id !== BOOTSTRAP_ID;
+  const key = isOfKey ? await access.findKey(holder.id, false, c.req.raw, c.executionCtx) : undefined;
+  if (holder !== undefined && (!isOfKey || (key !== undefined && isCurrent(key, systemNow()))))
+    return admitted(holder, guard);
+  const detail = 'The ticket is not valid here, or has expired. Get a new one by POST /v1/tickets.';
+  throw new Failure('unauthorized', detail, { pointer: 'ticket' });
+}
+
 /** Middleware that requires a key with the scope of the route. */
 export function authorizeBy(accessOf: (c: Context<AppEnv>) => AccessPorts) {
   return createMiddleware<AppEnv>(async (c, next) => {
-    const scope = scopeOf(c.req.method, c.req.path);
-    c.set('principal', await admit(c, { isPublic: false, scope }, accessOf(c)));
+    const guard = { isPublic: false, scope: scopeOf(c.req.method, c.req.path) };
+    const ticket = ticketOf(c);
+    const access = accessOf(c);
+    c.set(
+      'principal',
+      ticket === undefined ? await admit(c, guard, access) : await ticketHolder(c, ticket, guard, access),
+    );
     await next();
   });
 }

@@ -16,10 +16,10 @@ export interface ApiKey {
 
 /** What admission needs of a stored key. */
 export function apiKeyOf(stored: StoredKey): ApiKey {
-  const { id, scopes, hash, previousHash, previousUntilMs, expiresAtMs, revokedAtMs } = stored;
+  const { id, scopes, claims, hash, previousHash, previousUntilMs, expiresAtMs, revokedAtMs } = stored;
   const hasPrevious = previousHash !== null && previousUntilMs !== null;
   return {
-    holder: Object.freeze({ kind: 'key', id, scopes: new Set(scopes) }),
+    holder: Object.freeze({ kind: 'key', id, scopes: new Set(scopes), claims: Object.freeze({ ...claims }) }),
     hash,
     previous: hasPrevious ? { hash: previousHash, untilMs: previousUntilMs } : null,
     expiresAtMs,
@@ -39,6 +39,11 @@ export function judge(key: ApiKey, hash: string, nowMs: number): KeyVerdict {
   if (key.expiresAtMs !== null && nowMs >= key.expiresAtMs) return 'expired';
   if (!isCurrent && key.previous !== null && nowMs >= key.previous.untilMs) return 'rotated';
   return 'valid';
+}
+
+/** Whether a key is there, and has neither been revoked nor expired. */
+export function isCurrent(key: ApiKey | null, nowMs: number): boolean {
+  return key !== null && key.revokedAtMs === null && (key.expiresAtMs === null || nowMs < key.expiresAtMs);
 }
 
 /** The tag that a change of the key invalidates. A slash cannot be part of an entity's name. */

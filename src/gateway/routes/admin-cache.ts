@@ -63,11 +63,20 @@ export function registerCacheAdmin(
         pointer: jsonPointer(issue?.path ?? []),
       });
     }
-    const token = formatToken(
-      await cacheOf(c).invalidate(tagsOf(gateway.catalog, cachedRoutes, parsed.data)),
-    );
+    const tags = tagsOf(gateway.catalog, cachedRoutes, parsed.data);
+    const action = { action: 'cache.purge', target: targetOf(parsed.data), detail: parsed.data };
+    const token = await gateway.audited(c, action, async () => {
+      const result = formatToken(await cacheOf(c).invalidate(tags));
+      return { result, after: { token: result } };
+    });
     return c.json({ token }, 200, { 'millrace-token': token });
   });
+}
+
+function targetOf(purge: z.output<typeof Purge>): string {
+  if ('tags' in purge) return purge.tags.join(' ');
+  if ('everything' in purge) return 'everything';
+  return 'path' in purge ? purge.path : purge.view;
 }
 
 function tagsOf(

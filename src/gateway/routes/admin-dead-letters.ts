@@ -23,12 +23,14 @@ const Outcomes = z.object({
 export interface DeadLetterPorts {
   /** Sends letters to the queues that they came from, and closes them. */
   readonly replay: (ids: readonly number[]) => Promise<Replayed[]>;
+  /** The state of each letter, by its id. */
+  readonly states: (ids: readonly number[]) => Promise<Readonly<Record<string, string>>>;
 }
 
 /** Sends dead letters to their queues again. */
 export function registerDeadLetters(
   app: OpenAPIHono<AppEnv>,
-  _: Gateway,
+  gateway: Gateway,
   deadLettersOf: PortsOf<DeadLetterPorts>,
 ): void {
   app.openAPIRegistry.registerPath({
@@ -47,7 +49,18 @@ export function registerDeadLetters(
   app.post('/v1/admin/dead-letters/replay', async (c) => {
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const { ids } = parsed(Replay, body);
-    const answer: z.output<typeof Outcomes> = { results: await deadLettersOf(c).replay(ids) };
+    const letters = deadLettersOf(c);
+    const action = {
+      action: 'dead-letter.replay',
+      target: ids.join(','),
+      detail: { ids },
+      before: () => letters.states(ids),
+    };
+    const results = await gateway.audited(c, action, async () => {
+      const result = await letters.replay(ids);
+      return { result, after: result };
+    });
+    const answer: z.output<typeof Outcomes> = { results };
     return c.json(answer);
   });
 }

@@ -43,7 +43,11 @@ export interface KafkaPorts {
 }
 
 /** Shows the position of each Kafka partition, and starts their readers. */
-export function registerKafka(app: OpenAPIHono<AppEnv>, _: Gateway, kafkaOf: PortsOf<KafkaPorts>): void {
+export function registerKafka(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  kafkaOf: PortsOf<KafkaPorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/kafka',
@@ -76,11 +80,18 @@ export function registerKafka(app: OpenAPIHono<AppEnv>, _: Gateway, kafkaOf: Por
       503: problem('The Kafka REST bridge does not answer.'),
     },
   });
-  app.post('/v1/admin/kafka/start', async (c) => c.json({ partitions: await kafkaOf(c).start() }));
-  registerSeek(app, kafkaOf);
+  app.post('/v1/admin/kafka/start', async (c) => {
+    const action = { action: 'kafka.start', target: 'all partitions' };
+    const partitions = await gateway.audited(c, action, async () => {
+      const result = await kafkaOf(c).start();
+      return { result, after: { partitions: result } };
+    });
+    return c.json({ partitions });
+  });
+  registerSeek(app, gateway, kafkaOf);
 }
 
-function registerSeek(app: OpenAPIHono<AppEnv>, kafkaOf: PortsOf<KafkaPorts>): void {
+function registerSeek(app: OpenAPIHono<AppEnv>, gateway: Gateway, kafkaOf: PortsOf<KafkaPorts>): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/kafka/seek',
@@ -102,6 +113,27 @@ function registerSeek(app: OpenAPIHono<AppEnv>, kafkaOf: PortsOf<KafkaPorts>): v
   app.post('/v1/admin/kafka/seek', async (c) => {
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     const { to, ...at } = parsed(Seek, body);
-    return c.json({ ...at, offset: await kafkaOf(c).seek(at, to) }, 202);
+    const kafka = kafkaOf(c);
+    const action = {
+      action: 'kafka.seek',
+      target: `${at.topic}/${at.partition}`,
+      detail: { to },
+      before: () => committedAt(kafka, at),
+    };
+    const offset = await gateway.audited(c, action, async () => {
+      const result = await kafka.seek(at, to);
+      return { result, after: { offset: result } };
+    });
+    return c.json({ ...at, offset }, 202);
   });
+}
+
+/** The position of the partition; null if it is not a source or did not answer. */
+async function committedAt(
+  kafka: KafkaPorts,
+  { topic, partition }: { readonly topic: string; readonly partition: number },
+): Promise<{ readonly offset: number | null }> {
+  const partitions = await kafka.partitions();
+  const found = partitions.find((one) => one.topic === topic && one.partition === partition);
+  return { offset: found?.committed ?? null };
 }

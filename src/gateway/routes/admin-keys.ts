@@ -1,26 +1,37 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { formatToken, type Token } from '../../cache/clock/clock.ts';
-import { type KeyHolder, SCOPES, type Scope } from '../../define/principal.ts';
+import { type Claims, type Holder, SCOPES, type Scope } from '../../define/principal.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import { Instant } from '../../platform/instant.ts';
 import type { StoredKey } from '../../storage/postgres/api-keys.ts';
+import { auditingOwn, holderOf } from '../audit/action.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { headersOf } from '../contract/headers.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 import { isKeyId } from '../principals/key-format.ts';
+import { CLAIM_CHARACTERS_MAX } from '../principals/token-rules.ts';
 
-const BODY_BYTES_MAX = 4_096;
+const BODY_BYTES_MAX = 16_384;
+const CLAIMS_MAX = 16;
 const PAGE_MAX = 200;
 /** A week is enough to change a secret everywhere; an older one should not stay valid beside it. */
 const OVERLAP_S_MAX = 7 * 86_400;
 const OVERLAP_S_DEFAULT = 86_400;
 
+/** Names and values as declarations and issuers use them; `*` as a value admits to all rows. */
+const KeyClaims = z
+  .record(z.string().regex(/^[a-z][a-zA-Z0-9_-]{0,63}$/), z.string().min(1).max(CLAIM_CHARACTERS_MAX))
+  .refine((claims) => Object.keys(claims).length <= CLAIMS_MAX, `A key has at most ${CLAIMS_MAX} claims.`);
+
 const NewKey = z.strictObject({
   name: z.string().min(1).max(128),
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
+  claims: KeyClaims.default({}).openapi({
+    description: 'what limits the key to rows, such as `{"tenant": "acme"}`',
+  }),
   expiresAt: Instant.optional(),
 });
 const Rotation = z.strictObject({
@@ -38,6 +49,7 @@ const Shown = z
     id: z.string(),
     name: z.string(),
     scopes: z.array(z.enum(SCOPES)),
+    claims: z.record(z.string(), z.string()),
     createdAt: z.string(),
     createdBy: z.string().openapi({ description: 'the id of the key that created it, or `bootstrap`' }),
     expiresAt: z.string().nullable(),
@@ -70,13 +82,16 @@ export interface KeyPorts {
   readonly create: (key: {
     readonly name: string;
     readonly scopes: readonly Scope[];
+    readonly claims: Claims;
     readonly expiresAtMs: number | null;
+    /** The id of the sender, and the sender as the audit log names it. */
     readonly by: string;
+    readonly principal: string;
   }) => Promise<IssuedKey>;
   /** @throws Failure `key_ended` */
-  readonly rotate: (id: string, previousUntilMs: number, by: string) => Promise<IssuedKey>;
+  readonly rotate: (id: string, previousUntilMs: number, principal: string) => Promise<IssuedKey>;
   /** @throws Failure `not_found` */
-  readonly revoke: (id: string, by: string) => Promise<Token>;
+  readonly revoke: (id: string, principal: string) => Promise<Token>;
 }
 
 /** Shows, creates, rotates and revokes API keys. */
@@ -105,13 +120,20 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
   });
   app.post('/v1/admin/keys', async (c) => {
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-    const { name, scopes, expiresAt } = parsed(NewKey, body);
+    const { name, scopes, claims, expiresAt } = parsed(NewKey, body);
     const holder = holderOf(c);
     assertOwn(holder, scopes);
     const expiresAtMs = expiresAt === undefined ? null : Date.parse(expiresAt);
     if (expiresAtMs !== null && expiresAtMs <= systemNow())
       throw new Failure('unprocessable', 'The expiry is in the past.', { pointer: '/expiresAt' });
-    const wanted = { name, scopes: [...new Set(scopes)], expiresAtMs, by: holder.id };
+    const wanted = {
+      name,
+      scopes: [...new Set(scopes)],
+      claims,
+      expiresAtMs,
+      by: holder.id,
+      principal: auditingOwn(c),
+    };
     return issued(c, await keysOf(c).create(wanted), 201);
   });
 }
@@ -183,7 +205,7 @@ function registerRotation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     const holder = holderOf(c);
     const { id, scopes } = await keyAt(c, ports);
     assertOwn(holder, scopes);
-    return issued(c, await ports.rotate(id, systemNow() + overlapS * 1000, holder.id), 200);
+    return issued(c, await ports.rotate(id, systemNow() + overlapS * 1000, auditingOwn(c)), 200);
   });
 }
 
@@ -209,22 +231,15 @@ function registerRevocation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>)
   app.delete('/v1/admin/keys/:id', async (c) => {
     const id = c.req.param('id');
     if (!isKeyId(id)) throw noKey();
-    const token = await keysOf(c).revoke(id, holderOf(c).id);
+    const token = await keysOf(c).revoke(id, auditingOwn(c));
     return c.body(null, 204, { 'millrace-token': formatToken(token) });
   });
 }
 
 const NOT_STORED = { 'cache-control': 'no-store' };
 
-/** The sender. The middleware has set it: no route of `/v1/admin` decides itself whether it requires a key. */
-function holderOf(c: Context<AppEnv>): KeyHolder {
-  const principal = c.get('principal');
-  if (principal?.kind === 'key') return principal;
-  throw new Error(`The route ${c.req.path} was reached without a key.`);
-}
-
 /** A caller gives only what it has: otherwise `keys:write` would be every scope. @throws Failure `insufficient_scope` */
-function assertOwn({ scopes: own }: KeyHolder, scopes: readonly Scope[]): void {
+function assertOwn({ scopes: own }: Holder, scopes: readonly Scope[]): void {
   const missing = scopes.filter((scope) => !own.has(scope));
   if (missing.length === 0) return;
   throw new Failure(
@@ -260,6 +275,7 @@ function shown(key: StoredKey): z.output<typeof Shown> {
     id: key.id,
     name: key.name,
     scopes: key.scopes,
+    claims: key.claims,
     createdAt: new Date(key.createdAtMs).toISOString(),
     createdBy: key.createdBy,
     expiresAt: time(key.expiresAtMs),

@@ -57,7 +57,11 @@ export function registerLineageAdmin(
     if (!id.success)
       throw new Failure('invalid_request', 'The id of a run must be a UUID.', { pointer: 'id' });
     const report = parsed(TrainingReport, body);
-    const state = await trainingsOf(c).report(id.data, model.name, report);
+    const action = { action: 'training.report', target: `${model.name}/${id.data}`, detail: report };
+    const state = await gateway.audited(c, action, async () => {
+      const result = await trainingsOf(c).report(id.data, model.name, report);
+      return { result, after: { state: result } };
+    });
     const answer: z.output<typeof RunAnswer> = { run: id.data, state };
     return c.json(answer);
   });
@@ -74,7 +78,11 @@ export function registerLineageAdmin(
     },
   });
   app.post('/v1/admin/lineage/sweep', async (c) => {
-    const answer: z.output<typeof SweepAnswer> = await trainingsOf(c).sweep();
+    const action = { action: 'lineage.sweep', target: 'runs' };
+    const answer: z.output<typeof SweepAnswer> = await gateway.audited(c, action, async () => {
+      const result = await trainingsOf(c).sweep();
+      return { result, after: result };
+    });
     return c.json(answer);
   });
 }

@@ -1,11 +1,13 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Released } from '../../pipeline/release.ts';
 import { Failure } from '../../platform/failure.ts';
+import type { AuditEntry } from '../../storage/postgres/audit.ts';
 import {
   DEAD_LETTER,
   type QuarantinedEvent,
   type QuarantineFilter,
 } from '../../storage/postgres/quarantine.ts';
+import { auditingOwn } from '../audit/action.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
@@ -71,17 +73,20 @@ export interface QuarantinePorts {
     corrected: unknown,
   ) => Promise<{ readonly results: Released[]; readonly token: string | undefined }>;
   /** Closes open events for good. */
-  readonly discard: (ids: readonly number[], reason: string) => Promise<void>;
+  readonly discard: (ids: readonly number[], entry: AuditEntry) => Promise<void>;
+  /** The state of each entry, by its id. */
+  readonly states: (ids: readonly number[]) => Promise<Readonly<Record<string, string>>>;
 }
 
 /** Lists the events that were refused, and releases, corrects or discards them. */
 export function registerQuarantine(
   app: OpenAPIHono<AppEnv>,
-  _: Gateway,
+  gateway: Gateway,
   quarantineOf: PortsOf<QuarantinePorts>,
 ): void {
   registerLists(app, quarantineOf);
-  registerActions(app, quarantineOf);
+  registerRelease(app, gateway, quarantineOf);
+  registerDiscard(app, quarantineOf);
 }
 
 function registerLists(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<QuarantinePorts>): void {
@@ -141,7 +146,11 @@ function registerLists(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarantin
   });
 }
 
-function registerActions(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<QuarantinePorts>): void {
+function registerRelease(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  quarantineOf: PortsOf<QuarantinePorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/quarantine/release',
@@ -165,10 +174,22 @@ function registerActions(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarant
       await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
     );
     const [ids, corrected] = 'ids' in wanted ? [wanted.ids, undefined] : [[wanted.id], wanted.event];
-    const { results, token } = await quarantineOf(c).release(ids, corrected);
+    const quarantine = quarantineOf(c);
+    const action = {
+      action: 'quarantine.release',
+      target: ids.join(','),
+      detail: wanted,
+      before: () => quarantine.states(ids),
+    };
+    const { results, token } = await gateway.audited(c, action, async () => {
+      const result = await quarantine.release(ids, corrected);
+      return { result, after: result.results };
+    });
     return c.json({ results }, 200, token === undefined ? {} : { 'millrace-token': token });
   });
+}
 
+function registerDiscard(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<QuarantinePorts>): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/quarantine/discard',
@@ -186,7 +207,13 @@ function registerActions(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarant
       Discard,
       await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }),
     );
-    await quarantineOf(c).discard(ids, reason);
+    const entry = {
+      principal: auditingOwn(c),
+      action: 'quarantine.discard',
+      target: ids.join(','),
+      detail: { ids, reason },
+    };
+    await quarantineOf(c).discard(ids, entry);
     return c.body(null, 204);
   });
 }

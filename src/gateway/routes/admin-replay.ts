@@ -43,7 +43,7 @@ const Flipped = z.object({ before: z.custom<ShardDigest>(), after: z.custom<Shar
 export interface ReplayPorts {
   readonly find: (id: string) => Promise<Replay | undefined>;
   /** Starts a replay, or restarts it in place of the run `superseded`. */
-  readonly start: (id: string, superseded: string | undefined, detail: unknown) => Promise<Replay>;
+  readonly start: (id: string, superseded: string | undefined) => Promise<Replay>;
   /** Continues by one page. Safe to repeat. */
   readonly step: (replay: Replay, plan: ReplayPlan) => Promise<void>;
   /** The digest of all features that reads currently use. */
@@ -81,11 +81,16 @@ export function registerReplay(
     const replays = replaysOf(c);
     const id = nameOf(request);
     const known = await replays.find(id);
-    const replay =
-      known === undefined || request.restart ? await replays.start(id, known?.run, request) : known;
     const range = rangeOf(gateway.catalog, request);
-    await replays.step(replay, { isRebuild: request.rebuild, range, limit: request.limit });
-    return c.json(describe((await replays.find(id)) ?? replay));
+    const before = async () => (known === undefined ? null : describe(known));
+    const action = { action: 'history.replay', target: id, detail: request, before };
+    const progress = await gateway.audited(c, action, async () => {
+      const replay = known === undefined || request.restart ? await replays.start(id, known?.run) : known;
+      await replays.step(replay, { isRebuild: request.rebuild, range, limit: request.limit });
+      const result = describe((await replays.find(id)) ?? replay);
+      return { result, after: result };
+    });
+    return c.json(progress);
   });
 
   app.openAPIRegistry.registerPath({

@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import { Bundle, INLINE_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
-import { modelTag, publish, type RegistryPorts } from '../../inference/registry.ts';
+import { modelTag, publish, type RegistryPorts, readChampion } from '../../inference/registry.ts';
 import { Failure } from '../../platform/failure.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
@@ -41,7 +41,7 @@ export function registerAdmin(
   gateway: Gateway,
   adminOf: PortsOf<AdminPorts>,
 ): void {
-  registerArtifacts(app, adminOf);
+  registerArtifacts(app, gateway, adminOf);
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: '/v1/admin/models/{model}/champion',
@@ -74,9 +74,19 @@ export function registerAdmin(
     const body = await readJson(c.req.raw, { bytesMax: BUNDLE_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) throw unknownModel(gateway.catalog.models);
     const bundle = parseBundle(body);
-    await publish(definition, bundle, registry);
-    const token = formatToken(await invalidate([modelTag(definition.name)]));
-    return c.json({ name: definition.name, version: bundle.manifest.version }, 201, {
+    const { version } = bundle.manifest;
+    const action = {
+      action: 'model.publish',
+      target: definition.name,
+      detail: { version },
+      before: async () => ({ version: await championOf(definition.name, registry) }),
+    };
+    const token = await gateway.audited(c, action, async () => {
+      await publish(definition, bundle, registry);
+      const result = formatToken(await invalidate([modelTag(definition.name)]));
+      return { result, after: { version } };
+    });
+    return c.json({ name: definition.name, version }, 201, {
       'millrace-token': token,
     });
   });
@@ -91,7 +101,11 @@ export function registerAdmin(
     responses: { 200: json('How many changes were relayed.', Swept) },
   });
   app.post('/v1/admin/outbox/sweep', async (c) => {
-    const answer: z.output<typeof Swept> = await adminOf(c).sweepOutbox();
+    const action = { action: 'outbox.sweep', target: 'outbox' };
+    const answer: z.output<typeof Swept> = await gateway.audited(c, action, async () => {
+      const result = await adminOf(c).sweepOutbox();
+      return { result, after: result };
+    });
     return c.json(answer);
   });
 
@@ -116,6 +130,17 @@ export function registerAdmin(
     const state = await adminOf(c).pipeline(source);
     return c.json(state, 200, { 'cache-control': 'no-store' });
   });
+}
+
+/** The version that answers; null if none does, or if the manifest is of another release and cannot be read. */
+async function championOf(name: string, { store }: RegistryPorts): Promise<string | null> {
+  try {
+    return (await readChampion(name, store))?.version ?? null;
+  } catch (error) {
+    // Publishing again is what mends such a manifest.
+    if (error instanceof Failure && error.code === 'model_unavailable') return null;
+    throw error;
+  }
 }
 
 function unknownModel(models: readonly { readonly name: string }[]): Failure {

@@ -2,7 +2,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX } from '../../inference/bundle.ts';
 import { Failure } from '../../platform/failure.ts';
 import { mediaType } from '../body.ts';
-import type { AppEnv, PortsOf } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 
 /** The largest artifact of a bundle. */
@@ -27,7 +27,11 @@ export interface ArtifactPorts {
 }
 
 /** Takes artifacts of models, which are too large for the JSON that publishes a version. */
-export function registerArtifacts(app: OpenAPIHono<AppEnv>, artifactsOf: PortsOf<ArtifactPorts>): void {
+export function registerArtifacts(
+  app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
+  artifactsOf: PortsOf<ArtifactPorts>,
+): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: '/v1/admin/artifacts/{sha256}',
@@ -63,10 +67,20 @@ export function registerArtifacts(app: OpenAPIHono<AppEnv>, artifactsOf: PortsOf
       await c.req.raw.body?.cancel();
       throw error;
     }
-    if (!(await artifactsOf(c).uploadArtifact(sha256, upload)))
-      throw new Failure('invalid_model', 'The SHA-256 of the body is not the one in the path.', {
-        pointer: 'sha256',
+    const { bytes } = upload;
+    const action = { action: 'artifact.upload', target: sha256, detail: { bytes } };
+    try {
+      await gateway.audited(c, action, async () => {
+        if (await artifactsOf(c).uploadArtifact(sha256, upload))
+          return { result: undefined, after: { bytes } };
+        throw new Failure('invalid_model', 'The SHA-256 of the body is not the one in the path.', {
+          pointer: 'sha256',
+        });
       });
+    } catch (error) {
+      if (!c.req.raw.bodyUsed) await c.req.raw.body?.cancel();
+      throw error;
+    }
     return c.json({ sha256, bytes: upload.bytes }, 201);
   });
 }

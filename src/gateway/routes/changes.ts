@@ -52,6 +52,11 @@ export function registerChanges(
         entity: FeedFilter.shape.entities
           .optional()
           .openapi({ description: '`<entity>`, or `<entity>:<key>`' }),
+        ticket: z
+          .string()
+          .max(512)
+          .optional()
+          .openapi({ description: 'a ticket of `POST /v1/tickets`, in place of the key' }),
       }),
       headers: z.object({
         'last-event-id': z

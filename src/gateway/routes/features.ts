@@ -2,6 +2,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Catalog } from '../../define/catalog.ts';
 import { readNames } from '../../define/feature.ts';
+import type { Principal } from '../../define/principal.ts';
 import { type FeatureRow, READ_KEYS_MAX, readFeatures, type ShardPort } from '../../features/shards.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
@@ -9,6 +10,7 @@ import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
+import { assertOwnRow } from '../principals/row-access.ts';
 
 const BODY_BYTES_MAX = 65_536;
 const ReadRequest = z.strictObject({
@@ -75,10 +77,11 @@ export function registerFeatures(
     },
   });
   app.post('/v1/features/read', async (c) => {
-    const body = await readBody(c, gateway);
+    const { body, principal } = await readBody(c, gateway);
     const { entity, keys, features } = parsed(ReadRequest, body);
     const names = wantedNames(gateway.catalog, entity, features);
     const texts = canonicalKeys(gateway.catalog, entity, keys);
+    assertOwnKeys(gateway.catalog, principal, entity, texts);
     const asOf = systemNow();
     const rows = await readFeatures(entity, texts, asOf, featuresOf(c).shards);
     return c.json({
@@ -93,14 +96,26 @@ export function registerFeatures(
  * The body of a reader who has the key, or reads a public entity. A reader without the key who sends anything else gets
  * a 401, so the answer does not reveal whether the entity or its keys exist.
  */
-async function readBody(c: Context<AppEnv>, { catalog, admit }: Gateway): Promise<unknown> {
+async function readBody(c: Context<AppEnv>, { catalog, admit }: Gateway) {
   const open = catalog.entities.filter(({ isPublic }) => isPublic);
-  const guard = { scope: 'data:read' } as const;
+  const guard = { scope: 'data:read', limitsRows: true } as const;
   const principal = await admit(c, { ...guard, isPublic: open.length > 0 });
   const reading = readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
   const body = await (principal.kind === 'anonymous' ? reading.catch(() => undefined) : reading);
   if (!open.some(({ name }) => isOf(body, name))) await admit(c, { ...guard, isPublic: false });
-  return body;
+  return { body, principal };
+}
+
+/** @throws Failure `claim_missing`, `outside_rows`, `rows_not_limited` */
+function assertOwnKeys(
+  { entities }: Catalog,
+  principal: Principal,
+  name: string,
+  texts: readonly string[],
+): void {
+  const entity = entities.find((candidate) => candidate.name === name);
+  if (entity === undefined || entity.isPublic) return;
+  for (const [index, text] of texts.entries()) assertOwnRow(principal, entity, text, `/keys/${index}`);
 }
 
 function isOf(body: unknown, entity: string): boolean {

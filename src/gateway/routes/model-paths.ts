@@ -15,6 +15,7 @@ import { registerCatalogPath } from '../contract/operations.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
 import { cachedReadHeaders, json, problem } from '../openapi.ts';
+import { assertOwnRow } from '../principals/row-access.ts';
 import { MODEL_RULE } from '../route-rules.ts';
 
 export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'shards' | 'predicted'> {}
@@ -34,7 +35,11 @@ export function registerModelPath(
   const answerSchema = schemas.get(model)?.answer;
   if (route === undefined || answerSchema === undefined) return;
   const { params, query, path } = route;
-  const guard = { isPublic: model.isPublic, scope: MODEL_RULE.scope } as const;
+  const guard = {
+    isPublic: model.isPublic,
+    scope: MODEL_RULE.scope,
+    limitsRows: model.entity.rows !== undefined,
+  };
   const facts = {
     ...MODEL_RULE,
     scope: model.isPublic ? null : MODEL_RULE.scope,
@@ -67,12 +72,13 @@ export function registerModelPath(
   });
   const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);
   app.get(honoPath(path), async (c) => {
-    if (!model.isPublic) await gateway.admit(c, guard);
+    const principal = model.isPublic ? undefined : await gateway.admit(c, guard);
     const ports = modelPathsOf(c);
     const startedAt = systemNow();
     const input = inputOf(route, c.req);
     const consistency = consistencyOf(c.req.raw);
     const key = route.keyIn(input);
+    if (principal !== undefined) assertOwnRow(principal, model.entity, key, 'path');
     const answer = await ports.read({
       view: model.name,
       key: keyOf(route, input),

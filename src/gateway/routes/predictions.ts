@@ -28,6 +28,7 @@ import { registerCatalogPath } from '../contract/operations.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
 import { consistencyHeaders, json, problem } from '../openapi.ts';
+import { assertOwnRow } from '../principals/row-access.ts';
 import { MODEL_RULE } from '../route-rules.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -63,7 +64,16 @@ export function registerPredictions(
   app.post('/v1/predictions/:model', async (c) => {
     const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
-    if (definition?.isPublic !== true) await gateway.admit(c, { isPublic: false, scope: MODEL_RULE.scope });
+    const guard = {
+      isPublic: false,
+      scope: MODEL_RULE.scope,
+      limitsRows: definition?.entity.rows !== undefined,
+    };
+    const principal = definition?.isPublic === true ? undefined : await gateway.admit(c, guard);
+    const assertOwn = (key: string) => {
+      if (definition !== undefined && principal !== undefined)
+        assertOwnRow(principal, definition.entity, key, '/key');
+    };
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
       throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, {
@@ -73,18 +83,21 @@ export function registerPredictions(
     const consistency = consistencyOf(c.req.raw);
     if (!isTensorRequest(body) && definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
+      assertOwn(request.key);
       const { value } = await predict(definition, request, predictPorts(ports, definition, consistency));
       return c.json(value);
     }
     // A body of another form is refused also while the model is not available.
-    const ranking = isTensorRequest(body) ? undefined : parsed(RankingRequest, body);
+    const ranking =
+      isTensorRequest(body) || definition.task !== 'ranking' ? undefined : rankingOf(definition, body);
+    if (ranking !== undefined) assertOwn(ranking.key);
     const model = await championOf(ports, definition, consistency);
     const { name, version } = model.manifest;
     const predictionId = newId();
     const answer =
       ranking === undefined
         ? await runTensors(model, body, predictionId, ports)
-        : await scoreItems(definition, asRanking(model), ranking, predictionId, ports);
+        : await scoreItems(asRanking(model), ranking, predictionId, ports);
     return c.json({ model: { name, version }, predictionId, ...answer });
   });
 }
@@ -136,6 +149,11 @@ function predictionOf(definition: PredictionModel, body: unknown) {
   return { key, request: definition.request.parse(sent['request'] ?? {}) };
 }
 
+function rankingOf(definition: RankingModel, body: unknown) {
+  const { key, items } = parsed(RankingRequest, body);
+  return { definition, key: canonicalKey(definition.entity, key, '/key'), items };
+}
+
 async function runTensors(
   { graph, manifest }: LoadedModel,
   body: unknown,
@@ -177,14 +195,12 @@ async function runTensors(
 }
 
 async function scoreItems(
-  definition: RankingModel,
   model: LoadedRanking,
-  { key: sent, items }: z.output<typeof RankingRequest>,
+  { definition, key, items }: ReturnType<typeof rankingOf>,
   predictionId: string,
   ports: PredictionPorts,
 ): Promise<object> {
   const { entity } = definition;
-  const key = canonicalKey(entity, sent, '/key');
   await assertItemsExist(definition, model, items ?? [], ports);
   const now = systemNow();
   const [features] = await readFeatures(entity.name, [key], now, ports.shards);

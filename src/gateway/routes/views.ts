@@ -1,7 +1,8 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { CachedAnswer, ReadRequest } from '../../cache/read-through.ts';
-import { type Principal, principalKey } from '../../define/principal.ts';
+import { ANONYMOUS, type Principal, principalKey } from '../../define/principal.ts';
+import type { ViewRowsDefinition } from '../../define/rows.ts';
 import type { Variant } from '../../define/vary.ts';
 import type { Loaded, Replaced, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
@@ -13,6 +14,7 @@ import { registerCatalogPath } from '../contract/operations.ts';
 import { replacedHeaders } from '../deprecation.ts';
 import { type AccessPorts, admit } from '../middleware/authorize.ts';
 import { cachedReadHeaders, json, problem } from '../openapi.ts';
+import { assertOwnRows, ownerOf } from '../principals/row-access.ts';
 import { VIEW_RULE } from '../route-rules.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
@@ -38,7 +40,8 @@ export function registerView(
 ): void {
   const variants = variantsOf(view);
   const asksForKey = !view.isPublic || view.takesPrincipal;
-  const guard = { isPublic: view.isPublic, scope: VIEW_RULE.scope } as const;
+  const { rows } = view;
+  const guard = { isPublic: view.isPublic, scope: VIEW_RULE.scope, limitsRows: rows !== undefined };
   const hasVariants = variants.headers.length > 0;
   const ownDimensions = ownDimensionsOf(view);
   const facts = {
@@ -84,8 +87,9 @@ export function registerView(
     const principal = view.takesPrincipal ? reader : undefined;
     const startedAt = systemNow();
     const { input, key: purgeKey } = askedBefore.resolve(route, c.req);
+    const owner = rows === undefined ? undefined : ownerIn(rows, reader, input);
     const variant = hasVariants ? variants.of(request) : NO_VARIANT;
-    const own = ownDimensions(principal);
+    const own = ownDimensions(principal, owner);
     const isWhole = !hasVariants && own === undefined;
     const respond = (answer: CachedAnswer, tookMs: number): Response => {
       const response = responses.of(answer, request, tookMs);
@@ -104,8 +108,9 @@ export function registerView(
       input,
       variant,
       principal,
+      owner,
       grainMs: view.grainMs,
-      load: (now: number) => reads.load(view, { input, variant, principal }, now),
+      load: (now: number) => reads.load(view, { input, variant, principal, owner }, now),
     };
     const answer = reads.read(wanted, request, c.executionCtx);
     if (!(answer instanceof Promise)) return respond(answer, 0);
@@ -121,15 +126,41 @@ function announce(response: Response, replaced: Replaced, parameters: Record<str
 const NO_VARIANT: Variant = {};
 
 /**
- * Dimensions of the cache key in addition to the variants: the principal, and the length of the grain, so that a
+ * Dimensions of the cache key in addition to the variants: the principal, the owner of the rows, and the length of the grain, so that a
  * deployment that changes the length finds no entry of the old one.
  */
 function ownDimensionsOf({
   grainMs,
-}: ViewDefinition): (principal: Principal | undefined) => Variant | undefined {
+}: ViewDefinition): (
+  principal: Principal | undefined,
+  owner: string | null | undefined,
+) => Variant | undefined {
   const grain = grainMs === undefined ? undefined : { '@grain': String(grainMs) };
-  return (principal) =>
-    principal === undefined ? grain : { ...grain, '@principal': principalKey(principal) };
+  return (principal, owner) => {
+    if (principal === undefined && owner === undefined) return grain;
+    return {
+      ...grain,
+      ...(principal === undefined ? {} : { '@principal': principalKey(principal) }),
+      // As JSON: the owner "null" is not all owners.
+      ...(owner === undefined ? {} : { '@owner': JSON.stringify(owner) }),
+    };
+  };
+}
+
+/**
+ * Whose rows a view reads for a reader; undefined if the request says that itself.
+ *
+ * @throws Failure `claim_missing`, `outside_rows`
+ */
+function ownerIn(
+  { claim, of }: ViewRowsDefinition,
+  reader: Principal | undefined,
+  input: unknown,
+): string | null | undefined {
+  const principal = reader ?? ANONYMOUS;
+  if (of === undefined) return ownerOf(principal, claim);
+  assertOwnRows(principal, { claim, of }, input, undefined);
+  return undefined;
 }
 
 function headersOf({ headers }: Variants) {

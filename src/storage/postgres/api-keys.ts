@@ -2,7 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { SCOPES } from '../../define/principal.ts';
-import { auditStatement } from './audit.ts';
+import { type AuditEntry, auditStatement } from './audit.ts';
 import * as millrace from './schema.ts';
 
 const Time = z.coerce.number().nullable();
@@ -12,6 +12,7 @@ const Stored = z.object({
   name: z.string(),
   // A scope that a later version adds or removes is no reason to refuse the others.
   scopes: z.array(z.string()).transform((names) => SCOPES.filter((scope) => names.includes(scope))),
+  claims: z.record(z.string(), z.string()),
   hash: z.string(),
   previousHash: z.string().nullable(),
   previousUntilMs: Time,
@@ -28,8 +29,16 @@ const ms = (column: string): SQL =>
   sql.raw(`floor(extract(epoch from ${column}) * 1000) as "${camel(column)}Ms"`);
 const camel = (column: string) => column.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 const COLUMNS = sql`
-  id, seq, name, scopes, hash, previous_hash as "previousHash", ${ms('previous_until')}, ${ms('created_at')},
+  id, seq, name, scopes, claims, hash, previous_hash as "previousHash", ${ms('previous_until')}, ${ms('created_at')},
   created_by as "createdBy", ${ms('expires_at')}, ${ms('last_used_at')}, ${ms('revoked_at')}`;
+
+/** What the audit log keeps of a key. */
+const STATE = sql`
+  jsonb_build_object('name', name, 'scopes', scopes, 'claims', claims, 'expiresAt', expires_at, 'previousUntil', previous_until,
+    'revokedAt', revoked_at)`;
+/** A key before its change. The lock makes it the state that the change finds, whatever else changes the key. */
+const before = (id: string): SQL =>
+  sql`(select id, ${STATE} as state from ${millrace.apiKeys} where id = ${id} for update) as prior`;
 
 /** The key of this id; null if there is none. */
 export async function readKey(db: NeonHttpDatabase, id: string): Promise<StoredKey | null> {
@@ -60,10 +69,12 @@ export interface CreatedKey {
   readonly id: string;
   readonly name: string;
   readonly scopes: readonly string[];
+  readonly claims: Readonly<Record<string, string>>;
   readonly hash: string;
   readonly expiresAtMs: number | null;
-  /** The id of the key that creates it. */
+  /** The id of the key that creates it, and the principal as the audit log names it. */
   readonly by: string;
+  readonly principal: string;
 }
 
 /** The outbox row of a change, with the tags that it invalidates. */
@@ -74,15 +85,15 @@ export interface ChangedKey {
 
 /** Stores a new key. `tag` is the key's. */
 export async function createKey(db: NeonHttpDatabase, tag: string, key: CreatedKey): Promise<ChangedKey> {
-  const { id, name, scopes, hash, expiresAtMs, by } = key;
+  const { id, name, scopes, claims, hash, expiresAtMs, by, principal } = key;
   const changed = await change(
     db,
     tag,
     sql`
-    insert into ${millrace.apiKeys} (id, name, scopes, hash, expires_at, created_by)
-    values (${id}, ${name}, ${textArray(scopes)}, ${hash}, ${timestamp(expiresAtMs)}, ${by})
-    returning id`,
-    { action: 'key.create', target: id, detail: { by, name, scopes, expiresAtMs } },
+    insert into ${millrace.apiKeys} (id, name, scopes, claims, hash, expires_at, created_by)
+    values (${id}, ${name}, ${textArray(scopes)}, ${JSON.stringify(claims)}::jsonb, ${hash}, ${timestamp(expiresAtMs)}, ${by})
+    returning null::jsonb as before, ${STATE} as after`,
+    { principal, action: 'key.create', target: id, detail: { name, scopes, claims, expiresAtMs } },
   );
   if (changed === null) throw new Error(`The key ${id} was inserted, but the database returned no row.`);
   return changed;
@@ -96,23 +107,24 @@ export async function rotateKey(
     id,
     hash,
     previousUntilMs,
-    by,
+    principal,
   }: {
     readonly id: string;
     readonly hash: string;
     readonly previousUntilMs: number;
-    readonly by: string;
+    readonly principal: string;
   },
 ): Promise<ChangedKey | null> {
   return await change(
     db,
     tag,
     sql`
-    update ${millrace.apiKeys}
+    update ${millrace.apiKeys} as k
     set hash = ${hash}, previous_hash = hash, previous_until = ${timestamp(previousUntilMs)}
-    where id = ${id} and revoked_at is null and (expires_at is null or expires_at > now())
-    returning id`,
-    { action: 'key.rotate', target: id, detail: { by, previousUntilMs } },
+    from ${before(id)}
+    where k.id = prior.id and revoked_at is null and (expires_at is null or expires_at > now())
+    returning prior.state as before, ${STATE} as after`,
+    { principal, action: 'key.rotate', target: id, detail: { previousUntilMs } },
   );
 }
 
@@ -120,15 +132,16 @@ export async function rotateKey(
 export async function revokeKey(
   db: NeonHttpDatabase,
   tag: string,
-  { id, by }: { readonly id: string; readonly by: string },
+  { id, principal }: { readonly id: string; readonly principal: string },
 ): Promise<ChangedKey | null> {
   return await change(
     db,
     tag,
     sql`
-    update ${millrace.apiKeys} set revoked_at = coalesce(revoked_at, now()) where id = ${id}
-    returning id`,
-    { action: 'key.revoke', target: id, detail: { by } },
+    update ${millrace.apiKeys} as k set revoked_at = coalesce(revoked_at, now())
+    from ${before(id)} where k.id = prior.id
+    returning prior.state as before, ${STATE} as after`,
+    { principal, action: 'key.revoke', target: id, detail: {} },
   );
 }
 
@@ -136,17 +149,22 @@ export async function revokeKey(
  * Changes a key, and writes its outbox row and its audit entry in the same transaction: if the writer dies before it has
  * invalidated the key, the relay does.
  *
- * @param statement changes and returns the row.
+ * @param statement changes the row and returns its state `before` and `after`.
  * @returns null if the statement changed nothing.
  */
 async function change(
   db: NeonHttpDatabase,
   tag: string,
   statement: SQL,
-  entry: Parameters<typeof auditStatement>[0],
+  entry: AuditEntry,
 ): Promise<ChangedKey | null> {
+  const audited = auditStatement(entry, {
+    before: sql`changed.before`,
+    after: sql`changed.after`,
+    from: sql`changed`,
+  });
   const { rows } = await db.execute(sql`
-    with changed as (${statement}), audited as (${auditStatement(entry, sql`changed`)})
+    with changed as (${statement}), audited as (${audited})
     insert into ${millrace.outbox} (tags) select array[${tag}::text] from changed
     returning id`);
   if (rows[0] === undefined) return null;

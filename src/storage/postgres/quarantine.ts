@@ -148,29 +148,55 @@ export async function readQuarantined(
   return z.array(Row.extend({ raw: z.unknown() })).parse(rows);
 }
 
-/**
- * Closes open entries and writes the audit entry in one transaction. Entries that are already closed, and those
- * received at or after `keptUntil`, are left unchanged.
- */
-export async function resolveQuarantined(
+/** The states of the entries with these ids. Unknown ids are left out. */
+export async function statesOfQuarantined(
   db: NeonHttpDatabase,
   ids: readonly number[],
-  state: 'released' | 'discarded',
-  entry: AuditEntry,
+): Promise<Record<string, QuarantinedEvent['state']>> {
+  const rows = await db
+    .select({ id: quarantine.id, state: quarantine.state })
+    .from(quarantine)
+    .where(inArray(quarantine.id, [...ids]));
+  const states = z.array(Row.pick({ id: true, state: true })).parse(rows);
+  return Object.fromEntries(states.map(({ id, state }) => [id, state]));
+}
+
+/** Closes open entries as released. Those that are closed, or were received at or after `keptUntil`, stay as they are. */
+export async function closeReleased(
+  db: NeonHttpDatabase,
+  ids: readonly number[],
   keptUntil?: Date,
 ): Promise<void> {
   if (ids.length === 0) return;
-  await db.batch([
-    db
-      .update(quarantine)
-      .set({ state, resolvedAt: sql`now()` })
-      .where(
-        and(
-          inArray(quarantine.id, [...ids]),
-          eq(quarantine.state, 'open'),
-          keptUntil === undefined ? undefined : lt(quarantine.receivedAt, keptUntil.toISOString()),
-        ),
+  await db
+    .update(quarantine)
+    .set({ state: 'released', resolvedAt: sql`now()` })
+    .where(
+      and(
+        inArray(quarantine.id, [...ids]),
+        eq(quarantine.state, 'open'),
+        keptUntil === undefined ? undefined : lt(quarantine.receivedAt, keptUntil.toISOString()),
       ),
-    db.execute(auditStatement(entry)),
-  ]);
+    );
+}
+
+/** Closes open entries for good, together with the entry of the audit log. Entries that are closed stay as they are. */
+export async function discardQuarantined(
+  db: NeonHttpDatabase,
+  ids: readonly number[],
+  entry: AuditEntry,
+): Promise<void> {
+  const state = (name: string) =>
+    sql`coalesce((select jsonb_object_agg(id, ${name}::text) from discarded), '{}'::jsonb)`;
+  const audited = auditStatement(entry, {
+    before: state('open'),
+    after: state('discarded'),
+    from: sql`(select 1) as always`,
+  });
+  await db.execute(sql`
+    with discarded as (
+      update ${quarantine} set state = 'discarded', resolved_at = now()
+      where state = 'open' and id in (select value::bigint from jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))
+      returning id)
+    ${audited}`);
 }

@@ -1,7 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import { type AuditEntry, auditStatement } from './audit.ts';
 import type { HistoryBounds } from './history.ts';
 import * as millrace from './schema.ts';
 
@@ -33,17 +32,13 @@ export async function startReplay(
   id: string,
   run: string,
   before: string | undefined,
-  entry: AuditEntry,
 ): Promise<void> {
-  await db.batch([
-    db.execute(sql`
-      insert into ${millrace.replays} (id, run, state, cursor, last_seq, total, replayed)
-      values (${id}, ${run}, 'opening', 0, 0, 0, 0)
-      on conflict (id) do update set run = excluded.run, state = 'opening', cursor = 0, last_seq = 0, total = 0,
-        replayed = 0, started_at = now(), ended_at = null, outcome = null
-      where replays.run = ${before ?? null}::uuid`),
-    db.execute(auditStatement(entry)),
-  ]);
+  await db.execute(sql`
+    insert into ${millrace.replays} (id, run, state, cursor, last_seq, total, replayed)
+    values (${id}, ${run}, 'opening', 0, 0, 0, 0)
+    on conflict (id) do update set run = excluded.run, state = 'opening', cursor = 0, last_seq = 0, total = 0,
+      replayed = 0, started_at = now(), ended_at = null, outcome = null
+    where replays.run = ${before ?? null}::uuid`);
 }
 
 /** Records which range of events a replay covers. */

@@ -164,14 +164,38 @@ export const qualityPending = schema.table('quality_pending', {
   recordedAt: timestamp('recorded_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
 });
 
-/** Operator actions on data that others had sent. No row is ever changed or deleted. */
-export const auditLog = schema.table('audit_log', {
-  id: bigserial('id', { mode: 'number' }).primaryKey(),
-  at: timestamp('at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
-  action: text('action').notNull(),
-  target: text('target').notNull(),
-  detail: jsonb('detail').notNull(),
-});
+/**
+ * What the callers of `/v1/admin` did. A trigger numbers the entries, chains them by hash and sets their time; others
+ * refuse UPDATE, DELETE and TRUNCATE (migration 0009).
+ */
+export const auditLog = schema.table(
+  'audit_log',
+  {
+    id: bigserial('id', { mode: 'number' }).primaryKey(),
+    at: timestamp('at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+    /** `key:<id>`, or `token:<issuer>#<subject>`. */
+    principal: text('principal').notNull().default('unknown'),
+    action: text('action').notNull(),
+    target: text('target').notNull(),
+    /** `begun`, `done` or `failed`. */
+    outcome: text('outcome').notNull().default('done'),
+    /** The entry that began the action, for the entry that ends it. */
+    begun: bigint('begun', { mode: 'number' }),
+    /** What was asked for. */
+    detail: jsonb('detail').notNull(),
+    before: jsonb('before'),
+    after: jsonb('after'),
+    /** The hash of the entry before this one; empty for the first. */
+    previousHash: text('previous_hash').notNull(),
+    /** SHA-256, in hexadecimal, of `previous_hash` and `millrace.audit_content` of the entry. */
+    hash: text('hash').notNull(),
+  },
+  (table) => [
+    index('audit_log_principal').on(table.principal, table.id),
+    index('audit_log_action').on(table.action, table.id),
+    index('audit_log_at').on(table.at),
+  ],
+);
 
 /** The keys of callers. A key's secret is stored as its SHA-256 alone, and a revoked key stays in the table. */
 export const apiKeys = schema.table(
@@ -184,6 +208,8 @@ export const apiKeys = schema.table(
     name: text('name').notNull(),
     /** They never change: cached answers may depend on them. */
     scopes: text('scopes').array().notNull(),
+    /** Texts by name. They never change either. */
+    claims: jsonb('claims').notNull().default({}),
     hash: text('hash').notNull(),
     /** The hash from before the last rotation, and until when it stays valid. */
     previousHash: text('previous_hash'),

@@ -22,10 +22,10 @@ import { isOutage } from '../../../src/storage/outage.ts';
 import { classifyFault, guarded } from '../../../src/storage/postgres/connect.ts';
 import { storeEvents } from '../../../src/storage/postgres/event-store.ts';
 import {
+  closeReleased,
   keepRefused,
   listQuarantine,
   readQuarantined,
-  resolveQuarantined,
 } from '../../../src/storage/postgres/quarantine.ts';
 import { sendChunked } from '../../../src/storage/queue.ts';
 import { catalog } from '../../support/catalog/index.ts';
@@ -143,7 +143,7 @@ export class World {
             sendEvents: (message) => this.#env.EVENTS.send(message),
             sendSink: () => Promise.reject(new Error('Nothing goes to Kafka here.')),
             sendChanges: (message) => this.#env.CHANGES.send(message),
-            resolve: (ids, entry, keptUntil) => resolveQuarantined(db, ids, 'released', entry, keptUntil),
+            resolve: (ids, keptUntil) => closeReleased(db, ids, keptUntil),
           },
         );
       });

@@ -43,6 +43,7 @@ export const customer = entity({
   table: customers,
   key: customers.id,
   keySchema: CustomerId,
+  rows: { claim: 'customer' },
   write: { path: 'customers', body: z.strictObject({ country: Country }) },
   lists: { byCountry: { orderBy: customers.id, filter: [customers.country] } },
 });

@@ -1,5 +1,5 @@
 /**
- * The catalog of the product's own tests: two entities, three histories, three events, seven features, six views and
+ * The catalog of the product's own tests: two entities, three histories, three events, seven features, seven views and
  * a ranking model, so that each builder and each kind of read is there once. It is made for tests and is independent
  * of the catalogs in `examples/`, although it borrows the nouns of a shop. Change it only for what a test needs.
  */

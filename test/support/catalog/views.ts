@@ -130,6 +130,7 @@ export const customerPage = view({
   path: '/v1/customers/{id}',
   description: 'One customer, with the number of their purchases.',
   params: { id: CustomerId },
+  rows: { claim: 'customer', of: ({ id }) => id },
   response: z.object({
     id: z.string(),
     country: z.string(),
@@ -157,6 +158,7 @@ export const customerPurchases = view({
   path: '/v1/customers/{id}/purchases',
   description: 'Purchases of a customer, newest first; `next` is the `before` of the next page.',
   params: { id: CustomerId },
+  rows: { claim: 'customer', of: ({ id }) => id },
   query: {
     before: newestPurchases.cursor.optional(),
     limit: PageSize,
@@ -180,4 +182,20 @@ export const customerPurchases = view({
     };
   },
   tags: ({ id }) => [purchaseHistory.of(customer, id)],
+});
+
+/** The reader's own row: the path does not say whose it is. */
+export const account = view({
+  name: 'account',
+  path: '/v1/account',
+  description: 'The customer that the claim of the reader names; 404 for a reader of all rows.',
+  ownRows: 'customer',
+  cache: SHORT_BOUND,
+  response: z.object({ id: z.string(), country: z.string() }),
+  load: async (db, _, { owner }) => {
+    if (owner === null) return null;
+    const [row] = await db.select(customerColumns).from(customers).where(eq(customers.id, owner));
+    return row ?? null;
+  },
+  tags: (_, __, { owner }) => (owner === null ? [] : [customer.row(owner)]),
 });

@@ -153,8 +153,9 @@ export const TABLE = {
     'event, `Prefer: wait`': both(202, 11_000),
     PUT: both(503, 11_000),
     DELETE: both(503, 11_000),
-    // It waits for the sweep that runs, and then for its own.
-    'sweep of the outbox': both(503, 21_000),
+    // Their entries in the audit log are waited for this long.
+    purge: both(503, 4_000),
+    'sweep of the outbox': both(503, 4_000),
     'report on the pipeline': both(503, 11_000),
     'list of the quarantine': both(503, 11_000),
     'lineage events': both(503, 11_000),

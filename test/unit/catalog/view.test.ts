@@ -44,7 +44,7 @@ const common = {
 const NO_DB = {} as Database;
 const whole = {
   variant: { language: 'de' },
-  principal: { kind: 'key', id: 'bootstrap', scopes: new Set<Scope>() },
+  principal: { kind: 'key', id: 'bootstrap', scopes: new Set<Scope>(), claims: {} },
   now: 60_000,
   features: { here: {} },
 } as const;

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { Scope } from '../../../src/define/principal.ts';
+import { type Scope, tokenHolder } from '../../../src/define/principal.ts';
 import { type AccessPorts, admit } from '../../../src/gateway/middleware/authorize.ts';
 import type { ApiKey } from '../../../src/gateway/principals/api-key.ts';
+import type { Guard } from '../../../src/gateway/principals/guard.ts';
 import { newKey } from '../../../src/gateway/principals/key-format.ts';
+import type { TokenVerdict } from '../../../src/gateway/principals/token-table.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { secureBytes } from '../../../src/platform/random-bytes.ts';
 
@@ -28,6 +30,10 @@ const withoutKeys = (apiKeySha256: string): AccessPorts => ({
   peekKey: needless,
   findKey: needless,
   noteUse: needless,
+  holderOfTicket: needless,
+  acceptsTokens: false,
+  peekToken: needless,
+  verifyToken: needless,
 });
 
 describe('without a secret', () => {
@@ -51,7 +57,7 @@ it('the bootstrap secret admits its holder to everything, and no header does wit
 describe('an API key', () => {
   const { id, text } = newKey(secureBytes);
   const keyWith = (scopes: Scope[], more: Partial<ApiKey> = {}): ApiKey => ({
-    holder: { kind: 'key', id, scopes: new Set(scopes) },
+    holder: { kind: 'key', id, scopes: new Set(scopes), claims: {} },
     ...{ hash: hashOf(text), previous: null, expiresAtMs: null, revokedAtMs: null, ...more },
   });
   const known = (key: ApiKey | null): AccessPorts => ({
@@ -115,4 +121,48 @@ describe('an API key', () => {
       /No route/,
     );
   });
+});
+
+describe('a token', () => {
+  const text = 'aa.bb.cc';
+  const holder = tokenHolder('issuer#a', ['data:read'], {});
+  const accepting = (more: Partial<AccessPorts>): AccessPorts => ({
+    ...withoutKeys(hashOf('another')),
+    acceptsTokens: true,
+    ...more,
+  });
+
+  it('that the isolate has verified admits its holder without a promise', () => {
+    const access = accepting({ peekToken: (hash) => (hash === hashOf(text) ? holder : undefined) });
+    expect(admit(from(`Bearer ${text}`), CLOSED, access)).toBe(holder);
+    expect(() => admit(from(`Bearer ${text}`), { isPublic: false, scope: 'keys:write' }, access)).toThrow(
+      /needs the scope keys:write/,
+    );
+  });
+
+  it('is verified if the isolate does not know it, and refused with the reason that its sender may know', async () => {
+    const judged = (verdict: TokenVerdict) =>
+      accepting({ peekToken: () => undefined, verifyToken: async () => verdict });
+    const admitted = async (verdict: TokenVerdict) =>
+      await admit(from(`Bearer ${text}`), CLOSED, judged(verdict));
+    expect(await admitted({ verdict: 'valid', holder })).toBe(holder);
+    await expect(admitted({ verdict: 'expired' })).rejects.toThrow(/expired/);
+    await expect(admitted({ verdict: 'invalid' })).rejects.toThrow(/not valid here/);
+  });
+
+  it('is not looked at where no issuer is configured, nor is any other long text', () => {
+    const none = withoutKeys(hashOf('another'));
+    for (const sent of [text, 'x'.repeat(257), `${'a'.repeat(3_000)}.b.c`])
+      expect(() => admit(from(`Bearer ${sent}`), CLOSED, none)).toThrow(/not valid here/);
+    expect(() => admit(from(`Bearer ${'x'.repeat(257)}`), CLOSED, accepting({}))).toThrow(/not valid here/);
+  });
+});
+
+it('a principal that is limited to rows is admitted to what limits them, and to what is public', () => {
+  const limited = tokenHolder('issuer#a', ['data:read'], { tenant: 'a' });
+  const access = { ...withoutKeys(hashOf('another')), acceptsTokens: true, peekToken: () => limited };
+  const as = (guard: Guard) => admit(from('Bearer aa.bb.cc'), guard, access);
+  expect(() => as(CLOSED)).toThrow(/some rows only/);
+  expect(as({ ...CLOSED, limitsRows: true })).toBe(limited);
+  expect(as({ ...CLOSED, isPublic: true })).toBe(limited);
 });

@@ -8,6 +8,7 @@ import type { CachedAnswer } from '../../../src/cache/read-through.ts';
 import { createApp, type GatewayPorts } from '../../../src/gateway/app.ts';
 import type { ViewPorts } from '../../../src/gateway/routes/views.ts';
 import { listKeys } from '../../../src/storage/postgres/api-keys.ts';
+import { listAudit } from '../../../src/storage/postgres/audit.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { readLineageEvents } from '../../../src/storage/postgres/lineage-read.ts';
 import { recordLineage } from '../../../src/storage/postgres/lineage-runs.ts';
@@ -35,12 +36,15 @@ let db: ReturnType<typeof connect>;
 beforeAll(async () => {
   database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
+  // The rounds begin with empty tables, and rows are removed between pages.
+  for (const trigger of ['audit_refuse', 'audit_refuse_truncate'])
+    await db.execute(sql`alter table millrace.audit_log disable trigger ${sql.identifier(trigger)}`);
 }, 60_000);
 afterAll(async () => {
   await database.close();
 });
 beforeEach(async () => {
-  await db.execute(sql`truncate products, customers, purchases, millrace.quarantine, millrace.api_keys,
+  await db.execute(sql`truncate products, customers, purchases, millrace.quarantine, millrace.api_keys, millrace.audit_log,
     millrace.lineage_runs, millrace.lineage_events restart identity`);
 });
 
@@ -52,9 +56,14 @@ const access = {
   peekKey: needless,
   findKey: needless,
   noteUse: needless,
+  holderOfTicket: needless,
+  acceptsTokens: false,
+  peekToken: needless,
+  verifyToken: needless,
 };
-const ports: Pick<GatewayPorts, 'access' | 'keys' | 'quarantine' | 'lineage'> = {
+const ports: Pick<GatewayPorts, 'access' | 'audit' | 'keys' | 'quarantine' | 'lineage'> = {
   access,
+  audit: { list: (filter) => listAudit(db, filter), chain: needless, begin: needless, end: needless },
   keys: {
     list: (page) => listKeys(db, page),
     find: needless,
@@ -67,6 +76,7 @@ const ports: Pick<GatewayPorts, 'access' | 'keys' | 'quarantine' | 'lineage'> = 
     find: needless,
     release: needless,
     discard: needless,
+    states: needless,
   },
   lineage: {
     runEvents: async (after, limit) =>
@@ -256,6 +266,20 @@ const LISTS: readonly ListRoute[] = [
     ids: (page) => rowsOf(page, 'events').map(({ eventId }) => digitsOf(eventId)),
   },
   {
+    route: '/v1/admin/audit',
+    path: '/v1/admin/audit',
+    parameter: 'before',
+    insert: (places) =>
+      db.execute(
+        sql`insert into millrace.audit_log (principal, action, target, detail)
+        select 'key:a', 'a', 'a' || id, '{}' from jsonb_to_recordset(${JSON.stringify(
+          places.map(({ id }) => ({ id })),
+        )}::jsonb) as r(id integer)`,
+      ),
+    remove: ({ id }) => db.execute(sql`delete from millrace.audit_log where target = ${`a${id}`}`),
+    ids: (page) => rowsOf(page, 'entries').map(({ target }) => digitsOf(target)),
+  },
+  {
     route: '/v1/lineage/events',
     path: '/v1/lineage/events',
     parameter: 'after',
@@ -345,7 +369,7 @@ describe.each(LISTS)('the pages of $route', (list) => {
     let round = 0;
     await fc.assert(
       fc.asyncProperty(places, fc.array(step, { maxLength: 12 }), async (residents, steps) => {
-        await db.execute(sql`truncate products, customers, purchases, millrace.quarantine, millrace.api_keys,
+        await db.execute(sql`truncate products, customers, purchases, millrace.quarantine, millrace.api_keys, millrace.audit_log,
           millrace.lineage_runs, millrace.lineage_events`);
         round += 1;
         const own = residents.map((at, index) => ({ at, id: 100 * round + index }));

@@ -18,6 +18,10 @@ const ports: Pick<GatewayPorts, 'access'> = {
     peekKey: needless,
     findKey: needless,
     noteUse: needless,
+    holderOfTicket: needless,
+    acceptsTokens: false,
+    peekToken: needless,
+    verifyToken: needless,
   },
 };
 const app = createApp({

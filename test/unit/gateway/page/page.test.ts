@@ -134,7 +134,16 @@ describe('the route', () => {
   const needless = (): never => {
     throw new Error('The page needs no ports.');
   };
-  const access = { apiKeySha256: '', peekKey: needless, findKey: needless, noteUse: needless };
+  const access = {
+    apiKeySha256: '',
+    peekKey: needless,
+    findKey: needless,
+    noteUse: needless,
+    holderOfTicket: needless,
+    acceptsTokens: false,
+    peekToken: needless,
+    verifyToken: needless,
+  };
   const app = createApp({
     catalog,
     viewsOf: needless,

@@ -4,7 +4,7 @@ import type { StoredKey } from '../../../../src/storage/postgres/api-keys.ts';
 
 const [NEW, OLD, OTHER] = ['a', 'b', 'c'].map((digit) => digit.repeat(64)) as [string, string, string];
 const key: ApiKey = {
-  holder: { kind: 'key', id: 'k', scopes: new Set(['data:read']) },
+  holder: { kind: 'key', id: 'k', scopes: new Set(['data:read']), claims: {} },
   hash: NEW,
   previous: { hash: OLD, untilMs: 1_000 },
   expiresAtMs: 2_000,
@@ -36,7 +36,8 @@ describe('a key is', () => {
 
 it('admission gets what it needs of a stored key', () => {
   const stored: StoredKey = {
-    ...{ id: 'k', seq: 1, name: 'a key', scopes: ['data:read'], hash: NEW, previousHash: OLD },
+    ...{ id: 'k', seq: 1, name: 'a key', scopes: ['data:read'], claims: {} },
+    ...{ hash: NEW, previousHash: OLD },
     ...{ previousUntilMs: 1_000, createdAtMs: 0, createdBy: 'bootstrap', expiresAtMs: 2_000 },
     ...{ lastUsedAtMs: null, revokedAtMs: null },
   };

@@ -16,7 +16,7 @@ import { withTimeout } from '../../../../src/platform/clock.ts';
 
 const ID = '0123456789abcdef';
 const KEY: ApiKey = {
-  holder: { kind: 'key', id: ID, scopes: new Set(['data:read']) },
+  holder: { kind: 'key', id: ID, scopes: new Set(['data:read']), claims: {} },
   hash: 'a'.repeat(64),
   previous: null,
   expiresAtMs: null,

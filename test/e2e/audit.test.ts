@@ -1,0 +1,224 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as z from 'zod';
+import { moodBundle } from '../support/models/outside.ts';
+import { KEY, type Stack, startStack } from '../support/node/stack.ts';
+
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack();
+});
+afterAll(async () => {
+  await stack[Symbol.asyncDispose]();
+});
+
+const JSON_TYPE = 'application/json';
+async function send(method: string, path: string, body?: unknown, key = KEY, type = JSON_TYPE) {
+  const response = await stack.fetch(path, {
+    method,
+    headers: {
+      authorization: `Bearer ${key}`,
+      ...(body === undefined ? {} : { 'content-type': type }),
+    },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const json: Record<string, unknown> = text.startsWith('{') ? JSON.parse(text) : {};
+  return { status: response.status, json };
+}
+const Entry = z.object({
+  id: z.number(),
+  principal: z.string(),
+  action: z.string(),
+  target: z.string(),
+  outcome: z.string(),
+  begun: z.number().nullable(),
+  before: z.unknown(),
+  after: z.unknown(),
+});
+const entries = async (query = '') =>
+  z.array(Entry).parse((await send('GET', `/v1/admin/audit?limit=200${query}`)).json['entries']);
+
+const SHA256 = '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';
+const TRAINING = '0b1f7a52-6c6e-4a39-9a53-9a4f6c4d1c11';
+
+/** A request to every route of /v1/admin that changes something, and what the audit log has of it then. */
+const ACTIONS: readonly {
+  readonly route: string;
+  readonly ask: () => Promise<{ readonly status: number }>;
+  readonly recorded: readonly object[];
+}[] = [
+  {
+    route: 'POST /v1/admin/cache/purge',
+    ask: () => send('POST', '/v1/admin/cache/purge', { tags: ['product:1', 'product:2'] }),
+    recorded: [
+      { action: 'cache.purge', target: 'product:1 product:2', outcome: 'begun' },
+      { action: 'cache.purge', outcome: 'done', after: { token: expect.any(String) } },
+    ],
+  },
+  {
+    route: 'POST /v1/admin/outbox/sweep',
+    ask: () => send('POST', '/v1/admin/outbox/sweep'),
+    recorded: [
+      { action: 'outbox.sweep', outcome: 'begun' },
+      { action: 'outbox.sweep', outcome: 'done', after: { relayed: 0 } },
+    ],
+  },
+  {
+    route: 'POST /v1/admin/lineage/sweep',
+    ask: () => send('POST', '/v1/admin/lineage/sweep'),
+    recorded: [
+      { action: 'lineage.sweep', outcome: 'begun' },
+      { action: 'lineage.sweep', outcome: 'done', after: expect.any(Object) },
+    ],
+  },
+  {
+    route: 'POST /v1/admin/kafka/start',
+    ask: () => send('POST', '/v1/admin/kafka/start'),
+    recorded: [
+      { action: 'kafka.start', outcome: 'begun' },
+      { action: 'kafka.start', outcome: 'done', after: { partitions: 0 } },
+    ],
+  },
+  {
+    route: 'POST /v1/admin/kafka/seek',
+    ask: () => send('POST', '/v1/admin/kafka/seek', { topic: 't', partition: 3, to: 'latest' }),
+    recorded: [
+      { action: 'kafka.seek', target: 't/3', outcome: 'begun', before: { offset: null } },
+      { action: 'kafka.seek', target: 't/3', outcome: 'failed', after: { code: 'not_found' } },
+    ],
+  },
+  {
+    route: 'POST /v1/admin/replay',
+    ask: () => send('POST', '/v1/admin/replay', { rebuild: true }),
+    recorded: [
+      { action: 'history.replay', target: 'rebuild', outcome: 'begun', before: null },
+      { action: 'history.replay', target: 'rebuild', outcome: 'done', after: { total: 0 } },
+    ],
+  },
+  {
+    route: 'POST /v1/admin/quarantine/release',
+    ask: () => send('POST', '/v1/admin/quarantine/release', { ids: [901, 977] }),
+    recorded: [
+      { action: 'quarantine.release', target: '901,977', outcome: 'begun', before: { 901: 'open' } },
+      { action: 'quarantine.release', outcome: 'done', after: expect.any(Array) },
+    ],
+  },
+  {
+    route: 'POST /v1/admin/quarantine/discard',
+    ask: () => send('POST', '/v1/admin/quarantine/discard', { ids: [901, 977], reason: 'a test' }),
+    recorded: [
+      { action: 'quarantine.discard', outcome: 'done', before: { 901: 'open' }, after: { 901: 'discarded' } },
+    ],
+  },
+  {
+    route: 'POST /v1/admin/dead-letters/replay',
+    ask: () => send('POST', '/v1/admin/dead-letters/replay', { ids: [902] }),
+    recorded: [
+      { action: 'dead-letter.replay', target: '902', outcome: 'begun', before: { 902: 'open' } },
+      { action: 'dead-letter.replay', outcome: 'done', after: [{ id: 902, outcome: 'not_a_message' }] },
+    ],
+  },
+  {
+    route: 'PUT /v1/admin/models/{model}/trainings/{id}',
+    ask: () => send('PUT', `/v1/admin/models/mood/trainings/${TRAINING}`, { state: 'START' }),
+    recorded: [
+      { action: 'training.report', target: `mood/${TRAINING}`, outcome: 'begun' },
+      { action: 'training.report', outcome: 'done', after: { state: 'RUNNING' } },
+    ],
+  },
+  {
+    route: 'PUT /v1/admin/artifacts/{sha256}',
+    ask: () => send('PUT', `/v1/admin/artifacts/${SHA256}`, 'hello', KEY, 'application/octet-stream'),
+    recorded: [
+      { action: 'artifact.upload', target: SHA256, outcome: 'begun' },
+      { action: 'artifact.upload', outcome: 'done', after: { bytes: 5 } },
+    ],
+  },
+  {
+    route: 'PUT /v1/admin/models/{model}/champion',
+    ask: () => moodBundle().then((bundle) => send('PUT', '/v1/admin/models/mood/champion', bundle)),
+    recorded: [
+      { action: 'model.publish', target: 'mood', outcome: 'begun', before: { version: null } },
+      { action: 'model.publish', outcome: 'done', after: { version: expect.any(String) } },
+    ],
+  },
+];
+
+const KEY_ROUTES = ['POST /v1/admin/keys', 'POST /v1/admin/keys/{id}/rotate', 'DELETE /v1/admin/keys/{id}'];
+
+it('every route of /v1/admin that changes something is tried', async () => {
+  const Paths = z.record(z.string(), z.record(z.string(), z.unknown()));
+  const paths = Paths.parse((await send('GET', '/openapi.json')).json['paths']);
+  const changing = Object.entries(paths)
+    .filter(([path]) => path.startsWith('/v1/admin/'))
+    .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`))
+    .filter((route) => !route.startsWith('GET '));
+  expect(changing.sort()).toEqual([...ACTIONS.map(({ route }) => route), ...KEY_ROUTES].sort());
+});
+
+it.each(ACTIONS)('$route leaves its entries', async ({ ask, recorded }) => {
+  await stack.sql(
+    `insert into millrace.quarantine (id, fingerprint, reason, pointer, detail, raw)
+     values (901, 'f1', 'r', '', '', '{}'), (902, 'f2', 'dead_letter', '', '', '{"v":9}') on conflict do nothing`,
+  );
+  const [newest] = await entries();
+  await ask();
+  const added = (await entries()).filter(({ id }) => id > (newest?.id ?? 0)).reverse();
+  expect(added).toMatchObject(recorded.map((entry) => ({ principal: 'key:bootstrap', ...entry })));
+  const [first, second] = added;
+  if (second !== undefined) expect(second.begun).toBe(first?.id);
+});
+
+it('a change of a key names the key that made it, with its state before and after', async () => {
+  const Issued = z.object({ id: z.string(), key: z.string() });
+  const create = async (key?: string) =>
+    Issued.parse((await send('POST', '/v1/admin/keys', { name: 'n', scopes: ['keys:write'] }, key)).json);
+  const admin = await create();
+  const { id } = await create(admin.key);
+  expect((await send('POST', `/v1/admin/keys/${id}/rotate`, { overlapS: 60 }, admin.key)).status).toBe(200);
+  expect((await send('DELETE', `/v1/admin/keys/${id}`, undefined, admin.key)).status).toBe(204);
+  const own = (await entries(`&principal=key:${admin.id}`)).filter(({ target }) => target === id).reverse();
+  const rotated = { revokedAt: null, previousUntil: expect.any(String) };
+  expect(own).toMatchObject([
+    { action: 'key.create', outcome: 'done', before: null, after: { name: 'n', revokedAt: null } },
+    { action: 'key.rotate', outcome: 'done', before: { previousUntil: null }, after: rotated },
+    { action: 'key.revoke', outcome: 'done', before: rotated, after: { revokedAt: expect.any(String) } },
+  ]);
+  expect(JSON.stringify(own)).not.toContain('mlr_');
+});
+
+it('is verified in steps, and shows an entry that was changed', async () => {
+  const Verdict = z.object({
+    checked: z.number(),
+    verifiedTo: z.object({ id: z.number(), hash: z.string() }),
+    isComplete: z.boolean(),
+    broken: z.unknown(),
+  });
+  const verify = async (query: string) => (await send('GET', `/v1/admin/audit/verify?${query}`)).json;
+  const [newest] = await entries();
+  let step = Verdict.parse(await verify('limit=7'));
+  let steps = 1;
+  while (!step.isComplete) {
+    const { id, hash } = step.verifiedTo;
+    step = Verdict.parse(await verify(`limit=7&from=${id}&hash=${hash}`));
+    expect(step.broken).toBe(null);
+    steps += 1;
+  }
+  expect(step.verifiedTo.id).toBe(newest?.id);
+  expect(steps).toBe(Math.ceil((newest?.id ?? 0) / 7));
+  expect(await verify('from=3')).toMatchObject({ code: 'invalid_request', pointer: '/hash' });
+  await stack.sql('alter table millrace.audit_log disable trigger audit_refuse');
+  await stack.sql(`update millrace.audit_log set principal = 'key:nobody' where id = 2`);
+  await stack.sql('alter table millrace.audit_log enable trigger audit_refuse');
+  expect(await verify('')).toMatchObject({
+    checked: 1,
+    isComplete: false,
+    broken: { id: 2, reason: 'content' },
+  });
+});
+
+it('an action that cannot be recorded does not happen', async () => {
+  await stack.stopDatabase();
+  const purged = await send('POST', '/v1/admin/cache/purge', { everything: true });
+  expect([purged.status, purged.json['code']]).toEqual([503, 'database_unavailable']);
+});

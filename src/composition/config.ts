@@ -19,6 +19,8 @@ export interface Config {
   readonly isMetricsPublic: boolean;
   /** Whether the cache fills keys that are expected to be read next. */
   readonly isWarming: boolean;
+  /** Whether requests are charged to budgets. */
+  readonly isLimiting: boolean;
 }
 
 /** One hit in a hundred, and at most one a second in each isolate: enough to measure three nines within an hour. */
@@ -58,6 +60,7 @@ const Vars = z.object({
     .union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')])
     .default(false),
   WARMING: z.enum(['on', 'off']).default('on'),
+  LIMITS: z.enum(['on', 'off']).default('on'),
   OUTBOX_WATCH_MS: z.coerce
     .number()
     .int()
@@ -79,6 +82,7 @@ export function readConfig(env: Env): Config {
     probeShare,
     isMetricsPublic: vars.METRICS_PUBLIC,
     isWarming: vars.WARMING === 'on',
+    isLimiting: vars.LIMITS === 'on',
   });
 }
 

@@ -2,6 +2,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
 import type { Principal } from '../define/principal.ts';
 import { newId } from '../platform/ids.ts';
+import type { Charge, Standing } from './limits/charging.ts';
 import type { Guard } from './principals/guard.ts';
 
 /** The members of hono's context for handlers. */
@@ -12,6 +13,8 @@ export interface AppEnv {
     requestId?: string;
     /** Set on every route that requires a key. */
     principal?: Principal;
+    /** The budget that the request was charged to; absent for a sender without a limit. */
+    standing?: Standing;
   };
 }
 
@@ -27,6 +30,13 @@ export interface Gateway {
    *   `insufficient_scope`. Call it first.
    */
   readonly admit: (c: Context<AppEnv>, guard: Guard) => Principal | Promise<Principal>;
+  /**
+   * Charges the request to the budget of its sender: of the key that was admitted, else of the address. Call it before the
+   * work, and again when it is known how much there is.
+   *
+   * @throws Failure `rate_limited`
+   */
+  readonly charge: (c: Context<AppEnv>, charge: Charge) => Promise<void>;
 }
 
 /** How a route gets its ports. They are made for one request. */

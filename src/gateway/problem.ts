@@ -36,6 +36,7 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   insufficient_scope: [403, 'The key lacks a scope'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'The path has no such method'],
+  rate_limited: [429, 'Too many requests'],
   key_ended: [409, 'The key was revoked or has expired'],
   run_ended: [409, 'The run has already ended differently'],
   still_referenced: [409, 'Other rows refer to it'],

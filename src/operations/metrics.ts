@@ -2,7 +2,7 @@ import { type CounterReport, type CounterSample, DROPPED, WINDOWS_MINUTES } from
 import { PEER_CALLS } from '../platform/peer.ts';
 import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
-import { LINEAGE_LOST } from './observation.ts';
+import { LIMITED, LINEAGE_LOST } from './observation.ts';
 
 /** A metric with its series, as in the text format. */
 export interface Metric {
@@ -20,6 +20,7 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [CACHE_FILLS]:
     'Reads of the origin that fill the cache, background refreshes and warming included, by outcome.',
   [DROPPED]: 'Counts that were dropped because there were too many series.',
+  [LIMITED]: 'Requests that were refused because a budget was used up, by budget and lane.',
   [LINEAGE_LOST]: 'Runs and predictions that lineage could not store, by reason.',
   [PEER_CALLS]: 'Calls of the isolates to other services, by peer and outcome.',
   [PROBE_SAMPLES]: 'Answers from the cache that were compared with the origin, by verdict.',

@@ -7,6 +7,7 @@ import { LANES, type Lane } from '../../storage/lane.ts';
 import type { EventStatus } from '../../storage/postgres/event-status.ts';
 import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { unitsOf } from '../limits/weights.ts';
 import { keySecurity, problem } from '../openapi.ts';
 import { EVENT_TYPES_PATH, registerEventTypes } from './event-types.ts';
 
@@ -113,6 +114,7 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
   });
   app.post('/v1/events', async (c) => {
     const { raw, single } = await receiveEvents(c.req.raw);
+    await gateway.charge(c, { cost: 'event', units: unitsOf('eventOfBatch', raw.length) });
     const lane = laneOf(c.req.header('millrace-lane'));
     const isWaiting = wantsToWait(c.req.header('prefer'));
     const { report, token } = await eventsOf(c).take(raw, { isWaiting, lane });

@@ -8,6 +8,7 @@ import { Failure } from '../../platform/failure.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
+import { unitsOf } from '../limits/weights.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
@@ -70,6 +71,8 @@ export function registerFeatures(
     const { entity, keys, features } = parsed(ReadRequest, body);
     const names = wantedNames(gateway.catalog, entity, features);
     const texts = canonicalKeys(gateway.catalog, entity, keys);
+    const units = unitsOf('features') + unitsOf('featuresOfKey', texts.length);
+    await gateway.charge(c, { cost: 'features', units });
     const asOf = systemNow();
     const rows = await readFeatures(entity, texts, asOf, featuresOf(c).shards);
     return c.json({

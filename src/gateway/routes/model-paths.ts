@@ -10,6 +10,7 @@ import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
 import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
@@ -58,7 +59,8 @@ export function registerModelPath(
   });
   const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);
   app.get(honoPath(path), async (c) => {
-    if (!model.isPublic) await gateway.admit(c, guard);
+    await gateway.admit(c, guard);
+    await gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('hit') });
     const ports = modelPathsOf(c);
     const startedAt = systemNow();
     const input = inputOf(route, c.req);
@@ -69,6 +71,7 @@ export function registerModelPath(
       key: keyOf(route, input),
       policy: model.policy,
       consistency,
+      beforeFill: () => gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(input['limit']) }),
       load: () => answerFor(model, key, input, ports, consistency),
     });
     return responses.of(answer, c.req.raw, systemNow() - startedAt);

@@ -24,6 +24,7 @@ import { consistencyOf } from '../cached-response.ts';
 import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
+import { predictionUnits } from '../limits/weights.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
 import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
 import { MODEL_RULE } from '../route-rules.ts';
@@ -61,13 +62,14 @@ export function registerPredictions(
   app.post('/v1/predictions/:model', async (c) => {
     const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
-    if (definition?.isPublic !== true) await gateway.admit(c, { isPublic: false, scope: MODEL_RULE.scope });
+    await gateway.admit(c, { isPublic: definition?.isPublic === true, scope: MODEL_RULE.scope });
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
       throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, {
         pointer: 'model',
       });
     }
+    await gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(itemsOf(body)) });
     const consistency = consistencyOf(c.req.raw);
     if (!isTensorRequest(body) && definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
@@ -117,6 +119,17 @@ function describePrediction(
 
 function isTensorRequest(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'inputs' in body;
+}
+
+/** How many items or rows a request asks for; a ranking without items scores all candidates that the model knows. */
+function itemsOf(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null) return 1;
+  if ('items' in body && Array.isArray(body.items)) return body.items.length;
+  if (!('inputs' in body) || !Array.isArray(body.inputs)) return 'key' in body ? ITEMS_MAX : 1;
+  const [input]: unknown[] = body.inputs;
+  const shape: unknown =
+    typeof input === 'object' && input !== null ? Reflect.get(input, 'shape') : undefined;
+  return Array.isArray(shape) ? shape[0] : 1;
 }
 
 function predictionOf(definition: PredictionModel, body: unknown) {

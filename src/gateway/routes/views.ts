@@ -8,13 +8,15 @@ import { systemNow } from '../../platform/clock.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
 import { type AppEnv, type PortsOf, requestIdOf } from '../context.ts';
-import { type AccessPorts, admit } from '../middleware/authorize.ts';
+import { chargeFill, chargeHit, type ReaderPorts } from '../limits/reader.ts';
+import { unitsOf } from '../limits/weights.ts';
+import { admit } from '../middleware/authorize.ts';
 import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
 import { VIEW_RULE } from '../route-rules.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
 /** One object for all requests of an isolate, so that a warm hit does not allocate one. */
-export interface ViewPorts extends AccessPorts {
+export interface ViewPorts extends ReaderPorts {
   /** Reads through the cache. An answer in memory is returned without a promise, which costs more than the look-up. */
   read(
     request: ReadRequest,
@@ -57,11 +59,15 @@ export function registerView(
   const askedBefore = new AskedBefore();
   const responses = new CachedResponses([...(asksForKey ? ['Authorization'] : []), ...variants.headers]);
   app.get(honoPath(view.path), (c): Response | Promise<Response> => {
-    if (!asksForKey) return serve(c, undefined);
+    if (!asksForKey) return charged(c, undefined);
     const reader = admit(c, guard, readsOf(c));
     // A promise costs a warm hit more than the look-up, so there is one only for a key that the isolate does not know.
-    return reader instanceof Promise ? reader.then((admitted) => serve(c, admitted)) : serve(c, reader);
+    return reader instanceof Promise ? reader.then((admitted) => charged(c, admitted)) : charged(c, reader);
   });
+  function charged(c: Context<AppEnv>, reader: Principal | undefined): Response | Promise<Response> {
+    const charging = chargeHit(c, reader, readsOf(c));
+    return charging === undefined ? serve(c, reader) : charging.then(() => serve(c, reader));
+  }
   /** Answers a reader who was admitted; undefined if the view asks for no key. */
   function serve(c: Context<AppEnv>, reader: Principal | undefined): Response | Promise<Response> {
     const request = c.req.raw;
@@ -87,6 +93,7 @@ export function registerView(
       variant,
       principal,
       grainMs: view.grainMs,
+      beforeFill: () => chargeFill(c, reader, FILL, reads),
       load: (now: number) => reads.load(view, { input, variant, principal }, now),
     };
     const answer = reads.read(wanted, request, c.executionCtx);
@@ -96,6 +103,8 @@ export function registerView(
 }
 
 const NO_VARIANT: Variant = {};
+/** Beyond the unit for the answer itself. */
+const FILL = { cost: VIEW_RULE.cost, units: unitsOf('fill') } as const;
 
 /**
  * Dimensions of the cache key in addition to the variants: the principal, and the length of the grain, so that a

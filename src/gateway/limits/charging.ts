@@ -1,0 +1,226 @@
+import type { LimitedClass, Limits } from '../../define/limits.ts';
+import { type Principal, principalKey } from '../../define/principal.ts';
+import { type Budget, BudgetTable, type Refusal, type SpendPorts, spend } from '../../limits/budgets.ts';
+import { type Lane, type Policy, type RatePolicy, ratePolicy } from '../../limits/policy.ts';
+import type { Time } from '../../platform/clock.ts';
+import type { KeepsAlive } from '../middleware/authorize.ts';
+import type { CostClass } from '../route-rules.ts';
+import { networkOf } from './address.ts';
+import { LimitFailure } from './limit-failure.ts';
+import { LANE_OF, LOOKUP_UNITS, REFUSED_UNITS, UNKNOWN_KEY_UNITS } from './weights.ts';
+
+/** The most budgets of keys, and of addresses, that an isolate remembers. */
+const KEYS_MAX = 4_096;
+const ADDRESSES_MAX = 4_096;
+/** The most look-ups of keys at a time that an isolate makes for one address, of 16 in all. */
+export const LOOKUPS_OF_ADDRESS_MAX = 4;
+
+/** The parts of a request that charging needs. */
+export interface Charged {
+  readonly http: Request;
+  readonly ctx: KeepsAlive;
+}
+
+/** What a request is charged for. */
+export interface Charge {
+  readonly cost: CostClass;
+  readonly units: number;
+}
+
+/** The budget that an answer shows: the one that was charged last. */
+export interface Standing {
+  readonly budget: Budget;
+  readonly lane: Lane;
+}
+
+export type Ask = SpendPorts['ask'];
+
+/**
+ * Charges requests to the budgets of their senders. One object for all requests of an isolate. A request is refused before
+ * it causes work; what it was charged until then is not returned.
+ */
+export class Charging {
+  readonly #time: Time;
+  readonly #ask: Ask;
+  readonly #policies: {
+    readonly key: RatePolicy;
+    readonly address: RatePolicy;
+    readonly anonymous: RatePolicy;
+  };
+  readonly #classes: ReadonlyMap<CostClass, RatePolicy>;
+  readonly #keys = new BudgetTable(KEYS_MAX);
+  readonly #addresses = new BudgetTable(ADDRESSES_MAX);
+  /** By principal, for warm hits: a principal that the isolate knows is one object. */
+  readonly #ofPrincipal = new WeakMap<Principal, Budget>();
+  readonly #lookups = new Map<string, number>();
+  readonly #onRefused: (budget: string, lane: Lane) => void;
+
+  /** Whether limits are on. */
+  readonly isOn: boolean;
+
+  /** @param isOn false admits every request. */
+  constructor(
+    limits: Limits,
+    time: Time,
+    ask: Ask,
+    onRefused: (budget: string, lane: Lane) => void,
+    isOn = true,
+  ) {
+    this.isOn = isOn;
+    const { key, address, anonymous, classes } = limits;
+    this.#time = time;
+    this.#ask = ask;
+    this.#onRefused = onRefused;
+    this.#policies = {
+      key: ratePolicy(key),
+      address: ratePolicy(address),
+      anonymous: ratePolicy(anonymous),
+    };
+    const declared = Object.entries(classes) as [LimitedClass, (typeof classes)[LimitedClass]][];
+    this.#classes = new Map(
+      declared.flatMap(([name, limit]) => (limit === undefined ? [] : [[name, ratePolicy(limit)]])),
+    );
+  }
+
+  /**
+   * Charges a unit for an answer from memory: to the key, or to the address of a reader without one. Without a promise,
+   * unless the isolate has neither a grant nor credit.
+   */
+  hit(
+    http: Request,
+    ctx: KeepsAlive,
+    principal: Principal | undefined,
+  ): Refusal | undefined | Promise<Refusal | undefined> {
+    if (principal === undefined || principal.kind === 'anonymous') {
+      const address = http.headers.get('cf-connecting-ip');
+      // Only the platform's edge sets it. Another worker of the account, and a local runtime, have no address.
+      return address === null ? undefined : this.#spend(this.#address(address), 'read', 1, ctx);
+    }
+    if (isOperator(principal)) return undefined;
+    const known = this.#ofPrincipal.get(principal);
+    if (known !== undefined && !this.#classes.has('read')) return this.#spend(known, 'read', 1, ctx);
+    return this.#spendAll(this.#budgetsOf(http, principal, 'read'), 'read', 1, ctx);
+  }
+
+  /**
+   * Charges a request to all budgets that it counts in.
+   *
+   * @returns the budget to show; undefined if the sender has no limit.
+   * @throws LimitFailure
+   */
+  async charge(
+    { http, ctx }: Charged,
+    principal: Principal,
+    { cost, units }: Charge,
+  ): Promise<Standing | undefined> {
+    const lane = LANE_OF[cost];
+    const budgets = this.#budgetsOf(http, principal, cost);
+    this.throwIf(await this.#spendAll(budgets, lane, units, ctx));
+    const [shown] = budgets;
+    return shown === undefined ? undefined : { budget: shown, lane };
+  }
+
+  /**
+   * Looks a key up for a sender that is not known yet, at the expense of its address: a look-up costs units, an id without
+   * a key costs many, and only a few are made at a time.
+   *
+   * @throws LimitFailure
+   */
+  async lookUp<Key>({ http, ctx }: Charged, find: () => Promise<Key | null>): Promise<Key | null> {
+    const address = http.headers.get('cf-connecting-ip');
+    if (address === null) return await find();
+    const budget = this.#address(address);
+    const { partition } = budget;
+    const running = this.#lookups.get(partition) ?? 0;
+    if (running >= LOOKUPS_OF_ADDRESS_MAX) this.throwIf({ budget, lane: 'write', retryAfterMs: 1_000 });
+    this.throwIf(await this.#spend(budget, 'write', LOOKUP_UNITS, ctx));
+    this.#lookups.set(partition, (this.#lookups.get(partition) ?? 0) + 1);
+    try {
+      const found = await find();
+      if (found === null) await this.#spend(budget, 'write', UNKNOWN_KEY_UNITS, ctx);
+      return found;
+    } finally {
+      const left = (this.#lookups.get(partition) ?? 1) - 1;
+      if (left > 0) this.#lookups.set(partition, left);
+      else this.#lookups.delete(partition);
+    }
+  }
+
+  /** Charges the address of a sender whose credential was refused. @throws LimitFailure */
+  async credentialRefused({ http, ctx }: Charged): Promise<void> {
+    const address = http.headers.get('cf-connecting-ip');
+    if (address !== null)
+      this.throwIf(await this.#spend(this.#address(address), 'write', REFUSED_UNITS, ctx));
+  }
+
+  /** @throws LimitFailure for a refusal. */
+  throwIf(refusal: Refusal | undefined): void {
+    if (refusal === undefined) return;
+    this.#onRefused(refusal.budget.kind, refusal.lane);
+    throw new LimitFailure(refusal, this.#time.now());
+  }
+
+  /** The smallest budget first: a request that it refuses is not charged to the others. */
+  #budgetsOf(http: Request, principal: Principal, cost: CostClass): readonly Budget[] {
+    if (principal.kind === 'anonymous') {
+      const address = http.headers.get('cf-connecting-ip');
+      const all = this.#keys.open(
+        { kind: 'anonymous', partition: 'anonymous', policy: this.#policies.anonymous },
+        this.#time.now(),
+      );
+      return address === null ? [all] : [this.#address(address), all];
+    }
+    if (isOperator(principal)) return [];
+    const partition = principalKey(principal);
+    const key = this.#open(this.#keys, { kind: 'key', partition, policy: this.#policies.key });
+    this.#ofPrincipal.set(principal, key);
+    const ofClass = this.#classes.get(cost);
+    if (ofClass === undefined) return [key];
+    return [this.#open(this.#keys, { kind: cost, partition: `${partition}/${cost}`, policy: ofClass }), key];
+  }
+
+  #address(text: string): Budget {
+    const network = networkOf(text);
+    return (
+      this.#addresses.get(network) ??
+      this.#open(this.#addresses, { kind: 'address', partition: network, policy: this.#policies.address })
+    );
+  }
+
+  #open(table: BudgetTable, name: { kind: string; partition: string; policy: Policy }): Budget {
+    return table.open(name, this.#time.now());
+  }
+
+  #spend(
+    budget: Budget,
+    lane: Lane,
+    units: number,
+    ctx: KeepsAlive,
+  ): Refusal | undefined | Promise<Refusal | undefined> {
+    if (!this.isOn) return undefined;
+    return spend(budget, lane, units, this.#time, () => ({
+      ask: this.#ask,
+      keepAlive: (work) => ctx.waitUntil(work),
+    }));
+  }
+
+  #spendAll(
+    budgets: readonly Budget[],
+    lane: Lane,
+    units: number,
+    ctx: KeepsAlive,
+  ): Refusal | undefined | Promise<Refusal | undefined> {
+    for (const [index, budget] of budgets.entries()) {
+      const refusal = this.#spend(budget, lane, units, ctx);
+      if (refusal instanceof Promise)
+        return refusal.then((late) => late ?? this.#spendAll(budgets.slice(index + 1), lane, units, ctx));
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
+  }
+}
+
+/** The holder of the secret of the deployment. */
+function isOperator(principal: Principal): boolean {
+  return principal.kind === 'key' && principal.id === 'bootstrap';
+}

@@ -97,7 +97,8 @@ export class Allowance {
 
   /** The question to ask the object, while none is on its way. `answered` or `failed` has to follow. */
   question(units: number, nowMs: number): Question {
-    const need = units === 0 || this.#policy.kind === 'quota' ? 0 : this.#charge(units);
+    const isNeeded = units > 0 && this.#policy.kind === 'rate';
+    const need = isNeeded ? Math.max(0, this.#charge(units) - this.#leased(nowMs)) : 0;
     const elapsedMs = Math.max(DEMAND_MS_MIN, nowMs - this.#demandSinceMs);
     const expected = Math.ceil((this.#demand * LEASE_TARGET_MS) / elapsedMs);
     // The credit is enough for a small demand. It costs fewer calls than grants, and none of it is lost unspent.
@@ -206,12 +207,16 @@ export class Allowance {
     return isLow || this.#owed >= this.#credit * LOW_SHARE;
   }
 
-  /** A third grant would have to share the end of another: the oldest is given up instead. */
+  /** Of three grants the two older ones are joined, and both end with the older. */
   #take(units: number, untilMs: number, nowMs: number): void {
-    const isSpent = this.#lease.units <= 0 || nowMs >= this.#lease.untilMs;
-    if (!isSpent && this.#next.units > 0 && nowMs < this.#next.untilMs)
-      Object.assign(this.#lease, this.#next);
-    Object.assign(isSpent ? this.#lease : this.#next, { units, untilMs });
+    if (nowMs >= this.#lease.untilMs) this.#lease.units = 0;
+    if (nowMs < this.#next.untilMs && this.#next.units > 0) {
+      if (this.#lease.units === 0) this.#lease.untilMs = this.#next.untilMs;
+      this.#lease.units += this.#next.units;
+    }
+    const slot = this.#lease.units === 0 ? this.#lease : this.#next;
+    this.#next.units = 0;
+    Object.assign(slot, { units, untilMs });
     this.#lowUnits = units * LOW_SHARE;
   }
 }

@@ -3,7 +3,6 @@ import { type Principal, principalKey } from '../../define/principal.ts';
 import { type Budget, BudgetTable, type Refusal, type SpendPorts, spend } from '../../limits/budgets.ts';
 import { type Lane, type Policy, type RatePolicy, ratePolicy } from '../../limits/policy.ts';
 import type { Time } from '../../platform/clock.ts';
-import type { KeepsAlive } from '../middleware/authorize.ts';
 import type { CostClass } from '../route-rules.ts';
 import { networkOf } from './address.ts';
 import { LimitFailure } from './limit-failure.ts';
@@ -14,6 +13,9 @@ const KEYS_MAX = 4_096;
 const ADDRESSES_MAX = 4_096;
 /** The most look-ups of keys at a time that an isolate makes for one address, of 16 in all. */
 export const LOOKUPS_OF_ADDRESS_MAX = 4;
+
+/** The part of a request's context that keeps work alive after the request. */
+type KeepsAlive = Pick<ExecutionContext, 'waitUntil'>;
 
 /** The parts of a request that charging needs. */
 export interface Charged {

@@ -20,6 +20,7 @@ import {
 } from '../../../src/storage/postgres/quarantine.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
+import { unlimited } from '../../support/node/unlimited.ts';
 
 /** Pages of every route that lists rows, read while others insert and delete rows. */
 
@@ -53,8 +54,9 @@ const access = {
   findKey: needless,
   noteUse: needless,
 };
-const ports: Pick<GatewayPorts, 'access' | 'keys' | 'quarantine' | 'lineage'> = {
+const ports: Pick<GatewayPorts, 'access' | 'limits' | 'keys' | 'quarantine' | 'lineage'> = {
   access,
+  limits: unlimited(),
   keys: {
     list: (page) => listKeys(db, page),
     find: needless,
@@ -80,6 +82,7 @@ const ports: Pick<GatewayPorts, 'access' | 'keys' | 'quarantine' | 'lineage'> = 
 /** Views without a cache: a page that was cached is the page of an earlier moment, which is a correct page, too. */
 const views: ViewPorts = {
   ...access,
+  charging: unlimited(),
   load: async (view, request, now) => await view.load(db, { ...request, now, features: {} }),
   read: async (request): Promise<CachedAnswer> => {
     const { value } = await request.load(0);

@@ -26,6 +26,13 @@ export interface KeyHolder {
   /** The id of the key, or `bootstrap` for the secret of the deployment. */
   readonly id: string;
   readonly scopes: ReadonlySet<Scope>;
+  /** The units that the key may use in a calendar day and in a calendar month, in UTC; absent: without a quota. */
+  readonly quotas?: KeyQuotas;
+}
+
+export interface KeyQuotas {
+  readonly day?: number;
+  readonly month?: number;
 }
 
 /** The sender of a request. */

@@ -135,11 +135,13 @@ export class Allowance {
 
   /**
    * The object did not answer. It may have charged what was reported; it is reported again, so that a budget is rather
-   * charged twice than exceeded.
+   * charged twice than exceeded. What was spent alone before the last question is not reported: a sender that kept within
+   * its limit during a long outage would have to wait after it.
    */
   failed(question: Question, nowMs: number): void {
     if (this.#asked?.question !== question) return;
     this.#asked = undefined;
+    if (this.#policy.kind === 'rate') this.#owed = Math.min(this.#owed, this.#credit);
     const askAgainMs = nowMs + ALONE_MS;
     if (this.#alone !== undefined) this.#alone.askAgainMs = askAgainMs;
     else this.#alone = { bucket: aloneBucket(this.#policy, nowMs), askAgainMs };
@@ -196,6 +198,7 @@ export class Allowance {
         return 'refused';
       }
     }
+    this.#owed += units;
     return this.#isDue(nowMs) ? 'low' : 'spent';
   }
 

@@ -1,7 +1,7 @@
 import type { LimitedClass, Limits } from '../../define/limits.ts';
 import { type Principal, principalKey } from '../../define/principal.ts';
 import { type Budget, BudgetTable, type Refusal, type SpendPorts, spend } from '../../limits/budgets.ts';
-import { type Lane, type Policy, type RatePolicy, ratePolicy } from '../../limits/policy.ts';
+import { type Lane, type Policy, QUOTA_PERIODS, type RatePolicy, ratePolicy } from '../../limits/policy.ts';
 import type { Time } from '../../platform/clock.ts';
 import type { CostClass } from '../route-rules.ts';
 import { networkOf } from './address.ts';
@@ -100,7 +100,8 @@ export class Charging {
     }
     if (isOperator(principal)) return undefined;
     const known = this.#ofPrincipal.get(principal);
-    if (known !== undefined && !this.#classes.has('read')) return this.#spend(known, 'read', 1, ctx);
+    if (known !== undefined && !this.#classes.has('read') && !hasQuota(principal))
+      return this.#spend(known, 'read', 1, ctx);
     return this.#spendAll(this.#budgetsOf(http, principal, 'read'), 'read', 1, ctx);
   }
 
@@ -177,8 +178,24 @@ export class Charging {
     const key = this.#open(this.#keys, { kind: 'key', partition, policy: this.#policies.key });
     this.#ofPrincipal.set(principal, key);
     const ofClass = this.#classes.get(cost);
-    if (ofClass === undefined) return [key];
-    return [this.#open(this.#keys, { kind: cost, partition: `${partition}/${cost}`, policy: ofClass }), key];
+    const quotas = this.#quotasOf(principal, partition);
+    if (ofClass === undefined) return [key, ...quotas];
+    return [
+      this.#open(this.#keys, { kind: cost, partition: `${partition}/${cost}`, policy: ofClass }),
+      key,
+      ...quotas,
+    ];
+  }
+
+  #quotasOf(principal: Principal, partition: string): Budget[] {
+    if (principal.kind !== 'key' || principal.quotas === undefined) return [];
+    const { quotas } = principal;
+    return QUOTA_PERIODS.flatMap((period) => {
+      const units = quotas[period];
+      if (units === undefined) return [];
+      const policy = { kind: 'quota', units, period } as const;
+      return [this.#open(this.#keys, { kind: period, partition: `${partition}/${period}`, policy })];
+    });
   }
 
   #address(text: string): Budget {
@@ -220,6 +237,10 @@ export class Charging {
     }
     return undefined;
   }
+}
+
+function hasQuota(principal: Principal): boolean {
+  return principal.kind === 'key' && (principal.quotas?.day ?? principal.quotas?.month) !== undefined;
 }
 
 /** The holder of the secret of the deployment. */

@@ -5,6 +5,8 @@ import { limitFields } from './fields.ts';
 /** Whose budget is used up, in words. */
 const WHOSE: Readonly<Record<string, string>> = {
   key: 'This key has used up its budget',
+  day: 'This key has used up its quota of the day',
+  month: 'This key has used up its quota of the month',
   address: 'Your address has used up the budget of senders without a key',
   anonymous: 'Senders without a key have used up their budget together',
 };

@@ -16,10 +16,15 @@ export interface ApiKey {
 
 /** What admission needs of a stored key. */
 export function apiKeyOf(stored: StoredKey): ApiKey {
+  const { quotaDay, quotaMonth } = stored;
+  const quotas = {
+    ...(quotaDay === null ? {} : { day: quotaDay }),
+    ...(quotaMonth === null ? {} : { month: quotaMonth }),
+  };
   const { id, scopes, hash, previousHash, previousUntilMs, expiresAtMs, revokedAtMs } = stored;
   const hasPrevious = previousHash !== null && previousUntilMs !== null;
   return {
-    holder: Object.freeze({ kind: 'key', id, scopes: new Set(scopes) }),
+    holder: Object.freeze({ kind: 'key', id, scopes: new Set(scopes), quotas }),
     hash,
     previous: hasPrevious ? { hash: previousHash, untilMs: previousUntilMs } : null,
     expiresAtMs,

@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { formatToken, type Token } from '../../cache/clock/clock.ts';
-import { type KeyHolder, SCOPES, type Scope } from '../../define/principal.ts';
+import { type KeyHolder, type KeyQuotas, SCOPES, type Scope } from '../../define/principal.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { StoredKey } from '../../storage/postgres/api-keys.ts';
@@ -16,10 +16,16 @@ const PAGE_MAX = 200;
 const OVERLAP_S_MAX = 7 * 86_400;
 const OVERLAP_S_DEFAULT = 86_400;
 
+/** Units that a key may use; 0 would be a key that is not valid. */
+const Units = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
+const Quotas = z.strictObject({ day: Units.optional(), month: Units.optional() }).openapi({
+  description: 'units in a calendar day and in a calendar month, in UTC; see docs/gateway.md',
+});
 const NewKey = z.strictObject({
   name: z.string().min(1).max(128),
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
   expiresAt: z.iso.datetime({ offset: true }).optional(),
+  quotas: Quotas.default({}),
 });
 const Rotation = z.strictObject({
   overlapS: z.int().min(0).max(OVERLAP_S_MAX).default(OVERLAP_S_DEFAULT).openapi({
@@ -43,6 +49,7 @@ const Shown = z
       description: 'until when the secret from before the last rotation is valid',
     }),
     revokedAt: z.string().nullable(),
+    quotas: z.object({ day: z.int().nullable(), month: z.int().nullable() }),
   })
   .openapi('ApiKey');
 const WithSecret = Shown.extend({
@@ -68,6 +75,7 @@ export interface KeyPorts {
     readonly name: string;
     readonly scopes: readonly Scope[];
     readonly expiresAtMs: number | null;
+    readonly quotas: KeyQuotas;
     readonly by: string;
   }) => Promise<IssuedKey>;
   /** @throws Failure `key_ended` */
@@ -101,13 +109,13 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
   });
   app.post('/v1/admin/keys', async (c) => {
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-    const { name, scopes, expiresAt } = parsed(NewKey, body);
+    const { name, scopes, expiresAt, quotas } = parsed(NewKey, body);
     const holder = holderOf(c);
     assertOwn(holder, scopes);
     const expiresAtMs = expiresAt === undefined ? null : Date.parse(expiresAt);
     if (expiresAtMs !== null && expiresAtMs <= systemNow())
       throw new Failure('invalid_request', 'The expiry is in the past.', { pointer: '/expiresAt' });
-    const wanted = { name, scopes: [...new Set(scopes)], expiresAtMs, by: holder.id };
+    const wanted = { name, scopes: [...new Set(scopes)], expiresAtMs, quotas: given(quotas), by: holder.id };
     return issued(c, await keysOf(c).create(wanted), 201);
   });
 }
@@ -252,6 +260,11 @@ function issued(c: Context<AppEnv>, { stored, text, token }: IssuedKey, status: 
   });
 }
 
+/** Without what is not stated. */
+function given({ day, month }: z.output<typeof Quotas>): KeyQuotas {
+  return { ...(day === undefined ? {} : { day }), ...(month === undefined ? {} : { month }) };
+}
+
 function shown(key: StoredKey): z.output<typeof Shown> {
   const time = (atMs: number | null) => (atMs === null ? null : new Date(atMs).toISOString());
   return {
@@ -264,5 +277,6 @@ function shown(key: StoredKey): z.output<typeof Shown> {
     lastUsedAt: time(key.lastUsedAtMs),
     previousValidUntil: time(key.previousUntilMs),
     revokedAt: time(key.revokedAtMs),
+    quotas: { day: key.quotaDay, month: key.quotaMonth },
   };
 }

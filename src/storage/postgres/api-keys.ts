@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import { SCOPES } from '../../define/principal.ts';
+import { type KeyQuotas, SCOPES } from '../../define/principal.ts';
 import { auditStatement } from './audit.ts';
 import * as millrace from './schema.ts';
 
@@ -20,6 +20,8 @@ const Stored = z.object({
   expiresAtMs: Time,
   lastUsedAtMs: Time,
   revokedAtMs: Time,
+  quotaDay: Time,
+  quotaMonth: Time,
 });
 /** A key as it is stored. Times are in milliseconds since the Unix epoch. */
 export type StoredKey = z.output<typeof Stored>;
@@ -29,7 +31,8 @@ const ms = (column: string): SQL =>
 const camel = (column: string) => column.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 const COLUMNS = sql`
   id, seq, name, scopes, hash, previous_hash as "previousHash", ${ms('previous_until')}, ${ms('created_at')},
-  created_by as "createdBy", ${ms('expires_at')}, ${ms('last_used_at')}, ${ms('revoked_at')}`;
+  created_by as "createdBy", ${ms('expires_at')}, ${ms('last_used_at')}, ${ms('revoked_at')},
+  quota_day as "quotaDay", quota_month as "quotaMonth"`;
 
 /** The key of this id; null if there is none. */
 export async function readKey(db: NeonHttpDatabase, id: string): Promise<StoredKey | null> {
@@ -62,6 +65,7 @@ export interface CreatedKey {
   readonly scopes: readonly string[];
   readonly hash: string;
   readonly expiresAtMs: number | null;
+  readonly quotas: KeyQuotas;
   /** The id of the key that creates it. */
   readonly by: string;
 }
@@ -74,15 +78,16 @@ export interface ChangedKey {
 
 /** Stores a new key. `tag` is the key's. */
 export async function createKey(db: NeonHttpDatabase, tag: string, key: CreatedKey): Promise<ChangedKey> {
-  const { id, name, scopes, hash, expiresAtMs, by } = key;
+  const { id, name, scopes, hash, expiresAtMs, quotas, by } = key;
+  const { day = null, month = null } = quotas;
   const changed = await change(
     db,
     tag,
     sql`
-    insert into ${millrace.apiKeys} (id, name, scopes, hash, expires_at, created_by)
-    values (${id}, ${name}, ${textArray(scopes)}, ${hash}, ${timestamp(expiresAtMs)}, ${by})
+    insert into ${millrace.apiKeys} (id, name, scopes, hash, expires_at, created_by, quota_day, quota_month)
+    values (${id}, ${name}, ${textArray(scopes)}, ${hash}, ${timestamp(expiresAtMs)}, ${by}, ${day}, ${month})
     returning id`,
-    { action: 'key.create', target: id, detail: { by, name, scopes, expiresAtMs } },
+    { action: 'key.create', target: id, detail: { by, name, scopes, expiresAtMs, quotas } },
   );
   if (changed === null) throw new Error(`The key ${id} was inserted, but the database returned no row.`);
   return changed;

@@ -15,7 +15,9 @@ const ADDRESSES_MAX = 4_096;
 export const LOOKUPS_OF_ADDRESS_MAX = 4;
 
 /** The part of a request's context that keeps work alive after the request. */
-type KeepsAlive = Pick<ExecutionContext, 'waitUntil'>;
+interface KeepsAlive {
+  waitUntil(work: Promise<unknown>): void;
+}
 
 /** The parts of a request that charging needs. */
 export interface Charged {

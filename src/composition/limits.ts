@@ -6,7 +6,7 @@ import type { Env } from './env.ts';
 import { rateLimiter } from './objects.ts';
 
 /** The objects that share the budgets. Each answers about 1,000 questions a second. */
-const SHARDS = 64;
+export const RATE_LIMITERS = 16;
 
 /** The budgets of a catalog, in the objects of a worker. */
 export function chargingOf(
@@ -19,7 +19,7 @@ export function chargingOf(
     limits,
     systemTime,
     ({ partition, policy }, question) =>
-      rateLimiter(env, tagHash(partition) % SHARDS).ask(partition, policy, question),
+      rateLimiter(env, tagHash(partition) % RATE_LIMITERS).ask(partition, policy, question),
     onRefused,
     isLimiting,
   );

@@ -211,7 +211,7 @@ export class BoundIsolate implements ViewPorts {
 
   findKey(id: string, isStrong: boolean, http: Request, ctx: KeepsAlive): Promise<ApiKey | null> {
     // The address pays first, so that strangers do not use up the look-ups of an isolate.
-    return this.charging.lookUp({ http, ctx }, () =>
+    return this.charging.lookUp({ http, ctx }, id, () =>
       this.isolate.keys.find(id, isStrong, {
         context: this.#context(new RequestScope(http, ctx)),
         read: async (wanted) => {

@@ -9,6 +9,7 @@ import {
   LOW_SHARE,
   PAUSE_MS_MIN,
   type Policy,
+  type RatePolicy,
 } from './policy.ts';
 
 /**
@@ -189,10 +190,11 @@ export class Allowance {
   }
 
   #spendAlone(units: number, nowMs: number): Spending {
-    const alone = this.#alone;
-    const question = { lane: this.#lane, spent: 0, need: units, want: units };
-    if (alone?.bucket !== undefined && this.#policy.kind === 'rate') {
-      const { refusedForMs } = alone.bucket.ask(question, this.#policy, nowMs);
+    const bucket = this.#alone?.bucket;
+    if (bucket !== undefined && this.#policy.kind === 'rate') {
+      const policy = alonePolicy(this.#policy);
+      const need = Math.min(units, chargeMax(policy, this.#lane));
+      const { refusedForMs } = bucket.ask({ lane: this.#lane, spent: 0, need, want: need }, policy, nowMs);
       if (refusedForMs > 0) {
         this.#refusedUntilMs = nowMs + refusedForMs;
         return 'refused';
@@ -225,7 +227,10 @@ export class Allowance {
 }
 
 /** A second's worth, so that an outage of the object gives nobody a whole bucket in each isolate. */
+function alonePolicy(policy: RatePolicy): RatePolicy {
+  return { ...policy, burst: Math.min(policy.burst, policy.perSecond) };
+}
+
 function aloneBucket(policy: Policy, nowMs: number): Bucket | undefined {
-  if (policy.kind === 'quota') return undefined;
-  return new Bucket(policy, nowMs, Math.min(policy.burst, policy.perSecond));
+  return policy.kind === 'quota' ? undefined : new Bucket(alonePolicy(policy), nowMs);
 }

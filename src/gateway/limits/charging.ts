@@ -19,6 +19,11 @@ interface KeepsAlive {
   waitUntil(work: Promise<unknown>): void;
 }
 
+/** How long a look-up takes at most, in milliseconds (`src/gateway/principals/key-table.ts`). */
+const LOOKUP_MS_MAX = 11_000;
+/** When a sender may try a further key that its isolate does not know, in milliseconds. */
+const LOOKUP_RETRY_MS = 1_000;
+
 /** The parts of a request that charging needs. */
 export interface Charged {
   readonly http: Request;
@@ -56,7 +61,7 @@ export class Charging {
   readonly #addresses = new BudgetTable(ADDRESSES_MAX);
   /** By principal, for warm hits: a principal that the isolate knows is one object. */
   readonly #ofPrincipal = new WeakMap<Principal, Budget>();
-  readonly #lookups = new Map<string, number>();
+  readonly #lookups = new RunningLookups();
   readonly #onRefused: (budget: string, lane: Lane) => void;
 
   /** Whether limits are on. */
@@ -131,23 +136,28 @@ export class Charging {
    *
    * @throws LimitFailure
    */
-  async lookUp<Key>({ http, ctx }: Charged, find: () => Promise<Key | null>): Promise<Key | null> {
+  async lookUp<Key>(
+    { http, ctx }: Charged,
+    id: string,
+    find: () => Promise<Key | null>,
+  ): Promise<Key | null> {
     const address = http.headers.get('cf-connecting-ip');
     if (address === null) return await find();
     const budget = this.#address(address);
     const { partition } = budget;
-    const running = this.#lookups.get(partition) ?? 0;
-    if (running >= LOOKUPS_OF_ADDRESS_MAX) this.throwIf({ budget, lane: 'write', retryAfterMs: 1_000 });
-    this.throwIf(await this.#spend(budget, 'write', LOOKUP_UNITS, ctx));
-    this.#lookups.set(partition, (this.#lookups.get(partition) ?? 0) + 1);
+    const running = this.#lookups.of(partition, this.#time.now());
+    // The requests of one key share its look-up.
+    if (running.has(id)) return await find();
+    if (running.size >= LOOKUPS_OF_ADDRESS_MAX)
+      this.throwIf({ budget, lane: 'write', retryAfterMs: LOOKUP_RETRY_MS });
+    running.set(id, this.#time.now());
     try {
+      this.throwIf(await this.#spend(budget, 'write', LOOKUP_UNITS, ctx));
       const found = await find();
       if (found === null) await this.#spend(budget, 'write', UNKNOWN_KEY_UNITS, ctx);
       return found;
     } finally {
-      const left = (this.#lookups.get(partition) ?? 1) - 1;
-      if (left > 0) this.#lookups.set(partition, left);
-      else this.#lookups.delete(partition);
+      running.delete(id);
     }
   }
 
@@ -243,6 +253,27 @@ export class Charging {
 
 function hasQuota(principal: Principal): boolean {
   return principal.kind === 'key' && (principal.quotas?.day ?? principal.quotas?.month) !== undefined;
+}
+
+/**
+ * The ids of keys that are being looked up, and since when, by the address that pays. The look-up of a request that was
+ * cancelled does not end, so it counts for as long as a look-up may take.
+ */
+class RunningLookups {
+  readonly #ofAddress = new Map<string, Map<string, number>>();
+
+  of(address: string, nowMs: number): Map<string, number> {
+    const running = this.#ofAddress.get(address) ?? new Map<string, number>();
+    for (const [id, sinceMs] of running) if (nowMs - sinceMs > LOOKUP_MS_MAX) running.delete(id);
+    // Moved behind the others, so that the addresses in front are those that looked nothing up for the longest time.
+    this.#ofAddress.delete(address);
+    this.#ofAddress.set(address, running);
+    for (const oldest of this.#ofAddress.keys()) {
+      if (this.#ofAddress.size <= ADDRESSES_MAX) break;
+      this.#ofAddress.delete(oldest);
+    }
+    return running;
+  }
 }
 
 /** The holder of the secret of the deployment. */

@@ -25,6 +25,22 @@ export function problem(description: string) {
   return { description, content: problemSchema };
 }
 
+/** The headers of an answer that say how much of a budget is left (draft-ietf-httpapi-ratelimit-headers-10). */
+const limitHeaders = z.object({
+  'ratelimit-policy': z.string().openapi({
+    description: 'the budget, the units that it holds, and how many seconds it takes to fill',
+    example: '"key";q=200000;w=10',
+  }),
+  ratelimit: z.string().openapi({
+    description: 'about how many units are left, and in how many seconds there are more',
+    example: '"key";r=0;t=2',
+  }),
+  'retry-after': z.string().openapi({ description: 'in seconds', example: '2' }),
+});
+
+/** The 429 of every route. */
+const limited = { ...problem('A budget is used up; see docs/gateway.md.'), headers: limitHeaders };
+
 /** The security of routes that require a key. `declareScopes` adds the scope and the statuses of a refusal. */
 export const keySecurity = [{ key: [] }];
 
@@ -43,8 +59,8 @@ export function unauthorizedOf({ isPublic }: { isPublic: boolean }) {
 }
 
 /**
- * Completes the operations that need a key: with the scope of the route, and with the answers to a key that is missing
- * or lacks the scope.
+ * Completes the operations: with the answer to a request beyond a limit; and those that need a key with the scope of the
+ * route, and with the answers to a key that is missing or lacks the scope.
  *
  * @throws Error for a route that needs a key and has no scope.
  */
@@ -52,6 +68,7 @@ export function declareScopes(registry: OpenAPIHono<AppEnv>['openAPIRegistry']):
   for (const definition of registry.definitions) {
     if (definition.type !== 'route') continue;
     const { route } = definition;
+    route.responses[429] ??= limited;
     const [needed] = route.security ?? [];
     if (needed?.['key'] === undefined) continue;
     const [declared] = needed['key'];

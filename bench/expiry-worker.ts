@@ -29,6 +29,7 @@ export const {
   OutboxRelay,
   QualityWindow,
   QueuedEvents,
+  RateLimiter,
   TagClock,
 } = durableObjects(short);
 

@@ -33,6 +33,7 @@ const NAMESPACES = [
   'CHANGE_FEED',
   'QUEUED_EVENTS',
   'KAFKA_SOURCE',
+  'RATE_LIMITER',
 ] as const;
 
 const roundTripMs = Number(modelled('BENCH_ROUND_TRIP_MS'));
@@ -114,8 +115,16 @@ globalThis.fetch = (input: RequestInfo | URL, init?: RequestInit) =>
   travelling(here, database, () => send(input, init));
 
 const objects = durableObjects(catalog);
-export const { CacheStats, ChangeFeed, FeatureShard, FillGate, KafkaSource, QualityWindow, QueuedEvents } =
-  objects;
+export const {
+  CacheStats,
+  ChangeFeed,
+  FeatureShard,
+  FillGate,
+  KafkaSource,
+  QualityWindow,
+  QueuedEvents,
+  RateLimiter,
+} = objects;
 export class TagClock extends objects.TagClock {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, envIn(placeOfSelf(ctx.id.name), env));

@@ -2,7 +2,8 @@
  * A warm hit in isolate memory against an empty Hono route: `npm run bench:hit`. Each worker is the bundle that
  * `wrangler deploy` would upload, in a process of its own, on a socket without the local platform's proxy in front.
  * The two are measured in turns. `--keys` is how many products are read, by Zipf's law. `--expiry` measures instead how
- * throughput varies while entries that were filled together come to their end.
+ * throughput varies while entries that were filled together come to their end. `--key` measures hits of readers with a key:
+ * they are authenticated, charged to the budget of the key, and counted.
  */
 import { readOptions } from '../scripts/command-line/options.ts';
 import { readOrExit } from '../scripts/command-line/run.ts';
@@ -11,22 +12,24 @@ import { seededRandom } from '../src/platform/random.ts';
 import { FIXTURE } from '../test/support/node/fixture.ts';
 import { printExpiry } from './support/expiry.ts';
 import { type Generator, generator, median, type Round, type Target, ZIPF_EXPONENT } from './support/load.ts';
-import { emptyServer, fillAhead, productServer } from './support/product-server.ts';
+import { createKey, emptyServer, fillAhead, productServer } from './support/product-server.ts';
 import { zipf } from './support/zipf.ts';
 
-const { keys, rounds, expiry } = readOrExit(() => {
+const { keys, rounds, expiry, withKey } = readOrExit(() => {
   const { values } = readOptions({
     command: 'npm run bench:hit',
     options: {
       keys: { type: 'string', default: '1000' },
       rounds: { type: 'string', default: '8' },
       expiry: { type: 'boolean', default: false },
+      key: { type: 'boolean', default: false },
     },
   });
   return {
     keys: wholeNumberOf('--keys', values.keys, { min: 1 }),
     rounds: wholeNumberOf('--rounds', values.rounds, { min: 1 }),
     expiry: values.expiry,
+    withKey: values.key,
   };
 });
 const ROUND_SECONDS = 3;
@@ -37,11 +40,12 @@ const FILLED_AHEAD_MAX = 5_000;
 const SAMPLE = 2_000;
 
 /** The share of hits in isolate memory among requests of the same law. */
-async function memoryShare(url: URL): Promise<number> {
+async function memoryShare(url: URL, apiKey: string | undefined): Promise<number> {
+  const headers: Record<string, string> = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
   const draw = zipf(keys, ZIPF_EXPONENT, seededRandom(7));
   let hits = 0;
   for (let index = 0; index < SAMPLE; index += 1) {
-    const response = await fetch(url.href + draw());
+    const response = await fetch(url.href + draw(), { headers });
     await response.arrayBuffer();
     if (/; hit; .*detail=memory/.test(response.headers.get('cache-status') ?? '')) hits += 1;
   }
@@ -82,13 +86,15 @@ function print(pairs: readonly Pair[]): void {
 
 async function printHits(drive: Generator): Promise<void> {
   console.log(`${keys} keys, Zipf's law with exponent ${ZIPF_EXPONENT}`);
-  const server = await productServer(FIXTURE.main, keys);
+  const server = await productServer(withKey ? 'bench/keyed-worker.ts' : FIXTURE.main, keys);
   try {
     const empty = await emptyServer();
     try {
-      await fillAhead(server.url, Math.min(keys, FILLED_AHEAD_MAX));
-      print(await measure(drive, { ...server, keys }, { ...empty, keys: 0 }));
-      console.log(`share of hits in isolate memory: ${(await memoryShare(server.url)).toFixed(3)}`);
+      const apiKey = withKey ? await createKey(server.url) : undefined;
+      await fillAhead(server.url, Math.min(keys, FILLED_AHEAD_MAX), apiKey);
+      const hit = { ...server, keys, ...(apiKey === undefined ? {} : { apiKey }) };
+      print(await measure(drive, hit, { ...empty, keys: 0 }));
+      console.log(`share of hits in isolate memory: ${(await memoryShare(server.url, apiKey)).toFixed(3)}`);
     } finally {
       await empty.stop();
     }

@@ -11,6 +11,7 @@ export const {
   OutboxRelay,
   QualityWindow,
   QueuedEvents,
+  RateLimiter,
   TagClock,
 } = durableObjects(catalog);
 

@@ -32,6 +32,8 @@ export const COUNTED_ROWS = {
   invalidation: [1, 1],
   /** `ChangeFeed`, for a batch of changes. */
   feedAppend: [1, 1],
+  /** `RateLimiter`, for a question about the quota of a key. Buckets are in memory. */
+  quotaQuestion: [1, 1],
 } as const;
 
 /** Rows of a fold into a `FeatureShard`. `test/workers/feature-shard-rows.test.ts` */

@@ -89,6 +89,14 @@ ${table(
     ['How long a fill gate is active for a fill', `${ASSUMED.fillS * 1_000} ms`],
     ['CPU time of an event, with both of its consumers', `${ASSUMED.eventCpuMs} ms`],
     ['Series in one report of an isolate', String(ASSUMED.series)],
+    [
+      'Questions about the budgets of senders',
+      'for readers without a key one for each 100 units ([gateway.md](gateway.md#limits)), for a key one for each 2,000: as if each sender used up its credit in each isolate',
+    ],
+    [
+      'Objects with budgets that are active',
+      `${ASSUMED.rateLimiters.reads} for readers without a key, ${ASSUMED.rateLimiters.events} for the key that sends events`,
+    ],
     ['Calls of objects for a batch, and rows of the relay', 'read from the code'],
     ['A batch of a queue counts as a request', 'so that the figure is not too low'],
   ],

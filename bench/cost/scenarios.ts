@@ -1,5 +1,8 @@
 import { SAVE_EVERY_MS } from '../../durable-objects/cache-stats/tally.ts';
 import { ASK_AGAIN_MS_MAX, ROOT_ASK_AGAIN_MS_MAX } from '../../src/cache/clock/pace.ts';
+import { DEFAULT_LIMITS } from '../../src/define/limits.ts';
+import { unitsOf } from '../../src/gateway/limits/weights.ts';
+import { creditOf, LOW_SHARE, ratePolicy } from '../../src/limits/policy.ts';
 import { FLUSH_EVERY_MS } from '../../src/platform/counters.ts';
 import { COUNTED_ROWS, FOLD_ROWS, READ_OPERATIONS } from './counted.ts';
 import { times, together, type Usage } from './prices.ts';
@@ -27,16 +30,27 @@ export const ASSUMED = {
   relayAlarmMs: 2_000,
   /** Series of one report of an isolate's counts; they cost rows before. */
   series: 20,
+  /** Objects that have the budgets of senders and are active: all where readers have no key; where one key sends, its own. */
+  rateLimiters: { reads: 16, events: 1 },
 } as const;
+
+/** An object that is active all the time. */
+const ACTIVE: Usage = { objectTime: OBJECT_GB * MONTH_S };
+
+/**
+ * Questions about the budgets of senders: one for each half of the credit of a sender in an isolate. An upper bound, as if
+ * each sender used up its credit in each isolate.
+ */
+function limits(units: number, of: 'address' | 'key', objects: number): Usage {
+  const unitsOfQuestion = creditOf(ratePolicy(DEFAULT_LIMITS[of])) * LOW_SHARE;
+  return together({ objectCalls: units / unitsOfQuestion }, times(ACTIVE, objects));
+}
 
 const perMonth = (everyMs: number) => (MONTH_S * 1_000) / everyMs;
 
 function rows([rowsRead, rowsWritten]: readonly [read: number, written: number]): Usage {
   return { rowsRead, rowsWritten };
 }
-
-/** An object that is active all the time. */
-const ACTIVE: Usage = { objectTime: OBJECT_GB * MONTH_S };
 
 /** Calls of a read's bindings, by the kind of read. */
 function operations(calls: Readonly<Record<string, number>>): Usage {
@@ -101,6 +115,7 @@ export function readsUsage({ readsPerS, hitRatio, isolates }: Reads): { before: 
       { cpu: fills * ASSUMED.fillCpuMs.after },
       times(operations(READ_OPERATIONS.refill), fills),
       standing(isolates, 0, SAVES),
+      limits(reads + fills * unitsOf('fill'), 'address', ASSUMED.rateLimiters.reads),
     ),
   };
 }
@@ -166,6 +181,10 @@ export function eventsUsage({ eventsPerDay, perBatch, isolates }: Events): { bef
   );
   return {
     before: together(always, { logs: events + 2 * batches }, standing(isolates, BEFORE_ROWS_PER_REPORT, {})),
-    after: together(always, standing(isolates, 0, SAVES)),
+    after: together(
+      always,
+      standing(isolates, 0, SAVES),
+      limits(events * (unitsOf('event') + unitsOf('eventOfBatch')), 'key', ASSUMED.rateLimiters.events),
+    ),
   };
 }

@@ -34,6 +34,8 @@ export interface Target {
   readonly url: URL;
   /** How many keys are requested, by Zipf's law; 0 for the path alone. */
   readonly keys: number;
+  /** The API key that each request carries; absent: none. */
+  readonly apiKey?: string;
   /** The server's process, for its CPU time. */
   readonly pid: number;
 }
@@ -111,7 +113,10 @@ const WrkResult = z.object({
   seconds: z.string(),
 });
 
-async function driveByWrk({ url, keys }: Target, { connections, seconds, seed }: Load): Promise<Driven> {
+async function driveByWrk(
+  { url, keys, apiKey }: Target,
+  { connections, seconds, seed }: Load,
+): Promise<Driven> {
   const script = join(import.meta.dirname, 'zipf.lua');
   const { stdout } = await promisify(execFile)('wrk', [
     ...[
@@ -125,6 +130,7 @@ async function driveByWrk({ url, keys }: Target, { connections, seconds, seed }:
       script,
     ],
     ...[url.origin, '--', url.pathname, String(keys), String(ZIPF_EXPONENT), String(seed)],
+    ...(apiKey === undefined ? [] : [apiKey]),
   ]);
   const line = /^RESULT (.*)$/m.exec(stdout)?.[1];
   if (line === undefined) throw new Error(`wrk printed no result: ${stdout}`);
@@ -141,8 +147,12 @@ async function driveByWrk({ url, keys }: Target, { connections, seconds, seed }:
 }
 
 /** Keeps `connections` bare sockets busy with one request after the other. Answers other than 200 end it. */
-async function driveByNode({ url, keys }: Target, { connections, seconds, seed }: Load): Promise<Driven> {
+async function driveByNode(
+  { url, keys, apiKey }: Target,
+  { connections, seconds, seed }: Load,
+): Promise<Driven> {
   const draw = keys === 0 ? () => '' : zipf(keys, ZIPF_EXPONENT, seededRandom(seed));
+  const authorization = apiKey === undefined ? '' : `authorization: Bearer ${apiKey}\r\n`;
   const startedAt = performance.now();
   const until = startedAt + seconds * 1_000;
   const tookMs: number[] = [];
@@ -150,7 +160,7 @@ async function driveByNode({ url, keys }: Target, { connections, seconds, seed }
   const next = () => {
     const second = Math.floor(systemNow() / 1_000);
     begun.set(second, (begun.get(second) ?? 0) + 1);
-    return `GET ${url.pathname}${draw()} HTTP/1.1\r\nhost: ${url.host}\r\n\r\n`;
+    return `GET ${url.pathname}${draw()} HTTP/1.1\r\nhost: ${url.host}\r\n${authorization}\r\n`;
   };
   await Promise.all(Array.from({ length: connections }, () => keepBusy(url, next, until, tookMs)));
   tookMs.sort((a, b) => a - b);

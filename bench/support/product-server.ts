@@ -1,9 +1,10 @@
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import * as z from 'zod';
 import { type DevDatabase, startDevDatabase } from '../../scripts/dev/database.ts';
 import { connect } from '../../src/storage/postgres/connect.ts';
 import { products } from '../../test/support/catalog/tables.ts';
 import { FIXTURE } from '../../test/support/node/fixture.ts';
-import { bundle, COMMON, millrace, modulesOf, runtimePids } from './runtime.ts';
+import { bundle, COMMON, KEY, millrace, modulesOf, runtimePids } from './runtime.ts';
 
 /** A worker in a process of its own. */
 interface Server {
@@ -70,14 +71,25 @@ async function insertProducts({ connectionString: url, endpoint }: DevDatabase, 
   }
 }
 
+/** A key that may read, made by the bootstrap secret of the worker. */
+export async function createKey(url: URL): Promise<string> {
+  const response = await fetch(new URL('/v1/admin/keys', url), {
+    method: 'POST',
+    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'bench', scopes: ['data:read'] }),
+  });
+  return z.object({ key: z.string() }).parse(await response.json()).key;
+}
+
 const FILLS_AT_ONCE = 8;
 
 /** Requests each of the first `keys` products once. `url` is as `productServer` returns it. */
-export async function fillAhead(url: URL, keys: number): Promise<void> {
+export async function fillAhead(url: URL, keys: number, apiKey?: string): Promise<void> {
+  const headers: Record<string, string> = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
   let rank = 0;
   const fill = async () => {
     while (rank < keys) {
-      const response = await fetch(url.href + rank++);
+      const response = await fetch(url.href + rank++, { headers });
       const text = await response.text();
       if (response.status !== 200) throw new Error(`${response.url}: ${response.status} ${text}`);
     }

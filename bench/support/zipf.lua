@@ -1,5 +1,5 @@
 -- Requests of wrk whose keys follow Zipf's law, as zipf.ts draws them. Arguments: path before the rank, number of
--- keys (0: the path alone), exponent, seed. Prints the result as one line of JSON after "RESULT ".
+-- keys (0: the path alone), exponent, seed, and a key for the Authorization header (may be missing). Prints the result as one line of JSON after "RESULT ".
 
 local threads = {}
 
@@ -25,6 +25,9 @@ function init(args)
     cumulative[rank] = sum
   end
   math.randomseed(tonumber(args[4]))
+  if args[5] then
+    tail = " HTTP/1.1\r\nHost: " .. wrk.host .. "\r\nAuthorization: Bearer " .. args[5] .. "\r\n\r\n"
+  end
 end
 
 local function draw()

@@ -47,6 +47,8 @@ export interface ReadRequest {
   readonly owner?: string | null | undefined;
   /** Length of the grain of time for which an answer holds, in milliseconds; undefined if it does not depend on time. */
   readonly grainMs?: number | undefined;
+  /** Called before the reader waits for the origin, its own read or that of another; its error is the reader's. */
+  readonly beforeFill?: () => Promise<void>;
   /** Reads the origin as of `now`, in milliseconds since the Unix epoch; with grains, `now` is the start of one. */
   readonly load: (now: number) => Promise<Loaded>;
 }
@@ -140,6 +142,7 @@ async function readFurther(request: ReadRequest, ports: ReadThroughPorts): Promi
   const doubt = await doubtOf(request, ports);
   const found = await lookUp(request, ports, doubt);
   if (found.usable !== undefined) return found.usable;
+  await request.beforeFill?.();
   if (doubt === 'clock-unavailable') return await fromOriginUnstored(request, ports);
   return await fill(request, ports, found.stale, doubt);
 }

@@ -22,6 +22,8 @@ export interface Config {
   readonly isWarming: boolean;
   /** The issuer whose tokens are accepted; undefined for none. */
   readonly oidc: OidcConfig | undefined;
+  /** Whether requests are charged to budgets. */
+  readonly isLimiting: boolean;
 }
 
 /** One hit in a hundred, and at most one a second in each isolate: enough to measure three nines within an hour. */
@@ -61,6 +63,7 @@ const Vars = z.object({
     .union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')])
     .default(false),
   WARMING: z.enum(['on', 'off']).default('on'),
+  LIMITS: z.enum(['on', 'off']).default('on'),
   OUTBOX_WATCH_MS: z.coerce
     .number()
     .int()
@@ -83,6 +86,7 @@ export function readConfig(env: Env): Config {
     isMetricsPublic: vars.METRICS_PUBLIC,
     isWarming: vars.WARMING === 'on',
     oidc: oidcConfig(env),
+    isLimiting: vars.LIMITS === 'on',
   });
 }
 

@@ -6,6 +6,7 @@ import { KafkaSource } from '../../durable-objects/kafka-source/object.ts';
 import { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
 import { QualityWindow } from '../../durable-objects/quality-window/object.ts';
 import { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
+import { RateLimiter } from '../../durable-objects/rate-limiter/object.ts';
 import { type ClockPorts, TagClock } from '../../durable-objects/tag-clock/object.ts';
 import type { Catalog } from '../define/catalog.ts';
 import { systemNow } from '../platform/clock.ts';
@@ -28,6 +29,7 @@ export function durableObjects(catalog: Catalog) {
     FillGate,
     QualityWindow,
     QueuedEvents,
+    RateLimiter,
     TagClock: class extends TagClock {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, clockPorts(env, catalog));

@@ -6,6 +6,7 @@ import type { KafkaSource } from '../../durable-objects/kafka-source/object.ts';
 import type { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
 import type { QualityWindow } from '../../durable-objects/quality-window/object.ts';
 import type { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
+import type { RateLimiter } from '../../durable-objects/rate-limiter/object.ts';
 import type { TagClock } from '../../durable-objects/tag-clock/object.ts';
 import type { ChangesMessage } from '../../queues/changes/message.ts';
 import type { EventsMessage } from '../../queues/events/message.ts';
@@ -32,6 +33,8 @@ export interface Env {
   readonly METRICS_PUBLIC?: string | boolean;
   /** `off` switches warming off. */
   readonly WARMING?: string;
+  /** `off` switches rate limits off. */
+  readonly LIMITS?: string;
   /** The pause between two sweeps of the outbox while there are readers, in milliseconds; see `config.ts`. */
   readonly OUTBOX_WATCH_MS?: string | number;
   /** An OpenID Connect issuer whose tokens are accepted; see `oidc.ts`. */
@@ -73,6 +76,7 @@ export interface Env {
   readonly KAFKA_SOURCE: DurableObjectNamespace<KafkaSource>;
   readonly CHANGE_FEED: DurableObjectNamespace<ChangeFeed>;
   readonly QUALITY_WINDOW: DurableObjectNamespace<QualityWindow>;
+  readonly RATE_LIMITER: DurableObjectNamespace<RateLimiter>;
 }
 
 const BINDINGS = [
@@ -93,6 +97,7 @@ const BINDINGS = [
   'KAFKA_SOURCE',
   'CHANGE_FEED',
   'QUALITY_WINDOW',
+  'RATE_LIMITER',
 ] as const satisfies readonly (keyof Env)[];
 
 /**

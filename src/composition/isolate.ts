@@ -28,6 +28,7 @@ import {
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
 import type { ShardPort } from '../features/shards.ts';
+import type { Charging } from '../gateway/limits/charging.ts';
 import type { KeepsAlive } from '../gateway/middleware/authorize.ts';
 import { type ApiKey, apiKeyOf } from '../gateway/principals/api-key.ts';
 import { KeyTable } from '../gateway/principals/key-table.ts';
@@ -56,6 +57,7 @@ import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
 import { longestKeptS } from './lifetimes.ts';
+import { chargingOf } from './limits.ts';
 import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
 import { fetchKeySet } from './oidc.ts';
 
@@ -164,6 +166,7 @@ export class BoundIsolate implements ViewPorts {
   readonly db: ReturnType<typeof connect>;
   readonly registry: RegistryPorts;
   readonly observation: Observation;
+  readonly charging: Charging;
   /** Where this isolate adds up what it reports for lineage. */
   readonly lineageShard = tallyShard(systemRandom);
   /** Signs tickets. */
@@ -203,6 +206,7 @@ export class BoundIsolate implements ViewPorts {
       invalidate: (tags) => invalidateTags(env, tags),
       send: (batch) => cacheStats(env).flush(batch),
     });
+    this.charging = chargingOf(env, catalog.limits, this.config.isLimiting, this.observation.limited);
     const keep = longestKeptS(catalog);
     this.#tiers = [memory, new ColoTier(caches.default, keep), new KvTier(env.CACHE, keep)];
     this.#viewNamed = new Map(catalog.views.map((view) => [view.name, view]));
@@ -222,13 +226,16 @@ export class BoundIsolate implements ViewPorts {
   }
 
   findKey(id: string, isStrong: boolean, http: Request, ctx: KeepsAlive): Promise<ApiKey | null> {
-    return this.isolate.keys.find(id, isStrong, {
-      context: this.#context(new RequestScope(http, ctx)),
-      read: async (wanted) => {
-        const stored = await guarded(() => readKey(this.db, wanted));
-        return stored === null ? null : apiKeyOf(stored);
-      },
-    });
+    // The address pays first, so that strangers do not use up the look-ups of an isolate.
+    return this.charging.lookUp({ http, ctx }, id, () =>
+      this.isolate.keys.find(id, isStrong, {
+        context: this.#context(new RequestScope(http, ctx)),
+        read: async (wanted) => {
+          const stored = await guarded(() => readKey(this.db, wanted));
+          return stored === null ? null : apiKeyOf(stored);
+        },
+      }),
+    );
   }
 
   holderOfTicket(text: string, path: string): Holder | undefined {

@@ -1,6 +1,7 @@
 import type { FillGatePort } from '../cache/fill-gate.ts';
 import { gateIn, poolOf } from '../cache/gate-pool.ts';
 import { ENTER_TIMEOUT_MS } from '../cache/single-flight.ts';
+import { ASK_TIMEOUT_MS } from '../limits/budgets.ts';
 import { peerStub } from '../platform/peer.ts';
 import type { Region, RequestPlace } from '../platform/regions.ts';
 import { databaseRegion } from './config.ts';
@@ -109,6 +110,11 @@ export function kafkaSource(
     default: WRITE_MS,
     status: REPORT_MS,
   });
+}
+
+/** One of the objects that have the budgets of senders. */
+export function rateLimiter(env: Pick<Env, 'RATE_LIMITER'> & DatabasePlace, shard: number) {
+  return besideDatabase('rate-limiter', env, [env.RATE_LIMITER, String(shard)], { default: ASK_TIMEOUT_MS });
 }
 
 /** The fill gate of one cache key, in the object of its pool in the region of a request. `enter` waits for another's fill. */

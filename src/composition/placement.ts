@@ -33,6 +33,8 @@ export const PLACEMENT = {
   'queued-events': 'database',
   /** It stores what it reads. */
   'kafka-source': 'database',
+  /** The isolates of all regions spend one budget. They ask ahead, so few requests wait for the way there. */
+  'rate-limiter': 'database',
 } as const satisfies Readonly<Record<string, PlacementRule>>;
 export type PlacedClass = keyof typeof PLACEMENT;
 type PlacedBy<Rule extends PlacementRule> = {

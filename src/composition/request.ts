@@ -207,6 +207,10 @@ export class RequestPorts implements GatewayPorts {
     return keyPorts(this.#bound, (work) => this.#scope.keepAlive(work));
   }
 
+  get limits(): GatewayPorts['limits'] {
+    return this.#bound.charging;
+  }
+
   get lineage(): GatewayPorts['lineage'] {
     const { config, db, isolate, registry } = this.#bound;
     const { catalog } = isolate;

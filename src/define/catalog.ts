@@ -1,6 +1,7 @@
 import type { EntityDefinition, HistoryDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import type { FeatureDefinition } from './feature.ts';
+import { DEFAULT_LIMITS, type DeclaredLimits, type Limits } from './limits.ts';
 import { mistakeIn } from './mistake.ts';
 import type { ModelDefinition } from './model.ts';
 import type { RetentionPolicy } from './retention.ts';
@@ -21,6 +22,8 @@ export interface Catalog {
   readonly features: readonly FeatureDefinition[];
   readonly models: readonly ModelDefinition[];
   readonly retention: RetentionPolicy;
+  /** How much each sender may use. */
+  readonly limits: Limits;
   /**
    * Where each definition is declared, e.g. `views.ts, productPage`. Error messages show it. It has also the definitions
    * that cannot be used, which are in no list.
@@ -38,6 +41,7 @@ export type DeclaredModule = Readonly<Record<string, unknown>>;
 export function assemble(
   modules: Readonly<Record<string, DeclaredModule>>,
   retention: RetentionPolicy = KEEP_EVERYTHING,
+  limits: DeclaredLimits = {},
 ): Catalog {
   const origins = new Map<unknown, string>();
   for (const [file, module] of Object.entries(modules))
@@ -57,6 +61,7 @@ export function assemble(
     features: ofKind<FeatureDefinition>('feature'),
     models: ofKind<ModelDefinition>('model'),
     retention,
+    limits: { ...DEFAULT_LIMITS, ...limits },
     origins,
   };
 }

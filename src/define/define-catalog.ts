@@ -1,4 +1,5 @@
 import { assemble, type Catalog, type DeclaredModule } from './catalog.ts';
+import type { DeclaredLimits } from './limits.ts';
 import { CatalogError } from './problem.ts';
 import type { RetentionPolicy } from './retention.ts';
 import { validateCatalog } from './validate.ts';
@@ -13,9 +14,9 @@ import { validateCatalog } from './validate.ts';
  */
 export function defineCatalog(
   modules: Readonly<Record<string, DeclaredModule>>,
-  { retention }: { readonly retention?: RetentionPolicy } = {},
+  { retention, limits }: { readonly retention?: RetentionPolicy; readonly limits?: DeclaredLimits } = {},
 ): Catalog {
-  const catalog = assemble(modules, retention);
+  const catalog = assemble(modules, retention, limits);
   const problems = validateCatalog(catalog);
   if (problems.length > 0) throw new CatalogError(problems);
   return catalog;

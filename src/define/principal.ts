@@ -36,6 +36,13 @@ export interface KeyHolder {
   readonly id: string;
   readonly scopes: ReadonlySet<Scope>;
   readonly claims: Claims;
+  /** The units that the key may use in a calendar day and in a calendar month, in UTC; absent: without a quota. */
+  readonly quotas?: KeyQuotas;
+}
+
+export interface KeyQuotas {
+  readonly day?: number;
+  readonly month?: number;
 }
 
 /** The holder of a token of an OpenID Connect issuer. */

@@ -2,6 +2,7 @@ import type { Catalog } from './catalog.ts';
 import type { CatalogProblem, Report } from './problem.ts';
 import { checkDeclarations } from './validate/declarations.ts';
 import { checkExamples } from './validate/examples.ts';
+import { checkLimits } from './validate/limits.ts';
 import { checkModels } from './validate/models.ts';
 import { checkNames } from './validate/names.ts';
 import { checkRoutes } from './validate/routes.ts';
@@ -31,6 +32,7 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     checkViews,
     checkModels,
     checkExamples,
+    checkLimits,
   ];
   for (const check of checks) check(catalog, report);
   return problems;

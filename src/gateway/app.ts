@@ -1,6 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
+import type { Principal } from '../define/principal.ts';
 import { bySpecificity } from '../define/reserved-paths.ts';
 import { ViewFault } from '../features/load-view.ts';
 import { Failure } from '../platform/failure.ts';
@@ -9,6 +10,8 @@ import { assertEncoded } from './address.ts';
 import { audited, changesAreAudited } from './audit/action.ts';
 import type { ActionPorts } from './audit/ports.ts';
 import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
+import type { Charging } from './limits/charging.ts';
+import { chargeOnEntry, chargeTo, refusalOf, withFields } from './limits/on-entry.ts';
 import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { answerHeaders } from './middleware/headers.ts';
@@ -54,6 +57,7 @@ export interface GatewayPorts {
   readonly inventory: InventoryPorts;
   readonly kafka: KafkaPorts;
   readonly keys: KeyPorts;
+  readonly limits: Charging;
   readonly lineage: LineagePorts;
   readonly metrics: MetricsPorts;
   readonly modelPaths: ModelPathPorts;
@@ -86,12 +90,19 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   const uncached = new OpenAPIHono<AppEnv>();
   uncached.openAPIRegistry = app.openAPIRegistry;
   const accessOf: PortsOf<AccessPorts> = (c) => portsOf(c).access;
+  const limitsOf: PortsOf<Charging> = (c) => portsOf(c).limits;
   const gateway: Gateway = {
     catalog,
     authorize: authorizeBy(accessOf),
-    admit: (c, guard) => admit(c, guard, accessOf(c)),
+    admit: (c, guard) => {
+      const principal = admit(c, guard, accessOf(c));
+      if (principal instanceof Promise) return principal.then((late) => admitted(c, late));
+      return admitted(c, principal);
+    },
+    charge: chargeTo(limitsOf),
     audited: (c, ...action) => audited(c, portsOf(c).audit, ...action),
   };
+  const failed = failedBy(limitsOf);
 
   app.onError(failed);
   uncached.onError(failed);
@@ -117,6 +128,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     assertEncoded(c.req.url, 'address');
     await next();
   });
+  uncached.use('*', chargeOnEntry(gateway, limitsOf));
 
   const schemas = registerModelSchemas(app, catalog.models);
   // The router takes the first route that matches, so a more specific path comes first, whether a view's or a model's.
@@ -167,6 +179,17 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerQuality(app, gateway, (c) => portsOf(c).quality);
 }
 
+/** Remembers whom a route that decides itself has admitted. */
+function admitted(c: Context<AppEnv>, principal: Principal): Principal {
+  c.set('principal', principal);
+  return principal;
+}
+
+function failedBy(limitsOf: PortsOf<Charging>) {
+  return async (thrown: Error, c: Context<AppEnv>): Promise<Response> =>
+    failed(await refusalOf(thrown, c, limitsOf), c);
+}
+
 function failed(error: Error, c: Context<AppEnv>): Response {
   const requestId = requestIdOf(c);
   if (!(error instanceof Failure) || error.cause !== undefined) {
@@ -178,5 +201,5 @@ function failed(error: Error, c: Context<AppEnv>): Response {
     };
     log(error instanceof Failure ? 'warn' : 'error', 'A request failed.', fields, error);
   }
-  return problemResponse(error, requestId);
+  return withFields(problemResponse(error, requestId), error);
 }

@@ -3,6 +3,7 @@ import type { Catalog } from '../define/catalog.ts';
 import type { Principal } from '../define/principal.ts';
 import { newId } from '../platform/ids.ts';
 import type { Action } from './audit/ports.ts';
+import type { Charge, Standing } from './limits/charging.ts';
 import type { Guard } from './principals/guard.ts';
 
 /** The members of hono's context for handlers. */
@@ -15,6 +16,8 @@ export interface AppEnv {
     principal?: Principal;
     /** Set by a route of `/v1/admin` that has recorded its change. */
     isAudited?: boolean;
+    /** The budget that the request was charged to; absent for a sender without a limit. */
+    standing?: Standing;
   };
 }
 
@@ -36,6 +39,13 @@ export interface Gateway {
     action: Action,
     effect: () => Promise<{ readonly result: Result; readonly after: unknown }>,
   ) => Promise<Result>;
+  /**
+   * Charges the request to the budget of its sender: of the key that was admitted, else of the address. Call it before the
+   * work, and again when it is known how much there is.
+   *
+   * @throws Failure `rate_limited`
+   */
+  readonly charge: (c: Context<AppEnv>, charge: Charge) => Promise<void>;
 }
 
 /** How a route gets its ports. They are made for one request. */

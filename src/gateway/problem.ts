@@ -43,6 +43,7 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   rows_not_limited: [403, 'The route cannot be limited to rows'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'The path has no such method'],
+  rate_limited: [429, 'Too many requests'],
   key_ended: [409, 'The key was revoked or has expired'],
   run_ended: [409, 'The run has already ended differently'],
   still_referenced: [409, 'Other rows refer to it'],

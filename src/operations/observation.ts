@@ -69,6 +69,9 @@ export function labelsOf({ source, unverified }: CachedAnswer): AnswerLabels {
 /** Lineage that could not be kept: runs, and predictions beyond the budget of an isolate. */
 export const LINEAGE_LOST = 'millrace_lineage_lost_total';
 
+/** Requests that were refused because a budget was used up. */
+export const LIMITED = 'millrace_limited_total';
+
 export interface ObservationPorts extends Omit<ProbePorts, 'count'> {
   /** The share of answers that may be probed, 0 to 1. */
   readonly share: number;
@@ -131,6 +134,11 @@ export class Observation {
   /** Counts a request of a deprecated version. */
   readonly deprecatedRequest = (version: string, principal: string): void => {
     this.#deprecated.record(version, principal);
+  };
+
+  /** Counts a refused request. */
+  readonly limited = (budget: string, lane: string): void => {
+    this.#counters.add(LIMITED, { budget, lane });
   };
 
   #drain(): Omit<CounterBatch, 'isolate' | 'n'> {

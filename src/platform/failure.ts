@@ -32,6 +32,7 @@ const FAILURE_CODES = [
   'not_found',
   'method_not_allowed',
   'key_ended',
+  'rate_limited',
   'run_ended',
   'still_referenced',
   'precondition_failed',

@@ -14,6 +14,7 @@ export const PEERS = [
   'change-feed',
   'queued-events',
   'kafka-source',
+  'rate-limiter',
   'queue',
   'kv',
   'colo-cache',

@@ -53,7 +53,7 @@ describe('a closed route', () => {
 it('serves cached reads by the fastest router that hono has', async () => {
   const app = appOf(new Isolate(catalog));
   // hono chooses with the first request. This one is refused before it needs a database.
-  expect((await app.request('/v1/products?limit=0')).status).toBe(400);
+  expect((await app.request('/v1/products?limit=0', {}, env, createExecutionContext())).status).toBe(400);
   expect(app.router.name).toBe('SmartRouter + RegExpRouter');
 });
 

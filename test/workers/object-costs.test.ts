@@ -6,6 +6,8 @@ import { CounterStore } from '../../durable-objects/cache-stats/store.ts';
 import { FeedStore } from '../../durable-objects/change-feed/store.ts';
 import { QualityStore } from '../../durable-objects/quality-window/store.ts';
 import { KEPT_MS, QueuedStore } from '../../durable-objects/queued-events/store.ts';
+import { Buckets } from '../../durable-objects/rate-limiter/buckets.ts';
+import { QuotaStore } from '../../durable-objects/rate-limiter/store.ts';
 import { ClockStore } from '../../durable-objects/tag-clock/store.ts';
 import { Horizon } from '../../src/cache/clock/horizon.ts';
 import { EMPTY_TALLY, type ScoreBatch } from '../../src/pipeline/quality/tally.ts';
@@ -175,6 +177,35 @@ it('reads and writes these rows in ChangeFeed, with 10,000 changes that came one
       append: COUNTED_ROWS.feedAppend,
       'page at the newest position': [0, 0],
       'oldest page': [5, 0],
+    });
+  });
+});
+
+it('reads and writes these rows in RateLimiter', async () => {
+  await runInDurableObject(env.RATE_LIMITER.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    const buckets = new Buckets();
+    const store = new QuotaStore(storage);
+    const question = { lane: 'read', spent: 10, need: 0, want: 0 } as const;
+    const rate = { kind: 'rate', perSecond: 1_000, burst: 10_000 } as const;
+    const quota = { kind: 'quota', units: 1_000, period: 'day' } as const;
+    const dayMs = 86_400_000;
+    step('question about a bucket', () => buckets.ask('key:a', rate, question, 0));
+    step('first question about a quota', () => store.ask('key:a/day', quota, question, 0));
+    step('question about a quota', () => store.ask('key:a/day', quota, question, 1));
+    step('question that reports nothing', () => store.ask('key:a/day', quota, { ...question, spent: 0 }, 2));
+    step('question on the next day', () => store.ask('key:a/day', quota, question, dayMs));
+    expect(store.ask('key:a/day', quota, { ...question, spent: 990 }, dayMs + 1)).toEqual({
+      granted: 0,
+      refusedForMs: dayMs - 1,
+      remaining: 0,
+    });
+    expect(figures).toEqual({
+      'question about a bucket': [0, 0],
+      'first question about a quota': [0, 1],
+      'question about a quota': COUNTED_ROWS.quotaQuestion,
+      'question that reports nothing': [1, 0],
+      'question on the next day': [1, 1],
     });
   });
 });

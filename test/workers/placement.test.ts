@@ -40,6 +40,7 @@ function recording(vars: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>) {
     'CHANGE_FEED',
     'QUEUED_EVENTS',
     'KAFKA_SOURCE',
+    'RATE_LIMITER',
   ];
   const bindings = Object.fromEntries(names.map((name) => [name, namespace]));
   // Only these bindings are asked.
@@ -57,6 +58,7 @@ const USE: Readonly<Record<PlacedClass, (env: Env) => unknown>> = {
   'change-feed': (env) => objects.changeFeed(env),
   'queued-events': (env) => objects.queuedEvents(env, 2),
   'kafka-source': (env) => objects.kafkaSource(env, 'purchases', 0),
+  'rate-limiter': (env) => objects.rateLimiter(env, 5),
 };
 
 describe('every class of objects', () => {

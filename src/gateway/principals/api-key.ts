@@ -19,12 +19,25 @@ export function apiKeyOf(stored: StoredKey): ApiKey {
   const { id, scopes, claims, hash, previousHash, previousUntilMs, expiresAtMs, revokedAtMs } = stored;
   const hasPrevious = previousHash !== null && previousUntilMs !== null;
   return {
-    holder: Object.freeze({ kind: 'key', id, scopes: new Set(scopes), claims: Object.freeze({ ...claims }) }),
+    holder: Object.freeze({
+      kind: 'key',
+      id,
+      scopes: new Set(scopes),
+      claims: Object.freeze({ ...claims }),
+      ...quotasOf(stored),
+    }),
     hash,
     previous: hasPrevious ? { hash: previousHash, untilMs: previousUntilMs } : null,
     expiresAtMs,
     revokedAtMs,
   };
+}
+
+function quotasOf({ quotaDay, quotaMonth }: StoredKey): Pick<KeyHolder, 'quotas'> {
+  if (quotaDay === null && quotaMonth === null) return {};
+  const day = quotaDay === null ? {} : { day: quotaDay };
+  const month = quotaMonth === null ? {} : { month: quotaMonth };
+  return { quotas: { ...day, ...month } };
 }
 
 /** `unknown`: the text is not that of the key. Only a holder of the secret learns anything else about the key. */

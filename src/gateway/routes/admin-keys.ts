@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { formatToken, type Token } from '../../cache/clock/clock.ts';
-import { type Claims, type Holder, SCOPES, type Scope } from '../../define/principal.ts';
+import { type Claims, type Holder, type KeyQuotas, SCOPES, type Scope } from '../../define/principal.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import { Instant } from '../../platform/instant.ts';
@@ -21,6 +21,11 @@ const PAGE_MAX = 200;
 const OVERLAP_S_MAX = 7 * 86_400;
 const OVERLAP_S_DEFAULT = 86_400;
 
+/** Units that a key may use; 0 would be a key that is not valid. */
+const Units = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
+const Quotas = z.strictObject({ day: Units.optional(), month: Units.optional() }).openapi({
+  description: 'units in a calendar day and in a calendar month, in UTC; see docs/gateway.md',
+});
 /** Names and values as declarations and issuers use them; `*` as a value admits to all rows. */
 const KeyClaims = z
   .record(z.string().regex(/^[a-z][a-zA-Z0-9_-]{0,63}$/), z.string().min(1).max(CLAIM_CHARACTERS_MAX))
@@ -33,6 +38,7 @@ const NewKey = z.strictObject({
     description: 'what limits the key to rows, such as `{"tenant": "acme"}`',
   }),
   expiresAt: Instant.optional(),
+  quotas: Quotas.default({}),
 });
 const Rotation = z.strictObject({
   overlapS: z.int().min(0).max(OVERLAP_S_MAX).default(OVERLAP_S_DEFAULT).openapi({
@@ -58,6 +64,7 @@ const Shown = z
       description: 'until when the secret from before the last rotation is valid',
     }),
     revokedAt: z.string().nullable(),
+    quotas: z.object({ day: z.int().nullable(), month: z.int().nullable() }),
   })
   .openapi('ApiKey');
 const WithSecret = Shown.extend({
@@ -84,6 +91,7 @@ export interface KeyPorts {
     readonly scopes: readonly Scope[];
     readonly claims: Claims;
     readonly expiresAtMs: number | null;
+    readonly quotas: KeyQuotas;
     /** The id of the sender, and the sender as the audit log names it. */
     readonly by: string;
     readonly principal: string;
@@ -120,7 +128,7 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
   });
   app.post('/v1/admin/keys', async (c) => {
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-    const { name, scopes, claims, expiresAt } = parsed(NewKey, body);
+    const { name, scopes, claims, expiresAt, quotas } = parsed(NewKey, body);
     const holder = holderOf(c);
     assertOwn(holder, scopes);
     const expiresAtMs = expiresAt === undefined ? null : Date.parse(expiresAt);
@@ -131,6 +139,7 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
       scopes: [...new Set(scopes)],
       claims,
       expiresAtMs,
+      quotas: given(quotas),
       by: holder.id,
       principal: auditingOwn(c),
     };
@@ -269,6 +278,11 @@ function issued(c: Context<AppEnv>, { stored, text, token }: IssuedKey, status: 
   });
 }
 
+/** Without what is not stated. */
+function given({ day, month }: z.output<typeof Quotas>): KeyQuotas {
+  return { ...(day === undefined ? {} : { day }), ...(month === undefined ? {} : { month }) };
+}
+
 function shown(key: StoredKey): z.output<typeof Shown> {
   const time = (atMs: number | null) => (atMs === null ? null : new Date(atMs).toISOString());
   return {
@@ -282,5 +296,6 @@ function shown(key: StoredKey): z.output<typeof Shown> {
     lastUsedAt: time(key.lastUsedAtMs),
     previousValidUntil: time(key.previousUntilMs),
     revokedAt: time(key.revokedAtMs),
+    quotas: { day: key.quotaDay, month: key.quotaMonth },
   };
 }

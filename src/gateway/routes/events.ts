@@ -10,6 +10,7 @@ import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { eventExamples, sentEvent } from '../contract/event-schema.ts';
 import { deprecationHeaders } from '../deprecation.ts';
+import { unitsOf } from '../limits/weights.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 import { EVENT_TYPES_PATH, registerEventTypes } from './event-types.ts';
 
@@ -148,6 +149,7 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
   });
   app.post('/v1/events', async (c) => {
     const { raw, single } = await receiveEvents(c.req.raw);
+    await gateway.charge(c, { cost: 'event', units: unitsOf('eventOfBatch', raw.length) });
     const lane = laneOf(c.req.header('millrace-lane'));
     const isWaiting = wantsToWait(c.req.header('prefer'));
     const ports = eventsOf(c);

@@ -9,6 +9,7 @@ import { Failure } from '../../platform/failure.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
+import { unitsOf } from '../limits/weights.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
 
@@ -82,6 +83,8 @@ export function registerFeatures(
     const names = wantedNames(gateway.catalog, entity, features);
     const texts = canonicalKeys(gateway.catalog, entity, keys);
     assertOwnKeys(gateway.catalog, principal, entity, texts);
+    const units = unitsOf('features') + unitsOf('featuresOfKey', texts.length);
+    await gateway.charge(c, { cost: 'features', units });
     const asOf = systemNow();
     const rows = await readFeatures(entity, texts, asOf, featuresOf(c).shards);
     return c.json({

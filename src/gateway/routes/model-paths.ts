@@ -12,6 +12,7 @@ import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
+import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
 import { cachedReadHeaders, json, problem } from '../openapi.ts';
@@ -72,7 +73,9 @@ export function registerModelPath(
   });
   const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);
   app.get(honoPath(path), async (c) => {
-    const principal = model.isPublic ? undefined : await gateway.admit(c, guard);
+    const admitted = await gateway.admit(c, guard);
+    const principal = model.isPublic ? undefined : admitted;
+    await gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('hit') });
     const ports = modelPathsOf(c);
     const startedAt = systemNow();
     const input = inputOf(route, c.req);
@@ -84,6 +87,7 @@ export function registerModelPath(
       key: keyOf(route, input),
       policy: model.policy,
       consistency,
+      beforeFill: () => gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(input['limit']) }),
       load: () => answerFor(model, key, input, ports, consistency),
     });
     return responses.of(answer, c.req.raw, systemNow() - startedAt);

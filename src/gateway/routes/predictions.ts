@@ -26,6 +26,7 @@ import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
+import { predictionUnits } from '../limits/weights.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
 import { consistencyHeaders, json, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
@@ -65,11 +66,12 @@ export function registerPredictions(
     const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     const guard = {
-      isPublic: false,
+      isPublic: definition?.isPublic === true,
       scope: MODEL_RULE.scope,
       limitsRows: definition?.entity.rows !== undefined,
     };
-    const principal = definition?.isPublic === true ? undefined : await gateway.admit(c, guard);
+    const admitted = await gateway.admit(c, guard);
+    const principal = guard.isPublic ? undefined : admitted;
     const assertOwn = (key: string) => {
       if (definition !== undefined && principal !== undefined)
         assertOwnRow(principal, definition.entity, key, '/key');
@@ -80,6 +82,7 @@ export function registerPredictions(
         pointer: 'model',
       });
     }
+    await gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(itemsOf(body)) });
     const consistency = consistencyOf(c.req.raw);
     if (!isTensorRequest(body) && definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
@@ -140,6 +143,17 @@ function describePrediction(
 
 function isTensorRequest(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'inputs' in body;
+}
+
+/** How many items or rows a request asks for; a ranking without items scores all candidates that the model knows. */
+function itemsOf(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null) return 1;
+  if ('items' in body && Array.isArray(body.items)) return body.items.length;
+  if (!('inputs' in body) || !Array.isArray(body.inputs)) return 'key' in body ? ITEMS_MAX : 1;
+  const [input]: unknown[] = body.inputs;
+  const shape: unknown =
+    typeof input === 'object' && input !== null ? Reflect.get(input, 'shape') : undefined;
+  return Array.isArray(shape) ? shape[0] : 1;
 }
 
 function predictionOf(definition: PredictionModel, body: unknown) {

@@ -12,14 +12,16 @@ import { type AppEnv, type PortsOf, requestIdOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import { replacedHeaders } from '../deprecation.ts';
-import { type AccessPorts, admit } from '../middleware/authorize.ts';
+import { chargeFill, chargeHit, type ReaderPorts } from '../limits/reader.ts';
+import { unitsOf } from '../limits/weights.ts';
+import { admit } from '../middleware/authorize.ts';
 import { cachedReadHeaders, json, problem } from '../openapi.ts';
 import { assertOwnRows, ownerOf } from '../principals/row-access.ts';
 import { VIEW_RULE } from '../route-rules.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
 /** One object for all requests of an isolate, so that a warm hit does not allocate one. */
-export interface ViewPorts extends AccessPorts {
+export interface ViewPorts extends ReaderPorts {
   /** Counts a request of a deprecated version. */
   noteDeprecated(version: string, principal: Principal | undefined): void;
   /** Reads through the cache. An answer in memory is returned without a promise, which costs more than the look-up. */
@@ -76,11 +78,15 @@ export function registerView(
   const askedBefore = new AskedBefore();
   const responses = new CachedResponses([...(asksForKey ? ['Authorization'] : []), ...variants.headers]);
   app.get(honoPath(view.path), (c): Response | Promise<Response> => {
-    if (!asksForKey) return serve(c, undefined);
+    if (!asksForKey) return charged(c, undefined);
     const reader = admit(c, guard, readsOf(c));
     // A promise costs a warm hit more than the look-up, so there is one only for a key that the isolate does not know.
-    return reader instanceof Promise ? reader.then((admitted) => serve(c, admitted)) : serve(c, reader);
+    return reader instanceof Promise ? reader.then((admitted) => charged(c, admitted)) : charged(c, reader);
   });
+  function charged(c: Context<AppEnv>, reader: Principal | undefined): Response | Promise<Response> {
+    const charging = chargeHit(c, reader, readsOf(c));
+    return charging === undefined ? serve(c, reader) : charging.then(() => serve(c, reader));
+  }
   /** Answers a reader who was admitted; undefined if the view asks for no key. */
   function serve(c: Context<AppEnv>, reader: Principal | undefined): Response | Promise<Response> {
     const request = c.req.raw;
@@ -110,6 +116,7 @@ export function registerView(
       principal,
       owner,
       grainMs: view.grainMs,
+      beforeFill: () => chargeFill(c, reader, FILL, reads),
       load: (now: number) => reads.load(view, { input, variant, principal, owner }, now),
     };
     const answer = reads.read(wanted, request, c.executionCtx);
@@ -124,6 +131,8 @@ function announce(response: Response, replaced: Replaced, parameters: Record<str
 }
 
 const NO_VARIANT: Variant = {};
+/** Beyond the unit for the answer itself. */
+const FILL = { cost: VIEW_RULE.cost, units: unitsOf('fill') } as const;
 
 /**
  * Dimensions of the cache key in addition to the variants: the principal, the owner of the rows, and the length of the grain, so that a

@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import { SCOPES } from '../../define/principal.ts';
+import { type KeyQuotas, SCOPES } from '../../define/principal.ts';
 import { type AuditEntry, auditStatement } from './audit.ts';
 import * as millrace from './schema.ts';
 
@@ -21,6 +21,8 @@ const Stored = z.object({
   expiresAtMs: Time,
   lastUsedAtMs: Time,
   revokedAtMs: Time,
+  quotaDay: Time,
+  quotaMonth: Time,
 });
 /** A key as it is stored. Times are in milliseconds since the Unix epoch. */
 export type StoredKey = z.output<typeof Stored>;
@@ -30,7 +32,8 @@ const ms = (column: string): SQL =>
 const camel = (column: string) => column.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 const COLUMNS = sql`
   id, seq, name, scopes, claims, hash, previous_hash as "previousHash", ${ms('previous_until')}, ${ms('created_at')},
-  created_by as "createdBy", ${ms('expires_at')}, ${ms('last_used_at')}, ${ms('revoked_at')}`;
+  created_by as "createdBy", ${ms('expires_at')}, ${ms('last_used_at')}, ${ms('revoked_at')},
+  quota_day as "quotaDay", quota_month as "quotaMonth"`;
 
 /** What the audit log keeps of a key. */
 const STATE = sql`
@@ -72,6 +75,7 @@ export interface CreatedKey {
   readonly claims: Readonly<Record<string, string>>;
   readonly hash: string;
   readonly expiresAtMs: number | null;
+  readonly quotas: KeyQuotas;
   /** The id of the key that creates it, and the principal as the audit log names it. */
   readonly by: string;
   readonly principal: string;
@@ -85,15 +89,17 @@ export interface ChangedKey {
 
 /** Stores a new key. `tag` is the key's. */
 export async function createKey(db: NeonHttpDatabase, tag: string, key: CreatedKey): Promise<ChangedKey> {
-  const { id, name, scopes, claims, hash, expiresAtMs, by, principal } = key;
+  const { id, name, scopes, claims, hash, expiresAtMs, quotas, by, principal } = key;
+  const { day = null, month = null } = quotas;
   const changed = await change(
     db,
     tag,
     sql`
-    insert into ${millrace.apiKeys} (id, name, scopes, claims, hash, expires_at, created_by)
-    values (${id}, ${name}, ${textArray(scopes)}, ${JSON.stringify(claims)}::jsonb, ${hash}, ${timestamp(expiresAtMs)}, ${by})
+    insert into ${millrace.apiKeys} (id, name, scopes, claims, hash, expires_at, created_by, quota_day, quota_month)
+    values (${id}, ${name}, ${textArray(scopes)}, ${JSON.stringify(claims)}::jsonb, ${hash}, ${timestamp(expiresAtMs)}, ${by},
+      ${day}, ${month})
     returning null::jsonb as before, ${STATE} as after`,
-    { principal, action: 'key.create', target: id, detail: { name, scopes, claims, expiresAtMs } },
+    { principal, action: 'key.create', target: id, detail: { name, scopes, claims, expiresAtMs, quotas } },
   );
   if (changed === null) throw new Error(`The key ${id} was inserted, but the database returned no row.`);
   return changed;

@@ -221,6 +221,9 @@ export const apiKeys = schema.table(
     /** Written at most once a minute. */
     lastUsedAt: timestamp('last_used_at', { withTimezone: true, mode: 'string' }),
     revokedAt: timestamp('revoked_at', { withTimezone: true, mode: 'string' }),
+    /** Units in a calendar day and in a calendar month, in UTC; null: without a quota. */
+    quotaDay: bigint('quota_day', { mode: 'number' }),
+    quotaMonth: bigint('quota_month', { mode: 'number' }),
   },
   (table) => [uniqueIndex('api_keys_seq').on(table.seq)],
 );

@@ -125,6 +125,7 @@ export const TABLE = {
     'metrics of Prometheus': both(200, 3_000),
   },
   'queued-events': {},
+  'rate-limiter': {},
   queue: {
     event: both(503, 6_000),
     'event, `Prefer: wait`': both(202, 12_000),

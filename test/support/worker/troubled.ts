@@ -92,6 +92,7 @@ function troubledEnv(env: Env): Env {
     KAFKA_SOURCE: objects('kafka-source', env.KAFKA_SOURCE),
     CHANGE_FEED: objects('change-feed', env.CHANGE_FEED),
     QUALITY_WINDOW: objects('quality-window', env.QUALITY_WINDOW),
+    RATE_LIMITER: objects('rate-limiter', env.RATE_LIMITER),
   };
   made.set(env, changed);
   return changed;
@@ -113,7 +114,7 @@ Object.defineProperty(globalThis, 'caches', {
 });
 
 const classes = durableObjects(catalog);
-export const { CacheStats, ChangeFeed, FillGate, QualityWindow, QueuedEvents } = classes;
+export const { CacheStats, ChangeFeed, FillGate, QualityWindow, QueuedEvents, RateLimiter } = classes;
 export class TagClock extends classes.TagClock {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, troubledEnv(env));

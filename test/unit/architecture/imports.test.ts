@@ -14,13 +14,14 @@ const LAYERS = [
   'src/inference',
   'src/training',
   'src/operations',
+  'src/limits',
   'src/gateway',
   'src/composition',
 ];
 const FOR_ALL_LAYERS = ['src/define', 'message'];
 const before = (layer: string) => [...LAYERS.slice(0, LAYERS.indexOf(layer)), ...FOR_ALL_LAYERS];
 /** Rules, without what they are run on. */
-const RULES = ['src/platform', 'src/pipeline', 'src/cache', 'src/features', ...FOR_ALL_LAYERS];
+const RULES = ['src/platform', 'src/pipeline', 'src/cache', 'src/features', 'src/limits', ...FOR_ALL_LAYERS];
 
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(LAYERS.map((layer) => [layer, before(layer)])),
@@ -29,6 +30,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // A deployment's declarations: the builders, and nothing of the machine.
   'src/catalog': ['src/define', 'examples'],
   'src/storage': ['src/platform', 'src/define'],
+  'src/limits': ['src/platform', 'src/define'],
   'src/composition': [...before('src/composition'), 'durable-objects', 'queues'],
   'src/index': ['src/catalog', 'src/composition'],
   message: RULES,

@@ -21,6 +21,7 @@ import {
 } from '../../../src/storage/postgres/quarantine.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
+import { unlimited } from '../../support/node/unlimited.ts';
 
 /** Pages of every route that lists rows, read while others insert and delete rows. */
 
@@ -61,9 +62,10 @@ const access = {
   peekToken: needless,
   verifyToken: needless,
 };
-const ports: Pick<GatewayPorts, 'access' | 'audit' | 'keys' | 'quarantine' | 'lineage'> = {
+const ports: Pick<GatewayPorts, 'access' | 'audit' | 'limits' | 'keys' | 'quarantine' | 'lineage'> = {
   access,
   audit: { list: (filter) => listAudit(db, filter), chain: needless, begin: needless, end: needless },
+  limits: unlimited(),
   keys: {
     list: (page) => listKeys(db, page),
     find: needless,
@@ -91,6 +93,7 @@ const ports: Pick<GatewayPorts, 'access' | 'audit' | 'keys' | 'quarantine' | 'li
 const views: ViewPorts = {
   ...access,
   noteDeprecated: needless,
+  charging: unlimited(),
   load: async (view, request, now) => await view.load(db, { ...request, now, features: {} }),
   read: async (request): Promise<CachedAnswer> => {
     const { value } = await request.load(0);

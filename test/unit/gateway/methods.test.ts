@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { createApp, type GatewayPorts } from '../../../src/gateway/app.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { unlimited } from '../../support/node/unlimited.ts';
 
 const KEY = 'the-key';
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
@@ -12,7 +13,8 @@ const METHODS = ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'];
 function needless(): never {
   throw new Error('The secret of the deployment needs no look-up.');
 }
-const ports: Pick<GatewayPorts, 'access'> = {
+const ports: Pick<GatewayPorts, 'access' | 'limits'> = {
+  limits: unlimited(),
   access: {
     apiKeySha256: createHash('sha256').update(KEY).digest('hex'),
     peekKey: needless,

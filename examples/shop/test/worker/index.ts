@@ -12,6 +12,7 @@ export const {
   OutboxRelay,
   QualityWindow,
   QueuedEvents,
+  RateLimiter,
   TagClock,
 } = durableObjects(catalog);
 

@@ -8,6 +8,7 @@ import { createApp, type GatewayPorts } from '../../../../src/gateway/app.ts';
 import { pageContent, type Section } from '../../../../src/gateway/page/content.ts';
 import { pageDocument } from '../../../../src/gateway/page/document.ts';
 import { catalog } from '../../../support/catalog/index.ts';
+import { unlimited } from '../../../support/node/unlimited.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const ORIGIN = 'https://millrace.test';
@@ -149,7 +150,7 @@ describe('the route', () => {
     viewsOf: needless,
     // Without a key, the middleware asks for its part, and no route is reached.
     portsOf: () =>
-      new Proxy({ access } as unknown as GatewayPorts, {
+      new Proxy({ access, limits: unlimited() } as unknown as GatewayPorts, {
         get: (ports, name) => Reflect.get(ports, name) ?? needless(),
       }),
   });

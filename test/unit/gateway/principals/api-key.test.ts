@@ -39,8 +39,9 @@ it('admission gets what it needs of a stored key', () => {
     ...{ id: 'k', seq: 1, name: 'a key', scopes: ['data:read'], claims: {} },
     ...{ hash: NEW, previousHash: OLD },
     ...{ previousUntilMs: 1_000, createdAtMs: 0, createdBy: 'bootstrap', expiresAtMs: 2_000 },
-    ...{ lastUsedAtMs: null, revokedAtMs: null },
+    ...{ lastUsedAtMs: null, revokedAtMs: null, quotaDay: null, quotaMonth: null },
   };
   expect(apiKeyOf(stored)).toEqual(key);
+  expect(apiKeyOf({ ...stored, quotaDay: 5 }).holder.quotas).toEqual({ day: 5 });
   expect(apiKeyOf({ ...stored, previousHash: null, previousUntilMs: null }).previous).toBeNull();
 });

@@ -114,10 +114,10 @@ export class LoadedModels {
   ): Promise<LoadedModel> {
     const current = () => this.#inMemory(definition, manifest, ports, keepAlive);
     const { session, candidates } = await current();
-    const run = async (tensors: Tensors): Promise<Tensors> => {
+    const run = async (tensors: Tensors, outputs?: readonly string[]): Promise<Tensors> => {
       for (let attempt = 0; attempt < RUN_ATTEMPTS; attempt += 1) {
         const { session: loaded } = await current();
-        if (!loaded.isReleased) return loaded.run(tensors);
+        if (!loaded.isReleased) return loaded.run(tensors, outputs);
       }
       throw new Failure('model_unavailable', 'Other models took the memory of this one. Retry the request.', {
         retryAfterS: 1,

@@ -95,14 +95,14 @@ function sized(session: OnnxSession, bytes: number): Session {
     get isReleased() {
       return session.isReleased;
     },
-    run: (tensors: Tensors) => runIn(session, tensors),
+    run: (tensors, outputs) => runIn(session, tensors, outputs),
     release: () => session.release(),
   };
 }
 
-function runIn(session: OnnxSession, tensors: Tensors): Tensors {
+function runIn(session: OnnxSession, tensors: Tensors, outputs: readonly string[] | undefined): Tensors {
   try {
-    return session.run(tensors);
+    return session.run(tensors, outputs);
   } catch (error) {
     if (!(error instanceof OutOfMemory)) throw error;
     const detail = 'The run needs more memory than the models have. Send fewer rows.';

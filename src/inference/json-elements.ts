@@ -16,7 +16,8 @@ type Elements =
  * Converts JSON elements to the type, or returns the index of the first element that the type cannot hold.
  *
  * @param values a number that a double cannot hold is an `InexactNumber`, as `parseJson` returns it.
- * @param isExact whether an integer is known to be exact. Only the parser knows it of those beyond 2^53 − 1.
+ * @param isExact whether the decimal digits of an integer are those that were sent. Beyond 2^53 − 1 they are if
+ *   `parseJson` returned it as a number.
  */
 export function fromJson(
   datatype: Datatype,
@@ -71,6 +72,9 @@ function floatOf(datatype: 'FP16' | 'FP32' | 'FP64', value: unknown): number | u
   return Number.isFinite(number) && !Number.isFinite(ROUNDED[datatype](number)) ? undefined : number;
 }
 
+/** Below this, `String` writes all digits of an integer. It is more than 64 bits hold. */
+const INTEGER_TEXT_MAX = 1e21;
+
 function integerOf(
   datatype: Datatype,
   value: unknown,
@@ -80,10 +84,11 @@ function integerOf(
   const isLong = max > Number.MAX_SAFE_INTEGER;
   const text = value instanceof InexactNumber ? value.text : value;
   const isWhole =
-    (typeof text === 'number' && isExact(text)) ||
+    (typeof text === 'number' && isExact(text) && Math.abs(text) < INTEGER_TEXT_MAX) ||
     (typeof text === 'string' && isLong && /^-?\d{1,20}$/.test(text));
   if (!isWhole) return undefined;
-  const whole = BigInt(text);
+  // The digits that were sent: those of the double may differ beyond 2^53.
+  const whole = BigInt(String(text));
   if (whole < min || whole > max) return undefined;
   return isLong ? whole : Number(whole);
 }

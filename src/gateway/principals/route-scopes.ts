@@ -18,6 +18,7 @@ const RULES: readonly Rule[] = [
   { methods: READS, path: /^\/v1\/(events\/.+|changes)$/, scope: 'data:read' },
   { methods: ['POST'], path: /^\/v1\/features\/read$/, scope: 'data:read' },
   { methods: ['POST'], path: /^\/v1\/predictions\/[^/]+$/, scope: 'predictions:run' },
+  { path: /^\/v2(\/.*)?$/, scope: 'predictions:run' },
   { methods: READS, path: /^(\/metrics|\/v1\/(quality|lineage)(\/.*)?)$/, scope: 'operations:read' },
   { path: /^\/v1\/admin\/keys(\/.*)?$/, scope: 'keys:write' },
   { methods: ['PUT', 'HEAD', 'GET'], path: /^\/v1\/admin\/(models|artifacts)\/.+$/, scope: 'models:write' },

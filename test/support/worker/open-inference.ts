@@ -12,6 +12,7 @@ import { failureFormAt, problemResponse } from '../../../src/gateway/problem.ts'
 import { registerOpenInference } from '../../../src/gateway/routes/open-inference.ts';
 import type { Session } from '../../../src/inference/graph.ts';
 import { OnnxRuntime } from '../../../src/inference/onnx/runtime.ts';
+import { assertServable } from '../../../src/inference/onnx-file/refusals.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { reasonOf } from '../../../src/platform/failure.ts';
 import { MODEL_MEMORY_BYTES } from '../../../src/platform/limits.ts';
@@ -65,6 +66,7 @@ registerOpenInference(
 
 app.put('/models/:name', async (c) => {
   const bytes = new Uint8Array(await c.req.arrayBuffer());
+  assertServable(bytes);
   const session = await runtime.load(bytes);
   models.get(c.req.param('name'))?.session.release();
   models.set(c.req.param('name'), { version: (await sha256Hex(bytes)).slice(0, 12), bytes, session });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Bundle, Manifest, versionOf } from '../../src/inference/bundle.ts';
 import { fromJson, toJson } from '../../src/inference/json-elements.ts';
+import { OnnxInstance } from '../../src/inference/onnx/instance.ts';
 import { OnnxRuntime } from '../../src/inference/onnx/runtime.ts';
 import { publish, readChampion } from '../../src/inference/registry.ts';
 import { inputTensors } from '../../src/inference/tensor-request.ts';
@@ -147,6 +148,18 @@ describe('the runtime', () => {
       message: expect.stringContaining("options={'zipmap': False}"),
     });
   });
+});
+
+it('a trap and a stack that overflows break an instance, and the errors of the runtime do not', async () => {
+  const broken = async (call: (instance: OnnxInstance) => void) => {
+    const instance = await OnnxInstance.start(MODEL_MEMORY_BYTES);
+    expect(() => instance.call(() => call(instance))).toThrow();
+    return instance.isBroken;
+  };
+  const deep = (): number => 1 + deep();
+  expect(await broken(({ module }) => void module._OrtReleaseSession(0x7fff_fff0))).toBe(true);
+  expect(await broken(() => void deep())).toBe(true);
+  expect(await broken((instance) => instance.check(1, 'run a graph'))).toBe(false);
 });
 
 it('a shared dimension that differs is an error of the runtime, and the graph answers afterwards', async () => {

@@ -59,6 +59,7 @@ export default defineConfig({
       ...layer('simulation', ['test/simulation'], {}),
       ...layer('model', ['test/model'], {}),
       ...layer('kafka', ['test/kafka'], {}),
+      ...layer('conformance', ['test/conformance'], {}),
       {
         plugins: [
           cloudflareTest({

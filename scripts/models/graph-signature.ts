@@ -16,6 +16,7 @@ const DATATYPES: ReadonlyMap<number, Datatype> = new Map([
   [DataType.UINT16, 'UINT16'],
   [DataType.UINT32, 'UINT32'],
   [DataType.UINT64, 'UINT64'],
+  [DataType.FLOAT16, 'FP16'],
   [DataType.FLOAT, 'FP32'],
   [DataType.DOUBLE, 'FP64'],
   [DataType.STRING, 'BYTES'],

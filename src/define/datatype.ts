@@ -9,6 +9,7 @@ export const DATATYPES = [
   'UINT16',
   'UINT32',
   'UINT64',
+  'FP16',
   'FP32',
   'FP64',
   'BYTES',
@@ -17,6 +18,11 @@ export type Datatype = (typeof DATATYPES)[number];
 
 /** Types whose elements are numbers. */
 export type NumericDatatype = Exclude<Datatype, 'BOOL' | 'BYTES'>;
+
+/** Types whose elements may have fractions. */
+export function isFloat(datatype: Datatype): boolean {
+  return datatype === 'FP16' || datatype === 'FP32' || datatype === 'FP64';
+}
 
 /** The least and the greatest value of an integer type; undefined for other types. */
 export function integerRange(datatype: Datatype): readonly [min: bigint, max: bigint] | undefined {
@@ -35,9 +41,12 @@ export function holds(datatype: Datatype, value: unknown): boolean {
       return typeof value === 'boolean';
     case 'FP64':
       return typeof value === 'number';
-    case 'FP32':
-      // A number beyond the range of float32 would become infinite.
-      return typeof value === 'number' && (Number.isFinite(Math.fround(value)) || !Number.isFinite(value));
+    case 'FP16':
+    case 'FP32': {
+      // A number beyond the range of the type would become infinite.
+      const rounded = datatype === 'FP16' ? Math.f16round : Math.fround;
+      return typeof value === 'number' && (Number.isFinite(rounded(value)) || !Number.isFinite(value));
+    }
     default: {
       const range = integerRange(datatype);
       if (range === undefined || typeof value !== 'number' || !Number.isSafeInteger(value)) return false;

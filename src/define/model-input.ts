@@ -63,7 +63,7 @@ export type RequestShape = Readonly<Record<string, z.ZodType<ConstantValue>>>;
 /**
  * A column with a feature's value.
  *
- * @param options.default replaces a missing value. `Number.NaN` is allowed for FP32 and FP64, because gradient-boosted
+ * @param options.default replaces a missing value. `Number.NaN` is allowed for floats, because gradient-boosted
  *   trees treat it as "missing".
  */
 export function fromFeature<Owner extends EntityDefinition>(

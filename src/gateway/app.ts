@@ -16,7 +16,7 @@ import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { answerHeaders } from './middleware/headers.ts';
 import { registerModelSchemas } from './model-schemas.ts';
-import { problemResponse } from './problem.ts';
+import { failureFormAt, problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
 import { type AuditPorts, registerAudit } from './routes/admin-audit.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
@@ -37,11 +37,14 @@ import { type HealthPorts, registerHealth } from './routes/health.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
 import { type MetricsPorts, registerMetrics } from './routes/metrics.ts';
 import { type ModelPathPorts, registerModelPath } from './routes/model-paths.ts';
+import { registerOpenInference } from './routes/open-inference.ts';
 import { registerPage } from './routes/page.ts';
 import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
 import { type QualityPorts, registerQuality } from './routes/quality.ts';
 import { registerTickets, type TicketPorts } from './routes/tickets.ts';
 import { registerView, type ViewPorts } from './routes/views.ts';
+
+import { servedModels } from './served-models.ts';
 
 /** The effects of the routes, for one request. Each group of routes receives only its own part. */
 export interface GatewayPorts {
@@ -109,7 +112,9 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
   uncached.use('*', answerHeaders);
   const allowedOf = (c: Context<AppEnv>) => allowedAt(c.req.path, [app, uncached]);
-  uncached.notFound((c) => noRouteResponse(c.req.method, allowedOf(c), requestIdOf(c)));
+  uncached.notFound((c) =>
+    noRouteResponse(c.req.method, allowedOf(c), requestIdOf(c), failureFormAt(c.req.path)),
+  );
   // Before the middleware that requires the key, since a browser sends none when it asks for the methods of a path.
   uncached.options('*', async (c, next) => {
     const allow = allowedOf(c);
@@ -137,6 +142,12 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     else registerModelPath(app, gateway, (c) => portsOf(c).modelPaths, definition, schemas);
   }
   registerPredictions(uncached, gateway, (c) => portsOf(c).predictions, schemas);
+  registerOpenInference(
+    uncached,
+    gateway,
+    servedModels(gateway, (c) => portsOf(c).predictions),
+    (c) => portsOf(c).health,
+  );
   registerEntityWrites(
     uncached,
     (c) => portsOf(c).writes,
@@ -201,5 +212,5 @@ function failed(error: Error, c: Context<AppEnv>): Response {
     };
     log(error instanceof Failure ? 'warn' : 'error', 'A request failed.', fields, error);
   }
-  return withFields(problemResponse(error, requestId), error);
+  return withFields(problemResponse(error, requestId, failureFormAt(c.req.path)), error);
 }

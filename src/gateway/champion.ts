@@ -30,7 +30,7 @@ export interface ChampionPorts {
  *
  * @throws Failure `model_unavailable` if the manifest cannot be read.
  */
-async function championManifest(
+export async function championManifest(
   ports: ChampionPorts,
   { name }: ModelDefinition,
   consistency: Consistency,
@@ -82,7 +82,7 @@ export function predictPorts(
 }
 
 /** @throws Failure `model_unavailable`. */
-async function loadVersion(
+export async function loadVersion(
   ports: ChampionPorts,
   definition: ModelDefinition,
   manifest: Manifest,

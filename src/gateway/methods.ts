@@ -1,7 +1,7 @@
 import type { Hono } from 'hono';
 import { Failure } from '../platform/failure.ts';
 import type { AppEnv } from './context.ts';
-import { problemResponse } from './problem.ts';
+import { type FailureForm, problemResponse } from './problem.ts';
 
 /** The methods of HTTP that a route can be registered for. Hono answers HEAD by the route of GET. */
 const METHODS = ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'] as const;
@@ -35,12 +35,22 @@ export function optionsResponse(allow: string): Response {
  * The answer where no route answered: 405 with `Allow` if the path has routes and none for this method, else 404. A
  * route may leave a request unanswered, as the page at `/` does where HTML is not accepted.
  */
-export function noRouteResponse(method: string, allow: string | undefined, requestId: string): Response {
+export function noRouteResponse(
+  method: string,
+  allow: string | undefined,
+  requestId: string,
+  form: FailureForm,
+): Response {
   if (allow === undefined || allow.split(', ').includes(method))
-    return problemResponse(new Failure('not_found', 'No route answers this; see /openapi.json.'), requestId);
+    return problemResponse(
+      new Failure('not_found', 'No route answers this; see /openapi.json.'),
+      requestId,
+      form,
+    );
   const response = problemResponse(
     new Failure('method_not_allowed', `This path has no ${method}. It allows ${allow}.`),
     requestId,
+    form,
   );
   response.headers.set('allow', allow);
   return response;

@@ -74,8 +74,16 @@ const CHALLENGES: Partial<Record<FailureCode, string>> = {
   insufficient_scope: 'Bearer realm="millrace", error="insufficient_scope"',
 };
 
+/** How the body of a failure is written: as a problem, or as the Open Inference Protocol has it. */
+export type FailureForm = 'problem' | 'open_inference';
+
+/** The form of the failures at a path. */
+export function failureFormAt(path: string): FailureForm {
+  return path === '/v2' || path.startsWith('/v2/') ? 'open_inference' : 'problem';
+}
+
 /** The response to an error. An error that is not a `Failure` is a bug: its response shows only the request's id. */
-export function problemResponse(error: unknown, requestId: string): Response {
+export function problemResponse(error: unknown, requestId: string, form: FailureForm = 'problem'): Response {
   const failure =
     error instanceof Failure
       ? error
@@ -90,6 +98,7 @@ export function problemResponse(error: unknown, requestId: string): Response {
   if (failure.retryAfterS !== undefined) headers.set('retry-after', String(failure.retryAfterS));
   const challenge = CHALLENGES[failure.code];
   if (challenge !== undefined) headers.set('www-authenticate', challenge);
+  if (form === 'open_inference') return openInferenceError(problem, headers);
   return new Response(JSON.stringify(problem), { status: problem.status, headers });
 }
 
@@ -105,4 +114,11 @@ export function problemOf(failure: Failure, requestId: string): Problem {
     requestId,
     ...(failure.pointer === undefined ? {} : { pointer: failure.pointer }),
   };
+}
+
+/** The protocol has one body for all failures, and 400 for a request that does not fit the model. */
+function openInferenceError({ status, detail, pointer }: Problem, headers: Headers): Response {
+  headers.set('content-type', 'application/json');
+  const error = pointer === undefined ? detail : `${detail} (${pointer})`;
+  return new Response(JSON.stringify({ error }), { status: status === 422 ? 400 : status, headers });
 }

@@ -1,4 +1,4 @@
-import type { Datatype } from '../define/datatype.ts';
+import { type Datatype, isFloat } from '../define/datatype.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../define/model.ts';
 import { Failure } from '../platform/failure.ts';
 import { sizeOf, type TensorSignature } from './tensors.ts';
@@ -98,7 +98,7 @@ function assertOutput(
     );
   const isLabel = definition.task === 'classification' && property === 'label';
   const allowed = (datatype: Datatype) =>
-    datatype !== 'BOOL' && (isLabel ? datatype !== 'FP32' && datatype !== 'FP64' : datatype !== 'BYTES');
+    datatype !== 'BOOL' && (isLabel ? !isFloat(datatype) : datatype !== 'BYTES');
   if (!allowed(output.datatype))
     throw invalid(
       `The output "${name}" is ${output.datatype}; ${property} is ${isLabel ? 'an integer or text' : 'a number'}.`,

@@ -1,9 +1,8 @@
-import type { Datatype } from '../define/datatype.ts';
+import { type Datatype, isFloat } from '../define/datatype.ts';
 import { Failure } from '../platform/failure.ts';
 import type { Golden } from './bundle.ts';
+import { fromJson, type JsonElement } from './json-elements.ts';
 import {
-  fromJson,
-  type JsonElement,
   shapeFits,
   sizeOf,
   type Tensor,
@@ -116,12 +115,11 @@ function flattened(nested: unknown, [length, ...inner]: readonly number[]): Json
 
 /** The index of the first element that differs. */
 function firstDifference(expected: Tensor, actual: Tensor, tolerance: number): number | undefined {
-  const isFloat = expected.datatype === 'FP32' || expected.datatype === 'FP64';
   const pairs: readonly [TensorData, TensorData] = [expected.data, actual.data];
   for (let index = 0; index < pairs[0].length; index += 1) {
     const [wanted, got] = [pairs[0][index], pairs[1][index]];
     if (Object.is(wanted, got) || wanted === got) continue;
-    if (!isFloat || typeof wanted !== 'number' || typeof got !== 'number') return index;
+    if (!isFloat(expected.datatype) || typeof wanted !== 'number' || typeof got !== 'number') return index;
     // A NaN on one side makes the comparison false.
     if (!(Math.abs(wanted - got) <= tolerance * Math.max(1, Math.abs(wanted)))) return index;
   }

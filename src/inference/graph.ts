@@ -8,11 +8,12 @@ interface Signature {
 /** A graph that can run whenever it is asked to. */
 export interface Graph extends Signature {
   /**
-   * Runs the graph on all of its inputs and returns all of its outputs.
+   * Runs the graph on all of its inputs.
    *
+   * @param outputs the names of the outputs to compute; all of them without it.
    * @throws any error of the runtime, for instance if dimensions of two inputs do not agree.
    */
-  run(inputs: Tensors): Promise<Tensors>;
+  run(inputs: Tensors, outputs?: readonly string[]): Promise<Tensors>;
 }
 
 /** A graph in the memory of the runtime, until it is released. */
@@ -22,7 +23,7 @@ export interface Session extends Signature {
   /** Whether it was released, or the runtime has lost it. It cannot run then. */
   readonly isReleased: boolean;
   /** As `Graph.run`. It is synchronous, so that no run is under way when the session is released. */
-  run(inputs: Tensors): Tensors;
+  run(inputs: Tensors, outputs?: readonly string[]): Tensors;
   /** Frees its memory. Calling it again does nothing. */
   release(): void;
 }

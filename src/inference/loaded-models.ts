@@ -55,8 +55,8 @@ const READING_BYTES_MAX = MODEL_BYTES_MAX + CANDIDATES_BYTES_MAX + MODEL_BYTES_M
  */
 const LOADING_OF_FILE = 3;
 /**
- * How long a graph that the runtime refuses is not loaded again, in milliseconds. Each attempt reads the artifact, and
- * one that has no room replaces the runtime's memory.
+ * How long a graph that the runtime refuses, or that has broken the runtime, is not loaded again, in milliseconds. Each
+ * attempt reads the artifact, and one that has no room or breaks replaces the runtime's memory.
  */
 const REFUSED_MS = 60_000;
 /** Refused versions that are remembered: more than a catalog has models. */
@@ -84,7 +84,7 @@ export class LoadedModels {
   /** In the order of their last use, the least recent first. */
   readonly #loaded = new Map<string, InMemory>();
   readonly #loading = new Map<string, Promise<InMemory>>();
-  /** By version, the failure of its last load if the runtime refused it, and until when it holds. */
+  /** By version, the failure of its last load or run if the version may not be loaded, and until when it holds. */
   readonly #refused = new Map<string, { readonly failure: Failure; readonly untilMs: number }>();
   /** Loads that read artifacts, with the bytes that they read. */
   readonly #reading = new Map<Promise<unknown>, number>();
@@ -114,16 +114,42 @@ export class LoadedModels {
   ): Promise<LoadedModel> {
     const current = () => this.#inMemory(definition, manifest, ports, keepAlive);
     const { session, candidates } = await current();
-    const run = async (tensors: Tensors): Promise<Tensors> => {
+    const run = async (tensors: Tensors, outputs?: readonly string[]): Promise<Tensors> => {
       for (let attempt = 0; attempt < RUN_ATTEMPTS; attempt += 1) {
         const { session: loaded } = await current();
-        if (!loaded.isReleased) return loaded.run(tensors);
+        if (!loaded.isReleased)
+          return this.#run(`${manifest.name}/${manifest.version}`, loaded, tensors, outputs);
       }
       throw new Failure('model_unavailable', 'Other models took the memory of this one. Retry the request.', {
         retryAfterS: 1,
       });
     };
     return { manifest, graph: { inputs: session.inputs, outputs: session.outputs, run }, candidates };
+  }
+
+  /**
+   * A run that ends the runtime ends it for all models, which are loaded again on their next use. So the version that
+   * did it is refused for a time: otherwise each of its requests would cost the others their memory again.
+   */
+  #run(version: string, session: Session, tensors: Tensors, outputs: readonly string[] | undefined): Tensors {
+    try {
+      return session.run(tensors, outputs);
+    } catch (error) {
+      if (error instanceof Failure || !session.isReleased) throw error;
+      const detail =
+        'The model broke the runtime. It is not run again for a minute; the other models are loaded anew.';
+      const failure = new Failure('model_unavailable', detail, {
+        retryAfterS: REFUSED_MS / 1_000,
+        cause: error,
+      });
+      this.#refuse(version, failure);
+      throw failure;
+    }
+  }
+
+  #refuse(version: string, failure: Failure): void {
+    if (this.#refused.size >= REFUSED_MAX) this.#refused.clear();
+    this.#refused.set(version, { failure, untilMs: this.#time.now() + REFUSED_MS });
   }
 
   async #inMemory(
@@ -170,10 +196,7 @@ export class LoadedModels {
       this.#evict(0, version);
       return loaded;
     } catch (error) {
-      if (isRefusal(error)) {
-        if (this.#refused.size >= REFUSED_MAX) this.#refused.clear();
-        this.#refused.set(version, { failure: error, untilMs: this.#time.now() + REFUSED_MS });
-      }
+      if (isRefusal(error)) this.#refuse(version, error);
       throw error;
     } finally {
       this.#loading.delete(version);

@@ -6,6 +6,7 @@ import { assertDigest, assertSizes, type Bundle, type Golden, Manifest, versionO
 import { assertDeclared, assertGraph } from './declared.ts';
 import { assertGoldenOutputs, goldenInputs } from './golden.ts';
 import type { Session } from './graph.ts';
+import { assertServable } from './onnx-file/refusals.ts';
 import type { Tensors } from './tensors.ts';
 
 /** The store of artifacts and manifests. */
@@ -58,6 +59,7 @@ export async function publish(
   assertDeclared(definition, manifest);
   await keepCandidates(definition, bundle, ports.store);
   const model = await artifactOf('model', bundle, ports.store);
+  assertServable(model);
   const graph = await ports.loadGraph(model);
   try {
     assertGraph(manifest, graph);

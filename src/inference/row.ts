@@ -4,7 +4,8 @@ import type { Column, ConstantValue, FeatureColumn } from '../define/model-input
 import type { FeatureRow } from '../features/shards.ts';
 import { Failure } from '../platform/failure.ts';
 import { rowShape } from './declared.ts';
-import { fromJson, type JsonElement, type Tensor, type TensorSignature, type Tensors } from './tensors.ts';
+import { fromJson, type JsonElement } from './json-elements.ts';
+import type { Tensor, TensorSignature, Tensors } from './tensors.ts';
 
 export type RequestValues = Readonly<Record<string, unknown>>;
 

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { type Bundle, Manifest, versionOf } from '../../src/inference/bundle.ts';
+import { fromJson, toJson } from '../../src/inference/json-elements.ts';
+import { OnnxInstance } from '../../src/inference/onnx/instance.ts';
 import { OnnxRuntime } from '../../src/inference/onnx/runtime.ts';
 import { publish, readChampion } from '../../src/inference/registry.ts';
-import { fromJson, inputTensors, toJson } from '../../src/inference/tensors.ts';
+import { inputTensors } from '../../src/inference/tensor-request.ts';
 import { sha256Hex } from '../../src/platform/digest.ts';
 import { MODEL_MEMORY_BYTES } from '../../src/platform/limits.ts';
 import { mood } from '../support/catalog/models.ts';
@@ -21,9 +23,10 @@ const TYPES = [
   ['UINT16', 'UINT16', [0, 65_535]],
   ['UINT32', 'UINT32', [0, 4_294_967_295]],
   ['UINT64', 'UINT64', [0, '18446744073709551615']],
+  ['FP16', 'FLOAT16', [65_504, 'NaN']],
   ['FP32', 'FLOAT', [1.5, 'NaN']],
   ['FP64', 'DOUBLE', [0.1, '-Infinity']],
-  ['BYTES', 'STRING', ['', 'Grüße 🚲']],
+  ['BYTES', 'STRING', ['\ufeffa text of more than sixteen bytes', 'Grüße 🚲']],
 ] as const;
 
 describe('the runtime', () => {
@@ -46,6 +49,54 @@ describe('the runtime', () => {
       expect(output, datatype).toMatchObject({ datatype, shape: [2] });
       expect(output && toJson(output), datatype).toEqual(data);
     }
+  });
+
+  it.each([
+    ['a scalar', [], [], 1],
+    ['no rows', ['rows', 3], [0, 3], 0],
+  ])('returns %s of every element type', async (_, dimensions, shape, count) => {
+    const graph = await loadGraph(
+      echoGraph(
+        TYPES.map(([, type]) => type),
+        dimensions,
+      ),
+    );
+    const inputs = TYPES.map(([datatype, type, data]) => ({
+      name: type.toLowerCase(),
+      datatype,
+      shape,
+      data: data.slice(0, count),
+    }));
+    const outputs = graph.run(inputTensors({ inputs }, graph.inputs));
+    for (const { name, datatype, data } of inputs) {
+      const output = outputs[`${name}_out`];
+      expect(output, datatype).toMatchObject({ datatype, shape });
+      expect(output && toJson(output), datatype).toEqual(data);
+    }
+  });
+
+  it('computes the outputs that are asked for', async () => {
+    const graph = await loadGraph(echoGraph(['FLOAT', 'INT64']));
+    const inputs = {
+      float: { datatype: 'FP32', shape: [1], data: Float32Array.of(2) },
+      int64: { datatype: 'INT64', shape: [1], data: BigInt64Array.of(3n) },
+    } as const;
+    expect(Object.keys(graph.run(inputs, ['int64_out']))).toEqual(['int64_out']);
+    expect(Object.keys(graph.run(inputs))).toEqual(['float_out', 'int64_out']);
+  });
+
+  it('does not copy outputs that are larger than an answer may be, and answers afterwards', async () => {
+    const graph = await loadGraph(
+      graphBytes({
+        inputs: [['shape', 'INT64', ['rank']]],
+        outputs: [['filled', 'FLOAT', ['any']]],
+        nodes: [{ op: 'ConstantOfShape', inputs: ['shape'], outputs: ['filled'] }],
+      }),
+    );
+    const filled = (elements: bigint) =>
+      graph.run({ shape: { datatype: 'INT64', shape: [1], data: BigInt64Array.of(elements) } })['filled'];
+    expect(() => filled(2_100_000n)).toThrow(/more than 8388608 bytes/);
+    expect(filled(2n)?.data).toEqual(Float32Array.of(0, 0));
   });
 
   it('runs two inputs of different types and returns two outputs', async () => {
@@ -97,6 +148,18 @@ describe('the runtime', () => {
       message: expect.stringContaining("options={'zipmap': False}"),
     });
   });
+});
+
+it('a trap and a stack that overflows break an instance, and the errors of the runtime do not', async () => {
+  const broken = async (call: (instance: OnnxInstance) => void) => {
+    const instance = await OnnxInstance.start(MODEL_MEMORY_BYTES);
+    expect(() => instance.call(() => call(instance))).toThrow();
+    return instance.isBroken;
+  };
+  const deep = (): number => 1 + deep();
+  expect(await broken(({ module }) => void module._OrtReleaseSession(0x7fff_fff0))).toBe(true);
+  expect(await broken(() => void deep())).toBe(true);
+  expect(await broken((instance) => instance.check(1, 'run a graph'))).toBe(false);
 });
 
 it('a shared dimension that differs is an error of the runtime, and the graph answers afterwards', async () => {

@@ -1,6 +1,6 @@
 import type * as z from 'zod';
 import type { Catalog } from '../catalog.ts';
-import { type Datatype, holds } from '../datatype.ts';
+import { type Datatype, holds, isFloat } from '../datatype.ts';
 import { type FeatureDefinition, type FeatureReference, readNames } from '../feature.ts';
 import {
   answerSchema,
@@ -138,8 +138,7 @@ function columnProblem(
         return [`Features are numbers; the input is ${datatype}.`, 'Use a numeric datatype.'];
       if (!holds(datatype, column.default))
         return [`${datatype} cannot hold the default ${column.default}.`, 'Use another default or datatype.'];
-      const isFloat = datatype === 'FP32' || datatype === 'FP64';
-      return column.reference.isWhole || isFloat
+      return column.reference.isWhole || isFloat(datatype)
         ? undefined
         : [`The value has fractions; ${datatype} has none.`, 'Use FP32 or FP64.'];
     }
@@ -164,8 +163,7 @@ function fieldProblem(
   const wanted =
     datatype === 'BYTES' ? ['string'] : datatype === 'BOOL' ? ['boolean'] : ['number', 'integer'];
   if (type === undefined || wanted.includes(type)) {
-    const isFloat = datatype === 'FP32' || datatype === 'FP64';
-    if (type !== 'number' || isFloat) return undefined;
+    if (type !== 'number' || isFloat(datatype)) return undefined;
     return [`The field "${field}" takes fractions; ${datatype} has none.`, 'Use z.int(), or FP32 or FP64.'];
   }
   return [`The field "${field}" is a ${type}; the input is ${datatype}.`, 'Change one of the two.'];

@@ -19,6 +19,17 @@ const HEADERS = {
     description: 'After how many seconds the request may be sent again (RFC 9110 §10.2.3).',
     schema: { type: 'integer', minimum: 0 },
   },
+  'RateLimit-Policy': {
+    description:
+      'The budget, the units that it holds, and how many seconds it takes to fill (draft-ietf-httpapi-ratelimit-headers-10).',
+    schema: { type: 'string' },
+    example: '"key";q=200000;w=10',
+  },
+  RateLimit: {
+    description: 'About how many units are left, and in how many seconds there are more.',
+    schema: { type: 'string' },
+    example: '"key";r=0;t=2',
+  },
   ETag: {
     description: 'The entity tag, for `If-None-Match` of a read or `If-Match` of a write (RFC 9110 §8.8.3).',
     schema: { type: 'string' },

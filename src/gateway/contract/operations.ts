@@ -2,6 +2,7 @@ import { type RouteConfig, z } from '@hono/zod-openapi';
 import type { CachePolicy } from '../../define/cache-policy.ts';
 import type { Scope } from '../../define/principal.ts';
 import type { Replaced } from '../../define/view.ts';
+import { failureFormAt } from '../problem.ts';
 import { type CostClass, type Phase, type RouteRule, ruleOf } from '../route-rules.ts';
 import { CACHED_HEADERS, headersOf, type Registry } from './headers.ts';
 import { failureHeaders, type OperationFacts, sharedAnswers } from './responses.ts';
@@ -100,7 +101,11 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
   const isCached = catalog?.policy !== undefined;
   const takesKey = catalog === undefined ? route.security !== undefined : catalog.takesPrincipal;
   const key = scope !== null ? 'needed' : takesKey ? 'taken' : 'ignored';
-  const facts: OperationFacts = { key, hasBody: route.request?.body !== undefined };
+  const facts: OperationFacts = {
+    key,
+    hasBody: route.request?.body !== undefined,
+    form: failureFormAt(route.path),
+  };
   // An empty list means that no key is needed; a missing one would leave it open.
   route.security = scope !== null ? [{ key: [scope] }] : takesKey ? [{}, { key: [] }] : [];
   const needs = scope === null ? '' : ` Needs the scope \`${scope}\`.`;

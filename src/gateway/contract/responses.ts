@@ -1,5 +1,5 @@
 import { Failure } from '../../platform/failure.ts';
-import { PROBLEMS, type Problem, problemOf } from '../problem.ts';
+import { type FailureForm, PROBLEMS, type Problem, problemOf } from '../problem.ts';
 import { type HeaderName, headersOf, type Registry } from './headers.ts';
 
 /** The facts of an operation that decide which answers it shares with other operations. */
@@ -7,6 +7,8 @@ export interface OperationFacts {
   /** Whether it needs a key, takes one, or ignores any. */
   readonly key: 'needed' | 'taken' | 'ignored';
   readonly hasBody: boolean;
+  /** The form of its failures. */
+  readonly form: FailureForm;
 }
 
 /** An answer that many operations share. */
@@ -103,6 +105,16 @@ const SHARED: readonly SharedAnswer[] = [
     isGivenBy: ({ hasBody }) => hasBody,
   },
   {
+    status: 429,
+    name: 'TooManyRequests',
+    description: 'A budget is used up; see docs/gateway.md.',
+    headers: ['RateLimit-Policy', 'RateLimit', 'Retry-After'],
+    examples: [
+      new Failure('rate_limited', 'This key has used up its budget. Send the request again after 2 s.'),
+    ],
+    isGivenBy: always,
+  },
+  {
     status: 500,
     name: 'InternalError',
     description: 'A bug. The log has the error under the id of the request.',
@@ -122,13 +134,19 @@ const SHARED: readonly SharedAnswer[] = [
   },
 ];
 
-/** The shared answers of an operation, by status, as references. */
+/**
+ * The shared answers of an operation, by status, as references. The Open Inference Protocol has 400 in place of 422, and
+ * its own body for each failure.
+ */
 export function sharedAnswers(facts: OperationFacts): Record<string, { readonly $ref: string }> {
+  const isProblem = facts.form === 'problem';
   return Object.fromEntries(
-    SHARED.filter(({ isGivenBy }) => isGivenBy(facts)).map(({ status, name }) => [
-      status,
-      { $ref: `#/components/responses/${name}` },
-    ]),
+    SHARED.filter(({ status, isGivenBy }) => isGivenBy(facts) && (isProblem || status !== 422)).map(
+      ({ status, name }) => [
+        status,
+        { $ref: `#/components/responses/${isProblem ? name : `OpenInference${name}`}` },
+      ],
+    ),
   );
 }
 
@@ -137,12 +155,19 @@ export function failureHeaders(status: string): readonly HeaderName[] {
   return SHARED.find((shared) => String(shared.status) === status)?.headers ?? [];
 }
 
-/** Registers the shared answers as components. */
+/** The body of every failure under `/v2`. */
+const OpenInferenceError = {
+  type: 'object',
+  required: ['error'],
+  properties: { error: { type: 'string' } },
+} as const;
+
+/** Registers the shared answers as components, in both forms of failures. */
 export function registerAnswers(registry: Registry): void {
-  for (const { name, description, headers, examples } of SHARED)
+  for (const { name, description, headers, examples, status } of SHARED) {
+    const common = { description, headers: headersOf(['X-Request-Id', ...headers]) };
     registry.registerComponent('responses', name, {
-      description,
-      headers: headersOf(['X-Request-Id', ...headers]),
+      ...common,
       content: {
         'application/problem+json': {
           schema: { $ref: '#/components/schemas/Problem' },
@@ -152,6 +177,12 @@ export function registerAnswers(registry: Registry): void {
         },
       },
     });
+    if (status !== 422)
+      registry.registerComponent('responses', `OpenInference${name}`, {
+        ...common,
+        content: { 'application/json': { schema: OpenInferenceError } },
+      });
+  }
 }
 
 function exampleOf(failure: Failure): Problem {

@@ -13,6 +13,10 @@ export const TAGS = [
     name: 'models',
     description: 'Predictions: for an entity whose features the worker reads, or for raw tensors.',
   },
+  {
+    name: 'open inference',
+    description: 'Models by the Open Inference Protocol, version 2, with its binary tensors.',
+  },
   { name: 'features', description: 'The online features of entities.' },
   {
     name: 'events',

@@ -73,6 +73,7 @@ const DECIDE_THEMSELVES = [
   /^\/v1\/events\/types$/,
   /^\/v1\/predictions\/[^/]+$/,
   /^\/v1\/features\/read$/,
+  /^\/v2\/(health\/(live|ready)|models\/.+)$/,
 ];
 
 /** The holder of the secret that the deployment has from its beginning. */

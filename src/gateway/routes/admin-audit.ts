@@ -74,6 +74,7 @@ export function registerAudit(app: OpenAPIHono<AppEnv>, _: Gateway, auditOf: Por
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/audit',
+    operationId: 'listAuditEntries',
     summary: 'Lists what callers of /v1/admin changed, the newest first',
     tags: ['admin'],
     security: keySecurity,
@@ -102,6 +103,7 @@ function registerVerification(app: OpenAPIHono<AppEnv>, auditOf: PortsOf<AuditPo
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/audit/verify',
+    operationId: 'verifyAudit',
     summary: 'Verifies a part of the chain of the audit log',
     tags: ['admin'],
     security: keySecurity,

@@ -2,18 +2,18 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { EntityDefinition } from '../../define/entity.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../../define/model.ts';
 import { readFeatures, type ShardPort } from '../../features/shards.ts';
+import { toJson } from '../../inference/json-elements.ts';
 import { asRanking, type LoadedModel, type LoadedRanking } from '../../inference/loaded-models.ts';
 import { predict } from '../../inference/predict.ts';
 import { predictionFacts } from '../../inference/prediction.ts';
 import { rank } from '../../inference/rank.ts';
 import {
+  assertJsonElements,
   inputTensors,
-  nonFiniteAt,
   TensorAnswer,
   TensorRequest,
-  type Tensors,
-  toJson,
-} from '../../inference/tensors.ts';
+} from '../../inference/tensor-request.ts';
+import { nonFiniteAt, type Tensors } from '../../inference/tensors.ts';
 import type { LineageFacts } from '../../pipeline/lineage/recorder.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
@@ -186,6 +186,7 @@ async function runTensors(
       { pointer: '/inputs', cause: error },
     );
   }
+  assertJsonElements(Object.values(outputs), 'outputs', 'Send fewer rows.');
   for (const [name, tensor] of Object.entries(outputs)) {
     const wrong = nonFiniteAt(tensor);
     if (wrong >= 0)

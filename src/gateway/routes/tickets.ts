@@ -28,6 +28,7 @@ export function registerTickets(app: OpenAPIHono<AppEnv>, _: Gateway, ticketsOf:
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/tickets',
+    operationId: 'createTicket',
     summary: 'Gives a ticket that opens one path in place of the key, for an EventSource of a browser',
     tags: ['events'],
     security: keySecurity,

@@ -1,5 +1,6 @@
 import start, { type OnnxModule } from 'onnxruntime-web/ort-wasm-simd-threaded.mjs';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
+import { Failure } from '../../platform/failure.ts';
 
 const PAGE_BYTES = 65_536;
 /**
@@ -98,8 +99,13 @@ export class OnnxInstance {
     try {
       return work();
     } catch (error) {
-      // The module's own errors arrive as `Error`; a C++ exception that it did not catch is a number.
-      this.#isBroken ||= !(error instanceof Error) || error instanceof WebAssembly.RuntimeError;
+      // The errors of this room are reported by the module between its calls. Any other has left its code half-way: a
+      // trap, a stack overflow, or a C++ exception, which is a number.
+      this.#isBroken ||= !(
+        error instanceof OnnxError ||
+        error instanceof OutOfMemory ||
+        error instanceof Failure
+      );
       throw error;
     } finally {
       if (!this.#isBroken) module.stackRestore(stack);

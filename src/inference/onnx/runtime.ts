@@ -2,7 +2,7 @@ import { withTimeout } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { Session } from '../graph.ts';
 import type { Tensors } from '../tensors.ts';
-import { OnnxInstance, OutOfMemory } from './instance.ts';
+import { OnnxError, OnnxInstance, OutOfMemory } from './instance.ts';
 import { OnnxSession } from './session.ts';
 
 /** Far beyond the start of an instance, in milliseconds. */
@@ -95,14 +95,14 @@ function sized(session: OnnxSession, bytes: number): Session {
     get isReleased() {
       return session.isReleased;
     },
-    run: (tensors: Tensors) => runIn(session, tensors),
+    run: (tensors, outputs) => runIn(session, tensors, outputs),
     release: () => session.release(),
   };
 }
 
-function runIn(session: OnnxSession, tensors: Tensors): Tensors {
+function runIn(session: OnnxSession, tensors: Tensors, outputs: readonly string[] | undefined): Tensors {
   try {
-    return session.run(tensors);
+    return session.run(tensors, outputs);
   } catch (error) {
     if (!(error instanceof OutOfMemory)) throw error;
     const detail = 'The run needs more memory than the models have. Send fewer rows.';
@@ -115,6 +115,23 @@ function refusal(error: unknown, bytesMax: number): Failure {
   const detail =
     error instanceof OutOfMemory
       ? `The graph needs more than the ${bytesMax} bytes of memory that a model may take while it is loaded.`
-      : 'The runtime cannot load this graph.';
+      : `The runtime cannot load this graph. ${error instanceof OnnxError ? reasonIn(error.message) : ''}`.trim();
   return new Failure('invalid_model', detail, { pointer: '/model', cause: error });
+}
+
+/** What the publisher of a graph can use of the runtime's message. */
+const REASON_CHARACTERS_MAX = 300;
+const MISSING =
+  /Could not find an implementation for (\w+)\((\d+)\)|Failed to find kernel for (\w+)\((\d+)\)/;
+
+/** The reason in a message of the runtime, without the place in its own source text. */
+function reasonIn(message: string): string {
+  const [, operator, version, other, otherVersion] = MISSING.exec(message) ?? [];
+  const name = operator ?? other;
+  if (name !== undefined)
+    return `It has no ${name} of opset ${version ?? otherVersion} for these element types.`;
+  return message
+    .replace(/^\S+\.(cc|h):\d+ .*?\)(?= [^)]*$)/s, '')
+    .trim()
+    .slice(0, REASON_CHARACTERS_MAX);
 }

@@ -1,27 +1,41 @@
 import { DATATYPES, type Datatype } from '../../define/datatype.ts';
 import { Failure } from '../../platform/failure.ts';
-import { sizeOf, type Tensor, type TensorData, type TensorSignature, type Tensors } from '../tensors.ts';
+import { isText } from '../json-elements.ts';
+import {
+  ARRAYS,
+  isTexts,
+  OUTPUT_BYTES_MAX,
+  sizeOf,
+  type Tensor,
+  type TensorData,
+  type TensorSignature,
+  type Tensors,
+} from '../tensors.ts';
 import { type OnnxInstance, WORD_BYTES } from './instance.ts';
 
-/** ONNX's number of each element type (`TensorProto.DataType`), and the array of its elements. */
-const TYPES = {
-  BOOL: { code: 9, array: Uint8Array },
-  INT8: { code: 3, array: Int8Array },
-  INT16: { code: 5, array: Int16Array },
-  INT32: { code: 6, array: Int32Array },
-  INT64: { code: 7, array: BigInt64Array },
-  UINT8: { code: 2, array: Uint8Array },
-  UINT16: { code: 4, array: Uint16Array },
-  UINT32: { code: 12, array: Uint32Array },
-  UINT64: { code: 13, array: BigUint64Array },
-  FP32: { code: 1, array: Float32Array },
-  FP64: { code: 11, array: Float64Array },
-  BYTES: { code: 8, array: undefined },
-} as const satisfies Record<Datatype, { code: number; array: unknown }>;
+/** ONNX's number of each element type (`TensorProto.DataType`). */
+const CODES: Readonly<Record<Datatype, number>> = {
+  BOOL: 9,
+  INT8: 3,
+  INT16: 5,
+  INT32: 6,
+  INT64: 7,
+  UINT8: 2,
+  UINT16: 4,
+  UINT32: 12,
+  UINT64: 13,
+  FP16: 10,
+  FP32: 1,
+  FP64: 11,
+  BYTES: 8,
+};
 /** The runtime's number for memory of the CPU. */
 const ON_CPU = 1;
 /** How the runtime reports a dimension that has no name and no value. */
 const UNNAMED_DIMENSION = 4_294_967_295;
+
+/** The loader's own decoder would drop a byte order mark. */
+const TEXT = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
 
 interface Port {
   readonly signature: TensorSignature;
@@ -79,12 +93,13 @@ export class OnnxSession {
   }
 
   /** @throws OnnxError for tensors that the graph cannot take; OutOfMemory. */
-  run(tensors: Tensors): Tensors {
+  run(tensors: Tensors, outputs?: readonly string[]): Tensors {
     if (this.isReleased) throw new Error('The session has been released.');
-    return this.#instance.call(() => this.#run(tensors));
+    const wanted = this.#outputPorts.filter(({ signature }) => outputs?.includes(signature.name) ?? true);
+    return this.#instance.call(() => this.#run(tensors, wanted));
   }
 
-  #run(tensors: Tensors): Tensors {
+  #run(tensors: Tensors, wanted: readonly Port[]): Tensors {
     const instance = this.#instance;
     const { module } = instance;
     const fed = this.#inputPorts.flatMap((port) => {
@@ -93,7 +108,7 @@ export class OnnxSession {
     });
     const allocated: number[] = [];
     const handles: number[] = [];
-    const outputCount = this.#outputPorts.length;
+    const outputCount = wanted.length;
     const results = instance.words(outputCount);
     for (let index = 0; index < outputCount; index += 1)
       module.setValue(results + index * WORD_BYTES, 0, '*');
@@ -109,17 +124,18 @@ export class OnnxSession {
         handles.length,
         wordsOf(
           instance,
-          this.#outputPorts.map(({ name }) => name),
+          wanted.map(({ name }) => name),
         ),
         outputCount,
         results,
         instance.runOptions,
       );
       instance.check(status, 'run the graph');
+      const room = { bytes: OUTPUT_BYTES_MAX };
       return Object.fromEntries(
-        this.#outputPorts.map(({ signature }, index) => [
+        wanted.map(({ signature }, index) => [
           signature.name,
-          readTensor(instance, module.getValue(results + index * WORD_BYTES, '*'), signature),
+          readTensor(instance, module.getValue(results + index * WORD_BYTES, '*'), signature, room),
         ]),
       );
     } finally {
@@ -188,7 +204,7 @@ function signatureOf(
       { pointer: '/model' },
     );
   }
-  const datatype = DATATYPES.find((known) => TYPES[known].code === code);
+  const datatype = DATATYPES.find((known) => CODES[known] === code);
   if (datatype === undefined) {
     throw new Failure(
       'invalid_model',
@@ -225,6 +241,8 @@ function makeTensor(instance: OnnxInstance, { datatype, shape, data }: Tensor, a
     length = data.length * WORD_BYTES;
     bytes = allocate(length);
     for (const [index, text] of data.entries()) {
+      if (!isText(text))
+        throw new Failure('tensor_mismatch', 'A text of a tensor contains NUL.', { pointer: '/inputs' });
       const textBytes = module.lengthBytesUTF8(text) + 1;
       const pointer = allocate(textBytes);
       module.stringToUTF8(text, pointer, textBytes);
@@ -235,17 +253,29 @@ function makeTensor(instance: OnnxInstance, { datatype, shape, data }: Tensor, a
     bytes = allocate(length);
     module.HEAPU8.set(new Uint8Array(data.buffer, data.byteOffset, length), bytes);
   }
-  const { code } = TYPES[datatype];
-  const tensor = module._OrtCreateTensor(code, bytes, length, wordsOf(instance, shape), shape.length, ON_CPU);
+  const tensor = module._OrtCreateTensor(
+    CODES[datatype],
+    bytes,
+    length,
+    wordsOf(instance, shape),
+    shape.length,
+    ON_CPU,
+  );
   if (tensor === 0) throw instance.failure('make a tensor');
   return tensor;
 }
 
-function isTexts(data: TensorData): data is readonly string[] {
-  return Array.isArray(data);
+/** Bytes that may still be copied. */
+interface Room {
+  bytes: number;
 }
 
-function readTensor(instance: OnnxInstance, handle: number, { name, datatype }: TensorSignature): Tensor {
+function readTensor(
+  instance: OnnxInstance,
+  handle: number,
+  { name, datatype }: TensorSignature,
+  room: Room,
+): Tensor {
   const { module } = instance;
   const [typeAt, bytesAt, dimensionsAt, rankAt] = [1, 2, 3, 4].map(() => instance.words(1));
   const at = (pointer: number | undefined) => module.getValue(pointer ?? 0, '*');
@@ -257,30 +287,46 @@ function readTensor(instance: OnnxInstance, handle: number, { name, datatype }: 
   const shape = Array.from({ length: at(rankAt) }, (_, index) => at(dimensions + index * WORD_BYTES));
   module._OrtFree(dimensions);
   try {
-    if (at(typeAt) !== TYPES[datatype].code) {
+    if (at(typeAt) !== CODES[datatype]) {
       throw new Failure(
         'model_unavailable',
         `The graph did not return the output "${name}" with the type that it declares.`,
       );
     }
-    const elements = sizeOf(shape);
-    return { datatype, shape, data: elementsAt(instance, datatype, bytes, elements) };
+    return { datatype, shape, data: elementsAt(instance, datatype, bytes, sizeOf(shape), room) };
   } finally {
     // The runtime makes a table of the texts for the caller; other elements are the tensor's own.
     if (datatype === 'BYTES' && bytes !== 0) module._free(bytes);
   }
 }
 
-function elementsAt({ module }: OnnxInstance, datatype: Datatype, bytes: number, count: number): TensorData {
-  const { array: ArrayOf } = TYPES[datatype];
+/** @throws Failure `tensor_mismatch` if the outputs have more bytes than an answer may have. */
+function take(room: Room, bytes: number): void {
+  room.bytes -= bytes;
+  if (room.bytes >= 0) return;
+  const detail = `For these inputs the outputs have more than ${OUTPUT_BYTES_MAX} bytes. Send fewer rows, or ask for fewer outputs.`;
+  throw new Failure('tensor_mismatch', detail, { pointer: '/inputs' });
+}
+
+function elementsAt(
+  { module }: OnnxInstance,
+  datatype: Datatype,
+  bytes: number,
+  count: number,
+  room: Room,
+): TensorData {
+  const ArrayOf = ARRAYS[datatype];
   if (ArrayOf === undefined) {
     // A table of pointers to texts that follow one another. Only the last ends with a NUL.
     const pointer = (index: number) => module.getValue(bytes + index * WORD_BYTES, '*');
     return Array.from({ length: count }, (_, index) => {
-      const bytesMax = index === count - 1 ? undefined : pointer(index + 1) - pointer(index);
-      return bytesMax === 0 ? '' : module.UTF8ToString(pointer(index), bytesMax);
+      const start = pointer(index);
+      const end = index === count - 1 ? module.HEAPU8.indexOf(0, start) : pointer(index + 1);
+      take(room, WORD_BYTES + end - start);
+      return TEXT.decode(module.HEAPU8.subarray(start, end));
     });
   }
+  take(room, count * ArrayOf.BYTES_PER_ELEMENT);
   // A copy: the memory belongs to the tensor, and may move.
   const copy = Uint8Array.from(module.HEAPU8.subarray(bytes, bytes + count * ArrayOf.BYTES_PER_ELEMENT));
   return new ArrayOf(copy.buffer);

@@ -140,11 +140,14 @@ export function classifierGraph(): Uint8Array<ArrayBuffer> {
 }
 
 /** Gives each input back, one of each type. */
-export function echoGraph(types: readonly ElementType[]): Uint8Array<ArrayBuffer> {
+export function echoGraph(
+  types: readonly ElementType[],
+  dimensions: Dimensions = ['rows'],
+): Uint8Array<ArrayBuffer> {
   const name = (type: ElementType) => type.toLowerCase();
   return graphBytes({
-    inputs: types.map((type): Values => [name(type), type, ['rows']]),
-    outputs: types.map((type): Values => [`${name(type)}_out`, type, ['rows']]),
+    inputs: types.map((type): Values => [name(type), type, dimensions]),
+    outputs: types.map((type): Values => [`${name(type)}_out`, type, dimensions]),
     nodes: types.map((type) => ({ op: 'Identity', inputs: [name(type)], outputs: [`${name(type)}_out`] })),
   });
 }

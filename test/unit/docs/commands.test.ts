@@ -36,6 +36,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   sim: { test: 'test/simulation' },
   'sim:pipeline': { test: 'test/simulation/pipeline' },
   'verify:coherence': { test: 'scripts/prove-replaceable.ts' },
+  'conformance:onnx': { test: 'test/conformance/onnx/conformance.long.test.ts' },
   import: { needs: 'a file of the UCI data sets; the script belongs to the project of the catalog' },
   deploy: { needs: 'a Cloudflare account; npm run deploy:check is a step of CI' },
 };

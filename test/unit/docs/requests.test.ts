@@ -81,6 +81,7 @@ it('has routes for all requests, with the key where they ask for it', () => {
 /** The schema of each answer that a page shows, in the order of the page. */
 const ANSWERS: Readonly<Record<string, readonly string[]>> = {
   'README.md': ['Features', 'ranker.Ranking', 'Lineage'],
+  'docs/inference-protocol.md': ['InferResponse'],
   'docs/models.md': ['expected-spend.Prediction'],
 };
 
@@ -129,7 +130,7 @@ function ownRoutesOfReadme(): Listed[] {
 }
 
 function isOwn(path: string): boolean {
-  const own = [...RESERVED_PATHS, '/health', '/metrics', '/openapi.json'];
+  const own = [...RESERVED_PATHS, '/health', '/metrics', '/openapi.json', '/v2'];
   return own.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
 }
 

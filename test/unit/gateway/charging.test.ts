@@ -27,7 +27,7 @@ function answering() {
 }
 const charging = (ask: Ask, limits = DEFAULT_LIMITS) =>
   new Charging(limits, systemTime, ask, () => undefined);
-const key = (id: string): KeyHolder => ({ kind: 'key', id, scopes: new Set() });
+const key = (id: string): KeyHolder => ({ kind: 'key', id, scopes: new Set(), claims: {} });
 
 describe('look-ups of keys', () => {
   it('are a few at a time for one address, so that a stranger leaves look-ups to others', async () => {

@@ -45,7 +45,15 @@ async function world(bytesMax: number, sizes: Readonly<Record<string, number>>) 
     manifests.set(name, { name, version: '1', model: { sha256, bytes } } as unknown as Manifest);
   }
   const models = new LoadedModels(time, bytesMax);
-  const state = { reads: 0, loads: 0, reading: 0, readingMost: 0, lost: new Set<string>(), refused: false };
+  const state = {
+    reads: 0,
+    loads: 0,
+    reading: 0,
+    readingMost: 0,
+    lost: new Set<string>(),
+    refused: false,
+    breaks: '',
+  };
   const sessions: string[] = [];
   const ports: RegistryPorts = {
     store: {
@@ -73,11 +81,15 @@ async function world(bytesMax: number, sizes: Readonly<Record<string, number>>) 
         outputs: [],
         bytes: bytes.length * 2,
         get isReleased() {
-          return isReleased || state.lost.delete(name);
+          isReleased ||= state.lost.delete(name);
+          return isReleased;
         },
         run: () => {
           if (isReleased) throw new Error('It has been released.');
-          return {};
+          if (state.breaks !== name) return {};
+          // The runtime is one for all.
+          for (const other of sessions) state.lost.add(other);
+          throw new WebAssembly.RuntimeError('unreachable');
         },
         release: () => {
           if (!isReleased) sessions.splice(sessions.indexOf(name), 1);
@@ -145,6 +157,20 @@ describe('the models in memory', () => {
     state.refused = false;
     await vi.advanceTimersByTimeAsync(60_000);
     await expect(get('a')).resolves.toBeDefined();
+  });
+
+  it('are not run for a minute if they broke the runtime, and the others are loaded anew', async () => {
+    const { state, get } = await world(1_000, { a: 100, b: 100 });
+    const [broken, other] = [await get('a'), await get('b')];
+    state.breaks = 'a';
+    const failure = { code: 'model_unavailable', message: expect.stringContaining('broke the runtime') };
+    await expect(settled(broken.graph.run({}))).rejects.toMatchObject(failure);
+    await expect(settled(other.graph.run({}))).resolves.toEqual({});
+    await expect(settled(broken.graph.run({}))).rejects.toMatchObject(failure);
+    expect(state.loads).toBe(3);
+    state.breaks = '';
+    await vi.advanceTimersByTimeAsync(60_000);
+    await expect(settled(broken.graph.run({}))).resolves.toEqual({});
   });
 
   it('have a bounded share of memory for artifacts that are read', async () => {

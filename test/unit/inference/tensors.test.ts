@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DATATYPES, type Datatype, holds, integerRange } from '../../../src/define/datatype.ts';
-import { fromJson, inputTensors, type JsonElement, toJson } from '../../../src/inference/tensors.ts';
+import { fromJson, type JsonElement, toJson } from '../../../src/inference/json-elements.ts';
+import { inputTensors } from '../../../src/inference/tensor-request.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 
-const FLOATS: readonly Datatype[] = ['FP32', 'FP64'];
+const FLOATS: readonly Datatype[] = ['FP16', 'FP32', 'FP64'];
 
 function backAndForth(datatype: Datatype, values: readonly JsonElement[]): JsonElement[] | undefined {
   const read = fromJson(datatype, values);
@@ -45,6 +46,8 @@ describe('elements', () => {
         '-Infinity',
       ]);
     expect(backAndForth('FP32', [1e39])).toBeUndefined();
+    expect(backAndForth('FP16', [0.1, 65_504, -2e-8])).toEqual([Math.f16round(0.1), 65_504, -0]);
+    expect(backAndForth('FP16', [65_520])).toBeUndefined();
   });
 
   it.each([
@@ -55,6 +58,7 @@ describe('elements', () => {
     ['BOOL', 1],
     ['BYTES', 7],
     ['BYTES', '\ud800'],
+    ['BYTES', 'a\0b'],
     ['FP32', true],
     ['FP32', '1.5'],
   ] as const)('%s rejects %j', (datatype, value) => {
@@ -115,14 +119,13 @@ describe('inputs of a request', () => {
 
   it.each([
     ['no list', { inputs: 7 }, '/inputs'],
-    ['an unknown type', { inputs: [{ ...a, datatype: 'FP16' }, b] }, '/inputs/0/datatype'],
+    ['an unknown type', { inputs: [{ ...a, datatype: 'FP8' }, b] }, '/inputs/0/datatype'],
     ['one twice', { inputs: [a, a] }, '/inputs/1/name'],
     ['one missing', { inputs: [a] }, '/inputs'],
     ['another name', { inputs: [a, { ...b, name: 'c' }] }, '/inputs/1/name'],
     ['another rank', { inputs: [{ ...a, shape: [2] }, b] }, '/inputs/0/shape'],
     ['another dimension', { inputs: [{ ...a, shape: [1, 3], data: [1, 2, 3] }, b] }, '/inputs/0/shape'],
     ['too few values', { inputs: [{ ...a, data: [1] }, b] }, '/inputs/0/data'],
-    ['no rows', { inputs: [{ ...a, shape: [0, 2], data: [] }, b] }, '/inputs/0/data'],
     ['uneven rows', { inputs: [{ ...a, data: [[1, 2, 3]] }, b] }, '/inputs/0/data'],
     ['rows beside values', { inputs: [{ ...a, data: [[1], 2] }, b] }, '/inputs/0/data'],
     ['a nested value of another type', { inputs: [{ ...a, data: [[1, 'x']] }, b] }, '/inputs/0/data/0/1'],
@@ -138,5 +141,23 @@ describe('inputs of a request', () => {
     };
     expect(refused()).toBeInstanceOf(Failure);
     expect(refused()).toMatchObject({ code: 'tensor_mismatch', pointer });
+  });
+});
+
+describe('a tensor without rows or without dimensions', () => {
+  const read = (shape: number[], data: unknown[]) =>
+    inputTensors({ inputs: [{ name: 'n', datatype: 'INT32', shape, data }] }, [
+      { name: 'n', datatype: 'INT32', shape: shape.map(() => -1) },
+    ])['n'];
+
+  it('is read as it is, flat and nested', () => {
+    expect(read([], [7])).toMatchObject({ shape: [], data: Int32Array.of(7) });
+    expect(read([0, 3], [])).toMatchObject({ shape: [0, 3], data: Int32Array.of() });
+    expect(read([2, 0], [[], []])).toMatchObject({ shape: [2, 0], data: Int32Array.of() });
+  });
+
+  it('has to have the elements of its shape', () => {
+    expect(() => read([], [])).toThrow(/needs 1 values/);
+    expect(() => read([0], [1])).toThrow(/needs 0 values/);
   });
 });

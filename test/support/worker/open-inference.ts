@@ -1,0 +1,83 @@
+/**
+ * A worker that serves models by the Open Inference Protocol without a catalog: for tests with graphs of any signature.
+ *
+ * `PUT /models/NAME` registers an ONNX file as publishing does, with the same refusals; `DELETE /models/NAME` releases
+ * it.
+ */
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { defineCatalog } from '../../../src/define/define-catalog.ts';
+import { ANONYMOUS } from '../../../src/define/principal.ts';
+import type { AppEnv, Gateway } from '../../../src/gateway/context.ts';
+import { failureFormAt, problemResponse } from '../../../src/gateway/problem.ts';
+import { registerOpenInference } from '../../../src/gateway/routes/open-inference.ts';
+import type { Session } from '../../../src/inference/graph.ts';
+import { OnnxRuntime } from '../../../src/inference/onnx/runtime.ts';
+import { assertServable } from '../../../src/inference/onnx-file/refusals.ts';
+import { sha256Hex } from '../../../src/platform/digest.ts';
+import { reasonOf } from '../../../src/platform/failure.ts';
+import { MODEL_MEMORY_BYTES } from '../../../src/platform/limits.ts';
+
+const runtime = new OnnxRuntime(MODEL_MEMORY_BYTES);
+const models = new Map<string, { readonly version: string; readonly bytes: Uint8Array; session: Session }>();
+
+const app = new OpenAPIHono<AppEnv>();
+app.onError((error, c) => {
+  const response = problemResponse(error, 'test', failureFormAt(c.req.path));
+  response.headers.set('x-reason', encodeURIComponent(reasonOf(error)));
+  return response;
+});
+const gateway: Gateway = {
+  catalog: defineCatalog({}),
+  authorize: async (_, next) => await next(),
+  admit: () => ANONYMOUS,
+  charge: async () => {},
+  audited: async (_, _action, effect) => (await effect()).result,
+};
+registerOpenInference(
+  app,
+  gateway,
+  (_, name) => {
+    const model = models.get(name);
+    if (model === undefined) return undefined;
+    const { session, version } = model;
+    return {
+      isPublic: true,
+      current: async () => ({
+        version,
+        inputs: session.inputs,
+        outputs: session.outputs,
+        load: async () => {
+          if (model.session.isReleased) model.session = await runtime.load(model.bytes);
+          return {
+            inputs: session.inputs,
+            outputs: session.outputs,
+            run: async (...given) => model.session.run(...given),
+          };
+        },
+        ran: () => 'test',
+      }),
+    };
+  },
+  () => ({
+    instance: undefined,
+    database: async () => undefined,
+    clock: async () => undefined,
+    artifacts: async () => undefined,
+  }),
+);
+
+app.put('/models/:name', async (c) => {
+  const bytes = new Uint8Array(await c.req.arrayBuffer());
+  assertServable(bytes);
+  const session = await runtime.load(bytes);
+  models.get(c.req.param('name'))?.session.release();
+  models.set(c.req.param('name'), { version: (await sha256Hex(bytes)).slice(0, 12), bytes, session });
+  return c.json({ inputs: session.inputs, outputs: session.outputs }, 201);
+});
+app.delete('/models/:name', (c) => {
+  models.get(c.req.param('name'))?.session.release();
+  models.delete(c.req.param('name'));
+  return c.body(null, 204);
+});
+
+export default app;

@@ -22,6 +22,10 @@ const ELSEWHERE = ['sh', 'json'];
 /** What the TypeScript of a page takes for granted: declarations of the fixture catalog. */
 const PRELUDES: Readonly<Record<string, string>> = {
   'README.md': '',
+  'docs/features.md': [
+    "import { customer } from './entities.ts';",
+    "import { purchase } from './events.ts';",
+  ].join('\n'),
   'docs/models.md': [
     "import * as z from 'zod';",
     "import { customer } from './entities.ts';",

@@ -1,6 +1,7 @@
 import type { EntityDefinition, HistoryDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import type { FeatureDefinition } from './feature.ts';
+import type { DerivedFeature } from './feature-derived.ts';
 import { mistakeIn } from './mistake.ts';
 import type { ModelDefinition } from './model.ts';
 import type { RetentionPolicy } from './retention.ts';
@@ -19,6 +20,7 @@ export interface Catalog {
   readonly eventTypes: ReadonlyMap<string, EventDefinition>;
   readonly views: readonly ViewDefinition[];
   readonly features: readonly FeatureDefinition[];
+  readonly derived: readonly DerivedFeature[];
   readonly models: readonly ModelDefinition[];
   readonly retention: RetentionPolicy;
   /**
@@ -55,6 +57,7 @@ export function assemble(
     eventTypes: new Map(versions.map((definition) => [definition.type, definition])),
     views: ofKind<ViewDefinition>('view'),
     features: ofKind<FeatureDefinition>('feature'),
+    derived: ofKind<DerivedFeature>('derived-feature'),
     models: ofKind<ModelDefinition>('model'),
     retention,
     origins,

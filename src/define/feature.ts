@@ -9,6 +9,7 @@ import {
   reference,
   windowName,
 } from './feature-definition.ts';
+import { derived } from './feature-derived.ts';
 import type { ItemCount, WindowedRow } from './feature-value.ts';
 import { DAY_MS, type Window } from './feature-window.ts';
 import { defining } from './mistake.ts';
@@ -59,6 +60,7 @@ interface Windows<Days extends readonly number[]> {
 /** Declares features over one event type. */
 export const feature = {
   ...aggregates,
+  ...derived,
   count,
   sum,
 

@@ -1,6 +1,7 @@
 import type { Catalog } from './catalog.ts';
 import type { CatalogProblem, Report } from './problem.ts';
 import { checkDeclarations } from './validate/declarations.ts';
+import { checkDerived } from './validate/derived.ts';
 import { checkExamples } from './validate/examples.ts';
 import { checkModels } from './validate/models.ts';
 import { checkNames } from './validate/names.ts';
@@ -28,6 +29,7 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     checkRoutes,
     checkTables,
     checkValues,
+    checkDerived,
     checkViews,
     checkModels,
     checkExamples,

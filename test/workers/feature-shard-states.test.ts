@@ -92,6 +92,25 @@ describe('the states of a shard', () => {
     );
   });
 
+  it('are the same after a rebuild from history, so that its flip changes no key', async () => {
+    await inShard('states-rebuilt', ({ storage }) => {
+      const store = storeOver(storage);
+      const events = Array.from({ length: 300 }, (_, at) =>
+        line(at + 1, NOW - (at % 40) * 7_777_777, String(at % 90), 0.1 * at),
+      );
+      for (const event of events) store.fold([event], ownCells);
+      const live = store.read(['k'], NOW);
+      store.beginRebuild('run');
+      store.build('run', [...events].reverse(), ownCells);
+      let step = store.stepFlip('run');
+      while (step.state === 'comparing') step = store.stepFlip('run');
+      expect(step).toMatchObject({ state: 'flipped' });
+      if (step.state === 'flipped') expect(step.outcome.after).toEqual(step.outcome.before);
+      expect(store.changedKeys(10)).toEqual([]);
+      expect(store.read(['k'], NOW)).toEqual(live);
+    });
+  });
+
   it('take as many rows as their windows have tiles, and a row of each slot for a fold', async () => {
     await inShard('state-rows', ({ storage: own }) => {
       const { storage, rowsOf } = countedStorage(own);

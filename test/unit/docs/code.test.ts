@@ -23,6 +23,7 @@ const ELSEWHERE = ['sh', 'json'];
 const PRELUDES: Readonly<Record<string, string>> = {
   'README.md': '',
   'docs/features.md': [
+    "import * as z from 'zod';",
     "import { customer } from './entities.ts';",
     "import { purchase } from './events.ts';",
   ].join('\n'),

@@ -11,12 +11,15 @@ import {
   spanOf,
   tiledName,
 } from './feature-definition.ts';
-import type { FeatureValue } from './feature-value.ts';
+import type { FeatureValue, Frequency } from './feature-value.ts';
 import type { Window } from './feature-window.ts';
 import { DeclarationMistake, defining } from './mistake.ts';
 
+/** A value of an aggregate. */
+type Aggregated = EventValue | readonly Frequency[];
+
 /** The values of an aggregate, by the read name of each window. */
-export type AggregateRow<Name extends string, Windows extends readonly Window[], Value extends EventValue> = {
+export type AggregateRow<Name extends string, Windows extends readonly Window[], Value extends Aggregated> = {
   readonly [Of in Windows[number] as Of extends 'lifetime' ? Name : `${Name}_${Of}`]: FeatureValue<Value>;
 };
 
@@ -25,7 +28,7 @@ export interface AggregateFeature<
   Owner extends EntityDefinition,
   Name extends string,
   Windows extends readonly Window[],
-  Value extends EventValue,
+  Value extends Aggregated,
 > extends FeatureDefinition<AggregateRow<Name, Windows, Value>> {
   readonly entity: Owner;
   /** The value over one of the declared windows. */
@@ -95,6 +98,27 @@ export const aggregates = {
     return aggregate(declaration, declaration.windows, measure, numberOrZero, true);
   },
 
+  /**
+   * The values that occur most often, at most `limit` (1 to 32), with their counts: exact up to 32 different values in
+   * a window, beyond that estimates for a sample of the values.
+   */
+  mostFrequent: <
+    Data,
+    Owner extends EntityDefinition,
+    const Name extends string,
+    const Windows extends readonly Window[],
+  >(
+    declaration: Declaration<Data, Owner, Name> &
+      Tiles<Windows> & { value: (data: Data) => string | null; limit: number },
+  ): AggregateFeature<Owner, Name, Windows, readonly Frequency[]> => {
+    const { value, limit } = declaration;
+    const measure: Measure<Data> = { aggregate: 'most_frequent', value, limit };
+    return aggregate(declaration, declaration.windows, measure, (stored) =>
+      // The store returns what the aggregate made.
+      Array.isArray(stored) ? (stored as readonly Frequency[]) : [],
+    );
+  },
+
   /** A count whose events lose half their weight in each half-life, such as `7d`. */
   decayed: <Data, Owner extends EntityDefinition, const Name extends string>(
     declaration: Declaration<Data, Owner, Name> & { halfLife: Exclude<Window, 'lifetime'> },
@@ -152,7 +176,7 @@ function aggregate<
   Owner extends EntityDefinition,
   Name extends string,
   Windows extends readonly Window[],
-  Value extends EventValue,
+  Value extends Aggregated,
 >(
   declaration: Declaration<Data, Owner, Name>,
   windows: Windows,

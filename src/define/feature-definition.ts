@@ -11,6 +11,7 @@ import { DeclarationMistake } from './mistake.ts';
  * - `sum`, `mean`, `min`, `max`, `variance`: of a number from each event;
  * - `first_value`, `last_value`: a value of the oldest or the newest event;
  * - `distinct`: how many different values there are;
+ * - `most_frequent`: the values that occur most often, with their counts, at most `limit` of them;
  * - `decayed`: a count whose events lose half their weight in each half-life;
  * - `last`: the time of the newest event, milliseconds since the Unix epoch;
  * - `since_last`: the seconds since the newest event;
@@ -27,6 +28,7 @@ export type Aggregate =
   | 'last_value'
   | 'distinct'
   | 'decayed'
+  | 'most_frequent'
   | 'last'
   | 'since_last'
   | 'items';
@@ -70,7 +72,7 @@ export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly halfLifeMs: number;
   /** A value whose newest event is older is not served (`OUTSIDE_MAX_AGE`); null if it never expires. */
   readonly ttlMs: number | null;
-  /** How many items are read, newest first; 0 unless the aggregate is `items`. */
+  /** How many items or values are read, at most; 0 unless the aggregate is `items` or `most_frequent`. */
   readonly limit: number;
   /** The event's data if it satisfies the contract, else null. All features of one event type share this function. */
   readonly parse: (data: unknown) => unknown;

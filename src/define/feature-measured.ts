@@ -2,6 +2,8 @@ import type { Aggregate, EventValue, Numbers } from './feature-definition.ts';
 
 /** The most characters of a text that an aggregate keeps: it is a part of every row and answer. */
 const TEXT_CHARACTERS_MAX = 256;
+/** The most characters of a frequent value: a state has 32 of them. */
+const FREQUENT_CHARACTERS_MAX = 64;
 const NUMERIC: ReadonlySet<Aggregate> = new Set(['sum', 'mean', 'min', 'max', 'variance']);
 const DECIMAL = /^-?\d{1,64}(\.\d{1,64})?$/;
 
@@ -11,8 +13,9 @@ export function mistakeOfValue(
   value: EventValue,
 ): string | undefined {
   if (value === null) return undefined;
-  if (typeof value === 'string' && value.length > TEXT_CHARACTERS_MAX)
-    return `a text of ${value.length} characters; at most ${TEXT_CHARACTERS_MAX} are allowed`;
+  const longest = aggregate === 'most_frequent' ? FREQUENT_CHARACTERS_MAX : TEXT_CHARACTERS_MAX;
+  if (typeof value === 'string' && value.length > longest)
+    return `a text of ${value.length} characters; at most ${longest} are allowed`;
   if (typeof value === 'number' && !Number.isFinite(value)) return `${value}, which is no finite number`;
   if (!NUMERIC.has(aggregate)) return undefined;
   const shown = JSON.stringify(value);

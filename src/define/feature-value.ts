@@ -15,8 +15,16 @@ export interface ItemCount {
  */
 export type FeatureStatus = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE';
 
+/** A value of a `most_frequent` feature. */
+export interface Frequency {
+  readonly item: string;
+  readonly count: number;
+}
+
 /** The value of one feature of one key. */
-export interface FeatureValue<Value = number | string | boolean | null | readonly ItemCount[]> {
+export interface FeatureValue<
+  Value = number | string | boolean | null | readonly ItemCount[] | readonly Frequency[],
+> {
   readonly value: Value;
   readonly status: FeatureStatus;
   /** When the newest event of the longest window happened, milliseconds since the Unix epoch. */

@@ -1,5 +1,6 @@
 import type { Contribution, FeatureDefinition } from '../define/feature.ts';
 import { mistakeOfValue } from '../define/feature-measured.ts';
+import type { FeatureValue } from '../define/feature-value.ts';
 import { decayedAt, decayedOf, decayedText, parseDecayed } from './algebra/decay.ts';
 import { setOf, sizeOf } from './algebra/distinct.ts';
 import {
@@ -12,6 +13,7 @@ import {
   squared,
   ZERO,
 } from './algebra/exact.ts';
+import { frequentOf, frequentText, mostFrequent, parseFrequent } from './algebra/frequent.ts';
 import {
   type AlgebraName,
   contentOf,
@@ -55,6 +57,8 @@ export function stateOf(
       return stateText(algebra, timedText({ at: occurredAt, seq, value }));
     case 'distinct':
       return stateText(algebra, setOf(JSON.stringify(value)));
+    case 'frequent':
+      return stateText(algebra, frequentText(frequentOf(String(value), seq)));
   }
 }
 
@@ -63,9 +67,10 @@ export function valueOfState(
   definition: FeatureDefinition,
   state: string,
   now: number,
-): number | string | boolean | null {
+): FeatureValue['value'] {
   const content = contentOf(state);
-  if (content === undefined) return isCountLike(definition) ? 0 : null;
+  if (content === undefined)
+    return isCountLike(definition) ? 0 : definition.aggregate === 'most_frequent' ? [] : null;
   switch (algebraOf(definition)) {
     case 'moments':
       return valueOfMoments(definition, parseMoments(content));
@@ -77,6 +82,8 @@ export function valueOfState(
       return parseTimed(content).value;
     case 'distinct':
       return sizeOf(content);
+    case 'frequent':
+      return mostFrequent(parseFrequent(content), definition.limit);
     case 'decayed':
       return decayedAt(parseDecayed(content), now, definition.halfLifeMs);
     case undefined:
@@ -97,6 +104,8 @@ function algebraOf({ aggregate, windows }: FeatureDefinition): AlgebraName | und
     case 'distinct':
     case 'decayed':
       return aggregate;
+    case 'most_frequent':
+      return 'frequent';
     case 'first_value':
       return 'first';
     case 'last_value':

@@ -7,6 +7,8 @@ import type { Report } from '../problem.ts';
 const WINDOW_DAYS_MAX = 36_500;
 /** The most items of one feature, because every answer reads all of them. */
 const ITEMS_MAX = 1_000;
+/** As many values as a window counts exactly. */
+const FREQUENT_MAX = 32;
 /** As many places as a 64-bit whole number has. */
 const DECIMALS_MAX = 18;
 
@@ -56,6 +58,8 @@ function checkFeature(feature: FeatureDefinition, report: Report): void {
     report(feature, named, 'It names one window twice.', 'Leave one of them out.');
   if (feature.aggregate === 'items' && !isWithin(feature.limit, 1, ITEMS_MAX))
     report(feature, named, `It reads ${feature.limit} items.`, `Read 1 to ${ITEMS_MAX}.`);
+  if (feature.aggregate === 'most_frequent' && !isWithin(feature.limit, 1, FREQUENT_MAX))
+    report(feature, named, `It reads ${feature.limit} values.`, `Read 1 to ${FREQUENT_MAX}.`);
   for (const window of feature.windows)
     if (tiledWindow(window) === undefined)
       report(feature, named, `A window cannot be "${window}".`, `A window is ${WINDOWS_ALLOWED}.`);

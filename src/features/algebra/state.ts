@@ -1,13 +1,14 @@
 import { decayedSum, decayedText, parseDecayed } from './decay.ts';
 import { unionOf } from './distinct.ts';
 import { added, type Exact, parseExact, textOf, ZERO } from './exact.ts';
+import { frequentSum, frequentText, parseFrequent } from './frequent.ts';
 
 /**
  * The state of an aggregate in one cell, as text: a letter for its algebra, then the state. Equal states have equal
  * texts. The empty text is the state of no value. Each algebra's `merge` is commutative and associative, so a state is
  * the same whatever the order of the events; that an event counts once is up to the numbers of folded events.
  */
-export type AlgebraName = 'moments' | 'min' | 'max' | 'first' | 'last' | 'distinct' | 'decayed';
+export type AlgebraName = 'moments' | 'min' | 'max' | 'first' | 'last' | 'distinct' | 'decayed' | 'frequent';
 
 /** The number of values, their sum, and the sum of their squares where a variance is declared. */
 export interface Moments {
@@ -31,6 +32,7 @@ const LETTERS: Readonly<Record<AlgebraName, string>> = {
   last: 'l',
   distinct: 'd',
   decayed: 'h',
+  frequent: 'q',
 };
 
 const MERGES: Readonly<Record<string, (a: string, b: string) => string>> = {
@@ -40,15 +42,16 @@ const MERGES: Readonly<Record<string, (a: string, b: string) => string>> = {
   [LETTERS.first]: (a, b) => (isBefore(parseTimed(a), parseTimed(b)) ? a : b),
   [LETTERS.last]: (a, b) => (isBefore(parseTimed(a), parseTimed(b)) ? b : a),
   [LETTERS.distinct]: unionOf,
+  [LETTERS.frequent]: (a, b) => frequentText(frequentSum(parseFrequent(a), parseFrequent(b))),
   [LETTERS.decayed]: (a, b) => decayedText(decayedSum(parseDecayed(a), parseDecayed(b))),
 };
 
 export const NO_STATE = '';
 /**
- * The most bytes of a state. The longest is that of a variance: two exact numbers, of at most 2,200 and 4,300 bits, as
- * hexadecimal digits.
+ * The most bytes of a state. The longest is that of frequent values: 32 texts of 64 characters, and 192 counters. That
+ * of a variance has 2 KB: two exact numbers, of at most 2,200 and 4,300 bits, as hexadecimal digits.
  */
-export const STATE_BYTES_MAX = 2_048;
+export const STATE_BYTES_MAX = 12_288;
 
 export function stateText(algebra: AlgebraName, content: string): string {
   return LETTERS[algebra] + content;

@@ -142,6 +142,7 @@ const AGGREGATES = {
   first_value: 'A value of the first of',
   last_value: 'A value of the last of',
   distinct: 'How many different values there are in',
+  most_frequent: 'The most frequent values of',
   decayed: 'A count, in which older ones weigh less, of',
   last: 'The time of the last of',
   since_last: 'The seconds since the last of',

@@ -43,7 +43,7 @@ const FeatureValue = z.object({
     z.string(),
     z.boolean(),
     z.null(),
-    z.array(z.object({ item: z.string(), count: z.number(), lastAt: z.int() })),
+    z.array(z.object({ item: z.string(), count: z.int(), lastAt: z.int().optional() })),
   ]),
   status: z.enum(['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE']).openapi({
     description:

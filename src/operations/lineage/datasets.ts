@@ -106,6 +106,7 @@ function typeOf(schema: unknown): string {
 function lineageTypeOf({ aggregate, windows, numbers }: FeatureDefinition): string {
   switch (aggregate) {
     case 'items':
+    case 'most_frequent':
       return 'array';
     case 'count':
     case 'distinct':

@@ -15,6 +15,13 @@ import {
   sizeOf,
   unionOf,
 } from '../../../../src/features/algebra/distinct.ts';
+import {
+  frequentOf,
+  frequentSum,
+  frequentText,
+  mostFrequent,
+  parseFrequent,
+} from '../../../../src/features/algebra/frequent.ts';
 import { mergedState, STATE_BYTES_MAX } from '../../../../src/features/algebra/state.ts';
 
 const union = (values: readonly string[]) => values.map(setOf).reduce(unionOf);
@@ -82,6 +89,57 @@ describe('a decayed count', () => {
     expect(decayedAt(decayedOf(NOW + 2 * HALF_LIFE_MS, HALF_LIFE_MS), NOW, HALF_LIFE_MS)).toBe(0);
     expect(decayedAt(decayedOf(NOW, HALF_LIFE_MS), NOW, HALF_LIFE_MS)).toBe(1);
     expect(decayedAt(decayedOf(NOW - HALF_LIFE_MS, HALF_LIFE_MS), NOW, HALF_LIFE_MS)).toBe(0.5);
+  });
+});
+
+describe('frequent values', () => {
+  const sum = (of: readonly { value: string; seq: number }[]) =>
+    of.map(({ value, seq }) => frequentOf(value, seq)).reduce(frequentSum);
+
+  it('have one state whatever the order and the parts, and exact counts of up to 32 values', () => {
+    const values = fc.array(fc.integer({ min: 0, max: 45 }).map(String), { minLength: 1, maxLength: 120 });
+    fc.assert(
+      fc.property(values, fc.nat(120), (drawn, cut) => {
+        const all = drawn.map((value, at) => ({ value, seq: at + 1 }));
+        const parts = [all.slice(cut), all.slice(0, cut)].filter(({ length }) => length > 0);
+        const state = parts.map((part) => sum([...part].reverse())).reduce(frequentSum);
+        expect(frequentText(state)).toBe(frequentText(sum(all)));
+        expect(parseFrequent(frequentText(state))).toEqual(state);
+        const counts = Map.groupBy(drawn, (value) => value);
+        const told = mostFrequent(state, 32);
+        for (const { item, count } of told) {
+          const owed = counts.get(item)?.length ?? 0;
+          if (counts.size <= 32) expect(count).toBe(owed);
+          else expect(count).toBeGreaterThanOrEqual(owed);
+        }
+        expect(told).toHaveLength(Math.min(counts.size, 32));
+      }),
+    );
+  });
+
+  it('beyond 32 values find the frequent ones, and estimate within 4.3 % of all events', () => {
+    let found = 0;
+    let within = 0;
+    const [trials, events] = [40, 800];
+    for (let trial = 0; trial < trials; trial += 1) {
+      const all = Array.from({ length: events }, (_, at) => ({
+        value: at % 5 === 0 ? 'often' : `${trial}/${(at * 31) % 301}`,
+        seq: trial * events + at + 1,
+      }));
+      const often = mostFrequent(sum(all), 32).find(({ item }) => item === 'often');
+      if (often === undefined) continue;
+      found += 1;
+      if (often.count - events / 5 <= events * 0.043) within += 1;
+    }
+    expect(found).toBe(trials);
+    expect(within / trials).toBeGreaterThanOrEqual(0.9);
+  });
+
+  it('fit the limit of a state at their longest', () => {
+    const all = Array.from({ length: 40 }, (_, at) => ({ value: `${at}`.padStart(64, '\u4e16'), seq: at }));
+    let state = sum(all);
+    for (let doubled = 0; doubled < 30; doubled += 1) state = frequentSum(state, state);
+    expect(new TextEncoder().encode(frequentText(state)).length).toBeLessThanOrEqual(STATE_BYTES_MAX);
   });
 });
 

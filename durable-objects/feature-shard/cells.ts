@@ -1,6 +1,7 @@
+import { NO_STATE, STATE_BYTES_MAX } from '../../src/features/algebra/state.ts';
 import { DigestTally, type ShardDigest } from '../../src/features/digest.ts';
 import { type Cell, mergedCell } from '../../src/features/fold.ts';
-import { daysRead } from '../../src/features/retention.ts';
+import { tilesRead } from '../../src/features/retention.ts';
 import { SQL_VALUE_BYTES_MAX } from '../../src/platform/limits.ts';
 import type { KeptFeatures } from './features.ts';
 
@@ -12,18 +13,19 @@ export interface CellRow {
   readonly item: string;
   readonly amount: number;
   readonly last_at: number;
+  readonly state: string;
 }
 type Selected = { [Column in keyof CellRow]: CellRow[Column] };
 
 /** Where a row stands in a generation: rows are ordered by these four. */
 export type Position = readonly [key: string, feature: number, bucket: number, item: string];
 
-/** Bytes of one cell as JSON, at most. */
+/** Bytes of one cell without its state as JSON, at most. */
 const CELL_BYTES_MAX = 1_024;
 /** Cells of one statement: they are one parameter. */
 const STATEMENT_CELLS_MAX = Math.floor(SQL_VALUE_BYTES_MAX / CELL_BYTES_MAX);
 
-const COLUMNS = 'key, feature, bucket, item, amount, last_at';
+const COLUMNS = 'key, feature, bucket, item, amount, last_at, state';
 
 export function positionOf({ key, feature, bucket, item }: CellRow): Position {
   return [key, feature, bucket, item];
@@ -49,13 +51,12 @@ export function addCells(
     const id = features.named(cell.feature)?.id;
     return id === undefined || features.isExpired(id, cell.bucket, horizon) ? [] : [{ id, cell }];
   });
-  for (let from = 0; from < wanted.length; from += STATEMENT_CELLS_MAX) {
-    const part = wanted.slice(from, from + STATEMENT_CELLS_MAX);
+  for (const part of statementsOf(wanted)) {
     const merged = part.map(({ cell }) => cell);
-    for (const { at, amount, last_at: lastAt } of selectAt(sql, generation, part)) {
+    for (const { at, amount, last_at: lastAt, state } of selectAt(sql, generation, part)) {
       const cell = merged[at];
       if (cell === undefined) continue;
-      const before = { ...cell, amount, lastAt };
+      const before = { ...cell, amount, lastAt, state };
       merged[at] = mergedCell(before, cell);
       tally.replace(before, merged[at]);
       present.add(merged[at]);
@@ -68,12 +69,14 @@ export function addCells(
       item,
       merged[at]?.amount,
       merged[at]?.lastAt,
+      merged[at]?.state,
     ]);
     sql.exec(
       `insert into cells (generation, ${COLUMNS})
-       select ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 from json_each(?) where true
+       select ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+       from json_each(?) where true
        on conflict (generation, key, feature, bucket, item)
-       do update set amount = excluded.amount, last_at = excluded.last_at`,
+       do update set amount = excluded.amount, last_at = excluded.last_at, state = excluded.state`,
       generation,
       JSON.stringify(rows),
     );
@@ -90,8 +93,8 @@ export function cellsOfKey(
   now: number,
 ): Cell[] {
   // A statement for each feature: a join with a list of the features would count the rows of the list, too.
-  return features.current.flatMap(({ id, days }) => {
-    const { from, to } = daysRead(days, now);
+  return features.current.flatMap(({ id, ...window }) => {
+    const { from, to } = tilesRead(window, now);
     return sql
       .exec<Selected>(
         `select ${COLUMNS} from cells where generation = ? and key = ? and feature = ? and bucket between ? and ?`,
@@ -178,14 +181,30 @@ function selectAt(
   sql: SqlStorage,
   generation: number,
   wanted: readonly { readonly id: number; readonly cell: Cell }[],
-): { at: number; amount: number; last_at: number }[] {
+): { at: number; amount: number; last_at: number; state: string }[] {
   return sql
-    .exec<{ at: number; amount: number; last_at: number }>(
-      `select wanted.key as at, c.amount, c.last_at from json_each(?) wanted cross join cells c
+    .exec<{ at: number; amount: number; last_at: number; state: string }>(
+      `select wanted.key as at, c.amount, c.last_at, c.state from json_each(?) wanted cross join cells c
        on c.generation = ? and c.key = wanted.value ->> 0 and c.feature = wanted.value ->> 1
          and c.bucket = wanted.value ->> 2 and c.item = wanted.value ->> 3`,
       JSON.stringify(wanted.map(({ id, cell: { key, bucket, item } }) => [key, id, bucket, item])),
       generation,
     )
     .toArray();
+}
+
+/** Parts that fit into one parameter each, with the longest states that their rows may get. */
+function statementsOf<Wanted extends { readonly cell: Cell }>(wanted: readonly Wanted[]): Wanted[][] {
+  const parts: Wanted[][] = [];
+  let room = 0;
+  for (const one of wanted) {
+    const bytes = CELL_BYTES_MAX + (one.cell.state === NO_STATE ? 0 : STATE_BYTES_MAX);
+    if (bytes > room) {
+      parts.push([]);
+      room = SQL_VALUE_BYTES_MAX;
+    }
+    parts.at(-1)?.push(one);
+    room -= bytes;
+  }
+  return parts;
 }

@@ -1,3 +1,4 @@
+import { NO_STATE } from '../../src/features/algebra/state.ts';
 import { EMPTY_DIGEST } from '../../src/features/digest.ts';
 import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
 import { BLOCK_NUMBERS, blockOf } from '../../src/features/folded-numbers.ts';
@@ -81,7 +82,7 @@ function moveCells(
   features: KeptFeatures,
   rows: readonly LegacyCell[],
 ): void {
-  const cells = rows.map(({ last_at: lastAt, ...cell }): Cell => ({ ...cell, lastAt }));
+  const cells = rows.map(({ last_at: lastAt, ...cell }): Cell => ({ ...cell, lastAt, state: NO_STATE }));
   if (cells.length > 0) changeTotals(sql, served, addCells(sql, served, cells, { features, horizon }));
 }
 

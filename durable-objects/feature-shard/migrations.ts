@@ -79,6 +79,13 @@ export const MIGRATIONS: readonly Migration[] = [
       primary key (generation, block)
     ) without rowid`);
   },
+  (sql) => {
+    // Neither rewrites a row: SQLite adds a column with a constant default to the schema alone.
+    sql.exec("alter table cells add column state text not null default ''");
+    // Features of the earlier steps have tiles of a day, counted by `days`, or no tiles at all.
+    sql.exec('alter table features add column tile_ms integer not null default 86400000');
+    sql.exec('update features set tile_ms = 0 where days = 0');
+  },
 ];
 
 /** Drops the renamed tables, which have to be empty: then it takes no time. */

@@ -6,6 +6,7 @@ import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
 import { readFeature } from '../../src/features/read.ts';
 import { CHANGED_KEYS_MAX, type FlipStep } from '../../src/features/rebuild.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
+import { featureOfSlot } from '../../src/features/slots.ts';
 import type { Now } from '../../src/platform/clock.ts';
 import { CellStore } from './store.ts';
 import { nextSweepAt, type StepLimits } from './upkeep.ts';
@@ -54,7 +55,7 @@ export class FeatureShard extends DurableObject {
     if (keys.length > READ_KEYS_MAX) throw new RangeError(`A call reads at most ${READ_KEYS_MAX} keys.`);
     const features = this.#adopted(entity);
     return this.#store.read(keys, now).map((kept) => {
-      const cells = Map.groupBy(kept, ({ feature }) => feature);
+      const cells = Map.groupBy(kept, ({ feature }) => featureOfSlot(feature));
       return Object.assign(
         {},
         ...features.map((definition) => readFeature(definition, cells.get(definition.name) ?? [], now)),

@@ -106,7 +106,8 @@ function differingKeys(a: readonly CellRow[], b: readonly CellRow[]): Set<string
     const place = JSON.stringify(positionOf(row));
     const other = ofA.get(place);
     ofA.delete(place);
-    if (other?.amount !== row.amount || other.last_at !== row.last_at) differing.add(row.key);
+    const isSame = other?.amount === row.amount && other.last_at === row.last_at && other.state === row.state;
+    if (!isSame) differing.add(row.key);
   }
   for (const { key } of ofA.values()) differing.add(key);
   return differing;

@@ -1,8 +1,8 @@
 import type { FeatureDefinition } from '../../src/define/feature.ts';
 import { addDigests, EMPTY_DIGEST, type ShardDigest } from '../../src/features/digest.ts';
-import { BUCKET_MS, type Cell, type FoldableEvent, mergeCells } from '../../src/features/fold.ts';
+import { type Cell, type FoldableEvent, mergeCells } from '../../src/features/fold.ts';
 import type { FlipStep } from '../../src/features/rebuild.ts';
-import { horizonOf } from '../../src/features/retention.ts';
+import { BUCKET_MS, horizonOf } from '../../src/features/retention.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { addCells, cellsOfKey, changeTotals, totalsOf } from './cells.ts';
 import { adoptDefinitions, type KeptFeatures, loadFeatures } from './features.ts';

@@ -1,6 +1,5 @@
 import { addDigests, EMPTY_DIGEST } from '../../src/features/digest.ts';
-import { BUCKET_MS } from '../../src/features/fold.ts';
-import { horizonOf, oldestDay } from '../../src/features/retention.ts';
+import { BUCKET_MS, horizonOf, oldestTile } from '../../src/features/retention.ts';
 import { type CellRow, changeTotals, deleteRows } from './cells.ts';
 import type { KeptFeatures } from './features.ts';
 import { moveLegacyPart } from './legacy.ts';
@@ -101,8 +100,8 @@ function sweepPart(sql: SqlStorage, state: ShardState, features: KeptFeatures, l
   const { served, horizon } = state;
   const before = [
     ...features.current
-      .filter(({ days }) => days > 0)
-      .map(({ id, days }) => [id, oldestDay(days, horizon)] as const),
+      .filter(({ tiles }) => tiles > 0)
+      .map((feature) => [feature.id, oldestTile(feature, horizon)] as const),
     ...features.retired.map(({ id }) => [id, Number.MAX_SAFE_INTEGER] as const),
   ];
   let swept = state.swept ?? '';
@@ -142,7 +141,7 @@ function expiredOf(
   return before.flatMap(([feature, bucket]) =>
     sql
       .exec<{ [Column in keyof CellRow]: CellRow[Column] }>(
-        `select key, feature, bucket, item, amount, last_at from cells
+        `select key, feature, bucket, item, amount, last_at, state from cells
          where generation = ? and key = ? and feature = ? and bucket < ?`,
         generation,
         key,

@@ -1,6 +1,7 @@
 import type { EntityDefinition, HistoryDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import type { FeatureDefinition } from './feature.ts';
+import type { DerivedFeature } from './feature-derived.ts';
 import { DEFAULT_LIMITS, type DeclaredLimits, type Limits } from './limits.ts';
 import { mistakeIn } from './mistake.ts';
 import type { ModelDefinition } from './model.ts';
@@ -20,6 +21,7 @@ export interface Catalog {
   readonly eventTypes: ReadonlyMap<string, EventDefinition>;
   readonly views: readonly ViewDefinition[];
   readonly features: readonly FeatureDefinition[];
+  readonly derived: readonly DerivedFeature[];
   readonly models: readonly ModelDefinition[];
   readonly retention: RetentionPolicy;
   /** How much each sender may use. */
@@ -59,6 +61,7 @@ export function assemble(
     eventTypes: new Map(versions.map((definition) => [definition.type, definition])),
     views: ofKind<ViewDefinition>('view'),
     features: ofKind<FeatureDefinition>('feature'),
+    derived: ofKind<DerivedFeature>('derived-feature'),
     models: ofKind<ModelDefinition>('model'),
     retention,
     limits: { ...DEFAULT_LIMITS, ...limits },

@@ -6,15 +6,26 @@ export interface ItemCount {
   readonly lastAt: number;
 }
 
-export type FeatureStatus = 'PRESENT' | 'NOT_FOUND';
+/**
+ * - `PRESENT`: events have contributed, and there is a value;
+ * - `NULL_VALUE`: events have contributed, but none of them has a value in the window, as for a mean of no numbers;
+ * - `NOT_FOUND`: no event has contributed, within the longest window. A count is then 0, and any other value null;
+ * - `OUTSIDE_MAX_AGE`: the newest event is older than the feature's time to live, or than the request allows. The value
+ *   is null.
+ */
+export type FeatureStatus = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE';
 
-/** The stored value of one feature of one key. */
-export interface FeatureValue<Value = number | null | readonly ItemCount[]> {
+/** A value of a `most_frequent` feature. */
+export interface Frequency {
+  readonly item: string;
+  readonly count: number;
+}
+
+/** The value of one feature of one key. */
+export interface FeatureValue<
+  Value = number | string | boolean | null | readonly ItemCount[] | readonly Frequency[],
+> {
   readonly value: Value;
-  /**
-   * `NOT_FOUND`: no event has contributed to it, within its longest window if it has windows. A count is then 0, and a
-   * time is null.
-   */
   readonly status: FeatureStatus;
   /** When the newest event of the longest window happened, milliseconds since the Unix epoch. */
   readonly eventAt: number | null;

@@ -1,6 +1,7 @@
 import type { Catalog } from './catalog.ts';
 import type { CatalogProblem, Report } from './problem.ts';
 import { checkDeclarations } from './validate/declarations.ts';
+import { checkDerived } from './validate/derived.ts';
 import { checkExamples } from './validate/examples.ts';
 import { checkLimits } from './validate/limits.ts';
 import { checkModels } from './validate/models.ts';
@@ -29,6 +30,7 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     checkRoutes,
     checkTables,
     checkValues,
+    checkDerived,
     checkViews,
     checkModels,
     checkExamples,

@@ -1,5 +1,6 @@
 import type { FeatureDefinition } from './feature.ts';
 import type { FeatureRow } from './feature-value.ts';
+import { DAY_MS, NO_TILE, tiledWindow } from './feature-window.ts';
 import type { KeyInput } from './key.ts';
 import type { Principal } from './principal.ts';
 import type { Variant, VaryDimensions } from './vary.ts';
@@ -47,17 +48,39 @@ export type ViewContext<Vary, Now, WithPrincipal, Reads extends FeatureReads, Ow
     ? unknown
     : { readonly features: { readonly [Name in keyof Reads]: RowOf<Reads[Name]> } });
 
-/** Windows of features end with a UTC day. */
-const DAY_MS = 86_400_000;
+/** A feature with a time to live shows its expiry late by at most this share of it. */
+const TTL_GRAINS = 8;
+/** A value that changes with every moment is as of the second. */
+const SECOND_MS = 1_000;
+/** A decayed count changes by less than 0.3 % in this share of its half-life. */
+const HALF_LIFE_GRAINS = 256;
 
 /**
  * How long an answer stays valid as time passes, in milliseconds; undefined if time does not change it. Feature windows
- * move with each UTC day, so a view that reads a windowed feature has grains of a day at most.
+ * move with each of their tiles, so a view that reads a feature over days has grains of a day at most.
  */
 export function grainMsOf(
   now: NowDeclaration | undefined,
   features: readonly FeatureDefinition[],
 ): number | undefined {
   if (now !== undefined) return now.granularityS * 1_000;
-  return features.some(({ windowsDays }) => windowsDays.length > 0) ? DAY_MS : undefined;
+  const grains = features.flatMap(grainsOfFeature);
+  return grains.length === 0 ? undefined : Math.max(SECOND_MS, Math.floor(Math.min(...grains)));
+}
+
+function grainsOfFeature({
+  aggregate,
+  windowsDays,
+  windows,
+  ttlMs,
+  halfLifeMs,
+}: FeatureDefinition): number[] {
+  const tiles = windows.flatMap((window) => tiledWindow(window)?.tileMs ?? []);
+  return [
+    ...(windowsDays.length > 0 ? [DAY_MS] : []),
+    ...tiles.filter((tileMs) => tileMs !== NO_TILE),
+    ...(ttlMs === null ? [] : [ttlMs / TTL_GRAINS]),
+    ...(aggregate === 'decayed' ? [halfLifeMs / HALF_LIFE_GRAINS] : []),
+    ...(aggregate === 'since_last' ? [SECOND_MS] : []),
+  ];
 }

@@ -41,8 +41,8 @@ export class DigestTally {
     return { cells: this.#cells, events: 0, sumA: this.#sumA, sumB: this.#sumB };
   }
 
-  #count({ amount, lastAt }: Cell, { a, b }: Identity, times: 1 | -1): void {
-    const value = `${amount} ${lastAt}`;
+  #count({ amount, lastAt, state }: Cell, { a, b }: Identity, times: 1 | -1): void {
+    const value = state === '' ? `${amount} ${lastAt}` : `${amount} ${lastAt} ${state}`;
     this.#cells += times;
     this.#sumA = (this.#sumA + times * mixed(hash(value, a))) >>> 0;
     this.#sumB = (this.#sumB + times * mixed(hash(value, b))) >>> 0;

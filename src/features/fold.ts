@@ -1,7 +1,7 @@
 import type { Contribution, FeatureDefinition } from '../define/feature.ts';
-
-/** Width of a bucket, in milliseconds: a day, because windows are whole days. */
-export const BUCKET_MS = 86_400_000;
+import { mergedState } from './algebra/state.ts';
+import { stateOf } from './cell-state.ts';
+import { slotsOf, tileOf } from './slots.ts';
 
 /** The parts of an event that features use. */
 export interface FoldableEvent {
@@ -13,21 +13,24 @@ export interface FoldableEvent {
 }
 
 /**
- * The smallest unit of a feature's state: one key, one day, one item. Cells are merged by addition and maximum only,
- * so the order of arrival does not matter.
+ * The smallest unit of a feature's state: one key, one tile, one item. Cells are merged by addition, by maximum and by
+ * the algebra of their state, all of them commutative and associative, so the order of arrival does not matter.
  */
 export interface Cell {
+  /** The name of a slot of a feature. */
   readonly feature: string;
   readonly key: string;
-  /** Number of the day since the Unix epoch; 0 for features without a window. */
+  /** Number of the tile since the Unix epoch, a day for most features; 0 for features without a window. */
   readonly bucket: number;
   /** Empty unless the aggregate is `items`. */
   readonly item: string;
   readonly amount: number;
   readonly lastAt: number;
+  /** The state of an aggregate of values; empty for counts, sums over days, times and items. */
+  readonly state: string;
 }
 
-/** The contributions of one event, one for each of these features that it counts for. */
+/** The contributions of one event: one for each of these features and each entity that it counts for. */
 export function contributionsOf(
   features: readonly FeatureDefinition[],
   event: FoldableEvent,
@@ -38,16 +41,25 @@ export function contributionsOf(
     const { parse } = definition;
     if (definition.eventType !== event.type) return [];
     if (judged?.parse !== parse) judged = { parse, parsed: parse(event.data) };
-    const contribution = judged.parsed === null ? null : definition.contribution(judged.parsed);
-    return contribution === null ? [] : [{ definition, contribution }];
+    const contributions = judged.parsed === null ? [] : definition.contributions(judged.parsed);
+    return contributions.map((contribution) => ({ definition, contribution }));
   });
 }
 
 /** The cells of these features to which one event adds. */
 export function cellsOf(features: readonly FeatureDefinition[], event: FoldableEvent): Cell[] {
-  return contributionsOf(features, event).map(({ definition, contribution: { key, amount, item } }) => {
-    const bucket = definition.windowsDays.length > 0 ? Math.floor(event.occurredAt / BUCKET_MS) : 0;
-    return { feature: definition.name, key, bucket, item, amount, lastAt: event.occurredAt };
+  return contributionsOf(features, event).flatMap(({ definition, contribution }) => {
+    const { key, amount, item } = contribution;
+    const state = stateOf(definition, contribution, event);
+    return slotsOf(definition).map((slot) => ({
+      feature: slot.name,
+      key,
+      bucket: tileOf(slot, event.occurredAt),
+      item,
+      amount,
+      lastAt: event.occurredAt,
+      state,
+    }));
   });
 }
 
@@ -69,5 +81,10 @@ export function mergeCells(cells: Iterable<Cell>): Cell[] {
 
 /** Two cells of the same feature, key, bucket and item as one. */
 export function mergedCell(a: Cell, b: Cell): Cell {
-  return { ...a, amount: a.amount + b.amount, lastAt: Math.max(a.lastAt, b.lastAt) };
+  return {
+    ...a,
+    amount: a.amount + b.amount,
+    lastAt: Math.max(a.lastAt, b.lastAt),
+    state: mergedState(a.state, b.state),
+  };
 }

@@ -1,38 +1,91 @@
-import { type FeatureDefinition, windowName } from '../define/feature.ts';
+import { type FeatureDefinition, readNames, windowName } from '../define/feature.ts';
 import type { FeatureStatus, FeatureValue, ItemCount } from '../define/feature-value.ts';
-import { BUCKET_MS, type Cell } from './fold.ts';
-import { daysRead, longestWindow } from './retention.ts';
+import { NO_TILE, tiledWindow } from '../define/feature-window.ts';
+import { mergedState, NO_STATE } from './algebra/state.ts';
+import { valueOfState } from './cell-state.ts';
+import type { Cell } from './fold.ts';
+import { BUCKET_MS, tilesRead } from './retention.ts';
+import { slotsOf } from './slots.ts';
 
 /**
- * The values of one feature from its cells, as of `now`. A window of n days holds today and the n - 1 days
- * before it, in UTC, up to `now`. Only cells of the longest window count, for the status and the time, too: earlier
- * ones expire, and whether they are gone already must not show.
+ * The values of one feature from the cells of its slots, as of `now`. A window of n tiles holds the tile of `now` and
+ * the n - 1 before it; a window of days so holds today and the days before it, in UTC. Only cells of the longest window
+ * of a slot count, for the status and the time, too: earlier ones expire, and whether they are gone already must not
+ * show.
  */
 export function readFeature(
   definition: FeatureDefinition,
   kept: readonly Cell[],
   now: number,
 ): Record<string, FeatureValue> {
-  const today = Math.floor(now / BUCKET_MS);
-  const { from, to } = daysRead(longestWindow(definition), now);
-  const cells = kept.filter(({ bucket }) => bucket >= from && bucket <= to);
+  const slots = slotsOf(definition).map((slot) => {
+    const { from, to } = tilesRead(slot, now);
+    const cells = kept.filter(
+      ({ feature, bucket }) => feature === slot.name && bucket >= from && bucket <= to,
+    );
+    return { ...slot, cells };
+  });
+  const cells = slots.flatMap((slot) => slot.cells);
   const eventAt = cells.reduce<number | null>(
     (latest, { lastAt }) => Math.max(latest ?? lastAt, lastAt),
     null,
   );
-  const status: FeatureStatus = cells.length === 0 ? 'NOT_FOUND' : 'PRESENT';
-  if (definition.windowsDays.length === 0) {
-    return { [definition.name]: { value: wholeValue(definition, cells, eventAt), status, eventAt } };
+  const told = (value: FeatureValue['value']) => aged(definition, { value, eventAt }, cells.length, now);
+  if (definition.windows.length === 0) {
+    if (definition.windowsDays.length === 0)
+      return { [definition.name]: told(wholeValue(definition, cells, eventAt)) };
+    const today = Math.floor(now / BUCKET_MS);
+    const values: Record<string, FeatureValue> = {};
+    for (const days of definition.windowsDays)
+      values[windowName(definition.name, days)] = told(totalOf(cells, today - days));
+    return values;
   }
-  const values: Record<string, FeatureValue> = {};
-  for (const days of definition.windowsDays) {
-    let total = 0;
-    for (const { bucket, amount } of cells) {
-      if (bucket > today - days) total += amount;
+  const names = readNames(definition);
+  return Object.fromEntries(
+    definition.windows.flatMap((window, at) => {
+      const tiled = tiledWindow(window);
+      const slot = slots.find(({ tileMs }) => tileMs === tiled?.tileMs);
+      if (tiled === undefined || slot === undefined) return [];
+      const after = tiled.tileMs === NO_TILE ? -1 : Math.floor(now / tiled.tileMs) - tiled.tiles;
+      const within = slot.cells.filter(({ bucket }) => bucket > after);
+      return [[names[at], told(tiledValue(definition, within, eventAt, now))] as const];
+    }),
+  );
+}
+
+/** The value with its status. Neither an old value nor the one of a window without values passes for a present one. */
+function aged(
+  { ttlMs }: FeatureDefinition,
+  { value, eventAt }: Pick<FeatureValue, 'value' | 'eventAt'>,
+  cells: number,
+  now: number,
+): FeatureValue {
+  const status: FeatureStatus = cells === 0 ? 'NOT_FOUND' : value === null ? 'NULL_VALUE' : 'PRESENT';
+  return ttlMs === null ? { value, status, eventAt } : withinAge({ value, status, eventAt }, ttlMs, now);
+}
+
+/** The value, unless its newest event is older than `maxAgeMs`. */
+export function withinAge(read: FeatureValue, maxAgeMs: number, now: number): FeatureValue {
+  const isOld = read.eventAt !== null && now - read.eventAt > maxAgeMs;
+  return isOld ? { value: null, status: 'OUTSIDE_MAX_AGE', eventAt: read.eventAt } : read;
+}
+
+function tiledValue(
+  definition: FeatureDefinition,
+  cells: readonly Cell[],
+  eventAt: number | null,
+  now: number,
+): FeatureValue['value'] {
+  switch (definition.aggregate) {
+    case 'count':
+      return totalOf(cells, Number.NEGATIVE_INFINITY);
+    case 'since_last':
+      return eventAt === null ? null : Math.max(0, now - eventAt) / 1_000;
+    default: {
+      const state = cells.reduce((merged, cell) => mergedState(merged, cell.state), NO_STATE);
+      return valueOfState(definition, state, now);
     }
-    values[windowName(definition.name, days)] = { value: total, status, eventAt };
   }
-  return values;
 }
 
 function wholeValue(definition: FeatureDefinition, cells: readonly Cell[], eventAt: number | null) {
@@ -41,10 +94,13 @@ function wholeValue(definition: FeatureDefinition, cells: readonly Cell[], event
       return eventAt;
     case 'items':
       return newestItems(cells, definition.limit);
-    case 'count':
-    case 'sum':
-      return cells.reduce((total, { amount }) => total + amount, 0);
+    default:
+      return totalOf(cells, Number.NEGATIVE_INFINITY);
   }
+}
+
+function totalOf(cells: readonly Cell[], after: number): number {
+  return cells.reduce((total, { bucket, amount }) => (bucket > after ? total + amount : total), 0);
 }
 
 /** Newest first; equal times in the order of the items' names, so that the answer is always the same. */

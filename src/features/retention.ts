@@ -1,5 +1,8 @@
 import type { FeatureDefinition } from '../define/feature.ts';
-import { BUCKET_MS } from './fold.ts';
+import { DAY_MS, NO_TILE, type TiledWindow } from '../define/feature-window.ts';
+
+/** The width of the tiles of most features, and the unit of expiry, in milliseconds: a day. */
+export const BUCKET_MS = DAY_MS;
 
 /**
  * Days that cells are kept beyond the longest window of their feature. A caller's clock may be behind the shard's by
@@ -19,15 +22,33 @@ export function longestWindow({ windowsDays }: Pick<FeatureDefinition, 'windowsD
 
 /**
  * The oldest day of a feature that a read as of the horizon, or of any later day, can need. Cells of earlier days are
- * expired: no read needs them, and an event that arrives with such a day adds nothing to them.
+ * expired: no read needs them, and an event that arrives with such a day adds nothing to them. Both may be counted in
+ * tiles of another width.
  */
 export function oldestDay(longestDays: number, horizon: number): number {
   return longestDays === 0 ? 0 : horizon - longestDays + 1;
 }
 
-/** The days whose cells a read as of `now` needs; day 0 has all cells of a feature without windows. */
-export function daysRead(longestDays: number, now: number): { readonly from: number; readonly to: number } {
+/** The oldest tile that a read as of the horizon, a day, or of any later moment can need. */
+export function oldestTile({ tileMs, tiles }: TiledWindow, horizon: number): number {
+  return tileMs === NO_TILE ? 0 : oldestDay(tiles, Math.floor((horizon * BUCKET_MS) / tileMs));
+}
+
+/** The tiles whose cells a read as of `now` needs; tile 0 has all cells of a feature without windows. */
+export function tilesRead(
+  { tileMs, tiles }: TiledWindow,
+  now: number,
+): { readonly from: number; readonly to: number } {
+  return daysRead(tiles, now, tileMs);
+}
+
+/** The days, or tiles of another width, whose cells a read as of `now` needs. */
+export function daysRead(
+  longestDays: number,
+  now: number,
+  tileMs = BUCKET_MS,
+): { readonly from: number; readonly to: number } {
   if (longestDays === 0) return { from: 0, to: 0 };
-  const today = Math.floor(now / BUCKET_MS);
+  const today = Math.floor(now / tileMs);
   return { from: today - longestDays + 1, to: today };
 }

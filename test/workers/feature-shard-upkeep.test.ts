@@ -53,8 +53,8 @@ function flip(storage: DurableObjectStorage, run: string) {
 
 function servedCells({ sql }: DurableObjectStorage): Cell[] {
   return sql
-    .exec<{ key: string; feature: string; bucket: number; item: string; amount: number; lastAt: number }>(
-      `select key, name as feature, bucket, item, amount, last_at as "lastAt" from shard, cells, features
+    .exec<{ [Column in keyof Cell]: Cell[Column] }>(
+      `select key, name as feature, bucket, item, amount, last_at as "lastAt", state from shard, cells, features
        where generation = served and feature = id order by key, name, bucket, item`,
     )
     .toArray();

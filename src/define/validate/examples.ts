@@ -3,6 +3,7 @@ import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Catalog } from '../catalog.ts';
 import { type Effect, insertedRow } from '../effect.ts';
 import { CATALOG_DEFECTS, type EventDefinition } from '../event.ts';
+import { mistakeOfValue } from '../feature-measured.ts';
 import type { Report } from '../problem.ts';
 
 /**
@@ -59,14 +60,30 @@ function checkFolds(
   const parsed = version.parse(version.example);
   for (const feature of catalog.features.filter(({ eventType }) => eventType === event.type)) {
     const named = `feature "${feature.name}"`;
-    const folded = attempt(() => feature.contribution(parsed));
+    const folded = attempt(() => feature.contributions(parsed));
     if ('error' in folded) {
       const problem = `It fails for the example of ${version.type}: ${folded.error}`;
       report(feature, named, problem, 'Correct `key`, `value` or `item`.');
-    } else if (folded.value !== null && !Number.isSafeInteger(folded.value.amount)) {
-      const { amount } = folded.value;
-      const problem = `It adds ${amount} for the example of ${version.type}; sums must be whole numbers.`;
-      report(feature, named, problem, 'Return a whole number, e.g. cents or grams.');
+    } else {
+      for (const { value } of folded.value) {
+        const mistake = mistakeOfValue(feature, value);
+        if (mistake !== undefined)
+          report(
+            feature,
+            named,
+            `It takes from the example of ${version.type} ${mistake}.`,
+            'Correct `value` or `numbers`.',
+          );
+      }
+      const fraction = folded.value.find(({ amount }) => !Number.isSafeInteger(amount));
+      if (fraction === undefined) continue;
+      const problem = `It adds ${fraction.amount} for the example of ${version.type}; sums over days must be whole numbers.`;
+      report(
+        feature,
+        named,
+        problem,
+        'Return a whole number, e.g. cents or grams, or declare `windows` and `numbers`.',
+      );
     }
   }
 }

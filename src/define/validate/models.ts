@@ -83,7 +83,7 @@ function checkReference(
   else if (!names.includes(readName))
     within(
       `"${feature.name}" is read as ${names.join(', ')}.`,
-      'Use one of these, or add the window to `windowsDays` of the feature.',
+      'Use one of these, or add the window to the feature.',
       place,
     );
 }

@@ -12,7 +12,7 @@ const RESERVED = new Set(['cache', 'champion', 'features', 'model', 'everything'
 
 /** Checks that names are well-formed and unique in each shared namespace. */
 export function checkNames(catalog: Catalog, report: Report): void {
-  const { entities, histories, events, views, features, models } = catalog;
+  const { entities, histories, events, views, features, derived, models } = catalog;
   const wellFormed = (kind: string, definitions: readonly { readonly name: string }[], pattern: RegExp) => {
     for (const definition of definitions)
       if (!pattern.test(definition.name))
@@ -28,7 +28,7 @@ export function checkNames(catalog: Catalog, report: Report): void {
   wellFormed('view', views, NAME);
   wellFormed('model', models, NAME);
   wellFormed('event', events, EVENT_NAME);
-  wellFormed('feature', features, FEATURE_NAME);
+  wellFormed('feature', [...features, ...derived], FEATURE_NAME);
   for (const definition of [...entities, ...histories, ...views, ...models])
     if (RESERVED.has(definition.name))
       report(
@@ -61,11 +61,15 @@ export function checkNames(catalog: Catalog, report: Report): void {
   unique('name', 'event', names(events));
   // Views and models share one namespace in purges, metrics and cache keys.
   unique('name', 'view or model', [...names(views), ...names(models)]);
-  for (const [entity, ofEntity] of Map.groupBy(features, (feature) => feature.entity))
+  for (const [entity, ofEntity] of Map.groupBy([...features, ...derived], (feature) => feature.entity))
     unique(
       `read name of "${entity.name}"`,
       'feature',
-      ofEntity.flatMap((feature) => readNames(feature).map((name) => [feature, name] as const)),
+      ofEntity.flatMap((feature) =>
+        (feature.kind === 'feature' ? readNames(feature) : [feature.name]).map(
+          (name) => [feature, name] as const,
+        ),
+      ),
     );
   // Each version of a type must be declared once, even if the names of two event types end alike.
   unique(

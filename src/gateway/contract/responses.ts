@@ -157,10 +157,10 @@ export function failureHeaders(status: string): readonly HeaderName[] {
 
 /** The body of every failure under `/v2`. */
 const OpenInferenceError = {
-  type: 'object',
+  type: 'object' as const,
   required: ['error'],
-  properties: { error: { type: 'string' } },
-} as const;
+  properties: { error: { type: 'string' as const } },
+};
 
 /** Registers the shared answers as components, in both forms of failures. */
 export function registerAnswers(registry: Registry): void {

@@ -10,7 +10,7 @@ import {
   exampleValues,
   isNamedBefore,
 } from '../../define/example-addresses.ts';
-import { type FeatureDefinition, readNames } from '../../define/feature.ts';
+import { type Aggregate, type FeatureDefinition, readNames } from '../../define/feature.ts';
 import { type ModelDefinition, referencesOf } from '../../define/model.ts';
 import { modelRoute } from '../model-routes.ts';
 import { IN_VARIABLES, postLine, readLine, sendLine, streamLine } from './lines.ts';
@@ -135,13 +135,25 @@ function eventEntry({ type, description, example }: EventDefinition): Entry {
 const AGGREGATES = {
   count: 'Counts',
   sum: 'Sums a value of',
+  mean: 'The mean of a value of',
+  min: 'The least value of',
+  max: 'The greatest value of',
+  variance: 'The variance of a value of',
+  first_value: 'A value of the first of',
+  last_value: 'A value of the last of',
+  distinct: 'How many different values there are in',
+  most_frequent: 'The most frequent values of',
+  decayed: 'A count, in which older ones weigh less, of',
   last: 'The time of the last of',
+  since_last: 'The seconds since the last of',
   items: 'The newest items of',
-} as const;
+} as const satisfies Readonly<Record<Aggregate, string>>;
 
 function featureEntry(feature: FeatureDefinition, known: ExampleValues): Entry {
-  const { name, entity, aggregate, eventType, windowsDays } = feature;
-  const window = windowsDays.length === 0 ? '' : `, over ${windowsDays.join(', ')} days`;
+  const { name, entity, aggregate, eventType, windowsDays, windows } = feature;
+  const days = windowsDays.length === 0 ? '' : `, over ${windowsDays.join(', ')} days`;
+  const spans = windows.filter((of) => of !== 'lifetime');
+  const window = spans.length === 0 ? days : `, over ${windows.join(', ')}`;
   const body = {
     entity: entity.name,
     keys: [exampleKey(entity, known) ?? 'KEY'],

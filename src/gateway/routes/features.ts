@@ -2,10 +2,12 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Catalog } from '../../define/catalog.ts';
 import { readNames } from '../../define/feature.ts';
+import type { DerivedFeature } from '../../define/feature-derived.ts';
 import type { Principal } from '../../define/principal.ts';
-import { type FeatureRow, READ_KEYS_MAX, readFeatures, type ShardPort } from '../../features/shards.ts';
+import { type Asked, answerOf } from '../../features/answer.ts';
+import { READ_KEYS_MAX, readFeatures, type ShardPort } from '../../features/shards.ts';
 import { systemNow } from '../../platform/clock.ts';
-import { Failure } from '../../platform/failure.ts';
+import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
@@ -13,24 +15,45 @@ import { unitsOf } from '../limits/weights.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
 
-const BODY_BYTES_MAX = 65_536;
+/** A hundred keys at their longest. */
+const BODY_BYTES_MAX = 131_072;
+/** The most features of one request: with a hundred keys, it has ten thousand values. */
+const READ_FEATURES_MAX = 100;
+/** Ten years, in seconds: the longest window. */
+const MAX_STALENESS_S_MAX = 315_360_000;
+/** The most fields of one request for derived features. */
+const REQUEST_FIELDS_MAX = 64;
 const ReadRequest = z.strictObject({
   entity: z.string().min(1).max(64),
   keys: z.array(EntityKey).min(1).max(READ_KEYS_MAX),
-  features: z.array(z.string().min(1).max(128)).min(1).max(256).optional(),
+  features: z.array(z.string().min(1).max(128)).min(1).max(READ_FEATURES_MAX).optional(),
+  maxStalenessS: z
+    .int()
+    .min(0)
+    .max(MAX_STALENESS_S_MAX)
+    .optional()
+    .openapi({ description: 'A value whose newest event is older is `OUTSIDE_MAX_AGE`.' }),
+  request: z
+    .record(z.string().max(64), z.unknown())
+    .refine((fields) => Object.keys(fields).length <= REQUEST_FIELDS_MAX)
+    .optional()
+    .openapi({ description: 'The fields that derived features are computed from.' }),
 });
 
 const FeatureValue = z.object({
   value: z.union([
     z.number(),
+    z.string(),
+    z.boolean(),
     z.null(),
-    z.array(z.object({ item: z.string(), count: z.number(), lastAt: z.int() })),
+    z.array(z.object({ item: z.string(), count: z.int(), lastAt: z.int().optional() })),
   ]),
-  status: z.enum(['PRESENT', 'NOT_FOUND']).openapi({
+  status: z.enum(['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE']).openapi({
     description:
-      '`NOT_FOUND`: no event has contributed to it, within its longest window if it has windows. A count is then 0, and a time is null.',
+      '`NULL_VALUE`: events have contributed, but none has a value in the window. `NOT_FOUND`: no event has contributed, within the longest window if it has windows; a count is then 0, another value null. `OUTSIDE_MAX_AGE`: the newest event is older than the time to live or `maxStalenessS`.',
   }),
   eventAt: z.int().nullable().openapi({ description: 'when the newest event behind it happened' }),
+  ageMs: z.int().nullable().openapi({ description: 'from that event to `asOf`, in milliseconds' }),
 });
 const ReadAnswer = z
   .object({
@@ -50,7 +73,7 @@ export interface FeaturePorts {
   readonly shards: Pick<ShardPort, 'read'>;
 }
 
-/** Serves the online features of up to a hundred entities. */
+/** Serves up to a hundred online features of up to a hundred entities. */
 export function registerFeatures(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
@@ -79,20 +102,53 @@ export function registerFeatures(
   });
   app.post('/v1/features/read', async (c) => {
     const { body, principal } = await readBody(c, gateway);
-    const { entity, keys, features } = parsed(ReadRequest, body);
+    const { entity, keys, features, maxStalenessS, request } = parsed(ReadRequest, body);
     const names = wantedNames(gateway.catalog, entity, features);
     const texts = canonicalKeys(gateway.catalog, entity, keys);
     assertOwnKeys(gateway.catalog, principal, entity, texts);
     const units = unitsOf('features') + unitsOf('featuresOfKey', texts.length);
     await gateway.charge(c, { cost: 'features', units });
-    const asOf = systemNow();
-    const rows = await readFeatures(entity, texts, asOf, featuresOf(c).shards);
+    const derived = gateway.catalog.derived.filter((definition) => definition.entity.name === entity);
+    const asked: Asked = {
+      names,
+      now: systemNow(),
+      maxAgeMs: maxStalenessS === undefined ? undefined : maxStalenessS * 1_000,
+      derived,
+      requests: requestsOf(derived, names, request ?? {}),
+    };
+    const rows = await readFeatures(entity, texts, asked.now, featuresOf(c).shards);
     return c.json({
       entity,
-      asOf,
-      results: keys.map((key, index) => ({ key, features: pick(rows[index], names) })),
+      asOf: asked.now,
+      results: keys.map((key, index) => ({ key, features: answerOf(rows[index] ?? {}, asked) })),
     });
   });
+}
+
+/**
+ * The fields of the request, parsed for each derived feature that is asked for.
+ *
+ * @throws Failure `invalid_request` for a field that is missing, wrong, or not of any of these features.
+ */
+function requestsOf(
+  derived: readonly DerivedFeature[],
+  names: readonly string[],
+  request: Readonly<Record<string, unknown>>,
+): Map<string, unknown> {
+  const wanted = derived.filter(({ name }) => names.includes(name));
+  const unknown = Object.keys(request).find((field) =>
+    wanted.every((one) => !Object.hasOwn(one.request.shape, field)),
+  );
+  if (unknown !== undefined)
+    throw new Failure('invalid_request', `None of the features uses the field "${unknown}".`, {
+      pointer: jsonPointer(['request', unknown]),
+    });
+  return new Map(
+    wanted.map((one) => {
+      const { request: fields } = parsed(z.object({ request: one.request }), { request });
+      return [one.name, fields] as const;
+    }),
+  );
 }
 
 /**
@@ -135,16 +191,24 @@ function canonicalKeys(
   return entity === undefined ? [] : keys.map((key, index) => canonicalKey(entity, key, `/keys/${index}`));
 }
 
-function wantedNames(catalog: Catalog, entity: string, wanted: readonly string[] | undefined): string[] {
-  const declared = catalog.features
-    .filter((definition) => definition.entity.name === entity)
-    .flatMap(readNames);
-  if (declared.length === 0) {
+/** Without a list, all features but the derived ones that need a request. */
+function wantedNames(
+  { features, derived }: Catalog,
+  entity: string,
+  wanted: readonly string[] | undefined,
+): string[] {
+  const stored = features.filter((definition) => definition.entity.name === entity).flatMap(readNames);
+  const computed = derived.filter((definition) => definition.entity.name === entity);
+  if (stored.length === 0) {
     throw new Failure('unknown_entity', `The catalog declares no features of "${entity}".`, {
       pointer: '/entity',
     });
   }
-  if (wanted === undefined) return declared;
+  if (wanted === undefined) {
+    const free = computed.filter(({ request }) => Object.keys(request.shape).length === 0);
+    return [...stored, ...free.map(({ name }) => name)];
+  }
+  const declared = [...stored, ...computed.map(({ name }) => name)];
   const unknown = wanted.findIndex((name) => !declared.includes(name));
   if (unknown >= 0) {
     throw new Failure('unknown_feature', `"${entity}" has the features ${declared.join(', ')}.`, {
@@ -152,8 +216,4 @@ function wantedNames(catalog: Catalog, entity: string, wanted: readonly string[]
     });
   }
   return [...wanted];
-}
-
-function pick(row: FeatureRow | undefined, names: readonly string[]): FeatureRow {
-  return Object.fromEntries(names.flatMap((name) => (row?.[name] === undefined ? [] : [[name, row[name]]])));
 }

@@ -235,10 +235,10 @@ function describeModels(app: OpenAPIHono<AppEnv>): void {
     summary: string,
     schema: z.ZodType,
   ) => {
-    const name = { model: z.string() };
+    const name = { model: z.string().max(128) };
     for (const [base, params] of [
       ['/v2/models/{model}', z.object(name)],
-      ['/v2/models/{model}/versions/{version}', z.object({ ...name, version: z.string() })],
+      ['/v2/models/{model}/versions/{version}', z.object({ ...name, version: z.string().max(128) })],
     ] as const) {
       app.openAPIRegistry.registerPath({
         method,

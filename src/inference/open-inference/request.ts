@@ -18,7 +18,7 @@ const Parameters = z.record(z.string().max(NAME_CHARACTERS_MAX), z.unknown()).op
 
 const InferInput = z.object({
   name: z.string().max(NAME_CHARACTERS_MAX),
-  datatype: z.string(),
+  datatype: z.string().max(16),
   shape: z.array(z.int().min(0)).max(RANK_MAX),
   parameters: Parameters,
   data: z

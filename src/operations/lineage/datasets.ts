@@ -2,7 +2,7 @@ import { getTableColumns, getTableName } from 'drizzle-orm';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import type { Catalog } from '../../define/catalog.ts';
 import type { EventDefinition } from '../../define/event.ts';
-import { readNames } from '../../define/feature.ts';
+import { type FeatureDefinition, readNames } from '../../define/feature.ts';
 import { answerSchema, type ModelDefinition } from '../../define/model.ts';
 import { jsonTypeOf } from '../../define/model-input.ts';
 import type { Field, RunDataset } from '../../pipeline/lineage/open-lineage.ts';
@@ -51,7 +51,7 @@ export function datasetsOf(catalog: Catalog, databaseUrl: string): Datasets {
     ours(datasetNames.eventType(definition.type), fieldsOfType(definition));
   for (const [entity, features] of Map.groupBy(catalog.features, (definition) => definition.entity.name)) {
     const fields = features.flatMap((definition) => {
-      const type = definition.aggregate === 'items' ? 'array' : 'integer';
+      const type = lineageTypeOf(definition);
       return readNames(definition).map((name) => ({ name, type }));
     });
     ours(datasetNames.features(entity), [{ name: entity, type: 'text' }, ...fields]);
@@ -100,4 +100,30 @@ function typeOf(schema: unknown): string {
   if (typeof type === 'string') return type;
   const either: unknown = Reflect.get(schema, 'anyOf');
   return Array.isArray(either) ? either.map(typeOf).join('|') : 'any';
+}
+
+/** The type of a feature's values in a data set. */
+function lineageTypeOf({ aggregate, windows, numbers }: FeatureDefinition): string {
+  switch (aggregate) {
+    case 'items':
+    case 'most_frequent':
+      return 'array';
+    case 'count':
+    case 'distinct':
+    case 'last':
+      return 'integer';
+    case 'sum':
+      return windows.length === 0 || numbers === 'integer' ? 'integer' : 'double';
+    case 'min':
+    case 'max':
+      return numbers === 'integer' ? 'integer' : 'double';
+    case 'mean':
+    case 'variance':
+    case 'decayed':
+    case 'since_last':
+      return 'double';
+    case 'first_value':
+    case 'last_value':
+      return 'any';
+  }
 }

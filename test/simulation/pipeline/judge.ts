@@ -240,7 +240,7 @@ async function digests(world: World): Promise<string[]> {
     const tally = new DigestTally();
     for (const { name, ...cell } of world.cellsOf(shard)) {
       const [, key = '', feature = '', bucket = '', item = ''] = name.split(' ');
-      tally.add({ ...cell, key, feature, bucket: Number(bucket), item });
+      tally.add({ ...cell, state: '', key, feature, bucket: Number(bucket), item });
     }
     const { events: __, ...owed } = tally.change;
     if (JSON.stringify(kept) !== JSON.stringify(owed))

@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import { feature } from '../../../src/define/feature.ts';
 import { customer, product } from './entities.ts';
 import { productView, purchase } from './events.ts';
@@ -40,3 +41,15 @@ export const units = feature.sum({
 });
 
 export const lastSold = feature.last({ ...ofProduct, name: 'last_sold_at' });
+
+/** The share of the month's units that was sold in the last week. */
+export const unitsTrend = feature.ratio({ name: 'units_trend', of: units.window(7), to: units.window(30) });
+
+/** How an order compares with what the customer has spent so far. */
+export const orderShare = feature.derived({
+  name: 'order_share',
+  entity: customer,
+  inputs: { spent: spend.window(90) },
+  request: { orderMinor: z.int().min(0) },
+  compute: ({ spent }, { orderMinor }) => (spent === 0 ? null : orderMinor / spent),
+});

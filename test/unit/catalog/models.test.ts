@@ -78,7 +78,7 @@ describe('declarations that do not compile', () => {
       outputs,
     });
     expect(problemsOf(declared)).toEqual([
-      'the model "demand", feature "rides_14d" (models.ts, declared): "rides" is read as rides_7d, rides_30d. Use one of these, or add the window to `windowsDays` of the feature.',
+      'the model "demand", feature "rides_14d" (models.ts, declared): "rides" is read as rides_7d, rides_30d. Use one of these, or add the window to the feature.',
     ]);
   });
 

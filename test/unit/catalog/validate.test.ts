@@ -225,6 +225,40 @@ describe('values', () => {
     },
   );
 
+  it('refuses windows, decimals, limits and times that a feature cannot have', () => {
+    const of = { name: 'n', entity: station, event: rideEvent, key: () => 7 };
+    const value = () => 1;
+    const windowed = (window: `${number}m` | '3y') => ({ n: feature.count({ ...of, windows: [window] }) });
+    expect(oneOf(windowed('181m'))).toMatch(/A window cannot be "181m"\. A window is 1m to 180m/);
+    expect(oneOf(windowed('1.5m'))).toMatch(/cannot be "1\.5m"/);
+    expect(problems(windowed('3y'))).toEqual([]);
+    expect(problems({ n: feature.count({ ...of, windows: ['7d', '7d'] }) }).join()).toMatch(
+      /names one window twice/,
+    );
+    expect(oneOf({ n: feature.mean({ ...of, windows: [], value }) })).toMatch(/It has no window/);
+    const decimals = { ...of, windows: ['7d'] as const, value, numbers: { decimals: 19 } };
+    expect(oneOf({ n: feature.sum(decimals) })).toMatch(/It has 19 decimals\. Numbers have 0 to 18/);
+    const many = { ...of, windows: ['7d'] as const, value: () => 'a', limit: 33 };
+    expect(oneOf({ n: feature.mostFrequent(many) })).toMatch(/It reads 33 values/);
+    expect(oneOf({ n: feature.decayed({ ...of, halfLife: '0d' }) })).toMatch(/Its half-life is "0d"/);
+    expect(oneOf({ n: feature.sinceLast({ ...of, ttl: '-1d' }) })).toMatch(/Its time to live is "-1d"/);
+  });
+
+  it('refuses a value of the example that a feature does not take', () => {
+    const of = { name: 'n', entity: station, event: rideEvent, key: () => 7, windows: ['7d'] as const };
+    expect(oneOf({ n: feature.sum({ ...of, value: () => 'ten' }) })).toMatch(
+      /It takes from the example of ride\.v1 "ten", which is no number\. Correct `value` or `numbers`/,
+    );
+    expect(oneOf({ n: feature.sum({ ...of, value: () => 0.5, numbers: 'integer' }) })).toMatch(
+      /0\.5, which is no safe integer/,
+    );
+    expect(oneOf({ n: feature.distinct({ ...of, value: () => 'x'.repeat(257) }) })).toMatch(
+      /a text of 257 characters; at most 256/,
+    );
+    const exact = { ...of, value: () => '0.5', numbers: { decimals: 2 } };
+    expect(problems({ n: feature.sum(exact) })).toEqual([]);
+  });
+
   it('refuses a view without a tier or with a bound below zero', () => {
     const a = stationView('a', '/v1/a');
     expect(oneOf({ a: { ...a, policy: { ...a.policy, tiers: [] } } })).toMatch(/No tier/);

@@ -23,6 +23,11 @@ const ELSEWHERE = ['sh', 'json'];
 const PRELUDES: Readonly<Record<string, string>> = {
   'README.md': '',
   'docs/gateway.md': '',
+  'docs/features.md': [
+    "import * as z from 'zod';",
+    "import { customer } from './entities.ts';",
+    "import { purchase } from './events.ts';",
+  ].join('\n'),
   'docs/models.md': [
     "import * as z from 'zod';",
     "import { customer } from './entities.ts';",

@@ -11,6 +11,7 @@ const aCell: fc.Arbitrary<Cell> = fc.record({
   item: fc.string({ maxLength: 4 }),
   amount: fc.integer(),
   lastAt: fc.nat(),
+  state: fc.constantFrom('', 's1 1p0 0p0'),
 });
 function digestOf(cells: readonly Cell[]) {
   const tally = new DigestTally();

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { answersFor, cellRuleOf } from '../../../src/features/cell-rule.ts';
-import { BUCKET_MS, cellsOf, type FoldableEvent, mergeCells } from '../../../src/features/fold.ts';
+import type { FeatureDefinition } from '../../../src/define/feature.ts';
+import { answersFor, type CellRule, cellRulesOf } from '../../../src/features/cell-rule.ts';
+import { cellsOf, type FoldableEvent, mergeCells } from '../../../src/features/fold.ts';
 import { readFeature } from '../../../src/features/read.ts';
-import { daysRead, horizonOf, longestWindow, oldestDay } from '../../../src/features/retention.ts';
+import { BUCKET_MS, daysRead, horizonOf, longestWindow, oldestDay } from '../../../src/features/retention.ts';
 import { items, purchases, spend, units } from '../../support/catalog/features.ts';
 import { catalog } from '../../support/catalog/index.ts';
 
@@ -40,6 +41,13 @@ describe('expiry', () => {
     expect(oldestDay(longestWindow(items), horizonOf(NOW))).toBe(0);
   });
 });
+
+/** The rule of a feature with one slot. */
+function cellRuleOf(definition: FeatureDefinition): CellRule {
+  const [rule] = cellRulesOf(definition);
+  if (rule === undefined) throw new Error('The feature has no slot.');
+  return rule;
+}
 
 describe('the rule of cells', () => {
   const rule = cellRuleOf(purchases);

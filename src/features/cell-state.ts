@@ -1,0 +1,162 @@
+import type { Contribution, FeatureDefinition } from '../define/feature.ts';
+import { mistakeOfValue } from '../define/feature-measured.ts';
+import type { FeatureValue } from '../define/feature-value.ts';
+import { decayedAt, decayedOf, decayedText, parseDecayed } from './algebra/decay.ts';
+import { setOf, sizeOf } from './algebra/distinct.ts';
+import {
+  type Exact,
+  exact,
+  exactOf,
+  multipleLessSquare,
+  nearest,
+  scaledOf,
+  squared,
+  ZERO,
+} from './algebra/exact.ts';
+import { frequentOf, frequentText, mostFrequent, parseFrequent } from './algebra/frequent.ts';
+import {
+  type AlgebraName,
+  contentOf,
+  type Moments,
+  momentsText,
+  NO_STATE,
+  parseMoments,
+  parseTimed,
+  stateText,
+  timedText,
+} from './algebra/state.ts';
+
+/**
+ * What an event adds to the state of a feature's cell; the empty text for an aggregate without one.
+ *
+ * @throws RangeError for a value that the feature does not take. The event is then neither folded nor lost.
+ */
+export function stateOf(
+  definition: FeatureDefinition,
+  { value }: Contribution,
+  { seq, occurredAt }: { readonly seq: number; readonly occurredAt: number },
+): string {
+  const algebra = algebraOf(definition);
+  if (algebra === undefined) return NO_STATE;
+  if (algebra === 'decayed')
+    return stateText(algebra, decayedText(decayedOf(occurredAt, definition.halfLifeMs)));
+  if (value === null) return NO_STATE;
+  const mistake = mistakeOfValue(definition, value);
+  if (mistake !== undefined)
+    throw new RangeError(
+      `The feature "${definition.name}" takes from an event ${mistake}. Correct its \`value\` or its \`numbers\`.`,
+    );
+  switch (algebra) {
+    case 'moments':
+      return stateText(algebra, momentsText(momentsOf(definition, value)));
+    case 'min':
+    case 'max':
+      return stateText(algebra, String(roundedNumber(definition, numberOf(definition, value))));
+    case 'first':
+    case 'last':
+      return stateText(algebra, timedText({ at: occurredAt, seq, value }));
+    case 'distinct':
+      return stateText(algebra, setOf(JSON.stringify(value)));
+    case 'frequent':
+      return stateText(algebra, frequentText(frequentOf(String(value), seq)));
+  }
+}
+
+/** The value of an aggregate from the merged state of a window; null if it has none. */
+export function valueOfState(
+  definition: FeatureDefinition,
+  state: string,
+  now: number,
+): FeatureValue['value'] {
+  const content = contentOf(state);
+  if (content === undefined)
+    return isCountLike(definition) ? 0 : definition.aggregate === 'most_frequent' ? [] : null;
+  switch (algebraOf(definition)) {
+    case 'moments':
+      return valueOfMoments(definition, parseMoments(content));
+    case 'min':
+    case 'max':
+      return finite(Number(content));
+    case 'first':
+    case 'last':
+      return parseTimed(content).value;
+    case 'distinct':
+      return sizeOf(content);
+    case 'frequent':
+      return mostFrequent(parseFrequent(content), definition.limit);
+    case 'decayed':
+      return decayedAt(parseDecayed(content), now, definition.halfLifeMs);
+    case undefined:
+      return null;
+  }
+}
+
+/** The algebra of a feature's state; undefined for an aggregate that needs only the number and the last time of events. */
+function algebraOf({ aggregate, windows }: FeatureDefinition): AlgebraName | undefined {
+  switch (aggregate) {
+    case 'sum':
+      return windows.length > 0 ? 'moments' : undefined;
+    case 'mean':
+    case 'variance':
+      return 'moments';
+    case 'min':
+    case 'max':
+    case 'distinct':
+    case 'decayed':
+      return aggregate;
+    case 'most_frequent':
+      return 'frequent';
+    case 'first_value':
+      return 'first';
+    case 'last_value':
+      return 'last';
+    case 'count':
+    case 'last':
+    case 'since_last':
+    case 'items':
+      return undefined;
+  }
+}
+
+/** Whether a window without values has the value 0. */
+function isCountLike({ aggregate }: FeatureDefinition): boolean {
+  return ['sum', 'distinct', 'decayed'].includes(aggregate);
+}
+
+function momentsOf(definition: FeatureDefinition, value: NonNullable<Contribution['value']>): Moments {
+  const sum = numberOf(definition, value);
+  return { count: 1, sum, squares: definition.aggregate === 'variance' ? squared(sum) : ZERO };
+}
+
+function valueOfMoments(definition: FeatureDefinition, { count, sum, squares }: Moments): number | null {
+  const unit = unitOf(definition);
+  const values = BigInt(count);
+  switch (definition.aggregate) {
+    case 'mean':
+      return finite(nearest(sum, values * unit));
+    case 'variance':
+      return finite(nearest(multipleLessSquare(values, squares, sum), values * values * unit * unit));
+    default:
+      return finite(nearest(sum, unit));
+  }
+}
+
+/** A number in units of its last place. */
+function numberOf({ numbers }: FeatureDefinition, value: NonNullable<Contribution['value']>): Exact {
+  return typeof numbers === 'object'
+    ? exact(scaledOf(String(value), numbers.decimals), 0)
+    : exactOf(Number(value));
+}
+
+function roundedNumber(definition: FeatureDefinition, number: Exact): number {
+  return nearest(number, unitOf(definition));
+}
+
+function unitOf({ numbers }: FeatureDefinition): bigint {
+  return typeof numbers === 'object' ? 10n ** BigInt(numbers.decimals) : 1n;
+}
+
+/** A result beyond the range of doubles is no JSON number. */
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}

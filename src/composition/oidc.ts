@@ -1,6 +1,8 @@
 import * as z from 'zod';
+import { joined } from '../gateway/gunzip.ts';
 import { FETCH_TIMEOUT_MS } from '../gateway/principals/key-set.ts';
 import { ALGORITHMS, CLOCK_SKEW_S_MAX, type TokenRules } from '../gateway/principals/token-rules.ts';
+import { decodeJsonText } from '../platform/utf8.ts';
 import { parseVars } from '../platform/vars.ts';
 
 /** The most bytes of an issuer's keys: 64 of the largest take less. */
@@ -88,5 +90,5 @@ export async function fetchKeySet(url: string): Promise<unknown> {
       throw new Error(`The issuer's keys have more than ${KEY_SET_BYTES_MAX} bytes.`);
     chunks.push(chunk);
   }
-  return JSON.parse(await new Blob(chunks).text());
+  return JSON.parse(decodeJsonText(joined(chunks, bytes)));
 }

@@ -12,6 +12,7 @@ export const RESERVED_PATHS = [
   '/v1/lineage',
   '/v1/predictions',
   '/v1/quality',
+  '/v1/tickets',
 ] as const;
 
 /** A view, or a model, which may have no path. */

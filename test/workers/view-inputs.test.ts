@@ -15,6 +15,7 @@ import { foldEvents } from '../../src/features/shards.ts';
 import * as entities from '../support/catalog/entities.ts';
 import * as events from '../support/catalog/events.ts';
 import * as features from '../support/catalog/features.ts';
+import { answerAuditStatements } from '../support/workers/audit-database.ts';
 
 const GRAIN_S = 60;
 const common = { description: 'A thing.', public: true, params: { id: z.string().min(1) } } as const;
@@ -91,6 +92,7 @@ async function get(path: string, headers: Record<string, string> = {}) {
 const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined);
 const logLines = () => logged.mock.calls.map(([line]) => JSON.parse(String(line)) as Record<string, unknown>);
 
+answerAuditStatements();
 beforeAll(async () => {
   // Without a database there are no watermarks, so every bounded read would find its source suspect.
   const root = env.TAG_CLOCK.getByName('root');

@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { type Holder, SCOPES, tokenHolder } from '../../define/principal.ts';
 import { equalInConstantTime } from '../../platform/digest.ts';
 import { base64Url } from '../../platform/random-bytes.ts';
+import { decodeUtf8 } from '../../platform/utf8.ts';
 
 /** How long a ticket is valid, in seconds: a client uses it at once, and it stands in an address. */
 export const TICKET_S = 60;
@@ -69,5 +70,5 @@ function macOf(key: Uint8Array, body: string): string {
 
 function textOf(body: string): string {
   const binary = atob(body.replaceAll('-', '+').replaceAll('_', '/'));
-  return new TextDecoder().decode(Uint8Array.from(binary, (character) => character.charCodeAt(0)));
+  return decodeUtf8(Uint8Array.from(binary, (character) => character.charCodeAt(0)));
 }

@@ -171,9 +171,7 @@ export function registerAnswers(registry: Registry): void {
       content: {
         'application/problem+json': {
           schema: { $ref: '#/components/schemas/Problem' },
-          examples: Object.fromEntries(
-            examples.map((failure) => [failure.code, { value: exampleOf(failure) }]),
-          ),
+          ...examplesOf(examples),
         },
       },
     });
@@ -183,6 +181,12 @@ export function registerAnswers(registry: Registry): void {
         content: { 'application/json': { schema: OpenInferenceError } },
       });
   }
+}
+
+function examplesOf(failures: readonly Failure[]) {
+  if (failures.length === 0) return {};
+  const shown = failures.map((failure) => [failure.code, { value: exampleOf(failure) }]);
+  return { examples: Object.fromEntries(shown) };
 }
 
 function exampleOf(failure: Failure): Problem {

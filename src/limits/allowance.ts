@@ -76,6 +76,11 @@ export class Allowance {
     return this.#spendFurther(this.#charge(units), nowMs);
   }
 
+  /** Spends units beyond the credit. The next question reports them. */
+  owe(units: number): void {
+    this.#owed += units;
+  }
+
   /** How long the sender has to wait, in milliseconds; 0 if it was not refused. */
   refusedForMs(nowMs: number): number {
     return Math.max(0, this.#refusedUntilMs - nowMs);

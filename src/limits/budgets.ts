@@ -141,6 +141,11 @@ async function spendLater(
     if (spending === 'spent' || spending === 'low') return undefined;
     if (spending === 'refused') return { budget, lane, retryAfterMs: allowance.refusedForMs(nowMs) };
   }
+  // A quota that the object has just called unspent is not refused because others report to it at the same time.
+  if (budget.policy.kind === 'quota') {
+    allowance.owe(units);
+    return undefined;
+  }
   return { budget, lane, retryAfterMs: LOST_RACE_MS };
 }
 

@@ -6,6 +6,7 @@ import { defineCatalog } from '../../../src/define/define-catalog.ts';
 import { entity, history } from '../../../src/define/entity.ts';
 import { append, ensure, event } from '../../../src/define/event.ts';
 import { feature } from '../../../src/define/feature.ts';
+import type { DeclaredLimits } from '../../../src/define/limits.ts';
 import { CatalogError } from '../../../src/define/problem.ts';
 import { custom, unique } from '../../../src/define/quality.ts';
 import { validateCatalog } from '../../../src/define/validate.ts';
@@ -263,6 +264,17 @@ describe('values', () => {
     const a = stationView('a', '/v1/a');
     expect(oneOf({ a: { ...a, policy: { ...a.policy, tiers: [] } } })).toMatch(/No tier/);
     expect(oneOf({ a: { ...a, policy: { ...a.policy, boundMs: -1 } } })).toMatch(/bound is -1 ms/);
+  });
+
+  it('refuses limits without units, and bursts that an object would forget', () => {
+    const found = (limits: DeclaredLimits) =>
+      validateCatalog(assemble({ things: good }, undefined, limits)).map(({ problem }) => problem);
+    expect(found({ key: { perSecond: 0, burstS: 10 } })).toEqual(['"key" has 0 units a second.']);
+    expect(found({ classes: { prediction: { perSecond: 5, burstS: 61 } } })).toEqual([
+      '"prediction" has a burst of 61 seconds.',
+    ]);
+    expect(found({ address: { perSecond: Number.NaN, burstS: 0 } })).toHaveLength(2);
+    expect(found({ key: { perSecond: 5, burstS: 60 } })).toEqual([]);
   });
 
   it('refuses retention of part of a day, or of an event type that is not declared', () => {

@@ -140,6 +140,12 @@ describe('a request', () => {
       '/inputs/0/parameters/binary_data_size',
     ],
     [
+      'more values than JSON may have',
+      { inputs: [{ ...a, shape: [131_073, 2], data: [] }, b] },
+      'tensor_mismatch',
+      '/inputs/0/shape',
+    ],
+    [
       'nine dimensions',
       { inputs: [{ ...a, shape: [1, 1, 1, 1, 1, 1, 1, 1, 2] }, b] },
       'invalid_request',

@@ -7,8 +7,15 @@ import type { PendingChange } from '../../../src/storage/postgres/outbox.ts';
  * An outbox whose passes end when the test says so; `closed` are the heartbeats that were told to the clock. A page has
  * at most `bears` changes, as one that is bounded by bytes.
  */
-function world({ bears = Number.POSITIVE_INFINITY }: { readonly bears?: number } = {}) {
+function world({
+  bears = Number.POSITIVE_INFINITY,
+  publish = async () => undefined,
+}: {
+  readonly bears?: number;
+  readonly publish?: RelayPorts['publish'];
+} = {}) {
   let committed = 0;
+  let seq = 0;
   const pending: PendingChange[] = [];
   const passes: { read: number; upTo: number | undefined; finish: (error?: Error) => void }[] = [];
   const closed: number[] = [];
@@ -29,8 +36,11 @@ function world({ bears = Number.POSITIVE_INFINITY }: { readonly bears?: number }
       await promise;
       return { changes: found, isFull: found.length < wanted.length, newestId };
     },
-    invalidate: async () => ({ epoch: 'e', seq: 1 }),
-    publish: async () => undefined,
+    invalidate: async () => {
+      seq += 1;
+      return { epoch: 'e', seq };
+    },
+    publish,
     markRelayed: async (ids) => {
       const marked = new Set(ids);
       pending.splice(0, pending.length, ...pending.filter(({ outboxId }) => !marked.has(outboxId)));
@@ -197,6 +207,30 @@ it('ends the wait for a live change only after a pass that was not full of live 
   expect(isRelayed).toBe(false);
   passes[1]?.finish();
   await relaying;
+});
+
+it('answers a live caller with the moment of the invalidation, and does not wait for the queue', async () => {
+  const queue = Promise.withResolvers<undefined>();
+  const { sweeper, passes, commit } = world({ publish: () => queue.promise });
+  commit();
+  const first = sweeper.sweepLive();
+  await settle();
+  passes[0]?.finish();
+  expect(await first).toEqual({ epoch: 'e', seq: 1 });
+  const second = sweeper.sweepLive();
+  queue.resolve(undefined);
+  await settle();
+  passes[1]?.finish();
+  // Nothing was pending: the change of the caller was in an earlier pass.
+  expect(await second).toEqual({ epoch: 'e', seq: 1 });
+});
+
+it('knows no moment before its first invalidation', async () => {
+  const { sweeper, passes } = world();
+  const only = sweeper.sweepLive();
+  await settle();
+  passes[0]?.finish();
+  expect(await only).toBeUndefined();
 });
 
 it('reports a failure to the callers of a live sweep, unless a later sweep serves them', async () => {

@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Scope } from '../define/principal.ts';
 import type { AppEnv } from './context.ts';
-import { scopeOf } from './principals/route-scopes.ts';
+import { scopeOf } from './route-rules.ts';
 
 /** The body of every failure. */
 const problemSchema = {
@@ -58,7 +58,7 @@ export function declareScopes(registry: OpenAPIHono<AppEnv>['openAPIRegistry']):
     const scope = declared ?? scopeOf(route.method.toUpperCase(), route.path);
     if (scope === undefined)
       throw new Error(
-        `${route.method.toUpperCase()} ${route.path} needs a key and has no scope. Add it to src/gateway/principals/route-scopes.ts.`,
+        `${route.method.toUpperCase()} ${route.path} needs a key and has no scope. Add it to src/gateway/route-rules.ts.`,
       );
     route.security = [{ key: [scope] }];
     route.responses[401] ??= problem('A key is needed.');

@@ -13,6 +13,7 @@ import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
 import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
+import { MODEL_RULE } from '../route-rules.ts';
 
 export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'shards' | 'predicted'> {}
 
@@ -31,7 +32,7 @@ export function registerModelPath(
   const answerSchema = schemas.get(model)?.answer;
   if (route === undefined || answerSchema === undefined) return;
   const { params, query, path } = route;
-  const guard = { isPublic: model.isPublic, scope: 'predictions:run' } as const;
+  const guard = { isPublic: model.isPublic, scope: MODEL_RULE.scope } as const;
   app.openAPIRegistry.registerPath({
     method: 'get',
     path,

@@ -26,6 +26,7 @@ import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
 import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
+import { MODEL_RULE } from '../route-rules.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const ITEMS_MAX = 200;
@@ -60,7 +61,7 @@ export function registerPredictions(
   app.post('/v1/predictions/:model', async (c) => {
     const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
-    if (definition?.isPublic !== true) await gateway.admit(c, { isPublic: false, scope: 'predictions:run' });
+    if (definition?.isPublic !== true) await gateway.admit(c, { isPublic: false, scope: MODEL_RULE.scope });
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
       throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, {

@@ -10,6 +10,7 @@ import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
 import { type AppEnv, type PortsOf, requestIdOf } from '../context.ts';
 import { type AccessPorts, admit } from '../middleware/authorize.ts';
 import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
+import { VIEW_RULE } from '../route-rules.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
 /** One object for all requests of an isolate, so that a warm hit does not allocate one. */
@@ -32,7 +33,7 @@ export function registerView(
 ): void {
   const variants = variantsOf(view);
   const asksForKey = !view.isPublic || view.takesPrincipal;
-  const guard = { isPublic: view.isPublic, scope: 'data:read' } as const;
+  const guard = { isPublic: view.isPublic, scope: VIEW_RULE.scope } as const;
   const hasVariants = variants.headers.length > 0;
   const ownDimensions = ownDimensionsOf(view);
   app.openAPIRegistry.registerPath({

@@ -1,4 +1,5 @@
 import type { ClockMoment } from '../define/view.ts';
+import { Failure } from '../platform/failure.ts';
 import type { PendingChange, PendingPage, PendingWish } from '../storage/postgres/outbox.ts';
 
 /** Changes of one pass. Their tags are invalidated together. */
@@ -66,7 +67,7 @@ export interface SweeperPorts {
 }
 
 /**
- * A pass that failed is divided by this, unless the database refused a statement. Without it, the next sweep would be as
+ * A pass that failed is divided by this, unless the database refused a statement or the queue was away. Without it, the next sweep would be as
  * large and fail again: it may take too long, or be more than an answer of the database or the isolate can hold.
  */
 const SHRINK = 4;
@@ -177,8 +178,13 @@ export class Sweeper {
       if (pass.isFull) this.#limit = Math.min(PASS_CHANGES_MAX, pass.changes * 2);
       return pass;
     } catch (error) {
-      if (!this.#ports.isRefused(error)) this.#limit = Math.ceil(limit / SHRINK);
+      if (!this.#ports.isRefused(error) && !isQueueAway(error)) this.#limit = Math.ceil(limit / SHRINK);
       throw error;
     }
   }
+}
+
+/** The queue gets messages of its own size, whatever a pass has: its failure is no reason to read less. */
+function isQueueAway(error: unknown): boolean {
+  return error instanceof Failure && error.code === 'queue_unavailable';
 }

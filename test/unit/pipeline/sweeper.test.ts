@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { PASS_CHANGES_MAX, type RelayPorts, Sweeper } from '../../../src/pipeline/relay.ts';
+import { Failure } from '../../../src/platform/failure.ts';
 import type { Lane } from '../../../src/storage/lane.ts';
 import type { PendingChange } from '../../../src/storage/postgres/outbox.ts';
 
@@ -167,6 +168,21 @@ it('does not read fewer changes after the database refused a statement', async (
   void sweeper.sweep();
   await settle();
   expect(passes[1]?.read).toBe(PASS_CHANGES_MAX);
+});
+
+it('does not read fewer changes after the queue was away', async () => {
+  const publish = async () => {
+    throw new Failure('queue_unavailable', 'away');
+  };
+  const { sweeper, passes, commit } = world({ publish });
+  commit(PASS_CHANGES_MAX);
+  for (let sweep = 0; sweep < 3; sweep += 1) {
+    const failing = expect(sweeper.sweep()).rejects.toThrow('away');
+    await settle();
+    passes[sweep]?.finish();
+    await failing;
+    expect(passes[sweep]?.read).toBe(PASS_CHANGES_MAX);
+  }
 });
 
 it('ends the wait for a live change with the pass that relays it, even if bulk changes are pending', async () => {

@@ -6,7 +6,8 @@ import { ViewFault } from '../features/load-view.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { assertEncoded } from './address.ts';
-import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
+import { type AppEnv, type Gateway, type PortsOf, type ReadContext, requestIdOf } from './context.ts';
+import { fetchKnownFirst, KnownReads } from './known-reads.ts';
 import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { answerHeaders } from './middleware/headers.ts';
@@ -62,7 +63,7 @@ export interface GatewayPorts {
 /** What the composition gives to the gateway. */
 export interface GatewayHost {
   readonly catalog: Catalog;
-  readonly viewsOf: PortsOf<ViewPorts>;
+  readonly viewsOf: (c: ReadContext) => ViewPorts;
   /** Creates a part of the ports only when a route asks for it. */
   readonly portsOf: PortsOf<GatewayPorts>;
 }
@@ -74,6 +75,7 @@ export interface GatewayHost {
  */
 export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();
+  const known = new KnownReads();
   /** All other routes. One OpenAPI document describes both apps. */
   const uncached = new OpenAPIHono<AppEnv>();
   uncached.openAPIRegistry = app.openAPIRegistry;
@@ -110,7 +112,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   const schemas = registerModelSchemas(app, catalog.models);
   // The router takes the first route that matches, so a more specific path comes first, whether a view's or a model's.
   for (const definition of [...catalog.views, ...schemas.keys()].toSorted(bySpecificity)) {
-    if (definition.kind === 'view') registerView(app, viewsOf, definition);
+    if (definition.kind === 'view') registerView(app, viewsOf, definition, known);
     else registerModelPath(app, gateway, (c) => portsOf(c).modelPaths, definition, schemas);
   }
   registerPredictions(uncached, gateway, (c) => portsOf(c).predictions, schemas);
@@ -132,6 +134,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
       description: 'A Postgres database and ONNX models at the edge.',
     },
   });
+  app.fetch = fetchKnownFirst(app.fetch, known, failed);
   return app;
 }
 

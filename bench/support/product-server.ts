@@ -44,7 +44,11 @@ export async function emptyServer(): Promise<Server> {
   return await start({ ...COMMON, ...modulesOf('dist/empty', 'empty-worker.js') }, '/');
 }
 
-async function start(worker: typeof COMMON & ReturnType<typeof modulesOf>, path: string): Promise<Server> {
+/** Starts a worker in a process of its own. */
+export async function start(
+  worker: typeof COMMON & ReturnType<typeof modulesOf>,
+  path: string,
+): Promise<Server> {
   const before = new Set(runtimePids());
   const runtime = new Miniflare(convertV4MiniflareOptions({ ...worker, name: 'measured' }));
   await runtime.ready;

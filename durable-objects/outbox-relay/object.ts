@@ -1,4 +1,5 @@
 import { DurableObject } from 'cloudflare:workers';
+import type { ClockMoment } from '../../src/define/view.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Sweeper } from '../../src/pipeline/relay.ts';
 import { systemNow } from '../../src/platform/clock.ts';
@@ -53,10 +54,15 @@ export class OutboxRelay extends DurableObject {
     return { relayed: await this.#sweeper.sweep() };
   }
 
-  /** Relays every live change that was committed before the call. Bulk changes do not delay the answer. */
-  async sweepLive(): Promise<void> {
+  /**
+   * Invalidates every live change that was committed before the call. The answer waits neither for bulk changes nor for
+   * the queue: the sweep goes on after it, and if the object is evicted meanwhile, the alarm relays what is left.
+   *
+   * @returns a moment with which reads show the changes; undefined after a start.
+   */
+  async sweepLive(): Promise<ClockMoment | undefined> {
     await this.arm();
-    await this.#sweeper.sweepLive();
+    return await this.#sweeper.sweepLive();
   }
 
   /** Relays everything that was committed before the call, and advances the outbox's watermark to the call. */

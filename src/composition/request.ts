@@ -1,6 +1,4 @@
 import { sql } from 'drizzle-orm';
-import type { EventsMessage } from '../../queues/events/message.ts';
-import { formatToken } from '../cache/clock/clock.ts';
 import { addDigests } from '../features/digest.ts';
 import { allShards } from '../features/rebuild.ts';
 import { replayStep } from '../features/replay.ts';
@@ -19,12 +17,10 @@ import { reportTraining } from '../operations/lineage/training.ts';
 import { acceptance, eventsMessage, ingest } from '../pipeline/ingest.ts';
 import { type LineageFacts, REQUEST_PAUSE_MS } from '../pipeline/lineage/recorder.ts';
 import { release } from '../pipeline/release.ts';
-import type { StoreOutcome } from '../pipeline/store.ts';
 import { writtenRows } from '../pipeline/written-rows.ts';
 import { systemNow } from '../platform/clock.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
-import { log } from '../platform/logger.ts';
 import { uploadToR2 } from '../storage/artifacts.ts';
 import type { Lane } from '../storage/lane.ts';
 import { guarded } from '../storage/postgres/connect.ts';
@@ -55,7 +51,7 @@ import { noteLineage, sweepRuns } from './lineage.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
-import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
+import { storeAndRelay, storeAtOnce, storeWaiting, type WaitingScope } from './storing.ts';
 import { writePorts } from './writing.ts';
 
 /** @throws Failure `features_unavailable` */
@@ -137,7 +133,7 @@ export class RequestPorts implements GatewayPorts {
           types,
           enqueue: (items, receivedAt) =>
             enqueueEvents(env, items, receivedAt, lane, (work) => this.#scope.keepAlive(work)),
-          store: (message) => this.#storeAndRelay(lane, () => this.#store([message], lane)),
+          store: (message) => storeWaiting(this.#bound, message, this.#waiting(lane)),
         });
         const report = await ingest(raw, systemNow(), { types, take });
         return { report, token: token() };
@@ -279,11 +275,13 @@ export class RequestPorts implements GatewayPorts {
       list: (filter) => guarded(() => listQuarantine(db, filter)),
       find: async (id) => (await guarded(() => readQuarantined(db, [id])))[0],
       release: async (ids, corrected) => {
-        const { outcome: results, token } = await this.#storeAndRelay('live', () =>
+        const waiting = this.#waiting('live');
+        const { outcome: results, token } = await storeAndRelay(this.#bound, waiting, () =>
           release(ids, corrected, systemNow(), {
             types: isolate.catalog.eventTypes,
             read: (numbers) => readQuarantined(db, numbers),
-            take: (items, receivedAt) => this.#store([eventsMessage(items, receivedAt)], 'live'),
+            take: (items, receivedAt) =>
+              storeAtOnce(this.#bound, [eventsMessage(items, receivedAt)], waiting),
             resolve: (closed) => closeReleased(db, closed),
           }),
         );
@@ -371,37 +369,7 @@ export class RequestPorts implements GatewayPorts {
     };
   }
 
-  /** Stores events within the time limit of an answer that waits for them. */
-  #store(messages: readonly EventsMessage[], lane: Lane): Promise<StoreOutcome> {
-    const scope = { keepAlive: (work: Promise<unknown>) => this.#scope.keepAlive(work) };
-    return storeMessagesIn(this.#bound, messages, {
-      ...scope,
-      noteLineage: this.#noteLineage,
-      isPatient: false,
-      lane,
-    });
-  }
-
-  /**
-   * Stores events, and returns once reads with the token show them. If the relay or the clock does not answer after the
-   * commit, there is no token: the events are stored, and the relay's alarm invalidates what depends on them.
-   */
-  async #storeAndRelay<Outcome>(
-    lane: Lane,
-    work: () => Promise<Outcome>,
-  ): Promise<{ readonly outcome: Outcome; readonly token: string | undefined }> {
-    const { env } = this.#bound;
-    const outcome = await guarded(async () => {
-      await armRelay(env);
-      return await work();
-    });
-    try {
-      await sweepLane(env, lane);
-      return { outcome, token: formatToken(await this.#bound.newestToken(this.#scope)) };
-    } catch (error) {
-      const message = 'Stored events could not be relayed yet; the alarm of the relay retries.';
-      log('warn', message, { 'event.action': 'store' }, error);
-      return { outcome, token: undefined };
-    }
+  #waiting(lane: Lane): WaitingScope {
+    return { scope: this.#scope, noteLineage: this.#noteLineage, lane };
   }
 }

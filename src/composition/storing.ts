@@ -1,20 +1,24 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
+import { formatToken } from '../cache/clock/clock.ts';
+import type { ClockMoment } from '../define/view.ts';
 import { type ReportLineage, storeObserved } from '../pipeline/lineage/observed.ts';
 import { type ScorePorts, scoredStore, scorePending } from '../pipeline/quality/scorer.ts';
+import { type SharedStoring, type StoredEvents, storeShared } from '../pipeline/shared-storing.ts';
 import type { StoreOutcome } from '../pipeline/store.ts';
 import { systemNow } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { calling } from '../platform/failure.ts';
+import { GroupCommit } from '../platform/group-commit.ts';
 import { newId } from '../platform/ids.ts';
 import { log } from '../platform/logger.ts';
 import type { Lane } from '../storage/lane.ts';
-import { classifyFault, isTimeout } from '../storage/postgres/connect.ts';
+import { classifyFault, guarded, isTimeout } from '../storage/postgres/connect.ts';
 import { storeEvents } from '../storage/postgres/event-store.ts';
 import { judgeStored } from '../storage/postgres/quality-checks.ts';
 import { readBatch, readPending, settlePending } from '../storage/postgres/quality-pending.ts';
 import { keepRefused } from '../storage/postgres/quarantine.ts';
 import type { Env } from './env.ts';
-import type { BoundIsolate } from './isolate.ts';
+import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { type DatabasePlace, outboxRelay, qualityWindow } from './objects.ts';
 
 /** How often an isolate that stores events scores pending transactions, in addition to the cron, in milliseconds. */
@@ -22,6 +26,22 @@ const SCORE_PENDING_EVERY_MS = 60_000;
 
 /** When this isolate last scored pending transactions, milliseconds since the Unix epoch. */
 let scoredPendingAt = Number.NEGATIVE_INFINITY;
+
+/** The requests that wait for their events and store together: the statements of a group have a few times its bytes. */
+const SHARED_LIMITS = {
+  items: 200,
+  bytes: 256 * 1024,
+  /** As long as a transaction takes that nothing delays. */
+  gatherMs: 25,
+  /** The runtime ends what a cancelled request left behind after 30 s. */
+  waitMs: 30_000,
+};
+
+/** The groups of this isolate, by lane. They hold data of requests only while these wait. */
+const shared: Readonly<Record<Lane, SharedStoring>> = {
+  live: new GroupCommit(SHARED_LIMITS),
+  bulk: new GroupCommit(SHARED_LIMITS),
+};
 
 /** The parts of a request or a batch that storing needs. */
 export interface StoringScope {
@@ -50,6 +70,55 @@ export async function storeMessagesIn(
   });
   const ports = { types: isolate.catalog.eventTypes, ...scored, classifyFault, fingerprint: sha256Hex };
   return await storeObserved(messages, isPatient ? { ...ports, isTimeout } : ports, noteLineage);
+}
+
+/** The parts of a request that waits for its events. */
+export type WaitingScope = Pick<StoringScope, 'noteLineage' | 'lane'> & { readonly scope: RequestScope };
+
+/** Stores and relays the events of a request within the time limit of its answer, together with those of others. */
+export async function storeWaiting(
+  bound: BoundIsolate,
+  message: EventsMessage,
+  waiting: WaitingScope,
+): Promise<StoredEvents> {
+  return await storeShared(message, shared[waiting.lane], {
+    store: (messages) => storeAndRelay(bound, waiting, () => storeAtOnce(bound, messages, waiting)),
+    keepAlive: (work) => waiting.scope.keepAlive(work),
+  });
+}
+
+/** Stores events within the time limit of an answer that waits for them. */
+export function storeAtOnce(
+  bound: BoundIsolate,
+  messages: readonly EventsMessage[],
+  { scope, noteLineage, lane }: WaitingScope,
+): Promise<StoreOutcome> {
+  const keepAlive = (work: Promise<unknown>) => scope.keepAlive(work);
+  return storeMessagesIn(bound, messages, { keepAlive, noteLineage, isPatient: false, lane });
+}
+
+/**
+ * Stores events, and returns once reads with the token show them. If the relay or the clock does not answer after the
+ * commit, there is no token: the events are stored, and the relay's alarm invalidates what depends on them.
+ */
+export async function storeAndRelay<Outcome>(
+  bound: BoundIsolate,
+  { scope, lane }: Pick<WaitingScope, 'scope' | 'lane'>,
+  work: () => Promise<Outcome>,
+): Promise<{ readonly outcome: Outcome; readonly token: string | undefined }> {
+  const { env } = bound;
+  const outcome = await guarded(async () => {
+    await armRelay(env);
+    return await work();
+  });
+  try {
+    const at = (await sweepLane(env, lane)) ?? (await bound.newestToken(scope));
+    return { outcome, token: formatToken(at) };
+  } catch (error) {
+    const message = 'Stored events could not be relayed yet; the alarm of the relay retries.';
+    log('warn', message, { 'event.action': 'store' }, error);
+    return { outcome, token: undefined };
+  }
 }
 
 /** Scores stored transactions that were never scored, in the background of the caller's work. */
@@ -82,10 +151,18 @@ export async function armRelay(env: Pick<Env, 'OUTBOX_RELAY'> & DatabasePlace): 
   await calling(() => outboxRelay(env).arm(), 'relay_unavailable', detail, 1);
 }
 
-/** Relays every change of a lane that was committed before the call; those of the bulk lane after all live ones. */
-export async function sweepLane(env: Pick<Env, 'OUTBOX_RELAY'> & DatabasePlace, lane: Lane): Promise<void> {
-  if (lane === 'live') await outboxRelay(env).sweepLive();
-  else await outboxRelay(env).sweep();
+/**
+ * Invalidates every change of a lane that was committed before the call; those of the bulk lane after all live ones.
+ *
+ * @returns a moment with which reads show the changes, if the relay knows one.
+ */
+export async function sweepLane(
+  env: Pick<Env, 'OUTBOX_RELAY'> & DatabasePlace,
+  lane: Lane,
+): Promise<ClockMoment | undefined> {
+  if (lane === 'live') return await outboxRelay(env).sweepLive();
+  await outboxRelay(env).sweep();
+  return undefined;
 }
 
 function scorePorts({ db, env, isolate }: BoundIsolate): ScorePorts {

@@ -9,7 +9,8 @@ import { log } from '../platform/logger.ts';
 import { assertEncoded } from './address.ts';
 import { audited, changesAreAudited } from './audit/action.ts';
 import type { ActionPorts } from './audit/ports.ts';
-import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from './context.ts';
+import { type AppEnv, type Gateway, type PortsOf, type ReadContext, requestIdOf } from './context.ts';
+import { fetchKnownFirst, KnownReads } from './known-reads.ts';
 import type { Charging } from './limits/charging.ts';
 import { chargeOnEntry, chargeTo, refusalOf, withFields } from './limits/on-entry.ts';
 import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
@@ -77,7 +78,7 @@ export interface GatewayPorts {
 /** What the composition gives to the gateway. */
 export interface GatewayHost {
   readonly catalog: Catalog;
-  readonly viewsOf: PortsOf<ViewPorts>;
+  readonly viewsOf: (c: ReadContext) => ViewPorts;
   /** Creates a part of the ports only when a route asks for it. */
   readonly portsOf: PortsOf<GatewayPorts>;
 }
@@ -89,6 +90,7 @@ export interface GatewayHost {
  */
 export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();
+  const known = new KnownReads();
   /** All other routes. One OpenAPI document describes both apps. */
   const uncached = new OpenAPIHono<AppEnv>();
   uncached.openAPIRegistry = app.openAPIRegistry;
@@ -138,7 +140,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   const schemas = registerModelSchemas(app, catalog.models);
   // The router takes the first route that matches, so a more specific path comes first, whether a view's or a model's.
   for (const definition of [...catalog.views, ...schemas.keys()].toSorted(bySpecificity)) {
-    if (definition.kind === 'view') registerView(app, viewsOf, definition);
+    if (definition.kind === 'view') registerView(app, viewsOf, definition, known);
     else registerModelPath(app, gateway, (c) => portsOf(c).modelPaths, definition, schemas);
   }
   registerPredictions(uncached, gateway, (c) => portsOf(c).predictions, schemas);
@@ -157,6 +159,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   registerUncached(uncached, gateway, portsOf);
 
   registerDescriptions(uncached, gateway, (c) => portsOf(c).inventory);
+  app.fetch = fetchKnownFirst(app.fetch, known, failed);
   return app;
 }
 

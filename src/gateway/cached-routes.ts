@@ -59,39 +59,19 @@ export function honoPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
-/** The most addresses that an isolate caches, and the longest of them: with their inputs, some megabytes at most. */
-const ADDRESSES_MAX = 4_096;
-const ADDRESS_CHARACTERS_MAX = 512;
-
 /** The key and the input that a request's address resolves to. */
 export interface Asked {
   readonly input: Readonly<Record<string, unknown>>;
   /** Without variants. */
   readonly key: string;
+  /** The parameters of the path, as they were sent. */
+  readonly parameters: Readonly<Record<string, string>>;
 }
 
-/** Caches the parsed input of each address, so that a warm hit parses nothing. */
-export class AskedBefore {
-  readonly #addresses = new Map<string, Asked>();
-
-  /** @throws Failure `invalid_request` as `inputOf` does. Invalid addresses are not cached. */
-  resolve(route: CachedRoute, request: HonoRequest): Asked {
-    const { url } = request;
-    const known = this.#addresses.get(url);
-    if (known !== undefined) return known;
-    const input = Object.freeze(inputOf(route, request));
-    const asked = { input, key: keyOf(route, input) };
-    if (url.length <= ADDRESS_CHARACTERS_MAX) this.#remember(url, asked);
-    return asked;
-  }
-
-  #remember(url: string, asked: Asked): void {
-    for (const oldest of this.#addresses.keys()) {
-      if (this.#addresses.size < ADDRESSES_MAX) break;
-      this.#addresses.delete(oldest);
-    }
-    this.#addresses.set(url, asked);
-  }
+/** @throws Failure `invalid_request` as `inputOf` does. */
+export function askedOf(route: CachedRoute, request: HonoRequest): Asked {
+  const input = Object.freeze(inputOf(route, request));
+  return { input, key: keyOf(route, input), parameters: request.param() };
 }
 
 /**

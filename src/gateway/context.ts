@@ -48,12 +48,24 @@ export interface Gateway {
   readonly charge: (c: Context<AppEnv>, charge: Charge) => Promise<void>;
 }
 
+/** The parts of hono's context that a cached read uses, so that it can be answered without hono. */
+export interface ReadContext {
+  readonly req: { readonly raw: Request; readonly url: string };
+  readonly env: object;
+  readonly executionCtx: { waitUntil(promise: Promise<unknown>): void };
+}
+
 /** How a route gets its ports. They are made for one request. */
 export type PortsOf<Ports> = (c: Context<AppEnv>) => Ports;
 
 /** The id of a request in logs and problems: the platform's, else a new one. */
 export function requestIdOf(c: Context<AppEnv>): string {
-  const known = c.get('requestId') ?? c.req.header('cf-ray') ?? newId();
+  const known = c.get('requestId') ?? idOfRequest(c.req.raw);
   c.set('requestId', known);
   return known;
+}
+
+/** As `requestIdOf`, for a request that needs its id once. */
+export function idOfRequest({ headers }: Request): string {
+  return headers.get('cf-ray') ?? newId();
 }

@@ -6,7 +6,7 @@ import type { EventIdentity } from '../storage/postgres/event-store.ts';
 import { asCloudEvent, EVENT_BYTES_MAX } from './cloud-event.ts';
 import { distinct, identityOf } from './identity.ts';
 import { type AcceptedEvent, type Judgement, judge, type Refusal } from './judge.ts';
-import type { StoreOutcome } from './store.ts';
+import type { StoredEvents } from './shared-storing.ts';
 import { STORAGE_REFUSED, type StorageRefusal } from './transactions.ts';
 
 const EXCERPT_CHARACTERS = 1_024;
@@ -171,7 +171,7 @@ export interface TakePorts {
    * Stores and relays the events of one message, and returns the token with which reads show them; undefined if they are
    * stored and not relayed yet.
    */
-  readonly store: (message: EventsMessage) => Promise<{ outcome: StoreOutcome; token: string | undefined }>;
+  readonly store: (message: EventsMessage) => Promise<StoredEvents>;
 }
 
 /** How the events of a request are taken in. */

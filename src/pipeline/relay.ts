@@ -1,4 +1,5 @@
 import type { ClockMoment } from '../define/view.ts';
+import { Failure } from '../platform/failure.ts';
 import type { PendingChange, PendingPage, PendingWish } from '../storage/postgres/outbox.ts';
 
 /** Changes of one pass. Their tags are invalidated together. */
@@ -30,17 +31,24 @@ export interface Relayed {
  * One pass over the outbox: it invalidates the pending changes, publishes them, then marks them as relayed. A crash
  * between two steps repeats the pass. That costs cache refills, and folds that ignore the duplicates. Live changes come
  * first, so a pass that takes a bulk change relays every live change that was committed before it began.
+ *
+ * @param invalidated called once the changes are invalidated; with the moment, if there were any.
  */
 export async function relayPass(
   ports: RelayPorts,
   wish: PendingWish = { limit: PASS_CHANGES_MAX },
+  invalidated: (pass: Relayed, at: ClockMoment | undefined) => void = () => undefined,
 ): Promise<Relayed> {
   const { changes, isFull, newestId } = await ports.readPending(wish);
   const allLive = !isFull || (wish.upTo === undefined && changes.some(({ lane }) => lane === 'bulk'));
   const lastId = changes.at(-1)?.outboxId;
   const relayed = { changes: changes.length, isFull, allLive, newestId, lastId };
-  if (changes.length === 0) return relayed;
+  if (changes.length === 0) {
+    invalidated(relayed, undefined);
+    return relayed;
+  }
   const at = await ports.invalidate(changes.flatMap(({ tags }) => tags));
+  invalidated(relayed, at);
   await ports.publish(changes, at);
   await ports.markRelayed(
     changes.map(({ outboxId }) => outboxId),
@@ -59,7 +67,7 @@ export interface SweeperPorts {
 }
 
 /**
- * A pass that failed is divided by this, unless the database refused a statement. Without it, the next sweep would be as
+ * A pass that failed is divided by this, unless the database refused a statement or the queue was away. Without it, the next sweep would be as
  * large and fail again: it may take too long, or be more than an answer of the database or the isolate can hold.
  */
 const SHRINK = 4;
@@ -74,6 +82,8 @@ export class Sweeper {
   #next: Promise<number> | undefined;
   /** Callers of `sweepLive`, each with the call that ends its wait. */
   readonly #live = new Set<() => void>();
+  /** The moment of the last invalidation of this sweeper. */
+  #lastAt: ClockMoment | undefined;
 
   constructor(ports: SweeperPorts) {
     this.#ports = ports;
@@ -91,16 +101,19 @@ export class Sweeper {
   }
 
   /**
-   * Relays every live change that was committed before the call. It waits for the running pass and its own, and not for
-   * the bulk changes that a sweep relays after them.
+   * Invalidates every live change that was committed before the call; the sweep publishes them afterwards. It waits for
+   * the running pass and for the invalidation of its own, and not for the bulk changes that a sweep relays after them.
+   *
+   * @returns a moment at or after these invalidations; undefined if this sweeper has not invalidated anything yet.
    */
-  async sweepLive(): Promise<void> {
+  async sweepLive(): Promise<ClockMoment | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#live.add(resolve);
     // A pass of the running sweep may serve the caller. If it fails, the next sweep decides.
     this.sweep().then(() => resolve(), reject);
     try {
       await promise;
+      return this.#lastAt;
     } finally {
       this.#live.delete(resolve);
     }
@@ -155,15 +168,23 @@ export class Sweeper {
     const served = [...this.#live];
     const limit = this.#limit;
     try {
-      const pass = await relayPass(ports, upTo === undefined ? { limit } : { limit, upTo });
-      // The changes of a live caller may be newer than `upTo`.
-      if (pass.allLive && upTo === undefined) for (const resolve of served) resolve();
+      const wish = upTo === undefined ? { limit } : { limit, upTo };
+      const pass = await relayPass(ports, wish, ({ allLive }, at) => {
+        this.#lastAt = at ?? this.#lastAt;
+        // The changes of a live caller may be newer than `upTo`.
+        if (allLive && upTo === undefined) for (const resolve of served) resolve();
+      });
       // A full pass of fewer changes than its limit was as large as a page may be in bytes.
       if (pass.isFull) this.#limit = Math.min(PASS_CHANGES_MAX, pass.changes * 2);
       return pass;
     } catch (error) {
-      if (!this.#ports.isRefused(error)) this.#limit = Math.ceil(limit / SHRINK);
+      if (!this.#ports.isRefused(error) && !isQueueAway(error)) this.#limit = Math.ceil(limit / SHRINK);
       throw error;
     }
   }
+}
+
+/** The queue gets messages of its own size, whatever a pass has: its failure is no reason to read less. */
+function isQueueAway(error: unknown): boolean {
+  return error instanceof Failure && error.code === 'queue_unavailable';
 }

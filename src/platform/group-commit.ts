@@ -1,4 +1,4 @@
-import { systemNow, withTimeout } from './clock.ts';
+import { systemTime, type Time } from './clock.ts';
 import type { Sized } from './pack.ts';
 
 /** What a group may have. A request with more commits alone. */
@@ -11,20 +11,27 @@ export interface GroupLimits {
   readonly waitMs: number;
 }
 
+/** An item, and what it must not share a group with. */
+export interface Grouped<Item> extends Sized<Item> {
+  /** A group has each of these at most once. */
+  readonly keys?: readonly string[];
+}
+
 /** How the request that opens a group commits it. */
-export interface GroupCommitter<Item> {
+export interface GroupCommitter<Item, Result> {
   /** Resolves once all items are durable. */
-  readonly commit: (items: readonly Item[]) => Promise<void>;
+  readonly commit: (items: readonly Item[]) => Promise<Result>;
   /** Keeps the commit alive after the request is cancelled, because other requests wait for it. */
   readonly keepAlive: (work: Promise<unknown>) => void;
   /** The error of a request whose group does not end in time. */
   readonly onTimeout: () => Error;
 }
 
-interface Group<Item> {
+interface Group<Item, Result> {
   readonly items: Item[];
+  readonly keys: Set<string>;
   readonly openedMs: number;
-  readonly done: Promise<void>;
+  readonly done: Promise<Result>;
   bytes: number;
 }
 
@@ -35,44 +42,55 @@ interface Group<Item> {
  * The runtime stops the work of a request that is cancelled. So the request that opens a group keeps the commit alive,
  * each of the others waits with a deadline of its own, and no request joins a group that should have been closed.
  */
-export class GroupCommit<Item> {
+export class GroupCommit<Item, Result = void> {
   readonly #limits: GroupLimits;
-  #open: Group<Item> | undefined;
+  readonly #time: Time;
+  #open: Group<Item, Result> | undefined;
   #last: Promise<void> | undefined;
 
-  constructor(limits: GroupLimits) {
+  constructor(limits: GroupLimits, time: Time = systemTime) {
     this.#limits = limits;
+    this.#time = time;
   }
 
-  /** Resolves once the items are durable. @throws what `commit` of its own group throws, or `onTimeout()`. */
-  async add(items: readonly Sized<Item>[], committer: GroupCommitter<Item>): Promise<void> {
+  /**
+   * Resolves with the result of the whole group, once the items are durable.
+   *
+   * @throws what `commit` of its own group throws, or `onTimeout()`.
+   */
+  async add(items: readonly Grouped<Item>[], committer: GroupCommitter<Item, Result>): Promise<Result> {
     const { waitMs } = this.#limits;
     const bytes = items.reduce((sum, item) => sum + item.bytes, 0);
-    const group = this.#groupFor(items.length, bytes) ?? this.#start(committer);
+    const keys = items.flatMap((item) => item.keys ?? []);
+    const group = this.#groupFor(items.length, bytes, keys) ?? this.#start(committer);
     group.items.push(...items.map(({ item }) => item));
+    for (const key of keys) group.keys.add(key);
     group.bytes += bytes;
-    await withTimeout(group.done, waitMs, committer.onTimeout);
+    return await this.#time.withTimeout(group.done, waitMs, committer.onTimeout);
   }
 
-  #groupFor(count: number, bytes: number): Group<Item> | undefined {
+  #groupFor(count: number, bytes: number, keys: readonly string[]): Group<Item, Result> | undefined {
     const open = this.#open;
     if (open === undefined) return undefined;
     const { items, bytes: bytesMax, gatherMs } = this.#limits;
     const fits = open.items.length + count <= items && open.bytes + bytes <= bytesMax;
-    return fits && systemNow() - open.openedMs <= gatherMs ? open : undefined;
+    const isTaking = this.#time.now() - open.openedMs <= gatherMs;
+    return fits && isTaking && !keys.some((key) => open.keys.has(key)) ? open : undefined;
   }
 
-  #start({ commit, keepAlive }: GroupCommitter<Item>): Group<Item> {
+  #start({ commit, keepAlive }: GroupCommitter<Item, Result>): Group<Item, Result> {
     const before = this.#last;
     const items: Item[] = [];
     const run = async () => {
       // Without a group before it the turn ends first, so that the opening request has added its items.
       await this.#until(before);
       if (this.#open === group) this.#open = undefined;
-      await commit(items);
+      return await commit(items);
     };
     const done = run();
-    const group: Group<Item> = { items, openedMs: systemNow(), done, bytes: 0 };
+    const group: Group<Item, Result> = {
+      ...{ items, keys: new Set<string>(), openedMs: this.#time.now(), done, bytes: 0 },
+    };
     this.#open = group;
     const settled = done.then(
       () => undefined,
@@ -90,6 +108,6 @@ export class GroupCommit<Item> {
   async #until(before: Promise<void> | undefined): Promise<void> {
     if (before === undefined) return;
     const over = () => new Error('The group before is still in progress.');
-    await withTimeout(before, this.#limits.gatherMs, over).catch(() => undefined);
+    await this.#time.withTimeout(before, this.#limits.gatherMs, over).catch(() => undefined);
   }
 }

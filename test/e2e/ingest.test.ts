@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { CloudEvent, emitterFor, HTTP, type Message, Mode } from 'cloudevents';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -205,3 +206,50 @@ describe('the other content modes', () => {
     });
   });
 });
+
+describe('requests that share a message or a transaction', () => {
+  it.each([
+    ['queued', {}, 202],
+    ['stored', { prefer: 'wait' }, 201],
+  ] as const)(
+    'are all answered, and %s, although a third of them is cancelled',
+    async (kind, headers, status) => {
+      const source = `/cancelled/${kind}`;
+      const answers = await Promise.all(
+        Array.from({ length: 90 }, (_, index) => {
+          const body = JSON.stringify(event(line('C1'), { id: String(index), source }));
+          return post({ ...AUTHORIZED, 'content-type': STRUCTURED, ...headers }, body, index % 3 === 1);
+        }),
+      );
+      expect(answers).toEqual(
+        Array.from({ length: 90 }, (_, index) => (index % 3 === 1 ? 'cancelled' : status)),
+      );
+      const count =
+        'select count(*)::int as stored from millrace.events where source = $1 and id::int % 3 <> 1';
+      await eventually(
+        () => stack.sql(count, [source]),
+        ([row]) => row?.['stored'] === 60,
+      );
+    },
+  );
+});
+
+/** Sends on a connection of its own; resets it once the request is sent, if it is to be cancelled. */
+function post(headers: Record<string, string>, body: string, isCancelled: boolean) {
+  const { promise, resolve, reject } = Promise.withResolvers<number | 'cancelled'>();
+  const sent = request(
+    new URL('/v1/events', stack.url),
+    { method: 'POST', agent: false, headers },
+    (response) => {
+      response.resume().on('end', () => resolve(response.statusCode ?? 0));
+    },
+  );
+  sent.on('error', (error) => (isCancelled ? resolve('cancelled') : reject(error)));
+  sent.on('finish', () => {
+    if (!isCancelled) return;
+    sent.socket?.resetAndDestroy();
+    resolve('cancelled');
+  });
+  sent.end(body);
+  return promise;
+}

@@ -1,5 +1,4 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
 import type { CachedAnswer, ReadRequest } from '../../cache/read-through.ts';
 import { ANONYMOUS, type Principal, principalKey } from '../../define/principal.ts';
 import type { ViewRowsDefinition } from '../../define/rows.ts';
@@ -7,11 +6,12 @@ import type { Variant } from '../../define/vary.ts';
 import type { Loaded, Replaced, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
-import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
-import { type AppEnv, type PortsOf, requestIdOf } from '../context.ts';
+import { type Asked, askedOf, honoPath, keyOf } from '../cached-routes.ts';
+import { type AppEnv, idOfRequest, type ReadContext } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import { replacedHeaders } from '../deprecation.ts';
+import { type AnswerRead, KnownReads } from '../known-reads.ts';
 import { chargeFill, chargeHit, type ReaderPorts } from '../limits/reader.ts';
 import { unitsOf } from '../limits/weights.ts';
 import { admit } from '../middleware/authorize.ts';
@@ -34,11 +34,16 @@ export interface ViewPorts extends ReaderPorts {
   load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded>;
 }
 
-/** Serves a view: `GET` of its path, through the cache. */
+/**
+ * Serves a view: `GET` of its path, through the cache.
+ *
+ * @param known the reads that the app answers without routing them again.
+ */
 export function registerView(
   app: OpenAPIHono<AppEnv>,
-  readsOf: PortsOf<ViewPorts>,
+  readsOf: (c: ReadContext) => ViewPorts,
   view: ViewDefinition,
+  known = new KnownReads(),
 ): void {
   const variants = variantsOf(view);
   const asksForKey = !view.isPublic || view.takesPrincipal;
@@ -75,33 +80,49 @@ export function registerView(
     },
   });
   const route = { view: view.name, path: view.path, params: view.params, query: view.query };
-  const askedBefore = new AskedBefore();
   const responses = new CachedResponses([...(asksForKey ? ['Authorization'] : []), ...variants.headers]);
-  app.get(honoPath(view.path), (c): Response | Promise<Response> => {
-    if (!asksForKey) return charged(c, undefined);
+  const answer: AnswerRead = (c, ask) => {
+    if (!asksForKey) return charged(c, undefined, ask);
     const reader = admit(c, guard, readsOf(c));
     // A promise costs a warm hit more than the look-up, so there is one only for a key that the isolate does not know.
-    return reader instanceof Promise ? reader.then((admitted) => charged(c, admitted)) : charged(c, reader);
-  });
-  function charged(c: Context<AppEnv>, reader: Principal | undefined): Response | Promise<Response> {
+    return reader instanceof Promise
+      ? reader.then((admitted) => charged(c, admitted, ask))
+      : charged(c, reader, ask);
+  };
+  app.get(honoPath(view.path), (c) =>
+    answer(c, () => known.remember(c.req.url, askedOf(route, c.req), answer)),
+  );
+  function charged(
+    c: ReadContext,
+    reader: Principal | undefined,
+    ask: () => Asked,
+  ): Response | Promise<Response> {
     const charging = chargeHit(c, reader, readsOf(c));
-    return charging === undefined ? serve(c, reader) : charging.then(() => serve(c, reader));
+    return charging === undefined ? serve(c, reader, ask) : charging.then(() => serve(c, reader, ask));
   }
   /** Answers a reader who was admitted; undefined if the view asks for no key. */
-  function serve(c: Context<AppEnv>, reader: Principal | undefined): Response | Promise<Response> {
+  function serve(
+    c: ReadContext,
+    reader: Principal | undefined,
+    ask: () => Asked,
+  ): Response | Promise<Response> {
     const request = c.req.raw;
     const principal = view.takesPrincipal ? reader : undefined;
     const startedAt = systemNow();
-    const { input, key: purgeKey } = askedBefore.resolve(route, c.req);
+    const { input, key: purgeKey, parameters } = ask();
     const owner = rows === undefined ? undefined : ownerIn(rows, reader, input);
     const variant = hasVariants ? variants.of(request) : NO_VARIANT;
     const own = ownDimensions(principal, owner);
     const isWhole = !hasVariants && own === undefined;
-    const respond = (answer: CachedAnswer, tookMs: number): Response => {
-      const response = responses.of(answer, request, tookMs);
-      if (view.replaced !== undefined) announce(response, view.replaced, c.req.param());
-      if (answer.entry.body !== 'null') return response;
-      return missingResponse(response, `There is no ${view.name} with these parameters.`, requestIdOf(c));
+    const respond = (found: CachedAnswer, tookMs: number): Response => {
+      const response = responses.of(found, request, tookMs);
+      if (view.replaced !== undefined) announce(response, view.replaced, parameters);
+      if (found.entry.body !== 'null') return response;
+      return missingResponse(
+        response,
+        `There is no ${view.name} with these parameters.`,
+        idOfRequest(request),
+      );
     };
     const reads = readsOf(c);
     if (view.replaced !== undefined) reads.noteDeprecated(view.name, reader);
@@ -119,9 +140,9 @@ export function registerView(
       beforeFill: () => chargeFill(c, reader, FILL, reads),
       load: (now: number) => reads.load(view, { input, variant, principal, owner }, now),
     };
-    const answer = reads.read(wanted, request, c.executionCtx);
-    if (!(answer instanceof Promise)) return respond(answer, 0);
-    return answer.then((late) => respond(late, systemNow() - startedAt));
+    const found = reads.read(wanted, request, c.executionCtx);
+    if (!(found instanceof Promise)) return respond(found, 0);
+    return found.then((late) => respond(late, systemNow() - startedAt));
   }
 }
 

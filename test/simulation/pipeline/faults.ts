@@ -189,6 +189,13 @@ export const FAULTS: readonly Fault[] = [
     '    outcome.conflicts.push(...conflicts);\n    left = [];',
   ),
   fault(
+    'requests are answered although the transaction that they share failed',
+    MANY,
+    'src/pipeline/shared-storing.ts',
+    "throw new NotTogether('The events of several requests could not be stored together.', { cause });",
+    'return { outcome: { duplicates: [], conflicts: [], refused: [] }, token: String(cause) };',
+  ),
+  fault(
     'the feed gets a change only if folding did not fail',
     MANY,
     'queues/changes/consumer.ts',

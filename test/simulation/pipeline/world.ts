@@ -12,9 +12,11 @@ import type { FoldableEvent } from '../../../src/features/fold.ts';
 import { shardsOf } from '../../../src/features/shards.ts';
 import { replayDeadLetters } from '../../../src/pipeline/dead-letters.ts';
 import { acceptance, eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
+import { type SharedStoring, storeShared } from '../../../src/pipeline/shared-storing.ts';
 import { type StoreOutcome, storeMessages } from '../../../src/pipeline/store.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
+import { GroupCommit } from '../../../src/platform/group-commit.ts';
 import { newId } from '../../../src/platform/ids.ts';
 import { seededRandom } from '../../../src/platform/random.ts';
 import type { Lane } from '../../../src/storage/lane.ts';
@@ -52,6 +54,8 @@ const OUTAGE_S_MAX = 600;
 const LONG_OUTAGE_S_MAX = 4 * 3_600;
 /** Enough for the longest outage and every other fault of a schedule. */
 const REPLAYS_MAX = 100;
+/** Clients at the same time: while one stores its events, the others share a transaction. */
+const CLIENTS_MAX = 4;
 /** Tries of a client that wants its events stored, before it is content with the queue. */
 const WAITS_MAX = 3;
 
@@ -74,6 +78,8 @@ export class World {
   readonly #env: Env;
   readonly #others: OpenTransactions;
   readonly #relay: SimulatedRelay;
+  /** The requests that wait for their events. A process that opens a group may be killed, and the others go on. */
+  readonly #shared: SharedStoring;
   readonly shards = new Map<string, { shard: FeatureShard; readonly own: ObjectStorage }>();
   /** What a reader of the features saw and must never see. */
   readonly seen: string[] = [];
@@ -117,6 +123,9 @@ export class World {
         ),
     });
     this.#relay = new SimulatedRelay(machine, () => this.#env);
+    // Every call ends here, answered or not, so nothing waits for a deadline.
+    const time = { now: () => this.now, withTimeout: async <T>(promise: Promise<T>) => await promise };
+    this.#shared = new GroupCommit({ items: 100, bytes: 1_000_000, gatherMs: 60_000, waitMs: 60_000 }, time);
     this.#others = new OpenTransactions(database, {
       machine,
       count: schedule.openTransactions,
@@ -180,7 +189,7 @@ export class World {
   #begin() {
     const found: { label: string; go: () => void }[] = [];
     const [next] = this.schedule.requests.slice(this.#requested);
-    if (next !== undefined && this.#clients < 2) {
+    if (next !== undefined && this.#clients < CLIENTS_MAX) {
       const go = () => {
         this.#requested += 1;
         this.#clients += 1;
@@ -249,14 +258,18 @@ export class World {
       types: catalog.eventTypes,
       enqueue: (items, receivedAt) =>
         sendChunked(eventsQueue(this.#env, lane), items, (chunk) => eventsMessage(chunk, receivedAt)),
-      store: async (message) => {
-        const outcome = await guarded(async () => {
-          await armRelay();
-          return await this.#store([message], 'live');
-        });
-        await sweepOutbox();
-        return { outcome, token: '' };
-      },
+      store: (message) =>
+        storeShared(message, this.#shared, {
+          store: async (messages) => {
+            const outcome = await guarded(async () => {
+              await armRelay();
+              return await this.#store(messages, 'live');
+            });
+            await sweepOutbox();
+            return { outcome, token: '' };
+          },
+          keepAlive: () => undefined,
+        }),
     });
     return ingest(raw, this.now, { types: catalog.eventTypes, take });
   }

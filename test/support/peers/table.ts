@@ -128,7 +128,8 @@ export const TABLE = {
   'rate-limiter': {},
   queue: {
     event: both(503, 6_000),
-    'event, `Prefer: wait`': both(202, 12_000),
+    // It waits for the sweep that runs, and for the invalidation of its own.
+    'event, `Prefer: wait`': both(201, 7_000),
     // It waits for the sweep that runs and for its own.
     'sweep of the outbox': both(503, 11_000),
   },

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { PASS_CHANGES_MAX, type RelayPorts, Sweeper } from '../../../src/pipeline/relay.ts';
+import { Failure } from '../../../src/platform/failure.ts';
 import type { Lane } from '../../../src/storage/lane.ts';
 import type { PendingChange } from '../../../src/storage/postgres/outbox.ts';
 
@@ -7,8 +8,15 @@ import type { PendingChange } from '../../../src/storage/postgres/outbox.ts';
  * An outbox whose passes end when the test says so; `closed` are the heartbeats that were told to the clock. A page has
  * at most `bears` changes, as one that is bounded by bytes.
  */
-function world({ bears = Number.POSITIVE_INFINITY }: { readonly bears?: number } = {}) {
+function world({
+  bears = Number.POSITIVE_INFINITY,
+  publish = async () => undefined,
+}: {
+  readonly bears?: number;
+  readonly publish?: RelayPorts['publish'];
+} = {}) {
   let committed = 0;
+  let seq = 0;
   const pending: PendingChange[] = [];
   const passes: { read: number; upTo: number | undefined; finish: (error?: Error) => void }[] = [];
   const closed: number[] = [];
@@ -29,8 +37,11 @@ function world({ bears = Number.POSITIVE_INFINITY }: { readonly bears?: number }
       await promise;
       return { changes: found, isFull: found.length < wanted.length, newestId };
     },
-    invalidate: async () => ({ epoch: 'e', seq: 1 }),
-    publish: async () => undefined,
+    invalidate: async () => {
+      seq += 1;
+      return { epoch: 'e', seq };
+    },
+    publish,
     markRelayed: async (ids) => {
       const marked = new Set(ids);
       pending.splice(0, pending.length, ...pending.filter(({ outboxId }) => !marked.has(outboxId)));
@@ -159,6 +170,21 @@ it('does not read fewer changes after the database refused a statement', async (
   expect(passes[1]?.read).toBe(PASS_CHANGES_MAX);
 });
 
+it('does not read fewer changes after the queue was away', async () => {
+  const publish = async () => {
+    throw new Failure('queue_unavailable', 'away');
+  };
+  const { sweeper, passes, commit } = world({ publish });
+  commit(PASS_CHANGES_MAX);
+  for (let sweep = 0; sweep < 3; sweep += 1) {
+    const failing = expect(sweeper.sweep()).rejects.toThrow('away');
+    await settle();
+    passes[sweep]?.finish();
+    await failing;
+    expect(passes[sweep]?.read).toBe(PASS_CHANGES_MAX);
+  }
+});
+
 it('ends the wait for a live change with the pass that relays it, even if bulk changes are pending', async () => {
   const { sweeper, passes, commit } = world();
   commit(5 * PASS_CHANGES_MAX, 'bulk');
@@ -197,6 +223,30 @@ it('ends the wait for a live change only after a pass that was not full of live 
   expect(isRelayed).toBe(false);
   passes[1]?.finish();
   await relaying;
+});
+
+it('answers a live caller with the moment of the invalidation, and does not wait for the queue', async () => {
+  const queue = Promise.withResolvers<undefined>();
+  const { sweeper, passes, commit } = world({ publish: () => queue.promise });
+  commit();
+  const first = sweeper.sweepLive();
+  await settle();
+  passes[0]?.finish();
+  expect(await first).toEqual({ epoch: 'e', seq: 1 });
+  const second = sweeper.sweepLive();
+  queue.resolve(undefined);
+  await settle();
+  passes[1]?.finish();
+  // Nothing was pending: the change of the caller was in an earlier pass.
+  expect(await second).toEqual({ epoch: 'e', seq: 1 });
+});
+
+it('knows no moment before its first invalidation', async () => {
+  const { sweeper, passes } = world();
+  const only = sweeper.sweepLive();
+  await settle();
+  passes[0]?.finish();
+  expect(await only).toBeUndefined();
 });
 
 it('reports a failure to the callers of a live sweep, unless a later sweep serves them', async () => {

@@ -89,3 +89,15 @@ it('goes on after a group whose request was stopped', async () => {
   started[2]?.end.resolve();
   await later;
 });
+
+it('has each key once in a group, and returns the result of the group to each of its requests', async () => {
+  const groups = new GroupCommit<string, string>({ items: 10, bytes: 100, gatherMs: 5_000, waitMs: 5_000 });
+  const committer = {
+    commit: async (items: readonly string[]) => items.join('+'),
+    keepAlive: () => undefined,
+    onTimeout: timeout,
+  };
+  const add = (item: string, key: string) => groups.add([{ item, bytes: 1, keys: [key] }], committer);
+  const results = [add('a', 'x'), add('b', 'y'), add('c', 'x'), add('d', 'z')];
+  expect(await Promise.all(results)).toEqual(['a+b', 'a+b', 'c+d', 'c+d']);
+});

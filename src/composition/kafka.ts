@@ -33,7 +33,7 @@ export async function startKafkaSources(env: Env): Promise<number> {
  * Sets the position of a partition, from which its reader goes on with its next step.
  *
  * @returns the offset.
- * @throws Failure `not_found` for a partition that is not a source, `invalid_request` for an offset that the partition
+ * @throws Failure `not_found` for a partition that is not a source, `unprocessable` for an offset that the partition
  *   does not have, `kafka_unavailable` if the bridge or the reader does not answer.
  */
 export async function seekKafka(
@@ -50,7 +50,7 @@ export async function seekKafka(
   const offset = typeof to === 'number' ? to : bounds[to];
   if (offset < earliest || offset > latest)
     throw new Failure(
-      'invalid_request',
+      'unprocessable',
       `The partition begins at offset ${earliest} and its next record gets ${latest}: name an offset from ${earliest} to ${latest}.`,
       { pointer: '/to' },
     );

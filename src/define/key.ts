@@ -45,7 +45,8 @@ export interface KeyDefinition {
   parse(input: unknown): Readonly<Record<string, KeyPart>> | undefined;
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** Without flags, so that the pattern in the OpenAPI document says the same. */
+const UUID = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/;
 /** The longest text of a key without a schema: a few of them fit into a tag. */
 const TEXT_CHARACTERS_MAX = 256;
 /** The most columns of one key: each is a parameter of the path. */

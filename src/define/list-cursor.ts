@@ -13,6 +13,7 @@ import { exactTextSql, isExactText, type SortColumn } from './sort-column.ts';
 export const CURSOR_CHARACTERS_MAX = 2_048;
 
 const VERSION = '1';
+const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
 /** @throws RangeError if the texts are too long for a cursor. */
 export function encodeCursor(texts: readonly string[]): string {
@@ -40,7 +41,10 @@ export function decodeCursor(orderBy: readonly SortColumn[], cursor: string): re
 export function cursorSchema(orderBy: readonly SortColumn[]): z.ZodType<string, string> {
   return z
     .string()
+    .min(1)
     .max(CURSOR_CHARACTERS_MAX)
+    .regex(BASE64URL)
+    .meta({ format: 'cursor' })
     .refine((cursor) => decodeCursor(orderBy, cursor) !== undefined, {
       message: 'The cursor is not of this list. Send `next` of the previous page.',
     });

@@ -1,6 +1,6 @@
 /**
  * Everything that a key may be allowed to do. The list is closed: each guarded route needs one of these
- * (`src/gateway/principals/route-scopes.ts`), and a key has some of them.
+ * (`src/gateway/route-rules.ts`), and a key has some of them.
  */
 export const SCOPES = [
   /** Views, features, the live feed, and the status of events. */

@@ -1,4 +1,4 @@
-import { Failure } from '../platform/failure.ts';
+import { Failure, type FailureCode } from '../platform/failure.ts';
 
 /**
  * Addresses of requests. Reading and purging decode them by these functions alone, so that both get the same input from
@@ -10,15 +10,15 @@ import { Failure } from '../platform/failure.ts';
  * it.
  *
  * @param address a URL, or a part of one.
- * @throws Failure `invalid_request`
+ * @throws Failure `code`
  */
-export function assertEncoded(address: string, pointer: string): void {
+export function assertEncoded(address: string, pointer: string, code: FailureCode = 'invalid_request'): void {
   if (!address.includes('%')) return;
   try {
     decodeURIComponent(address);
   } catch {
     throw new Failure(
-      'invalid_request',
+      code,
       'The address is not percent-encoded UTF-8: each % is followed by two hexadecimal digits.',
       { pointer },
     );

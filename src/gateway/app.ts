@@ -11,7 +11,6 @@ import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { answerHeaders } from './middleware/headers.ts';
 import { registerModelSchemas } from './model-schemas.ts';
-import { declareScopes } from './openapi.ts';
 import { problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
@@ -23,6 +22,7 @@ import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarant
 import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
 import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
 import { type FeedPorts, registerChanges } from './routes/changes.ts';
+import { registerDescriptions } from './routes/descriptions.ts';
 import { registerEntityWrites, type WritePorts } from './routes/entities.ts';
 import { type EventPorts, registerEvents } from './routes/events.ts';
 import { type FeaturePorts, registerFeatures } from './routes/features.ts';
@@ -122,16 +122,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   );
   registerUncached(uncached, gateway, portsOf);
 
-  declareScopes(uncached.openAPIRegistry);
-  uncached.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' });
-  uncached.doc31('/openapi.json', {
-    openapi: '3.1.0',
-    info: {
-      title: 'Millrace',
-      version: '1',
-      description: 'A Postgres database and ONNX models at the edge.',
-    },
-  });
+  registerDescriptions(uncached, gateway);
   return app;
 }
 

@@ -31,8 +31,8 @@ export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown, varia
  */
 export function resolvePath(routes: readonly CachedRoute[], path: string): { view: string; key: string } {
   const url = URL.parse(path, 'https://cache.invalid');
-  if (url === null) throw new Failure('invalid_request', 'Not a path.', { pointer: '/path' });
-  assertEncoded(url.pathname + url.search, '/path');
+  if (url === null) throw new Failure('not_found', 'No cached route has this path.', { pointer: '/path' });
+  assertEncoded(url.pathname + url.search, '/path', 'unprocessable');
   for (const route of routes) {
     const match = patternOf(route.path).exec(url.pathname);
     if (match === null) continue;

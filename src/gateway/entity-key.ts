@@ -15,7 +15,7 @@ export const EntityKey = z.union([
 /**
  * The canonical text of a key in a body. Two spellings of one key, such as `7` and `007` of an integer, have one text.
  *
- * @throws Failure `invalid_request` with the pointer.
+ * @throws Failure `unprocessable` with the pointer.
  */
 export function canonicalKey(
   { name, key }: EntityDefinition,
@@ -24,5 +24,5 @@ export function canonicalKey(
 ): string {
   const values = key.parse(sent);
   if (values !== undefined) return key.textOf(values);
-  throw new Failure('invalid_request', `This is not a key of "${name}".`, { pointer });
+  throw new Failure('unprocessable', `This is not a key of "${name}".`, { pointer });
 }

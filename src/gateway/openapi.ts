@@ -1,7 +1,7 @@
-import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Scope } from '../define/principal.ts';
-import type { AppEnv } from './context.ts';
-import { scopeOf } from './principals/route-scopes.ts';
+import { z } from '@hono/zod-openapi';
+import { CONSISTENCY_LEVELS } from '../define/cache-policy.ts';
+import { type HeaderName, headersOf } from './contract/headers.ts';
+import { problemCodes } from './contract/responses.ts';
 
 /** The body of every failure. */
 const problemSchema = {
@@ -10,70 +10,57 @@ const problemSchema = {
       .object({
         type: z.string(),
         title: z.string(),
-        status: z.int(),
-        detail: z.string(),
-        code: z.string(),
+        status: z.int().openapi({ description: 'the status of the response' }),
+        detail: z.string().openapi({ description: 'for people: what happened, and what to do' }),
+        code: z.string().openapi({
+          description: `for programs. By status: ${problemCodes()}. Later versions may add codes.`,
+        }),
         requestId: z.string(),
-        pointer: z.string().optional(),
+        pointer: z.string().optional().openapi({
+          description: 'a JSON Pointer into the body, or the name of the parameter or header',
+        }),
       })
-      .openapi('Problem'),
+      .openapi('Problem', { description: 'RFC 9457.' }),
   },
 };
 
-/** Documents a status that ends with a problem. */
+/** Documents a status that ends with a problem, if the answer that all operations share does not say enough. */
 export function problem(description: string) {
   return { description, content: problemSchema };
 }
 
-/** The security of routes that require a key. `declareScopes` adds the scope and the statuses of a refusal. */
+/** Documents a status that ends with JSON. */
+export function json<Schema extends z.ZodType>(
+  description: string,
+  schema: Schema,
+  headers: readonly HeaderName[] = [],
+) {
+  return { description, headers: headersOf(headers), content: { 'application/json': { schema } } };
+}
+
+/** The security of routes that require a key. `completeOperations` adds the scope. */
 export const keySecurity = [{ key: [] }];
 
-/** The `security` of a route: a key with the scope, none, or an optional key if the answer depends on the principal. */
-export function securityOf(
-  { isPublic, takesPrincipal = false }: { isPublic: boolean; takesPrincipal?: boolean },
-  scope: Scope,
-) {
-  if (!isPublic) return { security: [{ key: [scope] }] };
-  return takesPrincipal ? { security: [{}, ...keySecurity] } : {};
-}
+/** The form of `Millrace-Token`. */
+export const TokenText = z
+  .string()
+  .max(80)
+  .regex(/^[0-9a-f-]{1,64}\.\d{1,15}$/)
+  .openapi({ format: 'token' });
 
-/** The 401 of a route that requires the key. */
-export function unauthorizedOf({ isPublic }: { isPublic: boolean }) {
-  return isPublic ? {} : { 401: problem('A key is needed.') };
-}
-
-/**
- * Completes the operations that need a key: with the scope of the route, and with the answers to a key that is missing
- * or lacks the scope.
- *
- * @throws Error for a route that needs a key and has no scope.
- */
-export function declareScopes(registry: OpenAPIHono<AppEnv>['openAPIRegistry']): void {
-  for (const definition of registry.definitions) {
-    if (definition.type !== 'route') continue;
-    const { route } = definition;
-    const [needed] = route.security ?? [];
-    if (needed?.['key'] === undefined) continue;
-    const [declared] = needed['key'];
-    const scope = declared ?? scopeOf(route.method.toUpperCase(), route.path);
-    if (scope === undefined)
-      throw new Error(
-        `${route.method.toUpperCase()} ${route.path} needs a key and has no scope. Add it to src/gateway/principals/route-scopes.ts.`,
-      );
-    route.security = [{ key: [scope] }];
-    route.responses[401] ??= problem('A key is needed.');
-    route.responses[403] ??= problem(`The key lacks the scope \`${scope}\`.`);
-  }
-}
+/** The request headers of reads that may ask for a consistency. */
+export const consistencyHeaders = z.object({
+  'millrace-consistency': z.enum(CONSISTENCY_LEVELS).optional().openapi({
+    description: 'The level of the read; without it, the one that the view declares. See docs/coherence.md.',
+  }),
+  'millrace-token': TokenText.optional().openapi({
+    description: 'The answer is at least as fresh as the one that carried this token.',
+  }),
+});
 
 /** The request headers of every cached read. */
-export const consistencyHeaders = z.object({
-  'millrace-consistency': z
-    .string()
-    .optional()
-    .openapi({ description: '`strong` or `bounded`; see docs/coherence.md.' }),
-  'millrace-token': z
-    .string()
-    .optional()
-    .openapi({ description: 'The answer is at least as fresh as the one that carried this token.' }),
+export const cachedReadHeaders = consistencyHeaders.extend({
+  'if-none-match': z.string().optional().openapi({
+    description: '`ETag` of an earlier answer: if it is still current, the answer is 304 without a body.',
+  }),
 });

@@ -12,7 +12,8 @@ export interface Problem {
   readonly pointer?: string;
 }
 
-const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: string]>> = {
+/** The status and the title of each code. */
+export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: string]>> = {
   malformed_json: [400, 'The body is not JSON'],
   body_too_large: [413, 'The body is too large'],
   length_required: [411, 'The length of the body is missing'],
@@ -20,6 +21,8 @@ const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: st
   unsupported_encoding: [415, 'The content encoding is not supported'],
   malformed_encoding: [400, 'The body does not match its content encoding'],
   invalid_request: [400, 'The request is not valid'],
+  // The request has the form of its schema, and breaks a rule that no schema states.
+  unprocessable: [422, 'The request cannot be carried out'],
   invalid_event: [422, 'Not a CloudEvents 1.0 event'],
   event_too_large: [422, 'The event is too large'],
   unknown_event_type: [422, 'The event type is not declared'],
@@ -72,16 +75,7 @@ export function problemResponse(error: unknown, requestId: string): Response {
     error instanceof Failure
       ? error
       : new Failure('internal', 'The server failed. Report the request id; the log has the error under it.');
-  const [status, title] = PROBLEMS[failure.code];
-  const problem: Problem = {
-    type: `urn:millrace:problem:${failure.code}`,
-    title,
-    status,
-    detail: failure.message,
-    code: failure.code,
-    requestId,
-    ...(failure.pointer === undefined ? {} : { pointer: failure.pointer }),
-  };
+  const problem = problemOf(failure, requestId);
   const headers = new Headers({
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
@@ -91,5 +85,19 @@ export function problemResponse(error: unknown, requestId: string): Response {
   if (failure.retryAfterS !== undefined) headers.set('retry-after', String(failure.retryAfterS));
   const challenge = CHALLENGES[failure.code];
   if (challenge !== undefined) headers.set('www-authenticate', challenge);
-  return new Response(JSON.stringify(problem), { status, headers });
+  return new Response(JSON.stringify(problem), { status: problem.status, headers });
+}
+
+/** The problem document of a failure. */
+export function problemOf(failure: Failure, requestId: string): Problem {
+  const [status, title] = PROBLEMS[failure.code];
+  return {
+    type: `urn:millrace:problem:${failure.code}`,
+    title,
+    status,
+    detail: failure.message,
+    code: failure.code,
+    requestId,
+    ...(failure.pointer === undefined ? {} : { pointer: failure.pointer }),
+  };
 }

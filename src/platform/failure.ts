@@ -10,6 +10,7 @@ const FAILURE_CODES = [
   'unsupported_encoding',
   'malformed_encoding',
   'invalid_request',
+  'unprocessable',
   'invalid_event',
   'event_too_large',
   'unknown_event_type',

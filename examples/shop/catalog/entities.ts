@@ -27,7 +27,7 @@ export const product = entity({
     path: 'products',
     body: z.strictObject({
       description: z.string().trim().min(1).max(500).nullable(),
-      unitPrice: z.number().min(0).max(10_000_000).multipleOf(0.0001),
+      unitPrice: z.number().min(0).max(10_000_000).multipleOf(0.0001).meta({ multipleOf: 0.0001 }),
     }),
   },
   // A purchase without a description keeps the one that is there, so each column has a clock of its own.

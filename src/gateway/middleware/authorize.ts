@@ -8,7 +8,7 @@ import type { AppEnv } from '../context.ts';
 import { type ApiKey, judge } from '../principals/api-key.ts';
 import type { Guard } from '../principals/guard.ts';
 import { idOf, isWellFormed } from '../principals/key-format.ts';
-import { scopeOf } from '../principals/route-scopes.ts';
+import { scopeOf } from '../route-rules.ts';
 
 /** The parts of a request's context that keep work alive after the request. */
 export interface KeepsAlive {

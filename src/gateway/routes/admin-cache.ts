@@ -7,14 +7,19 @@ import { readJson } from '../body.ts';
 import { type CachedRoute, resolvePath, viewNames } from '../cached-routes.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { modelRoute } from '../model-routes.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem, TokenText } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
 const TAGS_MAX = 1_000;
 
 const Purge = z.union([
   z.strictObject({ tags: z.array(z.string().min(1).max(512)).min(1).max(TAGS_MAX) }),
-  z.strictObject({ path: z.string().startsWith('/').max(2_048) }),
+  z.strictObject({
+    path: z
+      .string()
+      .regex(/^\/(?:[^%]|%[0-9A-Fa-f]{2})*$/, 'A path begins with a slash and is percent-encoded.')
+      .max(2_048),
+  }),
   z.strictObject({ view: z.string().max(128) }),
   z.strictObject({ everything: z.literal(true) }),
 ]);
@@ -33,12 +38,17 @@ export function registerCacheAdmin(
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/cache/purge',
+    operationId: 'purgeCache',
     summary: 'Invalidates cached answers: by tags, by path, by view, or all',
     tags: ['admin'],
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Purge } } } },
     responses: {
-      200: { description: 'Invalidated. Every strong read, and every read with the token, reflects it.' },
+      200: json(
+        'Invalidated. Every strong read, and every read with the token, reflects it.',
+        z.object({ token: TokenText }),
+        ['Millrace-Token'],
+      ),
       400: problem('The body has none of tags, path, view and everything.'),
       404: problem('No cached route has this path, or no view has this name.'),
     },

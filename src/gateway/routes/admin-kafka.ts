@@ -2,7 +2,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { type PartitionReport, REPORT_PARTS } from '../../pipeline/kafka/report.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 
 const Partition = z.object({
   topic: z.string(),
@@ -34,7 +34,7 @@ export interface KafkaPorts {
   /**
    * Sets the position of a partition and returns its offset. The reader's next step takes it up.
    *
-   * @throws Failure `not_found`, `invalid_request` for an offset outside the partition, `kafka_unavailable`
+   * @throws Failure `not_found`, `unprocessable` for an offset outside the partition, `kafka_unavailable`
    */
   readonly seek: (
     at: { readonly topic: string; readonly partition: number },
@@ -47,15 +47,15 @@ export function registerKafka(app: OpenAPIHono<AppEnv>, _: Gateway, kafkaOf: Por
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/kafka',
+    operationId: 'listKafkaPartitions',
     summary: 'Lists the source partitions with the lag of each',
     tags: ['admin'],
     security: keySecurity,
     responses: {
-      200: {
-        description: 'The list is empty if no topics are configured.',
-        content: { 'application/json': { schema: z.object({ partitions: z.array(Partition) }) } },
-      },
-      401: problem('A key is needed.'),
+      200: json(
+        'The list is empty if no topics are configured.',
+        z.object({ partitions: z.array(Partition) }),
+      ),
       503: problem('The Kafka REST bridge does not answer.'),
     },
   });
@@ -67,12 +67,12 @@ export function registerKafka(app: OpenAPIHono<AppEnv>, _: Gateway, kafkaOf: Por
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/kafka/start',
+    operationId: 'startKafkaReaders',
     summary: 'Starts a reader for each partition that has none, as the cron does each minute',
     tags: ['admin'],
     security: keySecurity,
     responses: {
-      200: { description: 'The number of partitions.' },
-      401: problem('A key is needed.'),
+      200: json('The number of partitions.', z.object({ partitions: z.int() })),
       503: problem('The Kafka REST bridge does not answer.'),
     },
   });
@@ -84,14 +84,17 @@ function registerSeek(app: OpenAPIHono<AppEnv>, kafkaOf: PortsOf<KafkaPorts>): v
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/kafka/seek',
+    operationId: 'seekKafkaPartition',
     summary: 'Sets the position of one partition, for example after its topic was created again',
     tags: ['admin'],
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Seek } } } },
     responses: {
-      202: { description: 'The reader continues at `offset` with its next step.' },
-      400: problem('The body is not valid, or the partition does not have this offset.'),
-      401: problem('A key is needed.'),
+      202: json(
+        'The reader continues at `offset` with its next step.',
+        z.object({ topic: z.string(), partition: z.int(), offset: z.int() }),
+      ),
+      422: problem('The partition does not have this offset.'),
       404: problem('No source topic has this partition.'),
       503: problem('The Kafka REST bridge does not answer.'),
     },

@@ -4,10 +4,12 @@ import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import { type KeyHolder, SCOPES, type Scope } from '../../define/principal.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure } from '../../platform/failure.ts';
+import { Instant } from '../../platform/instant.ts';
 import type { StoredKey } from '../../storage/postgres/api-keys.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { headersOf } from '../contract/headers.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 import { isKeyId } from '../principals/key-format.ts';
 
 const BODY_BYTES_MAX = 4_096;
@@ -19,13 +21,14 @@ const OVERLAP_S_DEFAULT = 86_400;
 const NewKey = z.strictObject({
   name: z.string().min(1).max(128),
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
-  expiresAt: z.iso.datetime({ offset: true }).optional(),
+  expiresAt: Instant.optional(),
 });
 const Rotation = z.strictObject({
   overlapS: z.int().min(0).max(OVERLAP_S_MAX).default(OVERLAP_S_DEFAULT).openapi({
     description: 'how long the old secret stays valid, in seconds',
   }),
 });
+const IdParameter = z.object({ id: z.string().regex(/^[0-9a-f]{16}$/) });
 const Page = z.object({
   before: z.coerce.number().int().positive().optional(),
   limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(50),
@@ -88,14 +91,15 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/keys',
+    operationId: 'createKey',
     summary: 'Creates a key, and shows it once',
     tags: ['admin'],
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: NewKey } } } },
     responses: {
-      201: { description: 'The key is valid.', content: { 'application/json': { schema: WithSecret } } },
-      400: problem('The body is not valid, or the expiry is in the past.'),
+      201: json('The key is valid.', WithSecret, ['Millrace-Token']),
       403: problem('The caller lacks `keys:write`, or a scope that it wants to give.'),
+      422: problem('The expiry is in the past.'),
       503: problem('The database or the tag clock does not answer.'),
     },
   });
@@ -106,7 +110,7 @@ function registerCreation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
     assertOwn(holder, scopes);
     const expiresAtMs = expiresAt === undefined ? null : Date.parse(expiresAt);
     if (expiresAtMs !== null && expiresAtMs <= systemNow())
-      throw new Failure('invalid_request', 'The expiry is in the past.', { pointer: '/expiresAt' });
+      throw new Failure('unprocessable', 'The expiry is in the past.', { pointer: '/expiresAt' });
     const wanted = { name, scopes: [...new Set(scopes)], expiresAtMs, by: holder.id };
     return issued(c, await keysOf(c).create(wanted), 201);
   });
@@ -116,18 +120,16 @@ function registerReads(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): voi
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/keys',
+    operationId: 'listKeys',
     summary: 'Lists the keys without their secrets, the newest first, also those that are revoked',
     tags: ['admin'],
     security: keySecurity,
     request: { query: Page },
     responses: {
-      200: {
-        description: 'Pass `next` as `before` to get the next page; it is null on the last page.',
-        content: {
-          'application/json': { schema: z.object({ keys: z.array(Shown), next: z.int().nullable() }) },
-        },
-      },
-      400: problem('A parameter is not valid.'),
+      200: json(
+        'Pass `next` as `before` to get the next page; it is null on the last page.',
+        z.object({ keys: z.array(Shown), next: z.int().nullable() }),
+      ),
       503: problem('The database does not answer.'),
     },
   });
@@ -140,12 +142,13 @@ function registerReads(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): voi
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/keys/{id}',
+    operationId: 'getKey',
     summary: 'Shows a key without its secret',
     tags: ['admin'],
     security: keySecurity,
-    request: { params: z.object({ id: z.string() }) },
+    request: { params: IdParameter },
     responses: {
-      200: { description: 'The key.', content: { 'application/json': { schema: Shown } } },
+      200: json('The key.', Shown),
       404: problem('There is no such key.'),
       503: problem('The database does not answer.'),
     },
@@ -157,19 +160,16 @@ function registerRotation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>): 
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/keys/{id}/rotate',
+    operationId: 'rotateKey',
     summary: 'Gives a key a new secret, and shows it once; the old one stays valid for the overlap',
     tags: ['admin'],
     security: keySecurity,
     request: {
-      params: z.object({ id: z.string() }),
+      params: IdParameter,
       body: { required: true, content: { 'application/json': { schema: Rotation } } },
     },
     responses: {
-      200: {
-        description: 'The new secret is valid.',
-        content: { 'application/json': { schema: WithSecret } },
-      },
-      400: problem('The body is not valid.'),
+      200: json('The new secret is valid.', WithSecret, ['Millrace-Token']),
       403: problem('The caller lacks `keys:write`, or a scope of the key.'),
       404: problem('There is no such key.'),
       409: problem('The key was revoked or has expired.'),
@@ -191,12 +191,14 @@ function registerRevocation(app: OpenAPIHono<AppEnv>, keysOf: PortsOf<KeyPorts>)
   app.openAPIRegistry.registerPath({
     method: 'delete',
     path: '/v1/admin/keys/{id}',
+    operationId: 'revokeKey',
     summary: 'Revokes a key for good',
     tags: ['admin'],
     security: keySecurity,
-    request: { params: z.object({ id: z.string() }) },
+    request: { params: IdParameter },
     responses: {
       204: {
+        headers: headersOf(['Millrace-Token']),
         description:
           'Revoked, now or earlier. Requests with `Millrace-Consistency: strong` are refused at once, all others within 2 s.',
       },

@@ -5,10 +5,13 @@ import type { RunState } from '../../storage/postgres/lineage-runs.ts';
 import type { SweepOutcome } from '../../storage/postgres/lineage-sweep.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 
 /** A snapshot with fifty sources of the longest names takes half of it. */
 const BODY_BYTES_MAX = 64 * 1024;
+
+const RunAnswer = z.object({ run: z.uuid(), state: z.enum(['RUNNING', 'COMPLETE', 'FAIL', 'ABORT']) });
+const SweepAnswer = z.object({ begun: z.int(), ended: z.int(), aborted: z.int(), pruned: z.int() });
 
 export interface TrainingReportPorts {
   /**
@@ -30,16 +33,16 @@ export function registerLineageAdmin(
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: '/v1/admin/models/{model}/trainings/{id}',
+    operationId: 'reportTraining',
     summary: 'Reports that a training started, or how it ended: START or end of its OpenLineage run',
     tags: ['lineage'],
     security: keySecurity,
     request: {
-      params: z.object({ model: z.string(), id: z.uuid() }),
+      params: z.object({ model: z.string().max(64), id: z.uuid() }),
       body: { required: true, content: { 'application/json': { schema: TrainingReport } } },
     },
     responses: {
-      200: { description: 'The state of the run. A repeated report changes nothing.' },
-      400: problem('The body or the id is not valid.'),
+      200: json('The state of the run. A repeated report changes nothing.', RunAnswer),
       404: problem('The catalog declares no such model.'),
       409: problem('The run has already ended differently.'),
       503: problem('The database does not answer.'),
@@ -55,16 +58,23 @@ export function registerLineageAdmin(
       throw new Failure('invalid_request', 'The id of a run must be a UUID.', { pointer: 'id' });
     const report = parsed(TrainingReport, body);
     const state = await trainingsOf(c).report(id.data, model.name, report);
-    return c.json({ run: id.data, state });
+    const answer: z.output<typeof RunAnswer> = { run: id.data, state };
+    return c.json(answer);
   });
 
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/lineage/sweep',
+    operationId: 'sweepLineage',
     summary: 'Ends the runs whose time is over, and deletes old runs; the cron does so each minute',
     tags: ['lineage'],
     security: keySecurity,
-    responses: { 200: { description: 'The numbers of runs that were started, ended, aborted and deleted.' } },
+    responses: {
+      200: json('The numbers of runs that were started, ended, aborted and deleted.', SweepAnswer),
+    },
   });
-  app.post('/v1/admin/lineage/sweep', async (c) => c.json(await trainingsOf(c).sweep()));
+  app.post('/v1/admin/lineage/sweep', async (c) => {
+    const answer: z.output<typeof SweepAnswer> = await trainingsOf(c).sweep();
+    return c.json(answer);
+  });
 }

@@ -8,7 +8,7 @@ import {
 } from '../../storage/postgres/quarantine.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 256 * 1024;
 /** The most events of one call, because one transaction stores them. */
@@ -30,6 +30,31 @@ const Release = z.union([
   z.strictObject({ id: z.int().positive(), event: z.record(z.string(), z.unknown()) }),
 ]);
 const Discard = z.strictObject({ ids: Ids, reason: z.string().min(1).max(1_000) });
+
+const Quarantined = z
+  .object({
+    id: z.int(),
+    source: z.string().nullable(),
+    eventId: z.string().nullable(),
+    type: z.string().nullable(),
+    reason: z.string(),
+    pointer: z.string(),
+    detail: z.string(),
+    receivedAt: z.string(),
+    state: z.enum(['open', 'released', 'discarded']),
+    resolvedAt: z.string().nullable(),
+  })
+  .openapi('QuarantinedEvent');
+const Outcome = z.union([
+  z.object({ id: z.int(), outcome: z.enum(['released', 'duplicate', 'not_found', 'closed']) }),
+  z.object({
+    id: z.int(),
+    outcome: z.literal('refused').openapi({ description: 'It broke a rule again, and stays open.' }),
+    reason: z.string(),
+    pointer: z.string(),
+    detail: z.string(),
+  }),
+]);
 
 export interface QuarantinePorts {
   /** Newest first. */
@@ -60,19 +85,28 @@ export function registerQuarantine(
 }
 
 function registerLists(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<QuarantinePorts>): void {
-  for (const [path, summary, reason] of [
-    ['/v1/admin/quarantine', 'Lists the quarantined events, newest first', undefined],
-    ['/v1/admin/dead-letters', 'Lists the messages that no consumer could handle, newest first', DEAD_LETTER],
+  for (const [operationId, path, summary, reason] of [
+    ['listQuarantine', '/v1/admin/quarantine', 'Lists the quarantined events, newest first', undefined],
+    [
+      'listDeadLetters',
+      '/v1/admin/dead-letters',
+      'Lists the messages that no consumer could handle, newest first',
+      DEAD_LETTER,
+    ],
   ] as const) {
     app.openAPIRegistry.registerPath({
       method: 'get',
       path,
+      operationId,
       summary,
       tags: ['admin'],
       security: keySecurity,
       request: { query: Filter },
       responses: {
-        200: { description: 'Pass `next` as `before` to get the next page; it is null on the last page.' },
+        200: json(
+          'Pass `next` as `before` to get the next page; it is null on the last page.',
+          z.object({ events: z.array(Quarantined), next: z.int().nullable() }),
+        ),
       },
     });
     app.get(path, async (c) => {
@@ -85,16 +119,21 @@ function registerLists(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarantin
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/quarantine/{id}',
+    operationId: 'getQuarantinedEvent',
     summary: 'Shows one quarantined event or dead letter as it was received, with the reason',
     tags: ['admin'],
     security: keySecurity,
-    request: { params: z.object({ id: z.string() }) },
+    request: { params: z.object({ id: z.coerce.number().int().positive() }) },
     responses: {
-      200: { description: '`raw` is the event.' },
+      200: json(
+        'The entry.',
+        Quarantined.extend({ raw: z.unknown().openapi({ description: 'the event as it was received' }) }),
+      ),
       404: problem('The quarantine has no entry with this id.'),
     },
   });
-  app.get('/v1/admin/quarantine/:id', async (c) => {
+  // Numbers only, so that a GET of the paths below is 405 and not an id that is wrong.
+  app.get('/v1/admin/quarantine/:id{[0-9]+}', async (c) => {
     const id = parsed(z.coerce.number().int().positive(), c.req.param('id'));
     const event = await quarantineOf(c).find(id);
     if (event !== undefined) return c.json(event, 200, { 'cache-control': 'no-store' });
@@ -106,16 +145,18 @@ function registerActions(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarant
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/quarantine/release',
+    operationId: 'releaseQuarantinedEvents',
     summary:
       'Checks quarantined events again, unchanged or one of them corrected, and stores those that pass',
     tags: ['admin'],
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Release } } } },
     responses: {
-      200: {
-        description: 'One outcome for each event. Reads with `Millrace-Token` show the stored events.',
-      },
-      400: problem('The body has neither `ids`, nor `id` and `event`.'),
+      200: json(
+        'One outcome for each event. Reads with `Millrace-Token` show the stored events.',
+        z.object({ results: z.array(Outcome) }),
+        ['Millrace-Token'],
+      ),
     },
   });
   app.post('/v1/admin/quarantine/release', async (c) => {
@@ -131,13 +172,13 @@ function registerActions(app: OpenAPIHono<AppEnv>, quarantineOf: PortsOf<Quarant
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/quarantine/discard',
+    operationId: 'discardQuarantinedEvents',
     summary: 'Closes quarantined events for good, with a reason; they stay readable',
     tags: ['admin'],
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Discard } } } },
     responses: {
       204: { description: 'The open ones among these events are closed.' },
-      400: problem('The body is not valid.'),
     },
   });
   app.post('/v1/admin/quarantine/discard', async (c) => {

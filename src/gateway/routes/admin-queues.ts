@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { COUNTED_QUEUES, type QueuedItems } from '../../pipeline/backlog.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity } from '../openapi.ts';
+import { json, keySecurity } from '../openapi.ts';
 
 export interface QueuePorts {
   /** Items that are queued and not handled yet; undefined where one isolate cannot know it. */
@@ -19,12 +19,13 @@ export function registerQueues(app: OpenAPIHono<AppEnv>, _: Gateway, portsOf: Po
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/queues',
+    operationId: 'getQueueDepths',
     summary:
       'Counts the items that the queues of the local stack hold; null on Cloudflare, whose dashboard shows them',
     tags: ['admin'],
     security: keySecurity,
     responses: {
-      200: { description: 'Counts.', content: { 'application/json': { schema: Queued } } },
+      200: json('Counts.', Queued),
     },
   });
   app.get('/v1/admin/queues', (c) => {

@@ -3,18 +3,19 @@ import type { Catalog } from '../../define/catalog.ts';
 import { digestText, type ShardDigest } from '../../features/digest.ts';
 import { PAGE_EVENTS_MAX, type ReplayPlan } from '../../features/replay.ts';
 import { Failure } from '../../platform/failure.ts';
+import { Instant } from '../../platform/instant.ts';
 import type { HistoryRange } from '../../storage/postgres/history.ts';
 import type { Replay } from '../../storage/postgres/replays.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
 const TYPES_MAX = 32;
 
 const Request = z.strictObject({
-  from: z.iso.datetime({ offset: true }).optional(),
-  to: z.iso.datetime({ offset: true }).optional(),
+  from: Instant.optional(),
+  to: Instant.optional(),
   types: z.array(z.string().min(1).max(128)).min(1).max(TYPES_MAX).optional(),
   /** Rebuilds the features from the whole history separately, and then replaces the features that are read. */
   rebuild: z.boolean().default(false),
@@ -24,6 +25,18 @@ const Request = z.strictObject({
   limit: z.int().min(1).max(PAGE_EVENTS_MAX).default(PAGE_EVENTS_MAX),
 });
 type Request = z.output<typeof Request>;
+
+const Digest = z.object({ digest: z.string(), cells: z.int(), events: z.int() });
+const Progress = z.object({
+  run: z.string(),
+  state: z.enum(['opening', 'open', 'flipping', 'done']),
+  total: z.int().openapi({ description: 'the events of the range' }),
+  replayed: z.int(),
+  cursor: z.int(),
+  digests: z.object({ before: Digest, after: Digest }).optional().openapi({
+    description: 'of the features before and after a rebuild that is done',
+  }),
+});
 
 const Flipped = z.object({ before: z.custom<ShardDigest>(), after: z.custom<ShardDigest>() });
 
@@ -46,13 +59,14 @@ export function registerReplay(
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/replay',
+    operationId: 'replayHistory',
     summary: 'Processes the next page of a replay of the history, or of a rebuild of the features',
     tags: ['admin'],
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema: Request } } } },
     responses: {
-      200: { description: 'The progress. Repeat the same request until `state` is `done`.' },
-      400: problem('The body is not valid.'),
+      200: json('The progress. Repeat the same request until `state` is `done`.', Progress),
+      422: problem('An event type is not declared, or a rebuild has a range.'),
       409: problem('Retention has deleted events of the range, or another rebuild was started.'),
       503: problem(
         'The database, a feature shard, the clock or the queue does not answer. Repeat the same request to continue.',
@@ -77,11 +91,12 @@ export function registerReplay(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/features/digest',
+    operationId: 'getFeaturesDigest',
     summary: 'A digest of all features; equal features have equal digests',
     tags: ['admin'],
     security: keySecurity,
     responses: {
-      200: { description: '`digest`, and the numbers of `cells` and of folded `events` that it covers.' },
+      200: json('The digest, and the numbers of cells and of folded events that it covers.', Digest),
     },
   });
   app.get('/v1/admin/features/digest', async (c) => c.json(show(await replaysOf(c).digest())));
@@ -93,7 +108,7 @@ function parse(catalog: Catalog, json: unknown): Request {
   const part = Object.entries({ from, to, types }).find(([, value]) => value !== undefined)?.[0];
   if (rebuild && part !== undefined)
     throw new Failure(
-      'invalid_request',
+      'unprocessable',
       'A rebuild covers the whole history, because features would lack the rest. Leave out from, to and types.',
       {
         pointer: `/${part}`,
@@ -119,7 +134,7 @@ function rangeOf(catalog: Catalog, { rebuild, from, to, types }: Request): Histo
   return { types: [...new Set(catalog.features.map(({ eventType }) => eventType))] };
 }
 
-function describe({ run, state, total, replayed, cursor, outcome }: Replay) {
+function describe({ run, state, total, replayed, cursor, outcome }: Replay): z.input<typeof Progress> {
   const flipped = Flipped.safeParse(outcome);
   const digests = flipped.success
     ? { before: show(flipped.data.before), after: show(flipped.data.after) }
@@ -127,6 +142,6 @@ function describe({ run, state, total, replayed, cursor, outcome }: Replay) {
   return { run, state, total, replayed, cursor, digests };
 }
 
-function show(digest: ShardDigest) {
+function show(digest: ShardDigest): z.output<typeof Digest> {
   return { digest: digestText(digest), cells: digest.cells, events: digest.events };
 }

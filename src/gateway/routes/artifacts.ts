@@ -3,7 +3,7 @@ import { CANDIDATES_BYTES_MAX, MODEL_BYTES_MAX } from '../../inference/bundle.ts
 import { Failure } from '../../platform/failure.ts';
 import { mediaType } from '../body.ts';
 import type { AppEnv, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 
 /** The largest artifact of a bundle. */
 const ARTIFACT_BYTES_MAX = Math.max(MODEL_BYTES_MAX, CANDIDATES_BYTES_MAX);
@@ -31,6 +31,7 @@ export function registerArtifacts(app: OpenAPIHono<AppEnv>, artifactsOf: PortsOf
   app.openAPIRegistry.registerPath({
     method: 'put',
     path: '/v1/admin/artifacts/{sha256}',
+    operationId: 'uploadArtifact',
     summary: 'Uploads an artifact of a model, for a version that is published afterwards',
     tags: ['admin'],
     security: keySecurity,
@@ -42,11 +43,10 @@ export function registerArtifacts(app: OpenAPIHono<AppEnv>, artifactsOf: PortsOf
       },
     },
     responses: {
-      201: {
-        description: 'The artifact is stored. The same artifact may be uploaded again.',
-        content: { 'application/json': { schema: z.object({ sha256: Digest, bytes: z.int() }) } },
-      },
-      400: problem('The path does not have the form of a SHA-256.'),
+      201: json(
+        'The artifact is stored. The same artifact may be uploaded again.',
+        z.object({ sha256: Digest, bytes: z.int() }),
+      ),
       411: problem('The request has no Content-Length.'),
       413: problem('The artifact is larger than a model may be. The body is not read.'),
       415: problem('The body has another type or a content encoding.'),

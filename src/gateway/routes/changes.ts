@@ -10,6 +10,12 @@ import { systemRandom } from '../../platform/random.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { keySecurity, problem } from '../openapi.ts';
 
+/** A change for the document: the generator takes a member that is `exactOptional` for required. */
+const Change = FeedChange.extend({
+  time: z.string().optional(),
+  replayed: z.literal(true).optional(),
+}).openapi('Change');
+
 export interface FeedPorts {
   /**
    * The next page after a position, within `waitMs`.
@@ -35,27 +41,34 @@ export function registerChanges(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/changes',
+    operationId: 'streamChanges',
     summary:
       'Streams changes as they are invalidated: `change` events, and `reset` if the client may have missed some',
     tags: ['events'],
     security: keySecurity,
     request: {
       query: z.object({
-        type: z.string().optional().openapi({ description: 'an event type, or `row`; may be repeated' }),
-        entity: z
-          .string()
+        type: FeedFilter.shape.types.optional().openapi({ description: 'event types, or `row`' }),
+        entity: FeedFilter.shape.entities
           .optional()
-          .openapi({ description: '`<entity>` or `<entity>:<key>`; may be repeated' }),
+          .openapi({ description: '`<entity>`, or `<entity>:<key>`' }),
       }),
-      headers: z.object({ 'last-event-id': z.string().optional() }),
+      headers: z.object({
+        'last-event-id': z
+          .string()
+          .max(64)
+          .regex(/^([0-9a-f-]{36}\.\d{1,15})?$/)
+          .optional()
+          .openapi({
+            description: 'the id of the last event that the client has; the stream continues after it',
+          }),
+      }),
     },
     responses: {
       200: {
         description: 'Each `data` is a change. Without `Last-Event-ID` the stream begins now.',
-        content: { 'text/event-stream': { schema: FeedChange } },
+        content: { 'text/event-stream': { schema: Change } },
       },
-      400: problem('A filter or `Last-Event-ID` is not valid.'),
-      401: problem('A key is needed.'),
       503: problem('The feed has too many readers, or does not answer.'),
     },
   });

@@ -9,8 +9,12 @@ import { Failure, jsonPointer } from '../../platform/failure.ts';
 import type { Precondition } from '../../storage/postgres/entity-writes.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { headersOf } from '../contract/headers.ts';
+import { pascalCase } from '../contract/operation-id.ts';
+import { type CatalogRoute, registerCatalogPath } from '../contract/operations.ts';
+import { json, problem } from '../openapi.ts';
 import { type Current, preconditionOf, rowTag } from '../preconditions.ts';
+import { WRITE_RULE } from '../route-rules.ts';
 
 const BODY_BYTES_MAX = 65_536;
 
@@ -64,28 +68,21 @@ function registerPut(
   write: EntityWrite,
   readHere: ReadHere,
 ): void {
-  app.openAPIRegistry.registerPath({
+  const row = z.object({ ...shownKey(entity), ...write.body.shape });
+  registerCatalogPath(app.openAPIRegistry, factsOf(entity), {
     method: 'put',
     path: pathOf(entity, write, (name) => `{${name}}`),
+    operationId: `put${pascalCase(entity.name)}`,
     summary: `Inserts or replaces one ${entity.name}`,
     tags: ['writes'],
-    security: keySecurity,
     request: {
       params: z.object(entity.params),
       headers: conditionHeaders,
       body: { required: true, content: { 'application/json': { schema: write.body } } },
     },
     responses: {
-      200: {
-        description:
-          'Replaced. Reads with `Millrace-Token` show the write; `ETag` is the version of the row.',
-      },
-      201: {
-        description:
-          'Inserted. Reads with `Millrace-Token` show the write; `ETag` is the version of the row.',
-      },
-      400: problem('The key or a field is not valid.'),
-      401: problem('A key is needed.'),
+      200: json('Replaced. Reads with `Millrace-Token` show the write.', row, ['ETag', 'Millrace-Token']),
+      201: json('Inserted. Reads with `Millrace-Token` show the write.', row, ['ETag', 'Millrace-Token']),
       412: problem('The precondition is not met. Nothing was written.'),
       503: problem(
         'The write failed, or it is stored and the relay will invalidate it. You can safely send it again.',
@@ -109,6 +106,17 @@ function registerPut(
       const headers = { 'millrace-token': formatToken(token), etag: rowTag(version) };
       return c.json({ ...asJson(key), ...values }, created ? 201 : 200, headers);
     },
+  );
+}
+
+function factsOf({ name }: EntityDefinition): CatalogRoute {
+  return { ...WRITE_RULE, declaredBy: `entity ${name}`, policy: undefined, takesPrincipal: false };
+}
+
+/** The parts of the key as an answer shows them. */
+function shownKey({ key }: EntityDefinition): Record<string, z.ZodType> {
+  return Object.fromEntries(
+    key.columns.map(({ property, kind }) => [property, kind === 'integer' ? z.int() : z.string()]),
   );
 }
 
@@ -137,17 +145,18 @@ function registerDelete(
   write: EntityWrite,
   readHere: ReadHere,
 ): void {
-  app.openAPIRegistry.registerPath({
+  registerCatalogPath(app.openAPIRegistry, factsOf(entity), {
     method: 'delete',
     path: pathOf(entity, write, (name) => `{${name}}`),
+    operationId: `delete${pascalCase(entity.name)}`,
     summary: `Deletes one ${entity.name}`,
     tags: ['writes'],
-    security: keySecurity,
     request: { params: z.object(entity.params), headers: conditionHeaders },
     responses: {
-      204: { description: 'Deleted, now or earlier. Reads with `Millrace-Token` show the deletion.' },
-      400: problem('The key is not valid.'),
-      401: problem('A key is needed.'),
+      204: {
+        description: 'Deleted, now or earlier. Reads with `Millrace-Token` show the deletion.',
+        headers: headersOf(['Millrace-Token']),
+      },
       409: problem('Other rows refer to this row.'),
       412: problem('The precondition is not met. Nothing was deleted.'),
       503: problem(

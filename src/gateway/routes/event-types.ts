@@ -1,6 +1,8 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { EventDefinition } from '../../define/event.ts';
 import type { AppEnv, Gateway } from '../context.ts';
+import { exampleEvent } from '../contract/event-schema.ts';
+import { json } from '../openapi.ts';
 
 export const EVENT_TYPES_PATH = '/v1/events/types';
 
@@ -29,13 +31,11 @@ export function registerEventTypes(app: OpenAPIHono<AppEnv>, gateway: Gateway): 
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: EVENT_TYPES_PATH,
+    operationId: 'listEventTypes',
     summary: 'Lists the accepted event types, each version with the JSON Schema of its data and an example',
     tags: ['events'],
     responses: {
-      200: {
-        description: 'By type, the current version first.',
-        content: { 'application/json': { schema: z.object({ types: z.array(EventType) }) } },
-      },
+      200: json('By type, the current version first.', z.object({ types: z.array(EventType) })),
     },
   });
   app.get(EVENT_TYPES_PATH, (c) =>
@@ -60,9 +60,6 @@ function described(definition: EventDefinition) {
     acknowledged,
     rules: ruleNames,
     schema: definition.jsonSchema(),
-    example:
-      example === undefined
-        ? null
-        : { specversion: '1.0', id: 'example', source: '/example', type, data: example },
+    example: example === undefined ? null : exampleEvent(type, example),
   };
 }

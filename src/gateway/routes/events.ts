@@ -1,5 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { BATCH_EVENTS_MAX, CloudEvent } from '../../pipeline/cloud-event.ts';
+import { BATCH_EVENTS_MAX, ID_CHARACTERS_MAX, SOURCE_CHARACTERS_MAX } from '../../pipeline/cloud-event.ts';
 import { type AnnouncedEnd, announcedEnd } from '../../pipeline/contracts/versions.ts';
 import type { IngestReport } from '../../pipeline/ingest.ts';
 import { Failure } from '../../platform/failure.ts';
@@ -7,7 +7,8 @@ import { LANES, type Lane } from '../../storage/lane.ts';
 import type { EventStatus } from '../../storage/postgres/event-status.ts';
 import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { eventExamples, sentEvent } from '../contract/event-schema.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 import { EVENT_TYPES_PATH, registerEventTypes } from './event-types.ts';
 
 const Verdict = z.object({ index: z.int(), id: z.string().nullable() });
@@ -30,6 +31,38 @@ const Report = z
     ),
   })
   .openapi('IngestReport');
+
+/** The headers of an answer to events of a deprecated version. */
+const ANNOUNCED = ['Deprecation', 'Link', 'Sunset'] as const;
+
+const Named = z.object({ source: z.string(), id: z.string() });
+const Refused = { reason: z.string(), pointer: z.string(), detail: z.string(), receivedAt: z.string() };
+const Status = z
+  .discriminatedUnion('status', [
+    Named.extend({ status: z.literal('queued') }),
+    Named.extend({
+      status: z.literal('stored'),
+      type: z.string(),
+      sentAs: z.string().optional().openapi({
+        description: 'the type as it was sent, if that is an earlier version',
+      }),
+      subject: z.string().nullable(),
+      time: z.string(),
+      extensions: z.record(z.string(), z.unknown()).optional(),
+      recordedAt: z.string(),
+      invalidated: z
+        .object({
+          tags: z.array(z.string()),
+          at: z.string().nullable().openapi({ description: 'null while a change is not relayed yet' }),
+          token: z.string().nullable(),
+        })
+        .nullable()
+        .openapi({ description: 'null once retention has deleted the outbox row of the event' }),
+    }),
+    Named.extend({ status: z.literal('quarantined'), ...Refused }),
+    Named.extend({ status: z.literal('dead'), ...Refused }),
+  ])
+  .openapi('EventStatus');
 
 export interface EventPorts {
   /**
@@ -62,10 +95,11 @@ export function registerEvents(
 }
 
 function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: PortsOf<EventPorts>): void {
-  const report = { 'application/json': { schema: Report } };
+  const sent = sentEvent(gateway.catalog);
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/events',
+    operationId: 'sendEvents',
     summary:
       'Accepts CloudEvents 1.0 in structured, batched or binary mode, also gzipped; each event is stored, or kept in quarantine with the reason',
     tags: ['events'],
@@ -80,31 +114,28 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
       body: {
         required: true,
         content: {
-          [STRUCTURED]: { schema: CloudEvent },
-          [BATCHED]: { schema: z.array(CloudEvent).max(BATCH_EVENTS_MAX) },
+          [STRUCTURED]: { schema: sent, examples: eventExamples(gateway.catalog) },
+          [BATCHED]: { schema: z.array(sent).max(BATCH_EVENTS_MAX) },
         },
       },
     },
     responses: {
-      200: { description: 'The single event is a duplicate; nothing was changed.', content: report },
-      201: {
-        description: 'Stored and invalidated. Reads with `Millrace-Token` show the events.',
-        content: report,
-      },
-      202: {
-        description:
-          'The queue or the database has all events; reads show them a little later. For events of a deprecated version the answer has `Deprecation` and `Sunset`.',
-        content: report,
-      },
-      207: {
-        description: 'All events were taken; some are duplicates or went to quarantine.',
-        content: report,
-      },
-      400: problem('The body is not JSON, is not UTF-8, or does not match its encoding.'),
-      401: problem('A key is needed.'),
+      200: json('The single event is a duplicate; nothing was changed.', Report, ANNOUNCED),
+      201: json('Stored and invalidated. Reads with `Millrace-Token` show the events.', Report, [
+        'Millrace-Token',
+        ...ANNOUNCED,
+      ]),
+      202: json(
+        'The queue or the database has all events; reads show them a little later. For events of a deprecated version the answer has `Deprecation` and `Sunset`.',
+        Report,
+        ANNOUNCED,
+      ),
+      207: json('All events were taken; some are duplicates or went to quarantine.', Report, [
+        'Millrace-Token',
+        ...ANNOUNCED,
+      ]),
       409: problem('The single event has the source and id of another event, and is kept in quarantine.'),
       413: problem('The body or the batch is too large.'),
-      415: problem('The content type or the encoding is not supported.'),
       422: problem(
         'The contract, a rule or the database refused the single event, and it is kept in quarantine.',
       ),
@@ -169,19 +200,21 @@ function registerStatus(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/events/{source}/{id}',
+    operationId: 'getEventStatus',
     summary:
       'Shows the status of an event: queued, stored (with the tags that it invalidated), in quarantine, or dead',
     tags: ['events'],
     security: keySecurity,
     request: {
       params: z.object({
-        source: z.string().openapi({ description: 'percent-encoded, including slashes' }),
-        id: z.string(),
+        source: z.string().max(SOURCE_CHARACTERS_MAX).openapi({
+          description: 'percent-encoded, including slashes',
+        }),
+        id: z.string().max(ID_CHARACTERS_MAX),
       }),
     },
     responses: {
-      200: { description: '`status` is `queued`, `stored`, `quarantined` or `dead`.' },
-      401: problem('A key is needed.'),
+      200: json('The status.', Status),
       404: problem('No event of this source and id is stored, in quarantine or known to be queued.'),
     },
   });

@@ -8,7 +8,7 @@ import { Failure } from '../../platform/failure.ts';
 import { parsed, readJson } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
 const ReadRequest = z.strictObject({
@@ -37,6 +37,12 @@ const ReadAnswer = z
   })
   .openapi('Features');
 
+/** The request with the names of the entities that have features. */
+function describedRequest({ features }: Catalog) {
+  const names = [...new Set(features.map(({ entity }) => entity.name))];
+  return names.length === 0 ? ReadRequest : ReadRequest.extend({ entity: z.enum(names) });
+}
+
 export interface FeaturePorts {
   readonly shards: Pick<ShardPort, 'read'>;
 }
@@ -50,19 +56,22 @@ export function registerFeatures(
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/features/read',
+    operationId: 'queryFeatures',
     summary: 'Features of up to a hundred entities, each with its status and the time of its newest event',
     tags: ['features'],
     security: keySecurity,
-    request: { body: { required: true, content: { 'application/json': { schema: ReadRequest } } } },
-    responses: {
-      200: {
-        description:
-          'One result for each key, in the order of the keys; times are in milliseconds since the Unix epoch.',
-        content: { 'application/json': { schema: ReadAnswer } },
+    request: {
+      body: {
+        required: true,
+        content: { 'application/json': { schema: describedRequest(gateway.catalog) } },
       },
-      400: problem('The body is not valid.'),
-      401: problem('A key is needed, unless the entity is public.'),
-      422: problem('The entity or a feature is not declared.'),
+    },
+    responses: {
+      200: json(
+        'One result for each key, in the order of the keys; times are in milliseconds since the Unix epoch.',
+        ReadAnswer,
+      ),
+      422: problem('The entity or a feature is not declared, or a key is none of the entity.'),
     },
   });
   app.post('/v1/features/read', async (c) => {

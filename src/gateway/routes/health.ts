@@ -1,6 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { checkHealth } from '../../operations/health.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { json } from '../openapi.ts';
 
 /** Each check returns if its dependency answers, and throws otherwise. */
 export interface HealthPorts {
@@ -19,15 +20,19 @@ const Live = z.object({
     .openapi({ description: 'In the local stack only: the id of this run of `npm run dev`.' }),
 });
 
+const State = z.enum(['ok', 'unavailable']);
+const Readiness = z.object({ status: State, checks: z.record(z.string(), State) }).openapi('Readiness');
+
 /** `live`: the worker runs. `ready`: all dependencies of a fresh answer are reachable. */
 export function registerHealth(app: OpenAPIHono<AppEnv>, _: Gateway, checksOf: PortsOf<HealthPorts>): void {
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/health/live',
+    operationId: 'getLiveness',
     summary: 'Reports that the worker runs',
     tags: ['health'],
     responses: {
-      200: { description: 'The worker runs.', content: { 'application/json': { schema: Live } } },
+      200: json('The worker runs.', Live),
     },
   });
   app.get('/health/live', (c) => {
@@ -39,11 +44,12 @@ export function registerHealth(app: OpenAPIHono<AppEnv>, _: Gateway, checksOf: P
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/health/ready',
+    operationId: 'getReadiness',
     summary: 'Reports whether every dependency of a fresh answer is available',
     tags: ['health'],
     responses: {
-      200: { description: 'All dependencies are available.' },
-      503: { description: 'A dependency is not available; `checks` names it.' },
+      200: json('All dependencies are available.', Readiness),
+      503: json('A dependency is not available; `checks` names it.', Readiness),
     },
   });
   app.get('/health/ready', async (c) => {

@@ -5,7 +5,7 @@ import type { RunEvent } from '../../pipeline/lineage/open-lineage.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { LineageCursor } from '../../storage/postgres/lineage-read.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 
 /** A walk from a prediction to the sources of its training takes four steps; more steps lead back to known nodes. */
 const DEPTH_MAX = 8;
@@ -95,21 +95,16 @@ function registerRunEvents(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/lineage/events',
+    operationId: 'listLineageEvents',
     summary: 'Lists OpenLineage 2-0-2 run events in the order in which they were written',
     tags: ['lineage'],
     security: keySecurity,
     request: { query: Page },
     responses: {
-      200: {
-        description: 'A page. Continue with `after` set to `next`, also after an empty page.',
-        content: {
-          'application/json': {
-            schema: z.object({ events: z.array(z.record(z.string(), z.unknown())), next: z.string() }),
-          },
-        },
-      },
-      400: problem('A parameter is not valid.'),
-      401: problem('A key is needed.'),
+      200: json(
+        'A page. Continue with `after` set to `next`, also after an empty page.',
+        z.object({ events: z.array(z.record(z.string(), z.unknown())), next: z.string() }),
+      ),
       503: problem('The database does not answer.'),
     },
   });
@@ -134,12 +129,7 @@ function registerWalk(app: OpenAPIHono<AppEnv>, gateway: Gateway, lineageOf: Por
     tags: ['lineage'],
     security: keySecurity,
     responses: {
-      200: {
-        description: 'Nodes and edges: `to` of an edge was derived from its `from`.',
-        content: { 'application/json': { schema: GraphAnswer } },
-      },
-      400: problem('A parameter is not valid.'),
-      401: problem('A key is needed.'),
+      200: json('Nodes and edges: `to` of an edge was derived from its `from`.', GraphAnswer),
       404: problem('Lineage does not have this node, or no longer has it.'),
       503: problem('The database does not answer.'),
     },
@@ -147,11 +137,12 @@ function registerWalk(app: OpenAPIHono<AppEnv>, gateway: Gateway, lineageOf: Por
   app.openAPIRegistry.registerPath({
     ...shared,
     path: '/v1/lineage/{kind}/{id}',
+    operationId: 'getLineage',
     summary: 'Shows the inputs of a node, and what was derived from it',
     request: {
       params: z.object({
         kind: z.enum(ROOT_KINDS),
-        id: z.string().openapi({
+        id: z.string().max(1_024).openapi({
           description:
             "an event's number, a run's or a prediction's UUID, `entity:key`, a model's version or SHA-256, a dataset's name",
         }),
@@ -173,11 +164,12 @@ function registerWalk(app: OpenAPIHono<AppEnv>, gateway: Gateway, lineageOf: Por
   app.openAPIRegistry.registerPath({
     ...shared,
     path: '/v1/lineage/event/{source}/{id}',
+    operationId: 'getEventLineage',
     summary: 'Shows the same for an event, by its source and id',
     request: {
       params: z.object({
-        source: z.string().openapi({ description: 'percent-encoded, including slashes' }),
-        id: z.string(),
+        source: z.string().max(512).openapi({ description: 'percent-encoded, including slashes' }),
+        id: z.string().max(256),
       }),
       query: Query,
     },

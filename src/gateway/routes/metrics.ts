@@ -1,4 +1,4 @@
-import type { OpenAPIHono } from '@hono/zod-openapi';
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { consistencyOf } from '../../operations/consistency.ts';
 import { cacheReportOf } from '../../operations/hit-ratio.ts';
 import { METRICS_CONTENT_TYPE, metricsOf, metricsText } from '../../operations/metrics.ts';
@@ -11,7 +11,32 @@ import type { QualityCounts } from '../../pipeline/quality/windows.ts';
 import { withTimeout } from '../../platform/clock.ts';
 import { type CounterReport, WINDOWS_MINUTES } from '../../platform/counters.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
+
+const Ratio = z.object({
+  answers: z.int(),
+  ratio: z.number().nullable().openapi({ description: 'hits by answers; null without answers' }),
+  tiers: z.record(z.string(), z.number()).openapi({ description: "each tier's part of the ratio" }),
+  from: z.record(z.string(), z.int()).openapi({ description: 'answers, by what answered' }),
+});
+const Ratios = z.object({ all: Ratio, views: z.record(z.string(), Ratio) });
+const GateVerdict = z.enum(['passed', 'failed', 'not_enough']);
+const Nines = z.object({
+  nines: z.number().openapi({ description: '3 for one inconsistent sample in a thousand' }),
+  atLeast: z.boolean(),
+  samples: z.int(),
+  inconsistent: z.int(),
+  inconclusive: z.int(),
+});
+const CacheStats = z
+  .object({
+    windows: z.record(z.string(), Ratios).openapi({ description: 'by the minutes of the window' }),
+    totals: Ratios.openapi({ description: 'since the first count' }),
+    gate: z.object({ all: GateVerdict, views: z.record(z.string(), GateVerdict) }),
+    consistency: z.record(z.string(), Nines).openapi({ description: 'by the minutes of the window' }),
+    isolates: z.object({ active: z.int(), memoryBytes: z.int() }),
+  })
+  .openapi('CacheStats');
 
 /** The longest time that a scrape waits for a part of the pipeline, in milliseconds. */
 const PART_TIMEOUT_MS = 2_000;
@@ -36,12 +61,12 @@ export function registerMetrics(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/metrics',
+    operationId: 'getMetrics',
     summary: "Shows counters and gauges in Prometheus' text format",
     tags: ['operations'],
     security: keySecurity,
     responses: {
-      200: { description: 'Version 0.0.4 of the format.', content: { 'text/plain': { schema: {} } } },
-      401: problem('A key is needed, unless METRICS_PUBLIC is set.'),
+      200: { description: 'Version 0.0.4 of the format.', content: { 'text/plain': { schema: z.string() } } },
       503: problem('The counters do not answer.'),
     },
   });
@@ -67,13 +92,13 @@ export function registerMetrics(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/admin/cache/stats',
+    operationId: 'getCacheStats',
     summary:
       'Reports the hit ratio and consistency of the cache over 1, 5 and 60 minutes, and the verdict of its gate',
     tags: ['admin'],
     security: keySecurity,
     responses: {
-      200: { description: 'The report for each window, in total and for each view.' },
-      401: problem('A key is needed.'),
+      200: json('The report for each window, in total and for each view.', CacheStats),
       503: problem('The counters do not answer.'),
     },
   });
@@ -83,7 +108,7 @@ export function registerMetrics(
       WINDOWS_MINUTES.map((minutes) => [minutes, consistencyOf(report.windows[minutes])]),
     );
     const { isolates } = report;
-    const answer = { ...cacheReportOf(report), consistency, isolates };
+    const answer: z.input<typeof CacheStats> = { ...cacheReportOf(report), consistency, isolates };
     return c.json(answer, 200, { 'cache-control': 'no-store' });
   });
 }

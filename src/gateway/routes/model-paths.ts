@@ -10,9 +10,12 @@ import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { pascalCase } from '../contract/operation-id.ts';
+import { registerCatalogPath } from '../contract/operations.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
-import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
+import { cachedReadHeaders, json, problem } from '../openapi.ts';
+import { MODEL_RULE } from '../route-rules.ts';
 
 export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'shards' | 'predicted'> {}
 
@@ -31,27 +34,32 @@ export function registerModelPath(
   const answerSchema = schemas.get(model)?.answer;
   if (route === undefined || answerSchema === undefined) return;
   const { params, query, path } = route;
-  const guard = { isPublic: model.isPublic, scope: 'predictions:run' } as const;
-  app.openAPIRegistry.registerPath({
+  const guard = { isPublic: model.isPublic, scope: MODEL_RULE.scope } as const;
+  const facts = {
+    ...MODEL_RULE,
+    scope: model.isPublic ? null : MODEL_RULE.scope,
+    declaredBy: `model ${model.name}`,
+    policy: model.policy,
+    takesPrincipal: false,
+  };
+  registerCatalogPath(app.openAPIRegistry, facts, {
     method: 'get',
     path,
+    operationId: `read${pascalCase(model.name)}`,
     summary: model.description,
     tags: ['models'],
-    ...securityOf(model, guard.scope),
     request: {
       params,
       query: model.task === 'ranking' ? query : model.request,
-      headers: consistencyHeaders,
+      headers: cachedReadHeaders,
     },
     responses: {
-      200: {
-        description:
-          'The answer for the entity. `source` names where it comes from; `degraded` has the reason if that is not the model.',
-        content: { 'application/json': { schema: answerSchema } },
-      },
+      200: json(
+        'The answer for the entity. `source` names where it comes from; `degraded` has the reason if that is not the model.',
+        answerSchema,
+      ),
       304: { description: 'The answer that the client has is still current.' },
-      400: problem('A parameter or header is not valid.'),
-      ...unauthorizedOf(model),
+      412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
       503: problem('No version has been published, or it cannot be loaded, and the model has no fallback.'),
     },
   });

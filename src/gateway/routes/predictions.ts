@@ -23,9 +23,12 @@ import { parsed, readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
 import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { pascalCase } from '../contract/operation-id.ts';
+import { registerCatalogPath } from '../contract/operations.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
-import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
+import { consistencyHeaders, json, problem } from '../openapi.ts';
+import { MODEL_RULE } from '../route-rules.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const ITEMS_MAX = 200;
@@ -60,7 +63,7 @@ export function registerPredictions(
   app.post('/v1/predictions/:model', async (c) => {
     const ports = predictionsOf(c);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
-    if (definition?.isPublic !== true) await gateway.admit(c, { isPublic: false, scope: 'predictions:run' });
+    if (definition?.isPublic !== true) await gateway.admit(c, { isPublic: false, scope: MODEL_RULE.scope });
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
     if (definition === undefined) {
       throw new Failure('unknown_model', `The catalog declares no model "${c.req.param('model')}".`, {
@@ -90,25 +93,29 @@ function describePrediction(
   request: z.ZodType,
   answer: z.ZodType,
 ): void {
-  app.openAPIRegistry.registerPath({
+  const facts = {
+    ...MODEL_RULE,
+    scope: model.isPublic ? null : MODEL_RULE.scope,
+    declaredBy: `model ${model.name}`,
+    policy: undefined,
+    takesPrincipal: false,
+  };
+  registerCatalogPath(app.openAPIRegistry, facts, {
     method: 'post',
     path: `/v1/predictions/${model.name}`,
+    operationId: `predict${pascalCase(model.name)}`,
     summary: `${model.description} For an entity by its key, or the graph's outputs for tensors`,
     tags: ['models'],
-    ...securityOf(model, 'predictions:run'),
     request: {
       headers: consistencyHeaders,
       body: { required: true, content: { 'application/json': { schema: request } } },
     },
     responses: {
-      200: {
-        description: 'The prediction for the key, or the output tensors.',
-        content: { 'application/json': { schema: answer } },
-      },
-      400: problem('The key or a field of the request is not valid.'),
-      ...unauthorizedOf(model),
-      404: problem('The catalog declares no such model.'),
-      422: problem('A tensor does not fit the model, or an item does not exist.'),
+      200: json('The prediction for the key, or the output tensors.', answer),
+      412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
+      422: problem(
+        'The key is none of the entity, a tensor does not fit the model, or an item does not exist.',
+      ),
       503: problem('No version has been published, or it cannot be loaded, and the model has no fallback.'),
     },
   });

@@ -5,7 +5,7 @@ import { UNRECOGNISED } from '../../pipeline/quality/assess.ts';
 import { type QualityCounts, WINDOW_NAMES } from '../../pipeline/quality/windows.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 
 export interface QualityPorts {
   /** @throws Failure `statistics_unavailable` */
@@ -22,18 +22,14 @@ export function registerQuality(
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/quality',
+    operationId: 'getQuality',
     summary:
       'Reports scores of the events of each type, by dimension and rule, over sliding windows, and the verdict of the gate',
     tags: ['operations'],
     security: keySecurity,
     request: { query: Query },
     responses: {
-      200: {
-        description: 'Scores, each with the counts from which it follows.',
-        content: { 'application/json': { schema: QualityReport } },
-      },
-      400: problem('The catalog has no such event type, or there is no such window.'),
-      401: problem('A key is needed.'),
+      200: json('Scores, each with the counts from which it follows.', QualityReport),
       503: problem('The object with the counts does not answer.'),
     },
   });

@@ -8,8 +8,11 @@ import { systemNow } from '../../platform/clock.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
 import { type AppEnv, type PortsOf, requestIdOf } from '../context.ts';
+import { pascalCase } from '../contract/operation-id.ts';
+import { registerCatalogPath } from '../contract/operations.ts';
 import { type AccessPorts, admit } from '../middleware/authorize.ts';
-import { consistencyHeaders, problem, securityOf, unauthorizedOf } from '../openapi.ts';
+import { cachedReadHeaders, json, problem } from '../openapi.ts';
+import { VIEW_RULE } from '../route-rules.ts';
 import { type Variants, variantsOf } from '../variants.ts';
 
 /** One object for all requests of an isolate, so that a warm hit does not allocate one. */
@@ -32,22 +35,28 @@ export function registerView(
 ): void {
   const variants = variantsOf(view);
   const asksForKey = !view.isPublic || view.takesPrincipal;
-  const guard = { isPublic: view.isPublic, scope: 'data:read' } as const;
+  const guard = { isPublic: view.isPublic, scope: VIEW_RULE.scope } as const;
   const hasVariants = variants.headers.length > 0;
   const ownDimensions = ownDimensionsOf(view);
-  app.openAPIRegistry.registerPath({
+  const facts = {
+    ...VIEW_RULE,
+    scope: view.isPublic ? null : VIEW_RULE.scope,
+    declaredBy: `view ${view.name}`,
+    policy: view.policy,
+    takesPrincipal: view.takesPrincipal,
+  };
+  registerCatalogPath(app.openAPIRegistry, facts, {
     method: 'get',
     path: view.path,
+    operationId: `read${pascalCase(view.name)}`,
     summary: view.description,
     tags: ['views'],
-    ...securityOf(view, guard.scope),
     request: { params: view.params, query: view.query, headers: headersOf(variants) },
     responses: {
-      200: { description: view.description, content: { 'application/json': { schema: view.response } } },
+      200: json(view.description, view.response),
       304: { description: 'The answer that the client has is still current.' },
-      400: problem('A parameter or header is not valid.'),
-      ...unauthorizedOf({ isPublic: !asksForKey }),
       404: problem('The view has no answer for these parameters.'),
+      412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
       500: problem('The code of the view failed; the log has its name and the error.'),
       503: problem('The origin does not answer, and the cache has no entry that may be served.'),
     },
@@ -109,7 +118,7 @@ function ownDimensionsOf({
 }
 
 function headersOf({ headers }: Variants) {
-  return consistencyHeaders.extend(
+  return cachedReadHeaders.extend(
     Object.fromEntries(headers.map((header) => [header.toLowerCase(), z.string().optional()])),
   );
 }

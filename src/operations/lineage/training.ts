@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { Failure } from '../../platform/failure.ts';
+import { Instant } from '../../platform/instant.ts';
 import type { RunState, TrainingEnd, TrainingStart } from '../../storage/postgres/lineage-runs.ts';
 
 /** The longest time that a training may take, in milliseconds. After that a sweep aborts it. */
@@ -7,7 +8,6 @@ export const TRAINING_MS_MAX = 24 * 3_600_000;
 /** The most pairs of source and type that a training set lists. */
 const SOURCES_MAX = 50;
 
-const Instant = z.iso.datetime({ offset: true });
 const Sequence = z.int().nonnegative();
 
 /** The data of a training: the rows of a table that it read, and as of when. */

@@ -28,7 +28,7 @@ export const product = entity({
     path: 'products',
     body: z.strictObject({
       description: z.string().min(1).max(500).nullable(),
-      unitPrice: z.number().min(0).max(10_000_000).multipleOf(0.0001),
+      unitPrice: z.number().min(0).max(10_000_000).multipleOf(0.0001).meta({ multipleOf: 0.0001 }),
     }),
   },
   lists: {

@@ -27,20 +27,38 @@ const app = createApp({
   },
   portsOf: () => ports as GatewayPorts,
 });
+const Operation = z.object({
+  parameters: z
+    .array(z.object({ in: z.string(), name: z.string(), schema: z.object({ type: z.unknown() }) }))
+    .default([]),
+});
 const { paths } = z
-  .object({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) })
+  .object({ paths: z.record(z.string(), z.record(z.string(), Operation)) })
   .parse(
     JSON.parse(
       JSON.stringify(app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: '', version: '' } })),
     ),
   );
 
+/** A path with a text in place of each parameter; a parameter that is a number takes numbers only. */
+function filled(template: string, texts: { readonly number: string; readonly other: string }): string {
+  const parameters = Object.values(paths[template] ?? {}).flatMap((operation) => operation.parameters);
+  const numbers = new Set(
+    parameters.flatMap(({ in: place, name, schema: { type } }) =>
+      place === 'path' && type === 'integer' ? [name] : [],
+    ),
+  );
+  return template.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+    numbers.has(name) ? texts.number : texts.other,
+  );
+}
+
 /** A path, and the methods that the OpenAPI document has for it or for another path that matches it. */
 const documented = Object.keys(paths).map((template) => {
-  const path = template.replaceAll(/\{\w+\}/g, 'x1');
+  const path = filled(template, { number: '7', other: 'x1' });
   const methods = Object.entries(paths)
     .filter(([other]) =>
-      new RegExp(`^${other.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path),
+      new RegExp(`^${filled(other.replaceAll('.', '\\.'), { number: '\\d+', other: '[^/]+' })}$`).test(path),
     )
     .flatMap(([, operations]) => Object.keys(operations).map((method) => method.toUpperCase()));
   return { path, methods: METHODS.filter((method) => methods.includes(method)) };

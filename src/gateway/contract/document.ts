@@ -1,0 +1,68 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { AppEnv } from '../context.ts';
+import { type Registry, registerHeaders } from './headers.ts';
+import { completeOperations, type Operation, operationsOf } from './operations.ts';
+import { ecmaPattern } from './pattern.ts';
+import { registerAnswers } from './responses.ts';
+import { TAGS } from './tags.ts';
+
+/** The members of the document that do not come from routes. */
+const HEAD = {
+  openapi: '3.1.0',
+  info: {
+    title: 'Millrace',
+    version: '1',
+    summary: 'A Postgres database and ONNX models at the edge.',
+    description:
+      'Failures are problem documents (RFC 9457); branch on their `code`. Reads of the cache take `Millrace-Consistency` and `Millrace-Token`, so that a client chooses how fresh an answer has to be.',
+    license: { name: 'Apache License 2.0', identifier: 'Apache-2.0' },
+  },
+  servers: [{ url: '/', description: 'The deployment that serves this document.' }],
+};
+
+/** Adds the components that operations share, and completes the operations. @throws Error as `operationsOf` does. */
+export function completeRegistry(registry: Registry): Operation[] {
+  registry.registerComponent('securitySchemes', 'key', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'An API key. `security` of each operation names the scope that the key needs.',
+  });
+  registerHeaders(registry);
+  registerAnswers(registry);
+  const operations = operationsOf(registry);
+  completeOperations(operations);
+  return operations;
+}
+
+/** The OpenAPI document as JSON. Make it once: it takes some milliseconds. */
+export function documentOf(app: OpenAPIHono<AppEnv>, operations: readonly Operation[]): string {
+  const used = new Set(operations.flatMap(({ route }) => route.tags ?? []));
+  const tags = TAGS.filter(({ name }) => used.has(name));
+  const document = app.getOpenAPI31Document({ ...HEAD, tags });
+  clean(document);
+  return JSON.stringify(document);
+}
+
+/** Members with values of clients' data, in which a `pattern` is no keyword of a schema. */
+const DATA = new Set(['const', 'default', 'enum', 'example', 'examples']);
+
+/** Completes the schemas of a value, in place: patterns without flags, and the limits of integers. */
+function clean(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, member] of Object.entries(value)) if (!DATA.has(name)) clean(member);
+  const { type, pattern, minimum, exclusiveMinimum, maximum }: Schema = value;
+  if (typeof pattern === 'string') Reflect.set(value, 'pattern', ecmaPattern(pattern));
+  // `z.int()` takes no other integers, and the generator leaves that out.
+  if (type !== 'integer' && !(Array.isArray(type) && type.includes('integer'))) return;
+  if (minimum === undefined && exclusiveMinimum === undefined)
+    Reflect.set(value, 'minimum', Number.MIN_SAFE_INTEGER);
+  if (maximum === undefined) Reflect.set(value, 'maximum', Number.MAX_SAFE_INTEGER);
+}
+
+interface Schema {
+  readonly type?: unknown;
+  readonly pattern?: unknown;
+  readonly minimum?: unknown;
+  readonly exclusiveMinimum?: unknown;
+  readonly maximum?: unknown;
+}

@@ -1,0 +1,106 @@
+import type { Scope } from '../define/principal.ts';
+
+/** The phase that answers a route. `core` answers whatever phase is off: health, keys and descriptions. */
+export type Phase = 'core' | 'pipeline' | 'cache' | 'inference';
+
+/** What a request of a route costs. Limits and the inventory count by class. */
+export type CostClass =
+  | 'health'
+  | 'description'
+  | 'read'
+  | 'features'
+  | 'prediction'
+  | 'event'
+  | 'write'
+  | 'operation';
+
+/** What holds for all routes that match `methods` and `path`. */
+export interface RouteRule {
+  /** The methods; any if absent. */
+  readonly methods?: readonly string[];
+  readonly path: RegExp;
+  /** The scope that a key needs; null for a route that needs no key. */
+  readonly scope: Scope | null;
+  readonly phase: Phase;
+  readonly cost: CostClass;
+}
+
+const READS = ['GET', 'HEAD'];
+
+/** Views. Their paths belong to the catalog, so `app.ts` registers them with this. A public view needs no key. */
+export const VIEW_RULE = { scope: 'data:read', phase: 'cache', cost: 'read' } as const;
+
+/** The paths of models, which belong to the catalog too. */
+export const MODEL_RULE = { scope: 'predictions:run', phase: 'inference', cost: 'prediction' } as const;
+
+/** Writes of rows, whose paths belong to the catalog too. */
+export const WRITE_RULE = { scope: 'data:write', phase: 'pipeline', cost: 'write' } as const;
+
+/**
+ * The rules of all routes whose paths do not belong to the catalog; the first that matches counts. A route that no rule
+ * names is open to keys with all scopes only, and does not start if it is documented.
+ */
+const RULES: readonly RouteRule[] = [
+  { methods: READS, path: /^\/health\/(live|ready)$/, scope: null, phase: 'core', cost: 'health' },
+  { methods: READS, path: /^\/(openapi\.json)?$/, scope: null, phase: 'core', cost: 'description' },
+  {
+    methods: READS,
+    path: /^\/v1\/events\/types$/,
+    scope: null,
+    phase: 'pipeline',
+    cost: 'description',
+  },
+  { methods: ['POST'], path: /^\/v1\/events$/, scope: 'events:write', phase: 'pipeline', cost: 'event' },
+  {
+    methods: READS,
+    path: /^\/v1\/(events\/.+|changes)$/,
+    scope: 'data:read',
+    phase: 'pipeline',
+    cost: 'read',
+  },
+  {
+    methods: ['POST'],
+    path: /^\/v1\/features\/read$/,
+    scope: 'data:read',
+    phase: 'inference',
+    cost: 'features',
+  },
+  { methods: ['POST'], path: /^\/v1\/predictions\/[^/]+$/, ...MODEL_RULE },
+  {
+    methods: READS,
+    path: /^(\/metrics|\/v1\/quality(\/.*)?)$/,
+    scope: 'operations:read',
+    phase: 'core',
+    cost: 'operation',
+  },
+  {
+    methods: READS,
+    path: /^\/v1\/lineage(\/.*)?$/,
+    scope: 'operations:read',
+    phase: 'pipeline',
+    cost: 'operation',
+  },
+  { path: /^\/v1\/admin\/keys(\/.*)?$/, scope: 'keys:write', phase: 'core', cost: 'operation' },
+  {
+    methods: ['PUT', 'HEAD', 'GET'],
+    path: /^\/v1\/admin\/(models|artifacts)\/.+$/,
+    scope: 'models:write',
+    phase: 'inference',
+    cost: 'operation',
+  },
+  { methods: READS, path: /^\/v1\/admin\/.+$/, scope: 'operations:read', phase: 'core', cost: 'operation' },
+  { path: /^\/v1\/admin\/.+$/, scope: 'operations:write', phase: 'core', cost: 'operation' },
+  { methods: ['PUT', 'DELETE'], path: /^\/v1\/.+$/, ...WRITE_RULE },
+];
+
+/** The rule of a route whose path does not belong to the catalog; undefined for one that no rule names. */
+export function ruleOf(method: string, path: string): RouteRule | undefined {
+  return RULES.find(
+    ({ methods, path: pattern }) => (methods?.includes(method) ?? true) && pattern.test(path),
+  );
+}
+
+/** The scope that a guarded route needs; undefined for one that no rule names. Only a key with all scopes reaches that. */
+export function scopeOf(method: string, path: string): Scope | undefined {
+  return ruleOf(method, path)?.scope ?? undefined;
+}

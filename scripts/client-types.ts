@@ -4,11 +4,11 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { defineCatalog } from '../src/define/define-catalog.ts';
 import { typesOfCatalog } from './client/write-types.ts';
 import { readOptions } from './command-line/options.ts';
 import { runCommand } from './command-line/run.ts';
 import { loadCatalog } from './project/catalog.ts';
-import { defineCatalog } from '../src/define/define-catalog.ts';
 
 /** The types of Millrace's own routes, which the client has unless it is given those of a catalog. */
 const OWN = 'src/client/routes.ts';
@@ -33,7 +33,7 @@ await runCommand(async () => {
   if (values.help) return console.log(USAGE);
   const catalog = values.millrace ? defineCatalog({}) : await loadCatalog();
   const file = values.millrace ? OWN : values.out;
-  const text = typesOfCatalog(catalog);
+  const text = await typesOfCatalog(catalog);
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, text);
   console.log(`Wrote the types of the routes to ${file}.`);

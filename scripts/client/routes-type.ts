@@ -11,7 +11,7 @@ const METHODS = ['get', 'put', 'post', 'delete', 'patch'] as const;
  */
 export function routesModule(
   document: Readonly<Record<string, unknown>>,
-  events: ReadonlyMap<string, Readonly<Record<string, unknown>>>,
+  events: ReadonlyMap<string, unknown>,
 ): string {
   const { schemas = {} } = asRecord(document['components'] ?? {});
   const routes = Object.entries(asRecord(document['paths'])).map(
@@ -20,7 +20,7 @@ export function routesModule(
   const components = Object.entries(asRecord(schemas)).map(
     ([name, schema]) => `${JSON.stringify(name)}: ${typeOf(asSchema(schema))};`,
   );
-  const data = [...events].map(([type, schema]) => `${JSON.stringify(type)}: ${typeOf(schema)};`);
+  const data = [...events].map(([type, schema]) => `${JSON.stringify(type)}: ${typeOf(asSchema(schema))};`);
   return [
     '/** Written by `npm run client:types`; do not edit. */',
     `export interface paths {\n${routes.join('\n')}\n}`,
@@ -47,7 +47,10 @@ function operationsOf(item: Readonly<Record<string, unknown>>): string {
 }
 
 /** Headers are left out: the client sets those of Millrace by its options. */
-function parametersOf(parameters: readonly Readonly<Record<string, unknown>>[], place: 'path' | 'query'): string {
+function parametersOf(
+  parameters: readonly Readonly<Record<string, unknown>>[],
+  place: 'path' | 'query',
+): string {
   const members = parameters
     .filter((parameter) => parameter['in'] === place)
     .map((parameter) => {
@@ -58,14 +61,16 @@ function parametersOf(parameters: readonly Readonly<Record<string, unknown>>[], 
       return `${commentOf(parameter)}${JSON.stringify(name)}${isNeeded ? '' : '?'}: ${inAddress(type, place)};`;
     });
   if (members.length === 0) return `${place}?: never;`;
-  const isOptional = place === 'query' && members.every((member) => /^(\/\*\*.*?\*\/ )?"[^"]+"\?:/.test(member));
+  const isOptional =
+    place === 'query' && members.every((member) => /^(\/\*\*.*?\*\/ )?"[^"]+"\?:/.test(member));
   return `${place}${isOptional ? '?' : ''}: { ${members.join(' ')} };`;
 }
 
 /** The texts and numbers that an address has as one. */
 function inAddress(type: string, place: 'path' | 'query'): string {
   if (type === 'unknown') return 'string | number | boolean';
-  if (type === 'string') return place === 'query' ? 'string | number | readonly (string | number)[]' : 'string | number';
+  if (type === 'string')
+    return place === 'query' ? 'string | number | readonly (string | number)[]' : 'string | number';
   return type;
 }
 

@@ -1,23 +1,11 @@
 import type { CallOptions, Client } from './client.ts';
-import { MillraceError, UnexpectedAnswerError, UnreachableError } from './errors.ts';
+import { UnexpectedAnswerError } from './errors.ts';
+import type { components } from './routes.ts';
 import { type ServerSentEvent, SseParser } from './sse.ts';
 import type { ClientSystem } from './system.ts';
 
-/** A committed and invalidated change, as `GET /v1/changes` sends it. */
-export interface Change {
-  /** Its number, by which a reader recognises a duplicate. */
-  readonly change: number;
-  /** The CloudEvents `type` of its event, or `row`. */
-  readonly type: string;
-  /** When its event happened, RFC 3339; absent without an event. */
-  readonly time?: string;
-  /** The entities that it concerns: `station:101`, `rider:7d0c`. */
-  readonly entities: readonly string[];
-  /** Published again by a replay; absent for a new change. */
-  readonly replayed?: true;
-  /** Reads with it as their token show the change. */
-  readonly token: string;
-}
+/** A committed and invalidated change. Reads with its `token` show it; by its number a reader recognises a duplicate. */
+export type Change = components['schemas']['Change'];
 
 export type LiveEvent =
   | { readonly kind: 'change'; readonly id: string; readonly change: Change }
@@ -74,10 +62,7 @@ export async function* changes(
         if (live !== undefined) yield live;
       }
     } catch (error) {
-      if (signal?.aborted === true) throw signal.reason;
-      const isAway = system.now() - connectedAt >= awayMsMax;
-      if (error instanceof MillraceError && !(error instanceof UnreachableError && !isAway)) throw error;
-      if (isAway) throw error;
+      throw signal?.aborted === true ? signal.reason : error;
     } finally {
       // Also where the consumer stops reading: the server frees the place of the stream.
       connection.abort();
@@ -108,7 +93,11 @@ function liveEventOf({ event, data, id = '' }: ServerSentEvent, { status }: Resp
   const value: unknown = JSON.parse(data);
   if (event === 'change' && isChange(value)) return { kind: 'change', id, change: value };
   if (event === 'reset') return { kind: 'reset', id, reason: String(Object(value).reason) };
-  throw new UnexpectedAnswerError(`The feed sent an event "${event}" that this client does not know.`, status, '');
+  throw new UnexpectedAnswerError(
+    `The feed sent an event "${event}" that this client does not know.`,
+    status,
+    '',
+  );
 }
 
 function isChange(value: unknown): value is Change {

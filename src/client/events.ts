@@ -29,7 +29,8 @@ export type EventOf<Events> = {
   [Type in keyof Events & string]: OutgoingEvent<Type, Events[Type]>;
 }[keyof Events & string];
 
-export interface SendOptions extends Pick<CallOptions, 'signal' | 'traceparent' | 'deadlineMs' | 'attemptMs'> {
+export interface SendOptions
+  extends Pick<CallOptions, 'signal' | 'traceparent' | 'deadlineMs' | 'attemptMs'> {
   /** Whether to wait until the events are stored, and not only accepted. Then the report has a token. */
   readonly wait?: boolean;
   /** `bulk` for imports and backfills: live events do not wait behind these. */

@@ -47,9 +47,13 @@ export async function exchange<Answer>(
       // The caller's own abort is no failure of the server.
       if (request.signal?.aborted === true) throw request.signal.reason;
       if (error instanceof MillraceError) return error;
-      return new UnreachableError(`No answer from ${request.url}: ${causeOf(error)}.`, request.trace.traceId, {
-        cause: error,
-      });
+      return new UnreachableError(
+        `No answer from ${request.url}: ${causeOf(error)}.`,
+        request.trace.traceId,
+        {
+          cause: error,
+        },
+      );
     });
     if (!(outcome instanceof MillraceError)) return outcome;
     if (!request.isRepeatable || !isWorthRepeating(outcome)) throw outcome;
@@ -84,7 +88,11 @@ async function attempt<Answer>(
     });
     if (response.ok || response.status === 304) return await read(response);
     const retryAfterMs = retryAfterMsOf(response.headers.get('retry-after'), system.wallClock());
-    return refusalOf({ status: response.status, text: await response.text(), url }, trace.traceId, retryAfterMs);
+    return refusalOf(
+      { status: response.status, text: await response.text(), url },
+      trace.traceId,
+      retryAfterMs,
+    );
   } catch (error) {
     // Runtimes wrap the reason of a signal in different ways.
     throw timeout.signal.aborted ? timeout.signal.reason : error;

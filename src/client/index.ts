@@ -27,5 +27,5 @@ export {
   type SendReport,
   sendEvents,
 } from './events.ts';
-export type { paths } from './routes.ts';
+export type { components, paths } from './routes.ts';
 export type { ClientSystem } from './system.ts';

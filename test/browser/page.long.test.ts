@@ -1,35 +1,12 @@
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rankerBundle } from '../support/models/ranker.ts';
+import { CHROMIUM, CHROMIUM_TITLE } from '../support/node/chromium.ts';
 import { KEY, type Stack, startStack } from '../support/node/stack.ts';
-
-const CHROMIUM = chromiumPath();
-const TITLE = CHROMIUM ?? 'a Chromium: none is in the path and CHROMIUM names none; .ci/run installs one';
-
-/** The program that CHROMIUM names, or the first of the usual names in the path. */
-function chromiumPath(): string | undefined {
-  const named = process.env['CHROMIUM'];
-  if (named !== undefined && named !== '') return named;
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  return ['chromium', 'chromium-browser', 'google-chrome']
-    .flatMap((name) => folders.map((folder) => join(folder, name)))
-    .find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const HOSTILE = '<img src=x onerror="document.title=\'run\'"> & co';
 
-describe.skipIf(CHROMIUM === undefined)(`the page in ${TITLE}`, () => {
+describe.skipIf(CHROMIUM === undefined)(`the page in ${CHROMIUM_TITLE}`, () => {
   let stack: Stack;
   let browser: Browser;
   let origin: string;

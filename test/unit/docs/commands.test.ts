@@ -32,6 +32,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   cli: { test: 'test/e2e/replay.long.test.ts' },
   // `npm run smoke` trains the first version of each model in this way.
   train: { ci: 'npm run smoke' },
+  'client:types': { test: 'test/unit/client/types.test.ts' },
   sim: { test: 'test/simulation' },
   'sim:pipeline': { test: 'test/simulation/pipeline' },
   'verify:coherence': { test: 'scripts/prove-replaceable.ts' },
@@ -50,6 +51,7 @@ const WITH_HELP = [
   'db:generate',
   'db:capture',
   'deploy',
+  'client:types',
 ];
 
 /** Other commands of blocks, by their beginning. */

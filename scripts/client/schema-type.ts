@@ -97,9 +97,24 @@ function union(types: readonly string[]): string {
   return distinct.length === 0 ? 'never' : distinct.map(grouped).join(' | ');
 }
 
-/** A type that can stand beside an operator. */
+/** A type that can stand beside an operator: one that has an operator itself is put into parentheses. */
 function grouped(type: string): string {
-  return /[|&]/.test(type.replaceAll(/\{.*\}|".*?"/gs, '')) || type.includes('} &') ? `(${type})` : type;
+  return /[|&]/.test(outermost(type)) ? `(${type})` : type;
+}
+
+/** The text outside of literals, comments and every kind of bracket. */
+function outermost(type: string): string {
+  let depth = 0;
+  return type
+    .replaceAll(/"(?:[^"\\]|\\.)*"|'[^']*'|\/\*.*?\*\//gs, '')
+    .split('')
+    .filter((character) => {
+      if ('{[(<'.includes(character)) depth += 1;
+      const isOutside = depth === 0;
+      if ('}])>'.includes(character)) depth -= 1;
+      return isOutside;
+    })
+    .join('');
 }
 
 export function asSchema(value: unknown): Schema {

@@ -42,7 +42,10 @@ export interface CallOptions {
    * repeated; `false` sends none, and the call is sent once.
    */
   readonly idempotencyKey?: string | false;
-  /** The call has no effect, or the same effect if it is repeated, whatever its method: it needs no idempotency key. */
+  /**
+   * True if the call has no effect, or the same effect if it is repeated, whatever its method: it needs no idempotency
+   * key. False to send it once.
+   */
   readonly isRepeatable?: boolean;
   /** The trace that the call belongs to (W3C Trace Context). */
   readonly traceparent?: string | undefined;
@@ -181,7 +184,7 @@ class HttpClient<Paths> implements Session<Paths> {
     const { method = 'GET', body, signal } = call;
     const headers = await this.#headersOf(method, call);
     const trace = traceOf(call.traceparent, this.system.newId);
-    const isRepeatable = isSafe(method) || call.isRepeatable === true || headers.has('idempotency-key');
+    const isRepeatable = call.isRepeatable ?? (isSafe(method) || headers.has('idempotency-key'));
     return await exchange(
       {
         ...{ method, headers, body, signal, trace, isRepeatable, deadlineMs, attemptMs },

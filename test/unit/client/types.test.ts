@@ -89,6 +89,10 @@ describe('typeOf', () => {
       { type: 'array', prefixItems: [{ type: 'string' }], items: { type: 'number' } },
       '[string, ...number[]]',
     ],
+    [
+      { type: 'array', items: { anyOf: [{ type: 'object', properties: { a: true } }, { type: 'object' }] } },
+      '({ "a"?: unknown; } | Record<string, unknown>)[]',
+    ],
     [{ $ref: '#/components/schemas/a.B' }, 'components[\'schemas\']["a.B"]'],
     [{ anyOf: [{ type: 'string' }, { type: 'null' }] }, 'string | null'],
     [

@@ -4,6 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unstable_readConfig } from 'wrangler';
 import * as z from 'zod';
@@ -11,6 +13,7 @@ import { readOptions } from './command-line/options.ts';
 import { runCommand } from './command-line/run.ts';
 import { requiredDatabaseUrl } from './command-line/values.ts';
 import { deploymentNotices } from './project/deployment.ts';
+import { writeDocsAssets } from './project/docs-assets.ts';
 
 const USAGE = `Usage: DATABASE_URL=postgres://… npm run deploy [-- --domain HOST] [--route PATTERN] [--env NAME]
 
@@ -59,7 +62,10 @@ await runCommand(async () => {
     if (code !== 0) return code;
   }
   for (const notice of notices) console.log(notice);
+  const assets = mkdtempSync(join(tmpdir(), 'millrace-assets-'));
+  writeDocsAssets(assets);
   const args = [
+    ...['--assets', assets],
     ...values.domain.flatMap((host) => ['--domain', host]),
     ...values.route.flatMap((pattern) => ['--route', pattern]),
     ...(values.env === undefined ? [] : ['--env', values.env]),

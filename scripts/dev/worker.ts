@@ -1,6 +1,7 @@
 import { createWriteStream, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { writeDocsAssets } from '../project/docs-assets.ts';
 import { catalogMistakes, untilMended } from './catalog-watch.ts';
 import type { DevDatabase } from './database.ts';
 import { assertPortFree, HOST, whoAnswers } from './port.ts';
@@ -115,7 +116,9 @@ function writeVars({ stateDir, database, apiKeySha256, instance, vars }: WorkerO
 
 function launch({ port, stateDir }: WorkerOptions, envFile: string, output: WorkerOutput): OwnedProcess {
   const flags = ['--ip', HOST, '--port', String(port), '--inspector-port', '0'];
-  const state = ['--persist-to', join(stateDir, 'worker'), '--env-file', envFile];
+  const assets = join(stateDir, 'assets');
+  writeDocsAssets(assets);
+  const state = ['--persist-to', join(stateDir, 'worker'), '--env-file', envFile, '--assets', assets];
   const args = ['dev', ...flags, ...state, '--show-interactive-dev-session=false'];
   const owned = spawnOwned('wrangler', args, {
     output: 'pipe',

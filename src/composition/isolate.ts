@@ -18,6 +18,7 @@ import type { Tier } from '../cache/tiers/tier.ts';
 import { refillRead } from '../cache/warming/refill.ts';
 import { Warmer } from '../cache/warming/warmer.ts';
 import type { Catalog } from '../define/catalog.ts';
+import { ANONYMOUS, type Principal, principalKey } from '../define/principal.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
 import type { ShardPort } from '../features/shards.ts';
@@ -277,6 +278,10 @@ export class BoundIsolate implements ViewPorts {
   warm(scope: RequestScope): void {
     this.isolate.warmer.moved();
     if (this.config.isWarming) this.#refill(scope);
+  }
+
+  noteDeprecated(version: string, principal: Principal | undefined): void {
+    this.observation.deprecatedRequest(version, principalKey(principal ?? ANONYMOUS));
   }
 
   #answered(

@@ -134,6 +134,7 @@ export class RequestPorts implements GatewayPorts {
     const { env, db, isolate } = this.#bound;
     const types = isolate.catalog.eventTypes;
     return {
+      noteDeprecated: (version, principal) => this.#bound.noteDeprecated(version, principal),
       take: async (raw, { isWaiting, lane }) => {
         const { take, token } = acceptance(isWaiting, {
           types,
@@ -247,6 +248,10 @@ export class RequestPorts implements GatewayPorts {
       feed: () => changeFeed(env).status(),
       kafka: () => kafkaReport(env),
     };
+  }
+
+  get inventory(): GatewayPorts['inventory'] {
+    return { counters: this.metrics.counters };
   }
 
   get modelPaths(): GatewayPorts['modelPaths'] {

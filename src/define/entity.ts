@@ -22,6 +22,8 @@ export interface EntityDefinition {
   readonly name: string;
   /** Whether its features are readable without a key. Views and models of it are public by their own declarations. */
   readonly isPublic: boolean;
+  /** Who answers for its writes, for the inventory of the API. */
+  readonly owner: string | undefined;
   readonly table: PgTable;
   readonly key: KeyDefinition;
   /** Schemas of the key's parts, by property: a view's path takes them as `params`. */
@@ -129,6 +131,8 @@ export function entity<
   name: string;
   /** Makes its features readable without a key. Without this declaration they require the key. */
   public?: boolean;
+  /** Who answers for its writes, for the inventory of the API: a team, or an address. */
+  owner?: string;
   table: Table;
   /** A column, or several in the order of the table's key. */
   key: Key;
@@ -165,6 +169,7 @@ export function entity<
         kind: 'entity',
         name,
         isPublic: declaration.public === true,
+        owner: declaration.owner,
         table,
         key,
         params,

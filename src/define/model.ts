@@ -18,6 +18,8 @@ interface ModelBase {
   readonly policy: CachePolicy;
   /** Whether its answers are readable without a key. */
   readonly isPublic: boolean;
+  /** Who answers for it, for the inventory of the API. */
+  readonly owner: string | undefined;
 }
 
 /** The members that every kind of model declares. */
@@ -30,6 +32,8 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   ttlS?: number;
   /** Makes its answers readable without a key. Without this declaration they require the key. */
   public?: boolean;
+  /** Who answers for it, for the inventory of the API: a team, or an address. */
+  owner?: string;
 }
 
 /** The rows of one request, assembled from an entity's features: the graph's input, and the item of each row. */
@@ -247,10 +251,11 @@ function base({
   entity,
   ttlS = TTL_S,
   public: isPublic = false,
+  owner,
 }: CommonDeclaration<EntityDefinition>) {
   // Scores also change with time alone, so a comparison with the origin would report differences that are not faults.
   const policy = cachePolicy({ ttlS, probe: false });
-  return { kind: 'model' as const, name, description, entity, policy, isPublic };
+  return { kind: 'model' as const, name, description, entity, policy, isPublic, owner };
 }
 
 function prediction<Owner extends EntityDefinition, Request extends RequestShape>(

@@ -10,6 +10,7 @@ import { DeclarationMistake, defining } from './mistake.ts';
 import type { Principal } from './principal.ts';
 import type { Tag } from './tag.ts';
 import type { Variant, VaryDimensions } from './vary.ts';
+import type { Deprecation } from './version.ts';
 import {
   type FeatureReadDeclaration,
   type FeatureReads,
@@ -67,6 +68,12 @@ export interface ViewFeatureRead {
   readonly key: (input: unknown) => KeyInput;
 }
 
+/** The announced end of an earlier version of a view. */
+export interface Replaced extends Deprecation {
+  /** The path of the current version, with parameters in braces. */
+  readonly by: string;
+}
+
 export interface ViewDefinition {
   readonly kind: 'view';
   readonly name: string;
@@ -78,6 +85,10 @@ export interface ViewDefinition {
   readonly params: z.ZodObject;
   readonly query: z.ZodObject;
   readonly response: z.ZodType;
+  /** For an earlier version: its announced end, and the path of the current version. */
+  readonly replaced: Replaced | undefined;
+  /** Who answers for it, for the inventory of the API. */
+  readonly owner: string | undefined;
   readonly policy: CachePolicy;
   /** The dimensions on which its answers depend, in addition to path and query. */
   readonly vary: VaryDimensions;
@@ -88,6 +99,14 @@ export interface ViewDefinition {
   readonly featureReads: readonly ViewFeatureRead[];
   /** Reads the origin. */
   readonly load: (db: Database, request: ViewLoad) => Promise<Loaded>;
+}
+
+/** A view with the types of its schemas. */
+export interface View<Params extends z.ZodRawShape, Query extends z.ZodRawShape, Response extends z.ZodType>
+  extends ViewDefinition {
+  readonly params: z.ZodObject<Params>;
+  readonly query: z.ZodObject<Query>;
+  readonly response: Response;
 }
 
 /**
@@ -107,8 +126,11 @@ export function view<
   const Reads extends FeatureReads = Record<never, never>,
 >(declaration: {
   name: string;
-  path: `/v1/${string}`;
+  /** The number is the version of the resource. There is no `/v2`: it belongs to the Open Inference Protocol. */
+  path: `/v${number}/${string}`;
   description: string;
+  /** Who answers for it, for the inventory of the API: a team, or an address. */
+  owner?: string;
   /** Makes the view readable without a key. Without this declaration it requires the key. */
   public?: boolean;
   params?: Params;
@@ -144,8 +166,8 @@ export function view<
     found: NoInfer<Found> | null,
     context: ViewContext<Vary, Now, WithPrincipal, Reads>,
   ) => readonly Tag[];
-}): ViewDefinition {
-  return defining<ViewDefinition>({ kind: 'view', name: declaration.name }, () => {
+}): View<Params, Query, Response> {
+  return defining<View<Params, Query, Response>>({ kind: 'view', name: declaration.name }, () => {
     type Input = z.output<z.ZodObject<Params>> & z.output<z.ZodObject<Query>>;
     const { name, path, description, response, vary, now } = declaration;
     const takesPrincipal = declaration.principal === true;
@@ -163,6 +185,8 @@ export function view<
       params: z.object(declaration.params ?? ({} as Params)),
       query: z.object(declaration.query ?? ({} as Query)),
       response,
+      replaced: undefined,
+      owner: declaration.owner,
       policy: cachePolicy(declaration.cache),
       vary: vary ?? {},
       takesPrincipal,
@@ -221,7 +245,7 @@ export class AnswerMismatch extends Error {
 }
 
 /** @throws AnswerMismatch */
-function parseAnswer(response: z.ZodType, found: unknown): unknown {
+export function parseAnswer(response: z.ZodType, found: unknown): unknown {
   const parsed = response.safeParse(found);
   if (parsed.success) return parsed.data;
   const [issue = { path: [], message: 'The schema refuses it.' }] = parsed.error.issues;

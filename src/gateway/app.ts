@@ -22,7 +22,8 @@ import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarant
 import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
 import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
 import { type FeedPorts, registerChanges } from './routes/changes.ts';
-import { registerDescriptions } from './routes/descriptions.ts';
+import { type InventoryPorts, registerDescriptions } from './routes/descriptions.ts';
+import { registerDocs } from './routes/docs.ts';
 import { registerEntityWrites, type WritePorts } from './routes/entities.ts';
 import { type EventPorts, registerEvents } from './routes/events.ts';
 import { type FeaturePorts, registerFeatures } from './routes/features.ts';
@@ -45,6 +46,7 @@ export interface GatewayPorts {
   readonly features: FeaturePorts;
   readonly feed: FeedPorts;
   readonly health: HealthPorts;
+  readonly inventory: InventoryPorts;
   readonly kafka: KafkaPorts;
   readonly keys: KeyPorts;
   readonly lineage: LineagePorts;
@@ -96,8 +98,9 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     return allow === undefined ? await next() : optionsResponse(allow);
   });
 
-  // Before the middleware that requires the key: the page needs none.
+  // Before the middleware that requires the key: the pages need none.
   registerPage(uncached, catalog);
+  registerDocs(uncached);
 
   // Cached reads pass through no middleware: each asks for the key itself unless its declaration is public. Every
   // other route requires the key unless it is listed, so a forgotten route stays protected.
@@ -122,7 +125,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   );
   registerUncached(uncached, gateway, portsOf);
 
-  registerDescriptions(uncached, gateway);
+  registerDescriptions(uncached, gateway, (c) => portsOf(c).inventory);
   return app;
 }
 

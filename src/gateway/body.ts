@@ -14,12 +14,12 @@ export interface BodyOptions {
  * Reads a JSON body whose texts and numbers can all be stored as they were sent (I-JSON, RFC 7493, without NUL). Every
  * route but the one for events uses it, so no other code has to check a text of a body for that.
  *
- * @throws Failure as `readRawJson` does; `unprocessable` with the JSON Pointer of a value that cannot be stored.
+ * @throws Failure as `readRawJson` does; `invalid_request` with the JSON Pointer of a value that cannot be stored.
  */
 export async function readJson(request: Request, options: BodyOptions): Promise<unknown> {
   const body = await readRawJson(request, options);
   const pointer = unstorableAt(body);
-  if (pointer !== undefined) throw new Failure('unprocessable', UNSTORABLE, { pointer });
+  if (pointer !== undefined) throw new Failure('invalid_request', UNSTORABLE, { pointer });
   return body;
 }
 

@@ -1,18 +1,21 @@
 import type { Scope } from '../define/principal.ts';
 
 /** The phase that answers a route. `core` answers whatever phase is off: health, keys and descriptions. */
-export type Phase = 'core' | 'pipeline' | 'cache' | 'inference';
+export const PHASES = ['core', 'pipeline', 'cache', 'inference'] as const;
+export type Phase = (typeof PHASES)[number];
 
 /** What a request of a route costs. Limits and the inventory count by class. */
-export type CostClass =
-  | 'health'
-  | 'description'
-  | 'read'
-  | 'features'
-  | 'prediction'
-  | 'event'
-  | 'write'
-  | 'operation';
+export const COST_CLASSES = [
+  'health',
+  'description',
+  'read',
+  'features',
+  'prediction',
+  'event',
+  'write',
+  'operation',
+] as const;
+export type CostClass = (typeof COST_CLASSES)[number];
 
 /** What holds for all routes that match `methods` and `path`. */
 export interface RouteRule {
@@ -42,7 +45,7 @@ export const WRITE_RULE = { scope: 'data:write', phase: 'pipeline', cost: 'write
  */
 const RULES: readonly RouteRule[] = [
   { methods: READS, path: /^\/health\/(live|ready)$/, scope: null, phase: 'core', cost: 'health' },
-  { methods: READS, path: /^\/(openapi\.json)?$/, scope: null, phase: 'core', cost: 'description' },
+  { methods: READS, path: /^\/(openapi\.json|docs)?$/, scope: null, phase: 'core', cost: 'description' },
   {
     methods: READS,
     path: /^\/v1\/events\/types$/,
@@ -73,6 +76,7 @@ const RULES: readonly RouteRule[] = [
     phase: 'core',
     cost: 'operation',
   },
+  { methods: READS, path: /^\/v1\/inventory$/, scope: 'operations:read', phase: 'core', cost: 'description' },
   {
     methods: READS,
     path: /^\/v1\/lineage(\/.*)?$/,

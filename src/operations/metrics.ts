@@ -1,6 +1,7 @@
 import { type CounterReport, type CounterSample, DROPPED, WINDOWS_MINUTES } from '../platform/counters.ts';
 import { PEER_CALLS } from '../platform/peer.ts';
 import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
+import { DEPRECATED_REQUESTS, withoutPrincipals } from './deprecations.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
 import { LINEAGE_LOST } from './observation.ts';
 
@@ -19,6 +20,7 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [CACHE_ANSWERS]: 'Answers to reads of cached routes, by view, outcome, tier and reason.',
   [CACHE_FILLS]:
     'Reads of the origin that fill the cache, background refreshes and warming included, by outcome.',
+  [DEPRECATED_REQUESTS]: 'Requests of deprecated versions, by version.',
   [DROPPED]: 'Counts that were dropped because there were too many series.',
   [LINEAGE_LOST]: 'Runs and predictions that lineage could not store, by reason.',
   [PEER_CALLS]: 'Calls of the isolates to other services, by peer and outcome.',
@@ -27,13 +29,14 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
 
 /** All counters, and the ratios derived from them in each window. */
 export function metricsOf(report: CounterReport): Metric[] {
-  const names = [...new Set(report.totals.map(({ name }) => name))].sort();
+  const totals = withoutPrincipals(report.totals);
+  const names = [...new Set(totals.map(({ name }) => name))].sort();
   const counters = names.map(
     (name): Metric => ({
       name,
       help: COUNTER_HELP[name] ?? 'Counted by the isolates.',
       type: 'counter',
-      series: report.totals.filter((sample) => sample.name === name),
+      series: totals.filter((sample) => sample.name === name),
     }),
   );
   return [...counters, ...gaugesOf(report)];

@@ -5,6 +5,7 @@ import { type CounterBatch, CounterFlush, Counters } from '../platform/counters.
 import { drainPeerCalls } from '../platform/peer.ts';
 import type { Random } from '../platform/random.ts';
 import { PROBE_SAMPLES } from './consistency.ts';
+import { DeprecatedUse } from './deprecations.ts';
 import { CACHE_ANSWERS, CACHE_FILLS } from './hit-ratio.ts';
 
 /** How an answer was produced: the labels of `millrace_cache_answers_total`. */
@@ -80,6 +81,7 @@ export interface ObservationPorts extends Omit<ProbePorts, 'count'> {
 export class Observation {
   readonly #answers = new AnswerCounts();
   readonly #counters = new Counters();
+  readonly #deprecated = new DeprecatedUse();
   readonly #flush: CounterFlush;
   readonly #probe: Probe;
   readonly #now: Now;
@@ -126,11 +128,17 @@ export class Observation {
     this.#counters.add(LINEAGE_LOST, { what, reason }, by);
   };
 
+  /** Counts a request of a deprecated version. */
+  readonly deprecatedRequest = (version: string, principal: string): void => {
+    this.#deprecated.record(version, principal);
+  };
+
   #drain(): Omit<CounterBatch, 'isolate' | 'n'> {
     this.#answers.drain((view, labels, count) =>
       this.#counters.add(CACHE_ANSWERS, { view, ...labels }, count),
     );
-    for (const { name, labels, value } of drainPeerCalls()) this.#counters.add(name, labels, value);
+    for (const { name, labels, value } of [...drainPeerCalls(), ...this.#deprecated.drain()])
+      this.#counters.add(name, labels, value);
     return { counters: this.#counters.drain(), memoryBytes: this.#memoryBytes() };
   }
 }

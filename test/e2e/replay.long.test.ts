@@ -125,7 +125,7 @@ describe('a rebuild of the features', () => {
 
   it('refuses a partial rebuild, an unknown type, and a history that retention has cut', async () => {
     expect(await step({ rebuild: true, from: '2026-01-01T00:00:00Z' })).toMatchObject({
-      code: 'invalid_request',
+      code: 'unprocessable',
     });
     expect(await step({ types: ['nothing.v1'] })).toMatchObject({ code: 'unknown_event_type' });
     await stack.sql(

@@ -1,5 +1,6 @@
 import { and, count, eq, max, sql, sum } from 'drizzle-orm';
 import * as z from 'zod';
+import { earlierView } from '../../../src/define/earlier-view.ts';
 import { descending } from '../../../src/define/list.ts';
 import { rowOrder } from '../../../src/define/row-order.ts';
 import { timestampText } from '../../../src/define/sort-time.ts';
@@ -165,10 +166,54 @@ const newestPurchases = rowOrder(purchases, descending(purchases.occurredAt), de
 
 export const customerPurchases = view({
   name: 'customer-purchases',
-  path: '/v1/customers/{id}/purchases',
-  description: "A customer's purchases, newest first; `next` is what `before` wants for the next page.",
+  path: '/v3/customers/{id}/purchases',
+  owner: 'order history',
+  description: "A customer's purchases, newest first; `next` is what `after` wants for the next page.",
   params: { id: CustomerId },
+  query: { after: newestPurchases.cursor.optional(), limit: PageSize },
+  response: z.object({
+    purchases: z.array(
+      z.object({
+        invoice: z.string(),
+        sku: z.string(),
+        quantity: z.int(),
+        price: z.object({ unit: z.number(), line: z.number() }),
+        occurredAt: z.string(),
+      }),
+    ),
+    next: z.string().nullable(),
+  }),
+  load: async (db, { id, after, limit }) => {
+    const rows = await db
+      .select({ line: purchases, cursor: newestPurchases.cursorColumn })
+      .from(purchases)
+      .where(
+        and(eq(purchases.customerId, id), after === undefined ? undefined : newestPurchases.after(after)),
+      )
+      .orderBy(...newestPurchases.order)
+      .limit(limit);
+    return {
+      purchases: rows.map(({ line: { invoice, sku, quantity, unitPrice, occurredAt } }) => ({
+        invoice,
+        sku,
+        quantity,
+        // Prices have four decimals; a product of floating point numbers may have more.
+        price: { unit: unitPrice, line: Math.round(unitPrice * quantity * 10_000) / 10_000 },
+        occurredAt: timestampText(occurredAt),
+      })),
+      next: rows.length === limit ? (rows.at(-1)?.cursor ?? null) : null,
+    };
+  },
+  tags: ({ id }) => [purchaseHistory.of(customer, id)],
+});
+
+/** Version 1 had `before` where every other list has `after`, and no price of a line. */
+export const customerPurchasesV1 = earlierView(customerPurchases, {
+  name: 'customer-purchases-v1',
+  path: '/v1/customers/{id}/purchases',
+  deprecated: { since: '2026-11-28', sunset: '2027-11-30' },
   query: { before: newestPurchases.cursor.optional(), limit: PageSize },
+  up: ({ before, limit }) => ({ after: before, limit }),
   response: z.object({
     purchases: z.array(
       z.object({
@@ -181,25 +226,8 @@ export const customerPurchases = view({
     ),
     next: z.string().nullable(),
   }),
-  load: async (db, { id, before, limit }) => {
-    const rows = await db
-      .select({ line: purchases, cursor: newestPurchases.cursorColumn })
-      .from(purchases)
-      .where(
-        and(eq(purchases.customerId, id), before === undefined ? undefined : newestPurchases.after(before)),
-      )
-      .orderBy(...newestPurchases.order)
-      .limit(limit);
-    return {
-      purchases: rows.map(({ line: { invoice, sku, quantity, unitPrice, occurredAt } }) => ({
-        invoice,
-        sku,
-        quantity,
-        unitPrice,
-        occurredAt: timestampText(occurredAt),
-      })),
-      next: rows.length === limit ? (rows.at(-1)?.cursor ?? null) : null,
-    };
-  },
-  tags: ({ id }) => [purchaseHistory.of(customer, id)],
+  down: ({ purchases, next }) => ({
+    purchases: purchases.map(({ price, ...line }) => ({ ...line, unitPrice: price.unit })),
+    next,
+  }),
 });

@@ -13,6 +13,7 @@ interface Route {
 }
 
 const STATIC_SEGMENT = /^[A-Za-z0-9._~-]+$/;
+const VERSIONED = /^\/v[1-9]\d{0,2}\//;
 const PARAMETER = /^\{([A-Za-z_]\w*)\}$/;
 
 /** Checks that paths are well-formed, reach their own declaration, and do not use the product's routes. */
@@ -58,7 +59,16 @@ function routesOf({ views, models, entities }: Catalog): Route[] {
 
 function checkForm({ definition, named, path, segments }: Route, report: Report): void {
   const isWellFormed = segments.every((segment) => STATIC_SEGMENT.test(segment) || PARAMETER.test(segment));
-  if (!path.startsWith('/v1/') || !isWellFormed) {
+  if (path.startsWith('/v2/')) {
+    report(
+      definition,
+      named,
+      `The path "${path}" has version 2, which belongs to the Open Inference Protocol.`,
+      'Choose another number, such as 3.',
+    );
+    return;
+  }
+  if (!VERSIONED.test(path) || !isWellFormed) {
     const remedy =
       'Write it as /v1/things/{id}: segments of letters, digits and . _ ~ -, or one parameter in braces.';
     report(definition, named, `The path "${path}" is not well-formed.`, remedy);

@@ -20,7 +20,7 @@ const JSON_TYPE =
  * declares. The contract of its type, which `/v1/events/types` has, judges `data`.
  */
 export function sentEvent({ eventTypes }: Catalog): z.ZodType {
-  const types = [...eventTypes.keys()];
+  const types = [...eventTypes.keys()].toSorted();
   return CloudEvent.extend({
     id: z.string().min(1).max(ID_CHARACTERS_MAX).regex(ADDRESSABLE),
     source: z.string().min(1).max(SOURCE_CHARACTERS_MAX).regex(ADDRESSABLE_URI_REFERENCE),

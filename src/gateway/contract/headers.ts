@@ -19,6 +19,15 @@ const HEADERS = {
     description: 'After how many seconds the request may be sent again (RFC 9110 §10.2.3).',
     schema: { type: 'integer', minimum: 0 },
   },
+  RateLimit: {
+    description:
+      'What is left of the budget that the request was charged to (draft-ietf-httpapi-ratelimit-headers-10).',
+    schema: { type: 'string' },
+  },
+  'RateLimit-Policy': {
+    description: 'That budget and its window, by the same draft.',
+    schema: { type: 'string' },
+  },
   ETag: {
     description: 'The entity tag, for `If-None-Match` of a read or `If-Match` of a write (RFC 9110 §8.8.3).',
     schema: { type: 'string' },

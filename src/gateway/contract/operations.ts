@@ -1,6 +1,7 @@
 import { type RouteConfig, z } from '@hono/zod-openapi';
 import type { CachePolicy } from '../../define/cache-policy.ts';
 import type { Scope } from '../../define/principal.ts';
+import type { Replaced } from '../../define/view.ts';
 import { type CostClass, type Phase, type RouteRule, ruleOf } from '../route-rules.ts';
 import { CACHED_HEADERS, headersOf, type Registry } from './headers.ts';
 import { failureHeaders, type OperationFacts, sharedAnswers } from './responses.ts';
@@ -9,6 +10,10 @@ import { failureHeaders, type OperationFacts, sharedAnswers } from './responses.
 export interface CatalogRoute extends Pick<RouteRule, 'phase' | 'cost' | 'scope'> {
   /** The declaration that the route comes from: `view products`. */
   readonly declaredBy: string;
+  /** Who answers for it, if the declaration says so. */
+  readonly owner: string | undefined;
+  /** For an earlier version: its announced end. */
+  readonly replaced: Replaced | undefined;
   /** The policy of the cache that answers it; undefined if none does. */
   readonly policy: CachePolicy | undefined;
   /** Whether an answer without a key differs from one with it. */
@@ -99,8 +104,8 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
   // An empty list means that no key is needed; a missing one would leave it open.
   route.security = scope !== null ? [{ key: [scope] }] : takesKey ? [{}, { key: [] }] : [];
   const needs = scope === null ? '' : ` Needs the scope \`${scope}\`.`;
-  const said = route.description ?? `${route.summary ?? ''}.`;
-  route.description = `${said}${needs} Phase \`${phase}\`, cost class \`${cost}\`.`;
+  const said = (route.description ?? route.summary ?? '').replace(/\.$/, '');
+  route.description = `${said}.${needs} Phase \`${phase}\`, cost class \`${cost}\`.`;
   const declared = Object.entries(route.responses).map(([status, response]) => [
     status,
     '$ref' in response

@@ -103,6 +103,14 @@ const SHARED: readonly SharedAnswer[] = [
     isGivenBy: ({ hasBody }) => hasBody,
   },
   {
+    status: 429,
+    name: 'TooManyRequests',
+    description: 'The budget of the sender, or of its address, is used up.',
+    headers: ['RateLimit', 'RateLimit-Policy', 'Retry-After'],
+    examples: [],
+    isGivenBy: always,
+  },
+  {
     status: 500,
     name: 'InternalError',
     description: 'A bug. The log has the error under the id of the request.',
@@ -146,12 +154,16 @@ export function registerAnswers(registry: Registry): void {
       content: {
         'application/problem+json': {
           schema: { $ref: '#/components/schemas/Problem' },
-          examples: Object.fromEntries(
-            examples.map((failure) => [failure.code, { value: exampleOf(failure) }]),
-          ),
+          ...examplesOf(examples),
         },
       },
     });
+}
+
+function examplesOf(failures: readonly Failure[]) {
+  if (failures.length === 0) return {};
+  const shown = failures.map((failure) => [failure.code, { value: exampleOf(failure) }]);
+  return { examples: Object.fromEntries(shown) };
 }
 
 function exampleOf(failure: Failure): Problem {

@@ -109,8 +109,9 @@ function registerPut(
   );
 }
 
-function factsOf({ name }: EntityDefinition): CatalogRoute {
-  return { ...WRITE_RULE, declaredBy: `entity ${name}`, policy: undefined, takesPrincipal: false };
+function factsOf({ name, owner }: EntityDefinition): CatalogRoute {
+  const none = { replaced: undefined, policy: undefined, takesPrincipal: false };
+  return { ...WRITE_RULE, declaredBy: `entity ${name}`, owner, ...none };
 }
 
 /** The parts of the key as an answer shows them. */

@@ -1,6 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Principal } from '../../define/principal.ts';
 import { BATCH_EVENTS_MAX, ID_CHARACTERS_MAX, SOURCE_CHARACTERS_MAX } from '../../pipeline/cloud-event.ts';
-import { type AnnouncedEnd, announcedEnd } from '../../pipeline/contracts/versions.ts';
+import { announcedEnd, deprecatedTypes } from '../../pipeline/contracts/versions.ts';
 import type { IngestReport } from '../../pipeline/ingest.ts';
 import { Failure } from '../../platform/failure.ts';
 import { LANES, type Lane } from '../../storage/lane.ts';
@@ -8,6 +9,7 @@ import type { EventStatus } from '../../storage/postgres/event-status.ts';
 import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { eventExamples, sentEvent } from '../contract/event-schema.ts';
+import { deprecationHeaders } from '../deprecation.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 import { EVENT_TYPES_PATH, registerEventTypes } from './event-types.ts';
 
@@ -39,7 +41,7 @@ const Named = z.object({ source: z.string(), id: z.string() });
 const Refused = { reason: z.string(), pointer: z.string(), detail: z.string(), receivedAt: z.string() };
 const Status = z
   .discriminatedUnion('status', [
-    Named.extend({ status: z.literal('queued') }),
+    Named.extend({ status: z.literal('queued') }).openapi('QueuedStatus'),
     Named.extend({
       status: z.literal('stored'),
       type: z.string(),
@@ -58,13 +60,15 @@ const Status = z
         })
         .nullable()
         .openapi({ description: 'null once retention has deleted the outbox row of the event' }),
-    }),
-    Named.extend({ status: z.literal('quarantined'), ...Refused }),
-    Named.extend({ status: z.literal('dead'), ...Refused }),
+    }).openapi('StoredStatus'),
+    Named.extend({ status: z.literal('quarantined'), ...Refused }).openapi('QuarantinedStatus'),
+    Named.extend({ status: z.literal('dead'), ...Refused }).openapi('DeadStatus'),
   ])
   .openapi('EventStatus');
 
 export interface EventPorts {
+  /** Counts a request that uses a deprecated version of an event type. */
+  readonly noteDeprecated: (version: string, principal: Principal | undefined) => void;
   /**
    * Validates the events of a request and passes all of them on, refused ones with their reason.
    *
@@ -146,11 +150,15 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
     const { raw, single } = await receiveEvents(c.req.raw);
     const lane = laneOf(c.req.header('millrace-lane'));
     const isWaiting = wantsToWait(c.req.header('prefer'));
-    const { report, token } = await eventsOf(c).take(raw, { isWaiting, lane });
+    const ports = eventsOf(c);
+    const { report, token } = await ports.take(raw, { isWaiting, lane });
     if (single) throwIfRefused(report);
+    const { eventTypes } = gateway.catalog;
+    for (const type of deprecatedTypes(eventTypes, raw)) ports.noteDeprecated(type, c.get('principal'));
+    const end = announcedEnd(eventTypes, raw);
     const headers = {
       ...(token === undefined ? {} : { 'millrace-token': token }),
-      ...deprecationHeaders(announcedEnd(gateway.catalog.eventTypes, raw)),
+      ...(end === undefined ? {} : deprecationHeaders(end, { describedBy: EVENT_TYPES_PATH })),
     };
     return c.json(report, statusOf(report, single, token !== undefined), headers);
   });
@@ -184,16 +192,6 @@ function throwIfRefused({ verdicts: [verdict] }: IngestReport): void {
 function statusOf({ verdicts }: IngestReport, single: boolean, stored: boolean): 200 | 201 | 202 | 207 {
   if (verdicts.length > 0) return single ? 200 : 207;
   return stored ? 201 : 202;
-}
-
-/** `Deprecation` (RFC 9745: a structured date), `Sunset` (RFC 8594: an HTTP date), and where to read about both. */
-function deprecationHeaders(end: AnnouncedEnd | undefined): Record<string, string> {
-  if (end === undefined) return {};
-  return {
-    deprecation: `@${end.since / 1_000}`,
-    ...(end.sunset === undefined ? {} : { sunset: new Date(end.sunset).toUTCString() }),
-    link: `<${EVENT_TYPES_PATH}>; rel="deprecation"; type="application/json"`,
-  };
 }
 
 function registerStatus(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: PortsOf<EventPorts>): void {

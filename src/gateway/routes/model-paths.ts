@@ -39,6 +39,8 @@ export function registerModelPath(
     ...MODEL_RULE,
     scope: model.isPublic ? null : MODEL_RULE.scope,
     declaredBy: `model ${model.name}`,
+    owner: model.owner,
+    replaced: undefined,
     policy: model.policy,
     takesPrincipal: false,
   };

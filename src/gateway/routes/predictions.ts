@@ -97,6 +97,8 @@ function describePrediction(
     ...MODEL_RULE,
     scope: model.isPublic ? null : MODEL_RULE.scope,
     declaredBy: `model ${model.name}`,
+    owner: model.owner,
+    replaced: undefined,
     policy: undefined,
     takesPrincipal: false,
   };

@@ -52,7 +52,7 @@ export function registerQuality(
 function queryOf({ events }: Catalog) {
   return z.object({
     type: z
-      .enum([UNRECOGNISED, ...events.map(({ type }) => type)])
+      .enum([UNRECOGNISED, ...events.map(({ type }) => type).toSorted()])
       .optional()
       .openapi({ description: 'Only this event type; the gate covers only it, too.' }),
     window: z.enum(WINDOW_NAMES).optional().openapi({ description: 'Only this window.' }),

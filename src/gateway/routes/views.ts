@@ -3,13 +3,14 @@ import type { Context } from 'hono';
 import type { CachedAnswer, ReadRequest } from '../../cache/read-through.ts';
 import { type Principal, principalKey } from '../../define/principal.ts';
 import type { Variant } from '../../define/vary.ts';
-import type { Loaded, ViewDefinition, ViewRequest } from '../../define/view.ts';
+import type { Loaded, Replaced, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { AskedBefore, honoPath, keyOf } from '../cached-routes.ts';
 import { type AppEnv, type PortsOf, requestIdOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
+import { replacedHeaders } from '../deprecation.ts';
 import { type AccessPorts, admit } from '../middleware/authorize.ts';
 import { cachedReadHeaders, json, problem } from '../openapi.ts';
 import { VIEW_RULE } from '../route-rules.ts';
@@ -17,6 +18,8 @@ import { type Variants, variantsOf } from '../variants.ts';
 
 /** One object for all requests of an isolate, so that a warm hit does not allocate one. */
 export interface ViewPorts extends AccessPorts {
+  /** Counts a request of a deprecated version. */
+  noteDeprecated(version: string, principal: Principal | undefined): void;
   /** Reads through the cache. An answer in memory is returned without a promise, which costs more than the look-up. */
   read(
     request: ReadRequest,
@@ -42,18 +45,23 @@ export function registerView(
     ...VIEW_RULE,
     scope: view.isPublic ? null : VIEW_RULE.scope,
     declaredBy: `view ${view.name}`,
+    owner: view.owner,
+    replaced: view.replaced,
     policy: view.policy,
     takesPrincipal: view.takesPrincipal,
   };
+  const announced = view.replaced === undefined ? [] : (['Deprecation', 'Link', 'Sunset'] as const);
   registerCatalogPath(app.openAPIRegistry, facts, {
     method: 'get',
     path: view.path,
     operationId: `read${pascalCase(view.name)}`,
+    ...(view.replaced === undefined ? {} : { deprecated: true }),
     summary: view.description,
     tags: ['views'],
     request: { params: view.params, query: view.query, headers: headersOf(variants) },
     responses: {
-      200: json(view.description, view.response),
+      200: json(view.description, view.response, announced),
+
       304: { description: 'The answer that the client has is still current.' },
       404: problem('The view has no answer for these parameters.'),
       412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
@@ -81,10 +89,12 @@ export function registerView(
     const isWhole = !hasVariants && own === undefined;
     const respond = (answer: CachedAnswer, tookMs: number): Response => {
       const response = responses.of(answer, request, tookMs);
+      if (view.replaced !== undefined) announce(response, view.replaced, c.req.param());
       if (answer.entry.body !== 'null') return response;
       return missingResponse(response, `There is no ${view.name} with these parameters.`, requestIdOf(c));
     };
     const reads = readsOf(c);
+    if (view.replaced !== undefined) reads.noteDeprecated(view.name, reader);
     const wanted = {
       view: view.name,
       key: isWhole ? purgeKey : keyOf(route, input, { ...variant, ...own }),
@@ -101,6 +111,11 @@ export function registerView(
     if (!(answer instanceof Promise)) return respond(answer, 0);
     return answer.then((late) => respond(late, systemNow() - startedAt));
   }
+}
+
+function announce(response: Response, replaced: Replaced, parameters: Record<string, string>): void {
+  for (const [name, value] of Object.entries(replacedHeaders(replaced, parameters)))
+    response.headers.set(name, value);
 }
 
 const NO_VARIANT: Variant = {};

@@ -56,9 +56,14 @@ export interface AnnouncedEnd {
   readonly sunset: number | undefined;
 }
 
+/** The deprecated types of some events, each once. */
+export function deprecatedTypes(types: EventTypes, raw: readonly unknown[]): string[] {
+  return [...new Set(raw.map(typeOf))].filter((type) => types.get(type)?.deprecated !== undefined);
+}
+
 /** The announced end of the versions of some events: the earliest date of each kind. */
 export function announcedEnd(types: EventTypes, raw: readonly unknown[]): AnnouncedEnd | undefined {
-  const announced = [...new Set(raw.map(typeOf))].flatMap((type) => types.get(type)?.deprecated ?? []);
+  const announced = deprecatedTypes(types, raw).flatMap((type) => types.get(type)?.deprecated ?? []);
   if (announced.length === 0) return undefined;
   const sunsets = announced.flatMap(({ sunset }) => (sunset === undefined ? [] : [Date.parse(sunset)]));
   return {

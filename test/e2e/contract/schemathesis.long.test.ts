@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
@@ -12,12 +14,12 @@ import { KEY, type Stack, startStack } from '../../support/node/stack.ts';
  * that the document does not have, no valid request refused, no invalid one accepted, no key ignored.
  */
 
-/** A folder with the packages of `requirements.txt`; `.ci/run` brings one. */
-const PACKAGES = process.env['TEST_SCHEMATHESIS'];
+/** A folder with the packages of `tools/requirements.txt`; `.ci/run` brings one. */
+const PACKAGES = process.env['TEST_OPENAPI_PYTHON'];
 const FOLDER = import.meta.dirname;
 const TITLE =
   PACKAGES === undefined
-    ? 'schemathesis finds nothing (skipped: TEST_SCHEMATHESIS is not set)'
+    ? 'schemathesis finds nothing (skipped: TEST_OPENAPI_PYTHON is not set)'
     : 'schemathesis finds nothing';
 /** Of a slow machine; a quiet one takes a third of it. */
 const TIMEOUT_MS = 600_000;
@@ -89,12 +91,24 @@ async function given() {
 async function schemathesis(...options: readonly string[]): Promise<{ code: unknown; output: string }> {
   const main = 'from schemathesis.cli import schemathesis; schemathesis()';
   const args = ['-c', main, '--config-file', join(FOLDER, 'schemathesis.toml'), 'run'];
+  // It writes what it finds into the folder in which it runs.
+  const cwd = mkdtempSync(join(tmpdir(), 'millrace-schemathesis-'));
   const child = spawn(
     'python3',
     [
       ...args,
       new URL('/openapi.json', stack.url).href,
-      ...['--exclude-path', ENDLESS, '--request-timeout', '30', '--workers', '2', '--continue-on-failure'],
+      ...[
+        '--exclude-path',
+        ENDLESS,
+        '--request-timeout',
+        '30',
+        '--generation-allow-x00',
+        'false',
+        '--workers',
+        '2',
+        '--continue-on-failure',
+      ],
       ...['--seed', '1', '--generation-database', 'none', '--output-sanitize', 'false', '--no-color'],
       ...options,
     ],
@@ -106,6 +120,7 @@ async function schemathesis(...options: readonly string[]): Promise<{ code: unkn
         SCHEMATHESIS_HOOKS: join(FOLDER, 'hooks.py'),
         MILLRACE_CONTRACT: JSON.stringify(await given()),
       },
+      cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
@@ -115,6 +130,7 @@ async function schemathesis(...options: readonly string[]): Promise<{ code: unkn
       output += chunk.toString('utf8');
     });
   const [code]: unknown[] = await once(child, 'close');
+  rmSync(cwd, { recursive: true });
   return { code, output };
 }
 

@@ -1,9 +1,9 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** The program that CHROMIUM names, or the first of the usual names in the path. */
+/** The program that CHROMIUM names, or the first of the usual names in the path; undefined if there is none. */
 export const CHROMIUM = chromiumPath();
-/** What a suite that needs it is called where it is, and where it is not and the suite is skipped. */
+/** For the titles of tests in a browser. */
 export const CHROMIUM_TITLE =
   CHROMIUM ?? 'a Chromium: none is in the path and CHROMIUM names none; .ci/run installs one';
 

@@ -39,6 +39,8 @@ export interface StackOptions {
    * invalidates anything.
    */
   readonly capture?: boolean;
+  /** A folder of static assets that the platform serves beside the worker. */
+  readonly assets?: string;
   /** Statements that make what the database has before Millrace comes. */
   readonly existing?: readonly string[];
   /** Builds the worker from a configuration of wrangler and returns the folder; wrangler bundles it unless given. */
@@ -52,9 +54,9 @@ export interface StackOptions {
  */
 export async function startStack(
   vars: Readonly<Record<string, string>> = {},
-  { capture = false, served = FIXTURE, existing = [], build }: StackOptions = {},
+  { capture = false, served = FIXTURE, existing = [], build, assets }: StackOptions = {},
 ): Promise<Stack> {
-  const configPath = workerConfig(served.main);
+  const configPath = workerConfig(served.main, assets);
   const prebuilt = build === undefined ? {} : { prebuiltWorkerDir: build(configPath) };
   const { catalog, migrationsDir, cachedPath } = served;
   const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });

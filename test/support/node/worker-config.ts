@@ -9,9 +9,10 @@ const ROOT = join(import.meta.dirname, '../../..');
  * derived for each run, so the bindings, queues and limits of the tested worker are those of the deployment.
  *
  * @param main the entry module, relative to the repository.
+ * @param assets a folder of static assets, as `npm run dev` and `npm run deploy` give one by `--assets`.
  * @returns the path of the file.
  */
-export function workerConfig(main: string): string {
+export function workerConfig(main: string, assets?: string): string {
   const text = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
   const changed = text.replace(/^main = ".*"$/m, `main = ${JSON.stringify(join(ROOT, main))}`);
   if (changed === text)
@@ -19,6 +20,7 @@ export function workerConfig(main: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-worker-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const path = join(folder, 'wrangler.toml');
-  writeFileSync(path, changed);
+  const table = assets === undefined ? '' : `\n[assets]\ndirectory = ${JSON.stringify(assets)}\n`;
+  writeFileSync(path, changed + table);
   return path;
 }

@@ -26,6 +26,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   format: { ci: 'npm run check' },
   sql: { test: 'test/e2e/dev-stack.long.test.ts' },
   contracts: { ci: 'npm run contracts' },
+  openapi: { test: 'test/unit/scripts/openapi.test.ts' },
   scaffold: { test: 'test/unit/scripts/scaffold.test.ts' },
   'db:generate': { test: 'test/unit/scripts/generate.long.test.ts' },
   'db:capture': { test: 'test/unit/storage/capture.test.ts' },

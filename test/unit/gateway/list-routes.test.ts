@@ -80,6 +80,7 @@ const ports: Pick<GatewayPorts, 'access' | 'keys' | 'quarantine' | 'lineage'> = 
 /** Views without a cache: a page that was cached is the page of an earlier moment, which is a correct page, too. */
 const views: ViewPorts = {
   ...access,
+  noteDeprecated: needless,
   load: async (view, request, now) => await view.load(db, { ...request, now, features: {} }),
   read: async (request): Promise<CachedAnswer> => {
     const { value } = await request.load(0);

@@ -2,6 +2,7 @@ import { PgDialect } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../../scripts/dev/database.ts';
+import type { ViewDefinition } from '../../../../src/define/view.ts';
 import { judge } from '../../../../src/pipeline/judge.ts';
 import { storeMessages } from '../../../../src/pipeline/store.ts';
 import { newId } from '../../../../src/platform/ids.ts';
@@ -65,7 +66,7 @@ async function store(sku: string, lines: readonly Line[]): Promise<void> {
   });
 }
 
-async function read({ load }: typeof productPage, input: Record<string, string>): Promise<unknown> {
+async function read({ load }: ViewDefinition, input: Record<string, string>): Promise<unknown> {
   return (await load(db, { input, variant: {}, principal: undefined, now: NOW, features: {} })).value;
 }
 

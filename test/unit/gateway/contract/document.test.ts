@@ -126,7 +126,7 @@ describe.each(CATALOGS)('the document of %s', (_name, json) => {
       const statuses = Object.keys(responses);
       const isGuarded = security.length > 0 && security.every((one) => 'key' in one);
       const expected = [
-        ...['400', '405', '500'],
+        ...['400', '405', '429', '500'],
         ...(security.length > 0 ? ['401', '503'] : []),
         ...(isGuarded ? ['403'] : []),
         ...(requestBody === undefined ? [] : ['413', '415']),
@@ -145,6 +145,7 @@ describe.each(CATALOGS)('the document of %s', (_name, json) => {
       401: 'WWW-Authenticate',
       403: 'WWW-Authenticate',
       405: 'Allow',
+      429: 'Retry-After',
       304: 'ETag',
     };
     for (const { named, responses } of operations)

@@ -47,7 +47,7 @@ it('two paths that differ in the names of parameters alone are one path of the d
     const facts = { phase: 'cache', cost: 'read', scope: null, declaredBy: 'view thing' } as const;
     registerCatalogPath(
       app.openAPIRegistry,
-      { ...facts, policy: undefined, takesPrincipal: false },
+      { ...facts, owner: undefined, replaced: undefined, policy: undefined, takesPrincipal: false },
       {
         method,
         path,

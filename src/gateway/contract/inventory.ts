@@ -1,0 +1,87 @@
+import { z } from '@hono/zod-openapi';
+import { CONSISTENCY_LEVELS, TIERS } from '../../define/cache-policy.ts';
+import { SCOPES } from '../../define/principal.ts';
+import { COST_CLASSES, PHASES } from '../route-rules.ts';
+import type { Operation } from './operations.ts';
+
+/** The owner of routes that belong to no declaration of the catalog. */
+const MILLRACE = 'millrace';
+
+const End = z.object({
+  since: z.iso.date(),
+  sunset: z.iso.date().nullable(),
+  by: z.string().openapi({ description: 'the path of the current version' }),
+});
+
+/** One operation, as the inventory shows it. */
+export const InventoryItem = z
+  .object({
+    operationId: z.string(),
+    method: z.string(),
+    path: z.string(),
+    summary: z.string(),
+    version: z.int().nullable().openapi({ description: 'of the path; null for a path without a version' }),
+    deprecated: End.nullable(),
+    owner: z.string().openapi({
+      description: `as the declaration says; \`${MILLRACE}\` for its own routes, \`catalog\` for a declaration without one`,
+    }),
+    declaredBy: z
+      .string()
+      .nullable()
+      .openapi({ description: 'the declaration of the catalog that it comes from' }),
+    phase: z.enum(PHASES),
+    cost: z.enum(COST_CLASSES),
+    scope: z.enum(SCOPES).nullable().openapi({ description: 'null if no key is needed' }),
+    cache: z
+      .object({
+        level: z.enum(CONSISTENCY_LEVELS),
+        boundMs: z.number(),
+        ttlS: z.number(),
+        tiers: z.array(z.enum(TIERS)),
+      })
+      .nullable()
+      .openapi({ description: 'the policy of a cached read; null for an answer that is not cached' }),
+  })
+  .openapi('InventoryItem');
+
+/** All operations, by path and method. */
+export function inventoryOf(operations: readonly Operation[]): z.input<typeof InventoryItem>[] {
+  return operations
+    .map(({ route, phase, cost, scope, catalog }) => ({
+      operationId: route.operationId ?? '',
+      method: route.method.toUpperCase(),
+      path: route.path,
+      summary: route.summary ?? '',
+      version: versionOf(route.path),
+      deprecated:
+        catalog?.replaced === undefined
+          ? null
+          : {
+              since: catalog.replaced.since,
+              sunset: catalog.replaced.sunset ?? null,
+              by: catalog.replaced.by,
+            },
+      owner: catalog === undefined ? MILLRACE : (catalog.owner ?? 'catalog'),
+      declaredBy: catalog?.declaredBy ?? null,
+      phase,
+      cost,
+      scope,
+      cache: cacheOf(catalog?.policy),
+    }))
+    .toSorted((a, b) => compare(a.path, b.path) || compare(a.method, b.method));
+}
+
+function versionOf(path: string): number | null {
+  const [, version] = /^\/v(\d+)\//.exec(path) ?? [];
+  return version === undefined ? null : Number(version);
+}
+
+function cacheOf(policy: NonNullable<Operation['catalog']>['policy']) {
+  if (policy === undefined) return null;
+  const { level, boundMs, ttlS, tiers } = policy;
+  return { level, boundMs, ttlS, tiers: [...tiers] };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

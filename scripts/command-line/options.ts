@@ -4,7 +4,7 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 export class UsageError extends Error {}
 
 /** Names that npm has settings of its own for: `npm_config_…` is set by them, too. */
-const NPM_SETTINGS: ReadonlySet<string> = new Set(['key', 'force', 'help']);
+const NPM_SETTINGS: ReadonlySet<string> = new Set(['key', 'force', 'help', 'json']);
 
 interface Call<Options extends ParseArgsOptionsConfig> {
   /** The command as it is typed, without its options: `npm run dev`, `npm run cli -- digest`. */
@@ -36,11 +36,7 @@ export function readOptions<const Options extends ParseArgsOptionsConfig>({
   const list = Object.hasOwn(options, 'help')
     ? `\`${typed} --help\` lists the options.`
     : `\`${command}\` ${takes}.`;
-  for (const name of Object.keys(options))
-    if (!NPM_SETTINGS.has(name) && env[`npm_config_${name.replaceAll('-', '_')}`] !== undefined)
-      throw new UsageError(
-        `npm read --${name} as an option of its own: write \`${typed} --${name}\`, with the two dashes before it.`,
-      );
+  assertNotTakenByNpm(Object.keys(options), typed, env);
   const { tokens } = parseArgs({
     args: [...args],
     options,
@@ -54,6 +50,22 @@ export function readOptions<const Options extends ParseArgsOptionsConfig>({
   if (surplus === undefined) return parsed;
   const taken = positionalsMax === 0 ? 'no arguments' : `${positionalsMax} argument(s)`;
   throw new UsageError(`\`${command}\` takes ${taken} without a dash; "${surplus}" is one too many. ${list}`);
+}
+
+/**
+ * @param typed the command as it is typed, with the two dashes: `npm run dev --`.
+ * @throws UsageError for an option that npm took for itself because `--` is missing.
+ */
+export function assertNotTakenByNpm(
+  names: readonly string[],
+  typed: string,
+  env: Readonly<Record<string, string | undefined>>,
+): void {
+  for (const name of names)
+    if (!NPM_SETTINGS.has(name) && env[`npm_config_${name.replaceAll('-', '_')}`] !== undefined)
+      throw new UsageError(
+        `npm read --${name} as an option of its own: write \`${typed} --${name}\`, with the two dashes before it.`,
+      );
 }
 
 interface OptionToken {

@@ -33,6 +33,8 @@ export const TARGET_USAGE = `  --url URL          the worker's address; by defau
 export interface TargetOptions {
   readonly url?: string | undefined;
   readonly key?: string | undefined;
+  /** A file that has the key. */
+  readonly keyFile?: string | undefined;
   readonly state?: string | undefined;
 }
 
@@ -41,21 +43,23 @@ export interface TargetOptions {
  *
  * @throws UsageError where the URL is none, or there is no key.
  */
-export function targetOf({ url, key, state = STATE_DIR }: TargetOptions): Required<Target> {
-  return { ...addressOf(url, state), key: keyOf(key, state) };
+export function targetOf({ url, key, keyFile, state = STATE_DIR }: TargetOptions): Required<Target> {
+  return { ...addressOf({ url, state }), key: keyOf(key, keyFile, state) };
 }
 
-function addressOf(given: string | undefined, state: string): { url: string; origin: string } {
+/** @throws UsageError where the URL is none. */
+export function addressOf({ url: given, state = STATE_DIR }: TargetOptions): { url: string; origin: string } {
   if (given !== undefined) return { url: workerUrlOf('--url', given), origin: 'as --url says' };
   const running = runningStack(state);
   if (running !== undefined) return { url: running.url, origin: `the stack that runs from ${state}/` };
   return { url: DEFAULT_URL, origin: `the default, since no stack runs from ${state}/` };
 }
 
-function keyOf(given: string | undefined, state: string): string {
+function keyOf(given: string | undefined, keyFile: string | undefined, state: string): string {
   const file = join(state, 'key');
   const sources = [
     ['--key', given],
+    ['--key-file', keyFile === undefined ? undefined : textOfFile(keyFile)],
     ['MILLRACE_KEY', process.env['MILLRACE_KEY'] || undefined],
     [file, existsSync(file) ? readFileSync(file, 'utf8') : undefined],
   ] as const;
@@ -70,6 +74,14 @@ function keyOf(given: string | undefined, state: string): string {
   throw new UsageError(
     `${name} holds no key: ${key === '' ? 'it is empty' : 'a key is one word of visible characters'}.`,
   );
+}
+
+function textOfFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--key-file names ${file}, which cannot be read: ${describeError(error)}.`);
+  }
 }
 
 /** What went wrong with a request that had no answer, in one line that names the address. */

@@ -3,6 +3,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { typesOfCatalog } from '../../../scripts/client/write-types.ts';
+import { catalog } from '../../support/catalog/index.ts';
 import { type Block, blocksOf, pages, ROOT } from './blocks.ts';
 
 const execute = promisify(execFile);
@@ -35,6 +37,9 @@ const PRELUDES: Readonly<Record<string, string>> = {
   ].join('\n'),
 };
 
+/** Each block of these pages is a module of its own. The others have one module for each page. */
+const MODULES = ['docs/client.md'];
+
 let folder = '';
 beforeAll(async () => {
   await mkdir(join(ROOT, '.millrace'), { recursive: true });
@@ -46,7 +51,13 @@ const blocks = pages().flatMap(blocksOf);
 
 it('compiles the TypeScript of all other pages', async () => {
   const typescript = blocks.filter(({ page, language }) => language === 'ts' && page !== 'docs/catalog.md');
-  const byPage = Map.groupBy(typescript, ({ page }) => page);
+  const [modules, others] = [true, false].map((isModule) =>
+    typescript.filter(({ page }) => MODULES.includes(page) === isModule),
+  );
+  for (const block of modules ?? [])
+    await writeFile(join(folder, `${block.page.replaceAll('/', '-')}-${block.line}.ts`), moduleOf(block));
+  await writeFile(join(folder, 'millrace-routes.ts'), await typesOfCatalog(catalog));
+  const byPage = Map.groupBy(others ?? [], ({ page }) => page);
   expect([...byPage.keys()].sort()).toEqual(Object.keys(PRELUDES).sort());
   for (const [page, ofPage] of byPage)
     await writeFile(join(folder, `${page.replaceAll('/', '-')}.ts`), sourceOf(page, ofPage));
@@ -57,6 +68,11 @@ it('compiles the TypeScript of all other pages', async () => {
   const { stdout } = await compiled.catch(({ stdout: errors }: { stdout: string }) => ({ stdout: errors }));
   expect(stdout).toBe('');
 }, 60_000);
+
+/** A block of client code, with the client of this repository. */
+function moduleOf({ text }: Block): string {
+  return text.replaceAll("'millrace/client'", "'../../src/client/index.ts'");
+}
 
 function sourceOf(page: string, ofPage: readonly Block[]): string {
   return [PRELUDES[page] ?? '', ...ofPage.map(({ text }) => text)]

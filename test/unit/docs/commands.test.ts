@@ -2,8 +2,10 @@ import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Command } from 'commander';
 import { expect, it } from 'vitest';
 import * as z from 'zod';
+import { createProgram } from '../../../scripts/cli/program.ts';
 import { blocksOf, pages, ROOT } from './blocks.ts';
 
 const execute = promisify(execFile);
@@ -30,9 +32,10 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   'db:capture': { test: 'test/unit/storage/capture.test.ts' },
   bundle: { test: 'test/unit/scripts/bundle.test.ts' },
   publish: { test: 'test/unit/scripts/bundle.test.ts' },
-  cli: { test: 'test/e2e/replay.long.test.ts' },
+  cli: { test: 'test/e2e/command-line.long.test.ts' },
   // `npm run smoke` trains the first version of each model in this way.
   train: { ci: 'npm run smoke' },
+  'client:types': { test: 'test/unit/client/types.test.ts' },
   sim: { test: 'test/simulation' },
   'sim:pipeline': { test: 'test/simulation/pipeline' },
   'verify:coherence': { test: 'scripts/prove-replaceable.ts' },
@@ -48,11 +51,18 @@ const WITH_HELP = [
   'train',
   'bundle',
   'publish',
-  'cli',
   'db:generate',
   'db:capture',
   'deploy',
+  'client:types',
 ];
+
+/** The options of all commands of `npm run cli`. */
+const CLI_OPTIONS = new Set(optionsOf(createProgram(ROOT)));
+
+function optionsOf({ options, commands: inner }: Command): string[] {
+  return [...options.flatMap(({ long }) => long ?? []), ...inner.flatMap(optionsOf)];
+}
 
 /** Other commands of blocks, by their beginning. */
 const COMMANDS: readonly (readonly [RegExp, Run])[] = [
@@ -68,6 +78,10 @@ const COMMANDS: readonly (readonly [RegExp, Run])[] = [
   ],
   [/^node deploy\/kafka-rest-bridge\/server\.ts$/, { test: 'test/kafka' }],
   [/^(URL=http:\/\/127\.0\.0\.1:8787|KEY=\$\(cat \.millrace\/key\))$/, { ci: 'npm run smoke' }],
+  [
+    /^(source <\(npm run --silent cli -- completion bash\)|millrace )/,
+    { test: 'test/unit/scripts/cli.test.ts' },
+  ],
   [/^curl /, { test: 'test/unit/docs/requests.test.ts' }],
 ];
 
@@ -124,6 +138,7 @@ it('has scripts and options that package.json and --help know', async () => {
     [...used].map(async ([script, options]) => {
       options.delete('--help');
       if (options.size === 0) return [];
+      if (script === 'cli') return [...options].filter((option) => !CLI_OPTIONS.has(option));
       const text = WITH_HELP.includes(script) ? await helpOf(script) : sourceOf(script);
       return [...options].filter((option) => !text.includes(option)).map((option) => `${script} ${option}`);
     }),

@@ -1,0 +1,211 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeBundleFolder } from '../../scripts/models/bundle.ts';
+import { rankerBundle } from '../support/models/ranker.ts';
+import { runScriptOf } from '../support/node/command-usage.ts';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+
+let stack: Stack;
+let folder = '';
+beforeAll(async () => {
+  stack = await startStack();
+  folder = await mkdtemp(join(tmpdir(), 'command-line-'));
+});
+afterAll(async () => {
+  await stack?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const cli = async (...args: string[]) => {
+  const env = { MILLRACE_KEY: KEY };
+  return await runScriptOf('scripts/cli.ts', [...args, '--url', stack.url.origin], { env });
+};
+/** The JSON that a command prints, once it succeeds. */
+const json = async (...args: string[]) => {
+  const { code, stdout, stderr } = await cli(...args, '--json');
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout);
+};
+const purchase = (id: string, over: object = {}) => ({
+  ...{ id, source: '/cli', type: 'shop.purchase.v1', time: new Date().toISOString() },
+  data: {
+    ...{ invoice: id, sku: 'CLI1', description: 'A cup', quantity: 1, unitPrice: 2 },
+    ...{ customerId: 'c-cli', country: 'France', ...over },
+  },
+});
+async function fileOf(name: string, text: string): Promise<string> {
+  const file = join(folder, name);
+  await writeFile(file, text);
+  return file;
+}
+
+describe('events', () => {
+  it('sends lines and arrays, shows what became of one, and what it changed', async () => {
+    const lines = await fileOf(
+      'a.jsonl',
+      `${['1', '2'].map((id) => JSON.stringify(purchase(id))).join('\n')}\n`,
+    );
+    expect(await json('events', 'send', lines, '--wait')).toMatchObject({
+      accepted: 2,
+      token: expect.any(String),
+    });
+    const array = await fileOf('b.json', JSON.stringify([purchase('2'), purchase('3')], null, 2));
+    const { stdout, stderr, code } = await cli('events', 'send', array, '--wait');
+    expect([code, stdout]).toEqual([0, '1 accepted, 1 known before, 0 in quarantine\n']);
+    expect(stderr).toContain('2 events sent');
+    expect(await json('events', 'status', '/cli', '1')).toMatchObject({
+      status: 'stored',
+      type: 'shop.purchase.v1',
+    });
+    expect((await cli('events', 'status', '/cli', 'none')).code).toBe(4);
+    expect((await cli('events', 'types')).stdout).toMatch(/^type .*\n[- ]+\n.*shop\./);
+  });
+
+  it('names the events that went to quarantine, which are released or discarded', async () => {
+    const bad = await fileOf(
+      'c.jsonl',
+      ['q1', 'q2'].map((id) => JSON.stringify(purchase(id, { quantity: -1 }))).join('\n'),
+    );
+    const { code, stdout } = await cli('events', 'send', bad, '--wait');
+    expect(code).toBe(1);
+    expect(stdout).toContain('event 2 (q2): quantity_not_positive');
+    const { events } = await json('quarantine', 'list', '--reason', 'quantity_not_positive');
+    const [second, first] = events;
+    expect((await cli('quarantine', 'show', String(first.id))).stdout).toContain('"quantity": -1');
+    const corrected = await fileOf('d.json', JSON.stringify({ specversion: '1.0', ...purchase('q1') }));
+    const released = await json('quarantine', 'release', String(first.id), '--event', corrected);
+    expect(released.results).toMatchObject([{ id: first.id, outcome: 'released' }]);
+    await json('quarantine', 'discard', String(second.id), '--reason', 'a test');
+    expect((await json('quarantine', 'list')).events).toEqual([]);
+    expect((await cli('dead-letters', 'list')).stdout).toBe('None.\n');
+    expect(await json('dead-letters', 'replay', '999')).toMatchObject({
+      results: [{ outcome: 'not_found' }],
+    });
+  });
+
+  it('follows changes', async () => {
+    const tail = cli('events', 'tail', '--entity', 'product:CLI2', '--limit', '1', '--json');
+    let ended = false;
+    void tail.finally(() => (ended = true));
+    let sent = 0;
+    // The feed begins with its connection, so rows are written until it has shown one.
+    await eventually(
+      async () => {
+        sent += 1;
+        await stack.fetch('/v1/products/CLI2', {
+          method: 'PUT',
+          headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ description: 'A plate', unitPrice: sent }),
+        });
+        return ended;
+      },
+      (isSeen) => isSeen,
+      60_000,
+    );
+    const { code, stdout } = await tail;
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      kind: 'change',
+      change: { type: 'row', entities: ['product:CLI2'] },
+    });
+  });
+});
+
+describe('keys', () => {
+  it('creates a key that works, rotates and revokes it', async () => {
+    const { id, key } = await json('keys', 'create', 'for the test', '--scope', 'operations:read');
+    const file = await fileOf('key', `${key}\n`);
+    const withKey = (...args: string[]) =>
+      runScriptOf('scripts/cli.ts', [...args, '--url', stack.url.origin, '--key-file', file]);
+    expect((await withKey('status')).code).toBe(0);
+    const refused = await withKey('keys', 'list');
+    expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining('403 insufficient_scope') });
+    const rotated = await json('keys', 'rotate', id, '--overlap', '0');
+    expect(rotated.key).not.toBe(key);
+    expect((await cli('keys', 'revoke', id)).stdout).toBe(`Revoked ${id}.\n`);
+    expect((await cli('keys', 'list')).stdout).toMatch(new RegExp(`${id} .*revoked`));
+    expect((await cli('keys', 'create', 'x', '--scope', 'nothing')).code).toBe(4);
+  });
+});
+
+describe('the cache, features and models', () => {
+  it('shows and invalidates an answer', async () => {
+    await eventually(
+      async () => (await json('cache', 'inspect', '/v1/products/CLI1'))['cache-status'],
+      (status) => status.includes('; hit'),
+    );
+    const { token } = await json('cache', 'invalidate', '--tag', 'product:CLI1');
+    expect(token).toMatch(/\.\d+$/);
+    for (const by of [['--path', '/v1/products/CLI1'], ['--view', 'product'], ['--everything']])
+      expect((await cli('cache', 'invalidate', ...by)).stdout).toMatch(/^Invalidated. Millrace-Token: /);
+    expect(await json('cache', 'stats')).toHaveProperty('gate');
+    expect((await cli('cache', 'invalidate', '--view', 'nothing')).code).toBe(4);
+  });
+
+  it('reads features, rebuilds them, and digests them', async () => {
+    await eventually(
+      async () => (await cli('features', 'read', 'customer', 'c-cli', '--feature', 'purchases_30d')).stdout,
+      (text) => /c-cli +purchases_30d +4 +PRESENT/.test(text),
+    );
+    const { code, stdout } = await cli('replay', '--rebuild');
+    expect([code, stdout]).toEqual([0, expect.stringContaining('They agree.')]);
+    expect((await cli('digest')).stdout).toMatch(/^[0-9a-f]+ {2}\d+ cells/);
+  });
+
+  it('publishes a model', async () => {
+    const bundle = join(folder, 'ranker');
+    // The files have what the route takes as JSON.
+    await writeBundleFolder(bundle, JSON.parse(JSON.stringify(await rankerBundle())));
+    const pushed = await json('models', 'push', 'ranker', bundle);
+    expect(pushed).toMatchObject({ name: 'ranker', version: expect.stringMatching(/^[0-9a-f]{12}$/) });
+  });
+});
+
+describe('the deployment', () => {
+  it('reports its state and its health', async () => {
+    expect((await cli('status')).stdout).toMatch(/events stored +4\n/);
+    const { checks } = await json('doctor');
+    const verdicts = Object.fromEntries(
+      checks.map(({ name, verdict }: { name: string; verdict: string }) => [name, verdict]),
+    );
+    expect(verdicts).toMatchObject({
+      worker: 'ok',
+      database: 'ok',
+      clock: 'ok',
+      artifacts: 'ok',
+      key: 'ok',
+      relay: 'ok',
+    });
+    expect((await cli('kafka')).stdout).toBe('None.\n');
+  });
+
+  it('has an exit code for each way to fail', async () => {
+    const codes = async (...calls: string[][]) =>
+      await Promise.all(calls.map(async (args) => (await cli(...args)).code));
+    expect(
+      await codes(['phases'], ['gates'], ['incidents'], ['impact'], ['datasets'], ['models', 'rollback']),
+    ).toEqual(Array(6).fill(5));
+    const away = await runScriptOf('scripts/cli.ts', ['status', '--url', 'http://127.0.0.1:1', '--key', 'k']);
+    expect(away).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('No worker answers at http://127.0.0.1:1'),
+    });
+    const wrong = await runScriptOf('scripts/cli.ts', [
+      'status',
+      '--url',
+      stack.url.origin,
+      '--key',
+      'wrong',
+    ]);
+    expect(wrong).toMatchObject({ code: 4, stderr: expect.stringContaining('refuses this key') });
+  });
+
+  it('says what to do while the database is away', async () => {
+    await stack.stopDatabase();
+    const { code, stdout } = await cli('doctor');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/FAIL database: .*\n +Check the secret DATABASE_URL/);
+  });
+});

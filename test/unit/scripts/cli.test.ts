@@ -1,0 +1,75 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { candidatesOf, completionScript } from '../../../scripts/cli/completion.ts';
+import { dependenciesOf } from '../../../scripts/cli/doctor.ts';
+import { EXIT, NotReachable, NotThereYet, outcomeOf } from '../../../scripts/cli/exit-codes.ts';
+import { createProgram } from '../../../scripts/cli/program.ts';
+import { UsageError } from '../../../scripts/command-line/options.ts';
+import { DeadlineError, ProblemError, UnexpectedAnswerError } from '../../../src/client/index.ts';
+
+const URL_OPTION = { url: 'http://127.0.0.1:1' };
+const problem = (status: number, code: 'unauthorized' | 'not_found' | 'database_unavailable') =>
+  new ProblemError(
+    { ...{ type: 't', title: 't', status, code, detail: 'The reason.', requestId: 'r' } },
+    'trace',
+    undefined,
+  );
+
+describe('the exit code', () => {
+  it.each([
+    [new UsageError('u'), EXIT.usage],
+    [new NotThereYet('n'), EXIT.notThereYet],
+    [new NotReachable('n'), EXIT.notReachable],
+    [new DeadlineError('d', 't'), EXIT.notReachable],
+    [new UnexpectedAnswerError('x', 200, 't'), EXIT.notReachable],
+    [problem(401, 'unauthorized'), EXIT.refused],
+    [problem(404, 'not_found'), EXIT.refused],
+    [problem(503, 'database_unavailable'), EXIT.failed],
+    [new Error('other'), EXIT.failed],
+  ])('of %s is %i', (error, code) => {
+    expect(outcomeOf(error, URL_OPTION).code).toBe(code);
+  });
+
+  it('comes with a line that names the worker', () => {
+    expect(outcomeOf(problem(404, 'not_found'), URL_OPTION).message).toBe(
+      'The worker at http://127.0.0.1:1 answered 404 not_found: The reason.',
+    );
+    expect(outcomeOf(problem(401, 'unauthorized'), URL_OPTION).message).toContain('refuses this key');
+  });
+});
+
+describe('completion', () => {
+  const program = createProgram('/folder');
+
+  it('offers commands, subcommands and options', () => {
+    expect(candidatesOf(program, ['ev'])).toEqual(['events']);
+    expect(candidatesOf(program, ['events', ''])).toEqual(['send', 'status', 'tail', 'types']);
+    expect(candidatesOf(program, ['events', 'send', '--w'])).toEqual(['--wait']);
+    expect(candidatesOf(program, ['events', 'send', '--j'])).toEqual(['--json']);
+    expect(candidatesOf(program, ['nothing', 'x'])).toEqual([]);
+    expect(candidatesOf(program, [])).toContain('status');
+  });
+
+  it('is a script that the shell accepts, whatever the folder is called', () => {
+    const script = completionScript('bash', "/a folder's");
+    execFileSync('bash', ['-n', '-c', script]);
+    expect(execFileSync('bash', ['-c', `${script}\ntype -t millrace`]).toString()).toBe('function\n');
+  });
+});
+
+describe('doctor', () => {
+  it('says what to do about a dependency that is away', () => {
+    expect(
+      dependenciesOf({ status: 'unavailable', checks: { database: 'unavailable', clock: 'ok' } }),
+    ).toEqual([
+      {
+        name: 'database',
+        verdict: 'fault',
+        detail: 'unavailable',
+        advice: expect.stringContaining('DATABASE_URL'),
+      },
+      { name: 'clock', verdict: 'ok', detail: 'answers' },
+    ]);
+    expect(dependenciesOf('<html>')).toEqual([]);
+  });
+});

@@ -9,6 +9,8 @@ export interface Sample {
   /** The most bytes of a body that the route reads. */
   readonly bytesMax?: number;
   readonly statuses: readonly number[];
+  /** Whether the route reads a body of any media type. */
+  readonly takesAnyType?: boolean;
   /** The status and the code for JSON of another form; `400 invalid_request` unless given. */
   readonly wrongForm?: string;
 }
@@ -37,14 +39,23 @@ function purchase(id: string) {
   };
 }
 
-/** A sample of each operation, by its method and the path of the document. */
+/** A sample of each operation, with `VERSION` for that of the published model; by its method and the path of the document. */
 export async function samples(): Promise<Readonly<Record<string, Sample>>> {
   return {
     'GET /health/live': { path: '/health/live', statuses: [200] },
     'GET /health/ready': { path: '/health/ready', statuses: [200, 503] },
     'GET /metrics': { path: '/metrics', statuses: [200] },
     'GET /v1/quality': { path: '/v1/quality', statuses: [200] },
+    'GET /openapi.json': { path: '/openapi.json', statuses: [200] },
+    'GET /v1/inventory': { path: '/v1/inventory', statuses: [200] },
+    'POST /v1/tickets': {
+      path: '/v1/tickets',
+      body: { path: '/v1/changes' },
+      bytesMax: HALF_MEGABYTE,
+      statuses: [201],
+    },
     ...views(),
+    ...openInference(),
     ...entities(),
     ...predictions(),
     ...events(),
@@ -58,6 +69,8 @@ export async function samples(): Promise<Readonly<Record<string, Sample>>> {
 function views(): Record<string, Sample> {
   const found = { statuses: [200] };
   return {
+    // The claim of its reader admits to all rows, and is no customer.
+    'GET /v1/account': { path: '/v1/account', statuses: [404] },
     'GET /v1/products': { path: '/v1/products', ...found },
     'GET /v1/price-list': { path: '/v1/price-list', ...found },
     'GET /v1/customers': { path: '/v1/customers?country=UK', ...found },
@@ -116,6 +129,35 @@ function predictions(): Record<string, Sample> {
   };
 }
 
+function openInference(): Record<string, Sample> {
+  const base = '/v2/models/expected-spend';
+  const body = {
+    inputs: [
+      { name: 'features', datatype: 'FP32', shape: [1, 2], data: [1, 1] },
+      { name: 'count', datatype: 'INT64', shape: [1, 1], data: [5] },
+    ],
+  };
+  const infer = { body, bytesMax: 4 * 1024 * 1024, takesAnyType: true };
+  return {
+    'GET /v2': { path: '/v2', statuses: [200] },
+    'GET /v2/health/live': { path: '/v2/health/live', statuses: [200] },
+    'GET /v2/health/ready': { path: '/v2/health/ready', statuses: [200] },
+    'GET /v2/models/{model}': { path: base, statuses: [200] },
+    'GET /v2/models/{model}/ready': { path: `${base}/ready`, statuses: [200] },
+    'POST /v2/models/{model}/infer': { path: `${base}/infer`, ...infer, statuses: [200] },
+    'GET /v2/models/{model}/versions/{version}': { path: `${base}/versions/VERSION`, statuses: [200] },
+    'GET /v2/models/{model}/versions/{version}/ready': {
+      path: `${base}/versions/VERSION/ready`,
+      statuses: [200],
+    },
+    'POST /v2/models/{model}/versions/{version}/infer': {
+      path: `${base}/versions/VERSION/infer`,
+      ...infer,
+      statuses: [200],
+    },
+  };
+}
+
 function events(): Record<string, Sample> {
   return {
     'POST /v1/events': {
@@ -165,6 +207,9 @@ function operations(): Record<string, Sample> {
   const admin = '/v1/admin';
   const small = { bytesMax: HALF_MEGABYTE };
   return {
+    'GET /v1/admin/audit': { path: `${admin}/audit`, statuses: [200] },
+    'GET /v1/admin/audit/verify': { path: `${admin}/audit/verify`, statuses: [200] },
+    'GET /v1/admin/deprecations': { path: `${admin}/deprecations`, statuses: [200] },
     'GET /v1/admin/pipeline': { path: `${admin}/pipeline`, statuses: [200] },
     'GET /v1/admin/queues': { path: `${admin}/queues`, statuses: [200] },
     'GET /v1/admin/cache/stats': { path: `${admin}/cache/stats`, statuses: [200] },

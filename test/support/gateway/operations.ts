@@ -6,7 +6,7 @@ export interface Sample {
   readonly body?: unknown;
   /** The media type of the body; `application/json` unless given. */
   readonly type?: string;
-  /** The most bytes of a body that the route reads. */
+  /** The most bytes of a body that the route reads; absent for one that answers without reading a large body. */
   readonly bytesMax?: number;
   readonly statuses: readonly number[];
   /** Whether the route reads a body of any media type. */
@@ -232,7 +232,7 @@ function operations(): Record<string, Sample> {
     },
     'POST /v1/admin/quarantine/discard': {
       path: `${admin}/quarantine/discard`,
-      body: { ids: [999_999] },
+      body: { ids: [999_999], reason: 'a test' },
       statuses: [204],
       ...small,
     },
@@ -260,7 +260,6 @@ async function models(): Promise<Record<string, Sample>> {
       path: `/v1/admin/artifacts/${ABC}`,
       body: 'abc',
       type: 'application/octet-stream',
-      bytesMax: 64 * 1024 * 1024,
       statuses: [201],
     },
     'PUT /v1/admin/models/{model}/champion': {
@@ -272,7 +271,7 @@ async function models(): Promise<Record<string, Sample>> {
     },
     'PUT /v1/admin/models/{model}/trainings/{id}': {
       path: '/v1/admin/models/expected-spend/trainings/00000000-0000-4000-8000-000000000001',
-      body: { state: 'start' },
+      body: { state: 'START' },
       bytesMax: HALF_MEGABYTE,
       statuses: [200],
     },

@@ -1,4 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { Failure } from '../../platform/failure.ts';
+import { Instant } from '../../platform/instant.ts';
 import type { AuditFilter, AuditLink, RecordedAction } from '../../storage/postgres/audit.ts';
 import { verifyChain } from '../audit/chain.ts';
 import { parsed } from '../body.ts';
@@ -14,8 +16,8 @@ const NOT_STORED = { 'cache-control': 'no-store' };
 const Filter = z.object({
   principal: z.string().min(1).max(512).optional().openapi({ description: 'such as `key:bootstrap`' }),
   action: z.string().min(1).max(128).optional(),
-  from: z.iso.datetime({ offset: true }).optional().openapi({ description: 'the first moment' }),
-  to: z.iso.datetime({ offset: true }).optional().openapi({ description: 'the moment after the last' }),
+  from: Instant.optional().openapi({ description: 'the first moment' }),
+  to: Instant.optional().openapi({ description: 'the moment after the last' }),
   before: z.coerce.number().int().positive().optional(),
   limit: z.coerce.number().int().min(1).max(PAGE_MAX).default(50),
 });
@@ -38,19 +40,14 @@ const Entry = z
   })
   .openapi('AuditEntry');
 const Anchor = z.object({ id: z.int(), hash: z.string() });
-const Step = z
-  .object({
-    from: z.coerce.number().int().positive().optional(),
-    hash: z
-      .string()
-      .regex(/^[0-9a-f]{64}$/)
-      .optional(),
-    limit: z.coerce.number().int().min(1).max(VERIFY_MAX).default(VERIFY_DEFAULT),
-  })
-  .refine(({ from, hash }) => (from === undefined) === (hash === undefined), {
-    message: 'Send `from` and `hash` together: an entry that was verified before.',
-    path: ['hash'],
-  });
+const Step = z.object({
+  from: z.coerce.number().int().positive().optional(),
+  hash: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+  limit: z.coerce.number().int().min(1).max(VERIFY_MAX).default(VERIFY_DEFAULT),
+});
 const Verdict = z.object({
   checked: z.int(),
   verifiedTo: Anchor.nullable(),
@@ -86,7 +83,6 @@ export function registerAudit(app: OpenAPIHono<AppEnv>, _: Gateway, auditOf: Por
           'application/json': { schema: z.object({ entries: z.array(Entry), next: z.int().nullable() }) },
         },
       },
-      400: problem('A parameter is not valid.'),
       503: problem('The database does not answer.'),
     },
   });
@@ -109,6 +105,7 @@ function registerVerification(app: OpenAPIHono<AppEnv>, auditOf: PortsOf<AuditPo
     security: keySecurity,
     request: { query: Step },
     responses: {
+      422: problem('`from` was sent without `hash`, or `hash` without `from`.'),
       200: {
         description:
           'Until `isComplete`, ask again with `from` and `hash` of `verifiedTo`. Keep the last `verifiedTo` outside ' +
@@ -121,6 +118,14 @@ function registerVerification(app: OpenAPIHono<AppEnv>, auditOf: PortsOf<AuditPo
   });
   app.get('/v1/admin/audit/verify', async (c) => {
     const { from, hash, limit } = parsed(Step, c.req.query());
+    if ((from === undefined) !== (hash === undefined))
+      throw new Failure(
+        'unprocessable',
+        'Send `from` and `hash` together: an entry that was verified before.',
+        {
+          pointer: 'hash',
+        },
+      );
     const anchor = from === undefined || hash === undefined ? undefined : { id: from, hash };
     // One more than asked for tells whether the chain goes on, and the anchor comes in addition.
     const most = limit + (anchor === undefined ? 0 : 1);

@@ -27,16 +27,22 @@ const Quotas = z.strictObject({ day: Units.optional(), month: Units.optional() }
   description: 'units in a calendar day and in a calendar month, in UTC; see docs/gateway.md',
 });
 /** Names and values as declarations and issuers use them; `*` as a value admits to all rows. */
+const CLAIM_NAME = /^[a-z][a-zA-Z0-9_-]{0,63}$/;
 const KeyClaims = z
-  .record(z.string().regex(/^[a-z][a-zA-Z0-9_-]{0,63}$/), z.string().min(1).max(CLAIM_CHARACTERS_MAX))
+  .record(z.string().regex(CLAIM_NAME), z.string().min(1).max(CLAIM_CHARACTERS_MAX))
   .refine((claims) => Object.keys(claims).length <= CLAIMS_MAX, `A key has at most ${CLAIMS_MAX} claims.`);
+
+/** The generator of the document leaves out the limits of names and of their number. */
+const CLAIMS_IN_DOCUMENT = {
+  description: 'what limits the key to rows, such as `{"tenant": "acme"}`',
+  propertyNames: { pattern: CLAIM_NAME.source },
+  maxProperties: CLAIMS_MAX,
+};
 
 const NewKey = z.strictObject({
   name: z.string().min(1).max(128),
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
-  claims: KeyClaims.default({}).openapi({
-    description: 'what limits the key to rows, such as `{"tenant": "acme"}`',
-  }),
+  claims: KeyClaims.default({}).openapi(CLAIMS_IN_DOCUMENT),
   expiresAt: Instant.optional(),
   quotas: Quotas.default({}),
 });

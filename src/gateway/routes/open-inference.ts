@@ -262,6 +262,7 @@ function describeModels(app: OpenAPIHono<AppEnv>): void {
           },
           400: failing('The request is not valid, or a tensor does not fit the model.'),
           404: failing('The catalog declares no such model, or the model does not serve the version.'),
+          412: failing('`Millrace-Token` is from another epoch of the clock, or from the future.'),
           503: failing('No version has been published, or it cannot be loaded.'),
         },
       });

@@ -10,6 +10,8 @@ import { assertEncoded } from './address.ts';
 import { audited, changesAreAudited } from './audit/action.ts';
 import type { ActionPorts } from './audit/ports.ts';
 import { type AppEnv, type Gateway, type PortsOf, type ReadContext, requestIdOf } from './context.ts';
+import { idempotent } from './idempotency/middleware.ts';
+import type { IdempotencyPort } from './idempotency/port.ts';
 import { fetchKnownFirst, KnownReads } from './known-reads.ts';
 import type { Charging } from './limits/charging.ts';
 import { chargeOnEntry, chargeTo, refusalOf, withFields } from './limits/on-entry.ts';
@@ -58,6 +60,7 @@ export interface GatewayPorts {
   readonly features: FeaturePorts;
   readonly feed: FeedPorts;
   readonly health: HealthPorts;
+  readonly idempotency: IdempotencyPort;
   readonly inventory: InventoryPorts;
   readonly kafka: KafkaPorts;
   readonly keys: KeyPorts;
@@ -136,6 +139,13 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     await next();
   });
   uncached.use('*', chargeOnEntry(gateway, limitsOf));
+  uncached.use(
+    '*',
+    idempotent(
+      (c) => portsOf(c).idempotency,
+      (c) => allowedOf(c)?.split(', ').includes(c.req.method) === true,
+    ),
+  );
 
   const schemas = registerModelSchemas(app, catalog.models);
   // The router takes the first route that matches, so a more specific path comes first, whether a view's or a model's.

@@ -13,7 +13,7 @@ export const FAULTS = {
     what: 'the stamp of a fill is taken after the origin was read',
     edits: [
       [
-        /(const \{ epoch\w*, seq: stamp \} = ports\.follower\.mirror\.clock;)(\s+const startedAt = [^;]+;\s+const now\w* = [^;]+;\s+const loaded = await request\.load\(now\w*\);)/,
+        /(const \{ epoch[\w: ]*, seq: stamp\w* \} = ports\w*\.follower\.mirror\.clock;)(\s+const startedAt = [^;]+;\s+const now\w* = [^;]+;\s+const loaded = await request\w*\.load\(now\w*\);)/,
         '$2 $1',
       ],
     ],

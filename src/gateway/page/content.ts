@@ -12,6 +12,7 @@ import {
 } from '../../define/example-addresses.ts';
 import { type Aggregate, type FeatureDefinition, readNames } from '../../define/feature.ts';
 import { type ModelDefinition, referencesOf } from '../../define/model.ts';
+import type { ViewDefinition } from '../../define/view.ts';
 import { modelRoute } from '../model-routes.ts';
 import { IN_VARIABLES, postLine, readLine, sendLine, streamLine } from './lines.ts';
 import type { LiveData, LiveEvent, LiveModel, RowRoute } from './live-data.ts';
@@ -56,7 +57,7 @@ export function pageContent(catalog: Catalog, now: number): PageContent {
         intro: 'Answers from the database, cached until what they depend on changes.',
         entries: catalog.views.map((view) => ({
           name: view.name,
-          facts: `GET ${view.path}`,
+          facts: `GET ${view.path}${claimOf(view)}`,
           description: view.description,
           isPublic: view.isPublic,
           line: readLine(IN_VARIABLES, addressFor(view, known), view),
@@ -117,6 +118,11 @@ function modelEntry(model: ModelDefinition, known: ExampleValues): Entry {
 }
 
 /** A body for `POST /v1/predictions/{model}`: the fields of the request have to be filled in by the reader. */
+/** A view that reads its reader's own rows has an answer only for keys and tokens with the claim. */
+function claimOf({ rows }: ViewDefinition): string {
+  return rows !== undefined && rows.of === undefined ? ` · needs the claim ${rows.claim}` : '';
+}
+
 function requestOf(model: ModelDefinition, known: ExampleValues): Record<string, unknown> {
   const key = exampleKey(model.entity, known) ?? 'KEY';
   const fields = model.task === 'ranking' ? [] : Object.keys(model.request.shape);

@@ -1,4 +1,5 @@
-import { fieldsOf, varintsOf } from './protobuf.ts';
+import { decodeUtf8 } from '../../platform/utf8.ts';
+import { fieldsOf, MalformedMessage, varintsOf } from './protobuf.ts';
 
 /**
  * As much of an ONNX file (`onnx.proto` of ONNX 1.23) as the registry's rules need: what its operators are, and the
@@ -206,5 +207,9 @@ function floats(bytes: Uint8Array): number[] {
 }
 
 function text(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
+  try {
+    return decodeUtf8(bytes);
+  } catch {
+    throw new MalformedMessage('A text is not UTF-8.');
+  }
 }

@@ -2,8 +2,10 @@ import { sql } from 'drizzle-orm';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
+import { EVERYTHING } from '../../../src/cache/entry.ts';
 import { verifyChain } from '../../../src/gateway/audit/chain.ts';
 import { beginAction, endAction, listAudit, readAuditChain } from '../../../src/storage/postgres/audit.ts';
+import { captureStatements, dropCaptureStatements } from '../../../src/storage/postgres/capture.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
@@ -57,6 +59,15 @@ describe('the audit log', () => {
       begun: 3,
       after: { token: 't' },
     });
+  });
+
+  it('stays a chain when the triggers of capture are installed and dropped', async () => {
+    const source = { ...FIXTURE.catalog, everything: EVERYTHING };
+    for (const statements of [captureStatements(source), dropCaptureStatements()])
+      await db.$client.transaction(statements.map((statement) => db.$client.query(statement)));
+    await expect(db.$client.query('delete from millrace.audit_log where id = 1')).rejects.toThrow(
+      'append-only',
+    );
   });
 
   it.each([

@@ -44,7 +44,9 @@ async function features(customer: string | null | undefined): Promise<unknown> {
     headers: { ...AUTHORIZED, 'content-type': 'application/json' },
     body: JSON.stringify({ entity: 'customer', keys: [customer], features: ['last_purchase_at'] }),
   });
-  return ((await response.json()) as { results: unknown }).results;
+  // The age of a value grows between two reads.
+  const text = (await response.text()).replaceAll(/,"ageMs":\d+/g, '');
+  return (JSON.parse(text) as { results: unknown }).results;
 }
 
 async function left() {

@@ -135,7 +135,8 @@ async function column(
     const { status, text } = await ask(one);
     const problem = Problem.safeParse(text.startsWith('{') ? JSON.parse(text) : undefined);
     found[one.name] = problem.success ? `${status} ${problem.data.code}` : String(status);
-    wanted[one.name] = expected(one);
+    // The Open Inference Protocol has a body without a code for its failures.
+    wanted[one.name] = one.path.startsWith('/v2') ? expected(one).slice(0, 3) : expected(one);
   }
   expect(found).toEqual(wanted);
 }
@@ -148,7 +149,8 @@ describe('every operation', () => {
   it('answers its sample with a documented status, for a key that has no other scope', async () => {
     const others: unknown[] = [];
     for (const one of cases) {
-      const key = one.scope === undefined ? undefined : (await keyWith([one.scope])).key;
+      const claims = { customer: '*' };
+      const key = one.scope === undefined ? undefined : (await keyWith([one.scope], { claims })).key;
       const { status, text } = await send(one, { key });
       if (!one.statuses.includes(status) || !one.documented.includes(status))
         others.push([one.name, status, text, one.documented]);
@@ -219,7 +221,8 @@ describe('every operation', () => {
 
   it('refuses a body of another media type', async () => {
     await column(
-      cases.filter((one) => one.body !== undefined),
+      // The Open Inference Protocol states no media type.
+      cases.filter((one) => one.body !== undefined && !one.path.startsWith('/v2')),
       async (one) => await send(one, { key: KEY, type: 'text/csv' }),
       () => '415 unsupported_media_type',
     );

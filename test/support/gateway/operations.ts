@@ -44,6 +44,8 @@ export async function samples(): Promise<Readonly<Record<string, Sample>>> {
     'GET /health/ready': { path: '/health/ready', statuses: [200, 503] },
     'GET /metrics': { path: '/metrics', statuses: [200] },
     'GET /v1/quality': { path: '/v1/quality', statuses: [200] },
+    ...descriptions(),
+    ...openInference(),
     ...views(),
     ...entities(),
     ...predictions(),
@@ -55,10 +57,45 @@ export async function samples(): Promise<Readonly<Record<string, Sample>>> {
   };
 }
 
+function descriptions(): Record<string, Sample> {
+  return {
+    'GET /openapi.json': { path: '/openapi.json', statuses: [200] },
+    'GET /v1/inventory': { path: '/v1/inventory', statuses: [200] },
+    'GET /v1/admin/deprecations': { path: '/v1/admin/deprecations', statuses: [200] },
+    'GET /v1/admin/audit': { path: '/v1/admin/audit', statuses: [200] },
+    'GET /v1/admin/audit/verify': { path: '/v1/admin/audit/verify', statuses: [200] },
+  };
+}
+
+function openInference(): Record<string, Sample> {
+  const model = '/v2/models/expected-spend';
+  const version = `${model}/versions/none`;
+  const tensors = {
+    inputs: [
+      { name: 'features', datatype: 'FP32', shape: [1, 2], data: [1, 1] },
+      { name: 'count', datatype: 'INT64', shape: [1, 1], data: [5] },
+    ],
+  };
+  const body = { body: tensors, bytesMax: 4 * 1024 * 1024, wrongForm: '400' };
+  return {
+    'GET /v2': { path: '/v2', statuses: [200] },
+    'GET /v2/health/live': { path: '/v2/health/live', statuses: [200] },
+    'GET /v2/health/ready': { path: '/v2/health/ready', statuses: [200] },
+    'GET /v2/models/{model}': { path: model, statuses: [200] },
+    'GET /v2/models/{model}/ready': { path: `${model}/ready`, statuses: [200] },
+    'GET /v2/models/{model}/versions/{version}': { path: version, statuses: [404] },
+    'GET /v2/models/{model}/versions/{version}/ready': { path: `${version}/ready`, statuses: [200, 404] },
+    'POST /v2/models/{model}/infer': { path: `${model}/infer`, ...body, statuses: [200] },
+    // Without a body: a version that does not answer is 404 whatever the body is.
+    'POST /v2/models/{model}/versions/{version}/infer': { path: `${version}/infer`, statuses: [404] },
+  };
+}
+
 function views(): Record<string, Sample> {
   const found = { statuses: [200] };
   return {
     'GET /v1/products': { path: '/v1/products', ...found },
+    'GET /v1/account': { path: '/v1/account', statuses: [200, 403, 404] },
     'GET /v1/price-list': { path: '/v1/price-list', ...found },
     'GET /v1/customers': { path: '/v1/customers?country=UK', ...found },
     'GET /v1/products/{sku}': { path: '/v1/products/M1', ...found },
@@ -127,6 +164,12 @@ function events(): Record<string, Sample> {
     },
     'GET /v1/events/types': { path: '/v1/events/types', statuses: [200] },
     'GET /v1/events/{source}/{id}': { path: '/v1/events/%2Fmatrix/none', statuses: [404] },
+    'POST /v1/tickets': {
+      path: '/v1/tickets',
+      body: { path: '/v1/changes' },
+      bytesMax: 1_024,
+      statuses: [201],
+    },
     'GET /v1/changes': { path: '/v1/changes', statuses: [200] },
   };
 }
@@ -187,7 +230,7 @@ function operations(): Record<string, Sample> {
     },
     'POST /v1/admin/quarantine/discard': {
       path: `${admin}/quarantine/discard`,
-      body: { ids: [999_999] },
+      body: { ids: [999_999], reason: 'a test' },
       statuses: [204],
       ...small,
     },
@@ -227,7 +270,7 @@ async function models(): Promise<Record<string, Sample>> {
     },
     'PUT /v1/admin/models/{model}/trainings/{id}': {
       path: '/v1/admin/models/expected-spend/trainings/00000000-0000-4000-8000-000000000001',
-      body: { state: 'start' },
+      body: { state: 'START' },
       bytesMax: HALF_MEGABYTE,
       statuses: [200],
     },

@@ -1,8 +1,8 @@
 import { Failure, type FailureCode } from '../platform/failure.ts';
 
 /**
- * Addresses of requests. Reading and purging decode them by these functions alone, so that both get the same input from
- * the same address.
+ * Addresses of requests. Reading and purging decode them by these functions and those of `query.ts` alone, so that both
+ * get the same input from the same address.
  */
 
 /**
@@ -23,25 +23,6 @@ export function assertEncoded(address: string, pointer: string, code: FailureCod
       { pointer },
     );
   }
-}
-
-/**
- * The parameters of a query in the form that browsers send (`application/x-www-form-urlencoded`).
- *
- * @param search without the question mark.
- * @throws Failure `invalid_request` for a parameter that is given twice, because readers disagree on which one counts.
- */
-export function parametersOf(search: string, pointerPrefix: string): Record<string, string> {
-  const parameters = new Map<string, string>();
-  for (const [name, value] of new URLSearchParams(search)) {
-    if (parameters.has(name))
-      throw new Failure('invalid_request', `The parameter "${name}" is given twice. Send it once.`, {
-        pointer: pointerPrefix + name,
-      });
-    parameters.set(name, value);
-  }
-  // `Object.fromEntries` defines own properties, so a parameter may be named `__proto__`.
-  return Object.fromEntries(parameters);
 }
 
 /** The query of a URL, without the question mark. */

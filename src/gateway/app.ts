@@ -19,6 +19,7 @@ import { chargeOnEntry, chargeTo, refusalOf, withFields } from './limits/on-entr
 import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
 import { answerHeaders } from './middleware/headers.ts';
+import { queriesAreStrict } from './middleware/query.ts';
 import { registerModelSchemas } from './model-schemas.ts';
 import { failureFormAt, problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
@@ -142,6 +143,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     await next();
   });
   uncached.use('*', chargeOnEntry(gateway, limitsOf));
+  uncached.use('*', queriesAreStrict(app.openAPIRegistry));
   uncached.use(
     '*',
     idempotent(

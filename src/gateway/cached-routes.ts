@@ -4,7 +4,8 @@ import { cacheKey } from '../cache/cache-key.ts';
 import type { Catalog } from '../define/catalog.ts';
 import type { Variant } from '../define/vary.ts';
 import { Failure } from '../platform/failure.ts';
-import { assertEncoded, parametersOf, pathPattern, searchOf } from './address.ts';
+import { assertEncoded, pathPattern, searchOf } from './address.ts';
+import { parametersOf, queryFormOf } from './query.ts';
 
 /** A route whose answers are cached, and how its input becomes a key. */
 export interface CachedRoute {
@@ -42,7 +43,7 @@ export function resolvePath(routes: readonly CachedRoute[], path: string): { vie
     ]);
     const input = {
       ...parsed(route.params, Object.fromEntries(parameters), '/path/'),
-      ...parsed(route.query, parametersOf(url.search, '/path/'), '/path/'),
+      ...parsed(route.query, parametersOf(url.search, queryFormOf(route.query), '/path/'), '/path/'),
     };
     return { view: route.view, key: keyOf(route, input) };
   }
@@ -82,7 +83,7 @@ export function inputOf(
   assertEncoded(request.url, 'address');
   return {
     ...parsed(route.params, request.param(), ''),
-    ...parsed(route.query, parametersOf(searchOf(request.url), ''), ''),
+    ...parsed(route.query, parametersOf(searchOf(request.url), queryFormOf(route.query), ''), ''),
   };
 }
 

@@ -72,12 +72,11 @@ const RULES: readonly RouteRule[] = [
   { methods: ['POST'], path: /^\/v1\/predictions\/[^/]+$/, ...MODEL_RULE },
   { methods: READS, path: /^\/v2\/health\/(live|ready)$/, scope: null, phase: 'core', cost: 'health' },
   { methods: ['POST'], path: /^\/v2\/models\/.+\/infer$/, ...MODEL_RULE },
+  { methods: READS, path: /^\/v2$/, scope: 'predictions:run', phase: 'inference', cost: 'description' },
   {
     methods: READS,
-    path: /^\/v2(\/models\/.+)?$/,
-    scope: 'predictions:run',
-    phase: 'inference',
-    cost: 'description',
+    path: /^\/v2\/models\/.+$/,
+    ...MODEL_RULE,
   },
   {
     methods: READS,

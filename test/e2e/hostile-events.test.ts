@@ -155,12 +155,12 @@ it('purges the entry that a client reads at the same address, or refuses both re
     await response.text();
     return response.status;
   };
-  for (const path of ['/v1/products?limit=3&limit=4', '/v1/products?limit=%zz']) {
+  for (const path of ['/v1/products?limit=3&limit=4', '/v1/products?limit=%zz', '/v1/products?unknown=1']) {
     const read = await stack.fetch(path);
     await read.text();
     expect([read.status, await purge(path)]).toEqual([400, 400]);
   }
-  const path = '/v1/products?limit=%33&unknown=1';
+  const path = '/v1/products?limit=%33';
   const status = async () => {
     const response = await stack.fetch(path, { headers: { 'millrace-consistency': 'strong' } });
     await response.text();

@@ -62,8 +62,11 @@ export interface Asking {
 const SHA256_HEX = /^[0-9a-f]{64}$/;
 /** A bootstrap secret may be any text of this length. Longer texts are hashed only if they may be tokens. */
 const KEY_CHARACTERS_MAX = 256;
-/** As long as a token may be; a key has fewer characters. */
-const BEARER = new RegExp(`^Bearer ([\\x21-\\x7e]{1,${TOKEN_CHARACTERS_MAX}})$`, 'i');
+/**
+ * RFC 9110 §11.4: the scheme in any case, one or more spaces, and exactly one token. It is as long as a token may be; a key
+ * has fewer characters.
+ */
+const BEARER = new RegExp(`^Bearer +([\\x21-\\x7e]{1,${TOKEN_CHARACTERS_MAX}})$`, 'i');
 
 /** Paths that decide themselves whether they require a key. Any other path requires one. */
 const DECIDE_THEMSELVES = [

@@ -35,18 +35,16 @@ export function registerOpenInference(
   describeModels(app);
   for (const base of ['/v2/models/:model', '/v2/models/:model/versions/:version'] as const) {
     app.get(base, async (c) => {
-      const version = await versionOf(c, gateway, modelOf);
+      const version = await versionOf(c, gateway, modelOf, unitsOf('statement'));
       return c.json(metadataOf(c.req.param('model'), version), 200, NO_STORE);
     });
     app.get(`${base}/ready`, async (c) => {
-      const version = await versionOf(c, gateway, modelOf);
-      await gateway.charge(c, { cost: 'prediction', units: unitsOf('prediction') });
+      const version = await versionOf(c, gateway, modelOf, unitsOf('prediction'));
       await version.load();
       return c.json({ name: c.req.param('model'), ready: true }, 200, NO_STORE);
     });
     app.post(`${base}/infer`, async (c) => {
-      const version = await versionOf(c, gateway, modelOf);
-      await gateway.charge(c, { cost: 'prediction', units: unitsOf('prediction') });
+      const version = await versionOf(c, gateway, modelOf, unitsOf('prediction'));
       const charge = async (rows: number) =>
         await gateway.charge(c, { cost: 'prediction', units: unitsOf('predictionOfItem', rows) });
       return answered(await infer(c.req.raw, c.req.param('model'), version, charge), c.req.raw);
@@ -92,18 +90,21 @@ function registerServer(app: OpenAPIHono<AppEnv>, healthOf: PortsOf<HealthPorts>
 }
 
 /**
- * The version that a request names, or the one that answers.
+ * The version that a request names, or the one that answers. The sender pays for it before it is read.
  *
+ * @param units as `src/gateway/limits/weights.ts` counts them.
  * @throws Failure `unauthorized`, `insufficient_scope`, `unknown_model`, `model_unavailable`.
  */
 async function versionOf(
   c: Context<AppEnv>,
   gateway: Gateway,
   modelOf: ServedModelOf,
+  units: number,
 ): Promise<ServedVersion> {
   const name = c.req.param('model') ?? '';
   const model = modelOf(c, name);
   if (model?.isPublic !== true) await gateway.admit(c, { isPublic: false, scope: SCOPE });
+  await gateway.charge(c, { cost: 'prediction', units });
   if (model === undefined)
     throw new Failure('unknown_model', `The catalog declares no model "${name}".`, { pointer: 'model' });
   const current = await model.current();

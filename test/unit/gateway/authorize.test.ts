@@ -43,6 +43,25 @@ describe('without a secret', () => {
   });
 });
 
+it.each(['bearer the-key', 'BEARER the-key', 'Bearer   the-key', 'bEaReR the-key  '])(
+  '%j is a credential (RFC 9110 §11.4)',
+  (authorization) => {
+    expect(admit(from(authorization), CLOSED, withoutKeys(hashOf('the-key')))).toMatchObject({ kind: 'key' });
+  },
+);
+
+it.each([
+  'Bearer the-key the-key',
+  'Bearer the-key, Bearer the-key',
+  'Bearer the-key,',
+  'Bearer\tthe-key',
+  'Bearer "the-key"',
+  'Bearerthe-key',
+  'the-key',
+])('%j is none', (authorization) => {
+  expect(() => admit(from(authorization), CLOSED, withoutKeys(hashOf('the-key')))).toThrow(/key/i);
+});
+
 it('the bootstrap secret admits its holder to everything, and no header does without it', () => {
   const access = withoutKeys(hashOf('the-key'));
   for (const scope of ['data:read', 'keys:write', undefined] as const)

@@ -2,7 +2,7 @@ import { type RouteConfig, z } from '@hono/zod-openapi';
 import type { CachePolicy } from '../../define/cache-policy.ts';
 import type { Scope } from '../../define/principal.ts';
 import type { Replaced } from '../../define/view.ts';
-import { KEY_CHARACTERS_MAX, takesIdempotencyKey } from '../idempotency/key.ts';
+import { KEY_PATTERN, takesIdempotencyKey } from '../idempotency/key.ts';
 import { failureFormAt } from '../problem.ts';
 import { type CostClass, type Phase, type RouteRule, ruleOf } from '../route-rules.ts';
 import { CACHED_HEADERS, headersOf, type Registry } from './headers.ts';
@@ -124,16 +124,10 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
 }
 
 const idempotencyHeaders = z.object({
-  'idempotency-key': z
-    .string()
-    .min(1)
-    .max(KEY_CHARACTERS_MAX + 2)
-    .regex(/^(?:[!#-+\--~]{1,255}|"(?:[ !#-[\]-~]|\\["\\]){1,255}")$/)
-    .optional()
-    .openapi({
-      description:
-        'A key of this request, such as a random UUID (draft-ietf-httpapi-idempotency-key-header-07). A repetition with the same key, address and body within 24 hours is not carried out again and gets the same answer.',
-    }),
+  'idempotency-key': z.string().regex(KEY_PATTERN).optional().openapi({
+    description:
+      'A key of this request, such as a random UUID (draft-ietf-httpapi-idempotency-key-header-07). A repetition with the same key, address and body within 24 hours is not carried out again and gets the same answer.',
+  }),
 });
 
 function addIdempotencyKey(route: RouteConfig): void {

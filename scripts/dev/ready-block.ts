@@ -56,9 +56,10 @@ function whatToTry(stack: ReadyStack, catalog: Catalog, trials: readonly Trial[]
     ];
   return [
     'Try, in this order and as often as you like:',
-    ...trials.flatMap((trial) => [
+    ...trials.flatMap((trial, index) => [
       ...(trial.note === undefined ? [] : [`  # ${trial.note}`]),
-      `  ${curlOf(trial, stack, catalog)}`,
+      // A shell reads again sooner than a bounded reader is promised the change.
+      `  ${curlOf(trial, stack, catalog, { isStrong: trials.slice(0, index).some((earlier) => 'send' in earlier) })}`,
     ]),
   ];
 }

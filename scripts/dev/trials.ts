@@ -42,16 +42,22 @@ export function noted(note: string, trials: readonly Trial[]): Trial[] {
   return trials.map((trial, index) => (index === 0 ? { ...trial, note } : trial));
 }
 
-/** A trial as a curl command, for a worker at `url` whose key is `key`. Only what is closed is asked with the key. */
+/**
+ * A trial as a curl command, for a worker at `url` whose key is `key`. Only what is closed is asked with the key.
+ *
+ * @param isStrong whether a read asks for an answer that reflects all changes before it.
+ */
 export function curlOf(
   trial: Trial,
   { url, key }: { url: string; key: string },
   { views, models }: Pick<Catalog, 'views' | 'models'>,
+  { isStrong }: { readonly isStrong: boolean } = { isStrong: false },
 ): string {
   const at = writtenOut(url, key);
   if ('send' in trial) return sendLine(at, trial.send);
   const isPublic = [...views, ...models].some(
     ({ path = '', isPublic: isOpen }) => isOpen && isAddressOf(path, trial.get),
   );
-  return readLine(at, trial.get, { isPublic });
+  const line = readLine(at, trial.get, { isPublic });
+  return isStrong ? `${line} -H 'millrace-consistency: strong'` : line;
 }

@@ -205,7 +205,9 @@ function liveEvent(
   const filledIn = (route: Parameters<typeof exampleAddress>[0]) => exampleAddress(route, known) ?? [];
   const ofModels = models.flatMap((model) => modelRoute(model) ?? []).flatMap(filledIn);
   const shown = ofModels.slice(0, MODEL_ADDRESSES_MAX);
-  const addresses = [...views.flatMap(filledIn).slice(0, ADDRESSES_MAX - shown.length), ...shown];
+  // The reader of the page has a key without claims.
+  const readable = views.filter((view) => claimOf(view) === '');
+  const addresses = [...readable.flatMap(filledIn).slice(0, ADDRESSES_MAX - shown.length), ...shown];
   const feeds = models
     .filter((model) => referencesOf(model).some(({ feature }) => feature.eventType === event.type))
     .flatMap(({ path }) => path ?? []);

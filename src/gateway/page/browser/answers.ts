@@ -12,7 +12,9 @@ export type Outcome = 'fresh' | 'hit' | 'refused';
 export function outcomeOf(before: Answer, after: Answer): Outcome {
   if (after.status >= 400 && after.status !== 404) return 'refused';
   const isHit = /;\s*hit\b/.test(after.cacheStatus);
-  return isHit && after.text === before.text ? 'hit' : 'fresh';
+  // Each 404 has the id of its request.
+  const isSame = after.text === before.text || (after.status === 404 && before.status === 404);
+  return isHit && isSame ? 'hit' : 'fresh';
 }
 
 /** The leaves that differ between two answers, as `path: before → after`. */

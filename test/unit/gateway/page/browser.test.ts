@@ -28,7 +28,8 @@ describe('what became of an answer', () => {
 
   it('is refused for an error, and not for a thing that does not exist', () => {
     expect(outcomeOf(before, { ...before, status: 503 })).toBe('refused');
-    expect(outcomeOf({ ...before, status: 404 }, { ...before, status: 404 })).toBe('hit');
+    const missing = (requestId: string) => ({ ...answer('/v1/a', { requestId }), status: 404 });
+    expect(outcomeOf(missing('1'), missing('2'))).toBe('hit');
   });
 });
 

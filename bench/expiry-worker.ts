@@ -25,6 +25,7 @@ export const {
   ChangeFeed,
   FeatureShard,
   FillGate,
+  Idempotency,
   KafkaSource,
   OutboxRelay,
   QualityWindow,

@@ -14,6 +14,7 @@ export const {
   ChangeFeed,
   FeatureShard,
   FillGate,
+  Idempotency,
   KafkaSource,
   OutboxRelay,
   QualityWindow,

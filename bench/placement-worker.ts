@@ -34,6 +34,7 @@ const NAMESPACES = [
   'QUEUED_EVENTS',
   'KAFKA_SOURCE',
   'RATE_LIMITER',
+  'IDEMPOTENCY',
 ] as const;
 
 const roundTripMs = Number(modelled('BENCH_ROUND_TRIP_MS'));
@@ -120,6 +121,7 @@ export const {
   ChangeFeed,
   FeatureShard,
   FillGate,
+  Idempotency,
   KafkaSource,
   QualityWindow,
   QueuedEvents,

@@ -7,6 +7,7 @@ export const {
   ChangeFeed,
   FeatureShard,
   FillGate,
+  Idempotency,
   KafkaSource,
   OutboxRelay,
   QualityWindow,

@@ -34,6 +34,9 @@ export const COUNTED_ROWS = {
   feedAppend: [1, 1],
   /** `RateLimiter`, for a question about the quota of a key. Buckets are in memory. */
   quotaQuestion: [1, 1],
+  /** `Idempotency`, for a request with an `Idempotency-Key`; a day later its row is deleted, which writes a third. */
+  idempotencyBegin: [0, 1],
+  idempotencyKeep: [2, 1],
 } as const;
 
 /** Rows of a fold into a `FeatureShard`. `test/workers/feature-shard-rows.test.ts` */

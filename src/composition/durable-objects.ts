@@ -2,6 +2,7 @@ import { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
 import { FillGate } from '../../durable-objects/fill-gate/object.ts';
+import { Idempotency } from '../../durable-objects/idempotency/object.ts';
 import { KafkaSource } from '../../durable-objects/kafka-source/object.ts';
 import { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
 import { QualityWindow } from '../../durable-objects/quality-window/object.ts';
@@ -27,6 +28,7 @@ export function durableObjects(catalog: Catalog) {
     CacheStats,
     ChangeFeed,
     FillGate,
+    Idempotency,
     QualityWindow,
     QueuedEvents,
     RateLimiter,

@@ -2,6 +2,7 @@ import type { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import type { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import type { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
 import type { FillGate } from '../../durable-objects/fill-gate/object.ts';
+import type { Idempotency } from '../../durable-objects/idempotency/object.ts';
 import type { KafkaSource } from '../../durable-objects/kafka-source/object.ts';
 import type { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
 import type { QualityWindow } from '../../durable-objects/quality-window/object.ts';
@@ -77,6 +78,7 @@ export interface Env {
   readonly CHANGE_FEED: DurableObjectNamespace<ChangeFeed>;
   readonly QUALITY_WINDOW: DurableObjectNamespace<QualityWindow>;
   readonly RATE_LIMITER: DurableObjectNamespace<RateLimiter>;
+  readonly IDEMPOTENCY: DurableObjectNamespace<Idempotency>;
 }
 
 const BINDINGS = [
@@ -98,6 +100,7 @@ const BINDINGS = [
   'CHANGE_FEED',
   'QUALITY_WINDOW',
   'RATE_LIMITER',
+  'IDEMPOTENCY',
 ] as const satisfies readonly (keyof Env)[];
 
 /**

@@ -117,6 +117,11 @@ export function rateLimiter(env: Pick<Env, 'RATE_LIMITER'> & DatabasePlace, shar
   return besideDatabase('rate-limiter', env, [env.RATE_LIMITER, String(shard)], { default: ASK_TIMEOUT_MS });
 }
 
+/** One of the objects that keep the answers to requests with an `Idempotency-Key`. */
+export function idempotency(env: Pick<Env, 'IDEMPOTENCY'> & DatabasePlace, shard: number) {
+  return besideDatabase('idempotency', env, [env.IDEMPOTENCY, String(shard)], { default: READ_MS });
+}
+
 /** The fill gate of one cache key, in the object of its pool in the region of a request. `enter` waits for another's fill. */
 export function fillGate(
   env: Pick<Env, 'FILL_GATE'> & DatabasePlace,

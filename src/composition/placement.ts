@@ -35,6 +35,8 @@ export const PLACEMENT = {
   'kafka-source': 'database',
   /** The isolates of all regions spend one budget. They ask ahead, so few requests wait for the way there. */
   'rate-limiter': 'database',
+  /** Its callers write to the database next. */
+  idempotency: 'database',
 } as const satisfies Readonly<Record<string, PlacementRule>>;
 export type PlacedClass = keyof typeof PLACEMENT;
 type PlacedBy<Rule extends PlacementRule> = {

@@ -44,6 +44,7 @@ import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
 import { deadLetterPorts } from './dead-letters.ts';
+import { idempotencyPort } from './idempotency.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
@@ -197,6 +198,10 @@ export class RequestPorts implements GatewayPorts {
       start: () => startKafkaSources(env),
       seek: (at, to) => seekKafka(env, at, to),
     };
+  }
+
+  get idempotency(): GatewayPorts['idempotency'] {
+    return idempotencyPort(this.#bound.env);
   }
 
   get keys(): GatewayPorts['keys'] {

@@ -1,3 +1,4 @@
+import { type CorsPolicy, PUBLIC_READS_ONLY } from './cors.ts';
 import type { EntityDefinition, HistoryDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import type { FeatureDefinition } from './feature.ts';
@@ -26,6 +27,8 @@ export interface Catalog {
   readonly retention: RetentionPolicy;
   /** How much each sender may use. */
   readonly limits: Limits;
+  /** Which pages of other origins may use the API. */
+  readonly cors: CorsPolicy;
   /**
    * Where each definition is declared, e.g. `views.ts, productPage`. Error messages show it. It has also the definitions
    * that cannot be used, which are in no list.
@@ -44,6 +47,7 @@ export function assemble(
   modules: Readonly<Record<string, DeclaredModule>>,
   retention: RetentionPolicy = KEEP_EVERYTHING,
   limits: DeclaredLimits = {},
+  cors: CorsPolicy = PUBLIC_READS_ONLY,
 ): Catalog {
   const origins = new Map<unknown, string>();
   for (const [file, module] of Object.entries(modules))
@@ -65,6 +69,7 @@ export function assemble(
     models: ofKind<ModelDefinition>('model'),
     retention,
     limits: { ...DEFAULT_LIMITS, ...limits },
+    cors,
     origins,
   };
 }

@@ -1,4 +1,5 @@
 import { assemble, type Catalog, type DeclaredModule } from './catalog.ts';
+import type { CorsPolicy } from './cors.ts';
 import type { DeclaredLimits } from './limits.ts';
 import { CatalogError } from './problem.ts';
 import type { RetentionPolicy } from './retention.ts';
@@ -14,9 +15,17 @@ import { validateCatalog } from './validate.ts';
  */
 export function defineCatalog(
   modules: Readonly<Record<string, DeclaredModule>>,
-  { retention, limits }: { readonly retention?: RetentionPolicy; readonly limits?: DeclaredLimits } = {},
+  {
+    retention,
+    limits,
+    cors,
+  }: {
+    readonly retention?: RetentionPolicy;
+    readonly limits?: DeclaredLimits;
+    readonly cors?: CorsPolicy;
+  } = {},
 ): Catalog {
-  const catalog = assemble(modules, retention, limits);
+  const catalog = assemble(modules, retention, limits, cors);
   const problems = validateCatalog(catalog);
   if (problems.length > 0) throw new CatalogError(problems);
   return catalog;

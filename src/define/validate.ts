@@ -1,5 +1,6 @@
 import type { Catalog } from './catalog.ts';
 import type { CatalogProblem, Report } from './problem.ts';
+import { checkCors } from './validate/cors.ts';
 import { checkDeclarations } from './validate/declarations.ts';
 import { checkDerived } from './validate/derived.ts';
 import { checkExamples } from './validate/examples.ts';
@@ -35,6 +36,7 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     checkModels,
     checkExamples,
     checkLimits,
+    checkCors,
   ];
   for (const check of checks) check(catalog, report);
   return problems;

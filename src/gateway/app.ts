@@ -10,6 +10,9 @@ import { assertEncoded } from './address.ts';
 import { audited, changesAreAudited } from './audit/action.ts';
 import type { ActionPorts } from './audit/ports.ts';
 import { type AppEnv, type Gateway, type PortsOf, type ReadContext, requestIdOf } from './context.ts';
+import { Cors, readableByPages } from './cors.ts';
+import { idempotent } from './idempotency/middleware.ts';
+import type { IdempotencyPort } from './idempotency/port.ts';
 import { fetchKnownFirst, KnownReads } from './known-reads.ts';
 import type { Charging } from './limits/charging.ts';
 import { chargeOnEntry, chargeTo, refusalOf, withFields } from './limits/on-entry.ts';
@@ -59,6 +62,7 @@ export interface GatewayPorts {
   readonly features: FeaturePorts;
   readonly feed: FeedPorts;
   readonly health: HealthPorts;
+  readonly idempotency: IdempotencyPort;
   readonly inventory: InventoryPorts;
   readonly kafka: KafkaPorts;
   readonly keys: KeyPorts;
@@ -108,12 +112,14 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     charge: chargeTo(limitsOf),
     audited: (c, ...action) => audited(c, portsOf(c).audit, ...action),
   };
-  const failed = failedBy(limitsOf);
+  const cors = new Cors(catalog);
+  const failed = failedBy(limitsOf, cors);
 
   app.onError(failed);
   uncached.onError(failed);
   app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
   uncached.use('*', answerHeaders);
+  uncached.use('*', readableByPages(cors));
   const allowedOf = (c: Context<AppEnv>) => allowedAt(c.req.path, [app, uncached]);
   uncached.notFound((c) =>
     noRouteResponse(c.req.method, allowedOf(c), requestIdOf(c), failureFormAt(c.req.path)),
@@ -121,7 +127,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   // Before the middleware that requires the key, since a browser sends none when it asks for the methods of a path.
   uncached.options('*', async (c, next) => {
     const allow = allowedOf(c);
-    return allow === undefined ? await next() : optionsResponse(allow);
+    return allow === undefined ? await next() : cors.preflight(optionsResponse(allow), c.req.raw, allow);
   });
 
   // Before the middleware that requires the key: the pages need none.
@@ -138,12 +144,20 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   });
   uncached.use('*', chargeOnEntry(gateway, limitsOf));
   uncached.use('*', queriesAreStrict(app.openAPIRegistry));
+  uncached.use(
+    '*',
+    idempotent(
+      (c) => portsOf(c).idempotency,
+      (c) => allowedOf(c)?.split(', ').includes(c.req.method) === true,
+    ),
+  );
 
   const schemas = registerModelSchemas(app, catalog.models);
   // The router takes the first route that matches, so a more specific path comes first, whether a view's or a model's.
   for (const definition of [...catalog.views, ...schemas.keys()].toSorted(bySpecificity)) {
-    if (definition.kind === 'view') registerView(app, viewsOf, definition, known);
-    else registerModelPath(app, gateway, (c) => portsOf(c).modelPaths, definition, schemas);
+    const pages = cors.ofCachedRoute(definition.isPublic);
+    if (definition.kind === 'view') registerView(app, viewsOf, definition, known, pages);
+    else registerModelPath(app, gateway, (c) => portsOf(c).modelPaths, definition, schemas, pages);
   }
   registerPredictions(uncached, gateway, (c) => portsOf(c).predictions, schemas);
   registerOpenInference(
@@ -201,9 +215,12 @@ function admitted(c: Context<AppEnv>, principal: Principal): Principal {
   return principal;
 }
 
-function failedBy(limitsOf: PortsOf<Charging>) {
-  return async (thrown: Error, c: Context<AppEnv>): Promise<Response> =>
-    failed(await refusalOf(thrown, c, limitsOf), c);
+function failedBy(limitsOf: PortsOf<Charging>, cors: Cors) {
+  return async (thrown: Error, c: Context<AppEnv>): Promise<Response> => {
+    const response = failed(await refusalOf(thrown, c, limitsOf), c);
+    cors.mark(response, c.req.raw);
+    return response;
+  };
 }
 
 function failed(error: Error, c: Context<AppEnv>): Response {

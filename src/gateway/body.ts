@@ -103,7 +103,8 @@ export async function readBytes(request: Request, bytesMax: number): Promise<Uin
   return unpacked;
 }
 
-async function readSent(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
+/** The bytes of a body as it was sent. @throws Failure `body_too_large` */
+export async function readSent(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   // A body that is too large is read to its end and discarded: a proxy whose upload is cut off may break other

@@ -48,12 +48,17 @@ const GENERATION_MAX = 1_024;
  */
 export class CachedResponses {
   readonly #vary: string;
+  readonly #constant: Readonly<Record<string, string>>;
   /** Hits since the last generation began, and those of the generation before: what is in neither was not read lately. */
   #young = new Map<string, LastHit>();
   #old = new Map<string, LastHit>();
 
-  /** @param varyOn the request headers on which its answers depend, in addition to those of every cached route. */
-  constructor(varyOn: readonly string[] = []) {
+  /**
+   * @param varyOn the request headers on which its answers depend, in addition to those of every cached route.
+   * @param constant further headers of every answer.
+   */
+  constructor(varyOn: readonly string[] = [], constant: Readonly<Record<string, string>> = {}) {
+    this.#constant = constant;
     this.#vary = [VARY, ...varyOn].join(', ');
   }
 
@@ -94,6 +99,7 @@ export class CachedResponses {
       // then.
       'cache-control': `private, max-age=${answer.maxAgeS}, must-revalidate`,
       vary: this.#vary,
+      ...this.#constant,
     };
     if (tookMs > 0) headers['server-timing'] = `total;dur=${tookMs}`;
     if (answer.token !== undefined) headers['millrace-token'] = answer.token;

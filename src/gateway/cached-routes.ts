@@ -4,7 +4,7 @@ import { cacheKey } from '../cache/cache-key.ts';
 import type { Catalog } from '../define/catalog.ts';
 import type { Variant } from '../define/vary.ts';
 import { Failure } from '../platform/failure.ts';
-import { assertEncoded, searchOf } from './address.ts';
+import { assertEncoded, pathPattern, searchOf } from './address.ts';
 import { parametersOf, queryFormOf } from './query.ts';
 
 /** A route whose answers are cached, and how its input becomes a key. */
@@ -35,7 +35,7 @@ export function resolvePath(routes: readonly CachedRoute[], path: string): { vie
   if (url === null) throw new Failure('not_found', 'No cached route has this path.', { pointer: '/path' });
   assertEncoded(url.pathname + url.search, '/path', 'unprocessable');
   for (const route of routes) {
-    const match = patternOf(route.path).exec(url.pathname);
+    const match = pathPattern(route.path).exec(url.pathname);
     if (match === null) continue;
     const parameters = Object.entries(match.groups ?? {}).map(([name, text]) => [
       name,
@@ -48,11 +48,6 @@ export function resolvePath(routes: readonly CachedRoute[], path: string): { vie
     return { view: route.view, key: keyOf(route, input) };
   }
   throw new Failure('not_found', 'No cached route has this path.', { pointer: '/path' });
-}
-
-function patternOf(path: string): RegExp {
-  const literal = path.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${literal.replaceAll(/\{(\w+)\}/g, '(?<$1>[^/]+)')}$`);
 }
 
 /** Hono's spelling of a path with parameters in braces. */

@@ -15,6 +15,7 @@ export const PEERS = [
   'queued-events',
   'kafka-source',
   'rate-limiter',
+  'idempotency',
   'queue',
   'kv',
   'colo-cache',

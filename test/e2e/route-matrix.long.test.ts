@@ -11,6 +11,7 @@ import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 const Operation = z.object({
   security: z.array(z.record(z.string(), z.array(z.string()))).optional(),
   requestBody: z.unknown().optional(),
+  parameters: z.array(z.object({ name: z.string() })).optional(),
   responses: z.record(z.string(), z.unknown()),
 });
 const Document = z.object({ paths: z.record(z.string(), z.record(z.string(), Operation)) });
@@ -22,6 +23,7 @@ interface Case extends Sample {
   /** The scope of a guarded operation. */
   readonly scope: string | undefined;
   readonly documented: readonly number[];
+  readonly takesIdempotencyKey: boolean;
 }
 
 let stack: Stack;
@@ -37,7 +39,7 @@ beforeAll(async () => {
     ),
   );
   expect(operations.map(([name]) => name).sort()).toEqual(Object.keys(known).sort());
-  cases = operations.map(([name, { security = [], responses }]) => {
+  cases = operations.map(([name, { security = [], parameters = [], responses }]) => {
     const sample = known[name];
     if (sample === undefined) throw new Error(`${name} has no sample.`);
     const scope = security.every((one) => Object.keys(one).length > 0)
@@ -49,6 +51,7 @@ beforeAll(async () => {
       method: name.split(' ', 1)[0] ?? '',
       scope,
       documented: Object.keys(responses).map(Number),
+      takesIdempotencyKey: parameters.some((parameter) => parameter.name === 'idempotency-key'),
     };
   });
   const version = await prepare();
@@ -275,5 +278,26 @@ describe('every operation', () => {
       },
       () => '429 rate_limited',
     );
+  });
+
+  it('is carried out once under an idempotency key, and refuses the key with another request', async () => {
+    const takers = cases.filter(({ takesIdempotencyKey }) => takesIdempotencyKey);
+    expect(takers.length).toBeGreaterThan(10);
+    const others: unknown[] = [];
+    for (const one of takers) {
+      const ofKey = { 'idempotency-key': crypto.randomUUID() };
+      const ask = (headers = {}) => send(one, { key: KEY, headers: { ...ofKey, ...headers } });
+      const first = await ask();
+      const again = await ask();
+      // The lane is a part of what makes a request the same.
+      const reused = await ask({ 'millrace-lane': 'bulk' });
+      const isReplayed = again.headers.get('idempotency-replayed') === 'true' && again.text === first.text;
+      const isRefused = reused.status === 422 && reused.text.includes('"idempotency_key_reused"');
+      // A failure that passes is not kept.
+      const isRight = first.status >= 500 ? !isReplayed : isReplayed && isRefused;
+      if (first.status !== again.status || !isRight)
+        others.push([one.name, first.status, again.status, reused.status, first.text, again.text]);
+    }
+    expect(others).toEqual([]);
   });
 });

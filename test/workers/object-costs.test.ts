@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { COUNTED_ROWS } from '../../bench/cost/counted.ts';
 import { CounterStore } from '../../durable-objects/cache-stats/store.ts';
 import { FeedStore } from '../../durable-objects/change-feed/store.ts';
+import { KeyStore } from '../../durable-objects/idempotency/store.ts';
 import { QualityStore } from '../../durable-objects/quality-window/store.ts';
 import { KEPT_MS, QueuedStore } from '../../durable-objects/queued-events/store.ts';
 import { Buckets } from '../../durable-objects/rate-limiter/buckets.ts';
@@ -206,6 +207,34 @@ it('reads and writes these rows in RateLimiter', async () => {
       'question about a quota': COUNTED_ROWS.quotaQuestion,
       'question that reports nothing': [1, 0],
       'question on the next day': [1, 1],
+    });
+  });
+});
+
+it('reads and writes these rows in Idempotency, with 1,000 keys', async () => {
+  await runInDurableObject(env.IDEMPOTENCY.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    const store = new KeyStore(storage);
+    const idOf = (n: number) => String(n).padStart(64, '0');
+    const answer = new ArrayBuffer(10_000);
+    for (let n = 0; n < 1_000; n += 1) {
+      store.begin(idOf(n), 'f', 'l', 0);
+      store.keep(idOf(n), 'l', 200, answer, 0);
+    }
+    step('begin', () => store.begin(idOf(1_000), 'f', 'l', 1));
+    step('keep', () => store.keep(idOf(1_000), 'l', 200, answer, 1));
+    step('repetition', () => store.begin(idOf(1_000), 'f', 'l2', 2));
+    store.begin(idOf(1_001), 'f', 'l', 1);
+    step('release', () => store.release(idOf(1_001), 'l', 1));
+    step('pruning of nothing', () => store.prune(3));
+    step('pruning of 1,001 keys', () => store.prune(3 * 86_400_000));
+    expect(figures).toEqual({
+      begin: COUNTED_ROWS.idempotencyBegin,
+      keep: COUNTED_ROWS.idempotencyKeep,
+      repetition: [1, 0],
+      release: [2, 1],
+      'pruning of nothing': [4, 0],
+      'pruning of 1,001 keys': [4005, 1001],
     });
   });
 });

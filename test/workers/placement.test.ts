@@ -41,6 +41,7 @@ function recording(vars: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>) {
     'QUEUED_EVENTS',
     'KAFKA_SOURCE',
     'RATE_LIMITER',
+    'IDEMPOTENCY',
   ];
   const bindings = Object.fromEntries(names.map((name) => [name, namespace]));
   // Only these bindings are asked.
@@ -59,6 +60,7 @@ const USE: Readonly<Record<PlacedClass, (env: Env) => unknown>> = {
   'queued-events': (env) => objects.queuedEvents(env, 2),
   'kafka-source': (env) => objects.kafkaSource(env, 'purchases', 0),
   'rate-limiter': (env) => objects.rateLimiter(env, 5),
+  idempotency: (env) => objects.idempotency(env, 5),
 };
 
 describe('every class of objects', () => {

@@ -30,6 +30,10 @@ const HEADERS = {
     schema: { type: 'string' },
     example: '"key";r=0;t=2',
   },
+  'Idempotency-Replayed': {
+    description: '`true` if this is the answer of an earlier request with the same `Idempotency-Key`.',
+    schema: { type: 'string', const: 'true' },
+  },
   ETag: {
     description: 'The entity tag, for `If-None-Match` of a read or `If-Match` of a write (RFC 9110 §8.8.3).',
     schema: { type: 'string' },

@@ -2,6 +2,7 @@ import { type RouteConfig, z } from '@hono/zod-openapi';
 import type { CachePolicy } from '../../define/cache-policy.ts';
 import type { Scope } from '../../define/principal.ts';
 import type { Replaced } from '../../define/view.ts';
+import { KEY_PATTERN, takesIdempotencyKey } from '../idempotency/key.ts';
 import { failureFormAt } from '../problem.ts';
 import { type CostClass, type Phase, type RouteRule, ruleOf } from '../route-rules.ts';
 import { CACHED_HEADERS, headersOf, type Registry } from './headers.ts';
@@ -104,6 +105,7 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
   const facts: OperationFacts = {
     key,
     hasBody: route.request?.body !== undefined,
+    takesIdempotencyKey: takesIdempotencyKey(route.method.toUpperCase(), route.path),
     form: failureFormAt(route.path),
   };
   // An empty list means that no key is needed; a missing one would leave it open.
@@ -111,16 +113,31 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
   const needs = scope === null ? '' : ` Needs the scope \`${scope}\`.`;
   const said = (route.description ?? route.summary ?? '').replace(/\.$/, '');
   route.description = `${said}.${needs} Phase \`${phase}\`, cost class \`${cost}\`.`;
+  if (facts.takesIdempotencyKey) addIdempotencyKey(route);
   const declared = Object.entries(route.responses).map(([status, response]) => [
     status,
     '$ref' in response
       ? response
-      : { ...response, headers: { ...answerHeaders(status, isCached), ...response.headers } },
+      : { ...response, headers: { ...answerHeaders(status, isCached, facts), ...response.headers } },
   ]);
   route.responses = { ...sharedAnswers(facts), ...Object.fromEntries(declared) };
 }
 
-function answerHeaders(status: string, isCached: boolean) {
+const idempotencyHeaders = z.object({
+  'idempotency-key': z.string().regex(KEY_PATTERN).optional().openapi({
+    description:
+      'A key of this request, such as a random UUID (draft-ietf-httpapi-idempotency-key-header-07). A repetition with the same key, address and body within 24 hours is not carried out again and gets the same answer.',
+  }),
+});
+
+function addIdempotencyKey(route: RouteConfig): void {
+  const declared = route.request?.headers;
+  const shape = declared !== undefined && 'shape' in declared ? declared.shape : {};
+  route.request = { ...route.request, headers: idempotencyHeaders.extend(shape) };
+}
+
+function answerHeaders(status: string, isCached: boolean, facts: OperationFacts) {
   if (Number(status) >= 400) return headersOf(['X-Request-Id', ...failureHeaders(status)]);
+  if (facts.takesIdempotencyKey) return headersOf(['X-Request-Id', 'Idempotency-Replayed']);
   return headersOf(isCached ? [...CACHED_HEADERS, 'ETag'] : ['X-Request-Id']);
 }

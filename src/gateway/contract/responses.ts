@@ -7,6 +7,8 @@ export interface OperationFacts {
   /** Whether it needs a key, takes one, or ignores any. */
   readonly key: 'needed' | 'taken' | 'ignored';
   readonly hasBody: boolean;
+  /** Whether it honours `Idempotency-Key`. */
+  readonly takesIdempotencyKey: boolean;
   /** The form of its failures. */
   readonly form: FailureForm;
 }
@@ -72,6 +74,21 @@ const SHARED: readonly SharedAnswer[] = [
     isGivenBy: always,
   },
   {
+    status: 409,
+    name: 'Conflict',
+    description:
+      'A request with this `Idempotency-Key` is under way, or its answer was too large to keep; or what the operation describes.',
+    headers: ['Retry-After'],
+    examples: [
+      new Failure(
+        'idempotency_in_flight',
+        'An earlier request with this Idempotency-Key is under way. Send the request again to get its answer.',
+        { pointer: 'Idempotency-Key' },
+      ),
+    ],
+    isGivenBy: (facts) => facts.takesIdempotencyKey,
+  },
+  {
     status: 413,
     name: 'ContentTooLarge',
     description: 'The body has more bytes than the operation takes, packed or unpacked.',
@@ -99,10 +116,11 @@ const SHARED: readonly SharedAnswer[] = [
   {
     status: 422,
     name: 'UnprocessableContent',
-    description: 'The request has the form of its schema, and breaks a rule that no schema states.',
+    description:
+      'The request has the form of its schema, and breaks a rule that no schema states; or its `Idempotency-Key` belongs to another request.',
     headers: [],
     examples: [new Failure('unprocessable', 'The expiry is in the past.', { pointer: '/expiresAt' })],
-    isGivenBy: ({ hasBody }) => hasBody,
+    isGivenBy: ({ hasBody, takesIdempotencyKey }) => hasBody || takesIdempotencyKey,
   },
   {
     status: 429,

@@ -12,6 +12,7 @@ import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
+import type { CachedCors } from '../cors.ts';
 import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
@@ -31,6 +32,7 @@ export function registerModelPath(
   modelPathsOf: PortsOf<ModelPathPorts>,
   model: ModelDefinition,
   schemas: ReadonlyMap<ModelDefinition, ModelSchemas>,
+  pages: CachedCors,
 ): void {
   const route = modelRoute(model);
   const answerSchema = schemas.get(model)?.answer;
@@ -71,7 +73,10 @@ export function registerModelPath(
       503: problem('No version has been published, or it cannot be loaded, and the model has no fallback.'),
     },
   });
-  const responses = new CachedResponses(model.isPublic ? [] : ['Authorization']);
+  const responses = new CachedResponses(
+    model.isPublic ? [] : ['Authorization', ...pages.vary],
+    pages.headers,
+  );
   app.get(honoPath(path), async (c) => {
     const admitted = await gateway.admit(c, guard);
     const principal = model.isPublic ? undefined : admitted;
@@ -90,7 +95,9 @@ export function registerModelPath(
       beforeFill: () => gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(input['limit']) }),
       load: () => answerFor(model, key, input, ports, consistency),
     });
-    return responses.of(answer, c.req.raw, systemNow() - startedAt);
+    const response = responses.of(answer, c.req.raw, systemNow() - startedAt);
+    pages.mark?.(response, c.req.raw);
+    return response;
   });
 }
 

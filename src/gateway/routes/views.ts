@@ -10,6 +10,7 @@ import { type Asked, askedOf, honoPath, keyOf } from '../cached-routes.ts';
 import { type AppEnv, idOfRequest, type ReadContext } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
+import { NO_PAGES } from '../cors.ts';
 import { replacedHeaders } from '../deprecation.ts';
 import { type AnswerRead, KnownReads } from '../known-reads.ts';
 import { chargeFill, chargeHit, type ReaderPorts } from '../limits/reader.ts';
@@ -44,6 +45,7 @@ export function registerView(
   readsOf: (c: ReadContext) => ViewPorts,
   view: ViewDefinition,
   known = new KnownReads(),
+  pages = NO_PAGES,
 ): void {
   const variants = variantsOf(view);
   const asksForKey = !view.isPublic || view.takesPrincipal;
@@ -80,7 +82,10 @@ export function registerView(
     },
   });
   const route = { view: view.name, path: view.path, params: view.params, query: view.query };
-  const responses = new CachedResponses([...(asksForKey ? ['Authorization'] : []), ...variants.headers]);
+  const responses = new CachedResponses(
+    [...(asksForKey ? ['Authorization'] : []), ...pages.vary, ...variants.headers],
+    pages.headers,
+  );
   const answer: AnswerRead = (c, ask) => {
     if (!asksForKey) return charged(c, undefined, ask);
     const reader = admit(c, guard, readsOf(c));
@@ -117,6 +122,7 @@ export function registerView(
     const respond = (found: CachedAnswer, tookMs: number): Response => {
       const response = responses.of(found, request, tookMs);
       if (view.replaced !== undefined) announce(response, view.replaced, parameters);
+      pages.mark?.(response, request);
       if (found.entry.body !== 'null') return response;
       return missingResponse(
         response,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import uuid
 
 import schemathesis
 from schemathesis import GenerationMode
@@ -11,7 +12,7 @@ GIVEN = json.loads(os.environ["MILLRACE_CONTRACT"])
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """A valid request has a cursor of its list, and a token that the clock has given."""
+    """A valid request has a cursor of its list, a token that the clock has given, and an idempotency key of its own."""
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
     for name, cursor in GIVEN["cursors"].get(case.operation.path, {}).items():
@@ -19,6 +20,9 @@ def before_call(context, case, kwargs):
             case.query[name] = cursor
     if "millrace-token" in (case.headers or {}):
         case.headers["millrace-token"] = GIVEN["token"]
+    # A generated key is likely to be that of another request, which would be all that the answer says.
+    if "idempotency-key" in (case.headers or {}):
+        case.headers["idempotency-key"] = str(uuid.uuid4())
     if isinstance(case.body, (dict, list)):
         case.body = storable(case.body)
 

@@ -28,6 +28,7 @@ export const ROUTES = {
   event: 202,
   'event, `Prefer: wait`': 201,
   PUT: 200,
+  'PUT, `Idempotency-Key`': 200,
   DELETE: 204,
   purge: 200,
   'sweep of the outbox': 200,
@@ -94,6 +95,7 @@ export const TABLE = {
   'root-clock': {
     'event, `Prefer: wait`': both(202, 12_000),
     PUT: both(503, 6_000),
+    'PUT, `Idempotency-Key`': both(503, 6_000),
     DELETE: both(503, 6_000),
     purge: both(503, 6_000),
     'sweep of the outbox': both(503, 6_000),
@@ -126,6 +128,9 @@ export const TABLE = {
   },
   'queued-events': {},
   'rate-limiter': {},
+  idempotency: {
+    'PUT, `Idempotency-Key`': both(503, 2_000),
+  },
   queue: {
     event: both(503, 6_000),
     // It waits for the sweep that runs, and for the invalidation of its own.
@@ -154,6 +159,7 @@ export const TABLE = {
     'status of an event': both(503, 11_000),
     'event, `Prefer: wait`': both(202, 11_000),
     PUT: both(503, 11_000),
+    'PUT, `Idempotency-Key`': both(503, 11_000),
     DELETE: both(503, 11_000),
     // Their entries in the audit log are waited for this long.
     purge: both(503, 4_000),

@@ -93,6 +93,7 @@ function troubledEnv(env: Env): Env {
     CHANGE_FEED: objects('change-feed', env.CHANGE_FEED),
     QUALITY_WINDOW: objects('quality-window', env.QUALITY_WINDOW),
     RATE_LIMITER: objects('rate-limiter', env.RATE_LIMITER),
+    IDEMPOTENCY: objects('idempotency', env.IDEMPOTENCY),
   };
   made.set(env, changed);
   return changed;
@@ -114,7 +115,8 @@ Object.defineProperty(globalThis, 'caches', {
 });
 
 const classes = durableObjects(catalog);
-export const { CacheStats, ChangeFeed, FillGate, QualityWindow, QueuedEvents, RateLimiter } = classes;
+export const { CacheStats, ChangeFeed, FillGate, Idempotency, QualityWindow, QueuedEvents, RateLimiter } =
+  classes;
 export class TagClock extends classes.TagClock {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, troubledEnv(env));

@@ -277,6 +277,16 @@ describe('values', () => {
     expect(found({ key: { perSecond: 5, burstS: 60 } })).toEqual([]);
   });
 
+  it('refuses origins that no browser sends', () => {
+    const found = (...origins: string[]) =>
+      validateCatalog(assemble({ things: good }, undefined, {}, { origins })).map(({ problem }) => problem);
+    const wrong = ['*', 'null', 'app.example.com', 'https://app.example.com/', 'https://App.example.com'];
+    wrong.push('https://app.example.com:443', 'ftp://app.example.com', 'https://a.example.com/x');
+    expect(found(...wrong)).toEqual(wrong.map((origin) => `"${origin}" is not an origin.`));
+    expect(found('https://app.example.com', 'http://localhost:5173')).toEqual([]);
+    expect(found(...Array.from({ length: 101 }, (_, n) => `https://a${n}.example.com`))).toHaveLength(1);
+  });
+
   it('refuses retention of part of a day, or of an event type that is not declared', () => {
     expect(oneOf({}, { events: { 'ride.v1': 0.5 } })).toMatch(/kept for 0\.5 days/);
     expect(oneOf({}, { events: { ride: 30 } })).toMatch(/does not declare/);

@@ -74,6 +74,33 @@ const allowOf = (methods: readonly string[]) =>
 const send = (method: string, path: string, headers: Record<string, string> = AUTHORIZED) =>
   app.request(path, { method, headers }, {}, CONTEXT);
 
+it.each([
+  ['200', '/openapi.json'],
+  ['404', '/no/route'],
+])(
+  'an answer with %s is kept by no cache, framed by no page, and JSON whatever is accepted',
+  async (status, path) => {
+    const response = await send('GET', path, { ...AUTHORIZED, accept: 'text/csv' });
+    expect(String(response.status)).toBe(status);
+    expect(response.headers.get('content-type')).toMatch(/json/);
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    expect(response.headers.get('content-security-policy')).toBe(
+      "default-src 'none'; frame-ancestors 'none'",
+    );
+  },
+);
+
+it('the pages keep the policies of their own', async () => {
+  for (const [path, accept] of [
+    ['/', 'text/html'],
+    ['/docs', 'text/html'],
+  ] as const) {
+    const { headers } = await send('GET', path, { accept });
+    expect(headers.get('content-security-policy')).toContain('script-src');
+    expect(headers.get('cache-control')).toBe('no-cache');
+  }
+});
+
 it('the document has enough paths to test', () => {
   expect(documented.length).toBeGreaterThan(30);
 });

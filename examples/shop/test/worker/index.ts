@@ -8,6 +8,7 @@ export const {
   ChangeFeed,
   FeatureShard,
   FillGate,
+  Idempotency,
   KafkaSource,
   OutboxRelay,
   QualityWindow,

@@ -63,7 +63,8 @@ it('two paths that differ in the names of parameters alone are one path of the d
   register('put', '/v1/shelves/{id}/{number}', z.object({ number: z.string().max(4), id: z.string() }));
   const { paths } = JSON.parse(documentOf(app, completeRegistry(app.openAPIRegistry)));
   expect(Object.keys(paths)).toEqual(['/v1/shelves/{shelf}/{thing}']);
-  expect(paths['/v1/shelves/{shelf}/{thing}'].put.parameters).toMatchObject([
+  const { parameters } = paths['/v1/shelves/{shelf}/{thing}'].put;
+  expect(parameters.slice(0, 2)).toMatchObject([
     { in: 'path', name: 'shelf' },
     { in: 'path', name: 'thing', schema: { maxLength: 4 } },
   ]);

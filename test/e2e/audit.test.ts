@@ -206,7 +206,7 @@ it('is verified in steps, and shows an entry that was changed', async () => {
   }
   expect(step.verifiedTo.id).toBe(newest?.id);
   expect(steps).toBe(Math.ceil((newest?.id ?? 0) / 7));
-  expect(await verify('from=3')).toMatchObject({ code: 'invalid_request', pointer: '/hash' });
+  expect(await verify('from=3')).toMatchObject({ code: 'unprocessable', pointer: 'hash' });
   await stack.sql('alter table millrace.audit_log disable trigger audit_refuse');
   await stack.sql(`update millrace.audit_log set principal = 'key:nobody' where id = 2`);
   await stack.sql('alter table millrace.audit_log enable trigger audit_refuse');

@@ -136,8 +136,8 @@ export const FAULTS: readonly Fault[] = [
     'features without a window expire',
     FEW,
     RETENTION,
-    'return longestDays === 0 ? 0 : horizon',
-    'return horizon',
+    'tileMs === NO_TILE ? 0 : oldestDay',
+    'tileMs === NO_TILE ? horizon : oldestDay',
   ),
   fault(
     'two ranges of folded numbers are merged over a gap',

@@ -240,7 +240,10 @@ execute function ${qualified(functionName(table))}()`,
  * Drops every trigger function of Millrace's schema that is not in `except`, with its triggers. All of them are
  * capture functions, some of earlier versions. Dropping a trigger this way needs no right on its table.
  */
-/** The schema has other trigger functions, such as those of the audit log: only capture's own are dropped. */
+/**
+ * The schema has other trigger functions, such as those of the audit log: only capture's own are dropped, those of earlier
+ * deployments among them, which had another name.
+ */
 function dropStatement(except: readonly string[]): string {
   const kept = `array[${except.map(literal).join(', ')}]::text[]`;
   return `do $drop$
@@ -250,7 +253,8 @@ begin
   for stale in
     select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
     where n.nspname = ${literal(schema.schemaName)} and p.prorettype = 'trigger'::regtype
-      and starts_with(p.proname, ${literal(`${FUNCTION_PREFIX} `)}) and p.proname <> all (${kept})
+      and (starts_with(p.proname, ${literal(`${FUNCTION_PREFIX} `)}) or starts_with(p.proname, ${literal(TRIGGER_PREFIX)}))
+      and p.proname <> all (${kept})
   loop
     execute format('drop function %s cascade', stale);
   end loop;

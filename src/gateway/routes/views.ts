@@ -162,8 +162,8 @@ const NO_VARIANT: Variant = {};
 const FILL = { cost: VIEW_RULE.cost, units: unitsOf('fill') } as const;
 
 /**
- * Dimensions of the cache key in addition to the variants: the principal, the owner of the rows, and the length of the grain, so that a
- * deployment that changes the length finds no entry of the old one.
+ * Dimensions of the cache key in addition to the variants: the principal, the owner of the rows, and the length of the
+ * grain, so that a deployment that changes the length finds no entry of the old one.
  */
 function ownDimensionsOf({
   grainMs,

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
+import { FailuresReporter } from './test/support/node/failures-reporter.ts';
 
 /** No database listens there: what these tests need of one, the end-to-end tests have. */
 const WORKER_VARS = {
@@ -13,6 +14,9 @@ const WORKER_VARS = {
   // SHA-256 of "test-key".
   API_KEY_SHA256: '62af8704764faf8ea82fc61ce9c4c3908b6cb97d463a634e9e587d7c885db0ef',
 };
+
+/** A file that gets each failing test and its message; CI shows it last. */
+const FAILURES = process.env['TEST_FAILURES'];
 
 /** Files that `npm run test:all` runs and `npm test` does not: their projects end in `-long`. */
 const LONG = '**/*.long.test.ts';
@@ -44,6 +48,7 @@ function layer<T extends object>(name: string, folders: readonly string[], optio
 export default defineConfig({
   test: {
     silent: 'passed-only',
+    reporters: FAILURES === undefined ? ['default'] : ['default', new FailuresReporter(FAILURES)],
     // One worker for each core; by itself vitest leaves one core free.
     maxWorkers: availableParallelism(),
     globalSetup: ['test/support/node/empty-database.ts'],

@@ -7,7 +7,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as z from 'zod';
@@ -28,6 +28,8 @@ const NOT_IN_THE_COPY = [
   'TEST_SDK_GO',
   'TEST_SDK_JAVA',
   'DATABASE_URL',
+  // CI gives its own run of the tests that file.
+  'TEST_FAILURES',
 ];
 
 interface Step {
@@ -62,12 +64,16 @@ async function copyTo(copy: string, removed: string): Promise<void> {
   symlinkSync(join(process.cwd(), 'node_modules'), join(copy, 'node_modules'));
 }
 
-async function run(command: Step['command'], cwd: string): Promise<{ code: number; output: string }> {
+async function run(
+  command: Step['command'],
+  cwd: string,
+  added: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; output: string }> {
   const [program, ...args] = command;
   const env = Object.fromEntries(
     Object.entries({ ...process.env, NO_COLOR: '1' }).filter(([name]) => !NOT_IN_THE_COPY.includes(name)),
   );
-  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { cwd, env: { ...env, ...added }, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (output += String(chunk)));
@@ -107,12 +113,13 @@ async function main(): Promise<number> {
   await assertProjects(tests);
   const removed = `examples/${remove}`;
   const copy = mkdtempSync(join(tmpdir(), 'millrace-replaced-'));
+  const failures = `${copy}.failures`;
   let failed = 0;
   try {
     await copyTo(copy, removed);
     for (const { name, command } of stepsOf(tests, instead)) {
       const startedAt = performance.now();
-      const { code, output } = await run(command, copy);
+      const { code, output } = await run(command, copy, { TEST_FAILURES: failures });
       const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
       console.log(`${code === 0 ? 'ok  ' : 'FAIL'} ${name} (${seconds} s)`);
       if (name === 'smoke')
@@ -121,7 +128,10 @@ async function main(): Promise<number> {
       failed += 1;
       console.log(indented(output.split('\n').slice(-SHOWN_LINES)));
     }
+    // Last, so that a record that is cut keeps them.
+    if (existsSync(failures)) console.log(indented(readFileSync(failures, 'utf8').split('\n')));
   } finally {
+    rmSync(failures, { force: true });
     if (options.keep) console.log(`The copy is kept in ${copy}.`);
     else rmSync(copy, { recursive: true, force: true });
   }

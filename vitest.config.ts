@@ -51,7 +51,6 @@ export default defineConfig({
     reporters: FAILURES === undefined ? ['default'] : ['default', new FailuresReporter(FAILURES)],
     // One worker for each core; by itself vitest leaves one core free.
     maxWorkers: availableParallelism(),
-    globalSetup: ['test/support/node/empty-database.ts'],
     projects: [
       ...layer('unit', ['test/unit', 'examples/*/test/unit'], {
         // Many of these start a database, and several files run at once on two cores.
@@ -76,6 +75,7 @@ export default defineConfig({
         test: { name: 'workers', include: ['test/workers/**/*.test.ts'] },
       },
       ...layer('e2e', ['test/e2e', 'examples/*/test/e2e'], {
+        setupFiles: ['test/support/node/miniflare-growth.ts'],
         testTimeout: 120_000,
         hookTimeout: 120_000,
       }),

@@ -4,6 +4,7 @@ import { connect } from '../../../src/storage/postgres/connect.ts';
 import * as millrace from '../../../src/storage/postgres/schema.ts';
 import { customers, products, purchases } from '../../support/catalog/tables.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
+import { memoryDatabase } from '../../support/node/memory-database.ts';
 
 /** The database of a run of schedules, with what makes it refuse certain events. */
 export interface SimulatedDatabase {
@@ -15,7 +16,7 @@ export interface SimulatedDatabase {
 export async function openDatabase(url: string | undefined): Promise<SimulatedDatabase> {
   const database = await startDevDatabase(
     url === undefined
-      ? { dataDir: 'memory://', migrationsDir: FIXTURE.migrationsDir }
+      ? await memoryDatabase(FIXTURE.migrationsDir)
       : { databaseUrl: url, migrationsDir: FIXTURE.migrationsDir },
   );
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });

@@ -59,7 +59,7 @@ export async function startStack(
   const configPath = workerConfig(served.main, assets);
   const prebuilt = build === undefined ? {} : { prebuiltWorkerDir: build(configPath) };
   const { catalog, migrationsDir, cachedPath } = served;
-  const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
+  const database = await startDevDatabase(await memoryDatabase(migrationsDir));
   neonConfig.fetchEndpoint = () => database.endpoint;
   const client = neon(database.connectionString);
   for (const statement of existing) await client.query(statement);

@@ -40,7 +40,10 @@ beforeAll(async () => {
     ['scripts/generate.ts', '--tables', join(folder, 'tables.ts'), '--out', join(folder, 'migrations')],
     { cwd: ROOT },
   );
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: join(folder, 'migrations') });
+  database = await startDevDatabase({
+    ...(await memoryDatabase('none')),
+    migrationsDir: join(folder, 'migrations'),
+  });
   const { $client } = connect({ url: database.connectionString, endpoint: database.endpoint });
   for (const statement of [
     'create schema crm',

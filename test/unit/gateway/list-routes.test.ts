@@ -35,7 +35,7 @@ const PAGES_MAX = 200;
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
+  database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   // The rounds begin with empty tables, and rows are removed between pages.
   for (const trigger of ['audit_refuse', 'audit_refuse_truncate'])

@@ -23,7 +23,7 @@ let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
   const migrationsDir = join(import.meta.dirname, '../../support/catalog/migrations');
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
+  database = await startDevDatabase(await memoryDatabase(migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);
 afterAll(async () => {

@@ -279,7 +279,7 @@ function behavesLikeNeon(open: () => Promise<{ database: DevDatabase; stop: () =
 
 describe('the development database on PGlite', () => {
   behavesLikeNeon(async () => {
-    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
+    const database = await startDevDatabase(await memoryDatabase(migrationsDir));
     return { database, stop: () => database.close() };
   });
 
@@ -318,7 +318,7 @@ describe('the development database on PGlite', () => {
     await once(other, 'listening');
     const address = other.address();
     const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
-    const taken = startDevDatabase({ ...memoryDatabase(), migrationsDir, port });
+    const taken = startDevDatabase({ ...(await memoryDatabase(migrationsDir)), port });
     await expect(taken).rejects.toThrow(`Port ${port} on 127.0.0.1 is taken`);
     other.close();
   }, 60_000);

@@ -31,7 +31,7 @@ const seed: Seed = async ({ send }) => {
 };
 
 /** There is no folder of migrations for the catalog: it has no tables. */
-const start = () => startDevDatabase({ ...memoryDatabase(), migrationsDir: 'migrations/none' });
+const start = async () => startDevDatabase(await memoryDatabase('migrations/none'));
 
 async function countsOf(database: DevDatabase): Promise<Record<string, unknown> | undefined> {
   const db = connect({ url: database.connectionString, endpoint: database.endpoint });

@@ -25,7 +25,7 @@ describe('the audit log', () => {
   let database: DevDatabase;
   let db: ReturnType<typeof connect>;
   beforeAll(async () => {
-    database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
+    database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
     db = connect({ url: database.connectionString, endpoint: database.endpoint });
     for (const target of ['product:1', 'product:2']) {
       const begun = await beginAction(db, { ...ENTRY, target, before: null });

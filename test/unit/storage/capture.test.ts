@@ -337,7 +337,7 @@ function capturesOtherWriters(
 
 describe('capture on PGlite', () => {
   capturesOtherWriters(async () => {
-    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
     return { database, stop: () => database.close() };
   });
 });

@@ -7,6 +7,7 @@ import { append, type Effect, ensure, increment, remove, set, upsert } from '../
 import type { StorableEvent } from '../../../src/storage/postgres/event-store.ts';
 import { removalLock } from '../../../src/storage/postgres/row-removals.ts';
 import * as millrace from '../../../src/storage/postgres/schema.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
 import {
   bike,
@@ -186,7 +187,7 @@ async function tables() {
 
 describe('events in any order', () => {
   beforeAll(async () => {
-    of = await openEffectsDatabase(memoryDatabase());
+    of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   }, 60_000);
   afterAll(() => of.stop());
 

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { increment, upsert } from '../../../src/define/event.ts';
 import { rowEffectStatements } from '../../../src/storage/postgres/row-effects.ts';
 import * as millrace from '../../../src/storage/postgres/schema.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
 import { type EffectsDatabase, openEffectsDatabase, station, storable } from './effects-catalog.ts';
 
@@ -12,7 +13,7 @@ const BATCH = '11111111-1111-4111-8111-111111111111';
 
 let of: EffectsDatabase;
 beforeAll(async () => {
-  of = await openEffectsDatabase(memoryDatabase());
+  of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
 }, 60_000);
 afterAll(() => of.stop());
 

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { append, ensure, increment, remove, set, upsert } from '../../../src/define/event.ts';
 import { deleteEntity, putEntity } from '../../../src/storage/postgres/entity-writes.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
 import {
   bike,
@@ -17,7 +18,7 @@ import {
 
 let of: EffectsDatabase;
 beforeAll(async () => {
-  of = await openEffectsDatabase(memoryDatabase());
+  of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
 }, 60_000);
 afterAll(() => of.stop());
 beforeEach(() => of.empty());

@@ -4,6 +4,7 @@ import { type Effect, rowTagsOf } from '../../../src/define/effect.ts';
 import { append, ensure, increment, remove, set } from '../../../src/define/event.ts';
 import { readEventStatus } from '../../../src/storage/postgres/event-status.ts';
 import * as millrace from '../../../src/storage/postgres/schema.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
 import {
   bike,
@@ -16,7 +17,7 @@ import {
 
 let of: EffectsDatabase;
 beforeAll(async () => {
-  of = await openEffectsDatabase(memoryDatabase());
+  of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
 }, 60_000);
 afterAll(() => of.stop());
 beforeEach(() => of.empty());

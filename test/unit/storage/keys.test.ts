@@ -53,7 +53,7 @@ const tags = async (): Promise<string[]> => {
 };
 
 beforeAll(async () => {
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
+  database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await query('create table key_stations (id integer primary key, note text not null)');
   await query('create table key_parcels (id bigint primary key, note text not null)');

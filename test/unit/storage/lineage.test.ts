@@ -277,7 +277,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
 
 describe('lineage on PGlite', () => {
   keepsLineage(async () => {
-    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
     return { database, stop: () => database.close() };
   });
 });

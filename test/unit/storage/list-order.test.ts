@@ -23,7 +23,7 @@ const ROWS = 100;
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: MIGRATIONS });
+  database = await startDevDatabase(await memoryDatabase(MIGRATIONS));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   for (const statement of CREATE_MEASURES) await db.execute(sql.raw(statement));
   await insert(distinct(fc.sample(anyMeasure, { numRuns: ROWS, seed: 7 })));

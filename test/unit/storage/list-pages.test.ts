@@ -35,7 +35,7 @@ const measure = entity({
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: MIGRATIONS });
+  database = await startDevDatabase(await memoryDatabase(MIGRATIONS));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   for (const statement of CREATE_MEASURES) await db.execute(sql.raw(statement));
 }, 60_000);

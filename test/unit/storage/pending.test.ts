@@ -3,12 +3,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { append } from '../../../src/define/event.ts';
 import { markRelayed, PENDING_BYTES_MAX, readPending } from '../../../src/storage/postgres/outbox.ts';
 import * as millrace from '../../../src/storage/postgres/schema.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
 import { type EffectsDatabase, openEffectsDatabase, riderHistory, storable } from './effects-catalog.ts';
 
 let of: EffectsDatabase;
 beforeAll(async () => {
-  of = await openEffectsDatabase(memoryDatabase());
+  of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
 }, 60_000);
 afterAll(() => of.stop());
 beforeEach(() => of.empty());

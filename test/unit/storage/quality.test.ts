@@ -230,7 +230,7 @@ function scoresWhatIsStored(start: () => Promise<{ database: DevDatabase; stop: 
 
 describe('scoring on PGlite', () => {
   scoresWhatIsStored(async () => {
-    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
     return { database, stop: () => database.close() };
   });
 });

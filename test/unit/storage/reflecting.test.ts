@@ -25,7 +25,7 @@ let invalidations: (readonly string[])[];
 let known: InvalidatedChanges;
 
 beforeAll(async () => {
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
+  database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await db.batch([
     db.insert(products).values([

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { type Effect, set, upsert } from '../../../src/define/event.ts';
 import { storeInTransactions } from '../../../src/pipeline/transactions.ts';
 import { classifyFault } from '../../../src/storage/postgres/connect.ts';
+import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
 import {
   bike,
@@ -14,7 +15,7 @@ import {
 
 let of: EffectsDatabase;
 beforeAll(async () => {
-  of = await openEffectsDatabase(memoryDatabase());
+  of = await openEffectsDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   await of.db.execute(`alter table stations add column code varchar(3)`);
 }, 60_000);
 afterAll(() => of.stop());

@@ -24,7 +24,7 @@ const INSERT_PAGES = 4;
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
+  database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await db.execute(sql`insert into millrace.epochs (epoch) values (${EPOCH})`);
   await relay(RELAYED);

@@ -111,7 +111,7 @@ function keepsAndPrunes(start: () => Promise<{ database: DevDatabase; stop: () =
 
 describe('retention and history on PGlite', () => {
   keepsAndPrunes(async () => {
-    const database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
+    const database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
     return { database, stop: () => database.close() };
   });
 });

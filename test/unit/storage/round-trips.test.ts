@@ -26,7 +26,7 @@ let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 
 beforeAll(async () => {
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: FIXTURE.migrationsDir });
+  database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 }, 60_000);
 afterAll(() => database.close());

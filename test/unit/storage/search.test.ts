@@ -42,7 +42,7 @@ async function changed(): Promise<string[]> {
 }
 
 beforeAll(async () => {
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: MIGRATIONS });
+  database = await startDevDatabase(await memoryDatabase(MIGRATIONS));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await query(
     'create table notes (id integer primary key, title text not null, body text, stars integer not null)',

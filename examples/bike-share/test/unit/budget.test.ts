@@ -17,7 +17,7 @@ let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
   const migrationsDir = join(import.meta.dirname, '../../migrations');
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir });
+  database = await startDevDatabase(await memoryDatabase(migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 });
 afterAll(async () => {

@@ -11,7 +11,7 @@ import { SHOP } from '../served.ts';
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: SHOP.migrationsDir });
+  database = await startDevDatabase(await memoryDatabase(SHOP.migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
   await db.execute(`insert into purchases (event_seq, invoice, sku, customer_id, quantity, unit_price, country, occurred_at)
     select n, 'i' || n, 'A1', 'ada', n, 1.1, 'EIRE', timestamptz '2026-01-01T00:00:00Z' + n * interval '1 hour'

@@ -21,7 +21,7 @@ const dialect = new PgDialect();
 let database: DevDatabase;
 let db: ReturnType<typeof connect>;
 beforeAll(async () => {
-  database = await startDevDatabase({ ...memoryDatabase(), migrationsDir: SHOP.migrationsDir });
+  database = await startDevDatabase(await memoryDatabase(SHOP.migrationsDir));
   db = connect({ url: database.connectionString, endpoint: database.endpoint });
 });
 afterAll(() => database.close());

@@ -75,6 +75,8 @@ export default defineConfig({
         test: { name: 'workers', include: ['test/workers/**/*.test.ts'] },
       },
       ...layer('e2e', ['test/e2e', 'examples/*/test/e2e'], {
+        // Each file would load wrangler and compile the embedded database again.
+        isolate: false,
         setupFiles: ['test/support/node/miniflare-growth.ts'],
         testTimeout: 120_000,
         hookTimeout: 120_000,

@@ -11,15 +11,15 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import * as z from 'zod';
 import { migratePglite } from '../../../scripts/dev/database/migrations.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const CACHE = join(ROOT, 'node_modules/.cache/millrace');
-/** An image has 40 MB, and each change of a migration makes another. */
-const UNUSED_MS_MAX = 24 * 60 * 60 * 1_000;
+/** An image has 40 MB, and each change of a migration makes another. One that is still needed is made again. */
+const AGE_MS_MAX = 7 * 24 * 60 * 60 * 1_000;
 
 /** Options of `startDevDatabase`. */
 interface MemoryDatabase {
@@ -47,13 +47,9 @@ export async function memoryDatabase(migrationsDir: string): Promise<MemoryDatab
 /** The file of an image, which is made if it is not there. Another run may make the same file. */
 async function imageOf(name: string, make: () => Promise<PGlite>): Promise<string> {
   const file = join(CACHE, `${name}.tar`);
-  const now = Date.now();
-  if (statSync(file, { throwIfNoEntry: false }) !== undefined) {
-    utimesSync(file, now / 1_000, now / 1_000);
-    return file;
-  }
+  if (existsSync(file)) return file;
   mkdirSync(CACHE, { recursive: true });
-  removeUnused(now);
+  removeOld();
   const database = await make();
   const image = await database.dumpDataDir('none');
   await database.close();
@@ -63,19 +59,21 @@ async function imageOf(name: string, make: () => Promise<PGlite>): Promise<strin
   return file;
 }
 
-function removeUnused(now: number): void {
+function removeOld(): void {
   for (const name of readdirSync(CACHE)) {
     const file = join(CACHE, name);
     const found = statSync(file, { throwIfNoEntry: false });
-    if (found !== undefined && now - found.mtimeMs > UNUSED_MS_MAX) rmSync(file, { force: true });
+    if (found !== undefined && Date.now() - found.mtimeMs > AGE_MS_MAX) rmSync(file, { force: true });
   }
 }
 
 /** What a migrated database is made of: the embedded Postgres, both folders of migrations, and the code that applies them. */
 function digestOf(migrationsDir: string): string {
   const hash = createHash('sha256').update(pgliteVersion());
-  for (const folder of ['migrations', migrationsDir, 'scripts/dev/database'])
-    for (const file of filesIn(resolve(ROOT, folder))) hash.update(file).update(readFileSync(file));
+  for (const folder of ['migrations', migrationsDir, 'scripts/dev/database'].map((path) =>
+    resolve(ROOT, path),
+  ))
+    for (const file of filesIn(folder)) hash.update(relative(folder, file)).update(readFileSync(file));
   return hash.digest('hex').slice(0, 32);
 }
 

@@ -10,15 +10,21 @@ const GROWTH = 'var MIN_SINGLE_SEGMENT_GROWTH = 4096;';
 /** A configuration has about 20 MB, so it is copied a few times. */
 const RAISED = 'var MIN_SINGLE_SEGMENT_GROWTH = 8388608;';
 
-registerHooks({
-  load(url, context, nextLoad) {
-    const loaded = nextLoad(url, context);
-    if (!url.endsWith(MODULE)) return loaded;
-    const text = String(loaded.source);
-    if (!text.includes(GROWTH))
-      throw new Error(
-        `${MODULE} has no line "${GROWTH}". Delete ${import.meta.filename} if it is not needed.`,
-      );
-    return { ...loaded, source: text.replace(GROWTH, RAISED) };
-  },
-});
+/** Vitest loads this for each test file, and several files may share a process. */
+const REGISTERED = Symbol.for('millrace.miniflare-growth');
+
+if (!(REGISTERED in globalThis)) {
+  Object.defineProperty(globalThis, REGISTERED, { value: true });
+  registerHooks({
+    load(url, context, nextLoad) {
+      const loaded = nextLoad(url, context);
+      if (!url.endsWith(MODULE)) return loaded;
+      const text = String(loaded.source);
+      if (!text.includes(GROWTH))
+        throw new Error(
+          `${MODULE} has no line "${GROWTH}". Delete ${import.meta.filename} if it is not needed.`,
+        );
+      return { ...loaded, source: text.replace(GROWTH, RAISED) };
+    },
+  });
+}

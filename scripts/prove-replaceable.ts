@@ -2,7 +2,8 @@
  * `npm run prove:replaceable`: shows that the product knows none of its examples. In a scratch copy of this checkout
  * one example is removed and another put in its place by the scaffold command; then the checks, the tests,
  * `npm run dev` (seeded, an event followed to fresh answers), a short coherence run and the dry-run deploy have to
- * pass. Each step's result is printed; the command fails if one of them does. package.json names the two examples.
+ * pass. Of the tests it runs those whose result the catalog can change: the unit tests, which read it and run the
+ * commands, and those of the other example. The others serve the catalog of the tests, which is the same in the copy. Each step's result is printed; the command fails if one of them does. package.json names the two examples.
  * `--help` lists the options.
  */
 import { spawn } from 'node:child_process';
@@ -38,19 +39,26 @@ interface Step {
 }
 
 function stepsOf(tests: string, instead: string): Step[] {
-  const projects = tests.split(',').flatMap((name) => ['--project', name]);
   return [
     { name: 'scaffold', command: ['npm', 'run', 'scaffold', '--', '--example', instead] },
     { name: 'check', command: ['npm', 'run', 'check'] },
     { name: 'contracts', command: ['npm', 'run', 'contracts'] },
-    {
-      name: `tests (${tests})`,
-      command: tests === 'all' ? ['npm', 'test'] : ['npx', 'vitest', 'run', ...projects],
-    },
+    ...testsOf(tests, instead),
     { name: 'smoke', command: ['npm', 'run', 'smoke'] },
     { name: 'coherence', command: ['npm', 'run', 'verify:coherence', '--', ...COHERENCE] },
     { name: 'dry-run deploy', command: ['npm', 'run', 'deploy:check'] },
   ];
+}
+
+function testsOf(tests: string, instead: string): Step[] {
+  if (tests === 'all') return [{ name: 'tests (all)', command: ['npm', 'test'] }];
+  const projects = tests.split(',');
+  const options = projects.flatMap((name) => ['--project', name]);
+  const steps: Step[] = [{ name: `tests (${tests})`, command: ['npx', 'vitest', 'run', ...options] }];
+  const ofExample = `examples/${instead}/test/e2e`;
+  if (!projects.includes('e2e') && existsSync(ofExample))
+    steps.push({ name: ofExample, command: ['npx', 'vitest', 'run', '--project', 'e2e', ofExample] });
+  return steps;
 }
 
 /** Copies the files that git knows or would add, but for one folder, and links the dependencies. */
@@ -82,11 +90,13 @@ async function run(
 }
 
 const COMMAND = 'npm run prove:replaceable';
-const USAGE = `Usage: ${COMMAND} -- [--tests unit,workers] [--keep]
+const USAGE = `Usage: ${COMMAND} -- [--tests unit] [--keep]
 
   --remove NAME   the example that is removed; package.json names it
   --instead NAME  the one that is served instead; package.json names it
-  --tests LIST    projects of vitest, separated by commas (unit,workers), or all: what npm test runs
+  --tests LIST    projects of vitest, separated by commas (unit), or all: what npm test runs. Beside unit, the projects
+                  serve the tests' own catalog, in the copy as in the checkout; the end-to-end tests of the example
+                  that is served are run in any case
   --keep          keeps the copy, and says where it is`;
 
 /** @returns the exit code. */
@@ -96,7 +106,7 @@ async function main(): Promise<number> {
     options: {
       remove: { type: 'string' },
       instead: { type: 'string' },
-      tests: { type: 'string', default: 'unit,workers' },
+      tests: { type: 'string', default: 'unit' },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },

@@ -13,6 +13,14 @@ const MIRRORS_AGE_MS = 2_100;
 const SAMPLE_MS = 250;
 /** What a request may take beside its waits on a quiet machine, in milliseconds. */
 const WORK_MS = 400;
+/**
+ * If a request that needs no peer takes longer than this, in milliseconds, the machine stands still for so long that
+ * peers without trouble miss their deadlines. Such a measurement says nothing, and is made again.
+ */
+const STANDSTILL_MS = 400;
+const MEASUREMENTS_MAX = 5;
+/** The cells wait most of their time, so two stacks halve it. More would make the machine slow. */
+const STACKS = 2;
 
 /** The path of the bridge that gets no answer. */
 let silentPath: string | undefined;
@@ -24,36 +32,56 @@ const bridge = createServer(({ url = '' }, response) => {
   const answer = name === 'topics' ? { events: 1 } : [{ topic: 'events', partition: 0, offset }];
   response.end(JSON.stringify(answer));
 });
-let stack: Stack;
-let client: Client;
+const stacks: Stack[] = [];
+/** Those that no cell has at the moment. */
+const free: Client[] = [];
+const waiting: ((client: Client) => void)[] = [];
 beforeAll(async () => {
   const listening = Promise.withResolvers<void>();
   bridge.listen(0, '127.0.0.1', listening.resolve);
   await listening.promise;
   // A server that listens on a port has an address object.
   const { port } = bridge.address() as AddressInfo;
-  stack = await startStack(
-    {
-      KAFKA_REST_URL: `http://127.0.0.1:${port}/kafka`,
-      KAFKA_REST_USERNAME: 'user',
-      KAFKA_REST_PASSWORD: 'password',
-      KAFKA_SOURCE_TOPICS: 'events',
-    },
-    { served: { ...FIXTURE, main: 'test/support/worker/troubled.ts' } },
-  );
-  client = new Client(stack);
-  await client.publish();
+  const vars = {
+    KAFKA_REST_URL: `http://127.0.0.1:${port}/kafka`,
+    KAFKA_REST_USERNAME: 'user',
+    KAFKA_REST_PASSWORD: 'password',
+    KAFKA_SOURCE_TOPICS: 'events',
+  };
+  for (let at = 0; at < STACKS; at += 1) {
+    const stack = await startStack(vars, { served: { ...FIXTURE, main: 'test/support/worker/troubled.ts' } });
+    stacks.push(stack);
+    const client = new Client(stack);
+    await client.publish();
+    free.push(client);
+  }
 });
 afterAll(async () => {
-  await stack[Symbol.asyncDispose]();
+  for (const stack of stacks) await stack[Symbol.asyncDispose]();
   bridge.closeAllConnections();
   bridge.close();
 });
 
+/** Runs with a stack of its own. */
+async function withClient<T>(run: (client: Client) => Promise<T>): Promise<T> {
+  const given = Promise.withResolvers<Client>();
+  const first = free.shift();
+  if (first === undefined) waiting.push(given.resolve);
+  else given.resolve(first);
+  const client = await given.promise;
+  try {
+    return await run(client);
+  } finally {
+    const next = waiting.shift();
+    if (next === undefined) free.push(client);
+    else next(client);
+  }
+}
+
 let scenarios = 0;
 
 /** Sends one request to each route while a peer is in trouble. */
-async function answersWhile(troubles: Parameters<Client['trouble']>[0]) {
+async function answersWhile(client: Client, troubles: Parameters<Client['trouble']>[0]) {
   scenarios += 1;
   const n = scenarios;
   await prepareScenario(client, n);
@@ -77,14 +105,14 @@ async function answersWhile(troubles: Parameters<Client['trouble']>[0]) {
     );
     isOver = true;
     await sampling;
-    return { answers, slackMs: WORK_MS + 3 * slowestMs };
+    return { answers, slowestMs, slackMs: WORK_MS + 3 * slowestMs };
   } finally {
     await client.trouble({});
   }
 }
 
 it('answers as usual while all peers are well', { timeout: 120_000 }, async () => {
-  const { answers } = await answersWhile({});
+  const { answers } = await withClient((client) => answersWhile(client, {}));
   expect(Object.fromEntries(answers.map(({ route, status }) => [route, status]))).toEqual(ROUTES);
 });
 
@@ -94,6 +122,9 @@ it.each([
   ['latest', { committed: 1, latest: null, lag: null }],
   ['reader', { committed: 1, latest: 3, lag: 2, failures: null }],
 ] as const)('the report on Kafka names the part that does not answer: %s', async (part, answered) => {
+  const [stack] = stacks;
+  if (stack === undefined) throw new Error('No stack has started.');
+  const client = new Client(stack);
   const paths = {
     committed: '/kafka/committed',
     earliest: '/kafka/offsets/earliest',
@@ -118,12 +149,23 @@ const CELLS = (Object.keys(TABLE) as TroubledPeer[]).flatMap((peer) =>
   TROUBLES.map((trouble) => ({ peer, trouble })),
 );
 
-it.each(CELLS)('$peer: $trouble', { timeout: 180_000 }, async ({ peer, trouble }) => {
-  const { answers, slackMs } = await answersWhile({ [peer]: trouble });
+/** @returns each answer that is other or later than the table says. */
+async function wrongWhile(client: Client, { peer, trouble }: (typeof CELLS)[number]) {
+  const { answers, slowestMs, slackMs } = await answersWhile(client, { [peer]: trouble });
   const wrong = answers.flatMap(({ route, status, afterMs, detail }) => {
     const { status: owed, withinMs } = expected(peer, trouble, route);
     if (status === owed && afterMs <= withinMs + slackMs) return [];
     return [`${route}: ${status} after ${afterMs} ms (${detail}) instead of ${owed} within ${withinMs} ms`];
   });
-  expect(wrong, `On this machine each may take ${slackMs} ms more.`).toEqual([]);
+  return { wrong, slackMs, isJudged: wrong.length === 0 || slowestMs <= STANDSTILL_MS };
+}
+
+// A test may wait for a stack until other cells end.
+it.concurrent.each(CELLS)('$peer: $trouble', { timeout: 600_000 }, async (cell) => {
+  await withClient(async (client) => {
+    let measured = await wrongWhile(client, cell);
+    for (let at = 1; at < MEASUREMENTS_MAX && !measured.isJudged; at += 1)
+      measured = await wrongWhile(client, cell);
+    expect(measured.wrong, `On this machine each may take ${measured.slackMs} ms more.`).toEqual([]);
+  });
 });

@@ -124,13 +124,16 @@ export const FAULTS: readonly Fault[] = [
     'applySync(this.mirror, answer, sent);',
     'applySync(this.mirror, answer, { ...sent, atMs: this.#time.now() });',
   ),
-  fault(
-    "the parent's own age is left out",
-    MANY,
-    MIRROR,
-    '    mirror.parentAgeMs = answer.ageMs;',
-    '    mirror.parentAgeMs = 0;',
-  ),
+  {
+    ...fault(
+      "the parent's own age is left out",
+      MANY,
+      MIRROR,
+      '    mirror.parentAgeMs = answer.ageMs;',
+      '    mirror.parentAgeMs = 0;',
+    ),
+    firstSeed: 401,
+  },
   fault(
     'the cache fails open while the clock is away',
     FEW,
@@ -205,20 +208,26 @@ export const FAULTS: readonly Fault[] = [
     "if (report === undefined || epoch === '') return loaded;",
     "if (report !== undefined || epoch === '') return loaded;",
   ),
-  fault(
-    'the epochs in which changes were relayed are ignored',
-    MANY,
-    'src/cache/as-of.ts',
-    'if (unknown.length === 0) return true;',
-    'if (unknown.length >= 0) return true;',
-  ),
-  fault(
-    'a reader joins a sync that did not ask for its token',
-    MANY,
-    FOLLOWER,
-    ' && covers(request, need.atLeast);',
-    ';',
-  ),
+  {
+    ...fault(
+      'the epochs in which changes were relayed are ignored',
+      MANY,
+      'src/cache/as-of.ts',
+      'if (unknown.length === 0) return true;',
+      'if (unknown.length >= 0) return true;',
+    ),
+    firstSeed: 701,
+  },
+  {
+    ...fault(
+      'a reader joins a sync that did not ask for its token',
+      MANY,
+      FOLLOWER,
+      ' && covers(request, need.atLeast);',
+      ';',
+    ),
+    firstSeed: 901,
+  },
   fault(
     'any failure, not only an outage, is stood in for by an old answer',
     FEW,

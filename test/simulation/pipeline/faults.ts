@@ -109,7 +109,7 @@ export const FAULTS: readonly Fault[] = [
       '      await invalidate(keys.map((key) => featureTag(entity, key)));\n      await shards.settle(shard, keys);',
       '      await shards.settle(shard, keys);\n      await invalidate(keys.map((key) => featureTag(entity, key)));',
     ),
-    firstSeed: 401,
+    firstSeed: 421,
   },
   fault(
     'a window counts a day that has not begun',
@@ -181,13 +181,16 @@ export const FAULTS: readonly Fault[] = [
     'if (tags.length > 0) await ports.invalidate(tags);',
     'void tags;',
   ),
-  fault(
-    'an event is compared with another of its batch instead of the stored one',
-    MANY,
-    'src/pipeline/store.ts',
-    '    left = conflicts;',
-    '    outcome.conflicts.push(...conflicts);\n    left = [];',
-  ),
+  {
+    ...fault(
+      'an event is compared with another of its batch instead of the stored one',
+      MANY,
+      'src/pipeline/store.ts',
+      '    left = conflicts;',
+      '    outcome.conflicts.push(...conflicts);\n    left = [];',
+    ),
+    firstSeed: 61,
+  },
   fault(
     'requests are answered although the transaction that they share failed',
     MANY,

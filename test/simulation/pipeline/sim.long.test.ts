@@ -8,6 +8,9 @@ import { FAULTS, PARTS } from './faults.ts';
 const ROOT = join(import.meta.dirname, '../../..');
 /** Many times what the schedules take on two quiet cores, in milliseconds. */
 const TIMEOUT_MS = 600_000;
+/** `npm run sim:pipeline -- --seeds 1000` runs more. */
+const SEEDS = 100;
+const POSTGRES_SEEDS = 15;
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
 
@@ -15,8 +18,8 @@ function sim(cwd: string, ...args: string[]) {
   return spawnSync(process.execPath, ['test/simulation/pipeline/sim.ts', ...args], { cwd, encoding: 'utf8' });
 }
 
-it('loses no event and applies none twice in 200 schedules of faults', { timeout: TIMEOUT_MS }, () => {
-  const { status, stdout, stderr } = sim(ROOT, '--seeds', '200');
+it(`loses no event and applies none twice in ${SEEDS} schedules of faults`, { timeout: TIMEOUT_MS }, () => {
+  const { status, stdout, stderr } = sim(ROOT, '--seeds', String(SEEDS));
   expect(stderr).toBe('');
   expect(stdout).toContain('No event was lost or applied twice.');
   expect(status).toBe(0);
@@ -24,8 +27,8 @@ it('loses no event and applies none twice in 200 schedules of faults', { timeout
   const [faults = 0, dead = 0] = [...stdout.matchAll(/(\d+) (?:faults|dead)/g)].map(([, count]) =>
     Number(count),
   );
-  expect(faults).toBeGreaterThan(2_000);
-  expect(dead).toBeGreaterThan(100);
+  expect(faults).toBeGreaterThan(1_000);
+  expect(dead).toBeGreaterThan(50);
 });
 
 it.skipIf(!POSTGRES_URL)(`nor on ${POSTGRES_TITLE}`, { timeout: TIMEOUT_MS }, async () => {
@@ -36,7 +39,7 @@ it.skipIf(!POSTGRES_URL)(`nor on ${POSTGRES_TITLE}`, { timeout: TIMEOUT_MS }, as
   try {
     const url = new URL(POSTGRES_URL ?? '');
     url.pathname = `/${name}`;
-    const { status, stdout, stderr } = sim(ROOT, '--seeds', '30', '--database', url.href);
+    const { status, stdout, stderr } = sim(ROOT, '--seeds', String(POSTGRES_SEEDS), '--database', url.href);
     expect(stderr).toBe('');
     expect(stdout).toContain('No event was lost or applied twice.');
     expect(status).toBe(0);
@@ -49,7 +52,8 @@ it.skipIf(!POSTGRES_URL)(`nor on ${POSTGRES_TITLE}`, { timeout: TIMEOUT_MS }, as
 describe('the simulation finds a fault', () => {
   it.each(FAULTS)('when $name', { timeout: TIMEOUT_MS }, (fault) => {
     using copy = faultyCopy(fault, PARTS);
-    const { status, stdout, stderr } = sim(copy.folder, ...seedsOf(fault), '--brief');
+    // Most are found by the first schedule, so a second one beside it would be for nothing.
+    const { status, stdout, stderr } = sim(copy.folder, ...seedsOf(fault), '--jobs', '1', '--brief');
     expect(stderr).toBe('');
     expect(stdout).toMatch(/Seed \d+ breaks a promise\./);
     expect(status).toBe(1);

@@ -1,5 +1,5 @@
 /**
- * Seeded schedules of faults over the pipeline: `npm run sim:pipeline -- [--seeds N] [--seed S] [--brief]`. Runs the
+ * Seeded schedules of faults over the pipeline: `npm run sim:pipeline -- [--seeds N] [--seed S] [--jobs N] [--brief]`. Runs the
  * seeds S to S + N - 1 (from 1), on as many embedded databases as there are cores, or on the empty one of
  * `--database URL`. Of the first seed
  * that fails, the schedule is reduced and what happened is printed, or with `--brief` its number alone; the exit
@@ -14,10 +14,11 @@ import { runCommand } from '../../../scripts/command-line/run.ts';
 import { databaseUrlOf, wholeNumberOf } from '../../../scripts/command-line/values.ts';
 import type { SeedReport } from './sim-worker.ts';
 
-const USAGE = `Usage: npm run sim:pipeline -- [--seeds 200] [--seed 1] [--database URL] [--brief]
+const USAGE = `Usage: npm run sim:pipeline -- [--seeds 200] [--seed 1] [--jobs N] [--database URL] [--brief]
 
   --seeds N        how many schedules are run (200)
   --seed S         the first of them (1)
+  --jobs N         how many run at once (as many as there are cores)
   --database URL   the empty Postgres on which they run, instead of embedded ones
   --brief          of a seed that fails, print its number alone`;
 
@@ -30,6 +31,7 @@ await runCommand(async () => {
     options: {
       seeds: { type: 'string', default: '200' },
       seed: { type: 'string', default: '1' },
+      jobs: { type: 'string', default: String(availableParallelism()) },
       database: { type: 'string' },
       brief: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -40,7 +42,7 @@ await runCommand(async () => {
   if (database !== undefined) databaseUrlOf(database, '--database');
   const seeds = wholeNumberOf('--seeds', values.seeds, { min: 1 });
   const first = wholeNumberOf('--seed', values.seed, { min: 1 });
-  const jobs = database === undefined ? Math.min(availableParallelism(), seeds) : 1;
+  const jobs = database === undefined ? Math.min(wholeNumberOf('--jobs', values.jobs, { min: 1 }), seeds) : 1;
   const startedAt = performance.now();
   let next = first;
   const take = () => {

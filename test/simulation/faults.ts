@@ -90,23 +90,23 @@ export const FAULTS: readonly Fault[] = [
     edits: [
       {
         file: 'test/simulation/world.ts',
-        from: '        commit: async () =>\n          await this.#toOrigin(',
-        to: '        commit: async () => (early = await this.#toRoot(isolate, () => this.#invalidate(changes.map(({ row }) => "row:".concat(String(row)))), true),\n          await this.#toOrigin(',
+        from: '        commit: async () =>\n          await this.deployment.toOrigin(',
+        to: '        commit: async () => (early = await this.deployment.toRoot(isolate, () => this.deployment.invalidate(changes.map(({ row }) => "row:".concat(String(row)))), true),\n          await this.deployment.toOrigin(',
       },
       {
         file: 'test/simulation/world.ts',
-        from: 'commits`, changes)),\n        invalidate:',
-        to: 'commits`, changes))),\n        invalidate:',
+        from: 'commits`, changes),\n          ),\n        invalidate:',
+        to: 'commits`, changes),\n          )),\n        invalidate:',
       },
       {
         file: 'test/simulation/world.ts',
-        from: '          const answered = await this.#invalidateFrom(isolate, tags);',
+        from: '          const answered = await this.deployment.invalidateFrom(isolate, tags);',
         to: '          void tags;\n          const answered = early as Token;',
       },
       {
         file: 'test/simulation/world.ts',
-        from: '    const isolate = this.#isolates[at] as IsolateMachine;\n    try {',
-        to: '    const isolate = this.#isolates[at] as IsolateMachine;\n    let early: Token | undefined;\n    try {',
+        from: '    const isolate = this.deployment.isolates[at] as IsolateMachine;\n    try {',
+        to: '    const isolate = this.deployment.isolates[at] as IsolateMachine;\n    let early: Token | undefined;\n    try {',
       },
     ],
   },

@@ -24,18 +24,19 @@ const END_MS = SETTLED_MS + 12_000;
 /** Runs a plan to its end and judges what clients saw. */
 export async function run(plan: Plan, withTrace = false, record?: RecordEvent): Promise<Outcome> {
   const world = new World(plan, withTrace, record);
-  for (const step of plan.steps) world.scheduler.setTimer(step.atMs, () => take(world, step));
+  const { scheduler, origin, trace } = world.deployment;
+  for (const step of plan.steps) scheduler.setTimer(step.atMs, () => take(world, step));
   // Once all has healed, everybody looks at everything: what was lost on the way shows now at the latest.
   for (let isolate = 0; isolate < ISOLATES; isolate += 1) {
     for (const [n, key] of KEYS.entries()) {
       const ask = (level: 'strong' | 'bounded') => () => void world.read(isolate, key, { level });
-      world.scheduler.setTimer(BUSY_MS + 11_000 + isolate * 97 + n * 13, ask('bounded'));
-      world.scheduler.setTimer(SETTLED_MS + isolate * 101 + n * 17, ask('bounded'));
-      world.scheduler.setTimer(SETTLED_MS + 2_500 + isolate * 103 + n * 19, ask('strong'));
+      scheduler.setTimer(BUSY_MS + 11_000 + isolate * 97 + n * 13, ask('bounded'));
+      scheduler.setTimer(SETTLED_MS + isolate * 101 + n * 17, ask('bounded'));
+      scheduler.setTimer(SETTLED_MS + 2_500 + isolate * 103 + n * 19, ask('strong'));
     }
   }
-  await world.scheduler.run(END_MS);
-  const { reads, hits, unanswered, origin, trace, scheduler } = world;
+  await scheduler.run(END_MS);
+  const { reads, hits, unanswered } = world;
   return {
     violations: judgeHistory(origin.writes, reads),
     refusals: [...world.refusals, ...world.openReads.overdue(scheduler.nowMs)],
@@ -48,7 +49,8 @@ export async function run(plan: Plan, withTrace = false, record?: RecordEvent): 
 }
 
 function take(world: World, step: Step): void {
-  const { scheduler, origin } = world;
+  const { deployment } = world;
+  const { scheduler, origin } = deployment;
   switch (step.kind) {
     case 'read':
       void world.read(step.isolate, step.key, { level: step.level });
@@ -65,22 +67,24 @@ function take(world: World, step: Step): void {
       world.foreignWrite(step.changes);
       return;
     case 'restart':
-      world.log(() => `${step.machine} is restarted`);
-      world.restart(step.machine);
+      deployment.log(() => `${step.machine} is restarted`);
+      deployment.restart(step.machine);
       return;
     case 'reset-root':
-      world.log(() => 'the root loses its storage');
-      world.resetRoot();
+      deployment.log(() => 'the root loses its storage');
+      deployment.resetRoot();
       return;
     case 'cut': {
-      const [a, b] = [world.machine(step.a), world.machine(step.b)];
-      world.log(() => `${step.a} and ${step.b} lose sight of each other for ${step.forMs} ms`);
-      world.network.cut(a, b);
-      scheduler.setTimer(step.forMs, () => world.network.heal(a, b));
+      const [a, b] = [deployment.machine(step.a), deployment.machine(step.b)];
+      deployment.log(() => `${step.a} and ${step.b} lose sight of each other for ${step.forMs} ms`);
+      deployment.network.cut(a, b);
+      scheduler.setTimer(step.forMs, () => deployment.network.heal(a, b));
       return;
     }
     case 'origin':
-      world.log(() => (step.down ? `the database is down for ${step.forMs} ms` : `the database is slow`));
+      deployment.log(() =>
+        step.down ? `the database is down for ${step.forMs} ms` : `the database is slow`,
+      );
       origin.down = step.down;
       origin.slowMs = step.slowMs;
       scheduler.setTimer(step.forMs, () => {
@@ -89,21 +93,23 @@ function take(world: World, step: Step): void {
       });
       return;
     case 'hang': {
-      const [a, b] = [world.machine(step.a), world.machine(step.b)];
-      world.log(() => `calls between ${step.a} and ${step.b} are answered ${step.how}, for ${step.forMs} ms`);
-      world.network.hang(a, b, step.how);
-      scheduler.setTimer(step.forMs, () => world.network.unhang(a, b));
+      const [a, b] = [deployment.machine(step.a), deployment.machine(step.b)];
+      deployment.log(
+        () => `calls between ${step.a} and ${step.b} are answered ${step.how}, for ${step.forMs} ms`,
+      );
+      deployment.network.hang(a, b, step.how);
+      scheduler.setTimer(step.forMs, () => deployment.network.unhang(a, b));
       return;
     }
     case 'defect':
-      world.log(() => `queries have a defect for ${step.forMs} ms`);
+      deployment.log(() => `queries have a defect for ${step.forMs} ms`);
       origin.defect = true;
       scheduler.setTimer(step.forMs, () => {
         origin.defect = false;
       });
       return;
     case 'forget-colo':
-      world.forgetColo(step.region);
+      deployment.tiers.forgetColo(step.region);
       return;
   }
 }
@@ -116,7 +122,7 @@ function watch(world: World, { changes, watchers }: Extract<Step, { kind: 'write
       void world.read(isolate, key, { level: 'strong' });
       // The second half a bound later: a mirror that counted its age from the wrong moment would still serve then.
       for (const bounds of [1, 1.5]) {
-        world.scheduler.setTimer(bounds * world.boundMs(key) + PAST_THE_BOUND_MS, () => {
+        world.deployment.scheduler.setTimer(bounds * world.boundMs(key) + PAST_THE_BOUND_MS, () => {
           void world.read(isolate, key, { level: 'bounded' });
         });
       }
@@ -129,7 +135,7 @@ async function visit(world: World, { id, visits }: Extract<Step, { kind: 'sessio
   let token: Awaited<ReturnType<World['write']>>;
   let beginnings = 0;
   for (const { isolate, afterMs, does } of visits) {
-    await world.scheduler.sleep(afterMs);
+    await world.deployment.scheduler.sleep(afterMs);
     if ('change' in does) {
       token = (await world.write(isolate, [does.change])) ?? token;
       continue;

@@ -2,92 +2,27 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { rankerBundle } from '../support/models/ranker.ts';
 import { BOUND_MS } from '../support/node/reads.ts';
-import { eventually, KEY, type Stack, startStack, withinBound } from '../support/node/stack.ts';
-
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+import { eventually, type Stack, startStack, withinBound } from '../support/node/stack.ts';
+import { AUTHORIZED, PurchaseClient, purchaseOf, strong } from './purchases.ts';
 
 let stack: Stack;
+let client: PurchaseClient;
 beforeAll(async () => {
   stack = await startStack();
-  expect((await publishModel()).status).toBe(201);
+  client = new PurchaseClient(stack);
+  expect((await client.publishModel()).status).toBe(201);
 });
 afterAll(async () => {
   await stack[Symbol.asyncDispose]();
 });
 
-async function publishModel(
-  change: (bundle: ReturnType<typeof rankerBundle>) => void = () => undefined,
-): Promise<Response> {
-  const bundle = rankerBundle();
-  change(bundle);
-  return await stack.fetch('/v1/admin/models/ranker/champion', {
-    method: 'PUT',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify(bundle),
-  });
-}
-
-let nextId = 0;
-function purchaseOf(customerId: string | null, sku: string, data: object = {}): Record<string, unknown> {
-  nextId += 1;
-  return {
-    specversion: '1.0',
-    id: `e2e-${nextId}`,
-    source: '/e2e',
-    type: 'shop.purchase.v1',
-    data: {
-      invoice: '1',
-      sku,
-      description: `About ${sku}`,
-      quantity: 2,
-      unitPrice: 2.5,
-      customerId,
-      country: 'UK',
-      ...data,
-    },
-  };
-}
-async function send(events: readonly object[]): Promise<Response> {
-  return await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json' },
-    body: JSON.stringify(events),
-  });
-}
-async function get(path: string, headers: Record<string, string> = {}) {
-  const response = await stack.fetch(path, { headers: { ...AUTHORIZED, ...headers } });
-  const text = await response.text();
-  return {
-    status: response.status,
-    headers: response.headers,
-    cache: response.headers.get('cache-status') ?? '',
-    token: response.headers.get('millrace-token') ?? '',
-    json: text === '' ? {} : (JSON.parse(text) as Record<string, never>),
-  };
-}
-const strong = { 'millrace-consistency': 'strong' };
-
-async function featuresOf(customer: string): Promise<Record<string, { value: unknown }>> {
-  const response = await stack.fetch('/v1/features/read', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify({ entity: 'customer', keys: [customer] }),
-  });
-  const body = (await response.json()) as { results: { features: Record<string, { value: unknown }> }[] };
-  return body.results[0]?.features ?? {};
-}
-async function folded(customer: string, purchases: number): Promise<void> {
-  await eventually(
-    () => featuresOf(customer),
-    (features) => features['purchases_30d']?.value === purchases,
-  );
-}
-
 describe('the path of an event', () => {
   it('invalidates the answers that it touches, and no others', async () => {
-    expect((await send([purchaseOf('alice', '10001A'), purchaseOf('bob', '10002B')])).status).toBe(202);
-    await folded('alice', 1);
-    await folded('bob', 1);
+    expect((await client.send([purchaseOf('alice', '10001A'), purchaseOf('bob', '10002B')])).status).toBe(
+      202,
+    );
+    await client.folded('alice', 1);
+    await client.folded('bob', 1);
 
     const paths = {
       product: '/v1/products/10001A',
@@ -101,7 +36,7 @@ describe('the path of an event', () => {
     const read = async () =>
       Object.fromEntries(
         await Promise.all(
-          Object.entries(paths).map(async ([name, path]) => [name, await get(path, strong)] as const),
+          Object.entries(paths).map(async ([name, path]) => [name, await client.get(path, strong)] as const),
         ),
       );
     const first = await read();
@@ -109,10 +44,10 @@ describe('the path of an event', () => {
     expect(first['alice']?.json).toMatchObject({ customer: 'alice', source: 'model' });
     for (const answer of Object.values(await read())) expect(answer.cache).toContain('; hit');
 
-    expect((await send([purchaseOf('alice', '10001A', { quantity: 5 })])).status).toBe(202);
-    await folded('alice', 2);
+    expect((await client.send([purchaseOf('alice', '10001A', { quantity: 5 })])).status).toBe(202);
+    await client.folded('alice', 2);
     await eventually(
-      () => get(paths.alice, strong),
+      () => client.get(paths.alice, strong),
       ({ json }) => JSON.stringify(json) !== JSON.stringify(first['alice']?.json),
     );
     const second = await read();
@@ -126,28 +61,28 @@ describe('the path of an event', () => {
 
   it('counts an event once, however often it is sent', async () => {
     const event = purchaseOf('carol', '10003C');
-    await send([event, event]);
-    await send([event]);
-    await folded('carol', 1);
-    await send([purchaseOf('carol', '10003C')]);
-    await folded('carol', 2);
-    expect((await get('/v1/products/10003C', strong)).json).toMatchObject({ sold: { units: 4 } });
+    await client.send([event, event]);
+    await client.send([event]);
+    await client.folded('carol', 1);
+    await client.send([purchaseOf('carol', '10003C')]);
+    await client.folded('carol', 2);
+    expect((await client.get('/v1/products/10003C', strong)).json).toMatchObject({ sold: { units: 4 } });
   });
 
   it('replaces a cached 404 when the product appears', async () => {
-    expect((await get('/v1/products/10004D')).status).toBe(404);
-    const again = await get('/v1/products/10004D');
+    expect((await client.get('/v1/products/10004D')).status).toBe(404);
+    const again = await client.get('/v1/products/10004D');
     expect(again.status).toBe(404);
     expect(again.cache).toContain('; hit');
     const purchase = purchaseOf(null, '10004D');
-    await send([purchase]);
+    await client.send([purchase]);
     await eventually(
-      () => get('/v1/products/10004D', strong),
+      () => client.get('/v1/products/10004D', strong),
       ({ status }) => status === 200,
     );
-    const list = await get('/v1/products', strong);
+    const list = await client.get('/v1/products', strong);
     expect(JSON.stringify(list.json)).toContain('10004D');
-    const of = await get(
+    const of = await client.get(
       `/v1/events/${encodeURIComponent(String(purchase.source))}/${purchase.id}`,
       AUTHORIZED,
     );
@@ -158,17 +93,17 @@ describe('the path of an event', () => {
 
   it('quarantines a bad event with its reason, and stores the others of its batch', async () => {
     const events = [purchaseOf('dave', '10005E'), purchaseOf('dave', '10005E', { quantity: -3 })];
-    const response = await send(events);
+    const response = await client.send(events);
     expect(response.status).toBe(207);
     expect(await response.json()).toMatchObject({
       accepted: 1,
       quarantined: 1,
       verdicts: [{ index: 1, reason: 'quantity_not_positive', pointer: '/data/quantity' }],
     });
-    await send(events);
-    await folded('dave', 1);
+    await client.send(events);
+    await client.folded('dave', 1);
     const pipeline = await eventually(
-      () => get('/v1/admin/pipeline', AUTHORIZED),
+      () => client.get('/v1/admin/pipeline', AUTHORIZED),
       ({ json }) => JSON.stringify(json['quarantine']) !== '{}',
     );
     expect(pipeline.json['quarantine']).toEqual({ quantity_not_positive: 1 });
@@ -177,10 +112,10 @@ describe('the path of an event', () => {
   it('quarantines only the event that the database refuses', async () => {
     await stack.sql(`alter table purchases add constraint picky check (country <> 'Atlantis')`);
     const events = [purchaseOf('erin', '10006F'), purchaseOf('erin', '10006F', { country: 'Atlantis' })];
-    expect((await send(events)).status).toBe(202);
-    await folded('erin', 1);
+    expect((await client.send(events)).status).toBe(202);
+    await client.folded('erin', 1);
     await eventually(
-      () => get('/v1/admin/pipeline', AUTHORIZED),
+      () => client.get('/v1/admin/pipeline', AUTHORIZED),
       ({ json }) => Object.keys(json['quarantine'] ?? {}).includes('storage_refused'),
     );
   });
@@ -209,7 +144,7 @@ describe('the path of an event', () => {
       verdicts: [{ index: 1, verdict: 'quarantined', reason: 'storage_refused', ...refusal }],
     });
     const [source, id] = [String(bad.source), String(bad.id)];
-    const status = await get(
+    const status = await client.get(
       `/v1/events/${encodeURIComponent(source)}/${encodeURIComponent(id)}`,
       AUTHORIZED,
     );
@@ -218,7 +153,7 @@ describe('the path of an event', () => {
       reason: 'storage_refused',
       detail: refusal.detail,
     });
-    const { json } = await get('/v1/admin/quarantine?reason=storage_refused', AUTHORIZED);
+    const { json } = await client.get('/v1/admin/quarantine?reason=storage_refused', AUTHORIZED);
     expect(JSON.stringify(json)).toContain('SQLSTATE 23514');
   });
 });
@@ -233,25 +168,27 @@ describe('a write', () => {
 
   it('is visible at once to every reader with its token', async () => {
     expect((await put('20001A', { description: 'First', unitPrice: 1 })).status).toBe(201);
-    await get('/v1/products/20001A');
+    await client.get('/v1/products/20001A');
     const written = await put('20001A', { description: 'Second', unitPrice: 2.25 });
     expect(written.status).toBe(200);
     const token = written.headers.get('millrace-token') ?? '';
-    const seen = await get('/v1/products/20001A', { 'millrace-token': token });
+    const seen = await client.get('/v1/products/20001A', { 'millrace-token': token });
     expect(seen.json).toMatchObject({ description: 'Second', unitPrice: 2.25 });
     expect(seen.cache).toContain('fwd=stale');
     const [epoch, seq] = token.split('.');
-    const future = await get('/v1/products/20001A', { 'millrace-token': `${epoch}.${Number(seq) + 1_000}` });
+    const future = await client.get('/v1/products/20001A', {
+      'millrace-token': `${epoch}.${Number(seq) + 1_000}`,
+    });
     expect(future.json).toMatchObject({ code: 'token_from_the_future' });
   });
 
   it('is visible to a bounded read within its bound, and answers 304 while nothing has changed', async () => {
-    const before = await get('/v1/products/20001A');
+    const before = await client.get('/v1/products/20001A');
     const etag = before.headers.get('etag') ?? '';
-    expect((await get('/v1/products/20001A', { 'if-none-match': etag })).status).toBe(304);
+    expect((await client.get('/v1/products/20001A', { 'if-none-match': etag })).status).toBe(304);
     await put('20001A', { description: 'Third', unitPrice: 3 });
     const seen = await withinBound(
-      () => get('/v1/products/20001A', { 'if-none-match': etag }),
+      () => client.get('/v1/products/20001A', { 'if-none-match': etag }),
       ({ status }) => status === 200,
       BOUND_MS,
     );
@@ -260,13 +197,13 @@ describe('a write', () => {
 
   it('that stopped between its commit and its invalidation is invalidated by the relay', async () => {
     await put('20002B', { description: 'Before', unitPrice: 1 });
-    await get('/v1/products/20002B', strong);
+    await client.get('/v1/products/20002B', strong);
     await stack.sql(`
       with written as (update products set description = 'After' where sku = '20002B')
       insert into millrace.outbox (tags) values (array['product:20002B'])`);
     const swept = await stack.fetch('/v1/admin/outbox/sweep', { method: 'POST', headers: AUTHORIZED });
     expect(swept.status).toBe(200);
-    expect((await get('/v1/products/20002B', strong)).json).toMatchObject({ description: 'After' });
+    expect((await client.get('/v1/products/20002B', strong)).json).toMatchObject({ description: 'After' });
     const pending = await stack.sql(
       'select count(*)::int as count from millrace.outbox where relayed_at is null',
     );
@@ -309,37 +246,37 @@ describe('the model', () => {
   });
 
   it('is refused if it is incomplete, and the present version stays', async () => {
-    const broken = await publishModel((bundle) => {
+    const broken = await client.publishModel((bundle) => {
       bundle.model = Buffer.from('not a graph').toString('base64');
     });
     expect(broken.status).toBe(422);
     expect(await broken.json()).toMatchObject({ code: 'invalid_model', pointer: '/manifest/model/bytes' });
-    const wrong = await publishModel(({ golden }) => {
+    const wrong = await client.publishModel(({ golden }) => {
       golden.outputs.score = golden.outputs.score.map((score) => score + 0.5);
     });
     expect(await wrong.json()).toMatchObject({ code: 'invalid_model', pointer: '/golden/outputs/score' });
-    expect((await get('/v1/customers/alice/recommendations', strong)).json).toMatchObject({
+    expect((await client.get('/v1/customers/alice/recommendations', strong)).json).toMatchObject({
       source: 'model',
     });
   });
 
   it('invalidates all recommendations when another version is published', async () => {
-    await get('/v1/customers/bob/recommendations', strong);
-    expect((await publishModel()).status).toBe(201);
-    expect((await get('/v1/customers/bob/recommendations', strong)).cache).toContain('fwd=stale');
+    await client.get('/v1/customers/bob/recommendations', strong);
+    expect((await client.publishModel()).status).toBe(201);
+    expect((await client.get('/v1/customers/bob/recommendations', strong)).cache).toContain('fwd=stale');
   });
 });
 
 describe('a crowd', () => {
   it('of two hundred readers who miss one key sends few to the origin', async () => {
     const path = '/v1/products/10002B?';
-    await get(path, strong);
+    await client.get(path, strong);
     await stack.fetch('/v1/admin/cache/purge', {
       method: 'POST',
       headers: { ...AUTHORIZED, 'content-type': 'application/json' },
       body: JSON.stringify({ path }),
     });
-    const answers = await Promise.all(Array.from({ length: 200 }, () => get(path, strong)));
+    const answers = await Promise.all(Array.from({ length: 200 }, () => client.get(path, strong)));
     expect(new Set(answers.map(({ json }) => JSON.stringify(json))).size).toBe(1);
     const readers = answers.filter(({ cache }) => cache.includes('fwd=') && !cache.includes('collapsed'));
     // Readers wait for another one's read only so long, and on a slow machine some go to the origin themselves, or find the
@@ -349,7 +286,9 @@ describe('a crowd', () => {
   });
 
   it('of two hundred readers who miss one key that was never read sends few to the origin', async () => {
-    const answers = await Promise.all(Array.from({ length: 200 }, () => get('/v1/products/10005E', strong)));
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, () => client.get('/v1/products/10005E', strong)),
+    );
     expect(new Set(answers.map(({ json }) => JSON.stringify(json))).size).toBe(1);
     const readers = answers.filter(({ cache }) => cache.includes('fwd=') && !cache.includes('collapsed'));
     // One that asks no gate, one that the gate lets read, and those that waited too long.
@@ -374,12 +313,12 @@ describe('a purge', () => {
   ];
   /** Fills all, purges, and returns which of them are still hits for a reader with the purge's token. */
   const hitsAfter = async (body: object) => {
-    for (const path of paths) await get(path, strong);
+    for (const path of paths) await client.get(path, strong);
     const { status, json } = await purge(body);
     expect(status).toBe(200);
     const headers = { 'millrace-token': json.token ?? '' };
     const hits: boolean[] = [];
-    for (const path of paths) hits.push((await get(path, headers)).cache.includes('; hit'));
+    for (const path of paths) hits.push((await client.get(path, headers)).cache.includes('; hit'));
     return hits;
   };
 

@@ -45,7 +45,7 @@ export function documentOf(app: OpenAPIHono<AppEnv>, operations: readonly Operat
 }
 
 /** Removes the components that no path leads to, such as an answer that no operation of this catalog gives. In place. */
-function dropUnused(paths: unknown, components: Record<string, unknown>): void {
+function dropUnused(paths: unknown, components: object): void {
   const used = new Set<string>();
   const visit = (value: unknown): void => {
     if (typeof value !== 'object' || value === null) return;
@@ -54,7 +54,7 @@ function dropUnused(paths: unknown, components: Record<string, unknown>): void {
     if (typeof $ref !== 'string' || used.has($ref)) return;
     used.add($ref);
     const [, , kind = '', name = ''] = $ref.split('/');
-    visit(Object(components[kind])[name]);
+    visit(Object(Reflect.get(components, kind))[name]);
   };
   visit(paths);
   for (const [kind, named] of Object.entries(components)) {

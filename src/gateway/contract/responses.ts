@@ -153,21 +153,18 @@ const SHARED: readonly SharedAnswer[] = [
 ];
 
 /**
- * What no operation of the Open Inference Protocol answers: none takes an `Idempotency-Key` (409), and 400 stands in place
- * of 422.
+ * The shared answers of an operation, by status, as references. The Open Inference Protocol has 400 in place of 422, and
+ * its own body for each failure.
  */
-const NOT_IN_OPEN_INFERENCE: ReadonlySet<number> = new Set([409, 422]);
-
-/** The shared answers of an operation, by status, as references. The Open Inference Protocol has its own bodies. */
 export function sharedAnswers(facts: OperationFacts): Record<string, { readonly $ref: string }> {
   const isProblem = facts.form === 'problem';
   return Object.fromEntries(
-    SHARED.filter(
-      ({ status, isGivenBy }) => isGivenBy(facts) && (isProblem || !NOT_IN_OPEN_INFERENCE.has(status)),
-    ).map(({ status, name }) => [
-      status,
-      { $ref: `#/components/responses/${isProblem ? name : `OpenInference${name}`}` },
-    ]),
+    SHARED.filter(({ status, isGivenBy }) => isGivenBy(facts) && (isProblem || status !== 422)).map(
+      ({ status, name }) => [
+        status,
+        { $ref: `#/components/responses/${isProblem ? name : `OpenInference${name}`}` },
+      ],
+    ),
   );
 }
 
@@ -196,7 +193,7 @@ export function registerAnswers(registry: Registry): void {
         },
       },
     });
-    if (!NOT_IN_OPEN_INFERENCE.has(status))
+    if (status !== 422)
       registry.registerComponent('responses', `OpenInference${name}`, {
         ...common,
         content: { 'application/json': { schema: OpenInferenceError } },

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { eventOf } from '../../../../src/pipeline/kafka/binding.ts';
 import { kafkaConfig } from '../../../../src/pipeline/kafka/config.ts';
 import { sinkRecord } from '../../../../src/pipeline/kafka/sink.ts';
+import { record } from './record.ts';
 
 it('writes a change as a CloudEvent, keyed by its entity', () => {
   const told = { change: 7, type: 'row', entities: ['product:A', 'customer:1'], token: 'e.1' };

@@ -21,6 +21,15 @@ const FAILURES = process.env['TEST_FAILURES'];
 /** Files that `npm run test:all` runs and `npm test` does not: their projects end in `-long`. */
 const LONG = '**/*.long.test.ts';
 
+/** Runs the files of a project in workerd. */
+function workerd() {
+  return cloudflareTest({
+    main: './test/support/worker/index.ts',
+    wrangler: { configPath: './wrangler.toml' },
+    miniflare: { bindings: WORKER_VARS },
+  });
+}
+
 /** A test of one layer in two projects: the short files, and those that only `npm run test:all` runs. */
 function layer<T extends object>(name: string, folders: readonly string[], options: T) {
   const environment = 'node' as const;
@@ -64,16 +73,11 @@ export default defineConfig({
       ...layer('model', ['test/model'], {}),
       ...layer('kafka', ['test/kafka'], {}),
       ...layer('conformance', ['test/conformance'], {}),
-      {
-        plugins: [
-          cloudflareTest({
-            main: './test/support/worker/index.ts',
-            wrangler: { configPath: './wrangler.toml' },
-            miniflare: { bindings: WORKER_VARS },
-          }),
-        ],
-        test: { name: 'workers', include: ['test/workers/**/*.test.ts'] },
-      },
+      ...layer('workers', ['test/workers'], {
+        // A file would take longer to load the worker's modules again than most take to run.
+        isolate: false,
+        setupFiles: ['test/support/workers/fresh.ts'],
+      }).map(({ test: { environment: _, ...test } }) => ({ plugins: [workerd()], test })),
       ...layer('e2e', ['test/e2e', 'examples/*/test/e2e'], {
         // Each file would load wrangler and compile the embedded database again.
         isolate: false,

@@ -39,7 +39,7 @@ export const COUNTED_ROWS = {
   idempotencyKeep: [2, 1],
 } as const;
 
-/** Rows of a fold into a `FeatureShard`. `test/workers/feature-shard-rows.test.ts` */
+/** Rows of a fold into a `FeatureShard`. `test/workers/feature-shard-rows.long.test.ts` */
 export const FOLD_ROWS = {
   /** For each feature that an event counts in. The rows read are an upper bound. */
   ofCell: { read: 3, written: 1 },

@@ -77,7 +77,7 @@ describe.concurrent('a wrong call is one line and the exit code 2', { timeout: T
 });
 
 it('no command reads its arguments past readOptions', () => {
-  const own = ['scripts/command-line/options.ts', 'test/unit/scripts/usage.test.ts'];
+  const own = ['scripts/command-line/options.ts', 'test/unit/scripts/usage.long.test.ts'];
   const files = ['scripts', 'bench', 'test', 'examples', 'deploy'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
   );

@@ -12,6 +12,8 @@ export interface Config {
   readonly database: DatabaseTarget;
   /** SHA-256 of the key, lower case. */
   readonly apiKeySha256: string;
+  /** Tells this deployment from others, in 16 hexadecimal digits; see `deploymentOf`. */
+  readonly deployment: string;
   /** The id of this start of the local stack; undefined on Cloudflare. */
   readonly instanceId: string | undefined;
   /** The share of hits that the probe compares with the origin. */
@@ -81,6 +83,7 @@ export function readConfig(env: Env): Config {
   return Object.freeze({
     database: targetOf(vars),
     apiKeySha256,
+    deployment: deploymentOf(vars.DATABASE_URL, apiKeySha256),
     instanceId: vars.INSTANCE_ID,
     probeShare,
     isMetricsPublic: vars.METRICS_PUBLIC,
@@ -88,6 +91,17 @@ export function readConfig(env: Env): Config {
     oidc: oidcConfig(env),
     isLimiting: vars.LIMITS === 'on',
   });
+}
+
+/**
+ * Names the entries of this deployment in caches that others can reach: the deployments of a zone share its Cache API.
+ * Deployments differ in the database, its user or the bootstrap secret. The password of the database does not count, so a
+ * new one leaves the cache as it is.
+ */
+export function deploymentOf(databaseUrl: string, apiKeySha256: string): string {
+  const url = URL.parse(databaseUrl);
+  const database = url === null ? databaseUrl : [url.username, url.host, url.pathname];
+  return sha256HexNow(JSON.stringify(['millrace deployment 1', database, apiKeySha256])).slice(0, 16);
 }
 
 /** Reads only the database configuration, for objects that need nothing else. */

@@ -19,13 +19,17 @@ export class KvTier implements Tier {
   readonly name = 'kv';
   readonly #kv: KVNamespace;
   readonly #ttlS: number;
+  readonly #deployment: string;
 
-  constructor(kv: KVNamespace, ttlS: number) {
+  /** @param deployment the begin of all keys, so that deployments that share a namespace share no entry. */
+  constructor(kv: KVNamespace, ttlS: number, deployment: string) {
     this.#kv = kv;
     this.#ttlS = Math.max(KV_TTL_S_MIN, ttlS);
+    this.#deployment = deployment;
   }
 
-  async get(key: string): Promise<Entry | undefined> {
+  async get(cacheKey: string): Promise<Entry | undefined> {
+    const key = this.#nameOf(cacheKey);
     if (bytesOf(key) > KV_KEY_BYTES_MAX) return undefined;
     try {
       const parsed = Entry.safeParse(
@@ -46,7 +50,8 @@ export class KvTier implements Tier {
     }
   }
 
-  async put(key: string, entry: Entry): Promise<void> {
+  async put(cacheKey: string, entry: Entry): Promise<void> {
+    const key = this.#nameOf(cacheKey);
     if (isNegative(entry) || bytesOf(key) > KV_KEY_BYTES_MAX) return;
     try {
       const options = { expirationTtl: this.#ttlS };
@@ -54,6 +59,10 @@ export class KvTier implements Tier {
     } catch (error) {
       logSeldom('info', 'KV did not store an entry.', { 'event.action': 'cache-put' }, error);
     }
+  }
+
+  #nameOf(cacheKey: string): string {
+    return `${this.#deployment}/${cacheKey}`;
   }
 }
 

@@ -40,7 +40,28 @@ export function documentOf(app: OpenAPIHono<AppEnv>, operations: readonly Operat
   const tags = TAGS.filter(({ name }) => used.has(name));
   const document = app.getOpenAPI31Document({ ...HEAD, tags });
   clean(document);
+  dropUnused(document.paths, document.components ?? {});
   return JSON.stringify(document);
+}
+
+/** Removes the components that no path leads to, such as an answer that no operation of this catalog gives. In place. */
+function dropUnused(paths: unknown, components: object): void {
+  const used = new Set<string>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    for (const member of Object.values(value)) visit(member);
+    const { $ref }: { readonly $ref?: unknown } = value;
+    if (typeof $ref !== 'string' || used.has($ref)) return;
+    used.add($ref);
+    const [, , kind = '', name = ''] = $ref.split('/');
+    visit(Object(Reflect.get(components, kind))[name]);
+  };
+  visit(paths);
+  for (const [kind, named] of Object.entries(components)) {
+    if (kind === 'securitySchemes') continue; // operations name these without a reference
+    for (const name of Object.keys(Object(named)))
+      if (!used.has(`#/components/${kind}/${name}`)) Reflect.deleteProperty(Object(named), name);
+  }
 }
 
 /** Members with values of clients' data, in which a `pattern` is no keyword of a schema. */

@@ -161,6 +161,14 @@ describe.each(CATALOGS)('the document of %s', (_name, json) => {
       }
   });
 
+  it('has no component that no operation leads to', () => {
+    const text = JSON.stringify(json);
+    const names = Object.entries(document.components).flatMap(([kind, named]) =>
+      Object.keys(named).map((name) => `#/components/${kind}/${name}`),
+    );
+    expect(names.filter((name) => !text.includes(`"$ref":"${name}"`))).toEqual([]);
+  });
+
   it('limits every text and every list that a client sends', () => {
     const unlimited: string[] = [];
     for (const { named, parameters, requestBody } of operations) {

@@ -10,6 +10,12 @@ const READ_MS = 500;
 /** Nothing waits for a write, in milliseconds. */
 const WRITE_MS = 10_000;
 
+/** The part of a KV namespace that this tier uses. */
+export interface KvStore {
+  get(key: string, type: 'arrayBuffer'): Promise<ArrayBuffer | null>;
+  put(key: string, value: string, options: { readonly expirationTtl: number }): Promise<void>;
+}
+
 /**
  * Workers KV, shared by all isolates, for the policies that name it. Writes take up to a minute to show elsewhere, and
  * each key takes one a second: both cost hits. "Not found" is not stored: a client without a key could otherwise cause
@@ -17,12 +23,12 @@ const WRITE_MS = 10_000;
  */
 export class KvTier implements Tier {
   readonly name = 'kv';
-  readonly #kv: KVNamespace;
+  readonly #kv: KvStore;
   readonly #ttlS: number;
   readonly #deployment: string;
 
   /** @param deployment the begin of all keys, so that deployments that share a namespace share no entry. */
-  constructor(kv: KVNamespace, ttlS: number, deployment: string) {
+  constructor(kv: KvStore, ttlS: number, deployment: string) {
     this.#kv = kv;
     this.#ttlS = Math.max(KV_TTL_S_MIN, ttlS);
     this.#deployment = deployment;

@@ -117,7 +117,9 @@ function focusOf(readers: readonly Reader[]): fc.Arbitrary<Focus> {
       isolates: fc.uniqueArray(fc.constantFrom(...ISOLATE_NAMES), { minLength: 1, maxLength: 3 }),
     })
     .map(({ others, ...focus }) => {
-      const owners = all.filter((index) => focus.ids.includes(readers[index]?.claims['tenant'] ?? ''));
+      const owners = all.filter((index) =>
+        new Set<string>(focus.ids).has(readers[index]?.claims['tenant'] ?? ''),
+      );
       return { ...focus, readers: [...new Set([...owners, ...others])] };
     });
 }

@@ -7,11 +7,11 @@ import { GatePool, gateIn } from '../../../src/cache/gate-pool.ts';
 import { type ReadRequest, type ReadThroughPorts, readThrough } from '../../../src/cache/read-through.ts';
 import { RecentFills } from '../../../src/cache/single-flight.ts';
 import { type ColoCache, ColoTier, coloOrigin } from '../../../src/cache/tiers/colo.ts';
-import { KvTier } from '../../../src/cache/tiers/kv.ts';
+import { deploymentOf } from '../../../src/cache/tiers/deployment.ts';
+import { type KvStore, KvTier } from '../../../src/cache/tiers/kv.ts';
 import { MemoryTier } from '../../../src/cache/tiers/memory.ts';
 import type { Tier } from '../../../src/cache/tiers/tier.ts';
 import { refillRead } from '../../../src/cache/warming/refill.ts';
-import { deploymentOf } from '../../../src/composition/config.ts';
 import type { Catalog } from '../../../src/define/catalog.ts';
 import type { Database, ViewDefinition, ViewRequest } from '../../../src/define/view.ts';
 import { createApp } from '../../../src/gateway/app.ts';
@@ -173,20 +173,19 @@ export class World {
         this.#colo.set(url, await response.text());
       },
     };
-    const kv = {
-      get: async (key: string) => {
+    const kv: KvStore = {
+      get: async (key) => {
         const text = this.#kv.get(key);
         return text === undefined ? null : new TextEncoder().encode(text).buffer;
       },
-      put: async (key: string, text: string) => {
+      put: async (key, text) => {
         this.#kv.set(key, text);
       },
     };
     return [
       new MemoryTier(10_000_000),
       new ColoTier(cache, 3_600, coloOrigin(deployment)),
-      // The tier calls these two methods alone.
-      new KvTier(kv as unknown as KVNamespace, 3_600, deployment),
+      new KvTier(kv, 3_600, deployment),
     ];
   }
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { deploymentOf } from '../cache/tiers/deployment.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { sha256HexNow } from '../platform/digest.ts';
 import type { Region } from '../platform/regions.ts';
@@ -12,6 +13,8 @@ export interface Config {
   readonly database: DatabaseTarget;
   /** SHA-256 of the key, lower case. */
   readonly apiKeySha256: string;
+  /** Tells this deployment from others, in 16 hexadecimal digits; see `deploymentOf`. */
+  readonly deployment: string;
   /** The id of this start of the local stack; undefined on Cloudflare. */
   readonly instanceId: string | undefined;
   /** The share of hits that the probe compares with the origin. */
@@ -81,6 +84,7 @@ export function readConfig(env: Env): Config {
   return Object.freeze({
     database: targetOf(vars),
     apiKeySha256,
+    deployment: deploymentOf(vars.DATABASE_URL, apiKeySha256),
     instanceId: vars.INSTANCE_ID,
     probeShare,
     isMetricsPublic: vars.METRICS_PUBLIC,

@@ -11,7 +11,7 @@ import {
   readThrough,
 } from '../cache/read-through.ts';
 import { RecentFills } from '../cache/single-flight.ts';
-import { ColoTier, keepsNothingOn } from '../cache/tiers/colo.ts';
+import { ColoTier, coloOrigin, keepsNothingOn } from '../cache/tiers/colo.ts';
 import { KvTier } from '../cache/tiers/kv.ts';
 import { MemoryTier } from '../cache/tiers/memory.ts';
 import type { Tier } from '../cache/tiers/tier.ts';
@@ -208,7 +208,12 @@ export class BoundIsolate implements ViewPorts {
     });
     this.charging = chargingOf(env, catalog.limits, this.config.isLimiting, this.observation.limited);
     const keep = longestKeptS(catalog);
-    this.#tiers = [memory, new ColoTier(caches.default, keep), new KvTier(env.CACHE, keep)];
+    const { deployment } = this.config;
+    this.#tiers = [
+      memory,
+      new ColoTier(caches.default, keep, coloOrigin(deployment)),
+      new KvTier(env.CACHE, keep, deployment),
+    ];
     this.#viewNamed = new Map(catalog.views.map((view) => [view.name, view]));
     // An invalidation may have made entries stale, so the next answer starts to fill the keys that are expected next.
     this.#onMoved = () => warmer.moved();

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { defining } from './mistake.ts';
+import type { ViewRowsDefinition } from './rows.ts';
 import { checkedDeprecation, type Deprecation } from './version.ts';
 import { parseAnswer, type View, type ViewDefinition } from './view.ts';
 
@@ -54,6 +55,7 @@ export function earlierView<
       query: ownQuery ?? current.query,
       response,
       replaced: { by: current.path, ...(checkedDeprecation(deprecated) ?? deprecated) },
+      rows: rowsOf(current.rows, upcast),
       featureReads: current.featureReads.map((read) => ({
         ...read,
         key: (input) => read.key(upcast(input)),
@@ -66,4 +68,13 @@ export function earlierView<
       },
     };
   });
+}
+
+/** Whose rows are asked for is what the current version reads, whatever this version calls it. */
+function rowsOf(
+  rows: ViewRowsDefinition | undefined,
+  upcast: (input: unknown) => unknown,
+): ViewRowsDefinition | undefined {
+  const of = rows?.of;
+  return rows === undefined || of === undefined ? rows : { ...rows, of: (input) => of(upcast(input)) };
 }

@@ -1,9 +1,11 @@
 import { withTimeout } from '../platform/clock.ts';
+import { Failure } from '../platform/failure.ts';
 import { callPeer } from '../platform/peer.ts';
 
 /** How long R2 may take to find an object, and to send or take its bytes, in milliseconds. */
 const FIND_MS = 900;
 const TRANSFER_MS = 20_000;
+const STORE_RETRY_S = 5;
 /** How long a client may take to send an artifact, in milliseconds: 12 MiB at 2 Mbit/s. */
 const UPLOAD_MS = 50_000;
 
@@ -15,8 +17,15 @@ export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'put'>) {
       if (object === null) return undefined;
       return new Uint8Array(await callPeer('artifacts', TRANSFER_MS, () => object.arrayBuffer()));
     },
+    /** @throws Failure `model_unavailable` if R2 does not answer. */
     async put(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-      await callPeer('artifacts', TRANSFER_MS, () => bucket.put(key, bytes));
+      try {
+        await callPeer('artifacts', TRANSFER_MS, () => bucket.put(key, bytes));
+      } catch (cause) {
+        const detail =
+          'The store of artifacts does not answer, and the version was not published. Send it again.';
+        throw new Failure('model_unavailable', detail, { retryAfterS: STORE_RETRY_S, cause });
+      }
     },
   };
 }

@@ -15,6 +15,8 @@ export const CustomerId = z
   .min(1)
   .max(32)
   .regex(/^[\w-]+$/, 'A customer id has letters, digits, _ and - only.');
+/** The claim of keys and tokens that may read one customer alone. */
+export const OF_CUSTOMER = { claim: 'customer' } as const;
 /** As the tills send it: a name, not a code. */
 export const Country = z.string().trim().min(1).max(64);
 
@@ -43,6 +45,8 @@ export const customer = entity({
   table: customers,
   key: customers.id,
   keySchema: CustomerId,
+  // Features and recommendations of the customer whom the claim of the reader names.
+  rows: OF_CUSTOMER,
   write: { path: 'customers', body: z.strictObject({ country: Country }) },
   lists: { byCountry: { orderBy: customers.id, filter: [customers.country] } },
 });

@@ -5,7 +5,16 @@ import { descending } from '../../../src/define/list.ts';
 import { rowOrder } from '../../../src/define/row-order.ts';
 import { timestampText } from '../../../src/define/sort-time.ts';
 import { view } from '../../../src/define/view.ts';
-import { Country, CustomerId, customer, product, purchaseHistory, returnHistory, Sku } from './entities.ts';
+import {
+  Country,
+  CustomerId,
+  customer,
+  OF_CUSTOMER,
+  product,
+  purchaseHistory,
+  returnHistory,
+  Sku,
+} from './entities.ts';
 import { customers, products, purchases, returns } from './tables.ts';
 
 /** Fits the greatest number of tags of one entry: a page depends on each of its rows, and on its range. */
@@ -125,6 +134,7 @@ export const customerPage = view({
   path: '/v1/customers/{id}',
   description: 'One customer, with the sums of their purchases and of what they sent back.',
   params: { id: CustomerId },
+  rows: { ...OF_CUSTOMER, of: ({ id }) => id },
   response: z.object({
     id: z.string(),
     country: z.string(),
@@ -170,6 +180,7 @@ export const customerPurchases = view({
   owner: 'order history',
   description: "A customer's purchases, newest first; `next` is what `after` wants for the next page.",
   params: { id: CustomerId },
+  rows: { ...OF_CUSTOMER, of: ({ id }) => id },
   query: { after: newestPurchases.cursor.optional(), limit: PageSize },
   response: z.object({
     purchases: z.array(

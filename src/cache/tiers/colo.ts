@@ -15,6 +15,14 @@ export interface ColoCache {
 /** No host can have this name (RFC 6761 §6.4), so these URLs collide with no other. */
 export const COLO_ORIGIN = 'https://cache.millrace.invalid';
 
+/**
+ * The origin of a deployment's entries. All deployments of a zone share its cache. The clock refuses entries of another
+ * one, but an `eventual` reader, or one whose origin is away, would get them as stale answers.
+ */
+export function coloOrigin(deployment: string): string {
+  return COLO_ORIGIN.replace('//', `//${deployment}.`);
+}
+
 /** Whether the platform's cache keeps nothing for a worker on this host. */
 export function keepsNothingOn(hostname: string): boolean {
   return hostname.endsWith('.workers.dev');

@@ -10,6 +10,12 @@ const READ_MS = 500;
 /** Nothing waits for a write, in milliseconds. */
 const WRITE_MS = 10_000;
 
+/** The part of a KV namespace that this tier uses. */
+export interface KvStore {
+  get(key: string, type: 'arrayBuffer'): Promise<ArrayBuffer | null>;
+  put(key: string, value: string, options: { readonly expirationTtl: number }): Promise<void>;
+}
+
 /**
  * Workers KV, shared by all isolates, for the policies that name it. Writes take up to a minute to show elsewhere, and
  * each key takes one a second: both cost hits. "Not found" is not stored: a client without a key could otherwise cause
@@ -17,15 +23,19 @@ const WRITE_MS = 10_000;
  */
 export class KvTier implements Tier {
   readonly name = 'kv';
-  readonly #kv: KVNamespace;
+  readonly #kv: KvStore;
   readonly #ttlS: number;
+  readonly #deployment: string;
 
-  constructor(kv: KVNamespace, ttlS: number) {
+  /** @param deployment the begin of all keys, so that deployments that share a namespace share no entry. */
+  constructor(kv: KvStore, ttlS: number, deployment: string) {
     this.#kv = kv;
     this.#ttlS = Math.max(KV_TTL_S_MIN, ttlS);
+    this.#deployment = deployment;
   }
 
-  async get(key: string): Promise<Entry | undefined> {
+  async get(cacheKey: string): Promise<Entry | undefined> {
+    const key = this.#nameOf(cacheKey);
     if (bytesOf(key) > KV_KEY_BYTES_MAX) return undefined;
     try {
       const parsed = Entry.safeParse(
@@ -46,7 +56,8 @@ export class KvTier implements Tier {
     }
   }
 
-  async put(key: string, entry: Entry): Promise<void> {
+  async put(cacheKey: string, entry: Entry): Promise<void> {
+    const key = this.#nameOf(cacheKey);
     if (isNegative(entry) || bytesOf(key) > KV_KEY_BYTES_MAX) return;
     try {
       const options = { expirationTtl: this.#ttlS };
@@ -54,6 +65,10 @@ export class KvTier implements Tier {
     } catch (error) {
       logSeldom('info', 'KV did not store an entry.', { 'event.action': 'cache-put' }, error);
     }
+  }
+
+  #nameOf(cacheKey: string): string {
+    return `${this.#deployment}/${cacheKey}`;
   }
 }
 

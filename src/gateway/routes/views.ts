@@ -167,6 +167,7 @@ const FILL = { cost: VIEW_RULE.cost, units: unitsOf('fill') } as const;
  */
 function ownDimensionsOf({
   grainMs,
+  rows,
 }: ViewDefinition): (
   principal: Principal | undefined,
   owner: string | null | undefined,
@@ -177,8 +178,9 @@ function ownDimensionsOf({
     return {
       ...grain,
       ...(principal === undefined ? {} : { '@principal': principalKey(principal) }),
-      // As JSON: the owner "null" is not all owners.
-      ...(owner === undefined ? {} : { '@owner': JSON.stringify(owner) }),
+      // As JSON: the owner "null" is not all owners. With the claim: a deployment that limits the rows by another claim
+      // finds no entry of the old one.
+      ...(owner === undefined ? {} : { '@owner': JSON.stringify([rows?.claim, owner]) }),
     };
   };
 }

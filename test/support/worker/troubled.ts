@@ -3,7 +3,9 @@
  *
  * `PUT /test/troubles` with `{ "<peer>": "hang" | "late" | "fail" }` replaces what is wrong with the peers. The header
  * `isolate` names the isolate that answers a request: each name has state of its own, as isolates of the platform have.
+ * The header `hanging` names a peer that hangs for this request alone.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { durableObjects } from '../../../src/composition/durable-objects.ts';
 import type { Env } from '../../../src/composition/env.ts';
 import { createWorker } from '../../../src/composition/worker.ts';
@@ -16,10 +18,12 @@ type Trouble = 'hang' | 'late' | 'fail';
 const LATE_MS = 10_000;
 
 let troubles: ReadonlyMap<string, Trouble> = new Map();
+/** The peer that hangs for the request that is being answered. */
+const hanging = new AsyncLocalStorage<string | null>();
 
 /** Calls a peer, which takes effect and answers as its trouble lets it. */
 async function call<T>(peer: string, answer: () => Promise<T>): Promise<T> {
-  switch (troubles.get(peer)) {
+  switch (hanging.getStore() === peer ? 'hang' : troubles.get(peer)) {
     case 'hang':
       return await new Promise<never>(() => undefined);
     case 'late': {
@@ -103,7 +107,7 @@ function troubledEnv(env: Env): Env {
 const platformFetch = globalThis.fetch;
 globalThis.fetch = async (input, init) => {
   const url = new Request(input).url;
-  const peer = url.includes('/kafka') ? 'kafka' : 'database';
+  const peer = url.includes('/kafka') ? 'kafka' : url.includes('/issuer') ? 'issuer' : 'database';
   const aborted = Promise.withResolvers<never>();
   init?.signal?.addEventListener('abort', () => aborted.reject(init.signal?.reason));
   return await Promise.race([call(peer, () => platformFetch(input, init)), aborted.promise]);
@@ -153,7 +157,8 @@ export default {
       return new Response(null, { status: 204 });
     }
     const name = request.headers.get('isolate') ?? 'main';
-    return await isolateOf(name).fetch(request, troubledEnv(env), ctx);
+    const answer = async () => await isolateOf(name).fetch(request, troubledEnv(env), ctx);
+    return await hanging.run(request.headers.get('hanging'), answer);
   },
   async queue(batch, env, ctx): Promise<void> {
     await isolateOf('main').queue(batch, troubledEnv(env), ctx);

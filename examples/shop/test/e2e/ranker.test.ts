@@ -72,3 +72,23 @@ it('recommends popular products to an unknown customer, and uses the model after
   expect(scores.length).toBeGreaterThan(0);
   expect(scores).toEqual(scores.toSorted((a, b) => b - a));
 });
+
+it('a key with the claim of a customer reads the rows of that customer alone', async () => {
+  const made = await send('POST', '/v1/admin/keys', {
+    name: 'alice',
+    scopes: ['data:read', 'predictions:run'],
+    claims: { customer: 'alice' },
+  });
+  const get = async (path: string) => {
+    const response = await stack.fetch(path, { headers: { authorization: `Bearer ${made.json['key']}` } });
+    return [response.status, ((await response.json()) as { code?: string }).code];
+  };
+  for (const path of ['', '/purchases', '/recommendations']) {
+    expect(await get(`/v1/customers/alice${path}`)).toEqual([200, undefined]);
+    expect(await get(`/v1/customers/bob${path}`)).toEqual([403, 'outside_rows']);
+  }
+  expect(await get('/v3/customers/alice/purchases')).toEqual([200, undefined]);
+  expect(await get('/v3/customers/bob/purchases')).toEqual([403, 'outside_rows']);
+  expect(await get('/v1/customers?country=EIRE')).toEqual([403, 'rows_not_limited']);
+  expect(await get('/v1/products')).toEqual([200, undefined]);
+});

@@ -1,0 +1,199 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as z from 'zod';
+import { SCOPES } from '../../src/define/principal.ts';
+import { type Sample, samples } from '../support/gateway/operations.ts';
+import { FIXTURE } from '../support/node/fixture.ts';
+import { KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { HUNG, type HungPeer, type Owed, PEERS } from '../support/peers/operations.ts';
+
+/** Within this time every operation answers that the table does not list, in milliseconds. */
+const SOON_MS = 1_000;
+/** Each sends all operations at once. Their requests wait for deadlines, and work little. */
+const PEERS_AT_ONCE = 7;
+/** What a request may take beside its waits on a quiet machine, in milliseconds. */
+const WORK_MS = 1_000;
+const SAMPLE_MS = 250;
+/** Of the form of a token, so that the issuer is asked for its keys. */
+const TOKEN = 'eyJhbGciOiJSUzI1NiIsImtpZCI6Im9uZSJ9.eyJzdWIiOiJhIn0.AAAA';
+
+const Document = z.object({
+  paths: z.record(
+    z.string(),
+    z.record(
+      z.string(),
+      z.object({
+        security: z.array(z.record(z.string(), z.array(z.string()))).optional(),
+        parameters: z.array(z.object({ name: z.string() })).optional(),
+      }),
+    ),
+  ),
+});
+interface Operation extends Sample {
+  readonly name: string;
+  readonly isGuarded: boolean;
+  readonly takesIdempotencyKey: boolean;
+}
+
+let stack: Stack;
+let operations: readonly Operation[];
+let key: string;
+const bridge = createServer((_, response) => response.end('{}'));
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => bridge.listen(0, '127.0.0.1', resolve));
+  // A server that listens on a port has an address object.
+  const { port } = bridge.address() as AddressInfo;
+  stack = await startStack(
+    {
+      KAFKA_REST_URL: `http://127.0.0.1:${port}/kafka`,
+      KAFKA_REST_USERNAME: 'user',
+      KAFKA_REST_PASSWORD: 'password',
+      KAFKA_SOURCE_TOPICS: 'events',
+      OIDC_ISSUER: 'https://issuer.test/',
+      OIDC_AUDIENCE: 'millrace',
+      OIDC_JWKS_URL: `http://127.0.0.1:${port}/issuer`,
+    },
+    { served: { ...FIXTURE, main: 'test/support/worker/troubled.ts' } },
+  );
+  operations = await readOperations();
+});
+afterAll(async () => {
+  await stack[Symbol.asyncDispose]();
+  bridge.closeAllConnections();
+  bridge.close();
+});
+
+async function admin(method: string, path: string, body?: unknown) {
+  const response = await stack.fetch(path, {
+    method,
+    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  expect([path, response.status < 300]).toEqual([path, true]);
+  return (await response.json()) as unknown;
+}
+
+/** The operations of the document with their samples, and what the samples need. */
+async function readOperations(): Promise<Operation[]> {
+  const known = await samples();
+  const { paths } = Document.parse(await admin('GET', '/openapi.json'));
+  for (const name of ['M1', 'M2']) {
+    await admin('PUT', `/v1/products/${name}`, { description: null, unitPrice: 1 });
+    await admin('PUT', `/v1/customers/${name}`, { country: 'UK' });
+  }
+  const champion = known['PUT /v1/admin/models/{model}/champion'];
+  await admin('PUT', champion?.path ?? '', champion?.body);
+  const { versions } = z
+    .object({ versions: z.array(z.string()).min(1) })
+    .parse(await admin('GET', '/v2/models/expected-spend'));
+  const keys = await admin('POST', '/v1/admin/keys', {
+    name: 'peers',
+    scopes: SCOPES,
+    claims: { customer: '*' },
+  });
+  key = z.object({ key: z.string() }).parse(keys).key;
+  const found = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { security = [], parameters = [] }]) => {
+      const name = `${method.toUpperCase()} ${path}`;
+      const sample = known[name];
+      if (sample === undefined)
+        throw new Error(`${name} has no sample in test/support/gateway/operations.ts.`);
+      return {
+        ...sample,
+        name,
+        path: sample.path.replace('VERSION', versions[0] ?? ''),
+        isGuarded: security.every((one) => Object.keys(one).length > 0) && security.length > 0,
+        takesIdempotencyKey: parameters.some((parameter) => parameter.name === 'idempotency-key'),
+      };
+    }),
+  );
+  return found;
+}
+
+interface Answered {
+  readonly status: number;
+  readonly afterMs: number;
+  readonly text: string;
+}
+
+async function ask(operation: Operation, peer: HungPeer | undefined, isolate: string): Promise<Answered> {
+  const { name, path, body, type } = operation;
+  const credential = peer === 'issuer' ? TOKEN : peer === 'rate-limiter' ? key : KEY;
+  const begun = performance.now();
+  const response = await stack.fetch(path, {
+    method: name.split(' ', 1)[0] ?? '',
+    headers: {
+      isolate,
+      authorization: `Bearer ${credential}`,
+      ...(peer === undefined ? {} : { hanging: peer }),
+      ...(body === undefined ? {} : { 'content-type': type ?? 'application/json' }),
+      ...(peer === 'idempotency' && operation.takesIdempotencyKey
+        ? { 'idempotency-key': crypto.randomUUID() }
+        : {}),
+    },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    signal: AbortSignal.timeout(60_000),
+  });
+  const afterMs = Math.round(performance.now() - begun);
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+  if (isStream) await response.body?.cancel();
+  return { status: response.status, afterMs, text: isStream ? '' : (await response.text()).slice(0, 200) };
+}
+
+function owedBy(operation: Operation, peer: HungPeer): Owed {
+  const exception = HUNG[peer]?.[operation.name];
+  if (exception !== undefined) return exception;
+  // Without the keys of the issuer no token is valid or invalid.
+  if (peer === 'issuer' && operation.isGuarded) return [[503], 4_000];
+  if (peer === 'idempotency' && operation.takesIdempotencyKey) return [[503], 2_000];
+  return [operation.statuses, SOON_MS];
+}
+
+/** All operations at once, in an isolate that has answered before. @returns what is wrong with the answers. */
+async function mistakesWhile(peer: HungPeer): Promise<string[]> {
+  const isolate = `hanging ${peer}`;
+  // The answers of views are cached then, and the model is in memory.
+  const warm = operations.filter(({ name }) =>
+    /^(GET \/v1\/(products|customers|account)|POST \/v1\/predictions\/)/.test(name),
+  );
+  for (const one of warm) await ask(one, undefined, isolate);
+  let slowestMs = 0;
+  let isOver = false;
+  const sampling = (async () => {
+    while (!isOver) {
+      const begun = performance.now();
+      await (await stack.fetch('/health/live', { headers: { isolate } })).body?.cancel();
+      slowestMs = Math.max(slowestMs, performance.now() - begun);
+      await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
+    }
+  })();
+  const answers = await Promise.all(
+    operations.map(async (operation) => ({ operation, got: await ask(operation, peer, isolate) })),
+  );
+  isOver = true;
+  await sampling;
+  const slackMs = WORK_MS + 3 * slowestMs;
+  return answers.flatMap(({ operation, got }) => {
+    const [statuses, withinMs] = owedBy(operation, peer);
+    if (statuses.includes(got.status) && got.afterMs <= withinMs + slackMs) return [];
+    return [
+      `${peer}: ${operation.name}: ${got.status} after ${got.afterMs} ms instead of ${statuses.join(' or ')} within ${withinMs} ms: ${got.text}`,
+    ];
+  });
+}
+
+it('every operation answers within its deadline while a peer hangs', { timeout: 300_000 }, async () => {
+  for (const peer of Object.keys(HUNG)) expect(PEERS).toContain(peer);
+  const names = operations.map(({ name }) => name);
+  for (const listed of Object.values(HUNG))
+    expect(names).toEqual(expect.arrayContaining(Object.keys(listed)));
+  const queue = PEERS.values();
+  const mistakes: string[] = [];
+  const next = async () => {
+    for (const peer of queue) mistakes.push(...(await mistakesWhile(peer)));
+  };
+  await Promise.all(Array.from({ length: PEERS_AT_ONCE }, next));
+  expect(mistakes).toEqual([]);
+});

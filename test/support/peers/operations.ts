@@ -1,0 +1,92 @@
+/**
+ * What each operation answers, and within what time, while a peer hangs. An operation that a peer's list leaves out
+ * answers as usual within a second. `test/e2e/hung-operations.long.test.ts` checks it on the built worker. A model's
+ * runtime is a part of the isolate and no peer: it cannot hang without the isolate.
+ */
+export const PEERS = [
+  ...(['root-clock', 'regional-clock', 'fill-gate', 'feature-shard', 'outbox-relay', 'cache-stats'] as const),
+  ...([
+    'quality-window',
+    'change-feed',
+    'queued-events',
+    'rate-limiter',
+    'idempotency',
+    'queue',
+    'kv',
+  ] as const),
+  ...(['colo-cache', 'artifacts', 'kafka', 'kafka-source', 'database', 'issuer'] as const),
+] as const;
+export type HungPeer = (typeof PEERS)[number];
+
+/** Statuses, and the time within which one of them comes, in milliseconds. */
+export type Owed = readonly [statuses: readonly number[], withinMs: number];
+
+/** The same for several operations. */
+function each(owed: Owed, ...operations: readonly string[]): Record<string, Owed> {
+  return Object.fromEntries(operations.map((operation) => [operation, owed]));
+}
+
+/** The deadline of a statement is 10 s; that of an entry in the audit log, which comes before the effect, is 3 s. */
+const STATEMENT: Owed = [[503], 11_000];
+const AUDIT_ENTRY: Owed = [[503], 4_000];
+const INVALIDATION: Owed = [[503], 7_000];
+const REPORT: Owed = [[503], 3_000];
+const WRITES = [
+  ...['PUT /v1/products/{sku}', 'DELETE /v1/products/{sku}'],
+  ...['PUT /v1/customers/{id}', 'DELETE /v1/customers/{id}'],
+];
+const CHAMPION = 'PUT /v1/admin/models/{model}/champion';
+const ARTIFACT = 'PUT /v1/admin/artifacts/{sha256}';
+const RELEASE = 'POST /v1/admin/quarantine/release';
+const SWEEP = 'POST /v1/admin/outbox/sweep';
+const PURGE = 'POST /v1/admin/cache/purge';
+const PIPELINE = 'GET /v1/admin/pipeline';
+const START = 'POST /v1/admin/kafka/start';
+
+export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owed>>>>> = {
+  'root-clock': {
+    ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION),
+    'GET /v2/health/ready': [[503], 1_000],
+  },
+  'feature-shard': {
+    ...each([[503], 1_000], 'POST /v1/features/read', 'POST /v1/predictions/expected-spend'),
+    [PIPELINE]: REPORT,
+    'GET /v1/admin/features/digest': [[503], 31_000],
+  },
+  'outbox-relay': { [SWEEP]: [[503], 31_000], [RELEASE]: [[503], 7_000] },
+  'cache-stats': each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
+  'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
+  'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
+  queue: { 'POST /v1/events': [[503], 6_000] },
+  artifacts: {
+    'GET /v2/health/ready': [[503], 1_000],
+    [CHAMPION]: [[503], 22_000],
+    [ARTIFACT]: [[503], 51_000],
+  },
+  kafka: {
+    'GET /v1/admin/kafka': [[503], 3_000],
+    [START]: [[503], 7_000],
+    'GET /metrics': [[200], 3_000],
+  },
+  'kafka-source': { 'GET /v1/admin/kafka': [[200, 503], 3_000], 'GET /metrics': [[200], 3_000] },
+  database: {
+    ...each(STATEMENT, ...WRITES, PIPELINE, RELEASE),
+    ...each(STATEMENT, 'GET /v1/events/{source}/{id}', 'GET /v1/lineage/events'),
+    ...each(STATEMENT, 'GET /v1/lineage/event/{source}/{id}'),
+    ...each(
+      STATEMENT,
+      'GET /v1/admin/quarantine',
+      'GET /v1/admin/quarantine/{id}',
+      'GET /v1/admin/dead-letters',
+    ),
+    ...each(STATEMENT, 'POST /v1/admin/quarantine/discard', 'POST /v1/admin/dead-letters/replay'),
+    ...each(STATEMENT, 'POST /v1/admin/replay', 'GET /v1/admin/audit', 'GET /v1/admin/audit/verify'),
+    ...each(STATEMENT, 'GET /v1/admin/keys', 'POST /v1/admin/keys', 'GET /v1/admin/keys/{id}'),
+    ...each(STATEMENT, 'DELETE /v1/admin/keys/{id}', 'POST /v1/admin/keys/{id}/rotate'),
+    ...each(AUDIT_ENTRY, ARTIFACT, CHAMPION, SWEEP, PURGE, START, 'POST /v1/admin/kafka/seek'),
+    ...each(AUDIT_ENTRY, 'PUT /v1/admin/models/{model}/trainings/{id}', 'POST /v1/admin/lineage/sweep'),
+    'GET /health/ready': [[503], 3_000],
+  },
+  // A public answer that is not cached is charged to the token that its reader sends.
+  issuer: each([[200], 4_000], 'GET /v1/products', 'GET /v1/products/{sku}', 'GET /v1/price-list'),
+};

@@ -81,7 +81,7 @@ export default defineConfig({
       ...layer('e2e', ['test/e2e', 'examples/*/test/e2e'], {
         // Each file would load wrangler and compile the embedded database again.
         isolate: false,
-        setupFiles: ['test/support/node/miniflare-growth.ts'],
+        setupFiles: ['test/support/node/zod-openapi.ts', 'test/support/node/miniflare-growth.ts'],
         testTimeout: 120_000,
         hookTimeout: 120_000,
       }),

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { FIXTURE } from '../support/node/fixture.ts';
 import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 import { Client, isolatesOf, prepareScenario, requestsOf } from '../support/peers/client.ts';
+import { judged } from '../support/peers/standstill.ts';
 import { expected, ROUTES, type Route, TABLE, TROUBLES, type TroubledPeer } from '../support/peers/table.ts';
 
 /** Longer than the default bound of a view, so that mirrors are too old without their clock, in milliseconds. */
@@ -13,12 +14,6 @@ const MIRRORS_AGE_MS = 2_100;
 const SAMPLE_MS = 250;
 /** What a request may take beside its waits on a quiet machine, in milliseconds. */
 const WORK_MS = 400;
-/**
- * If a request that needs no peer takes longer than this, in milliseconds, the machine stands still for so long that
- * peers without trouble miss their deadlines. Such a measurement says nothing, and is made again.
- */
-const STANDSTILL_MS = 400;
-const MEASUREMENTS_MAX = 5;
 /** The cells wait most of their time, so two stacks halve it. More would make the machine slow. */
 const STACKS = 2;
 
@@ -157,15 +152,13 @@ async function wrongWhile(client: Client, { peer, trouble }: (typeof CELLS)[numb
     if (status === owed && afterMs <= withinMs + slackMs) return [];
     return [`${route}: ${status} after ${afterMs} ms (${detail}) instead of ${owed} within ${withinMs} ms`];
   });
-  return { wrong, slackMs, isJudged: wrong.length === 0 || slowestMs <= STANDSTILL_MS };
+  return { wrong, slackMs, slowestMs };
 }
 
 // A test may wait for a stack until other cells end.
 it.concurrent.each(CELLS)('$peer: $trouble', { timeout: 600_000 }, async (cell) => {
   await withClient(async (client) => {
-    let measured = await wrongWhile(client, cell);
-    for (let at = 1; at < MEASUREMENTS_MAX && !measured.isJudged; at += 1)
-      measured = await wrongWhile(client, cell);
-    expect(measured.wrong, `On this machine each may take ${measured.slackMs} ms more.`).toEqual([]);
+    const { wrong, slackMs } = await judged(() => wrongWhile(client, cell));
+    expect(wrong, `On this machine each may take ${slackMs} ms more.`).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 /**
- * Loaded before each unit test file: it adds `openapi` to zod's schemas. A schema that was made before has no such method.
- * The unit tests share modules, so a file that makes the schemas of a model would break a later file that builds the app.
+ * Loaded before any schema. Zod gives `.openapi()` only to schemas that are made after this import, and files that share
+ * a process share the modules whose schemas an earlier file made.
  */
 import '@hono/zod-openapi';

@@ -148,7 +148,14 @@ function isReport(value: unknown): value is Omit<SendReport, 'token'> {
   return counts.every((name) => typeof Reflect.get(value, name) === 'number') && 'verdicts' in value;
 }
 
+/**
+ * Gzipped UTF-8 bytes of `text`. The text goes straight into the compressor: a browser may refuse to read a `Blob` of its
+ * own, with a `NotReadableError`, when its store of blobs is short of memory.
+ */
 async function gzipped(text: string): Promise<ArrayBuffer> {
-  const packed = new Blob([text]).stream().pipeThrough(new CompressionStream('gzip'));
-  return await new Response(packed).arrayBuffer();
+  const { readable, writable } = new CompressionStream('gzip');
+  const packed = new Response(readable).arrayBuffer();
+  const writer = writable.getWriter();
+  const written = writer.write(new TextEncoder().encode(text)).then(() => writer.close());
+  return (await Promise.all([packed, written]))[0];
 }

@@ -1,5 +1,5 @@
 import { gunzipSync } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   type ClientOptions,
   type ClientSystem,
@@ -282,6 +282,22 @@ describe('sendEvents', () => {
     expect(first?.headers).not.toHaveProperty('idempotency-key');
     const sizes = [first, third].map((one) => JSON.parse(gunzipSync(one?.body ?? '').toString()).length);
     expect(sizes).toEqual([1_000, 500]);
+  });
+
+  it('gzips without a blob, which a browser that is short of memory refuses to read', async () => {
+    await using server = await scriptedServer(json(report(20), {}, 202));
+    const sent = Array.from({ length: 20 }, (_, n) => event(n));
+    const refused = vi.spyOn(Blob.prototype, 'stream').mockImplementation(() => {
+      throw new DOMException('The blob could not be read', 'NotReadableError');
+    });
+    try {
+      await sendEvents(clientOf(server.url), sent);
+    } finally {
+      refused.mockRestore();
+    }
+    const [first] = server.received;
+    expect(first?.headers).toMatchObject({ 'content-encoding': 'gzip' });
+    expect(JSON.parse(gunzipSync(first?.body ?? '').toString())).toHaveLength(20);
   });
 
   it('cuts batches by bytes, keeps an id over retries, and sends small ones as they are', async () => {

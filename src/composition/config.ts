@@ -21,6 +21,8 @@ export interface Config {
   readonly probeShare: number;
   /** The share of the runtime's runs that the evaluator computes, too, for a comparison. */
   readonly parityShare: number;
+  /** The time of a prediction that does not name its own, in milliseconds. */
+  readonly deadlineMs: number;
   /** Whether `GET /metrics` is readable without the key. */
   readonly isMetricsPublic: boolean;
   /** Whether the cache fills keys that are expected to be read next. */
@@ -33,6 +35,9 @@ export interface Config {
 
 /** One hit in a hundred, and at most one a second in each isolate: enough to measure three nines within an hour. */
 const PROBE_SHARE_DEFAULT = 0.01;
+
+/** What people take for at once. */
+const DEADLINE_MS_DEFAULT = 100;
 
 /** A comparison costs one more run, of which a hundredth is not noticed. */
 const PARITY_SHARE_DEFAULT = 0.01;
@@ -66,6 +71,7 @@ const Vars = z.object({
     .regex(/^[\w-]{1,64}$/, 'expected at most 64 letters, digits, "-" and "_"')
     .optional(),
   PROBE_SHARE: z.coerce.number().min(0).max(1).default(PROBE_SHARE_DEFAULT),
+  DEADLINE_MS: z.coerce.number().int().min(5).max(10_000).default(DEADLINE_MS_DEFAULT),
   PARITY_SHARE: z.coerce.number().min(0).max(1).default(PARITY_SHARE_DEFAULT),
   // A variable of wrangler.toml may be a boolean; a secret is text.
   METRICS_PUBLIC: z
@@ -94,6 +100,7 @@ export function readConfig(env: Env): Config {
     instanceId: vars.INSTANCE_ID,
     probeShare,
     parityShare,
+    deadlineMs: vars.DEADLINE_MS,
     isMetricsPublic: vars.METRICS_PUBLIC,
     isWarming: vars.WARMING === 'on',
     oidc: oidcConfig(env),

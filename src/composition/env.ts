@@ -32,6 +32,8 @@ export interface Env {
   readonly PROBE_SHARE?: string | number;
   /** The share of the runtime's runs that the evaluator computes, too, 0 to 1. */
   readonly PARITY_SHARE?: string | number;
+  /** The time of a prediction that does not name its own, in milliseconds. */
+  readonly DEADLINE_MS?: string | number;
   /** `true` makes `GET /metrics` readable without the key. */
   readonly METRICS_PUBLIC?: string | boolean;
   /** `off` switches warming off. */

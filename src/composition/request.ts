@@ -365,8 +365,9 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get #champion(): ChampionPorts {
-    const { isolate, registry } = this.#bound;
+    const { config, isolate, registry } = this.#bound;
     return {
+      deadlineMs: config.deadlineMs,
       read: (request) => this.#bound.readIn(this.#scope, request),
       registry,
       models: isolate.models,

@@ -12,6 +12,7 @@ import {
   unpublished,
 } from '../inference/registry.ts';
 import { systemNow } from '../platform/clock.ts';
+import type { Deadline } from '../platform/deadline.ts';
 import { newId } from '../platform/ids.ts';
 
 export interface ChampionPorts {
@@ -22,6 +23,8 @@ export interface ChampionPorts {
   readonly models: LoadedModels;
   /** Keeps work running after its request has ended. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
+  /** The time of a request that does not name its own, in milliseconds. */
+  readonly deadlineMs: number;
 }
 
 /**
@@ -70,6 +73,7 @@ export function predictPorts(
   ports: ChampionPorts & Pick<PredictPorts, 'shards' | 'predicted'>,
   definition: ModelDefinition,
   consistency: Consistency,
+  deadline: Deadline,
 ): PredictPorts {
   return {
     champion: () => championManifest(ports, definition, consistency),
@@ -78,6 +82,8 @@ export function predictPorts(
     now: systemNow,
     newId,
     predicted: ports.predicted,
+    deadline,
+    keepAlive: ports.keepAlive,
   };
 }
 

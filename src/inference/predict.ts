@@ -2,6 +2,7 @@ import type { PredictionModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
 import { type FeatureRow, featureTag, readFeatures, type ShardPort } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
+import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type Answer, answerOf, fallbackOf } from './answer.ts';
@@ -21,6 +22,10 @@ export interface PredictPorts {
   readonly newId: () => string;
   /** Records the prediction for its lineage, without waiting and without failing. */
   readonly predicted: (facts: LineageFacts) => void;
+  /** When the fallback answers in place of work that takes longer. */
+  readonly deadline: Pick<Deadline, 'within'>;
+  /** Keeps work running after its request has ended. */
+  readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
 /** What is to be predicted. */
@@ -32,9 +37,19 @@ export interface PredictionRequest {
 }
 
 /** The reason why the fallback answers. */
-export type PredictionDegraded = 'features_unavailable' | 'model_unavailable' | 'model_failed';
+export type PredictionDegraded =
+  | 'features_unavailable'
+  | 'model_unavailable'
+  | 'model_failed'
+  | 'deadline_exceeded';
 
 type Outcome = { readonly answer: Answer; readonly degraded: PredictionDegraded | undefined };
+
+/** What an answer is made of, as far as it is known. */
+interface Parts {
+  manifest: Manifest | null;
+  row: FeatureRow | Failure;
+}
 
 /**
  * Predicts for one entity. The answer depends on the entity's features and on the champion. An answer of the fallback
@@ -51,13 +66,11 @@ export async function predict(
   assertRequestFits(definition, request, pointerPrefix);
   const entity = definition.entity.name;
   const now = ports.now();
-  const [champion, features] = await Promise.all([
-    orFailure(ports.champion(), 'model_unavailable'),
-    orFailure(readFeatures(entity, [key], now, ports.shards), 'features_unavailable'),
-  ]);
-  const row = features instanceof Failure ? features : usedFeatures(definition, features[0] ?? {});
-  const manifest = champion instanceof Failure ? null : champion;
-  const { answer, degraded } = await outcomeOf(definition, champion, { row, request, now }, ports);
+  const known: Parts = { manifest: null, row: {} };
+  const work = compute(definition, { key, request, now }, known, ports);
+  const { answer, degraded } = await inTime(definition, work, known, ports);
+  // Late work must not change what is recorded of this answer.
+  const { manifest, row } = { ...known };
   const predictionId = ports.newId();
   const source = degraded === undefined ? 'model' : 'fallback';
   if (manifest !== null) {
@@ -77,6 +90,47 @@ export async function predict(
     tags: [featureTag(entity, key), modelTag(definition.name)],
     storable: degraded === undefined,
   };
+}
+
+/** The outcome of the work, or after the deadline the fallback. Without a fallback the work is waited for. */
+async function inTime(
+  definition: PredictionModel,
+  work: Promise<Outcome>,
+  known: Parts,
+  { deadline, keepAlive }: PredictPorts,
+): Promise<Outcome> {
+  try {
+    return await deadline.within(work);
+  } catch (error) {
+    if (!(error instanceof DeadlinePassed)) throw error;
+    const answer = fallbackOf(definition, known.manifest);
+    if (answer === undefined) return await work;
+    // The model is loaded then, and the next request finds it in memory.
+    keepAlive(work.catch(() => undefined));
+    return { answer, degraded: 'deadline_exceeded' };
+  }
+}
+
+/** Reads what the model needs, and runs it. It notes what it has read in `known`. */
+async function compute(
+  definition: PredictionModel,
+  { key, request, now }: { key: string; request: RequestValues; now: number },
+  known: Parts,
+  ports: PredictPorts,
+): Promise<Outcome> {
+  const [champion, row] = await Promise.all([
+    orFailure(ports.champion(), 'model_unavailable').then((read) => {
+      known.manifest = read instanceof Failure ? null : read;
+      return read;
+    }),
+    orFailure(readFeatures(definition.entity.name, [key], now, ports.shards), 'features_unavailable').then(
+      (read) => {
+        known.row = read instanceof Failure ? read : usedFeatures(definition, read[0] ?? {});
+        return known.row;
+      },
+    ),
+  ]);
+  return await outcomeOf(definition, champion, { row, request, now }, ports);
 }
 
 /** The result, or the failure of this code: a fallback may answer then. */

@@ -5,6 +5,7 @@ import { asRanking } from '../../inference/loaded-models.ts';
 import { predict } from '../../inference/predict.ts';
 import { type RecommendPorts, recommend } from '../../inference/recommend.ts';
 import { systemNow } from '../../platform/clock.ts';
+import type { Deadline } from '../../platform/deadline.ts';
 import { newId } from '../../platform/ids.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
@@ -13,6 +14,7 @@ import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import type { CachedCors } from '../cors.ts';
+import { deadlineHeader, deadlineOf } from '../deadline.ts';
 import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
@@ -61,7 +63,7 @@ export function registerModelPath(
     request: {
       params,
       query: model.task === 'ranking' ? query : model.request,
-      headers: cachedReadHeaders,
+      headers: model.task === 'ranking' ? cachedReadHeaders : cachedReadHeaders.extend(deadlineHeader),
     },
     responses: {
       200: json(
@@ -83,6 +85,7 @@ export function registerModelPath(
     await gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('hit') });
     const ports = modelPathsOf(c);
     const startedAt = systemNow();
+    const deadline = deadlineOf(c.req.raw, ports.deadlineMs);
     const input = inputOf(route, c.req);
     const consistency = consistencyOf(c.req.raw);
     const key = route.keyIn(input);
@@ -93,7 +96,7 @@ export function registerModelPath(
       policy: model.policy,
       consistency,
       beforeFill: () => gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(input['limit']) }),
-      load: () => answerFor(model, key, input, ports, consistency),
+      load: () => answerFor(model, key, input, ports, { consistency, deadline }),
     });
     const response = responses.of(answer, c.req.raw, systemNow() - startedAt);
     pages.mark?.(response, c.req.raw);
@@ -106,12 +109,12 @@ async function answerFor(
   key: string,
   input: Input,
   ports: ModelPathPorts,
-  consistency: Consistency,
+  { consistency, deadline }: { readonly consistency: Consistency; readonly deadline: Deadline },
 ): Promise<Loaded> {
   if (model.task !== 'ranking') {
     const fields = Object.keys(model.request.shape).map((field) => [field, input[field]]);
     const request = { key, request: Object.fromEntries(fields), pointerPrefix: '' };
-    return await predict(model, request, predictPorts(ports, model, consistency));
+    return await predict(model, request, predictPorts(ports, model, consistency, deadline));
   }
   return await recommend(model, key, Number(input['limit']), {
     champion: async () => asRanking(await championOf(ports, model, consistency)),

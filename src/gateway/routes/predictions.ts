@@ -25,6 +25,7 @@ import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
+import { deadlineHeader, deadlineOf } from '../deadline.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { predictionUnits } from '../limits/weights.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
@@ -64,6 +65,7 @@ export function registerPredictions(
     describePrediction(app, model, z.union([request, tensors.request]), z.union([answer, tensors.answer]));
   app.post('/v1/predictions/:model', async (c) => {
     const ports = predictionsOf(c);
+    const deadline = deadlineOf(c.req.raw, ports.deadlineMs);
     const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
     const guard = {
       isPublic: definition?.isPublic === true,
@@ -87,7 +89,8 @@ export function registerPredictions(
     if (!isTensorRequest(body) && definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
       assertOwn(request.key);
-      const { value } = await predict(definition, request, predictPorts(ports, definition, consistency));
+      const predicting = predictPorts(ports, definition, consistency, deadline);
+      const { value } = await predict(definition, request, predicting);
       return c.json(value);
     }
     // A body of another form is refused also while the model is not available.
@@ -127,7 +130,7 @@ function describePrediction(
     summary: `${model.description} For an entity by its key, or the graph's outputs for tensors`,
     tags: ['models'],
     request: {
-      headers: consistencyHeaders,
+      headers: model.task === 'ranking' ? consistencyHeaders : consistencyHeaders.extend(deadlineHeader),
       body: { required: true, content: { 'application/json': { schema: request } } },
     },
     responses: {

@@ -73,8 +73,9 @@ export async function startStack(
       {
         configPath,
         ...prebuilt,
-        // Filling ahead would hide what a test wants to see void; the one about it switches it on.
-        vars: { WARMING: 'off', ...vars },
+        // Filling ahead would hide what a test wants to see void; the one about it switches it on. On a machine that does
+        // much else, a model's fallback would answer in tests of the model.
+        vars: { WARMING: 'off', DEADLINE_MS: '10000', ...vars },
         secrets: {
           DATABASE_URL: database.connectionString,
           DATABASE_ENDPOINT: database.endpoint,

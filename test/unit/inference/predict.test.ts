@@ -8,6 +8,7 @@ import type { Manifest } from '../../../src/inference/bundle.ts';
 import { type PredictPorts, predict } from '../../../src/inference/predict.ts';
 import type { Tensor, TensorSignature, Tensors } from '../../../src/inference/tensors.ts';
 import type { LineageFacts } from '../../../src/pipeline/lineage/recorder.ts';
+import { DeadlinePassed } from '../../../src/platform/deadline.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { customer } from '../../support/catalog/entities.ts';
 import { lastPurchase, purchases } from '../../support/catalog/features.ts';
@@ -49,14 +50,17 @@ interface World {
   readonly graphInputs?: readonly TensorSignature[];
   readonly run?: (given: Tensors) => Tensors;
   readonly load?: PredictPorts['load'];
+  /** Whether the deadline passes before the work ends. */
+  readonly isLate?: boolean;
 }
 
 async function predicted(
   definition: PredictionModel,
-  { manifest = MANIFEST, features = {}, graphInputs = MANIFEST.inputs, run, load }: World,
+  { manifest = MANIFEST, features = {}, graphInputs = MANIFEST.inputs, run, load, isLate = false }: World,
   request: Readonly<Record<string, unknown>> = {},
 ) {
   const told: LineageFacts[] = [];
+  const kept: Promise<unknown>[] = [];
   const graph = {
     inputs: graphInputs,
     outputs: [],
@@ -80,9 +84,18 @@ async function predicted(
       now: () => NOW,
       newId: () => 'id-1',
       predicted: (facts) => told.push(facts),
+      deadline: {
+        within: async (work) => {
+          if (!isLate) return await work;
+          // Whatever does not hang has been read by then.
+          await new Promise((resolve) => setImmediate(resolve));
+          throw new DeadlinePassed('The time has passed.');
+        },
+      },
+      keepAlive: (work) => kept.push(work),
     },
   );
-  return { ...answer, told };
+  return { ...answer, told, kept };
 }
 
 describe('the row', () => {
@@ -194,6 +207,40 @@ describe('the fallback', () => {
     await expect(predicted(regression, { features })).rejects.toMatchObject({ code: 'features_unavailable' });
     const defect = predicted(withFallback, { features: new TypeError('a defect') });
     await expect(defect).rejects.toThrow('a defect');
+  });
+
+  it('answers after the deadline while the model is still loaded, and the load goes on', async () => {
+    const loading = Promise.withResolvers<never>();
+    const world = { isLate: true, load: () => loading.promise, features: { purchases_30d: present(3) } };
+    const { kept, told, ...answer } = await predicted(withFallback, world);
+    expect(answer).toMatchObject({
+      value: {
+        value: 7,
+        source: 'fallback',
+        degraded: 'deadline_exceeded',
+        model: { version: MANIFEST.version },
+      },
+      storable: false,
+    });
+    expect(told).toMatchObject([
+      { prediction: { features: { purchases_30d: 3 }, degraded: 'deadline_exceeded' } },
+    ]);
+    expect(kept).toHaveLength(1);
+    loading.reject(new Error('The load failed later.'));
+    await Promise.all(kept);
+  });
+
+  it('answers after the deadline with what the version ships, if its manifest has been read', async () => {
+    const late = { isLate: true, load: () => new Promise<never>(() => undefined) };
+    const manifest = { ...MANIFEST, fallback: { value: 3.5 } };
+    expect(await predicted(shipped, { ...late, manifest })).toMatchObject({
+      value: { value: 3.5, degraded: 'deadline_exceeded' },
+    });
+  });
+
+  it('is not waited for after the deadline if there is none: the work is', async () => {
+    const { value } = await predicted(regression, { isLate: true });
+    expect(value).toMatchObject({ value: 1, source: 'model' });
   });
 
   it('may be shipped with the version', async () => {

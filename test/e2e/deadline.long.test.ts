@@ -1,0 +1,131 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as z from 'zod';
+import { FIXTURE } from '../support/node/fixture.ts';
+import { KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { Client } from '../support/peers/client.ts';
+import { judged, type Measured } from '../support/peers/standstill.ts';
+
+/** The deadline of the deployment, in milliseconds. */
+const DEADLINE_MS = 100;
+/** What an answer may take beside the deadline on a quiet machine, in milliseconds: HTTP, the key, and timers. */
+const WORK_MS = 50;
+const REQUESTS = 25;
+/** The share of the requests that are within the bound: all of them, at this number. */
+const PERCENTILE = 0.99;
+
+const Answer = z.object({
+  label: z.string(),
+  source: z.enum(['model', 'fallback']),
+  degraded: z.string().optional(),
+});
+
+let stack: Stack;
+let client: Client;
+let isolates = 0;
+beforeAll(async () => {
+  stack = await startStack(
+    { DEADLINE_MS: String(DEADLINE_MS) },
+    { served: { ...FIXTURE, main: 'test/support/worker/troubled.ts' } },
+  );
+  client = new Client(stack);
+  await client.publish();
+});
+afterAll(async () => await stack[Symbol.asyncDispose]());
+
+interface Condition {
+  readonly troubles: Parameters<Client['trouble']>[0];
+  /** Whether the isolate has loaded the model before. */
+  readonly isWarm: boolean;
+  /** Whether the model can answer at all. */
+  readonly canAnswer: boolean;
+}
+
+async function predict(isolate: string, hour: number) {
+  const begun = performance.now();
+  const response = await stack.fetch('/v1/predictions/mood', {
+    method: 'POST',
+    headers: { isolate, authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ key: 'C1', request: { hour } }),
+  });
+  const body: unknown = await response.json();
+  return { status: response.status, afterMs: performance.now() - begun, answer: Answer.safeParse(body).data };
+}
+
+async function livenessMs(isolate: string): Promise<number> {
+  const begun = performance.now();
+  await (await stack.fetch('/health/live', { headers: { isolate } })).body?.cancel();
+  return performance.now() - begun;
+}
+
+async function measure({ troubles, isWarm, canAnswer }: Condition): Promise<Measured> {
+  isolates += 1;
+  const isolate = `deadline ${isolates}`;
+  await livenessMs(isolate);
+  if (isWarm) {
+    // The answers before the runtime has the model may be those of the fallback.
+    for (let asked = 0; asked < 10; asked += 1) await predict(isolate, 1);
+  }
+  await client.trouble(troubles);
+  try {
+    const wrong: string[] = [];
+    const times: number[] = [];
+    let slowestMs = 0;
+    for (let hour = 0; hour < REQUESTS; hour += 1) {
+      slowestMs = Math.max(slowestMs, await livenessMs(isolate));
+      const { status, afterMs, answer } = await predict(isolate, hour % 24);
+      times.push(afterMs);
+      if (status !== 200 || answer === undefined) wrong.push(`request ${hour}: ${status}`);
+      else if ((answer.source === 'fallback') !== (answer.degraded !== undefined))
+        wrong.push(`request ${hour}: ${answer.source} is marked ${answer.degraded}`);
+      else if (answer.source === 'model' && !canAnswer)
+        wrong.push(`request ${hour} is marked as the model's`);
+    }
+    const sorted = times.toSorted((a, b) => a - b);
+    const p99 = sorted[Math.ceil(sorted.length * PERCENTILE) - 1] ?? 0;
+    const boundMs = DEADLINE_MS + WORK_MS + 3 * slowestMs;
+    if (p99 > boundMs) wrong.push(`p99 is ${Math.round(p99)} ms instead of ${Math.round(boundMs)} ms`);
+    return { wrong, slowestMs };
+  } finally {
+    await client.trouble({});
+  }
+}
+
+const CONDITIONS: readonly (readonly [string, Condition])[] = [
+  ['no peer is in trouble', { troubles: {}, isWarm: true, canAnswer: true }],
+  ['the features are late', { troubles: { 'feature-shard': 'late' }, isWarm: true, canAnswer: false }],
+  ['the features hang', { troubles: { 'feature-shard': 'hang' }, isWarm: true, canAnswer: false }],
+  ['the features fail', { troubles: { 'feature-shard': 'fail' }, isWarm: true, canAnswer: false }],
+  ['R2 hangs before a load', { troubles: { artifacts: 'hang' }, isWarm: false, canAnswer: false }],
+  ['R2 fails before a load', { troubles: { artifacts: 'fail' }, isWarm: false, canAnswer: false }],
+  ['R2 hangs after a load', { troubles: { artifacts: 'hang' }, isWarm: true, canAnswer: true }],
+  ['the database hangs', { troubles: { database: 'hang' }, isWarm: true, canAnswer: true }],
+  [
+    'the clocks hang',
+    { troubles: { 'root-clock': 'hang', 'regional-clock': 'hang' }, isWarm: true, canAnswer: true },
+  ],
+];
+
+it.each(CONDITIONS)(
+  'a model with a fallback answers each request within its deadline while %s',
+  { timeout: 300_000 },
+  async (_, condition) => {
+    const { wrong } = await judged(() => measure(condition));
+    expect(wrong).toEqual([]);
+  },
+);
+
+it.each(['4', '10001', '1.5', 'soon', ''])('refuses the deadline "%s"', async (deadline) => {
+  const response = await stack.fetch('/v1/predictions/mood', {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${KEY}`,
+      'content-type': 'application/json',
+      'millrace-deadline-ms': deadline,
+    },
+    body: JSON.stringify({ key: 'C1', request: { hour: 1 } }),
+  });
+  expect([response.status, await response.json()]).toEqual([
+    400,
+    expect.objectContaining({ code: 'invalid_request', pointer: 'Millrace-Deadline-Ms' }),
+  ]);
+});

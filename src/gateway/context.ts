@@ -2,7 +2,8 @@ import type { Context, MiddlewareHandler } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
 import type { Principal } from '../define/principal.ts';
 import { newId } from '../platform/ids.ts';
-import type { Action } from './audit/ports.ts';
+import type { Step } from './audit/action.ts';
+import type { Action, SteppedAction } from './audit/ports.ts';
 import type { Charge, Standing } from './limits/charging.ts';
 import type { Guard } from './principals/guard.ts';
 
@@ -38,6 +39,12 @@ export interface Gateway {
     c: Context<AppEnv>,
     action: Action,
     effect: () => Promise<{ readonly result: Result; readonly after: unknown }>,
+  ) => Promise<Result>;
+  /** Records a change of a route of `/v1/admin` that takes many requests, before the first and after the last of them. */
+  readonly auditedSteps: <Result>(
+    c: Context<AppEnv>,
+    action: SteppedAction,
+    step: () => Promise<Step<Result>>,
   ) => Promise<Result>;
   /**
    * Charges the request to the budget of its sender: of the key that was admitted, else of the address. Call it before the

@@ -64,7 +64,10 @@ const access = {
 };
 const ports: Pick<GatewayPorts, 'access' | 'audit' | 'limits' | 'keys' | 'quarantine' | 'lineage'> = {
   access,
-  audit: { list: (filter) => listAudit(db, filter), chain: needless, begin: needless, end: needless },
+  audit: {
+    list: (filter) => listAudit(db, filter),
+    ...{ chain: needless, begin: needless, end: needless, open: needless },
+  },
   limits: unlimited(),
   keys: {
     list: (page) => listKeys(db, page),

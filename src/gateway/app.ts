@@ -7,7 +7,7 @@ import { ViewFault } from '../features/load-view.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { assertEncoded } from './address.ts';
-import { audited, changesAreAudited } from './audit/action.ts';
+import { audited, auditedSteps, changesAreAudited } from './audit/action.ts';
 import type { ActionPorts } from './audit/ports.ts';
 import { type AppEnv, type Gateway, type PortsOf, type ReadContext, requestIdOf } from './context.ts';
 import { Cors, readableByPages } from './cors.ts';
@@ -37,6 +37,7 @@ import { type InventoryPorts, registerDescriptions } from './routes/descriptions
 import { registerDocs } from './routes/docs.ts';
 import { registerEntityWrites, type WritePorts } from './routes/entities.ts';
 import { type EventPorts, registerEvents } from './routes/events.ts';
+import { registerFeast } from './routes/feast.ts';
 import { type FeaturePorts, registerFeatures } from './routes/features.ts';
 import { type HealthPorts, registerHealth } from './routes/health.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
@@ -111,6 +112,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     },
     charge: chargeTo(limitsOf),
     audited: (c, ...action) => audited(c, portsOf(c).audit, ...action),
+    auditedSteps: (c, ...action) => auditedSteps(c, portsOf(c).audit, ...action),
   };
   const cors = new Cors(catalog);
   const failed = failedBy(limitsOf, cors);
@@ -194,6 +196,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerChanges(app, gateway, (c) => portsOf(c).feed);
   registerTickets(app, gateway, (c) => portsOf(c).tickets);
   registerFeatures(app, gateway, (c) => portsOf(c).features);
+  registerFeast(app, gateway, portsOf);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);

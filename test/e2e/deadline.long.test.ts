@@ -70,16 +70,19 @@ async function measure({ troubles, isWarm, canAnswer }: Condition): Promise<Meas
     const wrong: string[] = [];
     const times: number[] = [];
     let slowestMs = 0;
+    let byModel = 0;
     for (let hour = 0; hour < REQUESTS; hour += 1) {
       slowestMs = Math.max(slowestMs, await livenessMs(isolate));
       const { status, afterMs, answer } = await predict(isolate, hour % 24);
       times.push(afterMs);
+      if (answer?.source === 'model') byModel += 1;
       if (status !== 200 || answer === undefined) wrong.push(`request ${hour}: ${status}`);
       else if ((answer.source === 'fallback') !== (answer.degraded !== undefined))
         wrong.push(`request ${hour}: ${answer.source} is marked ${answer.degraded}`);
       else if (answer.source === 'model' && !canAnswer)
         wrong.push(`request ${hour} is marked as the model's`);
     }
+    if (canAnswer && byModel === 0) wrong.push('the model has not answered');
     const sorted = times.toSorted((a, b) => a - b);
     const p99 = sorted[Math.ceil(sorted.length * PERCENTILE) - 1] ?? 0;
     const boundMs = DEADLINE_MS + WORK_MS + 3 * slowestMs;

@@ -3,10 +3,10 @@ import type { FeatureDefinition } from '../../src/define/feature.ts';
 import type { FeatureValue } from '../../src/define/feature-value.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
-import { readFeature } from '../../src/features/read.ts';
+import { notReady, readFeature } from '../../src/features/read.ts';
 import { CHANGED_KEYS_MAX, type FlipStep } from '../../src/features/rebuild.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
-import { featureOfSlot } from '../../src/features/slots.ts';
+import { featureOfSlot, slotsOf } from '../../src/features/slots.ts';
 import type { Now } from '../../src/platform/clock.ts';
 import { CellStore } from './store.ts';
 import { nextSweepAt, type StepLimits } from './upkeep.ts';
@@ -50,15 +50,49 @@ export class FeatureShard extends DurableObject {
     return { folded, keys: [...new Set([...cells.values()].flatMap((of) => of.map(({ key }) => key)))] };
   }
 
+  /** Opens a backfill of the features that are not served yet, and returns their names. Idempotent. */
+  async openBackfill(entity: string, run: string): Promise<string[]> {
+    this.#adopted(entity);
+    return this.#store.openBackfill(run);
+  }
+
+  /**
+   * Folds events of history into the features that lack them, and returns the keys of served features that have changed:
+   * those of events whose delivery is still to come.
+   */
+  async fill(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<string[]> {
+    if (events.length > FOLD_EVENTS_MAX)
+      throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
+    const own = this.#ownCells(shard, entity);
+    const folded = this.#store.foldFresh(events, own);
+    if (folded.length > 0) await this.#sweepDaily();
+    return [...new Set(folded.flatMap(own).map(({ key }) => key))];
+  }
+
+  /** Serves features that the backfill has filled; false if another one has to fill them. Idempotent. */
+  async serveFilled(entity: string, run: string, features: readonly string[]): Promise<boolean> {
+    this.#adopted(entity);
+    const isServed = this.#store.serve(run, features);
+    await this.#clean();
+    return isServed;
+  }
+
   /** All features of some keys as of `now`, in the order of the keys. */
   async read(entity: string, keys: readonly string[], now: number): Promise<Record<string, FeatureValue>[]> {
     if (keys.length > READ_KEYS_MAX) throw new RangeError(`A call reads at most ${READ_KEYS_MAX} keys.`);
     const features = this.#adopted(entity);
+    const { waiting } = this.#store;
+    const isWaiting = (definition: FeatureDefinition) =>
+      waiting.size > 0 && slotsOf(definition).some(({ name }) => waiting.has(name));
     return this.#store.read(keys, now).map((kept) => {
       const cells = Map.groupBy(kept, ({ feature }) => featureOfSlot(feature));
       return Object.assign(
         {},
-        ...features.map((definition) => readFeature(definition, cells.get(definition.name) ?? [], now)),
+        ...features.map((definition) =>
+          isWaiting(definition)
+            ? notReady(definition)
+            : readFeature(definition, cells.get(definition.name) ?? [], now),
+        ),
       );
     });
   }

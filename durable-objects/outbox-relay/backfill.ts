@@ -1,0 +1,55 @@
+import { log } from '../../src/platform/logger.ts';
+
+/** Pages of history that one call folds, at most: an invocation may make a thousand calls. */
+const STEPS_MAX = 25;
+const RETRY_MS = 1_000;
+const RETRY_MS_MAX = 60_000;
+
+/**
+ * Builds new features from history, a bounded part of it with each heartbeat. Once nothing is left to do, it asks the
+ * database nothing until the object starts again, as it does with every release.
+ */
+export class Backfill {
+  readonly #step: (isForced: boolean) => Promise<boolean>;
+  #isRunning = false;
+  #isDone = false;
+  #failures = 0;
+  #notBefore = 0;
+
+  constructor(step: (isForced: boolean) => Promise<boolean>) {
+    this.#step = step;
+  }
+
+  /** Goes on, unless it is under way, or has failed a moment ago. It logs a failure. */
+  async go(now: number): Promise<void> {
+    if (this.#isRunning || this.#isDone || now < this.#notBefore) return;
+    try {
+      await this.#steps(false);
+      this.#failures = 0;
+    } catch (error) {
+      this.#notBefore = now + Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** this.#failures);
+      this.#failures += 1;
+      const fields = { 'event.action': 'feature-backfill' };
+      log('warn', 'New features could not be built from history; a later heartbeat retries.', fields, error);
+    }
+  }
+
+  /** Goes on now; true if anything is left to do. Another call may be under way: steps are idempotent. */
+  async force(): Promise<boolean> {
+    return await this.#steps(true);
+  }
+
+  async #steps(isForced: boolean): Promise<boolean> {
+    this.#isRunning = true;
+    try {
+      for (let steps = 0; steps < STEPS_MAX; steps += 1) {
+        const isMore = await this.#step(isForced && steps === 0);
+        this.#isDone = !isMore;
+        if (!isMore) return false;
+      }
+      return true;
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import type { Catalog } from '../define/catalog.ts';
+import type { FeatureRow } from '../define/feature-value.ts';
+import { type BackfillPorts, type BackfillShards, backfillStep } from '../features/backfill.ts';
+import { systemNow } from '../platform/clock.ts';
+import { newId } from '../platform/ids.ts';
+import { connect, guarded } from '../storage/postgres/connect.ts';
+import {
+  advanceBackfill,
+  BACKFILL,
+  beginBackfill,
+  endBackfill,
+  readVersions,
+} from '../storage/postgres/feature-versions.ts';
+import { readReplay } from '../storage/postgres/replays.ts';
+import { invalidateTags } from './clock.ts';
+import { databaseTarget } from './config.ts';
+import type { Env } from './env.ts';
+import { featureShard, outboxRelay } from './objects.ts';
+import { historyPorts } from './replaying.ts';
+
+/** The bindings that building features needs. */
+export type BackfillEnv = Pick<
+  Env,
+  'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'DATABASE_REGION' | 'TAG_CLOCK' | 'FEATURE_SHARD'
+>;
+
+/** The next step of building the catalog's features; its promise says whether anything is left to do. */
+export function backfillStepOf(
+  env: BackfillEnv,
+  catalog: Pick<Catalog, 'eventTypes' | 'features'>,
+): (isForced: boolean) => Promise<boolean> {
+  let ports: BackfillPorts | undefined;
+  return async (isForced) => {
+    if (catalog.features.length === 0) return false;
+    // Created with the first step and not with the object: with a wrong configuration, the constructor would throw.
+    ports ??= backfillPorts(env, catalog);
+    return await backfillStep(ports, isForced);
+  };
+}
+
+function backfillPorts(env: BackfillEnv, catalog: Pick<Catalog, 'eventTypes' | 'features'>): BackfillPorts {
+  const db = connect(databaseTarget(env));
+  const shards: BackfillShards = {
+    open: (shard, entity, run) => featureShard(env, shard).openBackfill(entity, run),
+    fill: (shard, entity, events) => featureShard(env, shard).fill(shard, entity, [...events]),
+    serve: (shard, entity, run, features) => featureShard(env, shard).serveFilled(entity, run, [...features]),
+  };
+  return {
+    features: catalog.features,
+    shards,
+    invalidate: (tags) => invalidateTags(env, tags),
+    known: async () => {
+      const [versions, replay] = await guarded(() =>
+        Promise.all([readVersions(db), readReplay(db, BACKFILL)]),
+      );
+      return { versions, replay };
+    },
+    ...historyPorts(db, catalog),
+    begin: (run, versions, bounds) => guarded(() => beginBackfill(db, run, versions, bounds)),
+    advance: (replay, page) => guarded(() => advanceBackfill(db, replay, page)),
+    end: (replay) => guarded(() => endBackfill(db, replay)),
+    newId,
+    now: systemNow,
+  };
+}
+
+/** How often an isolate asks for a backfill, at most, in milliseconds. */
+const ASK_EVERY_MS = 10_000;
+
+/** Asks for a backfill when a read finds a feature that is not ready, so that no reader waits for the cron. */
+export class BackfillCaller {
+  #notBefore = 0;
+
+  /** Notices what a reader got. The call is made in the background, and its failure changes nothing for the reader. */
+  notice(
+    rows: readonly FeatureRow[],
+    env: BackfillEnv & Pick<Env, 'OUTBOX_RELAY'>,
+    keepAlive: (work: Promise<unknown>) => void,
+  ): void {
+    const isWaiting = rows.some((row) => Object.values(row).some(({ status }) => status === 'NOT_READY'));
+    const now = systemNow();
+    if (!isWaiting || now < this.#notBefore) return;
+    this.#notBefore = now + ASK_EVERY_MS;
+    keepAlive(
+      outboxRelay(env)
+        .backfill()
+        .catch(() => undefined),
+    );
+  }
+}

@@ -4,6 +4,8 @@ import { log } from '../../src/platform/logger.ts';
 const STEPS_MAX = 25;
 const RETRY_MS = 1_000;
 const RETRY_MS_MAX = 60_000;
+/** How often callers may have all shards asked, in milliseconds. */
+const FORCE_EVERY_MS = 60_000;
 
 /**
  * Builds new features from history, a bounded part of it with each heartbeat. Once nothing is left to do, it asks the
@@ -15,6 +17,7 @@ export class Backfill {
   #isDone = false;
   #failures = 0;
   #notBefore = 0;
+  #forceNotBefore = 0;
 
   constructor(step: (isForced: boolean) => Promise<boolean>) {
     this.#step = step;
@@ -34,20 +37,21 @@ export class Backfill {
     }
   }
 
-  /** Goes on now; true if anything is left to do. Another call may be under way: steps are idempotent. */
-  async force(): Promise<boolean> {
-    return await this.#steps(true);
+  /** Asks all shards, unless a call has a moment ago, and goes on. */
+  async force(now: number): Promise<void> {
+    if (this.#isRunning || now < this.#forceNotBefore) return;
+    this.#forceNotBefore = now + FORCE_EVERY_MS;
+    await this.#steps(true);
   }
 
-  async #steps(isForced: boolean): Promise<boolean> {
+  async #steps(isForced: boolean): Promise<void> {
     this.#isRunning = true;
     try {
       for (let steps = 0; steps < STEPS_MAX; steps += 1) {
         const isMore = await this.#step(isForced && steps === 0);
         this.#isDone = !isMore;
-        if (!isMore) return false;
+        if (!isMore) return;
       }
-      return true;
     } finally {
       this.#isRunning = false;
     }

@@ -79,9 +79,9 @@ export class OutboxRelay extends DurableObject {
     await this.#sweeper.heartbeat();
   }
 
-  /** Builds new features from history, a bounded part of it, and says whether more is left to do. */
-  async backfill(): Promise<boolean> {
-    return await this.#backfill.force();
+  /** Builds new features from history, a bounded part of it, also those that only their shards know of. */
+  async backfill(): Promise<void> {
+    await this.#backfill.force(systemNow());
   }
 
   override async alarm(): Promise<void> {

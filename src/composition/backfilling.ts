@@ -1,5 +1,4 @@
 import type { Catalog } from '../define/catalog.ts';
-import type { FeatureRow } from '../define/feature-value.ts';
 import { type BackfillPorts, type BackfillShards, backfillStep } from '../features/backfill.ts';
 import { systemNow } from '../platform/clock.ts';
 import { newId } from '../platform/ids.ts';
@@ -15,7 +14,7 @@ import { readReplay } from '../storage/postgres/replays.ts';
 import { invalidateTags } from './clock.ts';
 import { databaseTarget } from './config.ts';
 import type { Env } from './env.ts';
-import { featureShard, outboxRelay } from './objects.ts';
+import { featureShard } from './objects.ts';
 import { historyPorts } from './replaying.ts';
 
 /** The bindings that building features needs. */
@@ -62,29 +61,4 @@ function backfillPorts(env: BackfillEnv, catalog: Pick<Catalog, 'eventTypes' | '
     newId,
     now: systemNow,
   };
-}
-
-/** How often an isolate asks for a backfill, at most, in milliseconds. */
-const ASK_EVERY_MS = 10_000;
-
-/** Asks for a backfill when a read finds a feature that is not ready, so that no reader waits for the cron. */
-export class BackfillCaller {
-  #notBefore = 0;
-
-  /** Notices what a reader got. The call is made in the background, and its failure changes nothing for the reader. */
-  notice(
-    rows: readonly FeatureRow[],
-    env: BackfillEnv & Pick<Env, 'OUTBOX_RELAY'>,
-    keepAlive: (work: Promise<unknown>) => void,
-  ): void {
-    const isWaiting = rows.some((row) => Object.values(row).some(({ status }) => status === 'NOT_READY'));
-    const now = systemNow();
-    if (!isWaiting || now < this.#notBefore) return;
-    this.#notBefore = now + ASK_EVERY_MS;
-    keepAlive(
-      outboxRelay(env)
-        .backfill()
-        .catch(() => undefined),
-    );
-  }
 }

@@ -52,7 +52,7 @@ import { noteKeyUse, readKey } from '../storage/postgres/api-keys.ts';
 import { connect, guarded } from '../storage/postgres/connect.ts';
 import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
-import { BackfillCaller } from './backfilling.ts';
+import { BackfillCaller } from './backfill-caller.ts';
 import { countingQueues } from './backlog.ts';
 import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';

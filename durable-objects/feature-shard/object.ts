@@ -1,12 +1,12 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { FeatureDefinition } from '../../src/define/feature.ts';
-import type { FeatureValue } from '../../src/define/feature-value.ts';
+import type { FeatureRow } from '../../src/define/feature-value.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
-import { notReady, readFeature } from '../../src/features/read.ts';
+import { notReady, readRow } from '../../src/features/read.ts';
 import { CHANGED_KEYS_MAX, type FlipStep } from '../../src/features/rebuild.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
-import { featureOfSlot, slotsOf } from '../../src/features/slots.ts';
+import { slotsOf } from '../../src/features/slots.ts';
 import type { Now } from '../../src/platform/clock.ts';
 import { CellStore } from './store.ts';
 import { nextSweepAt, type StepLimits } from './upkeep.ts';
@@ -78,23 +78,17 @@ export class FeatureShard extends DurableObject {
   }
 
   /** All features of some keys as of `now`, in the order of the keys. */
-  async read(entity: string, keys: readonly string[], now: number): Promise<Record<string, FeatureValue>[]> {
+  async read(entity: string, keys: readonly string[], now: number): Promise<FeatureRow[]> {
     if (keys.length > READ_KEYS_MAX) throw new RangeError(`A call reads at most ${READ_KEYS_MAX} keys.`);
     const features = this.#adopted(entity);
     const { waiting } = this.#store;
     const isWaiting = (definition: FeatureDefinition) =>
-      waiting.size > 0 && slotsOf(definition).some(({ name }) => waiting.has(name));
-    return this.#store.read(keys, now).map((kept) => {
-      const cells = Map.groupBy(kept, ({ feature }) => featureOfSlot(feature));
-      return Object.assign(
-        {},
-        ...features.map((definition) =>
-          isWaiting(definition)
-            ? notReady(definition)
-            : readFeature(definition, cells.get(definition.name) ?? [], now),
-        ),
-      );
-    });
+      slotsOf(definition).some(({ name }) => waiting.has(name));
+    const built = waiting.size === 0 ? [] : features.filter(isWaiting);
+    const isBuilt = new Set(built);
+    const served = built.length === 0 ? features : features.filter((definition) => !isBuilt.has(definition));
+    const unready = Object.assign({}, ...built.map(notReady));
+    return this.#store.read(keys, now).map((kept) => ({ ...readRow(served, kept, now), ...unready }));
   }
 
   /** Opens a rebuild: from now on live events are folded into its cells as well. Idempotent. */

@@ -17,7 +17,8 @@ const BEGINNING: Position = ['', 0, 0, ''];
 /** Opens an empty next generation. The same run again changes nothing; another open run becomes stale. */
 export function beginRebuild(sql: SqlStorage, state: ShardState, run: string): void {
   if (state.run === run) return;
-  changeState(sql, state, { next: newGeneration(sql), run, flipped: null, compared: null });
+  const next = newGeneration(sql);
+  changeState(sql, state, { next, run, flipped: null, compared: null });
 }
 
 /**

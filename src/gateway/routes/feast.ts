@@ -142,7 +142,7 @@ function registerRead(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: Ports
     const units = unitsOf('features') + unitsOf('featuresOfKey', count * keys.length);
     await gateway.charge(c, { cost: 'features', units });
     const now = systemNow();
-    const consistency = consistencyOf(c.req.raw);
+    const consistency = consistencyOf(c.req.raw.headers);
     const reads = await Promise.all(
       keys.map((of) => portsOf(c).features.read(of.entity.name, of.keys, now, consistency)),
     );

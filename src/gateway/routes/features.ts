@@ -120,7 +120,7 @@ export function registerFeatures(
     const { body, principal } = await readBody(c, gateway);
     const { entity, keys, features, maxStalenessS, request } = parsed(ReadRequest, body);
     const names = wantedNames(gateway.catalog, entity, features);
-    const consistency = consistencyOf(c.req.raw);
+    const consistency = consistencyOf(c.req.raw.headers);
     const texts = canonicalKeys(gateway.catalog, entity, keys);
     assertOwnKeys(gateway.catalog, principal, entity, texts);
     const units = unitsOf('features') + unitsOf('featuresOfKey', texts.length);

@@ -16,7 +16,7 @@ import { type Columns, type EntityRows, rowCount, rowsOf } from '../feast/rows.t
 import { unitsOf } from '../limits/weights.ts';
 import { consistencyHeaders, json, keySecurity, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
-import { type EventPorts, IngestReport, throwIfRefused } from './events.ts';
+import { type EventPorts, IngestAnswer, throwIfRefused } from './events.ts';
 import { cacheStatusOf, type FeaturePorts } from './features.ts';
 
 /**
@@ -242,7 +242,7 @@ function registerPush(
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema } } } },
     responses: {
-      200: json('The queue or the database has all rows; reads show them a little later.', IngestReport),
+      200: json('The queue or the database has all rows; reads show them a little later.', IngestAnswer),
       409: problem('An event has the id of another one with other content, and is kept in quarantine.'),
       413: problem('The body is too large, or has too many rows.'),
       422: problem(

@@ -198,6 +198,11 @@ export class BoundIsolate implements ViewPorts {
         isolate.models.makeRoom(bytes.length);
         return await isolate.runtime.load(bytes);
       },
+      tiers: {
+        isSampled: () => systemRandom() < this.config.parityShare,
+        ran: (model, tier) => this.observation.modelRan(model, tier),
+        compared: (model, verdict) => this.observation.modelCompared(model, verdict),
+      },
     };
     this.observation = new Observation(newId, () => memory.bytes + isolate.rows.bytes, {
       share: this.config.probeShare,

@@ -39,7 +39,7 @@ export function accepts(accept: string | null, types: readonly string[]): boolea
  *
  * @throws Failure `not_acceptable`
  */
-export function assertAcceptsJson({ headers }: Pick<Request, 'headers'>): void {
+export function assertAcceptsJson(headers: Headers): void {
   const accept = headers.get('accept');
   if (!ACCEPTS_JSON.has(accept) && !accepts(accept, [])) throw notAcceptable([JSON_TYPE]);
 }

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
   existsSync,
+  linkSync,
   mkdirSync,
   openAsBlob,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -43,7 +43,10 @@ export async function memoryDatabase(migrationsDir: string): Promise<MemoryDatab
   return { dataDir: 'memory://', image, migrationsDir };
 }
 
-/** The file of an image, which is made if it is not there. Another run may make the same file. */
+/**
+ * The file of an image, which is made if it is not there. Another process may make the same file at the same time: the
+ * first one keeps its name, because a file that is replaced while a reader has it open as a blob cannot be read any more.
+ */
 async function imageOf(name: string, make: () => Promise<PGlite>): Promise<string> {
   const file = join(CACHE, `${name}.tar`);
   if (existsSync(file)) return file;
@@ -52,10 +55,20 @@ async function imageOf(name: string, make: () => Promise<PGlite>): Promise<strin
   const database = await make();
   const image = await database.dumpDataDir('none');
   await database.close();
-  const own = `${file}.${process.pid}`;
+  const own = `${file}.${randomUUID()}`;
   writeFileSync(own, new Uint8Array(await image.arrayBuffer()));
-  renameSync(own, file);
+  linkUnlessThere(own, file);
+  rmSync(own);
   return file;
+}
+
+/** Gives a file a second name, unless another file has that name. */
+export function linkUnlessThere(own: string, name: string): void {
+  try {
+    linkSync(own, name);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+  }
 }
 
 function removeOld(): void {

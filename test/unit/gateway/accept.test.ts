@@ -38,8 +38,7 @@ it.each([
 });
 
 it('is a failure with a stable code for an answer in JSON', () => {
-  const asking = (accept: string) => () =>
-    assertAcceptsJson(new Headers({ accept }));
+  const asking = (accept: string) => () => assertAcceptsJson(new Headers({ accept }));
   expect(asking('text/html')).toThrow(expect.objectContaining({ code: 'not_acceptable', pointer: 'Accept' }));
   expect(asking('text/html, */*;q=0.1')).not.toThrow();
 });

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { addDigests } from '../features/digest.ts';
 import { allShards } from '../features/rebuild.ts';
 import { replayStep } from '../features/replay.ts';
+import { readRows } from '../features/row-cache.ts';
 import type { ShardPort } from '../features/shards.ts';
 import { shardsOf } from '../features/shards.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
@@ -153,7 +154,10 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get features(): GatewayPorts['features'] {
-    return { shards: this.#shards };
+    return {
+      read: (entity, keys, now, consistency) =>
+        readRows(entity, keys, now, consistency, this.#bound.rowPorts(this.#scope)),
+    };
   }
 
   get feed(): GatewayPorts['feed'] {

@@ -49,6 +49,7 @@ import { noteKeyUse, readKey } from '../storage/postgres/api-keys.ts';
 import { connect, guarded } from '../storage/postgres/connect.ts';
 import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
+import { BackfillCaller } from './backfill-caller.ts';
 import { countingQueues } from './backlog.ts';
 import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
@@ -82,6 +83,7 @@ export class Isolate {
   readonly ended = new EndedEpochs();
   readonly keys = new KeyTable(this.follower, systemTime);
   readonly lineage = new LineageRecorder();
+  readonly backfills = new BackfillCaller();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;
   readonly #bound = new WeakMap<object, BoundIsolate>();

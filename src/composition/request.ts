@@ -366,8 +366,14 @@ export class RequestPorts implements GatewayPorts {
     );
 
   get #shards(): Pick<ShardPort, 'read'> {
-    const { env } = this.#bound;
-    return { read: (shard, entity, keys, now) => featureShard(env, shard).read(entity, [...keys], now) };
+    const { env, isolate } = this.#bound;
+    return {
+      read: async (shard, entity, keys, now) => {
+        const rows = await featureShard(env, shard).read(entity, [...keys], now);
+        isolate.backfills.notice(rows, env, (work) => this.#scope.keepAlive(work));
+        return rows;
+      },
+    };
   }
 
   get #champion(): ChampionPorts {

@@ -88,13 +88,15 @@ export class RequestPorts implements GatewayPorts {
     const { env, db, registry, isolate } = this.#bound;
     return {
       registry,
-      uploadArtifact: (sha256, upload) =>
-        calling(
-          () => uploadToR2(env.MODELS, artifactKey(sha256), sha256, upload),
-          'model_unavailable',
-          'The artifact was not stored. Upload it again.',
-          5,
-        ),
+      uploadArtifact: async (sha256, upload) => {
+        try {
+          return await uploadToR2(env.MODELS, artifactKey(sha256), sha256, upload);
+        } catch (cause) {
+          if (cause instanceof Failure) throw cause;
+          const detail = 'The artifact was not stored. Upload it again.';
+          throw new Failure('model_unavailable', detail, { retryAfterS: 5, cause });
+        }
+      },
       invalidate: this.#invalidate,
       sweepOutbox: () =>
         calling(() => outboxRelay(env).sweep(), 'relay_unavailable', 'The relay did not end its sweep.', 5),

@@ -17,8 +17,10 @@ import { fetchKnownFirst, KnownReads } from './known-reads.ts';
 import type { Charging } from './limits/charging.ts';
 import { chargeOnEntry, chargeTo, refusalOf, withFields } from './limits/on-entry.ts';
 import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
+import { answersAreAcceptable } from './middleware/accept.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
-import { answerHeaders } from './middleware/headers.ts';
+import { conditionalReads } from './middleware/conditional.ts';
+import { answerHeaders, headIsBounded } from './middleware/headers.ts';
 import { queriesAreStrict } from './middleware/query.ts';
 import { registerModelSchemas } from './model-schemas.ts';
 import { failureFormAt, problemResponse } from './problem.ts';
@@ -122,6 +124,8 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
   uncached.use('*', answerHeaders);
   uncached.use('*', readableByPages(cors));
+  uncached.use('*', conditionalReads);
+  uncached.use('*', headIsBounded);
   const allowedOf = (c: Context<AppEnv>) => allowedAt(c.req.path, [app, uncached]);
   uncached.notFound((c) =>
     noRouteResponse(c.req.method, allowedOf(c), requestIdOf(c), failureFormAt(c.req.path)),
@@ -146,10 +150,12 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   });
   uncached.use('*', chargeOnEntry(gateway, limitsOf));
   uncached.use('*', queriesAreStrict(app.openAPIRegistry));
+  uncached.use('*', answersAreAcceptable(app.openAPIRegistry));
   uncached.use(
     '*',
     idempotent(
       (c) => portsOf(c).idempotency,
+      gateway.charge,
       (c) => allowedOf(c)?.split(', ').includes(c.req.method) === true,
     ),
   );

@@ -4,7 +4,7 @@ import { cacheKey } from '../cache/cache-key.ts';
 import type { Catalog } from '../define/catalog.ts';
 import type { Variant } from '../define/vary.ts';
 import { Failure } from '../platform/failure.ts';
-import { assertEncoded, pathPattern, searchOf } from './address.ts';
+import { assertEncoded, assertShort, pathPattern, searchOf } from './address.ts';
 import { parametersOf, queryFormOf } from './query.ts';
 
 /** A route whose answers are cached, and how its input becomes a key. */
@@ -80,6 +80,7 @@ export function inputOf(
   route: Pick<CachedRoute, 'params' | 'query'>,
   request: HonoRequest,
 ): Record<string, unknown> {
+  assertShort(request.url);
   assertEncoded(request.url, 'address');
   return {
     ...parsed(route.params, request.param(), ''),

@@ -36,7 +36,7 @@ export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'put'>) {
  *
  * @param sha256 in 64 hexadecimal digits.
  * @returns false if the body has another digest.
- * @throws Error if the body breaks off or R2 does not answer.
+ * @throws Failure `incomplete_body` if the body breaks off; Error if R2 does not answer.
  */
 export async function uploadToR2(
   bucket: Pick<R2Bucket, 'put'>,
@@ -53,6 +53,7 @@ export async function uploadToR2(
   stored.catch(copied.stop);
   const [put, copying] = await Promise.allSettled([stored, copied.done]);
   if (put.status === 'fulfilled') return true;
+  if (copying.status === 'rejected' && copying.reason instanceof Failure) throw copying.reason;
   if (copying.status === 'rejected' || toHex(await digests.digest) === sha256) throw put.reason;
   return false;
 }
@@ -71,7 +72,9 @@ function copy(body: ReadableStream<Uint8Array>, writers: readonly WritableStream
   let isRead = false;
   const all = async () => {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(() => {
+        throw new Failure('incomplete_body', 'The connection ended before the body did. Upload it again.');
+      });
       if (done) break;
       await Promise.all(writers.map((writer) => writer.write(value)));
     }

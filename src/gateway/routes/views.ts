@@ -6,6 +6,7 @@ import type { ViewRowsDefinition } from '../../define/rows.ts';
 import type { Variant } from '../../define/vary.ts';
 import type { Loaded, Replaced, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
+import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { type Asked, askedOf, honoPath, keyOf } from '../cached-routes.ts';
 import { type AppEnv, idOfRequest, type ReadContext } from '../context.ts';
@@ -118,6 +119,7 @@ export function registerView(
     ask: () => Asked,
   ): Response | Promise<Response> {
     const request = c.req.raw;
+    assertAcceptsJson(headers);
     const principal = view.takesPrincipal ? reader : undefined;
     const startedAt = systemNow();
     const { input, key: purgeKey, parameters } = ask();

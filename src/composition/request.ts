@@ -44,6 +44,7 @@ import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
 import { deadLetterPorts } from './dead-letters.ts';
+import { diagnosisPorts } from './diagnosis.ts';
 import { idempotencyPort } from './idempotency.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
@@ -122,6 +123,10 @@ export class RequestPorts implements GatewayPorts {
 
   get deadLetters(): GatewayPorts['deadLetters'] {
     return deadLetterPorts(this.#bound);
+  }
+
+  get diagnosis(): GatewayPorts['diagnosis'] {
+    return diagnosisPorts(this.#bound);
   }
 
   get events(): GatewayPorts['events'] {

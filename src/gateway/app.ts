@@ -26,6 +26,7 @@ import { type AdminPorts, registerAdmin } from './routes/admin.ts';
 import { type AuditPorts, registerAudit } from './routes/admin-audit.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
+import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
 import { registerLineageAdmin, type TrainingReportPorts } from './routes/admin-lineage.ts';
@@ -58,6 +59,7 @@ export interface GatewayPorts {
   readonly audit: ActionPorts & AuditPorts;
   readonly cache: PurgePorts;
   readonly deadLetters: DeadLetterPorts;
+  readonly diagnosis: DiagnosisPorts;
   readonly events: EventPorts;
   readonly features: FeaturePorts;
   readonly feed: FeedPorts;
@@ -199,6 +201,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);
   registerDeadLetters(app, gateway, (c) => portsOf(c).deadLetters);
+  registerDiagnosis(app, gateway, (c) => portsOf(c).diagnosis);
   registerQueues(app, gateway, (c) => portsOf(c).queues);
   registerReplay(app, gateway, (c) => portsOf(c).replays);
   registerKafka(app, gateway, (c) => portsOf(c).kafka);

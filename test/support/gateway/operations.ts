@@ -212,6 +212,7 @@ function operations(): Record<string, Sample> {
     'GET /v1/admin/audit/verify': { path: `${admin}/audit/verify`, statuses: [200] },
     'GET /v1/admin/deprecations': { path: `${admin}/deprecations`, statuses: [200] },
     'GET /v1/admin/pipeline': { path: `${admin}/pipeline`, statuses: [200] },
+    'GET /v1/admin/diagnosis': { path: `${admin}/diagnosis`, statuses: [200] },
     'GET /v1/admin/queues': { path: `${admin}/queues`, statuses: [200] },
     'GET /v1/admin/cache/stats': { path: `${admin}/cache/stats`, statuses: [200] },
     'GET /v1/admin/features/digest': { path: `${admin}/features/digest`, statuses: [200] },

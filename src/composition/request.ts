@@ -46,6 +46,7 @@ import { invalidateTags } from './clock.ts';
 import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
 import { idempotencyPort } from './idempotency.ts';
+import { inspectionPorts } from './inspection.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
@@ -118,7 +119,7 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get cache(): GatewayPorts['cache'] {
-    return { invalidate: this.#invalidate };
+    return { invalidate: this.#invalidate, ...inspectionPorts(this.#bound, this.#scope) };
   }
 
   get deadLetters(): GatewayPorts['deadLetters'] {

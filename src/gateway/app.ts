@@ -27,6 +27,7 @@ import { type AuditPorts, registerAudit } from './routes/admin-audit.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
 import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
+import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
 import { registerLineageAdmin, type TrainingReportPorts } from './routes/admin-lineage.ts';
@@ -57,7 +58,7 @@ export interface GatewayPorts {
   readonly access: AccessPorts;
   readonly admin: AdminPorts;
   readonly audit: ActionPorts & AuditPorts;
-  readonly cache: PurgePorts;
+  readonly cache: PurgePorts & InspectionPorts;
   readonly deadLetters: DeadLetterPorts;
   readonly diagnosis: DiagnosisPorts;
   readonly events: EventPorts;
@@ -199,6 +200,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerFeatures(app, gateway, (c) => portsOf(c).features);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
+  registerInspection(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);
   registerDeadLetters(app, gateway, (c) => portsOf(c).deadLetters);
   registerDiagnosis(app, gateway, (c) => portsOf(c).diagnosis);

@@ -135,11 +135,23 @@ describe('keys', () => {
 describe('the cache, features and models', () => {
   it('shows and invalidates an answer', async () => {
     await eventually(
-      async () => (await json('cache', 'inspect', '/v1/products/CLI1'))['cache-status'],
-      (status) => status.includes('; hit'),
+      async () => {
+        const read = await stack.fetch('/v1/products/CLI1', { headers: { authorization: `Bearer ${KEY}` } });
+        await read.body?.cancel();
+        return (await cli('cache', 'inspect', '/v1/products/CLI1')).stdout;
+      },
+      (text) => /inspected {2}shared by all readers[\s\S]*memory .*: valid\n[\s\S]*product:CLI1/.test(text),
+      60_000,
     );
+    expect((await cli('cache', 'inspect', 'v1/products')).code).toBe(2);
+    expect((await cli('cache', 'inspect', '/v1/products', '--header', 'x')).code).toBe(2);
+    expect((await cli('cache', 'inspect', '/v1/quality')).code).toBe(4);
     const { token } = await json('cache', 'invalidate', '--tag', 'product:CLI1');
     expect(token).toMatch(/\.\d+$/);
+    const inspected = await cli('cache', 'inspect', '/v1/products/CLI1');
+    expect(inspected.stdout).toMatch(
+      /invalid, because it was filled at \d+ and changed since: product:CLI1 at \d+/,
+    );
     for (const by of [['--path', '/v1/products/CLI1'], ['--view', 'product'], ['--everything']])
       expect((await cli('cache', 'invalidate', ...by)).stdout).toMatch(/^Invalidated. Millrace-Token: /);
     expect(await json('cache', 'stats')).toHaveProperty('gate');

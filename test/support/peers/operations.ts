@@ -45,9 +45,12 @@ const START = 'POST /v1/admin/kafka/start';
 /** What hangs is a line of the answer. The checks of the database follow each other. */
 const DIAGNOSIS: Readonly<Record<string, Owed>> = { 'GET /v1/admin/diagnosis': [[200], 2_000] };
 
+/** The clock, the tiers and the names of tags are asked in turn, and each is left out if it does not answer. */
+const INSPECTION: Readonly<Record<string, Owed>> = { 'GET /v1/admin/cache/inspect': [[200], 3_000] };
+
 export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owed>>>>> = {
   'root-clock': {
-    ...DIAGNOSIS,
+    ...{ ...INSPECTION, ...DIAGNOSIS },
     ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION),
     'GET /v2/health/ready': [[503], 1_000],
   },
@@ -60,7 +63,9 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'cache-stats': each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
-  kv: DIAGNOSIS,
+  kv: { ...INSPECTION, ...DIAGNOSIS },
+  'regional-clock': INSPECTION,
+  'colo-cache': INSPECTION,
   queue: { ...DIAGNOSIS, 'POST /v1/events': [[503], 6_000] },
   artifacts: {
     ...DIAGNOSIS,
@@ -80,7 +85,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /metrics': [[200], 3_000],
   },
   database: {
-    ...DIAGNOSIS,
+    ...{ ...INSPECTION, ...DIAGNOSIS },
     ...each(STATEMENT, ...WRITES, PIPELINE, RELEASE),
     ...each(STATEMENT, 'GET /v1/events/{source}/{id}', 'GET /v1/lineage/events'),
     ...each(STATEMENT, 'GET /v1/lineage/event/{source}/{id}'),

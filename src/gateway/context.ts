@@ -67,12 +67,12 @@ export type PortsOf<Ports> = (c: Context<AppEnv>) => Ports;
 
 /** The id of a request in logs and problems: the platform's, else a new one. */
 export function requestIdOf(c: Context<AppEnv>): string {
-  const known = c.get('requestId') ?? idOfRequest(c.req.raw);
+  const known = c.get('requestId') ?? idOfRequest(c.req.raw.headers);
   c.set('requestId', known);
   return known;
 }
 
-/** As `requestIdOf`, for a request that needs its id once. */
-export function idOfRequest({ headers }: Request): string {
+/** As `requestIdOf`, from the headers of a request that needs its id once. */
+export function idOfRequest(headers: Headers): string {
   return headers.get('cf-ray') ?? newId();
 }

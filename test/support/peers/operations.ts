@@ -55,7 +55,8 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /v2/health/ready': [[503], 1_000],
   },
   'feature-shard': {
-    ...each([[503], 1_000], 'POST /v1/features/read', 'POST /v1/predictions/expected-spend'),
+    ...each([[503], 1_000], 'POST /v1/features/read', 'POST /get-online-features'),
+    ...each([[503], 1_000], 'POST /v1/predictions/expected-spend'),
     [PIPELINE]: REPORT,
     'GET /v1/admin/features/digest': [[503], 31_000],
   },
@@ -66,7 +67,10 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   kv: { ...INSPECTION, ...DIAGNOSIS },
   'regional-clock': INSPECTION,
   'colo-cache': INSPECTION,
-  queue: { ...DIAGNOSIS, 'POST /v1/events': [[503], 6_000] },
+  queue: {
+    ...DIAGNOSIS,
+    ...each([[503], 6_000], 'POST /v1/events', 'POST /push', 'POST /write-to-online-store'),
+  },
   artifacts: {
     ...DIAGNOSIS,
     'GET /v2/health/ready': [[503], 1_000],

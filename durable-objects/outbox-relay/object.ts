@@ -4,6 +4,7 @@ import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Sweeper } from '../../src/pipeline/relay.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
+import { Backfill } from './backfill.ts';
 
 /** Delay of an armed sweep, in milliseconds: long enough for the writer to have relayed its own commit. */
 const ARMED_DELAY_MS = 2_000;
@@ -35,6 +36,11 @@ export interface OutboxRelayPorts {
   readonly relay: () => RelayPorts;
   /** Whether the database refused a statement for what it says. */
   readonly isRefused: (error: unknown) => boolean;
+  /**
+   * Does the next step of building new features from history, and says whether more is left to do. If it is forced, it
+   * asks every shard, and not the database alone.
+   */
+  readonly backfill: (isForced: boolean) => Promise<boolean>;
   /** Opens a pass over the outbox at the root clock; the returned function closes it. */
   readonly openPass: () => Promise<() => Promise<void>>;
 }
@@ -45,6 +51,7 @@ export interface OutboxRelayPorts {
  */
 export class OutboxRelay extends DurableObject {
   readonly #sweeper: Sweeper;
+  readonly #backfill: Backfill;
   readonly #startedAtMs = systemNow();
   #cronAtMs: number | null = null;
   #failures = 0;
@@ -52,6 +59,7 @@ export class OutboxRelay extends DurableObject {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: OutboxRelayPorts) {
     super(ctx, env);
     this.#sweeper = new Sweeper(ports);
+    this.#backfill = new Backfill(ports.backfill);
   }
 
   /** Schedules a sweep, which runs even if the caller dies. Call it before a commit. */
@@ -85,12 +93,18 @@ export class OutboxRelay extends DurableObject {
    */
   async heartbeat(caller?: 'cron'): Promise<void> {
     if (caller === 'cron') this.#cronAtMs = systemNow();
+    this.ctx.waitUntil(this.#backfill.go(systemNow()));
     await this.#sweeper.heartbeat();
   }
 
   async status(): Promise<RelayStatus> {
     const alarmAtMs = await this.ctx.storage.getAlarm();
     return { startedAtMs: this.#startedAtMs, cronAtMs: this.#cronAtMs, alarmAtMs, failures: this.#failures };
+  }
+
+  /** Builds new features from history, a bounded part of it, also those that only their shards know of. */
+  async backfill(): Promise<void> {
+    await this.#backfill.force(systemNow());
   }
 
   override async alarm(): Promise<void> {

@@ -1,10 +1,9 @@
 import { sql } from 'drizzle-orm';
-import migrationsJournal from '../../migrations/meta/_journal.json' with { type: 'json' };
 import { OUTBOX } from '../cache/clock/sources.ts';
 import { clockAt } from '../cache/clock/wire.ts';
 import { EVERYTHING } from '../cache/entry.ts';
-import type { DiagnosisPorts as Routed } from '../gateway/routes/admin-diagnosis.ts';
-import { type DiagnosisPorts, diagnose } from '../operations/diagnosis.ts';
+import type { DiagnosisPorts } from '../gateway/routes/admin-diagnosis.ts';
+import { type DiagnosisSources, diagnose } from '../operations/diagnosis.ts';
 import type { QueueFacts, Settings } from '../operations/diagnosis-rules.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { systemNow, systemTime } from '../platform/clock.ts';
@@ -18,6 +17,7 @@ import {
   readServer,
   readWaiting,
 } from '../storage/postgres/diagnosis.ts';
+import { MIGRATIONS } from '../storage/postgres/migrations.ts';
 import { queuedItems } from './backlog.ts';
 import { outboxWatchMs } from './config.ts';
 import { BINDINGS, type Env } from './env.ts';
@@ -41,16 +41,16 @@ const METRICS_MS = 800;
 const OUTBOX_AGE_MS_WANTED = 10_000;
 
 /** The ports of the route that examines the deployment. */
-export function diagnosisPorts(bound: BoundIsolate): Routed {
+export function diagnosisPorts(bound: BoundIsolate): DiagnosisPorts {
   return {
     version: VERSION,
-    migration: migrationsJournal.entries.at(-1)?.tag ?? '',
+    migration: MIGRATIONS.at(-1)?.tag ?? '',
     now: systemNow,
     diagnose: () => diagnose(examined(bound)),
   };
 }
 
-function examined({ db, env, isolate, registry, config }: BoundIsolate): DiagnosisPorts {
+function examined({ db, env, isolate, registry, config }: BoundIsolate): DiagnosisSources {
   const { catalog } = isolate;
   const expected = capturedTriggers({ ...catalog, everything: EVERYTHING });
   const tables = [...new Set([...catalog.entities, ...catalog.histories].map(({ table }) => table))];
@@ -92,7 +92,7 @@ function settingsOf(env: Env, known: Pick<Settings, 'expected' | 'isLocal' | 'is
     bindings: BINDINGS.length,
     set: SECRETS.filter(isSet),
     unset: SECRETS.filter((name) => !isSet(name)),
-    knownMigrations: migrationsJournal.entries,
+    knownMigrations: MIGRATIONS,
     outboxWatchMs: outboxWatchMs(env),
   };
 }

@@ -9,7 +9,7 @@ import * as judge from './diagnosis-rules.ts';
 type Reads<T> = () => Promise<T>;
 
 /** What a diagnosis asks. Each part of the database is one statement. */
-export interface DiagnosisPorts {
+export interface DiagnosisSources {
   readonly now: () => number;
   readonly withTimeout: <T>(promise: Promise<T>, timeoutMs: number, onTimeout: () => Error) => Promise<T>;
   readonly settings: judge.Settings;
@@ -39,7 +39,7 @@ const ROUNDS = 5;
  * Examines a deployment. All checks run at once and each has a deadline, so the answer comes within twice `CHECK_MS`
  * whatever hangs.
  */
-export async function diagnose(ports: DiagnosisPorts): Promise<Check[]> {
+export async function diagnose(ports: DiagnosisSources): Promise<Check[]> {
   const checks = await Promise.all([
     [judge.settings(ports.settings)].flat(),
     databaseChecks(ports),
@@ -54,7 +54,7 @@ export async function diagnose(ports: DiagnosisPorts): Promise<Check[]> {
   return checks.flat();
 }
 
-async function databaseChecks(ports: DiagnosisPorts): Promise<Check[]> {
+async function databaseChecks(ports: DiagnosisSources): Promise<Check[]> {
   const { database, settings } = ports;
   const reached = await checked(ports, 'database', async () => await measure(ports), judge.database);
   if (reached.some(({ verdict }) => verdict === 'fail'))
@@ -68,7 +68,7 @@ async function databaseChecks(ports: DiagnosisPorts): Promise<Check[]> {
   return [...reached, ...rest.flat()];
 }
 
-async function measure({ database, now }: DiagnosisPorts): Promise<judge.DatabaseFacts> {
+async function measure({ database, now }: DiagnosisSources): Promise<judge.DatabaseFacts> {
   const server = await database.server();
   const atMs = now();
   const tookMs: number[] = [];
@@ -82,7 +82,7 @@ async function measure({ database, now }: DiagnosisPorts): Promise<judge.Databas
 
 /** A check that could not be made is a failure, and says why. */
 async function checked<Fact>(
-  { withTimeout }: DiagnosisPorts,
+  { withTimeout }: DiagnosisSources,
   name: string,
   read: Reads<Fact>,
   rule: (fact: Fact) => Check | Check[],

@@ -1,13 +1,15 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { CHECK_MS, type DiagnosisPorts, diagnose } from '../../../src/operations/diagnosis.ts';
+import { CHECK_MS, type DiagnosisSources, diagnose } from '../../../src/operations/diagnosis.ts';
 import * as judge from '../../../src/operations/diagnosis-rules.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
 import { Failure } from '../../../src/platform/failure.ts';
+import { MIGRATIONS } from '../../../src/storage/postgres/migrations.ts';
 
 const TABLE = { table: '"a"', functionName: 'capture public.a', body: 'x', triggers: ['one', 'two'] };
 const NOW = Date.parse('2026-11-29T00:00:00Z');
 
-const well: DiagnosisPorts = {
+const well: DiagnosisSources = {
   now: () => Date.now(),
   withTimeout,
   settings: {
@@ -31,7 +33,7 @@ const well: DiagnosisPorts = {
 };
 
 const hangs = () => new Promise<never>(() => undefined);
-const unsound = async (ports: DiagnosisPorts) =>
+const unsound = async (ports: DiagnosisSources) =>
   (await diagnose(ports))
     .filter(({ verdict }) => verdict !== 'ok')
     .map(({ name, verdict }) => [name, verdict]);
@@ -159,6 +161,13 @@ describe('the rules', () => {
     expect(judge.kafka([partition]).verdict).toBe('ok');
     expect(judge.kafka([{ ...partition, lastError: 'x' }]).detail).toBe(
       '1 partitions, 4 records behind; failing: t/0',
+    );
+  });
+
+  it('know the migrations of this version', () => {
+    const { entries } = JSON.parse(readFileSync('migrations/meta/_journal.json', 'utf8'));
+    expect(MIGRATIONS).toEqual(
+      entries.map(({ tag, when }: { tag: string; when: number }) => ({ tag, when })),
     );
   });
 });

@@ -175,7 +175,7 @@ export class BoundIsolate implements ViewPorts {
   /** Signs tickets. */
   readonly ticketKey: Uint8Array;
   readonly #tokens: TokenTable | undefined;
-  readonly #tiers: readonly Tier[];
+  readonly tiers: readonly Tier[];
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
   readonly #refreshing = new Map<string, number>();
   readonly #recentFills = new RecentFills();
@@ -217,7 +217,7 @@ export class BoundIsolate implements ViewPorts {
     this.charging = chargingOf(env, catalog.limits, this.config.isLimiting, this.observation.limited);
     const keep = longestKeptS(catalog);
     const { deployment } = this.config;
-    this.#tiers = [
+    this.tiers = [
       memory,
       new ColoTier(caches.default, keep, coloOrigin(deployment)),
       new KvTier(env.CACHE, keep, deployment),
@@ -381,7 +381,7 @@ export class BoundIsolate implements ViewPorts {
     return {
       follower: this.isolate.follower,
       context: this.#context(scope),
-      tiers: this.#tiers,
+      tiers: this.tiers,
       time: systemTime,
       gateOf: (key) => fillGate(this.env, key, scope.place()),
       recentFills: this.#recentFills,

@@ -45,7 +45,9 @@ import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
 import { deadLetterPorts } from './dead-letters.ts';
+import { diagnosisPorts } from './diagnosis.ts';
 import { idempotencyPort } from './idempotency.ts';
+import { inspectionPorts } from './inspection.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
@@ -120,11 +122,15 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get cache(): GatewayPorts['cache'] {
-    return { invalidate: this.#invalidate };
+    return { invalidate: this.#invalidate, ...inspectionPorts(this.#bound, this.#scope) };
   }
 
   get deadLetters(): GatewayPorts['deadLetters'] {
     return deadLetterPorts(this.#bound);
+  }
+
+  get diagnosis(): GatewayPorts['diagnosis'] {
+    return diagnosisPorts(this.#bound);
   }
 
   get events(): GatewayPorts['events'] {

@@ -42,9 +42,15 @@ const SWEEP = 'POST /v1/admin/outbox/sweep';
 const PURGE = 'POST /v1/admin/cache/purge';
 const PIPELINE = 'GET /v1/admin/pipeline';
 const START = 'POST /v1/admin/kafka/start';
+/** What hangs is a line of the answer. The checks of the database follow each other. */
+const DIAGNOSIS: Readonly<Record<string, Owed>> = { 'GET /v1/admin/diagnosis': [[200], 2_000] };
+
+/** The clock, the tiers and the names of tags are asked in turn, and each is left out if it does not answer. */
+const INSPECTION: Readonly<Record<string, Owed>> = { 'GET /v1/admin/cache/inspect': [[200], 3_000] };
 
 export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owed>>>>> = {
   'root-clock': {
+    ...{ ...INSPECTION, ...DIAGNOSIS },
     ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION),
     'GET /v2/health/ready': [[503], 1_000],
   },
@@ -54,23 +60,36 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     [PIPELINE]: REPORT,
     'GET /v1/admin/features/digest': [[503], 31_000],
   },
-  'outbox-relay': { [SWEEP]: [[503], 31_000], [RELEASE]: [[503], 7_000] },
+  'outbox-relay': { ...DIAGNOSIS, [SWEEP]: [[503], 31_000], [RELEASE]: [[503], 7_000] },
   'cache-stats': each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
-  queue: each([[503], 6_000], 'POST /v1/events', 'POST /push', 'POST /write-to-online-store'),
+  kv: { ...INSPECTION, ...DIAGNOSIS },
+  'regional-clock': INSPECTION,
+  'colo-cache': INSPECTION,
+  queue: {
+    ...DIAGNOSIS,
+    ...each([[503], 6_000], 'POST /v1/events', 'POST /push', 'POST /write-to-online-store'),
+  },
   artifacts: {
+    ...DIAGNOSIS,
     'GET /v2/health/ready': [[503], 1_000],
     [CHAMPION]: [[503], 22_000],
     [ARTIFACT]: [[503], 51_000],
   },
   kafka: {
+    ...DIAGNOSIS,
     'GET /v1/admin/kafka': [[503], 3_000],
     [START]: [[503], 7_000],
     'GET /metrics': [[200], 3_000],
   },
-  'kafka-source': { 'GET /v1/admin/kafka': [[200, 503], 3_000], 'GET /metrics': [[200], 3_000] },
+  'kafka-source': {
+    ...DIAGNOSIS,
+    'GET /v1/admin/kafka': [[200, 503], 3_000],
+    'GET /metrics': [[200], 3_000],
+  },
   database: {
+    ...{ ...INSPECTION, ...DIAGNOSIS },
     ...each(STATEMENT, ...WRITES, PIPELINE, RELEASE),
     ...each(STATEMENT, 'GET /v1/events/{source}/{id}', 'GET /v1/lineage/events'),
     ...each(STATEMENT, 'GET /v1/lineage/event/{source}/{id}'),

@@ -53,6 +53,7 @@ import { connect, guarded } from '../storage/postgres/connect.ts';
 import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
 import { countingQueues } from './backlog.ts';
+import { championIn } from './champion.ts';
 import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
@@ -195,6 +196,7 @@ export class BoundIsolate implements ViewPorts {
         isolate.models.makeRoom(bytes.length);
         return await isolate.runtime.load(bytes);
       },
+      champion: championIn(this.db),
     };
     this.observation = new Observation(newId, () => memory.bytes, {
       share: this.config.probeShare,

@@ -49,6 +49,7 @@ import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
+import { modelRegistryPorts } from './models.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
@@ -84,9 +85,8 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get admin(): GatewayPorts['admin'] {
-    const { env, db, registry, isolate } = this.#bound;
+    const { env, db, isolate } = this.#bound;
     return {
-      registry,
       uploadArtifact: (sha256, upload) =>
         calling(
           () => uploadToR2(env.MODELS, artifactKey(sha256), sha256, upload),
@@ -94,7 +94,6 @@ export class RequestPorts implements GatewayPorts {
           'The artifact was not stored. Upload it again.',
           5,
         ),
-      invalidate: this.#invalidate,
       sweepOutbox: () =>
         calling(() => outboxRelay(env).sweep(), 'relay_unavailable', 'The relay did not end its sweep.', 5),
       pipeline: async (source) => {
@@ -225,9 +224,9 @@ export class RequestPorts implements GatewayPorts {
           return rows.map((row) => ({ cursor: row.cursor, event: runEventOf(row, catalog, datasets) }));
         }),
       walk: (root, { directions, depth, limit }) => {
-        const champions = new Map<string, ReturnType<typeof readChampion>>();
+        const champions = new Map<string, ReturnType<LineageContext['champion']>>();
         const champion: LineageContext['champion'] = (model) => {
-          const read = champions.get(model) ?? readChampion(model, registry.store);
+          const read = champions.get(model) ?? readChampion(model, registry).then((found) => found?.manifest);
           champions.set(model, read);
           return read;
         };
@@ -238,6 +237,10 @@ export class RequestPorts implements GatewayPorts {
         });
       },
     };
+  }
+
+  get models(): GatewayPorts['models'] {
+    return modelRegistryPorts(this.#bound, (work) => this.#scope.keepAlive(work));
   }
 
   get metrics(): GatewayPorts['metrics'] {

@@ -21,6 +21,7 @@ import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middlew
 import { answerHeaders } from './middleware/headers.ts';
 import { queriesAreStrict } from './middleware/query.ts';
 import { registerModelSchemas } from './model-schemas.ts';
+import type { ModelRegistryPorts } from './models/registry-ports.ts';
 import { failureFormAt, problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
 import { type AuditPorts, registerAudit } from './routes/admin-audit.ts';
@@ -29,6 +30,7 @@ import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-l
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
 import { registerLineageAdmin, type TrainingReportPorts } from './routes/admin-lineage.ts';
+import { registerModelAdmin } from './routes/admin-models.ts';
 import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarantine.ts';
 import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
 import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
@@ -42,6 +44,7 @@ import { type HealthPorts, registerHealth } from './routes/health.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
 import { type MetricsPorts, registerMetrics } from './routes/metrics.ts';
 import { type ModelPathPorts, registerModelPath } from './routes/model-paths.ts';
+import { registerModels } from './routes/models.ts';
 import { registerOpenInference } from './routes/open-inference.ts';
 import { registerPage } from './routes/page.ts';
 import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
@@ -70,6 +73,7 @@ export interface GatewayPorts {
   readonly lineage: LineagePorts;
   readonly metrics: MetricsPorts;
   readonly modelPaths: ModelPathPorts;
+  readonly models: ModelRegistryPorts;
   readonly predictions: PredictionPorts;
   readonly quality: QualityPorts;
   readonly quarantine: QuarantinePorts;
@@ -195,6 +199,8 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerTickets(app, gateway, (c) => portsOf(c).tickets);
   registerFeatures(app, gateway, (c) => portsOf(c).features);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
+  registerModelAdmin(app, gateway, (c) => portsOf(c).models);
+  registerModels(app, gateway, (c) => portsOf(c).models);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);
   registerDeadLetters(app, gateway, (c) => portsOf(c).deadLetters);

@@ -3,7 +3,7 @@ import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { assertDigest, CANDIDATES_BYTES_MAX, type Manifest, MODEL_BYTES_MAX } from './bundle.ts';
 import type { Graph, Session } from './graph.ts';
-import { artifactKey, parseCandidates, type RegistryPorts } from './registry.ts';
+import { artifactKey, type LoadPorts, parseCandidates } from './registry.ts';
 import type { Tensors } from './tensors.ts';
 
 /** A version that is loaded and can answer. */
@@ -109,7 +109,7 @@ export class LoadedModels {
   async get(
     definition: ModelDefinition,
     manifest: Manifest,
-    ports: RegistryPorts,
+    ports: LoadPorts,
     keepAlive: (promise: Promise<unknown>) => void,
   ): Promise<LoadedModel> {
     const current = () => this.#inMemory(definition, manifest, ports, keepAlive);
@@ -155,7 +155,7 @@ export class LoadedModels {
   async #inMemory(
     definition: ModelDefinition,
     manifest: Manifest,
-    ports: RegistryPorts,
+    ports: LoadPorts,
     keepAlive: (promise: Promise<unknown>) => void,
   ): Promise<InMemory> {
     const version = `${manifest.name}/${manifest.version}`;
@@ -187,7 +187,7 @@ export class LoadedModels {
     version: string,
     definition: ModelDefinition,
     manifest: Manifest,
-    ports: RegistryPorts,
+    ports: LoadPorts,
   ): Promise<InMemory> {
     try {
       const loading = this.#loadInTurn(definition, manifest, ports);
@@ -203,11 +203,7 @@ export class LoadedModels {
     }
   }
 
-  async #loadInTurn(
-    definition: ModelDefinition,
-    manifest: Manifest,
-    ports: RegistryPorts,
-  ): Promise<InMemory> {
+  async #loadInTurn(definition: ModelDefinition, manifest: Manifest, ports: LoadPorts): Promise<InMemory> {
     const bytes = manifest.model.bytes + (manifest.candidates?.bytes ?? 0);
     while (this.#reading.size > 0 && sum(this.#reading.values(), Number) + bytes > READING_BYTES_MAX)
       await Promise.race(this.#reading.keys());
@@ -262,11 +258,7 @@ function tooSlow(ms: number): Failure {
   });
 }
 
-async function load(
-  definition: ModelDefinition,
-  manifest: Manifest,
-  ports: RegistryPorts,
-): Promise<InMemory> {
+async function load(definition: ModelDefinition, manifest: Manifest, ports: LoadPorts): Promise<InMemory> {
   const artifact = async (what: 'model' | 'candidates', { sha256 }: { readonly sha256: string }) => {
     const bytes = await ports.store.get(artifactKey(sha256));
     if (bytes === undefined) throw new Error(`the store has no artifact ${sha256}`);

@@ -33,6 +33,11 @@ const Pointed = z.object({
   revision: z.int().openapi({ description: 'counts the changes of the alias' }),
 });
 const Published = z.object({ name: z.string(), version: z.string(), measured: Measured });
+/** A bundle as the document has it. */
+type BundleBody = {
+  readonly required: boolean;
+  readonly content: { 'application/json': { schema: typeof Bundle } };
+};
 const NOT_POINTED = 'The alias names another version than `expected`, or the version is withdrawn.';
 const UNANSWERED = 'The database or the tag clock does not answer. You can safely send the request again.';
 
@@ -42,9 +47,10 @@ export function registerModelAdmin(
   gateway: Gateway,
   portsOf: PortsOf<ModelRegistryPorts>,
 ): void {
-  app.openAPIRegistry.register('ModelBundle', Bundle);
-  registerPublication(app, gateway, portsOf);
-  registerVersions(app, gateway, portsOf);
+  const schema = app.openAPIRegistry.register('ModelBundle', Bundle);
+  const body = { required: true, content: { 'application/json': { schema } } };
+  registerPublication(app, gateway, portsOf, body);
+  registerVersions(app, gateway, portsOf, body);
   registerAliases(app, gateway, portsOf);
   registerRetirement(app, gateway, portsOf);
 }
@@ -53,6 +59,7 @@ function registerPublication(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
   portsOf: PortsOf<ModelRegistryPorts>,
+  body: BundleBody,
 ): void {
   app.openAPIRegistry.registerPath({
     method: 'put',
@@ -63,7 +70,7 @@ function registerPublication(
     security: keySecurity,
     request: {
       params: z.object({ model: ModelName }),
-      body: { required: true, content: { 'application/json': { schema: Bundle } } },
+      body,
     },
     responses: {
       201: json('The version answers from now on. Reads with `Millrace-Token` use it.', Published, [
@@ -98,6 +105,7 @@ function registerVersions(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
   portsOf: PortsOf<ModelRegistryPorts>,
+  body: BundleBody,
 ): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
@@ -108,7 +116,7 @@ function registerVersions(
     security: keySecurity,
     request: {
       params: z.object({ model: ModelName }),
-      body: { required: true, content: { 'application/json': { schema: Bundle } } },
+      body,
     },
     responses: {
       200: json('The version was registered before, and stays as it was.', Published),

@@ -8,7 +8,7 @@ import { readAliased } from '../storage/postgres/model-versions.ts';
  * How long a request waits for the database to say which version answers, in milliseconds. Then the copy in R2 answers,
  * so that a prediction does not wait for a database that hangs.
  */
-const CHAMPION_MS = 300;
+const CHAMPION_MS = 600;
 
 /** Reads what the alias `champion` names. */
 export function championIn(db: NeonHttpDatabase): RegistryPorts['champion'] {

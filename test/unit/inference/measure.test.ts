@@ -35,14 +35,15 @@ describe('measure', () => {
     const { load, ports } = scripted(30, [7, ...Array.from({ length: 9 }, () => 2), 1]);
     const { measured } = await measure(load, () => ({}), 4, ports);
     expect(measured).toEqual({
-      ...{ firstHitMs: 37, firstTenMs: 25, warmP50Ms: 1, warmP99Ms: 1, warmRuns: 50, rows: 4 },
+      ...{ firstHitMs: 37, firstTenMs: 25, warmP50Ms: 1, warmP99Ms: 1, warmRuns: 25, rows: 4 },
       memoryBytes: 1_000,
     });
     expect(() => assertInBudget(measured)).not.toThrow();
   });
 
   it('takes the round with the least p99, because noise only adds time', async () => {
-    const warm = Array.from({ length: 50 }, (_, run) => (run === 20 || run === 21 ? 400 : 1));
+    // One run of each of the first eight rounds is interrupted.
+    const warm = Array.from({ length: 200 }, (_, run) => (run % 25 === 20 ? 80 : 1));
     const { load, ports } = scripted(0, [...Array.from({ length: 10 }, () => 1), ...warm, 1]);
     expect((await measure(load, () => ({}), 1, ports)).measured).toMatchObject({ warmP99Ms: 1 });
   });
@@ -51,7 +52,7 @@ describe('measure', () => {
     const { load, ports, runs } = scripted(0, [200]);
     const { measured } = await measure(load, () => ({}), 1, ports);
     expect(measured.warmP99Ms).toBe(200);
-    expect(runs()).toBeLessThan(20);
+    expect(runs()).toBeLessThan(30);
     expect(() => assertInBudget(measured)).toThrow(expect.objectContaining({ code: 'over_budget' }));
   });
 

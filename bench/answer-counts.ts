@@ -1,6 +1,8 @@
 /** What counting costs a warm hit, in Node: `node bench/answer-counts.ts`. Medians of rounds, nanoseconds a call. */
+
+import type { CachedAnswer } from '../src/cache/cached-answer.ts';
 import { bodyAndEtag } from '../src/cache/entry.ts';
-import type { CachedAnswer, ReadRequest } from '../src/cache/read-through.ts';
+import type { ReadRequest } from '../src/cache/read-through.ts';
 import { cachePolicy } from '../src/define/cache-policy.ts';
 import { AnswerCounts, Observation } from '../src/operations/observation.ts';
 import { sleep, systemNow } from '../src/platform/clock.ts';

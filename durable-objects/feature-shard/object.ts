@@ -1,12 +1,11 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { FeatureDefinition } from '../../src/define/feature.ts';
-import type { FeatureValue } from '../../src/define/feature-value.ts';
+import type { FeatureRow } from '../../src/define/feature-value.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
-import { readFeature } from '../../src/features/read.ts';
+import { readRow } from '../../src/features/read.ts';
 import { CHANGED_KEYS_MAX, type FlipStep } from '../../src/features/rebuild.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
-import { featureOfSlot } from '../../src/features/slots.ts';
 import type { Now } from '../../src/platform/clock.ts';
 import { CellStore } from './store.ts';
 import { nextSweepAt, type StepLimits } from './upkeep.ts';
@@ -51,16 +50,10 @@ export class FeatureShard extends DurableObject {
   }
 
   /** All features of some keys as of `now`, in the order of the keys. */
-  async read(entity: string, keys: readonly string[], now: number): Promise<Record<string, FeatureValue>[]> {
+  async read(entity: string, keys: readonly string[], now: number): Promise<FeatureRow[]> {
     if (keys.length > READ_KEYS_MAX) throw new RangeError(`A call reads at most ${READ_KEYS_MAX} keys.`);
     const features = this.#adopted(entity);
-    return this.#store.read(keys, now).map((kept) => {
-      const cells = Map.groupBy(kept, ({ feature }) => featureOfSlot(feature));
-      return Object.assign(
-        {},
-        ...features.map((definition) => readFeature(definition, cells.get(definition.name) ?? [], now)),
-      );
-    });
+    return this.#store.read(keys, now).map((kept) => readRow(features, kept, now));
   }
 
   /** Opens a rebuild: from now on live events are folded into its cells as well. Idempotent. */

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { UsageError } from '../command-line/options.ts';
 import { STATE_DIR } from '../command-line/target.ts';
+import { registerAudit } from './commands/audit.ts';
 import { registerCache } from './commands/cache.ts';
 import { registerEvents } from './commands/events.ts';
 import { registerFeatures } from './commands/features.ts';
@@ -38,6 +39,7 @@ export function createProgram(folder: string): Command {
     registerQuarantine,
     registerReplay,
     registerKafka,
+    registerAudit,
     registerLater,
   ])
     register(program);

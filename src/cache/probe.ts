@@ -1,11 +1,12 @@
 import type { Now } from '../platform/clock.ts';
 import { type LogFields, type LogLevel, log } from '../platform/logger.ts';
+import type { CachedAnswer } from './cached-answer.ts';
 import { type Clock, newClock } from './clock/clock.ts';
 import { applyDelta } from './clock/delta.ts';
 import { type ClockParent, oldestSourceAgeMs } from './clock/mirror.ts';
 import type { Entry } from './entry.ts';
 import { bodyAndEtag, keyTag } from './entry.ts';
-import type { CachedAnswer, ReadRequest } from './read-through.ts';
+import type { ReadRequest } from './read-through.ts';
 
 /** The result of a probe of one answer. */
 export type ProbeVerdict =

@@ -2,9 +2,10 @@ import type { CachePolicy, ConsistencyLevel } from '../define/cache-policy.ts';
 import type { Principal } from '../define/principal.ts';
 import type { Loaded } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
-import { formatToken, isValid, type Token } from './clock/clock.ts';
+import { answerFrom, type CachedAnswer, type Doubt } from './cached-answer.ts';
+import { isValid, type Token } from './clock/clock.ts';
 import type { ClockFollower, FollowerContext, FreshnessNeed } from './clock/follower.ts';
-import { ageMs, oldestSourceAgeMs } from './clock/mirror.ts';
+import { oldestSourceAgeMs } from './clock/mirror.ts';
 import { tagHashes } from './clock/tag-hash.ts';
 import { bodyAndEtag, ENTRY_TAGS_MAX, type Entry, purgeTags } from './entry.ts';
 import type { FillGatePort } from './fill-gate.ts';
@@ -13,11 +14,9 @@ import {
   decide,
   grainAt,
   grainEndMs,
-  maxAgeForOthers,
   mayStandIn,
   type ReadLevel,
   type TagVerdict,
-  withinGrain,
 } from './freshness.ts';
 import { unlessAway } from './patience.ts';
 import { type RefreshPorts, refreshInBackground } from './refreshes.ts';
@@ -52,37 +51,6 @@ export interface ReadRequest {
   /** Reads the origin as of `now`, in milliseconds since the Unix epoch; with grains, `now` is the start of one. */
   readonly load: (now: number) => Promise<Loaded>;
 }
-
-/** Why the cache did not answer (RFC 9211 §2.2). */
-export type ForwardReason = 'uri-miss' | 'stale' | 'bypass';
-
-export interface CachedAnswer {
-  readonly entry: Entry;
-  readonly source:
-    | { readonly hit: true; readonly tier: Tier['name']; readonly stale: boolean }
-    | {
-        readonly hit: false;
-        readonly forward: ForwardReason;
-        readonly stored: boolean;
-        /** True if another request read the origin for this one. */
-        readonly collapsed: boolean;
-        /** Set if an entry was rejected only because its source is suspect. */
-        readonly because?: 'source-behind' | undefined;
-      };
-  /** Set, with the reason, if the answer may break the level's promise. */
-  readonly unverified: Doubt | 'origin-unavailable' | undefined;
-  readonly ageS: number;
-  readonly ttlS: number;
-  /** `max-age` for caches outside this service, in seconds, counted from `Age`. */
-  readonly maxAgeS: number;
-  /** The `seq` of the mirror that validated the entry or stamped its fill. */
-  readonly judgedSeq: number;
-  /** The clock's moment for this answer; undefined while the clock cannot be reached. */
-  readonly token: string | undefined;
-}
-
-/** Why the mirror alone cannot validate an entry: the clock is unreachable, or a source's watermark is too old. */
-type Doubt = 'clock-unavailable' | 'source-behind';
 
 export interface ReadThroughPorts extends RefreshPorts {
   readonly follower: ClockFollower;
@@ -360,44 +328,15 @@ async function readOrigin(request: ReadRequest, ports: ReadThroughPorts): Promis
   };
 }
 
-/** The decision for an entry that was just filled. */
-const JUST_FILLED = { serve: 'fresh', reason: 'fresh', ageS: 0 } as const;
-
+/** The answer as of now. */
 function answer(
   entry: Entry,
   source: CachedAnswer['source'],
   request: ReadRequest,
   { follower, time }: ReadThroughPorts,
-  how: { decision?: Decision; unverified?: CachedAnswer['unverified'] },
+  how: Parameters<typeof answerFrom>[5],
 ): CachedAnswer {
-  const { unverified, decision: decided = { ...JUST_FILLED, ttlLeftS: request.policy.ttlS } } = how;
-  const { boundMs } = request.policy;
-  const nowMs = time.now();
-  const decision =
-    request.grainMs === undefined ? decided : withinGrain(decided, request.grainMs, entry, nowMs);
-  const mirrorAgeMs = ageMs(follower.mirror, nowMs);
-  return {
-    entry,
-    source,
-    unverified,
-    ageS: Math.max(0, Math.floor((nowMs - entry.filledAt) / 1_000)),
-    ttlS: decision.ttlLeftS,
-    maxAgeS:
-      unverified === undefined
-        ? maxAgeForOthers({ level: levelOf(request), boundMs, mirrorAgeMs, decision })
-        : 0,
-    judgedSeq: follower.mirror.clock.seq,
-    token: unverified === undefined ? tokenOf(entry, follower.mirror.clock) : undefined,
-  };
-}
-
-/**
- * The answer's token: the mirror's `seq`, or a later one if the entry shows changes that were invalidated later. With
- * a lower token, another isolate could answer the same session from an older entry.
- */
-function tokenOf({ epoch, stamp, asOf = 0 }: Entry, clock: Token): string | undefined {
-  // A mirror that has never synced has no moment to put into a token. A fill that began in an epoch which has ended since
-  // may show changes of the new epoch that no moment covers.
-  if (asOf === null || clock.epoch === '' || epoch !== clock.epoch) return undefined;
-  return formatToken({ epoch, seq: Math.max(clock.seq, stamp, asOf) });
+  const { policy, grainMs } = request;
+  const asked = { level: levelOf(request), policy, grainMs };
+  return answerFrom(entry, source, asked, follower.mirror, time.now(), how);
 }

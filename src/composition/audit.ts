@@ -2,7 +2,7 @@ import type { ActionPorts } from '../gateway/audit/ports.ts';
 import type { AuditPorts } from '../gateway/routes/admin-audit.ts';
 import { systemTime } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
-import { beginAction, endAction, listAudit, readAuditChain } from '../storage/postgres/audit.ts';
+import { beginAction, endAction, listAudit, openActions, readAuditChain } from '../storage/postgres/audit.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import type { BoundIsolate } from './isolate.ts';
 
@@ -17,6 +17,7 @@ export function auditPorts({ db }: BoundIsolate): ActionPorts & AuditPorts {
   return {
     begin: (entry) => soon(() => beginAction(db, entry)),
     end: (...ended) => soon(() => endAction(db, ...ended)),
+    open: (...sought) => soon(() => openActions(db, ...sought)),
     list: (filter) => guarded(() => listAudit(db, filter)),
     chain: (page) => guarded(() => readAuditChain(db, page)),
   };

@@ -1,15 +1,11 @@
 import { sql } from 'drizzle-orm';
 import { EndedEpochs, InvalidatedChanges } from '../cache/as-of.ts';
+import type { CachedAnswer } from '../cache/cached-answer.ts';
 import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
 import { RegionHedge } from '../cache/clock/region-hedge.ts';
 import { clockAt } from '../cache/clock/wire.ts';
-import {
-  type CachedAnswer,
-  type ReadRequest,
-  type ReadThroughPorts,
-  readThrough,
-} from '../cache/read-through.ts';
+import { type ReadRequest, type ReadThroughPorts, readThrough } from '../cache/read-through.ts';
 import { RecentFills } from '../cache/single-flight.ts';
 import { ColoTier, coloOrigin, keepsNothingOn } from '../cache/tiers/colo.ts';
 import { KvTier } from '../cache/tiers/kv.ts';

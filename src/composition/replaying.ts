@@ -2,7 +2,7 @@ import type { Catalog } from '../define/catalog.ts';
 import type { ClockMoment } from '../define/view.ts';
 import type { RebuildPort } from '../features/rebuild.ts';
 import type { ReplayStepPorts } from '../features/replay.ts';
-import { asCurrent } from '../pipeline/contracts/versions.ts';
+import { asCurrent, withEarlierVersions } from '../pipeline/contracts/versions.ts';
 import { publishAgain } from '../pipeline/publish.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { boundsOf, type HistoryRange, readHistory } from '../storage/postgres/history.ts';
@@ -64,11 +64,7 @@ export function replayStepPorts(
   };
 }
 
-/** Adds the earlier versions of each type, because events that were stored under them belong to the range, too. */
-function ofAllVersions(catalog: Catalog, range: HistoryRange): HistoryRange {
-  const types = range.types?.flatMap((type) => {
-    const earlier = catalog.eventTypes.get(type)?.earlier ?? [];
-    return [type, ...earlier.map((definition) => definition.type)];
-  });
-  return { ...range, types };
+function ofAllVersions({ eventTypes }: Catalog, range: HistoryRange): HistoryRange {
+  const { types } = range;
+  return { ...range, types: types === undefined ? undefined : withEarlierVersions(eventTypes, types) };
 }

@@ -46,10 +46,19 @@ export function contributionsOf(
   });
 }
 
-/** The cells of these features to which one event adds. */
-export function cellsOf(features: readonly FeatureDefinition[], event: FoldableEvent): Cell[] {
+/**
+ * The cells of these features to which one event adds.
+ *
+ * @param isWanted whether cells of this entity and key are made; all are by default.
+ */
+export function cellsOf(
+  features: readonly FeatureDefinition[],
+  event: FoldableEvent,
+  isWanted: (entity: string, key: string) => boolean = () => true,
+): Cell[] {
   return contributionsOf(features, event).flatMap(({ definition, contribution }) => {
     const { key, amount, item } = contribution;
+    if (!isWanted(definition.entity.name, key)) return [];
     const state = stateOf(definition, contribution, event);
     return slotsOf(definition).map((slot) => ({
       feature: slot.name,

@@ -1,11 +1,24 @@
 import { type FeatureDefinition, readNames, windowName } from '../define/feature.ts';
-import type { FeatureStatus, FeatureValue, ItemCount } from '../define/feature-value.ts';
+import type { FeatureRow, FeatureStatus, FeatureValue, ItemCount } from '../define/feature-value.ts';
 import { NO_TILE, tiledWindow } from '../define/feature-window.ts';
 import { mergedState, NO_STATE } from './algebra/state.ts';
 import { valueOfState } from './cell-state.ts';
 import type { Cell } from './fold.ts';
 import { BUCKET_MS, tilesRead } from './retention.ts';
-import { slotsOf } from './slots.ts';
+import { featureOfSlot, slotsOf } from './slots.ts';
+
+/** The values of all these features of one key from its cells, as of `now`. */
+export function readRow(
+  features: readonly FeatureDefinition[],
+  kept: readonly Cell[],
+  now: number,
+): FeatureRow {
+  const cells = Map.groupBy(kept, ({ feature }) => featureOfSlot(feature));
+  return Object.assign(
+    {},
+    ...features.map((definition) => readFeature(definition, cells.get(definition.name) ?? [], now)),
+  );
+}
 
 /**
  * The values of one feature from the cells of its slots, as of `now`. A window of n tiles holds the tile of `now` and

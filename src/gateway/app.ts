@@ -7,7 +7,7 @@ import { ViewFault } from '../features/load-view.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { assertEncoded } from './address.ts';
-import { audited, changesAreAudited } from './audit/action.ts';
+import { audited, auditedSteps, changesAreAudited } from './audit/action.ts';
 import type { ActionPorts } from './audit/ports.ts';
 import { type AppEnv, type Gateway, type PortsOf, type ReadContext, requestIdOf } from './context.ts';
 import { Cors, readableByPages } from './cors.ts';
@@ -115,6 +115,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
     },
     charge: chargeTo(limitsOf),
     audited: (c, ...action) => audited(c, portsOf(c).audit, ...action),
+    auditedSteps: (c, ...action) => auditedSteps(c, portsOf(c).audit, ...action),
   };
   const cors = new Cors(catalog);
   const failed = failedBy(limitsOf, cors);

@@ -1,7 +1,9 @@
+import type { CachedAnswer } from '../cache/cached-answer.ts';
 import { parseToken } from '../cache/clock/clock.ts';
-import type { CachedAnswer, Consistency } from '../cache/read-through.ts';
+import type { Consistency } from '../cache/read-through.ts';
 import { CONSISTENCY_LEVELS } from '../define/cache-policy.ts';
 import { Failure } from '../platform/failure.ts';
+import { idOfRequest } from './context.ts';
 import { problemResponse } from './problem.ts';
 
 /** The consistency of a request without the two headers. */
@@ -11,7 +13,7 @@ const AS_THE_POLICY_SAYS: Consistency = { level: undefined, atLeast: undefined }
 const VARY = 'Millrace-Consistency, Millrace-Token';
 
 /** The consistency that a request asks for in its headers. */
-export function consistencyOf({ headers }: Request): Consistency {
+export function consistencyOf(headers: Headers): Consistency {
   const wanted = headers.get('millrace-consistency');
   const token = headers.get('millrace-token');
   if (wanted === null && token === null) return AS_THE_POLICY_SAYS;
@@ -24,13 +26,13 @@ export function consistencyOf({ headers }: Request): Consistency {
   return { level, atLeast: token === null ? undefined : parseToken(token) };
 }
 
-/** The facts that the headers of a hit show. */
-type Facts = Omit<CachedAnswer, 'entry' | 'judgedSeq'>;
+/** The facts that the headers of an answer show beside its entity tag. */
+type Facts = Pick<CachedAnswer, 'source' | 'unverified' | 'ageS' | 'ttlS' | 'maxAgeS' | 'token'>;
 
 /** The last hit of an entity tag. */
 interface LastHit {
-  readonly facts: Facts;
-  /** The headers that show them, from the second such hit on: many answers are not read twice before their age changes. */
+  facts: Facts;
+  /** The headers that show them, from the second hit on: many answers are read only once while this is kept. */
   headers: Headers | undefined;
 }
 
@@ -42,12 +44,11 @@ interface LastHit {
 const GENERATION_MAX = 1_024;
 
 /**
- * Makes the responses of one cached route. Headers count in whole seconds, so the headers of a busy answer stay the
- * same for a while. Copying them from another `Headers` costs the runtime a third of what an object's properties cost,
+ * Makes the responses of one cached route. It keeps the headers of busy answers, and changes in them only what differs
+ * from the last hit: copying them from another `Headers` costs the runtime a third of what an object's properties cost,
  * and less than copying them from another response.
  */
 export class CachedResponses {
-  readonly #vary: string;
   readonly #constant: Readonly<Record<string, string>>;
   /** Hits since the last generation began, and those of the generation before: what is in neither was not read lately. */
   #young = new Map<string, LastHit>();
@@ -58,49 +59,58 @@ export class CachedResponses {
    * @param constant further headers of every answer.
    */
   constructor(varyOn: readonly string[] = [], constant: Readonly<Record<string, string>> = {}) {
-    this.#constant = constant;
-    this.#vary = [VARY, ...varyOn].join(', ');
+    this.#constant = {
+      vary: [VARY, ...varyOn].join(', '),
+      'x-content-type-options': 'nosniff',
+      ...constant,
+    };
   }
 
   /**
-   * The response to a cached answer, with headers that show how fresh it is. Each header costs a warm hit a
-   * microsecond, so empty ones are omitted: an answer that took no time has no `Server-Timing`.
+   * The response to a cached answer, with headers that show how fresh it is. Each header costs a warm hit time, so empty
+   * ones are omitted: an answer that took no time has no `Server-Timing`, and a hit in memory has no `X-Request-Id`
+   * (docs/decisions/0014-the-id-of-a-warm-hit.md).
    *
    * @param tookMs how long the answer took, in milliseconds: the worker's clock stands still between I/O.
    */
-  of(answer: CachedAnswer, request: Request, tookMs: number): Response {
+  of(answer: CachedAnswer, request: Headers, tookMs: number): Response {
     const { body, etag } = answer.entry;
-    if (body !== 'null' && matches(request.headers.get('if-none-match'), etag))
-      return new Response(null, { status: 304, headers: this.#headersOf(answer, tookMs) });
-    if (!answer.source.hit || tookMs > 0) return this.#response(answer, tookMs);
+    if (body !== 'null' && matches(request.get('if-none-match'), etag))
+      return new Response(null, { status: 304, headers: this.#headersOf(answer, request, tookMs) });
+    const headers =
+      isInMemory(answer) && tookMs === 0
+        ? this.#headersOfHit(answer, request)
+        : this.#headersOfBody(answer, request, tookMs);
+    return new Response(body, { headers });
+  }
+
+  #headersOfHit(answer: CachedAnswer, request: Headers): HeadersInit {
+    const { etag } = answer.entry;
     const last = this.#lastHit(etag);
-    if (last === undefined || !tellTheSame(last.facts, answer)) {
+    if (last === undefined) {
       this.#keep(etag, { facts: factsOf(answer), headers: undefined });
-      return this.#response(answer, tookMs);
+      return this.#headersOfBody(answer, request, 0);
     }
-    last.headers ??= new Headers(this.#headersOfBody(answer, tookMs));
-    return new Response(body, { headers: last.headers });
+    if (last.headers === undefined) last.headers = new Headers(this.#headersOfBody(answer, request, 0));
+    else if (showTheSame(last.facts, answer)) return last.headers;
+    else update(last.headers, last.facts, answer);
+    last.facts = factsOf(answer);
+    return last.headers;
   }
 
-  #response(answer: CachedAnswer, tookMs: number): Response {
-    return new Response(answer.entry.body, { headers: this.#headersOfBody(answer, tookMs) });
+  #headersOfBody(answer: CachedAnswer, request: Headers, tookMs: number): Record<string, string> {
+    return { 'content-type': 'application/json', ...this.#headersOf(answer, request, tookMs) };
   }
 
-  #headersOfBody(answer: CachedAnswer, tookMs: number): Record<string, string> {
-    return { 'content-type': 'application/json', ...this.#headersOf(answer, tookMs) };
-  }
-
-  #headersOf(answer: CachedAnswer, tookMs: number): Record<string, string> {
+  #headersOf(answer: CachedAnswer, request: Headers, tookMs: number): Record<string, string> {
     const headers: Record<string, string> = {
       etag: answer.entry.etag,
       age: String(answer.ageS),
       'cache-status': cacheStatus(answer),
-      // Caches that Millrace cannot invalidate may keep the answer for the rest of its bound, and must revalidate it
-      // then.
-      'cache-control': `private, max-age=${answer.maxAgeS}, must-revalidate`,
-      vary: this.#vary,
+      'cache-control': cacheControl(answer),
       ...this.#constant,
     };
+    if (!isInMemory(answer)) headers['x-request-id'] = idOfRequest(request);
     if (tookMs > 0) headers['server-timing'] = `total;dur=${tookMs}`;
     if (answer.token !== undefined) headers['millrace-token'] = answer.token;
     return headers;
@@ -128,7 +138,7 @@ function factsOf({ source, unverified, ageS, ttlS, maxAgeS, token }: CachedAnswe
 }
 
 /** Whether two hits of one entity tag have the same headers. */
-function tellTheSame(a: Facts, b: CachedAnswer): boolean {
+function showTheSame(a: Facts, b: Facts): boolean {
   return (
     a.ageS === b.ageS &&
     a.ttlS === b.ttlS &&
@@ -139,8 +149,28 @@ function tellTheSame(a: Facts, b: CachedAnswer): boolean {
   );
 }
 
+/** Changes the headers of one hit of an entity tag into those of another. */
+function update(headers: Headers, from: Facts, to: Facts): void {
+  if (from.ageS !== to.ageS) headers.set('age', String(to.ageS));
+  if (from.maxAgeS !== to.maxAgeS) headers.set('cache-control', cacheControl(to));
+  if (from.ttlS !== to.ttlS || from.unverified !== to.unverified || !isSameHit(from.source, to.source))
+    headers.set('cache-status', cacheStatus(to));
+  if (from.token === to.token) return;
+  if (to.token === undefined) headers.delete('millrace-token');
+  else headers.set('millrace-token', to.token);
+}
+
+function isInMemory({ source }: Facts): boolean {
+  return source.hit && source.tier === 'memory';
+}
+
 function isSameHit(a: CachedAnswer['source'], b: CachedAnswer['source']): boolean {
   return a.hit && b.hit && a.tier === b.tier && a.stale === b.stale;
+}
+
+/** Caches that Millrace cannot invalidate may keep the answer for the rest of its bound, and must revalidate it then. */
+function cacheControl({ maxAgeS }: Facts): string {
+  return `private, max-age=${maxAgeS}, must-revalidate`;
 }
 
 /** The 404 of a cached answer that is `null`: a problem document with the cache's headers. */
@@ -154,7 +184,7 @@ export function missingResponse(response: Response, what: string, requestId: str
 }
 
 /** RFC 9211. */
-function cacheStatus({ source, ttlS, unverified }: CachedAnswer): string {
+function cacheStatus({ source, ttlS, unverified }: Facts): string {
   if (source.hit) return `millrace; hit; ttl=${ttlS}; detail=${detailOf(source, unverified)}`;
   const parts = ['millrace', `fwd=${source.forward}`, ...flags(source)];
   const reason = unverified ?? source.because;

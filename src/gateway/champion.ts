@@ -1,4 +1,5 @@
-import type { CachedAnswer, Consistency, ReadRequest } from '../cache/read-through.ts';
+import type { CachedAnswer } from '../cache/cached-answer.ts';
+import type { Consistency, ReadRequest } from '../cache/read-through.ts';
 import type { ModelDefinition } from '../define/model.ts';
 import type { Manifest } from '../inference/bundle.ts';
 import { CHAMPION_POLICY } from '../inference/champion-policy.ts';

@@ -2,7 +2,8 @@ import type { Context, MiddlewareHandler } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
 import type { Principal } from '../define/principal.ts';
 import { newId } from '../platform/ids.ts';
-import type { Action } from './audit/ports.ts';
+import type { Step } from './audit/action.ts';
+import type { Action, SteppedAction } from './audit/ports.ts';
 import type { Charge, Standing } from './limits/charging.ts';
 import type { Guard } from './principals/guard.ts';
 
@@ -39,6 +40,12 @@ export interface Gateway {
     action: Action,
     effect: () => Promise<{ readonly result: Result; readonly after: unknown }>,
   ) => Promise<Result>;
+  /** Records a change of a route of `/v1/admin` that takes many requests, before the first and after the last of them. */
+  readonly auditedSteps: <Result>(
+    c: Context<AppEnv>,
+    action: SteppedAction,
+    step: () => Promise<Step<Result>>,
+  ) => Promise<Result>;
   /**
    * Charges the request to the budget of its sender: of the key that was admitted, else of the address. Call it before the
    * work, and again when it is known how much there is.
@@ -60,12 +67,12 @@ export type PortsOf<Ports> = (c: Context<AppEnv>) => Ports;
 
 /** The id of a request in logs and problems: the platform's, else a new one. */
 export function requestIdOf(c: Context<AppEnv>): string {
-  const known = c.get('requestId') ?? idOfRequest(c.req.raw);
+  const known = c.get('requestId') ?? idOfRequest(c.req.raw.headers);
   c.set('requestId', known);
   return known;
 }
 
-/** As `requestIdOf`, for a request that needs its id once. */
-export function idOfRequest({ headers }: Request): string {
+/** As `requestIdOf`, from the headers of a request that needs its id once. */
+export function idOfRequest(headers: Headers): string {
   return headers.get('cf-ray') ?? newId();
 }

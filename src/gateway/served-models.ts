@@ -51,7 +51,7 @@ export function servedModels({ catalog }: Gateway, portsOf: PortsOf<ServingPorts
       isPublic: definition.isPublic,
       current: async () => {
         const ports = portsOf(c);
-        const manifest = await championManifest(ports, definition, consistencyOf(c.req.raw));
+        const manifest = await championManifest(ports, definition, consistencyOf(c.req.raw.headers));
         if (manifest === null) throw unpublished(name);
         return {
           ...manifest,

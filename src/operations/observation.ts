@@ -1,5 +1,6 @@
+import type { CachedAnswer } from '../cache/cached-answer.ts';
 import { Probe, type ProbeContext, type ProbePorts } from '../cache/probe.ts';
-import type { CachedAnswer, FillOutcome, ReadRequest } from '../cache/read-through.ts';
+import type { FillOutcome, ReadRequest } from '../cache/read-through.ts';
 import type { Now } from '../platform/clock.ts';
 import { type CounterBatch, CounterFlush, Counters } from '../platform/counters.ts';
 import { drainPeerCalls } from '../platform/peer.ts';

@@ -1,5 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
 
 const encoder = new TextEncoder();
 
@@ -14,7 +14,31 @@ export async function sha256Hex(input: Uint8Array<ArrayBuffer> | string): Promis
  * promise costs a warm hit more than hashing a short text here. For anything longer than a key use `sha256Hex`.
  */
 export function sha256HexNow(text: string): string {
-  return bytesToHex(sha256(utf8ToBytes(text)));
+  const bytes = asciiIn(SCRATCH, text) ?? encoder.encode(text);
+  FRESH._cloneInto(HASHER);
+  HASHER.update(bytes).digestInto(DIGEST);
+  // Neither a key nor the state that its hash leaves stays in memory.
+  HASHER.destroy();
+  bytes.fill(0);
+  return bytesToHex(DIGEST);
+}
+
+/** New hashers and arrays for each text cost more than hashing a key. Hashing is synchronous, so one of each is enough. */
+const FRESH = sha256.create();
+const HASHER = sha256.create();
+const DIGEST = new Uint8Array(FRESH.outputLen);
+/** As long as a key may be. */
+const SCRATCH = new Uint8Array(256);
+
+/** Writes a text into `scratch`; undefined if it is too long or not ASCII. An encoder is a call of the runtime. */
+function asciiIn(scratch: Uint8Array, text: string): Uint8Array | undefined {
+  if (text.length > scratch.length) return undefined;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code > 0x7f) return undefined;
+    scratch[index] = code;
+  }
+  return scratch.subarray(0, text.length);
 }
 
 /**

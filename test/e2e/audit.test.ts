@@ -89,10 +89,18 @@ const ACTIONS: readonly {
   },
   {
     route: 'POST /v1/admin/replay',
-    ask: () => send('POST', '/v1/admin/replay', { rebuild: true }),
+    // A replay of several requests, and one more that finds it done.
+    ask: async () => {
+      let page = await send('POST', '/v1/admin/replay', { rebuild: true });
+      while (page.json['state'] !== 'done') page = await send('POST', '/v1/admin/replay', { rebuild: true });
+      return await send('POST', '/v1/admin/replay', { rebuild: true });
+    },
     recorded: [
       { action: 'history.replay', target: 'rebuild', outcome: 'begun', before: null },
-      { action: 'history.replay', target: 'rebuild', outcome: 'done', after: { total: 0 } },
+      {
+        ...{ action: 'history.replay', target: 'rebuild', outcome: 'done' },
+        after: { state: 'done', total: 0, replayed: 0 },
+      },
     ],
   },
   {
@@ -227,6 +235,35 @@ it('a change of a key names the key that made it, with its state before and afte
     { action: 'key.revoke', outcome: 'done', before: rotated, after: { revokedAt: expect.any(String) } },
   ]);
   expect(JSON.stringify(own)).not.toContain('mlr_');
+});
+
+it('a replay that fails, is started again or is continued by another key says so', async () => {
+  const Issued = z.object({ id: z.string(), key: z.string() });
+  const scopes = ['operations:write'];
+  const other = Issued.parse((await send('POST', '/v1/admin/keys', { name: 'n', scopes })).json);
+  const range = { from: '2026-01-01T00:00:00Z' };
+  const replay = (over: object, key?: string) => send('POST', '/v1/admin/replay', { ...range, ...over }, key);
+  const [newest] = await entries();
+  await replay({});
+  await replay({ restart: true });
+  let page = await replay({}, other.key);
+  while (page.json['state'] !== 'done') page = await replay({});
+  await stack.sql(`insert into millrace.pruned (target, rows, until) values ('events:a.b.v1', 5, now())`);
+  expect((await replay({ restart: true })).status).toBe(409);
+  await stack.sql('delete from millrace.pruned');
+  const added = (await entries()).filter(({ id }) => id > (newest?.id ?? 0)).reverse();
+  const [first, , second, third] = added.map(({ id }) => id);
+  expect(added.map(({ principal, outcome, begun }) => [principal, outcome, begun])).toEqual([
+    ['key:bootstrap', 'begun', null],
+    ['key:bootstrap', 'failed', first],
+    ['key:bootstrap', 'begun', null],
+    [`key:${other.id}`, 'begun', null],
+    [`key:${other.id}`, 'done', third],
+    ['key:bootstrap', 'done', second],
+    ['key:bootstrap', 'begun', null],
+    ['key:bootstrap', 'failed', expect.any(Number)],
+  ]);
+  expect(added.at(-1)?.after).toEqual({ code: 'history_pruned' });
 });
 
 it('is verified in steps, and shows an entry that was changed', async () => {

@@ -163,6 +163,58 @@ describe('the cache, features and models', () => {
   });
 });
 
+describe('the audit log', () => {
+  const insert = `insert into millrace.audit_log (principal, action, target, detail)
+    select 'key:test', 'test.entry', n::text, '{}' from generate_series(1, 1100) as n`;
+
+  it('lists entries by principal and action', async () => {
+    await stack.sql(insert);
+    const { entries, next } = await json('audit', 'list', '--action', 'test.entry', '--limit', '2');
+    expect(entries.map(({ target }: { target: string }) => target)).toEqual(['1100', '1099']);
+    const listed = await cli('audit', 'list', '--principal', 'key:test', '--before', next, '--limit', '1');
+    expect(listed.stdout).toMatch(/^id +at .*\n[- ]+\n.* key:test +test\.entry +1098 +done\n$/);
+    expect(listed.stderr).toContain('There are more: --before');
+    expect((await cli('audit', 'list', '--limit', '0')).code).toBe(2);
+  });
+
+  it('verifies the chain itself, and finds an entry that was changed or removed', async () => {
+    const { stdout, code } = await cli('audit', 'verify');
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringMatching(/^\d+ entries are intact, up to entry \d+\.\n/),
+    ]);
+    const [, id = '', hash = ''] = /--from (\d+) --hash ([0-9a-f]{64})/.exec(stdout) ?? [];
+    const whole = await json('audit', 'verify');
+    expect(whole).toEqual({
+      checked: Number(id),
+      verifiedTo: { id: Number(id), hash },
+      isComplete: true,
+      broken: null,
+    });
+    expect((await cli('audit', 'verify', '--from', id, '--hash', hash)).stdout).toMatch(/^1 entry is intact/);
+    expect((await cli('audit', 'verify', '--from', id)).code).toBe(2);
+    const unguarded = async (statement: string) => {
+      await stack.sql('alter table millrace.audit_log disable trigger audit_refuse');
+      await stack.sql(statement);
+      await stack.sql('alter table millrace.audit_log enable trigger audit_refuse');
+    };
+    const broken = async (...args: string[]) => {
+      const answer = await cli('audit', 'verify', '--json', ...args);
+      expect(answer.code).toBe(1);
+      return JSON.parse(answer.stdout).broken;
+    };
+    const changed = Number(id) - 20;
+    await unguarded(`update millrace.audit_log set target = 'other' where id = ${changed}`);
+    expect(await broken()).toEqual({ id: changed, reason: 'content' });
+    const text = await cli('audit', 'verify');
+    expect(text.stdout).toContain(`Entry ${changed} is broken: its content was changed`);
+    await unguarded(`delete from millrace.audit_log where id = ${changed}`);
+    expect(await broken()).toEqual({ id: changed + 1, reason: 'link' });
+    await unguarded(`delete from millrace.audit_log where id >= ${id}`);
+    expect(await broken('--from', id, '--hash', hash)).toEqual({ id: Number(id), reason: 'anchor' });
+  });
+});
+
 describe('the deployment', () => {
   it('reports its state and its health', async () => {
     expect((await cli('status')).stdout).toMatch(/events stored +4\n/);

@@ -1,6 +1,6 @@
+import type { CachedAnswer } from '../../src/cache/cached-answer.ts';
 import type { Token } from '../../src/cache/clock/clock.ts';
 import type { Entry } from '../../src/cache/entry.ts';
-import type { CachedAnswer } from '../../src/cache/read-through.ts';
 import type { ConsistencyLevel } from '../../src/define/cache-policy.ts';
 import type { Commit } from './origin.ts';
 

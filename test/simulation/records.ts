@@ -1,4 +1,4 @@
-import type { CachedAnswer } from '../../src/cache/read-through.ts';
+import type { CachedAnswer } from '../../src/cache/cached-answer.ts';
 import type { CachePolicy } from '../../src/define/cache-policy.ts';
 import type { ReadRecord, Token } from '../support/coherence/judge.ts';
 import { rowTag, type Shown } from './origin.ts';

@@ -1,7 +1,8 @@
 import { loadAsOf } from '../../src/cache/as-of.ts';
+import type { CachedAnswer } from '../../src/cache/cached-answer.ts';
 import { formatToken, parseToken, type Token } from '../../src/cache/clock/clock.ts';
 import type { ClockParent, SyncRequest } from '../../src/cache/clock/mirror.ts';
-import { type CachedAnswer, type Consistency, readThrough } from '../../src/cache/read-through.ts';
+import { type Consistency, readThrough } from '../../src/cache/read-through.ts';
 import type { Loaded } from '../../src/define/view.ts';
 import { announcedWrite } from '../../src/pipeline/announced-write.ts';
 import { Failure } from '../../src/platform/failure.ts';

@@ -1,8 +1,8 @@
 import type { Now } from '../../platform/clock.ts';
 import { OPEN_CONNECTIONS_MAX, SUBREQUESTS_FREE_MAX } from '../../platform/limits.ts';
 import { log } from '../../platform/logger.ts';
+import type { CachedAnswer } from '../cached-answer.ts';
 import type { Clock } from '../clock/clock.ts';
-import type { CachedAnswer } from '../read-through.ts';
 import { WarmingBudget } from './budget.ts';
 import { DemandModel, type Recipe } from './demand.ts';
 

@@ -5,7 +5,7 @@ import { sha256Hex } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
 import { log } from '../../platform/logger.ts';
 import type { AppEnv } from '../context.ts';
-import type { Action, ActionPorts } from './ports.ts';
+import type { Action, ActionPorts, SteppedAction } from './ports.ts';
 
 /** The most characters of what an entry says of a request or of a change; anything longer is stored as its digest. */
 const DETAIL_CHARACTERS_MAX = 65_536;
@@ -54,6 +54,65 @@ export async function audited<Result>(
     await end('failed', { code: error instanceof Failure ? error.code : 'internal' });
     throw error;
   }
+}
+
+/** What one request of an action of many requests did. */
+export interface Step<Result> {
+  readonly result: Result;
+  readonly after: unknown;
+  /** Whether the action has ended with this request. */
+  readonly isEnd: boolean;
+}
+
+/**
+ * Records an action that takes many requests by two entries: one before its first request, and one with what it changed
+ * after its last. A request that fails and may be repeated ends nothing. A sender who continues the action of another
+ * leaves an entry of its own before that. Two requests that end the action at the same moment may both record the end.
+ *
+ * @param isRestart whether this request starts the action again, so that the earlier one will not end.
+ * @param isOver whether the action had ended before this request, which then changes nothing.
+ * @throws Failure `database_unavailable` before the effect; and everything that the step throws.
+ */
+export async function auditedSteps<Result>(
+  c: Context<AppEnv>,
+  ports: ActionPorts,
+  { action, target, detail = {}, before, isRestart, isOver }: SteppedAction,
+  step: () => Promise<Step<Result>>,
+): Promise<Result> {
+  const name = target.slice(0, TARGET_CHARACTERS_MAX);
+  const open = await ports.open(action, name);
+  if (isRestart) for (const { id } of open) await ports.end(id, 'failed', { code: 'replay_superseded' });
+  const principal = principalOf(c);
+  const known = isRestart ? [] : open;
+  const own = known.some((begun) => begun.principal === principal);
+  const started =
+    own || isOver
+      ? []
+      : [
+          await ports.begin({
+            ...{ principal, action, target: name, detail: await bounded(detail) },
+            before: await bounded(await before?.()),
+          }),
+        ];
+  c.set('isAudited', true);
+  const end = async (outcome: 'done' | 'failed', after: unknown) => {
+    const value = await bounded(after);
+    for (const id of [...started, ...known.map((begun) => begun.id)]) await ports.end(id, outcome, value);
+  };
+  try {
+    const { result, after, isEnd } = await step();
+    // Without this entry the request fails, and its repetition finds the action ended and writes the entry.
+    if (isEnd) await end('done', after);
+    return result;
+  } catch (error) {
+    if (error instanceof Failure && !isRepeatable(error)) await end('failed', { code: error.code });
+    throw error;
+  }
+}
+
+/** A failure with a time to try again at says that the same request may succeed then. */
+function isRepeatable({ retryAfterS }: Failure): boolean {
+  return retryAfterS !== undefined;
 }
 
 /** The sender as an entry of the audit names it. For an action whose own transaction has the entry. */

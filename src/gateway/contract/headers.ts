@@ -7,7 +7,8 @@ export type Registry = OpenAPIHono<AppEnv>['openAPIRegistry'];
 /** The headers of answers, by their names. Each is a component, so that every operation can refer to it. */
 const HEADERS = {
   'X-Request-Id': {
-    description: 'The id under which the log has the request. Report it with an error.',
+    description:
+      'The id under which the log has the request; absent from an answer that the memory of an isolate had. Report it with an error.',
     schema: { type: 'string', maxLength: 128 },
   },
   'WWW-Authenticate': {

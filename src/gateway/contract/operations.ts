@@ -139,5 +139,5 @@ function addIdempotencyKey(route: RouteConfig): void {
 function answerHeaders(status: string, isCached: boolean, facts: OperationFacts) {
   if (Number(status) >= 400) return headersOf(['X-Request-Id', ...failureHeaders(status)]);
   if (facts.takesIdempotencyKey) return headersOf(['X-Request-Id', 'Idempotency-Replayed']);
-  return headersOf(isCached ? [...CACHED_HEADERS, 'ETag'] : ['X-Request-Id']);
+  return headersOf(isCached ? ['X-Request-Id', ...CACHED_HEADERS, 'ETag'] : ['X-Request-Id']);
 }

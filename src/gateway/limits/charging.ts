@@ -96,12 +96,12 @@ export class Charging {
    * unless the isolate has neither a grant nor credit.
    */
   hit(
-    http: Request,
+    headers: Headers,
     ctx: KeepsAlive,
     principal: Principal | undefined,
   ): Refusal | undefined | Promise<Refusal | undefined> {
     if (principal === undefined || principal.kind === 'anonymous') {
-      const address = http.headers.get('cf-connecting-ip');
+      const address = headers.get('cf-connecting-ip');
       // Only the platform's edge sets it. Another worker of the account, and a local runtime, have no address.
       return address === null ? undefined : this.#spend(this.#address(address), 'read', 1, ctx);
     }
@@ -109,7 +109,7 @@ export class Charging {
     const known = this.#ofPrincipal.get(principal);
     if (known !== undefined && !this.#classes.has('read') && !hasQuota(principal))
       return this.#spend(known, 'read', 1, ctx);
-    return this.#spendAll(this.#budgetsOf(http, principal, 'read'), 'read', 1, ctx);
+    return this.#spendAll(this.#budgetsOf(headers, principal, 'read'), 'read', 1, ctx);
   }
 
   /**
@@ -124,7 +124,7 @@ export class Charging {
     { cost, units }: Charge,
   ): Promise<Standing | undefined> {
     const lane = LANE_OF[cost];
-    const budgets = this.#budgetsOf(http, principal, cost);
+    const budgets = this.#budgetsOf(http.headers, principal, cost);
     this.throwIf(await this.#spendAll(budgets, lane, units, ctx));
     const [shown] = budgets;
     return shown === undefined ? undefined : { budget: shown, lane };
@@ -176,9 +176,9 @@ export class Charging {
   }
 
   /** The smallest budget first: a request that it refuses is not charged to the others. */
-  #budgetsOf(http: Request, principal: Principal, cost: CostClass): readonly Budget[] {
+  #budgetsOf(headers: Headers, principal: Principal, cost: CostClass): readonly Budget[] {
     if (principal.kind === 'anonymous') {
-      const address = http.headers.get('cf-connecting-ip');
+      const address = headers.get('cf-connecting-ip');
       const all = this.#keys.open(
         { kind: 'anonymous', partition: 'anonymous', policy: this.#policies.anonymous },
         this.#time.now(),

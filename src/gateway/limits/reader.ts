@@ -11,23 +11,25 @@ export interface ReaderPorts extends AccessPorts {
 /**
  * Charges a reader for an answer from memory, if there is one. Without a promise while the isolate has a grant or credit.
  *
+ * @param headers those of the request: each look at them there costs a warm hit a call of the runtime.
  * @param principal undefined if the route asks for no key. The address pays then; once its budget is used up, the key pays
  *   that the reader may have sent.
  * @throws LimitFailure
  */
 export function chargeHit(
   c: Asking,
+  headers: Headers,
   principal: Principal | undefined,
   access: ReaderPorts,
 ): undefined | Promise<void> {
   const { charging } = access;
-  const refusal = charging.hit(c.req.raw, c.executionCtx, principal);
+  const refusal = charging.hit(headers, c.executionCtx, principal);
   if (refusal === undefined) return undefined;
   if (refusal instanceof Promise)
     return refusal.then(async (late) => {
       if (late !== undefined) await chargeKeyInstead(c, principal, access, () => charging.throwIf(late));
     });
-  if (principal !== undefined || !c.req.raw.headers.has('authorization')) charging.throwIf(refusal);
+  if (principal !== undefined || !headers.has('authorization')) charging.throwIf(refusal);
   return chargeKeyInstead(c, principal, access, () => charging.throwIf(refusal));
 }
 
@@ -39,7 +41,7 @@ async function chargeKeyInstead(
 ): Promise<void> {
   const payer = principal === undefined ? await payerOf(c, access) : ANONYMOUS;
   if (payer.kind === 'anonymous') return refuse();
-  access.charging.throwIf(await access.charging.hit(c.req.raw, c.executionCtx, payer));
+  access.charging.throwIf(await access.charging.hit(c.req.raw.headers, c.executionCtx, payer));
 }
 
 /** Charges a reader who is about to wait for the origin. @throws LimitFailure */

@@ -92,12 +92,18 @@ const BOOTSTRAP: KeyHolder = Object.freeze({
  * the key anew each time, in about a microsecond and synchronously, so neither the key nor a substitute for it stays in
  * memory.
  *
+ * @param headers those of the request, for a caller that has them already.
  * @throws Failure `unauthorized` for a guarded resource without a credential, and for a credential that is no valid key;
  *   `insufficient_scope`; `database_unavailable` if the key is unknown here and cannot be looked up. Do not validate
  *   anything else of the request before: a 400 or 404 would reveal what exists to a sender without a key.
  */
-export function admit(c: Asking, guard: Guard, access: AccessPorts): Principal | Promise<Principal> {
-  const authorization = c.req.raw.headers.get('authorization');
+export function admit(
+  c: Asking,
+  guard: Guard,
+  access: AccessPorts,
+  headers = c.req.raw.headers,
+): Principal | Promise<Principal> {
+  const authorization = headers.get('authorization');
   if (authorization === null && guard.isPublic) return ANONYMOUS;
   const text = BEARER.exec(authorization ?? '')?.[1];
   // Without a key there is nothing to compare. The hash of the empty text, which an unset secret gives, must not match.
@@ -109,7 +115,7 @@ export function admit(c: Asking, guard: Guard, access: AccessPorts): Principal |
   if (SHA256_HEX.test(apiKeySha256) && equalInConstantTime(hash, apiKeySha256)) return BOOTSTRAP;
   const id = idOf(text);
   if (id === undefined) return ofToken(c, text, hash, guard, access);
-  const isStrong = c.req.raw.headers.get('millrace-consistency') === 'strong';
+  const isStrong = headers.get('millrace-consistency') === 'strong';
   const known = isStrong ? undefined : access.peekKey(id);
   if (known !== undefined) return holderOf(known, hash, guard);
   // The database is not asked for a key that was mistyped.

@@ -7,8 +7,8 @@ const DATA_ONLY = "default-src 'none'; frame-ancestors 'none'";
 /**
  * Middleware that sets the headers of every answer but cached ones: the id of the request, and `nosniff` (WHATWG Fetch
  * §3.6), by which a browser keeps to the content type. No cache keeps an answer whose route does not allow it, and no
- * browser runs or frames one. A cached read passes through no middleware: its failures and 404s have the id and
- * `nosniff`, its other answers neither.
+ * browser runs or frames one. A cached read passes through no middleware: it sets the id and `nosniff` itself, but no id on
+ * a hit in the isolate's memory (docs/decisions/0014-the-id-of-a-warm-hit.md).
  */
 export const answerHeaders = createMiddleware<AppEnv>(async (c, next) => {
   await next();

@@ -5,7 +5,7 @@ import type { AuditFilter, AuditLink, RecordedAction } from '../../storage/postg
 import { verifyChain } from '../audit/chain.ts';
 import { parsed } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity, problem } from '../openapi.ts';
 
 const PAGE_MAX = 200;
 /** The most entries of one verification: at 128 KB each they would fill 128 MB, and nearly all have less than 1 KB. */
@@ -58,6 +58,25 @@ const Verdict = z.object({
     .openapi({ description: 'the first entry that does not fit: its content, its link, or the anchor' }),
 });
 
+const Page = z.object({
+  from: z.coerce.number().int().positive().default(1).openapi({ description: 'the id of the first entry' }),
+  limit: z.coerce.number().int().min(1).max(VERIFY_MAX).default(VERIFY_DEFAULT),
+});
+const Links = z.object({
+  links: z.array(
+    z.object({
+      id: z.int(),
+      previousHash: z.string().openapi({ description: 'the hash of the entry before; empty for the first' }),
+      hash: z.string().openapi({ description: 'SHA-256, in hexadecimal, of `previousHash` and `content`' }),
+      content: z.string().openapi({
+        description:
+          'JSON of id, moment, principal, action, target, outcome, begun, detail, before and after',
+      }),
+    }),
+  ),
+  next: z.int().nullable(),
+});
+
 /** All of them throw Failure `database_unavailable`. */
 export interface AuditPorts {
   /** The newest first. */
@@ -92,7 +111,32 @@ export function registerAudit(app: OpenAPIHono<AppEnv>, _: Gateway, auditOf: Por
     const next = entries.length === filter.limit ? (entries.at(-1)?.id ?? null) : null;
     return c.json({ entries, next }, 200, NOT_STORED);
   });
+  registerChain(app, auditOf);
   registerVerification(app, auditOf);
+}
+
+function registerChain(app: OpenAPIHono<AppEnv>, auditOf: PortsOf<AuditPorts>): void {
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path: '/v1/admin/audit/chain',
+    operationId: 'listAuditChain',
+    summary:
+      'Lists entries in the order of the chain, as they were hashed, so that a client can verify it itself',
+    tags: ['admin'],
+    security: keySecurity,
+    request: { query: Page },
+    responses: {
+      200: json('Pass `next` as `from` to get the next page; it is null on the last page.', Links),
+      503: problem('The database does not answer.'),
+    },
+  });
+  app.get('/v1/admin/audit/chain', async (c) => {
+    const { from, limit } = parsed(Page, c.req.query());
+    // One more than asked for tells whether the chain goes on.
+    const links = await auditOf(c).chain({ from, limit: limit + 1 });
+    const next = links[limit]?.id ?? null;
+    return c.json({ links: links.slice(0, limit), next }, 200, NOT_STORED);
+  });
 }
 
 function registerVerification(app: OpenAPIHono<AppEnv>, auditOf: PortsOf<AuditPorts>): void {

@@ -83,12 +83,14 @@ export function registerReplay(
     const known = await replays.find(id);
     const range = rangeOf(gateway.catalog, request);
     const before = async () => (known === undefined ? null : describe(known));
-    const action = { action: 'history.replay', target: id, detail: request, before };
-    const progress = await gateway.audited(c, action, async () => {
-      const replay = known === undefined || request.restart ? await replays.start(id, known?.run) : known;
+    const isRestart = known !== undefined && request.restart;
+    const isOver = !isRestart && known?.state === 'done';
+    const action = { action: 'history.replay', target: id, detail: request, before, isRestart, isOver };
+    const progress = await gateway.auditedSteps(c, action, async () => {
+      const replay = known === undefined || isRestart ? await replays.start(id, known?.run) : known;
       await replays.step(replay, { isRebuild: request.rebuild, range, limit: request.limit });
       const result = describe((await replays.find(id)) ?? replay);
-      return { result, after: result };
+      return { result, after: result, isEnd: result.state === 'done' };
     });
     return c.json(progress);
   });

@@ -84,7 +84,7 @@ export function registerModelPath(
     const ports = modelPathsOf(c);
     const startedAt = systemNow();
     const input = inputOf(route, c.req);
-    const consistency = consistencyOf(c.req.raw);
+    const consistency = consistencyOf(c.req.raw.headers);
     const key = route.keyIn(input);
     if (principal !== undefined) assertOwnRow(principal, model.entity, key, 'path');
     const answer = await ports.read({
@@ -95,7 +95,7 @@ export function registerModelPath(
       beforeFill: () => gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(input['limit']) }),
       load: () => answerFor(model, key, input, ports, consistency),
     });
-    const response = responses.of(answer, c.req.raw, systemNow() - startedAt);
+    const response = responses.of(answer, c.req.raw.headers, systemNow() - startedAt);
     pages.mark?.(response, c.req.raw);
     return response;
   });

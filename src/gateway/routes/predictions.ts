@@ -83,7 +83,7 @@ export function registerPredictions(
       });
     }
     await gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(itemsOf(body)) });
-    const consistency = consistencyOf(c.req.raw);
+    const consistency = consistencyOf(c.req.raw.headers);
     if (!isTensorRequest(body) && definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
       assertOwn(request.key);

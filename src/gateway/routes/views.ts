@@ -1,5 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { CachedAnswer, ReadRequest } from '../../cache/read-through.ts';
+import type { CachedAnswer } from '../../cache/cached-answer.ts';
+import type { ReadRequest } from '../../cache/read-through.ts';
 import { ANONYMOUS, type Principal, principalKey } from '../../define/principal.ts';
 import type { ViewRowsDefinition } from '../../define/rows.ts';
 import type { Variant } from '../../define/vary.ts';
@@ -87,27 +88,32 @@ export function registerView(
     pages.headers,
   );
   const answer: AnswerRead = (c, ask) => {
-    if (!asksForKey) return charged(c, undefined, ask);
-    const reader = admit(c, guard, readsOf(c));
+    const { headers } = c.req.raw;
+    if (!asksForKey) return charged(c, headers, undefined, ask);
+    const reader = admit(c, guard, readsOf(c), headers);
     // A promise costs a warm hit more than the look-up, so there is one only for a key that the isolate does not know.
     return reader instanceof Promise
-      ? reader.then((admitted) => charged(c, admitted, ask))
-      : charged(c, reader, ask);
+      ? reader.then((admitted) => charged(c, headers, admitted, ask))
+      : charged(c, headers, reader, ask);
   };
   app.get(honoPath(view.path), (c) =>
     answer(c, () => known.remember(c.req.url, askedOf(route, c.req), answer)),
   );
   function charged(
     c: ReadContext,
+    headers: Headers,
     reader: Principal | undefined,
     ask: () => Asked,
   ): Response | Promise<Response> {
-    const charging = chargeHit(c, reader, readsOf(c));
-    return charging === undefined ? serve(c, reader, ask) : charging.then(() => serve(c, reader, ask));
+    const charging = chargeHit(c, headers, reader, readsOf(c));
+    return charging === undefined
+      ? serve(c, headers, reader, ask)
+      : charging.then(() => serve(c, headers, reader, ask));
   }
   /** Answers a reader who was admitted; undefined if the view asks for no key. */
   function serve(
     c: ReadContext,
+    headers: Headers,
     reader: Principal | undefined,
     ask: () => Asked,
   ): Response | Promise<Response> {
@@ -120,14 +126,14 @@ export function registerView(
     const own = ownDimensions(principal, owner);
     const isWhole = !hasVariants && own === undefined;
     const respond = (found: CachedAnswer, tookMs: number): Response => {
-      const response = responses.of(found, request, tookMs);
+      const response = responses.of(found, headers, tookMs);
       if (view.replaced !== undefined) announce(response, view.replaced, parameters);
       pages.mark?.(response, request);
       if (found.entry.body !== 'null') return response;
       return missingResponse(
         response,
         `There is no ${view.name} with these parameters.`,
-        idOfRequest(request),
+        idOfRequest(headers),
       );
     };
     const reads = readsOf(c);
@@ -137,7 +143,7 @@ export function registerView(
       key: isWhole ? purgeKey : keyOf(route, input, { ...variant, ...own }),
       purgeKey,
       policy: view.policy,
-      consistency: consistencyOf(request),
+      consistency: consistencyOf(headers),
       input,
       variant,
       principal,

@@ -41,6 +41,11 @@ export function asCurrent<Event extends Typed>(types: EventTypes, event: Event):
   return upcast.ok ? { ...event, type: definition.currentType, data: upcast.data } : event;
 }
 
+/** These types and their earlier versions: events that were stored under them belong to the same history. */
+export function withEarlierVersions(types: EventTypes, wanted: readonly string[]): string[] {
+  return wanted.flatMap((type) => [type, ...(types.get(type)?.earlier ?? []).map((earlier) => earlier.type)]);
+}
+
 /**
  * The content by which events of different versions are compared: as the current contract reads it, with its
  * defaults, because one version may contain a value that another leaves to the default.

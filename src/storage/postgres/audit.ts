@@ -56,6 +56,22 @@ export async function endAction(
     from ${millrace.auditLog} where id = ${begun}`);
 }
 
+const Begun = z.object({ id: z.coerce.number().int(), principal: z.string() });
+
+/** The entries that began this action and that no entry ends, the newest first. */
+export async function openActions(
+  db: NeonHttpDatabase,
+  action: string,
+  target: string,
+): Promise<z.output<typeof Begun>[]> {
+  const { rows } = await db.execute(sql`
+    select id, principal from ${millrace.auditLog} as entry
+    where action = ${action} and target = ${target} and outcome = 'begun' and not exists (
+      select from ${millrace.auditLog} as ending where ending.action = ${action} and ending.begun = entry.id)
+    order by id desc`);
+  return z.array(Begun).parse(rows);
+}
+
 function json(value: unknown): SQL {
   return sql`${value === undefined || value === null ? null : JSON.stringify(value)}::jsonb`;
 }

@@ -6,7 +6,7 @@ import type { HistoryDefinition } from '../../define/entity.ts';
 import type { Lane } from '../lane.ts';
 import { ownWrite } from './captured.ts';
 import { pendingOfStored } from './quality-pending.ts';
-import { byColumns, type EventRow, recordset } from './recordset.ts';
+import { byColumns, type EventRow, freshEvents, recordset } from './recordset.ts';
 import { type EventEffect, rowEffectStatements } from './row-effects.ts';
 import * as millrace from './schema.ts';
 
@@ -66,22 +66,35 @@ export async function storeEvents(
   lane: Lane = 'live',
 ): Promise<KnownEvent[]> {
   if (events.length === 0) return [];
+  const [first, ...others] = storingStatements(events, batch, lane);
   const [, , added] = await db.batch([
-    db.execute(ownWrite(lane)),
-    db.execute(insertEvents(events, batch)),
-    db.execute(countAdded(batch)),
-    ...rowEffectStatements(rowEffects(events), batch).map((statement) => db.execute(statement)),
-    ...appendStatements(events, batch).map((statement) => db.execute(statement)),
-    db.execute(insertOutbox(events, batch)),
-    db.execute(pendingOfStored(batch)),
+    db.execute(first),
+    ...others.map((statement) => db.execute(statement)),
   ]);
-  if (Added.parse(added.rows[0]).added === events.length) return [];
+  if (Added.parse(added?.rows[0]).added === events.length) return [];
   // Read after the commit, because most transactions have no duplicates, and the events would be sent twice for it.
   const { rows } = await db.execute(selectKnown(events, batch));
   return rows.map((row) => {
     const { stored, ...found } = Known.parse(row);
     return stored === null ? found : { ...found, stored };
   });
+}
+
+/** The statements of the transaction that stores events. The third one counts the new events. */
+export function storingStatements(
+  events: readonly StorableEvent[],
+  batch: string,
+  lane: Lane,
+): readonly [SQL, ...SQL[]] {
+  return [
+    ownWrite(lane),
+    insertEvents(events, batch),
+    countAdded(batch),
+    ...rowEffectStatements(rowEffects(events), batch),
+    ...appendStatements(events, batch),
+    insertOutbox(events, batch),
+    pendingOfStored(batch),
+  ];
 }
 
 /** The number of stored events, of one source or of all. */
@@ -157,8 +170,7 @@ function appendRows(history: HistoryDefinition, rows: readonly EventRow[], batch
   const values = [sql`e.seq`, ...(numbered ? [sql`r.m_line`] : []), set.values];
   return sql`
     insert into ${history.table} (${sql.join(targets, sql`, `)})
-    with m_fresh as materialized (select seq, source, id from ${millrace.events} where batch = ${batch}::uuid)
-    select ${sql.join(values, sql`, `)} from m_fresh e join ${set.from} on r.m_source = e.source and r.m_id = e.id`;
+    select ${sql.join(values, sql`, `)} from ${set.from} ${freshEvents(batch)}`;
 }
 
 /** The effects of all events on rows of entities. The effects of one event keep their order. */
@@ -169,13 +181,11 @@ function rowEffects(events: readonly StorableEvent[]): EventEffect[] {
 }
 
 function insertOutbox(events: readonly StorableEvent[], batch: string): SQL {
-  const json = events.map(({ source, id, tags }) => ({ source, id, tags }));
+  const json = events.map(({ source, id, tags }) => ({ m_source: source, m_id: id, tags }));
   return sql`
     insert into ${millrace.outbox} (event_seq, tags)
-    with m_fresh as materialized (select seq, source, id from ${millrace.events} where batch = ${batch}::uuid)
     select e.seq, r.tags
-    from m_fresh e
-    join jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(source text, id text, tags text[])
-      on r.source = e.source and r.id = e.id
+    from jsonb_to_recordset(${JSON.stringify(json)}::jsonb) as r(m_source text, m_id text, tags text[])
+    ${freshEvents(batch)}
     order by e.seq`;
 }

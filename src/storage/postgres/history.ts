@@ -57,6 +57,93 @@ export async function readHistory(
   });
 }
 
+/** Which events of history a join with past moments reads, in the order of time. Moments are in milliseconds. */
+export interface RecordedRange {
+  /**
+   * - `happened`: by the time of the event;
+   * - `recorded`: those that were stored when they had happened, by the time of storing;
+   * - `early`: those that were stored before they had happened, by the time of the event.
+   */
+  readonly order: 'happened' | 'recorded' | 'early';
+  /** Event types with their versions. */
+  readonly types: readonly string[];
+  /** Events that happened earlier are left out; without it none are. */
+  readonly from?: number | undefined;
+  /** Events that come later in this order are left out. */
+  readonly to: number;
+  /** Events that were stored later are left out. */
+  readonly known: number;
+}
+
+/** A position in that order: the time as Postgres writes it, so that microseconds are kept, and the number. */
+export interface RecordedCursor {
+  readonly time: string;
+  readonly seq: number;
+}
+
+/** An event with the moment at which it was stored. */
+export interface RecordedRow extends ChangedEvent {
+  /** Milliseconds since the Unix epoch, rounded up: the first whole millisecond at which it was stored. */
+  readonly recordedAt: number;
+}
+
+/** Bytes of the events of one page, as text: Neon's HTTP endpoint answers with at most 64 MB. */
+const RECORDED_BYTES_MAX = 8_000_000;
+
+const RecordedRowSchema = EventRow.extend({
+  recorded_at_ms: z.coerce.number(),
+  data: z.string(),
+  time: z.string(),
+});
+
+/**
+ * The next events of a range after a position, at most `limit` and at most `RECORDED_BYTES_MAX`, but at least one if there is one. Both
+ * orders of time have an index, so a page costs as much as its own rows, wherever it begins.
+ */
+export async function readRecorded(
+  db: NeonHttpDatabase,
+  { order, types, from, to, known }: RecordedRange,
+  { after, limit }: { readonly after: RecordedCursor | null; readonly limit: number },
+): Promise<{ readonly events: readonly RecordedRow[]; readonly next: RecordedCursor | null }> {
+  const time = sql.raw(order === 'recorded' ? 'recorded_at' : 'occurred_at');
+  const moment = (ms: number) => sql`${new Date(ms).toISOString()}::timestamptz`;
+  const conditions = [
+    sql`type in (select value from jsonb_array_elements_text(${JSON.stringify(types)}::jsonb))`,
+    sql`${time} <= ${moment(to)}`,
+    sql`recorded_at <= ${moment(known)}`,
+  ];
+  if (order === 'recorded') conditions.push(sql`recorded_at >= occurred_at`);
+  if (order === 'early') conditions.push(sql`recorded_at < occurred_at`);
+  if (from !== undefined) conditions.push(sql`occurred_at >= ${moment(from)}`);
+  // The first condition is for the index, which has the time alone.
+  if (after !== null)
+    conditions.push(
+      sql`${time} >= ${after.time}::timestamptz and (${time}, seq) > (${after.time}::timestamptz, ${after.seq})`,
+    );
+  const { rows } = await db.execute(sql`
+    with m_page as materialized (
+      select seq, type, occurred_at, recorded_at, data::text as data, ${time} as m_time from ${millrace.events}
+      where ${sql.join(conditions, sql` and `)}
+      order by ${time}, seq limit ${limit}
+    ), m_sized as (
+      select p.*, row_number() over m_before as m_position, sum(octet_length(p.data)) over m_before as m_total
+      from m_page p window m_before as (order by p.m_time, p.seq)
+    )
+    select seq, type, extract(epoch from occurred_at) * 1000 as occurred_at_ms,
+      extract(epoch from recorded_at) * 1000 as recorded_at_ms, data, m_time::text as time
+    from m_sized where m_position = 1 or m_total <= ${RECORDED_BYTES_MAX} order by m_position`);
+  const parsed = rows.map((row) => RecordedRowSchema.parse(row));
+  const last = parsed.at(-1);
+  return {
+    events: parsed.map(({ seq, type, occurred_at_ms: occurredAt, recorded_at_ms: recordedAt, data }) => ({
+      ...{ seq, type, data: JSON.parse(data) as unknown },
+      occurredAt: Math.round(occurredAt),
+      recordedAt: Math.ceil(recordedAt),
+    })),
+    next: last === undefined ? null : { time: last.time, seq: last.seq },
+  };
+}
+
 function within({ from, to, types }: HistoryRange): SQL {
   const conditions = [sql`true`];
   if (from !== undefined) conditions.push(sql`recorded_at >= ${from}::timestamptz`);

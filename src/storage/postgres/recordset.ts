@@ -1,6 +1,7 @@
 import { getTableColumns, is, type SQL, sql } from 'drizzle-orm';
 import { PgArray, type PgColumn, type PgTable } from 'drizzle-orm/pg-core';
 import type { StoredRow } from '../../define/effect.ts';
+import * as millrace from './schema.ts';
 
 /** A row with the event that it comes from, and its position among that event's effects. */
 export interface EventRow {
@@ -55,6 +56,26 @@ export function recordset(
       sql`, `,
     ),
   };
+}
+
+/**
+ * Joins the events that this transaction stored, as `e` with `seq` and `occurred_at`, to a set `r` that has `m_source`
+ * and `m_id`. It leaves out the rows of duplicates, which another transaction stored.
+ *
+ * Each row costs one lookup in the unique index of source and id, whatever the planner knows of the table. As a plain
+ * join, Postgres estimates it at one row and may read the whole batch again for each row, by the index of `batch`; and
+ * so may the statement's later joins. The inner limit keeps the condition on `batch` out of the lookup, and the outer one
+ * keeps the estimate at the size of the set.
+ */
+export function freshEvents(batch: string): SQL {
+  return sql`
+    cross join lateral (
+      select found.seq, found.occurred_at from (
+        select m.seq, m.occurred_at, m.batch from ${millrace.events} m
+        where m.source = r.m_source and m.id = r.m_id limit 1
+      ) as found
+      where found.batch = ${batch}::uuid limit 1
+    ) as e`;
 }
 
 /**

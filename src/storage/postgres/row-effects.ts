@@ -10,6 +10,7 @@ import {
   distinctRecords,
   type EventRow,
   type ExtraColumn,
+  freshEvents,
   recordset,
   storedType,
 } from './recordset.ts';
@@ -18,7 +19,7 @@ import * as millrace from './schema.ts';
 
 /**
  * The effects of events on rows of entities, as statements of the transaction that stores the events. Each statement
- * joins the effects to the events that are new in this transaction, so that a duplicate has no effect. It also writes
+ * joins the effects to the events that are new in this transaction (`freshEvents`), so that a duplicate has no effect. It also writes
  * the outbox rows of its changes, because only the database knows which rows changed.
  *
  * Statements of one entity, in order:
@@ -71,11 +72,6 @@ function isWriting(effect: RowEffect): effect is Writing {
 function asRow({ source, id, line, effect }: EventEffect): EventRow {
   const row = 'row' in effect ? effect.row : effect.key;
   return { source, id, line, row };
-}
-
-/** The events that are new in this transaction, as `e` beside the recordset's `r`. */
-function freshEvents(batch: string): SQL {
-  return sql`join ${millrace.events} e on e.source = r.m_source and e.id = r.m_id and e.batch = ${batch}::uuid`;
 }
 
 function removeRows(entity: EntityDefinition, rows: readonly EventRow[], batch: string): SQL {
@@ -276,14 +272,8 @@ function freshRows(
     return { name: as, type: storedType(column), values };
   });
   const set = recordset(entity.table, rows, [given, ...amounts]);
-  // As a plain join, this is estimated at one row. The joins of the update would then be nested loops over the whole set,
-  // a second for a thousand rows. The limit keeps the estimate at that of the recordset, and they are hash joins.
   return sql`
-    select r.*, e.occurred_at as m_at, e.seq as m_seq from ${set.from}
-    cross join lateral (
-      select e.occurred_at, e.seq from ${millrace.events} e
-      where e.source = r.m_source and e.id = r.m_id and e.batch = ${batch}::uuid limit 1
-    ) as e
+    select r.*, e.occurred_at as m_at, e.seq as m_seq from ${set.from} ${freshEvents(batch)}
     where ${notRemoved(entity)}`;
 }
 

@@ -208,6 +208,7 @@ function operations(): Record<string, Sample> {
   const small = { bytesMax: HALF_MEGABYTE };
   return {
     'GET /v1/admin/audit': { path: `${admin}/audit`, statuses: [200] },
+    'GET /v1/admin/audit/chain': { path: `${admin}/audit/chain`, statuses: [200] },
     'GET /v1/admin/audit/verify': { path: `${admin}/audit/verify`, statuses: [200] },
     'GET /v1/admin/deprecations': { path: `${admin}/deprecations`, statuses: [200] },
     'GET /v1/admin/pipeline': { path: `${admin}/pipeline`, statuses: [200] },

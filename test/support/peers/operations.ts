@@ -83,6 +83,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ),
     ...each(STATEMENT, 'POST /v1/admin/quarantine/discard', 'POST /v1/admin/dead-letters/replay'),
     ...each(STATEMENT, 'POST /v1/admin/replay', 'GET /v1/admin/audit', 'GET /v1/admin/audit/verify'),
+    'GET /v1/admin/audit/chain': STATEMENT,
     ...each(STATEMENT, 'GET /v1/admin/keys', 'POST /v1/admin/keys', 'GET /v1/admin/keys/{id}'),
     ...each(STATEMENT, 'DELETE /v1/admin/keys/{id}', 'POST /v1/admin/keys/{id}/rotate'),
     // A registration checks the graph first.

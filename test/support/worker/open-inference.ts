@@ -32,6 +32,7 @@ const gateway: Gateway = {
   admit: () => ANONYMOUS,
   charge: async () => {},
   audited: async (_, _action, effect) => (await effect()).result,
+  auditedSteps: async (_, _action, step) => (await step()).result,
 };
 registerOpenInference(
   app,

@@ -1,11 +1,12 @@
 import { describe, expect, it, vi } from 'vitest';
+import type { CachedAnswer } from '../../../src/cache/cached-answer.ts';
 import { invalidate, newClock } from '../../../src/cache/clock/clock.ts';
 import { encodeDelta } from '../../../src/cache/clock/delta.ts';
 import type { SyncRequest } from '../../../src/cache/clock/mirror.ts';
 import { tagHashes } from '../../../src/cache/clock/tag-hash.ts';
 import { bodyAndEtag } from '../../../src/cache/entry.ts';
 import { GRACE_MS, Probe, type ProbeVerdict } from '../../../src/cache/probe.ts';
-import type { CachedAnswer, ReadRequest } from '../../../src/cache/read-through.ts';
+import type { ReadRequest } from '../../../src/cache/read-through.ts';
 import { cachePolicy } from '../../../src/define/cache-policy.ts';
 
 const TAG = 'product:1';

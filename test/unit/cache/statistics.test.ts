@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CachedAnswer } from '../../../src/cache/read-through.ts';
+import type { CachedAnswer } from '../../../src/cache/cached-answer.ts';
 import { AnswerCounts, type AnswerLabels, labelsOf } from '../../../src/operations/observation.ts';
 
 const entry = { body: '{}', etag: '"e"', tagHashes: [], epoch: 'e', stamp: 0, filledAt: 0 };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { expect, it, vi } from 'vitest';
-import type { CachedAnswer } from '../../../src/cache/read-through.ts';
+import { describe, expect, it, vi } from 'vitest';
+import type { CachedAnswer } from '../../../src/cache/cached-answer.ts';
 import { CachedResponses, missingResponse } from '../../../src/gateway/cached-response.ts';
 
 const source: fc.Arbitrary<CachedAnswer['source']> = fc.oneof(
@@ -36,7 +36,7 @@ const answer: fc.Arbitrary<CachedAnswer> = fc.record({
 });
 
 it('a response is the same whether another of its entity tag was sent before or not', async () => {
-  const request = new Request('https://shop.test/v1/products/1');
+  const request = new Headers({ 'cf-ray': 'request-1' });
   const seen = async (response: Response) => ({
     status: response.status,
     headers: Object.fromEntries(response.headers),
@@ -70,7 +70,7 @@ it('a cached 404 has the cache headers and the id of its request, and no entity 
 });
 
 it('keeps the headers of a busy answer while others pass by, and no more than two generations', () => {
-  const request = new Request('https://shop.test/v1/products/1');
+  const request = new Headers({ 'cf-ray': 'request-1' });
   const responses = new CachedResponses();
   const at = (etag: string): CachedAnswer => ({
     entry: { body: '{}', etag, tagHashes: [], epoch: 'e', stamp: 0, filledAt: 0 },
@@ -87,4 +87,59 @@ it('keeps the headers of a busy answer while others pass by, and no more than tw
   responses.of(at('"0"'), request, 0);
   expect(made).toHaveBeenCalledTimes(1);
   made.mockRestore();
+});
+
+describe('the headers that name and guard an answer', () => {
+  const at = (changed: Partial<CachedAnswer>): CachedAnswer => ({
+    entry: { body: '{}', etag: '"1"', tagHashes: [], epoch: 'e', stamp: 0, filledAt: 0 },
+    source: { hit: true, tier: 'memory', stale: false },
+    ...{ unverified: undefined, ageS: 0, ttlS: 300, maxAgeS: 1, judgedSeq: 0, token: 'e.1' },
+    ...changed,
+  });
+  const memory = { hit: true, tier: 'memory', stale: false } as const;
+  const colo = { hit: true, tier: 'colo', stale: false } as const;
+  const fill = { hit: false, forward: 'uri-miss', stored: true, collapsed: false } as const;
+
+  it.each([
+    ['a hit in memory', memory, {}, 200, null],
+    ['a 304 from memory', memory, { 'if-none-match': '"1"' }, 304, null],
+    ['a hit in the data centre', colo, {}, 200, 'ray-1'],
+    ['a 304 from the data centre', colo, { 'if-none-match': '"1"' }, 304, 'ray-1'],
+    ['a fill', fill, {}, 200, 'ray-1'],
+    ['a 304 after a fill', fill, { 'if-none-match': '"1"' }, 304, 'ray-1'],
+  ] as const)('%s', (_, source, sent, status, id) => {
+    const responses = new CachedResponses();
+    // The first hit, the one that makes the kept headers, and the one that copies them.
+    for (let read = 0; read < 3; read += 1) {
+      const response = responses.of(at({ source }), new Headers({ 'cf-ray': 'ray-1', ...sent }), 0);
+      expect(response.status).toBe(status);
+      expect(response.headers.get('x-request-id')).toBe(id);
+      expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    }
+  });
+
+  it('changes what differs between two hits of one answer, and makes no headers anew', () => {
+    const responses = new CachedResponses();
+    const shown = (changed: Partial<CachedAnswer>) => {
+      const { headers } = responses.of(at(changed), new Headers(), 0);
+      return ['age', 'cache-status', 'cache-control', 'millrace-token'].map((name) => headers.get(name));
+    };
+    shown({});
+    shown({});
+    const made = vi.spyOn(globalThis, 'Headers');
+    expect(shown({ ageS: 7, ttlS: 293, maxAgeS: 8, token: 'e.2' })).toEqual([
+      '7',
+      'millrace; hit; ttl=293; detail=memory',
+      'private, max-age=8, must-revalidate',
+      'e.2',
+    ]);
+    expect(shown({ unverified: 'clock-unavailable', token: undefined })).toEqual([
+      '0',
+      'millrace; hit; ttl=300; detail=unverified',
+      'private, max-age=1, must-revalidate',
+      null,
+    ]);
+    expect(made).toHaveBeenCalledTimes(2);
+    made.mockRestore();
+  });
 });

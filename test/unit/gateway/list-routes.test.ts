@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
-import type { CachedAnswer } from '../../../src/cache/read-through.ts';
+import type { CachedAnswer } from '../../../src/cache/cached-answer.ts';
 import { createApp, type GatewayPorts } from '../../../src/gateway/app.ts';
 import type { ViewPorts } from '../../../src/gateway/routes/views.ts';
 import { listKeys } from '../../../src/storage/postgres/api-keys.ts';
@@ -64,7 +64,10 @@ const access = {
 };
 const ports: Pick<GatewayPorts, 'access' | 'audit' | 'limits' | 'keys' | 'quarantine' | 'lineage'> = {
   access,
-  audit: { list: (filter) => listAudit(db, filter), chain: needless, begin: needless, end: needless },
+  audit: {
+    list: (filter) => listAudit(db, filter),
+    ...{ chain: needless, begin: needless, end: needless, open: needless },
+  },
   limits: unlimited(),
   keys: {
     list: (page) => listKeys(db, page),

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import type { CachedAnswer, ReadRequest } from '../../../src/cache/read-through.ts';
+import type { CachedAnswer } from '../../../src/cache/cached-answer.ts';
+import type { ReadRequest } from '../../../src/cache/read-through.ts';
 import { cachePolicy } from '../../../src/define/cache-policy.ts';
 import { Observation } from '../../../src/operations/observation.ts';
 

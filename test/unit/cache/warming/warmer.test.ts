@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { CachedAnswer } from '../../../../src/cache/cached-answer.ts';
 import { invalidate, newClock } from '../../../../src/cache/clock/clock.ts';
 import type { Entry } from '../../../../src/cache/entry.ts';
-import type { CachedAnswer } from '../../../../src/cache/read-through.ts';
 import { WARMING_LIMITS, WarmingBudget } from '../../../../src/cache/warming/budget.ts';
 import { DemandModel, type Recipe } from '../../../../src/cache/warming/demand.ts';
 import { PAUSE_MS, WAVE_FILLS_MAX, Warmer } from '../../../../src/cache/warming/warmer.ts';

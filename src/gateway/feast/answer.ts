@@ -4,8 +4,12 @@ import type { AnsweredValue } from '../../features/answer.ts';
 import type { WantedFeature } from './references.ts';
 import type { Columns, EntityRows } from './rows.ts';
 
-/** Each status as Feast's clients know it (feast/protos/feast/serving/ServingService.proto, `FieldStatus`). */
+/**
+ * Each status as Feast's clients know it (feast/protos/feast/serving/ServingService.proto, `FieldStatus`). They know none
+ * for a feature that is being built from history.
+ */
 const STATUSES = {
+  NOT_READY: 'NOT_FOUND',
   PRESENT: 'PRESENT',
   NULL_VALUE: 'NULL_VALUE',
   NOT_FOUND: 'NOT_FOUND',
@@ -24,7 +28,7 @@ export const OnlineFeatures = z
       .array(
         z.object({
           values: z.array(z.unknown()),
-          statuses: z.array(z.enum(Object.values(STATUSES))),
+          statuses: z.array(z.enum([...new Set(Object.values(STATUSES))])),
           event_timestamps: z.array(z.iso.datetime()),
         }),
       )

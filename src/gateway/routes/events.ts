@@ -2,7 +2,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Principal } from '../../define/principal.ts';
 import { BATCH_EVENTS_MAX, ID_CHARACTERS_MAX, SOURCE_CHARACTERS_MAX } from '../../pipeline/cloud-event.ts';
 import { announcedEnd, deprecatedTypes } from '../../pipeline/contracts/versions.ts';
-import type { IngestReport as Report } from '../../pipeline/ingest.ts';
+import type { IngestReport } from '../../pipeline/ingest.ts';
 import { Failure } from '../../platform/failure.ts';
 import { LANES, type Lane } from '../../storage/lane.ts';
 import type { EventStatus } from '../../storage/postgres/event-status.ts';
@@ -15,7 +15,7 @@ import { json, keySecurity, problem } from '../openapi.ts';
 import { EVENT_TYPES_PATH, registerEventTypes } from './event-types.ts';
 
 const Verdict = z.object({ index: z.int(), id: z.string().nullable() });
-export const IngestReport = z
+export const IngestAnswer = z
   .object({
     accepted: z.int(),
     duplicates: z.int(),
@@ -80,7 +80,7 @@ export interface EventPorts {
   readonly take: (
     raw: readonly unknown[],
     how: { readonly isWaiting: boolean; readonly lane: Lane },
-  ) => Promise<{ readonly report: Report; readonly token: string | undefined }>;
+  ) => Promise<{ readonly report: IngestReport; readonly token: string | undefined }>;
   /** The status of the event of this source and id; undefined if Millrace has never received it. */
   readonly status: (
     source: string,
@@ -125,17 +125,17 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
       },
     },
     responses: {
-      200: json('The single event is a duplicate; nothing was changed.', IngestReport, ANNOUNCED),
-      201: json('Stored and invalidated. Reads with `Millrace-Token` show the events.', IngestReport, [
+      200: json('The single event is a duplicate; nothing was changed.', IngestAnswer, ANNOUNCED),
+      201: json('Stored and invalidated. Reads with `Millrace-Token` show the events.', IngestAnswer, [
         'Millrace-Token',
         ...ANNOUNCED,
       ]),
       202: json(
         'The queue or the database has all events; reads show them a little later. For events of a deprecated version the answer has `Deprecation` and `Sunset`.',
-        IngestReport,
+        IngestAnswer,
         ANNOUNCED,
       ),
-      207: json('All events were taken; some are duplicates or went to quarantine.', IngestReport, [
+      207: json('All events were taken; some are duplicates or went to quarantine.', IngestAnswer, [
         'Millrace-Token',
         ...ANNOUNCED,
       ]),
@@ -186,7 +186,7 @@ function asSentence(detail: string): string {
 }
 
 /** @throws Failure with the code and the pointer of the first event that was refused. */
-export function throwIfRefused({ verdicts, quarantined, accepted }: Report): void {
+export function throwIfRefused({ verdicts, quarantined, accepted }: IngestReport): void {
   const verdict = verdicts.find((one) => one.verdict === 'quarantined');
   if (verdict?.verdict !== 'quarantined') return;
   const { code, detail, pointer, index } = verdict;
@@ -197,7 +197,7 @@ export function throwIfRefused({ verdicts, quarantined, accepted }: Report): voi
   throw new Failure(code, `${asSentence(detail)} ${kept}`, { pointer });
 }
 
-function statusOf({ verdicts }: Report, single: boolean, stored: boolean): 200 | 201 | 202 | 207 {
+function statusOf({ verdicts }: IngestReport, single: boolean, stored: boolean): 200 | 201 | 202 | 207 {
   if (verdicts.length > 0) return single ? 200 : 207;
   return stored ? 201 : 202;
 }

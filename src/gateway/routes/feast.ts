@@ -2,21 +2,22 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { DerivedFeature } from '../../define/feature-derived.ts';
 import { type AnsweredValue, answerOf } from '../../features/answer.ts';
-import { readFeatures } from '../../features/shards.ts';
+import type { ReadRows } from '../../features/row-cache.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { sha256Hex } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
 import { parsed, readJson } from '../body.ts';
+import { consistencyOf } from '../cached-response.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { OnlineFeatures, onlineFeatures, type RowValues } from '../feast/answer.ts';
 import { type DataFrame, pushedEvents } from '../feast/push.ts';
 import { type WantedFeature, wantedFeatures } from '../feast/references.ts';
 import { type Columns, type EntityRows, rowCount, rowsOf } from '../feast/rows.ts';
 import { unitsOf } from '../limits/weights.ts';
-import { json, keySecurity, problem } from '../openapi.ts';
+import { consistencyHeaders, json, keySecurity, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
-import { type EventPorts, IngestReport, throwIfRefused } from './events.ts';
-import type { FeaturePorts } from './features.ts';
+import { type EventPorts, IngestAnswer, throwIfRefused } from './events.ts';
+import { cacheStatusOf, type FeaturePorts } from './features.ts';
 
 /**
  * The routes of Feast's feature server that its clients use (feast/feature_server.py of Feast 0.67), over the features and
@@ -122,9 +123,13 @@ function registerRead(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: Ports
     summary: 'Features of up to a hundred rows, in the form of Feast’s server',
     tags: ['feast'],
     security: keySecurity,
-    request: { body: { required: true, content: { 'application/json': { schema: OnlineRequest } } } },
+    request: {
+      headers: consistencyHeaders,
+      body: { required: true, content: { 'application/json': { schema: OnlineRequest } } },
+    },
     responses: {
-      200: json('A result for each column of a key and for each feature.', OnlineFeatures),
+      200: json('A result for each column of a key and for each feature.', OnlineFeatures, ['Cache-Status']),
+      412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
       422: problem('The entity or a feature is not declared, or a value is no key of the entity.'),
     },
   });
@@ -136,7 +141,13 @@ function registerRead(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: Ports
     assertOwn(c, keys);
     const units = unitsOf('features') + unitsOf('featuresOfKey', count * keys.length);
     await gateway.charge(c, { cost: 'features', units });
-    const rows = await valuesOf(wanted, keys, request.entities, systemNow(), portsOf(c).features);
+    const now = systemNow();
+    const consistency = consistencyOf(c.req.raw.headers);
+    const reads = await Promise.all(
+      keys.map((of) => portsOf(c).features.read(of.entity.name, of.keys, now, consistency)),
+    );
+    c.header('cache-status', cacheStatusOf(reads));
+    const rows = valuesOf(wanted, keys, request.entities, { reads, now });
     return c.json(onlineFeatures(wanted, keys, request.entities, rows));
   });
 }
@@ -170,31 +181,27 @@ function assertOwn(c: Context<AppEnv>, keys: readonly EntityRows[]): void {
   }
 }
 
-async function valuesOf(
+/** The values that each row asks for. */
+function valuesOf(
   wanted: readonly WantedFeature[],
   keys: readonly EntityRows[],
   columns: Columns,
-  now: number,
-  { shards }: FeaturePorts,
-): Promise<RowValues[]> {
-  const read = await Promise.all(
-    keys.map(async (of) => {
-      const own = wanted.filter(({ entity }) => entity === of.entity);
-      const derived = own.flatMap((one) => one.derived ?? []);
-      const names = own.map(({ name }) => name);
-      const rows = await readFeatures(of.entity.name, of.keys, now, shards);
-      return rows.map((row, at) =>
-        answerOf(row, { names, now, derived, requests: requestsOf(derived, columns, at) }),
-      );
-    }),
-  );
+  { reads, now }: { readonly reads: readonly ReadRows[]; readonly now: number },
+): RowValues[] {
+  const entities = keys.map(({ entity }, at) => {
+    const own = wanted.filter((one) => one.entity === entity);
+    const derived = own.flatMap((one) => one.derived ?? []);
+    return { entity, derived, names: own.map(({ name }) => name), rows: reads[at]?.rows ?? [] };
+  });
   return (keys[0]?.keys ?? []).map(
     (_, row) =>
       new Map(
-        keys.map(({ entity }, at): [string, Readonly<Record<string, AnsweredValue>>] => [
-          entity.name,
-          read[at]?.[row] ?? {},
-        ]),
+        entities.map(
+          ({ entity, derived, names, rows }): [string, Readonly<Record<string, AnsweredValue>>] => [
+            entity.name,
+            answerOf(rows[row] ?? {}, { names, now, derived, requests: requestsOf(derived, columns, row) }),
+          ],
+        ),
       ),
   );
 }
@@ -235,7 +242,7 @@ function registerPush(
     security: keySecurity,
     request: { body: { required: true, content: { 'application/json': { schema } } } },
     responses: {
-      200: json('The queue or the database has all rows; reads show them a little later.', IngestReport),
+      200: json('The queue or the database has all rows; reads show them a little later.', IngestAnswer),
       409: problem('An event has the id of another one with other content, and is kept in quarantine.'),
       413: problem('The body is too large, or has too many rows.'),
       422: problem(

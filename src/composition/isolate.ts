@@ -51,6 +51,7 @@ import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
 import { BackfillCaller } from './backfill-caller.ts';
 import { countingQueues } from './backlog.ts';
+import { championIn } from './champion.ts';
 import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
@@ -198,6 +199,7 @@ export class BoundIsolate implements ViewPorts {
         isolate.models.makeRoom(bytes.length);
         return await isolate.runtime.load(bytes);
       },
+      champion: championIn(this.db),
       tiers: {
         isSampled: () => systemRandom() < this.config.parityShare,
         ran: (model, tier) => this.observation.modelRan(model, tier),

@@ -52,6 +52,7 @@ import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
+import { modelRegistryPorts } from './models.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
@@ -87,9 +88,8 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get admin(): GatewayPorts['admin'] {
-    const { env, db, registry, isolate } = this.#bound;
+    const { env, db, isolate } = this.#bound;
     return {
-      registry,
       uploadArtifact: async (sha256, upload) => {
         try {
           return await uploadToR2(env.MODELS, artifactKey(sha256), sha256, upload);
@@ -99,7 +99,6 @@ export class RequestPorts implements GatewayPorts {
           throw new Failure('model_unavailable', detail, { retryAfterS: 5, cause });
         }
       },
-      invalidate: this.#invalidate,
       sweepOutbox: () =>
         calling(() => outboxRelay(env).sweep(), 'relay_unavailable', 'The relay did not end its sweep.', 5),
       pipeline: async (source) => {
@@ -237,9 +236,9 @@ export class RequestPorts implements GatewayPorts {
           return rows.map((row) => ({ cursor: row.cursor, event: runEventOf(row, catalog, datasets) }));
         }),
       walk: (root, { directions, depth, limit }) => {
-        const champions = new Map<string, ReturnType<typeof readChampion>>();
+        const champions = new Map<string, ReturnType<LineageContext['champion']>>();
         const champion: LineageContext['champion'] = (model) => {
-          const read = champions.get(model) ?? readChampion(model, registry.store);
+          const read = champions.get(model) ?? readChampion(model, registry).then((found) => found?.manifest);
           champions.set(model, read);
           return read;
         };
@@ -250,6 +249,10 @@ export class RequestPorts implements GatewayPorts {
         });
       },
     };
+  }
+
+  get models(): GatewayPorts['models'] {
+    return modelRegistryPorts(this.#bound, (work) => this.#scope.keepAlive(work));
   }
 
   get metrics(): GatewayPorts['metrics'] {

@@ -36,6 +36,8 @@ const WRITES = [
   ...['PUT /v1/customers/{id}', 'DELETE /v1/customers/{id}'],
 ];
 const CHAMPION = 'PUT /v1/admin/models/{model}/champion';
+const VERSIONS = 'POST /v1/admin/models/{model}/versions';
+const ALIAS = 'PUT /v1/admin/models/{model}/aliases/{alias}';
 const ARTIFACT = 'PUT /v1/admin/artifacts/{sha256}';
 const RELEASE = 'POST /v1/admin/quarantine/release';
 const SWEEP = 'POST /v1/admin/outbox/sweep';
@@ -51,7 +53,7 @@ const INSPECTION: Readonly<Record<string, Owed>> = { 'GET /v1/admin/cache/inspec
 export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owed>>>>> = {
   'root-clock': {
     ...{ ...INSPECTION, ...DIAGNOSIS },
-    ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION),
+    ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION, ALIAS),
     'GET /v2/health/ready': [[503], 1_000],
   },
   'feature-shard': {
@@ -74,7 +76,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   artifacts: {
     ...DIAGNOSIS,
     'GET /v2/health/ready': [[503], 1_000],
-    [CHAMPION]: [[503], 22_000],
+    ...each([[503], 22_000], CHAMPION, VERSIONS),
     [ARTIFACT]: [[503], 51_000],
   },
   kafka: {
@@ -104,7 +106,12 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /v1/admin/audit/chain': STATEMENT,
     ...each(STATEMENT, 'GET /v1/admin/keys', 'POST /v1/admin/keys', 'GET /v1/admin/keys/{id}'),
     ...each(STATEMENT, 'DELETE /v1/admin/keys/{id}', 'POST /v1/admin/keys/{id}/rotate'),
-    ...each(AUDIT_ENTRY, ARTIFACT, CHAMPION, SWEEP, PURGE, START, 'POST /v1/admin/kafka/seek'),
+    // A registration checks the graph first.
+    ...each([[503], 14_000], CHAMPION, VERSIONS),
+    ...each(STATEMENT, ALIAS, 'POST /v1/admin/models/{model}/rollback', 'GET /v1/models'),
+    ...each(STATEMENT, 'GET /v1/models/{model}', 'GET /v1/models/{model}/versions/{version}'),
+    ...each(STATEMENT, 'POST /v1/admin/models/{model}/versions/{version}/retire'),
+    ...each(AUDIT_ENTRY, ARTIFACT, SWEEP, PURGE, START, 'POST /v1/admin/kafka/seek'),
     ...each(AUDIT_ENTRY, 'PUT /v1/admin/models/{model}/trainings/{id}', 'POST /v1/admin/lineage/sweep'),
     'GET /health/ready': [[503], 3_000],
   },

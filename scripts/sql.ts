@@ -2,15 +2,12 @@
  * `npm run sql -- "STATEMENT"`: runs a statement on the database of the running `npm run dev`. The embedded Postgres
  * listens for Neon's HTTP protocol alone, so `psql` cannot reach it; this command needs nothing but Node.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parseEnv } from 'node:util';
 import { neon, neonConfig } from '@neondatabase/serverless';
+import { devDatabase } from './command-line/database.ts';
 import { readOptions, UsageError } from './command-line/options.ts';
 import { runCommand } from './command-line/run.ts';
 import { STATE_DIR } from './command-line/target.ts';
 import { textTable } from './command-line/text-table.ts';
-import { runningStack } from './dev/state/lock.ts';
 
 const USAGE = `npm run sql -- "STATEMENT" [options]
 
@@ -31,7 +28,7 @@ await runCommand(async () => {
   if (values.help) return console.log(USAGE);
   const [statement] = positionals;
   if (statement === undefined) throw new UsageError(`Give a statement.\n\n${USAGE}`);
-  const { url, endpoint } = databaseOf(values.state);
+  const { url, endpoint } = devDatabase(values.state);
   neonConfig.fetchEndpoint = () => endpoint;
   const keepText = { getTypeParser: () => (text: string) => text };
   const result = await neon(url).query(statement, [], {
@@ -43,16 +40,3 @@ await runCommand(async () => {
   if (names.length > 0) console.log(textTable(names, result.rows));
   console.log(`${result.command} ${result.rowCount ?? ''}`.trim());
 });
-
-function databaseOf(stateDir: string): { readonly url: string; readonly endpoint: string } {
-  if (runningStack(stateDir) === undefined)
-    throw new Error(
-      `No stack runs from ${stateDir}/. Start npm run dev first, or name its folder with --state.`,
-    );
-  const file = join(stateDir, 'worker.env');
-  const vars = existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {};
-  const { DATABASE_URL: url, DATABASE_ENDPOINT: endpoint } = vars;
-  if (url === undefined || endpoint === undefined)
-    throw new Error(`The stack of ${stateDir}/ has not started its database yet. Try again in some seconds.`);
-  return { url, endpoint };
-}

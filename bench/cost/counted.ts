@@ -24,10 +24,12 @@ export const READ_OPERATIONS = {
 export const COUNTED_ROWS = {
   /** `CacheStats`, at most every `SAVE_EVERY_MS`, whatever the number of isolates and series. */
   statisticsSave: [1, 3],
-  /** `QueuedEvents`, for a request with events. */
-  queuedRequest: [2, 1],
-  /** `QualityWindow`, for a storing transaction with one type of event. */
-  qualityOfTransaction: [5, 6],
+  /** `QueuedEvents`, at most every `SAVE_EVERY_MS` of an object, whatever the number of requests with events. */
+  queuedSave: [2, 1],
+  /** `QualityWindow`, for a storing transaction. */
+  qualityOfTransaction: [1, 2],
+  /** `QualityWindow`, at most once a minute, for the buckets of one type of event, with 60 transactions. */
+  qualityOfMinute: [65, 5],
   /** `TagClock` of the root, for an invalidation. */
   invalidation: [1, 1],
   /** `ChangeFeed`, for a batch of changes. */

@@ -66,7 +66,7 @@ ${number(EVENTS_ALONE.eventsPerDay)} events a day, each sent by a request of its
 
 ${bill({ 'before, alone': alone.before, alone: alone.after, together: together.after })}
 
-Events that are sent together in one request, or imported, cost less than in the last column: the request, the message and the row of \`QueuedEvents\` are shared by all of them.
+Events that are sent together in one request, or imported, cost less than in the last column: the request, the message and the call of \`QueuedEvents\` are shared by all of them.
 
 ## Prices
 

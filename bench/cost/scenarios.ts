@@ -1,6 +1,7 @@
-import { SAVE_EVERY_MS } from '../../durable-objects/cache-stats/tally.ts';
+import { SAVE_EVERY_MS } from '../../durable-objects/paced-save.ts';
 import { ASK_AGAIN_MS_MAX, ROOT_ASK_AGAIN_MS_MAX } from '../../src/cache/clock/pace.ts';
 import { DEFAULT_LIMITS } from '../../src/define/limits.ts';
+import { SHARDS_PER_ENTITY } from '../../src/features/shards.ts';
 import { unitsOf } from '../../src/gateway/limits/weights.ts';
 import { creditOf, LOW_SHARE, ratePolicy } from '../../src/limits/policy.ts';
 import { FLUSH_EVERY_MS } from '../../src/platform/counters.ts';
@@ -24,6 +25,8 @@ export const ASSUMED = {
   eventCpuMs: 3,
   /** The features that an event counts in, all of one entity. */
   cells: 4,
+  /** Objects of the class `QueuedEvents`. */
+  queuedObjects: 4,
   /** The default of `OUTBOX_WATCH_MS`. */
   watchMs: 500,
   /** The relay's alarm while there are events, in ms. */
@@ -133,11 +136,24 @@ export const EVENTS_TOGETHER: Events = { ...EVENTS_ALONE, perBatch: 12 };
 
 /** What a batch of the events queue does: it arms the relay, stores, asks for a sweep, and scores in the background. */
 function eventsBatch(): Usage {
+  return together({ requests: 1, objectCalls: 2 }, { objectCalls: 1 }, invalidation());
+}
+
+/** Rows of `QueuedEvents` for a request, and of `QualityWindow` for a transaction, before they were saved together. */
+const BEFORE_ROWS = { ofRequest: [2, 1], ofTransaction: [5, 6] } as const;
+
+/** What the objects save for events and their transactions. */
+function savesOf(batches: number): Usage {
   return together(
-    { requests: 1, objectCalls: 2 },
-    { objectCalls: 1, ...rows(COUNTED_ROWS.qualityOfTransaction) },
-    invalidation(),
+    times(rows(COUNTED_ROWS.queuedSave), ASSUMED.queuedObjects * perMonth(SAVE_EVERY_MS)),
+    times(rows(COUNTED_ROWS.qualityOfTransaction), batches),
+    times(rows(COUNTED_ROWS.qualityOfMinute), perMonth(60_000)),
   );
+}
+
+/** The shards of one entity that a batch calls, where each of its events has another key. */
+function shardsOf(perBatch: number): number {
+  return SHARDS_PER_ENTITY * (1 - (1 - 1 / SHARDS_PER_ENTITY) ** perBatch);
 }
 
 function invalidation(): Usage {
@@ -145,9 +161,11 @@ function invalidation(): Usage {
 }
 
 /** What a batch of the changes queue does: it folds, invalidates the features' answers, and appends to the feed. */
-function changesBatch(): Usage {
+function changesBatch(perBatch: number): Usage {
+  const { read, written } = FOLD_ROWS.ofCall;
   return together(
-    { requests: 1, objectCalls: 1, rowsRead: FOLD_ROWS.ofCall.read, rowsWritten: FOLD_ROWS.ofCall.written },
+    { requests: 1 },
+    times({ objectCalls: 1, rowsRead: read, rowsWritten: written }, shardsOf(perBatch)),
     invalidation(),
     { objectCalls: 1, ...rows(COUNTED_ROWS.feedAppend) },
   );
@@ -158,7 +176,7 @@ function eventAlone(): Usage {
   const { read, written } = FOLD_ROWS.ofCell;
   return together(
     { requests: 1, cpu: ASSUMED.eventCpuMs, queues: 3 },
-    { objectCalls: 1, ...rows(COUNTED_ROWS.queuedRequest) },
+    { objectCalls: 1 },
     { rowsRead: ASSUMED.cells * read, rowsWritten: ASSUMED.cells * written },
   );
 }
@@ -174,15 +192,22 @@ export function eventsUsage({ eventsPerDay, perBatch, isolates }: Events): { bef
     times(eventsBatch(), batches),
     // The relay publishes the changes of a sweep as one message.
     times({ queues: 3 }, batches),
-    times(changesBatch(), batches),
+    times(changesBatch(perBatch), batches),
     alarms,
     // The feed, the quality, and eight shards each of queued events and of features, are active now and then.
     times(ACTIVE, 4),
   );
   return {
-    before: together(always, { logs: events + 2 * batches }, standing(isolates, BEFORE_ROWS_PER_REPORT, {})),
+    before: together(
+      always,
+      { logs: events + 2 * batches },
+      times(rows(BEFORE_ROWS.ofRequest), events),
+      times(rows(BEFORE_ROWS.ofTransaction), batches),
+      standing(isolates, BEFORE_ROWS_PER_REPORT, {}),
+    ),
     after: together(
       always,
+      savesOf(batches),
       standing(isolates, 0, SAVES),
       limits(events * (unitsOf('event') + unitsOf('eventOfBatch')), 'key', ASSUMED.rateLimiters.events),
     ),

@@ -1,22 +1,20 @@
 import { DurableObject } from 'cloudflare:workers';
 import { systemNow } from '../../src/platform/clock.ts';
 import { CounterBatch, type CounterReport } from '../../src/platform/counters.ts';
-import { log } from '../../src/platform/logger.ts';
+import { PacedSave, SAVE_EVERY_MS } from '../paced-save.ts';
 import { CounterStore } from './store.ts';
-import { SAVE_EVERY_MS } from './tally.ts';
 
 const MINUTE_MS = 60_000;
 
 /**
  * Collects the counters of all isolates. One object, named `main`. Its load is the number of busy isolates divided by
  * the five seconds between two flushes of one: 1,000 isolates make 200 calls a second. A call changes memory only, and
- * is saved with the others of `SAVE_EVERY_MS`. An object handles about 1,000 such calls a second: beyond 5,000 isolates,
+ * is saved with the others of `SAVE_EVERY_MS`: three rows, whatever the number of isolates and series. An object handles about 1,000 such calls a second: beyond 5,000 isolates,
  * name one object per region and add up their reports.
  */
 export class CacheStats extends DurableObject {
   readonly #store: CounterStore;
-  #savedAtMs = Number.NEGATIVE_INFINITY;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #saves = new PacedSave(SAVE_EVERY_MS, () => this.#store.save());
 
   constructor(ctx: DurableObjectState, env: never) {
     super(ctx, env);
@@ -26,7 +24,7 @@ export class CacheStats extends DurableObject {
   /** Adds one isolate's batch. Idempotent: a batch number that was added before changes nothing. */
   async flush(batch: CounterBatch): Promise<void> {
     this.#store.add(CounterBatch.parse(batch), minuteNow());
-    this.#saveSoon();
+    if (!this.#store.isSaved) this.#saves.soon();
   }
 
   async report(): Promise<CounterReport> {
@@ -37,32 +35,6 @@ export class CacheStats extends DurableObject {
       windows: { 1: within(1), 5: within(5), 60: within(60) },
       isolates: this.#store.isolates(minute),
     };
-  }
-
-  /** Saves now if the last save is long enough ago, else when it is. A failed save is repeated with the next one. */
-  #saveSoon(): void {
-    if (this.#timer !== undefined || this.#store.isSaved) return;
-    const waitMs = this.#savedAtMs + SAVE_EVERY_MS - systemNow();
-    if (waitMs <= 0) this.#save();
-    else
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        this.#save();
-      }, waitMs);
-  }
-
-  #save(): void {
-    this.#savedAtMs = systemNow();
-    try {
-      this.#store.save();
-    } catch (error) {
-      log(
-        'error',
-        'The counters were not saved; the next save writes them.',
-        { 'event.action': 'counter-save' },
-        error,
-      );
-    }
   }
 }
 

@@ -12,13 +12,6 @@ const ISOLATE_ACTIVE_MINUTES = 5;
 /** The most series. Views times outcomes are a few hundred. Counts of further series are added to `DROPPED` only. */
 export const SERIES_MAX = 2_000;
 
-/**
- * How often the counts are saved, in milliseconds. A save writes three rows whatever the number of isolates and series,
- * so an object under load writes less than a million rows a month. What was counted since the last save is lost when the
- * object is evicted, for example by a deployment.
- */
-export const SAVE_EVERY_MS = 10_000;
-
 /** Values by the number of their series. */
 export type Counts = Map<number, number>;
 

@@ -84,7 +84,7 @@ export function addCells(
   return tally.change;
 }
 
-/** The cells of one key that reads as of `now` need, with their features' names. */
+/** The cells of the served features of one key that reads as of `now` need, with their features' names. */
 export function cellsOfKey(
   sql: SqlStorage,
   generation: number,
@@ -93,7 +93,7 @@ export function cellsOfKey(
   now: number,
 ): Cell[] {
   // A statement for each feature: a join with a list of the features would count the rows of the list, too.
-  return features.current.flatMap(({ id, ...window }) => {
+  return features.served.flatMap(({ id, ...window }) => {
     const { from, to } = tilesRead(window, now);
     return sql
       .exec<Selected>(

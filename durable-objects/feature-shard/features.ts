@@ -1,12 +1,15 @@
 import type { FeatureDefinition } from '../../src/define/feature.ts';
 import { answersFor, type CellRule, cellRulesOf } from '../../src/features/cell-rule.ts';
 import { oldestTile } from '../../src/features/retention.ts';
+import { featureOfSlot } from '../../src/features/slots.ts';
 import { changeState, readState } from './state.ts';
 
 /** A slot of a feature. */
 interface KeptFeature extends CellRule {
   readonly id: number;
   readonly retired: number;
+  /** The layer that is filled from history; null once the feature is served. */
+  readonly layer: number | null;
 }
 
 /**
@@ -24,6 +27,15 @@ export class KeptFeatures {
 
   get current(): readonly KeptFeature[] {
     return [...this.#byName.values()];
+  }
+
+  get served(): readonly KeptFeature[] {
+    return this.current.filter(({ layer }) => layer === null);
+  }
+
+  /** The layers that are filled. */
+  get layers(): readonly number[] {
+    return [...new Set(this.current.flatMap(({ layer }) => layer ?? []))];
   }
 
   get retired(): readonly KeptFeature[] {
@@ -48,41 +60,93 @@ export class KeptFeatures {
 export function loadFeatures(sql: SqlStorage): KeptFeatures {
   return new KeptFeatures(
     sql
-      .exec<{ id: number; name: string; rule: string; tileMs: number; tiles: number; retired: number }>(
-        'select id, name, rule, tile_ms as "tileMs", days as tiles, retired from features',
+      .exec<{ [Column in keyof KeptFeature]: KeptFeature[Column] }>(
+        'select id, name, rule, code, tile_ms as "tileMs", days as tiles, retired, layer from features',
       )
       .toArray(),
   );
 }
 
-/** Brings the kept features in line with the definitions of this release; true if it retired some. */
+/**
+ * Brings the kept features in line with the definitions of this release; true if it retired some. New and changed ones
+ * begin without cells in a layer of their own, and are not served until a backfill has filled them.
+ */
 export function adoptDefinitions(sql: SqlStorage, definitions: readonly FeatureDefinition[]): boolean {
   const kept = loadFeatures(sql);
   const wanted = new Map(definitions.flatMap(cellRulesOf).map((rule) => [rule.name, rule]));
+  const isFirst = readState(sql).legacy === 1 && kept.current.length === 0;
   let retired = 0;
   for (const feature of kept.current) {
     const rule = wanted.get(feature.name);
     if (rule !== undefined && answersFor(feature, rule)) {
-      if (rule.tiles < feature.tiles)
-        sql.exec('update features set days = ? where id = ?', rule.tiles, feature.id);
+      if (rule.tiles < feature.tiles || rule.code !== feature.code)
+        sql.exec('update features set days = ?, code = ? where id = ?', rule.tiles, rule.code, feature.id);
       wanted.delete(feature.name);
     } else {
       sql.exec('update features set retired = 1 where id = ?', feature.id);
       retired += 1;
     }
   }
-  for (const { name, rule, tileMs, tiles } of wanted.values())
-    sql.exec(
-      'insert into features (name, rule, days, tile_ms) values (?, ?, ?, ?)',
-      name,
-      rule,
-      tiles,
-      tileMs,
-    );
+  if (wanted.size > 0) {
+    // The first schema recorded no features, and its cells are those of the present ones.
+    const layer = isFirst ? null : newGeneration(sql);
+    if (layer !== null) sql.exec('insert into layers (layer) values (?)', layer);
+    for (const { name, rule, code, tileMs, tiles } of wanted.values())
+      sql.exec(
+        'insert into features (name, rule, code, days, tile_ms, layer) values (?, ?, ?, ?, ?, ?)',
+        ...[name, rule, code, tiles, tileMs, layer],
+      );
+  }
+  closeLayers(sql);
   const state = readState(sql);
   // The pages of an open rebuild lack what the new definitions would have made of them.
   if (state.next !== null && retired + wanted.size > 0)
     changeState(sql, state, { next: null, run: null, compared: null });
   if (retired > 0) changeState(sql, state, { swept: '' });
   return retired > 0;
+}
+
+/** Opens a backfill of the features that are not served yet, and returns their names. */
+export function openLayers(sql: SqlStorage, run: string): string[] {
+  sql.exec('update layers set run = ? where run is not ?', run, run);
+  const waiting = loadFeatures(sql).current.filter(({ layer }) => layer !== null);
+  return [...new Set(waiting.map(({ name }) => featureOfSlot(name)))];
+}
+
+/**
+ * Serves those of these features that the backfill has filled; false if they are being filled, but not by this one. Their
+ * cells stay where they are.
+ */
+export function serveFilled(sql: SqlStorage, run: string, features: readonly string[]): boolean {
+  const waiting = loadFeatures(sql).current.filter(
+    ({ name, layer }) => layer !== null && features.includes(featureOfSlot(name)),
+  );
+  const filled = new Set(
+    sql
+      .exec<{ layer: number }>('select layer from layers where run = ?', run)
+      .toArray()
+      .map(({ layer }) => layer),
+  );
+  if (waiting.some(({ layer }) => layer !== null && !filled.has(layer))) return false;
+  for (const { id } of waiting) sql.exec('update features set layer = null where id = ?', id);
+  closeLayers(sql);
+  return true;
+}
+
+/** Serves all features, after a rebuild has filled them. */
+export function serveAll(sql: SqlStorage): void {
+  sql.exec('update features set layer = null');
+  closeLayers(sql);
+}
+
+export function newGeneration(sql: SqlStorage): number {
+  return sql.exec<{ generation: number }>('insert into generations default values returning generation').one()
+    .generation;
+}
+
+/** Closes layers without features. Their numbers are a stale generation then, and are deleted in steps. */
+function closeLayers(sql: SqlStorage): void {
+  sql.exec(
+    'delete from layers where layer not in (select layer from features where layer is not null and retired = 0)',
+  );
 }

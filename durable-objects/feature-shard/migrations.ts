@@ -86,6 +86,15 @@ export const MIGRATIONS: readonly Migration[] = [
     sql.exec('alter table features add column tile_ms integer not null default 86400000');
     sql.exec('update features set tile_ms = 0 where days = 0');
   },
+  (sql) => {
+    // Features of the earlier steps are served, and what their functions are is not known.
+    sql.exec("alter table features add column code text not null default ''");
+    // Null once the feature is served; until then its layer.
+    sql.exec('alter table features add column layer integer');
+    // Features that are filled from history together. A layer is a generation without cells: it has the numbers of the
+    // events that its features have. Null until a backfill is open.
+    sql.exec('create table layers (layer integer primary key, run text)');
+  },
 ];
 
 /** Drops the renamed tables, which have to be empty: then it takes no time. */

@@ -3,9 +3,10 @@ import type { FeatureDefinition } from '../../src/define/feature.ts';
 import type { FeatureRow } from '../../src/define/feature-value.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
-import { readRow } from '../../src/features/read.ts';
+import { notReady, readRow } from '../../src/features/read.ts';
 import { CHANGED_KEYS_MAX, type FlipStep } from '../../src/features/rebuild.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
+import { slotsOf } from '../../src/features/slots.ts';
 import type { Now } from '../../src/platform/clock.ts';
 import { CellStore } from './store.ts';
 import { nextSweepAt, type StepLimits } from './upkeep.ts';
@@ -49,11 +50,45 @@ export class FeatureShard extends DurableObject {
     return { folded, keys: [...new Set([...cells.values()].flatMap((of) => of.map(({ key }) => key)))] };
   }
 
+  /** Opens a backfill of the features that are not served yet, and returns their names. Idempotent. */
+  async openBackfill(entity: string, run: string): Promise<string[]> {
+    this.#adopted(entity);
+    return this.#store.openBackfill(run);
+  }
+
+  /**
+   * Folds events of history into the features that lack them, and returns the keys of served features that have changed:
+   * those of events whose delivery is still to come.
+   */
+  async fill(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<string[]> {
+    if (events.length > FOLD_EVENTS_MAX)
+      throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
+    const own = this.#ownCells(shard, entity);
+    const folded = this.#store.foldFresh(events, own);
+    if (folded.length > 0) await this.#sweepDaily();
+    return [...new Set(folded.flatMap(own).map(({ key }) => key))];
+  }
+
+  /** Serves features that the backfill has filled; false if another one has to fill them. Idempotent. */
+  async serveFilled(entity: string, run: string, features: readonly string[]): Promise<boolean> {
+    this.#adopted(entity);
+    const isServed = this.#store.serve(run, features);
+    await this.#clean();
+    return isServed;
+  }
+
   /** All features of some keys as of `now`, in the order of the keys. */
   async read(entity: string, keys: readonly string[], now: number): Promise<FeatureRow[]> {
     if (keys.length > READ_KEYS_MAX) throw new RangeError(`A call reads at most ${READ_KEYS_MAX} keys.`);
     const features = this.#adopted(entity);
-    return this.#store.read(keys, now).map((kept) => readRow(features, kept, now));
+    const { waiting } = this.#store;
+    const isWaiting = (definition: FeatureDefinition) =>
+      slotsOf(definition).some(({ name }) => waiting.has(name));
+    const built = waiting.size === 0 ? [] : features.filter(isWaiting);
+    const isBuilt = new Set(built);
+    const served = built.length === 0 ? features : features.filter((definition) => !isBuilt.has(definition));
+    const unready = Object.assign({}, ...built.map(notReady));
+    return this.#store.read(keys, now).map((kept) => ({ ...readRow(served, kept, now), ...unready }));
   }
 
   /** Opens a rebuild: from now on live events are folded into its cells as well. Idempotent. */

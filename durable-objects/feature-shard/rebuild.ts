@@ -8,7 +8,7 @@ import {
   positionOf,
   totalsOf,
 } from './cells.ts';
-import type { KeptFeatures } from './features.ts';
+import { type KeptFeatures, newGeneration, serveAll } from './features.ts';
 import { changeState, readState, type ShardState } from './state.ts';
 
 /** Before the first cell of a generation: ids of features begin with 1. */
@@ -17,16 +17,14 @@ const BEGINNING: Position = ['', 0, 0, ''];
 /** Opens an empty next generation. The same run again changes nothing; another open run becomes stale. */
 export function beginRebuild(sql: SqlStorage, state: ShardState, run: string): void {
   if (state.run === run) return;
-  const [row] = sql
-    .exec<{ generation: number }>('insert into generations default values returning generation')
-    .toArray();
-  changeState(sql, state, { next: row?.generation ?? null, run, flipped: null, compared: null });
+  const next = newGeneration(sql);
+  changeState(sql, state, { next, run, flipped: null, compared: null });
 }
 
 /**
  * One step towards serving the next generation. First the two generations are compared, a bounded number of cells in
  * each step, and the keys that differ are recorded until `settle` removes them. The last step changes the number of the
- * served generation, and nothing else. Meanwhile live events are folded into both, so what was compared stays equal.
+ * served generation, and serves the features that were being filled. Meanwhile live events are folded into both, so what was compared stays equal.
  */
 export function stepFlip(sql: SqlStorage, run: string, features: KeptFeatures, limit: number): FlipStep {
   const state = readState(sql);
@@ -39,6 +37,7 @@ export function stepFlip(sql: SqlStorage, run: string, features: KeptFeatures, l
     return { state: 'comparing' };
   }
   const outcome = { before: totalsOf(sql, state.served), after: totalsOf(sql, state.next) };
+  serveAll(sql);
   changeState(sql, state, {
     served: state.next,
     next: null,

@@ -5,7 +5,7 @@ import type { FlipStep } from '../../src/features/rebuild.ts';
 import { BUCKET_MS, horizonOf } from '../../src/features/retention.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { addCells, cellsOfKey, changeTotals, totalsOf } from './cells.ts';
-import { adoptDefinitions, type KeptFeatures, loadFeatures } from './features.ts';
+import { adoptDefinitions, type KeptFeatures, loadFeatures, openLayers, serveFilled } from './features.ts';
 import { takeFresh } from './folded.ts';
 import { moveLegacy, moveLegacyPart } from './legacy.ts';
 import { MIGRATIONS } from './migrations.ts';
@@ -42,16 +42,34 @@ export class CellStore {
     return this.hasUpkeep();
   }
 
-  /**
-   * Folds the events that have not been folded yet, all or none of them, and returns their number. While a rebuild is
-   * open, the same transaction folds them into the next generation.
-   */
+  /** The slots of the features that are not served yet. */
+  get waiting(): ReadonlySet<string> {
+    return new Set(this.#kept.current.filter(({ layer }) => layer !== null).map(({ name }) => name));
+  }
+
+  /** Folds events as `foldFresh` does, and returns the number of those that had not been folded. */
   fold(events: readonly FoldableEvent[], ownCells: OwnCells): number {
+    return this.foldFresh(events, ownCells).length;
+  }
+
+  /**
+   * Folds the events that have not been folded yet, all or none of them, and returns them. The same transaction folds
+   * them into the features that are being filled, and while a rebuild is open, into the next generation. So a number that
+   * a layer has is a number that the served generation has.
+   */
+  foldFresh(events: readonly FoldableEvent[], ownCells: OwnCells): FoldableEvent[] {
     return this.#transaction((sql) => {
       const state = readState(sql);
       const keys = [...new Set(events.flatMap(ownCells).map(({ key }) => key))];
       if (state.legacy === 1) moveLegacy(sql, state, this.#kept, { keys, events });
-      const fresh = this.#foldInto(state, state.served, events, ownCells);
+      const layerOf = (slot: string) => this.#kept.named(slot)?.layer ?? null;
+      const into = (layer: number | null) => (event: FoldableEvent) =>
+        ownCells(event).filter(({ feature }) => layerOf(feature) === layer);
+      for (const layer of this.#kept.layers) {
+        const added = takeFresh(sql, layer, events);
+        this.#addTo(state, state.served, added.flatMap(into(layer)), 0);
+      }
+      const fresh = this.#foldInto(state, state.served, events, into(null));
       if (state.next !== null) {
         const built = new Set(this.#foldInto(state, state.next, events, ownCells));
         if (state.compared !== null) {
@@ -64,8 +82,20 @@ export class CellStore {
           );
         }
       }
-      return fresh.length;
+      return fresh;
     });
+  }
+
+  /** Opens a backfill of the features that are not served yet, and returns their names. Idempotent. */
+  openBackfill(run: string): string[] {
+    return this.#transaction((sql) => openLayers(sql, run));
+  }
+
+  /** Serves features that the backfill has filled; false if another one has to fill them. Idempotent. */
+  serve(run: string, features: readonly string[]): boolean {
+    const isServed = this.#transaction((sql) => serveFilled(sql, run, features));
+    this.#features = undefined;
+    return isServed;
   }
 
   /** Folds events of history into the next generation; false if that rebuild is not the open one. */
@@ -105,12 +135,15 @@ export class CellStore {
   }
 
   stepFlip(run: string): FlipStep {
-    return this.#transaction((sql) => {
+    const step = this.#transaction((sql): FlipStep => {
       const state = readState(sql);
       if (state.run !== run || state.legacy === 0) return stepFlip(sql, run, this.#kept, this.#limits.cells);
       moveLegacyPart(sql, state, this.#kept, this.#limits.cells);
       return { state: 'comparing' };
     });
+    // A flip serves the features that were being filled.
+    if (step.state === 'flipped') this.#features = undefined;
+    return step;
   }
 
   changedKeys(limit: number): string[] {
@@ -146,7 +179,7 @@ export class CellStore {
   }
 
   #foldInto(
-    { horizon }: ShardState,
+    state: ShardState,
     generation: number,
     events: readonly FoldableEvent[],
     ownCells: OwnCells,
@@ -154,10 +187,16 @@ export class CellStore {
     const { sql } = this.#storage;
     const fresh = takeFresh(sql, generation, events);
     if (fresh.length === 0) return fresh;
-    const cells = mergeCells(fresh.flatMap(ownCells));
-    const added = addCells(sql, generation, cells, { features: this.#kept, horizon });
-    changeTotals(sql, generation, addDigests([added, { ...EMPTY_DIGEST, events: fresh.length }]));
+    this.#addTo(state, generation, fresh.flatMap(ownCells), fresh.length);
     return fresh;
+  }
+
+  /** Adds cells to a generation, and both them and the events behind them to its totals. */
+  #addTo({ horizon }: ShardState, generation: number, cells: readonly Cell[], events: number): void {
+    if (cells.length === 0 && events === 0) return;
+    const { sql } = this.#storage;
+    const added = addCells(sql, generation, mergeCells(cells), { features: this.#kept, horizon });
+    changeTotals(sql, generation, addDigests([added, { ...EMPTY_DIGEST, events }]));
   }
 
   get #kept(): KeptFeatures {

@@ -63,7 +63,8 @@ export function nextSweepAt(now: number): number {
 function staleGeneration(sql: SqlStorage, { served, next }: ShardState): number | undefined {
   return sql
     .exec<{ generation: number }>(
-      'select generation from generations where generation not in (?, ?) limit 1',
+      `select generation from generations
+       where generation not in (?, ?) and generation not in (select layer from layers) limit 1`,
       served,
       next ?? served,
     )

@@ -4,6 +4,7 @@ import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Sweeper } from '../../src/pipeline/relay.ts';
 import { systemNow } from '../../src/platform/clock.ts';
 import { log } from '../../src/platform/logger.ts';
+import { Backfill } from './backfill.ts';
 
 /** Delay of an armed sweep, in milliseconds: long enough for the writer to have relayed its own commit. */
 const ARMED_DELAY_MS = 2_000;
@@ -24,6 +25,11 @@ export interface OutboxRelayPorts {
   readonly relay: () => RelayPorts;
   /** Whether the database refused a statement for what it says. */
   readonly isRefused: (error: unknown) => boolean;
+  /**
+   * Does the next step of building new features from history, and says whether more is left to do. If it is forced, it
+   * asks every shard, and not the database alone.
+   */
+  readonly backfill: (isForced: boolean) => Promise<boolean>;
   /** Opens a pass over the outbox at the root clock; the returned function closes it. */
   readonly openPass: () => Promise<() => Promise<void>>;
 }
@@ -34,11 +40,13 @@ export interface OutboxRelayPorts {
  */
 export class OutboxRelay extends DurableObject {
   readonly #sweeper: Sweeper;
+  readonly #backfill: Backfill;
   #failures = 0;
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: OutboxRelayPorts) {
     super(ctx, env);
     this.#sweeper = new Sweeper(ports);
+    this.#backfill = new Backfill(ports.backfill);
   }
 
   /** Schedules a sweep, which runs even if the caller dies. Call it before a commit. */
@@ -67,7 +75,13 @@ export class OutboxRelay extends DurableObject {
 
   /** Relays everything that was committed before the call, and advances the outbox's watermark to the call. */
   async heartbeat(): Promise<void> {
+    this.ctx.waitUntil(this.#backfill.go(systemNow()));
     await this.#sweeper.heartbeat();
+  }
+
+  /** Builds new features from history, a bounded part of it, also those that only their shards know of. */
+  async backfill(): Promise<void> {
+    await this.#backfill.force(systemNow());
   }
 
   override async alarm(): Promise<void> {

@@ -28,8 +28,9 @@ interface Segment {
 }
 
 /**
- * Hashes of the identities of the last queued events, in the object's SQLite; in memory only while they are asked for. The
- * platform charges for rows: a request writes one, and its events share the row with those of the requests around it.
+ * Hashes of the identities of the last queued events, in the object's SQLite; in memory only until they are saved, and
+ * while they are asked for. The platform charges for rows: a save writes one, whatever the number of its requests, and
+ * their events share the row with those of the saves around it.
  */
 export class QueuedStore {
   readonly #sql: SqlStorage;
@@ -38,6 +39,7 @@ export class QueuedStore {
   /** Undefined after a start, and where the newest row is full. */
   #open: Segment | undefined;
   #lastSeq: number;
+  #unsaved = new Set<number>();
 
   constructor(storage: DurableObjectStorage) {
     migrate(storage, MIGRATIONS);
@@ -49,7 +51,19 @@ export class QueuedStore {
     this.#lastSeq = row?.last ?? 0;
   }
 
+  /** Remembers events in memory, until `save`. */
   note(hashes: readonly number[], nowMs: number): void {
+    for (const hash of hashes) this.#unsaved.add(hash);
+    if (nowMs - (this.#known?.askedAtMs ?? 0) > UNASKED_MS) this.#known = undefined;
+  }
+
+  /** Whether a row's worth of events waits to be saved. */
+  get isFull(): boolean {
+    return this.#unsaved.size >= SEGMENT_EVENTS_MAX;
+  }
+
+  save(nowMs: number): void {
+    const hashes = [...this.#unsaved];
     if (hashes.length === 0) return;
     const segment = this.#segmentFor(hashes, nowMs);
     this.#sql.exec(
@@ -62,8 +76,8 @@ export class QueuedStore {
     this.#open = segment.hashes.length < SEGMENT_EVENTS_MAX ? segment : undefined;
     this.#lastSeq = segment.seq;
     this.#events += hashes.length;
+    this.#unsaved = new Set();
     if (this.#known !== undefined) add(this.#known.counts, hashes, 1);
-    if (nowMs - (this.#known?.askedAtMs ?? 0) > UNASKED_MS) this.#known = undefined;
     this.prune(nowMs);
   }
 
@@ -82,10 +96,10 @@ export class QueuedStore {
   has(hash: number, nowMs: number): boolean {
     this.#known ??= { counts: this.#read(), askedAtMs: nowMs };
     this.#known.askedAtMs = nowMs;
-    return this.#known.counts.has(hash);
+    return this.#unsaved.has(hash) || this.#known.counts.has(hash);
   }
 
-  /** Removes events that are too old or too many; returns whether any are left. */
+  /** Removes saved events that are too old or too many; returns whether any are left. */
   prune(nowMs: number): boolean {
     for (;;) {
       const [oldest] = this.#sql

@@ -19,6 +19,8 @@ export interface Config {
   readonly instanceId: string | undefined;
   /** The share of hits that the probe compares with the origin. */
   readonly probeShare: number;
+  /** The share of the runtime's runs that the evaluator computes, too, for a comparison. */
+  readonly parityShare: number;
   /** Whether `GET /metrics` is readable without the key. */
   readonly isMetricsPublic: boolean;
   /** Whether the cache fills keys that are expected to be read next. */
@@ -31,6 +33,9 @@ export interface Config {
 
 /** One hit in a hundred, and at most one a second in each isolate: enough to measure three nines within an hour. */
 const PROBE_SHARE_DEFAULT = 0.01;
+
+/** A comparison costs one more run, of which a hundredth is not noticed. */
+const PARITY_SHARE_DEFAULT = 0.01;
 
 /**
  * The pause between two sweeps of the outbox while there are readers, in milliseconds. Other writers do not notify
@@ -61,6 +66,7 @@ const Vars = z.object({
     .regex(/^[\w-]{1,64}$/, 'expected at most 64 letters, digits, "-" and "_"')
     .optional(),
   PROBE_SHARE: z.coerce.number().min(0).max(1).default(PROBE_SHARE_DEFAULT),
+  PARITY_SHARE: z.coerce.number().min(0).max(1).default(PARITY_SHARE_DEFAULT),
   // A variable of wrangler.toml may be a boolean; a secret is text.
   METRICS_PUBLIC: z
     .union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')])
@@ -78,7 +84,7 @@ const Vars = z.object({
 /** Reads variables and secrets. Throws with the names of missing or invalid ones, never with their values. */
 export function readConfig(env: Env): Config {
   const vars = parseVars(Vars, env);
-  const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare } = vars;
+  const { API_KEY_SHA256: apiKeySha256, PROBE_SHARE: probeShare, PARITY_SHARE: parityShare } = vars;
   // An incomplete Kafka configuration then fails here, at the first request, and not later in the cron.
   kafkaConfig(env);
   return Object.freeze({
@@ -87,6 +93,7 @@ export function readConfig(env: Env): Config {
     deployment: deploymentOf(vars.DATABASE_URL, apiKeySha256),
     instanceId: vars.INSTANCE_ID,
     probeShare,
+    parityShare,
     isMetricsPublic: vars.METRICS_PUBLIC,
     isWarming: vars.WARMING === 'on',
     oidc: oidcConfig(env),

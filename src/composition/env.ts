@@ -30,6 +30,8 @@ export interface Env {
   readonly INSTANCE_ID?: string;
   /** The share of hits that the probe compares with the origin, 0 to 1. */
   readonly PROBE_SHARE?: string | number;
+  /** The share of the runtime's runs that the evaluator computes, too, 0 to 1. */
+  readonly PARITY_SHARE?: string | number;
   /** `true` makes `GET /metrics` readable without the key. */
   readonly METRICS_PUBLIC?: string | boolean;
   /** `off` switches warming off. */

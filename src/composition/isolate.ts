@@ -23,6 +23,7 @@ import {
 } from '../define/principal.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
+import { RowCache, type RowPorts } from '../features/row-cache.ts';
 import type { ShardPort } from '../features/shards.ts';
 import type { Charging } from '../gateway/limits/charging.ts';
 import type { KeepsAlive } from '../gateway/middleware/authorize.ts';
@@ -48,6 +49,7 @@ import { noteKeyUse, readKey } from '../storage/postgres/api-keys.ts';
 import { connect, guarded } from '../storage/postgres/connect.ts';
 import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
+import { BackfillCaller } from './backfill-caller.ts';
 import { countingQueues } from './backlog.ts';
 import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
@@ -58,7 +60,10 @@ import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
 import { fetchKeySet } from './oidc.ts';
 
 /** The isolate's share of memory for answers. The runtime, the models and the requests need the rest. */
-const MEMORY_TIER_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
+const ANSWERS_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
+/** The part of it for the features of keys: about 1,000 keys with a dozen features. */
+const FEATURE_ROWS_BYTES = ANSWERS_BYTES / 12;
+const MEMORY_TIER_BYTES = ANSWERS_BYTES - FEATURE_ROWS_BYTES;
 /** The memory of the ONNX runtime without a model: it begins with 16 MiB, and uses about half of them itself. */
 const RUNTIME_BYTES = 8 * 1024 * 1024;
 
@@ -71,12 +76,14 @@ export class Isolate {
   readonly regions = new RegionHedge(systemTime);
   readonly warmer = new Warmer(() => this.follower.mirror.clock, systemNow);
   readonly memory = new MemoryTier(MEMORY_TIER_BYTES);
+  readonly rows = new RowCache(FEATURE_ROWS_BYTES);
   readonly runtime = new OnnxRuntime(MODEL_MEMORY_BYTES);
   readonly models = new LoadedModels(systemTime, MODEL_MEMORY_BYTES - RUNTIME_BYTES);
   readonly invalidated = new InvalidatedChanges();
   readonly ended = new EndedEpochs();
   readonly keys = new KeyTable(this.follower, systemTime);
   readonly lineage = new LineageRecorder();
+  readonly backfills = new BackfillCaller();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;
   readonly #bound = new WeakMap<object, BoundIsolate>();
@@ -191,8 +198,13 @@ export class BoundIsolate implements ViewPorts {
         isolate.models.makeRoom(bytes.length);
         return await isolate.runtime.load(bytes);
       },
+      tiers: {
+        isSampled: () => systemRandom() < this.config.parityShare,
+        ran: (model, tier) => this.observation.modelRan(model, tier),
+        compared: (model, verdict) => this.observation.modelCompared(model, verdict),
+      },
     };
-    this.observation = new Observation(newId, () => memory.bytes, {
+    this.observation = new Observation(newId, () => memory.bytes + isolate.rows.bytes, {
       share: this.config.probeShare,
       now: systemNow,
       random: systemRandom,
@@ -308,6 +320,18 @@ export class BoundIsolate implements ViewPorts {
       keyProperties: this.isolate.keyProperties,
     };
     return loadView(view, request, now, ports);
+  }
+
+  /** What a read of features through the isolate's memory needs. */
+  rowPorts(scope: RequestScope): RowPorts {
+    const { rows: cache, follower, catalog } = this.isolate;
+    return {
+      cache,
+      follower,
+      context: this.#context(scope),
+      shards: this.#shards,
+      features: catalog.features,
+    };
   }
 
   /** The newest moment of the root clock. Everything that was invalidated before the call is at or below it. */

@@ -6,19 +6,20 @@ import type { RelayPorts } from '../pipeline/relay.ts';
 import { LANES } from '../storage/lane.ts';
 import { connect, isRefused } from '../storage/postgres/connect.ts';
 import { markRelayed, readPending } from '../storage/postgres/outbox.ts';
+import { type BackfillEnv, backfillStepOf } from './backfilling.ts';
 import { invalidateTags } from './clock.ts';
 import { databaseTarget } from './config.ts';
 import type { Env } from './env.ts';
 import { rootClock } from './objects.ts';
 import { changesQueue } from './queueing.ts';
 
-export type RelayEnv = Pick<
-  Env,
-  'DATABASE_URL' | 'DATABASE_ENDPOINT' | 'DATABASE_REGION' | 'TAG_CLOCK' | 'CHANGES' | 'CHANGES_BULK'
->;
+export type RelayEnv = BackfillEnv & Pick<Env, 'CHANGES' | 'CHANGES_BULK'>;
 
 /** The ports of the relay: the database, the root clock and the `changes` queue. */
-export function outboxRelayPorts(env: RelayEnv, catalog: Pick<Catalog, 'entities'>): OutboxRelayPorts {
+export function outboxRelayPorts(
+  env: RelayEnv,
+  catalog: Pick<Catalog, 'entities' | 'eventTypes' | 'features'>,
+): OutboxRelayPorts {
   const entities = new Set(catalog.entities.map(({ name }) => name));
   let ports: RelayPorts | undefined;
   return {
@@ -29,6 +30,7 @@ export function outboxRelayPorts(env: RelayEnv, catalog: Pick<Catalog, 'entities
       return ports;
     },
     isRefused,
+    backfill: backfillStepOf(env, catalog),
     openPass: async () => {
       const pass = await rootClock(env).openPass(OUTBOX);
       return async () => await rootClock(env).closePass(pass);

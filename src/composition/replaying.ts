@@ -27,6 +27,21 @@ export function rebuildShards(env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace): 
   };
 }
 
+/** History, upcast to the current versions of its events. */
+export function historyPorts(
+  db: BoundIsolate['db'],
+  catalog: Pick<Catalog, 'eventTypes'>,
+): Pick<ReplayStepPorts, 'bounds' | 'history' | 'pruned'> {
+  return {
+    bounds: (range) => guarded(() => boundsOf(db, ofAllVersions(catalog, range))),
+    history: async (range, page) => {
+      const events = await guarded(() => readHistory(db, ofAllVersions(catalog, range), page));
+      return events.map((event) => asCurrent(catalog.eventTypes, event));
+    },
+    pruned: () => guarded(() => readPruned(db)),
+  };
+}
+
 /**
  * The ports of a replay's step: the database, the shards and the `changes` queue.
  *
@@ -52,19 +67,14 @@ export function replayStepPorts(
       // A replay is bulk: live changes do not wait behind it.
       await publishAgain(changesQueue(env, 'bulk'), events, relayed, await newestMoment(), entities);
     },
-    bounds: (range) => guarded(() => boundsOf(db, ofAllVersions(catalog, range))),
-    history: async (range, page) => {
-      const events = await guarded(() => readHistory(db, ofAllVersions(catalog, range), page));
-      return events.map((event) => asCurrent(catalog.eventTypes, event));
-    },
-    pruned: () => guarded(() => readPruned(db)),
+    ...historyPorts(db, catalog),
     open: (replay, bounds) => guarded(() => openReplay(db, replay, bounds)),
     advance: (replay, page) => guarded(() => advanceReplay(db, replay, page)),
     end: (replay, outcome) => guarded(() => endReplay(db, replay, outcome)),
   };
 }
 
-function ofAllVersions({ eventTypes }: Catalog, range: HistoryRange): HistoryRange {
+function ofAllVersions({ eventTypes }: Pick<Catalog, 'eventTypes'>, range: HistoryRange): HistoryRange {
   const { types } = range;
   return { ...range, types: types === undefined ? undefined : withEarlierVersions(eventTypes, types) };
 }

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { addDigests } from '../features/digest.ts';
 import { allShards } from '../features/rebuild.ts';
 import { replayStep } from '../features/replay.ts';
+import { readRows } from '../features/row-cache.ts';
 import type { ShardPort } from '../features/shards.ts';
 import { shardsOf } from '../features/shards.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
@@ -151,7 +152,10 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get features(): GatewayPorts['features'] {
-    return { shards: this.#shards };
+    return {
+      read: (entity, keys, now, consistency) =>
+        readRows(entity, keys, now, consistency, this.#bound.rowPorts(this.#scope)),
+    };
   }
 
   get feed(): GatewayPorts['feed'] {
@@ -360,8 +364,14 @@ export class RequestPorts implements GatewayPorts {
     );
 
   get #shards(): Pick<ShardPort, 'read'> {
-    const { env } = this.#bound;
-    return { read: (shard, entity, keys, now) => featureShard(env, shard).read(entity, [...keys], now) };
+    const { env, isolate } = this.#bound;
+    return {
+      read: async (shard, entity, keys, now) => {
+        const rows = await featureShard(env, shard).read(entity, [...keys], now);
+        isolate.backfills.notice(rows, env, (work) => this.#scope.keepAlive(work));
+        return rows;
+      },
+    };
   }
 
   get #champion(): ChampionPorts {

@@ -1,5 +1,6 @@
 import type { EntityDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
+import { codeOf } from './feature-code.ts';
 import type { FeatureRow } from './feature-value.ts';
 import { spanMs, type Window } from './feature-window.ts';
 import { DeclarationMistake } from './mistake.ts';
@@ -74,6 +75,8 @@ export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly ttlMs: number | null;
   /** How many items or values are read, at most; 0 unless the aggregate is `items` or `most_frequent`. */
   readonly limit: number;
+  /** The declared version, or the text of the functions that an event's contribution comes from. */
+  readonly code: string;
   /** The event's data if it satisfies the contract, else null. All features of one event type share this function. */
   readonly parse: (data: unknown) => unknown;
   /** What an event contributes to each of its entities, from the result of `parse`. No key occurs twice. */
@@ -110,6 +113,11 @@ export interface Declaration<Data, Owner extends EntityDefinition, Name extends 
   key: (data: Data) => KeyOf<Owner> | readonly KeyOf<Owner>[] | null;
   /** Such as `30d`: a value whose newest event is older is not served. */
   ttl?: Exclude<Window, 'lifetime'>;
+  /**
+   * Raise it when the functions compute something else. With it, the feature is built anew when it changes; without it,
+   * when the text of `key`, `value` or `item` does.
+   */
+  version?: number;
 }
 
 /** The names under which a feature is read: one for each window, or its own name without windows. */
@@ -157,9 +165,10 @@ export const KEYS_PER_EVENT_MAX = 16;
 
 /** @throws DeclarationMistake for a `ttl` that is no length of time. */
 export function define<Data, Owner extends EntityDefinition, Row extends FeatureRow>(
-  { name, entity, event, key: keyOf, ttl }: Declaration<Data, Owner>,
+  { name, entity, event, key: keyOf, ttl, version }: Declaration<Data, Owner>,
   measure: Measure<Data>,
 ): FeatureDefinition<Row> {
+  const functions = { key: keyOf, amount: measure.amount, item: measure.item, value: measure.value };
   return {
     kind: 'feature',
     name,
@@ -172,6 +181,7 @@ export function define<Data, Owner extends EntityDefinition, Row extends Feature
     halfLifeMs: measure.halfLifeMs ?? 0,
     ttlMs: ttl === undefined ? null : spanOf(ttl, 'Its time to live'),
     limit: measure.limit ?? 0,
+    code: version === undefined ? codeOf(functions) : `version ${version}`,
     parse: event.parse,
     contributions: (parsed) => {
       // The value comes from this event's own `parse`, because no other result is passed here.

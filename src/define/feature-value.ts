@@ -11,9 +11,10 @@ export interface ItemCount {
  * - `NULL_VALUE`: events have contributed, but none of them has a value in the window, as for a mean of no numbers;
  * - `NOT_FOUND`: no event has contributed, within the longest window. A count is then 0, and any other value null;
  * - `OUTSIDE_MAX_AGE`: the newest event is older than the feature's time to live, or than the request allows. The value
- *   is null.
+ *   is null;
+ * - `NOT_READY`: the feature is new or was changed, and is being built from history. The value is null.
  */
-export type FeatureStatus = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE';
+export type FeatureStatus = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE' | 'NOT_READY';
 
 /** A value of a `most_frequent` feature. */
 export interface Frequency {

@@ -38,8 +38,8 @@ export function answerOf(row: FeatureRow, { names, now, maxAgeMs, derived, reque
 }
 
 /**
- * The value of a derived feature. It is as old as its oldest input. An input that is too old, or of which all are
- * missing, makes it so, too.
+ * The value of a derived feature. It is as old as its oldest input. An input that is not ready or too old, or of which
+ * all are missing, makes it so, too.
  */
 function derive(
   { inputs, compute }: DerivedFeature,
@@ -51,6 +51,8 @@ function derive(
   const reads = references.flatMap(([, { readName }]) => row[readName] ?? []).map(limited);
   const times = reads.flatMap(({ eventAt }) => eventAt ?? []);
   const eventAt = times.length === 0 ? null : Math.min(...times);
+  if (reads.some(({ status }) => status === 'NOT_READY'))
+    return { value: null, status: 'NOT_READY', eventAt: null };
   if (reads.some(({ status }) => status === 'OUTSIDE_MAX_AGE'))
     return { value: null, status: 'OUTSIDE_MAX_AGE', eventAt };
   if (reads.every(({ status }) => status === 'NOT_FOUND'))

@@ -1,5 +1,6 @@
 import type { FeatureDefinition } from '../define/feature.ts';
 import { NO_TILE } from '../define/feature-window.ts';
+import { sha256HexNow } from '../platform/digest.ts';
 import { BUCKET_MS } from './retention.ts';
 import { type Slot, slotsOf } from './slots.ts';
 
@@ -7,24 +8,45 @@ import { type Slot, slotsOf } from './slots.ts';
 export interface CellRule {
   /** The name of the slot. */
   readonly name: string;
-  /** The parts of the definition that decide what a cell contains. */
+  /** The parts of the definition that decide what a cell contains, but for its functions. */
   readonly rule: string;
+  /** A digest of the functions' text or declared version; empty for cells of a release that did not record it. */
+  readonly code: string;
   /** The width of the tiles; a feature without windows has one tile of no width. */
   readonly tileMs: number;
   /** The longest window for which cells are kept, in tiles; 0 for a feature without windows. */
   readonly tiles: number;
 }
 
+/** Hexadecimal digits of the digest of the functions. Cells of two releases are told apart, not of all the world. */
+const CODE_DIGITS = 16;
+
 /**
- * The rules of a definition, one for each of its slots. They cannot tell what the functions `key`, `value` and `item` compute: a bundler renames
- * their text with every release. After a change of one of them, the features have to be rebuilt. A new version of the
- * event type is the same rule, because earlier events are converted to the current version before they are folded.
+ * The rules of a definition, one for each of its slots. A new version of the event type is the same rule, because earlier
+ * events are converted to the current version before they are folded.
  */
 export function cellRulesOf(definition: FeatureDefinition): CellRule[] {
+  const code = sha256HexNow(definition.code).slice(0, CODE_DIGITS);
   return slotsOf(definition).map((slot) => {
     const { name, tileMs, tiles } = slot;
-    return { name, rule: ruleOf(definition, slot), tileMs, tiles };
+    return { name, rule: ruleOf(definition, slot), code, tileMs, tiles };
   });
+}
+
+/** A feature's definition as it is known to the database. */
+export interface FeatureVersion {
+  readonly entity: string;
+  readonly feature: string;
+  /** SHA-256, in hexadecimal, of all parts of the definition that decide what its cells contain. */
+  readonly digest: string;
+}
+
+/** The version that a definition is. Two definitions with one digest have the same cells. */
+export function versionOf(definition: FeatureDefinition): FeatureVersion {
+  const entity = definition.entity.name;
+  const rules = cellRulesOf(definition).map(({ rule, tileMs, tiles }) => [rule, tileMs, tiles]);
+  const digest = sha256HexNow(JSON.stringify([entity, definition.name, rules, definition.code]));
+  return { entity, feature: definition.name, digest };
 }
 
 function ruleOf(definition: FeatureDefinition, { tileMs }: Slot): string {
@@ -40,5 +62,6 @@ function ruleOf(definition: FeatureDefinition, { tileMs }: Slot): string {
 
 /** Whether cells of the rule `kept` can answer for the rule `wanted`. A longer window needs tiles that are gone. */
 export function answersFor(kept: CellRule, wanted: CellRule): boolean {
-  return kept.name === wanted.name && kept.rule === wanted.rule && wanted.tiles <= kept.tiles;
+  const isSameCode = kept.code === '' || kept.code === wanted.code;
+  return isSameCode && kept.name === wanted.name && kept.rule === wanted.rule && wanted.tiles <= kept.tiles;
 }

@@ -6,7 +6,7 @@ import { Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { type LogFields, log } from '../platform/logger.ts';
 import { guarded, sqlState } from '../storage/postgres/connect.ts';
-import { featureTag, readFeatures, type ShardPort } from './shards.ts';
+import { featureTag, readFeatures, readyTag, type ShardPort } from './shards.ts';
 
 /**
  * An error in a view's own code or in one of its statements. The view's name and the cause are already logged, under
@@ -90,11 +90,15 @@ async function featuresOf(
         const value = row[read];
         return value === undefined ? [] : [[read, value] as const];
       });
-      return { name, row: Object.fromEntries(wanted), tag: featureTag(entity.name, key) };
+      return {
+        name,
+        row: Object.fromEntries(wanted),
+        tags: [featureTag(entity.name, key), readyTag(entity.name)],
+      };
     }),
   );
   return {
     rows: Object.fromEntries(reads.map(({ name, row }) => [name, row])),
-    tags: reads.map(({ tag }) => tag),
+    tags: [...new Set(reads.flatMap(({ tags }) => tags))],
   };
 }

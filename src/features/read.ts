@@ -66,6 +66,12 @@ export function readFeature(
   );
 }
 
+/** The values of a feature that is being built from history. */
+export function notReady(definition: FeatureDefinition): Record<string, FeatureValue> {
+  const waiting: FeatureValue = { value: null, status: 'NOT_READY', eventAt: null };
+  return Object.fromEntries(readNames(definition).map((name) => [name, waiting]));
+}
+
 /** The value with its status. Neither an old value nor the one of a window without values passes for a present one. */
 function aged(
   { ttlMs }: FeatureDefinition,

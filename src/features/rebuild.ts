@@ -1,7 +1,7 @@
 import type { FeatureDefinition } from '../define/feature.ts';
 import { addDigests, type ShardDigest } from './digest.ts';
 import type { FoldableEvent } from './fold.ts';
-import { featureTag, routeEvents, shardsOf } from './shards.ts';
+import { featureTag, readyTag, routeEvents, shardsOf } from './shards.ts';
 
 /** The most changed keys that one invalidation covers. */
 export const CHANGED_KEYS_MAX = 500;
@@ -91,6 +91,8 @@ export async function flipAll(
       if (calls >= FLIP_CALLS_MAX) return { state: 'comparing' };
     }
   }
+  // A rebuild makes features ready that were being built.
+  await invalidate([...new Set(allShards(features).map(({ entity }) => readyTag(entity)))]);
   return {
     state: 'flipped',
     outcome: {

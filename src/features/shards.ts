@@ -35,6 +35,11 @@ export function featureTag(entity: string, key: string): string {
   return `features:${entity}:${key}`;
 }
 
+/** The tag of every answer that depends on features of an entity. It is invalidated when a feature becomes ready. */
+export function readyTag(entity: string): string {
+  return `features-ready:${entity}`;
+}
+
 /** Groups events by the shards that have to fold them. */
 export function routeEvents(
   features: readonly FeatureDefinition[],

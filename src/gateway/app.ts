@@ -37,6 +37,7 @@ import { type InventoryPorts, registerDescriptions } from './routes/descriptions
 import { registerDocs } from './routes/docs.ts';
 import { registerEntityWrites, type WritePorts } from './routes/entities.ts';
 import { type EventPorts, registerEvents } from './routes/events.ts';
+import { registerFeast } from './routes/feast.ts';
 import { type FeaturePorts, registerFeatures } from './routes/features.ts';
 import { type HealthPorts, registerHealth } from './routes/health.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
@@ -195,6 +196,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerChanges(app, gateway, (c) => portsOf(c).feed);
   registerTickets(app, gateway, (c) => portsOf(c).tickets);
   registerFeatures(app, gateway, (c) => portsOf(c).features);
+  registerFeast(app, gateway, portsOf);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);

@@ -32,7 +32,7 @@ function predictionAnswer(model: PredictionModel): z.ZodObject {
     predictionId: z.uuid().describe(PREDICTION_ID),
     source: z.enum(['model', 'fallback']),
     degraded: z
-      .enum(['features_unavailable', 'model_unavailable', 'model_failed'])
+      .enum(['features_unavailable', 'features_not_ready', 'model_unavailable', 'model_failed'])
       .optional()
       .describe('Why the fallback answers. Such an answer is not cached.'),
   });

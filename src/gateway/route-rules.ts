@@ -44,7 +44,7 @@ export const WRITE_RULE = { scope: 'data:write', phase: 'pipeline', cost: 'write
  * names is open to keys with all scopes only, and does not start if it is documented.
  */
 const RULES: readonly RouteRule[] = [
-  { methods: READS, path: /^\/health\/(live|ready)$/, scope: null, phase: 'core', cost: 'health' },
+  { methods: READS, path: /^\/health(\/(live|ready))?$/, scope: null, phase: 'core', cost: 'health' },
   { methods: READS, path: /^\/(openapi\.json|docs)?$/, scope: null, phase: 'core', cost: 'description' },
   {
     methods: READS,
@@ -53,7 +53,13 @@ const RULES: readonly RouteRule[] = [
     phase: 'pipeline',
     cost: 'description',
   },
-  { methods: ['POST'], path: /^\/v1\/events$/, scope: 'events:write', phase: 'pipeline', cost: 'event' },
+  {
+    methods: ['POST'],
+    path: /^\/(v1\/events|push|write-to-online-store)$/,
+    scope: 'events:write',
+    phase: 'pipeline',
+    cost: 'event',
+  },
   {
     methods: READS,
     path: /^\/v1\/(events\/.+|changes)$/,
@@ -64,7 +70,7 @@ const RULES: readonly RouteRule[] = [
   { methods: ['POST'], path: /^\/v1\/tickets$/, scope: 'data:read', phase: 'pipeline', cost: 'read' },
   {
     methods: ['POST'],
-    path: /^\/v1\/features\/read$/,
+    path: /^\/(v1\/features\/read|get-online-features)$/,
     scope: 'data:read',
     phase: 'inference',
     cost: 'features',

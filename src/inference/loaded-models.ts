@@ -2,6 +2,7 @@ import type { Candidates, ModelDefinition } from '../define/model.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { assertDigest, CANDIDATES_BYTES_MAX, type Manifest, MODEL_BYTES_MAX } from './bundle.ts';
+import { type ColdModel, ColdModels } from './cold-models.ts';
 import type { Graph, Session } from './graph.ts';
 import { artifactKey, parseCandidates, type RegistryPorts } from './registry.ts';
 import type { Tensors } from './tensors.ts';
@@ -66,6 +67,25 @@ const MEMORY_OF_CANDIDATES = 5;
 /** A run whose session is evicted between its load and the run loads it again, this often at most. */
 const RUN_ATTEMPTS = 3;
 
+/** How long a load waits for the first run of the evaluator, and for its answer to leave, in milliseconds. */
+const FIRST_RUN_MS = 500;
+const ANSWER_LEAVES_MS = 20;
+
+/** A version that is asked for. */
+interface Asked {
+  readonly version: string;
+  readonly definition: ModelDefinition;
+  readonly manifest: Manifest;
+  readonly ports: RegistryPorts;
+  readonly keepAlive: (promise: Promise<unknown>) => void;
+}
+
+/** A load that is under way: the evaluator comes first, if it computes the graph. */
+interface Loading {
+  readonly cold: Promise<ColdModel | undefined>;
+  readonly whole: Promise<InMemory>;
+}
+
 /** A version in memory. */
 interface InMemory {
   readonly session: Session;
@@ -83,7 +103,8 @@ export class LoadedModels {
   readonly #bytesMax: number;
   /** In the order of their last use, the least recent first. */
   readonly #loaded = new Map<string, InMemory>();
-  readonly #loading = new Map<string, Promise<InMemory>>();
+  readonly #loading = new Map<string, Loading>();
+  readonly #cold = new ColdModels();
   /** By version, the failure of its last load or run if the version may not be loaded, and until when it holds. */
   readonly #refused = new Map<string, { readonly failure: Failure; readonly untilMs: number }>();
   /** Loads that read artifacts, with the bytes that they read. */
@@ -101,7 +122,8 @@ export class LoadedModels {
   }
 
   /**
-   * Returns the model of a manifest, and loads it if it is not in memory.
+   * Returns the model of a manifest, and loads it if it is not in memory. While the runtime loads a graph that the
+   * evaluator computes, the evaluator answers.
    *
    * @param keepAlive keeps the load running if its request is cancelled, because other requests may wait for it.
    * @throws Failure `model_unavailable` if an artifact is missing or does not match its digest, or the load takes long.
@@ -112,19 +134,45 @@ export class LoadedModels {
     ports: RegistryPorts,
     keepAlive: (promise: Promise<unknown>) => void,
   ): Promise<LoadedModel> {
-    const current = () => this.#inMemory(definition, manifest, ports, keepAlive);
-    const { session, candidates } = await current();
-    const run = async (tensors: Tensors, outputs?: readonly string[]): Promise<Tensors> => {
-      for (let attempt = 0; attempt < RUN_ATTEMPTS; attempt += 1) {
-        const { session: loaded } = await current();
-        if (!loaded.isReleased)
-          return this.#run(`${manifest.name}/${manifest.version}`, loaded, tensors, outputs);
-      }
-      throw new Failure('model_unavailable', 'Other models took the memory of this one. Retry the request.', {
-        retryAfterS: 1,
-      });
-    };
+    const asked = { version: `${manifest.name}/${manifest.version}`, definition, manifest, ports, keepAlive };
+    const cold = await this.#coldModel(asked);
+    const { session, candidates } =
+      cold === undefined ? await this.#inMemory(asked) : { session: manifest, ...cold };
+    const run = (tensors: Tensors, outputs?: readonly string[]) => this.#runModel(asked, tensors, outputs);
     return { manifest, graph: { inputs: session.inputs, outputs: session.outputs, run }, candidates };
+  }
+
+  async #runModel(asked: Asked, tensors: Tensors, outputs: readonly string[] | undefined): Promise<Tensors> {
+    const { version, manifest, ports } = asked;
+    for (let attempt = 0; attempt < RUN_ATTEMPTS; attempt += 1) {
+      const evaluated = (await this.#coldModel(asked))?.run(tensors, outputs);
+      if (evaluated !== undefined) {
+        ports.tiers?.ran(manifest.name, 'evaluator');
+        return evaluated;
+      }
+      const { session } = await this.#inMemory(asked);
+      if (session.isReleased) continue;
+      const computed = this.#run(version, session, tensors, outputs);
+      ports.tiers?.ran(manifest.name, 'runtime');
+      if (ports.tiers?.isSampled() === true) {
+        const verdict = this.#cold.compare(version, tensors, computed);
+        if (verdict !== undefined) ports.tiers.compared(manifest.name, verdict);
+      }
+      return computed;
+    }
+    throw new Failure('model_unavailable', 'Other models took the memory of this one. Retry the request.', {
+      retryAfterS: 1,
+    });
+  }
+
+  /** The version's evaluator while the runtime does not have its graph; undefined without one. The load goes on. */
+  async #coldModel(asked: Asked): Promise<ColdModel | undefined> {
+    const { version } = asked;
+    if (this.#loaded.get(version)?.session.isReleased === false) return undefined;
+    const known = this.#cold.find(version);
+    if (this.#refusalOf(version) !== undefined) return known;
+    const { cold } = this.#loadingOf(asked);
+    return known ?? (await this.#waitFor(asked, cold));
   }
 
   /**
@@ -152,13 +200,8 @@ export class LoadedModels {
     this.#refused.set(version, { failure, untilMs: this.#time.now() + REFUSED_MS });
   }
 
-  async #inMemory(
-    definition: ModelDefinition,
-    manifest: Manifest,
-    ports: RegistryPorts,
-    keepAlive: (promise: Promise<unknown>) => void,
-  ): Promise<InMemory> {
-    const version = `${manifest.name}/${manifest.version}`;
+  async #inMemory(asked: Asked): Promise<InMemory> {
+    const { version } = asked;
     const loaded = this.#loaded.get(version);
     if (loaded !== undefined) {
       this.#loaded.delete(version);
@@ -167,30 +210,41 @@ export class LoadedModels {
         return loaded;
       }
     }
+    const refused = this.#refusalOf(version);
+    if (refused !== undefined) throw refused;
+    return await this.#waitFor(asked, this.#loadingOf(asked).whole);
+  }
+
+  #refusalOf(version: string): Failure | undefined {
     const refused = this.#refused.get(version);
-    if (refused !== undefined) {
-      if (this.#time.now() < refused.untilMs) throw refused.failure;
-      this.#refused.delete(version);
-    }
-    let loading = this.#loading.get(version);
-    if (loading === undefined) {
-      loading = this.#load(version, definition, manifest, ports);
-      this.#loading.set(version, loading);
-      keepAlive(loading.catch(() => undefined));
-    }
-    // The promise may belong to another request. If that one is cancelled, the promise never settles.
+    if (refused === undefined || this.#time.now() < refused.untilMs) return refused?.failure;
+    this.#refused.delete(version);
+    return undefined;
+  }
+
+  /** The load that is under way, or a new one. */
+  #loadingOf(asked: Asked): Loading {
+    const known = this.#loading.get(asked.version);
+    if (known !== undefined) return known;
+    const { promise: cold, resolve, reject } = Promise.withResolvers<ColdModel | undefined>();
+    const whole = this.#load(asked, resolve);
+    whole.catch(reject);
+    const loading = { cold, whole };
+    this.#loading.set(asked.version, loading);
+    asked.keepAlive(Promise.allSettled([whole, cold]));
+    return loading;
+  }
+
+  /** The promise may belong to another request. If that one is cancelled, the promise never settles. */
+  async #waitFor<T>({ definition }: Asked, loading: Promise<T>): Promise<T> {
     const waitMs = hasFallback(definition) ? WAIT_WITH_FALLBACK_MS : WAIT_MS;
     return await this.#time.withTimeout(loading, waitMs, () => tooSlow(waitMs));
   }
 
-  async #load(
-    version: string,
-    definition: ModelDefinition,
-    manifest: Manifest,
-    ports: RegistryPorts,
-  ): Promise<InMemory> {
+  async #load(asked: Asked, isCold: (model: ColdModel | undefined) => void): Promise<InMemory> {
+    const { version } = asked;
     try {
-      const loading = this.#loadInTurn(definition, manifest, ports);
+      const loading = this.#loadInTurn(asked, isCold);
       const loaded = await this.#time.withTimeout(loading, LOAD_MS, () => tooSlow(LOAD_MS));
       this.#loaded.set(version, loaded);
       this.#evict(0, version);
@@ -203,15 +257,12 @@ export class LoadedModels {
     }
   }
 
-  async #loadInTurn(
-    definition: ModelDefinition,
-    manifest: Manifest,
-    ports: RegistryPorts,
-  ): Promise<InMemory> {
+  async #loadInTurn(asked: Asked, isCold: (model: ColdModel | undefined) => void): Promise<InMemory> {
+    const { manifest } = asked;
     const bytes = manifest.model.bytes + (manifest.candidates?.bytes ?? 0);
     while (this.#reading.size > 0 && sum(this.#reading.values(), Number) + bytes > READING_BYTES_MAX)
       await Promise.race(this.#reading.keys());
-    const loading = load(definition, manifest, ports);
+    const loading = this.#readAndLoad(asked, isCold);
     // A load that never settles counts as long as its callers wait for it.
     const read = this.#time
       .withTimeout(loading, LOAD_MS, () => tooSlow(LOAD_MS))
@@ -235,8 +286,30 @@ export class LoadedModels {
       if (this.bytes + bytes <= this.#bytesMax) return;
       if (version === kept) continue;
       this.#loaded.delete(version);
+      this.#cold.drop(version);
       session.release();
     }
+  }
+
+  async #readAndLoad(asked: Asked, isCold: (model: ColdModel | undefined) => void): Promise<InMemory> {
+    const { version, definition, manifest, ports } = asked;
+    try {
+      const { model, candidates, candidatesBytes } = await readArtifacts(definition, manifest, ports);
+      const cold = this.#cold.add(version, model, manifest, candidates);
+      isCold(cold);
+      // The runtime's start and its load keep the isolate from all else, also from sending the answer.
+      if (cold !== undefined) await this.#hasAnswered(cold);
+      const session = await ports.loadGraph(model);
+      return { session, candidates, bytes: session.bytes + candidatesBytes * MEMORY_OF_CANDIDATES };
+    } catch (error) {
+      throw new Failure('model_unavailable', 'The model cannot be loaded.', { retryAfterS: 5, cause: error });
+    }
+  }
+
+  async #hasAnswered({ hasRun }: ColdModel): Promise<void> {
+    const late = () => new Error('No request has run the model.');
+    await this.#time.withTimeout(hasRun, FIRST_RUN_MS, late).catch(() => undefined);
+    await this.#time.withTimeout(new Promise(() => undefined), ANSWER_LEAVES_MS, late).catch(() => undefined);
   }
 }
 
@@ -262,37 +335,21 @@ function tooSlow(ms: number): Failure {
   });
 }
 
-async function load(
-  definition: ModelDefinition,
-  manifest: Manifest,
-  ports: RegistryPorts,
-): Promise<InMemory> {
+async function readArtifacts(definition: ModelDefinition, manifest: Manifest, ports: RegistryPorts) {
   const artifact = async (what: 'model' | 'candidates', { sha256 }: { readonly sha256: string }) => {
     const bytes = await ports.store.get(artifactKey(sha256));
     if (bytes === undefined) throw new Error(`the store has no artifact ${sha256}`);
     await assertDigest(what, bytes, manifest);
     return bytes;
   };
-  try {
-    const [model, candidates] = await Promise.all([
-      artifact('model', manifest.model),
-      manifest.candidates === undefined ? undefined : artifact('candidates', manifest.candidates),
-    ]);
-    const session = await ports.loadGraph(model);
-    try {
-      return {
-        session,
-        bytes: session.bytes + (candidates?.length ?? 0) * MEMORY_OF_CANDIDATES,
-        candidates:
-          candidates === undefined || definition.task !== 'ranking'
-            ? undefined
-            : parseCandidates(definition, candidates),
-      };
-    } catch (error) {
-      session.release();
-      throw error;
-    }
-  } catch (error) {
-    throw new Failure('model_unavailable', 'The model cannot be loaded.', { retryAfterS: 5, cause: error });
-  }
+  const [model, candidates] = await Promise.all([
+    artifact('model', manifest.model),
+    manifest.candidates === undefined ? undefined : artifact('candidates', manifest.candidates),
+  ]);
+  const isRanking = definition.task === 'ranking' && candidates !== undefined;
+  return {
+    model,
+    candidates: isRanking ? parseCandidates(definition, candidates) : undefined,
+    candidatesBytes: candidates?.length ?? 0,
+  };
 }

@@ -1,6 +1,6 @@
 import type { PredictionModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
-import { type FeatureRow, featureTag, readFeatures, type ShardPort } from '../features/shards.ts';
+import { type FeatureRow, featureTag, readFeatures, readyTag, type ShardPort } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
@@ -9,7 +9,7 @@ import type { Manifest } from './bundle.ts';
 import type { LoadedModel } from './loaded-models.ts';
 import { predictionFacts } from './prediction.ts';
 import { modelTag, unpublished } from './registry.ts';
-import { assertRequestFits, type RequestValues, rowOf, usedFeatures } from './row.ts';
+import { assertRequestFits, isReady, type RequestValues, rowOf, usedFeatures } from './row.ts';
 
 export interface PredictPorts {
   /** The manifest of the champion; null if no version has been published. */
@@ -32,7 +32,11 @@ export interface PredictionRequest {
 }
 
 /** The reason why the fallback answers. */
-export type PredictionDegraded = 'features_unavailable' | 'model_unavailable' | 'model_failed';
+export type PredictionDegraded =
+  | 'features_unavailable'
+  | 'features_not_ready'
+  | 'model_unavailable'
+  | 'model_failed';
 
 type Outcome = { readonly answer: Answer; readonly degraded: PredictionDegraded | undefined };
 
@@ -74,13 +78,16 @@ export async function predict(
       source,
       ...(degraded === undefined ? {} : { degraded }),
     },
-    tags: [featureTag(entity, key), modelTag(definition.name)],
+    tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
     storable: degraded === undefined,
   };
 }
 
 /** The result, or the failure of this code: a fallback may answer then. */
-async function orFailure<T>(reading: Promise<T>, code: PredictionDegraded): Promise<T | Failure> {
+async function orFailure<T>(
+  reading: Promise<T>,
+  code: 'features_unavailable' | 'model_unavailable',
+): Promise<T | Failure> {
   try {
     return await reading;
   } catch (error) {
@@ -107,6 +114,7 @@ async function outcomeOf(
     return { answer, degraded };
   };
   if (row instanceof Failure) return standIn('features_unavailable', row);
+  if (!isReady(row)) return standIn('features_not_ready', notReadyFailure());
   if (manifest instanceof Failure) return standIn('model_unavailable', manifest);
   if (manifest === null) return standIn('model_unavailable', unpublished(definition.name));
   let model: LoadedModel;
@@ -123,4 +131,9 @@ async function outcomeOf(
     const failure = new Failure('model_unavailable', 'The model failed.', { retryAfterS: 5, cause: error });
     return standIn('model_failed', failure);
   }
+}
+
+function notReadyFailure(): Failure {
+  const detail = 'A feature that the model uses is being built from history. Try again later.';
+  return new Failure('features_unavailable', detail, { retryAfterS: 30 });
 }

@@ -14,12 +14,12 @@ export interface Ranking {
   /** `popularity` is not a degradation for an entity whose features give the model nothing to rank by. */
   readonly source: 'model' | 'popularity';
   /** The reason why popularity answers instead of the model. */
-  readonly degraded: 'model_failed' | undefined;
+  readonly degraded: 'features_not_ready' | 'model_failed' | undefined;
 }
 
 /**
  * Ranks the given items, or the entity's candidates, best first. Equal scores are ordered by item name. If the graph
- * fails, popularity ranks the items instead, and the answer says so.
+ * fails, or a feature is being built from history, popularity ranks the items instead, and the answer says so.
  *
  * @param now milliseconds since the Unix epoch.
  */
@@ -31,6 +31,15 @@ export async function rank(
   limit: number,
   now: number,
 ): Promise<Ranking> {
+  const popularity = (degraded: Ranking['degraded']): Ranking => {
+    const popular = candidates.popular(items === undefined ? limit : Number.POSITIVE_INFINITY);
+    const wanted = items === undefined ? popular : byPopularity(items, popular);
+    return { items: wanted.slice(0, limit), source: 'popularity', degraded };
+  };
+  const waiting = Object.values(definition.features).some(
+    ({ readName }) => features[readName]?.status === 'NOT_READY',
+  );
+  if (waiting) return popularity('features_not_ready');
   try {
     const assembled = candidates.assemble(valuesOf(definition, features, now), items, now);
     if (assembled === null)
@@ -44,9 +53,7 @@ export async function rank(
     return { items: ranked.slice(0, limit), source: 'model', degraded: undefined };
   } catch (error) {
     log('error', 'The model failed; popularity answers.', { 'event.action': 'rank' }, error);
-    const popular = candidates.popular(items === undefined ? limit : Number.POSITIVE_INFINITY);
-    const wanted = items === undefined ? popular : byPopularity(items, popular);
-    return { items: wanted.slice(0, limit), source: 'popularity', degraded: 'model_failed' };
+    return popularity('model_failed');
   }
 }
 

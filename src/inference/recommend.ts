@@ -1,6 +1,6 @@
 import type { RankingModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
-import { featureTag, readFeatures, type ShardPort } from '../features/shards.ts';
+import { featureTag, readFeatures, readyTag, type ShardPort } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import type { LoadedRanking } from './loaded-models.ts';
 import { predictionFacts } from './prediction.ts';
@@ -52,7 +52,7 @@ export async function recommend(
       source,
       ...(degraded === undefined ? {} : { degraded }),
     },
-    tags: [featureTag(entity, key), modelTag(definition.name)],
+    tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
     storable: degraded === undefined,
   };
 }

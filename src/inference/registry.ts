@@ -18,6 +18,18 @@ export interface ArtifactStore {
 export interface RegistryPorts {
   readonly store: ArtifactStore;
   readonly loadGraph: (bytes: Uint8Array<ArrayBuffer>) => Promise<Session>;
+  /** What becomes known of the two tiers; absent where nobody asks. */
+  readonly tiers?: TierPorts;
+}
+
+/** What computes a graph. */
+export type Tier = 'evaluator' | 'runtime';
+
+export interface TierPorts {
+  /** Whether the evaluator computes a run of the runtime, too, for a comparison. */
+  readonly isSampled: () => boolean;
+  readonly compared: (model: string, verdict: 'agrees' | 'differs') => void;
+  readonly ran: (model: string, tier: Tier) => void;
 }
 
 /** The tag of every answer that a model made. Publishing another version under the name invalidates those answers. */

@@ -71,6 +71,11 @@ export function usedFeatures({ inputs }: Pick<PredictionModel, 'inputs'>, featur
   );
 }
 
+/** Whether none of these features is being built from history. */
+export function isReady(features: FeatureRow): boolean {
+  return Object.values(features).every(({ status }) => status !== 'NOT_READY');
+}
+
 function columnValue(column: Column, features: FeatureRow, request: RequestValues, now: number): unknown {
   switch (column.from) {
     case 'constant':

@@ -73,6 +73,11 @@ export const LINEAGE_LOST = 'millrace_lineage_lost_total';
 /** Requests that were refused because a budget was used up. */
 export const LIMITED = 'millrace_limited_total';
 
+/** Runs of models, by what computed them. */
+export const MODEL_RUNS = 'millrace_model_runs_total';
+/** Runs of models that both tiers computed, by whether they agreed. */
+export const MODEL_PARITY = 'millrace_model_parity_total';
+
 export interface ObservationPorts extends Omit<ProbePorts, 'count'> {
   /** The share of answers that may be probed, 0 to 1. */
   readonly share: number;
@@ -140,6 +145,16 @@ export class Observation {
   /** Counts a refused request. */
   readonly limited = (budget: string, lane: string): void => {
     this.#counters.add(LIMITED, { budget, lane });
+  };
+
+  /** Counts a run of a model. */
+  readonly modelRan = (model: string, tier: string): void => {
+    this.#counters.add(MODEL_RUNS, { model, tier });
+  };
+
+  /** Counts a run of a model that both tiers computed. */
+  readonly modelCompared = (model: string, verdict: string): void => {
+    this.#counters.add(MODEL_PARITY, { model, verdict });
   };
 
   #drain(): Omit<CounterBatch, 'isolate' | 'n'> {

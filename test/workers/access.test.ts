@@ -67,6 +67,7 @@ describe('every route of the document', () => {
     const routes = await routesOf(app);
     const open = routes.filter(({ isClosed }) => !isClosed).map(({ method, path }) => `${method} ${path}`);
     expect(open.sort()).toEqual([
+      'GET /health',
       'GET /health/live',
       'GET /health/ready',
       'GET /openapi.json',

@@ -1,8 +1,9 @@
 import { SELF } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { FoldableEvent } from '../../src/features/fold.ts';
 import { shardOf } from '../../src/features/shards.ts';
+import { serveEntity } from '../support/workers/serve-features.ts';
 
 const DAY_MS = 86_400_000;
 /** The age of the events of one day and of the other, in milliseconds. */
@@ -35,6 +36,11 @@ async function fold(customerId: string, ageMs: number): Promise<void> {
     ]);
   }
 }
+
+beforeAll(async () => {
+  await serveEntity('customer');
+  await serveEntity('product');
+});
 
 describe('POST /v1/features/read', () => {
   it('answers each value with its status, the time of its event and its age', async () => {

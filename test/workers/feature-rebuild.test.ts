@@ -1,8 +1,9 @@
 import { evictDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { FoldableEvent } from '../../src/features/fold.ts';
 import { shardOf } from '../../src/features/shards.ts';
+import { serveEntity } from '../support/workers/serve-features.ts';
 
 const DAY_MS = 86_400_000;
 /** Noon of today: a shard keeps what reads as of its own day need. */
@@ -29,6 +30,10 @@ async function flip(shard: ReturnType<typeof env.FEATURE_SHARD.getByName>, run: 
     if (step.state === 'superseded') return undefined;
   }
 }
+
+beforeAll(async () => {
+  await serveEntity('customer');
+});
 
 describe('a rebuild in a feature shard', () => {
   it('shows readers the old cells until the flip, then the new ones, and names the keys that differ', async () => {

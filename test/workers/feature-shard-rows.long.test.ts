@@ -8,6 +8,7 @@ import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
 import { BLOCK_NUMBERS } from '../../src/features/folded-numbers.ts';
 import { catalog } from '../support/catalog/index.ts';
 import { countedStorage } from '../support/workers/counted-storage.ts';
+import { serveFeatures } from '../support/workers/serve-features.ts';
 
 const { ofCell, ofCall } = FOLD_ROWS;
 const DAY_MS = 86_400_000;
@@ -29,6 +30,7 @@ function shardOf(state: DurableObjectState, keys: number) {
   const { storage, rowsOf } = countedStorage(state.storage);
   const store = new CellStore(storage);
   store.adopt(FEATURES);
+  serveFeatures(store, FEATURES);
   state.storage.sql.exec(
     `with recursive other (n) as (select 1 union all select n + 1 from other where n < ?)
      insert into cells (generation, key, feature, bucket, item, amount, last_at)

@@ -12,6 +12,7 @@ import { customer } from '../support/catalog/entities.ts';
 import { purchase } from '../support/catalog/events.ts';
 import { catalog } from '../support/catalog/index.ts';
 import { countedStorage } from '../support/workers/counted-storage.ts';
+import { serveFeatures } from '../support/workers/serve-features.ts';
 
 const DAY_MS = 86_400_000;
 const NOW = (Math.floor(Date.now() / DAY_MS) + 0.5) * DAY_MS;
@@ -46,6 +47,7 @@ function inShard<T>(name: string, work: (state: DurableObjectState) => T): Promi
 function storeOver(storage: DurableObjectStorage): CellStore {
   const store = new CellStore(storage);
   store.adopt(FEATURES);
+  serveFeatures(store, FEATURES);
   return store;
 }
 

@@ -1,8 +1,9 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { FoldableEvent } from '../../src/features/fold.ts';
 import { shardOf } from '../../src/features/shards.ts';
+import { serveEntity } from '../support/workers/serve-features.ts';
 
 const DAY_MS = 86_400_000;
 /** Noon of today: a shard keeps what reads as of its own day need. */
@@ -19,6 +20,10 @@ function purchaseOf(
   const data = { invoice: 'A', sku, quantity: 2, unitPrice: 1.5, customerId, country: 'UK' };
   return { seq, type: 'shop.purchase.v1', occurredAt: NOW - daysAgo * DAY_MS, data };
 }
+
+beforeAll(async () => {
+  await serveEntity('customer');
+});
 
 describe('a feature shard', () => {
   it('folds each event once, even if it is delivered repeatedly and across evictions', async () => {

@@ -62,7 +62,8 @@ it('keeps its own routes on reserved paths', async () => {
   const document = await (await app.request('/openapi.json', {}, env, createExecutionContext())).json();
   const { paths } = z.object({ paths: z.record(z.string(), z.unknown()) }).parse(document);
   expect(Object.keys(paths).length).toBeGreaterThan(20);
-  const reserved = [...RESERVED_PATHS, '/health', '/metrics', '/openapi.json', '/v2'];
+  const feast = ['/get-online-features', '/push', '/write-to-online-store'];
+  const reserved = [...RESERVED_PATHS, ...feast, '/health', '/metrics', '/openapi.json', '/v2'];
   const elsewhere = Object.keys(paths).filter(
     (path) => !reserved.some((prefix) => path === prefix || path.startsWith(`${prefix}/`)),
   );

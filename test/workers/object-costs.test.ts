@@ -84,23 +84,28 @@ it('reads and writes these rows in QualityWindow', async () => {
     step('first batch', () => store.add(scores(1, minute), minute));
     for (let past = 0; past < 1_000; past += 1) store.add(scores(2, minute - past), minute);
     step('batch of one type', () => store.add(scores(1, minute), minute));
+    for (let other = 1; other < 60; other += 1) store.add(scores(1, minute), minute);
+    step('adding up 60 of them', () => store.counts(minute));
+    step('adding up nothing', () => store.counts(minute));
     step('batch of two types', () => store.add(scores(2, minute), minute));
     const again = scores(1, minute);
     store.add(again, minute);
     step('duplicate batch', () => store.add(again, minute));
     step('uncounted of 10', () => store.uncounted(Array.from({ length: 10 }, () => crypto.randomUUID())));
-    step('counts', () => store.counts(minute));
+    step('counts, and adding up two transactions', () => store.counts(minute));
     step('first pruning after a start', () => store.prune(minute));
     step('pruning of nothing', () => store.prune(minute));
     expect(figures).toEqual({
-      'first batch': [0, 6],
+      'first batch': [6, 7],
       'batch of one type': COUNTED_ROWS.qualityOfTransaction,
-      'batch of two types': [10, 10],
+      'batch of two types': COUNTED_ROWS.qualityOfTransaction,
+      'adding up 60 of them': [302 + COUNTED_ROWS.qualityOfMinute[0], COUNTED_ROWS.qualityOfMinute[1]],
+      'adding up nothing': [302, 0],
       'duplicate batch': [0, 0],
       'uncounted of 10': [0, 0],
-      counts: [300, 0],
-      'first pruning after a start': [1010, 0],
-      'pruning of nothing': [6, 0],
+      'counts, and adding up two transactions': [314, 9],
+      'first pruning after a start': [1071, 0],
+      'pruning of nothing': [8, 0],
     });
   });
 });
@@ -109,22 +114,28 @@ it('reads and writes these rows in QueuedEvents, with 10,000 remembered requests
   await runInDurableObject(env.QUEUED_EVENTS.getByName('cost'), (_, state) => {
     const { storage, figures, step } = countedIn(state.storage);
     let store = new QueuedStore(storage);
-    for (let request = 0; request < 10_000; request += 1) store.note([request], request);
+    for (let request = 0; request < 10_000; request += 1) {
+      store.note([request], request);
+      store.save(request);
+    }
     step('request of one event', () => store.note([1], 10_000));
-    step('request of 1,000 events', () =>
-      store.note(
-        Array.from({ length: 1_000 }, (_, index) => index),
-        10_001,
-      ),
+    step('its save', () => store.save(10_000));
+    store.note(
+      Array.from({ length: 1_000 }, (_, index) => index),
+      10_001,
     );
+    step('save of 1,000 events', () => store.save(10_001));
+    step('save of nothing', () => store.save(10_001));
     step('first look-up', () => store.has(1, 10_002));
     step('look-up', () => store.has(2, 10_003));
     step('pruning of nothing', () => store.prune(10_004));
     step('pruning of ten segments', () => store.prune(KEPT_MS + 5_200));
     store = step('start', () => new QueuedStore(storage));
     expect(figures).toEqual({
-      'request of one event': COUNTED_ROWS.queuedRequest,
-      'request of 1,000 events': [2, 1],
+      'request of one event': [0, 0],
+      'its save': COUNTED_ROWS.queuedSave,
+      'save of 1,000 events': [2, 1],
+      'save of nothing': [0, 0],
       'first look-up': [21, 0],
       'look-up': [0, 0],
       'pruning of nothing': [1, 0],

@@ -41,6 +41,7 @@ it('rings once more after an alarm that may have come before the commit of a cal
           markRelayed: async () => undefined,
         }),
         isRefused: () => false,
+        backfill: async () => false,
         openPass: async () => async () => undefined,
       });
     /** The alarm fires and finds nothing; whether another one follows. */

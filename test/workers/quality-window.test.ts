@@ -87,17 +87,17 @@ it('counts a late batch at its storing time, and a batch from the future as of n
 it('keeps a bounded number of rows, and its totals', async () => {
   await runInDurableObject(quality('bounded'), (_, state) => {
     const store = new QualityStore(state.storage);
-    const end = BEGIN + 3_000;
+    const end = BEGIN + 1_600;
     for (let minute = BEGIN; minute <= end; minute += 1) store.add(batch(minute, minute), minute);
     expect(store.prune(end)).toBe(true);
     const rows = (width: number) =>
       state.storage.sql.exec('select count(*) as n from buckets where width = ?', width).one()['n'];
     for (const { width, kept } of WIDTHS) expect(rows(width)).toBeLessThanOrEqual(kept);
     expect(rows(1)).toBe(61);
-    const ids = state.storage.sql.exec('select count(*) as n from batches').one()['n'];
+    const ids = state.storage.sql.exec('select count(*) as n from counted').one()['n'];
     expect(ids).toBe(1_501);
     expect(store.prune(end + 20 * 1_440)).toBe(false);
-    expect(store.counts(end).totals['t']?.events).toBe(3_001);
+    expect(store.counts(end).totals['t']?.events).toBe(1_601);
     // What was counted stays counted as long as anybody would send it again.
     const later = end + 20 * 1_440;
     expect(store.uncounted([idOf(end)])).toEqual([idOf(end)]);
@@ -121,12 +121,13 @@ it('distinguishes a bounded number of types', async () => {
 
 it('forgets the oldest ids beyond its limit, also of those that came after it counted them', async () => {
   await runInDurableObject(quality('many ids'), (_, state) => {
-    const ids = () => state.storage.sql.exec('select count(*) as ids from batches').one()['ids'];
+    const ids = () => state.storage.sql.exec('select count(*) as ids from counted').one()['ids'];
     state.storage.sql.exec(
       `with recursive other (n) as (select 1 union all select n + 1 from other where n < ?)
-       insert into batches (id, minute) select 'id ' || n, ? + n % 2 from other`,
+       insert into counted (id, minute) select 'id ' || n, ? + n * 2 / ? from other`,
       BATCHES_MAX,
       BEGIN,
+      BATCHES_MAX,
     );
     const store = new QualityStore(state.storage);
     store.prune(BEGIN + 2);
@@ -146,7 +147,7 @@ it('prunes by its alarm while rows can expire, and is idle afterwards', async ()
   await runInDurableObject(object, async (_, state) => {
     // It has rows that will be old some day, so it looks again.
     expect(await state.storage.getAlarm()).not.toBeNull();
-    state.storage.sql.exec('delete from batches');
+    state.storage.sql.exec('delete from counted');
     state.storage.sql.exec('update buckets set bucket = 1 where width > 0');
   });
   expect(await runDurableObjectAlarm(object)).toBe(true);

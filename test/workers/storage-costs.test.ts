@@ -97,6 +97,7 @@ it('lets OutboxRelay write a row for an alarm, one more if it was armed again, a
         markRelayed: async () => undefined,
       }),
       isRefused: () => false,
+      backfill: async () => false,
       openPass: async () => async () => undefined,
     };
     const { object, step } = countedObject(new OutboxRelay(state, env, ports), state);

@@ -16,6 +16,7 @@ import * as entities from '../support/catalog/entities.ts';
 import * as events from '../support/catalog/events.ts';
 import * as features from '../support/catalog/features.ts';
 import { answerAuditStatements } from '../support/workers/audit-database.ts';
+import { serveEntity } from '../support/workers/serve-features.ts';
 
 const GRAIN_S = 60;
 const common = { description: 'A thing.', public: true, params: { id: z.string().min(1) } } as const;
@@ -97,6 +98,7 @@ beforeAll(async () => {
   // Without a database there are no watermarks, so every bounded read would find its source suspect.
   const root = env.TAG_CLOCK.getByName('root');
   await root.closePass(await root.openPass(OUTBOX));
+  await serveEntity('customer');
 });
 afterEach(() => {
   isBroken = false;

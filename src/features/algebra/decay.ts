@@ -12,7 +12,7 @@ export interface Decayed {
   readonly sums: readonly bigint[];
 }
 
-const STEPS = 256;
+export const DECAY_STEPS = 256;
 export const HALF_LIVES_MAX = 40;
 /** Weights are whole numbers of 2^-32. */
 const WEIGHT_BITS = 32;
@@ -56,9 +56,9 @@ function sumAt({ newest, sums }: Decayed, half: number): bigint {
 }
 
 function placeOf(at: number, halfLifeMs: number): { readonly half: number; readonly step: number } {
-  const steps = Math.floor((at * STEPS) / halfLifeMs);
-  const half = Math.floor(steps / STEPS);
-  return { half, step: steps - half * STEPS };
+  const steps = Math.floor((at * DECAY_STEPS) / halfLifeMs);
+  const half = Math.floor(steps / DECAY_STEPS);
+  return { half, step: steps - half * DECAY_STEPS };
 }
 
 let weights: readonly bigint[] | undefined;
@@ -72,9 +72,9 @@ function weightOf(step: number): bigint {
 function powers(): bigint[] {
   const bits = 128n;
   let root = 2n << bits;
-  for (let steps = STEPS; steps > 1; steps /= 2) root = squareRoot(root << bits);
+  for (let steps = DECAY_STEPS; steps > 1; steps /= 2) root = squareRoot(root << bits);
   const found = [1n << bits];
-  for (let step = 1; step < STEPS; step += 1) found.push(((found.at(-1) ?? 0n) * root) >> bits);
+  for (let step = 1; step < DECAY_STEPS; step += 1) found.push(((found.at(-1) ?? 0n) * root) >> bits);
   return found.map((power) => power >> (bits - BigInt(WEIGHT_BITS)));
 }
 

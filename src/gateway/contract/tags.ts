@@ -19,6 +19,11 @@ export const TAGS = [
   },
   { name: 'features', description: 'The online features of entities.' },
   {
+    name: 'feast',
+    description:
+      'The routes of Feast’s feature server, for its clients: features of rows, and pushes as events.',
+  },
+  {
     name: 'events',
     description:
       'Change events (CloudEvents 1.0): sending them, their types, their status, and the live feed.',

@@ -38,7 +38,7 @@ export function chargeOnEntry({ charge }: Pick<Gateway, 'charge'>, limitsOf: Por
 
 function dueOnEntry(c: Context<AppEnv>): Charge | undefined {
   const cost = ruleOf(c.req.method, c.req.path)?.cost ?? 'read';
-  if (c.req.path === '/health/live') return { cost, units: unitsOf('hit') };
+  if (c.req.path === '/health/live' || c.req.path === '/health') return { cost, units: unitsOf('hit') };
   if (cost !== 'features' && cost !== 'prediction') return { cost, units: BASE_UNITS[cost] };
   // These routes admit their readers themselves. A reader who sends no key pays for reading the body.
   return c.req.header('authorization') === undefined ? { cost, units: REFUSED_UNITS } : undefined;

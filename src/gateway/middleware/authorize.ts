@@ -70,12 +70,12 @@ const BEARER = new RegExp(`^Bearer +([\\x21-\\x7e]{1,${TOKEN_CHARACTERS_MAX}})$`
 
 /** Paths that decide themselves whether they require a key. Any other path requires one. */
 const DECIDE_THEMSELVES = [
-  /^\/health\/(live|ready)$/,
+  /^\/health(\/(live|ready))?$/,
   /^\/openapi\.json$/,
   /^\/metrics$/,
   /^\/v1\/events\/types$/,
   /^\/v1\/predictions\/[^/]+$/,
-  /^\/v1\/features\/read$/,
+  /^\/(v1\/features\/read|get-online-features)$/,
   /^\/v2\/(health\/(live|ready)|models\/.+)$/,
 ];
 

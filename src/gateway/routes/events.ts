@@ -15,7 +15,7 @@ import { json, keySecurity, problem } from '../openapi.ts';
 import { EVENT_TYPES_PATH, registerEventTypes } from './event-types.ts';
 
 const Verdict = z.object({ index: z.int(), id: z.string().nullable() });
-const Report = z
+export const IngestAnswer = z
   .object({
     accepted: z.int(),
     duplicates: z.int(),
@@ -125,17 +125,17 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
       },
     },
     responses: {
-      200: json('The single event is a duplicate; nothing was changed.', Report, ANNOUNCED),
-      201: json('Stored and invalidated. Reads with `Millrace-Token` show the events.', Report, [
+      200: json('The single event is a duplicate; nothing was changed.', IngestAnswer, ANNOUNCED),
+      201: json('Stored and invalidated. Reads with `Millrace-Token` show the events.', IngestAnswer, [
         'Millrace-Token',
         ...ANNOUNCED,
       ]),
       202: json(
         'The queue or the database has all events; reads show them a little later. For events of a deprecated version the answer has `Deprecation` and `Sunset`.',
-        Report,
+        IngestAnswer,
         ANNOUNCED,
       ),
-      207: json('All events were taken; some are duplicates or went to quarantine.', Report, [
+      207: json('All events were taken; some are duplicates or went to quarantine.', IngestAnswer, [
         'Millrace-Token',
         ...ANNOUNCED,
       ]),
@@ -185,10 +185,16 @@ function asSentence(detail: string): string {
   return /[.!?]$/.test(detail) ? detail : `${detail}.`;
 }
 
-function throwIfRefused({ verdicts: [verdict] }: IngestReport): void {
+/** @throws Failure with the code and the pointer of the first event that was refused. */
+export function throwIfRefused({ verdicts, quarantined, accepted }: IngestReport): void {
+  const verdict = verdicts.find((one) => one.verdict === 'quarantined');
   if (verdict?.verdict !== 'quarantined') return;
-  const { code, detail, pointer } = verdict;
-  throw new Failure(code, `${asSentence(detail)} The event is kept in quarantine.`, { pointer });
+  const { code, detail, pointer, index } = verdict;
+  const kept =
+    accepted + verdicts.length === 1
+      ? 'The event is kept in quarantine.'
+      : `This is the event of row ${index}. It and ${quarantined - 1} more are kept in quarantine, and ${accepted} are stored.`;
+  throw new Failure(code, `${asSentence(detail)} ${kept}`, { pointer });
 }
 
 function statusOf({ verdicts }: IngestReport, single: boolean, stored: boolean): 200 | 201 | 202 | 207 {

@@ -1,18 +1,21 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import type { Consistency } from '../../cache/read-through.ts';
 import type { Catalog } from '../../define/catalog.ts';
 import { readNames } from '../../define/feature.ts';
 import type { DerivedFeature } from '../../define/feature-derived.ts';
 import type { Principal } from '../../define/principal.ts';
 import { type Asked, answerOf } from '../../features/answer.ts';
-import { READ_KEYS_MAX, readFeatures, type ShardPort } from '../../features/shards.ts';
+import type { ReadRows } from '../../features/row-cache.ts';
+import { READ_KEYS_MAX } from '../../features/shards.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { parsed, readJson } from '../body.ts';
+import { consistencyOf } from '../cached-response.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { unitsOf } from '../limits/weights.ts';
-import { json, keySecurity, problem } from '../openapi.ts';
+import { consistencyHeaders, json, keySecurity, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
 
 /** A hundred keys at their longest. */
@@ -48,9 +51,9 @@ const FeatureValue = z.object({
     z.null(),
     z.array(z.object({ item: z.string(), count: z.int(), lastAt: z.int().optional() })),
   ]),
-  status: z.enum(['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE']).openapi({
+  status: z.enum(['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'NOT_READY']).openapi({
     description:
-      '`NULL_VALUE`: events have contributed, but none has a value in the window. `NOT_FOUND`: no event has contributed, within the longest window if it has windows; a count is then 0, another value null. `OUTSIDE_MAX_AGE`: the newest event is older than the time to live or `maxStalenessS`.',
+      '`NULL_VALUE`: events have contributed, but none has a value in the window. `NOT_FOUND`: no event has contributed, within the longest window if it has windows; a count is then 0, another value null. `OUTSIDE_MAX_AGE`: the newest event is older than the time to live or `maxStalenessS`. `NOT_READY`: the feature is new or was changed, and is being built from history.',
   }),
   eventAt: z.int().nullable().openapi({ description: 'when the newest event behind it happened' }),
   ageMs: z.int().nullable().openapi({ description: 'from that event to `asOf`, in milliseconds' }),
@@ -70,7 +73,17 @@ function describedRequest({ features }: Catalog) {
 }
 
 export interface FeaturePorts {
-  readonly shards: Pick<ShardPort, 'read'>;
+  /**
+   * The features of keys of one entity as of `now`, in the order of the keys, through the isolate's memory.
+   *
+   * @throws Failure `features_unavailable`, `token_from_another_epoch`, `token_from_the_future`
+   */
+  readonly read: (
+    entity: string,
+    keys: readonly string[],
+    now: number,
+    consistency: Consistency,
+  ) => Promise<ReadRows>;
 }
 
 /** Serves up to a hundred online features of up to a hundred entities. */
@@ -87,6 +100,7 @@ export function registerFeatures(
     tags: ['features'],
     security: keySecurity,
     request: {
+      headers: consistencyHeaders,
       body: {
         required: true,
         content: { 'application/json': { schema: describedRequest(gateway.catalog) } },
@@ -96,7 +110,9 @@ export function registerFeatures(
       200: json(
         'One result for each key, in the order of the keys; times are in milliseconds since the Unix epoch.',
         ReadAnswer,
+        ['Cache-Status'],
       ),
+      412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
       422: problem('The entity or a feature is not declared, or a key is none of the entity.'),
     },
   });
@@ -104,6 +120,7 @@ export function registerFeatures(
     const { body, principal } = await readBody(c, gateway);
     const { entity, keys, features, maxStalenessS, request } = parsed(ReadRequest, body);
     const names = wantedNames(gateway.catalog, entity, features);
+    const consistency = consistencyOf(c.req.raw.headers);
     const texts = canonicalKeys(gateway.catalog, entity, keys);
     assertOwnKeys(gateway.catalog, principal, entity, texts);
     const units = unitsOf('features') + unitsOf('featuresOfKey', texts.length);
@@ -116,13 +133,27 @@ export function registerFeatures(
       derived,
       requests: requestsOf(derived, names, request ?? {}),
     };
-    const rows = await readFeatures(entity, texts, asked.now, featuresOf(c).shards);
+    const read = await featuresOf(c).read(entity, texts, asked.now, consistency);
+    c.header('cache-status', cacheStatusOf([read]));
     return c.json({
       entity,
       asOf: asked.now,
-      results: keys.map((key, index) => ({ key, features: answerOf(rows[index] ?? {}, asked) })),
+      results: keys.map((key, index) => ({ key, features: answerOf(read.rows[index] ?? {}, asked) })),
     });
   });
+}
+
+/**
+ * RFC 9211: a hit if all keys came from memory. `partial` if some did.
+ *
+ * @param reads one for each entity.
+ */
+export function cacheStatusOf(reads: readonly ReadRows[]): string {
+  if (reads.some(({ isBypassed }) => isBypassed)) return 'millrace; fwd=bypass; detail=clock-unavailable';
+  if (reads.every(({ missed }) => missed === 0)) return 'millrace; hit; detail=memory';
+  return reads.every(({ missed, asked }) => missed === asked)
+    ? 'millrace; fwd=uri-miss'
+    : 'millrace; fwd=partial';
 }
 
 /**

@@ -1,5 +1,5 @@
 import { decodeUtf8 } from '../../platform/utf8.ts';
-import { fieldsOf, MalformedMessage, varintsOf } from './protobuf.ts';
+import { eachField, fieldsOf, integersAt, MalformedMessage, varintsOf } from './protobuf.ts';
 
 /**
  * As much of an ONNX file (`onnx.proto` of ONNX 1.23) as the registry's rules need: what its operators are, and the
@@ -33,6 +33,8 @@ export interface NodeFile {
 }
 
 export interface AttributeFile {
+  /** The message. `attribute-lists.ts` reads its lists. */
+  readonly bytes: Uint8Array;
   readonly integer: number | undefined;
   readonly text: string | undefined;
   readonly tensor: TensorFile | undefined;
@@ -122,14 +124,18 @@ function readAttribute(bytes: Uint8Array): AttributeFile & { readonly name: stri
   let integer: number | undefined;
   let string: string | undefined;
   let tensor: TensorFile | undefined;
-  for (const { number, integer: value, bytes: content } of fieldsOf(bytes)) {
-    if (number === 1) name = text(content);
-    else if (number === 3) integer = Number(BigInt.asIntN(64, value));
-    else if (number === 4) string = text(content);
-    else if (number === 5) tensor = readTensor(content);
-    else if (number === 6 || number === 11) graphs.push(readGraph(content));
-  }
-  return { name, integer, text: string, tensor, graphs };
+  eachField(bytes, (number, start, end) => {
+    const content = () => bytes.subarray(start, end);
+    if (number === 1) name = text(content());
+    else if (number === 3)
+      integersAt(bytes, start, end, (value) => {
+        integer = value;
+      });
+    else if (number === 4) string = text(content());
+    else if (number === 5) tensor = readTensor(content());
+    else if (number === 6 || number === 11) graphs.push(readGraph(content()));
+  });
+  return { name, integer, text: string, tensor, graphs, bytes };
 }
 
 const EXTERNAL = 1n;

@@ -64,6 +64,74 @@ export function* fieldsOf(message: Uint8Array): Generator<Field> {
   }
 }
 
+/**
+ * Calls `visit` for each field of a message, in their order, with the place of its value in the message. It allocates
+ * nothing, so that long lists of numbers are read fast.
+ *
+ * @throws MalformedMessage
+ */
+export function eachField(
+  message: Uint8Array,
+  visit: (number: number, start: number, end: number) => void,
+): void {
+  let offset = 0;
+  const varint = () => {
+    let value = 0;
+    let scale = 1;
+    for (let index = 0; index < VARINT_BYTES_MAX; index += 1) {
+      const byte = message[offset];
+      if (byte === undefined) throw new MalformedMessage('A number is truncated.');
+      offset += 1;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+      scale *= 128;
+    }
+    throw new MalformedMessage(`A number has more than ${VARINT_BYTES_MAX} bytes.`);
+  };
+  while (offset < message.length) {
+    const tag = varint();
+    const wire = tag % 8;
+    let start = offset;
+    if (wire === VARINT) varint();
+    else if (wire === FIXED64) offset += 8;
+    else if (wire === FIXED32) offset += 4;
+    else if (wire === DELIMITED) {
+      const length = varint();
+      start = offset;
+      offset += length;
+    } else throw new MalformedMessage(`A field has the unknown wire type ${wire}.`);
+    assertRoom(message, offset);
+    visit(Math.floor(tag / 8), start, offset);
+  }
+}
+
+/** The integers of a list, packed or not, as signed 64-bit numbers. Beyond 2⁵³ they are rounded. @throws MalformedMessage */
+export function integersAt(
+  message: Uint8Array,
+  start: number,
+  end: number,
+  take: (value: number) => void,
+): void {
+  let offset = start;
+  while (offset < end) {
+    let value = 0;
+    let scale = 1;
+    let bytes = 0;
+    for (;;) {
+      const byte = message[offset + bytes] ?? 0;
+      bytes += 1;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+      scale *= 128;
+      if (bytes === VARINT_BYTES_MAX || offset + bytes >= end)
+        throw new MalformedMessage('A number is truncated.');
+    }
+    // Ten bytes have the highest bit, so the number is negative.
+    take(bytes < VARINT_BYTES_MAX ? value : Number(BigInt.asIntN(64, varintAt(message, offset).value)));
+    offset += bytes;
+  }
+}
+
 /** Packed varints. @throws MalformedMessage */
 export function* varintsOf(packed: Uint8Array): Generator<bigint> {
   for (let offset = 0; offset < packed.length; ) {

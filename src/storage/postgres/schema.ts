@@ -343,7 +343,29 @@ export const pruned = schema.table('pruned', {
   until: timestamp('until', { withTimezone: true, mode: 'string' }).notNull(),
 });
 
-/** The progress of each replay of history. The replay named `rebuild` is the rebuild. */
+/**
+ * The definitions of features that a release has had. A definition is `filling` until a backfill has built its feature from
+ * history, and `pruned` if retention has deleted events that it needs.
+ */
+export const featureVersions = schema.table(
+  'feature_versions',
+  {
+    entity: text('entity').notNull(),
+    feature: text('feature').notNull(),
+    /** SHA-256, in hexadecimal, of what decides the contents of the feature's cells. */
+    digest: text('digest').notNull(),
+    state: text('state', { enum: ['filling', 'pruned', 'ready'] }).notNull(),
+    /** The attempt of the replay `backfill` that builds it, or has built it. */
+    run: uuid('run'),
+    /** Since when it has the state. */
+    since: timestamp('since', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+    /** Since when the catalog has not had it; null while it has. */
+    retiredAt: timestamp('retired_at', { withTimezone: true, mode: 'string' }),
+  },
+  (table) => [primaryKey({ columns: [table.entity, table.feature, table.digest] })],
+);
+
+/** The progress of each replay of history. The replay named `rebuild` is the rebuild, `backfill` that of new features. */
 export const replays = schema.table('replays', {
   /** Identifies the requested replay, so that a repeated request continues it. */
   id: text('id').primaryKey(),

@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 
 import numpy as np
 import tritonclient.http as triton
-from models import MODELS
+from models import MODELS, NETWORKS
 from onnx import TensorProto, helper
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
@@ -58,7 +58,9 @@ def assert_same(expected, actual):
 def check_model(url, client, make):
     name = make.__name__
     model, inputs, expected = make(np.random.default_rng(7))
-    register(url, name, model)
+    # The server compares each run of a graph that its evaluator computes with the runtime's.
+    reason = register(url, name, model).get("notEvaluated")
+    assert (reason is None) == (make not in NETWORKS), reason
     assert client.is_model_ready(name)
     metadata = client.get_model_metadata(name)
     assert [given["name"] for given in metadata["inputs"]] == list(inputs)
@@ -66,7 +68,9 @@ def check_model(url, client, make):
     outputs = [given["name"] for given in metadata["outputs"]]
     (version,) = metadata["versions"]
     assert client.get_model_metadata(name, version) == metadata
-    for is_binary, compression in product([True, False], [None, "gzip"]):
+    # JSON has no numbers that are not finite.
+    has_missing = any(value.dtype.kind == "f" and np.isnan(value).any() for value in inputs.values())
+    for is_binary, compression in product([True] if has_missing else [True, False], [None, "gzip"]):
         result = infer(client, name, inputs, outputs, is_binary, compression, model_version=version)
         for output, value in zip(outputs, expected, strict=True):
             assert_same(np.asarray(value), result.as_numpy(output))

@@ -3,7 +3,7 @@
 import warnings
 
 import numpy as np
-from lightgbm import LGBMRegressor
+from lightgbm import LGBMClassifier, LGBMRegressor
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnxmltools import convert_lightgbm, convert_xgboost
@@ -12,10 +12,12 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from xgboost import XGBClassifier
+from sklearn.preprocessing import Normalizer, OneHotEncoder, StandardScaler
+from xgboost import XGBClassifier, XGBRegressor
 
 warnings.filterwarnings("ignore")
 ROWS, COLUMNS = 400, 6
@@ -141,4 +143,70 @@ def convolutional(random):
     return referenced(nodes, weights, inputs, [("output", 10)])
 
 
-MODELS = [pipeline, forest, boosted, lightgbm, xgboost, recurrent, convolutional]
+def linear(random):
+    """scikit-learn: a linear regression of scaled columns, with missing values imputed."""
+    x, y = data(random)
+    x[::7, 2] = np.nan
+    model = make_pipeline(SimpleImputer(), StandardScaler(), LinearRegression()).fit(x, y)
+    onnx = to_onnx(model, initial_types=floats(), target_opset=OPSET)
+    return onnx, {"input": x[:50]}, [model.predict(x[:50]).reshape(-1, 1)]
+
+
+def logistic(random):
+    """scikit-learn: three classes by a logistic regression of normalised columns."""
+    x, y = data(random)
+    model = make_pipeline(Normalizer(), LogisticRegression()).fit(x, np.digitize(y, [-1, 1]))
+    onnx = to_onnx(model, initial_types=floats(), options={"zipmap": False}, target_opset=OPSET)
+    return onnx, {"input": x[:50]}, [model.predict(x[:50]), model.predict_proba(x[:50])]
+
+
+def network(random):
+    """scikit-learn: a small network of two classes."""
+    x, y = data(random)
+    model = MLPClassifier(hidden_layer_sizes=[16, 8], max_iter=50, random_state=0).fit(x, (y > 0).astype(int))
+    onnx = to_onnx(model, initial_types=floats(), options={"zipmap": False}, target_opset=OPSET)
+    return onnx, {"input": x[:50]}, [model.predict(x[:50]), model.predict_proba(x[:50])]
+
+
+def regressing_network(random):
+    """scikit-learn: a small network of one number."""
+    x, y = data(random)
+    model = MLPRegressor(hidden_layer_sizes=[16], activation="tanh", max_iter=50, random_state=0).fit(x, y)
+    onnx = to_onnx(model, initial_types=floats(), target_opset=OPSET)
+    return onnx, {"input": x[:50]}, [model.predict(x[:50]).reshape(-1, 1)]
+
+
+def binary_forest(random):
+    """scikit-learn: a random forest of two classes."""
+    x, y = data(random)
+    model = RandomForestClassifier(30, max_depth=5, random_state=0).fit(x, (y > 0).astype(int))
+    onnx = to_onnx(model, initial_types=floats(), options={"zipmap": False}, target_opset=OPSET)
+    return onnx, {"input": x[:50]}, [model.predict(x[:50]), model.predict_proba(x[:50])]
+
+
+def lightgbm_classes(random):
+    """LightGBM: three classes, with missing values."""
+    x, y = data(random)
+    x[::5, 1] = np.nan
+    model = LGBMClassifier(n_estimators=20, verbose=-1).fit(x, np.digitize(y, [-1, 1]))
+    types = [("input", LightFloats([None, COLUMNS]))]
+    onnx = convert_lightgbm(model, initial_types=types, target_opset=15, zipmap=False)
+    return onnx, {"input": x[:50]}, [model.predict(x[:50]), model.predict_proba(x[:50])]
+
+
+def xgboost_regression(random):
+    """XGBoost: a regression, with missing values."""
+    x, y = data(random)
+    x[::5, 1] = np.nan
+    model = XGBRegressor(n_estimators=40, max_depth=4).fit(x, y)
+    types = [("input", LightFloats([None, COLUMNS]))]
+    onnx = convert_xgboost(model, initial_types=types, target_opset=15)
+    return onnx, {"input": x[:50]}, [model.predict(x[:50]).reshape(-1, 1)]
+
+
+# The runtime alone computes these.
+NETWORKS = [recurrent, convolutional]
+MODELS = [
+    *[pipeline, forest, boosted, lightgbm, xgboost, linear, logistic, network, regressing_network],
+    *[binary_forest, lightgbm_classes, xgboost_regression, *NETWORKS],
+]

@@ -94,6 +94,7 @@ def judge(url, client, case):
         return {"verdict": "refused" if status == 422 else "failed", "detail": detail, "reason": reason}
     try:
         verdict = "right"
+        not_evaluated = signature.get("notEvaluated")
         for inputs, expected in case.data_sets:
             references = [array(value) for value in expected]
             references = [r.astype(np.object_) if r.dtype.kind in "US" else r for r in references]
@@ -106,7 +107,7 @@ def judge(url, client, case):
                 if not all(is_rounded(*pair, magnitude) for pair in zip(references, outputs, strict=True)):
                     raise
                 verdict = "rounded"
-        return {"verdict": verdict}
+        return {"verdict": verdict, "notEvaluated": not_evaluated}
     except InferenceServerException as error:
         return {"verdict": "failed", "detail": f"{error.status()}: {error.message()}"}
     except AssertionError as error:

@@ -13,6 +13,8 @@ const Case = z.object({
   /** The operators of the case's graph, as `domain:name`. */
   operators: z.array(z.string()),
   detail: z.string().nullish(),
+  /** Of a registered case, why the evaluator does not compute it; null if it does, and its answers are compared. */
+  notEvaluated: z.string().nullish(),
 });
 export type Case = z.output<typeof Case>;
 

@@ -150,8 +150,8 @@ export const FAULTS: readonly Fault[] = [
     'a rebuild is served before it is filled',
     MANY,
     REBUILD,
-    '{ next: row?.generation ?? null, run,',
-    '{ served: row?.generation ?? state.served, next: row?.generation ?? null, run,',
+    '{ next, run,',
+    '{ served: next, next, run,',
   ),
   fault(
     'a flip does not wait until all cells are compared',

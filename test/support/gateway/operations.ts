@@ -39,9 +39,17 @@ function purchase(id: string) {
   };
 }
 
+/** A data frame of one purchase, as Feast's clients push it. */
+function pushed(member: string) {
+  const columns = Object.entries(purchase('pushed').data).map(([name, value]) => [name, [value]]);
+  const df = { ...Object.fromEntries(columns), event_timestamp: ['2026-01-01T00:00:00'] };
+  return { [member]: 'shop.purchase.v1', df };
+}
+
 /** A sample of each operation, with `VERSION` for that of the published model; by its method and the path of the document. */
 export async function samples(): Promise<Readonly<Record<string, Sample>>> {
   return {
+    'GET /health': { path: '/health', statuses: [200] },
     'GET /health/live': { path: '/health/live', statuses: [200] },
     'GET /health/ready': { path: '/health/ready', statuses: [200, 503] },
     'GET /metrics': { path: '/metrics', statuses: [200] },
@@ -126,6 +134,12 @@ function predictions(): Record<string, Sample> {
       bytesMax: HALF_MEGABYTE,
       statuses: [200],
     },
+    'POST /get-online-features': {
+      path: '/get-online-features',
+      body: { features: ['customer:items'], entities: { customer_id: ['M1'] } },
+      bytesMax: HALF_MEGABYTE,
+      statuses: [200],
+    },
   };
 }
 
@@ -166,6 +180,18 @@ function events(): Record<string, Sample> {
       type: 'application/cloudevents+json',
       bytesMax: 4 * 1024 * 1024,
       statuses: [200, 202],
+    },
+    'POST /push': {
+      path: '/push',
+      body: pushed('push_source_name'),
+      bytesMax: 4 * 1024 * 1024,
+      statuses: [200],
+    },
+    'POST /write-to-online-store': {
+      path: '/write-to-online-store',
+      body: pushed('feature_view_name'),
+      bytesMax: 4 * 1024 * 1024,
+      statuses: [200],
     },
     'GET /v1/events/types': { path: '/v1/events/types', statuses: [200] },
     'GET /v1/events/{source}/{id}': { path: '/v1/events/%2Fmatrix/none', statuses: [404] },

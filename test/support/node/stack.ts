@@ -7,6 +7,7 @@ import { runtimePids } from '../../../bench/support/runtime.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
 import { EVERYTHING } from '../../../src/cache/entry.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
+import type { DatabaseTarget } from '../../../src/storage/postgres/connect.ts';
 import { FIXTURE, type Served } from './fixture.ts';
 import { memoryDatabase } from './memory-database.ts';
 import { workerConfig } from './worker-config.ts';
@@ -17,6 +18,8 @@ export const KEY = 'end-to-end-key';
 export interface Stack extends AsyncDisposable {
   /** Where the worker listens, for clients that are programs of their own. */
   readonly url: URL;
+  /** The database, for code that connects by itself. */
+  readonly database: DatabaseTarget;
   /** Another writer to the same database. */
   sql(text: string, params?: unknown[]): Promise<Record<string, unknown>[]>;
   /** Takes the database away, as an outage would. */
@@ -96,6 +99,7 @@ export async function startStack(
   );
   return {
     url,
+    database: { url: database.connectionString, endpoint: database.endpoint },
     sql: (text, params = []) => client.query(text, params),
     stopDatabase,
     killRuntime: () => {

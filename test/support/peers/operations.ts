@@ -49,7 +49,8 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /v2/health/ready': [[503], 1_000],
   },
   'feature-shard': {
-    ...each([[503], 1_000], 'POST /v1/features/read', 'POST /v1/predictions/expected-spend'),
+    ...each([[503], 1_000], 'POST /v1/features/read', 'POST /get-online-features'),
+    ...each([[503], 1_000], 'POST /v1/predictions/expected-spend'),
     [PIPELINE]: REPORT,
     'GET /v1/admin/features/digest': [[503], 31_000],
   },
@@ -57,7 +58,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'cache-stats': each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
-  queue: { 'POST /v1/events': [[503], 6_000] },
+  queue: each([[503], 6_000], 'POST /v1/events', 'POST /push', 'POST /write-to-online-store'),
   artifacts: {
     'GET /v2/health/ready': [[503], 1_000],
     [CHAMPION]: [[503], 22_000],

@@ -2,7 +2,7 @@
  * A worker that serves models by the Open Inference Protocol without a catalog: for tests with graphs of any signature.
  *
  * `PUT /models/NAME` registers an ONNX file as publishing does, with the same refusals; `DELETE /models/NAME` releases
- * it.
+ * it. Each run of a graph that the evaluator computes, too, is compared with the runtime's.
  */
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { defineCatalog } from '../../../src/define/define-catalog.ts';
@@ -10,15 +10,44 @@ import { ANONYMOUS } from '../../../src/define/principal.ts';
 import type { AppEnv, Gateway } from '../../../src/gateway/context.ts';
 import { failureFormAt, problemResponse } from '../../../src/gateway/problem.ts';
 import { registerOpenInference } from '../../../src/gateway/routes/open-inference.ts';
+import { Evaluator } from '../../../src/inference/evaluator/evaluator.ts';
+import { NotEvaluated } from '../../../src/inference/evaluator/not-evaluated.ts';
+import { differenceOf } from '../../../src/inference/evaluator/parity.ts';
 import type { Session } from '../../../src/inference/graph.ts';
 import { OnnxRuntime } from '../../../src/inference/onnx/runtime.ts';
 import { assertServable } from '../../../src/inference/onnx-file/refusals.ts';
+import type { Tensors } from '../../../src/inference/tensors.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
-import { reasonOf } from '../../../src/platform/failure.ts';
+import { Failure, reasonOf } from '../../../src/platform/failure.ts';
 import { MODEL_MEMORY_BYTES } from '../../../src/platform/limits.ts';
 
 const runtime = new OnnxRuntime(MODEL_MEMORY_BYTES);
-const models = new Map<string, { readonly version: string; readonly bytes: Uint8Array; session: Session }>();
+interface Model {
+  readonly version: string;
+  readonly bytes: Uint8Array;
+  session: Session;
+  readonly evaluator: Evaluator | undefined;
+}
+const models = new Map<string, Model>();
+
+/** The evaluator of a graph, or the reason why there is none. */
+function evaluatorOf(bytes: Uint8Array, session: Session): Evaluator | string {
+  try {
+    return Evaluator.read(bytes, session);
+  } catch (error) {
+    if (error instanceof NotEvaluated && error.cause === undefined) return error.message;
+    throw error;
+  }
+}
+
+/** Runs the graph by both tiers. @throws Error if they differ. */
+function compared({ session, evaluator }: Model, ...given: Parameters<Session['run']>): Tensors {
+  const computed = session.run(...given);
+  if (evaluator === undefined) return computed;
+  const difference = differenceOf(evaluator.run(...given), computed);
+  if (difference !== undefined) throw new Failure('internal', `The evaluator differs: ${difference}`);
+  return computed;
+}
 
 const app = new OpenAPIHono<AppEnv>();
 app.onError((error, c) => {
@@ -52,7 +81,7 @@ registerOpenInference(
           return {
             inputs: session.inputs,
             outputs: session.outputs,
-            run: async (...given) => model.session.run(...given),
+            run: async (...given) => compared(model, ...given),
           };
         },
         ran: () => 'test',
@@ -72,8 +101,12 @@ app.put('/models/:name', async (c) => {
   assertServable(bytes);
   const session = await runtime.load(bytes);
   models.get(c.req.param('name'))?.session.release();
-  models.set(c.req.param('name'), { version: (await sha256Hex(bytes)).slice(0, 12), bytes, session });
-  return c.json({ inputs: session.inputs, outputs: session.outputs }, 201);
+  const read = evaluatorOf(bytes, session);
+  const isEvaluated = read instanceof Evaluator;
+  const version = (await sha256Hex(bytes)).slice(0, 12);
+  models.set(c.req.param('name'), { version, bytes, session, evaluator: isEvaluated ? read : undefined });
+  const notEvaluated = isEvaluated ? undefined : read;
+  return c.json({ inputs: session.inputs, outputs: session.outputs, notEvaluated }, 201);
 });
 app.delete('/models/:name', (c) => {
   models.get(c.req.param('name'))?.session.release();

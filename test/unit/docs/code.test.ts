@@ -14,6 +14,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'docs/catalog.md sql': 'grants for a role that owns nothing: test/unit/storage/adopted.test.ts',
   'docs/models.md py':
     'needs scikit-learn; test/support/onnx/scikit-learn/mood.py wrote what the tests publish',
+  'docs/features.md yaml': 'configures Feast: test/e2e/feast/python/client.py has the same values',
   'docs/operations.md yaml': 'configures Prometheus',
   'README.md ': 'a drawing',
   'docs/pipeline.md ': 'lines of the live feed',

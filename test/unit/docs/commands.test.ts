@@ -25,6 +25,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   'test:all': { ci: 'npm run test:all' },
   format: { ci: 'npm run check' },
   sql: { test: 'test/e2e/dev-stack.long.test.ts' },
+  'features:as-of': { test: 'test/unit/scripts/features-as-of.test.ts' },
   contracts: { ci: 'npm run contracts' },
   openapi: { test: 'test/unit/scripts/openapi.test.ts' },
   scaffold: { test: 'test/unit/scripts/scaffold.test.ts' },
@@ -37,6 +38,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   train: { ci: 'npm run smoke' },
   'client:types': { test: 'test/unit/client/types.test.ts' },
   sim: { test: 'test/simulation' },
+  'verify:features': { test: 'test/e2e/point-in-time.long.test.ts' },
   'sim:pipeline': { test: 'test/simulation/pipeline' },
   'verify:coherence': { test: 'scripts/prove-replaceable.ts' },
   'conformance:onnx': { test: 'test/conformance/onnx/conformance.long.test.ts' },
@@ -47,6 +49,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
 const WITH_HELP = [
   'dev',
   'sql',
+  'features:as-of',
   'scaffold',
   'train',
   'bundle',

@@ -130,7 +130,8 @@ function ownRoutesOfReadme(): Listed[] {
 }
 
 function isOwn(path: string): boolean {
-  const own = [...RESERVED_PATHS, '/health', '/metrics', '/openapi.json', '/v2'];
+  const feast = ['/get-online-features', '/push', '/write-to-online-store'];
+  const own = [...RESERVED_PATHS, ...feast, '/health', '/metrics', '/openapi.json', '/v2'];
   return own.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
 }
 

@@ -98,7 +98,7 @@ describe('features of a view', () => {
     };
     expect(await load(activity, portsOf(read))).toMatchObject({
       value: { id: 7, rides: 3 },
-      tags: ['station:7', 'features:station:7'],
+      tags: ['station:7', 'features:station:7', 'features-ready:station'],
     });
     expect(asked).toEqual([[expect.stringMatching(/^station\/\d$/), 'station', ['7'], 86_400_000]]);
   });

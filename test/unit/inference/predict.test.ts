@@ -111,7 +111,7 @@ describe('the row', () => {
     const { value, tags, storable, told } = await predicted(regression, {
       features: { purchases_30d: present(3), other: present(9) },
     });
-    expect(tags).toEqual(['features:customer:ada', 'model:m']);
+    expect(tags).toEqual(['features:customer:ada', 'features-ready:customer', 'model:m']);
     expect(storable).toBe(true);
     expect(value).toEqual({
       key: 'ada',

@@ -1,0 +1,194 @@
+import { isValid, type Stamp } from '../cache/clock/clock.ts';
+import type { ClockFollower, FollowerContext } from '../cache/clock/follower.ts';
+import { tagHashes } from '../cache/clock/tag-hash.ts';
+import { purgeTags } from '../cache/entry.ts';
+import type { Consistency } from '../cache/read-through.ts';
+import { type FeatureDefinition, readNames } from '../define/feature.ts';
+import type { FeatureRow, FeatureStatus, FeatureValue } from '../define/feature-value.ts';
+import { NO_TILE } from '../define/feature-window.ts';
+import { Failure } from '../platform/failure.ts';
+import { DECAY_STEPS } from './algebra/decay.ts';
+import { withinAge } from './read.ts';
+import { featureTag, readFeatures, type ShardPort } from './shards.ts';
+import { slotsOf } from './slots.ts';
+
+/** How old the mirror of the clock may be for a reader who asks for no level, in milliseconds. */
+const BOUND_MS = 2_000;
+/** The name of these answers in a purge. */
+export const FEATURES_VIEW = 'features';
+
+/** Rough sizes in memory: of an entry beside its values, of a value, and of an item of a list. */
+const ENTRY_BYTES = 512;
+const VALUE_BYTES = 160;
+const ITEM_BYTES = 128;
+
+/** The features of one key as of its fill. */
+interface CachedRow extends Stamp {
+  readonly row: FeatureRow;
+  readonly tagHashes: readonly number[];
+  /** The moments between which no window moves: the fill, and the end of the shortest tile. */
+  readonly filledAt: number;
+  readonly endsAt: number;
+  readonly bytes: number;
+}
+
+/** The rows of features that an isolate keeps, bounded in bytes. It evicts the least recently used row first. */
+export class RowCache {
+  readonly #bytesMax: number;
+  readonly #rows = new Map<string, CachedRow>();
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get(key: string): CachedRow | undefined {
+    const found = this.#rows.get(key);
+    if (found === undefined) return undefined;
+    this.#rows.delete(key);
+    this.#rows.set(key, found);
+    return found;
+  }
+
+  put(key: string, row: CachedRow): void {
+    this.#drop(key);
+    if (row.bytes > this.#bytesMax) return;
+    this.#rows.set(key, row);
+    this.#bytes += row.bytes;
+    for (const oldest of this.#rows.keys()) {
+      if (this.#bytes <= this.#bytesMax) break;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(key: string): void {
+    this.#bytes -= this.#rows.get(key)?.bytes ?? 0;
+    this.#rows.delete(key);
+  }
+}
+
+export interface RowPorts {
+  readonly cache: RowCache;
+  readonly follower: Pick<ClockFollower, 'begin' | 'ensure' | 'mirror'>;
+  readonly context: FollowerContext;
+  readonly shards: Pick<ShardPort, 'read'>;
+  /** All features of the catalog. */
+  readonly features: readonly FeatureDefinition[];
+}
+
+export interface ReadRows {
+  /** In the order of the keys. */
+  readonly rows: readonly FeatureRow[];
+  /** How many of the different keys were read from shards. */
+  readonly missed: number;
+  readonly asked: number;
+  /** Whether the clock could not be reached, so that all keys were read from shards and none was kept. */
+  readonly isBypassed: boolean;
+}
+
+/**
+ * The features of keys of one entity as of `now`, from the isolate's memory while the tag clock says that they are current,
+ * else from their shards. A row from memory has the values that its shard would give: it is used within the tiles that it
+ * was filled in only, and what depends on the moment itself is computed for each read. The stamp is taken before the shards
+ * are read, so a fold that is invalidated meanwhile leaves a row that is stale from the start.
+ *
+ * Without the clock the shards are read. They have every fold that was invalidated, which satisfies every level.
+ *
+ * @throws Failure `features_unavailable`, `token_from_another_epoch`, `token_from_the_future`
+ */
+export async function readRows(
+  entity: string,
+  keys: readonly string[],
+  now: number,
+  { level, atLeast }: Consistency,
+  ports: RowPorts,
+): Promise<ReadRows> {
+  const { follower, context, cache, shards } = ports;
+  const unique = [...new Set(keys)];
+  const need = { maxAgeMs: level === 'strong' ? 0 : BOUND_MS, atLeast };
+  try {
+    await follower.ensure(need, follower.begin(), context);
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'clock_unavailable') throw error;
+    const rows = await readFeatures(entity, keys, now, shards);
+    return { rows, missed: unique.length, asked: unique.length, isBypassed: true };
+  }
+  const { clock } = follower.mirror;
+  const own = ports.features.filter((definition) => definition.entity.name === entity);
+  const found = new Map<string, FeatureRow>();
+  for (const key of unique) {
+    const kept = cache.get(featureTag(entity, key));
+    if (kept === undefined || now < kept.filledAt || now >= kept.endsAt) continue;
+    if (isValid(clock, kept, kept.tagHashes)) found.set(key, asOf(kept.row, own, now));
+  }
+  const missing = unique.filter((key) => !found.has(key));
+  if (missing.length > 0) {
+    const stamp = { epoch: clock.epoch, stamp: clock.seq };
+    const endsAt = endOfTiles(own, now);
+    for (const [index, row] of (await readFeatures(entity, missing, now, shards)).entries()) {
+      const key = missing[index] ?? '';
+      found.set(key, row);
+      if (!isKeepable(row)) continue;
+      const tag = featureTag(entity, key);
+      const hashes = tagHashes([tag, ...purgeTags(FEATURES_VIEW, tag)]);
+      cache.put(tag, { ...stamp, row, tagHashes: hashes, filledAt: now, endsAt, bytes: bytesOf(tag, row) });
+    }
+  }
+  return {
+    rows: keys.map((key) => found.get(key) ?? {}),
+    missed: missing.length,
+    asked: unique.length,
+    isBypassed: false,
+  };
+}
+
+/** The statuses that change with events and with time alone. */
+const KEPT = new Set<FeatureStatus>(['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE']);
+
+function isKeepable(row: FeatureRow): boolean {
+  return Object.values(row).every(({ status }) => KEPT.has(status));
+}
+
+/** The end of the shortest tile, or step of a decay, that `now` is in: until then no value changes without an event. */
+export function endOfTiles(features: readonly FeatureDefinition[], now: number): number {
+  const widths = features.flatMap((definition) => [
+    ...slotsOf(definition).flatMap(({ tileMs }) => (tileMs === NO_TILE ? [] : [tileMs])),
+    ...(definition.aggregate === 'decayed' ? [definition.halfLifeMs / DECAY_STEPS] : []),
+  ]);
+  return Math.min(...widths.map((width) => (Math.floor(now / width) + 1) * width));
+}
+
+/** The row as of a later moment of the same tiles: times to live end, and the time since the last event grows. */
+export function asOf(row: FeatureRow, features: readonly FeatureDefinition[], now: number): FeatureRow {
+  const changed: Record<string, FeatureValue> = {};
+  for (const definition of features) {
+    if (definition.ttlMs === null && definition.aggregate !== 'since_last') continue;
+    for (const name of readNames(definition)) {
+      const read = row[name];
+      if (read === undefined) continue;
+      const { status, eventAt } = read;
+      const isSince = definition.aggregate === 'since_last' && status === 'PRESENT' && eventAt !== null;
+      const value = isSince ? { ...read, value: Math.max(0, now - eventAt) / 1_000 } : read;
+      changed[name] = definition.ttlMs === null ? value : withinAge(value, definition.ttlMs, now);
+    }
+  }
+  return Object.keys(changed).length === 0 ? row : { ...row, ...changed };
+}
+
+function bytesOf(tag: string, row: FeatureRow): number {
+  return Object.entries(row).reduce(
+    (bytes, [name, { value }]) => {
+      const content = Array.isArray(value)
+        ? value.length * ITEM_BYTES
+        : typeof value === 'string'
+          ? value.length * 2
+          : 0;
+      return bytes + VALUE_BYTES + name.length * 2 + content;
+    },
+    ENTRY_BYTES + tag.length * 2,
+  );
+}

@@ -1,0 +1,150 @@
+import { type GraphFile, type ModelFile, type NodeFile, readModelFile } from '../onnx-file/model-file.ts';
+import { ARRAYS, sizeOf, type Tensor, type TensorSignature, type Tensors } from '../tensors.ts';
+import { constantTensor } from './constants.ts';
+import { type Kernel, Node, type Operator } from './node.ts';
+import { NotEvaluated, UnknownCategory } from './not-evaluated.ts';
+import { COLUMNS } from './operators/columns.ts';
+import { ELEMENTWISE } from './operators/elementwise.ts';
+import { LINEAR } from './operators/linear.ts';
+import { MATRICES } from './operators/matrices.ts';
+import { SHAPES } from './operators/shapes.ts';
+import { TREES } from './operators/trees.ts';
+
+/** The operators that it computes, by domain and name. docs/models.md lists them. */
+const OPERATORS: ReadonlyMap<string, Operator> = new Map([
+  ...Object.entries({ ...ELEMENTWISE, ...MATRICES, ...SHAPES }).map(
+    ([name, of]) => [`:${name}`, of] as const,
+  ),
+  ...Object.entries({ ...COLUMNS, ...LINEAR, ...TREES }).map(
+    ([name, of]) => [`ai.onnx.ml:${name}`, of] as const,
+  ),
+]);
+/** Larger graphs take longer to read than a request has. */
+export const EVALUATED_BYTES_MAX = 3 * 1024 * 1024;
+
+interface Step {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly kernel: Kernel;
+}
+
+export interface Signature {
+  readonly inputs: readonly TensorSignature[];
+  readonly outputs: readonly TensorSignature[];
+}
+
+/**
+ * A graph that TypeScript computes: linear models, tree ensembles, encoders and small networks. It answers at once,
+ * where the runtime has to be started, and agrees with the runtime within `PARITY_TOLERANCE`.
+ */
+export class Evaluator {
+  readonly #steps: readonly Step[];
+  readonly #constants: ReadonlyMap<string, Tensor>;
+  readonly #outputs: readonly string[];
+
+  private constructor(
+    steps: readonly Step[],
+    constants: ReadonlyMap<string, Tensor>,
+    outputs: readonly string[],
+  ) {
+    this.#steps = steps;
+    this.#constants = constants;
+    this.#outputs = outputs;
+  }
+
+  /**
+   * Reads a graph.
+   *
+   * @throws NotEvaluated with the operator or the reason if it has to be left to the runtime.
+   */
+  static read(bytes: Uint8Array, signature: Signature): Evaluator {
+    if (bytes.length > EVALUATED_BYTES_MAX) throw new NotEvaluated(`more than ${EVALUATED_BYTES_MAX} bytes`);
+    try {
+      const { graph, opsets } = readModelFile(bytes);
+      const constants = constantsOf(graph);
+      const steps = graph.nodes.map((node) => stepOf(node, opsets));
+      assertConnected(signature, steps, constants);
+      const evaluator = new Evaluator(
+        steps,
+        constants,
+        signature.outputs.map(({ name }) => name),
+      );
+      evaluator.#assertTypes(signature);
+      return evaluator;
+    } catch (cause) {
+      if (cause instanceof NotEvaluated) throw cause;
+      throw new NotEvaluated('the file cannot be read', { cause });
+    }
+  }
+
+  /** As `Session.run`. @throws NotEvaluated if the runtime has to compute these inputs, or refuses them. */
+  run(inputs: Tensors, outputs: readonly string[] = this.#outputs): Tensors {
+    const values = new Map<string, Tensor>([...this.#constants, ...Object.entries(inputs)]);
+    for (const step of this.#steps) {
+      const made = step.kernel(step.inputs.map((name) => values.get(name)));
+      for (const [at, name] of step.outputs.entries()) {
+        const value = made[at];
+        if (value !== undefined && name !== '') values.set(name, value);
+      }
+    }
+    return Object.fromEntries(
+      outputs.map((name) => {
+        const value = values.get(name);
+        if (value === undefined) throw new NotEvaluated(`no output "${name}"`);
+        return [name, value];
+      }),
+    );
+  }
+
+  /**
+   * The types of a graph do not depend on its inputs, so a run with one row of zeros shows whether all are known. If it
+   * ends at a category, later nodes are first tried by a request, which is left to the runtime if one is not evaluated.
+   */
+  #assertTypes({ inputs, outputs }: Signature): void {
+    const row = inputs.map(({ name, datatype, shape }): [string, Tensor] => {
+      const dimensions = shape.map((dimension) => (dimension < 0 ? 1 : dimension));
+      const ArrayOf = ARRAYS[datatype];
+      const size = sizeOf(dimensions);
+      const data = ArrayOf === undefined ? new Array<string>(size).fill('') : new ArrayOf(size);
+      return [name, { datatype, shape: dimensions, data }];
+    });
+    try {
+      const made = this.run(Object.fromEntries(row));
+      for (const { name, datatype } of outputs)
+        if (made[name]?.datatype !== datatype) throw new NotEvaluated(`the type of the output "${name}"`);
+    } catch (error) {
+      if (!(error instanceof UnknownCategory)) throw error;
+    }
+  }
+}
+
+function constantsOf({ initializers }: GraphFile): Map<string, Tensor> {
+  return new Map([...initializers].map(([name, file]) => [name, constantTensor(file)]));
+}
+
+function stepOf(file: NodeFile, opsets: ModelFile['opsets']): Step {
+  const operator = OPERATORS.get(`${file.domain}:${file.operator}`);
+  if (operator === undefined)
+    throw new NotEvaluated(`the operator ${file.domain === '' ? '' : `${file.domain}.`}${file.operator}`);
+  const node = new Node(file, opsets.get(file.domain) ?? 1);
+  const kernel = operator(node);
+  node.assertAllRead();
+  return { inputs: file.inputs, outputs: file.outputs, kernel };
+}
+
+/** The nodes of a graph are in an order in which each has its inputs. @throws NotEvaluated if a value comes from nowhere. */
+function assertConnected(
+  { inputs, outputs }: Signature,
+  steps: readonly Step[],
+  constants: ReadonlyMap<string, Tensor>,
+): void {
+  const known = new Set(['', ...constants.keys(), ...inputs.map(({ name }) => name)]);
+  const assertKnown = (name: string) => {
+    if (!known.has(name)) throw new NotEvaluated(`the value "${name}"`);
+  };
+  for (const step of steps) {
+    step.inputs.forEach(assertKnown);
+    for (const name of step.outputs) known.add(name);
+  }
+  for (const { name } of outputs) assertKnown(name);
+}

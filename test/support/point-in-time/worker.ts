@@ -1,0 +1,20 @@
+/** The worker of `src/index.ts` with the catalog of every aggregate. */
+import { durableObjects } from '../../../src/composition/durable-objects.ts';
+import { createWorker } from '../../../src/composition/worker.ts';
+import { catalog } from './catalog.ts';
+
+export const {
+  CacheStats,
+  ChangeFeed,
+  FeatureShard,
+  FillGate,
+  Idempotency,
+  KafkaSource,
+  OutboxRelay,
+  QualityWindow,
+  QueuedEvents,
+  RateLimiter,
+  TagClock,
+} = durableObjects(catalog);
+
+export default createWorker(catalog);

@@ -4,7 +4,7 @@ import type { Tier } from './tier.ts';
 /** Size of an entry beside its text and its tags: the objects, the entity tag, and what freshness keeps for it. */
 const ENTRY_OVERHEAD_BYTES = 448;
 /** The engine keeps a text with a character beyond Latin-1 in two bytes a character, and any other in one. */
-const BEYOND_LATIN_1 = /[^\u0000-\u00ff]/;
+const BEYOND_LATIN_1 = /[\u0100-\uffff]/;
 
 /** The isolate's own memory, bounded in bytes. It evicts the least recently used entry first. */
 export class MemoryTier implements Tier {

@@ -6,11 +6,13 @@ import { callPeer } from '../platform/peer.ts';
 const FIND_MS = 900;
 const TRANSFER_MS = 20_000;
 const STORE_RETRY_S = 5;
+/** How often an object that others change meanwhile is written again. */
+const REVISION_ATTEMPTS = 5;
 /** How long a client may take to send an artifact, in milliseconds: 12 MiB at 2 Mbit/s. */
 const UPLOAD_MS = 50_000;
 
 /** Bytes by key in R2. */
-export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'put'>) {
+export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'head' | 'put'>) {
   return {
     async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
       const object = await callPeer('artifacts', FIND_MS, () => bucket.get(key));
@@ -26,6 +28,22 @@ export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'put'>) {
           'The store of artifacts does not answer, and the version was not published. Send it again.';
         throw new Failure('model_unavailable', detail, { retryAfterS: STORE_RETRY_S, cause });
       }
+    },
+    /**
+     * Writes an object unless it has a later revision. Of two writers at the same time the later revision stays.
+     *
+     * @throws Error if R2 does not answer.
+     */
+    async putRevision(key: string, bytes: Uint8Array<ArrayBuffer>, revision: number): Promise<void> {
+      for (let attempt = 0; attempt < REVISION_ATTEMPTS; attempt += 1) {
+        const there = await callPeer('artifacts', FIND_MS, () => bucket.head(key));
+        if (Number(there?.customMetadata?.['revision'] ?? 0) >= revision) return;
+        const onlyIf = there === null ? { etagDoesNotMatch: '*' } : { etagMatches: there.etag };
+        const options = { customMetadata: { revision: String(revision) }, onlyIf };
+        const put = await callPeer('artifacts', TRANSFER_MS, () => bucket.put(key, bytes, options));
+        if (put !== null) return;
+      }
+      throw new Error(`Other writers changed ${key} ${REVISION_ATTEMPTS} times.`);
     },
   };
 }

@@ -34,8 +34,11 @@ const { keys, rounds, expiry, withKey } = readOrExit(() => {
 });
 const ROUND_SECONDS = 3;
 const CONNECTIONS = 32;
-/** Requested once each before the rounds. A fill takes milliseconds, so the rounds fill the keys beyond this. */
-const FILLED_AHEAD_MAX = 5_000;
+/**
+ * Requested once each before the rounds: about as many as an isolate's memory holds, which takes minutes. Of more keys the
+ * rounds fill those that memory does not have.
+ */
+const FILLED_AHEAD_MAX = 40_000;
 /** Requests whose `Cache-Status` is read after the rounds. */
 const SAMPLE = 2_000;
 

@@ -87,13 +87,17 @@ export async function createKey(url: URL): Promise<string> {
 
 const FILLS_AT_ONCE = 8;
 
-/** Requests each of the first `keys` products once. `url` is as `productServer` returns it. */
+/**
+ * Requests each of the first `keys` products once, the most popular last, because memory drops what was read least lately.
+ * `url` is as `productServer` returns it.
+ */
 export async function fillAhead(url: URL, keys: number, apiKey?: string): Promise<void> {
   const headers: Record<string, string> = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
-  let rank = 0;
+  let rank = keys;
   const fill = async () => {
-    while (rank < keys) {
-      const response = await fetch(url.href + rank++, { headers });
+    while (rank > 0) {
+      rank -= 1;
+      const response = await fetch(url.href + rank, { headers });
       const text = await response.text();
       if (response.status !== 200) throw new Error(`${response.url}: ${response.status} ${text}`);
     }

@@ -19,6 +19,17 @@ export interface SweepOutcome {
   readonly relayed: number;
 }
 
+/** What the relay remembers since it was last started, for a diagnosis. All moments are in milliseconds since the Unix epoch. */
+export interface RelayStatus {
+  readonly startedAtMs: number;
+  /** When the cron last called; null if it has not since the start. */
+  readonly cronAtMs: number | null;
+  /** When the alarm fires; null while none is set. */
+  readonly alarmAtMs: number | null;
+  /** Failures of the alarm since it last succeeded. */
+  readonly failures: number;
+}
+
 /** The effects of the relay beside its own alarm. */
 export interface OutboxRelayPorts {
   /** Called once for each sweep. */
@@ -41,6 +52,8 @@ export interface OutboxRelayPorts {
 export class OutboxRelay extends DurableObject {
   readonly #sweeper: Sweeper;
   readonly #backfill: Backfill;
+  readonly #startedAtMs = systemNow();
+  #cronAtMs: number | null = null;
   #failures = 0;
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, ports: OutboxRelayPorts) {
@@ -73,10 +86,20 @@ export class OutboxRelay extends DurableObject {
     return await this.#sweeper.sweepLive();
   }
 
-  /** Relays everything that was committed before the call, and advances the outbox's watermark to the call. */
-  async heartbeat(): Promise<void> {
+  /**
+   * Relays everything that was committed before the call, and advances the outbox's watermark to the call.
+   *
+   * @param caller the cron says so, and its newest call is remembered.
+   */
+  async heartbeat(caller?: 'cron'): Promise<void> {
+    if (caller === 'cron') this.#cronAtMs = systemNow();
     this.ctx.waitUntil(this.#backfill.go(systemNow()));
     await this.#sweeper.heartbeat();
+  }
+
+  async status(): Promise<RelayStatus> {
+    const alarmAtMs = await this.ctx.storage.getAlarm();
+    return { startedAtMs: this.#startedAtMs, cronAtMs: this.#cronAtMs, alarmAtMs, failures: this.#failures };
   }
 
   /** Builds new features from history, a bounded part of it, also those that only their shards know of. */

@@ -60,6 +60,8 @@ function shownCell(value: unknown): unknown {
 function clientOf(target: Target, reporter: Reporter): Client {
   let hasAnswered = false;
   let cause: unknown;
+  let failures = 0;
+  let reason = '';
   return createClient({
     ...{ url: target.url, key: target.key, deadlineMs: DEADLINE_MS, attemptMs: ATTEMPT_MS },
     system: {
@@ -67,8 +69,12 @@ function clientOf(target: Target, reporter: Reporter): Client {
         try {
           const response = await fetch(input, init);
           hasAnswered = true;
+          failures = response.ok ? 0 : failures + 1;
+          reason = `HTTP ${response.status}`;
           return response;
         } catch (error) {
+          failures += 1;
+          reason = 'no answer';
           cause = error;
           throw error;
         }
@@ -77,7 +83,7 @@ function clientOf(target: Target, reporter: Reporter): Client {
       sleep: async (ms, signal) => {
         if (!hasAnswered) throw new NotReachable(unreachable(target, cause).message, { cause });
         reporter.notice(
-          `The worker at ${target.url} is away or busy. Trying again in ${(ms / 1_000).toFixed(1)} s.`,
+          `The worker at ${target.url} is away or busy (${reason}). Retry ${failures} in ${(ms / 1_000).toFixed(1)} s.`,
         );
         await wait(ms, undefined, signal === undefined ? {} : { signal });
       },

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { columnNames, type ModelDefinition } from '../../src/define/model.ts';
@@ -20,6 +21,8 @@ const MANIFEST = 'manifest.json';
 const MODEL = 'model.onnx';
 const GOLDEN = 'golden.json';
 const CANDIDATES = 'candidates.json';
+/** The model card, which may be missing. */
+const CARD = 'card.md';
 
 /** The body that publishes a model, with its artifacts in base64. */
 export type BundleBody = ReturnType<typeof bodyOf>;
@@ -140,6 +143,7 @@ export async function readBundleFolder(folder: string): Promise<BundleBody> {
     golden: await json(GOLDEN),
     model: Buffer.from(await file(MODEL)).toString('base64'),
     ...(hasCandidates ? { candidates: Buffer.from(await file(CANDIDATES)).toString('base64') } : {}),
+    ...(existsSync(join(folder, CARD)) ? { card: new TextDecoder().decode(await file(CARD)) } : {}),
   };
   assertBundle(body);
   // The registry is sent what the files say, fields that this release does not know included.

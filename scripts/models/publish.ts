@@ -12,37 +12,52 @@ const Problem = z.object({ code: z.string(), detail: z.string(), pointer: z.stri
  * Publishes the bundle of a folder as the version that answers.
  *
  * @param model the name that the bundle has to have; any where it is not given.
+ * @param isPublished false only registers the version: the one that answers stays.
  * @throws Error that says what is wrong: with the folder, the key, the address, or the bundle.
  */
 export async function publishFolder(
   folder: string,
   target: Target,
   model?: string,
+  { isPublished = true }: { readonly isPublished?: boolean } = {},
 ): Promise<z.output<typeof Published>> {
   const body = await readBundleFolder(folder);
   const { name } = body.manifest;
   if (model !== undefined && name !== model)
     throw new Error(`The bundle in ${folder} is for the model "${name}", not "${model}".`);
-  return await publishBundle(body, target);
+  return await publishBundle(body, target, isPublished);
 }
 
 /** @throws Error as `publishFolder` does. */
-async function publishBundle(bundle: BundleBody, target: Target): Promise<z.output<typeof Published>> {
+async function publishBundle(
+  bundle: BundleBody,
+  target: Target,
+  isPublished: boolean,
+): Promise<z.output<typeof Published>> {
   const { body, uploads } = sentBundle(bundle);
   for (const { sha256, bytes } of uploads)
-    await put(target, `/v1/admin/artifacts/${sha256}`, 'application/octet-stream', bytes);
-  const path = `/v1/admin/models/${bundle.manifest.name}/champion`;
-  return Published.parse(await put(target, path, 'application/json', JSON.stringify(body)));
+    await send(target, 'PUT', `/v1/admin/artifacts/${sha256}`, 'application/octet-stream', bytes);
+  const path = `/v1/admin/models/${bundle.manifest.name}`;
+  const [method, to] = isPublished
+    ? (['PUT', `${path}/champion`] as const)
+    : (['POST', `${path}/versions`] as const);
+  return Published.parse(await send(target, method, to, 'application/json', JSON.stringify(body)));
 }
 
 /** @throws Error as `publishFolder` does. */
-async function put(target: Target, path: string, type: string, body: BodyInit): Promise<unknown> {
+async function send(
+  target: Target,
+  method: 'PUT' | 'POST',
+  path: string,
+  type: string,
+  body: BodyInit,
+): Promise<unknown> {
   const { url, key } = target;
   let response: Response;
   let text: string;
   try {
     response = await fetch(new URL(path, url), {
-      method: 'PUT',
+      method,
       headers: { authorization: `Bearer ${key}`, 'content-type': type },
       body,
       signal: AbortSignal.timeout(SEND_TIMEOUT_MS),

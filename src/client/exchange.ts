@@ -87,7 +87,12 @@ async function attempt<Answer>(
       ...(body === undefined ? {} : { body }),
     });
     if (response.ok || response.status === 304) return await read(response);
-    const retryAfterMs = retryAfterMsOf(response.headers.get('retry-after'), system.wallClock());
+    const { headers: received } = response;
+    const retryAfterMs = retryAfterMsOf(
+      received.get('retry-after'),
+      received.get('date'),
+      system.wallClock(),
+    );
     return refusalOf(
       { status: response.status, text: await response.text(), url },
       trace.traceId,

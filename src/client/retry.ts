@@ -41,11 +41,13 @@ export function backoffMs(failures: number, retryAfterMs: number | undefined, ra
 /**
  * Reads a `Retry-After` header (RFC 9110 §10.2.3), seconds or a date, as milliseconds from now.
  *
- * @param now milliseconds since the Unix epoch.
+ * @param date the `Date` of the same response. A date is counted from it, so that the client's own clock may be wrong.
+ * @param now milliseconds since the Unix epoch by that clock, for a response without `Date`.
  */
-export function retryAfterMsOf(header: string | null, now: number): number | undefined {
+export function retryAfterMsOf(header: string | null, date: string | null, now: number): number | undefined {
   const value = header?.trim() ?? '';
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+  const until = Date.parse(value);
+  const sentAt = Date.parse(date ?? '');
+  return Number.isNaN(until) ? undefined : Math.max(0, until - (Number.isNaN(sentAt) ? now : sentAt));
 }

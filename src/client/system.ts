@@ -3,7 +3,7 @@ export interface ClientSystem {
   readonly fetch: typeof fetch;
   /** Milliseconds of a clock that never steps back. */
   readonly now: () => number;
-  /** Milliseconds since the Unix epoch, for a `Retry-After` that is a date. */
+  /** Milliseconds since the Unix epoch, for a `Retry-After` that is a date in a response without `Date`. */
   readonly wallClock: () => number;
   /** Uniform in [0, 1). */
   readonly random: () => number;

@@ -20,7 +20,7 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
   behind('lineage-sweep', sweepRuns(db));
   behind('retention', prune(bound));
   behind('kafka-source', startKafkaSources(env));
-  await outboxRelay(env).heartbeat();
+  await outboxRelay(env).heartbeat('cron');
   bound.warm(scope);
   scorePendingIn(bound, (work) => scope.keepAlive(work));
 }

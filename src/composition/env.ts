@@ -85,7 +85,8 @@ export interface Env {
   readonly IDEMPOTENCY: DurableObjectNamespace<Idempotency>;
 }
 
-const BINDINGS = [
+/** The bindings that every deployment has. */
+export const BINDINGS = [
   'CACHE',
   'MODELS',
   'EVENTS',

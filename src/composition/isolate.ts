@@ -51,6 +51,7 @@ import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
 import { BackfillCaller } from './backfill-caller.ts';
 import { countingQueues } from './backlog.ts';
+import { championIn } from './champion.ts';
 import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
@@ -175,7 +176,7 @@ export class BoundIsolate implements ViewPorts {
   /** Signs tickets. */
   readonly ticketKey: Uint8Array;
   readonly #tokens: TokenTable | undefined;
-  readonly #tiers: readonly Tier[];
+  readonly tiers: readonly Tier[];
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
   readonly #refreshing = new Map<string, number>();
   readonly #recentFills = new RecentFills();
@@ -198,6 +199,7 @@ export class BoundIsolate implements ViewPorts {
         isolate.models.makeRoom(bytes.length);
         return await isolate.runtime.load(bytes);
       },
+      champion: championIn(this.db),
       tiers: {
         isSampled: () => systemRandom() < this.config.parityShare,
         ran: (model, tier) => this.observation.modelRan(model, tier),
@@ -217,7 +219,7 @@ export class BoundIsolate implements ViewPorts {
     this.charging = chargingOf(env, catalog.limits, this.config.isLimiting, this.observation.limited);
     const keep = longestKeptS(catalog);
     const { deployment } = this.config;
-    this.#tiers = [
+    this.tiers = [
       memory,
       new ColoTier(caches.default, keep, coloOrigin(deployment)),
       new KvTier(env.CACHE, keep, deployment),
@@ -381,7 +383,7 @@ export class BoundIsolate implements ViewPorts {
     return {
       follower: this.isolate.follower,
       context: this.#context(scope),
-      tiers: this.#tiers,
+      tiers: this.tiers,
       time: systemTime,
       gateOf: (key) => fillGate(this.env, key, scope.place()),
       recentFills: this.#recentFills,

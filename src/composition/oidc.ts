@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { joined } from '../gateway/gunzip.ts';
+import { joined } from '../gateway/body.ts';
 import { FETCH_TIMEOUT_MS } from '../gateway/principals/key-set.ts';
 import { ALGORITHMS, CLOCK_SKEW_S_MAX, type TokenRules } from '../gateway/principals/token-rules.ts';
 import { decodeJsonText } from '../platform/utf8.ts';

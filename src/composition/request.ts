@@ -45,11 +45,14 @@ import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
 import { deadLetterPorts } from './dead-letters.ts';
+import { diagnosisPorts } from './diagnosis.ts';
 import { idempotencyPort } from './idempotency.ts';
+import { inspectionPorts } from './inspection.ts';
 import type { BoundIsolate, RequestScope } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
+import { modelRegistryPorts } from './models.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
@@ -85,17 +88,17 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get admin(): GatewayPorts['admin'] {
-    const { env, db, registry, isolate } = this.#bound;
+    const { env, db, isolate } = this.#bound;
     return {
-      registry,
-      uploadArtifact: (sha256, upload) =>
-        calling(
-          () => uploadToR2(env.MODELS, artifactKey(sha256), sha256, upload),
-          'model_unavailable',
-          'The artifact was not stored. Upload it again.',
-          5,
-        ),
-      invalidate: this.#invalidate,
+      uploadArtifact: async (sha256, upload) => {
+        try {
+          return await uploadToR2(env.MODELS, artifactKey(sha256), sha256, upload);
+        } catch (cause) {
+          if (cause instanceof Failure) throw cause;
+          const detail = 'The artifact was not stored. Upload it again.';
+          throw new Failure('model_unavailable', detail, { retryAfterS: 5, cause });
+        }
+      },
       sweepOutbox: () =>
         calling(() => outboxRelay(env).sweep(), 'relay_unavailable', 'The relay did not end its sweep.', 5),
       pipeline: async (source) => {
@@ -118,11 +121,15 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get cache(): GatewayPorts['cache'] {
-    return { invalidate: this.#invalidate };
+    return { invalidate: this.#invalidate, ...inspectionPorts(this.#bound, this.#scope) };
   }
 
   get deadLetters(): GatewayPorts['deadLetters'] {
     return deadLetterPorts(this.#bound);
+  }
+
+  get diagnosis(): GatewayPorts['diagnosis'] {
+    return diagnosisPorts(this.#bound);
   }
 
   get events(): GatewayPorts['events'] {
@@ -229,9 +236,9 @@ export class RequestPorts implements GatewayPorts {
           return rows.map((row) => ({ cursor: row.cursor, event: runEventOf(row, catalog, datasets) }));
         }),
       walk: (root, { directions, depth, limit }) => {
-        const champions = new Map<string, ReturnType<typeof readChampion>>();
+        const champions = new Map<string, ReturnType<LineageContext['champion']>>();
         const champion: LineageContext['champion'] = (model) => {
-          const read = champions.get(model) ?? readChampion(model, registry.store);
+          const read = champions.get(model) ?? readChampion(model, registry).then((found) => found?.manifest);
           champions.set(model, read);
           return read;
         };
@@ -242,6 +249,10 @@ export class RequestPorts implements GatewayPorts {
         });
       },
     };
+  }
+
+  get models(): GatewayPorts['models'] {
+    return modelRegistryPorts(this.#bound, (work) => this.#scope.keepAlive(work));
   }
 
   get metrics(): GatewayPorts['metrics'] {

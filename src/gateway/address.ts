@@ -25,6 +25,15 @@ export function assertEncoded(address: string, pointer: string, code: FailureCod
   }
 }
 
+/** The longest address in characters: the platform's own limit in production. Locally the runtime takes four times as much. */
+const ADDRESS_CHARACTERS_MAX = 16_384;
+
+/** @throws Failure `address_too_long` */
+export function assertShort(url: string): void {
+  if (url.length <= ADDRESS_CHARACTERS_MAX) return;
+  throw new Failure('address_too_long', `The address has more than ${ADDRESS_CHARACTERS_MAX} characters.`);
+}
+
 /** The query of a URL, without the question mark. */
 export function searchOf(url: string): string {
   const start = url.indexOf('?');

@@ -17,18 +17,24 @@ import { fetchKnownFirst, KnownReads } from './known-reads.ts';
 import type { Charging } from './limits/charging.ts';
 import { chargeOnEntry, chargeTo, refusalOf, withFields } from './limits/on-entry.ts';
 import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
+import { answersAreAcceptable } from './middleware/accept.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
-import { answerHeaders } from './middleware/headers.ts';
+import { conditionalReads } from './middleware/conditional.ts';
+import { answerHeaders, headIsBounded } from './middleware/headers.ts';
 import { queriesAreStrict } from './middleware/query.ts';
 import { registerModelSchemas } from './model-schemas.ts';
+import type { ModelRegistryPorts } from './models/registry-ports.ts';
 import { failureFormAt, problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
 import { type AuditPorts, registerAudit } from './routes/admin-audit.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
+import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
+import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
 import { registerLineageAdmin, type TrainingReportPorts } from './routes/admin-lineage.ts';
+import { registerModelAdmin } from './routes/admin-models.ts';
 import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarantine.ts';
 import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
 import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
@@ -43,6 +49,7 @@ import { type HealthPorts, registerHealth } from './routes/health.ts';
 import { type LineagePorts, registerLineage } from './routes/lineage.ts';
 import { type MetricsPorts, registerMetrics } from './routes/metrics.ts';
 import { type ModelPathPorts, registerModelPath } from './routes/model-paths.ts';
+import { registerModels } from './routes/models.ts';
 import { registerOpenInference } from './routes/open-inference.ts';
 import { registerPage } from './routes/page.ts';
 import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
@@ -57,8 +64,9 @@ export interface GatewayPorts {
   readonly access: AccessPorts;
   readonly admin: AdminPorts;
   readonly audit: ActionPorts & AuditPorts;
-  readonly cache: PurgePorts;
+  readonly cache: PurgePorts & InspectionPorts;
   readonly deadLetters: DeadLetterPorts;
+  readonly diagnosis: DiagnosisPorts;
   readonly events: EventPorts;
   readonly features: FeaturePorts;
   readonly feed: FeedPorts;
@@ -71,6 +79,7 @@ export interface GatewayPorts {
   readonly lineage: LineagePorts;
   readonly metrics: MetricsPorts;
   readonly modelPaths: ModelPathPorts;
+  readonly models: ModelRegistryPorts;
   readonly predictions: PredictionPorts;
   readonly quality: QualityPorts;
   readonly quarantine: QuarantinePorts;
@@ -122,6 +131,8 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   app.notFound((c) => uncached.fetch(c.req.raw, c.env, c.executionCtx));
   uncached.use('*', answerHeaders);
   uncached.use('*', readableByPages(cors));
+  uncached.use('*', conditionalReads);
+  uncached.use('*', headIsBounded);
   const allowedOf = (c: Context<AppEnv>) => allowedAt(c.req.path, [app, uncached]);
   uncached.notFound((c) =>
     noRouteResponse(c.req.method, allowedOf(c), requestIdOf(c), failureFormAt(c.req.path)),
@@ -146,10 +157,12 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   });
   uncached.use('*', chargeOnEntry(gateway, limitsOf));
   uncached.use('*', queriesAreStrict(app.openAPIRegistry));
+  uncached.use('*', answersAreAcceptable(app.openAPIRegistry));
   uncached.use(
     '*',
     idempotent(
       (c) => portsOf(c).idempotency,
+      gateway.charge,
       (c) => allowedOf(c)?.split(', ').includes(c.req.method) === true,
     ),
   );
@@ -198,9 +211,13 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerFeatures(app, gateway, (c) => portsOf(c).features);
   registerFeast(app, gateway, portsOf);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
+  registerModelAdmin(app, gateway, (c) => portsOf(c).models);
+  registerModels(app, gateway, (c) => portsOf(c).models);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
+  registerInspection(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);
   registerDeadLetters(app, gateway, (c) => portsOf(c).deadLetters);
+  registerDiagnosis(app, gateway, (c) => portsOf(c).diagnosis);
   registerQueues(app, gateway, (c) => portsOf(c).queues);
   registerReplay(app, gateway, (c) => portsOf(c).replays);
   registerKafka(app, gateway, (c) => portsOf(c).kafka);

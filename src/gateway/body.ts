@@ -2,7 +2,7 @@ import type { z } from '@hono/zod-openapi';
 import { Failure, jsonPointer } from '../platform/failure.ts';
 import { parseJson, UNSTORABLE, unstorableAt } from '../platform/json.ts';
 import { decodeJsonText } from '../platform/utf8.ts';
-import { gunzip, joined } from './gunzip.ts';
+import { gunzip } from './gunzip.ts';
 
 /** The most bytes of a body, and the media types that the route takes. */
 export interface BodyOptions {
@@ -92,7 +92,7 @@ export async function readBytes(request: Request, bytesMax: number): Promise<Uin
   }
   const sent = await readSent(request, bytesMax);
   if (encoding === 'identity') return sent;
-  const unpacked = await gunzip(sent, bytesMax);
+  const unpacked = gunzip(sent, bytesMax);
   if (unpacked === 'too_large')
     throw new Failure(
       'body_too_large',
@@ -103,15 +103,19 @@ export async function readBytes(request: Request, bytesMax: number): Promise<Uin
   return unpacked;
 }
 
-/** The bytes of a body as it was sent. @throws Failure `body_too_large` */
+/** The bytes of a body as it was sent. @throws Failure `body_too_large`, `incomplete_body` */
 export async function readSent(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   // A body that is too large is read to its end and discarded: a proxy whose upload is cut off may break other
   // requests.
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes <= bytesMax) chunks.push(chunk);
+  try {
+    for await (const chunk of request.body ?? []) {
+      bytes += chunk.byteLength;
+      if (bytes <= bytesMax) chunks.push(chunk);
+    }
+  } catch {
+    throw incompleteBody();
   }
   if (bytes > bytesMax) {
     throw new Failure(
@@ -120,6 +124,25 @@ export async function readSent(request: Request, bytesMax: number): Promise<Uint
     );
   }
   return joined(chunks, bytes);
+}
+
+/**
+ * The failure of a request whose client has ended the connection within the body. It is no error of the worker, so it has
+ * no cause that would be logged, and nobody is there to read the answer.
+ */
+export function incompleteBody(): Failure {
+  return new Failure('incomplete_body', 'The connection ended before the body did. Send the request again.');
+}
+
+/** The chunks as one array of this many bytes. */
+export function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(bytes);
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return whole;
 }
 
 function decode(bytes: Uint8Array): string {

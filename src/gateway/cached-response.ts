@@ -75,7 +75,7 @@ export class CachedResponses {
    */
   of(answer: CachedAnswer, request: Headers, tookMs: number): Response {
     const { body, etag } = answer.entry;
-    if (body !== 'null' && matches(request.get('if-none-match'), etag))
+    if (body !== 'null' && matchesWeakly(request.get('if-none-match'), etag))
       return new Response(null, { status: 304, headers: this.#headersOf(answer, request, tookMs) });
     const headers =
       isInMemory(answer) && tookMs === 0
@@ -205,11 +205,16 @@ function detailOf(
   return source.stale ? `${source.tier}-stale` : source.tier;
 }
 
-/** Weak comparison (RFC 9110 §13.1.2). */
-function matches(ifNoneMatch: string | null, etag: string): boolean {
+/** Whether `If-None-Match` names a tag: weak comparison (RFC 9110 §13.1.2). */
+export function matchesWeakly(ifNoneMatch: string | null, etag: string): boolean {
   if (ifNoneMatch === null) return false;
   return ifNoneMatch.split(',').some((candidate) => {
     const tag = candidate.trim();
     return tag === '*' || tag.replace(/^W\//, '') === etag;
   });
+}
+
+/** Whether `If-Match` names a tag: strong comparison (RFC 9110 §13.1.1). */
+export function matchesStrongly(ifMatch: string, etag: string): boolean {
+  return ifMatch.split(',').some((candidate) => ['*', etag].includes(candidate.trim()));
 }

@@ -4,7 +4,7 @@ import { cacheKey } from '../cache/cache-key.ts';
 import type { Catalog } from '../define/catalog.ts';
 import type { Variant } from '../define/vary.ts';
 import { Failure } from '../platform/failure.ts';
-import { assertEncoded, pathPattern, searchOf } from './address.ts';
+import { assertEncoded, assertShort, pathPattern, searchOf } from './address.ts';
 import { parametersOf, queryFormOf } from './query.ts';
 
 /** A route whose answers are cached, and how its input becomes a key. */
@@ -30,7 +30,10 @@ export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown, varia
  *
  * @throws Failure `not_found` if no cached route matches, `invalid_request` if its parameters are wrong.
  */
-export function resolvePath(routes: readonly CachedRoute[], path: string): { view: string; key: string } {
+export function resolvePath(
+  routes: readonly CachedRoute[],
+  path: string,
+): { view: string; key: string; input: Readonly<Record<string, unknown>> } {
   const url = URL.parse(path, 'https://cache.invalid');
   if (url === null) throw new Failure('not_found', 'No cached route has this path.', { pointer: '/path' });
   assertEncoded(url.pathname + url.search, '/path', 'unprocessable');
@@ -45,7 +48,7 @@ export function resolvePath(routes: readonly CachedRoute[], path: string): { vie
       ...parsed(route.params, Object.fromEntries(parameters), '/path/'),
       ...parsed(route.query, parametersOf(url.search, queryFormOf(route.query), '/path/'), '/path/'),
     };
-    return { view: route.view, key: keyOf(route, input) };
+    return { view: route.view, key: keyOf(route, input), input };
   }
   throw new Failure('not_found', 'No cached route has this path.', { pointer: '/path' });
 }
@@ -80,6 +83,7 @@ export function inputOf(
   route: Pick<CachedRoute, 'params' | 'query'>,
   request: HonoRequest,
 ): Record<string, unknown> {
+  assertShort(request.url);
   assertEncoded(request.url, 'address');
   return {
     ...parsed(route.params, request.param(), ''),

@@ -44,11 +44,14 @@ export async function championManifest(
     key: `champion/${name}`,
     policy: CHAMPION_POLICY,
     consistency,
-    load: async () => ({
-      value: (await readChampion(name, ports.registry.store)) ?? null,
-      tags: [modelTag(name)],
-      storable: true,
-    }),
+    load: async () => {
+      const champion = await readChampion(name, ports.registry);
+      return {
+        value: champion?.manifest ?? null,
+        tags: [modelTag(name)],
+        storable: champion?.isCurrent ?? true,
+      };
+    },
   });
   const manifest: unknown = JSON.parse(entry.body);
   return manifest === null ? null : parseManifest(name, manifest);

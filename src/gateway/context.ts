@@ -2,8 +2,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import type { Catalog } from '../define/catalog.ts';
 import type { Principal } from '../define/principal.ts';
 import { newId } from '../platform/ids.ts';
-import type { Step } from './audit/action.ts';
-import type { Action, SteppedAction } from './audit/ports.ts';
+import type { Action, Step, SteppedAction } from './audit/ports.ts';
 import type { Charge, Standing } from './limits/charging.ts';
 import type { Guard } from './principals/guard.ts';
 

@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import type { Catalog } from '../define/catalog.ts';
 import type { EntityDefinition } from '../define/entity.ts';
 import type { KeyColumn } from '../define/key.ts';
 import { type ModelDefinition, parametersOf } from '../define/model.ts';
@@ -31,6 +32,14 @@ export function modelRoute(model: ModelDefinition): ModelRoute | undefined {
       return entity.key.textOf(Object.fromEntries(values) as Parameters<EntityDefinition['row']>[0]);
     },
   };
+}
+
+/** The cached routes of views and models. */
+export function cachedRoutesOf({ views, models }: Catalog): CachedRoute[] {
+  return [
+    ...views.map(({ name, path, params, query }) => ({ view: name, path, params, query })),
+    ...models.flatMap((model) => modelRoute(model) ?? []),
+  ];
 }
 
 /** The single column of a key, whatever the parameter's name is; otherwise the column of that name. */

@@ -15,6 +15,7 @@ export interface Problem {
 /** The status and the title of each code. */
 export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, title: string]>> = {
   malformed_json: [400, 'The body is not JSON'],
+  incomplete_body: [400, 'The body is not complete'],
   body_too_large: [413, 'The body is too large'],
   length_required: [411, 'The length of the body is missing'],
   unsupported_media_type: [415, 'The content type is not supported'],
@@ -43,6 +44,9 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   rows_not_limited: [403, 'The route cannot be limited to rows'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'The path has no such method'],
+  not_acceptable: [406, 'No answer has an accepted media type'],
+  address_too_long: [414, 'The address is too long'],
+  headers_too_large: [431, 'The headers are too large'],
   rate_limited: [429, 'Too many requests'],
   idempotency_in_flight: [409, 'A request with this key is under way'],
   idempotency_key_reused: [422, 'The idempotency key belongs to another request'],
@@ -51,12 +55,16 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   key_ended: [409, 'The key was revoked or has expired'],
   run_ended: [409, 'The run has already ended differently'],
   still_referenced: [409, 'Other rows refer to it'],
-  precondition_failed: [412, 'The precondition of the write is not met'],
+  precondition_failed: [412, 'The precondition is not met'],
   history_pruned: [409, 'Retention has deleted a part of the range'],
   replay_superseded: [409, 'Another rebuild was started'],
   unknown_model: [404, 'The model is not declared'],
   model_unavailable: [503, 'The model is not available'],
   invalid_model: [422, 'The model is not valid'],
+  over_budget: [422, 'The model is too slow'],
+  alias_changed: [409, 'The alias names another version'],
+  version_in_use: [409, 'An alias names the version'],
+  no_earlier_version: [409, 'There is no earlier version'],
   tensor_mismatch: [422, 'The tensor does not fit the model'],
   unknown_feature: [422, 'The feature is not declared'],
   unknown_entity: [422, 'The entity is not declared'],
@@ -100,6 +108,8 @@ export function problemResponse(error: unknown, requestId: string, form: Failure
     'x-content-type-options': 'nosniff',
   });
   if (failure.retryAfterS !== undefined) headers.set('retry-after', String(failure.retryAfterS));
+  // RFC 9110 §15.5.16: what the client may send instead.
+  if (failure.code === 'unsupported_encoding') headers.set('accept-encoding', 'gzip, identity');
   const challenge = CHALLENGES[failure.code];
   if (challenge !== undefined) headers.set('www-authenticate', challenge);
   if (form === 'open_inference') return openInferenceError(problem, headers);

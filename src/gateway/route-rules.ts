@@ -91,6 +91,13 @@ const RULES: readonly RouteRule[] = [
     phase: 'core',
     cost: 'operation',
   },
+  {
+    methods: READS,
+    path: /^\/v1\/models(\/.*)?$/,
+    scope: 'predictions:run',
+    phase: 'inference',
+    cost: 'description',
+  },
   { methods: READS, path: /^\/v1\/inventory$/, scope: 'operations:read', phase: 'core', cost: 'description' },
   {
     methods: READS,
@@ -101,7 +108,7 @@ const RULES: readonly RouteRule[] = [
   },
   { path: /^\/v1\/admin\/keys(\/.*)?$/, scope: 'keys:write', phase: 'core', cost: 'operation' },
   {
-    methods: ['PUT', 'HEAD', 'GET'],
+    methods: ['PUT', 'POST', 'HEAD', 'GET'],
     path: /^\/v1\/admin\/(models|artifacts)\/.+$/,
     scope: 'models:write',
     phase: 'inference',

@@ -90,10 +90,18 @@ const Base64 = (bytesMax: number) =>
       }
     });
 
+const CARD_CHARACTERS_MAX = 65_536;
+
 /** The body that publishes a model. An artifact that it does not contain has been uploaded before. */
 export const Bundle = z.object({
   manifest: Manifest,
   golden: Golden,
+  card: z
+    .string()
+    .max(CARD_CHARACTERS_MAX)
+    .refine((text) => !text.includes('\0'), 'A card cannot contain NUL.')
+    .optional()
+    .describe('The model card for people, in Markdown: purpose, data, limits.'),
   model: Base64(INLINE_BYTES_MAX)
     .optional()
     .describe(

@@ -4,7 +4,7 @@ import { Failure } from '../platform/failure.ts';
 import { assertDigest, CANDIDATES_BYTES_MAX, type Manifest, MODEL_BYTES_MAX } from './bundle.ts';
 import { type ColdModel, ColdModels } from './cold-models.ts';
 import type { Graph, Session } from './graph.ts';
-import { artifactKey, parseCandidates, type RegistryPorts } from './registry.ts';
+import { artifactKey, type LoadPorts, parseCandidates } from './registry.ts';
 import type { Tensors } from './tensors.ts';
 
 /** A version that is loaded and can answer. */
@@ -76,7 +76,7 @@ interface Asked {
   readonly version: string;
   readonly definition: ModelDefinition;
   readonly manifest: Manifest;
-  readonly ports: RegistryPorts;
+  readonly ports: LoadPorts;
   readonly keepAlive: (promise: Promise<unknown>) => void;
 }
 
@@ -131,7 +131,7 @@ export class LoadedModels {
   async get(
     definition: ModelDefinition,
     manifest: Manifest,
-    ports: RegistryPorts,
+    ports: LoadPorts,
     keepAlive: (promise: Promise<unknown>) => void,
   ): Promise<LoadedModel> {
     const asked = { version: `${manifest.name}/${manifest.version}`, definition, manifest, ports, keepAlive };
@@ -335,7 +335,7 @@ function tooSlow(ms: number): Failure {
   });
 }
 
-async function readArtifacts(definition: ModelDefinition, manifest: Manifest, ports: RegistryPorts) {
+async function readArtifacts(definition: ModelDefinition, manifest: Manifest, ports: LoadPorts) {
   const artifact = async (what: 'model' | 'candidates', { sha256 }: { readonly sha256: string }) => {
     const bytes = await ports.store.get(artifactKey(sha256));
     if (bytes === undefined) throw new Error(`the store has no artifact ${sha256}`);

@@ -165,9 +165,10 @@ async function outcomeOf(
     return { answer, degraded };
   };
   if (row instanceof Failure) return standIn('features_unavailable', row);
-  if (!isReady(row)) return standIn('features_not_ready', notReadyFailure());
   if (manifest instanceof Failure) return standIn('model_unavailable', manifest);
   if (manifest === null) return standIn('model_unavailable', unpublished(definition.name));
+  // After the version: who has published none should hear that first.
+  if (!isReady(row)) return standIn('features_not_ready', notReadyFailure());
   let model: LoadedModel;
   try {
     model = await ports.load(manifest);

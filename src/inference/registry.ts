@@ -6,8 +6,8 @@ import { assertDigest, assertSizes, type Bundle, type Golden, Manifest, versionO
 import { assertDeclared, assertGraph } from './declared.ts';
 import { assertGoldenOutputs, goldenInputs } from './golden.ts';
 import type { Session } from './graph.ts';
+import { assertInBudget, type Measurement, type MeasurePorts, measure } from './measure.ts';
 import { assertServable } from './onnx-file/refusals.ts';
-import type { Tensors } from './tensors.ts';
 
 /** The store of artifacts and manifests. */
 export interface ArtifactStore {
@@ -15,7 +15,8 @@ export interface ArtifactStore {
   put(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
 }
 
-export interface RegistryPorts {
+/** What loading a version needs. */
+export interface LoadPorts {
   readonly store: ArtifactStore;
   readonly loadGraph: (bytes: Uint8Array<ArrayBuffer>) => Promise<Session>;
   /** What becomes known of the two tiers; absent where nobody asks. */
@@ -32,31 +33,40 @@ export interface TierPorts {
   readonly ran: (model: string, tier: Tier) => void;
 }
 
+export interface RegistryPorts extends LoadPorts {
+  /** What the alias `champion` of a model names in the database; undefined if it names nothing. */
+  readonly champion: (
+    model: string,
+  ) => Promise<{ readonly manifest: string; readonly revision: number } | undefined>;
+}
+
 /** The tag of every answer that a model made. Publishing another version under the name invalidates those answers. */
 export function modelTag(name: string): string {
   return `model:${name}`;
 }
 
-/** R2 keys: artifacts by content, and the manifest of the champion. */
+/** R2 key of an artifact, by its content. */
 export function artifactKey(sha256: string): string {
   return `artifacts/${sha256}`;
 }
 
-function championKey(name: string): string {
+/** R2 key of the copy of the champion's manifest, which is read while the database does not answer. */
+export function championKey(name: string): string {
   return `models/${name}/champion.json`;
 }
 
 /**
- * Makes a version the champion after its checks pass: digests, the declared inputs and outputs, candidates and golden
- * outputs. It writes the manifest last, so that a version is never incomplete.
+ * Checks a version: digests, the declared inputs and outputs, candidates, golden outputs and speed. It keeps the artifacts
+ * of the body, so that the version can be loaded once it is registered.
  *
- * @throws Failure `invalid_model` with the field that is wrong.
+ * @returns what the version took on its golden rows.
+ * @throws Failure `invalid_model` with the field that is wrong; `over_budget`.
  */
-export async function publish(
+export async function check(
   definition: ModelDefinition,
   bundle: Bundle,
-  ports: RegistryPorts,
-): Promise<void> {
+  ports: LoadPorts & { readonly measuring: MeasurePorts },
+): Promise<Measurement> {
   const { manifest, golden } = bundle;
   if (manifest.name !== definition.name)
     throw invalid(`The bundle is for "${manifest.name}".`, '/manifest/name');
@@ -72,30 +82,72 @@ export async function publish(
   await keepCandidates(definition, bundle, ports.store);
   const model = await artifactOf('model', bundle, ports.store);
   assertServable(model);
-  const graph = await ports.loadGraph(model);
+  const loading = async () => {
+    const graph = await ports.loadGraph(model);
+    try {
+      assertGraph(manifest, graph);
+    } catch (error) {
+      graph.release();
+      throw error;
+    }
+    return graph;
+  };
+  const inputsOf = (graph: Session) => goldenInputs(golden, graph.inputs);
+  const { session, outputs, measured } = await measure(loading, inputsOf, rowsOf(golden), ports.measuring);
   try {
-    assertGraph(manifest, graph);
-    assertGolden(definition, golden, graph);
+    assertGoldenOutputs(golden, session.outputs, outputs);
+    if (definition.task === 'classification') assertClassOrder(definition, outputs);
+    assertInBudget(measured);
   } finally {
-    graph.release();
+    session.release();
   }
-
   if (bundle.model !== undefined) await ports.store.put(artifactKey(manifest.model.sha256), model);
-  await ports.store.put(
-    championKey(manifest.name),
-    Uint8Array.from(new TextEncoder().encode(JSON.stringify(manifest))),
-  );
+  return measured;
+}
+
+/** The champion's manifest. */
+export interface Champion {
+  readonly manifest: Manifest;
+  /** False for the copy that is read while the database does not answer: it may be of an earlier version. */
+  readonly isCurrent: boolean;
 }
 
 /**
  * The manifest of the champion, or `undefined` if no version has been published.
  *
- * @throws Failure `model_unavailable` if the store does not answer, and as `parseManifest` does.
+ * @throws Failure `model_unavailable` if neither the database nor the store of artifacts answers, and as `parseManifest`
+ *   does.
  */
-export async function readChampion(name: string, store: ArtifactStore): Promise<Manifest | undefined> {
-  const read = () => store.get(championKey(name));
+export async function readChampion(name: string, ports: RegistryPorts): Promise<Champion | undefined> {
+  let isCurrent = true;
+  try {
+    const found = await ports.champion(name);
+    if (found !== undefined) return { manifest: parseManifest(name, jsonOf(found.manifest)), isCurrent };
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'model_unavailable') throw error;
+    isCurrent = false;
+  }
+  // A version that was published before there was a registry is in the store alone.
+  const read = () => ports.store.get(championKey(name));
   const bytes = await calling(read, 'model_unavailable', 'The store of the models does not answer.', 5);
-  return bytes === undefined ? undefined : parseManifest(name, manifestJson(bytes));
+  if (bytes === undefined) {
+    if (isCurrent) return undefined;
+    throw new Failure('model_unavailable', 'The registry of the models does not answer.', { retryAfterS: 5 });
+  }
+  return { manifest: parseManifest(name, manifestJson(bytes)), isCurrent };
+}
+
+function rowsOf({ inputs }: Golden): number {
+  return Math.max(...Object.values(inputs).map(({ length }) => length));
+}
+
+/** Undefined for a text that is not JSON. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Undefined for bytes that are not JSON in UTF-8, which no manifest is. */
@@ -205,21 +257,6 @@ function assertFallback(definition: ModelDefinition, { fallback }: Manifest): vo
     );
   if (fallback !== undefined && !isAnswer(definition, fallback))
     throw invalid('The fallback does not have the same outputs as the model.', '/manifest/fallback');
-}
-
-function assertGolden(definition: ModelDefinition, golden: Golden, graph: Session): void {
-  const inputs = goldenInputs(golden, graph.inputs);
-  let outputs: Tensors;
-  try {
-    outputs = graph.run(inputs);
-  } catch (error) {
-    throw new Failure('invalid_model', 'The runtime cannot run the graph on the golden inputs.', {
-      pointer: '/golden/inputs',
-      cause: error,
-    });
-  }
-  assertGoldenOutputs(golden, graph.outputs, outputs);
-  if (definition.task === 'classification') assertClassOrder(definition, outputs);
 }
 
 function invalid(detail: string, pointer: string): Failure {

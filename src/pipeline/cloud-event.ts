@@ -66,6 +66,7 @@ export type CloudEvent = z.output<typeof CloudEvent>;
 /** Attribute names have lower-case letters and digits only (CloudEvents 1.0.2, "Naming conventions"). */
 const NAME = /^[a-z\d]{1,64}$/;
 const KNOWN = new Set(Object.keys(CloudEvent.shape));
+const DATA_MEMBERS = new Set(['data', 'data_base64']);
 
 /** The name of the first extension attribute that no event may have, or undefined. */
 export function misnamedAttribute(event: CloudEvent): string | undefined {
@@ -96,7 +97,8 @@ export interface BinaryModeData {
 
 /**
  * An event in binary mode as one in JSON, which nothing has judged yet. A header whose name is that of no attribute
- * (`ce-my-attribute`, `ce-data`) keeps its full name: `misnamedAttribute` finds it, as it does in structured mode.
+ * (`ce-my-attribute`) is found by `misnamedAttribute`, as it is in structured mode. The members of the JSON format that
+ * carry data are no attributes, so their headers (`ce-data`) keep their full names and are found, too.
  *
  * @param prefix of the headers that carry attributes: `ce-` (HTTP binding) or `ce_` (Kafka binding).
  * @param headers with names in lower case and decoded values.
@@ -110,7 +112,7 @@ export function fromBinaryMode(
   const attributes = [...headers].flatMap(([header, value]): [string, string][] => {
     if (!header.startsWith(prefix)) return [];
     const name = header.slice(prefix.length);
-    return [[NAME.test(name) && name !== 'data' ? name : header, value]];
+    return [[DATA_MEMBERS.has(name) ? header : name, value]];
   });
   return {
     ...Object.fromEntries(attributes),

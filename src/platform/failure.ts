@@ -4,6 +4,7 @@
  */
 const FAILURE_CODES = [
   'malformed_json',
+  'incomplete_body',
   'body_too_large',
   'length_required',
   'unsupported_media_type',
@@ -31,6 +32,9 @@ const FAILURE_CODES = [
   'rows_not_limited',
   'not_found',
   'method_not_allowed',
+  'not_acceptable',
+  'address_too_long',
+  'headers_too_large',
   'key_ended',
   'idempotency_in_flight',
   'idempotency_key_reused',
@@ -45,6 +49,10 @@ const FAILURE_CODES = [
   'unknown_model',
   'model_unavailable',
   'invalid_model',
+  'over_budget',
+  'alias_changed',
+  'version_in_use',
+  'no_earlier_version',
   'tensor_mismatch',
   'unknown_feature',
   'unknown_entity',

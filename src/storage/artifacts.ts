@@ -6,11 +6,13 @@ import { callPeer } from '../platform/peer.ts';
 const FIND_MS = 900;
 const TRANSFER_MS = 20_000;
 const STORE_RETRY_S = 5;
+/** How often an object that others change meanwhile is written again. */
+const REVISION_ATTEMPTS = 5;
 /** How long a client may take to send an artifact, in milliseconds: 12 MiB at 2 Mbit/s. */
 const UPLOAD_MS = 50_000;
 
 /** Bytes by key in R2. */
-export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'put'>) {
+export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'head' | 'put'>) {
   return {
     async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
       const object = await callPeer('artifacts', FIND_MS, () => bucket.get(key));
@@ -27,6 +29,22 @@ export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'put'>) {
         throw new Failure('model_unavailable', detail, { retryAfterS: STORE_RETRY_S, cause });
       }
     },
+    /**
+     * Writes an object unless it has a later revision. Of two writers at the same time the later revision stays.
+     *
+     * @throws Error if R2 does not answer.
+     */
+    async putRevision(key: string, bytes: Uint8Array<ArrayBuffer>, revision: number): Promise<void> {
+      for (let attempt = 0; attempt < REVISION_ATTEMPTS; attempt += 1) {
+        const there = await callPeer('artifacts', FIND_MS, () => bucket.head(key));
+        if (Number(there?.customMetadata?.['revision'] ?? 0) >= revision) return;
+        const onlyIf = there === null ? { etagDoesNotMatch: '*' } : { etagMatches: there.etag };
+        const options = { customMetadata: { revision: String(revision) }, onlyIf };
+        const put = await callPeer('artifacts', TRANSFER_MS, () => bucket.put(key, bytes, options));
+        if (put !== null) return;
+      }
+      throw new Error(`Other writers changed ${key} ${REVISION_ATTEMPTS} times.`);
+    },
   };
 }
 
@@ -36,7 +54,7 @@ export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'put'>) {
  *
  * @param sha256 in 64 hexadecimal digits.
  * @returns false if the body has another digest.
- * @throws Error if the body breaks off or R2 does not answer.
+ * @throws Failure `incomplete_body` if the body breaks off; Error if R2 does not answer.
  */
 export async function uploadToR2(
   bucket: Pick<R2Bucket, 'put'>,
@@ -53,6 +71,7 @@ export async function uploadToR2(
   stored.catch(copied.stop);
   const [put, copying] = await Promise.allSettled([stored, copied.done]);
   if (put.status === 'fulfilled') return true;
+  if (copying.status === 'rejected' && copying.reason instanceof Failure) throw copying.reason;
   if (copying.status === 'rejected' || toHex(await digests.digest) === sha256) throw put.reason;
   return false;
 }
@@ -71,7 +90,9 @@ function copy(body: ReadableStream<Uint8Array>, writers: readonly WritableStream
   let isRead = false;
   const all = async () => {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(() => {
+        throw new Failure('incomplete_body', 'The connection ended before the body did. Upload it again.');
+      });
       if (done) break;
       await Promise.all(writers.map((writer) => writer.write(value)));
     }

@@ -1,4 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -133,11 +135,23 @@ describe('keys', () => {
 describe('the cache, features and models', () => {
   it('shows and invalidates an answer', async () => {
     await eventually(
-      async () => (await json('cache', 'inspect', '/v1/products/CLI1'))['cache-status'],
-      (status) => status.includes('; hit'),
+      async () => {
+        const read = await stack.fetch('/v1/products/CLI1', { headers: { authorization: `Bearer ${KEY}` } });
+        await read.body?.cancel();
+        return (await cli('cache', 'inspect', '/v1/products/CLI1')).stdout;
+      },
+      (text) => /inspected {2}shared by all readers[\s\S]*memory .*: valid\n[\s\S]*product:CLI1/.test(text),
+      60_000,
     );
+    expect((await cli('cache', 'inspect', 'v1/products')).code).toBe(2);
+    expect((await cli('cache', 'inspect', '/v1/products', '--header', 'x')).code).toBe(2);
+    expect((await cli('cache', 'inspect', '/v1/quality')).code).toBe(4);
     const { token } = await json('cache', 'invalidate', '--tag', 'product:CLI1');
     expect(token).toMatch(/\.\d+$/);
+    const inspected = await cli('cache', 'inspect', '/v1/products/CLI1');
+    expect(inspected.stdout).toMatch(
+      /invalid, because it was filled at \d+ and changed since: product:CLI1 at \d+/,
+    );
     for (const by of [['--path', '/v1/products/CLI1'], ['--view', 'product'], ['--everything']])
       expect((await cli('cache', 'invalidate', ...by)).stdout).toMatch(/^Invalidated. Millrace-Token: /);
     expect(await json('cache', 'stats')).toHaveProperty('gate');
@@ -218,18 +232,19 @@ describe('the audit log', () => {
 describe('the deployment', () => {
   it('reports its state and its health', async () => {
     expect((await cli('status')).stdout).toMatch(/events stored +4\n/);
-    const { checks } = await json('doctor');
+    const { stdout, code } = await cli('doctor', '--json');
+    expect(code).toBe(1);
+    const { checks, verdict } = JSON.parse(stdout);
+    expect(verdict).toBe('fail');
     const verdicts = Object.fromEntries(
-      checks.map(({ name, verdict }: { name: string; verdict: string }) => [name, verdict]),
+      checks.map((of: { name: string; verdict: string }) => [of.name, of.verdict]),
     );
     expect(verdicts).toMatchObject({
-      worker: 'ok',
-      database: 'ok',
-      clock: 'ok',
-      artifacts: 'ok',
-      key: 'ok',
-      relay: 'ok',
+      ...{ worker: 'ok', version: 'ok', 'clock of this machine': 'ok', key: 'ok' },
+      ...{ database: 'ok', migrations: 'ok', tables: 'ok', relay: 'ok', R2: 'ok' },
     });
+    // The stack of this test installs no triggers.
+    expect(verdicts['capture']).toBe('fail');
     expect((await cli('kafka')).stdout).toBe('None.\n');
   });
 
@@ -252,6 +267,38 @@ describe('the deployment', () => {
       'wrong',
     ]);
     expect(wrong).toMatchObject({ code: 4, stderr: expect.stringContaining('refuses this key') });
+  });
+
+  it('examines a worker whose diagnosis is refused or hangs, and ends', async () => {
+    const file = await fileOf('reader', (await json('keys', 'create', 'r', '--scope', 'data:read')).key);
+    const refused = await runScriptOf('scripts/cli.ts', [
+      ...['doctor', '--url', stack.url.origin, '--key-file', file],
+    ]);
+    expect(refused).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/FAIL key: [\s\S]*scope operations:read[\s\S]*ok {3}database: answers/),
+    });
+    const server = createServer((request, response) => {
+      if (request.url?.startsWith('/v1/') !== true) response.end('{"checks":{"database":"ok"}}');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    // A server that listens on a port has an address object.
+    const { port } = server.address() as AddressInfo;
+    const late = await runScriptOf('scripts/cli.ts', [
+      'doctor',
+      '--url',
+      `http://127.0.0.1:${port}`,
+      '--key',
+      'k',
+    ]);
+    server.closeAllConnections();
+    server.close();
+    expect(late).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(
+        /FAIL diagnosis: did not come within 2\.6 s[\s\S]*ok {3}database: answers/,
+      ),
+    });
   });
 
   it('says what to do while the database is away', async () => {

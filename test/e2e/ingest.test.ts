@@ -162,7 +162,7 @@ describe('the other content modes', () => {
       'ce-my-name': 'x',
     };
     const sent = await send(JSON.stringify(line('B1')), headers);
-    expect(sent).toMatchObject({ status: 422, json: { code: 'invalid_event', pointer: '/ce-my-name' } });
+    expect(sent).toMatchObject({ status: 422, json: { code: 'invalid_event', pointer: '/my-name' } });
   });
 
   it.each([Mode.BINARY, Mode.STRUCTURED])(

@@ -112,7 +112,7 @@ it.each([
 
 it.each([
   ['has another digest', [Uint8Array.of(1, 2, 3), Uint8Array.of(4)], 422, 'invalid_model'],
-  ['breaks off', [Uint8Array.of(1, 2, 3), undefined], 503, 'model_unavailable'],
+  ['breaks off', [Uint8Array.of(1, 2, 3), undefined], 400, 'incomplete_body'],
   ['ends early', [Uint8Array.of(1, 2, 3)], 422, 'invalid_model'],
 ] as const)('stores nothing of an artifact that %s', async (_, chunks, status, code) => {
   const sha256 = await sha256Hex(Uint8Array.of(9, 9, 9, 9));

@@ -1,8 +1,9 @@
 import { SELF } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { FoldableEvent } from '../../src/features/fold.ts';
 import { shardOf } from '../../src/features/shards.ts';
+import { serveEntity } from '../support/workers/serve-features.ts';
 
 const NOW = Date.now();
 /** A second's start, an hour ago, and a moment with milliseconds. */
@@ -35,6 +36,11 @@ async function fold(seq: number, customerId: string, occurredAt: number): Promis
     await env.FEATURE_SHARD.getByName(shard).fold(shard, entity, [event]);
   }
 }
+
+beforeAll(async () => {
+  await serveEntity('customer');
+  await serveEntity('product');
+});
 
 describe('POST /get-online-features', () => {
   it('answers in the form of Feast’s server: one result for each name, over the rows', async () => {

@@ -16,7 +16,7 @@ const alice = tokenHolder('alice', ['events:write'], {});
 
 /** A gateway with one route. Its `effects` counts how often a request was carried out. */
 function gateway(route: (body: string) => Response | Promise<Response>, port: IdempotencyPort = real) {
-  const state = { effects: 0 };
+  const state = { effects: 0, charged: 0 };
   const send = async (
     body: string | undefined,
     headers: Record<string, string>,
@@ -33,6 +33,9 @@ function gateway(route: (body: string) => Response | Promise<Response>, port: Id
       '*',
       idempotent(
         () => port,
+        async (_, { units }) => {
+          state.charged += units;
+        },
         () => true,
       ),
     );
@@ -73,6 +76,14 @@ describe('a request with an idempotency key', () => {
       ['"1"', 'application/json', null],
     );
     expect(state.effects).toBe(1);
+    // Both requests pay for the calls of the object, though one of them has no effect.
+    expect(state.charged).toBe(2 * 44);
+  });
+
+  it('costs nothing where none is sent', async () => {
+    const { state, send } = gateway(created);
+    await send('a', {});
+    expect([state.effects, state.charged]).toEqual([1, 0]);
   });
 
   it('has one key whether it is quoted or not', async () => {

@@ -3,8 +3,9 @@ import { type Bundle, Manifest, versionOf } from '../../src/inference/bundle.ts'
 import { fromJson, toJson } from '../../src/inference/json-elements.ts';
 import { OnnxInstance } from '../../src/inference/onnx/instance.ts';
 import { OnnxRuntime } from '../../src/inference/onnx/runtime.ts';
-import { publish, readChampion } from '../../src/inference/registry.ts';
+import { championKey, check, type RegistryPorts, readChampion } from '../../src/inference/registry.ts';
 import { inputTensors } from '../../src/inference/tensor-request.ts';
+import { sleep, systemNow } from '../../src/platform/clock.ts';
 import { sha256Hex } from '../../src/platform/digest.ts';
 import { MODEL_MEMORY_BYTES } from '../../src/platform/limits.ts';
 import { mood } from '../support/catalog/models.ts';
@@ -177,15 +178,18 @@ it('a shared dimension that differs is an error of the runtime, and the graph an
   expect(variable && toJson(variable)).toEqual([6, 6]);
 });
 
-describe('publishing', () => {
+describe('a version', () => {
   const stored = new Map<string, Uint8Array<ArrayBuffer>>();
-  const ports = {
+  const ports: RegistryPorts & Parameters<typeof check>[2] = {
     store: {
       get: async (key: string) => stored.get(key),
       put: async (key: string, bytes: Uint8Array<ArrayBuffer>) => void stored.set(key, bytes),
     },
     loadGraph,
+    champion: async () => undefined,
+    measuring: { now: systemNow, pause: () => sleep(0) },
   };
+  const bytesOf = (value: unknown) => Uint8Array.from(new TextEncoder().encode(JSON.stringify(value)));
   const onnx = classifierGraph();
   const bundle = async (more: object = {}): Promise<Bundle> => {
     const model = { sha256: await sha256Hex(onnx), bytes: onnx.length };
@@ -213,14 +217,34 @@ describe('publishing', () => {
     return { manifest, golden, model: onnx };
   };
 
-  it('stores the version, and reads it back', async () => {
-    await publish(mood, await bundle(), ports);
-    expect(await readChampion('mood', ports.store)).toEqual((await bundle()).manifest);
+  it('is checked and measured, and its artifacts are kept', async () => {
+    const { manifest, model } = await bundle();
+    const measured = await check(mood, await bundle(), ports);
+    expect(stored.get(`artifacts/${manifest.model.sha256}`)).toEqual(model);
+    expect(measured).toMatchObject({ rows: 2, warmRuns: 25 });
+    expect(measured.memoryBytes).toBeGreaterThan(0);
+    expect(measured.firstTenMs).toBeGreaterThanOrEqual(0);
+  });
+
+  it('is what the database names; a copy that the database cannot confirm is not current', async () => {
+    const { manifest } = await bundle();
+    const named = { manifest: JSON.stringify(manifest), revision: 3 };
+    expect(await readChampion('mood', { ...ports, champion: async () => named })).toEqual({
+      manifest,
+      isCurrent: true,
+    });
+    expect(await readChampion('mood', ports)).toBeUndefined();
+    const lost = { ...ports, champion: () => Promise.reject(new Error('lost')) };
+    await expect(readChampion('mood', lost)).rejects.toMatchObject({ code: 'model_unavailable' });
+    stored.set(championKey('mood'), bytesOf(manifest));
+    expect(await readChampion('mood', lost)).toEqual({ manifest, isCurrent: false });
+    // A version of a release that had no registry.
+    expect(await readChampion('mood', ports)).toEqual({ manifest, isCurrent: true });
   });
 
   it('refuses classes in another order than the columns of the probabilities', async () => {
     const swapped = { ...mood, classes: ['low', 'medium', 'high'] };
-    await expect(publish(swapped, await bundle(), ports)).rejects.toMatchObject({
+    await expect(check(swapped, await bundle(), ports)).rejects.toMatchObject({
       code: 'invalid_model',
       message: expect.stringContaining('classes_'),
     });
@@ -228,7 +252,7 @@ describe('publishing', () => {
 
   it('refuses a version that does not follow from its parts, other outputs, and candidates', async () => {
     const refused = async (more: object, pointer: string) =>
-      await expect(publish(mood, await bundle(more), ports)).rejects.toMatchObject({
+      await expect(check(mood, await bundle(more), ports)).rejects.toMatchObject({
         code: 'invalid_model',
         pointer,
       });
@@ -236,13 +260,13 @@ describe('publishing', () => {
     await refused({ outputs: [{ name: 'label', datatype: 'INT64', shape: [-1] }] }, '/manifest/outputs');
     await refused({ fallback: { label: 'other' } }, '/manifest/version');
     const withCandidates = { ...(await bundle()), candidates: Uint8Array.of(1) };
-    await expect(publish(mood, withCandidates, ports)).rejects.toMatchObject({ pointer: '/candidates' });
+    await expect(check(mood, withCandidates, ports)).rejects.toMatchObject({ pointer: '/candidates' });
   });
 
   it('reports a manifest of an earlier release', async () => {
     const old = { columns: ['a'], inputs: [{ name: 'x', datatype: 'FP32' }] };
-    stored.set('models/old/champion.json', Uint8Array.from(new TextEncoder().encode(JSON.stringify(old))));
-    await expect(readChampion('old', ports.store)).rejects.toMatchObject({
+    stored.set(championKey('old'), bytesOf(old));
+    await expect(readChampion('old', ports)).rejects.toMatchObject({
       code: 'model_unavailable',
       message: expect.stringContaining('Publish the model again'),
     });

@@ -65,3 +65,20 @@ it('rings once more after an alarm that may have come before the commit of a cal
     expect(await ring(next)).toBe(false);
   });
 });
+
+it('remembers when the cron last called, and whether its alarm fails', async () => {
+  const relay = env.OUTBOX_RELAY.getByName('diagnosed');
+  const begunAt = Date.now();
+  await runInDurableObject(relay, async (object) => {
+    await expect(object.heartbeat()).rejects.toThrow();
+    expect(await object.status()).toMatchObject({ cronAtMs: null, alarmAtMs: null, failures: 0 });
+    await expect(object.heartbeat('cron')).rejects.toThrow();
+    await object.arm();
+    await object.alarm();
+  });
+  const { startedAtMs, cronAtMs, alarmAtMs, failures } = await relay.status();
+  expect(startedAtMs).toBeGreaterThanOrEqual(begunAt);
+  expect(cronAtMs).toBeGreaterThanOrEqual(begunAt);
+  expect(alarmAtMs).toBeGreaterThan(begunAt);
+  expect(failures).toBe(1);
+});

@@ -7,6 +7,7 @@ import { READ_OPERATIONS } from '../../bench/cost/counted.ts';
 import { OUTBOX } from '../../src/cache/clock/sources.ts';
 import { tagHashes } from '../../src/cache/clock/tag-hash.ts';
 import { Isolate } from '../../src/composition/isolate.ts';
+import { announce } from '../../src/composition/writing.ts';
 import type { CachePolicy } from '../../src/define/cache-policy.ts';
 import { defineCatalog } from '../../src/define/define-catalog.ts';
 import { tag } from '../../src/define/tag.ts';
@@ -38,11 +39,20 @@ const views = {
 };
 const catalog = defineCatalog({ views });
 const counted = new CountedEnv(env);
+/** The cache of the data centre is no binding, so it is counted apart. */
+const colo = { match: vi.spyOn(caches.default, 'match'), put: vi.spyOn(caches.default, 'put') };
 const lines = (['debug', 'log', 'info', 'warn', 'error'] as const).map((level) => vi.spyOn(console, level));
 
 /** The calls that reads made. Syncs of the mirror and reports of counts follow the time, whatever the number of reads. */
 function taken(): Record<string, number> {
   const { 'TAG_CLOCK.sync': _sync, 'CACHE_STATS.flush': _flush, ...calls } = counted.take();
+  return calls;
+}
+
+/** The calls of the data centre's cache since the last call of this function. */
+function takenOfColo(): Record<keyof typeof colo, number> {
+  const calls = { match: colo.match.mock.calls.length, put: colo.put.mock.calls.length };
+  for (const call of Object.values(colo)) call.mockClear();
   return calls;
 }
 
@@ -74,6 +84,7 @@ beforeEach(async () => {
   nextKey += 1;
   await get(`/v1/usual/first-${nextKey}`);
   counted.take();
+  takenOfColo();
   for (const line of lines) line.mockClear();
 });
 
@@ -87,9 +98,11 @@ describe('the operations of one read', () => {
     const key = `${path}-${nextKey}`;
     expect(await get(key)).toMatchObject({ status, cache: expect.stringContaining('fwd=uri-miss') });
     expect(taken()).toEqual(READ_OPERATIONS[kind]);
+    expect(takenOfColo()).toEqual({ match: 1, put: 1 });
     for (let read = 0; read < 100; read += 1)
       expect(await get(key)).toMatchObject({ status, cache: expect.stringContaining('; hit') });
     expect(taken()).toEqual(READ_OPERATIONS.warm);
+    expect(takenOfColo()).toEqual({ match: 0, put: 0 });
     expect(lines.flatMap(({ mock }) => mock.calls)).toEqual([]);
   });
 
@@ -111,4 +124,25 @@ describe('the operations of one read', () => {
       expect((await get(`/v1/everywhere/nobody-${nextKey}-${path}`)).status).toBe(404);
     expect(taken()).toEqual({ 'CACHE.get': 50 });
   });
+});
+
+it('a write arms the relay, invalidates once and announces its change, and reads no cache', async () => {
+  const bound = new Isolate(catalog).of(counted.env);
+  counted.take();
+  const kept: Promise<unknown>[] = [];
+  // The statement itself needs a database; round-trips.test.ts counts what it takes.
+  const row = { tags: ['greeting:ada'], outboxId: 1 };
+  const { token } = await announce(
+    bound,
+    (work) => void kept.push(work),
+    async () => row,
+  );
+  await Promise.all(kept);
+  expect(token.seq).toBeGreaterThan(0);
+  expect(taken()).toEqual({
+    'OUTBOX_RELAY.arm': 1,
+    'TAG_CLOCK.invalidateTags': 1,
+    'CHANGES.sendBatch': 1,
+  });
+  expect(takenOfColo()).toEqual({ match: 0, put: 0 });
 });

@@ -92,10 +92,10 @@ function estimate(lines: number, fraction: number): number {
 
 function noticesOf({ now, reporter }: ImportDeps): ServerDeps['onRetry'] {
   let noticedAt = Number.NEGATIVE_INFINITY;
-  return (reason, waitMs) => {
+  return (reason, waitMs, failures) => {
     if (now() - noticedAt < NOTICE_INTERVAL_MS) return;
     noticedAt = now();
-    reporter.notice(`${reason}; retrying in ${(waitMs / 1000).toFixed(1)} s`);
+    reporter.notice(`${reason}; retry ${failures} in ${(waitMs / 1000).toFixed(1)} s`);
   };
 }
 

@@ -56,7 +56,7 @@ export interface ServerDeps {
   readonly random: () => number;
   /** Resolves after the time or as soon as the signal is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  readonly onRetry: (reason: string, waitMs: number) => void;
+  readonly onRetry: (reason: string, waitMs: number, failures: number) => void;
 }
 
 export interface Endpoint {
@@ -242,7 +242,7 @@ export class Server {
       return `${this.#endpoint.url.href} accepted nothing for ${Math.round(awayMs / 1000)} s. Last answer: ${reason}${asked}.`;
     }
     this.#pausedUntil = Math.max(this.#pausedUntil, now + waitMs);
-    this.#deps.onRetry(reason, waitMs);
+    this.#deps.onRetry(reason, waitMs, failures);
     return null;
   }
 

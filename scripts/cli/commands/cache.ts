@@ -1,12 +1,19 @@
 import type { Command } from 'commander';
 import { UsageError } from '../../command-line/options.ts';
 import { Cli } from '../cli.ts';
+import { headerOf, inspectionText } from '../inspection-text.ts';
 
 interface What {
   readonly tag?: string[];
   readonly path?: string;
   readonly view?: string;
   readonly everything?: boolean;
+}
+
+interface InspectFlags {
+  readonly owner?: string;
+  readonly principal?: string;
+  readonly header?: string[];
 }
 
 /** `cache`: invalidates answers, and shows how the cache answers. */
@@ -37,19 +44,25 @@ export function registerCache(program: Command): void {
     });
   cache
     .command('inspect')
-    .description('reads an address, and shows how the cache answered it')
-    .argument('<path>', 'an address of a cached view, with its query')
-    .action(async (path: string, _, command: Command) => {
+    .description('says of each tier whether it has the answer of an address, and why that is valid or not')
+    .argument('<path>', 'an address of a cached view or model, with its query')
+    .option('--owner <value>', 'whose rows, for a view that a claim limits: a value of the claim, or *')
+    .option('--principal <principal>', 'whose answer, for a view that depends on it, such as key:ID')
+    .option('--header <header...>', 'a header that chooses the variant, such as "Accept-Language: de"')
+    .action(async (path: string, flags: InspectFlags, command: Command) => {
       if (!path.startsWith('/')) throw new UsageError(`The path begins with a slash, not as "${path}".`);
+      const headers = Object.fromEntries((flags.header ?? []).map(headerOf));
       const cli = new Cli(command);
-      const response = await cli.client.fetch(path);
-      await response.body?.cancel();
-      const names = ['cache-status', 'age', 'cache-control', 'etag', 'millrace-token', 'vary'];
-      const shown = names.flatMap((name) => {
-        const value = response.headers.get(name);
-        return value === null ? [] : [[name, value] as const];
+      const { owner, principal } = flags;
+      const { data } = await cli.client.get('/v1/admin/cache/inspect', {
+        query: {
+          path,
+          ...(owner === undefined ? {} : { owner }),
+          ...(principal === undefined ? {} : { principal }),
+        },
+        headers,
       });
-      cli.table(Object.fromEntries(shown), ['header', 'value'], shown);
+      cli.print(data, inspectionText(data));
     });
   cache
     .command('stats')

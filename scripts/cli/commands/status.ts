@@ -44,12 +44,13 @@ export function registerStatus(program: Command): void {
     .action(async (_, command: Command) => {
       const cli = new Cli(command);
       const checks = await diagnose(cli.target, cli.client);
-      cli.print({ url: cli.target.url, checks }, checks.map(lineOf).join('\n'));
-      if (checks.some(({ verdict }) => verdict === 'fault')) process.exitCode = EXIT.failed;
+      const worst = (['fail', 'warn'] as const).find((one) => checks.some(({ verdict }) => verdict === one));
+      cli.print({ url: cli.target.url, verdict: worst ?? 'ok', checks }, checks.map(lineOf).join('\n'));
+      if (worst === 'fail') process.exitCode = EXIT.failed;
     });
 }
 
 function lineOf({ name, verdict, detail, advice }: Check): string {
-  const mark = { ok: 'ok  ', fault: 'FAIL', unknown: '-   ' }[verdict];
+  const mark = { ok: 'ok  ', warn: 'warn', fail: 'FAIL' }[verdict];
   return `${mark} ${name}: ${detail}${advice === undefined ? '' : `\n     ${advice}`}`;
 }

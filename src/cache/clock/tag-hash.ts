@@ -17,5 +17,7 @@ export function tagHash(tag: string): number {
 
 /** The distinct hashes of the tags, in ascending order. */
 export function tagHashes(tags: Iterable<string>): number[] {
-  return [...new Set(Array.from(tags, tagHash))].sort((a, b) => a - b);
+  const distinct = [...new Set(Array.from(tags, tagHash))].sort((a, b) => a - b);
+  // The engine keeps each number above 2^30 as an object; in an array that arithmetic made it keeps plain doubles.
+  return distinct.map((hash) => hash + 0);
 }

@@ -1,9 +1,10 @@
 import type { Entry } from '../entry.ts';
 import type { Tier } from './tier.ts';
 
-/** Rough size of an entry beside its text: keys, numbers and the map's node. */
-const ENTRY_OVERHEAD_BYTES = 512;
-const BYTES_PER_CHARACTER = 2;
+/** Size of an entry beside its text and its tags: the objects, the entity tag, and what freshness keeps for it. */
+const ENTRY_OVERHEAD_BYTES = 448;
+/** The engine keeps a text with a character beyond Latin-1 in two bytes a character, and any other in one. */
+const BEYOND_LATIN_1 = /[\u0100-\uffff]/;
 
 /** The isolate's own memory, bounded in bytes. It evicts the least recently used entry first. */
 export class MemoryTier implements Tier {
@@ -51,7 +52,9 @@ export class MemoryTier implements Tier {
 }
 
 function sizeOf(key: string, entry: Entry): number {
-  return (
-    (key.length + entry.body.length) * BYTES_PER_CHARACTER + entry.tagHashes.length * 8 + ENTRY_OVERHEAD_BYTES
-  );
+  return textBytes(key) + textBytes(entry.body) + entry.tagHashes.length * 8 + ENTRY_OVERHEAD_BYTES;
+}
+
+function textBytes(text: string): number {
+  return text.length * (BEYOND_LATIN_1.test(text) ? 2 : 1);
 }

@@ -5,7 +5,7 @@ import { sha256Hex } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
 import { log } from '../../platform/logger.ts';
 import type { AppEnv } from '../context.ts';
-import type { Action, ActionPorts, SteppedAction } from './ports.ts';
+import type { Action, ActionPorts, Step, SteppedAction } from './ports.ts';
 
 /** The most characters of what an entry says of a request or of a change; anything longer is stored as its digest. */
 const DETAIL_CHARACTERS_MAX = 65_536;
@@ -54,14 +54,6 @@ export async function audited<Result>(
     await end('failed', { code: error instanceof Failure ? error.code : 'internal' });
     throw error;
   }
-}
-
-/** What one request of an action of many requests did. */
-export interface Step<Result> {
-  readonly result: Result;
-  readonly after: unknown;
-  /** Whether the action has ended with this request. */
-  readonly isEnd: boolean;
 }
 
 /**

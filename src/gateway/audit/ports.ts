@@ -28,3 +28,11 @@ export interface SteppedAction extends Action {
   readonly isRestart: boolean;
   readonly isOver: boolean;
 }
+
+/** What one request of an action of many requests did. */
+export interface Step<Result> {
+  readonly result: Result;
+  readonly after: unknown;
+  /** Whether the action has ended with this request. */
+  readonly isEnd: boolean;
+}

@@ -102,8 +102,14 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
   const isCached = catalog?.policy !== undefined;
   const takesKey = catalog === undefined ? route.security !== undefined : catalog.takesPrincipal;
   const key = scope !== null ? 'needed' : takesKey ? 'taken' : 'ignored';
+  const contents = Object.entries(route.responses).flatMap(([status, response]) =>
+    status.startsWith('2') && 'content' in response ? Object.keys(response.content ?? {}) : [],
+  );
   const facts: OperationFacts = {
     key,
+    isCached,
+    hasContent: contents.length > 0,
+    isConditional: route.method === 'get' && !isCached && !contents.includes('text/event-stream'),
     hasBody: route.request?.body !== undefined,
     takesIdempotencyKey: takesIdempotencyKey(route.method.toUpperCase(), route.path),
     form: failureFormAt(route.path),
@@ -113,7 +119,11 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
   const needs = scope === null ? '' : ` Needs the scope \`${scope}\`.`;
   const said = (route.description ?? route.summary ?? '').replace(/\.$/, '');
   route.description = `${said}.${needs} Phase \`${phase}\`, cost class \`${cost}\`.`;
-  if (facts.takesIdempotencyKey) addIdempotencyKey(route);
+  if (facts.takesIdempotencyKey) addHeaders(route, idempotencyHeaders);
+  if (facts.isConditional) {
+    addHeaders(route, conditionalHeaders);
+    route.responses = { 304: NOT_MODIFIED, ...route.responses };
+  }
   const declared = Object.entries(route.responses).map(([status, response]) => [
     status,
     '$ref' in response
@@ -130,14 +140,26 @@ const idempotencyHeaders = z.object({
   }),
 });
 
-function addIdempotencyKey(route: RouteConfig): void {
+const conditionalHeaders = z.object({
+  'if-none-match': z.string().optional().openapi({
+    description: '`ETag` of an earlier answer: if it is still current, the answer is 304 without a body.',
+  }),
+  'if-match': z.string().optional().openapi({
+    description: '`ETag` of an earlier answer: if it is no longer current, the answer is 412.',
+  }),
+});
+
+const NOT_MODIFIED = { description: 'The answer that the client has is still current.' };
+
+function addHeaders(route: RouteConfig, headers: z.ZodObject): void {
   const declared = route.request?.headers;
   const shape = declared !== undefined && 'shape' in declared ? declared.shape : {};
-  route.request = { ...route.request, headers: idempotencyHeaders.extend(shape) };
+  route.request = { ...route.request, headers: headers.extend(shape) };
 }
 
 function answerHeaders(status: string, isCached: boolean, facts: OperationFacts) {
   if (Number(status) >= 400) return headersOf(['X-Request-Id', ...failureHeaders(status)]);
   if (facts.takesIdempotencyKey) return headersOf(['X-Request-Id', 'Idempotency-Replayed']);
+  if (facts.isConditional) return headersOf(['X-Request-Id', 'ETag']);
   return headersOf(isCached ? ['X-Request-Id', ...CACHED_HEADERS, 'ETag'] : ['X-Request-Id']);
 }

@@ -7,6 +7,12 @@ export interface OperationFacts {
   /** Whether it needs a key, takes one, or ignores any. */
   readonly key: 'needed' | 'taken' | 'ignored';
   readonly hasBody: boolean;
+  /** Whether a successful answer has a body, whose media type a client may not accept. */
+  readonly hasContent: boolean;
+  /** Whether it is a read that no cache answers, and that honours `If-None-Match` and `If-Match`. */
+  readonly isConditional: boolean;
+  /** Whether a cache answers it. */
+  readonly isCached: boolean;
   /** Whether it honours `Idempotency-Key`. */
   readonly takesIdempotencyKey: boolean;
   /** The form of its failures. */
@@ -74,6 +80,18 @@ const SHARED: readonly SharedAnswer[] = [
     isGivenBy: always,
   },
   {
+    status: 406,
+    name: 'NotAcceptable',
+    description: '`Accept` admits neither JSON nor a media type of the operation.',
+    headers: [],
+    examples: [
+      new Failure('not_acceptable', 'The answer is application/json. Accept it, or leave Accept out.', {
+        pointer: 'Accept',
+      }),
+    ],
+    isGivenBy: ({ hasContent }) => hasContent,
+  },
+  {
     status: 409,
     name: 'Conflict',
     description:
@@ -89,6 +107,18 @@ const SHARED: readonly SharedAnswer[] = [
     isGivenBy: (facts) => facts.takesIdempotencyKey,
   },
   {
+    status: 412,
+    name: 'PreconditionFailed',
+    description: 'The resource does not have an entity tag of `If-Match`.',
+    headers: [],
+    examples: [
+      new Failure('precondition_failed', 'The resource has another entity tag. Read it again.', {
+        pointer: 'If-Match',
+      }),
+    ],
+    isGivenBy: ({ isConditional }) => isConditional,
+  },
+  {
     status: 413,
     name: 'ContentTooLarge',
     description: 'The body has more bytes than the operation takes, packed or unpacked.',
@@ -100,6 +130,14 @@ const SHARED: readonly SharedAnswer[] = [
       ),
     ],
     isGivenBy: ({ hasBody }) => hasBody,
+  },
+  {
+    status: 414,
+    name: 'UriTooLong',
+    description: 'The address is too long.',
+    headers: [],
+    examples: [new Failure('address_too_long', 'The address has more than 16384 characters.')],
+    isGivenBy: always,
   },
   {
     status: 415,
@@ -131,6 +169,16 @@ const SHARED: readonly SharedAnswer[] = [
       new Failure('rate_limited', 'This key has used up its budget. Send the request again after 2 s.'),
     ],
     isGivenBy: always,
+  },
+  {
+    status: 431,
+    name: 'RequestHeaderFieldsTooLarge',
+    description: 'All headers together are too large.',
+    headers: [],
+    examples: [
+      new Failure('headers_too_large', 'The headers have 70000 characters; at most 65536 are allowed.'),
+    ],
+    isGivenBy: ({ isCached }) => !isCached,
   },
   {
     status: 500,

@@ -6,7 +6,7 @@ import { referencesOf } from '../../define/model.ts';
 import { Failure } from '../../platform/failure.ts';
 
 /** The most features of one request, as `POST /v1/features/read` takes. */
-const FEATURES_MAX = 100;
+export const FEATURES_MAX = 100;
 
 /** The members of a request of Feast's client that name features. */
 export interface FeatureRequest {

@@ -22,7 +22,7 @@ export function keyIn(header: string): string {
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Routes with bodies of up to 64 MB. What they store has the digest of its content, so a repetition stores the same. */
-const STORED_BY_DIGEST = /^\/v1\/admin\/(artifacts|models)\/[^/]+(\/champion)?$/;
+const STORED_BY_DIGEST = /^\/v1\/admin\/(artifacts|models)\/[^/]+(\/champion|\/versions)?$/;
 
 /**
  * Whether a route honours `Idempotency-Key`: every route with an effect, except those that store by digest. A `POST` that

@@ -7,7 +7,9 @@ import { newId } from '../../platform/ids.ts';
 import { log } from '../../platform/logger.ts';
 import { seal, unseal } from '../../platform/seal.ts';
 import { readSent } from '../body.ts';
-import type { AppEnv, PortsOf } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { unitsOf } from '../limits/weights.ts';
+import { ruleOf } from '../route-rules.ts';
 import { bytesOf, isPassing, responseOf } from './answer.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { keyIn, takesIdempotencyKey } from './key.ts';
@@ -29,16 +31,23 @@ interface Attempt {
 /**
  * Middleware for `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): a request with a key is carried out
  * once, and a repetition gets the answer of the first. It comes after authorization and limits, so a repetition needs the
- * same rights and is charged too. A request without the header passes at once.
+ * same rights and is charged too, with what the key itself costs. A request without the header passes at once.
  *
  * @param isRouted whether a route has the method and the path of the request.
  */
-export function idempotent(portOf: PortsOf<IdempotencyPort>, isRouted: (c: Context<AppEnv>) => boolean) {
+export function idempotent(
+  portOf: PortsOf<IdempotencyPort>,
+  charge: Gateway['charge'],
+  isRouted: (c: Context<AppEnv>) => boolean,
+) {
   return createMiddleware<AppEnv>(async (c, next) => {
     const header = c.req.header('idempotency-key');
     if (header === undefined || !takesIdempotencyKey(c.req.method, c.req.path) || !isRouted(c))
       return await next();
-    const work = answered(c, portOf(c), keyIn(header), next);
+    const key = keyIn(header);
+    const cost = ruleOf(c.req.method, c.req.path)?.cost ?? 'write';
+    await charge(c, { cost, units: unitsOf('idempotencyKey') });
+    const work = answered(c, portOf(c), key, next);
     // A client that hangs up does not end the work: its repetition will ask for the answer.
     c.executionCtx.waitUntil(work.catch(() => undefined));
     return await work;

@@ -21,6 +21,8 @@ export const MEASURED_MS = {
   /** An event: for the request with its message, and for each event until it is folded. */
   event: 1,
   eventOfBatch: 0.3,
+  /** An `Idempotency-Key`: two calls of the object that keeps the answer, two digests and the sealing of the answer. */
+  idempotencyKey: 2.2,
 } as const;
 type Measured = keyof typeof MEASURED_MS;
 

@@ -1,4 +1,6 @@
 import { createMiddleware } from 'hono/factory';
+import { Failure } from '../../platform/failure.ts';
+import { assertShort } from '../address.ts';
 import { type AppEnv, requestIdOf } from '../context.ts';
 
 /** For answers that say nothing else: JSON is no document that loads anything, and no page may frame it. */
@@ -17,4 +19,23 @@ export const answerHeaders = createMiddleware<AppEnv>(async (c, next) => {
   c.header('x-content-type-options', 'nosniff');
   if (!headers.has('cache-control')) c.header('cache-control', 'no-store');
   if (!headers.has('content-security-policy')) c.header('content-security-policy', DATA_ONLY);
+});
+
+/** The most characters of all headers, with their names: half of what the platform takes. No client needs a tenth of it. */
+const HEADERS_CHARACTERS_MAX = 65_536;
+
+/**
+ * Middleware that refuses an address or headers which are too long, before anything reads them. A cached read refuses the
+ * address where it parses it, and reads no header whose length matters.
+ */
+export const headIsBounded = createMiddleware<AppEnv>(async (c, next) => {
+  assertShort(c.req.url);
+  let characters = 0;
+  for (const [name, value] of c.req.raw.headers) characters += name.length + value.length;
+  if (characters > HEADERS_CHARACTERS_MAX)
+    throw new Failure(
+      'headers_too_large',
+      `The headers have ${characters} characters; at most ${HEADERS_CHARACTERS_MAX} are allowed.`,
+    );
+  await next();
 });

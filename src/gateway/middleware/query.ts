@@ -1,3 +1,4 @@
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { matchedRoutes } from 'hono/route';
 import { searchOf } from '../address.ts';
@@ -15,14 +16,20 @@ export function queriesAreStrict(registry: Registry) {
   let forms: ReadonlyMap<string, QueryForm> | undefined;
   return createMiddleware<AppEnv>(async (c, next) => {
     const search = searchOf(c.req.url);
-    // A route has a method of its own; middleware has all of them.
-    const route = search === '' ? undefined : matchedRoutes(c).findLast(({ method }) => method !== 'ALL');
+    const route = search === '' ? undefined : routeOf(c);
     if (route !== undefined) {
       forms ??= formsOf(registry);
-      parametersOf(search, forms.get(`${route.method} ${withoutPatterns(route.path)}`) ?? NO_PARAMETERS, '');
+      parametersOf(search, forms.get(route) ?? NO_PARAMETERS, '');
     }
     await next();
   });
+}
+
+/** The method and the path of the route that answers a request: `GET /v1/events/:source/:id`. */
+export function routeOf(c: Context<AppEnv>): string | undefined {
+  // A route has a method of its own; middleware has all of them.
+  const route = matchedRoutes(c).findLast(({ method }) => method !== 'ALL');
+  return route === undefined ? undefined : `${route.method} ${withoutPatterns(route.path)}`;
 }
 
 /** A path of hono as the document has it: `/:id{[0-9]+}` is `/:id`. */

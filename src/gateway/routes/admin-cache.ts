@@ -6,7 +6,7 @@ import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { readJson } from '../body.ts';
 import { type CachedRoute, resolvePath, viewNames } from '../cached-routes.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { modelRoute } from '../model-routes.ts';
+import { cachedRoutesOf } from '../model-routes.ts';
 import { json, keySecurity, problem, TokenText } from '../openapi.ts';
 
 const BODY_BYTES_MAX = 65_536;
@@ -89,11 +89,4 @@ function tagsOf(
   if ('path' in purge) return [keyTag(resolvePath(cachedRoutes, purge.path).key)];
   if (viewNames(catalog).includes(purge.view)) return [viewTag(purge.view)];
   throw new Failure('not_found', `The views are ${viewNames(catalog).join(', ')}.`, { pointer: '/view' });
-}
-
-function cachedRoutesOf({ views, models }: Catalog): CachedRoute[] {
-  return [
-    ...views.map(({ name, path, params, query }) => ({ view: name, path, params, query })),
-    ...models.flatMap((model) => modelRoute(model) ?? []),
-  ];
 }

@@ -1,15 +1,8 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { formatToken, type Token } from '../../cache/clock/clock.ts';
-import { Bundle, INLINE_BYTES_MAX, parseBundle } from '../../inference/bundle.ts';
-import { modelTag, publish, type RegistryPorts, readChampion } from '../../inference/registry.ts';
-import { Failure } from '../../platform/failure.ts';
-import { parsed, readJson } from '../body.ts';
+import { parsed } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
-import { json, keySecurity, problem } from '../openapi.ts';
+import { json, keySecurity } from '../openapi.ts';
 import { type ArtifactPorts, registerArtifacts } from './artifacts.ts';
-
-/** Both artifacts in base64, and room for the manifest and the golden rows. */
-const BUNDLE_BYTES_MAX = Math.ceil((2 * INLINE_BYTES_MAX * 4) / 3) + 1024 * 1024;
 
 const PipelineQuery = z.object({ source: z.string().max(512).optional() });
 const Swept = z.object({ relayed: z.int() });
@@ -25,72 +18,19 @@ const PipelineCounts = z.object({
 });
 
 export interface AdminPorts extends ArtifactPorts {
-  /** Where model bundles are kept. */
-  readonly registry: RegistryPorts;
-  /** Returns once the root clock has the invalidation on disk. */
-  readonly invalidate: (tags: readonly string[]) => Promise<Token>;
   /** Relays everything that was committed before the call. */
   readonly sweepOutbox: () => Promise<{ readonly relayed: number }>;
   /** Counts of every stage of the pipeline. With `source`, stages that know the source count only its events. */
   readonly pipeline: (source: string | undefined) => Promise<z.output<typeof PipelineCounts>>;
 }
 
-/** Publishes models, relays the outbox on demand, and shows the state of the pipeline. */
+/** Takes artifacts of models, relays the outbox on demand, and shows the state of the pipeline. */
 export function registerAdmin(
   app: OpenAPIHono<AppEnv>,
   gateway: Gateway,
   adminOf: PortsOf<AdminPorts>,
 ): void {
   registerArtifacts(app, gateway, adminOf);
-  app.openAPIRegistry.registerPath({
-    method: 'put',
-    path: '/v1/admin/models/{model}/champion',
-    operationId: 'publishModel',
-    summary: 'Publishes a model bundle and makes it the version that answers',
-    tags: ['admin'],
-    security: keySecurity,
-    request: {
-      params: z.object({ model: z.string().max(64) }),
-      body: {
-        required: true,
-        content: { 'application/json': { schema: app.openAPIRegistry.register('ModelBundle', Bundle) } },
-      },
-    },
-    responses: {
-      201: json(
-        'The version answers from now on. Reads with `Millrace-Token` use it.',
-        z.object({ name: z.string(), version: z.string() }),
-        ['Millrace-Token'],
-      ),
-      404: problem('The catalog declares no such model.'),
-      422: problem(
-        'The bundle is incomplete, does not fit the declaration, or does not reproduce its golden outputs.',
-      ),
-    },
-  });
-  app.put('/v1/admin/models/:model/champion', async (c) => {
-    const { registry, invalidate } = adminOf(c);
-    const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
-    const body = await readJson(c.req.raw, { bytesMax: BUNDLE_BYTES_MAX, types: ['application/json'] });
-    if (definition === undefined) throw unknownModel(gateway.catalog.models);
-    const bundle = parseBundle(body);
-    const { version } = bundle.manifest;
-    const action = {
-      action: 'model.publish',
-      target: definition.name,
-      detail: { version },
-      before: async () => ({ version: await championOf(definition.name, registry) }),
-    };
-    const token = await gateway.audited(c, action, async () => {
-      await publish(definition, bundle, registry);
-      const result = formatToken(await invalidate([modelTag(definition.name)]));
-      return { result, after: { version } };
-    });
-    return c.json({ name: definition.name, version }, 201, {
-      'millrace-token': token,
-    });
-  });
-
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/admin/outbox/sweep',
@@ -129,23 +69,5 @@ export function registerAdmin(
     const { source } = parsed(PipelineQuery, c.req.query());
     const state = await adminOf(c).pipeline(source);
     return c.json(state, 200, { 'cache-control': 'no-store' });
-  });
-}
-
-/** The version that answers; null if none does, or if the manifest is of another release and cannot be read. */
-async function championOf(name: string, { store }: RegistryPorts): Promise<string | null> {
-  try {
-    return (await readChampion(name, store))?.version ?? null;
-  } catch (error) {
-    // Publishing again is what mends such a manifest.
-    if (error instanceof Failure && error.code === 'model_unavailable') return null;
-    throw error;
-  }
-}
-
-function unknownModel(models: readonly { readonly name: string }[]): Failure {
-  const names = models.map(({ name }) => name).join(', ') || 'none';
-  return new Failure('unknown_model', `The catalog declares no such model. Its models: ${names}.`, {
-    pointer: 'model',
   });
 }

@@ -21,7 +21,7 @@ export interface ArtifactPorts {
    * Stores an artifact under its digest while it is read. It is whole or not there.
    *
    * @returns whether the body had the digest; otherwise nothing is stored.
-   * @throws Failure `model_unavailable` if the upload breaks off or the store does not answer.
+   * @throws Failure `incomplete_body` if the upload breaks off, `model_unavailable` if the store does not answer.
    */
   readonly uploadArtifact: (sha256: string, upload: Upload) => Promise<boolean>;
 }
@@ -55,7 +55,7 @@ export function registerArtifacts(
       413: problem('The artifact is larger than a model may be. The body is not read.'),
       415: problem('The body has another type or a content encoding.'),
       422: problem('The body does not have the digest of the path. Nothing is stored.'),
-      503: problem('The upload broke off, or the store does not answer. Nothing is stored.'),
+      503: problem('The store does not answer. Nothing is stored.'),
     },
   });
   app.put('/v1/admin/artifacts/:sha256', async (c) => {

@@ -3,6 +3,8 @@ import type { Context } from 'hono';
 import type { DerivedFeature } from '../../define/feature-derived.ts';
 import { type AnsweredValue, answerOf } from '../../features/answer.ts';
 import type { ReadRows } from '../../features/row-cache.ts';
+import { READ_KEYS_MAX } from '../../features/shards.ts';
+import { BATCH_EVENTS_MAX } from '../../pipeline/cloud-event.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { sha256Hex } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
@@ -11,7 +13,7 @@ import { consistencyOf } from '../cached-response.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { OnlineFeatures, onlineFeatures, type RowValues } from '../feast/answer.ts';
 import { type DataFrame, pushedEvents } from '../feast/push.ts';
-import { type WantedFeature, wantedFeatures } from '../feast/references.ts';
+import { FEATURES_MAX, type WantedFeature, wantedFeatures } from '../feast/references.ts';
 import { type Columns, type EntityRows, rowCount, rowsOf } from '../feast/rows.ts';
 import { unitsOf } from '../limits/weights.ts';
 import { consistencyHeaders, json, keySecurity, problem } from '../openapi.ts';
@@ -33,13 +35,16 @@ const Name = z.string().max(256);
 
 /** Other members are ignored, as Feast's server does. */
 const OnlineRequest = z.object({
-  features: z.array(Name).default([]).openapi({ description: '`<entity>:<feature>`' }),
+  features: z
+    .array(Name)
+    .default([])
+    .openapi({ description: '`<entity>:<feature>`', maxItems: FEATURES_MAX }),
   feature_service: Name.nullish().openapi({
     description:
       'instead of `features`: a model, for the features that it reads, or an entity, for all of its own',
   }),
   entities: z
-    .record(Name, z.array(z.unknown()))
+    .record(Name, z.array(z.unknown()).openapi({ maxItems: READ_KEYS_MAX }))
     .refine((columns) => Object.keys(columns).length <= COLUMNS_MAX)
     .openapi({
       description:
@@ -48,7 +53,9 @@ const OnlineRequest = z.object({
   full_feature_names: z.boolean().default(false),
 });
 
-const Frame = z.record(Name, z.union([z.array(z.unknown()), z.record(z.string(), z.unknown())])).openapi({
+/** The document states the limits of lists; the code that reads them refuses longer ones with the codes of these routes. */
+const Column = z.array(z.unknown()).openapi({ maxItems: BATCH_EVENTS_MAX });
+const Frame = z.record(Name, z.union([Column, z.record(z.string(), z.unknown())])).openapi({
   description: 'columns with a value for each row; `event_timestamp` has the times of the events',
 });
 const PushRequest = z.object({

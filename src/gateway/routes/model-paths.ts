@@ -7,6 +7,7 @@ import { type RecommendPorts, recommend } from '../../inference/recommend.ts';
 import { systemNow } from '../../platform/clock.ts';
 import type { Deadline } from '../../platform/deadline.ts';
 import { newId } from '../../platform/ids.ts';
+import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
@@ -83,6 +84,7 @@ export function registerModelPath(
     const admitted = await gateway.admit(c, guard);
     const principal = model.isPublic ? undefined : admitted;
     await gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('hit') });
+    assertAcceptsJson(c.req.raw.headers);
     const ports = modelPathsOf(c);
     const startedAt = systemNow();
     const deadline = deadlineOf(c.req.raw, ports.deadlineMs);

@@ -6,6 +6,7 @@ import type { ViewRowsDefinition } from '../../define/rows.ts';
 import type { Variant } from '../../define/vary.ts';
 import type { Loaded, Replaced, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
+import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
 import { type Asked, askedOf, honoPath, keyOf } from '../cached-routes.ts';
 import { type AppEnv, idOfRequest, type ReadContext } from '../context.ts';
@@ -18,6 +19,7 @@ import { chargeFill, chargeHit, type ReaderPorts } from '../limits/reader.ts';
 import { unitsOf } from '../limits/weights.ts';
 import { admit } from '../middleware/authorize.ts';
 import { cachedReadHeaders, json, problem } from '../openapi.ts';
+import { ownDimensionsOf } from '../partition.ts';
 import { assertOwnRows, ownerOf } from '../principals/row-access.ts';
 import { VIEW_RULE } from '../route-rules.ts';
 import { type Variants, variantsOf } from '../variants.ts';
@@ -118,12 +120,13 @@ export function registerView(
     ask: () => Asked,
   ): Response | Promise<Response> {
     const request = c.req.raw;
+    assertAcceptsJson(headers);
     const principal = view.takesPrincipal ? reader : undefined;
     const startedAt = systemNow();
     const { input, key: purgeKey, parameters } = ask();
     const owner = rows === undefined ? undefined : ownerIn(rows, reader, input);
     const variant = hasVariants ? variants.of(request) : NO_VARIANT;
-    const own = ownDimensions(principal, owner);
+    const own = ownDimensions(principal === undefined ? undefined : principalKey(principal), owner);
     const isWhole = !hasVariants && own === undefined;
     const respond = (found: CachedAnswer, tookMs: number): Response => {
       const response = responses.of(found, headers, tookMs);
@@ -166,30 +169,6 @@ function announce(response: Response, replaced: Replaced, parameters: Record<str
 const NO_VARIANT: Variant = {};
 /** Beyond the unit for the answer itself. */
 const FILL = { cost: VIEW_RULE.cost, units: unitsOf('fill') } as const;
-
-/**
- * Dimensions of the cache key in addition to the variants: the principal, the owner of the rows, and the length of the
- * grain, so that a deployment that changes the length finds no entry of the old one.
- */
-function ownDimensionsOf({
-  grainMs,
-  rows,
-}: ViewDefinition): (
-  principal: Principal | undefined,
-  owner: string | null | undefined,
-) => Variant | undefined {
-  const grain = grainMs === undefined ? undefined : { '@grain': String(grainMs) };
-  return (principal, owner) => {
-    if (principal === undefined && owner === undefined) return grain;
-    return {
-      ...grain,
-      ...(principal === undefined ? {} : { '@principal': principalKey(principal) }),
-      // As JSON: the owner "null" is not all owners. With the claim: a deployment that limits the rows by another claim
-      // finds no entry of the old one.
-      ...(owner === undefined ? {} : { '@owner': JSON.stringify([rows?.claim, owner]) }),
-    };
-  };
-}
 
 /**
  * Whose rows a view reads for a reader; undefined if the request says that itself.

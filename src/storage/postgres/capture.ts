@@ -80,6 +80,27 @@ export function dropCaptureStatements(): string[] {
   return [...preamble(), dropStatement([])];
 }
 
+/** What `captureStatements` installs for a table. */
+export interface CapturedTrigger {
+  /** With its schema, as Postgres takes it. */
+  readonly table: string;
+  readonly functionName: string;
+  /** The text of the function. */
+  readonly body: string;
+  /** The names of the triggers, in their order. */
+  readonly triggers: readonly string[];
+}
+
+/** Describes the triggers of all tables, so that a database can be compared with the declarations. */
+export function capturedTriggers(source: CaptureSource): CapturedTrigger[] {
+  return tablesOf(source).map((of) => ({
+    table: compiled(sql`${of.table}`),
+    functionName: functionName(of.table),
+    body: functionStatement(of, source.everything).split('$capture$')[1] ?? '',
+    triggers: TRIGGERS.map(({ event }) => `${TRIGGER_PREFIX}_${event}`).sort(),
+  }));
+}
+
 /** The declarations of one table: usually one entity or one history. */
 interface CapturedTable {
   readonly table: PgTable;

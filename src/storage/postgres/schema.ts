@@ -6,7 +6,6 @@ import {
   index,
   integer,
   jsonb,
-  pgSchema,
   primaryKey,
   smallint,
   text,
@@ -14,13 +13,14 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
+import { schema } from './millrace-schema.ts';
 
 /**
- * Millrace's own tables. They have a Postgres schema of their own, because the catalog's tables belong to the user and
- * may have any name. SQL text names them by interpolation: `insert into ${millrace.outbox} …`. After a change, run
+ * Millrace's own tables. SQL text names them by interpolation: `insert into ${millrace.outbox} …`. After a change, run
  * `npm run db:generate:millrace`.
  */
-export const schema = pgSchema('millrace');
+export { schema } from './millrace-schema.ts';
+export { modelAliases, modelVersions } from './model-tables.ts';
 
 /** Every accepted event, once. This is the history from which all derived data can be rebuilt. */
 export const events = schema.table(

@@ -89,8 +89,14 @@ describe.skipIf(NODE_TOOLS === undefined)(
   },
 );
 
-/** Of the generator's own code: it tests a body's type with a generic, and reads every answer with a schema as JSON. */
-const GENERATED_FAULTS = ['generated/api/events/send_events.py', 'generated/api/events/stream_changes.py'];
+/**
+ * Of the generator's own code: it tests a body's type with a generic, reads every answer with a schema as JSON, and casts
+ * a list of any values to what it is.
+ */
+const GENERATED_FAULTS = [
+  ...['generated/api/events/send_events.py', 'generated/api/events/stream_changes.py'],
+  ...['generated/models/push_to_feast_body_df.py', 'generated/models/write_to_feast_body_df.py'],
+];
 
 describe.skipIf(PYTHON_TOOLS === undefined)(
   `openapi-python-client${skipped('TEST_OPENAPI_PYTHON', PYTHON_TOOLS)}`,

@@ -238,7 +238,9 @@ function operations(): Record<string, Sample> {
     'GET /v1/admin/audit/verify': { path: `${admin}/audit/verify`, statuses: [200] },
     'GET /v1/admin/deprecations': { path: `${admin}/deprecations`, statuses: [200] },
     'GET /v1/admin/pipeline': { path: `${admin}/pipeline`, statuses: [200] },
+    'GET /v1/admin/diagnosis': { path: `${admin}/diagnosis`, statuses: [200] },
     'GET /v1/admin/queues': { path: `${admin}/queues`, statuses: [200] },
+    'GET /v1/admin/cache/inspect': { path: `${admin}/cache/inspect?path=/v1/products/M1`, statuses: [200] },
     'GET /v1/admin/cache/stats': { path: `${admin}/cache/stats`, statuses: [200] },
     'GET /v1/admin/features/digest': { path: `${admin}/features/digest`, statuses: [200] },
     'POST /v1/admin/outbox/sweep': { path: `${admin}/outbox/sweep`, statuses: [200] },
@@ -295,6 +297,37 @@ async function models(): Promise<Record<string, Sample>> {
       wrongForm: '422 invalid_model',
       bytesMax: 64 * 1024 * 1024,
       statuses: [201],
+    },
+    'POST /v1/admin/models/{model}/versions': {
+      path: '/v1/admin/models/expected-spend/versions',
+      body: await expectedSpendBundle(),
+      wrongForm: '422 invalid_model',
+      bytesMax: 64 * 1024 * 1024,
+      statuses: [200, 201],
+    },
+    'PUT /v1/admin/models/{model}/aliases/{alias}': {
+      path: '/v1/admin/models/expected-spend/aliases/shadow',
+      body: { version: null },
+      bytesMax: HALF_MEGABYTE,
+      statuses: [200],
+    },
+    // The alias has named no version.
+    'POST /v1/admin/models/{model}/rollback': {
+      path: '/v1/admin/models/expected-spend/rollback',
+      body: { alias: 'challenger' },
+      bytesMax: HALF_MEGABYTE,
+      statuses: [409],
+    },
+    // The alias `champion` names the version.
+    'POST /v1/admin/models/{model}/versions/{version}/retire': {
+      path: '/v1/admin/models/expected-spend/versions/VERSION/retire',
+      statuses: [409],
+    },
+    'GET /v1/models': { path: '/v1/models', statuses: [200] },
+    'GET /v1/models/{model}': { path: '/v1/models/expected-spend', statuses: [200] },
+    'GET /v1/models/{model}/versions/{version}': {
+      path: '/v1/models/expected-spend/versions/VERSION',
+      statuses: [200],
     },
     'PUT /v1/admin/models/{model}/trainings/{id}': {
       path: '/v1/admin/models/expected-spend/trainings/00000000-0000-4000-8000-000000000001',

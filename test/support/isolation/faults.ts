@@ -2,6 +2,7 @@ import type { Fault } from '../../simulation/faults.ts';
 
 /** Faults by which a reader gets the answer of another, or changes it. The suite finds each with the seed of its test. */
 const VIEWS = 'src/gateway/routes/views.ts';
+const PARTITION = 'src/gateway/partition.ts';
 const CACHE_KEY = 'src/cache/cache-key.ts';
 
 function fault(name: string, file: string, from: string, to: string): Omit<Fault, 'seedsMax'> {
@@ -10,13 +11,18 @@ function fault(name: string, file: string, from: string, to: string): Omit<Fault
 
 const OWNER = 'JSON.stringify([rows?.claim, owner])';
 const OWNER_IN_KEY = `...(owner === undefined ? {} : { '@owner': ${OWNER} }),`;
-const PRINCIPAL_IN_KEY = "...(principal === undefined ? {} : { '@principal': principalKey(principal) }),";
+const PRINCIPAL_IN_KEY = "...(principal === undefined ? {} : { '@principal': principal }),";
 
 export const FAULTS: readonly Omit<Fault, 'seedsMax'>[] = [
-  fault('the owner of the rows is not a part of the key', VIEWS, OWNER_IN_KEY, ''),
-  fault('the claim that names the owner is not a part of the key', VIEWS, OWNER, 'JSON.stringify(owner)'),
-  fault('the owner "null" and all owners have one key', VIEWS, OWNER, 'String([rows?.claim, String(owner)])'),
-  fault('the principal is not a part of the key', VIEWS, PRINCIPAL_IN_KEY, ''),
+  fault('the owner of the rows is not a part of the key', PARTITION, OWNER_IN_KEY, ''),
+  fault('the claim that names the owner is not a part of the key', PARTITION, OWNER, 'JSON.stringify(owner)'),
+  fault(
+    'the owner "null" and all owners have one key',
+    PARTITION,
+    OWNER,
+    'String([rows?.claim, String(owner)])',
+  ),
+  fault('the principal is not a part of the key', PARTITION, PRINCIPAL_IN_KEY, ''),
   fault(
     'a conditional request is compared before its rows are checked',
     VIEWS,

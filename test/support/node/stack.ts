@@ -30,6 +30,8 @@ export interface Stack extends AsyncDisposable {
    */
   killRuntime(): void;
   fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** What the worker and the runtime have logged: each line with its level. */
+  logs(): readonly { readonly level: string; readonly message: string }[];
   /** What the platform's cron does; locally it never fires by itself. */
   scheduled(): Promise<void>;
 }
@@ -107,6 +109,7 @@ export async function startStack(
       for (const pid of runtimePids()) process.kill(pid, 'SIGKILL');
     },
     fetch: async (path, init) => await fetch(new URL(path, url), init),
+    logs: () => harness.getLogs(),
     scheduled: async () => {
       await harness.getWorker().scheduled({ cron: '* * * * *' });
     },

@@ -36,16 +36,24 @@ const WRITES = [
   ...['PUT /v1/customers/{id}', 'DELETE /v1/customers/{id}'],
 ];
 const CHAMPION = 'PUT /v1/admin/models/{model}/champion';
+const VERSIONS = 'POST /v1/admin/models/{model}/versions';
+const ALIAS = 'PUT /v1/admin/models/{model}/aliases/{alias}';
 const ARTIFACT = 'PUT /v1/admin/artifacts/{sha256}';
 const RELEASE = 'POST /v1/admin/quarantine/release';
 const SWEEP = 'POST /v1/admin/outbox/sweep';
 const PURGE = 'POST /v1/admin/cache/purge';
 const PIPELINE = 'GET /v1/admin/pipeline';
 const START = 'POST /v1/admin/kafka/start';
+/** What hangs is a line of the answer. The checks of the database follow each other. */
+const DIAGNOSIS: Readonly<Record<string, Owed>> = { 'GET /v1/admin/diagnosis': [[200], 2_000] };
+
+/** The clock, the tiers and the names of tags are asked in turn, and each is left out if it does not answer. */
+const INSPECTION: Readonly<Record<string, Owed>> = { 'GET /v1/admin/cache/inspect': [[200], 3_000] };
 
 export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owed>>>>> = {
   'root-clock': {
-    ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION),
+    ...{ ...INSPECTION, ...DIAGNOSIS },
+    ...each(INVALIDATION, ...WRITES, PURGE, 'POST /v1/admin/keys', CHAMPION, ALIAS),
     'GET /v2/health/ready': [[503], 1_000],
   },
   'feature-shard': {
@@ -54,23 +62,36 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     [PIPELINE]: REPORT,
     'GET /v1/admin/features/digest': [[503], 31_000],
   },
-  'outbox-relay': { [SWEEP]: [[503], 31_000], [RELEASE]: [[503], 7_000] },
+  'outbox-relay': { ...DIAGNOSIS, [SWEEP]: [[503], 31_000], [RELEASE]: [[503], 7_000] },
   'cache-stats': each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
-  queue: each([[503], 6_000], 'POST /v1/events', 'POST /push', 'POST /write-to-online-store'),
+  kv: { ...INSPECTION, ...DIAGNOSIS },
+  'regional-clock': INSPECTION,
+  'colo-cache': INSPECTION,
+  queue: {
+    ...DIAGNOSIS,
+    ...each([[503], 6_000], 'POST /v1/events', 'POST /push', 'POST /write-to-online-store'),
+  },
   artifacts: {
+    ...DIAGNOSIS,
     'GET /v2/health/ready': [[503], 1_000],
-    [CHAMPION]: [[503], 22_000],
+    ...each([[503], 22_000], CHAMPION, VERSIONS),
     [ARTIFACT]: [[503], 51_000],
   },
   kafka: {
+    ...DIAGNOSIS,
     'GET /v1/admin/kafka': [[503], 3_000],
     [START]: [[503], 7_000],
     'GET /metrics': [[200], 3_000],
   },
-  'kafka-source': { 'GET /v1/admin/kafka': [[200, 503], 3_000], 'GET /metrics': [[200], 3_000] },
+  'kafka-source': {
+    ...DIAGNOSIS,
+    'GET /v1/admin/kafka': [[200, 503], 3_000],
+    'GET /metrics': [[200], 3_000],
+  },
   database: {
+    ...{ ...INSPECTION, ...DIAGNOSIS },
     ...each(STATEMENT, ...WRITES, PIPELINE, RELEASE),
     ...each(STATEMENT, 'GET /v1/events/{source}/{id}', 'GET /v1/lineage/events'),
     ...each(STATEMENT, 'GET /v1/lineage/event/{source}/{id}'),
@@ -85,7 +106,12 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     'GET /v1/admin/audit/chain': STATEMENT,
     ...each(STATEMENT, 'GET /v1/admin/keys', 'POST /v1/admin/keys', 'GET /v1/admin/keys/{id}'),
     ...each(STATEMENT, 'DELETE /v1/admin/keys/{id}', 'POST /v1/admin/keys/{id}/rotate'),
-    ...each(AUDIT_ENTRY, ARTIFACT, CHAMPION, SWEEP, PURGE, START, 'POST /v1/admin/kafka/seek'),
+    // A registration checks the graph first.
+    ...each([[503], 14_000], CHAMPION, VERSIONS),
+    ...each(STATEMENT, ALIAS, 'POST /v1/admin/models/{model}/rollback', 'GET /v1/models'),
+    ...each(STATEMENT, 'GET /v1/models/{model}', 'GET /v1/models/{model}/versions/{version}'),
+    ...each(STATEMENT, 'POST /v1/admin/models/{model}/versions/{version}/retire'),
+    ...each(AUDIT_ENTRY, ARTIFACT, SWEEP, PURGE, START, 'POST /v1/admin/kafka/seek'),
     ...each(AUDIT_ENTRY, 'PUT /v1/admin/models/{model}/trainings/{id}', 'POST /v1/admin/lineage/sweep'),
     'GET /health/ready': [[503], 3_000],
   },

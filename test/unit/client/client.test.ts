@@ -121,6 +121,25 @@ describe('a retry', () => {
     expect(waits).toEqual([2_250, 500, 1_000]);
   });
 
+  it('counts a Retry-After that is a date from the date of the response, however wrong its own clock is', async () => {
+    const HOUR_MS = 3_600_000;
+    for (const aheadMs of [-24 * HOUR_MS, -HOUR_MS, 0, HOUR_MS, 24 * HOUR_MS]) {
+      const serverNow = Date.parse('2026-11-29T12:00:00Z');
+      const date = new Date(serverNow).toUTCString();
+      const until = new Date(serverNow + 7_000).toUTCString();
+      await using server = await scriptedServer(
+        problem(503, 'database_unavailable', { date, 'retry-after': until }),
+        problem(503, 'database_unavailable', { date: until, 'retry-after': date }),
+        json({ name: 'x' }),
+      );
+      const { system, waits } = quick();
+      const moved = { ...system, wallClock: () => serverNow + aheadMs };
+      await clientOf(server.url, { system: moved }).get('/v1/things/{id}', { path: { id: 'a' } });
+      // Half of the backoff each time; a moment that has passed asks for nothing more.
+      expect([aheadMs, ...waits]).toEqual([aheadMs, 7_250, 500]);
+    }
+  });
+
   it('repeats an unsafe call under the same idempotency key, and never without one', async () => {
     await using server = await scriptedServer(problem(503, 'x'), (response) => response.writeHead(204).end());
     const { system } = quick();

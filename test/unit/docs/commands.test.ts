@@ -100,7 +100,7 @@ const commands = pages()
       .filter((line) => line !== '')
       .map((line) => ({ page, line: line.replace(/^([A-Z_]+=[^\s$]+\s+)+(?=\S)/, '') })),
   );
-const SCRIPT = /^npm run ([\w:]+)/;
+const SCRIPT = /^npm run ([\w:-]+)/;
 /** Commands in the text of the pages. */
 const inline = pages().flatMap((page) =>
   [...read(page).matchAll(/`(?:DATABASE_URL=\S+ )?(npm run [^`\n]+)`/g)].map(([, line = '']) => ({

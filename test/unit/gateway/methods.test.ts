@@ -77,10 +77,12 @@ const send = (method: string, path: string, headers: Record<string, string> = AU
 it.each([
   ['200', '/openapi.json'],
   ['404', '/no/route'],
+  ['406', '/openapi.json'],
 ])(
-  'an answer with %s is kept by no cache, framed by no page, and JSON whatever is accepted',
+  'an answer with %s is kept by no cache, framed by no page, and a failure is JSON whatever is accepted',
   async (status, path) => {
-    const response = await send('GET', path, { ...AUTHORIZED, accept: 'text/csv' });
+    const accept = status === '200' ? 'application/*' : 'text/csv';
+    const response = await send('GET', path, { ...AUTHORIZED, accept });
     expect(String(response.status)).toBe(status);
     expect(response.headers.get('content-type')).toMatch(/json/);
     expect(response.headers.get('cache-control')).toBe('no-store');

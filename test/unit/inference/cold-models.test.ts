@@ -3,7 +3,7 @@ import type { ModelDefinition } from '../../../src/define/model.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
 import type { Session } from '../../../src/inference/graph.ts';
 import { LoadedModels } from '../../../src/inference/loaded-models.ts';
-import type { RegistryPorts } from '../../../src/inference/registry.ts';
+import type { LoadPorts } from '../../../src/inference/registry.ts';
 import type { Tensor, Tensors } from '../../../src/inference/tensors.ts';
 import { systemTime } from '../../../src/platform/clock.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
@@ -48,7 +48,7 @@ async function world({ computes = 11, share = 1 } = {}) {
   };
   const [begun, loading] = [Promise.withResolvers<void>(), Promise.withResolvers<Session>()];
   const [ran, verdicts]: [string[], string[]] = [[], []];
-  const ports: RegistryPorts = {
+  const ports: LoadPorts = {
     store: { get: async () => bytes, put: async () => undefined },
     loadGraph: async () => {
       begun.resolve();

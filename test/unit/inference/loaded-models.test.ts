@@ -4,7 +4,7 @@ import type { ModelDefinition } from '../../../src/define/model.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
 import type { Session } from '../../../src/inference/graph.ts';
 import { LoadedModels } from '../../../src/inference/loaded-models.ts';
-import type { RegistryPorts } from '../../../src/inference/registry.ts';
+import type { LoadPorts } from '../../../src/inference/registry.ts';
 import { systemTime } from '../../../src/platform/clock.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
 import { Failure } from '../../../src/platform/failure.ts';
@@ -55,7 +55,7 @@ async function world(bytesMax: number, sizes: Readonly<Record<string, number>>) 
     breaks: '',
   };
   const sessions: string[] = [];
-  const ports: RegistryPorts = {
+  const ports: LoadPorts = {
     store: {
       get: async (key) => {
         state.reads += 1;
@@ -183,7 +183,7 @@ describe('the models in memory', () => {
 
 it('waits a limited time for a load, shorter if a fallback can answer, and loads again after the load was lost', async () => {
   const manifest = { name: 'm', version: '1', model: { sha256: 'x', bytes: 1 } } as unknown as Manifest;
-  const hanging: RegistryPorts = {
+  const hanging: LoadPorts = {
     store: { get: () => new Promise(() => undefined), put: async () => undefined },
     loadGraph: async () => {
       throw new Error('There are no bytes to load.');

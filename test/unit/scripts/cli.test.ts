@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { candidatesOf, completionScript } from '../../../scripts/cli/completion.ts';
-import { dependenciesOf } from '../../../scripts/cli/doctor.ts';
+import { dependenciesOf, skewCheck, versionCheck } from '../../../scripts/cli/doctor.ts';
 import { EXIT, NotReachable, NotThereYet, outcomeOf } from '../../../scripts/cli/exit-codes.ts';
 import { createProgram } from '../../../scripts/cli/program.ts';
 import { UsageError } from '../../../scripts/command-line/options.ts';
@@ -64,12 +64,25 @@ describe('doctor', () => {
     ).toEqual([
       {
         name: 'database',
-        verdict: 'fault',
+        verdict: 'fail',
         detail: 'unavailable',
         advice: expect.stringContaining('DATABASE_URL'),
       },
       { name: 'clock', verdict: 'ok', detail: 'answers' },
     ]);
     expect(dependenciesOf('<html>')).toEqual([]);
+  });
+
+  it('compares the clocks and the versions of the worker and of this machine', () => {
+    expect(skewCheck(2_000).verdict).toBe('ok');
+    expect(skewCheck(-60_000)).toMatchObject({ verdict: 'warn', detail: expect.stringContaining('60.0 s') });
+    expect(skewCheck(undefined).verdict).toBe('warn');
+    const { detail } = versionCheck({ version: '0.0.0', migration: '0000_old' });
+    const [, version = '', migration = ''] = /this command line (\S+) with (\S+)$/.exec(detail) ?? [];
+    expect(versionCheck({ version, migration }).verdict).toBe('ok');
+    expect(versionCheck({ version, migration: '9999_later' })).toMatchObject({
+      verdict: 'warn',
+      advice: expect.stringContaining('npm run deploy'),
+    });
   });
 });

@@ -38,10 +38,10 @@ describe('a record', () => {
     });
   });
 
-  it('shows headers of no attribute under their own names', () => {
+  it('shows a misnamed attribute by its name, and a header of data by its full name', () => {
     const headers = [header('ce_specversion', '1.0'), header('ce_my-name', 'x'), header('ce_data', 'y')];
     expect(eventOf(record({ headers }))).toEqual({
-      raw: { specversion: '1.0', 'ce_my-name': 'x', ce_data: 'y' },
+      raw: { specversion: '1.0', 'my-name': 'x', ce_data: 'y' },
     });
   });
 

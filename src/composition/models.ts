@@ -1,0 +1,77 @@
+import type { ModelRegistryPorts } from '../gateway/models/registry-ports.ts';
+import { previousVersion } from '../inference/alias-history.ts';
+import { championKey, check, modelTag } from '../inference/registry.ts';
+import { sleep, systemNow } from '../platform/clock.ts';
+import { log } from '../platform/logger.ts';
+import { r2Artifacts } from '../storage/artifacts.ts';
+import { guarded } from '../storage/postgres/connect.ts';
+import {
+  changeAlias,
+  listAliasChanges,
+  listAliases,
+  listVersions,
+  readAliasHistory,
+  readVersion,
+  registerVersion,
+  retireVersion,
+} from '../storage/postgres/model-versions.ts';
+import type { BoundIsolate } from './isolate.ts';
+import { announce } from './writing.ts';
+
+/** A timer lets the clock of the platform advance. */
+const measuring = { now: systemNow, pause: () => sleep(0) };
+
+/** The ports of the registry's routes. A change of an alias is committed, then invalidated, then answered. */
+export function modelRegistryPorts(
+  bound: BoundIsolate,
+  keepAlive: (work: Promise<unknown>) => void,
+): ModelRegistryPorts {
+  const { db, env, registry } = bound;
+  return {
+    check: (definition, bundle) => check(definition, bundle, { ...registry, measuring }),
+    register: (version, principal) => guarded(() => registerVersion(db, version, principal)),
+    point: async (target, principal, registered) => {
+      const { model, alias } = target;
+      // Only the champion answers, so no cached answer depends on the other aliases.
+      const tags = [alias === 'champion' ? modelTag(model) : `${modelTag(model)}:${alias}`];
+      const commit = async () => {
+        const changed = await changeAlias(db, target, { principal, tags }, registered);
+        if (changed === null) throw new NotChanged();
+        return changed;
+      };
+      try {
+        const { token, revision } = await announce(bound, keepAlive, commit);
+        if (alias === 'champion') keepAlive(keepCopy(bound, model, revision));
+        return { token, revision };
+      } catch (error) {
+        if (error instanceof NotChanged) return undefined;
+        throw error;
+      }
+    },
+    retire: (version, principal) => guarded(() => retireVersion(db, version, principal)),
+    previous: async (model, alias) => {
+      const changes = await guarded(() => readAliasHistory(db, model, alias));
+      return { current: changes.at(-1)?.version ?? null, previous: previousVersion(changes) };
+    },
+    version: (model, version) => guarded(() => readVersion(db, model, version)),
+    versions: (model, limit) => guarded(() => listVersions(db, model, limit)),
+    history: (model, limit) => guarded(() => listAliasChanges(db, model, limit)),
+    aliases: () => guarded(() => listAliases(db)),
+  };
+
+  /** The copy that answers while the database does not. It is written in the background: nothing depends on it. */
+  async function keepCopy({ registry: ports }: BoundIsolate, model: string, revision: number): Promise<void> {
+    try {
+      const champion = await ports.champion(model);
+      if (champion === undefined || champion.revision !== revision) return;
+      const bytes = Uint8Array.from(new TextEncoder().encode(champion.manifest));
+      await r2Artifacts(env.MODELS).putRevision(championKey(model), bytes, revision);
+    } catch (error) {
+      const fields = { 'millrace.model': model };
+      log('warn', 'The copy of the manifest in R2 could not be written.', fields, error);
+    }
+  }
+}
+
+/** The database did not change the alias. */
+class NotChanged extends Error {}

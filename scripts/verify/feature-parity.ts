@@ -61,6 +61,7 @@ const BLOCK_EVENTS = 100;
 /** A share of the requests is sent a second time. */
 const REPEATED_SHARE = 0.05;
 const FOLDED_MS_MAX = 300_000;
+const READY_MS_MAX = 120_000;
 const PAGE_EVENTS = 2_000;
 
 const Pipeline = z.object({
@@ -268,17 +269,32 @@ async function readOnline(
   keys: readonly string[],
   known: number,
 ): Promise<Observation[]> {
-  const response = await fetch(new URL('/v1/features/read', url), {
-    method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ entity, keys }),
-  });
-  const text = await response.text();
-  if (!response.ok)
-    throw new Error(`The features were answered with ${response.status}: ${text.slice(0, 500)}`);
-  const { asOf, results } = Read.parse(JSON.parse(text));
-  return results.map(({ features }, index) => ({
-    request: { entity, key: keys[index] ?? '', at: asOf, known },
+  const deadline = performance.now() + READY_MS_MAX;
+  for (;;) {
+    const response = await fetch(new URL('/v1/features/read', url), {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${key}`,
+        'content-type': 'application/json',
+        // A bounded answer may be from the memory of an isolate, and so from before the stop.
+        'millrace-consistency': 'strong',
+      },
+      body: JSON.stringify({ entity, keys }),
+    });
+    const text = await response.text();
+    if (!response.ok)
+      throw new Error(`The features were answered with ${response.status}: ${text.slice(0, 500)}`);
+    const { asOf, results } = Read.parse(JSON.parse(text));
+    // A new deployment builds its features from history first, and says so of each value.
+    if (!text.includes('"NOT_READY"')) return results.map(observedAt(entity, keys, asOf, known));
+    if (performance.now() > deadline) throw new Error(`The features of "${entity}" are still not ready.`);
+    await sleep(200);
+  }
+}
+
+function observedAt(entity: string, keys: readonly string[], at: number, known: number) {
+  return ({ features }: { readonly features: unknown }, index: number): Observation => ({
+    request: { entity, key: keys[index] ?? '', at, known },
     features,
-  }));
+  });
 }

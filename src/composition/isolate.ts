@@ -324,6 +324,17 @@ export class BoundIsolate implements ViewPorts {
     return loadView(view, request, now, ports);
   }
 
+  /** The shards for a request: a feature that is not ready asks for its backfill. */
+  noticingShards(scope: RequestScope): Pick<ShardPort, 'read'> {
+    return {
+      read: async (...asked) => {
+        const rows = await this.#shards.read(...asked);
+        this.isolate.backfills.notice(rows, this.env, (work) => scope.keepAlive(work));
+        return rows;
+      },
+    };
+  }
+
   /** What a read of features through the isolate's memory needs. */
   rowPorts(scope: RequestScope): RowPorts {
     const { rows: cache, follower, catalog } = this.isolate;
@@ -331,7 +342,7 @@ export class BoundIsolate implements ViewPorts {
       cache,
       follower,
       context: this.#context(scope),
-      shards: this.#shards,
+      shards: this.noticingShards(scope),
       features: catalog.features,
     };
   }

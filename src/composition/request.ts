@@ -375,14 +375,7 @@ export class RequestPorts implements GatewayPorts {
     );
 
   get #shards(): Pick<ShardPort, 'read'> {
-    const { env, isolate } = this.#bound;
-    return {
-      read: async (shard, entity, keys, now) => {
-        const rows = await featureShard(env, shard).read(entity, [...keys], now);
-        isolate.backfills.notice(rows, env, (work) => this.#scope.keepAlive(work));
-        return rows;
-      },
-    };
+    return this.#bound.noticingShards(this.#scope);
   }
 
   get #champion(): ChampionPorts {

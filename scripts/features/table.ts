@@ -73,7 +73,8 @@ async function* linesOf(bytes: NodeJS.ReadableStream): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of bytes) {
-    const parts = (rest + decoder.decode(chunk as unknown as Uint8Array, { stream: true })).split('\n');
+    const text = typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true });
+    const parts = (rest + text).split('\n');
     rest = parts.pop() ?? '';
     yield* parts;
   }

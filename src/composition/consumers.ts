@@ -19,11 +19,12 @@ import { isOutage } from '../storage/outage.ts';
 import type { connect } from '../storage/postgres/connect.ts';
 import { keepDeadLetters } from '../storage/postgres/quarantine.ts';
 import { invalidateTags } from './clock.ts';
-import type { BoundIsolate, RequestScope } from './isolate.ts';
+import type { BoundIsolate } from './isolate.ts';
 import { queueForSink } from './kafka.ts';
 import { noteLineage } from './lineage.ts';
 import { changeFeed, featureShard } from './objects.ts';
 import { changesQueue, eventsQueue } from './queueing.ts';
+import type { RequestScope } from './request-scope.ts';
 import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
 
 /** Passes a batch to the consumer of its queue. @throws Error for a queue without a consumer. */

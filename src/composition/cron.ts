@@ -1,10 +1,11 @@
 import { systemNow } from '../platform/clock.ts';
 import { log } from '../platform/logger.ts';
 import { pruneOld } from '../storage/postgres/retention.ts';
-import type { BoundIsolate, RequestScope } from './isolate.ts';
+import type { BoundIsolate } from './isolate.ts';
 import { startKafkaSources } from './kafka.ts';
 import { sweepRuns } from './lineage.ts';
 import { outboxRelay } from './objects.ts';
+import type { RequestScope } from './request-scope.ts';
 import { scorePendingIn } from './storing.ts';
 
 /** The work of each minute. A part that fails is repeated a minute later and stops no other part. */

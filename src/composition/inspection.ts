@@ -2,7 +2,8 @@ import { type InspectedTier, inspectEntry } from '../cache/inspection.ts';
 import { TIERS } from '../define/cache-policy.ts';
 import type { InspectionPorts } from '../gateway/routes/admin-inspect.ts';
 import { systemNow, systemTime } from '../platform/clock.ts';
-import type { BoundIsolate, RequestScope } from './isolate.ts';
+import type { BoundIsolate } from './isolate.ts';
+import type { RequestScope } from './request-scope.ts';
 
 /** How long the names of tags are waited for, in milliseconds: they come from the origin, and an entry shows its hashes without them. */
 const NAMES_MS = 900;

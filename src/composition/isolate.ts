@@ -43,7 +43,6 @@ import { newId } from '../platform/ids.ts';
 import { ISOLATE_MEMORY_BYTES, MODEL_MEMORY_BYTES } from '../platform/limits.ts';
 import { log } from '../platform/logger.ts';
 import { systemRandom } from '../platform/random.ts';
-import type { RequestPlace } from '../platform/regions.ts';
 import { r2Artifacts } from '../storage/artifacts.ts';
 import { noteKeyUse, readKey } from '../storage/postgres/api-keys.ts';
 import { connect, guarded } from '../storage/postgres/connect.ts';
@@ -59,6 +58,7 @@ import { longestKeptS } from './lifetimes.ts';
 import { chargingOf } from './limits.ts';
 import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
 import { fetchKeySet } from './oidc.ts';
+import { RequestScope } from './request-scope.ts';
 
 /** The isolate's share of memory for answers. The runtime, the models and the requests need the rest. */
 const ANSWERS_BYTES = (ISOLATE_MEMORY_BYTES * 3) / 16;
@@ -129,34 +129,6 @@ function noticeHost(url: string): void {
     'from KV if the policy of the view names it. ' +
     'Deploy with a route or a custom domain: npm run deploy -- --domain api.example.com';
   log('warn', message, { 'event.action': 'start', 'host.name': hostname });
-}
-
-/** The parts of one request that the cache needs. */
-export class RequestScope {
-  readonly #http: Request | undefined;
-  readonly #ctx: Pick<ExecutionContext, 'waitUntil'>;
-
-  /** @param http undefined for a queue's batch and the cron, which have no location. */
-  constructor(http: Request | undefined, ctx: Pick<ExecutionContext, 'waitUntil'>) {
-    this.#http = http;
-    this.#ctx = ctx;
-  }
-
-  /** Keeps work running after the request has ended. */
-  keepAlive(promise: Promise<unknown>): void {
-    this.#ctx.waitUntil(promise);
-  }
-
-  /** The location that the request came from. Reading it costs more than a warm hit, so it is read only when needed. */
-  place(): RequestPlace {
-    const cf: unknown = this.#http?.cf;
-    if (typeof cf !== 'object' || cf === null) return {};
-    const text = (name: string): string | undefined => {
-      const value: unknown = Reflect.get(cf, name);
-      return typeof value === 'string' ? value : undefined;
-    };
-    return { continent: text('continent'), country: text('country'), longitude: text('longitude') };
-  }
 }
 
 /**

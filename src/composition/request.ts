@@ -48,7 +48,7 @@ import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
 import { idempotencyPort } from './idempotency.ts';
 import { inspectionPorts } from './inspection.ts';
-import type { BoundIsolate, RequestScope } from './isolate.ts';
+import type { BoundIsolate } from './isolate.ts';
 import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
@@ -56,6 +56,7 @@ import { modelRegistryPorts } from './models.ts';
 import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
+import type { RequestScope } from './request-scope.ts';
 import { storeAndRelay, storeAtOnce, storeWaiting, type WaitingScope } from './storing.ts';
 import { writePorts } from './writing.ts';
 

@@ -18,8 +18,9 @@ import { judgeStored } from '../storage/postgres/quality-checks.ts';
 import { readBatch, readPending, settlePending } from '../storage/postgres/quality-pending.ts';
 import { keepRefused } from '../storage/postgres/quarantine.ts';
 import type { Env } from './env.ts';
-import type { BoundIsolate, RequestScope } from './isolate.ts';
+import type { BoundIsolate } from './isolate.ts';
 import { type DatabasePlace, outboxRelay, qualityWindow } from './objects.ts';
+import type { RequestScope } from './request-scope.ts';
 
 /** How often an isolate that stores events scores pending transactions, in addition to the cron, in milliseconds. */
 const SCORE_PENDING_EVERY_MS = 60_000;

@@ -4,8 +4,9 @@ import { countingBatch } from './backlog.ts';
 import { consume } from './consumers.ts';
 import { runCron } from './cron.ts';
 import type { Env } from './env.ts';
-import { Isolate, RequestScope } from './isolate.ts';
+import { Isolate } from './isolate.ts';
 import { RequestPorts } from './request.ts';
+import { RequestScope } from './request-scope.ts';
 
 /** The gateway's app over an isolate. */
 export function appOf(isolate: Isolate) {

@@ -10,6 +10,7 @@ export const RESERVED_PATHS = [
   '/v1/gates',
   '/v1/inventory',
   '/v1/lineage',
+  '/v1/models',
   '/v1/predictions',
   '/v1/quality',
   '/v1/tickets',

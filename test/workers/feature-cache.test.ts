@@ -5,6 +5,7 @@ import { formatToken } from '../../src/cache/clock/clock.ts';
 import { tagHashes } from '../../src/cache/clock/tag-hash.ts';
 import { EVERYTHING } from '../../src/cache/entry.ts';
 import { featureTag, shardOf } from '../../src/features/shards.ts';
+import { serveEntity } from '../support/workers/serve-features.ts';
 
 const AN_HOUR_AGO = Date.now() - 3_600_000;
 let seq = 0;
@@ -38,6 +39,7 @@ const invalidate = (tag: string) => env.TAG_CLOCK.getByName('root').invalidateTa
 const STRONG = { 'millrace-consistency': 'strong' };
 // Files share an isolate, whose mirror may still be one of another file's clock.
 beforeAll(async () => {
+  await serveEntity('customer');
   await read(['r0'], STRONG);
 });
 const HIT = 'millrace; hit; detail=memory';

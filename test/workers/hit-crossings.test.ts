@@ -65,7 +65,7 @@ const ADDRESS = { 'cf-connecting-ip': '192.0.2.1' };
 const SECRET = { authorization: 'Bearer test-key' };
 
 describe('what a warm hit asks of the runtime', () => {
-  it('a public read: the address, its headers once and four of them, and one response', async () => {
+  it('a public read: the address, its headers once and five of them, and one response', async () => {
     const { crossings, cache } = await readAfter(3, '/v1/open/ada', ADDRESS);
     expect(cache).toMatch(/; hit; .*detail=memory/);
     expect(crossings).toEqual([
@@ -73,6 +73,7 @@ describe('what a warm hit asks of the runtime', () => {
       'request.url',
       'request.headers',
       'headers.get(cf-connecting-ip)',
+      'headers.get(accept)',
       'headers.get(millrace-consistency)',
       'headers.get(millrace-token)',
       'headers.get(if-none-match)',
@@ -88,6 +89,7 @@ describe('what a warm hit asks of the runtime', () => {
       'request.url',
       'request.headers',
       'headers.get(authorization)',
+      'headers.get(accept)',
       'headers.get(millrace-consistency)',
       'headers.get(millrace-token)',
       'headers.get(if-none-match)',

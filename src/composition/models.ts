@@ -64,7 +64,7 @@ export function modelRegistryPorts(
     try {
       const champion = await ports.champion(model);
       if (champion === undefined || champion.revision !== revision) return;
-      const bytes = Uint8Array.from(new TextEncoder().encode(champion.manifest));
+      const bytes = Uint8Array.from(new TextEncoder().encode(champion.manifest ?? 'null'));
       await r2Artifacts(env.MODELS).putRevision(championKey(model), bytes, revision);
     } catch (error) {
       const fields = { 'millrace.model': model };

@@ -34,10 +34,13 @@ export interface TierPorts {
 }
 
 export interface RegistryPorts extends LoadPorts {
-  /** What the alias `champion` of a model names in the database; undefined if it names nothing. */
+  /**
+   * What the alias `champion` of a model names in the database: a manifest as JSON text, null if the alias was cleared;
+   * undefined if it has never named a version.
+   */
   readonly champion: (
     model: string,
-  ) => Promise<{ readonly manifest: string; readonly revision: number } | undefined>;
+  ) => Promise<{ readonly manifest: string | null; readonly revision: number } | undefined>;
 }
 
 /** The tag of every answer that a model made. Publishing another version under the name invalidates those answers. */
@@ -122,6 +125,7 @@ export async function readChampion(name: string, ports: RegistryPorts): Promise<
   let isCurrent = true;
   try {
     const found = await ports.champion(name);
+    if (found?.manifest === null) return undefined;
     if (found !== undefined) return { manifest: parseManifest(name, jsonOf(found.manifest)), isCurrent };
   } catch (error) {
     if (error instanceof Failure && error.code === 'model_unavailable') throw error;
@@ -134,7 +138,9 @@ export async function readChampion(name: string, ports: RegistryPorts): Promise<
     if (isCurrent) return undefined;
     throw new Failure('model_unavailable', 'The registry of the models does not answer.', { retryAfterS: 5 });
   }
-  return { manifest: parseManifest(name, manifestJson(bytes)), isCurrent };
+  const copy = manifestJson(bytes);
+  // The copy of an alias that was cleared.
+  return copy === null ? undefined : { manifest: parseManifest(name, copy), isCurrent };
 }
 
 function rowsOf({ inputs }: Golden): number {

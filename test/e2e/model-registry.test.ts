@@ -110,6 +110,18 @@ describe('the registry of models', () => {
     expect(promoted).toMatchObject({ status: 409, json: { detail: expect.stringContaining('withdrawn') } });
   });
 
+  it('answers with no version once the alias is cleared, and again once it names one', async () => {
+    const [first] = versions;
+    const cleared = await json('PUT', `${MODEL}/aliases/champion`, { version: null });
+    expect(cleared).toMatchObject({ status: 200, json: { version: null } });
+    expect(await json('GET', '/v1/customers/ada/expected-spend', undefined, cleared.token)).toMatchObject({
+      status: 503,
+      json: { code: 'model_unavailable' },
+    });
+    const named = await json('PUT', `${MODEL}/aliases/champion`, { version: first, expected: null });
+    expect(await answering(named.token)).toEqual({ name: 'expected-spend', version: first });
+  });
+
   it('shows versions, aliases and the history of the aliases, and audits each change', async () => {
     const [first, second] = versions;
     const { json: shown } = await json('GET', '/v1/models/expected-spend');
@@ -122,6 +134,8 @@ describe('the registry of models', () => {
     );
     const history = shown['history'] as { reason: string; version: string }[];
     expect(history.map(({ reason, version }) => [reason, version])).toEqual([
+      ['promote', first],
+      ['clear', null],
       ['rollback', first],
       ['set', first],
       ['promote', second],

@@ -238,8 +238,13 @@ describe('a version', () => {
     await expect(readChampion('mood', lost)).rejects.toMatchObject({ code: 'model_unavailable' });
     stored.set(championKey('mood'), bytesOf(manifest));
     expect(await readChampion('mood', lost)).toEqual({ manifest, isCurrent: false });
+    // The alias was cleared: neither the version that it named nor the copy answers.
+    const cleared = async () => ({ manifest: null, revision: 4 });
+    expect(await readChampion('mood', { ...ports, champion: cleared })).toBeUndefined();
     // A version of a release that had no registry.
     expect(await readChampion('mood', ports)).toEqual({ manifest, isCurrent: true });
+    stored.set(championKey('mood'), bytesOf(null));
+    expect(await readChampion('mood', lost)).toBeUndefined();
   });
 
   it('refuses classes in another order than the columns of the probabilities', async () => {

@@ -198,20 +198,23 @@ export async function retireVersion(
   return rows.length > 0;
 }
 
-const Champion = z.object({ manifest: z.string(), revision: z.coerce.number().int() });
+const Aliased = z.object({ manifest: z.string().nullable(), revision: z.coerce.number().int() });
 
-/** The manifest of what an alias names, as JSON text, with the revision of the alias; undefined if it names nothing. */
+/**
+ * The manifest of what an alias names, as JSON text, with the revision of the alias. The manifest is null if the alias was
+ * cleared; undefined if it has never named a version.
+ */
 export async function readAliased(
   db: NeonHttpDatabase,
   model: string,
   alias: string,
-): Promise<z.output<typeof Champion> | undefined> {
+): Promise<z.output<typeof Aliased> | undefined> {
   const { rows } = await db.execute(sql`
     select v.manifest, a.revision
     from (select version, revision from ${millrace.modelAliases}
       where model = ${model} and alias = ${alias} order by revision desc limit 1) a
-    join ${millrace.modelVersions} v on v.model = ${model} and v.version = a.version`);
-  return rows[0] === undefined ? undefined : Champion.parse(rows[0]);
+    left join ${millrace.modelVersions} v on v.model = ${model} and v.version = a.version`);
+  return rows[0] === undefined ? undefined : Aliased.parse(rows[0]);
 }
 
 /** The changes of a model's aliases, the newest first. */

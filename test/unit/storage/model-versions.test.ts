@@ -125,7 +125,8 @@ describe('the registry of models', () => {
     await register('clear', 'a');
     await point('clear', 'a');
     expect(await point('clear', null, { reason: 'clear' })).toMatchObject({ version: null, revision: 2 });
-    expect(await readAliased(db, 'clear', 'champion')).toBeUndefined();
+    expect(await readAliased(db, 'clear', 'champion')).toEqual({ manifest: null, revision: 2 });
+    expect(await readAliased(db, 'never', 'champion')).toBeUndefined();
     expect(previousVersion(await readAliasHistory(db, 'clear', 'champion'))).toBe('a');
     expect(await readAliasHistory(db, 'never', 'champion')).toEqual([]);
   });

@@ -6,6 +6,7 @@ import { CHAMPION_POLICY } from '../inference/champion-policy.ts';
 import type { LoadedModel, LoadedModels } from '../inference/loaded-models.ts';
 import type { PredictPorts } from '../inference/predict.ts';
 import {
+  type Champion,
   modelTag,
   parseManifest,
   type RegistryPorts,
@@ -29,32 +30,46 @@ export interface ChampionPorts {
 }
 
 /**
- * The manifest of a model's champion; null if no version has been published. It is a cached answer under the model's
- * tag, so a new version is visible as soon as any other change.
+ * The champion of a model; null if no version has been published. It is a cached answer under the model's tag, so a new
+ * version is visible as soon as any other change. An answer that is made with a champion that is not current must not be
+ * kept: the version that answers may be another one.
  *
  * @throws Failure `model_unavailable` if the manifest cannot be read.
  */
-export async function championManifest(
+async function readCached(
   ports: ChampionPorts,
   { name }: ModelDefinition,
   consistency: Consistency,
-): Promise<Manifest | null> {
+): Promise<Champion | null> {
   const { entry } = await ports.read({
     view: 'champion',
-    key: `champion/${name}`,
+    key: `aliases/${name}/champion`,
     policy: CHAMPION_POLICY,
     consistency,
     load: async () => {
       const champion = await readChampion(name, ports.registry);
       return {
-        value: champion?.manifest ?? null,
+        value: champion ?? null,
         tags: [modelTag(name)],
         storable: champion?.isCurrent ?? true,
       };
     },
   });
-  const manifest: unknown = JSON.parse(entry.body);
-  return manifest === null ? null : parseManifest(name, manifest);
+  const champion: { readonly manifest: unknown; readonly isCurrent: boolean } | null = JSON.parse(entry.body);
+  return champion === null ? null : { ...champion, manifest: parseManifest(name, champion.manifest) };
+}
+
+/**
+ * The manifest of a model's champion, for answers that are not cached; null if no version has been published.
+ *
+ * @throws Failure `model_unavailable` if the manifest cannot be read.
+ */
+export async function championManifest(
+  ports: ChampionPorts,
+  definition: ModelDefinition,
+  consistency: Consistency,
+): Promise<Manifest | null> {
+  return (await readCached(ports, definition, consistency))?.manifest ?? null;
 }
 
 /**
@@ -66,10 +81,11 @@ export async function championOf(
   ports: ChampionPorts,
   definition: ModelDefinition,
   consistency: Consistency,
-): Promise<LoadedModel> {
-  const manifest = await championManifest(ports, definition, consistency);
-  if (manifest === null) throw unpublished(definition.name);
-  return await loadVersion(ports, definition, manifest);
+): Promise<{ readonly model: LoadedModel; readonly isCurrent: boolean }> {
+  const champion = await readCached(ports, definition, consistency);
+  if (champion === null) throw unpublished(definition.name);
+  const { manifest, isCurrent } = champion;
+  return { model: await loadVersion(ports, definition, manifest), isCurrent };
 }
 
 /** The ports of one prediction of a model. */
@@ -80,7 +96,7 @@ export function predictPorts(
   deadline: Deadline,
 ): PredictPorts {
   return {
-    champion: () => championManifest(ports, definition, consistency),
+    champion: () => readCached(ports, definition, consistency),
     load: (manifest) => loadVersion(ports, definition, manifest),
     shards: ports.shards,
     now: systemNow,

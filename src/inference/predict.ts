@@ -9,12 +9,12 @@ import { type Answer, answerOf, fallbackOf } from './answer.ts';
 import type { Manifest } from './bundle.ts';
 import type { LoadedModel } from './loaded-models.ts';
 import { predictionFacts } from './prediction.ts';
-import { modelTag, unpublished } from './registry.ts';
+import { type Champion, modelTag, unpublished } from './registry.ts';
 import { assertRequestFits, isReady, type RequestValues, rowOf, usedFeatures } from './row.ts';
 
 export interface PredictPorts {
-  /** The manifest of the champion; null if no version has been published. */
-  readonly champion: () => Promise<Manifest | null>;
+  /** The champion; null if no version has been published. */
+  readonly champion: () => Promise<Champion | null>;
   /** @throws Failure `model_unavailable`. */
   readonly load: (manifest: Manifest) => Promise<LoadedModel>;
   readonly shards: Pick<ShardPort, 'read'>;
@@ -49,12 +49,14 @@ type Outcome = { readonly answer: Answer; readonly degraded: PredictionDegraded 
 /** What an answer is made of, as far as it is known. */
 interface Parts {
   manifest: Manifest | null;
+  /** Whether the manifest is known to be the champion's now. */
+  isCurrent: boolean;
   row: FeatureRow | Failure;
 }
 
 /**
  * Predicts for one entity. The answer depends on the entity's features and on the champion. An answer of the fallback
- * is marked `degraded` and must not be stored.
+ * is marked `degraded` and must not be stored, nor an answer of a version that may no longer be the champion.
  *
  * @throws Failure `invalid_request`; without a fallback `features_unavailable`, and `model_unavailable` if no version can
  *   answer.
@@ -67,11 +69,11 @@ export async function predict(
   assertRequestFits(definition, request, pointerPrefix);
   const entity = definition.entity.name;
   const now = ports.now();
-  const known: Parts = { manifest: null, row: {} };
+  const known: Parts = { manifest: null, isCurrent: true, row: {} };
   const work = compute(definition, { key, request, now }, known, ports);
   const { answer, degraded } = await inTime(definition, work, known, ports);
   // Late work must not change what is recorded of this answer.
-  const { manifest, row } = { ...known };
+  const { manifest, isCurrent, row } = { ...known };
   const predictionId = ports.newId();
   const source = degraded === undefined ? 'model' : 'fallback';
   if (manifest !== null) {
@@ -89,7 +91,7 @@ export async function predict(
       ...(degraded === undefined ? {} : { degraded }),
     },
     tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
-    storable: degraded === undefined,
+    storable: degraded === undefined && isCurrent,
   };
 }
 
@@ -121,8 +123,10 @@ async function compute(
 ): Promise<Outcome> {
   const [champion, row] = await Promise.all([
     orFailure(ports.champion(), 'model_unavailable').then((read) => {
-      known.manifest = read instanceof Failure ? null : read;
-      return read;
+      if (read instanceof Failure || read === null) return read;
+      known.manifest = read.manifest;
+      known.isCurrent = read.isCurrent;
+      return read.manifest;
     }),
     orFailure(readFeatures(definition.entity.name, [key], now, ports.shards), 'features_unavailable').then(
       (read) => {

@@ -8,7 +8,8 @@ import { rank } from './rank.ts';
 import { modelTag } from './registry.ts';
 
 export interface RecommendPorts {
-  readonly champion: () => Promise<LoadedRanking>;
+  /** The champion, and whether it is known to be it now: otherwise the answer must not be stored. */
+  readonly champion: () => Promise<{ readonly model: LoadedRanking; readonly isCurrent: boolean }>;
   readonly shards: Pick<ShardPort, 'read'>;
   readonly now: () => number;
   readonly newId: () => string;
@@ -25,7 +26,7 @@ export async function recommend(
 ): Promise<Loaded> {
   const entity = definition.entity.name;
   const now = ports.now();
-  const [model, features] = await Promise.all([
+  const [{ model, isCurrent }, features] = await Promise.all([
     ports.champion(),
     readFeatures(entity, [key], now, ports.shards),
   ]);
@@ -53,6 +54,6 @@ export async function recommend(
       ...(degraded === undefined ? {} : { degraded }),
     },
     tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
-    storable: degraded === undefined,
+    storable: degraded === undefined && isCurrent,
   };
 }

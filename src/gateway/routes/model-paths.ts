@@ -119,7 +119,10 @@ async function answerFor(
     return await predict(model, request, predictPorts(ports, model, consistency, deadline));
   }
   return await recommend(model, key, Number(input['limit']), {
-    champion: async () => asRanking(await championOf(ports, model, consistency)),
+    champion: async () => {
+      const champion = await championOf(ports, model, consistency);
+      return { ...champion, model: asRanking(champion.model) };
+    },
     shards: ports.shards,
     now: systemNow,
     newId,

@@ -97,7 +97,7 @@ export function registerPredictions(
     const ranking =
       isTensorRequest(body) || definition.task !== 'ranking' ? undefined : rankingOf(definition, body);
     if (ranking !== undefined) assertOwn(ranking.key);
-    const model = await championOf(ports, definition, consistency);
+    const { model } = await championOf(ports, definition, consistency);
     const { name, version } = model.manifest;
     const predictionId = newId();
     const answer =

@@ -52,11 +52,20 @@ interface World {
   readonly load?: PredictPorts['load'];
   /** Whether the deadline passes before the work ends. */
   readonly isLate?: boolean;
+  readonly isCurrent?: boolean;
 }
 
 async function predicted(
   definition: PredictionModel,
-  { manifest = MANIFEST, features = {}, graphInputs = MANIFEST.inputs, run, load, isLate = false }: World,
+  {
+    manifest = MANIFEST,
+    features = {},
+    graphInputs = MANIFEST.inputs,
+    run,
+    load,
+    isLate = false,
+    isCurrent = true,
+  }: World,
   request: Readonly<Record<string, unknown>> = {},
 ) {
   const told: LineageFacts[] = [];
@@ -72,7 +81,7 @@ async function predicted(
     {
       champion: async () => {
         if (manifest instanceof Failure) throw manifest;
-        return manifest;
+        return manifest === null ? null : { manifest, isCurrent };
       },
       load: load ?? (async (of) => ({ manifest: of, graph, candidates: undefined })),
       shards: {
@@ -118,6 +127,14 @@ describe('the row', () => {
       },
     });
     expect(seen).toEqual([float(-1, 999), float(3, 2), float(-1, 999)]);
+  });
+
+  it('is not stored if the version that made it may no longer be the champion', async () => {
+    expect(await predicted(regression, { isCurrent: false })).toMatchObject({
+      storable: false,
+      value: { source: 'model' },
+    });
+    expect((await predicted(regression, {})).storable).toBe(true);
   });
 
   it('depends on the features and the model, and lineage records only the features that it used', async () => {

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { FeatureShard } from '../../../durable-objects/feature-shard/object.ts';
+import type { FeatureShard } from '../../../durable-objects/feature-shard/object.ts';
 import { type ChangesPorts, consumeChanges } from '../../../queues/changes/consumer.ts';
 import { consumeDead } from '../../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../../queues/events/consumer.ts';
@@ -38,6 +38,7 @@ import { OpenTransactions } from './open-transactions.ts';
 import { SimulatedQueue } from './queues.ts';
 import { SimulatedRelay } from './relay.ts';
 import { cloudEventOf, type PlannedRequest, type Schedule } from './schedule.ts';
+import { servedShard } from './served-shard.ts';
 
 /** The queues of wrangler.toml that are simulated, by binding. */
 const QUEUES = {
@@ -362,9 +363,8 @@ export class World {
     const held = this.shards.get(name);
     if (held !== undefined && !this.machine.chance(0.1)) return held.shard;
     const own = held?.own ?? objectStorage();
-    const state = { storage: own.storage } as unknown as DurableObjectState;
     const ports = { features: catalog.features, now: () => this.now, limits: STEP_LIMITS };
-    const shard = new FeatureShard(state, {} as never, ports);
+    const shard = servedShard(name, own.storage, ports, held === undefined);
     this.shards.set(name, { shard, own });
     return shard;
   }

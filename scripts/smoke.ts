@@ -20,6 +20,7 @@ import { queryOfState, type Started, startDev, stopDev } from './smoke/stack.ts'
 const FIRST_START_S_MAX = 90;
 const SECOND_START_S_MAX = 60;
 const FRESH_WITHIN_MS = 10_000;
+const WARM_WITHIN_MS = 5_000;
 /** Created for an event type that is acknowledged once it is stored, accepted for the others. */
 const ACCEPTED: readonly number[] = [201, 202];
 
@@ -58,15 +59,23 @@ function isFresh({ isFresh: holds }: SmokeRead, before: unknown, after: unknown)
   return holds === undefined ? JSON.stringify(before) !== JSON.stringify(after) : holds(before, after);
 }
 
+/** A model that no request has used yet loads past its deadline, and its fallback answers meanwhile. */
+async function firstRead(stack: Started, { get: path, before: expected }: SmokeRead): Promise<Read> {
+  const until = performance.now() + WARM_WITHIN_MS;
+  let read = await get(stack, path);
+  if (expected === undefined) return read;
+  while (!expected.holds(read.body) && performance.now() < until) {
+    await sleep(50);
+    read = await get(stack, path);
+  }
+  const holds = expected.holds(read.body);
+  check(`${path}: ${expected.what}`, holds, holds ? '' : read.body);
+  return read;
+}
+
 async function followEvent(stack: Started, smoke: Smoke): Promise<void> {
   const { fresh, unrelated } = smoke;
-  const before = await Promise.all(fresh.map(({ get: path }) => get(stack, path)));
-  for (const [index, { get: path, before: expected }] of fresh.entries())
-    if (expected !== undefined) {
-      const body = before[index]?.body;
-      const holds = expected.holds(body);
-      check(`${path}: ${expected.what}`, holds, holds ? '' : body);
-    }
+  const before = await Promise.all(fresh.map((read) => firstRead(stack, read)));
   for (const path of unrelated) await get(stack, path);
   const sentAt = performance.now();
   const status = await send(stack, smoke.send);

@@ -23,33 +23,35 @@ export class Backfill {
     this.#step = step;
   }
 
-  /** Goes on, unless it is under way, or has failed a moment ago. It logs a failure. */
-  async go(now: number): Promise<void> {
-    if (this.#isRunning || this.#isDone || now < this.#notBefore) return;
+  /**
+   * Goes on, unless it is under way, or has failed a moment ago. It logs a failure.
+   *
+   * @param isAsked a caller knows that something is not ready: all shards are asked, at most once a minute.
+   * @param onStep called after the first step.
+   */
+  async go(now: number, isAsked = false, onStep?: () => void): Promise<void> {
+    const isForced = isAsked && now >= this.#forceNotBefore;
+    if (this.#isRunning || (this.#isDone && !isForced) || now < this.#notBefore) return;
+    if (isForced) this.#forceNotBefore = now + FORCE_EVERY_MS;
     try {
-      await this.#steps(false);
+      await this.#steps(isForced, onStep);
       this.#failures = 0;
     } catch (error) {
       this.#notBefore = now + Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** this.#failures);
       this.#failures += 1;
+      if (isForced) this.#forceNotBefore = this.#notBefore;
       const fields = { 'event.action': 'feature-backfill' };
-      log('warn', 'New features could not be built from history; a later heartbeat retries.', fields, error);
+      log('warn', 'New features could not be built from history; a later call retries.', fields, error);
     }
   }
 
-  /** Asks all shards, unless a call has a moment ago, and goes on. */
-  async force(now: number): Promise<void> {
-    if (this.#isRunning || now < this.#forceNotBefore) return;
-    this.#forceNotBefore = now + FORCE_EVERY_MS;
-    await this.#steps(true);
-  }
-
-  async #steps(isForced: boolean): Promise<void> {
+  async #steps(isForced: boolean, onStep?: () => void): Promise<void> {
     this.#isRunning = true;
     try {
       for (let steps = 0; steps < STEPS_MAX; steps += 1) {
         const isMore = await this.#step(isForced && steps === 0);
         this.#isDone = !isMore;
+        onStep?.();
         if (!isMore) return;
       }
     } finally {

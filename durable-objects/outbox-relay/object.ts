@@ -104,7 +104,14 @@ export class OutboxRelay extends DurableObject {
 
   /** Builds new features from history, a bounded part of it, also those that only their shards know of. */
   async backfill(): Promise<void> {
-    await this.#backfill.force(systemNow());
+    await this.#backfill.go(systemNow(), true);
+  }
+
+  /** As `backfill`, but the answer waits for the first step alone: from then on the database has the state of all features. */
+  async startBackfill(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ctx.waitUntil(this.#backfill.go(systemNow(), true, resolve).then(resolve));
+    await promise;
   }
 
   override async alarm(): Promise<void> {

@@ -4,7 +4,7 @@ import type { Project } from '../../src/define/project.ts';
 import { captureOtherWriters } from './database/capture.ts';
 import { type DevDatabase, startDevDatabase } from './database.ts';
 import { queryOf } from './query.ts';
-import { fillDatabase, hasEvents, relayHistory, relayNewest, type SeedWishes, seedPlanOf } from './seed.ts';
+import { fillDatabase, hasEvents, relayNewest, type SeedWishes, seedPlanOf } from './seed.ts';
 import { unopened } from './state/damage.ts';
 import { assertSameDatabase, readStateRecord, updateStateRecord } from './state/record.ts';
 
@@ -72,8 +72,7 @@ export async function fillOrRelay(
   const record = readStateRecord(stateDir);
   if (!filling.isEmpty) {
     if (filling.areFeaturesNew) {
-      await relayHistory(database);
-      step('this database has no features yet: its whole history is being folded into them');
+      step('this database has no features yet: they are built from its whole history');
     } else if (filling.wasCutOff) {
       const changes = await relayNewest(database);
       step(

@@ -104,12 +104,6 @@ async function sendAll(
   return sent;
 }
 
-/** Relays all of history once more, for feature shards that are new to a database which is not. */
-export async function relayHistory(database: DevDatabase): Promise<void> {
-  const db = connect({ url: database.connectionString, endpoint: database.endpoint });
-  await db.execute(sql`update millrace.outbox set relayed_at = null where event_seq is not null`);
-}
-
 /**
  * Relays the newest changes once more, after a stop that left some of them in the local queues. Folds are idempotent.
  *

@@ -68,8 +68,10 @@ export function featureShard(env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace, sh
 }
 
 export function outboxRelay(env: Pick<Env, 'OUTBOX_RELAY'> & DatabasePlace) {
-  const deadlines = { default: LONG_MS, arm: WRITE_MS, sweepLive: SWEEP_LIVE_MS, status: READ_MS };
-  return besideDatabase('outbox-relay', env, [env.OUTBOX_RELAY, 'main'], deadlines);
+  return besideDatabase('outbox-relay', env, [env.OUTBOX_RELAY, 'main'], {
+    ...{ default: LONG_MS, arm: WRITE_MS, sweepLive: SWEEP_LIVE_MS, status: READ_MS },
+    startBackfill: WRITE_MS,
+  });
 }
 
 /** The object that adds up the counters of all isolates. */

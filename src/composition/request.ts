@@ -4,11 +4,10 @@ import { allShards } from '../features/rebuild.ts';
 import { replayStep } from '../features/replay.ts';
 import { readRows } from '../features/row-cache.ts';
 import type { ShardPort } from '../features/shards.ts';
-import { shardsOf } from '../features/shards.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import type { ChampionPorts } from '../gateway/champion.ts';
 import { newTicket } from '../gateway/principals/ticket.ts';
-import { artifactKey, readChampion } from '../inference/registry.ts';
+import { readChampion } from '../inference/registry.ts';
 import { datasetsOf } from '../operations/lineage/datasets.ts';
 import { walk } from '../operations/lineage/graph.ts';
 import { type LineageContext, neighboursOf } from '../operations/lineage/neighbours.ts';
@@ -22,30 +21,27 @@ import { writtenRows } from '../pipeline/written-rows.ts';
 import { systemNow } from '../platform/clock.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
-import { uploadToR2 } from '../storage/artifacts.ts';
 import type { Lane } from '../storage/lane.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { missingKeys } from '../storage/postgres/entity-writes.ts';
 import { type RowTagsOf, readEventStatus } from '../storage/postgres/event-status.ts';
-import { countStored } from '../storage/postgres/event-store.ts';
 import { readLineageEvents } from '../storage/postgres/lineage-read.ts';
 import { endTraining, startTraining } from '../storage/postgres/lineage-runs.ts';
-import { countPending } from '../storage/postgres/outbox.ts';
 import {
   closeReleased,
-  countByReason,
   discardQuarantined,
   listQuarantine,
   readQuarantined,
   statesOfQuarantined,
 } from '../storage/postgres/quarantine.ts';
 import { readReplay, startReplay } from '../storage/postgres/replays.ts';
-import { readPruned } from '../storage/postgres/retention.ts';
+import { adminPorts, askShards } from './admin.ts';
 import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
 import { invalidateTags } from './clock.ts';
 import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
+import { featureStatePorts } from './feature-states.ts';
 import { idempotencyPort } from './idempotency.ts';
 import { inspectionPorts } from './inspection.ts';
 import type { BoundIsolate } from './isolate.ts';
@@ -53,22 +49,12 @@ import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { modelRegistryPorts } from './models.ts';
-import { cacheStats, changeFeed, featureShard, outboxRelay, qualityWindow, rootClock } from './objects.ts';
+import { cacheStats, changeFeed, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, wasQueued } from './queueing.ts';
 import { rebuildShards, replayStepPorts } from './replaying.ts';
 import type { RequestScope } from './request-scope.ts';
 import { storeAndRelay, storeAtOnce, storeWaiting, type WaitingScope } from './storing.ts';
 import { writePorts } from './writing.ts';
-
-/** @throws Failure `features_unavailable` */
-async function askShards<T>(ask: () => Promise<T>): Promise<T> {
-  return await calling(
-    ask,
-    'features_unavailable',
-    'The feature store does not answer. Try again shortly.',
-    1,
-  );
-}
 
 /** The ports of one request. A route that asks for its part creates only that part. */
 export class RequestPorts implements GatewayPorts {
@@ -89,36 +75,11 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get admin(): GatewayPorts['admin'] {
-    const { env, db, isolate } = this.#bound;
-    return {
-      uploadArtifact: async (sha256, upload) => {
-        try {
-          return await uploadToR2(env.MODELS, artifactKey(sha256), sha256, upload);
-        } catch (cause) {
-          if (cause instanceof Failure) throw cause;
-          const detail = 'The artifact was not stored. Upload it again.';
-          throw new Failure('model_unavailable', detail, { retryAfterS: 5, cause });
-        }
-      },
-      sweepOutbox: () =>
-        calling(() => outboxRelay(env).sweep(), 'relay_unavailable', 'The relay did not end its sweep.', 5),
-      pipeline: async (source) => {
-        const [stored, quarantine, pending, pruned] = await guarded(() =>
-          Promise.all([countStored(db, source), countByReason(db, source), countPending(db), readPruned(db)]),
-        );
-        const entities = [...new Set(isolate.catalog.features.map(({ entity }) => entity.name))];
-        const folded = await askShards(() =>
-          Promise.all(
-            entities.map(async (entity) => {
-              const counts = shardsOf(entity).map((shard) => featureShard(env, shard).foldedEvents());
-              return [entity, (await Promise.all(counts)).reduce((sum, events) => sum + events, 0)] as const;
-            }),
-          ),
-        );
-        const features = { folded: Object.fromEntries(folded) };
-        return { events: { stored }, quarantine, outbox: { pending }, features, pruned };
-      },
-    };
+    return adminPorts(this.#bound);
+  }
+
+  get featureStates(): GatewayPorts['featureStates'] {
+    return featureStatePorts(this.#bound);
   }
 
   get cache(): GatewayPorts['cache'] {

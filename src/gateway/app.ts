@@ -30,6 +30,7 @@ import { type AuditPorts, registerAudit } from './routes/admin-audit.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
 import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
+import { type FeatureStatePorts, registerFeatureAdmin } from './routes/admin-features.ts';
 import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
@@ -69,6 +70,7 @@ export interface GatewayPorts {
   readonly diagnosis: DiagnosisPorts;
   readonly events: EventPorts;
   readonly features: FeaturePorts;
+  readonly featureStates: FeatureStatePorts;
   readonly feed: FeedPorts;
   readonly health: HealthPorts;
   readonly idempotency: IdempotencyPort;
@@ -210,6 +212,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerTickets(app, gateway, (c) => portsOf(c).tickets);
   registerFeatures(app, gateway, (c) => portsOf(c).features);
   registerFeast(app, gateway, portsOf);
+  registerFeatureAdmin(app, gateway, (c) => portsOf(c).featureStates);
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerModelAdmin(app, gateway, (c) => portsOf(c).models);
   registerModels(app, gateway, (c) => portsOf(c).models);

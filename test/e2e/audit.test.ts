@@ -64,6 +64,14 @@ const ACTIONS: readonly {
     ],
   },
   {
+    route: 'POST /v1/admin/features/backfill',
+    ask: () => send('POST', '/v1/admin/features/backfill'),
+    recorded: [
+      { action: 'features.backfill', target: 'features', outcome: 'begun' },
+      { action: 'features.backfill', outcome: 'done', after: { backfill: null } },
+    ],
+  },
+  {
     route: 'POST /v1/admin/lineage/sweep',
     ask: () => send('POST', '/v1/admin/lineage/sweep'),
     recorded: [

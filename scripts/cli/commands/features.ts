@@ -1,11 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { Cli } from '../cli.ts';
 
+const ASK_EVERY_MS = 2_000;
+const LOOK_EVERY_MS = 250;
+/** As many characters of a version as tell it from others. */
+const DIGEST_SHOWN = 12;
+
 /** `features` and `digest`: what the feature store has. */
 export function registerFeatures(program: Command): void {
-  program
+  const features = program
     .command('features')
-    .description('reads features')
+    .description('reads features, and shows and builds their versions');
+  features
     .command('read')
     .description('reads the features of entities as they are now')
     .argument('<entity>')
@@ -28,6 +35,20 @@ export function registerFeatures(program: Command): void {
       );
       cli.table(data, ['key', 'feature', 'value', 'status', 'newest event'], rows);
     });
+  features
+    .command('list')
+    .description('lists the versions of the features with their states')
+    .action(async (_, command: Command) => {
+      const cli = new Cli(command);
+      showStates(cli, (await cli.client.get('/v1/admin/features')).data);
+    });
+  features
+    .command('backfill')
+    .description('builds the features that are not ready from history, and waits for it')
+    .action(async (_, command: Command) => {
+      const cli = new Cli(command);
+      showStates(cli, await backfilled(cli));
+    });
   program
     .command('digest')
     .description('prints a digest of all features; equal features have equal digests')
@@ -48,4 +69,47 @@ export function digestLine({
   events: number;
 }): string {
   return `${digest}  ${cells} cells of ${events} folds`;
+}
+
+interface States {
+  readonly features: readonly {
+    readonly entity: string;
+    readonly feature: string;
+    readonly digest: string;
+    readonly state: string;
+    readonly since: string | null;
+  }[];
+  readonly backfill: { readonly events: number; readonly total: number } | null;
+}
+
+function showStates(cli: Cli, states: States): void {
+  const rows = states.features.map(({ entity, feature, digest, state, since }) => [
+    ...[entity, feature, state, since],
+    digest.slice(0, DIGEST_SHOWN),
+  ]);
+  cli.table(states, ['entity', 'feature', 'state', 'since', 'version'], rows);
+}
+
+/** Asks for a backfill until no feature waits for one. Each call builds a bounded part of a long history. */
+async function backfilled(cli: Cli): Promise<States> {
+  const startedAt = performance.now();
+  for (;;) {
+    const { data } = await cli.client.post('/v1/admin/features/backfill', { isRepeatable: true });
+    let states: States = data;
+    const askAgainAt = performance.now() + ASK_EVERY_MS;
+    while (performance.now() < askAgainAt) {
+      if (!states.features.some(({ state }) => state === 'waiting' || state === 'filling')) {
+        cli.reporter.finish();
+        return states;
+      }
+      const { events, total } = states.backfill ?? { events: 0, total: 0 };
+      const fraction = total === 0 ? 0 : events / total;
+      cli.reporter.progress({
+        ...{ unit: 'events', done: events, total, doneByRun: events, fraction, fractionAtStart: 0 },
+        elapsedMs: performance.now() - startedAt,
+      });
+      await sleep(LOOK_EVERY_MS);
+      states = (await cli.client.get('/v1/admin/features')).data;
+    }
+  }
 }

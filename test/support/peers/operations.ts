@@ -41,6 +41,7 @@ const ALIAS = 'PUT /v1/admin/models/{model}/aliases/{alias}';
 const ARTIFACT = 'PUT /v1/admin/artifacts/{sha256}';
 const RELEASE = 'POST /v1/admin/quarantine/release';
 const SWEEP = 'POST /v1/admin/outbox/sweep';
+const BACKFILL = 'POST /v1/admin/features/backfill';
 const PURGE = 'POST /v1/admin/cache/purge';
 const PIPELINE = 'GET /v1/admin/pipeline';
 const START = 'POST /v1/admin/kafka/start';
@@ -59,10 +60,15 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'feature-shard': {
     ...each([[503], 1_000], 'POST /v1/features/read', 'POST /get-online-features'),
     ...each([[503], 1_000], 'POST /v1/predictions/expected-spend'),
-    [PIPELINE]: REPORT,
+    ...{ [PIPELINE]: REPORT, [BACKFILL]: [[503], 7_000] },
     'GET /v1/admin/features/digest': [[503], 31_000],
   },
-  'outbox-relay': { ...DIAGNOSIS, [SWEEP]: [[503], 31_000], [RELEASE]: [[503], 7_000] },
+  'outbox-relay': {
+    ...DIAGNOSIS,
+    [BACKFILL]: [[503], 7_000],
+    [SWEEP]: [[503], 31_000],
+    [RELEASE]: [[503], 7_000],
+  },
   'cache-stats': each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
@@ -111,7 +117,8 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ...each(STATEMENT, ALIAS, 'POST /v1/admin/models/{model}/rollback', 'GET /v1/models'),
     ...each(STATEMENT, 'GET /v1/models/{model}', 'GET /v1/models/{model}/versions/{version}'),
     ...each(STATEMENT, 'POST /v1/admin/models/{model}/versions/{version}/retire'),
-    ...each(AUDIT_ENTRY, ARTIFACT, SWEEP, PURGE, START, 'POST /v1/admin/kafka/seek'),
+    'GET /v1/admin/features': STATEMENT,
+    ...each(AUDIT_ENTRY, ARTIFACT, SWEEP, BACKFILL, PURGE, START, 'POST /v1/admin/kafka/seek'),
     ...each(AUDIT_ENTRY, 'PUT /v1/admin/models/{model}/trainings/{id}', 'POST /v1/admin/lineage/sweep'),
     'GET /health/ready': [[503], 3_000],
   },

@@ -1,0 +1,55 @@
+import { shardsOf } from '../features/shards.ts';
+import type { GatewayPorts } from '../gateway/app.ts';
+import { artifactKey } from '../inference/registry.ts';
+import { calling, Failure } from '../platform/failure.ts';
+import { uploadToR2 } from '../storage/artifacts.ts';
+import { guarded } from '../storage/postgres/connect.ts';
+import { countStored } from '../storage/postgres/event-store.ts';
+import { countPending } from '../storage/postgres/outbox.ts';
+import { countByReason } from '../storage/postgres/quarantine.ts';
+import { readPruned } from '../storage/postgres/retention.ts';
+import type { BoundIsolate } from './isolate.ts';
+import { featureShard, outboxRelay } from './objects.ts';
+
+/** @throws Failure `features_unavailable` */
+export async function askShards<T>(ask: () => Promise<T>): Promise<T> {
+  return await calling(
+    ask,
+    'features_unavailable',
+    'The feature store does not answer. Try again shortly.',
+    1,
+  );
+}
+
+/** How an operator uploads artifacts, relays the outbox and counts the pipeline. */
+export function adminPorts({ env, db, isolate }: BoundIsolate): GatewayPorts['admin'] {
+  return {
+    uploadArtifact: async (sha256, upload) => {
+      try {
+        return await uploadToR2(env.MODELS, artifactKey(sha256), sha256, upload);
+      } catch (cause) {
+        if (cause instanceof Failure) throw cause;
+        const detail = 'The artifact was not stored. Upload it again.';
+        throw new Failure('model_unavailable', detail, { retryAfterS: 5, cause });
+      }
+    },
+    sweepOutbox: () =>
+      calling(() => outboxRelay(env).sweep(), 'relay_unavailable', 'The relay did not end its sweep.', 5),
+    pipeline: async (source) => {
+      const [stored, quarantine, pending, pruned] = await guarded(() =>
+        Promise.all([countStored(db, source), countByReason(db, source), countPending(db), readPruned(db)]),
+      );
+      const entities = [...new Set(isolate.catalog.features.map(({ entity }) => entity.name))];
+      const folded = await askShards(() =>
+        Promise.all(
+          entities.map(async (entity) => {
+            const counts = shardsOf(entity).map((shard) => featureShard(env, shard).foldedEvents());
+            return [entity, (await Promise.all(counts)).reduce((sum, events) => sum + events, 0)] as const;
+          }),
+        ),
+      );
+      const features = { folded: Object.fromEntries(folded) };
+      return { events: { stored }, quarantine, outbox: { pending }, features, pruned };
+    },
+  };
+}

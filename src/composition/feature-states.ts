@@ -1,0 +1,25 @@
+import { backfillProgress, versionStates } from '../features/version-states.ts';
+import type { GatewayPorts } from '../gateway/app.ts';
+import { calling } from '../platform/failure.ts';
+import { guarded } from '../storage/postgres/connect.ts';
+import { BACKFILL, readVersions } from '../storage/postgres/feature-versions.ts';
+import { readReplay } from '../storage/postgres/replays.ts';
+import type { BoundIsolate } from './isolate.ts';
+import { outboxRelay } from './objects.ts';
+
+/** How an operator sees and starts the building of features. */
+export function featureStatePorts({ env, db, isolate }: BoundIsolate): GatewayPorts['featureStates'] {
+  return {
+    read: async () => {
+      const [versions, replay] = await guarded(() =>
+        Promise.all([readVersions(db), readReplay(db, BACKFILL)]),
+      );
+      return {
+        versions: versionStates(isolate.catalog.features, versions),
+        backfill: backfillProgress(replay),
+      };
+    },
+    backfill: () =>
+      calling(() => outboxRelay(env).startBackfill(), 'relay_unavailable', 'The relay does not answer.', 5),
+  };
+}

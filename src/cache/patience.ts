@@ -1,4 +1,5 @@
 import type { Time } from '../platform/clock.ts';
+import { DeadlinePassed } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
 
 /** How long a read of the origin may take, in milliseconds, before a reader with a stand-in pings the origin. */
@@ -77,7 +78,8 @@ const OUTAGES: ReadonlySet<string> = new Set([
   'model_unavailable',
 ]);
 
-/** Only an outage lets an old entry stand in. A bug in a query must stay visible. */
+/** Only an outage or the end of the reader's time lets an old entry stand in. A bug in a query must stay visible. */
 function isOutage(error: unknown): boolean {
+  if (error instanceof DeadlinePassed) return true;
   return error instanceof Failure && OUTAGES.has(error.code);
 }

@@ -1,6 +1,7 @@
 import type { CachePolicy, ConsistencyLevel } from '../define/cache-policy.ts';
 import type { Principal } from '../define/principal.ts';
 import type { Loaded } from '../define/view.ts';
+import type { Deadline } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
 import { answerFrom, type CachedAnswer, type Doubt } from './cached-answer.ts';
 import { isValid, type Token } from './clock/clock.ts';
@@ -46,6 +47,8 @@ export interface ReadRequest {
   readonly owner?: string | null | undefined;
   /** Length of the grain of time for which an answer holds, in milliseconds; undefined if it does not depend on time. */
   readonly grainMs?: number | undefined;
+  /** When a stale entry that may stand in answers in place of a read that takes longer; absent for none. */
+  readonly deadline?: Pick<Deadline, 'within'>;
   /** Called before the reader waits for the origin, its own read or that of another; its error is the reader's. */
   readonly beforeFill?: () => Promise<void>;
   /** Reads the origin as of `now`, in milliseconds since the Unix epoch; with grains, `now` is the start of one. */
@@ -249,11 +252,30 @@ async function fill(
     answer(entry, { hit: false, forward, stored: storable, collapsed, because }, request, ports, {});
   const standIn = standInOf(request, stale, time.now());
   if (standIn === undefined) return filled(await filling);
-  const flight = await unlessAway(filling, ports.pingOrigin, time);
-  if (flight !== undefined) return filled(flight);
+  const reading = request.deadline?.within(filling) ?? filling;
+  const flight = await unlessAway(reading, ports.pingOrigin, time);
+  if (flight !== undefined && flight.isDegraded !== true) return filled(flight);
   context.keepAlive(filling.catch(() => undefined));
+  return standingIn(standIn, request, ports);
+}
+
+/** The answer of a stale entry, marked as one. */
+function standingIn(entry: Entry, request: ReadRequest, ports: ReadThroughPorts): CachedAnswer {
   const source = { hit: false, forward: 'stale', stored: false, collapsed: false } as const;
-  return answer(standIn, source, request, ports, { unverified: 'origin-unavailable' });
+  return answer(entry, source, request, ports, { unverified: 'origin-unavailable' });
+}
+
+/**
+ * The entry in memory that may stand in for an answer that cannot be made in time, however fresh it is; undefined if there
+ * is none. It does not wait for anything.
+ */
+export function standInFromMemory(request: ReadRequest, ports: ReadThroughPorts): CachedAnswer | undefined {
+  const [nearest] = tiersOf(request, ports);
+  const entry = nearest?.name === 'memory' ? nearest.get(request.key) : undefined;
+  if (entry === undefined || entry instanceof Promise) return undefined;
+  const tags = verdictOn(entry, request, ports, undefined);
+  const standIn = standInOf(request, { entry, tags }, ports.time.now());
+  return standIn === undefined ? undefined : standingIn(standIn, request, ports);
 }
 
 /** The entry that may be the answer if the origin is away. */
@@ -325,6 +347,7 @@ async function readOrigin(request: ReadRequest, ports: ReadThroughPorts): Promis
   return {
     entry: await toEntry(loaded, request, { epoch, stamp, fillMs, now }, ports),
     storable: loaded.storable,
+    isDegraded: loaded.isDegraded,
   };
 }
 

@@ -44,6 +44,8 @@ export interface Filled {
   readonly entry: Entry;
   /** False for a degraded answer, which is neither stored nor shared. */
   readonly storable: boolean;
+  /** Whether a stale entry is the better answer. */
+  readonly isDegraded?: boolean | undefined;
 }
 
 export interface Flight extends Filled {

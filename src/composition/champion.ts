@@ -1,4 +1,5 @@
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import { previousVersion } from '../inference/alias-history.ts';
 import type { RegistryPorts } from '../inference/registry.ts';
 import { systemTime } from '../platform/clock.ts';
 import { guarded } from '../storage/postgres/connect.ts';
@@ -14,7 +15,14 @@ const CHAMPION_MS = 600;
 export function championIn(db: NeonHttpDatabase): RegistryPorts['champion'] {
   return (model) =>
     systemTime.withTimeout(
-      guarded(() => readAliased(db, model, 'champion')),
+      guarded(async () => {
+        const aliased = await readAliased(db, model, 'champion');
+        if (aliased === undefined) return undefined;
+        const { manifest, revision, changes } = aliased;
+        const version = previousVersion(changes);
+        const previous = changes.findLast((change) => change.version === version && change.manifest !== null);
+        return { manifest, revision, previous: previous?.manifest ?? null };
+      }),
       CHAMPION_MS,
       () => new Error(`The database did not name the champion of ${model} within ${CHAMPION_MS} ms.`),
     );

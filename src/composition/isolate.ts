@@ -5,7 +5,12 @@ import type { Token } from '../cache/clock/clock.ts';
 import { ClockFollower, type FollowerContext } from '../cache/clock/follower.ts';
 import { RegionHedge } from '../cache/clock/region-hedge.ts';
 import { clockAt } from '../cache/clock/wire.ts';
-import { type ReadRequest, type ReadThroughPorts, readThrough } from '../cache/read-through.ts';
+import {
+  type ReadRequest,
+  type ReadThroughPorts,
+  readThrough,
+  standInFromMemory,
+} from '../cache/read-through.ts';
 import { RecentFills } from '../cache/single-flight.ts';
 import { ColoTier, coloOrigin, keepsNothingOn } from '../cache/tiers/colo.ts';
 import { KvTier } from '../cache/tiers/kv.ts';
@@ -265,6 +270,10 @@ export class BoundIsolate implements ViewPorts {
     const answer = readThrough(request, ports);
     if (!(answer instanceof Promise)) return this.#answered(request, answer, ports.context, scope);
     return answer.then((late) => this.#answered(request, late, ports.context, scope));
+  }
+
+  standInIn(scope: RequestScope, request: ReadRequest): CachedAnswer | undefined {
+    return standInFromMemory(request, this.#ports(scope));
   }
 
   load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {

@@ -345,6 +345,7 @@ export class RequestPorts implements GatewayPorts {
     return {
       deadlineMs: config.deadlineMs,
       read: (request) => this.#bound.readIn(this.#scope, request),
+      standIn: (request) => this.#bound.standInIn(this.#scope, request),
       registry,
       models: isolate.models,
       keepAlive: (work) => this.#scope.keepAlive(work),

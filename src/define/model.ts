@@ -73,6 +73,8 @@ export interface RankingModel extends ModelBase {
   readonly features: Readonly<Record<string, FeatureReference>>;
   /** Validates the artifact that is published with the graph. */
   readonly parseCandidates: (json: unknown) => Candidates;
+  /** The items to answer with if not even popularity is known in time, marked `degraded`; undefined for none. */
+  readonly fallback: readonly string[] | undefined;
 }
 
 /** A model that predicts for one entity; the graph runs on one row. */
@@ -144,10 +146,12 @@ export const model = {
       columns: readonly string[];
       features: Features;
       parseCandidates: (json: unknown) => Candidates<ValuesOf<Features>>;
+      /** The items to answer with if not even popularity is known in time; `[]` for an empty answer. */
+      fallback?: readonly string[];
     },
   ): RankingModel => {
     return defining<RankingModel>({ kind: 'model', name: declaration.name }, () => {
-      const { path, itemEntity, columns, features, parseCandidates } = declaration;
+      const { path, itemEntity, columns, features, parseCandidates, fallback } = declaration;
       return {
         ...base(declaration),
         task: 'ranking',
@@ -155,6 +159,7 @@ export const model = {
         itemEntity,
         columns,
         features,
+        fallback,
         // `inference/rank.ts` passes `assemble` exactly the values of these references.
         parseCandidates: (json) => parseCandidates(json) as Candidates,
       };

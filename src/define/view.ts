@@ -35,6 +35,8 @@ export interface Loaded {
   readonly tags: readonly string[];
   /** False for an answer that only substitutes a better one. */
   readonly storable: boolean;
+  /** True if an entry of the cache that has become stale is the better answer. Such an answer is not storable. */
+  readonly isDegraded?: boolean;
   /**
    * Every change that the value reflects was invalidated at or before this moment, so a token for the answer must be at
    * least this moment. Absent if the mirror's moment is sufficient. `null` if it could not be determined: the answer

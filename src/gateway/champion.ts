@@ -5,6 +5,7 @@ import type { Manifest } from '../inference/bundle.ts';
 import { CHAMPION_POLICY } from '../inference/champion-policy.ts';
 import type { LoadedModel, LoadedModels } from '../inference/loaded-models.ts';
 import type { PredictPorts } from '../inference/predict.ts';
+import type { RecommendPorts } from '../inference/recommend.ts';
 import {
   type Champion,
   modelTag,
@@ -20,6 +21,8 @@ import { newId } from '../platform/ids.ts';
 export interface ChampionPorts {
   /** Reads through the cache. */
   readonly read: (request: ReadRequest) => CachedAnswer | Promise<CachedAnswer>;
+  /** A stale answer in memory that may stand in, without waiting. */
+  readonly standIn: (request: ReadRequest) => CachedAnswer | undefined;
   readonly registry: RegistryPorts;
   /** The models that the isolate has in memory. */
   readonly models: LoadedModels;
@@ -55,7 +58,9 @@ async function readCached(
       };
     },
   });
-  const champion: { readonly manifest: unknown; readonly isCurrent: boolean } | null = JSON.parse(entry.body);
+  const champion: (Omit<Champion, 'manifest'> & { readonly manifest: unknown }) | null = JSON.parse(
+    entry.body,
+  );
   return champion === null ? null : { ...champion, manifest: parseManifest(name, champion.manifest) };
 }
 
@@ -88,16 +93,17 @@ export async function championOf(
   return { model: await loadVersion(ports, definition, manifest), isCurrent };
 }
 
-/** The ports of one prediction of a model. */
+/** The ports of one prediction or ranking of a model. */
 export function predictPorts(
   ports: ChampionPorts & Pick<PredictPorts, 'shards' | 'predicted'>,
   definition: ModelDefinition,
   consistency: Consistency,
   deadline: Deadline,
-): PredictPorts {
+): PredictPorts & RecommendPorts {
   return {
     champion: () => readCached(ports, definition, consistency),
     load: (manifest) => loadVersion(ports, definition, manifest),
+    loaded: (manifest) => ports.models.loaded(manifest),
     shards: ports.shards,
     now: systemNow,
     newId,

@@ -13,6 +13,8 @@ const LIMIT_MAX = 100;
 export interface ModelRoute extends CachedRoute {
   /** The key's canonical text. */
   readonly keyIn: (input: Readonly<Record<string, unknown>>) => string;
+  /** The parameters of the path for the values of a key, by property. */
+  readonly paramsOf: (key: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
 }
 
 /** The route at a model's path; undefined where it declares none. */
@@ -26,6 +28,8 @@ export function modelRoute(model: ModelDefinition): ModelRoute | undefined {
     path,
     params,
     query: queryOf(model),
+    paramsOf: (key) =>
+      Object.fromEntries(columns.map(([parameter, { property }]) => [parameter, key[property]])),
     keyIn: (input) => {
       const values = columns.map(([parameter, { property }]) => [property, input[parameter]]);
       // The route's `params` have parsed them.

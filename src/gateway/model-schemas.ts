@@ -5,21 +5,28 @@ import {
   type PredictionModel,
   type RankingModel,
 } from '../define/model.ts';
+import { DEGRADED_REASONS } from '../inference/degraded.ts';
 import type { AppEnv } from './context.ts';
 import { EntityKey } from './entity-key.ts';
 
 const PREDICTION_ID =
   'The id for `/v1/lineage/prediction/{id}`. A cached answer has the id of its computation.';
 
+const DegradedReason = z
+  .enum(DEGRADED_REASONS)
+  .describe(
+    'Why something else than the version that the alias names answers. Such an answer is not cached.',
+  );
+
 /** The schema of a ranking's answer at its path. */
 function rankingAnswer(model: RankingModel): z.ZodObject {
   return z.object({
     [model.entity.name]: z.string(),
     items: z.array(z.object({ item: z.string(), score: z.number() })),
-    model: z.object({ name: z.string(), version: z.string() }),
+    model: z.object({ name: z.string(), version: z.string().nullable() }),
     predictionId: z.uuid().describe(PREDICTION_ID),
-    source: z.enum(['model', 'popularity']),
-    degraded: z.string().optional(),
+    source: z.enum(['model', 'previous', 'stale', 'popularity', 'fallback']),
+    degraded: DegradedReason.optional(),
   });
 }
 
@@ -30,17 +37,8 @@ function predictionAnswer(model: PredictionModel): z.ZodObject {
     ...answerSchema(model).shape,
     model: z.object({ name: z.string(), version: z.string().nullable() }),
     predictionId: z.uuid().describe(PREDICTION_ID),
-    source: z.enum(['model', 'fallback']),
-    degraded: z
-      .enum([
-        'features_unavailable',
-        'features_not_ready',
-        'model_unavailable',
-        'model_failed',
-        'deadline_exceeded',
-      ])
-      .optional()
-      .describe('Why the fallback answers. Such an answer is not cached.'),
+    source: z.enum(['model', 'previous', 'stale', 'fallback']),
+    degraded: DegradedReason.optional(),
   });
 }
 

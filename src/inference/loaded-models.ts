@@ -142,6 +142,25 @@ export class LoadedModels {
     return { manifest, graph: { inputs: session.inputs, outputs: session.outputs, run }, candidates };
   }
 
+  /** The version if it can run at once: the runtime has its graph, or the evaluator computes it. */
+  loaded(manifest: Manifest): LoadedModel | undefined {
+    const version = `${manifest.name}/${manifest.version}`;
+    const known = this.#loaded.get(version);
+    const inMemory = known?.session.isReleased === false ? known : undefined;
+    const cold = this.#cold.find(version);
+    if (inMemory === undefined && cold === undefined) return undefined;
+    const { inputs, outputs } = inMemory?.session ?? manifest;
+    const run = async (tensors: Tensors, wanted?: readonly string[]) => {
+      const computed =
+        inMemory === undefined || inMemory.session.isReleased
+          ? cold?.run(tensors, wanted)
+          : this.#run(version, inMemory.session, tensors, wanted);
+      if (computed !== undefined) return computed;
+      throw new Failure('model_unavailable', 'The version is not in memory.', { retryAfterS: 1 });
+    };
+    return { manifest, graph: { inputs, outputs, run }, candidates: (inMemory ?? cold)?.candidates };
+  }
+
   async #runModel(asked: Asked, tensors: Tensors, outputs: readonly string[] | undefined): Promise<Tensors> {
     const { version, manifest, ports } = asked;
     for (let attempt = 0; attempt < RUN_ATTEMPTS; attempt += 1) {

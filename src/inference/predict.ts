@@ -7,6 +7,7 @@ import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type Answer, answerOf, fallbackOf } from './answer.ts';
 import type { Manifest } from './bundle.ts';
+import { type DegradedReason, type Maker, orFailure } from './degraded.ts';
 import type { LoadedModel } from './loaded-models.ts';
 import { predictionFacts } from './prediction.ts';
 import { type Champion, modelTag, unpublished } from './registry.ts';
@@ -17,12 +18,14 @@ export interface PredictPorts {
   readonly champion: () => Promise<Champion | null>;
   /** @throws Failure `model_unavailable`. */
   readonly load: (manifest: Manifest) => Promise<LoadedModel>;
+  /** The version if it can run at once. */
+  readonly loaded: (manifest: Manifest) => LoadedModel | undefined;
   readonly shards: Pick<ShardPort, 'read'>;
   readonly now: () => number;
   readonly newId: () => string;
   /** Records the prediction for its lineage, without waiting and without failing. */
   readonly predicted: (facts: LineageFacts) => void;
-  /** When the fallback answers in place of work that takes longer. */
+  /** When something else answers in place of work that takes longer. */
   readonly deadline: Pick<Deadline, 'within'>;
   /** Keeps work running after its request has ended. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
@@ -36,27 +39,29 @@ export interface PredictionRequest {
   readonly pointerPrefix: string;
 }
 
-/** The reason why the fallback answers. */
-export type PredictionDegraded =
-  | 'features_unavailable'
-  | 'features_not_ready'
-  | 'model_unavailable'
-  | 'model_failed'
-  | 'deadline_exceeded';
-
-type Outcome = { readonly answer: Answer; readonly degraded: PredictionDegraded | undefined };
+/** An answer, what made it, and why it is not the champion's on the features of now. */
+interface Outcome {
+  readonly answer: Answer;
+  readonly source: Maker | 'fallback';
+  readonly degraded: DegradedReason | undefined;
+  /** The version that made the answer or whose fallback it is, as far as it is known. */
+  readonly manifest: Manifest | null;
+}
 
 /** What an answer is made of, as far as it is known. */
 interface Parts {
   manifest: Manifest | null;
+  previous: Manifest | null;
   /** Whether the manifest is known to be the champion's now. */
   isCurrent: boolean;
-  row: FeatureRow | Failure;
+  /** Undefined until it has been read. */
+  row: FeatureRow | Failure | undefined;
 }
 
 /**
- * Predicts for one entity. The answer depends on the entity's features and on the champion. An answer of the fallback
- * is marked `degraded` and must not be stored, nor an answer of a version that may no longer be the champion.
+ * Predicts for one entity. The answer depends on the entity's features and on the champion. If the champion cannot answer
+ * in time, the version before it answers, then the fallback. Such an answer is marked `degraded` and must not be stored,
+ * nor an answer of a version that may no longer be the champion.
  *
  * @throws Failure `invalid_request`; without a fallback `features_unavailable`, and `model_unavailable` if no version can
  *   answer.
@@ -69,15 +74,15 @@ export async function predict(
   assertRequestFits(definition, request, pointerPrefix);
   const entity = definition.entity.name;
   const now = ports.now();
-  const known: Parts = { manifest: null, isCurrent: true, row: {} };
-  const work = compute(definition, { key, request, now }, known, ports);
-  const { answer, degraded } = await inTime(definition, work, known, ports);
+  const known: Parts = { manifest: null, previous: null, isCurrent: true, row: undefined };
+  const asked = { definition, key, request, now };
+  const work = compute(asked, known, ports);
+  const { answer, source, degraded, manifest } = await inTime(asked, work, known, ports);
   // Late work must not change what is recorded of this answer.
-  const { manifest, isCurrent, row } = { ...known };
+  const { isCurrent, row } = { ...known };
   const predictionId = ports.newId();
-  const source = degraded === undefined ? 'model' : 'fallback';
   if (manifest !== null) {
-    const subject = { entity, key, features: row instanceof Failure ? {} : row };
+    const subject = { entity, key, features: row === undefined || row instanceof Failure ? {} : row };
     const outcome = { items: 1, source, degraded } as const;
     ports.predicted(predictionFacts({ id: predictionId, at: now, manifest, subject, outcome }));
   }
@@ -92,100 +97,134 @@ export async function predict(
     },
     tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
     storable: degraded === undefined && isCurrent,
+    isDegraded: degraded !== undefined,
   };
 }
 
-/** The outcome of the work, or after the deadline the fallback. Without a fallback the work is waited for. */
-async function inTime(
-  definition: PredictionModel,
-  work: Promise<Outcome>,
-  known: Parts,
-  { deadline, keepAlive }: PredictPorts,
-): Promise<Outcome> {
-  try {
-    return await deadline.within(work);
-  } catch (error) {
-    if (!(error instanceof DeadlinePassed)) throw error;
-    const answer = fallbackOf(definition, known.manifest);
-    if (answer === undefined) return await work;
-    // The model is loaded then, and the next request finds it in memory.
-    keepAlive(work.catch(() => undefined));
-    return { answer, degraded: 'deadline_exceeded' };
-  }
+/** A prediction that is being made. */
+interface Asked {
+  readonly definition: PredictionModel;
+  readonly key: string;
+  readonly request: RequestValues;
+  readonly now: number;
 }
 
-/** Reads what the model needs, and runs it. It notes what it has read in `known`. */
-async function compute(
-  definition: PredictionModel,
-  { key, request, now }: { key: string; request: RequestValues; now: number },
+/**
+ * The outcome of the work. After the deadline the version before answers if it is in memory, else the fallback. Without
+ * either the work is waited for.
+ */
+async function inTime(
+  asked: Asked,
+  work: Promise<Outcome>,
   known: Parts,
   ports: PredictPorts,
 ): Promise<Outcome> {
+  try {
+    return await ports.deadline.within(work);
+  } catch (error) {
+    if (!(error instanceof DeadlinePassed)) throw error;
+    const { manifest, previous } = known;
+    const degraded = 'deadline_exceeded';
+    const model = previous === null ? undefined : ports.loaded(previous);
+    const answer = await previousAnswer(asked, known.row, async () => model);
+    const fallback = fallbackOf(asked.definition, manifest);
+    if (answer === undefined && fallback === undefined) return await work;
+    // The model is loaded then, and the next request finds it in memory.
+    ports.keepAlive(work.catch(() => undefined));
+    if (answer !== undefined) return { answer, source: 'previous', degraded, manifest: previous };
+    return { answer: fallback ?? {}, source: 'fallback', degraded, manifest };
+  }
+}
+
+/** The answer of the version before the champion; undefined if it cannot answer. */
+async function previousAnswer(
+  { definition, request, now }: Asked,
+  row: Parts['row'],
+  model: () => Promise<LoadedModel | undefined>,
+): Promise<Answer | undefined> {
+  if (row === undefined || row instanceof Failure || !isReady(row)) return undefined;
+  try {
+    const loaded = await model();
+    return loaded && (await answerBy(definition, loaded, row, request, now));
+  } catch (error) {
+    log('warn', 'The version before cannot answer either.', { 'event.action': 'predict' }, error);
+    return undefined;
+  }
+}
+
+async function answerBy(
+  definition: PredictionModel,
+  { graph }: LoadedModel,
+  row: FeatureRow,
+  request: RequestValues,
+  now: number,
+): Promise<Answer> {
+  return answerOf(definition, await graph.run(rowOf(definition, graph.inputs, row, request, now)));
+}
+
+/** Reads what the model needs, and runs it. It notes what it has read in `known`. */
+async function compute(asked: Asked, known: Parts, ports: PredictPorts): Promise<Outcome> {
+  const { definition, key, now } = asked;
   const [champion, row] = await Promise.all([
     orFailure(ports.champion(), 'model_unavailable').then((read) => {
       if (read instanceof Failure || read === null) return read;
       known.manifest = read.manifest;
+      known.previous = read.previous;
       known.isCurrent = read.isCurrent;
       return read.manifest;
     }),
     orFailure(readFeatures(definition.entity.name, [key], now, ports.shards), 'features_unavailable').then(
       (read) => {
-        known.row = read instanceof Failure ? read : usedFeatures(definition, read[0] ?? {});
-        return known.row;
+        const used = read instanceof Failure ? read : usedFeatures(definition, read[0] ?? {});
+        known.row = used;
+        return used;
       },
     ),
   ]);
-  return await outcomeOf(definition, champion, { row, request, now }, ports);
-}
-
-/** The result, or the failure of this code: a fallback may answer then. */
-async function orFailure<T>(
-  reading: Promise<T>,
-  code: 'features_unavailable' | 'model_unavailable',
-): Promise<T | Failure> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (error instanceof Failure && error.code === code) return error;
-    throw error;
-  }
+  return await outcomeOf(asked, champion, row, known, ports);
 }
 
 async function outcomeOf(
-  definition: PredictionModel,
+  asked: Asked,
   manifest: Manifest | null | Failure,
-  { row, request, now }: { row: FeatureRow | Failure; request: RequestValues; now: number },
+  row: FeatureRow | Failure,
+  { previous }: Parts,
   ports: PredictPorts,
 ): Promise<Outcome> {
-  const standIn = (degraded: PredictionDegraded, failure: Failure): Outcome => {
-    const answer = fallbackOf(definition, manifest instanceof Failure ? null : manifest);
-    if (answer === undefined) throw failure;
-    log(
-      'warn',
-      'A model or its features cannot be used; the fallback answers.',
-      { 'event.action': 'predict', degraded },
-      failure,
-    );
-    return { answer, degraded };
+  const { definition, request, now } = asked;
+  const standIn = async (degraded: DegradedReason, failure: Failure): Promise<Outcome> => {
+    const known = manifest instanceof Failure ? null : manifest;
+    // What keeps the champion from being loaded would keep the version before as well.
+    const get = degraded === 'model_failed' ? ports.load : ports.loaded;
+    const load = async () => (previous === null ? undefined : await get(previous));
+    const answer = await previousAnswer(asked, row, load);
+    const fallback = fallbackOf(definition, known);
+    if (answer === undefined && fallback === undefined) throw failure;
+    const what = answer === undefined ? 'the fallback' : 'the version before';
+    const message = `A model or its features cannot be used; ${what} answers.`;
+    log('warn', message, { 'event.action': 'predict', degraded }, failure);
+    if (answer !== undefined) return { answer, source: 'previous', degraded, manifest: previous };
+    return { answer: fallback ?? {}, source: 'fallback', degraded, manifest: known };
   };
-  if (row instanceof Failure) return standIn('features_unavailable', row);
-  if (manifest instanceof Failure) return standIn('model_unavailable', manifest);
-  if (manifest === null) return standIn('model_unavailable', unpublished(definition.name));
+  if (row instanceof Failure) return await standIn('features_unavailable', row);
+  if (manifest instanceof Failure) return await standIn('model_unavailable', manifest);
+  if (manifest === null) return await standIn('model_unavailable', unpublished(definition.name));
   // After the version: who has published none should hear that first.
-  if (!isReady(row)) return standIn('features_not_ready', notReadyFailure());
+  if (!isReady(row)) return await standIn('features_not_ready', notReadyFailure());
   let model: LoadedModel;
   try {
     model = await ports.load(manifest);
   } catch (error) {
-    if (error instanceof Failure && error.code === 'model_unavailable') return standIn(error.code, error);
+    if (error instanceof Failure && error.code === 'model_unavailable')
+      return await standIn(error.code, error);
     throw error;
   }
   try {
-    const outputs = await model.graph.run(rowOf(definition, model.graph.inputs, row, request, now));
-    return { answer: answerOf(definition, outputs), degraded: undefined };
+    const answer = await answerBy(definition, model, row, request, now);
+    return { answer, source: 'model', degraded: undefined, manifest };
   } catch (error) {
     const failure = new Failure('model_unavailable', 'The model failed.', { retryAfterS: 5, cause: error });
-    return standIn('model_failed', failure);
+    return await standIn('model_failed', failure);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { FeatureRow } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import type { Manifest } from './bundle.ts';
+import type { Maker } from './degraded.ts';
 
 /**
  * The most characters of JSON that lineage keeps of a prediction's features: 64 items of history and some numbers fit.
@@ -19,7 +20,7 @@ export interface ComputedPrediction {
     | undefined;
   readonly outcome: {
     readonly items: number;
-    readonly source: 'model' | 'popularity' | 'tensor' | 'fallback';
+    readonly source: Maker | 'popularity' | 'tensor' | 'fallback';
     readonly degraded: string | undefined;
   };
 }

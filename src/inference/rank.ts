@@ -1,6 +1,7 @@
 import type { RankingModel } from '../define/model.ts';
 import type { FeatureRow } from '../features/shards.ts';
 import { log } from '../platform/logger.ts';
+import type { DegradedReason, Maker } from './degraded.ts';
 import type { Graph } from './graph.ts';
 import type { LoadedRanking } from './loaded-models.ts';
 
@@ -12,9 +13,21 @@ export interface RankedItem {
 export interface Ranking {
   readonly items: readonly RankedItem[];
   /** `popularity` is not a degradation for an entity whose features give the model nothing to rank by. */
-  readonly source: 'model' | 'popularity';
-  /** The reason why popularity answers instead of the model. */
-  readonly degraded: 'features_not_ready' | 'model_failed' | undefined;
+  readonly source: Maker | 'popularity' | 'fallback';
+  /** The reason why something else than the champion answers. */
+  readonly degraded: DegradedReason | undefined;
+}
+
+/** Ranks the given items by popularity, or returns the most popular ones. */
+export function popularityRanking(
+  { candidates }: Pick<LoadedRanking, 'candidates'>,
+  items: readonly string[] | undefined,
+  limit: number,
+  degraded: DegradedReason,
+): Ranking {
+  const popular = candidates.popular(items === undefined ? limit : Number.POSITIVE_INFINITY);
+  const wanted = items === undefined ? popular : byPopularity(items, popular);
+  return { items: wanted.slice(0, limit), source: 'popularity', degraded };
 }
 
 /**
@@ -31,11 +44,7 @@ export async function rank(
   limit: number,
   now: number,
 ): Promise<Ranking> {
-  const popularity = (degraded: Ranking['degraded']): Ranking => {
-    const popular = candidates.popular(items === undefined ? limit : Number.POSITIVE_INFINITY);
-    const wanted = items === undefined ? popular : byPopularity(items, popular);
-    return { items: wanted.slice(0, limit), source: 'popularity', degraded };
-  };
+  const popularity = (degraded: DegradedReason) => popularityRanking({ candidates }, items, limit, degraded);
   const waiting = Object.values(definition.features).some(
     ({ readName }) => features[readName]?.status === 'NOT_READY',
   );

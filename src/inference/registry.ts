@@ -36,11 +36,17 @@ export interface TierPorts {
 export interface RegistryPorts extends LoadPorts {
   /**
    * What the alias `champion` of a model names in the database: a manifest as JSON text, null if the alias was cleared;
-   * undefined if it has never named a version.
+   * undefined if it has never named a version. `previous` is the manifest of the version to which a rollback would go,
+   * null if there is none.
    */
-  readonly champion: (
-    model: string,
-  ) => Promise<{ readonly manifest: string | null; readonly revision: number } | undefined>;
+  readonly champion: (model: string) => Promise<
+    | {
+        readonly manifest: string | null;
+        readonly previous: string | null;
+        readonly revision: number;
+      }
+    | undefined
+  >;
 }
 
 /** The tag of every answer that a model made. Publishing another version under the name invalidates those answers. */
@@ -113,6 +119,8 @@ export interface Champion {
   readonly manifest: Manifest;
   /** False for the copy that is read while the database does not answer: it may be of an earlier version. */
   readonly isCurrent: boolean;
+  /** The version to which a rollback would go; null if there is none, or while the database does not answer. */
+  readonly previous: Manifest | null;
 }
 
 /**
@@ -126,7 +134,10 @@ export async function readChampion(name: string, ports: RegistryPorts): Promise<
   try {
     const found = await ports.champion(name);
     if (found?.manifest === null) return undefined;
-    if (found !== undefined) return { manifest: parseManifest(name, jsonOf(found.manifest)), isCurrent };
+    if (found !== undefined) {
+      const manifest = parseManifest(name, jsonOf(found.manifest));
+      return { manifest, isCurrent, previous: previousOf(found.previous) };
+    }
   } catch (error) {
     if (error instanceof Failure && error.code === 'model_unavailable') throw error;
     isCurrent = false;
@@ -140,7 +151,12 @@ export async function readChampion(name: string, ports: RegistryPorts): Promise<
   }
   const copy = manifestJson(bytes);
   // The copy of an alias that was cleared.
-  return copy === null ? undefined : { manifest: parseManifest(name, copy), isCurrent };
+  return copy === null ? undefined : { manifest: parseManifest(name, copy), isCurrent, previous: null };
+}
+
+/** The manifest, unless it has the form of another release of Millrace: nothing depends on an earlier version. */
+function previousOf(text: string | null): Manifest | null {
+  return text === null ? null : (Manifest.safeParse(jsonOf(text)).data ?? null);
 }
 
 function rowsOf({ inputs }: Golden): number {

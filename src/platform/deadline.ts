@@ -16,9 +16,13 @@ export class Deadline {
     this.#endsAtMs = time.now() + budgetMs;
   }
 
-  /** Settles with the work, or rejects with `DeadlinePassed` when the time has passed before. */
-  async within<T>(work: Promise<T>): Promise<T> {
-    const leftMs = Math.max(0, this.#endsAtMs - this.#time.now());
+  /**
+   * Settles with the work, or rejects with `DeadlinePassed` when the time has passed before.
+   *
+   * @param graceMs milliseconds beyond the deadline, for work that keeps to the deadline by itself.
+   */
+  async within<T>(work: Promise<T>, graceMs = 0): Promise<T> {
+    const leftMs = Math.max(0, this.#endsAtMs - this.#time.now()) + graceMs;
     return await this.#time.withTimeout(
       work,
       leftMs,

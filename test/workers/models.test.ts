@@ -228,21 +228,27 @@ describe('a version', () => {
 
   it('is what the database names; a copy that the database cannot confirm is not current', async () => {
     const { manifest } = await bundle();
-    const named = { manifest: JSON.stringify(manifest), revision: 3 };
+    const named = { manifest: JSON.stringify(manifest), previous: null, revision: 3 };
     expect(await readChampion('mood', { ...ports, champion: async () => named })).toEqual({
       manifest,
       isCurrent: true,
+      previous: null,
     });
+    const before = { ...manifest, version: '0123456789ab' };
+    const twice = async () => ({ ...named, previous: JSON.stringify(before) });
+    expect(await readChampion('mood', { ...ports, champion: twice })).toMatchObject({ previous: before });
+    const unreadable = async () => ({ ...named, previous: '{"form": "of another release"}' });
+    expect(await readChampion('mood', { ...ports, champion: unreadable })).toMatchObject({ previous: null });
     expect(await readChampion('mood', ports)).toBeUndefined();
     const lost = { ...ports, champion: () => Promise.reject(new Error('lost')) };
     await expect(readChampion('mood', lost)).rejects.toMatchObject({ code: 'model_unavailable' });
     stored.set(championKey('mood'), bytesOf(manifest));
-    expect(await readChampion('mood', lost)).toEqual({ manifest, isCurrent: false });
+    expect(await readChampion('mood', lost)).toEqual({ manifest, isCurrent: false, previous: null });
     // The alias was cleared: neither the version that it named nor the copy answers.
-    const cleared = async () => ({ manifest: null, revision: 4 });
+    const cleared = async () => ({ manifest: null, previous: null, revision: 4 });
     expect(await readChampion('mood', { ...ports, champion: cleared })).toBeUndefined();
     // A version of a release that had no registry.
-    expect(await readChampion('mood', ports)).toEqual({ manifest, isCurrent: true });
+    expect(await readChampion('mood', ports)).toEqual({ manifest, isCurrent: true, previous: null });
     stored.set(championKey('mood'), bytesOf(null));
     expect(await readChampion('mood', lost)).toBeUndefined();
   });

@@ -1,21 +1,24 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { CachedAnswer } from '../../cache/cached-answer.ts';
+import type { ReadRequest } from '../../cache/read-through.ts';
 import type { ModelDefinition } from '../../define/model.ts';
 import type { Loaded } from '../../define/view.ts';
-import { asRanking } from '../../inference/loaded-models.ts';
+import { declaredAnswer } from '../../inference/declared-answer.ts';
 import { predict } from '../../inference/predict.ts';
 import { type RecommendPorts, recommend } from '../../inference/recommend.ts';
 import { systemNow } from '../../platform/clock.ts';
-import type { Deadline } from '../../platform/deadline.ts';
+import { type Deadline, DeadlinePassed } from '../../platform/deadline.ts';
 import { newId } from '../../platform/ids.ts';
 import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
-import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
+import { type ChampionPorts, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import type { CachedCors } from '../cors.ts';
 import { deadlineHeader, deadlineOf } from '../deadline.ts';
+import { GRACE_MS, markDegraded, reasonOf, shownInPath } from '../degraded.ts';
 import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
@@ -64,7 +67,7 @@ export function registerModelPath(
     request: {
       params,
       query: model.task === 'ranking' ? query : model.request,
-      headers: model.task === 'ranking' ? cachedReadHeaders : cachedReadHeaders.extend(deadlineHeader),
+      headers: cachedReadHeaders.extend(deadlineHeader),
     },
     responses: {
       200: json(
@@ -92,18 +95,62 @@ export function registerModelPath(
     const consistency = consistencyOf(c.req.raw.headers);
     const key = route.keyIn(input);
     if (principal !== undefined) assertOwnRow(principal, model.entity, key, 'path');
-    const answer = await ports.read({
+    let late: Loaded | undefined;
+    const load = async () => {
+      late = await answerFor(model, key, input, ports, { consistency, deadline });
+      return late;
+    };
+    const request: ReadRequest = {
       view: model.name,
       key: keyOf(route, input),
       policy: model.policy,
       consistency,
+      deadline,
       beforeFill: () => gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(input['limit']) }),
-      load: () => answerFor(model, key, input, ports, { consistency, deadline }),
-    });
+      load,
+    };
+    const read = ports.read(request);
+    const found =
+      read instanceof Promise
+        ? await inTime(
+            read,
+            request,
+            () => declaredAnswer(model, { key, limit: input['limit'] }, newId()),
+            ports,
+          )
+        : read;
+    if (!('entry' in found)) {
+      const response = c.json(found.value);
+      markDegraded(response.headers, found.value);
+      return response;
+    }
+    const { answer, value } = shownInPath(found, reasonOf(late?.value));
     const response = responses.of(answer, c.req.raw.headers, systemNow() - startedAt);
+    markDegraded(response.headers, value);
     pages.mark?.(response, c.req.raw);
     return response;
   });
+}
+
+/**
+ * The answer of the cache. If the cache itself does not answer within the deadline, the stale answer in memory stands in,
+ * then what is declared. Without either the cache is waited for.
+ */
+async function inTime(
+  reading: Promise<CachedAnswer>,
+  request: ReadRequest,
+  declared: () => Pick<Loaded, 'value'> | undefined,
+  ports: ModelPathPorts,
+): Promise<CachedAnswer | Pick<Loaded, 'value'>> {
+  try {
+    return (await request.deadline?.within(reading, GRACE_MS)) ?? (await reading);
+  } catch (error) {
+    if (!(error instanceof DeadlinePassed)) throw error;
+    const standIn = ports.standIn(request) ?? declared();
+    if (standIn === undefined) return await reading;
+    ports.keepAlive(reading.catch(() => undefined));
+    return standIn;
+  }
 }
 
 async function answerFor(
@@ -118,14 +165,6 @@ async function answerFor(
     const request = { key, request: Object.fromEntries(fields), pointerPrefix: '' };
     return await predict(model, request, predictPorts(ports, model, consistency, deadline));
   }
-  return await recommend(model, key, Number(input['limit']), {
-    champion: async () => {
-      const champion = await championOf(ports, model, consistency);
-      return { ...champion, model: asRanking(champion.model) };
-    },
-    shards: ports.shards,
-    now: systemNow,
-    newId,
-    predicted: ports.predicted,
-  });
+  const asked = { key, items: undefined, limit: Number(input['limit']), now: systemNow() };
+  return await recommend(model, asked, predictPorts(ports, model, consistency, deadline));
 }

@@ -1,12 +1,14 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { CachedAnswer } from '../../cache/cached-answer.ts';
+import type { Consistency } from '../../cache/read-through.ts';
 import type { EntityDefinition } from '../../define/entity.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../../define/model.ts';
-import { readFeatures, type ShardPort } from '../../features/shards.ts';
+import type { ShardPort } from '../../features/shards.ts';
 import { toJson } from '../../inference/json-elements.ts';
-import { asRanking, type LoadedModel, type LoadedRanking } from '../../inference/loaded-models.ts';
+import type { LoadedModel, LoadedRanking } from '../../inference/loaded-models.ts';
 import { predict } from '../../inference/predict.ts';
 import { predictionFacts } from '../../inference/prediction.ts';
-import { rank } from '../../inference/rank.ts';
+import { recommend } from '../../inference/recommend.ts';
 import {
   assertJsonElements,
   inputTensors,
@@ -21,13 +23,16 @@ import { newId } from '../../platform/ids.ts';
 import type { KeyValues } from '../../storage/postgres/entity-writes.ts';
 import { parsed, readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
+import { keyOf } from '../cached-routes.ts';
 import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import { deadlineHeader, deadlineOf } from '../deadline.ts';
+import { markDegraded, standInValue } from '../degraded.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { predictionUnits } from '../limits/weights.ts';
+import { modelRoute } from '../model-routes.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
 import { consistencyHeaders, json, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
@@ -86,25 +91,49 @@ export function registerPredictions(
     }
     await gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(itemsOf(body)) });
     const consistency = consistencyOf(c.req.raw.headers);
-    if (!isTensorRequest(body) && definition.task !== 'ranking') {
+    const answered = (value: unknown) => {
+      const response = c.json(value);
+      markDegraded(response.headers, value);
+      return response;
+    };
+    const predicting = predictPorts(ports, definition, consistency, deadline);
+    if (isTensorRequest(body)) {
+      const { model } = await championOf(ports, definition, consistency);
+      const { name, version } = model.manifest;
+      const predictionId = newId();
+      const answer = await runTensors(model, body, predictionId, ports);
+      return c.json({ model: { name, version }, predictionId, ...answer });
+    }
+    if (definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
       assertOwn(request.key);
-      const predicting = predictPorts(ports, definition, consistency, deadline);
-      const { value } = await predict(definition, request, predicting);
-      return c.json(value);
+      const { value, isDegraded } = await predict(definition, request, predicting);
+      if (isDegraded !== true) return answered(value);
+      return answered(standInValue(inMemory(definition, request, consistency, ports), value) ?? value);
     }
-    // A body of another form is refused also while the model is not available.
-    const ranking =
-      isTensorRequest(body) || definition.task !== 'ranking' ? undefined : rankingOf(definition, body);
-    if (ranking !== undefined) assertOwn(ranking.key);
-    const { model } = await championOf(ports, definition, consistency);
-    const { name, version } = model.manifest;
-    const predictionId = newId();
-    const answer =
-      ranking === undefined
-        ? await runTensors(model, body, predictionId, ports)
-        : await scoreItems(asRanking(model), ranking, predictionId, ports);
-    return c.json({ model: { name, version }, predictionId, ...answer });
+    const { key, items } = rankingOf(definition, body);
+    assertOwn(key);
+    const check = (model: LoadedRanking) => assertItemsExist(definition, model, items ?? [], ports);
+    const asked = { key, items, limit: ITEMS_MAX, now: systemNow(), check };
+    const { value } = await recommend(definition, asked, predicting);
+    return answered(value);
+  });
+}
+
+/** The answer of the model's path for the same request that is in memory and may stand in. */
+function inMemory(
+  model: PredictionModel,
+  { key, request }: ReturnType<typeof predictionOf>,
+  consistency: Consistency,
+  { standIn }: PredictionPorts,
+): CachedAnswer | undefined {
+  const route = modelRoute(model);
+  const values = route && model.entity.key.parse(key);
+  if (route === undefined || values === undefined) return undefined;
+  const input = { ...route.paramsOf(values), ...request };
+  const load = () => Promise.reject(new Error('An answer that stands in is not loaded.'));
+  return standIn({
+    ...{ view: model.name, key: keyOf(route, input), policy: model.policy, consistency, load },
   });
 }
 
@@ -130,7 +159,7 @@ function describePrediction(
     summary: `${model.description} For an entity by its key, or the graph's outputs for tensors`,
     tags: ['models'],
     request: {
-      headers: model.task === 'ranking' ? consistencyHeaders : consistencyHeaders.extend(deadlineHeader),
+      headers: consistencyHeaders.extend(deadlineHeader),
       body: { required: true, content: { 'application/json': { schema: request } } },
     },
     responses: {
@@ -212,34 +241,6 @@ async function runTensors(
   };
 }
 
-async function scoreItems(
-  model: LoadedRanking,
-  { definition, key, items }: ReturnType<typeof rankingOf>,
-  predictionId: string,
-  ports: PredictionPorts,
-): Promise<object> {
-  const { entity } = definition;
-  await assertItemsExist(definition, model, items ?? [], ports);
-  const now = systemNow();
-  const [features] = await readFeatures(entity.name, [key], now, ports.shards);
-  const ranking = await rank(definition, model, features ?? {}, items, ITEMS_MAX, now);
-  ports.predicted(
-    predictionFacts({
-      id: predictionId,
-      at: now,
-      manifest: model.manifest,
-      subject: { entity: entity.name, key, features: features ?? {} },
-      outcome: { items: ranking.items.length, source: ranking.source, degraded: ranking.degraded },
-    }),
-  );
-  return {
-    [entity.name]: key,
-    items: ranking.items,
-    source: ranking.source,
-    ...(ranking.degraded === undefined ? {} : { degraded: ranking.degraded }),
-  };
-}
-
 /** The model knows the items of its training. The database is asked about newer items. */
 async function assertItemsExist(
   { itemEntity }: RankingModel,
@@ -248,6 +249,7 @@ async function assertItemsExist(
   { missingKeys }: PredictionPorts,
 ): Promise<void> {
   const newer = items.filter((item) => !candidates.has(item));
+  if (newer.length === 0) return;
   const keys = newer.map((item) => itemEntity.key.parse(item));
   const malformed = keys.indexOf(undefined);
   const known = keys.filter((key) => key !== undefined);

@@ -198,23 +198,42 @@ export async function retireVersion(
   return rows.length > 0;
 }
 
-const Aliased = z.object({ manifest: z.string().nullable(), revision: z.coerce.number().int() });
+/** How many changes of an alias are looked through for the version before the present one. */
+const RECENT_CHANGES = 20;
 
-/**
- * The manifest of what an alias names, as JSON text, with the revision of the alias. The manifest is null if the alias was
- * cleared; undefined if it has never named a version.
- */
+const Change = z.object({
+  version: z.string().nullable(),
+  isRollback: z.boolean(),
+  isRetired: z.boolean(),
+  manifest: z.string().nullable(),
+  revision: z.coerce.number().int(),
+});
+
+/** What an alias names. */
+export interface Aliased {
+  /** As JSON text; null if the alias was cleared. */
+  readonly manifest: string | null;
+  readonly revision: number;
+  /** The last 20 changes with this one, the oldest first. Only the newest change to a version has its manifest. */
+  readonly changes: readonly z.output<typeof Change>[];
+}
+
+/** What an alias names, and what it named before; undefined if it has never named a version. */
 export async function readAliased(
   db: NeonHttpDatabase,
   model: string,
   alias: string,
-): Promise<z.output<typeof Aliased> | undefined> {
+): Promise<Aliased | undefined> {
   const { rows } = await db.execute(sql`
-    select v.manifest, a.revision
-    from (select version, revision from ${millrace.modelAliases}
-      where model = ${model} and alias = ${alias} order by revision desc limit 1) a
-    left join ${millrace.modelVersions} v on v.model = ${model} and v.version = a.version`);
-  return rows[0] === undefined ? undefined : Aliased.parse(rows[0]);
+    select a.version, a.revision, a.reason = 'rollback' as "isRollback", v.retired_at is not null as "isRetired",
+      case when row_number() over (partition by a.version order by a.revision desc) = 1 then v.manifest end as manifest
+    from (select version, revision, reason from ${millrace.modelAliases}
+      where model = ${model} and alias = ${alias} order by revision desc limit ${RECENT_CHANGES}) a
+    left join ${millrace.modelVersions} v on v.model = ${model} and v.version = a.version
+    order by a.revision`);
+  const changes = z.array(Change).parse(rows);
+  const now = changes.at(-1);
+  return now === undefined ? undefined : { manifest: now.manifest, revision: now.revision, changes };
 }
 
 /** The changes of a model's aliases, the newest first. */

@@ -53,6 +53,9 @@ interface World {
   /** Whether the deadline passes before the work ends. */
   readonly isLate?: boolean;
   readonly isCurrent?: boolean;
+  /** The version before the champion, and what it answers if it is in memory. */
+  readonly previous?: Manifest;
+  readonly previousRun?: (given: Tensors) => Tensors;
 }
 
 async function predicted(
@@ -65,6 +68,8 @@ async function predicted(
     load,
     isLate = false,
     isCurrent = true,
+    previous,
+    previousRun,
   }: World,
   request: Readonly<Record<string, unknown>> = {},
 ) {
@@ -81,9 +86,14 @@ async function predicted(
     {
       champion: async () => {
         if (manifest instanceof Failure) throw manifest;
-        return manifest === null ? null : { manifest, isCurrent };
+        return manifest === null ? null : { manifest, isCurrent, previous: previous ?? null };
       },
       load: load ?? (async (of) => ({ manifest: of, graph, candidates: undefined })),
+      loaded: (of) => {
+        if (of !== previous || previousRun === undefined) return undefined;
+        const ran = { ...graph, run: async (given: Tensors) => previousRun(given) };
+        return { manifest: of, graph: ran, candidates: undefined };
+      },
       shards: {
         read: async () => {
           if (features instanceof Error) throw features;
@@ -258,6 +268,58 @@ describe('the fallback', () => {
   it('is not waited for after the deadline if there is none: the work is', async () => {
     const { value } = await predicted(regression, { isLate: true });
     expect(value).toMatchObject({ value: 1, source: 'model' });
+  });
+
+  it('gives way to the version before, if that is in memory and the features are known', async () => {
+    const previous = { ...MANIFEST, version: 'ba9876543210' };
+    const seen: unknown[] = [];
+    const previousRun = ({ features }: Tensors): Tensors => {
+      seen.push(features);
+      return { v: float(5) };
+    };
+    const features = { purchases_30d: present(3), last_purchase_at: present(NOW) };
+    const hanging = { isLate: true, load: () => new Promise<never>(() => undefined) };
+    for (const [world, degraded] of [
+      [hanging, 'deadline_exceeded'],
+      [{ load: unavailable }, 'model_unavailable'],
+    ] as const) {
+      const { value, storable, told } = await predicted(withFallback, {
+        ...{ ...world, features, previous, previousRun },
+      });
+      expect(value).toMatchObject({ value: 5, source: 'previous', degraded });
+      expect(value).toMatchObject({ model: { version: previous.version } });
+      expect(storable).toBe(false);
+      expect(told).toMatchObject([{ prediction: { version: previous.version, source: 'previous' } }]);
+    }
+    expect(seen).toEqual([float(3, 0), float(3, 0)]);
+    const notLoaded = await predicted(withFallback, { ...hanging, features, previous });
+    expect(notLoaded.value).toMatchObject({ value: 7, source: 'fallback' });
+    const failing = () => {
+      throw new Error('inside of the version before');
+    };
+    expect(
+      (await predicted(withFallback, { ...hanging, previous, previousRun: failing })).value,
+    ).toMatchObject({ value: 7, source: 'fallback' });
+    const away = new Failure('features_unavailable', 'away');
+    expect((await predicted(withFallback, { features: away, previous, previousRun })).value).toMatchObject({
+      value: 7,
+      source: 'fallback',
+      degraded: 'features_unavailable',
+    });
+  });
+
+  it('gives way to the version before, which is loaded if the graph of the champion fails', async () => {
+    const previous = { ...MANIFEST, version: 'ba9876543210' };
+    const load: PredictPorts['load'] = async (manifest) => {
+      const run = async (): Promise<Tensors> => {
+        if (manifest === MANIFEST) throw new Error('inside of the graph');
+        return { v: float(6) };
+      };
+      return { manifest, graph: { inputs: MANIFEST.inputs, outputs: [], run }, candidates: undefined };
+    };
+    expect((await predicted(regression, { load, previous })).value).toMatchObject({
+      ...{ value: 6, source: 'previous', degraded: 'model_failed' },
+    });
   });
 
   it('may be shipped with the version', async () => {

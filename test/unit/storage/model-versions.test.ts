@@ -70,7 +70,14 @@ describe('the registry of models', () => {
       { before: { version: null }, after: { version: 'a', revision: 1 } },
       { before: { version: 'a' }, after: { version: 'b', revision: 2 } },
     ]);
-    expect(await readAliased(db, 'm', 'champion')).toEqual({ manifest: '{"version":"b"}', revision: 2 });
+    expect(await readAliased(db, 'm', 'champion')).toEqual({
+      manifest: '{"version":"b"}',
+      revision: 2,
+      changes: [
+        { version: 'a', manifest: '{"version":"a"}', revision: 1, isRollback: false, isRetired: false },
+        { version: 'b', manifest: '{"version":"b"}', revision: 2, isRollback: false, isRetired: false },
+      ],
+    });
     expect((await listAliasChanges(db, 'm', 10)).map(({ version }) => version)).toEqual(['b', 'a']);
     expect(await listAliases(db)).toEqual([
       expect.objectContaining({ model: 'm', alias: 'champion', version: 'b', revision: 2, changedBy: BY }),
@@ -125,7 +132,7 @@ describe('the registry of models', () => {
     await register('clear', 'a');
     await point('clear', 'a');
     expect(await point('clear', null, { reason: 'clear' })).toMatchObject({ version: null, revision: 2 });
-    expect(await readAliased(db, 'clear', 'champion')).toEqual({ manifest: null, revision: 2 });
+    expect(await readAliased(db, 'clear', 'champion')).toMatchObject({ manifest: null, revision: 2 });
     expect(await readAliased(db, 'never', 'champion')).toBeUndefined();
     expect(previousVersion(await readAliasHistory(db, 'clear', 'champion'))).toBe('a');
     expect(await readAliasHistory(db, 'never', 'champion')).toEqual([]);

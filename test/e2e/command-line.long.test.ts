@@ -255,7 +255,7 @@ describe('the deployment', () => {
       Array(5).fill(5),
     );
     // Without its model; and a model that is none of the catalog's.
-    expect(await codes(['models', 'rollback'], ['models', 'rollback', 'nobody'])).toEqual([2, 1]);
+    expect(await codes(['models', 'rollback'], ['models', 'rollback', 'nobody'])).toEqual([2, 4]);
     const away = await runScriptOf('scripts/cli.ts', ['status', '--url', 'http://127.0.0.1:1', '--key', 'k']);
     expect(away).toMatchObject({
       code: 3,

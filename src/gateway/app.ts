@@ -11,6 +11,7 @@ import { audited, auditedSteps, changesAreAudited } from './audit/action.ts';
 import type { ActionPorts } from './audit/ports.ts';
 import { type AppEnv, type Gateway, type PortsOf, type ReadContext, requestIdOf } from './context.ts';
 import { Cors, readableByPages } from './cors.ts';
+import type { DeprecationPorts } from './deprecation.ts';
 import { idempotent } from './idempotency/middleware.ts';
 import type { IdempotencyPort } from './idempotency/port.ts';
 import { fetchKnownFirst, KnownReads } from './known-reads.ts';
@@ -67,6 +68,7 @@ export interface GatewayPorts {
   readonly audit: ActionPorts & AuditPorts;
   readonly cache: PurgePorts & InspectionPorts;
   readonly deadLetters: DeadLetterPorts;
+  readonly deprecations: DeprecationPorts;
   readonly diagnosis: DiagnosisPorts;
   readonly events: EventPorts;
   readonly features: FeaturePorts;
@@ -122,6 +124,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
       return admitted(c, principal);
     },
     charge: chargeTo(limitsOf),
+    noteDeprecated: (c, version) => portsOf(c).deprecations.noteDeprecated(version, c.get('principal')),
     audited: (c, ...action) => audited(c, portsOf(c).audit, ...action),
     auditedSteps: (c, ...action) => auditedSteps(c, portsOf(c).audit, ...action),
   };
@@ -185,8 +188,8 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   );
   registerEntityWrites(
     uncached,
+    gateway,
     (c) => portsOf(c).writes,
-    catalog.entities,
     async (c) => app.fetch(strongRead(c), c.env, c.executionCtx),
   );
   registerUncached(uncached, gateway, portsOf);

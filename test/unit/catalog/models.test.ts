@@ -262,7 +262,7 @@ describe('mistakes that are found at load', () => {
 describe('an announced end', () => {
   const declared = { ...described, inputs: { input: { columns: { week } } }, outputs } as const;
   const demand = model.regression({ ...declared, name: 'demand' });
-  const problems = (models: object) =>
+  const problems = (models: Readonly<Record<string, unknown>>) =>
     validateCatalog(
       assemble({
         entities: { station, rider },
@@ -287,13 +287,14 @@ describe('an announced end', () => {
     expect(mistakeOf(model.regression({ ...declared, name: 'odd', deprecated: { since } }))).toContain(
       'is not a day',
     );
+    const names = pgTable('names', { id: text('id').primaryKey(), name: text('name').notNull() });
     const write = (deprecated: { since: string; by?: string }) =>
       mistakeOf(
         entity({
           name: 'rider',
-          table: riders,
-          key: riders.id,
-          write: { path: 'riders', body: z.strictObject({}), deprecated },
+          table: names,
+          key: names.id,
+          write: { path: 'riders', body: z.strictObject({ name: z.string() }), deprecated },
         }),
       );
     expect(write({ since })).toContain('is not a day');

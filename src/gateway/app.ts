@@ -20,7 +20,7 @@ import { chargeOnEntry, chargeTo, refusalOf, withFields } from './limits/on-entr
 import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { answersAreAcceptable } from './middleware/accept.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
-import { conditionalReads } from './middleware/conditional.ts';
+import { conditionalReads, unsupportedPreconditions } from './middleware/conditional.ts';
 import { answerHeaders, headIsBounded } from './middleware/headers.ts';
 import { queriesAreStrict } from './middleware/query.ts';
 import { registerModelSchemas } from './model-schemas.ts';
@@ -163,6 +163,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   uncached.use('*', chargeOnEntry(gateway, limitsOf));
   uncached.use('*', queriesAreStrict(app.openAPIRegistry));
   uncached.use('*', answersAreAcceptable(app.openAPIRegistry));
+  uncached.use('*', unsupportedPreconditions(allowedOf));
   uncached.use(
     '*',
     idempotent(

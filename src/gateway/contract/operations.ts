@@ -3,6 +3,7 @@ import type { CachePolicy } from '../../define/cache-policy.ts';
 import type { Scope } from '../../define/principal.ts';
 import type { RouteDeprecation } from '../../define/version.ts';
 import { KEY_PATTERN, takesIdempotencyKey } from '../idempotency/key.ts';
+import { evaluatesPreconditions } from '../middleware/conditional.ts';
 import { failureFormAt } from '../problem.ts';
 import { type CostClass, type Phase, type RouteRule, ruleOf } from '../route-rules.ts';
 import { ANNOUNCED, CACHED_HEADERS, headersOf, type Registry } from './headers.ts';
@@ -99,6 +100,7 @@ function parametersOf(path: string): string[] {
 }
 
 function complete({ route, phase, cost, scope, catalog }: Operation): void {
+  const method = route.method.toUpperCase();
   const isCached = catalog?.policy !== undefined;
   const takesKey = catalog === undefined ? route.security !== undefined : catalog.takesPrincipal;
   const key = scope !== null ? 'needed' : takesKey ? 'taken' : 'ignored';
@@ -110,8 +112,9 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
     isCached,
     hasContent: contents.length > 0,
     isConditional: route.method === 'get' && !isCached && !contents.includes('text/event-stream'),
+    refusesPreconditions: method !== 'GET' && !evaluatesPreconditions(method, route.path),
     hasBody: route.request?.body !== undefined,
-    takesIdempotencyKey: takesIdempotencyKey(route.method.toUpperCase(), route.path),
+    takesIdempotencyKey: takesIdempotencyKey(method, route.path),
     form: failureFormAt(route.path),
   };
   // An empty list means that no key is needed; a missing one would leave it open.

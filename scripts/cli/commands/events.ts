@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { changes, type OutgoingEvent, sendEvents } from '../../../src/client/index.ts';
 import { UsageError } from '../../command-line/options.ts';
+import { wholeNumberOf } from '../../command-line/values.ts';
 import { Cli } from '../cli.ts';
 import { EXIT } from '../exit-codes.ts';
 
@@ -64,9 +65,10 @@ export function registerEvents(program: Command): void {
     .option('--limit <n>', 'ends after this many')
     .action(async (flags: { type?: string[]; entity?: string[]; limit?: string }, command: Command) => {
       const cli = new Cli(command);
-      const limit = flags.limit === undefined ? Number.POSITIVE_INFINITY : Number(flags.limit);
-      if (!(limit >= 1))
-        throw new UsageError(`--limit takes a whole number of at least 1, not "${flags.limit}".`);
+      const limit =
+        flags.limit === undefined
+          ? Number.POSITIVE_INFINITY
+          : wholeNumberOf('--limit', flags.limit, { min: 1 });
       let shown = 0;
       for await (const event of changes(cli.client, {
         types: flags.type ?? [],

@@ -78,6 +78,9 @@ export function registerHeaders(registry: Registry): void {
   for (const [name, header] of Object.entries(HEADERS)) registry.registerComponent('headers', name, header);
 }
 
+/** The headers of an answer of a deprecated route, or to events of a deprecated version. */
+export const ANNOUNCED = ['Deprecation', 'Link', 'Sunset'] as const satisfies readonly HeaderName[];
+
 /** The headers of an answer from the cache, whatever its status. */
 export const CACHED_HEADERS: readonly HeaderName[] = [
   'Age',

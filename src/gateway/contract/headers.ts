@@ -27,7 +27,8 @@ const HEADERS = {
     example: '"key";q=200000;w=10',
   },
   RateLimit: {
-    description: 'About how many units are left, and in how many seconds there are more.',
+    description:
+      'About how many units are left, and in how many seconds there are more (draft-ietf-httpapi-ratelimit-headers-10).',
     schema: { type: 'string' },
     example: '"key";r=0;t=2',
   },

@@ -84,6 +84,33 @@ describe('a number on the command line', () => {
   });
 });
 
+describe('what names nothing', () => {
+  const call = (...args: string[]) =>
+    createProgram('/folder')
+      .parseAsync(['--url', URL_OPTION.url, '--key', 'k', ...args], { from: 'user' })
+      .then(
+        () => ({ code: EXIT.ok, message: '' }),
+        (error: unknown) => outcomeOf(error, URL_OPTION),
+      );
+
+  it.each([
+    [['events', 'send', '/no/such/file'], '/no/such/file cannot be read: ENOENT'],
+    [['events', 'send', '/'], '/ is a folder'],
+    [
+      ['quarantine', 'release', '1', '--event', '/no/such/file'],
+      '--event names /no/such/file, which cannot be read',
+    ],
+    [['quarantine', 'release', '1', '--event', import.meta.filename], 'which is not JSON'],
+    [['keys', 'revoke', ''], 'The parameter "id"'],
+    [['keys', 'rotate', '..'], 'The parameter "id"'],
+    [['events', 'status', '', 'a'], 'The parameter "source"'],
+  ])('%j is called wrongly, in one line', async (args, message) => {
+    const outcome = await call(...args);
+    expect(outcome).toEqual({ code: EXIT.usage, message: expect.stringContaining(message) });
+    expect(outcome.message).not.toContain('\n');
+  });
+});
+
 describe('completion', () => {
   const program = createProgram('/folder');
 

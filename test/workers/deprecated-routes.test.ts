@@ -49,10 +49,13 @@ const oldGuess = model.regression({
   path: '/v1/customers/{id}/old-guess',
   deprecated: { ...END, by: guess },
 });
+const closedGuess = model.regression({ ...common, name: 'closed-guess', public: false, deprecated: END });
 const lastGuess = model.regression({ ...common, name: 'last-guess', deprecated: { since: '2026-11-28' } });
 
 const app = appOf(
-  new Isolate(defineCatalog({ entities: { customer, product }, models: { guess, oldGuess, lastGuess } })),
+  new Isolate(
+    defineCatalog({ entities: { customer, product }, models: { closedGuess, guess, oldGuess, lastGuess } }),
+  ),
 );
 // The secret of the deployment; vitest.config.ts has its hash.
 const KEY = { authorization: 'Bearer test-key' };
@@ -115,6 +118,16 @@ describe('a deprecated model', () => {
       ['POST', '/v2/models/old-guess/versions/1/infer', '/infer'],
     ] as const)
       expect((await send(method, path)).announced, path).toEqual(announcedFor(`/v2/models/guess${action}`));
+  });
+
+  it('announces nothing to a sender without the right to it', async () => {
+    const body = { key: 'a', request: { size: 1 } };
+    for (const path of ['/v1/predictions/closed-guess', '/v2/models/closed-guess/infer']) {
+      const stranger = await send('POST', path, body, {});
+      expect([stranger.status, stranger.announced], path).toEqual([401, NONE]);
+    }
+    const known = await send('POST', '/v1/predictions/closed-guess', body);
+    expect([known.status, known.announced[0]]).toEqual([200, '@1795824000']);
   });
 
   it('needs no day of its end and no successor', async () => {
@@ -188,7 +201,10 @@ it('the users of each are counted by principal', async () => {
     },
     { timeout: 30_000, interval: 200 },
   );
-  const [writes, old, last] = versions;
+  const names = ['entity customer', 'model closed-guess', 'model last-guess', 'model old-guess'];
+  expect(versions.map(({ version }) => version).toSorted()).toEqual(names);
+  const [writes, closed, last, old] = names.map((name) => versions.find(({ version }) => version === name));
+  expect(closed?.users.map(({ principal }) => principal)).toEqual(['key:bootstrap']);
   expect(writes).toMatchObject({ version: 'entity customer', ...END, by: '/v3/people/{id}' });
   expect(writes?.users.map(({ principal }) => principal)).toEqual(['key:bootstrap']);
   expect(old).toMatchObject({ version: 'model old-guess', ...END, by: 'model guess' });

@@ -48,7 +48,7 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'an event is folded each time it is delivered',
     FEW,
-    'durable-objects/feature-shard/folded.ts',
+    'durable-objects/feature-shard/generation.ts',
     'ofBlock.filter(({ seq }) => addNumber(bitmap, seq))',
     'ofBlock.filter(({ seq }) => addNumber(bitmap, seq) || true)',
   ),

@@ -175,6 +175,13 @@ export const FAULTS: readonly Fault[] = [
     '  changeState(sql, state, { swept });',
   ),
   fault(
+    'a cell takes the place of those that share its row',
+    FEW,
+    'durable-objects/feature-shard/cells.ts',
+    'row === undefined ? [] : cellsOfRow(row)',
+    'row === undefined ? [] : cellsOfRow(row).filter((cell) => cells.some(({ id }) => id === cell.feature))',
+  ),
+  fault(
     'the tags of features are not invalidated after the fold',
     FEW,
     'queues/changes/consumer.ts',

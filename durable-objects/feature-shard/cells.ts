@@ -80,11 +80,8 @@ export function addCells(
     additions.set(row, addition);
   }
   const wanted = [...additions.values()];
-  const present = new Map<number, CellRow>();
-  for (let from = 0; from < wanted.length; from += STATEMENT_ROWS_MAX) {
-    const places = wanted.slice(from, from + STATEMENT_ROWS_MAX).map(({ place }) => place);
-    for (const { at, row } of rowsAt(sql, generation, places)) present.set(from + at, row);
-  }
+  const places = wanted.map(({ place }) => place);
+  const present = new Map(rowsAt(sql, generation, places).map(({ at, row }) => [at, row]));
   writeRows(
     sql,
     generation,
@@ -115,16 +112,20 @@ export function rowsAt(
   generation: number,
   places: readonly Position[],
 ): { readonly at: number; readonly row: CellRow }[] {
-  return sql
-    .exec<Selected & { at: number }>(
-      `select wanted.key as at, c.${COLUMNS.replaceAll(', ', ', c.')} from json_each(?) wanted cross join cells c
-       on c.generation = ? and c.key = wanted.value ->> 0 and c.feature = wanted.value ->> 1
-         and c.bucket = wanted.value ->> 2 and c.item = wanted.value ->> 3`,
-      JSON.stringify(places),
-      generation,
-    )
-    .toArray()
-    .map(({ at, ...row }) => ({ at, row }));
+  const found: { at: number; row: CellRow }[] = [];
+  for (let from = 0; from < places.length; from += STATEMENT_ROWS_MAX) {
+    const rows = sql
+      .exec<Selected & { at: number }>(
+        `select wanted.key as at, c.${COLUMNS.replaceAll(', ', ', c.')} from json_each(?) wanted cross join cells c
+         on c.generation = ? and c.key = wanted.value ->> 0 and c.feature = wanted.value ->> 1
+           and c.bucket = wanted.value ->> 2 and c.item = wanted.value ->> 3`,
+        JSON.stringify(places.slice(from, from + STATEMENT_ROWS_MAX)),
+        generation,
+      )
+      .toArray();
+    for (const { at, ...row } of rows) found.push({ at: from + at, row });
+  }
+  return found;
 }
 
 /** Writes rows of different places, whether they are new or not. */

@@ -175,11 +175,11 @@ export const FAULTS: readonly Fault[] = [
     '  changeState(sql, state, { swept });',
   ),
   fault(
-    'a cell takes the place of those that share its row',
+    'an expired cell takes those along that share its row',
     FEW,
     'durable-objects/feature-shard/cells.ts',
-    'row === undefined ? [] : cellsOfRow(row)',
-    'row === undefined ? [] : cellsOfRow(row).filter((cell) => cells.some(({ id }) => id === cell.feature))',
+    'if (kept.length === 0) {',
+    'if (kept.length >= 0) {',
   ),
   fault(
     'the tags of features are not invalidated after the fold',

@@ -16,6 +16,7 @@ import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import type { CachedCors } from '../cors.ts';
 import { deadlineHeader, deadlineOf } from '../deadline.ts';
+import { announce, endOfPath, nameOfModel } from '../deprecation.ts';
 import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
@@ -46,12 +47,13 @@ export function registerModelPath(
     scope: MODEL_RULE.scope,
     limitsRows: model.entity.rows !== undefined,
   };
+  const end = endOfPath(model);
   const facts = {
     ...MODEL_RULE,
     scope: model.isPublic ? null : MODEL_RULE.scope,
     declaredBy: `model ${model.name}`,
     owner: model.owner,
-    replaced: undefined,
+    replaced: end,
     policy: model.policy,
     takesPrincipal: false,
   };
@@ -86,6 +88,7 @@ export function registerModelPath(
     await gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('hit') });
     assertAcceptsJson(c.req.raw.headers);
     const ports = modelPathsOf(c);
+    if (end !== undefined) gateway.noteDeprecated(c, nameOfModel(model));
     const startedAt = systemNow();
     const deadline = deadlineOf(c.req.raw, ports.deadlineMs);
     const input = inputOf(route, c.req);
@@ -101,6 +104,7 @@ export function registerModelPath(
       load: () => answerFor(model, key, input, ports, { consistency, deadline }),
     });
     const response = responses.of(answer, c.req.raw.headers, systemNow() - startedAt);
+    if (end !== undefined) announce(response, end, c.req.param());
     pages.mark?.(response, c.req.raw);
     return response;
   });

@@ -17,8 +17,8 @@ import { loadCatalog } from './project/catalog.ts';
 import { loadProject } from './project/load.ts';
 import { queryOfState, type Started, startDev, stopDev } from './smoke/stack.ts';
 
-const FIRST_START_S_MAX = 90;
-const SECOND_START_S_MAX = 60;
+const FIRST_START_S_MAX = 180;
+const SECOND_START_S_MAX = 90;
 const FRESH_WITHIN_MS = 10_000;
 const WARM_WITHIN_MS = 5_000;
 /** Created for an event type that is acknowledged once it is stored, accepted for the others. */

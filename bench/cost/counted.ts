@@ -43,10 +43,12 @@ export const COUNTED_ROWS = {
 
 /** Rows of a fold into a `FeatureShard`. `test/workers/feature-shard-rows.long.test.ts` */
 export const FOLD_ROWS = {
-  /** For each feature that an event counts in. The rows read are an upper bound. */
-  ofCell: { read: 3, written: 1 },
-  /** For each call: the numbers of its events, and the totals. */
-  ofCall: { read: 3, written: 2 },
+  /** For each row with cells that an event adds to: a pack for each width of tiles, or an item. Read: an upper bound. */
+  ofRow: { read: 3, written: 1 },
+  /** For each call: the numbers of its events and the totals, which are one row. */
+  ofCall: { read: 3, written: 1 },
+  /** The rows with cells that a purchase of the test catalog adds to, in four features of its customer. */
+  ofPurchase: { features: 4, rows: 3 },
 } as const;
 
 /**

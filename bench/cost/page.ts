@@ -62,7 +62,7 @@ What is left are the requests themselves. A CDN in front of the worker that answ
 
 ## A million single events a day
 
-${number(EVENTS_ALONE.eventsPerDay)} events a day, each sent by a request of its own, by ${EVENTS_ALONE.isolates} isolates that also read. Each counts in ${ASSUMED.cells} features of one entity. **Alone**: each batch of a queue has one event, because \`max_batch_timeout\` is 0. **Together**: with \`max_batch_timeout = 1\` for \`millrace-events\` and \`millrace-changes\`, a batch has ${EVENTS_TOGETHER.perBatch} events at this rate; an event is then in the answers up to two seconds later.
+${number(EVENTS_ALONE.eventsPerDay)} events a day, each sent by a request of its own, by ${EVENTS_ALONE.isolates} isolates that also read. Each counts in ${ASSUMED.counted.features} features of one entity, which have ${ASSUMED.counted.rows} rows: two features over days share one, one of all time has another, and one has a row for each item. **Alone**: each batch of a queue has one event, because \`max_batch_timeout\` is 0. **Together**: with \`max_batch_timeout = 1\` for \`millrace-events\` and \`millrace-changes\`, a batch has ${EVENTS_TOGETHER.perBatch} events at this rate; an event is then in the answers up to two seconds later.
 
 ${bill({ 'before, alone': alone.before, alone: alone.after, together: together.after })}
 

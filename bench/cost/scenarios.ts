@@ -23,8 +23,8 @@ export const ASSUMED = {
   fillS: 0.05,
   /** CPU time of an event from the request to the fold, in ms: the request, and its part of two consumers. */
   eventCpuMs: 3,
-  /** The features that an event counts in, all of one entity. */
-  cells: 4,
+  /** The features that an event counts in, all of one entity, and the rows with their cells. */
+  counted: FOLD_ROWS.ofPurchase,
   /** Objects of the class `QueuedEvents`. */
   queuedObjects: 4,
   /** The default of `OUTBOX_WATCH_MS`. */
@@ -160,9 +160,15 @@ function invalidation(): Usage {
   return { objectCalls: 1 + ASSUMED.regions, ...rows(COUNTED_ROWS.invalidation) };
 }
 
+interface FoldRows {
+  readonly read: number;
+  readonly written: number;
+}
+
+const BEFORE_FOLD: FoldRows = { read: 3, written: 2 };
+
 /** What a batch of the changes queue does: it folds, invalidates the features' answers, and appends to the feed. */
-function changesBatch(perBatch: number): Usage {
-  const { read, written } = FOLD_ROWS.ofCall;
+function changesBatch(perBatch: number, { read, written }: FoldRows = FOLD_ROWS.ofCall): Usage {
   return together(
     { requests: 1 },
     times({ objectCalls: 1, rowsRead: read, rowsWritten: written }, shardsOf(perBatch)),
@@ -172,12 +178,12 @@ function changesBatch(perBatch: number): Usage {
 }
 
 /** An event of one request, without its part of the batches. A message is written, read and deleted. */
-function eventAlone(): Usage {
-  const { read, written } = FOLD_ROWS.ofCell;
+function eventAlone(rowsOfFold: number = ASSUMED.counted.rows): Usage {
+  const { read, written } = FOLD_ROWS.ofRow;
   return together(
     { requests: 1, cpu: ASSUMED.eventCpuMs, queues: 3 },
     { objectCalls: 1 },
-    { rowsRead: ASSUMED.cells * read, rowsWritten: ASSUMED.cells * written },
+    { rowsRead: rowsOfFold * read, rowsWritten: rowsOfFold * written },
   );
 }
 
@@ -188,11 +194,9 @@ export function eventsUsage({ eventsPerDay, perBatch, isolates }: Events): { bef
   // Setting the alarm, the mark that one more has to follow, and its removal.
   const alarms = times({ objectCalls: 1, rowsWritten: 3 }, perMonth(ASSUMED.relayAlarmMs));
   const always = together(
-    times(eventAlone(), events),
     times(eventsBatch(), batches),
     // The relay publishes the changes of a sweep as one message.
     times({ queues: 3 }, batches),
-    times(changesBatch(perBatch), batches),
     alarms,
     // The feed, the quality, and eight shards each of queued events and of features, are active now and then.
     times(ACTIVE, 4),
@@ -201,12 +205,17 @@ export function eventsUsage({ eventsPerDay, perBatch, isolates }: Events): { bef
     before: together(
       always,
       { logs: events + 2 * batches },
+      // Each cell was a row, and the totals were another than the numbers.
+      times(eventAlone(ASSUMED.counted.features), events),
+      times(changesBatch(perBatch, BEFORE_FOLD), batches),
       times(rows(BEFORE_ROWS.ofRequest), events),
       times(rows(BEFORE_ROWS.ofTransaction), batches),
       standing(isolates, BEFORE_ROWS_PER_REPORT, {}),
     ),
     after: together(
       always,
+      times(eventAlone(), events),
+      times(changesBatch(perBatch), batches),
       savesOf(batches),
       standing(isolates, 0, SAVES),
       limits(events * (unitsOf('event') + unitsOf('eventOfBatch')), 'key', ASSUMED.rateLimiters.events),

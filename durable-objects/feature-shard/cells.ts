@@ -1,31 +1,32 @@
-import { NO_STATE, STATE_BYTES_MAX } from '../../src/features/algebra/state.ts';
-import { DigestTally, type ShardDigest } from '../../src/features/digest.ts';
+import { addDigests, DigestTally, type ShardDigest } from '../../src/features/digest.ts';
 import { type Cell, mergedCell } from '../../src/features/fold.ts';
 import { tilesRead } from '../../src/features/retention.ts';
 import { SQL_VALUE_BYTES_MAX } from '../../src/platform/limits.ts';
 import type { KeptFeatures } from './features.ts';
+import { cellsOfPack, isPack, type PackedCell, packText } from './packs.ts';
 
-/** A row of the table `cells`, without its generation. */
-export interface CellRow {
+/** A row of the table `cells`, without its generation: one cell, or a pack of them. */
+export interface CellRow extends PackedCell {
   readonly key: string;
-  readonly feature: number;
   readonly bucket: number;
   readonly item: string;
-  readonly amount: number;
-  readonly last_at: number;
-  readonly state: string;
 }
-type Selected = { [Column in keyof CellRow]: CellRow[Column] };
+export type Selected = { [Column in keyof CellRow]: CellRow[Column] };
 
 /** Where a row stands in a generation: rows are ordered by these four. */
 export type Position = readonly [key: string, feature: number, bucket: number, item: string];
 
-/** Bytes of one cell without its state as JSON, at most. */
-const CELL_BYTES_MAX = 1_024;
-/** Cells of one statement: they are one parameter. */
-const STATEMENT_CELLS_MAX = Math.floor(SQL_VALUE_BYTES_MAX / CELL_BYTES_MAX);
+/** Before the first row of a generation. */
+export const BEGINNING: Position = ['', Number.MIN_SAFE_INTEGER, 0, ''];
 
-const COLUMNS = 'key, feature, bucket, item, amount, last_at, state';
+/** Bytes of a row's position as JSON, at most. */
+const POSITION_BYTES_MAX = 1_024;
+/** Positions of one statement: they are one parameter. */
+const STATEMENT_ROWS_MAX = Math.floor(SQL_VALUE_BYTES_MAX / POSITION_BYTES_MAX);
+/** Bytes of a UTF-16 unit as UTF-8, at most. */
+const UNIT_BYTES_MAX = 3;
+
+export const COLUMNS = 'key, feature, bucket, item, amount, last_at, state';
 
 export function positionOf({ key, feature, bucket, item }: CellRow): Position {
   return [key, feature, bucket, item];
@@ -33,6 +34,27 @@ export function positionOf({ key, feature, bucket, item }: CellRow): Position {
 
 export function cellOf({ last_at: lastAt, ...row }: CellRow, features: KeptFeatures): Cell {
   return { ...row, feature: features.nameOf(row.feature), lastAt };
+}
+
+/** The cells of a row, each as a row that it would have alone. */
+export function cellsOfRow(row: CellRow): readonly CellRow[] {
+  if (!isPack(row.feature)) return [row];
+  const { key, bucket, item } = row;
+  return cellsOfPack(row.state).map((cell) => ({ key, bucket, item, ...cell }));
+}
+
+/** The row that has these cells of one pack, or of one place. */
+function rowWith([key, feature, bucket, item]: Position, cells: readonly PackedCell[]): CellRow {
+  const place = { key, feature, bucket, item };
+  if (isPack(feature)) return { ...place, amount: 0, last_at: 0, state: packText(cells) };
+  const [{ amount, last_at, state } = { amount: 0, last_at: 0, state: '' }] = cells;
+  return { ...place, amount, last_at, state };
+}
+
+/** Cells that are added to one row. */
+interface Addition {
+  readonly place: Position;
+  readonly cells: { readonly id: number; readonly cell: Cell }[];
 }
 
 /**
@@ -46,67 +68,140 @@ export function addCells(
   { features, horizon }: { readonly features: KeptFeatures; readonly horizon: number },
 ): ShardDigest {
   const tally = new DigestTally();
-  const present = new Set<Cell>();
-  const wanted = cells.flatMap((cell) => {
-    const id = features.named(cell.feature)?.id;
-    return id === undefined || features.isExpired(id, cell.bucket, horizon) ? [] : [{ id, cell }];
-  });
-  for (const part of statementsOf(wanted)) {
-    const merged = part.map(({ cell }) => cell);
-    for (const { at, amount, last_at: lastAt, state } of selectAt(sql, generation, part)) {
-      const cell = merged[at];
-      if (cell === undefined) continue;
-      const before = { ...cell, amount, lastAt, state };
-      merged[at] = mergedCell(before, cell);
-      tally.replace(before, merged[at]);
-      present.add(merged[at]);
-    }
-    for (const cell of merged) if (!present.has(cell)) tally.add(cell);
-    const rows = part.map(({ id, cell: { key, bucket, item } }, at) => [
-      key,
-      id,
-      bucket,
-      item,
-      merged[at]?.amount,
-      merged[at]?.lastAt,
-      merged[at]?.state,
-    ]);
-    sql.exec(
-      `insert into cells (generation, ${COLUMNS})
-       select ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
-       from json_each(?) where true
-       on conflict (generation, key, feature, bucket, item)
-       do update set amount = excluded.amount, last_at = excluded.last_at, state = excluded.state`,
-      generation,
-      JSON.stringify(rows),
-    );
+  const additions = new Map<string, Addition>();
+  for (const cell of cells) {
+    const feature = features.named(cell.feature);
+    if (feature === undefined || features.isExpired(feature.id, cell.bucket, horizon)) continue;
+    const { id, pack } = feature;
+    const place: Position = [cell.key, pack ?? id, cell.bucket, pack === null ? cell.item : ''];
+    const row = JSON.stringify(place);
+    const addition = additions.get(row) ?? { place, cells: [] };
+    addition.cells.push({ id, cell });
+    additions.set(row, addition);
   }
+  const wanted = [...additions.values()];
+  const places = wanted.map(({ place }) => place);
+  const present = new Map(rowsAt(sql, generation, places).map(({ at, row }) => [at, row]));
+  writeRows(
+    sql,
+    generation,
+    wanted.map((addition, at) => rowAfter(addition, present.get(at), tally)),
+  );
   return tally.change;
 }
 
-/** The cells of the served features of one key that reads as of `now` need, with their features' names. */
+/** The row after the addition. The digest is brought up to date with each cell. */
+function rowAfter({ place, cells }: Addition, row: CellRow | undefined, tally: DigestTally): CellRow {
+  const own = new Map<number, PackedCell>(
+    row === undefined ? [] : cellsOfRow(row).map((cell) => [cell.feature, cell]),
+  );
+  for (const { id, cell } of cells) {
+    const known = own.get(id);
+    const before = known && { ...cell, amount: known.amount, lastAt: known.last_at, state: known.state };
+    const after = before === undefined ? cell : mergedCell(before, cell);
+    if (before === undefined) tally.add(after);
+    else tally.replace(before, after);
+    own.set(id, { feature: id, amount: after.amount, last_at: after.lastAt, state: after.state });
+  }
+  return rowWith(place, [...own.values()]);
+}
+
+/** Those of these places that have a row in a generation, each with its place in the list. */
+export function rowsAt(
+  sql: SqlStorage,
+  generation: number,
+  places: readonly Position[],
+): { readonly at: number; readonly row: CellRow }[] {
+  const found: { at: number; row: CellRow }[] = [];
+  for (let from = 0; from < places.length; from += STATEMENT_ROWS_MAX) {
+    const rows = sql
+      .exec<Selected & { at: number }>(
+        `select wanted.key as at, c.${COLUMNS.replaceAll(', ', ', c.')} from json_each(?) wanted cross join cells c
+         on c.generation = ? and c.key = wanted.value ->> 0 and c.feature = wanted.value ->> 1
+           and c.bucket = wanted.value ->> 2 and c.item = wanted.value ->> 3`,
+        JSON.stringify(places.slice(from, from + STATEMENT_ROWS_MAX)),
+        generation,
+      )
+      .toArray();
+    for (const { at, ...row } of rows) found.push({ at: from + at, row });
+  }
+  return found;
+}
+
+/** Writes rows of different places, whether they are new or not. */
+function writeRows(sql: SqlStorage, generation: number, rows: readonly CellRow[]): void {
+  let texts: string[] = [];
+  let bytes = 0;
+  const write = () => {
+    if (texts.length > 0)
+      sql.exec(
+        `insert into cells (generation, ${COLUMNS})
+         select ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+         from json_each(?) where true
+         on conflict (generation, key, feature, bucket, item)
+         do update set amount = excluded.amount, last_at = excluded.last_at, state = excluded.state`,
+        generation,
+        `[${texts.join()}]`,
+      );
+    texts = [];
+    bytes = 0;
+  };
+  for (const row of rows) {
+    const text = JSON.stringify([...positionOf(row), row.amount, row.last_at, row.state]);
+    const more = (text.length + 1) * UNIT_BYTES_MAX;
+    if (bytes + more > SQL_VALUE_BYTES_MAX - UNIT_BYTES_MAX) write();
+    texts.push(text);
+    bytes += more;
+  }
+  write();
+}
+
+/**
+ * The cells of the served features of one key that reads as of `now` need, with their features' names.
+ *
+ * @param isUnpacked whether rows of the release before packs may be left: then a cell may be in either form.
+ */
 export function cellsOfKey(
   sql: SqlStorage,
   generation: number,
   key: string,
-  features: KeptFeatures,
-  now: number,
+  {
+    features,
+    now,
+    isUnpacked,
+  }: { readonly features: KeptFeatures; readonly now: number; readonly isUnpacked: boolean },
 ): Cell[] {
-  // A statement for each feature: a join with a list of the features would count the rows of the list, too.
-  return features.served.flatMap(({ id, ...window }) => {
-    const { from, to } = tilesRead(window, now);
-    return sql
+  const { served } = features;
+  const windows = new Map(served.map((feature) => [feature.id, tilesRead(feature, now)]));
+  const alone = served.filter(({ pack }) => pack === null || isUnpacked);
+  const packed = Map.groupBy(
+    served.filter(({ pack }) => pack !== null),
+    ({ pack }) => pack ?? 0,
+  );
+  const ranges = [
+    ...[...packed].map(([pack, of]) => {
+      const tiles = of.map((feature) => tilesRead(feature, now));
+      return { feature: pack, from: Math.min(...tiles.map(({ from }) => from)), to: tiles[0]?.to ?? 0 };
+    }),
+    ...alone.map((feature) => ({ feature: feature.id, ...tilesRead(feature, now) })),
+  ];
+  // A statement for each range: a join with a list of them would count the rows of the list, too.
+  return ranges.flatMap(({ feature, from, to }) =>
+    sql
       .exec<Selected>(
         `select ${COLUMNS} from cells where generation = ? and key = ? and feature = ? and bucket between ? and ?`,
         generation,
         key,
-        id,
+        feature,
         from,
         to,
       )
       .toArray()
-      .map((row) => cellOf(row, features));
-  });
+      .flatMap(cellsOfRow)
+      // A pack also has cells of features with shorter windows, and of those that are not served.
+      .filter((cell) => cell.bucket >= (windows.get(cell.feature)?.from ?? Number.POSITIVE_INFINITY))
+      .map((cell) => cellOf(cell, features)),
+  );
 }
 
 /** Rows of a generation after a position, in order: up to `until`, and at most `limit`. */
@@ -140,71 +235,50 @@ export function deleteRows(
   rows: readonly CellRow[],
   features: KeptFeatures,
 ): ShardDigest {
-  for (let from = 0; from < rows.length; from += STATEMENT_CELLS_MAX)
+  for (let from = 0; from < rows.length; from += STATEMENT_ROWS_MAX)
     sql.exec(
       `delete from cells where (generation, key, feature, bucket, item) in
          (select ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3 from json_each(?))`,
       generation,
-      JSON.stringify(rows.slice(from, from + STATEMENT_CELLS_MAX).map(positionOf)),
+      JSON.stringify(rows.slice(from, from + STATEMENT_ROWS_MAX).map(positionOf)),
     );
   const tally = new DigestTally();
-  for (const row of rows) tally.remove(cellOf(row, features));
+  for (const row of rows.flatMap(cellsOfRow)) tally.remove(cellOf(row, features));
   return tally.change;
 }
 
-/** Adds to the totals of a generation. */
-export function changeTotals(sql: SqlStorage, generation: number, by: ShardDigest): void {
-  sql.exec(
-    `update generations set cells = cells + ?, events = events + ?,
-       sum_a = (sum_a + ?) & 4294967295, sum_b = (sum_b + ?) & 4294967295 where generation = ?`,
-    by.cells,
-    by.events,
-    by.sumA,
-    by.sumB,
-    generation,
-  );
-}
-
-/** The digest of a generation's cells, and the number of the events folded into it. */
-export function totalsOf(sql: SqlStorage, generation: number): ShardDigest {
-  const row = sql
-    .exec<{ cells: number; events: number; sum_a: number; sum_b: number }>(
-      'select cells, events, sum_a, sum_b from generations where generation = ?',
-      generation,
-    )
-    .one();
-  return { cells: row.cells, events: row.events, sumA: row.sum_a, sumB: row.sum_b };
-}
-
-/** The values of those of these cells that a generation has, each with its place in the list. */
-function selectAt(
+/**
+ * Deletes the expired cells of some rows, and returns the rows that are left with what is left in them, and by how much
+ * the digest changes.
+ */
+export function deleteExpired(
   sql: SqlStorage,
   generation: number,
-  wanted: readonly { readonly id: number; readonly cell: Cell }[],
-): { at: number; amount: number; last_at: number; state: string }[] {
-  return sql
-    .exec<{ at: number; amount: number; last_at: number; state: string }>(
-      `select wanted.key as at, c.amount, c.last_at, c.state from json_each(?) wanted cross join cells c
-       on c.generation = ? and c.key = wanted.value ->> 0 and c.feature = wanted.value ->> 1
-         and c.bucket = wanted.value ->> 2 and c.item = wanted.value ->> 3`,
-      JSON.stringify(wanted.map(({ id, cell: { key, bucket, item } }) => [key, id, bucket, item])),
-      generation,
-    )
-    .toArray();
+  rows: readonly CellRow[],
+  { features, horizon }: { readonly features: KeptFeatures; readonly horizon: number },
+): { readonly left: CellRow[]; readonly change: ShardDigest } {
+  const gone: CellRow[] = [];
+  const shorter: CellRow[] = [];
+  const tally = new DigestTally();
+  const left = rows.flatMap((row) => {
+    const cells = cellsOfRow(row);
+    const [expired, kept] = partition(cells, ({ feature, bucket }) =>
+      features.isExpired(feature, bucket, horizon),
+    );
+    if (expired.length === 0) return [row];
+    if (kept.length === 0) {
+      gone.push(row);
+      return [];
+    }
+    for (const cell of expired) tally.remove(cellOf(cell, features));
+    const after = rowWith(positionOf(row), kept);
+    shorter.push(after);
+    return [after];
+  });
+  writeRows(sql, generation, shorter);
+  return { left, change: addDigests([tally.change, deleteRows(sql, generation, gone, features)]) };
 }
 
-/** Parts that fit into one parameter each, with the longest states that their rows may get. */
-function statementsOf<Wanted extends { readonly cell: Cell }>(wanted: readonly Wanted[]): Wanted[][] {
-  const parts: Wanted[][] = [];
-  let room = 0;
-  for (const one of wanted) {
-    const bytes = CELL_BYTES_MAX + (one.cell.state === NO_STATE ? 0 : STATE_BYTES_MAX);
-    if (bytes > room) {
-      parts.push([]);
-      room = SQL_VALUE_BYTES_MAX;
-    }
-    parts.at(-1)?.push(one);
-    room -= bytes;
-  }
-  return parts;
+function partition<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
 }

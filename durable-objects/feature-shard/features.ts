@@ -1,15 +1,21 @@
 import type { FeatureDefinition } from '../../src/define/feature.ts';
-import { answersFor, type CellRule, cellRulesOf } from '../../src/features/cell-rule.ts';
+import { answersFor, type CellRule, cellRulesOf, isPacked } from '../../src/features/cell-rule.ts';
 import { oldestTile } from '../../src/features/retention.ts';
 import { featureOfSlot } from '../../src/features/slots.ts';
+import { packOf } from './packs.ts';
 import { changeState, readState } from './state.ts';
 
-/** A slot of a feature. */
-interface KeptFeature extends CellRule {
+/** A row of the table `features`: a slot of a feature. */
+interface FeatureRow extends CellRule {
   readonly id: number;
   readonly retired: number;
   /** The layer that is filled from history; null once the feature is served. */
   readonly layer: number | null;
+}
+
+interface KeptFeature extends FeatureRow {
+  /** The pack that has its cells; null if each of them is a row of its own. */
+  readonly pack: number | null;
 }
 
 /**
@@ -20,9 +26,10 @@ export class KeptFeatures {
   readonly #byId: ReadonlyMap<number, KeptFeature>;
   readonly #byName: ReadonlyMap<string, KeptFeature>;
 
-  constructor(rows: readonly KeptFeature[]) {
-    this.#byId = new Map(rows.map((row) => [row.id, row]));
-    this.#byName = new Map(rows.filter(({ retired }) => retired === 0).map((row) => [row.name, row]));
+  constructor(rows: readonly FeatureRow[]) {
+    const kept = rows.map((row) => ({ ...row, pack: isPacked(row) ? packOf(row) : null }));
+    this.#byId = new Map(kept.map((row) => [row.id, row]));
+    this.#byName = new Map(kept.filter(({ retired }) => retired === 0).map((row) => [row.name, row]));
   }
 
   get current(): readonly KeptFeature[] {
@@ -50,6 +57,12 @@ export class KeptFeatures {
     return this.#byId.get(id)?.name ?? '';
   }
 
+  /** Whether the cells of a feature that is not retired belong in packs. */
+  isCurrentPacked(id: number): boolean {
+    const feature = this.#byId.get(id);
+    return feature !== undefined && feature.retired === 0 && feature.pack !== null;
+  }
+
   /** Whether no read needs this cell: its feature is retired, or its tile is before the longest window. */
   isExpired(id: number, bucket: number, horizon: number): boolean {
     const feature = this.#byId.get(id);
@@ -60,7 +73,7 @@ export class KeptFeatures {
 export function loadFeatures(sql: SqlStorage): KeptFeatures {
   return new KeptFeatures(
     sql
-      .exec<{ [Column in keyof KeptFeature]: KeptFeature[Column] }>(
+      .exec<{ [Column in keyof FeatureRow]: FeatureRow[Column] }>(
         'select id, name, rule, code, tile_ms as "tileMs", days as tiles, retired, layer from features',
       )
       .toArray(),
@@ -76,11 +89,13 @@ export function adoptDefinitions(sql: SqlStorage, definitions: readonly FeatureD
   const wanted = new Map(definitions.flatMap(cellRulesOf).map((rule) => [rule.name, rule]));
   const isFirst = readState(sql).legacy === 1 && kept.current.length === 0;
   let retired = 0;
+  let isShorter = false;
   for (const feature of kept.current) {
     const rule = wanted.get(feature.name);
     if (rule !== undefined && answersFor(feature, rule)) {
       if (rule.tiles < feature.tiles || rule.code !== feature.code)
         sql.exec('update features set days = ?, code = ? where id = ?', rule.tiles, rule.code, feature.id);
+      isShorter ||= rule.tiles < feature.tiles;
       wanted.delete(feature.name);
     } else {
       sql.exec('update features set retired = 1 where id = ?', feature.id);
@@ -98,11 +113,13 @@ export function adoptDefinitions(sql: SqlStorage, definitions: readonly FeatureD
       );
   }
   closeLayers(sql);
+  // Cells that no sweep has looked for are expired now, and what was compared may have them.
+  if (isShorter) changeState(sql, readState(sql), { cleaned: 0, compared: null });
   const state = readState(sql);
   // The pages of an open rebuild lack what the new definitions would have made of them.
   if (state.next !== null && retired + wanted.size > 0)
     changeState(sql, state, { next: null, run: null, compared: null });
-  if (retired > 0) changeState(sql, state, { swept: '' });
+  if (retired > 0 || (isShorter && state.swept !== null)) changeState(sql, state, { swept: '' });
   return retired > 0;
 }
 

@@ -2,11 +2,11 @@ import { NO_STATE } from '../../src/features/algebra/state.ts';
 import { EMPTY_DIGEST } from '../../src/features/digest.ts';
 import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
 import { BLOCK_NUMBERS, blockOf } from '../../src/features/folded-numbers.ts';
-import { addCells, changeTotals } from './cells.ts';
 import type { KeptFeatures } from './features.ts';
-import { takeFresh } from './folded.ts';
+import { changeTotals, OpenGeneration } from './generation.ts';
 import { dropLegacy } from './migrations.ts';
 import type { ShardState } from './state.ts';
+import { addInEitherForm } from './unpacked.ts';
 
 type LegacyCell = {
   key: string;
@@ -78,12 +78,13 @@ export function moveLegacyPart(
 
 function moveCells(
   sql: SqlStorage,
-  { served, horizon }: ShardState,
+  state: ShardState,
   features: KeptFeatures,
   rows: readonly LegacyCell[],
 ): void {
   const cells = rows.map(({ last_at: lastAt, ...cell }): Cell => ({ ...cell, lastAt, state: NO_STATE }));
-  if (cells.length > 0) changeTotals(sql, served, addCells(sql, served, cells, { features, horizon }));
+  if (cells.length > 0)
+    changeTotals(sql, state.served, addInEitherForm(sql, state, state.served, features, cells));
 }
 
 function moveBlock(sql: SqlStorage, { served }: ShardState, block: number): void {
@@ -94,8 +95,9 @@ function moveBlock(sql: SqlStorage, { served }: ShardState, block: number): void
     .toArray();
   if (numbers.length === 0) return;
   sql.exec('delete from legacy_folded where seq between ? and ?', ...range);
-  const events = takeFresh(sql, served, numbers).length;
-  changeTotals(sql, served, { ...EMPTY_DIGEST, events });
+  const generation = new OpenGeneration(sql, served);
+  generation.add({ ...EMPTY_DIGEST, events: generation.takeFresh(numbers).length });
+  generation.save();
 }
 
 const PRIMARY_KEYS = {

@@ -1,7 +1,11 @@
 import type { Migration } from '../sqlite-migrations.ts';
+import { BEGINNING } from './cells.ts';
 
 /** The tables that the first two steps and a rebuild made. */
 const FIRST_TABLES = ['cells', 'folded', 'next_cells', 'next_folded'];
+
+/** Before the first row of the first generation. */
+const UNPACKED_BEGINNING = [0, ...BEGINNING];
 
 export const MIGRATIONS: readonly Migration[] = [
   (sql) => {
@@ -94,6 +98,17 @@ export const MIGRATIONS: readonly Migration[] = [
     // Features that are filled from history together. A layer is a generation without cells: it has the numbers of the
     // events that its features have. Null until a backfill is open.
     sql.exec('create table layers (layer integer primary key, run text)');
+  },
+  (sql) => {
+    // The newest block of numbers is in the row with the totals, so that a fold writes one row for both.
+    sql.exec('alter table generations add column block integer');
+    sql.exec('alter table generations add column numbers blob');
+    sql.exec('alter table shard add column cleaned integer not null default 0');
+    // Cells of the earlier steps are rows of their own, also those that belong in a pack. Each is packed when it is
+    // added to, and the rest in bounded steps (unpacked.ts). A comparison begins again: packing moves rows.
+    sql.exec('alter table shard add column unpacked text');
+    sql.exec('update shard set compared = null');
+    if (!isEmpty(sql, 'cells')) sql.exec('update shard set unpacked = ?', JSON.stringify(UNPACKED_BEGINNING));
   },
 ];
 

@@ -1,18 +1,8 @@
 import type { FlipOutcome, FlipStep } from '../../src/features/rebuild.ts';
-import {
-  type CellRow,
-  changeTotals,
-  deleteRows,
-  type Position,
-  pageOf,
-  positionOf,
-  totalsOf,
-} from './cells.ts';
+import { BEGINNING, type CellRow, deleteExpired, type Position, pageOf, positionOf } from './cells.ts';
 import { type KeptFeatures, newGeneration, serveAll } from './features.ts';
+import { changeTotals, totalsOf } from './generation.ts';
 import { changeState, readState, type ShardState } from './state.ts';
-
-/** Before the first cell of a generation: ids of features begin with 1. */
-const BEGINNING: Position = ['', 0, 0, ''];
 
 /** Opens an empty next generation. The same run again changes nothing; another open run becomes stale. */
 export function beginRebuild(sql: SqlStorage, state: ShardState, run: string): void {
@@ -22,7 +12,7 @@ export function beginRebuild(sql: SqlStorage, state: ShardState, run: string): v
 }
 
 /**
- * One step towards serving the next generation. First the two generations are compared, a bounded number of cells in
+ * One step towards serving the next generation. First the two generations are compared, a bounded number of rows in
  * each step, and the keys that differ are recorded until `settle` removes them. The last step changes the number of the
  * served generation, and serves the features that were being filled. Meanwhile live events are folded into both, so what was compared stays equal.
  */
@@ -48,7 +38,7 @@ export function stepFlip(sql: SqlStorage, run: string, features: KeptFeatures, l
   return { state: 'flipped', outcome };
 }
 
-/** Compares the next cells of both generations, and returns the last of them; undefined once all are compared. */
+/** Compares the next rows of both generations, and returns the last of them; undefined once all are compared. */
 function comparePart(
   sql: SqlStorage,
   { served, compared, horizon }: ShardState,
@@ -66,11 +56,9 @@ function comparePart(
   }
   const keep = (generation: number, rows: readonly CellRow[]) => {
     // Expired cells are no difference: one generation may be swept further than the other.
-    const expired = rows.filter(({ feature, bucket }) => features.isExpired(feature, bucket, horizon));
-    if (expired.length === 0) return rows;
-    changeTotals(sql, generation, deleteRows(sql, generation, expired, features));
-    const gone = new Set(expired);
-    return rows.filter((row) => !gone.has(row));
+    const { left, change } = deleteExpired(sql, generation, rows, { features, horizon });
+    if (change.cells !== 0) changeTotals(sql, generation, change);
+    return left;
   };
   recordChanged(sql, differingKeys(keep(served, live), keep(next, built)));
   return until;
@@ -97,7 +85,7 @@ export function settle(sql: SqlStorage, keys: readonly string[]): void {
   sql.exec('delete from changed where key in (select value from json_each(?))', JSON.stringify(keys));
 }
 
-/** The keys of the cells that are not the same in both lists. */
+/** The keys of the rows that are not the same in both lists. */
 function differingKeys(a: readonly CellRow[], b: readonly CellRow[]): Set<string> {
   const ofA = new Map(a.map((row) => [JSON.stringify(positionOf(row)), row]));
   const differing = new Set<string>();

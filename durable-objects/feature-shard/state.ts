@@ -14,14 +14,18 @@ export interface ShardState {
   readonly horizon: number;
   /** The last key that the current sweep has finished; null if no sweep is under way. */
   readonly swept: string | null;
+  /** The horizon of the last sweep that came to its end; 0 if there was none, or windows have become shorter since. */
+  readonly cleaned: number;
   /** 1 while tables of the first schema have rows. */
   readonly legacy: number;
+  /** The last row up to which cells of the release before packs are packed, as JSON; null once all are. */
+  readonly unpacked: string | null;
 }
 
 export function readState(sql: SqlStorage): ShardState {
   return sql
     .exec<{ [Column in keyof ShardState]: ShardState[Column] }>(
-      'select served, next, run, flipped, compared, horizon, swept, legacy from shard',
+      'select served, next, run, flipped, compared, horizon, swept, cleaned, legacy, unpacked from shard',
     )
     .one();
 }

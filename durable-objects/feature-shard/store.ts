@@ -1,16 +1,17 @@
 import type { FeatureDefinition } from '../../src/define/feature.ts';
-import { addDigests, EMPTY_DIGEST, type ShardDigest } from '../../src/features/digest.ts';
-import { type Cell, type FoldableEvent, mergeCells } from '../../src/features/fold.ts';
+import { EMPTY_DIGEST, type ShardDigest } from '../../src/features/digest.ts';
+import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
 import type { FlipStep } from '../../src/features/rebuild.ts';
 import { BUCKET_MS, horizonOf } from '../../src/features/retention.ts';
 import { migrate } from '../sqlite-migrations.ts';
-import { addCells, cellsOfKey, changeTotals, totalsOf } from './cells.ts';
+import { cellsOfKey } from './cells.ts';
 import { adoptDefinitions, type KeptFeatures, loadFeatures, openLayers, serveFilled } from './features.ts';
-import { takeFresh } from './folded.ts';
+import { OpenGeneration, totalsOf } from './generation.ts';
 import { moveLegacy, moveLegacyPart } from './legacy.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { beginRebuild, changedKeys, recordChanged, settle, stepFlip } from './rebuild.ts';
 import { readState, type ShardState } from './state.ts';
+import { addInEitherForm, packPart } from './unpacked.ts';
 import { hasUpkeep, nextSweepAt, STEP_LIMITS, type StepLimits, stepUpkeep } from './upkeep.ts';
 
 /** The cells of this shard's own keys that an event adds to. */
@@ -65,11 +66,13 @@ export class CellStore {
       const layerOf = (slot: string) => this.#kept.named(slot)?.layer ?? null;
       const into = (layer: number | null) => (event: FoldableEvent) =>
         ownCells(event).filter(({ feature }) => layerOf(feature) === layer);
-      for (const layer of this.#kept.layers) {
-        const added = takeFresh(sql, layer, events);
-        this.#addTo(state, state.served, added.flatMap(into(layer)), 0);
-      }
-      const fresh = this.#foldInto(state, state.served, events, into(null));
+      const added = this.#kept.layers.flatMap((layer) => {
+        const filled = new OpenGeneration(sql, layer);
+        const ofLayer = filled.takeFresh(events);
+        filled.save();
+        return ofLayer.flatMap(into(layer));
+      });
+      const fresh = this.#foldInto(state, state.served, events, into(null), added);
       if (state.next !== null) {
         const built = new Set(this.#foldInto(state, state.next, events, ownCells));
         if (state.compared !== null) {
@@ -126,7 +129,8 @@ export class CellStore {
           `Features as of ${new Date(now).toISOString()} cannot be read: cells that count then have expired. Read them as of the present.`,
         );
       if (state.legacy === 1) moveLegacy(sql, state, this.#kept, { keys, events: [] });
-      return keys.map((key) => cellsOfKey(sql, state.served, key, this.#kept, now));
+      const context = { features: this.#kept, now, isUnpacked: state.unpacked !== null };
+      return keys.map((key) => cellsOfKey(sql, state.served, key, context));
     });
   }
 
@@ -137,8 +141,10 @@ export class CellStore {
   stepFlip(run: string): FlipStep {
     const step = this.#transaction((sql): FlipStep => {
       const state = readState(sql);
-      if (state.run !== run || state.legacy === 0) return stepFlip(sql, run, this.#kept, this.#limits.cells);
-      moveLegacyPart(sql, state, this.#kept, this.#limits.cells);
+      if (state.run !== run || (state.legacy === 0 && state.unpacked === null))
+        return stepFlip(sql, run, this.#kept, this.#limits.rows);
+      if (state.legacy === 1) moveLegacyPart(sql, state, this.#kept, this.#limits.rows);
+      else packPart(sql, state, this.#kept, this.#limits.rows);
       return { state: 'comparing' };
     });
     // A flip serves the features that were being filled.
@@ -178,25 +184,22 @@ export class CellStore {
     return totalsOf(sql, readState(sql).served);
   }
 
+  /** Folds events into a generation, and `more` cells besides. Returns the events that had not been folded into it. */
   #foldInto(
     state: ShardState,
     generation: number,
     events: readonly FoldableEvent[],
     ownCells: OwnCells,
+    more: readonly Cell[] = [],
   ): FoldableEvent[] {
     const { sql } = this.#storage;
-    const fresh = takeFresh(sql, generation, events);
-    if (fresh.length === 0) return fresh;
-    this.#addTo(state, generation, fresh.flatMap(ownCells), fresh.length);
+    const open = new OpenGeneration(sql, generation);
+    const fresh = open.takeFresh(events);
+    const cells = [...more, ...fresh.flatMap(ownCells)];
+    if (cells.length > 0) open.add(addInEitherForm(sql, state, generation, this.#kept, cells));
+    open.add({ ...EMPTY_DIGEST, events: fresh.length });
+    open.save();
     return fresh;
-  }
-
-  /** Adds cells to a generation, and both them and the events behind them to its totals. */
-  #addTo({ horizon }: ShardState, generation: number, cells: readonly Cell[], events: number): void {
-    if (cells.length === 0 && events === 0) return;
-    const { sql } = this.#storage;
-    const added = addCells(sql, generation, mergeCells(cells), { features: this.#kept, horizon });
-    changeTotals(sql, generation, addDigests([added, { ...EMPTY_DIGEST, events }]));
   }
 
   get #kept(): KeptFeatures {

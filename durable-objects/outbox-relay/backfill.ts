@@ -1,3 +1,4 @@
+import { reasonOf } from '../../src/platform/failure.ts';
 import { log } from '../../src/platform/logger.ts';
 
 /** Pages of history that one call folds, at most: an invocation may make a thousand calls. */
@@ -16,11 +17,17 @@ export class Backfill {
   #isRunning = false;
   #isDone = false;
   #failures = 0;
+  #failure: string | undefined;
   #notBefore = 0;
   #forceNotBefore = 0;
 
   constructor(step: (isForced: boolean) => Promise<boolean>) {
     this.#step = step;
+  }
+
+  /** Why the last step failed; undefined if it did not. */
+  get failure(): string | undefined {
+    return this.#failure;
   }
 
   /**
@@ -36,9 +43,11 @@ export class Backfill {
     try {
       await this.#steps(isForced, onStep);
       this.#failures = 0;
+      this.#failure = undefined;
     } catch (error) {
       this.#notBefore = now + Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** this.#failures);
       this.#failures += 1;
+      this.#failure = reasonOf(error);
       if (isForced) this.#forceNotBefore = this.#notBefore;
       const fields = { 'event.action': 'feature-backfill' };
       log('warn', 'New features could not be built from history; a later call retries.', fields, error);

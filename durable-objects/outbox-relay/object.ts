@@ -28,6 +28,8 @@ export interface RelayStatus {
   readonly alarmAtMs: number | null;
   /** Failures of the alarm since it last succeeded. */
   readonly failures: number;
+  /** Why the last step of a backfill failed; null if it did not. A later call repeats it. */
+  readonly backfillFailure: string | null;
 }
 
 /** The effects of the relay beside its own alarm. */
@@ -99,7 +101,10 @@ export class OutboxRelay extends DurableObject {
 
   async status(): Promise<RelayStatus> {
     const alarmAtMs = await this.ctx.storage.getAlarm();
-    return { startedAtMs: this.#startedAtMs, cronAtMs: this.#cronAtMs, alarmAtMs, failures: this.#failures };
+    return {
+      ...{ startedAtMs: this.#startedAtMs, cronAtMs: this.#cronAtMs, alarmAtMs, failures: this.#failures },
+      backfillFailure: this.#backfill.failure ?? null,
+    };
   }
 
   /** Builds new features from history, a bounded part of it, also those that only their shards know of. */

@@ -1,4 +1,5 @@
 import {
+  AddressError,
   DeadlineError,
   ProblemError,
   UnexpectedAnswerError,
@@ -28,7 +29,8 @@ export class NotReachable extends Error {}
 
 /** The code and the one line of an error. */
 export function outcomeOf(error: unknown, options: TargetOptions): { code: number; message: string } {
-  if (error instanceof UsageError) return { code: EXIT.usage, message: error.message };
+  if (error instanceof UsageError || error instanceof AddressError)
+    return { code: EXIT.usage, message: error.message };
   if (error instanceof NotThereYet) return { code: EXIT.notThereYet, message: error.message };
   if (error instanceof ProblemError) {
     const { status, code, problem } = error;

@@ -4,7 +4,7 @@ import { KEY_PATTERN } from '../dev/key.ts';
 import { runningStack } from '../dev/state/lock.ts';
 import { UsageError } from './options.ts';
 import { describeError } from './run.ts';
-import { workerUrlOf } from './values.ts';
+import { textOfFile, workerUrlOf } from './values.ts';
 
 /** The default state folder of `npm run dev`. */
 export const STATE_DIR = '.millrace';
@@ -59,7 +59,7 @@ function keyOf(given: string | undefined, keyFile: string | undefined, state: st
   const file = join(state, 'key');
   const sources = [
     ['--key', given],
-    ['--key-file', keyFile === undefined ? undefined : textOfFile(keyFile)],
+    ['--key-file', keyFile === undefined ? undefined : textOfFile('--key-file', keyFile)],
     ['MILLRACE_KEY', process.env['MILLRACE_KEY'] || undefined],
     [file, existsSync(file) ? readFileSync(file, 'utf8') : undefined],
   ] as const;
@@ -74,14 +74,6 @@ function keyOf(given: string | undefined, keyFile: string | undefined, state: st
   throw new UsageError(
     `${name} holds no key: ${key === '' ? 'it is empty' : 'a key is one word of visible characters'}.`,
   );
-}
-
-function textOfFile(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new UsageError(`--key-file names ${file}, which cannot be read: ${describeError(error)}.`);
-  }
 }
 
 /** What went wrong with a request that had no answer, in one line that names the address. */

@@ -1,6 +1,18 @@
+import { readFileSync } from 'node:fs';
+import { Instant } from '../../src/platform/instant.ts';
 import { UsageError } from './options.ts';
+import { describeError } from './run.ts';
 
 const PORT_MAX = 65_535;
+
+/** The text of a file. @throws UsageError where it cannot be read. */
+export function textOfFile(option: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`${option} names ${file}, which cannot be read: ${describeError(error)}.`);
+  }
+}
 
 /** @throws UsageError where the text is no TCP port. */
 export function portOf(option: string, text: string): number {
@@ -40,10 +52,14 @@ export function workerUrlOf(option: string, text: string): string {
   );
 }
 
-/** @throws UsageError where the text is no moment of RFC 3339. */
+/**
+ * A moment as the worker takes it. A day is its midnight in UTC.
+ *
+ * @throws UsageError where the text is no moment of RFC 3339 and no day.
+ */
 export function momentOf(option: string, text: string): string {
-  const isMoment = /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/.test(text);
-  if (isMoment && !Number.isNaN(Date.parse(text))) return text;
+  const moment = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.toUpperCase();
+  if (Instant.safeParse(moment).success) return moment;
   throw new UsageError(`${option} takes a moment as 2026-05-31T09:00:00Z (RFC 3339), not "${text}".`);
 }
 

@@ -28,7 +28,7 @@ export function report(history: History, violations: readonly Violation[], secon
     ...group(history, 'logged/'),
     `violations: ${violations.length + history.breaches.length}`,
     ...byRule(violations),
-    ...violations.slice(0, TRACES_MAX).flatMap((violation) => trace(history, violation)),
+    ...traced(violations).flatMap((violation) => trace(history, violation)),
     ...history.breaches.slice(0, TRACES_MAX).map((breach) => `  ${breach}`),
   ];
 }
@@ -43,6 +43,15 @@ function group({ counts }: History, prefix: string): string[] {
 function byRule(violations: readonly Violation[]): string[] {
   const rules = Map.groupBy(violations, ({ rule }) => rule);
   return [...rules].map(([rule, all]) => `  ${rule.padEnd(48)} ${number(all.length).padStart(9)}`);
+}
+
+/** The first violations of each rule in turn, so that a frequent one does not hide another. */
+function traced(violations: readonly Violation[]): Violation[] {
+  const rules = [...Map.groupBy(violations, ({ rule }) => rule).values()];
+  const longest = Math.max(0, ...rules.map(({ length }) => length));
+  return Array.from({ length: longest }, (_, place) => rules.flatMap((all) => all[place] ?? []))
+    .flat()
+    .slice(0, TRACES_MAX);
 }
 
 /** One violation: the read, what it was owed, and the writes around it. */

@@ -1,4 +1,5 @@
 /** A typed client of a Millrace worker, for browsers, Workers and Node. docs/client.md describes it. */
+export { AddressError } from './address.ts';
 export { type Change, type ChangesOptions, changes, type LiveEvent } from './changes.ts';
 export {
   type Answer,

@@ -11,12 +11,17 @@ import { outboxRelay } from './objects.ts';
 export function featureStatePorts({ env, db, isolate }: BoundIsolate): GatewayPorts['featureStates'] {
   return {
     read: async () => {
-      const [versions, replay] = await guarded(() =>
-        Promise.all([readVersions(db), readReplay(db, BACKFILL)]),
-      );
+      const [[versions, replay], status] = await Promise.all([
+        guarded(() => Promise.all([readVersions(db), readReplay(db, BACKFILL)])),
+        // Without the relay the states are known all the same.
+        outboxRelay(env)
+          .status()
+          .catch(() => undefined),
+      ]);
       return {
         versions: versionStates(isolate.catalog.features, versions),
         backfill: backfillProgress(replay),
+        failure: status?.backfillFailure ?? undefined,
       };
     },
     backfill: () =>

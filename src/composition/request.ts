@@ -90,6 +90,12 @@ export class RequestPorts implements GatewayPorts {
     return deadLetterPorts(this.#bound);
   }
 
+  get deprecations(): GatewayPorts['deprecations'] {
+    return {
+      noteDeprecated: (version, principal) => this.#bound.noteDeprecated(version, principal),
+    };
+  }
+
   get diagnosis(): GatewayPorts['diagnosis'] {
     return diagnosisPorts(this.#bound);
   }
@@ -98,7 +104,6 @@ export class RequestPorts implements GatewayPorts {
     const { env, db, isolate } = this.#bound;
     const types = isolate.catalog.eventTypes;
     return {
-      noteDeprecated: (version, principal) => this.#bound.noteDeprecated(version, principal),
       take: async (raw, { isWaiting, lane }) => {
         const { take, token } = acceptance(isWaiting, {
           types,

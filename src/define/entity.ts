@@ -6,15 +6,22 @@ import { type KeyDefinition, type KeyInput, type KeyPart, keyOf } from './key.ts
 import { list } from './list.ts';
 import type { List, ListDeclaration, ListDefinition, PropertyOf } from './list-types.ts';
 import { DeclarationMistake, defining } from './mistake.ts';
+import { parametersOf } from './path.ts';
 import { type EntityRows, entityRows, type RowsDefinition } from './rows.ts';
 import { type Search, type SearchDeclaration, type SearchDefinition, search } from './search.ts';
 import { type Tag, tag } from './tag.ts';
+import { checkedDeprecation, type RouteDeprecation } from './version.ts';
 
 /** What an API client may write: `PUT /v1/<path>/<key>` replaces these fields, `DELETE` removes the row. */
 export interface EntityWrite {
   readonly path: string;
   /** The body of the `PUT`: property names are those of the drizzle table. */
   readonly body: z.ZodObject;
+  /**
+   * Announces the end of both writes. `by` is the address of what clients should use, `/v1/events` or another path; its
+   * parameters are columns of the key.
+   */
+  readonly deprecated?: RouteDeprecation;
 }
 
 /** A keyed thing with one row, which answers depend on. */
@@ -143,7 +150,7 @@ export function entity<
   keySchema?: z.ZodType<string>;
   /** For a key of several columns: the same by property, for its text columns. */
   keySchemas?: { readonly [Property in KeyProperty<Table, Key>]?: z.ZodType<string> };
-  write?: { readonly path: string; readonly body: Schema } & CheckedBody<Table, Key, Schema>;
+  write?: Omit<EntityWrite, 'body'> & { readonly body: Schema } & CheckedBody<Table, Key, Schema>;
   /**
    * Limits features and predictions of its rows to the principals whose claim equals the key, or one `part` of it. A
    * principal without the claim may read none.
@@ -181,7 +188,7 @@ export function entity<
         table,
         key,
         params,
-        write,
+        write: checkedWrite(write, key),
         rows: declaration.rows === undefined ? undefined : entityRows(declaration.rows, key),
         row,
         lists: Object.fromEntries(defined),
@@ -192,6 +199,20 @@ export function entity<
       return definition as Entity<Table, Key, Lists, Clocks, Searches>;
     },
   );
+}
+
+/** @throws DeclarationMistake for an announced end that is none, or that names a parameter which the key has not. */
+function checkedWrite(write: EntityWrite | undefined, { columns }: KeyDefinition): EntityWrite | undefined {
+  checkedDeprecation(write?.deprecated);
+  const by = write?.deprecated?.by ?? '';
+  const properties = columns.map(({ property }) => property);
+  const unknown = parametersOf(by).find((parameter) => !properties.includes(parameter));
+  if (unknown !== undefined)
+    throw new DeclarationMistake(
+      `Its writes are replaced by "${by}", and its key has no "${unknown}".`,
+      `Use parameters of the key: ${properties.join(', ')}.`,
+    );
+  return write;
 }
 
 /** A property as tags spell it: `byUnitPrice` becomes `by-unit-price`. */

@@ -4,6 +4,7 @@ import type { EntityDefinition } from './entity.ts';
 import type { FeatureReference } from './feature.ts';
 import { defining } from './mistake.ts';
 import type { InputDeclaration, ModelInputs, RequestShape } from './model-input.ts';
+import { checkedDeprecation, type Deprecation } from './version.ts';
 
 /** Windowed features change at midnight UTC, and ages grow. An hour is less than most models distinguish. */
 const TTL_S = 3_600;
@@ -20,6 +21,14 @@ interface ModelBase {
   readonly isPublic: boolean;
   /** Who answers for it, for the inventory of the API. */
   readonly owner: string | undefined;
+  /** The announced end of all its routes. */
+  readonly deprecated: ModelDeprecation | undefined;
+}
+
+/** The announced end of a model's routes. */
+export interface ModelDeprecation extends Deprecation {
+  /** The model that clients should ask. */
+  readonly by?: ModelDefinition;
 }
 
 /** The members that every kind of model declares. */
@@ -34,6 +43,7 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   public?: boolean;
   /** Who answers for it, for the inventory of the API: a team, or an address. */
   owner?: string;
+  deprecated?: ModelDeprecation;
 }
 
 /** The rows of one request, assembled from an entity's features: the graph's input, and the item of each row. */
@@ -257,10 +267,12 @@ function base({
   ttlS = TTL_S,
   public: isPublic = false,
   owner,
+  deprecated,
 }: CommonDeclaration<EntityDefinition>) {
   // Scores also change with time alone, so a comparison with the origin would report differences that are not faults.
   const policy = cachePolicy({ ttlS, probe: false });
-  return { kind: 'model' as const, name, description, entity, policy, isPublic, owner };
+  checkedDeprecation(deprecated);
+  return { kind: 'model' as const, name, description, entity, policy, isPublic, owner, deprecated };
 }
 
 function prediction<Owner extends EntityDefinition, Request extends RequestShape>(
@@ -274,9 +286,4 @@ function prediction<Owner extends EntityDefinition, Request extends RequestShape
   );
   const request = z.strictObject({ ...declaration.request });
   return { ...base(declaration), path: declaration.path, inputs, request };
-}
-
-/** The names in braces of a path. */
-export function parametersOf(path: string): string[] {
-  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);
 }

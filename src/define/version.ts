@@ -8,7 +8,13 @@ export interface Deprecation {
   /**
    * The day from which the version may be removed (RFC 8594). Millrace accepts it until it is removed from the catalog.
    */
-  readonly sunset?: string;
+  readonly sunset?: string | undefined;
+}
+
+/** The announced end of a route. */
+export interface RouteDeprecation extends Deprecation {
+  /** The address of what replaces it, with parameters in braces; undefined if nothing does. */
+  readonly by?: string | undefined;
 }
 
 /** The reason why data of an earlier version could not be upcast to the current one. */

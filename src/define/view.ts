@@ -11,7 +11,7 @@ import type { Principal } from './principal.ts';
 import type { ViewRowsDefinition } from './rows.ts';
 import type { Tag } from './tag.ts';
 import type { Variant, VaryDimensions } from './vary.ts';
-import type { Deprecation } from './version.ts';
+import type { RouteDeprecation } from './version.ts';
 import {
   type FeatureReadDeclaration,
   type FeatureReads,
@@ -74,7 +74,7 @@ export interface ViewFeatureRead {
 }
 
 /** The announced end of an earlier version of a view. */
-export interface Replaced extends Deprecation {
+export interface Replaced extends RouteDeprecation {
   /** The path of the current version, with parameters in braces. */
   readonly by: string;
 }

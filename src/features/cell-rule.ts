@@ -60,6 +60,15 @@ function ruleOf(definition: FeatureDefinition, { tileMs }: Slot): string {
   return rule.join(', ');
 }
 
+/**
+ * Whether cells of a rule share rows with cells of other rules. A key has any number of items, and the states of frequent
+ * values have many kilobytes: their cells stay alone, so that a shared row is short.
+ */
+export function isPacked({ rule }: Pick<CellRule, 'rule'>): boolean {
+  const [aggregate] = rule.split(', ');
+  return aggregate !== 'items' && aggregate !== 'most_frequent';
+}
+
 /** Whether cells of the rule `kept` can answer for the rule `wanted`. A longer window needs tiles that are gone. */
 export function answersFor(kept: CellRule, wanted: CellRule): boolean {
   const isSameCode = kept.code === '' || kept.code === wanted.code;

@@ -34,6 +34,19 @@ export function oldestTile({ tileMs, tiles }: TiledWindow, horizon: number): num
   return tileMs === NO_TILE ? 0 : oldestDay(tiles, Math.floor((horizon * BUCKET_MS) / tileMs));
 }
 
+/**
+ * The tiles that have expired between the horizon of the last sweep and this one, or up to this one if there was none:
+ * from `from` up to but not including `until`. Cells of a feature without windows do not expire.
+ */
+export function expiredTiles(
+  window: TiledWindow,
+  { cleaned, horizon }: { readonly cleaned: number; readonly horizon: number },
+): { readonly from: number; readonly until: number } {
+  if (window.tileMs === NO_TILE) return { from: 0, until: 0 };
+  const until = oldestTile(window, horizon);
+  return { from: cleaned === 0 ? Number.MIN_SAFE_INTEGER : oldestTile(window, cleaned), until };
+}
+
 /** The tiles whose cells a read as of `now` needs; tile 0 has all cells of a feature without windows. */
 export function tilesRead(
   { tileMs, tiles }: TiledWindow,

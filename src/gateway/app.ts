@@ -11,6 +11,7 @@ import { audited, auditedSteps, changesAreAudited } from './audit/action.ts';
 import type { ActionPorts } from './audit/ports.ts';
 import { type AppEnv, type Gateway, type PortsOf, type ReadContext, requestIdOf } from './context.ts';
 import { Cors, readableByPages } from './cors.ts';
+import type { DeprecationPorts } from './deprecation.ts';
 import { idempotent } from './idempotency/middleware.ts';
 import type { IdempotencyPort } from './idempotency/port.ts';
 import { fetchKnownFirst, KnownReads } from './known-reads.ts';
@@ -19,7 +20,7 @@ import { chargeOnEntry, chargeTo, refusalOf, withFields } from './limits/on-entr
 import { allowedAt, noRouteResponse, optionsResponse } from './methods.ts';
 import { answersAreAcceptable } from './middleware/accept.ts';
 import { type AccessPorts, admit, authorizeBy, closedByDefault } from './middleware/authorize.ts';
-import { conditionalReads } from './middleware/conditional.ts';
+import { conditionalReads, unsupportedPreconditions } from './middleware/conditional.ts';
 import { answerHeaders, headIsBounded } from './middleware/headers.ts';
 import { queriesAreStrict } from './middleware/query.ts';
 import { registerModelSchemas } from './model-schemas.ts';
@@ -67,6 +68,7 @@ export interface GatewayPorts {
   readonly audit: ActionPorts & AuditPorts;
   readonly cache: PurgePorts & InspectionPorts;
   readonly deadLetters: DeadLetterPorts;
+  readonly deprecations: DeprecationPorts;
   readonly diagnosis: DiagnosisPorts;
   readonly events: EventPorts;
   readonly features: FeaturePorts;
@@ -122,6 +124,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
       return admitted(c, principal);
     },
     charge: chargeTo(limitsOf),
+    noteDeprecated: (c, version) => portsOf(c).deprecations.noteDeprecated(version, c.get('principal')),
     audited: (c, ...action) => audited(c, portsOf(c).audit, ...action),
     auditedSteps: (c, ...action) => auditedSteps(c, portsOf(c).audit, ...action),
   };
@@ -160,6 +163,7 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   uncached.use('*', chargeOnEntry(gateway, limitsOf));
   uncached.use('*', queriesAreStrict(app.openAPIRegistry));
   uncached.use('*', answersAreAcceptable(app.openAPIRegistry));
+  uncached.use('*', unsupportedPreconditions(allowedOf));
   uncached.use(
     '*',
     idempotent(
@@ -185,8 +189,8 @@ export function createApp({ catalog, viewsOf, portsOf }: GatewayHost): OpenAPIHo
   );
   registerEntityWrites(
     uncached,
+    gateway,
     (c) => portsOf(c).writes,
-    catalog.entities,
     async (c) => app.fetch(strongRead(c), c.env, c.executionCtx),
   );
   registerUncached(uncached, gateway, portsOf);

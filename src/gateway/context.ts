@@ -24,6 +24,8 @@ export interface AppEnv {
 /** The argument with which every route is registered. */
 export interface Gateway {
   readonly catalog: Catalog;
+  /** Counts a request of a deprecated version or route. */
+  readonly noteDeprecated: (c: Context<AppEnv>, version: string) => void;
   /** Middleware that requires a key with the scope of the route. */
   readonly authorize: MiddlewareHandler<AppEnv>;
   /**

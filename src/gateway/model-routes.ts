@@ -2,8 +2,9 @@ import { z } from '@hono/zod-openapi';
 import type { Catalog } from '../define/catalog.ts';
 import type { EntityDefinition } from '../define/entity.ts';
 import type { KeyColumn } from '../define/key.ts';
-import { type ModelDefinition, parametersOf } from '../define/model.ts';
+import type { ModelDefinition } from '../define/model.ts';
 import { jsonTypeOf } from '../define/model-input.ts';
+import { parametersOf } from '../define/path.ts';
 import type { CachedRoute } from './cached-routes.ts';
 
 /** A page of recommendations is at most half of the candidates of one batch through the model. */

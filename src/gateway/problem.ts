@@ -56,6 +56,7 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   run_ended: [409, 'The run has already ended differently'],
   still_referenced: [409, 'Other rows refer to it'],
   precondition_failed: [412, 'The precondition is not met'],
+  precondition_unsupported: [412, 'The operation evaluates no precondition'],
   history_pruned: [409, 'Retention has deleted a part of the range'],
   replay_superseded: [409, 'Another rebuild was started'],
   unknown_model: [404, 'The model is not declared'],

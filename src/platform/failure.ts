@@ -44,6 +44,7 @@ const FAILURE_CODES = [
   'run_ended',
   'still_referenced',
   'precondition_failed',
+  'precondition_unsupported',
   'history_pruned',
   'replay_superseded',
   'unknown_model',

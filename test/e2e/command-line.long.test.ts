@@ -80,6 +80,10 @@ describe('events', () => {
     const released = await json('quarantine', 'release', String(first.id), '--event', corrected);
     expect(released.results).toMatchObject([{ id: first.id, outcome: 'released' }]);
     await json('quarantine', 'discard', String(second.id), '--reason', 'a test');
+    // The server has nothing to close, and the command line says so.
+    const none = await cli('quarantine', 'discard', '999999', '--reason', 'a test');
+    expect([none.code, none.stdout]).toEqual([1, expect.stringContaining('not_found')]);
+    expect((await cli('quarantine', 'release', '999999')).code).toBe(1);
     expect((await json('quarantine', 'list')).events).toEqual([]);
     expect((await cli('dead-letters', 'list')).stdout).toBe('None.\n');
     expect(await json('dead-letters', 'replay', '999')).toMatchObject({
@@ -255,7 +259,7 @@ describe('the deployment', () => {
       Array(5).fill(5),
     );
     // Without its model; and a model that is none of the catalog's.
-    expect(await codes(['models', 'rollback'], ['models', 'rollback', 'nobody'])).toEqual([2, 1]);
+    expect(await codes(['models', 'rollback'], ['models', 'rollback', 'nobody'])).toEqual([2, 4]);
     const away = await runScriptOf('scripts/cli.ts', ['status', '--url', 'http://127.0.0.1:1', '--key', 'k']);
     expect(away).toMatchObject({
       code: 3,

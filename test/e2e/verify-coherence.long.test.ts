@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { FAULTS } from '../../scripts/verify/faults.ts';
 import { checkHistory, readHistory } from '../support/coherence/history-checker.ts';
+import { shareOf } from '../support/node/part.ts';
 import { verifyCoherence } from '../support/node/verify-coherence.ts';
 
 // A run goes on until each operation has its minimum, however slow the machine is.
 vi.setConfig({ testTimeout: 600_000 });
+
+const READS = shareOf(600, 0.4);
 
 /** What an independent checker makes of the history of a run. */
 function checked(path: string): { checks: string[]; judged: number; deleted: number } {
@@ -21,15 +24,22 @@ it('finds no violation in the built worker while its objects are evicted and its
   const folder = mkdtempSync(join(tmpdir(), 'millrace-history-'));
   try {
     const file = join(folder, 'history.jsonl');
-    const { status, output } = verifyCoherence('--seconds', '10', '--reads', '1000', '--history', file);
+    const { status, output } = verifyCoherence(
+      '--seconds',
+      '10',
+      '--reads',
+      String(READS),
+      '--history',
+      file,
+    );
     expect(output).toContain('violations: 0\n');
     expect(output).toMatch(/killed the runtime +[1-9]/);
     expect(output).toMatch(/evicted a regional clock +[1-9]/);
     expect(output).toMatch(/aborted all objects at once +[1-9]/);
-    expect(status).toBe(0);
+    expect(status, output).toBe(0);
     const { checks, judged, deleted } = checked(file);
     expect(checks).toEqual([]);
-    expect(judged).toBeGreaterThan(800);
+    expect(judged).toBeGreaterThan(0.8 * READS);
     expect(deleted).toBeGreaterThan(1);
   } finally {
     rmSync(folder, { recursive: true });
@@ -43,8 +53,8 @@ it('finds violations if every entry counts as valid, and so does an independent 
     const args = ['--seconds', '6', '--reads', '200', '--broken', 'validity', '--history', file];
     const { status, output } = verifyCoherence(...args);
     expect(output).toMatch(/violations: [1-9]/);
-    expect(output).toMatch(/strong: strong read of product:/);
-    expect(status).toBe(0);
+    expect(output).toMatch(/strong: strong read of \S+, begun/);
+    expect(status, output).toBe(0);
     expect(checked(file).checks).toContain('linearizable');
   } finally {
     rmSync(folder, { recursive: true });
@@ -62,5 +72,5 @@ it.skipIf(!isWanted).each(Object.keys(FAULTS))(title, { timeout: 600_000 }, (fau
   const args = ['--seconds', SECONDS, '--reads', '2000', '--broken', fault];
   const { status, output } = verifyCoherence(...args);
   expect(output).toMatch(/violations: [1-9]/);
-  expect(status).toBe(0);
+  expect(status, output).toBe(0);
 });

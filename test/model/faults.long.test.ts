@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { partOf } from '../support/node/part.ts';
 import { textOf } from './configurations.ts';
 import { configurationOf, MODEL_FAULTS } from './faults.ts';
 import { check, jarOrReason } from './tlc.ts';
@@ -10,7 +11,7 @@ const tlc = jarOrReason();
 const title = 'reason' in tlc ? `the model (skipped: ${tlc.reason})` : 'the model';
 
 describe.skipIf('reason' in tlc)(title, () => {
-  it.each(MODEL_FAULTS)(
+  it.each(partOf(MODEL_FAULTS, 3))(
     'with the fault "$fault" violates $breaks after $depth states',
     {
       timeout: TIMEOUT_MS,

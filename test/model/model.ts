@@ -19,10 +19,10 @@ const EXIT_UNAVAILABLE = 3;
 
 const USAGE = `Usage: npm run model [-- --clean] [--large] [--workers N] [--only TEXT]
 
-  --clean       the configurations without a fault alone, as CI does
+  --clean       the configurations without a fault alone
   --large       the large configurations alone
   --workers N   threads of TLC (2, or one on a machine of one core)
-  --only TEXT   the configurations, properties and faults whose name contains the text`;
+  --only TEXT   the configurations, properties and faults whose name contains the text; may be repeated`;
 
 /** One run of TLC and what it has to report. */
 interface Item {
@@ -40,16 +40,18 @@ await runCommand(async () => {
       clean: { type: 'boolean', default: false },
       large: { type: 'boolean', default: false },
       workers: { type: 'string', default: String(Math.min(2, availableParallelism())) },
-      only: { type: 'string' },
+      only: { type: 'string', multiple: true, default: [''] },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return console.log(USAGE);
   const workers = wholeNumberOf('--workers', values.workers, { min: 1 });
-  const only = values.only ?? '';
-  const items = itemsOf(values).filter(({ name }) => name.includes(only));
-  if (items.length === 0)
-    throw new UsageError(`--only names nothing: nothing that is to be checked has "${only}" in its name.`);
+  const all = itemsOf(values);
+  const isNamed = ({ name }: Item) => values.only.some((text) => name.includes(text));
+  for (const text of values.only)
+    if (!all.some(({ name }) => name.includes(text)))
+      throw new UsageError(`--only names nothing: nothing that is to be checked has "${text}" in its name.`);
+  const items = all.filter(isNamed);
   try {
     return await checkAll(findJar(), items, workers);
   } catch (error) {

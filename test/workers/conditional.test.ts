@@ -62,6 +62,43 @@ it('a failure and a stream have no entity tag', async () => {
   await stream.body?.cancel();
 });
 
+describe('a precondition of an operation that evaluates none', () => {
+  it.each([
+    ['POST', '/v1/events', 'if-match', '*'],
+    ['POST', '/v1/events', 'if-match', '"a"'],
+    ['POST', '/v1/predictions/ranker', 'if-match', '"a"'],
+    ['POST', '/v2/models/ranker/infer', 'if-match', '"a"'],
+    ['POST', '/v1/features/read', 'if-match', '"a"'],
+    ['POST', '/v1/tickets', 'if-match', '"a"'],
+    ['POST', '/v1/admin/keys', 'if-none-match', '*'],
+    ['DELETE', '/v1/admin/keys/0123456789abcdef', 'if-none-match', '"a"'],
+    ['DELETE', '/v1/admin/keys/0123456789abcdef', 'if-match', '"a"'],
+    ['PUT', '/v1/admin/models/ranker/champion', 'if-match', '"a"'],
+  ])('%s %s with %s: %s is refused before it has an effect', async (method, path, header, value) => {
+    const { status, text } = await ask(method, path, { [header]: value });
+    expect([status, text]).toEqual([
+      412,
+      expect.stringContaining(path.startsWith('/v2') ? 'does not evaluate' : '"precondition_unsupported"'),
+    ]);
+  });
+
+  it('is true where there is nothing to match, and is ignored where no route answers', async () => {
+    expect((await ask('POST', '/v1/events', { 'if-none-match': '*' })).status).toBe(415);
+    expect((await ask('POST', '/no/route', { 'if-match': '*' })).status).toBe(404);
+    expect((await ask('POST', '/v1/inventory', { 'if-match': '*' })).status).toBe(405);
+    expect((await ask('OPTIONS', '/v1/events', { 'if-match': '*' })).status).toBe(204);
+  });
+
+  it('is evaluated by writes of rows, which have no database here', async () => {
+    expect((await ask('DELETE', '/v1/products/x', { 'if-match': '"row-1"' })).status).toBe(503);
+  });
+
+  it('is not read before the key', async () => {
+    const { status } = await ask('POST', '/v1/admin/keys', { authorization: 'Bearer no', 'if-match': '*' });
+    expect(status).toBe(401);
+  });
+});
+
 describe('what a client accepts', () => {
   it.each([
     ['GET', '/v1/inventory', 'text/html', 406],

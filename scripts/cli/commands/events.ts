@@ -1,8 +1,11 @@
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { changes, type OutgoingEvent, sendEvents } from '../../../src/client/index.ts';
 import { UsageError } from '../../command-line/options.ts';
+import { describeError } from '../../command-line/run.ts';
+import { wholeNumberOf } from '../../command-line/values.ts';
 import { Cli } from '../cli.ts';
 import { EXIT } from '../exit-codes.ts';
 
@@ -64,9 +67,10 @@ export function registerEvents(program: Command): void {
     .option('--limit <n>', 'ends after this many')
     .action(async (flags: { type?: string[]; entity?: string[]; limit?: string }, command: Command) => {
       const cli = new Cli(command);
-      const limit = flags.limit === undefined ? Number.POSITIVE_INFINITY : Number(flags.limit);
-      if (!(limit >= 1))
-        throw new UsageError(`--limit takes a whole number of at least 1, not "${flags.limit}".`);
+      const limit =
+        flags.limit === undefined
+          ? Number.POSITIVE_INFINITY
+          : wholeNumberOf('--limit', flags.limit, { min: 1 });
       let shown = 0;
       for await (const event of changes(cli.client, {
         types: flags.type ?? [],
@@ -99,7 +103,7 @@ export function registerEvents(program: Command): void {
 
 /** @throws UsageError for a line that is not an event, with its number. */
 async function* eventsOf(file: string): AsyncGenerator<OutgoingEvent> {
-  const input = file === '-' ? process.stdin : createReadStream(file);
+  const input = file === '-' ? process.stdin : await opened(file);
   let number = 0;
   let isArray = false;
   let text = '';
@@ -113,6 +117,18 @@ async function* eventsOf(file: string): AsyncGenerator<OutgoingEvent> {
   const list = parsed(text, file);
   if (Array.isArray(list))
     for (const [index, one] of list.entries()) yield eventOf(one, `event ${index + 1}`);
+}
+
+/** @throws UsageError for a file that cannot be read. */
+async function opened(file: string): Promise<Readable> {
+  try {
+    const handle = await open(file);
+    if (!(await handle.stat()).isDirectory()) return handle.createReadStream();
+    await handle.close();
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read: ${describeError(error)}.`);
+  }
+  throw new UsageError(`${file} is a folder. Name a file of events, or - for standard input.`);
 }
 
 function parsed(text: string, place: string): unknown {

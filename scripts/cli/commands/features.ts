@@ -80,6 +80,7 @@ interface States {
     readonly since: string | null;
   }[];
   readonly backfill: { readonly events: number; readonly total: number } | null;
+  readonly failure: string | null;
 }
 
 function showStates(cli: Cli, states: States): void {
@@ -93,6 +94,7 @@ function showStates(cli: Cli, states: States): void {
 /** Asks for a backfill until no feature waits for one. Each call builds a bounded part of a long history. */
 async function backfilled(cli: Cli): Promise<States> {
   const startedAt = performance.now();
+  let told: string | undefined;
   for (;;) {
     const { data } = await cli.client.post('/v1/admin/features/backfill', { isRepeatable: true });
     let states: States = data;
@@ -101,6 +103,10 @@ async function backfilled(cli: Cli): Promise<States> {
       if (!states.features.some(({ state }) => state === 'waiting' || state === 'filling')) {
         cli.reporter.finish();
         return states;
+      }
+      if (states.failure !== null && states.failure !== told) {
+        told = states.failure;
+        cli.reporter.notice(`A step failed and is repeated: ${told}`);
       }
       const { events, total } = states.backfill ?? { events: 0, total: 0 };
       const fraction = total === 0 ? 0 : events / total;

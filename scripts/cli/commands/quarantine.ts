@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { components } from '../../../src/client/index.ts';
-import { wholeNumberOf } from '../../command-line/values.ts';
+import { type components, ProblemError } from '../../../src/client/index.ts';
+import { UsageError } from '../../command-line/options.ts';
+import { textOfFile, wholeNumberOf } from '../../command-line/values.ts';
 import { Cli } from '../cli.ts';
+import { EXIT } from '../exit-codes.ts';
 
 type Kept = components['schemas']['QuarantinedEvent'];
 interface Filter {
@@ -44,15 +45,14 @@ export function registerQuarantine(program: Command): void {
       const cli = new Cli(command);
       const [first = ''] = ids;
       const body =
-        event === undefined
-          ? { ids: ids.map(idOf) }
-          : { id: idOf(first), event: JSON.parse(readFileSync(event, 'utf8')) };
+        event === undefined ? { ids: ids.map(idOf) } : { id: idOf(first), event: correctionIn(event) };
       const { data } = await cli.client.post('/v1/admin/quarantine/release', { body });
       cli.table(
         data,
         ['id', 'outcome', 'detail'],
         data.results.map((of) => [of.id, of.outcome, 'detail' in of ? of.detail : null]),
       );
+      failUnless(data.results.every(({ outcome }) => outcome === 'released' || outcome === 'duplicate'));
     });
   quarantine
     .command('discard')
@@ -63,7 +63,15 @@ export function registerQuarantine(program: Command): void {
       const cli = new Cli(command);
       const body = { ids: ids.map(idOf), reason };
       await cli.client.post('/v1/admin/quarantine/discard', { body });
-      cli.print({ discarded: body.ids }, `Discarded ${ids.join(', ')}.`);
+      // The answer does not tell which of them were open.
+      const results: { id: number; state: string }[] = [];
+      for (const id of body.ids) results.push({ id, state: await stateOf(cli, id) });
+      cli.table(
+        { results },
+        ['id', 'state'],
+        results.map(({ id, state }) => [id, state]),
+      );
+      failUnless(results.every(({ state }) => state === 'discarded'));
     });
   registerDeadLetters(program);
 }
@@ -93,7 +101,41 @@ function registerDeadLetters(program: Command): void {
         ['id', 'outcome'],
         data.results.map(({ id, outcome }) => [id, outcome]),
       );
+      failUnless(data.results.every(({ outcome }) => outcome === 'sent'));
     });
+}
+
+/** Ends with 1 if not every event that was named had the effect; the table says which. */
+function failUnless(isDone: boolean): void {
+  if (!isDone) process.exitCode = EXIT.failed;
+}
+
+async function stateOf(cli: Cli, id: number): Promise<string> {
+  try {
+    return (await cli.client.get('/v1/admin/quarantine/{id}', { path: { id } })).data.state;
+  } catch (error) {
+    if (error instanceof ProblemError && error.status === 404) return 'not_found';
+    throw error;
+  }
+}
+
+/** @throws UsageError for a file that cannot be read, or is no JSON object. */
+function correctionIn(file: string): Record<string, unknown> {
+  const text = textOfFile('--event', file);
+  let event: unknown;
+  try {
+    event = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(
+      `--event names ${file}, which is not JSON: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+  if (isObject(event)) return event;
+  throw new UsageError(`--event names ${file}, which is not an event: it has no JSON object.`);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function filtered(command: Command): Command {

@@ -2,14 +2,9 @@ import type * as z from 'zod';
 import type { Catalog } from '../catalog.ts';
 import { type Datatype, holds, isFloat } from '../datatype.ts';
 import { type FeatureDefinition, type FeatureReference, readNames } from '../feature.ts';
-import {
-  answerSchema,
-  type ModelDefinition,
-  type PredictionModel,
-  parametersOf,
-  referencesOf,
-} from '../model.ts';
+import { answerSchema, type ModelDefinition, type PredictionModel, referencesOf } from '../model.ts';
 import { type Column, jsonTypeOf } from '../model-input.ts';
+import { parametersOf } from '../path.ts';
 import type { Report } from '../problem.ts';
 
 /** The most inputs of a manifest (`inference/bundle.ts`). */
@@ -29,6 +24,7 @@ export function checkModels({ models, features }: Catalog, report: Report): void
     const within: Within = (problem, remedy, ...place) =>
       report(definition, [`model "${definition.name}"`, ...place].join(', '), problem, remedy);
     checkPath(definition, within);
+    checkSuccessor(definition, models, within);
     if (definition.isPublic && definition.entity.rows !== undefined)
       within(
         `It is public, so it answers for rows of "${definition.entity.name}" without a claim.`,
@@ -41,6 +37,22 @@ export function checkModels({ models, features }: Catalog, report: Report): void
       checkOutputs(definition, within);
     }
   }
+}
+
+/** Clients of a deprecated model are sent to the routes of the model that replaces it. */
+function checkSuccessor(
+  definition: ModelDefinition,
+  models: readonly ModelDefinition[],
+  within: Within,
+): void {
+  const by = definition.deprecated?.by;
+  if (by === undefined || (by !== definition && models.includes(by))) return;
+  within(
+    by === definition
+      ? 'It is replaced by itself.'
+      : `The catalog has no model "${by.name}", which replaces it.`,
+    'Name another model of the catalog in `by`, or leave it out.',
+  );
 }
 
 /** The path's parameters must be exactly the columns of the entity's key. */

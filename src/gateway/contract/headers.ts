@@ -27,7 +27,8 @@ const HEADERS = {
     example: '"key";q=200000;w=10',
   },
   RateLimit: {
-    description: 'About how many units are left, and in how many seconds there are more.',
+    description:
+      'About how many units are left, and in how many seconds there are more (draft-ietf-httpapi-ratelimit-headers-10).',
     schema: { type: 'string' },
     example: '"key";r=0;t=2',
   },
@@ -77,6 +78,9 @@ export function headersOf(names: readonly HeaderName[]): Record<string, { readon
 export function registerHeaders(registry: Registry): void {
   for (const [name, header] of Object.entries(HEADERS)) registry.registerComponent('headers', name, header);
 }
+
+/** The headers of an answer of a deprecated route, or to events of a deprecated version. */
+export const ANNOUNCED = ['Deprecation', 'Link', 'Sunset'] as const satisfies readonly HeaderName[];
 
 /** The headers of an answer from the cache, whatever its status. */
 export const CACHED_HEADERS: readonly HeaderName[] = [

@@ -10,7 +10,7 @@ const MILLRACE = 'millrace';
 const End = z.object({
   since: z.iso.date(),
   sunset: z.iso.date().nullable(),
-  by: z.string().openapi({ description: 'the path of the current version' }),
+  by: z.string().nullable().openapi({ description: 'the path of what replaces it; null if nothing does' }),
 });
 
 /** One operation, as the inventory shows it. */
@@ -59,7 +59,7 @@ export function inventoryOf(operations: readonly Operation[]): z.input<typeof In
           : {
               since: catalog.replaced.since,
               sunset: catalog.replaced.sunset ?? null,
-              by: catalog.replaced.by,
+              by: catalog.replaced.by ?? null,
             },
       owner: catalog === undefined ? MILLRACE : (catalog.owner ?? 'catalog'),
       declaredBy: catalog?.declaredBy ?? null,

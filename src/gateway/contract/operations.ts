@@ -1,11 +1,12 @@
 import { type RouteConfig, z } from '@hono/zod-openapi';
 import type { CachePolicy } from '../../define/cache-policy.ts';
 import type { Scope } from '../../define/principal.ts';
-import type { Replaced } from '../../define/view.ts';
+import type { RouteDeprecation } from '../../define/version.ts';
 import { KEY_PATTERN, takesIdempotencyKey } from '../idempotency/key.ts';
+import { evaluatesPreconditions } from '../middleware/conditional.ts';
 import { failureFormAt } from '../problem.ts';
 import { type CostClass, type Phase, type RouteRule, ruleOf } from '../route-rules.ts';
-import { CACHED_HEADERS, headersOf, type Registry } from './headers.ts';
+import { ANNOUNCED, CACHED_HEADERS, headersOf, type Registry } from './headers.ts';
 import { failureHeaders, type OperationFacts, sharedAnswers } from './responses.ts';
 
 /** What a route that belongs to the catalog says of itself. All other routes have a rule in `route-rules.ts`. */
@@ -14,8 +15,8 @@ export interface CatalogRoute extends Pick<RouteRule, 'phase' | 'cost' | 'scope'
   readonly declaredBy: string;
   /** Who answers for it, if the declaration says so. */
   readonly owner: string | undefined;
-  /** For an earlier version: its announced end. */
-  readonly replaced: Replaced | undefined;
+  /** Its announced end. */
+  readonly replaced: RouteDeprecation | undefined;
   /** The policy of the cache that answers it; undefined if none does. */
   readonly policy: CachePolicy | undefined;
   /** Whether an answer without a key differs from one with it. */
@@ -99,6 +100,7 @@ function parametersOf(path: string): string[] {
 }
 
 function complete({ route, phase, cost, scope, catalog }: Operation): void {
+  const method = route.method.toUpperCase();
   const isCached = catalog?.policy !== undefined;
   const takesKey = catalog === undefined ? route.security !== undefined : catalog.takesPrincipal;
   const key = scope !== null ? 'needed' : takesKey ? 'taken' : 'ignored';
@@ -110,8 +112,9 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
     isCached,
     hasContent: contents.length > 0,
     isConditional: route.method === 'get' && !isCached && !contents.includes('text/event-stream'),
+    refusesPreconditions: method !== 'GET' && !evaluatesPreconditions(method, route.path),
     hasBody: route.request?.body !== undefined,
-    takesIdempotencyKey: takesIdempotencyKey(route.method.toUpperCase(), route.path),
+    takesIdempotencyKey: takesIdempotencyKey(method, route.path),
     form: failureFormAt(route.path),
   };
   // An empty list means that no key is needed; a missing one would leave it open.
@@ -119,6 +122,8 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
   const needs = scope === null ? '' : ` Needs the scope \`${scope}\`.`;
   const said = (route.description ?? route.summary ?? '').replace(/\.$/, '');
   route.description = `${said}.${needs} Phase \`${phase}\`, cost class \`${cost}\`.`;
+  const announced = catalog?.replaced === undefined ? [] : ANNOUNCED;
+  if (announced.length > 0) route.deprecated = true;
   if (facts.takesIdempotencyKey) addHeaders(route, idempotencyHeaders);
   if (facts.isConditional) {
     addHeaders(route, conditionalHeaders);
@@ -128,7 +133,14 @@ function complete({ route, phase, cost, scope, catalog }: Operation): void {
     status,
     '$ref' in response
       ? response
-      : { ...response, headers: { ...answerHeaders(status, isCached, facts), ...response.headers } },
+      : {
+          ...response,
+          headers: {
+            ...answerHeaders(status, isCached, facts),
+            ...(status.startsWith('2') ? headersOf(announced) : {}),
+            ...response.headers,
+          },
+        },
   ]);
   route.responses = { ...sharedAnswers(facts), ...Object.fromEntries(declared) };
 }

@@ -11,6 +11,8 @@ export interface OperationFacts {
   readonly hasContent: boolean;
   /** Whether it is a read that no cache answers, and that honours `If-None-Match` and `If-Match`. */
   readonly isConditional: boolean;
+  /** Whether it refuses `If-Match`, because it has nothing to compare it with. */
+  readonly refusesPreconditions: boolean;
   /** Whether a cache answers it. */
   readonly isCached: boolean;
   /** Whether it honours `Idempotency-Key`. */
@@ -109,14 +111,15 @@ const SHARED: readonly SharedAnswer[] = [
   {
     status: 412,
     name: 'PreconditionFailed',
-    description: 'The resource does not have an entity tag of `If-Match`.',
+    description:
+      'The resource does not have an entity tag of `If-Match`, or the operation evaluates no precondition.',
     headers: [],
     examples: [
       new Failure('precondition_failed', 'The resource has another entity tag. Read it again.', {
         pointer: 'If-Match',
       }),
     ],
-    isGivenBy: ({ isConditional }) => isConditional,
+    isGivenBy: ({ isConditional, refusesPreconditions }) => isConditional || refusesPreconditions,
   },
   {
     status: 413,

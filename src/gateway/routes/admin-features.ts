@@ -7,6 +7,8 @@ export interface FeatureStatePorts {
   readonly read: () => Promise<{
     readonly versions: readonly StateOfVersion[];
     readonly backfill: BackfillProgress | undefined;
+    /** Why the last step of a backfill failed. */
+    readonly failure: string | undefined;
   }>;
   /** Lets the relay build what is not ready. It works on after the call. */
   readonly backfill: () => Promise<void>;
@@ -33,6 +35,10 @@ const States = z.object({
     .object({ events: z.int(), total: z.int() })
     .nullable()
     .openapi({ description: 'the events of history that are read, and all; null if none is under way' }),
+  failure: z.string().nullable().openapi({
+    description:
+      'why the last step of a backfill failed, such as an event that a definition refuses; it is repeated',
+  }),
 });
 
 /** Shows the versions of the features, and builds those that are not ready. */
@@ -82,6 +88,6 @@ export function registerFeatureAdmin(
 }
 
 async function statesFrom(ports: FeatureStatePorts): Promise<z.output<typeof States>> {
-  const { versions, backfill } = await ports.read();
-  return { features: [...versions], backfill: backfill ?? null };
+  const { versions, backfill, failure } = await ports.read();
+  return { features: [...versions], backfill: backfill ?? null, failure: failure ?? null };
 }

@@ -1,9 +1,11 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Deprecation } from '../../define/version.ts';
 import { deprecatedUsers } from '../../operations/deprecations.ts';
 import type { CounterReport } from '../../platform/counters.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { completeRegistry, documentOf } from '../contract/document.ts';
 import { InventoryItem, inventoryOf } from '../contract/inventory.ts';
+import { nameOfModel, nameOfWrites } from '../deprecation.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 
 export interface InventoryPorts {
@@ -15,12 +17,15 @@ const Inventory = z.object({ operations: z.array(InventoryItem) });
 const Deprecations = z.object({
   versions: z.array(
     z.object({
-      version: z
-        .string()
-        .openapi({ description: 'the name of a view, or a type of events with its version' }),
+      version: z.string().openapi({
+        description:
+          'the name of a view, a type of events with its version, `entity` with the name of an entity whose writes are deprecated, or `model` with the name of a model',
+      }),
       since: z.iso.date(),
       sunset: z.iso.date().nullable(),
-      by: z.string().openapi({ description: 'the path, or the type, of the current version' }),
+      by: z.string().nullable().openapi({
+        description: 'the path, the type, or the model that replaces it; null if nothing does',
+      }),
       users: z
         .array(z.object({ principal: z.string(), total: z.int(), lastHour: z.int() }))
         .openapi({ description: 'requests by principal; the counts of the last seconds may be missing' }),
@@ -91,17 +96,25 @@ function describe({ openAPIRegistry: registry }: OpenAPIHono<AppEnv>): void {
   });
 }
 
-/** The deprecated versions of views and of event types, as the catalog declares them. */
-function deprecatedVersions({ catalog: { views, eventTypes } }: Gateway) {
+/** What the catalog declares as deprecated: versions of views and of event types, writes of entities, and models. */
+function deprecatedVersions({ catalog: { views, eventTypes, entities, models } }: Gateway) {
   const ofViews = views.flatMap(({ name, replaced }) =>
-    replaced === undefined
-      ? []
-      : [{ version: name, since: replaced.since, sunset: replaced.sunset ?? null, by: replaced.by }],
+    replaced === undefined ? [] : [declared(name, replaced, replaced.by)],
   );
   const ofEvents = [...eventTypes.values()].flatMap(({ type, currentType, deprecated }) =>
-    deprecated === undefined
-      ? []
-      : [{ version: type, since: deprecated.since, sunset: deprecated.sunset ?? null, by: currentType }],
+    deprecated === undefined ? [] : [declared(type, deprecated, currentType)],
   );
-  return [...ofViews, ...ofEvents];
+  const ofWrites = entities.flatMap((entity) => {
+    const end = entity.write?.deprecated;
+    return end === undefined ? [] : [declared(nameOfWrites(entity), end, end.by)];
+  });
+  const ofModels = models.flatMap((model) => {
+    const end = model.deprecated;
+    return end === undefined ? [] : [declared(nameOfModel(model), end, end.by && nameOfModel(end.by))];
+  });
+  return [...ofViews, ...ofEvents, ...ofWrites, ...ofModels];
+}
+
+function declared(version: string, { since, sunset }: Deprecation, by: string | undefined) {
+  return { version, since, sunset: sunset ?? null, by: by ?? null };
 }

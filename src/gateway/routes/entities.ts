@@ -8,10 +8,11 @@ import { inexactValue } from '../../define/storable.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import type { Precondition } from '../../storage/postgres/entity-writes.ts';
 import { parsed, readJson } from '../body.ts';
-import type { AppEnv, PortsOf } from '../context.ts';
+import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { headersOf } from '../contract/headers.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { type CatalogRoute, registerCatalogPath } from '../contract/operations.ts';
+import { announcing, nameOfWrites } from '../deprecation.ts';
 import { json, problem } from '../openapi.ts';
 import { type Current, preconditionOf, rowTag } from '../preconditions.ts';
 import { WRITE_RULE } from '../route-rules.ts';
@@ -50,12 +51,21 @@ export type ReadHere = (c: Context<AppEnv>) => Promise<Response>;
 /** Serves the writes of every entity that declares them. */
 export function registerEntityWrites(
   app: OpenAPIHono<AppEnv>,
+  gateway: Gateway,
   writesOf: PortsOf<WritePorts>,
-  entities: readonly EntityDefinition[],
   readHere: ReadHere,
 ): void {
-  for (const entity of entities) {
+  for (const entity of gateway.catalog.entities) {
     if (entity.write === undefined) continue;
+    const end = entity.write.deprecated;
+    if (end !== undefined) {
+      const announces = announcing(gateway, () => ({ name: nameOfWrites(entity), end }));
+      app.on(
+        ['PUT', 'DELETE'],
+        pathOf(entity, entity.write, (name) => `:${name}`),
+        announces,
+      );
+    }
     registerPut(app, writesOf, entity, entity.write, readHere);
     registerDelete(app, writesOf, entity, entity.write, readHere);
   }
@@ -109,8 +119,8 @@ function registerPut(
   );
 }
 
-function factsOf({ name, owner }: EntityDefinition): CatalogRoute {
-  const none = { replaced: undefined, policy: undefined, takesPrincipal: false };
+function factsOf({ name, owner, write }: EntityDefinition): CatalogRoute {
+  const none = { replaced: write?.deprecated, policy: undefined, takesPrincipal: false };
   return { ...WRITE_RULE, declaredBy: `entity ${name}`, owner, ...none };
 }
 

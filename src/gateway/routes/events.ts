@@ -1,5 +1,4 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Principal } from '../../define/principal.ts';
 import { BATCH_EVENTS_MAX, ID_CHARACTERS_MAX, SOURCE_CHARACTERS_MAX } from '../../pipeline/cloud-event.ts';
 import { announcedEnd, deprecatedTypes } from '../../pipeline/contracts/versions.ts';
 import type { IngestReport } from '../../pipeline/ingest.ts';
@@ -9,6 +8,7 @@ import type { EventStatus } from '../../storage/postgres/event-status.ts';
 import { BATCHED, receiveEvents, STRUCTURED } from '../cloud-events-http.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { eventExamples, sentEvent } from '../contract/event-schema.ts';
+import { ANNOUNCED } from '../contract/headers.ts';
 import { deprecationHeaders } from '../deprecation.ts';
 import { unitsOf } from '../limits/weights.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
@@ -34,9 +34,6 @@ export const IngestAnswer = z
     ),
   })
   .openapi('IngestReport');
-
-/** The headers of an answer to events of a deprecated version. */
-const ANNOUNCED = ['Deprecation', 'Link', 'Sunset'] as const;
 
 const Named = z.object({ source: z.string(), id: z.string() });
 const Refused = { reason: z.string(), pointer: z.string(), detail: z.string(), receivedAt: z.string() };
@@ -68,8 +65,6 @@ const Status = z
   .openapi('EventStatus');
 
 export interface EventPorts {
-  /** Counts a request that uses a deprecated version of an event type. */
-  readonly noteDeprecated: (version: string, principal: Principal | undefined) => void;
   /**
    * Validates the events of a request and passes all of them on, refused ones with their reason.
    *
@@ -156,7 +151,7 @@ function registerIngest(app: OpenAPIHono<AppEnv>, gateway: Gateway, eventsOf: Po
     const { report, token } = await ports.take(raw, { isWaiting, lane });
     if (single) throwIfRefused(report);
     const { eventTypes } = gateway.catalog;
-    for (const type of deprecatedTypes(eventTypes, raw)) ports.noteDeprecated(type, c.get('principal'));
+    for (const type of deprecatedTypes(eventTypes, raw)) gateway.noteDeprecated(c, type);
     const end = announcedEnd(eventTypes, raw);
     const headers = {
       ...(token === undefined ? {} : { 'millrace-token': token }),

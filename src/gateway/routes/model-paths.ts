@@ -19,6 +19,7 @@ import { registerCatalogPath } from '../contract/operations.ts';
 import type { CachedCors } from '../cors.ts';
 import { deadlineHeader, deadlineOf } from '../deadline.ts';
 import { GRACE_MS, markDegraded, reasonOf, shownInPath } from '../degraded.ts';
+import { announce, endOfPath, nameOfModel } from '../deprecation.ts';
 import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
@@ -49,12 +50,13 @@ export function registerModelPath(
     scope: MODEL_RULE.scope,
     limitsRows: model.entity.rows !== undefined,
   };
+  const end = endOfPath(model);
   const facts = {
     ...MODEL_RULE,
     scope: model.isPublic ? null : MODEL_RULE.scope,
     declaredBy: `model ${model.name}`,
     owner: model.owner,
-    replaced: undefined,
+    replaced: end,
     policy: model.policy,
     takesPrincipal: false,
   };
@@ -89,6 +91,7 @@ export function registerModelPath(
     await gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('hit') });
     assertAcceptsJson(c.req.raw.headers);
     const ports = modelPathsOf(c);
+    if (end !== undefined) gateway.noteDeprecated(c, nameOfModel(model));
     const startedAt = systemNow();
     const deadline = deadlineOf(c.req.raw, ports.deadlineMs);
     const input = inputOf(route, c.req);
@@ -119,14 +122,12 @@ export function registerModelPath(
             ports,
           )
         : read;
-    if (!('entry' in found)) {
-      const response = c.json(found.value);
-      markDegraded(response.headers, found.value);
-      return response;
-    }
-    const { answer, value } = shownInPath(found, reasonOf(late?.value));
-    const response = responses.of(answer, c.req.raw.headers, systemNow() - startedAt);
+    const { answer, value } =
+      'entry' in found ? shownInPath(found, reasonOf(late?.value)) : { answer: undefined, ...found };
+    const response =
+      answer === undefined ? c.json(value) : responses.of(answer, c.req.raw.headers, systemNow() - startedAt);
     markDegraded(response.headers, value);
+    if (end !== undefined) announce(response, end, c.req.param());
     pages.mark?.(response, c.req.raw);
     return response;
   });

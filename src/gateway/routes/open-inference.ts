@@ -10,6 +10,7 @@ import { parseJson } from '../../platform/json.ts';
 import { decodeJsonText } from '../../platform/utf8.ts';
 import { readBytes } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { announcing, endOfInference, nameOfModel } from '../deprecation.ts';
 import { unitsOf } from '../limits/weights.ts';
 import { consistencyHeaders } from '../openapi.ts';
 import type { ServedModelOf, ServedVersion } from '../served-models.ts';
@@ -33,6 +34,17 @@ export function registerOpenInference(
 ): void {
   registerServer(app, healthOf);
   describeModels(app);
+  const { models } = gateway.catalog;
+  if (models.some(({ deprecated }) => deprecated !== undefined))
+    app.use(
+      '/v2/models/:model/*',
+      announcing(gateway, (c) => {
+        const model = models.find(({ name }) => name === c.req.param('model'));
+        const [action = ''] = /\/(infer|ready)$/.exec(c.req.path) ?? [];
+        const end = model && endOfInference(model, action);
+        return model && end && { name: nameOfModel(model), end };
+      }),
+    );
   for (const base of ['/v2/models/:model', '/v2/models/:model/versions/:version'] as const) {
     app.get(base, async (c) => {
       const version = await versionOf(c, gateway, modelOf, unitsOf('statement'));

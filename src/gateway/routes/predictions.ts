@@ -30,6 +30,7 @@ import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import { deadlineHeader, deadlineOf } from '../deadline.ts';
 import { markDegraded, standInValue } from '../degraded.ts';
+import { announcing, endOfPredictions, nameOfModel } from '../deprecation.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { predictionUnits } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
@@ -62,16 +63,27 @@ export function registerPredictions(
   schemas: ReadonlyMap<ModelDefinition, ModelSchemas>,
 ): void {
   const { openAPIRegistry: registry } = app;
+  const { models } = gateway.catalog;
   const tensors = {
     request: registry.register('TensorRequest', TensorRequest),
     answer: registry.register('TensorAnswer', TensorAnswer),
   };
   for (const [model, { request = RankingRequest, answer }] of schemas)
     describePrediction(app, model, z.union([request, tensors.request]), z.union([answer, tensors.answer]));
+  if (models.some(({ deprecated }) => deprecated !== undefined))
+    app.on(
+      'POST',
+      '/v1/predictions/:model',
+      announcing(gateway, (c) => {
+        const model = models.find(({ name }) => name === c.req.param('model'));
+        const end = model && endOfPredictions(model);
+        return model && end && { name: nameOfModel(model), end };
+      }),
+    );
   app.post('/v1/predictions/:model', async (c) => {
     const ports = predictionsOf(c);
     const deadline = deadlineOf(c.req.raw, ports.deadlineMs);
-    const definition = gateway.catalog.models.find(({ name }) => name === c.req.param('model'));
+    const definition = models.find(({ name }) => name === c.req.param('model'));
     const guard = {
       isPublic: definition?.isPublic === true,
       scope: MODEL_RULE.scope,
@@ -148,7 +160,7 @@ function describePrediction(
     scope: model.isPublic ? null : MODEL_RULE.scope,
     declaredBy: `model ${model.name}`,
     owner: model.owner,
-    replaced: undefined,
+    replaced: endOfPredictions(model),
     policy: undefined,
     takesPrincipal: false,
   };

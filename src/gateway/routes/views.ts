@@ -4,7 +4,7 @@ import type { ReadRequest } from '../../cache/read-through.ts';
 import { ANONYMOUS, type Principal, principalKey } from '../../define/principal.ts';
 import type { ViewRowsDefinition } from '../../define/rows.ts';
 import type { Variant } from '../../define/vary.ts';
-import type { Loaded, Replaced, ViewDefinition, ViewRequest } from '../../define/view.ts';
+import type { Loaded, ViewDefinition, ViewRequest } from '../../define/view.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf, missingResponse } from '../cached-response.ts';
@@ -13,7 +13,7 @@ import { type AppEnv, idOfRequest, type ReadContext } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import { NO_PAGES } from '../cors.ts';
-import { replacedHeaders } from '../deprecation.ts';
+import { announce } from '../deprecation.ts';
 import { type AnswerRead, KnownReads } from '../known-reads.ts';
 import { chargeFill, chargeHit, type ReaderPorts } from '../limits/reader.ts';
 import { unitsOf } from '../limits/weights.ts';
@@ -65,18 +65,15 @@ export function registerView(
     policy: view.policy,
     takesPrincipal: view.takesPrincipal,
   };
-  const announced = view.replaced === undefined ? [] : (['Deprecation', 'Link', 'Sunset'] as const);
   registerCatalogPath(app.openAPIRegistry, facts, {
     method: 'get',
     path: view.path,
     operationId: `read${pascalCase(view.name)}`,
-    ...(view.replaced === undefined ? {} : { deprecated: true }),
     summary: view.description,
     tags: ['views'],
     request: { params: view.params, query: view.query, headers: headersOf(variants) },
     responses: {
-      200: json(view.description, view.response, announced),
-
+      200: json(view.description, view.response),
       304: { description: 'The answer that the client has is still current.' },
       404: problem('The view has no answer for these parameters.'),
       412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
@@ -159,11 +156,6 @@ export function registerView(
     if (!(found instanceof Promise)) return respond(found, 0);
     return found.then((late) => respond(late, systemNow() - startedAt));
   }
-}
-
-function announce(response: Response, replaced: Replaced, parameters: Record<string, string>): void {
-  for (const [name, value] of Object.entries(replacedHeaders(replaced, parameters)))
-    response.headers.set(name, value);
 }
 
 const NO_VARIANT: Variant = {};

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { expectedSpendBundle, moodBundle } from '../../support/models/outside.ts';
 import { rankerBundle } from '../../support/models/ranker.ts';
+import { IS_PART, shareOf } from '../../support/node/part.ts';
 import { KEY, type Stack, startStack } from '../../support/node/stack.ts';
 
 /**
@@ -143,7 +144,7 @@ describe.skipIf(PACKAGES === undefined)(TITLE, () => {
     'with a key, in all phases',
     async () => {
       const { code, output } = await schemathesis(
-        ...['--phases', 'examples,coverage,fuzzing,stateful', '--max-examples', '15'],
+        ...['--phases', 'examples,coverage,fuzzing,stateful', '--max-examples', String(shareOf(15, 0.34))],
         ...['--header', `Authorization: Bearer ${KEY}`],
       );
       expect(code, output).toBe(0);
@@ -155,7 +156,7 @@ describe.skipIf(PACKAGES === undefined)(TITLE, () => {
     'without a key',
     async () => {
       const { code, output } = await schemathesis(
-        ...['--phases', 'examples,coverage', '--max-examples', '5'],
+        ...['--phases', IS_PART ? 'examples,fuzzing' : 'examples,coverage,fuzzing', '--max-examples', '3'],
         // A sender without a key gets 401 for a method that a path does not have (docs/gateway.md).
         ...['--exclude-checks', 'unsupported_method'],
       );

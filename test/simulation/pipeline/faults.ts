@@ -48,7 +48,7 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'an event is folded each time it is delivered',
     FEW,
-    'durable-objects/feature-shard/folded.ts',
+    'durable-objects/feature-shard/generation.ts',
     'ofBlock.filter(({ seq }) => addNumber(bitmap, seq))',
     'ofBlock.filter(({ seq }) => addNumber(bitmap, seq) || true)',
   ),
@@ -173,6 +173,13 @@ export const FAULTS: readonly Fault[] = [
     UPKEEP,
     '  changeTotals(sql, served, digest);\n  changeState(sql, state, { swept });',
     '  changeState(sql, state, { swept });',
+  ),
+  fault(
+    'an expired cell takes those along that share its row',
+    FEW,
+    'durable-objects/feature-shard/cells.ts',
+    'if (kept.length === 0) {',
+    'if (kept.length >= 0) {',
   ),
   fault(
     'the tags of features are not invalidated after the fold',

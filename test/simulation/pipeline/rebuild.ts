@@ -17,7 +17,11 @@ const PAUSE_S = 600;
  */
 export async function rebuildFeatures(world: World, { db }: SimulatedDatabase): Promise<void> {
   for (const { own } of world.shards.values())
-    own.storage.sql.exec("update cells set amount = amount + 1 where item = '' and bucket > 0");
+    own.storage.sql.exec(
+      `update cells set state = (
+         select json_group_array(json(json_set(value, '$[1]', (value ->> 1) + 1))) from json_each(state))
+       where feature < 0 and bucket > 0`,
+    );
   const port = portOf(world);
   const { rows } = await world.machine.whileUnderWay(() =>
     db.execute(sql`

@@ -31,6 +31,7 @@ import {
 } from '../../../src/storage/postgres/quarantine.ts';
 import { sendChunked } from '../../../src/storage/queue.ts';
 import { catalog } from '../../support/catalog/index.ts';
+import { SERVED_CELLS } from '../../support/served-cells.ts';
 import { type ObjectStorage, objectStorage } from './cloudflare-workers.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { Machine, type Process } from './machine.ts';
@@ -61,7 +62,7 @@ const CLIENTS_MAX = 4;
 const WAITS_MAX = 3;
 
 /** The shards have few cells here, and yet every walk over them takes several steps. */
-const STEP_LIMITS = { cells: 3, keys: 2 };
+const STEP_LIMITS = { rows: 3, keys: 2 };
 
 export interface ServedCell {
   readonly name: string;
@@ -175,14 +176,11 @@ export class World {
 
   /** The cells that a shard serves; the name tells shard, key, feature, day and item. */
   cellsOf(shard: string): ServedCell[] {
-    const rows = this.shards.get(shard)?.own.rows(
-      `select key, name, bucket, item, amount, last_at from shard, cells, features
-       where generation = served and feature = id and retired = 0`,
-    );
+    const rows = this.shards.get(shard)?.own.rows(`select * from (${SERVED_CELLS}) where retired = 0`);
     return (rows ?? []).map((row) => ({
-      name: [shard, row['key'], row['name'], row['bucket'], row['item']].join(' '),
+      name: [shard, row['key'], row['feature'], row['bucket'], row['item']].join(' '),
       amount: Number(row['amount']),
-      lastAt: Number(row['last_at']),
+      lastAt: Number(row['lastAt']),
     }));
   }
 

@@ -66,6 +66,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'outbox-relay': {
     ...DIAGNOSIS,
     [BACKFILL]: [[503], 7_000],
+    'GET /v1/admin/features': [[200], 2_000],
     [SWEEP]: [[503], 31_000],
     [RELEASE]: [[503], 7_000],
   },

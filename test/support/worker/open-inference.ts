@@ -58,6 +58,7 @@ app.onError((error, c) => {
 const gateway: Gateway = {
   catalog: defineCatalog({}),
   authorize: async (_, next) => await next(),
+  noteDeprecated: () => {},
   admit: () => ANONYMOUS,
   charge: async () => {},
   audited: async (_, _action, effect) => (await effect()).result,

@@ -258,3 +258,47 @@ describe('mistakes that are found at load', () => {
     expect(mistakeOf(regression({ ttlS: -1 }))).toContain('ttlS is -1.');
   });
 });
+
+describe('an announced end', () => {
+  const declared = { ...described, inputs: { input: { columns: { week } } }, outputs } as const;
+  const demand = model.regression({ ...declared, name: 'demand' });
+  const problems = (models: Readonly<Record<string, unknown>>) =>
+    validateCatalog(
+      assemble({
+        entities: { station, rider },
+        events: { ride },
+        features: { rides, lastRide, riderRides, seen },
+        models,
+      }),
+    ).map(({ problem }) => problem);
+
+  it('of a model names another model of the catalog', () => {
+    const old = model.regression({
+      ...declared,
+      name: 'old-demand',
+      deprecated: { since: '2026-11-28', by: demand },
+    });
+    expect(problems({ old, demand })).toEqual([]);
+    expect(problems({ old })).toEqual(['The catalog has no model "demand", which replaces it.']);
+  });
+
+  it('of a model or of writes is a day, and what replaces writes has parameters of the key', () => {
+    const since = '28.11.2026';
+    expect(mistakeOf(model.regression({ ...declared, name: 'odd', deprecated: { since } }))).toContain(
+      'is not a day',
+    );
+    const names = pgTable('names', { id: text('id').primaryKey(), name: text('name').notNull() });
+    const write = (deprecated: { since: string; by?: string }) =>
+      mistakeOf(
+        entity({
+          name: 'rider',
+          table: names,
+          key: names.id,
+          write: { path: 'riders', body: z.strictObject({ name: z.string() }), deprecated },
+        }),
+      );
+    expect(write({ since })).toContain('is not a day');
+    expect(write({ since: '2026-11-28', by: '/v3/riders/{id}' })).toBe('');
+    expect(write({ since: '2026-11-28', by: '/v3/riders/{rider}' })).toContain('its key has no "rider"');
+  });
+});

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { candidatesOf, completionScript } from '../../../scripts/cli/completion.ts';
 import { dependenciesOf, skewCheck, versionCheck } from '../../../scripts/cli/doctor.ts';
@@ -35,6 +36,78 @@ describe('the exit code', () => {
       'The worker at http://127.0.0.1:1 answered 404 not_found: The reason.',
     );
     expect(outcomeOf(problem(401, 'unauthorized'), URL_OPTION).message).toContain('refuses this key');
+  });
+});
+
+describe('a number on the command line', () => {
+  const commands = [
+    ['events', 'tail', '--limit=N'],
+    ['audit', 'list', '--limit=N'],
+    ['audit', 'list', '--before=N'],
+    ['audit', 'verify', '--hash', 'a', '--from=N'],
+    ['keys', 'rotate', 'an-id', '--overlap=N'],
+    ['kafka-seek', '--topic', 't', '--to', 'earliest', '--partition=N'],
+    ['replay', '--rate=N'],
+    ['quarantine', 'list', '--limit=N'],
+    ['dead-letters', 'list', '--limit=N'],
+    ['quarantine', 'show', '--', 'N'],
+    ['quarantine', 'discard', '--reason', 'r', '--', '1', 'N'],
+    ['quarantine', 'release', '--', '1', 'N'],
+  ];
+  const absurd = ['1.5', '1e2', '0x10', '+1', '-1', ' 1', '', 'NaN', 'Infinity', '99999999999999999999'];
+
+  it.each(commands)('%s %s is refused in another form, before anything is asked', async (...words) => {
+    for (const text of absurd) {
+      const args = words.map((word) => word.replace(/(?<==|^)N$/, text));
+      const run = createProgram('/folder').parseAsync(['--url', URL_OPTION.url, '--key', 'k', ...args], {
+        from: 'user',
+      });
+      await expect(run, args.join(' ')).rejects.toThrow(UsageError);
+    }
+  });
+
+  it('is the value of every option that takes one', () => {
+    const numeric: string[] = [];
+    const collect = (command: Command, path: string) => {
+      for (const { long, flags } of command.options)
+        if (/<(n|seconds)>/.test(flags)) numeric.push(`${path} ${long}`.trim());
+      for (const inner of command.commands) collect(inner, `${path} ${inner.name()}`.trim());
+    };
+    collect(createProgram('/folder'), '');
+    const tested = commands.map((words) => words.join(' '));
+    for (const option of numeric) {
+      const [, command = '', name = ''] = /^(.*) (--\S+)$/.exec(option) ?? [];
+      const isTested = tested.some((line) => line.startsWith(command) && line.includes(`${name}=N`));
+      expect(isTested, option).toBe(true);
+    }
+    expect(numeric).toContain('events tail --limit');
+  });
+});
+
+describe('what names nothing', () => {
+  const call = (...args: string[]) =>
+    createProgram('/folder')
+      .parseAsync(['--url', URL_OPTION.url, '--key', 'k', ...args], { from: 'user' })
+      .then(
+        () => ({ code: EXIT.ok, message: '' }),
+        (error: unknown) => outcomeOf(error, URL_OPTION),
+      );
+
+  it.each([
+    [['events', 'send', '/no/such/file'], '/no/such/file cannot be read: ENOENT'],
+    [['events', 'send', '/'], '/ is a folder'],
+    [
+      ['quarantine', 'release', '1', '--event', '/no/such/file'],
+      '--event names /no/such/file, which cannot be read',
+    ],
+    [['quarantine', 'release', '1', '--event', import.meta.filename], 'which is not JSON'],
+    [['keys', 'revoke', ''], 'The parameter "id"'],
+    [['keys', 'rotate', '..'], 'The parameter "id"'],
+    [['events', 'status', '', 'a'], 'The parameter "source"'],
+  ])('%j is called wrongly, in one line', async (args, message) => {
+    const outcome = await call(...args);
+    expect(outcome).toEqual({ code: EXIT.usage, message: expect.stringContaining(message) });
+    expect(outcome.message).not.toContain('\n');
   });
 });
 

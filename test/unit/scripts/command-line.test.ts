@@ -84,7 +84,17 @@ describe('values', () => {
 
   it('that are times are RFC 3339', () => {
     expect(momentOf('--from', '2026-05-31T09:00:00Z')).toBe('2026-05-31T09:00:00Z');
-    for (const text of ['yesterday', '2026-13-01T00:00:00Z', '31.05.2026'])
+    expect(momentOf('--from', '2026-05-31t09:00:00.25+02:00')).toBe('2026-05-31T09:00:00.25+02:00');
+    expect(momentOf('--from', '2026-05-31')).toBe('2026-05-31T00:00:00Z');
+    for (const text of [
+      '2026-02-30',
+      '2026-05-31T09:00:00',
+      '2026-05-31 09:00:00Z',
+      '',
+      'yesterday',
+      '2026-13-01T00:00:00Z',
+      '31.05.2026',
+    ])
       expect(() => momentOf('--from', text)).toThrow(/RFC 3339/);
   });
 

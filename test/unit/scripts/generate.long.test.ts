@@ -57,7 +57,7 @@ describe('db:generate without a terminal', () => {
     expect(applied.filter((name) => !name.startsWith('millrace/'))).toHaveLength(2);
     await db.exec(`insert into stations values ('s', 'n', 'c')`);
     await db.close();
-  }, 60_000);
+  }, 240_000);
 
   it('creates no table that adopted.ts describes, even if a foreign key refers to it', async () => {
     await writeFile(
@@ -71,7 +71,7 @@ describe('db:generate without a terminal', () => {
     const text = await readFile(join(out, first), 'utf8');
     expect(text).toContain('REFERENCES "crm"."customers"("id")');
     expect(text).not.toMatch(/CREATE (SCHEMA|TABLE "crm")/);
-  }, 60_000);
+  }, 240_000);
 
   it('says which columns may have been renamed and what to do, and writes nothing', async () => {
     await generate(STATIONS);
@@ -88,7 +88,7 @@ describe('db:generate without a terminal', () => {
       code: 0,
     });
     expect(await migrations()).toHaveLength(3);
-  }, 60_000);
+  }, 240_000);
 
   it('does the same for tables, and fails if drizzle-kit asks another question', async () => {
     await generate(`${STATIONS} export const mood = pgEnum('mood', ['good']);`);
@@ -103,7 +103,7 @@ describe('db:generate without a terminal', () => {
       'drizzle-kit asks whether a schema, an enumeration or the like was renamed',
     );
     expect(await migrations()).toEqual(['0000_next.sql']);
-  }, 60_000);
+  }, 240_000);
 });
 
 it('finds the committed migrations of both sets up to date', async () => {

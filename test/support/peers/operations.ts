@@ -60,7 +60,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'feature-shard': {
     ...each([[503], 1_000], 'POST /v1/features/read', 'POST /get-online-features'),
     ...each([[503], 1_000], 'POST /v1/predictions/expected-spend'),
-    ...{ [PIPELINE]: REPORT, [BACKFILL]: [[503], 7_000] },
+    ...{ [PIPELINE]: REPORT, [BACKFILL]: [[202, 503], 7_000] },
     'GET /v1/admin/features/digest': [[503], 31_000],
   },
   'outbox-relay': {

@@ -38,6 +38,10 @@ def before_call(context, case, kwargs):
     # A generated key is likely to be that of another request, which would be all that the answer says.
     if "idempotency-key" in (case.headers or {}):
         case.headers["idempotency-key"] = str(uuid.uuid4())
+    # Schemathesis takes the template of a path in an answer (`/v1/customers/{id}/…` of `/v1/models`) for an address.
+    for name, value in (case.path_parameters or {}).items():
+        if value == "{" + name + "}":
+            case.path_parameters[name] = "ada"
     if isinstance(case.body, (dict, list)):
         case.body = storable(case.body)
 

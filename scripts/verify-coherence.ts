@@ -31,7 +31,7 @@ import { startRuntime } from './verify/runtime.ts';
 import { runWriters } from './verify/writers.ts';
 
 /** A run that takes this many times its seconds to reach its reads has failed: the machine is too slow for it. */
-const OVERTIME_MAX = 10;
+const OVERTIME_MAX = 20;
 const PROGRESS_EVERY_MS = 10_000;
 /** The least bound that a view may declare, in seconds. */
 const SOURCE_BOUND_S_MIN = 10;

@@ -28,9 +28,11 @@ interface Disturbed {
 /** Evicts and aborts Durable Objects and kills the runtime until told to stop. */
 export async function disturb(context: Disturbed, seconds: number): Promise<void> {
   const { runtime, history, products, signal } = context;
-  const killPauseMs = Math.min(KILL_PAUSE_MS, (seconds * 1_000) / 2);
-  const pauseMsMax = seconds * 1_000 * PAUSE_SHARE_MAX;
-  const upTo = (usualMs: number) => () => Math.random() * Math.min(usualMs, pauseMsMax);
+  const startedAt = performance.now();
+  // A run that takes longer than it was to, on a slow machine, is disturbed less often, so that it gets to its operations.
+  const lengthMs = () => Math.max(seconds * 1_000, performance.now() - startedAt);
+  const killPauseMs = () => Math.min(KILL_PAUSE_MS, lengthMs() / 2);
+  const upTo = (usualMs: number) => () => Math.random() * Math.min(usualMs, lengthMs() * PAUSE_SHARE_MAX);
   const evict = async (className: DurableObjectClass, name: string, what: string) => {
     if (await runtime.evict(className, name)) history.count(`disturbance/evicted ${what}`);
   };
@@ -44,14 +46,10 @@ export async function disturb(context: Disturbed, seconds: number): Promise<void
     repeat(signal, upTo(PAUSE_MS_MAX.abort), async () => {
       if (await runtime.abortAll()) history.count('disturbance/aborted all objects at once');
     }),
-    repeat(
-      signal,
-      () => killPauseMs,
-      async () => {
-        await runtime.kill();
-        history.count('disturbance/killed the runtime');
-      },
-    ),
+    repeat(signal, killPauseMs, async () => {
+      await runtime.kill();
+      history.count('disturbance/killed the runtime');
+    }),
   ]);
 }
 

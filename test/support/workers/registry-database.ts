@@ -4,6 +4,20 @@ import * as z from 'zod';
 const Statement = z.object({ query: z.string(), params: z.array(z.unknown()) });
 const Sent = z.union([z.object({ queries: z.array(Statement) }), Statement]);
 
+/** Postgres' numbers of its types. */
+const BOOLEAN = 16;
+const TEXT = 25;
+
+/** A row as Neon sends it: booleans as `t` and `f`. */
+function textsOf(row: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [
+      name,
+      typeof value === 'boolean' ? String(value).slice(0, 1) : value,
+    ]),
+  );
+}
+
 /** Reads of what an alias names. */
 export interface CountedReads {
   aliases: number;
@@ -27,17 +41,20 @@ export function answerRegistryStatements(): CountedReads {
     }
     if (query.includes('insert into "millrace"."model_aliases"'))
       return [{ outboxId: '1', revision: 1, version }];
-    if (query.includes('select v.manifest')) {
+    if (query.includes('row_number() over (partition by a.version')) {
       counted.aliases += 1;
-      return [{ manifest, revision: 1 }];
+      return [{ version, revision: 1, isRollback: false, isRetired: false, manifest }];
     }
     return undefined;
   };
   const answerOf = (rows: Record<string, unknown>[], isArray: boolean) => ({
     command: 'SELECT',
     rowCount: rows.length,
-    fields: Object.keys(rows[0] ?? {}).map((name) => ({ name, dataTypeID: 25 })),
-    rows: isArray ? rows.map((row) => Object.values(row)) : rows,
+    fields: Object.entries(rows[0] ?? {}).map(([name, value]) => ({
+      name,
+      dataTypeID: typeof value === 'boolean' ? BOOLEAN : TEXT,
+    })),
+    rows: rows.map(textsOf).map((row) => (isArray ? Object.values(row) : row)),
     rowAsArray: isArray,
   });
   beforeAll(() => {

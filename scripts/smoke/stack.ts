@@ -31,22 +31,33 @@ export async function startDev(
     stream.on('data', (chunk: Buffer) => (output += String(chunk)));
   while (!output.includes(READY)) {
     if (child.exitCode !== null) throw new Error(`npm run dev ended:\n${output}`);
-    if (elapsedS() > secondsMax) {
-      child.kill('SIGINT');
-      throw new Error(`Not ready within ${secondsMax} s:\n${output}`);
-    }
+    if (elapsedS() > secondsMax) return await failed(child, `Not ready within ${secondsMax} s:\n${output}`);
     await sleep(100);
   }
   const seconds = elapsedS();
   // The block is printed by one write, which may arrive in pieces.
   await sleep(100);
-  const found = (pattern: RegExp): string => {
-    const value = pattern.exec(output)?.[1];
-    if (value === undefined) throw new Error(`The ready block lacks ${pattern}:\n${output}`);
-    return value;
-  };
-  if (/warn|error/i.test(output)) throw new Error(`The start was not quiet:\n${output}`);
-  return { process: child, seconds, url: found(/API\s+(\S+)/), key: found(/Key\s+(\S+)/) };
+  const [, url] = /API\s+(\S+)/.exec(output) ?? [];
+  const [, key] = /Key\s+(\S+)/.exec(output) ?? [];
+  if (url === undefined || key === undefined)
+    return await failed(child, `The ready block lacks an address or a key:\n${output}`);
+  if (!isQuiet(output)) return await failed(child, `The start was not quiet:\n${output}`);
+  return { process: child, seconds, url, key };
+}
+
+/** Ends the stack. @throws Error always */
+async function failed(child: ChildProcess, message: string): Promise<never> {
+  const exited = once(child, 'exit');
+  child.kill('SIGINT');
+  await exited;
+  throw new Error(message);
+}
+
+/** Whether nothing warns but of a deadline that has passed, as on a machine that does much else. */
+function isQuiet(output: string): boolean {
+  return !output
+    .split('\n')
+    .some((line) => /warn|error/i.test(line) && !/did not (answer|name) .*within \d+ ms/.test(line));
 }
 
 /** @returns whether nothing answers at its address any more. */

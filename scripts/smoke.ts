@@ -137,7 +137,7 @@ async function run(
 
 const USAGE = `npm run smoke -- [--port 8797]
 
-Starts npm run dev twice on an empty state folder and follows an event; this takes 20 to 60 s.`;
+Starts npm run dev twice on an empty state folder and follows an event; this takes 20 s to two minutes.`;
 
 await runCommand(async () => {
   const { values } = readOptions({
@@ -148,7 +148,7 @@ await runCommand(async () => {
   const port = portOf('--port', values.port);
   const catalog = await loadCatalog();
   const stateDir = mkdtempSync(join(tmpdir(), 'millrace-smoke-'));
-  console.log('Starting npm run dev on an empty state folder; the whole run takes 20 to 60 s.');
+  console.log('Starting npm run dev on an empty state folder; the whole run takes 20 s to two minutes.');
   try {
     await run({ stateDir, port }, catalog);
   } catch (error) {

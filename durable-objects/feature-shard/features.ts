@@ -113,7 +113,7 @@ export function adoptDefinitions(sql: SqlStorage, definitions: readonly FeatureD
       );
   }
   closeLayers(sql);
-  // Cells that no sweep has looked for are expired now, and what was compared may have them.
+  // A shorter window makes older cells expire. Earlier sweeps did not look for those, and a comparison may have counted them.
   if (isShorter) changeState(sql, readState(sql), { cleaned: 0, compared: null });
   const state = readState(sql);
   // The pages of an open rebuild lack what the new definitions would have made of them.

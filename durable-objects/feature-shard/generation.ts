@@ -56,7 +56,7 @@ export class OpenGeneration {
     this.#change = addDigests([this.#change, change]);
   }
 
-  /** Writes what was changed. */
+  /** Writes the changed totals and numbers to the generation's row. */
   save(): void {
     const { cells, events, sumA, sumB } = this.#change;
     const isCounted = [cells, events, sumA, sumB].some((by) => by !== 0);

@@ -4,16 +4,22 @@ import * as z from 'zod';
 /** What is still on its way after this long goes on in the background. */
 const SETTLE_TIMEOUT_MS = 60_000;
 const ASK_EVERY_MS = 2_000;
+const UNAVAILABLE = 503;
 
 const States = z.object({ features: z.array(z.object({ state: z.string() })) });
 
-/** Relays every committed change, and waits until the feature shards have folded what they were sent and all features are ready. */
-export async function settle({ url, key }: { url: string; key: string }): Promise<void> {
+/**
+ * Relays every committed change, and waits until the feature shards have folded what they were sent and all features are
+ * ready.
+ *
+ * @returns whether they are; what is still on its way goes on in the background.
+ */
+export async function settle({ url, key }: { url: string; key: string }): Promise<boolean> {
   const headers = { authorization: `Bearer ${key}` };
   const swept = await fetch(`${url}/v1/admin/outbox/sweep`, { method: 'POST', headers });
   if (!swept.ok) throw new Error(`The outbox could not be relayed: ${await swept.text()}`);
   await untilFolded(url, headers);
-  await untilReady(url, headers);
+  return await untilReady(url, headers);
 }
 
 /** No route says when folding has ended: it has once the shards' counts stand still. */
@@ -29,20 +35,25 @@ async function untilFolded(url: string, headers: Record<string, string>): Promis
   }
 }
 
-/** Lets features that the shards do not have be built from history, and waits for it. */
-async function untilReady(url: string, headers: Record<string, string>): Promise<void> {
+/** Lets features that the shards do not have be built from history, and waits for it. @returns whether all are ready. */
+async function untilReady(url: string, headers: Record<string, string>): Promise<boolean> {
   const deadline = performance.now() + SETTLE_TIMEOUT_MS;
   // The shards may be newer than the database, so they are asked first. One call builds a bounded part of a long history.
   while (performance.now() < deadline) {
-    const asked = await fetch(`${url}/v1/admin/features/backfill`, { method: 'POST', headers });
-    if (!asked.ok) throw new Error(`The features could not be built: ${await asked.text()}`);
+    const signal = AbortSignal.timeout(SETTLE_TIMEOUT_MS);
+    const asked = await fetch(`${url}/v1/admin/features/backfill`, { method: 'POST', headers, signal });
+    // A relay that is busy is asked again.
+    if (!asked.ok && asked.status !== UNAVAILABLE)
+      throw new Error(`The features could not be built: ${await asked.text()}`);
     const askAgainAt = performance.now() + ASK_EVERY_MS;
     while (performance.now() < askAgainAt) {
-      const listed = await fetch(`${url}/v1/admin/features`, { headers });
+      const listed = await fetch(`${url}/v1/admin/features`, { headers, signal });
       if (!listed.ok) throw new Error(`The features could not be listed: ${await listed.text()}`);
       const { features } = States.parse(await listed.json());
-      if (!features.some(({ state }) => state === 'waiting' || state === 'filling')) return;
+      const isReady = !features.some(({ state }) => state === 'waiting' || state === 'filling');
+      if (asked.ok && isReady) return true;
       await sleep(250);
     }
   }
+  return false;
 }

@@ -88,8 +88,9 @@ async function untilEnd(options: StackOptions, parts: Parts, step: (text: string
   if (signal.aborted) return;
   await ensureModels(catalog.models, project, { database, url, key, stateDir, hasEvents, signal }, step);
   if (signal.aborted) return;
-  await settle({ url, key });
-  if (catalog.features.length > 0) step('features are folded');
+  const areReady = await settle({ url, key });
+  if (catalog.features.length > 0)
+    step(areReady ? 'features are folded' : 'features are still being built: npm run cli -- features list');
   const trials = (await project.tryOut?.(queryOf(database))) ?? trialsOf(catalog, Date.now());
   const seconds = (performance.now() - options.startedAt) / 1_000;
   console.log(readyBlock({ url, key, isExternal, kafka, seconds }, catalog, trials));

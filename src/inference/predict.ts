@@ -8,7 +8,7 @@ import { log } from '../platform/logger.ts';
 import { type Answer, answerOf, fallbackOf } from './answer.ts';
 import type { Manifest } from './bundle.ts';
 import { type DegradedReason, type Maker, orFailure } from './degraded.ts';
-import { type ExplainPorts, type Explained, explain } from './explain/explanation.ts';
+import { type Explained, type ExplainPorts, explain } from './explain/explanation.ts';
 import { featuresPart, type Included, unexplained } from './explain/include.ts';
 import type { LoadedModel } from './loaded-models.ts';
 import { predictionFacts } from './prediction.ts';
@@ -89,7 +89,9 @@ export async function predict(
   // Late work must not change what is recorded of this answer.
   const { isCurrent, row } = { ...known };
   const read = row instanceof Failure ? undefined : row;
-  const explanation = include.includes('contributions') ? await explained(asked, made, read, ports) : undefined;
+  const explanation = include.includes('contributions')
+    ? await explained(asked, made, read, ports)
+    : undefined;
   const predictionId = ports.newId();
   if (manifest !== null) {
     const subject = { entity, key, features: read ?? {} };

@@ -45,7 +45,9 @@ export async function recommend(
       predictionId,
       source,
       ...(degraded === undefined ? {} : { degraded }),
-      ...(include.includes('features') ? featuresPart(isOfFeatures ? usedFeatures(definition, row) : undefined, now) : {}),
+      ...(include.includes('features')
+        ? featuresPart(isOfFeatures ? usedFeatures(definition, row) : undefined, now)
+        : {}),
     },
     tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
     storable: degraded === undefined && isCurrent,

@@ -119,17 +119,27 @@ describe('a regression', () => {
 
   it('shows on request the features, their times, and the exact contribution of each', async () => {
     const include = ['features', 'contributions'];
-    const { status, json: made } = await json('POST', '/v1/predictions/expected-spend', { key: 'ada', include });
+    const { status, json: made } = await json('POST', '/v1/predictions/expected-spend', {
+      key: 'ada',
+      include,
+    });
     expect(status).toBe(200);
     expect(made).toMatchObject({
       features: {
-        purchases_30d: { value: 1, status: 'PRESENT', eventAt: expect.any(Number), ageMs: expect.any(Number) },
+        purchases_30d: {
+          value: 1,
+          status: 'PRESENT',
+          eventAt: expect.any(Number),
+          ageMs: expect.any(Number),
+        },
         purchases_365d: { value: 1, status: 'PRESENT' },
       },
       freshness: { asOf: expect.any(Number), newestEventAt: expect.any(Number) },
       explanation: { status: 'exact', output: 'value', baseline: 300, score: made['value'] },
     });
-    const { contributions } = made['explanation'] as { contributions: { column: string; contribution: number }[] };
+    const { contributions } = made['explanation'] as {
+      contributions: { column: string; contribution: number }[];
+    };
     const by = new Map(contributions.map(({ column, contribution }) => [column, contribution]));
     // value = 2·purchases_30d + 3·days_since + purchases_365d + 1, with the defaults 0, 100 and −1.
     expect(by.get('purchases_30d')).toBeCloseTo(2, 4);
@@ -152,12 +162,17 @@ describe('a regression', () => {
       () => json('GET', path + include),
       ({ json: { value } }) => value !== 300,
     );
-    expect(changed.json).toMatchObject({ features: { purchases_30d: { value: 1 } }, explanation: { baseline: 300 } });
+    expect(changed.json).toMatchObject({
+      features: { purchases_30d: { value: 1 } },
+      explanation: { baseline: 300 },
+    });
     expect(await json('GET', `${path}?include=contributions,features`)).toMatchObject({ status: 400 });
   });
 
   it('shows values of an entity to those alone who may read them', async () => {
-    const made = await json('POST', '/v1/admin/keys', { name: 'model', scopes: ['predictions:run'] });
+    const made = await json('POST', '/v1/admin/keys', {
+      ...{ name: 'model', scopes: ['predictions:run'], claims: { customer: 'ada' } },
+    });
     const asModel = async (path: string, body?: object) => {
       const response = await stack.fetch(path, {
         method: body === undefined ? 'GET' : 'POST',

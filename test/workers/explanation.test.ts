@@ -21,7 +21,9 @@ const ports = { charge: async () => undefined, pause: async () => undefined };
 const column = fromFeature(purchases.window(30), { default: 0 });
 const definition = model.regression({
   ...{ name: 'm', description: 'A model.', entity: customer },
-  inputs: { input: { columns: Object.fromEntries(Array.from({ length: WIDTH }, (_, at) => [`c${at}`, column])) } },
+  inputs: {
+    input: { columns: Object.fromEntries(Array.from({ length: WIDTH }, (_, at) => [`c${at}`, column])) },
+  },
   outputs: { value: 'variable' },
 });
 const rowOf = (values: readonly number[]): Tensors => ({
@@ -67,7 +69,9 @@ it.each([
   const evaluator = Evaluator.read(bytes, session);
   const { inputs, outputs } = session;
   for (let round = 0; round < 4; round += 1) {
-    const [actual, baseline] = [0, 1].map(() => Array.from({ length: WIDTH }, () => Math.floor(random() * 7) - 3));
+    const [actual, baseline] = [0, 1].map(() =>
+      Array.from({ length: WIDTH }, () => Math.floor(random() * 7) - 3),
+    );
     if (actual === undefined || baseline === undefined) throw new Error('There are two rows.');
     const numberOf = (values: readonly number[]) => Number(evaluator.run(rowOf(values))['variable']?.data[0]);
     const wanted = shapleyByOrders(WIDTH, (set) =>
@@ -81,9 +85,13 @@ it.each([
       const made = await explain({ definition, graph, answer, ...ends }, ports, () => true);
       const given = new Map(made.contributions.map((one) => [one.column, one.contribution]));
       for (const [at, value] of wanted.entries())
-        expect(Math.abs((given.get(`c${at}`) ?? 0) - value)).toBeLessThanOrEqual(TOLERANCE * Math.max(1, Math.abs(value)));
+        expect(Math.abs((given.get(`c${at}`) ?? 0) - value)).toBeLessThanOrEqual(
+          TOLERANCE * Math.max(1, Math.abs(value)),
+        );
       const total = made.contributions.reduce((sum, one) => sum + one.contribution, made.baseline);
-      expect(Math.abs(total - answer.value)).toBeLessThanOrEqual(TOLERANCE * Math.max(1, Math.abs(answer.value)));
+      expect(Math.abs(total - answer.value)).toBeLessThanOrEqual(
+        TOLERANCE * Math.max(1, Math.abs(answer.value)),
+      );
     }
     if (bytes !== linear) continue;
     for (const [at, value] of wanted.entries())

@@ -21,8 +21,8 @@ import type { CachedCors } from '../cors.ts';
 import { deadlineHeader, deadlineOf } from '../deadline.ts';
 import { GRACE_MS, markDegraded, reasonOf, shownInPath } from '../degraded.ts';
 import { announce, endOfPath, nameOfModel } from '../deprecation.ts';
-import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { assertMayInclude } from '../included-parts.ts';
+import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
 import { cachedReadHeaders, json, problem } from '../openapi.ts';
@@ -121,12 +121,7 @@ export function registerModelPath(
     const read = ports.read(request);
     const found =
       read instanceof Promise
-        ? await inTime(
-            read,
-            request,
-            () => declaredAnswer(model, { key, input }, newId()),
-            ports,
-          )
+        ? await inTime(read, request, () => declaredAnswer(model, { key, input }, newId()), ports)
         : read;
     const { answer, value } =
       'entry' in found ? shownInPath(found, reasonOf(late?.value)) : { answer: undefined, ...found };

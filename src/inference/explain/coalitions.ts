@@ -24,9 +24,9 @@ export interface Ends {
 /** The columns in which the two rows differ. NaN equals NaN. */
 export function playersOf({ actual, baseline }: Ends): Player[] {
   return Object.entries(actual).flatMap(([input, { data }]) =>
-    Array.from(data, (element, at) => ({ input, at, element }))
-      .filter(({ element, at }) => !Object.is(element, baseline[input]?.data[at]))
-      .map(({ at }) => ({ input, at })),
+    Array.from({ length: data.length }, (_, at) => ({ input, at })).filter(
+      ({ at }) => !Object.is(data[at], baseline[input]?.data[at]),
+    ),
   );
 }
 

@@ -158,7 +158,7 @@ function numbersOf(
 ): number[] {
   const data = Array.from(outputs[name]?.data ?? [], Number);
   const classes = definition.task === 'classification' ? definition.classes : undefined;
-  const at = classes?.findIndex((one) => one === label) ?? 0;
+  const at = label === undefined ? 0 : (classes?.indexOf(label) ?? 0);
   const width = data.length / rows;
   // A binary classifier may output only the probability of the second class.
   const isSecondAlone = classes?.length === 2 && width === 1;

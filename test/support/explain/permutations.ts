@@ -2,17 +2,17 @@
  * The Shapley values by their definition, written naively: what each player adds when it joins, averaged over all orders in
  * which the players can join.
  *
- * @param valueOf the value of a set of players.
+ * @param worth the value of a set of players.
  */
-export function shapleyByOrders(players: number, valueOf: (set: ReadonlySet<number>) => number): number[] {
+export function shapleyByOrders(players: number, worth: (set: ReadonlySet<number>) => number): number[] {
   const orders = ordersOf(Array.from({ length: players }, (_, player) => player));
   const sums = new Array<number>(players).fill(0);
   for (const order of orders) {
     const joined = new Set<number>();
     for (const player of order) {
-      const before = valueOf(joined);
+      const before = worth(joined);
       joined.add(player);
-      sums[player] = (sums[player] ?? 0) + valueOf(joined) - before;
+      sums[player] = (sums[player] ?? 0) + worth(joined) - before;
     }
   }
   return sums.map((sum) => sum / orders.length);

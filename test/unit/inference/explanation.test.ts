@@ -36,10 +36,18 @@ async function explained({ actual, baseline = actual.map(() => 0), of, ...world 
     const rows = data.length / width;
     noted.rows.push(rows);
     const outputs = Array.from({ length: rows }, (_, at) => of(data.slice(at * width, (at + 1) * width)));
-    const made: Tensor = { datatype: 'FP64', shape: [rows, outputs.flat().length / rows], data: Float64Array.from(outputs.flat()) };
+    const made: Tensor = {
+      datatype: 'FP64',
+      shape: [rows, outputs.flat().length / rows],
+      data: Float64Array.from(outputs.flat()),
+    };
     return { v: made };
   };
-  const graph = { inputs: [{ name: 'x', datatype: 'FP32', shape: world.shape ?? [-1, width] } as const], outputs: [], run };
+  const graph = {
+    inputs: [{ name: 'x', datatype: 'FP32', shape: world.shape ?? [-1, width] } as const],
+    outputs: [],
+    run,
+  };
   const definition = world.definition ?? regression(width);
   const answer = world.answer ?? { value: of(actual) };
   const asked = { definition, graph, answer, actual: row(actual), baseline: row(baseline) };
@@ -76,7 +84,13 @@ describe('an explanation', () => {
       contributions.map((one) => Math.abs(one.contribution)).toSorted((a, b) => b - a),
     );
     // One batch, which the request is charged for.
-    expect(noted).toMatchObject({ rows: [16], charged: [16], pauses: 0, method: 'enumeration', output: 'value' });
+    expect(noted).toMatchObject({
+      rows: [16],
+      charged: [16],
+      pauses: 0,
+      method: 'enumeration',
+      output: 'value',
+    });
   });
 
   it('has no contributions for an entity that has all defaults', async () => {
@@ -86,7 +100,11 @@ describe('an explanation', () => {
 
   it('takes "missing" as a default like any other', async () => {
     const of = ([a = 0, b = 0]: readonly number[]) => (Number.isNaN(a) ? 5 : a) + b;
-    const made = await explained({ actual: [2, 1], baseline: [Number.NaN, Number.NaN], of: ([a = 0, b = 0]) => of([a, Number.isNaN(b) ? 0 : b]) });
+    const made = await explained({
+      actual: [2, 1],
+      baseline: [Number.NaN, Number.NaN],
+      of: ([a = 0, b = 0]) => of([a, Number.isNaN(b) ? 0 : b]),
+    });
     expect(made.contributions).toEqual([
       { input: 'x', column: 'c0', feature: 'purchases_30d', value: 2, baseline: null, contribution: -3 },
       { input: 'x', column: 'c1', feature: 'purchases_30d', value: 1, baseline: null, contribution: 1 },
@@ -114,10 +132,20 @@ describe('an explanation', () => {
       outputs: { label: 'label', probabilities: 'v' },
     });
     const answer = { label: 'no', probabilities: { no: 0.25, yes: 0.75 } };
-    const both = await explained({ definition, answer, actual: [0.5, 0.25], of: ([a = 0, b = 0]) => [1 - a - b, a + b] });
+    const both = await explained({
+      definition,
+      answer,
+      actual: [0.5, 0.25],
+      of: ([a = 0, b = 0]) => [1 - a - b, a + b],
+    });
     expect(both).toMatchObject({ output: 'probabilities', class: 'no', score: 0.25, baseline: 1 });
     // A binary classifier may output the probability of the second class alone.
-    const second = await explained({ definition, answer, actual: [0.5, 0.25], of: ([a = 0, b = 0]) => a + b });
+    const second = await explained({
+      definition,
+      answer,
+      actual: [0.5, 0.25],
+      of: ([a = 0, b = 0]) => a + b,
+    });
     expect(second.contributions).toEqual(both.contributions);
     expect(second.contributions.map((one) => one.contribution)).toEqual([-0.5, -0.25]);
   });
@@ -126,9 +154,15 @@ describe('an explanation', () => {
 describe('no explanation is made up', () => {
   it.each([
     ['more columns than can be enumerated', { actual: new Array<number>(13).fill(1), of: product }],
-    ['too many columns for a graph of one row', { actual: new Array<number>(7).fill(1), of: product, shape: [1, 7] }],
+    [
+      'too many columns for a graph of one row',
+      { actual: new Array<number>(7).fill(1), of: product, shape: [1, 7] },
+    ],
     ['a graph whose rows depend on each other', { actual: [1, 2], of: product, answer: { value: 6.001 } }],
-    ['a graph that has no number at the defaults', { actual: [1, 2], of: ([a = 0]: readonly number[]) => 1 / a }],
+    [
+      'a graph that has no number at the defaults',
+      { actual: [1, 2], of: ([a = 0]: readonly number[]) => 1 / a },
+    ],
     ['several numbers for a row', { actual: [1, 2], of: () => [1, 2], answer: { value: 1 } }],
   ])('for %s', async (_, world) => {
     await expect(explained(world)).rejects.toMatchObject({ code: 'not_explainable', pointer: 'include' });

@@ -199,10 +199,18 @@ describe('the parts that a client asks for', () => {
   /** The sum of each row. */
   const run = ({ features }: Tensors): Tensors => {
     const values = Array.from(features?.data ?? [], Number);
-    const sums = Array.from({ length: values.length / 2 }, (_, row) => values[2 * row]! + values[2 * row + 1]!);
+    const sums = Array.from(
+      { length: values.length / 2 },
+      (_, row) => (values[2 * row] ?? 0) + (values[2 * row + 1] ?? 0),
+    );
     return { v: { datatype: 'FP32', shape: [sums.length, 1], data: Float32Array.from(sums) } };
   };
-  const withFallback = model.regression({ ...described, inputs, outputs: { value: 'v' }, fallback: { value: 7 } });
+  const withFallback = model.regression({
+    ...described,
+    inputs,
+    outputs: { value: 'v' },
+    fallback: { value: 7 },
+  });
   const fails = () => {
     throw new Error('inside of the graph');
   };
@@ -217,9 +225,23 @@ describe('the parts that a client asks for', () => {
       },
       freshness: { asOf: NOW, newestEventAt: NOW, oldestEventAt: NOW - DAY_MS },
       explanation: {
-        ...{ status: 'exact', method: 'enumeration', output: 'value', score: 5, baseline: 998, tolerance: 1e-5 },
+        ...{
+          status: 'exact',
+          method: 'enumeration',
+          output: 'value',
+          score: 5,
+          baseline: 998,
+          tolerance: 1e-5,
+        },
         contributions: [
-          { input: 'features', column: 'age', feature: 'last_purchase_at', value: 2, baseline: 999, contribution: -997 },
+          {
+            input: 'features',
+            column: 'age',
+            feature: 'last_purchase_at',
+            value: 2,
+            baseline: 999,
+            contribution: -997,
+          },
           { column: 'bought', feature: 'purchases_30d', value: 3, baseline: -1, contribution: 4 },
         ],
       },
@@ -240,7 +262,12 @@ describe('the parts that a client asks for', () => {
 
   it('are the features of the version before, without an explanation', async () => {
     const previous = { ...MANIFEST, version: 'ba9876543210' };
-    const world = { features: FEATURES, isLate: true, load: () => new Promise<never>(() => undefined), previous };
+    const world = {
+      features: FEATURES,
+      isLate: true,
+      load: () => new Promise<never>(() => undefined),
+      previous,
+    };
     const { value } = await predicted(regression, { ...world, previousRun: run }, {}, ALL);
     expect(value).toMatchObject({
       ...{ source: 'previous', features: { purchases_30d: { value: 3 } } },
@@ -254,7 +281,12 @@ describe('the parts that a client asks for', () => {
       runs += 1;
       return runs === 1 ? run(given) : fails();
     };
-    const { value, storable, isDegraded } = await predicted(regression, { features: FEATURES, run: once }, {}, ALL);
+    const { value, storable, isDegraded } = await predicted(
+      regression,
+      { features: FEATURES, run: once },
+      {},
+      ALL,
+    );
     expect(value).toMatchObject({ value: 5, source: 'model', explanation: { reason: 'model_failed' } });
     expect([storable, isDegraded]).toEqual([false, false]);
   });

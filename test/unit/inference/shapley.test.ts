@@ -6,24 +6,25 @@ import { shapleyByOrders } from '../../support/explain/permutations.ts';
 const number = fc.double({ min: -1_000, max: 1_000, noNaN: true });
 /** The values of all coalitions of some players. */
 const games = (max: number) =>
-  fc
-    .integer({ min: 0, max })
-    .chain((players) =>
-      fc.record({
-        players: fc.constant(players),
-        values: fc.array(number, { minLength: 2 ** players, maxLength: 2 ** players }),
-      }),
-    );
-const near = (given: number, wanted: number) => Math.abs(given - wanted) <= 1e-8 * Math.max(1, Math.abs(wanted));
+  fc.integer({ min: 0, max }).chain((players) =>
+    fc.record({
+      players: fc.constant(players),
+      values: fc.array(number, { minLength: 2 ** players, maxLength: 2 ** players }),
+    }),
+  );
+const near = (given: number, wanted: number) =>
+  Math.abs(given - wanted) <= 1e-8 * Math.max(1, Math.abs(wanted));
 
 it('are those of the definition, averaged over all orders', () => {
   fc.assert(
     fc.property(games(6), ({ players, values }) => {
-      const valueOf = (set: ReadonlySet<number>) => values[[...set].reduce((sum, player) => sum + 2 ** player, 0)] ?? 0;
-      const wanted = shapleyByOrders(players, valueOf);
+      const worth = (set: ReadonlySet<number>) =>
+        values[[...set].reduce((sum, player) => sum + 2 ** player, 0)] ?? 0;
+      const wanted = shapleyByOrders(players, worth);
       const given = shapleyValues(values, players);
       expect(given).toHaveLength(players);
-      for (const [player, value] of wanted.entries()) expect(near(given[player] ?? Number.NaN, value)).toBe(true);
+      for (const [player, value] of wanted.entries())
+        expect(near(given[player] ?? Number.NaN, value)).toBe(true);
     }),
     { numRuns: 60 },
   );

@@ -102,12 +102,28 @@ it('explains a prediction of the model that was made outside by its coefficients
   const { value, explanation } = answer;
   expect(explanation).toMatchObject({ status: 'exact', score: value });
   // One ride began here: two columns differ from their defaults, and the model is linear.
-  expect(explanation.contributions.map(({ column }) => column).sort()).toEqual(['departures_1d', 'departures_7d']);
-  const tensor = (rows: number[][]) => ({ name: 'X', datatype: 'FP32', shape: [rows.length, 4], data: rows.flat() });
+  expect(explanation.contributions.map(({ column }) => column).sort()).toEqual([
+    'departures_1d',
+    'departures_7d',
+  ]);
+  const tensor = (rows: number[][]) => ({
+    name: 'X',
+    datatype: 'FP32',
+    shape: [rows.length, 4],
+    data: rows.flat(),
+  });
   const raw = await stack.fetch('/v1/predictions/departures-tomorrow', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ inputs: [tensor([[0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]])] }),
+    body: JSON.stringify({
+      inputs: [
+        tensor([
+          [0, 0, 0, 0],
+          [1, 0, 0, 0],
+          [0, 1, 0, 0],
+        ]),
+      ],
+    }),
   });
   const { outputs } = (await raw.json()) as { outputs: { data: number[] }[] };
   const [none = 0, day = 0, week = 0] = outputs[0]?.data ?? [];

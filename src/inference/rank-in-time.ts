@@ -127,7 +127,7 @@ async function compute(
   if (checked instanceof Failure) return await standIn('database_unavailable', checked);
   if (row instanceof Failure) return await standIn('features_unavailable', row);
   const { manifest } = found;
-  const ranking = await rank(definition, found, row, items, limit, now);
+  const ranking = await rank(definition, found, { items, limit, features: row, now }, true);
   if (ranking.degraded !== 'model_failed') return { ranking, manifest };
   return (await previousRanking(definition, asked, 'model_failed', known, ports)) ?? { ranking, manifest };
 }
@@ -150,14 +150,16 @@ async function standInFor(
   known: Known,
   ports: RankPorts,
 ): Promise<Outcome | undefined> {
-  const { items, limit } = asked;
+  const { items, limit, now } = asked;
   const ranked = await previousRanking(definition, asked, degraded, known, ports);
   if (ranked !== undefined) return ranked;
   const { champion } = known;
   for (const manifest of [champion?.manifest, champion?.previous ?? undefined]) {
     const candidates = manifest === undefined ? undefined : ports.loaded(manifest)?.candidates;
     if (manifest === undefined || candidates === undefined) continue;
-    return { ranking: popularityRanking({ candidates }, items, limit, degraded), manifest };
+    const features = known.row instanceof Failure ? {} : (known.row ?? {});
+    const toRank = { items, limit, features, now };
+    return { ranking: popularityRanking(definition, { candidates }, toRank, degraded), manifest };
   }
   const { fallback } = definition;
   if (fallback === undefined) return undefined;
@@ -178,7 +180,7 @@ async function previousRanking(
   const manifest = champion?.previous ?? null;
   const model = manifest === null ? undefined : ports.loaded(manifest);
   if (model?.candidates === undefined) return undefined;
-  const ranking = await rank(definition, asRanking(model), row, items, limit, now);
+  const ranking = await rank(definition, asRanking(model), { items, limit, features: row, now }, false);
   if (ranking.degraded !== undefined || ranking.source !== 'model') return undefined;
   return { ranking: { ...ranking, source: 'previous', degraded }, manifest };
 }

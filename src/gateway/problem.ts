@@ -34,6 +34,7 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   storage_refused: [422, 'The database refused the event'],
   too_many_events: [413, 'The batch has too many events'],
   invalid_token: [400, 'The token is not valid'],
+  invalid_cursor: [400, 'The cursor is not valid'],
   token_from_another_epoch: [412, 'The token is from another epoch'],
   token_from_the_future: [412, 'The token is from the future'],
   unauthorized: [401, 'A key is needed'],

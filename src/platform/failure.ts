@@ -22,6 +22,7 @@ const FAILURE_CODES = [
   'storage_refused',
   'too_many_events',
   'invalid_token',
+  'invalid_cursor',
   'token_from_another_epoch',
   'token_from_the_future',
   'unauthorized',

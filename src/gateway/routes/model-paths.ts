@@ -96,7 +96,7 @@ export function registerModelPath(
     if (end !== undefined) gateway.noteDeprecated(c, nameOfModel(model));
     const startedAt = systemNow();
     const deadline = deadlineOf(c.req.raw, ports.deadlineMs);
-    const input = inputOf(route, c.req);
+    const { input } = inputOf(route, c.req);
     const consistency = consistencyOf(c.req.raw.headers);
     const key = route.keyIn(input);
     if (principal !== undefined) assertOwnRow(principal, model.entity, key, 'path');

@@ -7,6 +7,7 @@ import {
 } from '../define/model.ts';
 import type { ItemReasons } from '../define/recommending.ts';
 import { DEGRADED_REASONS } from '../inference/degraded.ts';
+import { EXPLANATION_METHODS } from '../inference/explain/explanation.ts';
 import type { AppEnv } from './context.ts';
 import { EntityKey } from './entity-key.ts';
 import { FeatureValue } from './feature-value.ts';
@@ -46,7 +47,7 @@ function explanationOf(model: PredictionModel) {
   return z.discriminatedUnion('status', [
     z.object({
       status: z.literal('exact'),
-      method: z.enum(['enumeration']),
+      method: z.enum(EXPLANATION_METHODS),
       output: z.string().describe("The answer's property that is explained."),
       ...(first === undefined ? {} : { class: z.union([first, ...others]) }),
       score: z.number(),

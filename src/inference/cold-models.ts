@@ -4,6 +4,8 @@ import type { Manifest } from './bundle.ts';
 import { Evaluator } from './evaluator/evaluator.ts';
 import { NotEvaluated } from './evaluator/not-evaluated.ts';
 import { differenceOf } from './evaluator/parity.ts';
+import type { AdditiveRows } from './evaluator/sums.ts';
+import type { Graph } from './graph.ts';
 import type { Tensors } from './tensors.ts';
 
 /**
@@ -25,6 +27,8 @@ export interface ColdModel {
   readonly hasRun: Promise<void>;
   /** The outputs; undefined if the runtime has to compute these inputs. */
   run(inputs: Tensors, outputs?: readonly string[]): Tensors | undefined;
+  /** As `Graph.additive`. */
+  additive(...asked: Parameters<NonNullable<Graph['additive']>>): AdditiveRows | undefined;
 }
 
 interface Kept extends ColdModel {
@@ -102,6 +106,14 @@ function coldModel(evaluator: Evaluator, candidates: Candidates | undefined): Co
   return {
     candidates,
     hasRun,
+    additive: (...asked) => {
+      try {
+        return evaluator.additive(...asked);
+      } catch (error) {
+        if (error instanceof NotEvaluated) return undefined;
+        throw error;
+      }
+    },
     run: (inputs, outputs) => {
       const elements = Object.values(inputs).reduce((sum, { data }) => sum + data.length, 0);
       if (elements > EVALUATED_ELEMENTS_MAX) return undefined;

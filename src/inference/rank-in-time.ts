@@ -59,7 +59,8 @@ interface Outcome {
 
 /**
  * Ranks items for one entity. If the champion cannot rank them in time, the version before it does, then popularity, then
- * the declared items. Such an answer is marked `degraded`. Without any of these, the work is waited for.
+ * the declared items. Such an answer is marked `degraded`. When the deadline passes without any of these, the answer has no
+ * items but those of the request.
  *
  * @throws Failure `model_unavailable` or `features_unavailable` if nothing can answer; what `check` throws.
  */
@@ -90,8 +91,9 @@ async function outcomeInTime(
     return await ports.deadline.within(work);
   } catch (error) {
     if (!(error instanceof DeadlinePassed)) throw error;
-    const standIn = await standInFor(definition, asked, 'deadline_exceeded', known, ports);
-    if (standIn === undefined) return await work;
+    const standIn =
+      (await standInFor(definition, asked, 'deadline_exceeded', known, ports)) ??
+      declaredRanking(asked, [], 'deadline_exceeded', known);
     ports.keepAlive(work.catch(() => undefined));
     return standIn;
   }
@@ -163,6 +165,16 @@ async function standInFor(
   }
   const { fallback } = definition;
   if (fallback === undefined) return undefined;
+  return declaredRanking(asked, fallback, degraded, known);
+}
+
+/** The items of the request as they are, or the declared ones. */
+function declaredRanking(
+  { items, limit }: RankingRequest,
+  fallback: readonly string[],
+  degraded: DegradedReason,
+  { champion }: Known,
+): Outcome {
   const declared = (items ?? fallback).slice(0, limit).map((item) => ({ item, score: 0 }));
   const ranking = { items: declared, source: 'fallback', degraded } as const;
   return { ranking, manifest: champion?.manifest ?? null };

@@ -29,7 +29,7 @@ import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
-import { deadlineHeader, deadlineOf } from '../deadline.ts';
+import { deadlineHeader, deadlineOf, withinNamed } from '../deadline.ts';
 import { markDegraded, standInValue } from '../degraded.ts';
 import { announcing, endOfPredictions, nameOfModel } from '../deprecation.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
@@ -115,11 +115,17 @@ export function registerPredictions(
       gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('predictionOfItem', rows) });
     const predicting = predictPorts(ports, definition, consistency, deadline, charge);
     if (isTensorRequest(body)) {
-      const { model } = await championOf(ports, definition, consistency);
-      const { name, version } = model.manifest;
-      const predictionId = newId();
-      const answer = await runTensors(model, body, predictionId, ports);
-      return c.json({ model: { name, version }, predictionId, ...answer });
+      const ran = await withinNamed(c.req.raw, ports.keepAlive, async () => {
+        const { model } = await championOf(ports, definition, consistency);
+        const { name, version } = model.manifest;
+        const predictionId = newId();
+        return {
+          model: { name, version },
+          predictionId,
+          ...(await runTensors(model, body, predictionId, ports)),
+        };
+      });
+      return c.json(ran);
     }
     if (definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };

@@ -1,4 +1,23 @@
-import type { Forest } from './operators/forest.ts';
+/** The trees of an ensemble, node by node, as `ai.onnx.ml` describes them. */
+export interface Forest {
+  /** The first node of each tree. */
+  readonly roots: Int32Array;
+  readonly modes: Uint8Array;
+  readonly columns: Int32Array;
+  readonly thresholds: Float32Array;
+  /** Where a row goes on if the comparison holds, and if it does not. */
+  readonly whenTrue: Int32Array;
+  readonly whenFalse: Int32Array;
+  /** Whether the comparison holds for NaN. */
+  readonly missing: Uint8Array;
+  /** Of each node, where its weights begin; they end where those of the next begin. */
+  readonly firstWeight: Int32Array;
+  /** The target or class of each weight. */
+  readonly targets: Int32Array;
+  readonly weights: Float32Array;
+  /** The columns that a row needs at least. */
+  readonly width: number;
+}
 
 /** A score that is a sum: over the columns of a row, or over trees. */
 export type Additive =

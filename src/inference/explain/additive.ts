@@ -1,5 +1,5 @@
-import { type Forest, holdsAt, isLeaf } from '../evaluator/operators/forest.ts';
-import type { AdditiveRows } from '../evaluator/sums.ts';
+import { holdsAt, isLeaf } from '../evaluator/operators/forest.ts';
+import type { AdditiveRows, Forest } from '../evaluator/sums.ts';
 
 /**
  * The exact Shapley values of the columns of a row, without enumerating coalitions, in double precision.

@@ -1,8 +1,9 @@
 import { floatTensor, given, matrixOf } from '../elements.ts';
 import type { Kernel, Node, Operator } from '../node.ts';
 import { NotEvaluated } from '../not-evaluated.ts';
+import type { Forest } from '../sums.ts';
 import { asSingles } from './columns.ts';
-import { type Aggregate, type Forest, readForest, scoreRow } from './forest.ts';
+import { type Aggregate, readForest, scoreRow } from './forest.ts';
 import { greatestOf, labelsOf } from './labels.ts';
 import { logistic, postTransform } from './transform.ts';
 

@@ -30,6 +30,7 @@ import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
 import { RowCache, type RowPorts } from '../features/row-cache.ts';
 import type { ShardPort } from '../features/shards.ts';
+import { cursorKey, signCursors } from '../gateway/cursors.ts';
 import type { Charging } from '../gateway/limits/charging.ts';
 import type { KeepsAlive } from '../gateway/middleware/authorize.ts';
 import { type ApiKey, apiKeyOf } from '../gateway/principals/api-key.ts';
@@ -152,6 +153,7 @@ export class BoundIsolate implements ViewPorts {
   readonly lineageShard = tallyShard(systemRandom);
   /** Signs tickets. */
   readonly ticketKey: Uint8Array;
+  readonly cursorKey: Uint8Array;
   readonly #tokens: TokenTable | undefined;
   readonly tiers: readonly Tier[];
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
@@ -169,6 +171,7 @@ export class BoundIsolate implements ViewPorts {
     this.db = connect(this.config.database);
     const { apiKeySha256, database, oidc } = this.config;
     this.ticketKey = ticketKey({ databaseUrl: database.url, apiKeySha256 });
+    this.cursorKey = cursorKey(this.config);
     this.#tokens = oidc === undefined ? undefined : new TokenTable(oidc.rules, systemTime);
     this.registry = {
       store: r2Artifacts(env.MODELS),
@@ -276,7 +279,7 @@ export class BoundIsolate implements ViewPorts {
     return standInFromMemory(request, this.#ports(scope));
   }
 
-  load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
+  async load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
     const { follower, invalidated, ended } = this.isolate;
     const { epoch, seq } = follower.mirror.clock;
     const { withTimeout } = systemTime;
@@ -302,7 +305,7 @@ export class BoundIsolate implements ViewPorts {
       shards: this.#shards,
       keyProperties: this.isolate.keyProperties,
     };
-    return loadView(view, request, now, ports);
+    return signCursors(this.cursorKey, view, request, await loadView(view, request, now, ports));
   }
 
   /** The shards for a request: a feature that is not ready asks for its backfill. */

@@ -14,7 +14,7 @@ import {
   readChampion,
   unpublished,
 } from '../inference/registry.ts';
-import { systemNow } from '../platform/clock.ts';
+import { sleep, systemNow } from '../platform/clock.ts';
 import type { Deadline } from '../platform/deadline.ts';
 import { newId } from '../platform/ids.ts';
 
@@ -93,12 +93,17 @@ export async function championOf(
   return { model: await loadVersion(ports, definition, manifest), isCurrent };
 }
 
-/** The ports of one prediction or ranking of a model. */
+/**
+ * The ports of one prediction or ranking of a model.
+ *
+ * @param charge charges the request for rows that explain the answer.
+ */
 export function predictPorts(
   ports: ChampionPorts & Pick<PredictPorts, 'shards' | 'predicted'>,
   definition: ModelDefinition,
   consistency: Consistency,
   deadline: Deadline,
+  charge: (rows: number) => Promise<void>,
 ): PredictPorts & RecommendPorts {
   return {
     champion: () => readCached(ports, definition, consistency),
@@ -110,6 +115,7 @@ export function predictPorts(
     predicted: ports.predicted,
     deadline,
     keepAlive: ports.keepAlive,
+    explaining: { charge, pause: () => sleep(0) },
   };
 }
 

@@ -68,6 +68,7 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   version_in_use: [409, 'An alias names the version'],
   no_earlier_version: [409, 'There is no earlier version'],
   tensor_mismatch: [422, 'The tensor does not fit the model'],
+  not_explainable: [422, 'The answer cannot be explained exactly'],
   unknown_feature: [422, 'The feature is not declared'],
   unknown_entity: [422, 'The entity is not declared'],
   unknown_item: [422, 'The item does not exist'],

@@ -56,6 +56,7 @@ const FAILURE_CODES = [
   'version_in_use',
   'no_earlier_version',
   'tensor_mismatch',
+  'not_explainable',
   'unknown_feature',
   'unknown_entity',
   'unknown_item',

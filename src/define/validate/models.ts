@@ -5,7 +5,7 @@ import { type FeatureDefinition, type FeatureReference, readNames } from '../fea
 import { answerSchema, type ModelDefinition, type PredictionModel, referencesOf } from '../model.ts';
 import { type Column, jsonTypeOf } from '../model-input.ts';
 import { parametersOf } from '../path.ts';
-import type { Report } from '../problem.ts';
+import type { Report, Within } from '../problem.ts';
 import { checkRecommending } from './recommending.ts';
 
 /** The most inputs of a manifest (`inference/bundle.ts`). */
@@ -18,8 +18,6 @@ const RESERVED = [
 ];
 /** The parameter by which a path takes the parts that a client asks for. */
 const INCLUDE = 'include';
-
-export type Within = (problem: string, remedy: string, ...place: string[]) => void;
 
 /**
  * Checks that models read declared features, in types that tensors can hold, and that their answers match their

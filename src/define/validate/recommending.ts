@@ -1,6 +1,6 @@
 import type { RankingModel } from '../model.ts';
+import type { Within } from '../problem.ts';
 import { type ItemReasons, REASON_GROUPS_MAX } from '../recommending.ts';
-import type { Within } from './models.ts';
 
 /** Ten years: longer than a history of items reaches. */
 const WITHIN_DAYS_MAX = 3_650;

@@ -174,6 +174,36 @@ describe('a signed cursor', () => {
     );
   });
 
+  it('that was verified for one reader is verified again for the next, at an address that the isolate knows', () => {
+    let refusals = 0;
+    const readers = fc.array(fc.nat(7), { minLength: 2, maxLength: 6 });
+    fc.assert(
+      fc.property(fc.constantFrom(own, mine), place, readers, (of, at, asking) => {
+        const input = { limit: 1, after: at };
+        const by = (index: number): Reading => ({
+          view: of,
+          input,
+          owner: of === own ? [null, 'null', 'a', 'b'][index % 4] : undefined,
+          principal: of === mine ? [ANONYMOUS, key('a'), key('b'), key('A')][index % 4] : undefined,
+        });
+        // The address, and so the cursor, is that of the first reader.
+        const first = by(asking[0] ?? 0);
+        const { cursors } = withoutSignatures({ after: String(given(first, at)) }, ['after']);
+        if (cursors === undefined) throw new Error('A cursor was sent.');
+        for (const index of asking) {
+          const reader = by(index);
+          const verify = () => verifyCursors(KEY, of, reader, cursors);
+          if (isSame(belongs(reader), belongs(first))) verify();
+          else {
+            refusals += 1;
+            expect(verify).toThrow(/another reader/);
+          }
+        }
+      }),
+    );
+    expect(refusals).toBeGreaterThan(50);
+  });
+
   it('names the same place in an address of an operator, with and without its signature', () => {
     fc.assert(
       fc.property(reading, place, (by, at) => {

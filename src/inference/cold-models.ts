@@ -17,6 +17,11 @@ const EVALUATORS_BYTES_MAX = 6 * 1024 * 1024;
 const MEMORY_OF_FILE = 2;
 /** Larger batches take longer than a request has, and are left to the runtime. */
 export const EVALUATED_ELEMENTS_MAX = 16_384;
+/**
+ * The most multiplications of a run, about 12 ms. A run cannot be interrupted, so a large network with many rows would pass
+ * the deadline of its own request and of all others in the isolate.
+ */
+const MULTIPLICATIONS_MAX = 4_000_000;
 /** Versions that are put aside and remembered: more than a catalog has models. */
 const ASIDE_MAX = 64;
 
@@ -117,6 +122,7 @@ function coldModel(evaluator: Evaluator, candidates: Candidates | undefined): Co
     run: (inputs, outputs) => {
       const elements = Object.values(inputs).reduce((sum, { data }) => sum + data.length, 0);
       if (elements > EVALUATED_ELEMENTS_MAX) return undefined;
+      if (rowsOf(inputs) * evaluator.multiplicationsOfRow > MULTIPLICATIONS_MAX) return undefined;
       try {
         return evaluator.run(inputs, outputs);
       } catch (error) {
@@ -129,4 +135,8 @@ function coldModel(evaluator: Evaluator, candidates: Candidates | undefined): Co
       }
     },
   };
+}
+
+function rowsOf(inputs: Tensors): number {
+  return Math.max(0, ...Object.values(inputs).map(({ shape }) => shape[0] ?? 1));
 }

@@ -33,7 +33,7 @@ import { deadlineHeader, deadlineOf, withinNamed } from '../deadline.ts';
 import { markDegraded, standInValue } from '../degraded.ts';
 import { announcing, endOfPredictions, nameOfModel } from '../deprecation.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
-import { assertMayInclude, includeMember } from '../included-parts.ts';
+import { assertMayInclude, includeMember, reasonUnits } from '../included-parts.ts';
 import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
@@ -104,7 +104,9 @@ export function registerPredictions(
         pointer: 'model',
       });
     }
-    await gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(itemsOf(body)) });
+    const asked = itemsOf(body);
+    const ofReasons = isTensorRequest(body) ? 0 : reasonUnits(definition, asked);
+    await gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(asked) + ofReasons });
     const consistency = consistencyOf(c.req.raw.headers);
     const answered = (value: unknown) => {
       const response = c.json(value);
@@ -139,8 +141,8 @@ export function registerPredictions(
     assertOwn(key);
     await assertMayInclude(gateway, c, definition.entity, include);
     const check = (model: LoadedRanking) => assertItemsExist(definition, model, items ?? [], ports);
-    const asked = { key, items, limit: ITEMS_MAX, now: systemNow(), check, include };
-    const { value } = await recommend(definition, asked, predicting);
+    const request = { key, items, limit: ITEMS_MAX, now: systemNow(), check, include };
+    const { value } = await recommend(definition, request, predicting);
     return answered(value);
   });
 }

@@ -1,9 +1,16 @@
-import { type ItemReasons, REASONS_OF_ITEM } from '../../define/recommending.ts';
+import { type ItemReasons, REASONS_OF_ITEM, type Recommending } from '../../define/recommending.ts';
 import { EVALUATED_ELEMENTS_MAX } from '../cold-models.ts';
 import { shapleyValues } from './shapley.ts';
 
 /** The most items of an answer that get reasons: with 2^4 coalitions of groups each, 320 rows. */
 export const REASONED_ITEMS_MAX = 20;
+
+/** How many rows the graph computes for the reasons of so many items. */
+export function reasonRows({ reasons }: Recommending, items: number): number {
+  return reasons === undefined
+    ? 0
+    : Math.min(items, REASONED_ITEMS_MAX) * 2 ** Object.keys(reasons.groups).length;
+}
 
 /** Why an item is recommended. */
 export interface Reason {

@@ -4,7 +4,7 @@ import { type Candidates, model } from '../../../src/define/model.ts';
 import type { Recommending } from '../../../src/define/recommending.ts';
 import type { FeatureRow } from '../../../src/features/shards.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
-import { REASONED_ITEMS_MAX, reasonsOf } from '../../../src/inference/explain/reasons.ts';
+import { REASONED_ITEMS_MAX, reasonRows, reasonsOf } from '../../../src/inference/explain/reasons.ts';
 import { popularityRanking, rank } from '../../../src/inference/rank.ts';
 import { selected } from '../../../src/inference/selection.ts';
 import type { Tensors } from '../../../src/inference/tensors.ts';
@@ -185,6 +185,9 @@ describe('the reasons of an item', () => {
       },
     );
     expect([made.length, rows]).toEqual([REASONED_ITEMS_MAX, [REASONED_ITEMS_MAX * 4]]);
+    // What a request is charged for.
+    expect([30, 5].map((items) => reasonRows({ reasons }, items))).toEqual([80, 20]);
+    expect(reasonRows({}, 30)).toBe(0);
   });
 
   it('are the Shapley values of the groups, by their definition', async () => {

@@ -3,6 +3,7 @@ import type { CachedAnswer } from '../../cache/cached-answer.ts';
 import type { ReadRequest } from '../../cache/read-through.ts';
 import type { ModelDefinition } from '../../define/model.ts';
 import type { Loaded } from '../../define/view.ts';
+import type { Watched } from '../../features/seen-folds.ts';
 import { declaredAnswer } from '../../inference/declared-answer.ts';
 import { predict } from '../../inference/predict.ts';
 import { type RecommendPorts, recommend } from '../../inference/recommend.ts';
@@ -12,7 +13,7 @@ import { newId } from '../../platform/ids.ts';
 import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
-import { type ChampionPorts, predictPorts } from '../champion.ts';
+import { type ChampionPorts, inMoment, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
@@ -27,7 +28,7 @@ import { cachedReadHeaders, json, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
 import { MODEL_RULE } from '../route-rules.ts';
 
-export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'shards' | 'predicted'> {}
+export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'predicted'> {}
 
 type Consistency = ReturnType<typeof consistencyOf>;
 type Input = Readonly<Record<string, unknown>>;
@@ -100,8 +101,9 @@ export function registerModelPath(
     if (principal !== undefined) assertOwnRow(principal, model.entity, key, 'path');
     let late: Loaded | undefined;
     const load = async () => {
-      late = await answerFor(model, key, input, ports, { consistency, deadline });
-      return late;
+      const watched = ports.watch();
+      late = await answerFor(model, key, input, ports, { consistency, deadline, watched });
+      return await inMoment(late, watched, deadline);
     };
     const request: ReadRequest = {
       view: model.name,
@@ -159,13 +161,16 @@ async function answerFor(
   key: string,
   input: Input,
   ports: ModelPathPorts,
-  { consistency, deadline }: { readonly consistency: Consistency; readonly deadline: Deadline },
+  {
+    consistency,
+    ...made
+  }: { readonly consistency: Consistency; readonly deadline: Deadline; readonly watched: Watched },
 ): Promise<Loaded> {
   if (model.task !== 'ranking') {
     const fields = Object.keys(model.request.shape).map((field) => [field, input[field]]);
     const request = { key, request: Object.fromEntries(fields), pointerPrefix: '' };
-    return await predict(model, request, predictPorts(ports, model, consistency, deadline));
+    return await predict(model, request, predictPorts(ports, model, consistency, made));
   }
   const asked = { key, items: undefined, limit: Number(input['limit']), now: systemNow() };
-  return await recommend(model, asked, predictPorts(ports, model, consistency, deadline));
+  return await recommend(model, asked, predictPorts(ports, model, consistency, made));
 }

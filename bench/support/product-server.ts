@@ -4,6 +4,7 @@ import { type DevDatabase, startDevDatabase } from '../../scripts/dev/database.t
 import { connect } from '../../src/storage/postgres/connect.ts';
 import { products } from '../../test/support/catalog/tables.ts';
 import { FIXTURE } from '../../test/support/node/fixture.ts';
+import type { queueConsumers } from './queue-consumers.ts';
 import { bundle, COMMON, KEY, millrace, modulesOf, runtimePids } from './runtime.ts';
 
 /** A worker in a process of its own. */
@@ -46,7 +47,8 @@ export async function emptyServer(): Promise<Server> {
 
 /** Starts a worker in a process of its own. */
 export async function start(
-  worker: typeof COMMON & ReturnType<typeof modulesOf>,
+  worker: typeof COMMON &
+    ReturnType<typeof modulesOf> & { queueConsumers?: ReturnType<typeof queueConsumers> },
   path: string,
 ): Promise<Server> {
   const before = new Set(runtimePids());

@@ -30,6 +30,7 @@ import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
 import { RowCache, type RowPorts } from '../features/row-cache.ts';
 import { asOfMoment } from '../features/seen-folds.ts';
+import { cursorKey, signCursors } from '../gateway/cursors.ts';
 import type { Charging } from '../gateway/limits/charging.ts';
 import type { KeepsAlive } from '../gateway/middleware/authorize.ts';
 import { type ApiKey, apiKeyOf } from '../gateway/principals/api-key.ts';
@@ -152,6 +153,7 @@ export class BoundIsolate implements ViewPorts {
   readonly lineageShard = tallyShard(systemRandom);
   /** Signs tickets. */
   readonly ticketKey: Uint8Array;
+  readonly cursorKey: Uint8Array;
   readonly #tokens: TokenTable | undefined;
   readonly tiers: readonly Tier[];
   readonly #viewNamed: ReadonlyMap<string, ViewDefinition>;
@@ -168,6 +170,7 @@ export class BoundIsolate implements ViewPorts {
     this.db = connect(this.config.database);
     const { apiKeySha256, database, oidc } = this.config;
     this.ticketKey = ticketKey({ databaseUrl: database.url, apiKeySha256 });
+    this.cursorKey = cursorKey(this.config);
     this.#tokens = oidc === undefined ? undefined : new TokenTable(oidc.rules, systemTime);
     this.registry = {
       store: r2Artifacts(env.MODELS),
@@ -272,16 +275,15 @@ export class BoundIsolate implements ViewPorts {
     return standInFromMemory(request, this.#ports(scope));
   }
 
-  load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
+  async load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
     const watched = watchShards(this);
     const ports = {
       ...asOfPorts(this),
       shards: watched.shards,
       keyProperties: this.isolate.keyProperties,
     };
-    return loadView(view, request, now, ports).then(async (loaded) =>
-      asOfMoment(loaded, await watched.moment()),
-    );
+    const loaded = await loadView(view, request, now, ports);
+    return signCursors(this.cursorKey, view, request, asOfMoment(loaded, await watched.moment()));
   }
 
   /** What a read of features through the isolate's memory needs. */

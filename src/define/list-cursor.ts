@@ -6,14 +6,27 @@ import { exactTextSql, isExactText, type SortColumn } from './sort-column.ts';
 /**
  * Cursors. A cursor holds the exact texts of the last row of the previous page, after which the next page begins. The
  * format is stable: `1` and the texts, each with `%` and `,` written as `%25` and `%2C`, joined by commas, as UTF-8 in
- * base64url.
+ * base64url. A view reads and returns cursors in this form. The gateway signs those of an answer, and removes the
+ * signature from those of a request (`src/gateway/cursors.ts`).
  */
 
 /** Longest cursor. It stands in a URL beside other parameters; some proxies refuse URLs above 4,096 characters. */
 export const CURSOR_CHARACTERS_MAX = 2_048;
 
+/** Characters of a signature: 128 bits in base64url. */
+export const SIGNATURE_CHARACTERS = 22;
+
 const VERSION = '1';
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
+/** As clients receive and send it: the cursor, a full stop and the signature. The OpenAPI document shows this form. */
+const SIGNED = {
+  format: 'cursor',
+  pattern: `^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]{${SIGNATURE_CHARACTERS}}$`,
+  maxLength: CURSOR_CHARACTERS_MAX + 1 + SIGNATURE_CHARACTERS,
+};
+
+/** The cursor of the next page in the response of a view; null on the last page. The gateway signs it. */
+export const NextCursor = z.string().meta({ format: 'cursor' }).nullable();
 
 /** @throws RangeError if the texts are too long for a cursor. */
 export function encodeCursor(texts: readonly string[]): string {
@@ -44,10 +57,26 @@ export function cursorSchema(orderBy: readonly SortColumn[]): z.ZodType<string, 
     .min(1)
     .max(CURSOR_CHARACTERS_MAX)
     .regex(BASE64URL)
-    .meta({ format: 'cursor' })
+    .meta(SIGNED)
     .refine((cursor) => decodeCursor(orderBy, cursor) !== undefined, {
       message: 'The cursor is not of this list. Send `next` of the previous page.',
     });
+}
+
+/** The fields of an object that are cursors: `cursor` of a list in a query, `NextCursor` in a response. */
+export function cursorsIn({ shape }: z.ZodObject, io: 'input' | 'output'): string[] {
+  const fields: readonly (readonly [string, z.ZodType])[] = Object.entries(shape);
+  return fields.filter(([, field]) => isCursor(field, io)).map(([name]) => name);
+}
+
+/** The cursors in the answers of a view. They are properties of the answer itself, not of what it contains. */
+export function answerCursors(response: z.ZodType): string[] {
+  return response instanceof z.ZodObject ? cursorsIn(response, 'output') : [];
+}
+
+function isCursor(field: z.ZodType, io: 'input' | 'output'): boolean {
+  const { format, anyOf = [] } = z.toJSONSchema(field, { io, unrepresentable: 'any' });
+  return [{ format }, ...anyOf].some((of) => typeof of === 'object' && of.format === 'cursor');
 }
 
 /** The cursor of a row, as an expression of the query that reads it. */

@@ -5,6 +5,7 @@ import { decayedAt, decayedOf, decayedText, parseDecayed } from './algebra/decay
 import { setOf, sizeOf } from './algebra/distinct.ts';
 import {
   type Exact,
+  ExactSum,
   exact,
   exactOf,
   multipleLessSquare,
@@ -18,6 +19,7 @@ import {
   type AlgebraName,
   contentOf,
   type Moments,
+  mergedState,
   momentsText,
   NO_STATE,
   parseMoments,
@@ -62,12 +64,46 @@ export function stateOf(
   }
 }
 
+/**
+ * The states of a window's cells as one, of which the value is read as often as windows end. A sum is kept as a number
+ * between two additions, because most of the time of a merge is that of its text.
+ */
+export class MergedStates {
+  readonly #definition: FeatureDefinition;
+  #state = NO_STATE;
+  #count = 0;
+  readonly #sum = new ExactSum();
+  readonly #squares = new ExactSum();
+  readonly #isSum: boolean;
+
+  constructor(definition: FeatureDefinition) {
+    this.#definition = definition;
+    this.#isSum = algebraOf(definition) === 'moments';
+  }
+
+  add(state: string): void {
+    if (!this.#isSum) {
+      this.#state = mergedState(this.#state, state);
+      return;
+    }
+    const content = contentOf(state);
+    if (content === undefined) return;
+    const { count, sum, squares } = parseMoments(content);
+    this.#count += count;
+    this.#sum.add(sum);
+    this.#squares.add(squares);
+  }
+
+  /** The value of what has been added; null if it has none. */
+  valueAt(now: number): FeatureValue['value'] {
+    if (!this.#isSum || this.#count === 0) return valueOfState(this.#definition, this.#state, now);
+    const moments = { count: this.#count, sum: this.#sum.total, squares: this.#squares.total };
+    return valueOfMoments(this.#definition, moments);
+  }
+}
+
 /** The value of an aggregate from the merged state of a window; null if it has none. */
-export function valueOfState(
-  definition: FeatureDefinition,
-  state: string,
-  now: number,
-): FeatureValue['value'] {
+function valueOfState(definition: FeatureDefinition, state: string, now: number): FeatureValue['value'] {
   const content = contentOf(state);
   if (content === undefined)
     return isCountLike(definition) ? 0 : definition.aggregate === 'most_frequent' ? [] : null;

@@ -1,11 +1,17 @@
 import { type FeatureDefinition, readNames, windowName } from '../define/feature.ts';
 import type { FeatureRow, FeatureStatus, FeatureValue, ItemCount } from '../define/feature-value.ts';
 import { NO_TILE, tiledWindow } from '../define/feature-window.ts';
-import { mergedState, NO_STATE } from './algebra/state.ts';
-import { valueOfState } from './cell-state.ts';
+import { MergedStates } from './cell-state.ts';
 import type { Cell } from './fold.ts';
 import { BUCKET_MS, tilesRead } from './retention.ts';
-import { featureOfSlot, slotsOf } from './slots.ts';
+import { type Slot, slotsOf } from './slots.ts';
+
+/** A slot with the windows that read its tiles, shortest first, and the place of each among the feature's names. */
+interface ReadSlot extends Slot {
+  readonly read: readonly { readonly tiles: number; readonly at: number }[];
+}
+
+const plans = new WeakMap<FeatureDefinition, readonly ReadSlot[]>();
 
 /** The values of all these features of one key from its cells, as of `now`. */
 export function readRow(
@@ -13,11 +19,10 @@ export function readRow(
   kept: readonly Cell[],
   now: number,
 ): FeatureRow {
-  const cells = Map.groupBy(kept, ({ feature }) => featureOfSlot(feature));
-  return Object.assign(
-    {},
-    ...features.map((definition) => readFeature(definition, cells.get(definition.name) ?? [], now)),
-  );
+  const cells = Map.groupBy(kept, ({ feature }) => feature);
+  const row: Record<string, FeatureValue> = {};
+  for (const definition of features) readInto(row, definition, cells, now);
+  return row;
 }
 
 /**
@@ -31,39 +36,79 @@ export function readFeature(
   kept: readonly Cell[],
   now: number,
 ): Record<string, FeatureValue> {
-  const slots = slotsOf(definition).map((slot) => {
+  return { ...readRow([definition], kept, now) };
+}
+
+function readInto(
+  row: Record<string, FeatureValue>,
+  definition: FeatureDefinition,
+  bySlot: ReadonlyMap<string, readonly Cell[]>,
+  now: number,
+): void {
+  let count = 0;
+  let eventAt: number | null = null;
+  const slots = planOf(definition).map((slot) => {
     const { from, to } = tilesRead(slot, now);
-    const cells = kept.filter(
-      ({ feature, bucket }) => feature === slot.name && bucket >= from && bucket <= to,
-    );
-    return { ...slot, cells };
+    const cells = (bySlot.get(slot.name) ?? []).filter(({ bucket }) => bucket >= from && bucket <= to);
+    count += cells.length;
+    for (const { lastAt } of cells) eventAt = Math.max(eventAt ?? lastAt, lastAt);
+    return { slot, cells };
   });
-  const cells = slots.flatMap((slot) => slot.cells);
-  const eventAt = cells.reduce<number | null>(
-    (latest, { lastAt }) => Math.max(latest ?? lastAt, lastAt),
-    null,
-  );
-  const told = (value: FeatureValue['value']) => aged(definition, { value, eventAt }, cells.length, now);
-  if (definition.windows.length === 0) {
-    if (definition.windowsDays.length === 0)
-      return { [definition.name]: told(wholeValue(definition, cells, eventAt)) };
-    const today = Math.floor(now / BUCKET_MS);
-    const values: Record<string, FeatureValue> = {};
-    for (const days of definition.windowsDays)
-      values[windowName(definition.name, days)] = told(totalOf(cells, today - days));
-    return values;
+  const told = (value: FeatureValue['value']) => aged(definition, { value, eventAt }, count, now);
+  if (definition.windows.length > 0) {
+    const values: FeatureValue['value'][] = [];
+    for (const { slot, cells } of slots) readWindows(values, definition, slot, cells, { eventAt, now });
+    for (const [at, name] of readNames(definition).entries()) row[name] = told(values[at] ?? null);
+    return;
   }
-  const names = readNames(definition);
-  return Object.fromEntries(
-    definition.windows.flatMap((window, at) => {
-      const tiled = tiledWindow(window);
-      const slot = slots.find(({ tileMs }) => tileMs === tiled?.tileMs);
-      if (tiled === undefined || slot === undefined) return [];
-      const after = tiled.tileMs === NO_TILE ? -1 : Math.floor(now / tiled.tileMs) - tiled.tiles;
-      const within = slot.cells.filter(({ bucket }) => bucket > after);
-      return [[names[at], told(tiledValue(definition, within, eventAt, now))] as const];
-    }),
-  );
+  const cells = slots.flatMap((slot) => slot.cells);
+  if (definition.windowsDays.length === 0) {
+    row[definition.name] = told(wholeValue(definition, cells, eventAt));
+    return;
+  }
+  const today = Math.floor(now / BUCKET_MS);
+  for (const days of definition.windowsDays)
+    row[windowName(definition.name, days)] = told(totalOf(cells, today - days));
+}
+
+/**
+ * The values of the windows of one slot. The cells are merged from the newest on, and a window has its value as soon as
+ * its last cell is merged; so a cell is merged once, however many windows it is in.
+ */
+function readWindows(
+  values: FeatureValue['value'][],
+  definition: FeatureDefinition,
+  { tileMs, read }: ReadSlot,
+  cells: readonly Cell[],
+  { eventAt, now }: { readonly eventAt: number | null; readonly now: number },
+): void {
+  const newestFirst = cells.toSorted((a, b) => b.bucket - a.bucket);
+  const merged = new MergedStates(definition);
+  let total = 0;
+  let next = 0;
+  for (const { tiles, at } of read) {
+    const after = tileMs === NO_TILE ? -1 : Math.floor(now / tileMs) - tiles;
+    for (let cell = newestFirst[next]; cell !== undefined && cell.bucket > after; cell = newestFirst[next]) {
+      total += cell.amount;
+      merged.add(cell.state);
+      next += 1;
+    }
+    values[at] = tiledValue(definition, { total, merged, eventAt, now });
+  }
+}
+
+function planOf(definition: FeatureDefinition): readonly ReadSlot[] {
+  const before = plans.get(definition);
+  if (before !== undefined) return before;
+  const tiled = definition.windows.map(tiledWindow);
+  const plan = slotsOf(definition).map((slot) => ({
+    ...slot,
+    read: tiled
+      .flatMap((window, at) => (window?.tileMs === slot.tileMs ? [{ tiles: window.tiles, at }] : []))
+      .sort((a, b) => a.tiles - b.tiles),
+  }));
+  plans.set(definition, plan);
+  return plan;
 }
 
 /** The values of a feature that is being built from history. */
@@ -90,20 +135,26 @@ export function withinAge(read: FeatureValue, maxAgeMs: number, now: number): Fe
 }
 
 function tiledValue(
-  definition: FeatureDefinition,
-  cells: readonly Cell[],
-  eventAt: number | null,
-  now: number,
+  { aggregate }: FeatureDefinition,
+  {
+    total,
+    merged,
+    eventAt,
+    now,
+  }: {
+    readonly total: number;
+    readonly merged: MergedStates;
+    readonly eventAt: number | null;
+    readonly now: number;
+  },
 ): FeatureValue['value'] {
-  switch (definition.aggregate) {
+  switch (aggregate) {
     case 'count':
-      return totalOf(cells, Number.NEGATIVE_INFINITY);
+      return total;
     case 'since_last':
       return eventAt === null ? null : Math.max(0, now - eventAt) / 1_000;
-    default: {
-      const state = cells.reduce((merged, cell) => mergedState(merged, cell.state), NO_STATE);
-      return valueOfState(definition, state, now);
-    }
+    default:
+      return merged.valueAt(now);
   }
 }
 

@@ -18,9 +18,12 @@ const BOUND_MS = 2_000;
 /** The name of these answers in a purge. */
 export const FEATURES_VIEW = 'features';
 
-/** Rough sizes in memory: of an entry beside its values, of a value, and of an item of a list. */
+/**
+ * Rough sizes in memory: of an entry beside its values, of a value, and of an item of a list. In Node's heap, which has no
+ * pointer compression, a value of a row takes 121 bytes; the names are the same texts in all rows.
+ */
 const ENTRY_BYTES = 512;
-const VALUE_BYTES = 160;
+const VALUE_BYTES = 128;
 const ITEM_BYTES = 128;
 
 /** The features of one key as of its fill. */
@@ -199,14 +202,14 @@ export function asOf(row: FeatureRow, features: readonly FeatureDefinition[], no
 }
 
 function bytesOf(tag: string, row: FeatureRow): number {
-  return Object.entries(row).reduce(
-    (bytes, [name, { value }]) => {
+  return Object.values(row).reduce(
+    (bytes, { value }) => {
       const content = Array.isArray(value)
         ? value.length * ITEM_BYTES
         : typeof value === 'string'
           ? value.length * 2
           : 0;
-      return bytes + VALUE_BYTES + name.length * 2 + content;
+      return bytes + VALUE_BYTES + content;
     },
     ENTRY_BYTES + tag.length * 2,
   );

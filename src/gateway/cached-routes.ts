@@ -5,6 +5,7 @@ import type { Catalog } from '../define/catalog.ts';
 import type { Variant } from '../define/vary.ts';
 import { Failure } from '../platform/failure.ts';
 import { assertEncoded, assertShort, pathPattern, searchOf } from './address.ts';
+import { placeOf, queryCursors, refused, type SentCursors, withoutSignatures } from './cursors.ts';
 import { parametersOf, queryFormOf } from './query.ts';
 
 /** A route whose answers are cached, and how its input becomes a key. */
@@ -26,9 +27,11 @@ export function keyOf({ view }: Pick<CachedRoute, 'view'>, input: unknown, varia
 }
 
 /**
- * The view and the key, without variants, for a path with its query, as a client would request it.
+ * The view and the key, without variants, for a path with its query, as a client would request it. A cursor may have its
+ * signature or not: the key has none.
  *
- * @throws Failure `not_found` if no cached route matches, `invalid_request` if its parameters are wrong.
+ * @throws Failure `not_found` if no cached route matches, `invalid_request` or `invalid_cursor` if its parameters are
+ *   wrong.
  */
 export function resolvePath(
   routes: readonly CachedRoute[],
@@ -44,9 +47,14 @@ export function resolvePath(
       name,
       decodeURIComponent(text),
     ]);
+    const query = parametersOf(url.search, queryFormOf(route.query), '/path/');
+    const places = queryCursors(route.query).flatMap((name) => {
+      const text = query[name];
+      return text === undefined ? [] : [[name, placeOf(text)] as const];
+    });
     const input = {
       ...parsed(route.params, Object.fromEntries(parameters), '/path/'),
-      ...parsed(route.query, parametersOf(url.search, queryFormOf(route.query), '/path/'), '/path/'),
+      ...parsed(route.query, { ...query, ...Object.fromEntries(places) }, '/path/'),
     };
     return { view: route.view, key: keyOf(route, input), input };
   }
@@ -65,36 +73,41 @@ export interface Asked {
   readonly key: string;
   /** The parameters of the path, as they were sent. */
   readonly parameters: Readonly<Record<string, string>>;
+  /** The cursors of the query with their signatures, which are not verified yet; undefined if there are none. */
+  readonly cursors: SentCursors | undefined;
 }
 
-/** @throws Failure `invalid_request` as `inputOf` does. */
+/** @throws Failure as `inputOf` does. */
 export function askedOf(route: CachedRoute, request: HonoRequest): Asked {
-  const input = Object.freeze(inputOf(route, request));
-  return { input, key: keyOf(route, input), parameters: request.param() };
+  const { input, cursors } = inputOf(route, request);
+  Object.freeze(input);
+  return { input, key: keyOf(route, input), parameters: request.param(), cursors };
 }
 
 /**
  * The input of a request to a cached route. Hono's validators are not used for it: they parse path, query and headers
  * of each request one by one, and would take a warm hit as long as everything else.
  *
- * @throws Failure `invalid_request` with the name of the parameter that is wrong.
+ * @throws Failure `invalid_request` or `invalid_cursor` with the name of the parameter that is wrong.
  */
 export function inputOf(
   route: Pick<CachedRoute, 'params' | 'query'>,
   request: HonoRequest,
-): Record<string, unknown> {
+): { readonly input: Record<string, unknown>; readonly cursors: SentCursors | undefined } {
   assertShort(request.url);
   assertEncoded(request.url, 'address');
-  return {
-    ...parsed(route.params, request.param(), ''),
-    ...parsed(route.query, parametersOf(searchOf(request.url), queryFormOf(route.query), ''), ''),
-  };
+  const params = parsed(route.params, request.param(), '');
+  const sent = parametersOf(searchOf(request.url), queryFormOf(route.query), '');
+  const { query, cursors } = withoutSignatures(sent, queryCursors(route.query));
+  return { input: { ...params, ...parsed(route.query, query, '') }, cursors };
 }
 
 function parsed(schema: z.ZodObject, value: unknown, pointerPrefix: string): Record<string, unknown> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
+  const [first] = issue?.path ?? [];
+  if (typeof first === 'string' && queryCursors(schema).includes(first)) throw refused(first, pointerPrefix);
   throw new Failure('invalid_request', issue?.message ?? 'Not valid.', {
     pointer: pointerPrefix + (issue?.path ?? []).map(String).join('.'),
   });

@@ -17,7 +17,7 @@ import {
   readChampion,
   unpublished,
 } from '../inference/registry.ts';
-import { systemNow } from '../platform/clock.ts';
+import { sleep, systemNow } from '../platform/clock.ts';
 import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { newId } from '../platform/ids.ts';
 
@@ -123,12 +123,17 @@ export async function championOf(
   return { model: await loadVersion(ports, definition, manifest), isCurrent };
 }
 
-/** The ports of one prediction or ranking of a model. */
+/**
+ * The ports of one prediction or ranking of a model.
+ *
+ * @param charge charges the request for rows that explain the answer.
+ */
 export function predictPorts(
   ports: ChampionPorts & Pick<PredictPorts, 'predicted'>,
   definition: ModelDefinition,
   consistency: Consistency,
   { deadline, watched }: { readonly deadline: Deadline; readonly watched: Watched },
+  charge: (rows: number) => Promise<void>,
 ): PredictPorts & RecommendPorts {
   return {
     champion: () => readCached(ports, definition, consistency, watched),
@@ -140,6 +145,7 @@ export function predictPorts(
     predicted: ports.predicted,
     deadline,
     keepAlive: ports.keepAlive,
+    explaining: { charge, pause: () => sleep(0) },
   };
 }
 

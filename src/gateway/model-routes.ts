@@ -6,6 +6,7 @@ import type { ModelDefinition } from '../define/model.ts';
 import { jsonTypeOf } from '../define/model-input.ts';
 import { parametersOf } from '../define/path.ts';
 import type { CachedRoute } from './cached-routes.ts';
+import { includeParameter } from './included-parts.ts';
 
 /** A page of recommendations is at most half of the candidates of one batch through the model. */
 const LIMIT_MAX = 100;
@@ -57,12 +58,16 @@ function columnOf({ key, name }: EntityDefinition, parameter: string): KeyColumn
 
 function queryOf(model: ModelDefinition): z.ZodObject {
   if (model.task === 'ranking')
-    return z.object({ limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(10) });
-  return z.object(
-    Object.fromEntries(
+    return z.object({
+      limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(10),
+      ...includeParameter(model),
+    });
+  return z.object({
+    ...Object.fromEntries(
       Object.entries(model.request.shape).map(([field, schema]) => [field, fromText(schema)]),
     ),
-  );
+    ...includeParameter(model),
+  });
 }
 
 /** The schema of a request's field for the text that a query has: numbers and booleans are read from it. */

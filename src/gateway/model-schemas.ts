@@ -8,6 +8,8 @@ import {
 import { DEGRADED_REASONS } from '../inference/degraded.ts';
 import type { AppEnv } from './context.ts';
 import { EntityKey } from './entity-key.ts';
+import { FeatureValue } from './feature-value.ts';
+import { includeMember, partsOf } from './included-parts.ts';
 
 const PREDICTION_ID =
   'The id for `/v1/lineage/prediction/{id}`. A cached answer has the id of its computation.';
@@ -18,6 +20,52 @@ const DegradedReason = z
     'Why something else than the version that the alias names answers. Such an answer is not cached.',
   );
 
+/** The parts that an answer has if the client asks for them. */
+const featuresParts = {
+  features: z
+    .record(z.string(), FeatureValue)
+    .nullable()
+    .optional()
+    .describe('With `include`: the features that the answer is made of; null if something else made it.'),
+  freshness: z
+    .object({
+      asOf: z.int().describe('When the features were read.'),
+      newestEventAt: z.int().nullable(),
+      oldestEventAt: z.int().nullable(),
+    })
+    .nullable()
+    .optional()
+    .describe('With `include`, in milliseconds since the Unix epoch.'),
+};
+
+/** The schema of an explanation (`inference/explain/explanation.ts`). */
+function explanationOf(model: PredictionModel) {
+  const classes = model.task === 'classification' ? model.classes.map((label) => z.literal(label)) : [];
+  const [first, ...others] = classes;
+  return z.discriminatedUnion('status', [
+    z.object({
+      status: z.literal('exact'),
+      method: z.enum(['enumeration']),
+      output: z.string().describe("The answer's property that is explained."),
+      ...(first === undefined ? {} : { class: z.union([first, ...others]) }),
+      score: z.number(),
+      baseline: z.number().describe('The score if all features have their defaults.'),
+      tolerance: z.number().describe('Absolute for values up to 1, relative above.'),
+      contributions: z.array(
+        z.object({
+          input: z.string(),
+          column: z.string(),
+          feature: z.string(),
+          value: z.number().nullable(),
+          baseline: z.number().nullable(),
+          contribution: z.number().describe('In the unit of the score.'),
+        }),
+      ),
+    }),
+    z.object({ status: z.literal('unavailable'), reason: z.enum(DEGRADED_REASONS) }),
+  ]);
+}
+
 /** The schema of a ranking's answer at its path. */
 function rankingAnswer(model: RankingModel): z.ZodObject {
   return z.object({
@@ -27,6 +75,7 @@ function rankingAnswer(model: RankingModel): z.ZodObject {
     predictionId: z.uuid().describe(PREDICTION_ID),
     source: z.enum(['model', 'previous', 'stale', 'popularity', 'fallback']),
     degraded: DegradedReason.optional(),
+    ...featuresParts,
   });
 }
 
@@ -39,6 +88,10 @@ function predictionAnswer(model: PredictionModel): z.ZodObject {
     predictionId: z.uuid().describe(PREDICTION_ID),
     source: z.enum(['model', 'previous', 'stale', 'fallback']),
     degraded: DegradedReason.optional(),
+    ...featuresParts,
+    explanation: explanationOf(model)
+      .optional()
+      .describe('With `include`: the baseline and what each feature adds to it.'),
   });
 }
 
@@ -46,7 +99,11 @@ function predictionAnswer(model: PredictionModel): z.ZodObject {
 export function predictionRequest(model: PredictionModel): z.ZodObject {
   const { request } = model;
   const takesFields = Object.keys(request.shape).length > 0;
-  return z.strictObject({ key: EntityKey, ...(takesFields ? { request } : {}) });
+  return z.strictObject({
+    key: EntityKey,
+    ...(takesFields ? { request } : {}),
+    include: includeMember(partsOf(model)),
+  });
 }
 
 /** A model's schemas among the components. */

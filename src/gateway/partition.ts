@@ -10,7 +10,10 @@ import type { ViewDefinition } from '../define/view.ts';
 export function ownDimensionsOf({
   grainMs,
   rows,
-}: ViewDefinition): (principal: string | undefined, owner: string | null | undefined) => Variant | undefined {
+}: Pick<ViewDefinition, 'grainMs' | 'rows'>): (
+  principal: string | undefined,
+  owner: string | null | undefined,
+) => Variant | undefined {
   const grain = grainMs === undefined ? undefined : { '@grain': String(grainMs) };
   return (principal, owner) => {
     if (principal === undefined && owner === undefined) return grain;

@@ -14,7 +14,7 @@ const EVALUATORS_BYTES_MAX = 6 * 1024 * 1024;
 /** The lists of a graph, compared with its file: numbers that take a byte or two there take four. */
 const MEMORY_OF_FILE = 2;
 /** Larger batches take longer than a request has, and are left to the runtime. */
-const ELEMENTS_MAX = 16_384;
+export const EVALUATED_ELEMENTS_MAX = 16_384;
 /** Versions that are put aside and remembered: more than a catalog has models. */
 const ASIDE_MAX = 64;
 
@@ -104,7 +104,7 @@ function coldModel(evaluator: Evaluator, candidates: Candidates | undefined): Co
     hasRun,
     run: (inputs, outputs) => {
       const elements = Object.values(inputs).reduce((sum, { data }) => sum + data.length, 0);
-      if (elements > ELEMENTS_MAX) return undefined;
+      if (elements > EVALUATED_ELEMENTS_MAX) return undefined;
       try {
         return evaluator.run(inputs, outputs);
       } catch (error) {

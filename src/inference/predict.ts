@@ -8,6 +8,8 @@ import { log } from '../platform/logger.ts';
 import { type Answer, answerOf, fallbackOf } from './answer.ts';
 import type { Manifest } from './bundle.ts';
 import { type DegradedReason, type Maker, orFailure } from './degraded.ts';
+import { type Explained, type ExplainPorts, explain } from './explain/explanation.ts';
+import { featuresPart, type Included, unexplained } from './explain/include.ts';
 import type { LoadedModel } from './loaded-models.ts';
 import { predictionFacts } from './prediction.ts';
 import { type Champion, modelTag, unpublished } from './registry.ts';
@@ -29,6 +31,7 @@ export interface PredictPorts {
   readonly deadline: Pick<Deadline, 'within'>;
   /** Keeps work running after its request has ended. */
   readonly keepAlive: (promise: Promise<unknown>) => void;
+  readonly explaining: ExplainPorts;
 }
 
 /** What is to be predicted. */
@@ -37,6 +40,8 @@ export interface PredictionRequest {
   readonly request: RequestValues;
   /** The prefix of a request field's name in a problem's pointer. */
   readonly pointerPrefix: string;
+  /** What the answer has to contain beside the prediction. */
+  readonly include: readonly Included[];
 }
 
 /** An answer, what made it, and why it is not the champion's on the features of now. */
@@ -46,6 +51,8 @@ interface Outcome {
   readonly degraded: DegradedReason | undefined;
   /** The version that made the answer or whose fallback it is, as far as it is known. */
   readonly manifest: Manifest | null;
+  /** The champion, if it made the answer. */
+  readonly model?: LoadedModel;
 }
 
 /** What an answer is made of, as far as it is known. */
@@ -68,7 +75,7 @@ interface Parts {
  */
 export async function predict(
   definition: PredictionModel,
-  { key, request, pointerPrefix }: PredictionRequest,
+  { key, request, pointerPrefix, include }: PredictionRequest,
   ports: PredictPorts,
 ): Promise<Loaded> {
   assertRequestFits(definition, request, pointerPrefix);
@@ -77,12 +84,17 @@ export async function predict(
   const known: Parts = { manifest: null, previous: null, isCurrent: true, row: undefined };
   const asked = { definition, key, request, now };
   const work = compute(asked, known, ports);
-  const { answer, source, degraded, manifest } = await inTime(asked, work, known, ports);
+  const made = await inTime(asked, work, known, ports);
+  const { answer, source, degraded, manifest } = made;
   // Late work must not change what is recorded of this answer.
   const { isCurrent, row } = { ...known };
+  const read = row instanceof Failure ? undefined : row;
+  const explanation = include.includes('contributions')
+    ? await explained(asked, made, read, ports)
+    : undefined;
   const predictionId = ports.newId();
   if (manifest !== null) {
-    const subject = { entity, key, features: row === undefined || row instanceof Failure ? {} : row };
+    const subject = { entity, key, features: read ?? {} };
     const outcome = { items: 1, source, degraded } as const;
     ports.predicted(predictionFacts({ id: predictionId, at: now, manifest, subject, outcome }));
   }
@@ -94,11 +106,42 @@ export async function predict(
       predictionId,
       source,
       ...(degraded === undefined ? {} : { degraded }),
+      ...(include.includes('features') ? featuresPart(source === 'fallback' ? undefined : read, now) : {}),
+      ...(explanation === undefined ? {} : { explanation }),
     },
     tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
-    storable: degraded === undefined && isCurrent,
+    // An answer whose explanation came too late is not kept: the next request may have the time.
+    storable: degraded === undefined && isCurrent && explanation?.status !== 'unavailable',
     isDegraded: degraded !== undefined,
   };
+}
+
+/**
+ * The explanation of the champion's answer, within what is left of the deadline. Another answer has none: the features of
+ * now did not make the fallback, and the version before is no longer the model that the client asked for.
+ *
+ * @throws Failure `not_explainable`, `rate_limited`
+ */
+async function explained(
+  { definition, request, now }: Asked,
+  { answer, degraded, model }: Outcome,
+  row: FeatureRow | undefined,
+  { deadline, explaining }: PredictPorts,
+): Promise<Explained> {
+  if (model === undefined || row === undefined) return unexplained(degraded ?? 'model_unavailable');
+  const { graph } = model;
+  const rowFrom = (features: FeatureRow) => rowOf(definition, graph.inputs, features, request, now);
+  const asked = { definition, graph, answer, actual: rowFrom(row), baseline: rowFrom({}) };
+  let isWanted = true;
+  try {
+    return await deadline.within(explain(asked, explaining, () => isWanted));
+  } catch (error) {
+    isWanted = false;
+    if (error instanceof DeadlinePassed) return unexplained('deadline_exceeded');
+    if (error instanceof Failure && error.code !== 'model_unavailable') throw error;
+    log('error', 'An answer could not be explained.', { 'event.action': 'explain' }, error);
+    return unexplained('model_failed');
+  }
 }
 
 /** A prediction that is being made. */
@@ -221,7 +264,7 @@ async function outcomeOf(
   }
   try {
     const answer = await answerBy(definition, model, row, request, now);
-    return { answer, source: 'model', degraded: undefined, manifest };
+    return { answer, source: 'model', degraded: undefined, manifest, model };
   } catch (error) {
     const failure = new Failure('model_unavailable', 'The model failed.', { retryAfterS: 5, cause: error });
     return await standIn('model_failed', failure);

@@ -5,6 +5,7 @@ import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import type { Manifest } from './bundle.ts';
 import { type DegradedReason, orFailure } from './degraded.ts';
+import type { Included } from './explain/include.ts';
 import { asRanking, type LoadedModel, type LoadedRanking } from './loaded-models.ts';
 import { popularityRanking, type Ranking, rank } from './rank.ts';
 import { type Champion, unpublished } from './registry.ts';
@@ -29,6 +30,7 @@ export interface RankingRequest {
   /** Undefined for the candidates of the entity. */
   readonly items: readonly string[] | undefined;
   readonly limit: number;
+  readonly include: readonly Included[];
   /** Milliseconds since the Unix epoch. */
   readonly now: number;
   /** Throws if an item cannot be ranked. */

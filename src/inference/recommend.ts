@@ -2,9 +2,11 @@ import type { RankingModel } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
 import { featureTag, readyTag } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
+import { featuresPart } from './explain/include.ts';
 import { predictionFacts } from './prediction.ts';
 import { type RankingRequest, type RankPorts, rankInTime } from './rank-in-time.ts';
 import { modelTag } from './registry.ts';
+import { usedFeatures } from './row.ts';
 
 export interface RecommendPorts extends RankPorts {
   readonly newId: () => string;
@@ -23,10 +25,12 @@ export async function recommend(
   asked: RankingRequest,
   ports: RecommendPorts,
 ): Promise<Loaded> {
-  const { key, now } = asked;
+  const { key, now, include } = asked;
   const entity = definition.entity.name;
   const { ranking, manifest, row, isCurrent } = await rankInTime(definition, asked, ports);
   const { items, source, degraded } = ranking;
+  // Popularity by features that give the model nothing to rank by is made of them; in place of the model it is not.
+  const isOfFeatures = source === 'model' || source === 'previous' || degraded === undefined;
   const predictionId = ports.newId();
   if (manifest !== null) {
     const subject = { entity, key, features: row };
@@ -41,6 +45,9 @@ export async function recommend(
       predictionId,
       source,
       ...(degraded === undefined ? {} : { degraded }),
+      ...(include.includes('features')
+        ? featuresPart(isOfFeatures ? usedFeatures(definition, row) : undefined, now)
+        : {}),
     },
     tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
     storable: degraded === undefined && isCurrent,

@@ -1,5 +1,5 @@
 import { holds } from '../define/datatype.ts';
-import type { PredictionModel } from '../define/model.ts';
+import { type ModelDefinition, type PredictionModel, referencesOf } from '../define/model.ts';
 import type { Column, ConstantValue, FeatureColumn } from '../define/model-input.ts';
 import type { FeatureRow } from '../features/shards.ts';
 import { Failure } from '../platform/failure.ts';
@@ -59,13 +59,9 @@ export function rowOf(
   );
 }
 
-/** The features that the model's inputs use. */
-export function usedFeatures({ inputs }: Pick<PredictionModel, 'inputs'>, features: FeatureRow): FeatureRow {
-  const names = Object.values(inputs).flatMap(({ columns }) =>
-    Object.values(columns).flatMap((column) =>
-      column.from === 'feature' ? [column.reference.readName] : [],
-    ),
-  );
+/** The features that the model uses. */
+export function usedFeatures(definition: ModelDefinition, features: FeatureRow): FeatureRow {
+  const names = referencesOf(definition).map(({ readName }) => readName);
   return Object.fromEntries(
     names.flatMap((name) => (features[name] === undefined ? [] : [[name, features[name]]])),
   );

@@ -55,7 +55,7 @@ it('refuses a cursor that no page has returned', async () => {
   for (const cursor of ['253402300800000-1', 'x', '%00', 'MSwx'])
     expect(await get(`/v1/customers/far/purchases?before=${cursor}`)).toMatchObject({
       status: 400,
-      json: { code: 'invalid_request', pointer: 'before' },
+      json: { code: 'invalid_cursor', pointer: 'before' },
     });
 });
 

@@ -223,7 +223,7 @@ describe('a cursor', () => {
       expect([cursor, response.status, problem.code, problem.pointer]).toEqual([
         cursor,
         400,
-        'invalid_request',
+        'invalid_cursor',
         'after',
       ]);
     }

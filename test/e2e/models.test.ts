@@ -117,6 +117,77 @@ describe('a regression', () => {
     ]);
   });
 
+  it('shows on request the features, their times, and the exact contribution of each', async () => {
+    const include = ['features', 'contributions'];
+    const { status, json: made } = await json('POST', '/v1/predictions/expected-spend', {
+      key: 'ada',
+      include,
+    });
+    expect(status).toBe(200);
+    expect(made).toMatchObject({
+      features: {
+        purchases_30d: {
+          value: 1,
+          status: 'PRESENT',
+          eventAt: expect.any(Number),
+          ageMs: expect.any(Number),
+        },
+        purchases_365d: { value: 1, status: 'PRESENT' },
+      },
+      freshness: { asOf: expect.any(Number), newestEventAt: expect.any(Number) },
+      explanation: { status: 'exact', output: 'value', baseline: 300, score: made['value'] },
+    });
+    const { contributions } = made['explanation'] as {
+      contributions: { column: string; contribution: number }[];
+    };
+    const by = new Map(contributions.map(({ column, contribution }) => [column, contribution]));
+    // value = 2·purchases_30d + 3·days_since + purchases_365d + 1, with the defaults 0, 100 and −1.
+    expect(by.get('purchases_30d')).toBeCloseTo(2, 4);
+    expect(by.get('days_since')).toBeCloseTo(-300, 1);
+    expect(by.get('purchases_365d')).toBeCloseTo(2, 4);
+    // Nothing is shown that was not asked for.
+    const plain = await json('POST', '/v1/predictions/expected-spend', { key: 'ada' });
+    for (const part of ['features', 'freshness', 'explanation']) expect(plain.json).not.toHaveProperty(part);
+  });
+
+  it('keeps an answer with parts under a key of its own, which the same events invalidate', async () => {
+    const path = '/v1/customers/eve/expected-spend';
+    const include = '?include=features,contributions';
+    const first = await json('GET', path + include);
+    expect(first.json).toMatchObject({ value: 300, explanation: { status: 'exact', contributions: [] } });
+    expect((await json('GET', path)).json).not.toHaveProperty('explanation');
+    expect((await json('GET', path + include)).cache).toContain('; hit');
+    await buy('eve');
+    const changed = await eventually(
+      () => json('GET', path + include),
+      ({ json: { value } }) => value !== 300,
+    );
+    expect(changed.json).toMatchObject({
+      features: { purchases_30d: { value: 1 } },
+      explanation: { baseline: 300 },
+    });
+    expect(await json('GET', `${path}?include=contributions,features`)).toMatchObject({ status: 400 });
+  });
+
+  it('shows values of an entity to those alone who may read them', async () => {
+    const made = await json('POST', '/v1/admin/keys', {
+      ...{ name: 'model', scopes: ['predictions:run'], claims: { customer: 'ada' } },
+    });
+    const asModel = async (path: string, body?: object) => {
+      const response = await stack.fetch(path, {
+        method: body === undefined ? 'GET' : 'POST',
+        headers: { authorization: `Bearer ${made.json['key']}`, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      return [response.status, Reflect.get(Object(await response.json()), 'code')];
+    };
+    const path = '/v1/customers/ada/expected-spend';
+    expect(await asModel(path)).toEqual([200, undefined]);
+    expect(await asModel(`${path}?include=features`)).toEqual([403, 'insufficient_scope']);
+    const body = { key: 'ada', include: ['contributions'] };
+    expect(await asModel('/v1/predictions/expected-spend', body)).toEqual([403, 'insufficient_scope']);
+  });
+
   it.each([
     ['a missing input', [{ name: 'count', datatype: 'INT64', shape: [1, 1], data: [7] }], '/inputs'],
     ['another type', [{ name: 'count', datatype: 'FP32', shape: [1, 1], data: [7] }], '/inputs/0/datatype'],

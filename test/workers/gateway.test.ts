@@ -204,7 +204,7 @@ describe('bad input', () => {
       '/v1/customers/1/purchases?before=x',
       { headers: KEY },
       400,
-      'invalid_request',
+      'invalid_cursor',
       'before',
     ],
     [

@@ -1,6 +1,7 @@
 import { and, count, eq, gte, sum } from 'drizzle-orm';
 import * as z from 'zod';
 import { descending } from '../../../src/define/list.ts';
+import { NextCursor } from '../../../src/define/list-cursor.ts';
 import { rowOrder } from '../../../src/define/row-order.ts';
 import { timestampText } from '../../../src/define/sort-time.ts';
 import { view } from '../../../src/define/view.ts';
@@ -39,7 +40,7 @@ export const stationList = view({
     after: station.lists.mostBikes.cursor.optional(),
     limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(20),
   },
-  response: z.object({ stations: z.array(Station), next: z.string().nullable() }),
+  response: z.object({ stations: z.array(Station), next: NextCursor }),
   load: async (db, { district, ...query }) => {
     const { id, name, capacity, bikesAvailable, docksFree } = stations;
     const select = { id, name, district: stations.district, capacity, bikesAvailable, docksFree };
@@ -187,7 +188,7 @@ export const riderRides = view({
         endedAt: z.string(),
       }),
     ),
-    next: z.string().nullable(),
+    next: NextCursor,
   }),
   load: async (db, { id, before, limit }) => {
     const rows = await db

@@ -10,6 +10,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { queueConsumers } from '../../../bench/support/queue-consumers.ts';
 import { bundle, KEY, millrace } from '../../../bench/support/runtime.ts';
 import { readOptions, UsageError } from '../../../scripts/command-line/options.ts';
 import { readOrExit } from '../../../scripts/command-line/run.ts';
@@ -17,7 +18,6 @@ import { wholeNumberOf } from '../../../scripts/command-line/values.ts';
 import { startDevDatabase } from '../../../scripts/dev/database.ts';
 import { SHOP } from '../test/served.ts';
 import { LiveEvents, tellDelays } from './bulk/live.ts';
-import { queueConsumers } from './bulk/queue-consumers.ts';
 import { untilSettled } from './bulk/settled.ts';
 import { folderSizes } from './bulk/sizes.ts';
 

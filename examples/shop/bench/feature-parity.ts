@@ -5,6 +5,7 @@
  * instead of the embedded one. The worker has features of every aggregate.
  */
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { queueConsumers } from '../../../bench/support/queue-consumers.ts';
 import { bundle, emptyModules, KEY, millrace } from '../../../bench/support/runtime.ts';
 import { readOptions, UsageError } from '../../../scripts/command-line/options.ts';
 import { readOrExit } from '../../../scripts/command-line/run.ts';
@@ -16,7 +17,6 @@ import { FIXTURE } from '../../../test/support/node/fixture.ts';
 import { catalog } from '../../../test/support/point-in-time/catalog.ts';
 import { IMPORT_SOURCE, type LineEvent, LineIdentity, toCloudEvent } from '../import/event.ts';
 import { inspectFile, latestTime, readSource } from '../import/source.ts';
-import { queueConsumers } from './bulk/queue-consumers.ts';
 
 /** From the last line to now: all lines are past when they are sent. */
 const LAST_LINE_AGE_MS = 60_000;

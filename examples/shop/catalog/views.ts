@@ -2,6 +2,7 @@ import { and, count, eq, max, sql, sum } from 'drizzle-orm';
 import * as z from 'zod';
 import { earlierView } from '../../../src/define/earlier-view.ts';
 import { descending } from '../../../src/define/list.ts';
+import { NextCursor } from '../../../src/define/list-cursor.ts';
 import { rowOrder } from '../../../src/define/row-order.ts';
 import { timestampText } from '../../../src/define/sort-time.ts';
 import { view } from '../../../src/define/view.ts';
@@ -88,7 +89,7 @@ export const productList = view({
   description: 'Products in the order of their SKU; `next` is what `after` wants for the next page.',
   query: { after: product.lists.bySku.cursor.optional(), limit: PageSize },
   cache: WRITTEN_BY_OTHERS,
-  response: z.object({ products: z.array(Product), next: z.string().nullable() }),
+  response: z.object({ products: z.array(Product), next: NextCursor }),
   load: async (db, query) => {
     const { rows, next, tags } = await product.lists.bySku.read(db, { ...query, select: productColumns });
     return { products: rows, next, tags };
@@ -103,7 +104,7 @@ export const priceList = view({
   description: 'Products from the cheapest on; `next` is what `after` wants for the next page.',
   query: { after: product.lists.byPrice.cursor.optional(), limit: PageSize },
   cache: IN_ALL_TIERS,
-  response: z.object({ products: z.array(Product), next: z.string().nullable() }),
+  response: z.object({ products: z.array(Product), next: NextCursor }),
   load: async (db, query) => {
     const { rows, next, tags } = await product.lists.byPrice.read(db, { ...query, select: productColumns });
     return { products: rows, next, tags };
@@ -118,7 +119,7 @@ export const customerList = view({
   query: { country: Country, after: customer.lists.byCountry.cursor.optional(), limit: PageSize },
   response: z.object({
     customers: z.array(z.object({ id: z.string(), country: z.string() })),
-    next: z.string().nullable(),
+    next: NextCursor,
   }),
   load: async (db, { country, ...query }) => {
     const select = { id: customers.id, country: customers.country };
@@ -192,7 +193,7 @@ export const customerPurchases = view({
         occurredAt: z.string(),
       }),
     ),
-    next: z.string().nullable(),
+    next: NextCursor,
   }),
   load: async (db, { id, after, limit }) => {
     const rows = await db
@@ -235,7 +236,7 @@ export const customerPurchasesV1 = earlierView(customerPurchases, {
         occurredAt: z.string(),
       }),
     ),
-    next: z.string().nullable(),
+    next: NextCursor,
   }),
   down: ({ purchases, next }) => ({
     purchases: purchases.map(({ price, ...line }) => ({ ...line, unitPrice: price.unit })),

@@ -8,5 +8,5 @@ import { sha256HexNow } from '../../platform/digest.ts';
 export function deploymentOf(databaseUrl: string, apiKeySha256: string): string {
   const url = URL.parse(databaseUrl);
   const database = url === null ? databaseUrl : [url.username, url.host, url.pathname];
-  return sha256HexNow(JSON.stringify(['millrace deployment 1', database, apiKeySha256])).slice(0, 16);
+  return sha256HexNow(JSON.stringify(['millrace deployment 2', database, apiKeySha256])).slice(0, 16);
 }

@@ -11,7 +11,12 @@ import type { Report } from '../problem.ts';
 const INPUTS_MAX = 64;
 const COLUMNS_MAX = 512;
 /** The members of an answer other than its outputs. */
-const RESERVED = ['key', 'model', 'predictionId', 'source', 'degraded'];
+const RESERVED = [
+  ...['key', 'model', 'predictionId', 'source', 'degraded'],
+  ...['features', 'freshness', 'explanation'],
+];
+/** The parameter by which a path takes the parts that a client asks for. */
+const INCLUDE = 'include';
 
 type Within = (problem: string, remedy: string, ...place: string[]) => void;
 
@@ -132,6 +137,8 @@ function checkInputs(definition: PredictionModel, within: Within): void {
     if (!read.has(field)) within('No column reads this field.', 'Remove it, or use `fromRequest()`.', place);
     if (parameters.includes(field))
       within('The path has a parameter of this name.', 'Rename the field.', place);
+    if (field === INCLUDE)
+      within('Each model takes a parameter of this name by itself.', 'Rename the field.', place);
   }
 }
 

@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import type { Catalog } from '../catalog.ts';
+import { answerCursors, cursorsIn } from '../list-cursor.ts';
 import type { Report } from '../problem.ts';
 
 /** For a longer grain, make the date a parameter of the view. */
@@ -43,6 +44,7 @@ export function checkViews(catalog: Catalog, report: Report): void {
         'Leave out `public`, or `rows` and `ownRows`.',
       );
     checkTexts(view, named, report);
+    checkCursors(view, named, report);
     const reserved = Object.keys(view.vary).find((dimension) => dimension.startsWith('@'));
     if (reserved !== undefined)
       report(view, named, `It varies on "${reserved}".`, 'Choose a name that does not begin with "@".');
@@ -73,6 +75,29 @@ function checkTexts(view: Catalog['views'][number], named: string, report: Repor
           `\`${place}.${name}\` accepts no text, but paths and queries contain only texts: every request would be refused.`,
           'Use the `params` of an entity, or coerce the text, e.g. `z.coerce.number().int()`.',
         );
+}
+
+/** The gateway signs the cursors of answers, and refuses those of requests that it has not signed. */
+function checkCursors(view: Catalog['views'][number], named: string, report: Report): void {
+  const [inPath] = cursorsIn(view.params, 'input');
+  if (inPath !== undefined)
+    report(view, named, `\`params.${inPath}\` is a cursor.`, 'Declare it in `query`.');
+  const [taken] = cursorsIn(view.query, 'input');
+  const [given] = answerCursors(view.response);
+  if (taken !== undefined && given === undefined)
+    report(
+      view,
+      named,
+      `\`query.${taken}\` is a cursor, and no property of \`response\` is one: every cursor would be refused.`,
+      'Declare `next: NextCursor` in `response`, from `define/list-cursor.ts`.',
+    );
+  if (taken === undefined && given !== undefined)
+    report(
+      view,
+      named,
+      `\`response.${given}\` is a cursor, and no parameter of \`query\` takes it.`,
+      'Declare `after` with the `cursor` of the list in `query`.',
+    );
 }
 
 function takesNoText(schema: z.ZodType): boolean {

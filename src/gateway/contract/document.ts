@@ -5,6 +5,7 @@ import { completeOperations, type Operation, operationsOf } from './operations.t
 import { ecmaPattern } from './pattern.ts';
 import { registerAnswers } from './responses.ts';
 import { TAGS } from './tags.ts';
+import { addExamples } from './true-examples.ts';
 
 /** The members of the document that do not come from routes. */
 const HEAD = {
@@ -31,6 +32,7 @@ export function completeRegistry(registry: Registry): Operation[] {
   registerAnswers(registry);
   const operations = operationsOf(registry);
   completeOperations(operations);
+  addExamples(operations);
   return operations;
 }
 

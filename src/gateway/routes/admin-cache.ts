@@ -18,7 +18,11 @@ const Purge = z.union([
     path: z
       .string()
       .regex(/^\/(?:[^%]|%[0-9A-Fa-f]{2})*$/, 'A path begins with a slash and is percent-encoded.')
-      .max(2_048),
+      .max(4_096)
+      .openapi({
+        description:
+          'the address, with its query, as a reader sends it. A cursor may have its signature or not; it is not verified',
+      }),
   }),
   z.strictObject({ view: z.string().max(128) }),
   z.strictObject({ everything: z.literal(true) }),

@@ -41,11 +41,10 @@ const JUDGEMENTS = [
 ] as const satisfies readonly Judgement[];
 
 const Question = z.object({
-  path: z
-    .string()
-    .min(1)
-    .max(2_048)
-    .openapi({ description: 'the address, with its query, as a reader sends it' }),
+  path: z.string().min(1).max(4_096).openapi({
+    description:
+      'the address, with its query, as a reader sends it. A cursor may have its signature or not; it is not verified',
+  }),
   owner: z.string().min(1).max(512).optional().openapi({
     description:
       'whose rows, for a view that a claim limits: a value of the claim, or `*` for a reader of all rows',

@@ -15,6 +15,7 @@ import { parsed, readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
+import { FeatureValue } from '../feature-value.ts';
 import { unitsOf } from '../limits/weights.ts';
 import { consistencyHeaders, json, keySecurity, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
@@ -44,21 +45,6 @@ const ReadRequest = z.strictObject({
     .openapi({ description: 'The fields that derived features are computed from.' }),
 });
 
-const FeatureValue = z.object({
-  value: z.union([
-    z.number(),
-    z.string(),
-    z.boolean(),
-    z.null(),
-    z.array(z.object({ item: z.string(), count: z.int(), lastAt: z.int().optional() })),
-  ]),
-  status: z.enum(['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'NOT_READY']).openapi({
-    description:
-      '`NULL_VALUE`: events have contributed, but none has a value in the window. `NOT_FOUND`: no event has contributed, within the longest window if it has windows; a count is then 0, another value null. `OUTSIDE_MAX_AGE`: the newest event is older than the time to live or `maxStalenessS`. `NOT_READY`: the feature is new or was changed, and is being built from history.',
-  }),
-  eventAt: z.int().nullable().openapi({ description: 'when the newest event behind it happened' }),
-  ageMs: z.int().nullable().openapi({ description: 'from that event to `asOf`, in milliseconds' }),
-});
 const ReadAnswer = z
   .object({
     entity: z.string(),

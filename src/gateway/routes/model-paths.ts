@@ -3,12 +3,12 @@ import type { CachedAnswer } from '../../cache/cached-answer.ts';
 import type { ReadRequest } from '../../cache/read-through.ts';
 import type { ModelDefinition } from '../../define/model.ts';
 import type { Loaded } from '../../define/view.ts';
-import type { Watched } from '../../features/seen-folds.ts';
 import { declaredAnswer } from '../../inference/declared-answer.ts';
+import { includedIn } from '../../inference/explain/include.ts';
 import { predict } from '../../inference/predict.ts';
 import { type RecommendPorts, recommend } from '../../inference/recommend.ts';
 import { systemNow } from '../../platform/clock.ts';
-import { type Deadline, DeadlinePassed } from '../../platform/deadline.ts';
+import { DeadlinePassed } from '../../platform/deadline.ts';
 import { newId } from '../../platform/ids.ts';
 import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
@@ -21,6 +21,7 @@ import type { CachedCors } from '../cors.ts';
 import { deadlineHeader, deadlineOf } from '../deadline.ts';
 import { GRACE_MS, markDegraded, reasonOf, shownInPath } from '../degraded.ts';
 import { announce, endOfPath, nameOfModel } from '../deprecation.ts';
+import { assertMayInclude } from '../included-parts.ts';
 import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
@@ -30,7 +31,6 @@ import { MODEL_RULE } from '../route-rules.ts';
 
 export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'predicted'> {}
 
-type Consistency = ReturnType<typeof consistencyOf>;
 type Input = Readonly<Record<string, unknown>>;
 
 /** Serves a model's answers for an entity at its path, through the cache. A model without a path has no route. */
@@ -79,6 +79,7 @@ export function registerModelPath(
       ),
       304: { description: 'The answer that the client has is still current.' },
       412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
+      ...(model.task === 'ranking' ? {} : { 422: problem('The answer cannot be explained exactly.') }),
       503: problem('No version has been published, or it cannot be loaded, and the model has no fallback.'),
     },
   });
@@ -95,14 +96,18 @@ export function registerModelPath(
     if (end !== undefined) gateway.noteDeprecated(c, nameOfModel(model));
     const startedAt = systemNow();
     const deadline = deadlineOf(c.req.raw, ports.deadlineMs);
-    const input = inputOf(route, c.req);
+    const { input } = inputOf(route, c.req);
     const consistency = consistencyOf(c.req.raw.headers);
     const key = route.keyIn(input);
     if (principal !== undefined) assertOwnRow(principal, model.entity, key, 'path');
+    await assertMayInclude(gateway, c, model.entity, includedIn(input['include']));
     let late: Loaded | undefined;
     const load = async () => {
+      const charge = (rows: number) =>
+        gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('predictionOfItem', rows) });
       const watched = ports.watch();
-      late = await answerFor(model, key, input, ports, { consistency, deadline, watched });
+      const predicting = predictPorts(ports, model, consistency, { deadline, watched }, charge);
+      late = await answerFor(model, key, input, predicting);
       return await inMoment(late, watched, deadline);
     };
     const request: ReadRequest = {
@@ -117,12 +122,7 @@ export function registerModelPath(
     const read = ports.read(request);
     const found =
       read instanceof Promise
-        ? await inTime(
-            read,
-            request,
-            () => declaredAnswer(model, { key, limit: input['limit'] }, newId()),
-            ports,
-          )
+        ? await inTime(read, request, () => declaredAnswer(model, { key, input }, newId()), ports)
         : read;
     const { answer, value } =
       'entry' in found ? shownInPath(found, reasonOf(late?.value)) : { answer: undefined, ...found };
@@ -160,17 +160,14 @@ async function answerFor(
   model: ModelDefinition,
   key: string,
   input: Input,
-  ports: ModelPathPorts,
-  {
-    consistency,
-    ...made
-  }: { readonly consistency: Consistency; readonly deadline: Deadline; readonly watched: Watched },
+  ports: ReturnType<typeof predictPorts>,
 ): Promise<Loaded> {
+  const include = includedIn(input['include']);
   if (model.task !== 'ranking') {
     const fields = Object.keys(model.request.shape).map((field) => [field, input[field]]);
-    const request = { key, request: Object.fromEntries(fields), pointerPrefix: '' };
-    return await predict(model, request, predictPorts(ports, model, consistency, made));
+    const request = { key, request: Object.fromEntries(fields), pointerPrefix: '', include };
+    return await predict(model, request, ports);
   }
-  const asked = { key, items: undefined, limit: Number(input['limit']), now: systemNow() };
-  return await recommend(model, asked, predictPorts(ports, model, consistency, made));
+  const asked = { key, items: undefined, limit: Number(input['limit']), now: systemNow(), include };
+  return await recommend(model, asked, ports);
 }

@@ -4,6 +4,7 @@ import type { Consistency } from '../../cache/read-through.ts';
 import type { EntityDefinition } from '../../define/entity.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../../define/model.ts';
 import type { Moment } from '../../features/seen-folds.ts';
+import { INCLUDED, includeText } from '../../inference/explain/include.ts';
 import { toJson } from '../../inference/json-elements.ts';
 import type { LoadedModel, LoadedRanking } from '../../inference/loaded-models.ts';
 import { predict } from '../../inference/predict.ts';
@@ -32,7 +33,8 @@ import { deadlineHeader, deadlineOf } from '../deadline.ts';
 import { markDegraded, standInValue } from '../degraded.ts';
 import { announcing, endOfPredictions, nameOfModel } from '../deprecation.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
-import { predictionUnits } from '../limits/weights.ts';
+import { assertMayInclude, includeMember } from '../included-parts.ts';
+import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
 import { consistencyHeaders, json, problem } from '../openapi.ts';
@@ -45,6 +47,7 @@ const ITEMS_MAX = 200;
 const RankingRequest = z.strictObject({
   key: EntityKey,
   items: z.array(z.string().min(1).max(64)).min(1).max(ITEMS_MAX).optional(),
+  include: includeMember(['features']),
 });
 
 export interface PredictionPorts extends ChampionPorts {
@@ -111,8 +114,10 @@ export function registerPredictions(
       if (token !== undefined) response.headers.set('millrace-token', token);
       return response;
     };
+    const charge = (rows: number) =>
+      gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('predictionOfItem', rows) });
     const watched = ports.watch();
-    const predicting = predictPorts(ports, definition, consistency, { deadline, watched });
+    const predicting = predictPorts(ports, definition, consistency, { deadline, watched }, charge);
     if (isTensorRequest(body)) {
       const { model } = await championOf(ports, definition, consistency, watched);
       const { name, version } = model.manifest;
@@ -124,16 +129,18 @@ export function registerPredictions(
     if (definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
       assertOwn(request.key);
+      await assertMayInclude(gateway, c, definition.entity, request.include);
       const loaded = await inMoment(await predict(definition, request, predicting), watched, deadline);
       if (loaded.isDegraded !== true) return answered(loaded);
       const { value } = loaded;
       const standIn = standInValue(inMemory(definition, request, consistency, ports), value);
       return answered({ value: standIn ?? value, asOf: null });
     }
-    const { key, items } = rankingOf(definition, body);
+    const { key, items, include } = rankingOf(definition, body);
     assertOwn(key);
+    await assertMayInclude(gateway, c, definition.entity, include);
     const check = (model: LoadedRanking) => assertItemsExist(definition, model, items ?? [], ports);
-    const asked = { key, items, limit: ITEMS_MAX, now: systemNow(), check };
+    const asked = { key, items, limit: ITEMS_MAX, now: systemNow(), check, include };
     const loaded = await recommend(definition, asked, predicting);
     return answered(await inMoment(loaded, watched, deadline));
   });
@@ -142,14 +149,14 @@ export function registerPredictions(
 /** The answer of the model's path for the same request that is in memory and may stand in. */
 function inMemory(
   model: PredictionModel,
-  { key, request }: ReturnType<typeof predictionOf>,
+  { key, request, include }: ReturnType<typeof predictionOf>,
   consistency: Consistency,
   { standIn }: PredictionPorts,
 ): CachedAnswer | undefined {
   const route = modelRoute(model);
   const values = route && model.entity.key.parse(key);
   if (route === undefined || values === undefined) return undefined;
-  const input = { ...route.paramsOf(values), ...request };
+  const input = { ...route.paramsOf(values), ...request, include: includeText(include) };
   const load = () => Promise.reject(new Error('An answer that stands in is not loaded.'));
   return standIn({
     ...{ view: model.name, key: keyOf(route, input), policy: model.policy, consistency, load },
@@ -185,7 +192,7 @@ function describePrediction(
       200: json('The prediction for the key, or the output tensors.', answer, ['Millrace-Token']),
       412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
       422: problem(
-        'The key is none of the entity, a tensor does not fit the model, or an item does not exist.',
+        'The key is none of the entity, a tensor does not fit the model, an item does not exist, or the answer cannot be explained exactly.',
       ),
       503: problem('No version has been published, or it cannot be loaded, and the model has no fallback.'),
     },
@@ -211,12 +218,13 @@ function predictionOf(definition: PredictionModel, body: unknown) {
   const sent = parsed(predictionRequest(definition), body);
   const key = canonicalKey(definition.entity, EntityKey.parse(sent['key']), '/key');
   // A model without fields of the request takes no `request`.
-  return { key, request: definition.request.parse(sent['request'] ?? {}) };
+  const request = definition.request.parse(sent['request'] ?? {});
+  return { key, request, include: z.array(z.enum(INCLUDED)).parse(sent['include'] ?? []) };
 }
 
 function rankingOf(definition: RankingModel, body: unknown) {
-  const { key, items } = parsed(RankingRequest, body);
-  return { definition, key: canonicalKey(definition.entity, key, '/key'), items };
+  const { key, items, include = [] } = parsed(RankingRequest, body);
+  return { definition, key: canonicalKey(definition.entity, key, '/key'), items, include };
 }
 
 async function runTensors(

@@ -13,6 +13,7 @@ import { type AppEnv, idOfRequest, type ReadContext } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import { NO_PAGES } from '../cors.ts';
+import { verifyCursors } from '../cursors.ts';
 import { announce } from '../deprecation.ts';
 import { type AnswerRead, KnownReads } from '../known-reads.ts';
 import { chargeFill, chargeHit, type ReaderPorts } from '../limits/reader.ts';
@@ -26,6 +27,8 @@ import { type Variants, variantsOf } from '../variants.ts';
 
 /** One object for all requests of an isolate, so that a warm hit does not allocate one. */
 export interface ViewPorts extends ReaderPorts {
+  /** Verifies the signatures of cursors. */
+  readonly cursorKey: Uint8Array;
   /** Counts a request of a deprecated version. */
   noteDeprecated(version: string, principal: Principal | undefined): void;
   /** Reads through the cache. An answer in memory is returned without a promise, which costs more than the look-up. */
@@ -34,7 +37,10 @@ export interface ViewPorts extends ReaderPorts {
     http: Request,
     ctx: { waitUntil(promise: Promise<unknown>): void },
   ): CachedAnswer | Promise<CachedAnswer>;
-  /** Reads a view's answer from the origin as of `now`, with the moment of the clock that it reflects. */
+  /**
+   * Reads a view's answer from the origin as of `now`, with the moment of the clock that it reflects, and signs its
+   * cursors.
+   */
   load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded>;
 }
 
@@ -120,8 +126,10 @@ export function registerView(
     assertAcceptsJson(headers);
     const principal = view.takesPrincipal ? reader : undefined;
     const startedAt = systemNow();
-    const { input, key: purgeKey, parameters } = ask();
+    const reads = readsOf(c);
+    const { input, key: purgeKey, parameters, cursors } = ask();
     const owner = rows === undefined ? undefined : ownerIn(rows, reader, input);
+    if (cursors !== undefined) verifyCursors(reads.cursorKey, view, { input, principal, owner }, cursors);
     const variant = hasVariants ? variants.of(request) : NO_VARIANT;
     const own = ownDimensions(principal === undefined ? undefined : principalKey(principal), owner);
     const isWhole = !hasVariants && own === undefined;
@@ -136,7 +144,6 @@ export function registerView(
         idOfRequest(headers),
       );
     };
-    const reads = readsOf(c);
     if (view.replaced !== undefined) reads.noteDeprecated(view.name, reader);
     const wanted = {
       view: view.name,

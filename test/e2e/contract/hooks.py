@@ -35,9 +35,13 @@ def before_call(context, case, kwargs):
             case.path_parameters[name] = "ada"
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
-    for name, cursor in GIVEN["cursors"].get(case.operation.path, {}).items():
-        if name in (case.query or {}):
-            case.query[name] = cursor
+    given = GIVEN["cursors"].get(case.operation.path)
+    if given is not None and given["parameter"] in (case.query or {}):
+        case.query[given["parameter"]] = given["cursor"]
+        # A cursor belongs to the parameters of its list.
+        for name, value in given["of"].items():
+            place = case.path_parameters if name in (case.path_parameters or {}) else case.query
+            place[name] = value
     if "millrace-token" in (case.headers or {}):
         case.headers["millrace-token"] = GIVEN["token"]
     # A generated key is likely to be that of another request, which would be all that the answer says.

@@ -157,7 +157,7 @@ export class PackedShard {
     if (JSON.stringify(outcome.after) !== JSON.stringify(this.#store.digest()))
       throw new Error('The digest after the flip is not that of the outcome.');
     if (outcome.before.events !== digest.events) throw new Error('The outcome has another number of events.');
-    this.#store.settle([...recorded]);
+    this.#store.settle([...recorded], { epoch: 'e', seq: 1 });
   }
 
   upkeep(steps: number): void {

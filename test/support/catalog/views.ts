@@ -1,6 +1,7 @@
 import { and, count, eq, max, sum } from 'drizzle-orm';
 import * as z from 'zod';
 import { descending } from '../../../src/define/list.ts';
+import { NextCursor } from '../../../src/define/list-cursor.ts';
 import { rowOrder } from '../../../src/define/row-order.ts';
 import { timestampText } from '../../../src/define/sort-time.ts';
 import { view } from '../../../src/define/view.ts';
@@ -85,7 +86,7 @@ export const priceList = view({
   description: 'Products from the cheapest on; `next` is the `after` of the next page.',
   query: { after: product.lists.byPrice.cursor.optional(), limit: PageSize },
   cache: SHORT_BOUND,
-  response: z.object({ products: z.array(Product), next: z.string().nullable() }),
+  response: z.object({ products: z.array(Product), next: NextCursor }),
   load: async (db, query) => {
     const { rows, next, tags } = await product.lists.byPrice.read(db, { ...query, select: productColumns });
     return { products: rows, next, tags };
@@ -101,7 +102,7 @@ export const customerList = view({
   query: { country: Country, after: customer.lists.byCountry.cursor.optional(), limit: PageSize },
   response: z.object({
     customers: z.array(z.object({ id: z.string(), country: z.string() })),
-    next: z.string().nullable(),
+    next: NextCursor,
   }),
   load: async (db, { country, after, limit }) => {
     const list = customer.lists.byCountry;
@@ -165,7 +166,7 @@ export const customerPurchases = view({
   },
   response: z.object({
     purchases: z.array(z.object({ invoice: z.string(), sku: z.string(), quantity: z.int() })),
-    next: z.string().nullable(),
+    next: NextCursor,
   }),
   load: async (db, { id, before, limit }) => {
     const rows = await db

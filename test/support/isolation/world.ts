@@ -16,6 +16,7 @@ import type { Catalog } from '../../../src/define/catalog.ts';
 import type { Database, ViewDefinition, ViewRequest } from '../../../src/define/view.ts';
 import { createApp } from '../../../src/gateway/app.ts';
 import type { AppEnv } from '../../../src/gateway/context.ts';
+import { cursorKey, signCursors } from '../../../src/gateway/cursors.ts';
 import { Charging } from '../../../src/gateway/limits/charging.ts';
 import type { ApiKey } from '../../../src/gateway/principals/api-key.ts';
 import { TokenTable } from '../../../src/gateway/principals/token-table.ts';
@@ -149,7 +150,7 @@ export class World {
       refreshing: new Map(),
       recentFills: new RecentFills(),
     };
-    return new Isolate(catalog, this.#directory, ports, () => this.#origin());
+    return new Isolate(catalog, this.#directory, ports, () => this.#origin(), name);
   }
 
   #sync(root: Clock, { epoch, sinceSeq }: { readonly epoch: string; readonly sinceSeq: number }) {
@@ -194,6 +195,7 @@ export class World {
 class Isolate implements ViewPorts {
   readonly apiKeySha256 = BOOTSTRAP_SHA256;
   readonly acceptsTokens = true;
+  readonly cursorKey: Uint8Array;
   readonly charging: Charging;
   readonly fetch: Hono<AppEnv>['fetch'];
   readonly #catalog: Catalog;
@@ -203,7 +205,14 @@ class Isolate implements ViewPorts {
   readonly #reachOrigin: () => void;
   #last: ReadRequest | undefined;
 
-  constructor(catalog: Catalog, directory: Directory, ports: ReadThroughPorts, reachOrigin: () => void) {
+  constructor(
+    catalog: Catalog,
+    directory: Directory,
+    ports: ReadThroughPorts,
+    reachOrigin: () => void,
+    deployment: string,
+  ) {
+    this.cursorKey = cursorKey({ deployment, apiKeySha256: BOOTSTRAP_SHA256 });
     this.#catalog = catalog;
     this.#directory = directory;
     this.#ports = ports;
@@ -258,7 +267,8 @@ class Isolate implements ViewPorts {
     // A read takes a turn of the event loop, so that concurrent requests overlap.
     await new Promise((resolve) => setImmediate(resolve));
     this.#reachOrigin();
-    return await view.load(NO_DATABASE, { ...request, now, features: {} });
+    const loaded = await view.load(NO_DATABASE, { ...request, now, features: {} });
+    return signCursors(this.cursorKey, view, request, loaded);
   }
 
   async warm(): Promise<void> {

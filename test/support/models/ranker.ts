@@ -41,10 +41,12 @@ const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes
 /**
  * The body that publishes the fixture's ranking model: `PUT /v1/admin/models/ranker/champion`. Each call returns a
  * new object, so that a test may change it, with the same content.
+ *
+ * @param table the candidates.
  */
-export function rankerBundle() {
+export function rankerBundle(table: CandidateTable = TABLE) {
   const model = writeOnnx(NETWORK, { name: 'ranker', columns: RANKER_COLUMNS.join(',') });
-  const candidates = Buffer.from(JSON.stringify(TABLE));
+  const candidates = Buffer.from(JSON.stringify(table));
   const digests = {
     model: { sha256: sha256(model), bytes: model.length },
     candidates: { sha256: sha256(candidates), bytes: candidates.length },

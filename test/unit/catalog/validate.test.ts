@@ -7,8 +7,10 @@ import { entity, history } from '../../../src/define/entity.ts';
 import { append, ensure, event } from '../../../src/define/event.ts';
 import { feature } from '../../../src/define/feature.ts';
 import type { DeclaredLimits } from '../../../src/define/limits.ts';
+import { NextCursor } from '../../../src/define/list-cursor.ts';
 import { CatalogError } from '../../../src/define/problem.ts';
 import { custom, unique } from '../../../src/define/quality.ts';
+import { rowOrder } from '../../../src/define/row-order.ts';
 import { validateCatalog } from '../../../src/define/validate.ts';
 import { view } from '../../../src/define/view.ts';
 
@@ -175,6 +177,21 @@ describe('parameters', () => {
     expect(oneOf({ a })).toMatch(/`params\.id` accepts no text/);
     const query = { after: z.date().optional(), limit: z.coerce.number().int().max(9).default(3) };
     expect(oneOf({ a: { ...stationView('a', '/v1/a'), query: z.object(query) } })).toMatch(/`query\.after`/);
+  });
+
+  it('refuses a view that takes a cursor and returns none, or the other way round', () => {
+    const cursor = rowOrder(stations, stations.id).cursor;
+    const a = stationView('a', '/v1/a');
+    const taking = { ...a, query: z.object({ after: cursor.optional() }) };
+    expect(oneOf({ a: taking })).toMatch(/`query\.after` is a cursor, and no property of `response`/);
+    const nested = z.object({ page: z.object({ next: NextCursor }) });
+    expect(oneOf({ a: { ...taking, response: nested } })).toMatch(/`query\.after` is a cursor/);
+    const giving = z.object({ next: NextCursor });
+    expect(oneOf({ a: { ...a, response: giving } })).toMatch(/`response\.next` is a cursor/);
+    expect(problems({ a: { ...taking, response: giving } })).toEqual([]);
+    expect(oneOf({ a: stationView('a', '/v1/stations/{id}', { id: cursor }) })).toMatch(
+      /`params\.id` is a cursor/,
+    );
   });
 
   it.each([

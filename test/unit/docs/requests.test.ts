@@ -82,7 +82,7 @@ it('has routes for all requests, with the key where they ask for it', () => {
 const ANSWERS: Readonly<Record<string, readonly string[]>> = {
   'README.md': ['Features', 'ranker.Ranking', 'Lineage'],
   'docs/inference-protocol.md': ['InferResponse'],
-  'docs/models.md': ['expected-spend.Prediction'],
+  'docs/models.md': ['expected-spend.Prediction', 'expected-spend.Prediction'],
 };
 
 it('shows answers that match the schemas', () => {

@@ -7,7 +7,7 @@ const ctx = { waitUntil: () => undefined, passThroughOnException: () => undefine
 
 function setUp(answer: AnswerRead, url = URL_OF_READ) {
   const known = new KnownReads();
-  known.remember(url, { input: { id: '1' }, key: 'product:1', parameters: {} }, answer);
+  known.remember(url, { input: { id: '1' }, key: 'product:1', parameters: {}, cursors: undefined }, answer);
   const fetch = fetchKnownFirst(
     () => new Response('routed'),
     known,
@@ -44,7 +44,7 @@ it('keeps neither long addresses nor more than it may', async () => {
   const long = `https://here/${'x'.repeat(600)}`;
   expect(await setUp(answer, long).ask(long)).toBe('routed');
   const { ask, known } = setUp(answer);
-  const asked = { input: {}, key: 'k', parameters: {} };
+  const asked = { input: {}, key: 'k', parameters: {}, cursors: undefined };
   for (let index = 0; index < 8_191; index += 1) known.remember(`https://here/${index}`, asked, answer);
   expect(await ask(URL_OF_READ)).toBe('known');
   known.remember('https://here/one-more', asked, answer);

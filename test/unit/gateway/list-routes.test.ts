@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import type { CachedAnswer } from '../../../src/cache/cached-answer.ts';
 import { createApp, type GatewayPorts } from '../../../src/gateway/app.ts';
+import { cursorKey, signCursors } from '../../../src/gateway/cursors.ts';
 import type { ViewPorts } from '../../../src/gateway/routes/views.ts';
 import { listKeys } from '../../../src/storage/postgres/api-keys.ts';
 import { listAudit } from '../../../src/storage/postgres/audit.ts';
@@ -27,6 +28,7 @@ import { unlimited } from '../../support/node/unlimited.ts';
 
 const KEY = 'list-routes';
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
+const CURSOR_KEY = cursorKey({ deployment: 'lists', apiKeySha256: '' });
 const CONTEXT = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
 const RESIDENTS = 14;
 /** A reader that always gets further ends long before. */
@@ -97,7 +99,9 @@ const views: ViewPorts = {
   ...access,
   noteDeprecated: needless,
   charging: unlimited(),
-  load: async (view, request, now) => await view.load(db, { ...request, now, features: {} }),
+  cursorKey: CURSOR_KEY,
+  load: async (view, request, now) =>
+    signCursors(CURSOR_KEY, view, request, await view.load(db, { ...request, now, features: {} })),
   read: async (request): Promise<CachedAnswer> => {
     const { value } = await request.load(0);
     const entry = {

@@ -5,6 +5,7 @@ import { model, type PredictionModel } from '../../../src/define/model.ts';
 import { fromFeature, fromRequest } from '../../../src/define/model-input.ts';
 import type { FeatureRow } from '../../../src/features/shards.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
+import type { Included } from '../../../src/inference/explain/include.ts';
 import { type PredictPorts, predict } from '../../../src/inference/predict.ts';
 import type { Tensor, TensorSignature, Tensors } from '../../../src/inference/tensors.ts';
 import type { LineageFacts } from '../../../src/pipeline/lineage/recorder.ts';
@@ -72,6 +73,7 @@ async function predicted(
     previousRun,
   }: World,
   request: Readonly<Record<string, unknown>> = {},
+  include: readonly Included[] = [],
 ) {
   const told: LineageFacts[] = [];
   const kept: Promise<unknown>[] = [];
@@ -82,7 +84,7 @@ async function predicted(
   };
   const answer = await predict(
     definition,
-    { key: 'ada', request, pointerPrefix: '/request/' },
+    { key: 'ada', request, pointerPrefix: '/request/', include },
     {
       champion: async () => {
         if (manifest instanceof Failure) throw manifest;
@@ -112,6 +114,7 @@ async function predicted(
         },
       },
       keepAlive: (work) => kept.push(work),
+      explaining: { charge: async () => undefined, pause: async () => undefined },
     },
   );
   return { ...answer, told, kept };
@@ -183,6 +186,109 @@ describe('the row', () => {
     };
     await predicted(definition, { graphInputs, run }, { size: -128 });
     expect(seen).toEqual([{ datatype: 'INT8', shape: [1], data: Int8Array.of(-128) }]);
+  });
+});
+
+describe('the parts that a client asks for', () => {
+  const ALL = ['features', 'contributions'] as const;
+  const FEATURES = {
+    purchases_30d: { ...present(3), eventAt: NOW - DAY_MS },
+    last_purchase_at: present(NOW - 2 * DAY_MS),
+    other: present(9),
+  };
+  /** The sum of each row. */
+  const run = ({ features }: Tensors): Tensors => {
+    const values = Array.from(features?.data ?? [], Number);
+    const sums = Array.from(
+      { length: values.length / 2 },
+      (_, row) => (values[2 * row] ?? 0) + (values[2 * row + 1] ?? 0),
+    );
+    return { v: { datatype: 'FP32', shape: [sums.length, 1], data: Float32Array.from(sums) } };
+  };
+  const withFallback = model.regression({
+    ...described,
+    inputs,
+    outputs: { value: 'v' },
+    fallback: { value: 7 },
+  });
+  const fails = () => {
+    throw new Error('inside of the graph');
+  };
+
+  it('are the features that the model uses, their times, and what each adds', async () => {
+    const { value, tags, storable } = await predicted(regression, { features: FEATURES, run }, {}, ALL);
+    expect(value).toMatchObject({
+      value: 5,
+      features: {
+        purchases_30d: { value: 3, status: 'PRESENT', eventAt: NOW - DAY_MS, ageMs: DAY_MS },
+        last_purchase_at: { value: NOW - 2 * DAY_MS, eventAt: NOW, ageMs: 0 },
+      },
+      freshness: { asOf: NOW, newestEventAt: NOW, oldestEventAt: NOW - DAY_MS },
+      explanation: {
+        ...{
+          status: 'exact',
+          method: 'enumeration',
+          output: 'value',
+          score: 5,
+          baseline: 998,
+          tolerance: 1e-5,
+        },
+        contributions: [
+          {
+            input: 'features',
+            column: 'age',
+            feature: 'last_purchase_at',
+            value: 2,
+            baseline: 999,
+            contribution: -997,
+          },
+          { column: 'bought', feature: 'purchases_30d', value: 3, baseline: -1, contribution: 4 },
+        ],
+      },
+    });
+    expect(Object.keys(Object(Reflect.get(Object(value), 'features')))).toHaveLength(2);
+    expect([tags, storable]).toEqual([['features:customer:ada', 'features-ready:customer', 'model:m'], true]);
+    const plain = await predicted(regression, { features: FEATURES, run });
+    expect(Object.keys(Object(plain.value)).filter((name) => /features|fresh|expl/.test(name))).toEqual([]);
+  });
+
+  it('are none of the fallback, which says so', async () => {
+    const { value } = await predicted(withFallback, { features: FEATURES, run: fails }, {}, ALL);
+    expect(value).toMatchObject({
+      ...{ source: 'fallback', degraded: 'model_failed', features: null, freshness: null },
+      explanation: { status: 'unavailable', reason: 'model_failed' },
+    });
+  });
+
+  it('are the features of the version before, without an explanation', async () => {
+    const previous = { ...MANIFEST, version: 'ba9876543210' };
+    const world = {
+      features: FEATURES,
+      isLate: true,
+      load: () => new Promise<never>(() => undefined),
+      previous,
+    };
+    const { value } = await predicted(regression, { ...world, previousRun: run }, {}, ALL);
+    expect(value).toMatchObject({
+      ...{ source: 'previous', features: { purchases_30d: { value: 3 } } },
+      explanation: { status: 'unavailable', reason: 'deadline_exceeded' },
+    });
+  });
+
+  it('are not kept if the explanation failed, and the answer is no less right', async () => {
+    let runs = 0;
+    const once = (given: Tensors) => {
+      runs += 1;
+      return runs === 1 ? run(given) : fails();
+    };
+    const { value, storable, isDegraded } = await predicted(
+      regression,
+      { features: FEATURES, run: once },
+      {},
+      ALL,
+    );
+    expect(value).toMatchObject({ value: 5, source: 'model', explanation: { reason: 'model_failed' } });
+    expect([storable, isDegraded]).toEqual([false, false]);
   });
 });
 

@@ -68,7 +68,14 @@ interface World extends Partial<Pick<RankPorts, 'champion' | 'load'>> {
 
 async function ranked({ memory = [], isLate = false, fallback, items, check, ...world }: World) {
   const kept: Promise<unknown>[] = [];
-  const asked = { key: 'ada', items, limit: 5, now: 0, ...(check === undefined ? {} : { check }) };
+  const asked = {
+    key: 'ada',
+    items,
+    limit: 5,
+    now: 0,
+    include: [],
+    ...(check === undefined ? {} : { check }),
+  };
   const answer = await rankInTime(ranking(fallback), asked, {
     champion: async () => ({ manifest: CHAMPION, isCurrent: true, previous: PREVIOUS }),
     load: async (manifest) => versionOf(manifest),

@@ -1,10 +1,21 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Reads } from '../../../../test/support/node/reads.ts';
-import { KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { BIKE_SHARE } from '../served.ts';
 
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const RIDER = '7d0c4f86-54a1-4f0b-9c53-1f4f9a3d2b10';
+
+interface Explained {
+  readonly value: number;
+  readonly features: Readonly<Record<string, { readonly value: number }>> | null;
+  readonly explanation: {
+    readonly baseline: number;
+    readonly contributions: readonly { readonly column: string; readonly contribution: number }[];
+  };
+}
 
 let stack: Stack;
 const { get, cached, fresh } = new Reads(() => stack);
@@ -60,6 +71,66 @@ it('shows a ride at both stations, the dock and the rider, and leaves another st
   expect((await get('/v1/stations/101', { 'millrace-consistency': 'strong' })).json).toMatchObject({
     rides: { begun: 1 },
   });
+});
+
+it('explains a prediction of the model that was made outside by its coefficients', async () => {
+  const folder = join(import.meta.dirname, '../../models/departures-tomorrow');
+  const read = (name: string) => readFileSync(join(folder, name));
+  const manifest = JSON.parse(read('manifest.json').toString('utf8'));
+  const golden = JSON.parse(read('golden.json').toString('utf8')) as {
+    inputs: { X: number[][] };
+    outputs: { variable: number[][] };
+  };
+  const published = await stack.fetch('/v1/admin/models/departures-tomorrow/champion', {
+    method: 'PUT',
+    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
+    body: JSON.stringify({ manifest, golden, model: read('model.onnx').toString('base64') }),
+  });
+  expect(published.status, await published.text()).toBe(201);
+  const answer = await eventually(
+    async () => {
+      // Stations are public, and so are their features.
+      const response = await stack.fetch('/v1/predictions/departures-tomorrow', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ key: '101', include: ['features', 'contributions'] }),
+      });
+      return (await response.json()) as Explained;
+    },
+    ({ features }) => features?.['departures_1d']?.value === 1,
+  );
+  const { value, explanation } = answer;
+  expect(explanation).toMatchObject({ status: 'exact', score: value });
+  // One ride began here: two columns differ from their defaults, and the model is linear.
+  expect(explanation.contributions.map(({ column }) => column).sort()).toEqual([
+    'departures_1d',
+    'departures_7d',
+  ]);
+  const tensor = (rows: number[][]) => ({
+    name: 'X',
+    datatype: 'FP32',
+    shape: [rows.length, 4],
+    data: rows.flat(),
+  });
+  const raw = await stack.fetch('/v1/predictions/departures-tomorrow', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      inputs: [
+        tensor([
+          [0, 0, 0, 0],
+          [1, 0, 0, 0],
+          [0, 1, 0, 0],
+        ]),
+      ],
+    }),
+  });
+  const { outputs } = (await raw.json()) as { outputs: { data: number[] }[] };
+  const [none = 0, day = 0, week = 0] = outputs[0]?.data ?? [];
+  const of = (name: string) => explanation.contributions.find(({ column }) => column === name)?.contribution;
+  expect(explanation.baseline).toBeCloseTo(none, 5);
+  expect(of('departures_1d')).toBeCloseTo(day - none, 4);
+  expect(of('departures_7d')).toBeCloseTo(week - none, 4);
 });
 
 it('orders stations by their last report, whichever report arrives last', async () => {

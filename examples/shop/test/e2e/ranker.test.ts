@@ -71,6 +71,14 @@ it('recommends popular products to an unknown customer, and uses the model after
   const scores = known.items.map(({ score }) => score);
   expect(scores.length).toBeGreaterThan(0);
   expect(scores).toEqual(scores.toSorted((a, b) => b - a));
+  const shown = await send('POST', '/v1/predictions/ranker', { key: 'alice', include: ['features'] });
+  expect(shown.json).toMatchObject({
+    features: {
+      purchases_30d: { value: 1, status: 'PRESENT' },
+      items: { value: [{ item: popular[0], count: 1 }], status: 'PRESENT' },
+    },
+    freshness: { asOf: expect.any(Number), newestEventAt: expect.any(Number) },
+  });
 });
 
 it('a key with the claim of a customer reads the rows of that customer alone', async () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   added,
+  ExactSum,
   exact,
   exactOf,
   multipleLessSquare,
@@ -39,6 +40,33 @@ describe('exact numbers', () => {
         const halves = added(sumOf(other.slice(0, 9)), sumOf(other.slice(9)));
         expect(textOf(halves)).toBe(textOf(sumOf(values)));
       }),
+    );
+  });
+
+  it('have the same sum without the one form of each step, after every term', () => {
+    fc.assert(
+      fc.property(fc.array(double, { maxLength: 30 }), (values) => {
+        const sum = new ExactSum();
+        let expected = ZERO;
+        for (const value of values) {
+          sum.add(exactOf(value));
+          expected = added(expected, exactOf(value));
+          expect(sum.total).toEqual(expected);
+        }
+      }),
+    );
+  });
+
+  it('are read back from their text, of whatever length', () => {
+    fc.assert(
+      fc.property(
+        fc.bigInt({ min: -(2n ** 120n), max: 2n ** 120n }),
+        fc.integer({ min: -2_000, max: 2_000 }),
+        (m, e) => {
+          for (const mantissa of [m, m >> 64n, m >> 68n, m >> 72n])
+            expect(parseExact(textOf({ mantissa, exponent: e }))).toEqual({ mantissa, exponent: e });
+        },
+      ),
     );
   });
 

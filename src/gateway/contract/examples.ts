@@ -1,0 +1,38 @@
+/**
+ * Answers of a running worker, by operation and status, as examples of the OpenAPI document. `npm run examples` writes
+ * them: do not edit them.
+ */
+export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  createKey: { 201: {"id":"6197a23fae082c1f","name":"reporting","scopes":["data:read","operations:read"],"claims":{},"createdAt":"2026-11-29T12:39:35.135Z","createdBy":"bootstrap","expiresAt":null,"lastUsedAt":null,"previousValidUntil":null,"revokedAt":null,"quotas":{"day":null,"month":null},"key":"mlr_6197a23fae082c1f_…"} },
+  createTicket: { 201: {"ticket":"WyIvdjEvY2hhbmdlcyIsMTc5NTk1NjAzOTczNCwia2V5IiwiYm9vdHN0cmFwIixbImRhdGE6cmVhZCIsImRhdGE6d3JpdGUiLCJldmVudHM6d3JpdGUiLCJwcmVkaWN0aW9uczpydW4iLCJtb2RlbHM6d3JpdGUiLCJvcGVyYXRpb25zOnJlYWQiLCJvcGVyYXRpb25zOndyaXRlIiwia2V5czp3cml0ZSJdLHt9XQ.Q_6kSMHdnMkCcqNh_C6PDzD3YqbZFcyXiNj4QzQeDG4","path":"/v1/changes","expiresAt":"2026-11-29T12:40:39.734Z"} },
+  getDiagnosis: { 200: {"version":"0.1.0","migration":"0012_model_registry","at":"2026-11-29T12:39:34.126Z","verdict":"fail","checks":[{"name":"bindings","verdict":"ok","detail":"all 19 of wrangler.toml are there"},{"name":"secrets","verdict":"ok","detail":"DATABASE_URL, API_KEY_SHA256 have a value; without a value, and not required: OIDC_ISSUER, KAFKA_REST_URL, KAFKA_REST_USERNAME, KAFKA_REST_PASSWORD"}]} },
+  getFeastHealth: { 200: {"status":"ok"} },
+  getFeaturesDigest: { 200: {"digest":"52018fd2eb3c9f8f","cells":4,"events":2} },
+  getInventory: { 200: {"operations":[{"operationId":"getOnlineFeatures","method":"POST","path":"/get-online-features","summary":"Features of up to a hundred rows, in the form of Feast’s server","version":null,"deprecated":null,"owner":"millrace","declaredBy":null,"phase":"inference","cost":"features","scope":"data:read","cache":null},{"operationId":"getFeastHealth","method":"GET","path":"/health","summary":"Feast’s health check: the worker runs","version":null,"deprecated":null,"owner":"millrace","declaredBy":null,"phase":"core","cost":"health","scope":null,"cache":null}]} },
+  getKey: { 200: {"id":"ae2fc36e0ef7f20b","name":"reporting","scopes":["data:read","operations:read"],"claims":{},"createdAt":"2026-11-29T12:39:31.560Z","createdBy":"bootstrap","expiresAt":null,"lastUsedAt":null,"previousValidUntil":null,"revokedAt":null,"quotas":{"day":null,"month":null}} },
+  getLiveness: { 200: {"status":"ok"} },
+  getQueueDepths: { 200: {"items":null} },
+  getReadiness: { 200: {"status":"ok","checks":{"database":"ok","clock":"ok","artifacts":"ok"}} },
+  listAuditEntries: { 200: {"entries":[{"id":4,"at":"2026-11-29T12:39:33.497000Z","principal":"key:bootstrap","action":"artifact.upload","target":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","outcome":"done","begun":3,"detail":{},"before":null,"after":{"bytes":3},"hash":"8af4c256b24d88d3820824e65a1c6d021088f85d6fba5bf5f176c1c9d3226154"},{"id":3,"at":"2026-11-29T12:39:33.362000Z","principal":"key:bootstrap","action":"artifact.upload","target":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","outcome":"begun","begun":null,"detail":{"bytes":3},"before":null,"after":null,"hash":"15be3ae124e8fcadc7c1beb923bafb556ebf0f77cc6625ae623f8c8607f86579"}],"next":null} },
+  listDeadLetters: { 200: {"events":[],"next":null} },
+  listKafkaPartitions: { 200: {"partitions":[]} },
+  listKeys: { 200: {"keys":[{"id":"ae2fc36e0ef7f20b","name":"reporting","scopes":["data:read","operations:read"],"claims":{},"createdAt":"2026-11-29T12:39:31.560Z","createdBy":"bootstrap","expiresAt":null,"lastUsedAt":null,"previousValidUntil":null,"revokedAt":null,"quotas":{"day":null,"month":null}}],"next":null} },
+  listQuarantine: { 200: {"events":[],"next":null} },
+  openInferenceLive: { 200: {"live":true} },
+  openInferenceReady: { 200: {"ready":true} },
+  openInferenceServer: { 200: {"name":"millrace","version":"1","extensions":["binary_tensor_data"]} },
+  purgeCache: { 200: {"token":"a694641d-d0e4-4d41-bec3-cf340e52c19d.7"} },
+  pushToFeast: { 200: {"accepted":1,"duplicates":0,"quarantined":0,"verdicts":[]} },
+  releaseQuarantinedEvents: { 200: {"results":[{"id":999999,"outcome":"not_found"}]} },
+  replayDeadLetters: { 200: {"results":[{"id":999999,"outcome":"not_found"}]} },
+  replayHistory: { 200: {"run":"47105a9f-2e8c-4ab9-b0e5-b8fde0fd34b7","state":"open","total":1,"replayed":0,"cursor":0} },
+  reportTraining: { 200: {"run":"00000000-0000-4000-8000-000000000001","state":"RUNNING"} },
+  rotateKey: { 200: {"id":"ae2fc36e0ef7f20b","name":"reporting","scopes":["data:read","operations:read"],"claims":{},"createdAt":"2026-11-29T12:39:31.560Z","createdBy":"bootstrap","expiresAt":null,"lastUsedAt":null,"previousValidUntil":"2026-11-29T13:39:35.357Z","revokedAt":null,"quotas":{"day":null,"month":null},"key":"mlr_ae2fc36e0ef7f20b_…"} },
+  sendEvents: { 202: {"accepted":1,"duplicates":0,"quarantined":0,"verdicts":[]} },
+  startKafkaReaders: { 200: {"partitions":0} },
+  sweepLineage: { 200: {"begun":0,"ended":0,"aborted":0,"pruned":0} },
+  sweepOutbox: { 200: {"relayed":0} },
+  uploadArtifact: { 201: {"sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","bytes":3} },
+  verifyAudit: { 200: {"checked":4,"verifiedTo":{"id":4,"hash":"8af4c256b24d88d3820824e65a1c6d021088f85d6fba5bf5f176c1c9d3226154"},"broken":null,"isComplete":true} },
+  writeToFeast: { 200: {"accepted":1,"duplicates":0,"quarantined":0,"verdicts":[]} },
+};

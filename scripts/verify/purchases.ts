@@ -24,8 +24,8 @@ const PURCHASES_MAX = 60;
 const PAUSE_MS_MAX = 400;
 const RETRY_PAUSE_MS_MAX = 200;
 const READY_TIMEOUT_MS = 60_000;
-/** What the model answers without a purchase: 3 × 100 days and 1. */
-const WITHOUT_PURCHASE = 301;
+/** Without a purchase the model counts 100 days since the last one, and answers 300; `PURCHASES_MAX` are less. */
+const WITHOUT_PURCHASE_MIN = 250;
 
 export const MODEL = expectedSpend.name;
 
@@ -185,5 +185,5 @@ export function purchasesOf(kind: 'features' | 'prediction', { body }: Answer): 
   const { value, source, degraded } = Prediction.parse(body);
   if (degraded !== undefined || source !== 'model') return degraded ?? source;
   // The sum of both counts and of three times the days since the last purchase, which are a small part of one, and 1.
-  return value === WITHOUT_PURCHASE ? 0 : Math.round((value - 1) / 3);
+  return value >= WITHOUT_PURCHASE_MIN ? 0 : Math.round((value - 1) / 3);
 }

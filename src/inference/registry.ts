@@ -205,7 +205,10 @@ export function unpublished(name: string): Failure {
 /** @throws Failure `invalid_model` if the artifact does not have the form that the catalog's model takes. */
 export function parseCandidates(definition: RankingModel, bytes: Uint8Array): Candidates {
   try {
-    return definition.parseCandidates(JSON.parse(decodeJsonText(bytes)));
+    const candidates = definition.parseCandidates(JSON.parse(decodeJsonText(bytes)));
+    if (definition.diversity !== undefined && candidates.groupOf === undefined)
+      throw new Error('The declaration has `diversity`, and its candidates have no `groupOf`.');
+    return candidates;
   } catch (error) {
     throw new Failure('invalid_model', 'The candidates do not fit the declaration of the catalog.', {
       pointer: '/candidates',

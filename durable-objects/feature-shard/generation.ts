@@ -14,6 +14,8 @@ export class OpenGeneration {
   #bitmap: Uint8Array;
   #isChanged = false;
   #change = EMPTY_DIGEST;
+  /** Written with the numbers; undefined to leave it as it is. */
+  #openFolds: string | undefined;
 
   constructor(sql: SqlStorage, generation: number) {
     this.#sql = sql;
@@ -56,17 +58,26 @@ export class OpenGeneration {
     this.#change = addDigests([this.#change, change]);
   }
 
+  /** Keeps the text of the shard's open folds together with the new numbers. `save` has to follow. */
+  keepOpenFolds(text: string): void {
+    this.#openFolds = text;
+  }
+
   /** Writes the changed totals and numbers to the generation's row. */
   save(): void {
     const { cells, events, sumA, sumB } = this.#change;
     const isCounted = [cells, events, sumA, sumB].some((by) => by !== 0);
-    if (this.#isChanged)
+    if (this.#isChanged || this.#openFolds !== undefined)
       this.#sql.exec(
-        `update generations set ${ADD_TOTALS}, block = ?, numbers = ? where generation = ?`,
-        ...[cells, events, sumA, sumB, this.#block, storedBlock(this.#bitmap), this.#generation],
+        `update generations set ${ADD_TOTALS}, block = ?, numbers = ?, open_folds = coalesce(?, open_folds)
+         where generation = ?`,
+        ...[cells, events, sumA, sumB, this.#block, storedBlock(this.#bitmap)],
+        this.#openFolds ?? null,
+        this.#generation,
       );
     else if (isCounted) changeTotals(this.#sql, this.#generation, this.#change);
     this.#isChanged = false;
+    this.#openFolds = undefined;
     this.#change = EMPTY_DIGEST;
   }
 
@@ -112,4 +123,18 @@ export function totalsOf(sql: SqlStorage, generation: number): ShardDigest {
     )
     .one();
   return { cells: row.cells, events: row.events, sumA: row.sum_a, sumB: row.sum_b };
+}
+
+/** The text of the shard's open folds, which is in the row of the served generation; null before its first fold. */
+export function openFoldsOf(sql: SqlStorage, generation: number): string | null {
+  return sql
+    .exec<{ open_folds: string | null }>(
+      'select open_folds from generations where generation = ?',
+      generation,
+    )
+    .one().open_folds;
+}
+
+export function writeOpenFolds(sql: SqlStorage, generation: number, text: string): void {
+  sql.exec('update generations set open_folds = ? where generation = ?', text, generation);
 }

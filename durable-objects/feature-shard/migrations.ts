@@ -1,3 +1,4 @@
+import { BLOCK_NUMBERS } from '../../src/features/folded-numbers.ts';
 import type { Migration } from '../sqlite-migrations.ts';
 import { BEGINNING } from './cells.ts';
 
@@ -109,6 +110,17 @@ export const MIGRATIONS: readonly Migration[] = [
     sql.exec('alter table shard add column unpacked text');
     sql.exec('update shard set compared = null');
     if (!isEmpty(sql, 'cells')) sql.exec('update shard set unpacked = ?', JSON.stringify(UNPACKED_BEGINNING));
+  },
+  (sql) => {
+    // The folds that nobody has said are invalidated, in the row that each fold writes anyway.
+    sql.exec('alter table generations add column open_folds text');
+    // Of the folds of the earlier steps it is not known whether they are invalidated: events with lesser numbers.
+    sql.exec('alter table shard add column tracked_from integer not null default 0');
+    sql.exec(
+      `update shard set tracked_from = case when legacy = 1 then ${Number.MAX_SAFE_INTEGER} else ${BLOCK_NUMBERS} * (
+         select coalesce(max(block) + 1, 0)
+         from (select block from generations union all select block from folded)) end`,
+    );
   },
 ];
 

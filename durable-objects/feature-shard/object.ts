@@ -1,10 +1,13 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { FeatureDefinition } from '../../src/define/feature.ts';
 import type { FeatureRow } from '../../src/define/feature-value.ts';
+import type { ClockMoment } from '../../src/define/view.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
+import type { Announcement } from '../../src/features/open-folds.ts';
 import { notReady, readRow } from '../../src/features/read.ts';
 import { CHANGED_KEYS_MAX, type FlipStep } from '../../src/features/rebuild.ts';
+import type { ShardRead } from '../../src/features/seen-folds.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
 import { slotsOf } from '../../src/features/slots.ts';
 import type { Now } from '../../src/platform/clock.ts';
@@ -22,8 +25,13 @@ export interface ShardPorts {
 export interface FoldOutcome {
   /** How many of the events were new to this shard. */
   readonly folded: number;
-  /** The keys of this shard that the events count for. Duplicates are included, so that a retry invalidates them too. */
+  /**
+   * The keys of this shard that the events count for, and that have to be invalidated. Those of duplicates are included
+   * until their invalidation is announced, so that a retry invalidates them too.
+   */
   readonly keys: readonly string[];
+  /** The number of the shard's fold that has all of them. */
+  readonly fold: number;
 }
 
 /** The features of a share of one entity's keys, named `<entity>/<n>`. */
@@ -47,7 +55,13 @@ export class FeatureShard extends DurableObject {
     const cells = new Map(events.map((event) => [event, own(event)]));
     const folded = this.#store.fold(events, (event) => cells.get(event) ?? []);
     if (folded > 0) await this.#sweepDaily();
-    return { folded, keys: [...new Set([...cells.values()].flatMap((of) => of.map(({ key }) => key)))] };
+    const keys = this.#store.keysToInvalidate(events, (event) => cells.get(event) ?? []);
+    return { folded, keys, fold: this.#store.newestFold };
+  }
+
+  /** Notes that the tags of what was folded are invalidated. Until then, readers invalidate what they see of it. */
+  async announced(announcement: Announcement, at: ClockMoment): Promise<void> {
+    this.#store.announce(announcement, at);
   }
 
   /** Opens a backfill of the features that are not served yet, and returns their names. Idempotent. */
@@ -57,16 +71,17 @@ export class FeatureShard extends DurableObject {
   }
 
   /**
-   * Folds events of history into the features that lack them, and returns the keys of served features that have changed:
-   * those of events whose delivery is still to come.
+   * Folds events of history into the features that lack them. The keys are those of served features that have changed:
+   * of events whose delivery is still to come.
    */
-  async fill(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<string[]> {
+  async fill(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<FoldOutcome> {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
     const own = this.#ownCells(shard, entity);
     const folded = this.#store.foldFresh(events, own);
     if (folded.length > 0) await this.#sweepDaily();
-    return [...new Set(folded.flatMap(own).map(({ key }) => key))];
+    const keys = [...new Set(folded.flatMap(own).map(({ key }) => key))];
+    return { folded: folded.length, keys, fold: this.#store.newestFold };
   }
 
   /** Serves features that the backfill has filled; false if another one has to fill them. Idempotent. */
@@ -79,6 +94,12 @@ export class FeatureShard extends DurableObject {
 
   /** All features of some keys as of `now`, in the order of the keys. */
   async read(entity: string, keys: readonly string[], now: number): Promise<FeatureRow[]> {
+    const { rows } = await this.readWithFolds(entity, keys, now);
+    return [...rows];
+  }
+
+  /** As `read`, with the folds that the rows show. */
+  async readWithFolds(entity: string, keys: readonly string[], now: number): Promise<ShardRead> {
     if (keys.length > READ_KEYS_MAX) throw new RangeError(`A call reads at most ${READ_KEYS_MAX} keys.`);
     const features = this.#adopted(entity);
     const { waiting } = this.#store;
@@ -88,7 +109,8 @@ export class FeatureShard extends DurableObject {
     const isBuilt = new Set(built);
     const served = built.length === 0 ? features : features.filter((definition) => !isBuilt.has(definition));
     const unready = Object.assign({}, ...built.map(notReady));
-    return this.#store.read(keys, now).map((kept) => ({ ...readRow(served, kept, now), ...unready }));
+    const { cells, folds } = this.#store.readWithFolds(keys, now);
+    return { rows: cells.map((kept) => ({ ...readRow(served, kept, now), ...unready })), folds };
   }
 
   /** Opens a rebuild: from now on live events are folded into its cells as well. Idempotent. */
@@ -128,8 +150,8 @@ export class FeatureShard extends DurableObject {
   }
 
   /** Removes changed keys after they have been invalidated. */
-  async settle(keys: readonly string[]): Promise<void> {
-    this.#store.settle(keys);
+  async settle(keys: readonly string[], at: ClockMoment): Promise<void> {
+    this.#store.settle(keys, at);
   }
 
   async digest(): Promise<ShardDigest> {

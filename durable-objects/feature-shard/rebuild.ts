@@ -20,16 +20,17 @@ export function stepFlip(sql: SqlStorage, run: string, features: KeptFeatures, l
   const state = readState(sql);
   if (state.run !== run) return { state: 'superseded' };
   if (state.flipped !== null) return { state: 'flipped', outcome: JSON.parse(state.flipped) as FlipOutcome };
-  if (state.next === null) return { state: 'superseded' };
-  const compared = comparePart(sql, state, state.next, features, limit);
+  const { next } = state;
+  if (next === null) return { state: 'superseded' };
+  const compared = comparePart(sql, state, next, features, limit);
   if (compared !== undefined) {
     changeState(sql, state, { compared: JSON.stringify(compared) });
     return { state: 'comparing' };
   }
-  const outcome = { before: totalsOf(sql, state.served), after: totalsOf(sql, state.next) };
+  const outcome = { before: totalsOf(sql, state.served), after: totalsOf(sql, next) };
   serveAll(sql);
   changeState(sql, state, {
-    served: state.next,
+    served: next,
     next: null,
     flipped: JSON.stringify(outcome),
     compared: null,
@@ -76,6 +77,18 @@ export function recordChanged(sql: SqlStorage, keys: Iterable<string>): void {
 export function changedKeys(sql: SqlStorage, limit: number): string[] {
   return sql
     .exec<{ key: string }>('select key from changed order by key limit ?', limit)
+    .toArray()
+    .map(({ key }) => key);
+}
+
+/** Those of these keys that flips have changed and that have not been invalidated yet. */
+export function changedAmong(sql: SqlStorage, keys: readonly string[]): string[] {
+  if (sql.exec('select 1 from changed limit 1').toArray().length === 0) return [];
+  return sql
+    .exec<{ key: string }>(
+      'select key from changed where key in (select value from json_each(?))',
+      JSON.stringify(keys),
+    )
     .toArray()
     .map(({ key }) => key);
 }

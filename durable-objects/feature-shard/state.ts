@@ -20,12 +20,14 @@ export interface ShardState {
   readonly legacy: number;
   /** The last row up to which cells of the release before packs are packed, as JSON; null once all are. */
   readonly unpacked: string | null;
+  /** Of events with lesser numbers that were folded it is not known whether their keys were invalidated. */
+  readonly tracked_from: number;
 }
 
 export function readState(sql: SqlStorage): ShardState {
   return sql
     .exec<{ [Column in keyof ShardState]: ShardState[Column] }>(
-      'select served, next, run, flipped, compared, horizon, swept, cleaned, legacy, unpacked from shard',
+      'select served, next, run, flipped, compared, horizon, swept, cleaned, legacy, unpacked, tracked_from from shard',
     )
     .one();
 }

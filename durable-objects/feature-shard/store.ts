@@ -1,15 +1,17 @@
 import type { FeatureDefinition } from '../../src/define/feature.ts';
+import type { ClockMoment } from '../../src/define/view.ts';
 import { EMPTY_DIGEST, type ShardDigest } from '../../src/features/digest.ts';
 import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
+import { type Announcement, type FoldsShown, OpenFolds } from '../../src/features/open-folds.ts';
 import type { FlipStep } from '../../src/features/rebuild.ts';
 import { BUCKET_MS, horizonOf } from '../../src/features/retention.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { cellsOfKey } from './cells.ts';
 import { adoptDefinitions, type KeptFeatures, loadFeatures, openLayers, serveFilled } from './features.ts';
-import { OpenGeneration, totalsOf } from './generation.ts';
+import { OpenGeneration, openFoldsOf, totalsOf, writeOpenFolds } from './generation.ts';
 import { moveLegacy, moveLegacyPart } from './legacy.ts';
 import { MIGRATIONS } from './migrations.ts';
-import { beginRebuild, changedKeys, recordChanged, settle, stepFlip } from './rebuild.ts';
+import { beginRebuild, changedAmong, changedKeys, recordChanged, settle, stepFlip } from './rebuild.ts';
 import { readState, type ShardState } from './state.ts';
 import { addInEitherForm, packPart } from './unpacked.ts';
 import { hasUpkeep, nextSweepAt, STEP_LIMITS, type StepLimits, stepUpkeep } from './upkeep.ts';
@@ -23,6 +25,8 @@ export class CellStore {
   readonly #limits: StepLimits;
   /** Undefined until they are read, and after a transaction that was rolled back. */
   #features: KeptFeatures | undefined;
+  /** Undefined until they are read, and after a transaction that was rolled back. */
+  #openFolds: OpenFolds | undefined;
   #hasAdopted = false;
 
   constructor(storage: DurableObjectStorage, limits: StepLimits = STEP_LIMITS) {
@@ -72,7 +76,9 @@ export class CellStore {
         filled.save();
         return ofLayer.flatMap(into(layer));
       });
-      const fresh = this.#foldInto(state, state.served, events, into(null), added);
+      const fresh = this.#foldInto(state, state.served, events, into(null), added, (own) =>
+        this.#opened(state, own.flatMap(ownCells)),
+      );
       if (state.next !== null) {
         const built = new Set(this.#foldInto(state, state.next, events, ownCells));
         if (state.compared !== null) {
@@ -89,6 +95,26 @@ export class CellStore {
     });
   }
 
+  /** The number of the newest fold. */
+  get newestFold(): number {
+    return this.#loadedFolds.fold;
+  }
+
+  /** The keys of these events that have to be invalidated: those of open folds, and where it is not known. */
+  keysToInvalidate(events: readonly FoldableEvent[], ownCells: OwnCells): string[] {
+    const folds = this.#loadedFolds;
+    const { tracked_from: trackedFrom } = readState(this.#storage.sql);
+    const keys = events.flatMap((event) =>
+      ownCells(event).flatMap(({ key }) => (event.seq < trackedFrom || folds.has(key) ? [key] : [])),
+    );
+    return [...new Set(keys)];
+  }
+
+  /** Notes that what was folded is invalidated. It is written with the next fold: until then it costs no write. */
+  announce(announcement: Announcement, at: ClockMoment): void {
+    this.#loadedFolds.announce(announcement, at);
+  }
+
   /** Opens a backfill of the features that are not served yet, and returns their names. Idempotent. */
   openBackfill(run: string): string[] {
     return this.#transaction((sql) => openLayers(sql, run));
@@ -96,7 +122,11 @@ export class CellStore {
 
   /** Serves features that the backfill has filled; false if another one has to fill them. Idempotent. */
   serve(run: string, features: readonly string[]): boolean {
-    const isServed = this.#transaction((sql) => serveFilled(sql, run, features));
+    const isServed = this.#transaction((sql) => {
+      const isReady = serveFilled(sql, run, features);
+      if (isReady) this.#becameReady(sql);
+      return isReady;
+    });
     this.#features = undefined;
     return isServed;
   }
@@ -122,6 +152,18 @@ export class CellStore {
    * @throws RangeError if cells that count as of `now` may have expired.
    */
   read(keys: readonly string[], now: number): Cell[][] {
+    return this.readWithFolds(keys, now).cells;
+  }
+
+  /**
+   * As `read`, with the folds behind the cells.
+   *
+   * @throws as `read` does.
+   */
+  readWithFolds(
+    keys: readonly string[],
+    now: number,
+  ): { readonly cells: Cell[][]; readonly folds: FoldsShown } {
     return this.#transaction((sql) => {
       const state = readState(sql);
       if (Math.floor(now / BUCKET_MS) < state.horizon)
@@ -130,7 +172,10 @@ export class CellStore {
         );
       if (state.legacy === 1) moveLegacy(sql, state, this.#kept, { keys, events: [] });
       const context = { features: this.#kept, now, isUnpacked: state.unpacked !== null };
-      return keys.map((key) => cellsOfKey(sql, state.served, key, context));
+      const folds = this.#folds(sql, state).shown(keys);
+      const open = [...new Set([...folds.open, ...changedAmong(sql, keys)])];
+      const cells = keys.map((key) => cellsOfKey(sql, state.served, key, context));
+      return { cells, folds: { ...folds, open } };
     });
   }
 
@@ -141,8 +186,13 @@ export class CellStore {
   stepFlip(run: string): FlipStep {
     const step = this.#transaction((sql): FlipStep => {
       const state = readState(sql);
-      if (state.run !== run || (state.legacy === 0 && state.unpacked === null))
-        return stepFlip(sql, run, this.#kept, this.#limits.rows);
+      if (state.run !== run || (state.legacy === 0 && state.unpacked === null)) {
+        const folds = this.#folds(sql, state);
+        const taken = stepFlip(sql, run, this.#kept, this.#limits.rows);
+        // The generation that is served now has no text of the open folds, and features may have become ready.
+        if (taken.state === 'flipped' && state.flipped === null) this.#becameReady(sql, folds);
+        return taken;
+      }
       if (state.legacy === 1) moveLegacyPart(sql, state, this.#kept, this.#limits.rows);
       else packPart(sql, state, this.#kept, this.#limits.rows);
       return { state: 'comparing' };
@@ -156,8 +206,10 @@ export class CellStore {
     return changedKeys(this.#storage.sql, limit);
   }
 
-  settle(keys: readonly string[]): void {
+  /** Removes changed keys that were invalidated at the moment `at` or before. */
+  settle(keys: readonly string[], at: ClockMoment): void {
     settle(this.#storage.sql, keys);
+    this.announce({ keys: [], fold: 0, ready: false }, at);
   }
 
   /** Does one step of upkeep; true if there is more to do now. */
@@ -191,6 +243,7 @@ export class CellStore {
     events: readonly FoldableEvent[],
     ownCells: OwnCells,
     more: readonly Cell[] = [],
+    openedBy?: (fresh: readonly FoldableEvent[]) => string,
   ): FoldableEvent[] {
     const { sql } = this.#storage;
     const open = new OpenGeneration(sql, generation);
@@ -198,8 +251,30 @@ export class CellStore {
     const cells = [...more, ...fresh.flatMap(ownCells)];
     if (cells.length > 0) open.add(addInEitherForm(sql, state, generation, this.#kept, cells));
     open.add({ ...EMPTY_DIGEST, events: fresh.length });
+    if (openedBy !== undefined && fresh.length > 0) open.keepOpenFolds(openedBy(fresh));
     open.save();
     return fresh;
+  }
+
+  /** Opens the fold of these cells, which are now shown; returns the text to keep with it. */
+  #opened(state: ShardState, cells: readonly Cell[]): string {
+    const folds = this.#folds(this.#storage.sql, state);
+    folds.open(new Set(cells.map(({ key }) => key)));
+    return folds.toText();
+  }
+
+  #becameReady(sql: SqlStorage, folds = this.#folds(sql, readState(sql))): void {
+    folds.openReady();
+    writeOpenFolds(sql, readState(sql).served, folds.toText());
+  }
+
+  get #loadedFolds(): OpenFolds {
+    return this.#openFolds ?? this.#transaction((sql) => this.#folds(sql, readState(sql)));
+  }
+
+  #folds(sql: SqlStorage, { served }: ShardState): OpenFolds {
+    this.#openFolds ??= OpenFolds.read(openFoldsOf(sql, served));
+    return this.#openFolds;
   }
 
   get #kept(): KeptFeatures {
@@ -212,6 +287,7 @@ export class CellStore {
       return this.#storage.transactionSync(() => work(this.#storage.sql));
     } catch (error) {
       this.#features = undefined;
+      this.#openFolds = undefined;
       throw error;
     }
   }

@@ -4,10 +4,8 @@ import { type BatchPorts, handleBatch } from '../batch.ts';
 import { ChangesMessage, halvesOfChanges } from './message.ts';
 
 export interface ChangesPorts extends BatchPorts<ChangesMessage> {
-  /** Folds events into the feature shards, and returns the tags of the features that may have changed. Safe to repeat. */
-  readonly fold: (events: readonly FoldableEvent[]) => Promise<readonly string[]>;
-  /** Returns once the root clock has the invalidation on disk. */
-  readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
+  /** Folds events into the feature shards and invalidates what depends on the features. Safe to repeat. */
+  readonly fold: (events: readonly FoldableEvent[]) => Promise<unknown>;
   /** Returns once the feed has the changes on disk. */
   readonly appendToFeed: (changes: readonly FeedChange[]) => Promise<void>;
   /** Enqueues changes for Kafka, where a topic is configured. */
@@ -23,11 +21,7 @@ export async function consumeChanges(batch: MessageBatch, ports: ChangesPorts): 
   const handle = async (messages: readonly ChangesMessage[]) => {
     const events = messages.flatMap((message) => message.events);
     const changes = messages.flatMap((message) => message.changes);
-    const foldAndInvalidate = async () => {
-      const tags = await ports.fold(events);
-      if (tags.length > 0) await ports.invalidate(tags);
-    };
-    await all(foldAndInvalidate(), ports.appendToFeed(changes), ports.enqueueForKafka(changes));
+    await all(ports.fold(events), ports.appendToFeed(changes), ports.enqueueForKafka(changes));
   };
   await handleBatch(batch, { schema: ChangesMessage, handle, halves: halvesOfChanges }, ports);
 }

@@ -1,4 +1,4 @@
-/** The script and the style of the page at `/`, bundled and minified for `src/gateway/page/assets.ts`. */
+/** The scripts and the style of the pages at `/` and `/models`, bundled and minified for `src/gateway/page/assets.ts`. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -11,10 +11,12 @@ export const ASSETS = 'src/gateway/page/assets.ts';
 /** The text of the file: it depends on the sources in `browser/` and on the version of esbuild. */
 export async function assetsModule(): Promise<string> {
   const script = await bundled('main.ts');
+  const models = await bundled('models.ts');
   const style = await bundled('page.css');
   return [
     '/** Built by `npm run page` from `browser/`; do not edit. The hashes are those of the content security policy. */',
     `export const SCRIPT = ${asset(script)} as const;`,
+    `export const MODELS_SCRIPT = ${asset(models)} as const;`,
     `export const STYLE = ${asset(style)} as const;`,
     '',
   ].join('\n');

@@ -111,7 +111,7 @@ export interface AsOfPorts {
 }
 
 /** The same time that a reader waits for a sync (clock/follower.ts). After it, the answer carries no token. */
-const ROOT_TIMEOUT_MS = 900;
+export const ROOT_TIMEOUT_MS = 900;
 
 /** Loads an answer and its `asOf`. Throws whatever `load` throws. */
 export async function loadAsOf(load: (db: Database) => Promise<Loaded>, ports: AsOfPorts): Promise<Loaded> {
@@ -146,9 +146,14 @@ export async function loadAsOf(load: (db: Database) => Promise<Loaded>, ports: A
  * the mirror's epoch covers. The report was made before the root is asked, so every other epoch in it has ended if the
  * root has the mirror's.
  */
-async function isOfCurrentEpoch(
-  { otherEpochs }: OutboxReport,
-  { epoch, ended, currentEpoch, withTimeout }: AsOfPorts,
+export async function isOfCurrentEpoch(
+  { otherEpochs }: Pick<OutboxReport, 'otherEpochs'>,
+  {
+    epoch,
+    ended,
+    currentEpoch,
+    withTimeout,
+  }: Pick<AsOfPorts, 'epoch' | 'ended' | 'currentEpoch' | 'withTimeout'>,
 ): Promise<boolean> {
   const unknown = otherEpochs.filter((other) => !ended.has(other));
   if (unknown.length === 0) return true;

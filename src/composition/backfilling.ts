@@ -42,6 +42,7 @@ function backfillPorts(env: BackfillEnv, catalog: Pick<Catalog, 'eventTypes' | '
   const shards: BackfillShards = {
     open: (shard, entity, run) => featureShard(env, shard).openBackfill(entity, run),
     fill: (shard, entity, events) => featureShard(env, shard).fill(shard, entity, [...events]),
+    announced: (shard, announcement, at) => featureShard(env, shard).announced(announcement, at),
     serve: (shard, entity, run, features) => featureShard(env, shard).serveFilled(entity, run, [...features]),
   };
   return {

@@ -4,25 +4,22 @@ import { type ChangesPorts, consumeChanges } from '../../queues/changes/consumer
 import { consumeDead } from '../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../queues/events/consumer.ts';
 import { consumeSink, type SinkPorts } from '../../queues/sink/consumer.ts';
-import type { Catalog } from '../define/catalog.ts';
-import type { FoldableEvent } from '../features/fold.ts';
-import { foldEvents, type ShardPort, shardsOf } from '../features/shards.ts';
-import { asCurrent } from '../pipeline/contracts/versions.ts';
+import { foldAndInvalidate, shardsOf } from '../features/shards.ts';
 import { deadLetterOf } from '../pipeline/dead-letters.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { sinkRecord } from '../pipeline/kafka/sink.ts';
-import { foldObserved, type ReportLineage } from '../pipeline/lineage/observed.ts';
+import type { ReportLineage } from '../pipeline/lineage/observed.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { partitionCounts, produceAll } from '../storage/kafka.ts';
 import type { Lane } from '../storage/lane.ts';
 import { isOutage } from '../storage/outage.ts';
 import type { connect } from '../storage/postgres/connect.ts';
 import { keepDeadLetters } from '../storage/postgres/quarantine.ts';
-import { invalidateTags } from './clock.ts';
+import { foldingShards, foldPorts } from './folding.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { queueForSink } from './kafka.ts';
 import { noteLineage } from './lineage.ts';
-import { changeFeed, featureShard } from './objects.ts';
+import { changeFeed } from './objects.ts';
 import { changesQueue, eventsQueue } from './queueing.ts';
 import type { RequestScope } from './request-scope.ts';
 import { armRelay, storeMessagesIn, sweepLane } from './storing.ts';
@@ -59,19 +56,6 @@ export async function keepDead(
   await keepDeadLetters(db, await Promise.all(kept));
 }
 
-/**
- * Folds stored events, upcast to the current version of their types, and returns the tags of the features that changed.
- */
-export async function foldStored(
-  { eventTypes, features }: Pick<Catalog, 'eventTypes' | 'features'>,
-  stored: readonly FoldableEvent[],
-  shards: Pick<ShardPort, 'fold'>,
-  report: ReportLineage,
-): Promise<string[]> {
-  const events = stored.map((event) => asCurrent(eventTypes, event));
-  return await foldObserved(events, () => foldEvents(features, events, shards), report);
-}
-
 /** A consumer writes lineage without a pause: a pause would delay the acknowledgement of its batch. */
 function notingLineage(bound: BoundIsolate, scope: RequestScope): ReportLineage {
   return (facts) => noteLineage(bound, (work) => scope.keepAlive(work), facts, 0);
@@ -102,14 +86,12 @@ function eventsPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): Even
 function changesPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): ChangesPorts {
   const { env, isolate } = bound;
   const { features } = isolate.catalog;
-  const shards: Pick<ShardPort, 'fold'> = {
-    fold: (shard, entity, events) => featureShard(env, shard).fold(shard, entity, [...events]),
-  };
+  const shards = foldingShards(env);
+  const folding = foldPorts(bound, (work) => scope.keepAlive(work), notingLineage(bound, scope));
   return {
     ...deadLetters(bound),
     queue: changesQueue(env, lane),
-    fold: (events) => foldStored(isolate.catalog, events, shards, notingLineage(bound, scope)),
-    invalidate: (tags) => invalidateTags(env, tags),
+    fold: (events) => foldAndInvalidate(events, folding),
     appendToFeed: async (changes) => await changeFeed(env).append([...changes]),
     enqueueForKafka: (changes) => queueForSink(env, changes),
     probe: async () => {

@@ -29,7 +29,7 @@ import {
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
 import { loadView } from '../features/load-view.ts';
 import { RowCache, type RowPorts } from '../features/row-cache.ts';
-import type { ShardPort } from '../features/shards.ts';
+import { asOfMoment } from '../features/seen-folds.ts';
 import { cursorKey, signCursors } from '../gateway/cursors.ts';
 import type { Charging } from '../gateway/limits/charging.ts';
 import type { KeepsAlive } from '../gateway/middleware/authorize.ts';
@@ -53,16 +53,16 @@ import { r2Artifacts } from '../storage/artifacts.ts';
 import { noteKeyUse, readKey } from '../storage/postgres/api-keys.ts';
 import { connect, guarded } from '../storage/postgres/connect.ts';
 import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
-import { reflect } from '../storage/postgres/reflecting.ts';
+import { asOfPorts, watchShards, watchShardsIn } from './as-of.ts';
 import { BackfillCaller } from './backfill-caller.ts';
 import { countingQueues } from './backlog.ts';
 import { championIn } from './champion.ts';
-import { clockUnavailable, invalidateTags, syncFrom } from './clock.ts';
+import { invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
 import { longestKeptS } from './lifetimes.ts';
 import { chargingOf } from './limits.ts';
-import { cacheStats, featureShard, fillGate, rootClock } from './objects.ts';
+import { cacheStats, fillGate, rootClock } from './objects.ts';
 import { fetchKeySet } from './oidc.ts';
 import { RequestScope } from './request-scope.ts';
 
@@ -160,7 +160,6 @@ export class BoundIsolate implements ViewPorts {
   readonly #refreshing = new Map<string, number>();
   readonly #recentFills = new RecentFills();
   readonly #onMoved: () => void;
-  readonly #shards: Pick<ShardPort, 'read'>;
   readonly #pingOrigin = async () => await this.db.execute(sql`select 1`);
 
   constructor(isolate: Isolate, env: Env) {
@@ -207,9 +206,6 @@ export class BoundIsolate implements ViewPorts {
     this.#viewNamed = new Map(catalog.views.map((view) => [view.name, view]));
     // An invalidation may have made entries stale, so the next answer starts to fill the keys that are expected next.
     this.#onMoved = () => warmer.moved();
-    this.#shards = {
-      read: (shard, entity, keys, now) => featureShard(env, shard).read(entity, [...keys], now),
-    };
   }
 
   get apiKeySha256(): string {
@@ -280,43 +276,14 @@ export class BoundIsolate implements ViewPorts {
   }
 
   async load(view: ViewDefinition, request: ViewRequest, now: number): Promise<Loaded> {
-    const { follower, invalidated, ended } = this.isolate;
-    const { epoch, seq } = follower.mirror.clock;
-    const { withTimeout } = systemTime;
-    const reflection = reflect(this.db.$client, epoch);
+    const watched = watchShards(this);
     const ports = {
-      epoch,
-      reflection,
-      invalidated,
-      ended,
-      // A read that has waited for a silent clock once does not wait for it again.
-      currentEpoch: async () => {
-        if (follower.isSilent) throw clockUnavailable();
-        const { epoch: current } = await clockAt(rootClock(this.env)).sync({
-          ...{ epoch, sinceSeq: seq, maxAgeMs: 0, atLeast: undefined },
-        });
-        return current;
-      },
-      invalidate: async (tags: readonly string[]) => {
-        if (follower.isSilent) throw clockUnavailable();
-        return await invalidateTags(this.env, tags);
-      },
-      withTimeout,
-      shards: this.#shards,
+      ...asOfPorts(this),
+      shards: watched.shards,
       keyProperties: this.isolate.keyProperties,
     };
-    return signCursors(this.cursorKey, view, request, await loadView(view, request, now, ports));
-  }
-
-  /** The shards for a request: a feature that is not ready asks for its backfill. */
-  noticingShards(scope: RequestScope): Pick<ShardPort, 'read'> {
-    return {
-      read: async (...asked) => {
-        const rows = await this.#shards.read(...asked);
-        this.isolate.backfills.notice(rows, this.env, (work) => scope.keepAlive(work));
-        return rows;
-      },
-    };
+    const loaded = await loadView(view, request, now, ports);
+    return signCursors(this.cursorKey, view, request, asOfMoment(loaded, await watched.moment()));
   }
 
   /** What a read of features through the isolate's memory needs. */
@@ -326,7 +293,7 @@ export class BoundIsolate implements ViewPorts {
       cache,
       follower,
       context: this.#context(scope),
-      shards: this.noticingShards(scope),
+      watch: () => watchShardsIn(this, scope),
       features: catalog.features,
     };
   }

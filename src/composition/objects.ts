@@ -63,6 +63,8 @@ export function featureShard(env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace, sh
   return besideDatabase('feature-shard', env, [env.FEATURE_SHARD, shard], {
     default: LONG_MS,
     read: READ_MS,
+    readWithFolds: READ_MS,
+    announced: WRITE_MS,
     foldedEvents: REPORT_MS,
   });
 }

@@ -22,7 +22,8 @@ export function rebuildShards(env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace): 
     build: (shard, entity, run, events) => featureShard(env, shard).build(shard, entity, run, [...events]),
     flip: (shard, entity, run) => featureShard(env, shard).flip(entity, run),
     changedKeys: (shard, limit) => featureShard(env, shard).changedKeys(limit),
-    settle: (shard, keys) => featureShard(env, shard).settle([...keys]),
+    settle: (shard, keys, at) => featureShard(env, shard).settle([...keys], at),
+    announced: (shard, announcement, at) => featureShard(env, shard).announced(announcement, at),
     digest: (shard) => featureShard(env, shard).digest(),
   };
 }

@@ -3,7 +3,6 @@ import { addDigests } from '../features/digest.ts';
 import { allShards } from '../features/rebuild.ts';
 import { replayStep } from '../features/replay.ts';
 import { readRows } from '../features/row-cache.ts';
-import type { ShardPort } from '../features/shards.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import type { ChampionPorts } from '../gateway/champion.ts';
 import { newTicket } from '../gateway/principals/ticket.ts';
@@ -36,8 +35,10 @@ import {
 } from '../storage/postgres/quarantine.ts';
 import { readReplay, startReplay } from '../storage/postgres/replays.ts';
 import { adminPorts, askShards } from './admin.ts';
+import { loadAsOfIn, tokenAt, watchShardsIn } from './as-of.ts';
 import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
+import { championIn } from './champion.ts';
 import { invalidateTags } from './clock.ts';
 import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
@@ -239,14 +240,14 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get modelPaths(): GatewayPorts['modelPaths'] {
-    return { ...this.#champion, shards: this.#shards, predicted: this.#noteLineage };
+    return { ...this.#champion, predicted: this.#noteLineage };
   }
 
   get predictions(): GatewayPorts['predictions'] {
     const { db } = this.#bound;
     return {
       ...this.#champion,
-      shards: this.#shards,
+      tokenAt: (asOf) => tokenAt(this.#bound, asOf),
       missingKeys: (entity, keys) => guarded(() => missingKeys(db, entity, keys)),
       predicted: this.#noteLineage,
     };
@@ -341,10 +342,6 @@ export class RequestPorts implements GatewayPorts {
       5,
     );
 
-  get #shards(): Pick<ShardPort, 'read'> {
-    return this.#bound.noticingShards(this.#scope);
-  }
-
   get #champion(): ChampionPorts {
     const { config, isolate, registry } = this.#bound;
     return {
@@ -352,6 +349,9 @@ export class RequestPorts implements GatewayPorts {
       read: (request) => this.#bound.readIn(this.#scope, request),
       standIn: (request) => this.#bound.standInIn(this.#scope, request),
       registry,
+      loadChampion: (load) =>
+        loadAsOfIn(this.#bound, (db) => load({ ...registry, champion: championIn(db) })),
+      watch: () => watchShardsIn(this.#bound, this.#scope),
       models: isolate.models,
       keepAlive: (work) => this.#scope.keepAlive(work),
     };

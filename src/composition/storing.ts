@@ -1,11 +1,14 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
 import { formatToken } from '../cache/clock/clock.ts';
 import type { ClockMoment } from '../define/view.ts';
+import { laterMoment } from '../features/seen-folds.ts';
+import { foldAndInvalidate } from '../features/shards.ts';
+import type { AcceptedEvent } from '../pipeline/judge.ts';
 import { type ReportLineage, storeObserved } from '../pipeline/lineage/observed.ts';
 import { type ScorePorts, scoredStore, scorePending } from '../pipeline/quality/scorer.ts';
 import { type SharedStoring, type StoredEvents, storeShared } from '../pipeline/shared-storing.ts';
 import type { StoreOutcome } from '../pipeline/store.ts';
-import { systemNow } from '../platform/clock.ts';
+import { systemNow, systemTime } from '../platform/clock.ts';
 import { sha256Hex } from '../platform/digest.ts';
 import { calling } from '../platform/failure.ts';
 import { GroupCommit } from '../platform/group-commit.ts';
@@ -14,10 +17,12 @@ import { log } from '../platform/logger.ts';
 import type { Lane } from '../storage/lane.ts';
 import { classifyFault, guarded, isTimeout } from '../storage/postgres/connect.ts';
 import { storeEvents } from '../storage/postgres/event-store.ts';
+import { readStored } from '../storage/postgres/history.ts';
 import { judgeStored } from '../storage/postgres/quality-checks.ts';
 import { readBatch, readPending, settlePending } from '../storage/postgres/quality-pending.ts';
 import { keepRefused } from '../storage/postgres/quarantine.ts';
 import type { Env } from './env.ts';
+import { foldPorts } from './folding.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { type DatabasePlace, outboxRelay, qualityWindow } from './objects.ts';
 import type { RequestScope } from './request-scope.ts';
@@ -83,7 +88,13 @@ export async function storeWaiting(
   waiting: WaitingScope,
 ): Promise<StoredEvents> {
   return await storeShared(message, shared[waiting.lane], {
-    store: (messages) => storeAndRelay(bound, waiting, () => storeAtOnce(bound, messages, waiting)),
+    store: (messages) =>
+      storeAndRelay(
+        bound,
+        waiting,
+        () => storeAtOnce(bound, messages, waiting),
+        messages.flatMap(({ accepted }) => accepted),
+      ),
     keepAlive: (work) => waiting.scope.keepAlive(work),
   });
 }
@@ -99,27 +110,64 @@ export function storeAtOnce(
 }
 
 /**
- * Stores events, and returns once reads with the token show them. If the relay or the clock does not answer after the
- * commit, there is no token: the events are stored, and the relay's alarm invalidates what depends on them.
+ * Stores events, and returns once reads with the token show them. If the relay, the clock or a feature shard does not
+ * answer after the commit, there is no token: the events are stored, and the relay and the consumer do what is left.
+ *
+ * @param accepted the events, to fold those of the live lane, so that reads of features show them, too. Events of the bulk
+ *   lane are folded by the consumer alone.
  */
 export async function storeAndRelay<Outcome>(
   bound: BoundIsolate,
-  { scope, lane }: Pick<WaitingScope, 'scope' | 'lane'>,
+  waiting: WaitingScope,
   work: () => Promise<Outcome>,
+  accepted: readonly AcceptedEvent[] = [],
 ): Promise<{ readonly outcome: Outcome; readonly token: string | undefined }> {
   const { env } = bound;
+  const { scope, lane } = waiting;
   const outcome = await guarded(async () => {
     await armRelay(env);
     return await work();
   });
   try {
-    const at = (await sweepLane(env, lane)) ?? (await bound.newestToken(scope));
-    return { outcome, token: formatToken(at) };
+    const folding = lane === 'live' ? foldAtOnce(bound, accepted, waiting) : undefined;
+    const [swept, folded] = await Promise.all([sweepLane(env, lane), folding]);
+    const at = swept === undefined ? null : laterMoment(swept, folded);
+    return { outcome, token: formatToken(at ?? (await bound.newestToken(scope))) };
   } catch (error) {
     const message = 'Stored events could not be relayed yet; the alarm of the relay retries.';
     log('warn', message, { 'event.action': 'store' }, error);
     return { outcome, token: undefined };
   }
+}
+
+/** How long a request that waits for its events waits for the features of them, in milliseconds: as for the relay's sweep. */
+const FOLD_AT_ONCE_MS = 10_000;
+
+/**
+ * Folds stored events, and those that were stored before. The consumer folds them once more, which changes nothing.
+ *
+ * @returns the moment of their invalidation; undefined if no feature depends on them.
+ */
+async function foldAtOnce(
+  bound: BoundIsolate,
+  accepted: readonly AcceptedEvent[],
+  { scope, noteLineage }: WaitingScope,
+): Promise<ClockMoment | undefined> {
+  const { features } = bound.isolate.catalog;
+  const counted = accepted.filter(({ type }) => features.some(({ eventType }) => eventType === type));
+  if (counted.length === 0) return undefined;
+  const fold = async () => {
+    const stored = await readStored(bound.db, counted);
+    return await foldAndInvalidate(
+      stored,
+      foldPorts(bound, (kept) => scope.keepAlive(kept), noteLineage),
+    );
+  };
+  return await systemTime.withTimeout(
+    fold(),
+    FOLD_AT_ONCE_MS,
+    () => new Error(`The features were not folded within ${FOLD_AT_ONCE_MS} ms.`),
+  );
 }
 
 /** Scores stored transactions that were never scored, in the background of the caller's work. */

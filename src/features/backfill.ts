@@ -1,10 +1,12 @@
 import type { FeatureDefinition } from '../define/feature.ts';
+import type { ClockMoment } from '../define/view.ts';
 import type { KnownVersion } from '../storage/postgres/feature-versions.ts';
 import type { HistoryBounds, HistoryRange } from '../storage/postgres/history.ts';
 import type { Replay } from '../storage/postgres/replays.ts';
 import { eventsTarget, type Pruned } from '../storage/postgres/retention.ts';
 import { type FeatureVersion, versionOf } from './cell-rule.ts';
 import type { FoldableEvent } from './fold.ts';
+import { type Announcement, READY } from './open-folds.ts';
 import { allShards } from './rebuild.ts';
 import { horizonOf, oldestTile } from './retention.ts';
 import { featureTag, readyTag, routeEvents } from './shards.ts';
@@ -19,8 +21,14 @@ const CLOCKS_APART_MS = 86_400_000;
 export interface BackfillShards {
   /** Opens a backfill of the features that are not served yet, and returns their names. */
   open(shard: string, entity: string, run: string): Promise<readonly string[]>;
-  /** Folds events of history, and returns the keys of served features that have changed. */
-  fill(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<readonly string[]>;
+  /** Folds events of history, and returns the keys of served features that have changed, with the shard's fold. */
+  fill(
+    shard: string,
+    entity: string,
+    events: readonly FoldableEvent[],
+  ): Promise<{ readonly keys: readonly string[]; readonly fold: number }>;
+  /** Tells a shard that what it has folded, or serves since, is invalidated. */
+  announced(shard: string, announcement: Announcement, at: ClockMoment): Promise<unknown>;
   /** Serves features that the run has filled; false if another run has to fill them. */
   serve(shard: string, entity: string, run: string, features: readonly string[]): Promise<boolean>;
 }
@@ -29,7 +37,7 @@ export interface BackfillPorts {
   /** All features of the catalog. */
   readonly features: readonly FeatureDefinition[];
   readonly shards: BackfillShards;
-  readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
+  readonly invalidate: (tags: readonly string[]) => Promise<ClockMoment>;
   readonly known: () => Promise<{
     readonly versions: readonly KnownVersion[];
     readonly replay: Replay | undefined;
@@ -151,13 +159,19 @@ async function continued(
       );
       return true;
     }
-    const tags = await Promise.all(
+    const filled = await Promise.all(
       [...routeEvents(features, events)].map(async ([shard, { entity, events: own }]) => {
-        const keys = await shards.fill(shard, entity, own);
-        return keys.map((key) => featureTag(entity, key));
+        const { keys, fold } = await shards.fill(shard, entity, own);
+        return { shard, keys, fold, tags: keys.map((key) => featureTag(entity, key)) };
       }),
     );
-    if (tags.flat().length > 0) await ports.invalidate(tags.flat());
+    const changed = filled.filter(({ keys }) => keys.length > 0);
+    if (changed.length > 0) {
+      const at = await ports.invalidate(changed.flatMap(({ tags }) => tags));
+      await told(
+        changed.map(({ shard, keys, fold }) => shards.announced(shard, { keys, fold, ready: false }, at)),
+      );
+    }
     const isLast = events.length < pageEvents;
     await ports.advance(replay, { cursor: events.at(-1)?.seq ?? after, events: events.length, isLast });
     return true;
@@ -173,9 +187,15 @@ async function continued(
     );
     return true;
   }
-  await ports.invalidate([...new Set(features.map(({ entity }) => readyTag(entity.name)))]);
+  const at = await ports.invalidate([...new Set(features.map(({ entity }) => readyTag(entity.name)))]);
+  await told(allShards(features).map(({ shard }) => shards.announced(shard, READY, at)));
   await ports.end(replay);
   return false;
+}
+
+/** Waits for the shards. One that is not told has its readers invalidate again, so it stops nothing. */
+async function told(announcing: readonly Promise<unknown>[]): Promise<void> {
+  await Promise.allSettled(announcing);
 }
 
 /**

@@ -1,6 +1,8 @@
 import type { FeatureDefinition } from '../define/feature.ts';
+import type { ClockMoment } from '../define/view.ts';
 import { addDigests, type ShardDigest } from './digest.ts';
 import type { FoldableEvent } from './fold.ts';
+import { type Announcement, READY } from './open-folds.ts';
 import { featureTag, readyTag, routeEvents, shardsOf } from './shards.ts';
 
 /** The most changed keys that one invalidation covers. */
@@ -29,7 +31,10 @@ export interface RebuildPort {
   /** Does one step towards serving the rebuild's cells. */
   flip(shard: string, entity: string, run: string): Promise<FlipStep>;
   changedKeys(shard: string, limit: number): Promise<readonly string[]>;
-  settle(shard: string, keys: readonly string[]): Promise<void>;
+  /** Removes changed keys that were invalidated at the moment `at` or before. */
+  settle(shard: string, keys: readonly string[], at: ClockMoment): Promise<void>;
+  /** Tells a shard that what it serves since a flip is invalidated. */
+  announced(shard: string, announcement: Announcement, at: ClockMoment): Promise<unknown>;
   digest(shard: string): Promise<ShardDigest>;
 }
 
@@ -70,7 +75,7 @@ export async function flipAll(
   features: readonly FeatureDefinition[],
   run: string,
   shards: RebuildPort,
-  invalidate: (tags: readonly string[]) => Promise<unknown>,
+  invalidate: (tags: readonly string[]) => Promise<ClockMoment>,
 ): Promise<FlipStep> {
   const outcomes: FlipOutcome[] = [];
   let calls = 0;
@@ -85,14 +90,16 @@ export async function flipAll(
     for (;;) {
       const keys = await shards.changedKeys(shard, CHANGED_KEYS_MAX);
       if (keys.length === 0) break;
-      await invalidate(keys.map((key) => featureTag(entity, key)));
-      await shards.settle(shard, keys);
+      const at = await invalidate(keys.map((key) => featureTag(entity, key)));
+      await shards.settle(shard, keys, at);
       calls += 1;
       if (calls >= FLIP_CALLS_MAX) return { state: 'comparing' };
     }
   }
   // A rebuild makes features ready that were being built.
-  await invalidate([...new Set(allShards(features).map(({ entity }) => readyTag(entity)))]);
+  const at = await invalidate([...new Set(allShards(features).map(({ entity }) => readyTag(entity)))]);
+  // A shard that is not told has its readers invalidate again.
+  await Promise.allSettled(allShards(features).map(({ shard }) => shards.announced(shard, READY, at)));
   return {
     state: 'flipped',
     outcome: {

@@ -1,4 +1,5 @@
 import type { FeatureDefinition } from '../define/feature.ts';
+import type { ClockMoment } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
 import type { HistoryBounds, HistoryRange } from '../storage/postgres/history.ts';
 import type { Replay } from '../storage/postgres/replays.ts';
@@ -12,7 +13,7 @@ export const PAGE_EVENTS_MAX = 2_000;
 export interface ReplayStepPorts {
   readonly features: readonly FeatureDefinition[];
   readonly shards: RebuildPort;
-  readonly invalidate: (tags: readonly string[]) => Promise<unknown>;
+  readonly invalidate: (tags: readonly string[]) => Promise<ClockMoment>;
   /** Resolves once the `changes` queue has accepted the events. */
   readonly publish: (events: readonly FoldableEvent[]) => Promise<void>;
   readonly bounds: (range: HistoryRange) => Promise<HistoryBounds>;

@@ -1,4 +1,4 @@
-import { isValid, type Stamp } from '../cache/clock/clock.ts';
+import { isValid, type Stamp, type Token } from '../cache/clock/clock.ts';
 import type { ClockFollower, FollowerContext } from '../cache/clock/follower.ts';
 import { tagHashes } from '../cache/clock/tag-hash.ts';
 import { purgeTags } from '../cache/entry.ts';
@@ -9,7 +9,8 @@ import { NO_TILE } from '../define/feature-window.ts';
 import { Failure } from '../platform/failure.ts';
 import { DECAY_STEPS } from './algebra/decay.ts';
 import { withinAge } from './read.ts';
-import { featureTag, readFeatures, type ShardPort } from './shards.ts';
+import { laterMoment, type Moment, type Watched } from './seen-folds.ts';
+import { featureTag, readFeatures } from './shards.ts';
 import { slotsOf } from './slots.ts';
 
 /** How old the mirror of the clock may be for a reader who asks for no level, in milliseconds. */
@@ -32,6 +33,8 @@ interface CachedRow extends Stamp {
   /** The moments between which no window moves: the fill, and the end of the shortest tile. */
   readonly filledAt: number;
   readonly endsAt: number;
+  /** The `seq` by which every fold that the row shows is invalidated; undefined if the stamp is enough. */
+  readonly asOf: number | undefined;
   readonly bytes: number;
 }
 
@@ -78,7 +81,8 @@ export interface RowPorts {
   readonly cache: RowCache;
   readonly follower: Pick<ClockFollower, 'begin' | 'ensure' | 'mirror'>;
   readonly context: FollowerContext;
-  readonly shards: Pick<ShardPort, 'read'>;
+  /** The shards for one answer, beginning now. */
+  readonly watch: () => Watched;
   /** All features of the catalog. */
   readonly features: readonly FeatureDefinition[];
 }
@@ -91,6 +95,8 @@ export interface ReadRows {
   readonly asked: number;
   /** Whether the clock could not be reached, so that all keys were read from shards and none was kept. */
   readonly isBypassed: boolean;
+  /** The moment that covers all rows; undefined if it is not known, or while the clock cannot be reached. */
+  readonly token: Token | undefined;
 }
 
 /**
@@ -110,42 +116,55 @@ export async function readRows(
   { level, atLeast }: Consistency,
   ports: RowPorts,
 ): Promise<ReadRows> {
-  const { follower, context, cache, shards } = ports;
+  const { follower, context, cache } = ports;
   const unique = [...new Set(keys)];
   const need = { maxAgeMs: level === 'strong' ? 0 : BOUND_MS, atLeast };
   try {
     await follower.ensure(need, follower.begin(), context);
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== 'clock_unavailable') throw error;
-    const rows = await readFeatures(entity, keys, now, shards);
-    return { rows, missed: unique.length, asked: unique.length, isBypassed: true };
+    const rows = await readFeatures(entity, keys, now, ports.watch().shards);
+    const all = { missed: unique.length, asked: unique.length };
+    return { rows, ...all, isBypassed: true, token: undefined };
   }
   const { clock } = follower.mirror;
   const own = ports.features.filter((definition) => definition.entity.name === entity);
+  const { epoch } = clock;
   const found = new Map<string, FeatureRow>();
+  let covering: Moment = { epoch, seq: clock.seq };
   for (const key of unique) {
     const kept = cache.get(featureTag(entity, key));
     if (kept === undefined || now < kept.filledAt || now >= kept.endsAt) continue;
-    if (isValid(clock, kept, kept.tagHashes)) found.set(key, asOf(kept.row, own, now));
+    if (!isValid(clock, kept, kept.tagHashes)) continue;
+    found.set(key, asOf(kept.row, own, now));
+    if (kept.asOf !== undefined) covering = laterMoment(covering, { epoch, seq: kept.asOf });
   }
   const missing = unique.filter((key) => !found.has(key));
   if (missing.length > 0) {
-    const stamp = { epoch: clock.epoch, stamp: clock.seq };
+    const stamp = { epoch, stamp: clock.seq };
     const endsAt = endOfTiles(own, now);
-    for (const [index, row] of (await readFeatures(entity, missing, now, shards)).entries()) {
+    const watched = ports.watch();
+    const read = await readFeatures(entity, missing, now, watched.shards);
+    const moment = await watched.moment();
+    covering = laterMoment(covering, moment);
+    for (const [index, row] of read.entries()) {
       const key = missing[index] ?? '';
       found.set(key, row);
-      if (!isKeepable(row)) continue;
+      if (!isKeepable(row) || moment === null || (moment !== undefined && moment.epoch !== epoch)) continue;
       const tag = featureTag(entity, key);
       const hashes = tagHashes([tag, ...purgeTags(FEATURES_VIEW, tag)]);
-      cache.put(tag, { ...stamp, row, tagHashes: hashes, filledAt: now, endsAt, bytes: bytesOf(tag, row) });
+      const times = { filledAt: now, endsAt, asOf: moment?.seq };
+      cache.put(tag, { ...stamp, row, tagHashes: hashes, ...times, bytes: bytesOf(tag, row) });
     }
   }
+  // Rows of an epoch that has ended meanwhile may show what no moment of it covers.
+  const isOver = follower.mirror.clock.epoch !== epoch;
   return {
     rows: keys.map((key) => found.get(key) ?? {}),
     missed: missing.length,
     asked: unique.length,
     isBypassed: false,
+    token: isOver ? undefined : (covering ?? undefined),
   };
 }
 

@@ -1,8 +1,10 @@
 import type { FeatureDefinition } from '../define/feature.ts';
 import type { FeatureRow } from '../define/feature-value.ts';
+import type { ClockMoment } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
 import { isObjectAway } from '../storage/outage.ts';
 import { contributionsOf, type FoldableEvent } from './fold.ts';
+import type { Announcement } from './open-folds.ts';
 
 export type { FeatureRow };
 
@@ -61,28 +63,64 @@ export function routeEvents(
 
 /** The shards as the store uses them. */
 export interface ShardPort {
-  fold(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<{ keys: readonly string[] }>;
+  fold(
+    shard: string,
+    entity: string,
+    events: readonly FoldableEvent[],
+  ): Promise<{ readonly keys: readonly string[]; readonly fold: number }>;
   read(shard: string, entity: string, keys: readonly string[], now: number): Promise<readonly FeatureRow[]>;
 }
 
-/**
- * Folds stored events into the shards that they count for. An event that was folded before changes nothing.
- *
- * @returns the tags of the features that may have changed. The caller has to invalidate them.
- */
+/** What a fold has changed. */
+export interface Folded {
+  /** The tags of the features that may have changed. The caller has to invalidate them. */
+  readonly tags: readonly string[];
+  /** What each shard has folded. The caller has to tell the shards once the tags are invalidated. */
+  readonly parts: readonly { readonly shard: string; readonly announcement: Announcement }[];
+}
+
+/** Folds stored events into the shards that they count for. An event that was folded before changes nothing. */
 export async function foldEvents(
   features: readonly FeatureDefinition[],
   events: readonly FoldableEvent[],
   shards: Pick<ShardPort, 'fold'>,
-): Promise<string[]> {
+): Promise<Folded> {
   const routes = [...routeEvents(features, events)].flatMap(([shard, route]) => callsOf(shard, route));
-  const tags = await Promise.all(
+  const folded = await Promise.all(
     routes.map(async ({ shard, entity, events: own }) => {
-      const { keys } = await shards.fold(shard, entity, own);
-      return keys.map((key) => featureTag(entity, key));
+      const { keys, fold } = await shards.fold(shard, entity, own);
+      const tags = keys.map((key) => featureTag(entity, key));
+      return { tags, part: { shard, announcement: { keys, fold, ready: false } } };
     }),
   );
-  return tags.flat();
+  return { tags: folded.flatMap(({ tags }) => tags), parts: folded.map(({ part }) => part) };
+}
+
+export interface AnnouncePorts {
+  readonly fold: (events: readonly FoldableEvent[]) => Promise<Folded>;
+  /** Returns the moment of the invalidation once the root clock has it on disk. */
+  readonly invalidate: (tags: readonly string[]) => Promise<ClockMoment>;
+  readonly announced: (shard: string, announcement: Announcement, at: ClockMoment) => Promise<unknown>;
+  /** Keeps work alive after the caller's own. */
+  readonly keepAlive: (work: Promise<unknown>) => void;
+}
+
+/**
+ * Folds events, invalidates what they changed, and then tells the shards so. A shard that is not told has its readers
+ * invalidate the keys once more, so nobody waits for it.
+ *
+ * @returns the moment of the invalidation; undefined if nothing had to be invalidated.
+ */
+export async function foldAndInvalidate(
+  events: readonly FoldableEvent[],
+  { fold, invalidate, announced, keepAlive }: AnnouncePorts,
+): Promise<ClockMoment | undefined> {
+  const { tags, parts } = await fold(events);
+  if (tags.length === 0) return undefined;
+  const at = await invalidate(tags);
+  for (const { shard, announcement } of parts)
+    if (announcement.keys.length > 0) keepAlive(announced(shard, announcement, at).catch(() => undefined));
+  return at;
 }
 
 /** The calls that fold the events of one shard: one, unless they are more than a call may fold. */

@@ -1,6 +1,9 @@
 import type { CachedAnswer } from '../cache/cached-answer.ts';
+import { parseToken } from '../cache/clock/clock.ts';
 import type { Consistency, ReadRequest } from '../cache/read-through.ts';
 import type { ModelDefinition } from '../define/model.ts';
+import type { Loaded } from '../define/view.ts';
+import { asOfMoment, type Moment, type Watched } from '../features/seen-folds.ts';
 import type { Manifest } from '../inference/bundle.ts';
 import { CHAMPION_POLICY } from '../inference/champion-policy.ts';
 import type { LoadedModel, LoadedModels } from '../inference/loaded-models.ts';
@@ -15,7 +18,7 @@ import {
   unpublished,
 } from '../inference/registry.ts';
 import { sleep, systemNow } from '../platform/clock.ts';
-import type { Deadline } from '../platform/deadline.ts';
+import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { newId } from '../platform/ids.ts';
 
 export interface ChampionPorts {
@@ -24,6 +27,10 @@ export interface ChampionPorts {
   /** A stale answer in memory that may stand in, without waiting. */
   readonly standIn: (request: ReadRequest) => CachedAnswer | undefined;
   readonly registry: RegistryPorts;
+  /** Loads what the alias names, with the moment that covers it. */
+  readonly loadChampion: (load: (registry: RegistryPorts) => Promise<Loaded>) => Promise<Loaded>;
+  /** What an answer that begins now may show, and the moment that covers it. */
+  readonly watch: () => Watched;
   /** The models that the isolate has in memory. */
   readonly models: LoadedModels;
   /** Keeps work running after its request has ended. */
@@ -43,25 +50,47 @@ async function readCached(
   ports: ChampionPorts,
   { name }: ModelDefinition,
   consistency: Consistency,
+  watched?: Pick<Watched, 'note'>,
 ): Promise<Champion | null> {
-  const { entry } = await ports.read({
+  const answer = await ports.read({
     view: 'champion',
     key: `aliases/${name}/champion`,
     policy: CHAMPION_POLICY,
     consistency,
-    load: async () => {
-      const champion = await readChampion(name, ports.registry);
-      return {
-        value: champion ?? null,
-        tags: [modelTag(name)],
-        storable: champion?.isCurrent ?? true,
-      };
-    },
+    load: () =>
+      ports.loadChampion(async (registry) => {
+        const champion = await readChampion(name, registry);
+        return {
+          value: champion ?? null,
+          tags: [modelTag(name)],
+          storable: champion?.isCurrent ?? true,
+        };
+      }),
   });
+  watched?.note(momentOf(answer));
   const champion: (Omit<Champion, 'manifest'> & { readonly manifest: unknown }) | null = JSON.parse(
-    entry.body,
+    answer.entry.body,
   );
   return champion === null ? null : { ...champion, manifest: parseManifest(name, champion.manifest) };
+}
+
+/** The moment of an answer; null for one that is stale or not verified: what is made of it must not be kept. */
+function momentOf({ source, token }: CachedAnswer): Moment {
+  if (token === undefined || (source.hit && source.stale)) return null;
+  return parseToken(token);
+}
+
+/**
+ * The answer as of the moment that covers what it was made of. If the root clock does not say so within the deadline, the
+ * answer has no token and is not stored.
+ */
+export async function inMoment(loaded: Loaded, watched: Watched, deadline: Deadline): Promise<Loaded> {
+  try {
+    return asOfMoment(loaded, await deadline.within(watched.moment()));
+  } catch (error) {
+    if (!(error instanceof DeadlinePassed)) throw error;
+    return asOfMoment(loaded, null);
+  }
 }
 
 /**
@@ -86,8 +115,9 @@ export async function championOf(
   ports: ChampionPorts,
   definition: ModelDefinition,
   consistency: Consistency,
+  watched?: Pick<Watched, 'note'>,
 ): Promise<{ readonly model: LoadedModel; readonly isCurrent: boolean }> {
-  const champion = await readCached(ports, definition, consistency);
+  const champion = await readCached(ports, definition, consistency, watched);
   if (champion === null) throw unpublished(definition.name);
   const { manifest, isCurrent } = champion;
   return { model: await loadVersion(ports, definition, manifest), isCurrent };
@@ -99,17 +129,17 @@ export async function championOf(
  * @param charge charges the request for rows that explain the answer.
  */
 export function predictPorts(
-  ports: ChampionPorts & Pick<PredictPorts, 'shards' | 'predicted'>,
+  ports: ChampionPorts & Pick<PredictPorts, 'predicted'>,
   definition: ModelDefinition,
   consistency: Consistency,
-  deadline: Deadline,
+  { deadline, watched }: { readonly deadline: Deadline; readonly watched: Watched },
   charge: (rows: number) => Promise<void>,
 ): PredictPorts & RecommendPorts {
   return {
-    champion: () => readCached(ports, definition, consistency),
+    champion: () => readCached(ports, definition, consistency, watched),
     load: (manifest) => loadVersion(ports, definition, manifest),
     loaded: (manifest) => ports.models.loaded(manifest),
-    shards: ports.shards,
+    shards: watched.shards,
     now: systemNow,
     newId,
     predicted: ports.predicted,

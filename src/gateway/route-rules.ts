@@ -45,7 +45,13 @@ export const WRITE_RULE = { scope: 'data:write', phase: 'pipeline', cost: 'write
  */
 const RULES: readonly RouteRule[] = [
   { methods: READS, path: /^\/health(\/(live|ready))?$/, scope: null, phase: 'core', cost: 'health' },
-  { methods: READS, path: /^\/(openapi\.json|docs)?$/, scope: null, phase: 'core', cost: 'description' },
+  {
+    methods: READS,
+    path: /^\/(openapi\.json|docs|models)?$/,
+    scope: null,
+    phase: 'core',
+    cost: 'description',
+  },
   {
     methods: READS,
     path: /^\/v1\/events\/types$/,

@@ -20,6 +20,7 @@ async function read(keys: readonly string[], headers: Record<string, string> = {
     results: { features: { purchases_30d: { value: number } } }[];
   };
   return {
+    token: answer.headers.get('millrace-token'),
     status: answer.headers.get('cache-status'),
     values: results.map(({ features }) => features.purchases_30d.value),
   };
@@ -36,6 +37,13 @@ async function fold(customerId: string): Promise<void> {
 }
 
 const invalidate = (tag: string) => env.TAG_CLOCK.getByName('root').invalidateTags(tagHashes([tag]));
+/** Invalidates a key, and tells its shard, as the consumer does. */
+async function announce(key: string) {
+  const at = await invalidate(featureTag('customer', key));
+  const announcement = { keys: [key], fold: seq, ready: false };
+  await env.FEATURE_SHARD.getByName(shardOf('customer', key)).announced(announcement, at);
+  return at;
+}
 const STRONG = { 'millrace-consistency': 'strong' };
 // Files share an isolate, whose mirror may still be one of another file's clock.
 beforeAll(async () => {
@@ -47,20 +55,37 @@ const MISS = 'millrace; fwd=uri-miss';
 const PARTIAL = 'millrace; fwd=partial';
 
 it('answers a repeated read without a call of a shard, until an event changes one of its keys, and then reads that key alone', async () => {
-  expect(await read(['r1', 'r2'])).toEqual({ status: MISS, values: [0, 0] });
+  expect(await read(['r1', 'r2'])).toMatchObject({ status: MISS, values: [0, 0] });
   await fold('r1');
   await fold('r2');
-  expect(await read(['r1', 'r2'])).toEqual({ status: HIT, values: [0, 0] });
+  expect(await read(['r1', 'r2'])).toMatchObject({ status: HIT, values: [0, 0] });
 
-  const token = await invalidate(featureTag('customer', 'r1'));
+  const token = await announce('r1');
   // The other key is not read again, although its shard has another value.
   const session = { 'millrace-token': formatToken(token) };
-  expect(await read(['r1', 'r2', 'r1'], session)).toEqual({ status: PARTIAL, values: [1, 0, 1] });
-  expect(await read(['r1', 'r2'])).toEqual({ status: HIT, values: [1, 0] });
+  expect(await read(['r1', 'r2', 'r1'], session)).toMatchObject({ status: PARTIAL, values: [1, 0, 1] });
+  expect(await read(['r1', 'r2'])).toMatchObject({ status: HIT, values: [1, 0] });
 
-  await invalidate(featureTag('customer', 'r2'));
-  expect(await read(['r1', 'r2'], STRONG)).toEqual({ status: PARTIAL, values: [1, 1] });
-  expect(await read(['r1', 'r2'], STRONG)).toEqual({ status: HIT, values: [1, 1] });
+  await announce('r2');
+  expect(await read(['r1', 'r2'], STRONG)).toMatchObject({ status: PARTIAL, values: [1, 1] });
+  expect(await read(['r1', 'r2'], STRONG)).toMatchObject({ status: HIT, values: [1, 1] });
+});
+
+it('invalidates a fold that it shows before anybody else has, and gives a token that covers it', async () => {
+  await read(['w1']);
+  await fold('w2');
+  const before = await env.TAG_CLOCK.getByName('root').invalidateTags([]);
+  const shown = await read(['w2']);
+  expect(shown).toMatchObject({ status: MISS, values: [1] });
+  expect(Number(shown.token?.split('.').at(-1))).toBe(before.seq + 1);
+  const shard = env.FEATURE_SHARD.getByName(shardOf('customer', 'w2'));
+  const { folds } = await shard.readWithFolds('customer', ['w2'], Date.now());
+  expect(folds).toMatchObject({ open: [], at: [{ epoch: before.epoch, seq: before.seq + 1 }] });
+  // The next answer, from the shard or from memory, names no earlier moment, and invalidates nothing.
+  for (const values of [[1], [1]]) {
+    const next = await read(['w2'], { 'millrace-token': shown.token ?? '' });
+    expect([next.values, next.token]).toEqual([values, shown.token]);
+  }
 });
 
 it('reads the shards again after a purge of everything', async () => {
@@ -68,7 +93,7 @@ it('reads the shards again after a purge of everything', async () => {
   await fold('p1');
   await invalidate(EVERYTHING);
   const answer = await read(['p1'], STRONG);
-  expect(answer).toEqual({ status: MISS, values: [1] });
+  expect(answer).toMatchObject({ status: MISS, values: [1] });
 });
 
 it('uses a row that was filled by one set of features for another', async () => {

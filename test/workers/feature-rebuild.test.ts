@@ -57,7 +57,7 @@ describe('a rebuild in a feature shard', () => {
     // The flip is told again as it was, and what is still to be invalidated stays until it is.
     expect(await flip(again, RUN)).toEqual(flipped);
     expect(await again.changedKeys(10)).toEqual([CUSTOMER]);
-    await again.settle([CUSTOMER]);
+    await again.settle([CUSTOMER], { epoch: 'e', seq: 1 });
     expect(await again.changedKeys(10)).toEqual([]);
   });
 

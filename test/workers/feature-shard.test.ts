@@ -29,13 +29,14 @@ describe('a feature shard', () => {
   it('folds each event once, even if it is delivered repeatedly and across evictions', async () => {
     const shard = env.FEATURE_SHARD.getByName(SHARD);
     const events = [purchaseOf(1, 'A'), purchaseOf(2, 'B', 40), purchaseOf(3, 'A', 1)];
-    expect(await shard.fold(SHARD, 'customer', events)).toEqual({ folded: 3, keys: [CUSTOMER] });
+    expect(await shard.fold(SHARD, 'customer', events)).toEqual({ folded: 3, keys: [CUSTOMER], fold: 1 });
     const before = await shard.read('customer', [CUSTOMER], NOW);
     await evictDurableObject(shard);
     const again = env.FEATURE_SHARD.getByName(SHARD);
     expect(await again.fold(SHARD, 'customer', [...events].reverse())).toEqual({
       folded: 0,
       keys: [CUSTOMER],
+      fold: 1,
     });
     expect(await again.read('customer', [CUSTOMER], NOW)).toEqual(before);
     expect(before[0]).toMatchObject({
@@ -51,6 +52,31 @@ describe('a feature shard', () => {
       },
     });
     expect(await again.foldedEvents()).toBe(3);
+  });
+
+  it('has a fold open until its invalidation is announced, across evictions too', async () => {
+    const key = 'open';
+    const name = shardOf('customer', key);
+    const openOf = async () => {
+      const shard = env.FEATURE_SHARD.getByName(name);
+      const { folds } = await shard.readWithFolds('customer', [key], NOW);
+      return { open: folds.open, at: folds.at.filter(({ epoch }) => epoch === 'e') };
+    };
+    const first = await env.FEATURE_SHARD.getByName(name).fold(name, 'customer', [
+      purchaseOf(70, 'A', 0, key),
+    ]);
+    expect(first.keys).toEqual([key]);
+    await evictDurableObject(env.FEATURE_SHARD.getByName(name));
+    expect(await openOf()).toEqual({ open: [key], at: [] });
+    const again = env.FEATURE_SHARD.getByName(name);
+    // A redelivery invalidates it again, until somebody has said that it is invalidated.
+    expect((await again.fold(name, 'customer', [purchaseOf(70, 'A', 0, key)])).keys).toEqual([key]);
+    await again.announced({ keys: [key], fold: first.fold, ready: false }, { epoch: 'e', seq: 5 });
+    expect(await openOf()).toEqual({ open: [], at: [{ epoch: 'e', seq: 5 }] });
+    expect((await again.fold(name, 'customer', [purchaseOf(70, 'A', 0, key)])).keys).toEqual([]);
+    await again.fold(name, 'customer', [purchaseOf(71, 'A', 0, key)]);
+    await evictDurableObject(again);
+    expect(await openOf()).toEqual({ open: [key], at: [{ epoch: 'e', seq: 5 }] });
   });
 
   it('ignores keys that belong to another shard', async () => {

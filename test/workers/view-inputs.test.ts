@@ -132,7 +132,7 @@ describe('a view that reads features', () => {
     const path = '/v1/loyalty/loyal';
     expect((await get(path)).json).toEqual({ purchases: 0 });
     expect((await get(path)).cache).toContain('; hit');
-    const tags = await foldEvents(
+    const { tags } = await foldEvents(
       Object.values(features).filter((one) => one.kind === 'feature'),
       [
         {

@@ -2,34 +2,15 @@
 import { html, raw } from 'hono/html';
 import { SCRIPT, STYLE } from './assets.ts';
 import type { Entry, PageContent, Section } from './content.ts';
+import { head } from './head.ts';
 import { quoted } from './lines.ts';
-
-/** Allows this page's own script and style by their hashes, requests to this deployment, and nothing else. */
-export const CONTENT_SECURITY_POLICY = [
-  "default-src 'none'",
-  `script-src '${SCRIPT.hash}'`,
-  `style-src '${STYLE.hash}'`,
-  "connect-src 'self'",
-  'img-src data:',
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-].join('; ');
 
 /** @param origin where the deployment answers: the lines to try take it as `$URL`. */
 export function pageDocument({ sections, live }: PageContent, origin: string): string {
   const served = sections.filter(({ entries }) => entries.length > 0);
   return String(html`<!doctype html>
 <html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Millrace</title>
-<link rel="icon" href="data:,">
-<style>${raw(STYLE.text)}</style>
-</head>
+${head('Millrace', STYLE.text)}
 <body>
 <header>
 <h1>Millrace</h1>
@@ -38,6 +19,10 @@ export function pageDocument({ sections, live }: PageContent, origin: string): s
 <nav aria-label="On this page"><ul>
 <li><a href="#live">Try it live</a></li>
 ${served.map(({ id, title, entries }) => html`<li><a href="#${id}">${title} (${entries.length})</a></li>`)}
+</ul></nav>
+<nav aria-label="For people"><ul>
+<li><a href="/models">Models: versions, cards, measurements, aliases</a></li>
+<li><a href="/docs">Routes</a></li>
 </ul></nav>
 <nav aria-label="For machines"><ul>
 <li><a href="/openapi.json">OpenAPI 3.1</a></li>

@@ -1,5 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import { formatToken } from '../../cache/clock/clock.ts';
 import type { Consistency } from '../../cache/read-through.ts';
 import type { Catalog } from '../../define/catalog.ts';
 import { readNames } from '../../define/feature.ts';
@@ -96,7 +97,7 @@ export function registerFeatures(
       200: json(
         'One result for each key, in the order of the keys; times are in milliseconds since the Unix epoch.',
         ReadAnswer,
-        ['Cache-Status'],
+        ['Cache-Status', 'Millrace-Token'],
       ),
       412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
       422: problem('The entity or a feature is not declared, or a key is none of the entity.'),
@@ -121,6 +122,7 @@ export function registerFeatures(
     };
     const read = await featuresOf(c).read(entity, texts, asked.now, consistency);
     c.header('cache-status', cacheStatusOf([read]));
+    if (read.token !== undefined) c.header('millrace-token', formatToken(read.token));
     return c.json({
       entity,
       asOf: asked.now,

@@ -13,7 +13,7 @@ import { newId } from '../../platform/ids.ts';
 import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
-import { type ChampionPorts, predictPorts } from '../champion.ts';
+import { type ChampionPorts, inMoment, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
@@ -29,7 +29,7 @@ import { cachedReadHeaders, json, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
 import { MODEL_RULE } from '../route-rules.ts';
 
-export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'shards' | 'predicted'> {}
+export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'predicted'> {}
 
 type Input = Readonly<Record<string, unknown>>;
 
@@ -105,9 +105,10 @@ export function registerModelPath(
     const load = async () => {
       const charge = (rows: number) =>
         gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('predictionOfItem', rows) });
-      const predicting = predictPorts(ports, model, consistency, deadline, charge);
+      const watched = ports.watch();
+      const predicting = predictPorts(ports, model, consistency, { deadline, watched }, charge);
       late = await answerFor(model, key, input, predicting);
-      return late;
+      return await inMoment(late, watched, deadline);
     };
     const request: ReadRequest = {
       view: model.name,

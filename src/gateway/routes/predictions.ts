@@ -3,7 +3,7 @@ import type { CachedAnswer } from '../../cache/cached-answer.ts';
 import type { Consistency } from '../../cache/read-through.ts';
 import type { EntityDefinition } from '../../define/entity.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../../define/model.ts';
-import type { ShardPort } from '../../features/shards.ts';
+import type { Moment } from '../../features/seen-folds.ts';
 import { INCLUDED, includeText } from '../../inference/explain/include.ts';
 import { toJson } from '../../inference/json-elements.ts';
 import type { LoadedModel, LoadedRanking } from '../../inference/loaded-models.ts';
@@ -25,7 +25,7 @@ import type { KeyValues } from '../../storage/postgres/entity-writes.ts';
 import { parsed, readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
 import { keyOf } from '../cached-routes.ts';
-import { type ChampionPorts, championOf, predictPorts } from '../champion.ts';
+import { type ChampionPorts, championOf, inMoment, predictPorts } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
@@ -51,7 +51,8 @@ const RankingRequest = z.strictObject({
 });
 
 export interface PredictionPorts extends ChampionPorts {
-  readonly shards: Pick<ShardPort, 'read'>;
+  /** The token of an answer that was made just now, as of a moment. */
+  readonly tokenAt: (asOf: Moment) => string | undefined;
   /** The indexes of the keys for which the entity has no row. */
   readonly missingKeys: (entity: EntityDefinition, keys: readonly KeyValues[]) => Promise<readonly number[]>;
   /** Records a prediction for its lineage, without waiting and without failing. */
@@ -108,17 +109,20 @@ export function registerPredictions(
     const ofReasons = isTensorRequest(body) ? 0 : reasonUnits(definition, asked);
     await gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(asked) + ofReasons });
     const consistency = consistencyOf(c.req.raw.headers);
-    const answered = (value: unknown) => {
+    const answered = ({ value, asOf }: { readonly value: unknown; readonly asOf?: Moment }) => {
       const response = c.json(value);
       markDegraded(response.headers, value);
+      const token = ports.tokenAt(asOf);
+      if (token !== undefined) response.headers.set('millrace-token', token);
       return response;
     };
     const charge = (rows: number) =>
       gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('predictionOfItem', rows) });
-    const predicting = predictPorts(ports, definition, consistency, deadline, charge);
+    const watched = ports.watch();
+    const predicting = predictPorts(ports, definition, consistency, { deadline, watched }, charge);
     if (isTensorRequest(body)) {
       const ran = await withinNamed(c.req.raw, ports.keepAlive, async () => {
-        const { model } = await championOf(ports, definition, consistency);
+        const { model } = await championOf(ports, definition, consistency, watched);
         const { name, version } = model.manifest;
         const predictionId = newId();
         return {
@@ -127,23 +131,25 @@ export function registerPredictions(
           ...(await runTensors(model, body, predictionId, ports)),
         };
       });
-      return c.json(ran);
+      return answered({ value: ran, asOf: await watched.moment() });
     }
     if (definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
       assertOwn(request.key);
       await assertMayInclude(gateway, c, definition.entity, request.include);
-      const { value, isDegraded } = await predict(definition, request, predicting);
-      if (isDegraded !== true) return answered(value);
-      return answered(standInValue(inMemory(definition, request, consistency, ports), value) ?? value);
+      const loaded = await inMoment(await predict(definition, request, predicting), watched, deadline);
+      if (loaded.isDegraded !== true) return answered(loaded);
+      const { value } = loaded;
+      const standIn = standInValue(inMemory(definition, request, consistency, ports), value);
+      return answered({ value: standIn ?? value, asOf: null });
     }
     const { key, items, include } = rankingOf(definition, body);
     assertOwn(key);
     await assertMayInclude(gateway, c, definition.entity, include);
     const check = (model: LoadedRanking) => assertItemsExist(definition, model, items ?? [], ports);
     const request = { key, items, limit: ITEMS_MAX, now: systemNow(), check, include };
-    const { value } = await recommend(definition, request, predicting);
-    return answered(value);
+    const loaded = await recommend(definition, request, predicting);
+    return answered(await inMoment(loaded, watched, deadline));
   });
 }
 
@@ -190,7 +196,7 @@ function describePrediction(
       body: { required: true, content: { 'application/json': { schema: request } } },
     },
     responses: {
-      200: json('The prediction for the key, or the output tensors.', answer),
+      200: json('The prediction for the key, or the output tensors.', answer, ['Millrace-Token']),
       412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
       422: problem(
         'The key is none of the entity, a tensor does not fit the model, an item does not exist, or the answer cannot be explained exactly.',

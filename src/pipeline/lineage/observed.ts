@@ -48,21 +48,26 @@ export async function storeObserved(
 }
 
 /** Folds events, and reports the number of events and of keys whose features they changed, for lineage. */
-export async function foldObserved(
+export async function foldObserved<Folded extends { readonly tags: readonly string[] }>(
   events: readonly { readonly seq: number }[],
-  fold: () => Promise<string[]>,
+  fold: () => Promise<Folded>,
   report: ReportLineage,
-): Promise<string[]> {
+): Promise<Folded> {
   const run = { job: 'fold', subject: '', version: '' } as const;
   try {
-    const tags = await fold();
+    const folded = await fold();
     if (events.length > 0) {
       const seqs = events.map(({ seq }) => seq);
       const firstSeq = seqs.reduce((a, b) => Math.min(a, b));
       const lastSeq = seqs.reduce((a, b) => Math.max(a, b));
-      report({ ...run, counts: { events: events.length, keys: new Set(tags).size }, firstSeq, lastSeq });
+      report({
+        ...run,
+        counts: { events: events.length, keys: new Set(folded.tags).size },
+        firstSeq,
+        lastSeq,
+      });
     }
-    return tags;
+    return folded;
   } catch (error) {
     report({ ...run, counts: { failures: 1 } });
     throw error;

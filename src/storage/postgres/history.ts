@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
+import type { EventIdentity } from './event-store.ts';
 import type { ChangedEvent } from './outbox.ts';
 import * as millrace from './schema.ts';
 
@@ -51,10 +52,27 @@ export async function readHistory(
     select seq, type, extract(epoch from occurred_at) * 1000 as occurred_at_ms, data from ${millrace.events}
     where seq > ${after} and seq <= ${lastSeq} and ${within(range)}
     order by seq limit ${limit}`);
-  return rows.map((raw) => {
-    const { seq, type, occurred_at_ms: occurredAt, data } = EventRow.parse(raw);
-    return { seq, type, occurredAt: Math.round(occurredAt), data };
-  });
+  return rows.map(eventOf);
+}
+
+function eventOf(raw: unknown): ChangedEvent {
+  const { seq, type, occurred_at_ms: occurredAt, data } = EventRow.parse(raw);
+  return { seq, type, occurredAt: Math.round(occurredAt), data };
+}
+
+/** The stored events with these identities. */
+export async function readStored(
+  db: NeonHttpDatabase,
+  identities: readonly EventIdentity[],
+): Promise<ChangedEvent[]> {
+  if (identities.length === 0) return [];
+  const wanted = JSON.stringify(identities.map(({ source, id }) => ({ source, id })));
+  const { rows } = await db.execute(sql`
+    select e.seq, e.type, extract(epoch from e.occurred_at) * 1000 as occurred_at_ms, e.data
+    from jsonb_to_recordset(${wanted}::jsonb) as r(source text, id text)
+    join ${millrace.events} e on e.source = r.source and e.id = r.id
+    order by e.seq`);
+  return rows.map(eventOf);
 }
 
 /** Which events of history a join with past moments reads, in the order of time. Moments are in milliseconds. */

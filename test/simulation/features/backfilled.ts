@@ -47,7 +47,8 @@ export class BackfilledShards {
       fold: (shard, _, own) =>
         this.#call(() => {
           this.#store(shard).fold(own, this.#ownCells(shard));
-          return { keys: own.flatMap((event) => this.#ownCells(shard)(event)).map(({ key }) => key) };
+          const keys = own.flatMap((event) => this.#ownCells(shard)(event)).map(({ key }) => key);
+          return { keys, fold: this.#store(shard).newestFold };
         }),
     });
   }
@@ -126,11 +127,17 @@ export class BackfilledShards {
           this.#call(() => {
             const own = this.#ownCells(shard);
             const fresh = this.#store(shard).foldFresh(events, own);
-            return fresh.flatMap(own).map(({ key }) => key);
+            const keys = fresh.flatMap(own).map(({ key }) => key);
+            return { keys, fold: this.#store(shard).newestFold };
           }),
+        announced: async (shard, announcement, at) => this.#store(shard).announce(announcement, at),
         serve: (shard, _, run, features) => this.#call(() => this.#store(shard).serve(run, features)),
       },
-      invalidate: (tags) => this.#call(() => void this.invalidated.push(...tags)),
+      invalidate: (tags) =>
+        this.#call(() => {
+          this.invalidated.push(...tags);
+          return { epoch: 'e', seq: this.invalidated.length };
+        }),
       known: () => this.#call(() => ({ versions: this.versions, replay: this.replay })),
       bounds: ({ types }) =>
         this.#call(() => {

@@ -84,11 +84,13 @@ export class PackedShard {
     for (const [table, column] of [
       ['generations', 'block'],
       ['generations', 'numbers'],
+      ['generations', 'open_folds'],
+      ['shard', 'tracked_from'],
       ['shard', 'cleaned'],
       ['shard', 'unpacked'],
     ])
       sql.exec(`alter table ${table} drop column ${column}`);
-    sql.exec('delete from migrations where step = ?', MIGRATIONS.length - 1);
+    sql.exec('delete from migrations where step >= ?', MIGRATIONS.length - 2);
     this.deploy(this.#release);
   }
 
@@ -157,7 +159,7 @@ export class PackedShard {
     if (JSON.stringify(outcome.after) !== JSON.stringify(this.#store.digest()))
       throw new Error('The digest after the flip is not that of the outcome.');
     if (outcome.before.events !== digest.events) throw new Error('The outcome has another number of events.');
-    this.#store.settle([...recorded]);
+    this.#store.settle([...recorded], { epoch: 'e', seq: 1 });
   }
 
   upkeep(steps: number): void {

@@ -119,3 +119,14 @@ export class SimulatedQueue {
     }
   }
 }
+
+/** What a message has, in a line. */
+export function summaryOf({ body, attempts }: Message): string {
+  const { accepted = [], refused = [], events = [], tries = 0 } = body as Record<string, never[]>;
+  const of = [
+    ...accepted.map(({ id }) => id),
+    ...refused.map(({ raw }) => `refused ${(raw as { id: string }).id}`),
+    ...events.map(({ seq }) => `#${seq}`),
+  ];
+  return `[${of.join(' ')}; tries ${String(tries)}, attempt ${attempts}]`;
+}

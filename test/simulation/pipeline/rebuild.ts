@@ -84,7 +84,10 @@ function portOf(world: World): RebuildPort {
       }),
     changedKeys: (shard, limit) =>
       call(shard, 'list changed keys of', () => world.shard(shard).changedKeys(limit)),
-    settle: (shard, keys) => call(shard, 'settle keys of', () => world.shard(shard).settle([...keys])),
+    settle: (shard, keys, at) =>
+      call(shard, 'settle keys of', () => world.shard(shard).settle([...keys], at)),
+    announced: (shard, announcement, at) =>
+      call(shard, 'tell', () => world.shard(shard).announced(announcement, at)),
     digest: (shard) => call(shard, 'digest', () => world.shard(shard).digest()),
   };
 }

@@ -5,11 +5,12 @@ import { consumeDead } from '../../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../../queues/events/consumer.ts';
 import type { EventsMessage } from '../../../queues/events/message.ts';
 import { hashesToInvalidate } from '../../../src/cache/entry.ts';
-import { foldStored, keepDead } from '../../../src/composition/consumers.ts';
+import { keepDead } from '../../../src/composition/consumers.ts';
 import type { Env } from '../../../src/composition/env.ts';
+import { foldStored } from '../../../src/composition/folding.ts';
 import { changesQueue, eventsQueue } from '../../../src/composition/queueing.ts';
 import type { FoldableEvent } from '../../../src/features/fold.ts';
-import { shardsOf } from '../../../src/features/shards.ts';
+import { foldAndInvalidate, shardsOf } from '../../../src/features/shards.ts';
 import { replayDeadLetters } from '../../../src/pipeline/dead-letters.ts';
 import { acceptance, eventsMessage, type IngestReport, ingest } from '../../../src/pipeline/ingest.ts';
 import { type SharedStoring, storeShared } from '../../../src/pipeline/shared-storing.ts';
@@ -36,7 +37,7 @@ import { type ObjectStorage, objectStorage } from './cloudflare-workers.ts';
 import type { SimulatedDatabase } from './database.ts';
 import { Machine, type Process } from './machine.ts';
 import { OpenTransactions } from './open-transactions.ts';
-import { SimulatedQueue } from './queues.ts';
+import { SimulatedQueue, summaryOf } from './queues.ts';
 import { SimulatedRelay } from './relay.ts';
 import { cloudEventOf, type PlannedRequest, type Schedule } from './schedule.ts';
 import { servedShard } from './served-shard.ts';
@@ -316,8 +317,14 @@ export class World {
       ...this.#batchPorts(),
       queue: changesQueue(this.#env, lane),
       // Nothing waits for lineage, and it never fails.
-      fold: (events) => foldStored(catalog, events, { fold }, () => undefined),
-      invalidate: (tags) => this.invalidate(tags),
+      fold: (events) =>
+        foldAndInvalidate(events, {
+          fold: (own) => foldStored(catalog, own, { fold }, () => undefined),
+          invalidate: (tags) => this.invalidate(tags),
+          announced: (name, announcement, at) =>
+            this.machine.call('objects', `tell ${name}`, () => this.shard(name).announced(announcement, at)),
+          keepAlive: () => undefined,
+        }),
       appendToFeed,
       // No topic is configured here.
       enqueueForKafka: async () => undefined,
@@ -383,14 +390,4 @@ export class World {
     };
     return env as unknown as Env;
   }
-}
-
-function summaryOf({ body, attempts }: Message): string {
-  const { accepted = [], refused = [], events = [], tries = 0 } = body as Record<string, never[]>;
-  const of = [
-    ...accepted.map(({ id }) => id),
-    ...refused.map(({ raw }) => `refused ${(raw as { id: string }).id}`),
-    ...events.map(({ seq }) => `#${seq}`),
-  ];
-  return `[${of.join(' ')}; tries ${String(tries)}, attempt ${attempts}]`;
 }

@@ -14,7 +14,7 @@ it('folds more events of one shard than a call may have in several calls, in the
   await foldEvents(catalog.features, events, {
     fold: async (shard, _entity, own) => {
       calls.set(shard, [...(calls.get(shard) ?? []), [...own]]);
-      return { keys: [] };
+      return { keys: [], fold: 1 };
     },
   });
   expect(calls.size).toBeGreaterThan(0);

@@ -80,7 +80,13 @@ describe('a row in memory', () => {
 it('keeps as many rows as fit, and evicts the least recently used one', () => {
   const cache = new RowCache(250);
   const clock = newClock('e');
-  const row = { ...{ epoch: 'e', stamp: 0, row: {}, tagHashes: [1] }, filledAt: 0, endsAt: 1, bytes: 100 };
+  const row = {
+    ...{ epoch: 'e', stamp: 0, row: {}, tagHashes: [1] },
+    filledAt: 0,
+    endsAt: 1,
+    asOf: undefined,
+    bytes: 100,
+  };
   for (const key of ['a', 'b']) cache.put(key, row);
   expect(isValid(clock, cache.get('a') ?? row, [1])).toBe(true);
   cache.put('c', row);

@@ -285,12 +285,12 @@ describe('the observed facts', () => {
 
   it('of folding are the numbers of events and keys, and the range of event numbers', async () => {
     const told: LineageFacts[] = [];
-    const tags = await foldObserved(
+    const folded = await foldObserved(
       [{ seq: 9 }, { seq: 4 }],
-      async () => ['a', 'b', 'a'],
+      async () => ({ tags: ['a', 'b', 'a'] }),
       (facts) => told.push(facts),
     );
-    expect(tags).toEqual(['a', 'b', 'a']);
+    expect(folded).toEqual({ tags: ['a', 'b', 'a'] });
     expect(told).toMatchObject([{ job: 'fold', counts: { events: 2, keys: 2 }, firstSeq: 4, lastSeq: 9 }]);
   });
 });

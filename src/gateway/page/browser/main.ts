@@ -2,6 +2,7 @@
 import type { LiveData } from '../live-data.ts';
 import { follow, problemOf } from './follow.ts';
 import { ask } from './http.ts';
+import { onSubmit, part } from './parts.ts';
 import { comparisonCards, element, modelAnswer, stepItem } from './show.ts';
 
 /** The server has put it into this document itself. */
@@ -10,13 +11,6 @@ const data: LiveData = JSON.parse(document.getElementById('live-data')?.textCont
 /** Each address is read three times and more, and a browser has six connections. */
 const ADDRESSES_MAX = 24;
 
-/** The element with this id, which the page has. */
-function part<Kind extends HTMLElement>(id: string, kind: new () => Kind): Kind {
-  const found = document.getElementById(id);
-  if (found instanceof kind) return found;
-  throw new Error(`The page has no ${kind.name} "${id}".`);
-}
-
 const keyInput = part('key', HTMLInputElement);
 
 function keyOrFocus(): string | undefined {
@@ -24,21 +18,6 @@ function keyOrFocus(): string | undefined {
   if (key !== '') return key;
   keyInput.focus();
   return undefined;
-}
-
-/** Runs one submission at a time, and shows its error. */
-function onSubmit(form: HTMLFormElement, show: (error: string) => void, run: () => Promise<void>): void {
-  const button = form.querySelector('button');
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    if (button === null || button.disabled) return;
-    button.disabled = true;
-    void run()
-      .catch((error: unknown) => show(error instanceof Error ? error.message : String(error)))
-      .finally(() => {
-        button.disabled = false;
-      });
-  });
 }
 
 function fillSelect(

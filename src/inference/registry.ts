@@ -102,11 +102,16 @@ export async function check(
     return graph;
   };
   const inputsOf = (graph: Session) => goldenInputs(golden, graph.inputs);
-  const { session, outputs, measured } = await measure(loading, inputsOf, rowsOf(golden), ports.measuring);
+  const { session, outputs, measured, fastestMs } = await measure(
+    loading,
+    inputsOf,
+    rowsOf(golden),
+    ports.measuring,
+  );
   try {
     assertGoldenOutputs(golden, session.outputs, outputs);
     if (definition.task === 'classification') assertClassOrder(definition, outputs);
-    assertInBudget(measured);
+    assertInBudget(measured, fastestMs);
   } finally {
     session.release();
   }

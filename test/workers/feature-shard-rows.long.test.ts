@@ -70,7 +70,9 @@ it.each([1, 100, 100_000])(
       expect(read.read).toBeLessThanOrEqual(ofRead + lookUps + rows);
       expect(read.written).toBe(0);
       const hundred = Array.from({ length: 100 }, () => 'k');
-      expect(rowsOf(() => store.read(hundred, NOW)).read).toBeLessThanOrEqual(ofRead + 100 * (lookUps + rows));
+      expect(rowsOf(() => store.read(hundred, NOW)).read).toBeLessThanOrEqual(
+        ofRead + 100 * (lookUps + rows),
+      );
       expect(rowsOf(() => store.read(['nobody'], NOW)).read).toBeLessThanOrEqual(ofRead + lookUps);
 
       // Two cells of the day are one row, two have one each; the numbers and the totals are another.

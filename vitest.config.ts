@@ -23,6 +23,9 @@ const FAILURES = process.env['TEST_FAILURES'];
 /** Files that `npm run test:all` runs and `npm test` does not: their projects end in `-long`. */
 const LONG = '**/*.long.test.ts';
 
+/** No test asserts a time. These only end one that hangs, on a machine whose cores do other work as well. */
+const PATIENT = { testTimeout: 120_000, hookTimeout: 120_000 };
+
 /** Runs the files of a project in workerd. */
 function workerd() {
   return cloudflareTest({
@@ -64,18 +67,17 @@ export default defineConfig({
     maxWorkers: availableParallelism(),
     projects: [
       ...layer('unit', ['test/unit', 'examples/*/test/unit'], {
-        // Many of these start a database, and several files run at once on two cores.
-        testTimeout: 120_000,
-        hookTimeout: 120_000,
+        ...PATIENT,
         // A quarter of the time of these short files would go into loading the same modules again.
         isolate: false,
         setupFiles: ['test/support/node/zod-openapi.ts'],
       }),
-      ...layer('simulation', ['test/simulation'], {}),
-      ...layer('model', ['test/model'], {}),
-      ...layer('kafka', ['test/kafka'], {}),
-      ...layer('conformance', ['test/conformance'], {}),
+      ...layer('simulation', ['test/simulation'], PATIENT),
+      ...layer('model', ['test/model'], PATIENT),
+      ...layer('kafka', ['test/kafka'], PATIENT),
+      ...layer('conformance', ['test/conformance'], PATIENT),
       ...layer('workers', ['test/workers'], {
+        ...PATIENT,
         // A file would take longer to load the worker's modules again than most take to run.
         isolate: false,
         setupFiles: ['test/support/workers/fresh.ts'],
@@ -84,12 +86,10 @@ export default defineConfig({
         // Each file would load wrangler and compile the embedded database again.
         isolate: false,
         setupFiles: ['test/support/node/zod-openapi.ts', 'test/support/node/miniflare-growth.ts'],
-        testTimeout: 120_000,
-        hookTimeout: 120_000,
+        ...PATIENT,
       }),
       ...layer('browser', ['test/browser'], {
-        testTimeout: 60_000,
-        hookTimeout: 120_000,
+        ...PATIENT,
       }),
     ],
   },

@@ -27,7 +27,10 @@ async function create(scopes: readonly string[], more = {}): Promise<z.output<ty
   return Issued.parse(await response.json());
 }
 
-/** Sends until an answer is 429, at most `max` times, so many at a time. */
+/**
+ * Sends until an answer is 429, at most `max` times. Half of them are sent at once: a request is charged when it arrives,
+ * and a budget that fills up again by the second outlasts requests that wait for each other on a slow machine.
+ */
 async function exhaust(
   send: (index: number) => Promise<Response>,
   max: number,
@@ -41,7 +44,7 @@ async function exhaust(
       if (response.status === 429) refused = response;
     }
   };
-  await Promise.all(Array.from({ length: 16 }, work));
+  await Promise.all(Array.from({ length: max / 2 }, work));
   return refused;
 }
 

@@ -26,6 +26,7 @@ const ELSEWHERE = ['sh', 'json'];
 const PRELUDES: Readonly<Record<string, string>> = {
   'README.md': '',
   'docs/gateway.md': '',
+  'docs/training.md': '',
   'docs/features.md': [
     "import * as z from 'zod';",
     "import { customer } from './entities.ts';",

@@ -79,7 +79,7 @@ function moduleOf({ text }: Block): string {
 function sourceOf(page: string, ofPage: readonly Block[]): string {
   return [PRELUDES[page] ?? '', ...ofPage.map(({ text }) => text)]
     .join('\n\n')
-    .replaceAll(/'(?:\.\.\/)+(?:src\/)?(define|training)\//g, "'../../src/$1/")
+    .replaceAll(/'(?:\.\.\/)+(?:src\/)?(define|platform|training)\//g, "'../../src/$1/")
     .replaceAll("'./", "'../../test/support/catalog/");
 }
 

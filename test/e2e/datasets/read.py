@@ -33,10 +33,10 @@ view = duckdb.sql(f"select * from read_parquet('{folder}/*.parquet')")
 columns = view.columns
 rows, first, last, labels = duckdb.sql(
     'select count(*), epoch_ms(min("at")), epoch_ms(max("at")), sum(label) from view'
-).fetchone()
+).fetchall()[0]
 nulls = duckdb.sql(
     "select " + " + ".join(f'count(*) filter ("{name}" is null)' for name in columns) + " from view"
-).fetchone()[0]
+).fetchall()[0][0]
 found["duckdb"] = told(rows, columns, [first, last], labels, nulls)
 
 frame = polars.read_parquet(files)

@@ -210,7 +210,7 @@ function registerRemoval(
   app.openAPIRegistry.registerPath({
     method: 'delete',
     path: '/v1/admin/datasets/{id}',
-    operationId: 'deleteDataset',
+    operationId: 'removeDataset',
     summary: 'Cancels or deletes a dataset; its files are deleted soon after',
     tags: ['admin'],
     security: keySecurity,

@@ -7,7 +7,7 @@ import { DATASET_LIMITS } from '../../src/training/datasets/limits.ts';
 import { datasetId } from '../../src/training/datasets/spec.ts';
 import { makeDataset, specOf } from '../support/datasets/memory.ts';
 import { ROOMS } from '../support/datasets/models.ts';
-import { historyInMemory } from '../support/point-in-time/property.ts';
+import { historyInMemory } from '../support/point-in-time/in-memory.ts';
 
 const HOUR_MS = 3_600_000;
 const NOW = Date.UTC(2026, 10, 23, 12);

@@ -6,7 +6,7 @@ import { type Made, makeDataset, type Row, specOf } from '../../support/datasets
 import { ROOMS } from '../../support/datasets/models.ts';
 import { type Asked, mistakeOfRows } from '../../support/datasets/oracle.ts';
 import { datasetsHold, madeOf, never } from '../../support/datasets/property.ts';
-import { historyInMemory } from '../../support/point-in-time/property.ts';
+import { historyInMemory } from '../../support/point-in-time/in-memory.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

@@ -15,8 +15,11 @@ import { KEY, type Stack, startStack } from '../../support/node/stack.ts';
 const FILE = join(import.meta.dirname, '../../../src/gateway/contract/examples.ts');
 const IS_RECORDING = process.env['TEST_RECORD_EXAMPLES'] === '1';
 
-/** Operations whose samples do not succeed. There is no Kafka, and the model has one version. */
-const NO_SUCCESS = ['seekKafkaPartition', 'retireModelVersion', 'rollBackModel'];
+/** Operations whose samples do not succeed. There is no Kafka and no dataset, and the model has one version. */
+const NO_SUCCESS = [
+  ...['seekKafkaPartition', 'retireModelVersion', 'rollBackModel'],
+  ...['createDataset', 'getDataset', 'getDatasetFile', 'removeDataset'],
+];
 /** Nor do these: they are about one event or one model, so their answers name declarations. */
 const OF_DECLARATIONS = ['getQuarantinedEvent', 'getEventStatus', 'getEventLineage', 'getLineage'];
 /** Names that other catalogs do not have. The nouns of the fixture, and those of its rows. */

@@ -112,7 +112,8 @@ function isWorthRepeating(error: MillraceError): boolean {
 }
 
 function retryAfterOf(error: MillraceError): number | undefined {
-  return error instanceof ProblemError ? error.retryAfterMs : undefined;
+  const isAnswer = error instanceof ProblemError || error instanceof UnexpectedAnswerError;
+  return isAnswer ? error.retryAfterMs : undefined;
 }
 
 /** `fetch failed` has the reason as its cause. */

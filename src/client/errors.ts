@@ -32,11 +32,19 @@ export class ProblemError extends MillraceError {
   readonly problem: ProblemDocument;
   /** After how many milliseconds the server asks to try again; undefined if it does not say. */
   readonly retryAfterMs: number | undefined;
+  /** Those of the answer, such as `RateLimit`, `WWW-Authenticate`, or `Cache-Status` of a 404 that is cached. */
+  readonly headers: Headers;
 
-  constructor(problem: ProblemDocument, traceId: string, retryAfterMs: number | undefined) {
+  constructor(
+    problem: ProblemDocument,
+    traceId: string,
+    retryAfterMs: number | undefined,
+    headers: Headers = new Headers(),
+  ) {
     super(`${problem.status} ${problem.code}: ${problem.detail}`, traceId);
     this.problem = problem;
     this.retryAfterMs = retryAfterMs;
+    this.headers = headers;
   }
 
   get code(): ProblemCode {
@@ -77,12 +85,17 @@ const SHOWN_CHARACTERS_MAX = 200;
 
 /** The error for an answer without success. */
 export function refusalOf(
-  answer: { readonly status: number; readonly text: string; readonly url: string },
+  answer: {
+    readonly status: number;
+    readonly text: string;
+    readonly url: string;
+    readonly headers: Headers;
+  },
   traceId: string,
   retryAfterMs: number | undefined,
 ): ProblemError | UnexpectedAnswerError {
   const problem = problemOf(answer.text);
-  if (problem !== undefined) return new ProblemError(problem, traceId, retryAfterMs);
+  if (problem !== undefined) return new ProblemError(problem, traceId, retryAfterMs, answer.headers);
   const { status, url } = answer;
   const what =
     status === 0 || (status >= 300 && status < 400)

@@ -94,7 +94,7 @@ async function attempt<Answer>(
       system.wallClock(),
     );
     return refusalOf(
-      { status: response.status, text: await response.text(), url },
+      { status: response.status, text: await response.text(), url, headers: received },
       trace.traceId,
       retryAfterMs,
     );

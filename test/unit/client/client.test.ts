@@ -197,12 +197,13 @@ describe('an error', () => {
     });
 
   it('has the problem of the server, with its closed code', async () => {
-    await using server = await scriptedServer(problem(422, 'unknown_feature'));
+    await using server = await scriptedServer(problem(422, 'unknown_feature', { ratelimit: '"k";r=0;t=1' }));
     const error = await ask(server.url).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(ProblemError);
     expect(error).toMatchObject({
       ...{ name: 'ProblemError', code: 'unknown_feature', status: 422 },
       problem: { detail: 'The reason.', requestId: 'r1' },
+      headers: expect.toSatisfy((headers: Headers) => headers.get('ratelimit') === '"k";r=0;t=1'),
       traceId: expect.stringMatching(/^[0-9a-f]{32}$/),
     });
   });

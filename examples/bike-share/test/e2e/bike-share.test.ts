@@ -31,21 +31,15 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-const put = (path: string, body: object) =>
-  stack.fetch(path, {
-    method: 'PUT',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+const put = (path: string, json: object) => stack.caller.ask('PUT', path, { json });
 
 /** Stores an event; the answer comes when reads show it. */
-async function store(type: string, id: string, data: object, time?: string): Promise<Response> {
-  return await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents+json', prefer: 'wait' },
-    body: JSON.stringify({ specversion: '1.0', source: '/e2e', id, type, time, data }),
+const store = (type: string, id: string, data: object, time?: string) =>
+  stack.caller.ask('POST', '/v1/events', {
+    contentType: 'application/cloudevents+json',
+    headers: { prefer: 'wait' },
+    json: { specversion: '1.0', source: '/e2e', id, type, time, data },
   });
-}
 
 const ride = (id: string, minutes = 14) =>
   store('bikes.ride.v1', id, {

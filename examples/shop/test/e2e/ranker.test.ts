@@ -2,13 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { shapleyByOrders } from '../../../../test/support/explain/permutations.ts';
-import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { ranker } from '../../catalog/models.ts';
 import { articleOf, type CustomerSnapshot, parseCandidateTable, rankerRow } from '../../catalog/ranker.ts';
 import { SHOP } from '../served.ts';
 
 const MODEL_DIR = join(import.meta.dirname, '../../models/ranker');
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const read = (name: string) => readFileSync(join(MODEL_DIR, name));
 const candidates = parseCandidateTable(JSON.parse(read('candidates.json').toString('utf8')));
 const golden = JSON.parse(read('golden.json').toString('utf8')) as {
@@ -28,14 +27,8 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-async function send(method: string, path: string, body: object, type = 'application/json') {
-  const response = await stack.fetch(path, {
-    method,
-    headers: { ...AUTHORIZED, 'content-type': type },
-    body: JSON.stringify(body),
-  });
-  return { status: response.status, json: (await response.json()) as Record<string, unknown> };
-}
+const send = (method: string, path: string, json: object, contentType = 'application/json') =>
+  stack.caller.ask(method, path, { json, contentType });
 
 it('publishes the trained bundle, whose golden rows the worker reproduces', async () => {
   const published = await send('PUT', '/v1/admin/models/ranker/champion', {
@@ -58,10 +51,8 @@ it('publishes the trained bundle, whose golden rows the worker reproduces', asyn
 it('recommends popular products to an unknown customer, and uses the model after a purchase', async () => {
   const path = '/v1/customers/alice/recommendations';
   const recommended = async () => {
-    const response = await stack.fetch(path, {
-      headers: { ...AUTHORIZED, 'millrace-consistency': 'strong' },
-    });
-    return (await response.json()) as { source: string; items: Recommended[] };
+    const { text } = await stack.caller.ask('GET', path, { consistency: 'strong' });
+    return JSON.parse(text) as { source: string; items: Recommended[] };
   };
   const stranger = await recommended();
   const popular = candidates.popular.map(({ sku }) => sku);

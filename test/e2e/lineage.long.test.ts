@@ -86,8 +86,11 @@ async function walk(path: string, check: (graph: Graph) => boolean = () => true)
   );
   return json as Graph;
 }
-const train = (json: object, id = TRAINING) =>
-  stack.caller.ask('PUT', `/v1/admin/models/ranker/trainings/${id}`, { json });
+async function train(body: object, id = TRAINING) {
+  const asked = { json: body };
+  const { status, json } = await stack.caller.ask('PUT', `/v1/admin/models/ranker/trainings/${id}`, asked);
+  return { status, json };
+}
 async function runEvents(check: (events: OpenLineageEvent[]) => boolean): Promise<OpenLineageEvent[]> {
   const { json } = await eventually(
     () => get('/v1/lineage/events?limit=200'),

@@ -19,7 +19,7 @@ export interface Answered {
   readonly cache: string;
   readonly token: string;
   readonly text: string;
-  /** The body; a problem if it is a refusal, and an empty object if there is none. */
+  /** The body; a problem if it is a refusal, and an empty object if it is no object of JSON. */
   readonly json: Readonly<Record<string, unknown>>;
 }
 
@@ -77,6 +77,6 @@ function answerOf(status: number, headers: Headers, text: string): Answered {
     text,
     cache: headers.get('cache-status') ?? '',
     token: headers.get('millrace-token') ?? '',
-    json: text === '' ? {} : JSON.parse(text),
+    json: text.startsWith('{') ? JSON.parse(text) : {},
   };
 }

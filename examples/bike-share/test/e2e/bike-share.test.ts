@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { examplesOf } from '../../../../test/support/gateway/catalog-examples.ts';
 import { Reads } from '../../../../test/support/node/reads.ts';
 import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { BIKE_SHARE } from '../served.ts';
@@ -16,6 +17,16 @@ interface Explained {
     readonly contributions: readonly { readonly column: string; readonly contribution: number }[];
   };
 }
+
+/** Operations that have an example in any case: reads, writes, predictions, and Millrace's own that name declarations. */
+const EXAMPLES_OF = [
+  'readStation',
+  'readStations',
+  'putStation',
+  'readRider',
+  'listEventTypes',
+  'queryFeatures',
+];
 
 let stack: Stack;
 const { get, cached, fresh } = new Reads(() => stack);
@@ -159,4 +170,11 @@ it('sees what another application writes by SQL', async () => {
   await cached('/v1/stations/103');
   await stack.sql(`update stations set name = 'Hilltop' where id = 103`);
   await fresh('/v1/stations/103', ({ json }) => json['name'] === 'Hilltop');
+});
+
+it('answers in the form of the examples that the catalog has of its routes', async () => {
+  const folder = join(import.meta.dirname, '../../catalog');
+  const { answered, wrong } = await examplesOf(stack, BIKE_SHARE.catalog, folder);
+  expect(wrong).toEqual([]);
+  expect(answered).toEqual(expect.arrayContaining(EXAMPLES_OF));
 });

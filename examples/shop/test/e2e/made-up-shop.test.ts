@@ -28,7 +28,10 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-const read = (path: string) => stack.caller.ask('GET', path);
+async function read(path: string): Promise<{ status: number; text: string }> {
+  const { status, text } = await stack.caller.ask('GET', path);
+  return { status, text };
+}
 
 async function features(customer: string | null | undefined): Promise<unknown> {
   const json = { entity: 'customer', keys: [customer], features: ['last_purchase_at'] };

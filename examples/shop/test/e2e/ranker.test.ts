@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { shapleyByOrders } from '../../../../test/support/explain/permutations.ts';
+import { examplesOf } from '../../../../test/support/gateway/catalog-examples.ts';
 import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { ranker } from '../../catalog/models.ts';
 import { articleOf, type CustomerSnapshot, parseCandidateTable, rankerRow } from '../../catalog/ranker.ts';
@@ -20,6 +21,16 @@ interface Recommended {
   readonly score: number;
   readonly reasons?: readonly { readonly reason: string; readonly contribution: number }[];
 }
+
+/** Operations that have an example in any case: reads, writes, predictions, and Millrace's own that name declarations. */
+const EXAMPLES_OF = [
+  'readProduct',
+  'readProducts',
+  'readCustomer',
+  'putProduct',
+  'readRanker',
+  'predictRanker',
+];
 
 let stack: Stack;
 beforeAll(async () => {
@@ -158,4 +169,11 @@ it('a key with the claim of a customer reads the rows of that customer alone', a
   expect(await get('/v3/customers/bob/purchases')).toEqual([403, 'outside_rows']);
   expect(await get('/v1/customers?country=EIRE')).toEqual([403, 'rows_not_limited']);
   expect(await get('/v1/products')).toEqual([200, undefined]);
+});
+
+it('answers in the form of the examples that the catalog has of its routes', async () => {
+  const folder = join(import.meta.dirname, '../../catalog');
+  const { answered, wrong } = await examplesOf(stack, SHOP.catalog, folder);
+  expect(wrong).toEqual([]);
+  expect(answered).toEqual(expect.arrayContaining(EXAMPLES_OF));
 });

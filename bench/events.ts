@@ -6,11 +6,7 @@
  * The local queue has no consumer here, so what is measured is the request and not what follows it. The last line checks
  * that the database has as many events as were answered with 201.
  */
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { neon, neonConfig } from '@neondatabase/serverless';
-import * as z from 'zod';
 import { readOptions } from '../scripts/command-line/options.ts';
 import { readOrExit } from '../scripts/command-line/run.ts';
 import { wholeNumberOf } from '../scripts/command-line/values.ts';
@@ -20,6 +16,7 @@ import { FIXTURE } from '../test/support/node/fixture.ts';
 import { cpuSeconds, median } from './support/load.ts';
 import { emptyServer, start } from './support/product-server.ts';
 import { bundle, KEY, millrace } from './support/runtime.ts';
+import { driveByScript } from './support/wrk.ts';
 
 const { rounds, connections } = readOrExit(() => {
   const { values } = readOptions({
@@ -36,15 +33,6 @@ const { rounds, connections } = readOrExit(() => {
 });
 const ROUND_SECONDS = 5;
 
-const Result = z.object({
-  requests: z.int(),
-  durationUs: z.number(),
-  failed: z.int(),
-  p50Us: z.number(),
-  p99Us: z.number(),
-  refused: z.string(),
-});
-
 interface Server {
   readonly url: URL;
   readonly pid: number;
@@ -59,15 +47,12 @@ interface Measured {
 
 async function drive({ url, pid }: Server, path: string, how: 'wait' | '-'): Promise<Measured> {
   const before = cpuSeconds(pid);
-  const { stdout } = await promisify(execFile)('wrk', [
-    ...['--threads', '1', '--connections', String(connections), '--duration', `${ROUND_SECONDS}s`],
-    ...['--timeout', '20s', '--script', join(import.meta.dirname, 'support/events.lua')],
-    ...[url.origin, '--', path, KEY, how, newId()],
-  ]);
-  const line = /^RESULT (.*)$/m.exec(stdout)?.[1];
-  if (line === undefined) throw new Error(`wrk printed no result: ${stdout}`);
-  const { requests, durationUs, failed, p50Us, p99Us, refused } = Result.parse(JSON.parse(line));
-  if (failed > 0) throw new Error(`${failed} requests failed: ${refused}`);
+  const { requests, durationUs, p50Us, p99Us } = await driveByScript(
+    'events.lua',
+    url,
+    { connections, seconds: ROUND_SECONDS },
+    [path, KEY, how, newId()],
+  );
   return {
     perSecond: (requests * 1_000_000) / durationUs,
     cpuMicros: ((cpuSeconds(pid) - before) * 1_000_000) / requests,

@@ -8,10 +8,6 @@
  * One connection sends one request after the other, so no request waits for another and a latency is that of the server.
  * The p99 of fewer than a few hundred requests is nearly their maximum; the table has how many there were.
  */
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import * as z from 'zod';
 import { readOptions } from '../scripts/command-line/options.ts';
 import { readOrExit } from '../scripts/command-line/run.ts';
 import { wholeNumberOf } from '../scripts/command-line/values.ts';
@@ -23,6 +19,7 @@ import { median } from './support/load.ts';
 import { start } from './support/product-server.ts';
 import { queueConsumers } from './support/queue-consumers.ts';
 import { bundle, KEY, millrace } from './support/runtime.ts';
+import { driveByScript, type WrkResult } from './support/wrk.ts';
 
 const { rounds, seconds, keys } = readOrExit(() => {
   const { values } = readOptions({
@@ -45,33 +42,17 @@ const WIDTHS = [20, 50];
 /** Reads whose `Cache-Status` is counted. */
 const SAMPLE = 200;
 
-const Result = z.object({
-  requests: z.int(),
-  durationUs: z.number(),
-  failed: z.int(),
-  p50Us: z.number(),
-  p99Us: z.number(),
-  refused: z.string(),
-});
-type Result = z.output<typeof Result>;
-
 interface Peer {
   readonly name: 'millrace' | 'feast';
   readonly url: URL;
   readonly key: string;
 }
 
-async function drive({ name, url, key }: Peer, size: number, width: number, seed: number): Promise<Result> {
-  const { stdout } = await promisify(execFile)('wrk', [
-    ...['--threads', '1', '--connections', '1', '--duration', `${seconds}s`, '--timeout', '20s'],
-    ...['--script', join(import.meta.dirname, 'support/features.lua'), url.origin, '--', url.pathname, key],
-    ...[name, String(size), NAMES.slice(0, width).join(','), String(keys), String(seed)],
+async function drive({ name, url, key }: Peer, size: number, width: number, seed: number) {
+  const names = NAMES.slice(0, width).join(',');
+  return await driveByScript('features.lua', url, { connections: 1, seconds }, [
+    ...[url.pathname, key, name, String(size), names, String(keys), String(seed)],
   ]);
-  const line = /^RESULT (.*)$/m.exec(stdout)?.[1];
-  if (line === undefined) throw new Error(`wrk printed no result: ${stdout}`);
-  const result = Result.parse(JSON.parse(line));
-  if (result.failed > 0) throw new Error(`${name}: ${result.failed} requests failed: ${result.refused}`);
-  return result;
 }
 
 /** The share of reads of 100 keys that ask no shard. */
@@ -100,7 +81,7 @@ async function printTable(peers: readonly Peer[]): Promise<void> {
   console.log(`${'keys × features'.padEnd(18)}${heading}`);
   for (const width of WIDTHS)
     for (const size of SIZES) {
-      const results = new Map<Peer, Result[]>(peers.map((peer) => [peer, []]));
+      const results = new Map<Peer, WrkResult[]>(peers.map((peer) => [peer, []]));
       // The first round warms up.
       for (let round = 0; round <= rounds; round += 1)
         for (const peer of peers) {

@@ -1,6 +1,6 @@
 /**
  * The time of a run in both tiers of the engine, in workerd, against native `onnxruntime-node` on one thread: four networks
- * of 10 KB to 10 MB, one row and 64. `npm run bench:models [-- --rounds 7]`.
+ * of 10 KB to 10 MB, one row and 64. `service` is the runtime in a Worker of its own, behind a service binding. `npm run bench:models [-- --rounds 7]`.
  *
  * `ONNXRUNTIME_NODE` names the folder of an installed `onnxruntime-node`; without it there is no native column, and the
  * bench says so. Its package has 200 MB, so it is no dependency.
@@ -10,15 +10,16 @@
  */
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import * as z from 'zod';
 import { readOptions } from '../scripts/command-line/options.ts';
 import { readOrExit } from '../scripts/command-line/run.ts';
 import { wholeNumberOf } from '../scripts/command-line/values.ts';
 import { seededRandom } from '../src/platform/random.ts';
 import { parameterLayout } from '../src/training/network.ts';
-import { MODEL_INPUT, MODEL_OUTPUT, writeOnnx } from '../src/training/onnx-writer.ts';
+import { writeOnnx } from '../src/training/onnx-writer.ts';
+import { MODEL_INPUT, MODEL_OUTPUT } from './models/tensors.ts';
 import { median } from './support/load.ts';
-import { start } from './support/product-server.ts';
 import { bundle, COMMON, modulesOf } from './support/runtime.ts';
 
 const rounds = readOrExit(() => {
@@ -98,11 +99,11 @@ async function nativeEngine(folder: string, model: Uint8Array, width: number): P
   };
 }
 
-function workerEngine(base: URL, tier: string): Engine {
+function workerEngine(base: URL, tier: string, width: number): Engine {
   return {
     name: tier,
     run: async (rows, runs) => {
-      const url = new URL(`/?tier=${tier}&rows=${rows}&runs=${runs}`, base);
+      const url = new URL(`/?tier=${tier}&rows=${rows}&width=${width}&runs=${runs}`, base);
       const response = await fetch(url, { method: 'POST' });
       if (!response.ok) throw new Error(`${tier}: ${response.status} ${await response.text()}`);
       return Scores.parse(await response.json());
@@ -148,16 +149,29 @@ async function assertAgree(engines: readonly Engine[], rows: number): Promise<vo
 const folder = process.env['ONNXRUNTIME_NODE'];
 if (folder === undefined) console.log('No native column: ONNXRUNTIME_NODE names no onnxruntime-node.');
 bundle('--config', 'bench/models.toml', '--outdir', '../dist/models');
-const server = await start({ ...COMMON, ...modulesOf('dist/models', 'models-worker.js') }, '/');
+const script = { ...COMMON, ...modulesOf('dist/models', 'models-worker.js') };
+const serviceBindings = { INFERENCE: { name: 'models', entrypoint: 'Inference' } };
+const runtime = new Miniflare(
+  convertV4MiniflareOptions({
+    workers: [
+      { ...script, name: 'models' },
+      { ...script, name: 'caller', serviceBindings },
+    ],
+  }),
+);
 try {
+  await runtime.ready;
+  const models = await runtime.unsafeGetDirectURL('models');
+  const caller = await runtime.unsafeGetDirectURL('caller');
   console.log(`medians of ${rounds} rounds; ms of a run, and over native`);
   for (const [width, hidden] of SHAPES) {
     const model = network(width, hidden);
-    const loaded = await fetch(server.url, { method: 'PUT', body: Uint8Array.from(model) });
+    const loaded = await fetch(models, { method: 'PUT', body: Uint8Array.from(model) });
     const { tiers } = z.object({ tiers: z.array(z.string()) }).parse(await loaded.json());
     const engines = [
       ...(folder === undefined ? [] : [await nativeEngine(resolve(folder), model, width)]),
-      ...tiers.map((tier) => workerEngine(server.url, tier)),
+      ...tiers.map((tier) => workerEngine(models, tier, width)),
+      workerEngine(caller, 'service', width),
     ];
     for (const rows of ROWS) {
       await assertAgree(engines, rows);
@@ -165,11 +179,11 @@ try {
       const floor = folder === undefined ? Number.NaN : (times[0] ?? Number.NaN);
       const columns = engines.map(({ name }, index) => {
         const ms = times[index] ?? Number.NaN;
-        return `${name} ${ms.toFixed(4)} (${(ms / floor).toFixed(2)})`.padStart(28);
+        return `${name} ${ms.toFixed(4)} (${(ms / floor).toFixed(2)})`.padStart(30);
       });
       console.log(`${`${(model.length / 1_024).toFixed(0)} KB, ${rows} rows`.padEnd(20)}${columns.join('')}`);
     }
   }
 } finally {
-  await server.stop();
+  await runtime.dispose();
 }

@@ -4,7 +4,8 @@
  * `DATABASE_URL` names an empty Postgres in place of the embedded one.
  *
  * The isolates have the features, the registry and the models of one deployment, so only what an isolate keeps itself is
- * cold. Requests have the usual deadline of 100 ms. Beside each latency is the share of answers that a model gave; the
+ * cold. A request without any work starts the script before, which the platform does too while a connection is opened.
+ * Requests have the usual deadline of 100 ms. Beside each latency is the share of answers that a model gave; the
  * others are marked as degraded.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,10 +15,11 @@ import { readOptions } from '../scripts/command-line/options.ts';
 import { readOrExit } from '../scripts/command-line/run.ts';
 import { wholeNumberOf } from '../scripts/command-line/values.ts';
 import { type DevDatabase, startDevDatabase } from '../scripts/dev/database.ts';
-import { expectedSpendBundle } from '../test/support/models/outside.ts';
+import { systemNow } from '../src/platform/clock.ts';
+import { expectedSpendBundle, moodBundle } from '../test/support/models/outside.ts';
 import { rankerBundle } from '../test/support/models/ranker.ts';
 import { FIXTURE } from '../test/support/node/fixture.ts';
-import { fillFeatures } from './features/data.ts';
+import { fillFeatures, purchaseOf } from './features/data.ts';
 import { queueConsumers } from './support/queue-consumers.ts';
 import { bundle, KEY, millrace } from './support/runtime.ts';
 
@@ -42,6 +44,12 @@ const CANDIDATES = Array.from({ length: 200 }, (_, index) => `S${index}`);
 /** Requests of an isolate after the first ten. */
 const WARM = 30;
 
+/** Events that are followed to a prediction. */
+const EVENTS = 100;
+const POLL_MS = 5;
+const GIVE_UP_MS = 30_000;
+
+const Predicted = z.object({ value: z.number() });
 const Answered = z.object({ source: z.string().optional(), degraded: z.string().nullish() });
 
 interface Asked {
@@ -53,7 +61,8 @@ interface Asked {
 type Kind = 'prediction' | 'ranking';
 
 async function ask(base: URL, kind: Kind, customer: number): Promise<Asked> {
-  const [name, more] = kind === 'prediction' ? ['expected-spend', {}] : ['ranker', { items: CANDIDATES }];
+  const [name, more] =
+    kind === 'prediction' ? ['mood', { request: { hour: 9 } }] : ['ranker', { items: CANDIDATES }];
   const startedAt = performance.now();
   const response = await fetch(new URL(`/v1/predictions/${name}`, base), {
     method: 'POST',
@@ -67,6 +76,14 @@ async function ask(base: URL, kind: Kind, customer: number): Promise<Asked> {
   return { ms, how: source === 'model' ? 'model' : `${source}: ${degraded ?? '?'}` };
 }
 
+/** A request that touches nothing: it starts the script, which no deadline covers. */
+async function live(base: URL): Promise<Asked> {
+  const startedAt = performance.now();
+  const response = await fetch(new URL('/health/live', base));
+  await response.arrayBuffer();
+  return { ms: performance.now() - startedAt, how: response.ok ? 'model' : String(response.status) };
+}
+
 function tell(what: string, asked: readonly Asked[]): void {
   const sorted = asked.map(({ ms }) => ms).sort((one, other) => one - other);
   const at = (share: number) =>
@@ -78,6 +95,39 @@ function tell(what: string, asked: readonly Asked[]): void {
   console.log(
     `${what.padEnd(28)}${[at(0.5), at(0.99), at(1)].map((ms) => ms.padStart(9)).join('')}${String(asked.length).padStart(8)}${byModel.padStart(10)}  ${others.join('; ')}`,
   );
+}
+
+/** From an event of a purchase until the prediction of the customer counts it, polled. */
+async function eventsToPredictions(base: URL): Promise<Asked[]> {
+  const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
+  const predicted = async (key: string) => {
+    const response = await fetch(new URL('/v1/predictions/expected-spend', base), {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ key }),
+    });
+    return Predicted.parse(await response.json());
+  };
+  const asked: Asked[] = [];
+  for (let index = 0; index < EVENTS; index += 1) {
+    const key = `c${index}`;
+    const { value } = await predicted(key);
+    const startedAt = performance.now();
+    const sent = await fetch(new URL('/v1/events', base), {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/cloudevents-batch+json' },
+      body: JSON.stringify([purchaseOf(key, systemNow())]),
+    });
+    if (sent.status !== 202) throw new Error(`The event was not taken: ${sent.status} ${await sent.text()}`);
+    await sent.arrayBuffer();
+    while ((await predicted(key)).value === value) {
+      if (performance.now() - startedAt > GIVE_UP_MS)
+        throw new Error(`${key}: no prediction counts the event.`);
+      await sleep(POLL_MS);
+    }
+    asked.push({ ms: performance.now() - startedAt, how: 'model' });
+  }
+  return asked;
 }
 
 function startRuntime(database: DevDatabase): Miniflare {
@@ -100,6 +150,7 @@ function startRuntime(database: DevDatabase): Miniflare {
 
 async function publish(base: URL): Promise<void> {
   for (const [name, body] of [
+    ['mood', await moodBundle()],
     ['expected-spend', await expectedSpendBundle()],
     ['ranker', rankerBundle({ popular: CANDIDATES.map((sku, index) => ({ sku, buyers: index + 1 })) })],
   ] as const) {
@@ -143,11 +194,13 @@ try {
     [0, 'prediction'],
     [isolates, 'ranking'],
   ] as const) {
+    const started: Asked[] = [];
     const first: Asked[] = [];
     const firstTen: Asked[] = [];
     const later: Asked[] = [];
     for (let index = 0; index < isolates; index += 1) {
       const base = await runtime.unsafeGetDirectURL(`cold${offset + index}`);
+      started.push(await live(base));
       for (let request = 0; request < 10 + WARM; request += 1) {
         const one = await ask(base, kind, index * 41 + request);
         if (request === 0) first.push(one);
@@ -155,10 +208,12 @@ try {
         else later.push(one);
       }
     }
+    tell('start of the script', started);
     tell(`${kind}, first`, first);
     tell(`${kind}, first ten`, firstTen);
     tell(`${kind}, then ${WARM}`, later);
   }
+  tell('event to prediction', await eventsToPredictions(warm));
   for (const kind of ['prediction', 'ranking'] as const) {
     for (let request = 0; request < CUSTOMERS; request += 1) await ask(warm, kind, request);
     tell(`${kind}, ${rate} a second`, await steady(warm, kind));

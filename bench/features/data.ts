@@ -40,6 +40,27 @@ async function until(what: string, isTrue: () => Promise<boolean>): Promise<void
   }
 }
 
+const random = seededRandom(1);
+
+/** A CloudEvent of a purchase by a customer. */
+export function purchaseOf(customerId: string, at: number) {
+  return {
+    specversion: '1.0',
+    id: newId(),
+    source: '/bench',
+    type: 'shop.purchase.v1',
+    time: new Date(at).toISOString(),
+    data: {
+      invoice: `I${Math.floor(random() * 1e9)}`,
+      sku: `S${Math.floor(random() * 500)}`,
+      quantity: 1 + Math.floor(random() * 20),
+      unitPrice: Math.ceil(random() * 10_000) / 100,
+      customerId,
+      country: 'Norway',
+    },
+  };
+}
+
 /** Sends twenty purchases of each key, spread over a year, and waits until they are folded into features. */
 export async function fillFeatures(base: URL, keys: number): Promise<void> {
   await answer(new URL('/v1/admin/features/backfill', base), { method: 'POST', headers });
@@ -47,24 +68,11 @@ export async function fillFeatures(base: URL, keys: number): Promise<void> {
     const { features } = Versions.parse(await answer(new URL('/v1/admin/features', base), { headers }));
     return features.every(({ state }) => state === 'ready');
   });
-  const random = seededRandom(1);
   const total = keys * EVENTS_A_KEY;
   for (let first = 0; first < total; first += BATCH) {
-    const events = Array.from({ length: Math.min(BATCH, total - first) }, (_, index) => ({
-      specversion: '1.0',
-      id: newId(),
-      source: '/bench',
-      type: 'shop.purchase.v1',
-      time: new Date(systemNow() - Math.floor(random() * 364 * DAY_MS)).toISOString(),
-      data: {
-        invoice: `I${first + index}`,
-        sku: `S${Math.floor(random() * 500)}`,
-        quantity: 1 + Math.floor(random() * 20),
-        unitPrice: Math.ceil(random() * 10_000) / 100,
-        customerId: `c${(first + index) % keys}`,
-        country: 'Norway',
-      },
-    }));
+    const events = Array.from({ length: Math.min(BATCH, total - first) }, (_, index) =>
+      purchaseOf(`c${(first + index) % keys}`, systemNow() - Math.floor(random() * 364 * DAY_MS)),
+    );
     await answer(new URL('/v1/events', base), {
       method: 'POST',
       headers: { ...headers, 'content-type': 'application/cloudevents-batch+json', prefer: 'wait' },

@@ -14,6 +14,8 @@ import {
 import { assertDeclared } from '../../src/inference/declared.ts';
 import { goldenInputs } from '../../src/inference/golden.ts';
 import { sha256Hex } from '../../src/platform/digest.ts';
+import { Failure } from '../../src/platform/failure.ts';
+import { UsageError } from '../command-line/options.ts';
 import { type GraphSignature, readGraphSignature } from './graph-signature.ts';
 
 /** The files of a bundle's folder. */
@@ -121,21 +123,25 @@ export async function writeBundleFolder(folder: string, body: BundleBody): Promi
 /**
  * Reads a bundle's folder.
  *
- * @throws Error where a file is missing, or Failure `invalid_model` with what is wrong.
+ * @throws UsageError for a folder that is no bundle: a file is missing, is not JSON, or has another form.
+ * @throws Failure `invalid_model` for a bundle that is too large.
  */
 export async function readBundleFolder(folder: string): Promise<BundleBody> {
   const file = async (name: string) => {
     try {
       return Uint8Array.from(await readFile(join(folder, name)));
     } catch (error) {
-      throw new Error(
-        `${join(folder, name)} cannot be read. A bundle's folder has ${MANIFEST}, ${MODEL} and ${GOLDEN}; make one with npm run bundle.`,
-        { cause: error },
-      );
+      throw noBundle(folder, `${name} cannot be read`, error);
     }
   };
-  const json = async (name: string): Promise<unknown> =>
-    JSON.parse(new TextDecoder().decode(await file(name)));
+  const json = async (name: string): Promise<unknown> => {
+    const bytes = await file(name);
+    try {
+      return JSON.parse(new TextDecoder().decode(bytes));
+    } catch (error) {
+      throw noBundle(folder, `${name} is not JSON`, error);
+    }
+  };
   const manifest = await json(MANIFEST);
   const hasCandidates = typeof manifest === 'object' && manifest !== null && 'candidates' in manifest;
   const body = {
@@ -145,9 +151,25 @@ export async function readBundleFolder(folder: string): Promise<BundleBody> {
     ...(hasCandidates ? { candidates: Buffer.from(await file(CANDIDATES)).toString('base64') } : {}),
     ...(existsSync(join(folder, CARD)) ? { card: new TextDecoder().decode(await file(CARD)) } : {}),
   };
-  assertBundle(body);
+  assertSizes(bundleIn(folder, body).manifest);
   // The registry is sent what the files say, fields that this release does not know included.
   return body as BundleBody;
+}
+
+/** @throws UsageError for files that are no bundle. */
+function bundleIn(folder: string, body: unknown): Bundle {
+  try {
+    return parseBundle(sentBundle(body as BundleBody).body);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    throw noBundle(folder, `${error.message.replace(/\.$/, '')} (at ${error.pointer ?? '/'})`, error);
+  }
+}
+
+/** The folder is an argument of the command, so a wrong one is a wrong call. */
+function noBundle(folder: string, wrong: string, cause: unknown): UsageError {
+  const message = `${folder} is not the folder of a bundle: ${wrong}. A bundle has ${MANIFEST}, ${MODEL} and ${GOLDEN}; make one with npm run bundle.`;
+  return new UsageError(message.replaceAll(/\s+/g, ' '), { cause });
 }
 
 /** A bundle as the registry takes it: large artifacts are uploaded before the body is sent. */

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { UsageError } from '../command-line/options.ts';
 import { type Target, unreachable } from '../command-line/target.ts';
 import { type BundleBody, readBundleFolder, sentBundle } from './bundle.ts';
 
@@ -13,18 +14,21 @@ const Problem = z.object({ code: z.string(), detail: z.string(), pointer: z.stri
  *
  * @param model the name that the bundle has to have; any where it is not given.
  * @param isPublished false only registers the version: the one that answers stays.
- * @throws Error that says what is wrong: with the folder, the key, the address, or the bundle.
+ * @param onRead called once the folder was found to be a bundle, before anything is sent.
+ * @throws UsageError for a folder that is no bundle, or one of another model.
+ * @throws Error that says what is wrong with the key, the address, or the bundle.
  */
 export async function publishFolder(
   folder: string,
   target: Target,
   model?: string,
-  { isPublished = true }: { readonly isPublished?: boolean } = {},
+  { isPublished = true, onRead }: { readonly isPublished?: boolean; readonly onRead?: () => void } = {},
 ): Promise<z.output<typeof Published>> {
   const body = await readBundleFolder(folder);
   const { name } = body.manifest;
   if (model !== undefined && name !== model)
-    throw new Error(`The bundle in ${folder} is for the model "${name}", not "${model}".`);
+    throw new UsageError(`The bundle in ${folder} is for the model "${name}", not "${model}".`);
+  onRead?.();
   return await publishBundle(body, target, isPublished);
 }
 

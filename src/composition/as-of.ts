@@ -1,5 +1,6 @@
-import { type AsOfPorts, loadAsOf } from '../cache/as-of.ts';
+import { type AsOfPorts, type EndedEpochs, type InvalidatedChanges, loadAsOf } from '../cache/as-of.ts';
 import { formatToken } from '../cache/clock/clock.ts';
+import type { ClockFollower } from '../cache/clock/follower.ts';
 import { clockAt } from '../cache/clock/wire.ts';
 import type { Database, Loaded } from '../define/view.ts';
 import {
@@ -10,14 +11,28 @@ import {
   type WatchedShards,
 } from '../features/seen-folds.ts';
 import { systemTime } from '../platform/clock.ts';
+import type { connect } from '../storage/postgres/connect.ts';
 import { reflect } from '../storage/postgres/reflecting.ts';
+import type { BackfillCaller } from './backfill-caller.ts';
 import { clockUnavailable, invalidateTags } from './clock.ts';
-import type { BoundIsolate } from './isolate.ts';
+import type { Env } from './env.ts';
 import { featureShard, rootClock } from './objects.ts';
 import type { RequestScope } from './request-scope.ts';
 
+/** The parts of an isolate and its bindings that the moment of an answer depends on. */
+interface AsOfSources {
+  readonly isolate: {
+    readonly follower: ClockFollower;
+    readonly invalidated: InvalidatedChanges;
+    readonly ended: EndedEpochs;
+    readonly backfills: BackfillCaller;
+  };
+  readonly env: Env;
+  readonly db: ReturnType<typeof connect>;
+}
+
 /** What determines the moment of an answer that begins now (docs/coherence.md, "As of which moment an answer is"). */
-export function asOfPorts({ isolate, env, db }: BoundIsolate): AsOfPorts {
+export function asOfPorts({ isolate, env, db }: AsOfSources): AsOfPorts {
   const { follower, invalidated, ended } = isolate;
   const { epoch, seq } = follower.mirror.clock;
   return {
@@ -42,13 +57,13 @@ export function asOfPorts({ isolate, env, db }: BoundIsolate): AsOfPorts {
 }
 
 /** Runs the queries of an answer, and determines the moment that covers them. */
-export function loadAsOfIn(bound: BoundIsolate, load: (db: Database) => Promise<Loaded>): Promise<Loaded> {
+export function loadAsOfIn(bound: AsOfSources, load: (db: Database) => Promise<Loaded>): Promise<Loaded> {
   return loadAsOf(load, asOfPorts(bound));
 }
 
 /** The shards for one answer that begins now. */
 export function watchShards(
-  bound: BoundIsolate,
+  bound: AsOfSources,
   keepAlive: (work: Promise<unknown>) => void = () => undefined,
   shards: WatchedShards = shardsOf(bound),
 ): Watched {
@@ -56,7 +71,7 @@ export function watchShards(
 }
 
 /** As `watchShards`, for a request: a feature that is not ready asks for its backfill. */
-export function watchShardsIn(bound: BoundIsolate, scope: RequestScope): Watched {
+export function watchShardsIn(bound: AsOfSources, scope: RequestScope): Watched {
   const keepAlive = (work: Promise<unknown>) => scope.keepAlive(work);
   const shards = shardsOf(bound);
   const noticing: WatchedShards = {
@@ -71,13 +86,13 @@ export function watchShardsIn(bound: BoundIsolate, scope: RequestScope): Watched
 }
 
 /** The token of an answer that was made just now and shows nothing that was invalidated after `asOf`. */
-export function tokenAt({ isolate }: BoundIsolate, asOf: Moment): string | undefined {
+export function tokenAt({ isolate }: AsOfSources, asOf: Moment): string | undefined {
   const { epoch, seq } = isolate.follower.mirror.clock;
   const at = epoch === '' ? null : laterMoment({ epoch, seq }, asOf);
   return at === null || at === undefined ? undefined : formatToken(at);
 }
 
-function shardsOf({ env }: BoundIsolate): WatchedShards {
+function shardsOf({ env }: AsOfSources): WatchedShards {
   return {
     read: (shard, entity, keys, now) => featureShard(env, shard).readWithFolds(entity, [...keys], now),
     announced: (shard, announcement, at) => featureShard(env, shard).announced(announcement, at),

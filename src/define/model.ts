@@ -4,6 +4,7 @@ import type { EntityDefinition } from './entity.ts';
 import type { FeatureReference } from './feature.ts';
 import { defining } from './mistake.ts';
 import type { InputDeclaration, ModelInputs, RequestShape } from './model-input.ts';
+import type { Recommending } from './recommending.ts';
 import { checkedDeprecation, type Deprecation } from './version.ts';
 
 /** Windowed features change at midnight UTC, and ages grow. An hour is less than most models distinguish. */
@@ -56,6 +57,8 @@ export interface AssembledRows {
 /** The static data of a ranking model: the items that it can recommend, as of its training. */
 export interface Candidates<Features = Readonly<Record<string, unknown>>> {
   has(item: string): boolean;
+  /** The group that `diversity` counts an item in, such as its category; undefined for none. */
+  groupOf?(item: string): string | undefined;
   /** The most popular items, best first: the answer if the model cannot rank. */
   popular(limit: number): { readonly item: string; readonly score: number }[];
   /**
@@ -71,7 +74,7 @@ export interface Candidates<Features = Readonly<Record<string, unknown>>> {
  * A ranking model, which scores candidate items for one entity. Its answers depend only on the entity's features and on
  * the model's version, so an event of one entity does not invalidate the answers of others.
  */
-export interface RankingModel extends ModelBase {
+export interface RankingModel extends ModelBase, Recommending {
   readonly task: 'ranking';
   /** The route of the entity's ranking: `/v1/riders/{id}/suggestions`, with the key as parameter. */
   readonly path: `/v1/${string}`;
@@ -149,19 +152,22 @@ export const model = {
   ranking: <
     Owner extends EntityDefinition,
     const Features extends Readonly<Record<string, FeatureReference<NoInfer<Owner>>>>,
+    const Columns extends readonly string[],
   >(
-    declaration: CommonDeclaration<Owner> & {
-      path: `/v1/${string}`;
-      itemEntity: EntityDefinition;
-      columns: readonly string[];
-      features: Features;
-      parseCandidates: (json: unknown) => Candidates<ValuesOf<Features>>;
-      /** The items to answer with if not even popularity is known in time; `[]` for an empty answer. */
-      fallback?: readonly string[];
-    },
+    declaration: CommonDeclaration<Owner> &
+      Recommending<NoInfer<Owner>, NoInfer<Columns>[number]> & {
+        path: `/v1/${string}`;
+        itemEntity: EntityDefinition;
+        columns: Columns;
+        features: Features;
+        parseCandidates: (json: unknown) => Candidates<ValuesOf<Features>>;
+        /** The items to answer with if not even popularity is known in time; `[]` for an empty answer. */
+        fallback?: readonly string[];
+      },
   ): RankingModel => {
     return defining<RankingModel>({ kind: 'model', name: declaration.name }, () => {
       const { path, itemEntity, columns, features, parseCandidates, fallback } = declaration;
+      const { exclude, diversity, reasons } = declaration;
       return {
         ...base(declaration),
         task: 'ranking',
@@ -170,6 +176,9 @@ export const model = {
         columns,
         features,
         fallback,
+        ...(exclude === undefined ? {} : { exclude }),
+        ...(diversity === undefined ? {} : { diversity }),
+        ...(reasons === undefined ? {} : { reasons }),
         // `inference/rank.ts` passes `assemble` exactly the values of these references.
         parseCandidates: (json) => parseCandidates(json) as Candidates,
       };
@@ -227,7 +236,10 @@ export const model = {
 
 /** The features that a model reads. */
 export function referencesOf(definition: ModelDefinition): FeatureReference[] {
-  if (definition.task === 'ranking') return Object.values(definition.features);
+  if (definition.task === 'ranking') {
+    const { features, exclude } = definition;
+    return [...Object.values(features), ...(exclude === undefined ? [] : [exclude.items])];
+  }
   return Object.values(definition.inputs).flatMap(({ columns }) =>
     Object.values(columns).flatMap((column) => (column.from === 'feature' ? [column.reference] : [])),
   );

@@ -11,6 +11,9 @@ export interface CatalogProblem {
 /** Reports a mistake of a definition. */
 export type Report = (definition: unknown, named: string, problem: string, remedy: string) => void;
 
+/** Reports a mistake of one definition, with the place within it. */
+export type Within = (problem: string, remedy: string, ...place: string[]) => void;
+
 /** The most mistakes shown at once; the others are only counted. */
 const SHOWN_MAX = 20;
 

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { systemTime } from '../platform/clock.ts';
-import { Deadline } from '../platform/deadline.ts';
+import { Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
 
 const HEADER = 'Millrace-Deadline-Ms';
@@ -22,6 +22,29 @@ export const deadlineHeader = {
         'How long the client waits for the model, in milliseconds, before the declared fallback answers. By default the deployment decides.',
     }),
 };
+
+/**
+ * Settles with the work. If the request names a deadline and it passes before, nothing can stand in for tensors, so the
+ * request fails, and the work goes on for later requests.
+ *
+ * @throws Failure `invalid_request`, `model_unavailable`
+ */
+export async function withinNamed<T>(
+  request: Request,
+  keepAlive: (promise: Promise<unknown>) => void,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!request.headers.has(HEADER)) return await work();
+  const deadline = deadlineOf(request, DEADLINE_MS_MAX);
+  const working = work();
+  try {
+    return await deadline.within(working);
+  } catch (error) {
+    if (!(error instanceof DeadlinePassed)) throw error;
+    keepAlive(working.catch(() => undefined));
+    throw new Failure('model_unavailable', `The model did not answer within ${HEADER}.`, { retryAfterS: 1 });
+  }
+}
 
 /**
  * The deadline of a request, from now on.

@@ -3,7 +3,9 @@ import type { Context } from 'hono';
 import type { EntityDefinition } from '../define/entity.ts';
 import type { ModelDefinition } from '../define/model.ts';
 import { INCLUDED, type Included, includeText } from '../inference/explain/include.ts';
+import { reasonRows } from '../inference/explain/reasons.ts';
 import type { AppEnv, Gateway } from './context.ts';
+import { unitsOf } from './limits/weights.ts';
 
 const DESCRIPTION = 'Parts that the answer has beside the prediction; see docs/models.md.';
 
@@ -27,6 +29,12 @@ export function includeParameter(model: ModelDefinition): { readonly include?: z
   const sets = parts.length === 1 ? [parts] : [...parts.map((part) => [part]), parts];
   const texts = sets.flatMap((set) => includeText(set) ?? []);
   return { include: z.enum(texts).optional().describe(`${DESCRIPTION} Separated by a comma.`) };
+}
+
+/** What the reasons of a ranking's items cost, in units. */
+export function reasonUnits(model: ModelDefinition, items: unknown): number {
+  if (model.task !== 'ranking' || typeof items !== 'number') return 0;
+  return unitsOf('predictionOfItem', reasonRows(model, items));
 }
 
 /**

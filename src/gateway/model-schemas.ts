@@ -5,7 +5,9 @@ import {
   type PredictionModel,
   type RankingModel,
 } from '../define/model.ts';
+import type { ItemReasons } from '../define/recommending.ts';
 import { DEGRADED_REASONS } from '../inference/degraded.ts';
+import { EXPLANATION_METHODS } from '../inference/explain/explanation.ts';
 import type { AppEnv } from './context.ts';
 import { EntityKey } from './entity-key.ts';
 import { FeatureValue } from './feature-value.ts';
@@ -45,7 +47,7 @@ function explanationOf(model: PredictionModel) {
   return z.discriminatedUnion('status', [
     z.object({
       status: z.literal('exact'),
-      method: z.enum(['enumeration']),
+      method: z.enum(EXPLANATION_METHODS),
       output: z.string().describe("The answer's property that is explained."),
       ...(first === undefined ? {} : { class: z.union([first, ...others]) }),
       score: z.number(),
@@ -66,11 +68,27 @@ function explanationOf(model: PredictionModel) {
   ]);
 }
 
+/** The schema of the declared reasons of an item. */
+function reasonsOf({ groups }: ItemReasons) {
+  const reason = z.object({
+    reason: z.enum(Object.keys(groups)),
+    text: z.string(),
+    contribution: z.number().describe('What it adds to the score.'),
+  });
+  return z.array(reason).optional().describe('What raises the score most. Of the first items of the model.');
+}
+
 /** The schema of a ranking's answer at its path. */
 function rankingAnswer(model: RankingModel): z.ZodObject {
   return z.object({
     [model.entity.name]: z.string(),
-    items: z.array(z.object({ item: z.string(), score: z.number() })),
+    items: z.array(
+      z.object({
+        item: z.string(),
+        score: z.number(),
+        ...(model.reasons === undefined ? {} : { reasons: reasonsOf(model.reasons) }),
+      }),
+    ),
     model: z.object({ name: z.string(), version: z.string().nullable() }),
     predictionId: z.uuid().describe(PREDICTION_ID),
     source: z.enum(['model', 'previous', 'stale', 'popularity', 'fallback']),

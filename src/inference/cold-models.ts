@@ -4,6 +4,8 @@ import type { Manifest } from './bundle.ts';
 import { Evaluator } from './evaluator/evaluator.ts';
 import { NotEvaluated } from './evaluator/not-evaluated.ts';
 import { differenceOf } from './evaluator/parity.ts';
+import type { AdditiveRows } from './evaluator/sums.ts';
+import type { Graph } from './graph.ts';
 import type { Tensors } from './tensors.ts';
 
 /**
@@ -15,6 +17,11 @@ const EVALUATORS_BYTES_MAX = 6 * 1024 * 1024;
 const MEMORY_OF_FILE = 2;
 /** Larger batches take longer than a request has, and are left to the runtime. */
 export const EVALUATED_ELEMENTS_MAX = 16_384;
+/**
+ * The most multiplications of a run, about 12 ms. A run cannot be interrupted, so a large network with many rows would pass
+ * the deadline of its own request and of all others in the isolate.
+ */
+const MULTIPLICATIONS_MAX = 4_000_000;
 /** Versions that are put aside and remembered: more than a catalog has models. */
 const ASIDE_MAX = 64;
 
@@ -25,6 +32,8 @@ export interface ColdModel {
   readonly hasRun: Promise<void>;
   /** The outputs; undefined if the runtime has to compute these inputs. */
   run(inputs: Tensors, outputs?: readonly string[]): Tensors | undefined;
+  /** As `Graph.additive`. */
+  additive(...asked: Parameters<NonNullable<Graph['additive']>>): AdditiveRows | undefined;
 }
 
 interface Kept extends ColdModel {
@@ -102,9 +111,18 @@ function coldModel(evaluator: Evaluator, candidates: Candidates | undefined): Co
   return {
     candidates,
     hasRun,
+    additive: (...asked) => {
+      try {
+        return evaluator.additive(...asked);
+      } catch (error) {
+        if (error instanceof NotEvaluated) return undefined;
+        throw error;
+      }
+    },
     run: (inputs, outputs) => {
       const elements = Object.values(inputs).reduce((sum, { data }) => sum + data.length, 0);
       if (elements > EVALUATED_ELEMENTS_MAX) return undefined;
+      if (rowsOf(inputs) * evaluator.multiplicationsOfRow > MULTIPLICATIONS_MAX) return undefined;
       try {
         return evaluator.run(inputs, outputs);
       } catch (error) {
@@ -117,4 +135,8 @@ function coldModel(evaluator: Evaluator, candidates: Candidates | undefined): Co
       }
     },
   };
+}
+
+function rowsOf(inputs: Tensors): number {
+  return Math.max(0, ...Object.values(inputs).map(({ shape }) => shape[0] ?? 1));
 }

@@ -23,6 +23,8 @@ export function declaredAnswer(
     const fallback = fallbackOf(definition, null);
     return fallback && { value: { key, ...fallback, ...made } };
   }
-  const items = definition.fallback?.slice(0, Number(input['limit'])).map((item) => ({ item, score: 0 }));
-  return items && { value: { [definition.entity.name]: key, items, ...made } };
+  // No item is an answer too, so a ranking always has one.
+  const declared = definition.fallback ?? [];
+  const items = declared.slice(0, Number(input['limit'])).map((item) => ({ item, score: 0 }));
+  return { value: { [definition.entity.name]: key, items, ...made } };
 }

@@ -1,3 +1,4 @@
+import type { AdditiveRows } from './evaluator/sums.ts';
 import type { TensorSignature, Tensors } from './tensors.ts';
 
 interface Signature {
@@ -14,6 +15,15 @@ export interface Graph extends Signature {
    * @throws any error of the runtime, for instance if dimensions of two inputs do not agree.
    */
   run(inputs: Tensors, outputs?: readonly string[]): Promise<Tensors>;
+  /**
+   * What an output is a sum of, with two rows as the sum reads them; undefined if that is not known.
+   *
+   * @param ends the inputs of one row each.
+   */
+  additive?(
+    output: string,
+    ends: { readonly actual: Tensors; readonly baseline: Tensors },
+  ): AdditiveRows | undefined;
 }
 
 /** A graph in the memory of the runtime, until it is released. */

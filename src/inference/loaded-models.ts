@@ -139,7 +139,9 @@ export class LoadedModels {
     const { session, candidates } =
       cold === undefined ? await this.#inMemory(asked) : { session: manifest, ...cold };
     const run = (tensors: Tensors, outputs?: readonly string[]) => this.#runModel(asked, tensors, outputs);
-    return { manifest, graph: { inputs: session.inputs, outputs: session.outputs, run }, candidates };
+    const { inputs, outputs } = session;
+    const additive: Graph['additive'] = (...of) => this.#cold.find(asked.version)?.additive(...of);
+    return { manifest, graph: { inputs, outputs, run, additive }, candidates };
   }
 
   /** The version if it can run at once: the runtime has its graph, or the evaluator computes it. */

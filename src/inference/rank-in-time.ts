@@ -59,7 +59,8 @@ interface Outcome {
 
 /**
  * Ranks items for one entity. If the champion cannot rank them in time, the version before it does, then popularity, then
- * the declared items. Such an answer is marked `degraded`. Without any of these, the work is waited for.
+ * the declared items. Such an answer is marked `degraded`. When the deadline passes without any of these, the answer has no
+ * items but those of the request.
  *
  * @throws Failure `model_unavailable` or `features_unavailable` if nothing can answer; what `check` throws.
  */
@@ -90,8 +91,9 @@ async function outcomeInTime(
     return await ports.deadline.within(work);
   } catch (error) {
     if (!(error instanceof DeadlinePassed)) throw error;
-    const standIn = await standInFor(definition, asked, 'deadline_exceeded', known, ports);
-    if (standIn === undefined) return await work;
+    const standIn =
+      (await standInFor(definition, asked, 'deadline_exceeded', known, ports)) ??
+      declaredRanking(asked, [], 'deadline_exceeded', known);
     ports.keepAlive(work.catch(() => undefined));
     return standIn;
   }
@@ -127,7 +129,7 @@ async function compute(
   if (checked instanceof Failure) return await standIn('database_unavailable', checked);
   if (row instanceof Failure) return await standIn('features_unavailable', row);
   const { manifest } = found;
-  const ranking = await rank(definition, found, row, items, limit, now);
+  const ranking = await rank(definition, found, { items, limit, features: row, now }, true);
   if (ranking.degraded !== 'model_failed') return { ranking, manifest };
   return (await previousRanking(definition, asked, 'model_failed', known, ports)) ?? { ranking, manifest };
 }
@@ -150,17 +152,29 @@ async function standInFor(
   known: Known,
   ports: RankPorts,
 ): Promise<Outcome | undefined> {
-  const { items, limit } = asked;
+  const { items, limit, now } = asked;
   const ranked = await previousRanking(definition, asked, degraded, known, ports);
   if (ranked !== undefined) return ranked;
   const { champion } = known;
   for (const manifest of [champion?.manifest, champion?.previous ?? undefined]) {
     const candidates = manifest === undefined ? undefined : ports.loaded(manifest)?.candidates;
     if (manifest === undefined || candidates === undefined) continue;
-    return { ranking: popularityRanking({ candidates }, items, limit, degraded), manifest };
+    const features = known.row instanceof Failure ? {} : (known.row ?? {});
+    const toRank = { items, limit, features, now };
+    return { ranking: popularityRanking(definition, { candidates }, toRank, degraded), manifest };
   }
   const { fallback } = definition;
   if (fallback === undefined) return undefined;
+  return declaredRanking(asked, fallback, degraded, known);
+}
+
+/** The items of the request as they are, or the declared ones. */
+function declaredRanking(
+  { items, limit }: RankingRequest,
+  fallback: readonly string[],
+  degraded: DegradedReason,
+  { champion }: Known,
+): Outcome {
   const declared = (items ?? fallback).slice(0, limit).map((item) => ({ item, score: 0 }));
   const ranking = { items: declared, source: 'fallback', degraded } as const;
   return { ranking, manifest: champion?.manifest ?? null };
@@ -178,7 +192,7 @@ async function previousRanking(
   const manifest = champion?.previous ?? null;
   const model = manifest === null ? undefined : ports.loaded(manifest);
   if (model?.candidates === undefined) return undefined;
-  const ranking = await rank(definition, asRanking(model), row, items, limit, now);
+  const ranking = await rank(definition, asRanking(model), { items, limit, features: row, now }, false);
   if (ranking.degraded !== undefined || ranking.source !== 'model') return undefined;
   return { ranking: { ...ranking, source: 'previous', degraded }, manifest };
 }

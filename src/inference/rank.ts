@@ -2,12 +2,26 @@ import type { RankingModel } from '../define/model.ts';
 import type { FeatureRow } from '../features/shards.ts';
 import { log } from '../platform/logger.ts';
 import type { DegradedReason, Maker } from './degraded.ts';
+import { type Reason, type Rows, reasonsOf } from './explain/reasons.ts';
 import type { Graph } from './graph.ts';
 import type { LoadedRanking } from './loaded-models.ts';
+import { selected, selectionOf, WHOLE } from './selection.ts';
 
 export interface RankedItem {
   readonly item: string;
   readonly score: number;
+  /** What raises the score most, by declaration; only of a champion's first items. */
+  readonly reasons?: readonly Reason[];
+}
+
+/** What is to be ranked, and with which features. */
+interface ToRank {
+  /** Undefined for the candidates of the entity. */
+  readonly items: readonly string[] | undefined;
+  readonly limit: number;
+  readonly features: FeatureRow;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: number;
 }
 
 export interface Ranking {
@@ -18,51 +32,80 @@ export interface Ranking {
   readonly degraded: DegradedReason | undefined;
 }
 
-/** Ranks the given items by popularity, or returns the most popular ones. */
+/** Ranks the given items by popularity, or returns the most popular ones that the declaration admits. */
 export function popularityRanking(
+  definition: RankingModel,
   { candidates }: Pick<LoadedRanking, 'candidates'>,
-  items: readonly string[] | undefined,
-  limit: number,
-  degraded: DegradedReason,
+  { items, limit, features, now }: ToRank,
+  degraded: DegradedReason | undefined,
 ): Ranking {
-  const popular = candidates.popular(items === undefined ? limit : Number.POSITIVE_INFINITY);
-  const wanted = items === undefined ? popular : byPopularity(items, popular);
-  return { items: wanted.slice(0, limit), source: 'popularity', degraded };
+  const popular = candidates.popular(Number.POSITIVE_INFINITY);
+  const wanted =
+    items === undefined
+      ? selected(popular, selectionOf(definition, candidates, features, now), limit)
+      : byPopularity(items, popular).slice(0, limit);
+  return { items: wanted, source: 'popularity', degraded };
 }
 
 /**
- * Ranks the given items, or the entity's candidates, best first. Equal scores are ordered by item name. If the graph
- * fails, or a feature is being built from history, popularity ranks the items instead, and the answer says so.
+ * Ranks the given items, or those of the entity's candidates that the declaration admits, best first. Equal scores are
+ * ordered by item name. If the graph fails, or a feature is being built from history, popularity ranks the items instead,
+ * and the answer says so.
  *
- * @param now milliseconds since the Unix epoch.
+ * @param isExplained whether the first items get the declared reasons.
  */
 export async function rank(
   definition: RankingModel,
   { graph, candidates }: LoadedRanking,
-  features: FeatureRow,
-  items: readonly string[] | undefined,
-  limit: number,
-  now: number,
+  toRank: ToRank,
+  isExplained: boolean,
 ): Promise<Ranking> {
-  const popularity = (degraded: DegradedReason) => popularityRanking({ candidates }, items, limit, degraded);
+  const { items, limit, features, now } = toRank;
+  const popularity = (degraded: DegradedReason | undefined) =>
+    popularityRanking(definition, { candidates }, toRank, degraded);
   const waiting = Object.values(definition.features).some(
     ({ readName }) => features[readName]?.status === 'NOT_READY',
   );
   if (waiting) return popularity('features_not_ready');
   try {
     const assembled = candidates.assemble(valuesOf(definition, features, now), items, now);
-    if (assembled === null)
-      return { items: candidates.popular(limit), source: 'popularity', degraded: undefined };
+    if (assembled === null) return popularity(undefined);
     if (assembled.items.length === 0) return { items: [], source: 'model', degraded: undefined };
     const width = assembled.rows.length / assembled.items.length;
     const scores = await scoresOf(graph, [assembled.items.length, width], assembled.rows);
     const ranked = assembled.items
-      .map((item, index) => ({ item, score: scores[index] ?? 0 }))
+      .map((item, row) => ({ item, score: scores[row] ?? 0, row }))
       .sort((a, b) => b.score - a.score || (a.item < b.item ? -1 : 1));
-    return { items: ranked.slice(0, limit), source: 'model', degraded: undefined };
+    const selection = items === undefined ? selectionOf(definition, candidates, features, now) : WHOLE;
+    const first = selected(ranked, selection, limit);
+    const reasons = isExplained
+      ? await reasonsFor(definition, graph, { data: assembled.rows, width }, first)
+      : [];
+    const answered = first.map(({ item, score }, index): RankedItem => {
+      const own = reasons[index];
+      return own === undefined ? { item, score } : { item, score, reasons: own };
+    });
+    return { items: answered, source: 'model', degraded: undefined };
   } catch (error) {
     log('error', 'The model failed; popularity answers.', { 'event.action': 'rank' }, error);
     return popularity('model_failed');
+  }
+}
+
+/** The reasons of the first items, if any are declared. An answer without them is no less right, so they may fail. */
+async function reasonsFor(
+  { reasons, columns }: RankingModel,
+  graph: Graph,
+  rows: Rows,
+  ranked: readonly { readonly row: number }[],
+): Promise<Reason[][]> {
+  if (reasons === undefined) return [];
+  const at = ranked.map(({ row }) => row);
+  try {
+    return await reasonsOf(reasons, columns, rows, at, (shape, data) => scoresOf(graph, shape, data));
+  } catch (error) {
+    log('error', 'A ranking could not be explained.', { 'event.action': 'explain' }, error);
+    return [];
   }
 }
 

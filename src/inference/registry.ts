@@ -102,11 +102,16 @@ export async function check(
     return graph;
   };
   const inputsOf = (graph: Session) => goldenInputs(golden, graph.inputs);
-  const { session, outputs, measured } = await measure(loading, inputsOf, rowsOf(golden), ports.measuring);
+  const { session, outputs, measured, fastestMs } = await measure(
+    loading,
+    inputsOf,
+    rowsOf(golden),
+    ports.measuring,
+  );
   try {
     assertGoldenOutputs(golden, session.outputs, outputs);
     if (definition.task === 'classification') assertClassOrder(definition, outputs);
-    assertInBudget(measured);
+    assertInBudget(measured, fastestMs);
   } finally {
     session.release();
   }
@@ -205,7 +210,10 @@ export function unpublished(name: string): Failure {
 /** @throws Failure `invalid_model` if the artifact does not have the form that the catalog's model takes. */
 export function parseCandidates(definition: RankingModel, bytes: Uint8Array): Candidates {
   try {
-    return definition.parseCandidates(JSON.parse(decodeJsonText(bytes)));
+    const candidates = definition.parseCandidates(JSON.parse(decodeJsonText(bytes)));
+    if (definition.diversity !== undefined && candidates.groupOf === undefined)
+      throw new Error('The declaration has `diversity`, and its candidates have no `groupOf`.');
+    return candidates;
   } catch (error) {
     throw new Failure('invalid_model', 'The candidates do not fit the declaration of the catalog.', {
       pointer: '/candidates',

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as z from 'zod';
+import { rankerBundle } from '../support/models/ranker.ts';
 import { FIXTURE } from '../support/node/fixture.ts';
 import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 import { Client } from '../support/peers/client.ts';
@@ -113,6 +114,46 @@ it.each(CONDITIONS)(
   { timeout: 300_000 },
   async (_, condition) => {
     const { wrong } = await judged(() => measure(condition));
+    expect(wrong).toEqual([]);
+  },
+);
+
+const TENSORS = {
+  inputs: [
+    { name: 'features', datatype: 'FP32', shape: [1, 2], data: [1, 1] },
+    { name: 'count', datatype: 'INT64', shape: [1, 1], data: ['5'] },
+  ],
+};
+const NAMED = { 'millrace-deadline-ms': String(DEADLINE_MS) };
+
+it.each([
+  ['a ranking has no items', 200, ['GET', '/v1/customers/C1/recommendations']],
+  [
+    'a ranking of items has them as they came',
+    200,
+    ['POST', '/v1/predictions/ranker', { key: 'C1', items: ['10001A'] }],
+  ],
+  ['tensors fail', 503, ['POST', '/v1/predictions/expected-spend', TENSORS, NAMED]],
+  ['tensors of the protocol fail', 503, ['POST', '/v2/models/expected-spend/infer', TENSORS, NAMED]],
+] as const)(
+  'while a model cannot be loaded and nothing is at hand, %s within the deadline',
+  async (_, status, asked) => {
+    await client.prepare('publisher', ['PUT', '/v1/admin/models/ranker/champion', rankerBundle()]);
+    const { wrong } = await judged(async () => {
+      isolates += 1;
+      const isolate = `deadline ${isolates}`;
+      let slowestMs = await livenessMs(isolate);
+      await client.trouble({ artifacts: 'hang' });
+      try {
+        const answered = await client.timed(isolate, asked);
+        slowestMs = Math.max(slowestMs, await livenessMs(isolate));
+        const boundMs = DEADLINE_MS + WORK_MS + 3 * slowestMs;
+        const isRight = answered.status === status && answered.afterMs <= boundMs;
+        return { wrong: isRight ? [] : [JSON.stringify({ ...answered, boundMs })], slowestMs };
+      } finally {
+        await client.trouble({});
+      }
+    });
     expect(wrong).toEqual([]);
   },
 );

@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { SCOPES } from '../../src/define/principal.ts';
 import { type Sample, samples } from '../support/gateway/operations.ts';
 import { FIXTURE } from '../support/node/fixture.ts';
+import { partOf } from '../support/node/part.ts';
 import { KEY, type Stack, startStack } from '../support/node/stack.ts';
 import { HUNG, type HungPeer, type Owed, PEERS } from '../support/peers/operations.ts';
 import { judged, type Measured } from '../support/peers/standstill.ts';
@@ -191,7 +192,7 @@ it('every operation answers within its deadline while a peer hangs', { timeout: 
   const names = operations.map(({ name }) => name);
   for (const listed of Object.values(HUNG))
     expect(names).toEqual(expect.arrayContaining(Object.keys(listed)));
-  const queue = PEERS.values();
+  const queue = partOf(PEERS, 2).values();
   const mistakes: string[] = [];
   const next = async () => {
     for (const peer of queue) {

@@ -63,14 +63,17 @@ it.each([1, 100, 100_000])(
       // Eight days within 365, six within 90, the last time, and one item.
       expect(store.read(['k'], NOW)[0]).toHaveLength(16);
       // The 14 cells of days are eight packs, and the last time is another. One row tells the served generation. Each
-      // look-up, of the two packs and the items, may touch the row behind.
+      // look-up, of the two packs and the items, may touch the row behind. Each call looks for keys that a flip has changed.
       const [rows, lookUps] = [8 + 1 + 1, 3];
+      const ofRead = 2;
       const read = rowsOf(() => store.read(['k'], NOW));
-      expect(read.read).toBeLessThanOrEqual(1 + lookUps + rows);
+      expect(read.read).toBeLessThanOrEqual(ofRead + lookUps + rows);
       expect(read.written).toBe(0);
       const hundred = Array.from({ length: 100 }, () => 'k');
-      expect(rowsOf(() => store.read(hundred, NOW)).read).toBeLessThanOrEqual(1 + 100 * (lookUps + rows));
-      expect(rowsOf(() => store.read(['nobody'], NOW)).read).toBeLessThanOrEqual(1 + lookUps);
+      expect(rowsOf(() => store.read(hundred, NOW)).read).toBeLessThanOrEqual(
+        ofRead + 100 * (lookUps + rows),
+      );
+      expect(rowsOf(() => store.read(['nobody'], NOW)).read).toBeLessThanOrEqual(ofRead + lookUps);
 
       // Two cells of the day are one row, two have one each; the numbers and the totals are another.
       for (const event of [purchase(100, 0), purchase(101, 0, 'new')]) {

@@ -1,7 +1,18 @@
 import { model } from '../../../src/define/model.ts';
 import { customer, product } from './entities.ts';
 import { customerItems, customerLastPurchase, customerPurchases } from './features.ts';
-import { candidatesFor, parseCandidateTable, RANKER_COLUMNS, rankerRows } from './ranker.ts';
+import {
+  AFFINITY_COLUMNS,
+  AGE_LIMIT_DAYS,
+  articleOf,
+  candidatesFor,
+  MAX_TABLE_PRODUCTS,
+  OWN_COLUMNS,
+  PRODUCT_COLUMNS,
+  parseCandidateTable,
+  RANKER_COLUMNS,
+  rankerRows,
+} from './ranker.ts';
 
 export const ranker = model.ranking({
   name: 'ranker',
@@ -18,12 +29,29 @@ export const ranker = model.ranking({
     last_purchase_at: customerLastPurchase.at(),
     items: customerItems.newest(),
   },
+  // What a customer has just ordered comes next month, not next. The card measures the ranking of all candidates.
+  exclude: { items: customerItems.newest(), withinDays: 1 },
+  // 85123A and 85123B are one article in two colours.
+  diversity: { max: 2 },
+  reasons: {
+    groups: {
+      bought_before: { columns: OWN_COLUMNS, text: 'You have bought it before' },
+      bought_together: { columns: AFFINITY_COLUMNS, text: 'Bought by customers who buy what you buy' },
+      popular: { columns: PRODUCT_COLUMNS, text: 'Many customers buy it' },
+    },
+    // A product that nobody buys is the last of all, and as old as can be.
+    baseline: {
+      product_rank_log: Math.log1p(MAX_TABLE_PRODUCTS),
+      product_age_log: Math.log1p(AGE_LIMIT_DAYS),
+    },
+  },
   parseCandidates: (json) => {
     const table = parseCandidateTable(json);
     const known = new Set(table.popular.map(({ sku }) => sku));
     const buyers = Math.max(1, table.activeBuyers.d28);
     return {
       has: (item) => known.has(item),
+      groupOf: articleOf,
       popular: (limit) =>
         table.popular
           .slice(0, limit)

@@ -20,7 +20,7 @@ export const MAX_CANDIDATES = 200;
 /** Places that neighbours cannot take from popular products, so that every customer is offered the best sellers. */
 const POPULAR_RESERVED = 60;
 /** Ages beyond a year tell nothing more about the next purchase. */
-const AGE_LIMIT_DAYS = 365;
+export const AGE_LIMIT_DAYS = 365;
 /** Half-life, in days, of the interest that a purchase shows. */
 const INTEREST_HALF_LIFE_DAYS = 28;
 /** A product is due at 1 (its usual gap has passed); beyond 4 gaps it counts as abandoned. */
@@ -36,6 +36,11 @@ const CHARGES =
 /** Whether a code is an article that can be recommended; the lines of others still count as purchases. */
 export function isProduct(sku: string): boolean {
   return !CHARGES.test(sku);
+}
+
+/** The article that a code is a variant of: its digits, which letters for colours or sizes follow; undefined for none. */
+export function articleOf(sku: string): string | undefined {
+  return /^(?:demo-)?(\d{5})[a-z]{0,2}$/i.exec(sku)?.[1];
 }
 
 /** What the feature store returns for a customer as of a moment; times are milliseconds since the epoch. */
@@ -76,12 +81,8 @@ export interface CandidateTable {
   readonly neighbours: Readonly<Record<string, readonly (readonly [sku: string, similarity: number])[]>>;
 }
 
-/** The names of the model's columns, in the order of the input tensor. */
-export const RANKER_COLUMNS = [
-  'customer_purchases_30d_log',
-  'customer_purchases_365d_log',
-  'customer_days_since_purchase_log',
-  'customer_repeat_share',
+/** What a row says of the customer's own purchases of the product. */
+export const OWN_COLUMNS = [
   'own_bought',
   'own_count_log',
   'own_days_log',
@@ -89,16 +90,35 @@ export const RANKER_COLUMNS = [
   'own_in_last_visit',
   'own_due',
   'own_repeat_rate',
+] as const;
+
+/** What a row says of the product alone. */
+export const PRODUCT_COLUMNS = [
   'product_share_28d_log',
   'product_share_91d_log',
   'product_share_365d_log',
   'product_rank_log',
   'product_repeat_rate',
   'product_age_log',
+] as const;
+
+/** How the customer's purchases point to the product. */
+export const AFFINITY_COLUMNS = [
   'affinity_max',
   'affinity_sum_log',
   'affinity_recent_log',
   'affinity_items_log',
+] as const;
+
+/** The names of the model's columns, in the order of the input tensor. */
+export const RANKER_COLUMNS = [
+  'customer_purchases_30d_log',
+  'customer_purchases_365d_log',
+  'customer_days_since_purchase_log',
+  'customer_repeat_share',
+  ...OWN_COLUMNS,
+  ...PRODUCT_COLUMNS,
+  ...AFFINITY_COLUMNS,
 ] as const;
 
 /** The width of one row. */

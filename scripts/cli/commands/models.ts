@@ -67,9 +67,9 @@ function registerPush(models: Command): void {
     .option('--register-only', 'the version that answers stays')
     .action(async (model: string, folder: string, options: { registerOnly?: boolean }, command: Command) => {
       const cli = new Cli(command);
-      cli.reporter.notice('The worker runs the golden rows, which takes some seconds.');
       const isPublished = options.registerOnly !== true;
-      const published = await publishFolder(folder, cli.target, model, { isPublished });
+      const onRead = () => cli.reporter.notice('The worker runs the golden rows, which takes some seconds.');
+      const published = await publishFolder(folder, cli.target, model, { isPublished, onRead });
       const { name, version } = published;
       cli.print(
         published,

@@ -5,7 +5,8 @@ import { type FeatureDefinition, type FeatureReference, readNames } from '../fea
 import { answerSchema, type ModelDefinition, type PredictionModel, referencesOf } from '../model.ts';
 import { type Column, jsonTypeOf } from '../model-input.ts';
 import { parametersOf } from '../path.ts';
-import type { Report } from '../problem.ts';
+import type { Report, Within } from '../problem.ts';
+import { checkRecommending } from './recommending.ts';
 
 /** The most inputs of a manifest (`inference/bundle.ts`). */
 const INPUTS_MAX = 64;
@@ -17,8 +18,6 @@ const RESERVED = [
 ];
 /** The parameter by which a path takes the parts that a client asks for. */
 const INCLUDE = 'include';
-
-type Within = (problem: string, remedy: string, ...place: string[]) => void;
 
 /**
  * Checks that models read declared features, in types that tensors can hold, and that their answers match their
@@ -36,8 +35,10 @@ export function checkModels({ models, features }: Catalog, report: Report): void
         'Leave out `public`, or `rows` of the entity.',
       );
     for (const reference of referencesOf(definition)) checkReference(definition, reference, features, within);
-    if (definition.task === 'ranking') checkColumnNames(definition.columns, within);
-    else {
+    if (definition.task === 'ranking') {
+      checkColumnNames(definition.columns, within);
+      checkRecommending(definition, within);
+    } else {
       checkInputs(definition, within);
       checkOutputs(definition, within);
     }

@@ -21,7 +21,7 @@ import type { CachedCors } from '../cors.ts';
 import { deadlineHeader, deadlineOf } from '../deadline.ts';
 import { GRACE_MS, markDegraded, reasonOf, shownInPath } from '../degraded.ts';
 import { announce, endOfPath, nameOfModel } from '../deprecation.ts';
-import { assertMayInclude } from '../included-parts.ts';
+import { assertMayInclude, reasonUnits } from '../included-parts.ts';
 import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import type { ModelSchemas } from '../model-schemas.ts';
@@ -116,7 +116,11 @@ export function registerModelPath(
       policy: model.policy,
       consistency,
       deadline,
-      beforeFill: () => gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(input['limit']) }),
+      beforeFill: () => {
+        const { limit } = input;
+        const units = predictionUnits(limit) + reasonUnits(model, limit);
+        return gateway.charge(c, { cost: MODEL_RULE.cost, units });
+      },
       load,
     };
     const read = ports.read(request);

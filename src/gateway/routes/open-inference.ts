@@ -10,6 +10,7 @@ import { parseJson } from '../../platform/json.ts';
 import { decodeJsonText } from '../../platform/utf8.ts';
 import { readBytes } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { deadlineHeader, withinNamed } from '../deadline.ts';
 import { announcing, endOfInference, nameOfModel } from '../deprecation.ts';
 import { unitsOf } from '../limits/weights.ts';
 import { consistencyHeaders } from '../openapi.ts';
@@ -56,10 +57,14 @@ export function registerOpenInference(
       return c.json({ name: c.req.param('model'), ready: true }, 200, NO_STORE);
     });
     app.post(`${base}/infer`, async (c) => {
-      const version = await versionOf(c, gateway, modelOf, unitsOf('prediction'));
       const charge = async (rows: number) =>
         await gateway.charge(c, { cost: 'prediction', units: unitsOf('predictionOfItem', rows) });
-      return answered(await infer(c.req.raw, c.req.param('model'), version, charge), c.req.raw);
+      const keepAlive = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
+      const answer = await withinNamed(c.req.raw, keepAlive, async () => {
+        const version = await versionOf(c, gateway, modelOf, unitsOf('prediction'));
+        return await infer(c.req.raw, c.req.param('model'), version, charge);
+      });
+      return answered(answer, c.req.raw);
     });
   }
 }
@@ -262,7 +267,7 @@ function describeModels(app: OpenAPIHono<AppEnv>): void {
         security: [{ key: [SCOPE] }],
         request: {
           params,
-          headers: consistencyHeaders,
+          headers: method === 'post' ? consistencyHeaders.extend(deadlineHeader) : consistencyHeaders,
           ...(method === 'post'
             ? { body: { required: true, content: { 'application/json': { schema: InferRequest } } } }
             : {}),
@@ -275,7 +280,7 @@ function describeModels(app: OpenAPIHono<AppEnv>): void {
           400: failing('The request is not valid, or a tensor does not fit the model.'),
           404: failing('The catalog declares no such model, or the model does not serve the version.'),
           412: failing('`Millrace-Token` is from another epoch of the clock, or from the future.'),
-          503: failing('No version has been published, or it cannot be loaded.'),
+          503: failing('No version has been published, it cannot be loaded, or the deadline has passed.'),
         },
       });
     }

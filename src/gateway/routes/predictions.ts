@@ -29,11 +29,11 @@ import { type ChampionPorts, championOf, inMoment, predictPorts } from '../champ
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
-import { deadlineHeader, deadlineOf } from '../deadline.ts';
+import { deadlineHeader, deadlineOf, withinNamed } from '../deadline.ts';
 import { markDegraded, standInValue } from '../degraded.ts';
 import { announcing, endOfPredictions, nameOfModel } from '../deprecation.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
-import { assertMayInclude, includeMember } from '../included-parts.ts';
+import { assertMayInclude, includeMember, reasonUnits } from '../included-parts.ts';
 import { predictionUnits, unitsOf } from '../limits/weights.ts';
 import { modelRoute } from '../model-routes.ts';
 import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
@@ -105,7 +105,9 @@ export function registerPredictions(
         pointer: 'model',
       });
     }
-    await gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(itemsOf(body)) });
+    const asked = itemsOf(body);
+    const ofReasons = isTensorRequest(body) ? 0 : reasonUnits(definition, asked);
+    await gateway.charge(c, { cost: MODEL_RULE.cost, units: predictionUnits(asked) + ofReasons });
     const consistency = consistencyOf(c.req.raw.headers);
     const answered = ({ value, asOf }: { readonly value: unknown; readonly asOf?: Moment }) => {
       const response = c.json(value);
@@ -119,12 +121,17 @@ export function registerPredictions(
     const watched = ports.watch();
     const predicting = predictPorts(ports, definition, consistency, { deadline, watched }, charge);
     if (isTensorRequest(body)) {
-      const { model } = await championOf(ports, definition, consistency, watched);
-      const { name, version } = model.manifest;
-      const predictionId = newId();
-      const answer = await runTensors(model, body, predictionId, ports);
-      const value = { model: { name, version }, predictionId, ...answer };
-      return answered({ value, asOf: await watched.moment() });
+      const ran = await withinNamed(c.req.raw, ports.keepAlive, async () => {
+        const { model } = await championOf(ports, definition, consistency, watched);
+        const { name, version } = model.manifest;
+        const predictionId = newId();
+        return {
+          model: { name, version },
+          predictionId,
+          ...(await runTensors(model, body, predictionId, ports)),
+        };
+      });
+      return answered({ value: ran, asOf: await watched.moment() });
     }
     if (definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
@@ -140,8 +147,8 @@ export function registerPredictions(
     assertOwn(key);
     await assertMayInclude(gateway, c, definition.entity, include);
     const check = (model: LoadedRanking) => assertItemsExist(definition, model, items ?? [], ports);
-    const asked = { key, items, limit: ITEMS_MAX, now: systemNow(), check, include };
-    const loaded = await recommend(definition, asked, predicting);
+    const request = { key, items, limit: ITEMS_MAX, now: systemNow(), check, include };
+    const loaded = await recommend(definition, request, predicting);
     return answered(await inMoment(loaded, watched, deadline));
   });
 }

@@ -9,6 +9,7 @@ import { LINEAR } from './operators/linear.ts';
 import { MATRICES } from './operators/matrices.ts';
 import { SHAPES } from './operators/shapes.ts';
 import { TREES } from './operators/trees.ts';
+import type { AdditiveRows } from './sums.ts';
 
 /** The operators that it computes, by domain and name. docs/models.md lists them. */
 const OPERATORS: ReadonlyMap<string, Operator> = new Map([
@@ -22,7 +23,20 @@ const OPERATORS: ReadonlyMap<string, Operator> = new Map([
 /** Larger graphs take longer to read than a request has. */
 export const EVALUATED_BYTES_MAX = 3 * 1024 * 1024;
 
+/** These pass the numbers of rows on, whatever their shape. */
+const PASSING: ReadonlySet<string> = new Set([
+  'Cast',
+  'Flatten',
+  'Identity',
+  'Reshape',
+  'Squeeze',
+  'Unsqueeze',
+]);
+/** In these, each column of the output is made of the same column of the input. */
+const BY_COLUMN: ReadonlySet<string> = new Set(['Binarizer', 'Cast', 'Identity', 'Imputer', 'Scaler']);
+
 interface Step {
+  readonly operator: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly kernel: Kernel;
@@ -41,6 +55,8 @@ export class Evaluator {
   readonly #steps: readonly Step[];
   readonly #constants: ReadonlyMap<string, Tensor>;
   readonly #outputs: readonly string[];
+  /** How many numbers of matrices a row is multiplied with: what a network's run costs, at about 3 ns each. */
+  readonly multiplicationsOfRow: number;
 
   private constructor(
     steps: readonly Step[],
@@ -50,6 +66,10 @@ export class Evaluator {
     this.#steps = steps;
     this.#constants = constants;
     this.#outputs = outputs;
+    this.multiplicationsOfRow = [...constants.values()].reduce(
+      (sum, { shape }) => sum + (shape.length >= 2 ? sizeOf(shape) : 0),
+      0,
+    );
   }
 
   /**
@@ -97,6 +117,41 @@ export class Evaluator {
   }
 
   /**
+   * What an output is a sum of, with two rows as the sum reads them; undefined if it is no sum that is known.
+   *
+   * @param ends the inputs of one row each.
+   * @throws NotEvaluated
+   */
+  additive(
+    output: string,
+    ends: { readonly actual: Tensors; readonly baseline: Tensors },
+  ): AdditiveRows | undefined {
+    const passed = this.#chain(output, PASSING);
+    const step = this.#steps.find((one) => one.outputs[0] === passed.at(-1));
+    const form = step?.kernel.additive;
+    const rows = step?.inputs[0];
+    if (form === undefined || rows === undefined) return undefined;
+    const source = this.#chain(rows, BY_COLUMN).at(-1);
+    const [input, ...others] = Object.entries(ends.actual);
+    if (input === undefined || others.length > 0 || input[0] !== source) return undefined;
+    const made = this.run(ends.actual, [rows, ...passed]);
+    // A cast to whole numbers is not passed on: what comes after is no sum.
+    if (passed.some((name) => made[name]?.datatype !== 'FP32' && made[name]?.datatype !== 'FP64'))
+      return undefined;
+    const [actual, baseline] = [made[rows]?.data, this.run(ends.baseline, [rows])[rows]?.data];
+    if (!(actual instanceof Float32Array && baseline instanceof Float32Array)) return undefined;
+    return actual.length === input[1].data.length ? { form, actual, baseline } : undefined;
+  }
+
+  /** A value, and those that it is made of by these operators, one after the other. */
+  #chain(name: string, operators: ReadonlySet<string>): string[] {
+    const step = this.#steps.find((one) => one.outputs[0] === name);
+    const [source] = step?.inputs ?? [];
+    if (step === undefined || source === undefined || !operators.has(step.operator)) return [name];
+    return [name, ...this.#chain(source, operators)];
+  }
+
+  /**
    * The types of a graph do not depend on its inputs, so a run with one row of zeros shows whether all are known. If it
    * ends at a category, later nodes are first tried by a request, which is left to the runtime if one is not evaluated.
    */
@@ -129,7 +184,7 @@ function stepOf(file: NodeFile, opsets: ModelFile['opsets']): Step {
   const node = new Node(file, opsets.get(file.domain) ?? 1);
   const kernel = operator(node);
   node.assertAllRead();
-  return { inputs: file.inputs, outputs: file.outputs, kernel };
+  return { operator: file.operator, inputs: file.inputs, outputs: file.outputs, kernel };
 }
 
 /** The nodes of a graph are in an order in which each has its inputs. @throws NotEvaluated if a value comes from nowhere. */

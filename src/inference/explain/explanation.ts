@@ -3,13 +3,18 @@ import { Failure } from '../../platform/failure.ts';
 import type { Answer } from '../answer.ts';
 import type { DegradedReason } from '../degraded.ts';
 import { PARITY_TOLERANCE } from '../evaluator/parity.ts';
+import type { AdditiveRows } from '../evaluator/sums.ts';
 import type { Graph } from '../graph.ts';
 import type { Tensors } from '../tensors.ts';
+import { additiveContributions } from './additive.ts';
 import { coalitionRows, type Ends, type Player, playersOf, rowsOfRun, takesRows } from './coalitions.ts';
 import { PLAYERS_MAX, shapleyValues } from './shapley.ts';
 
 /** Runs of a graph that takes a single row, at most: 2^6 coalitions. */
 const PLAYERS_MAX_ROW_BY_ROW = 6;
+
+/** How contributions are computed. All are exact; the first two need no enumeration. */
+export const EXPLANATION_METHODS = ['linear', 'trees', 'enumeration'] as const;
 
 /** What one column adds to the score. */
 export interface Contribution {
@@ -33,7 +38,7 @@ interface ExplainedOutput {
 
 export interface Explanation extends ExplainedOutput {
   readonly status: 'exact';
-  readonly method: 'enumeration';
+  readonly method: (typeof EXPLANATION_METHODS)[number];
   /** The answer's number, which is the baseline and all contributions added up. */
   readonly score: number;
   /** The number for an entity whose features have all their defaults. */
@@ -76,25 +81,82 @@ export async function explain(
   ports: ExplainPorts,
   isWanted: () => boolean,
 ): Promise<Explanation> {
-  const { definition, graph, answer } = asked;
+  const { definition, answer } = asked;
   const explained = explainedOutput(definition, answer);
-  const players = playersOf(asked);
-  assertFew(players.length, graph);
-  const values = await coalitionValues(asked, players, explained, ports, isWanted);
-  const score = scoreOf(answer, explained);
-  const [baseline = Number.NaN] = values;
-  // A graph whose rows depend on each other, as one that divides by the batch's greatest value, has another value here.
-  if (!isNear(values.at(-1) ?? Number.NaN, score))
-    throw notExplainable('The graph answers another number for the same row of a batch.');
-  const shares = shapleyValues(values, players.length);
+  const toExplain: Explaining = {
+    ...asked,
+    explained,
+    players: playersOf(asked),
+    score: scoreOf(answer, explained),
+  };
+  const made = (await summed(toExplain, ports)) ?? (await enumerated(toExplain, ports, isWanted));
+  const { method, baseline, shares } = made;
+  const { players, score } = toExplain;
   const contributions = players.map((player, index) => contributionOf(asked, player, shares[index] ?? 0));
   return {
     status: 'exact',
-    method: 'enumeration',
+    method,
     ...explained,
     ...{ score, baseline, tolerance: PARITY_TOLERANCE },
     contributions: contributions.sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution)),
   };
+}
+
+/** What is being explained. */
+interface Explaining extends ToExplain {
+  readonly explained: ExplainedOutput;
+  readonly players: readonly Player[];
+  readonly score: number;
+}
+
+/** What contributes how much; one share for each player. */
+interface Shares {
+  readonly method: Explanation['method'];
+  readonly baseline: number;
+  readonly shares: ArrayLike<number>;
+}
+
+/** The shares in a sum; undefined if the graph is no sum, or its numbers do not add up to the answer. */
+async function summed(toExplain: Explaining, { charge }: ExplainPorts): Promise<Shares | undefined> {
+  const { definition, graph, actual, baseline: ends, explained, players, score } = toExplain;
+  const name = definition.outputs[explained.output] ?? '';
+  const rows =
+    definition.task === 'regression' ? graph.additive?.(name, { actual, baseline: ends }) : undefined;
+  if (rows === undefined) return undefined;
+  await charge(1 + rowsWorthOf(rows));
+  const ofColumns = additiveContributions(rows);
+  const [baseline = Number.NaN] = numbersOf(definition, await graph.run(ends, [name]), name, explained, 1);
+  if (
+    !isNear(
+      ofColumns.reduce((sum, share) => sum + share, baseline),
+      score,
+    )
+  )
+    return undefined;
+  return { method: rows.form.method, baseline, shares: players.map(({ at }) => ofColumns[at] ?? 0) };
+}
+
+/** How many rows take as long as the walk through trees, at most: a row visits one node of a tree at least. */
+function rowsWorthOf({ form }: AdditiveRows): number {
+  return form.method === 'linear'
+    ? 0
+    : Math.ceil(form.forest.modes.length / Math.max(1, form.forest.roots.length));
+}
+
+/** @throws Failure `not_explainable` */
+async function enumerated(
+  toExplain: Explaining,
+  ports: ExplainPorts,
+  isWanted: () => boolean,
+): Promise<Shares> {
+  const { graph, explained, players, score } = toExplain;
+  assertFew(players.length, graph);
+  const values = await coalitionValues(toExplain, players, explained, ports, isWanted);
+  const [baseline = Number.NaN] = values;
+  // A graph whose rows depend on each other, as one that divides by the batch's greatest value, has another value here.
+  if (!isNear(values.at(-1) ?? Number.NaN, score))
+    throw notExplainable('The graph answers another number for the same row of a batch.');
+  return { method: 'enumeration', baseline, shares: shapleyValues(values, players.length) };
 }
 
 /** @throws Failure `not_explainable` */

@@ -84,11 +84,13 @@ export class PackedShard {
     for (const [table, column] of [
       ['generations', 'block'],
       ['generations', 'numbers'],
+      ['generations', 'open_folds'],
+      ['shard', 'tracked_from'],
       ['shard', 'cleaned'],
       ['shard', 'unpacked'],
     ])
       sql.exec(`alter table ${table} drop column ${column}`);
-    sql.exec('delete from migrations where step = ?', MIGRATIONS.length - 1);
+    sql.exec('delete from migrations where step >= ?', MIGRATIONS.length - 2);
     this.deploy(this.#release);
   }
 

@@ -106,8 +106,8 @@ export const FAULTS: readonly Fault[] = [
       'a rebuild forgets its changed keys before it has invalidated them',
       RARE,
       'src/features/rebuild.ts',
-      '      await invalidate(keys.map((key) => featureTag(entity, key)));\n      await shards.settle(shard, keys);',
-      '      await shards.settle(shard, keys);\n      await invalidate(keys.map((key) => featureTag(entity, key)));',
+      '      const at = await invalidate(keys.map((key) => featureTag(entity, key)));\n      await shards.settle(shard, keys, at);',
+      '      await shards.settle(shard, keys, await invalidate([]));\n      await invalidate(keys.map((key) => featureTag(entity, key)));',
     ),
     firstSeed: 421,
   },
@@ -184,9 +184,9 @@ export const FAULTS: readonly Fault[] = [
   fault(
     'the tags of features are not invalidated after the fold',
     FEW,
-    'queues/changes/consumer.ts',
-    'if (tags.length > 0) await ports.invalidate(tags);',
-    'void tags;',
+    'src/features/shards.ts',
+    'const at = await invalidate(tags);',
+    'const at = await invalidate([]);',
   ),
   {
     ...fault(
@@ -209,7 +209,7 @@ export const FAULTS: readonly Fault[] = [
     'the feed gets a change only if folding did not fail',
     MANY,
     'queues/changes/consumer.ts',
-    'await all(foldAndInvalidate(), ports.appendToFeed(changes), ports.enqueueForKafka(changes));',
-    'await foldAndInvalidate(); await ports.appendToFeed(changes);',
+    'await all(ports.fold(events), ports.appendToFeed(changes), ports.enqueueForKafka(changes));',
+    'await ports.fold(events); await ports.appendToFeed(changes);',
   ),
 ];

@@ -104,6 +104,7 @@ export const TABLE = {
   'regional-clock': {},
   'fill-gate': {},
   'feature-shard': {
+    'event, `Prefer: wait`': both(202, 6_000),
     'model path, not cached': FEATURES_AWAY,
     'prediction, model not loaded': FEATURES_AWAY,
     'features read': FEATURES_AWAY,

@@ -45,6 +45,8 @@ export function answerRegistryStatements(): CountedReads {
       counted.aliases += 1;
       return [{ version, revision: 1, isRollback: false, isRetired: false, manifest }];
     }
+    // Nothing else writes, so no change is pending.
+    if (query.includes('relayed_seq')) return [{ relayed_seq: null, pending: null, other_epochs: null }];
     return undefined;
   };
   const answerOf = (rows: Record<string, unknown>[], isArray: boolean) => ({

@@ -55,6 +55,15 @@ const described = { name: 'demand', description: 'Rides of the next hour.', enti
 const outputs = { value: 'variable' } as const;
 const week = fromFeature(rides.window(7), { default: 0 });
 
+/** Reasons of a ranking, by the columns of each group. */
+const reasons = (groups: Readonly<Record<string, readonly string[]>>) => ({
+  reasons: {
+    groups: Object.fromEntries(
+      Object.entries(groups).map(([name, columns]) => [name, { columns, text: `Because of ${name}` }]),
+    ),
+  },
+});
+
 /** The problems of one model in a catalog with all of these features. */
 function problemsOf(declared: object, features: object = { rides, lastRide, riderRides, seen }): string[] {
   const modules = {
@@ -252,6 +261,34 @@ describe('mistakes that are found at load', () => {
     const found = problemsOf(declared, features);
     expect(found).toEqual([expect.stringContaining(problem)]);
     expect(found[0]).toContain('models.ts, declared');
+  });
+
+  it.each([
+    [
+      'no time of an exclusion',
+      { exclude: { items: seen.newest(), withinDays: 0 } },
+      'left out within 0 days',
+    ],
+    ['a part of an item of a group', { diversity: { max: 1.5 } }, 'at most 1.5 items of a group'],
+    ['reasons without groups', { reasons: { groups: {} } }, 'There are 0 groups'],
+    ['a reason of another column', reasons({ a: ['x', 'z'] }), 'The model has no column "z".'],
+    ['a column of two reasons', reasons({ a: ['x'], b: ['y', 'x'] }), 'The column "x" is in two groups.'],
+    ['a reason of no column', reasons({ a: [] }), 'It has no columns or no text.'],
+    ['no reason of an item', { reasons: { ...reasons({ a: ['x'] }).reasons, max: 0 } }, 'at most 0 reasons'],
+    ['a request that `include` belongs to', undefined, 'takes a parameter of this name'],
+  ])('%s', (_, recommending, problem) => {
+    const ranking = {
+      ...{ ...described, path: '/v1/stations/{id}/riders' as const, itemEntity: rider },
+      ...{ columns: ['x', 'y'], features: { week: rides.window(7) } },
+      parseCandidates: () => ({ has: () => false, popular: () => [], assemble: () => null }),
+    };
+    const including = model.regression({
+      ...{ ...described, outputs, request: { include: z.int() } },
+      inputs: { f: { columns: { week, include: fromRequest('include') } } },
+    });
+    const declared =
+      recommending === undefined ? including : model.ranking(Object.assign(ranking, recommending));
+    expect(problemsOf(declared)).toEqual([expect.stringContaining(problem)]);
   });
 
   it('a time to live beyond its range, at its declaration', () => {

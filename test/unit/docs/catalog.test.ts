@@ -8,6 +8,8 @@ import { fillDatabase } from '../../../scripts/dev/seed.ts';
 import type { Catalog } from '../../../src/define/catalog.ts';
 import { ANONYMOUS } from '../../../src/define/principal.ts';
 import type { Project } from '../../../src/define/project.ts';
+import { rank } from '../../../src/inference/rank.ts';
+import type { Tensors } from '../../../src/inference/tensors.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
@@ -86,7 +88,7 @@ describe(PAGE, () => {
   it('declares each kind of thing', () => {
     const { entities, histories, events, views, features, models } = catalog;
     const kinds = [entities, histories, events, views, features, models].map((of) => of.length);
-    expect(kinds).toEqual([4, 2, 5, 10, 4, 1]);
+    expect(kinds).toEqual([4, 2, 5, 10, 4, 2]);
   });
 
   it('has examples that are accepted, in each version', () => {
@@ -101,6 +103,43 @@ describe(PAGE, () => {
     expect(
       catalog.eventTypes.get('library.loan.v2')?.interpret({ ...first, desk: 'N', days: 99 }, context),
     ).toMatchObject({ ok: false, reason: 'days_implausible' });
+  });
+
+  it('recommends what it declares: not borrowed lately, two of an author, with reasons', async () => {
+    const definition = catalog.models.find(({ name }) => name === 'next-books');
+    if (definition?.task !== 'ranking') throw new Error('The page declares a ranking.');
+    const shelf = ['Austen', 'Austen', 'Austen', 'Austen', 'Woolf'].map((author, at) => ({
+      ...{ isbn: `b${at}`, author, loans: 10 - at },
+    }));
+    const candidates = definition.parseCandidates({ books: shelf });
+    const run = async ({ x }: Tensors): Promise<Tensors> => {
+      const data = Array.from(x?.data ?? [], Number);
+      const scores = Float32Array.from(
+        { length: data.length / 2 },
+        (_, row) => 2 * (data[row * 2] ?? 0) + (data[row * 2 + 1] ?? 0),
+      );
+      return { v: { datatype: 'FP32', shape: [scores.length], data: scores } };
+    };
+    const graph = {
+      inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] } as const],
+      outputs: [{ name: 'v', datatype: 'FP32', shape: [-1] } as const],
+      run,
+    };
+    const now = Date.now();
+    const borrowed = [{ item: 'b0', count: 1, lastAt: now - 86_400_000 }];
+    const features = { titles: { value: borrowed, status: 'PRESENT', eventAt: now } } as const;
+    const { items } = await rank(
+      definition,
+      Object({ graph, candidates }),
+      { items: undefined, limit: 10, features, now },
+      true,
+    );
+    expect(items.map(({ item }) => item)).toEqual(['b1', 'b2', 'b4']);
+    expect(items.map(({ reasons }) => reasons?.map(({ text }) => text))).toEqual([
+      ['Often borrowed', 'By an author whom you have read'],
+      ['Often borrowed', 'By an author whom you have read'],
+      ['Often borrowed'],
+    ]);
   });
 
   it('returns the stored examples from every view', async () => {

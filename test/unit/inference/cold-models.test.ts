@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { ModelDefinition } from '../../../src/define/model.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
+import { ColdModels } from '../../../src/inference/cold-models.ts';
 import type { Session } from '../../../src/inference/graph.ts';
 import { LoadedModels } from '../../../src/inference/loaded-models.ts';
 import type { LoadPorts } from '../../../src/inference/registry.ts';
 import type { Tensor, Tensors } from '../../../src/inference/tensors.ts';
 import { systemTime } from '../../../src/platform/clock.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
+import { parameterLayout } from '../../../src/training/network.ts';
+import { MODEL_INPUT, MODEL_OUTPUT, writeOnnx } from '../../../src/training/onnx-writer.ts';
 import { regressionGraph } from '../../support/onnx/graph.ts';
 
 const definition = { task: 'regression', name: 'm', fallback: undefined } as unknown as ModelDefinition;
@@ -124,5 +127,25 @@ describe('the comparison in service', () => {
     await Promise.all(kept);
     await predict();
     expect(verdicts).toEqual([]);
+  });
+});
+
+describe('a network with large matrices', () => {
+  const [width, hidden] = [64, 1_000];
+  const parameters = new Float32Array(parameterLayout(width, hidden).length).fill(0.01);
+  const mean = new Float32Array(width);
+  const graph = writeOnnx({ width, hidden, mean, scale: mean.map(() => 1), parameters }, {});
+  const signature = {
+    inputs: [{ name: MODEL_INPUT, datatype: 'FP32', shape: [-1, width] }],
+    outputs: [{ name: MODEL_OUTPUT, datatype: 'FP32', shape: [-1] }],
+  } as unknown as Manifest;
+  const run = (rows: number) =>
+    new ColdModels().add('1', graph, signature, undefined)?.run({
+      [MODEL_INPUT]: { datatype: 'FP32', shape: [rows, width], data: new Float32Array(rows * width) },
+    });
+
+  it('is evaluated for some rows, and left to the runtime for as many as would hold the isolate up', () => {
+    expect(run(61)?.[MODEL_OUTPUT]?.data).toHaveLength(61);
+    expect(run(62)).toBeUndefined();
   });
 });

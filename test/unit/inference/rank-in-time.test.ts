@@ -157,7 +157,16 @@ describe('a ranking', () => {
       { champion: async () => null, fallback: ['d1'] },
       ['fallback', 'model_unavailable', undefined, ['d1']],
     ],
-    ['is waited for if nothing else can answer', late, ['model', undefined, 'champion', ['b', 'a']]],
+    [
+      'has no items if nothing is at hand',
+      { ...late, load: () => HANGS },
+      ['fallback', 'deadline_exceeded', 'champion', []],
+    ],
+    [
+      'has the items of the request as they came if nothing is at hand',
+      { ...late, champion: () => HANGS, items: ['b', 'a'] },
+      ['fallback', 'deadline_exceeded', undefined, ['b', 'a']],
+    ],
   ])('%s', async (_, world, expected) => {
     expect(await ranked(world)).toEqual(expected);
   });

@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Command } from 'commander';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { candidatesOf, completionScript } from '../../../scripts/cli/completion.ts';
 import { dependenciesOf, skewCheck, versionCheck } from '../../../scripts/cli/doctor.ts';
 import { EXIT, NotReachable, NotThereYet, outcomeOf } from '../../../scripts/cli/exit-codes.ts';
@@ -84,6 +87,16 @@ describe('a number on the command line', () => {
   });
 });
 
+const folder = mkdtempSync(join(tmpdir(), 'millrace-cli-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A folder with these files. */
+function bundleOf(files: Readonly<Record<string, string>>): string {
+  const made = mkdtempSync(join(folder, 'bundle-'));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(made, name), text);
+  return made;
+}
+
 describe('what names nothing', () => {
   const call = (...args: string[]) =>
     createProgram('/folder')
@@ -104,6 +117,16 @@ describe('what names nothing', () => {
     [['keys', 'revoke', ''], 'The parameter "id"'],
     [['keys', 'rotate', '..'], 'The parameter "id"'],
     [['events', 'status', '', 'a'], 'The parameter "source"'],
+    [
+      ['models', 'push', 'm', '/no/such/folder'],
+      'is not the folder of a bundle: manifest.json cannot be read',
+    ],
+    [['models', 'push', 'm', bundleOf({ 'manifest.json': '{' })], 'manifest.json is not JSON'],
+    [['models', 'push', 'm', bundleOf({ 'manifest.json': '{}' })], 'golden.json cannot be read'],
+    [
+      ['models', 'push', 'm', bundleOf({ 'manifest.json': '{}', 'golden.json': '1', 'model.onnx': 'x' })],
+      'expected string, received undefined (at /manifest/name)',
+    ],
   ])('%j is called wrongly, in one line', async (args, message) => {
     const outcome = await call(...args);
     expect(outcome).toEqual({ code: EXIT.usage, message: expect.stringContaining(message) });

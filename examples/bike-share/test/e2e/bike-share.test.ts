@@ -100,7 +100,7 @@ it('explains a prediction of the model that was made outside by its coefficients
     ({ features }) => features?.['departures_1d']?.value === 1,
   );
   const { value, explanation } = answer;
-  expect(explanation).toMatchObject({ status: 'exact', score: value });
+  expect(explanation).toMatchObject({ status: 'exact', method: 'linear', score: value });
   // One ride began here: two columns differ from their defaults, and the model is linear.
   expect(explanation.contributions.map(({ column }) => column).sort()).toEqual([
     'departures_1d',

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { shapleyByOrders } from '../../../../test/support/explain/permutations.ts';
 import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
-import { parseCandidateTable } from '../../catalog/ranker.ts';
+import { ranker } from '../../catalog/models.ts';
+import { articleOf, type CustomerSnapshot, parseCandidateTable, rankerRow } from '../../catalog/ranker.ts';
 import { SHOP } from '../served.ts';
 
 const MODEL_DIR = join(import.meta.dirname, '../../models/ranker');
@@ -13,6 +15,12 @@ const golden = JSON.parse(read('golden.json').toString('utf8')) as {
   inputs: { features: number[][] };
   outputs: { score: number[] };
 };
+
+interface Recommended {
+  readonly item: string;
+  readonly score: number;
+  readonly reasons?: readonly { readonly reason: string; readonly contribution: number }[];
+}
 
 let stack: Stack;
 beforeAll(async () => {
@@ -53,7 +61,7 @@ it('recommends popular products to an unknown customer, and uses the model after
     const response = await stack.fetch(path, {
       headers: { ...AUTHORIZED, 'millrace-consistency': 'strong' },
     });
-    return (await response.json()) as { source: string; items: { item: string; score: number }[] };
+    return (await response.json()) as { source: string; items: Recommended[] };
   };
   const stranger = await recommended();
   const popular = candidates.popular.map(({ sku }) => sku);
@@ -71,6 +79,20 @@ it('recommends popular products to an unknown customer, and uses the model after
   const scores = known.items.map(({ score }) => score);
   expect(scores.length).toBeGreaterThan(0);
   expect(scores).toEqual(scores.toSorted((a, b) => b - a));
+  // What was bought a moment ago is left out, and an article is there in at most two variants.
+  const items = known.items.map(({ item }) => item);
+  expect(items).not.toContain(popular[0]);
+  const articles = Map.groupBy(items, (item) => articleOf(item) ?? item);
+  expect(Math.max(...[...articles.values()].map((variants) => variants.length))).toBeLessThanOrEqual(2);
+  // Each has the declared reasons that raise its score, the greatest first.
+  for (const { reasons } of known.items) {
+    const contributions = reasons?.map(({ contribution }) => contribution) ?? [];
+    expect(contributions).toEqual(contributions.toSorted((a, b) => b - a));
+    expect(Math.min(...contributions)).toBeGreaterThan(0);
+  }
+  const named = new Set(known.items.flatMap(({ reasons }) => reasons?.map(({ reason }) => reason)));
+  expect(named).toContain('popular');
+  expect(stranger.items.every(({ reasons }) => reasons === undefined)).toBe(true);
   const shown = await send('POST', '/v1/predictions/ranker', { key: 'alice', include: ['features'] });
   expect(shown.json).toMatchObject({
     features: {
@@ -79,7 +101,53 @@ it('recommends popular products to an unknown customer, and uses the model after
     },
     freshness: { asOf: expect.any(Number), newestEventAt: expect.any(Number) },
   });
+  await expectReasons(shown.json as unknown as Shown);
 });
+
+interface Shown {
+  readonly items: readonly Recommended[];
+  readonly features: Readonly<Record<string, { readonly value: unknown }>>;
+  readonly freshness: { readonly asOf: number };
+}
+
+/** Compares the reasons of the first items with the definition, by the scores of raw rows. */
+async function expectReasons({ items, features, freshness: { asOf } }: Shown): Promise<void> {
+  const snapshot = Object.fromEntries(Object.entries(features).map(([name, { value }]) => [name, value]));
+  const { reasons, columns } = ranker;
+  if (reasons === undefined) throw new Error('The ranker declares reasons.');
+  const groups = Object.entries(reasons.groups);
+  for (const { item, score, reasons: given = [] } of items.slice(0, 3)) {
+    const row = rankerRow(snapshot as unknown as CustomerSnapshot, item, candidates, asOf);
+    const rows = Array.from({ length: 2 ** groups.length }, (_, coalition) =>
+      row.map((value, at) => {
+        const group = groups.findIndex(([, of]) => of.columns.includes(columns[at] ?? ''));
+        const isIn = group < 0 || ((coalition >> group) & 1) === 1;
+        return isIn ? value : (reasons.baseline?.[columns[at] ?? ''] ?? 0);
+      }),
+    );
+    const tensor = {
+      name: 'features',
+      datatype: 'FP32',
+      shape: [rows.length, row.length],
+      data: rows.flat(),
+    };
+    const ran = await send('POST', '/v1/predictions/ranker', { inputs: [tensor] });
+    const scores = (ran.json['outputs'] as { data: number[] }[])[0]?.data ?? [];
+    expect(scores.at(-1)).toBeCloseTo(score, 5);
+    const wanted = shapleyByOrders(
+      groups.length,
+      (set) => scores[[...set].reduce((sum, group) => sum + 2 ** group, 0)] ?? Number.NaN,
+    );
+    const best = groups
+      .map(([reason], group) => ({ reason, contribution: wanted[group] ?? 0 }))
+      .filter(({ contribution }) => contribution > 0)
+      .sort((a, b) => b.contribution - a.contribution)
+      .slice(0, 2);
+    expect(given.map(({ reason }) => reason)).toEqual(best.map(({ reason }) => reason));
+    for (const [at, { contribution }] of best.entries())
+      expect(given[at]?.contribution).toBeCloseTo(contribution, 5);
+  }
+}
 
 it('a key with the claim of a customer reads the rows of that customer alone', async () => {
   const made = await send('POST', '/v1/admin/keys', {

@@ -1,4 +1,5 @@
 import type { Node } from '../node.ts';
+import type { Forest } from '../sums.ts';
 
 const { fround } = Math;
 
@@ -6,27 +7,6 @@ const MODES = ['BRANCH_LEQ', 'BRANCH_LT', 'BRANCH_GTE', 'BRANCH_GT', 'BRANCH_EQ'
 const [LEQ, LT, GTE, GT, EQ] = [0, 1, 2, 3, 4];
 const LEAF = 6;
 const NODE_ATTRIBUTES = 6;
-
-/** The trees of an ensemble, node by node, as `ai.onnx.ml` describes them. */
-export interface Forest {
-  /** The first node of each tree. */
-  readonly roots: Int32Array;
-  readonly modes: Uint8Array;
-  readonly columns: Int32Array;
-  readonly thresholds: Float32Array;
-  /** Where a row goes on if the comparison holds, and if it does not. */
-  readonly whenTrue: Int32Array;
-  readonly whenFalse: Int32Array;
-  /** Whether the comparison holds for NaN. */
-  readonly missing: Uint8Array;
-  /** Of each node, where its weights begin; they end where those of the next begin. */
-  readonly firstWeight: Int32Array;
-  /** The target or class of each weight. */
-  readonly targets: Int32Array;
-  readonly weights: Float32Array;
-  /** The columns that a row needs at least. */
-  readonly width: number;
-}
 
 /** @param kind the prefix of the attributes of weights. @throws NotEvaluated */
 export function readForest(node: Node, kind: 'target' | 'class'): Forest {

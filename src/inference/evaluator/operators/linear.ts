@@ -1,5 +1,5 @@
 import { floatTensor, given, matrixOf } from '../elements.ts';
-import type { Node, Operator } from '../node.ts';
+import type { Kernel, Node, Operator } from '../node.ts';
 import { NotEvaluated } from '../not-evaluated.ts';
 import { asSingles } from './columns.ts';
 import { greatestOf, labelsOf } from './labels.ts';
@@ -50,7 +50,7 @@ function* rowsOf(
 const linearRegressor: Operator = (node) => {
   const linear = linearScores(node, node.integer('targets', 1));
   const transform = postTransform(node);
-  return ([input]) => {
+  const kernel: Kernel = ([input]) => {
     const [rows] = matrixOf(given(input));
     const made = new Float32Array(rows * linear.targets);
     for (const { row, scores } of rowsOf(linear, input)) {
@@ -59,6 +59,11 @@ const linearRegressor: Operator = (node) => {
     }
     return [floatTensor(made, [rows, linear.targets])];
   };
+  const isSum = linear.targets === 1 && node.text('post_transform', 'NONE') === 'NONE';
+  if (!isSum) return kernel;
+  return Object.assign(kernel, {
+    additive: { method: 'linear', coefficients: linear.coefficients } as const,
+  });
 };
 
 const linearClassifier: Operator = (node) => {

@@ -1,8 +1,9 @@
 import { floatTensor, given, matrixOf } from '../elements.ts';
-import type { Node, Operator } from '../node.ts';
+import type { Kernel, Node, Operator } from '../node.ts';
 import { NotEvaluated } from '../not-evaluated.ts';
+import type { Forest } from '../sums.ts';
 import { asSingles } from './columns.ts';
-import { type Aggregate, type Forest, readForest, scoreRow } from './forest.ts';
+import { type Aggregate, readForest, scoreRow } from './forest.ts';
 import { greatestOf, labelsOf } from './labels.ts';
 import { logistic, postTransform } from './transform.ts';
 
@@ -46,7 +47,7 @@ const treeRegressor: Operator = (node) => {
   assertTargets(node, forest, targets);
   if (node.text('post_transform', 'NONE') !== 'NONE') throw node.refuse('a transform of a regression');
   if (bases.length !== 0 && bases.length !== targets) throw node.refuse('base values for other targets');
-  return ([input]) => {
+  const kernel: Kernel = ([input]) => {
     const [rows] = matrixOf(given(input));
     const made = new Float32Array(rows * targets);
     for (const { row, scores } of rowsOf(forest, targets, aggregate, input))
@@ -56,6 +57,10 @@ const treeRegressor: Operator = (node) => {
       }
     return [floatTensor(made, [rows, targets])];
   };
+  const isSum = targets === 1 && (aggregate === 'SUM' || aggregate === 'AVERAGE');
+  if (!isSum) return kernel;
+  const scale = aggregate === 'AVERAGE' ? 1 / forest.roots.length : 1;
+  return Object.assign(kernel, { additive: { method: 'trees', forest, scale } as const });
 };
 
 function assertTargets(node: Node, { targets }: Forest, count: number): void {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  articleOf,
   type CandidateTable,
   type CustomerSnapshot,
   candidatesFor,
@@ -50,6 +51,12 @@ function buyerOf(...items: string[]): CustomerSnapshot {
 function named(row: readonly number[]): Record<string, number> {
   return Object.fromEntries(RANKER_COLUMNS.map((column, position) => [column, row[position] ?? Number.NaN]));
 }
+
+test('variants of an article have its digits, and a charge has no article', () => {
+  expect(
+    ['85123A', '85123b', 'demo-85123', '85123', 'POST', 'gift_0001_20', '851234'].map(articleOf),
+  ).toEqual([...['85123', '85123', '85123', '85123'], ...[undefined, undefined, undefined]]);
+});
 
 describe('candidatesFor', () => {
   test('offers popular products to a new customer, most popular first', () => {

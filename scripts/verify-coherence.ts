@@ -24,8 +24,9 @@ import { HistoryFile } from './verify/history-file.ts';
 import { missingOf } from './verify/mix.ts';
 import { startOrigin } from './verify/origin.ts';
 import { products } from './verify/products.ts';
+import { type Customers, prepare } from './verify/purchases.ts';
 import { lookAtTheEnd } from './verify/quiescence.ts';
-import { BOUND_MS, runReaders } from './verify/readers.ts';
+import { BOUND_MS, CONTINENTS, runReaders } from './verify/readers.ts';
 import { report } from './verify/report.ts';
 import { startRuntime } from './verify/runtime.ts';
 import { runWriters } from './verify/writers.ts';
@@ -125,7 +126,11 @@ async function verify(
     const { signal } = stop;
     const things = products(Math.ceil(seconds * OVERTIME_MAX * NEWCOMERS_PER_SECOND));
     const lastTokens: { sku: string; token: string }[] = [];
-    const context = { history, runtime, origin, products: things, sourceBoundMs, lastTokens, signal };
+    const lastPurchases: { customer: string; token: string }[] = [];
+    const customers: Customers = { active: [], all: [] };
+    const written = { products: things, customers, lastTokens, lastPurchases };
+    const context = { history, runtime, origin, sourceBoundMs, signal, ...written };
+    await prepare(runtime, origin, CONTINENTS[0]);
     const startedAt = performance.now();
     const working = Promise.all([
       runWriters(context),

@@ -163,6 +163,8 @@ async function verify(
     return { lines, violations: violations.length + history.breaches.length, missing };
   } finally {
     await runtime.close().catch(() => undefined);
+    // Its thread would keep a run that failed from ending.
+    await origin.close().catch(() => undefined);
   }
 }
 

@@ -46,18 +46,18 @@ export const FAULTS = {
     what: 'events are folded into the features, and nothing is invalidated',
     edits: [
       [
-        /const at = await invalidate\w*\(tags\);(\s+for \(const \{ shard, announcement)/,
-        'const at = await invalidate([]);$1',
+        /const at = await (invalidate\w*)\(tags\);(\s+for \(const \{ shard, announcement)/,
+        'const at = await $1([]);$2',
       ],
     ],
   },
   window: {
     what: 'a shard shows folds that are not invalidated yet as if they were',
     edits: [
-      [/const open\w* = this\.#foldOf\.size === 0 \? \[\] : [^;]+;/, 'const open = [];'],
+      [/const (open\w*) = this\.#foldOf\.size === 0 \? \[\] : [^;]+;/, 'const $1 = [];'],
       [
-        /const at = await invalidate\w*\(tags\);(\s+for \(const \{ shard, announcement)/,
-        'await new Promise((go) => setTimeout(go, 200)); const at = await invalidate(tags);$1',
+        /const at = await (invalidate\w*)\(tags\);(\s+for \(const \{ shard, announcement)/,
+        'await new Promise((go) => setTimeout(go, 200)); const at = await $1(tags);$2',
       ],
     ],
   },

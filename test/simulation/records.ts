@@ -40,7 +40,7 @@ export function recordsOf(
       // Without a token the session is promised nothing beyond what it had.
       session: token === undefined ? undefined : ask.session,
       ...at,
-      shown: version,
+      shown: version === 0 ? 'absent' : version,
       marked,
       boundMs: policy.boundMs + CLOCK_SLACK_MS,
       sourceBoundMs: policy.sourceBoundMs + CLOCK_SLACK_MS,

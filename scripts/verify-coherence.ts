@@ -24,9 +24,8 @@ import { HistoryFile } from './verify/history-file.ts';
 import { missingOf } from './verify/mix.ts';
 import { startOrigin } from './verify/origin.ts';
 import { products } from './verify/products.ts';
-import { type Customers, prepare } from './verify/purchases.ts';
 import { lookAtTheEnd } from './verify/quiescence.ts';
-import { BOUND_MS, CONTINENTS, runReaders } from './verify/readers.ts';
+import { BOUND_MS, runReaders } from './verify/readers.ts';
 import { report } from './verify/report.ts';
 import { startRuntime } from './verify/runtime.ts';
 import { runWriters } from './verify/writers.ts';
@@ -126,11 +125,7 @@ async function verify(
     const { signal } = stop;
     const things = products(Math.ceil(seconds * OVERTIME_MAX * NEWCOMERS_PER_SECOND));
     const lastTokens: { sku: string; token: string }[] = [];
-    const lastPurchases: { customer: string; token: string }[] = [];
-    const customers: Customers = { active: [], all: [] };
-    const written = { products: things, customers, lastTokens, lastPurchases };
-    const context = { history, runtime, origin, sourceBoundMs, signal, ...written };
-    await prepare(runtime, origin, CONTINENTS[0]);
+    const context = { history, runtime, origin, products: things, sourceBoundMs, lastTokens, signal };
     const startedAt = performance.now();
     const working = Promise.all([
       runWriters(context),
@@ -163,8 +158,6 @@ async function verify(
     return { lines, violations: violations.length + history.breaches.length, missing };
   } finally {
     await runtime.close().catch(() => undefined);
-    // Its thread would keep a run that failed from ending.
-    await origin.close().catch(() => undefined);
   }
 }
 

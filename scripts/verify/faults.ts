@@ -42,25 +42,6 @@ export const FAULTS = {
     what: 'strong and session readers get an old answer while the database is unavailable',
     edits: [[/policy\w*\.staleIfErrorFor === "bounded" && /, 'false && ']],
   },
-  fold: {
-    what: 'events are folded into the features, and nothing is invalidated',
-    edits: [
-      [
-        /const at = await (invalidate\w*)\(tags\);(\s+for \(const \{ shard, announcement)/,
-        'const at = await $1([]);$2',
-      ],
-    ],
-  },
-  window: {
-    what: 'a shard shows folds that are not invalidated yet as if they were',
-    edits: [
-      [/const (open\w*) = this\.#foldOf\.size === 0 \? \[\] : [^;]+;/, 'const $1 = [];'],
-      [
-        /const at = await (invalidate\w*)\(tags\);(\s+for \(const \{ shard, announcement)/,
-        'await new Promise((go) => setTimeout(go, 200)); const at = await $1(tags);$2',
-      ],
-    ],
-  },
   disk: {
     what: 'the root clock keeps its state in memory alone',
     edits: [[/save\(this\.#clock\.seq \+ 1, tags\w*, nowMs\w*\);/, '']],

@@ -16,9 +16,6 @@ const LEAST: Readonly<Record<string, number>> = {
   'read product': 50,
   'read list': 10,
   'read price-list': 2,
-  purchase: 10,
-  'read features': 50,
-  'read prediction': 50,
 };
 
 /** What there is too little of, in words. */

@@ -4,7 +4,6 @@ import { ask } from './client.ts';
 import { depOf, type History } from './history.ts';
 import type { Origin } from './origin.ts';
 import { allOf, type Products } from './products.ts';
-import type { Customers } from './purchases.ts';
 import { CONTINENTS, readOnce } from './readers.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -23,8 +22,6 @@ export async function lookAtTheEnd(context: {
   readonly products: Products;
   readonly sourceBoundMs: number;
   readonly lastTokens: readonly { sku: string; token: string }[];
-  readonly customers: Customers;
-  readonly lastPurchases: readonly { customer: string; token: string }[];
 }): Promise<void> {
   const { history, runtime, origin, products } = context;
   const headers = runtime.headersFrom(CONTINENTS[0]);
@@ -33,13 +30,6 @@ export async function lookAtTheEnd(context: {
     if (typeof answer === 'string' || answer.status !== 200)
       history.breaches.push(`At the end the outbox could not be relayed: ${JSON.stringify(answer)}`);
   }
-  for (const customer of context.customers.all)
-    for (const kind of ['features', 'prediction'] as const)
-      for (let isolate = 0; isolate < runtime.isolates; isolate += 1) {
-        const how = { process: 'last look', isolate, level: 'strong' } as const;
-        if ((await readOnce(context, { kind, customer }, how)) === undefined)
-          history.breaches.push(`At the end isolate ${isolate} does not answer ${kind} of ${customer}.`);
-      }
   const rows = z.array(Row).parse((await origin.db.execute(sql`select sku, unit_price from products`)).rows);
   const stored = new Map(rows.map((row) => [row.sku, row.unit_price]));
   for (const sku of allOf(products)) {

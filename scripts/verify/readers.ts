@@ -3,9 +3,8 @@ import * as z from 'zod';
 import { productPage } from '../../test/support/catalog/views.ts';
 import type { Moment, ReadRecord } from '../../test/support/coherence/judge.ts';
 import { type Answer, ask, headerOf, tokenOf } from './client.ts';
-import { customerDep, depOf, fieldsOf, type History, moment } from './history.ts';
+import { depOf, fieldsOf, type History, moment } from './history.ts';
 import { allOf, type Products, pick, zipf } from './products.ts';
-import { type Customers, purchasesOf, SOLD } from './purchases.ts';
 import type { Runtime } from './runtime.ts';
 
 /** Where requests come from: four regions of the clock. The first is home to the first isolate, and so on. */
@@ -20,7 +19,6 @@ const OTHER_READERS = 60;
 const SESSION_READS = 200;
 const LIST_SHARE = 0.04;
 const PRICE_LIST_SHARE = 0.01;
-const CUSTOMER_SHARE = 0.25;
 const NEWCOMER_SHARE = 0.12;
 const FOREIGN_SHARE = 0.2;
 /** How often a session asks the next isolate for the same again: that is where time could go backwards. */
@@ -42,8 +40,6 @@ export interface ReaderContext {
   readonly products: Products;
   readonly sourceBoundMs: number;
   readonly lastTokens: readonly { sku: string; token: string }[];
-  readonly customers: Customers;
-  readonly lastPurchases: readonly { customer: string; token: string }[];
 }
 
 interface Session {
@@ -51,13 +47,11 @@ interface Session {
   token: string | undefined;
 }
 
-/** What is asked: one product, a page of the list in the order of SKUs, or of that from the cheapest on; of a customer. */
+/** What is asked: one product, a page of the list in the order of SKUs, or of that from the cheapest on. */
 type Question =
   | { readonly kind: 'product'; readonly sku: string }
   | { readonly kind: 'list'; readonly after: string; readonly limit: number }
-  | { readonly kind: 'price-list' }
-  | { readonly kind: 'features'; readonly customer: string }
-  | { readonly kind: 'prediction'; readonly customer: string };
+  | { readonly kind: 'price-list' };
 
 /** How it is asked. */
 interface Way {
@@ -94,10 +88,10 @@ async function followSession(
   signal: AbortSignal,
 ): Promise<void> {
   const process = `session reader ${reader}`;
-  const { runtime } = context;
-  const written = Math.random() < 0.5 ? newest(context) : undefined;
+  const { runtime, lastTokens } = context;
+  const written = Math.random() < 0.5 ? lastTokens[0] : undefined;
   const session: Session = { name: `session ${reader}/${round}`, token: written?.token };
-  let question: Question = written?.question ?? draw(context);
+  let question: Question = written === undefined ? draw(context) : { kind: 'product', sku: written.sku };
   for (let reads = 0; reads < SESSION_READS && !signal.aborted; reads += 1) {
     if (reads > 0 && Math.random() >= AGAIN_SHARE) question = draw(context);
     const isolate = Math.floor(Math.random() * (runtime.isolates - 1));
@@ -105,19 +99,7 @@ async function followSession(
   }
 }
 
-/** What was acknowledged last, with its token. */
-function newest({ lastTokens, lastPurchases }: ReaderContext) {
-  const [write, purchase] = [lastTokens[0], lastPurchases[0]];
-  if (purchase !== undefined && Math.random() < 0.5)
-    return { token: purchase.token, question: ofCustomer(purchase.customer) };
-  return write && { token: write.token, question: { kind: 'product', sku: write.sku } as const };
-}
-
-function ofCustomer(customer: string): Question {
-  return { kind: Math.random() < 0.5 ? 'features' : 'prediction', customer };
-}
-
-function draw({ products, customers }: ReaderContext): Question {
+function draw({ products }: ReaderContext): Question {
   const { hot, newcomers, foreign, born } = products;
   const around = () => {
     const offset = Math.floor(Math.random() * 2 * NEWCOMERS_AROUND) - NEWCOMERS_AROUND;
@@ -134,7 +116,6 @@ function draw({ products, customers }: ReaderContext): Question {
     const after = pick(['', hot[9] ?? '', hot[25] ?? '', newcomers[Math.max(0, born - LIST_ROWS / 2)] ?? '']);
     return { kind: 'list', after, limit: LIST_ROWS };
   }
-  if (customers.active.length > 0 && among(CUSTOMER_SHARE)) return ofCustomer(pick(customers.active));
   if (among(NEWCOMER_SHARE)) return { kind: 'product', sku: around() };
   if (among(FOREIGN_SHARE)) return { kind: 'product', sku: pick(foreign) };
   return { kind: 'product', sku: hot[zipf(hot.length)] ?? '' };
@@ -148,24 +129,8 @@ function pathOf(question: Question): string {
       return `/v1/products?after=${question.after}&limit=${question.limit}`;
     case 'price-list':
       return `/v1/price-list?limit=${LIST_ROWS}`;
-    case 'features':
-      return '/v1/features/read';
-    case 'prediction':
-      return `/v1/customers/${question.customer}/expected-spend`;
   }
 }
-
-/** What is sent beside the path. */
-function sentWith(question: Question) {
-  if (question.kind !== 'features') return { method: 'GET' } as const;
-  const body = JSON.stringify({
-    ...{ entity: 'customer', keys: [question.customer], features: ['purchases_365d'] },
-  });
-  return { method: 'POST', body } as const;
-}
-
-/** Of requests to a model: longer than anything that it waits for, so that no other answer stands in. */
-const DEADLINE_MS = 10_000;
 
 /** Asks once, and records what was shown. */
 export async function readOnce(
@@ -176,21 +141,15 @@ export async function readOnce(
   const { history, runtime } = context;
   const path = pathOf(question);
   const home = CONTINENTS[isolate % CONTINENTS.length] ?? 'NA';
-  const { authorization, ...headers } = runtime.headersFrom(
+  const { authorization: _key, ...headers } = runtime.headersFrom(
     Math.random() < STRANGER_SHARE ? pick(CONTINENTS) : home,
   );
-  const isOfCustomer = question.kind === 'features' || question.kind === 'prediction';
-  if (isOfCustomer) {
-    headers['authorization'] = authorization ?? '';
-    headers['content-type'] = 'application/json';
-    headers['millrace-deadline-ms'] = String(DEADLINE_MS);
-  }
   if (level !== 'bounded') headers['millrace-consistency'] = level;
   const sent = session?.token;
   if (sent !== undefined) headers['millrace-token'] = sent;
   const { generation } = runtime;
   const begun = moment();
-  const answer = await ask(runtime.urlOf(isolate, path), { headers, ...sentWith(question) });
+  const answer = await ask(runtime.urlOf(isolate, path), { headers });
   const ended = moment();
   const kind = session === undefined ? level : 'session';
   const status = typeof answer === 'object' ? headerOf(answer, 'cache-status') : undefined;
@@ -204,7 +163,7 @@ export async function readOnce(
     level: sent !== undefined && level !== 'strong' ? ('session' as const) : level,
     view: question.kind,
     path,
-    shape: question.kind === 'product' || isOfCustomer ? ('row' as const) : ('page' as const),
+    shape: question.kind === 'product' ? ('row' as const) : ('page' as const),
     tokenIn: sent ?? null,
     start: begun,
     end: ended,
@@ -217,12 +176,6 @@ export async function readOnce(
   if (typeof answer !== 'object' || (answer.status !== 200 && answer.status !== 404)) {
     history.tell({ ...line, shows: [] });
     await unanswered(history, answer, `${kind} ${path} at ${Math.round(begun.ms)} ms, token ${sent}`);
-    return undefined;
-  }
-  const unjudged = isOfCustomer ? purchasesOf(question.kind, answer) : 0;
-  if (typeof unjudged === 'string') {
-    history.tell({ ...line, shows: [] });
-    history.count(`unanswered/${question.kind}: ${unjudged}`);
     return undefined;
   }
   history.answered += 1;
@@ -240,13 +193,12 @@ export async function readOnce(
     ended,
     marked: line.marked,
     boundMs: BOUND_MS,
-    // A purchase is owed once it is acknowledged: until then it may be stored and not folded.
-    sourceBoundMs: isOfCustomer ? undefined : context.sourceBoundMs,
+    sourceBoundMs: context.sourceBoundMs,
     note: `isolate ${isolate}.${generation}, ${path}, ${status ?? 'none'}, token ${sent ?? 'none'} -> ${token?.text ?? 'none'}`,
   };
   const all = [...shownBy(context, question, answer, ended)];
-  for (const [dep, shown] of all) history.reads.push({ dep, shown, ...record });
-  const shows = all.map(([dep, shown]) => ({ key: dep, version: shown === 'absent' ? null : shown }));
+  for (const [sku, shown] of all) history.reads.push({ dep: depOf(sku), shown, ...record });
+  const shows = all.map(([sku, shown]) => ({ key: depOf(sku), version: shown === 'absent' ? null : shown }));
   history.tell({ ...line, shows });
   return answer;
 }
@@ -277,36 +229,27 @@ function outcomeOf(status: string): string {
   ].join(' ');
 }
 
-/** Every product that an answer tells of, with its version, or a customer with the number of its purchases. */
+/** Every product that an answer tells of, with its version. */
 function* shownBy(
   { history, products }: ReaderContext,
   question: Question,
   answer: Answer,
   ended: Moment,
-): Generator<[dep: string, shown: number | 'absent']> {
-  if (question.kind === 'features' || question.kind === 'prediction') {
-    const purchases = Number(purchasesOf(question.kind, answer));
-    yield [customerDep(question.customer), purchases === 0 ? 'absent' : purchases];
-    return;
-  }
+): Generator<[sku: string, shown: number | 'absent']> {
   if (question.kind === 'product') {
-    yield [
-      depOf(question.sku),
-      answer.status === 404 ? 'absent' : versionOf(history, Product.parse(answer.body)),
-    ];
+    yield [question.sku, answer.status === 404 ? 'absent' : versionOf(history, Product.parse(answer.body))];
     return;
   }
   const { products: rows, next } = Page.parse(answer.body);
-  const others = rows.filter(({ sku }) => sku !== SOLD);
-  const listed = new Map(others.map((row) => [row.sku, versionOf(history, row)]));
+  const listed = new Map(rows.map((row) => [row.sku, versionOf(history, row)]));
   // Which row a page of prices lacks depends on the row's version: only those that it has are judged.
-  if (question.kind === 'price-list') for (const [sku, shown] of listed) yield [depOf(sku), shown];
+  if (question.kind === 'price-list') yield* listed;
   else {
     const begunBy = (sku: string) =>
       (history.writes.get(depOf(sku))?.[0]?.begun.order ?? Infinity) < ended.order;
     for (const sku of allOf(products)) {
       const isInside = sku > question.after && (next === null || sku <= next);
-      if (isInside && begunBy(sku)) yield [depOf(sku), listed.get(sku) ?? 'absent'];
+      if (isInside && begunBy(sku)) yield [sku, listed.get(sku) ?? 'absent'];
     }
   }
 }

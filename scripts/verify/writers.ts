@@ -5,7 +5,6 @@ import { ask, tokenOf } from './client.ts';
 import { depOf, fieldsOf, type History, moment, type Write } from './history.ts';
 import type { Origin } from './origin.ts';
 import { type Products, pick, zipf } from './products.ts';
-import { buy, type Customers } from './purchases.ts';
 import { BOUND_MS, CONTINENTS, readOnce } from './readers.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -33,8 +32,6 @@ export interface WriterContext {
   readonly signal: AbortSignal;
   /** The newest acknowledgements, for sessions to begin with. */
   readonly lastTokens: { sku: string; token: string }[];
-  readonly customers: Customers;
-  readonly lastPurchases: { customer: string; token: string }[];
 }
 
 /** Starts all writers; each product has one, so that its versions have an order. Settles once they have stopped. */
@@ -49,7 +46,6 @@ export async function runWriters(context: WriterContext): Promise<void> {
       makeNewcomers(context, `newcomers' writer ${writer}`),
     ),
     ...foreign.map((sku) => changeBySql(context, sku)),
-    buy(context, () => isolateOf(context), CONTINENTS),
   ]);
 }
 

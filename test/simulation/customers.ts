@@ -13,7 +13,9 @@ import type { Graph } from '../../src/inference/graph.ts';
 import type { LoadedModels } from '../../src/inference/loaded-models.ts';
 import { predict } from '../../src/inference/predict.ts';
 import type { RegistryPorts } from '../../src/inference/registry.ts';
+import { Failure } from '../../src/platform/failure.ts';
 import type { ChangedEvent, PendingChange } from '../../src/storage/postgres/outbox.ts';
+import { purchases } from '../support/catalog/features.ts';
 import { expectedSpend } from '../support/catalog/models.ts';
 import type { Deployment } from './deployment.ts';
 import type { IsolateMachine } from './machines.ts';
@@ -65,12 +67,12 @@ function manifestOf(version: number): Manifest {
 /** What reads of a world do beside those of customers. */
 export interface Reading {
   /** Reads through the cache of an isolate. */
-  readonly through: (
-    isolate: IsolateMachine,
-    request: ReadRequest,
-  ) => CachedAnswer | Promise<CachedAnswer>;
+  readonly through: (isolate: IsolateMachine, request: ReadRequest) => CachedAnswer | Promise<CachedAnswer>;
   /** Loads row `CHAMPION_ROW` with the moment that covers it. */
-  readonly loadChampion: (isolate: IsolateMachine, load: (version: number) => Promise<Loaded>) => Promise<Loaded>;
+  readonly loadChampion: (
+    isolate: IsolateMachine,
+    load: (version: number) => Promise<Loaded>,
+  ) => Promise<Loaded>;
   readonly contextOf: (isolate: IsolateMachine) => Parameters<IsolateMachine['follower']['ensure']>[2];
 }
 
@@ -117,7 +119,7 @@ export class Customers {
       ...{ invoice: String(this.#events), sku: 'z1', description: 'sold', unitPrice: 1, quantity: 1 },
       ...{ customerId: customer, country: 'EIRE' },
     };
-    return { seq: this.#events, type: 'shop.purchase', occurredAt: BOUGHT_AT, data };
+    return { seq: this.#events, type: purchases.eventType, occurredAt: BOUGHT_AT, data };
   }
 
   /** Stores a purchase, and waits until reads with the token show it (`src/composition/storing.ts`). */
@@ -166,7 +168,7 @@ export class Customers {
     const source = isHit
       ? ({ hit: true, tier: 'memory', stale: false } as const)
       : ({
-          ...{ hit: false, stored: false, collapsed: false },
+          ...({ hit: false, stored: false, collapsed: false } as const),
           forward: read.isBypassed ? 'bypass' : 'uri-miss',
         } as const);
     return { entry, source, ...times, token, unverified: undefined };
@@ -210,14 +212,17 @@ export class Customers {
       read: (request) => this.#reading.through(isolate, request),
       standIn: () => undefined,
       registry,
-      loadChampion: async (load) =>
-        await isolate.time.withTimeout(
-          this.#reading.loadChampion(isolate, (version) =>
-            load({ ...registry, champion: championIn(version) }),
-          ),
-          CHAMPION_MS,
-          () => new Error('The database did not name the champion in time.'),
-        ),
+      loadChampion: async (load) => {
+        const loading = this.#reading.loadChampion(isolate, (version) =>
+          load({ ...registry, champion: championIn(version) }),
+        );
+        // As with a copy in R2 that does not answer either.
+        const failed = (cause?: unknown) =>
+          new Failure('model_unavailable', 'The database does not name the champion.', { cause });
+        return await isolate.time.withTimeout(loading, CHAMPION_MS, failed).catch((error: unknown) => {
+          throw failed(error);
+        });
+      },
       watch: () => this.#watch(isolate),
       models,
       keepAlive: () => undefined,

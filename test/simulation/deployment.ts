@@ -134,7 +134,10 @@ export class Deployment {
         ),
     );
     this.gates = new Map(
-      [...KEYS, ...(plan.hasCustomers ? CUSTOMER_KEYS : [])].map((key) => [key, new GateMachine(key, this.#timeOf(`gate of ${key}`), scheduler)]),
+      [...KEYS, ...(plan.hasCustomers ? CUSTOMER_KEYS : [])].map((key) => [
+        key,
+        new GateMachine(key, this.#timeOf(`gate of ${key}`), scheduler),
+      ]),
     );
   }
 

@@ -160,6 +160,19 @@ export class World {
     }
   }
 
+  /** A customer's purchase through an isolate, sent again if there is no answer, at most this often in all. */
+  async buy(at: number, customer: string, attempts = 3): Promise<Token | undefined> {
+    const { customers } = this;
+    const isolate = this.deployment.isolates[at];
+    if (customers === undefined || isolate === undefined) return undefined;
+    const event = customers.newPurchase(customer);
+    for (let attempt = 1; ; attempt += 1) {
+      const token = await customers.buy(isolate, event);
+      if (token !== undefined || attempt === attempts) return token;
+      await this.deployment.scheduler.sleep(Math.round(this.deployment.chance.between('buyer', 1, 1_000)));
+    }
+  }
+
   foreignWrite(changes: readonly Change[]): void {
     this.deployment.commit('another application commits', changes);
   }
@@ -170,10 +183,7 @@ export class World {
       contextOf: (isolate) => this.#contextOf(isolate),
       through: (isolate, request) => {
         const fill = { isBegun: false, hasGate: false, begunMs: 0 };
-        return readThrough(
-          request,
-          this.#readPorts(isolate, this.deployment.recorder.nextId(), fill, false),
-        );
+        return readThrough(request, this.#readPorts(isolate, this.deployment.recorder.nextId(), fill, false));
       },
       loadChampion: (isolate, load) => {
         const { follower, invalidated, ended } = isolate;

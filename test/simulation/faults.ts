@@ -306,13 +306,6 @@ export const FAULTS: readonly Fault[] = [
     'void keys;',
   ),
   fault(
-    'the announcement of a fold closes a later one of the same key',
-    FEW,
-    OPEN_FOLDS,
-    '(this.#foldOf.get(hash) ?? Number.POSITIVE_INFINITY) <= fold',
-    'fold >= 0',
-  ),
-  fault(
     'a duplicate of an event is acknowledged while its fold is open',
     FEW,
     SHARD_STORE,
@@ -346,13 +339,6 @@ export const FAULTS: readonly Fault[] = [
     SEEN_FOLDS,
     'return seqs.length === 0 ? undefined : { epoch, seq: Math.max(...seqs) };',
     'return seqs.length === 0 ? undefined : undefined;',
-  ),
-  fault(
-    'a row of features is kept with a stamp from after its read',
-    FEW,
-    ROW_CACHE,
-    'cache.put(tag, { ...stamp, row,',
-    'cache.put(tag, { epoch, stamp: follower.mirror.clock.seq, row,',
   ),
   fault(
     'a kept row of features does not bring its moment along',

@@ -9,7 +9,23 @@ export const TAG_HASH_MAX = 0xffff_ffff;
  */
 export function tagHash(tag: string): number {
   let hash = 0x811c9dc5;
-  for (const byte of encoder.encode(tag)) hash = Math.imul(hash ^ byte, 0x01000193);
+  for (let index = 0; index < tag.length; index += 1) {
+    const code = tag.charCodeAt(index);
+    // UTF-16 and UTF-8 agree on ASCII, which nearly all tags are.
+    if (code > 0x7f) return mixed(hashBytes(encoder.encode(tag)));
+    hash = Math.imul(hash ^ code, 0x01000193);
+  }
+  return mixed(hash);
+}
+
+function hashBytes(bytes: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash;
+}
+
+function mixed(fnv: number): number {
+  let hash = fnv;
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;

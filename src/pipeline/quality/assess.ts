@@ -1,7 +1,7 @@
 import type { EventDefinition } from '../../define/event.ts';
-import type { QualityDimension, RuleDeclaration } from '../../define/quality.ts';
+import type { RuleDeclaration } from '../../define/quality.ts';
 import { STORAGE_REFUSED } from '../transactions.ts';
-import type { Tallies, Tally } from './tally.ts';
+import type { RuleTally, Tallies, Tally } from './tally.ts';
 
 /** The parts of a stored event that its score needs. */
 export interface StoredForScore {
@@ -55,11 +55,31 @@ export const BUILT_IN_RULES: readonly (RuleDeclaration & { readonly name: BuiltI
   },
 ];
 
+type Quality = EventDefinition['quality'];
+type Named = Pick<RuleDeclaration, 'name' | 'dimension'>;
+
 interface Counting {
   events: number;
   refused: number;
-  readonly rules: Map<string, { readonly dimension: QualityDimension; judged: number; failed: number }>;
-  readonly bins: Map<string, Map<string, number>>;
+  /** Counts by the position of a rule, for each version of the type: looking rules up by name took most of the time. */
+  readonly versions: Map<Quality, Positions>;
+  /** Reasons that are no rule of the type, for example a broken envelope, and how many events they refused. */
+  readonly others: Map<string, number>;
+}
+
+/** Counts of one version of a type: its own rules and distributions, in the order of their declaration. */
+interface Positions {
+  /** Events that all built-in rules judged and found right. */
+  sound: number;
+  /** Events that each built-in rule judged beyond `sound`, and those that broke it. */
+  readonly builtIn: RuleCounts;
+  readonly rules: RuleCounts;
+  readonly bins: readonly number[][];
+}
+
+interface RuleCounts {
+  readonly judged: number[];
+  readonly failed: number[];
 }
 
 /**
@@ -88,7 +108,7 @@ export function tallyEvents(
     const definition = type === null ? undefined : types.get(type);
     const counting = countingOf(countings, definition?.currentType ?? UNRECOGNISED);
     counting.refused += 1;
-    if (definition === undefined) add(counting, { name: reason, dimension: 'validity' }, false);
+    if (definition === undefined) countOther(counting, reason);
     else {
       const occurredAt = timeOf(raw) ?? storedAt;
       count(counting, definition, dataOf(raw), { occurredAt, now: storedAt }, reason);
@@ -104,45 +124,89 @@ function count(
   context: { readonly occurredAt: number; readonly now: number },
   reason: string | undefined,
 ): void {
+  const { eventRules, distributions } = quality;
   const assessment = reason === 'contract_violation' ? null : quality.assess(data, context);
-  for (const rule of BUILT_IN_RULES) {
-    if (assessment !== null || rule.name === reason) add(counting, rule, rule.name !== reason);
+  const positions = positionsOf(counting, quality);
+  if (reason === undefined) positions.sound += 1;
+  else countReason(counting, positions, quality, reason, assessment !== null);
+  const { judged, failed } = positions.rules;
+  for (let index = 0; index < eventRules.length; index += 1) {
+    const held = eventRules[index]?.name === reason ? false : (assessment?.held[index] ?? null);
+    if (held !== null) increment(judged, index);
+    if (held === false) increment(failed, index);
   }
-  quality.eventRules.forEach((rule, index) => {
-    const held = rule.name === reason ? false : (assessment?.held[index] ?? null);
-    if (held !== null) add(counting, rule, held);
+  if (assessment === null) return;
+  for (let index = 0; index < distributions.length; index += 1) {
+    const spread = positions.bins[index];
+    const bin = assessment.bins[index] ?? -1;
+    if (spread !== undefined && bin >= 0) increment(spread, bin);
+  }
+}
+
+/** The built-in rules of a refused event. An event that broke its contract was judged by nothing else. */
+function countReason(
+  counting: Counting,
+  { builtIn }: Positions,
+  { eventRules }: Quality,
+  reason: string,
+  isAssessed: boolean,
+): void {
+  BUILT_IN_RULES.forEach(({ name }, index) => {
+    if (isAssessed || name === reason) increment(builtIn.judged, index);
+    if (name === reason) increment(builtIn.failed, index);
   });
-  // The reason of the refusal is not a rule of the type, for example a broken envelope.
-  if (reason !== undefined && ![...BUILT_IN_RULES, ...quality.eventRules].some(({ name }) => name === reason))
-    add(counting, { name: reason, dimension: 'validity' }, false);
-  quality.distributions.forEach(({ name, bins }, index) => {
-    const label = bins[assessment?.bins[index] ?? -1];
-    if (label === undefined) return;
-    const spread = counting.bins.get(name) ?? new Map<string, number>();
-    if (spread.size === 0) counting.bins.set(name, spread);
-    spread.set(label, (spread.get(label) ?? 0) + 1);
-  });
+  if (![...BUILT_IN_RULES, ...eventRules].some(({ name }) => name === reason)) countOther(counting, reason);
+}
+
+function countOther({ others }: Counting, reason: string): void {
+  others.set(reason, (others.get(reason) ?? 0) + 1);
+}
+
+function increment(counts: number[], index: number): void {
+  counts[index] = (counts[index] ?? 0) + 1;
 }
 
 function countingOf(countings: Map<string, Counting>, type: string): Counting {
-  const counting = countings.get(type) ?? { events: 0, refused: 0, rules: new Map(), bins: new Map() };
+  const counting = countings.get(type) ?? { events: 0, refused: 0, versions: new Map(), others: new Map() };
   counting.events += 1;
   countings.set(type, counting);
   return counting;
 }
 
-function add(
-  { rules }: Counting,
-  { name, dimension }: Pick<RuleDeclaration, 'name' | 'dimension'>,
-  held: boolean,
-): void {
-  const rule = rules.get(name) ?? { dimension, judged: 0, failed: 0 };
-  if (rule.judged === 0) rules.set(name, rule);
-  rule.judged += 1;
-  if (!held) rule.failed += 1;
+function positionsOf({ versions }: Counting, quality: Quality): Positions {
+  const known = versions.get(quality);
+  if (known !== undefined) return known;
+  const zeros = (rules: readonly unknown[]) => ({ judged: rules.map(() => 0), failed: rules.map(() => 0) });
+  const positions = {
+    sound: 0,
+    builtIn: zeros(BUILT_IN_RULES),
+    rules: zeros(quality.eventRules),
+    bins: quality.distributions.map(({ bins }) => bins.map(() => 0)),
+  };
+  versions.set(quality, positions);
+  return positions;
 }
 
-function tallyOf({ events, refused, rules, bins }: Counting): Tally {
+function tallyOf({ events, refused, versions, others }: Counting): Tally {
+  const rules = new Map<string, RuleTally>();
+  const bins = new Map<string, Map<string, number>>();
+  const add = ({ name, dimension }: Named, judged: number, failed: number) => {
+    const rule = rules.get(name) ?? { dimension, judged: 0, failed: 0 };
+    if (judged > 0) rules.set(name, { ...rule, judged: rule.judged + judged, failed: rule.failed + failed });
+  };
+  const addBin = (name: string, label: string, counted: number) => {
+    if (counted === 0) return;
+    const spread = bins.get(name) ?? new Map<string, number>();
+    bins.set(name, spread.set(label, (spread.get(label) ?? 0) + counted));
+  };
+  for (const [{ eventRules, distributions }, { sound, builtIn, rules: own, bins: counted }] of versions) {
+    for (const [at, rule] of BUILT_IN_RULES.entries())
+      add(rule, sound + (builtIn.judged[at] ?? 0), builtIn.failed[at] ?? 0);
+    for (const [at, rule] of eventRules.entries()) add(rule, own.judged[at] ?? 0, own.failed[at] ?? 0);
+    for (const [at, { name, bins: labels }] of distributions.entries())
+      for (const [bin, label] of labels.entries()) addBin(name, label, counted[at]?.[bin] ?? 0);
+  }
+  for (const [name, refusals] of others) add({ name, dimension: 'validity' }, refusals, refusals);
   return {
     events,
     refused,

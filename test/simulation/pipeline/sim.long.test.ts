@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, '../../..');
 /** Many times what the schedules take on two quiet cores, in milliseconds. */
 const TIMEOUT_MS = 600_000;
 /** `npm run sim:pipeline -- --seeds 1000` runs more. */
-const SEEDS = shareOf(100, 0.15);
+const SEEDS = shareOf(100, 0.1);
 const POSTGRES_SEEDS = shareOf(15, 0.2);
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';
@@ -51,7 +51,7 @@ it.skipIf(!POSTGRES_URL)(`nor on ${POSTGRES_TITLE}`, { timeout: TIMEOUT_MS }, as
 });
 
 describe('the simulation finds a fault', () => {
-  it.each(partOf(FAULTS, 8))('when $name', { timeout: TIMEOUT_MS }, (fault) => {
+  it.each(partOf(FAULTS, 12))('when $name', { timeout: TIMEOUT_MS }, (fault) => {
     using copy = faultyCopy(fault, PARTS);
     // Most are found by the first schedule, so a second one beside it would be for nothing.
     const { status, stdout, stderr } = sim(copy.folder, ...seedsOf(fault), '--jobs', '1', '--brief');

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
+import type { DatasetDefinition } from './dataset.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureReference } from './feature.ts';
 import { DeclarationMistake, defining } from './mistake.ts';
@@ -25,6 +26,8 @@ interface ModelBase {
   readonly owner: string | undefined;
   /** The announced end of all its routes. */
   readonly deprecated: ModelDeprecation | undefined;
+  /** How rows with labels are made from history; undefined if none are. */
+  readonly dataset: DatasetDefinition | undefined;
   /** How it is trained here; undefined if it is made elsewhere. */
   readonly training: TrainingRecipe | undefined;
 }
@@ -48,6 +51,8 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   /** Who answers for it, for the inventory of the API: a team, or an address. */
   owner?: string;
   deprecated?: ModelDeprecation;
+  /** How rows with labels are made from history: `dataset.ofEvents(…)`, `ofPeriods` or, for a ranking, `ofItems`. */
+  dataset?: DatasetDefinition<NoInfer<Owner>>;
   /** The recipe by which it is trained. A script that `npm run train` calls reads it. */
   training?: DeclaredRecipe;
 }
@@ -291,6 +296,7 @@ function base(
     public: isPublic = false,
     owner,
     deprecated,
+    dataset,
     training: recipe,
   }: CommonDeclaration<EntityDefinition>,
   task: TrainingRecipe['task'],
@@ -299,7 +305,18 @@ function base(
   const policy = cachePolicy({ ttlS, probe: false });
   checkedDeprecation(deprecated);
   const training = recipe && recipeOf(recipe, task);
-  return { kind: 'model' as const, name, description, entity, policy, isPublic, owner, deprecated, training };
+  return {
+    kind: 'model' as const,
+    name,
+    description,
+    entity,
+    policy,
+    isPublic,
+    owner,
+    deprecated,
+    dataset,
+    training,
+  };
 }
 
 function prediction<Owner extends EntityDefinition, Request extends RequestShape>(

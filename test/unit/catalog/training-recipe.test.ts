@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { model } from '../../../src/define/model.ts';
 import { fromFeature } from '../../../src/define/model-input.ts';
-import { mistakeOf } from '../../support/catalog-mistakes.ts';
 import { customer } from '../../support/catalog/entities.ts';
 import { purchases } from '../../support/catalog/features.ts';
+import { mistakeOf } from '../../support/catalog-mistakes.ts';
 
 const COMMON = {
   name: 'm',

@@ -50,8 +50,8 @@ it('publishes the trained bundle, whose golden rows the worker reproduces', asyn
   const tensor = { name: 'features', datatype: 'FP32', shape: [rows.length, width], data: rows.flat() };
   const ran = await send('POST', '/v1/predictions/ranker', { inputs: [tensor] });
   const [output] = ran.json['outputs'] as { data: number[] }[];
-  expect(golden.outputs.score.length).toBeGreaterThan(0);
-  for (const [index, expected] of golden.outputs.score.entries())
+  expect(golden.outputs.score.flat().length).toBeGreaterThan(0);
+  for (const [index, expected] of golden.outputs.score.flat().entries())
     expect(output?.data[index]).toBeCloseTo(expected, 4);
 });
 

@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
 import { EndedEpochs, InvalidatedChanges, loadAsOf } from '../../../src/cache/as-of.ts';
-import { featureStatePorts } from '../../../src/composition/feature-states.ts';
-import type { BoundIsolate } from '../../../src/composition/isolate.ts';
 import type { Database, Loaded } from '../../../src/define/view.ts';
 import { storeMessages } from '../../../src/pipeline/store.ts';
 import { withTimeout } from '../../../src/platform/clock.ts';
@@ -100,18 +98,4 @@ it('a pass of the relay is two round trips: it reads the pending changes, and ma
       await markRelayed(db, relayed, { epoch: EPOCH, seq: 1 });
     }),
   ).toBe(2);
-});
-
-it('a report of the states of the features is two statements at the same time, and one call to the relay', async () => {
-  let asked = 0;
-  const relay = {
-    status: async () => {
-      asked += 1;
-      return { backfillFailure: null };
-    },
-  };
-  const env = { OUTBOX_RELAY: { getByName: () => relay } };
-  const bound = { db, env, isolate: { catalog } } as unknown as BoundIsolate;
-  expect(await roundTripsOf(() => featureStatePorts(bound).read())).toBe(2);
-  expect(asked).toBe(1);
 });

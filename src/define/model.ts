@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
+import type { DatasetDefinition } from './dataset.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureReference } from './feature.ts';
 import { defining } from './mistake.ts';
@@ -24,6 +25,8 @@ interface ModelBase {
   readonly owner: string | undefined;
   /** The announced end of all its routes. */
   readonly deprecated: ModelDeprecation | undefined;
+  /** How rows with labels are made from history; undefined if none are. */
+  readonly dataset: DatasetDefinition | undefined;
 }
 
 /** The announced end of a model's routes. */
@@ -45,6 +48,8 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   /** Who answers for it, for the inventory of the API: a team, or an address. */
   owner?: string;
   deprecated?: ModelDeprecation;
+  /** How rows with labels are made from history: `dataset.ofEvents(…)`, `ofPeriods` or, for a ranking, `ofItems`. */
+  dataset?: DatasetDefinition<NoInfer<Owner>>;
 }
 
 /** The rows of one request, assembled from an entity's features: the graph's input, and the item of each row. */
@@ -280,11 +285,12 @@ function base({
   public: isPublic = false,
   owner,
   deprecated,
+  dataset,
 }: CommonDeclaration<EntityDefinition>) {
   // Scores also change with time alone, so a comparison with the origin would report differences that are not faults.
   const policy = cachePolicy({ ttlS, probe: false });
   checkedDeprecation(deprecated);
-  return { kind: 'model' as const, name, description, entity, policy, isPublic, owner, deprecated };
+  return { kind: 'model' as const, name, description, entity, policy, isPublic, owner, deprecated, dataset };
 }
 
 function prediction<Owner extends EntityDefinition, Request extends RequestShape>(

@@ -12,7 +12,7 @@ export interface TrainingColumns {
   readonly columns: readonly Float32Array[];
   /** A number for a regression; 0, 1 or a share in between for a probability. */
   readonly labels: Float32Array;
-  /** What a row counts in the loss, positive; 1 for all without it. */
+  /** What a row counts in the loss, above 0 and at most a million; 1 for all without it. */
   readonly weights?: Float32Array;
   readonly trainingRows: number;
 }
@@ -24,6 +24,8 @@ export interface TrainingColumns {
 export const ROWS_MAX = 1_000_000;
 export const COLUMNS_MAX = 256;
 export const CELLS_MAX = 10_000_000;
+/** Weights of a million rows add up to a number that float32 holds. */
+const WEIGHT_MAX = 1e6;
 
 /** What is learned: a number, or the probability of 1. */
 export type TrainingTask = 'regression' | 'binary';
@@ -56,8 +58,14 @@ export function assertTrainable(set: TrainingColumns, task: TrainingTask, rowsMi
       `There are ${trainingRows} of ${rows} rows to learn from; at least ${rowsMin} are needed.`,
     );
   assertLabels(labels.subarray(0, trainingRows), labels, task);
-  if (weights !== undefined && (weights.length !== rows || !weights.every((of) => of > 0 && of < Infinity)))
-    throw new TrainingRefused('invalid_columns', 'A weight is not a positive number, or there are too few.');
+  if (
+    weights !== undefined &&
+    (weights.length !== rows || !weights.every((of) => of > 0 && of <= WEIGHT_MAX))
+  )
+    throw new TrainingRefused(
+      'invalid_columns',
+      `There is not a weight of more than 0 and at most ${WEIGHT_MAX} for each row.`,
+    );
 }
 
 /** @throws TrainingRefused */

@@ -24,6 +24,7 @@ export interface TreeLosses {
 
 /** A training of trees. Nothing in it is ever changed, so a state can be kept while the next is made. */
 export interface TreesState {
+  readonly kind: 'trees';
   readonly recipe: TreesRecipe;
   readonly seed: number;
   readonly names: readonly string[];
@@ -57,7 +58,7 @@ export function startTrees(recipe: unknown, set: TrainingColumns, seed: number):
   const rows = { labels, weights };
   const base = baseScore(rows, trainingRows, checked.task);
   return {
-    ...{ recipe: checked, seed, names, data, rows, trainingRows, base },
+    ...{ kind: 'trees', recipe: checked, seed, names, data, rows, trainingRows, base },
     trees: [],
     losses: [],
     scores: new Float64Array(data.rows).fill(base),

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { arrayIn, decodeCheckpoint, encodeCheckpoint, fingerprintOf, invalid } from '../checkpoint.ts';
+import { arrayIn, type Checkpoint, encodeCheckpoint, fingerprintOf, invalid } from '../checkpoint.ts';
 import type { TrainingColumns } from '../columns.ts';
 import { startTrees, type TreesState } from './boost.ts';
 import type { Tree } from './tree.ts';
@@ -42,13 +42,8 @@ export function checkpointTrees(state: TreesState): Uint8Array<ArrayBuffer> {
   });
 }
 
-/**
- * Goes on from a checkpoint, on the same training set.
- *
- * @throws TrainingRefused `invalid_checkpoint` if the bytes are no checkpoint of this set.
- */
-export function resumeTrees(bytes: Uint8Array, set: TrainingColumns): TreesState {
-  const checkpoint = decodeCheckpoint(bytes);
+/** @throws TrainingRefused `invalid_checkpoint` if it is no checkpoint of trees, or is one of another set. */
+export function resumeTrees(checkpoint: Checkpoint, set: TrainingColumns): TreesState {
   const { success, data } = Header.safeParse(checkpoint.header);
   if (!success) throw invalid();
   const fresh = startTrees(data.recipe, set, data.seed);

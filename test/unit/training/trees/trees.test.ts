@@ -5,8 +5,8 @@ import { differenceOf, PARITY_TOLERANCE } from '../../../../src/inference/evalua
 import { additiveContributions } from '../../../../src/inference/explain/additive.ts';
 import type { Tensors } from '../../../../src/inference/tensors.ts';
 import type { TrainingColumns } from '../../../../src/training/columns.ts';
+import { checkpointOf, resumeTraining } from '../../../../src/training/run.ts';
 import { bestLength, startTrees, stepTrees, type TreesState } from '../../../../src/training/trees/boost.ts';
-import { checkpointTrees, resumeTrees } from '../../../../src/training/trees/checkpoint.ts';
 import { type TreesOutput, writeTrees } from '../../../../src/training/trees/write.ts';
 import { shapleyByOrders } from '../../../support/explain/permutations.ts';
 import { madeUpSet, rowsOf } from '../../../support/training/sets.ts';
@@ -116,23 +116,29 @@ describe('a training of trees', () => {
     expect(writeTrees(trained(recipe, set, 2), 'classes', {})).not.toEqual(bytes);
   });
 
+  const resumed = (bytes: Uint8Array) => {
+    const state = resumeTraining(bytes, set);
+    if (state.kind !== 'trees') throw new Error('The checkpoint is of trees.');
+    return state;
+  };
+
   it('that is resumed from its checkpoint after any step gives the same bytes', () => {
     const bytes = writeTrees(trained(recipe, set), 'classes', {});
     let state = startTrees(recipe, set, 1);
-    while (!state.isDone) state = stepTrees(resumeTrees(checkpointTrees(state), set));
+    while (!state.isDone) state = stepTrees(resumed(checkpointOf(state)));
     expect(writeTrees(state, 'classes', {})).toEqual(bytes);
-    expect(checkpointTrees(resumeTrees(checkpointTrees(state), set))).toEqual(checkpointTrees(state));
+    expect(checkpointOf(resumed(checkpointOf(state)))).toEqual(checkpointOf(state));
   });
 
   it('does not change a state by the step after it', () => {
     const first = stepTrees(startTrees(recipe, set, 1));
-    const before = checkpointTrees(first);
+    const before = checkpointOf(first);
     stepTrees(first);
-    expect(checkpointTrees(first)).toEqual(before);
+    expect(checkpointOf(first)).toEqual(before);
   });
 
   it('refuses the checkpoint of another set, and bytes that are cut or of another kind', () => {
-    const bytes = checkpointTrees(stepTrees(startTrees(recipe, set, 1)));
+    const bytes = checkpointOf(stepTrees(startTrees(recipe, set, 1)));
     const other = { ...set, labels: set.labels.with(0, 1 - (set.labels[0] ?? 0)) };
     for (const [given, of] of [
       [bytes, other],
@@ -140,7 +146,9 @@ describe('a training of trees', () => {
       [bytes.subarray(0, 30), set],
       [new Uint8Array(40), set],
     ] as const)
-      expect(() => resumeTrees(given, of)).toThrow(expect.objectContaining({ code: 'invalid_checkpoint' }));
+      expect(() => resumeTraining(given, of)).toThrow(
+        expect.objectContaining({ code: 'invalid_checkpoint' }),
+      );
   });
 
   it('ends when the later rows are no longer predicted better, and keeps the best trees', () => {

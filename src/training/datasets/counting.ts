@@ -1,9 +1,10 @@
+import * as z from 'zod';
 import type { DatasetDefinition } from '../../define/dataset.ts';
 import type { HistoryPort } from '../../features/join-history.ts';
 import type { RecordedEvent } from '../../features/point-in-time.ts';
 import { assertWhole, PAGE_EVENTS_MAX } from '../../features/replay.ts';
 import { Failure } from '../../platform/failure.ts';
-import type { RecordedCursor, RecordedRange } from '../../storage/postgres/history.ts';
+import type { RecordedRange } from '../../storage/postgres/history.ts';
 import type { DatasetLimits } from './limits.ts';
 import type { KnownItem } from './negatives.ts';
 import { type KeyTally, PartPlanner, type PartRange, rowsMax, tooLarge } from './parts.ts';
@@ -11,14 +12,15 @@ import { type DatasetSpec, momentsOf, type SplitBounds, splitBounds } from './sp
 import { hashOfKey, itemOf, touchesOf } from './touches.ts';
 
 /** How far the label events are counted. */
-export interface Counted {
-  readonly cursor: RecordedCursor | null;
+export const Counted = z.object({
+  cursor: z.object({ time: z.string(), seq: z.number() }).nullable(),
   /** Label events that say something of an entity. */
-  readonly events: number;
+  events: z.int(),
   /** The moments of the first and the last of them, in milliseconds since the Unix epoch; null without one. */
-  readonly first: number | null;
-  readonly last: number | null;
-}
+  first: z.int().nullable(),
+  last: z.int().nullable(),
+});
+export type Counted = Readonly<z.output<typeof Counted>>;
 
 /** What a page of label events adds to the tallies. */
 export interface CountedPage {

@@ -9,9 +9,9 @@ export const DATASET_LIMITS = {
   /** Parts, each of which reads the history of the label and of the features once. */
   partsMax: 1_000,
   /** Rows of one part. A part is made in memory. */
-  partRowsMax: 20_000,
+  partRowsMax: 100_000,
   /** Values of one part: rows times columns. */
-  partValuesMax: 1_000_000,
+  partValuesMax: 4_000_000,
   /** Label events of one part. */
   partTouchesMax: 100_000,
   /** Cells of features that a part holds while it goes through history: some 300 bytes each. */

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { sha256Hex } from '../../platform/digest.ts';
 import type { DatasetColumn } from './columns.ts';
-import { DATASET_FORMAT, DatasetSpec, SPLITS } from './spec.ts';
+import { DATASET_FORMAT, DatasetSpec, SPLITS, SplitBounds } from './spec.ts';
 
 export const DatasetFile = z.strictObject({
   name: z.string(),
@@ -25,8 +25,6 @@ const Column = z.strictObject({
   default: z.string().nullable(),
 });
 
-const Bounds = z.strictObject({ from: z.int(), validation: z.int(), test: z.int(), to: z.int() });
-
 /** What a dataset consists of and how it came about. All moments are in milliseconds since the Unix epoch. */
 export const DatasetManifest = z.strictObject({
   format: z.literal(DATASET_FORMAT),
@@ -36,7 +34,7 @@ export const DatasetManifest = z.strictObject({
   columns: z.array(Column),
   rows: z.strictObject({ train: z.int(), validation: z.int(), test: z.int() }),
   /** The bounds of the splits. */
-  bounds: Bounds,
+  bounds: SplitBounds,
   /** Label events of the time range. */
   labelEvents: z.int(),
   files: z.array(DatasetFile),

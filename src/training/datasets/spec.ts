@@ -53,12 +53,13 @@ export function datasetId(spec: DatasetSpec): string {
 }
 
 /** The bounds in time of the parts of a dataset, in milliseconds since the Unix epoch. A part ends before its end. */
-export interface SplitBounds {
-  readonly from: number;
-  readonly validation: number;
-  readonly test: number;
-  readonly to: number;
-}
+export const SplitBounds = z.strictObject({
+  from: z.int(),
+  validation: z.int(),
+  test: z.int(),
+  to: z.int(),
+});
+export type SplitBounds = Readonly<z.output<typeof SplitBounds>>;
 
 export const SPLITS = ['train', 'validation', 'test'] as const;
 export type Split = (typeof SPLITS)[number];

@@ -3,7 +3,7 @@ import type { ModelDefinition } from '../../../src/define/model.ts';
 import type { RecordedEvent } from '../../../src/features/point-in-time.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { events } from '../point-in-time/history.ts';
-import { historyInMemory } from '../point-in-time/property.ts';
+import { historyInMemory } from '../point-in-time/in-memory.ts';
 import { type Made, makeDataset, specOf } from './memory.ts';
 import { PAID, ROOMS, VISITS } from './models.ts';
 import { type Asked, mistakeOfRows } from './oracle.ts';

@@ -6,7 +6,7 @@ import { type Made, makeDataset, type Row, specOf } from '../../support/datasets
 import { ROOMS } from '../../support/datasets/models.ts';
 import { type Asked, mistakeOfRows } from '../../support/datasets/oracle.ts';
 import { datasetsHold, madeOf, never } from '../../support/datasets/property.ts';
-import { historyInMemory } from '../../support/point-in-time/property.ts';
+import { historyInMemory } from '../../support/point-in-time/in-memory.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -167,5 +167,28 @@ describe('a dataset', () => {
       ],
     };
     expect(await codeOf(makeDataset(ROOMS, spec, pruned))).toBe('history_pruned');
+  });
+
+  it('reads history once to count and twice for each part, and writes a file for each split of a part', async () => {
+    const events = visits();
+    const reads = { events: 0 };
+    const inMemory = historyInMemory(events, never);
+    const counted: HistoryPort = {
+      ...inMemory,
+      read: async (range, page) => {
+        const read = await inMemory.read(range, page);
+        reads.events += read.events.length;
+        return read;
+      },
+    };
+    const { files, rows, parts } = await made(
+      madeOf(events, { ...asked, knowledge: 'snapshot' }, {}, counted),
+    );
+    const bytes = [...files.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect([parts, files.size]).toEqual([1, 3]);
+    // The join ends with the last row, so it may read less.
+    expect(reads.events).toBeLessThanOrEqual(3 * events.length);
+    expect(reads.events).toBeGreaterThan(2 * events.length);
+    expect(bytes / rows.length).toBeLessThan(150);
   });
 });

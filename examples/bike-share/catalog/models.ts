@@ -31,6 +31,7 @@ export const rideMinutes = model.regression({
     key: ({ rider: id }) => id,
     value: ({ minutes }) => minutes,
   }),
+  training: { kind: 'network', hidden: [8], epochs: 12 },
   // The mean of all rides, where no version can answer.
   fallback: { value: 14 },
 });

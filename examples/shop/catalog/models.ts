@@ -31,6 +31,7 @@ export const ranker = model.ranking({
   // Scores move with the days since a purchase: an hour is well within what a ranking notices.
   ttlS: 3_600,
   columns: RANKER_COLUMNS,
+  training: { kind: 'network', hidden: [16], epochs: 6 },
   features: {
     purchases_30d: customerPurchases.window(30),
     purchases_365d: customerPurchases.window(365),

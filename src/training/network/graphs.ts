@@ -180,7 +180,6 @@ function slice(build: Builder, made: string, start: number, end: number): void {
 function backward(build: Builder, { layers }: NetworkShape): void {
   const flat = build.integers('flat', [-1]);
   const overRows = build.integers('over_rows', [0]);
-  const zero = build.floats('zero', [1], [0]);
   const parts: string[] = [];
   const last = layers.length - 1;
   build.add('Mul', ['error', 'share'], `delta_${last}`);
@@ -192,6 +191,7 @@ function backward(build: Builder, { layers }: NetworkShape): void {
     parts.unshift(`flat_slope_${at}`, `bias_slope_${at}`);
     if (at === 0) break;
     build.add('Gemm', [delta, `weights_${at}`], `back_${at}`, { transB: { int: 1 } });
+    const zero = build.floats(`zero_${at}`, [1], [0]);
     build.add('Greater', [`sum_${at - 1}`, zero], `is_active_${at}`);
     build.add('Cast', [`is_active_${at}`], `active_${at}`, { to: { int: FLOAT } });
     build.add('Mul', [`back_${at}`, `active_${at}`], `delta_${at - 1}`);

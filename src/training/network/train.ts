@@ -2,6 +2,8 @@
  * Networks trained by the ONNX runtime with Adam on shuffled mini-batches. The runtime computes on one thread in a fixed
  * order, so that the same set, recipe and seed give the same parameters. A step is at most an epoch.
  */
+
+import { NetworkRecipe } from '../../define/training-recipe.ts';
 import type { Tensor } from '../../inference/tensors.ts';
 import { hashText, seededRandom, shuffledIndices } from '../../platform/random.ts';
 import { assertTrainable, type TrainingColumns } from '../columns.ts';
@@ -9,7 +11,6 @@ import type { TrainingRuntime, TrainingSession } from '../onnx/runtime.ts';
 import { TrainingRefused } from '../refusal.ts';
 import { ADAM, lossGraph, type NetworkShape, stepGraph } from './graphs.ts';
 import { initialParameters, type Layer, layersOf, type Scaling, scalingOf } from './layout.ts';
-import { NetworkRecipe } from './recipe.ts';
 
 /** The most multiplications of a step: about a third of a second. */
 const MULTIPLICATIONS_OF_STEP = 300_000_000;

@@ -2,6 +2,8 @@
  * Gradient-boosted trees over histograms (Friedman, 2001; Ke et al., "LightGBM", 2017): plain arithmetic on one thread
  * in a fixed order, so that the same set, recipe and seed give the same trees. A step grows one tree.
  */
+
+import { TreesRecipe } from '../../define/training-recipe.ts';
 import { hashText, type Random, seededRandom, shuffledIndices } from '../../platform/random.ts';
 import { assertTrainable, type TrainingColumns } from '../columns.ts';
 import { TrainingRefused } from '../refusal.ts';
@@ -9,7 +11,6 @@ import { type BinnedColumns, binColumns } from './bins.ts';
 import { growTree, type Sample } from './grow.ts';
 import { NUMBERS_OF_BIN } from './histogram.ts';
 import { baseScore, derivativesOf, type LabelledRows, meanLoss } from './loss.ts';
-import { TreesRecipe } from './recipe.ts';
 import { addTree, type Tree } from './tree.ts';
 
 /** The most bytes of the histograms of the leaves of one tree. */

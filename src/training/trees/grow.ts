@@ -1,7 +1,8 @@
 /** Grows one tree, leaf by leaf: the leaf whose split gains most comes first (Shi, "Best-first decision tree learning", 2007). */
+
+import type { TreesRecipe } from '../../define/training-recipe.ts';
 import type { BinnedColumns } from './bins.ts';
 import { type Derivatives, histogramOf, subtract } from './histogram.ts';
-import type { TreesRecipe } from './recipe.ts';
 import { bestSplit, leafValue, type Split, type Sums } from './split.ts';
 import type { Tree } from './tree.ts';
 

@@ -1,7 +1,8 @@
 /** The best split of a node, from its histogram. */
+
+import type { TreesRecipe } from '../../define/training-recipe.ts';
 import type { BinnedColumns } from './bins.ts';
 import { NUMBERS_OF_BIN } from './histogram.ts';
-import type { TreesRecipe } from './recipe.ts';
 
 /** What the rows of a node add up to. */
 export interface Sums {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { nodeRuntime } from '../../../scripts/models/node-runtime.ts';
-import { NetworkRecipe } from '../../../src/training/network/recipe.ts';
+import { NetworkRecipe } from '../../../src/define/training-recipe.ts';
 import { runTraining } from '../../../src/training/run.ts';
 import { madeUpSet } from '../../support/training/sets.ts';
 import { hasPython } from '../python.ts';

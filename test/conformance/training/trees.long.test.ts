@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { TreesRecipe } from '../../../src/define/training-recipe.ts';
 import { bestLength, startTrees, stepTrees } from '../../../src/training/trees/boost.ts';
-import { TreesRecipe } from '../../../src/training/trees/recipe.ts';
 import { madeUpSet } from '../../support/training/sets.ts';
 import { hasPython } from '../python.ts';
 import { referenceLoss } from './reference.ts';

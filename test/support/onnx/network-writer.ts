@@ -1,6 +1,13 @@
-/** Writes a trained network as an ONNX model (opset 17): what serving loads is one self-contained graph. */
+/** Writes a network as an ONNX model (opset 17). */
+
+import {
+  BATCH_DIMENSION,
+  floatTensor,
+  integerTensor,
+  type NodeParts,
+  onnxFile,
+} from '../../../src/training/onnx/file.ts';
 import { type Network, parameterLayout } from './network.ts';
-import { BATCH_DIMENSION, floatTensor, integerTensor, type NodeParts, onnxFile } from './onnx/file.ts';
 
 /** The graph's input: float32 `[batch, width]`. */
 export const MODEL_INPUT = 'features';
@@ -16,13 +23,7 @@ function inputWeights(network: Network): Float32Array {
   });
 }
 
-/** How the graph's answer is given: the network's, 0 to 1, times a factor, under a name. */
-export interface ScaledOutput {
-  readonly name: string;
-  readonly factor: number;
-}
-
-function initializers(network: Network, output: ScaledOutput | undefined) {
+function initializers(network: Network) {
   const { width, hidden, parameters } = network;
   const layout = parameterLayout(width, hidden);
   return [
@@ -33,7 +34,6 @@ function initializers(network: Network, output: ScaledOutput | undefined) {
     floatTensor('output_weight', [hidden, 1], parameters.subarray(layout.output, layout.outputBias)),
     floatTensor('output_bias', [1], parameters.subarray(layout.outputBias)),
     integerTensor('last_axis', [1]),
-    ...(output === undefined ? [] : [floatTensor('output_factor', [1], [output.factor])]),
   ];
 }
 
@@ -42,14 +42,9 @@ function initializers(network: Network, output: ScaledOutput | undefined) {
  * dimension.
  *
  * @param metadata what `metadata_props` says about the model's origin; written in the order of its keys.
- * @param output of a regression: its targets were divided by the factor for training, so the graph multiplies by it.
  * @returns the bytes of a ModelProto; the same network and metadata give the same bytes.
  */
-export function writeOnnx(
-  network: Network,
-  metadata: Readonly<Record<string, string>>,
-  output?: ScaledOutput,
-): Uint8Array {
+export function writeOnnx(network: Network, metadata: Readonly<Record<string, string>>): Uint8Array {
   const node = (op: string, inputs: string[], made: string): NodeParts => ({ op, inputs, outputs: [made] });
   return onnxFile({
     graph: 'network',
@@ -63,11 +58,10 @@ export function writeOnnx(
       node('Add', ['output_sum', 'output_bias'], 'logit'),
       node('Sigmoid', ['logit'], 'probability'),
       node('Squeeze', ['probability', 'last_axis'], MODEL_OUTPUT),
-      ...(output === undefined ? [] : [node('Mul', [MODEL_OUTPUT, 'output_factor'], output.name)]),
     ],
-    constants: initializers(network, output),
+    constants: initializers(network),
     inputs: [{ name: MODEL_INPUT, shape: [BATCH_DIMENSION, network.width] }],
-    outputs: [{ name: output?.name ?? MODEL_OUTPUT, shape: [BATCH_DIMENSION] }],
+    outputs: [{ name: MODEL_OUTPUT, shape: [BATCH_DIMENSION] }],
     metadata,
   });
 }

@@ -6,8 +6,8 @@ import { event } from '../../../src/define/event.ts';
 import { type FeatureDefinition, feature } from '../../../src/define/feature.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../../src/features/fold.ts';
 import { readFeature } from '../../../src/features/read.ts';
-import { asOf, endOfTiles, RowCache } from '../../../src/features/row-cache.ts';
-import { featureOfSlot } from '../../../src/features/slots.ts';
+import { asOf, RowCache } from '../../../src/features/row-cache.ts';
+import { endOfTiles, featureOfSlot } from '../../../src/features/slots.ts';
 import { customer } from '../../support/catalog/entities.ts';
 
 const DAY_MS = 86_400_000;

@@ -23,6 +23,7 @@ const short = {
 export const {
   CacheStats,
   ChangeFeed,
+  Datasets,
   FeatureShard,
   FillGate,
   Idempotency,

@@ -34,6 +34,7 @@ const measured = { ...catalog, features: [...catalog.features, ...features] };
 export const {
   CacheStats,
   ChangeFeed,
+  Datasets,
   FeatureShard,
   FillGate,
   Idempotency,

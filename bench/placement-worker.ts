@@ -35,6 +35,7 @@ const NAMESPACES = [
   'KAFKA_SOURCE',
   'RATE_LIMITER',
   'IDEMPOTENCY',
+  'DATASETS',
 ] as const;
 
 const roundTripMs = Number(modelled('BENCH_ROUND_TRIP_MS'));
@@ -119,6 +120,7 @@ const objects = durableObjects(catalog);
 export const {
   CacheStats,
   ChangeFeed,
+  Datasets,
   FeatureShard,
   FillGate,
   Idempotency,

@@ -5,6 +5,7 @@ import { createWorker } from './composition/worker.ts';
 export const {
   CacheStats,
   ChangeFeed,
+  Datasets,
   FeatureShard,
   FillGate,
   Idempotency,

@@ -6,7 +6,7 @@ import type { OldVersion } from '../../src/features/old-versions.ts';
 import { type Announcement, type FoldsShown, OpenFolds } from '../../src/features/open-folds.ts';
 import type { FlipStep } from '../../src/features/rebuild.ts';
 import { BUCKET_MS, horizonOf } from '../../src/features/retention.ts';
-import type { VersionsRead } from '../../src/features/version-reads.ts';
+import type { VersionsRead } from '../../src/features/seen-folds.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { cellsOfKey } from './cells.ts';
 import {

@@ -8,6 +8,7 @@ import { readOptions } from '../../scripts/command-line/options.ts';
 import { runCommand } from '../../scripts/command-line/run.ts';
 import { databaseUrlOf, wholeNumberOf } from '../../scripts/command-line/values.ts';
 import { makeBundle, writeBundleFolder } from '../../scripts/models/bundle.ts';
+import { nodeRuntime } from '../../scripts/models/node-runtime.ts';
 import { rideMinutes } from './catalog/models.ts';
 import { trainRideMinutes } from './training/recipe.ts';
 import type { Ride } from './training/rows.ts';
@@ -52,8 +53,9 @@ async function main(): Promise<void> {
   const endpoint = process.env['DATABASE_ENDPOINT'];
   if (url === undefined) throw new Error('There is no database: start npm run dev, or set DATABASE_URL.');
   if (endpoint) neonConfig.fetchEndpoint = endpoint;
-  const { onnx, golden, rows, from, to, metrics } = trainRideMinutes(await readRides(url), {
+  const { onnx, golden, rows, from, to, metrics } = await trainRideMinutes(await readRides(url), {
     seed,
+    runtime: nodeRuntime,
   });
   const { mae_minutes: model, baseline_mae_minutes: baseline } = metrics;
   console.log(

@@ -18,6 +18,7 @@ import * as z from 'zod';
 import { readOptions } from '../../scripts/command-line/options.ts';
 import { runCommand } from '../../scripts/command-line/run.ts';
 import { databaseUrlOf, wholeNumberOf } from '../../scripts/command-line/values.ts';
+import { nodeRuntime } from '../../scripts/models/node-runtime.ts';
 import type { Snapshot } from '../../src/operations/lineage/training.ts';
 import { type Bounds, boundsOfPurchases, sourcesOfPurchases, trainingFacts } from './training/lineage.ts';
 import type { ModelBundle } from './training/model.ts';
@@ -43,7 +44,7 @@ export async function trainFromPurchases(
   purchases: Iterable<Purchase>,
   options: { readonly seed: number },
 ): Promise<TrainingResult> {
-  const outcome = await trainRanker(purchases, options);
+  const outcome = await trainRanker(purchases, { ...options, runtime: nodeRuntime });
   if (!outcome.ok) throw new Error(outcome.message);
   return { bundle: outcome.bundle, report: outcome.report };
 }

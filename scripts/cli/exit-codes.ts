@@ -1,6 +1,7 @@
 import {
   AddressError,
   DeadlineError,
+  MillraceError,
   ProblemError,
   UnexpectedAnswerError,
   UnreachableError,
@@ -45,5 +46,12 @@ export function outcomeOf(error: unknown, options: TargetOptions): { code: numbe
     return { code: EXIT.notReachable, message: `${error.message} Name the worker with --url.` };
   if (error instanceof NotReachable || error instanceof UnreachableError || error instanceof DeadlineError)
     return { code: EXIT.notReachable, message: error.message };
-  return { code: EXIT.failed, message: describeError(error) };
+  const code = error instanceof Error ? codeOfCause(error.cause) : EXIT.failed;
+  return { code, message: describeError(error) };
+}
+
+/** A command that says in words of its own what failed has the error of the client as its cause. */
+function codeOfCause(cause: unknown): number {
+  if (cause instanceof ProblemError) return cause.status >= 500 ? EXIT.failed : EXIT.refused;
+  return cause instanceof MillraceError ? EXIT.notReachable : EXIT.failed;
 }

@@ -3,6 +3,7 @@ import { UsageError } from '../command-line/options.ts';
 import { STATE_DIR } from '../command-line/target.ts';
 import { registerAudit } from './commands/audit.ts';
 import { registerCache } from './commands/cache.ts';
+import { registerDatasets } from './commands/datasets.ts';
 import { registerEvents } from './commands/events.ts';
 import { registerFeatures } from './commands/features.ts';
 import { registerKafka } from './commands/kafka.ts';
@@ -36,6 +37,7 @@ export function createProgram(folder: string): Command {
     registerCache,
     registerFeatures,
     registerModels,
+    registerDatasets,
     registerQuarantine,
     registerReplay,
     registerKafka,

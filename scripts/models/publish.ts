@@ -1,13 +1,17 @@
-import * as z from 'zod';
+import { createClient, ProblemError, UnexpectedAnswerError } from '../../src/client/index.ts';
 import { UsageError } from '../command-line/options.ts';
 import { type Target, unreachable } from '../command-line/target.ts';
 import { type BundleBody, readBundleFolder, sentBundle } from './bundle.ts';
 
 /** An upload has up to 12 MiB; a publication up to 4 MB, and the registry loads the graph and runs the golden rows. */
-const SEND_TIMEOUT_MS = 60_000;
+const SEND_MS_MAX = 60_000;
+/** Who publishes sees at once why it failed, and may repeat it: what was uploaded is known by its digest. */
+const ONCE = { isRepeatable: false, idempotencyKey: false } as const;
 
-const Published = z.object({ name: z.string(), version: z.string() });
-const Problem = z.object({ code: z.string(), detail: z.string(), pointer: z.string().optional() });
+interface Published {
+  readonly name: string;
+  readonly version: string;
+}
 
 /**
  * Publishes the bundle of a folder as the version that answers.
@@ -23,7 +27,7 @@ export async function publishFolder(
   target: Target,
   model?: string,
   { isPublished = true, onRead }: { readonly isPublished?: boolean; readonly onRead?: () => void } = {},
-): Promise<z.output<typeof Published>> {
+): Promise<Published> {
   const body = await readBundleFolder(folder);
   const { name } = body.manifest;
   if (model !== undefined && name !== model)
@@ -33,60 +37,36 @@ export async function publishFolder(
 }
 
 /** @throws Error as `publishFolder` does. */
-async function publishBundle(
-  bundle: BundleBody,
-  target: Target,
-  isPublished: boolean,
-): Promise<z.output<typeof Published>> {
+async function publishBundle(bundle: BundleBody, target: Target, isPublished: boolean): Promise<Published> {
   const { body, uploads } = sentBundle(bundle);
-  for (const { sha256, bytes } of uploads)
-    await send(target, 'PUT', `/v1/admin/artifacts/${sha256}`, 'application/octet-stream', bytes);
-  const path = `/v1/admin/models/${bundle.manifest.name}`;
-  const [method, to] = isPublished
-    ? (['PUT', `${path}/champion`] as const)
-    : (['POST', `${path}/versions`] as const);
-  return Published.parse(await send(target, method, to, 'application/json', JSON.stringify(body)));
-}
-
-/** @throws Error as `publishFolder` does. */
-async function send(
-  target: Target,
-  method: 'PUT' | 'POST',
-  path: string,
-  type: string,
-  body: BodyInit,
-): Promise<unknown> {
-  const { url, key } = target;
-  let response: Response;
-  let text: string;
+  const client = createClient({ ...target, deadlineMs: SEND_MS_MAX, attemptMs: SEND_MS_MAX });
+  const path = { model: bundle.manifest.name };
   try {
-    response = await fetch(new URL(path, url), {
-      method,
-      headers: { authorization: `Bearer ${key}`, 'content-type': type },
-      body,
-      signal: AbortSignal.timeout(SEND_TIMEOUT_MS),
-    });
-    text = await response.text();
+    for (const { sha256, bytes } of uploads)
+      await client.put('/v1/admin/artifacts/{sha256}', {
+        ...{ path: { sha256 }, body: bytes, contentType: 'application/octet-stream' },
+        ...ONCE,
+      });
+    const { data } = isPublished
+      ? await client.put('/v1/admin/models/{model}/champion', { path, body, ...ONCE })
+      : await client.post('/v1/admin/models/{model}/versions', { path, body, ...ONCE });
+    return data;
   } catch (error) {
-    throw unreachable(target, error);
+    throw explained(error, target);
   }
-  if (response.ok) return JSON.parse(text);
-  throw new Error(refusal(response.status, text, url));
 }
 
-function refusal(status: number, text: string, url: string): string {
-  const problem = problemOf(text);
-  if (problem?.code === 'unauthorized')
-    return `The worker at ${url} refuses this key. Give the right one with --key or MILLRACE_KEY.`;
-  if (problem === undefined) return `The worker at ${url} answered ${status}: ${text.slice(0, 500)}`;
-  const at = problem.pointer === undefined ? '' : ` (at ${problem.pointer})`;
-  return `The worker refused the bundle with ${status} ${problem.code}: ${problem.detail}${at}`;
-}
-
-function problemOf(text: string): z.output<typeof Problem> | undefined {
-  try {
-    return Problem.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
+/** The error in the words of a command, with the one of the client as its cause. */
+function explained(error: unknown, target: Target): Error {
+  const { url } = target;
+  const because = (text: string) => new Error(text, { cause: error });
+  if (error instanceof ProblemError) {
+    const { code, status, problem } = error;
+    if (code === 'unauthorized')
+      return because(`The worker at ${url} refuses this key. Give the right one with --key or MILLRACE_KEY.`);
+    const at = problem.pointer === undefined ? '' : ` (at ${problem.pointer})`;
+    return because(`The worker refused the bundle with ${status} ${code}: ${problem.detail}${at}`);
   }
+  if (error instanceof UnexpectedAnswerError) return because(error.message);
+  return unreachable(target, error);
 }

@@ -52,6 +52,7 @@ export async function* changes(
       const left = Math.max(1, awayMsMax - (system.now() - connectedAt));
       const response = await client.fetch('/v1/changes', {
         ...{ query: { type: types, entity: entities }, signal: linked, traceparent, deadlineMs: left },
+        isStream: true,
         ...(id === undefined ? {} : { headers: { 'last-event-id': id } }),
       });
       for await (const event of eventsOf(response, system)) {

@@ -1,5 +1,5 @@
 import { type AddressInput, addressOf } from './address.ts';
-import { ProblemError } from './errors.ts';
+import { ProblemError, parsed, shown, UnexpectedAnswerError } from './errors.ts';
 import { exchange, type Sendable } from './exchange.ts';
 import type { DataOf, InputOf, Method, OperationOf, PathsWith } from './operations.ts';
 import { isSafe } from './retry.ts';
@@ -67,6 +67,11 @@ export interface Answer<Data> {
 export interface RawCall extends AddressInput, CallOptions {
   readonly method?: string;
   readonly body?: Sendable | undefined;
+  /**
+   * True for a body without an end, such as that of the live feed: the response is returned with its headers, where the
+   * deadline ends. Otherwise its body is read within the time of the attempt.
+   */
+  readonly isStream?: boolean;
 }
 
 interface UntypedCall extends AddressInput, CallOptions {
@@ -89,7 +94,7 @@ export interface Client<Paths = paths> {
   readonly delete: Call<Paths, 'delete'>;
   readonly patch: Call<Paths, 'patch'>;
   /**
-   * A call whose response the caller reads itself. The deadline ends with the headers: pass a signal for the body.
+   * A call whose response the caller reads itself. Its whole body has arrived, unless the call says `isStream`.
    *
    * @throws MillraceError for any answer but a success or 304.
    */
@@ -144,7 +149,7 @@ class HttpClient<Paths> implements Session<Paths> {
   }
 
   async fetch(path: string, call: RawCall = {}): Promise<Response> {
-    return await this.#send(path, call, (response) => Promise.resolve(response));
+    return await this.#send(path, call, call.isStream === true ? asItIs : whole);
   }
 
   #method<M extends Method>(method: M): Call<Paths, M> {
@@ -152,7 +157,7 @@ class HttpClient<Paths> implements Session<Paths> {
       await this.#send(
         path,
         { ...call, ...encoded(body, call), method: method.toUpperCase() },
-        (response, { traceId }) => answerOf(response, traceId),
+        (response, { traceId }) => answerOf(response, path, traceId),
       );
     // The types of the routes say what the server takes and returns. Nothing at run time knows them.
     return send as Call<Paths, M>;
@@ -265,10 +270,32 @@ function isSendable(body: unknown): body is Sendable {
   );
 }
 
-async function answerOf(response: Response, traceId: string): Promise<Answer<unknown>> {
+async function asItIs(response: Response): Promise<Response> {
+  return response;
+}
+
+/** The same response with a body that has arrived, so that reading it cannot fail or wait. */
+async function whole(response: Response): Promise<Response> {
+  const { status, statusText, headers } = response;
+  const bytes = await response.arrayBuffer();
+  // A status such as 204 or 304 allows no body, not even an empty one.
+  return new Response(bytes.byteLength === 0 ? null : bytes, { status, statusText, headers });
+}
+
+/** @throws UnexpectedAnswerError if the body is none that a route of Millrace returns. */
+async function answerOf(response: Response, path: string, traceId: string): Promise<Answer<unknown>> {
   const { status, headers } = response;
   const text = await response.text();
-  const isJson = /[/+]json\b/.test(headers.get('content-type') ?? '');
-  const data: unknown = text === '' ? undefined : isJson ? JSON.parse(text) : text;
+  const foreign = (what: string) =>
+    new UnexpectedAnswerError(`${path} answered ${status} with ${what}: ${shown(text)}.`, status, traceId);
+  const type = headers.get('content-type') ?? '';
+  // A page for people, such as a proxy's. The pages of Millrace are read with `fetch`.
+  if (type.startsWith('text/html')) throw foreign('a page of HTML');
+  let data: unknown = text === '' ? undefined : text;
+  if (text !== '' && /[/+]json\b/.test(type)) {
+    const json = parsed(text);
+    if (json === undefined) throw foreign('JSON that has a fault');
+    data = json.value;
+  }
   return { data, status, headers, token: headers.get('millrace-token') ?? undefined, traceId };
 }

@@ -32,11 +32,19 @@ export class ProblemError extends MillraceError {
   readonly problem: ProblemDocument;
   /** After how many milliseconds the server asks to try again; undefined if it does not say. */
   readonly retryAfterMs: number | undefined;
+  /** Those of the answer, such as `RateLimit`, `WWW-Authenticate`, or `Cache-Status` of a 404 that is cached. */
+  readonly headers: Headers;
 
-  constructor(problem: ProblemDocument, traceId: string, retryAfterMs: number | undefined) {
+  constructor(
+    problem: ProblemDocument,
+    traceId: string,
+    retryAfterMs: number | undefined,
+    headers: Headers = new Headers(),
+  ) {
     super(`${problem.status} ${problem.code}: ${problem.detail}`, traceId);
     this.problem = problem;
     this.retryAfterMs = retryAfterMs;
+    this.headers = headers;
   }
 
   get code(): ProblemCode {
@@ -51,10 +59,18 @@ export class ProblemError extends MillraceError {
 /** The answer is not one of Millrace: of a proxy, of another server, or cut off. */
 export class UnexpectedAnswerError extends MillraceError {
   readonly status: number;
+  /** After how many milliseconds the server, such as a proxy in front of it, asks to try again; undefined if it does not say. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, status: number, traceId: string, options?: ErrorOptions) {
+  constructor(
+    message: string,
+    status: number,
+    traceId: string,
+    { retryAfterMs, ...options }: ErrorOptions & { readonly retryAfterMs?: number | undefined } = {},
+  ) {
     super(message, traceId, options);
     this.status = status;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -69,28 +85,41 @@ const SHOWN_CHARACTERS_MAX = 200;
 
 /** The error for an answer without success. */
 export function refusalOf(
-  answer: { readonly status: number; readonly text: string; readonly url: string },
+  answer: {
+    readonly status: number;
+    readonly text: string;
+    readonly url: string;
+    readonly headers: Headers;
+  },
   traceId: string,
   retryAfterMs: number | undefined,
 ): ProblemError | UnexpectedAnswerError {
   const problem = problemOf(answer.text);
-  if (problem !== undefined) return new ProblemError(problem, traceId, retryAfterMs);
+  if (problem !== undefined) return new ProblemError(problem, traceId, retryAfterMs, answer.headers);
   const { status, url } = answer;
-  const shown = answer.text.replaceAll(/\s+/g, ' ').slice(0, SHOWN_CHARACTERS_MAX);
   const what =
     status === 0 || (status >= 300 && status < 400)
       ? 'redirects, which this client does not follow. Name the address that it redirects to'
-      : `answered ${status} without a problem document, so it may not be a Millrace worker: ${shown}`;
-  return new UnexpectedAnswerError(`${url} ${what}.`, status, traceId);
+      : `answered ${status} without a problem document, so it may not be a Millrace worker: ${shown(answer.text)}`;
+  return new UnexpectedAnswerError(`${url} ${what}.`, status, traceId, { retryAfterMs });
 }
 
-function problemOf(text: string): ProblemDocument | undefined {
-  let value: unknown;
+/** The beginning of a foreign answer, for a message. */
+export function shown(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').slice(0, SHOWN_CHARACTERS_MAX);
+}
+
+/** The value of a JSON text; undefined if the text is no JSON. */
+export function parsed(text: string): { readonly value: unknown } | undefined {
   try {
-    value = JSON.parse(text);
+    return { value: JSON.parse(text) };
   } catch {
     return undefined;
   }
+}
+
+function problemOf(text: string): ProblemDocument | undefined {
+  const value = parsed(text)?.value;
   return isProblem(value) ? value : undefined;
 }
 

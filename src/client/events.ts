@@ -1,5 +1,5 @@
 import type { CallOptions, Client } from './client.ts';
-import { UnexpectedAnswerError } from './errors.ts';
+import { parsed, shown, UnexpectedAnswerError } from './errors.ts';
 import type { ClientSystem } from './system.ts';
 
 /** The most events of a request that the server accepts. */
@@ -30,7 +30,7 @@ export type EventOf<Events> = {
 }[keyof Events & string];
 
 export interface SendOptions
-  extends Pick<CallOptions, 'signal' | 'traceparent' | 'deadlineMs' | 'attemptMs'> {
+  extends Pick<CallOptions, 'signal' | 'traceparent' | 'deadlineMs' | 'attemptMs' | 'isRepeatable'> {
   /** Whether to wait until the events are stored, and not only accepted. Then the report has a token. */
   readonly wait?: boolean;
   /** `bulk` for imports and backfills: live events do not wait behind these. */
@@ -125,9 +125,10 @@ async function sendBatch(
   const text = `[${batch.join(',')}]`;
   const isPacked = gzip && text.length >= GZIP_BYTES_MIN;
   const response = await client.fetch('/v1/events', {
-    ...{ deadlineMs: DEADLINE_MS, attemptMs: ATTEMPT_MS, ...call },
+    ...{ deadlineMs: DEADLINE_MS, attemptMs: ATTEMPT_MS, isRepeatable: true, ...call },
     method: 'POST',
-    isRepeatable: true,
+    // Its source and id identify an event, so a repetition needs no other key.
+    idempotencyKey: false,
     contentType: 'application/cloudevents-batch+json',
     headers: {
       ...(wait ? { prefer: 'wait' } : {}),
@@ -136,16 +137,24 @@ async function sendBatch(
     },
     body: isPacked ? await gzipped(text) : text,
   });
-  const report: unknown = await response.json();
+  const answer = await response.text();
+  const report = parsed(answer)?.value;
   if (!isReport(report))
-    throw new UnexpectedAnswerError('The answer does not report on the events.', response.status, '');
+    throw new UnexpectedAnswerError(
+      `The answer does not report on the events: ${shown(answer)}.`,
+      response.status,
+      '',
+    );
   return { ...report, token: response.headers.get('millrace-token') ?? undefined };
 }
 
 function isReport(value: unknown): value is Omit<SendReport, 'token'> {
   if (typeof value !== 'object' || value === null) return false;
   const counts = ['accepted', 'duplicates', 'quarantined'];
-  return counts.every((name) => typeof Reflect.get(value, name) === 'number') && 'verdicts' in value;
+  return (
+    counts.every((name) => typeof Reflect.get(value, name) === 'number') &&
+    Array.isArray(Reflect.get(value, 'verdicts'))
+  );
 }
 
 /**

@@ -94,7 +94,7 @@ async function attempt<Answer>(
       system.wallClock(),
     );
     return refusalOf(
-      { status: response.status, text: await response.text(), url },
+      { status: response.status, text: await response.text(), url, headers: received },
       trace.traceId,
       retryAfterMs,
     );
@@ -112,7 +112,8 @@ function isWorthRepeating(error: MillraceError): boolean {
 }
 
 function retryAfterOf(error: MillraceError): number | undefined {
-  return error instanceof ProblemError ? error.retryAfterMs : undefined;
+  const isAnswer = error instanceof ProblemError || error instanceof UnexpectedAnswerError;
+  return isAnswer ? error.retryAfterMs : undefined;
 }
 
 /** `fetch failed` has the reason as its cause. */

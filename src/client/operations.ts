@@ -31,8 +31,17 @@ type ParametersOf<Operation> = Operation extends { parameters: infer Parameters 
 
 /** JSON has the type of its schema. Other media are sent as they are, with their `contentType`. */
 type BodyOf<Content> = {
-  [Media in keyof Content]: Media extends 'application/json' ? Content[Media] : Raw;
+  [Media in keyof Content]: Media extends 'application/json' ? Sent<Content[Media]> : Raw;
 }[keyof Content];
+
+/** What JSON makes of a value: it leaves members out that are undefined, and a list may be one that nobody changes. */
+type Sent<T> = T extends readonly unknown[]
+  ? number extends T['length']
+    ? readonly Sent<T[number]>[]
+    : T
+  : T extends object
+    ? { [Name in keyof T]: Sent<T[Name]> | (object extends Pick<T, Name> ? undefined : never) }
+    : T;
 type Raw = string | ArrayBuffer | Uint8Array<ArrayBuffer> | Blob;
 
 type BodyMember<Operation> = Operation extends { requestBody: { content: infer Content } }

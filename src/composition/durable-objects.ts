@@ -1,5 +1,6 @@
 import { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
+import { Datasets } from '../../durable-objects/datasets/object.ts';
 import { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
 import { FillGate } from '../../durable-objects/fill-gate/object.ts';
 import { Idempotency } from '../../durable-objects/idempotency/object.ts';
@@ -13,6 +14,7 @@ import type { Catalog } from '../define/catalog.ts';
 import { systemNow } from '../platform/clock.ts';
 import { countingQueues } from './backlog.ts';
 import { outboxWatchMs } from './config.ts';
+import { datasetsPorts } from './datasets.ts';
 import type { Env } from './env.ts';
 import { kafkaSourceOf } from './kafka-source.ts';
 import { longestJudgedS } from './lifetimes.ts';
@@ -45,6 +47,11 @@ export function durableObjects(catalog: Catalog) {
     OutboxRelay: class extends OutboxRelay {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, outboxRelayPorts(countingQueues(env), catalog));
+      }
+    },
+    Datasets: class extends Datasets {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, datasetsPorts(env, catalog));
       }
     },
     KafkaSource: class extends KafkaSource {

@@ -1,5 +1,6 @@
 import type { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import type { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
+import type { Datasets } from '../../durable-objects/datasets/object.ts';
 import type { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
 import type { FillGate } from '../../durable-objects/fill-gate/object.ts';
 import type { Idempotency } from '../../durable-objects/idempotency/object.ts';
@@ -83,6 +84,7 @@ export interface Env {
   readonly QUALITY_WINDOW: DurableObjectNamespace<QualityWindow>;
   readonly RATE_LIMITER: DurableObjectNamespace<RateLimiter>;
   readonly IDEMPOTENCY: DurableObjectNamespace<Idempotency>;
+  readonly DATASETS: DurableObjectNamespace<Datasets>;
 }
 
 /** The bindings that every deployment has. */
@@ -106,6 +108,7 @@ export const BINDINGS = [
   'QUALITY_WINDOW',
   'RATE_LIMITER',
   'IDEMPOTENCY',
+  'DATASETS',
 ] as const satisfies readonly (keyof Env)[];
 
 /**

@@ -128,6 +128,11 @@ export function idempotency(env: Pick<Env, 'IDEMPOTENCY'> & DatabasePlace, shard
   return besideDatabase('idempotency', env, [env.IDEMPOTENCY, String(shard)], { default: READ_MS });
 }
 
+/** The object that makes datasets. */
+export function datasets(env: Pick<Env, 'DATASETS'> & DatabasePlace) {
+  return besideDatabase('datasets', env, [env.DATASETS, 'main'], { default: REPORT_MS });
+}
+
 /** The fill gate of one cache key, in the object of its pool in the region of a request. `enter` waits for another's fill. */
 export function fillGate(
   env: Pick<Env, 'FILL_GATE'> & DatabasePlace,

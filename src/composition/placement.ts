@@ -37,6 +37,8 @@ export const PLACEMENT = {
   'rate-limiter': 'database',
   /** Its callers write to the database next. */
   idempotency: 'database',
+  /** It reads history. */
+  datasets: 'database',
 } as const satisfies Readonly<Record<string, PlacementRule>>;
 export type PlacedClass = keyof typeof PLACEMENT;
 type PlacedBy<Rule extends PlacementRule> = {

@@ -40,6 +40,7 @@ import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
 import { championIn } from './champion.ts';
 import { invalidateTags } from './clock.ts';
+import { datasetRoutePorts } from './datasets.ts';
 import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
 import { featureStatePorts } from './feature-states.ts';
@@ -85,6 +86,10 @@ export class RequestPorts implements GatewayPorts {
 
   get cache(): GatewayPorts['cache'] {
     return { invalidate: this.#invalidate, ...inspectionPorts(this.#bound, this.#scope) };
+  }
+
+  get datasets(): GatewayPorts['datasets'] {
+    return datasetRoutePorts(this.#bound, this.#qualityCounts);
   }
 
   get deadLetters(): GatewayPorts['deadLetters'] {

@@ -1,7 +1,7 @@
 import type { EventsMessage } from '../../queues/events/message.ts';
 import { formatToken } from '../cache/clock/clock.ts';
 import type { ClockMoment } from '../define/view.ts';
-import { laterMoment } from '../features/seen-folds.ts';
+import { laterMoment, type Moment } from '../features/seen-folds.ts';
 import { foldAndInvalidate } from '../features/shards.ts';
 import type { AcceptedEvent } from '../pipeline/judge.ts';
 import { type ReportLineage, storeObserved } from '../pipeline/lineage/observed.ts';
@@ -149,13 +149,14 @@ const FOLD_AT_ONCE_MS = 5_000;
 /**
  * Folds stored events, and those that were stored before. The consumer folds them once more, which changes nothing.
  *
- * @returns the moment of their invalidation; undefined if no feature depends on them.
+ * @returns the moment of their invalidation; null if others have invalidated them before, and undefined if no feature
+ *   depends on them.
  */
 async function foldAtOnce(
   bound: BoundIsolate,
   accepted: readonly AcceptedEvent[],
   { scope, noteLineage }: WaitingScope,
-): Promise<ClockMoment | undefined> {
+): Promise<Moment> {
   const { features } = bound.isolate.catalog;
   const counted = accepted.filter(({ type }) => features.some(({ eventType }) => eventType === type));
   if (counted.length === 0) return undefined;

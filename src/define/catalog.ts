@@ -29,12 +29,20 @@ export interface Catalog {
   readonly limits: Limits;
   /** Which pages of other origins may use the API. */
   readonly cors: CorsPolicy;
+  /** Examples of the OpenAPI document. */
+  readonly examples: AnswerExamples;
   /**
    * Where each definition is declared, e.g. `views.ts, productPage`. Error messages show it. It has also the definitions
    * that cannot be used, which are in no list.
    */
   readonly origins: ReadonlyMap<unknown, string>;
 }
+
+/**
+ * Answers of a running worker to requests of the catalog's routes, by `operationId` and status: examples of the OpenAPI
+ * document. `npm run catalog:examples` records them.
+ */
+export type AnswerExamples = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 /** Nothing is deleted. */
 const KEEP_EVERYTHING: RetentionPolicy = { events: {} };
@@ -48,6 +56,7 @@ export function assemble(
   retention: RetentionPolicy = KEEP_EVERYTHING,
   limits: DeclaredLimits = {},
   cors: CorsPolicy = PUBLIC_READS_ONLY,
+  examples: AnswerExamples = {},
 ): Catalog {
   const origins = new Map<unknown, string>();
   for (const [file, module] of Object.entries(modules))
@@ -70,6 +79,7 @@ export function assemble(
     retention,
     limits: { ...DEFAULT_LIMITS, ...limits },
     cors,
+    examples,
     origins,
   };
 }

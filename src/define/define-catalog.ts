@@ -1,4 +1,4 @@
-import { assemble, type Catalog, type DeclaredModule } from './catalog.ts';
+import { type AnswerExamples, assemble, type Catalog, type DeclaredModule } from './catalog.ts';
 import type { CorsPolicy } from './cors.ts';
 import type { DeclaredLimits } from './limits.ts';
 import { CatalogError } from './problem.ts';
@@ -19,13 +19,15 @@ export function defineCatalog(
     retention,
     limits,
     cors,
+    examples,
   }: {
     readonly retention?: RetentionPolicy;
     readonly limits?: DeclaredLimits;
     readonly cors?: CorsPolicy;
+    readonly examples?: AnswerExamples;
   } = {},
 ): Catalog {
-  const catalog = assemble(modules, retention, limits, cors);
+  const catalog = assemble(modules, retention, limits, cors, examples);
   const problems = validateCatalog(catalog);
   if (problems.length > 0) throw new CatalogError(problems);
   return catalog;

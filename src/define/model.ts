@@ -1,10 +1,12 @@
 import * as z from 'zod';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
+import type { DatasetDefinition } from './dataset.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureReference } from './feature.ts';
-import { defining } from './mistake.ts';
+import { DeclarationMistake, defining } from './mistake.ts';
 import type { InputDeclaration, ModelInputs, RequestShape } from './model-input.ts';
 import type { Recommending } from './recommending.ts';
+import { type DeclaredRecipe, recipeOf, type TrainingRecipe } from './training-recipe.ts';
 import { checkedDeprecation, type Deprecation } from './version.ts';
 
 /** Windowed features change at midnight UTC, and ages grow. An hour is less than most models distinguish. */
@@ -24,6 +26,10 @@ interface ModelBase {
   readonly owner: string | undefined;
   /** The announced end of all its routes. */
   readonly deprecated: ModelDeprecation | undefined;
+  /** How rows with labels are made from history; undefined if none are. */
+  readonly dataset: DatasetDefinition | undefined;
+  /** How it is trained here; undefined if it is made elsewhere. */
+  readonly training: TrainingRecipe | undefined;
 }
 
 /** The announced end of a model's routes. */
@@ -45,6 +51,10 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   /** Who answers for it, for the inventory of the API: a team, or an address. */
   owner?: string;
   deprecated?: ModelDeprecation;
+  /** How rows with labels are made from history: `dataset.ofEvents(…)`, `ofPeriods` or, for a ranking, `ofItems`. */
+  dataset?: DatasetDefinition<NoInfer<Owner>>;
+  /** The recipe by which it is trained. A script that `npm run train` calls reads it. */
+  training?: DeclaredRecipe;
 }
 
 /** The rows of one request, assembled from an entity's features: the graph's input, and the item of each row. */
@@ -169,7 +179,7 @@ export const model = {
       const { path, itemEntity, columns, features, parseCandidates, fallback } = declaration;
       const { exclude, diversity, reasons } = declaration;
       return {
-        ...base(declaration),
+        ...base(declaration, 'binary'),
         task: 'ranking',
         path,
         itemEntity,
@@ -198,7 +208,7 @@ export const model = {
     },
   ): RegressionModel =>
     defining<RegressionModel>({ kind: 'model', name: declaration.name }, () => ({
-      ...prediction(declaration),
+      ...prediction(declaration, 'regression'),
       task: 'regression',
       outputs: declaration.outputs,
       fallback: declaration.fallback,
@@ -222,9 +232,14 @@ export const model = {
     },
   ): ClassificationModel => {
     return defining<ClassificationModel>({ kind: 'model', name: declaration.name }, () => {
-      const { outputs, classes, fallback } = declaration;
+      const { outputs, classes, fallback, training } = declaration;
+      if (training !== undefined && classes.length !== 2)
+        throw new DeclarationMistake(
+          `It has ${classes.length} classes, and a recipe learns two.`,
+          'Declare two classes, or leave `training` out and train the model elsewhere.',
+        );
       return {
-        ...prediction(declaration),
+        ...prediction(declaration, 'binary'),
         task: 'classification',
         outputs: Object.fromEntries(Object.entries(outputs)),
         classes,
@@ -272,23 +287,41 @@ export function answerSchema(definition: PredictionModel): z.ZodObject {
   });
 }
 
-function base({
-  name,
-  description,
-  entity,
-  ttlS = TTL_S,
-  public: isPublic = false,
-  owner,
-  deprecated,
-}: CommonDeclaration<EntityDefinition>) {
+function base(
+  {
+    name,
+    description,
+    entity,
+    ttlS = TTL_S,
+    public: isPublic = false,
+    owner,
+    deprecated,
+    dataset,
+    training: recipe,
+  }: CommonDeclaration<EntityDefinition>,
+  task: TrainingRecipe['task'],
+) {
   // Scores also change with time alone, so a comparison with the origin would report differences that are not faults.
   const policy = cachePolicy({ ttlS, probe: false });
   checkedDeprecation(deprecated);
-  return { kind: 'model' as const, name, description, entity, policy, isPublic, owner, deprecated };
+  const training = recipe && recipeOf(recipe, task);
+  return {
+    kind: 'model' as const,
+    name,
+    description,
+    entity,
+    policy,
+    isPublic,
+    owner,
+    deprecated,
+    dataset,
+    training,
+  };
 }
 
 function prediction<Owner extends EntityDefinition, Request extends RequestShape>(
   declaration: PredictionDeclaration<Owner, Request>,
+  task: TrainingRecipe['task'],
 ) {
   const inputs: ModelInputs = Object.fromEntries(
     Object.entries(declaration.inputs).map(([name, { datatype = 'FP32', columns }]) => [
@@ -297,5 +330,5 @@ function prediction<Owner extends EntityDefinition, Request extends RequestShape
     ]),
   );
   const request = z.strictObject({ ...declaration.request });
-  return { ...base(declaration), path: declaration.path, inputs, request };
+  return { ...base(declaration, task), path: declaration.path, inputs, request };
 }

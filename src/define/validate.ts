@@ -1,6 +1,7 @@
 import type { Catalog } from './catalog.ts';
 import type { CatalogProblem, Report } from './problem.ts';
 import { checkCors } from './validate/cors.ts';
+import { checkDatasets } from './validate/datasets.ts';
 import { checkDeclarations } from './validate/declarations.ts';
 import { checkDerived } from './validate/derived.ts';
 import { checkExamples } from './validate/examples.ts';
@@ -34,6 +35,7 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     checkDerived,
     checkViews,
     checkModels,
+    checkDatasets,
     checkExamples,
     checkLimits,
     checkCors,

@@ -66,7 +66,33 @@ async function joinInOrder(
   history: HistoryPort,
   tell: (progress: JoinProgress) => void,
 ): Promise<readonly FeatureRow[]> {
-  if (features.length === 0) return requests.map(() => ({}));
+  const steps = joinSteps(features, requests, order, history);
+  for (;;) {
+    const step = await steps.next();
+    if (step.done === true) return step.value;
+    tell(step.value.progress);
+  }
+}
+
+/** A join after a page. */
+export interface JoinStep {
+  readonly progress: JoinProgress;
+  /** Cells that the join holds. Counting them takes time. */
+  readonly cells: () => number;
+}
+
+/**
+ * The join of requests of one order, page by page. It returns the features of each request, in the order of the requests.
+ *
+ * @throws Failure `history_pruned` if retention has deleted events that may count.
+ */
+export async function* joinSteps(
+  features: readonly FeatureDefinition[],
+  requests: readonly AsOfRequest[],
+  order: JoinOrder,
+  history: HistoryPort,
+): AsyncGenerator<JoinStep, readonly FeatureRow[]> {
+  if (features.length === 0 || requests.length === 0) return requests.map(() => ({}));
   const join = new PointInTimeJoin(features, requests, order);
   const types = [...new Set(features.map(({ eventType }) => eventType))];
   const from = neededFrom(features, requests);
@@ -80,7 +106,8 @@ async function joinInOrder(
     for (const event of page) join.add(event);
     events += page.length;
     const last = page.at(-1);
-    if (last !== undefined) tell({ events, at: momentOf(last, order), from, to });
+    if (last !== undefined)
+      yield { progress: { events, at: momentOf(last, order), from, to }, cells: () => join.cells };
     if (join.isDone) break;
   }
   // Checked after reading, so that every deletion before the read is recorded by now.

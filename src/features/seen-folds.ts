@@ -5,12 +5,30 @@ import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import type { Announcement, FoldsShown } from './open-folds.ts';
 import { featureTag, readyTag, type ShardPort } from './shards.ts';
-import type { VersionShards } from './version-reads.ts';
 
 /** A shard's answer to a reader who may give its answer a token. */
 export interface ShardRead {
   readonly rows: readonly FeatureRow[];
   readonly folds: FoldsShown;
+}
+
+/** A shard's answer to a read of versions. */
+export interface VersionsRead extends ShardRead {
+  /** The names that are those of no version that the shard keeps. */
+  readonly unknown: readonly string[];
+  /** Until when the values stay as they are without an event, in milliseconds since the Unix epoch. */
+  readonly until: number;
+}
+
+/** The shards as a reader of versions uses them. */
+export interface VersionShards {
+  readVersions(
+    shard: string,
+    entity: string,
+    keys: readonly string[],
+    names: readonly string[],
+    now: number,
+  ): Promise<VersionsRead>;
 }
 
 /** The shards as such a reader uses them. */

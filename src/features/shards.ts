@@ -109,14 +109,15 @@ export interface AnnouncePorts {
  * Folds events, invalidates what they changed, and then tells the shards so. A shard that is not told has its readers
  * invalidate the keys once more, so nobody waits for it.
  *
- * @returns the moment of the invalidation; undefined if nothing had to be invalidated.
+ * @returns the moment of the invalidation. Null if others have invalidated all of it before, at a moment that is not
+ *   known; undefined if no feature depends on the events.
  */
 export async function foldAndInvalidate(
   events: readonly FoldableEvent[],
   { fold, invalidate, announced, keepAlive }: AnnouncePorts,
-): Promise<ClockMoment | undefined> {
+): Promise<ClockMoment | null | undefined> {
   const { tags, parts } = await fold(events);
-  if (tags.length === 0) return undefined;
+  if (tags.length === 0) return parts.length === 0 ? undefined : null;
   const at = await invalidate(tags);
   for (const { shard, announcement } of parts)
     if (announcement.keys.length > 0) keepAlive(announced(shard, announcement, at).catch(() => undefined));

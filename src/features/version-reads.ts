@@ -1,26 +1,7 @@
 import type { FeatureRow } from '../define/feature-value.ts';
 import { Failure } from '../platform/failure.ts';
-import type { ShardRead } from './seen-folds.ts';
+import type { VersionShards } from './seen-folds.ts';
 import { byShard, fromShard } from './shards.ts';
-
-/** A shard's answer to a read of versions. */
-export interface VersionsRead extends ShardRead {
-  /** The names that are those of no version that the shard keeps. */
-  readonly unknown: readonly string[];
-  /** Until when the values stay as they are without an event, in milliseconds since the Unix epoch. */
-  readonly until: number;
-}
-
-/** The shards as a reader of versions uses them. */
-export interface VersionShards {
-  readVersions(
-    shard: string,
-    entity: string,
-    keys: readonly string[],
-    names: readonly string[],
-    now: number,
-  ): Promise<VersionsRead>;
-}
 
 /**
  * Versions of features by their names, such as `spent_7d@0123456789ab`, in the order of the keys. The shards decide by the

@@ -29,6 +29,7 @@ import { failureFormAt, problemResponse } from './problem.ts';
 import { type AdminPorts, registerAdmin } from './routes/admin.ts';
 import { type AuditPorts, registerAudit } from './routes/admin-audit.ts';
 import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
+import { type DatasetRoutePorts, registerDatasets } from './routes/admin-datasets.ts';
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
 import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
 import { type FeatureStatePorts, registerFeatureAdmin } from './routes/admin-features.ts';
@@ -67,6 +68,7 @@ export interface GatewayPorts {
   readonly admin: AdminPorts;
   readonly audit: ActionPorts & AuditPorts;
   readonly cache: PurgePorts & InspectionPorts;
+  readonly datasets: DatasetRoutePorts;
   readonly deadLetters: DeadLetterPorts;
   readonly deprecations: DeprecationPorts;
   readonly diagnosis: DiagnosisPorts;
@@ -223,6 +225,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerInspection(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);
+  registerDatasets(app, gateway, (c) => portsOf(c).datasets);
   registerDeadLetters(app, gateway, (c) => portsOf(c).deadLetters);
   registerDiagnosis(app, gateway, (c) => portsOf(c).diagnosis);
   registerQueues(app, gateway, (c) => portsOf(c).queues);

@@ -120,6 +120,8 @@ const RULES: readonly RouteRule[] = [
     phase: 'inference',
     cost: 'operation',
   },
+  // Its files have rows of history, which whoever operates the worker need not see.
+  { path: /^\/v1\/admin\/datasets(\/.*)?$/, scope: 'models:write', phase: 'inference', cost: 'operation' },
   { methods: READS, path: /^\/v1\/admin\/.+$/, scope: 'operations:read', phase: 'core', cost: 'operation' },
   { path: /^\/v1\/admin\/.+$/, scope: 'operations:write', phase: 'core', cost: 'operation' },
   { methods: ['PUT', 'DELETE'], path: /^\/v1\/.+$/, ...WRITE_RULE },

@@ -16,6 +16,7 @@ export const PEERS = [
   'kafka-source',
   'rate-limiter',
   'idempotency',
+  'datasets',
   'queue',
   'kv',
   'colo-cache',

@@ -176,6 +176,8 @@ it('a rotated key has both secrets for the overlap', async () => {
     Issued.parse((await send('POST', `/v1/admin/keys/${id}/rotate`, KEY, { overlapS })).json);
   const rotated = await rotate(3_600);
   expect(rotated.id).toBe(id);
+  // The isolate remembers the record from before the rotation, and the new secret is valid at once, for any reader.
+  expect([await read(rotated.key), await read(key)]).toEqual([200, 200]);
   expect([await read(key, STRONG), await read(rotated.key, STRONG)]).toEqual([200, 200]);
   const again = await rotate(0);
   expect(await read(again.key, STRONG)).toBe(200);

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const BATCHES = 20;
 const BATCH_EVENTS = 1_000;
 let stack: Stack;
@@ -24,9 +23,9 @@ function purchaseOf(id: string, customerId: string) {
 }
 
 async function send(events: readonly unknown[], headers: Readonly<Record<string, string>> = {}) {
-  return await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json', ...headers },
+  return await stack.caller.ask('POST', '/v1/events', {
+    contentType: 'application/cloudevents-batch+json',
+    headers,
     body: JSON.stringify(events),
   });
 }
@@ -38,12 +37,7 @@ async function count(text: string): Promise<number> {
 const storedBulk = () => count("select count(*) as n from millrace.events where id like 'bulk-%'");
 
 async function units(customerId: string): Promise<unknown> {
-  const response = await stack.fetch('/v1/features/read', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify({ entity: 'customer', keys: [customerId] }),
-  });
-  return await response.json();
+  return await stack.caller.featuresOf('customer', customerId);
 }
 
 it('stores, invalidates and folds a live event before a bulk backlog, and then the whole backlog', async () => {
@@ -86,7 +80,7 @@ it('stores, invalidates and folds a live event before a bulk backlog, and then t
 it('recognises a duplicate across the lanes, and refuses an unknown lane', async () => {
   expect((await send([purchaseOf('bulk-0-0', '20000')])).status).toBe(202);
   const wanted = await send([purchaseOf('bulk-0-1', '20001')], { prefer: 'wait', 'millrace-lane': 'live' });
-  expect(await wanted.json()).toMatchObject({ duplicates: 1 });
+  expect(wanted.json).toMatchObject({ duplicates: 1 });
   // A request may wait for its bulk events; the token comes after their changes are relayed.
   const waits = await send([purchaseOf('waits', '1')], { prefer: 'wait', 'millrace-lane': 'bulk' });
   expect(waits.status).toBe(201);
@@ -97,5 +91,5 @@ it('recognises a duplicate across the lanes, and refuses an unknown lane', async
   expect(change).toEqual({ is_bulk: true, relayed: true });
   const unknown = await send([purchaseOf('x', '1')], { 'millrace-lane': 'express' });
   expect(unknown.status).toBe(400);
-  expect(await unknown.json()).toMatchObject({ code: 'invalid_request', pointer: 'Millrace-Lane' });
+  expect(unknown.json).toMatchObject({ code: 'invalid_request', pointer: 'Millrace-Lane' });
 });

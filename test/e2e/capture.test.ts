@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ReadAnswer, Reads } from '../support/node/reads.ts';
+import type { Answered } from '../support/node/caller.ts';
+import { Reads } from '../support/node/reads.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 /** Another writer changes tables by plain SQL and announces nothing; readers read at the default level. */
@@ -14,10 +15,10 @@ afterAll(() => stack[Symbol.asyncDispose]());
 
 const reads = new Reads(() => stack);
 const { get, cached } = reads;
-const fresh = (path: string, isNew: (answer: ReadAnswer) => boolean) =>
+const fresh = (path: string, isNew: (answer: Answered) => boolean) =>
   reads.fresh(path, isNew, FRESH_WITHIN_MS);
 
-const skusOf = ({ json }: ReadAnswer) => (json['products'] as { sku: string }[]).map(({ sku }) => sku);
+const skusOf = ({ json }: Answered) => (json['products'] as { sku: string }[]).map(({ sku }) => sku);
 
 describe('a change of another writer by SQL is visible within two seconds', () => {
   it('where a row is inserted: its page, which was a 404, and the list that it enters', async () => {

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const SOURCE = '/versions';
 let stack: Stack;
 beforeAll(async () => {
@@ -11,37 +10,15 @@ afterAll(() => stack[Symbol.asyncDispose]());
 
 async function send(id: string, type: string, data: object) {
   const time = new Date().toISOString();
-  const response = await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents+json', prefer: 'wait' },
+  return await stack.caller.ask('POST', '/v1/events', {
+    contentType: 'application/cloudevents+json',
+    headers: { prefer: 'wait' },
     body: JSON.stringify({ specversion: '1.0', id, source: SOURCE, type, time, data }),
   });
-  const json = (await response.json()) as Record<string, unknown>;
-  return { status: response.status, headers: response.headers, json };
 }
-const ask = async (path: string) =>
-  (await (await stack.fetch(path, { headers: AUTHORIZED })).json()) as Record<string, unknown>;
-
-const post = async (path: string, body: object) => {
-  const response = await stack.fetch(path, {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  return (await response.json()) as Record<string, unknown>;
-};
-
-async function readViews() {
-  const response = await stack.fetch('/v1/features/read', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify({ entity: 'customer', keys: ['17850'] }),
-  });
-  const { results } = (await response.json()) as {
-    results: { features: Record<string, { value: unknown }> }[];
-  };
-  return results[0]?.features ?? {};
-}
+const ask = async (path: string) => (await stack.caller.ask('GET', path)).json;
+const post = async (path: string, json: object) => (await stack.caller.ask('POST', path, { json })).json;
+const readViews = () => stack.caller.featuresOf('customer', '17850');
 
 const earlier = { sku: '85123A', customerId: '17850' };
 

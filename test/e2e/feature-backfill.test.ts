@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 const PURCHASES = 5_000;
 const CUSTOMERS = 10;
@@ -29,12 +29,9 @@ interface Value {
 
 async function purchases(): Promise<Value[]> {
   const keys = Array.from({ length: CUSTOMERS }, (_, n) => `c${n}`);
-  const answer = await stack.fetch('/v1/features/read', {
-    method: 'POST',
-    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ entity: 'customer', keys, features: ['purchases_30d'] }),
-  });
-  const { results } = (await answer.json()) as { results: { features: { purchases_30d: Value } }[] };
+  const read = { entity: 'customer', keys, features: ['purchases_30d'] };
+  const { text } = await stack.caller.ask('POST', '/v1/features/read', { json: read });
+  const { results } = JSON.parse(text) as { results: { features: { purchases_30d: Value } }[] };
   return results.map(({ features }) => features.purchases_30d);
 }
 

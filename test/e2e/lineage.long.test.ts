@@ -9,7 +9,6 @@ import {
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 const AUTHORIZED = { authorization: `Bearer ${KEY}` };
-const JSON_BODY = { ...AUTHORIZED, 'content-type': 'application/json' };
 const bundle = rankerBundle();
 const { manifest } = bundle;
 const TRAINING = '5b1f6a34-0f0e-4a53-9d2b-9a4c8e1f7d10';
@@ -38,11 +37,7 @@ let stack: Stack;
 let predictionId = '';
 beforeAll(async () => {
   stack = await startStack();
-  const published = await stack.fetch('/v1/admin/models/ranker/champion', {
-    method: 'PUT',
-    headers: JSON_BODY,
-    body: JSON.stringify(bundle),
-  });
+  const published = await stack.caller.ask('PUT', '/v1/admin/models/ranker/champion', { json: bundle });
   expect(published.status).toBe(201);
   const events = [
     purchaseOf('1', 'alice', '10001A'),
@@ -51,18 +46,10 @@ beforeAll(async () => {
     purchaseOf('3', 'bob', '10001A'),
     purchaseOf('4', 'bob', '10001A', { quantity: 0 }),
   ];
-  const sent = await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json', prefer: 'wait' },
-    body: JSON.stringify(events),
-  });
-  expect(sent.status).toBe(207);
-  const again = await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents+json', prefer: 'wait' },
-    body: JSON.stringify(purchaseOf('1', 'alice', '10001A')),
-  });
-  expect(again.status).toBe(200);
+  const sent = await stack.caller.send(events, { wait: true });
+  expect(sent).toMatchObject({ accepted: 3, duplicates: 1, quarantined: 1 });
+  const again = await stack.caller.send([purchaseOf('1', 'alice', '10001A')], { wait: true });
+  expect(again).toMatchObject({ accepted: 0, duplicates: 1 });
   await eventually(
     () => recommended(),
     (body) => body.source === 'model' && body.items.length > 0,
@@ -81,11 +68,10 @@ function purchaseOf(id: string, customerId: string, sku: string, data: object = 
 }
 
 async function recommended() {
-  const response = await stack.fetch('/v1/customers/alice/recommendations', {
-    headers: { ...AUTHORIZED, 'millrace-consistency': 'strong' },
-  });
-  const body = (await response.json()) as { source: string; items: unknown[]; predictionId: string };
-  return { ...body, cache: response.headers.get('cache-status') ?? '' };
+  const path = '/v1/customers/alice/recommendations';
+  const { text, cache } = await stack.caller.ask('GET', path, { consistency: 'strong' });
+  const body = JSON.parse(text) as { source: string; items: unknown[]; predictionId: string };
+  return { ...body, cache };
 }
 
 async function get(path: string, headers: Record<string, string> = AUTHORIZED) {
@@ -101,12 +87,9 @@ async function walk(path: string, check: (graph: Graph) => boolean = () => true)
   return json as Graph;
 }
 async function train(body: object, id = TRAINING) {
-  const response = await stack.fetch(`/v1/admin/models/ranker/trainings/${id}`, {
-    method: 'PUT',
-    headers: JSON_BODY,
-    body: JSON.stringify(body),
-  });
-  return { status: response.status, json: (await response.json()) as unknown };
+  const asked = { json: body };
+  const { status, json } = await stack.caller.ask('PUT', `/v1/admin/models/ranker/trainings/${id}`, asked);
+  return { status, json };
 }
 async function runEvents(check: (events: OpenLineageEvent[]) => boolean): Promise<OpenLineageEvent[]> {
   const { json } = await eventually(

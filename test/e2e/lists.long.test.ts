@@ -11,19 +11,8 @@ afterAll(async () => {
   await stack[Symbol.asyncDispose]();
 });
 
-async function write(method: 'PUT' | 'DELETE', path: string, body?: object) {
-  const response = await stack.fetch(path, {
-    method,
-    headers: AUTHORIZED,
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const body_ = await response.text();
-  return {
-    status: response.status,
-    token: response.headers.get('millrace-token') ?? '',
-    json: body_ === '' ? {} : (JSON.parse(body_) as Record<string, unknown>),
-  };
-}
+const write = (method: 'PUT' | 'DELETE', path: string, json?: object) =>
+  stack.caller.ask(method, path, { json });
 const putProduct = (sku: string, unitPrice: number, description = `About ${sku}`) =>
   write('PUT', `/v1/products/${sku}`, { description, unitPrice });
 const putCustomer = (id: string, country: string) => write('PUT', `/v1/customers/${id}`, { country });
@@ -34,9 +23,9 @@ interface Page {
   readonly cache: string;
 }
 async function read(path: string): Promise<Page> {
-  const response = await stack.fetch(path, { headers: { ...AUTHORIZED, 'millrace-consistency': 'strong' } });
-  expect(response.status).toBe(200);
-  const json = (await response.json()) as {
+  const { status, text, cache } = await stack.caller.ask('GET', path, { consistency: 'strong' });
+  expect(status).toBe(200);
+  const json = JSON.parse(text) as {
     next: string | null;
     products?: { sku: string }[];
     customers?: { id: string }[];
@@ -44,7 +33,7 @@ async function read(path: string): Promise<Page> {
   return {
     keys: [...(json.products ?? []).map(({ sku }) => sku), ...(json.customers ?? []).map(({ id }) => id)],
     next: json.next,
-    cache: response.headers.get('cache-status') ?? '',
+    cache,
   };
 }
 

@@ -20,23 +20,8 @@ afterAll(async () => {
   await stack[Symbol.asyncDispose]();
 });
 
-async function json(method: string, path: string, body?: unknown, token?: string) {
-  const response = await stack.fetch(path, {
-    method,
-    headers: {
-      authorization: `Bearer ${KEY}`,
-      'content-type': 'application/json',
-      ...(token === undefined ? {} : { 'millrace-token': token }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const answer: Record<string, unknown> = JSON.parse(await response.text());
-  return {
-    status: response.status,
-    json: answer,
-    token: response.headers.get('millrace-token') ?? undefined,
-  };
-}
+const json = (method: string, path: string, body?: unknown, token?: string) =>
+  stack.caller.ask(method, path, { json: body, ...(token === undefined ? {} : { token }) });
 
 /** A bundle whose fallback, and so whose version, has the number. */
 const bundleOf = (number: number) =>

@@ -8,8 +8,6 @@ import { mood } from '../support/catalog/models.ts';
 import { expectedSpendBundle, moodBundle } from '../support/models/outside.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
-
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack();
@@ -18,16 +16,7 @@ afterAll(async () => {
   await stack[Symbol.asyncDispose]();
 });
 
-async function json(method: string, path: string, body?: unknown) {
-  const response = await stack.fetch(path, {
-    method,
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  const parsed: Record<string, unknown> = JSON.parse(text);
-  return { status: response.status, json: parsed, cache: response.headers.get('cache-status') ?? '' };
-}
+const json = (method: string, path: string, body?: unknown) => stack.caller.ask(method, path, { json: body });
 
 let nextId = 0;
 async function buy(customerId: string): Promise<void> {
@@ -47,12 +36,7 @@ async function buy(customerId: string): Promise<void> {
       country: 'UK',
     },
   };
-  const response = await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents+json', prefer: 'wait' },
-    body: JSON.stringify(event),
-  });
-  expect(response.status, await response.text()).toBeLessThan(300);
+  expect(await stack.caller.send([event], { wait: true })).toMatchObject({ accepted: 1 });
 }
 
 const spendOf = (customer: string) => json('GET', `/v1/customers/${customer}/expected-spend`);

@@ -1,4 +1,5 @@
 import { rankerBundle } from '../support/models/ranker.ts';
+import type { Answered, Caller } from '../support/node/caller.ts';
 import { eventually, KEY, type Stack } from '../support/node/stack.ts';
 
 export const AUTHORIZED = { authorization: `Bearer ${KEY}` };
@@ -31,52 +32,34 @@ export function purchaseOf(
 
 /** The requests of these tests to a stack. */
 export class PurchaseClient {
-  readonly #stack: Pick<Stack, 'fetch'>;
+  readonly #caller: Caller;
 
-  constructor(stack: Pick<Stack, 'fetch'>) {
-    this.#stack = stack;
+  constructor({ caller }: Pick<Stack, 'caller'>) {
+    this.#caller = caller;
   }
 
   async publishModel(
     change: (bundle: ReturnType<typeof rankerBundle>) => void = () => undefined,
-  ): Promise<Response> {
+  ): Promise<Answered> {
     const bundle = rankerBundle();
     change(bundle);
-    return await this.#stack.fetch('/v1/admin/models/ranker/champion', {
-      method: 'PUT',
-      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-      body: JSON.stringify(bundle),
-    });
+    return await this.#caller.ask('PUT', '/v1/admin/models/ranker/champion', { json: bundle });
   }
 
-  async send(events: readonly object[]): Promise<Response> {
-    return await this.#stack.fetch('/v1/events', {
-      method: 'POST',
-      headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json' },
+  async send(events: readonly object[]): Promise<Answered> {
+    return await this.#caller.ask('POST', '/v1/events', {
+      contentType: 'application/cloudevents-batch+json',
       body: JSON.stringify(events),
     });
   }
 
   async get(path: string, headers: Record<string, string> = {}) {
-    const response = await this.#stack.fetch(path, { headers: { ...AUTHORIZED, ...headers } });
-    const text = await response.text();
-    return {
-      status: response.status,
-      headers: response.headers,
-      cache: response.headers.get('cache-status') ?? '',
-      token: response.headers.get('millrace-token') ?? '',
-      json: text === '' ? {} : (JSON.parse(text) as Record<string, never>),
-    };
+    const answer = await this.#caller.ask('GET', path, { headers });
+    return { ...answer, json: answer.json as Record<string, never> };
   }
 
-  async featuresOf(customer: string): Promise<Record<string, { value: unknown }>> {
-    const response = await this.#stack.fetch('/v1/features/read', {
-      method: 'POST',
-      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-      body: JSON.stringify({ entity: 'customer', keys: [customer] }),
-    });
-    const body = (await response.json()) as { results: { features: Record<string, { value: unknown }> }[] };
-    return body.results[0]?.features ?? {};
+  async featuresOf(customer: string) {
+    return await this.#caller.featuresOf('customer', customer);
   }
 
   async folded(customer: string, purchases: number): Promise<void> {

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { gateVerdictOf, type QualityReport } from '../../src/operations/quality/report.ts';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const PURCHASE = 'shop.purchase.v1';
 /** Views are scored as their current version, whichever they were sent in. */
 const VIEW = 'shop.product-view.v2';
@@ -32,19 +31,14 @@ const event = (id: string, over: object = {}, attributes: object = {}) => ({
   ...attributes,
 });
 async function send(events: unknown[], prefer?: string) {
-  const response = await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: {
-      ...AUTHORIZED,
-      'content-type': 'application/cloudevents-batch+json',
-      ...(prefer === undefined ? {} : { prefer }),
-    },
+  return await stack.caller.ask('POST', '/v1/events', {
+    contentType: 'application/cloudevents-batch+json',
+    headers: prefer === undefined ? {} : { prefer },
     body: JSON.stringify(events),
   });
-  return { status: response.status, json: await response.json() };
 }
-const ask = (path: string) => stack.fetch(path, { headers: AUTHORIZED });
-const report = async (query = '') => (await (await ask(`/v1/quality${query}`)).json()) as QualityReport;
+const ask = (path: string) => stack.caller.ask('GET', path);
+const report = async (query = '') => JSON.parse((await ask(`/v1/quality${query}`)).text) as QualityReport;
 const eventsOf = ({ windows }: QualityReport, type: string) => windows['5m']?.types[type]?.events ?? 0;
 const ruleOf = ({ windows }: QualityReport, type: string, rule: string) =>
   windows['5m']?.types[type]?.rules.find((one) => one.rule === rule);
@@ -130,7 +124,7 @@ describe('the quality of the data', () => {
     expect(eventsOf(seen, PURCHASE)).toBe(132);
     expect(seen.gate.verdict).toBe('failed');
     expect(gateVerdictOf(seen.gate.evidence)).toBe('failed');
-    const text = await (await ask('/metrics')).text();
+    const { text } = await ask('/metrics');
     expect(text).toContain('millrace_quality_gate_passed{window="24h"} 0\n');
     expect(text).toContain(
       `millrace_quality_checks_total{dimension="validity",result="failed",rule="quantity_not_positive",type="${PURCHASE}"} 31\n`,
@@ -144,7 +138,7 @@ describe('the quality of the data', () => {
     expect((await stack.fetch('/v1/quality')).status).toBe(401);
     const wrong = await ask('/v1/quality?window=2h');
     expect(wrong.status).toBe(400);
-    expect(await wrong.json()).toMatchObject({ code: 'invalid_request', pointer: 'window' });
+    expect(wrong.json).toMatchObject({ code: 'invalid_request', pointer: 'window' });
     expect((await ask('/v1/quality?type=nothing')).status).toBe(400);
     const openapi = (await (await stack.fetch('/openapi.json')).json()) as { paths: Record<string, unknown> };
     expect(JSON.stringify(openapi.paths['/v1/quality'])).toContain('referenceValues');

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack();
@@ -32,25 +31,8 @@ const event = (id: string, over: object = {}) => ({
     ...over,
   },
 });
-async function call(method: string, path: string, body?: unknown) {
-  const response = await stack.fetch(path, {
-    method,
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return {
-    status: response.status,
-    json: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>,
-    token: response.headers.get('millrace-token') ?? '',
-  };
-}
-const send = (events: unknown[]) =>
-  stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json', prefer: 'wait' },
-    body: JSON.stringify(events),
-  });
+const call = (method: string, path: string, json?: unknown) => stack.caller.ask(method, path, { json });
+const send = (events: object[]) => stack.caller.send(events, { wait: true });
 const listed = async (query: string) =>
   (await call('GET', `/v1/admin/quarantine${query}`)).json as { events: Kept[]; next: number | null };
 const audited = async (action: string) =>

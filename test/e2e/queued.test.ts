@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack();
@@ -19,17 +18,11 @@ async function send(ids: readonly string[]) {
     time,
     data,
   }));
-  const response = await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json' },
-    body: JSON.stringify(events),
-  });
-  expect(response.status).toBe(202);
+  const { accepted, token } = await stack.caller.send(events);
+  expect([accepted, token]).toEqual([events.length, undefined]);
 }
-async function statusOf(id: string) {
-  const response = await stack.fetch(`/v1/events/%2Fqueued/${id}`, { headers: AUTHORIZED });
-  return ((await response.json()) as { status: unknown }).status;
-}
+const statusOf = async (id: string) =>
+  (await stack.caller.ask('GET', `/v1/events/%2Fqueued/${id}`)).json['status'];
 
 it('reports an event as queued while the database is unavailable, and as stored afterwards', async () => {
   // To the consumer this is an outage, and the database still answers questions.

@@ -1,20 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { paths } from '../../src/client/index.ts';
 import { gateTo, startCli } from '../support/node/cli.ts';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const HISTORY = 400;
 const LIVE_BATCHES = 12;
 const BATCH = 25;
-
-interface Page {
-  state: string;
-  total: number;
-  replayed: number;
-  code?: string;
-  detail?: string;
-  digests?: { before: { digest: string }; after: { digest: string } };
-}
 
 let stack: Stack;
 let sent = 0;
@@ -38,21 +29,14 @@ async function send(count: number): Promise<void> {
       data: { ...line, customerId: `c${sent % 10}` },
     };
   });
-  const answer = await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json', prefer: 'wait' },
-    body: JSON.stringify(events),
-  });
-  expect(answer.status).toBe(201);
+  const { accepted, token } = await stack.caller.send(events, { wait: true });
+  expect([accepted, token]).toEqual([events.length, expect.any(String)]);
 }
 
 async function purchases(): Promise<number> {
-  const answer = await stack.fetch('/v1/features/read', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify({ entity: 'customer', keys: Array.from({ length: 10 }, (_, n) => `c${n}`) }),
-  });
-  const text = await answer.text();
+  const keys = Array.from({ length: 10 }, (_, n) => `c${n}`);
+  const read = { entity: 'customer', keys };
+  const { text } = await stack.caller.ask('POST', '/v1/features/read', { json: read });
   return [...text.matchAll(/"purchases_30d":\{"value":(\d+)/g)].reduce(
     (sum, [, value]) => sum + Number(value),
     0,
@@ -66,13 +50,10 @@ const folded = (count: number) =>
     60_000,
   );
 
-async function step(body: object): Promise<Page> {
-  const answer = await stack.fetch('/v1/admin/replay', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  return (await answer.json()) as Page;
+type Step = paths['/v1/admin/replay']['post']['requestBody']['content']['application/json'];
+
+async function step(body: Step) {
+  return (await stack.caller.client.post('/v1/admin/replay', { body })).data;
 }
 
 describe('a rebuild of the features', () => {
@@ -129,16 +110,17 @@ describe('a rebuild of the features', () => {
   });
 
   it('refuses a partial rebuild, an unknown type, and a history that retention has cut', async () => {
-    expect(await step({ rebuild: true, from: '2026-01-01T00:00:00Z' })).toMatchObject({
+    await expect(step({ rebuild: true, from: '2026-01-01T00:00:00Z' })).rejects.toMatchObject({
       code: 'unprocessable',
     });
-    expect(await step({ types: ['nothing.v1'] })).toMatchObject({ code: 'unknown_event_type' });
+    await expect(step({ types: ['nothing.v1'] })).rejects.toMatchObject({ code: 'unknown_event_type' });
     await stack.sql(
       `insert into millrace.pruned (target, rows, until) values ('events:shop.purchase.v1', 5, now())`,
     );
-    const refused = await step({ rebuild: true, restart: true });
-    expect(refused.code).toBe('history_pruned');
-    expect(refused.detail).toContain('History is complete after');
+    await expect(step({ rebuild: true, restart: true })).rejects.toMatchObject({
+      code: 'history_pruned',
+      problem: { detail: expect.stringContaining('History is complete after') },
+    });
     expect(await purchases()).toBe(sent);
   });
 });

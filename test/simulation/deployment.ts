@@ -4,11 +4,12 @@ import { hashesToInvalidate } from '../../src/cache/entry.ts';
 import type { FillGatePort } from '../../src/cache/fill-gate.ts';
 import type { RelayPorts } from '../../src/pipeline/relay.ts';
 import { Failure } from '../../src/platform/failure.ts';
+import type { PendingChange } from '../../src/storage/postgres/outbox.ts';
 import type { ReadRecord } from '../support/coherence/judge.ts';
 import { GateMachine, IsolateMachine, RegionMachine, RelayMachine, RootMachine } from './machines.ts';
 import { Chance, type Machine, Network, never } from './network.ts';
 import { type Change, type Commit, Origin } from './origin.ts';
-import { ISOLATES_A_REGION, KEYS, type Plan, REGIONS_OF_WORLD, ROWS } from './plan.ts';
+import { CUSTOMER_KEYS, ISOLATES_A_REGION, KEYS, type Plan, REGIONS_OF_WORLD, ROWS } from './plan.ts';
 import { Recorder } from './recorder.ts';
 import { committed, momentOf, type RecordEvent } from './recording.ts';
 import { Scheduler } from './scheduler.ts';
@@ -33,6 +34,9 @@ export class Deployment {
   readonly gates: ReadonlyMap<string, GateMachine>;
   readonly tiers: SharedTiers;
   readonly recorder: Recorder;
+  /** Receives what the relay publishes. */
+  published: (changes: readonly PendingChange[]) => void = () => undefined;
+  readonly #others: Machine[] = [];
   #order = 0;
 
   constructor(plan: Plan, withTrace: boolean, record?: RecordEvent) {
@@ -130,16 +134,22 @@ export class Deployment {
         ),
     );
     this.gates = new Map(
-      KEYS.map((key) => [key, new GateMachine(key, this.#timeOf(`gate of ${key}`), scheduler)]),
+      [...KEYS, ...(plan.hasCustomers ? CUSTOMER_KEYS : [])].map((key) => [
+        key,
+        new GateMachine(key, this.#timeOf(`gate of ${key}`), scheduler),
+      ]),
     );
   }
 
+  /** Adds machines that can be named. */
+  join(machines: readonly Machine[]): void {
+    this.#others.push(...machines);
+  }
+
   machine(name: string): Machine {
-    const found = [this.root, this.relay, this.origin, ...this.regions.values(), ...this.isolates].find(
-      (machine) => machine.name === name,
-    );
-    const gate = [...this.gates.values()].find((machine) => machine.name === name);
-    const machine = found ?? gate;
+    const { root, relay, origin, regions, isolates, gates } = this;
+    const all = [root, relay, origin, ...regions.values(), ...isolates, ...gates.values(), ...this.#others];
+    const machine = all.find((candidate) => candidate.name === name);
     if (machine === undefined) throw new RangeError(`There is no ${name}.`);
     return machine;
   }
@@ -234,7 +244,11 @@ export class Deployment {
           }),
         ),
       invalidate: (tags) => alive(() => this.toRoot(relay, () => this.invalidate(tags), true)),
-      publish: () => alive(() => this.scheduler.sleep(5)),
+      publish: (changes) =>
+        alive(async () => {
+          await this.scheduler.sleep(5);
+          this.published(changes);
+        }),
       markRelayed: (ids, at) => alive(() => this.toOrigin(relay, () => this.mark(ids, at))),
     };
   }

@@ -18,6 +18,13 @@ const CLOCK = 'src/cache/clock/clock.ts';
 const DELTA = 'src/cache/clock/delta.ts';
 const FOLLOWER = 'src/cache/clock/follower.ts';
 const MIRROR = 'src/cache/clock/mirror.ts';
+const OPEN_FOLDS = 'src/features/open-folds.ts';
+const ROW_CACHE = 'src/features/row-cache.ts';
+const SEEN_FOLDS = 'src/features/seen-folds.ts';
+const SHARD_STORE = 'durable-objects/feature-shard/store.ts';
+
+/** Parts of the project that the simulation needs besides `src`. */
+export const PARTS = ['durable-objects'];
 
 /** Faults that show in any run with some bad luck. */
 const FEW = 200;
@@ -276,6 +283,83 @@ export const FAULTS: readonly Fault[] = [
     DELTA,
     'changed.newestFirst(sinceSeq)',
     'changed.newestFirst(sinceSeq + 1)',
+  ),
+  fault(
+    'a fold is not opened before its commit',
+    FEW,
+    SHARD_STORE,
+    'if (openedBy !== undefined && fresh.length > 0) open.keepOpenFolds(openedBy(fresh));',
+    'void openedBy;',
+  ),
+  fault(
+    'a shard shows a fold that is not invalidated yet as if it were',
+    FEW,
+    OPEN_FOLDS,
+    'const open = this.#foldOf.size === 0 ? [] : keys.filter((key) => this.has(key));',
+    'const open: string[] = []; void keys;',
+  ),
+  fault(
+    'an eviction closes the open folds of a shard',
+    FEW,
+    OPEN_FOLDS,
+    'for (const hash of keys) folds.#foldOf.set(hash, fold);',
+    'void keys;',
+  ),
+  fault(
+    'a duplicate of an event is acknowledged while its fold is open',
+    FEW,
+    SHARD_STORE,
+    'event.seq < trackedFrom || folds.has(key) ? [key] : []',
+    'event.seq < trackedFrom && folds.has(key) ? [key] : []',
+  ),
+  fault(
+    'the token of a duplicate leaves out the moment at which others have invalidated its fold',
+    FEW,
+    'src/features/shards.ts',
+    'return parts.length === 0 ? undefined : null;',
+    'return undefined;',
+  ),
+  fault(
+    'a fold is announced and not invalidated',
+    FEW,
+    'src/features/shards.ts',
+    'const at = await invalidate(tags);',
+    'const at = await invalidate([]);',
+  ),
+  fault(
+    'a reader does not invalidate the open folds that it shows',
+    FEW,
+    SEEN_FOLDS,
+    'if (open.length === 0) return undefined;',
+    'if (open.length >= 0) return undefined;',
+  ),
+  fault(
+    'the moment that a shard names is left out of the token',
+    FEW,
+    SEEN_FOLDS,
+    'return seqs.length === 0 ? undefined : { epoch, seq: Math.max(...seqs) };',
+    'return seqs.length === 0 ? undefined : undefined;',
+  ),
+  fault(
+    'a kept row of features does not bring its moment along',
+    FEW,
+    ROW_CACHE,
+    'if (kept.asOf !== undefined) covering',
+    'if (kept.asOf === -1) covering',
+  ),
+  fault(
+    'a read of features ignores the token of its session',
+    FEW,
+    ROW_CACHE,
+    "maxAgeMs: level === 'strong' ? 0 : BOUND_MS, atLeast }",
+    "maxAgeMs: level === 'strong' ? 0 : BOUND_MS, atLeast: atLeast && undefined }",
+  ),
+  fault(
+    'a prediction leaves out the moment of its champion',
+    FEW,
+    'src/gateway/champion.ts',
+    'watched?.note(momentOf(answer));',
+    'void momentOf(answer);',
   ),
 ];
 

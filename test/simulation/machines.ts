@@ -12,6 +12,7 @@ import type { FillGatePort } from '../../src/cache/fill-gate.ts';
 import { GatePool, gateIn } from '../../src/cache/gate-pool.ts';
 import { RecentFills } from '../../src/cache/single-flight.ts';
 import { MemoryTier } from '../../src/cache/tiers/memory.ts';
+import { RowCache } from '../../src/features/row-cache.ts';
 import { Sweeper, type SweeperPorts } from '../../src/pipeline/relay.ts';
 import type { Time } from '../../src/platform/clock.ts';
 import type { Region } from '../../src/platform/regions.ts';
@@ -110,6 +111,7 @@ export class IsolateMachine extends Machine {
   readonly #newFollower: () => ClockFollower;
   follower: ClockFollower;
   memory = new MemoryTier(1_000_000);
+  rows = new RowCache(1_000_000);
   refreshing = new Map<string, number>();
   recentFills = new RecentFills();
   invalidated = new InvalidatedChanges();
@@ -132,6 +134,7 @@ export class IsolateMachine extends Machine {
     this.follower = this.#newFollower();
     this.regionHedge = new RegionHedge(this.time);
     this.memory = new MemoryTier(1_000_000);
+    this.rows = new RowCache(1_000_000);
     this.refreshing = new Map();
     this.recentFills = new RecentFills();
     this.invalidated = new InvalidatedChanges();

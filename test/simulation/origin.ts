@@ -1,11 +1,15 @@
-import type { PendingPage } from '../../src/storage/postgres/outbox.ts';
+import { modelTag } from '../../src/inference/registry.ts';
+import type { ChangedEvent, PendingPage } from '../../src/storage/postgres/outbox.ts';
 import type { OutboxReport } from '../../src/storage/postgres/reflecting.ts';
 import type { WriteRecord } from '../support/coherence/judge.ts';
 import { Machine } from './network.ts';
 
 /** The tag and the dep of which rows there are: raised by inserts and deletes. */
 export const COLLECTION = 'rows';
-export const rowTag = (row: number) => `row:${row}`;
+/** The row beside the others, which no list shows: what the alias `champion` of a model names. */
+export const CHAMPION_ROW = 3;
+export const MODEL = 'expected-spend';
+export const rowTag = (row: number) => (row === CHAMPION_ROW ? modelTag(MODEL) : `row:${row}`);
 
 /** An answer's value: for each dep that it shows, the version. */
 export type Shown = Readonly<Record<string, number>>;
@@ -18,6 +22,7 @@ interface Row {
 interface OutboxRow {
   readonly id: number;
   readonly tags: readonly string[];
+  readonly event: ChangedEvent | null;
   /** The moment of the clock at which it was invalidated, once it has been. */
   relayed: { readonly epoch: string; readonly seq: number } | undefined;
 }
@@ -49,7 +54,7 @@ export class Origin extends Machine {
 
   constructor(rows: number) {
     super('origin');
-    this.rows = Array.from({ length: rows }, () => ({ version: 0, absent: true }));
+    this.rows = Array.from({ length: rows + 1 }, () => ({ version: 0, absent: true }));
   }
 
   /** One transaction. An update of what is not there is an insert. */
@@ -63,7 +68,7 @@ export class Origin extends Machine {
       const row = this.rows[index];
       if (row === undefined) throw new RangeError(`There is no row ${index}.`);
       const absent = kind === 'toggle' ? !row.absent : false;
-      collectionChanged ||= absent !== row.absent;
+      collectionChanged ||= absent !== row.absent && index !== CHAMPION_ROW;
       row.version += 1;
       row.absent = absent;
       tags.push(rowTag(index));
@@ -76,8 +81,14 @@ export class Origin extends Machine {
     }
     this.writes.push(...records);
     const outboxId = this.outbox.length + 1;
-    this.outbox.push({ id: outboxId, tags, relayed: undefined });
+    this.outbox.push({ id: outboxId, tags, event: null, relayed: undefined });
     return { outboxId, tags, records };
+  }
+
+  /** Stores an event with its outbox row, unless it is stored already. What counts it is versioned by its folds. */
+  store(event: ChangedEvent): void {
+    if (this.outbox.some((row) => row.event?.seq === event.seq)) return;
+    this.outbox.push({ id: this.outbox.length + 1, tags: [], event, relayed: undefined });
   }
 
   item(row: number): { value: Shown | null; tags: string[] } {
@@ -89,7 +100,7 @@ export class Origin extends Machine {
 
   list(): { value: Shown; tags: string[] } {
     const present = this.rows.flatMap(({ absent, version }, row) =>
-      absent ? [] : [[rowTag(row), version] as const],
+      absent || row === CHAMPION_ROW ? [] : [[rowTag(row), version] as const],
     );
     const value = { [COLLECTION]: this.collectionVersion, ...Object.fromEntries(present) };
     return { value, tags: [COLLECTION, ...present.map(([tag]) => tag)] };
@@ -101,7 +112,7 @@ export class Origin extends Machine {
     return {
       changes: wanted
         .slice(0, limit)
-        .map(({ id, tags }) => ({ outboxId: id, lane: 'live', tags, event: null })),
+        .map(({ id, tags, event }) => ({ outboxId: id, lane: 'live', tags, event })),
       isFull: wanted.length > limit,
       newestId: pending.at(-1)?.id,
     };

@@ -1,6 +1,7 @@
 import { CLOCK_LIMITS } from '../../src/cache/clock/changed-tags.ts';
 import type { CachePolicy, ConsistencyLevel, TierName } from '../../src/define/cache-policy.ts';
 import { cachePolicy } from '../../src/define/cache-policy.ts';
+import { shardOf } from '../../src/features/shards.ts';
 import { type Random, seededRandom } from '../../src/platform/random.ts';
 import type { Memory } from './machines.ts';
 import type { Hang, NetworkFaults } from './network.ts';
@@ -24,6 +25,15 @@ export type Step = { readonly atMs: number } & (
     }
   /** Another application's write: committed with its outbox row, and not announced. */
   | { readonly kind: 'foreign-write'; readonly changes: readonly Change[] }
+  /** A customer buys, and waits until it shows. */
+  | {
+      readonly kind: 'purchase';
+      readonly isolate: number;
+      readonly customer: string;
+      readonly watchers: readonly number[];
+    }
+  /** Another version of the model becomes the champion. */
+  | { readonly kind: 'promote'; readonly isolate: number; readonly watchers: readonly number[] }
   | { readonly kind: 'restart'; readonly machine: string }
   | { readonly kind: 'reset-root' }
   | { readonly kind: 'cut'; readonly a: string; readonly b: string; readonly forMs: number }
@@ -45,7 +55,7 @@ export type Step = { readonly atMs: number } & (
 export interface Visit {
   readonly isolate: number;
   readonly afterMs: number;
-  readonly does: { readonly read: string } | { readonly change: Change };
+  readonly does: { readonly read: string } | { readonly change: Change } | { readonly buys: string };
 }
 
 export interface Plan {
@@ -62,6 +72,8 @@ export interface Plan {
   readonly hedgesRegions: boolean;
   /** What the clocks remember. In most worlds it is so little that entries outlive it. */
   readonly memory: Memory;
+  /** Whether there are customers, feature shards and a model. */
+  readonly hasCustomers: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -72,6 +84,15 @@ export const ROWS = 3;
 export const LIST = 'list';
 export const keyOfRow = (row: number) => `item/${row}`;
 export const KEYS = [...Array.from({ length: ROWS }, (_, row) => keyOfRow(row)), LIST];
+/** Two in one shard, and one in another. */
+export const CUSTOMERS = ['c0', 'c1', 'c8'];
+const featuresOf = (customer: string) => `features/${customer}`;
+const predictionFor = (customer: string) => `prediction/${customer}`;
+export const keysOfCustomer = (customer: string) => [featuresOf(customer), predictionFor(customer)];
+export const CUSTOMER_KEYS = CUSTOMERS.flatMap(keysOfCustomer);
+export const customerOf = (key: string) => key.split('/')[1] ?? '';
+export const isFeatures = (key: string) => key.startsWith('features/');
+export const isOfCustomer = (key: string) => isFeatures(key) || key.startsWith('prediction/');
 /** When the last step of a plan may begin, and when everything must have healed. */
 export const BUSY_MS = 20_000;
 
@@ -87,6 +108,13 @@ const HANGS_BASIS = 0x2c1b_3c6d;
 const LATE_FILL_BASIS = 0x7e57_00f1;
 /** The share of plans with a fill that ends late, while its source is suspect. */
 const LATE_FILLS = 0.08;
+/** One plan in this many has customers. Their steps have draws of their own. */
+const CUSTOMERS_EVERY = 5;
+const CUSTOMERS_BASIS = 0x5eed_c057;
+const PURCHASES = 8;
+const PROMOTIONS = 3;
+const CUSTOMER_READS = 24;
+const CUSTOMER_SESSIONS = 4;
 /** Taken in turn, so that they take no draw either. */
 const MEMORIES: readonly Memory[] = [
   { limits: CLOCK_LIMITS, horizonMs: 600_000 },
@@ -103,9 +131,9 @@ type MomentOf = () => number;
 /**
  * The plan of a seed: sometimes a calm world, sometimes one in which little works.
  *
- * @param hasLateFills whether some plans have a fill that ends late, with a shorter bound of its source.
+ * @param isWide whether some plans have customers, and others a fill that ends late, with a shorter bound of its source.
  */
-export function planOf(seed: number, hasLateFills = true): Plan {
+export function planOf(seed: number, isWide = true): Plan {
   const random = seededRandom(seed);
   const bursts = Array.from({ length: BURSTS }, () => random() * BUSY_MS);
   const momentOf: MomentOf = () => {
@@ -123,7 +151,9 @@ export function planOf(seed: number, hasLateFills = true): Plan {
     ...(random() < 0.3 ? deafnessOf(random) : []),
     ...hangsOf(seededRandom(seed ^ HANGS_BASIS)),
   ];
-  const lateFill = hasLateFills ? lateFillOf(seededRandom(seed ^ LATE_FILL_BASIS)) : undefined;
+  const lateFill = isWide ? lateFillOf(seededRandom(seed ^ LATE_FILL_BASIS)) : undefined;
+  const hasCustomers = isWide && lateFill === undefined && seed % CUSTOMERS_EVERY === 0;
+  const customers = hasCustomers ? customersOf(seededRandom(seed ^ CUSTOMERS_BASIS), bursts) : undefined;
   const network: NetworkFaults = {
     loss: random() < 0.5 ? 0 : (random() < 0.5 ? 0.05 : 0.2) * random(),
     silence: random() < 0.7 ? 0 : 0.02 * random(),
@@ -137,13 +167,20 @@ export function planOf(seed: number, hasLateFills = true): Plan {
     seed,
     hedgesRegions: seed % HEDGED_EVERY === 0,
     memory: MEMORIES[seed % MEMORIES.length] as Memory,
-    policies: { ...Object.fromEntries(KEYS.map((key) => [key, policyOf(random)])), ...lateFill?.policies },
+    policies: {
+      ...Object.fromEntries(KEYS.map((key) => [key, policyOf(random)])),
+      ...lateFill?.policies,
+      ...customers?.policies,
+    },
+    hasCustomers,
     network,
     kvLagMsMax: random() < 0.5 ? 60_000 : 180_000,
     // Other writes would raise the clock, and a reader shares no fill of before that.
-    steps: [...(lateFill === undefined ? steps : steps.filter(isNoWrite)), ...(lateFill?.steps ?? [])].sort(
-      (a, b) => a.atMs - b.atMs,
-    ),
+    steps: [
+      ...(lateFill === undefined ? steps : steps.filter(isNoWrite)),
+      ...(lateFill?.steps ?? []),
+      ...(customers?.steps ?? []),
+    ].sort((a, b) => a.atMs - b.atMs),
   };
 }
 
@@ -274,6 +311,88 @@ function lateFillOf(random: Random): Pick<Plan, 'policies' | 'steps'> | undefine
       ...others,
     ],
   };
+}
+
+/**
+ * A purchase, of a customer whose features two isolates have in memory, and a session that asks one isolate twice and
+ * then others. At times the buyer's isolate is cut off from the root, so that the fold stays open; the shard is evicted
+ * just then; or the customer buys again elsewhere.
+ */
+function purchaseOf(random: Random, atMs: number, id: string): Step[] {
+  const isolateOf = () => below(random, ISOLATES);
+  const customer = pick(random, CUSTOMERS);
+  const keys = keysOfCustomer(customer);
+  const [isolate, near, far] = [isolateOf(), isolateOf(), isolateOf()];
+  const key = pick(random, keys);
+  const soon = (fromMs: number, toMs: number) =>
+    Math.max(0, Math.round(atMs + fromMs + random() * (toMs - fromMs)));
+  const level = 'bounded';
+  const buys = (at: number, by: number): Step => {
+    return { kind: 'purchase', atMs: at, isolate: by, customer, watchers: [isolateOf(), isolateOf()] };
+  };
+  const visits = [near, near, far, near, far].map((at): Visit => {
+    const does = { read: random() < 0.7 ? key : pick(random, keys) };
+    return { isolate: at, afterMs: 1 + below(random, 150), does };
+  });
+  const cut = { kind: 'cut', a: 'root', b: `isolate ${isolate}` } as const;
+  return [
+    { kind: 'read', atMs: soon(-500, -200), isolate: near, key, level },
+    { kind: 'read', atMs: soon(-500, -200), isolate: far, key, level },
+    buys(atMs, isolate),
+    { kind: 'session', atMs: soon(0, 500), id, visits },
+    ...(random() < 0.5 ? [{ ...cut, atMs: soon(50, 150), forMs: 300 + below(random, 1_500) }] : []),
+    ...(random() < 0.4
+      ? [{ kind: 'restart', atMs: soon(150, 600), machine: shardOf('customer', customer) } as const]
+      : []),
+    ...(random() < 0.4 ? [buys(soon(0, 300), isolateOf())] : []),
+  ];
+}
+
+/**
+ * Customers buy in bursts. Shards are evicted, and
+ * cut off from those who read and fold; the root is cut off from the consumer.
+ */
+function customersOf(random: Random, bursts: readonly number[]): Pick<Plan, 'policies' | 'steps'> {
+  const momentOf: MomentOf = () =>
+    Math.round(Math.max(0, pick(random, bursts) + (random() - 0.5) * BURST_MS * 4));
+  const isolateOf = () => below(random, ISOLATES);
+  const keyOfOne = () => pick(random, CUSTOMER_KEYS);
+  const watchers = () => [isolateOf(), isolateOf()];
+  const purchases = Array.from({ length: PURCHASES }, (_, n) => purchaseOf(random, momentOf(), `p${n}`));
+  const promotions = Array.from({ length: PROMOTIONS }, (): Step => {
+    return { kind: 'promote', atMs: momentOf(), isolate: isolateOf(), watchers: watchers() };
+  });
+  const reads = Array.from({ length: CUSTOMER_READS }, (): Step => {
+    const level = pick(random, ['strong', 'bounded', 'bounded', 'eventual'] as const);
+    return { kind: 'read', atMs: momentOf(), isolate: isolateOf(), key: keyOfOne(), level };
+  });
+  const sessions = Array.from({ length: CUSTOMER_SESSIONS }, (_, n): Step => {
+    const customer = pick(random, CUSTOMERS);
+    const visits = Array.from({ length: 2 + below(random, 5) }, (): Visit => {
+      const does = random() < 0.7 ? { read: pick(random, keysOfCustomer(customer)) } : { buys: customer };
+      return { isolate: isolateOf(), afterMs: Math.round(random() ** 3 * 2_000), does };
+    });
+    return { kind: 'session', atMs: momentOf(), id: `c${n}`, visits };
+  });
+  const shardOfOne = () => shardOf('customer', pick(random, CUSTOMERS));
+  const troubles = Array.from({ length: below(random, 6) }, (): Step => {
+    const atMs = momentOf();
+    const forMs = Math.round(200 + random() * 4_000);
+    const luck = random();
+    if (luck < 0.5) return { kind: 'restart', atMs, machine: shardOfOne() };
+    const links: readonly (readonly [string, string])[] = [
+      [`isolate ${isolateOf()}`, shardOfOne()],
+      ['consumer', shardOfOne()],
+      ['consumer', 'root'],
+    ];
+    const [a, b] = pick(random, links);
+    if (luck < 0.8) return { kind: 'cut', atMs, a, b, forMs };
+    return { kind: 'hang', atMs, a, b, how: pick(random, ['never', 'late']), forMs };
+  });
+  const policies = Object.fromEntries(
+    CUSTOMERS.map((customer) => [predictionFor(customer), policyOf(random)]),
+  );
+  return { policies, steps: [...purchases.flat(), ...promotions, ...reads, ...sessions, ...troubles] };
 }
 
 function isNoWrite({ kind }: Step): boolean {

@@ -10,7 +10,14 @@ export const ANSWER_MS_MAX = 25_000;
 
 /** An answer that should have been another, or that should have come. */
 export interface Refusal {
-  readonly rule: 'token-refused' | 'unanswered' | 'wrong-code' | 'wrong-stand-in' | 'late' | 'uncollapsed';
+  readonly rule:
+    | 'token-refused'
+    | 'unanswered'
+    | 'wrong-code'
+    | 'wrong-stand-in'
+    | 'late'
+    | 'uncollapsed'
+    | 'not-folded';
   readonly what: string;
   readonly begunMs: number;
   readonly endedMs: number;
@@ -29,17 +36,22 @@ export interface Circumstances {
   readonly isDatabasePrompt: boolean;
   /** Whether a query had a defect. */
   readonly hasDefect: boolean;
+  /** Of a read of a customer: whether a message between its isolate and the shard was lost, hung or late. */
+  readonly isShardInReach: boolean;
 }
 
 const TOKEN_CODES: readonly string[] = ['token_from_another_epoch', 'token_from_the_future'];
 
 /** Judges a read that failed: what is in reach answers, a token of the living epoch is taken, and codes are right. */
 export function judgeFailure(what: string, error: unknown, seen: Circumstances): Refusal[] {
-  const { begun, endedMs, token, epochs, isDatabaseInReach, hasDefect } = seen;
+  const { begun, endedMs, token, epochs, isDatabaseInReach, isShardInReach, hasDefect } = seen;
   const refusal = (rule: Refusal['rule']): Refusal[] => [
     { rule, what: `${what}: ${String(error)}`, begunMs: begun.ms, endedMs },
   ];
   const code = error instanceof Failure ? error.code : '';
+  // The model needs a database that answers within 0.6 s, which not every one that is in reach does.
+  if (code === 'model_unavailable') return [];
+  if (code === 'features_unavailable') return isShardInReach ? refusal('unanswered') : [];
   if (TOKEN_CODES.includes(code)) {
     if (token === undefined || epochs.every((epoch) => epoch === token.epoch))
       return refusal('token-refused');
@@ -50,8 +62,11 @@ export function judgeFailure(what: string, error: unknown, seen: Circumstances):
 }
 
 /** Judges an answer by an old entry that stands in for the database: an outage excuses it, and slow work does not. */
-export function judgeStandIn(what: string, { begun, endedMs, isDatabasePrompt }: Circumstances): Refusal[] {
-  if (!isDatabasePrompt) return [];
+export function judgeStandIn(
+  what: string,
+  { begun, endedMs, isDatabasePrompt, isShardInReach }: Circumstances,
+): Refusal[] {
+  if (!isDatabasePrompt || !isShardInReach) return [];
   return [{ rule: 'wrong-stand-in', what, begunMs: begun.ms, endedMs }];
 }
 

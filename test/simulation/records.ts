@@ -1,7 +1,7 @@
 import type { CachedAnswer } from '../../src/cache/cached-answer.ts';
 import type { CachePolicy } from '../../src/define/cache-policy.ts';
 import type { ReadRecord, Token } from '../support/coherence/judge.ts';
-import { rowTag, type Shown } from './origin.ts';
+import { CHAMPION_ROW, rowTag, type Shown } from './origin.ts';
 
 /** What clocks that drift apart by 200 parts in a million make of the longest bound, and a millisecond of rounding. */
 const CLOCK_SLACK_MS = 4;
@@ -29,8 +29,10 @@ export function recordsOf(
   const marked =
     (source.hit && source.stale && ask.level === 'eventual') || (!fromOrigin && unverified !== undefined);
   const how = source.hit ? `${source.tier}${source.stale ? ', stale' : ''}` : source.forward;
-  const deps =
+  const all =
     shown === null ? [[rowTag(Number(key.split('/')[1])), 'absent'] as const] : Object.entries(shown);
+  // Of a prediction without a token nobody says that its version is the champion (docs/coherence.md).
+  const deps = all.filter(([dep]) => token !== undefined || dep !== rowTag(CHAMPION_ROW));
   const records = deps.map(
     ([dep, version]): ReadRecord => ({
       dep,
@@ -40,7 +42,7 @@ export function recordsOf(
       // Without a token the session is promised nothing beyond what it had.
       session: token === undefined ? undefined : ask.session,
       ...at,
-      shown: version,
+      shown: version === 0 ? 'absent' : version,
       marked,
       boundMs: policy.boundMs + CLOCK_SLACK_MS,
       sourceBoundMs: policy.sourceBoundMs + CLOCK_SLACK_MS,

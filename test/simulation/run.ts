@@ -1,5 +1,15 @@
 import { judgeHistory, type Violation } from '../support/coherence/judge.ts';
-import { BUSY_MS, ISOLATES, KEYS, keyOfRow, type Plan, type Step } from './plan.ts';
+import { CHAMPION_ROW } from './origin.ts';
+import {
+  BUSY_MS,
+  CUSTOMER_KEYS,
+  ISOLATES,
+  KEYS,
+  keyOfRow,
+  keysOfCustomer,
+  type Plan,
+  type Step,
+} from './plan.ts';
 import type { Refusal } from './reach.ts';
 import type { RecordEvent } from './recording.ts';
 import { World } from './world.ts';
@@ -23,12 +33,12 @@ const END_MS = SETTLED_MS + 12_000;
 
 /** Runs a plan to its end and judges what clients saw. */
 export async function run(plan: Plan, withTrace = false, record?: RecordEvent): Promise<Outcome> {
-  const world = new World(plan, withTrace, record);
+  using world = new World(plan, withTrace, record);
   const { scheduler, origin, trace } = world.deployment;
   for (const step of plan.steps) scheduler.setTimer(step.atMs, () => take(world, step));
   // Once all has healed, everybody looks at everything: what was lost on the way shows now at the latest.
   for (let isolate = 0; isolate < ISOLATES; isolate += 1) {
-    for (const [n, key] of KEYS.entries()) {
+    for (const [n, key] of [...KEYS, ...(plan.hasCustomers ? CUSTOMER_KEYS : [])].entries()) {
       const ask = (level: 'strong' | 'bounded') => () => void world.read(isolate, key, { level });
       scheduler.setTimer(BUSY_MS + 11_000 + isolate * 97 + n * 13, ask('bounded'));
       scheduler.setTimer(SETTLED_MS + isolate * 101 + n * 17, ask('bounded'));
@@ -39,7 +49,11 @@ export async function run(plan: Plan, withTrace = false, record?: RecordEvent): 
   const { reads, hits, unanswered } = world;
   return {
     violations: judgeHistory(origin.writes, reads),
-    refusals: [...world.refusals, ...world.openReads.overdue(scheduler.nowMs)],
+    refusals: [
+      ...world.refusals,
+      ...(world.customers?.refusals ?? []),
+      ...world.openReads.overdue(scheduler.nowMs),
+    ],
     reads: reads.length,
     hits,
     unanswered,
@@ -60,7 +74,18 @@ function take(world: World, step: Step): void {
       return;
     case 'write':
       void world.write(step.isolate, step.changes).then((token) => {
-        if (token !== undefined) watch(world, step);
+        const keys = step.changes.map(({ row }) => keyOfRow(row));
+        if (token !== undefined) watch(world, keys, step.watchers);
+      });
+      return;
+    case 'promote':
+      void world.write(step.isolate, [{ row: CHAMPION_ROW, kind: 'update' }]).then((token) => {
+        if (token !== undefined) watch(world, CUSTOMER_KEYS.slice(0, 2), step.watchers);
+      });
+      return;
+    case 'purchase':
+      void world.buy(step.isolate, step.customer).then((token) => {
+        if (token !== undefined) watch(world, keysOfCustomer(step.customer), step.watchers);
       });
       return;
     case 'foreign-write':
@@ -115,10 +140,9 @@ function take(world: World, step: Step): void {
 }
 
 /** Reads that come just when a promise begins to hold: at the acknowledgement, and when the bound is over. */
-function watch(world: World, { changes, watchers }: Extract<Step, { kind: 'write' }>): void {
+function watch(world: World, keys: readonly string[], watchers: readonly number[]): void {
   for (const isolate of watchers) {
-    for (const { row } of changes) {
-      const key = keyOfRow(row);
+    for (const key of keys) {
       void world.read(isolate, key, { level: 'strong' });
       // The second half a bound later: a mirror that counted its age from the wrong moment would still serve then.
       for (const bounds of [1, 1.5]) {
@@ -138,6 +162,10 @@ async function visit(world: World, { id, visits }: Extract<Step, { kind: 'sessio
     await world.deployment.scheduler.sleep(afterMs);
     if ('change' in does) {
       token = (await world.write(isolate, [does.change])) ?? token;
+      continue;
+    }
+    if ('buys' in does) {
+      token = (await world.buy(isolate, does.buys)) ?? token;
       continue;
     }
     const seen = await world.read(isolate, does.read, { token, session: `${id}.${beginnings}` });

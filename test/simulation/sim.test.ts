@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { FAULTS, faultyCopy, faultyTexts } from './faults.ts';
+import { FAULTS, faultyCopy, faultyTexts, PARTS } from './faults.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** Many times what the most seeds here take on one busy core, in milliseconds. */
@@ -29,7 +29,7 @@ it('gives the same answer for the same seed', { timeout: TIMEOUT_MS }, () => {
 it(`finds the fault when ${FAULT}`, { timeout: TIMEOUT_MS }, () => {
   const fault = FAULTS.find(({ name }) => name === FAULT);
   if (!fault) throw new Error(`test/simulation/faults.ts has no fault "${FAULT}".`);
-  using copy = faultyCopy(fault);
+  using copy = faultyCopy(fault, PARTS);
   const { status, stdout } = sim(copy.folder, '--seeds', String(fault.seedsMax), '--brief');
   expect(stdout).toMatch(/Seed \d+ breaks a promise\./);
   expect(status).toBe(1);

@@ -4,6 +4,7 @@
  * `--brief` its number alone; the exit code is then 1.
  */
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { readOptions } from '../../scripts/command-line/options.ts';
 import { runCommand } from '../../scripts/command-line/run.ts';
@@ -73,7 +74,7 @@ async function simulate(first: number, seeds: number, jobs: number): Promise<voi
 
 /** Hands one seed after the other to a thread, until none is left or one has failed. */
 async function runSeeds(take: () => number | undefined): Promise<void> {
-  const worker = new Worker(new URL('./sim-worker.ts', import.meta.url));
+  const worker = new Worker(join(import.meta.dirname, 'sim-worker.ts'));
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const ask = () => {
     const seed = take();

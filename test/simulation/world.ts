@@ -2,18 +2,20 @@ import { loadAsOf } from '../../src/cache/as-of.ts';
 import type { CachedAnswer } from '../../src/cache/cached-answer.ts';
 import { formatToken, parseToken, type Token } from '../../src/cache/clock/clock.ts';
 import type { ClockParent, SyncRequest } from '../../src/cache/clock/mirror.ts';
-import { type Consistency, readThrough } from '../../src/cache/read-through.ts';
+import { type Consistency, type ReadThroughPorts, readThrough } from '../../src/cache/read-through.ts';
+import type { CachePolicy } from '../../src/define/cache-policy.ts';
 import type { Loaded } from '../../src/define/view.ts';
 import { announcedWrite } from '../../src/pipeline/announced-write.ts';
 import { Failure } from '../../src/platform/failure.ts';
 import { hashText } from '../../src/platform/random.ts';
 import type { OutboxReport } from '../../src/storage/postgres/reflecting.ts';
 import type { ReadRecord } from '../support/coherence/judge.ts';
+import { Customers, FEATURES_POLICY, type Reading } from './customers.ts';
 import { Defect, Deployment } from './deployment.ts';
 import type { IsolateMachine } from './machines.ts';
 import { never } from './network.ts';
-import type { Change, Commit } from './origin.ts';
-import { LIST, type Plan } from './plan.ts';
+import { CHAMPION_ROW, type Change, type Commit, rowTag, type Shown } from './origin.ts';
+import { customerOf, isFeatures, isOfCustomer, keyOfRow, LIST, type Plan } from './plan.ts';
 import {
   type Circumstances,
   DirectReads,
@@ -37,14 +39,20 @@ export class World {
   readonly refusals: Refusal[] = [];
   readonly openReads = new OpenReads();
   readonly #directReads = new DirectReads();
+  readonly customers: Customers | undefined;
 
   constructor(plan: Plan, withTrace: boolean, record?: RecordEvent) {
     this.#plan = plan;
     this.deployment = new Deployment(plan, withTrace, record);
+    this.customers = plan.hasCustomers ? new Customers(this.deployment, this.#reading()) : undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.customers?.[Symbol.dispose]();
   }
 
   boundMs(key: string): number {
-    return this.#plan.policies[key]?.boundMs ?? 0;
+    return this.#policyOf(key).boundMs;
   }
 
   /** A client's read; returns what its session carries on. */
@@ -59,7 +67,7 @@ export class World {
       return { do: 'begin', read, isolate: isolate.name, key, level, token: ask.token };
     });
     const what = `${isolate.name}, ${key}, ${ask.session ?? ask.level ?? 'bounded'}`;
-    const seen = this.#watch(isolate, begun, ask.token);
+    const seen = this.#watch(isolate, key, begun, ask.token);
     this.openReads.begin(begun, what, () => isolate.life !== life);
     let answer: CachedAnswer;
     try {
@@ -85,9 +93,16 @@ export class World {
   }
 
   /** What is true of a read until it ends. */
-  #watch(isolate: IsolateMachine, begun: ReadRecord['begun'], token: Token | undefined): () => Circumstances {
+  #watch(
+    isolate: IsolateMachine,
+    key: string,
+    begun: ReadRecord['begun'],
+    token: Token | undefined,
+  ): () => Circumstances {
     const epoch = this.deployment.root.epoch;
     const since = begun.ms;
+    const shard = isOfCustomer(key) ? this.customers?.shardOf(customerOf(key)) : undefined;
+    const shardLife = shard?.life;
     return () => {
       const isDatabaseInReach =
         this.deployment.network.isSoundSince(isolate, this.deployment.origin, since) &&
@@ -101,6 +116,11 @@ export class World {
         isDatabasePrompt:
           isDatabaseInReach && this.deployment.network.isPromptSince(isolate, this.deployment.origin, since),
         hasDefect: this.deployment.origin.lastDefectMs >= since,
+        isShardInReach:
+          shard === undefined ||
+          (shard.life === shardLife &&
+            this.deployment.network.isSoundSince(isolate, shard, since) &&
+            this.deployment.network.isPromptSince(isolate, shard, since)),
       };
     };
   }
@@ -140,8 +160,42 @@ export class World {
     }
   }
 
+  /** A customer's purchase through an isolate, sent again if there is no answer, at most this often in all. */
+  async buy(at: number, customer: string, attempts = 3): Promise<Token | undefined> {
+    const { customers } = this;
+    const isolate = this.deployment.isolates[at];
+    if (customers === undefined || isolate === undefined) return undefined;
+    const event = customers.newPurchase(customer);
+    for (let attempt = 1; ; attempt += 1) {
+      const token = await customers.buy(isolate, event);
+      if (token !== undefined || attempt === attempts) return token;
+      await this.deployment.scheduler.sleep(Math.round(this.deployment.chance.between('buyer', 1, 1_000)));
+    }
+  }
+
   foreignWrite(changes: readonly Change[]): void {
     this.deployment.commit('another application commits', changes);
+  }
+
+  /** What the reads of customers do through this world. */
+  #reading(): Reading {
+    return {
+      contextOf: (isolate) => this.#contextOf(isolate),
+      through: (isolate, request) => {
+        const fill = { isBegun: false, hasGate: false, begunMs: 0 };
+        return readThrough(request, this.#readPorts(isolate, this.deployment.recorder.nextId(), fill, false));
+      },
+      loadChampion: (isolate, load) => {
+        const { follower, invalidated, ended } = isolate;
+        const made = ({ value }: Loaded) => load((value as Shown)[rowTag(CHAMPION_ROW)] ?? 0);
+        return this.#load(
+          isolate,
+          keyOfRow(CHAMPION_ROW),
+          { follower, invalidated, ended, read: this.deployment.recorder.nextId() },
+          made,
+        );
+      },
+    };
   }
 
   async #answer(
@@ -151,70 +205,89 @@ export class World {
     read: number,
   ): Promise<CachedAnswer> {
     // As they are now: a restart gives the isolate others, and what is still under way goes on with its own.
-    const { follower, invalidated, ended, memory, refreshing, recentFills } = isolate;
-    const { time, region, regionHedge } = isolate;
+    const { follower, invalidated, ended } = isolate;
     const filler = { name: isolate.name, life: isolate.life };
     const fill = { isBegun: false, hasGate: false, begunMs: 0 };
-    const policy = this.#plan.policies[key];
-    if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
-    const parent = {
-      sync: async (request: SyncRequest) => {
-        const sync = this.deployment.recorder.sends(isolate.name, request);
-        const asks = (by: 'region' | 'root', clock: ClockParent) => () =>
-          this.deployment.recorder.answersOf(by, sync, clock, request);
-        const regional = async () => {
-          const answer = await this.deployment.network.call(isolate, region, asks('region', region.clock));
-          this.deployment.log(() => {
-            const ageMs = Math.round(answer.ageMs);
-            return `${isolate.name} learns ${formatToken(answer)}, ${ageMs} ms old`;
-          });
-          return answer;
-        };
-        const root = () => this.deployment.toRoot(isolate, asks('root', this.deployment.root.clock));
-        const answer = this.#plan.hedgesRegions
-          ? await regionHedge.sync(region.name, regional, root, () => undefined)
-          : await regional().catch(root);
-        this.deployment.recorder.arrives(sync, answer);
-        return answer;
-      },
+    const policy = this.#policyOf(key);
+    const { customers } = this;
+    if (customers !== undefined && isFeatures(key))
+      return await customers.features(isolate, key, consistency);
+    const load = async () => {
+      if (fill.isBegun && !fill.hasGate)
+        this.refusals.push(...this.#directReads.note(filler, key, fill.begunMs));
+      return customers !== undefined && isOfCustomer(key)
+        ? await customers.predict(isolate, key, consistency)
+        : await this.#load(isolate, key, { follower, invalidated, ended, read });
     };
     return await readThrough(
-      {
-        view: key,
-        key,
-        policy,
-        consistency,
-        load: () => {
-          if (fill.isBegun && !fill.hasGate)
-            this.refusals.push(...this.#directReads.note(filler, key, fill.begunMs));
-          return this.#load(isolate, key, { follower, invalidated, ended, read });
-        },
-      },
-      {
-        follower,
-        context: { parent, keepAlive },
-        tiers: [memory, this.deployment.tiers.colo(isolate), this.deployment.tiers.kv(isolate)].map((tier) =>
-          this.deployment.recorder.lookedInto(tier, read),
-        ),
-        time,
-        gateOf: () => {
-          fill.hasGate = true;
-          return this.deployment.gate(isolate, key);
-        },
-        recentFills: {
-          begin: (filled, nowMs) => {
-            fill.isBegun = policy.singleFlight;
-            fill.begunMs = nowMs;
-            this.deployment.recorder.note(() => ({ do: 'miss', read }));
-            return recentFills.begin(filled, nowMs);
-          },
-        },
-        digest: async (text) => String(hashText(text)),
-        pingOrigin: () => this.deployment.toOrigin(isolate, () => undefined),
-        random: () => this.deployment.chance.draw(`${isolate.name} refreshes`),
-        refreshing,
-      },
+      { view: key, key, policy, consistency, load },
+      this.#readPorts(isolate, read, fill, policy.singleFlight),
     );
+  }
+
+  #policyOf(key: string): CachePolicy {
+    const policy = isFeatures(key) ? FEATURES_POLICY : this.#plan.policies[key];
+    if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
+    return policy;
+  }
+
+  #contextOf(isolate: IsolateMachine): ReadThroughPorts['context'] {
+    const { region, regionHedge } = isolate;
+    const sync = async (request: SyncRequest) => {
+      const sent = this.deployment.recorder.sends(isolate.name, request);
+      const asks = (by: 'region' | 'root', clock: ClockParent) => () =>
+        this.deployment.recorder.answersOf(by, sent, clock, request);
+      const regional = async () => {
+        const answer = await this.deployment.network.call(isolate, region, asks('region', region.clock));
+        this.deployment.log(() => {
+          const ageMs = Math.round(answer.ageMs);
+          return `${isolate.name} learns ${formatToken(answer)}, ${ageMs} ms old`;
+        });
+        return answer;
+      };
+      const root = () => this.deployment.toRoot(isolate, asks('root', this.deployment.root.clock));
+      const answer = this.#plan.hedgesRegions
+        ? await regionHedge.sync(region.name, regional, root, () => undefined)
+        : await regional().catch(root);
+      this.deployment.recorder.arrives(sent, answer);
+      return answer;
+    };
+    return { parent: { sync }, keepAlive };
+  }
+
+  /** @param fill notes what becomes of the read, for the rules of single flight. */
+  #readPorts(
+    isolate: IsolateMachine,
+    read: number,
+    fill: { isBegun: boolean; hasGate: boolean; begunMs: number },
+    isSingle: boolean,
+  ): ReadThroughPorts {
+    const { follower, memory, refreshing, recentFills, time } = isolate;
+    const { deployment } = this;
+    return {
+      follower,
+      context: this.#contextOf(isolate),
+      tiers: [memory, deployment.tiers.colo(isolate), deployment.tiers.kv(isolate)].map((tier) =>
+        deployment.recorder.lookedInto(tier, read),
+      ),
+      time,
+      gateOf: (key) => {
+        fill.hasGate = true;
+        return deployment.gate(isolate, key);
+      },
+      recentFills: {
+        begin: (filled, nowMs) => {
+          fill.isBegun = isSingle;
+          fill.begunMs = nowMs;
+          deployment.recorder.note(() => ({ do: 'miss', read }));
+          return recentFills.begin(filled, nowMs);
+        },
+      },
+      digest: async (text) => String(hashText(text)),
+      pingOrigin: () => deployment.toOrigin(isolate, () => undefined),
+      random: () => deployment.chance.draw(`${isolate.name} refreshes`),
+      refreshing,
+    };
   }
 
   /** One round trip to the database: the data, and then what the outbox says of it. */
@@ -229,6 +302,7 @@ export class World {
     }: Pick<IsolateMachine, 'follower' | 'invalidated' | 'ended'> & {
       read: number;
     },
+    made: (data: Loaded) => Promise<Loaded> = async (data) => data,
   ): Promise<Loaded> {
     const { time } = isolate;
     const { epoch, seq } = follower.mirror.clock;
@@ -252,7 +326,7 @@ export class World {
         await this.deployment.scheduler.sleep(Math.round(this.deployment.chance.between('origin', 0, 3)));
         report = this.deployment.origin.report(epoch);
         this.deployment.recorder.note(() => ({ do: 'report', read }));
-        return { ...data, storable: true };
+        return await made({ ...data, storable: true });
       });
     const loaded = await loadAsOf(load, {
       epoch,
@@ -283,8 +357,10 @@ export class World {
   ): void {
     const at = { begun, ended: this.deployment.moment() };
     if (answer.source.hit) this.hits += 1;
-    const policy = this.#plan.policies[key];
-    if (policy === undefined) throw new RangeError(`There is no view of ${key}.`);
+    // Nothing bounds a fold that nobody has announced.
+    const policy = isOfCustomer(key)
+      ? { ...this.#policyOf(key), sourceBoundMs: Number.POSITIVE_INFINITY }
+      : this.#policyOf(key);
     const tokenOut = answer.token === undefined ? undefined : parseToken(answer.token);
     const { line, records } = recordsOf(isolate.name, key, ask, at, answer, policy, tokenOut);
     this.deployment.log(() => line);

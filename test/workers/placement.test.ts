@@ -42,6 +42,7 @@ function recording(vars: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>) {
     'KAFKA_SOURCE',
     'RATE_LIMITER',
     'IDEMPOTENCY',
+    'DATASETS',
   ];
   const bindings = Object.fromEntries(names.map((name) => [name, namespace]));
   // Only these bindings are asked.
@@ -61,6 +62,7 @@ const USE: Readonly<Record<PlacedClass, (env: Env) => unknown>> = {
   'kafka-source': (env) => objects.kafkaSource(env, 'purchases', 0),
   'rate-limiter': (env) => objects.rateLimiter(env, 5),
   idempotency: (env) => objects.idempotency(env, 5),
+  datasets: (env) => objects.datasets(env),
 };
 
 describe('every class of objects', () => {

@@ -108,6 +108,8 @@ it('lets OutboxRelay write a row for an alarm, one more if it was armed again, a
       expect((await step(() => object.arm())).calls).toEqual({ getAlarm: 1, get: 1 });
     expect((await step(() => object.sweepLive())).calls).toEqual({ getAlarm: 1, get: 1 });
     expect((await step(() => object.heartbeat())).calls).toEqual({});
+    // A report of the features' states asks this of the relay.
+    expect((await step(() => object.status())).calls).toEqual({ getAlarm: 1 });
     await state.storage.deleteAlarm();
     expect((await step(() => object.alarm())).calls).toEqual({ delete: 1, setAlarm: 1 });
     await state.storage.deleteAlarm();

@@ -1,6 +1,8 @@
+import { dataset } from '../../../src/define/dataset.ts';
 import { model } from '../../../src/define/model.ts';
 import { fromFeature } from '../../../src/define/model-input.ts';
 import { rider, station } from './entities.ts';
+import { ride } from './events.ts';
 import { riderLastRide, riderMinutes, riderRides, stationArrivals, stationDepartures } from './features.ts';
 
 /** Stands in for "never": longer ago than a rider's history is kept. */
@@ -24,6 +26,12 @@ export const rideMinutes = model.regression({
     },
   },
   outputs: { value: 'minutes' },
+  dataset: dataset.ofEvents({
+    ...{ entity: rider, event: ride, split: { validationDays: 7, testDays: 7 } },
+    key: ({ rider: id }) => id,
+    value: ({ minutes }) => minutes,
+  }),
+  training: { kind: 'network', hidden: [8], epochs: 12 },
   // The mean of all rides, where no version can answer.
   fallback: { value: 14 },
 });
@@ -46,4 +54,9 @@ export const departuresTomorrow = model.regression({
     },
   },
   outputs: { value: 'variable' },
+  dataset: dataset.ofPeriods({
+    ...{ entity: station, event: ride, horizonDays: 1, warmUpDays: 7, measure: 'count' },
+    split: { validationDays: 7, testDays: 7 },
+    key: ({ startStation }) => startStation,
+  }),
 });

@@ -1,9 +1,11 @@
 /** Trains the model of ride lengths. The rides and the seed decide everything: the same ones give the same bytes. */
-import { type Network, scoreRows, TRAINER_DEFAULTS, trainNetwork } from '../../../src/training/network.ts';
-import { writeOnnx } from '../../../src/training/onnx-writer.ts';
+import { Evaluator } from '../../../src/inference/evaluator/evaluator.ts';
+import type { TrainingRuntime } from '../../../src/training/onnx/runtime.ts';
+import { finishTraining, runTraining } from '../../../src/training/run.ts';
+import { rideMinutes } from '../catalog/models.ts';
 import { COLUMNS, type Ride, type TrainingRow, trainingRows } from './rows.ts';
 
-/** Rides are taken to be at most this long. The network answers between 0 and 1, so lengths are divided by it. */
+/** Longer rides are left out: a bike was not returned. */
 const MINUTES_MAX = 120;
 /** The newest rides, which the network is judged by and never sees. */
 const HELD_OUT_SHARE = 0.25;
@@ -16,7 +18,7 @@ export interface TrainedRideMinutes {
   readonly onnx: Uint8Array<ArrayBuffer>;
   readonly golden: {
     readonly inputs: { readonly features: readonly (readonly number[])[] };
-    readonly outputs: { readonly minutes: readonly number[] };
+    readonly outputs: { readonly minutes: readonly (readonly number[])[] };
     readonly tolerance: number;
   };
   readonly rows: number;
@@ -27,8 +29,11 @@ export interface TrainedRideMinutes {
   readonly metrics: { readonly mae_minutes: number; readonly baseline_mae_minutes: number };
 }
 
-/** @throws Error where there are too few rides to learn from. */
-export function trainRideMinutes(rides: readonly Ride[], { seed }: { seed: number }): TrainedRideMinutes {
+/** @throws Error where there are too few rides to learn from; TrainingRefused. */
+export async function trainRideMinutes(
+  rides: readonly Ride[],
+  { seed, runtime }: { seed: number; runtime: TrainingRuntime },
+): Promise<TrainedRideMinutes> {
   const rows = trainingRows(rides.filter(({ minutes }) => minutes <= MINUTES_MAX));
   const training = rows.slice(0, Math.floor(rows.length * (1 - HELD_OUT_SHARE)));
   const heldOut = rows.slice(training.length);
@@ -36,36 +41,30 @@ export function trainRideMinutes(rides: readonly Ride[], { seed }: { seed: numbe
     throw new Error(
       `There are ${rows.length} rides of riders who rode before: too few to train on; at least ${Math.ceil(ROWS_MIN / (1 - HELD_OUT_SHARE))} are needed.`,
     );
-  const network = trainNetwork(
-    {
-      features: flat(training),
-      labels: training.map(({ minutes }) => minutes / MINUTES_MAX),
-      weights: training.map(() => 1),
-      rows: training.length,
-    },
-    COLUMNS.length,
-    { ...TRAINER_DEFAULTS, hidden: 8, epochs: 12, seed },
-  );
+  const set = {
+    names: COLUMNS,
+    columns: COLUMNS.map((_, at) => Float32Array.from(training, ({ features }) => features[at] ?? 0)),
+    labels: Float32Array.from(training, ({ minutes }) => minutes),
+    trainingRows: training.length,
+  };
+  const state = await runTraining(rideMinutes.training, set, seed, runtime);
+  const metadata = { columns: COLUMNS.join(','), seed: String(seed) };
+  const onnx = finishTraining(state, metadata, NAMES);
+  const predict = predictor(onnx);
   const mean = training.reduce((sum, { minutes }) => sum + minutes, 0) / training.length;
   const golden = heldOut.slice(0, GOLDEN_ROWS);
   return {
-    onnx: Uint8Array.from(
-      writeOnnx(
-        network,
-        { columns: COLUMNS.join(','), seed: String(seed) },
-        { name: 'minutes', factor: MINUTES_MAX },
-      ),
-    ),
+    onnx,
     golden: {
       inputs: { features: golden.map(({ features }) => [...Float32Array.from(features)]) },
-      outputs: { minutes: predict(network, golden) },
+      outputs: { minutes: predict(golden).map((minutes) => [minutes]) },
       tolerance: TOLERANCE,
     },
     rows: rows.length,
     from: moment(rows[0]),
     to: moment(rows.at(-1)),
     metrics: {
-      mae_minutes: meanError(heldOut, predict(network, heldOut)),
+      mae_minutes: meanError(heldOut, predict(heldOut)),
       baseline_mae_minutes: meanError(
         heldOut,
         heldOut.map(() => mean),
@@ -74,8 +73,19 @@ export function trainRideMinutes(rides: readonly Ride[], { seed }: { seed: numbe
   };
 }
 
-function predict(network: Network, rows: readonly TrainingRow[]): number[] {
-  return [...scoreRows(network, flat(rows))].map((score) => Math.fround(score * MINUTES_MAX));
+/** The graph's input and output, as the catalog declares them. */
+const NAMES = { input: 'features', output: 'minutes' };
+
+/** Answers as the worker does. */
+function predictor(onnx: Uint8Array): (rows: readonly TrainingRow[]) => number[] {
+  const evaluator = Evaluator.read(onnx, {
+    inputs: [{ name: NAMES.input, datatype: 'FP32', shape: [-1, COLUMNS.length] }],
+    outputs: [{ name: NAMES.output, datatype: 'FP32', shape: [-1, 1] }],
+  });
+  return (rows) => {
+    const features = { datatype: 'FP32', shape: [rows.length, COLUMNS.length], data: flat(rows) } as const;
+    return Array.from(evaluator.run({ [NAMES.input]: features })[NAMES.output]?.data ?? [], Number);
+  };
 }
 
 function flat(rows: readonly TrainingRow[]): Float32Array {

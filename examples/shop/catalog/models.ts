@@ -1,6 +1,14 @@
+import { dataset } from '../../../src/define/dataset.ts';
 import { model } from '../../../src/define/model.ts';
 import { customer, product } from './entities.ts';
-import { customerItems, customerLastPurchase, customerPurchases } from './features.ts';
+import { purchase } from './events.ts';
+import {
+  customerItems,
+  customerLastPurchase,
+  customerPurchases,
+  productLastSold,
+  productUnits,
+} from './features.ts';
 import {
   AFFINITY_COLUMNS,
   AGE_LIMIT_DAYS,
@@ -23,12 +31,25 @@ export const ranker = model.ranking({
   // Scores move with the days since a purchase: an hour is well within what a ranking notices.
   ttlS: 3_600,
   columns: RANKER_COLUMNS,
+  training: { kind: 'network', hidden: [16], epochs: 6 },
   features: {
     purchases_30d: customerPurchases.window(30),
     purchases_365d: customerPurchases.window(365),
     last_purchase_at: customerLastPurchase.at(),
     items: customerItems.newest(),
   },
+  // What a customer buys in the four weeks after a moment, beside a sample of what they do not buy.
+  dataset: dataset.ofItems({
+    ...{ entity: customer, event: purchase, horizonDays: 28, warmUpDays: 56, negatives: 30 },
+    split: { validationDays: 28, testDays: 28 },
+    key: ({ customerId }) => customerId,
+    item: ({ sku }) => sku,
+    itemFeatures: {
+      units_7d: productUnits.window(7),
+      units_30d: productUnits.window(30),
+      days_since_sold: productLastSold.ageDays(),
+    },
+  }),
   // What a customer has just ordered comes next month, not next. The card measures the ranking of all candidates.
   exclude: { items: customerItems.newest(), withinDays: 1 },
   // 85123A and 85123B are one article in two colours.

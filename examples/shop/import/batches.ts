@@ -6,8 +6,6 @@ export const BATCH_BYTES_MAX = 1_000_000;
 
 export interface Batch {
   readonly events: readonly LineEvent[];
-  /** A JSON array of the events. */
-  readonly body: string;
   /** Bytes of the file read when the batch was cut. */
   readonly bytesRead: number;
 }
@@ -30,14 +28,12 @@ export async function* cutBatches(
   let section = 0;
   let position = 0;
   let events: LineEvent[] = [];
-  let texts: string[] = [];
   // Brackets, and a comma for every event.
   let bytes = 2;
   let bytesRead = 0;
   const take = (): Batch => {
-    const batch = { events, body: `[${texts.join(',')}]`, bytesRead };
+    const batch = { events, bytesRead };
     events = [];
-    texts = [];
     bytes = 2;
     return batch;
   };
@@ -50,11 +46,9 @@ export async function* cutBatches(
       position += 1;
       if (position <= skip) continue;
       const event = toCloudEvent(line, { source, id, shiftMs });
-      const text = JSON.stringify(event);
-      const eventBytes = Buffer.byteLength(text) + 1;
+      const eventBytes = Buffer.byteLength(JSON.stringify(event)) + 1;
       if (events.length > 0 && bytes + eventBytes > bytesMax) yield take();
       events.push(event);
-      texts.push(text);
       bytes += eventBytes;
       if (events.length === linesMax) yield take();
     }

@@ -95,13 +95,18 @@ async function remove(
       params: [MADE_UP_PREFIX, SEED_SOURCE],
     },
   ]);
-  const Swept = z.object({ relayed: z.int() });
-  answerOf(await server.ask('v1/admin/outbox/sweep', Swept, 'to relay the removal', {}));
-  const Rebuild = z.object({ state: z.string() });
+  answerOf(
+    await server.ask('the request to relay the removal', (client, once) =>
+      client.post('/v1/admin/outbox/sweep', once),
+    ),
+  );
   for (let restart = true; ; restart = false) {
     const body = { rebuild: true, restart };
-    const page = answerOf(await server.ask('v1/admin/replay', Rebuild, 'to rebuild the features', body));
-    if (page === null || page.state === 'done') break;
+    const page = await server.ask('the request to rebuild the features', (client, once) =>
+      client.post('/v1/admin/replay', { body, ...once }),
+    );
+    const state = answerOf(page)?.data.state;
+    if (state === undefined || state === 'done') break;
   }
   reporter.notice(
     'The made-up shop is removed. Until you train the model again, its candidates include products of the made-up shop.',

@@ -18,14 +18,6 @@ export function backoffMs(failures: number, retryAfterMs: number | null, random:
   return (retryAfterMs ?? 0) + random() * ceiling;
 }
 
-/** Reads a `Retry-After` header (RFC 9110, 10.2.3): seconds or a date. Null if there is none to go by. */
-export function retryAfterMs(header: string | null, now: number): number | null {
-  const value = header?.trim() ?? '';
-  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? null : Math.max(0, date - now);
-}
-
 /** Whether the same request may succeed later: too many requests, or a fault on the server's side. */
 export function isTransient(status: number): boolean {
   return status === 429 || status >= 500;

@@ -1,11 +1,12 @@
 import type { Reporter } from '../../../scripts/progress.ts';
+import type { SendReport } from '../../../src/client/index.ts';
 import { SEED_SOURCE } from '../seed/generator.ts';
 import { BATCH_BYTES_MAX, type Batch, cutBatches, firstLines } from './batches.ts';
 import { beginAt } from './begin.ts';
 import { IMPORT_SOURCE, LineIdentity } from './event.ts';
 import { type Folding, foldedBefore, waitUntilFolded } from './folded.ts';
 import { type MadeUpChoice, type MadeUpDeps, meetMadeUpShop } from './made-up-shop.ts';
-import { type Outcome, type Receipt, Server, type ServerDeps } from './server.ts';
+import { type Outcome, Server, type ServerDeps } from './server.ts';
 import { inspectFile, readSource, type SourceChunk, type SourceFile, untilAborted } from './source.ts';
 import { acknowledge, type ImportState, newState, StateFile } from './state.ts';
 
@@ -18,7 +19,7 @@ const NOTICE_INTERVAL_MS = 1000;
 
 export interface ImportOptions {
   readonly file: string;
-  /** Where the server is, without `/v1/events`: a URL, which the command has checked. */
+  /** The address of the worker, without a path, which the command has checked. */
   readonly url: string;
   readonly key: string;
   readonly batchLines: number;
@@ -65,13 +66,16 @@ export async function runImport(
   signal: AbortSignal,
 ): Promise<ImportResult> {
   const file = await inspectFile(options.file);
-  const url = new URL(options.url.endsWith('/') ? options.url : `${options.url}/`);
   const stateFile = new StateFile(options.stateDirectory, file);
   if (options.restart) await stateFile.remove();
   const recorded = await stateFile.load();
   const halt = new AbortController();
   const stopping = AbortSignal.any([signal, halt.signal]);
-  const server = new Server({ url, key: options.key }, { ...deps, onRetry: noticesOf(deps) }, stopping);
+  const server = new Server(
+    { url: options.url, key: options.key },
+    { ...deps, onRetry: noticesOf(deps) },
+    stopping,
+  );
   await meetMadeUpShop(await server.greet(SEED_SOURCE), options.madeUp, server, deps);
   const base = {
     ...{ statePath: stateFile.path, linesOfRun: 0, stepsBack: 0, message: null },
@@ -95,13 +99,13 @@ function noticesOf({ now, reporter }: ImportDeps): ServerDeps['onRetry'] {
   return (reason, waitMs, failures) => {
     if (now() - noticedAt < NOTICE_INTERVAL_MS) return;
     noticedAt = now();
-    reporter.notice(`${reason}; retry ${failures} in ${(waitMs / 1000).toFixed(1)} s`);
+    reporter.notice(`${reason} Retry ${failures} in ${(waitMs / 1000).toFixed(1)} s.`);
   };
 }
 
 interface InFlight {
   readonly batch: Batch;
-  readonly outcome: Promise<Outcome<Receipt>>;
+  readonly outcome: Promise<Outcome<SendReport>>;
 }
 
 interface RunParts {
@@ -217,7 +221,7 @@ class Run {
     }
   }
 
-  async #record(batch: Batch, answer: Extract<Outcome<Receipt>, { kind: 'answered' }>): Promise<void> {
+  async #record(batch: Batch, answer: Extract<Outcome<SendReport>, { kind: 'answered' }>): Promise<void> {
     const { value: receipt, retries, isRepeated } = answer;
     const { file, begun, deps } = this.#parts;
     const now = deps.now();
@@ -240,7 +244,7 @@ class Run {
     });
   }
 
-  #countFoldable({ events }: Batch, { verdicts }: Receipt): void {
+  #countFoldable({ events }: Batch, { verdicts }: SendReport): void {
     const others = new Set(verdicts.map(({ index }) => index));
     for (const [index, { type, data }] of events.entries()) {
       if (others.has(index) || type !== 'shop.purchase.v1') continue;

@@ -2,9 +2,9 @@ import { hash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import * as z from 'zod';
+import type { SendReport } from '../../../src/client/index.ts';
 import type { Batch } from './batches.ts';
 import { ImportError } from './failure.ts';
-import type { Receipt } from './server.ts';
 import type { SourceFile } from './source.ts';
 
 /** Lines between two pieces of evidence: the import detects a database that lacks any stretch of this length. */
@@ -69,16 +69,16 @@ export function newState(file: string, shiftMs: number | null): ImportState {
 export function acknowledge(
   state: ImportState,
   { events }: Batch,
-  { receipt, retries, isRepeated }: { receipt: Receipt; retries: number; isRepeated: boolean },
+  { receipt, retries, isRepeated }: { receipt: SendReport; retries: number; isRepeated: boolean },
 ): ImportState {
   const quarantined = { ...state.quarantined };
   const count = (reason: string, lines: number): void => {
     quarantined[reason] = (quarantined[reason] ?? 0) + lines;
   };
   let named = 0;
-  for (const { verdict, reason } of receipt.verdicts) {
-    if (verdict !== 'quarantined') continue;
-    count(reason ?? UNNAMED_REASON, 1);
+  for (const verdict of receipt.verdicts) {
+    if (verdict.verdict !== 'quarantined') continue;
+    count(verdict.reason, 1);
     named += 1;
   }
   if (receipt.quarantined > named) count(UNNAMED_REASON, receipt.quarantined - named);

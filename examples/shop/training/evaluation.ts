@@ -1,7 +1,7 @@
 /** How good a ranking is on the held-out weeks, beside what it has to beat. */
 
-import { seededRandom } from '../../../src/platform/random.ts';
-import { type Network, scoreRows } from '../../../src/training/network.ts';
+import { intervalOf, meanOf } from '../../../src/training/measures/measure.ts';
+import { judgeList, type ListFigures } from '../../../src/training/measures/ranking.ts';
 import {
   type CandidateTable,
   type CustomerSnapshot,
@@ -14,8 +14,8 @@ import type { Case } from './dataset.ts';
 
 /** Length of the judged list. */
 export const TOP_K = 10;
-/** Resamples for the interval of a difference: enough for its 5 % quantile. */
-const RESAMPLES = 400;
+/** The share of the two-sided interval whose lower end is that of the one-sided 95 % interval. */
+const LEVEL = 0.9;
 
 /** Means over the customers that bought something in the held-out weeks; each 0 to 1. */
 export interface RankingMetrics {
@@ -30,37 +30,17 @@ export interface RankingMetrics {
 /** A way to answer a customer. */
 export type Ranker = (snapshot: CustomerSnapshot) => string[];
 
-/** One customer's figures. */
-export interface CaseScores {
-  readonly recall: number;
-  readonly ndcg: number;
-  readonly hit: number;
-}
-
-/** Judges one list of distinct products, best first; `bought` must not be empty. */
-export function scoreList(list: readonly string[], bought: ReadonlySet<string>): CaseScores {
-  let hits = 0;
-  let gain = 0;
-  for (const [position, sku] of list.slice(0, TOP_K).entries()) {
-    if (!bought.has(sku)) continue;
-    hits += 1;
-    gain += 1 / Math.log2(position + 2);
-  }
-  let ideal = 0;
-  for (let position = 0; position < Math.min(TOP_K, bought.size); position += 1) {
-    ideal += 1 / Math.log2(position + 2);
-  }
-  return { recall: hits / bought.size, ndcg: gain / ideal, hit: hits > 0 ? 1 : 0 };
-}
+/** Scores of rows of the input tensor, as serving computes them. */
+export type RowScorer = (features: Float32Array) => Float32Array;
 
 /** Judges a ranker on every case. */
-export function scoreRanker(cases: readonly Case[], ranker: Ranker): CaseScores[] {
-  return cases.map((one) => scoreList(ranker(one.snapshot), one.bought));
+export function scoreRanker(cases: readonly Case[], ranker: Ranker): ListFigures[] {
+  return cases.map((one) => judgeList(ranker(one.snapshot), one.bought, TOP_K));
 }
 
 /** Averages over customers, each counting the same; zeros without any. */
-export function meanMetrics(scores: readonly CaseScores[]): RankingMetrics {
-  const mean = (read: (score: CaseScores) => number) =>
+export function meanMetrics(scores: readonly ListFigures[]): RankingMetrics {
+  const mean = (read: (score: ListFigures) => number) =>
     scores.length === 0 ? 0 : scores.reduce((sum, score) => sum + read(score), 0) / scores.length;
   return {
     recall_at_10: mean((score) => score.recall),
@@ -74,21 +54,13 @@ export function meanMetrics(scores: readonly CaseScores[]): RankingMetrics {
  * (bootstrap). Above 0, the difference is not an accident of who bought in these weeks.
  */
 export function ndcgGainLowerBound(
-  model: readonly CaseScores[],
-  baseline: readonly CaseScores[],
+  model: readonly ListFigures[],
+  baseline: readonly ListFigures[],
   seed: number,
 ): number {
   const differences = model.map((score, position) => score.ndcg - (baseline[position]?.ndcg ?? 0));
-  if (differences.length === 0) return 0;
-  const random = seededRandom(seed);
-  const means = Array.from({ length: RESAMPLES }, () => {
-    let sum = 0;
-    for (let draw = 0; draw < differences.length; draw += 1) {
-      sum += differences[Math.floor(random() * differences.length)] ?? 0;
-    }
-    return sum / differences.length;
-  });
-  return means.sort((a, b) => a - b)[Math.floor(RESAMPLES * 0.05)] ?? 0;
+  const weights = new Uint8Array(differences.length).fill(1);
+  return intervalOf(meanOf(differences), weights, { seed, level: LEVEL })?.low ?? 0;
 }
 
 /** The baseline to beat: every customer gets the products with the most buyers in the 28 days before the cutoff. */
@@ -109,10 +81,10 @@ export function repurchaseRanker(table: CandidateTable): Ranker {
 }
 
 /** The model, exactly as serving uses it. */
-export function networkRanker(network: Network, table: CandidateTable, now: number): Ranker {
+export function modelRanker(scores: RowScorer, table: CandidateTable, now: number): Ranker {
   return (snapshot) => {
     const skus = candidatesFor(snapshot, table);
-    return topByScore(skus, scoreRows(network, rankerRows(snapshot, skus, table, now)), TOP_K);
+    return topByScore(skus, scores(rankerRows(snapshot, skus, table, now)), TOP_K);
   };
 }
 

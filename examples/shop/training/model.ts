@@ -1,10 +1,14 @@
 /** Assembles what a training run hands over: the model, its candidate table, its manifest and its golden rows. */
 
 import { versionOf } from '../../../src/inference/bundle.ts';
-import { type Network, scoreRows } from '../../../src/training/network.ts';
-import { MODEL_INPUT, MODEL_OUTPUT, writeOnnx } from '../../../src/training/onnx-writer.ts';
+import { Evaluator } from '../../../src/inference/evaluator/evaluator.ts';
+import { finishTraining, type TrainingState } from '../../../src/training/run.ts';
 import { type CandidateTable, RANKER_COLUMNS, RANKER_WIDTH } from '../catalog/ranker.ts';
-import type { RankingMetrics } from './evaluation.ts';
+import type { RankingMetrics, RowScorer } from './evaluation.ts';
+
+/** The graph's input, float32 `[batch, RANKER_WIDTH]`, and its output, float32 `[batch, 1]`, each 0 to 1. */
+const MODEL_INPUT = 'features';
+const MODEL_OUTPUT = 'score';
 
 /** The most by which a runtime's score may differ from the golden one; both work in float32. */
 export const GOLDEN_TOLERANCE = 1e-5;
@@ -70,7 +74,7 @@ export interface ModelManifest {
 /** Rows and the scores that a runtime must reproduce. */
 export interface GoldenRows {
   readonly inputs: { readonly features: readonly (readonly number[])[] };
-  readonly outputs: { readonly score: readonly number[] };
+  readonly outputs: { readonly score: readonly (readonly number[])[] };
   /** The largest absolute difference allowed. */
   readonly tolerance: number;
 }
@@ -88,7 +92,8 @@ export interface ModelBundle {
 
 /** What the bundle is made of. */
 export interface BundleParts {
-  readonly network: Network;
+  /** ONNX bytes. */
+  readonly model: Uint8Array<ArrayBuffer>;
   readonly table: CandidateTable;
   readonly evaluation: HeldOutEvaluation;
   readonly trainedFrom: ModelManifest['trainedFrom'];
@@ -101,31 +106,52 @@ async function sha256(bytes: Uint8Array): Promise<string> {
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** Scores the golden rows with the trainer's own arithmetic. */
-export function goldenRows(network: Network, features: Float32Array): GoldenRows {
+/** Scores rows as the worker's evaluator does. */
+export function rowScorer(model: Uint8Array): RowScorer {
+  const evaluator = Evaluator.read(model, {
+    inputs: [{ name: MODEL_INPUT, datatype: 'FP32', shape: [-1, RANKER_WIDTH] }],
+    outputs: [{ name: MODEL_OUTPUT, datatype: 'FP32', shape: [-1, 1] }],
+  });
+  return (features) => {
+    const shape = [features.length / RANKER_WIDTH, RANKER_WIDTH];
+    const made = evaluator.run({ [MODEL_INPUT]: { datatype: 'FP32', shape, data: features } });
+    return Float32Array.from(made[MODEL_OUTPUT]?.data ?? [], Number);
+  };
+}
+
+/** Some rows, and the evaluator's scores of them. */
+export function goldenRows(model: Uint8Array, features: Float32Array): GoldenRows {
   const rows = Array.from({ length: features.length / RANKER_WIDTH }, (_, row) => [
     ...features.subarray(row * RANKER_WIDTH, (row + 1) * RANKER_WIDTH),
   ]);
   return {
     inputs: { features: rows },
-    outputs: { score: [...scoreRows(network, features)] },
+    outputs: { score: Array.from(rowScorer(model)(features), (score) => [score]) },
     tolerance: GOLDEN_TOLERANCE,
   };
 }
 
-/** Writes both artifacts and their manifest. No clock is read: the same parts give the same bytes. */
-export async function assembleBundle(parts: BundleParts): Promise<ModelBundle> {
-  const { network, evaluation, trainedFrom } = parts;
-  const model = writeOnnx(network, {
+/** The graph of a training that is done, with what it was trained from as its metadata. */
+export function writeModel(
+  state: TrainingState,
+  trainedFrom: ModelManifest['trainedFrom'] & { readonly heldOutFrom: string },
+): Uint8Array<ArrayBuffer> {
+  const metadata = {
     name: 'ranker',
     task: 'score a product for a customer: probability of buying it in the next 28 days, given any purchase',
     columns: RANKER_COLUMNS.join(','),
     trained_rows: String(trainedFrom.rows),
     trained_from: trainedFrom.from,
     trained_to: trainedFrom.to,
-    held_out_from: evaluation.from,
+    held_out_from: trainedFrom.heldOutFrom,
     seed: String(trainedFrom.seed),
-  });
+  };
+  return finishTraining(state, metadata, { input: MODEL_INPUT, output: MODEL_OUTPUT });
+}
+
+/** Writes both artifacts and their manifest. No clock is read: the same parts give the same bytes. */
+export async function assembleBundle(parts: BundleParts): Promise<ModelBundle> {
+  const { model, evaluation, trainedFrom } = parts;
   const candidates = new TextEncoder().encode(JSON.stringify(parts.table));
   const modelDigest = { sha256: await sha256(model), bytes: model.length };
   const candidatesDigest = { sha256: await sha256(candidates), bytes: candidates.length };
@@ -135,11 +161,11 @@ export async function assembleBundle(parts: BundleParts): Promise<ModelBundle> {
     model: modelDigest,
     candidates: candidatesDigest,
     inputs: [{ name: MODEL_INPUT, datatype: 'FP32', shape: [-1, RANKER_WIDTH], columns: RANKER_COLUMNS }],
-    outputs: [{ name: MODEL_OUTPUT, datatype: 'FP32', shape: [-1] }],
+    outputs: [{ name: MODEL_OUTPUT, datatype: 'FP32', shape: [-1, 1] }],
     metrics: evaluation.model,
     baseline: evaluation.popularity,
     evaluation,
     trainedFrom,
   };
-  return { name: 'ranker', model, candidates, manifest, golden: goldenRows(network, parts.goldenFeatures) };
+  return { name: 'ranker', model, candidates, manifest, golden: goldenRows(model, parts.goldenFeatures) };
 }

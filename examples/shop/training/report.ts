@@ -79,7 +79,7 @@ bought products, ${(100 * evaluation.candidate_recall).toFixed(1)} % were among 
 
 ## Form
 
-ONNX opset 17: \`features\` float32 [batch, ${RANKER_COLUMNS.length}] → \`score\` float32 [batch]; standardisation is in the graph.
+ONNX opset 17: \`features\` float32 [batch, ${RANKER_COLUMNS.length}] → \`score\` float32 [batch, 1]; standardisation is in the graph.
 ${manifest.model.bytes} bytes, SHA-256 \`${manifest.model.sha256}\`.
 Candidates: ${manifest.candidates.bytes} bytes, SHA-256 \`${manifest.candidates.sha256}\`.
 `;

@@ -1,7 +1,9 @@
 /** One training run, from purchases to a bundle and a report. Pure: the data and the seed decide everything. */
 
-import { type Network, TRAINER_DEFAULTS, trainNetwork } from '../../../src/training/network.ts';
-import { MAX_TABLE_PRODUCTS, RANKER_WIDTH } from '../catalog/ranker.ts';
+import type { TrainingRuntime } from '../../../src/training/onnx/runtime.ts';
+import { runTraining } from '../../../src/training/run.ts';
+import { ranker } from '../catalog/models.ts';
+import { MAX_TABLE_PRODUCTS, RANKER_COLUMNS, RANKER_WIDTH } from '../catalog/ranker.ts';
 import { buildCandidateTable, type TableLimits } from './candidate-table.ts';
 import {
   buildDataset,
@@ -14,13 +16,14 @@ import {
 import {
   candidateRecall,
   meanMetrics,
+  modelRanker,
   ndcgGainLowerBound,
-  networkRanker,
   popularityRanker,
+  type RowScorer,
   repurchaseRanker,
   scoreRanker,
 } from './evaluation.ts';
-import { assembleBundle, type HeldOutEvaluation, type ModelBundle } from './model.ts';
+import { assembleBundle, type HeldOutEvaluation, type ModelBundle, rowScorer, writeModel } from './model.ts';
 import { groupPurchases, type Purchase, type PurchaseHistory } from './purchases.ts';
 
 /** Beyond a dozen neighbours no more bought products are found, and the artifact grows. */
@@ -51,7 +54,7 @@ export type TrainingOutcome =
  */
 export async function trainRanker(
   purchases: Iterable<Purchase>,
-  options: { readonly seed: number },
+  options: { readonly seed: number; readonly runtime: TrainingRuntime },
 ): Promise<TrainingOutcome> {
   const history = groupPurchases(purchases);
   const plan = planCutoffs(history.from, history.to);
@@ -66,21 +69,36 @@ export async function trainRanker(
       'No customer bought in the training weeks and in the held-out weeks: there is nothing to learn from. Import more purchases.';
     return { ok: false, code: 'NO_EXAMPLES', message };
   }
-  const network = trainNetwork(dataset, RANKER_WIDTH, { ...TRAINER_DEFAULTS, seed: options.seed });
-  const evaluation = evaluate(history, plan, network, options.seed);
+  const state = await runTraining(ranker.training, columnsOf(dataset), options.seed, options.runtime);
+  const trainedFrom = {
+    rows: history.rows,
+    from: timestamp(history.from),
+    to: timestamp(history.to),
+    seed: options.seed,
+  };
+  const model = writeModel(state, { ...trainedFrom, heldOutFrom: timestamp(plan.heldOut) });
+  const evaluation = evaluate(history, plan, rowScorer(model), options.seed);
   const bundle = await assembleBundle({
-    network,
+    model,
     table: buildCandidateTable(history, plan.end, TABLE_LIMITS),
     evaluation,
-    trainedFrom: {
-      rows: history.rows,
-      from: timestamp(history.from),
-      to: timestamp(history.to),
-      seed: options.seed,
-    },
+    trainedFrom,
     goldenFeatures: pickRows(dataset),
   });
   return { ok: true, bundle, report: reportOf(history, plan, dataset, evaluation) };
+}
+
+/** The same rows, column by column, as trainers take them. All of them are learned from: the judged weeks come after. */
+function columnsOf({ features, labels, weights, rows }: Dataset) {
+  return {
+    names: RANKER_COLUMNS,
+    columns: RANKER_COLUMNS.map((_, at) =>
+      Float32Array.from({ length: rows }, (_value, row) => features[row * RANKER_WIDTH + at] ?? 0),
+    ),
+    labels: Float32Array.from(labels),
+    weights,
+    trainingRows: rows,
+  };
 }
 
 function timestamp(at: number): string {
@@ -90,12 +108,12 @@ function timestamp(at: number): string {
 function evaluate(
   history: PurchaseHistory,
   plan: CutoffPlan,
-  network: Network,
+  scores: RowScorer,
   seed: number,
 ): HeldOutEvaluation {
   const table = buildCandidateTable(history, plan.heldOut, TABLE_LIMITS);
   const cases = casesAt(history, plan.heldOut);
-  const model = scoreRanker(cases, networkRanker(network, table, plan.heldOut));
+  const model = scoreRanker(cases, modelRanker(scores, table, plan.heldOut));
   const popularity = scoreRanker(cases, popularityRanker(table));
   const isNew = cases.map((one) => one.snapshot.last_purchase_at === null);
   return {

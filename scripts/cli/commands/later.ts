@@ -6,7 +6,6 @@ const LATER: Readonly<Record<string, string>> = {
   gates: 'handoff gates',
   incidents: 'incidents',
   impact: 'impact analysis of a change',
-  datasets: 'training sets',
 };
 
 /** Commands for parts that the server does not have yet. */

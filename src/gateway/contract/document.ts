@@ -1,4 +1,5 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { AnswerExamples } from '../../define/catalog.ts';
 import type { AppEnv } from '../context.ts';
 import { type Registry, registerHeaders } from './headers.ts';
 import { completeOperations, type Operation, operationsOf } from './operations.ts';
@@ -22,7 +23,7 @@ const HEAD = {
 };
 
 /** Adds the components that operations share, and completes the operations. @throws Error as `operationsOf` does. */
-export function completeRegistry(registry: Registry): Operation[] {
+export function completeRegistry(registry: Registry, examples: AnswerExamples = {}): Operation[] {
   registry.registerComponent('securitySchemes', 'key', {
     type: 'http',
     scheme: 'bearer',
@@ -32,7 +33,7 @@ export function completeRegistry(registry: Registry): Operation[] {
   registerAnswers(registry);
   const operations = operationsOf(registry);
   completeOperations(operations);
-  addExamples(operations);
+  addExamples(operations, examples);
   return operations;
 }
 

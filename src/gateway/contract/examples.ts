@@ -14,6 +14,7 @@ export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, unknown>>
   getQueueDepths: { 200: {"items":null} },
   getReadiness: { 200: {"status":"ok","checks":{"database":"ok","clock":"ok","artifacts":"ok"}} },
   listAuditEntries: { 200: {"entries":[{"id":4,"at":"2026-11-29T12:39:33.497000Z","principal":"key:bootstrap","action":"artifact.upload","target":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","outcome":"done","begun":3,"detail":{},"before":null,"after":{"bytes":3},"hash":"8af4c256b24d88d3820824e65a1c6d021088f85d6fba5bf5f176c1c9d3226154"},{"id":3,"at":"2026-11-29T12:39:33.362000Z","principal":"key:bootstrap","action":"artifact.upload","target":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","outcome":"begun","begun":null,"detail":{"bytes":3},"before":null,"after":null,"hash":"15be3ae124e8fcadc7c1beb923bafb556ebf0f77cc6625ae623f8c8607f86579"}],"next":null} },
+  listDatasets: { 200: {"datasets":[]} },
   listDeadLetters: { 200: {"events":[],"next":null} },
   listKafkaPartitions: { 200: {"partitions":[]} },
   listKeys: { 200: {"keys":[{"id":"ae2fc36e0ef7f20b","name":"reporting","scopes":["data:read","operations:read"],"claims":{},"createdAt":"2026-11-29T12:39:31.560Z","createdBy":"bootstrap","expiresAt":null,"lastUsedAt":null,"previousValidUntil":null,"revokedAt":null,"quotas":{"day":null,"month":null}}],"next":null} },

@@ -14,7 +14,7 @@ import { systemNow } from '../../platform/clock.ts';
 import { equalInConstantTime, sha256HexNow } from '../../platform/digest.ts';
 import { Failure } from '../../platform/failure.ts';
 import type { AppEnv } from '../context.ts';
-import { type ApiKey, isCurrent, judge } from '../principals/api-key.ts';
+import { type ApiKey, isCurrent, judge, type KeyVerdict } from '../principals/api-key.ts';
 import type { Guard } from '../principals/guard.ts';
 import { idOf, isWellFormed } from '../principals/key-format.ts';
 import { notLimited } from '../principals/row-access.ts';
@@ -117,10 +117,23 @@ export function admit(
   if (id === undefined) return ofToken(c, text, hash, guard, access);
   const isStrong = headers.get('millrace-consistency') === 'strong';
   const known = isStrong ? undefined : access.peekKey(id);
-  if (known !== undefined) return holderOf(known, hash, guard);
+  if (known !== undefined) {
+    const verdict = verdictOn(known, hash);
+    if (!isOlder(known, verdict) || !isWellFormed(text)) return holderOf(known, verdict, guard);
+    return found(c, { id, hash, isStrong: true }, guard, access);
+  }
   // The database is not asked for a key that was mistyped.
   if (!isWellFormed(text)) throw unauthorized(NOT_A_KEY);
   return found(c, { id, hash, isStrong }, guard, access);
+}
+
+/**
+ * Whether the key may have been rotated since its record was read, so that the secret is a new one. A rotation reaches
+ * every isolate within the bound, and its answer has a secret that is used at once. A strong look-up asks the clock, and
+ * the database only if the key has changed.
+ */
+function isOlder(known: ApiKey | null, verdict: KeyVerdict): boolean {
+  return known !== null && verdict === 'unknown';
 }
 
 function ofToken(
@@ -145,8 +158,10 @@ async function found(
   guard: Guard,
   access: AccessPorts,
 ): Promise<Principal> {
-  const key = await access.findKey(id, isStrong, c.req.raw, c.executionCtx);
-  const holder = holderOf(key, hash, guard);
+  const find = (strongly: boolean) => access.findKey(id, strongly, c.req.raw, c.executionCtx);
+  let key = await find(isStrong);
+  if (!isStrong && isOlder(key, verdictOn(key, hash))) key = await find(true);
+  const holder = holderOf(key, verdictOn(key, hash), guard);
   access.noteUse(id, c.executionCtx);
   return holder;
 }
@@ -161,8 +176,11 @@ const REASONS = {
   rotated: 'The key was rotated, and the old secret is no longer valid. Use the new one.',
 } as const;
 
-function holderOf(key: ApiKey | null, hash: string, guard: Guard): KeyHolder {
-  const verdict = key === null ? 'unknown' : judge(key, hash, systemNow());
+function verdictOn(key: ApiKey | null, hash: string): KeyVerdict {
+  return key === null ? 'unknown' : judge(key, hash, systemNow());
+}
+
+function holderOf(key: ApiKey | null, verdict: KeyVerdict, guard: Guard): KeyHolder {
   if (key === null || verdict !== 'valid')
     throw unauthorized(REASONS[verdict === 'valid' ? 'unknown' : verdict]);
   return admitted(key.holder, guard);

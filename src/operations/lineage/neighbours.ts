@@ -14,6 +14,7 @@ import {
   newestRuns,
   readPrediction,
   readRun,
+  registryRunsOf,
   runsSpanning,
   type StoredPrediction,
   type StoredRun,
@@ -33,6 +34,7 @@ import {
   sourceNode,
   trainingSetNode,
 } from './nodes.ts';
+import { changeRelation, RegistryDetail } from './registry-changes.ts';
 import { datasetsOfJob, Sources } from './run-events.ts';
 import { TrainingDetail } from './training.ts';
 
@@ -228,8 +230,18 @@ async function modelNeighbours(
     const sample = await samplePredictions(db, { version, since: at }, limit);
     return sampled(sample, 'prediction', (row) => ({ node: predictionNode(row), relation: 'answered' }));
   }
-  const run = await trainingOf(db, version);
-  return run === undefined ? NOTHING : { found: [{ node: runNode(run, now), relation: 'produced' }] };
+  const model = String(node.attributes['name']);
+  const [run, changes] = await Promise.all([
+    trainingOf(db, version),
+    registryRunsOf(db, { model, version, until: at }, limit + 1),
+  ]);
+  const cut = { kind: 'run', shown: limit, total: null } as const;
+  const truncated = changes.length > limit ? [cut] : [];
+  const changed = changes.slice(0, limit).map((change): Neighbour => {
+    return { node: runNode(change, now), relation: changeRelation(change), isLeaf: true };
+  });
+  const trained: Neighbour[] = run === undefined ? [] : [{ node: runNode(run, now), relation: 'produced' }];
+  return { found: [...trained, ...changed], truncated };
 }
 
 async function trainingSetNeighbours(
@@ -270,7 +282,8 @@ async function datasetNeighbours(
   direction: Direction,
   { db, catalog, limit, now }: LineageContext,
 ): Promise<Neighbours> {
-  const subjects = { ingest: [''], fold: [''], train: models(catalog), predict: models(catalog) };
+  const ofModels = models(catalog);
+  const subjects = { ingest: [''], fold: [''], train: ofModels, predict: ofModels, registry: ofModels };
   const jobs = LINEAGE_JOBS.flatMap((job) => subjects[job].map((subject) => ({ job, subject })));
   const side = direction === 'up' ? 'outputs' : 'inputs';
   const touching = jobs.filter((job) => datasetsOfJob(catalog, job)[side].includes(name));
@@ -298,6 +311,7 @@ async function runNeighbours(
   const run = await readRun(ports.db, id);
   if (run === undefined) return NOTHING;
   if (run.job === 'train') return trainingNeighbours(run, direction, bound);
+  if (run.job === 'registry') return changeNeighbours(run, direction, bound);
   return isRoot ? await windowNeighbours(run, direction, ports) : NOTHING;
 }
 
@@ -309,6 +323,18 @@ function trainingNeighbours(run: StoredRun, direction: Direction, bound: Bound):
       : { found: [{ node: trainingSetNode(run, snapshot), relation: 'trained' }] };
   if (run.state !== 'COMPLETE') return NOTHING;
   return { found: [{ node: modelNode(run.subject, run.version, { sha256 }), relation: 'produced', bound }] };
+}
+
+/** The version that a change of the registry concerns, and the one that the alias named before. */
+function changeNeighbours(run: StoredRun, direction: Direction, bound: Bound): Neighbours {
+  const { subject, version } = run;
+  const { before } = RegistryDetail.parse(run.detail);
+  if (direction === 'up') {
+    if (before === null) return NOTHING;
+    return { found: [{ node: modelNode(subject, before), relation: 'replaced', isLeaf: true }] };
+  }
+  if (version === '') return NOTHING;
+  return { found: [{ node: modelNode(subject, version), relation: changeRelation(run), bound }] };
 }
 
 /** The datasets and events that a minute's run read and wrote. The walk does not expand the events. */

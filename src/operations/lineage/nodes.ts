@@ -55,6 +55,7 @@ export function runNode(run: StoredRun, now: number): LineageNode {
       ...(run.window_from === null ? {} : { from: run.window_from, to: run.window_to }),
       ...(run.version === '' ? {} : { version: run.version }),
       counts,
+      ...(run.job === 'registry' ? { change: run.detail } : {}),
       ...(typeof run.detail['error'] === 'string' ? { error: run.detail['error'] } : {}),
     },
   };

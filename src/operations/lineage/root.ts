@@ -2,6 +2,7 @@ import { findEvent } from '../../storage/postgres/lineage-events.ts';
 import {
   readPrediction,
   readRun,
+  registryRunsOf,
   samplePredictions,
   trainingOf,
   trainingOfGraph,
@@ -61,8 +62,8 @@ function featureOf(id: string, { catalog }: LineageContext): LineageNode | undef
 }
 
 /**
- * A model by its version, or by the SHA-256 of its graph. If no training of it is recorded, a published or used version
- * counts.
+ * A model by its version, or by the SHA-256 of its graph. If no training of it is recorded, a published, registered or used
+ * version counts.
  */
 async function modelOf(id: string, ports: LineageContext): Promise<LineageNode | undefined> {
   const { db, catalog } = ports;
@@ -80,6 +81,10 @@ async function modelOf(id: string, ports: LineageContext): Promise<LineageNode |
       return modelNode(name, manifest.version, await publishedAs(name, manifest.version, ports));
   }
   if (!isVersion) return undefined;
+  for (const { name } of catalog.models) {
+    const changes = await registryRunsOf(db, { model: name, version: id, until: undefined }, 1);
+    if (changes.length > 0) return modelNode(name, id);
+  }
   const { rows } = await samplePredictions(db, { version: id, since: undefined }, 1);
   return rows[0] === undefined ? undefined : modelNode(rows[0].model, id);
 }

@@ -47,6 +47,7 @@ export function datasetsOfJob(
       return { inputs: [datasetNames.events], outputs: [...entities].map(datasetNames.features) };
     }
     case 'train':
+    case 'registry':
       return { inputs: [], outputs: model === undefined ? [] : [datasetNames.model(model.name)] };
     case 'predict':
       if (model === undefined) return { inputs: [], outputs: [] };
@@ -57,7 +58,7 @@ export function datasetsOfJob(
   }
 }
 
-/** The job's name in OpenLineage: `ingest`, `fold`, `train.minutes`, `predict.minutes`. */
+/** The job's name in OpenLineage: `ingest`, `fold`, `train.minutes`, `predict.minutes`, `registry.minutes`. */
 export function jobName({ job, subject }: { readonly job: LineageJob; readonly subject: string }): string {
   return subject === '' ? job : `${job}.${subject}`;
 }
@@ -83,7 +84,7 @@ export function openLineageRun(run: StoredRun, catalog: Catalog, datasets: Datas
     id: run.id,
     namespace: LINEAGE_NAMESPACE,
     job: jobName(run),
-    processing: run.job === 'train' ? 'BATCH' : 'STREAMING',
+    processing: run.job === 'train' || run.job === 'registry' ? 'BATCH' : 'STREAMING',
     startedAt: run.started_at,
     end: state === 'RUNNING' || endedAt === null ? undefined : { state, at: endedAt, error: errorOf(run) },
     inputs: named(read).map((dataset) => withQuality(dataset, run, training)),
@@ -112,6 +113,8 @@ function withQuality({ short, ...dataset }: Named, run: StoredRun, training?: Tr
         rows: counts['entities'] ?? 0,
         version: short.startsWith(datasetNames.model('')) ? run.version : undefined,
       };
+    case 'registry':
+      return dataset;
   }
 }
 
@@ -142,6 +145,8 @@ function withRows({ short, ...dataset }: Named, { job, counts, version, state }:
       return dataset;
     case 'train':
       return state === 'COMPLETE' ? { ...dataset, version } : dataset;
+    case 'registry':
+      return version === '' ? dataset : { ...dataset, version };
     case 'predict':
       return { ...dataset, rows: counts['predictions'] ?? 0 };
   }

@@ -13,7 +13,7 @@ const LOOK_BACK_MINUTES = 15;
 
 /** Identifies a run within its minute. */
 export interface RunKey {
-  readonly job: Exclude<LineageJob, 'train'>;
+  readonly job: Exclude<LineageJob, 'train' | 'registry'>;
   /** The model, or empty. */
   readonly subject: string;
   /** The model's version, or empty. */

@@ -112,6 +112,21 @@ export async function trainingOf(db: NeonHttpDatabase, version: string): Promise
   return run;
 }
 
+/** The newest changes of the registry that concern a version, up to a moment (RFC 3339) if one is given. */
+export async function registryRunsOf(
+  db: NeonHttpDatabase,
+  {
+    model,
+    version,
+    until,
+  }: { readonly model: string; readonly version: string; readonly until: string | undefined },
+  limit: number,
+): Promise<StoredRun[]> {
+  const condition = sql`r.job = 'registry' and r.subject = ${model} and r.version = ${version}
+    and ${until === undefined ? sql`true` : sql`r.started_at <= ${until}::timestamptz`}`;
+  return await runsWhere(db, condition, limit);
+}
+
 /** The newest training whose graph has this SHA-256. */
 export async function trainingOfGraph(db: NeonHttpDatabase, sha256: string): Promise<StoredRun | undefined> {
   const condition = sql`r.job = 'train' and r.state = 'COMPLETE' and r.detail->>'sha256' = ${sha256}`;

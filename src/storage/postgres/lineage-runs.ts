@@ -3,7 +3,7 @@ import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import * as millrace from './schema.ts';
 
-export const LINEAGE_JOBS = ['ingest', 'fold', 'train', 'predict'] as const;
+export const LINEAGE_JOBS = ['ingest', 'fold', 'train', 'predict', 'registry'] as const;
 export type LineageJob = (typeof LINEAGE_JOBS)[number];
 export type RunState = 'RUNNING' | 'COMPLETE' | 'FAIL' | 'ABORT';
 export type Counts = Readonly<Record<string, number>>;

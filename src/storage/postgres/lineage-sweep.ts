@@ -7,7 +7,10 @@ import * as millrace from './schema.ts';
 
 /** How long runs and predictions are kept, in days: long enough to examine last month. */
 export const LINEAGE_KEEP_DAYS = 30;
-/** How long trainings are kept, in days. Models answer for longer than a month, and trainings are few. */
+/**
+ * How long trainings and changes of the registry are kept, in days, and longer for a version that an alias names. Models
+ * answer for longer than a month, and these runs are few.
+ */
 export const TRAINING_KEEP_DAYS = 730;
 /** The most runs that one sweep ends: one day of all jobs, after an outage. */
 const ENDED_MAX = 5_000;
@@ -160,10 +163,15 @@ function abortTrainings(now: string): SQL {
 
 function pruneRuns(now: string): SQL {
   return sql`
-    with old as (
-      select id from ${millrace.lineageRuns}
+    with named as (
+      select distinct on (model, alias) model, version from ${millrace.modelAliases}
+      order by model, alias, revision desc
+    ), old as (
+      select id from ${millrace.lineageRuns} run
       where ended_at < ${now}::timestamptz - make_interval(days => ${LINEAGE_KEEP_DAYS})
-        and (job <> 'train' or ended_at < ${now}::timestamptz - make_interval(days => ${TRAINING_KEEP_DAYS}))
+        and (job not in ('train', 'registry') or (
+          ended_at < ${now}::timestamptz - make_interval(days => ${TRAINING_KEEP_DAYS})
+          and not exists (select from named where named.model = run.subject and named.version = run.version)))
       order by ended_at limit ${PRUNED_MAX}
     ), gone as (delete from ${millrace.lineageRuns} where id in (select id from old) returning id)
     select count(*) as runs from gone`;

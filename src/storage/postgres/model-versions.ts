@@ -2,6 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
 import { type AuditEntry, auditStatement } from './audit.ts';
+import { registryRun } from './lineage-registry.ts';
 import * as millrace from './schema.ts';
 
 /** How far back a rollback looks. */
@@ -80,7 +81,7 @@ function lockOf(model: string): SQL {
   return sql`select pg_advisory_xact_lock(hashtextextended(${`millrace.model:${model}`}, 0))`;
 }
 
-/** Registers a version. A version that is there stays as it is. @returns whether it is new. */
+/** Registers a version, with its lineage run. A version that is there stays as it is. @returns whether it is new. */
 export async function registerVersion(
   db: NeonHttpDatabase,
   registered: NewVersion,
@@ -94,7 +95,10 @@ export async function registerVersion(
     from: sql`registered`,
   });
   const { rows } = await db.execute(sql`
-    with registered as (${insertVersion(registered, principal)}), audited as (${audited})
+    with registered as (${insertVersion(registered, principal)}), audited as (${audited}), ${registryRun({
+      ...{ model, action: 'register', version: sql`registered.version`, from: sql`registered` },
+      facts: sql`jsonb_build_object('by', ${principal}::text)`,
+    })}
     select version from registered`);
   return rows.length > 0;
 }
@@ -107,7 +111,7 @@ function insertVersion({ model, version, manifest, card, measured }: NewVersion,
 }
 
 /**
- * Lets an alias name another version, with its outbox row and its audit entry in the same transaction.
+ * Lets an alias name another version, with its outbox row, its audit entry and its lineage run in the same transaction.
  *
  * @param registered is registered first if it is not there.
  * @returns null if the alias names something else than was expected, or there is no such version to be named.
@@ -149,7 +153,11 @@ export async function changeAlias(
     ), audited as (${audited}), noted as (
       insert into ${millrace.outbox} (tags) select array(select jsonb_array_elements_text(${JSON.stringify(tags)}::jsonb))
       from changed returning id
-    )
+    ), ${registryRun({
+      ...{ model, action: reason, version: sql`changed.version`, from: sql`changed` },
+      facts: sql`jsonb_build_object('alias', ${alias}::text, 'revision', changed.revision,
+        'before', (select version from prior), 'by', ${principal}::text)`,
+    })}
     select noted.id as "outboxId", changed.revision, changed.version from noted, changed`);
   const lock = db.execute(lockOf(model));
   const results =
@@ -167,7 +175,8 @@ export async function changeAlias(
 }
 
 /**
- * Withdraws a version, with its audit entry. A version that an alias names is not withdrawn.
+ * Withdraws a version, with its audit entry and its lineage run. A version that an alias names is not withdrawn, and one
+ * that is withdrawn already has its run.
  *
  * @returns whether it is withdrawn, now or earlier.
  */
@@ -192,7 +201,11 @@ export async function retireVersion(
         update ${millrace.modelVersions} set retired_at = coalesce(retired_at, now())
         where model = ${model} and version = ${version} and version not in (select version from named where version is not null)
         returning retired_at
-      ), audited as (${audited})
+      ), audited as (${audited}), ${registryRun({
+        ...{ model, action: 'retire', version: sql`${version}::text` },
+        facts: sql`jsonb_build_object('by', ${principal}::text)`,
+        from: sql`retired where retired_at = now()`,
+      })}
       select retired_at from retired`),
   ]);
   return rows.length > 0;

@@ -237,16 +237,16 @@ export const lineageRuns = schema.table(
      * same id.
      */
     id: uuid('id').primaryKey(),
-    job: text('job', { enum: ['ingest', 'fold', 'train', 'predict'] }).notNull(),
+    job: text('job', { enum: ['ingest', 'fold', 'train', 'predict', 'registry'] }).notNull(),
     /**
-     * The model of a training or a prediction, otherwise empty. It includes the version if that is known beforehand.
+     * The model of a training, a prediction or a change of the registry, otherwise empty. It includes the version if that is known beforehand.
      */
     subject: text('subject').notNull(),
     version: text('version').notNull(),
     state: text('state', { enum: ['RUNNING', 'COMPLETE', 'FAIL', 'ABORT'] }).notNull(),
     startedAt: timestamp('started_at', { withTimezone: true, mode: 'string' }).notNull(),
     endedAt: timestamp('ended_at', { withTimezone: true, mode: 'string' }),
-    /** The minute that the run covers, or null for a training. */
+    /** The minute that the run covers, or null for a training and a change of the registry. */
     windowFrom: timestamp('window_from', { withTimezone: true, mode: 'string' }),
     windowTo: timestamp('window_to', { withTimezone: true, mode: 'string' }),
     /** The time from which a sweep ends the run. */

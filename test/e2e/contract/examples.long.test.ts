@@ -2,8 +2,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import { shownOf } from '../../../scripts/project/examples.ts';
 import { EXAMPLES } from '../../../src/gateway/contract/examples.ts';
-import { differences, shown } from '../../support/gateway/agree.ts';
+import { differences } from '../../support/gateway/agree.ts';
+import { IS_RECORDING } from '../../support/gateway/catalog-examples.ts';
 import { type Sample, samples } from '../../support/gateway/operations.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { KEY, type Stack, startStack } from '../../support/node/stack.ts';
@@ -13,10 +15,12 @@ import { KEY, type Stack, startStack } from '../../support/node/stack.ts';
  * file compares them with what the worker answers now.
  */
 const FILE = join(import.meta.dirname, '../../../src/gateway/contract/examples.ts');
-const IS_RECORDING = process.env['TEST_RECORD_EXAMPLES'] === '1';
 
-/** Operations whose samples do not succeed. There is no Kafka, and the model has one version. */
-const NO_SUCCESS = ['seekKafkaPartition', 'retireModelVersion', 'rollBackModel'];
+/** Operations whose samples do not succeed. There is no Kafka and no dataset, and the model has one version. */
+const NO_SUCCESS = [
+  ...['seekKafkaPartition', 'retireModelVersion', 'rollBackModel'],
+  ...['createDataset', 'getDataset', 'getDatasetFile', 'removeDataset'],
+];
 /** Nor do these: they are about one event or one model, so their answers name declarations. */
 const OF_DECLARATIONS = ['getQuarantinedEvent', 'getEventStatus', 'getEventLineage', 'getLineage'];
 /** Names that other catalogs do not have. The nouns of the fixture, and those of its rows. */
@@ -109,14 +113,14 @@ function order(name: string): number {
   return name.startsWith('DELETE') ? 1 : 0;
 }
 
-const isOfAll = ({ body }: Recorded) => !DECLARED.test(JSON.stringify(shown(body)));
+const isOfAll = ({ body }: Recorded) => !DECLARED.test(JSON.stringify(shownOf(body)));
 
 it.runIf(IS_RECORDING)('records the examples', () => {
   const lines = recorded
     .filter(isOfAll)
     .toSorted((a, b) => (a.operationId < b.operationId ? -1 : 1))
     .map(
-      ({ operationId, status, body }) => `  ${operationId}: { ${status}: ${JSON.stringify(shown(body))} },`,
+      ({ operationId, status, body }) => `  ${operationId}: { ${status}: ${JSON.stringify(shownOf(body))} },`,
     );
   const [head = ''] = readFileSync(FILE, 'utf8').split('= {\n');
   writeFileSync(FILE, `${head}= {\n${lines.join('\n')}\n};\n`);

@@ -1,8 +1,10 @@
 import * as z from 'zod';
+import { dataset } from '../../../src/define/dataset.ts';
 import { model } from '../../../src/define/model.ts';
 import { fromFeature, fromRequest } from '../../../src/define/model-input.ts';
 import { customer, product } from './entities.ts';
-import { items as itemsBought, lastPurchase, purchases } from './features.ts';
+import { purchase } from './events.ts';
+import { items as itemsBought, lastPurchase, purchases, units } from './features.ts';
 
 /** The artifact beside the graph: how many customers bought each product, most bought first. */
 export const CandidateTable = z.strictObject({
@@ -11,6 +13,13 @@ export const CandidateTable = z.strictObject({
 export type CandidateTable = z.output<typeof CandidateTable>;
 
 export const RANKER_COLUMNS = ['customer_purchases', 'bought_by_customer', 'buyers'] as const;
+
+/** Both parts are as long as a label takes, so that a history of some weeks has rows. */
+const split = { validationDays: 7, testDays: 7 };
+const ofBuyer = {
+  ...{ entity: customer, event: purchase, split, warmUpDays: 7, horizonDays: 7 },
+  key: (line: { customerId: string | null }) => line.customerId,
+};
 
 /** A ranking model with three columns. `test/support/models/ranker.ts` makes its bundle. */
 export const ranker = model.ranking({
@@ -21,6 +30,11 @@ export const ranker = model.ranking({
   itemEntity: product,
   columns: RANKER_COLUMNS,
   features: { purchases: purchases.window(30), items: itemsBought.newest() },
+  dataset: dataset.ofItems({
+    ...{ ...ofBuyer, negatives: 4 },
+    item: ({ sku }) => sku,
+    itemFeatures: { units_7d: units.window(7) },
+  }),
   parseCandidates: (json) => {
     const { popular } = CandidateTable.parse(json);
     const buyers = new Map(popular.map((row) => [row.sku, row.buyers]));
@@ -58,6 +72,10 @@ export const expectedSpend = model.regression({
     },
   },
   outputs: { value: 'variable', doubled: 'doubled' },
+  dataset: dataset.ofPeriods({
+    ...{ ...ofBuyer, measure: 'sum' },
+    value: ({ quantity, unitPrice }) => quantity * unitPrice,
+  }),
 });
 
 /** A classification with text labels, a field of the request, and a fallback; it has no path. */

@@ -44,15 +44,3 @@ function kindOf(value: unknown): string {
   if (typeof value !== 'string') return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
   return KINDS.find(([, form]) => form.test(value))?.[0] ?? 'a text';
 }
-
-/** An answer as an example shows it: of each list at most two elements, and no secret of a key. */
-export function shown(value: unknown): unknown {
-  if (Array.isArray(value)) return value.slice(0, LIST_ELEMENTS_MAX).map(shown);
-  if (isObject(value))
-    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, shown(member)]));
-  return typeof value === 'string' ? value.replace(KEY, '$1…') : value;
-}
-
-const LIST_ELEMENTS_MAX = 2;
-/** The id of a key, its secret and its checksum. */
-const KEY = /^(mlr_[0-9a-f]{16}_)[\w-]{43}[0-9a-f]{8}$/;

@@ -16,6 +16,7 @@ export interface Sample {
 }
 
 const NO_KAFKA = [503];
+const UNKNOWN_DATASET = '0'.repeat(32);
 const UNKNOWN_KEY = '0123456789abcdef';
 const HALF_MEGABYTE = 512 * 1024;
 /** SHA-256 of the three bytes `abc`. */
@@ -251,6 +252,20 @@ function operations(): Record<string, Sample> {
       body: { tags: ['other:1'] },
       statuses: [200],
       ...small,
+    },
+    'GET /v1/admin/datasets': { path: `${admin}/datasets`, statuses: [200] },
+    // The model declares no dataset.
+    'POST /v1/admin/datasets': {
+      path: `${admin}/datasets`,
+      body: { model: 'mood' },
+      statuses: [422],
+      bytesMax: 4_096,
+    },
+    'GET /v1/admin/datasets/{id}': { path: `${admin}/datasets/${UNKNOWN_DATASET}`, statuses: [404] },
+    'DELETE /v1/admin/datasets/{id}': { path: `${admin}/datasets/${UNKNOWN_DATASET}`, statuses: [404] },
+    'GET /v1/admin/datasets/{id}/files/{file}': {
+      path: `${admin}/datasets/${UNKNOWN_DATASET}/files/train-00000.parquet`,
+      statuses: [404],
     },
     'GET /v1/admin/quarantine': { path: `${admin}/quarantine`, statuses: [200] },
     'GET /v1/admin/dead-letters': { path: `${admin}/dead-letters`, statuses: [200] },

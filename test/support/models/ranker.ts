@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type Network, scoreRows } from '../../../src/training/network.ts';
-import { MODEL_INPUT, MODEL_OUTPUT, writeOnnx } from '../../../src/training/onnx-writer.ts';
 import { type CandidateTable, RANKER_COLUMNS } from '../catalog/models.ts';
+import { type Network, scoreRows } from '../onnx/network.ts';
+import { MODEL_INPUT, MODEL_OUTPUT, writeOnnx } from '../onnx/network-writer.ts';
 
 const WIDTH = RANKER_COLUMNS.length;
 

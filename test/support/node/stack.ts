@@ -8,6 +8,7 @@ import { startDevDatabase } from '../../../scripts/dev/database.ts';
 import { EVERYTHING } from '../../../src/cache/entry.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import type { DatabaseTarget } from '../../../src/storage/postgres/connect.ts';
+import { Caller } from './caller.ts';
 import { FIXTURE, type Served } from './fixture.ts';
 import { memoryDatabase } from './memory-database.ts';
 import { workerConfig } from './worker-config.ts';
@@ -29,6 +30,9 @@ export interface Stack extends AsyncDisposable {
    * The local platform starts another, with the objects' storage. Do not run two stacks in one process then.
    */
   killRuntime(): void;
+  /** The holder of the key, who calls through the client of the product. */
+  readonly caller: Caller;
+  /** A request as it is, for what no client sends, and for callers with another key or none. */
   fetch(path: string, init?: RequestInit): Promise<Response>;
   /** What the worker and the runtime have logged: each line with its level. */
   logs(): readonly { readonly level: string; readonly message: string }[];
@@ -108,6 +112,7 @@ export async function startStack(
     killRuntime: () => {
       for (const pid of runtimePids()) process.kill(pid, 'SIGKILL');
     },
+    caller: new Caller(url.href, KEY),
     fetch: async (path, init) => await fetch(new URL(path, url), init),
     logs: () => harness.getLogs(),
     scheduled: async () => {

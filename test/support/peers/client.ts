@@ -21,9 +21,9 @@ export interface Answered {
 
 /** A client of `test/support/worker/troubled.ts`. */
 export class Client {
-  readonly #stack: Pick<Stack, 'fetch'>;
+  readonly #stack: Pick<Stack, 'fetch' | 'caller'>;
 
-  constructor(stack: Pick<Stack, 'fetch'>) {
+  constructor(stack: Pick<Stack, 'fetch' | 'caller'>) {
     this.#stack = stack;
   }
 
@@ -41,10 +41,10 @@ export class Client {
   }
 
   /** Sends a request that has to succeed. */
-  async prepare(isolate: string, asked: Asked): Promise<void> {
-    const response = await this.#send(isolate, asked);
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${asked[0]} ${asked[1]} answered ${response.status}: ${text}`);
+  async prepare(isolate: string, [method, path, json, headers]: Asked): Promise<void> {
+    const asked = { json, headers: { isolate, ...headers } };
+    const { status, text } = await this.#stack.caller.ask(method, path, asked);
+    if (status > 299) throw new Error(`${method} ${path} answered ${status}: ${text}`);
   }
 
   async timed(isolate: string, asked: Asked): Promise<Answered> {

@@ -11,6 +11,7 @@ export const PEERS = [
     'queued-events',
     'rate-limiter',
     'idempotency',
+    'datasets',
     'queue',
     'kv',
   ] as const),
@@ -42,6 +43,8 @@ const ARTIFACT = 'PUT /v1/admin/artifacts/{sha256}';
 const RELEASE = 'POST /v1/admin/quarantine/release';
 const SWEEP = 'POST /v1/admin/outbox/sweep';
 const BACKFILL = 'POST /v1/admin/features/backfill';
+const DATASETS = ['', '/{id}', '/{id}/files/{file}'].map((path) => `GET /v1/admin/datasets${path}`);
+const DATASET_REMOVAL = 'DELETE /v1/admin/datasets/{id}';
 const PURGE = 'POST /v1/admin/cache/purge';
 const PIPELINE = 'GET /v1/admin/pipeline';
 const START = 'POST /v1/admin/kafka/start';
@@ -72,6 +75,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   },
   'cache-stats': each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
+  datasets: each(REPORT, ...DATASETS, DATASET_REMOVAL),
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
   kv: { ...INSPECTION, ...DIAGNOSIS },
   'regional-clock': INSPECTION,
@@ -119,6 +123,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ...each(STATEMENT, 'GET /v1/models/{model}', 'GET /v1/models/{model}/versions/{version}'),
     ...each(STATEMENT, 'POST /v1/admin/models/{model}/versions/{version}/retire'),
     'GET /v1/admin/features': STATEMENT,
+    [DATASET_REMOVAL]: AUDIT_ENTRY,
     ...each(AUDIT_ENTRY, ARTIFACT, SWEEP, BACKFILL, PURGE, START, 'POST /v1/admin/kafka/seek'),
     ...each(AUDIT_ENTRY, 'PUT /v1/admin/models/{model}/trainings/{id}', 'POST /v1/admin/lineage/sweep'),
     'GET /health/ready': [[503], 3_000],

@@ -132,6 +132,7 @@ export const TABLE = {
   idempotency: {
     'PUT, `Idempotency-Key`': both(503, 2_000),
   },
+  datasets: {},
   queue: {
     event: both(503, 6_000),
     // It waits for the sweep that runs, and for the invalidation of its own.

@@ -12,7 +12,13 @@ const NOW = Date.UTC(2026, 10, 23, 12, 7, 31);
 
 const Visit = z.object({ guests: z.array(z.string()), paid: z.number().nullable(), room: z.string() });
 export type Visit = z.output<typeof Visit>;
-const visit = event({ type: 'visit', version: 1, description: 'A visit.', data: Visit, stores: () => [] });
+export const visit = event({
+  type: 'visit',
+  version: 1,
+  description: 'A visit.',
+  data: Visit,
+  stores: () => [],
+});
 
 const of = { entity: customer, event: visit, key: ({ guests }: Visit) => guests };
 const paid = ({ paid }: Visit) => paid;

@@ -2,46 +2,16 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import type { FeatureRow } from '../../../src/define/feature-value.ts';
 import { cellsOf, mergeCells } from '../../../src/features/fold.ts';
-import { type HistoryPort, joinHistory } from '../../../src/features/join-history.ts';
+import { joinHistory } from '../../../src/features/join-history.ts';
 import type { AsOfRequest, RecordedEvent } from '../../../src/features/point-in-time.ts';
 import { readRow } from '../../../src/features/read.ts';
 import { events, FEATURES, requestsFor } from './history.ts';
+import { historyInMemory } from './in-memory.ts';
 import { countingEvents, expectedOf } from './oracle.ts';
-
-/** Events of a page: so few that most histories have several pages, and moments are divided between them. */
-const PAGE = 4;
 
 const scenario = events.chain((all) =>
   fc.record({ all: fc.constant(all), requests: requestsFor(all), repeats: fc.infiniteStream(fc.boolean()) }),
 );
-
-/** A history in memory, by the rules of `readRecorded`. Pages may repeat events. */
-export function historyInMemory(all: readonly RecordedEvent[], repeats: Iterator<boolean>): HistoryPort {
-  return {
-    pruned: async () => [],
-    read: async ({ order, types, from, to, known }, { after }) => {
-      const timeOf = (event: RecordedEvent) => (order === 'recorded' ? event.recordedAt : event.occurredAt);
-      const isEarly = ({ recordedAt, occurredAt }: RecordedEvent) => recordedAt < occurredAt;
-      const left = all
-        .filter((event) => types.includes(event.type) && timeOf(event) <= to && event.recordedAt <= known)
-        .filter((event) => from === undefined || event.occurredAt >= from)
-        .filter((event) => order === 'happened' || isEarly(event) === (order === 'early'))
-        .sort((a, b) => timeOf(a) - timeOf(b) || a.seq - b.seq)
-        .filter(
-          (event) =>
-            after === null ||
-            timeOf(event) > Number(after.time) ||
-            (timeOf(event) === Number(after.time) && event.seq > after.seq),
-        );
-      const page = left.slice(0, PAGE);
-      const last = page.at(-1);
-      return {
-        events: page.flatMap((event) => (repeats.next().value === true ? [event, event] : [event])),
-        next: last === undefined ? null : { time: String(timeOf(last)), seq: last.seq },
-      };
-    },
-  };
-}
 
 /** All values of a request, from the folds of the events that count: for the aggregates that the oracle does not compute. */
 function foldedOf(all: readonly RecordedEvent[], request: AsOfRequest): FeatureRow {

@@ -6,6 +6,7 @@ import { catalog } from '../catalog/index.ts';
 export const {
   CacheStats,
   ChangeFeed,
+  Datasets,
   FeatureShard,
   FillGate,
   Idempotency,

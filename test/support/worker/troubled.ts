@@ -98,6 +98,7 @@ function troubledEnv(env: Env): Env {
     QUALITY_WINDOW: objects('quality-window', env.QUALITY_WINDOW),
     RATE_LIMITER: objects('rate-limiter', env.RATE_LIMITER),
     IDEMPOTENCY: objects('idempotency', env.IDEMPOTENCY),
+    DATASETS: objects('datasets', env.DATASETS),
   };
   made.set(env, changed);
   return changed;
@@ -132,6 +133,11 @@ export class FeatureShard extends classes.FeatureShard {
   }
 }
 export class OutboxRelay extends classes.OutboxRelay {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, troubledEnv(env));
+  }
+}
+export class Datasets extends classes.Datasets {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, troubledEnv(env));
   }

@@ -1,8 +1,6 @@
-import { gunzipSync } from 'node:zlib';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type ClientOptions,
-  type ClientSystem,
   createClient,
   DeadlineError,
   ProblemError,
@@ -10,18 +8,7 @@ import {
   UnexpectedAnswerError,
   UnreachableError,
 } from '../../../src/client/index.ts';
-import { cut, json, problem, scriptedServer, silence } from './server.ts';
-
-/** The waits between attempts pass at once, on a clock of their own, and are recorded. */
-function quick(): { system: Partial<ClientSystem>; waits: number[] } {
-  const waits: number[] = [];
-  let waited = 0;
-  const sleep = async (ms: number) => {
-    waits.push(ms);
-    waited += ms;
-  };
-  return { waits, system: { sleep, random: () => 0.5, now: () => performance.now() + waited } };
-}
+import { cut, json, problem, quick, type Script, scriptedServer, silence } from './server.ts';
 
 interface Routes {
   '/v1/things/{id}': {
@@ -36,6 +23,7 @@ interface Routes {
     };
   };
 }
+const anEvent = { id: 'e1', source: '/test', type: 'made.v1', data: {} };
 const clientOf = (url: string, options: Partial<ClientOptions> = {}) =>
   createClient<Routes>({ url, key: 'secret', ...options });
 
@@ -159,6 +147,23 @@ describe('a retry', () => {
     expect(other.received[0]?.headers).not.toHaveProperty('idempotency-key');
   });
 
+  it('waits for what a proxy asks that answers in place of the worker', async () => {
+    await using server = await scriptedServer(
+      (response) => response.writeHead(503, { 'retry-after': '9' }).end('<html>Maintenance</html>'),
+      json({ name: 'x' }),
+    );
+    const { system, waits } = quick();
+    const client = clientOf(server.url, { system });
+    const refused = client.get('/v1/things/{id}', { path: { id: 'a' }, isRepeatable: false });
+    await expect(refused).rejects.toMatchObject({ status: 503, retryAfterMs: 9_000 });
+    await using again = await scriptedServer(
+      (response) => response.writeHead(503, { 'retry-after': '9' }).end('<html>Maintenance</html>'),
+      json({ name: 'x' }),
+    );
+    await clientOf(again.url, { system }).get('/v1/things/{id}', { path: { id: 'a' } });
+    expect(waits).toEqual([9_250]);
+  });
+
   it('does not repeat a refusal, and does not wait beyond the deadline', async () => {
     const { system, waits } = quick();
     await using refusing = await scriptedServer(problem(404, 'not_found'));
@@ -192,12 +197,13 @@ describe('an error', () => {
     });
 
   it('has the problem of the server, with its closed code', async () => {
-    await using server = await scriptedServer(problem(422, 'unknown_feature'));
+    await using server = await scriptedServer(problem(422, 'unknown_feature', { ratelimit: '"k";r=0;t=1' }));
     const error = await ask(server.url).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(ProblemError);
     expect(error).toMatchObject({
       ...{ name: 'ProblemError', code: 'unknown_feature', status: 422 },
       problem: { detail: 'The reason.', requestId: 'r1' },
+      headers: expect.toSatisfy((headers: Headers) => headers.get('ratelimit') === '"k";r=0;t=1'),
       traceId: expect.stringMatching(/^[0-9a-f]{32}$/),
     });
   });
@@ -218,6 +224,25 @@ describe('an error', () => {
     await expect(ask(moved.url)).rejects.toBeInstanceOf(UnexpectedAnswerError);
   });
 
+  it('says that an answer of success is not one of Millrace, and does not repeat the call', async () => {
+    const bodies = [
+      ['text/html; charset=utf-8', '<html>Sign in</html>', /200 with a page of HTML: <html>Sign in/],
+      ['application/json', '{"name":', /200 with JSON that has a fault: {"name":/],
+    ] as const;
+    for (const [type, body, message] of bodies) {
+      await using server = await scriptedServer((response) =>
+        response.writeHead(200, { 'content-type': type }).end(body),
+      );
+      const error = await ask(server.url, { deadlineMs: 30_000 }).catch((cause: unknown) => cause);
+      expect(error).toBeInstanceOf(UnexpectedAnswerError);
+      expect(error).toMatchObject({ status: 200, message: expect.stringMatching(message) });
+      expect(server.received).toHaveLength(1);
+      await expect(sendEvents(createClient({ url: server.url }), [anEvent])).rejects.toThrow(
+        /does not report on the events: /,
+      );
+    }
+  });
+
   it('is the reason of the caller’s signal, at once', async () => {
     await using server = await scriptedServer(silence);
     const controller = new AbortController();
@@ -234,6 +259,56 @@ describe('an error', () => {
     await expect.poll(() => away.received.length).toBe(1);
     waiting.abort(new Error('gone'));
     await expect(retried).rejects.toThrow('gone');
+  });
+});
+
+describe('fetch', () => {
+  const half: Script = (response) => response.writeHead(200, { 'content-length': '8' }).write('half');
+
+  it('returns a response whose body has arrived', async () => {
+    await using server = await scriptedServer((response) =>
+      response.writeHead(200, { 'millrace-token': 'e.1' }).end('a body'),
+    );
+    const response = await clientOf(server.url).fetch('/page');
+    await server[Symbol.asyncDispose]();
+    expect([response.status, response.headers.get('millrace-token')]).toEqual([200, 'e.1']);
+    expect(await response.text()).toBe('a body');
+  });
+
+  it('returns an answer that has no body', async () => {
+    for (const status of [204, 304]) {
+      await using server = await scriptedServer((response) => response.writeHead(status).end());
+      expect((await clientOf(server.url).fetch('/page')).status).toBe(status);
+    }
+  });
+
+  it('repeats the call if its body is cut off or takes longer than an attempt', async () => {
+    const cutOff: Script = (response, received) => {
+      half(response, received);
+      setTimeout(() => response.destroy(), 10);
+    };
+    await using server = await scriptedServer(half, cutOff, (response) => response.end('all of it'));
+    const { system, waits } = quick();
+    const client = clientOf(server.url, { system, attemptMs: 200 });
+    expect(await (await client.fetch('/page')).text()).toBe('all of it');
+    expect(waits).toHaveLength(2);
+    await using slow = await scriptedServer(half);
+    const late = clientOf(slow.url, { attemptMs: 100, deadlineMs: 100 }).fetch('/page');
+    await expect(late).rejects.toBeInstanceOf(DeadlineError);
+  });
+
+  it('returns a stream with its headers, and leaves its end to the caller', async () => {
+    await using server = await scriptedServer(half);
+    const controller = new AbortController();
+    const client = clientOf(server.url, { attemptMs: 100, deadlineMs: 100 });
+    const { body } = await client.fetch('/feed', { isStream: true, signal: controller.signal });
+    const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
+    expect(await reader?.read()).toEqual({ value: 'half', done: false });
+    const next = reader?.read();
+    const first = await Promise.race([next, new Promise((resolve) => setTimeout(resolve, 300, 'open'))]);
+    expect(first).toBe('open');
+    controller.abort(new Error('read enough'));
+    await expect(next).rejects.toThrow('read enough');
   });
 });
 
@@ -264,77 +339,5 @@ describe('a session', () => {
     expect(server.received[1]?.headers).toMatchObject({ 'millrace-consistency': 'strong' });
     expect(server.received[1]?.headers).not.toHaveProperty('millrace-token');
     expect(session.token).toBe('new.1');
-  });
-});
-
-describe('sendEvents', () => {
-  const event = (n: number) => ({ id: `e${n}`, source: '/test', type: 'made.v1', data: { n } });
-  const report = (accepted: number, verdicts: unknown[] = []) => ({
-    ...{ accepted, duplicates: verdicts.length, quarantined: 0, verdicts },
-  });
-
-  it('sends gzipped batches of at most a thousand, and numbers the verdicts through', async () => {
-    await using server = await scriptedServer(
-      json(report(1_000), { 'millrace-token': 'e.1' }, 201),
-      problem(503, 'queue_unavailable'),
-      json(report(499, [{ index: 3, id: 'e1003', verdict: 'duplicate' }]), { 'millrace-token': 'e.2' }, 207),
-    );
-    const { system } = quick();
-    const sent = Array.from({ length: 1_500 }, (_, n) => event(n));
-    const counts: number[] = [];
-    const result = await sendEvents(clientOf(server.url, { system }), sent, {
-      ...{ wait: true, lane: 'bulk', onProgress: ({ accepted }) => counts.push(accepted) },
-    });
-    expect(result).toEqual({
-      ...{ accepted: 1_499, duplicates: 1, quarantined: 0, token: 'e.2' },
-      verdicts: [{ index: 1_003, id: 'e1003', verdict: 'duplicate' }],
-    });
-    expect(counts).toEqual([1_000, 1_499]);
-    const [first, , third] = server.received;
-    expect(first?.headers).toMatchObject({
-      'content-type': 'application/cloudevents-batch+json',
-      'content-encoding': 'gzip',
-      prefer: 'wait',
-      'millrace-lane': 'bulk',
-    });
-    // An event is identified by its source and id, so a repetition needs no other key.
-    expect(first?.headers).not.toHaveProperty('idempotency-key');
-    const sizes = [first, third].map((one) => JSON.parse(gunzipSync(one?.body ?? '').toString()).length);
-    expect(sizes).toEqual([1_000, 500]);
-  });
-
-  it('gzips without a blob, which a browser that is short of memory refuses to read', async () => {
-    await using server = await scriptedServer(json(report(20), {}, 202));
-    const sent = Array.from({ length: 20 }, (_, n) => event(n));
-    const refused = vi.spyOn(Blob.prototype, 'stream').mockImplementation(() => {
-      throw new DOMException('The blob could not be read', 'NotReadableError');
-    });
-    try {
-      await sendEvents(clientOf(server.url), sent);
-    } finally {
-      refused.mockRestore();
-    }
-    const [first] = server.received;
-    expect(first?.headers).toMatchObject({ 'content-encoding': 'gzip' });
-    expect(JSON.parse(gunzipSync(first?.body ?? '').toString())).toHaveLength(20);
-  });
-
-  it('cuts batches by bytes, keeps an id over retries, and sends small ones as they are', async () => {
-    await using server = await scriptedServer(cut, json(report(1), {}, 202));
-    const { system } = quick();
-    const { id: _, ...withoutId } = event(1);
-    const result = await sendEvents(clientOf(server.url, { system }), [withoutId]);
-    expect(result.token).toBeUndefined();
-    const [first, second] = server.received.map(({ body }) => JSON.parse(body.toString()));
-    expect(first[0]).toMatchObject({ specversion: '1.0', id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
-    expect(second).toEqual(first);
-
-    await using large = await scriptedServer(json(report(0), {}, 202));
-    const heavy = Array.from({ length: 100 }, (__, n) => ({
-      ...event(n),
-      data: { text: 'x'.repeat(60_000) },
-    }));
-    await sendEvents(clientOf(large.url), heavy, { gzip: false });
-    expect(large.received.map(({ body }) => body.length > 4_000_000)).toEqual([false, false]);
   });
 });

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import type { ClientSystem } from '../../../src/client/index.ts';
 
 /** A request as the server received it. */
 export interface Received {
@@ -59,3 +60,14 @@ export function problem(
 export const silence: Script = () => undefined;
 /** Ends the connection without an answer. */
 export const cut: Script = (response) => response.destroy();
+
+/** The waits between attempts pass at once, on a clock of their own, and are recorded. */
+export function quick(): { system: Partial<ClientSystem>; waits: number[] } {
+  const waits: number[] = [];
+  let waited = 0;
+  const sleep = async (ms: number) => {
+    waits.push(ms);
+    waited += ms;
+  };
+  return { waits, system: { sleep, random: () => 0.5, now: () => performance.now() + waited } };
+}

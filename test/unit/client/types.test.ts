@@ -31,6 +31,8 @@ export async function right(): Promise<void> {
   const first: string | undefined = page.data.products[0]?.sku;
   await client.put('/v1/products/{sku}', { path: { sku: 'A1' }, body: { description: first ?? '', unitPrice: price } });
   const { data: read } = await client.post('/v1/features/read', { body: { entity: 'customer', keys: ['c1'], features: [] } });
+  const keys: readonly string[] = ['c1'];
+  await client.post('/v1/features/read', { body: { entity: 'customer', keys, features: undefined } });
   console.log(token, read.results.length);
 }
 

@@ -26,6 +26,7 @@ const ELSEWHERE = ['sh', 'json'];
 const PRELUDES: Readonly<Record<string, string>> = {
   'README.md': '',
   'docs/gateway.md': '',
+  'docs/training.md': '',
   'docs/features.md': [
     "import * as z from 'zod';",
     "import { customer } from './entities.ts';",
@@ -78,7 +79,7 @@ function moduleOf({ text }: Block): string {
 function sourceOf(page: string, ofPage: readonly Block[]): string {
   return [PRELUDES[page] ?? '', ...ofPage.map(({ text }) => text)]
     .join('\n\n')
-    .replaceAll(/'(\.\.\/)+(src\/)?define\//g, "'../../src/define/")
+    .replaceAll(/'(?:\.\.\/)+(?:src\/)?(define|training)\//g, "'../../src/$1/")
     .replaceAll("'./", "'../../test/support/catalog/");
 }
 

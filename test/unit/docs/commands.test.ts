@@ -28,6 +28,7 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   'features:as-of': { test: 'test/unit/scripts/features-as-of.test.ts' },
   contracts: { ci: 'npm run contracts' },
   openapi: { test: 'test/unit/scripts/openapi.test.ts' },
+  'catalog:examples': { test: 'test/support/gateway/catalog-examples.ts' },
   scaffold: { test: 'test/unit/scripts/scaffold.test.ts' },
   'db:generate': { test: 'test/unit/scripts/generate.long.test.ts' },
   'db:capture': { test: 'test/unit/storage/capture.test.ts' },
@@ -58,6 +59,7 @@ const WITH_HELP = [
   'db:capture',
   'deploy',
   'client:types',
+  'catalog:examples',
 ];
 
 /** The options of all commands of `npm run cli`. */

@@ -5,7 +5,8 @@ import { type FeatureDefinition, feature } from '../../../src/define/feature.ts'
 import { joinHistory, neededFrom } from '../../../src/features/join-history.ts';
 import { featuresAsOf, PointInTimeJoin, type RecordedEvent } from '../../../src/features/point-in-time.ts';
 import { customer } from '../../support/catalog/entities.ts';
-import { historyInMemory, joinHolds } from '../../support/point-in-time/property.ts';
+import { historyInMemory } from '../../support/point-in-time/in-memory.ts';
+import { joinHolds } from '../../support/point-in-time/property.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { isValid, newClock } from '../../../src/cache/clock/clock.ts';
+import { invalidate, isValid, newClock } from '../../../src/cache/clock/clock.ts';
+import { newMirror } from '../../../src/cache/clock/mirror.ts';
+import { hashesToInvalidate } from '../../../src/cache/entry.ts';
 import { event } from '../../../src/define/event.ts';
 import { type FeatureDefinition, feature } from '../../../src/define/feature.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../../src/features/fold.ts';
 import { readFeature } from '../../../src/features/read.ts';
-import { asOf, RowCache } from '../../../src/features/row-cache.ts';
+import { asOf, RowCache, type RowPorts, readRows } from '../../../src/features/row-cache.ts';
 import { endOfTiles, featureOfSlot } from '../../../src/features/slots.ts';
 import { customer } from '../../support/catalog/entities.ts';
 
@@ -94,4 +96,44 @@ it('keeps as many rows as fit, and evicts the least recently used one', () => {
   expect(cache.bytes).toBe(200);
   cache.put('a', { ...row, bytes: 300 });
   expect([cache.get('a'), cache.bytes]).toEqual([undefined, 100]);
+});
+
+it('takes the stamp of a row before its shard is read, so that a fold that is invalidated meanwhile voids it', async () => {
+  const clock = newClock('e');
+  let folded = 0;
+  let reads = 0;
+  const ports: RowPorts = {
+    cache: new RowCache(1e6),
+    follower: {
+      begin: () => 1,
+      ensure: async () => undefined,
+      mirror: { ...newMirror(), clock },
+    },
+    context: {
+      parent: { sync: () => Promise.reject(new Error('Nothing is synced.')) },
+      keepAlive: () => undefined,
+    },
+    watch: () => ({
+      shards: {
+        read: async () => {
+          reads += 1;
+          const row = { visits_30d: { value: folded, status: 'PRESENT', eventAt: NOW } } as const;
+          // The fold after this read reaches the mirror before the row is kept.
+          if (folded === 0) invalidate(clock, hashesToInvalidate(['features:customer:k']));
+          folded = 1;
+          return [row];
+        },
+        readVersions: () => Promise.reject(new Error('Nobody names a version.')),
+      },
+      note: () => undefined,
+      moment: async () => undefined,
+    }),
+    features: FEATURES,
+  };
+  const read = () =>
+    readRows({ entity: 'customer', keys: ['k'], now: NOW }, { level: undefined, atLeast: undefined }, ports);
+  expect((await read()).rows[0]).toMatchObject({ visits_30d: { value: 0 } });
+  expect((await read()).rows[0]).toMatchObject({ visits_30d: { value: 1 } });
+  await read();
+  expect(reads).toBe(2);
 });

@@ -8,9 +8,9 @@ import type { LoadPorts } from '../../../src/inference/registry.ts';
 import type { Tensor, Tensors } from '../../../src/inference/tensors.ts';
 import { systemTime } from '../../../src/platform/clock.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';
-import { parameterLayout } from '../../../src/training/network.ts';
-import { MODEL_INPUT, MODEL_OUTPUT, writeOnnx } from '../../../src/training/onnx-writer.ts';
 import { regressionGraph } from '../../support/onnx/graph.ts';
+import { parameterLayout } from '../../support/onnx/network.ts';
+import { MODEL_INPUT, MODEL_OUTPUT, writeOnnx } from '../../support/onnx/network-writer.ts';
 
 const definition = { task: 'regression', name: 'm', fallback: undefined } as unknown as ModelDefinition;
 const FLOATS = { datatype: 'FP32', shape: [-1, 1] } as const;

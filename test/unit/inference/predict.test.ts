@@ -76,6 +76,7 @@ async function predicted(
   include: readonly Included[] = [],
 ) {
   const told: LineageFacts[] = [];
+  const calls = { champion: 0, shards: 0, load: 0 };
   const kept: Promise<unknown>[] = [];
   const graph = {
     inputs: graphInputs,
@@ -87,10 +88,14 @@ async function predicted(
     { key: 'ada', request, pointerPrefix: '/request/', include },
     {
       champion: async () => {
+        calls.champion += 1;
         if (manifest instanceof Failure) throw manifest;
         return manifest === null ? null : { manifest, isCurrent, previous: previous ?? null };
       },
-      load: load ?? (async (of) => ({ manifest: of, graph, candidates: undefined })),
+      load: async (of) => {
+        calls.load += 1;
+        return (await load?.(of)) ?? { manifest: of, graph, candidates: undefined };
+      },
       loaded: (of) => {
         if (of !== previous || previousRun === undefined) return undefined;
         const ran = { ...graph, run: async (given: Tensors) => previousRun(given) };
@@ -98,6 +103,7 @@ async function predicted(
       },
       shards: {
         read: async () => {
+          calls.shards += 1;
           if (features instanceof Error) throw features;
           return [features];
         },
@@ -117,7 +123,7 @@ async function predicted(
       explaining: { charge: async () => undefined, pause: async () => undefined },
     },
   );
-  return { ...answer, told, kept };
+  return { ...answer, told, kept, calls };
 }
 
 describe('the row', () => {
@@ -423,9 +429,18 @@ describe('the fallback', () => {
       };
       return { manifest, graph: { inputs: MANIFEST.inputs, outputs: [], run }, candidates: undefined };
     };
-    expect((await predicted(regression, { load, previous })).value).toMatchObject({
-      ...{ value: 6, source: 'previous', degraded: 'model_failed' },
-    });
+    const { value, calls } = await predicted(regression, { load, previous });
+    expect(value).toMatchObject({ value: 6, source: 'previous', degraded: 'model_failed' });
+    expect(calls).toEqual({ champion: 1, shards: 1, load: 2 });
+  });
+
+  it('costs no call more than the answer that it replaces, where it is not the version before that is loaded', async () => {
+    const away = new Failure('features_unavailable', 'away');
+    const usual = { champion: 1, shards: 1 };
+    expect((await predicted(withFallback, {})).calls).toEqual({ ...usual, load: 1 });
+    expect((await predicted(withFallback, { features: away })).calls).toEqual({ ...usual, load: 0 });
+    expect((await predicted(withFallback, { manifest: AWAY })).calls).toEqual({ ...usual, load: 0 });
+    expect((await predicted(withFallback, { load: unavailable })).calls).toEqual({ ...usual, load: 1 });
   });
 
   it('may be shipped with the version', async () => {

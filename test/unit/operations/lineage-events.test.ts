@@ -75,8 +75,8 @@ const storedRun: fc.Arbitrary<StoredRun> = fc
   .map(({ model, job, ended_at, ...run }) => ({
     ...run,
     job,
-    subject: job === 'train' || job === 'predict' ? model : '',
-    version: job === 'train' || job === 'predict' ? '0123456789ab' : '',
+    subject: job === 'ingest' || job === 'fold' ? '' : model,
+    version: job === 'ingest' || job === 'fold' ? '' : '0123456789ab',
     ended_at: run.state === 'RUNNING' ? null : ended_at,
     due_at: ended_at,
     window_from: null,

@@ -150,7 +150,7 @@ describe('publishing', () => {
       'refused the bundle with 422 invalid_model: The reason. (at /golden)',
     );
     await expect(answering((_, response) => response.writeHead(502).end('no'), to)).rejects.toThrow(
-      'answered 502: no',
+      'answered 502 without a problem document, so it may not be a Millrace worker: no',
     );
     await expect(to('http://127.0.0.1:9')).rejects.toThrow('No worker answers at http://127.0.0.1:9');
     await expect(publishFolder(folder, { url: 'http://127.0.0.1:9', key: 'k' }, 'mood')).rejects.toThrow(

@@ -9,7 +9,12 @@ import { dependenciesOf, skewCheck, versionCheck } from '../../../scripts/cli/do
 import { EXIT, NotReachable, NotThereYet, outcomeOf } from '../../../scripts/cli/exit-codes.ts';
 import { createProgram } from '../../../scripts/cli/program.ts';
 import { UsageError } from '../../../scripts/command-line/options.ts';
-import { DeadlineError, ProblemError, UnexpectedAnswerError } from '../../../src/client/index.ts';
+import {
+  DeadlineError,
+  ProblemError,
+  UnexpectedAnswerError,
+  UnreachableError,
+} from '../../../src/client/index.ts';
 
 const URL_OPTION = { url: 'http://127.0.0.1:1' };
 const problem = (status: number, code: 'unauthorized' | 'not_found' | 'database_unavailable') =>
@@ -29,6 +34,8 @@ describe('the exit code', () => {
     [problem(401, 'unauthorized'), EXIT.refused],
     [problem(404, 'not_found'), EXIT.refused],
     [problem(503, 'database_unavailable'), EXIT.failed],
+    [new Error('The bundle was refused.', { cause: problem(401, 'unauthorized') }), EXIT.refused],
+    [new Error('No worker answers.', { cause: new UnreachableError('u', 't') }), EXIT.notReachable],
     [new Error('other'), EXIT.failed],
   ])('of %s is %i', (error, code) => {
     expect(outcomeOf(error, URL_OPTION).code).toBe(code);

@@ -14,7 +14,12 @@ import {
   recordLineage,
   startTraining,
 } from '../../../src/storage/postgres/lineage-runs.ts';
-import { LINEAGE_KEEP_DAYS, sweepLineage } from '../../../src/storage/postgres/lineage-sweep.ts';
+import {
+  LINEAGE_KEEP_DAYS,
+  sweepLineage,
+  TRAINING_KEEP_DAYS,
+} from '../../../src/storage/postgres/lineage-sweep.ts';
+import { changeAlias, registerVersion } from '../../../src/storage/postgres/model-versions.ts';
 import { purchase } from '../../support/catalog/events.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
@@ -270,6 +275,34 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
     const later = AT + (LINEAGE_KEEP_DAYS + 1) * 86_400_000;
     expect(await sweep(later)).toEqual({ begun: 0, ended: 1, aborted: 1, pruned: 2 });
     expect((await all()).map(({ id }) => id)).toEqual([training.id, training.id]);
+  });
+
+  it('prunes trainings and changes of the registry later, but none of a version that an alias names', async () => {
+    await db.execute(sql`truncate millrace.model_versions, millrace.model_aliases`);
+    for (const version of ['a', 'b']) {
+      await registerVersion(
+        db,
+        { ...{ model: 'm', version, manifest: '{}', card: '', measured: {} } },
+        'key:a',
+      );
+      const training = { id: crypto.randomUUID(), model: 'm', startedAt: iso(AT), dueAt: iso(OVER) };
+      const facts = { version, firstSeq: null, lastSeq: null, counts: {}, detail: {} };
+      await endTraining(db, { ...training, ...facts, state: 'COMPLETE', endedAt: iso(AT) });
+      const target = {
+        model: 'm',
+        alias: 'champion',
+        version,
+        expected: undefined,
+        reason: 'promote',
+      } as const;
+      await changeAlias(db, target, { principal: 'key:a', tags: [] });
+    }
+    await db.execute(sql`update millrace.lineage_runs set started_at = ${iso(AT)}, ended_at = ${iso(AT)}`);
+    expect((await sweep(AT + (LINEAGE_KEEP_DAYS + 1) * 86_400_000)).pruned).toBe(0);
+    // The training, the registration and the promotion of the version that no alias names.
+    expect((await sweep(AT + (TRAINING_KEEP_DAYS + 1) * 86_400_000)).pruned).toBe(3);
+    const { rows } = await db.execute(sql`select distinct version from millrace.lineage_runs`);
+    expect(rows).toEqual([{ version: 'b' }]);
   });
 
   return () => db;

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { examplesOf } from '../../../../test/support/gateway/catalog-examples.ts';
 import { Reads } from '../../../../test/support/node/reads.ts';
 import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { BIKE_SHARE } from '../served.ts';
@@ -17,6 +18,16 @@ interface Explained {
   };
 }
 
+/** Operations that have an example in any case: reads, writes, predictions, and Millrace's own that name declarations. */
+const EXAMPLES_OF = [
+  'readStation',
+  'readStations',
+  'putStation',
+  'readRider',
+  'listEventTypes',
+  'queryFeatures',
+];
+
 let stack: Stack;
 const { get, cached, fresh } = new Reads(() => stack);
 beforeAll(async () => {
@@ -31,21 +42,15 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-const put = (path: string, body: object) =>
-  stack.fetch(path, {
-    method: 'PUT',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+const put = (path: string, json: object) => stack.caller.ask('PUT', path, { json });
 
 /** Stores an event; the answer comes when reads show it. */
-async function store(type: string, id: string, data: object, time?: string): Promise<Response> {
-  return await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents+json', prefer: 'wait' },
-    body: JSON.stringify({ specversion: '1.0', source: '/e2e', id, type, time, data }),
+const store = (type: string, id: string, data: object, time?: string) =>
+  stack.caller.ask('POST', '/v1/events', {
+    contentType: 'application/cloudevents+json',
+    headers: { prefer: 'wait' },
+    json: { specversion: '1.0', source: '/e2e', id, type, time, data },
   });
-}
 
 const ride = (id: string, minutes = 14) =>
   store('bikes.ride.v1', id, {
@@ -165,4 +170,11 @@ it('sees what another application writes by SQL', async () => {
   await cached('/v1/stations/103');
   await stack.sql(`update stations set name = 'Hilltop' where id = 103`);
   await fresh('/v1/stations/103', ({ json }) => json['name'] === 'Hilltop');
+});
+
+it('answers in the form of the examples that the catalog has of its routes', async () => {
+  const folder = join(import.meta.dirname, '../../catalog');
+  const { answered, wrong } = await examplesOf(stack, BIKE_SHARE.catalog, folder);
+  expect(wrong).toEqual([]);
+  expect(answered).toEqual(expect.arrayContaining(EXAMPLES_OF));
 });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { nodeRuntime } from '../../../../scripts/models/node-runtime.ts';
 import { cellsOf, mergeCells } from '../../../../src/features/fold.ts';
 import { readFeature } from '../../../../src/features/read.ts';
 import { riderLastRide, riderMinutes, riderRides } from '../../catalog/features.ts';
@@ -67,7 +68,7 @@ test('the columns are those of the declaration, in its order', () => {
   expect(Object.keys(rideMinutes.inputs['features']?.columns ?? {})).toEqual([...COLUMNS]);
 });
 
-test('the model of a generated city beats the mean, and two trainings give the same bytes', () => {
+test('the model of a generated city beats the mean, and two trainings give the same bytes', async () => {
   const city = makeCity({ seed: 3, stations: 10, riders: 80 });
   const events = cityEvents(city, { seed: 3, days: 60, until: NOW, source: '/test' });
   const rides = events.flatMap(({ type, data, time }): Ride[] => {
@@ -75,11 +76,14 @@ test('the model of a generated city beats the mean, and two trainings give the s
     const { rider, minutes } = data as { rider: string; minutes: number };
     return [{ rider, minutes, at: Date.parse(time) }];
   });
-  const first = trainRideMinutes(rides, { seed: 1 });
+  const first = await trainRideMinutes(rides, { seed: 1, runtime: nodeRuntime });
   expect(first.metrics.mae_minutes).toBeLessThan(first.metrics.baseline_mae_minutes * 0.95);
-  expect(trainRideMinutes(rides, { seed: 1 }).onnx).toEqual(first.onnx);
+  const again = await trainRideMinutes(rides, { seed: 1, runtime: nodeRuntime });
+  expect(again.onnx).toEqual(first.onnx);
 });
 
-test('training refuses too few rides and says how many it needs', () => {
-  expect(() => trainRideMinutes([], { seed: 1 })).toThrow(/too few to train on; at least 267 are needed/);
+test('training refuses too few rides and says how many it needs', async () => {
+  await expect(trainRideMinutes([], { seed: 1, runtime: nodeRuntime })).rejects.toThrow(
+    /too few to train on; at least 267 are needed/,
+  );
 });

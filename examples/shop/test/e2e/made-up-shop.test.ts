@@ -21,12 +21,7 @@ beforeAll(async () => {
   await writeFile(join(directory, 'real.csv'), csvOf(300));
   const identity = new LineIdentity();
   const events = LINES.map((line) => toCloudEvent(line, { source: SEED_SOURCE, id: identity.idOf(line) }));
-  const response = await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json', prefer: 'wait' },
-    body: JSON.stringify(events),
-  });
-  expect(response.headers.has('millrace-token')).toBe(true);
+  expect((await stack.caller.send(events, { wait: true })).token).toBeDefined();
 });
 afterAll(async () => {
   await stack[Symbol.asyncDispose]();
@@ -34,19 +29,15 @@ afterAll(async () => {
 });
 
 async function read(path: string): Promise<{ status: number; text: string }> {
-  const response = await stack.fetch(path, { headers: AUTHORIZED });
-  return { status: response.status, text: await response.text() };
+  const { status, text } = await stack.caller.ask('GET', path);
+  return { status, text };
 }
 
 async function features(customer: string | null | undefined): Promise<unknown> {
-  const response = await stack.fetch('/v1/features/read', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify({ entity: 'customer', keys: [customer], features: ['last_purchase_at'] }),
-  });
+  const json = { entity: 'customer', keys: [customer], features: ['last_purchase_at'] };
+  const { text } = await stack.caller.ask('POST', '/v1/features/read', { json });
   // The age of a value grows between two reads.
-  const text = (await response.text()).replaceAll(/,"ageMs":\d+/g, '');
-  return (JSON.parse(text) as { results: unknown }).results;
+  return (JSON.parse(text.replaceAll(/,"ageMs":\d+/g, '')) as { results: unknown }).results;
 }
 
 async function left() {

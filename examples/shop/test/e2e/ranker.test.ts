@@ -2,18 +2,18 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { shapleyByOrders } from '../../../../test/support/explain/permutations.ts';
-import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import { examplesOf } from '../../../../test/support/gateway/catalog-examples.ts';
+import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { ranker } from '../../catalog/models.ts';
 import { articleOf, type CustomerSnapshot, parseCandidateTable, rankerRow } from '../../catalog/ranker.ts';
 import { SHOP } from '../served.ts';
 
 const MODEL_DIR = join(import.meta.dirname, '../../models/ranker');
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const read = (name: string) => readFileSync(join(MODEL_DIR, name));
 const candidates = parseCandidateTable(JSON.parse(read('candidates.json').toString('utf8')));
 const golden = JSON.parse(read('golden.json').toString('utf8')) as {
   inputs: { features: number[][] };
-  outputs: { score: number[] };
+  outputs: { score: number[][] };
 };
 
 interface Recommended {
@@ -22,20 +22,24 @@ interface Recommended {
   readonly reasons?: readonly { readonly reason: string; readonly contribution: number }[];
 }
 
+/** Operations that have an example in any case: reads, writes, predictions, and Millrace's own that name declarations. */
+const EXAMPLES_OF = [
+  'readProduct',
+  'readProducts',
+  'readCustomer',
+  'putProduct',
+  'readRanker',
+  'predictRanker',
+];
+
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack({}, { served: SHOP });
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-async function send(method: string, path: string, body: object, type = 'application/json') {
-  const response = await stack.fetch(path, {
-    method,
-    headers: { ...AUTHORIZED, 'content-type': type },
-    body: JSON.stringify(body),
-  });
-  return { status: response.status, json: (await response.json()) as Record<string, unknown> };
-}
+const send = (method: string, path: string, json: object, contentType = 'application/json') =>
+  stack.caller.ask(method, path, { json, contentType });
 
 it('publishes the trained bundle, whose golden rows the worker reproduces', async () => {
   const published = await send('PUT', '/v1/admin/models/ranker/champion', {
@@ -50,18 +54,16 @@ it('publishes the trained bundle, whose golden rows the worker reproduces', asyn
   const tensor = { name: 'features', datatype: 'FP32', shape: [rows.length, width], data: rows.flat() };
   const ran = await send('POST', '/v1/predictions/ranker', { inputs: [tensor] });
   const [output] = ran.json['outputs'] as { data: number[] }[];
-  expect(golden.outputs.score.length).toBeGreaterThan(0);
-  for (const [index, expected] of golden.outputs.score.entries())
+  expect(golden.outputs.score.flat().length).toBeGreaterThan(0);
+  for (const [index, expected] of golden.outputs.score.flat().entries())
     expect(output?.data[index]).toBeCloseTo(expected, 4);
 });
 
 it('recommends popular products to an unknown customer, and uses the model after a purchase', async () => {
   const path = '/v1/customers/alice/recommendations';
   const recommended = async () => {
-    const response = await stack.fetch(path, {
-      headers: { ...AUTHORIZED, 'millrace-consistency': 'strong' },
-    });
-    return (await response.json()) as { source: string; items: Recommended[] };
+    const { text } = await stack.caller.ask('GET', path, { consistency: 'strong' });
+    return JSON.parse(text) as { source: string; items: Recommended[] };
   };
   const stranger = await recommended();
   const popular = candidates.popular.map(({ sku }) => sku);
@@ -91,7 +93,8 @@ it('recommends popular products to an unknown customer, and uses the model after
     expect(Math.min(...contributions)).toBeGreaterThan(0);
   }
   const named = new Set(known.items.flatMap(({ reasons }) => reasons?.map(({ reason }) => reason)));
-  expect(named).toContain('popular');
+  // All that the model knows of her is one purchase.
+  expect(named).toContain('bought_together');
   expect(stranger.items.every(({ reasons }) => reasons === undefined)).toBe(true);
   const shown = await send('POST', '/v1/predictions/ranker', { key: 'alice', include: ['features'] });
   expect(shown.json).toMatchObject({
@@ -167,4 +170,11 @@ it('a key with the claim of a customer reads the rows of that customer alone', a
   expect(await get('/v3/customers/bob/purchases')).toEqual([403, 'outside_rows']);
   expect(await get('/v1/customers?country=EIRE')).toEqual([403, 'rows_not_limited']);
   expect(await get('/v1/products')).toEqual([200, undefined]);
+});
+
+it('answers in the form of the examples that the catalog has of its routes', async () => {
+  const folder = join(import.meta.dirname, '../../catalog');
+  const { answered, wrong } = await examplesOf(stack, SHOP.catalog, folder);
+  expect(wrong).toEqual([]);
+  expect(answered).toEqual(expect.arrayContaining(EXAMPLES_OF));
 });

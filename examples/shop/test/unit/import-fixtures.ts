@@ -29,18 +29,24 @@ export interface Endpoint extends AsyncDisposable {
   intercept: Intercept;
 }
 
+/** A problem document, as Millrace answers it. */
+export function problemOf(status: number, code: string, detail: string): string {
+  return JSON.stringify({ type: 'about:blank', title: 'A title', status, code, detail, requestId: 'r' });
+}
+
 /** What the routes that the importer reads say of the stored events. Features have folded every one of them. */
-function answerTo(url: string, stored: ReadonlyMap<string, LineEvent>): [status: number, body: object] {
-  if (url === '/health/live') return [200, { status: 'ok' }];
+function answerTo(url: string, stored: ReadonlyMap<string, LineEvent>): [status: number, body: string] {
+  if (url === '/health/live') return [200, '{"status":"ok"}'];
   if (url.startsWith('/v1/admin/pipeline?')) {
     const purchases = [...stored.values()].filter(({ type }) => type === 'shop.purchase.v1');
     const folded = { product: purchases.length, customer: purchases.length };
-    return [200, { events: { stored: 0 }, quarantine: {}, outbox: { pending: 0 }, features: { folded } }];
+    const counts = { events: { stored: 0 }, quarantine: {}, outbox: { pending: 0 }, features: { folded } };
+    return [200, JSON.stringify(counts)];
   }
   const [, id] = /^\/v1\/events\/%2Fimports%2Fonline-retail\/([^/]+)$/.exec(url) ?? [];
   const event = stored.get(decodeURIComponent(id ?? ''));
-  if (event === undefined) return [404, { code: 'not_found' }];
-  return [200, { id: event.id, status: 'stored', time: event.time }];
+  if (event === undefined) return [404, problemOf(404, 'not_found', 'There is no such event.')];
+  return [200, JSON.stringify({ id: event.id, status: 'stored', time: event.time })];
 }
 
 /**
@@ -64,7 +70,14 @@ export async function startEndpoint(stored = new Map<string, LineEvent>()): Prom
       else {
         receipt.quarantined += 1;
         const reason = typeof quantity === 'string' ? 'contract_violation' : 'quantity_not_positive';
-        receipt.verdicts.push({ index, id: event.id, verdict: 'quarantined', reason, detail: 'No.' });
+        receipt.verdicts.push({
+          index,
+          id: event.id,
+          verdict: 'quarantined',
+          code: reason,
+          reason,
+          detail: 'No.',
+        });
       }
     });
     duplicates += receipt.duplicates;
@@ -73,7 +86,7 @@ export async function startEndpoint(stored = new Map<string, LineEvent>()): Prom
   const server = createServer(async (request, response) => {
     if (request.method === 'GET') {
       const [status, body] = answerTo(request.url ?? '', stored);
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      response.writeHead(status, { 'content-type': 'application/json' }).end(body);
       return;
     }
     const parts: Buffer[] = [];

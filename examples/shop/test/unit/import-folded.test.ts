@@ -19,7 +19,7 @@ function serverOf(at: (seconds: number) => { product: number; customer: number; 
     now += ms;
   };
   const deps = { fetch, now: () => now, sleep, reporter: { notice: () => undefined } };
-  const endpoint = { url: new URL('http://127.0.0.1:1/'), key: 'k' };
+  const endpoint = { url: 'http://127.0.0.1:1', key: 'k' };
   const server = new Server(endpoint, { ...deps, random: () => 1, onRetry: () => undefined }, NOTHING);
   return { server, deps };
 }

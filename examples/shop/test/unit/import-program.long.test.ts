@@ -114,7 +114,11 @@ test('reports a wrong call without a stack trace', { timeout: 30_000 }, async ()
       2,
       `--url takes the worker's address, such as http://localhost:8787, not "localhost:8787".`,
     ],
-    [[file, ...at, closed.url], 1, /No server answers at http:\/\/127\.0\.0\.1:\d+\/ \(.*ECONNREFUSED/],
+    [
+      [file, ...at, closed.url],
+      1,
+      /No answer from http:\/\/127\.0\.0\.1:\d+\/health\/live: .*ECONNREFUSED.*"npm run dev"/,
+    ],
     [[file, ...at, `http://127.0.0.1:${port}`], 1, /is not Millrace: GET \/health\/live answers HTTP 404/],
     [[join(directory, 'none.csv'), ...at, endpoint.url], 1, /none\.csv cannot be opened: ENOENT/],
     [[directory, ...at, endpoint.url], 1, /is not a file\./],

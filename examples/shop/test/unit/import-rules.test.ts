@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { shiftToToday } from '../../import/begin.ts';
-import { backoffMs, retryAfterMs } from '../../import/retry.ts';
+import { backoffMs } from '../../import/retry.ts';
 
 describe('pure rules', () => {
   test('no line is moved into the future', () => {
@@ -25,14 +25,5 @@ describe('pure rules', () => {
         expect(wait).toBeLessThanOrEqual((asked ?? 0) + Math.min(30_000, 500 * 2 ** Math.min(count - 1, 20)));
       }),
     );
-  });
-
-  test('Retry-After is seconds or a date', () => {
-    const now = Date.UTC(2026, 0, 1);
-    expect(retryAfterMs('120', now)).toBe(120_000);
-    expect(retryAfterMs('Thu, 01 Jan 2026 00:00:30 GMT', now)).toBe(30_000);
-    expect(retryAfterMs('Thu, 01 Jan 2015 00:00:30 GMT', now)).toBe(0);
-    expect(retryAfterMs('soon', now)).toBeNull();
-    expect(retryAfterMs(null, now)).toBeNull();
   });
 });

@@ -5,38 +5,13 @@ import {
   ndcgGainLowerBound,
   popularityRanker,
   repurchaseRanker,
-  scoreList,
 } from '../../../training/evaluation.ts';
-
-describe('scoreList', () => {
-  test('a perfect list scores 1 throughout', () => {
-    expect(scoreList(['a', 'b'], new Set(['a', 'b']))).toEqual({ recall: 1, ndcg: 1, hit: 1 });
-  });
-
-  test('one of two bought, in second place', () => {
-    const score = scoreList(['x', 'a', 'y'], new Set(['a', 'b']));
-    expect(score).toMatchObject({ recall: 0.5, hit: 1 });
-    expect(score.ndcg).toBeCloseTo(1 / Math.log2(3) / (1 + 1 / Math.log2(3)), 12);
-  });
-
-  test('a hit in eleventh place does not count', () => {
-    const list = [...'0123456789a'];
-    expect(scoreList(list, new Set(['a']))).toEqual({ recall: 0, ndcg: 0, hit: 0 });
-  });
-
-  test('ten of twenty bought is the best possible NDCG and half the recall', () => {
-    const bought = Array.from({ length: 20 }, (_, position) => `p${position}`);
-    const score = scoreList(bought.slice(0, 10), new Set(bought));
-    expect(score.recall).toBe(0.5);
-    expect(score.ndcg).toBeCloseTo(1, 12);
-  });
-});
 
 describe('meanMetrics', () => {
   test('counts every customer the same', () => {
     const scores = [
-      { recall: 1, ndcg: 0.5, hit: 1 },
-      { recall: 0, ndcg: 0, hit: 0 },
+      { recall: 1, ndcg: 0.5, hit: 1, reciprocalRank: 1 },
+      { recall: 0, ndcg: 0, hit: 0, reciprocalRank: 0 },
     ];
     expect(meanMetrics(scores)).toEqual({ recall_at_10: 0.5, ndcg_at_10: 0.25, hit_rate_at_10: 0.5 });
     expect(meanMetrics([])).toEqual({ recall_at_10: 0, ndcg_at_10: 0, hit_rate_at_10: 0 });
@@ -44,7 +19,8 @@ describe('meanMetrics', () => {
 });
 
 describe('ndcgGainLowerBound', () => {
-  const scores = (ndcg: number[]) => ndcg.map((value) => ({ recall: 0, ndcg: value, hit: 0 }));
+  const scores = (ndcg: number[]) =>
+    ndcg.map((value) => ({ recall: 0, ndcg: value, hit: 0, reciprocalRank: 0 }));
 
   test('is above 0 for a steady gain and below 0 for noise', () => {
     const zeros = scores(Array.from({ length: 50 }, () => 0));

@@ -1,0 +1,65 @@
+import { env, runInDurableObject } from 'cloudflare:test';
+import { expect, it } from 'vitest';
+import { DatasetsStore } from '../../durable-objects/datasets/store.ts';
+import { r2Datasets } from '../../src/storage/dataset-files.ts';
+import { DatasetBuilder } from '../../src/training/datasets/build.ts';
+import { DATASET_LIMITS } from '../../src/training/datasets/limits.ts';
+import { datasetId } from '../../src/training/datasets/spec.ts';
+import { makeDataset, specOf } from '../support/datasets/memory.ts';
+import { ROOMS } from '../support/datasets/models.ts';
+import { historyInMemory } from '../support/point-in-time/in-memory.ts';
+
+const HOUR_MS = 3_600_000;
+const NOW = Date.UTC(2026, 10, 23, 12);
+const never: Iterator<boolean> = { next: () => ({ done: false, value: false }) };
+const events = Array.from({ length: 68 }, (_, index) => {
+  const occurredAt = NOW - (480 - index * 7) * HOUR_MS;
+  const data = { guests: [String((index % 3) + 1)], paid: index, room: String(((index * 7) % 3) + 1) };
+  return { seq: index + 1, type: 'visit.v1', occurredAt, recordedAt: occurredAt, data };
+});
+const history = historyInMemory(events, never);
+const spec = specOf(ROOMS, { asOf: NOW, from: null, to: null, knowledge: 'row', seed: 3 });
+
+it('is made in the storage of an object and in R2 as in memory, also if memory is lost before each part', {
+  timeout: 60_000,
+}, async () => {
+  const limits = { ...DATASET_LIMITS, partTouchesMax: 25 };
+  const expected = await makeDataset(ROOMS, spec, history, { limits });
+  expect(expected.parts).toBe(3);
+  const files = r2Datasets(env.MODELS);
+  const ports = { models: [ROOMS], history, put: files.put, limits, codeVersion: 'test' };
+  const id = datasetId(spec);
+  await runInDurableObject(env.DATASETS.getByName('test'), async (_, state) => {
+    const store = new DatasetsStore(state.storage);
+    store.begin(id, spec, { score: 1 }, NOW);
+    let builder = new DatasetBuilder(ports);
+    let made = 0;
+    for (let job = store.next()?.job; job !== undefined; job = new DatasetsStore(state.storage).next()?.job) {
+      const { partsMade } = store.report(id)?.progress ?? { partsMade: 0 };
+      if (partsMade > made) builder = new DatasetBuilder(ports);
+      made = partsMade;
+      await builder.step(
+        job,
+        store.of(id, () => NOW),
+      );
+    }
+    expect(store.report(id)).toMatchObject({
+      state: 'ready',
+      failure: null,
+      progress: { parts: 3, partsMade: 3 },
+    });
+    expect(JSON.parse(store.manifest(id) ?? '')).toEqual(expected.manifest);
+    // The tallies are gone, and the files are there until the dataset is deleted.
+    for (const table of ['keys', 'items'])
+      expect(state.storage.sql.exec(`select count(*) as n from ${table}`).one()).toEqual({ n: 0 });
+    for (const [name, bytes] of expected.files) {
+      const kept = await new Response(await files.open(id, name)).arrayBuffer();
+      expect(new Uint8Array(kept)).toEqual(bytes);
+    }
+    expect(store.beginDeleting(id)).toBe(true);
+    expect(store.next()).toEqual({ id, job: undefined });
+    expect(await files.removeSome(id)).toBe(false);
+    store.remove(id);
+    expect([store.reports(5), await files.open(id, 'train-00000.parquet')]).toEqual([[], undefined]);
+  });
+});

@@ -5,6 +5,12 @@ import { EXIT, outcomeOf } from './cli/exit-codes.ts';
 import { createProgram } from './cli/program.ts';
 import { assertNotTakenByNpm } from './command-line/options.ts';
 
+// `head` closes the pipe when it has its lines: the rest of the output has no reader, which is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(EXIT.ok);
+});
+
 const program = createProgram(join(import.meta.dirname, '..'));
 
 try {

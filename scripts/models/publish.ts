@@ -1,4 +1,9 @@
-import { createClient, ProblemError, UnexpectedAnswerError } from '../../src/client/index.ts';
+import {
+  createClient,
+  ProblemError,
+  UnexpectedAnswerError,
+  UnreachableError,
+} from '../../src/client/index.ts';
 import { UsageError } from '../command-line/options.ts';
 import { type Target, unreachable } from '../command-line/target.ts';
 import { type BundleBody, readBundleFolder, sentBundle } from './bundle.ts';
@@ -68,5 +73,7 @@ function explained(error: unknown, target: Target): Error {
     return because(`The worker refused the bundle with ${status} ${code}: ${problem.detail}${at}`);
   }
   if (error instanceof UnexpectedAnswerError) return because(error.message);
-  return unreachable(target, error);
+  // The error of the client is a sentence that names the address, as the one here does.
+  const reason = error instanceof UnreachableError ? error.cause : error;
+  return new Error(unreachable(target, reason).message, { cause: error });
 }

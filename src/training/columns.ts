@@ -19,7 +19,8 @@ export interface TrainingColumns {
 
 /**
  * The most rows, columns and cells (rows × columns) of a training set. A cell takes 4 bytes in the columns and 1 byte
- * in the bins of trees, so the largest set takes 50 MB of the 128 MB of an isolate, beside 40 bytes a row.
+ * in the bins of trees, so the largest set takes 50 MB of the 128 MB of an isolate, beside about 40 bytes a row. This is
+ * an estimate.
  */
 export const ROWS_MAX = 1_000_000;
 export const COLUMNS_MAX = 256;

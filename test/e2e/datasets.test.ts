@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startCli } from '../support/node/cli.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 /** The packages of Python with readers of Parquet (datasets/requirements.txt), which `.ci/run` prepares. */
@@ -15,6 +16,8 @@ const CUSTOMERS = 40;
 const PRODUCTS = 25;
 
 let stack: Stack;
+/** What the command line pulls. */
+const folder = mkdtempSync(join(tmpdir(), 'millrace-datasets-'));
 beforeAll(async () => {
   // 60 days, the newest of them two days ago: each purchase was stored a second after it happened.
   stack = await startStack(
@@ -124,26 +127,32 @@ describe('a dataset', () => {
     expect((await ended(short.id)).failure?.code).toBe('dataset_empty');
   });
 
-  it.skipIf(PACKAGES === undefined)('is read alike by pandas, DuckDB and Polars', async () => {
-    const { id, manifest } = await ended((await create({ model: 'ranker', seed: 6 })).id);
-    if (manifest === null) throw new Error('It is ready.');
-    const folder = mkdtempSync(join(tmpdir(), 'millrace-parquet-'));
-    for (const { name } of manifest.files) writeFileSync(join(folder, name), await bytesOf(id, name));
+  it('is made and pulled by the command line, and made again from what it wrote', async () => {
+    const cli = async (...args: string[]) => await startCli(stack.url.origin, 'datasets', ...args).ended;
+    const made = await cli('create', 'ranker', '--seed', '6');
+    expect([made.code, made.text]).toEqual([0, expect.stringMatching(/is ready: \d+ rows to train with/)]);
+    const [, id = ''] = /The dataset ([0-9a-f]{32}) is ready/.exec(made.text) ?? [];
+    expect((await cli('list')).text).toContain(id);
+    const pulled = await cli('pull', id, folder);
+    expect([pulled.code, pulled.text]).toEqual([0, expect.stringContaining('3 files and manifest.json')]);
+    const again = await cli('create', '--again', join(folder, 'manifest.json'));
+    expect(again.text).toContain(`The dataset ${id} is ready`);
+    expect((await cli('pull', '0'.repeat(32), folder)).code).toBe(4);
+  });
+
+  it.skipIf(PACKAGES === undefined)('is read alike by pandas, DuckDB and Polars', () => {
     const { stdout, stderr, status } = spawnSync(
       'python3',
       [join(import.meta.dirname, 'datasets/read.py'), folder],
-      {
-        env: { ...process.env, PYTHONPATH: PACKAGES },
-        encoding: 'utf8',
-      },
+      { env: { ...process.env, PYTHONPATH: PACKAGES }, encoding: 'utf8' },
     );
-    expect(stderr).toBe('');
-    expect(status).toBe(0);
+    expect([status, stderr]).toEqual([0, '']);
     const { pandas, duckdb, polars } = JSON.parse(stdout) as Record<
       string,
       { rows: number; columns: string[] }
     >;
-    expect(pandas?.rows).toBe(manifest.files.reduce((sum, { rows }) => sum + rows, 0));
+    const { manifest } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')) as Dataset;
+    expect(pandas?.rows).toBe(manifest?.files.reduce((sum, { rows }) => sum + rows, 0));
     expect(pandas?.columns).toContain('units_7d');
     expect(duckdb).toEqual(pandas);
     expect(polars).toEqual(pandas);

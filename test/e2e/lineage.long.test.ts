@@ -206,7 +206,8 @@ describe('a training', () => {
       'training-set',
     ]);
     expect(relations(up, /^training-set/, /^run/)).toEqual(['trained']);
-    expect(relations(up, /^run/, /^model/)).toEqual(['produced']);
+    // The training, and the change of the registry that lets the version answer.
+    expect(relations(up, /^run/, /^model/)).toEqual(['produced', 'published']);
     expect(relations(up, /^event/, /^training-set/)).toHaveLength(3);
   });
 });

@@ -117,12 +117,12 @@ function modelEntry(model: ModelDefinition, known: ExampleValues): Entry {
   return { name, facts: `${model.task} · POST ${path}`, description, isPublic, line };
 }
 
-/** A body for `POST /v1/predictions/{model}`: the fields of the request have to be filled in by the reader. */
 /** A view that reads its reader's own rows has an answer only for keys and tokens with the claim. */
 function claimOf({ rows }: ViewDefinition): string {
   return rows !== undefined && rows.of === undefined ? ` · needs the claim ${rows.claim}` : '';
 }
 
+/** A body for `POST /v1/predictions/{model}`: the fields of the request have to be filled in by the reader. */
 function requestOf(model: ModelDefinition, known: ExampleValues): Record<string, unknown> {
   const key = exampleKey(model.entity, known) ?? 'KEY';
   const fields = model.task === 'ranking' ? [] : Object.keys(model.request.shape);

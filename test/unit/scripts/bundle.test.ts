@@ -152,7 +152,9 @@ describe('publishing', () => {
     await expect(answering((_, response) => response.writeHead(502).end('no'), to)).rejects.toThrow(
       'answered 502 without a problem document, so it may not be a Millrace worker: no',
     );
-    await expect(to('http://127.0.0.1:9')).rejects.toThrow('No worker answers at http://127.0.0.1:9');
+    await expect(to('http://127.0.0.1:9')).rejects.toThrow(
+      /^No worker answers at http:\/\/127\.0\.0\.1:9: [^.:]+\. Start one with npm run dev/,
+    );
     await expect(publishFolder(folder, { url: 'http://127.0.0.1:9', key: 'k' }, 'mood')).rejects.toThrow(
       'is for the model "expected-spend", not "mood"',
     );

@@ -1,7 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { afterAll, describe, expect, it } from 'vitest';
 import { candidatesOf, completionScript } from '../../../scripts/cli/completion.ts';
@@ -48,6 +50,13 @@ describe('the exit code', () => {
     expect(outcomeOf(problem(401, 'unauthorized'), URL_OPTION).message).toContain('refuses this key');
   });
 });
+
+it('ends without an error when the reader of its output has enough, as `head` has', async () => {
+  const child = spawn(process.execPath, ['scripts/cli.ts', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  const [errors, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+  expect([errors, code]).toEqual(['', EXIT.ok]);
+}, 30_000);
 
 describe('a number on the command line', () => {
   const commands = [

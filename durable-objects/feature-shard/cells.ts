@@ -2,7 +2,7 @@ import { addDigests, DigestTally, type ShardDigest } from '../../src/features/di
 import { type Cell, mergedCell } from '../../src/features/fold.ts';
 import { tilesRead } from '../../src/features/retention.ts';
 import { SQL_VALUE_BYTES_MAX } from '../../src/platform/limits.ts';
-import type { KeptFeatures } from './features.ts';
+import type { KeptFeature, KeptFeatures } from './features.ts';
 import { cellsOfPack, isPack, type PackedCell, packText } from './packs.ts';
 
 /** A row of the table `cells`, without its generation: one cell, or a pack of them. */
@@ -157,8 +157,9 @@ function writeRows(sql: SqlStorage, generation: number, rows: readonly CellRow[]
 }
 
 /**
- * The cells of the served features of one key that reads as of `now` need, with their features' names.
+ * The cells of some features of one key that reads as of `now` need, with their features' names.
  *
+ * @param of slots of these features; all served ones if it is left out.
  * @param isUnpacked whether rows of the release before packs may be left: then a cell may be in either form.
  */
 export function cellsOfKey(
@@ -167,11 +168,16 @@ export function cellsOfKey(
   key: string,
   {
     features,
+    of: served = features.served,
     now,
     isUnpacked,
-  }: { readonly features: KeptFeatures; readonly now: number; readonly isUnpacked: boolean },
+  }: {
+    readonly features: KeptFeatures;
+    readonly of?: readonly KeptFeature[];
+    readonly now: number;
+    readonly isUnpacked: boolean;
+  },
 ): Cell[] {
-  const { served } = features;
   const windows = new Map(served.map((feature) => [feature.id, tilesRead(feature, now)]));
   const alone = served.filter(({ pack }) => pack === null || isUnpacked);
   const packed = Map.groupBy(
@@ -198,7 +204,7 @@ export function cellsOfKey(
       )
       .toArray()
       .flatMap(cellsOfRow)
-      // A pack also has cells of features with shorter windows, and of those that are not served.
+      // A pack also has cells of features with shorter windows, and of those that are not asked for.
       .filter((cell) => cell.bucket >= (windows.get(cell.feature)?.from ?? Number.POSITIVE_INFINITY))
       .map((cell) => cellOf(cell, features)),
   );

@@ -122,6 +122,14 @@ export const MIGRATIONS: readonly Migration[] = [
          from (select block from generations union all select block from folded)) end`,
     );
   },
+  (sql) => {
+    // The version of a feature, and what reading its cells needs of its definition. Of the earlier steps neither is known,
+    // so a version that they had is not kept once it is replaced.
+    sql.exec("alter table features add column digest text not null default ''");
+    sql.exec("alter table features add column shape text not null default ''");
+    // When the version was replaced, if it is kept: `retired` is then 2.
+    sql.exec('alter table features add column replaced_at integer');
+  },
 ];
 
 /** Drops the renamed tables, which have to be empty: then it takes no time. */

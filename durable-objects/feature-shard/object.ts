@@ -4,10 +4,11 @@ import type { FeatureRow } from '../../src/define/feature-value.ts';
 import type { ClockMoment } from '../../src/define/view.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
+import type { OldVersion } from '../../src/features/old-versions.ts';
 import type { Announcement } from '../../src/features/open-folds.ts';
 import { notReady, readRow } from '../../src/features/read.ts';
 import { CHANGED_KEYS_MAX, type FlipStep } from '../../src/features/rebuild.ts';
-import type { ShardRead } from '../../src/features/seen-folds.ts';
+import type { ShardRead, VersionsRead } from '../../src/features/seen-folds.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
 import { slotsOf } from '../../src/features/slots.ts';
 import type { Now } from '../../src/platform/clock.ts';
@@ -113,6 +114,27 @@ export class FeatureShard extends DurableObject {
     return { rows: cells.map((kept) => ({ ...readRow(served, kept, now), ...unready })), folds };
   }
 
+  /**
+   * Versions of features by their names, such as `spent_7d@0123456789ab`, in the order of the keys: those of this release,
+   * and replaced ones that are kept.
+   */
+  async readVersions(
+    entity: string,
+    keys: readonly string[],
+    names: readonly string[],
+    now: number,
+  ): Promise<VersionsRead> {
+    if (keys.length > READ_KEYS_MAX) throw new RangeError(`A call reads at most ${READ_KEYS_MAX} keys.`);
+    this.#adopted(entity);
+    return this.#store.readVersions(keys, names, now);
+  }
+
+  /** The replaced versions that this shard keeps for readers. */
+  async oldVersions(entity: string): Promise<OldVersion[]> {
+    this.#adopted(entity);
+    return this.#store.oldVersions(this.#now());
+  }
+
   /** Opens a rebuild: from now on live events are folded into its cells as well. Idempotent. */
   async beginRebuild(entity: string, run: string): Promise<void> {
     this.#adopted(entity);
@@ -190,7 +212,7 @@ export class FeatureShard extends DurableObject {
   #adopted(entity: string): FeatureDefinition[] {
     const features = this.#features.filter((definition) => definition.entity.name === entity);
     // Not awaited: the platform holds back answers until the alarm is set.
-    if (this.#store.adopt(features)) void this.ctx.storage.setAlarm(this.#now());
+    if (this.#store.adopt(features, this.#now())) void this.ctx.storage.setAlarm(this.#now());
     return features;
   }
 }

@@ -1,12 +1,16 @@
 import type { FlipOutcome, FlipStep } from '../../src/features/rebuild.ts';
 import { BEGINNING, type CellRow, deleteExpired, type Position, pageOf, positionOf } from './cells.ts';
-import { type KeptFeatures, newGeneration, serveAll } from './features.ts';
+import { endOldVersions, type KeptFeatures, newGeneration, serveAll } from './features.ts';
 import { changeTotals, totalsOf } from './generation.ts';
 import { changeState, readState, type ShardState } from './state.ts';
 
-/** Opens an empty next generation. The same run again changes nothing; another open run becomes stale. */
-export function beginRebuild(sql: SqlStorage, state: ShardState, run: string): void {
+/**
+ * Opens an empty next generation. The same run again changes nothing; another open run becomes stale. It ends replaced
+ * versions of features, because their functions are gone: the next generation cannot have their cells.
+ */
+export function beginRebuild(sql: SqlStorage, state: ShardState, features: KeptFeatures, run: string): void {
   if (state.run === run) return;
+  if (endOldVersions(sql, features, Number.POSITIVE_INFINITY)) changeState(sql, state, { swept: '' });
   const next = newGeneration(sql);
   changeState(sql, state, { next, run, flipped: null, compared: null });
 }

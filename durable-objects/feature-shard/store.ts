@@ -2,12 +2,21 @@ import type { FeatureDefinition } from '../../src/define/feature.ts';
 import type { ClockMoment } from '../../src/define/view.ts';
 import { EMPTY_DIGEST, type ShardDigest } from '../../src/features/digest.ts';
 import type { Cell, FoldableEvent } from '../../src/features/fold.ts';
+import type { OldVersion } from '../../src/features/old-versions.ts';
 import { type Announcement, type FoldsShown, OpenFolds } from '../../src/features/open-folds.ts';
 import type { FlipStep } from '../../src/features/rebuild.ts';
 import { BUCKET_MS, horizonOf } from '../../src/features/retention.ts';
+import type { VersionsRead } from '../../src/features/seen-folds.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { cellsOfKey } from './cells.ts';
-import { adoptDefinitions, type KeptFeatures, loadFeatures, openLayers, serveFilled } from './features.ts';
+import {
+  adoptDefinitions,
+  type KeptFeatures,
+  loadFeatures,
+  oldVersions,
+  openLayers,
+  serveFilled,
+} from './features.ts';
 import { OpenGeneration, openFoldsOf, totalsOf, writeOpenFolds } from './generation.ts';
 import { moveLegacy, moveLegacyPart } from './legacy.ts';
 import { MIGRATIONS } from './migrations.ts';
@@ -15,6 +24,7 @@ import { beginRebuild, changedAmong, changedKeys, recordChanged, settle, stepFli
 import { readState, type ShardState } from './state.ts';
 import { addInEitherForm, packPart } from './unpacked.ts';
 import { hasUpkeep, nextSweepAt, STEP_LIMITS, type StepLimits, stepUpkeep } from './upkeep.ts';
+import { findVersions, readVersionsFrom } from './versions.ts';
 
 /** The cells of this shard's own keys that an event adds to. */
 type OwnCells = (event: FoldableEvent) => readonly Cell[];
@@ -38,10 +48,12 @@ export class CellStore {
   /**
    * Keeps cells by these definitions, all those of the shard's entity. Only the first call does anything. Returns
    * whether there is upkeep to do now.
+   *
+   * @param now from when on replaced versions are kept, in milliseconds since the Unix epoch; without it none is.
    */
-  adopt(definitions: readonly FeatureDefinition[]): boolean {
+  adopt(definitions: readonly FeatureDefinition[], now?: number): boolean {
     if (this.#hasAdopted) return false;
-    this.#transaction((sql) => adoptDefinitions(sql, definitions));
+    this.#transaction((sql) => adoptDefinitions(sql, definitions, now));
     this.#features = undefined;
     this.#hasAdopted = true;
     return this.hasUpkeep();
@@ -165,22 +177,39 @@ export class CellStore {
     now: number,
   ): { readonly cells: Cell[][]; readonly folds: FoldsShown } {
     return this.#transaction((sql) => {
-      const state = readState(sql);
-      if (Math.floor(now / BUCKET_MS) < state.horizon)
-        throw new RangeError(
-          `Features as of ${new Date(now).toISOString()} cannot be read: cells that count then have expired. Read them as of the present.`,
-        );
-      if (state.legacy === 1) moveLegacy(sql, state, this.#kept, { keys, events: [] });
+      const state = this.#readable(sql, keys, now);
       const context = { features: this.#kept, now, isUnpacked: state.unpacked !== null };
-      const folds = this.#folds(sql, state).shown(keys);
-      const open = [...new Set([...folds.open, ...changedAmong(sql, keys)])];
+      const { shown, open } = this.#foldsOf(sql, state, keys);
       const cells = keys.map((key) => cellsOfKey(sql, state.served, key, context));
-      return { cells, folds: { ...folds, open } };
+      return { cells, folds: { ...shown, open } };
+    });
+  }
+
+  /** The replaced versions that are read as of `now`. */
+  oldVersions(now: number): OldVersion[] {
+    return oldVersions(this.#kept, now);
+  }
+
+  /**
+   * The values of versions of features, by their names in the request, in the order of the keys, with the folds behind
+   * them.
+   *
+   * @throws as `read` does.
+   */
+  readVersions(keys: readonly string[], names: readonly string[], now: number): VersionsRead {
+    return this.#transaction((sql) => {
+      const state = this.#readable(sql, keys, now);
+      const { shown, open } = this.#foldsOf(sql, state, keys);
+      const versions = findVersions(this.#kept, names, now);
+      const read = readVersionsFrom(sql, state, this.#kept, { versions, keys, now });
+      return { ...read, folds: { ...shown, open } };
     });
   }
 
   beginRebuild(run: string): void {
-    this.#transaction((sql) => beginRebuild(sql, readState(sql), run));
+    this.#transaction((sql) => beginRebuild(sql, readState(sql), this.#kept, run));
+    // It ends replaced versions.
+    this.#features = undefined;
   }
 
   stepFlip(run: string): FlipStep {
@@ -254,6 +283,23 @@ export class CellStore {
     if (openedBy !== undefined && fresh.length > 0) open.keepOpenFolds(openedBy(fresh));
     open.save();
     return fresh;
+  }
+
+  /** The state for a read of these keys. @throws RangeError if cells that count as of `now` may have expired. */
+  #readable(sql: SqlStorage, keys: readonly string[], now: number): ShardState {
+    const state = readState(sql);
+    if (Math.floor(now / BUCKET_MS) < state.horizon)
+      throw new RangeError(
+        `Features as of ${new Date(now).toISOString()} cannot be read: cells that count then have expired. Read them as of the present.`,
+      );
+    if (state.legacy === 1) moveLegacy(sql, state, this.#kept, { keys, events: [] });
+    return state;
+  }
+
+  /** What a read of these keys shows, and those of them that are not known to be invalidated. */
+  #foldsOf(sql: SqlStorage, state: ShardState, keys: readonly string[]) {
+    const shown = this.#folds(sql, state).shown(keys);
+    return { shown, open: [...new Set([...shown.open, ...changedAmong(sql, keys)])] };
   }
 
   /** Opens the fold of these cells, which are now shown; returns the text to keep with it. */

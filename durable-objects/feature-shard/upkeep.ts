@@ -1,7 +1,7 @@
 import { addDigests, EMPTY_DIGEST } from '../../src/features/digest.ts';
 import { BUCKET_MS, expiredTiles, horizonOf } from '../../src/features/retention.ts';
 import { type CellRow, COLUMNS, deleteExpired, type Selected } from './cells.ts';
-import type { KeptFeatures } from './features.ts';
+import { endOldVersions, type KeptFeatures } from './features.ts';
 import { changeTotals } from './generation.ts';
 import { moveLegacyPart } from './legacy.ts';
 import { changeState, readState, type ShardState } from './state.ts';
@@ -49,6 +49,10 @@ export function stepUpkeep(
     return true;
   }
   const horizon = horizonOf(now);
+  if (endOldVersions(sql, features, now)) {
+    changeState(sql, state, { swept: '', compared: null });
+    return true;
+  }
   if (horizon <= state.horizon) return false;
   // A comparison that is under way begins again: both generations have to lack the same cells.
   changeState(sql, state, { horizon, swept: '', compared: null });

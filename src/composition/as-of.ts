@@ -81,6 +81,11 @@ export function watchShardsIn(bound: AsOfSources, scope: RequestScope): Watched 
       bound.isolate.backfills.notice(read.rows, bound.env, keepAlive);
       return read;
     },
+    readVersions: async (...asked) => {
+      const read = await shards.readVersions(...asked);
+      bound.isolate.backfills.notice(read.rows, bound.env, keepAlive);
+      return read;
+    },
   };
   return watchShards(bound, keepAlive, noticing);
 }
@@ -95,6 +100,8 @@ export function tokenAt({ isolate }: AsOfSources, asOf: Moment): string | undefi
 function shardsOf({ env }: AsOfSources): WatchedShards {
   return {
     read: (shard, entity, keys, now) => featureShard(env, shard).readWithFolds(entity, [...keys], now),
+    readVersions: (shard, entity, keys, names, now) =>
+      featureShard(env, shard).readVersions(entity, [...keys], [...names], now),
     announced: (shard, announcement, at) => featureShard(env, shard).announced(announcement, at),
   };
 }

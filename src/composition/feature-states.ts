@@ -1,3 +1,4 @@
+import { allShards } from '../features/rebuild.ts';
 import { backfillProgress, versionStates } from '../features/version-states.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import { calling } from '../platform/failure.ts';
@@ -5,21 +6,28 @@ import { guarded } from '../storage/postgres/connect.ts';
 import { BACKFILL, readVersions } from '../storage/postgres/feature-versions.ts';
 import { readReplay } from '../storage/postgres/replays.ts';
 import type { BoundIsolate } from './isolate.ts';
-import { outboxRelay } from './objects.ts';
+import { featureShard, outboxRelay } from './objects.ts';
 
 /** How an operator sees and starts the building of features. */
 export function featureStatePorts({ env, db, isolate }: BoundIsolate): GatewayPorts['featureStates'] {
   return {
     read: async () => {
-      const [[versions, replay], status] = await Promise.all([
+      const { features } = isolate.catalog;
+      const [[versions, replay], status, old] = await Promise.all([
         guarded(() => Promise.all([readVersions(db), readReplay(db, BACKFILL)])),
-        // Without the relay the states are known all the same.
+        // Without the relay and the shards the states are known all the same.
         outboxRelay(env)
           .status()
           .catch(() => undefined),
+        Promise.all(
+          allShards(features).map(async ({ shard, entity }) => ({
+            entity,
+            versions: await featureShard(env, shard).oldVersions(entity),
+          })),
+        ).catch(() => undefined),
       ]);
       return {
-        versions: versionStates(isolate.catalog.features, versions),
+        versions: versionStates(features, versions, old),
         backfill: backfillProgress(replay),
         failure: status?.backfillFailure ?? undefined,
       };

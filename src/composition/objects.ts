@@ -64,6 +64,8 @@ export function featureShard(env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace, sh
     default: LONG_MS,
     read: READ_MS,
     readWithFolds: READ_MS,
+    readVersions: READ_MS,
+    oldVersions: REPORT_MS,
     announced: WRITE_MS,
     foldedEvents: REPORT_MS,
   });

@@ -133,8 +133,7 @@ export class RequestPorts implements GatewayPorts {
 
   get features(): GatewayPorts['features'] {
     return {
-      read: (entity, keys, now, consistency) =>
-        readRows(entity, keys, now, consistency, this.#bound.rowPorts(this.#scope)),
+      read: (asked, consistency) => readRows(asked, consistency, this.#bound.rowPorts(this.#scope)),
     };
   }
 

@@ -55,6 +55,12 @@ export interface Contribution {
   readonly value: EventValue;
 }
 
+/** What reading a feature's cells needs of its definition: data alone, no functions. */
+export type FeatureShape = Pick<
+  FeatureDefinition,
+  'name' | 'aggregate' | 'windowsDays' | 'windows' | 'numbers' | 'halfLifeMs' | 'ttlMs' | 'limit'
+>;
+
 /** `Row` is the type of a read, by read names. It exists for types only; no value has it. */
 export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly kind: 'feature';
@@ -121,7 +127,11 @@ export interface Declaration<Data, Owner extends EntityDefinition, Name extends 
 }
 
 /** The names under which a feature is read: one for each window, or its own name without windows. */
-export function readNames({ name, windowsDays, windows }: FeatureDefinition): string[] {
+export function readNames({
+  name,
+  windowsDays,
+  windows,
+}: Pick<FeatureDefinition, 'name' | 'windowsDays' | 'windows'>): string[] {
   if (windows.length > 0) return windows.map((window) => tiledName(name, window));
   return windowsDays.length === 0 ? [name] : windowsDays.map((days) => windowName(name, days));
 }

@@ -30,6 +30,11 @@ export interface FeatureValue<
   readonly status: FeatureStatus;
   /** When the newest event of the longest window happened, milliseconds since the Unix epoch. */
   readonly eventAt: number | null;
+  /**
+   * For a version of a feature that was replaced: when it was, in milliseconds since the Unix epoch. Its windows end
+   * there, and later events do not count.
+   */
+  readonly frozenAt?: number;
 }
 
 /** The features of one key by their read names. The read name of a windowed feature is `<name>_<days>d`. */

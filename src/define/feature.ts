@@ -19,6 +19,7 @@ export type {
   Contribution,
   FeatureDefinition,
   FeatureReference,
+  FeatureShape,
 } from './feature-definition.ts';
 export { readNames, windowName } from './feature-definition.ts';
 

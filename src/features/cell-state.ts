@@ -1,4 +1,4 @@
-import type { Contribution, FeatureDefinition } from '../define/feature.ts';
+import type { Contribution, FeatureShape } from '../define/feature.ts';
 import { mistakeOfValue } from '../define/feature-measured.ts';
 import type { FeatureValue } from '../define/feature-value.ts';
 import { decayedAt, decayedOf, decayedText, parseDecayed } from './algebra/decay.ts';
@@ -34,7 +34,7 @@ import {
  * @throws RangeError for a value that the feature does not take. The event is then neither folded nor lost.
  */
 export function stateOf(
-  definition: FeatureDefinition,
+  definition: FeatureShape,
   { value }: Contribution,
   { seq, occurredAt }: { readonly seq: number; readonly occurredAt: number },
 ): string {
@@ -69,14 +69,14 @@ export function stateOf(
  * between two additions, because most of the time of a merge is that of its text.
  */
 export class MergedStates {
-  readonly #definition: FeatureDefinition;
+  readonly #definition: FeatureShape;
   #state = NO_STATE;
   #count = 0;
   readonly #sum = new ExactSum();
   readonly #squares = new ExactSum();
   readonly #isSum: boolean;
 
-  constructor(definition: FeatureDefinition) {
+  constructor(definition: FeatureShape) {
     this.#definition = definition;
     this.#isSum = algebraOf(definition) === 'moments';
   }
@@ -103,7 +103,7 @@ export class MergedStates {
 }
 
 /** The value of an aggregate from the merged state of a window; null if it has none. */
-function valueOfState(definition: FeatureDefinition, state: string, now: number): FeatureValue['value'] {
+function valueOfState(definition: FeatureShape, state: string, now: number): FeatureValue['value'] {
   const content = contentOf(state);
   if (content === undefined)
     return isCountLike(definition) ? 0 : definition.aggregate === 'most_frequent' ? [] : null;
@@ -128,7 +128,7 @@ function valueOfState(definition: FeatureDefinition, state: string, now: number)
 }
 
 /** The algebra of a feature's state; undefined for an aggregate that needs only the number and the last time of events. */
-function algebraOf({ aggregate, windows }: FeatureDefinition): AlgebraName | undefined {
+function algebraOf({ aggregate, windows }: FeatureShape): AlgebraName | undefined {
   switch (aggregate) {
     case 'sum':
       return windows.length > 0 ? 'moments' : undefined;
@@ -155,16 +155,16 @@ function algebraOf({ aggregate, windows }: FeatureDefinition): AlgebraName | und
 }
 
 /** Whether a window without values has the value 0. */
-function isCountLike({ aggregate }: FeatureDefinition): boolean {
+function isCountLike({ aggregate }: FeatureShape): boolean {
   return ['sum', 'distinct', 'decayed'].includes(aggregate);
 }
 
-function momentsOf(definition: FeatureDefinition, value: NonNullable<Contribution['value']>): Moments {
+function momentsOf(definition: FeatureShape, value: NonNullable<Contribution['value']>): Moments {
   const sum = numberOf(definition, value);
   return { count: 1, sum, squares: definition.aggregate === 'variance' ? squared(sum) : ZERO };
 }
 
-function valueOfMoments(definition: FeatureDefinition, { count, sum, squares }: Moments): number | null {
+function valueOfMoments(definition: FeatureShape, { count, sum, squares }: Moments): number | null {
   const unit = unitOf(definition);
   const values = BigInt(count);
   switch (definition.aggregate) {
@@ -178,17 +178,17 @@ function valueOfMoments(definition: FeatureDefinition, { count, sum, squares }: 
 }
 
 /** A number in units of its last place. */
-function numberOf({ numbers }: FeatureDefinition, value: NonNullable<Contribution['value']>): Exact {
+function numberOf({ numbers }: FeatureShape, value: NonNullable<Contribution['value']>): Exact {
   return typeof numbers === 'object'
     ? exact(scaledOf(String(value), numbers.decimals), 0)
     : exactOf(Number(value));
 }
 
-function roundedNumber(definition: FeatureDefinition, number: Exact): number {
+function roundedNumber(definition: FeatureShape, number: Exact): number {
   return nearest(number, unitOf(definition));
 }
 
-function unitOf({ numbers }: FeatureDefinition): bigint {
+function unitOf({ numbers }: FeatureShape): bigint {
   return typeof numbers === 'object' ? 10n ** BigInt(numbers.decimals) : 1n;
 }
 

@@ -1,4 +1,4 @@
-import { type FeatureDefinition, readNames, windowName } from '../define/feature.ts';
+import { type FeatureShape, readNames, windowName } from '../define/feature.ts';
 import type { FeatureRow, FeatureStatus, FeatureValue, ItemCount } from '../define/feature-value.ts';
 import { NO_TILE, tiledWindow } from '../define/feature-window.ts';
 import { MergedStates } from './cell-state.ts';
@@ -11,14 +11,10 @@ interface ReadSlot extends Slot {
   readonly read: readonly { readonly tiles: number; readonly at: number }[];
 }
 
-const plans = new WeakMap<FeatureDefinition, readonly ReadSlot[]>();
+const plans = new WeakMap<FeatureShape, readonly ReadSlot[]>();
 
 /** The values of all these features of one key from its cells, as of `now`. */
-export function readRow(
-  features: readonly FeatureDefinition[],
-  kept: readonly Cell[],
-  now: number,
-): FeatureRow {
+export function readRow(features: readonly FeatureShape[], kept: readonly Cell[], now: number): FeatureRow {
   const cells = Map.groupBy(kept, ({ feature }) => feature);
   const row: Record<string, FeatureValue> = {};
   for (const definition of features) readInto(row, definition, cells, now);
@@ -32,7 +28,7 @@ export function readRow(
  * show.
  */
 export function readFeature(
-  definition: FeatureDefinition,
+  definition: FeatureShape,
   kept: readonly Cell[],
   now: number,
 ): Record<string, FeatureValue> {
@@ -41,7 +37,7 @@ export function readFeature(
 
 function readInto(
   row: Record<string, FeatureValue>,
-  definition: FeatureDefinition,
+  definition: FeatureShape,
   bySlot: ReadonlyMap<string, readonly Cell[]>,
   now: number,
 ): void {
@@ -77,7 +73,7 @@ function readInto(
  */
 function readWindows(
   values: FeatureValue['value'][],
-  definition: FeatureDefinition,
+  definition: FeatureShape,
   { tileMs, read }: ReadSlot,
   cells: readonly Cell[],
   { eventAt, now }: { readonly eventAt: number | null; readonly now: number },
@@ -97,7 +93,7 @@ function readWindows(
   }
 }
 
-function planOf(definition: FeatureDefinition): readonly ReadSlot[] {
+function planOf(definition: FeatureShape): readonly ReadSlot[] {
   const before = plans.get(definition);
   if (before !== undefined) return before;
   const tiled = definition.windows.map(tiledWindow);
@@ -112,14 +108,14 @@ function planOf(definition: FeatureDefinition): readonly ReadSlot[] {
 }
 
 /** The values of a feature that is being built from history. */
-export function notReady(definition: FeatureDefinition): Record<string, FeatureValue> {
+export function notReady(definition: FeatureShape): Record<string, FeatureValue> {
   const waiting: FeatureValue = { value: null, status: 'NOT_READY', eventAt: null };
   return Object.fromEntries(readNames(definition).map((name) => [name, waiting]));
 }
 
 /** The value with its status. Neither an old value nor the one of a window without values passes for a present one. */
 function aged(
-  { ttlMs }: FeatureDefinition,
+  { ttlMs }: FeatureShape,
   { value, eventAt }: Pick<FeatureValue, 'value' | 'eventAt'>,
   cells: number,
   now: number,
@@ -135,7 +131,7 @@ export function withinAge(read: FeatureValue, maxAgeMs: number, now: number): Fe
 }
 
 function tiledValue(
-  { aggregate }: FeatureDefinition,
+  { aggregate }: FeatureShape,
   {
     total,
     merged,
@@ -158,7 +154,7 @@ function tiledValue(
   }
 }
 
-function wholeValue(definition: FeatureDefinition, cells: readonly Cell[], eventAt: number | null) {
+function wholeValue(definition: FeatureShape, cells: readonly Cell[], eventAt: number | null) {
   switch (definition.aggregate) {
     case 'last':
       return eventAt;

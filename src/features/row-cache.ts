@@ -5,13 +5,12 @@ import { purgeTags } from '../cache/entry.ts';
 import type { Consistency } from '../cache/read-through.ts';
 import { type FeatureDefinition, readNames } from '../define/feature.ts';
 import type { FeatureRow, FeatureStatus, FeatureValue } from '../define/feature-value.ts';
-import { NO_TILE } from '../define/feature-window.ts';
 import { Failure } from '../platform/failure.ts';
-import { DECAY_STEPS } from './algebra/decay.ts';
 import { withinAge } from './read.ts';
-import { laterMoment, type Moment, type Watched } from './seen-folds.ts';
+import { laterMoment, type Moment, type ReaderShards, type Watched } from './seen-folds.ts';
 import { featureTag, readFeatures } from './shards.ts';
-import { slotsOf } from './slots.ts';
+import { endOfTiles } from './slots.ts';
+import { readVersions } from './version-reads.ts';
 
 /** How old the mirror of the clock may be for a reader who asks for no level, in milliseconds. */
 const BOUND_MS = 2_000;
@@ -87,6 +86,17 @@ export interface RowPorts {
   readonly features: readonly FeatureDefinition[];
 }
 
+/** What a read asks for. */
+export interface RowsAsked {
+  readonly entity: string;
+  /** The canonical texts of the keys. */
+  readonly keys: readonly string[];
+  /** Milliseconds since the Unix epoch. */
+  readonly now: number;
+  /** Names of versions of features, such as `spent_7d@0123456789ab`. Without it, all features of this release are read. */
+  readonly versions?: readonly string[] | undefined;
+}
+
 export interface ReadRows {
   /** In the order of the keys. */
   readonly rows: readonly FeatureRow[];
@@ -107,44 +117,43 @@ export interface ReadRows {
  *
  * Without the clock the shards are read. They have every fold that was invalidated, which satisfies every level.
  *
- * @throws Failure `features_unavailable`, `token_from_another_epoch`, `token_from_the_future`
+ * @throws Failure `features_unavailable`, `token_from_another_epoch`, `token_from_the_future`,
+ *   `unknown_feature_version`
  */
 export async function readRows(
-  entity: string,
-  keys: readonly string[],
-  now: number,
+  asked: RowsAsked,
   { level, atLeast }: Consistency,
   ports: RowPorts,
 ): Promise<ReadRows> {
+  const { entity, keys, now } = asked;
   const { follower, context, cache } = ports;
   const unique = [...new Set(keys)];
+  const source = sourceOf(asked, ports.features);
   const need = { maxAgeMs: level === 'strong' ? 0 : BOUND_MS, atLeast };
   try {
     await follower.ensure(need, follower.begin(), context);
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== 'clock_unavailable') throw error;
-    const rows = await readFeatures(entity, keys, now, ports.watch().shards);
+    const { rows } = await source.read(keys, ports.watch().shards);
     const all = { missed: unique.length, asked: unique.length };
     return { rows, ...all, isBypassed: true, token: undefined };
   }
   const { clock } = follower.mirror;
-  const own = ports.features.filter((definition) => definition.entity.name === entity);
   const { epoch } = clock;
   const found = new Map<string, FeatureRow>();
   let covering: Moment = { epoch, seq: clock.seq };
   for (const key of unique) {
-    const kept = cache.get(featureTag(entity, key));
+    const kept = cache.get(source.idOf(key));
     if (kept === undefined || now < kept.filledAt || now >= kept.endsAt) continue;
     if (!isValid(clock, kept, kept.tagHashes)) continue;
-    found.set(key, asOf(kept.row, own, now));
+    found.set(key, source.asOf(kept.row));
     if (kept.asOf !== undefined) covering = laterMoment(covering, { epoch, seq: kept.asOf });
   }
   const missing = unique.filter((key) => !found.has(key));
   if (missing.length > 0) {
     const stamp = { epoch, stamp: clock.seq };
-    const endsAt = endOfTiles(own, now);
     const watched = ports.watch();
-    const read = await readFeatures(entity, missing, now, watched.shards);
+    const { rows: read, endsAt } = await source.read(missing, watched.shards);
     const moment = await watched.moment();
     covering = laterMoment(covering, moment);
     for (const [index, row] of read.entries()) {
@@ -154,7 +163,8 @@ export async function readRows(
       const tag = featureTag(entity, key);
       const hashes = tagHashes([tag, ...purgeTags(FEATURES_VIEW, tag)]);
       const times = { filledAt: now, endsAt, asOf: moment?.seq };
-      cache.put(tag, { ...stamp, row, tagHashes: hashes, ...times, bytes: bytesOf(tag, row) });
+      const id = source.idOf(key);
+      cache.put(id, { ...stamp, row, tagHashes: hashes, ...times, bytes: bytesOf(id, row) });
     }
   }
   // Rows of an epoch that has ended meanwhile may show what no moment of it covers.
@@ -168,20 +178,46 @@ export async function readRows(
   };
 }
 
+/** Where the rows of one read come from, and how they are kept. */
+interface RowSource {
+  /** The identity of a key's row in memory. */
+  idOf(key: string): string;
+  read(
+    keys: readonly string[],
+    shards: ReaderShards,
+  ): Promise<{ readonly rows: readonly FeatureRow[]; readonly endsAt: number }>;
+  /** A row from memory as of this read. */
+  asOf(row: FeatureRow): FeatureRow;
+}
+
+/** All features of this release, or versions of features, which have rows of their own in memory. */
+function sourceOf({ entity, now, versions }: RowsAsked, features: readonly FeatureDefinition[]): RowSource {
+  if (versions !== undefined)
+    return {
+      idOf: (key) => JSON.stringify([featureTag(entity, key), ...versions]),
+      read: async (keys, shards) => {
+        const { rows, until } = await readVersions(entity, keys, versions, now, shards);
+        return { rows, endsAt: until };
+      },
+      // The row is kept only as long as nothing in it changes.
+      asOf: (row) => row,
+    };
+  const own = features.filter((definition) => definition.entity.name === entity);
+  return {
+    idOf: (key) => featureTag(entity, key),
+    read: async (keys, shards) => ({
+      rows: await readFeatures(entity, keys, now, shards),
+      endsAt: endOfTiles(own, now),
+    }),
+    asOf: (row) => asOf(row, own, now),
+  };
+}
+
 /** The statuses that change with events and with time alone. */
 const KEPT = new Set<FeatureStatus>(['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE']);
 
 function isKeepable(row: FeatureRow): boolean {
   return Object.values(row).every(({ status }) => KEPT.has(status));
-}
-
-/** The end of the shortest tile, or step of a decay, that `now` is in: until then no value changes without an event. */
-export function endOfTiles(features: readonly FeatureDefinition[], now: number): number {
-  const widths = features.flatMap((definition) => [
-    ...slotsOf(definition).flatMap(({ tileMs }) => (tileMs === NO_TILE ? [] : [tileMs])),
-    ...(definition.aggregate === 'decayed' ? [definition.halfLifeMs / DECAY_STEPS] : []),
-  ]);
-  return Math.min(...widths.map((width) => (Math.floor(now / width) + 1) * width));
 }
 
 /** The row as of a later moment of the same tiles: times to live end, and the time since the last event grows. */

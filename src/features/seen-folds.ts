@@ -12,8 +12,27 @@ export interface ShardRead {
   readonly folds: FoldsShown;
 }
 
+/** A shard's answer to a read of versions. */
+export interface VersionsRead extends ShardRead {
+  /** The names that are those of no version that the shard keeps. */
+  readonly unknown: readonly string[];
+  /** Until when the values stay as they are without an event, in milliseconds since the Unix epoch. */
+  readonly until: number;
+}
+
+/** The shards as a reader of versions uses them. */
+export interface VersionShards {
+  readVersions(
+    shard: string,
+    entity: string,
+    keys: readonly string[],
+    names: readonly string[],
+    now: number,
+  ): Promise<VersionsRead>;
+}
+
 /** The shards as such a reader uses them. */
-export interface WatchedShards {
+export interface WatchedShards extends VersionShards {
   read(shard: string, entity: string, keys: readonly string[], now: number): Promise<ShardRead>;
   /** Tells a shard that what it has folded is invalidated. */
   announced(shard: string, announcement: Announcement, at: ClockMoment): Promise<void>;
@@ -28,9 +47,12 @@ export interface SeenPorts
 /** A moment that covers what an answer shows: null if none could be determined, undefined if the mirror's is enough. */
 export type Moment = ClockMoment | null | undefined;
 
+/** The shards for one answer. */
+export type ReaderShards = Pick<ShardPort, 'read'> & VersionShards;
+
 /** What an answer may show before its tags are invalidated, and the moment that covers it. */
 export interface Watched {
-  readonly shards: Pick<ShardPort, 'read'>;
+  readonly shards: ReaderShards;
   /** Notes the moment of another answer that this one is made of. */
   note(moment: Moment): void;
   /**
@@ -54,7 +76,12 @@ export class SeenFolds implements Watched {
   }
 
   /** The shards, whose answers are noted. */
-  readonly shards: Pick<ShardPort, 'read'> = {
+  readonly shards: ReaderShards = {
+    readVersions: async (shard, entity, keys, names, now) => {
+      const read = await this.#ports.shards.readVersions(shard, entity, keys, names, now);
+      this.#seen.push({ shard, entity, folds: read.folds });
+      return read;
+    },
     read: async (shard, entity, keys, now) => {
       const { rows, folds } = await this.#ports.shards.read(shard, entity, keys, now);
       this.#seen.push({ shard, entity, folds });

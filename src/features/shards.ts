@@ -143,11 +143,10 @@ export async function readFeatures(
   now: number,
   shards: Pick<ShardPort, 'read'>,
 ): Promise<FeatureRow[]> {
-  const byShard = Map.groupBy(new Set(keys), (key) => shardOf(entity, key));
   const rows = new Map<string, FeatureRow>();
   await Promise.all(
-    [...byShard].map(async ([shard, shardKeys]) => {
-      const read = await readShard(shards, shard, entity, shardKeys, now);
+    [...byShard(entity, keys)].map(async ([shard, shardKeys]) => {
+      const read = await fromShard(() => shards.read(shard, entity, shardKeys, now));
       for (const [index, key] of shardKeys.entries()) {
         const row = read[index];
         if (row !== undefined) rows.set(key, row);
@@ -157,10 +156,15 @@ export async function readFeatures(
   return keys.map((key) => rows.get(key) ?? {});
 }
 
+/** The different keys by the shards that have them. */
+export function byShard(entity: string, keys: readonly string[]): Map<string, string[]> {
+  return Map.groupBy(new Set(keys), (key) => shardOf(entity, key));
+}
+
 /** Turns an unreachable shard into a failure. An error of the shard's own code is no outage and passes unchanged. */
-async function readShard(shards: Pick<ShardPort, 'read'>, ...asked: Parameters<ShardPort['read']>) {
+export async function fromShard<T>(ask: () => Promise<T>): Promise<T> {
   try {
-    return await shards.read(...asked);
+    return await ask();
   } catch (error) {
     if (!isObjectAway(error)) throw error;
     throw new Failure('features_unavailable', 'The feature store does not answer. Try again shortly.', {

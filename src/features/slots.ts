@@ -1,5 +1,6 @@
-import type { FeatureDefinition } from '../define/feature.ts';
+import type { FeatureShape } from '../define/feature.ts';
 import { DAY_MS, NO_TILE, type TiledWindow, tiledWindow } from '../define/feature-window.ts';
+import { DECAY_STEPS } from './algebra/decay.ts';
 import { longestWindow } from './retention.ts';
 
 /**
@@ -11,10 +12,10 @@ export interface Slot extends TiledWindow {
   readonly name: string;
 }
 
-const known = new WeakMap<FeatureDefinition, readonly Slot[]>();
+const known = new WeakMap<FeatureShape, readonly Slot[]>();
 
 /** The slots of a feature, in the order of their widths. */
-export function slotsOf(definition: FeatureDefinition): readonly Slot[] {
+export function slotsOf(definition: FeatureShape): readonly Slot[] {
   const before = known.get(definition);
   if (before !== undefined) return before;
   const slots = makeSlots(definition);
@@ -34,11 +35,20 @@ export function tileOf({ tileMs }: Slot, at: number): number {
 }
 
 /** The most rows of one key that a feature's windows need at a time, but for `items`, which has one for each item. */
-export function rowsOfKeyMax(definition: FeatureDefinition): number {
+export function rowsOfKeyMax(definition: FeatureShape): number {
   return slotsOf(definition).reduce((rows, { tiles }) => rows + Math.max(tiles, 1), 0);
 }
 
-function makeSlots(definition: FeatureDefinition): Slot[] {
+/** The end of the shortest tile, or step of a decay, that `now` is in: until then no value changes without an event. */
+export function endOfTiles(features: readonly FeatureShape[], now: number): number {
+  const widths = features.flatMap((definition) => [
+    ...slotsOf(definition).flatMap(({ tileMs }) => (tileMs === NO_TILE ? [] : [tileMs])),
+    ...(definition.aggregate === 'decayed' ? [definition.halfLifeMs / DECAY_STEPS] : []),
+  ]);
+  return Math.min(...widths.map((width) => (Math.floor(now / width) + 1) * width));
+}
+
+function makeSlots(definition: FeatureShape): Slot[] {
   const { name, windows } = definition;
   if (windows.length === 0) {
     const days = longestWindow(definition);

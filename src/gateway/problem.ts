@@ -74,6 +74,7 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   tensor_mismatch: [422, 'The tensor does not fit the model'],
   not_explainable: [422, 'The answer cannot be explained exactly'],
   unknown_feature: [422, 'The feature is not declared'],
+  unknown_feature_version: [422, 'The version of the feature is not kept'],
   unknown_entity: [422, 'The entity is not declared'],
   unknown_item: [422, 'The item does not exist'],
   database_unavailable: [503, 'The database is not available'],

@@ -62,6 +62,7 @@ const FAILURE_CODES = [
   'tensor_mismatch',
   'not_explainable',
   'unknown_feature',
+  'unknown_feature_version',
   'unknown_entity',
   'unknown_item',
   'database_unavailable',

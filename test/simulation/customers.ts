@@ -154,7 +154,8 @@ export class Customers {
   async features(isolate: IsolateMachine, key: string, consistency: Consistency): Promise<CachedAnswer> {
     const customer = customerOf(key);
     const { time, follower, rows: cache } = isolate;
-    const read = await readRows(ENTITY, [customer], time.now(), consistency, {
+    const asked = { entity: ENTITY, keys: [customer], now: time.now() };
+    const read = await readRows(asked, consistency, {
       ...{ cache, follower, features: FEATURES },
       context: this.#reading.contextOf(isolate),
       watch: () => this.#watch(isolate),
@@ -252,6 +253,9 @@ export class Customers {
               return read;
             }),
           ),
+        readVersions: () => {
+          throw new Error('No reader of the simulation names a version.');
+        },
         announced: (name, announcement, at) =>
           within(
             SHARD_WRITE_MS,

@@ -128,6 +128,7 @@ describe('POST /get-online-features', () => {
     ['a name without a view', { features: ['items'], entities }, 400, 'invalid_request', '/features/0'],
     ['an unknown view', { features: ['x:items'], entities }, 422, 'unknown_entity', '/features/0'],
     ['an unknown feature', { features: ['customer:x'], entities }, 422, 'unknown_feature', '/features/0'],
+    ['no version', { features: ['customer:x@1'], entities }, 422, 'unknown_feature_version', '/features/0'],
     ['an unknown service', { feature_service: 'x', entities }, 422, 'unknown_entity', '/feature_service'],
     [
       'a name twice',

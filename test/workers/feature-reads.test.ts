@@ -1,8 +1,10 @@
 import { SELF } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { versionOf } from '../../src/features/cell-rule.ts';
 import type { FoldableEvent } from '../../src/features/fold.ts';
 import { shardOf } from '../../src/features/shards.ts';
+import { catalog } from '../support/catalog/index.ts';
 import { serveEntity } from '../support/workers/serve-features.ts';
 
 const DAY_MS = 86_400_000;
@@ -124,5 +126,33 @@ describe('POST /v1/features/read', () => {
     expect(results.map((of) => of.features.purchases_30d.value)).toEqual(
       keys.map((_, at) => (at < 10 ? 1 : 0)),
     );
+  });
+});
+
+describe('a read of one version', () => {
+  const definition = catalog.features.find(
+    ({ name, entity }) => name === 'purchases' && entity.name === 'customer',
+  );
+  const digits = definition === undefined ? '' : versionOf(definition).digest.slice(0, 12);
+
+  it('gets that of the release beside other features, from the shards and then from memory', async () => {
+    await fold('41', OLD_MS);
+    const name = `purchases_30d@${digits}`;
+    const asked = { entity: 'customer', keys: ['41'], features: ['purchases_30d', name] };
+    for (const _ of ['shard', 'memory'])
+      expect(await read(asked)).toMatchObject({
+        status: 200,
+        json: {
+          results: [{ features: { purchases_30d: { value: 1 }, [name]: { value: 1, status: 'PRESENT' } } }],
+        },
+      });
+  });
+
+  it('refuses a version that is not kept, and a text that names none', async () => {
+    for (const name of ['purchases_30d@000000000000', 'purchases_30d@1', `nothing@${digits}`])
+      expect(await read({ entity: 'customer', keys: ['41'], features: [name] })).toMatchObject({
+        status: 422,
+        json: { code: 'unknown_feature_version' },
+      });
   });
 });

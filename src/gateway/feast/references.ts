@@ -3,6 +3,8 @@ import type { EntityDefinition } from '../../define/entity.ts';
 import { readNames } from '../../define/feature.ts';
 import type { DerivedFeature } from '../../define/feature-derived.ts';
 import { referencesOf } from '../../define/model.ts';
+import { isVersioned, parseVersioned } from '../../features/old-versions.ts';
+import { unknownVersion } from '../../features/version-reads.ts';
 import { Failure } from '../../platform/failure.ts';
 
 /** The most features of one request, as `POST /v1/features/read` takes. */
@@ -18,7 +20,7 @@ export interface FeatureRequest {
 /** A feature that a request asks for. */
 export interface WantedFeature {
   readonly entity: EntityDefinition;
-  /** Its read name. */
+  /** Its read name, which may name a version. */
   readonly name: string;
   /** Its name in the answer: `purchases_30d`, or `customer__purchases_30d`. */
   readonly shownAs: string;
@@ -30,7 +32,7 @@ export interface WantedFeature {
  * The features of a request of Feast's client. An entity is a feature view: `customer:purchases_30d`. A model is a feature
  * service of the features that it reads, and an entity is one of all its features that need no field of the request.
  *
- * @throws Failure `unknown_entity`, `unknown_feature`; `invalid_request` for no features, too many, or two of one name.
+ * @throws Failure `unknown_entity`, `unknown_feature`, `unknown_feature_version`; `invalid_request` for no features, too many, or two of one name.
  */
 export function wantedFeatures(catalog: Catalog, request: FeatureRequest): WantedFeature[] {
   const service = request.feature_service ?? '';
@@ -92,8 +94,13 @@ function wantedFeature(
   if (first === undefined)
     throw new Failure('unknown_entity', `The catalog declares no features of "${view}".`, { pointer });
   const definition = computed.find((one) => one.name === name);
+  const shownAs = isFull ? `${view}__${name}` : name;
+  if (isVersioned(name)) {
+    if (parseVersioned(name) === undefined) throw unknownVersion(name, pointer);
+    return { entity: first.entity, name, shownAs, derived: undefined };
+  }
   const names = [...stored.flatMap(readNames), ...computed.map((one) => one.name)];
   if (!names.includes(name))
     throw new Failure('unknown_feature', `"${view}" has the features ${names.join(', ')}.`, { pointer });
-  return { entity: first.entity, name, shownAs: isFull ? `${view}__${name}` : name, derived: definition };
+  return { entity: first.entity, name, shownAs, derived: definition };
 }

@@ -26,6 +26,16 @@ const Version = z.object({
     .string()
     .nullable()
     .openapi({ description: 'since when it has the state; null before a backfill' }),
+  suffix: z.string().openapi({
+    description: 'appended to a name of the feature, it reads this version: `spent_7d` and `@0123456789ab`',
+  }),
+  readable: z.boolean().nullable().openapi({
+    description:
+      'whether reads get values of it. A retired version is read as of the moment when it was replaced, as long as its cells are kept. null: the shards did not answer',
+  }),
+  readableUntil: z.string().nullable().openapi({
+    description: 'when the cells of a retired version are deleted; null if none are kept',
+  }),
 });
 const States = z.object({
   features: z.array(Version).openapi({

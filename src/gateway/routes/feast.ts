@@ -1,5 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import type { EntityDefinition } from '../../define/entity.ts';
 import type { DerivedFeature } from '../../define/feature-derived.ts';
 import { type AnsweredValue, answerOf } from '../../features/answer.ts';
 import type { ReadRows } from '../../features/row-cache.ts';
@@ -19,7 +20,7 @@ import { unitsOf } from '../limits/weights.ts';
 import { consistencyHeaders, json, keySecurity, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
 import { type EventPorts, IngestAnswer, throwIfRefused } from './events.ts';
-import { cacheStatusOf, type FeaturePorts } from './features.ts';
+import { cacheStatusOf, type FeaturePorts, readsOf, rowOf } from './features.ts';
 
 /**
  * The routes of Feast's feature server that its clients use (feast/feature_server.py of Feast 0.67), over the features and
@@ -137,7 +138,9 @@ function registerRead(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: Ports
     responses: {
       200: json('A result for each column of a key and for each feature.', OnlineFeatures, ['Cache-Status']),
       412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
-      422: problem('The entity or a feature is not declared, or a value is no key of the entity.'),
+      422: problem(
+        'The entity or a feature is not declared, a version is not kept, or a value is no key of the entity.',
+      ),
     },
   });
   app.post('/get-online-features', async (c) => {
@@ -146,14 +149,22 @@ function registerRead(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: Ports
     const entities = [...new Set(wanted.map(({ entity }) => entity))];
     const keys = entities.map((entity) => rowsOf(entity, request.entities, count));
     assertOwn(c, keys);
-    const units = unitsOf('features') + unitsOf('featuresOfKey', count * keys.length);
+    const asked = keys.map((of) => ({ of, reads: readsOf(namesOf(wanted, of.entity)) }));
+    const calls = asked.reduce((sum, { reads }) => sum + reads.length, 0);
+    const units = unitsOf('features') + unitsOf('featuresOfKey', count * calls);
     await gateway.charge(c, { cost: 'features', units });
     const now = systemNow();
     const consistency = consistencyOf(c.req.raw.headers);
     const reads = await Promise.all(
-      keys.map((of) => portsOf(c).features.read(of.entity.name, of.keys, now, consistency)),
+      asked.map(({ of: { entity, keys: texts }, reads: versionsOf }) =>
+        Promise.all(
+          versionsOf.map((versions) =>
+            portsOf(c).features.read({ entity: entity.name, keys: texts, now, versions }, consistency),
+          ),
+        ),
+      ),
     );
-    c.header('cache-status', cacheStatusOf(reads));
+    c.header('cache-status', cacheStatusOf(reads.flat()));
     const rows = valuesOf(wanted, keys, request.entities, { reads, now });
     return c.json(onlineFeatures(wanted, keys, request.entities, rows));
   });
@@ -188,25 +199,30 @@ function assertOwn(c: Context<AppEnv>, keys: readonly EntityRows[]): void {
   }
 }
 
+/** The names of an entity's features in a request. */
+function namesOf(wanted: readonly WantedFeature[], of: EntityDefinition): string[] {
+  return wanted.filter(({ entity }) => entity === of).map(({ name }) => name);
+}
+
 /** The values that each row asks for. */
 function valuesOf(
   wanted: readonly WantedFeature[],
   keys: readonly EntityRows[],
   columns: Columns,
-  { reads, now }: { readonly reads: readonly ReadRows[]; readonly now: number },
+  { reads, now }: { readonly reads: readonly (readonly ReadRows[])[]; readonly now: number },
 ): RowValues[] {
   const entities = keys.map(({ entity }, at) => {
     const own = wanted.filter((one) => one.entity === entity);
     const derived = own.flatMap((one) => one.derived ?? []);
-    return { entity, derived, names: own.map(({ name }) => name), rows: reads[at]?.rows ?? [] };
+    return { entity, derived, names: own.map(({ name }) => name), reads: reads[at] ?? [] };
   });
   return (keys[0]?.keys ?? []).map(
     (_, row) =>
       new Map(
         entities.map(
-          ({ entity, derived, names, rows }): [string, Readonly<Record<string, AnsweredValue>>] => [
+          ({ entity, derived, names, reads: own }): [string, Readonly<Record<string, AnsweredValue>>] => [
             entity.name,
-            answerOf(rows[row] ?? {}, { names, now, derived, requests: requestsOf(derived, columns, row) }),
+            answerOf(rowOf(own, row), { names, now, derived, requests: requestsOf(derived, columns, row) }),
           ],
         ),
       ),

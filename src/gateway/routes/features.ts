@@ -1,14 +1,18 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { formatToken } from '../../cache/clock/clock.ts';
+import { formatToken, type Token } from '../../cache/clock/clock.ts';
 import type { Consistency } from '../../cache/read-through.ts';
 import type { Catalog } from '../../define/catalog.ts';
 import { readNames } from '../../define/feature.ts';
 import type { DerivedFeature } from '../../define/feature-derived.ts';
+import type { FeatureRow } from '../../define/feature-value.ts';
 import type { Principal } from '../../define/principal.ts';
 import { type Asked, answerOf } from '../../features/answer.ts';
-import type { ReadRows } from '../../features/row-cache.ts';
+import { isVersioned, parseVersioned } from '../../features/old-versions.ts';
+import type { ReadRows, RowsAsked } from '../../features/row-cache.ts';
+import { laterMoment, type Moment } from '../../features/seen-folds.ts';
 import { READ_KEYS_MAX } from '../../features/shards.ts';
+import { unknownVersion } from '../../features/version-reads.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { Failure, jsonPointer } from '../../platform/failure.ts';
 import { parsed, readJson } from '../body.ts';
@@ -31,7 +35,10 @@ const REQUEST_FIELDS_MAX = 64;
 const ReadRequest = z.strictObject({
   entity: z.string().min(1).max(64),
   keys: z.array(EntityKey).min(1).max(READ_KEYS_MAX),
-  features: z.array(z.string().min(1).max(128)).min(1).max(READ_FEATURES_MAX).optional(),
+  features: z.array(z.string().min(1).max(128)).min(1).max(READ_FEATURES_MAX).optional().openapi({
+    description:
+      'read names; `<read name>@<12 hexadecimal digits>` reads one version by the first digits of its digest',
+  }),
   maxStalenessS: z
     .int()
     .min(0)
@@ -63,14 +70,10 @@ export interface FeaturePorts {
   /**
    * The features of keys of one entity as of `now`, in the order of the keys, through the isolate's memory.
    *
-   * @throws Failure `features_unavailable`, `token_from_another_epoch`, `token_from_the_future`
+   * @throws Failure `features_unavailable`, `token_from_another_epoch`, `token_from_the_future`,
+   *   `unknown_feature_version`
    */
-  readonly read: (
-    entity: string,
-    keys: readonly string[],
-    now: number,
-    consistency: Consistency,
-  ) => Promise<ReadRows>;
+  readonly read: (asked: RowsAsked, consistency: Consistency) => Promise<ReadRows>;
 }
 
 /** Serves up to a hundred online features of up to a hundred entities. */
@@ -100,7 +103,9 @@ export function registerFeatures(
         ['Cache-Status', 'Millrace-Token'],
       ),
       412: problem('`Millrace-Token` is from another epoch of the clock, or from the future.'),
-      422: problem('The entity or a feature is not declared, or a key is none of the entity.'),
+      422: problem(
+        'The entity or a feature is not declared, a version is not kept, or a key is none of the entity.',
+      ),
     },
   });
   app.post('/v1/features/read', async (c) => {
@@ -110,7 +115,8 @@ export function registerFeatures(
     const consistency = consistencyOf(c.req.raw.headers);
     const texts = canonicalKeys(gateway.catalog, entity, keys);
     assertOwnKeys(gateway.catalog, principal, entity, texts);
-    const units = unitsOf('features') + unitsOf('featuresOfKey', texts.length);
+    const reads = readsOf(names);
+    const units = unitsOf('features') + unitsOf('featuresOfKey', texts.length * reads.length);
     await gateway.charge(c, { cost: 'features', units });
     const derived = gateway.catalog.derived.filter((definition) => definition.entity.name === entity);
     const asked: Asked = {
@@ -120,15 +126,39 @@ export function registerFeatures(
       derived,
       requests: requestsOf(derived, names, request ?? {}),
     };
-    const read = await featuresOf(c).read(entity, texts, asked.now, consistency);
-    c.header('cache-status', cacheStatusOf([read]));
-    if (read.token !== undefined) c.header('millrace-token', formatToken(read.token));
+    const answers = await Promise.all(
+      reads.map((versions) =>
+        featuresOf(c).read({ entity, keys: texts, now: asked.now, versions }, consistency),
+      ),
+    );
+    c.header('cache-status', cacheStatusOf(answers));
+    const token = coveringToken(answers);
+    if (token !== undefined) c.header('millrace-token', formatToken(token));
     return c.json({
       entity,
       asOf: asked.now,
-      results: keys.map((key, index) => ({ key, features: answerOf(read.rows[index] ?? {}, asked) })),
+      results: keys.map((key, index) => ({ key, features: answerOf(rowOf(answers, index), asked) })),
     });
   });
+}
+
+/** The reads that a request needs, each with the names of versions, or undefined for the features of this release. */
+export function readsOf(names: readonly string[]): (readonly string[] | undefined)[] {
+  const versions = [...new Set(names.filter(isVersioned))].sort();
+  const isPlain = versions.length < new Set(names).size;
+  return [...(isPlain ? [undefined] : []), ...(versions.length > 0 ? [versions] : [])];
+}
+
+/** The values of one key from all reads of a request. */
+export function rowOf(reads: readonly ReadRows[], index: number): FeatureRow {
+  const [first, ...more] = reads.map(({ rows }) => rows[index] ?? {});
+  return more.length === 0 ? (first ?? {}) : Object.assign({}, first, ...more);
+}
+
+/** The moment that covers all reads; undefined if one is not known. */
+function coveringToken(reads: readonly ReadRows[]): Token | undefined {
+  const moments = reads.map(({ token }) => token ?? null);
+  return moments.reduce<Moment>(laterMoment, undefined) ?? undefined;
 }
 
 /**
@@ -228,7 +258,10 @@ function wantedNames(
     return [...stored, ...free.map(({ name }) => name)];
   }
   const declared = [...stored, ...computed.map(({ name }) => name)];
-  const unknown = wanted.findIndex((name) => !declared.includes(name));
+  for (const [index, name] of wanted.entries())
+    if (isVersioned(name) && parseVersioned(name) === undefined)
+      throw unknownVersion(name, `/features/${index}`);
+  const unknown = wanted.findIndex((name) => !isVersioned(name) && !declared.includes(name));
   if (unknown >= 0) {
     throw new Failure('unknown_feature', `"${entity}" has the features ${declared.join(', ')}.`, {
       pointer: `/features/${unknown}`,

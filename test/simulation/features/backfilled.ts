@@ -12,7 +12,7 @@ import { type ObjectStorage, objectStorage } from '../pipeline/cloudflare-worker
 
 /** The shards of an entity on real SQLite, with releases, history, and calls that fail before or after their effect. */
 export class BackfilledShards {
-  readonly now: number;
+  now: number;
   readonly history: FoldableEvent[] = [];
   readonly invalidated: string[] = [];
   readonly deleted: Pruned[] = [];
@@ -76,6 +76,21 @@ export class BackfilledShards {
     return Object.fromEntries(rows);
   }
 
+  /** Versions of features of a key by their names, and the names that the shard does not keep. */
+  readVersions(key: string, names: readonly string[]) {
+    const { rows, unknown, until } = this.#store(shardOf('customer', key)).readVersions(
+      [key],
+      names,
+      this.now,
+    );
+    return { row: rows[0] ?? {}, unknown, until };
+  }
+
+  /** A rebuild of all features is opened in the shard of a key. */
+  beginRebuild(key: string): void {
+    this.#store(shardOf('customer', key)).beginRebuild('rebuild');
+  }
+
   /** Does all upkeep, as alarms do. */
   tidy(): void {
     for (const shard of this.#disks.keys()) while (this.#store(shard).stepUpkeep(this.now));
@@ -94,7 +109,7 @@ export class BackfilledShards {
     this.#disks.set(shard, disk);
     const store = this.#stores.get(shard) ?? new CellStore(disk.storage);
     this.#stores.set(shard, store);
-    store.adopt(this.#release);
+    store.adopt(this.#release, this.now);
     return store;
   }
 

@@ -54,14 +54,18 @@ export class PackedShard {
     this.#store.adopt(release);
     const layer = new Set<number>();
     const before = this.#owed;
-    this.#owed = release.flatMap((definition) =>
-      slotsOf(definition).map((slot): Owed => {
+    this.#owed = release.flatMap((definition) => {
+      const slots = slotsOf(definition).map((slot): { readonly fresh: Owed; readonly known?: Owed } => {
         const { rule = '', code = '' } = cellRulesOf(definition).find(({ name }) => name === slot.name) ?? {};
         const known = before.find((owed) => owed.slot.name === slot.name && owed.rule === rule + code);
-        if (known !== undefined && slot.tiles <= known.slot.tiles) return { ...known, definition, slot };
-        return { slot, definition, rule: rule + code, numbers: new Set(), layer };
-      }),
-    );
+        const fresh = { slot, definition, rule: rule + code, numbers: new Set<number>(), layer };
+        const isEnough = known !== undefined && slot.tiles <= known.slot.tiles;
+        return isEnough ? { fresh, known: { ...known, definition, slot } } : { fresh };
+      });
+      // A feature goes on with all of its cells or with none.
+      const isKnown = slots.every(({ known }) => known !== undefined);
+      return slots.map(({ fresh, known }) => (isKnown ? (known ?? fresh) : fresh));
+    });
     const kept = new Set(this.#owed.map(({ numbers }) => numbers));
     if (this.#owed.some((owed) => owed.layer === layer) || before.some(({ numbers }) => !kept.has(numbers)))
       this.#next = undefined;
@@ -88,9 +92,12 @@ export class PackedShard {
       ['shard', 'tracked_from'],
       ['shard', 'cleaned'],
       ['shard', 'unpacked'],
+      ['features', 'digest'],
+      ['features', 'shape'],
+      ['features', 'replaced_at'],
     ])
       sql.exec(`alter table ${table} drop column ${column}`);
-    sql.exec('delete from migrations where step >= ?', MIGRATIONS.length - 2);
+    sql.exec('delete from migrations where step >= ?', MIGRATIONS.length - 3);
     this.deploy(this.#release);
   }
 

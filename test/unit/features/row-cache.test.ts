@@ -8,8 +8,8 @@ import { event } from '../../../src/define/event.ts';
 import { type FeatureDefinition, feature } from '../../../src/define/feature.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../../src/features/fold.ts';
 import { readFeature } from '../../../src/features/read.ts';
-import { asOf, endOfTiles, RowCache, type RowPorts, readRows } from '../../../src/features/row-cache.ts';
-import { featureOfSlot } from '../../../src/features/slots.ts';
+import { asOf, RowCache, type RowPorts, readRows } from '../../../src/features/row-cache.ts';
+import { endOfTiles, featureOfSlot } from '../../../src/features/slots.ts';
 import { customer } from '../../support/catalog/entities.ts';
 
 const DAY_MS = 86_400_000;
@@ -123,13 +123,15 @@ it('takes the stamp of a row before its shard is read, so that a fold that is in
           folded = 1;
           return [row];
         },
+        readVersions: () => Promise.reject(new Error('Nobody names a version.')),
       },
       note: () => undefined,
       moment: async () => undefined,
     }),
     features: FEATURES,
   };
-  const read = () => readRows('customer', ['k'], NOW, { level: undefined, atLeast: undefined }, ports);
+  const read = () =>
+    readRows({ entity: 'customer', keys: ['k'], now: NOW }, { level: undefined, atLeast: undefined }, ports);
   expect((await read()).rows[0]).toMatchObject({ visits_30d: { value: 0 } });
   expect((await read()).rows[0]).toMatchObject({ visits_30d: { value: 1 } });
   await read();

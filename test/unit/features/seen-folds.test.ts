@@ -25,6 +25,9 @@ function seeing(shown: readonly Partial<FoldsShown>[], change: Partial<SeenPorts
     keepAlive: () => undefined,
     shards: {
       read: async () => ({ rows: [{}], folds: { ...SILENT, ...answers.shift() } }),
+      readVersions: async () => ({
+        ...{ rows: [{}], unknown: [], until: 0, folds: { ...SILENT, ...answers.shift() } },
+      }),
       announced: async (...of) => void told.push(of),
     },
     ...change,

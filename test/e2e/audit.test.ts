@@ -186,6 +186,24 @@ const ACTIONS: readonly {
     ],
   },
   {
+    route: 'POST /v1/admin/datasets',
+    ask: () => createDataset(),
+    recorded: [
+      { action: 'dataset.create', target: 'ranker', outcome: 'begun' },
+      { action: 'dataset.create', outcome: 'done', after: { id: expect.any(String) } },
+    ],
+  },
+  {
+    route: 'DELETE /v1/admin/datasets/{id}',
+    ask: async () => send('DELETE', `/v1/admin/datasets/${(await createDataset()).json['id']}`),
+    recorded: [
+      { action: 'dataset.create', target: 'ranker', outcome: 'begun' },
+      { action: 'dataset.create', outcome: 'done' },
+      { action: 'dataset.delete', outcome: 'begun' },
+      { action: 'dataset.delete', outcome: 'done', after: { state: 'deleting' } },
+    ],
+  },
+  {
     route: 'POST /v1/admin/models/{model}/versions/{version}/retire',
     ask: async () => {
       const { manifest } = await spendBundle(2);
@@ -195,6 +213,8 @@ const ACTIONS: readonly {
   },
 ];
 
+const createDataset = () =>
+  send('POST', '/v1/admin/datasets', { model: 'ranker', asOf: '2026-01-01T00:00:00Z' });
 const SPEND = '/v1/admin/models/expected-spend';
 /** A version of its own for each number. */
 const spendBundle = (number: number) => expectedSpendBundle({ fallback: { value: number, doubled: number } });

@@ -6,6 +6,7 @@ import { catalog } from './catalog.ts';
 export const {
   CacheStats,
   ChangeFeed,
+  Datasets,
   FeatureShard,
   FillGate,
   Idempotency,

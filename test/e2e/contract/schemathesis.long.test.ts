@@ -157,7 +157,7 @@ describe.skipIf(PACKAGES === undefined)(TITLE, () => {
     'with a key, in all phases',
     async () => {
       const { code, output } = await schemathesis(
-        ...['--phases', 'examples,coverage,fuzzing,stateful', '--max-examples', String(shareOf(15, 0.13))],
+        ...['--phases', 'examples,coverage,fuzzing,stateful', '--max-examples', String(shareOf(15, 0.06))],
         ...['--header', `Authorization: Bearer ${KEY}`],
       );
       expect(code, output).toBe(0);

@@ -32,7 +32,8 @@ export function startTraining(recipe: unknown, set: TrainingColumns, seed: numbe
 }
 
 /**
- * The next piece of work, about a second at most on a set within the limits. Only a network uses the runtime.
+ * The next piece of work: one tree, or the batches of up to an epoch. An epoch over 100,000 rows × 20 columns took 2.6 to
+ * 3.9 s on a busy machine. Only a network uses the runtime.
  *
  * @throws TrainingRefused `diverged`; any error of the runtime.
  */

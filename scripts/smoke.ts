@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient, ProblemError, type RawCall } from '../src/client/index.ts';
 import type { Catalog } from '../src/define/catalog.ts';
 import type { EventToSend, Smoke, SmokeRead } from '../src/define/project.ts';
 import { cloudEvent } from '../src/gateway/page/lines.ts';
@@ -37,22 +38,34 @@ interface Read {
   readonly cache: string;
 }
 
+/** A refusal is an answer, too. */
 async function get({ url, key }: Started, path: string): Promise<Read> {
-  const headers = { authorization: `Bearer ${key}`, 'millrace-consistency': 'strong' };
-  const response = await fetch(`${url}${path}`, { headers });
-  return { body: JSON.parse(await response.text()), cache: response.headers.get('cache-status') ?? '' };
+  try {
+    const { headers, text } = await call({ url, key }, path, { consistency: 'strong' });
+    return { body: JSON.parse(text), cache: headers.get('cache-status') ?? '' };
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error;
+    return { body: error.problem, cache: error.headers.get('cache-status') ?? '' };
+  }
 }
 
-async function send({ url, key }: Started, event: EventToSend): Promise<number> {
-  const sent = await fetch(`${url}/v1/events`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/cloudevents+json' },
-    body: JSON.stringify(
-      cloudEvent({ source: '/smoke', id: `smoke-${process.pid}-${event.type}`, ...event }),
-    ),
-  });
-  await sent.body?.cancel();
-  return sent.status;
+async function send(stack: Started, event: EventToSend): Promise<number> {
+  const sent = cloudEvent({ source: '/smoke', id: `smoke-${process.pid}-${event.type}`, ...event });
+  try {
+    const { status } = await call(stack, '/v1/events', {
+      ...{ method: 'POST', isRepeatable: true, body: JSON.stringify(sent) },
+      contentType: 'application/cloudevents+json',
+    });
+    return status;
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error;
+    return error.status;
+  }
+}
+
+async function call({ url, key }: Pick<Started, 'url' | 'key'>, path: string, how: RawCall) {
+  const response = await createClient({ url, key }).fetch(path, how);
+  return { status: response.status, headers: response.headers, text: await response.text() };
 }
 
 function isFresh({ isFresh: holds }: SmokeRead, before: unknown, after: unknown): boolean {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type Bridge, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
+import { createClient } from '../../src/client/index.ts';
 import { ensureSecret } from './key.ts';
 
 const USERNAME = 'millrace';
@@ -43,12 +44,9 @@ function ensurePassword(stateDir: string): string {
 
 /** Has the worker read what there is to read, until the signal aborts. */
 export function keepSourcesStarted(url: string, key: string, signal: AbortSignal): void {
+  const client = createClient({ url, key });
   const start = () => {
-    const init = { method: 'POST', headers: { authorization: `Bearer ${key}` }, signal };
-    fetch(`${url}/v1/admin/kafka/start`, init).then(
-      (response) => response.arrayBuffer(),
-      () => undefined,
-    );
+    client.post('/v1/admin/kafka/start', { isRepeatable: false, signal }).catch(() => undefined);
   };
   start();
   const timer = setInterval(start, START_EVERY_MS);

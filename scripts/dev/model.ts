@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { createClient } from '../../src/client/index.ts';
 import type { ModelDefinition } from '../../src/define/model.ts';
 import type { FirstVersion, Project } from '../../src/define/project.ts';
 import { publishFolder } from '../models/publish.ts';
@@ -42,15 +43,9 @@ function answerWithoutVersion(model: ModelDefinition): string {
   return hasConstant ? 'with its fallback' : '503';
 }
 
-/** A request that no graph takes: it is answered 503 where there is no version, and 422 where there is one. */
 async function isPublished(name: string, { url, key }: Stack): Promise<boolean> {
-  const answer = await fetch(`${url}/v1/predictions/${name}`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ inputs: [] }),
-  });
-  await answer.body?.cancel();
-  return answer.status !== 503;
+  const { data } = await createClient({ url, key }).get('/v1/models/{model}', { path: { model: name } });
+  return (data.aliases['champion']?.version ?? null) !== null;
 }
 
 /** @returns why there is still no version; undefined where there is one. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
+import { createClient } from '../../src/client/index.ts';
 import { COUNTED_QUEUES } from '../../src/pipeline/backlog.ts';
 import { killOwned } from './processes/owned.ts';
 
@@ -117,12 +118,10 @@ function isEmpty({ events, changes, sink }: QueuedItems): boolean {
 }
 
 async function queuedItems({ url, key }: { url: string; key: string }): Promise<QueuedItems | undefined> {
+  const client = createClient({ url, key, deadlineMs: ANSWER_MS_MAX });
   try {
-    const response = await fetch(`${url}/v1/admin/queues`, {
-      headers: { authorization: `Bearer ${key}` },
-      signal: AbortSignal.timeout(ANSWER_MS_MAX),
-    });
-    return Queued.parse(await response.json()).items ?? undefined;
+    const { data } = await client.get('/v1/admin/queues', { isRepeatable: false });
+    return Queued.parse(data).items ?? undefined;
   } catch {
     return undefined;
   }

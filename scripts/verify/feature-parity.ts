@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'drizzle-orm';
 import * as z from 'zod';
+import { type Client, createClient } from '../../src/client/index.ts';
 import { historyOf } from '../../src/composition/history.ts';
 import type { Catalog } from '../../src/define/catalog.ts';
 import { readNames } from '../../src/define/feature.ts';
@@ -61,6 +62,10 @@ const BLOCK_EVENTS = 100;
 /** A share of the requests is sent a second time. */
 const REPEATED_SHARE = 0.05;
 const FOLDED_MS_MAX = 300_000;
+/** One answer: an wait for events ends within it. */
+const ANSWER_MS_MAX = 60_000;
+/** Queued events are stored soon. */
+const QUEUED_MS = 1_000;
 const READY_MS_MAX = 120_000;
 const PAGE_EVENTS = 2_000;
 
@@ -164,26 +169,22 @@ async function sendAll(deployment: Deployment, events: readonly SentEvent[], ran
 }
 
 /** Returns once the events are stored or in quarantine. A request whose events are only queued is sent again. */
-async function send({ url, key }: Deployment, events: readonly SentEvent[]): Promise<void> {
-  const body = JSON.stringify(events);
+async function send(deployment: Deployment, events: readonly SentEvent[]): Promise<void> {
+  const client = clientOf(deployment);
   for (;;) {
-    const response = await fetch(new URL('/v1/events', url), {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${key}`,
-        'content-type': 'application/cloudevents-batch+json',
-        prefer: 'wait',
-        'millrace-lane': 'bulk',
-      },
-      body,
+    const response = await client.fetch('/v1/events', {
+      ...{ method: 'POST', isRepeatable: true, body: JSON.stringify(events) },
+      contentType: 'application/cloudevents-batch+json',
+      headers: { prefer: 'wait', 'millrace-lane': 'bulk' },
     });
-    const text = await response.text();
     // 207 says that some are in quarantine.
-    if ([200, 201, 207].includes(response.status)) return;
-    if (response.status !== 202 && response.status !== 503 && response.status !== 429)
-      throw new Error(`The events were answered with ${response.status}: ${text.slice(0, 500)}`);
-    await sleep(Number(response.headers.get('retry-after') ?? 1) * 1_000);
+    if (response.status !== 202) return;
+    await sleep(QUEUED_MS);
   }
+}
+
+function clientOf({ url, key }: Deployment): Client {
+  return createClient({ url: url.origin, key, deadlineMs: FOLDED_MS_MAX, attemptMs: ANSWER_MS_MAX });
 }
 
 /** Knows how many events the shards of each entity have folded once everything stored is folded. */
@@ -198,14 +199,11 @@ class FoldedCounts {
 
   async wait(): Promise<void> {
     await this.#count();
-    const { url, key } = this.#deployment;
+    const client = clientOf(this.#deployment);
     const deadline = performance.now() + FOLDED_MS_MAX;
     for (;;) {
-      const response = await fetch(new URL('/v1/admin/pipeline', url), {
-        headers: { authorization: `Bearer ${key}` },
-      });
-      if (!response.ok) throw new Error(`The counts were answered with ${response.status}.`);
-      const { outbox, features } = Pipeline.parse(await response.json());
+      const { data } = await client.get('/v1/admin/pipeline');
+      const { outbox, features } = Pipeline.parse(data);
       const left = [...this.#expected].map(([entity, events]) => events - (features.folded[entity] ?? 0));
       if (outbox.pending === 0 && left.every((events) => events === 0)) return;
       if (left.some((events) => events < 0)) throw new Error('More events are folded than are stored.');
@@ -264,26 +262,20 @@ function randomKeys(
 }
 
 async function readOnline(
-  { url, key }: Deployment,
+  deployment: Deployment,
   entity: string,
   keys: readonly string[],
   known: number,
 ): Promise<Observation[]> {
+  const client = clientOf(deployment);
   const deadline = performance.now() + READY_MS_MAX;
   for (;;) {
-    const response = await fetch(new URL('/v1/features/read', url), {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${key}`,
-        'content-type': 'application/json',
-        // A bounded answer may be from the memory of an isolate, and so from before the stop.
-        'millrace-consistency': 'strong',
-      },
+    // A bounded answer may be from the memory of an isolate, and so from before the stop.
+    const response = await client.fetch('/v1/features/read', {
+      ...{ method: 'POST', isRepeatable: true, consistency: 'strong', contentType: 'application/json' },
       body: JSON.stringify({ entity, keys }),
     });
     const text = await response.text();
-    if (!response.ok)
-      throw new Error(`The features were answered with ${response.status}: ${text.slice(0, 500)}`);
     const { asOf, results } = Read.parse(JSON.parse(text));
     // A new deployment builds its features from history first, and says so of each value.
     if (!text.includes('"NOT_READY"')) return results.map(observedAt(entity, keys, asOf, known));

@@ -14,22 +14,10 @@ afterAll(async () => {
   await stack[Symbol.asyncDispose]();
 });
 
-const bearer = (key: string, more: Record<string, string> = {}) => ({
-  authorization: `Bearer ${key}`,
-  ...more,
-});
-const JSON_TYPE = { 'content-type': 'application/json' };
 const STRONG = { 'millrace-consistency': 'strong' };
 
-async function send(method: string, path: string, key: string, body?: unknown, more = {}) {
-  const response = await stack.fetch(path, {
-    method,
-    headers: { ...bearer(key, more), ...(body === undefined ? {} : JSON_TYPE) },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  const json: Record<string, unknown> = text.startsWith('{') ? JSON.parse(text) : {};
-  return { status: response.status, headers: response.headers, json };
+async function send(method: string, path: string, key: string, json?: unknown, headers = {}) {
+  return await stack.caller.as(key).ask(method, path, { json, headers });
 }
 const read = async (key: string, more = {}) => (await send('GET', CLOSED, key, undefined, more)).status;
 const create = async (scopes: string[], more = {}, by = KEY) => {

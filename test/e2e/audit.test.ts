@@ -13,17 +13,10 @@ afterAll(async () => {
 
 const JSON_TYPE = 'application/json';
 async function send(method: string, path: string, body?: unknown, key = KEY, type = JSON_TYPE) {
-  const response = await stack.fetch(path, {
-    method,
-    headers: {
-      authorization: `Bearer ${key}`,
-      ...(body === undefined ? {} : { 'content-type': type }),
-    },
-    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  const json: Record<string, unknown> = text.startsWith('{') ? JSON.parse(text) : {};
-  return { status: response.status, json };
+  const sent = typeof body === 'string' ? { body } : { json: body };
+  return await stack.caller
+    .as(key)
+    .ask(method, path, body === undefined ? {} : { ...sent, contentType: type });
 }
 const Entry = z.object({
   id: z.number(),

@@ -52,17 +52,8 @@ afterAll(async () => {
   await stack[Symbol.asyncDispose]();
 });
 
-async function send(method: string, path: string, key = KEY, body?: unknown) {
-  const response = await stack.fetch(path, {
-    method,
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  return {
-    status: response.status,
-    cache: response.headers.get('cache-status') ?? '',
-    text: await response.text(),
-  };
+async function send(method: string, path: string, key = KEY, json?: unknown) {
+  return await stack.caller.as(key).ask(method, path, { json });
 }
 async function inspect(query: Record<string, string>, key = KEY) {
   const { status, text } = await send('GET', `/v1/admin/cache/inspect?${new URLSearchParams(query)}`, key);

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack({ PROBE_SHARE: '1' });
@@ -9,15 +8,8 @@ beforeAll(async () => {
 afterAll(() => stack[Symbol.asyncDispose]());
 
 const put = (sku: string, unitPrice: number) =>
-  stack.fetch(`/v1/products/${sku}`, {
-    method: 'PUT',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify({ description: sku, unitPrice }),
-  });
-const get = async (path: string) => {
-  const response = await stack.fetch(path, { headers: AUTHORIZED });
-  return { json: await response.json(), cache: response.headers.get('cache-status') ?? '' };
-};
+  stack.caller.ask('PUT', `/v1/products/${sku}`, { json: { description: sku, unitPrice } });
+const get = (path: string) => stack.caller.ask('GET', path);
 interface Stats {
   windows: Record<
     string,
@@ -28,9 +20,8 @@ interface Stats {
   gate: { views: Record<string, string> };
   consistency: Record<string, { samples: number; nines: number; atLeast: boolean }>;
 }
-const stats = async () =>
-  (await (await stack.fetch('/v1/admin/cache/stats', { headers: AUTHORIZED })).json()) as Stats;
-const metrics = async () => await (await stack.fetch('/metrics', { headers: AUTHORIZED })).text();
+const stats = async () => JSON.parse((await get('/v1/admin/cache/stats')).text) as Stats;
+const metrics = async () => (await get('/metrics')).text;
 
 describe('the statistics of the cache', () => {
   it('have the hit ratio that readers saw, by view and tier, as a report and for Prometheus', async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answered } from '../support/node/caller.ts';
 import { Reads } from '../support/node/reads.ts';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 /** Another writer changes tables by plain SQL and announces nothing; readers read at the default level. */
 
@@ -88,8 +88,8 @@ describe('a change of another writer by SQL is visible within two seconds', () =
       ([row]) => row?.['n'] === 0,
     );
     // The isolate's copy of the clock may be older than the truncation; a strong read brings it up to date.
-    const headers = { authorization: `Bearer ${KEY}`, 'millrace-consistency': 'strong' };
-    expect((await stack.fetch('/v1/customers/sql-c', { headers })).status).toBe(200);
+    const read = await stack.caller.ask('GET', '/v1/customers/sql-c', { consistency: 'strong' });
+    expect(read.status).toBe(200);
     await cached('/v1/customers/sql-c');
     await stack.sql(`update products set description = 'Three' where sku = 'SQL-3'`);
     await fresh('/v1/products/SQL-3', ({ json }) => json['description'] === 'Three');
@@ -98,13 +98,12 @@ describe('a change of another writer by SQL is visible within two seconds', () =
 });
 
 it("the API's own writes and events have their outbox rows once", async () => {
-  const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
   const count = async () =>
     Number((await stack.sql('select count(*)::int as n from millrace.outbox'))[0]?.['n']);
   const before = await count();
-  const body = JSON.stringify({ description: 'Own', unitPrice: 2 });
-  expect((await stack.fetch('/v1/products/OWN', { method: 'PUT', headers, body })).status).toBe(201);
+  const json = { description: 'Own', unitPrice: 2 };
+  expect((await stack.caller.ask('PUT', '/v1/products/OWN', { json })).status).toBe(201);
   expect(await count()).toBe(before + 1);
-  expect((await stack.fetch('/v1/products/OWN', { method: 'DELETE', headers })).ok).toBe(true);
+  expect((await stack.caller.ask('DELETE', '/v1/products/OWN')).status).toBe(204);
   expect(await count()).toBe(before + 2);
 });

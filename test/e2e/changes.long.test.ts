@@ -71,22 +71,13 @@ async function client(query?: string, lastEventId?: string) {
 }
 
 const put = (sku: string, unitPrice: number) =>
-  stack.fetch(`/v1/products/${sku}`, {
-    method: 'PUT',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify({ description: 'A heart', unitPrice }),
-  });
+  stack.caller.ask('PUT', `/v1/products/${sku}`, { json: { description: 'A heart', unitPrice } });
 
 async function send(id: string, sku: string, customerId: string) {
   const data = { invoice: id, sku, quantity: 6, unitPrice: 2.55, customerId, country: 'United Kingdom' };
   const time = new Date().toISOString();
   const event = { specversion: '1.0', id, source: '/feed', type: 'shop.purchase.v1', time, data };
-  const response = await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents+json' },
-    body: JSON.stringify(event),
-  });
-  expect(response.status).toBe(202);
+  expect(await stack.caller.send([event])).toMatchObject({ accepted: 1 });
 }
 
 describe('the live feed', () => {
@@ -96,10 +87,8 @@ describe('the live feed', () => {
     expect((await put('FEED1', 1)).status).toBe(201);
     const written = await feed.next();
     expect(written).toMatchObject({ event: 'change', data: { type: 'row', entities: ['product:FEED1'] } });
-    const shown = await stack.fetch('/v1/products/FEED1', {
-      headers: { 'millrace-token': written.data.token },
-    });
-    expect(await shown.json()).toMatchObject({ unitPrice: 1 });
+    const shown = await stack.caller.ask('GET', '/v1/products/FEED1', { token: written.data.token });
+    expect(shown.json).toMatchObject({ unitPrice: 1 });
     await send('f1', 'FEED1', '17850');
     // The customer was not known: the event brought the row, which is a change of its own.
     const both = [await feed.next(), await feed.next()].toSorted((a, b) =>
@@ -156,7 +145,7 @@ describe('the live feed', () => {
 
   it('frees the place of a client that has disconnected', async () => {
     const readers = async () => {
-      const text = await (await stack.fetch('/metrics', { headers: AUTHORIZED })).text();
+      const { text } = await stack.caller.ask('GET', '/metrics');
       return Number(/^millrace_feed_readers (\d+)$/m.exec(text)?.[1]);
     };
     const clients = await Promise.all([client(), client('?type=row'), client()]);

@@ -102,10 +102,8 @@ describe('events', () => {
     await eventually(
       async () => {
         sent += 1;
-        await stack.fetch('/v1/products/CLI2', {
-          method: 'PUT',
-          headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-          body: JSON.stringify({ description: 'A plate', unitPrice: sent }),
+        await stack.caller.ask('PUT', '/v1/products/CLI2', {
+          json: { description: 'A plate', unitPrice: sent },
         });
         return ended;
       },
@@ -142,8 +140,7 @@ describe('the cache, features and models', () => {
   it('shows and invalidates an answer', async () => {
     await eventually(
       async () => {
-        const read = await stack.fetch('/v1/products/CLI1', { headers: { authorization: `Bearer ${KEY}` } });
-        await read.body?.cancel();
+        await stack.caller.ask('GET', '/v1/products/CLI1');
         return (await cli('cache', 'inspect', '/v1/products/CLI1')).stdout;
       },
       (text) => /inspected {2}shared by all readers[\s\S]*memory .*: valid\n[\s\S]*product:CLI1/.test(text),

@@ -147,15 +147,13 @@ it('an operator names an entry with and without the signature, and purges both a
   };
   expect(await inspect(at)).toBe(await inspect(cursor));
   const purge = (text: string) =>
-    stack.fetch('/v1/admin/cache/purge', {
-      method: 'POST',
-      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-      body: JSON.stringify({ path: `/v1/price-list?limit=4&after=${text}` }),
+    stack.caller.ask('POST', '/v1/admin/cache/purge', {
+      json: { path: `/v1/price-list?limit=4&after=${text}` },
     });
   expect((await purge(at)).status).toBe(200);
   const after = await get(path);
   await after.text();
   expect(after.headers.get('cache-status')).not.toContain('; hit');
   const nowhere = await purge('x');
-  expect([nowhere.status, Refused.parse(await nowhere.json()).code]).toEqual([400, 'invalid_cursor']);
+  expect([nowhere.status, Refused.parse(nowhere.json).code]).toEqual([400, 'invalid_cursor']);
 });

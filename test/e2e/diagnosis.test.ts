@@ -22,9 +22,8 @@ afterAll(async () => {
 });
 
 async function diagnose() {
-  const response = await stack.fetch('/v1/admin/diagnosis', { headers: { authorization: `Bearer ${KEY}` } });
-  expect(response.status).toBe(200);
-  const text = await response.text();
+  const { status, text } = await stack.caller.ask('GET', '/v1/admin/diagnosis');
+  expect(status).toBe(200);
   const { checks, ...rest } = Diagnosis.parse(JSON.parse(text));
   return { ...rest, text, checks: Object.fromEntries(checks.map(({ name, ...of }) => [name, of])) };
 }

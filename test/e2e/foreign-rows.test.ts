@@ -1,22 +1,13 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}`, 'millrace-consistency': 'strong' };
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack();
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-async function get(path: string) {
-  const response = await stack.fetch(path, { headers: AUTHORIZED });
-  const text = await response.text();
-  return {
-    status: response.status,
-    cache: response.headers.get('cache-status'),
-    json: JSON.parse(text) as Record<string, unknown>,
-  };
-}
+const get = (path: string) => stack.caller.ask('GET', path, { consistency: 'strong' });
 
 /** Times that Postgres holds and a `Date` does not, newest first. */
 const TIMES = [
@@ -74,12 +65,9 @@ it('answers 500 for a value that JSON cannot express, and never 503 or an older 
   await stack.sql(`insert into products (sku, description, unit_price) values ('NAN', null, 1)`);
   expect((await get('/v1/products/NAN')).status).toBe(200);
   await stack.sql(`update products set unit_price = 'NaN' where sku = 'NAN'`);
-  const purge = await stack.fetch('/v1/admin/cache/purge', {
-    method: 'POST',
-    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ path: '/v1/products/NAN' }),
+  await stack.caller.ask('POST', '/v1/admin/cache/purge', {
+    json: { path: '/v1/products/NAN' },
   });
-  await purge.text();
   const after = await get('/v1/products/NAN');
   expect(after).toMatchObject({ status: 500, json: { code: 'internal' } });
 });

@@ -49,11 +49,8 @@ async function send(body: BodyInit, headers: Record<string, string>) {
     token: response.headers.get('millrace-token') ?? '',
   };
 }
-const statusOf = async (id: string, source = '/ingest') => {
-  const path = `/v1/events/${encodeURIComponent(source)}/${encodeURIComponent(id)}`;
-  const response = await stack.fetch(path, { headers: AUTHORIZED });
-  return { status: response.status, json: (await response.json()) as Record<string, unknown> };
-};
+const statusOf = (id: string, source = '/ingest') =>
+  stack.caller.ask('GET', `/v1/events/${encodeURIComponent(source)}/${encodeURIComponent(id)}`);
 
 describe('an event with Prefer: wait', () => {
   it('is answered 201 with a token from which every read shows it', async () => {
@@ -61,8 +58,8 @@ describe('an event with Prefer: wait', () => {
     const purchase = event(line('W1'));
     const sent = await send(JSON.stringify(purchase), wait);
     expect(sent).toMatchObject({ status: 201, json: { accepted: 1 } });
-    const page = await stack.fetch('/v1/products/W1', { headers: { 'millrace-token': sent.token } });
-    expect(await page.json()).toMatchObject({ sold: { units: 6 } });
+    const page = await stack.caller.ask('GET', '/v1/products/W1', { token: sent.token });
+    expect(page.json).toMatchObject({ sold: { units: 6 } });
     const status = await statusOf(purchase.id);
     expect(status.json).toMatchObject({
       status: 'stored',

@@ -2,7 +2,7 @@ import { Producer } from '@platformatic/kafka';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Bridge, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
 import { type Broker, KAFKA_JARS, startBroker } from '../kafka/support/broker.ts';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 /** Records whose bytes are not UTF-8, as a producer of another encoding writes them to a real broker. */
 
@@ -83,9 +83,9 @@ describe.skipIf(!KAFKA_JARS)(`records of other bytes than UTF-8 on ${TITLE}`, ()
     expect(stored.map((row) => row['event_id'])).toEqual(['first', 'good', 'last']);
     // The offset is committed after everything else.
     const report = async () =>
-      (await (
-        await stack.fetch('/v1/admin/kafka', { headers: { authorization: `Bearer ${KEY}` } })
-      ).json()) as { partitions: { lag: number; failures: number }[] };
+      JSON.parse((await stack.caller.ask('GET', '/v1/admin/kafka')).text) as {
+        partitions: { lag: number; failures: number }[];
+      };
     const { partitions } = await eventually(report, (one) => one.partitions[0]?.lag === 0, 30_000);
     expect(partitions).toMatchObject([{ lag: 0, failures: 0 }]);
     const kept = await stack.sql('select reason, raw from millrace.quarantine order by id');

@@ -8,7 +8,7 @@ import { type Broker, KAFKA_JARS, startBroker } from '../kafka/support/broker.ts
 import { differences } from '../support/gateway/agree.ts';
 import { gateTo, startCli } from '../support/node/cli.ts';
 import { IS_PART } from '../support/node/part.ts';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 const CREDENTIALS = { username: 'shop', password: 'secret' };
 const TOPIC = 'shop.events';
@@ -101,8 +101,8 @@ describe.skipIf(!KAFKA_JARS)(`a topic of ${BROKER_TITLE} that is deleted and cre
     for (const id of ids) produced.add(id);
   };
   const report = async () => {
-    const response = await stack.fetch('/v1/admin/kafka', { headers: { authorization: `Bearer ${KEY}` } });
-    return Report.safeParse(await response.json()).data?.partitions[0];
+    const { json } = await stack.caller.ask('GET', '/v1/admin/kafka');
+    return Report.safeParse(json).data?.partitions[0];
   };
   const caughtUp = () =>
     eventually(report, (now) => now !== undefined && now.lag === 0 && now.committed === now.latest, 60_000);

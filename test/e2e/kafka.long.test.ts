@@ -6,9 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Bridge, type BridgeOptions, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
 import { type Broker, KAFKA_JARS, startBroker } from '../kafka/support/broker.ts';
 import { gateTo, startCli } from '../support/node/cli.ts';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const CREDENTIALS = { username: 'shop', password: 'secret' };
 const TOPIC = 'shop.events';
 const SINK = 'shop.changes';
@@ -74,12 +73,12 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
   const produce = (events: readonly { id: string }[]) =>
     kafka.producer().produceMany(events.map((value) => ({ topic: TOPIC, key: value.id, value })));
   const report = async () => {
-    const response = await stack.fetch('/v1/admin/kafka', { headers: AUTHORIZED });
-    return (await response.json()) as { partitions: { lag: number; committed: number; failures: number }[] };
+    const { text } = await stack.caller.ask('GET', '/v1/admin/kafka');
+    return JSON.parse(text) as { partitions: { lag: number; committed: number; failures: number }[] };
   };
   /** What `/metrics` tells of Kafka, a line each. */
   const metrics = async () => {
-    const text = await (await stack.fetch('/metrics', { headers: AUTHORIZED })).text();
+    const { text } = await stack.caller.ask('GET', '/metrics');
     return text.split('\n').filter((line) => line.startsWith('millrace_kafka_'));
   };
   const stored = async () =>
@@ -179,10 +178,8 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
   }
 
   it('writes every change to the sink, by entity', async () => {
-    const put = await stack.fetch('/v1/products/SUNK', {
-      method: 'PUT',
-      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-      body: JSON.stringify({ description: 'A heart', unitPrice: 1 }),
+    const put = await stack.caller.ask('PUT', '/v1/products/SUNK', {
+      json: { description: 'A heart', unitPrice: 1 },
     });
     expect(put.status).toBe(201);
     const all = (await stack.sql('select id from millrace.outbox')).map(({ id }) => Number(id));
@@ -200,12 +197,10 @@ function speaksKafka(backendOf: () => Promise<BridgeOptions['backend']>): void {
     const rows = await stack.sql('select id from millrace.outbox where event_seq is not null');
     const ofEvents = rows.map(({ id }) => Number(id)).sort((a, b) => a - b);
     const replay = async () => {
-      const response = await stack.fetch('/v1/admin/replay', {
-        method: 'POST',
-        headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-        body: JSON.stringify({ from: '2026-01-01T00:00:00Z' }),
+      const { json } = await stack.caller.ask('POST', '/v1/admin/replay', {
+        json: { from: '2026-01-01T00:00:00Z' },
       });
-      return ((await response.json()) as { state: string }).state;
+      return json['state'];
     };
     await eventually(replay, (state) => state === 'done');
     const { replayed, keysApart } = await eventually(

@@ -99,12 +99,7 @@ it(`publishes and serves a model of ${MODEL_BYTES_MAX} bytes with a heap of ${HE
   }
 });
 
-async function predict(key: string): Promise<Record<string, unknown>> {
-  const response = await stack.fetch('/v1/predictions/expected-spend', {
-    method: 'POST',
-    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ key }),
-  });
-  const answer: Record<string, unknown> = JSON.parse(await response.text());
-  return answer;
+async function predict(key: string): Promise<Readonly<Record<string, unknown>>> {
+  const { json } = await stack.caller.ask('POST', '/v1/predictions/expected-spend', { json: { key } });
+  return json;
 }

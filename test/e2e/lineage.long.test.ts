@@ -131,12 +131,8 @@ describe('the lineage of a prediction', () => {
 
   it('exists for scores and for tensors, too', async () => {
     const post = async (body: object) => {
-      const response = await stack.fetch('/v1/predictions/ranker', {
-        method: 'POST',
-        headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      });
-      return ((await response.json()) as { predictionId: string }).predictionId;
+      const { json } = await stack.caller.ask('POST', '/v1/predictions/ranker', { json: body });
+      return String(json['predictionId']);
     };
     const scored = await walk(`prediction/${await post({ key: 'bob', items: ['10001A'] })}?direction=up`);
     expect(scored.nodes[0]?.attributes).toMatchObject({ entity: 'customer', key: 'bob', items: 1 });
@@ -264,8 +260,8 @@ describe('a minute of ingest', () => {
       `update millrace.events set recorded_at = date_trunc('minute', now()) - interval '5 minutes'`,
     );
     await stack.sql(`update millrace.lineage_runs set due_at = now() where job = 'ingest'`);
-    const swept = await stack.fetch('/v1/admin/lineage/sweep', { method: 'POST', headers: AUTHORIZED });
-    expect(await swept.json()).toMatchObject({ begun: 1, aborted: 0 });
+    const swept = await stack.caller.ask('POST', '/v1/admin/lineage/sweep');
+    expect(swept.json).toMatchObject({ begun: 1, aborted: 0 });
     const ofIngest = (page: OpenLineageEvent[]) => page.filter(({ job }) => job.name === 'ingest');
     const isStart = ({ eventType }: OpenLineageEvent) => eventType === 'START';
     const events = await runEvents((page) => {

@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
-
-const AUTHORIZED = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 let stack: Stack;
 beforeAll(async () => {
@@ -163,11 +161,7 @@ describe('products', () => {
     const malta = '/v1/customers?country=Malta';
     const [page = ''] = await pagesOf(malta);
     const stale = await voided([...skuPages, malta], async () => {
-      await stack.fetch('/v1/events', {
-        method: 'POST',
-        headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents+json' },
-        body: JSON.stringify(event),
-      });
+      await stack.caller.send([event]);
       await eventually(
         () => stack.sql(`select sku from products where sku = '46X'`),
         (rows) => rows.length === 1,
@@ -207,9 +201,8 @@ describe('customers of a country', () => {
 describe('a cursor', () => {
   it('that no page returned is refused', async () => {
     for (const cursor of ['x', '1:85123A', 'MSwxMjM', `${'A'.repeat(3_000)}`]) {
-      const response = await stack.fetch(`/v1/price-list?after=${cursor}`);
-      const problem = (await response.json()) as { code: string; pointer: string };
-      expect([cursor, response.status, problem.code, problem.pointer]).toEqual([
+      const { status, json } = await stack.caller.ask('GET', `/v1/price-list?after=${cursor}`);
+      expect([cursor, status, json['code'], json['pointer']]).toEqual([
         cursor,
         400,
         'invalid_cursor',
@@ -222,14 +215,11 @@ describe('a cursor', () => {
 describe('a delete', () => {
   it('is visible to a reader with its token, and answers 204 with a token when it is repeated', async () => {
     await putProduct('70001A', 1);
-    expect((await stack.fetch('/v1/products/70001A')).status).toBe(200);
+    expect((await stack.caller.ask('GET', '/v1/products/70001A')).status).toBe(200);
     const { status, token } = await write('DELETE', '/v1/products/70001A');
     expect(status).toBe(204);
-    const seen = await stack.fetch('/v1/products/70001A', { headers: { 'millrace-token': token } });
-    expect([seen.status, seen.headers.get('cache-status')]).toEqual([
-      404,
-      expect.stringContaining('fwd=stale'),
-    ]);
+    const seen = await stack.caller.ask('GET', '/v1/products/70001A', { token });
+    expect([seen.status, seen.cache]).toEqual([404, expect.stringContaining('fwd=stale')]);
     const again = await write('DELETE', '/v1/products/70001A');
     expect([again.status, again.token]).toEqual([204, expect.stringMatching(/\.\d+$/)]);
     expect(await write('DELETE', '/v1/products/%3Cb%3E')).toMatchObject({

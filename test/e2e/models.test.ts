@@ -158,12 +158,9 @@ describe('a regression', () => {
       ...{ name: 'model', scopes: ['predictions:run'], claims: { customer: 'ada' } },
     });
     const asModel = async (path: string, body?: object) => {
-      const response = await stack.fetch(path, {
-        method: body === undefined ? 'GET' : 'POST',
-        headers: { authorization: `Bearer ${made.json['key']}`, 'content-type': 'application/json' },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-      return [response.status, Reflect.get(Object(await response.json()), 'code')];
+      const caller = stack.caller.as(String(made.json['key']));
+      const { status, json } = await caller.ask(body === undefined ? 'GET' : 'POST', path, { json: body });
+      return [status, json['code']];
     };
     const path = '/v1/customers/ada/expected-spend';
     expect(await asModel(path)).toEqual([200, undefined]);
@@ -241,7 +238,7 @@ it('a classifier of scikit-learn is made a bundle, published by the command, and
   const folder = mkdtempSync(join(tmpdir(), 'millrace-mood-'));
   try {
     await writeBundleFolder(folder, body);
-    const url = new URL((await stack.fetch('/health/live')).url).origin;
+    const url = stack.url.origin;
     const { version } = await publishFolder(folder, { url, key: KEY }, 'mood');
     const answer = await eventually(
       () => json('POST', '/v1/predictions/mood', { key: 'cleo', request: { hour: 0 } }),

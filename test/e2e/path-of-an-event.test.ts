@@ -122,11 +122,7 @@ describe('the path of an event', () => {
 
   it('tells a waiting client why the database refused an event, and never that it is stored', async () => {
     const wait = (body: unknown, type: string) =>
-      stack.fetch('/v1/events', {
-        method: 'POST',
-        headers: { ...AUTHORIZED, 'content-type': type, prefer: 'wait' },
-        body: JSON.stringify(body),
-      });
+      stack.caller.ask('POST', '/v1/events', { json: body, contentType: type, headers: { prefer: 'wait' } });
     const bad = purchaseOf('frank', '10007G', { country: 'Atlantis' });
     const single = await wait(bad, 'application/cloudevents+json');
     expect(single.status).toBe(422);
@@ -135,10 +131,10 @@ describe('the path of an event', () => {
       pointer: '/data',
       detail: expect.stringMatching(/SQLSTATE 23514, table "purchases", constraint "picky"/),
     };
-    expect(await single.json()).toMatchObject(refusal);
+    expect(single.json).toMatchObject(refusal);
     const batch = await wait([purchaseOf('frank', '10007G'), bad], 'application/cloudevents-batch+json');
     expect(batch.status).toBe(207);
-    expect(await batch.json()).toMatchObject({
+    expect(batch.json).toMatchObject({
       accepted: 1,
       quarantined: 1,
       verdicts: [{ index: 1, verdict: 'quarantined', reason: 'storage_refused', ...refusal }],
@@ -159,19 +155,14 @@ describe('the path of an event', () => {
 });
 
 describe('a write', () => {
-  const put = (sku: string, body: object) =>
-    stack.fetch(`/v1/products/${sku}`, {
-      method: 'PUT',
-      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    });
+  const put = (sku: string, body: object) => stack.caller.ask('PUT', `/v1/products/${sku}`, { json: body });
 
   it('is visible at once to every reader with its token', async () => {
     expect((await put('20001A', { description: 'First', unitPrice: 1 })).status).toBe(201);
     await client.get('/v1/products/20001A');
     const written = await put('20001A', { description: 'Second', unitPrice: 2.25 });
     expect(written.status).toBe(200);
-    const token = written.headers.get('millrace-token') ?? '';
+    const { token } = written;
     const seen = await client.get('/v1/products/20001A', { 'millrace-token': token });
     expect(seen.json).toMatchObject({ description: 'Second', unitPrice: 2.25 });
     expect(seen.cache).toContain('fwd=stale');
@@ -201,7 +192,7 @@ describe('a write', () => {
     await stack.sql(`
       with written as (update products set description = 'After' where sku = '20002B')
       insert into millrace.outbox (tags) values (array['product:20002B'])`);
-    const swept = await stack.fetch('/v1/admin/outbox/sweep', { method: 'POST', headers: AUTHORIZED });
+    const swept = await stack.caller.ask('POST', '/v1/admin/outbox/sweep');
     expect(swept.status).toBe(200);
     expect((await client.get('/v1/products/20002B', strong)).json).toMatchObject({ description: 'After' });
     const pending = await stack.sql(
@@ -213,14 +204,7 @@ describe('a write', () => {
 
 describe('the model', () => {
   it('scores the requested items, and runs only tensors of its shape', async () => {
-    const post = async (body: object) => {
-      const response = await stack.fetch('/v1/predictions/ranker', {
-        method: 'POST',
-        headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      });
-      return { status: response.status, json: (await response.json()) as Record<string, unknown> };
-    };
+    const post = (json: object) => stack.caller.ask('POST', '/v1/predictions/ranker', { json });
     const scored = await post({ key: 'alice', items: ['10001A', '10002B'] });
     expect(scored.status).toBe(200);
     expect(scored.json['items']).toHaveLength(2);
@@ -271,11 +255,7 @@ describe('a crowd', () => {
   it('of two hundred readers who miss one key sends few to the origin', async () => {
     const path = '/v1/products/10002B?';
     await client.get(path, strong);
-    await stack.fetch('/v1/admin/cache/purge', {
-      method: 'POST',
-      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-      body: JSON.stringify({ path }),
-    });
+    await stack.caller.ask('POST', '/v1/admin/cache/purge', { json: { path } });
     const answers = await Promise.all(Array.from({ length: 200 }, () => client.get(path, strong)));
     expect(new Set(answers.map(({ json }) => JSON.stringify(json))).size).toBe(1);
     const readers = answers.filter(({ cache }) => cache.includes('fwd=') && !cache.includes('collapsed'));
@@ -298,12 +278,8 @@ describe('a crowd', () => {
 
 describe('a purge', () => {
   const purge = async (body: object) => {
-    const response = await stack.fetch('/v1/admin/cache/purge', {
-      method: 'POST',
-      headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    });
-    return { status: response.status, json: (await response.json()) as { token?: string; code?: string } };
+    const { status, json } = await stack.caller.ask('POST', '/v1/admin/cache/purge', { json: body });
+    return { status, json: json as { token?: string; code?: string } };
   };
   const paths = [
     '/v1/products/10001A',

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { FIXTURE } from '../support/node/fixture.ts';
 import { IS_PART } from '../support/node/part.ts';
-import { KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { type Stack, startStack } from '../support/node/stack.ts';
 import { Client, isolatesOf, prepareScenario, requestsOf } from '../support/peers/client.ts';
 import { judged } from '../support/peers/standstill.ts';
 import { expected, ROUTES, type Route, TABLE, TROUBLES, type TroubledPeer } from '../support/peers/table.ts';
@@ -129,9 +129,8 @@ it.each([
   if (part === 'reader') await client.trouble({ 'kafka-source': 'hang' });
   else silentPath = paths[part];
   try {
-    const response = await stack.fetch('/v1/admin/kafka', { headers: { authorization: `Bearer ${KEY}` } });
-    const { partitions } = (await response.json()) as { partitions: unknown[] };
-    expect([response.status, partitions]).toEqual([
+    const { status, json } = await stack.caller.ask('GET', '/v1/admin/kafka');
+    expect([status, json['partitions']]).toEqual([
       200,
       [expect.objectContaining({ ...answered, unanswered: [part] })],
     ]);

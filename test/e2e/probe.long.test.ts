@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const LIST = '/v1/products?limit=10';
 let stack: Stack;
 beforeAll(async () => {
@@ -15,7 +14,7 @@ const list = async () =>
 /** What the probe has found so far about the list; its hits are what is looked at. */
 const verdicts = async () => {
   await list();
-  const text = await (await stack.fetch('/metrics', { headers: AUTHORIZED })).text();
+  const { text } = await stack.caller.ask('GET', '/metrics');
   return text.split('\n').filter((line) => /^millrace_probe_samples_total\{.*view="products"/.test(line));
 };
 

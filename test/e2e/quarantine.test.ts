@@ -73,8 +73,8 @@ describe('the quarantine', () => {
     const corrected = { id: a?.id, event: event('a', { sku: 'Q2', quantity: 4 }) };
     const released = await call('POST', '/v1/admin/quarantine/release', corrected);
     expect(released.json['results']).toEqual([{ id: a?.id, outcome: 'released' }]);
-    const page = await stack.fetch('/v1/products/Q2', { headers: { 'millrace-token': released.token } });
-    expect(await page.json()).toMatchObject({ sold: { units: 4 } });
+    const page = await stack.caller.ask('GET', '/v1/products/Q2', { token: released.token });
+    expect(page.json).toMatchObject({ sold: { units: 4 } });
     const status = await call('GET', '/v1/events/%2Fquarantine/a');
     expect(status.json).toMatchObject({ status: 'stored' });
     const repeated = await call('POST', '/v1/admin/quarantine/release', corrected);

@@ -46,21 +46,10 @@ async function send(
   method: string,
   path: string,
   key: string,
-  body?: unknown,
-  more: Record<string, string> = {},
+  json?: unknown,
+  headers: Record<string, string> = {},
 ) {
-  const response = await stack.fetch(path, {
-    method,
-    headers: {
-      authorization: `Bearer ${key}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...more,
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  const json: Record<string, unknown> = text.startsWith('{') ? JSON.parse(text) : {};
-  return { status: response.status, headers: response.headers, json };
+  return await stack.caller.as(key).ask(method, path, { json, headers });
 }
 const by = (name: string) => keys[name] ?? '';
 const get = (path: string, name: string, more?: Record<string, string>) =>

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 const EVENTS = 600;
 const CONNECTIONS = 50;
@@ -14,16 +14,14 @@ beforeAll(async () => {
 afterAll(() => stack[Symbol.asyncDispose]());
 
 async function post(id: string): Promise<number> {
-  const response = await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/cloudevents+json' },
-    body: JSON.stringify({
+  const answer = await stack.caller.ask('POST', '/v1/events', {
+    contentType: 'application/cloudevents+json',
+    json: {
       ...{ specversion: '1.0', id, source: SOURCE, type: 'shop.purchase.v1', time: '2026-11-01T10:00:00Z' },
       data: { invoice: id, sku: `S${id}`, quantity: 1, unitPrice: 2.55, customerId: 's1', country: 'Norway' },
-    }),
+    },
   });
-  await response.arrayBuffer();
-  return response.status;
+  return answer.status;
 }
 
 it('stores the events of six hundred requests in transactions of many messages', async () => {

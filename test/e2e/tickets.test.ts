@@ -10,13 +10,8 @@ afterAll(async () => {
   await stack[Symbol.asyncDispose]();
 });
 
-async function post(path: string, body: unknown, key: string) {
-  const response = await stack.fetch(path, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  return { status: response.status, json: (await response.json()) as Record<string, unknown> };
+async function post(path: string, json: unknown, key: string) {
+  return await stack.caller.as(key).ask('POST', path, { json });
 }
 /** The status of the feed's answer, as an `EventSource` would ask for it. */
 async function open(query: string, path = '/v1/changes') {
@@ -52,10 +47,7 @@ it('a ticket is given to holders of the scope, for paths that take one', async (
   const reader = await scopes('data:read');
   const { ticket } = await ticketFor(reader.key);
   expect(await open(query(ticket))).toBe(200);
-  const revoked = await stack.fetch(`/v1/admin/keys/${reader.id}`, {
-    method: 'DELETE',
-    headers: { authorization: `Bearer ${KEY}` },
-  });
+  const revoked = await stack.caller.ask('DELETE', `/v1/admin/keys/${reader.id}`);
   expect(revoked.status).toBe(204);
   await eventually(
     () => open(query(ticket)),

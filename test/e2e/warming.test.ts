@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 let stack: Stack;
 beforeAll(async () => {
@@ -8,15 +8,8 @@ beforeAll(async () => {
 afterAll(() => stack[Symbol.asyncDispose]());
 
 const put = (sku: string, unitPrice: number) =>
-  stack.fetch(`/v1/products/${sku}`, {
-    method: 'PUT',
-    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ description: sku, unitPrice }),
-  });
-const get = async (sku: string) => {
-  const response = await stack.fetch(`/v1/products/${sku}`);
-  return { json: await response.json(), cache: response.headers.get('cache-status') ?? '' };
-};
+  stack.caller.ask('PUT', `/v1/products/${sku}`, { json: { description: sku, unitPrice } });
+const get = (sku: string) => stack.caller.ask('GET', `/v1/products/${sku}`);
 /** Other readers keep the isolate awake: fills run behind their answers, and its mirror learns of what changed. */
 async function othersRead(reads: number): Promise<void> {
   for (let read = 0; read < reads; read += 1) await get('WARM-OTHER');

@@ -34,9 +34,16 @@ export interface Asked extends RawCall {
  */
 export class Caller {
   readonly client: Client;
+  readonly #url: string;
 
   constructor(url: string, key: string) {
+    this.#url = url;
     this.client = createClient({ url, key, deadlineMs: PATIENCE_MS, attemptMs: PATIENCE_MS });
+  }
+
+  /** A caller of the same worker with another key. */
+  as(key: string): Caller {
+    return new Caller(this.#url, key);
   }
 
   /** A refusal is an answer, too. @throws MillraceError if none arrives. */

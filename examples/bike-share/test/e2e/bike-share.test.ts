@@ -3,10 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { examplesOf } from '../../../../test/support/gateway/catalog-examples.ts';
 import { Reads } from '../../../../test/support/node/reads.ts';
-import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { BIKE_SHARE } from '../served.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const RIDER = '7d0c4f86-54a1-4f0b-9c53-1f4f9a3d2b10';
 
 interface Explained {
@@ -86,12 +85,10 @@ it('explains a prediction of the model that was made outside by its coefficients
     inputs: { X: number[][] };
     outputs: { variable: number[][] };
   };
-  const published = await stack.fetch('/v1/admin/models/departures-tomorrow/champion', {
-    method: 'PUT',
-    headers: { ...AUTHORIZED, 'content-type': 'application/json' },
-    body: JSON.stringify({ manifest, golden, model: read('model.onnx').toString('base64') }),
+  const published = await stack.caller.ask('PUT', '/v1/admin/models/departures-tomorrow/champion', {
+    json: { manifest, golden, model: read('model.onnx').toString('base64') },
   });
-  expect(published.status, await published.text()).toBe(201);
+  expect(published.status, published.text).toBe(201);
   const answer = await eventually(
     async () => {
       // Stations are public, and so are their features.

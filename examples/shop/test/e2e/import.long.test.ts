@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { SHOP } from '../served.ts';
 import { csvOf, HEADER_II, xlsxOf } from '../unit/import-fixtures.ts';
 import { importInto } from './import-run.ts';
@@ -34,8 +34,8 @@ async function inDatabase() {
 }
 
 async function folded() {
-  const response = await stack.fetch('/v1/admin/pipeline', { headers: { authorization: `Bearer ${KEY}` } });
-  return ((await response.json()) as { features: { folded: Record<string, number> } }).features.folded;
+  const { data } = await stack.caller.client.get('/v1/admin/pipeline');
+  return data.features.folded;
 }
 
 it('ends when every line is in the database and in the features', async () => {
@@ -61,8 +61,8 @@ it('invalidates the answers that a return changes', async () => {
     'C2,90000,MUG,-2,2010-11-02 10:00:00,2.5,13085,EIRE',
   ];
   const page = async () => {
-    const response = await stack.fetch('/v1/products/90000');
-    return { status: response.headers.get('cache-status'), body: await response.json() };
+    const { cache, json } = await stack.caller.ask('GET', '/v1/products/90000');
+    return { status: cache, body: json };
   };
   await writeFile(join(directory, 'bought.csv'), [HEADER_II, rows[0]].join('\n'));
   await writeFile(join(directory, 'returned.csv'), [HEADER_II, rows[1]].join('\n'));

@@ -2,14 +2,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { LineIdentity, toCloudEvent } from '../../import/event.ts';
 import { generateLines, SEED_SOURCE } from '../../seed/generator.ts';
 import { SHOP } from '../served.ts';
 import { csvOf } from '../unit/import-fixtures.ts';
 import { importInto } from './import-run.ts';
 
-const AUTHORIZED = { authorization: `Bearer ${KEY}` };
 const LINES = [...generateLines({ seed: 1, lines: 800, customers: 60, products: 40, until: new Date() })];
 const MADE_UP = LINES.find(({ customerId, sku }) => customerId !== null && /\d{5}/.test(sku));
 
@@ -107,11 +106,7 @@ it('is removed on request, from cached answers and features too', async () => {
 it('is not removed if the database is not the one of the server', async () => {
   const elsewhere = () => ({ query: async () => [{ id: 'another' }], transaction: async () => {} });
   const event = toCloudEvent(LINES[0] ?? expect.fail(), { source: SEED_SOURCE, id: 'again' });
-  await stack.fetch('/v1/events', {
-    method: 'POST',
-    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json', prefer: 'wait' },
-    body: JSON.stringify([event]),
-  });
+  await stack.caller.send([event], { wait: true });
   const removing = { madeUp: 'remove' } as const;
   await expect(
     importInto(stack, directory, 'real.csv', { ...removing, database: elsewhere }),

@@ -159,8 +159,8 @@ it('a key with the claim of a customer reads the rows of that customer alone', a
     claims: { customer: 'alice' },
   });
   const get = async (path: string) => {
-    const response = await stack.fetch(path, { headers: { authorization: `Bearer ${made.json['key']}` } });
-    return [response.status, ((await response.json()) as { code?: string }).code];
+    const { status, json } = await stack.caller.as(String(made.json['key'])).ask('GET', path);
+    return [status, json['code']];
   };
   for (const path of ['', '/purchases', '/recommendations']) {
     expect(await get(`/v1/customers/alice${path}`)).toEqual([200, undefined]);

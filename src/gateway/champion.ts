@@ -71,7 +71,9 @@ async function readCached(
   const champion: (Omit<Champion, 'manifest'> & { readonly manifest: unknown }) | null = JSON.parse(
     answer.entry.body,
   );
-  return champion === null ? null : { ...champion, manifest: parseManifest(name, champion.manifest) };
+  if (champion === null) return null;
+  const isCurrent = champion.isCurrent && answer.unverified === undefined;
+  return { ...champion, isCurrent, manifest: parseManifest(name, champion.manifest) };
 }
 
 /** The moment of an answer; null for one that is stale or not verified: what is made of it must not be kept. */
@@ -94,16 +96,16 @@ export async function inMoment(loaded: Loaded, watched: Watched, deadline: Deadl
 }
 
 /**
- * The manifest of a model's champion, for answers that are not cached; null if no version has been published.
+ * The champion of a model, for answers that are not cached; null if no version has been published.
  *
  * @throws Failure `model_unavailable` if the manifest cannot be read.
  */
-export async function championManifest(
+export async function championNow(
   ports: ChampionPorts,
   definition: ModelDefinition,
   consistency: Consistency,
-): Promise<Manifest | null> {
-  return (await readCached(ports, definition, consistency))?.manifest ?? null;
+): Promise<Champion | null> {
+  return await readCached(ports, definition, consistency);
 }
 
 /**

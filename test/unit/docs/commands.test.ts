@@ -25,11 +25,11 @@ const SCRIPTS: Readonly<Record<string, Run>> = {
   'test:all': { ci: 'npm run test:all' },
   format: { ci: 'npm run check' },
   sql: { test: 'test/e2e/dev-stack.long.test.ts' },
-  'features:as-of': { test: 'test/unit/scripts/features-as-of.test.ts' },
+  'features:as-of': { test: 'test/unit/scripts/features-as-of.long.test.ts' },
   contracts: { ci: 'npm run contracts' },
   openapi: { test: 'test/unit/scripts/openapi.test.ts' },
   'catalog:examples': { test: 'test/support/gateway/catalog-examples.ts' },
-  scaffold: { test: 'test/unit/scripts/scaffold.test.ts' },
+  scaffold: { test: 'test/unit/scripts/scaffold.long.test.ts' },
   'db:generate': { test: 'test/unit/scripts/generate.long.test.ts' },
   'db:capture': { test: 'test/unit/storage/capture.test.ts' },
   bundle: { test: 'test/unit/scripts/bundle.test.ts' },
@@ -86,6 +86,10 @@ const COMMANDS: readonly (readonly [RegExp, Run])[] = [
   [
     /^(source <\(npm run --silent cli -- completion bash\)|millrace )/,
     { test: 'test/unit/scripts/cli.test.ts' },
+  ],
+  [
+    /^python3 examples\/bike-share\/outside\/lightgbm_model\.py /,
+    { test: 'examples/bike-share/test/e2e/outside-trainers.long.test.ts' },
   ],
   [/^curl /, { test: 'test/unit/docs/requests.test.ts' }],
 ];

@@ -1,0 +1,64 @@
+/** How a new version of a model takes over: watched in the shadow, then on a share of the entities, then everywhere. */
+import * as z from 'zod';
+import { DeclarationMistake } from './mistake.ts';
+
+/** What a step has to see before the next one begins. */
+const StepNeeds = z.strictObject({
+  /** The fewest requests that the new version has answered in this step. */
+  requests: z.int().min(1).max(1_000_000).default(200),
+  /** The shortest time of the step, in seconds. */
+  seconds: z.number().min(0).max(604_800).default(300),
+});
+
+/**
+ * Odds ratios up to which the new version counts as no worse. 1 tolerates nothing; with 2, an odds of errors of 1 : 99
+ * beside the champion's 1 : 199 is tolerated.
+ */
+const Tolerances = z.strictObject({
+  errors: z.number().min(1).max(100).default(1.5),
+  slow: z.number().min(1).max(100).default(2),
+  /** In both directions: scores outside the champion's usual range may be this much more or less frequent. */
+  scores: z.number().min(1).max(100).default(4),
+});
+
+const Rollout = z
+  .strictObject({
+    /** `automatic`: the version that the alias `challenger` names is rolled out; else a person starts it. */
+    start: z.enum(['automatic', 'by hand']).default('by hand'),
+    shadow: StepNeeds.prefault({}),
+    /** The shares of the entities that the new version answers for, one step after the other, in percent. */
+    shares: z.array(z.number().positive().max(90)).min(1).max(10).default([1, 5, 25, 50]),
+    /** What each share has to see. */
+    canary: StepNeeds.prefault({}),
+    /** The probability, at most, that a rollout of a version that is no worse is rolled back by its measures. */
+    error: z.number().min(1e-6).max(0.2).default(0.01),
+    tolerances: Tolerances.prefault({}),
+    /** An answer that takes longer counts as slow, in milliseconds. */
+    slowMs: z.number().min(1).max(10_000).default(50),
+    /** Whether a second person has to approve before the version becomes champion. */
+    approval: z.boolean().default(false),
+    /** A rollout that has not come to an end after this time is rolled back, in seconds. */
+    withinSeconds: z.number().min(1).max(5_184_000).default(604_800),
+  })
+  .refine(({ shares }) => shares.every((share, at) => at === 0 || share > (shares[at - 1] ?? 0)), {
+    error: 'Each share has to be greater than the one before it.',
+    path: ['shares'],
+  });
+
+/** A rollout whose settings are all known and within their ranges. */
+export type RolloutPlan = z.output<typeof Rollout>;
+/** A rollout as a model declares it; what is left out has defaults. */
+export type DeclaredRollout = z.input<typeof Rollout>;
+
+export { Rollout as RolloutPlanSchema };
+
+/** @throws DeclarationMistake for a setting that is unknown or out of its range. */
+export function rolloutOf(declared: DeclaredRollout): RolloutPlan {
+  const { success, data, error } = Rollout.safeParse(declared);
+  if (success) return data;
+  const [issue] = error.issues;
+  throw new DeclarationMistake(
+    `The setting "${issue?.path.join('.') ?? ''}" of \`rollout\` is wrong: ${issue?.message ?? 'invalid'}.`,
+    'docs/models.md lists the settings of a rollout with their ranges.',
+  );
+}

@@ -1,0 +1,121 @@
+import type { RolloutPlan } from '../../define/rollout.ts';
+import type { Batch } from './comparison.ts';
+import {
+  BATCHES_MAX,
+  EvidenceRecord,
+  evidencesAfter,
+  MEASURES,
+  type Measure,
+  nextPosition,
+  type Position,
+  unmeasured,
+  type Verdict,
+  verdictOf,
+} from './evidence.ts';
+import { ArmTally, bandOf, outside, type RolloutReport } from './observed.ts';
+
+/** What a rollout comes to with a batch. */
+export interface Judged {
+  readonly verdict: Verdict;
+  /** What the verdict was made of. */
+  readonly record: EvidenceRecord;
+}
+
+/**
+ * Watches one rollout: isolates report what they saw, and `judge` closes a batch. Pure: the time is an argument, and the
+ * whole state is a record and the scores by which the champion's usual range will be known.
+ */
+export class RolloutWatch {
+  #record: EvidenceRecord;
+  /** The champion's scores until its usual range is known. */
+  readonly #usual = new ArmTally();
+  #champion = new ArmTally();
+  #canary = new ArmTally();
+
+  constructor(record: EvidenceRecord) {
+    this.#record = record;
+  }
+
+  /** A rollout that begins in the shadow. */
+  static begin(plan: RolloutPlan, nowMs: number): RolloutWatch {
+    const times = { beganMs: nowMs, stepBeganMs: nowMs, atMs: nowMs };
+    const measures = { errors: unmeasured('errors'), slow: unmeasured('slow'), scores: unmeasured('scores') };
+    const position = { stage: 'shadow', step: -1 } as const;
+    return new RolloutWatch({
+      ...{ format: 1, plan, ...position, ...times, band: null, measures },
+      requests: { champion: 0, canary: 0 },
+    });
+  }
+
+  static restore(record: unknown): RolloutWatch {
+    return new RolloutWatch(EvidenceRecord.parse(record));
+  }
+
+  get record(): EvidenceRecord {
+    return this.#record;
+  }
+
+  add({ champion, canary }: Pick<RolloutReport, 'champion' | 'canary'>): void {
+    this.#champion.addCounts(champion);
+    this.#canary.addCounts(canary);
+  }
+
+  /** Closes the batch of what was reported since the last call, and judges. */
+  judge(nowMs: number): Judged {
+    const champion = this.#champion.counts;
+    const canary = this.#canary.counts;
+    this.#champion = new ArmTally();
+    this.#canary = new ArmTally();
+    const { requests, band } = this.#record;
+    this.#append('errors', [champion.requests, champion.errors, canary.requests, canary.errors]);
+    this.#append('slow', [champion.requests, champion.slow, canary.requests, canary.slow]);
+    if (band !== null) {
+      const [usual, other] = [outside(champion, band), outside(canary, band)];
+      this.#append('scores', [usual.all, usual.out, other.all, other.out]);
+    } else this.#usual.addCounts(champion);
+    this.#record = {
+      ...this.#record,
+      atMs: nowMs,
+      // Known from earlier batches alone, so that the batches that it judges played no part in it.
+      band: band ?? bandOf(this.#usual.counts) ?? null,
+      requests: {
+        champion: requests.champion + champion.requests,
+        canary: requests.canary + canary.requests,
+      },
+    };
+    return { verdict: verdictOf(this.#record), record: this.#record };
+  }
+
+  /** Whether the record is full, and has to be written before another batch. */
+  get isFull(): boolean {
+    return MEASURES.some((measure) => this.#record.measures[measure].batches.length >= BATCHES_MAX);
+  }
+
+  /** Goes on after a record was written: at the next position, or with another record of the same step. */
+  goOn(position: Position, nowMs: number): void {
+    const { stage, step } = this.#record;
+    const isSame = position.stage === stage && position.step === step;
+    const emptied = (measure: Measure) => ({
+      start: [...evidencesAfter(this.#record, measure)],
+      batches: [],
+    });
+    this.#record = {
+      ...this.#record,
+      ...position,
+      measures: { errors: emptied('errors'), slow: emptied('slow'), scores: emptied('scores') },
+      ...(isSame ? {} : { stepBeganMs: nowMs, requests: { champion: 0, canary: 0 } }),
+    };
+  }
+
+  /** Where the rollout goes if the verdict is to advance. */
+  get next(): Position {
+    return nextPosition(this.#record.plan, this.#record);
+  }
+
+  /** A batch without events in either arm says nothing of the ratio, and is left out. */
+  #append(measure: Measure, batch: Batch): void {
+    const [requests, events, newRequests, newEvents] = batch;
+    if (requests === 0 || newRequests === 0 || events + newEvents === 0) return;
+    this.#record.measures[measure].batches.push([...batch]);
+  }
+}

@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest';
+import { type DeclaredRollout, rolloutOf } from '../../../../src/define/rollout.ts';
+import { armOf } from '../../../../src/inference/rollout/assignment.ts';
+import {
+  BATCHES_MAX,
+  EvidenceRecord,
+  nextPosition,
+  shareOf,
+  verdictOf,
+} from '../../../../src/inference/rollout/evidence.ts';
+import { ArmTally, scoreBucket } from '../../../../src/inference/rollout/observed.ts';
+import { RolloutWatch } from '../../../../src/inference/rollout/watch.ts';
+
+const needs = { requests: 20, seconds: 10 };
+const declared: DeclaredRollout = { shadow: needs, canary: needs, shares: [10, 50], approval: true };
+
+/** What an arm did: `of` requests with a score each. */
+function arm(of: number, { errors = 0, slow = 0, score = 0.5 } = {}) {
+  const tally = new ArmTally();
+  for (let at = 0; at < of; at += 1)
+    tally.add({ isError: at < errors, isSlow: at < slow, score: score * (1 + (at % 5) / 10) });
+  return tally.counts;
+}
+
+describe('a rollout', () => {
+  it('goes from step to step, each with requests and time of its own', () => {
+    const watch = RolloutWatch.begin(rolloutOf(declared), 0);
+    const seen: string[] = [];
+    for (let second = 1; second <= 60; second += 1) {
+      watch.add({ champion: arm(10), canary: arm(4) });
+      const { verdict, record } = watch.judge(second * 1_000);
+      expect(verdictOf(EvidenceRecord.parse(JSON.parse(JSON.stringify(record))))).toEqual(verdict);
+      if (verdict.action !== 'advance') continue;
+      const next = watch.next;
+      seen.push(`${second} ${next.stage} ${shareOf(record.plan, next)}`);
+      watch.goOn(next, second * 1_000);
+    }
+    expect(seen).toEqual(['10 canary 10', '20 canary 50', '30 waiting 50']);
+    expect(nextPosition(watch.record.plan, watch.record)).toEqual({ stage: 'champion', step: 1 });
+  });
+
+  it('does not advance before its requests were seen, and ends after its time', () => {
+    const watch = RolloutWatch.begin(rolloutOf({ ...declared, withinSeconds: 100 }), 0);
+    watch.add({ champion: arm(100), canary: arm(19) });
+    expect(watch.judge(50_000).verdict).toMatchObject({ action: 'hold', reason: 'too_early' });
+    expect(watch.judge(100_000).verdict).toMatchObject({ action: 'roll_back', reason: 'expired' });
+  });
+
+  it.each([
+    { what: 'errors', bad: { errors: 4 } },
+    { what: 'slow', bad: { slow: 4 } },
+    { what: 'scores', bad: { score: 50 } },
+    { what: 'scores', bad: { score: 0 } },
+    { what: 'scores', bad: { score: -0.5 } },
+  ])('is rolled back by $what ($bad)', ({ what, bad }) => {
+    const watch = RolloutWatch.begin(rolloutOf(declared), 0);
+    for (let second = 1; second <= 10; second += 1) {
+      watch.add({ champion: arm(40), canary: arm(4, bad) });
+      const { verdict } = watch.judge(second * 1_000);
+      if (verdict.action === 'roll_back') {
+        expect(verdict.reason).toBe(what);
+        return;
+      }
+    }
+    expect.unreachable('It was not rolled back.');
+  });
+
+  it('keeps its evidence over records and over an eviction', () => {
+    const plan = rolloutOf(declared);
+    const whole = RolloutWatch.begin(plan, 0);
+    let parts = RolloutWatch.begin(plan, 0);
+    for (let second = 1; second <= 30; second += 1) {
+      const report = {
+        champion: arm(10, { errors: 1 }),
+        canary: arm(3, { errors: second % 3 === 0 ? 1 : 0 }),
+      };
+      whole.add(report);
+      parts.add(report);
+      const one = whole.judge(second * 1_000);
+      const other = parts.judge(second * 1_000);
+      expect(other.verdict.evidence.errors).toBeCloseTo(one.verdict.evidence.errors, 9);
+      parts.goOn(parts.record, second * 1_000);
+      parts = RolloutWatch.restore(JSON.parse(JSON.stringify(parts.record)));
+    }
+    expect(parts.record.requests.canary).toBe(90);
+    expect(parts.record.measures.errors.batches).toEqual([]);
+  });
+
+  it('says when its record is full', () => {
+    const watch = RolloutWatch.begin(rolloutOf(declared), 0);
+    for (let at = 0; at < BATCHES_MAX; at += 1) {
+      expect(watch.isFull).toBe(false);
+      watch.add({ champion: arm(10, { errors: 1 }), canary: arm(10) });
+      watch.judge(at);
+    }
+    expect(watch.isFull).toBe(true);
+  });
+});
+
+describe('the version of an entity', () => {
+  it('is the same each time, and stays the new one as the share grows', () => {
+    const keys = Array.from({ length: 4_000 }, (_, at) => `customer-${at}`);
+    const shares = [1, 5, 25, 50].map((share) => keys.filter((key) => armOf('r1', share, key) === 'canary'));
+    for (const [at, share] of [1, 5, 25, 50].entries()) {
+      expect((shares[at]?.length ?? 0) / 40).toBeGreaterThan(share * 0.7);
+      expect((shares[at]?.length ?? 0) / 40).toBeLessThan(share * 1.4);
+      if (at > 0) expect(shares[at]).toEqual(expect.arrayContaining(shares[at - 1] ?? []));
+    }
+    const other = new Set(keys.filter((key) => armOf('r2', 25, key) === 'canary'));
+    const common = (shares[2] ?? []).filter((key) => other.has(key)).length;
+    expect(common / other.size).toBeLessThan(0.35);
+    expect(keys.every((key) => armOf('r1', 0, key) === 'champion')).toBe(true);
+    expect(keys.every((key) => armOf('r1', 100, key) === 'canary')).toBe(true);
+  });
+});
+
+describe('buckets of scores', () => {
+  it('are in the order of the scores, a bounded number of them', () => {
+    const scores = [-1e300, -40, -1, -1e-3, -1e-30, 0, 1e-30, 1e-3, 0.2, 0.5, 1, 40, 1e300];
+    const buckets = scores.map(scoreBucket);
+    expect(buckets).toEqual(buckets.toSorted((a, b) => a - b));
+    expect(buckets.at(0)).toBe(-200);
+    expect(buckets.at(-1)).toBe(200);
+  });
+});
+
+describe('a declared rollout', () => {
+  it.each([{ shares: [5, 1] }, { shares: [] }, { error: 0 }, { shares: [100] }])('refuses %j', (wrong) => {
+    expect(() => rolloutOf(wrong)).toThrow(/`rollout` is wrong/);
+  });
+
+  it('has defaults', () => {
+    expect(rolloutOf({})).toMatchObject({ start: 'by hand', shares: [1, 5, 25, 50], error: 0.01 });
+  });
+});

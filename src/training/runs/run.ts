@@ -13,7 +13,6 @@ export type RunStage = (typeof RUN_STAGES)[number];
  * - `failed`: another service or the registry did not let it go on. - `cancelled`: somebody ended it.
  */
 export const RUN_STATES = [...RUN_STAGES, 'done', 'refused', 'failed', 'cancelled'] as const;
-export type RunState = (typeof RUN_STATES)[number];
 
 /** What a run has used. */
 export const RunCost = z.strictObject({

@@ -23,7 +23,7 @@ import {
   ANONYMOUS,
   type Holder,
   type Principal,
-  principalKey,
+  principalName,
   type TokenHolder,
 } from '../define/principal.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
@@ -313,7 +313,7 @@ export class BoundIsolate implements ViewPorts {
   }
 
   noteDeprecated(version: string, principal: Principal | undefined): void {
-    this.observation.deprecatedRequest(version, principalKey(principal ?? ANONYMOUS));
+    this.observation.deprecatedRequest(version, principalName(principal ?? ANONYMOUS));
   }
 
   #answered(

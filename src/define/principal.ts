@@ -92,7 +92,7 @@ export function principalKey(principal: Principal): string {
   }
 }
 
-/** The principal in the audit log. */
-export function principalName(principal: Holder): string {
-  return `${principal.kind}:${principal.id}`;
+/** The principal as the audit log and the users of deprecated versions name it. */
+export function principalName(principal: Principal): string {
+  return principal.kind === 'anonymous' ? principal.kind : `${principal.kind}:${principal.id}`;
 }

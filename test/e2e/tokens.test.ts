@@ -2,7 +2,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KEY, type Stack, startStack } from '../support/node/stack.ts';
+import * as z from 'zod';
+import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
 const ISSUER = 'https://issuer.test/';
 const LIST = '/v1/customers?country=Germany';
@@ -111,5 +112,34 @@ describe('a token of the issuer', () => {
     expect(swept.status).toBe(200);
     const { json } = await get('/v1/admin/audit?limit=1', admin);
     expect(json['entries']).toMatchObject([{ principal: `token:${ISSUER}#root`, action: 'outbox.sweep' }]);
+  });
+
+  it('is named among the users of a deprecated version by its issuer and subject, whatever its scopes', async () => {
+    const Listed = z.looseObject({
+      versions: z.array(
+        z.object({ version: z.string(), users: z.array(z.looseObject({ principal: z.string() })) }),
+      ),
+    });
+    let sent = 0;
+    const users = async () => {
+      for (const scope of ['events:write', 'events:write data:read']) {
+        sent += 1;
+        const own = await token({ sub: 'eve', scope });
+        const { status } = await stack.caller.as(own).ask('POST', '/v1/events', {
+          contentType: 'application/cloudevents+json',
+          json: {
+            ...{ specversion: '1.0', id: `old-${sent}`, source: '/tokens', type: 'shop.product-view.v1' },
+            data: { sku: 'A1', customerId: 'c1' },
+          },
+        });
+        expect(status).toBe(202);
+      }
+      // The counts go with those of the cache.
+      await stack.caller.ask('GET', '/v1/products/A1');
+      const { json } = await stack.caller.ask('GET', '/v1/admin/deprecations');
+      const found = Listed.parse(json).versions.find(({ version }) => version === 'shop.product-view.v1');
+      return found?.users.map(({ principal }) => principal) ?? [];
+    };
+    expect(await eventually(users, ({ length }) => length > 0, 30_000)).toEqual([`token:${ISSUER}#eve`]);
   });
 });

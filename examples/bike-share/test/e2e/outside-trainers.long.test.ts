@@ -8,7 +8,7 @@ import { makeBundle, writeBundleFolder } from '../../../../scripts/models/bundle
 import { datasetOrigin } from '../../../../scripts/models/dataset-origin.ts';
 import { hasPython, pythonEnvironment } from '../../../../test/conformance/python.ts';
 import { startCli } from '../../../../test/support/node/cli.ts';
-import { KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import { type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { departuresTomorrow } from '../../catalog/models.ts';
 import { BIKE_SHARE } from '../served.ts';
 
@@ -79,21 +79,12 @@ describe('a model that another library trains on a pulled dataset', () => {
 
         const { version } = read('bundle/manifest.json');
         const golden: { inputs: { X: number[][] }; outputs: { variable: number[][] } } = read('golden.json');
-        const answer = await stack.fetch(`/v2/models/${MODEL}/versions/${version}/infer`, {
-          method: 'POST',
-          headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-          body: JSON.stringify({
-            inputs: [
-              {
-                name: 'X',
-                datatype: 'FP32',
-                shape: [golden.inputs.X.length, 4],
-                data: golden.inputs.X.flat(),
-              },
-            ],
-          }),
+        const rows = golden.inputs.X;
+        const tensor = { name: 'X', datatype: 'FP32', shape: [rows.length, 4], data: rows.flat() };
+        const answer = await stack.caller.ask('POST', `/v2/models/${MODEL}/versions/${version}/infer`, {
+          json: { inputs: [tensor] },
         });
-        const { outputs }: { outputs: { data: number[] }[] } = await answer.json();
+        const { outputs }: { outputs: { data: number[] }[] } = JSON.parse(answer.text);
         const expected = golden.outputs.variable.flat();
         expect(expected.length).toBeGreaterThan(10);
         for (const [index, value] of (outputs[0]?.data ?? []).entries())

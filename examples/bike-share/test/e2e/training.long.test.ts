@@ -45,7 +45,14 @@ beforeAll(async () => {
 afterAll(() => stack[Symbol.asyncDispose]());
 
 async function call<T>(method: string, path: string, body?: object): Promise<{ status: number; json: T }> {
-  const init = { method, headers: AUTHORIZED, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+  // A request that is under way when the runtime is killed may never be answered.
+  const signal = AbortSignal.timeout(20_000);
+  const init = {
+    method,
+    headers: AUTHORIZED,
+    signal,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  };
   const answer = await stack.fetch(path, init);
   return { status: answer.status, json: (await answer.json()) as T };
 }

@@ -3,7 +3,7 @@ import { assertWhole, layoutsOf, shardStates } from '../features/move-shards.ts'
 import { backfillProgress, versionStates } from '../features/version-states.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import { systemNow } from '../platform/clock.ts';
-import { calling, Failure, jsonPointer } from '../platform/failure.ts';
+import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { cancelMove, readMoves, startMove } from '../storage/postgres/feature-layouts.ts';
@@ -57,7 +57,7 @@ async function moveShards({ env, db, isolate }: BoundIsolate, entity: string, to
   const move = moves.find((one) => one.entity === entity && one.replay.state !== 'done');
   const from = layoutsOf(moves).get(entity) ?? SHARDS_PER_ENTITY;
   if (move?.to === to) return;
-  const pointer = jsonPointer(['shards', entity]);
+  const pointer = 'shards';
   if (to < from)
     throw new Failure('unprocessable', `"${entity}" has ${from} shards, and cannot have fewer.`, { pointer });
   if (to > from && move !== undefined)

@@ -109,10 +109,9 @@ function showStates(cli: Cli, states: States): void {
 /** Asks for the shards until the entity has them. Each call fills them with a bounded part of a long history. */
 async function moved(cli: Cli, entity: string, count: number) {
   const startedAt = performance.now();
-  const shards = { [entity]: count };
   for (let told: string | undefined; ; await sleep(LOOK_EVERY_MS)) {
     const { data } = await cli.client.post('/v1/admin/features/backfill', {
-      body: { shards },
+      query: { entity, shards: count },
       isRepeatable: true,
     });
     const own = data.shards.find((one) => one.entity === entity);

@@ -2,8 +2,8 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { SHARDS_MAX, SHARDS_PER_ENTITY } from '../../features/layout.ts';
 import type { ShardsOfEntity } from '../../features/move-shards.ts';
 import { type BackfillProgress, FEATURE_STATES, type StateOfVersion } from '../../features/version-states.ts';
-import { Failure, jsonPointer } from '../../platform/failure.ts';
-import { parsed, readJson } from '../body.ts';
+import { Failure } from '../../platform/failure.ts';
+import { parsed } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 
@@ -25,15 +25,17 @@ export interface FeatureStatePorts {
   readonly moveShards: (entity: string, shards: number) => Promise<void>;
 }
 
-const BODY_BYTES_MAX = 65_536;
-const Request = z.strictObject({
-  shards: z
-    .record(z.string().min(1).max(64), z.int().min(SHARDS_PER_ENTITY).max(SHARDS_MAX))
+const Request = z.object({
+  entity: z
+    .string()
+    .min(1)
+    .max(64)
     .optional()
-    .openapi({
-      description:
-        'the numbers of shards that entities get, by their names. The new shards are filled from history while the old ones serve. As many as there are cancel that',
-    }),
+    .openapi({ description: 'an entity that gets `shards` shards; the two go together' }),
+  shards: z.coerce.number().int().min(SHARDS_PER_ENTITY).max(SHARDS_MAX).optional().openapi({
+    description:
+      'how many shards the entity gets. The new ones are filled from history while the old ones serve. As many as it has cancel that',
+  }),
 });
 
 const Version = z.object({
@@ -114,7 +116,7 @@ export function registerFeatureAdmin(
     summary: 'Builds the features that are not ready from history now, and gives entities more shards',
     tags: ['admin'],
     security: keySecurity,
-    request: { body: { required: false, content: { 'application/json': { schema: Request } } } },
+    request: { query: Request },
     responses: {
       202: json('The backfill works on. Its progress is that of `GET /v1/admin/features`.', States),
       409: problem('Retention has deleted events that new shards would need.'),
@@ -123,29 +125,24 @@ export function registerFeatureAdmin(
     },
   });
   app.post('/v1/admin/features/backfill', async (c) => {
-    const { shards = {} } = await requested(c.req.raw);
-    const entities = new Set(gateway.catalog.features.map(({ entity }) => entity.name));
-    for (const entity of Object.keys(shards))
-      if (!entities.has(entity))
-        throw new Failure('unprocessable', `"${entity}" is no entity with features.`, {
-          pointer: jsonPointer(['shards', entity]),
-        });
-    const action = { action: 'features.backfill', target: 'features', detail: { shards } };
+    const { entity, shards } = parsed(Request, c.req.query());
+    if ((entity === undefined) !== (shards === undefined))
+      throw new Failure('unprocessable', 'The parameters "entity" and "shards" go together.', {
+        pointer: entity === undefined ? 'entity' : 'shards',
+      });
+    if (entity !== undefined && !gateway.catalog.features.some((one) => one.entity.name === entity))
+      throw new Failure('unprocessable', `"${entity}" is no entity with features.`, { pointer: 'entity' });
+    const detail = entity === undefined ? {} : { detail: { entity, shards } };
+    const action = { action: 'features.backfill', target: 'features', ...detail };
     const answer = await gateway.audited(c, action, async () => {
       const ports = portsOf(c);
-      for (const [entity, count] of Object.entries(shards)) await ports.moveShards(entity, count);
+      if (entity !== undefined && shards !== undefined) await ports.moveShards(entity, shards);
       await ports.backfill();
       const result = await statesFrom(ports);
       return { result, after: { backfill: result.backfill } };
     });
     return c.json(answer, 202, { 'cache-control': 'no-store' });
   });
-}
-
-/** The body, which may be left out. */
-async function requested(request: globalThis.Request): Promise<z.output<typeof Request>> {
-  if (request.body === null) return {};
-  return parsed(Request, await readJson(request, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] }));
 }
 
 async function statesFrom(ports: FeatureStatePorts): Promise<z.output<typeof States>> {

@@ -71,10 +71,9 @@ export class CellStore {
    * @throws ShardMoved as `assertTakes` does.
    */
   fold(events: readonly FoldableEvent[], ownCells: OwnCells, copiedTo?: number): number {
-    const state = readState(this.#storage.sql);
     // A caller without events asks whether the shard works.
-    if (events.length > 0) assertTakes(state, copiedTo);
-    return this.foldFresh(events, ownCells).length;
+    const takes = (state: ShardState) => events.length > 0 && assertTakes(state, copiedTo);
+    return this.foldFresh(events, ownCells, { takes }).length;
   }
 
   /**
@@ -83,7 +82,7 @@ export class CellStore {
    */
   fill(events: readonly FoldableEvent[], ownCells: OwnCells): { folded: number; keys: string[] } {
     const isSeen = this.#kept.served.length > 0;
-    const folded = this.foldFresh(events, ownCells, isSeen);
+    const folded = this.foldFresh(events, ownCells, { opens: isSeen });
     const keys = isSeen ? [...new Set(folded.flatMap(ownCells).map(({ key }) => key))] : [];
     return { folded: folded.length, keys };
   }
@@ -93,12 +92,17 @@ export class CellStore {
    * them into the features that are being filled, and while a rebuild is open, into the next generation. So a number that
    * a layer has is a number that the served generation has.
    *
-   * @param opens whether readers may see the fold before its tags are invalidated.
+   * `opens`: readers may see the fold before its tags are invalidated. `takes` throws for events that are not taken.
    */
-  foldFresh(events: readonly FoldableEvent[], ownCells: OwnCells, opens = true): FoldableEvent[] {
+  foldFresh(
+    events: readonly FoldableEvent[],
+    ownCells: OwnCells,
+    { opens = true, takes }: { opens?: boolean; takes?: (state: ShardState) => void } = {},
+  ): FoldableEvent[] {
     return this.#transaction((sql) => {
       const state = readState(sql);
       assertHere(state);
+      takes?.(state);
       const keys = [...new Set(events.flatMap(ownCells).map(({ key }) => key))];
       if (state.legacy === 1) moveLegacy(sql, state, this.#kept, { keys, events });
       const layerOf = (slot: string) => this.#kept.named(slot)?.layer ?? null;
@@ -306,7 +310,6 @@ export class CellStore {
     return state.horizon < horizonOf(now) ? now : nextSweepAt(now);
   }
 
-  /** @throws ShardMoved if other shards have the keys. */
   assertHere(): void {
     assertHere(readState(this.#storage.sql));
   }

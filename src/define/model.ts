@@ -6,6 +6,7 @@ import type { FeatureReference } from './feature.ts';
 import { DeclarationMistake, defining } from './mistake.ts';
 import type { InputDeclaration, ModelInputs, RequestShape } from './model-input.ts';
 import type { Recommending } from './recommending.ts';
+import { type DeclaredRetraining, type RetrainingPolicy, retrainingOf } from './retraining.ts';
 import { type DeclaredRecipe, recipeOf, type TrainingRecipe } from './training-recipe.ts';
 import { checkedDeprecation, type Deprecation } from './version.ts';
 
@@ -30,6 +31,8 @@ interface ModelBase {
   readonly dataset: DatasetDefinition | undefined;
   /** How it is trained here; undefined if it is made elsewhere. */
   readonly training: TrainingRecipe | undefined;
+  /** When the worker trains it, and what has to hold for it; the defaults if it is not declared. */
+  readonly retraining: RetrainingPolicy;
 }
 
 /** The announced end of a model's routes. */
@@ -55,6 +58,8 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   dataset?: DatasetDefinition<NoInfer<Owner>>;
   /** The recipe by which it is trained. A script that `npm run train` calls reads it. */
   training?: DeclaredRecipe;
+  /** When the worker trains it again, and what has to hold for it. */
+  retraining?: DeclaredRetraining;
 }
 
 /** The rows of one request, assembled from an entity's features: the graph's input, and the item of each row. */
@@ -298,6 +303,7 @@ function base(
     deprecated,
     dataset,
     training: recipe,
+    retraining = {},
   }: CommonDeclaration<EntityDefinition>,
   task: TrainingRecipe['task'],
 ) {
@@ -316,6 +322,7 @@ function base(
     deprecated,
     dataset,
     training,
+    retraining: retrainingOf(retraining),
   };
 }
 

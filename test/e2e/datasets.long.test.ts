@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WRITTEN_EXAMPLES } from '../../src/gateway/contract/written-examples.ts';
+import { differences } from '../support/gateway/agree.ts';
 import { startCli } from '../support/node/cli.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
 
@@ -81,7 +83,9 @@ async function bytesOf(id: string, file: string): Promise<Uint8Array<ArrayBuffer
 describe('a dataset', () => {
   it('is made of a history, found again, given out, deleted, and made again with the same digest', async () => {
     const begun = await create({ model: 'ranker', seed: 5 });
-    const { manifest, state, failure } = await ended(begun.id);
+    const shown = await ended(begun.id);
+    expect(differences(WRITTEN_EXAMPLES['getDataset']?.['200'], shown)).toEqual([]);
+    const { manifest, state, failure } = shown;
     expect([state, failure]).toEqual(['ready', null]);
     if (manifest === null) throw new Error('It is ready.');
     expect(manifest.rows['train']).toBeGreaterThan(1_000);

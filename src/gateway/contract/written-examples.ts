@@ -1,9 +1,65 @@
 import type { AnswerExamples } from '../../define/catalog.ts';
 
+/** A training run as it begins. */
+const RUN = {
+  id: '5f0d3c1e-8a4b-4c27-9d4e-3b1c7a6f2e90',
+  model: '{model}',
+  reason: 'hand',
+  by: 'key:bootstrap',
+  state: 'queued',
+  stage: 'queued',
+  progress: { done: 0, of: 0 },
+  cost: { steps: 0, rows: 0, bytesRead: 0, bytesWritten: 0, r2Reads: 0, r2Writes: 0, busyMs: 0 },
+  failure: null,
+  version: null,
+  isChallenger: false,
+  begunAt: '2026-11-29T20:00:00.000Z',
+  endedAt: null,
+  verdict: null,
+  asOf: '2026-11-29T19:59:00.000Z',
+  seed: 1,
+  dataset: null,
+  gates: [],
+  evaluation: null,
+};
+const UNDER_WAY = {
+  ...RUN,
+  state: 'training',
+  stage: 'training',
+  progress: { done: 12, of: 100 },
+  cost: { ...RUN.cost, steps: 14, rows: 4_096, bytesRead: 180_224, r2Reads: 6, r2Writes: 2, busyMs: 2_310 },
+  dataset: { id: '0e974fc41bcacd541668f270dd49ac86', digest: 'b1946ac92492d2347c6235b4d2611184' },
+  gates: [
+    { gate: 'pipeline', holds: true, measured: { pending: 0 }, required: { pendingMax: 1_000 } },
+    { gate: 'quality', holds: true, measured: { score: 0.998 }, required: { scoreMin: 0.95 } },
+  ],
+};
+
+/** A dataset whose label events are counted. */
+const DATASET = {
+  id: '0e974fc41bcacd541668f270dd49ac86',
+  request: {
+    ...{ model: '{model}', asOf: '2026-11-29T19:27:43.841Z', knowledge: 'row', seed: 1 },
+    recipe: '791028c6103637dca22e37c92b5c46ff90ba7226a7346a3af696e0604cfe23a8',
+  },
+  state: 'counting',
+  failure: null,
+  progress: { labelEvents: 0, parts: 0, partsMade: 0, rows: 0, bytes: 0 },
+  begunAt: '2026-11-29T19:28:43.891Z',
+  endedAt: null,
+};
+
 /**
- * Examples of answers that no worker of `npm run examples` gives: it has no Kafka. The test that reads Kafka compares them
- * with an answer (`test/e2e/kafka-seek.long.test.ts`).
+ * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no label events for a dataset,
+ * and its models declare no training. The tests that have compare them with an answer (`test/e2e/kafka-seek.long.test.ts`,
+ * `test/e2e/datasets.long.test.ts`, `examples/bike-share/test/e2e/training.long.test.ts`).
  */
 export const WRITTEN_EXAMPLES: AnswerExamples = {
   seekKafkaPartition: { 202: { topic: 'events', partition: 0, offset: 0 } },
+  getDataset: { 200: { ...DATASET, manifest: null } },
+  listDatasets: { 200: { datasets: [DATASET] } },
+  startTraining: { 202: RUN },
+  getTrainingRun: { 200: UNDER_WAY },
+  cancelTrainingRun: { 200: { ...UNDER_WAY, state: 'cancelled', endedAt: '2026-11-29T20:00:04.000Z' } },
+  resumeTrainingRun: { 202: UNDER_WAY },
 };

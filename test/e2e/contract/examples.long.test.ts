@@ -16,7 +16,7 @@ import { type Stack, startStack } from '../../support/node/stack.ts';
  */
 const FILE = join(import.meta.dirname, '../../../src/gateway/contract/examples.ts');
 
-/** Operations that no request here lets succeed. There is no Kafka, no dataset has a file, and no model is trained. */
+/** Operations that no request here lets succeed. There is no Kafka, no dataset has a file, and no model a training. */
 const NO_SUCCESS = [
   ...['seekKafkaPartition', 'getDatasetFile'],
   ...['startTraining', 'getTrainingRun', 'cancelTrainingRun', 'resumeTrainingRun'],

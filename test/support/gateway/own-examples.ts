@@ -129,6 +129,11 @@ export class OwnExamples {
     const path = '/v1/admin/datasets';
     const begun = await this.#step({ name: `POST ${path}`, path, body: { model: 'expected-spend' } });
     const one = `${path}/${WithId.parse(begun).id}`;
+    // There are no label events, so it fails, and the failure names their type. `WRITTEN_EXAMPLES` has other answers.
+    await eventually(
+      async () => await (await ask(this.#stack, 'GET', { path: one })).json(),
+      (dataset) => Object(dataset).state === 'failed',
+    );
     await this.#step({ name: `GET ${path}/{id}`, path: one });
     await this.#step({ name: `GET ${path}`, path });
     await this.#step({ name: `DELETE ${path}/{id}`, path: one });

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { WRITTEN_EXAMPLES } from '../../../../src/gateway/contract/written-examples.ts';
+import { differences } from '../../../../test/support/gateway/agree.ts';
 import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { BIKE_SHARE } from '../served.ts';
 
@@ -60,6 +62,7 @@ async function call<T>(method: string, path: string, body?: object): Promise<{ s
 async function start(): Promise<Run> {
   const { status, json } = await call<Run>('POST', '/v1/training', { model: 'ride-minutes' });
   expect([status, json]).toMatchObject([202, { reason: 'hand' }]);
+  expect(differences(WRITTEN_EXAMPLES['startTraining']?.['202'], json)).toEqual([]);
   return json;
 }
 

@@ -36,6 +36,7 @@ const NAMESPACES = [
   'RATE_LIMITER',
   'IDEMPOTENCY',
   'DATASETS',
+  'ROLLOUTS',
 ] as const;
 
 const roundTripMs = Number(modelled('BENCH_ROUND_TRIP_MS'));
@@ -128,6 +129,7 @@ export const {
   QualityWindow,
   QueuedEvents,
   RateLimiter,
+  Rollouts,
 } = objects;
 export class TagClock extends objects.TagClock {
   constructor(ctx: DurableObjectState, env: Env) {

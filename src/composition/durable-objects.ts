@@ -9,6 +9,7 @@ import { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
 import { QualityWindow } from '../../durable-objects/quality-window/object.ts';
 import { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
 import { RateLimiter } from '../../durable-objects/rate-limiter/object.ts';
+import { Rollouts } from '../../durable-objects/rollouts/object.ts';
 import { type ClockPorts, TagClock } from '../../durable-objects/tag-clock/object.ts';
 import type { Catalog } from '../define/catalog.ts';
 import { systemNow } from '../platform/clock.ts';
@@ -20,6 +21,7 @@ import { kafkaSourceOf } from './kafka-source.ts';
 import { longestJudgedS } from './lifetimes.ts';
 import { outboxRelay, regionalClock, rootClock } from './objects.ts';
 import { outboxRelayPorts } from './outbox-relay.ts';
+import { rolloutsPorts } from './rollouts.ts';
 
 /**
  * The classes that the platform instantiates, each with the ports that it needs beyond its own storage. The platform
@@ -52,6 +54,11 @@ export function durableObjects(catalog: Catalog) {
     Datasets: class extends Datasets {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, datasetsPorts(env, catalog));
+      }
+    },
+    Rollouts: class extends Rollouts {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, rolloutsPorts(env, catalog));
       }
     },
     KafkaSource: class extends KafkaSource {

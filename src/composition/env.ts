@@ -9,6 +9,7 @@ import type { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
 import type { QualityWindow } from '../../durable-objects/quality-window/object.ts';
 import type { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
 import type { RateLimiter } from '../../durable-objects/rate-limiter/object.ts';
+import type { Rollouts } from '../../durable-objects/rollouts/object.ts';
 import type { TagClock } from '../../durable-objects/tag-clock/object.ts';
 import type { ChangesMessage } from '../../queues/changes/message.ts';
 import type { EventsMessage } from '../../queues/events/message.ts';
@@ -85,6 +86,7 @@ export interface Env {
   readonly RATE_LIMITER: DurableObjectNamespace<RateLimiter>;
   readonly IDEMPOTENCY: DurableObjectNamespace<Idempotency>;
   readonly DATASETS: DurableObjectNamespace<Datasets>;
+  readonly ROLLOUTS: DurableObjectNamespace<Rollouts>;
 }
 
 /** The bindings that every deployment has. */
@@ -109,6 +111,7 @@ export const BINDINGS = [
   'RATE_LIMITER',
   'IDEMPOTENCY',
   'DATASETS',
+  'ROLLOUTS',
 ] as const satisfies readonly (keyof Env)[];
 
 /**

@@ -39,6 +39,8 @@ export const PLACEMENT = {
   idempotency: 'database',
   /** It reads history. */
   datasets: 'database',
+  /** It moves what the registry in the database has. */
+  rollouts: 'database',
 } as const satisfies Readonly<Record<string, PlacementRule>>;
 export type PlacedClass = keyof typeof PLACEMENT;
 type PlacedBy<Rule extends PlacementRule> = {

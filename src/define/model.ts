@@ -6,6 +6,7 @@ import type { FeatureReference } from './feature.ts';
 import { DeclarationMistake, defining } from './mistake.ts';
 import type { InputDeclaration, ModelInputs, RequestShape } from './model-input.ts';
 import type { Recommending } from './recommending.ts';
+import { type DeclaredRollout, type RolloutPlan, rolloutOf } from './rollout.ts';
 import { type DeclaredRecipe, recipeOf, type TrainingRecipe } from './training-recipe.ts';
 import { checkedDeprecation, type Deprecation } from './version.ts';
 
@@ -30,6 +31,8 @@ interface ModelBase {
   readonly dataset: DatasetDefinition | undefined;
   /** How it is trained here; undefined if it is made elsewhere. */
   readonly training: TrainingRecipe | undefined;
+  /** How a new version takes over; undefined if versions only change at once. */
+  readonly rollout: RolloutPlan | undefined;
 }
 
 /** The announced end of a model's routes. */
@@ -55,6 +58,8 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   dataset?: DatasetDefinition<NoInfer<Owner>>;
   /** The recipe by which it is trained. A script that `npm run train` calls reads it. */
   training?: DeclaredRecipe;
+  /** How a new version takes over: in the shadow, then for a growing share of the entities; `{}` for the defaults. */
+  rollout?: DeclaredRollout;
 }
 
 /** The rows of one request, assembled from an entity's features: the graph's input, and the item of each row. */
@@ -298,6 +303,7 @@ function base(
     deprecated,
     dataset,
     training: recipe,
+    rollout: declared,
   }: CommonDeclaration<EntityDefinition>,
   task: TrainingRecipe['task'],
 ) {
@@ -305,6 +311,7 @@ function base(
   const policy = cachePolicy({ ttlS, probe: false });
   checkedDeprecation(deprecated);
   const training = recipe && recipeOf(recipe, task);
+  const rollout = declared && rolloutOf(declared);
   return {
     kind: 'model' as const,
     name,
@@ -316,6 +323,7 @@ function base(
     deprecated,
     dataset,
     training,
+    rollout,
   };
 }
 

@@ -69,6 +69,7 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   recipe_changed: [409, 'The declaration of the dataset has changed'],
   too_many_datasets: [409, 'There are too many datasets'],
   alias_changed: [409, 'The alias names another version'],
+  rollout_conflict: [409, 'The rollout is elsewhere'],
   version_in_use: [409, 'An alias names the version'],
   no_earlier_version: [409, 'There is no earlier version'],
   tensor_mismatch: [422, 'The tensor does not fit the model'],

@@ -4,7 +4,8 @@ import { Failure } from '../platform/failure.ts';
 import { assertDigest, CANDIDATES_BYTES_MAX, type Manifest, MODEL_BYTES_MAX } from './bundle.ts';
 import { type ColdModel, ColdModels } from './cold-models.ts';
 import type { Graph, Session } from './graph.ts';
-import { artifactKey, type LoadPorts, parseCandidates } from './registry.ts';
+import { artifactKey } from './names.ts';
+import { type LoadPorts, parseCandidates } from './registry.ts';
 import type { Tensors } from './tensors.ts';
 
 /** A version that is loaded and can answer. */

@@ -11,8 +11,9 @@ import { type DegradedReason, type Maker, orFailure } from './degraded.ts';
 import { type Explained, type ExplainPorts, explain } from './explain/explanation.ts';
 import { featuresPart, type Included, unexplained } from './explain/include.ts';
 import type { LoadedModel } from './loaded-models.ts';
+import { modelTag } from './names.ts';
 import { predictionFacts } from './prediction.ts';
-import { type Champion, modelTag, unpublished } from './registry.ts';
+import { type Champion, unpublished } from './registry.ts';
 import { assertRequestFits, isReady, type RequestValues, rowOf, usedFeatures } from './row.ts';
 
 export interface PredictPorts {

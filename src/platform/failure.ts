@@ -57,6 +57,7 @@ const FAILURE_CODES = [
   'recipe_changed',
   'too_many_datasets',
   'alias_changed',
+  'rollout_conflict',
   'version_in_use',
   'no_earlier_version',
   'tensor_mismatch',

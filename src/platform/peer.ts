@@ -17,6 +17,7 @@ export const PEERS = [
   'rate-limiter',
   'idempotency',
   'datasets',
+  'rollouts',
   'queue',
   'kv',
   'colo-cache',

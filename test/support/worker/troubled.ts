@@ -99,6 +99,7 @@ function troubledEnv(env: Env): Env {
     RATE_LIMITER: objects('rate-limiter', env.RATE_LIMITER),
     IDEMPOTENCY: objects('idempotency', env.IDEMPOTENCY),
     DATASETS: objects('datasets', env.DATASETS),
+    ROLLOUTS: objects('rollouts', env.ROLLOUTS),
   };
   made.set(env, changed);
   return changed;
@@ -138,6 +139,11 @@ export class OutboxRelay extends classes.OutboxRelay {
   }
 }
 export class Datasets extends classes.Datasets {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, troubledEnv(env));
+  }
+}
+export class Rollouts extends classes.Rollouts {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, troubledEnv(env));
   }

@@ -76,10 +76,12 @@ async function readCached(
   });
   watched?.note(momentOf(answer));
   const known = PARSED.get(answer.entry);
-  if (known !== undefined) return known;
-  const champion = championIn(name, answer.entry.body);
+  const champion = known === undefined ? championIn(name, answer.entry.body) : known;
   PARSED.set(answer.entry, champion);
-  return champion;
+  if (champion === null || answer.unverified === undefined) return champion;
+  // Where a rollout is, is not known either then.
+  const { rollout: _, ...unverified } = champion;
+  return { ...unverified, isCurrent: false };
 }
 
 /** @throws Failure `model_unavailable` if the manifest has the form of another release of Millrace. */
@@ -136,16 +138,16 @@ export async function inMoment(loaded: Loaded, watched: Watched, deadline: Deadl
 }
 
 /**
- * The manifest of a model's champion, for answers that are not cached; null if no version has been published.
+ * The champion of a model, for answers that are not cached; null if no version has been published.
  *
  * @throws Failure `model_unavailable` if the manifest cannot be read.
  */
-export async function championManifest(
+export async function championNow(
   ports: ChampionPorts,
   definition: ModelDefinition,
   consistency: Consistency,
-): Promise<Manifest | null> {
-  return (await readCached(ports, definition, consistency))?.manifest ?? null;
+): Promise<Champion | null> {
+  return await readCached(ports, definition, consistency);
 }
 
 /**

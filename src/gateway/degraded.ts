@@ -13,7 +13,12 @@ const Degraded = z.object({ source: z.string(), degraded: z.enum(DEGRADED_REASON
 /** Marks an answer whose body says that it is degraded by the header, as a structured field: `fallback; reason=…`. */
 export function markDegraded(headers: Headers, value: unknown): void {
   const { data } = Degraded.safeParse(value);
-  if (data !== undefined) headers.set(HEADER, `${data.source}; reason=${data.degraded}`);
+  if (data !== undefined) setDegraded(headers, data.source, data.degraded);
+}
+
+/** Marks an answer whose body has another protocol's form by the header alone. */
+export function setDegraded(headers: Headers, source: string, reason: DegradedReason): void {
+  headers.set(HEADER, `${source}; reason=${reason}`);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import type { DegradedReason } from '../inference/degraded.ts';
 import type { Graph } from '../inference/graph.ts';
 import { predictionFacts } from '../inference/prediction.ts';
 import { unpublished } from '../inference/registry.ts';
@@ -7,7 +8,7 @@ import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import { systemNow } from '../platform/clock.ts';
 import { newId } from '../platform/ids.ts';
 import { consistencyOf } from './cached-response.ts';
-import { type ChampionPorts, championManifest, loadVersion } from './champion.ts';
+import { type ChampionPorts, championNow, loadVersion } from './champion.ts';
 import type { AppEnv, Gateway, PortsOf } from './context.ts';
 
 /** A version of a model, with what its graph takes and returns. */
@@ -15,6 +16,8 @@ export interface ServedVersion {
   readonly version: string;
   readonly inputs: readonly TensorSignature[];
   readonly outputs: readonly TensorSignature[];
+  /** Set if the version may have been replaced. */
+  readonly degraded: DegradedReason | undefined;
   /** @throws Failure `model_unavailable`. */
   load(): Promise<Graph>;
   /**
@@ -51,14 +54,17 @@ export function servedModels({ catalog }: Gateway, portsOf: PortsOf<ServingPorts
       isPublic: definition.isPublic,
       current: async () => {
         const ports = portsOf(c);
-        const manifest = await championManifest(ports, definition, consistencyOf(c.req.raw.headers));
-        if (manifest === null) throw unpublished(name);
+        const champion = await championNow(ports, definition, consistencyOf(c.req.raw.headers));
+        if (champion === null) throw unpublished(name);
+        const { manifest, isCurrent } = champion;
+        const degraded: DegradedReason | undefined = isCurrent ? undefined : 'model_unverified';
         return {
           ...manifest,
+          degraded,
           load: async () => (await loadVersion(ports, definition, manifest)).graph,
           ran: (rows) => {
             const id = newId();
-            const outcome = { items: rows, source: 'tensor', degraded: undefined } as const;
+            const outcome = { items: rows, source: 'tensor', degraded } as const;
             ports.predicted(predictionFacts({ id, at: systemNow(), manifest, subject: undefined, outcome }));
             return id;
           },

@@ -1,7 +1,12 @@
 import { Failure } from '../platform/failure.ts';
 
-/** The reasons why an answer is not the champion's on the entity's features of now. */
+/**
+ * The reasons why an answer is not the champion's on the entity's features of now, or may not be. With `model_unverified`
+ * the version that answers was the champion when it was last known, and neither the clock nor the database says that it
+ * still is.
+ */
 export const DEGRADED_REASONS = [
+  'model_unverified',
   'features_unavailable',
   'features_not_ready',
   'model_unavailable',

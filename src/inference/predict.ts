@@ -86,9 +86,10 @@ export async function predict(
   const asked = { definition, key, request, now };
   const work = compute(asked, known, ports);
   const made = await inTime(asked, work, known, ports);
-  const { answer, source, degraded, manifest } = made;
+  const { answer, source, manifest } = made;
   // Late work must not change what is recorded of this answer.
   const { isCurrent, row } = { ...known };
+  const degraded = made.degraded ?? (isCurrent ? undefined : 'model_unverified');
   const read = row instanceof Failure ? undefined : row;
   const explanation = include.includes('contributions')
     ? await explained(asked, made, read, ports)
@@ -112,8 +113,9 @@ export async function predict(
     },
     tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
     // An answer whose explanation came too late is not kept: the next request may have the time.
-    storable: degraded === undefined && isCurrent && explanation?.status !== 'unavailable',
-    isDegraded: degraded !== undefined,
+    storable: degraded === undefined && explanation?.status !== 'unavailable',
+    // A stale answer is no better than that of a version which may have been replaced.
+    isDegraded: made.degraded !== undefined,
   };
 }
 

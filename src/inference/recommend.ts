@@ -28,9 +28,10 @@ export async function recommend(
   const { key, now, include } = asked;
   const entity = definition.entity.name;
   const { ranking, manifest, row, isCurrent } = await rankInTime(definition, asked, ports);
-  const { items, source, degraded } = ranking;
+  const { items, source } = ranking;
+  const degraded = ranking.degraded ?? (isCurrent ? undefined : 'model_unverified');
   // Popularity by features that give the model nothing to rank by is made of them; in place of the model it is not.
-  const isOfFeatures = source === 'model' || source === 'previous' || degraded === undefined;
+  const isOfFeatures = source === 'model' || source === 'previous' || ranking.degraded === undefined;
   const predictionId = ports.newId();
   if (manifest !== null) {
     const subject = { entity, key, features: row };
@@ -50,7 +51,8 @@ export async function recommend(
         : {}),
     },
     tags: [featureTag(entity, key), readyTag(entity), modelTag(definition.name)],
-    storable: degraded === undefined && isCurrent,
-    isDegraded: degraded !== undefined,
+    storable: degraded === undefined,
+    // A stale answer is no better than that of a version which may have been replaced.
+    isDegraded: ranking.degraded !== undefined,
   };
 }

@@ -119,7 +119,10 @@ export async function check(
 /** The champion's manifest. */
 export interface Champion {
   readonly manifest: Manifest;
-  /** False for the copy that is read while the database does not answer: it may be of an earlier version. */
+  /**
+   * False for the copy that is read while the database does not answer, and for one in a cache while the clock does not
+   * answer: it may be of an earlier version.
+   */
   readonly isCurrent: boolean;
   /** The version to which a rollback would go; null if there is none, or while the database does not answer. */
   readonly previous: Manifest | null;

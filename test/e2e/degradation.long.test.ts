@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { expectedSpendBundle } from '../support/models/outside.ts';
 import { rankerBundle } from '../support/models/ranker.ts';
 import { FIXTURE } from '../support/node/fixture.ts';
@@ -130,11 +130,66 @@ it('an isolate that has just begun answers with the fallback while R2 hangs', as
   });
 });
 
-it('the copy of the champion answers while the database hangs, and is not marked', async () => {
+const UNVERIFIED = {
+  status: 200,
+  header: 'model; reason=model_unverified',
+  body: { source: 'model', degraded: 'model_unverified' },
+};
+const SLOW = { 'millrace-deadline-ms': '10000' };
+const MOOD = { key: 'C1', request: { hour: 1 } };
+
+it('while the database hangs, the champion is marked unless the clock says that it is current', async () => {
+  const isolate = 'without a database';
+  const predict: Asked = ['POST', '/v1/predictions/mood', MOOD, SLOW];
+  expect(await ask(isolate, predict)).toMatchObject({ status: 200, header: null });
   await client.trouble({ database: 'hang' });
-  const headers = { 'millrace-deadline-ms': '10000' };
-  const request = { key: 'C1', request: { hour: 1 } };
-  expect(await ask('without a database', ['POST', '/v1/predictions/mood', request, headers])).toMatchObject({
-    ...{ status: 200, header: null, body: { source: 'model' } },
+  expect(await ask(isolate, predict)).toMatchObject({ header: null, body: { source: 'model' } });
+  await client.trouble({});
+  await client.prepare(isolate, ['POST', '/v1/admin/cache/purge', { tags: ['model:mood'] }]);
+  await client.prepare(isolate, ['GET', '/v1/customers?country=None', undefined, STRONG]);
+  await client.trouble({ database: 'hang' });
+  expect(await ask(isolate, predict)).toMatchObject(UNVERIFIED);
+});
+
+it('the last known champion answers while the clock hangs, marked as one that may have been replaced', async () => {
+  const isolate = 'without a clock';
+  const predict: Asked = ['POST', '/v1/predictions/expected-spend', { key: 'C3' }, SLOW];
+  const rank: Asked = ['GET', '/v1/customers/C3/recommendations?limit=1', undefined, SLOW];
+  const metadata = await stack.fetch('/v2/models/expected-spend', {
+    headers: { isolate, authorization: `Bearer ${KEY}` },
+  });
+  const { inputs } = (await metadata.json()) as {
+    inputs: { name: string; datatype: string; shape: number[] }[];
+  };
+  const tensors = inputs.map(({ name, datatype, shape }) => {
+    const ofOne = shape.map((size) => Math.max(size, 1));
+    return {
+      name,
+      datatype,
+      shape: ofOne,
+      data: Array.from({ length: ofOne.reduce((a, b) => a * b, 1) }, () => 1),
+    };
+  });
+  const infer: Asked = ['POST', '/v2/models/expected-spend/infer', { inputs: tensors }, SLOW];
+  const raw: Asked = ['POST', '/v1/predictions/expected-spend', { inputs: tensors }, SLOW];
+  const all = [predict, rank, infer, raw];
+  for (const asked of all) expect(await ask(isolate, asked)).toMatchObject({ status: 200, header: null });
+  await client.trouble({ 'regional-clock': 'hang', 'root-clock': 'hang' });
+  // The mirror may be as old as a bounded reader's bound, and until then says that the champion is current.
+  await vi.waitFor(async () => expect(await ask(isolate, predict)).toMatchObject(UNVERIFIED), {
+    timeout: 20_000,
+  });
+  // The customer has bought nothing, so the model has nothing to rank by.
+  expect(await ask(isolate, rank)).toMatchObject({
+    header: 'popularity; reason=model_unverified',
+    body: { degraded: 'model_unverified' },
+  });
+  for (const asked of [infer, raw]) {
+    const { status, header } = await ask(isolate, asked);
+    expect({ status, header }).toEqual({ status: 200, header: UNVERIFIED.header });
+  }
+  await client.trouble({});
+  await vi.waitFor(async () => expect(await ask(isolate, predict)).toMatchObject({ header: null }), {
+    timeout: 20_000,
   });
 });

@@ -11,6 +11,7 @@ import { decodeJsonText } from '../../platform/utf8.ts';
 import { readBytes } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { deadlineHeader, withinNamed } from '../deadline.ts';
+import { setDegraded } from '../degraded.ts';
 import { announcing, endOfInference, nameOfModel } from '../deprecation.ts';
 import { unitsOf } from '../limits/weights.ts';
 import { consistencyHeaders } from '../openapi.ts';
@@ -62,9 +63,12 @@ export function registerOpenInference(
       const keepAlive = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
       const answer = await withinNamed(c.req.raw, keepAlive, async () => {
         const version = await versionOf(c, gateway, modelOf, unitsOf('prediction'));
-        return await infer(c.req.raw, c.req.param('model'), version, charge);
+        const inferred = await infer(c.req.raw, c.req.param('model'), version, charge);
+        return { ...inferred, degraded: version.degraded };
       });
-      return answered(answer, c.req.raw);
+      const response = answered(answer, c.req.raw);
+      if (answer.degraded !== undefined) setDegraded(response.headers, 'model', answer.degraded);
+      return response;
     });
   }
 }

@@ -5,6 +5,7 @@ import type { EntityDefinition } from '../../define/entity.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../../define/model.ts';
 import type { Loaded } from '../../define/view.ts';
 import type { Moment } from '../../features/seen-folds.ts';
+import type { DegradedReason } from '../../inference/degraded.ts';
 import { INCLUDED, includeText } from '../../inference/explain/include.ts';
 import { toJson } from '../../inference/json-elements.ts';
 import type { LoadedModel, LoadedRanking } from '../../inference/loaded-models.ts';
@@ -32,7 +33,7 @@ import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import { deadlineHeader, deadlineOf, withinNamed } from '../deadline.ts';
-import { markDegraded, standInValue } from '../degraded.ts';
+import { markDegraded, setDegraded, standInValue } from '../degraded.ts';
 import { announcing, endOfPredictions, nameOfModel } from '../deprecation.ts';
 import { canonicalKey, EntityKey } from '../entity-key.ts';
 import { assertMayInclude, includeMember, reasonUnits } from '../included-parts.ts';
@@ -124,16 +125,16 @@ export function registerPredictions(
     const predicting = predictPorts(ports, definition, consistency, { deadline, watched }, charge);
     if (isTensorRequest(body)) {
       const ran = await withinNamed(c.req.raw, ports.keepAlive, async () => {
-        const { model } = await championOf(ports, definition, consistency, watched);
+        const { model, isCurrent } = await championOf(ports, definition, consistency, watched);
         const { name, version } = model.manifest;
         const predictionId = newId();
-        return {
-          model: { name, version },
-          predictionId,
-          ...(await runTensors(model, body, predictionId, ports)),
-        };
+        const degraded: DegradedReason | undefined = isCurrent ? undefined : 'model_unverified';
+        const outputs = await runTensors(model, body, { id: predictionId, degraded }, ports);
+        return { value: { model: { name, version }, predictionId, ...outputs }, degraded };
       });
-      return answered({ value: ran, asOf: await watched.moment() });
+      const response = answered({ value: ran.value, asOf: await watched.moment() });
+      if (ran.degraded !== undefined) setDegraded(response.headers, 'model', ran.degraded);
+      return response;
     }
     if (definition.task !== 'ranking') {
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
@@ -256,7 +257,7 @@ function rankingOf(definition: RankingModel, body: unknown) {
 async function runTensors(
   { graph, manifest }: LoadedModel,
   body: unknown,
-  id: string,
+  { id, degraded }: { readonly id: string; readonly degraded: DegradedReason | undefined },
   { predicted }: PredictionPorts,
 ): Promise<object> {
   const inputs = inputTensors(body, graph.inputs);
@@ -282,7 +283,7 @@ async function runTensors(
       );
   }
   const rows = Object.values(outputs)[0]?.shape[0] ?? 1;
-  const outcome = { items: rows, source: 'tensor', degraded: undefined } as const;
+  const outcome = { items: rows, source: 'tensor', degraded } as const;
   predicted(predictionFacts({ id, at: systemNow(), manifest, subject: undefined, outcome }));
   return {
     outputs: Object.entries(outputs).map(([name, tensor]) => ({

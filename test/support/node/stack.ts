@@ -8,6 +8,7 @@ import { startDevDatabase } from '../../../scripts/dev/database.ts';
 import { EVERYTHING } from '../../../src/cache/entry.ts';
 import { captureStatements } from '../../../src/storage/postgres/capture.ts';
 import type { DatabaseTarget } from '../../../src/storage/postgres/connect.ts';
+import { builtWorker } from './built-worker.ts';
 import { Caller } from './caller.ts';
 import { FIXTURE, type Served } from './fixture.ts';
 import { memoryDatabase } from './memory-database.ts';
@@ -52,8 +53,8 @@ export interface StackOptions {
   readonly assets?: string;
   /** Statements that make what the database has before Millrace comes. */
   readonly existing?: readonly string[];
-  /** Builds the worker from a configuration of wrangler and returns the folder; wrangler bundles it unless given. */
-  readonly build?: (configPath: string) => string;
+  /** Builds the worker from a configuration of wrangler and returns the folder; `builtWorker` unless given. */
+  readonly build?: (configPath: string) => Promise<string>;
 }
 
 /**
@@ -66,9 +67,11 @@ export async function startStack(
   { capture = false, served = FIXTURE, existing = [], build, assets }: StackOptions = {},
 ): Promise<Stack> {
   const configPath = workerConfig(served.main, assets);
-  const prebuilt = build === undefined ? {} : { prebuiltWorkerDir: build(configPath) };
   const { catalog, migrationsDir, cachedPath } = served;
-  const database = await startDevDatabase(await memoryDatabase(migrationsDir));
+  const [prebuiltWorkerDir, database] = await Promise.all([
+    build?.(configPath) ?? builtWorker(served.main, configPath),
+    memoryDatabase(migrationsDir).then(startDevDatabase),
+  ]);
   neonConfig.fetchEndpoint = () => database.endpoint;
   const client = neon(database.connectionString);
   for (const statement of existing) await client.query(statement);
@@ -81,7 +84,7 @@ export async function startStack(
     workers: [
       {
         configPath,
-        ...prebuilt,
+        prebuiltWorkerDir,
         // Filling ahead would hide what a test wants to see void; the one about it switches it on. On a machine that does
         // much else, a model's fallback would answer in tests of the model.
         vars: { WARMING: 'off', DEADLINE_MS: '10000', ...vars },

@@ -1,8 +1,7 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseAst } from 'vitest/node';
+import { buildWorker } from './built-worker.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
@@ -23,12 +22,8 @@ interface Node {
  * @param configPath of wrangler, with the entry module.
  * @returns the folder of the built worker, which is removed when this process exits.
  */
-export function tracedBuild(configPath: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-traced-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const wrangler = join(ROOT, 'node_modules/.bin/wrangler');
-  const args = ['deploy', '--dry-run', '--config', configPath, '--outdir', folder];
-  execFileSync(wrangler, args, { cwd: ROOT, stdio: 'pipe' });
+export async function tracedBuild(configPath: string): Promise<string> {
+  const folder = await buildWorker(configPath);
   const bundle = join(folder, 'traced.js');
   writeFileSync(bundle, traced(readFileSync(bundle, 'utf8'), dirname(configPath)));
   return folder;

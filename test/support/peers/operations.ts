@@ -12,6 +12,7 @@ export const PEERS = [
     'rate-limiter',
     'idempotency',
     'datasets',
+    'rollouts',
     'queue',
     'kv',
   ] as const),
@@ -45,6 +46,7 @@ const SWEEP = 'POST /v1/admin/outbox/sweep';
 const BACKFILL = 'POST /v1/admin/features/backfill';
 const DATASETS = ['', '/{id}', '/{id}/files/{file}'].map((path) => `GET /v1/admin/datasets${path}`);
 const DATASET_REMOVAL = 'DELETE /v1/admin/datasets/{id}';
+const ROLLOUTS = ['', '/abort', '/approve'].map((verb) => `POST /v1/admin/models/{model}/rollout${verb}`);
 const PURGE = 'POST /v1/admin/cache/purge';
 const PIPELINE = 'GET /v1/admin/pipeline';
 const START = 'POST /v1/admin/kafka/start';
@@ -76,6 +78,8 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'cache-stats': each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   datasets: each(REPORT, ...DATASETS, DATASET_REMOVAL),
+  // What it has seen is left out then.
+  rollouts: { 'GET /v1/admin/models/{model}/rollout': [[200], 2_000] },
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
   kv: { ...INSPECTION, ...DIAGNOSIS },
   'regional-clock': INSPECTION,
@@ -122,6 +126,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ...each(STATEMENT, ALIAS, 'POST /v1/admin/models/{model}/rollback', 'GET /v1/models'),
     ...each(STATEMENT, 'GET /v1/models/{model}', 'GET /v1/models/{model}/versions/{version}'),
     ...each(STATEMENT, 'POST /v1/admin/models/{model}/versions/{version}/retire'),
+    ...each(STATEMENT, 'GET /v1/admin/models/{model}/rollout', ...ROLLOUTS),
     'GET /v1/admin/features': STATEMENT,
     [DATASET_REMOVAL]: AUDIT_ENTRY,
     ...each(AUDIT_ENTRY, ARTIFACT, SWEEP, BACKFILL, PURGE, START, 'POST /v1/admin/kafka/seek'),

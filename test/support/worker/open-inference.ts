@@ -75,6 +75,7 @@ registerOpenInference(
       isPublic: true,
       current: async () => ({
         version,
+        degraded: undefined,
         inputs: session.inputs,
         outputs: session.outputs,
         load: async () => {

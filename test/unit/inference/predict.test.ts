@@ -148,12 +148,25 @@ describe('the row', () => {
     expect(seen).toEqual([float(-1, 999), float(3, 2), float(-1, 999)]);
   });
 
-  it('is not stored if the version that made it may no longer be the champion', async () => {
-    expect(await predicted(regression, { isCurrent: false })).toMatchObject({
-      storable: false,
-      value: { source: 'model' },
+  it('is marked and not stored if the version that made it may no longer be the champion', async () => {
+    const unverified = await predicted(regression, { isCurrent: false });
+    expect(unverified).toMatchObject({
+      ...{ storable: false, isDegraded: false },
+      value: { source: 'model', degraded: 'model_unverified' },
+      told: [{ prediction: { degraded: 'model_unverified' } }],
     });
     expect((await predicted(regression, {})).storable).toBe(true);
+    // Why the model did not answer says more than that it may have been replaced.
+    const failing = {
+      isCurrent: false,
+      load: () => Promise.reject(new Failure('model_unavailable', 'Gone.')),
+    };
+    const manifest = { ...MANIFEST, fallback: { value: 3 } };
+    const shipped = model.regression({ ...described, inputs, outputs: { value: 'v' }, fallback: 'shipped' });
+    expect((await predicted(shipped, { ...failing, manifest })).value).toMatchObject({
+      source: 'fallback',
+      degraded: 'model_unavailable',
+    });
   });
 
   it('depends on the features and the model, and lineage records only the features that it used', async () => {

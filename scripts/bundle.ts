@@ -6,6 +6,7 @@ import { readOptions, UsageError } from './command-line/options.ts';
 import { runCommand } from './command-line/run.ts';
 import { STATE_DIR } from './command-line/target.ts';
 import { type BundleParts, makeBundle, writeBundleFolder } from './models/bundle.ts';
+import { datasetOrigin } from './models/dataset-origin.ts';
 import { readGraphSignature } from './models/graph-signature.ts';
 import { modelNamed } from './models/named.ts';
 import { loadCatalog } from './project/catalog.ts';
@@ -23,6 +24,7 @@ writes a folder that npm run publish takes. docs/models.md describes it.
   --candidates FILE  the candidates of a ranking
   --fallback JSON    the fallback of this version, e.g. '{"value": 3.5}'
   --metrics FILE     figures of the evaluation, as JSON
+  --dataset FOLDER   the dataset that it was trained on, as npm run cli -- datasets pull wrote it
   --out DIR          the folder (${STATE_DIR}/models/MODEL)`;
 
 const Columns = z.record(z.string(), z.array(z.string()));
@@ -39,6 +41,7 @@ await runCommand(async () => {
       candidates: { type: 'string' },
       fallback: { type: 'string' },
       metrics: { type: 'string' },
+      dataset: { type: 'string' },
       out: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -56,6 +59,10 @@ await runCommand(async () => {
     fallback:
       values.fallback === undefined ? undefined : Figures.parse(parsed('--fallback', values.fallback)),
     metrics: values.metrics === undefined ? undefined : Figures.parse(await jsonOf(values.metrics)),
+    trainedFrom:
+      values.dataset === undefined
+        ? undefined
+        : datasetOrigin(await jsonOf(join(values.dataset, 'manifest.json')), definition.name),
   };
   const { body, columnSource } = await makeBundle(definition, parts);
   const folder = values.out ?? join(STATE_DIR, 'models', definition.name);

@@ -11,9 +11,12 @@ import {
 } from '../../src/define/example-addresses.ts';
 import type { ModelDefinition } from '../../src/define/model.ts';
 import { modelRoute } from '../../src/gateway/model-routes.ts';
+import { type Asked, featuresOf, ownRequests } from './example-requests.ts';
 
 /** The source of the examples of events. Each has one id, so that a repetition stores nothing. */
 const SOURCE = '/examples';
+/** The list of models, a model, its version. */
+const PASSES_MAX = 3;
 
 /** What a worker answered to the requests that a catalog's declarations give. */
 export interface Recording {
@@ -22,17 +25,10 @@ export interface Recording {
   readonly skipped: readonly string[];
 }
 
-/** A request whose answer is recorded. */
-interface Asked {
-  /** The method and the path of the document, by which the inventory names the operation. */
-  readonly name: string;
-  readonly path: string;
-  readonly body?: object | undefined;
-}
-
 /**
  * Stores the examples of the catalog's events, and records what the worker answers to reads, writes and predictions of
- * the rows that they name. A route that the examples give no address for is left out.
+ * the rows that they name, and to Millrace's own operations that name declarations. A route that the examples give no
+ * address for is left out.
  *
  * @param now milliseconds since the Unix epoch, at which the events happen.
  * @throws MillraceError if the events cannot be stored, or the worker does not answer.
@@ -60,17 +56,23 @@ export async function recordAnswers(client: Client, catalog: Catalog, now: numbe
       });
       const answer: unknown = await response.json();
       seen.set(name, answer);
-      answers[operations.get(name) ?? ''] ??= { [response.status]: shownOf(answer) };
+      answers[operations.get(name) ?? ''] ??= recorded(method, response.status, shownOf(answer));
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error;
       skipped.push(`${name}: ${error.message}`);
       seen.set(name, undefined);
     }
   };
-  for (const asked of requestsOf(catalog, now, new Map())) await ask(asked);
-  // The first answers name values that the examples of the events lack, such as the district of a station.
-  for (const asked of requestsOf(catalog, now, seen)) if (!seen.has(asked.name)) await ask(asked);
+  // Answers name values that the examples of the events lack, such as the district of a station; they also name the
+  // version of a model and its tensors.
+  for (let pass = 0; pass < PASSES_MAX; pass += 1)
+    for (const asked of requestsOf(catalog, now, seen)) if (!seen.has(asked.name)) await ask(asked);
   return { answers, skipped };
+}
+
+/** A write answers the row alike, whether it inserts it (201) or replaces it (200). */
+function recorded(method: string, status: number, answer: unknown): Readonly<Record<string, unknown>> {
+  return method === 'PUT' ? { 200: answer, 201: answer } : { [status]: answer };
 }
 
 /**
@@ -89,25 +91,18 @@ function requestsOf(
     const meaning = interpret(example, { occurredAt: now, now });
     return meaning.ok ? meaning.effects : [];
   });
-  const read = (path: string) => ({ name: `GET ${path}`, path });
   const reads = [...views, ...models.flatMap((model) => modelRoute(model) ?? [])].flatMap((route) => {
     const path = exampleAddress(route, known);
     return path === undefined ? [] : [{ name: `GET ${route.path}`, path }];
   });
-  const status = shown.slice(0, 1).map(({ type }) => ({
-    name: 'GET /v1/events/{source}/{id}',
-    path: `/v1/events/${encodeURIComponent(SOURCE)}/${encodeURIComponent(type)}`,
-  }));
-  const model = models.slice(0, 1).map(({ name }) => ({
-    name: 'GET /v1/models/{model}',
-    path: `/v1/models/${name}`,
-  }));
+  const [first] = shown;
+  const event = first && `${encodeURIComponent(SOURCE)}/${encodeURIComponent(first.type)}`;
   return [
     ...entities.flatMap((entity) => writeOf(entity, effects, seen) ?? []),
     ...reads,
     ...features.flatMap(({ entity }) => featuresOf(entity, known)).slice(0, 1),
     ...models.flatMap((one) => predictionOf(one, known)),
-    ...[read('/v1/events/types'), ...status, read('/v1/models'), ...model],
+    ...ownRequests({ views, features }, event, known, seen),
   ];
 }
 
@@ -145,13 +140,6 @@ function rowOf(effect: Effect, entity: string): Readonly<Record<string, unknown>
   return effect.kind === 'increment' ? effect.orInsert : effect.row;
 }
 
-function featuresOf(entity: EntityDefinition, known: ExampleValues): Asked[] {
-  const key = exampleKey(entity, known);
-  if (key === undefined) return [];
-  const path = '/v1/features/read';
-  return [{ name: `POST ${path}`, path, body: { entity: entity.name, keys: [key] } }];
-}
-
 /** A prediction that needs nothing but a key: fields of a request have no examples. */
 function predictionOf(model: ModelDefinition, known: ExampleValues): Asked[] {
   const key = exampleKey(model.entity, known);
@@ -183,8 +171,8 @@ export function examplesModule(answers: AnswerExamples, define: string): string 
   const lines = Object.entries(answers)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([operationId, byStatus]) => {
-      const [[status, body] = []] = Object.entries(byStatus);
-      return `  ${operationId}: { ${status}: ${JSON.stringify(body)} },`;
+      const shown = Object.entries(byStatus).map(([status, body]) => `${status}: ${JSON.stringify(body)}`);
+      return `  ${operationId}: { ${shown.join(', ')} },`;
     });
   return [
     `import type { AnswerExamples } from '${define}';`,

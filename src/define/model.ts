@@ -6,6 +6,7 @@ import type { FeatureReference } from './feature.ts';
 import { DeclarationMistake, defining } from './mistake.ts';
 import type { InputDeclaration, ModelInputs, RequestShape } from './model-input.ts';
 import type { Recommending } from './recommending.ts';
+import { type DeclaredRetraining, type RetrainingPolicy, retrainingOf } from './retraining.ts';
 import { type DeclaredRollout, type RolloutPlan, rolloutOf } from './rollout.ts';
 import { type DeclaredRecipe, recipeOf, type TrainingRecipe } from './training-recipe.ts';
 import { checkedDeprecation, type Deprecation } from './version.ts';
@@ -31,6 +32,8 @@ interface ModelBase {
   readonly dataset: DatasetDefinition | undefined;
   /** How it is trained here; undefined if it is made elsewhere. */
   readonly training: TrainingRecipe | undefined;
+  /** When the worker trains it, and what has to hold for it; the defaults if it is not declared. */
+  readonly retraining: RetrainingPolicy;
   /** How a new version takes over; undefined if versions only change at once. */
   readonly rollout: RolloutPlan | undefined;
 }
@@ -58,6 +61,8 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   dataset?: DatasetDefinition<NoInfer<Owner>>;
   /** The recipe by which it is trained. A script that `npm run train` calls reads it. */
   training?: DeclaredRecipe;
+  /** When the worker trains it again, and what has to hold for it. */
+  retraining?: DeclaredRetraining;
   /** How a new version takes over: in the shadow, then for a growing share of the entities; `{}` for the defaults. */
   rollout?: DeclaredRollout;
 }
@@ -303,6 +308,7 @@ function base(
     deprecated,
     dataset,
     training: recipe,
+    retraining = {},
     rollout: declared,
   }: CommonDeclaration<EntityDefinition>,
   task: TrainingRecipe['task'],
@@ -323,6 +329,7 @@ function base(
     deprecated,
     dataset,
     training,
+    retraining: retrainingOf(retraining),
     rollout,
   };
 }

@@ -1,5 +1,8 @@
 /** Why a training cannot begin, or why its model cannot be written. The codes are stable; the messages may change. */
 const TRAINING_CODES = [
+  'not_trainable',
+  'gates_closed',
+  'dataset_gone',
   'invalid_recipe',
   'invalid_columns',
   'invalid_labels',

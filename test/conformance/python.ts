@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
+import { delimiter } from 'node:path';
 
-/** The environment in which Python finds the packages of `requirements.txt`. */
+/** The environment in which Python finds the packages of `requirements.txt`, and those that read Parquet. */
 export function pythonEnvironment(): NodeJS.ProcessEnv {
-  const folder = process.env['TEST_ONNX_PYTHON'];
-  return folder === undefined ? process.env : { ...process.env, PYTHONPATH: folder };
+  const folders = ['TEST_ONNX_PYTHON', 'TEST_PARQUET_PYTHON'].flatMap((name) => process.env[name] ?? []);
+  return folders.length === 0 ? process.env : { ...process.env, PYTHONPATH: folders.join(delimiter) };
 }
 
 /** Whether Python can import the modules. Tests that need them are skipped otherwise, and say so. */
@@ -13,7 +14,7 @@ export function hasPython(...modules: readonly string[]): boolean {
   });
   if (status !== 0)
     console.warn(
-      `Skipped: Python has no ${modules.join(', ')}. Install test/conformance/requirements.txt, and name the folder by TEST_ONNX_PYTHON.`,
+      `Skipped: Python has no ${modules.join(', ')}. Install test/conformance/requirements.txt and test/e2e/datasets/requirements.txt, and name their folders by TEST_ONNX_PYTHON and TEST_PARQUET_PYTHON.`,
     );
   return status === 0;
 }

@@ -3,7 +3,9 @@ import { Kafka } from '@upstash/kafka';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { type Bridge, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
+import { WRITTEN_EXAMPLES } from '../../src/gateway/contract/written-examples.ts';
 import { type Broker, KAFKA_JARS, startBroker } from '../kafka/support/broker.ts';
+import { differences } from '../support/gateway/agree.ts';
 import { gateTo, startCli } from '../support/node/cli.ts';
 import { IS_PART } from '../support/node/part.ts';
 import { eventually, KEY, type Stack, startStack } from '../support/node/stack.ts';
@@ -183,6 +185,11 @@ describe.skipIf(!KAFKA_JARS)(`a topic of ${BROKER_TITLE} that is deleted and cre
     gate.close();
     expect(text).toContain(`Partition 0 of ${TOPIC} is now read from offset 0.`);
     expect(code).toBe(0);
+    const again = await stack.caller.ask('POST', '/v1/admin/kafka/seek', {
+      json: { topic: TOPIC, partition: 0, to: 'earliest' },
+    });
+    expect(again.status).toBe(202);
+    expect(differences(WRITTEN_EXAMPLES['seekKafkaPartition']?.['202'], again.json)).toEqual([]);
     const resumed = await eventually(report, (now) => now?.lag === 0 && now.failures === 0, 60_000);
     expect(resumed).toMatchObject({ committed: latest, latest, lastError: null });
     await expectAllOnce();

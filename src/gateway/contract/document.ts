@@ -1,5 +1,5 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { AnswerExamples } from '../../define/catalog.ts';
+import type { Catalog } from '../../define/catalog.ts';
 import type { AppEnv } from '../context.ts';
 import { type Registry, registerHeaders } from './headers.ts';
 import { completeOperations, type Operation, operationsOf } from './operations.ts';
@@ -23,7 +23,10 @@ const HEAD = {
 };
 
 /** Adds the components that operations share, and completes the operations. @throws Error as `operationsOf` does. */
-export function completeRegistry(registry: Registry, examples: AnswerExamples = {}): Operation[] {
+export function completeRegistry(
+  registry: Registry,
+  catalog: Pick<Catalog, 'examples' | 'models'> = { examples: {}, models: [] },
+): Operation[] {
   registry.registerComponent('securitySchemes', 'key', {
     type: 'http',
     scheme: 'bearer',
@@ -33,7 +36,7 @@ export function completeRegistry(registry: Registry, examples: AnswerExamples = 
   registerAnswers(registry);
   const operations = operationsOf(registry);
   completeOperations(operations);
-  addExamples(operations, examples);
+  addExamples(operations, catalog);
   return operations;
 }
 

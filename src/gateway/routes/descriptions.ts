@@ -40,7 +40,7 @@ export function registerDescriptions(
   inventoryPorts: PortsOf<InventoryPorts>,
 ): void {
   describe(app);
-  const operations = completeRegistry(app.openAPIRegistry, gateway.catalog.examples);
+  const operations = completeRegistry(app.openAPIRegistry, gateway.catalog);
   let document: string | undefined;
   app.get('/openapi.json', (c) => {
     document ??= documentOf(app, operations);

@@ -4,14 +4,17 @@ import { type Measure, meanOf } from './measure.ts';
 /** A probability is kept this far from 0 and 1, as scikit-learn does, so that a sure mistake has a finite loss. */
 const PROBABILITY_MIN = 2 ** -52;
 
+/** The log loss of each row, in nats. */
+export function logLossesOf(probabilities: ArrayLike<number>, labels: ArrayLike<number>): Float64Array {
+  return Float64Array.from(labels, (label, row) => {
+    const given = Math.min(Math.max(probabilities[row] ?? 0, PROBABILITY_MIN), 1 - PROBABILITY_MIN);
+    return -(label * Math.log(given) + (1 - label) * Math.log(1 - given));
+  });
+}
+
 /** The log loss, in nats. */
 export function logLossOf(probabilities: ArrayLike<number>, labels: ArrayLike<number>): Measure {
-  return meanOf(
-    Float64Array.from(labels, (label, row) => {
-      const given = Math.min(Math.max(probabilities[row] ?? 0, PROBABILITY_MIN), 1 - PROBABILITY_MIN);
-      return -(label * Math.log(given) + (1 - label) * Math.log(1 - given));
-    }),
-  );
+  return meanOf(logLossesOf(probabilities, labels));
 }
 
 /** The mean squared difference of probability and label (Brier, 1950). */

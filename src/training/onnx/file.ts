@@ -72,7 +72,18 @@ export function onnxFile({
     },
     metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
   });
-  return Uint8Array.from(onnx.ModelProto.encode(model).finish());
+  return Uint8Array.from(onnx.ModelProto.encode(model, writer()).finish());
+}
+
+/**
+ * A writer of protobuf that encodes texts itself. Where there is a `Buffer`, the library writes texts of 40 characters and more
+ * by `Buffer.utf8Write` without a length, which workerd refuses for a text that does not begin the buffer.
+ */
+function writer() {
+  // An empty message leaves the writer that the library chose empty.
+  const made = onnx.StringStringEntryProto.encode({});
+  made.string = (text) => made.bytes(new TextEncoder().encode(text));
+  return made;
 }
 
 /** A constant of float32 values. */

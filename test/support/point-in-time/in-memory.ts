@@ -4,8 +4,16 @@ import type { RecordedEvent } from '../../../src/features/point-in-time.ts';
 /** Events of a page: so few that most histories have several pages, and moments are divided between them. */
 const PAGE = 4;
 
-/** A history in memory, by the rules of `readRecorded`. Pages may repeat events. */
-export function historyInMemory(all: readonly RecordedEvent[], repeats: Iterator<boolean>): HistoryPort {
+/**
+ * A history in memory, by the rules of `readRecorded`. Pages may repeat events.
+ *
+ * @param pageEvents events of a page.
+ */
+export function historyInMemory(
+  all: readonly RecordedEvent[],
+  repeats: Iterator<boolean>,
+  pageEvents = PAGE,
+): HistoryPort {
   return {
     pruned: async () => [],
     read: async ({ order, types, from, to, known }, { after }) => {
@@ -22,7 +30,7 @@ export function historyInMemory(all: readonly RecordedEvent[], repeats: Iterator
             timeOf(event) > Number(after.time) ||
             (timeOf(event) === Number(after.time) && event.seq > after.seq),
         );
-      const page = left.slice(0, PAGE);
+      const page = left.slice(0, pageEvents);
       const last = page.at(-1);
       return {
         events: page.flatMap((event) => (repeats.next().value === true ? [event, event] : [event])),

@@ -87,6 +87,10 @@ const COMMANDS: readonly (readonly [RegExp, Run])[] = [
     /^(source <\(npm run --silent cli -- completion bash\)|millrace )/,
     { test: 'test/unit/scripts/cli.test.ts' },
   ],
+  [
+    /^python3 examples\/bike-share\/outside\/lightgbm_model\.py /,
+    { test: 'examples/bike-share/test/e2e/outside-trainers.long.test.ts' },
+  ],
   [/^curl /, { test: 'test/unit/docs/requests.test.ts' }],
 ];
 

@@ -10,9 +10,11 @@ import {
   readBundleFolder,
   writeBundleFolder,
 } from '../../../scripts/models/bundle.ts';
+import { datasetOrigin } from '../../../scripts/models/dataset-origin.ts';
 import { readGraphSignature } from '../../../scripts/models/graph-signature.ts';
 import { modelNamed } from '../../../scripts/models/named.ts';
 import { publishFolder } from '../../../scripts/models/publish.ts';
+import { DATASET_FORMAT } from '../../../src/training/datasets/spec.ts';
 import { catalog } from '../../support/catalog/index.ts';
 import { expectedSpend, mood } from '../../support/catalog/models.ts';
 import { expectedSpendBundle } from '../../support/models/outside.ts';
@@ -21,6 +23,8 @@ import { classifierGraph, echoGraph, graphBytes, regressionGraph } from '../../s
 const folder = mkdtempSync(join(tmpdir(), 'millrace-bundle-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const SPEC = { model: 'spend', asOf: 9, from: null, to: null, knowledge: 'row', seed: 1, recipe: 'r1' };
+const BOUNDS = { from: 0, validation: 5, test: 7, to: 9 };
 const golden = { inputs: { input: [[0, 0]] }, outputs: { label: ['medium'] }, tolerance: 1e-4 };
 const moodParts: BundleParts = { onnx: classifierGraph(), golden };
 
@@ -52,6 +56,25 @@ describe('a graph', () => {
       nodes: [],
     });
     expect(() => readGraphSignature(complex)).toThrow('has the ONNX type COMPLEX64');
+  });
+});
+
+describe('the dataset that a version was trained on', () => {
+  const pulled = {
+    manifest: {
+      ...{ format: DATASET_FORMAT, id: 'a1', columns: [], bounds: BOUNDS, labelEvents: 9, files: [] },
+      ...{ digest: 'd1', quality: null, codeVersion: 'dev', rows: { train: 7, validation: 1, test: 1 } },
+      spec: SPEC,
+    },
+  };
+
+  it('is told by id, digest and rows', () => {
+    expect(datasetOrigin(pulled, SPEC.model)).toEqual({ dataset: 'a1', datasetDigest: 'd1', rows: 7 });
+  });
+
+  it('is refused if it is of another model, or no dataset at all', () => {
+    expect(() => datasetOrigin(pulled, 'mood')).toThrow(`is one of the model "${SPEC.model}"`);
+    expect(() => datasetOrigin({ manifest: null }, SPEC.model)).toThrow('no manifest of a dataset');
   });
 });
 

@@ -14,7 +14,11 @@ const Schema = z.looseObject({});
 type Schema = z.output<typeof Schema>;
 const Content = z.record(
   z.string(),
-  z.object({ schema: Schema, examples: z.record(z.string(), z.object({ value: z.unknown() })).optional() }),
+  z.object({
+    schema: Schema,
+    example: z.unknown().optional(),
+    examples: z.record(z.string(), z.object({ value: z.unknown() })).optional(),
+  }),
 );
 const Response = z.union([
   z.strictObject({ $ref: z.string() }),
@@ -64,7 +68,7 @@ describe.each(CATALOGS)('the document of %s', (_name, json) => {
       ...operation,
     })),
   );
-  const ajv = new Ajv2020({ strict: false });
+  const ajv = new Ajv2020({ strict: false, multipleOfPrecision: 6 });
   formats.default(ajv);
   ajv.addSchema({ $id: 'document', ...document });
   const resolved = (response: z.output<typeof Response>) => {
@@ -211,9 +215,10 @@ describe.each(CATALOGS)('the document of %s', (_name, json) => {
         ),
       ),
     ]);
-    for (const [named, { schema, examples: given = {} }] of contents) {
+    for (const [named, { schema, example, examples: several = {} }] of contents) {
       const validate = ajv.compile(inDocument(schema));
-      for (const { value } of Object.values(given)) {
+      const given = example === undefined ? [] : [{ value: example }];
+      for (const { value } of [...given, ...Object.values(several)]) {
         examples += 1;
         expect(validate(value), `${named}: ${ajv.errorsText(validate.errors)}`).toBe(true);
       }

@@ -1,0 +1,345 @@
+import type { ModelDefinition } from '../../define/model.ts';
+import { Failure, isFailureCode, reasonOf } from '../../platform/failure.ts';
+import type { DatasetManifest } from '../datasets/manifest.ts';
+import { recipeDigest } from '../datasets/spec.ts';
+import { TrainingRefused } from '../refusal.ts';
+import {
+  checkpointOf,
+  finishTraining,
+  resumeTraining,
+  startTraining,
+  stepTraining,
+  type TrainingState,
+} from '../run.ts';
+import { answersOf, championAnswers, type UsesGraph } from './answers.ts';
+import { bundleOf, goldenOf, metadataOf } from './bundle.ts';
+import { type Evaluation, evaluationSteps, meanLabel } from './evaluation.ts';
+import { closedGates, gatesOf } from './gates.ts';
+import { type Learnable, learnableOf } from './learnable.ts';
+import type { RunnerPorts } from './ports.ts';
+import { ended, inStage, type TrainingRun, withCost } from './run.ts';
+import { assertRunnable, type RowSet, SetReader, trainingColumnsOf } from './set.ts';
+
+/** How long a run waits before it asks again whether its dataset is ready, in milliseconds. */
+const DATASET_MS = 1_000;
+/** Failures of a dataset and of the registry that another attempt does not change. */
+const REFUSED = new Set(['dataset_too_large', 'dataset_empty', 'recipe_changed', 'history_pruned']);
+const FINAL = new Set(['invalid_model', 'over_budget']);
+
+/** A run after a step, and how long to wait before the next one, in milliseconds. */
+export interface Stepped {
+  readonly run: TrainingRun;
+  readonly waitMs: number;
+}
+
+/** What is in memory of the run that is under way. Without it, the stage begins again from what is kept. */
+interface Open {
+  readonly run: string;
+  readonly stage: TrainingRun['stage'];
+  readonly definition: ModelDefinition;
+  readonly learnable: Learnable;
+  readonly manifest: DatasetManifest;
+  reader: SetReader | undefined;
+  set: RowSet | undefined;
+  state: TrainingState | undefined;
+  /** Whether the state has steps that are not kept. */
+  isAhead: boolean;
+  evaluating: Generator<undefined, Evaluation> | undefined;
+}
+
+/**
+ * Takes runs on, one at a time, in bounded steps: a file that is read, a step of training, an interval of an evaluation, or a
+ * call of another service. A step is given the run and returns it changed; whoever calls keeps it.
+ */
+export class TrainingRunner {
+  readonly #ports: RunnerPorts;
+  #open: Open | undefined;
+
+  constructor(ports: RunnerPorts) {
+    this.#ports = ports;
+  }
+
+  /** Drops what is in memory. */
+  forget(): void {
+    this.#open = undefined;
+  }
+
+  /**
+   * Does the next step of a run that is not over.
+   *
+   * @throws any error of a peer; the step can be repeated.
+   */
+  async step(run: TrainingRun): Promise<Stepped> {
+    const { now, pause } = this.#ports;
+    await pause();
+    const startMs = now();
+    const stepped = await this.#judged(run);
+    await pause();
+    const counted = withCost(stepped.run, { steps: 1, busyMs: now() - startMs });
+    return { ...stepped, run: { ...counted, failures: 0 } };
+  }
+
+  /** Keeps the steps of training that are in memory alone. */
+  async keep(run: TrainingRun): Promise<TrainingRun> {
+    const open = this.#open;
+    if (open?.run !== run.id || open.state === undefined || !open.isAhead) return run;
+    const bytes = checkpointOf(open.state);
+    await this.#ports.kept.put(run.id, 'checkpoint', bytes);
+    open.isAhead = false;
+    return withCost({ ...run, isKept: true }, { r2Writes: 1, bytesWritten: bytes.length });
+  }
+
+  /** Ends a run, and what is kept of it unless it may be resumed. */
+  async end(run: TrainingRun, state: 'refused' | 'failed', error: unknown): Promise<TrainingRun> {
+    this.forget();
+    const code = codeOf(error) ?? 'peer_failed';
+    const detail =
+      error instanceof Failure || error instanceof TrainingRefused ? error.message : reasonOf(error);
+    const over = ended(run, state, this.#ports.now(), { code, detail: detail.slice(0, 1_000) });
+    await this.#ports.lineage.ended(over, undefined);
+    return over;
+  }
+
+  async #judged(run: TrainingRun): Promise<Stepped> {
+    try {
+      return await this.#next(run);
+    } catch (error) {
+      if (error instanceof TrainingRefused) return { run: await this.end(run, 'refused', error), waitMs: 0 };
+      const code = codeOf(error);
+      if (code !== undefined && REFUSED.has(code))
+        return { run: await this.end(run, 'refused', error), waitMs: 0 };
+      if (code !== undefined && FINAL.has(code))
+        return { run: await this.end(run, 'failed', error), waitMs: 0 };
+      throw error;
+    }
+  }
+
+  async #next(run: TrainingRun): Promise<Stepped> {
+    switch (run.stage) {
+      case 'queued':
+        return await this.#begin(run);
+      case 'dataset':
+        return await this.#awaitDataset(run);
+      case 'training':
+        return { run: await this.#train(run), waitMs: 0 };
+      case 'evaluation':
+        return { run: await this.#evaluate(run), waitMs: 0 };
+      case 'registration':
+        return { run: await this.#register(run), waitMs: 0 };
+    }
+  }
+
+  async #begin(run: TrainingRun): Promise<Stepped> {
+    const definition = this.#definitionOf(run);
+    learnableOf(definition);
+    await this.#ports.lineage.began(run);
+    const figures = await this.#ports.measure(definition);
+    const { historyDays } = definition.retraining;
+    const gates = gatesOf(figures, { historyDays, qualityMin: figures.qualityMin });
+    const closed = closedGates(gates);
+    if (closed !== undefined) {
+      const judged = { ...run, gates };
+      return {
+        run: await this.end(judged, 'refused', new TrainingRefused('gates_closed', closed)),
+        waitMs: 0,
+      };
+    }
+    return { run: inStage({ ...run, gates }, 'dataset'), waitMs: 0 };
+  }
+
+  async #awaitDataset(run: TrainingRun): Promise<Stepped> {
+    const definition = this.#definitionOf(run);
+    const { datasets } = this.#ports;
+    const { dataset, retraining } = definition;
+    if (dataset === undefined) throw new TrainingRefused('not_trainable', 'The model declares no dataset.');
+    if (run.dataset === null) {
+      const report = await datasets.begin({
+        ...{ model: run.model, asOf: run.asOf, from: null, to: null, knowledge: retraining.knowledge },
+        ...{ seed: run.seed, recipe: recipeDigest(definition, dataset) },
+      });
+      if (report === null)
+        throw new Failure('too_many_datasets', 'There are too many datasets. Delete others.');
+      return { run: { ...run, dataset: { id: report.id, digest: null } }, waitMs: 0 };
+    }
+    const found = await datasets.read(run.dataset.id);
+    // Somebody deleted it: it is made again.
+    if (found === null || found.report.state === 'deleting')
+      return { run: { ...run, dataset: null }, waitMs: DATASET_MS };
+    const { report, manifest } = found;
+    if (report.failure !== null)
+      throw Object.assign(new Error(report.failure.detail), { code: report.failure.code });
+    if (manifest === null) {
+      const { partsMade: done, parts: of } = report.progress;
+      return { run: { ...run, progress: { done, of } }, waitMs: DATASET_MS };
+    }
+    assertRunnable(manifest, learnableOf(definition).columns.length);
+    const { digest } = manifest;
+    return { run: inStage({ ...run, dataset: { id: run.dataset.id, digest } }, 'training'), waitMs: 0 };
+  }
+
+  async #train(run: TrainingRun): Promise<TrainingRun> {
+    const open = await this.#opened(run);
+    if (open.state === undefined) return await this.#startTraining(run, open);
+    if (!open.state.isDone) {
+      const load = (bytes: Uint8Array) => this.#ports.load(Uint8Array.from(bytes));
+      open.state = await stepTraining(open.state, { load });
+      open.isAhead = true;
+      return { ...run, progress: progressOf(open.state) };
+    }
+    const { learnable, manifest } = open;
+    const model = finishTraining(open.state, metadataOf(learnable, manifest.digest, run.seed), learnable);
+    await this.#ports.kept.put(run.id, 'model', model);
+    this.forget();
+    const trained = inStage({ ...run, isKept: true }, 'evaluation');
+    return withCost(trained, { r2Writes: 1, bytesWritten: model.length });
+  }
+
+  /** Reads the set, then begins, or goes on from what is kept. */
+  async #startTraining(run: TrainingRun, open: Open): Promise<TrainingRun> {
+    const read = await this.#readSome(run, open);
+    const { set, learnable, definition, manifest } = open;
+    if (set === undefined) return read;
+    const { train } = manifest.rows;
+    const columns = trainingColumnsOf(set, learnable, train);
+    const kept = run.isKept ? await this.#ports.kept.get(run.id, 'checkpoint') : undefined;
+    open.state =
+      kept === undefined
+        ? startTraining(definition.training, columns, run.seed)
+        : resumeTraining(kept, columns);
+    open.set = undefined;
+    const begun = { ...read, meanLabel: meanLabel(set, train), progress: progressOf(open.state) };
+    return withCost(begun, run.isKept ? { r2Reads: 1, bytesRead: kept?.length ?? 0 } : {});
+  }
+
+  async #evaluate(run: TrainingRun): Promise<TrainingRun> {
+    const open = await this.#opened(run);
+    if (open.manifest.rows.test === 0)
+      throw new TrainingRefused('too_few_rows', 'The test has no rows: ask for a longer history.');
+    if (open.set === undefined) return await this.#readSome(run, open);
+    if (open.evaluating === undefined) {
+      open.evaluating = await this.#evaluating(run, open, open.set);
+      return { ...run, progress: { done: 0, of: 0 } };
+    }
+    const { done, value } = open.evaluating.next();
+    if (done !== true) return { ...run, progress: { done: run.progress.done + 1, of: 0 } };
+    // The rows that were judged are golden, too.
+    this.#open = { ...open, stage: 'registration', evaluating: undefined };
+    return inStage({ ...run, evaluation: value }, 'registration');
+  }
+
+  async #evaluating(run: TrainingRun, open: Open, set: RowSet): Promise<Generator<undefined, Evaluation>> {
+    const { definition, learnable, manifest } = open;
+    const { registry } = this.#ports;
+    const model = await this.#keptModel(run);
+    const answers = await this.#use(model, (session) => answersOf(session, learnable, set));
+    const champion = await registry.champion(run.model);
+    const bytes = champion && (await registry.artifact(champion.model.sha256));
+    const judged =
+      champion === undefined
+        ? null
+        : await championAnswers(definition, learnable, champion, set, { bytes, use: this.#use });
+    const files = manifest.files.filter(({ split }) => split === 'test');
+    return evaluationSteps({
+      dataset: { id: manifest.id, digest: manifest.digest },
+      from: new Date(Math.min(...files.map(({ from }) => from))).toISOString(),
+      to: new Date(Math.max(...files.map(({ to }) => to))).toISOString(),
+      ...{ seed: run.seed, task: learnable.task, set, answers, champion: judged, baseline: run.meanLabel },
+    });
+  }
+
+  async #register(run: TrainingRun): Promise<TrainingRun> {
+    const { registry, kept, lineage, codeVersion, now } = this.#ports;
+    const open = await this.#opened(run);
+    const { definition, learnable, manifest } = open;
+    if (run.evaluation === null) throw new Error(`The run ${run.id} has no evaluation.`);
+    if (open.set === undefined) return await this.#readSome(run, open);
+    const { set } = open;
+    const model = await this.#keptModel(run);
+    const answers = await this.#use(model, (session) => answersOf(session, learnable, set));
+    const trainingRows = manifest.rows.train;
+    const bundle = await bundleOf({
+      ...{ definition, learnable, run, model, evaluation: run.evaluation, trainingRows, codeVersion },
+      golden: goldenOf(learnable, set, answers),
+    });
+    await registry.register(definition, bundle);
+    const { version, model: artifact } = bundle.manifest;
+    const isBetter = run.evaluation.verdict === 'better';
+    const isChallenger = isBetter && (await registry.challenge(run.model, version));
+    const over = ended({ ...run, version, isChallenger, isKept: false }, 'done', now());
+    await lineage.ended(over, { version, sha256: artifact.sha256, trainingRows });
+    await kept.remove(run.id);
+    this.forget();
+    return withCost(over, { r2Reads: 1, bytesRead: model.length });
+  }
+
+  /** Reads the next file of the stage, or puts the rows in order once all are read. */
+  async #readSome(run: TrainingRun, open: Open): Promise<TrainingRun> {
+    const isTraining = run.stage === 'training';
+    const splits = isTraining ? (['train', 'validation'] as const) : (['test'] as const);
+    const entity = isTraining ? undefined : open.definition.entity.name;
+    open.reader ??= new SetReader(open.learnable, open.manifest, splits, entity);
+    const { reader } = open;
+    const file = reader.next;
+    if (file === undefined) {
+      open.set = reader.finish(open.manifest.rows[splits[0]]);
+      open.reader = undefined;
+      return run;
+    }
+    const bytes = await this.#ports.datasets.file(open.manifest.id, file.name);
+    if (bytes === undefined)
+      throw new TrainingRefused('dataset_gone', `The file ${file.name} of the dataset is gone.`);
+    await reader.add(bytes);
+    const counted = withCost(run, { rows: file.rows, bytesRead: bytes.length, r2Reads: 1 });
+    return { ...counted, progress: reader.progress };
+  }
+
+  async #opened(run: TrainingRun): Promise<Open> {
+    const open = this.#open;
+    if (open?.run === run.id && open.stage === run.stage) return open;
+    const definition = this.#definitionOf(run);
+    const found = run.dataset && (await this.#ports.datasets.read(run.dataset.id));
+    const manifest = found?.manifest;
+    if (manifest == null || manifest.digest !== run.dataset?.digest)
+      throw new TrainingRefused('dataset_gone', 'The dataset was deleted while the run used it.');
+    const made: Open = {
+      ...{ run: run.id, stage: run.stage, definition, learnable: learnableOf(definition), manifest },
+      ...{ reader: undefined, set: undefined, state: undefined, isAhead: false, evaluating: undefined },
+    };
+    this.#open = made;
+    return made;
+  }
+
+  readonly #use: UsesGraph = async (bytes, use) => {
+    const session = await this.#ports.load(bytes);
+    try {
+      return use(session);
+    } finally {
+      session.release();
+    }
+  };
+
+  async #keptModel(run: TrainingRun): Promise<Uint8Array<ArrayBuffer>> {
+    const model = await this.#ports.kept.get(run.id, 'model');
+    if (model === undefined) throw new TrainingRefused('invalid_checkpoint', 'The trained model is gone.');
+    return model;
+  }
+
+  #definitionOf({ model }: TrainingRun): ModelDefinition {
+    const definition = this.#ports.models.find(({ name }) => name === model);
+    if (definition === undefined)
+      throw new TrainingRefused('not_trainable', `The catalog has no model "${model}".`);
+    return definition;
+  }
+}
+
+function progressOf(state: TrainingState): TrainingRun['progress'] {
+  return state.kind === 'trees'
+    ? { done: state.trees.length, of: state.recipe.trees }
+    : { done: state.losses.length, of: state.recipe.epochs };
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (typeof code !== 'string') return undefined;
+  return error instanceof TrainingRefused || isFailureCode(code) ? code : undefined;
+}

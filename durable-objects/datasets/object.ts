@@ -1,7 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import { systemNow } from '../../src/platform/clock.ts';
-import { isFailureCode, reasonOf } from '../../src/platform/failure.ts';
+import { Failure } from '../../src/platform/failure.ts';
 import { log } from '../../src/platform/logger.ts';
 import type { DatasetBuilder } from '../../src/training/datasets/build.ts';
 import type { DatasetReport } from '../../src/training/datasets/report.ts';
@@ -12,7 +12,7 @@ import { DatasetsStore } from './store.ts';
 const STEPS_MAX = 25;
 const RETRY_MS = 1_000;
 const RETRY_MS_MAX = 60_000;
-/** If the object is lost during an alarm, the next one comes after this time, in milliseconds. */
+/** If the object is lost during an alarm and nobody calls it, the next one comes after this time, in milliseconds. */
 const LOST_AFTER_MS = 120_000;
 /** Datasets that are kept, so that a list has a bound. */
 export const DATASETS_MAX = 500;
@@ -41,6 +41,9 @@ export class Datasets extends DurableObject {
     super(ctx, env);
     this.#store = new DatasetsStore(ctx.storage);
     this.#ports = ports;
+    // If the object was lost during an alarm, the next one is far off: whoever asks brings it forward.
+    if (this.#store.next() !== undefined)
+      void ctx.blockConcurrencyWhile(() => ctx.storage.setAlarm(systemNow()));
   }
 
   /**
@@ -111,9 +114,8 @@ export class Datasets extends DurableObject {
       await this.#ports.builder().step(job, this.#store.of(id, systemNow));
     } catch (error) {
       this.#ports.builder().forget();
-      const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-      if (!isFailureCode(code) || !FINAL.has(code)) throw error;
-      this.#store.fail(id, { code, detail: reasonOf(error) }, systemNow());
+      if (!(error instanceof Failure) || !FINAL.has(error.code)) throw error;
+      this.#store.fail(id, { code: error.code, detail: error.message }, systemNow());
     }
     return true;
   }

@@ -1,5 +1,5 @@
 import { env, runInDurableObject } from 'cloudflare:test';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { DatasetsStore } from '../../durable-objects/datasets/store.ts';
 import { r2Datasets } from '../../src/storage/dataset-files.ts';
 import { DatasetBuilder } from '../../src/training/datasets/build.ts';
@@ -62,4 +62,41 @@ it('is made in the storage of an object and in R2 as in memory, also if memory i
     store.remove(id);
     expect([store.reports(5), await files.open(id, 'train-00000.parquet')]).toEqual([[], undefined]);
   });
+});
+
+it('goes on at once when it is asked, if it was lost during an alarm', async () => {
+  const stub = env.DATASETS.getByName('lost');
+  const other = { ...spec, recipe: 'another' };
+  const id = datasetId(other);
+  await expect(
+    runInDurableObject(stub, async (_, state) => {
+      new DatasetsStore(state.storage).begin(id, other, null, NOW);
+      await state.storage.setAlarm(Date.now() + 3_600_000);
+      await state.storage.sync();
+      state.abort('The test ends this object.');
+    }),
+  ).rejects.toThrow('The test ends this object.');
+  await vi.waitUntil(
+    async () => (await env.DATASETS.getByName('lost').read(id))?.report.failure?.code === 'recipe_changed',
+    { timeout: 20_000, interval: 50 },
+  );
+  expect((await env.DATASETS.getByName('lost').read(id))?.report.failure?.detail).toMatch(/^The release /);
+});
+
+it('ends a download whose next piece R2 does not send, and no slow reader', async () => {
+  const pieces = [new Uint8Array(3), new Uint8Array(4)];
+  const body = new ReadableStream<Uint8Array>({
+    pull: (controller) => {
+      const piece = pieces.shift();
+      if (piece === undefined) return new Promise(() => undefined);
+      controller.enqueue(piece);
+    },
+  });
+  const bucket = { ...env.MODELS, get: async () => ({ body }) as R2ObjectBody };
+  const opened = await r2Datasets(bucket, 50).open('id', 'train-00000.parquet');
+  const reader = opened?.getReader();
+  expect((await reader?.read())?.value?.length).toBe(3);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect((await reader?.read())?.value?.length).toBe(4);
+  await expect(reader?.read()).rejects.toThrow('The peer "artifacts" did not answer within 50 ms.');
 });

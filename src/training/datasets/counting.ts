@@ -115,7 +115,10 @@ export function planDataset(
   limits: DatasetLimits,
 ): DatasetPlan {
   const { first, last } = counted;
-  if (first === null || last === null) throw empty('There is no label event of that time.');
+  if (first === null || last === null)
+    throw empty(
+      `No label event (${recipe.label.eventType}) of that time was stored by ${new Date(spec.asOf).toISOString()}. A history that was imported in the last minute has its events only from a minute after that on: ask again then.`,
+    );
   const bounds = splitBounds(recipe, { from: spec.from ?? first, to: spec.to ?? last + 1 });
   const moments = recipe.rows === 'events' ? [] : momentsOf(recipe, bounds);
   if (moments.length > limits.momentsMax) throw tooLarge(`It has ${moments.length} moments.`);

@@ -156,9 +156,12 @@ describe('a dataset', () => {
     expect(await codeOf(makeDataset(ROOMS, { ...spec, to: NOW - 18 * DAY_MS }, history))).toBe(
       'dataset_empty',
     );
-    expect(await codeOf(makeDataset(ROOMS, { ...spec, asOf: NOW - 900 * DAY_MS }, history))).toBe(
-      'dataset_empty',
-    );
+    await expect(makeDataset(ROOMS, { ...spec, asOf: NOW - 900 * DAY_MS }, history)).rejects.toMatchObject({
+      code: 'dataset_empty',
+      message: expect.stringContaining(
+        `(visit.v1) of that time was stored by ${new Date(NOW - 900 * DAY_MS).toISOString()}`,
+      ),
+    });
     expect(await codeOf(makeDataset(ROOMS, { ...spec, recipe: 'other' }, history))).toBe('recipe_changed');
     const pruned: HistoryPort = {
       ...history,

@@ -27,6 +27,7 @@ import {
   type TokenHolder,
 } from '../define/principal.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
+import { KnownMoves } from '../features/layout.ts';
 import { loadView } from '../features/load-view.ts';
 import { RowCache, type RowPorts } from '../features/row-cache.ts';
 import { asOfMoment } from '../features/seen-folds.ts';
@@ -92,6 +93,7 @@ export class Isolate {
   readonly keys = new KeyTable(this.follower, systemTime);
   readonly lineage = new LineageRecorder();
   readonly backfills = new BackfillCaller();
+  readonly moves = new KnownMoves();
   readonly rollouts = new RolloutReports();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;

@@ -34,6 +34,7 @@ export const {
   RateLimiter,
   Rollouts,
   TagClock,
+  TrainingRuns,
 } = durableObjects(short);
 
 export default createWorker(short);

@@ -45,6 +45,7 @@ export const {
   RateLimiter,
   Rollouts,
   TagClock,
+  TrainingRuns,
 } = durableObjects(measured);
 
 export default createWorker(measured);

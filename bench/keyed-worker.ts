@@ -23,6 +23,7 @@ export const {
   RateLimiter,
   Rollouts,
   TagClock,
+  TrainingRuns,
 } = durableObjects(keyed);
 
 export default createWorker(keyed);

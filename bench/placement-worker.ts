@@ -36,6 +36,7 @@ const NAMESPACES = [
   'RATE_LIMITER',
   'IDEMPOTENCY',
   'DATASETS',
+  'TRAINING_RUNS',
   'ROLLOUTS',
 ] as const;
 
@@ -122,6 +123,7 @@ export const {
   CacheStats,
   ChangeFeed,
   Datasets,
+  TrainingRuns,
   FeatureShard,
   FillGate,
   Idempotency,

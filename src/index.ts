@@ -16,6 +16,7 @@ export const {
   RateLimiter,
   Rollouts,
   TagClock,
+  TrainingRuns,
 } = durableObjects(catalog);
 
 export default createWorker(catalog);

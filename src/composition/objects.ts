@@ -133,6 +133,13 @@ export function datasets(env: Pick<Env, 'DATASETS'> & DatabasePlace) {
   return besideDatabase('datasets', env, [env.DATASETS, 'main'], { default: REPORT_MS });
 }
 
+/** The object that trains models. */
+export function trainingRuns(env: Pick<Env, 'TRAINING_RUNS'> & DatabasePlace) {
+  return besideDatabase('training-runs', env, [env.TRAINING_RUNS, 'main'], {
+    ...{ default: REPORT_MS, begin: WRITE_MS, check: LONG_MS },
+  });
+}
+
 /** The object that watches the rollout of a model. */
 export function rollouts(env: Pick<Env, 'ROLLOUTS'> & DatabasePlace, model: string) {
   const deadlines = { default: WRITE_MS, live: READ_MS, wake: LONG_MS };

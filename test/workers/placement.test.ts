@@ -43,6 +43,7 @@ function recording(vars: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>) {
     'RATE_LIMITER',
     'IDEMPOTENCY',
     'DATASETS',
+    'TRAINING_RUNS',
     'ROLLOUTS',
   ];
   const bindings = Object.fromEntries(names.map((name) => [name, namespace]));
@@ -64,6 +65,7 @@ const USE: Readonly<Record<PlacedClass, (env: Env) => unknown>> = {
   'rate-limiter': (env) => objects.rateLimiter(env, 5),
   idempotency: (env) => objects.idempotency(env, 5),
   datasets: (env) => objects.datasets(env),
+  'training-runs': (env) => objects.trainingRuns(env),
   rollouts: (env) => objects.rollouts(env, 'ranker'),
 };
 

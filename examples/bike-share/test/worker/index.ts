@@ -17,6 +17,7 @@ export const {
   RateLimiter,
   Rollouts,
   TagClock,
+  TrainingRuns,
 } = durableObjects(catalog);
 
 export default createWorker(catalog);

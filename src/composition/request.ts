@@ -56,6 +56,7 @@ import { enqueueEvents, wasQueued } from './queueing.ts';
 import { replayStepPorts } from './replaying.ts';
 import type { RequestScope } from './request-scope.ts';
 import { storeAndRelay, storeAtOnce, storeWaiting, type WaitingScope } from './storing.ts';
+import { trainingRoutePorts } from './training.ts';
 import { writePorts } from './writing.ts';
 
 /** The ports of one request. A route that asks for its part creates only that part. */
@@ -314,6 +315,10 @@ export class RequestPorts implements GatewayPorts {
 
   get tickets(): GatewayPorts['tickets'] {
     return { issue: (path, holder) => newTicket(this.#bound.ticketKey, path, holder, systemNow()) };
+  }
+
+  get training(): GatewayPorts['training'] {
+    return trainingRoutePorts(this.#bound);
   }
 
   get trainings(): GatewayPorts['trainings'] {

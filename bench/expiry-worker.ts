@@ -33,6 +33,7 @@ export const {
   QueuedEvents,
   RateLimiter,
   TagClock,
+  TrainingRuns,
 } = durableObjects(short);
 
 export default createWorker(short);

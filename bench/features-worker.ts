@@ -44,6 +44,7 @@ export const {
   QueuedEvents,
   RateLimiter,
   TagClock,
+  TrainingRuns,
 } = durableObjects(measured);
 
 export default createWorker(measured);

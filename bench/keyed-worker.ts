@@ -22,6 +22,7 @@ export const {
   QueuedEvents,
   RateLimiter,
   TagClock,
+  TrainingRuns,
 } = durableObjects(keyed);
 
 export default createWorker(keyed);

@@ -36,6 +36,7 @@ const NAMESPACES = [
   'RATE_LIMITER',
   'IDEMPOTENCY',
   'DATASETS',
+  'TRAINING_RUNS',
 ] as const;
 
 const roundTripMs = Number(modelled('BENCH_ROUND_TRIP_MS'));
@@ -121,6 +122,7 @@ export const {
   CacheStats,
   ChangeFeed,
   Datasets,
+  TrainingRuns,
   FeatureShard,
   FillGate,
   Idempotency,

@@ -15,6 +15,7 @@ export const {
   QueuedEvents,
   RateLimiter,
   TagClock,
+  TrainingRuns,
 } = durableObjects(catalog);
 
 export default createWorker(catalog);

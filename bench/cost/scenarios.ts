@@ -1,7 +1,7 @@
 import { SAVE_EVERY_MS } from '../../durable-objects/paced-save.ts';
 import { ASK_AGAIN_MS_MAX, ROOT_ASK_AGAIN_MS_MAX } from '../../src/cache/clock/pace.ts';
 import { DEFAULT_LIMITS } from '../../src/define/limits.ts';
-import { SHARDS_PER_ENTITY } from '../../src/features/shards.ts';
+import { SHARDS_PER_ENTITY } from '../../src/features/layout.ts';
 import { unitsOf } from '../../src/gateway/limits/weights.ts';
 import { creditOf, LOW_SHARE, ratePolicy } from '../../src/limits/policy.ts';
 import { FLUSH_EVERY_MS } from '../../src/platform/counters.ts';

@@ -130,6 +130,11 @@ export const MIGRATIONS: readonly Migration[] = [
     // When the version was replaced, if it is kept: `retired` is then 2.
     sql.exec('alter table features add column replaced_at integer');
   },
+  (sql) => {
+    // Where the keys of the shard move or have moved to (src/features/layout.ts).
+    sql.exec('alter table shard add column moves_to integer');
+    sql.exec('alter table shard add column moved integer not null default 0');
+  },
 ];
 
 /** Drops the renamed tables, which have to be empty: then it takes no time. */

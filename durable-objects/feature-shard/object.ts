@@ -4,12 +4,13 @@ import type { FeatureRow } from '../../src/define/feature-value.ts';
 import type { ClockMoment } from '../../src/define/view.ts';
 import type { ShardDigest } from '../../src/features/digest.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
+import { countOf, shardOf } from '../../src/features/layout.ts';
 import type { OldVersion } from '../../src/features/old-versions.ts';
 import type { Announcement } from '../../src/features/open-folds.ts';
 import { notReady, readRow } from '../../src/features/read.ts';
 import { CHANGED_KEYS_MAX, type FlipStep } from '../../src/features/rebuild.ts';
 import type { ShardRead, VersionsRead } from '../../src/features/seen-folds.ts';
-import { FOLD_EVENTS_MAX, READ_KEYS_MAX, shardOf } from '../../src/features/shards.ts';
+import { FOLD_EVENTS_MAX, READ_KEYS_MAX } from '../../src/features/shards.ts';
 import { slotsOf } from '../../src/features/slots.ts';
 import type { Now } from '../../src/platform/clock.ts';
 import { CellStore } from './store.ts';
@@ -35,7 +36,7 @@ export interface FoldOutcome {
   readonly fold: number;
 }
 
-/** The features of a share of one entity's keys, named `<entity>/<n>`. */
+/** The features of a share of one entity's keys, named `<entity>/<n>` or `<entity>/<n>of<shards>` (src/features/layout.ts). */
 export class FeatureShard extends DurableObject {
   readonly #store: CellStore;
   readonly #features: readonly FeatureDefinition[];
@@ -48,13 +49,23 @@ export class FeatureShard extends DurableObject {
     this.#store = new CellStore(ctx.storage, limits);
   }
 
-  /** Folds events. Idempotent: an event that was folded before changes nothing. */
-  async fold(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<FoldOutcome> {
+  /**
+   * Folds events. Idempotent: an event that was folded before changes nothing.
+   *
+   * @param copiedTo the number of shards of the layout into which the caller has folded the same events before.
+   * @throws ShardMoved if other shards have the keys, or the events have to be folded there first.
+   */
+  async fold(
+    shard: string,
+    entity: string,
+    events: readonly FoldableEvent[],
+    copiedTo?: number,
+  ): Promise<FoldOutcome> {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
     const own = this.#ownCells(shard, entity);
     const cells = new Map(events.map((event) => [event, own(event)]));
-    const folded = this.#store.fold(events, (event) => cells.get(event) ?? []);
+    const folded = this.#store.fold(events, (event) => cells.get(event) ?? [], copiedTo);
     if (folded > 0) await this.#sweepDaily();
     const keys = this.#store.keysToInvalidate(events, (event) => cells.get(event) ?? []);
     return { folded, keys, fold: this.#store.newestFold };
@@ -78,11 +89,9 @@ export class FeatureShard extends DurableObject {
   async fill(shard: string, entity: string, events: readonly FoldableEvent[]): Promise<FoldOutcome> {
     if (events.length > FOLD_EVENTS_MAX)
       throw new RangeError(`A call folds at most ${FOLD_EVENTS_MAX} events.`);
-    const own = this.#ownCells(shard, entity);
-    const folded = this.#store.foldFresh(events, own);
-    if (folded.length > 0) await this.#sweepDaily();
-    const keys = [...new Set(folded.flatMap(own).map(({ key }) => key))];
-    return { folded: folded.length, keys, fold: this.#store.newestFold };
+    const { folded, keys } = this.#store.fill(events, this.#ownCells(shard, entity));
+    if (folded > 0) await this.#sweepDaily();
+    return { folded, keys, fold: this.#store.newestFold };
   }
 
   /** Serves features that the backfill has filled; false if another one has to fill them. Idempotent. */
@@ -132,7 +141,30 @@ export class FeatureShard extends DurableObject {
   /** The replaced versions that this shard keeps for readers. */
   async oldVersions(entity: string): Promise<OldVersion[]> {
     this.#adopted(entity);
+    this.#store.assertHere();
     return this.#store.oldVersions(this.#now());
+  }
+
+  /**
+   * Opens a move of all keys to a layout of `to` shards: from now on `fold` asks callers to fold there first. Idempotent.
+   */
+  async openMove(entity: string, to: number): Promise<void> {
+    this.#adopted(entity);
+    this.#store.openMove(to);
+  }
+
+  /** Cancels a move that is open. Idempotent. */
+  async cancelMove(entity: string): Promise<void> {
+    this.#adopted(entity);
+    this.#store.cancelMove();
+  }
+
+  /** Leaves the keys to that layout, for good; false if no move to it is open. Idempotent. */
+  async endMove(entity: string, to: number): Promise<boolean> {
+    this.#adopted(entity);
+    const isMoved = this.#store.endMove(to);
+    await this.#clean();
+    return isMoved;
   }
 
   /** Opens a rebuild: from now on live events are folded into its cells as well. Idempotent. */
@@ -177,11 +209,13 @@ export class FeatureShard extends DurableObject {
   }
 
   async digest(): Promise<ShardDigest> {
+    this.#store.assertHere();
     return this.#store.digest();
   }
 
   /** How many events this shard has folded. */
   async foldedEvents(): Promise<number> {
+    this.#store.assertHere();
     return this.#store.digest().events;
   }
 
@@ -206,7 +240,7 @@ export class FeatureShard extends DurableObject {
   #ownCells(shard: string, entity: string) {
     const features = this.#adopted(entity);
     return (event: FoldableEvent) =>
-      cellsOf(features, event).filter(({ key }) => shardOf(entity, key) === shard);
+      cellsOf(features, event).filter(({ key }) => shardOf(entity, key, countOf(shard)) === shard);
   }
 
   #adopted(entity: string): FeatureDefinition[] {

@@ -22,12 +22,16 @@ export interface ShardState {
   readonly unpacked: string | null;
   /** Of events with lesser numbers that were folded it is not known whether their keys were invalidated. */
   readonly tracked_from: number;
+  /** The number of shards of the layout that gets the keys of this one, or has them; null without a move. */
+  readonly moves_to: number | null;
+  /** 1 once the keys are in that layout: this shard has no cells any more. */
+  readonly moved: number;
 }
 
 export function readState(sql: SqlStorage): ShardState {
   return sql
     .exec<{ [Column in keyof ShardState]: ShardState[Column] }>(
-      'select served, next, run, flipped, compared, horizon, swept, cleaned, legacy, unpacked, tracked_from from shard',
+      'select served, next, run, flipped, compared, horizon, swept, cleaned, legacy, unpacked, tracked_from, moves_to, moved from shard',
     )
     .one();
 }

@@ -20,6 +20,7 @@ import {
 import { OpenGeneration, openFoldsOf, totalsOf, writeOpenFolds } from './generation.ts';
 import { moveLegacy, moveLegacyPart } from './legacy.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { assertHere, assertTakes, cancelMove, endMove, openMove } from './moving.ts';
 import { beginRebuild, changedAmong, changedKeys, recordChanged, settle, stepFlip } from './rebuild.ts';
 import { readState, type ShardState } from './state.ts';
 import { addInEitherForm, packPart } from './unpacked.ts';
@@ -64,19 +65,44 @@ export class CellStore {
     return new Set(this.#kept.current.filter(({ layer }) => layer !== null).map(({ name }) => name));
   }
 
-  /** Folds events as `foldFresh` does, and returns the number of those that had not been folded. */
-  fold(events: readonly FoldableEvent[], ownCells: OwnCells): number {
-    return this.foldFresh(events, ownCells).length;
+  /**
+   * Folds events as `foldFresh` does, and returns the number of those that had not been folded.
+   *
+   * @throws ShardMoved as `assertTakes` does.
+   */
+  fold(events: readonly FoldableEvent[], ownCells: OwnCells, copiedTo?: number): number {
+    // A caller without events asks whether the shard works.
+    const takes = (state: ShardState) => events.length > 0 && assertTakes(state, copiedTo);
+    return this.foldFresh(events, ownCells, { takes }).length;
+  }
+
+  /**
+   * Folds events of history as `foldFresh` does, and returns the keys of served features that have changed. Before the
+   * shard serves any, nobody has seen what is folded, so there is nothing to invalidate.
+   */
+  fill(events: readonly FoldableEvent[], ownCells: OwnCells): { folded: number; keys: string[] } {
+    const isSeen = this.#kept.served.length > 0;
+    const folded = this.foldFresh(events, ownCells, { opens: isSeen });
+    const keys = isSeen ? [...new Set(folded.flatMap(ownCells).map(({ key }) => key))] : [];
+    return { folded: folded.length, keys };
   }
 
   /**
    * Folds the events that have not been folded yet, all or none of them, and returns them. The same transaction folds
    * them into the features that are being filled, and while a rebuild is open, into the next generation. So a number that
    * a layer has is a number that the served generation has.
+   *
+   * `opens`: readers may see the fold before its tags are invalidated. `takes` throws for events that are not taken.
    */
-  foldFresh(events: readonly FoldableEvent[], ownCells: OwnCells): FoldableEvent[] {
+  foldFresh(
+    events: readonly FoldableEvent[],
+    ownCells: OwnCells,
+    { opens = true, takes }: { opens?: boolean; takes?: (state: ShardState) => void } = {},
+  ): FoldableEvent[] {
     return this.#transaction((sql) => {
       const state = readState(sql);
+      assertHere(state);
+      takes?.(state);
       const keys = [...new Set(events.flatMap(ownCells).map(({ key }) => key))];
       if (state.legacy === 1) moveLegacy(sql, state, this.#kept, { keys, events });
       const layerOf = (slot: string) => this.#kept.named(slot)?.layer ?? null;
@@ -88,9 +114,9 @@ export class CellStore {
         filled.save();
         return ofLayer.flatMap(into(layer));
       });
-      const fresh = this.#foldInto(state, state.served, events, into(null), added, (own) =>
-        this.#opened(state, own.flatMap(ownCells)),
-      );
+      const opened = (own: readonly FoldableEvent[]) => this.#opened(state, own.flatMap(ownCells));
+      const openedBy = opens ? opened : undefined;
+      const fresh = this.#foldInto(state, state.served, events, into(null), added, openedBy);
       if (state.next !== null) {
         const built = new Set(this.#foldInto(state, state.next, events, ownCells));
         if (state.compared !== null) {
@@ -129,12 +155,16 @@ export class CellStore {
 
   /** Opens a backfill of the features that are not served yet, and returns their names. Idempotent. */
   openBackfill(run: string): string[] {
-    return this.#transaction((sql) => openLayers(sql, run));
+    return this.#transaction((sql) => {
+      assertHere(readState(sql));
+      return openLayers(sql, run);
+    });
   }
 
   /** Serves features that the backfill has filled; false if another one has to fill them. Idempotent. */
   serve(run: string, features: readonly string[]): boolean {
     const isServed = this.#transaction((sql) => {
+      assertHere(readState(sql));
       const isReady = serveFilled(sql, run, features);
       if (isReady) this.#becameReady(sql);
       return isReady;
@@ -147,6 +177,7 @@ export class CellStore {
   build(run: string, events: readonly FoldableEvent[], ownCells: OwnCells): boolean {
     return this.#transaction((sql) => {
       const state = readState(sql);
+      assertHere(state);
       if (state.run !== run || state.next === null) return false;
       const fresh = this.#foldInto(state, state.next, events, ownCells);
       if (state.compared !== null)
@@ -206,8 +237,28 @@ export class CellStore {
     });
   }
 
+  /** Opens, cancels or ends a move of the shard's keys to a layout with more shards (`moving.ts`). */
+  openMove(to: number): void {
+    this.#transaction((sql) => openMove(sql, readState(sql), to));
+  }
+
+  cancelMove(): void {
+    this.#transaction((sql) => cancelMove(sql, readState(sql)));
+  }
+
+  endMove(to: number): boolean {
+    const isMoved = this.#transaction((sql) => endMove(sql, readState(sql), to));
+    this.#features = undefined;
+    this.#openFolds = undefined;
+    return isMoved;
+  }
+
   beginRebuild(run: string): void {
-    this.#transaction((sql) => beginRebuild(sql, readState(sql), this.#kept, run));
+    this.#transaction((sql) => {
+      const state = readState(sql);
+      assertHere(state);
+      beginRebuild(sql, state, this.#kept, run);
+    });
     // It ends replaced versions.
     this.#features = undefined;
   }
@@ -259,6 +310,10 @@ export class CellStore {
     return state.horizon < horizonOf(now) ? now : nextSweepAt(now);
   }
 
+  assertHere(): void {
+    assertHere(readState(this.#storage.sql));
+  }
+
   /** The digest of the served cells, and the number of the events folded into them. */
   digest(): ShardDigest {
     const { sql } = this.#storage;
@@ -285,9 +340,14 @@ export class CellStore {
     return fresh;
   }
 
-  /** The state for a read of these keys. @throws RangeError if cells that count as of `now` may have expired. */
+  /**
+   * The state for a read of these keys.
+   *
+   * @throws ShardMoved if other shards have the keys; RangeError if cells that count as of `now` may have expired.
+   */
   #readable(sql: SqlStorage, keys: readonly string[], now: number): ShardState {
     const state = readState(sql);
+    assertHere(state);
     if (Math.floor(now / BUCKET_MS) < state.horizon)
       throw new RangeError(
         `Features as of ${new Date(now).toISOString()} cannot be read: cells that count then have expired. Read them as of the present.`,

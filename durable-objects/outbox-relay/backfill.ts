@@ -30,6 +30,12 @@ export class Backfill {
     return this.#failure;
   }
 
+  /** There may be something to do although the database said that nothing is left. */
+  wake(): void {
+    this.#isDone = false;
+    this.#notBefore = 0;
+  }
+
   /**
    * Goes on, unless it is under way, or has failed a moment ago. It logs a failure.
    *

@@ -115,6 +115,7 @@ export class OutboxRelay extends DurableObject {
   /** As `backfill`, but the answer waits for the first step alone: from then on the database has the state of all features. */
   async startBackfill(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
+    this.#backfill.wake();
     this.ctx.waitUntil(this.#backfill.go(systemNow(), true, resolve).then(resolve));
     await promise;
   }

@@ -13,6 +13,7 @@ import { registerModels } from './commands/models.ts';
 import { registerQuarantine } from './commands/quarantine.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerStatus } from './commands/status.ts';
+import { registerTraining } from './commands/training.ts';
 import { candidatesOf, completionScript, isShell } from './completion.ts';
 
 /** All commands of `npm run cli`. */
@@ -38,6 +39,7 @@ export function createProgram(folder: string): Command {
     registerFeatures,
     registerModels,
     registerDatasets,
+    registerTraining,
     registerQuarantine,
     registerReplay,
     registerKafka,

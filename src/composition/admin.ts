@@ -1,4 +1,4 @@
-import { shardsOf } from '../features/shards.ts';
+import { askEveryShard } from '../features/layout.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import { artifactKey } from '../inference/registry.ts';
 import { calling, Failure } from '../platform/failure.ts';
@@ -43,8 +43,8 @@ export function adminPorts({ env, db, isolate }: BoundIsolate): GatewayPorts['ad
       const folded = await askShards(() =>
         Promise.all(
           entities.map(async (entity) => {
-            const counts = shardsOf(entity).map((shard) => featureShard(env, shard).foldedEvents());
-            return [entity, (await Promise.all(counts)).reduce((sum, events) => sum + events, 0)] as const;
+            const counts = await askEveryShard(entity, (shard) => featureShard(env, shard).foldedEvents());
+            return [entity, counts.reduce((sum, events) => sum + events, 0)] as const;
           }),
         ),
       );

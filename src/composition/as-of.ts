@@ -3,6 +3,7 @@ import { formatToken } from '../cache/clock/clock.ts';
 import type { ClockFollower } from '../cache/clock/follower.ts';
 import { clockAt } from '../cache/clock/wire.ts';
 import type { Database, Loaded } from '../define/view.ts';
+import type { KnownMoves } from '../features/layout.ts';
 import {
   laterMoment,
   type Moment,
@@ -26,6 +27,7 @@ interface AsOfSources {
     readonly invalidated: InvalidatedChanges;
     readonly ended: EndedEpochs;
     readonly backfills: BackfillCaller;
+    readonly moves: KnownMoves;
   };
   readonly env: Env;
   readonly db: ReturnType<typeof connect>;
@@ -97,8 +99,9 @@ export function tokenAt({ isolate }: AsOfSources, asOf: Moment): string | undefi
   return at === null || at === undefined ? undefined : formatToken(at);
 }
 
-function shardsOf({ env }: AsOfSources): WatchedShards {
+function shardsOf({ env, isolate }: AsOfSources): WatchedShards {
   return {
+    moves: isolate.moves,
     read: (shard, entity, keys, now) => featureShard(env, shard).readWithFolds(entity, [...keys], now),
     readVersions: (shard, entity, keys, names, now) =>
       featureShard(env, shard).readVersions(entity, [...keys], [...names], now),

@@ -4,7 +4,8 @@ import { type ChangesPorts, consumeChanges } from '../../queues/changes/consumer
 import { consumeDead } from '../../queues/dead/consumer.ts';
 import { consumeEvents, type EventsPorts } from '../../queues/events/consumer.ts';
 import { consumeSink, type SinkPorts } from '../../queues/sink/consumer.ts';
-import { foldAndInvalidate, shardsOf } from '../features/shards.ts';
+import { askEveryShard } from '../features/layout.ts';
+import { foldAndInvalidate } from '../features/shards.ts';
 import { deadLetterOf } from '../pipeline/dead-letters.ts';
 import { kafkaConfig } from '../pipeline/kafka/config.ts';
 import { sinkRecord } from '../pipeline/kafka/sink.ts';
@@ -86,7 +87,7 @@ function eventsPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): Even
 function changesPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): ChangesPorts {
   const { env, isolate } = bound;
   const { features } = isolate.catalog;
-  const shards = foldingShards(env);
+  const shards = foldingShards(bound);
   const folding = foldPorts(bound, (work) => scope.keepAlive(work), notingLineage(bound, scope));
   return {
     ...deadLetters(bound),
@@ -99,7 +100,7 @@ function changesPorts(bound: BoundIsolate, scope: RequestScope, lane: Lane): Cha
       await Promise.all([
         bound.newestToken(scope),
         changeFeed(env).append([]),
-        ...entities.flatMap((entity) => shardsOf(entity).map((shard) => shards.fold(shard, entity, []))),
+        ...entities.map((entity) => askEveryShard(entity, (shard) => shards.fold(shard, entity, []))),
       ]);
     },
   };

@@ -1,16 +1,17 @@
+import type { ModelDefinition } from '../define/model.ts';
 import { systemNow } from '../platform/clock.ts';
 import { log } from '../platform/logger.ts';
 import { pruneOld } from '../storage/postgres/retention.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { startKafkaSources } from './kafka.ts';
 import { sweepRuns } from './lineage.ts';
-import { outboxRelay } from './objects.ts';
+import { outboxRelay, trainingRuns } from './objects.ts';
 import type { RequestScope } from './request-scope.ts';
 import { scorePendingIn } from './storing.ts';
 
 /** The work of each minute. A part that fails is repeated a minute later and stops no other part. */
 export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise<void> {
-  const { db, env } = bound;
+  const { db, env, isolate } = bound;
   const behind = (action: string, work: Promise<unknown>) =>
     scope.keepAlive(
       work.catch((error: unknown) => {
@@ -21,9 +22,15 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
   behind('lineage-sweep', sweepRuns(db));
   behind('retention', prune(bound));
   behind('kafka-source', startKafkaSources(env));
+  if (isolate.catalog.models.some(isRetrained)) behind('training', trainingRuns(env).check());
   await outboxRelay(env).heartbeat('cron');
   bound.warm(scope);
   scorePendingIn(bound, (work) => scope.keepAlive(work));
+}
+
+/** Whether a model is trained without anybody asking for it. */
+function isRetrained({ retraining: { afterEvents, everyDays } }: ModelDefinition): boolean {
+  return afterEvents !== undefined || everyDays !== undefined;
 }
 
 /** Deletes what is older than the catalog's retention, a bounded number of rows. */

@@ -72,7 +72,7 @@ export function datasetRoutePorts(
 }
 
 /** The scores of the label's event type; null if they are not known. A dataset can be made without them. */
-async function qualityNow(
+export async function qualityNow(
   catalog: Catalog,
   model: string,
   counts: () => Promise<QualityCounts>,

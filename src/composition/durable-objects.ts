@@ -1,3 +1,5 @@
+// Schemas that are made before it is loaded cannot be described in the OpenAPI document.
+import '@hono/zod-openapi';
 import { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import { Datasets } from '../../durable-objects/datasets/object.ts';
@@ -10,6 +12,7 @@ import { QualityWindow } from '../../durable-objects/quality-window/object.ts';
 import { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
 import { RateLimiter } from '../../durable-objects/rate-limiter/object.ts';
 import { type ClockPorts, TagClock } from '../../durable-objects/tag-clock/object.ts';
+import { TrainingRuns } from '../../durable-objects/training-runs/object.ts';
 import type { Catalog } from '../define/catalog.ts';
 import { systemNow } from '../platform/clock.ts';
 import { countingQueues } from './backlog.ts';
@@ -20,6 +23,7 @@ import { kafkaSourceOf } from './kafka-source.ts';
 import { longestJudgedS } from './lifetimes.ts';
 import { outboxRelay, regionalClock, rootClock } from './objects.ts';
 import { outboxRelayPorts } from './outbox-relay.ts';
+import { trainingRunsPorts } from './training.ts';
 
 /**
  * The classes that the platform instantiates, each with the ports that it needs beyond its own storage. The platform
@@ -52,6 +56,15 @@ export function durableObjects(catalog: Catalog) {
     Datasets: class extends Datasets {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, datasetsPorts(env, catalog));
+      }
+    },
+    TrainingRuns: class extends TrainingRuns {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(
+          ctx,
+          env,
+          trainingRunsPorts(env, catalog, (work) => ctx.waitUntil(work)),
+        );
       }
     },
     KafkaSource: class extends KafkaSource {

@@ -10,6 +10,7 @@ import type { QualityWindow } from '../../durable-objects/quality-window/object.
 import type { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
 import type { RateLimiter } from '../../durable-objects/rate-limiter/object.ts';
 import type { TagClock } from '../../durable-objects/tag-clock/object.ts';
+import type { TrainingRuns } from '../../durable-objects/training-runs/object.ts';
 import type { ChangesMessage } from '../../queues/changes/message.ts';
 import type { EventsMessage } from '../../queues/events/message.ts';
 import type { SinkMessage } from '../../queues/sink/message.ts';
@@ -85,6 +86,7 @@ export interface Env {
   readonly RATE_LIMITER: DurableObjectNamespace<RateLimiter>;
   readonly IDEMPOTENCY: DurableObjectNamespace<Idempotency>;
   readonly DATASETS: DurableObjectNamespace<Datasets>;
+  readonly TRAINING_RUNS: DurableObjectNamespace<TrainingRuns>;
 }
 
 /** The bindings that every deployment has. */
@@ -109,6 +111,7 @@ export const BINDINGS = [
   'RATE_LIMITER',
   'IDEMPOTENCY',
   'DATASETS',
+  'TRAINING_RUNS',
 ] as const satisfies readonly (keyof Env)[];
 
 /**

@@ -11,7 +11,7 @@ import { featureShard } from './objects.ts';
 export async function foldStored(
   { eventTypes, features }: Pick<Catalog, 'eventTypes' | 'features'>,
   stored: readonly FoldableEvent[],
-  shards: Pick<ShardPort, 'fold'>,
+  shards: Pick<ShardPort, 'fold' | 'moves'>,
   report: ReportLineage,
 ): Promise<Folded> {
   const events = stored.map((event) => asCurrent(eventTypes, event));
@@ -24,7 +24,7 @@ export function foldPorts(
   keepAlive: AnnouncePorts['keepAlive'],
   report: ReportLineage,
 ): AnnouncePorts {
-  const shards = foldingShards(env);
+  const shards = foldingShards({ env, isolate });
   return {
     fold: (events) => foldStored(isolate.catalog, events, shards, report),
     invalidate: (tags) => invalidateTags(env, tags),
@@ -34,6 +34,13 @@ export function foldPorts(
 }
 
 /** The shards as folds use them. */
-export function foldingShards(env: BoundIsolate['env']): Pick<ShardPort, 'fold'> {
-  return { fold: (shard, entity, events) => featureShard(env, shard).fold(shard, entity, [...events]) };
+export function foldingShards({
+  env,
+  isolate,
+}: Pick<BoundIsolate, 'env' | 'isolate'>): Pick<ShardPort, 'fold' | 'moves'> {
+  return {
+    moves: isolate.moves,
+    fold: (shard, entity, events, copiedTo) =>
+      featureShard(env, shard).fold(shard, entity, [...events], copiedTo),
+  };
 }

@@ -27,6 +27,7 @@ import {
   type TokenHolder,
 } from '../define/principal.ts';
 import type { Loaded, ViewDefinition, ViewRequest } from '../define/view.ts';
+import { KnownMoves } from '../features/layout.ts';
 import { loadView } from '../features/load-view.ts';
 import { RowCache, type RowPorts } from '../features/row-cache.ts';
 import { asOfMoment } from '../features/seen-folds.ts';
@@ -91,6 +92,7 @@ export class Isolate {
   readonly keys = new KeyTable(this.follower, systemTime);
   readonly lineage = new LineageRecorder();
   readonly backfills = new BackfillCaller();
+  readonly moves = new KnownMoves();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;
   readonly #bound = new WeakMap<object, BoundIsolate>();

@@ -133,6 +133,13 @@ export function datasets(env: Pick<Env, 'DATASETS'> & DatabasePlace) {
   return besideDatabase('datasets', env, [env.DATASETS, 'main'], { default: REPORT_MS });
 }
 
+/** The object that trains models. */
+export function trainingRuns(env: Pick<Env, 'TRAINING_RUNS'> & DatabasePlace) {
+  return besideDatabase('training-runs', env, [env.TRAINING_RUNS, 'main'], {
+    ...{ default: REPORT_MS, begin: WRITE_MS, check: LONG_MS },
+  });
+}
+
 /** The fill gate of one cache key, in the object of its pool in the region of a request. `enter` waits for another's fill. */
 export function fillGate(
   env: Pick<Env, 'FILL_GATE'> & DatabasePlace,

@@ -39,6 +39,8 @@ export const PLACEMENT = {
   idempotency: 'database',
   /** It reads history. */
   datasets: 'database',
+  /** It asks the database and the object of the datasets. */
+  'training-runs': 'database',
 } as const satisfies Readonly<Record<string, PlacementRule>>;
 export type PlacedClass = keyof typeof PLACEMENT;
 type PlacedBy<Rule extends PlacementRule> = {

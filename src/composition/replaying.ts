@@ -1,10 +1,12 @@
 import type { Catalog } from '../define/catalog.ts';
 import type { ClockMoment } from '../define/view.ts';
+import { layoutsOf } from '../features/move-shards.ts';
 import type { RebuildPort } from '../features/rebuild.ts';
 import type { ReplayStepPorts } from '../features/replay.ts';
 import { asCurrent, withEarlierVersions } from '../pipeline/contracts/versions.ts';
 import { publishAgain } from '../pipeline/publish.ts';
 import { guarded } from '../storage/postgres/connect.ts';
+import { readMoves } from '../storage/postgres/feature-layouts.ts';
 import { boundsOf, type HistoryRange, readHistory } from '../storage/postgres/history.ts';
 import { readRelayed } from '../storage/postgres/outbox.ts';
 import { advanceReplay, endReplay, openReplay } from '../storage/postgres/replays.ts';
@@ -16,15 +18,18 @@ import { type DatabasePlace, featureShard } from './objects.ts';
 import { changesQueue } from './queueing.ts';
 
 /** The feature shards, as ports of a rebuild. */
-export function rebuildShards(env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace): RebuildPort {
+function rebuildShards(
+  env: Pick<Env, 'FEATURE_SHARD'> & DatabasePlace,
+  layouts: RebuildPort['layouts'],
+): RebuildPort {
   return {
+    layouts,
     begin: (shard, entity, run) => featureShard(env, shard).beginRebuild(entity, run),
     build: (shard, entity, run, events) => featureShard(env, shard).build(shard, entity, run, [...events]),
     flip: (shard, entity, run) => featureShard(env, shard).flip(entity, run),
     changedKeys: (shard, limit) => featureShard(env, shard).changedKeys(limit),
     settle: (shard, keys, at) => featureShard(env, shard).settle([...keys], at),
     announced: (shard, announcement, at) => featureShard(env, shard).announced(announcement, at),
-    digest: (shard) => featureShard(env, shard).digest(),
   };
 }
 
@@ -55,7 +60,7 @@ export function replayStepPorts(
   const entities = new Set(catalog.entities.map(({ name }) => name));
   return {
     features: catalog.features,
-    shards: rebuildShards(env),
+    shards: rebuildShards(env, async () => layoutsOf(await guarded(() => readMoves(db)))),
     invalidate: (tags) => invalidateTags(env, tags),
     publish: async (events) => {
       const relayed = await guarded(() =>

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { addDigests } from '../features/digest.ts';
-import { allShards } from '../features/rebuild.ts';
+import { askEveryShard } from '../features/layout.ts';
 import { replayStep } from '../features/replay.ts';
 import { readRows } from '../features/row-cache.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
@@ -51,11 +51,12 @@ import { kafkaReport, seekKafka, startKafkaSources } from './kafka.ts';
 import { keyPorts } from './keys.ts';
 import { noteLineage, sweepRuns } from './lineage.ts';
 import { modelRegistryPorts } from './models.ts';
-import { cacheStats, changeFeed, qualityWindow, rootClock } from './objects.ts';
+import { cacheStats, changeFeed, featureShard, qualityWindow, rootClock } from './objects.ts';
 import { enqueueEvents, wasQueued } from './queueing.ts';
-import { rebuildShards, replayStepPorts } from './replaying.ts';
+import { replayStepPorts } from './replaying.ts';
 import type { RequestScope } from './request-scope.ts';
 import { storeAndRelay, storeAtOnce, storeWaiting, type WaitingScope } from './storing.ts';
+import { trainingRoutePorts } from './training.ts';
 import { writePorts } from './writing.ts';
 
 /** The ports of one request. A route that asks for its part creates only that part. */
@@ -303,15 +304,21 @@ export class RequestPorts implements GatewayPorts {
           replayStepPorts(this.#bound, () => this.#bound.newestToken(this.#scope)),
         ),
       digest: async () => {
-        const shards = allShards(isolate.catalog.features);
-        const digests = () => Promise.all(shards.map(({ shard }) => rebuildShards(env).digest(shard)));
-        return addDigests(await askShards(digests));
+        const entities = [...new Set(isolate.catalog.features.map(({ entity }) => entity.name))];
+        const digests = entities.map((entity) =>
+          askShards(() => askEveryShard(entity, (shard) => featureShard(env, shard).digest())),
+        );
+        return addDigests((await Promise.all(digests)).flat());
       },
     };
   }
 
   get tickets(): GatewayPorts['tickets'] {
     return { issue: (path, holder) => newTicket(this.#bound.ticketKey, path, holder, systemNow()) };
+  }
+
+  get training(): GatewayPorts['training'] {
+    return trainingRoutePorts(this.#bound);
   }
 
   get trainings(): GatewayPorts['trainings'] {

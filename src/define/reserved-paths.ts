@@ -14,6 +14,7 @@ export const RESERVED_PATHS = [
   '/v1/predictions',
   '/v1/quality',
   '/v1/tickets',
+  '/v1/training',
 ] as const;
 
 /** A view, or a model, which may have no path. */

@@ -6,14 +6,15 @@ import type { Replay } from '../storage/postgres/replays.ts';
 import { eventsTarget, type Pruned } from '../storage/postgres/retention.ts';
 import { type FeatureVersion, versionOf } from './cell-rule.ts';
 import type { FoldableEvent } from './fold.ts';
+import type { Layouts } from './layout.ts';
 import { type Announcement, READY } from './open-folds.ts';
-import { allShards } from './rebuild.ts';
+import { allShards, shardIn } from './rebuild.ts';
 import { horizonOf, oldestTile } from './retention.ts';
 import { featureTag, readyTag, routeEvents } from './shards.ts';
 import { slotsOf } from './slots.ts';
 
 /** The most events of one page: it costs one statement and a call to each shard. */
-const PAGE_EVENTS = 2_000;
+export const PAGE_EVENTS = 2_000;
 /** The shortest time, in milliseconds, between a deletion's newest event and the beginning of a window that is whole. */
 const CLOCKS_APART_MS = 86_400_000;
 
@@ -39,6 +40,8 @@ export interface BackfillPorts {
   readonly shards: BackfillShards;
   readonly invalidate: (tags: readonly string[]) => Promise<ClockMoment>;
   readonly known: () => Promise<{
+    /** How many shards the entities have. */
+    readonly layouts: Layouts;
     readonly versions: readonly KnownVersion[];
     readonly replay: Replay | undefined;
   }>;
@@ -80,7 +83,7 @@ export interface StatedVersion extends FeatureVersion {
  */
 export async function backfillStep(ports: BackfillPorts, isForced = false): Promise<boolean> {
   const current = ports.features.map((definition) => ({ definition, ...versionOf(definition) }));
-  const { versions, replay } = await ports.known();
+  const { versions, replay, layouts } = await ports.known();
   const waiting = current.filter((version) => {
     const row = versions.find((one) => isSame(one, version));
     return row === undefined || row.isRetired || row.state === 'filling';
@@ -93,11 +96,16 @@ export async function backfillStep(ports: BackfillPorts, isForced = false): Prom
     return await continued(
       replay,
       waiting.map(({ definition }) => definition),
-      ports,
+      { ...ports, layouts },
     );
   const isGone = versions.some((row) => !row.isRetired && !current.some((version) => isSame(row, version)));
   if (waiting.length === 0 && !isGone && !isForced) return false;
-  return await begun(current, versions, ports);
+  return await begun(current, versions, { ...ports, layouts });
+}
+
+/** The ports of a step, with the layouts as of its beginning. */
+interface StepPorts extends BackfillPorts {
+  readonly layouts: Layouts;
 }
 
 interface CurrentVersion extends FeatureVersion {
@@ -107,12 +115,12 @@ interface CurrentVersion extends FeatureVersion {
 async function begun(
   current: readonly CurrentVersion[],
   known: readonly KnownVersion[],
-  ports: BackfillPorts,
+  ports: StepPorts,
 ): Promise<boolean> {
   const run = ports.newId();
   const unserved = new Set<string>();
   await Promise.all(
-    allShards(ports.features).map(async ({ shard, entity }) => {
+    allShards(ports.features, ports.layouts).map(async ({ shard, entity }) => {
       for (const name of await ports.shards.open(shard, entity, run))
         unserved.add(JSON.stringify([entity, name]));
     }),
@@ -143,7 +151,7 @@ async function begun(
 async function continued(
   replay: Replay,
   features: readonly FeatureDefinition[],
-  ports: BackfillPorts,
+  ports: StepPorts,
 ): Promise<boolean> {
   const { shards, pageEvents = PAGE_EVENTS } = ports;
   if (replay.state === 'open') {
@@ -159,24 +167,12 @@ async function continued(
       );
       return true;
     }
-    const filled = await Promise.all(
-      [...routeEvents(features, events)].map(async ([shard, { entity, events: own }]) => {
-        const { keys, fold } = await shards.fill(shard, entity, own);
-        return { shard, keys, fold, tags: keys.map((key) => featureTag(entity, key)) };
-      }),
-    );
-    const changed = filled.filter(({ keys }) => keys.length > 0);
-    if (changed.length > 0) {
-      const at = await ports.invalidate(changed.flatMap(({ tags }) => tags));
-      await told(
-        changed.map(({ shard, keys, fold }) => shards.announced(shard, { keys, fold, ready: false }, at)),
-      );
-    }
+    await fillPage(routeEvents(features, events, shardIn(ports.layouts)), ports);
     const isLast = events.length < pageEvents;
     await ports.advance(replay, { cursor: events.at(-1)?.seq ?? after, events: events.length, isLast });
     return true;
   }
-  for (const { shard, entity } of allShards(features)) {
+  for (const { shard, entity } of allShards(features, ports.layouts)) {
     const names = features.filter((one) => one.entity.name === entity).map(({ name }) => name);
     if (await shards.serve(shard, entity, replay.run, names)) continue;
     // The shard has begun anew since: another release was there in between.
@@ -188,13 +184,32 @@ async function continued(
     return true;
   }
   const at = await ports.invalidate([...new Set(features.map(({ entity }) => readyTag(entity.name)))]);
-  await told(allShards(features).map(({ shard }) => shards.announced(shard, READY, at)));
+  await told(allShards(features, ports.layouts).map(({ shard }) => shards.announced(shard, READY, at)));
   await ports.end(replay);
   return false;
 }
 
+/** Folds events of history into the features that lack them, and invalidates what that has changed of served ones. */
+export async function fillPage(
+  routes: ReturnType<typeof routeEvents>,
+  { shards, invalidate }: Pick<BackfillPorts, 'shards' | 'invalidate'>,
+): Promise<void> {
+  const filled = await Promise.all(
+    [...routes].map(async ([shard, { entity, events }]) => {
+      const { keys, fold } = await shards.fill(shard, entity, events);
+      return { shard, keys, fold, tags: keys.map((key) => featureTag(entity, key)) };
+    }),
+  );
+  const changed = filled.filter(({ keys }) => keys.length > 0);
+  if (changed.length === 0) return;
+  const at = await invalidate(changed.flatMap(({ tags }) => tags));
+  await told(
+    changed.map(({ shard, keys, fold }) => shards.announced(shard, { keys, fold, ready: false }, at)),
+  );
+}
+
 /** Waits for the shards. One that is not told has its readers invalidate again, so it stops nothing. */
-async function told(announcing: readonly Promise<unknown>[]): Promise<void> {
+export async function told(announcing: readonly Promise<unknown>[]): Promise<void> {
   await Promise.allSettled(announcing);
 }
 
@@ -202,7 +217,7 @@ async function told(announcing: readonly Promise<unknown>[]): Promise<void> {
  * Whether history has all events that a feature needs now. Retention deletes by the time when an event was recorded, which
  * is not much earlier than when it happened.
  */
-function isWhole(definition: FeatureDefinition, pruned: readonly Pruned[], now: number): boolean {
+export function isWhole(definition: FeatureDefinition, pruned: readonly Pruned[], now: number): boolean {
   const target = eventsTarget(definition.eventType);
   const until = pruned.find((one) => one.target === target)?.until;
   if (until === undefined) return true;
@@ -212,7 +227,7 @@ function isWhole(definition: FeatureDefinition, pruned: readonly Pruned[], now: 
   );
 }
 
-function rangeOf(features: readonly FeatureDefinition[]): HistoryRange {
+export function rangeOf(features: readonly FeatureDefinition[]): HistoryRange {
   return { types: [...new Set(features.map(({ eventType }) => eventType))] };
 }
 

@@ -23,7 +23,7 @@ export class ViewFault extends Error {
 }
 
 export interface LoadViewPorts extends AsOfPorts {
-  readonly shards: Pick<ShardPort, 'read'>;
+  readonly shards: Pick<ShardPort, 'read' | 'moves'>;
   /** The properties that are keys of entities: the log names a row by them. */
   readonly keyProperties: ReadonlySet<string>;
 }
@@ -80,7 +80,7 @@ async function featuresOf(
   { featureReads }: ViewDefinition,
   input: unknown,
   now: number,
-  shards: Pick<ShardPort, 'read'>,
+  shards: Pick<ShardPort, 'read' | 'moves'>,
 ): Promise<{ rows: Record<string, FeatureRow>; tags: string[] }> {
   const reads = await Promise.all(
     featureReads.map(async ({ name, entity, features, key: keyOf }) => {

@@ -2,8 +2,9 @@ import type { FeatureDefinition } from '../define/feature.ts';
 import type { ClockMoment } from '../define/view.ts';
 import { addDigests, type ShardDigest } from './digest.ts';
 import type { FoldableEvent } from './fold.ts';
+import { type Layouts, shardOf, shardsOf } from './layout.ts';
 import { type Announcement, READY } from './open-folds.ts';
-import { featureTag, readyTag, routeEvents, shardsOf } from './shards.ts';
+import { featureTag, readyTag, routeEvents } from './shards.ts';
 
 /** The most changed keys that one invalidation covers. */
 export const CHANGED_KEYS_MAX = 500;
@@ -25,6 +26,8 @@ export const FLIP_CALLS_MAX = 100;
 
 /** The shards as a rebuild uses them. All methods are idempotent. */
 export interface RebuildPort {
+  /** How many shards the entities have. */
+  readonly layouts: () => Promise<Layouts>;
   begin(shard: string, entity: string, run: string): Promise<void>;
   /** Folds events into the rebuild's cells; false if another run is open. */
   build(shard: string, entity: string, run: string, events: readonly FoldableEvent[]): Promise<boolean>;
@@ -35,13 +38,22 @@ export interface RebuildPort {
   settle(shard: string, keys: readonly string[], at: ClockMoment): Promise<void>;
   /** Tells a shard that what it serves since a flip is invalidated. */
   announced(shard: string, announcement: Announcement, at: ClockMoment): Promise<unknown>;
-  digest(shard: string): Promise<ShardDigest>;
 }
 
 /** The names of all shards that these features have, with their entities. */
-export function allShards(features: readonly FeatureDefinition[]): { shard: string; entity: string }[] {
+export function allShards(
+  features: readonly FeatureDefinition[],
+  layouts: Layouts,
+): { shard: string; entity: string }[] {
   const entities = [...new Set(features.map(({ entity }) => entity.name))];
-  return entities.flatMap((entity) => shardsOf(entity).map((shard) => ({ shard, entity })));
+  return entities.flatMap((entity) =>
+    shardsOf(entity, layouts.get(entity)).map((shard) => ({ shard, entity })),
+  );
+}
+
+/** The shard of a key in these layouts. */
+export function shardIn(layouts: Layouts) {
+  return (entity: string, key: string) => shardOf(entity, key, layouts.get(entity));
 }
 
 /** Opens a rebuild in every shard. After it resolves, live events are folded into the rebuild's cells as well. */
@@ -50,7 +62,8 @@ export async function beginRebuild(
   run: string,
   shards: RebuildPort,
 ): Promise<void> {
-  await Promise.all(allShards(features).map(({ shard, entity }) => shards.begin(shard, entity, run)));
+  const all = allShards(features, await shards.layouts());
+  await Promise.all(all.map(({ shard, entity }) => shards.begin(shard, entity, run)));
 }
 
 /** Folds events of history into the rebuild's cells; false if another run has been opened. */
@@ -60,7 +73,7 @@ export async function buildFrom(
   events: readonly FoldableEvent[],
   shards: RebuildPort,
 ): Promise<boolean> {
-  const routes = [...routeEvents(features, events)];
+  const routes = [...routeEvents(features, events, shardIn(await shards.layouts()))];
   const taken = await Promise.all(
     routes.map(([shard, route]) => shards.build(shard, route.entity, run, route.events)),
   );
@@ -79,7 +92,8 @@ export async function flipAll(
 ): Promise<FlipStep> {
   const outcomes: FlipOutcome[] = [];
   let calls = 0;
-  for (const { shard, entity } of allShards(features)) {
+  const all = allShards(features, await shards.layouts());
+  for (const { shard, entity } of all) {
     let step = await shards.flip(shard, entity, run);
     for (; step.state === 'comparing'; calls += 1) {
       if (calls >= FLIP_CALLS_MAX) return step;
@@ -97,9 +111,9 @@ export async function flipAll(
     }
   }
   // A rebuild makes features ready that were being built.
-  const at = await invalidate([...new Set(allShards(features).map(({ entity }) => readyTag(entity)))]);
+  const at = await invalidate([...new Set(all.map(({ entity }) => readyTag(entity)))]);
   // A shard that is not told has its readers invalidate again.
-  await Promise.allSettled(allShards(features).map(({ shard }) => shards.announced(shard, READY, at)));
+  await Promise.allSettled(all.map(({ shard }) => shards.announced(shard, READY, at)));
   return {
     state: 'flipped',
     outcome: {

@@ -8,7 +8,7 @@ import type { FeatureRow, FeatureStatus, FeatureValue } from '../define/feature-
 import { Failure } from '../platform/failure.ts';
 import { withinAge } from './read.ts';
 import { laterMoment, type Moment, type ReaderShards, type Watched } from './seen-folds.ts';
-import { featureTag, readFeatures } from './shards.ts';
+import { featureTag, readFeatures, readyTag } from './shards.ts';
 import { endOfTiles } from './slots.ts';
 import { readVersions } from './version-reads.ts';
 
@@ -161,7 +161,7 @@ export async function readRows(
       found.set(key, row);
       if (!isKeepable(row) || moment === null || (moment !== undefined && moment.epoch !== epoch)) continue;
       const tag = featureTag(entity, key);
-      const hashes = tagHashes([tag, ...purgeTags(FEATURES_VIEW, tag)]);
+      const hashes = tagHashes([tag, readyTag(entity), ...purgeTags(FEATURES_VIEW, tag)]);
       const times = { filledAt: now, endsAt, asOf: moment?.seq };
       const id = source.idOf(key);
       cache.put(id, { ...stamp, row, tagHashes: hashes, ...times, bytes: bytesOf(id, row) });

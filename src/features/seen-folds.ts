@@ -3,6 +3,7 @@ import type { FeatureRow } from '../define/feature-value.ts';
 import type { ClockMoment, Loaded } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
+import type { KnownMoves } from './layout.ts';
 import type { Announcement, FoldsShown } from './open-folds.ts';
 import { featureTag, readyTag, type ShardPort } from './shards.ts';
 
@@ -22,6 +23,8 @@ export interface VersionsRead extends ShardRead {
 
 /** The shards as a reader of versions uses them. */
 export interface VersionShards {
+  /** What is known of shards that have moved. Without it, each call learns anew. */
+  readonly moves?: KnownMoves | undefined;
   readVersions(
     shard: string,
     entity: string,
@@ -48,7 +51,7 @@ export interface SeenPorts
 export type Moment = ClockMoment | null | undefined;
 
 /** The shards for one answer. */
-export type ReaderShards = Pick<ShardPort, 'read'> & VersionShards;
+export type ReaderShards = Pick<ShardPort, 'read' | 'moves'> & VersionShards;
 
 /** What an answer may show before its tags are invalidated, and the moment that covers it. */
 export interface Watched {
@@ -71,23 +74,25 @@ export class SeenFolds implements Watched {
   readonly #seen: { readonly shard: string; readonly entity: string; readonly folds: FoldsShown }[] = [];
   #noted: Moment;
 
+  /** The shards, whose answers are noted. */
+  readonly shards: ReaderShards;
+
   constructor(ports: SeenPorts) {
     this.#ports = ports;
+    this.shards = {
+      moves: ports.shards.moves,
+      readVersions: async (shard, entity, keys, names, now) => {
+        const read = await this.#ports.shards.readVersions(shard, entity, keys, names, now);
+        this.#seen.push({ shard, entity, folds: read.folds });
+        return read;
+      },
+      read: async (shard, entity, keys, now) => {
+        const { rows, folds } = await this.#ports.shards.read(shard, entity, keys, now);
+        this.#seen.push({ shard, entity, folds });
+        return rows;
+      },
+    };
   }
-
-  /** The shards, whose answers are noted. */
-  readonly shards: ReaderShards = {
-    readVersions: async (shard, entity, keys, names, now) => {
-      const read = await this.#ports.shards.readVersions(shard, entity, keys, names, now);
-      this.#seen.push({ shard, entity, folds: read.folds });
-      return read;
-    },
-    read: async (shard, entity, keys, now) => {
-      const { rows, folds } = await this.#ports.shards.read(shard, entity, keys, now);
-      this.#seen.push({ shard, entity, folds });
-      return rows;
-    },
-  };
 
   note(moment: Moment): void {
     this.#noted = laterMoment(this.#noted, moment);

@@ -4,33 +4,15 @@ import type { ClockMoment } from '../define/view.ts';
 import { Failure } from '../platform/failure.ts';
 import { isObjectAway } from '../storage/outage.ts';
 import { contributionsOf, type FoldableEvent } from './fold.ts';
+import { countOf, KnownMoves, moveIn, shardOf } from './layout.ts';
 import type { Announcement } from './open-folds.ts';
 
 export type { FeatureRow };
-
-/**
- * The number of shards of an entity's keys. It is part of the objects' names: after a change of it, the features have
- * to be rebuilt from history.
- */
-export const SHARDS_PER_ENTITY = 8;
+export { shardOf };
 
 /** Limits of one call to a shard. The `changes` consumer and the feature reader keep to them. */
 export const FOLD_EVENTS_MAX = 5_000;
 export const READ_KEYS_MAX = 100;
-
-/** The name of the shard that holds one key: `station/3`. */
-export function shardOf(entity: string, key: string): string {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < key.length; index += 1) {
-    hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
-  }
-  return `${entity}/${(hash >>> 0) % SHARDS_PER_ENTITY}`;
-}
-
-/** The names of all shards of an entity. */
-export function shardsOf(entity: string): string[] {
-  return Array.from({ length: SHARDS_PER_ENTITY }, (_, index) => `${entity}/${index}`);
-}
 
 /** The tag of every answer that depends on one key's features. */
 export function featureTag(entity: string, key: string): string {
@@ -42,16 +24,28 @@ export function readyTag(entity: string): string {
   return `features-ready:${entity}`;
 }
 
-/** Groups events by the shards that have to fold them. */
+/** Events for one shard. */
+interface Route {
+  readonly entity: string;
+  readonly events: FoldableEvent[];
+}
+
+/**
+ * Groups events by the shards that have to fold them.
+ *
+ * @param shardOfKey the shard of a key; undefined for keys that are none of the caller's.
+ */
 export function routeEvents(
   features: readonly FeatureDefinition[],
   events: readonly FoldableEvent[],
-): Map<string, { entity: string; events: FoldableEvent[] }> {
-  const routes = new Map<string, { entity: string; events: FoldableEvent[] }>();
+  shardOfKey: (entity: string, key: string) => string | undefined = shardOf,
+): Map<string, Route> {
+  const routes = new Map<string, Route>();
   for (const event of events) {
     for (const { definition, contribution } of contributionsOf(features, event)) {
       const entity = definition.entity.name;
-      const shard = shardOf(entity, contribution.key);
+      const shard = shardOfKey(entity, contribution.key);
+      if (shard === undefined) continue;
       const route = routes.get(shard) ?? { entity, events: [] };
       // Sent once per shard, even if it counts for several features or keys there: the shard computes all its cells.
       if (route.events.at(-1) !== event) route.events.push(event);
@@ -63,11 +57,19 @@ export function routeEvents(
 
 /** The shards as the store uses them. */
 export interface ShardPort {
+  /** What is known of shards that have moved. Without it, each call learns anew. */
+  readonly moves?: KnownMoves | undefined;
+  /**
+   * @param copiedTo the number of shards of the layout into which the events were folded before.
+   * @throws ShardMoved
+   */
   fold(
     shard: string,
     entity: string,
     events: readonly FoldableEvent[],
+    copiedTo?: number,
   ): Promise<{ readonly keys: readonly string[]; readonly fold: number }>;
+  /** @throws ShardMoved */
   read(shard: string, entity: string, keys: readonly string[], now: number): Promise<readonly FeatureRow[]>;
 }
 
@@ -79,21 +81,75 @@ export interface Folded {
   readonly parts: readonly { readonly shard: string; readonly announcement: Announcement }[];
 }
 
-/** Folds stored events into the shards that they count for. An event that was folded before changes nothing. */
+/** The part of a shard in a fold. */
+type Part = Folded['parts'][number] & { readonly entity: string };
+
+/**
+ * Folds stored events into the shards that they count for, and while more shards are being filled, into those first. An
+ * event that was folded before changes nothing.
+ */
 export async function foldEvents(
   features: readonly FeatureDefinition[],
   events: readonly FoldableEvent[],
-  shards: Pick<ShardPort, 'fold'>,
+  shards: Pick<ShardPort, 'fold' | 'moves'>,
 ): Promise<Folded> {
-  const routes = [...routeEvents(features, events)].flatMap(([shard, route]) => callsOf(shard, route));
-  const folded = await Promise.all(
-    routes.map(async ({ shard, entity, events: own }) => {
-      const { keys, fold } = await shards.fold(shard, entity, own);
-      const tags = keys.map((key) => featureTag(entity, key));
-      return { tags, part: { shard, announcement: { keys, fold, ready: false } } };
-    }),
+  const moves = shards.moves ?? new KnownMoves();
+  const folding = { features, moves, fold: shards.fold.bind(shards) };
+  const parts = await foldRoutes(
+    routeEvents(features, events, (entity, key) => moves.shardOf(entity, key)),
+    folding,
   );
-  return { tags: folded.flatMap(({ tags }) => tags), parts: folded.map(({ part }) => part) };
+  const tags = parts.flatMap(({ entity, announcement }) =>
+    announcement.keys.map((key) => featureTag(entity, key)),
+  );
+  return {
+    tags: [...new Set(tags)],
+    parts: parts.map(({ shard, announcement }) => ({ shard, announcement })),
+  };
+}
+
+interface Folding {
+  readonly features: readonly FeatureDefinition[];
+  readonly moves: KnownMoves;
+  readonly fold: ShardPort['fold'];
+}
+
+async function foldRoutes(routes: ReadonlyMap<string, Route>, folding: Folding): Promise<Part[]> {
+  const calls = [...routes].flatMap(([shard, route]) => callsOf(shard, route));
+  return (await Promise.all(calls.map((call) => foldCall(call, folding)))).flat();
+}
+
+/** Folds events into a shard, into the shards that get its keys before, and into those that have them instead. */
+async function foldCall(call: Route & { readonly shard: string }, folding: Folding): Promise<Part[]> {
+  const { shard, entity, events } = call;
+  const { moves, fold } = folding;
+  const copiedTo = moves.copiedTo(shard);
+  const copies = copiedTo === undefined ? [] : await foldElsewhere(call, copiedTo, folding);
+  try {
+    const { keys, fold: number } = await fold(shard, entity, events, copiedTo);
+    return [...copies, { shard, entity, announcement: { keys, fold: number, ready: false } }];
+  } catch (error) {
+    const move = moveIn(error);
+    if (move === undefined || (move.state === 'copied' && move.shards === copiedTo)) throw error;
+    moves.note(shard, move);
+    if (move.state === 'copied') return await foldCall(call, folding);
+    return move.shards === copiedTo ? copies : await foldElsewhere(call, move.shards, folding);
+  }
+}
+
+/** Folds the events of a shard into the shards of another layout that have its keys. */
+async function foldElsewhere(
+  { shard, entity, events }: Route & { readonly shard: string },
+  to: number,
+  folding: Folding,
+): Promise<Part[]> {
+  const { features, moves } = folding;
+  const own = features.filter((definition) => definition.entity.name === entity);
+  const from = countOf(shard);
+  const routes = routeEvents(own, events, (_, key) =>
+    shardOf(entity, key, from) === shard ? moves.shardOf(entity, key, to) : undefined,
+  );
+  return await foldRoutes(routes, folding);
 }
 
 export interface AnnouncePorts {
@@ -125,7 +181,7 @@ export async function foldAndInvalidate(
 }
 
 /** The calls that fold the events of one shard: one, unless they are more than a call may fold. */
-function callsOf(shard: string, { entity, events }: { entity: string; events: readonly FoldableEvent[] }) {
+function callsOf(shard: string, { entity, events }: Route) {
   return Array.from({ length: Math.ceil(events.length / FOLD_EVENTS_MAX) }, (_, call) => ({
     ...{ shard, entity },
     events: events.slice(call * FOLD_EVENTS_MAX, (call + 1) * FOLD_EVENTS_MAX),
@@ -141,28 +197,44 @@ export async function readFeatures(
   entity: string,
   keys: readonly string[],
   now: number,
-  shards: Pick<ShardPort, 'read'>,
+  shards: Pick<ShardPort, 'read' | 'moves'>,
 ): Promise<FeatureRow[]> {
-  const rows = new Map<string, FeatureRow>();
-  await Promise.all(
-    [...byShard(entity, keys)].map(async ([shard, shardKeys]) => {
-      const read = await fromShard(() => shards.read(shard, entity, shardKeys, now));
-      for (const [index, key] of shardKeys.entries()) {
-        const row = read[index];
-        if (row !== undefined) rows.set(key, row);
-      }
-    }),
+  const answers = await askShards(entity, keys, shards.moves, (shard, own) =>
+    shards.read(shard, entity, own, now),
+  );
+  const rows = new Map(
+    answers.flatMap(({ keys: own, answer }) => own.map((key, index) => [key, answer[index] ?? {}] as const)),
   );
   return keys.map((key) => rows.get(key) ?? {});
 }
 
-/** The different keys by the shards that have them. */
-export function byShard(entity: string, keys: readonly string[]): Map<string, string[]> {
-  return Map.groupBy(new Set(keys), (key) => shardOf(entity, key));
+/**
+ * Asks the shards of these keys, each for its own different ones, and follows those that have moved.
+ *
+ * @throws Failure `features_unavailable` if a shard does not answer.
+ */
+export async function askShards<T>(
+  entity: string,
+  keys: readonly string[],
+  moves: KnownMoves = new KnownMoves(),
+  ask: (shard: string, keys: readonly string[]) => Promise<T>,
+): Promise<{ readonly keys: readonly string[]; readonly answer: T }[]> {
+  const byShard = Map.groupBy(new Set(keys), (key) => moves.shardOf(entity, key));
+  const answers = [...byShard].map(async ([shard, own]) => {
+    try {
+      return [{ keys: own, answer: await fromShard(() => ask(shard, own)) }];
+    } catch (error) {
+      const move = moveIn(error);
+      if (move?.state !== 'moved') throw error;
+      moves.note(shard, move);
+      return await askShards(entity, own, moves, ask);
+    }
+  });
+  return (await Promise.all(answers)).flat();
 }
 
 /** Turns an unreachable shard into a failure. An error of the shard's own code is no outage and passes unchanged. */
-export async function fromShard<T>(ask: () => Promise<T>): Promise<T> {
+async function fromShard<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { FeatureRow } from '../define/feature-value.ts';
 import { Failure } from '../platform/failure.ts';
 import type { VersionShards } from './seen-folds.ts';
-import { byShard, fromShard } from './shards.ts';
+import { askShards } from './shards.ts';
 
 /**
  * Versions of features by their names, such as `spent_7d@0123456789ab`, in the order of the keys. The shards decide by the
@@ -17,17 +17,19 @@ export async function readVersions(
   now: number,
   shards: VersionShards,
 ): Promise<{ readonly rows: FeatureRow[]; readonly until: number }> {
-  const rows = new Map<string, FeatureRow>();
-  const ends = await Promise.all(
-    [...byShard(entity, keys)].map(async ([shard, own]) => {
-      const read = await fromShard(() => shards.readVersions(shard, entity, own, names, now));
-      const [unknown] = read.unknown;
-      if (unknown !== undefined) throw unknownVersion(unknown);
-      for (const [index, key] of own.entries()) rows.set(key, read.rows[index] ?? {});
-      return read.until;
-    }),
+  const answers = await askShards(entity, keys, shards.moves, async (shard, own) => {
+    const read = await shards.readVersions(shard, entity, own, names, now);
+    const [unknown] = read.unknown;
+    if (unknown !== undefined) throw unknownVersion(unknown);
+    return read;
+  });
+  const rows = new Map(
+    answers.flatMap(({ keys: own, answer }) => own.map((key, at) => [key, answer.rows[at] ?? {}] as const)),
   );
-  return { rows: keys.map((key) => rows.get(key) ?? {}), until: Math.min(...ends) };
+  return {
+    rows: keys.map((key) => rows.get(key) ?? {}),
+    until: Math.min(...answers.map(({ answer }) => answer.until)),
+  };
 }
 
 export function unknownVersion(name: string, pointer?: string): Failure {

@@ -58,6 +58,7 @@ import { registerPage } from './routes/page.ts';
 import { type PredictionPorts, registerPredictions } from './routes/predictions.ts';
 import { type QualityPorts, registerQuality } from './routes/quality.ts';
 import { registerTickets, type TicketPorts } from './routes/tickets.ts';
+import { registerTraining, type TrainingRoutePorts } from './routes/training.ts';
 import { registerView, type ViewPorts } from './routes/views.ts';
 
 import { servedModels } from './served-models.ts';
@@ -69,6 +70,7 @@ export interface GatewayPorts {
   readonly audit: ActionPorts & AuditPorts;
   readonly cache: PurgePorts & InspectionPorts;
   readonly datasets: DatasetRoutePorts;
+  readonly training: TrainingRoutePorts;
   readonly deadLetters: DeadLetterPorts;
   readonly deprecations: DeprecationPorts;
   readonly diagnosis: DiagnosisPorts;
@@ -226,6 +228,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerInspection(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);
   registerDatasets(app, gateway, (c) => portsOf(c).datasets);
+  registerTraining(app, gateway, (c) => portsOf(c).training);
   registerDeadLetters(app, gateway, (c) => portsOf(c).deadLetters);
   registerDiagnosis(app, gateway, (c) => portsOf(c).diagnosis);
   registerQueues(app, gateway, (c) => portsOf(c).queues);

@@ -112,6 +112,14 @@ const RULES: readonly RouteRule[] = [
     phase: 'pipeline',
     cost: 'operation',
   },
+  {
+    methods: READS,
+    path: /^\/v1\/training(\/.*)?$/,
+    scope: 'operations:read',
+    phase: 'inference',
+    cost: 'operation',
+  },
+  { path: /^\/v1\/training(\/.*)?$/, scope: 'models:write', phase: 'inference', cost: 'operation' },
   { path: /^\/v1\/admin\/keys(\/.*)?$/, scope: 'keys:write', phase: 'core', cost: 'operation' },
   {
     methods: ['PUT', 'POST', 'HEAD', 'GET'],

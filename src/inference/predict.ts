@@ -22,7 +22,7 @@ export interface PredictPorts {
   readonly load: (manifest: Manifest) => Promise<LoadedModel>;
   /** The version if it can run at once. */
   readonly loaded: (manifest: Manifest) => LoadedModel | undefined;
-  readonly shards: Pick<ShardPort, 'read'>;
+  readonly shards: Pick<ShardPort, 'read' | 'moves'>;
   readonly now: () => number;
   readonly newId: () => string;
   /** Records the prediction for its lineage, without waiting and without failing. */

@@ -17,7 +17,7 @@ export interface RankPorts {
   readonly load: (manifest: Manifest) => Promise<LoadedModel>;
   /** The version if it can run at once. */
   readonly loaded: (manifest: Manifest) => LoadedModel | undefined;
-  readonly shards: Pick<ShardPort, 'read'>;
+  readonly shards: Pick<ShardPort, 'read' | 'moves'>;
   /** When something else answers in place of work that takes longer. */
   readonly deadline: Pick<Deadline, 'within'>;
   /** Keeps work running after its request has ended. */

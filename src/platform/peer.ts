@@ -17,6 +17,7 @@ export const PEERS = [
   'rate-limiter',
   'idempotency',
   'datasets',
+  'training-runs',
   'queue',
   'kv',
   'colo-cache',

@@ -43,6 +43,7 @@ function recording(vars: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>) {
     'RATE_LIMITER',
     'IDEMPOTENCY',
     'DATASETS',
+    'TRAINING_RUNS',
   ];
   const bindings = Object.fromEntries(names.map((name) => [name, namespace]));
   // Only these bindings are asked.
@@ -63,6 +64,7 @@ const USE: Readonly<Record<PlacedClass, (env: Env) => unknown>> = {
   'rate-limiter': (env) => objects.rateLimiter(env, 5),
   idempotency: (env) => objects.idempotency(env, 5),
   datasets: (env) => objects.datasets(env),
+  'training-runs': (env) => objects.trainingRuns(env),
 };
 
 describe('every class of objects', () => {

@@ -32,6 +32,8 @@ export const rideMinutes = model.regression({
     value: ({ minutes }) => minutes,
   }),
   training: { kind: 'network', hidden: [8], epochs: 12 },
+  // The made-up city has 75 days of rides, which were all stored when it was seeded.
+  retraining: { afterEvents: 5_000, everyDays: 7, onDrift: true, historyDays: 60, knowledge: 'snapshot' },
   // The mean of all rides, where no version can answer.
   fallback: { value: 14 },
 });

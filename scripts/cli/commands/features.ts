@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { wholeNumberOf } from '../../command-line/values.ts';
 import { Cli } from '../cli.ts';
 
 const ASK_EVERY_MS = 2_000;
@@ -49,6 +50,20 @@ export function registerFeatures(program: Command): void {
       const cli = new Cli(command);
       showStates(cli, await backfilled(cli));
     });
+  features
+    .command('shards')
+    .description('gives an entity more shards while it is served, and waits for it')
+    .argument('<entity>')
+    .argument('<count>', 'the number of shards; as many as there are cancel a move')
+    .action(async (entity: string, count: string, _, command: Command) => {
+      const cli = new Cli(command);
+      const { data, shards } = await moved(cli, entity, wholeNumberOf('<count>', count, { min: 1 }));
+      cli.table(
+        data,
+        ['entity', 'shards'],
+        shards.map((one) => [one.entity, one.shards]),
+      );
+    });
   program
     .command('digest')
     .description('prints a digest of all features; equal features have equal digests')
@@ -89,6 +104,32 @@ function showStates(cli: Cli, states: States): void {
     digest.slice(0, DIGEST_SHOWN),
   ]);
   cli.table(states, ['entity', 'feature', 'state', 'since', 'version'], rows);
+}
+
+/** Asks for the shards until the entity has them. Each call fills them with a bounded part of a long history. */
+async function moved(cli: Cli, entity: string, count: number) {
+  const startedAt = performance.now();
+  for (let told: string | undefined; ; await sleep(LOOK_EVERY_MS)) {
+    const { data } = await cli.client.post('/v1/admin/features/backfill', {
+      query: { entity, shards: count },
+      isRepeatable: true,
+    });
+    const own = data.shards.find((one) => one.entity === entity);
+    if (own === undefined || own.building === null) {
+      cli.reporter.finish();
+      return { data, shards: data.shards };
+    }
+    if (data.failure !== null && data.failure !== told) {
+      told = data.failure;
+      cli.reporter.notice(`A step failed and is repeated: ${told}`);
+    }
+    const { events, total } = own.building;
+    const fraction = total === 0 ? 0 : events / total;
+    cli.reporter.progress({
+      ...{ unit: 'events', done: events, total, doneByRun: events, fraction, fractionAtStart: 0 },
+      elapsedMs: performance.now() - startedAt,
+    });
+  }
 }
 
 /** Asks for a backfill until no feature waits for one. Each call builds a bounded part of a long history. */

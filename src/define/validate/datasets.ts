@@ -15,6 +15,7 @@ type Say = (problem: string, remedy: string) => void;
 export function checkDatasets({ models, events, features }: Catalog, report: Report): void {
   for (const definition of models) {
     const { dataset } = definition;
+    checkRetraining(definition, report);
     if (dataset === undefined) continue;
     const say: Say = (problem, remedy) =>
       report(definition, `model "${definition.name}", dataset`, problem, remedy);
@@ -44,6 +45,22 @@ export function checkDatasets({ models, events, features }: Catalog, report: Rep
         );
     }
   }
+}
+
+/** A model that is trained without anybody asking for it has to be trainable in the worker. */
+function checkRetraining(definition: ModelDefinition, report: Report): void {
+  const { name, task, dataset, training, retraining } = definition;
+  const { afterEvents, everyDays, onDrift } = retraining;
+  if (afterEvents === undefined && everyDays === undefined && !onDrift) return;
+  if (dataset !== undefined && training !== undefined && task !== 'ranking') return;
+  report(
+    definition,
+    `model "${name}", retraining`,
+    task === 'ranking'
+      ? 'The worker trains no rankings.'
+      : `It is trained again, and declares no ${dataset === undefined ? 'dataset' : 'training'}.`,
+    'Leave `retraining` out, or declare what docs/training.md says of runs.',
+  );
 }
 
 function checkKind(definition: ModelDefinition, { rows, negatives }: DatasetDefinition, say: Say): void {

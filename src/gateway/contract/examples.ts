@@ -24,6 +24,7 @@ export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, unknown>>
   listKafkaPartitions: { 200: {"partitions":[]} },
   listKeys: { 200: {"keys":[{"id":"955e327f2f38d283","name":"reporting","scopes":["data:read","operations:read"],"claims":{},"createdAt":"2026-11-29T19:34:41.730Z","createdBy":"bootstrap","expiresAt":null,"lastUsedAt":null,"previousValidUntil":"2026-11-29T20:34:42.295Z","revokedAt":null,"quotas":{"day":null,"month":null}}],"next":null} },
   listQuarantine: { 200: {"events":[{"id":1,"source":"/example","eventId":"refused","type":"example.unknown.v1","reason":"unknown_event_type","pointer":"/type","detail":"No event type \"example.unknown.v1\" is declared; see /v1/events/types.","receivedAt":"2026-11-29T19:34:44.112Z","state":"open","resolvedAt":null}],"next":null} },
+  listTrainingRuns: { 200: {"runs":[]} },
   openInferenceLive: { 200: {"live":true} },
   openInferenceModelReady: { 200: {"name":"{model}","ready":true} },
   openInferenceModelReadyVersion: { 200: {"name":"{model}","ready":true} },

@@ -32,6 +32,7 @@ export const TAGS = [
     name: 'lineage',
     description: 'Which data were derived from which, as a graph and as OpenLineage run events.',
   },
+  { name: 'training', description: 'Runs that train a model in the worker.' },
   { name: 'operations', description: 'Metrics and the quality of the events.' },
   {
     name: 'admin',

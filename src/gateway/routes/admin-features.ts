@@ -1,18 +1,42 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { SHARDS_MAX, SHARDS_PER_ENTITY } from '../../features/layout.ts';
+import type { ShardsOfEntity } from '../../features/move-shards.ts';
 import { type BackfillProgress, FEATURE_STATES, type StateOfVersion } from '../../features/version-states.ts';
+import { Failure } from '../../platform/failure.ts';
+import { parsed } from '../body.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { json, keySecurity, problem } from '../openapi.ts';
 
 export interface FeatureStatePorts {
   readonly read: () => Promise<{
     readonly versions: readonly StateOfVersion[];
+    readonly shards: readonly ShardsOfEntity[];
     readonly backfill: BackfillProgress | undefined;
     /** Why the last step of a backfill failed. */
     readonly failure: string | undefined;
   }>;
   /** Lets the relay build what is not ready. It works on after the call. */
   readonly backfill: () => Promise<void>;
+  /**
+   * Begins to give an entity more shards; `backfill` goes on with it. As many as it has cancel that.
+   *
+   * @throws Failure `unprocessable`, `history_pruned`
+   */
+  readonly moveShards: (entity: string, shards: number) => Promise<void>;
 }
+
+const Request = z.object({
+  entity: z
+    .string()
+    .min(1)
+    .max(64)
+    .optional()
+    .openapi({ description: 'an entity that gets `shards` shards; the two go together' }),
+  shards: z.coerce.number().int().min(SHARDS_PER_ENTITY).max(SHARDS_MAX).optional().openapi({
+    description:
+      'how many shards the entity gets. The new ones are filled from history while the old ones serve. As many as it has cancel that',
+  }),
+});
 
 const Version = z.object({
   entity: z.string(),
@@ -41,6 +65,17 @@ const States = z.object({
   features: z.array(Version).openapi({
     description: 'the features of the catalog, then at most 1,000 retired versions',
   }),
+  shards: z
+    .array(
+      z.object({
+        entity: z.string(),
+        shards: z.int(),
+        building: z.object({ shards: z.int(), events: z.int(), total: z.int() }).nullable().openapi({
+          description: 'the shards that are being filled, with the events of history that they have, and all',
+        }),
+      }),
+    )
+    .openapi({ description: 'how many shards the features of each entity have' }),
   backfill: z
     .object({ events: z.int(), total: z.int() })
     .nullable()
@@ -78,17 +113,30 @@ export function registerFeatureAdmin(
     method: 'post',
     path: '/v1/admin/features/backfill',
     operationId: 'backfillFeatures',
-    summary: 'Builds the features that are not ready from history now, and not with the next minute',
+    summary: 'Builds the features that are not ready from history now, and gives entities more shards',
     tags: ['admin'],
     security: keySecurity,
+    request: { query: Request },
     responses: {
       202: json('The backfill works on. Its progress is that of `GET /v1/admin/features`.', States),
+      409: problem('Retention has deleted events that new shards would need.'),
+      422: problem('An entity has no features, or cannot have that many shards now.'),
       503: problem('The database or the relay does not answer.'),
     },
   });
   app.post('/v1/admin/features/backfill', async (c) => {
-    const answer = await gateway.audited(c, { action: 'features.backfill', target: 'features' }, async () => {
+    const { entity, shards } = parsed(Request, c.req.query());
+    if ((entity === undefined) !== (shards === undefined))
+      throw new Failure('unprocessable', 'The parameters "entity" and "shards" go together.', {
+        pointer: entity === undefined ? 'entity' : 'shards',
+      });
+    if (entity !== undefined && !gateway.catalog.features.some((one) => one.entity.name === entity))
+      throw new Failure('unprocessable', `"${entity}" is no entity with features.`, { pointer: 'entity' });
+    const detail = entity === undefined ? {} : { detail: { entity, shards } };
+    const action = { action: 'features.backfill', target: 'features', ...detail };
+    const answer = await gateway.audited(c, action, async () => {
       const ports = portsOf(c);
+      if (entity !== undefined && shards !== undefined) await ports.moveShards(entity, shards);
       await ports.backfill();
       const result = await statesFrom(ports);
       return { result, after: { backfill: result.backfill } };
@@ -98,6 +146,11 @@ export function registerFeatureAdmin(
 }
 
 async function statesFrom(ports: FeatureStatePorts): Promise<z.output<typeof States>> {
-  const { versions, backfill, failure } = await ports.read();
-  return { features: [...versions], backfill: backfill ?? null, failure: failure ?? null };
+  const { versions, shards, backfill, failure } = await ports.read();
+  return {
+    features: [...versions],
+    shards: [...shards],
+    backfill: backfill ?? null,
+    failure: failure ?? null,
+  };
 }

@@ -23,6 +23,14 @@ export async function readReplay(db: NeonHttpDatabase, id: string): Promise<Repl
   return rows[0] === undefined ? undefined : Replay.parse(rows[0]);
 }
 
+/** The replays whose ids begin with this text. */
+export async function readReplays(db: NeonHttpDatabase, prefix: string): Promise<Replay[]> {
+  const { rows } = await db.execute(sql`
+    select id, run, state, cursor, last_seq as "lastSeq", total, replayed, outcome from ${millrace.replays}
+    where starts_with(id, ${prefix}) order by id`);
+  return z.array(Replay).parse(rows);
+}
+
 /**
  * Starts a replay in place of the attempt `before`. If another caller has replaced that attempt, the replay stays as it
  * is: the first caller wins.

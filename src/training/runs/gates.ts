@@ -22,8 +22,8 @@ export interface PipelineFigures {
   readonly deadLetters: number;
   /** Changes of the outbox that are not relayed. */
   readonly waitingChanges: number;
-  /** Records of Kafka that are not stored; null without Kafka. */
-  readonly kafkaLag: number | null;
+  /** Records of Kafka that are not stored; null without Kafka, `unknown` if a partition did not answer. */
+  readonly kafkaLag: number | 'unknown' | null;
   /** The shortest window with enough events for a verdict, and its score; null if none has enough. */
   readonly quality: { readonly window: string; readonly events: number; readonly score: number } | null;
   /** When the first and the last label event happened, in milliseconds since the Unix epoch; null without one. */
@@ -70,7 +70,7 @@ export function gatesOf(
     },
     {
       gate: 'streaming',
-      holds: waitingChanges <= WAITING_MAX && (kafkaLag ?? 0) <= WAITING_MAX,
+      holds: waitingChanges <= WAITING_MAX && kafkaLag !== 'unknown' && (kafkaLag ?? 0) <= WAITING_MAX,
       measured: { waitingChanges, kafkaLag },
       required: { waitingMax: WAITING_MAX },
     },

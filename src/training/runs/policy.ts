@@ -5,6 +5,7 @@ const DAY_MS = 86_400_000;
 
 /** Why a run was begun. */
 export const RUN_REASONS = ['events', 'schedule', 'hand', 'drift'] as const;
+export type RunReason = (typeof RUN_REASONS)[number];
 
 /** What is known of a model's newest run. */
 export interface NewestRun {

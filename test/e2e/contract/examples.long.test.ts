@@ -16,8 +16,11 @@ import { type Stack, startStack } from '../../support/node/stack.ts';
  */
 const FILE = join(import.meta.dirname, '../../../src/gateway/contract/examples.ts');
 
-/** Operations that no request here lets succeed. There is no Kafka, and no dataset has a file. */
-const NO_SUCCESS = ['seekKafkaPartition', 'getDatasetFile'];
+/** Operations that no request here lets succeed. There is no Kafka, no dataset has a file, and no model is trained. */
+const NO_SUCCESS = [
+  ...['seekKafkaPartition', 'getDatasetFile'],
+  ...['startTraining', 'getTrainingRun', 'cancelTrainingRun', 'resumeTrainingRun'],
+];
 /** Nor do these: they are about one event or one version of a model. Each catalog records them for its own. */
 const OF_ONE = ['getEventStatus', 'getEventLineage', 'getLineage'];
 /** Names that other catalogs do not have: those of the fixture, and the nouns of its rows. */

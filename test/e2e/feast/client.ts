@@ -15,9 +15,18 @@ export type Outcome = { readonly result: unknown } | { readonly error: string };
 /** Importing the SDK takes up to half a minute on a busy machine. */
 const TIMEOUT_MS = 150_000;
 
-/** Takes the steps with Feast's SDK, whose online store is at `url`. */
-export async function withFeast(url: URL, key: string, steps: readonly Step[]): Promise<Outcome[]> {
-  const child = spawn('python3', [join(import.meta.dirname, 'python/client.py'), url.origin, key], {
+/**
+ * Takes the steps with Feast's SDK, whose online store is at `url`.
+ *
+ * @param more names of features that its registry has beside the usual ones.
+ */
+export async function withFeast(
+  url: URL,
+  key: string,
+  steps: readonly Step[],
+  more: readonly string[] = [],
+): Promise<Outcome[]> {
+  const child = spawn('python3', [join(import.meta.dirname, 'python/client.py'), url.origin, key, ...more], {
     env: { ...process.env, PYTHONPATH: PACKAGES, PYTHONDONTWRITEBYTECODE: '1', FEAST_USAGE: 'False' },
     timeout: TIMEOUT_MS,
     stdio: 'pipe',

@@ -106,6 +106,38 @@ describe.skipIf(missing !== undefined)(title, () => {
   );
 
   it(
+    'reads a version of a feature by its name',
+    async () => {
+      const answer = await stack.fetch('/v1/admin/features', { headers: { authorization: `Bearer ${KEY}` } });
+      const states = (await answer.json()) as { features: { feature: string; suffix: string }[] };
+      const { suffix } = states.features.find(({ feature }) => feature === 'purchases') ?? { suffix: '' };
+      const names = [`purchases_30d${suffix}`, 'purchases_30d@000000000000'];
+      const [versions, unknown] = await withFeast(
+        stack.url,
+        KEY,
+        names.map((name) => ({
+          read: { features: ['customer:purchases_30d', `customer:${name}`], rows: [{ customer_id: 'F1' }] },
+        })),
+        names,
+      );
+      expect(versions).toEqual({
+        result: {
+          values: { customer_id: ['F1'], purchases_30d: [2], [`purchases_30d${suffix}`]: [2] },
+          statuses: {
+            customer_id: [PRESENT],
+            purchases_30d: [PRESENT],
+            [`purchases_30d${suffix}`]: [PRESENT],
+          },
+        },
+      });
+      expect(unknown).toEqual({
+        error: expect.stringMatching(/^RuntimeError: .*422 .*unknown_feature_version/),
+      });
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
     'is refused with a key that is not valid',
     async () => {
       const step = { read: { features: ['customer:purchases_30d'], rows: [{ customer_id: 'F1' }] } };

@@ -2,8 +2,10 @@ import { CellStore } from '../../../durable-objects/feature-shard/store.ts';
 import type { FeatureDefinition } from '../../../src/define/feature.ts';
 import { type BackfillPorts, backfillStep, type StatedVersion } from '../../../src/features/backfill.ts';
 import { cellsOf, type FoldableEvent } from '../../../src/features/fold.ts';
-import { readFeature } from '../../../src/features/read.ts';
-import { foldEvents, shardOf } from '../../../src/features/shards.ts';
+import { countOf, KnownMoves, type Layouts, SHARDS_PER_ENTITY } from '../../../src/features/layout.ts';
+import { type MovePorts, moveStep, type ShardMove } from '../../../src/features/move-shards.ts';
+import { notReady, readFeature, readRow } from '../../../src/features/read.ts';
+import { type FeatureRow, foldEvents, readFeatures, shardOf } from '../../../src/features/shards.ts';
 import { featureOfSlot, slotsOf } from '../../../src/features/slots.ts';
 import type { KnownVersion } from '../../../src/storage/postgres/feature-versions.ts';
 import type { Replay } from '../../../src/storage/postgres/replays.ts';
@@ -18,11 +20,17 @@ export class BackfilledShards {
   readonly deleted: Pruned[] = [];
   versions: KnownVersion[] = [];
   replay: Replay | undefined;
+  /** The number of shards that the entity has by the database. */
+  layouts: Layouts = new Map();
+  move: ShardMove | undefined;
+  /** A rule of moving shards that is left out. */
+  fault: 'copies' | 'history' | undefined;
   /** Calls until one fails, alternately before and after its effect; undefined for never. */
   failIn: number | undefined;
   #release: readonly FeatureDefinition[];
   #isAfter = false;
   #runs = 0;
+  readonly #consumer = new KnownMoves();
   readonly #disks = new Map<string, ObjectStorage>();
   readonly #stores = new Map<string, CellStore>();
 
@@ -44,9 +52,12 @@ export class BackfilledShards {
   /** Folds events as the consumer of `changes` does. */
   async deliver(events: readonly FoldableEvent[]): Promise<void> {
     await foldEvents(this.#release, events, {
-      fold: (shard, _, own) =>
+      moves: this.#consumer,
+      fold: (shard, _, own, copiedTo) =>
         this.#call(() => {
-          this.#store(shard).fold(own, this.#ownCells(shard));
+          const cells = this.#ownCells(shard);
+          if (this.fault === 'copies') this.#store(shard).foldFresh(own, cells);
+          else this.#store(shard).fold(own, cells, copiedTo);
           const keys = own.flatMap((event) => this.#ownCells(shard)(event)).map(({ key }) => key);
           return { keys, fold: this.#store(shard).newestFold };
         }),
@@ -56,6 +67,53 @@ export class BackfilledShards {
   /** One step; false once nothing is left to do. It throws where a call fails. */
   async step(isForced = false): Promise<boolean> {
     return await backfillStep(this.#ports(), isForced);
+  }
+
+  /** Begins to give the entity more shards. */
+  moveTo(to: number): void {
+    if (this.move !== undefined && this.move.replay.state !== 'done') return;
+    const from = this.layouts.get('customer') ?? SHARDS_PER_ENTITY;
+    if (to <= from) return;
+    const replay = { id: 'shards:customer', run: this.#newRun(), state: 'opening', outcome: null } as const;
+    this.move = {
+      ...{ entity: 'customer', from, to },
+      replay: { ...replay, cursor: 0, lastSeq: 0, total: 0, replayed: 0 },
+    };
+  }
+
+  /** One step of that; false once nothing is left to do. It throws where a call fails. */
+  async stepMove(): Promise<boolean> {
+    const { move } = this;
+    if (move === undefined || move.replay.state === 'done') return false;
+    await moveStep(move, this.#movePorts());
+    return true;
+  }
+
+  async finishMove(): Promise<void> {
+    this.failIn = undefined;
+    for (let steps = 0; steps < 1_000; steps += 1) if (!(await this.stepMove())) return;
+    throw new Error('The move does not end.');
+  }
+
+  /** The features of a key as a reader gets them who has learned of moves what `moves` says. */
+  async readThrough(key: string, moves: KnownMoves): Promise<FeatureRow> {
+    const [row = {}] = await readFeatures('customer', [key], this.now, {
+      moves,
+      read: async (shard, _, keys) => {
+        const store = this.#store(shard);
+        const { waiting } = store;
+        return store.read(keys, this.now).map((cells) => ({
+          ...readRow(this.#release, cells, this.now),
+          ...Object.assign(
+            {},
+            ...this.#release
+              .filter((definition) => slotsOf(definition).some(({ name }) => waiting.has(name)))
+              .map(notReady),
+          ),
+        }));
+      },
+    });
+    return row;
   }
 
   async finish(): Promise<void> {
@@ -115,7 +173,7 @@ export class BackfilledShards {
 
   #ownCells(shard: string) {
     return (event: FoldableEvent) =>
-      cellsOf(this.#release, event).filter(({ key }) => shardOf('customer', key) === shard);
+      cellsOf(this.#release, event).filter(({ key }) => shardOf('customer', key, countOf(shard)) === shard);
   }
 
   /** A call to another service: it may fail before its effect, or after it. */
@@ -140,9 +198,7 @@ export class BackfilledShards {
         open: (shard, _, run) => this.#call(() => this.#store(shard).openBackfill(run)),
         fill: (shard, _, events) =>
           this.#call(() => {
-            const own = this.#ownCells(shard);
-            const fresh = this.#store(shard).foldFresh(events, own);
-            const keys = fresh.flatMap(own).map(({ key }) => key);
+            const { keys } = this.#store(shard).fill(events, this.#ownCells(shard));
             return { keys, fold: this.#store(shard).newestFold };
           }),
         announced: async (shard, announcement, at) => this.#store(shard).announce(announcement, at),
@@ -153,7 +209,8 @@ export class BackfilledShards {
           this.invalidated.push(...tags);
           return { epoch: 'e', seq: this.invalidated.length };
         }),
-      known: () => this.#call(() => ({ versions: this.versions, replay: this.replay })),
+      known: () =>
+        this.#call(() => ({ versions: this.versions, replay: this.replay, layouts: this.layouts })),
       bounds: ({ types }) =>
         this.#call(() => {
           const events = within(types);
@@ -181,12 +238,44 @@ export class BackfilledShards {
           this.replay = { ...this.replay, state: 'done' };
           this.versions = this.versions.map((one) => (one.run === run ? { ...one, state: 'ready' } : one));
         }),
-      newId: () => {
-        this.#runs += 1;
-        return `run ${this.#runs}`;
-      },
+      newId: () => this.#newRun(),
       now: () => this.now,
       pageEvents: 3,
+    };
+  }
+
+  #newRun(): string {
+    this.#runs += 1;
+    return `run ${this.#runs}`;
+  }
+
+  #movePorts(): MovePorts {
+    const ports = this.#ports();
+    const change = (before: Replay, change: Partial<Replay>) =>
+      this.#call(() => {
+        const { move } = this;
+        const { run, state, cursor } = move?.replay ?? {};
+        if (move === undefined || run !== before.run || state !== before.state || cursor !== before.cursor)
+          return;
+        this.move = { ...move, replay: { ...move.replay, ...change } };
+      });
+    return {
+      ...ports,
+      shards: {
+        ...ports.shards,
+        openMove: (shard, _, to) => this.#call(() => this.#store(shard).openMove(to)),
+        endMove: (shard, _, to) => this.#call(() => this.#store(shard).endMove(to)),
+      },
+      history: async (...asked) => (this.fault === 'history' ? [] : await ports.history(...asked)),
+      restart: ({ replay }, run) => change(replay, { run, state: 'opening', cursor: 0 }),
+      open: (replay, { firstSeq, lastSeq, events: total }) =>
+        change(replay, { state: 'open', cursor: Math.max(0, firstSeq - 1), lastSeq, total }),
+      advance: (replay, { cursor, isLast }) =>
+        change(replay, { cursor, state: isLast ? 'flipping' : 'open' }),
+      end: async ({ replay, to }) => {
+        await change(replay, { state: 'done' });
+        this.layouts = new Map([['customer', to]]);
+      },
     };
   }
 

@@ -68,6 +68,7 @@ function portOf(world: World): RebuildPort {
       return result;
     });
   return {
+    layouts: async () => new Map(),
     begin: (shard, entity, run) => call(shard, 'begin', () => world.shard(shard).beginRebuild(entity, run)),
     build: (shard, entity, run, events) =>
       call(shard, 'build', () => world.shard(shard).build(shard, entity, run, events)),
@@ -88,7 +89,6 @@ function portOf(world: World): RebuildPort {
       call(shard, 'settle keys of', () => world.shard(shard).settle([...keys], at)),
     announced: (shard, announcement, at) =>
       call(shard, 'tell', () => world.shard(shard).announced(announcement, at)),
-    digest: (shard) => call(shard, 'digest', () => world.shard(shard).digest()),
   };
 }
 

@@ -17,6 +17,7 @@ export interface Sample {
 
 const NO_KAFKA = [503];
 const UNKNOWN_DATASET = '0'.repeat(32);
+const UNKNOWN_RUN = '00000000-0000-4000-8000-000000000009';
 const UNKNOWN_KEY = '0123456789abcdef';
 const HALF_MEGABYTE = 512 * 1024;
 /** SHA-256 of the three bytes `abc`. */
@@ -267,6 +268,17 @@ function operations(): Record<string, Sample> {
       path: `${admin}/datasets/${UNKNOWN_DATASET}/files/train-00000.parquet`,
       statuses: [404],
     },
+    'GET /v1/training': { path: '/v1/training', statuses: [200] },
+    // The model declares no dataset.
+    'POST /v1/training': {
+      path: '/v1/training',
+      body: { model: 'mood' },
+      statuses: [422],
+      bytesMax: 1_024,
+    },
+    'GET /v1/training/{id}': { path: `/v1/training/${UNKNOWN_RUN}`, statuses: [404] },
+    'POST /v1/training/{id}/cancel': { path: `/v1/training/${UNKNOWN_RUN}/cancel`, statuses: [404] },
+    'POST /v1/training/{id}/resume': { path: `/v1/training/${UNKNOWN_RUN}/resume`, statuses: [404] },
     'GET /v1/admin/quarantine': { path: `${admin}/quarantine`, statuses: [200] },
     'GET /v1/admin/dead-letters': { path: `${admin}/dead-letters`, statuses: [200] },
     'GET /v1/admin/quarantine/{id}': { path: `${admin}/quarantine/999999`, statuses: [404] },

@@ -12,6 +12,7 @@ export const PEERS = [
     'rate-limiter',
     'idempotency',
     'datasets',
+    'training-runs',
     'queue',
     'kv',
   ] as const),
@@ -44,6 +45,8 @@ const RELEASE = 'POST /v1/admin/quarantine/release';
 const SWEEP = 'POST /v1/admin/outbox/sweep';
 const BACKFILL = 'POST /v1/admin/features/backfill';
 const DATASETS = ['', '/{id}', '/{id}/files/{file}'].map((path) => `GET /v1/admin/datasets${path}`);
+const RUNS = ['GET /v1/training', 'GET /v1/training/{id}'];
+const RUN_CHANGES = ['cancel', 'resume'].map((change) => `POST /v1/training/{id}/${change}`);
 const DATASET_REMOVAL = 'DELETE /v1/admin/datasets/{id}';
 const PURGE = 'POST /v1/admin/cache/purge';
 const PIPELINE = 'GET /v1/admin/pipeline';
@@ -76,6 +79,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'cache-stats': each(REPORT, 'GET /metrics', 'GET /v1/admin/cache/stats', 'GET /v1/admin/deprecations'),
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   datasets: each(REPORT, ...DATASETS, DATASET_REMOVAL),
+  'training-runs': each(REPORT, ...RUNS, ...RUN_CHANGES),
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
   kv: { ...INSPECTION, ...DIAGNOSIS },
   'regional-clock': INSPECTION,
@@ -124,6 +128,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ...each(STATEMENT, 'POST /v1/admin/models/{model}/versions/{version}/retire'),
     'GET /v1/admin/features': STATEMENT,
     [DATASET_REMOVAL]: AUDIT_ENTRY,
+    ...each(AUDIT_ENTRY, ...RUN_CHANGES),
     ...each(AUDIT_ENTRY, ARTIFACT, SWEEP, BACKFILL, PURGE, START, 'POST /v1/admin/kafka/seek'),
     ...each(AUDIT_ENTRY, 'PUT /v1/admin/models/{model}/trainings/{id}', 'POST /v1/admin/lineage/sweep'),
     'GET /health/ready': [[503], 3_000],

@@ -133,6 +133,7 @@ export const TABLE = {
     'PUT, `Idempotency-Key`': both(503, 2_000),
   },
   datasets: {},
+  'training-runs': {},
   queue: {
     event: both(503, 6_000),
     // It waits for the sweep that runs, and for the invalidation of its own.

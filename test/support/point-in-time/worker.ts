@@ -16,6 +16,7 @@ export const {
   QueuedEvents,
   RateLimiter,
   TagClock,
+  TrainingRuns,
 } = durableObjects(catalog);
 
 export default createWorker(catalog);

@@ -99,6 +99,7 @@ function troubledEnv(env: Env): Env {
     RATE_LIMITER: objects('rate-limiter', env.RATE_LIMITER),
     IDEMPOTENCY: objects('idempotency', env.IDEMPOTENCY),
     DATASETS: objects('datasets', env.DATASETS),
+    TRAINING_RUNS: objects('training-runs', env.TRAINING_RUNS),
   };
   made.set(env, changed);
   return changed;
@@ -138,6 +139,11 @@ export class OutboxRelay extends classes.OutboxRelay {
   }
 }
 export class Datasets extends classes.Datasets {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, troubledEnv(env));
+  }
+}
+export class TrainingRuns extends classes.TrainingRuns {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, troubledEnv(env));
   }

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import type { CellStore } from '../../../durable-objects/feature-shard/store.ts';
 import type { FeatureDefinition } from '../../../src/define/feature.ts';
-import { shardsOf } from '../../../src/features/shards.ts';
+import { shardsOf } from '../../../src/features/layout.ts';
 
 const RUN = '00000000-0000-4000-8000-000000000000';
 

@@ -51,6 +51,21 @@ const ranking = (of: NonNullable<ModelDefinition['dataset']>) =>
     },
   });
 
+it('reports a model that is trained again and cannot be trained in the worker', () => {
+  const again = (changes: object) =>
+    problemsOf(
+      model.regression({
+        ...{ ...named, inputs, outputs: { value: 'y' }, retraining: { everyDays: 7 } },
+        dataset: dataset.ofEvents({ ...of, split, value: minutes }),
+        training: { kind: 'trees' },
+        ...changes,
+      }),
+    );
+  expect(again({})).toEqual([]);
+  expect(again({ training: undefined })).toEqual(['It is trained again, and declares no training.']);
+  expect(again({ training: undefined, retraining: {} })).toEqual([]);
+});
+
 describe('the declaration of a dataset', () => {
   it('is taken for each kind of model', () => {
     expect(problemsOf(regression(dataset.ofEvents({ ...of, split, value: minutes })))).toEqual([]);

@@ -7,7 +7,7 @@ import { catalog } from '../../support/catalog/index.ts';
 import { FIXTURE } from '../../support/node/fixture.ts';
 import { memoryDatabase } from '../../support/node/memory-database.ts';
 
-it('reports the states of the features by two statements at the same time, and one call to the relay', {
+it('reports the states of the features by three statements at the same time, and one call to the relay', {
   timeout: 120_000,
 }, async () => {
   const database = await startDevDatabase(await memoryDatabase(FIXTURE.migrationsDir));
@@ -19,7 +19,7 @@ it('reports the states of the features by two statements at the same time, and o
     const sent = vi.spyOn(globalThis, 'fetch');
     const { versions } = await featureStatePorts(bound).read();
     expect(versions.length).toBeGreaterThan(0);
-    expect(sent).toHaveBeenCalledTimes(2);
+    expect(sent).toHaveBeenCalledTimes(3);
     expect(status).toHaveBeenCalledTimes(1);
   } finally {
     vi.restoreAllMocks();

@@ -47,6 +47,7 @@ describe('the gates', () => {
     expect(closed({ quality: null, history: null })).toEqual(['quality', 'history']);
     expect(closed({ waitingChanges: 1_001 })).toEqual(['streaming']);
     expect(closed({ kafkaLag: 1_001 })).toEqual(['streaming']);
+    expect(closed({ kafkaLag: 'unknown' })).toEqual(['streaming']);
     expect(closed({ kafkaLag: null })).toEqual([]);
   });
 });

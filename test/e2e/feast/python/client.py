@@ -1,6 +1,8 @@
 """Reads features and pushes events with the Python SDK of Feast, by its `remote` online store.
 
-    client.py BASE_URL KEY < steps.json
+    client.py BASE_URL KEY [FEATURE…] < steps.json
+
+The feature view of customers has these features, too, all of them whole numbers.
 
 Reads a JSON array of steps: {"read": {"features": […] or "service": NAME, "rows": […], "full": BOOLEAN}},
 {"online_read": {"features": […], "keys": […]}} or {"push": {"source": NAME, "df": {COLUMN: […]}}}. Writes a line of JSON
@@ -22,7 +24,7 @@ from feast.types import Float64, Int64, String
 TIMES = {"timestamp_field": "event_timestamp", "created_timestamp_column": "created"}
 
 
-def store_of(folder, url, key):
+def store_of(folder, url, key, more):
     """A repository whose feature views are an entity of the catalog and a type of events."""
     os.environ["MILLRACE_KEY"] = key
     config = RepoConfig(
@@ -51,6 +53,7 @@ def store_of(folder, url, key):
             Field(name="purchases_30d", dtype=Int64),
             Field(name="spend_minor_90d", dtype=Int64),
             Field(name="last_purchase_at", dtype=Int64),
+            *(Field(name=name, dtype=Int64) for name in more),
         ],
         source=source,
     )
@@ -106,9 +109,9 @@ def push(store, _, asked):
 STEPS = {"read": read, "online_read": online_read, "push": push}
 
 
-def main(url, key):
+def main(url, key, *more):
     with tempfile.TemporaryDirectory() as folder:
-        store, view = store_of(folder, url, key)
+        store, view = store_of(folder, url, key, more)
         for step in json.load(sys.stdin):
             ((name, asked),) = step.items()
             try:

@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
+import { BIKE_SHARE } from '../served.ts';
+
+const AUTHORIZED = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
+const RIDES = 2_400;
+const REPORTS = 120;
+const OVER = ['done', 'refused', 'failed', 'cancelled'];
+
+interface Run {
+  readonly id: string;
+  readonly state: string;
+  readonly reason: string;
+  readonly version: string | null;
+  readonly isChallenger: boolean;
+  readonly verdict: string | null;
+  readonly failure: { readonly code: string; readonly detail: string } | null;
+  readonly gates: readonly { readonly gate: string; readonly holds: boolean }[];
+  readonly dataset: { readonly id: string; readonly digest: string } | null;
+  readonly cost: Readonly<Record<string, number>>;
+  readonly evaluation: { readonly champion: unknown; readonly rows: number } | null;
+}
+
+let stack: Stack;
+beforeAll(async () => {
+  // 70 days of rides by 30 riders, each of whom rides about as long as ever: 8 minutes and more, by the rider.
+  stack = await startStack(
+    {},
+    {
+      served: BIKE_SHARE,
+      existing: [
+        `insert into millrace.events (source, id, type, occurred_at, recorded_at, data, batch)
+         select '/old', n::text, 'bikes.ride.v1', m_at, now() - interval '1 hour',
+           jsonb_build_object('rider', '7d0c4f86-54a1-4f0b-9c53-1f4f9a3d2b' || lpad((n % 30)::text, 2, '0'),
+             'plan', 'member', 'bike', 'B204', 'minutes', 8 + 2 * (n % 30) + (n * 7) % 3,
+             'startStation', 101, 'startDock', 3, 'endStation', 102, 'endDock', 1), gen_random_uuid()
+         from (select n, now() - interval '71 days' + n * interval '42 minutes' as m_at
+           from generate_series(1, ${RIDES}) n) m_all`,
+      ],
+    },
+  );
+  const station = { name: 'Harbour', district: 'Old Town', capacity: 20 };
+  expect((await stack.caller.ask('PUT', '/v1/stations/101', { json: station })).status).toBe(201);
+}, 120_000);
+afterAll(() => stack[Symbol.asyncDispose]());
+
+async function call<T>(method: string, path: string, body?: object): Promise<{ status: number; json: T }> {
+  // A request that is under way when the runtime is killed may never be answered.
+  const signal = AbortSignal.timeout(20_000);
+  const init = {
+    method,
+    headers: AUTHORIZED,
+    signal,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  };
+  const answer = await stack.fetch(path, init);
+  return { status: answer.status, json: (await answer.json()) as T };
+}
+
+async function start(): Promise<Run> {
+  const { status, json } = await call<Run>('POST', '/v1/training', { model: 'ride-minutes' });
+  expect([status, json]).toMatchObject([202, { reason: 'hand' }]);
+  return json;
+}
+
+async function run(id: string): Promise<Run> {
+  return (await call<Run>('GET', `/v1/training/${id}`)).json;
+}
+
+async function over(id: string): Promise<Run> {
+  // While the runtime starts again, nobody answers.
+  const found = await eventually(
+    () => run(id).catch(() => undefined),
+    (one) => OVER.includes(one?.state ?? ''),
+    240_000,
+  );
+  if (found === undefined) throw new Error('It is over.');
+  return found;
+}
+
+async function runs(): Promise<readonly Run[]> {
+  return (await call<{ runs: readonly Run[] }>('GET', '/v1/training?model=ride-minutes')).json.runs;
+}
+
+/** Events by which the quality of the pipeline is known, and which no label depends on. */
+async function report(): Promise<void> {
+  const time = new Date(Date.now() - 60_000).toISOString();
+  const events = Array.from({ length: REPORTS }, (_, index) => ({
+    ...{ specversion: '1.0', source: '/e2e', id: `report-${index}`, type: 'bikes.station-report.v1', time },
+    data: { station: 101, bikes: index % 20, docksFree: 20 - (index % 20) },
+  }));
+  const answer = await stack.fetch('/v1/events', {
+    method: 'POST',
+    headers: { ...AUTHORIZED, 'content-type': 'application/cloudevents-batch+json', prefer: 'wait' },
+    body: JSON.stringify(events),
+  });
+  expect(answer.status, await answer.text()).toBeLessThan(300);
+}
+
+it('refuses a run while the quality of the events is not known, and begins no other one by itself', async () => {
+  await stack.scheduled();
+  const [begun] = await eventually(runs, ({ length }) => length > 0, 60_000);
+  const refused = await over(begun?.id ?? '');
+  expect(refused).toMatchObject({ state: 'refused', reason: 'schedule', failure: { code: 'gates_closed' } });
+  expect(refused.gates.map(({ gate, holds }) => [gate, holds])).toEqual([
+    ['pipeline', true],
+    ['quality', false],
+    ['history', true],
+    ['streaming', true],
+  ]);
+  await stack.scheduled();
+  expect(await runs()).toHaveLength(1);
+});
+
+it('trains from events to the challenger, also if the worker is killed on the way, with the same bytes again', async () => {
+  await report();
+  const begun = await start();
+  expect((await call('POST', '/v1/training', { model: 'ride-minutes' })).status).toBe(409);
+  await eventually(
+    () => run(begun.id),
+    ({ state }) => state !== 'queued' && state !== 'dataset',
+    120_000,
+  );
+  stack.killRuntime();
+  const done = await over(begun.id);
+  expect([done.failure, done.state]).toEqual([null, 'done']);
+  expect(done).toMatchObject({ verdict: 'better', isChallenger: true, evaluation: { champion: null } });
+  expect(done.evaluation?.rows).toBeGreaterThan(100);
+  expect(done.cost['r2Reads']).toBeGreaterThan(0);
+
+  const model = await call<{ aliases: unknown }>('GET', '/v1/models/ride-minutes');
+  expect(model.json.aliases).toMatchObject({ challenger: { version: done.version } });
+  const path = `/v1/models/ride-minutes/versions/${done.version}`;
+  const { json: version } = await call<{ card: string; manifest: unknown }>('GET', path);
+  expect(version.card).toContain('Verdict: better');
+  expect(version.manifest).toMatchObject({
+    trainedFrom: { run: done.id, dataset: done.dataset?.id, evaluation: { verdict: 'better' } },
+  });
+  const lineage = await call<{ nodes: { id: string }[] }>('GET', `/v1/lineage/run/${done.id}?direction=down`);
+  expect(lineage.json.nodes.map(({ id }) => id)).toContain(`model:${done.version}`);
+
+  const again = await over((await start()).id);
+  expect([again.state, again.version, again.dataset?.digest]).toEqual([
+    'done',
+    done.version,
+    done.dataset?.digest,
+  ]);
+}, 600_000);
+
+it('ends a run that is cancelled, and goes on with it', async () => {
+  const { id } = await start();
+  expect((await call<Run>('POST', `/v1/training/${id}/cancel`)).json.state).toBe('cancelled');
+  const resumed = await call<Run>('POST', `/v1/training/${id}/resume`);
+  expect(resumed.status).toBe(202);
+  expect((await over(id)).state).toBe('done');
+  expect((await call('POST', `/v1/training/${id}/resume`)).status).toBe(409);
+  const audit = await stack.sql(
+    "select distinct action from millrace.audit_log where action like 'training.%' order by action",
+  );
+  expect(audit.map(({ action }) => action)).toEqual(['training.cancel', 'training.resume', 'training.start']);
+}, 600_000);

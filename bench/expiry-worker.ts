@@ -32,6 +32,7 @@ export const {
   QualityWindow,
   QueuedEvents,
   RateLimiter,
+  Rollouts,
   TagClock,
   TrainingRuns,
 } = durableObjects(short);

@@ -43,6 +43,7 @@ export const {
   QualityWindow,
   QueuedEvents,
   RateLimiter,
+  Rollouts,
   TagClock,
   TrainingRuns,
 } = durableObjects(measured);

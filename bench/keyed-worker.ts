@@ -21,6 +21,7 @@ export const {
   QualityWindow,
   QueuedEvents,
   RateLimiter,
+  Rollouts,
   TagClock,
   TrainingRuns,
 } = durableObjects(keyed);

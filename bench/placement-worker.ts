@@ -37,6 +37,7 @@ const NAMESPACES = [
   'IDEMPOTENCY',
   'DATASETS',
   'TRAINING_RUNS',
+  'ROLLOUTS',
 ] as const;
 
 const roundTripMs = Number(modelled('BENCH_ROUND_TRIP_MS'));
@@ -130,6 +131,7 @@ export const {
   QualityWindow,
   QueuedEvents,
   RateLimiter,
+  Rollouts,
 } = objects;
 export class TagClock extends objects.TagClock {
   constructor(ctx: DurableObjectState, env: Env) {

@@ -14,6 +14,7 @@ export const {
   QualityWindow,
   QueuedEvents,
   RateLimiter,
+  Rollouts,
   TagClock,
   TrainingRuns,
 } = durableObjects(catalog);

@@ -105,7 +105,7 @@ function modelRequests(model: string, seen: ReadonlyMap<string, unknown>): Asked
 function zeros({ name, datatype, shape }: z.output<typeof Tensors>['inputs'][number]) {
   const dimensions = shape.map((size) => (size < 0 ? 1 : size));
   const value = datatype === 'BOOL' ? false : datatype === 'BYTES' ? '' : 0;
-  const count = dimensions.reduce((product, size) => product * size, 1);
+  const count = dimensions.reduce((elements, size) => elements * size, 1);
   return { name, datatype, shape: dimensions, data: new Array(count).fill(value) };
 }
 

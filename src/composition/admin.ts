@@ -1,6 +1,6 @@
 import { askEveryShard } from '../features/layout.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
-import { artifactKey } from '../inference/registry.ts';
+import { artifactKey } from '../inference/names.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { uploadToR2 } from '../storage/artifacts.ts';
 import { guarded } from '../storage/postgres/connect.ts';

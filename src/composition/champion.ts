@@ -3,6 +3,7 @@ import { previousVersion } from '../inference/alias-history.ts';
 import type { RegistryPorts } from '../inference/registry.ts';
 import { systemTime } from '../platform/clock.ts';
 import { guarded } from '../storage/postgres/connect.ts';
+import { readServedRollout } from '../storage/postgres/model-rollouts.ts';
 import { readAliased } from '../storage/postgres/model-versions.ts';
 
 /**
@@ -25,5 +26,15 @@ export function championIn(db: NeonHttpDatabase): RegistryPorts['champion'] {
       }),
       CHAMPION_MS,
       () => new Error(`The database did not name the champion of ${model} within ${CHAMPION_MS} ms.`),
+    );
+}
+
+/** Reads the rollout of a model. */
+export function rolloutIn(db: NeonHttpDatabase): RegistryPorts['rollout'] {
+  return (model) =>
+    systemTime.withTimeout(
+      guarded(() => readServedRollout(db, model)),
+      CHAMPION_MS,
+      () => new Error(`The database did not tell the rollout of ${model} within ${CHAMPION_MS} ms.`),
     );
 }

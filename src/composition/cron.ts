@@ -7,6 +7,7 @@ import { startKafkaSources } from './kafka.ts';
 import { sweepRuns } from './lineage.ts';
 import { outboxRelay, trainingRuns } from './objects.ts';
 import type { RequestScope } from './request-scope.ts';
+import { wakeRollouts } from './rollouts.ts';
 import { scorePendingIn } from './storing.ts';
 
 /** The work of each minute. A part that fails is repeated a minute later and stops no other part. */
@@ -23,6 +24,7 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
   behind('retention', prune(bound));
   behind('kafka-source', startKafkaSources(env));
   if (isolate.catalog.models.some(isRetrained)) behind('training', trainingRuns(env).check());
+  behind('rollout', wakeRollouts(bound));
   await outboxRelay(env).heartbeat('cron');
   bound.warm(scope);
   scorePendingIn(bound, (work) => scope.keepAlive(work));

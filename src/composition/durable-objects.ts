@@ -11,6 +11,7 @@ import { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
 import { QualityWindow } from '../../durable-objects/quality-window/object.ts';
 import { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
 import { RateLimiter } from '../../durable-objects/rate-limiter/object.ts';
+import { Rollouts } from '../../durable-objects/rollouts/object.ts';
 import { type ClockPorts, TagClock } from '../../durable-objects/tag-clock/object.ts';
 import { TrainingRuns } from '../../durable-objects/training-runs/object.ts';
 import type { Catalog } from '../define/catalog.ts';
@@ -23,6 +24,7 @@ import { kafkaSourceOf } from './kafka-source.ts';
 import { longestJudgedS } from './lifetimes.ts';
 import { outboxRelay, regionalClock, rootClock } from './objects.ts';
 import { outboxRelayPorts } from './outbox-relay.ts';
+import { rolloutsPorts } from './rollouts.ts';
 import { trainingRunsPorts } from './training.ts';
 
 /**
@@ -65,6 +67,11 @@ export function durableObjects(catalog: Catalog) {
           env,
           trainingRunsPorts(env, catalog, (work) => ctx.waitUntil(work)),
         );
+      }
+    },
+    Rollouts: class extends Rollouts {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, rolloutsPorts(env, catalog));
       }
     },
     KafkaSource: class extends KafkaSource {

@@ -9,6 +9,7 @@ import type { OutboxRelay } from '../../durable-objects/outbox-relay/object.ts';
 import type { QualityWindow } from '../../durable-objects/quality-window/object.ts';
 import type { QueuedEvents } from '../../durable-objects/queued-events/object.ts';
 import type { RateLimiter } from '../../durable-objects/rate-limiter/object.ts';
+import type { Rollouts } from '../../durable-objects/rollouts/object.ts';
 import type { TagClock } from '../../durable-objects/tag-clock/object.ts';
 import type { TrainingRuns } from '../../durable-objects/training-runs/object.ts';
 import type { ChangesMessage } from '../../queues/changes/message.ts';
@@ -87,6 +88,7 @@ export interface Env {
   readonly IDEMPOTENCY: DurableObjectNamespace<Idempotency>;
   readonly DATASETS: DurableObjectNamespace<Datasets>;
   readonly TRAINING_RUNS: DurableObjectNamespace<TrainingRuns>;
+  readonly ROLLOUTS: DurableObjectNamespace<Rollouts>;
 }
 
 /** The bindings that every deployment has. */
@@ -112,6 +114,7 @@ export const BINDINGS = [
   'IDEMPOTENCY',
   'DATASETS',
   'TRAINING_RUNS',
+  'ROLLOUTS',
 ] as const satisfies readonly (keyof Env)[];
 
 /**

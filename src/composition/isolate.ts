@@ -42,6 +42,7 @@ import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
 import { OnnxRuntime } from '../inference/onnx/runtime.ts';
 import type { RegistryPorts } from '../inference/registry.ts';
+import { RolloutReports } from '../inference/rollout/reports.ts';
 import { Observation } from '../operations/observation.ts';
 import { LineageRecorder } from '../pipeline/lineage/recorder.ts';
 import { sleep, systemNow, systemTime } from '../platform/clock.ts';
@@ -57,7 +58,7 @@ import { tallyShard } from '../storage/postgres/lineage-tallies.ts';
 import { asOfPorts, watchShards, watchShardsIn } from './as-of.ts';
 import { BackfillCaller } from './backfill-caller.ts';
 import { countingQueues } from './backlog.ts';
-import { championIn } from './champion.ts';
+import { championIn, rolloutIn } from './champion.ts';
 import { invalidateTags, syncFrom } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { assertBindings, type Env } from './env.ts';
@@ -93,6 +94,7 @@ export class Isolate {
   readonly lineage = new LineageRecorder();
   readonly backfills = new BackfillCaller();
   readonly moves = new KnownMoves();
+  readonly rollouts = new RolloutReports();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;
   readonly #bound = new WeakMap<object, BoundIsolate>();
@@ -181,6 +183,7 @@ export class BoundIsolate implements ViewPorts {
         return await isolate.runtime.load(bytes);
       },
       champion: championIn(this.db),
+      rollout: rolloutIn(this.db),
       tiers: {
         isSampled: () => systemRandom() < this.config.parityShare,
         ran: (model, tier) => this.observation.modelRan(model, tier),

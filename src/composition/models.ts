@@ -1,9 +1,8 @@
 import type { ModelRegistryPorts } from '../gateway/models/registry-ports.ts';
 import { previousVersion } from '../inference/alias-history.ts';
-import { championKey, check, modelTag } from '../inference/registry.ts';
+import { modelTag } from '../inference/names.ts';
+import { check } from '../inference/registry.ts';
 import { sleep, systemNow } from '../platform/clock.ts';
-import { log } from '../platform/logger.ts';
-import { r2Artifacts } from '../storage/artifacts.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import {
   changeAlias,
@@ -15,7 +14,9 @@ import {
   registerVersion,
   retireVersion,
 } from '../storage/postgres/model-versions.ts';
+import { keepChampionCopy } from './champion-copy.ts';
 import type { BoundIsolate } from './isolate.ts';
+import { wakeRollout } from './rollouts.ts';
 import { announce } from './writing.ts';
 
 /** A timer lets the clock of the platform advance. */
@@ -41,7 +42,8 @@ export function modelRegistryPorts(
       };
       try {
         const { token, revision } = await announce(bound, keepAlive, commit);
-        if (alias === 'champion') keepAlive(keepCopy(bound, model, revision));
+        if (alias === 'champion') keepAlive(keepChampionCopy(env, registry.champion, model, revision));
+        if (isRolling(bound, model)) keepAlive(wakeRollout(env, model));
         return { token, revision };
       } catch (error) {
         if (error instanceof NotChanged) return undefined;
@@ -58,20 +60,12 @@ export function modelRegistryPorts(
     history: (model, limit) => guarded(() => listAliasChanges(db, model, limit)),
     aliases: () => guarded(() => listAliases(db)),
   };
-
-  /** The copy that answers while the database does not. It is written in the background: nothing depends on it. */
-  async function keepCopy({ registry: ports }: BoundIsolate, model: string, revision: number): Promise<void> {
-    try {
-      const champion = await ports.champion(model);
-      if (champion === undefined || champion.revision !== revision) return;
-      const bytes = Uint8Array.from(new TextEncoder().encode(champion.manifest ?? 'null'));
-      await r2Artifacts(env.MODELS).putRevision(championKey(model), bytes, revision);
-    } catch (error) {
-      const fields = { 'millrace.model': model };
-      log('warn', 'The copy of the manifest in R2 could not be written.', fields, error);
-    }
-  }
 }
 
 /** The database did not change the alias. */
 class NotChanged extends Error {}
+
+/** Whether a change of an alias may begin or end a rollout of the model. */
+function isRolling({ isolate }: BoundIsolate, model: string): boolean {
+  return isolate.catalog.models.some(({ name, rollout }) => name === model && rollout !== undefined);
+}

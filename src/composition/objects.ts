@@ -140,6 +140,12 @@ export function trainingRuns(env: Pick<Env, 'TRAINING_RUNS'> & DatabasePlace) {
   });
 }
 
+/** The object that watches the rollout of a model. */
+export function rollouts(env: Pick<Env, 'ROLLOUTS'> & DatabasePlace, model: string) {
+  const deadlines = { default: WRITE_MS, live: READ_MS, wake: LONG_MS };
+  return besideDatabase('rollouts', env, [env.ROLLOUTS, model], deadlines);
+}
+
 /** The fill gate of one cache key, in the object of its pool in the region of a request. `enter` waits for another's fill. */
 export function fillGate(
   env: Pick<Env, 'FILL_GATE'> & DatabasePlace,

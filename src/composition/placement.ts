@@ -41,6 +41,8 @@ export const PLACEMENT = {
   datasets: 'database',
   /** It asks the database and the object of the datasets. */
   'training-runs': 'database',
+  /** It moves what the registry in the database has. */
+  rollouts: 'database',
 } as const satisfies Readonly<Record<string, PlacementRule>>;
 export type PlacedClass = keyof typeof PLACEMENT;
 type PlacedBy<Rule extends PlacementRule> = {

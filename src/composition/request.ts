@@ -38,7 +38,7 @@ import { adminPorts, askShards } from './admin.ts';
 import { loadAsOfIn, tokenAt, watchShardsIn } from './as-of.ts';
 import { auditPorts } from './audit.ts';
 import { queuedItems } from './backlog.ts';
-import { championIn } from './champion.ts';
+import { championIn, rolloutIn } from './champion.ts';
 import { invalidateTags } from './clock.ts';
 import { datasetRoutePorts } from './datasets.ts';
 import { deadLetterPorts } from './dead-letters.ts';
@@ -55,6 +55,7 @@ import { cacheStats, changeFeed, featureShard, qualityWindow, rootClock } from '
 import { enqueueEvents, wasQueued } from './queueing.ts';
 import { replayStepPorts } from './replaying.ts';
 import type { RequestScope } from './request-scope.ts';
+import { rolloutRoutePorts, rolloutServing } from './rollouts.ts';
 import { storeAndRelay, storeAtOnce, storeWaiting, type WaitingScope } from './storing.ts';
 import { trainingRoutePorts } from './training.ts';
 import { writePorts } from './writing.ts';
@@ -313,6 +314,10 @@ export class RequestPorts implements GatewayPorts {
     };
   }
 
+  get rollouts(): GatewayPorts['rollouts'] {
+    return rolloutRoutePorts(this.#bound, (work) => this.#scope.keepAlive(work));
+  }
+
   get tickets(): GatewayPorts['tickets'] {
     return { issue: (path, holder) => newTicket(this.#bound.ticketKey, path, holder, systemNow()) };
   }
@@ -361,10 +366,13 @@ export class RequestPorts implements GatewayPorts {
       standIn: (request) => this.#bound.standInIn(this.#scope, request),
       registry,
       loadChampion: (load) =>
-        loadAsOfIn(this.#bound, (db) => load({ ...registry, champion: championIn(db) })),
+        loadAsOfIn(this.#bound, (db) =>
+          load({ ...registry, champion: championIn(db), rollout: rolloutIn(db) }),
+        ),
       watch: () => watchShardsIn(this.#bound, this.#scope),
       models: isolate.models,
       keepAlive: (work) => this.#scope.keepAlive(work),
+      rollouts: rolloutServing(this.#bound, (work) => this.#scope.keepAlive(work)),
     };
   }
 

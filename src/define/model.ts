@@ -7,6 +7,7 @@ import { DeclarationMistake, defining } from './mistake.ts';
 import type { InputDeclaration, ModelInputs, RequestShape } from './model-input.ts';
 import type { Recommending } from './recommending.ts';
 import { type DeclaredRetraining, type RetrainingPolicy, retrainingOf } from './retraining.ts';
+import { type DeclaredRollout, type RolloutPlan, rolloutOf } from './rollout.ts';
 import { type DeclaredRecipe, recipeOf, type TrainingRecipe } from './training-recipe.ts';
 import { checkedDeprecation, type Deprecation } from './version.ts';
 
@@ -33,6 +34,8 @@ interface ModelBase {
   readonly training: TrainingRecipe | undefined;
   /** When the worker trains it, and what has to hold for it; the defaults if it is not declared. */
   readonly retraining: RetrainingPolicy;
+  /** How a new version takes over; undefined if versions only change at once. */
+  readonly rollout: RolloutPlan | undefined;
 }
 
 /** The announced end of a model's routes. */
@@ -60,6 +63,8 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   training?: DeclaredRecipe;
   /** When the worker trains it again, and what has to hold for it. */
   retraining?: DeclaredRetraining;
+  /** How a new version takes over: in the shadow, then for a growing share of the entities; `{}` for the defaults. */
+  rollout?: DeclaredRollout;
 }
 
 /** The rows of one request, assembled from an entity's features: the graph's input, and the item of each row. */
@@ -304,6 +309,7 @@ function base(
     dataset,
     training: recipe,
     retraining = {},
+    rollout: declared,
   }: CommonDeclaration<EntityDefinition>,
   task: TrainingRecipe['task'],
 ) {
@@ -311,6 +317,7 @@ function base(
   const policy = cachePolicy({ ttlS, probe: false });
   checkedDeprecation(deprecated);
   const training = recipe && recipeOf(recipe, task);
+  const rollout = declared && rolloutOf(declared);
   return {
     kind: 'model' as const,
     name,
@@ -323,6 +330,7 @@ function base(
     dataset,
     training,
     retraining: retrainingOf(retraining),
+    rollout,
   };
 }
 

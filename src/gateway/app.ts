@@ -41,6 +41,7 @@ import { registerModelAdmin } from './routes/admin-models.ts';
 import { type QuarantinePorts, registerQuarantine } from './routes/admin-quarantine.ts';
 import { type QueuePorts, registerQueues } from './routes/admin-queues.ts';
 import { type ReplayPorts, registerReplay } from './routes/admin-replay.ts';
+import { type RolloutRoutePorts, registerRollouts } from './routes/admin-rollouts.ts';
 import { type FeedPorts, registerChanges } from './routes/changes.ts';
 import { type InventoryPorts, registerDescriptions } from './routes/descriptions.ts';
 import { registerDocs } from './routes/docs.ts';
@@ -93,6 +94,7 @@ export interface GatewayPorts {
   readonly quarantine: QuarantinePorts;
   readonly queues: QueuePorts;
   readonly replays: ReplayPorts;
+  readonly rollouts: RolloutRoutePorts;
   readonly tickets: TicketPorts;
   readonly trainings: TrainingReportPorts;
   readonly writes: WritePorts;
@@ -224,6 +226,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerModelAdmin(app, gateway, (c) => portsOf(c).models);
   registerModels(app, gateway, (c) => portsOf(c).models);
+  registerRollouts(app, gateway, (c) => portsOf(c).rollouts);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerInspection(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);

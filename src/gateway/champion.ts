@@ -4,21 +4,24 @@ import type { Consistency, ReadRequest } from '../cache/read-through.ts';
 import type { ModelDefinition } from '../define/model.ts';
 import type { Loaded } from '../define/view.ts';
 import { asOfMoment, type Moment, type Watched } from '../features/seen-folds.ts';
-import type { Manifest } from '../inference/bundle.ts';
+import { Manifest } from '../inference/bundle.ts';
 import { CHAMPION_POLICY } from '../inference/champion-policy.ts';
 import type { LoadedModel, LoadedModels } from '../inference/loaded-models.ts';
+import { modelTag, rolloutTag } from '../inference/names.ts';
 import type { PredictPorts } from '../inference/predict.ts';
 import type { RecommendPorts } from '../inference/recommend.ts';
 import {
   type Champion,
-  modelTag,
   parseManifest,
   type RegistryPorts,
   readChampion,
+  type ServedRollout,
   unpublished,
 } from '../inference/registry.ts';
+import type { RolloutPorts } from '../inference/rollout/serve.ts';
 import { sleep, systemNow } from '../platform/clock.ts';
 import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
+import { Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 
 export interface ChampionPorts {
@@ -37,7 +40,11 @@ export interface ChampionPorts {
   readonly keepAlive: (promise: Promise<unknown>) => void;
   /** The time of a request that does not name its own, in milliseconds. */
   readonly deadlineMs: number;
+  readonly rollouts: RolloutPorts;
 }
+
+/** The parsed champion of an entry, so that a warm read of a model with a rollout parses no manifest. */
+const PARSED = new WeakMap<object, Champion | null>();
 
 /**
  * The champion of a model; null if no version has been published. It is a cached answer under the model's tag, so a new
@@ -48,7 +55,7 @@ export interface ChampionPorts {
  */
 async function readCached(
   ports: ChampionPorts,
-  { name }: ModelDefinition,
+  { name, rollout }: ModelDefinition,
   consistency: Consistency,
   watched?: Pick<Watched, 'note'>,
 ): Promise<Champion | null> {
@@ -59,21 +66,56 @@ async function readCached(
     consistency,
     load: () =>
       ports.loadChampion(async (registry) => {
-        const champion = await readChampion(name, registry);
+        const champion = await readChampion(name, registry, rollout !== undefined);
         return {
           value: champion ?? null,
-          tags: [modelTag(name)],
+          tags: rollout === undefined ? [modelTag(name)] : [modelTag(name), rolloutTag(name)],
           storable: champion?.isCurrent ?? true,
         };
       }),
   });
   watched?.note(momentOf(answer));
-  const champion: (Omit<Champion, 'manifest'> & { readonly manifest: unknown }) | null = JSON.parse(
-    answer.entry.body,
-  );
+  const known = PARSED.get(answer.entry);
+  const champion = known === undefined ? championIn(name, answer.entry.body) : known;
+  PARSED.set(answer.entry, champion);
+  if (champion === null || answer.unverified === undefined) return champion;
+  // Where a rollout is, is not known either then.
+  const { rollout: _, ...unverified } = champion;
+  return { ...unverified, isCurrent: false };
+}
+
+/** @throws Failure `model_unavailable` if the manifest has the form of another release of Millrace. */
+function championIn(name: string, body: string): Champion | null {
+  const champion: (Omit<Champion, 'manifest'> & { readonly manifest: unknown }) | null = JSON.parse(body);
   if (champion === null) return null;
-  const isCurrent = champion.isCurrent && answer.unverified === undefined;
-  return { ...champion, isCurrent, manifest: parseManifest(name, champion.manifest) };
+  const { rollout, ...rest } = champion;
+  const parsed = { ...rest, manifest: parseManifest(name, champion.manifest) };
+  const manifest = Manifest.safeParse(rollout?.manifest);
+  return rollout === undefined || !manifest.success
+    ? parsed
+    : { ...parsed, rollout: { ...rollout, manifest: manifest.data } };
+}
+
+/**
+ * The rollout of a model; undefined if there is none, or if it is not known in time: the champion answers for all then.
+ *
+ * @throws Failure `token_from_another_epoch`, `token_from_the_future`
+ */
+export async function rolloutOf(
+  ports: ChampionPorts,
+  definition: ModelDefinition,
+  consistency: Consistency,
+  deadline: Pick<Deadline, 'within'>,
+): Promise<ServedRollout | undefined> {
+  if (definition.rollout === undefined) return undefined;
+  const reading = readCached(ports, definition, consistency);
+  try {
+    return (await deadline.within(reading))?.rollout;
+  } catch (error) {
+    if (error instanceof DeadlinePassed) ports.keepAlive(reading.catch(() => undefined));
+    else if (!(error instanceof Failure) || error.code !== 'model_unavailable') throw error;
+    return undefined;
+  }
 }
 
 /** The moment of an answer; null for one that is stale or not verified: what is made of it must not be kept. */

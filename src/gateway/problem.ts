@@ -70,6 +70,7 @@ export const PROBLEMS: Readonly<Record<FailureCode, readonly [status: number, ti
   too_many_datasets: [409, 'There are too many datasets'],
   training_active: [409, 'A training run cannot begin now'],
   alias_changed: [409, 'The alias names another version'],
+  rollout_conflict: [409, 'The rollout is elsewhere'],
   version_in_use: [409, 'An alias names the version'],
   no_earlier_version: [409, 'There is no earlier version'],
   tensor_mismatch: [422, 'The tensor does not fit the model'],

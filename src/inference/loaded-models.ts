@@ -1,10 +1,13 @@
 import type { Candidates, ModelDefinition } from '../define/model.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
+import { log } from '../platform/logger.ts';
+import { ArtifactLost, isBroken } from './broken.ts';
 import { assertDigest, CANDIDATES_BYTES_MAX, type Manifest, MODEL_BYTES_MAX } from './bundle.ts';
 import { type ColdModel, ColdModels } from './cold-models.ts';
 import type { Graph, Session } from './graph.ts';
-import { artifactKey, type LoadPorts, parseCandidates } from './registry.ts';
+import { artifactKey } from './names.ts';
+import { type LoadPorts, parseCandidates } from './registry.ts';
 import type { Tensors } from './tensors.ts';
 
 /** A version that is loaded and can answer. */
@@ -323,7 +326,15 @@ export class LoadedModels {
       const session = await ports.loadGraph(model);
       return { session, candidates, bytes: session.bytes + candidatesBytes * MEMORY_OF_CANDIDATES };
     } catch (error) {
-      throw new Failure('model_unavailable', 'The model cannot be loaded.', { retryAfterS: 5, cause: error });
+      const failure = new Failure('model_unavailable', 'The model cannot be loaded.', {
+        retryAfterS: 5,
+        cause: error,
+      });
+      if (isBroken(failure)) {
+        const message = 'A version cannot be loaded because of its artifacts. The version before answers.';
+        log('error', message, { 'event.action': 'load', 'model.version': version }, error);
+      }
+      throw failure;
     }
   }
 
@@ -359,7 +370,7 @@ function tooSlow(ms: number): Failure {
 async function readArtifacts(definition: ModelDefinition, manifest: Manifest, ports: LoadPorts) {
   const artifact = async (what: 'model' | 'candidates', { sha256 }: { readonly sha256: string }) => {
     const bytes = await ports.store.get(artifactKey(sha256));
-    if (bytes === undefined) throw new Error(`the store has no artifact ${sha256}`);
+    if (bytes === undefined) throw new ArtifactLost(`the store has no artifact ${sha256}`);
     await assertDigest(what, bytes, manifest);
     return bytes;
   };

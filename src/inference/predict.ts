@@ -6,13 +6,15 @@ import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
 import { type Answer, answerOf, fallbackOf } from './answer.ts';
+import { isBroken } from './broken.ts';
 import type { Manifest } from './bundle.ts';
 import { type DegradedReason, type Maker, orFailure } from './degraded.ts';
 import { type Explained, type ExplainPorts, explain } from './explain/explanation.ts';
 import { featuresPart, type Included, unexplained } from './explain/include.ts';
 import type { LoadedModel } from './loaded-models.ts';
+import { modelTag } from './names.ts';
 import { predictionFacts } from './prediction.ts';
-import { type Champion, modelTag, unpublished } from './registry.ts';
+import { type Champion, unpublished } from './registry.ts';
 import { assertRequestFits, isReady, type RequestValues, rowOf, usedFeatures } from './row.ts';
 
 export interface PredictPorts {
@@ -239,8 +241,8 @@ async function outcomeOf(
   const { definition, request, now } = asked;
   const standIn = async (degraded: DegradedReason, failure: Failure): Promise<Outcome> => {
     const known = manifest instanceof Failure ? null : manifest;
-    // What keeps the champion from being loaded would keep the version before as well.
-    const get = degraded === 'model_failed' ? ports.load : ports.loaded;
+    // A store that does not answer keeps the version before from being loaded as well.
+    const get = degraded === 'model_failed' || isBroken(failure) ? ports.load : ports.loaded;
     const load = async () => (previous === null ? undefined : await get(previous));
     const answer = await previousAnswer(asked, row, load);
     const fallback = fallbackOf(definition, known);

@@ -3,6 +3,7 @@ import { type FeatureRow, readFeatures, type ShardPort } from '../features/shard
 import { type Deadline, DeadlinePassed } from '../platform/deadline.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';
+import { isBroken } from './broken.ts';
 import type { Manifest } from './bundle.ts';
 import { type DegradedReason, orFailure } from './degraded.ts';
 import type { Included } from './explain/include.ts';
@@ -108,6 +109,8 @@ async function compute(
 ): Promise<Outcome> {
   const { key, items, limit, now, check } = asked;
   const standIn = async (degraded: DegradedReason, failure: Failure): Promise<Outcome> => {
+    const previous = known.champion?.previous ?? null;
+    if (previous !== null && isBroken(failure)) await ports.load(previous).catch(() => undefined);
     const found = await standInFor(definition, asked, degraded, known, ports);
     if (found === undefined) throw failure;
     const message = `A ranking or its features cannot be used; ${found.ranking.source} answers.`;

@@ -3,9 +3,9 @@ import type { Loaded } from '../define/view.ts';
 import { featureTag, readyTag } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import { featuresPart } from './explain/include.ts';
+import { modelTag } from './names.ts';
 import { predictionFacts } from './prediction.ts';
 import { type RankingRequest, type RankPorts, rankInTime } from './rank-in-time.ts';
-import { modelTag } from './registry.ts';
 import { usedFeatures } from './row.ts';
 
 export interface RecommendPorts extends RankPorts {

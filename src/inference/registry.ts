@@ -7,6 +7,7 @@ import { assertDeclared, assertGraph } from './declared.ts';
 import { assertGoldenOutputs, goldenInputs } from './golden.ts';
 import type { Session } from './graph.ts';
 import { assertInBudget, type Measurement, type MeasurePorts, measure } from './measure.ts';
+import { artifactKey, championKey } from './names.ts';
 import { assertServable } from './onnx-file/refusals.ts';
 
 /** The store of artifacts and manifests. */
@@ -47,21 +48,17 @@ export interface RegistryPorts extends LoadPorts {
       }
     | undefined
   >;
+  /** The rollout of a model that may be under way. */
+  readonly rollout: (model: string) => Promise<StoredRollout | undefined>;
 }
 
-/** The tag of every answer that a model made. Publishing another version under the name invalidates those answers. */
-export function modelTag(name: string): string {
-  return `model:${name}`;
-}
-
-/** R2 key of an artifact, by its content. */
-export function artifactKey(sha256: string): string {
-  return `artifacts/${sha256}`;
-}
-
-/** R2 key of the copy of the champion's manifest, which is read while the database does not answer. */
-export function championKey(name: string): string {
-  return `models/${name}/champion.json`;
+/** A rollout that is under way, as the database has it. `manifest` is JSON text. */
+interface StoredRollout {
+  readonly rollout: string;
+  readonly stage: string;
+  readonly share: number;
+  readonly base: string;
+  readonly manifest: string;
 }
 
 /**
@@ -129,22 +126,43 @@ export interface Champion {
   readonly isCurrent: boolean;
   /** The version to which a rollback would go; null if there is none, or while the database does not answer. */
   readonly previous: Manifest | null;
+  /** The version that may take over; absent without a rollout, and while the database does not answer. */
+  readonly rollout?: ServedRollout;
+}
+
+/** The rollout of a version, as requests need it. */
+export interface ServedRollout {
+  readonly id: string;
+  readonly isShadow: boolean;
+  /** The percentage of the entities that the version answers for. */
+  readonly share: number;
+  readonly manifest: Manifest;
 }
 
 /**
  * The manifest of the champion, or `undefined` if no version has been published.
  *
+ * @param hasRollouts whether the model declares how new versions take over; else none does.
  * @throws Failure `model_unavailable` if neither the database nor the store of artifacts answers, and as `parseManifest`
  *   does.
  */
-export async function readChampion(name: string, ports: RegistryPorts): Promise<Champion | undefined> {
+export async function readChampion(
+  name: string,
+  ports: RegistryPorts,
+  hasRollouts = false,
+): Promise<Champion | undefined> {
   let isCurrent = true;
   try {
-    const found = await ports.champion(name);
+    const [found, rollout] = await Promise.all([
+      ports.champion(name),
+      hasRollouts ? ports.rollout(name) : undefined,
+    ]);
     if (found?.manifest === null) return undefined;
     if (found !== undefined) {
       const manifest = parseManifest(name, jsonOf(found.manifest));
-      return { manifest, isCurrent, previous: previousOf(found.previous) };
+      const champion = { manifest, isCurrent, previous: previousOf(found.previous) };
+      const served = servedRollout(manifest, rollout);
+      return served === undefined ? champion : { ...champion, rollout: served };
     }
   } catch (error) {
     if (error instanceof Failure && error.code === 'model_unavailable') throw error;
@@ -160,6 +178,14 @@ export async function readChampion(name: string, ports: RegistryPorts): Promise<
   const copy = manifestJson(bytes);
   // The copy of an alias that was cleared.
   return copy === null ? undefined : { manifest: parseManifest(name, copy), isCurrent, previous: null };
+}
+
+/** The rollout, unless another champion than the one that it compares with answers now. */
+function servedRollout(champion: Manifest, stored: StoredRollout | undefined): ServedRollout | undefined {
+  const manifest = stored === undefined ? null : previousOf(stored.manifest);
+  if (stored === undefined || manifest === null || stored.base !== champion.version) return undefined;
+  const { rollout: id, stage, share } = stored;
+  return { id, isShadow: stage === 'shadow', share, manifest };
 }
 
 /** The manifest, unless it has the form of another release of Millrace: nothing depends on an earlier version. */

@@ -70,6 +70,9 @@ export function labelsOf({ source, unverified }: CachedAnswer): AnswerLabels {
 /** Lineage that could not be kept: runs, and predictions beyond the budget of an isolate. */
 export const LINEAGE_LOST = 'millrace_lineage_lost_total';
 
+/** Requests whose part in the comparison of a rollout could not be reported. */
+export const ROLLOUT_LOST = 'millrace_rollout_lost_total';
+
 /** Requests that were refused because a budget was used up. */
 export const LIMITED = 'millrace_limited_total';
 
@@ -135,6 +138,11 @@ export class Observation {
   /** Counts facts that lineage has lost. */
   readonly lineageLost = (what: string, reason: string, by: number): void => {
     this.#counters.add(LINEAGE_LOST, { what, reason }, by);
+  };
+
+  /** Counts requests that the comparison of a rollout lacks. */
+  readonly rolloutLost = (model: string, requests: number): void => {
+    this.#counters.add(ROLLOUT_LOST, { model }, requests);
   };
 
   /** Counts a request of a deprecated version. */

@@ -58,6 +58,7 @@ const FAILURE_CODES = [
   'too_many_datasets',
   'training_active',
   'alias_changed',
+  'rollout_conflict',
   'version_in_use',
   'no_earlier_version',
   'tensor_mismatch',

@@ -18,6 +18,7 @@ export const PEERS = [
   'idempotency',
   'datasets',
   'training-runs',
+  'rollouts',
   'queue',
   'kv',
   'colo-cache',

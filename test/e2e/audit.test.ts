@@ -34,6 +34,11 @@ const entries = async (query = '') =>
 const SHA256 = '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';
 const TRAINING = '0b1f7a52-6c6e-4a39-9a53-9a4f6c4d1c11';
 
+const ROLLOUT_STARTED = {
+  ...{ action: 'model.rollout', target: 'expected-spend', outcome: 'done' },
+  after: { stage: 'shadow', share: 0 },
+};
+
 /** A request to every route of /v1/admin that changes something, and what the audit log has of it then. */
 const ACTIONS: readonly {
   readonly route: string;
@@ -204,8 +209,52 @@ const ACTIONS: readonly {
     },
     recorded: [{ action: 'model.retire', outcome: 'done', after: { retiredAt: expect.any(String) } }],
   },
+  {
+    route: 'POST /v1/admin/models/{model}/rollout',
+    ask: async () => {
+      await register(3);
+      await register(4);
+      await send('PUT', `${SPEND}/aliases/champion`, { version: (await spendBundle(3)).manifest.version });
+      return await startRollout();
+    },
+    recorded: [
+      { action: 'model.register', outcome: 'done' },
+      { action: 'model.register', outcome: 'done' },
+      { action: 'model.promote', outcome: 'done' },
+      ROLLOUT_STARTED,
+    ],
+  },
+  {
+    route: 'POST /v1/admin/models/{model}/rollout/abort',
+    ask: () => send('POST', `${SPEND}/rollout/abort`),
+    recorded: [
+      {
+        ...{ action: 'model.rollout', outcome: 'done' },
+        ...{ before: { stage: 'shadow', share: 0 }, after: { stage: 'rolled_back', share: 0 } },
+      },
+    ],
+  },
+  {
+    route: 'POST /v1/admin/models/{model}/rollout/approve',
+    ask: async () => {
+      await startRollout();
+      // As the object leaves a rollout that another person started and that has seen everything.
+      await stack.sql(
+        `update millrace.model_rollouts set stage = 'waiting', evidence = jsonb_set(evidence, '{startedBy}', '"key:x"')
+         where id = (select max(id) from millrace.model_rollouts)`,
+      );
+      return await send('POST', `${SPEND}/rollout/approve`);
+    },
+    recorded: [
+      ROLLOUT_STARTED,
+      { action: 'model.rollout', outcome: 'done', after: { stage: 'champion', share: 100 } },
+      { action: 'model.promote', outcome: 'done', after: { revision: 2 } },
+    ],
+  },
 ];
 
+const startRollout = async () =>
+  send('POST', `${SPEND}/rollout`, { version: (await spendBundle(4)).manifest.version });
 const createDataset = () =>
   send('POST', '/v1/admin/datasets', { model: 'ranker', asOf: '2026-01-01T00:00:00Z' });
 const SPEND = '/v1/admin/models/expected-spend';

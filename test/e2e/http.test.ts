@@ -51,11 +51,17 @@ describe('an upload that the client breaks off', () => {
       'onnx',
     ],
   ])('%s: is no error in the log, and has no effect', async (_, method, path, headers, body) => {
+    const before = stack.logs().length;
     await breakOff(`${headOf(method, path, headers)}${body}`);
     // What the request has begun ends before this answer, or is logged by then.
     expect((await stack.fetch('/health/live')).status).toBe(200);
     await sleep(300);
-    expect(stack.logs().filter(({ level }) => level === 'error' || level === 'warn')).toEqual([]);
+    const logged = stack.logs().slice(before);
+    // A busy machine has clocks that answer late, which is no matter of the upload.
+    const isOfClock = ({ message }: { message: string }) => message.includes('"event.action":"clock-sync"');
+    expect(
+      logged.filter((entry) => (entry.level === 'error' || entry.level === 'warn') && !isOfClock(entry)),
+    ).toEqual([]);
   });
 });
 

@@ -76,6 +76,14 @@ export interface Reading {
   readonly contextOf: (isolate: IsolateMachine) => Parameters<IsolateMachine['follower']['ensure']>[2];
 }
 
+/** No rollout is under way. */
+const NO_ROLLOUTS: ChampionPorts['rollouts'] = {
+  saw: () => undefined,
+  pause: async () => undefined,
+  beginShadow: () => false,
+  endShadow: () => undefined,
+};
+
 /**
  * Customers who buy, the shards that count their purchases, and a model that is asked about them. The versions of a
  * customer are the numbers of purchases in the order of their folds, so a feature shows its version.
@@ -200,6 +208,7 @@ export class Customers {
   #championPorts(isolate: IsolateMachine): ChampionPorts {
     const registry = {
       store: { get: () => Promise.reject(new Error('There is no copy.')) },
+      rollout: async () => undefined,
     } as unknown as RegistryPorts;
     const models = {
       get: async (_: unknown, manifest: Manifest) => ({ manifest, graph: GRAPH, candidates: undefined }),
@@ -228,6 +237,7 @@ export class Customers {
       models,
       keepAlive: () => undefined,
       deadlineMs: Number.POSITIVE_INFINITY,
+      rollouts: NO_ROLLOUTS,
     };
   }
 

@@ -1,4 +1,4 @@
-import { modelTag } from '../../src/inference/registry.ts';
+import { modelTag } from '../../src/inference/names.ts';
 import type { ChangedEvent, PendingPage } from '../../src/storage/postgres/outbox.ts';
 import type { OutboxReport } from '../../src/storage/postgres/reflecting.ts';
 import type { WriteRecord } from '../support/coherence/judge.ts';

@@ -4,7 +4,7 @@ import { beforeAll, beforeEach, expect, it } from 'vitest';
 import { Isolate } from '../../src/composition/isolate.ts';
 import { appOf } from '../../src/composition/worker.ts';
 import { MODEL_BYTES_MAX, versionOf } from '../../src/inference/bundle.ts';
-import { artifactKey } from '../../src/inference/registry.ts';
+import { artifactKey } from '../../src/inference/names.ts';
 import { sha256Hex } from '../../src/platform/digest.ts';
 import { catalog } from '../support/catalog/index.ts';
 import { classifierGraph } from '../support/onnx/graph.ts';

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { type Bundle, Manifest, versionOf } from '../../src/inference/bundle.ts';
 import { fromJson, toJson } from '../../src/inference/json-elements.ts';
+import { championKey } from '../../src/inference/names.ts';
 import { OnnxInstance } from '../../src/inference/onnx/instance.ts';
 import { OnnxRuntime } from '../../src/inference/onnx/runtime.ts';
-import { championKey, check, type RegistryPorts, readChampion } from '../../src/inference/registry.ts';
+import { check, type RegistryPorts, readChampion } from '../../src/inference/registry.ts';
 import { inputTensors } from '../../src/inference/tensor-request.ts';
 import { sleep, systemNow } from '../../src/platform/clock.ts';
 import { sha256Hex } from '../../src/platform/digest.ts';
@@ -187,6 +188,7 @@ describe('a version', () => {
     },
     loadGraph,
     champion: async () => undefined,
+    rollout: async () => undefined,
     measuring: { now: systemNow, pause: () => sleep(0) },
   };
   const bytesOf = (value: unknown) => Uint8Array.from(new TextEncoder().encode(JSON.stringify(value)));

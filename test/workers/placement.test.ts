@@ -44,6 +44,7 @@ function recording(vars: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>) {
     'IDEMPOTENCY',
     'DATASETS',
     'TRAINING_RUNS',
+    'ROLLOUTS',
   ];
   const bindings = Object.fromEntries(names.map((name) => [name, namespace]));
   // Only these bindings are asked.
@@ -65,6 +66,7 @@ const USE: Readonly<Record<PlacedClass, (env: Env) => unknown>> = {
   idempotency: (env) => objects.idempotency(env, 5),
   datasets: (env) => objects.datasets(env),
   'training-runs': (env) => objects.trainingRuns(env),
+  rollouts: (env) => objects.rollouts(env, 'ranker'),
 };
 
 describe('every class of objects', () => {

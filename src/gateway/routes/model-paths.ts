@@ -7,13 +7,14 @@ import { declaredAnswer } from '../../inference/declared-answer.ts';
 import { includedIn } from '../../inference/explain/include.ts';
 import { predict } from '../../inference/predict.ts';
 import { type RecommendPorts, recommend } from '../../inference/recommend.ts';
+import { type ArmVariant, answerInRollout, variantOf } from '../../inference/rollout/serve.ts';
 import { systemNow } from '../../platform/clock.ts';
 import { DeadlinePassed } from '../../platform/deadline.ts';
 import { newId } from '../../platform/ids.ts';
 import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
-import { type ChampionPorts, inMoment, predictPorts } from '../champion.ts';
+import { type ChampionPorts, inMoment, predictPorts, rolloutOf } from '../champion.ts';
 import type { AppEnv, Gateway, PortsOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
@@ -101,18 +102,20 @@ export function registerModelPath(
     const key = route.keyIn(input);
     if (principal !== undefined) assertOwnRow(principal, model.entity, key, 'path');
     await assertMayInclude(gateway, c, model.entity, includedIn(input['include']));
+    const variant = variantOf(await rolloutOf(ports, model, consistency, deadline), key);
     let late: Loaded | undefined;
     const load = async () => {
       const charge = (rows: number) =>
         gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('predictionOfItem', rows) });
       const watched = ports.watch();
       const predicting = predictPorts(ports, model, consistency, { deadline, watched }, charge);
-      late = await answerFor(model, key, input, predicting);
+      late = await answerFor(model, { key, input, variant }, predicting, ports);
       return await inMoment(late, watched, deadline);
     };
     const request: ReadRequest = {
       view: model.name,
-      key: keyOf(route, input),
+      key: keyOf(route, input, variant),
+      purgeKey: keyOf(route, input),
       policy: model.policy,
       consistency,
       deadline,
@@ -160,7 +163,26 @@ async function inTime(
   }
 }
 
+/** What a path is asked for. */
+interface PathRequest {
+  readonly key: string;
+  readonly input: Input;
+  readonly variant: ArmVariant;
+}
+
 async function answerFor(
+  model: ModelDefinition,
+  { key, input, variant }: PathRequest,
+  predicting: ReturnType<typeof predictPorts>,
+  { rollouts }: ModelPathPorts,
+): Promise<Loaded> {
+  const ask = (ports: typeof predicting, isShadow: boolean) =>
+    answerBy(model, key, isShadow ? { ...input, include: undefined } : input, ports);
+  if (model.rollout === undefined) return await ask(predicting, false);
+  return await answerInRollout({ definition: model, key, ask }, predicting, rollouts, variant);
+}
+
+async function answerBy(
   model: ModelDefinition,
   key: string,
   input: Input,

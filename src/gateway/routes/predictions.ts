@@ -3,6 +3,7 @@ import type { CachedAnswer } from '../../cache/cached-answer.ts';
 import type { Consistency } from '../../cache/read-through.ts';
 import type { EntityDefinition } from '../../define/entity.ts';
 import type { ModelDefinition, PredictionModel, RankingModel } from '../../define/model.ts';
+import type { Loaded } from '../../define/view.ts';
 import type { Moment } from '../../features/seen-folds.ts';
 import type { DegradedReason } from '../../inference/degraded.ts';
 import { INCLUDED, includeText } from '../../inference/explain/include.ts';
@@ -11,6 +12,7 @@ import type { LoadedModel, LoadedRanking } from '../../inference/loaded-models.t
 import { predict } from '../../inference/predict.ts';
 import { predictionFacts } from '../../inference/prediction.ts';
 import { recommend } from '../../inference/recommend.ts';
+import { answerInRollout, type RolloutRequest } from '../../inference/rollout/serve.ts';
 import {
   assertJsonElements,
   inputTensors,
@@ -138,7 +140,10 @@ export function registerPredictions(
       const request = { ...predictionOf(definition, body), pointerPrefix: '/request/' };
       assertOwn(request.key);
       await assertMayInclude(gateway, c, definition.entity, request.include);
-      const loaded = await inMoment(await predict(definition, request, predicting), watched, deadline);
+      const ask: RolloutRequest['ask'] = (by, isShadow) =>
+        predict(definition, isShadow ? { ...request, include: [] } : request, by);
+      const predicted = await inRollout(definition, request.key, ask, predicting, ports);
+      const loaded = await inMoment(predicted, watched, deadline);
       if (loaded.isDegraded !== true) return answered(loaded);
       const { value } = loaded;
       const standIn = standInValue(inMemory(definition, request, consistency, ports), value);
@@ -148,10 +153,24 @@ export function registerPredictions(
     assertOwn(key);
     await assertMayInclude(gateway, c, definition.entity, include);
     const check = (model: LoadedRanking) => assertItemsExist(definition, model, items ?? [], ports);
-    const request = { key, items, limit: ITEMS_MAX, now: systemNow(), check, include };
-    const loaded = await recommend(definition, request, predicting);
+    const request = { key, items, limit: ITEMS_MAX, now: systemNow(), include };
+    const ask: RolloutRequest['ask'] = (by, isShadow) =>
+      recommend(definition, isShadow ? { ...request, include: [] } : { ...request, check }, by);
+    const loaded = await inRollout(definition, key, ask, predicting, ports);
     return answered(await inMoment(loaded, watched, deadline));
   });
+}
+
+/** Answers by the version that the model's rollout, if it has one, gives the entity. */
+function inRollout(
+  definition: ModelDefinition,
+  key: string,
+  ask: RolloutRequest['ask'],
+  predicting: ReturnType<typeof predictPorts>,
+  { rollouts }: PredictionPorts,
+): Promise<Loaded> {
+  if (definition.rollout === undefined) return ask(predicting, false);
+  return answerInRollout({ definition, key, ask }, predicting, rollouts, {});
 }
 
 /** The answer of the model's path for the same request that is in memory and may stand in. */

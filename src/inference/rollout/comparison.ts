@@ -15,8 +15,8 @@
  * of the entity gives that if requests of one entity do not depend on each other.
  */
 
-/** Requests and events of a batch: the champion's requests and events, the new version's requests and events. */
-export type Batch = readonly [requests: number, events: number, newRequests: number, newEvents: number];
+/** Of a batch, in this order: the champion's requests and its events, the new version's requests and its events. */
+export type Batch = readonly number[];
 
 /** How many times the tolerated odds the alternatives have. */
 const ALTERNATIVES = [1.5, 2, 3, 5, 10, 30, 100] as const;
@@ -38,7 +38,7 @@ export function noEvidence(sides: Sides): Evidences {
  * @param tolerated the odds ratio up to which the new version is no worse, from 1; for both sides also its inverse.
  */
 export function addBatch(evidences: Evidences, batch: Batch, tolerated: number): Evidences {
-  const [requests, events, newRequests, newEvents] = batch;
+  const [requests = 0, events = 0, newRequests = 0, newEvents = 0] = batch;
   const all = events + newEvents;
   // Neither tells anything of the ratio.
   if (requests === 0 || newRequests === 0 || all === 0 || all === requests + newRequests) return evidences;

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { RolloutPlanSchema } from '../../define/rollout.ts';
-import { addBatch, type Batch, type Evidences, evidenceOf, noEvidence, type Sides } from './comparison.ts';
+import { addBatch, type Evidences, evidenceOf, noEvidence, type Sides } from './comparison.ts';
 
 /** Where a rollout is. `waiting`: everything has been seen, and a second person has to approve. */
 export const STAGES = ['shadow', 'canary', 'waiting', 'champion', 'rolled_back'] as const;
@@ -14,7 +14,7 @@ export type Measure = (typeof MEASURES)[number];
 export const BATCHES_MAX = 500;
 
 const Count = z.int().nonnegative();
-const BatchSchema = z.tuple([Count, Count, Count, Count]);
+const BatchSchema = z.array(Count).length(4);
 const Measured = z.strictObject({
   /** The evidence before the first batch of this record. */
   start: z.array(z.number()),
@@ -25,6 +25,8 @@ const Measured = z.strictObject({
 export const EvidenceRecord = z.strictObject({
   format: z.literal(1),
   plan: RolloutPlanSchema,
+  /** Who started the rollout. If the plan needs an approval, somebody else gives it. */
+  startedBy: z.string(),
   stage: z.enum(STAGES),
   /** Which of the plan's shares; -1 in the shadow. */
   step: z.int().min(-1),
@@ -35,7 +37,7 @@ export const EvidenceRecord = z.strictObject({
   /** Requests in this step: the champion's, and those of the new version. */
   requests: z.strictObject({ champion: Count, canary: Count }),
   /** The buckets between which the champion's scores usually are, inclusive; null until enough of them are known. */
-  band: z.tuple([z.int(), z.int()]).nullable(),
+  band: z.array(z.int()).length(2).nullable(),
   measures: z.strictObject({ errors: Measured, slow: Measured, scores: Measured }),
 });
 export type EvidenceRecord = z.output<typeof EvidenceRecord>;
@@ -63,7 +65,7 @@ export function evidencesAfter(
 ): Evidences {
   const tolerated = plan.tolerances[measure];
   const { start, batches } = measures[measure];
-  return batches.reduce<Evidences>((sum, batch: Batch) => addBatch(sum, batch, tolerated), start);
+  return batches.reduce<Evidences>((sum, batch) => addBatch(sum, batch, tolerated), start);
 }
 
 /**

@@ -98,7 +98,7 @@ export function bandOf({ scores }: Pick<ArmCounts, 'scores'>): [number, number] 
 }
 
 /** How many scores there are, and how many of them are outside of a range. */
-export function outside({ scores }: Pick<ArmCounts, 'scores'>, [low, high]: readonly [number, number]) {
+export function outside({ scores }: Pick<ArmCounts, 'scores'>, [low = 0, high = 0]: readonly number[]) {
   let [all, out] = [0, 0];
   for (const [bucket, count] of scores) {
     all += count;

@@ -37,12 +37,12 @@ export class RolloutWatch {
   }
 
   /** A rollout that begins in the shadow. */
-  static begin(plan: RolloutPlan, nowMs: number): RolloutWatch {
+  static begin(plan: RolloutPlan, startedBy: string, nowMs: number): RolloutWatch {
     const times = { beganMs: nowMs, stepBeganMs: nowMs, atMs: nowMs };
     const measures = { errors: unmeasured('errors'), slow: unmeasured('slow'), scores: unmeasured('scores') };
     const position = { stage: 'shadow', step: -1 } as const;
     return new RolloutWatch({
-      ...{ format: 1, plan, ...position, ...times, band: null, measures },
+      ...{ format: 1, plan, startedBy, ...position, ...times, band: null, measures },
       requests: { champion: 0, canary: 0 },
     });
   }
@@ -114,7 +114,7 @@ export class RolloutWatch {
 
   /** A batch without events in either arm says nothing of the ratio, and is left out. */
   #append(measure: Measure, batch: Batch): void {
-    const [requests, events, newRequests, newEvents] = batch;
+    const [requests = 0, events = 0, newRequests = 0, newEvents = 0] = batch;
     if (requests === 0 || newRequests === 0 || events + newEvents === 0) return;
     this.#record.measures[measure].batches.push([...batch]);
   }

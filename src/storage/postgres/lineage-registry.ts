@@ -2,7 +2,15 @@ import { type SQL, sql } from 'drizzle-orm';
 import * as millrace from './schema.ts';
 
 /** How the registry changes a model. */
-export type RegistryAction = 'register' | 'publish' | 'promote' | 'rollback' | 'set' | 'clear' | 'retire';
+export type RegistryAction =
+  | 'register'
+  | 'publish'
+  | 'promote'
+  | 'rollback'
+  | 'set'
+  | 'clear'
+  | 'retire'
+  | 'rollout';
 
 /** A change of the registry, as SQL. */
 interface RegistryChange {

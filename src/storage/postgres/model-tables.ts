@@ -1,4 +1,15 @@
-import { foreignKey, integer, jsonb, primaryKey, text, timestamp } from 'drizzle-orm/pg-core';
+import {
+  bigserial,
+  doublePrecision,
+  foreignKey,
+  index,
+  integer,
+  jsonb,
+  primaryKey,
+  text,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core';
 import { schema } from './millrace-schema.ts';
 
 /** Registered versions of models. A version is named by its content, so only `retiredAt` ever changes. */
@@ -38,6 +49,38 @@ export const modelAliases = schema.table(
   },
   (table) => [
     primaryKey({ columns: [table.model, table.alias, table.revision] }),
+    foreignKey({
+      columns: [table.model, table.version],
+      foreignColumns: [modelVersions.model, modelVersions.version],
+    }),
+  ],
+);
+
+/** Every step of every rollout, in order. The row with the greatest id is where a model's rollout is now. */
+export const modelRollouts = schema.table(
+  'model_rollouts',
+  {
+    id: bigserial('id', { mode: 'number' }).primaryKey(),
+    model: text('model').notNull(),
+    rollout: uuid('rollout').notNull(),
+    /** `shadow`, `canary`, `waiting`, `champion` or `rolled_back`, from this row on. */
+    stage: text('stage').notNull(),
+    /** Which of the declared shares; -1 in the shadow. */
+    step: integer('step').notNull(),
+    /** The percentage of the entities that the version answers for. */
+    share: doublePrecision('share').notNull(),
+    /** The new version, and the champion that it is compared with. */
+    version: text('version').notNull(),
+    base: text('base').notNull(),
+    /** Why the rollout came here. */
+    reason: text('reason').notNull(),
+    /** What the decision was made of, as `EvidenceRecord` in `src/inference/rollout/evidence.ts`. */
+    evidence: jsonb('evidence').notNull(),
+    changedAt: timestamp('changed_at', { withTimezone: true, mode: 'string' }).notNull().defaultNow(),
+    changedBy: text('changed_by').notNull(),
+  },
+  (table) => [
+    index('model_rollouts_model').on(table.model, table.id),
     foreignKey({
       columns: [table.model, table.version],
       foreignColumns: [modelVersions.model, modelVersions.version],

@@ -77,7 +77,7 @@ const VERSION_COLUMNS = sql`
  * Changes of one model happen one after the other: a change that waits here sees what the one before it has written,
  * because each statement of the transaction has a snapshot of its own.
  */
-function lockOf(model: string): SQL {
+export function lockOf(model: string): SQL {
   return sql`select pg_advisory_xact_lock(hashtextextended(${`millrace.model:${model}`}, 0))`;
 }
 
@@ -119,10 +119,43 @@ function insertVersion({ model, version, manifest, card, measured }: NewVersion,
 export async function changeAlias(
   db: NeonHttpDatabase,
   target: AliasTarget,
-  { principal, tags }: Changing,
+  changing: Changing,
   registered?: NewVersion,
 ): Promise<ChangedAlias | null> {
-  const { model, alias, version, expected, reason } = target;
+  const change = db.execute(aliasChange(target, changing));
+  const lock = db.execute(lockOf(target.model));
+  const results =
+    registered === undefined
+      ? await db.batch([lock, change])
+      : await db.batch([lock, db.execute(insertVersion(registered, changing.principal)), change]);
+  return changedAlias(results.at(-1)?.rows ?? [], changing.tags);
+}
+
+/** What the statement of `aliasChange` returned; null if it changed nothing. */
+export function changedAlias(
+  rows: readonly Record<string, unknown>[],
+  tags: readonly string[],
+): ChangedAlias | null {
+  const [row] = rows;
+  if (row === undefined) return null;
+  const Changed = z.object({
+    outboxId: z.coerce.number().int(),
+    revision: z.coerce.number().int(),
+    version: z.string().nullable(),
+  });
+  return { ...Changed.parse(row), tags };
+}
+
+/**
+ * The statement that changes an alias. `lockOf` comes before it in its transaction.
+ *
+ * @param condition has to hold as well, of type `boolean`.
+ */
+export function aliasChange(
+  { model, alias, version, expected, reason }: AliasTarget,
+  { principal, tags }: Changing,
+  condition: SQL = sql`true`,
+): SQL {
   const entry: AuditEntry = {
     principal,
     action: `model.${reason}`,
@@ -136,19 +169,15 @@ export async function changeAlias(
   });
   const isExpected =
     expected === undefined ? sql`true` : sql`(select version from prior) is not distinct from ${expected}`;
-  const isThere =
-    version === null
-      ? sql`true`
-      : sql`exists (select from ${millrace.modelVersions}
-          where model = ${model} and version = ${version} and retired_at is null)`;
-  const change = db.execute(sql`
+  const isThere = version === null ? sql`true` : isUsable(model, version);
+  return sql`
     with prior as (
       select version, revision from ${millrace.modelAliases}
       where model = ${model} and alias = ${alias} order by revision desc limit 1
     ), changed as (
       insert into ${millrace.modelAliases} (model, alias, revision, version, reason, changed_by)
       select ${model}, ${alias}, coalesce((select revision from prior), 0) + 1, ${version}, ${reason}, ${principal}
-      where ${isExpected} and ${isThere}
+      where ${isExpected} and ${isThere} and ${condition}
       returning revision, version
     ), audited as (${audited}), noted as (
       insert into ${millrace.outbox} (tags) select array(select jsonb_array_elements_text(${JSON.stringify(tags)}::jsonb))
@@ -158,20 +187,13 @@ export async function changeAlias(
       facts: sql`jsonb_build_object('alias', ${alias}::text, 'revision', changed.revision,
         'before', (select version from prior), 'by', ${principal}::text)`,
     })}
-    select noted.id as "outboxId", changed.revision, changed.version from noted, changed`);
-  const lock = db.execute(lockOf(model));
-  const results =
-    registered === undefined
-      ? await db.batch([lock, change])
-      : await db.batch([lock, db.execute(insertVersion(registered, principal)), change]);
-  const [row] = results.at(-1)?.rows ?? [];
-  if (row === undefined) return null;
-  const Changed = z.object({
-    outboxId: z.coerce.number().int(),
-    revision: z.coerce.number().int(),
-    version: z.string().nullable(),
-  });
-  return { ...Changed.parse(row), tags };
+    select noted.id as "outboxId", changed.revision, changed.version from noted, changed`;
+}
+
+/** Whether a version is registered and not withdrawn, as SQL. */
+export function isUsable(model: string, version: string): SQL {
+  return sql`exists (select from ${millrace.modelVersions}
+    where model = ${model} and version = ${version} and retired_at is null)`;
 }
 
 /**

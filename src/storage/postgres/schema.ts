@@ -20,7 +20,7 @@ import { schema } from './millrace-schema.ts';
  * `npm run db:generate:millrace`.
  */
 export { schema } from './millrace-schema.ts';
-export { modelAliases, modelVersions } from './model-tables.ts';
+export { modelAliases, modelRollouts, modelVersions } from './model-tables.ts';
 
 /** Every accepted event, once. This is the history from which all derived data can be rebuilt. */
 export const events = schema.table(

@@ -95,9 +95,11 @@ export class PackedShard {
       ['features', 'digest'],
       ['features', 'shape'],
       ['features', 'replaced_at'],
+      ['shard', 'moves_to'],
+      ['shard', 'moved'],
     ])
       sql.exec(`alter table ${table} drop column ${column}`);
-    sql.exec('delete from migrations where step >= ?', MIGRATIONS.length - 3);
+    sql.exec('delete from migrations where step >= ?', MIGRATIONS.length - 4);
     this.deploy(this.#release);
   }
 

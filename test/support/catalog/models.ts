@@ -72,6 +72,13 @@ export const expectedSpend = model.regression({
     },
   },
   outputs: { value: 'variable', doubled: 'doubled' },
+  // Steps of seconds and few requests, so that a test sees a whole rollout.
+  rollout: {
+    shadow: { requests: 60, seconds: 1 },
+    shares: [20, 50],
+    canary: { requests: 10, seconds: 1 },
+    approval: true,
+  },
   dataset: dataset.ofPeriods({
     ...{ ...ofBuyer, measure: 'sum' },
     value: ({ quantity, unitPrice }) => quantity * unitPrice,

@@ -347,6 +347,25 @@ async function models(): Promise<Record<string, Sample>> {
       bytesMax: HALF_MEGABYTE,
       statuses: [409],
     },
+    'GET /v1/admin/models/{model}/rollout': {
+      path: '/v1/admin/models/expected-spend/rollout',
+      statuses: [200],
+    },
+    // No such version is registered.
+    'POST /v1/admin/models/{model}/rollout': {
+      path: '/v1/admin/models/expected-spend/rollout',
+      body: { version: '0'.repeat(12) },
+      bytesMax: HALF_MEGABYTE,
+      statuses: [409],
+    },
+    'POST /v1/admin/models/{model}/rollout/abort': {
+      path: '/v1/admin/models/expected-spend/rollout/abort',
+      statuses: [409],
+    },
+    'POST /v1/admin/models/{model}/rollout/approve': {
+      path: '/v1/admin/models/expected-spend/rollout/approve',
+      statuses: [409],
+    },
     // The alias `champion` names the version.
     'POST /v1/admin/models/{model}/versions/{version}/retire': {
       path: '/v1/admin/models/expected-spend/versions/VERSION/retire',

@@ -89,8 +89,23 @@ function attributeOf(
 /**
  * `value = 2·f0 + 3·f1 + count + 1` and `doubled = 2·value`: two inputs of two types and two outputs, as a regression
  * with a column of its own type has them.
+ *
+ * @param weights of f0 and f1.
+ * @param isBroken adds `log(50 − f1)`, which is no number for some features.
  */
-export function regressionGraph(): Uint8Array<ArrayBuffer> {
+export function regressionGraph(
+  weights: readonly [number, number] = [2, 3],
+  isBroken = false,
+): Uint8Array<ArrayBuffer> {
+  const broken = {
+    constants: { minus: { dims: [2, 1], floats: [0, -1] }, limit: { dims: [1], floats: [50] } },
+    nodes: [
+      { op: 'MatMul', inputs: ['features', 'minus'], outputs: ['negated'] },
+      { op: 'Add', inputs: ['negated', 'limit'], outputs: ['left'] },
+      { op: 'Log', inputs: ['left'], outputs: ['logged'] },
+      { op: 'Add', inputs: ['based', 'logged'], outputs: ['variable'] },
+    ],
+  };
   return graphBytes({
     inputs: [
       ['features', 'FLOAT', ['batch', 2]],
@@ -100,12 +115,17 @@ export function regressionGraph(): Uint8Array<ArrayBuffer> {
       ['variable', 'FLOAT', ['batch', 1]],
       ['doubled', 'FLOAT', ['batch', 1]],
     ],
-    constants: { weight: { dims: [2, 1], floats: [2, 3] }, bias: { dims: [1], floats: [1] } },
+    constants: {
+      weight: { dims: [2, 1], floats: weights },
+      bias: { dims: [1], floats: [1] },
+      ...(isBroken ? broken.constants : {}),
+    },
     nodes: [
       { op: 'MatMul', inputs: ['features', 'weight'], outputs: ['weighted'] },
       { op: 'Cast', inputs: ['count'], outputs: ['counted'], attributes: { to: BigInt(DataType.FLOAT) } },
       { op: 'Add', inputs: ['weighted', 'counted'], outputs: ['sum'] },
-      { op: 'Add', inputs: ['sum', 'bias'], outputs: ['variable'] },
+      { op: 'Add', inputs: ['sum', 'bias'], outputs: [isBroken ? 'based' : 'variable'] },
+      ...(isBroken ? broken.nodes : []),
       { op: 'Add', inputs: ['variable', 'variable'], outputs: ['doubled'] },
     ],
   });

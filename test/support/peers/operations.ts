@@ -13,6 +13,7 @@ export const PEERS = [
     'idempotency',
     'datasets',
     'training-runs',
+    'rollouts',
     'queue',
     'kv',
   ] as const),
@@ -48,6 +49,7 @@ const DATASETS = ['', '/{id}', '/{id}/files/{file}'].map((path) => `GET /v1/admi
 const RUNS = ['GET /v1/training', 'GET /v1/training/{id}'];
 const RUN_CHANGES = ['cancel', 'resume'].map((change) => `POST /v1/training/{id}/${change}`);
 const DATASET_REMOVAL = 'DELETE /v1/admin/datasets/{id}';
+const ROLLOUTS = ['', '/abort', '/approve'].map((verb) => `POST /v1/admin/models/{model}/rollout${verb}`);
 const PURGE = 'POST /v1/admin/cache/purge';
 const PIPELINE = 'GET /v1/admin/pipeline';
 const START = 'POST /v1/admin/kafka/start';
@@ -80,6 +82,8 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   datasets: each(REPORT, ...DATASETS, DATASET_REMOVAL),
   'training-runs': each(REPORT, ...RUNS, ...RUN_CHANGES),
+  // What it has seen is left out then.
+  rollouts: { 'GET /v1/admin/models/{model}/rollout': [[200], 2_000] },
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
   kv: { ...INSPECTION, ...DIAGNOSIS },
   'regional-clock': INSPECTION,
@@ -126,6 +130,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
     ...each(STATEMENT, ALIAS, 'POST /v1/admin/models/{model}/rollback', 'GET /v1/models'),
     ...each(STATEMENT, 'GET /v1/models/{model}', 'GET /v1/models/{model}/versions/{version}'),
     ...each(STATEMENT, 'POST /v1/admin/models/{model}/versions/{version}/retire'),
+    ...each(STATEMENT, 'GET /v1/admin/models/{model}/rollout', ...ROLLOUTS),
     'GET /v1/admin/features': STATEMENT,
     [DATASET_REMOVAL]: AUDIT_ENTRY,
     ...each(AUDIT_ENTRY, ...RUN_CHANGES),

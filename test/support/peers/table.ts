@@ -134,6 +134,7 @@ export const TABLE = {
   },
   datasets: {},
   'training-runs': {},
+  rollouts: {},
   queue: {
     event: both(503, 6_000),
     // It waits for the sweep that runs, and for the invalidation of its own.

@@ -15,6 +15,7 @@ export const {
   QualityWindow,
   QueuedEvents,
   RateLimiter,
+  Rollouts,
   TagClock,
   TrainingRuns,
 } = durableObjects(catalog);

@@ -7,8 +7,8 @@
 import type { ModelDefinition } from '../../../src/define/model.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
 import { LoadedModels } from '../../../src/inference/loaded-models.ts';
+import { artifactKey } from '../../../src/inference/names.ts';
 import { OnnxRuntime } from '../../../src/inference/onnx/runtime.ts';
-import { artifactKey } from '../../../src/inference/registry.ts';
 import { sizeOf } from '../../../src/inference/tensors.ts';
 import { systemTime } from '../../../src/platform/clock.ts';
 import { sha256Hex } from '../../../src/platform/digest.ts';

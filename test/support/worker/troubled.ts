@@ -100,6 +100,7 @@ function troubledEnv(env: Env): Env {
     IDEMPOTENCY: objects('idempotency', env.IDEMPOTENCY),
     DATASETS: objects('datasets', env.DATASETS),
     TRAINING_RUNS: objects('training-runs', env.TRAINING_RUNS),
+    ROLLOUTS: objects('rollouts', env.ROLLOUTS),
   };
   made.set(env, changed);
   return changed;
@@ -144,6 +145,11 @@ export class Datasets extends classes.Datasets {
   }
 }
 export class TrainingRuns extends classes.TrainingRuns {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, troubledEnv(env));
+  }
+}
+export class Rollouts extends classes.Rollouts {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, troubledEnv(env));
   }

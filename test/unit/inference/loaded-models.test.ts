@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ModelDefinition } from '../../../src/define/model.ts';
+import { isBroken } from '../../../src/inference/broken.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
 import type { Session } from '../../../src/inference/graph.ts';
 import { LoadedModels } from '../../../src/inference/loaded-models.ts';
@@ -103,7 +104,7 @@ async function world(bytesMax: number, sizes: Readonly<Record<string, number>>) 
     if (manifest === undefined) throw new Error(`There is no ${name}.`);
     return await settled(models.get(definition(undefined), manifest, ports, keepAlive));
   };
-  return { models, state, sessions, get };
+  return { models, state, sessions, get, artifacts };
 }
 
 describe('the models in memory', () => {
@@ -210,4 +211,19 @@ it('waits a limited time for a load, shorter if a fallback can answer, and loads
   expect(keepAlive).toHaveBeenCalledTimes(2);
   await vi.advanceTimersByTimeAsync(5_000);
   expect(await again).toMatchObject({ tookMs: 5_000 });
+});
+
+it.each([
+  { what: 'whose artifact is lost', isLost: true, isRefused: false, expected: true },
+  { what: 'that the runtime refuses', isLost: false, isRefused: true, expected: true },
+  { what: 'that is whole', isLost: false, isRefused: false, expected: false },
+])('a version $what', async ({ isLost, isRefused, expected }) => {
+  const { get, state, artifacts } = await world(1_000, { a: 10 });
+  state.refused = isRefused;
+  if (isLost) artifacts.clear();
+  const error = await get('a').then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(isBroken(error)).toBe(expected);
 });

@@ -4,6 +4,7 @@ import type { FeatureValue } from '../../../src/define/feature-value.ts';
 import { model, type PredictionModel } from '../../../src/define/model.ts';
 import { fromFeature, fromRequest } from '../../../src/define/model-input.ts';
 import type { FeatureRow } from '../../../src/features/shards.ts';
+import { ArtifactLost } from '../../../src/inference/broken.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
 import type { Included } from '../../../src/inference/explain/include.ts';
 import { type PredictPorts, predict } from '../../../src/inference/predict.ts';
@@ -417,6 +418,15 @@ describe('the fallback', () => {
       expect(told).toMatchObject([{ prediction: { version: previous.version, source: 'previous' } }]);
     }
     expect(seen).toEqual([float(3, 0), float(3, 0)]);
+    const lost = new Failure('model_unavailable', 'gone', { cause: new ArtifactLost('gone') });
+    const load = async (of: Manifest) => {
+      if (of !== previous) throw lost;
+      const graph = { inputs: of.inputs, outputs: [], run: async (given: Tensors) => previousRun(given) };
+      return { manifest: of, graph, candidates: undefined };
+    };
+    // It is loaded, since the store answers and has only lost the champion.
+    const without = await predicted(withFallback, { load, features, previous });
+    expect(without.value).toMatchObject({ value: 5, source: 'previous', degraded: 'model_unavailable' });
     const notLoaded = await predicted(withFallback, { ...hanging, features, previous });
     expect(notLoaded.value).toMatchObject({ value: 7, source: 'fallback' });
     const failing = () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Candidates } from '../../../src/define/model.ts';
 import { model } from '../../../src/define/model.ts';
 import type { FeatureRow } from '../../../src/features/shards.ts';
+import { ArtifactLost } from '../../../src/inference/broken.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
 import type { LoadedModel } from '../../../src/inference/loaded-models.ts';
 import { type RankPorts, rankInTime } from '../../../src/inference/rank-in-time.ts';
@@ -98,6 +99,32 @@ async function ranked({ memory = [], isLate = false, fallback, items, check, ...
 const CHAMPION_IN_MEMORY = [versionOf(CHAMPION)];
 const PREVIOUS_IN_MEMORY = [versionOf(PREVIOUS)];
 const late = { isLate: true } as const;
+
+describe('a ranking whose champion was lost in the store', () => {
+  const lost = new Failure('model_unavailable', 'The model cannot be loaded.', {
+    cause: new ArtifactLost('the store has no artifact'),
+  });
+
+  it.each([
+    { what: 'is that of the version before, which is loaded for it', failure: lost, source: 'previous' },
+    {
+      what: 'loads nothing else while the store does not answer',
+      failure: new Failure('model_unavailable', 'The model cannot be loaded.', { cause: new Error('away') }),
+      source: 'fallback',
+    },
+  ])('$what', async ({ failure, source }) => {
+    const memory: LoadedModel[] = [];
+    const load: RankPorts['load'] = async (manifest) => {
+      if (manifest === CHAMPION) throw failure;
+      memory.push(versionOf(manifest));
+      return versionOf(manifest);
+    };
+    expect((await ranked({ load, memory, fallback: ['z'] })).slice(0, 2)).toEqual([
+      source,
+      'model_unavailable',
+    ]);
+  });
+});
 
 describe('a ranking', () => {
   it.each<readonly [string, World, unknown[]]>([

@@ -278,7 +278,7 @@ function keepsLineage(start: () => Promise<{ database: DevDatabase; stop: () => 
   });
 
   it('prunes trainings and changes of the registry later, but none of a version that an alias names', async () => {
-    await db.execute(sql`truncate millrace.model_versions, millrace.model_aliases`);
+    await db.execute(sql`truncate millrace.model_versions, millrace.model_aliases, millrace.model_rollouts`);
     for (const version of ['a', 'b']) {
       await registerVersion(
         db,

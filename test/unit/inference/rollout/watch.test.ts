@@ -24,7 +24,7 @@ function arm(of: number, { errors = 0, slow = 0, score = 0.5 } = {}) {
 
 describe('a rollout', () => {
   it('goes from step to step, each with requests and time of its own', () => {
-    const watch = RolloutWatch.begin(rolloutOf(declared), 0);
+    const watch = RolloutWatch.begin(rolloutOf(declared), 'key:a', 0);
     const seen: string[] = [];
     for (let second = 1; second <= 60; second += 1) {
       watch.add({ champion: arm(10), canary: arm(4) });
@@ -40,7 +40,7 @@ describe('a rollout', () => {
   });
 
   it('does not advance before its requests were seen, and ends after its time', () => {
-    const watch = RolloutWatch.begin(rolloutOf({ ...declared, withinSeconds: 100 }), 0);
+    const watch = RolloutWatch.begin(rolloutOf({ ...declared, withinSeconds: 100 }), 'key:a', 0);
     watch.add({ champion: arm(100), canary: arm(19) });
     expect(watch.judge(50_000).verdict).toMatchObject({ action: 'hold', reason: 'too_early' });
     expect(watch.judge(100_000).verdict).toMatchObject({ action: 'roll_back', reason: 'expired' });
@@ -53,7 +53,7 @@ describe('a rollout', () => {
     { what: 'scores', bad: { score: 0 } },
     { what: 'scores', bad: { score: -0.5 } },
   ])('is rolled back by $what ($bad)', ({ what, bad }) => {
-    const watch = RolloutWatch.begin(rolloutOf(declared), 0);
+    const watch = RolloutWatch.begin(rolloutOf(declared), 'key:a', 0);
     for (let second = 1; second <= 10; second += 1) {
       watch.add({ champion: arm(40), canary: arm(4, bad) });
       const { verdict } = watch.judge(second * 1_000);
@@ -67,8 +67,8 @@ describe('a rollout', () => {
 
   it('keeps its evidence over records and over an eviction', () => {
     const plan = rolloutOf(declared);
-    const whole = RolloutWatch.begin(plan, 0);
-    let parts = RolloutWatch.begin(plan, 0);
+    const whole = RolloutWatch.begin(plan, 'key:a', 0);
+    let parts = RolloutWatch.begin(plan, 'key:a', 0);
     for (let second = 1; second <= 30; second += 1) {
       const report = {
         champion: arm(10, { errors: 1 }),
@@ -87,7 +87,7 @@ describe('a rollout', () => {
   });
 
   it('says when its record is full', () => {
-    const watch = RolloutWatch.begin(rolloutOf(declared), 0);
+    const watch = RolloutWatch.begin(rolloutOf(declared), 'key:a', 0);
     for (let at = 0; at < BATCHES_MAX; at += 1) {
       expect(watch.isFull).toBe(false);
       watch.add({ champion: arm(10, { errors: 1 }), canary: arm(10) });

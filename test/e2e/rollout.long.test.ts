@@ -1,0 +1,211 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { EvidenceRecord, verdictOf } from '../../src/inference/rollout/evidence.ts';
+import { expectedSpendBundle } from '../support/models/outside.ts';
+import { type Stack, startStack } from '../support/node/stack.ts';
+import { regressionGraph } from '../support/onnx/graph.ts';
+
+const MODEL = '/v1/admin/models/expected-spend';
+/** Customers that nobody has heard of: the model answers from its defaults, 0 purchases and 100 days. */
+const KEYS = Array.from({ length: 30 }, (_, at) => `rolling-${at}`);
+/** The issue's bound for a bad version, and for a test that hangs. */
+const OUT_WITHIN_MS = 60_000;
+
+const Step = z.object({
+  stage: z.string(),
+  share: z.number(),
+  version: z.string(),
+  base: z.string(),
+  reason: z.string(),
+  by: z.string(),
+  evidence: EvidenceRecord,
+});
+const Shown = z.object({ isUnderWay: z.boolean(), steps: z.array(Step) });
+const Answer = z.object({
+  value: z.number(),
+  source: z.string(),
+  degraded: z.string().optional(),
+  model: z.object({ version: z.string() }),
+});
+
+let stack: Stack;
+const values = new Map<string, number>();
+beforeAll(async () => {
+  stack = await startStack();
+  const version = await register([2, 3]);
+  expect(await json('PUT', `${MODEL}/aliases/champion`, { version })).toMatchObject({ status: 200 });
+});
+afterAll(async () => await stack[Symbol.asyncDispose]());
+
+const json = (method: string, path: string, body?: unknown) => stack.caller.ask(method, path, { json: body });
+
+/** Registers a version with these weights. */
+async function register(weights: readonly [number, number], isBroken = false): Promise<string> {
+  const answerOf = (f0: number, f1: number, count: number) =>
+    weights[0] * f0 + weights[1] * f1 + count + 1 + (isBroken ? Math.log(50 - f1) : 0);
+  const golden = [answerOf(1, 1, 5), answerOf(0, 10, 0)];
+  const bundle = await expectedSpendBundle({
+    onnx: regressionGraph(weights, isBroken),
+    golden: {
+      inputs: {
+        features: [
+          [1, 1],
+          [0, 10],
+        ],
+        count: [[5], [0]],
+      },
+      outputs: { variable: golden.map((value) => [value]), doubled: golden.map((value) => [2 * value]) },
+      tolerance: 1e-4,
+    },
+  });
+  const { json: registered } = await json('POST', `${MODEL}/versions`, bundle);
+  const version = z.string().parse(registered['version']);
+  values.set(version, answerOf(0, 100, -1));
+  return version;
+}
+
+async function shown(): Promise<z.output<typeof Shown>> {
+  return Shown.parse((await json('GET', `${MODEL}/rollout`)).json);
+}
+
+async function champion(): Promise<string> {
+  const { json: model } = await json('GET', '/v1/models/expected-spend');
+  return z.object({ aliases: z.object({ champion: z.object({ version: z.string() }) }) }).parse(model).aliases
+    .champion.version;
+}
+
+/** Asks for all customers by path and by `POST`, and checks that each answer is one of its own version. */
+async function traffic(keys: readonly string[] = KEYS): Promise<Map<string, string>> {
+  const versions = new Map<string, string>();
+  for (const key of keys) {
+    const asked = [
+      await json('GET', `/v1/customers/${key}/expected-spend`),
+      await json('POST', '/v1/predictions/expected-spend', { key }),
+    ];
+    for (const { status, json: body } of asked) {
+      expect(status).toBe(200);
+      const { value, model } = Answer.parse(body);
+      expect(value).toBeCloseTo(values.get(model.version) ?? Number.NaN, 2);
+      versions.set(key, model.version);
+    }
+  }
+  return versions;
+}
+
+/** Traffic until the rollout is in a stage. */
+async function until(stage: string): Promise<z.output<typeof Step>[]> {
+  const begunAt = performance.now();
+  while (performance.now() - begunAt < OUT_WITHIN_MS) {
+    await traffic();
+    const { steps } = await shown();
+    if (steps[0]?.stage === stage) return steps;
+    await sleep(200);
+  }
+  throw new Error(`The rollout did not reach the stage ${stage}: ${JSON.stringify(await shown())}`);
+}
+
+/** Each step but the first follows from its evidence again. */
+function assertDerivable(steps: readonly z.output<typeof Step>[]): void {
+  for (const { reason, stage, evidence } of steps) {
+    if (reason === 'started' || reason === 'approved' || reason === 'aborted') continue;
+    const action = stage === 'rolled_back' ? 'roll_back' : 'advance';
+    expect(verdictOf(evidence)).toMatchObject({ action, reason });
+  }
+}
+
+describe('the rollout of a version', () => {
+  let good: string;
+
+  it('that is no worse goes from the shadow over shares of the customers to where it needs an approval', async () => {
+    const base = await champion();
+    good = await register([2, 2.9]);
+    const started = await json('POST', `${MODEL}/rollout`, { version: good });
+    expect(started).toMatchObject({ status: 201, json: { stage: 'shadow', version: good } });
+    // Fewer requests than the shadow has to see.
+    expect(new Set((await traffic(KEYS.slice(0, 3))).values())).toEqual(new Set([base]));
+    const steps = await until('waiting');
+    expect(steps.map(({ stage, share }) => [stage, share])).toEqual([
+      ['waiting', 50],
+      ['canary', 50],
+      ['canary', 20],
+      ['shadow', 0],
+    ]);
+    assertDerivable(steps);
+    const versions = await traffic();
+    const ofCanary = [...versions.values()].filter((version) => version === good).length;
+    expect(ofCanary).toBeGreaterThan(KEYS.length * 0.25);
+    expect(ofCanary).toBeLessThan(KEYS.length * 0.75);
+    expect(await traffic()).toEqual(versions);
+    expect(await champion()).toBe(base);
+  });
+
+  it('is not approved by who started it, and is by another', async () => {
+    const own = await json('POST', `${MODEL}/rollout/approve`);
+    expect(own).toMatchObject({ status: 409, json: { code: 'rollout_conflict' } });
+    const { json: created } = await json('POST', '/v1/admin/keys', {
+      name: 'approver',
+      scopes: ['models:write'],
+    });
+    const key = z.string().parse(created['key']);
+    const response = await stack.fetch(`${MODEL}/rollout/approve`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}` },
+    });
+    expect(response.status).toBe(200);
+    expect(await champion()).toBe(good);
+    expect(new Set((await traffic()).values())).toEqual(new Set([good]));
+    expect((await shown()).isUnderWay).toBe(false);
+  });
+
+  it.each([
+    { what: 'errors', weights: [2, 2.8], isBroken: true },
+    { what: 'scores', weights: [2, 300], isBroken: false },
+  ] as const)(
+    'that is bad by its $what is rolled back in the shadow, and no customer sees it',
+    async ({ what, weights, isBroken }) => {
+      const version = await register(weights, isBroken);
+      await json('POST', `${MODEL}/rollout`, { version });
+      const [end, ...before] = await until('rolled_back');
+      expect(end).toMatchObject({ reason: what, version, base: good, by: 'system:rollout' });
+      expect(before[0]).toMatchObject({ stage: 'shadow', version });
+      assertDerivable(end === undefined ? [] : [end]);
+      expect(new Set((await traffic()).values())).toEqual(new Set([good]));
+    },
+  );
+
+  it('that is aborted gives each customer the answer of the champion again, from the cache', async () => {
+    const version = await register([2, 2.7]);
+    await json('POST', `${MODEL}/rollout`, { version });
+    await until('canary');
+    const during = await traffic();
+    const key = KEYS.find((of) => during.get(of) === version) ?? '';
+    expect(key).not.toBe('');
+    expect(await json('POST', `${MODEL}/rollout`, { version })).toMatchObject({ status: 409 });
+    const { token } = await json('POST', `${MODEL}/rollout/abort`);
+    const after = await stack.caller.ask('GET', `/v1/customers/${key}/expected-spend`, { token });
+    expect(Answer.parse(after.json).model.version).toBe(good);
+    // The champion's answer from before the rollout reached this customer is still right.
+    expect(after.cache).toContain('hit');
+    const { isUnderWay, steps } = await shown();
+    expect(isUnderWay).toBe(false);
+    expect(steps[0]).toMatchObject({ reason: 'aborted', version });
+  });
+
+  it('is refused where it makes no sense', async () => {
+    const refused = [
+      [`${MODEL}/rollout`, { version: good }],
+      [`${MODEL}/rollout`, { version: '0'.repeat(12) }],
+      [`${MODEL}/rollout/abort`, undefined],
+      [`${MODEL}/rollout/approve`, undefined],
+    ] as const;
+    for (const [path, body] of refused)
+      expect(await json('POST', path, body)).toMatchObject({
+        status: 409,
+        json: { code: 'rollout_conflict' },
+      });
+    expect(await json('POST', '/v1/admin/models/mood/rollout', { version: good })).toMatchObject({
+      status: 422,
+    });
+  });
+});

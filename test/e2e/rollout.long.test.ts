@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import { WRITTEN_EXAMPLES } from '../../src/gateway/contract/written-examples.ts';
 import { EvidenceRecord, verdictOf } from '../../src/inference/rollout/evidence.ts';
+import { differences } from '../support/gateway/agree.ts';
 import { expectedSpendBundle } from '../support/models/outside.ts';
 import { type Stack, startStack } from '../support/node/stack.ts';
 import { regressionGraph } from '../support/onnx/graph.ts';
@@ -148,11 +150,9 @@ describe('the rollout of a version', () => {
       scopes: ['models:write'],
     });
     const key = z.string().parse(created['key']);
-    const response = await stack.fetch(`${MODEL}/rollout/approve`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${key}` },
-    });
-    expect(response.status).toBe(200);
+    const approved = await stack.caller.as(key).ask('POST', `${MODEL}/rollout/approve`);
+    expect(approved.status).toBe(200);
+    expect(differences(WRITTEN_EXAMPLES['approveRollout']?.['200'], approved.json)).toEqual([]);
     expect(await champion()).toBe(good);
     expect(new Set((await traffic()).values())).toEqual(new Set([good]));
     expect((await shown()).isUnderWay).toBe(false);

@@ -50,12 +50,13 @@ const DATASET = {
 };
 
 /**
- * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no label events for a dataset,
- * and its models declare no training. The tests that have compare them with an answer (`test/e2e/kafka-seek.long.test.ts`,
- * `test/e2e/datasets.long.test.ts`, `examples/bike-share/test/e2e/training.long.test.ts`).
+ * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no label events for a dataset and no
+ * traffic for a rollout, and its models declare no training. Tests that have these compare them with an answer:
+ * `test/e2e/{kafka-seek,datasets,rollout}.long.test.ts`, `examples/bike-share/test/e2e/training.long.test.ts`.
  */
 export const WRITTEN_EXAMPLES: AnswerExamples = {
   seekKafkaPartition: { 202: { topic: 'events', partition: 0, offset: 0 } },
+  approveRollout: { 200: { name: '{model}', version: '408a414df591', stage: 'champion' } },
   getDataset: { 200: { ...DATASET, manifest: null } },
   listDatasets: { 200: { datasets: [DATASET] } },
   startTraining: { 202: RUN },

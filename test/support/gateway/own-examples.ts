@@ -99,7 +99,7 @@ export class OwnExamples {
     await this.#step({ name: 'GET /v1/admin/quarantine/{id}', path: `${path}/${events[0]?.id}` });
   }
 
-  /** Publishes a version, registers another, promotes, rolls back and withdraws that. @returns the first. */
+  /** Publishes a version and registers another; begins its rollout and ends it; promotes, rolls back and withdraws it. @returns the first. */
   async #versions(): Promise<string> {
     const base = '/v1/admin/models/expected-spend';
     const of = '/v1/admin/models/{model}';
@@ -110,6 +110,13 @@ export class OwnExamples {
     const { version } = WithVersion.parse(await this.#step({ ...publish, body: first }));
     const other = WithVersion.parse(await this.#step(register));
     await this.#step(register);
+    const rollout = { name: `${of}/rollout`, path: `${base}/rollout` };
+    await this.#step({
+      ...{ name: `POST ${rollout.name}`, path: rollout.path },
+      body: { version: other.version },
+    });
+    await this.#step({ name: `GET ${rollout.name}`, path: rollout.path });
+    await this.#step({ name: `POST ${rollout.name}/abort`, path: `${rollout.path}/abort` });
     await this.#step({
       ...{ name: `PUT ${of}/aliases/{alias}`, path: `${base}/aliases/champion` },
       body: { version: other.version },

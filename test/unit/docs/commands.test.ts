@@ -87,10 +87,7 @@ const COMMANDS: readonly (readonly [RegExp, Run])[] = [
     /^(source <\(npm run --silent cli -- completion bash\)|millrace )/,
     { test: 'test/unit/scripts/cli.test.ts' },
   ],
-  [
-    /^python3 examples\/bike-share\/outside\/lightgbm_model\.py /,
-    { test: 'examples/bike-share/test/e2e/outside-trainers.long.test.ts' },
-  ],
+  [/^python3 /, { needs: 'Python with a library that trains; the tests of the example run its programs' }],
   [/^curl /, { test: 'test/unit/docs/requests.test.ts' }],
 ];
 

@@ -51,8 +51,7 @@ const DATASET = {
 
 /**
  * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no label events for a dataset and no
- * traffic for a rollout, and its models declare no training. Tests that have these compare them with an answer:
- * `test/e2e/{kafka-seek,datasets,rollout}.long.test.ts`, `examples/bike-share/test/e2e/training.long.test.ts`.
+ * traffic for a rollout, and its models declare no training. Tests that have these compare them with an answer.
  */
 export const WRITTEN_EXAMPLES: AnswerExamples = {
   seekKafkaPartition: { 202: { topic: 'events', partition: 0, offset: 0 } },

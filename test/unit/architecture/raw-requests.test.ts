@@ -7,7 +7,9 @@ import { expect, it } from 'vitest';
  * exercised by that, and a caller writes no headers. A file that makes requests by `fetch` has its reason here.
  */
 const ROOT = join(import.meta.dirname, '../../..');
-const FOLDERS = ['scripts', 'test/e2e', 'examples/shop/test/e2e', 'examples/bike-share/test/e2e'];
+const FOLDERS = ['scripts', 'test/e2e'];
+/** A test of an example says its reason itself. */
+const OWN_REASON = /\bRaw requests: (\w+)\b/;
 /** A call of the runtime's `fetch`, or of the one of a test's stack. The client's own `fetch` is none. */
 const RAW = /(?:^|[^.\w])fetch\(|[sS]tack\??\.fetch\(/m;
 
@@ -28,7 +30,6 @@ type Reason = keyof typeof REASONS;
 
 /** The files that may make raw requests. */
 const MAY: Readonly<Record<string, Reason>> = {
-  'examples/shop/test/e2e/import-run.ts': 'transport',
   'scripts/cli/cli.ts': 'transport',
   'scripts/verify/runtime.ts': 'transport',
   'scripts/cli/doctor.ts': 'timed',
@@ -36,7 +37,6 @@ const MAY: Readonly<Record<string, Reason>> = {
   'scripts/dev/port.ts': 'absent',
   'scripts/smoke/stack.ts': 'absent',
   'test/e2e/dev-stack.long.test.ts': 'absent',
-  'examples/bike-share/test/e2e/bike-share.test.ts': 'strangers',
   'test/e2e/api-keys.test.ts': 'strangers',
   'test/e2e/as-of.long.test.ts': 'strangers',
   'test/e2e/cache-stats.long.test.ts': 'strangers',
@@ -60,7 +60,6 @@ const MAY: Readonly<Record<string, Reason>> = {
   'test/e2e/deadline.long.test.ts': 'aimed',
   'test/e2e/degradation.long.test.ts': 'aimed',
   'test/e2e/ways.long.test.ts': 'aimed',
-  'examples/bike-share/test/e2e/training.long.test.ts': 'outage',
   'test/e2e/database-outage.long.test.ts': 'outage',
   'test/e2e/more-shards.long.test.ts': 'outage',
   'test/e2e/page-lines.long.test.ts': 'page',
@@ -86,6 +85,14 @@ it('scripts and end-to-end tests call a worker through the client, except where 
   const allowed = Object.keys(MAY);
   expect(raw.filter((name) => !allowed.includes(name))).toEqual([]);
   expect(allowed.filter((name) => !raw.includes(name))).toEqual([]);
+});
+
+it('a test of an example that makes raw requests says why', () => {
+  const raw = files('examples').filter(
+    (name) => name.includes('/test/e2e/') && RAW.test(readFileSync(join(ROOT, name), 'utf8')),
+  );
+  const reasons = raw.map((name) => OWN_REASON.exec(readFileSync(join(ROOT, name), 'utf8'))?.[1]);
+  expect(raw.filter((_, at) => !Object.hasOwn(REASONS, reasons[at] ?? ''))).toEqual([]);
 });
 
 it('every reason is used', () => {

@@ -6,6 +6,7 @@ import { Reads } from '../../../../test/support/node/reads.ts';
 import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { BIKE_SHARE } from '../served.ts';
 
+// Raw requests: strangers (test/unit/architecture/raw-requests.test.ts).
 const RIDER = '7d0c4f86-54a1-4f0b-9c53-1f4f9a3d2b10';
 
 interface Explained {

@@ -4,6 +4,7 @@ import { differences } from '../../../../test/support/gateway/agree.ts';
 import { eventually, KEY, type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { BIKE_SHARE } from '../served.ts';
 
+// Raw requests: outage (test/unit/architecture/raw-requests.test.ts).
 const AUTHORIZED = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
 const RIDES = 2_400;
 const REPORTS = 120;

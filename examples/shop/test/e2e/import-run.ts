@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { KEY, type Stack } from '../../../../test/support/node/stack.ts';
 import { type ImportDeps, type ImportOptions, runImport } from '../../import/run.ts';
 
+// Raw requests: transport (test/unit/architecture/raw-requests.test.ts).
 /** Imports a file of a directory into a stack, in batches of 100 lines. */
 export function importInto(
   stack: Stack,

@@ -14,6 +14,8 @@ import {
 } from './evidence.ts';
 import { ArmTally, bandOf, outside, type RolloutReport } from './observed.ts';
 
+const NONE = { champion: 0, canary: 0 };
+
 /** What a rollout comes to with a batch. */
 export interface Judged {
   readonly verdict: Verdict;
@@ -73,14 +75,17 @@ export class RolloutWatch {
       const [usual, other] = [outside(champion, band), outside(canary, band)];
       this.#append('scores', [usual.all, usual.out, other.all, other.out]);
     } else this.#usual.addCounts(champion);
+    // A shadow has to see its requests compared by their scores too, if the champion gives any.
+    const isCounted = this.#record.stage !== 'shadow' || band !== null || champion.scores.length === 0;
+    const counted = isCounted ? { champion: champion.requests, canary: canary.requests } : NONE;
     this.#record = {
       ...this.#record,
       atMs: nowMs,
       // Known from earlier batches alone, so that the batches that it judges played no part in it.
       band: band ?? bandOf(this.#usual.counts) ?? null,
       requests: {
-        champion: requests.champion + champion.requests,
-        canary: requests.canary + canary.requests,
+        champion: requests.champion + counted.champion,
+        canary: requests.canary + counted.canary,
       },
     };
     return { verdict: verdictOf(this.#record), record: this.#record };

@@ -82,8 +82,17 @@ describe('a rollout', () => {
       parts.goOn(parts.record, second * 1_000);
       parts = RolloutWatch.restore(JSON.parse(JSON.stringify(parts.record)));
     }
-    expect(parts.record.requests.canary).toBe(90);
+    // The first four of 30 seconds went into the champion's usual range.
+    expect(whole.record.requests.canary).toBe(78);
     expect(parts.record.measures.errors.batches).toEqual([]);
+  });
+
+  it('stays in the shadow until its requests were compared by their scores', () => {
+    const watch = RolloutWatch.begin(rolloutOf(declared), 'key:a', 0);
+    watch.add({ champion: arm(100), canary: arm(100, { score: 50 }) });
+    expect(watch.judge(20_000).verdict).toMatchObject({ action: 'hold' });
+    watch.add({ champion: arm(100), canary: arm(100, { score: 50 }) });
+    expect(watch.judge(22_000).verdict).toMatchObject({ action: 'roll_back', reason: 'scores' });
   });
 
   it('says when its record is full', () => {

@@ -171,27 +171,31 @@ describe.skipIf(!KAFKA_JARS)(`a topic of ${BROKER_TITLE} that is deleted and cre
     300_000,
   );
 
-  it('stalls where the group has an offset that the topic never had, and goes on after the command that the error names', async () => {
-    const latest = (await caughtUp())?.latest ?? 0;
-    const before = latest + 1_000;
-    const offset = { topic: TOPIC, partition: 0, offset: before };
-    await kafka.consumer().commit({ consumerGroupId: GROUP, instanceId: 'by-hand', offset });
-    const stalled = await eventually(report, (now) => (now?.failures ?? 0) >= 2, 60_000);
-    expect(stalled).toMatchObject({ committed: before, latest, lag: latest });
-    expect(stalled?.lastError).toContain(`Partition 0 of the topic ${TOPIC} ends before offset ${before}`);
-    const [, args = ''] = /`npm run cli -- ([^`]+)`/.exec(stalled?.lastError ?? '') ?? [];
-    const gate = await gateTo(stack);
-    const { text, code } = await startCli(gate.url, ...args.split(' ')).ended;
-    gate.close();
-    expect(text).toContain(`Partition 0 of ${TOPIC} is now read from offset 0.`);
-    expect(code).toBe(0);
-    const again = await stack.caller.ask('POST', '/v1/admin/kafka/seek', {
-      json: { topic: TOPIC, partition: 0, to: 'earliest' },
-    });
-    expect(again.status).toBe(202);
-    expect(differences(WRITTEN_EXAMPLES['seekKafkaPartition']?.['202'], again.json)).toEqual([]);
-    const resumed = await eventually(report, (now) => now?.lag === 0 && now.failures === 0, 60_000);
-    expect(resumed).toMatchObject({ committed: latest, latest, lastError: null });
-    await expectAllOnce();
-  }, 240_000);
+  it.skipIf(IS_PART)(
+    'stalls where the group has an offset that the topic never had, and goes on after the command that the error names',
+    async () => {
+      const latest = (await caughtUp())?.latest ?? 0;
+      const before = latest + 1_000;
+      const offset = { topic: TOPIC, partition: 0, offset: before };
+      await kafka.consumer().commit({ consumerGroupId: GROUP, instanceId: 'by-hand', offset });
+      const stalled = await eventually(report, (now) => (now?.failures ?? 0) >= 2, 60_000);
+      expect(stalled).toMatchObject({ committed: before, latest, lag: latest });
+      expect(stalled?.lastError).toContain(`Partition 0 of the topic ${TOPIC} ends before offset ${before}`);
+      const [, args = ''] = /`npm run cli -- ([^`]+)`/.exec(stalled?.lastError ?? '') ?? [];
+      const gate = await gateTo(stack);
+      const { text, code } = await startCli(gate.url, ...args.split(' ')).ended;
+      gate.close();
+      expect(text).toContain(`Partition 0 of ${TOPIC} is now read from offset 0.`);
+      expect(code).toBe(0);
+      const again = await stack.caller.ask('POST', '/v1/admin/kafka/seek', {
+        json: { topic: TOPIC, partition: 0, to: 'earliest' },
+      });
+      expect(again.status).toBe(202);
+      expect(differences(WRITTEN_EXAMPLES['seekKafkaPartition']?.['202'], again.json)).toEqual([]);
+      const resumed = await eventually(report, (now) => now?.lag === 0 && now.failures === 0, 60_000);
+      expect(resumed).toMatchObject({ committed: latest, latest, lastError: null });
+      await expectAllOnce();
+    },
+    240_000,
+  );
 });

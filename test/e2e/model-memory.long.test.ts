@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
 import { MODEL_MEMORY_BYTES } from '../../src/platform/limits.ts';
 import { startModelMemory } from '../support/node/model-memory.ts';
+import { shareOf } from '../support/node/part.ts';
 import { denseGraph } from '../support/onnx/graph.ts';
 
 const MIB = 1024 * 1024;
-const SWAPS = 10_000;
+const SWAPS = shareOf(10_000, 0.3);
 /** V8 compiles more of the runtime as it is used, and frees memory late. 10,000 sessions that are kept take 700 MiB. */
 const GROWTH_BYTES_MAX = 48 * MIB;
 

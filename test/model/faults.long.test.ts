@@ -11,7 +11,7 @@ const tlc = jarOrReason();
 const title = 'reason' in tlc ? `the model (skipped: ${tlc.reason})` : 'the model';
 
 describe.skipIf('reason' in tlc)(title, () => {
-  it.each(partOf(MODEL_FAULTS, 5))(
+  it.each(partOf(MODEL_FAULTS, 10))(
     'with the fault "$fault" violates $breaks after $depth states',
     {
       timeout: TIMEOUT_MS,

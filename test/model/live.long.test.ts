@@ -10,7 +10,7 @@ const tlc = jarOrReason();
 const title = 'reason' in tlc ? `the model (skipped: ${tlc.reason})` : 'the model';
 
 describe.skipIf('reason' in tlc)(title, () => {
-  it.each(partOf(Object.entries(LIVE), 3))(
+  it.each(partOf(Object.entries(LIVE), 6))(
     'has the property %s',
     {
       timeout: TIMEOUT_MS,

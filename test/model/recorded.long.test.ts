@@ -16,7 +16,7 @@ const tlc = jarOrReason();
 const title = 'reason' in tlc ? `the model (skipped: ${tlc.reason})` : 'the model';
 
 describe.skipIf('reason' in tlc)(title, () => {
-  it.each(partOf(SEEDS, 3))('accepts the recorded run of seed %i', { timeout: TIMEOUT_MS }, async (seed) => {
+  it.each(partOf(SEEDS, 5))('accepts the recorded run of seed %i', { timeout: TIMEOUT_MS }, async (seed) => {
     const { violated } = await match(seed, await recordingOf(seed));
     expect(violated).toBe(ACCEPTED);
   });

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { partOf } from '../support/node/part.ts';
 import { explore, type Fault } from './explore.ts';
+
+const FAULTS: readonly Fault[] = [
+  'stamp-after-read',
+  'invalidate-before-commit',
+  'join-earlier-sync',
+  'acknowledge-early',
+];
 
 describe('every interleaving of two commits, two fillers, a strong reader and two late syncs', () => {
   it('keeps the promise of strong reads', { timeout: 300_000 }, () => {
@@ -9,12 +17,7 @@ describe('every interleaving of two commits, two fillers, a strong reader and tw
     expect(states).toBeGreaterThan(100_000);
   });
 
-  it.each([
-    'stamp-after-read',
-    'invalidate-before-commit',
-    'join-earlier-sync',
-    'acknowledge-early',
-  ] satisfies Fault[])('finds the fault "%s"', { timeout: 300_000 }, (fault) => {
+  it.each(partOf(FAULTS, 2))('finds the fault "%s"', { timeout: 300_000 }, (fault) => {
     const { violation } = explore(fault);
     expect(violation?.at(-1)).toMatch(/^VIOLATION/);
   });

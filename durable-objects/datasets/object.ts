@@ -41,7 +41,7 @@ export class Datasets extends DurableObject {
     super(ctx, env);
     this.#store = new DatasetsStore(ctx.storage);
     this.#ports = ports;
-    // If the object was lost during an alarm, the next one is far off: whoever asks brings it forward.
+    // An object that was lost during an alarm has its next one after `LOST_AFTER_MS`. The first call sets it to now.
     if (this.#store.next() !== undefined)
       void ctx.blockConcurrencyWhile(() => ctx.storage.setAlarm(systemNow()));
   }

@@ -22,7 +22,7 @@ export function assertTakes(state: ShardState, copiedTo: number | undefined): vo
  * From now on an event is folded here only by a caller who has folded it into the other layout. Idempotent.
  *
  * @param to the number of shards of the other layout.
- * @throws Error while cells of the first schema are moved: what is deleted then is not known to be deleted at the end.
+ * @throws Error while upkeep copies cells of the first schema: it could copy cells that the move has deleted.
  */
 export function openMove(sql: SqlStorage, state: ShardState, to: number): void {
   if (state.moved === 1 && state.moves_to === to) return;

@@ -78,7 +78,7 @@ export class CellStore {
 
   /**
    * Folds events of history as `foldFresh` does, and returns the keys of served features that have changed. Before the
-   * shard serves any, nobody has seen what is folded, so there is nothing to invalidate.
+   * shard serves a feature, no reader has seen its values, so no key has to be invalidated.
    */
   fill(events: readonly FoldableEvent[], ownCells: OwnCells): { folded: number; keys: string[] } {
     const isSeen = this.#kept.served.length > 0;

@@ -5,26 +5,17 @@ import { versionOf } from '../../../src/features/cell-rule.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../../src/features/fold.ts';
 import { readFeature } from '../../../src/features/read.ts';
 import { featureOfSlot } from '../../../src/features/slots.ts';
-import { customer } from '../../support/catalog/entities.ts';
-import { purchase } from '../../support/catalog/events.ts';
 import { BackfilledShards } from './backfilled.ts';
+import { lines, ofPurchases, skus, spent } from './purchases.ts';
 
 const DAY_MS = 86_400_000;
 const NOW = Date.parse('2026-11-21T12:00:00Z');
 const KEYS = ['a', 'b', 'c'];
-const of = {
-  entity: customer,
-  event: purchase,
-  key: (line: { customerId: string | null }) => line.customerId,
-};
-const lines = feature.count({ ...of, name: 'lines', windows: ['7d', 'lifetime'] });
-const quantity = feature.sum({ ...of, name: 'spent', windows: ['lifetime'], value: (line) => line.quantity });
-const spent = feature.sum({ ...of, name: 'spent', windows: ['lifetime'], value: (line) => line.unitPrice });
-const skus = feature.distinct({
-  ...of,
-  name: 'skus',
-  windows: ['30m', 'lifetime'],
-  value: (line) => line.sku,
+const quantity = feature.sum({
+  ...ofPurchases,
+  name: 'spent',
+  windows: ['lifetime'],
+  value: (line) => line.quantity,
 });
 /** The second changes a function of a feature and adds one. */
 const RELEASES: readonly (readonly FeatureDefinition[])[] = [
@@ -96,7 +87,7 @@ describe('a backfill', () => {
 
   it('fills a feature of history that retention has cut only if its windows are whole', async () => {
     using shards = new BackfilledShards(NOW, [lines]);
-    const short = feature.count({ ...of, name: 'short', windows: ['7d'] });
+    const short = feature.count({ ...ofPurchases, name: 'short', windows: ['7d'] });
     await shards.finish();
     shards.deploy([lines, short, spent]);
     shards.deleted.push({ target: 'events:shop.purchase.v1', rows: 1, until: '2026-10-01T00:00:00Z' });
@@ -182,7 +173,7 @@ describe('the digest of a feature', () => {
   const digest = (definition: FeatureDefinition) => versionOf(definition).digest;
   const sum = (version?: number) =>
     feature.sum({
-      ...of,
+      ...ofPurchases,
       name: 'spent',
       windows: ['lifetime'],
       value: (data) => data.unitPrice,
@@ -193,8 +184,8 @@ describe('the digest of a feature', () => {
     const changed = [
       spent,
       quantity,
-      feature.sum({ ...of, name: 'spent', windows: ['7d'], value: (data) => data.unitPrice }),
-      feature.mean({ ...of, name: 'spent', windows: ['lifetime'], value: (data) => data.unitPrice }),
+      feature.sum({ ...ofPurchases, name: 'spent', windows: ['7d'], value: (data) => data.unitPrice }),
+      feature.mean({ ...ofPurchases, name: 'spent', windows: ['lifetime'], value: (data) => data.unitPrice }),
       sum(1),
       sum(2),
     ];
@@ -205,7 +196,7 @@ describe('the digest of a feature', () => {
     const first = sum();
     expect(digest({ ...first, ttlMs: 5, eventType: 'shop.purchase.v2' })).toBe(digest(first));
     const other = feature.sum({
-      ...of,
+      ...ofPurchases,
       name: 'spent',
       windows: ['lifetime'],
       // A comment.

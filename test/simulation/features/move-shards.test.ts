@@ -1,29 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type FeatureDefinition, feature } from '../../../src/define/feature.ts';
+import type { FeatureDefinition } from '../../../src/define/feature.ts';
 import { cellsOf, type FoldableEvent, mergeCells } from '../../../src/features/fold.ts';
 import { KnownMoves } from '../../../src/features/layout.ts';
 import { readRow } from '../../../src/features/read.ts';
 import { featureOfSlot } from '../../../src/features/slots.ts';
-import { customer } from '../../support/catalog/entities.ts';
-import { purchase } from '../../support/catalog/events.ts';
 import { BackfilledShards } from './backfilled.ts';
+import { lines, skus, spent } from './purchases.ts';
 
 const NOW = Date.parse('2026-11-21T12:00:00Z');
 const KEYS = ['a', 'b', 'c', 'd', 'e', 'f'];
-const of = {
-  entity: customer,
-  event: purchase,
-  key: (line: { customerId: string | null }) => line.customerId,
-};
-const lines = feature.count({ ...of, name: 'lines', windows: ['7d', 'lifetime'] });
-const spent = feature.sum({ ...of, name: 'spent', windows: ['lifetime'], value: (line) => line.unitPrice });
-const skus = feature.distinct({
-  ...of,
-  name: 'skus',
-  windows: ['30m', 'lifetime'],
-  value: (line) => line.sku,
-});
 const RELEASES: readonly (readonly FeatureDefinition[])[] = [
   [lines, spent],
   [lines, spent, skus],

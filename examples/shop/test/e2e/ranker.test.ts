@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as z from 'zod';
 import { shapleyByOrders } from '../../../../test/support/explain/permutations.ts';
 import { examplesOf } from '../../../../test/support/gateway/catalog-examples.ts';
 import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
@@ -16,11 +17,18 @@ const golden = JSON.parse(read('golden.json').toString('utf8')) as {
   outputs: { score: number[][] };
 };
 
-interface Recommended {
-  readonly item: string;
-  readonly score: number;
-  readonly reasons?: readonly { readonly reason: string; readonly contribution: number }[];
-}
+const Recommended = z.object({
+  item: z.string(),
+  score: z.number(),
+  reasons: z.array(z.object({ reason: z.string(), contribution: z.number() })).optional(),
+});
+type Recommended = z.output<typeof Recommended>;
+/** An answer that was asked for its features. */
+const Shown = z.object({
+  items: z.array(Recommended),
+  features: z.record(z.string(), z.object({ value: z.unknown() })),
+  freshness: z.object({ asOf: z.number() }),
+});
 
 /** Operations that have an example in any case: reads, writes, predictions, and Millrace's own that name declarations. */
 const EXAMPLES_OF = [
@@ -104,22 +112,21 @@ it('recommends popular products to an unknown customer, and uses the model after
     },
     freshness: { asOf: expect.any(Number), newestEventAt: expect.any(Number) },
   });
-  await expectReasons(shown.json as unknown as Shown);
+  await expectReasons(Shown.parse(shown.json));
 });
 
-interface Shown {
-  readonly items: readonly Recommended[];
-  readonly features: Readonly<Record<string, { readonly value: unknown }>>;
-  readonly freshness: { readonly asOf: number };
-}
-
 /** Compares the reasons of the first items with the definition, by the scores of raw rows. */
-async function expectReasons({ items, features, freshness: { asOf } }: Shown): Promise<void> {
+async function expectReasons({
+  items,
+  features,
+  freshness: { asOf },
+}: z.output<typeof Shown>): Promise<void> {
   const snapshot = Object.fromEntries(Object.entries(features).map(([name, { value }]) => [name, value]));
   const { reasons, columns } = ranker;
   if (reasons === undefined) throw new Error('The ranker declares reasons.');
   const groups = Object.entries(reasons.groups);
   for (const { item, score, reasons: given = [] } of items.slice(0, 3)) {
+    // The row is made of the features that the model declares, which the answer names alike.
     const row = rankerRow(snapshot as unknown as CustomerSnapshot, item, candidates, asOf);
     const rows = Array.from({ length: 2 ** groups.length }, (_, coalition) =>
       row.map((value, at) => {

@@ -6,7 +6,15 @@ import { readRun, type StoredRun, trainingsWithDataset } from '../../storage/pos
 import { entityOf, type LineageContext, NOTHING, sampled } from './context.ts';
 import { datasetNames } from './datasets.ts';
 import type { Bound, Direction, LineageNode, Neighbour, Neighbours } from './graph.ts';
-import { datasetNode, eventNode, modelNode, runNode, sourceNode, trainedDatasetNode, trainingSetNode } from './nodes.ts';
+import {
+  datasetNode,
+  eventNode,
+  modelNode,
+  runNode,
+  sourceNode,
+  trainedDatasetNode,
+  trainingSetNode,
+} from './nodes.ts';
 import { type LearnedDataset, TrainingDetail } from './training.ts';
 
 /** The trainings that used one dataset: those that are shown. */
@@ -43,7 +51,8 @@ export function hasLearnedFrom(
   { catalog }: Pick<LineageContext, 'catalog'>,
 ): boolean {
   const { snapshot, dataset } = TrainingDetail.parse(detail);
-  if (dataset !== undefined) return recordedAt <= dataset.asOf && typesOf(dataset, subject, catalog).includes(type);
+  if (dataset !== undefined)
+    return recordedAt <= dataset.asOf && typesOf(dataset, subject, catalog).includes(type);
   return (
     snapshot !== undefined &&
     tables.includes(snapshot.table) &&

@@ -16,7 +16,7 @@ export function registerForget(program: Command): void {
   program
     .command('forget')
     .description('lists the data of one row of an entity in all places; with --yes erases them')
-    .argument('<entity>', 'an entity of the catalog, such as customer')
+    .argument('<entity>', 'the name of an entity of the catalog')
     .argument('<key>', 'its key; a key of several columns as a JSON object')
     .option('--yes', 'erases the data, then looks again; the same command goes on after an interruption')
     .option('--verify', 'only looks again at what an erasure should have removed')

@@ -1,7 +1,7 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import * as z from 'zod';
-import { EVENT_SEQ as EVENT_SEQ_NAME } from '../../define/effect.ts';
+import { EVENT_SEQ } from '../../define/effect.ts';
 import { type EntityDefinition, type HistoryDefinition, tagsOfAppend } from '../../define/entity.ts';
 import type { KeyPart } from '../../define/key.ts';
 import { ownWrite } from './captured.ts';
@@ -10,7 +10,7 @@ import { lineageName } from './lineage-events.ts';
 import * as millrace from './schema.ts';
 
 /** The column of a history's table with the number of the row's event. */
-export const EVENT_SEQ = sql.raw(EVENT_SEQ_NAME);
+export const SEQ_COLUMN = sql.raw(EVENT_SEQ);
 
 /** Rows of a history that one step removes. */
 const ROWS_MAX = 1_000;

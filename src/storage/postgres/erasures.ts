@@ -4,7 +4,7 @@ import * as z from 'zod';
 import type { HistoryDefinition } from '../../define/entity.ts';
 import { ownWrite } from './captured.ts';
 import { eventDigest, SALT } from './erased-events.ts';
-import { byName, EVENT_SEQ } from './erasure-places.ts';
+import { byName, SEQ_COLUMN } from './erasure-places.ts';
 import { erasedEvents, erasures } from './erasure-tables.ts';
 import { lineageName } from './lineage-events.ts';
 import * as millrace from './schema.ts';
@@ -154,7 +154,7 @@ export async function countRows(
   if (histories.length === 0 || seqs.length === 0) return {};
   const each = histories.map(
     ({ table }) =>
-      sql`select ${lineageName(table)}::text as name, count(*) as n from ${table} h where h.${EVENT_SEQ} in ${among(seqs)}`,
+      sql`select ${lineageName(table)}::text as name, count(*) as n from ${table} h where h.${SEQ_COLUMN} in ${among(seqs)}`,
   );
   const { rows } = await db.execute(sql.join(each, sql` union all `));
   return byName(rows);
@@ -185,7 +185,7 @@ export async function eraseEvents(
     sql`
       update ${millrace.outbox} set tags = '{}', event_seq = null
       where event_seq in ${own} and relayed_at is not null`,
-    ...histories.map(({ table }) => sql`delete from ${table} where ${EVENT_SEQ} in ${own}`),
+    ...histories.map(({ table }) => sql`delete from ${table} where ${SEQ_COLUMN} in ${own}`),
     sql`delete from ${millrace.events} where seq in ${own}`,
     advance(step.erasure, step.to),
   ];

@@ -118,7 +118,7 @@ const ACTIONS: readonly {
       return page;
     },
     recorded: [
-      { action: 'entity.list', outcome: 'begun', detail: { entity: 'customer', mode: 'list' } },
+      { action: 'entity.list', outcome: 'begun' },
       { action: 'entity.list', outcome: 'done', after: { state: 'done', total: 0 } },
     ],
   },

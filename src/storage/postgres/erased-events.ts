@@ -1,8 +1,8 @@
 import { type SQL, sql } from 'drizzle-orm';
-import { erasedEvents, erasureSalt } from './erasure-tables.ts';
+import * as millrace from './schema.ts';
 
 /** The text that all digests of erasures begin with. */
-export const SALT = sql`(select salt from ${erasureSalt})`;
+export const SALT = sql`(select salt from ${millrace.erasureSalt})`;
 
 /** The digest of an event's source and id, as `erased_events` has it. */
 export function eventDigest(source: SQL, id: SQL): SQL {
@@ -10,6 +10,6 @@ export function eventDigest(source: SQL, id: SQL): SQL {
 }
 
 /** Whether a row `r` with `source` and `id` is an erased event. While none is, it costs one look at the table. */
-export const IS_ERASED = sql`case when (select exists (select from ${erasedEvents}))
-  then exists (select from ${erasedEvents} x where x.digest = ${eventDigest(sql`r.source`, sql`r.id`)})
+export const IS_ERASED = sql`case when (select exists (select from ${millrace.erasedEvents}))
+  then exists (select from ${millrace.erasedEvents} x where x.digest = ${eventDigest(sql`r.source`, sql`r.id`)})
   else false end`;

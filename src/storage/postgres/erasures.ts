@@ -5,7 +5,6 @@ import type { HistoryDefinition } from '../../define/entity.ts';
 import { ownWrite } from './captured.ts';
 import { eventDigest, SALT } from './erased-events.ts';
 import { byName, SEQ_COLUMN } from './erasure-places.ts';
-import { erasedEvents, erasures } from './erasure-tables.ts';
 import { lineageName } from './lineage-events.ts';
 import * as millrace from './schema.ts';
 
@@ -56,7 +55,7 @@ export async function readErasure(
   mode: ErasureMode,
 ): Promise<Erasure | undefined> {
   const { rows } = await db.execute(
-    sql`select ${COLUMNS} from ${erasures} where id = ${id} and mode = ${mode}`,
+    sql`select ${COLUMNS} from ${millrace.erasures} where id = ${id} and mode = ${mode}`,
   );
   return rows[0] === undefined ? undefined : Erasure.parse(rows[0]);
 }
@@ -68,7 +67,7 @@ export async function startErasure(
   before: string | undefined,
 ): Promise<void> {
   await db.execute(sql`
-    insert into ${erasures} (id, mode, run, state, cursor, last_seq, examined, found)
+    insert into ${millrace.erasures} (id, mode, run, state, cursor, last_seq, examined, found)
     select ${id}, ${mode}, ${run}::uuid, 'events', 0, coalesce(max(seq), 0), 0, ${JSON.stringify(found)}::jsonb
     from ${millrace.events}
     on conflict (id, mode) do update set run = excluded.run, state = excluded.state, cursor = 0,
@@ -87,7 +86,7 @@ export async function advanceErasure(
 
 function advance({ id, mode, run, state, cursor }: Erasure, to: ErasureChange): SQL {
   return sql`
-    update ${erasures} set state = ${to.state}, cursor = ${to.cursor}, last_seq = ${to.lastSeq},
+    update ${millrace.erasures} set state = ${to.state}, cursor = ${to.cursor}, last_seq = ${to.lastSeq},
       examined = ${to.examined}, found = ${JSON.stringify(to.found)}::jsonb,
       ended_at = case when ${to.state} = 'done' then now() end
     where id = ${id} and mode = ${mode} and run = ${run}::uuid and state = ${state} and cursor = ${cursor}`;
@@ -173,7 +172,7 @@ export async function eraseEvents(
   const own = among(seqs);
   const statements = [
     sql`
-      insert into ${erasedEvents} (digest)
+      insert into ${millrace.erasedEvents} (digest)
       select ${eventDigest(sql`e.source`, sql`e.id`)} from ${millrace.events} e where e.seq in ${own}
       on conflict do nothing`,
     sql`

@@ -33,6 +33,7 @@ import { type DatasetRoutePorts, registerDatasets } from './routes/admin-dataset
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
 import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
 import { type FeatureStatePorts, registerFeatureAdmin } from './routes/admin-features.ts';
+import { type ErasureRoutePorts, registerForget } from './routes/admin-forget.ts';
 import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
@@ -75,6 +76,7 @@ export interface GatewayPorts {
   readonly deadLetters: DeadLetterPorts;
   readonly deprecations: DeprecationPorts;
   readonly diagnosis: DiagnosisPorts;
+  readonly erasures: ErasureRoutePorts;
   readonly events: EventPorts;
   readonly features: FeaturePorts;
   readonly featureStates: FeatureStatePorts;
@@ -236,6 +238,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerDiagnosis(app, gateway, (c) => portsOf(c).diagnosis);
   registerQueues(app, gateway, (c) => portsOf(c).queues);
   registerReplay(app, gateway, (c) => portsOf(c).replays);
+  registerForget(app, gateway, (c) => portsOf(c).erasures);
   registerKafka(app, gateway, (c) => portsOf(c).kafka);
   registerKeys(app, gateway, (c) => portsOf(c).keys);
   registerAudit(app, gateway, (c) => portsOf(c).audit);

@@ -1,5 +1,6 @@
 import type { Token } from '../cache/clock/clock.ts';
 import type { EntityDefinition } from '../define/entity.ts';
+import type { KeyInput } from '../define/key.ts';
 import { laterMoment } from '../features/seen-folds.ts';
 import { foldAndInvalidate } from '../features/shards.ts';
 import type { WritePorts } from '../gateway/routes/entities.ts';
@@ -28,10 +29,20 @@ export function writePorts(bound: BoundIsolate, scope: RequestScope, noteLineage
       ),
     remove: (entity, key, precondition) =>
       announceRow(writing, entity, async (isRecorded) =>
-        met(await deleteEntity(db, entity, key, precondition, isRecorded)),
+        met(await deleteEntity(db, entity, key, precondition, isRecorded ? 'read' : 'on')),
       ),
     version: (entity, key) => guarded(() => rowVersion(db, entity, key)),
   };
+}
+
+/** Deletes a row without a record of it for features: for an erasure, which removes the features itself. */
+export async function eraseRow(
+  bound: BoundIsolate,
+  keepAlive: (work: Promise<unknown>) => void,
+  entity: EntityDefinition,
+  key: KeyInput,
+): Promise<void> {
+  await announce(bound, keepAlive, async () => met(await deleteEntity(bound.db, entity, key, {}, 'off')));
 }
 
 interface Writing {

@@ -5,7 +5,7 @@ import type { FeatureDefinition } from '../../define/feature.ts';
 import { COLUMN_CHARACTERS_MAX } from '../../define/feature-column.ts';
 import type { FeatureSource } from '../../define/feature-definition.ts';
 import { rowChangeType } from '../../define/row-change.ts';
-import { BULK } from './captured.ts';
+import { BULK, UNRECORDED } from './captured.ts';
 import { keyText, sameKey } from './key-sql.ts';
 import { events, outbox, schema } from './schema.ts';
 import { type CapturedTrigger, compiled, functionName, literal, qualified } from './trigger-sql.ts';
@@ -135,6 +135,7 @@ declare
   last_stored bigint;
   noted_at timestamptz := clock_timestamp();
 begin
+  if current_setting(${literal(UNRECORDED)}, true) = 'on' then return null; end if;
   begin${cases(changedRows(of, true))}
   exception when others then
     raise warning 'millrace: the columns of a change of % are recorded as unknown: %', tg_table_name, sqlerrm;

@@ -6,7 +6,7 @@ import type { EntityDefinition } from '../../define/entity.ts';
 import type { KeyInput, KeyPart } from '../../define/key.ts';
 import { rowChangeType } from '../../define/row-change.ts';
 import { Failure } from '../../platform/failure.ts';
-import { ownWrite } from './captured.ts';
+import { ownWrite, unrecorded } from './captured.ts';
 import { ROW_CHANGE } from './column-history.ts';
 import { isStillReferenced } from './connect.ts';
 import { eventOf } from './history.ts';
@@ -195,7 +195,7 @@ function pendingTags(entity: EntityDefinition, key: KeyValues): SQL {
  * If there is no such row, it invalidates the row's tag and those of its pending changes: a client repeats a deletion
  * whose answer it lost, and the answer to the second one has to mean that the first one is invalidated.
  *
- * @param isRecorded whether features read columns of the entity.
+ * @param recording `read` where features read columns of the entity, and `off` for an erasure, of which they are not told.
  * @returns null if the precondition fails; then nothing is deleted.
  * @throws Failure `still_referenced` if a foreign key forbids the deletion.
  */
@@ -204,7 +204,7 @@ export async function deleteEntity(
   entity: EntityDefinition,
   deletedKey: KeyInput,
   precondition: Precondition = {},
-  isRecorded = false,
+  recording: 'on' | 'read' | 'off' = 'on',
 ): Promise<WrittenRow | null> {
   const key = entity.key.valuesOf(deletedKey);
   const isRemovable = removalClock(entity) !== undefined;
@@ -221,12 +221,13 @@ export async function deleteEntity(
     returning id, tags`;
   try {
     const locks = isRemovable ? [db.execute(removalLock(entity, true))] : [];
-    const seeks = isRecorded ? [db.execute(newestChange(entity, deletedKey))] : [];
-    const results = await db.batch([db.execute(ownWrite()), ...locks, db.execute(statement), ...seeks]);
-    const rows = results[locks.length + 1]?.rows ?? [];
+    const before = [...(recording === 'off' ? [db.execute(unrecorded())] : []), ...locks];
+    const seeks = recording === 'read' ? [db.execute(newestChange(entity, deletedKey))] : [];
+    const results = await db.batch([db.execute(ownWrite()), ...before, db.execute(statement), ...seeks]);
+    const rows = results[before.length + 1]?.rows ?? [];
     if (rows.length === 0) return null;
     const { id, tags } = Written.pick({ id: true, tags: true }).parse(rows[0]);
-    const change = isRecorded ? changeFrom(results.at(-1)?.rows) : undefined;
+    const change = recording === 'read' ? changeFrom(results.at(-1)?.rows) : undefined;
     return { outboxId: id, tags, change };
   } catch (error) {
     if (!isStillReferenced(error)) throw error;

@@ -147,15 +147,22 @@ function recordsColumns(open: () => Promise<{ database: DevDatabase; stop: () =>
       const repeated = await putEntity(db, spot, 7, values, {}, true);
       expect(repeated?.change).toEqual(inserted?.change);
       await putEntity(db, spot, 7, { ...values, isOpen: false });
-      const deleted = await deleteEntity(db, spot, 7, {}, true);
+      const deleted = await deleteEntity(db, spot, 7, {}, 'read');
       expect(deleted?.change).toMatchObject({ type: 'millrace.row.spot.v1', data: { key: '7', row: null } });
-      expect((await deleteEntity(db, spot, 7, {}, true))?.change).toEqual(deleted?.change);
+      expect((await deleteEntity(db, spot, 7, {}, 'read'))?.change).toEqual(deleted?.change);
       expect((await deleteEntity(db, spot, 7))?.change).toBeUndefined();
       expect(await changes()).toEqual([
         'spot 7 null',
         `spot 7 ${row('w', 1, false)}`,
         `spot 7 ${row('w', 1, true)}`,
       ]);
+    });
+
+    it('stores nothing of an erasure, which leaves the key nowhere', async () => {
+      expect(await deleteEntity(db, spot, 1, {}, 'off')).not.toBeNull();
+      expect(await changes()).toEqual([]);
+      await query(`delete from "spot's" where id = 2`);
+      expect(await changes()).toEqual(['spot 2 null']);
     });
 
     it('leaves out a text that is too long for a feature, and numbers that JSON does not have', async () => {

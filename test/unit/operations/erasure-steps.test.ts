@@ -4,20 +4,24 @@ import { Found, NOTHING_FOUND, totalOf } from '../../../src/operations/erasure/f
 import { type ErasurePorts, erasureStep } from '../../../src/operations/erasure/step.ts';
 import { Failure } from '../../../src/platform/failure.ts';
 import { seededRandom } from '../../../src/platform/random.ts';
+import type { TablePages } from '../../../src/storage/postgres/erasure-places.ts';
 import type { Erasure, ErasureChange, ErasureMode } from '../../../src/storage/postgres/erasures.ts';
 
 const AT = '2026-01-01T00:00:00.000Z';
 /** More than two pages, with the entity in every seventh event. */
 const EVENTS = 4_500;
 /** A mistake of an erasure: it leaves one place as it is. */
-type Left = 'cells' | 'kept' | 'outbox' | 'owned';
+type Left = 'cells' | 'kept' | 'outbox' | 'owned' | 'predictions' | 'quarantine';
 
 /** Everything that has data of the entity, in memory, and calls that fail before or after they have taken effect. */
 class World {
   readonly events = Array.from({ length: EVENTS }, (_, at) => at + 1);
   readonly told = new Set<number>();
   owned = 2_500;
-  kept = { entityRow: 1, removals: 1, quarantine: 2, predictions: 3, mentions: 1 };
+  kept = { entityRow: 1, removals: 1 };
+  /** Rows of the key, by page of two tables. */
+  quarantine = [1, 0, 2];
+  predictions = [3, 1];
   cells = 2_300;
   datasets = [{ id: 'd1', model: 'm', asOfMs: Date.parse(AT), begunMs: 0 }];
   outbox = Array.from({ length: 6 }, () => ({ isNamed: true, isRelayed: true }));
@@ -45,6 +49,12 @@ class World {
   #advance = (to: ErasureChange) => {
     this.erasure = { ...this.erasure, ...to };
   };
+
+  #swept(table: number[], { from, isRemoving }: TablePages, name: Left) {
+    const found = table[from] ?? 0;
+    if (isRemoving && this.#left !== name) table[from] = 0;
+    return { found, mentions: 0, next: from + 1 < table.length ? from + 1 : null };
+  }
 
   /** Repeats the steps until it is over, whatever fails in between. */
   async run(mode: ErasureMode): Promise<Found> {
@@ -98,12 +108,13 @@ class World {
           this.owned -= removed;
           return { lines: removed };
         }),
-      countKept: () => failing(() => this.kept),
-      removeKept: () =>
+      countOwnRow: () => failing(() => this.kept),
+      removeOwnRow: () =>
         failing(() => {
-          if (this.#left !== 'kept')
-            this.kept = { entityRow: 0, removals: 0, quarantine: 0, predictions: 0, mentions: 0 };
+          if (this.#left !== 'kept') this.kept = { entityRow: 0, removals: 0 };
         }),
+      quarantine: (pages) => failing(() => this.#swept(this.quarantine, pages, 'quarantine')),
+      predictions: (pages) => failing(() => this.#swept(this.predictions, pages, 'predictions')),
       cells: (isRemoving) =>
         failing(() => {
           if (!isRemoving || this.#left === 'cells') return { rows: this.cells, isMore: false };
@@ -158,7 +169,7 @@ it('leaves nothing in any place, whatever call fails before or after it has take
   );
 });
 
-it.each(['cells', 'kept', 'outbox', 'owned'] as const)(
+it.each(['cells', 'kept', 'outbox', 'owned', 'predictions', 'quarantine'] as const)(
   'the second look finds what is left of %s',
   async (left) => {
     const world = new World(() => false, left);

@@ -43,6 +43,7 @@ import { invalidateTags } from './clock.ts';
 import { datasetRoutePorts } from './datasets.ts';
 import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
+import { driftRoutePorts, driftServing } from './drift.ts';
 import { featureStatePorts } from './feature-states.ts';
 import { idempotencyPort } from './idempotency.ts';
 import { inspectionPorts } from './inspection.ts';
@@ -314,6 +315,10 @@ export class RequestPorts implements GatewayPorts {
     };
   }
 
+  get drift(): GatewayPorts['drift'] {
+    return driftRoutePorts(this.#bound);
+  }
+
   get rollouts(): GatewayPorts['rollouts'] {
     return rolloutRoutePorts(this.#bound, (work) => this.#scope.keepAlive(work));
   }
@@ -373,6 +378,7 @@ export class RequestPorts implements GatewayPorts {
       models: isolate.models,
       keepAlive: (work) => this.#scope.keepAlive(work),
       rollouts: rolloutServing(this.#bound, (work) => this.#scope.keepAlive(work)),
+      watched: driftServing(this.#bound, (work) => this.#scope.keepAlive(work)),
     };
   }
 

@@ -45,6 +45,7 @@ import { datasetRoutePorts } from './datasets.ts';
 import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
 import { driftRoutePorts, driftServing } from './drift.ts';
+import { erasureRoutePorts } from './erasing.ts';
 import { featureStatePorts } from './feature-states.ts';
 import { idempotencyPort } from './idempotency.ts';
 import { inspectionPorts } from './inspection.ts';
@@ -108,6 +109,10 @@ export class RequestPorts implements GatewayPorts {
 
   get diagnosis(): GatewayPorts['diagnosis'] {
     return diagnosisPorts(this.#bound);
+  }
+
+  get erasures(): GatewayPorts['erasures'] {
+    return erasureRoutePorts(this.#bound, (work) => this.#scope.keepAlive(work), this.replays);
   }
 
   get events(): GatewayPorts['events'] {

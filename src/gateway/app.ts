@@ -34,6 +34,7 @@ import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-l
 import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
 import { type DriftRoutePorts, registerDrift } from './routes/admin-drift.ts';
 import { type FeatureStatePorts, registerFeatureAdmin } from './routes/admin-features.ts';
+import { type ErasureRoutePorts, registerForget } from './routes/admin-forget.ts';
 import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
@@ -76,6 +77,7 @@ export interface GatewayPorts {
   readonly deadLetters: DeadLetterPorts;
   readonly deprecations: DeprecationPorts;
   readonly diagnosis: DiagnosisPorts;
+  readonly erasures: ErasureRoutePorts;
   readonly events: EventPorts;
   readonly features: FeaturePorts;
   readonly featureStates: FeatureStatePorts;
@@ -239,6 +241,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerDiagnosis(app, gateway, (c) => portsOf(c).diagnosis);
   registerQueues(app, gateway, (c) => portsOf(c).queues);
   registerReplay(app, gateway, (c) => portsOf(c).replays);
+  registerForget(app, gateway, (c) => portsOf(c).erasures);
   registerKafka(app, gateway, (c) => portsOf(c).kafka);
   registerKeys(app, gateway, (c) => portsOf(c).keys);
   registerAudit(app, gateway, (c) => portsOf(c).audit);

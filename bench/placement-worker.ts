@@ -38,6 +38,7 @@ const NAMESPACES = [
   'DATASETS',
   'TRAINING_RUNS',
   'ROLLOUTS',
+  'DRIFT_WATCHES',
 ] as const;
 
 const roundTripMs = Number(modelled('BENCH_ROUND_TRIP_MS'));
@@ -123,6 +124,7 @@ export const {
   CacheStats,
   ChangeFeed,
   Datasets,
+  DriftWatches,
   TrainingRuns,
   FeatureShard,
   FillGate,

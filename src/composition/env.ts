@@ -1,6 +1,7 @@
 import type { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import type { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import type { Datasets } from '../../durable-objects/datasets/object.ts';
+import type { DriftWatches } from '../../durable-objects/drift-watches/object.ts';
 import type { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
 import type { FillGate } from '../../durable-objects/fill-gate/object.ts';
 import type { Idempotency } from '../../durable-objects/idempotency/object.ts';
@@ -89,6 +90,7 @@ export interface Env {
   readonly DATASETS: DurableObjectNamespace<Datasets>;
   readonly TRAINING_RUNS: DurableObjectNamespace<TrainingRuns>;
   readonly ROLLOUTS: DurableObjectNamespace<Rollouts>;
+  readonly DRIFT_WATCHES: DurableObjectNamespace<DriftWatches>;
 }
 
 /** The bindings that every deployment has. */
@@ -115,6 +117,7 @@ export const BINDINGS = [
   'DATASETS',
   'TRAINING_RUNS',
   'ROLLOUTS',
+  'DRIFT_WATCHES',
 ] as const satisfies readonly (keyof Env)[];
 
 /**

@@ -40,6 +40,7 @@ import { holderOfTicket, ticketKey } from '../gateway/principals/ticket.ts';
 import { TokenTable, type TokenVerdict } from '../gateway/principals/token-table.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
+import { ObservedRowsOfIsolate } from '../inference/observed-rows.ts';
 import { OnnxRuntime } from '../inference/onnx/runtime.ts';
 import type { RegistryPorts } from '../inference/registry.ts';
 import { RolloutReports } from '../inference/rollout/reports.ts';
@@ -95,6 +96,7 @@ export class Isolate {
   readonly backfills = new BackfillCaller();
   readonly moves = new KnownMoves();
   readonly rollouts = new RolloutReports();
+  readonly observedRows = new ObservedRowsOfIsolate();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;
   readonly #bound = new WeakMap<object, BoundIsolate>();

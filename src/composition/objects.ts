@@ -146,6 +146,12 @@ export function rollouts(env: Pick<Env, 'ROLLOUTS'> & DatabasePlace, model: stri
   return besideDatabase('rollouts', env, [env.ROLLOUTS, model], deadlines);
 }
 
+/** The object that watches the rows that a model answers. */
+export function driftWatches(env: Pick<Env, 'DRIFT_WATCHES'> & DatabasePlace, model: string) {
+  const deadlines = { default: WRITE_MS, report: REPORT_MS };
+  return besideDatabase('drift-watches', env, [env.DRIFT_WATCHES, model], deadlines);
+}
+
 /** The fill gate of one cache key, in the object of its pool in the region of a request. `enter` waits for another's fill. */
 export function fillGate(
   env: Pick<Env, 'FILL_GATE'> & DatabasePlace,

@@ -44,6 +44,7 @@ import { invalidateTags } from './clock.ts';
 import { datasetRoutePorts } from './datasets.ts';
 import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
+import { driftRoutePorts, driftServing } from './drift.ts';
 import { erasureRoutePorts } from './erasing.ts';
 import { featureStatePorts } from './feature-states.ts';
 import { idempotencyPort } from './idempotency.ts';
@@ -320,6 +321,10 @@ export class RequestPorts implements GatewayPorts {
     };
   }
 
+  get drift(): GatewayPorts['drift'] {
+    return driftRoutePorts(this.#bound);
+  }
+
   get rollouts(): GatewayPorts['rollouts'] {
     return rolloutRoutePorts(this.#bound, (work) => this.#scope.keepAlive(work));
   }
@@ -379,6 +384,7 @@ export class RequestPorts implements GatewayPorts {
       models: isolate.models,
       keepAlive: (work) => this.#scope.keepAlive(work),
       rollouts: rolloutServing(this.#bound, (work) => this.#scope.keepAlive(work)),
+      watched: driftServing(this.#bound, (work) => this.#scope.keepAlive(work)),
     };
   }
 

@@ -32,6 +32,7 @@ import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
 import { type DatasetRoutePorts, registerDatasets } from './routes/admin-datasets.ts';
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
 import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
+import { type DriftRoutePorts, registerDrift } from './routes/admin-drift.ts';
 import { type FeatureStatePorts, registerFeatureAdmin } from './routes/admin-features.ts';
 import { type ErasureRoutePorts, registerForget } from './routes/admin-forget.ts';
 import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
@@ -96,6 +97,7 @@ export interface GatewayPorts {
   readonly quarantine: QuarantinePorts;
   readonly queues: QueuePorts;
   readonly replays: ReplayPorts;
+  readonly drift: DriftRoutePorts;
   readonly rollouts: RolloutRoutePorts;
   readonly tickets: TicketPorts;
   readonly trainings: TrainingReportPorts;
@@ -228,6 +230,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerModelAdmin(app, gateway, (c) => portsOf(c).models);
   registerModels(app, gateway, (c) => portsOf(c).models);
+  registerDrift(app, gateway, (c) => portsOf(c).drift);
   registerRollouts(app, gateway, (c) => portsOf(c).rollouts);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerInspection(app, gateway, (c) => portsOf(c).cache);

@@ -41,6 +41,7 @@ export interface ChampionPorts {
   /** The time of a request that does not name its own, in milliseconds. */
   readonly deadlineMs: number;
   readonly rollouts: RolloutPorts;
+  readonly watched: PredictPorts['watched'];
 }
 
 /** The parsed champion of an entry, so that a warm read of a model with a rollout parses no manifest. */
@@ -187,6 +188,7 @@ export function predictPorts(
     now: systemNow,
     newId,
     predicted: ports.predicted,
+    watched: ports.watched,
     deadline,
     keepAlive: ports.keepAlive,
     explaining: { charge, pause: () => sleep(0) },

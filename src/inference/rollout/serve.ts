@@ -165,6 +165,7 @@ function shadow(
           shards: shards.replay,
           champion: async () => ({ manifest, previous: null, isCurrent: true }),
           predicted: () => undefined,
+          watched: () => undefined,
           deadline: { within: (work) => work },
         },
         true,

@@ -354,6 +354,10 @@ async function models(): Promise<Record<string, Sample>> {
       bytesMax: HALF_MEGABYTE,
       statuses: [409],
     },
+    'GET /v1/admin/models/{model}/drift': {
+      path: '/v1/admin/models/expected-spend/drift',
+      statuses: [200],
+    },
     'GET /v1/admin/models/{model}/rollout': {
       path: '/v1/admin/models/expected-spend/rollout',
       statuses: [200],

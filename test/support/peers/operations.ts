@@ -14,6 +14,7 @@ export const PEERS = [
     'datasets',
     'training-runs',
     'rollouts',
+    'drift-watches',
     'queue',
     'kv',
   ] as const),
@@ -82,6 +83,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'quality-window': each(REPORT, 'GET /metrics', 'GET /v1/quality'),
   datasets: each(REPORT, ...DATASETS, DATASET_REMOVAL),
   'training-runs': each(REPORT, ...RUNS, ...RUN_CHANGES),
+  'drift-watches': { 'GET /v1/admin/models/{model}/drift': REPORT },
   // What it has seen is left out then.
   rollouts: { 'GET /v1/admin/models/{model}/rollout': [[200], 2_000] },
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },

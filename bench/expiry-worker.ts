@@ -25,6 +25,7 @@ export const {
   ChangeFeed,
   Datasets,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

@@ -36,6 +36,7 @@ export const {
   ChangeFeed,
   Datasets,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

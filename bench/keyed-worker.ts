@@ -14,6 +14,7 @@ export const {
   ChangeFeed,
   Datasets,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

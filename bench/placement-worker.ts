@@ -38,6 +38,7 @@ const NAMESPACES = [
   'DATASETS',
   'TRAINING_RUNS',
   'ROLLOUTS',
+  'FEEDBACK',
 ] as const;
 
 const roundTripMs = Number(modelled('BENCH_ROUND_TRIP_MS'));
@@ -125,6 +126,7 @@ export const {
   Datasets,
   TrainingRuns,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

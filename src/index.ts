@@ -7,6 +7,7 @@ export const {
   ChangeFeed,
   Datasets,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

@@ -4,6 +4,7 @@ import { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import { Datasets } from '../../durable-objects/datasets/object.ts';
 import { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
+import { Feedback } from '../../durable-objects/feedback/object.ts';
 import { FillGate } from '../../durable-objects/fill-gate/object.ts';
 import { Idempotency } from '../../durable-objects/idempotency/object.ts';
 import { KafkaSource } from '../../durable-objects/kafka-source/object.ts';
@@ -20,6 +21,7 @@ import { countingQueues } from './backlog.ts';
 import { outboxWatchMs } from './config.ts';
 import { datasetsPorts } from './datasets.ts';
 import type { Env } from './env.ts';
+import { feedbackPorts } from './feedback.ts';
 import { kafkaSourceOf } from './kafka-source.ts';
 import { longestJudgedS } from './lifetimes.ts';
 import { outboxRelay, regionalClock, rootClock } from './objects.ts';
@@ -72,6 +74,11 @@ export function durableObjects(catalog: Catalog) {
     Rollouts: class extends Rollouts {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, rolloutsPorts(env, catalog));
+      }
+    },
+    Feedback: class extends Feedback {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, feedbackPorts(env, catalog));
       }
     },
     KafkaSource: class extends KafkaSource {

@@ -146,6 +146,11 @@ export function rollouts(env: Pick<Env, 'ROLLOUTS'> & DatabasePlace, model: stri
   return besideDatabase('rollouts', env, [env.ROLLOUTS, model], deadlines);
 }
 
+/** The object that joins served predictions with later events. */
+export function feedback(env: Pick<Env, 'FEEDBACK'> & DatabasePlace) {
+  return besideDatabase('feedback', env, [env.FEEDBACK, 'main'], { default: WRITE_MS, counts: REPORT_MS });
+}
+
 /** The fill gate of one cache key, in the object of its pool in the region of a request. `enter` waits for another's fill. */
 export function fillGate(
   env: Pick<Env, 'FILL_GATE'> & DatabasePlace,

@@ -43,6 +43,8 @@ export const PLACEMENT = {
   'training-runs': 'database',
   /** It moves what the registry in the database has. */
   rollouts: 'database',
+  /** It reads events. */
+  feedback: 'database',
 } as const satisfies Readonly<Record<string, PlacementRule>>;
 export type PlacedClass = keyof typeof PLACEMENT;
 type PlacedBy<Rule extends PlacementRule> = {

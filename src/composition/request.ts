@@ -44,6 +44,7 @@ import { datasetRoutePorts } from './datasets.ts';
 import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
 import { featureStatePorts } from './feature-states.ts';
+import { feedbackRoutePorts, noteServed } from './feedback.ts';
 import { idempotencyPort } from './idempotency.ts';
 import { inspectionPorts } from './inspection.ts';
 import type { BoundIsolate } from './isolate.ts';
@@ -159,6 +160,10 @@ export class RequestPorts implements GatewayPorts {
             .catch(() => undefined),
         ),
     };
+  }
+
+  get feedback(): GatewayPorts['feedback'] {
+    return feedbackRoutePorts(this.#bound);
   }
 
   get health(): GatewayPorts['health'] {
@@ -373,6 +378,7 @@ export class RequestPorts implements GatewayPorts {
       models: isolate.models,
       keepAlive: (work) => this.#scope.keepAlive(work),
       rollouts: rolloutServing(this.#bound, (work) => this.#scope.keepAlive(work)),
+      served: (answer) => noteServed(this.#bound, (work) => this.#scope.keepAlive(work), answer),
     };
   }
 

@@ -33,6 +33,7 @@ import { type DatasetRoutePorts, registerDatasets } from './routes/admin-dataset
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
 import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
 import { type FeatureStatePorts, registerFeatureAdmin } from './routes/admin-features.ts';
+import { type FeedbackRoutePorts, registerFeedback } from './routes/admin-feedback.ts';
 import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
@@ -79,6 +80,7 @@ export interface GatewayPorts {
   readonly features: FeaturePorts;
   readonly featureStates: FeatureStatePorts;
   readonly feed: FeedPorts;
+  readonly feedback: FeedbackRoutePorts;
   readonly health: HealthPorts;
   readonly idempotency: IdempotencyPort;
   readonly inventory: InventoryPorts;
@@ -227,6 +229,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerModelAdmin(app, gateway, (c) => portsOf(c).models);
   registerModels(app, gateway, (c) => portsOf(c).models);
   registerRollouts(app, gateway, (c) => portsOf(c).rollouts);
+  registerFeedback(app, gateway, (c) => portsOf(c).feedback);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerInspection(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);

@@ -11,6 +11,7 @@ import type { Manifest } from './bundle.ts';
 import { type DegradedReason, type Maker, orFailure } from './degraded.ts';
 import { type Explained, type ExplainPorts, explain } from './explain/explanation.ts';
 import { featuresPart, type Included, unexplained } from './explain/include.ts';
+import type { ServedDraft } from './feedback/record.ts';
 import type { LoadedModel } from './loaded-models.ts';
 import { modelTag } from './names.ts';
 import { predictionFacts } from './prediction.ts';
@@ -29,6 +30,8 @@ export interface PredictPorts {
   readonly newId: () => string;
   /** Records the prediction for its lineage, without waiting and without failing. */
   readonly predicted: (facts: LineageFacts) => void;
+  /** Takes what the log of served predictions has of an answer. */
+  readonly drafted?: ((draft: ServedDraft) => void) | undefined;
   /** When something else answers in place of work that takes longer. */
   readonly deadline: Pick<Deadline, 'within'>;
   /** Keeps work running after its request has ended. */
@@ -101,6 +104,11 @@ export async function predict(
     const outcome = { items: 1, source, degraded } as const;
     ports.predicted(predictionFacts({ id: predictionId, at: now, manifest, subject, outcome }));
   }
+  ports.drafted?.({
+    ...{ id: predictionId, at: now, model: definition.name, version: manifest?.version ?? null, entity, key },
+    ...{ source, degraded: degraded ?? null, items: null, answer, input: request, explored: null },
+    features: source === 'fallback' || read === undefined ? undefined : read,
+  });
   return {
     value: {
       key,

@@ -19,6 +19,7 @@ export const PEERS = [
   'datasets',
   'training-runs',
   'rollouts',
+  'feedback',
   'queue',
   'kv',
   'colo-cache',

@@ -45,6 +45,7 @@ function recording(vars: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>) {
     'DATASETS',
     'TRAINING_RUNS',
     'ROLLOUTS',
+    'FEEDBACK',
   ];
   const bindings = Object.fromEntries(names.map((name) => [name, namespace]));
   // Only these bindings are asked.
@@ -67,6 +68,7 @@ const USE: Readonly<Record<PlacedClass, (env: Env) => unknown>> = {
   datasets: (env) => objects.datasets(env),
   'training-runs': (env) => objects.trainingRuns(env),
   rollouts: (env) => objects.rollouts(env, 'ranker'),
+  feedback: (env) => objects.feedback(env),
 };
 
 describe('every class of objects', () => {

@@ -1,4 +1,5 @@
 import { dataset } from '../../../src/define/dataset.ts';
+import { feedback } from '../../../src/define/feedback.ts';
 import { model } from '../../../src/define/model.ts';
 import { fromFeature } from '../../../src/define/model-input.ts';
 import { rider, station } from './entities.ts';
@@ -34,6 +35,14 @@ export const rideMinutes = model.regression({
   training: { kind: 'network', hidden: [8], epochs: 12 },
   // The made-up city has 75 days of rides, which were all stored when it was seeded.
   retraining: { afterEvents: 5_000, everyDays: 7, onDrift: true, historyDays: 60, knowledge: 'snapshot' },
+  // The next ride within a week was as long as predicted, within five minutes.
+  feedback: feedback.ofAnswers({
+    ...{ entity: rider, event: ride, within: '7d' },
+    key: ({ rider: id }) => id,
+    value: ({ minutes }) => minutes,
+    hits: (minutes, { value }) => Math.abs(minutes - Number(value)) <= 5,
+  }),
+  rollout: { start: 'automatic' },
   // The mean of all rides, where no version can answer.
   fallback: { value: 14 },
 });

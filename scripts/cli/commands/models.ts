@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { publishFolder } from '../../models/publish.ts';
 import { Cli } from '../cli.ts';
+import { registerFeedback } from './feedback.ts';
 import { registerRollouts } from './rollouts.ts';
 
 type Alias = 'champion' | 'challenger' | 'shadow';
@@ -14,6 +15,7 @@ export function registerModels(program: Command): void {
   registerPush(models);
   registerAliases(models);
   registerRollouts(models);
+  registerFeedback(models);
   models
     .command('retire')
     .description('withdraws a version for good: no alias can name it any more')

@@ -135,6 +135,7 @@ export const TABLE = {
   datasets: {},
   'training-runs': {},
   rollouts: {},
+  feedback: {},
   queue: {
     event: both(503, 6_000),
     // It waits for the sweep that runs, and for the invalidation of its own.

@@ -8,6 +8,7 @@ export const {
   ChangeFeed,
   Datasets,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

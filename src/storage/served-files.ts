@@ -1,4 +1,5 @@
 import { callPeer } from '../platform/peer.ts';
+import { decodeUtf8 } from '../platform/utf8.ts';
 
 /** How long R2 may take to list or delete objects, and to send or take a file, in milliseconds. */
 const LIST_MS = 10_000;
@@ -33,10 +34,16 @@ export function r2ServedLog(bucket: Pick<R2Bucket, 'get' | 'put' | 'list' | 'del
     async list(after: string, limit: number): Promise<ServedPage> {
       return await page({ prefix: PREFIX, startAfter: after, limit });
     },
-    /** The text of a file; undefined if it was removed. */
+    /** The text of a file; undefined if it was removed, or is no text: nothing waits for a file that somebody broke. */
     async read(key: string): Promise<string | undefined> {
       const object = await callPeer('artifacts', TRANSFER_MS, () => bucket.get(key));
-      return object === null ? undefined : await callPeer('artifacts', TRANSFER_MS, () => object.text());
+      if (object === null) return undefined;
+      const bytes = await callPeer('artifacts', TRANSFER_MS, () => object.arrayBuffer());
+      try {
+        return decodeUtf8(bytes);
+      } catch {
+        return undefined;
+      }
     },
     /** Writes a file anew, with other lines or without some. */
     async rewrite(key: string, text: string): Promise<void> {

@@ -33,6 +33,8 @@ describe('the log in R2', () => {
     expect(recordsIn((await files.read(first)) ?? '')).toEqual([records[0]]);
     await files.rewrite(second, '');
     expect(await files.read(second)).toBe('');
+    await env.MODELS.put(second, Uint8Array.of(0xff));
+    expect(await files.read(second)).toBeUndefined();
     // Two days old, to the millisecond.
     expect(await files.removeBefore(NOW - 2 * DAY_MS)).toBe(1);
     expect(await files.removeBefore(NOW - 2 * DAY_MS)).toBe(0);

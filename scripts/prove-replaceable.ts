@@ -2,8 +2,9 @@
  * `npm run prove:replaceable`: shows that the product knows none of its examples. In a scratch copy of this checkout
  * one example is removed and another put in its place by the scaffold command; then the checks, the tests,
  * `npm run dev` (seeded, an event followed to fresh answers), a short coherence run and the dry-run deploy have to
- * pass. Of the tests it runs those whose result the catalog can change: the unit tests, which read it and run the
- * commands, and those of the other example. The others serve the catalog of the tests, which is the same in the copy. Each step's result is printed; the command fails if one of them does. package.json names the two examples.
+ * pass. Of the tests it runs those whose result the catalog can change: the unit tests that import it, that read the tree
+ * or that run the commands, and those of the other example. The others serve the catalog of the tests, which is the same
+ * in the copy. Each step's result is printed; the command fails if one of them does. package.json names the two examples.
  * `--help` lists the options.
  */
 import { spawn } from 'node:child_process';
@@ -18,6 +19,12 @@ import { exampleNames } from './scaffold/catalog.ts';
 
 /** Enough for every kind of reader, writer and disturbance to occur. */
 const COHERENCE = ['--seconds', '10', '--reads', '2000'];
+/** What the catalog is imported from. */
+const CATALOG = ['src/catalog/index.ts', 'src/catalog/project.ts'];
+/** Unit tests that read the tree or run commands, whatever they import. */
+const READING = ['architecture', 'client', 'docs', 'scripts', 'gateway/page', 'gateway/contract'].map(
+  (folder) => `test/unit/${folder}`,
+);
 /** Lines of a failed step's output that are shown. */
 const SHOWN_LINES = 60;
 /** They name a real Postgres, schemas and a broker; what needs those has been tested in the checkout itself. */
@@ -52,13 +59,30 @@ function stepsOf(tests: string, instead: string): Step[] {
 
 function testsOf(tests: string, instead: string): Step[] {
   if (tests === 'all') return [{ name: 'tests (all)', command: ['npm', 'test'] }];
+  const ofExample = `examples/${instead}/test`;
+  if (tests === 'catalog')
+    return [
+      {
+        name: 'tests that import the catalog',
+        command: ['npx', 'vitest', 'related', ...CATALOG, '--run', '--project', 'unit'],
+      },
+      {
+        name: 'tests that read the tree or run commands',
+        command: ['npx', 'vitest', 'run', '--project', 'unit', ...READING, `${ofExample}/unit`],
+      },
+      ...endToEnd(ofExample),
+    ];
   const projects = tests.split(',');
   const options = projects.flatMap((name) => ['--project', name]);
-  const steps: Step[] = [{ name: `tests (${tests})`, command: ['npx', 'vitest', 'run', ...options] }];
-  const ofExample = `examples/${instead}/test/e2e`;
-  if (!projects.includes('e2e') && existsSync(ofExample))
-    steps.push({ name: ofExample, command: ['npx', 'vitest', 'run', '--project', 'e2e', ofExample] });
-  return steps;
+  const run: Step = { name: `tests (${tests})`, command: ['npx', 'vitest', 'run', ...options] };
+  return projects.includes('e2e') ? [run] : [run, ...endToEnd(ofExample)];
+}
+
+/** The end-to-end tests of an example, if it has any. */
+function endToEnd(tests: string): Step[] {
+  const folder = `${tests}/e2e`;
+  if (!existsSync(folder)) return [];
+  return [{ name: folder, command: ['npx', 'vitest', 'run', '--project', 'e2e', folder] }];
 }
 
 /** Copies the files that git knows or would add, but for one folder, and links the dependencies. */
@@ -90,13 +114,13 @@ async function run(
 }
 
 const COMMAND = 'npm run prove:replaceable';
-const USAGE = `Usage: ${COMMAND} -- [--tests unit] [--keep]
+const USAGE = `Usage: ${COMMAND} -- [--tests catalog] [--keep]
 
   --remove NAME   the example that is removed; package.json names it
   --instead NAME  the one that is served instead; package.json names it
-  --tests LIST    projects of vitest, separated by commas (unit), or all: what npm test runs. Beside unit, the projects
-                  serve the tests' own catalog, in the copy as in the checkout; the end-to-end tests of the example
-                  that is served are run in any case
+  --tests LIST    projects of vitest, separated by commas; all: what npm test runs; or catalog, the default: the unit
+                  tests whose result the catalog can change. The end-to-end tests of the example that is served are
+                  run in any case
   --keep          keeps the copy, and says where it is`;
 
 /** @returns the exit code. */
@@ -106,7 +130,7 @@ async function main(): Promise<number> {
     options: {
       remove: { type: 'string' },
       instead: { type: 'string' },
-      tests: { type: 'string', default: 'unit' },
+      tests: { type: 'string', default: 'catalog' },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -164,12 +188,14 @@ const Vitest = z.object({
 
 /** The tests run late, so a mistyped project is found before the first step. */
 async function assertProjects(tests: string): Promise<void> {
-  if (tests === 'all') return;
+  if (tests === 'all' || tests === 'catalog') return;
   const { default: config } = await import('../vitest.config.ts');
   const known = Vitest.parse(config).test.projects.map((project) => project.test.name);
   const unknown = tests.split(',').find((name) => !known.includes(name));
   if (unknown !== undefined)
-    throw new UsageError(`--tests takes all, or some of ${known.join(',')}; "${unknown}" is none of them.`);
+    throw new UsageError(
+      `--tests takes all, catalog, or some of ${known.join(',')}; "${unknown}" is none of them.`,
+    );
 }
 
 function indented(lines: readonly string[]): string {

@@ -2,7 +2,7 @@ import { claimState } from './claim.ts';
 import { ensureKey } from './key.ts';
 import { assertPortFree, endAbandoned } from './port.ts';
 import { assertWhole } from './state/damage.ts';
-import { deleteData, makeStateFolder, unusable } from './state/folder.ts';
+import { deleteData, envFileOf, makeStateFolder, unusable } from './state/folder.ts';
 import { lockState, type StateLock } from './state/lock.ts';
 import { readStateRecord } from './state/record.ts';
 
@@ -49,7 +49,7 @@ export async function claimStateFolder(options: FolderOptions): Promise<ClaimedF
   process.once('exit', lock.release);
   try {
     if (lock.abandoned !== undefined) {
-      const ended = await endAbandoned(lock.abandoned);
+      const ended = await endAbandoned(lock.abandoned, envFileOf(stateDir));
       if (ended !== undefined) step(ended);
     }
     for (const port of ports) await assertPortFree(port, '--port');

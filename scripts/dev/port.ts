@@ -6,6 +6,7 @@ import {
   isAlive,
   isStillRunning,
   listenerOf,
+  membersOf,
   type ProcessInfo,
   processInfo,
   withAncestors,
@@ -84,21 +85,31 @@ export function describeHolder(
 }
 
 /**
- * Ends the worker of a start that was killed. Proof that it is ours: the record in our state folder names the leader of
- * its process group, which still runs since the recorded moment; or what answers at the recorded address has the recorded
- * instance id.
+ * Ends the worker of a start that was killed. Proof that it is ours, each enough: the record in our state folder names the
+ * leader of its process group, which still runs since the recorded moment; a member of that group was started with the
+ * file of variables in our folder, which holds for a worker that hangs, too; or what answers at the recorded address has
+ * the recorded instance id.
  *
+ * @param envFile - the absolute path of that file.
  * @returns what was ended, for the terminal; undefined where nothing was left.
  */
-export async function endAbandoned({ worker, url, instance }: Running): Promise<string | undefined> {
+export async function endAbandoned(
+  { worker, url, instance }: Running,
+  envFile: string,
+): Promise<string | undefined> {
   if (worker === undefined || !isAlive(-worker.pid)) return undefined;
-  const answerer = await whoAnswers(url);
   const isOurs =
     (processInfo(worker.pid) !== undefined && isStillRunning(worker)) ||
-    (answerer.kind === 'instance' && answerer.instance === instance);
+    membersOf(worker.pid).some(({ command }) => command.includes(envFile)) ||
+    (await hasInstance(url, instance));
   if (!isOurs) return undefined;
   await endGroup(worker.pid);
   return `ended the worker of an earlier start, which was left behind (process group ${worker.pid}, ${url})`;
+}
+
+async function hasInstance(url: string, instance: string): Promise<boolean> {
+  const answerer = await whoAnswers(url);
+  return answerer.kind === 'instance' && answerer.instance === instance;
 }
 
 function shorten(command: string): string {

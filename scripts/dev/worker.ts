@@ -7,6 +7,7 @@ import type { DevDatabase } from './database.ts';
 import { assertPortFree, HOST, whoAnswers } from './port.ts';
 import { type OwnedProcess, spawnOwned } from './processes/owned.ts';
 import type { ProcessIdentity } from './processes/table.ts';
+import { envFileOf } from './state/folder.ts';
 
 /** How long the worker may take to answer its first request. */
 const START_TIMEOUT_MS = 60_000;
@@ -101,7 +102,7 @@ async function mended(output: WorkerOutput, signal: AbortSignal): Promise<boolea
 
 /** The worker's variables, in a file that only the owner reads: they hold the database's password. */
 function writeVars({ stateDir, database, apiKeySha256, instance, vars }: WorkerOptions): string {
-  const envFile = join(stateDir, 'worker.env');
+  const envFile = envFileOf(stateDir);
   const all = {
     DATABASE_URL: database.connectionString,
     DATABASE_ENDPOINT: database.endpoint,

@@ -5,6 +5,7 @@ import { principalName } from '../define/principal.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import { artifactKey } from '../inference/names.ts';
 import { parseManifest } from '../inference/registry.ts';
+import { typesLearned } from '../operations/lineage/trained.ts';
 import { reportTraining, type TrainingReport } from '../operations/lineage/training.ts';
 import { QUALITY_EVENTS_MIN, QUALITY_GATE, qualityReportOf } from '../operations/quality/report.ts';
 import { withEarlierVersions } from '../pipeline/contracts/versions.ts';
@@ -94,7 +95,7 @@ function runnerPorts(bound: BoundIsolate, keepAlive: KeepAlive): RunnerPorts {
     registry: registryPorts(bound, keepAlive),
     lineage: {
       began: (run) => report(bound, run, { state: 'START' }),
-      ended: (run, version) => report(bound, run, endOf(run, version)),
+      ended: (run, version) => report(bound, run, endOf(catalog, run, version)),
     },
   };
 }
@@ -185,10 +186,18 @@ async function report({ db }: BoundIsolate, run: TrainingRun, said: TrainingRepo
   }
 }
 
-function endOf(run: TrainingRun, made: TrainedVersion | undefined): TrainingReport {
+function endOf(catalog: Catalog, run: TrainingRun, made: TrainedVersion | undefined): TrainingReport {
   const startedAt = new Date(run.begunMs).toISOString();
   const assertions = run.gates.map(({ gate, holds }) => ({ assertion: gate, success: holds }));
-  if (made !== undefined) return { state: 'COMPLETE', startedAt, ...made, assertions };
+  if (made !== undefined) {
+    const { dataset: used, asOf, model } = run;
+    const [rows, types] = [made.trainingRows, typesLearned(catalog, model)];
+    const dataset =
+      used?.digest == null
+        ? undefined
+        : { id: used.id, digest: used.digest, asOf: new Date(asOf).toISOString(), rows, types };
+    return { state: 'COMPLETE', startedAt, ...made, dataset, codeVersion: VERSION, assertions };
+  }
   const error = `${run.failure?.code}: ${run.failure?.detail}`.slice(0, 1_000);
   return { state: run.state === 'refused' ? 'ABORT' : 'FAIL', startedAt, error, assertions };
 }

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { isAlive } from '../../scripts/dev/processes/table.ts';
 import { type CommandRun, freePort, outcome, startDev } from '../support/node/dev-process.ts';
+import { partOf } from '../support/node/part.ts';
 import { eventually } from '../support/node/stack.ts';
 
 const execute = promisify(execFile);
@@ -149,7 +150,9 @@ describe('an end', () => {
 
   it('by SIGKILL of the command and its supervisor leaves an orphan, which the next start stops', async () => {
     const { worker } = running();
-    // The leader of the group is the supervisor, which would end the group when the command is gone.
+    // The leader of the group is the supervisor, which would end the group when the command is gone. What is left ends
+    // by itself once it prints something that nobody reads; while it is stopped it can neither print nor answer.
+    process.kill(-worker.pid, 'SIGSTOP');
     process.kill(worker.pid, 'SIGKILL');
     dev.child.kill('SIGKILL');
     await dev.exited;
@@ -188,7 +191,7 @@ describe('a damaged state folder', () => {
     return output;
   };
 
-  it.each([
+  const DAMAGES: [string, string, string, RegExp][] = [
     ['an empty key', 'key', '', /key is damaged: it is empty. Delete it/],
     ['a key of white space', 'key', ' \n\t\n', /key is damaged: it is empty. Delete it/],
     ['garbage in the key', 'key', '\u0000\u0001 zz', /key is damaged: it is not one word/],
@@ -200,7 +203,8 @@ describe('a damaged state folder', () => {
       '',
       /Postgres in .* is damaged: .*pg_control.*--fresh/,
     ],
-  ])('%s is reported with a remedy', async (_, file, content, message) => {
+  ];
+  it.each(partOf(DAMAGES, 3))('%s is reported with a remedy', async (_, file, content, message) => {
     expect(await startDamaged((copy) => writeFileSync(join(copy, file), content))).toMatch(message);
   });
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Bridge, type BridgeOptions, startBridge } from '../../deploy/kafka-rest-bridge/server.ts';
 import { type Broker, KAFKA_JARS, startBroker } from '../kafka/support/broker.ts';
 import { gateTo, startCli } from '../support/node/cli.ts';
+import { IS_PART } from '../support/node/part.ts';
 import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 const CREDENTIALS = { username: 'shop', password: 'secret' };
@@ -13,7 +14,8 @@ const TOPIC = 'shop.events';
 const SINK = 'shop.changes';
 const BROKER_TITLE = KAFKA_JARS ? 'a Kafka broker' : 'a Kafka broker (skipped: TEST_KAFKA_JARS is not set)';
 
-describe('the log on this disk', () => {
+// test/kafka holds the log against a broker.
+describe.skipIf(IS_PART && KAFKA_JARS !== undefined)('the log on this disk', () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-source-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   speaksKafka(async () => ({ log: { folder, partitions: 3 } }));

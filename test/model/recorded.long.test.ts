@@ -21,7 +21,7 @@ describe.skipIf('reason' in tlc)(title, () => {
     expect(violated).toBe(ACCEPTED);
   });
 
-  it.each(Object.entries(MUTILATIONS))(
+  it.each(partOf(Object.entries(MUTILATIONS), 3))(
     'refuses a recorded run in which %s',
     {
       timeout: TIMEOUT_MS,

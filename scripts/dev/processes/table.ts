@@ -21,8 +21,9 @@ export interface ProcessInfo extends ProcessIdentity {
 const HAS_PROC = existsSync('/proc/self/stat');
 /** `ps` and `lsof` answer at once or hang on a network disk. */
 const TOOL_TIMEOUT_MS = 3_000;
-/** The fields of /proc/PID/stat behind the name, by their place there: state, parent, …, start. */
+/** The fields of /proc/PID/stat behind the name, by their place there: state, parent, group, …, start. */
 const STAT_PARENT = 1;
+const STAT_GROUP = 2;
 const STAT_START = 19;
 /** The state of a socket that listens, in /proc/net/tcp. */
 const LISTEN = '0A';
@@ -83,12 +84,52 @@ export function withAncestors(info: ProcessInfo): ProcessInfo[] {
   return found;
 }
 
-function fromProc(pid: number): ProcessInfo {
+/** The members of a process group; none where they cannot be found out. */
+export function membersOf(group: number): ProcessInfo[] {
+  try {
+    const pids = HAS_PROC
+      ? processesFromProc().filter((pid) => groupFromProc(pid) === group)
+      : membersFromPs(group);
+    return pids.map(processInfo).filter((info) => info !== undefined);
+  } catch {
+    return [];
+  }
+}
+
+function processesFromProc(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function groupFromProc(pid: number): number | undefined {
+  try {
+    return Number(statOf(pid).fields[STAT_GROUP]);
+  } catch {
+    // The process has ended since it was listed.
+    return undefined;
+  }
+}
+
+function membersFromPs(group: number): number[] {
+  const table = execFileSync('ps', ['-A', '-o', 'pid=,pgid='], {
+    encoding: 'utf8',
+    timeout: TOOL_TIMEOUT_MS,
+  });
+  const rows = table.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
+  return rows.filter(([, pgid]) => pgid === group).map(([pid = 0]) => pid);
+}
+
+/** The name of a process, which is in parentheses and may hold spaces and parentheses itself, and the fields behind it. */
+function statOf(pid: number): { name: string; fields: string[] } {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name is in parentheses and may hold spaces and parentheses itself.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const end = stat.lastIndexOf(')');
+  return { name: stat.slice(stat.indexOf('(') + 1, end), fields: stat.slice(end + 2).split(' ') };
+}
+
+function fromProc(pid: number): ProcessInfo {
+  const { name, fields } = statOf(pid);
   const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ').trim();
-  const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
   return {
     pid,
     startedAt: fields[STAT_START] ?? '',
@@ -110,9 +151,7 @@ function fromPs(pid: number): ProcessInfo {
 function listenerFromProc(port: number): number | undefined {
   const inodes = new Set(['tcp', 'tcp6'].flatMap((table) => listeningInodes(`/proc/net/${table}`, port)));
   if (inodes.size === 0) return undefined;
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  const pid = pids.find((name) => holdsSocket(name, inodes));
-  return pid === undefined ? undefined : Number(pid);
+  return processesFromProc().find((pid) => holdsSocket(pid, inodes));
 }
 
 function listeningInodes(table: string, port: number): string[] {
@@ -125,7 +164,7 @@ function listeningInodes(table: string, port: number): string[] {
     .map((fields) => `socket:[${fields[9] ?? ''}]`);
 }
 
-function holdsSocket(pid: string, inodes: ReadonlySet<string>): boolean {
+function holdsSocket(pid: number, inodes: ReadonlySet<string>): boolean {
   const folder = `/proc/${pid}/fd`;
   try {
     return readdirSync(folder).some((fd) => {

@@ -1,6 +1,6 @@
 /** The files and folders of a state folder, and what may be deleted of it. */
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** What `--fresh` deletes. Anything else in the folder is not ours, or is kept: `models/` has bundles of `npm run bundle`. */
 const DELETED_BY_FRESH = [
@@ -17,6 +17,11 @@ const DELETED_BY_FRESH = [
   'worker.env',
   'wrangler.log',
 ] as const;
+
+/** The absolute path of the worker's variables: the worker's command names it, by which it is known as this folder's. */
+export function envFileOf(stateDir: string): string {
+  return resolve(stateDir, 'worker.env');
+}
 
 /** @throws Error that says why the folder cannot be used. */
 export function makeStateFolder(stateDir: string): void {

@@ -20,6 +20,7 @@ export const datasetNames = {
   features: (entity: string) => `features.${entity}`,
   model: (model: string) => `models.${model}`,
   predictions: (model: string) => `predictions.${model}`,
+  trained: (id: string) => `datasets.${id}`,
   table: (table: PgTable) => lineageName(table),
   events: lineageName(events),
   quarantine: lineageName(quarantine),

@@ -1,16 +1,13 @@
 import type { Catalog } from '../../define/catalog.ts';
 import { keysOf } from '../../features/fold.ts';
-import type { Manifest } from '../../inference/bundle.ts';
 import { windowRunId } from '../../pipeline/lineage/runs.ts';
 import {
   findEvent,
   sampleEvents,
-  sampleEventsOfHistory,
   sampleEventsOfKey,
   tablesWith,
 } from '../../storage/postgres/lineage-events.ts';
 import {
-  COUNT_MAX,
   newestRuns,
   readPrediction,
   readRun,
@@ -20,10 +17,11 @@ import {
   type StoredRun,
   samplePredictions,
   trainingOf,
+  trainingsAfter,
 } from '../../storage/postgres/lineage-read.ts';
 import { LINEAGE_JOBS } from '../../storage/postgres/lineage-runs.ts';
-import { type Datasets, datasetNames } from './datasets.ts';
-import type { Bound, Direction, Expand, LineageNode, Neighbour, Neighbours, NodeKind } from './graph.ts';
+import { type LineageContext, NOTHING, publishedAs, sampled } from './context.ts';
+import type { Bound, Direction, Expand, LineageNode, Neighbour, Neighbours } from './graph.ts';
 import {
   datasetNode,
   eventNode,
@@ -32,43 +30,23 @@ import {
   predictionNode,
   runNode,
   sourceNode,
-  trainingSetNode,
+  trainedDatasetId,
 } from './nodes.ts';
 import { changeRelation, RegistryDetail } from './registry-changes.ts';
 import { datasetsOfJob, Sources } from './run-events.ts';
+import {
+  hasLearnedFrom,
+  learnedNode,
+  trainedDatasetNeighbours,
+  trainingNeighbours,
+  trainingSetNeighbours,
+} from './trained.ts';
 import { TrainingDetail } from './training.ts';
 
-/** The most trainings whose range of numbers has an event in it, and the most runs that may have folded it. */
+/** The most trainings that may have learned from an event, and the most runs that may have folded it. */
 const TRAININGS_MAX = 20;
 const FOLDS_MAX = 3;
-/** A training reads events that were stored before its end, and takes at most a day. */
-const DAY_MS = 86_400_000;
-
-export interface LineageContext {
-  readonly db: Parameters<typeof findEvent>[0];
-  readonly catalog: Catalog;
-  readonly datasets: Datasets;
-  /** The most nodes of one kind that are shown next to a node. */
-  readonly limit: number;
-  /** Milliseconds since the Unix epoch. */
-  readonly now: number;
-  /** The manifest of a model's champion, the version that answers. */
-  readonly champion: (model: string) => Promise<Manifest | undefined>;
-}
-
-/** The registry's entry for a version, while that version is the champion. */
-export async function publishedAs(
-  model: string,
-  version: string,
-  { champion }: LineageContext,
-): Promise<Readonly<Record<string, unknown>>> {
-  const manifest = await champion(model);
-  if (manifest?.version !== version) return {};
-  const { metrics, trainedFrom } = manifest;
-  return { isChampion: true, sha256: manifest.model.sha256, metrics, trainedFrom };
-}
-
-const NOTHING: Neighbours = { found: [] };
+const MORE_TRAININGS = { kind: 'training-set', shown: TRAININGS_MAX, total: null } as const;
 
 /** Finds the neighbours of a node from stored lineage and, where possible, from the catalog and the tables alone. */
 export function neighboursOf(ports: LineageContext): Expand {
@@ -87,23 +65,15 @@ export function neighboursOf(ports: LineageContext): Expand {
         return await modelNeighbours(node, direction, bound, ports);
       case 'training-set':
         return await trainingSetNeighbours(id, direction, bound, ports);
-      case 'dataset':
+      case 'dataset': {
+        const trained = trainedDatasetId(id);
+        if (trained !== undefined) return await trainedDatasetNeighbours(trained, direction, bound, ports);
         return isRoot ? await datasetNeighbours(id, direction, ports) : NOTHING;
+      }
       case 'run':
         return await runNeighbours(id, direction, bound, isRoot, ports);
     }
   };
-}
-
-/** The neighbours from a sample of rows, and how many of them are not shown. Totals stop at `COUNT_MAX`. */
-function sampled<Row>(
-  { rows, total }: { readonly rows: readonly Row[]; readonly total: number },
-  kind: NodeKind,
-  neighbour: (row: Row) => Neighbour,
-): Required<Neighbours> {
-  const atLeast = total === COUNT_MAX;
-  const cut = { kind, shown: rows.length, total, ...(atLeast ? { atLeast } : {}) };
-  return { found: rows.map(neighbour), truncated: total > rows.length ? [cut] : [] };
 }
 
 async function eventNeighbours(
@@ -126,11 +96,13 @@ async function eventNeighbours(
   const [tables, folds, trainings] = await Promise.all([
     tablesWith(db, catalog.histories, event.seq),
     runsSpanning(db, 'fold', event.seq, secondsBefore(recordedAt), FOLDS_MAX),
-    runsSpanning(db, 'train', event.seq, dayBefore(recordedAt), TRAININGS_MAX),
+    trainingsAfter(db, { seq: event.seq, recordedAt }, TRAININGS_MAX + 1),
   ]);
   const foldable = { ...event, occurredAt: Date.parse(event.occurred_at) };
   const keys = Map.groupBy(catalog.features, ({ entity }) => entity.name);
   const features = [...keys].flatMap(([entity, of]) => keysOf(of, foldable).map((key) => ({ entity, key })));
+  const entities = features.map(({ entity }) => entity);
+  const learned = { type: event.type, recordedAt, tables, entities };
   return {
     found: [
       ...tables.map(
@@ -144,30 +116,17 @@ async function eventNeighbours(
           bound: { at: recordedAt },
         }),
       ),
-      ...trainings.flatMap((run): Neighbour[] => {
-        const { snapshot } = TrainingDetail.parse(run.detail);
-        const isIn =
-          snapshot !== undefined &&
-          tables.includes(snapshot.table) &&
-          recordedAt <= snapshot.asOf &&
-          features.some(({ entity }) => entity === entityOf(run.subject, ports));
-        if (!isIn) return [];
-        return [{ node: trainingSetNode(run, snapshot), relation: 'part-of', bound: { at: recordedAt } }];
+      ...trainings.slice(0, TRAININGS_MAX).flatMap((run): Neighbour[] => {
+        const node = hasLearnedFrom(run, learned, ports) ? learnedNode(run) : undefined;
+        return node === undefined ? [] : [{ node, relation: 'part-of', bound: { at: recordedAt } }];
       }),
     ],
+    truncated: trainings.length > TRAININGS_MAX ? [MORE_TRAININGS] : [],
   };
-}
-
-function entityOf(model: string, { catalog }: LineageContext): string | undefined {
-  return catalog.models.find(({ name }) => name === model)?.entity.name;
 }
 
 function secondsBefore(at: string): string {
   return new Date(Date.parse(at) - 120_000).toISOString();
-}
-
-function dayBefore(at: string): string {
-  return new Date(Date.parse(at) - DAY_MS).toISOString();
 }
 
 async function featureNeighbours(
@@ -244,39 +203,6 @@ async function modelNeighbours(
   return { found: [...trained, ...changed], truncated };
 }
 
-async function trainingSetNeighbours(
-  runId: string,
-  direction: Direction,
-  bound: Bound,
-  ports: LineageContext,
-): Promise<Neighbours> {
-  const { db, catalog, datasets, limit, now } = ports;
-  const run = await readRun(db, runId);
-  if (run === undefined) return NOTHING;
-  if (direction === 'down') return { found: [{ node: runNode(run, now), relation: 'trained', bound }] };
-  const { snapshot } = TrainingDetail.parse(run.detail);
-  if (snapshot === undefined) return NOTHING;
-  const history = catalog.histories.find((of) => datasetNames.table(of.table) === snapshot.table);
-  const { firstSeq, lastSeq, asOf: knownBy, rows: total } = snapshot;
-  const range = { firstSeq, lastSeq, knownBy, owner: entityOf(run.subject, ports) };
-  const rows = history === undefined ? [] : await sampleEventsOfHistory(db, history, range, limit);
-  const events = sampled({ rows, total }, 'event', (row) => ({
-    node: eventNode(row),
-    relation: 'part-of',
-    // A training set has thousands of events, so the walk does not expand them. A caller can start a walk at one.
-    isLeaf: true,
-  }));
-  const sources = [...new Set(snapshot.sources.map(({ source }) => source))].slice(0, limit);
-  return {
-    found: [
-      { node: datasetNode(snapshot.table, datasets), relation: 'read-as', isLeaf: true },
-      ...sources.map((source): Neighbour => ({ node: sourceNode(source), relation: 'contributed' })),
-      ...events.found,
-    ],
-    truncated: events.truncated,
-  };
-}
-
 async function datasetNeighbours(
   name: string,
   direction: Direction,
@@ -313,16 +239,6 @@ async function runNeighbours(
   if (run.job === 'train') return trainingNeighbours(run, direction, bound);
   if (run.job === 'registry') return changeNeighbours(run, direction, bound);
   return isRoot ? await windowNeighbours(run, direction, ports) : NOTHING;
-}
-
-function trainingNeighbours(run: StoredRun, direction: Direction, bound: Bound): Neighbours {
-  const { snapshot, sha256 } = TrainingDetail.parse(run.detail);
-  if (direction === 'up')
-    return snapshot === undefined
-      ? NOTHING
-      : { found: [{ node: trainingSetNode(run, snapshot), relation: 'trained' }] };
-  if (run.state !== 'COMPLETE') return NOTHING;
-  return { found: [{ node: modelNode(run.subject, run.version, { sha256 }), relation: 'produced', bound }] };
 }
 
 /** The version that a change of the registry concerns, and the one that the alias named before. */

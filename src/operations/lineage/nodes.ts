@@ -3,7 +3,7 @@ import type { StoredPrediction, StoredRun } from '../../storage/postgres/lineage
 import { type Datasets, datasetNames, LINEAGE_NAMESPACE } from './datasets.ts';
 import type { LineageNode } from './graph.ts';
 import { jobName } from './run-events.ts';
-import type { Snapshot } from './training.ts';
+import { type LearnedDataset, type Snapshot, TrainingDetail } from './training.ts';
 
 /** Nodes of the lineage graph: their names and their known facts. */
 
@@ -42,6 +42,7 @@ export function featureNode(
 export function runNode(run: StoredRun, now: number): LineageNode {
   const { id, state, started_at: startedAt, ended_at: endedAt, counts } = run;
   const isOverdue = state === 'RUNNING' && Date.parse(run.due_at) <= now;
+  const codeVersion = run.job === 'train' ? TrainingDetail.parse(run.detail).codeVersion : undefined;
   return {
     id: `run:${id}`,
     kind: 'run',
@@ -55,6 +56,7 @@ export function runNode(run: StoredRun, now: number): LineageNode {
       ...(run.window_from === null ? {} : { from: run.window_from, to: run.window_to }),
       ...(run.version === '' ? {} : { version: run.version }),
       counts,
+      ...(codeVersion === undefined ? {} : { codeVersion }),
       ...(run.job === 'registry' ? { change: run.detail } : {}),
       ...(typeof run.detail['error'] === 'string' ? { error: run.detail['error'] } : {}),
     },
@@ -63,6 +65,24 @@ export function runNode(run: StoredRun, now: number): LineageNode {
 
 export function trainingSetNode(run: StoredRun, snapshot: Snapshot): LineageNode {
   return { id: `training-set:${run.id}`, kind: 'training-set', attributes: { runId: run.id, ...snapshot } };
+}
+
+/** Short names of the datasets that trainings used; no table, event type or entity has a name like these. */
+const TRAINED = /^datasets\.(?<id>[0-9a-f]{32})$/;
+
+/** The id of a dataset that was made for trainings, from the short name of its node; undefined for another dataset. */
+export function trainedDatasetId(name: string): string | undefined {
+  return TRAINED.exec(name)?.groups?.['id'];
+}
+
+export function trainedDatasetNode(dataset: LearnedDataset): LineageNode {
+  const name = datasetNames.trained(dataset.id);
+  return {
+    id: `dataset:${name}`,
+    kind: 'dataset',
+    openLineage: { namespace: LINEAGE_NAMESPACE, name },
+    attributes: { name, ...dataset },
+  };
 }
 
 export function modelNode(

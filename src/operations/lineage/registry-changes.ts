@@ -3,7 +3,7 @@ import type { StoredRun } from '../../storage/postgres/lineage-read.ts';
 
 /** The facts of a change of the registry, as its run stores them (`src/storage/postgres/lineage-registry.ts`). */
 export const RegistryDetail = z.object({
-  action: z.enum(['register', 'publish', 'promote', 'rollback', 'set', 'clear', 'retire']),
+  action: z.enum(['register', 'publish', 'promote', 'rollback', 'set', 'clear', 'retire', 'rollout']),
   /** The version that the alias named before; null for none, and for a change that concerns no alias. */
   before: z.string().nullable().default(null),
 });
@@ -16,6 +16,7 @@ const RELATIONS = {
   set: 'named',
   clear: 'cleared',
   retire: 'retired',
+  rollout: 'rolled-out',
 } as const satisfies Record<z.output<typeof RegistryDetail>['action'], string>;
 
 /** How a version follows from a change of the registry. */

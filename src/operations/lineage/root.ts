@@ -7,9 +7,18 @@ import {
   trainingOf,
   trainingOfGraph,
 } from '../../storage/postgres/lineage-read.ts';
+import { type LineageContext, publishedAs } from './context.ts';
 import type { LineageNode } from './graph.ts';
-import { type LineageContext, publishedAs } from './neighbours.ts';
-import { datasetNode, eventNode, featureNode, modelNode, predictionNode, runNode } from './nodes.ts';
+import {
+  datasetNode,
+  eventNode,
+  featureNode,
+  modelNode,
+  predictionNode,
+  runNode,
+  trainedDatasetId,
+} from './nodes.ts';
+import { findTrainedDataset } from './trained.ts';
 import { TrainingDetail } from './training.ts';
 
 /** Kinds of nodes at which a walk may begin. */
@@ -42,8 +51,11 @@ export async function findRoot(name: RootName, ports: LineageContext): Promise<L
       const run = UUID.test(id) ? await readRun(db, id) : undefined;
       return run === undefined ? undefined : runNode(run, now);
     }
-    case 'dataset':
+    case 'dataset': {
+      const trained = trainedDatasetId(id);
+      if (trained !== undefined) return await findTrainedDataset(trained, ports);
       return ports.datasets.has(id) ? datasetNode(id, ports.datasets) : undefined;
+    }
     case 'feature':
       return featureOf(id, ports);
     case 'model':

@@ -12,7 +12,7 @@ import {
 import type { LineageEventRow, StoredRun } from '../../storage/postgres/lineage-read.ts';
 import type { LineageJob } from '../../storage/postgres/lineage-runs.ts';
 import { type Datasets, datasetNames, LINEAGE_NAMESPACE } from './datasets.ts';
-import { TrainingDetail } from './training.ts';
+import { type LearnedDataset, TrainingDetail } from './training.ts';
 
 /** The origins of an ingest run's events: the largest pairs of source and type. */
 export const Sources = z
@@ -87,9 +87,17 @@ export function openLineageRun(run: StoredRun, catalog: Catalog, datasets: Datas
     processing: run.job === 'train' || run.job === 'registry' ? 'BATCH' : 'STREAMING',
     startedAt: run.started_at,
     end: state === 'RUNNING' || endedAt === null ? undefined : { state, at: endedAt, error: errorOf(run) },
-    inputs: named(read).map((dataset) => withQuality(dataset, run, training)),
+    inputs: [
+      ...named(read).map((dataset) => withQuality(dataset, run, training)),
+      ...(training?.dataset === undefined ? [] : [learnedInput(training.dataset, training)]),
+    ],
     outputs: named(outputs).map((dataset) => withRows(dataset, run)),
   };
+}
+
+function learnedInput({ id, digest, rows }: LearnedDataset, { assertions }: TrainingDetail): RunDataset {
+  const name = datasetNames.trained(id);
+  return { namespace: LINEAGE_NAMESPACE, name, fields: [], version: digest, rows, assertions };
 }
 
 type Named = RunDataset & { readonly short: string };

@@ -7,6 +7,8 @@ import type { RunState, TrainingEnd, TrainingStart } from '../../storage/postgre
 export const TRAINING_MS_MAX = 24 * 3_600_000;
 /** The most pairs of source and type that a training set lists. */
 const SOURCES_MAX = 50;
+/** The most event types that a dataset lists. */
+const TYPES_MAX = 64;
 
 const Sequence = z.int().nonnegative();
 
@@ -31,6 +33,21 @@ export const Snapshot = z.strictObject({
 });
 export type Snapshot = z.output<typeof Snapshot>;
 
+/** The dataset that a training used, and what decides which events may be in it. */
+export const LearnedDataset = z.strictObject({
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  digest: z.string().min(1).max(128),
+  /** The dataset has no events that were stored later. */
+  asOf: Instant,
+  /** Rows to train with. */
+  rows: z.int().nonnegative(),
+  /** The event types of its label and of its features; empty for those that the catalog declares. */
+  types: z.array(z.string().min(1).max(256)).max(TYPES_MAX).default([]),
+});
+export type LearnedDataset = z.output<typeof LearnedDataset>;
+
+const CodeVersion = z.string().min(1).max(64);
+
 const Assertions = z
   .array(z.strictObject({ assertion: z.string().min(1).max(64), success: z.boolean() }))
   .max(32);
@@ -45,6 +62,10 @@ export const TrainingReport = z.discriminatedUnion('state', [
     /** Of the graph. */
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
     snapshot: Snapshot.optional(),
+    /** In place of a snapshot: a dataset of `/v1/admin/datasets`. */
+    dataset: LearnedDataset.optional(),
+    /** The release or the commit of the code that trained. */
+    codeVersion: CodeVersion.optional(),
     trainingRows: z.int().nonnegative(),
     assertions: Assertions.default([]),
   }),
@@ -61,6 +82,8 @@ export type TrainingReport = z.output<typeof TrainingReport>;
 /** The facts about a training that lineage keeps beside its counts. */
 export const TrainingDetail = z.object({
   snapshot: Snapshot.optional(),
+  dataset: LearnedDataset.optional(),
+  codeVersion: CodeVersion.optional(),
   sha256: z.string().optional(),
   error: z.string().optional(),
   assertions: Assertions.optional(),
@@ -89,6 +112,8 @@ export async function reportTraining(
   const times = { id, model, dueAt: iso(now + TRAINING_MS_MAX) };
   if (report.state === 'START') return await ports.start({ ...times, startedAt: iso(now) });
   const { snapshot } = report;
+  const learned =
+    report.state === 'COMPLETE' ? { dataset: report.dataset, codeVersion: report.codeVersion } : {};
   const state = await ports.end({
     ...times,
     startedAt: iso(Math.min(now, Date.parse(report.startedAt))),
@@ -103,6 +128,7 @@ export async function reportTraining(
     },
     detail: {
       snapshot,
+      ...learned,
       assertions: report.assertions,
       ...(report.state === 'COMPLETE' ? { sha256: report.sha256 } : { error: report.error }),
     } satisfies TrainingDetail,

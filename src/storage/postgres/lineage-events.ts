@@ -121,18 +121,25 @@ function ownerColumn({ table, owners }: Pick<HistoryDefinition, 'table' | 'owner
   return owner === undefined ? undefined : ownerColumns(owner, table)[0];
 }
 
-/** The newest events of a span: by recording time (`from` inclusive, `to` exclusive) or by number (both inclusive). */
+/**
+ * The newest events of a span: by recording time (`from` inclusive, `to` exclusive), by number (both inclusive), or of some
+ * types as of a moment (inclusive).
+ */
 export async function sampleEvents(
   db: NeonHttpDatabase,
   span:
     | { readonly from: string; readonly to: string }
-    | { readonly firstSeq: number; readonly lastSeq: number },
+    | { readonly firstSeq: number; readonly lastSeq: number }
+    | { readonly types: readonly string[]; readonly knownBy: string },
   limit: number,
 ): Promise<Sample<StoredEvent>> {
   const condition =
     'from' in span
       ? sql`e.recorded_at >= ${span.from}::timestamptz and e.recorded_at < ${span.to}::timestamptz`
-      : sql`e.seq between ${span.firstSeq} and ${span.lastSeq}`;
+      : 'types' in span
+        ? sql`e.recorded_at <= ${span.knownBy}::timestamptz
+            and e.type in (select value from jsonb_array_elements_text(${JSON.stringify(span.types)}::jsonb))`
+        : sql`e.seq between ${span.firstSeq} and ${span.lastSeq}`;
   return await sample(db, sql`${millrace.events} e where ${condition}`, limit);
 }
 

@@ -127,6 +127,33 @@ export async function registryRunsOf(
   return await runsWhere(db, condition, limit);
 }
 
+/** The completed trainings that used a dataset, the newest first. */
+export async function trainingsWithDataset(
+  db: NeonHttpDatabase,
+  dataset: string,
+  limit: number,
+): Promise<StoredRun[]> {
+  const condition = sql`r.job = 'train' and r.state = 'COMPLETE' and r.detail->'dataset'->>'id' = ${dataset}`;
+  return await runsWhere(db, condition, limit);
+}
+
+/**
+ * The trainings that may have learned from an event, oldest first: its number is within the range of their rows, or it was
+ * stored by the moment of their dataset.
+ *
+ * @param recordedAt when the event was stored, RFC 3339; no training that had begun a day before is included.
+ */
+export async function trainingsAfter(
+  db: NeonHttpDatabase,
+  { seq, recordedAt }: { readonly seq: number; readonly recordedAt: string },
+  limit: number,
+): Promise<StoredRun[]> {
+  const condition = sql`r.job = 'train' and r.started_at >= ${recordedAt}::timestamptz - interval '1 day'
+    and ((r.first_seq <= ${seq} and r.last_seq >= ${seq})
+      or (r.detail->'dataset'->>'asOf')::timestamptz >= ${recordedAt}::timestamptz)`;
+  return await runsWhere(db, condition, limit, 'oldest');
+}
+
 /** The newest training whose graph has this SHA-256. */
 export async function trainingOfGraph(db: NeonHttpDatabase, sha256: string): Promise<StoredRun | undefined> {
   const condition = sql`r.job = 'train' and r.state = 'COMPLETE' and r.detail->>'sha256' = ${sha256}`;
@@ -140,7 +167,7 @@ export async function trainingOfGraph(db: NeonHttpDatabase, sha256: string): Pro
  */
 export async function runsSpanning(
   db: NeonHttpDatabase,
-  job: 'fold' | 'train',
+  job: 'fold',
   seq: number,
   since: string,
   limit: number,

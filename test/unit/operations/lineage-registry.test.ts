@@ -1,14 +1,16 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type DevDatabase, startDevDatabase } from '../../../scripts/dev/database.ts';
+import type { LineageContext } from '../../../src/operations/lineage/context.ts';
 import { datasetsOf } from '../../../src/operations/lineage/datasets.ts';
 import { walk } from '../../../src/operations/lineage/graph.ts';
-import { type LineageContext, neighboursOf } from '../../../src/operations/lineage/neighbours.ts';
+import { neighboursOf } from '../../../src/operations/lineage/neighbours.ts';
 import { findRoot, type RootName } from '../../../src/operations/lineage/root.ts';
 import { runEventOf } from '../../../src/operations/lineage/run-events.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import { readLineageEvents } from '../../../src/storage/postgres/lineage-read.ts';
 import { recordLineage } from '../../../src/storage/postgres/lineage-runs.ts';
+import { moveRollout } from '../../../src/storage/postgres/model-rollouts.ts';
 import {
   type AliasTarget,
   changeAlias,
@@ -126,4 +128,19 @@ it('leads from a change to its version, and to the version that it replaced', as
   expect(await upFrom({ kind: 'run', id }, 'down')).toContainEqual({
     ...{ from: change, to: `model:${FIRST}`, relation: 'rolled-back-to' },
   });
+});
+
+it('leads from a version to the step of its rollout', async () => {
+  const version = '0000000000cc';
+  await registerVersion(db, { model: MODEL, version, manifest: '{}', card: '', measured: {} }, BY);
+  const rollout = crypto.randomUUID();
+  const step = { stage: 'shadow', step: 1, share: 0, reason: 'begun', evidence: null, after: null };
+  const moved = await moveRollout(
+    db,
+    { model: MODEL, rollout, version, base: SECOND, ...step, isPromoted: false, needsBase: false },
+    { principal: BY, tags: [`model:${MODEL}`] },
+  );
+  expect(moved).not.toBeNull();
+  const made = (await upFrom({ kind: 'model', id: version })).map(({ relation }) => relation);
+  expect(made.sort()).toEqual(['registered', 'rolled-out']);
 });

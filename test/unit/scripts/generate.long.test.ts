@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { migratePglite } from '../../../scripts/dev/database/migrations.ts';
+import { IS_PART } from '../../support/node/part.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const execute = promisify(execFile);
@@ -73,22 +74,26 @@ describe('db:generate without a terminal', () => {
     expect(text).not.toMatch(/CREATE (SCHEMA|TABLE "crm")/);
   }, 240_000);
 
-  it('says which columns may have been renamed and what to do, and writes nothing', async () => {
-    await generate(STATIONS);
-    const { code, stderr } = await generate(STATIONS.replace("name: text('name')", "title: text('title')"));
-    expect(code).toBe(1);
-    expect(stderr).toContain('columns of public.stations: gone name; new title');
-    expect(stderr).toContain('run the same command in a terminal');
-    expect(stderr).not.toMatch(/^\s+at /m);
-    expect(await migrations()).toEqual(['0000_next.sql']);
-    // What it advises for a drop and an addition.
-    const both = STATIONS.replace("name: text('name')", "name: text('name'), title: text('title')");
-    expect(await generate(both)).toMatchObject({ code: 0 });
-    expect(await generate(STATIONS.replace("name: text('name')", "title: text('title')"))).toMatchObject({
-      code: 0,
-    });
-    expect(await migrations()).toHaveLength(3);
-  }, 240_000);
+  it.skipIf(IS_PART)(
+    'says which columns may have been renamed and what to do, and writes nothing',
+    async () => {
+      await generate(STATIONS);
+      const { code, stderr } = await generate(STATIONS.replace("name: text('name')", "title: text('title')"));
+      expect(code).toBe(1);
+      expect(stderr).toContain('columns of public.stations: gone name; new title');
+      expect(stderr).toContain('run the same command in a terminal');
+      expect(stderr).not.toMatch(/^\s+at /m);
+      expect(await migrations()).toEqual(['0000_next.sql']);
+      // What it advises for a drop and an addition.
+      const both = STATIONS.replace("name: text('name')", "name: text('name'), title: text('title')");
+      expect(await generate(both)).toMatchObject({ code: 0 });
+      expect(await generate(STATIONS.replace("name: text('name')", "title: text('title')"))).toMatchObject({
+        code: 0,
+      });
+      expect(await migrations()).toHaveLength(3);
+    },
+    240_000,
+  );
 
   it('does the same for tables, and fails if drizzle-kit asks another question', async () => {
     await generate(`${STATIONS} export const mood = pgEnum('mood', ['good']);`);

@@ -175,7 +175,7 @@ interface Predicting {
   readonly deadline: Deadline;
   readonly watched: Watched;
   /** Takes what the log of served predictions has of the answer; undefined if it is not logged. */
-  readonly drafted: ((draft: ServedDraft) => void) | undefined;
+  readonly drafted?: ((draft: ServedDraft) => void) | undefined;
 }
 
 /**

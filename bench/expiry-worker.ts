@@ -24,6 +24,7 @@ export const {
   CacheStats,
   ChangeFeed,
   Datasets,
+  DriftWatches,
   FeatureShard,
   Feedback,
   FillGate,

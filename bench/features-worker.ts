@@ -35,6 +35,7 @@ export const {
   CacheStats,
   ChangeFeed,
   Datasets,
+  DriftWatches,
   FeatureShard,
   Feedback,
   FillGate,

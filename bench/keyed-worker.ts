@@ -13,6 +13,7 @@ export const {
   CacheStats,
   ChangeFeed,
   Datasets,
+  DriftWatches,
   FeatureShard,
   Feedback,
   FillGate,

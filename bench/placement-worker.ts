@@ -39,6 +39,7 @@ const NAMESPACES = [
   'TRAINING_RUNS',
   'ROLLOUTS',
   'FEEDBACK',
+  'DRIFT_WATCHES',
 ] as const;
 
 const roundTripMs = Number(modelled('BENCH_ROUND_TRIP_MS'));
@@ -124,6 +125,7 @@ export const {
   CacheStats,
   ChangeFeed,
   Datasets,
+  DriftWatches,
   TrainingRuns,
   FeatureShard,
   Feedback,

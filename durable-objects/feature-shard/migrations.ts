@@ -135,6 +135,11 @@ export const MIGRATIONS: readonly Migration[] = [
     sql.exec('alter table shard add column moves_to integer');
     sql.exec('alter table shard add column moved integer not null default 0');
   },
+  (sql) => {
+    // The numbers of erased events, by blocks (erased.ts).
+    sql.exec('alter table shard add column erased integer not null default 0');
+    sql.exec('create table erased (block integer primary key, numbers blob not null)');
+  },
 ];
 
 /** Drops the renamed tables, which have to be empty: then it takes no time. */

@@ -13,8 +13,12 @@ import type { ShardRead, VersionsRead } from '../../src/features/seen-folds.ts';
 import { FOLD_EVENTS_MAX, READ_KEYS_MAX } from '../../src/features/shards.ts';
 import { slotsOf } from '../../src/features/slots.ts';
 import type { Now } from '../../src/platform/clock.ts';
+import { forgetKey, noteErased, rowsOfKey } from './erased.ts';
 import { CellStore } from './store.ts';
 import { nextSweepAt, type StepLimits } from './upkeep.ts';
+
+/** Rows of each generation that one call removes: some 40 ms. */
+const FORGET_ROWS_MAX = 1_000;
 
 export interface ShardPorts {
   /** All features of the catalog. */
@@ -165,6 +169,29 @@ export class FeatureShard extends DurableObject {
     const isMoved = this.#store.endMove(to);
     await this.#clean();
     return isMoved;
+  }
+
+  /** Folds none of these events from now on, from whichever side they come: they were erased. Idempotent. */
+  async forgetEvents(seqs: readonly number[]): Promise<void> {
+    this.#store.erase((sql, state) => ({ result: noteErased(sql, state, seqs) }));
+  }
+
+  /**
+   * Removes the cells of a key, a bounded number of rows; its tag has to be invalidated after that. Idempotent.
+   *
+   * @returns how many rows it has removed, and whether more are left.
+   */
+  async forgetKey(entity: string, key: string): Promise<{ rows: number; isMore: boolean }> {
+    this.#adopted(entity);
+    return this.#store.erase((sql, state, kept) =>
+      forgetKey(sql, state, kept, { key, limit: FORGET_ROWS_MAX }),
+    );
+  }
+
+  /** How many rows have cells of a key, in all generations. */
+  async rowsOfKey(entity: string, key: string): Promise<number> {
+    this.#adopted(entity);
+    return this.#store.erase((sql) => ({ result: rowsOfKey(sql, key) }));
   }
 
   /** Opens a rebuild: from now on live events are folded into its cells as well. Idempotent. */

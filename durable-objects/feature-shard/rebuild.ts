@@ -69,8 +69,26 @@ function comparePart(
   return until;
 }
 
+/**
+ * Records the keys of events that only one of both generations counts from now on: in the other they counted before the
+ * rows were compared, so their keys may differ now.
+ */
+export function recordUneven<Event>(
+  sql: SqlStorage,
+  fresh: readonly Event[],
+  built: readonly Event[],
+  cellsOf: (event: Event) => readonly { readonly key: string }[],
+): void {
+  const [first, second] = [new Set(fresh), new Set(built)];
+  const uneven = [...fresh, ...built].filter((event) => !first.has(event) || !second.has(event));
+  recordChanged(
+    sql,
+    uneven.flatMap(cellsOf).map(({ key }) => key),
+  );
+}
+
 /** Records keys whose answers a flip will change. */
-export function recordChanged(sql: SqlStorage, keys: Iterable<string>): void {
+function recordChanged(sql: SqlStorage, keys: Iterable<string>): void {
   sql.exec(
     'insert into changed (key) select value from json_each(?) where true on conflict do nothing',
     JSON.stringify([...keys]),

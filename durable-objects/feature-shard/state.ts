@@ -26,12 +26,14 @@ export interface ShardState {
   readonly moves_to: number | null;
   /** 1 once the keys are in that layout: this shard has no cells any more. */
   readonly moved: number;
+  /** 1 once events were erased that this shard may be sent again. */
+  readonly erased: number;
 }
 
 export function readState(sql: SqlStorage): ShardState {
   return sql
     .exec<{ [Column in keyof ShardState]: ShardState[Column] }>(
-      'select served, next, run, flipped, compared, horizon, swept, cleaned, legacy, unpacked, tracked_from, moves_to, moved from shard',
+      'select served, next, run, flipped, compared, horizon, swept, cleaned, legacy, unpacked, tracked_from, moves_to, moved, erased from shard',
     )
     .one();
 }

@@ -9,6 +9,7 @@ import { BUCKET_MS, horizonOf } from '../../src/features/retention.ts';
 import type { VersionsRead } from '../../src/features/seen-folds.ts';
 import { migrate } from '../sqlite-migrations.ts';
 import { cellsOfKey } from './cells.ts';
+import { type Erased, withoutErased } from './erased.ts';
 import {
   adoptDefinitions,
   type KeptFeatures,
@@ -21,7 +22,7 @@ import { OpenGeneration, openFoldsOf, totalsOf, writeOpenFolds } from './generat
 import { moveLegacy, moveLegacyPart } from './legacy.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { assertHere, assertTakes, cancelMove, endMove, openMove } from './moving.ts';
-import { beginRebuild, changedAmong, changedKeys, recordChanged, settle, stepFlip } from './rebuild.ts';
+import { beginRebuild, changedAmong, changedKeys, recordUneven, settle, stepFlip } from './rebuild.ts';
 import { readState, type ShardState } from './state.ts';
 import { addInEitherForm, packPart } from './unpacked.ts';
 import { hasUpkeep, nextSweepAt, STEP_LIMITS, type StepLimits, stepUpkeep } from './upkeep.ts';
@@ -95,7 +96,7 @@ export class CellStore {
    * `opens`: readers may see the fold before its tags are invalidated. `takes` throws for events that are not taken.
    */
   foldFresh(
-    events: readonly FoldableEvent[],
+    given: readonly FoldableEvent[],
     ownCells: OwnCells,
     { opens = true, takes }: { opens?: boolean; takes?: (state: ShardState) => void } = {},
   ): FoldableEvent[] {
@@ -103,6 +104,7 @@ export class CellStore {
       const state = readState(sql);
       assertHere(state);
       takes?.(state);
+      const events = withoutErased(sql, state, given);
       const keys = [...new Set(events.flatMap(ownCells).map(({ key }) => key))];
       if (state.legacy === 1) moveLegacy(sql, state, this.#kept, { keys, events });
       const layerOf = (slot: string) => this.#kept.named(slot)?.layer ?? null;
@@ -118,16 +120,8 @@ export class CellStore {
       const openedBy = opens ? opened : undefined;
       const fresh = this.#foldInto(state, state.served, events, into(null), added, openedBy);
       if (state.next !== null) {
-        const built = new Set(this.#foldInto(state, state.next, events, ownCells));
-        if (state.compared !== null) {
-          // An event that only one of them counts from now on counted in the other before: its keys may differ now.
-          const both = new Set(fresh.filter((event) => built.has(event)));
-          const uneven = [...fresh, ...built].filter((event) => !both.has(event));
-          recordChanged(
-            sql,
-            uneven.flatMap(ownCells).map(({ key }) => key),
-          );
-        }
+        const built = this.#foldInto(state, state.next, events, ownCells);
+        if (state.compared !== null) recordUneven(sql, fresh, built, ownCells);
       }
       return fresh;
     });
@@ -179,12 +173,8 @@ export class CellStore {
       const state = readState(sql);
       assertHere(state);
       if (state.run !== run || state.next === null) return false;
-      const fresh = this.#foldInto(state, state.next, events, ownCells);
-      if (state.compared !== null)
-        recordChanged(
-          sql,
-          fresh.flatMap(ownCells).map(({ key }) => key),
-        );
+      const fresh = this.#foldInto(state, state.next, withoutErased(sql, state, events), ownCells);
+      if (state.compared !== null) recordUneven(sql, fresh, [], ownCells);
       return true;
     });
   }
@@ -253,6 +243,17 @@ export class CellStore {
     return isMoved;
   }
 
+  /** What `erased.ts` does. Readers invalidate the keys that it changes until that is announced. */
+  erase<T>(work: (sql: SqlStorage, state: ShardState, kept: KeptFeatures) => Erased<T>): T {
+    return this.#transaction((sql) => {
+      const state = readState(sql);
+      assertHere(state);
+      const { result, changed = [] } = work(sql, state, this.#kept);
+      if (changed.length > 0) writeOpenFolds(sql, state.served, this.#opened(state, changed));
+      return result;
+    });
+  }
+
   beginRebuild(run: string): void {
     this.#transaction((sql) => {
       const state = readState(sql);
@@ -316,8 +317,7 @@ export class CellStore {
 
   /** The digest of the served cells, and the number of the events folded into them. */
   digest(): ShardDigest {
-    const { sql } = this.#storage;
-    return totalsOf(sql, readState(sql).served);
+    return totalsOf(this.#storage.sql, readState(this.#storage.sql).served);
   }
 
   /** Folds events into a generation, and `more` cells besides. Returns the events that had not been folded into it. */
@@ -362,10 +362,10 @@ export class CellStore {
     return { shown, open: [...new Set([...shown.open, ...changedAmong(sql, keys)])] };
   }
 
-  /** Opens the fold of these cells, which are now shown; returns the text to keep with it. */
-  #opened(state: ShardState, cells: readonly Cell[]): string {
+  /** Opens the fold of these keys, whose change is now shown; returns the text to keep with it. */
+  #opened(state: ShardState, changed: readonly { readonly key: string }[]): string {
     const folds = this.#folds(this.#storage.sql, state);
-    folds.open(new Set(cells.map(({ key }) => key)));
+    folds.open(new Set(changed.map(({ key }) => key)));
     return folds.toText();
   }
 

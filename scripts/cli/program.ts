@@ -6,6 +6,7 @@ import { registerCache } from './commands/cache.ts';
 import { registerDatasets } from './commands/datasets.ts';
 import { registerEvents } from './commands/events.ts';
 import { registerFeatures } from './commands/features.ts';
+import { registerForget } from './commands/forget.ts';
 import { registerKafka } from './commands/kafka.ts';
 import { registerKeys } from './commands/keys.ts';
 import { registerLater } from './commands/later.ts';
@@ -42,6 +43,7 @@ export function createProgram(folder: string): Command {
     registerTraining,
     registerQuarantine,
     registerReplay,
+    registerForget,
     registerKafka,
     registerAudit,
     registerLater,

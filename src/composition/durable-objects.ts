@@ -3,6 +3,7 @@ import '@hono/zod-openapi';
 import { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import { Datasets } from '../../durable-objects/datasets/object.ts';
+import { DriftWatches } from '../../durable-objects/drift-watches/object.ts';
 import { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
 import { Feedback } from '../../durable-objects/feedback/object.ts';
 import { FillGate } from '../../durable-objects/fill-gate/object.ts';
@@ -20,6 +21,7 @@ import { systemNow } from '../platform/clock.ts';
 import { countingQueues } from './backlog.ts';
 import { outboxWatchMs } from './config.ts';
 import { datasetsPorts } from './datasets.ts';
+import { driftWatchesPorts } from './drift.ts';
 import type { Env } from './env.ts';
 import { feedbackPorts } from './feedback.ts';
 import { kafkaSourceOf } from './kafka-source.ts';
@@ -79,6 +81,11 @@ export function durableObjects(catalog: Catalog) {
     Feedback: class extends Feedback {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, feedbackPorts(env, catalog));
+      }
+    },
+    DriftWatches: class extends DriftWatches {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, driftWatchesPorts(env, catalog));
       }
     },
     KafkaSource: class extends KafkaSource {

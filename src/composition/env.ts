@@ -1,6 +1,7 @@
 import type { CacheStats } from '../../durable-objects/cache-stats/object.ts';
 import type { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import type { Datasets } from '../../durable-objects/datasets/object.ts';
+import type { DriftWatches } from '../../durable-objects/drift-watches/object.ts';
 import type { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
 import type { Feedback } from '../../durable-objects/feedback/object.ts';
 import type { FillGate } from '../../durable-objects/fill-gate/object.ts';
@@ -95,6 +96,7 @@ export interface Env {
   readonly TRAINING_RUNS: DurableObjectNamespace<TrainingRuns>;
   readonly ROLLOUTS: DurableObjectNamespace<Rollouts>;
   readonly FEEDBACK: DurableObjectNamespace<Feedback>;
+  readonly DRIFT_WATCHES: DurableObjectNamespace<DriftWatches>;
 }
 
 /** The bindings that every deployment has. */
@@ -122,6 +124,7 @@ export const BINDINGS = [
   'TRAINING_RUNS',
   'ROLLOUTS',
   'FEEDBACK',
+  'DRIFT_WATCHES',
 ] as const satisfies readonly (keyof Env)[];
 
 /**

@@ -41,6 +41,7 @@ import { TokenTable, type TokenVerdict } from '../gateway/principals/token-table
 import type { ViewPorts } from '../gateway/routes/views.ts';
 import { ServedLog } from '../inference/feedback/buffer.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
+import { ObservedRowsOfIsolate } from '../inference/observed-rows.ts';
 import { OnnxRuntime } from '../inference/onnx/runtime.ts';
 import type { RegistryPorts } from '../inference/registry.ts';
 import { RolloutReports } from '../inference/rollout/reports.ts';
@@ -97,6 +98,7 @@ export class Isolate {
   readonly moves = new KnownMoves();
   readonly rollouts = new RolloutReports();
   readonly served = new ServedLog();
+  readonly observedRows = new ObservedRowsOfIsolate();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;
   readonly #bound = new WeakMap<object, BoundIsolate>();

@@ -151,6 +151,12 @@ export function feedback(env: Pick<Env, 'FEEDBACK'> & DatabasePlace) {
   return besideDatabase('feedback', env, [env.FEEDBACK, 'main'], { default: WRITE_MS, counts: REPORT_MS });
 }
 
+/** The object that watches the rows that a model answers. */
+export function driftWatches(env: Pick<Env, 'DRIFT_WATCHES'> & DatabasePlace, model: string) {
+  const deadlines = { default: WRITE_MS, report: REPORT_MS };
+  return besideDatabase('drift-watches', env, [env.DRIFT_WATCHES, model], deadlines);
+}
+
 /** The fill gate of one cache key, in the object of its pool in the region of a request. `enter` waits for another's fill. */
 export function fillGate(
   env: Pick<Env, 'FILL_GATE'> & DatabasePlace,

@@ -45,6 +45,8 @@ export const PLACEMENT = {
   rollouts: 'database',
   /** It reads events. */
   feedback: 'database',
+  /** Isolates of all regions send to it in the background. */
+  'drift-watches': 'database',
 } as const satisfies Readonly<Record<string, PlacementRule>>;
 export type PlacedClass = keyof typeof PLACEMENT;
 type PlacedBy<Rule extends PlacementRule> = {

@@ -44,6 +44,8 @@ import { invalidateTags } from './clock.ts';
 import { datasetRoutePorts } from './datasets.ts';
 import { deadLetterPorts } from './dead-letters.ts';
 import { diagnosisPorts } from './diagnosis.ts';
+import { driftRoutePorts, driftServing } from './drift.ts';
+import { erasureRoutePorts } from './erasing.ts';
 import { featureStatePorts } from './feature-states.ts';
 import { feedbackRoutePorts, noteServed } from './feedback.ts';
 import { idempotencyPort } from './idempotency.ts';
@@ -108,6 +110,10 @@ export class RequestPorts implements GatewayPorts {
 
   get diagnosis(): GatewayPorts['diagnosis'] {
     return diagnosisPorts(this.#bound);
+  }
+
+  get erasures(): GatewayPorts['erasures'] {
+    return erasureRoutePorts(this.#bound, (work) => this.#scope.keepAlive(work), this.replays);
   }
 
   get events(): GatewayPorts['events'] {
@@ -320,6 +326,10 @@ export class RequestPorts implements GatewayPorts {
     };
   }
 
+  get drift(): GatewayPorts['drift'] {
+    return driftRoutePorts(this.#bound);
+  }
+
   get rollouts(): GatewayPorts['rollouts'] {
     return rolloutRoutePorts(this.#bound, (work) => this.#scope.keepAlive(work));
   }
@@ -380,6 +390,7 @@ export class RequestPorts implements GatewayPorts {
       keepAlive: (work) => this.#scope.keepAlive(work),
       rollouts: rolloutServing(this.#bound, (work) => this.#scope.keepAlive(work)),
       served: (answer) => noteServed(this.#bound, (work) => this.#scope.keepAlive(work), answer),
+      watched: driftServing(this.#bound, (work) => this.#scope.keepAlive(work)),
     };
   }
 

@@ -15,6 +15,7 @@ import { calling, Failure } from '../platform/failure.ts';
 import { callPeer } from '../platform/peer.ts';
 import { VERSION } from '../platform/version.ts';
 import { r2Datasets } from '../storage/dataset-files.ts';
+import { r2Profiles } from '../storage/drift-profiles.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import { endTraining, startTraining } from '../storage/postgres/lineage-runs.ts';
 import { countPending } from '../storage/postgres/outbox.ts';
@@ -91,6 +92,8 @@ function runnerPorts(bound: BoundIsolate, keepAlive: KeepAlive): RunnerPorts {
       },
     },
     kept: keptIn(env),
+    keepProfile: (profile) =>
+      r2Profiles(env.MODELS).put(profile.model, profile.version, JSON.stringify(profile)),
     load: registry.loadGraph,
     registry: registryPorts(bound, keepAlive),
     lineage: {

@@ -10,8 +10,10 @@ const Retraining = z.strictObject({
   afterEvents: z.int().min(1).max(1_000_000_000).optional(),
   /** Trains so many days after the last run began. */
   everyDays: z.number().min(0.04).max(3_650).optional(),
-  /** Trains when a drift is reported. */
+  /** Trains when the rows that the champion is asked about no longer look like those that it was judged on. */
   onDrift: z.boolean().default(false),
+  /** The rows that pass without a drift, on average, until one is reported nevertheless. */
+  falseAlarmRows: z.int().min(10_000).max(200_000).default(50_000),
   /** The shortest time between the beginnings of two runs that nobody asked for. */
   debounceMinutes: z.int().min(1).max(43_200).default(60),
   /** The history that a training needs. */

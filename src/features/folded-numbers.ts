@@ -42,6 +42,11 @@ export function addNumber(bitmap: Uint8Array, seq: number): boolean {
   return true;
 }
 
+/** Whether the bitmap of a number's block has the number. */
+export function hasNumber(bitmap: Uint8Array, seq: number): boolean {
+  return hasBit(bitmap, seq % BLOCK_NUMBERS);
+}
+
 /** The bitmap in the form in which it is stored. */
 export function storedBlock(bitmap: Uint8Array): Uint8Array {
   if (rangesOf(bitmap) > RANGES_MAX) return bitmap;

@@ -32,8 +32,10 @@ import { type PurgePorts, registerCacheAdmin } from './routes/admin-cache.ts';
 import { type DatasetRoutePorts, registerDatasets } from './routes/admin-datasets.ts';
 import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-letters.ts';
 import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
+import { type DriftRoutePorts, registerDrift } from './routes/admin-drift.ts';
 import { type FeatureStatePorts, registerFeatureAdmin } from './routes/admin-features.ts';
 import { type FeedbackRoutePorts, registerFeedback } from './routes/admin-feedback.ts';
+import { type ErasureRoutePorts, registerForget } from './routes/admin-forget.ts';
 import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
 import { type KeyPorts, registerKeys } from './routes/admin-keys.ts';
@@ -76,6 +78,7 @@ export interface GatewayPorts {
   readonly deadLetters: DeadLetterPorts;
   readonly deprecations: DeprecationPorts;
   readonly diagnosis: DiagnosisPorts;
+  readonly erasures: ErasureRoutePorts;
   readonly events: EventPorts;
   readonly features: FeaturePorts;
   readonly featureStates: FeatureStatePorts;
@@ -96,6 +99,7 @@ export interface GatewayPorts {
   readonly quarantine: QuarantinePorts;
   readonly queues: QueuePorts;
   readonly replays: ReplayPorts;
+  readonly drift: DriftRoutePorts;
   readonly rollouts: RolloutRoutePorts;
   readonly tickets: TicketPorts;
   readonly trainings: TrainingReportPorts;
@@ -228,6 +232,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerAdmin(app, gateway, (c) => portsOf(c).admin);
   registerModelAdmin(app, gateway, (c) => portsOf(c).models);
   registerModels(app, gateway, (c) => portsOf(c).models);
+  registerDrift(app, gateway, (c) => portsOf(c).drift);
   registerRollouts(app, gateway, (c) => portsOf(c).rollouts);
   registerFeedback(app, gateway, (c) => portsOf(c).feedback);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
@@ -239,6 +244,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerDiagnosis(app, gateway, (c) => portsOf(c).diagnosis);
   registerQueues(app, gateway, (c) => portsOf(c).queues);
   registerReplay(app, gateway, (c) => portsOf(c).replays);
+  registerForget(app, gateway, (c) => portsOf(c).erasures);
   registerKafka(app, gateway, (c) => portsOf(c).kafka);
   registerKeys(app, gateway, (c) => portsOf(c).keys);
   registerAudit(app, gateway, (c) => portsOf(c).audit);

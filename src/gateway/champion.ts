@@ -44,6 +44,7 @@ export interface ChampionPorts {
   readonly rollouts: RolloutPorts;
   /** Logs an answer, without waiting and without failing. */
   readonly served: (answer: ServedAnswer) => void;
+  readonly watched: PredictPorts['watched'];
 }
 
 /** The parsed champion of an entry, so that a warm read of a model with a rollout parses no manifest. */
@@ -199,6 +200,7 @@ export function predictPorts(
     newId,
     predicted: ports.predicted,
     drafted,
+    watched: ports.watched,
     deadline,
     keepAlive: ports.keepAlive,
     explaining: { charge, pause: () => sleep(0) },

@@ -14,9 +14,10 @@ import { featuresPart, type Included, unexplained } from './explain/include.ts';
 import type { ServedDraft } from './feedback/record.ts';
 import type { LoadedModel } from './loaded-models.ts';
 import { modelTag } from './names.ts';
+import { type ObservedRow, SCORE } from './observed-rows.ts';
 import { predictionFacts } from './prediction.ts';
 import { type Champion, unpublished } from './registry.ts';
-import { assertRequestFits, isReady, type RequestValues, rowOf, usedFeatures } from './row.ts';
+import { assertRequestFits, isReady, numbersOf, type RequestValues, rowOf, usedFeatures } from './row.ts';
 
 export interface PredictPorts {
   /** The champion; null if no version has been published. */
@@ -32,6 +33,8 @@ export interface PredictPorts {
   readonly predicted: (facts: LineageFacts) => void;
   /** Takes what the log of served predictions has of an answer. */
   readonly drafted?: ((draft: ServedDraft) => void) | undefined;
+  /** Takes a row that a version answered for the watch for drift, without waiting and without failing. */
+  readonly watched: (model: PredictionModel, version: string, row: () => ObservedRow) => void;
   /** When something else answers in place of work that takes longer. */
   readonly deadline: Pick<Deadline, 'within'>;
   /** Keeps work running after its request has ended. */
@@ -109,6 +112,8 @@ export async function predict(
     ...{ source, degraded: degraded ?? null, items: null, answer, input: request, explored: null },
     features: source === 'fallback' || read === undefined ? undefined : read,
   });
+  if (source === 'model' && degraded === undefined && manifest !== null && read !== undefined)
+    ports.watched(definition, manifest.version, () => observedRow(asked, read, answer));
   return {
     value: {
       key,
@@ -126,6 +131,30 @@ export async function predict(
     // A stale answer is no better than that of a version which may have been replaced.
     isDegraded: made.degraded !== undefined,
   };
+}
+
+/** The row of an answer, with the number that the answer is compared by as its last column. */
+function observedRow({ definition, request, now }: Asked, features: FeatureRow, answer: Answer): ObservedRow {
+  const numbers = numbersOf(definition, features, request, now);
+  return {
+    columns: [...numbers.map(([name]) => name), SCORE],
+    values: [...numbers.map(([, value]) => value), scoreOf(definition, answer)],
+  };
+}
+
+/** A regression's value, or the probability of a classification's second class; NaN if the answer has neither. */
+function scoreOf(definition: PredictionModel, answer: Answer): number {
+  if (definition.task === 'regression') {
+    const { value } = answer;
+    return typeof value === 'number' ? value : Number.NaN;
+  }
+  const { probabilities } = answer;
+  const [, second] = definition.classes;
+  const likely: unknown =
+    typeof probabilities === 'object' && probabilities !== null
+      ? Reflect.get(probabilities, String(second))
+      : undefined;
+  return typeof likely === 'number' ? likely : Number.NaN;
 }
 
 /**

@@ -59,6 +59,25 @@ export function rowOf(
   );
 }
 
+/**
+ * The numbers of a row by the names of their columns, as the model sees them; a column without numbers is left out.
+ *
+ * @param now milliseconds since the Unix epoch.
+ */
+export function numbersOf(
+  { inputs }: Pick<PredictionModel, 'inputs'>,
+  features: FeatureRow,
+  request: RequestValues,
+  now: number,
+): [name: string, value: number][] {
+  return Object.values(inputs).flatMap(({ columns }) =>
+    Object.entries(columns).flatMap(([name, column]): [string, number][] => {
+      const value = columnValue(column, features, request, now);
+      return typeof value === 'number' ? [[name, value]] : [];
+    }),
+  );
+}
+
 /** The features that the model uses. */
 export function usedFeatures(definition: ModelDefinition, features: FeatureRow): FeatureRow {
   const names = referencesOf(definition).map(({ readName }) => readName);

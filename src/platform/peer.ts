@@ -18,6 +18,7 @@ export const PEERS = [
   'idempotency',
   'datasets',
   'training-runs',
+  'drift-watches',
   'rollouts',
   'feedback',
   'queue',

@@ -110,6 +110,19 @@ const ACTIONS: readonly {
     ],
   },
   {
+    route: 'POST /v1/admin/forget',
+    ask: async () => {
+      const ask = () => send('POST', '/v1/admin/forget', { entity: 'customer', key: 'nobody' });
+      let page = await ask();
+      while (page.json['state'] !== 'done') page = await ask();
+      return page;
+    },
+    recorded: [
+      { action: 'entity.list', outcome: 'begun' },
+      { action: 'entity.list', outcome: 'done', after: { state: 'done', total: 0 } },
+    ],
+  },
+  {
     route: 'POST /v1/admin/quarantine/release',
     ask: () => send('POST', '/v1/admin/quarantine/release', { ids: [901, 977] }),
     recorded: [

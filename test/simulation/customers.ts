@@ -239,6 +239,7 @@ export class Customers {
       deadlineMs: Number.POSITIVE_INFINITY,
       rollouts: NO_ROLLOUTS,
       served: () => undefined,
+      watched: () => undefined,
     };
   }
 

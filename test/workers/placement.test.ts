@@ -46,6 +46,7 @@ function recording(vars: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>) {
     'TRAINING_RUNS',
     'ROLLOUTS',
     'FEEDBACK',
+    'DRIFT_WATCHES',
   ];
   const bindings = Object.fromEntries(names.map((name) => [name, namespace]));
   // Only these bindings are asked.
@@ -69,6 +70,7 @@ const USE: Readonly<Record<PlacedClass, (env: Env) => unknown>> = {
   'training-runs': (env) => objects.trainingRuns(env),
   rollouts: (env) => objects.rollouts(env, 'ranker'),
   feedback: (env) => objects.feedback(env),
+  'drift-watches': (env) => objects.driftWatches(env, 'ranker'),
 };
 
 describe('every class of objects', () => {

@@ -6,6 +6,7 @@ import type { Bundle, Manifest } from '../../src/inference/bundle.ts';
 import { OnnxRuntime } from '../../src/inference/onnx/runtime.ts';
 import { DATASET_LIMITS } from '../../src/training/datasets/limits.ts';
 import { datasetId } from '../../src/training/datasets/spec.ts';
+import type { DriftProfile } from '../../src/training/drift/profile.ts';
 import { verdictOf } from '../../src/training/runs/evaluation.ts';
 import type { RunFigures, RunnerPorts } from '../../src/training/runs/ports.ts';
 import { isEnded, newRun, type TrainingRun } from '../../src/training/runs/run.ts';
@@ -70,6 +71,7 @@ const FIGURES: RunFigures = {
 class Services {
   readonly runtime = new OnnxRuntime(64 * 1024 * 1024);
   readonly kept = new Map<string, Uint8Array<ArrayBuffer>>();
+  readonly profiles: DriftProfile[] = [];
   readonly registered: Bundle[] = [];
   readonly ended: TrainingRun[] = [];
   challenger: string | undefined;
@@ -110,6 +112,7 @@ class Services {
         remove: async () => this.kept.clear(),
       },
       load: this.runtime.load,
+      keepProfile: async (profile) => void this.profiles.push(profile),
       registry: {
         champion: async () => this.champion?.manifest,
         artifact: async () => this.champion?.bytes,

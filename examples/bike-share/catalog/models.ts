@@ -34,7 +34,10 @@ export const rideMinutes = model.regression({
   }),
   training: { kind: 'network', hidden: [8], epochs: 12 },
   // The made-up city has 75 days of rides, which were all stored when it was seeded.
-  retraining: { afterEvents: 5_000, everyDays: 7, onDrift: true, historyDays: 60, knowledge: 'snapshot' },
+  retraining: {
+    ...{ afterEvents: 5_000, everyDays: 7, onDrift: true, falseAlarmRows: 10_000 },
+    ...{ historyDays: 60, knowledge: 'snapshot' },
+  },
   // The next ride within a week was as long as predicted, within five minutes.
   feedback: feedback.ofAnswers({
     ...{ entity: rider, event: ride, within: '7d' },

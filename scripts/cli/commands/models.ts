@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { publishFolder } from '../../models/publish.ts';
 import { Cli } from '../cli.ts';
+import { registerDrift } from './drift.ts';
 import { registerFeedback } from './feedback.ts';
 import { registerRollouts } from './rollouts.ts';
 
@@ -14,6 +15,7 @@ export function registerModels(program: Command): void {
   registerReads(models);
   registerPush(models);
   registerAliases(models);
+  registerDrift(models);
   registerRollouts(models);
   registerFeedback(models);
   models

@@ -71,6 +71,29 @@ const FEEDBACK = {
   ],
 };
 
+const VERDICT = {
+  ...{ rows: 4_175, statistic: 5.91, isDrifting: true, by: 'level', column: 'trips_7d', windowRows: 200 },
+  ...{ psi: 0.31, level: 0.62, missing: { training: 0.02, serving: 0.03 } },
+};
+const DRIFT = {
+  ...{ name: '{model}', trainsOnDrift: true },
+  versions: [
+    {
+      ...{ version: '408a414df591', seenAt: '2026-11-29T20:10:02.000Z', rows: 4_210 },
+      ...{ falseAlarmRows: 50_000, threshold: 4.87, latest: VERDICT },
+      drifts: [
+        {
+          ...{ since: '2026-11-29T20:09:58.000Z', until: null, found: VERDICT },
+          training: {
+            ...{ run: '2b7a4b5e-0f53-4d8a-9b3e-6f2d6c1c9a10', why: null },
+            at: '2026-11-29T20:09:58.000Z',
+          },
+        },
+      ],
+    },
+  ],
+};
+
 /**
  * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no label events for a dataset or for
  * feedback and no traffic for a rollout, and its models declare no training. Tests that have these compare them with an answer.
@@ -79,6 +102,7 @@ export const WRITTEN_EXAMPLES: AnswerExamples = {
   seekKafkaPartition: { 202: { topic: 'events', partition: 0, offset: 0 } },
   approveRollout: { 200: { name: '{model}', version: '408a414df591', stage: 'champion' } },
   getFeedback: { 200: FEEDBACK },
+  getDrift: { 200: DRIFT },
   getDataset: { 200: { ...DATASET, manifest: null } },
   listDatasets: { 200: { datasets: [DATASET] } },
   startTraining: { 202: RUN },

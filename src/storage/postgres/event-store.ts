@@ -5,6 +5,7 @@ import { type Effect, EVENT_LINE, hasLines } from '../../define/effect.ts';
 import type { HistoryDefinition } from '../../define/entity.ts';
 import type { Lane } from '../lane.ts';
 import { ownWrite } from './captured.ts';
+import { IS_ERASED } from './erased-events.ts';
 import { pendingOfStored } from './quality-pending.ts';
 import { byColumns, type EventRow, freshEvents, recordset } from './recordset.ts';
 import { type EventEffect, rowEffectStatements } from './row-effects.ts';
@@ -50,7 +51,7 @@ const Added = z.object({ added: z.coerce.number().int() });
 
 /**
  * Stores events with their effects and outbox rows in one transaction of a few statements, whatever the number of
- * events. Duplicates (by source and id) change nothing.
+ * events. Duplicates (by source and id) change nothing, nor do events that were erased.
  *
  * Over HTTP a transaction is a fixed list of statements. So the first statement writes `batch`, a fresh UUID per call,
  * into the new events, and the later statements find them by it.
@@ -109,7 +110,10 @@ function countAdded(batch: string): SQL {
   return sql`select count(*) as added from ${millrace.events} where batch = ${batch}::uuid`;
 }
 
-/** Compares without the time: an event sent without a time gets a different one each time it is sent. */
+/**
+ * Compares without the time: an event sent without a time gets a different one each time it is sent. An erased event counts
+ * as a duplicate, whatever it says now: nothing of it is kept to compare it with.
+ */
 function selectKnown(events: readonly StorableEvent[], batch: string): SQL {
   const json = events.map(({ source, id, type, sentAs, data }) => ({
     source,
@@ -119,13 +123,17 @@ function selectKnown(events: readonly StorableEvent[], batch: string): SQL {
     data,
   }));
   return sql`
+    with m_sent as materialized (
+      select * from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
+        as r(source text, id text, type text, sent_as text, data jsonb)
+    )
     select r.source, r.id, (e.type = r.type and e.data = r.data) as same,
       case when e.type <> r.type or e.sent_as is distinct from r.sent_as
         then jsonb_build_object('type', e.type, 'data', e.data) end as stored
-    from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
-      as r(source text, id text, type text, sent_as text, data jsonb)
-    join ${millrace.events} e on e.source = r.source and e.id = r.id
-    where e.batch <> ${batch}::uuid`;
+    from m_sent r join ${millrace.events} e on e.source = r.source and e.id = r.id
+    where e.batch <> ${batch}::uuid
+    union all
+    select r.source, r.id, true, null from m_sent r where ${IS_ERASED}`;
 }
 
 function insertEvents(events: readonly StorableEvent[], batch: string): SQL {
@@ -144,6 +152,7 @@ function insertEvents(events: readonly StorableEvent[], batch: string): SQL {
     select r.source, r.id, r.type, r.sent_as, r.subject, r.extensions, r.data, r.time, ${batch}::uuid
     from jsonb_to_recordset(${JSON.stringify(json)}::jsonb)
       as r(source text, id text, type text, sent_as text, subject text, extensions jsonb, data jsonb, time timestamptz)
+    where not (${IS_ERASED})
     on conflict (source, id) do nothing`;
 }
 

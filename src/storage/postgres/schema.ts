@@ -19,6 +19,7 @@ import { schema } from './millrace-schema.ts';
  * Millrace's own tables. SQL text names them by interpolation: `insert into ${millrace.outbox} …`. After a change, run
  * `npm run db:generate:millrace`.
  */
+export { erasedEvents, erasureSalt, erasures } from './erasure-tables.ts';
 export { schema } from './millrace-schema.ts';
 export { modelAliases, modelRollouts, modelVersions } from './model-tables.ts';
 

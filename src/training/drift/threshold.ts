@@ -29,22 +29,33 @@ export interface ThresholdOptions {
  * @throws RangeError if the expected run time is shorter than ten longest windows: such a detector does nothing but
  *   raise false alarms.
  */
-export function thresholdOf(
+export function thresholdOf(...of: Parameters<typeof thresholdSteps>): number {
+  const steps = thresholdSteps(...of);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** As `thresholdOf`, in steps: one for each stream. @throws RangeError with the first step. */
+export function* thresholdSteps(
   reference: Reference,
   binned: BinnedRows,
   { windows, expectedRunRows, streams, blockRows }: ThresholdOptions,
   random: Random,
-): number {
+): Generator<undefined, number> {
   const longest = Math.max(...windows.buckets) * windows.bucketRows;
   if (expectedRunRows < 10 * longest)
     throw new RangeError(
       `The expected run time is ${expectedRunRows} rows; at least ${10 * longest} are needed.`,
     );
   const rows = 2 * expectedRunRows;
-  const records = Array.from({ length: streams }, () => {
+  const records: Records[] = [];
+  while (records.length < streams) {
     const drawn = redrawn(reference, binned, random);
-    return recordsOf(drawn, binned, { windows, rows, blockRows }, random);
-  });
+    records.push(recordsOf(drawn, binned, { windows, rows, blockRows }, random));
+    yield undefined;
+  }
   return bisected(records, rows, expectedRunRows);
 }
 

@@ -4,6 +4,7 @@ import type { Session } from '../../inference/graph.ts';
 import type { DatasetManifest } from '../datasets/manifest.ts';
 import type { DatasetReport } from '../datasets/report.ts';
 import type { DatasetSpec } from '../datasets/spec.ts';
+import type { DriftProfile } from '../drift/profile.ts';
 import type { PipelineFigures } from './gates.ts';
 import type { TrainingRun } from './run.ts';
 
@@ -49,6 +50,8 @@ export interface RunnerPorts {
     /** @returns whether the alias names the version; false if somebody else changed it meanwhile, or withdrew the version. */
     readonly challenge: (model: string, version: string) => Promise<boolean>;
   };
+  /** Keeps what a version's rows look like without drift. */
+  readonly keepProfile: (profile: DriftProfile) => Promise<void>;
   readonly lineage: {
     readonly began: (run: TrainingRun) => Promise<void>;
     readonly ended: (run: TrainingRun, made: TrainedVersion | undefined) => Promise<void>;

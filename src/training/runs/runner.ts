@@ -1,7 +1,9 @@
 import type { ModelDefinition } from '../../define/model.ts';
+import type { Bundle } from '../../inference/bundle.ts';
 import { Failure, isFailureCode, reasonOf } from '../../platform/failure.ts';
 import type { DatasetManifest } from '../datasets/manifest.ts';
 import { recipeDigest } from '../datasets/spec.ts';
+import { type DriftProfile, profileSteps } from '../drift/profile.ts';
 import { TrainingRefused } from '../refusal.ts';
 import {
   checkpointOf,
@@ -45,6 +47,13 @@ interface Open {
   /** Whether the state has steps that are not kept. */
   isAhead: boolean;
   evaluating: Generator<undefined, Evaluation> | undefined;
+  /** The version that is about to be registered. */
+  prepared: Prepared | undefined;
+}
+
+interface Prepared {
+  readonly bundle: Bundle;
+  readonly profiling: Generator<undefined, DriftProfile | undefined>;
 }
 
 /**
@@ -248,28 +257,52 @@ export class TrainingRunner {
   }
 
   async #register(run: TrainingRun): Promise<TrainingRun> {
-    const { registry, kept, lineage, codeVersion, now } = this.#ports;
+    const { registry, kept, lineage, keepProfile, now } = this.#ports;
     const open = await this.#opened(run);
-    const { definition, learnable, manifest } = open;
-    if (run.evaluation === null) throw new Error(`The run ${run.id} has no evaluation.`);
+    const { definition, manifest } = open;
     if (open.set === undefined) return await this.#readSome(run, open);
-    const { set } = open;
-    const model = await this.#keptModel(run);
-    const answers = await this.#use(model, (session) => answersOf(session, learnable, set));
-    const trainingRows = manifest.rows.train;
-    const bundle = await bundleOf({
-      ...{ definition, learnable, run, model, evaluation: run.evaluation, trainingRows, codeVersion },
-      golden: goldenOf(learnable, set, answers),
-    });
-    await registry.register(definition, bundle);
+    open.prepared ??= await this.#prepare(run, open, open.set);
+    const { bundle, profiling } = open.prepared;
+    const { done, value: profile } = profiling.next();
+    if (done !== true) return { ...run, progress: { done: run.progress.done + 1, of: 0 } };
     const { version, model: artifact } = bundle.manifest;
-    const isBetter = run.evaluation.verdict === 'better';
+    // Before the version: one that answers without its profile would not be watched.
+    if (profile !== undefined) await keepProfile(profile);
+    await registry.register(definition, bundle);
+    const trainingRows = manifest.rows.train;
+    const isBetter = run.evaluation?.verdict === 'better';
     const isChallenger = isBetter && (await registry.challenge(run.model, version));
     const over = ended({ ...run, version, isChallenger, isKept: false }, 'done', now());
     await lineage.ended(over, { version, sha256: artifact.sha256, trainingRows });
     await kept.remove(run.id);
     this.forget();
-    return withCost(over, { r2Reads: 1, bytesRead: model.length });
+    return withCost(over, {
+      ...{ r2Reads: 1, bytesRead: artifact.bytes, r2Writes: profile === undefined ? 0 : 1 },
+    });
+  }
+
+  /** The version, and what is still to be computed of its profile. */
+  async #prepare(
+    run: TrainingRun,
+    { definition, learnable, manifest }: Open,
+    set: RowSet,
+  ): Promise<Prepared> {
+    const { evaluation } = run;
+    if (evaluation === null) throw new Error(`The run ${run.id} has no evaluation.`);
+    const { codeVersion } = this.#ports;
+    const model = await this.#keptModel(run);
+    const answers = await this.#use(model, (session) => answersOf(session, learnable, set));
+    const trainingRows = manifest.rows.train;
+    const bundle = await bundleOf({
+      ...{ definition, learnable, run, model, evaluation, trainingRows, codeVersion },
+      golden: goldenOf(learnable, set, answers),
+    });
+    const profiling = profileSteps({
+      ...{ model: run.model, version: bundle.manifest.version, seed: run.seed, scores: answers },
+      ...{ falseAlarmRows: definition.retraining.falseAlarmRows, columns: set.columns },
+      names: learnable.columns.map(({ name }) => name),
+    });
+    return { bundle, profiling };
   }
 
   /** Reads the next file of the stage, or puts the rows in order once all are read. */
@@ -303,7 +336,8 @@ export class TrainingRunner {
       throw new TrainingRefused('dataset_gone', 'The dataset was deleted while the run used it.');
     const made: Open = {
       ...{ run: run.id, stage: run.stage, definition, learnable: learnableOf(definition), manifest },
-      ...{ reader: undefined, set: undefined, state: undefined, isAhead: false, evaluating: undefined },
+      ...{ reader: undefined, set: undefined, state: undefined, isAhead: false },
+      ...{ evaluating: undefined, prepared: undefined },
     };
     this.#open = made;
     return made;

@@ -301,6 +301,13 @@ function operations(): Record<string, Sample> {
       ...small,
     },
     'POST /v1/admin/replay': { path: `${admin}/replay`, body: { limit: 1 }, statuses: [200], ...small },
+    'POST /v1/admin/forget': {
+      path: `${admin}/forget`,
+      // Each request begins again, so that it is always the same step.
+      body: { entity: 'customer', key: 'nobody', restart: true },
+      statuses: [200],
+      ...small,
+    },
     'GET /v1/admin/kafka': { path: `${admin}/kafka`, statuses: [200] },
     'POST /v1/admin/kafka/start': { path: `${admin}/kafka/start`, statuses: [200] },
     'POST /v1/admin/kafka/seek': {
@@ -346,6 +353,10 @@ async function models(): Promise<Record<string, Sample>> {
       body: { alias: 'challenger' },
       bytesMax: HALF_MEGABYTE,
       statuses: [409],
+    },
+    'GET /v1/admin/models/{model}/drift': {
+      path: '/v1/admin/models/expected-spend/drift',
+      statuses: [200],
     },
     'GET /v1/admin/models/{model}/rollout': {
       path: '/v1/admin/models/expected-spend/rollout',

@@ -136,6 +136,7 @@ export const TABLE = {
   'training-runs': {},
   rollouts: {},
   feedback: {},
+  'drift-watches': {},
   queue: {
     event: both(503, 6_000),
     // It waits for the sweep that runs, and for the invalidation of its own.

@@ -102,6 +102,7 @@ function troubledEnv(env: Env): Env {
     TRAINING_RUNS: objects('training-runs', env.TRAINING_RUNS),
     ROLLOUTS: objects('rollouts', env.ROLLOUTS),
     FEEDBACK: objects('feedback', env.FEEDBACK),
+    DRIFT_WATCHES: objects('drift-watches', env.DRIFT_WATCHES),
   };
   made.set(env, changed);
   return changed;
@@ -156,6 +157,11 @@ export class Rollouts extends classes.Rollouts {
   }
 }
 export class Feedback extends classes.Feedback {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, troubledEnv(env));
+  }
+}
+export class DriftWatches extends classes.DriftWatches {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, troubledEnv(env));
   }

@@ -7,6 +7,7 @@ import type { FeatureRow } from '../../../src/features/shards.ts';
 import { ArtifactLost } from '../../../src/inference/broken.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';
 import type { Included } from '../../../src/inference/explain/include.ts';
+import type { ObservedRow } from '../../../src/inference/observed-rows.ts';
 import { type PredictPorts, predict } from '../../../src/inference/predict.ts';
 import type { Tensor, TensorSignature, Tensors } from '../../../src/inference/tensors.ts';
 import type { LineageFacts } from '../../../src/pipeline/lineage/recorder.ts';
@@ -77,6 +78,7 @@ async function predicted(
   include: readonly Included[] = [],
 ) {
   const told: LineageFacts[] = [];
+  const watched: ({ version: string } & ObservedRow)[] = [];
   const calls = { champion: 0, shards: 0, load: 0 };
   const kept: Promise<unknown>[] = [];
   const graph = {
@@ -112,6 +114,7 @@ async function predicted(
       now: () => NOW,
       newId: () => 'id-1',
       predicted: (facts) => told.push(facts),
+      watched: (_, version, row) => watched.push({ version, ...row() }),
       deadline: {
         within: async (work) => {
           if (!isLate) return await work;
@@ -124,7 +127,7 @@ async function predicted(
       explaining: { charge: async () => undefined, pause: async () => undefined },
     },
   );
-  return { ...answer, told, kept, calls };
+  return { ...answer, told, watched, kept, calls };
 }
 
 describe('the row', () => {
@@ -171,7 +174,7 @@ describe('the row', () => {
   });
 
   it('depends on the features and the model, and lineage records only the features that it used', async () => {
-    const { value, tags, storable, told } = await predicted(regression, {
+    const { value, tags, storable, told, watched } = await predicted(regression, {
       features: { purchases_30d: present(3), other: present(9) },
     });
     expect(tags).toEqual(['features:customer:ada', 'features-ready:customer', 'model:m']);
@@ -184,6 +187,9 @@ describe('the row', () => {
       source: 'model',
     });
     expect(told).toMatchObject([{ prediction: { features: { purchases_30d: 3 }, source: 'model' } }]);
+    expect(watched).toEqual([
+      { version: MANIFEST.version, columns: ['bought', 'age', '(score)'], values: [3, 999, 1] },
+    ]);
   });
 
   it('refuses a value that its element type cannot hold, with a pointer to the field', async () => {
@@ -351,7 +357,8 @@ describe('the fallback', () => {
 
   it('answers for features that cannot be read, with no features in its lineage', async () => {
     const features = Object.assign(new Error('Network connection lost.'), { retryable: true });
-    const { told, ...answer } = await predicted(withFallback, { features });
+    const { told, watched, ...answer } = await predicted(withFallback, { features });
+    expect(watched).toEqual([]);
     expect(answer).toMatchObject({
       value: { value: 7, source: 'fallback', degraded: 'features_unavailable' },
       storable: false,
@@ -365,7 +372,8 @@ describe('the fallback', () => {
   it('answers after the deadline while the model is still loaded, and the load goes on', async () => {
     const loading = Promise.withResolvers<never>();
     const world = { isLate: true, load: () => loading.promise, features: { purchases_30d: present(3) } };
-    const { kept, told, ...answer } = await predicted(withFallback, world);
+    const { kept, told, watched, ...answer } = await predicted(withFallback, world);
+    expect(watched).toEqual([]);
     expect(answer).toMatchObject({
       value: {
         value: 7,

@@ -7,7 +7,7 @@ import { BIKE_SHARE } from '../served.ts';
 
 // Raw requests: outage (test/unit/architecture/raw-requests.test.ts).
 const AUTHORIZED = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
-const RIDES = 2_400;
+const RIDES = 11_300;
 const REPORTS = 120;
 const OVER = ['done', 'refused', 'failed', 'cancelled'];
 
@@ -25,6 +25,13 @@ interface Run {
   readonly evaluation: { readonly champion: unknown; readonly rows: number } | null;
 }
 
+interface Drift {
+  readonly versions: readonly {
+    readonly rows: number;
+    readonly drifts: readonly { readonly training: unknown }[];
+  }[];
+}
+
 let stack: Stack;
 beforeAll(async () => {
   // 70 days of rides by 30 riders, each of whom rides about as long as ever: 8 minutes and more, by the rider.
@@ -38,7 +45,7 @@ beforeAll(async () => {
            jsonb_build_object('rider', '7d0c4f86-54a1-4f0b-9c53-1f4f9a3d2b' || lpad((n % 30)::text, 2, '0'),
              'plan', 'member', 'bike', 'B204', 'minutes', 8 + 2 * (n % 30) + (n * 7) % 3,
              'startStation', 101, 'startDock', 3, 'endStation', 102, 'endDock', 1), gen_random_uuid()
-         from (select n, now() - interval '71 days' + n * interval '42 minutes' as m_at
+         from (select n, now() - interval '71 days' + n * interval '9 minutes' as m_at
            from generate_series(1, ${RIDES}) n) m_all`,
       ],
     },
@@ -155,6 +162,30 @@ it('ends a run that is cancelled, and goes on with it', async () => {
   );
   expect(audit.map(({ action }) => action)).toEqual(['training.cancel', 'training.resume', 'training.start']);
 }, 300_000);
+
+it('sees that the rows drift which the new version is asked about, and asks for a run', async () => {
+  const promoted = await call('PUT', '/v1/admin/models/ride-minutes/aliases/champion', { version });
+  expect(promoted.status).toBe(200);
+  // Riders who never rode: each of their features is the default.
+  const answers = Array.from({ length: 100 }, (_, index) =>
+    call<{ model: { version: string }; source: string }>('POST', '/v1/predictions/ride-minutes', {
+      key: `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`,
+    }),
+  );
+  for (const { json } of await Promise.all(answers))
+    expect(json).toMatchObject({ source: 'model', model: { version } });
+  const seen = await eventually(
+    async () => (await call<Drift>('GET', '/v1/admin/models/ride-minutes/drift')).json,
+    ({ versions: [watched] }) => (watched?.drifts.length ?? 0) > 0,
+    60_000,
+  );
+  expect(differences(WRITTEN_EXAMPLES['getDrift']?.['200'], seen)).toEqual([]);
+  expect(seen.versions).toMatchObject([{ version, rows: 100, falseAlarmRows: 10_000 }]);
+  // A run has begun within the hour before.
+  expect(seen.versions[0]?.drifts).toMatchObject([
+    { until: null, training: { run: null, why: 'debounced' } },
+  ]);
+}, 120_000);
 
 // It waits for an alarm: a minute.
 it.skipIf(IS_PART)(

@@ -7,6 +7,7 @@ export const {
   CacheStats,
   ChangeFeed,
   Datasets,
+  DriftWatches,
   FeatureShard,
   Feedback,
   FillGate,

@@ -1,0 +1,198 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as z from 'zod';
+import { startCli } from '../support/node/cli.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
+
+/** A key that no other text contains. */
+const VICTIM = 'forget-me-4711';
+const OTHERS = ['c0', 'c1', 'c2', 'c3'];
+const DAYS = 60;
+const TRAINING = '5b1f6a34-0f0e-4a53-9d2b-9a4c8e1f7d11';
+
+/** A purchase a day of each customer, as it would have been stored then. */
+const HISTORY = [
+  `insert into millrace.events (source, id, type, occurred_at, recorded_at, data, batch)
+   select '/old', n || c, 'shop.purchase.v1', at, at, jsonb_build_object('invoice', n::text, 'sku', 'S' || n % 3,
+     'quantity', 1 + n % 4, 'unitPrice', 1.5, 'customerId', c, 'country', 'UK'), gen_random_uuid()
+   from generate_series(1, ${DAYS}) n, unnest(array['${[VICTIM, ...OTHERS].join("','")}']) c,
+     lateral (select now() - n * interval '1 day' as at) as moment`,
+  `insert into customers (id, country) select distinct data->>'customerId', 'UK' from millrace.events`,
+  `insert into products (sku, unit_price) select distinct data->>'sku', 1.5 from millrace.events`,
+  `insert into purchases (event_seq, invoice, sku, customer_id, quantity, unit_price, country, occurred_at)
+   select seq, data->>'invoice', data->>'sku', data->>'customerId', (data->>'quantity')::integer, 1.5, 'UK', occurred_at
+   from millrace.events`,
+];
+
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack({}, { existing: HISTORY });
+}, 240_000);
+afterAll(() => stack[Symbol.asyncDispose]());
+
+const Page = z.object({
+  state: z.string(),
+  total: z.int(),
+  found: z.looseObject({ events: z.record(z.string(), z.int()), datasets: z.array(z.string()) }),
+  models: z.array(z.object({ model: z.string(), version: z.string() })),
+  others: z.boolean(),
+});
+const Erased = z.object({ erased: Page, left: Page });
+
+async function forget(...flags: string[]) {
+  const { ended } = startCli(stack.url.href, 'forget', 'customer', VICTIM, '--json', ...flags);
+  const { text, code } = await ended;
+  const from = text.search(/^\{/m);
+  return {
+    code,
+    text,
+    json: from < 0 ? undefined : (JSON.parse(text.slice(from, text.lastIndexOf('}') + 1)) as unknown),
+  };
+}
+
+function bought(id: string, customerId: string, data: object = {}) {
+  return {
+    ...{ specversion: '1.0', id, source: '/live', type: 'shop.purchase.v1' },
+    data: { invoice: id, sku: 'S1', quantity: 2, unitPrice: 2, customerId, country: 'UK', ...data },
+  };
+}
+
+/** The tables with rows that have the key in any column, with their numbers. */
+async function places(): Promise<Record<string, number>> {
+  const tables = await stack.sql(
+    `select table_schema || '.' || table_name as name from information_schema.tables
+     where table_type = 'BASE TABLE' and table_schema in ('public', 'millrace')`,
+  );
+  const found: Record<string, number> = {};
+  for (const { name } of tables) {
+    const [row] = await stack.sql(
+      `select count(*) as n from ${String(name)} t where t::text like '%${VICTIM}%'`,
+    );
+    if (Number(row?.['n']) > 0) found[String(name)] = Number(row?.['n']);
+  }
+  return found;
+}
+
+async function rebuiltDigest(): Promise<string> {
+  const body = { rebuild: true, restart: true };
+  let { json } = await stack.caller.ask('POST', '/v1/admin/replay', { json: body });
+  while (json['state'] !== 'done')
+    ({ json } = await stack.caller.ask('POST', '/v1/admin/replay', { json: { rebuild: true } }));
+  return await digest();
+}
+
+async function digest(): Promise<string> {
+  return String((await stack.caller.ask('GET', '/v1/admin/features/digest')).json['digest']);
+}
+
+async function featuresOf(entity: string, key: string) {
+  const read = await stack.caller.featuresOf(entity, key);
+  return Object.fromEntries(Object.entries(read).map(([name, { value }]) => [name, value]));
+}
+
+async function makeDataset(): Promise<string> {
+  const asOf = new Date(Date.now() - 120_000).toISOString();
+  const json = { model: 'expected-spend', knowledge: 'snapshot', asOf };
+  const begun = await stack.caller.ask('POST', '/v1/admin/datasets', { json });
+  const id = String(begun.json['id']);
+  const made = await eventually(
+    async () => (await stack.caller.ask('GET', `/v1/admin/datasets/${id}`)).json,
+    ({ state }) => state === 'ready' || state === 'failed',
+    60_000,
+  );
+  const manifest = z.object({ digest: z.string() }).parse(made['manifest']);
+  const learned = { id, digest: manifest.digest, asOf, rows: 10 };
+  const report = { state: 'COMPLETE', startedAt: asOf, version: '0000000000aa', trainingRows: 10 };
+  const path = `/v1/admin/models/expected-spend/trainings/${TRAINING}`;
+  const end = { ...report, sha256: 'a'.repeat(64), dataset: learned };
+  expect((await stack.caller.ask('PUT', path, { json: end })).status).toBe(200);
+  return id;
+}
+
+let datasetId = '';
+
+it('lists the data of a customer in every place, and removes nothing', async () => {
+  await eventually(
+    () => featuresOf('customer', VICTIM),
+    ({ purchases_365d: count }) => count === DAYS,
+    60_000,
+  );
+  const events = [bought('v1', VICTIM), bought('bad', VICTIM, { quantity: 0 }), bought('o1', 'c0')];
+  expect(await stack.caller.send(events, { wait: true })).toMatchObject({ accepted: 2, quarantined: 1 });
+  await stack.sql(
+    `insert into millrace.lineage_predictions (id, at, model, version, entity, key, features, items, source) values
+     (gen_random_uuid(), now(), 'expected-spend', '0000000000aa', 'customer', '${VICTIM}', '{}', 1, 'model'),
+     (gen_random_uuid(), now(), 'ranker', '0000000000bb', 'product', 'S1', '{"buyers": ["${VICTIM}"]}', 1, 'model')`,
+  );
+  datasetId = await makeDataset();
+  const before = await places();
+  expect(Object.keys(before).sort()).toEqual([
+    ...['millrace.events', 'millrace.lineage_predictions', 'millrace.outbox', 'millrace.quarantine'],
+    ...['public.customers', 'public.purchases'],
+  ]);
+  const listed = await forget();
+  expect(listed.code).toBe(0);
+  expect(listed.json).toMatchObject({
+    state: 'done',
+    others: true,
+    models: [{ model: 'expected-spend', version: '0000000000aa' }],
+    found: {
+      events: { 'shop.purchase.v1': DAYS + 1 },
+      rows: { purchases: DAYS + 1 },
+      ...{ entityRow: 1, quarantine: 1, predictions: 1, mentions: 1, datasets: [datasetId] },
+    },
+  });
+  expect(Page.parse(listed.json).found['features']).toBeGreaterThan(0);
+  expect(await places()).toEqual(before);
+});
+
+it('removes them, and leaves the data of others as they are', async () => {
+  const path = `/v1/customers/${VICTIM}`;
+  expect((await stack.caller.ask('GET', path)).status).toBe(200);
+  const other = await featuresOf('customer', 'c0');
+  const [{ n: rows } = { n: 0 }] = await stack.sql(
+    "select count(*) as n from purchases where customer_id = 'c0'",
+  );
+  const { units_30d: units } = await featuresOf('product', 'S1');
+
+  const { code, json, text } = await forget('--yes');
+  expect(code, text).toBe(0);
+  const { erased, left } = Erased.parse(json);
+  expect(erased.found.events).toEqual({ 'shop.purchase.v1': DAYS + 1 });
+  expect(left).toMatchObject({ total: 0, others: false });
+
+  // No place has the key any more: no table of the database, the audit log and the outbox included.
+  expect(await places()).toEqual({});
+  expect((await stack.caller.ask('GET', path, { consistency: 'strong' })).status).toBe(404);
+  expect((await stack.caller.ask('GET', `/v1/admin/datasets/${datasetId}`)).status).toBe(404);
+  const features = await featuresOf('customer', VICTIM);
+  expect(features).toMatchObject({ purchases_365d: 0, last_purchase_at: null });
+
+  // The other customer has everything, and the product lacks what the erased one bought.
+  expect(await featuresOf('customer', 'c0')).toEqual(other);
+  expect(await stack.sql("select count(*) as n from purchases where customer_id = 'c0'")).toEqual([
+    { n: rows },
+  ]);
+  const [{ sum } = { sum: 0 }] = await stack.sql(
+    `select sum(quantity) as sum from purchases
+     where sku = 'S1' and occurred_at >= date_trunc('day', now() at time zone 'utc') - interval '29 days'`,
+  );
+  const { units_30d: without } = await featuresOf('product', 'S1');
+  expect(without).toBe(Number(sum));
+  expect(Number(without)).toBeLessThan(Number(units));
+  const served = await digest();
+  expect(await rebuiltDigest()).toBe(served);
+});
+
+it('does not take an erased event again, and takes a new one', async () => {
+  expect(await stack.caller.send([bought('v1', VICTIM)], { wait: true })).toMatchObject({ duplicates: 1 });
+  expect(await places()).toEqual({});
+  expect(await featuresOf('customer', VICTIM)).toMatchObject({ purchases_365d: 0 });
+  expect(await stack.caller.send([bought('v2', VICTIM)], { wait: true })).toMatchObject({ accepted: 1 });
+  expect(await featuresOf('customer', VICTIM)).toMatchObject({ purchases_365d: 1 });
+});
+
+it('finds what an erasure has left out, and says so by its exit code', async () => {
+  const { code, text } = await forget('--verify');
+  expect(code).toBe(1);
+  expect(text).toContain('"shop.purchase.v1": 1');
+});

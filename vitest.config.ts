@@ -13,6 +13,8 @@ const WORKER_VARS = {
   PROBE_SHARE: '0',
   // On a machine that does much else, a model's fallback would answer in tests of the model.
   DEADLINE_MS: '10000',
+  // A test that waits for the work behind an answer would wait for the log of served predictions.
+  FEEDBACK_PAUSE_MS: '0',
   // SHA-256 of "test-key".
   API_KEY_SHA256: '62af8704764faf8ea82fc61ce9c4c3908b6cb97d463a634e9e587d7c885db0ef',
 };

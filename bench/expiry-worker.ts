@@ -26,6 +26,7 @@ export const {
   Datasets,
   DriftWatches,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

@@ -37,6 +37,7 @@ export const {
   Datasets,
   DriftWatches,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

@@ -15,6 +15,7 @@ export const {
   Datasets,
   DriftWatches,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

@@ -38,6 +38,7 @@ const NAMESPACES = [
   'DATASETS',
   'TRAINING_RUNS',
   'ROLLOUTS',
+  'FEEDBACK',
   'DRIFT_WATCHES',
 ] as const;
 
@@ -127,6 +128,7 @@ export const {
   DriftWatches,
   TrainingRuns,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

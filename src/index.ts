@@ -8,6 +8,7 @@ export const {
   Datasets,
   DriftWatches,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

@@ -16,6 +16,7 @@ const REFRESH_EVERY_MS = 10_000;
 const RETRY_MS = 5_000;
 
 const Model = z.string().min(1).max(64);
+const Labels = z.array(z.array(z.int().nonnegative()).length(4)).max(100);
 
 /** Where a rollout is, as the registry has it. */
 export interface RegisteredRollout extends Watched {
@@ -68,6 +69,13 @@ export class Rollouts extends DurableObject {
       await this.#inTurn(() => this.#refresh(Model.parse(model)));
     if (this.#watched?.rollout !== rollout) return;
     this.#watch?.add({ champion, canary });
+    if ((await this.ctx.storage.getAlarm()) === null) await this.#ringIn(JUDGE_EVERY_MS);
+  }
+
+  /** Adds answers whose labels are known. They are dropped if the rollout is not under way. */
+  async labelled(rollout: string, batches: readonly (readonly number[])[]): Promise<void> {
+    if (this.#watched?.rollout !== rollout) return;
+    this.#watch?.addLabels(Labels.parse(batches));
     if ((await this.ctx.storage.getAlarm()) === null) await this.#ringIn(JUDGE_EVERY_MS);
   }
 

@@ -31,6 +31,7 @@ export interface Config {
   readonly oidc: OidcConfig | undefined;
   /** Whether requests are charged to budgets. */
   readonly isLimiting: boolean;
+  readonly feedback: FeedbackTimes;
 }
 
 /** One hit in a hundred, and at most one a second in each isolate: enough to measure three nines within an hour. */
@@ -53,6 +54,20 @@ const OUTBOX_WATCH_MS_DEFAULT = 500;
 const OUTBOX_WATCH_MS_MIN = 200;
 /** With a pause longer than half of the default `sourceBoundMs`, readers themselves trigger sweeps more often. */
 const OUTBOX_WATCH_MS_MAX = 60_000;
+
+/**
+ * How long an isolate gathers served predictions before it writes a file, in milliseconds. A request stays alive for 30 s
+ * after its answer at most, and a file takes a part of that. A shorter pause costs more writes of R2.
+ */
+const FEEDBACK_PAUSE_MS_DEFAULT = 20_000;
+/** How long a file or an event may take until everybody can read it, in milliseconds: a long transaction takes seconds. */
+const FEEDBACK_SETTLE_MS_DEFAULT = 60_000;
+
+/** The times of the log of served predictions, in milliseconds. */
+interface FeedbackTimes {
+  readonly pauseMs: number;
+  readonly settleMs: number;
+}
 
 /** SHA-256 of nothing, a space, a line feed and CR LF: what `sha256sum` prints for a key that is not set. */
 const HASHES_OF_NO_KEY: ReadonlySet<string> = new Set(['', ' ', '\n', '\r\n'].map(sha256HexNow));
@@ -85,6 +100,8 @@ const Vars = z.object({
     .max(OUTBOX_WATCH_MS_MAX)
     .refine((ms) => ms === 0 || ms >= OUTBOX_WATCH_MS_MIN, `expected 0, or at least ${OUTBOX_WATCH_MS_MIN}`)
     .default(OUTBOX_WATCH_MS_DEFAULT),
+  FEEDBACK_PAUSE_MS: z.coerce.number().int().min(0).max(25_000).default(FEEDBACK_PAUSE_MS_DEFAULT),
+  FEEDBACK_SETTLE_MS: z.coerce.number().int().min(0).max(3_600_000).default(FEEDBACK_SETTLE_MS_DEFAULT),
 });
 
 /** Reads variables and secrets. Throws with the names of missing or invalid ones, never with their values. */
@@ -105,6 +122,7 @@ export function readConfig(env: Env): Config {
     isWarming: vars.WARMING === 'on',
     oidc: oidcConfig(env),
     isLimiting: vars.LIMITS === 'on',
+    feedback: { pauseMs: vars.FEEDBACK_PAUSE_MS, settleMs: vars.FEEDBACK_SETTLE_MS },
   });
 }
 
@@ -128,6 +146,12 @@ export function databaseRegion(env: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'
   const region = regionFor(configured, env.DATABASE_URL);
   databaseRegions.set(env, { region });
   return region;
+}
+
+/** Reads only the times of the log of served predictions. */
+export function feedbackTimes(env: Pick<Env, 'FEEDBACK_PAUSE_MS' | 'FEEDBACK_SETTLE_MS'>): FeedbackTimes {
+  const vars = parseVars(Vars.pick({ FEEDBACK_PAUSE_MS: true, FEEDBACK_SETTLE_MS: true }), env);
+  return { pauseMs: vars.FEEDBACK_PAUSE_MS, settleMs: vars.FEEDBACK_SETTLE_MS };
 }
 
 /** Reads only the pause between two sweeps of the outbox, in milliseconds; 0 for none. */

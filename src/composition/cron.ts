@@ -2,6 +2,7 @@ import type { ModelDefinition } from '../define/model.ts';
 import { systemNow } from '../platform/clock.ts';
 import { log } from '../platform/logger.ts';
 import { pruneOld } from '../storage/postgres/retention.ts';
+import { tendFeedback } from './feedback.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { startKafkaSources } from './kafka.ts';
 import { sweepRuns } from './lineage.ts';
@@ -25,6 +26,7 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
   behind('kafka-source', startKafkaSources(env));
   if (isolate.catalog.models.some(isRetrained)) behind('training', trainingRuns(env).check());
   behind('rollout', wakeRollouts(bound));
+  behind('feedback', tendFeedback(bound));
   await outboxRelay(env).heartbeat('cron');
   bound.warm(scope);
   scorePendingIn(bound, (work) => scope.keepAlive(work));

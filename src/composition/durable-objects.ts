@@ -5,6 +5,7 @@ import { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import { Datasets } from '../../durable-objects/datasets/object.ts';
 import { DriftWatches } from '../../durable-objects/drift-watches/object.ts';
 import { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
+import { Feedback } from '../../durable-objects/feedback/object.ts';
 import { FillGate } from '../../durable-objects/fill-gate/object.ts';
 import { Idempotency } from '../../durable-objects/idempotency/object.ts';
 import { KafkaSource } from '../../durable-objects/kafka-source/object.ts';
@@ -22,6 +23,7 @@ import { outboxWatchMs } from './config.ts';
 import { datasetsPorts } from './datasets.ts';
 import { driftWatchesPorts } from './drift.ts';
 import type { Env } from './env.ts';
+import { feedbackPorts } from './feedback.ts';
 import { kafkaSourceOf } from './kafka-source.ts';
 import { longestJudgedS } from './lifetimes.ts';
 import { outboxRelay, regionalClock, rootClock } from './objects.ts';
@@ -74,6 +76,11 @@ export function durableObjects(catalog: Catalog) {
     Rollouts: class extends Rollouts {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, rolloutsPorts(env, catalog));
+      }
+    },
+    Feedback: class extends Feedback {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, feedbackPorts(env, catalog));
       }
     },
     DriftWatches: class extends DriftWatches {

@@ -3,6 +3,7 @@ import type { ChangeFeed } from '../../durable-objects/change-feed/object.ts';
 import type { Datasets } from '../../durable-objects/datasets/object.ts';
 import type { DriftWatches } from '../../durable-objects/drift-watches/object.ts';
 import type { FeatureShard } from '../../durable-objects/feature-shard/object.ts';
+import type { Feedback } from '../../durable-objects/feedback/object.ts';
 import type { FillGate } from '../../durable-objects/fill-gate/object.ts';
 import type { Idempotency } from '../../durable-objects/idempotency/object.ts';
 import type { KafkaSource } from '../../durable-objects/kafka-source/object.ts';
@@ -46,6 +47,10 @@ export interface Env {
   readonly LIMITS?: string;
   /** The pause between two sweeps of the outbox while there are readers, in milliseconds; see `config.ts`. */
   readonly OUTBOX_WATCH_MS?: string | number;
+  /** How long an isolate gathers served predictions before it writes them, in milliseconds; see `config.ts`. */
+  readonly FEEDBACK_PAUSE_MS?: string | number;
+  /** How long files and events may take until they can be read, in milliseconds; see `config.ts`. */
+  readonly FEEDBACK_SETTLE_MS?: string | number;
   /** An OpenID Connect issuer whose tokens are accepted; see `oidc.ts`. */
   readonly OIDC_ISSUER?: string;
   readonly OIDC_AUDIENCE?: string;
@@ -90,6 +95,7 @@ export interface Env {
   readonly DATASETS: DurableObjectNamespace<Datasets>;
   readonly TRAINING_RUNS: DurableObjectNamespace<TrainingRuns>;
   readonly ROLLOUTS: DurableObjectNamespace<Rollouts>;
+  readonly FEEDBACK: DurableObjectNamespace<Feedback>;
   readonly DRIFT_WATCHES: DurableObjectNamespace<DriftWatches>;
 }
 
@@ -117,6 +123,7 @@ export const BINDINGS = [
   'DATASETS',
   'TRAINING_RUNS',
   'ROLLOUTS',
+  'FEEDBACK',
   'DRIFT_WATCHES',
 ] as const satisfies readonly (keyof Env)[];
 

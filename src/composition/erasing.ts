@@ -14,11 +14,13 @@ import { calling, Failure } from '../platform/failure.ts';
 import { newId } from '../platform/ids.ts';
 import { guarded } from '../storage/postgres/connect.ts';
 import {
-  countKept,
   countOwned,
-  removeKept,
+  countOwnRow,
   removeOwned,
+  removeRemovals,
   sweepOutbox,
+  sweepPredictions,
+  sweepQuarantine,
 } from '../storage/postgres/erasure-places.ts';
 import {
   advanceErasure,
@@ -104,11 +106,13 @@ function stepPorts(
     eraseEvents: (named, to) => armed(() => eraseEvents(db, histories, named, { erasure, to })),
     countOwned: () => guarded(() => countOwned(db, histories, subject)),
     removeOwned: () => armed(() => removeOwned(db, histories, subject)),
-    countKept: () => guarded(() => countKept(db, subject)),
-    removeKept: async ({ entityRow }) => {
+    countOwnRow: () => guarded(() => countOwnRow(db, subject)),
+    removeOwnRow: async ({ entityRow }) => {
       if (entityRow > 0) await writePorts(bound, keepAlive).remove(subject.entity, subject.values, {});
-      await guarded(() => removeKept(db, subject));
+      await guarded(() => removeRemovals(db, subject));
     },
+    quarantine: (pages) => guarded(() => sweepQuarantine(db, subject, pages)),
+    predictions: (pages) => guarded(() => sweepPredictions(db, subject, pages)),
     cells: (isRemoving) => cellsOf(bound, subject, isRemoving),
     rebuild: (run) => rebuildStep(run, catalog, replays),
     datasets: async () => {

@@ -39,6 +39,7 @@ import { KeyTable } from '../gateway/principals/key-table.ts';
 import { holderOfTicket, ticketKey } from '../gateway/principals/ticket.ts';
 import { TokenTable, type TokenVerdict } from '../gateway/principals/token-table.ts';
 import type { ViewPorts } from '../gateway/routes/views.ts';
+import { ServedLog } from '../inference/feedback/buffer.ts';
 import { LoadedModels } from '../inference/loaded-models.ts';
 import { ObservedRowsOfIsolate } from '../inference/observed-rows.ts';
 import { OnnxRuntime } from '../inference/onnx/runtime.ts';
@@ -96,6 +97,7 @@ export class Isolate {
   readonly backfills = new BackfillCaller();
   readonly moves = new KnownMoves();
   readonly rollouts = new RolloutReports();
+  readonly served = new ServedLog();
   readonly observedRows = new ObservedRowsOfIsolate();
   /** The properties that are keys of entities. */
   readonly keyProperties: ReadonlySet<string>;

@@ -146,6 +146,11 @@ export function rollouts(env: Pick<Env, 'ROLLOUTS'> & DatabasePlace, model: stri
   return besideDatabase('rollouts', env, [env.ROLLOUTS, model], deadlines);
 }
 
+/** The object that joins served predictions with later events. */
+export function feedback(env: Pick<Env, 'FEEDBACK'> & DatabasePlace) {
+  return besideDatabase('feedback', env, [env.FEEDBACK, 'main'], { default: WRITE_MS, counts: REPORT_MS });
+}
+
 /** The object that watches the rows that a model answers. */
 export function driftWatches(env: Pick<Env, 'DRIFT_WATCHES'> & DatabasePlace, model: string) {
   const deadlines = { default: WRITE_MS, report: REPORT_MS };

@@ -43,6 +43,8 @@ export const PLACEMENT = {
   'training-runs': 'database',
   /** It moves what the registry in the database has. */
   rollouts: 'database',
+  /** It reads events. */
+  feedback: 'database',
   /** Isolates of all regions send to it in the background. */
   'drift-watches': 'database',
 } as const satisfies Readonly<Record<string, PlacementRule>>;

@@ -47,6 +47,7 @@ import { diagnosisPorts } from './diagnosis.ts';
 import { driftRoutePorts, driftServing } from './drift.ts';
 import { erasureRoutePorts } from './erasing.ts';
 import { featureStatePorts } from './feature-states.ts';
+import { feedbackRoutePorts, noteServed } from './feedback.ts';
 import { idempotencyPort } from './idempotency.ts';
 import { inspectionPorts } from './inspection.ts';
 import type { BoundIsolate } from './isolate.ts';
@@ -166,6 +167,10 @@ export class RequestPorts implements GatewayPorts {
             .catch(() => undefined),
         ),
     };
+  }
+
+  get feedback(): GatewayPorts['feedback'] {
+    return feedbackRoutePorts(this.#bound);
   }
 
   get health(): GatewayPorts['health'] {
@@ -384,6 +389,7 @@ export class RequestPorts implements GatewayPorts {
       models: isolate.models,
       keepAlive: (work) => this.#scope.keepAlive(work),
       rollouts: rolloutServing(this.#bound, (work) => this.#scope.keepAlive(work)),
+      served: (answer) => noteServed(this.#bound, (work) => this.#scope.keepAlive(work), answer),
       watched: driftServing(this.#bound, (work) => this.#scope.keepAlive(work)),
     };
   }

@@ -65,7 +65,8 @@ export function rolloutsPorts(env: Env, catalog: Pick<Catalog, 'models'>): Rollo
       return { ...registered(row), champion: await aliasOf(db(), model, 'champion') };
     },
     begin: async (model) => {
-      const plan = catalog.models.find(({ name }) => name === model)?.rollout;
+      const definition = catalog.models.find(({ name }) => name === model);
+      const plan = definition?.rollout;
       if (plan?.start !== 'automatic') return;
       const [version, base] = await Promise.all(
         (['challenger', 'champion'] as const).map((alias) => aliasOf(db(), model, alias)),
@@ -73,7 +74,9 @@ export function rolloutsPorts(env: Env, catalog: Pick<Catalog, 'models'>): Rollo
       if (version == null || base == null || version === base) return;
       if (await guarded(() => wasRolledOut(db(), { model, version, base }))) return;
       const before = await guarded(() => readRollout(db(), model));
-      await move(beginning({ model, version, base, plan, by: OBJECT, after: before?.id ?? null }));
+      const hasLabels = definition?.feedback !== undefined;
+      const after = before?.id ?? null;
+      await move(beginning({ model, version, base, plan, hasLabels, by: OBJECT, after }));
     },
     move: (from, { position, reason, evidence }) => {
       const { row, model, rollout, version, base } = from;
@@ -93,12 +96,14 @@ interface Beginning {
   readonly version: string;
   readonly base: string;
   readonly plan: RolloutPlan;
+  /** Whether events say what came of an answer. */
+  readonly hasLabels: boolean;
   readonly by: string;
   readonly after: number | null;
 }
 
-function beginning({ plan, by, ...of }: Beginning): RolloutMove {
-  const { record } = RolloutWatch.begin(plan, by, systemNow());
+function beginning({ plan, hasLabels, by, ...of }: Beginning): RolloutMove {
+  const { record } = RolloutWatch.begin(plan, by, systemNow(), hasLabels);
   const position = { stage: 'shadow', step: -1, share: 0, reason: 'started' } as const;
   return { ...of, rollout: newId(), ...position, evidence: record, ...endOf('shadow') };
 }
@@ -155,8 +160,7 @@ export function rolloutRoutePorts(
       return found === null ? null : { rollout: found.rollout, record: EvidenceRecord.parse(found.record) };
     },
     aliased: (model, alias) => aliasOf(db, model, alias),
-    begin: ({ model, version, base, plan, after }, principal) =>
-      move(beginning({ model, version, base, plan, by: principal, after }), principal),
+    begin: (asked, principal) => move(beginning({ ...asked, by: principal }), principal),
     end: (row, { stage, reason }, principal) => {
       const { id: after, changedAt: _, changedBy: __, ...of } = row;
       const share = stage === 'champion' ? 100 : 0;

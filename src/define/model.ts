@@ -3,6 +3,14 @@ import { type CachePolicy, cachePolicy } from './cache-policy.ts';
 import type { DatasetDefinition } from './dataset.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureReference } from './feature.ts';
+import {
+  type DeclaredExploration,
+  type DeclaredFeedback,
+  type Exploration,
+  explorationOf,
+  type FeedbackDefinition,
+  feedbackOf,
+} from './feedback.ts';
 import { DeclarationMistake, defining } from './mistake.ts';
 import type { InputDeclaration, ModelInputs, RequestShape } from './model-input.ts';
 import type { Recommending } from './recommending.ts';
@@ -36,6 +44,8 @@ interface ModelBase {
   readonly retraining: RetrainingPolicy;
   /** How a new version takes over; undefined if versions only change at once. */
   readonly rollout: RolloutPlan | undefined;
+  /** Which answers are logged, and which events are their labels; undefined if none are. */
+  readonly feedback: FeedbackDefinition | undefined;
 }
 
 /** The announced end of a model's routes. */
@@ -108,6 +118,8 @@ export interface RankingModel extends ModelBase, Recommending {
   readonly parseCandidates: (json: unknown) => Candidates;
   /** The items to answer with if not even popularity is known in time, marked `degraded`; undefined for none. */
   readonly fallback: readonly string[] | undefined;
+  /** The share of the answers at `path` whose items are drawn from the best ones; undefined for none. */
+  readonly exploration: Exploration | undefined;
 }
 
 /** A model that predicts for one entity; the graph runs on one row. */
@@ -155,6 +167,8 @@ interface PredictionDeclaration<Owner extends EntityDefinition, Request extends 
   path?: `/v1/${string}`;
   /** The fields that a client sends with each request; `fromRequest(field)` puts a field into a column. */
   request?: Request;
+  /** Logs answers, and judges them by later events: `feedback.ofAnswers(…)`. */
+  feedback?: DeclaredFeedback<NoInfer<Owner>, 'answers'>;
   /** By the names of the graph's inputs. */
   inputs: Readonly<Record<string, InputDeclaration<NoInfer<Owner>, NoInfer<keyof Request & string>>>>;
 }
@@ -183,11 +197,20 @@ export const model = {
         parseCandidates: (json: unknown) => Candidates<ValuesOf<Features>>;
         /** The items to answer with if not even popularity is known in time; `[]` for an empty answer. */
         fallback?: readonly string[];
+        /** Logs answers, and judges them by later events: `feedback.ofItems(…)`. */
+        feedback?: DeclaredFeedback<NoInfer<Owner>, 'items'>;
+        /** Shows a small share of the answers in random order, for an unbiased view of positions; needs `feedback`. */
+        exploration?: DeclaredExploration;
       },
   ): RankingModel => {
     return defining<RankingModel>({ kind: 'model', name: declaration.name }, () => {
       const { path, itemEntity, columns, features, parseCandidates, fallback } = declaration;
-      const { exclude, diversity, reasons } = declaration;
+      const { exclude, diversity, reasons, exploration } = declaration;
+      if (exploration !== undefined && declaration.feedback === undefined)
+        throw new DeclarationMistake(
+          'It explores, and no event says what came of it.',
+          'Declare `feedback`, or leave `exploration` out.',
+        );
       return {
         ...base(declaration, 'binary'),
         task: 'ranking',
@@ -196,6 +219,7 @@ export const model = {
         columns,
         features,
         fallback,
+        exploration: exploration && explorationOf(exploration),
         ...(exclude === undefined ? {} : { exclude }),
         ...(diversity === undefined ? {} : { diversity }),
         ...(reasons === undefined ? {} : { reasons }),
@@ -310,7 +334,8 @@ function base(
     training: recipe,
     retraining = {},
     rollout: declared,
-  }: CommonDeclaration<EntityDefinition>,
+    feedback,
+  }: CommonDeclaration<EntityDefinition> & { readonly feedback?: DeclaredFeedback | undefined },
   task: TrainingRecipe['task'],
 ) {
   // Scores also change with time alone, so a comparison with the origin would report differences that are not faults.
@@ -331,6 +356,7 @@ function base(
     training,
     retraining: retrainingOf(retraining),
     rollout,
+    feedback: feedback && feedbackOf(feedback),
   };
 }
 

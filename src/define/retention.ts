@@ -14,4 +14,6 @@ export interface RetentionPolicy {
   readonly quarantineClosed?: number;
   /** For open entries of the quarantine, including dead letters. */
   readonly quarantineOpen?: number;
+  /** For the log of served predictions; 90 days if it is not given, since the log names keys of entities. */
+  readonly served?: number;
 }

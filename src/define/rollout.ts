@@ -10,6 +10,12 @@ const StepNeeds = z.strictObject({
   seconds: z.number().min(0).max(604_800).default(300),
 });
 
+/** What each share has to see. */
+const CanaryNeeds = StepNeeds.extend({
+  /** The fewest of its answers whose labels are known; needs `feedback` of the model. */
+  labels: z.int().min(0).max(1_000_000).default(0),
+});
+
 /**
  * Odds ratios up to which the new version counts as no worse. 1 tolerates nothing; with 2, an odds of errors of 1 : 99
  * beside the champion's 1 : 199 is tolerated.
@@ -19,6 +25,8 @@ const Tolerances = z.strictObject({
   slow: z.number().min(1).max(100).default(2),
   /** In both directions: scores outside the champion's usual range may be this much more or less frequent. */
   scores: z.number().min(1).max(100).default(4),
+  /** Of answers that no event agrees with, where the model declares `feedback`. */
+  misses: z.number().min(1).max(100).default(1.2),
 });
 
 const Rollout = z
@@ -29,7 +37,7 @@ const Rollout = z
     /** The shares of the entities that the new version answers for, one step after the other, in percent. */
     shares: z.array(z.number().positive().max(90)).min(1).max(10).default([1, 5, 25, 50]),
     /** What each share has to see. */
-    canary: StepNeeds.prefault({}),
+    canary: CanaryNeeds.prefault({}),
     /** The probability, at most, that a rollout of a version that is no worse is rolled back by its measures. */
     error: z.number().min(1e-6).max(0.2).default(0.01),
     tolerances: Tolerances.prefault({}),

@@ -5,6 +5,7 @@ import { checkDatasets } from './validate/datasets.ts';
 import { checkDeclarations } from './validate/declarations.ts';
 import { checkDerived } from './validate/derived.ts';
 import { checkExamples } from './validate/examples.ts';
+import { checkFeedback } from './validate/feedback.ts';
 import { checkLimits } from './validate/limits.ts';
 import { checkModels } from './validate/models.ts';
 import { checkNames } from './validate/names.ts';
@@ -36,6 +37,7 @@ export function validateCatalog(catalog: Catalog): CatalogProblem[] {
     checkViews,
     checkModels,
     checkDatasets,
+    checkFeedback,
     checkExamples,
     checkLimits,
     checkCors,

@@ -34,6 +34,7 @@ import { type DeadLetterPorts, registerDeadLetters } from './routes/admin-dead-l
 import { type DiagnosisPorts, registerDiagnosis } from './routes/admin-diagnosis.ts';
 import { type DriftRoutePorts, registerDrift } from './routes/admin-drift.ts';
 import { type FeatureStatePorts, registerFeatureAdmin } from './routes/admin-features.ts';
+import { type FeedbackRoutePorts, registerFeedback } from './routes/admin-feedback.ts';
 import { type ErasureRoutePorts, registerForget } from './routes/admin-forget.ts';
 import { type InspectionPorts, registerInspection } from './routes/admin-inspect.ts';
 import { type KafkaPorts, registerKafka } from './routes/admin-kafka.ts';
@@ -82,6 +83,7 @@ export interface GatewayPorts {
   readonly features: FeaturePorts;
   readonly featureStates: FeatureStatePorts;
   readonly feed: FeedPorts;
+  readonly feedback: FeedbackRoutePorts;
   readonly health: HealthPorts;
   readonly idempotency: IdempotencyPort;
   readonly inventory: InventoryPorts;
@@ -232,6 +234,7 @@ function registerUncached(app: OpenAPIHono<AppEnv>, gateway: Gateway, portsOf: P
   registerModels(app, gateway, (c) => portsOf(c).models);
   registerDrift(app, gateway, (c) => portsOf(c).drift);
   registerRollouts(app, gateway, (c) => portsOf(c).rollouts);
+  registerFeedback(app, gateway, (c) => portsOf(c).feedback);
   registerCacheAdmin(app, gateway, (c) => portsOf(c).cache);
   registerInspection(app, gateway, (c) => portsOf(c).cache);
   registerQuarantine(app, gateway, (c) => portsOf(c).quarantine);

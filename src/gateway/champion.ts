@@ -6,6 +6,7 @@ import type { Loaded } from '../define/view.ts';
 import { asOfMoment, type Moment, type Watched } from '../features/seen-folds.ts';
 import { Manifest } from '../inference/bundle.ts';
 import { CHAMPION_POLICY } from '../inference/champion-policy.ts';
+import type { ServedAnswer, ServedDraft } from '../inference/feedback/record.ts';
 import type { LoadedModel, LoadedModels } from '../inference/loaded-models.ts';
 import { modelTag, rolloutTag } from '../inference/names.ts';
 import type { PredictPorts } from '../inference/predict.ts';
@@ -41,6 +42,8 @@ export interface ChampionPorts {
   /** The time of a request that does not name its own, in milliseconds. */
   readonly deadlineMs: number;
   readonly rollouts: RolloutPorts;
+  /** Logs an answer, without waiting and without failing. */
+  readonly served: (answer: ServedAnswer) => void;
   readonly watched: PredictPorts['watched'];
 }
 
@@ -168,6 +171,14 @@ export async function championOf(
   return { model: await loadVersion(ports, definition, manifest), isCurrent };
 }
 
+/** What belongs to one prediction. */
+interface Predicting {
+  readonly deadline: Deadline;
+  readonly watched: Watched;
+  /** Takes what the log of served predictions has of the answer; undefined if it is not logged. */
+  readonly drafted?: ((draft: ServedDraft) => void) | undefined;
+}
+
 /**
  * The ports of one prediction or ranking of a model.
  *
@@ -177,7 +188,7 @@ export function predictPorts(
   ports: ChampionPorts & Pick<PredictPorts, 'predicted'>,
   definition: ModelDefinition,
   consistency: Consistency,
-  { deadline, watched }: { readonly deadline: Deadline; readonly watched: Watched },
+  { deadline, watched, drafted }: Predicting,
   charge: (rows: number) => Promise<void>,
 ): PredictPorts & RecommendPorts {
   return {
@@ -188,6 +199,7 @@ export function predictPorts(
     now: systemNow,
     newId,
     predicted: ports.predicted,
+    drafted,
     watched: ports.watched,
     deadline,
     keepAlive: ports.keepAlive,

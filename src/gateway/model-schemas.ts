@@ -92,6 +92,14 @@ function rankingAnswer(model: RankingModel): z.ZodObject {
     model: z.object({ name: z.string(), version: z.string().nullable() }),
     predictionId: z.uuid().describe(PREDICTION_ID),
     source: z.enum(['model', 'previous', 'stale', 'popularity', 'fallback']),
+    ...(model.exploration === undefined
+      ? {}
+      : {
+          explored: z
+            .literal(true)
+            .optional()
+            .describe('The items are drawn from the best ones, in random order.'),
+        }),
     degraded: DegradedReason.optional(),
     ...featuresParts,
   });

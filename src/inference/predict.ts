@@ -11,6 +11,7 @@ import type { Manifest } from './bundle.ts';
 import { type DegradedReason, type Maker, orFailure } from './degraded.ts';
 import { type Explained, type ExplainPorts, explain } from './explain/explanation.ts';
 import { featuresPart, type Included, unexplained } from './explain/include.ts';
+import type { ServedDraft } from './feedback/record.ts';
 import type { LoadedModel } from './loaded-models.ts';
 import { modelTag } from './names.ts';
 import { type ObservedRow, SCORE } from './observed-rows.ts';
@@ -30,6 +31,8 @@ export interface PredictPorts {
   readonly newId: () => string;
   /** Records the prediction for its lineage, without waiting and without failing. */
   readonly predicted: (facts: LineageFacts) => void;
+  /** Takes what the log of served predictions has of an answer. */
+  readonly drafted?: ((draft: ServedDraft) => void) | undefined;
   /** Takes a row that a version answered for the watch for drift, without waiting and without failing. */
   readonly watched: (model: PredictionModel, version: string, row: () => ObservedRow) => void;
   /** When something else answers in place of work that takes longer. */
@@ -104,6 +107,11 @@ export async function predict(
     const outcome = { items: 1, source, degraded } as const;
     ports.predicted(predictionFacts({ id: predictionId, at: now, manifest, subject, outcome }));
   }
+  ports.drafted?.({
+    ...{ id: predictionId, at: now, model: definition.name, version: manifest?.version ?? null, entity, key },
+    ...{ source, degraded: degraded ?? null, items: null, answer, input: request, explored: null },
+    features: source === 'fallback' || read === undefined ? undefined : read,
+  });
   if (source === 'model' && degraded === undefined && manifest !== null && read !== undefined)
     ports.watched(definition, manifest.version, () => observedRow(asked, read, answer));
   return {

@@ -8,7 +8,7 @@ import type { Manifest } from './bundle.ts';
 import { type DegradedReason, orFailure } from './degraded.ts';
 import type { Included } from './explain/include.ts';
 import { asRanking, type LoadedModel, type LoadedRanking } from './loaded-models.ts';
-import { popularityRanking, type Ranking, rank } from './rank.ts';
+import { type Exploring, popularityRanking, type Ranking, rank } from './rank.ts';
 import { type Champion, unpublished } from './registry.ts';
 
 export interface RankPorts {
@@ -34,6 +34,8 @@ export interface RankingRequest {
   readonly include: readonly Included[];
   /** Milliseconds since the Unix epoch. */
   readonly now: number;
+  /** How the champion's answer explores. An answer of anything else, or of a version that may not be it, does not. */
+  readonly exploring?: Exploring | undefined;
   /** Throws if an item cannot be ranked. */
   readonly check?: (model: LoadedRanking) => Promise<void>;
 }
@@ -132,7 +134,8 @@ async function compute(
   if (checked instanceof Failure) return await standIn('database_unavailable', checked);
   if (row instanceof Failure) return await standIn('features_unavailable', row);
   const { manifest } = found;
-  const ranking = await rank(definition, found, { items, limit, features: row, now }, true);
+  const exploring = known.champion?.isCurrent === true ? asked.exploring : undefined;
+  const ranking = await rank(definition, found, { items, limit, features: row, now, exploring }, true);
   if (ranking.degraded !== 'model_failed') return { ranking, manifest };
   return (await previousRanking(definition, asked, 'model_failed', known, ports)) ?? { ranking, manifest };
 }

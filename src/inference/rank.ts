@@ -3,6 +3,7 @@ import type { FeatureRow } from '../features/shards.ts';
 import { log } from '../platform/logger.ts';
 import type { DegradedReason, Maker } from './degraded.ts';
 import { type Reason, type Rows, reasonsOf } from './explain/reasons.ts';
+import { drawn } from './feedback/sampling.ts';
 import type { Graph } from './graph.ts';
 import type { LoadedRanking } from './loaded-models.ts';
 import { selected, selectionOf, WHOLE } from './selection.ts';
@@ -22,6 +23,14 @@ interface ToRank {
   readonly features: FeatureRow;
   /** Milliseconds since the Unix epoch. */
   readonly now: number;
+  /** Draws the items of the answer from the best `pool` ones, in random order. */
+  readonly exploring?: Exploring | undefined;
+}
+
+/** How an answer explores. */
+export interface Exploring {
+  readonly seed: number;
+  readonly pool: number;
 }
 
 export interface Ranking {
@@ -30,6 +39,8 @@ export interface Ranking {
   readonly source: Maker | 'popularity' | 'fallback';
   /** The reason why something else than the champion answers. */
   readonly degraded: DegradedReason | undefined;
+  /** How many items an explored answer was drawn from; absent for any other. */
+  readonly drawnFrom?: number;
 }
 
 /** Ranks the given items by popularity, or returns the most popular ones that the declaration admits. */
@@ -60,7 +71,7 @@ export async function rank(
   toRank: ToRank,
   isExplained: boolean,
 ): Promise<Ranking> {
-  const { items, limit, features, now } = toRank;
+  const { items, limit, features, now, exploring } = toRank;
   const popularity = (degraded: DegradedReason | undefined) =>
     popularityRanking(definition, { candidates }, toRank, degraded);
   const waiting = Object.values(definition.features).some(
@@ -77,7 +88,8 @@ export async function rank(
       .map((item, row) => ({ item, score: scores[row] ?? 0, row }))
       .sort((a, b) => b.score - a.score || (a.item < b.item ? -1 : 1));
     const selection = items === undefined ? selectionOf(definition, candidates, features, now) : WHOLE;
-    const first = selected(ranked, selection, limit);
+    const best = selected(ranked, selection, Math.max(limit, exploring?.pool ?? 0));
+    const first = exploring === undefined ? best : drawn(best, limit, exploring.seed);
     const reasons = isExplained
       ? await reasonsFor(definition, graph, { data: assembled.rows, width }, first)
       : [];
@@ -85,7 +97,10 @@ export async function rank(
       const own = reasons[index];
       return own === undefined ? { item, score } : { item, score, reasons: own };
     });
-    return { items: answered, source: 'model', degraded: undefined };
+    return {
+      ...{ items: answered, source: 'model', degraded: undefined },
+      ...(exploring === undefined ? {} : { drawnFrom: best.length }),
+    };
   } catch (error) {
     log('error', 'The model failed; popularity answers.', { 'event.action': 'rank' }, error);
     return popularity('model_failed');

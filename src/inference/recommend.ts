@@ -3,6 +3,8 @@ import type { Loaded } from '../define/view.ts';
 import { featureTag, readyTag } from '../features/shards.ts';
 import type { LineageFacts } from '../pipeline/lineage/recorder.ts';
 import { featuresPart } from './explain/include.ts';
+import type { ServedDraft } from './feedback/record.ts';
+import { exploringSeed } from './feedback/sampling.ts';
 import { modelTag } from './names.ts';
 import { predictionFacts } from './prediction.ts';
 import { type RankingRequest, type RankPorts, rankInTime } from './rank-in-time.ts';
@@ -12,6 +14,13 @@ export interface RecommendPorts extends RankPorts {
   readonly newId: () => string;
   /** Records the recommendation for its lineage, without waiting and without failing. */
   readonly predicted: (facts: LineageFacts) => void;
+  /** Takes what the log of served predictions has of an answer. */
+  readonly drafted?: ((draft: ServedDraft) => void) | undefined;
+}
+
+export interface RecommendRequest extends Omit<RankingRequest, 'exploring'> {
+  /** Whether a share of the answers explores, as the model declares it. */
+  readonly explores?: boolean;
 }
 
 /**
@@ -22,22 +31,32 @@ export interface RecommendPorts extends RankPorts {
  */
 export async function recommend(
   definition: RankingModel,
-  asked: RankingRequest,
+  asked: RecommendRequest,
   ports: RecommendPorts,
 ): Promise<Loaded> {
-  const { key, now, include } = asked;
+  const { key, now, include, explores = false } = asked;
   const entity = definition.entity.name;
-  const { ranking, manifest, row, isCurrent } = await rankInTime(definition, asked, ports);
-  const { items, source } = ranking;
+  const predictionId = ports.newId();
+  const { exploration } = definition;
+  const seed = explores && exploration !== undefined ? exploringSeed(exploration, predictionId) : undefined;
+  const exploring =
+    seed === undefined || exploration === undefined ? undefined : { seed, pool: exploration.pool };
+  const { ranking, manifest, row, isCurrent } = await rankInTime(definition, { ...asked, exploring }, ports);
+  const { items, source, drawnFrom } = ranking;
   const degraded = ranking.degraded ?? (isCurrent ? undefined : 'model_unverified');
   // Popularity by features that give the model nothing to rank by is made of them; in place of the model it is not.
   const isOfFeatures = source === 'model' || source === 'previous' || ranking.degraded === undefined;
-  const predictionId = ports.newId();
   if (manifest !== null) {
     const subject = { entity, key, features: row };
     const outcome = { items: items.length, source, degraded };
     ports.predicted(predictionFacts({ id: predictionId, at: now, manifest, subject, outcome }));
   }
+  ports.drafted?.({
+    ...{ id: predictionId, at: now, model: definition.name, version: manifest?.version ?? null, entity, key },
+    ...{ source, degraded: degraded ?? null, items, answer: null, input: null },
+    explored: drawnFrom === undefined ? null : { pool: drawnFrom },
+    features: isOfFeatures ? usedFeatures(definition, row) : undefined,
+  });
   return {
     value: {
       [entity]: key,
@@ -45,6 +64,7 @@ export async function recommend(
       model: { name: definition.name, version: manifest?.version ?? null },
       predictionId,
       source,
+      ...(drawnFrom === undefined ? {} : { explored: true }),
       ...(degraded === undefined ? {} : { degraded }),
       ...(include.includes('features')
         ? featuresPart(isOfFeatures ? usedFeatures(definition, row) : undefined, now)

@@ -3,7 +3,14 @@ import { PEER_CALLS } from '../platform/peer.ts';
 import { consistencyOf, PROBE_SAMPLES } from './consistency.ts';
 import { DEPRECATED_REQUESTS, withoutPrincipals } from './deprecations.ts';
 import { byView, CACHE_ANSWERS, CACHE_FILLS, ratioOf } from './hit-ratio.ts';
-import { LIMITED, LINEAGE_LOST, MODEL_PARITY, MODEL_RUNS, ROLLOUT_LOST } from './observation.ts';
+import {
+  LIMITED,
+  LINEAGE_LOST,
+  MODEL_PARITY,
+  MODEL_RUNS,
+  ROLLOUT_LOST,
+  SERVED_LOGGED,
+} from './observation.ts';
 
 /** A metric with its series, as in the text format. */
 export interface Metric {
@@ -26,6 +33,7 @@ const COUNTER_HELP: Readonly<Record<string, string>> = {
   [MODEL_PARITY]: 'Runs of models that both tiers computed, by model and verdict: agrees or differs.',
   [LIMITED]: 'Requests that were refused because a budget was used up, by budget and lane.',
   [ROLLOUT_LOST]: 'Requests that the comparison of a rollout lacks, because a report failed.',
+  [SERVED_LOGGED]: 'Served predictions of the share that is logged, by outcome: logged or lost.',
   [LINEAGE_LOST]: 'Runs and predictions that lineage could not store, by reason.',
   [PEER_CALLS]: 'Calls of the isolates to other services, by peer and outcome.',
   [PROBE_SAMPLES]: 'Answers from the cache that were compared with the origin, by verdict.',

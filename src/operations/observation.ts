@@ -73,6 +73,9 @@ export const LINEAGE_LOST = 'millrace_lineage_lost_total';
 /** Requests whose part in the comparison of a rollout could not be reported. */
 export const ROLLOUT_LOST = 'millrace_rollout_lost_total';
 
+/** Served predictions of the share that is logged, by whether they were written. */
+export const SERVED_LOGGED = 'millrace_served_predictions_total';
+
 /** Requests that were refused because a budget was used up. */
 export const LIMITED = 'millrace_limited_total';
 
@@ -143,6 +146,11 @@ export class Observation {
   /** Counts requests that the comparison of a rollout lacks. */
   readonly rolloutLost = (model: string, requests: number): void => {
     this.#counters.add(ROLLOUT_LOST, { model }, requests);
+  };
+
+  /** Counts served predictions that were logged, or could not be. */
+  readonly servedLogged = (outcome: string, by: number): void => {
+    this.#counters.add(SERVED_LOGGED, { outcome }, by);
   };
 
   /** Counts a request of a deprecated version. */

@@ -20,6 +20,7 @@ export const PEERS = [
   'training-runs',
   'drift-watches',
   'rollouts',
+  'feedback',
   'queue',
   'kv',
   'colo-cache',

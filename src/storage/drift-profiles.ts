@@ -1,4 +1,5 @@
 import { callPeer } from '../platform/peer.ts';
+import { decodeUtf8 } from '../platform/utf8.ts';
 
 /** How long R2 may take to find, send or take a profile, in milliseconds: it has some kilobytes. */
 const R2_MS = 5_000;
@@ -10,7 +11,7 @@ export function r2Profiles(bucket: Pick<R2Bucket, 'get' | 'put'>) {
     async get(model: string, version: string): Promise<string | undefined> {
       return await callPeer('artifacts', R2_MS, async () => {
         const object = await bucket.get(keyOf(model, version));
-        return object === null ? undefined : await object.text();
+        return object === null ? undefined : decodeUtf8(await object.arrayBuffer());
       });
     },
     async put(model: string, version: string, profile: string): Promise<void> {

@@ -36,7 +36,8 @@ const Page = z.object({
   models: z.array(z.object({ model: z.string(), version: z.string() })),
   others: z.boolean(),
 });
-const Erased = z.object({ erased: Page, left: Page });
+const Trained = z.object({ model: z.string(), refused: z.string().nullable() });
+const Erased = z.object({ erased: Page, left: Page, trained: z.array(Trained) });
 
 async function forget(...flags: string[]) {
   const { ended } = startCli(stack.url.href, 'forget', 'customer', VICTIM, '--json', ...flags);
@@ -154,11 +155,13 @@ it('removes them, and leaves the data of others as they are', async () => {
   );
   const { units_30d: units } = await featuresOf('product', 'S1');
 
-  const { code, json, text } = await forget('--yes');
+  const { code, json, text } = await forget('--yes', '--retrain');
   expect(code, text).toBe(0);
-  const { erased, left } = Erased.parse(json);
+  const { erased, left, trained } = Erased.parse(json);
   expect(erased.found.events).toEqual({ 'shop.purchase.v1': DAYS + 1 });
   expect(left).toMatchObject({ total: 0, others: false });
+  // The fixture declares no recipe for it.
+  expect(trained).toEqual([{ model: 'expected-spend', refused: expect.any(String) }]);
 
   // No place has the key any more: no table of the database, the audit log and the outbox included.
   expect(await places()).toEqual({});

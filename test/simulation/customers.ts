@@ -238,6 +238,7 @@ export class Customers {
       keepAlive: () => undefined,
       deadlineMs: Number.POSITIVE_INFINITY,
       rollouts: NO_ROLLOUTS,
+      served: () => undefined,
       watched: () => undefined,
     };
   }

@@ -45,6 +45,7 @@ function recording(vars: Pick<Env, 'DATABASE_URL' | 'DATABASE_REGION'>) {
     'DATASETS',
     'TRAINING_RUNS',
     'ROLLOUTS',
+    'FEEDBACK',
     'DRIFT_WATCHES',
   ];
   const bindings = Object.fromEntries(names.map((name) => [name, namespace]));
@@ -68,6 +69,7 @@ const USE: Readonly<Record<PlacedClass, (env: Env) => unknown>> = {
   datasets: (env) => objects.datasets(env),
   'training-runs': (env) => objects.trainingRuns(env),
   rollouts: (env) => objects.rollouts(env, 'ranker'),
+  feedback: (env) => objects.feedback(env),
   'drift-watches': (env) => objects.driftWatches(env, 'ranker'),
 };
 

@@ -1,4 +1,5 @@
 import { dataset } from '../../../src/define/dataset.ts';
+import { feedback } from '../../../src/define/feedback.ts';
 import { model } from '../../../src/define/model.ts';
 import { fromFeature } from '../../../src/define/model-input.ts';
 import { rider, station } from './entities.ts';
@@ -37,6 +38,14 @@ export const rideMinutes = model.regression({
     ...{ afterEvents: 5_000, everyDays: 7, onDrift: true, falseAlarmRows: 10_000 },
     ...{ historyDays: 60, knowledge: 'snapshot' },
   },
+  // The next ride within a week was as long as predicted, within five minutes.
+  feedback: feedback.ofAnswers({
+    ...{ entity: rider, event: ride, within: '7d' },
+    key: ({ rider: id }) => id,
+    value: ({ minutes }) => minutes,
+    hits: (minutes, { value }) => Math.abs(minutes - Number(value)) <= 5,
+  }),
+  rollout: { start: 'automatic' },
   // The mean of all rides, where no version can answer.
   fallback: { value: 14 },
 });

@@ -1,4 +1,5 @@
 import { dataset } from '../../../src/define/dataset.ts';
+import { feedback } from '../../../src/define/feedback.ts';
 import { model } from '../../../src/define/model.ts';
 import { customer, product } from './entities.ts';
 import { purchase } from './events.ts';
@@ -50,6 +51,13 @@ export const ranker = model.ranking({
       days_since_sold: productLastSold.ageDays(),
     },
   }),
+  // What a customer buys of the answer within four weeks. A tenth of the answers is enough to see 1 % more or less.
+  feedback: feedback.ofItems({
+    ...{ entity: customer, event: purchase, within: '28d', share: 0.1 },
+    key: ({ customerId }) => customerId,
+    item: ({ sku }) => sku,
+  }),
+  rollout: { withinSeconds: 5_184_000 },
   // What a customer has just ordered comes next month, not next. The card measures the ranking of all candidates.
   exclude: { items: customerItems.newest(), withinDays: 1 },
   // 85123A and 85123B are one article in two colours.

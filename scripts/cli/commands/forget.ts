@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { ProblemError } from '../../../src/client/index.ts';
 import { UsageError } from '../../command-line/options.ts';
 import { Cli } from '../cli.ts';
 
@@ -36,10 +37,7 @@ export function registerForget(program: Command): void {
       const erased = await run(cli, subject, 'erase');
       const left = await run(cli, subject, 'verify');
       const trained = retrain ? await trainAgain(cli, erased) : [];
-      const lines = [
-        ...report(erased, 'was removed'),
-        ...trained.map((model) => `A training of ${model} has begun.`),
-      ];
+      const lines = [...report(erased, 'was removed'), ...trained.map(trainedLine)];
       cli.print({ erased, left, trained }, [...lines, ...report(left, 'is left')].join('\n'));
       assertNothing(left);
     });
@@ -77,11 +75,30 @@ async function run(cli: Cli, subject: { readonly entity: string; readonly key: K
 
 type Page = Awaited<ReturnType<typeof run>>;
 
-/** The models that may have learned, each of which a run trains without the events. */
-async function trainAgain(cli: Cli, { models }: Page): Promise<string[]> {
+interface Trained {
+  readonly model: string;
+  /** Why no training of it has begun; null if one has. */
+  readonly refused: string | null;
+}
+
+/** Trains the models that may have learned, without the events. One that is not trained here is no reason to stop. */
+async function trainAgain(cli: Cli, { models }: Page): Promise<Trained[]> {
   const names = [...new Set(models.map(({ model }) => model))];
-  for (const model of names) await cli.client.post('/v1/training', { body: { model } });
-  return names;
+  const trained: Trained[] = [];
+  for (const model of names) {
+    try {
+      await cli.client.post('/v1/training', { body: { model } });
+      trained.push({ model, refused: null });
+    } catch (error) {
+      if (!(error instanceof ProblemError)) throw error;
+      trained.push({ model, refused: error.problem.detail ?? error.message });
+    }
+  }
+  return trained;
+}
+
+function trainedLine({ model, refused }: Trained): string {
+  return refused === null ? `A training of ${model} has begun.` : `${model} is not trained again: ${refused}`;
 }
 
 function assertNothing({ total }: Page): void {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { publishFolder } from '../../models/publish.ts';
 import { Cli } from '../cli.ts';
 import { registerDrift } from './drift.ts';
+import { registerFeedback } from './feedback.ts';
 import { registerRollouts } from './rollouts.ts';
 
 type Alias = 'champion' | 'challenger' | 'shadow';
@@ -16,6 +17,7 @@ export function registerModels(program: Command): void {
   registerAliases(models);
   registerDrift(models);
   registerRollouts(models);
+  registerFeedback(models);
   models
     .command('retire')
     .description('withdraws a version for good: no alias can name it any more')

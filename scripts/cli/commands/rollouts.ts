@@ -83,7 +83,7 @@ function registerVerdict(models: Command): void {
         });
       const rows = derived.map(({ at, stage, reason, verdict, agrees: isSame }) => [
         ...[at, stage, reason, isSame ? 'yes' : 'NO'],
-        ...MEASURES.map((measure) => verdict.evidence[measure].toFixed(2)),
+        ...MEASURES.map((measure) => verdict.evidence[measure]?.toFixed(2)),
         verdict.threshold.toFixed(2),
       ]);
       const head = ['at', 'stage', 'reason', 'derived again', ...MEASURES, 'threshold'];

@@ -49,6 +49,28 @@ const DATASET = {
   endedAt: null,
 };
 
+/** What came of answers of a ranking. */
+const FEEDBACK = {
+  ...{ name: '{model}', since: '2026-10-31', share: 1, withinMs: 86_400_000, explored: 0 },
+  versions: [
+    {
+      version: '408a414df591',
+      answers: { ranked: 1_204, explored: 0, degraded: 3, other: 41 },
+      pending: { trials: 96, hits: 7 },
+      ...{ unlabelled: 212, dropped: 0 },
+      ranked: { trials: 400, hits: 50, rate: 0.125, low: 0.0962, high: 0.1609 },
+      explored: { trials: 0, hits: 0, rate: null, low: 0, high: 1 },
+      positions: [
+        {
+          position: 1,
+          ranked: { trials: 400, hits: 24, rate: 0.06, low: 0.0406, high: 0.0878 },
+          explored: { trials: 0, hits: 0, rate: null, low: 0, high: 1 },
+        },
+      ],
+    },
+  ],
+};
+
 const VERDICT = {
   ...{ rows: 4_175, statistic: 5.91, isDrifting: true, by: 'level', column: 'trips_7d', windowRows: 200 },
   ...{ psi: 0.31, level: 0.62, missing: { training: 0.02, serving: 0.03 } },
@@ -73,12 +95,13 @@ const DRIFT = {
 };
 
 /**
- * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no label events for a dataset and no
- * traffic for a rollout, and its models declare no training. Tests that have these compare them with an answer.
+ * Examples of answers that no worker of `npm run examples` gives: it has no Kafka, no label events for a dataset or for
+ * feedback and no traffic for a rollout, and its models declare no training. Tests that have these compare them with an answer.
  */
 export const WRITTEN_EXAMPLES: AnswerExamples = {
   seekKafkaPartition: { 202: { topic: 'events', partition: 0, offset: 0 } },
   approveRollout: { 200: { name: '{model}', version: '408a414df591', stage: 'champion' } },
+  getFeedback: { 200: FEEDBACK },
   getDrift: { 200: DRIFT },
   getDataset: { 200: { ...DATASET, manifest: null } },
   listDatasets: { 200: { datasets: [DATASET] } },

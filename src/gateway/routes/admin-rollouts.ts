@@ -73,6 +73,7 @@ interface NewRollout {
   readonly version: string;
   readonly base: string;
   readonly plan: RolloutPlan;
+  readonly hasLabels: boolean;
   /** The id of the model's newest step; null if there is none. */
   readonly after: number | null;
 }
@@ -153,7 +154,7 @@ function registerStart(
   });
   app.post('/v1/admin/models/:model/rollout', async (c) => {
     const body = await readJson(c.req.raw, { bytesMax: BODY_BYTES_MAX, types: ['application/json'] });
-    const { name, plan } = rollingAt(c, gateway);
+    const { name, plan, hasLabels } = rollingAt(c, gateway);
     const { version } = parsed(Starting, body);
     const ports = portsOf(c);
     const [newest] = await ports.steps(name, 1);
@@ -163,7 +164,7 @@ function registerStart(
     if (base === null)
       throw conflict('No version answers yet, so there is nothing to compare with. Promote the first one.');
     if (base === version) throw conflict('The version is the champion already.');
-    const beginning = { model: name, version, base, plan, after: newest?.id ?? null };
+    const beginning = { model: name, version, base, plan, hasLabels, after: newest?.id ?? null };
     const token = await ports.begin(beginning, auditingOwn(c));
     if (token === undefined)
       throw conflict('No such version is registered, it was withdrawn, or another request was first.');
@@ -230,9 +231,9 @@ function registerEnd(
 function rollingAt(
   c: Context<AppEnv>,
   gateway: Gateway,
-): Pick<ModelDefinition, 'name'> & { readonly plan: RolloutPlan } {
-  const { name, rollout: plan } = modelAt(c, gateway);
-  if (plan !== undefined) return { name, plan };
+): Pick<ModelDefinition, 'name'> & { readonly plan: RolloutPlan; readonly hasLabels: boolean } {
+  const { name, rollout: plan, feedback } = modelAt(c, gateway);
+  if (plan !== undefined) return { name, plan, hasLabels: feedback !== undefined };
   throw new Failure(
     'unprocessable',
     `"${name}" declares no \`rollout\`. Let an alias name the version instead.`,

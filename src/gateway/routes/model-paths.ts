@@ -15,7 +15,7 @@ import { assertAcceptsJson } from '../accept.ts';
 import { CachedResponses, consistencyOf } from '../cached-response.ts';
 import { honoPath, inputOf, keyOf } from '../cached-routes.ts';
 import { type ChampionPorts, inMoment, predictPorts, rolloutOf } from '../champion.ts';
-import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import type { CachedCors } from '../cors.ts';
@@ -29,6 +29,7 @@ import type { ModelSchemas } from '../model-schemas.ts';
 import { cachedReadHeaders, json, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
 import { MODEL_RULE } from '../route-rules.ts';
+import { ServedNote } from '../served.ts';
 
 export interface ModelPathPorts extends ChampionPorts, Pick<RecommendPorts, 'predicted'> {}
 
@@ -108,9 +109,13 @@ export function registerModelPath(
       const charge = (rows: number) =>
         gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('predictionOfItem', rows) });
       const watched = ports.watch();
-      const predicting = predictPorts(ports, model, consistency, { deadline, watched }, charge);
+      const note = new ServedNote(model, ports.served);
+      const { drafted } = note;
+      const predicting = predictPorts(ports, model, consistency, { deadline, watched, drafted }, charge);
       late = await answerFor(model, { key, input, variant }, predicting, ports);
-      return await inMoment(late, watched, deadline);
+      const loaded = await inMoment(late, watched, deadline);
+      note.answered(loaded, () => requestIdOf(c), model.policy.ttlS);
+      return loaded;
     };
     const request: ReadRequest = {
       view: model.name,
@@ -177,7 +182,7 @@ async function answerFor(
   { rollouts }: ModelPathPorts,
 ): Promise<Loaded> {
   const ask = (ports: typeof predicting, isShadow: boolean) =>
-    answerBy(model, key, isShadow ? { ...input, include: undefined } : input, ports);
+    answerBy(model, key, isShadow ? { ...input, include: undefined } : input, isShadow, ports);
   if (model.rollout === undefined) return await ask(predicting, false);
   return await answerInRollout({ definition: model, key, ask }, predicting, rollouts, variant);
 }
@@ -186,6 +191,7 @@ async function answerBy(
   model: ModelDefinition,
   key: string,
   input: Input,
+  isShadow: boolean,
   ports: ReturnType<typeof predictPorts>,
 ): Promise<Loaded> {
   const include = includedIn(input['include']);
@@ -195,5 +201,5 @@ async function answerBy(
     return await predict(model, request, ports);
   }
   const asked = { key, items: undefined, limit: Number(input['limit']), now: systemNow(), include };
-  return await recommend(model, asked, ports);
+  return await recommend(model, { ...asked, explores: !isShadow }, ports);
 }

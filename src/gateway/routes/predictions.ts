@@ -29,7 +29,7 @@ import { parsed, readJson } from '../body.ts';
 import { consistencyOf } from '../cached-response.ts';
 import { keyOf } from '../cached-routes.ts';
 import { type ChampionPorts, championOf, inMoment, predictPorts } from '../champion.ts';
-import type { AppEnv, Gateway, PortsOf } from '../context.ts';
+import { type AppEnv, type Gateway, type PortsOf, requestIdOf } from '../context.ts';
 import { pascalCase } from '../contract/operation-id.ts';
 import { registerCatalogPath } from '../contract/operations.ts';
 import { deadlineHeader, deadlineOf, withinNamed } from '../deadline.ts';
@@ -43,6 +43,7 @@ import { type ModelSchemas, predictionRequest } from '../model-schemas.ts';
 import { consistencyHeaders, json, problem } from '../openapi.ts';
 import { assertOwnRow } from '../principals/row-access.ts';
 import { MODEL_RULE } from '../route-rules.ts';
+import { ServedNote } from '../served.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const ITEMS_MAX = 200;
@@ -122,7 +123,10 @@ export function registerPredictions(
     const charge = (rows: number) =>
       gateway.charge(c, { cost: MODEL_RULE.cost, units: unitsOf('predictionOfItem', rows) });
     const watched = ports.watch();
-    const predicting = predictPorts(ports, definition, consistency, { deadline, watched }, charge);
+    const note = new ServedNote(definition, ports.served);
+    // What becomes of up to 200 scores of a ranking, nobody knows: the answers at its path are logged.
+    const drafted = definition.task === 'ranking' ? undefined : note.drafted;
+    const predicting = predictPorts(ports, definition, consistency, { deadline, watched, drafted }, charge);
     if (isTensorRequest(body)) {
       const ran = await withinNamed(c.req.raw, ports.keepAlive, async () => {
         const { model, isCurrent } = await championOf(ports, definition, consistency, watched);
@@ -144,6 +148,7 @@ export function registerPredictions(
         predict(definition, isShadow ? { ...request, include: [] } : request, by);
       const predicted = await inRollout(definition, request.key, ask, predicting, ports);
       const loaded = await inMoment(predicted, watched, deadline);
+      note.answered(loaded, () => requestIdOf(c), 0);
       if (loaded.isDegraded !== true) return answered(loaded);
       const { value } = loaded;
       const standIn = standInValue(inMemory(definition, request, consistency, ports), value);

@@ -7,7 +7,7 @@ export const STAGES = ['shadow', 'canary', 'waiting', 'champion', 'rolled_back']
 export type Stage = (typeof STAGES)[number];
 
 /** By what the new version is compared with the champion. */
-export const MEASURES = ['errors', 'slow', 'scores'] as const;
+export const MEASURES = ['errors', 'slow', 'scores', 'misses'] as const;
 export type Measure = (typeof MEASURES)[number];
 
 /** The most batches of one record. A rollout that needs more writes another record, which begins where this one ends. */
@@ -36,9 +36,15 @@ export const EvidenceRecord = z.strictObject({
   atMs: z.int(),
   /** Requests in this step: the champion's, and those of the new version. */
   requests: z.strictObject({ champion: Count, canary: Count }),
+  /** Answers of this step's time whose labels are known; absent where no event says what came of an answer. */
+  labelled: z.strictObject({ champion: Count, canary: Count }).optional(),
   /** The buckets between which the champion's scores usually are, inclusive; null until enough of them are known. */
   band: z.array(z.int()).length(2).nullable(),
-  measures: z.strictObject({ errors: Measured, slow: Measured, scores: Measured }),
+  measures: z.strictObject({
+    ...{ errors: Measured, slow: Measured, scores: Measured },
+    /** Answers that no event agreed with, of those whose labels are known; absent as `labelled` is. */
+    misses: Measured.optional(),
+  }),
 });
 export type EvidenceRecord = z.output<typeof EvidenceRecord>;
 
@@ -47,15 +53,22 @@ export interface Verdict {
   readonly action: 'hold' | 'advance' | 'roll_back';
   readonly reason: 'too_early' | 'enough_seen' | 'expired' | Measure;
   /** The logarithm of the evidence that the new version is worse, by measure, and the one that rolls it back. */
-  readonly evidence: Readonly<Record<Measure, number>>;
+  readonly evidence: Readonly<Partial<Record<Measure, number>>>;
   readonly threshold: number;
 }
 
-const SIDES: Readonly<Record<Measure, Sides>> = { errors: 'more', slow: 'more', scores: 'both' };
+const SIDES: Readonly<Record<Measure, Sides>> = {
+  ...{ errors: 'more', slow: 'more', scores: 'both', misses: 'more' },
+};
 
 /** A measure before its first batch. */
-export function unmeasured(measure: Measure): EvidenceRecord['measures'][Measure] {
+export function unmeasured(measure: Measure): EvidenceRecord['measures']['errors'] {
   return { start: [...noEvidence(SIDES[measure])], batches: [] };
+}
+
+/** The measures that a record has. */
+function measuresOf({ measures }: Pick<EvidenceRecord, 'measures'>): Measure[] {
+  return MEASURES.filter((measure) => measures[measure] !== undefined);
 }
 
 /** The evidence of a measure after the last batch of a record. */
@@ -64,7 +77,7 @@ export function evidencesAfter(
   measure: Measure,
 ): Evidences {
   const tolerated = plan.tolerances[measure];
-  const { start, batches } = measures[measure];
+  const { start, batches } = measures[measure] ?? unmeasured(measure);
   return batches.reduce<Evidences>((sum, batch) => addBatch(sum, batch, tolerated), start);
 }
 
@@ -74,10 +87,12 @@ export function evidencesAfter(
  */
 export function verdictOf(record: EvidenceRecord): Verdict {
   const { plan, stage, requests, atMs } = record;
-  const threshold = Math.log(MEASURES.length / plan.error);
-  const by = (measure: Measure) => evidenceOf(evidencesAfter(record, measure));
-  const evidence = { errors: by('errors'), slow: by('slow'), scores: by('scores') };
-  const worse = MEASURES.find((measure) => evidence[measure] >= threshold);
+  const measured = measuresOf(record);
+  const threshold = Math.log(measured.length / plan.error);
+  const evidence: Partial<Record<Measure, number>> = Object.fromEntries(
+    measured.map((measure) => [measure, evidenceOf(evidencesAfter(record, measure))]),
+  );
+  const worse = measured.find((measure) => (evidence[measure] ?? 0) >= threshold);
   const told = { evidence, threshold };
   if (worse !== undefined) return { action: 'roll_back', reason: worse, ...told };
   if (atMs - record.beganMs >= plan.withinSeconds * 1_000)
@@ -86,6 +101,7 @@ export function verdictOf(record: EvidenceRecord): Verdict {
   const isEnough =
     (stage === 'shadow' || stage === 'canary') &&
     requests.canary >= needs.requests &&
+    (stage === 'shadow' || (record.labelled?.canary ?? 0) >= plan.canary.labels) &&
     atMs - record.stepBeganMs >= needs.seconds * 1_000;
   return { action: isEnough ? 'advance' : 'hold', reason: isEnough ? 'enough_seen' : 'too_early', ...told };
 }

@@ -12,7 +12,8 @@ export type MoveReason =
   | 'expired'
   | 'errors'
   | 'slow'
-  | 'scores';
+  | 'scores'
+  | 'misses';
 
 /**
  * What a step of a rollout invalidates. The cached answers of the two versions have keys of their own, so a greater share

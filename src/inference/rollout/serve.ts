@@ -3,6 +3,7 @@ import type { Loaded } from '../../define/view.ts';
 import { Failure } from '../../platform/failure.ts';
 import { log } from '../../platform/logger.ts';
 import type { DegradedReason } from '../degraded.ts';
+import type { ServedDraft } from '../feedback/record.ts';
 import { canaryTag } from '../names.ts';
 import type { PredictPorts } from '../predict.ts';
 import type { RecommendPorts } from '../recommend.ts';
@@ -68,6 +69,9 @@ export async function answerInRollout(
     served = found === null ? undefined : versionFor(definition, found, key, ports, rollouts);
     return served?.champion ?? found;
   };
+  const { drafted } = ports;
+  const draftedInArm: AskPorts['drafted'] =
+    drafted === undefined ? undefined : (draft) => drafted({ ...draft, rollout: armIn(served) });
   const measured = (outcome: Outcome | undefined): void => {
     if (served?.rollout === undefined || outcome === undefined) return;
     const { rollout, arm } = served;
@@ -75,7 +79,8 @@ export async function answerInRollout(
     else if (served.isCounted) rollouts.saw(definition.name, rollout.id, arm, outcome);
   };
   try {
-    const loaded = await ask({ ...ports, champion, shards: shards.recording }, false);
+    const answering = { ...ports, champion, shards: shards.recording, drafted: draftedInArm };
+    const loaded = await ask(answering, false);
     ports.keepAlive(
       rollouts.pause(0).then(() => measured(outcomeOf(definition, loaded, ports.now() - startedAt))),
     );
@@ -85,6 +90,13 @@ export async function answerInRollout(
       measured({ isError: true, isSlow: false, score: undefined });
     throw error;
   }
+}
+
+/** What the log has of the rollout; null where nobody's answer depends on it, or the champion stands in. */
+function armIn(served: Served | undefined): NonNullable<ServedDraft['rollout']> | null {
+  if (served?.rollout === undefined || served.rollout.isShadow || !served.isCounted) return null;
+  const { id, share } = served.rollout;
+  return { id, share, arm: served.arm };
 }
 
 /** The version that answers a request. */
@@ -165,6 +177,7 @@ function shadow(
           shards: shards.replay,
           champion: async () => ({ manifest, previous: null, isCurrent: true }),
           predicted: () => undefined,
+          drafted: undefined,
           watched: () => undefined,
           deadline: { within: (work) => work },
         },

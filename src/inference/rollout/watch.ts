@@ -4,7 +4,6 @@ import {
   BATCHES_MAX,
   EvidenceRecord,
   evidencesAfter,
-  MEASURES,
   type Measure,
   nextPosition,
   type Position,
@@ -15,6 +14,8 @@ import {
 import { ArmTally, bandOf, outside, type RolloutReport } from './observed.ts';
 
 const NONE = { champion: 0, canary: 0 };
+/** The most batches of labels that one judgement takes; the next one takes the others. */
+const BATCHES_OF_JUDGEMENT = 20;
 
 /** What a rollout comes to with a batch. */
 export interface Judged {
@@ -33,19 +34,29 @@ export class RolloutWatch {
   readonly #usual = new ArmTally();
   #champion = new ArmTally();
   #canary = new ArmTally();
+  /** Ended trials as batches: the champion's with their misses, then the new version's. */
+  #labels: Batch[] = [];
 
   constructor(record: EvidenceRecord) {
     this.#record = record;
   }
 
-  /** A rollout that begins in the shadow. */
-  static begin(plan: RolloutPlan, startedBy: string, nowMs: number): RolloutWatch {
+  /**
+   * A rollout that begins in the shadow.
+   *
+   * @param hasLabels whether events say what came of an answer.
+   */
+  static begin(plan: RolloutPlan, startedBy: string, nowMs: number, hasLabels = false): RolloutWatch {
     const times = { beganMs: nowMs, stepBeganMs: nowMs, atMs: nowMs };
-    const measures = { errors: unmeasured('errors'), slow: unmeasured('slow'), scores: unmeasured('scores') };
+    const measures = {
+      ...{ errors: unmeasured('errors'), slow: unmeasured('slow'), scores: unmeasured('scores') },
+      ...(hasLabels ? { misses: unmeasured('misses') } : {}),
+    };
     const position = { stage: 'shadow', step: -1 } as const;
     return new RolloutWatch({
       ...{ format: 1, plan, startedBy, ...position, ...times, band: null, measures },
-      requests: { champion: 0, canary: 0 },
+      requests: NONE,
+      ...(hasLabels ? { labelled: NONE } : {}),
     });
   }
 
@@ -62,6 +73,11 @@ export class RolloutWatch {
     this.#canary.addCounts(canary);
   }
 
+  /** Adds answers whose labels are known, in batches of the same time each. */
+  addLabels(batches: readonly Batch[]): void {
+    if (this.#record.labelled !== undefined) this.#labels.push(...batches);
+  }
+
   /** Closes the batch of what was reported since the last call, and judges. */
   judge(nowMs: number): Judged {
     const champion = this.#champion.counts;
@@ -71,6 +87,8 @@ export class RolloutWatch {
     const { requests, band } = this.#record;
     this.#append('errors', [champion.requests, champion.errors, canary.requests, canary.errors]);
     this.#append('slow', [champion.requests, champion.slow, canary.requests, canary.slow]);
+    const labels = this.#labels.splice(0, BATCHES_OF_JUDGEMENT);
+    for (const batch of labels) this.#append('misses', batch);
     if (band !== null) {
       const [usual, other] = [outside(champion, band), outside(canary, band)];
       this.#append('scores', [usual.all, usual.out, other.all, other.out]);
@@ -87,13 +105,19 @@ export class RolloutWatch {
         champion: requests.champion + counted.champion,
         canary: requests.canary + counted.canary,
       },
+      ...(this.#record.labelled === undefined ? {} : { labelled: withTrials(this.#record.labelled, labels) }),
     };
     return { verdict: verdictOf(this.#record), record: this.#record };
   }
 
   /** Whether the record is full, and has to be written before another batch. */
   get isFull(): boolean {
-    return MEASURES.some((measure) => this.#record.measures[measure].batches.length >= BATCHES_MAX);
+    const { misses, ...others } = this.#record.measures;
+    const labels = misses?.batches.length ?? 0;
+    return (
+      labels > BATCHES_MAX - BATCHES_OF_JUDGEMENT ||
+      Object.values(others).some(({ batches }) => batches.length >= BATCHES_MAX)
+    );
   }
 
   /** Goes on after a record was written: at the next position, or with another record of the same step. */
@@ -104,11 +128,16 @@ export class RolloutWatch {
       start: [...evidencesAfter(this.#record, measure)],
       batches: [],
     });
+    const { measures, labelled } = this.#record;
+    const begun = { requests: NONE, ...(labelled === undefined ? {} : { labelled: NONE }) };
     this.#record = {
       ...this.#record,
       ...position,
-      measures: { errors: emptied('errors'), slow: emptied('slow'), scores: emptied('scores') },
-      ...(isSame ? {} : { stepBeganMs: nowMs, requests: { champion: 0, canary: 0 } }),
+      measures: {
+        ...{ errors: emptied('errors'), slow: emptied('slow'), scores: emptied('scores') },
+        ...(measures.misses === undefined ? {} : { misses: emptied('misses') }),
+      },
+      ...(isSame ? {} : { stepBeganMs: nowMs, ...begun }),
     };
   }
 
@@ -121,6 +150,15 @@ export class RolloutWatch {
   #append(measure: Measure, batch: Batch): void {
     const [requests = 0, events = 0, newRequests = 0, newEvents = 0] = batch;
     if (requests === 0 || newRequests === 0 || events + newEvents === 0) return;
-    this.#record.measures[measure].batches.push([...batch]);
+    this.#record.measures[measure]?.batches.push([...batch]);
   }
+}
+
+/** The trials of a step with those of some batches. */
+function withTrials(
+  { champion, canary }: { readonly champion: number; readonly canary: number },
+  batches: readonly Batch[],
+) {
+  const sum = (at: number) => batches.reduce((all, batch) => all + (batch[at] ?? 0), 0);
+  return { champion: champion + sum(0), canary: canary + sum(2) };
 }

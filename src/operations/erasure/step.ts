@@ -1,11 +1,12 @@
 import { Failure } from '../../platform/failure.ts';
-import type { KeptOfKey } from '../../storage/postgres/erasure-places.ts';
+import type { OwnRow, PagesSeen, TablePages } from '../../storage/postgres/erasure-places.ts';
 import type { Erasure, ErasureChange, ExaminedEvent } from '../../storage/postgres/erasures.ts';
 import { added, Found } from './found.ts';
 import type { Named } from './subject.ts';
 
 /**
  * - `events`: examines the history page by page. - `tail`: once more the newest events. - `rows`: rows of tables.
+ * - `quarantine`, `predictions`: goes through these tables, a number of their pages at a time.
  * - `features`: cells of features. - `datasets`: training sets, and the versions that learned. - `outbox`: tags in the outbox.
  * - `rebuilding`: makes the features of other keys without the erased events. It is the last, because it may have to be given
  *   up where retention has deleted events.
@@ -14,6 +15,8 @@ export const ERASURE_STATES = [
   'events',
   'tail',
   'rows',
+  'quarantine',
+  'predictions',
   'features',
   'datasets',
   'outbox',
@@ -55,9 +58,11 @@ export interface ErasurePorts {
   readonly countOwned: () => Promise<Record<string, number>>;
   /** Removes rows of histories without an event, a bounded number. */
   readonly removeOwned: () => Promise<Record<string, number>>;
-  readonly countKept: () => Promise<KeptOfKey>;
-  /** Removes the row of the entity, if there is one, and everything else that is kept of it in the database. */
-  readonly removeKept: (kept: KeptOfKey) => Promise<void>;
+  readonly countOwnRow: () => Promise<OwnRow>;
+  /** Removes the row of the entity, if there is one, and the times of its removals. */
+  readonly removeOwnRow: (own: OwnRow) => Promise<void>;
+  readonly quarantine: (pages: TablePages) => Promise<PagesSeen>;
+  readonly predictions: (pages: TablePages) => Promise<PagesSeen>;
   /** How many rows of cells the key has; `isRemoving` removes a bounded number of them and counts these. */
   readonly cells: (isRemoving: boolean) => Promise<{ readonly rows: number; readonly isMore: boolean }>;
   /** Takes one step of the rebuild, or begins it if `run` is null. @returns the rebuild, and whether it is over. */
@@ -94,11 +99,27 @@ export async function erasureStep(erasure: Erasure, ports: ErasurePorts): Promis
           state: 'rows',
           found: { ...found, rows: added(found.rows, more) },
         });
-      const kept = await ports.countKept();
-      if (isRemoving) await ports.removeKept(kept);
+      const own = await ports.countOwnRow();
+      if (isRemoving) await ports.removeOwnRow(own);
       // A search counts rows by their owner, which includes those of its events.
       const rows = isRemoving ? found.rows : more;
-      return await ports.advance({ ...stay, state: 'features', found: { ...found, ...kept, rows } });
+      const to = { ...stay, cursor: 0, state: 'quarantine', found: { ...found, ...own, rows } };
+      return await ports.advance(to);
+    }
+    case 'quarantine': {
+      const seen = await ports.quarantine({ from: cursor, isRemoving });
+      const quarantine = found.quarantine + seen.found;
+      const state = seen.next === null ? 'predictions' : 'quarantine';
+      const to = { ...stay, cursor: seen.next ?? 0, state, found: { ...found, quarantine } };
+      return await ports.advance(to);
+    }
+    case 'predictions': {
+      const seen = await ports.predictions({ from: cursor, isRemoving });
+      const predictions = found.predictions + seen.found;
+      const mentions = found.mentions + seen.mentions;
+      const state = seen.next === null ? 'features' : 'predictions';
+      const to = { ...stay, cursor: seen.next ?? 0, state, found: { ...found, predictions, mentions } };
+      return await ports.advance(to);
     }
     case 'features': {
       const { rows, isMore } = await ports.cells(isRemoving);

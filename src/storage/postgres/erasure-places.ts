@@ -1,5 +1,6 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import { EVENT_SEQ } from '../../define/effect.ts';
 import { type EntityDefinition, type HistoryDefinition, tagsOfAppend } from '../../define/entity.ts';
@@ -14,6 +15,8 @@ export const SEQ_COLUMN = sql.raw(EVENT_SEQ);
 
 /** Rows of a history that one step removes. */
 const ROWS_MAX = 1_000;
+/** Pages of 8 KB of a table that one step looks at: some ten thousand rows, in a tenth of a second. */
+const PAGES_MAX = 500;
 /** Rows of the outbox that one step looks at. */
 const OUTBOX_ROWS_MAX = 20_000;
 
@@ -122,56 +125,100 @@ function hasKey(column: SQL, { entity, values }: SoughtKey): SQL {
   return sql.join(each, sql` and `);
 }
 
-/** What Millrace keeps of the key beside events, rows of histories and the outbox. */
-export interface KeptOfKey {
-  /** The row of the entity itself: 0 or 1. */
+/** The row of the entity itself, and the times of its removals, which are recorded with the key. */
+export interface OwnRow {
+  /** 0 or 1. */
   readonly entityRow: number;
-  /** When such a row was removed, which is recorded with the key. */
   readonly removals: number;
-  /** Entries of quarantine and dead letters that have the key as a value. */
-  readonly quarantine: number;
-  readonly predictions: number;
-  /** Predictions for others whose features have the key as a value. */
-  readonly mentions: number;
 }
 
-const Counted = z.object({
-  entityRow: z.coerce.number().int(),
-  removals: z.coerce.number().int(),
-  quarantine: z.coerce.number().int(),
-  predictions: z.coerce.number().int(),
-  mentions: z.coerce.number().int(),
-});
-
-export async function countKept(db: NeonHttpDatabase, sought: SoughtKey): Promise<KeptOfKey> {
-  const { entity, key, values } = sought;
-  const isOwn = sql`p.entity = ${entity.name} and p.key = ${key}`;
+export async function countOwnRow(db: NeonHttpDatabase, { entity, key, values }: SoughtKey): Promise<OwnRow> {
   const { rows } = await db.execute(sql`select
     (select count(*) from ${entity.table} where ${keyIs(entity, values)}) as "entityRow",
-    (select count(*) from ${millrace.removedRows} d where d.entity = ${entity.name} and d.key = ${key}) as removals,
-    (select count(*) from ${millrace.quarantine} q where ${hasKey(sql`q.raw`, sought)}) as quarantine,
-    (select count(*) from ${millrace.lineagePredictions} p where ${isOwn}) as predictions,
-    (select count(*) from ${millrace.lineagePredictions} p
-      where not coalesce(${isOwn}, false) and ${hasKey(sql`p.features`, sought)}) as mentions`);
-  return Counted.parse(rows[0]);
+    (select count(*) from ${millrace.removedRows} d where d.entity = ${entity.name} and d.key = ${key}) as removals`);
+  return z.object({ entityRow: z.coerce.number().int(), removals: z.coerce.number().int() }).parse(rows[0]);
+}
+
+export async function removeRemovals(db: NeonHttpDatabase, { entity, key }: SoughtKey): Promise<void> {
+  await db.execute(
+    sql`delete from ${millrace.removedRows} d where d.entity = ${entity.name} and d.key = ${key}`,
+  );
+}
+
+/** Pages of a table from `from` on, which one step looks at; JSON in it has no index for a value at any place. */
+export interface TablePages {
+  readonly from: number;
+  readonly isRemoving: boolean;
+}
+
+/** What was found in some pages, and where to go on; null after the last page. */
+export interface PagesSeen {
+  readonly found: number;
+  readonly mentions: number;
+  readonly next: number | null;
+}
+
+const Seen = z.object({
+  found: z.coerce.number().int(),
+  mentions: z.coerce.number().int(),
+  pages: z.coerce.number().int(),
+});
+
+function seen(row: unknown, { from }: TablePages): PagesSeen {
+  const { found, mentions, pages } = Seen.parse(row);
+  return { found, mentions, next: from + PAGES_MAX < pages ? from + PAGES_MAX : null };
+}
+
+/** The rows of a table `r` in these pages, and the number of pages that it has. */
+function pagesOf(table: PgTable, { from }: TablePages) {
+  const { schema = 'public', name } = getTableConfig(table);
+  const tid = (page: number) => sql`${`(${page},0)`}::tid`;
+  return {
+    within: sql`r.ctid >= ${tid(from)} and r.ctid < ${tid(from + PAGES_MAX)}`,
+    count: sql`pg_relation_size(${`${schema}.${name}`}::regclass) / current_setting('block_size')::integer`,
+  };
+}
+
+/** Entries of quarantine, dead letters included, that have the key as a value. */
+export async function sweepQuarantine(
+  db: NeonHttpDatabase,
+  sought: SoughtKey,
+  pages: TablePages,
+): Promise<PagesSeen> {
+  const { within, count } = pagesOf(millrace.quarantine, pages);
+  const isFound = sql`${within} and ${hasKey(sql`r.raw`, sought)}`;
+  const { rows } = await db.execute(sql`
+    with m_removed as (
+      delete from ${millrace.quarantine} r where ${pages.isRemoving ? sql`true` : sql`false`} and ${isFound}
+    )
+    select (select count(*) from ${millrace.quarantine} r where ${isFound}) as found, 0 as mentions, ${count} as pages`);
+  return seen(rows[0], pages);
 }
 
 /**
- * Removes what Millrace keeps of the key beside events, rows and the outbox. The row of the entity itself is removed before,
- * by `deleteEntity`. Of predictions for others, the features are removed.
+ * Recorded predictions for the key; and as `mentions` those for others whose features have the key as a value. Of these only
+ * the features are removed.
  */
-export async function removeKept(db: NeonHttpDatabase, sought: SoughtKey): Promise<void> {
+export async function sweepPredictions(
+  db: NeonHttpDatabase,
+  sought: SoughtKey,
+  pages: TablePages,
+): Promise<PagesSeen> {
   const { entity, key } = sought;
-  await db.batch([
-    db.execute(sql`delete from ${millrace.removedRows} d where d.entity = ${entity.name} and d.key = ${key}`),
-    db.execute(sql`delete from ${millrace.quarantine} q where ${hasKey(sql`q.raw`, sought)}`),
-    db.execute(
-      sql`delete from ${millrace.lineagePredictions} p where p.entity = ${entity.name} and p.key = ${key}`,
-    ),
-    db.execute(
-      sql`update ${millrace.lineagePredictions} p set features = null where ${hasKey(sql`p.features`, sought)}`,
-    ),
-  ]);
+  const { within, count } = pagesOf(millrace.lineagePredictions, pages);
+  const isOwn = sql`coalesce(r.entity = ${entity.name} and r.key = ${key}, false)`;
+  const isMention = sql`not ${isOwn} and ${hasKey(sql`r.features`, sought)}`;
+  const isRemoving = pages.isRemoving ? sql`true` : sql`false`;
+  const { rows } = await db.execute(sql`
+    with m_removed as (
+      delete from ${millrace.lineagePredictions} r where ${isRemoving} and ${within} and ${isOwn}
+    ), m_changed as (
+      update ${millrace.lineagePredictions} r set features = null where ${isRemoving} and ${within} and ${isMention}
+    )
+    select count(*) filter (where ${isOwn}) as found, count(*) filter (where ${isMention}) as mentions,
+      (select ${count}) as pages
+    from ${millrace.lineagePredictions} r where ${within}`);
+  return seen(rows[0], pages);
 }
 
 /**

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { dataset } from '../../../src/define/dataset.ts';
+import { feedback } from '../../../src/define/feedback.ts';
 import { model } from '../../../src/define/model.ts';
 import { fromFeature, fromRequest } from '../../../src/define/model-input.ts';
 import { customer, product } from './entities.ts';
@@ -34,6 +35,11 @@ export const ranker = model.ranking({
     ...{ ...ofBuyer, negatives: 4 },
     item: ({ sku }) => sku,
     itemFeatures: { units_7d: units.window(7) },
+  }),
+  feedback: feedback.ofItems({
+    ...{ entity: customer, event: purchase, within: '1d' },
+    key: ({ customerId }) => customerId,
+    item: ({ sku }) => sku,
   }),
   parseCandidates: (json) => {
     const { popular } = CandidateTable.parse(json);

@@ -17,6 +17,13 @@ import { workerConfig } from './worker-config.ts';
 const ROOT = join(import.meta.dirname, '../../..');
 export const KEY = 'end-to-end-key';
 
+/** What tests use of a bucket of R2. */
+interface Bucket {
+  list(of: { readonly prefix: string }): Promise<{ readonly objects: readonly { readonly key: string }[] }>;
+  get(key: string): Promise<{ text(): Promise<string> } | null>;
+  delete(key: string): Promise<void>;
+}
+
 export interface Stack extends AsyncDisposable {
   /** Where the worker listens, for clients that are programs of their own. */
   readonly url: URL;
@@ -37,6 +44,8 @@ export interface Stack extends AsyncDisposable {
   fetch(path: string, init?: RequestInit): Promise<Response>;
   /** What the worker and the runtime have logged: each line with its level. */
   logs(): readonly { readonly level: string; readonly message: string }[];
+  /** The worker's bucket, as its operator sees it. */
+  bucket(): Promise<Bucket>;
   /** What the platform's cron does; locally it never fires by itself. */
   scheduled(): Promise<void>;
 }
@@ -87,7 +96,7 @@ export async function startStack(
         prebuiltWorkerDir,
         // Filling ahead would hide what a test wants to see void; the one about it switches it on. On a machine that does
         // much else, a model's fallback would answer in tests of the model.
-        vars: { WARMING: 'off', DEADLINE_MS: '10000', ...vars },
+        vars: { WARMING: 'off', DEADLINE_MS: '10000', FEEDBACK_PAUSE_MS: '500', ...vars },
         secrets: {
           DATABASE_URL: database.connectionString,
           DATABASE_ENDPOINT: database.endpoint,
@@ -118,6 +127,7 @@ export async function startStack(
     caller: new Caller(url.href, KEY),
     fetch: async (path, init) => await fetch(new URL(path, url), init),
     logs: () => harness.getLogs(),
+    bucket: async () => (await harness.getWorker<{ MODELS: Bucket }>().getEnv()).MODELS,
     scheduled: async () => {
       await harness.getWorker().scheduled({ cron: '* * * * *' });
     },

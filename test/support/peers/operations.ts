@@ -14,6 +14,7 @@ export const PEERS = [
     'datasets',
     'training-runs',
     'rollouts',
+    'feedback',
     'drift-watches',
     'queue',
     'kv',
@@ -86,6 +87,7 @@ export const HUNG: Readonly<Partial<Record<HungPeer, Readonly<Record<string, Owe
   'drift-watches': { 'GET /v1/admin/models/{model}/drift': REPORT },
   // What it has seen is left out then.
   rollouts: { 'GET /v1/admin/models/{model}/rollout': [[200], 2_000] },
+  feedback: each(REPORT, 'GET /v1/admin/models/{model}/feedback'),
   'change-feed': { 'GET /v1/changes': [[503], 1_000], 'GET /metrics': [[200], 3_000] },
   kv: { ...INSPECTION, ...DIAGNOSIS },
   'regional-clock': INSPECTION,

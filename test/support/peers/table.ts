@@ -135,6 +135,7 @@ export const TABLE = {
   datasets: {},
   'training-runs': {},
   rollouts: {},
+  feedback: {},
   'drift-watches': {},
   queue: {
     event: both(503, 6_000),

@@ -9,6 +9,7 @@ export const {
   Datasets,
   DriftWatches,
   FeatureShard,
+  Feedback,
   FillGate,
   Idempotency,
   KafkaSource,

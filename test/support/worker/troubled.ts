@@ -101,6 +101,7 @@ function troubledEnv(env: Env): Env {
     DATASETS: objects('datasets', env.DATASETS),
     TRAINING_RUNS: objects('training-runs', env.TRAINING_RUNS),
     ROLLOUTS: objects('rollouts', env.ROLLOUTS),
+    FEEDBACK: objects('feedback', env.FEEDBACK),
     DRIFT_WATCHES: objects('drift-watches', env.DRIFT_WATCHES),
   };
   made.set(env, changed);
@@ -151,6 +152,11 @@ export class TrainingRuns extends classes.TrainingRuns {
   }
 }
 export class Rollouts extends classes.Rollouts {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, troubledEnv(env));
+  }
+}
+export class Feedback extends classes.Feedback {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, troubledEnv(env));
   }

@@ -5,11 +5,13 @@ import { NOTHING_FOUND } from '../../../src/operations/erasure/found.ts';
 import { namedBy } from '../../../src/operations/erasure/subject.ts';
 import { connect } from '../../../src/storage/postgres/connect.ts';
 import {
-  countKept,
   countOwned,
-  removeKept,
+  countOwnRow,
   removeOwned,
+  removeRemovals,
   sweepOutbox,
+  sweepPredictions,
+  sweepQuarantine,
 } from '../../../src/storage/postgres/erasure-places.ts';
 import {
   countRows,
@@ -136,22 +138,48 @@ it('removes what is kept of the key elsewhere, and of others only the mention', 
       (gen_random_uuid(), now(), 'm', 'v', null, null, ${JSON.stringify({ of: [KEY] })}::jsonb, 1, 'tensor'),
       (gen_random_uuid(), now(), 'm', 'v', 'customer', 'other', '{"a": 1}', 1, 'model')`);
   expect(await countOwned(db, histories, subject)).toEqual({ purchases: 1 });
-  expect(await countKept(db, subject)).toEqual({
-    ...{ entityRow: 1, removals: 1, quarantine: 1, predictions: 1, mentions: 1 },
-  });
+  const look = async (isRemoving: boolean) => {
+    const pages = { from: 0, isRemoving };
+    const { found: quarantine } = await sweepQuarantine(db, subject, pages);
+    return {
+      ...(await countOwnRow(db, subject)),
+      quarantine,
+      ...(await sweepPredictions(db, subject, pages)),
+    };
+  };
+  const before = { entityRow: 1, removals: 1, quarantine: 1, found: 1, mentions: 1, next: null };
+  expect(await look(false)).toEqual(before);
   await relayed();
   expect(await removeOwned(db, histories, subject)).toEqual({ purchases: 1 });
   expect(await removeOwned(db, histories, subject)).toEqual({});
   const { changes } = await readPending(db, { limit: 10 });
   expect([...(changes[0]?.tags ?? [])].sort()).toEqual([`purchase@customer:${KEY}`, 'purchase@product:B2']);
-  await removeKept(db, subject);
-  expect(await countKept(db, subject)).toEqual({
-    ...{ entityRow: 1, removals: 0, quarantine: 0, predictions: 0, mentions: 0 },
-  });
+  await removeRemovals(db, subject);
+  expect(await look(true)).toEqual({ ...before, removals: 0 });
+  const after = { entityRow: 1, removals: 0, quarantine: 0, found: 0, mentions: 0, next: null };
+  expect(await look(false)).toEqual(after);
   const { rows } = await db.execute(
     sql`select count(*) as all, count(features) as whole from millrace.lineage_predictions`,
   );
   expect(rows.map((row) => [Number(row['all']), Number(row['whole'])])).toEqual([[2, 1]]);
+});
+
+it('goes through a large table in several steps, and finds a row in each part of it', async () => {
+  await db.execute(sql`
+    insert into millrace.quarantine (fingerprint, reason, pointer, detail, raw)
+    select 'large' || n, 'r', '', repeat('x', 1000), jsonb_build_object('who', case when n % 2000 = 1 then ${KEY} else 'z' end)
+    from generate_series(1, 8000) n`);
+  const seen: number[] = [];
+  for (let from: number | null = 0; from !== null; ) {
+    const { found, next }: Awaited<ReturnType<typeof sweepQuarantine>> = await sweepQuarantine(db, subject, {
+      ...{ from, isRemoving: true },
+    });
+    seen.push(found);
+    from = next;
+  }
+  expect(seen.length).toBeGreaterThan(1);
+  expect(seen.reduce((sum, n) => sum + n, 0)).toBe(4);
+  expect(await sweepQuarantine(db, subject, { from: 0, isRemoving: false })).toMatchObject({ found: 0 });
 });
 
 it('removes the tags from the outbox once they are relayed, and keeps the rows', async () => {

@@ -78,7 +78,7 @@ describe('a rollout', () => {
       parts.add(report);
       const one = whole.judge(second * 1_000);
       const other = parts.judge(second * 1_000);
-      expect(other.verdict.evidence.errors).toBeCloseTo(one.verdict.evidence.errors, 9);
+      expect(other.verdict.evidence.errors).toBeCloseTo(one.verdict.evidence.errors ?? Number.NaN, 9);
       parts.goOn(parts.record, second * 1_000);
       parts = RolloutWatch.restore(JSON.parse(JSON.stringify(parts.record)));
     }

@@ -2,6 +2,8 @@
  * `npm run verify:coherence`: drives the built worker in the real runtime with concurrent readers and writers,
  * evicts its Durable Objects and kills the runtime meanwhile, and judges everything that was seen.
  *
+ * With --features it is about features and predictions: customers buy, and readers ask for what has just changed.
+ *
  * It goes on until the time, the number of reads, and a few of every kind of operation are reached. With --history,
  * what happened is written to a file, as docs/history.md describes it. DATABASE_URL names a Postgres server on
  * which a database is made for the run and dropped again; without it the run has a PGlite of its own. With
@@ -19,11 +21,13 @@ import { databaseUrlOf, wholeNumberOf } from './command-line/values.ts';
 import { TIMEOUT_MS } from './verify/client.ts';
 import { disturb } from './verify/disturbances.ts';
 import { FAULTS, type Fault, isFault } from './verify/faults.ts';
+import { readAtTheEnd, runFeatureReaders } from './verify/feature-readers.ts';
 import { History } from './verify/history.ts';
 import { HistoryFile } from './verify/history-file.ts';
-import { missingOf } from './verify/mix.ts';
+import { missingOf, type Subject } from './verify/mix.ts';
 import { startOrigin } from './verify/origin.ts';
 import { products } from './verify/products.ts';
+import { type Customers, prepare, runBuyers } from './verify/purchases.ts';
 import { lookAtTheEnd } from './verify/quiescence.ts';
 import { BOUND_MS, runReaders } from './verify/readers.ts';
 import { report } from './verify/report.ts';
@@ -45,6 +49,7 @@ const NEWCOMERS_PER_SECOND = 4;
 const SHARED_MEMORY = '/dev/shm';
 
 interface Options {
+  readonly subject: Subject;
   readonly seconds: number;
   readonly reads: number;
   readonly sourceBoundMs: number;
@@ -58,6 +63,7 @@ const USAGE = `Usage: npm run verify:coherence -- [options]
   --seconds N         the shortest run (60)
   --reads N           the fewest reads (100000)
   --source-bound N    the bound of the source, in seconds, at least ${SOURCE_BOUND_S_MIN} (${SOURCE_BOUND_S_MIN})
+  --features          judges features and predictions, in place of views
   --history FILE      records the run in a file, as docs/history.md describes
   --broken FAULT      plants a fault, which the run has to find: ${Object.keys(FAULTS).join(', ')}
   DATABASE_URL=…      a Postgres server, on which the run creates a database and drops it at the end`;
@@ -72,6 +78,7 @@ function askedFor(): Options | undefined {
       'source-bound': { type: 'string', default: String(SOURCE_BOUND_S_MIN) },
       history: { type: 'string' },
       broken: { type: 'string' },
+      features: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -79,7 +86,13 @@ function askedFor(): Options | undefined {
   const fault = values.broken;
   if (fault !== undefined && !isFault(fault))
     throw new UsageError(`--broken takes one of ${Object.keys(FAULTS).join(', ')}, not "${fault}".`);
+  const subject = values.features ? 'features' : 'views';
+  if (fault !== undefined && FAULTS[fault].of !== subject)
+    throw new UsageError(
+      `The fault "${fault}" shows in ${FAULTS[fault].of}: ${values.features ? 'leave out' : 'add'} --features.`,
+    );
   return {
+    subject,
     seconds: wholeNumberOf('--seconds', values.seconds, { min: 1 }),
     reads: wholeNumberOf('--reads', values.reads, { min: 1 }),
     sourceBoundMs:
@@ -108,7 +121,7 @@ async function verify(
   options: Options,
   stateDir: string,
 ): Promise<{ lines: string[]; violations: number; missing: string[] }> {
-  const { seconds, reads, sourceBoundMs, historyPath, fault } = options;
+  const { subject, seconds, reads, sourceBoundMs, historyPath, fault } = options;
   const file = historyPath === undefined ? undefined : new HistoryFile(historyPath);
   const history = new History(file);
   const { origin, runtime } = await start(options, stateDir);
@@ -125,32 +138,36 @@ async function verify(
     const { signal } = stop;
     const things = products(Math.ceil(seconds * OVERTIME_MAX * NEWCOMERS_PER_SECOND));
     const lastTokens: { sku: string; token: string }[] = [];
-    const context = { history, runtime, origin, products: things, sourceBoundMs, lastTokens, signal };
+    const customers: Customers = { active: [], all: [], lastTokens: [] };
+    const seen = { products: things, customers, lastTokens };
+    const context = { history, runtime, origin, sourceBoundMs, signal, ...seen };
+    const suffixes = subject === 'features' ? await prepare(runtime, origin) : new Map<string, string>();
     const startedAt = performance.now();
     const working = Promise.all([
-      runWriters(context),
-      runReaders(context, signal),
+      ...(subject === 'features'
+        ? [runBuyers(context), runFeatureReaders({ ...context, suffixes })]
+        : [runWriters(context), runReaders(context, signal)]),
       disturb(context, seconds),
     ]);
     // A fault of this program ends the run at once.
     working.catch(() => stop.abort());
-    await untilEnough(history, { seconds, reads, signal });
+    await untilEnough(history, { subject, seconds, reads, signal });
     stop.abort();
     await working;
     const elapsedS = (performance.now() - startedAt) / 1_000;
     origin.calm();
-    await lookAtTheEnd(context);
+    await (subject === 'features' ? readAtTheEnd({ ...context, suffixes }) : lookAtTheEnd(context));
     for (const [message, count] of runtime.logged) history.count(`logged/${message}`, count);
     if (runtime.crashes > 0) history.count('disturbance/crashes of the runtime itself', runtime.crashes);
     await runtime.close();
     for (const [fate, count] of await origin.close()) history.count(`statement/${fate}`, count);
     // Also what a page lacks: later reads of the session must not take it back.
     const violations = judgeHistory(history.allWrites(), history.reads);
-    const heading = `${origin.kind}, ${runtime.isolates} isolates, a bound of ${sourceBoundMs / 1_000} s for sources${fault === undefined ? '' : `; broken: ${FAULTS[fault].what}`}`;
+    const heading = `${subject}, ${origin.kind}, ${runtime.isolates} isolates, a bound of ${sourceBoundMs / 1_000} s for sources${fault === undefined ? '' : `; broken: ${FAULTS[fault].what}`}`;
     for (const write of history.allWrites()) file?.write(write);
     await file?.end();
     const lines = [heading, ...report(history, violations, elapsedS)];
-    const missing = missingOf(history);
+    const missing = missingOf(history, subject);
     if (history.answered < reads)
       missing.push(
         `Only ${history.answered} of ${reads} reads were answered in time. Try a quieter machine or more --seconds.`,
@@ -158,12 +175,19 @@ async function verify(
     return { lines, violations: violations.length + history.breaches.length, missing };
   } finally {
     await runtime.close().catch(() => undefined);
+    // Its thread would keep a run that failed from ending.
+    await origin.close().catch(() => undefined);
   }
 }
 
 async function untilEnough(
   history: History,
-  { seconds, reads, signal }: { seconds: number; reads: number; signal: AbortSignal },
+  {
+    subject,
+    seconds,
+    reads,
+    signal,
+  }: { subject: Subject; seconds: number; reads: number; signal: AbortSignal },
 ): Promise<void> {
   const startedAt = performance.now();
   let shownAt = startedAt;
@@ -171,7 +195,7 @@ async function untilEnough(
     const now = performance.now();
     const elapsedMs = now - startedAt;
     const enough =
-      elapsedMs >= seconds * 1_000 && history.answered >= reads && missingOf(history).length === 0;
+      elapsedMs >= seconds * 1_000 && history.answered >= reads && missingOf(history, subject).length === 0;
     if (signal.aborted || enough || elapsedMs > seconds * 1_000 * OVERTIME_MAX) return;
     if (now - shownAt > PROGRESS_EVERY_MS) {
       console.log(`${Math.round(elapsedMs / 1_000)} s, ${history.answered.toLocaleString('en')} reads`);

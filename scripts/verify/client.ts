@@ -18,7 +18,7 @@ const agent = new Agent({ keepAlive: true });
 /** One request on a connection that is kept for the next. Of what breaks, nothing is known. */
 export function ask(
   url: URL,
-  init: { method?: string; headers: Readonly<Record<string, string>>; body?: string },
+  init: { method?: string; headers: Readonly<Record<string, string>>; body?: string | Uint8Array },
 ): Promise<Answer | NoAnswer> {
   const { promise, resolve } = Promise.withResolvers<Answer | NoAnswer>();
   const { method = 'GET', headers, body } = init;

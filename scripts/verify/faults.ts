@@ -1,16 +1,20 @@
 import { transformSync } from 'esbuild';
+import type { Subject } from './mix.ts';
 
 /**
  * Deliberate faults, put into the text of a bundle before it runs: a checker that finds none of them would find
- * nothing. Each replaces one rule of the coherence protocol; the worker's sources know nothing of it.
+ * nothing. Each replaces one rule of the coherence protocol; the worker's sources know nothing of it. `of` says what a run has
+ * to be about to find it.
  */
 export const FAULTS = {
   validity: {
     what: 'every entry is valid, whatever the clock says',
+    of: 'views',
     edits: [[/function isValid\(clock\w*, entry\w*, tags\w*\) \{/, '$& return true;']],
   },
   stamp: {
     what: 'the stamp of a fill is taken after the origin was read',
+    of: 'views',
     edits: [
       [
         /(const \{ epoch[\w: ]*, seq: stamp\w* \} = ports\w*\.follower\.mirror\.clock;)(\s+const startedAt = [^;]+;\s+const now\w* = [^;]+;\s+const loaded = await request\w*\.load\(now\w*\);)/,
@@ -20,6 +24,7 @@ export const FAULTS = {
   },
   age: {
     what: 'a mirror that has synced once never counts as too old',
+    of: 'views',
     edits: [
       [/ageMs\(this\.mirror, now\w*\) > maxAgeMs/, 'false'],
       [/if \(due && this\.#inFlight === void 0\) this\.#send\(need, context\);/, ''],
@@ -27,6 +32,7 @@ export const FAULTS = {
   },
   acknowledge: {
     what: 'a write is acknowledged before its invalidation',
+    of: 'views',
     edits: [
       [
         /const at = await invalidateTags\((env\d*), tags\);/,
@@ -36,17 +42,41 @@ export const FAULTS = {
   },
   relay: {
     what: 'the relay marks changes as relayed without invalidating them',
+    of: 'views',
     edits: [[/await ports\.invalidate\(changes\.flatMap\(/, 'await ports.invalidate([].flatMap(']],
   },
   standin: {
     what: 'strong and session readers get an old answer while the database is unavailable',
+    of: 'views',
     edits: [[/policy\w*\.staleIfErrorFor === "bounded" && /, 'false && ']],
+  },
+  fold: {
+    what: 'events are folded into the features, and nothing is invalidated',
+    of: 'features',
+    edits: [
+      [
+        /const at = await (invalidate\w*)\(tags\);(\s+for \(const \{ shard, announcement)/,
+        'const at = await $1([]);$2',
+      ],
+    ],
+  },
+  window: {
+    what: 'a shard shows folds that are not invalidated yet as if they were',
+    of: 'features',
+    edits: [
+      [/const (open\w*) = this\.#foldOf\.size === 0 \? \[\] : [^;]+;/, 'const $1 = [];'],
+      [
+        /const at = await (invalidate\w*)\(tags\);(\s+for \(const \{ shard, announcement)/,
+        'await new Promise((go) => setTimeout(go, 200)); const at = await $1(tags);$2',
+      ],
+    ],
   },
   disk: {
     what: 'the root clock keeps its state in memory alone',
+    of: 'views',
     edits: [[/save\(this\.#clock\.seq \+ 1, tags\w*, nowMs\w*\);/, '']],
   },
-} satisfies Record<string, { what: string; edits: [RegExp, string][] }>;
+} satisfies Record<string, { what: string; of: Subject; edits: [RegExp, string][] }>;
 
 export type Fault = keyof typeof FAULTS;
 

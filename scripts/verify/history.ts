@@ -27,8 +27,8 @@ export interface Write {
   readonly dep: string;
   readonly version: number;
   readonly absent: boolean;
-  /** By the API, which acknowledges; or by SQL, which announces nothing. */
-  readonly kind: 'api' | 'sql';
+  /** By the API, which acknowledges; by SQL, which announces nothing; or by an event, which the features count. */
+  readonly kind: 'api' | 'sql' | 'event';
   /** The sequential client that makes it. */
   readonly process: string;
   readonly begun: Moment;
@@ -82,6 +82,11 @@ export class History {
 /** What a product's records are filed under. */
 export function depOf(sku: string): string {
   return `product:${sku}`;
+}
+
+/** What the records of a customer's purchases are filed under. */
+export function customerDep(customer: string): string {
+  return `purchases:${customer}`;
 }
 
 /** A writer puts the version into every field that it sets, so that an answer with fields of two versions shows. */

@@ -18,9 +18,24 @@ const LEAST: Readonly<Record<string, number>> = {
   'read price-list': 2,
 };
 
+/** Those of a run about features. */
+const LEAST_OF_FEATURES: Readonly<Record<string, number>> = {
+  purchase: 10,
+  'read strong': 20,
+  'read bounded': 20,
+  'read eventual': 20,
+  'read session': 40,
+  'read features': 40,
+  'read versions': 20,
+  'read prediction': 20,
+};
+
+/** What a run is about: the views of products, or the features of customers and predictions from them. */
+export type Subject = 'views' | 'features';
+
 /** What there is too little of, in words. */
-export function missingOf({ counts }: History): string[] {
-  return Object.entries(LEAST)
+export function missingOf({ counts }: History, subject: Subject): string[] {
+  return Object.entries(subject === 'views' ? LEAST : LEAST_OF_FEATURES)
     .map(([operation, least]) => ({ operation, least, done: counts.get(`done/${operation}`) ?? 0 }))
     .filter(({ least, done }) => done < least)
     .map(

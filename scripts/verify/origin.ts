@@ -22,7 +22,7 @@ export interface Origin {
   readonly db: ReturnType<typeof connect>;
   readonly kind: 'PGlite' | 'Postgres';
   calm(): void;
-  /** @returns what befell the worker's statements, counted. */
+  /** Repeated, it returns what the first call does. @returns what befell the worker's statements, counted. */
   close(): Promise<[string, number][]>;
 }
 
@@ -52,18 +52,23 @@ export async function startOrigin(databaseUrl: string | undefined): Promise<Orig
   const db = connect({ url: connectionString, endpoint: directEndpoint });
   await db.execute(sql.raw(GUARD));
   await db.execute(sql.raw(GUARD_TRIGGER));
+  let closing: Promise<[string, number][]> | undefined;
+  const close = async () => {
+    thread.postMessage('close');
+    const [last]: unknown[] = await once(thread, 'message');
+    await thread.terminate();
+    await scratch?.drop();
+    return Closed.parse(last).fates;
+  };
   return {
     connectionString,
     unreliableEndpoint,
     db,
     kind: scratch === undefined ? 'PGlite' : 'Postgres',
     calm: () => thread.postMessage('calm'),
-    close: async () => {
-      thread.postMessage('close');
-      const [last]: unknown[] = await once(thread, 'message');
-      await thread.terminate();
-      await scratch?.drop();
-      return Closed.parse(last).fates;
+    close: () => {
+      closing ??= close();
+      return closing;
     },
   };
 }

@@ -42,7 +42,7 @@ export interface ReaderContext {
   readonly lastTokens: readonly { sku: string; token: string }[];
 }
 
-interface Session {
+export interface Session {
   readonly name: string;
   token: string | undefined;
 }
@@ -54,7 +54,7 @@ type Question =
   | { readonly kind: 'price-list' };
 
 /** How it is asked. */
-interface Way {
+export interface Way {
   /** The sequential client that asks. */
   readonly process: string;
   readonly isolate: number;
@@ -132,24 +132,61 @@ function pathOf(question: Question): string {
   }
 }
 
+/** One request to read, and what its answer shows. */
+export interface Reading {
+  readonly path: string;
+  /** The name of the view, or of what is read in place of one. */
+  readonly view: string;
+  readonly shape: 'row' | 'page';
+  readonly method?: 'GET' | 'POST';
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** By when commits that nobody announces are owed; undefined for what is owed once it is acknowledged. */
+  readonly sourceBoundMs: number | undefined;
+  /** Each thing that the answer tells of, with its version; a text where the answer cannot be judged, with the reason. */
+  readonly shownBy: (
+    answer: Answer,
+    ended: Moment,
+  ) => Iterable<[dep: string, shown: number | 'absent']> | string;
+}
+
 /** Asks once, and records what was shown. */
 export async function readOnce(
   context: ReaderContext,
   question: Question,
+  way: Way,
+): Promise<Answer | undefined> {
+  const reading: Reading = {
+    ...{ path: pathOf(question), view: question.kind, sourceBoundMs: context.sourceBoundMs },
+    shape: question.kind === 'product' ? 'row' : 'page',
+    shownBy: (answer, ended) => [...shownBy(context, question, answer, ended)],
+  };
+  return await readAs(context, reading, way);
+}
+
+/** Asks once, and records what the reading finds in the answer. */
+export async function readAs(
+  { history, runtime }: Pick<ReaderContext, 'history' | 'runtime'>,
+  reading: Reading,
   { process, isolate, level, session }: Way,
 ): Promise<Answer | undefined> {
-  const { history, runtime } = context;
-  const path = pathOf(question);
+  const { path, view, shape } = reading;
   const home = CONTINENTS[isolate % CONTINENTS.length] ?? 'NA';
-  const { authorization: _key, ...headers } = runtime.headersFrom(
+  const { authorization: _key, ...place } = runtime.headersFrom(
     Math.random() < STRANGER_SHARE ? pick(CONTINENTS) : home,
   );
+  const headers = { ...place, ...reading.headers };
   if (level !== 'bounded') headers['millrace-consistency'] = level;
   const sent = session?.token;
   if (sent !== undefined) headers['millrace-token'] = sent;
   const { generation } = runtime;
   const begun = moment();
-  const answer = await ask(runtime.urlOf(isolate, path), { headers });
+  const { method, body } = reading;
+  const answer = await ask(runtime.urlOf(isolate, path), {
+    headers,
+    ...(method && { method }),
+    ...(body && { body }),
+  });
   const ended = moment();
   const kind = session === undefined ? level : 'session';
   const status = typeof answer === 'object' ? headerOf(answer, 'cache-status') : undefined;
@@ -161,9 +198,9 @@ export async function readOnce(
     generation,
     // With a token, a bounded read is a session read: what docs/coherence.md calls the session level.
     level: sent !== undefined && level !== 'strong' ? ('session' as const) : level,
-    view: question.kind,
+    view,
     path,
-    shape: question.kind === 'product' ? ('row' as const) : ('page' as const),
+    shape,
     tokenIn: sent ?? null,
     start: begun,
     end: ended,
@@ -178,10 +215,16 @@ export async function readOnce(
     await unanswered(history, answer, `${kind} ${path} at ${Math.round(begun.ms)} ms, token ${sent}`);
     return undefined;
   }
+  const shown = reading.shownBy(answer, ended);
+  if (typeof shown === 'string') {
+    history.tell({ ...line, shows: [] });
+    history.count(`unanswered/${view}: ${shown}`);
+    return undefined;
+  }
   history.answered += 1;
   history.count(`read/${kind}/${outcomeOf(status ?? 'none')}`);
   history.count(`done/read ${kind}`);
-  history.count(`done/read ${question.kind}`);
+  history.count(`done/read ${view}`);
   if (session !== undefined && token !== undefined) session.token = token.text;
   const record = {
     level,
@@ -193,12 +236,12 @@ export async function readOnce(
     ended,
     marked: line.marked,
     boundMs: BOUND_MS,
-    sourceBoundMs: context.sourceBoundMs,
+    sourceBoundMs: reading.sourceBoundMs,
     note: `isolate ${isolate}.${generation}, ${path}, ${status ?? 'none'}, token ${sent ?? 'none'} -> ${token?.text ?? 'none'}`,
   };
-  const all = [...shownBy(context, question, answer, ended)];
-  for (const [sku, shown] of all) history.reads.push({ dep: depOf(sku), shown, ...record });
-  const shows = all.map(([sku, shown]) => ({ key: depOf(sku), version: shown === 'absent' ? null : shown }));
+  const all = [...shown];
+  for (const [dep, version] of all) history.reads.push({ dep, shown: version, ...record });
+  const shows = all.map(([dep, version]) => ({ key: dep, version: version === 'absent' ? null : version }));
   history.tell({ ...line, shows });
   return answer;
 }
@@ -235,21 +278,22 @@ function* shownBy(
   question: Question,
   answer: Answer,
   ended: Moment,
-): Generator<[sku: string, shown: number | 'absent']> {
+): Generator<[dep: string, shown: number | 'absent']> {
   if (question.kind === 'product') {
-    yield [question.sku, answer.status === 404 ? 'absent' : versionOf(history, Product.parse(answer.body))];
+    const isGone = answer.status === 404;
+    yield [depOf(question.sku), isGone ? 'absent' : versionOf(history, Product.parse(answer.body))];
     return;
   }
   const { products: rows, next } = Page.parse(answer.body);
   const listed = new Map(rows.map((row) => [row.sku, versionOf(history, row)]));
   // Which row a page of prices lacks depends on the row's version: only those that it has are judged.
-  if (question.kind === 'price-list') yield* listed;
+  if (question.kind === 'price-list') for (const [sku, shown] of listed) yield [depOf(sku), shown];
   else {
     const begunBy = (sku: string) =>
       (history.writes.get(depOf(sku))?.[0]?.begun.order ?? Infinity) < ended.order;
     for (const sku of allOf(products)) {
       const isInside = sku > question.after && (next === null || sku <= next);
-      if (isInside && begunBy(sku)) yield [sku, listed.get(sku) ?? 'absent'];
+      if (isInside && begunBy(sku)) yield [depOf(sku), listed.get(sku) ?? 'absent'];
     }
   }
 }

@@ -19,6 +19,8 @@ export function report(history: History, violations: readonly Violation[], secon
     `writes by PUT and DELETE: ${number(puts.length)}, acknowledged: ${number(puts.filter(({ acknowledged }) => acknowledged).length)}`,
     ...group(history, 'write/'),
     `writes by SQL and outbox: ${number(of('sql').length)}`,
+    `purchases: ${number(of('event').length)}, acknowledged: ${number(of('event').filter(({ acknowledged }) => acknowledged).length)}`,
+    ...group(history, 'purchase/'),
     `deletions among all writes: ${number(writes.filter(({ absent }) => absent).length)}`,
     'disturbances:',
     ...group(history, 'disturbance/'),

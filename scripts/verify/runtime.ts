@@ -38,7 +38,7 @@ export default {
   },
 };`;
 
-export type DurableObjectClass = 'TagClock' | 'FillGate';
+export type DurableObjectClass = 'TagClock' | 'FillGate' | 'FeatureShard';
 
 /** The isolates under test, all in one process of the runtime. */
 export interface Runtime {

@@ -39,7 +39,7 @@ import { invalidateTags } from './clock.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { datasets, featureShard, outboxRelay } from './objects.ts';
 import { armRelay } from './storing.ts';
-import { writePorts } from './writing.ts';
+import { eraseRow } from './writing.ts';
 
 /** The id of the rebuild among the replays; there is only one. */
 const REBUILD = 'rebuild';
@@ -108,7 +108,7 @@ function stepPorts(
     removeOwned: () => armed(() => removeOwned(db, histories, subject)),
     countOwnRow: () => guarded(() => countOwnRow(db, subject)),
     removeOwnRow: async ({ entityRow }) => {
-      if (entityRow > 0) await writePorts(bound, keepAlive).remove(subject.entity, subject.values, {});
+      if (entityRow > 0) await eraseRow(bound, keepAlive, subject.entity, subject.values);
       await guarded(() => removeRemovals(db, subject));
     },
     quarantine: (pages) => guarded(() => sweepQuarantine(db, subject, pages)),

@@ -358,7 +358,7 @@ export class RequestPorts implements GatewayPorts {
   }
 
   get writes(): GatewayPorts['writes'] {
-    return writePorts(this.#bound, (work) => this.#scope.keepAlive(work));
+    return writePorts(this.#bound, this.#scope, this.#noteLineage);
   }
 
   readonly #invalidate = (tags: readonly string[]) => invalidateTags(this.#bound.env, tags);

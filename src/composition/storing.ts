@@ -144,7 +144,7 @@ export async function storeAndRelay<Outcome>(
  * How long a request that waits for its events waits for the features of them, in milliseconds. After that they are stored,
  * and the consumer folds them.
  */
-const FOLD_AT_ONCE_MS = 5_000;
+export const FOLD_AT_ONCE_MS = 5_000;
 
 /**
  * Folds stored events, and those that were stored before. The consumer folds them once more, which changes nothing.

@@ -1,3 +1,4 @@
+import type { PgColumn } from 'drizzle-orm/pg-core';
 import type { EntityDefinition } from './entity.ts';
 import type { EventDefinition } from './event.ts';
 import { codeOf } from './feature-code.ts';
@@ -16,7 +17,8 @@ import { DeclarationMistake } from './mistake.ts';
  * - `decayed`: a count whose events lose half their weight in each half-life;
  * - `last`: the time of the newest event, milliseconds since the Unix epoch;
  * - `since_last`: the seconds since the newest event;
- * - `items`: the count and the last time of each item, newest first, at most `limit` items.
+ * - `items`: the count and the last time of each item, newest first, at most `limit` items;
+ * - `column`: what the last change of the row has set a column to.
  */
 export type Aggregate =
   | 'count'
@@ -32,7 +34,8 @@ export type Aggregate =
   | 'most_frequent'
   | 'last'
   | 'since_last'
-  | 'items';
+  | 'items'
+  | 'column';
 
 /**
  * The kind of numbers that are added. Integers are safe integers. Decimals are numbers or texts, rounded half to even to
@@ -42,6 +45,24 @@ export type Numbers = 'integer' | 'float' | { readonly decimals: number };
 
 /** A value of an event, for an aggregate of values; null if the event has none. */
 export type EventValue = number | string | boolean | null;
+
+/**
+ * How a column's value is stored with a change of its row:
+ * - `text`: as text;
+ * - `integer`: a safe integer;
+ * - `number`: the nearest double;
+ * - `boolean`;
+ * - `moment`: milliseconds since the Unix epoch, rounded down. A time without a zone is one of UTC.
+ */
+export type ColumnKind = 'text' | 'integer' | 'number' | 'boolean' | 'moment';
+
+/** The column that a feature reads. */
+export interface FeatureSource {
+  /** The property of the drizzle table. */
+  readonly property: string;
+  readonly column: PgColumn;
+  readonly kind: ColumnKind;
+}
 
 /** What one event adds to one feature of one entity. */
 export interface Contribution {
@@ -81,6 +102,8 @@ export interface FeatureDefinition<Row extends FeatureRow = FeatureRow> {
   readonly ttlMs: number | null;
   /** How many items or values are read, at most; 0 unless the aggregate is `items` or `most_frequent`. */
   readonly limit: number;
+  /** The column of the entity's table; undefined for a feature over events of producers. */
+  readonly column?: FeatureSource;
   /** The declared version, or the text of the functions that an event's contribution comes from. */
   readonly code: string;
   /** The event's data if it satisfies the contract, else null. All features of one event type share this function. */

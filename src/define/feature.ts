@@ -1,5 +1,6 @@
 import type { EntityDefinition } from './entity.ts';
 import { type AggregateFeature, aggregates, type Tiles, tiledCount, tiledSum } from './feature-aggregate.ts';
+import { column } from './feature-column.ts';
 import {
   type Declaration,
   define,
@@ -58,10 +59,11 @@ interface Windows<Days extends readonly number[]> {
   windowsDays: Days;
 }
 
-/** Declares features over one event type. */
+/** Declares features over one event type, or over a column of the entity's table. */
 export const feature = {
   ...aggregates,
   ...derived,
+  column,
   count,
   sum,
 

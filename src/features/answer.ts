@@ -15,20 +15,27 @@ export interface Asked {
   readonly now: number;
   /** A value whose newest event is older is not served. */
   readonly maxAgeMs?: number | undefined;
+  /** The names of features over columns. Their values hold until they change, so `maxAgeMs` is not about them. */
+  readonly columns?: ReadonlySet<string>;
   readonly derived: readonly DerivedFeature[];
   /** The parsed fields of each derived feature that is asked for, by its name. */
   readonly requests: ReadonlyMap<string, unknown>;
 }
 
 /** The values of one key that are asked for. The request's limit of age applies beside each feature's own. */
-export function answerOf(row: FeatureRow, { names, now, maxAgeMs, derived, requests }: Asked) {
-  const limited = (read: FeatureValue) => (maxAgeMs === undefined ? read : withinAge(read, maxAgeMs, now));
+export function answerOf(row: FeatureRow, asked: Asked) {
+  const { names, now, maxAgeMs, columns, derived, requests } = asked;
+  const limited = (name: string, read: FeatureValue) => {
+    // A version is read under a name with its digits behind an "@".
+    const isLimited = maxAgeMs !== undefined && columns?.has(name.split('@')[0] ?? name) !== true;
+    return isLimited ? withinAge(read, maxAgeMs, now) : read;
+  };
   const answer: Record<string, AnsweredValue> = {};
   for (const name of names) {
     const definition = derived.find((one) => one.name === name);
     const read =
       definition === undefined
-        ? row[name] && limited(row[name])
+        ? row[name] && limited(name, row[name])
         : derive(definition, row, requests.get(name), { now, limited });
     if (read === undefined) continue;
     const ageMs = read.eventAt === null ? null : Math.max(0, now - read.eventAt);
@@ -45,10 +52,16 @@ function derive(
   { inputs, compute }: DerivedFeature,
   row: FeatureRow,
   request: unknown,
-  { now, limited }: { readonly now: number; readonly limited: (read: FeatureValue) => FeatureValue },
+  {
+    now,
+    limited,
+  }: { readonly now: number; readonly limited: (name: string, read: FeatureValue) => FeatureValue },
 ): FeatureValue {
   const references = Object.entries(inputs);
-  const reads = references.flatMap(([, { readName }]) => row[readName] ?? []).map(limited);
+  const reads = references.flatMap(([, { readName }]) => {
+    const read = row[readName];
+    return read === undefined ? [] : limited(readName, read);
+  });
   const times = reads.flatMap(({ eventAt }) => eventAt ?? []);
   const eventAt = times.length === 0 ? null : Math.min(...times);
   if (reads.some(({ status }) => status === 'NOT_READY'))

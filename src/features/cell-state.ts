@@ -42,6 +42,8 @@ export function stateOf(
   if (algebra === undefined) return NO_STATE;
   if (algebra === 'decayed')
     return stateText(algebra, decayedText(decayedOf(occurredAt, definition.halfLifeMs)));
+  // Each writer has locked the row, so the numbers of its changes have their order; two clocks might not.
+  if (definition.aggregate === 'column') return stateText('last', timedText({ at: 0, seq, value }));
   if (value === null) return NO_STATE;
   const mistake = mistakeOfValue(definition, value);
   if (mistake !== undefined)
@@ -145,6 +147,7 @@ function algebraOf({ aggregate, windows }: FeatureShape): AlgebraName | undefine
     case 'first_value':
       return 'first';
     case 'last_value':
+    case 'column':
       return 'last';
     case 'count':
     case 'last':

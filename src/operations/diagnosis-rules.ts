@@ -1,5 +1,6 @@
-import type { CapturedTrigger } from '../storage/postgres/capture.ts';
+import { COLUMNS_PREFIX } from '../storage/postgres/column-history.ts';
 import { type InstalledTrigger, PENDING_COUNTED_MAX, type Waiting } from '../storage/postgres/diagnosis.ts';
+import type { CapturedTrigger } from '../storage/postgres/trigger-sql.ts';
 
 /** What a diagnosis shows of one part of the deployment. */
 export interface Check {
@@ -181,16 +182,25 @@ export function tables(missing: MissingColumns): Check {
   );
 }
 
+function isOfColumns({ functionName }: CapturedTrigger): boolean {
+  return functionName.startsWith(`${COLUMNS_PREFIX} `);
+}
+
 export function capture({ installed, expected, outboxWatchMs }: TriggerFacts): Check {
-  const faulty = expected.flatMap(({ table, body, triggers }) => {
-    const found = installed.find((of) => of.table === table);
+  const faultyOf = ({ table, functionName, body, triggers }: CapturedTrigger) => {
+    const found = installed.find((of) => of.functionName === functionName);
     const lacking = triggers.filter((name) => found?.triggers.includes(name) !== true);
     if (lacking.length > 0) return [`${table} lacks ${lacking.length} of ${triggers.length}`];
     return found?.body === body ? [] : [`those of ${table} are of another version`];
-  });
+  };
+  const faulty = expected.flatMap(faultyOf);
   if (faulty.length === 0) return ok('capture', `the triggers of all ${expected.length} tables are in place`);
   const advice =
     'Run DATABASE_URL=… npm run db:capture. If no other program writes to these tables, set OUTBOX_WATCH_MS = 0.';
+  // The worker's own writes need the triggers of columns, too.
+  const unrecorded = expected.filter(isOfColumns).flatMap(faultyOf);
+  if (unrecorded.length > 0)
+    return fail('capture', `features over columns do not follow their rows: ${listed(faulty)}`, advice);
   if (outboxWatchMs === 0)
     return ok(
       'capture',

@@ -1,4 +1,5 @@
 import type { ChangesMessage } from '../../queues/changes/message.ts';
+import { isRowChange } from '../define/row-change.ts';
 import type { ClockMoment } from '../define/view.ts';
 import type { ChangedEvent, PendingChange, RelayedChange } from '../storage/postgres/outbox.ts';
 import { type Outlet, sendChunked } from '../storage/queue.ts';
@@ -25,6 +26,8 @@ export async function publishChanges(
   const token = tokenOf(at);
   const items = changes.map(({ outboxId, tags, event }): Published => {
     const change = { change: outboxId, entities: entitiesOf(tags, entities), token };
+    // The feed has the change of the row itself already.
+    if (event !== null && isRowChange(event.type)) return { event, feedChange: undefined };
     if (event === null) return { event, feedChange: { ...change, type: ROW_WRITTEN } };
     return { event, feedChange: { ...change, type: event.type, time: timeOf(event) } };
   });
@@ -49,7 +52,7 @@ export async function publishAgain(
   const token = tokenOf(at);
   const items = events.map((event): Published => {
     const known = relayed.get(event.seq);
-    if (known === undefined) return { event, feedChange: undefined };
+    if (known === undefined || isRowChange(event.type)) return { event, feedChange: undefined };
     const { outboxId, tags, type } = known;
     const change = { change: outboxId, type, time: timeOf(event), entities: entitiesOf(tags, entities) };
     return { event, feedChange: { ...change, replayed: true, token } };

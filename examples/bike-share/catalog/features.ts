@@ -1,6 +1,7 @@
 import { feature } from '../../../src/define/feature.ts';
 import { rider, station } from './entities.ts';
 import { ride, stationReport } from './events.ts';
+import { stations } from './tables.ts';
 
 export const riderRides = feature.count({
   name: 'rides',
@@ -47,4 +48,24 @@ export const stationReported = feature.last({
   entity: station,
   event: stationReport,
   key: ({ station: id }) => id,
+});
+
+/** Rows of the operator's own system: whoever changes one changes the feature. */
+export const stationDistrict = feature.column({
+  name: 'district',
+  entity: station,
+  column: stations.district,
+});
+
+export const stationCapacity = feature.column({
+  name: 'capacity',
+  entity: station,
+  column: stations.capacity,
+});
+
+/** How many bikes leave on a day, of as many as the station has docks for. */
+export const stationTurnover = feature.ratio({
+  name: 'departures_per_dock_1d',
+  of: stationDepartures.window(1),
+  to: stationCapacity.value(),
 });

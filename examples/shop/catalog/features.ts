@@ -1,6 +1,7 @@
 import { feature } from '../../../src/define/feature.ts';
 import { customer, product } from './entities.ts';
 import { productView, purchase } from './events.ts';
+import { customers } from './tables.ts';
 
 export const customerPurchases = feature.count({
   name: 'purchases',
@@ -58,4 +59,11 @@ export const productLastSold = feature.last({
   entity: product,
   event: purchase,
   key: (line) => line.sku,
+});
+
+/** Where the customer lives, as the row says: a correction by hand counts at once, and a purchase from abroad does not. */
+export const customerCountry = feature.column({
+  name: 'country',
+  entity: customer,
+  column: customers.country,
 });

@@ -1,5 +1,5 @@
 /**
- * Features of an entity, computed from events, for models and for `POST /v1/features/read`: counts and sums over windows
+ * Features of an entity, computed from events or columns of its row, for models and for `POST /v1/features/read`: counts and sums over windows
  * of whole days, last times, and items.
  *
  *   import { feature } from '../define/feature.ts';
@@ -13,5 +13,9 @@
  *     key: ({ stationId }) => stationId,
  *     windowsDays: [7, 30],
  *   });
+ *
+ * A column of the entity's table is a feature, too, which follows the row:
+ *
+ *   export const stationDistrict = feature.column({ name: 'district', entity: station, column: stations.district });
  */
 export {};

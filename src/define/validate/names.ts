@@ -1,6 +1,7 @@
 import type { Catalog } from '../catalog.ts';
 import { readNames } from '../feature.ts';
 import type { Report } from '../problem.ts';
+import { OWN_TYPES } from '../row-change.ts';
 
 /** Lower case, so that tags, cache keys and URLs spell a name in one way. */
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;
@@ -29,6 +30,14 @@ export function checkNames(catalog: Catalog, report: Report): void {
   wellFormed('model', models, NAME);
   wellFormed('event', events, EVENT_NAME);
   wellFormed('feature', [...features, ...derived], FEATURE_NAME);
+  for (const definition of events)
+    if (definition.name.startsWith(OWN_TYPES))
+      report(
+        definition,
+        `event "${definition.name}"`,
+        `Types that begin with "${OWN_TYPES}" are those of Millrace's own events.`,
+        'Rename it.',
+      );
   for (const definition of [...entities, ...histories, ...views, ...models])
     if (RESERVED.has(definition.name))
       report(

@@ -4,6 +4,9 @@ import type { Catalog } from '../catalog.ts';
 import { EVENT_LINE, EVENT_SEQ, hasLines } from '../effect.ts';
 import type { Report } from '../problem.ts';
 
+/** A function of Postgres makes the JSON of a change from at most 100 arguments: a name and a value for each column. */
+const FEATURE_COLUMNS_MAX = 50;
+
 /** Checks that keys, writes and rules fit the tables. */
 export function checkTables(catalog: Catalog, report: Report): void {
   for (const entity of catalog.entities) {
@@ -52,12 +55,22 @@ export function checkTables(catalog: Catalog, report: Report): void {
         `Its entity "${feature.entity.name}" is not exported.`,
         'Export the entity.',
       );
-    if (!catalog.eventTypes.has(feature.eventType))
+    if (feature.column === undefined && !catalog.eventTypes.has(feature.eventType))
       report(
         feature,
         `feature "${feature.name}"`,
         `Its event "${feature.eventType}" is not exported.`,
         'Export the event.',
+      );
+  }
+  for (const [entity, own] of Map.groupBy(catalog.features, (feature) => feature.entity)) {
+    const read = new Set(own.flatMap(({ column }) => column?.property ?? []));
+    if (read.size > FEATURE_COLUMNS_MAX)
+      report(
+        entity,
+        `entity "${entity.name}"`,
+        `Features read ${read.size} of its columns.`,
+        `They read at most ${FEATURE_COLUMNS_MAX}.`,
       );
   }
   for (const history of catalog.histories) {

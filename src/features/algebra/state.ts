@@ -21,7 +21,8 @@ export interface Moments {
 export interface TimedValue {
   readonly at: number;
   readonly seq: number;
-  readonly value: string | number | boolean;
+  /** Null where the last one is that there is no value. */
+  readonly value: string | number | boolean | null;
 }
 
 const LETTERS: Readonly<Record<AlgebraName, string>> = {

@@ -153,10 +153,11 @@ const AGGREGATES = {
   last: 'The time of the last of',
   since_last: 'The seconds since the last of',
   items: 'The newest items of',
+  column: 'The present value of a column, from',
 } as const satisfies Readonly<Record<Aggregate, string>>;
 
 function featureEntry(feature: FeatureDefinition, known: ExampleValues): Entry {
-  const { name, entity, aggregate, eventType, windowsDays, windows } = feature;
+  const { name, entity, aggregate, column, eventType, windowsDays, windows } = feature;
   const days = windowsDays.length === 0 ? '' : `, over ${windowsDays.join(', ')} days`;
   const spans = windows.filter((of) => of !== 'lifetime');
   const window = spans.length === 0 ? days : `, over ${windows.join(', ')}`;
@@ -168,7 +169,10 @@ function featureEntry(feature: FeatureDefinition, known: ExampleValues): Entry {
   return {
     name,
     facts: `${entity.name}: ${readNames(feature).join(', ')}`,
-    description: `${AGGREGATES[aggregate]} ${eventType} events for each ${entity.name}${window}.`,
+    description:
+      column === undefined
+        ? `${AGGREGATES[aggregate]} ${eventType} events for each ${entity.name}${window}.`
+        : `The column ${column.property} of each ${entity.name}.`,
     isPublic: entity.isPublic,
     line: postLine(IN_VARIABLES, '/v1/features/read', body, entity),
   };

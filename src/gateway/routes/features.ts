@@ -123,6 +123,7 @@ export function registerFeatures(
       names,
       now: systemNow(),
       maxAgeMs: maxStalenessS === undefined ? undefined : maxStalenessS * 1_000,
+      columns: columnsOf(gateway.catalog, entity),
       derived,
       requests: requestsOf(derived, names, request ?? {}),
     };
@@ -153,6 +154,12 @@ export function readsOf(names: readonly string[]): (readonly string[] | undefine
 export function rowOf(reads: readonly ReadRows[], index: number): FeatureRow {
   const [first, ...more] = reads.map(({ rows }) => rows[index] ?? {});
   return more.length === 0 ? (first ?? {}) : Object.assign({}, first, ...more);
+}
+
+/** The names of an entity's features over columns. */
+function columnsOf({ features }: Catalog, entity: string): ReadonlySet<string> {
+  const own = features.filter(({ column, entity: of }) => column !== undefined && of.name === entity);
+  return new Set(own.map(({ name }) => name));
 }
 
 /** The moment that covers all reads; undefined if one is not known. */

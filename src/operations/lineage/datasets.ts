@@ -104,7 +104,7 @@ function typeOf(schema: unknown): string {
 }
 
 /** The type of a feature's values in a data set. */
-function lineageTypeOf({ aggregate, windows, numbers }: FeatureDefinition): string {
+function lineageTypeOf({ aggregate, column, windows, numbers }: FeatureDefinition): string {
   switch (aggregate) {
     case 'items':
     case 'most_frequent':
@@ -126,5 +126,7 @@ function lineageTypeOf({ aggregate, windows, numbers }: FeatureDefinition): stri
     case 'first_value':
     case 'last_value':
       return 'any';
+    case 'column':
+      return column?.column.getSQLType() ?? 'any';
   }
 }

@@ -1,10 +1,13 @@
 import { getTableName, getTableUniqueName, type SQL, sql } from 'drizzle-orm';
-import { getTableConfig, PgDialect, type PgTable } from 'drizzle-orm/pg-core';
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import type { EntityDefinition, HistoryDefinition } from '../../define/entity.ts';
+import type { FeatureDefinition } from '../../define/feature.ts';
 import { OWN_WRITE } from './captured.ts';
+import { COLUMNS_PREFIX, columnFunctions, columnStatements, columnTriggers } from './column-history.ts';
 import { canonicalText, ownerColumns } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
 import { outbox, schema } from './schema.ts';
+import { type CapturedTrigger, compiled, functionName, literal, qualified } from './trigger-sql.ts';
 
 /**
  * Captures changes by other writers: triggers write the outbox rows of every change that this worker did not make, with
@@ -16,6 +19,8 @@ import { outbox, schema } from './schema.ts';
 export interface CaptureSource {
   readonly entities: readonly EntityDefinition[];
   readonly histories: readonly HistoryDefinition[];
+  /** Those over columns have the changes of their columns recorded (`column-history.ts`). None by default. */
+  readonly features?: readonly FeatureDefinition[];
   /** The tag of all answers, for a truncated table and for a statement with more than `STATEMENT_TAGS_MAX` tags. */
   readonly everything: string;
 }
@@ -36,9 +41,6 @@ export const STATEMENT_TAGS_MAX = 10_000;
 const TRIGGER_PREFIX = 'millrace_capture';
 /** Prefix of each function's name in Millrace's schema; the table's schema and name follow. */
 const FUNCTION_PREFIX = 'capture';
-/** Longest name in Postgres, in bytes. It truncates longer names, so two tables could share a function. */
-const NAME_BYTES_MAX = 63;
-
 /** How long a deploy waits for a table's lock. While it waits, every writer of the table waits behind it. */
 const LOCK_TIMEOUT = '5s';
 
@@ -53,8 +55,6 @@ const TRIGGERS = [
   { event: 'truncate', rows: '' },
 ] as const;
 
-const dialect = new PgDialect();
-
 const OUTBOX = compiled(sql`${outbox}`);
 
 /**
@@ -67,11 +67,16 @@ const OUTBOX = compiled(sql`${outbox}`);
  */
 export function captureStatements(source: CaptureSource): string[] {
   const tables = tablesOf(source);
-  const names = tables.map(({ table }) => functionName(table));
+  const { features = [] } = source;
+  const names = [
+    ...tables.map(({ table }) => functionName(FUNCTION_PREFIX, table)),
+    ...columnFunctions(features),
+  ];
   return [
     ...preamble(),
     dropStatement(names),
     ...tables.flatMap((of) => [functionStatement(of, source.everything), ...triggerStatements(of.table)]),
+    ...columnStatements(features),
   ];
 }
 
@@ -80,25 +85,15 @@ export function dropCaptureStatements(): string[] {
   return [...preamble(), dropStatement([])];
 }
 
-/** What `captureStatements` installs for a table. */
-export interface CapturedTrigger {
-  /** With its schema, as Postgres takes it. */
-  readonly table: string;
-  readonly functionName: string;
-  /** The text of the function. */
-  readonly body: string;
-  /** The names of the triggers, in their order. */
-  readonly triggers: readonly string[];
-}
-
 /** Describes the triggers of all tables, so that a database can be compared with the declarations. */
 export function capturedTriggers(source: CaptureSource): CapturedTrigger[] {
-  return tablesOf(source).map((of) => ({
+  const own = tablesOf(source).map((of) => ({
     table: compiled(sql`${of.table}`),
-    functionName: functionName(of.table),
+    functionName: functionName(FUNCTION_PREFIX, of.table),
     body: functionStatement(of, source.everything).split('$capture$')[1] ?? '',
     triggers: TRIGGERS.map(({ event }) => `${TRIGGER_PREFIX}_${event}`).sort(),
   }));
+  return [...own, ...columnTriggers(source.features ?? [])];
 }
 
 /** The declarations of one table: usually one entity or one history. */
@@ -218,7 +213,7 @@ function functionStatement(of: CapturedTable, everything: string): string {
           ) as numbered, unnest(numbered.tags) as tag
           limit ${STATEMENT_TAGS_MAX + 1}
         ) as parted;`;
-  return `create or replace function ${qualified(functionName(of.table))}() returns trigger
+  return `create or replace function ${qualified(functionName(FUNCTION_PREFIX, of.table))}() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $capture$
 declare
   parts_found bigint[];
@@ -253,7 +248,7 @@ function triggerStatements(table: PgTable): string[] {
   return TRIGGERS.map(
     ({ event, rows }) => `create or replace trigger ${TRIGGER_PREFIX}_${event} after ${event} on ${target}
 ${rows} for each statement when (current_setting(${literal(OWN_WRITE)}, true) is distinct from 'on')
-execute function ${qualified(functionName(table))}()`,
+execute function ${qualified(functionName(FUNCTION_PREFIX, table))}()`,
   );
 }
 
@@ -274,7 +269,8 @@ begin
   for stale in
     select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
     where n.nspname = ${literal(schema.schemaName)} and p.prorettype = 'trigger'::regtype
-      and (starts_with(p.proname, ${literal(`${FUNCTION_PREFIX} `)}) or starts_with(p.proname, ${literal(TRIGGER_PREFIX)}))
+      and (starts_with(p.proname, ${literal(`${FUNCTION_PREFIX} `)}) or starts_with(p.proname, ${literal(`${COLUMNS_PREFIX} `)})
+        or starts_with(p.proname, ${literal(TRIGGER_PREFIX)}))
       and p.proname <> all (${kept})
   loop
     execute format('drop function %s cascade', stale);
@@ -285,35 +281,4 @@ $drop$`;
 
 function preamble(): string[] {
   return [`set local lock_timeout = '${LOCK_TIMEOUT}'`, 'set local client_min_messages = warning'];
-}
-
-function functionName(table: PgTable): string {
-  const { schema: tableSchema = 'public' } = getTableConfig(table);
-  const name = `${FUNCTION_PREFIX} ${tableSchema}.${getTableName(table)}`;
-  if (new TextEncoder().encode(name).length > NAME_BYTES_MAX)
-    throw new Error(
-      `The table "${tableSchema}.${getTableName(table)}" has too long a name for a trigger function: ` +
-        `Postgres takes ${NAME_BYTES_MAX} bytes, of which "${FUNCTION_PREFIX} " takes ${FUNCTION_PREFIX.length + 1}.`,
-    );
-  return name;
-}
-
-/** A function's name, qualified by Millrace's schema. */
-function qualified(name: string): string {
-  return `${quoted(schema.schemaName)}.${quoted(name)}`;
-}
-
-/** Compiles a statement to text. Parameters are an error, because a function definition cannot have any. */
-function compiled(statement: SQL): string {
-  const { sql: written, params } = dialect.sqlToQuery(statement);
-  if (params.length > 0) throw new Error(`A trigger cannot have parameters: ${written}`);
-  return written;
-}
-
-function literal(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`;
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

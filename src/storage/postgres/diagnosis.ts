@@ -2,9 +2,9 @@ import { sql } from 'drizzle-orm';
 import type { NeonHttpDatabase } from 'drizzle-orm/neon-http';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
-import type { CapturedTrigger } from './capture.ts';
 import { DEAD_LETTER } from './quarantine.ts';
 import * as millrace from './schema.ts';
+import type { CapturedTrigger } from './trigger-sql.ts';
 
 /** What a diagnosis reads from the database. Each function is one statement. */
 
@@ -53,8 +53,13 @@ export async function readMissingColumns(
   return z.array(Column.extend({ column: z.string().nullable() })).parse(rows);
 }
 
-const Trigger = z.object({ table: z.string(), body: z.string(), triggers: z.array(z.string()) });
-/** A table with the text of its trigger function and the names of its enabled triggers. */
+const Trigger = z.object({
+  table: z.string(),
+  functionName: z.string(),
+  body: z.string(),
+  triggers: z.array(z.string()),
+});
+/** A trigger function of a table with its text and the names of its enabled triggers. */
 export type InstalledTrigger = z.output<typeof Trigger>;
 
 export async function readCaptureTriggers(
@@ -63,7 +68,7 @@ export async function readCaptureTriggers(
 ): Promise<InstalledTrigger[]> {
   const sought = expected.map(({ table, functionName }) => ({ table, functionName }));
   const { rows } = await db.execute(sql`
-    select item->>'table' as "table", procedure.prosrc as body, array(
+    select item->>'table' as "table", procedure.proname::text as "functionName", procedure.prosrc as body, array(
       select tgname::text from pg_trigger
       where tgrelid = to_regclass(item->>'table') and tgfoid = procedure.oid and tgenabled in ('O', 'A')
       order by tgname) as triggers

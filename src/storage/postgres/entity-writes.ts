@@ -4,11 +4,15 @@ import type { PgColumn } from 'drizzle-orm/pg-core';
 import * as z from 'zod';
 import type { EntityDefinition } from '../../define/entity.ts';
 import type { KeyInput, KeyPart } from '../../define/key.ts';
+import { rowChangeType } from '../../define/row-change.ts';
 import { Failure } from '../../platform/failure.ts';
-import { ownWrite } from './captured.ts';
+import { ownWrite, unrecorded } from './captured.ts';
+import { ROW_CHANGE } from './column-history.ts';
 import { isStillReferenced } from './connect.ts';
+import { eventOf } from './history.ts';
 import { keyIs, keyNames, keyValues, sameKey } from './key-sql.ts';
 import { deleteTags, insertTags, updateTags } from './list-tags.ts';
+import type { ChangedEvent } from './outbox.ts';
 import { storedType } from './recordset.ts';
 import { removalClock, removalLock, tombstones } from './row-removals.ts';
 import * as millrace from './schema.ts';
@@ -20,6 +24,8 @@ export type KeyValues = Readonly<Record<string, KeyPart>>;
 export interface WrittenRow {
   readonly outboxId: number;
   readonly tags: readonly string[];
+  /** The newest change of the columns that features read, if they may not have it yet. */
+  readonly change?: ChangedEvent | undefined;
 }
 
 /**
@@ -45,6 +51,7 @@ const Written = z.object({
  * its place in every list. A replaced row invalidates its own tag, the lists where its place changed, and the tags of
  * its earlier changes that are still pending.
  *
+ * @param isRecorded whether features read columns of the entity.
  * @returns null if the precondition fails; then nothing is written.
  */
 export async function putEntity(
@@ -53,6 +60,7 @@ export async function putEntity(
   writtenKey: KeyInput,
   values: Readonly<Record<string, unknown>>,
   precondition: Precondition = {},
+  isRecorded = false,
 ): Promise<(WrittenRow & { readonly created: boolean; readonly version: string }) | null> {
   const key = entity.key.valuesOf(writtenKey);
   const columns: Record<string, PgColumn> = getTableColumns(entity.table);
@@ -70,14 +78,15 @@ export async function putEntity(
   for (const clock of Object.values(entity.clocks))
     if (clock.columns.some(({ property }) => property in values))
       entries.push({ name: sql.identifier(clock.column.name), value: sql`now()` });
-  const [, , { rows }] = await db.batch([
+  const [, , { rows }, recorded] = await db.batch([
     db.execute(ownWrite()),
     db.execute(insertOrLock(entity, key, entries, precondition)),
     db.execute(replaceAndInvalidate(entity, key, entries, precondition)),
+    ...(isRecorded ? [db.execute(newestChange(entity, writtenKey))] : []),
   ]);
   if (rows.length === 0) return null;
   const { id, tags, created, version } = Written.parse(rows[0]);
-  return { created, version, outboxId: id, tags };
+  return { created, version, outboxId: id, tags, change: changeFrom(recorded?.rows) };
 }
 
 interface WrittenColumn {
@@ -186,6 +195,7 @@ function pendingTags(entity: EntityDefinition, key: KeyValues): SQL {
  * If there is no such row, it invalidates the row's tag and those of its pending changes: a client repeats a deletion
  * whose answer it lost, and the answer to the second one has to mean that the first one is invalidated.
  *
+ * @param recording `read` where features read columns of the entity, and `off` for an erasure, of which they are not told.
  * @returns null if the precondition fails; then nothing is deleted.
  * @throws Failure `still_referenced` if a foreign key forbids the deletion.
  */
@@ -194,6 +204,7 @@ export async function deleteEntity(
   entity: EntityDefinition,
   deletedKey: KeyInput,
   precondition: Precondition = {},
+  recording: 'on' | 'read' | 'off' = 'on',
 ): Promise<WrittenRow | null> {
   const key = entity.key.valuesOf(deletedKey);
   const isRemovable = removalClock(entity) !== undefined;
@@ -210,16 +221,37 @@ export async function deleteEntity(
     returning id, tags`;
   try {
     const locks = isRemovable ? [db.execute(removalLock(entity, true))] : [];
-    const results = await db.batch([db.execute(ownWrite()), ...locks, db.execute(statement)]);
-    const rows = results.at(-1)?.rows ?? [];
+    const before = [...(recording === 'off' ? [db.execute(unrecorded())] : []), ...locks];
+    const seeks = recording === 'read' ? [db.execute(newestChange(entity, deletedKey))] : [];
+    const results = await db.batch([db.execute(ownWrite()), ...before, db.execute(statement), ...seeks]);
+    const rows = results[before.length + 1]?.rows ?? [];
     if (rows.length === 0) return null;
     const { id, tags } = Written.pick({ id: true, tags: true }).parse(rows[0]);
-    return { outboxId: id, tags };
+    const change = recording === 'read' ? changeFrom(results.at(-1)?.rows) : undefined;
+    return { outboxId: id, tags, change };
   } catch (error) {
     if (!isStillReferenced(error)) throw error;
     const detail = `Other rows refer to this ${entity.name}; delete them first.`;
     throw new Failure('still_referenced', detail, { pointer: entity.key.columns[0]?.property ?? '' });
   }
+}
+
+/**
+ * The change that this transaction has recorded of the row. If it has changed nothing, the newest one that is pending: a
+ * client repeats a write whose answer it lost, and the answer has to mean that the features have both.
+ */
+function newestChange(entity: EntityDefinition, key: KeyInput): SQL {
+  const type = rowChangeType(entity);
+  const recorded = sql`nullif(current_setting(${sql.raw(`'${ROW_CHANGE}'`)}, true), '')::bigint`;
+  return sql`
+    select seq, type, extract(epoch from occurred_at) * 1000 as occurred_at_ms, data from ${millrace.events}
+    where type = ${type} and seq = coalesce(${recorded}, (
+      select max(e.seq) from ${millrace.outbox} o join ${millrace.events} e on e.seq = o.event_seq
+      where o.relayed_at is null and e.type = ${type} and e.data ->> 'key' = ${entity.key.textOf(key)}))`;
+}
+
+function changeFrom(rows: readonly unknown[] | undefined): ChangedEvent | undefined {
+  return rows?.[0] === undefined ? undefined : eventOf(rows[0]);
 }
 
 function join(parts: readonly SQL[]): SQL {

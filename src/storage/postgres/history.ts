@@ -55,7 +55,8 @@ export async function readHistory(
   return rows.map(eventOf);
 }
 
-function eventOf(raw: unknown): ChangedEvent {
+/** @param raw a row with the columns of `EventRow`. */
+export function eventOf(raw: unknown): ChangedEvent {
   const { seq, type, occurred_at_ms: occurredAt, data } = EventRow.parse(raw);
   return { seq, type, occurredAt: Math.round(occurredAt), data };
 }

@@ -63,6 +63,7 @@ function labelTypeOf(definition: ModelDefinition): ColumnType {
   return definition.classes.every((label) => typeof label === 'number') ? 'double' : 'string';
 }
 
-function typeOf({ feature: { aggregate } }: FeatureReference): ColumnType {
-  return AS_JSON.has(aggregate) ? 'json' : 'double';
+function typeOf({ feature: { aggregate, column } }: FeatureReference): ColumnType {
+  const isJson = AS_JSON.has(aggregate) || column?.kind === 'text' || column?.kind === 'boolean';
+  return isJson ? 'json' : 'double';
 }

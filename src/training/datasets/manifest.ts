@@ -20,7 +20,15 @@ const Column = z.strictObject({
   role: z.string(),
   type: z.string(),
   /** The feature's read name, and the digest of its definition; null for a column that is no feature. */
-  feature: z.strictObject({ entity: z.string(), name: z.string(), digest: z.string() }).nullable(),
+  feature: z
+    .strictObject({
+      entity: z.string(),
+      name: z.string(),
+      digest: z.string(),
+      /** For a feature over a column: its values are known since its capture began, and are null before. */
+      known: z.literal('since_capture').optional(),
+    })
+    .nullable(),
   /** What the model's input has for a missing value: a number as text, because JSON has no NaN; null for none. */
   default: z.string().nullable(),
 });
@@ -58,7 +66,12 @@ export function describedColumns(
     feature:
       reference === undefined
         ? null
-        : { entity: reference.entity.name, name: reference.readName, digest: digestOf(reference) },
+        : {
+            entity: reference.entity.name,
+            name: reference.readName,
+            digest: digestOf(reference),
+            ...(reference.feature.column === undefined ? {} : { known: 'since_capture' as const }),
+          },
     default: missing === undefined ? null : String(missing),
   }));
 }

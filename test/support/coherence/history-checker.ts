@@ -36,7 +36,7 @@ export interface ReadLine {
 
 export interface WriteLine {
   readonly type: 'write';
-  readonly by: 'api' | 'sql';
+  readonly by: 'api' | 'sql' | 'event';
   readonly key: string;
   readonly version: number;
   readonly absent: boolean;

@@ -170,6 +170,60 @@ it('sees what another application writes by SQL', async () => {
   await fresh('/v1/stations/103', ({ json }) => json['name'] === 'Hilltop');
 });
 
+it('serves columns of a station as features, which a change by anybody changes at once, and no other station', async () => {
+  const NAMES = ['district', 'capacity', 'departures_per_dock_1d'];
+  const read = async (keys: readonly string[], token?: string) => {
+    const { cache, json } = await stack.caller.ask('POST', '/v1/features/read', {
+      headers: token === undefined ? {} : { 'millrace-token': token },
+      json: { entity: 'station', keys, features: NAMES, maxStalenessS: 86_400 },
+    });
+    const { results } = json as unknown as {
+      results: { features: Record<string, { value: unknown; status: string }> }[];
+    };
+    const values = results.map(({ features }) => NAMES.map((name) => features[name]?.value));
+    return { cache, values, statuses: results.map(({ features }) => features['district']?.status) };
+  };
+  // A ride began at the first station.
+  await eventually(
+    () => read(['101', '103']),
+    ({ values }) => JSON.stringify(values) === '[["Old Town",20,0.05],["Old Town",20,0]]',
+  );
+  await eventually(
+    () => read(['103']),
+    ({ cache }) => cache?.includes('; hit') === true,
+  );
+  await stack.sql(`update stations set district = 'Heights', capacity = 40 where id = 101`);
+  await eventually(
+    () => read(['101']),
+    ({ values }) => JSON.stringify(values) === '[["Heights",40,0.025]]',
+  );
+  expect(await read(['103'])).toMatchObject({ cache: expect.stringContaining('; hit') });
+  // What events change of the row, such as its counter of rides, is no change of these columns.
+  const [stored] = await stack.sql(
+    `select count(*)::int as n from millrace.events where type = 'millrace.row.station.v1' and data->>'key' = '101'`,
+  );
+  expect(stored).toEqual({ n: 2 });
+  const answer = await put('/v1/stations/101', { name: 'Harbour', district: 'Old Town', capacity: 20 });
+  // The token of the write covers the features, too.
+  expect((await read(['101'], answer.token)).values).toEqual([['Old Town', 20, 0.05]]);
+  const feast = await stack.caller.ask('POST', '/get-online-features', {
+    json: { features: ['station:district', 'station:capacity'], entities: { station: [103] } },
+  });
+  const { results } = feast.json as unknown as { results: { values: unknown[] }[] };
+  expect(results.map(({ values }) => values)).toEqual([[103], ['Old Town'], [20]]);
+  await stack.sql(`insert into stations (id, name, district, capacity) values (104, 'Gone', 'Old Town', 5)`);
+  await eventually(
+    () => read(['104']),
+    ({ values }) => JSON.stringify(values) === '[["Old Town",5,0]]',
+  );
+  await stack.sql('delete from stations where id = 104');
+  await eventually(
+    () => read(['104']),
+    ({ statuses }) => statuses[0] === 'NULL_VALUE',
+  );
+  expect((await read(['105'])).statuses).toEqual(['NOT_FOUND']);
+});
+
 it('answers in the form of the examples that the catalog has of its routes', async () => {
   const folder = join(import.meta.dirname, '../../catalog');
   const { answered, wrong } = await examplesOf(stack, BIKE_SHARE.catalog, folder);

@@ -39,6 +39,12 @@ export const COUNTED_ROWS = {
   /** `Idempotency`, for a request with an `Idempotency-Key`; a day later its row is deleted, which writes a third. */
   idempotencyBegin: [0, 1],
   idempotencyKeep: [2, 1],
+  /** `TrainingRuns`, for a step of a run. */
+  trainingStep: [1, 2],
+  /** `Rollouts`, every two seconds while a rollout is under way, whatever the number of isolates. */
+  rolloutVerdict: [1, 1],
+  /** `DriftWatches`, for a report of an isolate that completes 25 rows of a version. */
+  driftRows: [2, 2],
 } as const;
 
 /** Rows of a fold into a `FeatureShard`. `test/workers/feature-shard-rows.long.test.ts` */

@@ -11,4 +11,8 @@ export const MIGRATIONS: readonly Migration[] = [
     ) without rowid`);
     sql.exec('create index runs_begun on runs (begun_ms)');
   },
+  (sql) => {
+    sql.exec('create index runs_open on runs (begun_ms, id) where is_ended = 0');
+    sql.exec('create index runs_of_model on runs (model, begun_ms desc, id)');
+  },
 ];

@@ -115,7 +115,7 @@ export class TrainingRuns extends DurableObject {
     const run = this.#store.read(Id.parse(id));
     if (run === undefined) return { run: null, why: 'unknown' };
     const isOver = run.state === 'failed' || run.state === 'cancelled';
-    if (!isOver || this.#activeOf(run.model) !== undefined) return { run: null, why: 'active' };
+    if (!isOver || this.#store.active(run.model) !== undefined) return { run: null, why: 'active' };
     const resumed = { ...inStage(run, run.stage), endedMs: null, failure: null };
     this.#store.save(resumed);
     await this.ctx.storage.setAlarm(systemNow());
@@ -224,14 +224,10 @@ export class TrainingRuns extends DurableObject {
   }
 
   #refusalOf({ name, retraining }: ModelDefinition, reason: RunReason, nowMs: number): NotBegun | undefined {
-    if (this.#activeOf(name) !== undefined) return 'active';
+    if (this.#store.active(name) !== undefined) return 'active';
     const newest = this.#store.list(name, 1)[0];
     const known = newest && { begunMs: newest.begunMs, isActive: false };
     return reason === 'hand' || mayBegin(retraining, known, nowMs) ? undefined : 'debounced';
-  }
-
-  #activeOf(model: string): TrainingRun | undefined {
-    return this.#store.list(model, RUNS_MAX).find((run) => !isEnded(run));
   }
 
   #definitionOf(model: string): ModelDefinition {

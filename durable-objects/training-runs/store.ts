@@ -26,6 +26,12 @@ export class TrainingRunsStore {
     return this.#runs('where is_ended = 0 order by begun_ms, id limit 1')[0];
   }
 
+  /** The run of a model that is not over; undefined if there is none. */
+  active(model: string): TrainingRun | undefined {
+    // Few runs are not over, and many are of the model.
+    return this.#runs('indexed by runs_open where is_ended = 0 and model = ? limit 1', model)[0];
+  }
+
   save(run: TrainingRun): void {
     this.#sql.exec(
       `insert into runs (id, model, is_ended, begun_ms, run) values (?, ?, ?, ?, ?)

@@ -6,6 +6,7 @@ import { tendFeedback } from './feedback.ts';
 import type { BoundIsolate } from './isolate.ts';
 import { startKafkaSources } from './kafka.ts';
 import { sweepRuns } from './lineage.ts';
+import { replaceLostChampions } from './lost-champions.ts';
 import { outboxRelay, trainingRuns } from './objects.ts';
 import type { RequestScope } from './request-scope.ts';
 import { wakeRollouts } from './rollouts.ts';
@@ -27,6 +28,10 @@ export async function runCron(bound: BoundIsolate, scope: RequestScope): Promise
   if (isolate.catalog.models.some(isRetrained)) behind('training', trainingRuns(env).check());
   behind('rollout', wakeRollouts(bound));
   behind('feedback', tendFeedback(bound));
+  behind(
+    'lost-champion',
+    replaceLostChampions(bound, (work) => scope.keepAlive(work)),
+  );
   await outboxRelay(env).heartbeat('cron');
   bound.warm(scope);
   scorePendingIn(bound, (work) => scope.keepAlive(work));

@@ -19,6 +19,10 @@ export function r2Artifacts(bucket: Pick<R2Bucket, 'get' | 'head' | 'put'>) {
       if (object === null) return undefined;
       return new Uint8Array(await callPeer('artifacts', TRANSFER_MS, () => object.arrayBuffer()));
     },
+    /** How long an object is; undefined if there is none. @throws Error if R2 does not answer. */
+    async bytesOf(key: string): Promise<number | undefined> {
+      return (await callPeer('artifacts', FIND_MS, () => bucket.head(key)))?.size;
+    },
     /** @throws Failure `model_unavailable` if R2 does not answer. */
     async put(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
       try {

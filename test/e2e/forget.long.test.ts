@@ -109,6 +109,21 @@ async function makeDataset(): Promise<string> {
   return id;
 }
 
+/** Objects in R2 that have the key, by their names. */
+async function objects(): Promise<string[]> {
+  const bucket = await stack.bucket();
+  const { objects: all } = await bucket.list({ prefix: '' });
+  const texts = await Promise.all(
+    all.map(async ({ key }) => [key, await (await bucket.get(key))?.text()] as const),
+  );
+  return texts.flatMap(([key, text]) => (text?.includes(VICTIM) === true ? [key] : []));
+}
+
+/** A file of the log of served predictions, as the worker writes it. */
+const SERVED = 'served/2026-11-01/120000000-a.jsonl';
+const servedLine = (key: string) =>
+  `${JSON.stringify({ format: 1, entity: 'customer', key, items: [['S1', 1]], input: null })}\n`;
+
 let datasetId = '';
 
 it('lists the data of a customer in every place, and removes nothing', async () => {
@@ -125,6 +140,7 @@ it('lists the data of a customer in every place, and removes nothing', async () 
      (gen_random_uuid(), now(), 'ranker', '0000000000bb', 'product', 'S1', '{"buyers": ["${VICTIM}"]}', 1, 'model')`,
   );
   datasetId = await makeDataset();
+  await (await stack.bucket()).put(SERVED, ['c0', VICTIM, 'c1'].map(servedLine).join(''));
   const before = await places();
   expect(Object.keys(before).sort()).toEqual([
     ...['millrace.events', 'millrace.lineage_predictions', 'millrace.outbox', 'millrace.quarantine'],
@@ -139,7 +155,7 @@ it('lists the data of a customer in every place, and removes nothing', async () 
     found: {
       events: { 'shop.purchase.v1': DAYS + 1 },
       rows: { purchases: DAYS + 1 },
-      ...{ entityRow: 1, quarantine: 1, predictions: 1, mentions: 1, datasets: [datasetId] },
+      ...{ entityRow: 1, quarantine: 1, predictions: 1, mentions: 1, served: 1, datasets: [datasetId] },
     },
   });
   expect(Page.parse(listed.json).found['features']).toBeGreaterThan(0);
@@ -165,6 +181,10 @@ it('removes them, and leaves the data of others as they are', async () => {
 
   // No place has the key any more: no table of the database, the audit log and the outbox included.
   expect(await places()).toEqual({});
+  // Nor has an object in R2; what is said of others in the same file stays.
+  expect(await objects()).toEqual([]);
+  const served = await (await (await stack.bucket()).get(SERVED))?.text();
+  expect(served).toBe(['c0', 'c1'].map(servedLine).join(''));
   expect((await stack.caller.ask('GET', path, { consistency: 'strong' })).status).toBe(404);
   expect((await stack.caller.ask('GET', `/v1/admin/datasets/${datasetId}`)).status).toBe(404);
   const features = await featuresOf('customer', VICTIM);
@@ -182,8 +202,8 @@ it('removes them, and leaves the data of others as they are', async () => {
   const { units_30d: without } = await featuresOf('product', 'S1');
   expect(without).toBe(Number(sum));
   expect(Number(without)).toBeLessThan(Number(units));
-  const served = await digest();
-  expect(await rebuiltDigest()).toBe(served);
+  const digestServed = await digest();
+  expect(await rebuiltDigest()).toBe(digestServed);
 });
 
 it('does not take an erased event again, and takes a new one', async () => {

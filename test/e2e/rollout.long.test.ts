@@ -5,7 +5,7 @@ import { WRITTEN_EXAMPLES } from '../../src/gateway/contract/written-examples.ts
 import { EvidenceRecord, verdictOf } from '../../src/inference/rollout/evidence.ts';
 import { differences } from '../support/gateway/agree.ts';
 import { expectedSpendBundle } from '../support/models/outside.ts';
-import { type Stack, startStack } from '../support/node/stack.ts';
+import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 import { regressionGraph } from '../support/onnx/graph.ts';
 
 const MODEL = '/v1/admin/models/expected-spend';
@@ -208,4 +208,24 @@ describe('the rollout of a version', () => {
       status: 422,
     });
   });
+});
+
+it('a champion whose artifact is lost gives way to the version before, and nobody has to ask', async () => {
+  const lost = await champion();
+  const Shown = z.object({
+    versions: z.array(z.object({ version: z.string(), sha256: z.string() })),
+    history: z.array(z.object({ version: z.string().nullable(), reason: z.string(), by: z.string() })),
+  });
+  const shownModel = async () => Shown.parse((await json('GET', '/v1/models/expected-spend')).json);
+  const { versions, history } = await shownModel();
+  const before = history.find(({ version }) => version !== lost)?.version;
+  const { sha256 } = versions.find(({ version }) => version === lost) ?? {};
+  await stack.scheduled();
+  expect(await champion()).toBe(lost);
+  await (await stack.bucket()).delete(`artifacts/${sha256}`);
+  await stack.scheduled();
+  await eventually(champion, (version) => version === before);
+  const [newest] = (await shownModel()).history;
+  expect(newest).toEqual({ version: before, reason: 'rollback', by: 'system:artifacts' });
+  expect(new Set((await traffic(KEYS.slice(0, 5))).values())).toEqual(new Set([before]));
 });

@@ -2,12 +2,9 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { DriftWatches, type DriftWatchesPorts } from '../../durable-objects/drift-watches/object.ts';
-import { DriftWatchStore } from '../../durable-objects/drift-watches/store.ts';
 import { SCORE } from '../../src/inference/observed-rows.ts';
 import { r2Profiles } from '../../src/storage/drift-profiles.ts';
 import type { DriftProfile } from '../../src/training/drift/profile.ts';
-import { DriftWatch } from '../../src/training/drift/watch.ts';
-import { countedStorage } from '../support/workers/counted-storage.ts';
 
 const COLUMNS = ['x', SCORE];
 /** Half of the rows have 0, the others 1; a row in a hundred has no value. */
@@ -121,21 +118,6 @@ describe('the object that watches a model', () => {
       for (let at = 0; at < 3; at += 1)
         expect(await object.observe('m', { version: 'v9', columns: COLUMNS, rows: usual(1) })).toBe(false);
       expect([ports.looked, await object.report()]).toEqual([1, []]);
-    });
-  });
-
-  it('saves a version as one row, and keeps those that were seen last', async () => {
-    const seen = new DriftWatch(PROFILE);
-    seen.add(COLUMNS, usual(2_000), 0);
-    await runInDurableObject(env.DRIFT_WATCHES.getByName('cost'), (_, state) => {
-      const { storage, rowsOf } = countedStorage(state.storage);
-      const store = new DriftWatchStore(storage);
-      for (const version of ['v1', 'v2', 'v3']) store.save(version, seen.state, Number(version[1]), 3);
-      const rows = rowsOf(() => store.save('v3', seen.state, 4, 3));
-      expect(rows.written).toBeLessThanOrEqual(2);
-      expect(rows.read).toBeLessThanOrEqual(4);
-      store.save('v4', seen.state, 5, 3);
-      expect(store.list().map(({ version }) => version)).toEqual(['v4', 'v3', 'v2']);
     });
   });
 

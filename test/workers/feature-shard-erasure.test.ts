@@ -6,7 +6,7 @@ import { CellStore } from '../../durable-objects/feature-shard/store.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
 import { shardOf } from '../../src/features/shards.ts';
 import { catalog } from '../support/catalog/index.ts';
-import { countedStorage } from '../support/workers/counted-storage.ts';
+import { CountedStorage } from '../support/worker/counted-storage.ts';
 import { serveEntity, serveFeatures } from '../support/workers/serve-features.ts';
 
 const DAY_MS = 86_400_000;
@@ -88,14 +88,14 @@ it('costs a fold nothing while no event is erased, and a row a block after that'
   const features = catalog.features.filter(({ entity }) => entity.name === 'customer');
   const ownCells = (event: FoldableEvent) => cellsOf(features, event);
   await runInDurableObject(env.FEATURE_SHARD.getByName('customer/counted'), (_instance, { storage }) => {
-    const counter = countedStorage(storage);
+    const counter = new CountedStorage(storage);
     const store = new CellStore(counter.storage);
     store.adopt(features);
     serveFeatures(store, features);
     store.fold([bought(21, 'k')], ownCells);
-    const foldOf = (seq: number) => counter.rowsOf(() => store.fold([bought(seq, 'k')], ownCells));
+    const foldOf = (seq: number) => counter.counted(() => store.fold([bought(seq, 'k')], ownCells));
     const before = foldOf(24);
-    const noted = counter.rowsOf(() =>
+    const noted = counter.counted(() =>
       store.erase((sql, state) => ({ result: noteErased(sql, state, [22, 23]) })),
     );
     expect(noted.written).toBeLessThanOrEqual(2);
@@ -104,7 +104,7 @@ it('costs a fold nothing while no event is erased, and a row a block after that'
       ...{ read: 1, written: 0 },
     });
     const rows = store.erase((sql) => ({ result: rowsOfKey(sql, 'k') }));
-    const { written } = counter.rowsOf(() =>
+    const { written } = counter.counted(() =>
       store.erase((sql, state, kept) => forgetKey(sql, state, kept, { key: 'k', limit: 100 })),
     );
     // Each row, the totals of the generation and its open folds.

@@ -7,7 +7,7 @@ import { STEP_LIMITS } from '../../durable-objects/feature-shard/upkeep.ts';
 import { cellsOf, type FoldableEvent } from '../../src/features/fold.ts';
 import { BLOCK_NUMBERS } from '../../src/features/folded-numbers.ts';
 import { catalog } from '../support/catalog/index.ts';
-import { countedStorage } from '../support/workers/counted-storage.ts';
+import { CountedStorage } from '../support/worker/counted-storage.ts';
 import { serveFeatures } from '../support/workers/serve-features.ts';
 
 const { ofRow, ofCall, ofPurchase } = FOLD_ROWS;
@@ -27,7 +27,9 @@ function purchase(seq: number, daysAgo: number, customerId = 'k'): FoldableEvent
 
 /** A shard with so many keys beside `k`, each with a cell of each feature, and a counted store over it. */
 function shardOf(state: DurableObjectState, keys: number) {
-  const { storage, rowsOf } = countedStorage(state.storage);
+  const counted = new CountedStorage(state.storage);
+  const { storage } = counted;
+  const rowsOf = <Result>(work: () => Result) => counted.counted(work);
   const store = new CellStore(storage);
   store.adopt(FEATURES);
   serveFeatures(store, FEATURES);

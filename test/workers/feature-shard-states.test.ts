@@ -11,7 +11,7 @@ import { rowsOfKeyMax, slotsOf } from '../../src/features/slots.ts';
 import { customer } from '../support/catalog/entities.ts';
 import { purchase } from '../support/catalog/events.ts';
 import { catalog } from '../support/catalog/index.ts';
-import { countedStorage } from '../support/workers/counted-storage.ts';
+import { CountedStorage } from '../support/worker/counted-storage.ts';
 import { serveFeatures } from '../support/workers/serve-features.ts';
 
 const DAY_MS = 86_400_000;
@@ -120,7 +120,8 @@ describe('the states of a shard', () => {
     timeout: TIMEOUT_MS,
   }, async () => {
     await inShard('state-rows', ({ storage: own }) => {
-      const { storage, rowsOf } = countedStorage(own);
+      const counted = new CountedStorage(own);
+      const { storage } = counted;
       const store = storeOver(storage);
       const events = Array.from({ length: 2_000 }, (_, at) =>
         line(at + 1, NOW - at * 60_000, String(at % 200)),
@@ -133,10 +134,10 @@ describe('the states of a shard', () => {
       const alone = FEATURES.filter(({ aggregate }) => aggregate === 'most_frequent').map(rowsOfKeyMax);
       const rows = [...widths.map((of) => Math.max(1, ...of.map(({ tiles }) => tiles))), ...alone];
       expect(store.read(['k'], NOW)[0]?.length).toBeLessThanOrEqual(most);
-      const read = rowsOf(() => store.read(['k'], NOW));
+      const read = counted.counted(() => store.read(['k'], NOW));
       expect(read.read).toBeLessThanOrEqual(1 + rows.reduce((all, of) => all + of + 1, 0));
       expect(read.written).toBe(0);
-      const fold = rowsOf(() => store.fold([line(9_000, NOW)], ownCells));
+      const fold = counted.counted(() => store.fold([line(9_000, NOW)], ownCells));
       expect(fold.written).toBe(rows.length + 1);
       expect(fold.read).toBeLessThanOrEqual(3 * rows.length + 3);
     });

@@ -11,7 +11,7 @@ import { type Cell, cellsOf, type FoldableEvent } from '../../src/features/fold.
 import { BLOCK_NUMBERS } from '../../src/features/folded-numbers.ts';
 import { catalog } from '../support/catalog/index.ts';
 import { SERVED_CELLS } from '../support/served-cells.ts';
-import { countedStorage } from '../support/workers/counted-storage.ts';
+import { CountedStorage } from '../support/worker/counted-storage.ts';
 import { serveFeatures } from '../support/workers/serve-features.ts';
 
 const DAY_MS = 86_400_000;
@@ -264,7 +264,9 @@ describe('a shard of the first schema', () => {
   }, async () => {
     await inShard('old', (state) => {
       makeOld(state.storage, CELLS);
-      const { storage, rowsOf } = countedStorage(state.storage);
+      const counted = new CountedStorage(state.storage);
+      const { storage } = counted;
+      const rowsOf = <Result>(work: () => Result) => counted.counted(work);
       // The constructor renames tables; it moves no row.
       expect(rowsOf(() => migrate(storage, MIGRATIONS)).written).toBeLessThan(100);
       // Without a call that names the entity, nothing is known of the features, so nothing is moved.

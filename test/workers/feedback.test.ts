@@ -5,7 +5,7 @@ import { linesOf, recordsIn } from '../../src/inference/feedback/record.ts';
 import { countsOf, type Trial, withLabel } from '../../src/inference/feedback/trials.ts';
 import { r2ServedLog, servedBefore } from '../../src/storage/served-files.ts';
 import { recordWith } from '../support/feedback/answers.ts';
-import { countedStorage } from '../support/workers/counted-storage.ts';
+import { CountedStorage } from '../support/worker/counted-storage.ts';
 
 const NOW = Date.UTC(2026, 10, 23, 12);
 const DAY_MS = 86_400_000;
@@ -59,7 +59,12 @@ describe('the object that joins', () => {
 
   it('reads and writes these rows', async () => {
     await runInDurableObject(env.FEEDBACK.getByName('cost'), (_, state) => {
-      const { storage, rowsOf } = countedStorage(state.storage);
+      const counted = new CountedStorage(state.storage);
+      const { storage } = counted;
+      const rowsOf = (work: () => unknown) => {
+        const { read, written } = counted.counted(work);
+        return { read, written };
+      };
       const store = new FeedbackStore(storage);
       const trials = Array.from({ length: 100 }, (__, at) => trialOf(`customer-${at}`));
       const counts = [{ model: 'ranker', version: 'v1', day: '2026-11-23', name: 'answers', n: 100 }];

@@ -4,14 +4,21 @@ import { expect, it } from 'vitest';
 import { COUNTED_ROWS } from '../../bench/cost/counted.ts';
 import { CounterStore } from '../../durable-objects/cache-stats/store.ts';
 import { FeedStore } from '../../durable-objects/change-feed/store.ts';
+import { DriftWatchStore } from '../../durable-objects/drift-watches/store.ts';
 import { KeyStore } from '../../durable-objects/idempotency/store.ts';
 import { QualityStore } from '../../durable-objects/quality-window/store.ts';
 import { KEPT_MS, QueuedStore } from '../../durable-objects/queued-events/store.ts';
 import { Buckets } from '../../durable-objects/rate-limiter/buckets.ts';
 import { QuotaStore } from '../../durable-objects/rate-limiter/store.ts';
+import { RolloutStore, type Watched } from '../../durable-objects/rollouts/store.ts';
 import { ClockStore } from '../../durable-objects/tag-clock/store.ts';
+import { TrainingRunsStore } from '../../durable-objects/training-runs/store.ts';
 import { Horizon } from '../../src/cache/clock/horizon.ts';
+import { rolloutOf } from '../../src/define/rollout.ts';
+import { RolloutWatch } from '../../src/inference/rollout/watch.ts';
 import { EMPTY_TALLY, type ScoreBatch } from '../../src/pipeline/quality/tally.ts';
+import type { DriftWatchState } from '../../src/training/drift/watch.ts';
+import { ended, newRun, withCost } from '../../src/training/runs/run.ts';
 import { CountedStorage } from '../support/worker/counted-storage.ts';
 
 type Figures = Record<string, readonly [read: number, written: number]>;
@@ -246,6 +253,71 @@ it('reads and writes these rows in Idempotency, with 1,000 keys', async () => {
       release: [2, 1],
       'pruning of nothing': [4, 0],
       'pruning of 1,001 keys': [4005, 1001],
+    });
+  });
+});
+
+it('reads and writes these rows in TrainingRuns, with 200 runs of ten models', async () => {
+  await runInDurableObject(env.TRAINING_RUNS.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    const store = new TrainingRunsStore(storage);
+    const runOf = (n: number) =>
+      newRun({
+        ...{ id: crypto.randomUUID(), model: `model-${n % 10}`, reason: 'hand', by: 'test' },
+        ...{ begunMs: n, asOf: n, lastSeq: n, seed: 1 },
+      });
+    for (let n = 0; n < 200; n += 1) store.save(ended(runOf(n), 'done', n + 1));
+    const run = runOf(200);
+    step('begin', () => store.save(run));
+    step('the run that is next', () => store.next());
+    step('a step', () => [store.read(run.id), store.save(withCost(run, { steps: 1 }))]);
+    step('the newest run of a model', () => store.list(run.model, 1));
+    step('whether a run of a model is under way', () => store.active('model-3'));
+    step('end', () => store.save(ended(run, 'done', 300)));
+    step('no run is next', () => store.next());
+    step('the run that is too many', () => store.surplus(200));
+    expect(figures).toEqual({
+      begin: [0, 4],
+      'the run that is next': [1, 0],
+      'a step': COUNTED_ROWS.trainingStep,
+      'the newest run of a model': [1, 0],
+      'whether a run of a model is under way': [1, 0],
+      end: [0, 1],
+      'no run is next': [1, 0],
+      'the run that is too many': [202, 0],
+    });
+  });
+});
+
+it('reads and writes these rows in Rollouts and DriftWatches', async () => {
+  const watched: Watched = {
+    ...{ row: 1, model: 'm', rollout: 'r', version: 'v2', base: 'v1' },
+    record: RolloutWatch.begin(rolloutOf({}), 'test', 0).record,
+  };
+  const drift: DriftWatchState = {
+    ...{ threshold: 4, falseAlarmRows: 50_000, latest: null, drifts: [] },
+    detector: { rows: 25, buckets: [[20, 5]] },
+  };
+  await runInDurableObject(env.ROLLOUTS.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    const rollouts = new RolloutStore(storage);
+    step('first verdict of a rollout', () => rollouts.save(watched));
+    step('verdict of a rollout', () => rollouts.save(watched));
+    expect(figures).toEqual({
+      'first verdict of a rollout': [1, 1],
+      'verdict of a rollout': COUNTED_ROWS.rolloutVerdict,
+    });
+  });
+  await runInDurableObject(env.DRIFT_WATCHES.getByName('cost'), (_, state) => {
+    const { storage, figures, step } = countedIn(state.storage);
+    const drifts = new DriftWatchStore(storage);
+    for (const [at, version] of ['v1', 'v2', 'v3'].entries()) drifts.save(version, drift, at, 3);
+    step('rows of a watched version', () => drifts.save('v3', drift, 4, 3));
+    step('first rows of another version', () => drifts.save('v4', drift, 5, 3));
+    expect(drifts.list().map(({ version }) => version)).toEqual(['v4', 'v3', 'v2']);
+    expect(figures).toEqual({
+      'rows of a watched version': COUNTED_ROWS.driftRows,
+      'first rows of another version': [17, 3],
     });
   });
 });

@@ -46,6 +46,11 @@ export class Feedback extends DurableObject {
     return this.#store.counts(Model.parse(model), Day.parse(day));
   }
 
+  /** How many trials of an entity wait for their labels, by its key. */
+  async trialsOf(models: readonly string[], key: string): Promise<number> {
+    return this.#store.trialsOf(z.array(Model).parse(models), key);
+  }
+
   /** Forgets the trials of an entity by its key. @returns how many rows that took. */
   async forget(models: readonly string[], key: string): Promise<number> {
     return this.#store.forget(z.array(Model).parse(models), key);

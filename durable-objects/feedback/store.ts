@@ -164,6 +164,15 @@ export class FeedbackStore implements JoinStore {
     };
   }
 
+  trialsOf(models: readonly string[], key: string): number {
+    const [row] = this.#sql.exec<{ n: number }>(
+      `select count(*) as n from trials
+       where entity_key = ? and model in (select value from json_each(?))`,
+      ...[key, JSON.stringify(models)],
+    );
+    return row?.n ?? 0;
+  }
+
   /** Forgets an entity: its trials are not judged. @returns how many there were. */
   forget(models: readonly string[], key: string): number {
     const { rowsWritten } = this.#sql.exec(

@@ -5,6 +5,7 @@ import { askShards, featureTag } from '../features/shards.ts';
 import type { GatewayPorts } from '../gateway/app.ts';
 import { Found, NOTHING_FOUND } from '../operations/erasure/found.ts';
 import { learnedFrom } from '../operations/erasure/learned.ts';
+import { linesWithout } from '../operations/erasure/served-lines.ts';
 import { type ErasurePorts, erasureStep } from '../operations/erasure/step.ts';
 import { namedBy, type Subject } from '../operations/erasure/subject.ts';
 import { typesLearned } from '../operations/lineage/trained.ts';
@@ -35,9 +36,10 @@ import {
 } from '../storage/postgres/erasures.ts';
 import { readMoves } from '../storage/postgres/feature-layouts.ts';
 import { newestRuns } from '../storage/postgres/lineage-read.ts';
+import { r2ServedLog, servedBefore } from '../storage/served-files.ts';
 import { invalidateTags } from './clock.ts';
 import type { BoundIsolate } from './isolate.ts';
-import { datasets, featureShard, outboxRelay } from './objects.ts';
+import { datasets, featureShard, feedback, outboxRelay } from './objects.ts';
 import { armRelay } from './storing.ts';
 import { eraseRow } from './writing.ts';
 
@@ -46,6 +48,8 @@ const REBUILD = 'rebuild';
 /** Trainings that are looked at, the newest ones. */
 const TRAININGS_MAX = 1_000;
 const AGAIN_S = 5;
+/** Files of the log of served predictions that one step reads at once. */
+const SERVED_FILES_MAX = 20;
 
 type KeepAlive = (work: Promise<unknown>) => void;
 
@@ -113,6 +117,7 @@ function stepPorts(
     },
     quarantine: (pages) => guarded(() => sweepQuarantine(db, subject, pages)),
     predictions: (pages) => guarded(() => sweepPredictions(db, subject, pages)),
+    served: (files) => sweepServed(bound, subject, files),
     cells: (isRemoving) => cellsOf(bound, subject, isRemoving),
     rebuild: (run) => rebuildStep(run, catalog, replays),
     datasets: async () => {
@@ -166,6 +171,40 @@ async function forgetInShards(
       return featureShard(env, shard).forgetEvents([...new Set(seqs)]);
     });
   }
+}
+
+/**
+ * Counts the lines of the subject in the next files of the log of served predictions, or removes them. After the last file,
+ * also the trials that were made of them: an earlier step of the join cannot bring them back then.
+ */
+async function sweepServed(
+  { env, isolate: { catalog } }: BoundIsolate,
+  subject: Subject,
+  { after, isRemoving }: { readonly after: string; readonly isRemoving: boolean },
+): ReturnType<ErasurePorts['served']> {
+  const { list, read, rewrite } = r2ServedLog(env.MODELS);
+  const detail = 'The log of served predictions does not answer. Repeat the same request to continue.';
+  const reaching = <T>(ask: () => Promise<T>) => calling(ask, 'model_unavailable', detail, AGAIN_S);
+  const { keys, hasMore } = await reaching(() =>
+    list(after === '' ? servedBefore(0) : after, SERVED_FILES_MAX),
+  );
+  const counts = keys.map(async (file) => {
+    const text = (await reaching(() => read(file))) ?? '';
+    const { left, removed } = linesWithout(text, subject);
+    if (isRemoving && removed > 0) await reaching(() => rewrite(file, left));
+    return removed;
+  });
+  const lines = (await Promise.all(counts)).reduce((sum, n) => sum + n, 0);
+  const last = keys.at(-1);
+  if (hasMore && last !== undefined) return { found: lines, next: last };
+  const models = catalog.models.filter(({ entity }) => entity.name === subject.entity.name);
+  const names = models.flatMap(({ name, feedback: of }) => (of === undefined ? [] : [name]));
+  if (names.length === 0) return { found: lines, next: null };
+  const joined = 'The object that joins answers with events does not answer. Repeat the request.';
+  const asked = <T>(ask: () => Promise<T>) => calling(ask, 'statistics_unavailable', joined, AGAIN_S);
+  const trials = await asked(() => feedback(env).trialsOf(names, subject.key));
+  if (isRemoving) await asked(() => feedback(env).forget(names, subject.key));
+  return { found: lines + trials, next: null };
 }
 
 /** Counts the rows of cells of the subject, or removes a part of them. */

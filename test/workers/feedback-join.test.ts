@@ -278,7 +278,9 @@ describe('answers and events', () => {
       store.addFile([], ['a', 'b', 'c'].map(trial), progress);
       const of = () => reportOf(store.counts('ranker', '2026-01-01')).versions[0];
       expect(of()).toMatchObject({ pending: { trials: 2 }, dropped: 1 });
+      expect(store.trialsOf(['ranker'], 'a')).toBeGreaterThan(0);
       store.forget(['ranker'], 'a');
+      expect(store.trialsOf(['ranker'], 'a')).toBe(0);
       expect(of()).toMatchObject({ pending: { trials: 1 } });
       store.addFile([], [trial('d')], progress);
       expect(of()).toMatchObject({ pending: { trials: 2 }, dropped: 1 });

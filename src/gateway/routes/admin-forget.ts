@@ -45,6 +45,9 @@ const Progress = z.object({
     quarantine: z.int(),
     predictions: z.int(),
     mentions: z.int(),
+    served: z
+      .int()
+      .openapi({ description: 'lines of the log of served predictions, and trials made of them' }),
     features: z.int().openapi({ description: 'rows with cells of its features' }),
     outbox: z.int(),
     datasets: z.array(z.string()).openapi({ description: 'datasets that may have its events' }),
@@ -126,13 +129,13 @@ function subjectOf(catalog: Catalog, name: string, sent: z.output<typeof EntityK
 function shown({ run, mode, state, examined, cursor, lastSeq, found }: Erasure): z.input<typeof Progress> {
   const all = Found.parse(found);
   const { events, byValue, rows, entityRow, removals, quarantine, predictions, mentions } = all;
-  const { features, outbox, datasets, models, hasFedOthers } = all;
+  const { served, features, outbox, datasets, models, hasFedOthers } = all;
   return {
     ...{ run, mode, state: z.enum(ERASURE_STATES).parse(state), examined, cursor, last: lastSeq },
     total: totalOf(all),
     found: {
       ...{ events, byValue, rows, entityRow, removals, quarantine, predictions, mentions },
-      ...{ features, outbox, datasets },
+      ...{ served, features, outbox, datasets },
     },
     ...{ models, others: hasFedOthers },
   };

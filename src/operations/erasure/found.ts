@@ -26,6 +26,10 @@ export const Found = z.strictObject({
   /** Recorded predictions for the entity, and those for others whose features have the key as a value. */
   predictions: z.int(),
   mentions: z.int(),
+  /** Lines of the log of served predictions, and the trials that were made of them. */
+  served: z.int(),
+  /** The last file of that log that was looked at. */
+  servedAfter: z.string(),
   /** Rows of cells of features. */
   features: z.int(),
   /** Rows of the outbox with tags of the entity. */
@@ -55,15 +59,27 @@ export const NOTHING_FOUND: Found = {
     removals: 0,
     quarantine: 0,
   },
-  ...{ predictions: 0, mentions: 0, features: 0, outbox: 0, datasets: [], models: [] },
+  ...{
+    predictions: 0,
+    mentions: 0,
+    served: 0,
+    servedAfter: '',
+    features: 0,
+    outbox: 0,
+    datasets: [],
+    models: [],
+  },
   ...{ firstSeq: null, lastSeq: null, firstRecordedAt: null, eventsEndedMs: null, rebuild: null },
 };
 
 /** How much there is of the entity, over all places that an erasure empties. */
 export function totalOf(found: Found): number {
-  const { events, rows, entityRow, removals, quarantine, predictions, mentions, features, outbox } = found;
+  const { events, rows, entityRow, removals, quarantine, predictions, mentions } = found;
   const counts = [...Object.values(events), ...Object.values(rows)];
-  const others = [entityRow, removals, quarantine, predictions, mentions, features, outbox];
+  const others = [
+    ...[entityRow, removals, quarantine, predictions, mentions],
+    ...[found.served, found.features, found.outbox],
+  ];
   return [...counts, ...others, found.datasets.length].reduce((sum, n) => sum + n, 0);
 }
 

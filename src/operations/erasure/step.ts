@@ -6,7 +6,8 @@ import type { Named } from './subject.ts';
 
 /**
  * - `events`: examines the history page by page. - `tail`: once more the newest events. - `rows`: rows of tables.
- * - `quarantine`, `predictions`: goes through these tables, a number of their pages at a time.
+ * - `quarantine`, `predictions`: goes through these tables, a number of their pages at a time. - `served`: goes through the log
+ *   of served predictions, and removes what it has been joined to.
  * - `features`: cells of features. - `datasets`: training sets, and the versions that learned. - `outbox`: tags in the outbox.
  * - `rebuilding`: makes the features of other keys without the erased events. It is the last, because it may have to be given
  *   up where retention has deleted events.
@@ -17,6 +18,7 @@ export const ERASURE_STATES = [
   'rows',
   'quarantine',
   'predictions',
+  'served',
   'features',
   'datasets',
   'outbox',
@@ -63,6 +65,11 @@ export interface ErasurePorts {
   readonly removeOwnRow: (own: OwnRow) => Promise<void>;
   readonly quarantine: (pages: TablePages) => Promise<PagesSeen>;
   readonly predictions: (pages: TablePages) => Promise<PagesSeen>;
+  /** Lines in the next files of the log of served predictions; `next` is where to go on, null after the last file. */
+  readonly served: (files: {
+    after: string;
+    isRemoving: boolean;
+  }) => Promise<{ readonly found: number; readonly next: string | null }>;
   /** How many rows of cells the key has; `isRemoving` removes a bounded number of them and counts these. */
   readonly cells: (isRemoving: boolean) => Promise<{ readonly rows: number; readonly isMore: boolean }>;
   /** Takes one step of the rebuild, or begins it if `run` is null. @returns the rebuild, and whether it is over. */
@@ -117,9 +124,16 @@ export async function erasureStep(erasure: Erasure, ports: ErasurePorts): Promis
       const seen = await ports.predictions({ from: cursor, isRemoving });
       const predictions = found.predictions + seen.found;
       const mentions = found.mentions + seen.mentions;
-      const state = seen.next === null ? 'features' : 'predictions';
+      const state = seen.next === null ? 'served' : 'predictions';
       const to = { ...stay, cursor: seen.next ?? 0, state, found: { ...found, predictions, mentions } };
       return await ports.advance(to);
+    }
+    case 'served': {
+      const seen = await ports.served({ after: found.servedAfter, isRemoving });
+      const served = found.served + seen.found;
+      const state = seen.next === null ? 'features' : 'served';
+      const servedAfter = seen.next ?? found.servedAfter;
+      return await ports.advance({ ...stay, state, found: { ...found, served, servedAfter } });
     }
     case 'features': {
       const { rows, isMore } = await ports.cells(isRemoving);

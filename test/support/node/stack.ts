@@ -21,6 +21,7 @@ export const KEY = 'end-to-end-key';
 interface Bucket {
   list(of: { readonly prefix: string }): Promise<{ readonly objects: readonly { readonly key: string }[] }>;
   get(key: string): Promise<{ text(): Promise<string> } | null>;
+  put(key: string, text: string): Promise<unknown>;
   delete(key: string): Promise<void>;
 }
 

@@ -11,7 +11,7 @@ const AT = '2026-01-01T00:00:00.000Z';
 /** More than two pages, with the entity in every seventh event. */
 const EVENTS = 4_500;
 /** A mistake of an erasure: it leaves one place as it is. */
-type Left = 'cells' | 'kept' | 'outbox' | 'owned' | 'predictions' | 'quarantine';
+type Left = 'cells' | 'kept' | 'outbox' | 'owned' | 'predictions' | 'quarantine' | 'served';
 
 /** Everything that has data of the entity, in memory, and calls that fail before or after they have taken effect. */
 class World {
@@ -22,6 +22,7 @@ class World {
   /** Rows of the key, by page of two tables. */
   quarantine = [1, 0, 2];
   predictions = [3, 1];
+  served = [2, 2, 0];
   cells = 2_300;
   datasets = [{ id: 'd1', model: 'm', asOfMs: Date.parse(AT), begunMs: 0 }];
   outbox = Array.from({ length: 6 }, () => ({ isNamed: true, isRelayed: true }));
@@ -115,6 +116,12 @@ class World {
         }),
       quarantine: (pages) => failing(() => this.#swept(this.quarantine, pages, 'quarantine')),
       predictions: (pages) => failing(() => this.#swept(this.predictions, pages, 'predictions')),
+      served: ({ after, isRemoving }) =>
+        failing(() => {
+          const pages = { from: Number(after), isRemoving };
+          const { found, next } = this.#swept(this.served, pages, 'served');
+          return { found, next: next === null ? null : String(next) };
+        }),
       cells: (isRemoving) =>
         failing(() => {
           if (!isRemoving || this.#left === 'cells') return { rows: this.cells, isMore: false };
@@ -169,7 +176,7 @@ it('leaves nothing in any place, whatever call fails before or after it has take
   );
 });
 
-it.each(['cells', 'kept', 'outbox', 'owned', 'predictions', 'quarantine'] as const)(
+it.each(['cells', 'kept', 'outbox', 'owned', 'predictions', 'quarantine', 'served'] as const)(
   'the second look finds what is left of %s',
   async (left) => {
     const world = new World(() => false, left);

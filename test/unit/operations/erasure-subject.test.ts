@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { NOTHING_FOUND, totalOf } from '../../../src/operations/erasure/found.ts';
+import { linesWithout } from '../../../src/operations/erasure/served-lines.ts';
 import { mayHave } from '../../../src/operations/erasure/step.ts';
 import { hasValues, namedBy, type Subject } from '../../../src/operations/erasure/subject.ts';
 import { customer, product } from '../../support/catalog/entities.ts';
@@ -67,11 +68,28 @@ describe('a dataset may have erased events', () => {
   });
 });
 
+describe('the log of served predictions without an entity', () => {
+  const record = { entity: 'customer', key: 'c2', items: [['A1', 0.5]], input: null };
+  const line = (over: object) => `${JSON.stringify({ ...record, ...over })}\n`;
+  it('lacks its lines, and those that offered it or were asked about it', () => {
+    const others = [line({}), line({ entity: 'product', key: 'c1' }), line({ items: null })];
+    const about = [
+      line({ key: 'c1' }),
+      line({ items: [['c1', 1]] }),
+      line({ input: { who: 'c1' } }),
+      '{"key":"c1\n',
+    ];
+    const text = [others[0], about[0], about[1], others[1], about[2], others[2], about[3]].join('');
+    expect(linesWithout(text, subject)).toEqual({ left: others.join(''), removed: 4 });
+    expect(linesWithout(others.join(''), subject)).toEqual({ left: others.join(''), removed: 0 });
+  });
+});
+
 it('the total has every place', () => {
   const everywhere = {
     ...NOTHING_FOUND,
     ...{ events: { a: 1 }, rows: { b: 2 }, entityRow: 1, removals: 1, quarantine: 1, predictions: 1 },
-    ...{ mentions: 1, features: 1, outbox: 1, datasets: ['d'] },
+    ...{ mentions: 1, served: 1, features: 1, outbox: 1, datasets: ['d'] },
   };
-  expect(totalOf(everywhere)).toBe(11);
+  expect(totalOf(everywhere)).toBe(12);
 });

@@ -165,7 +165,9 @@ it('lists the data of a customer in every place, and removes nothing', async () 
 it('removes them, and leaves the data of others as they are', async () => {
   const path = `/v1/customers/${VICTIM}`;
   expect((await stack.caller.ask('GET', path)).status).toBe(200);
-  const other = await featuresOf('customer', 'c0');
+  // All but a window that the end of a day moves.
+  const ofOther = async () => ({ ...(await featuresOf('customer', 'c0')), purchases_30d: null });
+  const other = await ofOther();
   const [{ n: rows } = { n: 0 }] = await stack.sql(
     "select count(*) as n from purchases where customer_id = 'c0'",
   );
@@ -191,16 +193,20 @@ it('removes them, and leaves the data of others as they are', async () => {
   expect(features).toMatchObject({ purchases_365d: 0, last_purchase_at: null });
 
   // The other customer has everything, and the product lacks what the erased one bought.
-  expect(await featuresOf('customer', 'c0')).toEqual(other);
+  expect(await ofOther()).toEqual(other);
   expect(await stack.sql("select count(*) as n from purchases where customer_id = 'c0'")).toEqual([
     { n: rows },
   ]);
-  const [{ sum } = { sum: 0 }] = await stack.sql(
-    `select sum(quantity) as sum from purchases
-     where sku = 'S1' and occurred_at >= date_trunc('day', now() at time zone 'utc') - interval '29 days'`,
-  );
-  const { units_30d: without } = await featuresOf('product', 'S1');
-  expect(without).toBe(Number(sum));
+  const counted = async () => {
+    const { units_30d: served } = await featuresOf('product', 'S1');
+    const [{ sum } = { sum: 0 }] = await stack.sql(
+      `select sum(quantity) as sum from purchases
+       where sku = 'S1' and occurred_at >= date_trunc('day', now() at time zone 'utc') - interval '29 days'`,
+    );
+    return { served, sum: Number(sum) };
+  };
+  // A day may end between the two reads.
+  const { served: without } = await eventually(counted, ({ served: of, sum }) => of === sum);
   expect(Number(without)).toBeLessThan(Number(units));
   const digestServed = await digest();
   expect(await rebuiltDigest()).toBe(digestServed);
@@ -211,7 +217,11 @@ it('does not take an erased event again, and takes a new one', async () => {
   expect(await places()).toEqual({});
   expect(await featuresOf('customer', VICTIM)).toMatchObject({ purchases_365d: 0 });
   expect(await stack.caller.send([bought('v2', VICTIM)], { wait: true })).toMatchObject({ accepted: 1 });
-  expect(await featuresOf('customer', VICTIM)).toMatchObject({ purchases_365d: 1 });
+  // A read without the token of the event may be older by the bound.
+  await eventually(
+    () => featuresOf('customer', VICTIM),
+    ({ purchases_365d: count }) => count === 1,
+  );
 });
 
 it('finds what an erasure has left out, and says so by its exit code', async () => {

@@ -192,6 +192,20 @@ describe('the rollout of a version', () => {
     expect(steps[0]).toMatchObject({ reason: 'aborted', version });
   });
 
+  it('begins by itself with the version that is named challenger, once', async () => {
+    const version = await register([2, 2.6]);
+    const challenge = async () => await json('PUT', `${MODEL}/aliases/challenger`, { version });
+    expect((await challenge()).status).toBe(200);
+    const { steps } = await eventually(shown, ({ isUnderWay }) => isUnderWay);
+    expect(steps[0]).toMatchObject({ stage: 'shadow', version, base: good, by: 'system:rollout' });
+    expect((await json('POST', `${MODEL}/rollout/abort`)).status).toBe(200);
+    await challenge();
+    await stack.scheduled();
+    const [newest] = (await shown()).steps;
+    expect(newest).toMatchObject({ stage: 'rolled_back', version, reason: 'aborted' });
+    expect((await json('PUT', `${MODEL}/aliases/challenger`, { version: null })).status).toBe(200);
+  });
+
   it('is refused where it makes no sense', async () => {
     const refused = [
       [`${MODEL}/rollout`, { version: good }],
@@ -214,11 +228,13 @@ it('a champion whose artifact is lost gives way to the version before, and nobod
   const lost = await champion();
   const Shown = z.object({
     versions: z.array(z.object({ version: z.string(), sha256: z.string() })),
-    history: z.array(z.object({ version: z.string().nullable(), reason: z.string(), by: z.string() })),
+    history: z.array(
+      z.object({ alias: z.string(), version: z.string().nullable(), reason: z.string(), by: z.string() }),
+    ),
   });
   const shownModel = async () => Shown.parse((await json('GET', '/v1/models/expected-spend')).json);
   const { versions, history } = await shownModel();
-  const before = history.find(({ version }) => version !== lost)?.version;
+  const before = history.find(({ alias, version }) => alias === 'champion' && version !== lost)?.version;
   const { sha256 } = versions.find(({ version }) => version === lost) ?? {};
   await stack.scheduled();
   expect(await champion()).toBe(lost);
@@ -226,6 +242,9 @@ it('a champion whose artifact is lost gives way to the version before, and nobod
   await stack.scheduled();
   await eventually(champion, (version) => version === before);
   const [newest] = (await shownModel()).history;
-  expect(newest).toEqual({ version: before, reason: 'rollback', by: 'system:artifacts' });
+  expect(newest).toEqual({
+    ...{ alias: 'champion', version: before },
+    ...{ reason: 'rollback', by: 'system:artifacts' },
+  });
   expect(new Set((await traffic(KEYS.slice(0, 5))).values())).toEqual(new Set([before]));
 });

@@ -80,6 +80,7 @@ export const expectedSpend = model.regression({
   outputs: { value: 'variable', doubled: 'doubled' },
   // Steps of seconds and few requests, so that a test sees a whole rollout.
   rollout: {
+    start: 'automatic',
     shadow: { requests: 60, seconds: 1 },
     shares: [20, 50],
     canary: { requests: 10, seconds: 1 },

@@ -7,6 +7,7 @@ import {
 } from '../define/model.ts';
 import type { ItemReasons } from '../define/recommending.ts';
 import { DEGRADED_REASONS } from '../inference/degraded.ts';
+import { LINKS } from '../inference/evaluator/sums.ts';
 import { EXPLANATION_METHODS } from '../inference/explain/explanation.ts';
 import type { AppEnv } from './context.ts';
 import { EntityKey } from './entity-key.ts';
@@ -50,7 +51,12 @@ function explanationOf(model: PredictionModel) {
       method: z.enum(EXPLANATION_METHODS),
       output: z.string().describe("The answer's property that is explained."),
       ...(first === undefined ? {} : { class: z.union([first, ...others]) }),
-      score: z.number(),
+      link: z
+        .enum(LINKS)
+        .describe(
+          'What makes the number of the answer of the score. By logistic and softmax, the score is a logarithm of odds.',
+        ),
+      score: z.number().describe('The baseline and all contributions added up.'),
       baseline: z.number().describe('The score if all features have their defaults.'),
       tolerance: z.number().describe('Absolute for values up to 1, relative above.'),
       contributions: z.array(

@@ -16,7 +16,7 @@ export interface Graph extends Signature {
    */
   run(inputs: Tensors, outputs?: readonly string[]): Promise<Tensors>;
   /**
-   * What an output is a sum of, with two rows as the sum reads them; undefined if that is not known.
+   * The sums that an output is made of, with two rows as the sums read them; undefined if they are not known.
    *
    * @param ends the inputs of one row each.
    */

@@ -23,11 +23,13 @@ const OPERATORS: ReadonlyMap<string, Operator> = new Map([
 /** Larger graphs take longer to read than a request has. */
 export const EVALUATED_BYTES_MAX = 3 * 1024 * 1024;
 
+const NORMALIZER = 'Normalizer';
 /** These pass the numbers of rows on, whatever their shape. */
 const PASSING: ReadonlySet<string> = new Set([
   'Cast',
   'Flatten',
   'Identity',
+  NORMALIZER,
   'Reshape',
   'Squeeze',
   'Unsqueeze',
@@ -117,7 +119,7 @@ export class Evaluator {
   }
 
   /**
-   * What an output is a sum of, with two rows as the sum reads them; undefined if it is no sum that is known.
+   * The sums that an output is made of, with two rows as the sums read them; undefined if they are not known.
    *
    * @param ends the inputs of one row each.
    * @throws NotEvaluated
@@ -127,20 +129,28 @@ export class Evaluator {
     ends: { readonly actual: Tensors; readonly baseline: Tensors },
   ): AdditiveRows | undefined {
     const passed = this.#chain(output, PASSING);
-    const step = this.#steps.find((one) => one.outputs[0] === passed.at(-1));
-    const form = step?.kernel.additive;
+    const step = this.#steps.find(({ outputs }) => outputs.some((name) => name === passed.at(-1)));
+    const made = step?.kernel.additive;
     const rows = step?.inputs[0];
-    if (form === undefined || rows === undefined) return undefined;
+    if (made === undefined || rows === undefined) return undefined;
+    if (step?.outputs[made.output] !== passed.at(-1)) return undefined;
+    if (this.#normalises(passed) && !sumToOne(made)) return undefined;
     const source = this.#chain(rows, BY_COLUMN).at(-1);
     const [input, ...others] = Object.entries(ends.actual);
     if (input === undefined || others.length > 0 || input[0] !== source) return undefined;
-    const made = this.run(ends.actual, [rows, ...passed]);
+    const ran = this.run(ends.actual, [rows, ...passed]);
     // A cast to whole numbers is not passed on: what comes after is no sum.
-    if (passed.some((name) => made[name]?.datatype !== 'FP32' && made[name]?.datatype !== 'FP64'))
+    if (passed.some((name) => ran[name]?.datatype !== 'FP32' && ran[name]?.datatype !== 'FP64'))
       return undefined;
-    const [actual, baseline] = [made[rows]?.data, this.run(ends.baseline, [rows])[rows]?.data];
+    const [actual, baseline] = [ran[rows]?.data, this.run(ends.baseline, [rows])[rows]?.data];
     if (!(actual instanceof Float32Array && baseline instanceof Float32Array)) return undefined;
-    return actual.length === input[1].data.length ? { form, actual, baseline } : undefined;
+    const { link, sums } = made;
+    return actual.length === input[1].data.length ? { link, sums, actual, baseline } : undefined;
+  }
+
+  /** Whether one of these values is made by a `Normalizer`. */
+  #normalises(names: readonly string[]): boolean {
+    return this.#steps.some(({ operator, outputs: [made = ''] }) => operator === NORMALIZER && names.includes(made));
   }
 
   /** A value, and those that it is made of by these operators, one after the other. */
@@ -171,6 +181,21 @@ export class Evaluator {
       if (!(error instanceof UnknownCategory)) throw error;
     }
   }
+}
+
+/**
+ * Whether the numbers of a row add up to 1 whatever the row is, so that dividing by their sum changes none: those of a
+ * softmax, and the logistic of a sum and of its negative. Exporters of scikit-learn write such a division behind both.
+ */
+function sumToOne({ link, sums }: Pick<AdditiveRows, 'link' | 'sums'>): boolean {
+  const [first, second, ...others] = sums;
+  if (link === 'softmax') return true;
+  if (link === 'identity' || first === undefined || second === undefined || others.length > 0) return false;
+  if (first.offset !== -second.offset) return false;
+  if (first.method === 'trees' && second.method === 'trees') return first.scale === -second.scale;
+  if (first.method !== 'linear' || second.method !== 'linear') return false;
+  const { coefficients } = second;
+  return first.coefficients.every((value, at) => value === -(coefficients[at] ?? 0));
 }
 
 function constantsOf({ initializers }: GraphFile): Map<string, Tensor> {

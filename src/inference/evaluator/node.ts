@@ -2,14 +2,14 @@ import { floatOf, floatsOf, integersOf, textsOf } from '../onnx-file/attribute-l
 import type { AttributeFile, NodeFile, TensorFile } from '../onnx-file/model-file.ts';
 import type { Tensor } from '../tensors.ts';
 import { NotEvaluated } from './not-evaluated.ts';
-import type { Additive } from './sums.ts';
+import type { AdditiveOutput } from './sums.ts';
 
 /** Computes a node's outputs. */
 export interface Kernel {
   /** An input that the node leaves out is undefined. @throws NotEvaluated */
   (inputs: readonly (Tensor | undefined)[]): readonly Tensor[];
-  /** What its first output is for each row, if that is one number, which is a sum over the row of its first input. */
-  readonly additive?: Additive;
+  /** The output whose numbers are made of sums, if it has one. */
+  readonly additive?: AdditiveOutput;
 }
 
 /** Makes the kernel of a node. @throws NotEvaluated */

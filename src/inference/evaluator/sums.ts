@@ -19,14 +19,37 @@ export interface Forest {
   readonly width: number;
 }
 
-/** A score that is a sum: over the columns of a row, or over trees. */
+/**
+ * A score that is a sum: over the columns of a row, or over the weights that trees have for a target, and an offset that
+ * no row changes. `scale` multiplies the weights alone.
+ */
 export type Additive =
-  | { readonly method: 'linear'; readonly coefficients: Float32Array }
-  | { readonly method: 'trees'; readonly forest: Forest; readonly scale: number };
+  | { readonly method: 'linear'; readonly offset: number; readonly coefficients: Float32Array }
+  | {
+      readonly method: 'trees';
+      readonly offset: number;
+      readonly forest: Forest;
+      readonly target: number;
+      readonly scale: number;
+    };
 
-/** A sum, and two rows as it reads them. Column i of them is made of column i of the graph's input alone. */
-export interface AdditiveRows {
-  readonly form: Additive;
+/**
+ * What the numbers of an output are made of: `identity`, each is its sum; `logistic`, each is 1 / (1 + e^−sum); `softmax`,
+ * each is e^sum over that of all sums.
+ */
+export const LINKS = ['identity', 'logistic', 'softmax'] as const;
+export type Link = (typeof LINKS)[number];
+
+/** An output of a node whose numbers for a row, in their order, are made of sums over the row of the node's first input. */
+export interface AdditiveOutput {
+  /** Which output of the node it is. */
+  readonly output: number;
+  readonly link: Link;
+  readonly sums: readonly Additive[];
+}
+
+/** Sums, and two rows as they read them. Column i of the rows is made of column i of the graph's input alone. */
+export interface AdditiveRows extends Pick<AdditiveOutput, 'link' | 'sums'> {
   readonly actual: Float32Array;
   readonly baseline: Float32Array;
 }

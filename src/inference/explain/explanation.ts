@@ -3,10 +3,10 @@ import { Failure } from '../../platform/failure.ts';
 import type { Answer } from '../answer.ts';
 import type { DegradedReason } from '../degraded.ts';
 import { PARITY_TOLERANCE } from '../evaluator/parity.ts';
-import type { AdditiveRows } from '../evaluator/sums.ts';
+import type { Additive, AdditiveRows, Link } from '../evaluator/sums.ts';
 import type { Graph } from '../graph.ts';
 import type { Tensors } from '../tensors.ts';
-import { additiveContributions } from './additive.ts';
+import { additiveContributions, linked, sumOf } from './additive.ts';
 import { coalitionRows, type Ends, type Player, playersOf, rowsOfRun, takesRows } from './coalitions.ts';
 import { PLAYERS_MAX, shapleyValues } from './shapley.ts';
 
@@ -39,9 +39,14 @@ interface ExplainedOutput {
 export interface Explanation extends ExplainedOutput {
   readonly status: 'exact';
   readonly method: (typeof EXPLANATION_METHODS)[number];
-  /** The answer's number, which is the baseline and all contributions added up. */
+  /**
+   * What makes the answer's number of the score: `identity`, it is the score; `logistic` and `softmax`, it is a probability,
+   * and the score is the sum below it, a logarithm of odds.
+   */
+  readonly link: Link;
+  /** The baseline and all contributions added up. */
   readonly score: number;
-  /** The number for an entity whose features have all their defaults. */
+  /** The score for an entity whose features have all their defaults. */
   readonly baseline: number;
   /**
    * How exact all numbers are: absolutely for values up to 1, relatively above. The evaluator and the runtime differ by as
@@ -89,15 +94,19 @@ export async function explain(
     players: playersOf(asked),
     score: scoreOf(answer, explained),
   };
-  const made = (await summed(toExplain, ports)) ?? (await enumerated(toExplain, ports, isWanted));
-  const { method, baseline, shares } = made;
-  const { players, score } = toExplain;
+  const { players } = toExplain;
+  const isEnumerable = players.length <= playersMaxOf(asked.graph);
+  const made =
+    (await summed(toExplain, ports)) ??
+    (isEnumerable ? undefined : await linkedSum(toExplain, ports)) ??
+    (await enumerated(toExplain, ports, isWanted));
+  const { method, link, score, baseline, shares } = made;
   const contributions = players.map((player, index) => contributionOf(asked, player, shares[index] ?? 0));
   return {
     status: 'exact',
     method,
     ...explained,
-    ...{ score, baseline, tolerance: PARITY_TOLERANCE },
+    ...{ link, score, baseline, tolerance: PARITY_TOLERANCE },
     contributions: contributions.sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution)),
   };
 }
@@ -112,32 +121,77 @@ interface Explaining extends ToExplain {
 /** What contributes how much; one share for each player. */
 interface Shares {
   readonly method: Explanation['method'];
+  readonly link: Link;
+  readonly score: number;
   readonly baseline: number;
   readonly shares: ArrayLike<number>;
 }
 
-/** The shares in a sum; undefined if the graph is no sum, or its numbers do not add up to the answer. */
+/** The shares in a number that is a sum; undefined if it is none, or the sum is not the answer. */
 async function summed(toExplain: Explaining, { charge }: ExplainPorts): Promise<Shares | undefined> {
-  const { definition, graph, actual, baseline: ends, explained, players, score } = toExplain;
-  const name = definition.outputs[explained.output] ?? '';
-  const rows =
-    definition.task === 'regression' ? graph.additive?.(name, { actual, baseline: ends }) : undefined;
+  const found = sumsOf(toExplain);
+  if (found?.rows.link !== 'identity') return undefined;
+  const { rows, form, isComplement } = found;
+  await charge(1 + rowsWorthOf(form));
+  const { players, score } = toExplain;
+  const ofColumns = additiveContributions(form, rows).map((share) => (isComplement ? -share : share));
+  const baseline = await baselineNumber(toExplain);
+  if (!isNear(total(ofColumns, baseline), score)) return undefined;
+  const shares = players.map(({ at }) => ofColumns[at] ?? 0);
+  return { method: form.method, link: 'identity', score, baseline, shares };
+}
+
+/**
+ * The shares in the sum below a probability; undefined if there is none, or it does not make the answer. The number itself
+ * is explained wherever it can be, so this is for more columns than an enumeration takes.
+ */
+async function linkedSum(toExplain: Explaining, { charge }: ExplainPorts): Promise<Shares | undefined> {
+  const found = sumsOf(toExplain);
+  if (found === undefined) return undefined;
+  const { rows, form, at, isComplement } = found;
+  await charge(1 + rows.sums.length * rowsWorthOf(form));
+  const sign = isComplement ? -1 : 1;
+  const numberOf = (row: Float32Array) => {
+    const number = linked(rows.link, rows.sums.map((sum) => sumOf(sum, row)))[at] ?? Number.NaN;
+    return isComplement ? 1 - number : number;
+  };
+  const { players, score: answered } = toExplain;
+  const isAnswer = isNear(numberOf(rows.actual), answered);
+  if (!isAnswer || !isNear(numberOf(rows.baseline), await baselineNumber(toExplain))) return undefined;
+  const ofColumns = additiveContributions(form, rows);
+  const baseline = sign * sumOf(form, rows.baseline);
+  const shares = players.map((player) => sign * (ofColumns[player.at] ?? 0));
+  return { method: form.method, link: rows.link, score: total(shares, baseline), baseline, shares };
+}
+
+/** The sums of the explained output, and the one of the explained number. */
+function sumsOf({ definition, graph, actual, baseline, explained }: Explaining):
+  | { readonly rows: AdditiveRows; readonly form: Additive; readonly at: number; readonly isComplement: boolean }
+  | undefined {
+  const rows = graph.additive?.(definition.outputs[explained.output] ?? '', { actual, baseline });
   if (rows === undefined) return undefined;
-  await charge(1 + rowsWorthOf(rows));
-  const ofColumns = additiveContributions(rows);
+  const { classes, at } = placeOf(definition, explained);
+  // A binary classifier may output only the number of the second class.
+  const isSecondAlone = classes === 2 && rows.sums.length === 1;
+  const place = isSecondAlone ? 0 : at;
+  const form = rows.sums[place];
+  if (form === undefined || (!isSecondAlone && rows.sums.length !== classes)) return undefined;
+  return { rows, form, at: place, isComplement: isSecondAlone && at === 0 };
+}
+
+/** The explained number of the row of defaults. */
+async function baselineNumber({ definition, graph, baseline: ends, explained }: Explaining): Promise<number> {
+  const name = definition.outputs[explained.output] ?? '';
   const [baseline = Number.NaN] = numbersOf(definition, await graph.run(ends, [name]), name, explained, 1);
-  if (
-    !isNear(
-      ofColumns.reduce((sum, share) => sum + share, baseline),
-      score,
-    )
-  )
-    return undefined;
-  return { method: rows.form.method, baseline, shares: players.map(({ at }) => ofColumns[at] ?? 0) };
+  return baseline;
+}
+
+function total(shares: ArrayLike<number>, baseline: number): number {
+  return Array.from(shares).reduce((sum, share) => sum + share, baseline);
 }
 
 /** How many rows take as long as the walk through trees, at most: a row visits one node of a tree at least. */
-function rowsWorthOf({ form }: AdditiveRows): number {
+function rowsWorthOf(form: Additive): number {
   return form.method === 'linear'
     ? 0
     : Math.ceil(form.forest.modes.length / Math.max(1, form.forest.roots.length));
@@ -156,7 +210,8 @@ async function enumerated(
   // A graph whose rows depend on each other, as one that divides by the batch's greatest value, has another value here.
   if (!isNear(values.at(-1) ?? Number.NaN, score))
     throw notExplainable('The graph answers another number for the same row of a batch.');
-  return { method: 'enumeration', baseline, shares: shapleyValues(values, players.length) };
+  const shares = shapleyValues(values, players.length);
+  return { method: 'enumeration', link: 'identity', score, baseline, shares };
 }
 
 /** @throws Failure `not_explainable` */
@@ -175,16 +230,19 @@ function scoreOf(answer: Answer, { output, class: label }: ExplainedOutput): num
   return Number(label === undefined ? value : Reflect.get(Object(value), String(label)));
 }
 
+/** The most columns that an enumeration of coalitions takes. */
+function playersMaxOf(graph: Graph): number {
+  return takesRows(graph) ? PLAYERS_MAX : PLAYERS_MAX_ROW_BY_ROW;
+}
+
 /** @throws Failure `not_explainable` */
 function assertFew(players: number, graph: Graph): void {
-  if (players > PLAYERS_MAX)
-    throw notExplainable(
-      `${players} columns differ from their defaults; at most ${PLAYERS_MAX} can be explained, by 2^${PLAYERS_MAX} rows.`,
-    );
-  if (players > PLAYERS_MAX_ROW_BY_ROW && !takesRows(graph))
-    throw notExplainable(
-      `${players} columns differ from their defaults; of a graph that takes one row, at most ${PLAYERS_MAX_ROW_BY_ROW} can be explained.`,
-    );
+  if (players <= playersMaxOf(graph)) return;
+  throw notExplainable(
+    players > PLAYERS_MAX
+      ? `${players} columns differ from their defaults; at most ${PLAYERS_MAX} can be explained, by 2^${PLAYERS_MAX} rows.`
+      : `${players} columns differ from their defaults; of a graph that takes one row, at most ${PLAYERS_MAX_ROW_BY_ROW} can be explained.`,
+  );
 }
 
 /** The explained number for each coalition. */
@@ -215,16 +273,15 @@ function numbersOf(
   definition: PredictionModel,
   outputs: Tensors,
   name: string,
-  { class: label }: ExplainedOutput,
+  explained: ExplainedOutput,
   rows: number,
 ): number[] {
   const data = Array.from(outputs[name]?.data ?? [], Number);
-  const classes = definition.task === 'classification' ? definition.classes : undefined;
-  const at = label === undefined ? 0 : (classes?.indexOf(label) ?? 0);
+  const { classes, at } = placeOf(definition, explained);
   const width = data.length / rows;
   // A binary classifier may output only the probability of the second class.
-  const isSecondAlone = classes?.length === 2 && width === 1;
-  if (!isSecondAlone && width !== (classes?.length ?? 1))
+  const isSecondAlone = classes === 2 && width === 1;
+  if (!isSecondAlone && width !== classes)
     throw notExplainable(`The graph answers ${data.length} numbers for ${rows} rows.`);
   const numbers = Array.from({ length: rows }, (_, row) => {
     const number = data[row * width + (isSecondAlone ? 0 : at)] ?? Number.NaN;
@@ -233,6 +290,12 @@ function numbersOf(
   if (!numbers.every(Number.isFinite))
     throw notExplainable('With some features at their defaults, the graph answers no finite number.');
   return numbers;
+}
+
+/** How many numbers an output has for a row, and which of them is explained. */
+function placeOf(definition: PredictionModel, { class: label }: ExplainedOutput): { classes: number; at: number } {
+  if (definition.task !== 'classification') return { classes: 1, at: 0 };
+  return { classes: definition.classes.length, at: definition.classes.findIndex((one) => one === label) };
 }
 
 function contributionOf(

@@ -1,9 +1,10 @@
 import { floatTensor, given, matrixOf } from '../elements.ts';
 import type { Kernel, Node, Operator } from '../node.ts';
 import { NotEvaluated } from '../not-evaluated.ts';
+import type { Additive } from '../sums.ts';
 import { asSingles } from './columns.ts';
 import { greatestOf, labelsOf } from './labels.ts';
-import { postTransform } from './transform.ts';
+import { linkOf, postTransform } from './transform.ts';
 
 /** The weights of linear scores. */
 export interface LinearScores {
@@ -61,10 +62,17 @@ const linearRegressor: Operator = (node) => {
   };
   const isSum = linear.targets === 1 && node.text('post_transform', 'NONE') === 'NONE';
   if (!isSum) return kernel;
-  return Object.assign(kernel, {
-    additive: { method: 'linear', coefficients: linear.coefficients } as const,
-  });
+  return Object.assign(kernel, { additive: { output: 0, link: 'identity', sums: sumsOf(linear) } as const });
 };
+
+/** Each score of a row as a sum over its columns. */
+function sumsOf({ targets, coefficients, intercepts }: LinearScores): Additive[] {
+  const columns = coefficients.length / targets;
+  return Array.from({ length: targets }, (_, target) => ({
+    ...{ method: 'linear', offset: intercepts[target] ?? 0 },
+    coefficients: coefficients.subarray(target * columns, (target + 1) * columns),
+  }));
+}
 
 const linearClassifier: Operator = (node) => {
   const labels = labelsOf(node, 'classlabels_ints');
@@ -72,7 +80,7 @@ const linearClassifier: Operator = (node) => {
   const linear = linearScores(node, node.floats('intercepts').length);
   if (linear.targets !== labels.count) throw node.refuse('one score for two classes');
   const transform = postTransform(node);
-  return ([input]) => {
+  const kernel: Kernel = ([input]) => {
     const [rows] = matrixOf(given(input));
     const made = new Float32Array(rows * linear.targets);
     const indexes: number[] = [];
@@ -83,6 +91,7 @@ const linearClassifier: Operator = (node) => {
     }
     return [labels.of(indexes), floatTensor(made, [rows, linear.targets])];
   };
+  return Object.assign(kernel, { additive: { output: 1, link: linkOf(node), sums: sumsOf(linear) } });
 };
 
 export const LINEAR: Readonly<Record<string, Operator>> = {

@@ -1,4 +1,5 @@
 import type { Node } from '../node.ts';
+import type { Link } from '../sums.ts';
 
 const { fround } = Math;
 
@@ -8,6 +9,13 @@ export type PostTransform = (scores: Float32Array) => void;
 export function logistic(value: number): number {
   const positive = fround(1 / (1 + Math.exp(-Math.abs(value))));
   return value < 0 ? fround(1 - positive) : positive;
+}
+
+const LINKS: Readonly<Record<string, Link>> = { LOGISTIC: 'logistic', SOFTMAX: 'softmax' };
+
+/** What `post_transform` makes of sums. */
+export function linkOf(node: Node): Link {
+  return LINKS[node.text('post_transform', 'NONE')] ?? 'identity';
 }
 
 /** The transform by `post_transform`. @throws NotEvaluated for those that exporters do not use. */

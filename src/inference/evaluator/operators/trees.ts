@@ -1,11 +1,11 @@
 import { floatTensor, given, matrixOf } from '../elements.ts';
 import type { Kernel, Node, Operator } from '../node.ts';
 import { NotEvaluated } from '../not-evaluated.ts';
-import type { Forest } from '../sums.ts';
+import type { Additive, Forest } from '../sums.ts';
 import { asSingles } from './columns.ts';
 import { type Aggregate, readForest, scoreRow } from './forest.ts';
 import { greatestOf, labelsOf } from './labels.ts';
-import { logistic, postTransform } from './transform.ts';
+import { linkOf, logistic, postTransform } from './transform.ts';
 
 const AGGREGATES: readonly Aggregate[] = ['SUM', 'AVERAGE', 'MIN', 'MAX'];
 
@@ -60,7 +60,8 @@ const treeRegressor: Operator = (node) => {
   const isSum = targets === 1 && (aggregate === 'SUM' || aggregate === 'AVERAGE');
   if (!isSum) return kernel;
   const scale = aggregate === 'AVERAGE' ? 1 / forest.roots.length : 1;
-  return Object.assign(kernel, { additive: { method: 'trees', forest, scale } as const });
+  const sum: Additive = { method: 'trees', forest, target: 0, scale, offset: bases[0] ?? 0 };
+  return Object.assign(kernel, { additive: { output: 0, link: 'identity', sums: [sum] } as const });
 };
 
 function assertTargets(node: Node, { targets }: Forest, count: number): void {
@@ -76,7 +77,7 @@ const treeClassifier: Operator = (node) => {
   if (labels.count < 2) throw node.refuse('a single class');
   if (bases.length !== 0 && bases.length !== labels.count) throw node.refuse('base values for other classes');
   const transform = postTransform(node);
-  return ([input]) => {
+  const kernel: Kernel = ([input]) => {
     const [rows] = matrixOf(given(input));
     const made = new Float32Array(rows * labels.count);
     const indexes: number[] = [];
@@ -88,6 +89,11 @@ const treeClassifier: Operator = (node) => {
     }
     return [labels.of(indexes), floatTensor(made, [rows, labels.count])];
   };
+  const sums = Array.from(
+    { length: labels.count },
+    (_, target): Additive => ({ method: 'trees', forest, target, scale: 1, offset: bases[target] ?? 0 }),
+  );
+  return Object.assign(kernel, { additive: { output: 1, link: linkOf(node), sums } });
 };
 
 /**
@@ -102,7 +108,7 @@ function binaryClassifier(node: Node, forest: Forest, bases: Float32Array) {
   const transform = node.text('post_transform', 'NONE');
   if (transform !== 'NONE' && transform !== 'LOGISTIC')
     throw node.refuse(`the transform ${transform} of two classes`);
-  return ([input]: Parameters<ReturnType<Operator>>[0]) => {
+  const kernel: Kernel = ([input]) => {
     const [rows] = matrixOf(given(input));
     const made = new Float32Array(rows * 2);
     const indexes: number[] = [];
@@ -113,6 +119,13 @@ function binaryClassifier(node: Node, forest: Forest, bases: Float32Array) {
     }
     return [labels.of(indexes), floatTensor(made, [rows, 2])];
   };
+  const base = bases[0] ?? 0;
+  const sumOf = (scale: number, offset: number): Additive => ({
+    ...{ method: 'trees', forest, target: 0, scale, offset },
+  });
+  const sums = [sumOf(-1, isProbability ? 1 - base : -base), sumOf(1, base)];
+  const link = !isProbability && transform === 'LOGISTIC' ? 'logistic' : 'identity';
+  return Object.assign(kernel, { additive: { output: 1, link, sums } as const });
 }
 
 function pairOf(score: number, isProbability: boolean, isLogistic: boolean): readonly [number, number] {

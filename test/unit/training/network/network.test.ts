@@ -151,13 +151,14 @@ describe('a network that the runtime trains', () => {
         4,
       );
       const ends = { actual: { features: rowsOf(set, 1, 2) }, baseline: { features: rowsOf(set, 2, 3) } };
-      const sum = evaluator.additive('value', ends);
-      expect(sum?.form.method).toBe(task === 'regression' && hidden.length === 0 ? 'linear' : undefined);
-      if (sum === undefined) return;
+      const rows = evaluator.additive('value', ends);
+      const [form] = rows?.sums ?? [];
+      expect(form?.method).toBe(task === 'regression' && hidden.length === 0 ? 'linear' : undefined);
+      if (rows === undefined || form === undefined) return;
       const [actual, baseline] = [ends.actual, ends.baseline].map((row) =>
         Number(evaluator.run(row)['value']?.data[0]),
       );
-      const shares = additiveContributions(sum).reduce((total, share) => total + share, 0);
+      const shares = additiveContributions(form, rows).reduce((total, share) => total + share, 0);
       expect(shares).toBeCloseTo((actual ?? 0) - (baseline ?? 0), 5);
     },
   );

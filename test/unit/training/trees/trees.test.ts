@@ -92,8 +92,9 @@ describe('the graph of trees', () => {
     );
     const ends = { actual: { features: rowsOf(set, 3, 4) }, baseline: { features: rowsOf(set, 11, 12) } };
     const rows = evaluator.additive('value', ends);
-    if (rows === undefined) throw new Error('The score is a sum of trees.');
-    const shares = additiveContributions(rows);
+    const [form] = rows?.sums ?? [];
+    if (rows === undefined || form === undefined) throw new Error('The score is a sum of trees.');
+    const shares = additiveContributions(form, rows);
     const wanted = shapleyByOrders(columns, (present) => {
       const mixed = ends.actual.features.data.map((value, at) =>
         present.has(at) ? value : (ends.baseline.features.data[at] ?? 0),

@@ -89,6 +89,15 @@ describe.skipIf(CHROMIUM === undefined)(`the page of the models in ${CHROMIUM_TI
     expect(await card.textContent()).toMatch(/Warm p50, p99\s*[\d.]+ ms, [\d.]+ ms/);
     await card.locator('summary').click();
     expect(await card.locator('pre.prose').textContent()).toBe(HOSTILE);
+    const learning = async (title: string) => {
+      const details = section.locator('details', { has: page.getByText(title, { exact: true }) });
+      await details.locator('summary').click();
+      await details.locator('li, .failed').first().waitFor();
+      return await details.textContent();
+    };
+    expect(await learning('Rollout')).toContain('There was no rollout yet.');
+    expect(await learning('Drift')).toContain('No version is watched');
+    expect(await learning('Hit rates')).toMatch(/No answer was logged yet|422/);
     expect(await page.locator('#models img').count()).toBe(0);
     expect(await page.title()).toBe('Models');
     await picture('versions');

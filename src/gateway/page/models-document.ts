@@ -23,7 +23,7 @@ ${head('Models', STYLE.text)}
 <div class="field">
 <label for="key">Key</label>
 <input id="key" type="password" autocomplete="off" spellcheck="false" aria-describedby="key-hint">
-<p id="key-hint" class="hint">It needs the scope <code>predictions:run</code>. It stays in the memory of this page: it is not stored, and is sent to this deployment alone, in the header <code>Authorization</code>.</p>
+<p id="key-hint" class="hint">It needs the scope <code>predictions:run</code>; rollouts, hit rates and drift need <code>models:write</code>. It stays in the memory of this page: it is not stored, and is sent to this deployment alone, in the header <code>Authorization</code>.</p>
 </div>
 <button>Show</button>
 </form>

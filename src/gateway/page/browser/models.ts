@@ -2,6 +2,7 @@
 import { memberOf } from './answers.ts';
 import { problemOf } from './follow.ts';
 import { type Answer, ask } from './http.ts';
+import { LEARNING_PARTS, type LearningPart } from './learning.ts';
 import { onSubmit, part } from './parts.ts';
 import {
   modelNames,
@@ -48,6 +49,8 @@ function modelSection(model: ShownModel): HTMLElement {
     ...(versions.length === 0
       ? [element('p', {}, 'No version is registered yet.'), ...commands([['Publish one', pushOf(name)]])]
       : versions.map((version) => versionCard(name, version))),
+    element('h3', {}, 'Learning'),
+    ...LEARNING_PARTS.map((of) => learningDetails(name, of)),
     element('h3', {}, 'Changes of the aliases'),
     history.length === 0
       ? element('p', {}, 'There was none.')
@@ -81,21 +84,30 @@ function badge(text: string): HTMLElement {
 
 /** The card is read when it is opened: it may have 64 KB, and there may be a hundred. */
 function cardDetails(model: string, version: string): HTMLElement {
+  return detailsOf('Card', `/v1/models/${model}/versions/${version}`, (json) => {
+    const card = String(memberOf(json, 'card') ?? '');
+    return card === ''
+      ? element('p', {}, 'The version has no card.')
+      : element('pre', { class: 'prose', tabindex: '0' }, card);
+  });
+}
+
+function learningDetails(model: string, { title, address, lines }: LearningPart): HTMLElement {
+  return detailsOf(title, address(model), (json) =>
+    element('ul', { class: 'history' }, ...lines(json).map((line) => element('li', {}, line))),
+  );
+}
+
+/** A part that is read when it is opened, and read again after a failure. */
+function detailsOf(title: string, address: string, shownOf: (json: unknown) => HTMLElement): HTMLElement {
   const body = element('div', {}, '…');
-  const details = element('details', {}, element('summary', {}, 'Card'), body);
+  const details = element('details', {}, element('summary', {}, title), body);
   let isRead = false;
   details.addEventListener('toggle', () => {
     if (isRead) return;
     isRead = true;
-    read(`/v1/models/${model}/versions/${version}`)
-      .then(({ json }) => {
-        const card = String(memberOf(json, 'card') ?? '');
-        body.replaceChildren(
-          card === ''
-            ? element('p', {}, 'The version has no card.')
-            : element('pre', { class: 'prose', tabindex: '0' }, card),
-        );
-      })
+    read(address)
+      .then(({ json }) => body.replaceChildren(shownOf(json)))
       .catch((error: unknown) => {
         isRead = false;
         body.replaceChildren(failure(error instanceof Error ? error.message : String(error)));

@@ -149,17 +149,17 @@ function isEmpty(value: unknown): boolean {
 }
 
 /** Three digits that count, without an exponent. */
-function numberOf(value: unknown): string {
+export function numberOf(value: unknown): string {
   if (typeof value !== 'number' || !Number.isFinite(value)) return '?';
   return value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
 }
 
-function textOf(json: unknown, name: string): string {
+export function textOf(json: unknown, name: string): string {
   const value = memberOf(json, name);
   return typeof value === 'string' ? value : '';
 }
 
-function listOf(json: unknown, name: string): readonly unknown[] {
+export function listOf(json: unknown, name: string): readonly unknown[] {
   const value = memberOf(json, name);
   return Array.isArray(value) ? value : [];
 }

@@ -18,7 +18,7 @@ import { runCommand } from './command-line/run.ts';
 import { exampleNames } from './scaffold/catalog.ts';
 
 /** Enough for every kind of reader, writer and disturbance to occur. */
-const COHERENCE = ['--seconds', '10', '--reads', '2000'];
+const COHERENCE = ['--seconds', '10', '--reads', '400'];
 /** What the catalog is imported from. */
 const CATALOG = ['src/catalog/index.ts', 'src/catalog/project.ts'];
 /** Unit tests that read the tree or run commands, whatever they import. */

@@ -17,7 +17,7 @@ describe('every interleaving of two commits, two fillers, a strong reader and tw
     expect(states).toBeGreaterThan(100_000);
   });
 
-  it.each(partOf(FAULTS, 2))('finds the fault "%s"', { timeout: 300_000 }, (fault) => {
+  it.each(partOf(FAULTS, 4))('finds the fault "%s"', { timeout: 300_000 }, (fault) => {
     const { violation } = explore(fault);
     expect(violation?.at(-1)).toMatch(/^VIOLATION/);
   });

@@ -1,10 +1,11 @@
 /**
- * Features of an entity, computed from events or columns of its row, for models and for `POST /v1/features/read`: counts and sums over windows
- * of whole days, last times, and items.
+ * Features of an entity, for models and for `POST /v1/features/read`: counts and sums of events over windows of whole days,
+ * last times, items, and columns of the entity's row.
  *
  *   import { feature } from '../define/feature.ts';
  *   import { station } from './entities.ts';
  *   import { report } from './events.ts';
+ *   import { stations } from './tables.ts';
  *
  *   export const stationReports = feature.count({
  *     name: 'reports',
@@ -14,8 +15,7 @@
  *     windowsDays: [7, 30],
  *   });
  *
- * A column of the entity's table is a feature, too, which follows the row:
- *
- *   export const stationDistrict = feature.column({ name: 'district', entity: station, column: stations.district });
+ *   // It follows the row, whoever writes it.
+ *   export const stationName = feature.column({ name: 'station_name', entity: station, column: stations.name });
  */
 export {};

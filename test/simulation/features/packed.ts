@@ -97,9 +97,11 @@ export class PackedShard {
       ['features', 'replaced_at'],
       ['shard', 'moves_to'],
       ['shard', 'moved'],
+      ['shard', 'erased'],
     ])
       sql.exec(`alter table ${table} drop column ${column}`);
-    sql.exec('delete from migrations where step >= ?', MIGRATIONS.length - 4);
+    sql.exec('drop table erased');
+    sql.exec('delete from migrations where step >= ?', MIGRATIONS.length - 5);
     this.deploy(this.#release);
   }
 

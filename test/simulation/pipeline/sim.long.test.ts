@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, '../../..');
 /** Many times what the schedules take on two quiet cores, in milliseconds. */
 const TIMEOUT_MS = 600_000;
 /** `npm run sim:pipeline -- --seeds 1000` runs more. */
-const SEEDS = shareOf(100, 0.03);
+const SEEDS = shareOf(100, 0.02);
 const POSTGRES_SEEDS = shareOf(15, 0.2);
 const POSTGRES_URL = process.env['TEST_DATABASE_URL'];
 const POSTGRES_TITLE = POSTGRES_URL ? 'Postgres' : 'Postgres (skipped: TEST_DATABASE_URL is not set)';

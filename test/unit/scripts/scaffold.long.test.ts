@@ -56,7 +56,7 @@ describe('npm run scaffold', () => {
     const catalog = await load();
     expect(catalog.entities.map(({ name }) => name)).toEqual(['station']);
     expect(catalog.histories.map(({ name }) => name)).toEqual(['report']);
-    expect(catalog.features.map(({ name }) => name)).toEqual(['reports']);
+    expect(catalog.features.map(({ name }) => name)).toEqual(['reports', 'station_name']);
     expect(trialsOf(catalog, Date.UTC(2026, 0, 1)).map(({ note: _, ...trial }) => trial)).toEqual([
       { send: { type: 'bikes.report.v1', data: { stationId: 'S1' } } },
       { get: '/v1/stations/S1/reports' },

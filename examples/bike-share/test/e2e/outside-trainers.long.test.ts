@@ -8,6 +8,7 @@ import { makeBundle, writeBundleFolder } from '../../../../scripts/models/bundle
 import { datasetOrigin } from '../../../../scripts/models/dataset-origin.ts';
 import { hasPython, pythonEnvironment } from '../../../../test/conformance/python.ts';
 import { startCli } from '../../../../test/support/node/cli.ts';
+import { partOf } from '../../../../test/support/node/part.ts';
 import { type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { departuresTomorrow } from '../../catalog/models.ts';
 import { BIKE_SHARE } from '../served.ts';
@@ -62,7 +63,7 @@ afterAll(async () => {
 });
 
 describe('a model that another library trains on a pulled dataset', () => {
-  for (const [program, ...modules] of TRAINERS)
+  for (const [program, ...modules] of partOf(TRAINERS, 3))
     it.skipIf(!hasPython(...modules, 'pandas', 'pyarrow', 'onnx'))(
       `answers after ${program}, as that library computes it`,
       async () => {

@@ -150,7 +150,9 @@ export class Evaluator {
 
   /** Whether one of these values is made by a `Normalizer`. */
   #normalises(names: readonly string[]): boolean {
-    return this.#steps.some(({ operator, outputs: [made = ''] }) => operator === NORMALIZER && names.includes(made));
+    return this.#steps.some(
+      ({ operator, outputs: [made = ''] }) => operator === NORMALIZER && names.includes(made),
+    );
   }
 
   /** A value, and those that it is made of by these operators, one after the other. */

@@ -29,16 +29,22 @@ export function additiveContributions(form: Additive, { actual, baseline }: Rows
 /** The sum of a row, in double precision. */
 export function sumOf(form: Additive, row: Float32Array): number {
   if (form.method === 'linear')
-    return form.coefficients.reduce((sum, coefficient, at) => sum + coefficient * (row[at] ?? 0), form.offset);
+    return form.coefficients.reduce(
+      (sum, coefficient, at) => sum + coefficient * (row[at] ?? 0),
+      form.offset,
+    );
   const { forest, target, scale, offset } = form;
   let sum = 0;
   for (const root of forest.roots) {
     let node = root;
     while (!isLeaf(forest, node)) {
-      const next = holdsAt(forest, node, row[forest.columns[node] ?? 0] ?? 0) ? forest.whenTrue : forest.whenFalse;
+      const next = holdsAt(forest, node, row[forest.columns[node] ?? 0] ?? 0)
+        ? forest.whenTrue
+        : forest.whenFalse;
       node = next[node] ?? 0;
     }
-    for (const at of weightsOf(forest, node)) if (forest.targets[at] === target) sum += forest.weights[at] ?? 0;
+    for (const at of weightsOf(forest, node))
+      if (forest.targets[at] === target) sum += forest.weights[at] ?? 0;
   }
   return offset + scale * sum;
 }

@@ -152,7 +152,11 @@ async function linkedSum(toExplain: Explaining, { charge }: ExplainPorts): Promi
   await charge(1 + rows.sums.length * rowsWorthOf(form));
   const sign = isComplement ? -1 : 1;
   const numberOf = (row: Float32Array) => {
-    const number = linked(rows.link, rows.sums.map((sum) => sumOf(sum, row)))[at] ?? Number.NaN;
+    const number =
+      linked(
+        rows.link,
+        rows.sums.map((sum) => sumOf(sum, row)),
+      )[at] ?? Number.NaN;
     return isComplement ? 1 - number : number;
   };
   const { players, score: answered } = toExplain;
@@ -165,8 +169,19 @@ async function linkedSum(toExplain: Explaining, { charge }: ExplainPorts): Promi
 }
 
 /** The sums of the explained output, and the one of the explained number. */
-function sumsOf({ definition, graph, actual, baseline, explained }: Explaining):
-  | { readonly rows: AdditiveRows; readonly form: Additive; readonly at: number; readonly isComplement: boolean }
+function sumsOf({
+  definition,
+  graph,
+  actual,
+  baseline,
+  explained,
+}: Explaining):
+  | {
+      readonly rows: AdditiveRows;
+      readonly form: Additive;
+      readonly at: number;
+      readonly isComplement: boolean;
+    }
   | undefined {
   const rows = graph.additive?.(definition.outputs[explained.output] ?? '', { actual, baseline });
   if (rows === undefined) return undefined;
@@ -293,7 +308,10 @@ function numbersOf(
 }
 
 /** How many numbers an output has for a row, and which of them is explained. */
-function placeOf(definition: PredictionModel, { class: label }: ExplainedOutput): { classes: number; at: number } {
+function placeOf(
+  definition: PredictionModel,
+  { class: label }: ExplainedOutput,
+): { classes: number; at: number } {
   if (definition.task !== 'classification') return { classes: 1, at: 0 };
   return { classes: definition.classes.length, at: definition.classes.findIndex((one) => one === label) };
 }

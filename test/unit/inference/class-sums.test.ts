@@ -28,7 +28,11 @@ function linearGraph(columns: number, classes: number, transform: 'LOGISTIC' | '
   const first = Array.from({ length: columns }, () => Math.fround(random() - 0.5));
   const others = Array.from({ length: classes - 2 }, () => first.map(() => Math.fround(random() - 0.5)));
   const isOpposite = classes === 2;
-  const coefficients = [first, isOpposite ? first.map((one) => -one) : first.map((one) => one / 2), ...others];
+  const coefficients = [
+    first,
+    isOpposite ? first.map((one) => -one) : first.map((one) => one / 2),
+    ...others,
+  ];
   const intercepts = isOpposite ? [0.25, -0.25] : Array.from({ length: classes }, (_, at) => at / 4);
   return graphBytes({
     inputs: [['input', 'FLOAT', ['batch', columns]]],
@@ -116,7 +120,11 @@ describe('the sums of a classifier', () => {
     ['trees of two classes, by a logistic', (seed) => forest({ transform: 'LOGISTIC' }, seed), 2],
     ['trees of two classes', (seed) => forest({}, seed), 2],
     ['trees of three classes, by a softmax', (seed) => forest({ outputs: 3, transform: 'SOFTMAX' }, seed), 3],
-    ['trees of three classes, by a logistic', (seed) => forest({ outputs: 3, transform: 'LOGISTIC' }, seed), 3],
+    [
+      'trees of three classes, by a logistic',
+      (seed) => forest({ outputs: 3, transform: 'LOGISTIC' }, seed),
+      3,
+    ],
     ['a linear classifier of two classes', (seed) => linearGraph(5, 2, 'LOGISTIC', seed), 2],
     ['a linear classifier of three classes', (seed) => linearGraph(5, 3, 'SOFTMAX', seed), 3],
   ])('are those of the graph for %s, with the contributions of the definition', (_, graph, classes) => {
@@ -127,10 +135,14 @@ describe('the sums of a classifier', () => {
       if (rows === undefined) throw new Error('The sums are not known.');
       expect(rows.sums).toHaveLength(classes);
       const sums = (row: readonly number[]) => rows.sums.map((form) => sumOf(form, Float32Array.from(row)));
-      for (const [at, number] of linked(rows.link, sums(actual)).entries()) near(number, numbers(actual)[at] ?? NaN);
+      for (const [at, number] of linked(rows.link, sums(actual)).entries())
+        near(number, numbers(actual)[at] ?? NaN);
       for (const [at, form] of rows.sums.entries()) {
         const wanted = shapleyByOrders(5, (set) =>
-          sumOf(form, Float32Array.from(actual, (one, column) => (set.has(column) ? one : (baseline[column] ?? 0)))),
+          sumOf(
+            form,
+            Float32Array.from(actual, (one, column) => (set.has(column) ? one : (baseline[column] ?? 0))),
+          ),
         );
         const shares = additiveContributions(form, rows);
         for (const [column, share] of wanted.entries()) near(shares[column] ?? NaN, share);
@@ -154,29 +166,42 @@ describe('the sums of a classifier', () => {
 describe('a classification', () => {
   it('is explained in its probability while an enumeration takes its columns', async () => {
     const [actual, baseline] = rowsOf(8, 2);
-    const made = await explained(forest({ columns: 8, transform: 'LOGISTIC' }, 2), { classes: 2, actual, baseline });
+    const made = await explained(forest({ columns: 8, transform: 'LOGISTIC' }, 2), {
+      classes: 2,
+      actual,
+      baseline,
+    });
     expect([made.method, made.link]).toEqual(['enumeration', 'identity']);
     near(made.score, made.probability);
   });
 
   it.each<[string, Uint8Array, number, string, string]>([
     ['trees of two classes', forest({ columns: 40, transform: 'LOGISTIC' }, 3), 2, 'trees', 'logistic'],
-    ['trees of four classes', forest({ columns: 40, outputs: 4, transform: 'SOFTMAX' }, 4), 4, 'trees', 'softmax'],
+    [
+      'trees of four classes',
+      forest({ columns: 40, outputs: 4, transform: 'SOFTMAX' }, 4),
+      4,
+      'trees',
+      'softmax',
+    ],
     ['a linear classifier', linearGraph(40, 2, 'LOGISTIC', 5), 2, 'linear', 'logistic'],
     ['a linear classifier of three classes', linearGraph(40, 3, 'SOFTMAX', 6), 3, 'linear', 'softmax'],
-  ])('of more columns is explained in the sum below the probability: %s', async (_, bytes, classes, method, link) => {
-    const [actual, baseline] = rowsOf(40, 7);
-    const made = await explained(bytes, { classes, actual, baseline });
-    expect([made.method, made.link, made.class]).toEqual([method, link, made.label]);
-    near(
-      made.of.reduce((sum, share) => sum + share, made.baseline),
-      made.score,
-    );
-    if (link === 'logistic') near(1 / (1 + Math.exp(-made.score)), made.probability);
-    await expect(explained(bytes, { classes, actual, baseline }, false)).rejects.toMatchObject({
-      code: 'not_explainable',
-    });
-  });
+  ])(
+    'of more columns is explained in the sum below the probability: %s',
+    async (_, bytes, classes, method, link) => {
+      const [actual, baseline] = rowsOf(40, 7);
+      const made = await explained(bytes, { classes, actual, baseline });
+      expect([made.method, made.link, made.class]).toEqual([method, link, made.label]);
+      near(
+        made.of.reduce((sum, share) => sum + share, made.baseline),
+        made.score,
+      );
+      if (link === 'logistic') near(1 / (1 + Math.exp(-made.score)), made.probability);
+      await expect(explained(bytes, { classes, actual, baseline }, false)).rejects.toMatchObject({
+        code: 'not_explainable',
+      });
+    },
+  );
 
   it('whose numbers are sums themselves has the contributions of the enumeration, from one walk', async () => {
     const [actual, baseline] = rowsOf(10, 8);

@@ -19,12 +19,15 @@ export const LEARNING_PARTS: readonly LearningPart[] = [
 
 /** @param json the answer of `GET /v1/admin/models/{model}/rollout`. */
 function rolloutLines(json: unknown): string[] {
-  if (memberOf(json, 'plan') === null) return ['The model declares no rollout: an alias changes at once, for everybody.'];
+  if (memberOf(json, 'plan') === null)
+    return ['The model declares no rollout: an alias changes at once, for everybody.'];
   const requests = memberOf(memberOf(json, 'live'), 'requests');
   const seen =
     requests === undefined
       ? []
-      : [`Seen in this step: ${numberIn(requests, 'champion')} requests of the champion, ${numberIn(requests, 'canary')} of the new version.`];
+      : [
+          `Seen in this step: ${numberIn(requests, 'champion')} requests of the champion, ${numberIn(requests, 'canary')} of the new version.`,
+        ];
   const steps = listOf(json, 'steps').map(
     (step) =>
       `${textOf(step, 'at')}: ${textOf(step, 'stage')}, ${numberIn(step, 'share')} % (${textOf(step, 'reason')} by ${textOf(step, 'by')}), ${textOf(step, 'version')} against ${textOf(step, 'base')}`,
@@ -35,7 +38,10 @@ function rolloutLines(json: unknown): string[] {
 /** @param json the answer of `GET /v1/admin/models/{model}/feedback`. */
 function feedbackLines(json: unknown): string[] {
   const versions = listOf(json, 'versions').map((version) => {
-    const { ranked, pending } = { ranked: memberOf(version, 'ranked'), pending: memberOf(version, 'pending') };
+    const { ranked, pending } = {
+      ranked: memberOf(version, 'ranked'),
+      pending: memberOf(version, 'pending'),
+    };
     const rate = memberOf(ranked, 'rate');
     const judged =
       typeof rate === 'number'

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { EXAMPLES } from '../../../../src/gateway/contract/examples.ts';
+import { WRITTEN_EXAMPLES } from '../../../../src/gateway/contract/written-examples.ts';
 import {
   differences,
   memberOf,
@@ -10,8 +12,6 @@ import { type Change, eventParser } from '../../../../src/gateway/page/browser/f
 import type { Answer } from '../../../../src/gateway/page/browser/http.ts';
 import { LEARNING_PARTS } from '../../../../src/gateway/page/browser/learning.ts';
 import { isAddressOf } from '../../../../src/gateway/page/live-data.ts';
-import { EXAMPLES } from '../../../../src/gateway/contract/examples.ts';
-import { WRITTEN_EXAMPLES } from '../../../../src/gateway/contract/written-examples.ts';
 
 function answer(address: string, json: unknown, cacheStatus = 'millrace; hit; ttl=9; detail=memory'): Answer {
   return { address, status: 200, cacheStatus, token: undefined, text: JSON.stringify(json), json };
@@ -94,18 +94,27 @@ describe('the learning loop', () => {
 
   it('is said in lines, of answers as the document has them', () => {
     const examples = { ...EXAMPLES, ...WRITTEN_EXAMPLES };
-    const [rollout, feedback, drift] = ['getRollout', 'getFeedback', 'getDrift'].map((id) => examples[id]?.['200']);
-    expect(linesOf('Rollout', rollout).join()).toMatch(/shadow, 0 % \(started by \S+\), \w{12} against \w{12}/);
-    expect(linesOf('Hit rates', feedback).join()).toMatch(/\w+: [\d.]+ % \([\d.]+ % to [\d.]+ %\) of \d+; \d+ wait/);
+    const [rollout, feedback, drift] = ['getRollout', 'getFeedback', 'getDrift'].map(
+      (id) => examples[id]?.['200'],
+    );
+    expect(linesOf('Rollout', rollout).join()).toMatch(
+      /shadow, 0 % \(started by \S+\), \w{12} against \w{12}/,
+    );
+    expect(linesOf('Hit rates', feedback).join()).toMatch(
+      /\w+: [\d.]+ % \([\d.]+ % to [\d.]+ %\) of \d+; \d+ wait/,
+    );
     expect(linesOf('Drift', drift)).toEqual([
       expect.stringMatching(/^\w{12}: \d+ rows; trips_7d stands out most, [\d.]+ of [\d.]+$/),
       expect.stringMatching(/ to now: trips_7d has drifted, and the run \S+ has begun$/),
     ]);
-    for (const json of [rollout, feedback, drift]) for (const { lines } of LEARNING_PARTS) expect(lines(json).join()).not.toContain('undefined');
+    for (const json of [rollout, feedback, drift])
+      for (const { lines } of LEARNING_PARTS) expect(lines(json).join()).not.toContain('undefined');
   });
 
   it('says what there is not', () => {
-    expect(linesOf('Rollout', { plan: null, steps: [] })).toEqual([expect.stringContaining('declares no rollout')]);
+    expect(linesOf('Rollout', { plan: null, steps: [] })).toEqual([
+      expect.stringContaining('declares no rollout'),
+    ]);
     expect(linesOf('Rollout', { plan: {}, steps: [] })).toEqual(['There was no rollout yet.']);
     expect(linesOf('Hit rates', { versions: [] })).toEqual(['No answer was logged yet.']);
     expect(linesOf('Drift', { versions: [] })).toEqual([expect.stringContaining('No version is watched')]);

@@ -169,13 +169,7 @@ async function linkedSum(toExplain: Explaining, { charge }: ExplainPorts): Promi
 }
 
 /** The sums of the explained output, and the one of the explained number. */
-function sumsOf({
-  definition,
-  graph,
-  actual,
-  baseline,
-  explained,
-}: Explaining):
+function sumsOf({ definition, graph, actual, baseline, explained }: Explaining):
   | {
       readonly rows: AdditiveRows;
       readonly form: Additive;
@@ -313,7 +307,8 @@ function placeOf(
   { class: label }: ExplainedOutput,
 ): { classes: number; at: number } {
   if (definition.task !== 'classification') return { classes: 1, at: 0 };
-  return { classes: definition.classes.length, at: definition.classes.findIndex((one) => one === label) };
+  const { classes } = definition;
+  return { classes: classes.length, at: label === undefined ? -1 : classes.indexOf(label) };
 }
 
 function contributionOf(

@@ -151,12 +151,13 @@ describe('an end', () => {
 
   it('by SIGKILL of the command and its supervisor leaves an orphan, which the next start stops', async () => {
     const { worker } = running();
-    // The leader of the group is the supervisor, which would end the group when the command is gone. What is left ends
-    // by itself once it prints something that nobody reads; while it is stopped it can neither print nor answer.
+    // The leader of the group is the supervisor. It would end the group when the command is gone, and the command would
+    // when the supervisor is: so neither may run while the other is killed. What is left ends by itself once it prints
+    // something that nobody reads; while it is stopped it can neither print nor answer.
     process.kill(-worker.pid, 'SIGSTOP');
-    process.kill(worker.pid, 'SIGKILL');
     dev.child.kill('SIGKILL');
     await dev.exited;
+    process.kill(worker.pid, 'SIGKILL');
     expect(isAlive(-worker.pid)).toBe(true);
     await start();
     expect(text).toContain(

@@ -19,8 +19,18 @@ import { exampleNames } from './scaffold/catalog.ts';
 
 /** Enough for every kind of reader, writer and disturbance to occur. */
 const COHERENCE = ['--seconds', '10', '--reads', '400'];
+const COHERENCE_STEP: Step = {
+  name: 'coherence',
+  command: ['npm', 'run', 'verify:coherence', '--', ...COHERENCE],
+};
+/** As in test/support/node/part.ts: CI has no time for the longest steps. */
+const IS_PART = process.env['TEST_PART'] === '1';
 /** What the catalog is imported from. */
 const CATALOG = ['src/catalog/index.ts', 'src/catalog/project.ts'];
+const IMPORTING: Step = {
+  name: 'tests that import the catalog',
+  command: ['npx', 'vitest', 'related', ...CATALOG, '--run', '--project', 'unit'],
+};
 /** Unit tests that read the tree or run commands, whatever they import. */
 const READING = ['architecture', 'client', 'docs', 'scripts', 'gateway/page', 'gateway/contract'].map(
   (folder) => `test/unit/${folder}`,
@@ -52,7 +62,7 @@ function stepsOf(tests: string, instead: string): Step[] {
     { name: 'contracts', command: ['npm', 'run', 'contracts'] },
     ...testsOf(tests, instead),
     { name: 'smoke', command: ['npm', 'run', 'smoke'] },
-    { name: 'coherence', command: ['npm', 'run', 'verify:coherence', '--', ...COHERENCE] },
+    ...(IS_PART ? [] : [COHERENCE_STEP]),
     { name: 'dry-run deploy', command: ['npm', 'run', 'deploy:check'] },
   ];
 }
@@ -62,10 +72,7 @@ function testsOf(tests: string, instead: string): Step[] {
   const ofExample = `examples/${instead}/test`;
   if (tests === 'catalog')
     return [
-      {
-        name: 'tests that import the catalog',
-        command: ['npx', 'vitest', 'related', ...CATALOG, '--run', '--project', 'unit'],
-      },
+      ...(IS_PART ? [] : [IMPORTING]),
       {
         name: 'tests that read the tree or run commands',
         command: ['npx', 'vitest', 'run', '--project', 'unit', ...READING, `${ofExample}/unit`],

@@ -46,12 +46,15 @@ it('finds no violation in the built worker while its objects are evicted and its
   }
 });
 
-it('finds no violation in the features and predictions of customers who buy meanwhile', () => {
-  const { status, output } = verifyCoherence('--features', '--seconds', '3', '--reads', '150');
-  expect(output).toContain('violations: 0\n');
-  expect(output).toMatch(/killed the runtime +[1-9]/);
-  expect(status, output).toBe(0);
-});
+it.skipIf(IS_PART)(
+  'finds no violation in the features and predictions of customers who buy meanwhile',
+  () => {
+    const { status, output } = verifyCoherence('--features', '--seconds', '3', '--reads', '150');
+    expect(output).toContain('violations: 0\n');
+    expect(output).toMatch(/killed the runtime +[1-9]/);
+    expect(status, output).toBe(0);
+  },
+);
 
 // In part, CI has time for the runs that find nothing alone.
 const validity =

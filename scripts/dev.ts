@@ -47,7 +47,7 @@ await runCommand(async () => {
 
   const startedAt = performance.now();
   const ending = listenForEnd();
-  console.log('Starting Millrace; the first start of a state folder takes 10 to 30 s.');
+  console.log('Starting Millrace; the first start of a state folder takes 30 to 90 s.');
   await using folder = await claimStateFolder({
     stateDir: values.state,
     isFresh: values.fresh,

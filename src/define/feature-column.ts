@@ -53,6 +53,7 @@ export function column<
   type Value = ValueOf<Column>;
   const { name, entity } = declaration;
   return defining<ColumnFeature<Owner, Name, Value>>({ kind: 'feature', name }, () => {
+    // `ColumnOf` says that it is a column of the table; drizzle's types do not show that it is a column of Postgres.
     const source = sourceOf(entity, declaration.column as unknown as PgColumn);
     const { property, kind } = source;
     // The store returns what `featureValue` made of a value of this column.

@@ -1,4 +1,5 @@
 import { expectedSpendBundle } from '../models/outside.ts';
+import { purchase, pushed } from './sample-bodies.ts';
 
 /** A request that an operation of the fixture's OpenAPI document answers well. */
 export interface Sample {
@@ -22,31 +23,6 @@ const UNKNOWN_KEY = '0123456789abcdef';
 const HALF_MEGABYTE = 512 * 1024;
 /** SHA-256 of the three bytes `abc`. */
 const ABC = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
-
-function purchase(id: string) {
-  return {
-    specversion: '1.0',
-    id,
-    source: '/matrix',
-    type: 'shop.purchase.v1',
-    data: {
-      invoice: '1',
-      sku: 'M1',
-      description: 'A',
-      quantity: 1,
-      unitPrice: 2,
-      customerId: 'M1',
-      country: 'UK',
-    },
-  };
-}
-
-/** A data frame of one purchase, as Feast's clients push it. */
-function pushed(member: string) {
-  const columns = Object.entries(purchase('pushed').data).map(([name, value]) => [name, [value]]);
-  const df = { ...Object.fromEntries(columns), event_timestamp: ['2026-01-01T00:00:00'] };
-  return { [member]: 'shop.purchase.v1', df };
-}
 
 /** A sample of each operation, with `VERSION` for that of the published model; by its method and the path of the document. */
 export async function samples(): Promise<Readonly<Record<string, Sample>>> {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as z from 'zod';
 import { examplesOf } from '../../../../test/support/gateway/catalog-examples.ts';
 import { Reads } from '../../../../test/support/node/reads.ts';
 import { eventually, type Stack, startStack } from '../../../../test/support/node/stack.ts';
@@ -170,6 +171,13 @@ it('sees what another application writes by SQL', async () => {
   await fresh('/v1/stations/103', ({ json }) => json['name'] === 'Hilltop');
 });
 
+const FeatureRows = z.object({
+  results: z.array(
+    z.object({ features: z.record(z.string(), z.object({ value: z.unknown(), status: z.string() })) }),
+  ),
+});
+const FeastRows = z.object({ results: z.array(z.object({ values: z.array(z.unknown()) })) });
+
 it('serves columns of a station as features, which a change by anybody changes at once, and no other station', async () => {
   const NAMES = ['district', 'capacity', 'departures_per_dock_1d'];
   const read = async (keys: readonly string[], token?: string) => {
@@ -177,9 +185,7 @@ it('serves columns of a station as features, which a change by anybody changes a
       headers: token === undefined ? {} : { 'millrace-token': token },
       json: { entity: 'station', keys, features: NAMES, maxStalenessS: 86_400 },
     });
-    const { results } = json as unknown as {
-      results: { features: Record<string, { value: unknown; status: string }> }[];
-    };
+    const { results } = FeatureRows.parse(json);
     const values = results.map(({ features }) => NAMES.map((name) => features[name]?.value));
     return { cache, values, statuses: results.map(({ features }) => features['district']?.status) };
   };
@@ -209,7 +215,7 @@ it('serves columns of a station as features, which a change by anybody changes a
   const feast = await stack.caller.ask('POST', '/get-online-features', {
     json: { features: ['station:district', 'station:capacity'], entities: { station: [103] } },
   });
-  const { results } = feast.json as unknown as { results: { values: unknown[] }[] };
+  const { results } = FeastRows.parse(feast.json);
   expect(results.map(({ values }) => values)).toEqual([[103], ['Old Town'], [20]]);
   await stack.sql(`insert into stations (id, name, district, capacity) values (104, 'Gone', 'Old Town', 5)`);
   await eventually(

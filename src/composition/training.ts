@@ -23,11 +23,13 @@ import { countByReason, DEAD_LETTER } from '../storage/postgres/quarantine.ts';
 import { countAfter, newestSeq, rangeOfTypes } from '../storage/postgres/training-history.ts';
 import { r2Training } from '../storage/training-files.ts';
 import { DatasetManifest } from '../training/datasets/manifest.ts';
+import { RANKING_MOMENTS_MAX } from '../training/rankings/moments.ts';
 import type { KeptName, RunnerPorts, TrainedVersion } from '../training/runs/ports.ts';
 import type { TrainingRun } from '../training/runs/run.ts';
 import { TrainingRunner } from '../training/runs/runner.ts';
 import { qualityNow } from './datasets.ts';
 import type { Env } from './env.ts';
+import { historyOf } from './history.ts';
 import { type BoundIsolate, Isolate } from './isolate.ts';
 import { kafkaReport } from './kafka.ts';
 import { modelRegistryPorts } from './models.ts';
@@ -36,7 +38,11 @@ import { datasets, qualityWindow, trainingRuns } from './objects.ts';
 /** Who registers versions and changes aliases for a run. */
 const PRINCIPAL = 'training';
 const FILE_MS = 60_000;
-const KEPT: readonly KeptName[] = ['checkpoint', 'model'];
+const MOMENTS = Array.from({ length: RANKING_MOMENTS_MAX }, (_, place) => place);
+const KEPT: readonly KeptName[] = [
+  ...(['checkpoint', 'model', 'candidates'] as const),
+  ...MOMENTS.flatMap((place) => [`candidates-${place}`, `repeats-${place}`] as const),
+];
 /** The windows of the quality gate, the first with enough events. */
 const QUALITY_WINDOWS: readonly WindowName[] = ['24h', '7d'];
 const RETRY_S = 5;
@@ -94,6 +100,7 @@ function runnerPorts(bound: BoundIsolate, keepAlive: KeepAlive): RunnerPorts {
     kept: keptIn(env),
     keepProfile: (profile) =>
       r2Profiles(env.MODELS).put(profile.model, profile.version, JSON.stringify(profile)),
+    history: historyOf(bound.db, catalog),
     load: registry.loadGraph,
     registry: registryPorts(bound, keepAlive),
     lineage: {

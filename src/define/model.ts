@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type CachePolicy, cachePolicy } from './cache-policy.ts';
+import type { Candidates, MakeCandidates } from './candidates.ts';
 import type { DatasetDefinition } from './dataset.ts';
 import type { EntityDefinition } from './entity.ts';
 import type { FeatureReference } from './feature.ts';
@@ -77,29 +78,6 @@ interface CommonDeclaration<Owner extends EntityDefinition> {
   rollout?: DeclaredRollout;
 }
 
-/** The rows of one request, assembled from an entity's features: the graph's input, and the item of each row. */
-export interface AssembledRows {
-  readonly items: readonly string[];
-  /** Row-major, `items.length` × the number of columns. */
-  readonly rows: Float32Array;
-}
-
-/** The static data of a ranking model: the items that it can recommend, as of its training. */
-export interface Candidates<Features = Readonly<Record<string, unknown>>> {
-  has(item: string): boolean;
-  /** The group that `diversity` counts an item in, such as its category; undefined for none. */
-  groupOf?(item: string): string | undefined;
-  /** The most popular items, best first: the answer if the model cannot rank. */
-  popular(limit: number): { readonly item: string; readonly score: number }[];
-  /**
-   * Rows for the given items, or without items for the candidates of this entity. `null` if the features give the model
-   * nothing to rank by, so that popularity is the better answer.
-   *
-   * @param now milliseconds since the Unix epoch.
-   */
-  assemble(features: Features, items: readonly string[] | undefined, now: number): AssembledRows | null;
-}
-
 /**
  * A ranking model, which scores candidate items for one entity. Its answers depend only on the entity's features and on
  * the model's version, so an event of one entity does not invalidate the answers of others.
@@ -116,6 +94,8 @@ export interface RankingModel extends ModelBase, Recommending {
   readonly features: Readonly<Record<string, FeatureReference>>;
   /** Validates the artifact that is published with the graph. */
   readonly parseCandidates: (json: unknown) => Candidates;
+  /** Makes the artifact from history; undefined if a script does. */
+  readonly makeCandidates: MakeCandidates | undefined;
   /** The items to answer with if not even popularity is known in time, marked `degraded`; undefined for none. */
   readonly fallback: readonly string[] | undefined;
   /** The share of the answers at `path` whose items are drawn from the best ones; undefined for none. */
@@ -195,6 +175,8 @@ export const model = {
         columns: Columns;
         features: Features;
         parseCandidates: (json: unknown) => Candidates<ValuesOf<Features>>;
+        /** Makes the artifact from the label events of the dataset. The worker trains no ranking without it. */
+        makeCandidates?: MakeCandidates;
         /** The items to answer with if not even popularity is known in time; `[]` for an empty answer. */
         fallback?: readonly string[];
         /** Logs answers, and judges them by later events: `feedback.ofItems(…)`. */
@@ -219,6 +201,7 @@ export const model = {
         columns,
         features,
         fallback,
+        makeCandidates: declaration.makeCandidates,
         exploration: exploration && explorationOf(exploration),
         ...(exclude === undefined ? {} : { exclude }),
         ...(diversity === undefined ? {} : { diversity }),

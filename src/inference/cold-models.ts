@@ -1,4 +1,4 @@
-import type { Candidates } from '../define/model.ts';
+import type { Candidates } from '../define/candidates.ts';
 import { log } from '../platform/logger.ts';
 import type { Manifest } from './bundle.ts';
 import { Evaluator } from './evaluator/evaluator.ts';

@@ -1,4 +1,5 @@
-import type { Candidates, ModelDefinition } from '../define/model.ts';
+import type { Candidates } from '../define/candidates.ts';
+import type { ModelDefinition } from '../define/model.ts';
 import type { Time } from '../platform/clock.ts';
 import { Failure } from '../platform/failure.ts';
 import { log } from '../platform/logger.ts';

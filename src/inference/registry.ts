@@ -1,4 +1,5 @@
-import type { Candidates, ModelDefinition, RankingModel } from '../define/model.ts';
+import type { Candidates } from '../define/candidates.ts';
+import type { ModelDefinition, RankingModel } from '../define/model.ts';
 import { calling, Failure } from '../platform/failure.ts';
 import { decodeJsonText } from '../platform/utf8.ts';
 import { assertClassOrder, isAnswer } from './answer.ts';

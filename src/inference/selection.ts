@@ -1,4 +1,4 @@
-import type { Candidates } from '../define/model.ts';
+import type { Candidates } from '../define/candidates.ts';
 import type { ItemExclusion, Recommending } from '../define/recommending.ts';
 import type { FeatureRow } from '../features/shards.ts';
 

@@ -2,20 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { dataset } from '../../src/define/dataset.ts';
 import { type ModelDefinition, model } from '../../src/define/model.ts';
 import { fromFeature } from '../../src/define/model-input.ts';
-import type { Bundle, Manifest } from '../../src/inference/bundle.ts';
-import { OnnxRuntime } from '../../src/inference/onnx/runtime.ts';
-import { DATASET_LIMITS } from '../../src/training/datasets/limits.ts';
-import { datasetId } from '../../src/training/datasets/spec.ts';
-import type { DriftProfile } from '../../src/training/drift/profile.ts';
 import { verdictOf } from '../../src/training/runs/evaluation.ts';
-import type { RunFigures, RunnerPorts } from '../../src/training/runs/ports.ts';
-import { isEnded, newRun, type TrainingRun } from '../../src/training/runs/run.ts';
+import type { RunFigures } from '../../src/training/runs/ports.ts';
+import { newRun } from '../../src/training/runs/run.ts';
 import { TrainingRunner } from '../../src/training/runs/runner.ts';
 import { customer } from '../support/catalog/entities.ts';
-import { type Made, makeDataset, specOf } from '../support/datasets/memory.ts';
 import { PAID } from '../support/datasets/models.ts';
 import { type Visit, visit } from '../support/point-in-time/history.ts';
 import { historyInMemory } from '../support/point-in-time/in-memory.ts';
+import { artifactsOf, finishedRun, RunServices } from '../support/training/run-services.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -61,99 +56,21 @@ function paid(changes: Partial<Parameters<typeof model.regression>[0]> = {}): Mo
   });
 }
 
-const FIGURES: RunFigures = {
-  ...{ deadLetters: 0, waitingChanges: 3, kafkaLag: null, qualityMin: 0.95 },
-  quality: { window: '24h', events: 400, score: 0.99 },
-  history: { from: NOW - 20 * DAY_MS, to: NOW },
-};
-
-/** The services around a run, in memory, but for the ONNX runtime, which is the worker's own. */
-class Services {
-  readonly runtime = new OnnxRuntime(64 * 1024 * 1024);
-  readonly kept = new Map<string, Uint8Array<ArrayBuffer>>();
-  readonly profiles: DriftProfile[] = [];
-  readonly registered: Bundle[] = [];
-  readonly ended: TrainingRun[] = [];
-  challenger: string | undefined;
-  champion: { readonly manifest: Manifest; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
-  readonly #definition: ModelDefinition;
-  readonly #made: Promise<Made>;
-  readonly #figures: RunFigures;
-
-  constructor(definition: ModelDefinition, figures: Partial<RunFigures> = {}) {
-    this.#definition = definition;
-    this.#figures = { ...FIGURES, ...figures };
-    const spec = specOf(definition, { asOf: NOW, from: null, to: null, knowledge: 'row', seed: 1 });
-    // Several parts, so that rows come from several files.
-    this.#made = makeDataset(definition, spec, history, {
-      limits: { ...DATASET_LIMITS, partTouchesMax: 600 },
-    });
-    this.#made.catch(() => undefined);
-  }
-
-  get ports(): RunnerPorts {
-    let now = NOW;
-    const report = async (id: string) => ({
-      ...{ id, spec: (await this.#made).manifest.spec, state: 'ready' as const, begunMs: NOW, endedMs: NOW },
-      ...{ failure: null, progress: { labelEvents: 0, parts: 1, partsMade: 1, rows: 0, bytes: 0 } },
-    });
-    return {
-      ...{ models: [this.#definition], now: () => now++, pause: async () => undefined, codeVersion: 'test' },
-      measure: async () => this.#figures,
-      datasets: {
-        begin: async (spec) => await report(datasetId(spec)),
-        read: async (id) => ({ report: await report(id), manifest: (await this.#made).manifest }),
-        remove: async () => undefined,
-        file: async (_, name) => (await this.#made).files.get(name),
-      },
-      kept: {
-        put: async (_, name, bytes) => void this.kept.set(name, bytes),
-        get: async (_, name) => this.kept.get(name),
-        remove: async () => this.kept.clear(),
-      },
-      load: this.runtime.load,
-      keepProfile: async (profile) => void this.profiles.push(profile),
-      registry: {
-        champion: async () => this.champion?.manifest,
-        artifact: async () => this.champion?.bytes,
-        register: async (_, bundle) => void this.registered.push(bundle),
-        challenge: async (_, version) => {
-          this.challenger = version;
-          return true;
-        },
-      },
-      lineage: {
-        began: async () => undefined,
-        ended: async (run) => void this.ended.push(run),
-      },
-    };
-  }
-}
-
 const BEGUN = newRun({
   ...{ id: RUN, model: 'paid', reason: 'hand', by: 'test', begunMs: NOW, asOf: NOW, lastSeq: 0, seed: 1 },
 });
 
-/** Takes a run to its end. @param lostAt stages with what is done of them, at each of which all memory is lost once. */
-async function finished(services: Services, lostAt: readonly string[] = []): Promise<TrainingRun> {
-  let run = BEGUN;
-  let runner = new TrainingRunner(services.ports);
-  const left = new Set(lostAt);
-  while (!isEnded(run)) {
-    if (left.delete(`${run.stage} ${run.progress.done}`)) {
-      run = await runner.keep(run);
-      runner = new TrainingRunner(services.ports);
-    }
-    // As from the disk.
-    run = (await runner.step(JSON.parse(JSON.stringify(run)))).run;
-  }
-  expect(left).toEqual(new Set());
-  return run;
+function servicesOf(definition: ModelDefinition, figures: Partial<RunFigures> = {}): RunServices {
+  // Several parts, so that rows come from several files.
+  return new RunServices(definition, { history, now: NOW, figures, limits: { partTouchesMax: 600 } });
 }
+
+const finished = (services: RunServices, lostAt: readonly string[] = []) =>
+  finishedRun(BEGUN, services, lostAt);
 
 describe('a training run', () => {
   it('trains, judges, registers and challenges, with the same bytes if memory is lost on the way', async () => {
-    const services = new Services(paid());
+    const services = servicesOf(paid());
     const run = await finished(services);
     expect([run.failure, run.state, run.isChallenger]).toEqual([null, 'done', true]);
     const [bundle] = services.registered;
@@ -166,7 +83,7 @@ describe('a training run', () => {
     expect(bundle?.card).toContain('Verdict: better');
     expect(services.kept.size).toBe(0);
 
-    const interrupted = new Services(paid());
+    const interrupted = servicesOf(paid());
     const again = await finished(interrupted, [
       'training 1',
       'training 7',
@@ -181,12 +98,12 @@ describe('a training run', () => {
 
   it('trains a network, which is not better than a champion that is the same', async () => {
     const definition = paid({ training: { kind: 'network', hidden: [4], epochs: 3, batch: 32 } });
-    const first = new Services(definition);
+    const first = servicesOf(definition);
     await finished(first);
     const [bundle] = first.registered;
     if (bundle?.model === undefined) throw new Error('It registers one.');
-    const second = new Services(definition);
-    second.champion = { manifest: bundle.manifest, bytes: bundle.model };
+    const second = servicesOf(definition);
+    second.champion = { manifest: bundle.manifest, artifacts: artifactsOf(bundle) };
     const run = await finished(second, ['training 2']);
     expect([run.state, run.isChallenger, second.challenger]).toEqual(['done', false, undefined]);
     expect(run.evaluation).toMatchObject({
@@ -198,7 +115,7 @@ describe('a training run', () => {
   });
 
   it('is refused with the figures of the gates that do not hold', async () => {
-    const services = new Services(paid({ retraining: {} }), { quality: null, deadLetters: 2 });
+    const services = servicesOf(paid({ retraining: {} }), { quality: null, deadLetters: 2 });
     const run = await finished(services);
     expect([run.state, run.failure?.code]).toEqual(['refused', 'gates_closed']);
     expect(run.failure?.detail).toMatch(
@@ -221,12 +138,12 @@ describe('a training run', () => {
     ['not_trainable', paid({ training: undefined as never })],
     ['too_few_rows', paid({ training: { kind: 'trees', leafRows: 5_000 } })],
   ])('is refused with the code %s', async (code, definition) => {
-    const run = await finished(new Services(definition));
+    const run = await finished(servicesOf(definition));
     expect([run.state, run.failure?.code]).toEqual(['refused', code]);
   });
 
   it('lets an error of a peer through, so that the step is repeated', async () => {
-    const services = new Services(paid());
+    const services = servicesOf(paid());
     const ports = { ...services.ports, measure: () => Promise.reject(new Error('It hangs.')) };
     await expect(new TrainingRunner(ports).step(BEGUN)).rejects.toThrow('It hangs.');
   });

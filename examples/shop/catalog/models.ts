@@ -1,6 +1,7 @@
 import { dataset } from '../../../src/define/dataset.ts';
 import { feedback } from '../../../src/define/feedback.ts';
 import { model } from '../../../src/define/model.ts';
+import { buildCandidateTable, TABLE_LIMITS } from './candidate-table.ts';
 import { customer, product } from './entities.ts';
 import { purchase } from './events.ts';
 import {
@@ -15,6 +16,7 @@ import {
   AGE_LIMIT_DAYS,
   articleOf,
   candidatesFor,
+  isProduct,
   MAX_TABLE_PRODUCTS,
   OWN_COLUMNS,
   PRODUCT_COLUMNS,
@@ -39,12 +41,12 @@ export const ranker = model.ranking({
     last_purchase_at: customerLastPurchase.at(),
     items: customerItems.newest(),
   },
-  // What a customer buys in the four weeks after a moment, beside a sample of what they do not buy.
+  // What a customer buys in the four weeks after a moment, beside a sample of what they do not buy. Charges are no items.
   dataset: dataset.ofItems({
     ...{ entity: customer, event: purchase, horizonDays: 28, warmUpDays: 56, negatives: 30 },
     split: { validationDays: 28, testDays: 28 },
     key: ({ customerId }) => customerId,
-    item: ({ sku }) => sku,
+    item: ({ sku }) => (isProduct(sku) ? sku : null),
     itemFeatures: {
       units_7d: productUnits.window(7),
       units_30d: productUnits.window(30),
@@ -74,6 +76,7 @@ export const ranker = model.ranking({
       product_age_log: Math.log1p(AGE_LIMIT_DAYS),
     },
   },
+  makeCandidates: (history, asOf) => buildCandidateTable(history, asOf, TABLE_LIMITS),
   parseCandidates: (json) => {
     const table = parseCandidateTable(json);
     const known = new Set(table.popular.map(({ sku }) => sku));

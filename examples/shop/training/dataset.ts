@@ -4,6 +4,7 @@
  */
 
 import { hashedFraction, hashText } from '../../../src/platform/random.ts';
+import { buildCandidateTable, type TableLimits } from '../catalog/candidate-table.ts';
 import {
   type CandidateTable,
   type CustomerSnapshot,
@@ -12,8 +13,7 @@ import {
   RANKER_WIDTH,
   rankerRows,
 } from '../catalog/ranker.ts';
-import { buildCandidateTable, type TableLimits } from './candidate-table.ts';
-import { boughtBetween, type PurchaseHistory, snapshotAsOf } from './purchases.ts';
+import { boughtBetween, itemsBefore, type PurchaseHistory, snapshotAsOf } from './purchases.ts';
 
 /** The label: bought within this many days after the cutoff; also the length of the held-out period. */
 export const LABEL_DAYS = 28;
@@ -106,7 +106,7 @@ export function buildDataset(
 ): Dataset {
   const sink = new RowSink();
   for (const cutoff of cutoffs) {
-    const table = buildCandidateTable(history, cutoff, limits);
+    const table = buildCandidateTable(itemsBefore(history, cutoff), cutoff, limits);
     const basis = hashText(`${seed}:${cutoff}`);
     for (const one of casesAt(history, cutoff)) sink.addCase(one, table, cutoff, basis);
   }

@@ -1,4 +1,5 @@
 /** The purchase history as training reads it, and the customer's features as of any past moment. */
+import type { EntityItems } from '../../../src/define/candidates.ts';
 import {
   type CustomerSnapshot,
   compareText,
@@ -91,6 +92,16 @@ export function snapshotAsOf(lines: readonly PurchaseLine[], now: number): Custo
     last_purchase_at: last,
     items: newest.slice(0, MAX_CUSTOMER_ITEMS),
   };
+}
+
+/** The lines of each customer before a moment, as the candidate table takes them. */
+export function* itemsBefore({ customers }: PurchaseHistory, moment: number): Generator<EntityItems> {
+  for (const [key, lines] of customers) {
+    const events = lines.flatMap(({ sku: item, at }) =>
+      at < moment && isProduct(item) ? [{ item, at }] : [],
+    );
+    if (events.length > 0) yield { key, events };
+  }
 }
 
 /** The distinct products (not charges) that a customer bought in `[from, to)`: the labels of a row. */

@@ -2,9 +2,9 @@
 
 import type { TrainingRuntime } from '../../../src/training/onnx/runtime.ts';
 import { runTraining } from '../../../src/training/run.ts';
+import { buildCandidateTable, TABLE_LIMITS } from '../catalog/candidate-table.ts';
 import { ranker } from '../catalog/models.ts';
-import { MAX_TABLE_PRODUCTS, RANKER_COLUMNS, RANKER_WIDTH } from '../catalog/ranker.ts';
-import { buildCandidateTable, type TableLimits } from './candidate-table.ts';
+import { RANKER_COLUMNS, RANKER_WIDTH } from '../catalog/ranker.ts';
 import {
   buildDataset,
   type CutoffPlan,
@@ -24,10 +24,8 @@ import {
   scoreRanker,
 } from './evaluation.ts';
 import { assembleBundle, type HeldOutEvaluation, type ModelBundle, rowScorer, writeModel } from './model.ts';
-import { groupPurchases, type Purchase, type PurchaseHistory } from './purchases.ts';
+import { groupPurchases, itemsBefore, type Purchase, type PurchaseHistory } from './purchases.ts';
 
-/** Beyond a dozen neighbours no more bought products are found, and the artifact grows. */
-const TABLE_LIMITS: TableLimits = { products: MAX_TABLE_PRODUCTS, neighbours: 12 };
 /** Rows kept as golden: enough to cover all column groups. */
 const GOLDEN_ROWS = 8;
 
@@ -80,7 +78,7 @@ export async function trainRanker(
   const evaluation = evaluate(history, plan, rowScorer(model), options.seed);
   const bundle = await assembleBundle({
     model,
-    table: buildCandidateTable(history, plan.end, TABLE_LIMITS),
+    table: buildCandidateTable(itemsBefore(history, plan.end), plan.end, TABLE_LIMITS),
     evaluation,
     trainedFrom,
     goldenFeatures: pickRows(dataset),
@@ -111,7 +109,7 @@ function evaluate(
   scores: RowScorer,
   seed: number,
 ): HeldOutEvaluation {
-  const table = buildCandidateTable(history, plan.heldOut, TABLE_LIMITS);
+  const table = buildCandidateTable(itemsBefore(history, plan.heldOut), plan.heldOut, TABLE_LIMITS);
   const cases = casesAt(history, plan.heldOut);
   const model = scoreRanker(cases, modelRanker(scores, table, plan.heldOut));
   const popularity = scoreRanker(cases, popularityRanker(table));

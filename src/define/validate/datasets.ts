@@ -49,16 +49,16 @@ export function checkDatasets({ models, events, features }: Catalog, report: Rep
 
 /** A model that is trained without anybody asking for it has to be trainable in the worker. */
 function checkRetraining(definition: ModelDefinition, report: Report): void {
-  const { name, task, dataset, training, retraining } = definition;
+  const { name, dataset, training, retraining } = definition;
   const { afterEvents, everyDays, onDrift } = retraining;
   if (afterEvents === undefined && everyDays === undefined && !onDrift) return;
-  if (dataset !== undefined && training !== undefined && task !== 'ranking') return;
+  const isMade = definition.task !== 'ranking' || definition.makeCandidates !== undefined;
+  if (dataset !== undefined && training !== undefined && isMade) return;
+  const missing = dataset === undefined ? 'dataset' : training === undefined ? 'training' : 'makeCandidates';
   report(
     definition,
     `model "${name}", retraining`,
-    task === 'ranking'
-      ? 'The worker trains no rankings.'
-      : `It is trained again, and declares no ${dataset === undefined ? 'dataset' : 'training'}.`,
+    `It is trained again, and declares no \`${missing}\`.`,
     'Leave `retraining` out, or declare what docs/training.md says of runs.',
   );
 }

@@ -4,7 +4,7 @@ import type { HistoryPort } from '../../features/join-history.ts';
 import type { RecordedEvent } from '../../features/point-in-time.ts';
 import { assertWhole, PAGE_EVENTS_MAX } from '../../features/replay.ts';
 import { Failure } from '../../platform/failure.ts';
-import type { RecordedRange } from '../../storage/postgres/history.ts';
+import { labelRange } from './label-pages.ts';
 import type { DatasetLimits } from './limits.ts';
 import type { KnownItem } from './negatives.ts';
 import { type KeyTally, PartPlanner, type PartRange, rowsMax, tooLarge } from './parts.ts';
@@ -32,17 +32,6 @@ export interface CountedPage {
 }
 
 export const NOTHING_COUNTED: Counted = { cursor: null, events: 0, first: null, last: null };
-
-/** The label events that exist for a dataset. */
-export function labelRange({ label }: DatasetDefinition, { asOf, from, to }: DatasetSpec): RecordedRange {
-  return {
-    order: 'happened',
-    types: [label.eventType],
-    ...(from === null ? {} : { from }),
-    to: to === null ? asOf : Math.min(asOf, to - 1),
-    known: asOf,
-  };
-}
 
 /** Counts the next page of label events. @throws Failure `history_pruned`, `database_unavailable` */
 export async function countPage(

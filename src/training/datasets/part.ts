@@ -3,17 +3,15 @@ import type { FeatureRow } from '../../define/feature-value.ts';
 import type { ModelDefinition } from '../../define/model.ts';
 import { type HistoryPort, joinSteps } from '../../features/join-history.ts';
 import type { AsOfRequest } from '../../features/point-in-time.ts';
-import { PAGE_EVENTS_MAX } from '../../features/replay.ts';
 import { sha256Hex } from '../../platform/digest.ts';
-import type { RecordedCursor } from '../../storage/postgres/history.ts';
 import { columnsOf, type DatasetColumn } from './columns.ts';
-import { labelRange } from './counting.ts';
 import { type Example, type ExamplePlan, examplesOf, inOrder } from './examples.ts';
+import { labelPages } from './label-pages.ts';
 import { type DatasetFile, fileName } from './manifest.ts';
 import { type JoinedExample, parquetOf } from './parquet.ts';
 import type { PartRange } from './parts.ts';
 import { type DatasetSpec, SPLITS } from './spec.ts';
-import { hashOfKey, type Touch, touchesOf } from './touches.ts';
+import { hashOfKey, type Touch } from './touches.ts';
 
 /** What a part is made of. */
 export interface PartWork {
@@ -40,8 +38,8 @@ export class PartOverflow extends Error {}
  */
 export async function* partSteps(work: PartWork): AsyncGenerator<number, DatasetFile[]> {
   const touches: Touch[] = [];
-  for await (const page of labelPages(work)) {
-    touches.push(...page.touches);
+  for await (const page of labelPages(work.plan.recipe, work.spec, work.history)) {
+    for (const touch of page.touches) if (isOf(work.range, touch)) touches.push(touch);
     yield page.events;
   }
   const examples = [...Map.groupBy(touches, ({ key }) => key)]
@@ -67,19 +65,9 @@ export async function* partSteps(work: PartWork): AsyncGenerator<number, Dataset
   return files;
 }
 
-async function* labelPages({ plan: { recipe }, spec, range, history }: PartWork) {
-  const isOwn = ({ key }: Touch) => {
-    const hash = hashOfKey(key);
-    return hash >= range.from && hash <= range.to;
-  };
-  const asked = labelRange(recipe, spec);
-  for (let after: RecordedCursor | null = null; ; ) {
-    const { events, next } = await history.read(asked, { after, limit: PAGE_EVENTS_MAX });
-    if (next === null) return;
-    const touches = events.flatMap((event) => touchesOf(recipe, spec, event).filter(isOwn));
-    yield { touches, events: events.length };
-    after = next;
-  }
+function isOf({ from, to }: PartRange, { key }: Touch): boolean {
+  const hash = hashOfKey(key);
+  return hash >= from && hash <= to;
 }
 
 async function* joinedSteps(

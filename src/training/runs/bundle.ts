@@ -3,59 +3,54 @@ import type { ModelDefinition } from '../../define/model.ts';
 import { type Bundle, Manifest, versionOf } from '../../inference/bundle.ts';
 import { sha256Hex } from '../../platform/digest.ts';
 import type { Evaluation } from './evaluation.ts';
-import type { Learnable } from './learnable.ts';
+import type { Shown } from './pieces.ts';
 import type { TrainingRun } from './run.ts';
-import type { RowSet } from './set.ts';
+import type { WrittenGraph } from './stages.ts';
 
 const GOLDEN_ROWS = 8;
 /** Both tiers work in float32 and add in another order. */
 const TOLERANCE = 1e-4;
 
 /** What the file says of its origin. Equal sets and seeds give equal bytes, so it names no run and no moment. */
-export function metadataOf(learnable: Learnable, digest: string, seed: number): Record<string, string> {
-  return {
-    columns: learnable.columns.map(({ name }) => name).join(','),
-    dataset: digest,
-    seed: String(seed),
-  };
+export function metadataOf(graph: WrittenGraph, digest: string, seed: number): Record<string, string> {
+  return { columns: graph.columns.join(','), dataset: digest, seed: String(seed) };
 }
 
 /** Golden rows: some of the test, with the model's own answers. */
-export function goldenOf(learnable: Learnable, { columns }: RowSet, answers: Float32Array): Bundle['golden'] {
+function goldenOf(graph: WrittenGraph, { set: { columns }, answers }: Shown): Bundle['golden'] {
   const count = Math.min(GOLDEN_ROWS, answers.length);
   const rows = Array.from({ length: count }, (_, at) => Math.floor((at * answers.length) / count));
   // JSON has no NaN.
   const number = (value = 0) => (Number.isNaN(value) ? 'NaN' : value);
   return {
-    inputs: { [learnable.input]: rows.map((row) => columns.map((column) => number(column[row]))) },
-    outputs: { [learnable.output]: rows.map((row) => [number(answers[row])]) },
+    inputs: { [graph.input]: rows.map((row) => columns.map((column) => number(column[row]))) },
+    outputs: { [graph.output]: rows.map((row) => [number(answers[row])]) },
     tolerance: TOLERANCE,
   };
 }
 
 export interface BundleParts {
   readonly definition: ModelDefinition;
-  readonly learnable: Learnable;
+  readonly graph: WrittenGraph;
   readonly run: TrainingRun;
   readonly model: Uint8Array<ArrayBuffer>;
-  readonly golden: Bundle['golden'];
+  readonly shown: Shown;
   readonly evaluation: Evaluation;
   readonly trainingRows: number;
   readonly codeVersion: string;
 }
 
 export async function bundleOf(parts: BundleParts): Promise<Bundle> {
-  const { definition, learnable, run, model, golden, evaluation, trainingRows, codeVersion } = parts;
-  const { input, output, columns } = learnable;
-  const artifact = { sha256: await sha256Hex(model), bytes: model.length };
+  const { definition, graph, run, model, shown, evaluation, trainingRows, codeVersion } = parts;
+  const { input, output, columns } = graph;
+  const { candidates } = shown;
+  const artifacts = {
+    model: await artifactOf(model),
+    ...(candidates === undefined ? {} : { candidates: await artifactOf(candidates) }),
+  };
   const manifest = Manifest.parse({
-    ...{ name: definition.name, version: await versionOf({ model: artifact }), model: artifact },
-    inputs: [
-      {
-        ...{ name: input, datatype: 'FP32', shape: [-1, columns.length] },
-        columns: columns.map(({ name }) => name),
-      },
-    ],
+    ...{ name: definition.name, version: await versionOf(artifacts), ...artifacts },
+    inputs: [{ name: input, datatype: 'FP32', shape: [-1, columns.length], columns }],
     outputs: [{ name: output, datatype: 'FP32', shape: [-1, 1] }],
     metrics: { ...evaluation.model, verdict: evaluation.verdict, gains: evaluation.gains },
     baseline: { ...evaluation.baseline.figures },
@@ -65,11 +60,16 @@ export async function bundleOf(parts: BundleParts): Promise<Bundle> {
       ...{ recipe: definition.training, evaluation },
     },
   });
-  return { manifest, golden, model, card: cardOf(parts) };
+  const files = candidates === undefined ? { model } : { model, candidates };
+  return { manifest, golden: goldenOf(graph, shown), ...files, card: cardOf(parts) };
+}
+
+async function artifactOf(bytes: Uint8Array<ArrayBuffer>): Promise<Manifest['model']> {
+  return { sha256: await sha256Hex(bytes), bytes: bytes.length };
 }
 
 function cardOf({ definition, run, evaluation, trainingRows }: BundleParts): string {
-  const { model, baseline, champion, gains, rows, entities, from, to, loss, level } = evaluation;
+  const { model, baseline, champion, gains, rows, entities, from, to, loss, level, ranking } = evaluation;
   const names = Object.keys(model);
   const row = (who: string, figures: Evaluation['model'] | null) =>
     `| ${who} | ${names.map((name) => textOf(figures?.[name] ?? null)).join(' | ')} |`;
@@ -84,22 +84,44 @@ function cardOf({ definition, run, evaluation, trainingRows }: BundleParts): str
     '',
     '## Evaluation',
     '',
-    `${rows} later rows of ${entities} entities, ${from} to ${to}, that it has not learned from. In brackets: ${level * 100} % intervals of the bootstrap over entities.`,
+    `${rows} later ${ranking === undefined ? 'rows' : 'queries'} of ${entities} entities, ${from} to ${to}, that it has not learned from. In brackets: ${level * 100} % intervals of the bootstrap over entities.`,
     '',
     `| | ${names.join(' | ')} |`,
     `| --- |${names.map(() => ' --- |').join('')}`,
     row('this version', model),
-    row('the mean label', baseline.figures),
+    ...(ranking === undefined
+      ? [row(BASELINES[baseline.name], baseline.figures)]
+      : [row(BASELINES.popularity, ranking.lists.popularity), row(BASELINES.repeats, ranking.lists.repeats)]),
     ...(champion === null ? [] : [row(`champion ${champion.version}`, champion.figures)]),
     '',
-    `Gains are differences of the mean ${loss.replace('_', ' ')}; above 0 this version is better.`,
+    ...(ranking === undefined ? [] : rankingLines(ranking)),
+    `Gains are differences of the mean ${LOSSES[loss]}; above 0 this version is better.`,
     '',
-    ...gain('the mean label', gains.baseline),
+    ...gain(BASELINES[baseline.name], gains.baseline),
     ...gain('the champion', gains.champion),
     ...(champion?.why == null ? [] : [`- The champion was not compared: ${champion.why}`]),
     `- Verdict: ${evaluation.verdict === 'better' ? 'better' : 'not better'}.`,
     '',
   ].join('\n');
+}
+
+const BASELINES = {
+  mean_label: 'the mean label',
+  popularity: 'popularity',
+  repeats: 'what each took most often, then popularity',
+} as const;
+const LOSSES = { squared_error: 'squared error', log_loss: 'log loss', ndcg_loss: '1 − NDCG@10' } as const;
+
+function rankingLines({
+  coverage,
+  candidateRecall,
+  withoutRows,
+}: NonNullable<Evaluation['ranking']>): string[] {
+  const share = (value: number) => `${(100 * value).toFixed(1)} %`;
+  return [
+    `Of what was taken, ${share(candidateRecall)} were among the candidates. Its lists have ${share(coverage.model)} of all items, those of popularity ${share(coverage.popularity)}. Popularity answered ${withoutRows} queries in its place.`,
+    '',
+  ];
 }
 
 function textOf(found: Evaluation['gains']['baseline']): string {

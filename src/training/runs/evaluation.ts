@@ -17,6 +17,22 @@ const Range = z.strictObject({ value: z.number(), low: z.number(), high: z.numbe
 const Figures = z.record(z.string(), Range.nullable());
 export type Figures = z.output<typeof Figures>;
 
+const Share = z.number().min(0).max(1);
+/** How the first ten items of lists were, by who made them. */
+const Ranked = z.strictObject({
+  /** The most popular items for everybody, and what each entity took most often before them. */
+  lists: z.strictObject({ popularity: Figures, repeats: Figures }),
+  /** The share of the candidates that were in any list. */
+  coverage: z.strictObject({
+    ...{ model: Share, popularity: Share, repeats: Share },
+    champion: Share.optional(),
+  }),
+  /** The share of what was taken that was among the candidates: no list can have more. */
+  candidateRecall: Share,
+  /** Queries for which popularity answered, because the features gave the model nothing to rank by. */
+  withoutRows: z.int(),
+});
+
 /** What was found, and with which seed and rows, so that the verdict can be derived again. */
 export const Evaluation = z.strictObject({
   dataset: z.strictObject({ id: z.string(), digest: z.string() }),
@@ -30,10 +46,19 @@ export const Evaluation = z.strictObject({
   resamples: z.int(),
   level: z.number(),
   /** The loss of a row that gains are differences of. */
-  loss: z.enum(['squared_error', 'log_loss']),
+  loss: z.enum(['squared_error', 'log_loss', 'ndcg_loss']),
   model: Figures,
-  /** It answers every row with the same number: the mean label of the rows that were learned from. */
-  baseline: z.strictObject({ answer: z.number(), figures: Figures }),
+  /**
+   * What any model has to beat: the mean label of the rows that were learned from, as the answer of every row; or, of a
+   * ranking, the better one of the lists below.
+   */
+  baseline: z.strictObject({
+    name: z.enum(['mean_label', 'popularity', 'repeats']).default('mean_label'),
+    answer: z.number().nullable(),
+    figures: Figures,
+  }),
+  /** Of a ranking alone. */
+  ranking: Ranked.optional(),
   /** Null without a champion; `figures` is null if it cannot be compared, and `why` says why. */
   champion: z
     .strictObject({ version: z.string(), figures: Figures.nullable(), why: z.string().nullable() })
@@ -80,7 +105,7 @@ export function* evaluationSteps({
   const { labels, units } = set;
   const weights = set.weights ?? new Float32Array(labels.length).fill(1);
   const rows = labels.length;
-  const resamples = Math.max(RESAMPLES_MIN, Math.min(RESAMPLES, Math.floor(DRAWS_MAX / Math.max(1, rows))));
+  const resamples = resamplesFor(rows);
   const resampling: Resampling = { seed: described.seed, resamples, level: LEVEL, units };
   const find = (measure: Measure): Interval | null => intervalOf(measure, weights, resampling) ?? null;
   const figuresOf = function* (given: Float32Array): Generator<undefined, Figures> {
@@ -104,13 +129,19 @@ export function* evaluationSteps({
     ...described,
     ...{ rows, entities: units.reduce((most, unit) => Math.max(most, unit + 1), 0), resamples, level: LEVEL },
     loss: task === 'regression' ? ('squared_error' as const) : ('log_loss' as const),
-    ...{ model, baseline: { answer: baseline, figures: ofBaseline }, gains },
+    ...{ model, gains },
+    baseline: { name: 'mean_label' as const, answer: baseline, figures: ofBaseline },
     champion:
       champion === null
         ? null
         : { version: champion.version, figures: ofChampion, why: 'why' in champion ? champion.why : null },
   };
   return { ...found, verdict: verdictOf(found) };
+}
+
+/** How often rows are drawn for an interval. */
+export function resamplesFor(rows: number): number {
+  return Math.max(RESAMPLES_MIN, Math.min(RESAMPLES, Math.floor(DRAWS_MAX / Math.max(1, rows))));
 }
 
 function measuresOf(

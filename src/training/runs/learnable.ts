@@ -32,10 +32,7 @@ export function learnableOf(definition: ModelDefinition): Learnable {
   const { name, dataset, training } = definition;
   if (dataset === undefined || training === undefined)
     throw notTrainable(`The model "${name}" declares no ${dataset === undefined ? 'dataset' : 'training'}.`);
-  if (definition.task === 'ranking')
-    throw notTrainable(
-      `The model "${name}" is a ranking, whose rows and candidates a script makes: use npm run train.`,
-    );
+  if (definition.task === 'ranking') throw notTrainable(`The model "${name}" is a ranking.`);
   return {
     ...{ task: training.task, ...inputOf(definition), output: outputOf(definition) },
     labelOf: definition.task === 'classification' ? classOf(definition) : numberOf,

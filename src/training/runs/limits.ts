@@ -8,4 +8,6 @@ export const RUN_LIMITS = {
   rowsMax: 200_000,
   cellsMax: 2_000_000,
   fileBytesMax: 16 * 1024 * 1024,
+  /** Events that name an item, of which a ranking's candidates are made: about 30 bytes each. */
+  itemEventsMax: 1_000_000,
 } as const;

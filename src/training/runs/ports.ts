@@ -1,4 +1,5 @@
 import type { ModelDefinition } from '../../define/model.ts';
+import type { HistoryPort } from '../../features/join-history.ts';
 import type { Bundle, Manifest } from '../../inference/bundle.ts';
 import type { Session } from '../../inference/graph.ts';
 import type { DatasetManifest } from '../datasets/manifest.ts';
@@ -37,6 +38,8 @@ export interface RunnerPorts {
     readonly get: (run: string, name: KeptName) => Promise<Uint8Array<ArrayBuffer> | undefined>;
     readonly remove: (run: string) => Promise<void>;
   };
+  /** Of the label events, of which a ranking's candidates are made. */
+  readonly history: HistoryPort;
   readonly load: (bytes: Uint8Array<ArrayBuffer>) => Promise<Session>;
   readonly registry: {
     readonly champion: (model: string) => Promise<Manifest | undefined>;
@@ -64,5 +67,9 @@ export interface TrainedVersion {
   readonly trainingRows: number;
 }
 
-/** - `checkpoint`: of a training. - `model`: the ONNX file of one that is done. */
-export type KeptName = 'checkpoint' | 'model';
+/**
+ * - `checkpoint`: of a training. - `model`: the ONNX file of one that is done.
+ * - Of a ranking: `candidates` as of the run, `candidates-<n>` as of its nth moment, and `repeats-<n>`, what each entity had
+ *   taken most often by then.
+ */
+export type KeptName = 'checkpoint' | 'model' | 'candidates' | `candidates-${number}` | `repeats-${number}`;

@@ -3,8 +3,15 @@ import { Evaluation } from './evaluation.ts';
 import { Gate } from './gates.ts';
 import { RUN_REASONS } from './policy.ts';
 
-/** What a run does, in this order. */
-export const RUN_STAGES = ['queued', 'dataset', 'training', 'evaluation', 'registration'] as const;
+/** What a run does, in this order. Rankings alone have candidates. */
+export const RUN_STAGES = [
+  'queued',
+  'dataset',
+  'candidates',
+  'training',
+  'evaluation',
+  'registration',
+] as const;
 export type RunStage = (typeof RUN_STAGES)[number];
 
 /**

@@ -13,14 +13,13 @@ import {
   stepTraining,
   type TrainingState,
 } from '../run.ts';
-import { answersOf, championAnswers, type UsesGraph } from './answers.ts';
-import { bundleOf, goldenOf, metadataOf } from './bundle.ts';
-import { type Evaluation, evaluationSteps, meanLabel } from './evaluation.ts';
+import { bundleOf, metadataOf } from './bundle.ts';
 import { closedGates, gatesOf } from './gates.ts';
-import { type Learnable, learnableOf } from './learnable.ts';
+import type { Lesson, Piece, Pieces, Shown, StageWork } from './pieces.ts';
 import type { RunnerPorts } from './ports.ts';
 import { ended, inStage, type TrainingRun, withCost } from './run.ts';
-import { assertRunnable, type RowSet, SetReader, trainingColumnsOf } from './set.ts';
+import { assertRunnable } from './set.ts';
+import { stagesOf, type WrittenGraph, writtenGraphOf } from './stages.ts';
 
 /** How long a run waits before it asks again whether its dataset is ready, in milliseconds. */
 const DATASET_MS = 1_000;
@@ -39,16 +38,19 @@ interface Open {
   readonly run: string;
   readonly stage: TrainingRun['stage'];
   readonly definition: ModelDefinition;
-  readonly learnable: Learnable;
+  readonly graph: WrittenGraph;
   readonly manifest: DatasetManifest;
-  reader: SetReader | undefined;
-  set: RowSet | undefined;
-  state: TrainingState | undefined;
+  readonly work: StageWork;
+  preparing?: Pieces<void>;
+  learning?: Pieces<Lesson>;
+  state?: TrainingState;
   /** Whether the state has steps that are not kept. */
-  isAhead: boolean;
-  evaluating: Generator<undefined, Evaluation> | undefined;
+  isAhead?: boolean;
+  judging?: ReturnType<StageWork['judge']>;
+  showing?: Pieces<Shown>;
+  shown?: Shown;
   /** The version that is about to be registered. */
-  prepared: Prepared | undefined;
+  prepared?: Prepared;
 }
 
 interface Prepared {
@@ -70,7 +72,11 @@ export class TrainingRunner {
 
   /** Drops what is in memory. */
   forget(): void {
+    const { preparing, learning, judging, showing } = this.#open ?? {};
     this.#open = undefined;
+    // A stage that is left gives its graphs back.
+    for (const left of [preparing, learning, judging, showing])
+      void left?.return(undefined as never).catch(() => undefined);
   }
 
   /**
@@ -91,7 +97,7 @@ export class TrainingRunner {
   /** Keeps the steps of training that are in memory alone. */
   async keep(run: TrainingRun): Promise<TrainingRun> {
     const open = this.#open;
-    if (open?.run !== run.id || open.state === undefined || !open.isAhead) return run;
+    if (open?.run !== run.id || open.state === undefined || open.isAhead !== true) return run;
     const bytes = checkpointOf(open.state);
     await this.#ports.kept.put(run.id, 'checkpoint', bytes);
     open.isAhead = false;
@@ -129,6 +135,8 @@ export class TrainingRunner {
         return await this.#begin(run);
       case 'dataset':
         return await this.#awaitDataset(run);
+      case 'candidates':
+        return { run: await this.#prepareStage(run), waitMs: 0 };
       case 'training':
         return { run: await this.#train(run), waitMs: 0 };
       case 'evaluation':
@@ -140,7 +148,7 @@ export class TrainingRunner {
 
   async #begin(run: TrainingRun): Promise<Stepped> {
     const definition = this.#definitionOf(run);
-    learnableOf(definition);
+    writtenGraphOf(definition);
     await this.#ports.lineage.began(run);
     const figures = await this.#ports.measure(definition);
     const { historyDays } = definition.retraining;
@@ -181,9 +189,21 @@ export class TrainingRunner {
       const { partsMade: done, parts: of } = report.progress;
       return { run: { ...run, progress: { done, of } }, waitMs: DATASET_MS };
     }
-    assertRunnable(manifest, learnableOf(definition).columns.length);
-    const { digest } = manifest;
-    return { run: inStage({ ...run, dataset: { id: run.dataset.id, digest } }, 'training'), waitMs: 0 };
+    const isRanking = definition.task === 'ranking';
+    // A ranking samples its rows from those of the dataset.
+    if (!isRanking) assertRunnable(manifest, writtenGraphOf(definition).columns.length);
+    const made = { ...run, dataset: { id: run.dataset.id, digest: manifest.digest } };
+    return { run: inStage(made, isRanking ? 'candidates' : 'training'), waitMs: 0 };
+  }
+
+  async #prepareStage(run: TrainingRun): Promise<TrainingRun> {
+    const open = await this.#opened(run);
+    if (open.work.prepare === undefined) return inStage(run, 'training');
+    open.preparing ??= open.work.prepare();
+    const { done, value } = await open.preparing.next();
+    if (done !== true) return after(run, value);
+    this.forget();
+    return inStage({ ...run, isKept: false }, 'training');
   }
 
   async #train(run: TrainingRun): Promise<TrainingRun> {
@@ -195,8 +215,8 @@ export class TrainingRunner {
       open.isAhead = true;
       return { ...run, progress: progressOf(open.state) };
     }
-    const { learnable, manifest } = open;
-    const model = finishTraining(open.state, metadataOf(learnable, manifest.digest, run.seed), learnable);
+    const { graph, manifest } = open;
+    const model = finishTraining(open.state, metadataOf(graph, manifest.digest, run.seed), graph);
     await this.#ports.kept.put(run.id, 'model', model);
     this.forget();
     const trained = inStage({ ...run, isKept: true }, 'evaluation');
@@ -205,63 +225,46 @@ export class TrainingRunner {
 
   /** Reads the set, then begins, or goes on from what is kept. */
   async #startTraining(run: TrainingRun, open: Open): Promise<TrainingRun> {
-    const read = await this.#readSome(run, open);
-    const { set, learnable, definition, manifest } = open;
-    if (set === undefined) return read;
-    const { train } = manifest.rows;
-    const columns = trainingColumnsOf(set, learnable, train);
+    open.learning ??= open.work.learn();
+    const { done, value } = await open.learning.next();
+    if (done !== true) return after(run, value);
+    const { columns, meanLabel } = value;
     const kept = run.isKept ? await this.#ports.kept.get(run.id, 'checkpoint') : undefined;
     open.state =
       kept === undefined
-        ? startTraining(definition.training, columns, run.seed)
+        ? startTraining(open.definition.training, columns, run.seed)
         : resumeTraining(kept, columns);
-    open.set = undefined;
-    const begun = { ...read, meanLabel: meanLabel(set, train), progress: progressOf(open.state) };
+    delete open.learning;
+    const begun = { ...run, meanLabel, progress: progressOf(open.state) };
     return withCost(begun, run.isKept ? { r2Reads: 1, bytesRead: kept?.length ?? 0 } : {});
   }
 
   async #evaluate(run: TrainingRun): Promise<TrainingRun> {
     const open = await this.#opened(run);
-    if (open.manifest.rows.test === 0)
-      throw new TrainingRefused('too_few_rows', 'The test has no rows: ask for a longer history.');
-    if (open.set === undefined) return await this.#readSome(run, open);
-    if (open.evaluating === undefined) {
-      open.evaluating = await this.#evaluating(run, open, open.set);
-      return { ...run, progress: { done: 0, of: 0 } };
-    }
-    const { done, value } = open.evaluating.next();
-    if (done !== true) return { ...run, progress: { done: run.progress.done + 1, of: 0 } };
+    open.judging ??= open.work.judge(await this.#keptModel(run));
+    const { done, value } = await open.judging.next();
+    if (done !== true) return after(run, value);
     // The rows that were judged are golden, too.
-    this.#open = { ...open, stage: 'registration', evaluating: undefined };
-    return inStage({ ...run, evaluation: value }, 'registration');
-  }
-
-  async #evaluating(run: TrainingRun, open: Open, set: RowSet): Promise<Generator<undefined, Evaluation>> {
-    const { definition, learnable, manifest } = open;
-    const { registry } = this.#ports;
-    const model = await this.#keptModel(run);
-    const answers = await this.#use(model, (session) => answersOf(session, learnable, set));
-    const champion = await registry.champion(run.model);
-    const bytes = champion && (await registry.artifact(champion.model.sha256));
-    const judged =
-      champion === undefined
-        ? null
-        : await championAnswers(definition, learnable, champion, set, { bytes, use: this.#use });
-    const files = manifest.files.filter(({ split }) => split === 'test');
-    return evaluationSteps({
-      dataset: { id: manifest.id, digest: manifest.digest },
-      from: new Date(Math.min(...files.map(({ from }) => from))).toISOString(),
-      to: new Date(Math.max(...files.map(({ to }) => to))).toISOString(),
-      ...{ seed: run.seed, task: learnable.task, set, answers, champion: judged, baseline: run.meanLabel },
-    });
+    const { run: id, definition, graph, manifest, work } = open;
+    this.#open = {
+      ...{ run: id, definition, graph, manifest, work },
+      stage: 'registration',
+      shown: value.shown,
+    };
+    return inStage({ ...run, evaluation: value.evaluation }, 'registration');
   }
 
   async #register(run: TrainingRun): Promise<TrainingRun> {
     const { registry, kept, lineage, keepProfile, now } = this.#ports;
     const open = await this.#opened(run);
     const { definition, manifest } = open;
-    if (open.set === undefined) return await this.#readSome(run, open);
-    open.prepared ??= await this.#prepare(run, open, open.set);
+    if (open.shown === undefined) {
+      open.showing ??= open.work.show(await this.#keptModel(run));
+      const { done, value } = await open.showing.next();
+      if (done !== true) return after(run, value);
+      open.shown = value;
+    }
+    open.prepared ??= await this.#prepare(run, open, open.shown);
     const { bundle, profiling } = open.prepared;
     const { done, value: profile } = profiling.next();
     if (done !== true) return { ...run, progress: { done: run.progress.done + 1, of: 0 } };
@@ -282,48 +285,22 @@ export class TrainingRunner {
   }
 
   /** The version, and what is still to be computed of its profile. */
-  async #prepare(
-    run: TrainingRun,
-    { definition, learnable, manifest }: Open,
-    set: RowSet,
-  ): Promise<Prepared> {
+  async #prepare(run: TrainingRun, { definition, graph, manifest }: Open, shown: Shown): Promise<Prepared> {
     const { evaluation } = run;
     if (evaluation === null) throw new Error(`The run ${run.id} has no evaluation.`);
     const { codeVersion } = this.#ports;
     const model = await this.#keptModel(run);
-    const answers = await this.#use(model, (session) => answersOf(session, learnable, set));
     const trainingRows = manifest.rows.train;
     const bundle = await bundleOf({
-      ...{ definition, learnable, run, model, evaluation, trainingRows, codeVersion },
-      golden: goldenOf(learnable, set, answers),
+      ...{ definition, graph, run, model, shown, evaluation, trainingRows, codeVersion },
     });
+    const { set, answers: scores } = shown;
     const profiling = profileSteps({
-      ...{ model: run.model, version: bundle.manifest.version, seed: run.seed, scores: answers },
+      ...{ model: run.model, version: bundle.manifest.version, seed: run.seed, scores },
       ...{ falseAlarmRows: definition.retraining.falseAlarmRows, columns: set.columns },
-      names: learnable.columns.map(({ name }) => name),
+      names: graph.columns,
     });
     return { bundle, profiling };
-  }
-
-  /** Reads the next file of the stage, or puts the rows in order once all are read. */
-  async #readSome(run: TrainingRun, open: Open): Promise<TrainingRun> {
-    const isTraining = run.stage === 'training';
-    const splits = isTraining ? (['train', 'validation'] as const) : (['test'] as const);
-    const entity = isTraining ? undefined : open.definition.entity.name;
-    open.reader ??= new SetReader(open.learnable, open.manifest, splits, entity);
-    const { reader } = open;
-    const file = reader.next;
-    if (file === undefined) {
-      open.set = reader.finish(open.manifest.rows[splits[0]]);
-      open.reader = undefined;
-      return run;
-    }
-    const bytes = await this.#ports.datasets.file(open.manifest.id, file.name);
-    if (bytes === undefined)
-      throw new TrainingRefused('dataset_gone', `The file ${file.name} of the dataset is gone.`);
-    await reader.add(bytes);
-    const counted = withCost(run, { rows: file.rows, bytesRead: bytes.length, r2Reads: 1 });
-    return { ...counted, progress: reader.progress };
   }
 
   async #opened(run: TrainingRun): Promise<Open> {
@@ -334,23 +311,12 @@ export class TrainingRunner {
     const manifest = found?.manifest;
     if (manifest == null || manifest.digest !== run.dataset?.digest)
       throw new TrainingRefused('dataset_gone', 'The dataset was deleted while the run used it.');
-    const made: Open = {
-      ...{ run: run.id, stage: run.stage, definition, learnable: learnableOf(definition), manifest },
-      ...{ reader: undefined, set: undefined, state: undefined, isAhead: false },
-      ...{ evaluating: undefined, prepared: undefined },
-    };
+    const work = stagesOf(definition, run, manifest, this.#ports);
+    const graph = writtenGraphOf(definition);
+    const made: Open = { run: run.id, stage: run.stage, definition, graph, manifest, work };
     this.#open = made;
     return made;
   }
-
-  readonly #use: UsesGraph = async (bytes, use) => {
-    const session = await this.#ports.load(bytes);
-    try {
-      return use(session);
-    } finally {
-      session.release();
-    }
-  };
 
   async #keptModel(run: TrainingRun): Promise<Uint8Array<ArrayBuffer>> {
     const model = await this.#ports.kept.get(run.id, 'model');
@@ -370,6 +336,11 @@ function progressOf(state: TrainingState): TrainingRun['progress'] {
   return state.kind === 'trees'
     ? { done: state.trees.length, of: state.recipe.trees }
     : { done: state.losses.length, of: state.recipe.epochs };
+}
+
+/** The run after a piece of its stage. */
+function after(run: TrainingRun, { cost = {}, progress = run.progress }: Piece): TrainingRun {
+  return { ...withCost(run, cost), progress };
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Candidates } from '../../../src/define/model.ts';
+import type { Candidates } from '../../../src/define/candidates.ts';
 import { model } from '../../../src/define/model.ts';
 import type { FeatureRow } from '../../../src/features/shards.ts';
 import { ArtifactLost } from '../../../src/inference/broken.ts';

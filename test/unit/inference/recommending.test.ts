@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Candidates, model } from '../../../src/define/model.ts';
+import type { Candidates } from '../../../src/define/candidates.ts';
+import { model } from '../../../src/define/model.ts';
 import type { Recommending } from '../../../src/define/recommending.ts';
 import type { FeatureRow } from '../../../src/features/shards.ts';
 import type { Manifest } from '../../../src/inference/bundle.ts';

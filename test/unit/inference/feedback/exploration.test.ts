@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Candidates } from '../../../../src/define/candidates.ts';
 import { feedback } from '../../../../src/define/feedback.ts';
-import { type Candidates, model } from '../../../../src/define/model.ts';
+import { model } from '../../../../src/define/model.ts';
 import type { Manifest } from '../../../../src/inference/bundle.ts';
 import type { ServedDraft } from '../../../../src/inference/feedback/record.ts';
 import type { LoadedModel } from '../../../../src/inference/loaded-models.ts';

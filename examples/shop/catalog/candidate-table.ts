@@ -1,4 +1,5 @@
 /** Builds the static candidate table: popularity and co-purchase neighbours as of a moment. */
+import type { EntityItems, ItemEvent } from '../../../src/define/candidates.ts';
 import {
   type CandidateProduct,
   type CandidateTable,
@@ -7,8 +8,7 @@ import {
   isProduct,
   MAX_NEIGHBOURS,
   MAX_TABLE_PRODUCTS,
-} from '../catalog/ranker.ts';
-import type { PurchaseHistory, PurchaseLine } from './purchases.ts';
+} from './ranker.ts';
 
 /** Products and neighbours kept; the defaults are the limits of the serving side. */
 export interface TableLimits {
@@ -16,6 +16,8 @@ export interface TableLimits {
   readonly neighbours: number;
 }
 
+/** Beyond a dozen neighbours no more bought products are found, and the artifact grows. */
+export const TABLE_LIMITS: TableLimits = { products: MAX_TABLE_PRODUCTS, neighbours: 12 };
 /** The table looks back one year. */
 const LOOKBACK_DAYS = 365;
 /** A customer's newest distinct products that count for co-purchase: a wholesaler who buys everything says little. */
@@ -35,28 +37,27 @@ interface ProductTally {
 }
 
 /**
- * The table as of `asOf`: lines at or after it are not read.
+ * The table as of `asOf`, of the purchases of each customer before it.
  *
  * Similarity of two products is the shrunken cosine over customers, each customer weighing less the more
  * products they bought (1 / √n); 0 to 1, rounded to three decimals so that the artifact is small and training
  * sees exactly what serving will.
  */
 export function buildCandidateTable(
-  history: PurchaseHistory,
+  history: Iterable<EntityItems>,
   asOf: number,
   limits: TableLimits = { products: MAX_TABLE_PRODUCTS, neighbours: MAX_NEIGHBOURS },
 ): CandidateTable {
   const tallies = new Map<string, ProductTally>();
   const active = { d28: 0, d91: 0, d365: 0 };
   const baskets: string[][] = [];
-  for (const lines of history.customers.values()) {
-    const before = linesBefore(lines, asOf);
-    const last = before.at(-1);
+  for (const { events } of history) {
+    const last = events.at(-1);
     if (last === undefined || last.at < asOf - LOOKBACK_DAYS * DAY_MS) continue;
     active.d365 += 1;
     if (last.at >= asOf - 91 * DAY_MS) active.d91 += 1;
     if (last.at >= asOf - 28 * DAY_MS) active.d28 += 1;
-    baskets.push(tallyCustomer(before, asOf, tallies));
+    baskets.push(tallyCustomer(events, asOf, tallies));
   }
   const kept = [...tallies.values()]
     .sort(
@@ -79,26 +80,21 @@ export function buildCandidateTable(
   };
 }
 
-function linesBefore(lines: readonly PurchaseLine[], asOf: number): readonly PurchaseLine[] {
-  const end = lines.findIndex((line) => line.at >= asOf);
-  return end === -1 ? lines : lines.slice(0, end);
-}
-
 /** Adds one customer to the tallies and returns their newest distinct products. */
 function tallyCustomer(
-  lines: readonly PurchaseLine[],
+  lines: readonly ItemEvent[],
   asOf: number,
   tallies: Map<string, ProductTally>,
 ): string[] {
   const visits = new Map<string, number[]>();
   for (const line of lines) {
-    if (!isProduct(line.sku)) continue;
-    const tally = tallies.get(line.sku) ?? newTally(line);
+    if (!isProduct(line.item)) continue;
+    const tally = tallies.get(line.item) ?? newTally(line);
     tally.firstAt = Math.min(tally.firstAt, line.at);
-    tallies.set(line.sku, tally);
+    tallies.set(line.item, tally);
     if (line.at < asOf - LOOKBACK_DAYS * DAY_MS) continue;
-    const times = visits.get(line.sku);
-    if (times === undefined) visits.set(line.sku, [line.at]);
+    const times = visits.get(line.item);
+    if (times === undefined) visits.set(line.item, [line.at]);
     else if (line.at - (times.at(-1) ?? 0) >= DAY_MS) times.push(line.at);
   }
   const newest: { sku: string; at: number }[] = [];
@@ -120,9 +116,9 @@ function tallyCustomer(
   return newest.slice(0, MAX_BASKET).map((entry) => entry.sku);
 }
 
-function newTally(line: PurchaseLine): ProductTally {
+function newTally(line: ItemEvent): ProductTally {
   const zero = { buyers28: 0, buyers91: 0, buyers365: 0, repeaters: 0, gaps: 0, gapDays: 0 };
-  return { sku: line.sku, ...zero, firstAt: line.at };
+  return { sku: line.item, ...zero, firstAt: line.at };
 }
 
 function productOf(tally: ProductTally, asOf: number): CandidateProduct {

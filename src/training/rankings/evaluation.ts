@@ -1,0 +1,75 @@
+/** Judges a new ranking beside the champion, popularity and repetition, on later queries. */
+import { type Interval, intervalOf, meanOf, type Resampling } from '../measures/measure.ts';
+import type { ListFigures } from '../measures/ranking.ts';
+import { type Evaluation, type Figures, resamplesFor, verdictOf } from '../runs/evaluation.ts';
+import type { JudgedLists, JudgedTest } from './judged.ts';
+
+const LEVEL = 0.95;
+
+const MEASURES: readonly (readonly [name: string, of: (figures: ListFigures) => number])[] = [
+  ['ndcg_at_10', ({ ndcg }) => ndcg],
+  ['hit_rate_at_10', ({ hit }) => hit],
+  ['mrr_at_10', ({ reciprocalRank }) => reciprocalRank],
+  ['recall_at_10', ({ recall }) => recall],
+];
+
+export interface RankingEvaluating extends Pick<Evaluation, 'dataset' | 'from' | 'to' | 'seed'> {
+  readonly test: JudgedTest;
+  /** The version that answers now, and why it was not compared if it was not; null without one. */
+  readonly champion: { readonly version: string; readonly why: string | null } | null;
+}
+
+/** Computes an evaluation; it yields after each interval, so that a caller can stop between two. */
+export function* rankingEvaluation({
+  test,
+  champion,
+  ...described
+}: RankingEvaluating): Generator<undefined, Evaluation> {
+  const { units } = test;
+  const resamples = resamplesFor(units.length);
+  const resampling: Resampling = { seed: described.seed, resamples, level: LEVEL, units };
+  const weights = new Float32Array(units.length).fill(1);
+  const find = (values: readonly number[]): Interval | null =>
+    intervalOf(meanOf(values), weights, resampling) ?? null;
+  const figuresOf = function* ({ figures }: JudgedLists): Generator<undefined, Figures> {
+    const found: Figures = {};
+    for (const [name, of] of MEASURES) {
+      found[name] = find(figures.map(of));
+      yield;
+    }
+    return found;
+  };
+  const gainOver = ({ figures }: JudgedLists) =>
+    find(test.model.figures.map(({ ndcg }, query) => ndcg - (figures[query]?.ndcg ?? 0)));
+  const model = yield* figuresOf(test.model);
+  const lists = { popularity: yield* figuresOf(test.popularity), repeats: yield* figuresOf(test.repeats) };
+  const ndcg = (figures: Figures) => figures['ndcg_at_10']?.value ?? 0;
+  const name: 'repeats' | 'popularity' =
+    ndcg(lists.repeats) > ndcg(lists.popularity) ? 'repeats' : 'popularity';
+  const isCompared = champion !== null && champion.why === null;
+  const ofChampion = isCompared ? yield* figuresOf(test.champion) : null;
+  const gains = { baseline: gainOver(test[name]), champion: isCompared ? gainOver(test.champion) : null };
+  const coverage = ({ items }: JudgedLists) => items.size / Math.max(1, test.items);
+  const found = {
+    ...described,
+    ...{ rows: units.length, entities: 1 + Math.max(...units), resamples, level: LEVEL },
+    ...{ loss: 'ndcg_loss' as const, model, gains },
+    baseline: { name, answer: null, figures: lists[name] },
+    champion:
+      champion === null ? null : { version: champion.version, figures: ofChampion, why: champion.why },
+    ranking: {
+      lists,
+      coverage: {
+        ...{
+          model: coverage(test.model),
+          popularity: coverage(test.popularity),
+          repeats: coverage(test.repeats),
+        },
+        ...(isCompared ? { champion: coverage(test.champion) } : {}),
+      },
+      candidateRecall: test.offered.reduce((sum, share) => sum + share, 0) / units.length,
+      withoutRows: test.withoutRows,
+    },
+  };
+  return { ...found, verdict: verdictOf(found) };
+}

@@ -1,0 +1,30 @@
+import type { DatasetDefinition } from '../../define/dataset.ts';
+import { DAY_MS } from '../../define/feature-window.ts';
+import { momentsOf, type Split, type SplitBounds, splitOf } from '../datasets/spec.ts';
+
+/** The moments of training that a run learns from, the newest: candidates are made and kept for each. */
+const TRAINING_MOMENTS_MAX = 12;
+/** The moments of validation and of the test that it is judged by, the newest of each. */
+const JUDGED_MOMENTS_MAX = 4;
+/** The most moments of a run. */
+export const RANKING_MOMENTS_MAX = TRAINING_MOMENTS_MAX + 2 * JUDGED_MOMENTS_MAX;
+
+/** A moment as of which rankings are asked for, and what its queries are for. */
+export interface RankingMoment {
+  readonly at: number;
+  readonly split: Split;
+}
+
+/** The moments of a run, the oldest first. */
+export function rankingMoments(recipe: DatasetDefinition, bounds: SplitBounds): RankingMoment[] {
+  const all = momentsOf(recipe, bounds).flatMap((at): RankingMoment[] => {
+    const split = splitOf(at, at + recipe.horizonDays * DAY_MS, bounds);
+    return split === undefined ? [] : [{ at, split }];
+  });
+  const newest = (wanted: Split, most: number) => all.filter(({ split }) => split === wanted).slice(-most);
+  return [
+    ...newest('train', TRAINING_MOMENTS_MAX),
+    ...newest('validation', JUDGED_MOMENTS_MAX),
+    ...newest('test', JUDGED_MOMENTS_MAX),
+  ];
+}

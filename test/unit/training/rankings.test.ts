@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import type { Candidates } from '../../../src/define/candidates.ts';
+import { ItemHistory } from '../../../src/training/rankings/item-history.ts';
+import { modelList, repeatList } from '../../../src/training/rankings/lists.ts';
+import { rankingMoments } from '../../../src/training/rankings/moments.ts';
+import { sampledItems } from '../../../src/training/rankings/rows.ts';
+
+const DAY_MS = 86_400_000;
+
+function candidatesOf(items: readonly string[]): Candidates {
+  return {
+    has: (item) => items.includes(item),
+    popular: (limit) => items.slice(0, limit).map((item) => ({ item, score: 1 })),
+    assemble: ({ isNew }, asked = items) =>
+      isNew === true ? null : { items: asked, rows: Float32Array.from(asked, (item) => items.indexOf(item)) },
+  };
+}
+
+describe('the history of items', () => {
+  const history = new ItemHistory();
+  const touch = (key: string, value: string | null, at: number, knownAt = at) =>
+    history.add({ key, value, at, knownAt });
+  touch('b', 'x', 20);
+  touch('b', 'y', 10);
+  touch('a', 'z', 10);
+  touch('a', 'y', 10);
+  touch('a', null, 11);
+  touch('a', 'late', 12, 30);
+
+  it('has what was known before a moment, by key, time and item', () => {
+    const known = (moment: number) =>
+      [...history.before(moment)].map(({ key, events }) => [key, events.map(({ item }) => item).join()]);
+    expect(known(10)).toEqual([]);
+    expect(known(11)).toEqual([
+      ['a', 'y,z'],
+      ['b', 'y'],
+    ]);
+    expect(known(30)).toEqual([
+      ['a', 'y,z'],
+      ['b', 'y,x'],
+    ]);
+    expect(known(31)[0]).toEqual(['a', 'y,z,late']);
+  });
+
+  it('grows beyond its first arrays', () => {
+    const large = new ItemHistory();
+    for (let at = 0; at < 10_000; at += 1)
+      large.add({ key: String(at % 3), value: `i${at}`, at, knownAt: at });
+    const all = [...large.before(10_000)];
+    expect([large.size, all.map(({ events }) => events.length)]).toEqual([10_000, [3_334, 3_333, 3_333]]);
+  });
+});
+
+describe('the rows of a query', () => {
+  const items = Array.from({ length: 200 }, (_, at) => `i${at}`);
+  const query = {
+    key: 'k',
+    at: 5,
+    features: {},
+    taken: new Set(['i3', 'gone']),
+    candidates: candidatesOf(items),
+  };
+  const plan = { seed: 1, negatives: 20, share: 1 };
+
+  it('are what was taken of the candidates, and a sample that stands for the others', () => {
+    const { items: kept, labels, weight } = sampledItems(query, plan);
+    expect(labels[kept.indexOf('i3')]).toBe(1);
+    expect(labels.filter((label) => label === 1)).toHaveLength(1);
+    expect(weight).toBe(10);
+    expect(Math.abs(kept.length - 21)).toBeLessThan(12);
+    expect(
+      sampledItems({ ...query, taken: new Set(['i4']) }, plan).items.filter((item) => item !== 'i4'),
+    ).toEqual(kept.filter((item) => item !== 'i3'));
+    expect(sampledItems(query, { ...plan, seed: 2 }).items).not.toEqual(kept);
+  });
+
+  it('are none for an entity that the model has nothing to rank by, or that is not in the sample', () => {
+    expect(sampledItems({ ...query, features: { isNew: true } }, plan).items).toEqual([]);
+    const inSample = Array.from({ length: 400 }, (_, key) => ({ ...query, key: String(key) })).filter(
+      (one) => sampledItems(one, { ...plan, share: 0.25 }).items.length > 0,
+    );
+    expect(Math.abs(inSample.length - 100)).toBeLessThan(40);
+  });
+});
+
+describe('the lists of a query', () => {
+  const candidates = candidatesOf(['a', 'b', 'c']);
+
+  it('are the best scores first, equal ones by item; popularity answers without rows', () => {
+    const list = modelList({ at: 1, features: {} }, candidates, () => Float32Array.of(0.5, 0.9, 0.5));
+    expect(list.items).toEqual(['b', 'a', 'c']);
+    expect(list.first?.score).toBeCloseTo(0.9);
+    expect([...(list.first?.values ?? [])]).toEqual([1]);
+    const none = modelList({ at: 1, features: { isNew: true } }, candidates, () => Float32Array.of());
+    expect(none).toEqual({ items: ['a', 'b', 'c'], first: undefined });
+  });
+
+  it('begin with what was taken before', () => {
+    expect(repeatList(['c', 'x'], candidates)).toEqual(['c', 'x', 'a', 'b']);
+  });
+});
+
+it('looks at the newest moments of each part', () => {
+  const at = (day: number) => day * DAY_MS;
+  const bounds = { from: at(0), validation: at(30), test: at(40), to: at(50) };
+  const moments = rankingMoments({ horizonDays: 2, everyDays: 1 } as never, bounds);
+  const days = (of: string) =>
+    moments.filter(({ split }) => split === of).map((moment) => moment.at / DAY_MS);
+  expect(days('train')).toEqual([17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28]);
+  expect(days('validation')).toEqual([35, 36, 37, 38]);
+  expect(days('test')).toEqual([45, 46, 47, 48]);
+});

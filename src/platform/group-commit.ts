@@ -53,6 +53,11 @@ export class GroupCommit<Item, Result = void> {
     this.#time = time;
   }
 
+  /** Whether a group takes items that has not begun to commit. It begins at the latest when its time to gather is over. */
+  get isGathering(): boolean {
+    return this.#open !== undefined;
+  }
+
   /**
    * Resolves with the result of the whole group, once the items are durable.
    *

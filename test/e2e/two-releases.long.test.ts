@@ -4,7 +4,7 @@ import { FIXTURE } from '../support/node/fixture.ts';
 import { eventually, type Stack, startStack } from '../support/node/stack.ts';
 
 /** The release after the fixture's: `spend_minor` is another definition, and `largest_line` is new. */
-const NEXT = 'test/support/releases/next.ts';
+const NEXT = 'test/support/worker/next-release.ts';
 const PURCHASES = 2_000;
 const CUSTOMERS = 10;
 const EACH = PURCHASES / CUSTOMERS;

@@ -1,5 +1,5 @@
 /**
- * The release after that of `test/support/worker`: `spend_minor` counts in whole units under the same name, and
+ * The release after that of `index.ts`: `spend_minor` counts in whole units under the same name, and
  * `largest_line` is new.
  */
 import { durableObjects } from '../../../src/composition/durable-objects.ts';

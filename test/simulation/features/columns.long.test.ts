@@ -27,7 +27,8 @@ const country = feature.column({ name: 'country', entity: customer, column: cust
 const tier = feature.column({ name: 'tier', entity: customer, column: customers.tier });
 const RELEASES: readonly (readonly FeatureDefinition[])[] = [[country], [country, tier]];
 
-const FAULTS = ['lock', 'table', 'numbers', 'deletions', 'reconcile', 'last'] as const;
+/** Those that the first worlds find are where a part takes them. */
+const FAULTS = ['numbers', 'lock', 'table', 'last', 'deletions', 'reconcile'] as const;
 
 /** A rule of folding changes that is left out: the order of their numbers, or that a deleted row has no values. */
 type FoldFault = 'numbers' | 'deletions';

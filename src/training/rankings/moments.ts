@@ -1,5 +1,5 @@
 import type { DatasetDefinition } from '../../define/dataset.ts';
-import { DAY_MS } from '../../define/feature-window.ts';
+import { daysMs } from '../../define/feature-window.ts';
 import { momentsOf, type Split, type SplitBounds, splitOf } from '../datasets/spec.ts';
 
 /** The moments of training that a run learns from, the newest: candidates are made and kept for each. */
@@ -18,7 +18,7 @@ export interface RankingMoment {
 /** The moments of a run, the oldest first. */
 export function rankingMoments(recipe: DatasetDefinition, bounds: SplitBounds): RankingMoment[] {
   const all = momentsOf(recipe, bounds).flatMap((at): RankingMoment[] => {
-    const split = splitOf(at, at + recipe.horizonDays * DAY_MS, bounds);
+    const split = splitOf(at, at + daysMs(recipe.horizonDays), bounds);
     return split === undefined ? [] : [{ at, split }];
   });
   const newest = (wanted: Split, most: number) => all.filter(({ split }) => split === wanted).slice(-most);

@@ -42,7 +42,7 @@ export class Shop {
     const now = Date.now();
     const purchases = this.#world.purchases(now - ms, now, PER_SECOND, 'old');
     for (let start = 0; start < purchases.length; start += BATCH_MAX)
-      await this.#post(purchases.slice(start, start + BATCH_MAX), 'wait');
+      await this.#post(purchases.slice(start, start + BATCH_MAX), true);
   }
 
   open(): void {
@@ -69,8 +69,8 @@ export class Shop {
     }
   }
 
-  /** @param prefer `wait` until they are stored. */
-  async #post(purchases: ReturnType<World['purchases']>, prefer = 'respond-async'): Promise<void> {
+  /** @param isHistory whether it is posted in the lane of bulk, and until it is stored. */
+  async #post(purchases: ReturnType<World['purchases']>, isHistory = false): Promise<void> {
     if (purchases.length === 0) return;
     for (const { customer, sku, at } of purchases)
       for (const read of this.#open.get(customer) ?? [])
@@ -79,7 +79,7 @@ export class Shop {
     const { status } = await this.#stack.caller.ask('POST', '/v1/events', {
       body,
       contentType: 'application/cloudevents-batch+json',
-      headers: { prefer },
+      headers: isHistory ? { prefer: 'wait', 'millrace-lane': 'bulk' } : {},
     });
     if (status >= 300) this.failures += 1;
     else this.events += purchases.length;

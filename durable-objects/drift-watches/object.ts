@@ -97,9 +97,9 @@ export class DriftWatches extends DurableObject {
    */
   async #askForTraining(model: string, version: string, watch: DriftWatch, nowMs: number): Promise<boolean> {
     const { current } = watch;
-    if (current === undefined || !this.#ports.trainsOnDrift(model)) return false;
+    if (current === undefined || !watch.wantsTraining(nowMs, ASK_AGAIN_MS)) return false;
+    if (!this.#ports.trainsOnDrift(model)) return false;
     const { training } = current;
-    if (training !== null && (!watch.isDrifting || nowMs - training.atMs < ASK_AGAIN_MS)) return false;
     const fields = {
       'event.action': 'drift',
       'millrace.model': model,

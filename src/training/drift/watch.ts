@@ -80,9 +80,15 @@ export class DriftWatch {
     return newest?.untilMs === null ? newest : undefined;
   }
 
-  /** Whether the newest verdict found a drift. */
-  get isDrifting(): boolean {
-    return this.#latest?.isDrifting ?? false;
+  /**
+   * Whether a run should be asked for: when a drift begins and, while verdicts find it, again after a pause. The first run
+   * may have seen too little of what has changed.
+   */
+  wantsTraining(nowMs: number, pauseMs: number): boolean {
+    const { current } = this;
+    if (current === undefined) return false;
+    const { training } = current;
+    return training === null || (this.#latest?.isDrifting === true && nowMs - training.atMs >= pauseMs);
   }
 
   /**

@@ -62,7 +62,7 @@ it('reports a model that is trained again and cannot be trained in the worker', 
       }),
     );
   expect(again({})).toEqual([]);
-  expect(again({ training: undefined })).toEqual(['It is trained again, and declares no training.']);
+  expect(again({ training: undefined })).toEqual(['It is trained again, and declares no `training`.']);
   expect(again({ training: undefined, retraining: {} })).toEqual([]);
 });
 
@@ -107,6 +107,11 @@ describe('the declaration of a dataset', () => {
       'a horizon that is none',
       regression(dataset.ofPeriods({ ...of, split, horizonDays: 0, everyDays: 1, measure: 'any' })),
       /^`horizonDays` is 0/,
+    ],
+    [
+      'a horizon of less than a second',
+      regression(dataset.ofPeriods({ ...of, split, horizonDays: 1e-6, measure: 'any' })),
+      /^`horizonDays` is 0.000001/,
     ],
     [
       'a test part that is shorter than a label',

@@ -5,7 +5,7 @@ import { momentsOf, type Split, type SplitBounds, splitOf } from '../datasets/sp
 /** The moments of training that a run learns from, the newest: candidates are made and kept for each. */
 const TRAINING_MOMENTS_MAX = 12;
 /** The moments of validation and of the test that it is judged by, the newest of each. */
-const JUDGED_MOMENTS_MAX = 4;
+const JUDGED_MOMENTS_MAX = 8;
 /** The most moments of a run. */
 export const RANKING_MOMENTS_MAX = TRAINING_MOMENTS_MAX + 2 * JUDGED_MOMENTS_MAX;
 

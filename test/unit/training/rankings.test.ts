@@ -107,6 +107,6 @@ it('looks at the newest moments of each part', () => {
   const days = (of: string) =>
     moments.filter(({ split }) => split === of).map((moment) => moment.at / DAY_MS);
   expect(days('train')).toEqual([17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28]);
-  expect(days('validation')).toEqual([35, 36, 37, 38]);
-  expect(days('test')).toEqual([45, 46, 47, 48]);
+  expect(days('validation')).toEqual([31, 32, 33, 34, 35, 36, 37, 38]);
+  expect(days('test')).toEqual([41, 42, 43, 44, 45, 46, 47, 48]);
 });

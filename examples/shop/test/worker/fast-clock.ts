@@ -1,7 +1,7 @@
 /** The worker of `src/index.ts` with the shop on a fast clock. */
-import { durableObjects } from '../../src/composition/durable-objects.ts';
-import { createWorker } from '../../src/composition/worker.ts';
-import { catalog } from './catalog.ts';
+import { durableObjects } from '../../../../src/composition/durable-objects.ts';
+import { createWorker } from '../../../../src/composition/worker.ts';
+import { catalog } from '../../bench/learning/catalog.ts';
 
 export const {
   CacheStats,

@@ -1,14 +1,14 @@
 /** One run of the learning loop, end to end in the built worker, without a human step after its set-up. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Manifest } from '../../src/inference/bundle.ts';
-import { type Stack, startStack } from '../../test/support/node/stack.ts';
+import { Manifest } from '../../../../src/inference/bundle.ts';
+import { type Stack, startStack } from '../../../../test/support/node/stack.ts';
 import { badBundle } from './bad-model.ts';
 import { catalog } from './catalog.ts';
 import { type Read, Shop } from './shop.ts';
 import { World } from './world.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../../..');
 const ADMIN = '/v1/admin/models/ranker';
 /** The history of the old season when the shop opens, and how long a snapshot takes until it has it. */
 const HISTORY_MS = 140_000;
@@ -16,10 +16,11 @@ const SETTLED_MS = 65_000;
 /** How long hit rates are measured before the season, after the new champion, and after the bad version is out. */
 const STEADY_MS = 25_000;
 /** The platform's cron calls each minute; here it is called as often as the shop's days are short. */
-const CRON_EVERY_MS = 2_000;
+const CRON_EVERY_MS = 8_000;
 /** After these times a step counts as failed. */
 const LEARN_WITHIN_MS = 600_000;
 const OUT_WITHIN_MS = 180_000;
+const ATTEMPTS = 5;
 
 /** What happened, in milliseconds since the season began. */
 export interface Happened {
@@ -51,7 +52,7 @@ export async function learningRun(seed: number, tell: (text: string) => void): P
     { FEEDBACK_SETTLE_MS: '1000', LIMITS: 'off' },
     {
       served: {
-        ...{ catalog, main: 'bench/learning/worker.ts', cachedPath: '/v1/products/NONE' },
+        ...{ catalog, main: 'examples/shop/test/worker/fast-clock.ts', cachedPath: '/v1/products/NONE' },
         migrationsDir: join(ROOT, 'examples/shop/migrations'),
       },
     },
@@ -231,11 +232,15 @@ class Loop {
     return String(Reflect.get(Object(Reflect.get(Object(json['aliases']), 'champion')), 'version'));
   }
 
+  /** A call that a busy stack may refuse for a moment. */
   async #ask(method: string, path: string, json?: object) {
-    const answer = await this.#stack.caller.ask(method, path, json === undefined ? {} : { json });
-    if (answer.status >= 400)
-      throw new Error(`${method} ${path}: ${answer.status} ${answer.text.slice(0, 500)}`);
-    return answer;
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await this.#stack.caller.ask(method, path, json === undefined ? {} : { json });
+      if (answer.status < 400) return answer;
+      if (answer.status !== 503 || attempt === ATTEMPTS)
+        throw new Error(`${method} ${path}: ${answer.status} ${answer.text.slice(0, 500)}`);
+      await sleep(1_000);
+    }
   }
 
   #note(what: string, atMs: number = Date.now() - this.#seasonAt): void {

@@ -1,13 +1,13 @@
 /** The shop's tills and its visitors, beside a running worker: purchases by time, and people who read their recommendations. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Stack } from '../../test/support/node/stack.ts';
+import type { Stack } from '../../../../test/support/node/stack.ts';
 import { WITHIN_S } from './fast-clock.ts';
 import type { Season, World } from './world.ts';
 
-const PER_SECOND = 48;
+const PER_SECOND = 25;
 const POST_EVERY_MS = 1_000;
-const READERS = 4;
-const READ_EVERY_MS = 300;
+const READERS = 3;
+const READ_EVERY_MS = 350;
 const BATCH_MAX = 1_000;
 
 /** An answer that a customer read, and whether they bought an item of it in the time after. */

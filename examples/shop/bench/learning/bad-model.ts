@@ -1,17 +1,17 @@
 /** A deliberately bad version of the ranking: it puts last what a customer is most likely to buy. */
 import { randomUUID } from 'node:crypto';
-import { RANKER_COLUMNS } from '../../examples/shop/catalog/ranker.ts';
-import { nodeRuntime } from '../../scripts/models/node-runtime.ts';
-import { type Manifest, versionOf } from '../../src/inference/bundle.ts';
-import { Evaluator } from '../../src/inference/evaluator/evaluator.ts';
-import { sha256Hex } from '../../src/platform/digest.ts';
-import { seededRandom } from '../../src/platform/random.ts';
-import { finishTraining, runTraining } from '../../src/training/run.ts';
+import { nodeRuntime } from '../../../../scripts/models/node-runtime.ts';
+import { type Manifest, versionOf } from '../../../../src/inference/bundle.ts';
+import { Evaluator } from '../../../../src/inference/evaluator/evaluator.ts';
+import { sha256Hex } from '../../../../src/platform/digest.ts';
+import { seededRandom } from '../../../../src/platform/random.ts';
+import { finishTraining, runTraining } from '../../../../src/training/run.ts';
+import { RANKER_COLUMNS } from '../../catalog/ranker.ts';
 
 const ROWS = 4_000;
 const GOLDEN_ROWS = 4;
 /** What makes a product likely to be bought; the bad version has learned the opposite. */
-const GOOD = ['own_bought', 'product_share_28d_log', 'affinity_sum_log', 'own_count_log'];
+const GOOD = ['own_bought', 'product_share_28d_log', 'affinity_sum_log', 'own_count_log'] as const;
 const [INPUT, OUTPUT] = ['features', 'score'];
 
 /** @param like the manifest of the version whose candidates it ranks. */
@@ -20,7 +20,7 @@ export async function badBundle(like: Manifest, seed: number): Promise<object> {
   const columns = RANKER_COLUMNS.map((name) =>
     Float32Array.from({ length: ROWS }, () => (name === 'own_bought' ? Math.round(random()) : 6 * random())),
   );
-  const good = GOOD.map((name) => columns[RANKER_COLUMNS.findIndex((column) => column === name)]);
+  const good = GOOD.map((name) => columns[RANKER_COLUMNS.indexOf(name)]);
   const labels = Float32Array.from({ length: ROWS }, (_, row) =>
     good.reduce((sum, column) => sum + (column?.[row] ?? 0), 0) < 9 ? 1 : 0,
   );

@@ -1,16 +1,16 @@
 /** The shop's ranking on a clock on which a day takes fractions of a second: a season passes in minutes. */
 
-import { customer } from '../../examples/shop/catalog/entities.ts';
-import { purchase } from '../../examples/shop/catalog/events.ts';
-import { ranker } from '../../examples/shop/catalog/models.ts';
-import { isProduct } from '../../examples/shop/catalog/ranker.ts';
-import { dataset } from '../../src/define/dataset.ts';
-import type { ItemCount } from '../../src/define/feature-value.ts';
-import { feedback, feedbackOf } from '../../src/define/feedback.ts';
-import type { RankingModel } from '../../src/define/model.ts';
-import { retrainingOf } from '../../src/define/retraining.ts';
-import { rolloutOf } from '../../src/define/rollout.ts';
-import { recipeOf } from '../../src/define/training-recipe.ts';
+import { dataset } from '../../../../src/define/dataset.ts';
+import type { ItemCount } from '../../../../src/define/feature-value.ts';
+import { feedback, feedbackOf } from '../../../../src/define/feedback.ts';
+import type { RankingModel } from '../../../../src/define/model.ts';
+import { retrainingOf } from '../../../../src/define/retraining.ts';
+import { rolloutOf } from '../../../../src/define/rollout.ts';
+import { recipeOf } from '../../../../src/define/training-recipe.ts';
+import { customer } from '../../catalog/entities.ts';
+import { purchase } from '../../catalog/events.ts';
+import { ranker } from '../../catalog/models.ts';
+import { isProduct } from '../../catalog/ranker.ts';
 
 const DAY_MS = 86_400_000;
 /** How long a day of the shop takes, in milliseconds. */
@@ -34,8 +34,8 @@ export const fastRanker: RankingModel = {
   description: 'Which products a customer will buy next, in a shop whose days take fractions of a second.',
   training: recipeOf({ kind: 'trees', trees: 40, leaves: 15, leafRows: 20 }, 'binary'),
   dataset: dataset.ofItems({
-    ...{ entity: customer, event: purchase, horizonDays: 28 * DAY, everyDays: 14 * DAY, negatives: 20 },
-    ...{ warmUpDays: 56 * DAY, split: { validationDays: 28 * DAY, testDays: 70 * DAY } },
+    ...{ entity: customer, event: purchase, horizonDays: 28 * DAY, everyDays: 7 * DAY, negatives: 20 },
+    ...{ warmUpDays: 56 * DAY, split: { validationDays: 28 * DAY, testDays: 77 * DAY } },
     key: ({ customerId }) => customerId,
     item: ({ sku }) => (isProduct(sku) ? sku : null),
   }),
@@ -52,8 +52,8 @@ export const fastRanker: RankingModel = {
   ),
   // A version of another season has other scores: its hits and misses say whether it is worse.
   rollout: rolloutOf({
-    ...{ start: 'automatic', shadow: { requests: 40, seconds: 6 }, shares: [20, 50], slowMs: 1_000 },
-    ...{ canary: { requests: 30, seconds: 6, labels: 15 }, tolerances: { scores: 1e6 } },
+    ...{ start: 'automatic', shadow: { requests: 30, seconds: 6 }, shares: [20, 50], slowMs: 1_000 },
+    ...{ canary: { requests: 20, seconds: 6, labels: 10 }, tolerances: { scores: 1e6 } },
   }),
   makeCandidates: (history, asOf) => {
     if (ranker.makeCandidates === undefined) throw new Error('The shop makes candidates.');

@@ -6,11 +6,11 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
-import { readOptions } from '../../scripts/command-line/options.ts';
-import { runCommand } from '../../scripts/command-line/run.ts';
-import { wholeNumberOf } from '../../scripts/command-line/values.ts';
-import { plotOf } from './plot.ts';
-import { type LearningRun, learningRun } from './run.ts';
+import { readOptions } from '../../../scripts/command-line/options.ts';
+import { runCommand } from '../../../scripts/command-line/run.ts';
+import { wholeNumberOf } from '../../../scripts/command-line/values.ts';
+import { plotOf } from './learning/plot.ts';
+import { type LearningRun, learningRun } from './learning/run.ts';
 
 const CHAMPION_AIM_MS = 300_000;
 const BAD_AIM_MS = 60_000;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { IS_PART } from '../../../../test/support/node/part.ts';
 import { learningRun } from '../../bench/learning/run.ts';
-import { IS_PART } from '../support/node/part.ts';
 
 /** The aims, in milliseconds. */
 const CHAMPION_WITHIN_MS = 300_000;

@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dirname, '../../../..');
 const ADMIN = '/v1/admin/models/ranker';
 /** The history of the old season when the shop opens, and how long a snapshot takes until it has it. */
 const HISTORY_MS = 140_000;
-const SETTLED_MS = 65_000;
+const SETTLED_MS = 75_000;
 /** How long hit rates are measured before the season, after the new champion, and after the bad version is out. */
 const STEADY_MS = 25_000;
 /** The platform's cron calls each minute; here it is called as often as the shop's days are short. */

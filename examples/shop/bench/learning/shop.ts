@@ -30,6 +30,8 @@ export class Shop {
   readonly #world: World;
   readonly #open = new Map<string, Read[]>();
   #isOpen = true;
+  /** Until when purchases were made. What was bought while a busy stack took others is posted late, and not left out. */
+  #until = Date.now();
   #work: Promise<unknown>[] = [];
 
   constructor(stack: Stack, world: World) {
@@ -39,8 +41,8 @@ export class Shop {
 
   /** Posts what was bought before now, at once. */
   async history(ms: number): Promise<void> {
-    const now = Date.now();
-    const purchases = this.#world.purchases(now - ms, now, PER_SECOND, 'old');
+    this.#until = Date.now();
+    const purchases = this.#world.purchases(this.#until - ms, this.#until, PER_SECOND, 'old');
     for (let start = 0; start < purchases.length; start += BATCH_MAX)
       await this.#post(purchases.slice(start, start + BATCH_MAX), true);
   }
@@ -61,11 +63,11 @@ export class Shop {
   }
 
   async #tills(): Promise<void> {
-    for (let from = Date.now(); this.#isOpen; ) {
+    while (this.#isOpen) {
       await sleep(POST_EVERY_MS);
-      const to = Date.now();
-      await this.#post(this.#world.purchases(from, to, PER_SECOND, this.season));
-      from = to;
+      const from = this.#until;
+      this.#until = Date.now();
+      await this.#post(this.#world.purchases(from, this.#until, PER_SECOND, this.season));
     }
   }
 

@@ -43,8 +43,7 @@ export class Shop {
   async history(ms: number): Promise<void> {
     this.#until = Date.now();
     const purchases = this.#world.purchases(this.#until - ms, this.#until, PER_SECOND, 'old');
-    for (let start = 0; start < purchases.length; start += BATCH_MAX)
-      await this.#post(purchases.slice(start, start + BATCH_MAX), true);
+    await this.#post(purchases, true);
   }
 
   open(): void {
@@ -71,20 +70,21 @@ export class Shop {
     }
   }
 
-  /** @param isHistory whether it is posted in the lane of bulk, and until it is stored. */
+  /** @param isHistory whether they are posted in the lane of bulk, and until they are stored. */
   async #post(purchases: ReturnType<World['purchases']>, isHistory = false): Promise<void> {
-    if (purchases.length === 0) return;
     for (const { customer, sku, at } of purchases)
       for (const read of this.#open.get(customer) ?? [])
         if (at > read.at && at <= read.at + WITHIN_S * 1_000 && read.items.has(sku)) read.isHit = true;
-    const body = JSON.stringify(purchases.map((purchase) => this.#world.event(purchase)));
-    const { status } = await this.#stack.caller.ask('POST', '/v1/events', {
-      body,
-      contentType: 'application/cloudevents-batch+json',
-      headers: isHistory ? { prefer: 'wait', 'millrace-lane': 'bulk' } : {},
-    });
-    if (status >= 300) this.failures += 1;
-    else this.events += purchases.length;
+    for (let start = 0; start < purchases.length; start += BATCH_MAX) {
+      const batch = purchases.slice(start, start + BATCH_MAX);
+      const { status } = await this.#stack.caller.ask('POST', '/v1/events', {
+        body: JSON.stringify(batch.map((purchase) => this.#world.event(purchase))),
+        contentType: 'application/cloudevents-batch+json',
+        headers: isHistory ? { prefer: 'wait', 'millrace-lane': 'bulk' } : {},
+      });
+      if (status >= 300) this.failures += 1;
+      else this.events += batch.length;
+    }
   }
 
   async #reader(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { DatasetDefinition } from '../../define/dataset.ts';
 import { daysMs } from '../../define/feature-window.ts';
+import type { ModelDefinition } from '../../define/model.ts';
 import { momentsOf, type Split, type SplitBounds, splitOf } from '../datasets/spec.ts';
 
 /** The moments of training that a run learns from, the newest: candidates are made and kept for each. */
@@ -13,6 +14,24 @@ export const RANKING_MOMENTS_MAX = TRAINING_MOMENTS_MAX + 2 * JUDGED_MOMENTS_MAX
 export interface RankingMoment {
   readonly at: number;
   readonly split: Split;
+}
+
+/**
+ * From when on label events decide the rows of a run: those of earlier moments would be made in vain. Milliseconds since the
+ * Unix epoch; null for all of them.
+ *
+ * @param history the bounds of the label events; null without any.
+ */
+export function rankingFrom(
+  { task, dataset }: Pick<ModelDefinition, 'task' | 'dataset'>,
+  history: { readonly from: number; readonly to: number } | null,
+): number | null {
+  if (task !== 'ranking' || dataset === undefined || history === null) return null;
+  const { split, horizonDays, everyDays, warmUpDays } = dataset;
+  const days =
+    split.testDays + split.validationDays + 2 * horizonDays + TRAINING_MOMENTS_MAX * everyDays + warmUpDays;
+  const from = history.to - daysMs(days);
+  return from > history.from ? from : null;
 }
 
 /** The moments of a run, the oldest first. */

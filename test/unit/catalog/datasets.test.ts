@@ -110,7 +110,7 @@ describe('the declaration of a dataset', () => {
     ],
     [
       'a horizon of less than a second',
-      regression(dataset.ofPeriods({ ...of, split, horizonDays: 1e-6, measure: 'any' })),
+      regression(dataset.ofPeriods({ ...of, split, horizonDays: 1e-6, everyDays: 1, measure: 'any' })),
       /^`horizonDays` is 0.000001/,
     ],
     [

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Candidates } from '../../../src/define/candidates.ts';
 import { ItemHistory } from '../../../src/training/rankings/item-history.ts';
 import { modelList, repeatList } from '../../../src/training/rankings/lists.ts';
-import { rankingMoments } from '../../../src/training/rankings/moments.ts';
+import { rankingFrom, rankingMoments } from '../../../src/training/rankings/moments.ts';
 import { sampledItems } from '../../../src/training/rankings/rows.ts';
 
 const DAY_MS = 86_400_000;
@@ -98,6 +98,15 @@ describe('the lists of a query', () => {
   it('begin with what was taken before', () => {
     expect(repeatList(['c', 'x'], candidates)).toEqual(['c', 'x', 'a', 'b']);
   });
+});
+
+it('makes rows of no moments that it would not look at', () => {
+  const split = { validationDays: 10, testDays: 10 };
+  const dataset = { split, horizonDays: 2, everyDays: 1, warmUpDays: 5 } as never;
+  const history = { from: 0, to: 100 * DAY_MS };
+  expect(rankingFrom({ task: 'ranking', dataset }, history)).toBe((100 - 41) * DAY_MS);
+  expect(rankingFrom({ task: 'ranking', dataset }, { ...history, to: 41 * DAY_MS })).toBeNull();
+  expect(rankingFrom({ task: 'regression', dataset }, history)).toBeNull();
 });
 
 it('looks at the newest moments of each part', () => {

@@ -157,17 +157,18 @@ class Loop {
     const versions = json['versions'] as readonly {
       version: string;
       rows: number;
-      drifts: { since: string; found: { column: string; windowRows: number } }[];
+      drifts: { since: string; until: string | null; found: { column: string; windowRows: number } }[];
     }[];
     const drift = versions
       .find((of) => of.version === version)
-      ?.drifts.filter(({ since }) => Date.parse(since) >= this.#seasonAt)
+      ?.drifts.filter(({ until }) => until === null || Date.parse(until) >= this.#seasonAt)
       .at(-1);
     if (drift === undefined) return undefined;
     const { since, found } = drift;
     const atMs = Date.parse(since) - this.#seasonAt;
     this.#note(`The rows have drifted: ${found.column}, within ${found.windowRows} rows.`, atMs);
-    return atMs;
+    // One that was there before counts from the season on.
+    return Math.max(0, atMs);
   }
 
   async #runs(): Promise<void> {
